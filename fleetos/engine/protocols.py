@@ -1,0 +1,134 @@
+"""What the engine needs of the world: a cloud, a journal, and the secrets of an order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from fleetos.clock import Moment
+from fleetos.model.events import Event, Record
+from fleetos.model.inventory import Job, Reply, Server
+from fleetos.model.run import Order, Run, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The secret parts of one order, in memory only, never in a repr. `user_data` is raw, not yet base64."""
+
+    adminpass: str | None = field(default=None, repr=False)
+    user_data: bytes | None = field(default=None, repr=False)
+
+
+class Permit(Protocol):
+    """The right to send one write now: a token of the rate budget and a connection's place."""
+
+    def give_back(self) -> None:
+        """Returns a permit that was not used."""
+        ...
+
+
+class Cloud(Protocol):
+    """The cloud as the engine sees it.
+
+    Reads repeat what is worth repeating by themselves and raise CloudError: AuthenticationFailed,
+    PermissionDenied, CloudUnreachable or ReadRefused. Writes never raise and are never repeated; each needs a
+    permit, which it uses up.
+    """
+
+    def permit(self) -> Permit | None:
+        """A permit to write, or None while the rate budget, a closure or the connections allow none."""
+        ...
+
+    def permit_in_s(self) -> float:
+        """In how many seconds `permit` is worth asking again."""
+        ...
+
+    def read_rate_per_s(self) -> float | None:
+        """How many reads a second the budget allows; None: unlimited."""
+        ...
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """How many requests left so far, by operation."""
+        ...
+
+    async def server(self, server_id: str) -> Server | None:
+        """The server by a single read, or None if the cloud says that there is none (404)."""
+        ...
+
+    async def sweep(self, server_ids: Sequence[str]) -> Mapping[str, Server]:
+        """Those of the servers that list pages show. Absence is no evidence of anything."""
+        ...
+
+    async def job(self, job_id: str) -> Job | None:
+        """The job, or None if the cloud does not know it."""
+        ...
+
+    async def traces(self, server_id: str, since: datetime) -> tuple[str, ...] | None:
+        """What was done to the server's disks since then, by the action log and the volumes; None: not offered."""
+        ...
+
+    async def stop(self, server_ids: Sequence[str], *, hard: bool, permit: Permit) -> Reply:
+        """The answer to one multi-server stop."""
+        ...
+
+    async def start(self, server_ids: Sequence[str], *, permit: Permit) -> Reply:
+        """The answer to one multi-server start."""
+        ...
+
+    async def change_os(
+        self, server_id: str, order: Order, secrets: Secrets, *, stop_first: bool, permit: Permit
+    ) -> Reply:
+        """The answer to one changeos. `stop_first` sends mode withStopServer."""
+        ...
+
+
+class RequestKind(StrEnum):
+    """What an operator can ask of a run."""
+
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An operator's request, as the database holds it."""
+
+    id: int
+    kind: RequestKind
+    by: str
+    at: datetime
+
+
+class Journal(Protocol):
+    """The durable memory of the one run that this process drives."""
+
+    async def append(
+        self, run: Run, events: Sequence[Event], changed: Sequence[Target], at: datetime, answered: Sequence[int] = ()
+    ) -> Sequence[Record]:
+        """The records, once they and the new values of run and targets are durable, in one transaction.
+
+        The transaction proves the lease and marks the requests in `answered` as done. Raises LeaseLost, and
+        JournalUnwritable when nothing was written or nobody knows.
+        """
+        ...
+
+    async def requests(self) -> Sequence[Request]:
+        """The operator's requests that are not done yet."""
+        ...
+
+    def lease_valid(self, moment: Moment) -> bool:
+        """Whether the lease was renewed within its term, without asking the database."""
+        ...
+
+    async def keep_lease(self) -> None:
+        """Renews the lease until cancelled. Raises LeaseLost or JournalUnwritable."""
+        ...
+
+
+class SecretSource(Protocol):
+    """Where the secrets of an order come from."""
+
+    def resolve(self, order: Order) -> Secrets:
+        """The order's secrets. Raises InputError if one is missing or is not what was frozen."""
+        ...

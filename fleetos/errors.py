@@ -1,0 +1,161 @@
+"""Every error that fleetos raises on purpose.
+
+FleetosError
+|-- UsageError           the command was called wrongly (64)
+|-- InputError           a plan or another input file is bad (65), with all its problems
+|-- CloudError           the cloud said no, or said nothing
+|   |-- CloudUnreachable    no connection, or nothing but failures (69)
+|   |-- AuthenticationFailed  the cloud does not accept who we are (77)
+|   |-- PermissionDenied      it knows us and refuses (77)
+|   |-- ReadRefused           a read was answered with an error code
+|   |-- NotSent               proven: the request never left (protocol: transport)
+|   `-- AnswerLost            it may have left; nobody knows what came of it
+|-- StoreError
+|   |-- JournalUnwritable   a commit failed, so no further effect is allowed (20)
+|   |-- LeaseLost           another process drives the run now (21)
+|   |-- RunDriven           another live process drives the run or holds the database (21)
+|   |-- ServerClaimed       an undriven unfinished run holds one of the servers (20)
+|   |-- DatabaseUnusable    too new, corrupt, or not ours (1)
+|   `-- UnknownRun          no run of that id (64)
+`-- IllegalMove          a defect of fleetos: the law of states forbids the move (1)
+"""
+
+from dataclasses import dataclass
+
+
+class FleetosError(Exception):
+    """What went wrong, in `message`; what to do next, in `hint`. Never holds a secret."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(FleetosError):
+    """The command was called wrongly."""
+
+    exit_code = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in an input file. Lines and columns count from 1; None where the whole file is meant."""
+
+    file: str
+    line: int | None
+    column: int | None
+    key: str
+    expected: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        text = f"{place}: {self.key}: {self.expected}" if self.key else f"{place}: {self.expected}"
+        return f"{text}\n  hint: {self.hint}" if self.hint else text
+
+
+class InputError(FleetosError):
+    """A plan or another input file is bad; `problems` holds all that was found."""
+
+    exit_code = 65
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class CloudError(FleetosError):
+    """The cloud said no, or said nothing. `code` and `request_id` are the cloud's own, where it gave them."""
+
+    def __init__(
+        self,
+        message: str,
+        hint: str | None = None,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, hint)
+        self.code = code
+        self.status = status
+        self.request_id = request_id
+
+
+class CloudUnreachable(CloudError):
+    """No connection to the cloud, or nothing but failures from it."""
+
+    exit_code = 69
+
+
+class AuthenticationFailed(CloudError):
+    """The cloud does not accept the credentials. Never tried again: repeated failures lock the account."""
+
+    exit_code = 77
+
+
+class PermissionDenied(CloudError):
+    """The cloud knows who we are and refuses."""
+
+    exit_code = 77
+
+
+class ReadRefused(CloudError):
+    """A read was answered with an error that repeating it did not cure."""
+
+
+class NotSent(CloudError):
+    """Proven: not one byte of the request reached the cloud."""
+
+    exit_code = 69
+
+
+class AnswerLost(CloudError):
+    """The request may have reached the cloud; nobody knows what came of it."""
+
+    exit_code = 69
+
+
+class StoreError(FleetosError):
+    """The database did not do what was asked."""
+
+
+class JournalUnwritable(StoreError):
+    """A commit failed or its outcome is unknown; no further effect is allowed."""
+
+    exit_code = 20
+
+
+class LeaseLost(StoreError):
+    """Another process has taken the run over."""
+
+    exit_code = 21
+
+
+class RunDriven(StoreError):
+    """Another live process drives the run, or holds the database."""
+
+    exit_code = 21
+
+
+class ServerClaimed(StoreError):
+    """Another run, unfinished and undriven, holds one of the servers."""
+
+    exit_code = 20
+
+
+class DatabaseUnusable(StoreError):
+    """The database is newer than this program, damaged, or not one of ours."""
+
+
+class UnknownRun(StoreError):
+    """No run of that id is in the database."""
+
+    exit_code = 64
+
+
+class IllegalMove(FleetosError):
+    """The law of states forbids the move: a defect of fleetos, and nothing was changed."""

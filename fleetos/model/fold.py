@@ -1,0 +1,285 @@
+"""The fold: what a run and its targets are, given the events so far. Pure, and the only way they ever change.
+
+Every function takes the event's time and returns the new value; the law of states is asked before each move, so an
+illegal one raises IllegalMove and nothing has changed.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from fleetos.errors import IllegalMove
+from fleetos.limits import MAX_RESENDS
+from fleetos.model.events import (
+    AttemptEnded,
+    ChangeAdopted,
+    ChangeAnswered,
+    ChangeIntended,
+    Enlisted,
+    JobEnded,
+    Moved,
+    NotDelivered,
+    PowerAnswered,
+    PowerIntended,
+    Retried,
+    RunCreated,
+    RunDriverStarted,
+    RunEvent,
+    RunMoved,
+    RunPassStarted,
+    Settled,
+    TargetEvent,
+)
+from fleetos.model.inventory import JobStatus
+from fleetos.model.run import Attempt, End, Outcome, PowerCall, PowerOutcome, Run, Target
+from fleetos.model.states import RUN_ENDS, Reason, RunState, TargetState, check_move, check_run_move
+
+# Outcomes that show that the cloud did take the request.
+_TAKEN = frozenset({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.NO_EFFECT})
+
+
+def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
+    """The run after the event. Raises IllegalMove."""
+    if isinstance(event, RunCreated):
+        return event.run
+    if run is None:
+        raise IllegalMove(f"the journal has a {event.kind} before the run was created")
+    match event:
+        case RunDriverStarted():
+            return replace(run, sessions=run.sessions + 1, started_at=run.started_at or at)
+        case RunMoved():
+            check_run_move(run.id, run.state, event.to)
+            ended_at = at if event.to in RUN_ENDS else None
+            return replace(run, state=event.to, reason=event.reason, detail=event.detail, ended_at=ended_at)
+        case RunPassStarted():
+            if run.state is not RunState.RUNNING:
+                check_run_move(run.id, run.state, RunState.RUNNING)
+            running = RunState.RUNNING
+            return replace(run, passes=event.number, state=running, reason=None, detail="", ended_at=None)
+
+
+def fold_target(target: Target | None, event: TargetEvent, at: datetime) -> Target:
+    """The target after the event. Raises IllegalMove."""
+    if isinstance(event, Enlisted):
+        return replace(event.target, since=at)
+    if target is None:
+        raise IllegalMove(f"the journal has a {event.kind} of server {event.server_id}, which is no target")
+    match event:
+        case Moved():
+            return _moved(target, event, at)
+        case ChangeIntended() | ChangeAnswered() | ChangeAdopted() | JobEnded() | NotDelivered() | AttemptEnded():
+            return _attempted(target, event, at)
+        case PowerIntended():
+            call = PowerCall(event.call_id, event.verb, event.hard, event.size, at)
+            stopped_at = (target.stopped_at or at) if event.verb == "stop" else target.stopped_at
+            return replace(target, calls=(*target.calls, call), stopped_at=stopped_at)
+        case PowerAnswered():
+            return _power_answered(target, event, at)
+        case Retried():
+            return _retried(target, event, at)
+        case Settled():
+            attempts = tuple(
+                replace(one, unanswered=0, outcome=one.outcome or Outcome.UNKNOWN, ended_at=one.ended_at or at)
+                for one in target.attempts
+            )
+            return replace(target, attempts=attempts)
+
+
+def _go(target: Target, to: TargetState, at: datetime, reason: Reason | None, detail: str) -> Target:
+    check_move(target.server_id, target.state, to)
+    return replace(
+        target,
+        state=to,
+        since=at,
+        reason=reason,
+        detail=detail,
+        not_before=None,
+        deadline=None,
+        then=None,
+        calls=() if to is not target.state else target.calls,
+    )
+
+
+def _moved(target: Target, event: Moved, at: datetime) -> Target:
+    after = _go(target, event.to, at, event.reason, event.detail)
+    return replace(
+        after,
+        not_before=event.not_before,
+        deadline=event.deadline,
+        then=event.then,
+        stopped_at=None if event.runs else after.stopped_at,
+        started=target.started or event.to is TargetState.STARTING,
+        disk_after=event.disk or after.disk_after,
+    )
+
+
+_AttemptEvent = ChangeIntended | ChangeAnswered | ChangeAdopted | JobEnded | NotDelivered | AttemptEnded
+
+
+def _attempted(target: Target, event: _AttemptEvent, at: datetime) -> Target:
+    match event:
+        case ChangeIntended():
+            return _intended(target, event, at)
+        case ChangeAnswered():
+            return _answered(target, event, at)
+        case ChangeAdopted():
+            attempt = _open(target, event.attempt)
+            unanswered = max(0, attempt.unanswered - 1) if not attempt.accepted else attempt.unanswered
+            after = _go(target, TargetState.CHANGING, at, None, "")
+            return _with(after, replace(attempt, adopted=True, unanswered=unanswered))
+        case JobEnded():
+            attempt = replace(
+                _open(target, event.attempt),
+                job_status=event.status,
+                error_code=event.error_code,
+                fail_reason=event.fail_reason,
+            )
+            succeeded = event.status is JobStatus.SUCCESS
+            after = _go(target, TargetState.VERIFYING, at, None, "") if succeeded else target
+            return _with(after, attempt)
+        case NotDelivered():
+            attempt = _open(target, event.attempt)
+            after = _go(target, TargetState.READY, at, None, "")
+            return _with(after, replace(attempt, resends=attempt.resends + 1))
+        case AttemptEnded():
+            return _attempt_ended(target, event, at)
+
+
+def _open(target: Target, number: int) -> Attempt:
+    attempt = target.attempt
+    if attempt is None or attempt.number != number:
+        raise IllegalMove(f"target {target.server_id}: attempt {number} is not open")
+    return attempt
+
+
+def _with(target: Target, attempt: Attempt) -> Target:
+    resolved = not any(one.unanswered for one in (*target.attempts[:-1], attempt))
+    ours = target.last_unanswered_at is not None and target.last_unanswered_at >= target.attempts[0].intended_at
+    last = None if resolved and ours else target.last_unanswered_at
+    return replace(target, attempts=(*target.attempts[:-1], attempt), last_unanswered_at=last)
+
+
+def _intended(target: Target, event: ChangeIntended, at: datetime) -> Target:
+    after = _go(target, TargetState.SUBMITTING, at, None, "")
+    attempt = target.attempt
+    if attempt is None:
+        if event.attempt != len(target.attempts) + 1:
+            raise IllegalMove(f"target {target.server_id}: attempt {event.attempt} is out of order")
+        first = Attempt(event.attempt, event.before, intended_at=at, sent_at=at, deadline=event.deadline)
+        return replace(after, attempts=(*target.attempts, first))
+    again = replace(_open(target, event.attempt), sent_at=at, sends=attempt.sends + 1, deadline=event.deadline)
+    return replace(after, attempts=(*target.attempts[:-1], again))
+
+
+def _answered(target: Target, event: ChangeAnswered, at: datetime) -> Target:
+    attempt = replace(
+        _open(target, event.attempt),
+        error_code=event.code,
+        fail_reason=event.detail or None,
+        request_id=event.request_id,
+    )
+    after = _go(target, event.to, at, event.reason, event.detail)
+    after = replace(after, not_before=event.not_before, then=event.then)
+    match event.to:
+        case TargetState.CHANGING:
+            attempt = replace(
+                attempt,
+                accepted_at=at,
+                job_id=event.job_id,
+                deadline=event.deadline or attempt.deadline,
+                fail_reason=None,
+            )
+        case TargetState.INSPECTING:
+            attempt = replace(attempt, unanswered=attempt.unanswered + 1)
+            return replace(_with(after, attempt), last_unanswered_at=at)
+        case TargetState.READY:
+            conflict = event.answer == "conflict"
+            after = replace(
+                after,
+                conflicts=after.conflicts + (1 if conflict else 0),
+                refusals=after.refusals + (1 if event.answer in ("later", "conflict") else 0),
+            )
+        case _:
+            attempt = replace(attempt, outcome=Outcome.REFUSED, ended_at=at)
+    return _with(after, attempt)
+
+
+def _attempt_ended(target: Target, event: AttemptEnded, at: datetime) -> Target:
+    attempt = _open(target, event.attempt)
+    unanswered = attempt.unanswered
+    if event.outcome in _TAKEN and not attempt.accepted:
+        unanswered = max(0, unanswered - 1)
+    attempt = replace(
+        attempt,
+        outcome=event.outcome,
+        ended_at=at,
+        unanswered=unanswered,
+        disk_after=event.disk,
+        image_after=event.image,
+        fail_reason=attempt.fail_reason or event.detail or None,
+    )
+    after = replace(_go(target, event.to, at, event.reason, event.detail), not_before=event.not_before, then=event.then)
+    after = _with(after, attempt)
+    if event.outcome is Outcome.SUCCEEDED:
+        return replace(after, disk_after=event.disk, image_after=event.image, stopped_at=None)
+    # The disk rule: what a failed attempt of ours left may be wiped by the next; anything else needs a human.
+    left = (
+        event.disk if event.outcome in (Outcome.FAILED, Outcome.NO_EFFECT) and event.to is TargetState.BACKOFF else None
+    )
+    held = event.disk if event.to is TargetState.HELD else None
+    return replace(
+        after,
+        disk=left or after.disk,
+        disk_after=held or after.disk_after,
+        refusals=0,
+        conflicts=0,
+        started=False,
+    )
+
+
+def _power_answered(target: Target, event: PowerAnswered, at: datetime) -> Target:
+    if not any(call.id == event.call_id for call in target.calls):
+        raise IllegalMove(f"target {target.server_id}: there is no power call {event.call_id}")
+    settled = event.outcome in (PowerOutcome.ENDED, PowerOutcome.REFUSED, PowerOutcome.UNKNOWN)
+    calls = tuple(
+        replace(
+            call,
+            outcome=event.outcome,
+            job_id=event.job_id or call.job_id,
+            code=event.code,
+            settled_at=at if settled else None,
+        )
+        if call.id == event.call_id
+        else call
+        for call in target.calls
+    )
+    # A stop that was proven not done has stopped nothing, unless an earlier one did.
+    never = all(call.verb == "start" or call.outcome is PowerOutcome.REFUSED for call in calls)
+    first = target.stopped_at is not None and calls[0].intended_at <= target.stopped_at
+    stopped_at = None if never and first and calls[0].verb == "stop" else target.stopped_at
+    return replace(
+        target, calls=calls, not_before=event.not_before, stopped_at=stopped_at, detail=event.detail or target.detail
+    )
+
+
+def _retried(target: Target, event: Retried, at: datetime) -> Target:
+    used = sum(one.outcome is not None for one in target.attempts)
+    after = _go(target, TargetState.WAITING, at, None, "")
+    attempts = target.attempts
+    if target.attempt is not None:
+        attempts = (*attempts[:-1], replace(target.attempt, resends=MAX_RESENDS - 1))
+    return replace(
+        after,
+        attempts=attempts,
+        attempts_allowed=used + 1,
+        disk=event.disk,
+        refusals=0,
+        conflicts=0,
+        started=False,
+    )
+
+
+def end_of(target: Target) -> End | None:
+    """The end that a target has come to, or will once its power is restored; None while it is under way."""
+    if target.ended:
+        return End(target.state, target.reason, target.detail)
+    return target.then

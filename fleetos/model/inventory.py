@@ -1,0 +1,153 @@
+"""What the cloud says: servers, jobs, images, and its answers to writes. Data with a time, known to be old."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Those parts of a server by which fleetos judges it; two reads are equal when their pictures are.
+
+    `status`, `vm_state`, `task` and `power` are the cloud's own words (API page ecs_02_0104, fields status and
+    OS-EXT-STS:*). `disk` is the id of the attached volume with boot index 0, None when there is none.
+    `image` is `image.id`, else `metadata["metering.image_id"]`; None when both are absent: unverifiable.
+    """
+
+    status: str
+    vm_state: str
+    task: str | None
+    power: int | None
+    disk: str | None
+    image: str | None
+    fault: str | None = None
+    locked: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether the cloud says that nothing is being done to the server."""
+        return self.task is None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is stopped and idle (ACTIVE may be powering off, SHUTOFF may be powering on)."""
+        return self.status == "SHUTOFF" and self.vm_state == "stopped" and self.idle
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs and is idle."""
+        return self.status == "ACTIVE" and self.idle
+
+    @property
+    def in_error(self) -> bool:
+        """Whether the cloud shows it as failed and idle."""
+        return self.status == "ERROR" and self.idle
+
+    @property
+    def changing(self) -> bool:
+        """Whether something is visibly being done to it."""
+        return self.status == "REBUILD" or not self.idle
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One cloud server as the list or a single read shows it."""
+
+    id: str
+    name: str
+    picture: Picture
+    az: str | None = None
+    key_name: str | None = None
+    os_type: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All servers of a project, by id, as the cloud listed them from `requested_at` on."""
+
+    servers: Mapping[str, Server]
+    requested_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image as IMS lists it. `inject_flag` is the raw `__support_fc_inject`, a hint for the choice of API."""
+
+    id: str
+    name: str
+    status: str
+    os_type: str | None = None
+    min_disk_gib: int | None = None
+    inject_flag: str | None = None
+    virtual_env_type: str | None = None
+
+
+class JobStatus(StrEnum):
+    """The cloud's word for an asynchronous task; anything unknown counts as RUNNING (API page ecs_02_0901)."""
+
+    INIT = "INIT"
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAIL = "FAIL"
+
+    @property
+    def final(self) -> bool:
+        """Whether the job has ended."""
+        return self in (JobStatus.SUCCESS, JobStatus.FAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class SubJob:
+    """The part of a multi-server job that concerns one server."""
+
+    server_id: str
+    job_id: str
+    status: JobStatus
+    error_code: str | None = None
+    fail_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One asynchronous task of the cloud. `sub_jobs` is empty for a job on a single server."""
+
+    id: str
+    status: JobStatus
+    error_code: str | None = None
+    fail_reason: str | None = None
+    sub_jobs: tuple[SubJob, ...] = ()
+
+    def part_of(self, server_id: str) -> "SubJob | None":
+        """The sub-job of that server, if the job has one; the parent alone never judges a server."""
+        return next((part for part in self.sub_jobs if part.server_id == server_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The cloud answered a write. `code` is its error code as given, None on success; `job_id` None when absent."""
+
+    status: int
+    job_id: str | None = None
+    code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """Proven: the write never left this machine."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The write may have been done; no usable answer came."""
+
+    detail: str
+
+
+Reply = Delivered | Undelivered | Unanswered

@@ -1,0 +1,66 @@
+"""How far a run has come: all its targets, kept in memory and moved by the fold."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from fleetos.model.events import Event, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
+from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.run import Run, Target
+from fleetos.model.states import HOLDS_SLOT, TargetState
+
+
+class Progress:
+    """A run with its targets and counts. Changed only by `absorb`, in O(targets that changed)."""
+
+    def __init__(self, run: Run, targets: Iterable[Target]) -> None:
+        self.run = run
+        self._targets = {target.server_id: target for target in targets}
+        self._counts = Counter(target.state for target in self._targets.values())
+        self._overdue = sum(target.overdue for target in self._targets.values())
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """All targets by server id, in plan order."""
+        return self._targets
+
+    @property
+    def counts(self) -> Mapping[TargetState, int]:
+        """How many targets are in each state."""
+        return self._counts
+
+    @property
+    def overdue(self) -> int:
+        """How many targets are held because their change is still going on after its time-out."""
+        return self._overdue
+
+    @property
+    def slots_taken(self) -> int:
+        """How many of the run's slots are taken."""
+        return sum(self._counts[state] for state in HOLDS_SLOT)
+
+    def absorb(self, run: Run, changed: Iterable[Target]) -> None:
+        """Takes over new values that are already durable."""
+        self.run = run
+        for target in changed:
+            before = self._targets.get(target.server_id)
+            if before is not None:
+                self._counts[before.state] -= 1
+                self._overdue -= before.overdue
+            self._counts[target.state] += 1
+            self._overdue += target.overdue
+            self._targets[target.server_id] = target
+
+
+def replay(events: Iterable[tuple[datetime, Event]]) -> Progress:
+    """The progress that the whole journal of a run tells. Raises IllegalMove if the law forbids what it says."""
+    run: Run | None = None
+    targets: dict[str, Target] = {}
+    for at, event in events:
+        if isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted):
+            run = fold_run(run, event, at)
+        else:
+            targets[event.server_id] = fold_target(targets.get(event.server_id), event, at)
+    if run is None:
+        raise ValueError("a journal without a run")
+    return Progress(run, targets.values())

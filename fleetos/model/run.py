@@ -1,0 +1,239 @@
+"""A run and its targets: the frozen, numbered execution of a plan, and how far it has come."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.plan import PowerAfter, SecretRef, StopMode, UserDataRef
+from fleetos.model.states import ENDS, Reason, RunState, TargetState
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REFUSED = "refused"
+    NOT_DELIVERED = "not_delivered"
+    UNKNOWN = "unknown"
+    NO_EFFECT = "no_effect"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one server gets, resolved: image pinned to its id, API chosen, secrets still by reference."""
+
+    image_id: str
+    image_name: str
+    api: Literal["v1", "v2"]
+    keyname: str | None = None
+    userid: str | None = None
+    adminpass: SecretRef | None = None
+    user_data: UserDataRef | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one OS change, counted from 1. Sends of the same attempt share its number and first baseline.
+
+    `before` is the picture at the first intent. `deadline` is when the change is overdue (UTC). `sends` counts
+    intents, `unanswered` those whose outcome nobody knows. `adopted` says that the server was seen changing without
+    a job id. `outcome` None: still open.
+    """
+
+    number: int
+    before: Picture
+    intended_at: datetime
+    sent_at: datetime
+    deadline: datetime
+    sends: int = 1
+    unanswered: int = 0
+    resends: int = 0
+    accepted_at: datetime | None = None
+    adopted: bool = False
+    job_id: str | None = None
+    job_status: JobStatus | None = None
+    error_code: str | None = None
+    fail_reason: str | None = None
+    request_id: str | None = None
+    outcome: Outcome | None = None
+    ended_at: datetime | None = None
+    disk_after: str | None = None
+    image_after: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the cloud is known to have taken the request."""
+        return self.accepted_at is not None or self.adopted
+
+    @property
+    def job_final(self) -> bool:
+        """Whether its job is known to have ended."""
+        return self.job_status is not None and self.job_status.final
+
+
+class PowerOutcome(StrEnum):
+    """What is known of one stop or start call for one server."""
+
+    PENDING = "pending"  # intended; the answer is not in
+    ACCEPTED = "accepted"  # answered with a job that is not final yet
+    REFUSED = "refused"  # proven not done
+    UNKNOWN = "unknown"  # nobody knows
+    ENDED = "ended"  # its job is final
+
+
+@dataclass(frozen=True, slots=True)
+class PowerCall:
+    """One stop or start call as far as it concerns one server. `size` is how many servers the call named."""
+
+    id: str
+    verb: Literal["stop", "start"]
+    hard: bool
+    size: int
+    intended_at: datetime
+    outcome: PowerOutcome = PowerOutcome.PENDING
+    job_id: str | None = None
+    code: str | None = None
+    settled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end that a target comes to once its power is restored."""
+
+    state: TargetState
+    reason: Reason | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server as a member of a run.
+
+    `baseline` is the picture at the freeze. `disk` is the one system disk that may be wiped now: the frozen one, or
+    the one that this target's own failed attempt left. `not_before` and `deadline` are UTC. `then` is set while
+    power is restored. `stopped_at` is set while the server may lie stopped by us. `calls` are the power calls of
+    the present step. `refusals` and `conflicts` count proven non-deliveries, each with its own bound.
+    `last_unanswered_at` is the time of the last send of any run of ours whose outcome nobody knows.
+    """
+
+    server_id: str
+    name: str
+    position: int
+    order: Order
+    baseline: Picture
+    disk: str | None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    state: TargetState = TargetState.WAITING
+    since: datetime | None = None
+    reason: Reason | None = None
+    detail: str = ""
+    not_before: datetime | None = None
+    deadline: datetime | None = None
+    then: End | None = None
+    attempts: tuple[Attempt, ...] = ()
+    attempts_allowed: int = 1
+    calls: tuple[PowerCall, ...] = ()
+    stopped_at: datetime | None = None
+    started: bool = False
+    refusals: int = 0
+    conflicts: int = 0
+    last_unanswered_at: datetime | None = None
+    disk_after: str | None = None
+    image_after: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to an end."""
+        return self.state in ENDS
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The open attempt, if there is one."""
+        if self.attempts and self.attempts[-1].outcome is None:
+            return self.attempts[-1]
+        return None
+
+    @property
+    def ran_before(self) -> bool:
+        """Whether the server ran when the run was frozen."""
+        return self.baseline.status == "ACTIVE"
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether a send of this run has no known outcome or a job of it is not known to be final."""
+        return any(
+            one.outcome in (None, Outcome.UNKNOWN) or (one.unanswered > 0 and one.outcome is not Outcome.SUCCEEDED)
+            for one in self.attempts
+        )
+
+    @property
+    def keeps_claim(self) -> bool:
+        """Whether its server stays claimed by the run: until it has ended with a known outcome."""
+        return not self.ended or self.unsettled
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it is held because its change is still going on after its time-out."""
+        return self.state is TargetState.HELD and self.reason is Reason.STILL_CHANGING
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The numbers of a run, frozen: nothing is left to choose while it is driven. Times in seconds."""
+
+    concurrency: int
+    stop: StopMode
+    force: bool
+    power_after: PowerAfter
+    attempts: int
+    backoff_s: float
+    max_backoff_s: float
+    stop_timeout_s: float
+    change_timeout_s: float
+    settle_s: float
+    start_timeout_s: float
+    poll_min_s: float
+    poll_max_s: float
+    rate_per_s: float | None
+    burst: float | None
+    connections: int
+    loopback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of a cloud that a run works in: the entry's name (None: from OS_* variables), region, project."""
+
+    cloud: str | None
+    region: str | None
+    project_id: str
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The frozen execution of a plan. `digest` covers plan, cloud and region; `passes` counts from 1;
+    `sessions` counts the processes that have driven it. Times are UTC.
+    """
+
+    id: str
+    name: str
+    digest: str
+    plan_path: str
+    scope: Scope
+    settings: Settings
+    images: Mapping[str, str]
+    created_at: datetime
+    state: RunState = RunState.RUNNING
+    reason: Reason | None = None
+    detail: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    passes: int = 1
+    sessions: int = 0

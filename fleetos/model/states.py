@@ -1,0 +1,224 @@
+"""The law of states: where a target and a run can be, and every legal move.
+
+All of the law is in this file. A move that no table names is refused by `check_move`, and nothing is changed.
+The diagram in the documentation is generated from these tables.
+"""
+
+from enum import StrEnum
+
+from fleetos.errors import IllegalMove
+
+
+class TargetState(StrEnum):
+    """Where a target is on its way."""
+
+    WAITING = "waiting"  # in the queue, nothing done yet
+    CHECKING = "checking"  # admitted; the server is read just before its first effect
+    DRAINING = "draining"  # load is being moved away
+    STOPPING = "stopping"  # a stop was asked for and is not yet final
+    READY = "ready"  # stopped and idle; the submit may be sent
+    SUBMITTING = "submitting"  # the intent is durable; the request is on its way
+    CHANGING = "changing"  # the cloud accepted the change, or was seen changing
+    VERIFYING = "verifying"  # the job succeeded; the new OS is being proven
+    STARTING = "starting"  # a start that the cloud owed us
+    RESTORING = "restoring"  # power is put back as it was
+    BACKOFF = "backoff"  # a failed attempt waits for the next
+    INSPECTING = "inspecting"  # an outcome is unknown: look before acting
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    HELD = "held"  # waits for a human
+    CANCELLED = "cancelled"
+
+
+class RunState(StrEnum):
+    """Where a run is. A killed run stays `running`, without a driver."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHING = "finishing"  # aborted: admits no more, lets changes in flight end
+    DONE = "done"
+    FAILED = "failed"  # the failure budget was used up
+    ABORTED = "aborted"
+
+
+class Reason(StrEnum):
+    """Why a target was skipped, failed, held or cancelled, or why a run is paused."""
+
+    ALREADY_ON_IMAGE = "already-on-image"
+    GONE = "gone"
+    REFUSED = "refused"
+    UNHEALTHY = "unhealthy"
+    OUTCOME_UNKNOWN = "outcome-unknown"
+    STILL_CHANGING = "still-changing"
+    FOREIGN_CHANGE = "foreign-change"
+    ATTEMPTS_USED_UP = "attempts-used-up"
+    LOCKED = "locked"
+    NO_SYSTEM_DISK = "no-system-disk"
+    WRONG_STATE = "wrong-state"
+    UNANSWERED_SEND = "unanswered-send"
+    STOP_TIMEOUT = "stop-timeout"
+    STOP_REFUSED = "stop-refused"
+    START_FAILED = "start-failed"
+    NOT_DELIVERED = "not-delivered"
+    ABORTED = "aborted"
+    AUTHENTICATION = "authentication"
+    PERMISSION = "permission"
+    UNREACHABLE = "unreachable"
+    TOO_MANY_OVERDUE = "too-many-overdue"
+    INPUT_CHANGED = "input-changed"
+
+
+_S = TargetState
+
+ENDS = frozenset({_S.DONE, _S.SKIPPED, _S.FAILED, _S.HELD, _S.CANCELLED})
+QUEUED = frozenset({_S.WAITING, _S.BACKOFF})
+STABLE = ENDS | QUEUED
+IN_FLIGHT = frozenset(_S) - STABLE
+
+# A slot is taken when a target is admitted and given back by the record that ends its change.
+HOLDS_SLOT = frozenset({_S.CHECKING, _S.DRAINING, _S.STOPPING, _S.READY, _S.SUBMITTING, _S.CHANGING, _S.INSPECTING})
+# Between an intent and the verdict nothing else may be written to the server.
+NO_OTHER_WRITES = frozenset({_S.SUBMITTING, _S.CHANGING, _S.INSPECTING})
+# What `retry` may put back into the queue.
+RETRIABLE = frozenset({_S.FAILED, _S.HELD})
+
+MOVES: dict[TargetState, dict[TargetState, str]] = {
+    _S.WAITING: {
+        _S.CHECKING: "a slot is free",
+        _S.INSPECTING: "a slot is free, and an earlier send of this target has no known outcome",
+        _S.SKIPPED: "it runs the image already",
+        _S.HELD: "the inventory shows that it cannot be changed",
+        _S.CANCELLED: "the run was aborted before it was admitted",
+    },
+    _S.CHECKING: {
+        _S.DRAINING: "it carries load",
+        _S.STOPPING: "it runs and is as the run knows it",
+        _S.READY: "it is stopped already, or failed a change before",
+        _S.SKIPPED: "it runs the image already",
+        _S.FAILED: "it is gone",
+        _S.HELD: "it is not as the run knows it",
+        _S.CANCELLED: "the run was aborted",
+        _S.RESTORING: "it lies stopped by us and will not be changed",
+    },
+    _S.DRAINING: {
+        _S.STOPPING: "its load is away",
+        _S.FAILED: "it is gone",
+        _S.HELD: "the drain failed",
+        _S.CANCELLED: "the run was aborted",
+    },
+    _S.STOPPING: {
+        _S.READY: "it is stopped and every stop call is final",
+        _S.CHECKING: "it is not as it was when the stop was sent",
+        _S.FAILED: "it is gone",
+        _S.HELD: "it does not stop, or is not as the run knows it",
+        _S.CANCELLED: "the run was aborted",
+        _S.RESTORING: "it will not be changed, and the stop may have taken it down",
+    },
+    _S.READY: {
+        _S.SUBMITTING: "the intent is durable",
+        _S.CHECKING: "somebody started it",
+        _S.FAILED: "it is gone",
+        _S.HELD: "it is not as the run knows it, or was refused too often",
+        _S.CANCELLED: "the run was aborted",
+        _S.RESTORING: "it lies stopped by us and will not be changed",
+    },
+    _S.SUBMITTING: {
+        _S.CHANGING: "the cloud accepted the change",
+        _S.READY: "proven not done, and worth another send",
+        _S.INSPECTING: "nobody knows whether it was accepted",
+        _S.FAILED: "the cloud refused the request for good",
+        _S.HELD: "the cloud refused it for a reason that a human must clear",
+        _S.RESTORING: "the cloud refused it for good, and it lies stopped by us",
+    },
+    _S.CHANGING: {
+        _S.VERIFYING: "the job succeeded",
+        _S.BACKOFF: "the attempt failed and another is left",
+        _S.INSPECTING: "the cloud does not know the job, or shows no change any more",
+        _S.STARTING: "the new disk is there and the server is down",
+        _S.FAILED: "it is gone",
+        _S.HELD: "the attempts are used up, the deadline is over, or the picture needs a human",
+    },
+    _S.INSPECTING: {
+        _S.VERIFYING: "the new disk with the image is there",
+        _S.CHANGING: "it is seen changing",
+        _S.READY: "proven not delivered: the same attempt may be sent again",
+        _S.CHECKING: "somebody started it with its old disk",
+        _S.BACKOFF: "the attempt failed and another is left",
+        _S.STARTING: "the new disk is there and the server is down",
+        _S.FAILED: "it is gone",
+        _S.HELD: "the evidence needs a human",
+        _S.RESTORING: "it was not changed, lies stopped by us and will not be tried again",
+        _S.CANCELLED: "the run was aborted and nothing was changed",
+    },
+    _S.VERIFYING: {
+        _S.DONE: "the new OS is proven",
+        _S.RESTORING: "the new OS is proven, and it was stopped before",
+        _S.STARTING: "the new disk is there and the server is down",
+        _S.BACKOFF: "the job succeeded without any effect",
+        _S.FAILED: "it is gone, or unhealthy",
+        _S.HELD: "the picture needs a human",
+    },
+    _S.STARTING: {
+        _S.VERIFYING: "it runs",
+        _S.FAILED: "it is gone",
+        _S.HELD: "it does not start",
+    },
+    _S.RESTORING: {
+        _S.DONE: "its power is as it was",
+        _S.SKIPPED: "its power is as it was",
+        _S.FAILED: "its power is as it was, or it is gone",
+        _S.HELD: "its power is as it was, or cannot be put back",
+        _S.CANCELLED: "its power is as it was",
+    },
+    _S.BACKOFF: {
+        _S.CHECKING: "its wait is over and a slot is free",
+        _S.HELD: "no attempt is left",
+        _S.CANCELLED: "the run was aborted",
+        _S.RESTORING: "it lies stopped by us and will not be changed",
+    },
+    _S.DONE: {},
+    _S.SKIPPED: {},
+    _S.FAILED: {_S.WAITING: "the operator asked for one more attempt"},
+    _S.HELD: {_S.WAITING: "the operator asked for one more attempt"},
+    _S.CANCELLED: {},
+}
+
+_R = RunState
+
+RUN_ENDS = frozenset({_R.DONE, _R.FAILED, _R.ABORTED})
+
+RUN_MOVES: dict[RunState, dict[RunState, str]] = {
+    _R.RUNNING: {
+        _R.PAUSED: "nothing may be admitted until somebody resumes it",
+        _R.FINISHING: "the operator aborted it",
+        _R.DONE: "every target has ended",
+        _R.FAILED: "the failure budget is used up and every target has ended",
+    },
+    _R.PAUSED: {
+        _R.RUNNING: "somebody resumed it",
+        _R.FINISHING: "the operator aborted it",
+    },
+    _R.FINISHING: {_R.ABORTED: "every target has ended"},
+    _R.DONE: {_R.RUNNING: "the operator asked for a next pass"},
+    _R.FAILED: {_R.RUNNING: "the operator asked for a next pass"},
+    _R.ABORTED: {_R.RUNNING: "the operator asked for a next pass"},
+}
+
+
+def check_move(server_id: str, before: TargetState, after: TargetState) -> None:
+    """Nothing, if the law allows the move.
+
+    Raises IllegalMove otherwise.
+    """
+    if after not in MOVES[before]:
+        raise IllegalMove(f"target {server_id}: the law of states has no move from {before} to {after}")
+
+
+def check_run_move(run_id: str, before: RunState, after: RunState) -> None:
+    """Nothing, if the law allows the move of the run.
+
+    Raises IllegalMove otherwise.
+    """
+    if after not in RUN_MOVES[before]:
+        raise IllegalMove(f"run {run_id}: the law of states has no move from {before} to {after}")

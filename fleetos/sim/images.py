@@ -1,0 +1,43 @@
+"""The images of the simulated cloud."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image. `flags` are further fields, as the IMS answers with them (values of `__*` flags are strings)."""
+
+    id: str
+    name: str
+    status: str = "active"
+    min_disk_gb: int = 40
+    os_type: str = "Linux"
+    imagetype: str = "gold"
+    flags: dict[str, str | int | bool] = field(default_factory=dict[str, "str | int | bool"])
+
+
+def picture(image: Image, created: str) -> dict[str, object]:
+    """Return an image as `GET /v2/cloudimages` shows it (IMS API, "querying images")."""
+    return {
+        "id": image.id,
+        "name": image.name,
+        "status": image.status,
+        "min_disk": image.min_disk_gb,
+        "min_ram": 0,
+        "__imagetype": image.imagetype,
+        "__os_type": image.os_type,
+        "__os_bit": "64",
+        "__platform": image.name.split("_")[1] if image.name.count("_") else "Other",
+        "__isregistered": "true",
+        "__image_source_type": "uds",
+        "__os_feature_list": '{"onekey_resetpasswd": "true"}',
+        "__support_kvm": "true",
+        "virtual_env_type": "FusionCompute",
+        "visibility": "public" if image.imagetype == "gold" else "private",
+        "protected": True,
+        "disk_format": "zvhd2",
+        "container_format": "bare",
+        "created_at": created,
+        "updated_at": created,
+        **image.flags,
+    }

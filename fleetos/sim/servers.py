@@ -1,0 +1,178 @@
+"""One simulated server and its disks: what is true, and the pictures that reads show of it."""
+
+import json
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from fleetos.sim.images import Image
+
+# Stale reads look at most this far back; older pictures are forgotten.
+FRAMES_KEPT_S = 90.0
+
+# (vm_state, task_state) -> status; "*" is any state. Source: appendix "ECS statuses" of the ECS API reference.
+_REBUILDING = ("rebuilding", "rebuild_block_device_mapping", "rebuild_spawning")
+_REBOOTING = ("rebooting", "reboot_pending", "reboot_started")
+_HARD = ("rebooting_hard", "reboot_pending_hard", "reboot_started_hard")
+_STATUS: dict[tuple[str, str | None], str] = {
+    **{("active", task): "ACTIVE" for task in (None, "powering-off", "deleting")},
+    **{("stopped", task): "SHUTOFF" for task in (None, "powering-on", "deleting")},
+    **{("error", task): "ERROR" for task in (None, "deleting")},
+    **{("active", task): "REBOOT" for task in _REBOOTING},
+    **{("active", task): "HARD_REBOOT" for task in _HARD},
+    **{(vm, task): "REBUILD" for vm in ("active", "stopped", "error") for task in _REBUILDING},
+    ("deleted", None): "DELETED",
+}
+_POWER = {"active": 1, "stopped": 4, "error": 0, "deleted": 0}
+
+
+@dataclass(slots=True)
+class Disk:
+    """One volume, also after it was destroyed. `made_by` and `destroyed_by` are numbers of writes in the ledger."""
+
+    id: str
+    server_id: str
+    boot: bool
+    image_id: str | None
+    size_gb: int
+    made_at: float
+    made_by: int | None = None
+    successful: bool | None = None
+    destroyed_at: float | None = None
+    destroyed_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What never changes of a server."""
+
+    name: str
+    az: str
+    address: str
+    mac: str
+    tags: tuple[str, ...]
+    created: float
+    user_id: str
+    project_id: str
+
+
+@dataclass(slots=True)
+class Server:
+    """One server as it is. `changes` are the numbers of the OS changes in progress, whatever the picture shows."""
+
+    id: str
+    body: Body
+    image: Image | None
+    system_disk: Disk | None
+    data_disks: tuple[Disk, ...]
+    vm_state: str
+    updated: float
+    launched_at: float
+    task_state: str | None = None
+    key_name: str | None = None
+    locked: bool = False
+    failed_change: bool = False
+    endless: bool = False
+    fault: dict[str, object] | None = None
+    changes: list[int] = field(default_factory=list[int])
+    stopped_by: int | None = None
+    frames: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+
+    @property
+    def status(self) -> str:
+        """The coarse state, as the cloud computes it."""
+        return _STATUS.get((self.vm_state, self.task_state), "UNKNOWN")
+
+    @property
+    def busy(self) -> bool:
+        """Whether the platform works on it."""
+        return bool(self.changes) or self.endless or self.task_state is not None
+
+    def show(self, at: float) -> None:
+        """Take the picture that reads show from now on."""
+        self.updated = at
+        text = json.dumps(picture(self))
+        self.frames.append((at, text))
+        if len(self.frames) > 8 and self.frames[1][0] < at - FRAMES_KEPT_S:
+            first = bisect_right(self.frames, at - FRAMES_KEPT_S, key=_moment) - 1
+            del self.frames[: max(first, 0)]
+
+    def frame(self, at: float) -> str:
+        """Return the JSON that a read at that time showed: the newest picture not younger than `at`."""
+        if self.frames[-1][0] <= at:
+            return self.frames[-1][1]
+        return self.frames[max(bisect_right(self.frames, at, key=_moment) - 1, 0)][1]
+
+
+def _moment(frame: tuple[float, str]) -> float:
+    return frame[0]
+
+
+def stamp(at: float) -> str:
+    """Return a time as the ECS API writes it: UTC, whole seconds."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def stamp_us(at: float) -> str:
+    """Return a time with microseconds and no zone, as `OS-SRV-USG:launched_at` has it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def attached(server: Server) -> list[Disk]:
+    """Return the disks of a server, the system disk first."""
+    system = [server.system_disk] if server.system_disk is not None else []
+    return [*system, *server.data_disks]
+
+
+def picture(server: Server) -> dict[str, object]:
+    """Return a server as `GET cloudservers/{id}` shows it (structure: ECS API, "querying details about ECSs")."""
+    body, image = server.body, server.image
+    metadata = {"charging_mode": "0", "vpc_id": "00000000-0000-4000-8000-00000000vpc0", "EcmResStatus": ""}
+    metadata["metering.resourcespeccode"] = "s3.medium.2.linux"
+    if image is not None:
+        metadata |= {
+            "metering.image_id": image.id,
+            "metering.imagetype": image.imagetype,
+            "image_name": image.name,
+            "os_type": image.os_type,
+            "os_bit": "64",
+        }
+    address: dict[str, object] = {"addr": body.address, "version": "4", "OS-EXT-IPS:type": "fixed"}
+    address["OS-EXT-IPS-MAC:mac_addr"] = body.mac
+    volumes = [
+        {"id": disk.id, "bootIndex": "0" if disk.boot else "-1", "device": f"/dev/vd{letter}",
+         "delete_on_termination": "true" if disk.boot else "false"}
+        for disk, letter in zip(attached(server), "abcdefghijklmnopqrstuvwxyz", strict=False)
+    ]  # fmt: skip
+    return {
+        "id": server.id,
+        "name": body.name,
+        "status": server.status,
+        "tenant_id": body.project_id,
+        "user_id": body.user_id,
+        "created": stamp(body.created),
+        "updated": stamp(server.updated),
+        "OS-SRV-USG:launched_at": stamp_us(server.launched_at),
+        "OS-SRV-USG:terminated_at": None,
+        "OS-EXT-STS:vm_state": server.vm_state,
+        "OS-EXT-STS:task_state": server.task_state,
+        "OS-EXT-STS:power_state": _POWER.get(server.vm_state, 0),
+        "OS-EXT-AZ:availability_zone": body.az,
+        "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
+        "image": {"id": image.id if image is not None else ""},
+        "flavor": {"id": "s3.medium.2", "name": "s3.medium.2", "vcpus": "1", "ram": "2048", "disk": "0"},
+        "metadata": metadata,
+        "addresses": {"00000000-0000-4000-8000-00000000vpc0": [address]},
+        "os-extended-volumes:volumes_attached": volumes,
+        "key_name": server.key_name,
+        "locked": server.locked,
+        "fault": server.fault,
+        "tags": list(body.tags),
+        "sys_tags": [{"key": "_sys_enterprise_project_id", "value": "0"}],
+        "enterprise_project_id": "0",
+        "host_status": "UP",
+        "hostId": body.mac.replace(":", ""),
+        "description": "",
+        "config_drive": "",
+        "progress": 0,
+    }
