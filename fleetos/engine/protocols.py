@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
 from fleetos.clock import Moment
 from fleetos.model.events import Event, Record
 from fleetos.model.inventory import Job, Reply, Server
+from fleetos.model.requests import Request
 from fleetos.model.run import Order, Run, Target
 
 
@@ -82,22 +82,6 @@ class Cloud(Protocol):
     ) -> Reply:
         """The answer to one changeos. `stop_first` sends mode withStopServer."""
         ...
-
-
-class RequestKind(StrEnum):
-    """What an operator can ask of a run."""
-
-    ABORT = "abort"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """An operator's request, as the database holds it."""
-
-    id: int
-    kind: RequestKind
-    by: str
-    at: datetime
 
 
 class Journal(Protocol):
