@@ -99,9 +99,7 @@ class FateTable:
                 fields.setdefault(name, value)
         return Fate.model_validate({**fields, "rules": tuple(struck)}) if struck else NO_FATE
 
-    def _strikes(
-        self, index: int, rule: Rule, what: tuple[str, str], servers: Sequence[str], nth: int
-    ) -> bool:
+    def _strikes(self, index: int, rule: Rule, what: tuple[str, str], servers: Sequence[str], nth: int) -> bool:
         if rule.nth and nth not in rule.nth:
             return False
         if rule.servers and not any(self._named(rule, server_id) for server_id in servers):

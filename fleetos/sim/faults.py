@@ -25,6 +25,7 @@ Flip = Literal["start", "end", "late", "never"]
 Garble = Literal["html", "truncated", "oversized", "empty", "garbage", "no-job-id"]
 Lost = Literal["cut", "close", "hang", "504"]
 T = TypeVar("T")
+S = TypeVar("S", bound=str)
 OneOrMore = Annotated[tuple[T, ...], Field(min_length=1)]
 Seconds = Annotated[float, Field(ge=0, le=10**7)]
 Span = tuple[Seconds, Seconds]
@@ -75,7 +76,7 @@ NO_FATE = Fate()
 
 
 class RuleBase(Model):
-    """When a rule strikes. `nth` counts the requests of one operation for one server (without a server: all), from 1."""
+    """When a rule strikes. `nth` counts, from 1, the requests of one operation for one server (or without one)."""
 
     effect: ClassVar[bool] = False
     on: Scope | OneOrMore[Scope]
@@ -219,7 +220,7 @@ class Fail(RuleBase):
 
     def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
         code = _one(self.code, chance, "code", *key)
-        picture = _one(self.picture, chance, "failed picture", *key)
+        picture: FailurePicture = _one(self.picture, chance, "failed picture", *key)
         return {"fail": Failure(code=code, reason=refusal(code).message, picture=picture)}
 
 
@@ -295,8 +296,5 @@ Rule = Annotated[
 ]  # fmt: skip
 
 
-def _one(options: T | tuple[T, ...], chance: Chance, kind: str, *key: Key) -> T:
-    if isinstance(options, tuple):
-        many: tuple[T, ...] = options
-        return chance.pick(many, kind, *key)
-    return options
+def _one(options: S | tuple[S, ...], chance: Chance, kind: str, *key: Key) -> S:
+    return options if isinstance(options, str) else chance.pick(options, kind, *key)

@@ -1,0 +1,220 @@
+"""The OS change: when the cloud refuses it, how it runs, and what it leaves behind.
+
+Law and effects: API page ecs_02_0202. The pictures after a failure are not documented; all five that clients must
+expect are here.
+"""
+
+from dataclasses import dataclass
+
+from fleetos.sim.codes import Refusal, message_of, refusal
+from fleetos.sim.faults import Failure, Fate
+from fleetos.sim.images import Image
+from fleetos.sim.jobs import Job
+from fleetos.sim.ledger import Write
+from fleetos.sim.orders import ChangeOs
+from fleetos.sim.servers import Disk, Server
+from fleetos.sim.world import World, fault
+
+# The point of a change at which the early-disk picture shows the new disk.
+_EARLY = 0.5
+_USER_DATA_BYTES_MAX = 32 * 1024
+
+
+@dataclass(slots=True)
+class Change:
+    """One accepted change on its way."""
+
+    write: Write
+    job: Job
+    server: Server
+    image: Image
+    fate: Fate
+    old: Disk | None
+    new: Disk | None = None
+
+
+def submit(world: World, write: Write, order: ChangeOs, fate: Fate, now: float) -> Refusal | None:
+    """Return the refusal, or None if the change was accepted and begins."""
+    server = world.server(order.server_id)
+    if server is None:
+        return refusal("Ecs.0114")
+    image = world.images.get(order.image_id) if order.image_id is not None else server.image
+    write.image_id = image.id if image is not None else order.image_id
+    write.disk_before = server.system_disk.id if server.system_disk is not None else None
+    write.during = list(server.changes)
+    refused = _login(world, order) or _state(world, server, order)
+    if refused is not None:
+        return refused
+    if image is None or image.status == "deleted":
+        return refusal("Ecs.0031")
+    if image.status != "active":
+        return refusal("Ecs.0032")
+    _begin(world, write, order, fate, server, image, now)
+    return None
+
+
+def _login(world: World, order: ChangeOs) -> Refusal | None:
+    if order.keyname is not None and order.adminpass != "none":
+        return refusal("Ecs.0005", message="adminpass and keyname exclude each other.")
+    if order.adminpass == "bad":
+        return refusal("Ecs.0011")
+    if order.keyname is not None:
+        mine = order.userid in (None, world.user_id)
+        if order.keyname not in world.scenario.key_pairs or not mine:
+            return refusal("Ecs.0314")
+    if order.user_data_bytes > _USER_DATA_BYTES_MAX or (order.user_data_bytes and order.api == "v1"):
+        return refusal("Ecs.0005", message="user_data is too large, or not accepted here.")
+    return None
+
+
+def _state(world: World, server: Server, order: ChangeOs) -> Refusal | None:
+    if server.locked:
+        return refusal("Ecs.0605")
+    if not world.scenario.lax:
+        if server.busy:
+            return refusal("Ecs.0603")
+        stopped = server.vm_state == "stopped"
+        failed = server.vm_state == "error" and server.failed_change
+        if not (stopped or failed or (order.with_stop and server.vm_state == "active")):
+            return refusal("Ecs.0100")
+    return refusal("Ecs.0105") if server.system_disk is None and not server.changes else None
+
+
+def _begin(world: World, write: Write, order: ChangeOs, fate: Fate, server: Server, image: Image, now: float) -> None:
+    spans, manner = world.scenario.durations, world.scenario.change
+    job = world.new_job(write, "reInitOs" if order.image_id is None else "changeOS", [server.id], now, single=True)
+    job.stuck = fate.stuck
+    if fate.job_visible_after_s is not None:
+        job.visible_after_s = fate.job_visible_after_s
+    if fate.job_vanishes_after_s is not None:
+        job.vanishes_after_s = fate.job_vanishes_after_s
+    change = Change(write, job, server, image, fate, server.system_disk)
+    server.changes.append(write.seq)
+    world.ledger.change_begins()
+    takes_s = world.chance.between(spans.change, "change", write.seq)
+    begins = now
+    if server.vm_state == "active":
+        begins += world.chance.between(spans.stop, "stop", write.seq)
+        server.task_state = "powering-off"
+        server.show(now)
+        world.later(begins, lambda at: _work(world, change, at))
+    else:
+        _work(world, change, now)
+    if (fate.picture or manner.picture) == "early-disk" and not fate.no_effect:
+        world.later(begins + _EARLY * takes_s, lambda at: _early_disk(world, change, at))
+    world.later(begins + takes_s, lambda at: _end_job(change, at))
+    world.later(begins + takes_s + fate.lag_s, lambda at: _end(world, change, at))
+
+
+def _work(world: World, change: Change, at: float) -> None:
+    """Take the server out of the hands of its owner: this is what a change looks like."""
+    server, fate = change.server, change.fate
+    server.vm_state = "stopped" if server.vm_state == "active" else server.vm_state
+    shown = fate.picture or world.scenario.change.picture
+    server.task_state = None
+    if not fate.no_effect:
+        if shown == "rebuild":
+            server.task_state = "rebuilding"
+        elif shown == "no-disk":
+            server.system_disk = None
+        if shown != "rebuild" and server.vm_state == "error":
+            server.vm_state, server.fault = "stopped", None
+        if (fate.image_flips or world.scenario.change.image_flips) == "start":
+            server.image = change.image
+    server.show(at)
+
+
+def _early_disk(world: World, change: Change, at: float) -> None:
+    if change.server.vm_state != "deleted":
+        change.server.system_disk = _new_disk(world, change, at)
+        change.server.show(at)
+
+
+def _end_job(change: Change, at: float) -> None:
+    task, failure = change.job.tasks[0], change.fate.fail
+    task.ended_at = at
+    if failure is not None:
+        task.error_code, task.reason = failure.code, failure.reason or message_of(failure.code)
+        change.write.error_code = failure.code
+
+
+def _end(world: World, change: Change, at: float) -> None:
+    server, write, fate = change.server, change.write, change.fate
+    server.changes.remove(write.seq)
+    world.ledger.change_ends()
+    write.ended_at = at
+    if server.vm_state == "deleted":
+        write.ended = "failed"
+        return
+    server.task_state = None
+    if fate.fail is not None:
+        write.ended = "failed"
+        _fail(world, change, fate.fail, at)
+    elif fate.no_effect:
+        write.ended = "no-effect"
+    else:
+        write.ended = "success"
+        _succeed(world, change, at)
+    server.show(at)
+
+
+def _succeed(world: World, change: Change, at: float) -> None:
+    server = change.server
+    disk = _new_disk(world, change, at)
+    disk.successful = True
+    _swap(world, change, disk, at)
+    server.vm_state, server.launched_at = "active", at
+    server.fault, server.failed_change, server.stopped_by = None, False, None
+    flips = change.fate.image_flips or world.scenario.change.image_flips
+    if flips in ("start", "end"):
+        server.image = change.image
+    elif flips == "late":
+        world.later(at + world.scenario.change.flip_lag_s, lambda late: _flip(change, disk, late))
+
+
+def _flip(change: Change, disk: Disk, at: float) -> None:
+    if change.server.system_disk is disk and change.server.vm_state != "deleted":
+        change.server.image = change.image
+        change.server.show(at)
+
+
+def _fail(world: World, change: Change, failure: Failure, at: float) -> None:
+    server, old = change.server, change.old
+    server.failed_change = True
+    if server.vm_state == "active":
+        server.vm_state = "stopped"
+    match failure.picture:
+        case "old-disk" | "error" | "endless":
+            if change.new is not None:
+                world.destroy(change.new, at, change.write)
+            if old is not None and old.destroyed_at is None:
+                server.system_disk = old
+        case "no-disk":
+            _swap(world, change, None, at)
+        case "new-disk":
+            disk = _new_disk(world, change, at)
+            disk.successful = False
+            _swap(world, change, disk, at)
+            server.image = change.image
+    if failure.picture == "error":
+        server.vm_state, server.fault = "error", fault(failure.reason, at)
+    elif failure.picture == "endless":
+        server.endless, server.task_state = True, "rebuilding"
+    elif server.vm_state == "error":
+        server.vm_state, server.fault = "stopped", None
+
+
+def _new_disk(world: World, change: Change, at: float) -> Disk:
+    """Return the disk that this change makes, made now if it is not there yet; it grows to the image's need."""
+    if change.new is None:
+        size_gb = max(change.old.size_gb if change.old is not None else 0, change.image.min_disk_gb)
+        change.new = world.new_disk(change.server.id, at, change.image, size_gb, change.write)
+    return change.new
+
+
+def _swap(world: World, change: Change, disk: Disk | None, at: float) -> None:
+    """Put a disk (or none) in the place of whatever is there, and destroy that."""
+    for replaced in (change.old, change.server.system_disk, change.new):
+        if replaced is not None and replaced is not disk:
+            world.destroy(replaced, at, change.write)
+    change.server.system_disk = disk

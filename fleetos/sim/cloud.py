@@ -1,0 +1,246 @@
+"""The simulated cloud without its sockets: a request goes in, and how it ends comes out.
+
+`app.py` puts it behind HTTP, `transport.py` behind an httpx client in the same process.
+"""
+
+import json
+from collections.abc import Callable
+
+from fleetos.sim import reads
+from fleetos.sim.bodies import BodyError, change_order, parse, power_order
+from fleetos.sim.codes import Refusal, body_of, refusal
+from fleetos.sim.delivery import Accepted, Verdict, act_foreign, deliver
+from fleetos.sim.fate_table import NO_DECISION, Decision, FateTable
+from fleetos.sim.faults import Fate, Lost
+from fleetos.sim.journal import Entry, Journal
+from fleetos.sim.orders import ChangeOs, Foreign, Order, Power, SetFaults, WriteOrder
+from fleetos.sim.routes import Route, find
+from fleetos.sim.scenario import Scenario
+from fleetos.sim.tokens import TokenOffice
+from fleetos.sim.wire import Cut, Ending, Hang, Outcome, Reply, Request, Unreachable
+from fleetos.sim.world import World
+
+# No request of the API comes near this; a larger one is refused before it is parsed.
+BODY_BYTES_MAX = 256 * 1024
+_OVERSIZED_BYTES = 33 * 1024 * 1024
+_FULL = "This simulated world has had all the writes that it can keep: make a new one."
+_JSON = "application/json;charset=UTF-8"
+
+_READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
+    "detail": reads.detail,
+    "list": reads.listing,
+    "job": reads.job,
+    "actions": reads.actions,
+    "block-device": reads.block_device,
+    "volumes": reads.volumes,
+    "volume": reads.volume,
+    "images": reads.image_page,
+    "keypairs": reads.key_pairs,
+    "keypair": reads.key_pair,
+}
+
+
+class Cloud:
+    """A world with its fault rules and tokens. `now` returns seconds since 1970; the journal, if any, keeps writes."""
+
+    def __init__(
+        self, scenario: Scenario, born_at: float, now: Callable[[], float], journal: Journal | None = None
+    ) -> None:
+        self.world = World(scenario, born_at)
+        self.table = FateTable(scenario.faults, self.world.chance, self.world.name_of)
+        self._tokens = TokenOffice(self.world.chance, scenario.tokens, self.world.project_id, self.world.user_id)
+        self._now = now
+        self._journal = journal
+        self._requests = 0
+
+    def handle(self, request: Request) -> Outcome:
+        """Return how the request ends; its effect on the world has happened when this returns."""
+        now = self.world.advance(self._now())
+        self._requests += 1
+        request_id = self.world.chance.hex("request", self._requests)
+        route = find(request.method, request.path)
+        if route is None:
+            return Outcome(_refused(refusal("APIGW.0101"), request_id))
+        if len(request.body) > BODY_BYTES_MAX:
+            return Outcome(_refused(refusal("APIGW.0201", status=413), request_id))
+        if route.operation in ("power", "changeos", "reinstallos"):
+            return self._write(request, route, now, request_id)
+        self.world.ledger.requests[route.operation] += 1
+        servers = (route.at_id,) if route.operation in ("detail", "actions", "block-device") else ()
+        fate = self.table.decide(route.operation, servers, now).whole
+        if (early := _before(fate, request_id)) is not None:
+            return early
+        if route.operation == "token":
+            return _after(fate, self._token(request, now, request_id), request_id)
+        refused = self._entry_refused(request, route, now)
+        if refused is None:
+            answer = _READS[route.operation](self.world, reads.Look(now, request.query, fate.stale_s, route.at_id))
+        else:
+            answer = refused
+        return _after(fate, _answered(answer, request_id), request_id)
+
+    def settle(self) -> float:
+        """Move the world on to the present, and return its time."""
+        return self.world.advance(self._now())
+
+    def order(self, order: Order) -> bool:
+        """Carry out an order that no client gave (faults, a foreign actor), and return whether it could be done."""
+        now = self.world.advance(self._now())
+        self._requests += 1
+        entry = Entry(at=now, order=order, request_id=self.world.chance.hex("request", self._requests))
+        done = self._execute(entry)
+        self._store(entry)
+        return done
+
+    def replay(self, entry: Entry) -> None:
+        """Carry out an entry of the journal again, at its own time."""
+        self.world.advance(entry.at)
+        # Request ids of the time after a restart must differ from those before: reads are not in the journal.
+        self._requests += 1 << 20
+        if isinstance(entry.order, ChangeOs | Power):
+            self.world.ledger.requests[entry.order.operation] += 1
+            self.table.count(entry.order.operation, entry.order.servers, _decision(entry))
+        self._execute(entry)
+
+    def _execute(self, entry: Entry) -> bool:
+        order = entry.order
+        if isinstance(order, SetFaults):
+            self.table = FateTable(order.rules, self.world.chance, self.world.name_of)
+            return True
+        if isinstance(order, Foreign):
+            return act_foreign(self.world, order, entry.at, entry.request_id)
+        return isinstance(deliver(self.world, order, _decision(entry), entry.at, entry.request_id), Accepted)
+
+    def _store(self, entry: Entry) -> None:
+        if self._journal is not None:
+            self._journal.append(entry)
+
+    # --- writes --------------------------------------------------------------------------------------------
+
+    def _write(self, request: Request, route: Route, now: float, request_id: str) -> Outcome:
+        try:
+            order = _order(request, route)
+        except BodyError as error:
+            self.world.ledger.requests[route.operation] += 1
+            return Outcome(_refused(self._entry_refused(request, route, now) or error.refused, request_id))
+        self.world.ledger.requests[order.operation] += 1
+        if self._journal is not None and self._journal.full:
+            return Outcome(_refused(refusal("Common.0001", status=503, message=_FULL), request_id))
+        decision = self.table.decide(order.operation, order.servers, now)
+        if decision.whole.refuse is None and decision.whole.dropped is None:
+            refused = self._entry_refused(request, route, now)
+            if refused is not None:
+                whole = decision.whole.model_copy(update={"refuse": refused})
+                decision = Decision(whole, decision.servers)
+        verdict = deliver(self.world, order, decision, now, request_id)
+        self._store(Entry.of(now, order, decision, request_id))
+        return _write_outcome(decision.whole, verdict, request_id)
+
+    def _entry_refused(self, request: Request, route: Route, now: float) -> Refusal | None:
+        refused = self._tokens.judge(request.headers.get("x-auth-token"), now)
+        if refused is not None:
+            return refused
+        if route.project is not None and route.project != self.world.project_id:
+            return refusal("Ecs.0023")
+        if route.operation in ("changeos", "reinstallos") and route.api == "v1" and not self.world.scenario.v1_change:
+            return refusal("APIGW.0101")
+        return None
+
+    def _token(self, request: Request, now: float, request_id: str) -> Reply:
+        base_url = f"{request.headers.get('x-forwarded-proto', 'http')}://{request.headers.get('host', '127.0.0.1')}"
+        issued = self._tokens.issue(request.body, base_url, now, self._requests)
+        if isinstance(issued, Refusal):
+            return _refused(issued, request_id)
+        token, described = issued
+        reply = _answered(json.dumps(described), request_id)
+        return Reply(201, (*reply.headers, ("X-Subject-Token", token)), reply.body)
+
+
+def _order(request: Request, route: Route) -> WriteOrder:
+    content = parse(request.body)
+    if route.operation == "power":
+        return power_order(content)
+    return change_order(content, route.at_id, route.api, reinstall=route.operation == "reinstallos")
+
+
+def _decision(entry: Entry) -> Decision:
+    if entry.fate is None and not entry.fates:
+        return NO_DECISION
+    return Decision(entry.fate or Fate(), entry.fates)
+
+
+def _write_outcome(fate: Fate, verdict: Verdict | None, request_id: str) -> Outcome:
+    if (early := _before(fate, request_id)) is not None:
+        return early
+    if isinstance(verdict, Accepted):
+        reply = _answered(json.dumps({"job_id": verdict.job_id}), request_id)
+    elif verdict is None:
+        # A late effect has no answer: a rule that delays it also says how the answer is lost.
+        reply = _refused(refusal("APIGW.0201"), request_id)
+    else:
+        reply = _refused(verdict, request_id)
+    return _after(fate, reply, request_id)
+
+
+def _before(fate: Fate, request_id: str) -> Outcome | None:
+    """Return how a request ends that the world must not see, or None."""
+    if fate.dropped == "unreachable":
+        return Outcome(Unreachable(), fate.delay_s)
+    if fate.refuse is not None:
+        return Outcome(_refused(fate.refuse, request_id), fate.delay_s)
+    if fate.dropped is not None:
+        return Outcome(_lost(fate.dropped, fate.hang_s, request_id), fate.delay_s)
+    return None
+
+
+def _after(fate: Fate, reply: Reply, request_id: str) -> Outcome:
+    """Return how a request ends whose effect has happened."""
+    if fate.lost is not None:
+        return Outcome(_lost(fate.lost, fate.hang_s, request_id), fate.delay_s)
+    if fate.error_after is not None:
+        return Outcome(_refused(fate.error_after, request_id), fate.delay_s)
+    if fate.garble is not None:
+        reply = _garbled(fate.garble, reply)
+    return Outcome(reply, fate.delay_s)
+
+
+def _lost(how: Lost, hang_s: float, request_id: str) -> Ending:
+    match how:
+        case "cut":
+            return Cut()
+        case "close":
+            return Cut(reset=False)
+        case "hang":
+            return Hang(hang_s)
+        case "504":
+            return _refused(refusal("APIGW.0201"), request_id)
+
+
+def _garbled(how: str, reply: Reply) -> Reply:
+    match how:
+        case "html":
+            return Reply(reply.status, (("Content-Type", "text/html"),), b"<html><body>Welcome</body></html>")
+        case "truncated":
+            return Reply(reply.status, reply.headers, reply.body[: len(reply.body) // 2])
+        case "oversized":
+            return Reply(reply.status, reply.headers, b'{"pad": "' + b"x" * _OVERSIZED_BYTES + b'"}')
+        case "empty":
+            return Reply(reply.status, reply.headers, b"")
+        case "no-job-id":
+            return Reply(reply.status, reply.headers, b"{}")
+        case _:
+            return Reply(reply.status, reply.headers, b"\x00\xff\xfe" + reply.body[:16])
+
+
+def _answered(answer: str | Refusal, request_id: str) -> Reply:
+    if isinstance(answer, Refusal):
+        return _refused(answer, request_id)
+    return Reply(200, (("Content-Type", _JSON), ("X-Request-Id", request_id)), answer.encode())
+
+
+def _refused(refused: Refusal, request_id: str) -> Reply:
+    content_type, body = body_of(refused, request_id)
+    headers = [("Content-Type", content_type), ("X-Request-Id", request_id)]
+    if refused.retry_after_s is not None:
+        headers.append(("Retry-After", str(refused.retry_after_s)))
+    return Reply(refused.status, tuple(headers), body)

@@ -1,0 +1,81 @@
+"""Reads a scenario file (YAML or JSON, which is a part of it) and says where it is wrong."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Protocol, cast
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from fleetos.errors import InputError, Problem
+from fleetos.sim.scenario import Scenario
+
+# A scenario of all its rules stays far below this.
+FILE_BYTES_MAX = 1024 * 1024
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Return the scenario in a file. Raises InputError with every problem in it, each with line and column."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_BYTES_MAX + 1)
+        text = raw.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError((Problem(str(path), None, None, "", f"cannot be read: {error}"),)) from error
+    if len(raw) > FILE_BYTES_MAX:
+        raise InputError((Problem(str(path), None, None, "", f"is larger than {FILE_BYTES_MAX} bytes"),))
+    return parse_scenario(text, str(path))
+
+
+def parse_scenario(text: str, name: str) -> Scenario:
+    """Return the scenario in a text; `name` stands for the file in messages. Raises InputError."""
+    try:
+        node = cast("Node | None", YAML(typ="safe", pure=True).compose(StringIO(text)))  # pyright: ignore
+        content = cast("object", YAML(typ="safe", pure=True).load(text))  # pyright: ignore
+    except MarkedYAMLError as error:
+        line, column = _place(cast("_Mark | None", error.problem_mark))  # pyright: ignore
+        raise InputError((Problem(name, line, column, "", str(error.problem)),)) from error  # pyright: ignore
+    except (YAMLError, RecursionError, ValueError) as error:
+        raise InputError((Problem(name, None, None, "", "is not YAML"),)) from error
+    try:
+        return Scenario.model_validate(content if content is not None else {})
+    except ValidationError as error:
+        found = [_problem(name, node, tuple(e["loc"]), e["msg"]) for e in error.errors(include_input=False)]
+        raise InputError(tuple(found)) from error
+
+
+class _Mark(Protocol):
+    line: int
+    column: int
+
+
+def _place(mark: _Mark | None) -> tuple[int | None, int | None]:
+    """Return line and column of a mark, counted from 1."""
+    return (mark.line + 1, mark.column + 1) if mark is not None else (None, None)
+
+
+def _problem(name: str, node: Node | None, loc: tuple[int | str, ...], message: str) -> Problem:
+    """Return the problem at a place of the content. Parts of the place that are no keys of the file are left out."""
+    keys: list[str] = []
+    for part in loc:
+        found = _below(node, part)
+        if found is None:
+            if isinstance(part, str) and part == loc[-1] and isinstance(node, MappingNode):
+                keys.append(part)
+            continue
+        node = found
+        keys.append(str(part))
+    line, column = _place(cast("_Mark", node.start_mark) if node is not None else None)  # pyright: ignore
+    return Problem(name, line, column, ".".join(keys), message)
+
+
+def _below(node: Node | None, part: int | str) -> Node | None:
+    if isinstance(node, MappingNode):
+        pairs = cast("list[tuple[Node, Node]]", node.value)
+        return next((value for key, value in pairs if cast("object", key.value) == part), None)  # pyright: ignore
+    if isinstance(node, SequenceNode) and isinstance(part, int):
+        values = cast("list[Node]", node.value)
+        return values[part] if part < len(values) else None
+    return None

@@ -1,0 +1,149 @@
+"""The scenario: what a simulated cloud holds, how long things take, and what goes wrong. Frozen values, no I/O."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from fleetos.sim.chance import Chance
+from fleetos.sim.faults import Flip, Model, OneOrMore, Picture, Rule, Seconds
+from fleetos.sim.images import Image
+
+# A world is kept in memory and in every list: beyond this it no longer answers as fast as it should.
+SERVERS_MAX = 20_000
+RULES_MAX = 200
+
+ServerState = Literal["running", "stopped", "failed"]
+Name = Annotated[str, Field(min_length=1, max_length=128)]
+Span = tuple[Seconds, Seconds]
+
+
+class ServerGroup(Model):
+    """Servers that are alike. Each run of `#` in the name becomes the number, filled with zeros to that width."""
+
+    count: Annotated[int, Field(ge=0, le=SERVERS_MAX)] = 1
+    name: Name = "web-###"
+    first: Annotated[int, Field(ge=0)] = 1
+    state: ServerState | dict[ServerState, Annotated[float, Field(ge=0)]] = "running"
+    image: Name = "Standard_Debian_11_latest"
+    az: OneOrMore[Name] = ("eu-de-01",)
+    tags: tuple[Name, ...] = ()
+    locked: bool = False
+    key: Name | None = None
+    system_disk: bool = True
+    system_disk_gb: Annotated[int, Field(ge=1, le=1024)] = 40
+    data_disks: Annotated[int, Field(ge=0, le=22)] = 0
+
+    def name_of(self, index: int) -> str:
+        """Return the name of the server at this place of the group, counted from 0."""
+        number = self.first + index
+        if "#" not in self.name:
+            return self.name if self.count == 1 else f"{self.name}-{number}"
+        head, _, rest = self.name.partition("#")
+        width = 1 + len(rest) - len(rest.lstrip("#"))
+        return f"{head}{number:0{width}d}{rest.lstrip('#')}"
+
+    def state_of(self, chance: Chance, name: str) -> ServerState:
+        """Return the state in which a server of the group begins; weights are drawn from."""
+        if not isinstance(self.state, dict):
+            return self.state
+        point = chance.unit("state", name) * sum(self.state.values())
+        for state, weight in self.state.items():
+            point -= weight
+            if point < 0:
+                return state
+        return "running"
+
+
+class ImageEntry(Model):
+    """An image. Without an id it gets one from the seed and its name."""
+
+    name: Name
+    id: Name | None = None
+    status: Literal["queued", "saving", "active", "killed", "deleted"] = "active"
+    min_disk_gb: Annotated[int, Field(ge=1, le=1024)] = 40
+    os_type: Literal["Linux", "Windows", "Other"] = "Linux"
+    imagetype: Literal["gold", "private", "shared", "market"] = "gold"
+    flags: dict[str, str | int | bool] = Field(default_factory=dict[str, "str | int | bool"])
+
+    def made(self, chance: Chance) -> Image:
+        """Return the image."""
+        image_id = self.id or chance.uuid("image", self.name)
+        return Image(image_id, self.name, self.status, self.min_disk_gb, self.os_type, self.imagetype, dict(self.flags))
+
+
+class Durations(Model):
+    """How long things take, in seconds, each evenly spread over its span."""
+
+    stop: Span = (5.0, 20.0)
+    start: Span = (5.0, 15.0)
+    reboot: Span = (10.0, 30.0)
+    change: Span = (60.0, 240.0)
+    job_init: Span = (0.2, 1.0)
+
+
+class ChangeManner(Model):
+    """What a change looks like unless a rule `show` or `job-life` says otherwise."""
+
+    picture: Picture = "rebuild"
+    image_flips: Flip = "end"
+    flip_lag_s: Seconds = 30.0
+    job_visible_after_s: Seconds = 0.0
+    job_vanishes_after_s: Seconds = 86400.0
+
+
+class Tokens(Model):
+    """How long a token is valid, and how many characters it has at least."""
+
+    lifetime_s: Annotated[float, Field(gt=0, le=10**7)] = 86400.0
+    length: Annotated[int, Field(ge=0, le=30_000)] = 0
+
+
+class Listing(Model):
+    """What the list of servers offers: not every cloud has the filter by id, or markers."""
+
+    server_id_filter: bool = True
+    marker: bool = True
+
+
+class Scenario(Model):
+    """A whole simulated cloud. `lax` accepts a change in any state; `batch` says what one bad server does to a call."""
+
+    seed: int = 1
+    servers: tuple[ServerGroup, ...] = (ServerGroup(),)
+    images: OneOrMore[ImageEntry] = (
+        ImageEntry(name="Standard_Debian_11_latest"),
+        ImageEntry(name="Standard_Debian_12_latest"),
+    )
+    key_pairs: tuple[Name, ...] = ("KeyPair-350b",)
+    durations: Durations = Durations()
+    change: ChangeManner = ChangeManner()
+    tokens: Tokens = Tokens()
+    list: Listing = Listing()
+    lax: bool = False
+    v1_change: bool = True
+    temporary_servers: bool = False
+    faults: Annotated[tuple[Rule, ...], Field(max_length=RULES_MAX)] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Scenario":
+        known = {image.name for image in self.images} | {image.id for image in self.images if image.id is not None}
+        names: set[str] = set()
+        if sum(group.count for group in self.servers) > SERVERS_MAX:
+            raise ValueError(f"at most {SERVERS_MAX} servers in a world")
+        for group in self.servers:
+            if group.image not in known:
+                raise ValueError(f"servers {group.name!r}: image {group.image!r} is not among the images")
+            if group.key is not None and group.key not in self.key_pairs:
+                raise ValueError(f"servers {group.name!r}: key {group.key!r} is not among the key_pairs")
+            for index in range(group.count):
+                name = group.name_of(index)
+                if name in names:
+                    raise ValueError(f"the server name {name!r} occurs twice")
+                names.add(name)
+        return self
+
+    def with_servers(self, count: int) -> "Scenario":
+        """Return the same scenario with another number of servers in its first group."""
+        groups = self.servers or (ServerGroup(),)
+        first = groups[0].model_copy(update={"count": count})
+        return Scenario.model_validate({**self.model_dump(), "servers": (first, *groups[1:])})

@@ -1,0 +1,51 @@
+"""The simulated cloud as the transport of an httpx client in the same process: no sockets, the same answers.
+
+Time is whatever the world's `now` and the given `sleep` say, so that it runs in virtual time as well.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import httpx
+
+from fleetos.sim.cloud import Cloud
+from fleetos.sim.wire import Cut, Hang, Reply, Request, Unreachable
+
+MakeError = Callable[[httpx.Request], Exception]
+
+
+class SimTransport(httpx.AsyncBaseTransport):
+    """Answers from a simulated cloud.
+
+    `on_not_sent` makes the error for a request that never left, `on_lost` the one for an answer that does not come.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        sleep: Callable[[float], Awaitable[object]],
+        on_not_sent: MakeError,
+        on_lost: MakeError,
+    ) -> None:
+        self.cloud = cloud
+        self._sleep = sleep
+        self._on_not_sent = on_not_sent
+        self._on_lost = on_lost
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the cloud's answer. Raises what `on_not_sent` and `on_lost` make."""
+        body = await request.aread()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        asked = Request(request.method, request.url.path, dict(request.url.params), headers, body)
+        outcome = self.cloud.handle(asked)
+        if outcome.delay_s > 0:
+            await self._sleep(outcome.delay_s)
+        match outcome.ending:
+            case Reply(status, answered, content):
+                return httpx.Response(status, headers=list(answered), content=content, request=request)
+            case Unreachable():
+                raise self._on_not_sent(request)
+            case Hang(seconds):
+                await self._sleep(seconds)
+                raise self._on_lost(request)
+            case Cut():
+                raise self._on_lost(request)
