@@ -44,3 +44,85 @@ UNREACHABLE_FAILURES = 10
 REQUESTS_EVERY_S = 1.0
 # A lease is void when its holder has not renewed it for this long; it is renewed at a quarter of it.
 LEASE_TERM_S = 30.0
+# After a failed read the same server is read again after this, doubling up to the plan's polling.max.
+READ_AGAIN_S = 1.0
+# A write that did not leave is tried again after this; longer in sum than it takes to call the cloud unreachable.
+NOT_SENT_WAIT_S = 15.0
+# Needs that are due this soon are served together with those due now, so that reads go out in one go (share of min).
+POLL_TOGETHER = 0.25
+# Share of the read budget that polling may plan with; the rest is for looks that cannot wait.
+POLL_BUDGET_SHARE = 0.6
+# Intervals are stretched by up to this share, so that fleets of one operator do not beat in step.
+JITTER = 0.2
+# API page ecs_02_0303: at most 1000 servers in one stop or start.
+POWER_CALL_MAX_SERVERS = 1000
+# How soon the ring asks again for a permit, at least and at most.
+PERMIT_AGAIN_MIN_S = 0.005
+PERMIT_AGAIN_MAX_S = 5.0
+# The ring turns at least this often, so that a clock that was set or a missed wake-up cannot stall a run.
+TURN_AT_LEAST_S = 5.0
+
+# --- the store -----------------------------------------------------------------------------------------------
+
+# A holder renews its lease this often: three renewals may fail before the term is over.
+LEASE_BEAT_S = LEASE_TERM_S / 4
+# Who watches a foreign lease looks this often, so that a live holder is noticed soon after it renews.
+LEASE_LOOK_EVERY_S = 1.0
+# A database that stays locked this long is held by a stopped process: a commit of ours takes milliseconds. Below the
+# lease term, so that a waiting writer still knows its own lease.
+DATABASE_BUSY_S = 5.0
+# A PostgreSQL session that sits in a transaction this long is ended by the server; below the lease term, so that a
+# process that was frozen inside a commit cannot finish it after its lease was taken over.
+IDLE_TRANSACTION_S = 10.0
+# A connection to PostgreSQL is made, and unacknowledged data is given up, within this; below the lease term too.
+DATABASE_NETWORK_S = 10.0
+# Readers beside the one writer: the engine's request poll and one or two views.
+DATABASE_READERS = 4
+# Ids in one IN list: well under SQLite's 32,766 and PostgreSQL's 65,535 bound values.
+IDS_PER_STATEMENT = 500
+# Records handed out in one page: some megabytes at most.
+RECORDS_PER_PAGE = 10_000
+# Runs that a mistyped id is compared with, and how many near ones are named.
+RUNS_COMPARED = 1_000
+RUNS_SUGGESTED = 3
+# Servers named in one message; the others are counted.
+SERVERS_NAMED = 5
+# Problems that one check of the database lists.
+PROBLEMS_LISTED = 50
+
+# --- plans and the files they name ---------------------------------------------------------------------------
+
+# A plan is read by a parser that takes some 2 s for 1 MB of YAML; larger fleets belong into a CSV file.
+PLAN_MAX_BYTES = 4 * 1024 * 1024
+# Values in a plan, aliases counted as often as they are used: some 40,000 servers, and no alias bomb.
+PLAN_MAX_VALUES = 250_000
+# The format itself is five levels deep.
+PLAN_MAX_DEPTH = 16
+PLAN_MAX_ALIASES = 1_000
+# A CSV file: 100,000 rows of some 300 letters.
+ROWS_MAX_BYTES = 32 * 1024 * 1024
+# Servers in one plan: what the engine and the store are built and measured for.
+PLAN_MAX_SERVERS = 100_000
+# Longer names than the cloud knows (API page ecs_02_0104: 64, images 128) are not names.
+TEXT_MAX_LETTERS = 255
+LABELS_MAX = 32
+LABEL_NAME_MAX_LETTERS = 63
+# User data before base64 (API page ecs_02_0202).
+USER_DATA_MAX_BYTES = 32 * 1024
+# A file that holds one password: anything longer is another file by mistake.
+SECRET_FILE_MAX_BYTES = 4096
+# A target is a task and a place in every sweep: more in flight would not be faster.
+CONCURRENCY_MAX = 10_000
+CONNECTIONS_MAX = 256
+# The vendor asks to call the support desk after the second failed change; ten is a mistake or a test.
+ATTEMPTS_MAX = 10
+# No step of a rollout takes a week.
+DURATION_MAX_S = 7 * 24 * 3600.0
+# Requests in one `api.rate`, beyond any cloud's limit.
+RATE_MAX_REQUESTS = 1_000_000
+# The burst of a stated rate: enough to keep the connections busy, small against any stated window.
+RATE_BURST = 10
+# Candidates and near names that one message lists.
+CANDIDATES_LISTED = 10
+# Unknown names that are compared with all names of the project: each comparison costs some 10 ms at 10,000.
+NAMES_COMPARED = 20

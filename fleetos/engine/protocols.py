@@ -1,7 +1,6 @@
 """What the engine needs of the world: a cloud, a journal, and the secrets of an order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -10,14 +9,7 @@ from fleetos.model.events import Event, Record
 from fleetos.model.inventory import Job, Reply, Server
 from fleetos.model.requests import Request
 from fleetos.model.run import Order, Run, Target
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """The secret parts of one order, in memory only, never in a repr. `user_data` is raw, not yet base64."""
-
-    adminpass: str | None = field(default=None, repr=False)
-    user_data: bytes | None = field(default=None, repr=False)
+from fleetos.model.secrets import Secrets
 
 
 class Permit(Protocol):

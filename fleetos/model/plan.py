@@ -1,10 +1,12 @@
 """What the operator wrote: a plan, with defaults filled in and nothing resolved against the cloud."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
+
+from fleetos.errors import Problem
 
 
 class ApiChoice(StrEnum):
@@ -32,8 +34,28 @@ class PowerAfter(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in an input file. Lines and columns count from 1; `key` is dotted, `servers[0].id`."""
+
+    file: str
+    line: int | None
+    column: int | None
+    key: str
+
+    def problem(self, expected: str, hint: str | None = None) -> Problem:
+        """What is wrong at this place."""
+        return Problem(self.file, self.line, self.column, self.key, expected, hint)
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class SecretRef:
-    """Where a secret is found when it is needed: an environment variable's name or a file's absolute path."""
+    """Where a secret is found when it is needed: the name of an environment variable, or the path of a file.
+
+    In a plan the path is as written, relative to the plan's folder; in an order it is absolute.
+    """
 
     kind: Literal["env", "file"]
     where: str
@@ -41,7 +63,10 @@ class SecretRef:
 
 @dataclass(frozen=True, slots=True)
 class UserDataRef:
-    """Where user data is found, and the SHA-256 of its bytes. `in_plan`: it is a text inside the plan at `path`."""
+    """Where user data is found, and the SHA-256 of its bytes in hex. `path` is absolute.
+
+    `in_plan`: it is a text inside the plan at `path`.
+    """
 
     path: str
     in_plan: bool
@@ -50,7 +75,7 @@ class UserDataRef:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSpec:
-    """What a server gets, as written; None where the plan says nothing."""
+    """What a server gets, as written; None where the plan says nothing. `places` says where each key stands."""
 
     image: str | None = None
     api: ApiChoice | None = None
@@ -59,23 +84,50 @@ class ChangeSpec:
     adminpass: SecretRef | None = None
     user_data: UserDataRef | None = None
     metadata: Mapping[str, str] | None = None
+    places: Mapping[str, Place] = field(default_factory=dict[str, Place], compare=False, repr=False)
+
+    @property
+    def written(self) -> Mapping[str, object]:
+        """The keys that are written, with their values."""
+        return {key: value for key in CHANGE_KEYS if (value := getattr(self, key)) is not None}
+
+    def over(self, base: "ChangeSpec") -> "ChangeSpec":
+        """What a server gets when these are its own keys and `base` is what every server gets.
+
+        Each key replaces the base's. Its own login replaces the base's login, be it key pair or password.
+        """
+        if not self.written:
+            return base
+        if self.keyname is not None or self.adminpass is not None:
+            base = replace(base, keyname=None, adminpass=None)
+        return replace(
+            base,
+            image=self.image or base.image,
+            api=self.api or base.api,
+            keyname=self.keyname or base.keyname,
+            userid=self.userid or base.userid,
+            adminpass=self.adminpass or base.adminpass,
+            user_data=self.user_data or base.user_data,
+            metadata=base.metadata if self.metadata is None else self.metadata,
+            places={**base.places, **self.places},
+        )
+
+
+CHANGE_KEYS = ("image", "api", "keyname", "userid", "adminpass", "user_data", "metadata")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRef:
     """One server as the plan or a CSV row names it; exactly one of `id` and `name` is set.
 
-    `file`, `line`, `column` and `key` say where, so that a name that does not resolve is reported at its place.
+    `change` holds only what differs for this server. A name that does not resolve is reported at `place`.
     """
 
     id: str | None
     name: str | None
     change: ChangeSpec
     labels: Mapping[str, str]
-    file: str
-    line: int
-    column: int
-    key: str
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +136,7 @@ class Exclusion:
 
     id: str | None
     name: str | None
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +191,7 @@ class Polling:
 
 @dataclass(frozen=True, slots=True)
 class ApiLimits:
-    """What the cloud's API may be asked for: requests a second (None: learned) and connections at once."""
+    """What the cloud's API may be asked for: requests a second (None: learned), burst, and connections at once."""
 
     rate_per_s: float | None = None
     burst: float | None = None
@@ -147,8 +200,10 @@ class ApiLimits:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole plan. `digest` is the SHA-256 of its normalised content, CSV rows and referenced files included,
-    without the cloud and region that are chosen at the command line.
+    """A whole plan; `path` is absolute. `places` says where each key outside `servers` stands.
+
+    `digest` is the SHA-256 of its normalised content, CSV rows and referenced files included, without cloud and
+    region, which may be chosen at the command line.
     """
 
     path: Path
@@ -164,3 +219,9 @@ class Plan:
     timeouts: Timeouts = field(default_factory=Timeouts)
     polling: Polling = field(default_factory=Polling)
     api: ApiLimits = field(default_factory=ApiLimits)
+    places: Mapping[str, Place] = field(default_factory=dict[str, Place], compare=False, repr=False)
+
+    def place(self, key: str) -> Place:
+        """Where the dotted key stands; where it is left out, the file as a whole."""
+        root = self.places.get("")
+        return self.places.get(key) or Place(root.file if root else str(self.path), None, None, key)
