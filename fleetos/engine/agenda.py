@@ -1,0 +1,59 @@
+"""When each target is due again: a heap of needs, so that a turn costs only what changed."""
+
+import heapq
+from itertools import count
+
+from fleetos.rules.needs import AskJob, AskTraces, Look, Need, Power, Submit, Wait
+
+
+class Agenda:
+    """The needs of all targets by time. Setting a target's needs replaces those that it had."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, str, Need]] = []
+        self._numbers = count()
+        self._first: dict[str, int] = {}
+        self.writes: dict[str, Power | Submit] = {}
+
+    def set(self, server_id: str, needs: tuple[Need, ...], now_s: float) -> None:
+        """Replaces the needs of the target. Writes go to `writes`, to be served as permits allow."""
+        self._first[server_id] = next(self._numbers)
+        self.writes.pop(server_id, None)
+        for need in needs:
+            match need:
+                case Power() | Submit():
+                    self.writes[server_id] = need
+                case Wait() | Look() | AskJob():
+                    heapq.heappush(self._heap, (need.due_s, next(self._numbers), server_id, need))
+                case AskTraces():
+                    heapq.heappush(self._heap, (now_s, next(self._numbers), server_id, need))
+
+    def drop(self, server_id: str) -> None:
+        """Forgets a target that needs nothing any more."""
+        self._first.pop(server_id, None)
+        self.writes.pop(server_id, None)
+
+    def due(self, now_s: float, together_s: float) -> list[tuple[str, Need]]:
+        """The needs that are due; if any is, also those due within `together_s`. They are handed out once."""
+        self._clean()
+        if not self._heap or self._heap[0][0] > now_s:
+            return []
+        found: list[tuple[str, Need]] = []
+        while self._heap and self._heap[0][0] <= now_s + together_s:
+            _, number, server_id, need = heapq.heappop(self._heap)
+            if self._is_current(server_id, number):
+                found.append((server_id, need))
+        return found
+
+    def next_s(self) -> float | None:
+        """When the next need is due; None when there is none."""
+        self._clean()
+        return self._heap[0][0] if self._heap else None
+
+    def _is_current(self, server_id: str, number: int) -> bool:
+        first = self._first.get(server_id)
+        return first is not None and number > first
+
+    def _clean(self) -> None:
+        while self._heap and not self._is_current(self._heap[0][2], self._heap[0][1]):
+            heapq.heappop(self._heap)

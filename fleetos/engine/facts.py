@@ -1,0 +1,102 @@
+"""What `perform` brings back from the world. Facts are judged by the rules and become events."""
+
+from dataclasses import dataclass
+
+from fleetos.model.inventory import Job, Reply
+from fleetos.model.requests import Request
+from fleetos.model.states import Reason
+from fleetos.rules.look import Sight
+
+
+@dataclass(frozen=True, slots=True)
+class Saw:
+    """One server was read."""
+
+    server_id: str
+    sight: Sight
+
+
+@dataclass(frozen=True, slots=True)
+class NotSeen:
+    """These servers were asked for, and the answer says nothing of them (a list page shifts, a read fails)."""
+
+    server_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobRead:
+    """One job was read for these targets; `job` None: the cloud does not know it."""
+
+    job_id: str
+    server_ids: tuple[str, ...]
+    job: Job | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobNotRead:
+    """The read of a job failed."""
+
+    job_id: str
+    server_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TracesRead:
+    """The traces of a server were read; empty when there are none or the cloud does not offer them."""
+
+    server_id: str
+    traces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeReplied:
+    """A changeos was answered, or its answer is lost."""
+
+    server_id: str
+    attempt: int
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class PowerReplied:
+    """A stop or start was answered, or its answer is lost."""
+
+    call_id: str
+    server_ids: tuple[str, ...]
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The cloud refuses us as a whole: the run pauses."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A read found no cloud."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An operator asked something of the run."""
+
+    request: Request
+
+
+Fact = (
+    Saw
+    | NotSeen
+    | JobRead
+    | JobNotRead
+    | TracesRead
+    | ChangeReplied
+    | PowerReplied
+    | Refused
+    | Unreachable
+    | Asked
+)

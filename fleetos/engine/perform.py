@@ -1,0 +1,156 @@
+"""The only effects of the engine: an action goes out to the cloud, and facts come back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fleetos.clock import Clock, Moment
+from fleetos.engine.facts import (
+    ChangeReplied,
+    Fact,
+    JobNotRead,
+    JobRead,
+    NotSeen,
+    PowerReplied,
+    Refused,
+    Saw,
+    TracesRead,
+    Unreachable,
+)
+from fleetos.engine.protocols import Cloud, Permit
+from fleetos.errors import AuthenticationFailed, CloudError, CloudUnreachable, NotSent, AnswerLost, PermissionDenied
+from fleetos.limits import INTENT_MAX_AGE_S
+from fleetos.model.inventory import Reply, Server
+from fleetos.model.run import Order
+from fleetos.model.secrets import Secrets
+from fleetos.model.states import Reason
+from fleetos.rules.look import Sight
+from fleetos.rules.polling import Read, ReadJob, ReadServer, ReadTraces, Sweep
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitChange:
+    """Send one changeos whose intent is durable."""
+
+    server_id: str
+    attempt: int
+    order: Order
+    stop_first: bool
+    intended: Moment
+    permit: Permit
+    secrets: Secrets = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StopServers:
+    """Send one stop whose intents are durable."""
+
+    call_id: str
+    server_ids: tuple[str, ...]
+    hard: bool
+    intended: Moment
+    permit: Permit
+
+
+@dataclass(frozen=True, slots=True)
+class StartServers:
+    """Send one start whose intents are durable."""
+
+    call_id: str
+    server_ids: tuple[str, ...]
+    intended: Moment
+    permit: Permit
+
+
+Write = SubmitChange | StopServers | StartServers
+
+
+class Performer:
+    """Performs actions. `halted` says, without waiting, why nothing may be sent now, or None."""
+
+    def __init__(self, cloud: Cloud, clock: Clock, halted: Callable[[Moment], str | None]) -> None:
+        self._cloud = cloud
+        self._clock = clock
+        self._halted = halted
+
+    async def write(self, action: Write) -> Fact:
+        """The answer to one write. The last check stands right before the request, with no await between them."""
+
+        def last_check() -> str | None:
+            now = self._clock.moment()
+            age_s = now.age_s(action.intended)
+            if age_s > INTENT_MAX_AGE_S:
+                return f"not sent: the intent was {age_s:.1f} s old"
+            return self._halted(now)
+
+        reply = await self._send(action, last_check)
+        if isinstance(action, SubmitChange):
+            return ChangeReplied(action.server_id, action.attempt, reply)
+        return PowerReplied(action.call_id, action.server_ids, reply)
+
+    async def _send(self, action: Write, last_check: Callable[[], str | None]) -> Reply:
+        match action:
+            case SubmitChange():
+                return await self._cloud.change_os(
+                    action.server_id,
+                    action.order,
+                    action.secrets,
+                    stop_first=action.stop_first,
+                    permit=action.permit,
+                    last_check=last_check,
+                )
+            case StopServers():
+                return await self._cloud.stop(
+                    action.server_ids, hard=action.hard, permit=action.permit, last_check=last_check
+                )
+            case StartServers():
+                return await self._cloud.start(action.server_ids, permit=action.permit, last_check=last_check)
+
+    async def read(self, read: Read) -> list[Fact]:
+        """What one read shows, or that it shows nothing."""
+        try:
+            return await self._read(read)
+        except AuthenticationFailed as error:
+            return [*_nothing(read), Refused(Reason.AUTHENTICATION, error.message)]
+        except PermissionDenied as error:
+            return [*_nothing(read), Refused(Reason.PERMISSION, error.message)]
+        except (CloudUnreachable, NotSent, AnswerLost) as error:
+            return [*_nothing(read), Unreachable(error.message)]
+        except CloudError:
+            return _nothing(read)
+
+    async def _read(self, read: Read) -> list[Fact]:
+        requested = self._clock.moment()
+        match read:
+            case Sweep():
+                found = await self._cloud.sweep(read.server_ids)
+                received = self._clock.moment()
+                absent = tuple(server_id for server_id in read.server_ids if server_id not in found)
+                seen: list[Fact] = [
+                    Saw(server_id, _sight(found[server_id], requested, received, single=False))
+                    for server_id in read.server_ids
+                    if server_id in found
+                ]
+                return [*seen, NotSeen(absent)] if absent else seen
+            case ReadServer():
+                server = await self._cloud.server(read.server_id)
+                return [Saw(read.server_id, _sight(server, requested, self._clock.moment(), single=True))]
+            case ReadJob():
+                job = await self._cloud.job(read.job_id)
+                return [JobRead(read.job_id, read.server_ids, job)]
+            case ReadTraces():
+                traces = await self._cloud.traces(read.server_id, read.ask.since)
+                return [TracesRead(read.server_id, traces or ())]
+
+
+def _sight(server: Server | None, requested: Moment, received: Moment, *, single: bool) -> Sight:
+    return Sight(server.picture if server is not None else None, requested, received, single)
+
+
+def _nothing(read: Read) -> list[Fact]:
+    match read:
+        case Sweep():
+            return [NotSeen(read.server_ids)]
+        case ReadJob():
+            return [JobNotRead(read.job_id, read.server_ids)]
+        case ReadServer() | ReadTraces():
+            return [NotSeen((read.server_id,))]

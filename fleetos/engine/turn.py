@@ -1,0 +1,60 @@
+"""One turn of the ring: what it would write, and the run as it would be then. Nothing in it is durable yet."""
+
+from collections import Counter
+from datetime import datetime
+
+from fleetos.model.events import Event, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
+from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.progress import Progress
+from fleetos.model.run import Target
+from fleetos.model.states import ENDS, HOLDS_SLOT
+
+
+class Turn:
+    """A draft over the durable progress. `at` is the time of all its records."""
+
+    def __init__(self, progress: Progress, at: datetime) -> None:
+        self._progress = progress
+        self.at = at
+        self.run = progress.run
+        self.events: list[Event] = []
+        self.changed: dict[str, Target] = {}
+        self.answered: list[int] = []
+        self._counts = Counter(progress.counts)
+        self._overdue = progress.overdue
+
+    def target(self, server_id: str) -> Target:
+        """The target as this turn would leave it."""
+        return self.changed.get(server_id) or self._progress.targets[server_id]
+
+    def knows(self, server_id: str) -> bool:
+        """Whether the server is a target of the run."""
+        return server_id in self._progress.targets
+
+    def write(self, event: Event) -> None:
+        """Takes the event in. Raises IllegalMove and is unchanged if the law forbids it."""
+        if isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted):
+            self.run = fold_run(self.run, event, self.at)
+        else:
+            before = self.target(event.server_id)
+            after = fold_target(before, event, self.at)
+            self._counts[before.state] -= 1
+            self._counts[after.state] += 1
+            self._overdue += after.overdue - before.overdue
+            self.changed[event.server_id] = after
+        self.events.append(event)
+
+    @property
+    def slots_taken(self) -> int:
+        """How many slots are taken after this turn."""
+        return sum(self._counts[state] for state in HOLDS_SLOT)
+
+    @property
+    def under_way(self) -> int:
+        """How many targets have not ended after this turn."""
+        return self._counts.total() - sum(self._counts[state] for state in ENDS)
+
+    @property
+    def overdue(self) -> int:
+        """How many targets are held as still changing after this turn."""
+        return self._overdue

@@ -1,0 +1,254 @@
+"""What came of a change whose job has ended: the table of protocol section 5, and the way to it. Pure.
+
+SUCCESS of a job is not success of the target, and FAIL is not proof of an old disk.
+"""
+
+from datetime import timedelta
+from enum import Enum, auto
+
+from fleetos.model.events import AttemptEnded, ChangeAdopted, Moved
+from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.plan import PowerAfter
+from fleetos.model.run import Attempt, End, Outcome, Target
+from fleetos.model.states import Reason, TargetState
+from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
+from fleetos.rules.ends import gone, held_after, hold, use_up
+from fleetos.rules.look import Watch
+from fleetos.rules.needs import AskJob, Context, Decision, Look, Need, Wait, Write
+
+
+class Verdict(Enum):
+    """What the end of a job and the picture after it say together."""
+
+    PROVEN = auto()  # the new OS is there and runs
+    DOWN = auto()  # the new OS is there and is down: start it once
+    OTHER_IMAGE = auto()  # the job succeeded, yet with an image that is not the one ordered
+    NO_EFFECT = auto()  # the job succeeded and changed nothing
+    KEPT_DISK = auto()  # the image became the ordered one on the same disk: a cloud that fleetos does not know
+    FAILED = auto()  # the attempt is used up
+    NO_DISK = auto()  # the attempt failed and left no system disk
+    FOREIGN = auto()  # the attempt failed and left a disk with another image
+    AGAIN = auto()  # nothing that the table knows: look again, then hold
+
+
+# Verdicts that one look proves, that two equal looks prove, and that need a whole settle time.
+AT_ONCE = frozenset({Verdict.PROVEN})
+BY_TWO = frozenset({Verdict.DOWN, Verdict.FAILED, Verdict.NO_DISK, Verdict.FOREIGN})
+
+
+class Disk(Enum):
+    """The system disk as compared with the one before the attempt."""
+
+    NONE = auto()
+    SAME = auto()
+    NEW = auto()
+
+
+def disk_of(attempt: Attempt, seen: Picture) -> Disk:
+    """Which disk the picture shows."""
+    if seen.disk is None:
+        return Disk.NONE
+    return Disk.SAME if seen.disk == attempt.before.disk else Disk.NEW
+
+
+def on_image(target: Target, seen: Picture) -> bool:
+    """Whether the picture shows the ordered image, or shows none on a server that never showed one."""
+    if seen.image is None:
+        return target.baseline.image is None
+    return seen.image == target.order.image_id
+
+
+def judge(target: Target, attempt: Attempt, status: JobStatus, seen: Picture) -> Verdict:
+    """The row of the table that job, disk, image and picture fall into; the first that fits, AGAIN if none does."""
+    disk = disk_of(attempt, seen)
+    ours = on_image(target, seen)
+    succeeded = status is JobStatus.SUCCESS
+    if disk is Disk.NEW and ours and succeeded and seen.running:
+        return Verdict.PROVEN
+    if disk is Disk.NEW and ours and (seen.stopped or seen.in_error):
+        return Verdict.DOWN
+    if succeeded:
+        return _after_success(target, attempt, disk, seen, ours=ours)
+    if seen.idle and (disk is Disk.SAME or seen.in_error) and not seen.changing:
+        return Verdict.FAILED
+    if disk is Disk.NONE:
+        return Verdict.NO_DISK
+    if disk is Disk.NEW and not ours:
+        return Verdict.FOREIGN
+    return Verdict.AGAIN
+
+
+def _after_success(target: Target, attempt: Attempt, disk: Disk, seen: Picture, *, ours: bool) -> Verdict:
+    if disk is Disk.NEW and not ours:
+        return Verdict.OTHER_IMAGE
+    if disk is Disk.SAME and seen.image == attempt.before.image:
+        return Verdict.NO_EFFECT
+    if disk is Disk.SAME and seen.image == target.order.image_id:
+        return Verdict.KEPT_DISK
+    return Verdict.AGAIN
+
+
+def proven(target: Target, seen: Picture, context: Context) -> Write:
+    """The end of a target whose new OS is proven: done, or first stopped again if it was stopped before."""
+    attempt = target.attempt
+    if attempt is None:
+        raise ValueError(f"target {target.server_id} has no open attempt to succeed")
+    as_before = context.settings.power_after is PowerAfter.AS_BEFORE and target.baseline.status == "SHUTOFF"
+    then, not_before, detail = None, None, ""
+    if as_before:
+        others = attempt.unanswered - (0 if attempt.accepted else 1) > 0
+        last = target.last_unanswered_at
+        if last is not None and (others or last < target.attempts[0].intended_at):
+            not_before = last + timedelta(seconds=NO_STOP_AFTER_UNANSWERED_S)
+            detail = f"a send was never answered: it is stopped again after {not_before:%Y-%m-%d %H:%M:%SZ}"
+        then = End(TargetState.DONE, None, "")
+    to = TargetState.RESTORING if as_before else TargetState.DONE
+    ended = AttemptEnded(
+        target.server_id,
+        attempt.number,
+        Outcome.SUCCEEDED,
+        to,
+        disk=seen.disk,
+        image=seen.image,
+        detail=detail,
+        not_before=not_before,
+        then=then,
+    )
+    return Write((ended,))
+
+
+def verifying(target: Target, context: Context) -> Decision:
+    """The next need of a target whose change is said or seen to have worked."""
+    return _judged(target, JobStatus.SUCCESS, context)
+
+
+def _judged(target: Target, status: JobStatus, context: Context) -> Decision:
+    attempt, watch = target.attempt, context.watch
+    if attempt is None:
+        raise ValueError(f"target {target.server_id} is judged without an open attempt")
+    if watch is None:
+        return (Look(context.now.elapsed_s),)
+    if watch.gone:
+        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
+    seen = watch.picture
+    if seen is None:
+        return (Look(context.again_s()),)
+    verdict = judge(target, attempt, status, seen)
+    enough_s = _enough_s(verdict, context)
+    # An AGAIN of changing faces is bounded by the stay in the state, the others by an unchanged picture.
+    lasted_s = context.here_s if verdict is Verdict.AGAIN else watch.same_s()
+    if lasted_s < enough_s:
+        return (Look(min(context.again_s(), max(context.now.elapsed_s, watch.same_since.elapsed_s + enough_s))),)
+    return _act(target, attempt, verdict, seen, context)
+
+
+def _enough_s(verdict: Verdict, context: Context) -> float:
+    if verdict in AT_ONCE:
+        return 0.0
+    if verdict in BY_TWO:
+        return context.settings.poll_max_s
+    if verdict is Verdict.AGAIN:
+        return max(context.settle_s, context.settings.start_timeout_s)
+    return context.settle_s
+
+
+def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, context: Context) -> Decision:
+    said = f"{attempt.error_code or 'no code'}: {attempt.fail_reason or 'no reason given'}"
+    match verdict:
+        case Verdict.PROVEN:
+            return proven(target, seen, context)
+        case Verdict.DOWN:
+            return start_once(target, seen)
+        case Verdict.OTHER_IMAGE:
+            detail = f"the job succeeded, but the server shows image {seen.image or 'none'} on a new disk"
+            return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
+        case Verdict.NO_EFFECT:
+            return use_up(
+                target, Outcome.NO_EFFECT, "the job succeeded, but disk and image are the old ones", seen, context
+            )
+        case Verdict.KEPT_DISK:
+            detail = "the image became the ordered one, yet the system disk kept its id: fleetos cannot tell a change"
+            return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
+        case Verdict.FAILED:
+            return use_up(target, Outcome.FAILED, said, seen, context)
+        case Verdict.NO_DISK:
+            held = held_after(
+                target,
+                Outcome.FAILED,
+                Reason.NO_SYSTEM_DISK,
+                f"the change failed ({said}) and left no system disk",
+                seen,
+            )
+            return Write((held,))
+        case Verdict.FOREIGN:
+            detail = f"the change failed ({said}) and left a disk with image {seen.image or 'unknown'}"
+            return Write((held_after(target, Outcome.FAILED, Reason.FOREIGN_CHANGE, detail, seen),))
+        case Verdict.AGAIN:
+            detail = f"the job ended, but the server is {seen.status} (task: {seen.task or 'none'}) on disk {seen.disk}"
+            return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
+
+
+def start_once(target: Target, seen: Picture) -> Write:
+    """The one start that the cloud owed a changed server; a second wait for it is a human's."""
+    if target.started:
+        detail = f"it has its new disk, but is {seen.status} even after a start"
+        return Write((Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=seen.disk, detail=detail),))
+    return Write((Moved(target.server_id, TargetState.STARTING),))
+
+
+def changing(target: Target, context: Context) -> Decision:
+    """The next need of a target whose change the cloud has accepted, or was seen at."""
+    attempt = target.attempt
+    if attempt is None:
+        raise ValueError(f"target {target.server_id} is changing without an open attempt")
+    if attempt.job_final:
+        return _judged(target, JobStatus.FAIL, context)
+    overdue = _overdue(target, attempt, context)
+    if isinstance(overdue, Write):
+        return overdue
+    if attempt.job_id is not None:
+        return (AskJob(attempt.job_id, context.again_s()), *overdue)
+    return _adopted(target, context)
+
+
+def _overdue(target: Target, attempt: Attempt, context: Context) -> Write | tuple[Need, ...]:
+    """After the deadline the server is read beside its job; after as long again a human decides.
+
+    A process that took over gets one settle to look, however late it came.
+    """
+    late_s = (context.now.wall - attempt.deadline).total_seconds()
+    if late_s <= 0:
+        return (Wait(context.due(attempt.deadline)),)
+    watch = context.watch
+    if watch is not None and watch.picture is not None:
+        seen = watch.picture
+        if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running:
+            return Write((Moved(target.server_id, TargetState.VERIFYING),))
+    if late_s > context.settings.change_timeout_s and context.here_s >= context.settle_s:
+        detail = f"job {attempt.job_id or 'unknown'} was still going on {late_s:.0f} s after its time-out"
+        return Write((Moved(target.server_id, TargetState.HELD, Reason.STILL_CHANGING, detail=detail),))
+    return (Look(context.now.elapsed_s if watch is None else context.now.elapsed_s + context.settings.poll_max_s),)
+
+
+def _adopted(target: Target, context: Context) -> Decision:
+    watch, attempt = context.watch, target.attempt
+    if watch is None or attempt is None:
+        return (Look(context.now.elapsed_s, single=True),)
+    if watch.gone:
+        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
+    seen = watch.picture
+    if seen is not None and not seen.changing:
+        ours = disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running
+        to = TargetState.VERIFYING if ours else TargetState.INSPECTING
+        return Write((Moved(target.server_id, to),))
+    return (Look(context.again_s(), single=True),)
+
+
+def adopt(target: Target, attempt: Attempt) -> Write:
+    """A change that is seen at counts as accepted; its deadline stays that of the attempt."""
+    return Write((ChangeAdopted(target.server_id, attempt.number),))
+
+
+def evidence_series(watch: Watch) -> str:
+    """The looks of a watch in words, for the detail of a hold."""
+    return ", ".join(sorted(f"{one.status}/{one.task or 'idle'} on {one.disk}" for one in watch.pictures))

@@ -1,0 +1,128 @@
+"""How a target ends, or goes on after a failed attempt: one place for every way out."""
+
+from datetime import timedelta
+
+from fleetos.model.events import AttemptEnded, Moved, TargetEvent
+from fleetos.model.inventory import Picture
+from fleetos.model.run import End, Outcome, Target
+from fleetos.model.states import Reason, TargetState
+from fleetos.rules.needs import Context, Write
+
+_CAN_RESTORE = frozenset(
+    {
+        TargetState.CHECKING,
+        TargetState.STOPPING,
+        TargetState.READY,
+        TargetState.SUBMITTING,
+        TargetState.INSPECTING,
+        TargetState.BACKOFF,
+    }
+)
+
+
+def must_restore(target: Target, seen: Picture | None) -> bool:
+    """Whether the server is to be started again: stopped by us, ran before, never changed, its own disk.
+
+    `seen` None: nothing is known now; the look before the start decides.
+    """
+    return (
+        target.state in _CAN_RESTORE
+        and target.stopped_at is not None
+        and target.ran_before
+        and not any(attempt.accepted for attempt in target.attempts)
+        and (seen is None or seen.disk == target.baseline.disk)
+    )
+
+
+def give_up(target: Target, state: TargetState, reason: Reason, detail: str, seen: Picture | None = None) -> Write:
+    """The target ends without (another) change: at once, or after its power is restored."""
+    restore = must_restore(target, seen)
+    to = TargetState.RESTORING if restore else state
+    then = End(state, reason, detail) if restore else None
+    attempt = target.attempt
+    disk = seen.disk if seen is not None else None
+    if attempt is None or attempt.accepted or attempt.unanswered:
+        return Write((Moved(target.server_id, to, reason, disk=_other(target, disk), detail=detail, then=then),))
+    outcome = Outcome.NOT_DELIVERED
+    ended = AttemptEnded(
+        target.server_id, attempt.number, outcome, to, disk=disk, reason=reason, detail=detail, then=then
+    )
+    return Write((ended,))
+
+
+def _other(target: Target, disk: str | None) -> str | None:
+    return disk if disk is not None and disk != target.disk else None
+
+
+def hold(target: Target, reason: Reason, detail: str, seen: Picture | None = None) -> Write:
+    """The target waits for a human."""
+    return give_up(target, TargetState.HELD, reason, detail, seen)
+
+
+def aborted(target: Target, seen: Picture | None) -> Write:
+    """The end of a target that an abort finds before its change."""
+    return give_up(target, TargetState.CANCELLED, Reason.ABORTED, "the run was aborted", seen)
+
+
+def gone(target: Target) -> Write:
+    """The server was deleted: two single reads answered 404."""
+    detail = "the cloud says twice that there is no such server"
+    attempt = target.attempt
+    if attempt is None:
+        return Write((Moved(target.server_id, TargetState.FAILED, Reason.GONE, detail=detail),))
+    outcome = Outcome.FAILED if attempt.accepted else Outcome.UNKNOWN if attempt.unanswered else Outcome.NOT_DELIVERED
+    ended = AttemptEnded(
+        target.server_id, attempt.number, outcome, TargetState.FAILED, reason=Reason.GONE, detail=detail
+    )
+    return Write((ended,))
+
+
+def use_up(target: Target, outcome: Outcome, detail: str, seen: Picture, context: Context) -> Write:
+    """The open attempt is used up: the next waits for its backoff, or the target is held when none is left."""
+    attempt = target.attempt
+    if attempt is None:
+        raise ValueError(f"target {target.server_id} has no open attempt to use up")
+    used = sum(one.outcome is not None for one in target.attempts) + 1
+    events: tuple[TargetEvent, ...]
+    if used < target.attempts_allowed:
+        wait = timedelta(seconds=backoff_s(used, context))
+        events = (
+            AttemptEnded(
+                target.server_id,
+                attempt.number,
+                outcome,
+                TargetState.BACKOFF,
+                disk=seen.disk,
+                image=seen.image,
+                detail=detail,
+                not_before=context.now.wall + wait,
+            ),
+        )
+    else:
+        reason = Reason.ATTEMPTS_USED_UP
+        events = (held_after(target, outcome, reason, detail, seen),)
+    return Write(events)
+
+
+def held_after(target: Target, outcome: Outcome, reason: Reason, detail: str, seen: Picture) -> AttemptEnded:
+    """The verdict that ends the open attempt and leaves the target to a human."""
+    attempt = target.attempt
+    if attempt is None:
+        raise ValueError(f"target {target.server_id} has no open attempt to end")
+    return AttemptEnded(
+        target.server_id,
+        attempt.number,
+        outcome,
+        TargetState.HELD,
+        disk=seen.disk,
+        image=seen.image,
+        reason=reason,
+        detail=detail,
+    )
+
+
+def backoff_s(used: int, context: Context) -> float:
+    """Seconds before the attempt after the `used`-th: doubling, with jitter downwards, up to the plan's maximum."""
+    settings = context.settings
+    wait_s = min(settings.backoff_s * 2 ** min(used - 1, 30), settings.max_backoff_s)
+    return wait_s * (1.0 - 0.25 * context.fraction)

@@ -1,0 +1,127 @@
+"""An unknown outcome: what the looks since it say (protocol, section 4). Pure.
+
+Evidence is single reads without a gap; nothing but a proven success or a visible change is concluded before the
+settle time is over. A case that no row knows is watched to the deadline and then held.
+"""
+
+from fleetos.limits import EVIDENCE_MAX_GAP_S, MAX_RESENDS
+from fleetos.model.events import Moved, NotDelivered
+from fleetos.model.inventory import Picture
+from fleetos.model.plan import StopMode
+from fleetos.model.run import Attempt, Outcome, Target
+from fleetos.model.states import Reason, TargetState
+from fleetos.rules.ended import Disk, adopt, disk_of, evidence_series, on_image, start_once
+from fleetos.rules.ends import aborted, gone, held_after, hold, use_up
+from fleetos.rules.look import Watch
+from fleetos.rules.needs import AskTraces, Context, Decision, Look, Write
+
+
+def inspecting(target: Target, context: Context) -> Decision:
+    """The next need of a target with an unknown outcome."""
+    watch = context.watch
+    if watch is None:
+        return (Look(context.now.elapsed_s, single=True),)
+    if watch.gone:
+        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
+    attempt, seen = target.attempt, watch.picture
+    if seen is None:
+        return _look_on(context)
+    if attempt is None:
+        return _known_outcome(target, seen, watch, context)
+    if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running:
+        return Write((Moved(target.server_id, TargetState.VERIFYING),))
+    if seen.changing:
+        return adopt(target, attempt)
+    if watch.lasted_s() < context.settle_s:
+        return _look_on(context)
+    return _settled(target, attempt, seen, watch, context)
+
+
+def _look_on(context: Context) -> Decision:
+    # Half of the allowed gap, so that a slow answer does not break the series.
+    beat_s = min(context.poll_s, context.settings.poll_max_s, EVIDENCE_MAX_GAP_S / 2)
+    return (Look(context.now.elapsed_s + beat_s, single=True),)
+
+
+def _known_outcome(target: Target, seen: Picture, watch: Watch, context: Context) -> Decision:
+    """A retried target: its sends are all accounted for, unless one was never answered."""
+    unanswered = any(one.unanswered for one in target.attempts)
+    enough_s = context.settle_s if unanswered else context.settings.poll_max_s
+    if watch.same_s() < enough_s or watch.lasted_s() < enough_s:
+        return _look_on(context)
+    if seen.changing:
+        if context.here_s < context.settings.change_timeout_s:
+            return _look_on(context)
+        return hold(target, Reason.STILL_CHANGING, f"it is {seen.status} (task: {seen.task or 'none'})", seen)
+    return Write((Moved(target.server_id, TargetState.CHECKING),))
+
+
+def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
+    """The rows that hold after the settle time."""
+    if watch.throughout(lambda one: _untouched(attempt, one)):
+        return _nothing_happened(target, attempt, seen, context)
+    if watch.throughout(lambda one: disk_of(attempt, one) is Disk.SAME and one.running):
+        if attempt.accepted:
+            return use_up(target, Outcome.FAILED, "the change was accepted, but the old disk runs", seen, context)
+        return Write((Moved(target.server_id, TargetState.CHECKING),))
+    if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and (seen.stopped or seen.in_error):
+        return start_once(target, seen)
+    if seen.in_error or seen.disk is None:
+        return _half_done(target, seen, watch, context)
+    if disk_of(attempt, seen) is Disk.NEW and not on_image(target, seen):
+        detail = f"its system disk became {seen.disk} with image {seen.image or 'unknown'}"
+        return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
+    return _to_the_deadline(target, attempt, seen, watch, context)
+
+
+def _untouched(attempt: Attempt, picture: Picture) -> bool:
+    """Whether the picture is that before the send: its disk, idle, stopped or failed in the very same way."""
+    if picture.disk != attempt.before.disk:
+        return False
+    before = attempt.before
+    own_failure = before.in_error and (picture.status, picture.vm_state) == (before.status, before.vm_state)
+    ran = before.running and picture.running
+    return picture.idle and (picture.stopped or own_failure or ran)
+
+
+def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, context: Context) -> Decision:
+    if attempt.accepted:
+        detail = "the change was accepted, but the server stayed as it was"
+        return use_up(target, Outcome.FAILED, detail, seen, context)
+    if context.traces is None:
+        return (AskTraces(attempt.intended_at),)
+    if context.traces:
+        if _late_s(attempt, context) <= 0:
+            return _look_on(context)
+        return hold(target, Reason.OUTCOME_UNKNOWN, f"the cloud's log shows: {'; '.join(context.traces)}", seen)
+    if context.settings.stop is StopMode.API:
+        detail = "no answer, no effect seen; with stop: api there is no fence, so it is not sent again"
+        return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
+    if context.finishing:
+        return aborted(target, seen)
+    if attempt.resends >= MAX_RESENDS:
+        detail = f"{attempt.sends} sends were never answered and had no effect"
+        return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
+    return Write((NotDelivered(target.server_id, attempt.number),))
+
+
+def _half_done(target: Target, seen: Picture, watch: Watch, context: Context) -> Decision:
+    """A failed picture that is not the one before the send: certain only after settle and change time-out."""
+    if watch.lasted_s() < context.settle_s + context.settings.change_timeout_s:
+        return _look_on(context)
+    if seen.in_error:
+        return use_up(
+            target, Outcome.FAILED, f"the server is in error: {seen.fault or 'no fault given'}", seen, context
+        )
+    detail = "the change left no system disk"
+    return Write((held_after(target, Outcome.FAILED, Reason.NO_SYSTEM_DISK, detail, seen),))
+
+
+def _late_s(attempt: Attempt, context: Context) -> float:
+    return (context.now.wall - attempt.deadline).total_seconds()
+
+
+def _to_the_deadline(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
+    if _late_s(attempt, context) <= 0:
+        return _look_on(context)
+    return hold(target, Reason.OUTCOME_UNKNOWN, f"the looks show no known case: {evidence_series(watch)}", seen)

@@ -1,0 +1,85 @@
+"""Looks at a server: what this process has seen of it, and for how long without a gap. In memory only.
+
+Evidence does not survive a crash: a process that was away may have missed anything, so it looks anew.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from fleetos.clock import Moment
+from fleetos.limits import EVIDENCE_MAX_GAP_S, SUSPEND_NOTICED_S
+from fleetos.model.inventory import Picture
+
+# Distinct pictures kept of one watch: more than these is "anything may have happened" and proves nothing.
+MAX_PICTURES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One look: the picture, or None for the 404 of a single read. `single`: by a read of this server alone."""
+
+    picture: Picture | None
+    requested: Moment
+    received: Moment
+    single: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The looks at one server since its last move.
+
+    `begun` is when the present series without a gap began; `pictures` are all that it saw. `same_since` is the
+    first look that was equal to the last one. `gone` counts consecutive 404s of single reads.
+    """
+
+    begun: Moment
+    last: Sight
+    pictures: frozenset[Picture]
+    same_since: Moment
+    gone: int
+
+    @staticmethod
+    def start(sight: Sight) -> "Watch":
+        """A watch that begins with this look."""
+        return Watch(
+            begun=sight.received,
+            last=sight,
+            pictures=frozenset() if sight.picture is None else frozenset({sight.picture}),
+            same_since=sight.received,
+            gone=int(sight.picture is None),
+        )
+
+    def add(self, sight: Sight) -> "Watch":
+        """The watch after one more look. A gap or a suspend before it starts the series anew."""
+        same = sight.picture == self.last.picture
+        after = replace(
+            self,
+            last=sight,
+            same_since=self.same_since if same else sight.received,
+            gone=self.gone + 1 if sight.picture is None else 0,
+        )
+        gap_s = sight.requested.since_s(self.last.received)
+        slept_s = sight.received.suspended_s(self.last.received)
+        if gap_s > EVIDENCE_MAX_GAP_S or slept_s > SUSPEND_NOTICED_S:
+            begun = Watch.start(sight)
+            return replace(after, begun=begun.begun, pictures=begun.pictures)
+        if sight.picture is None:
+            return after
+        return replace(after, pictures=self.pictures | {sight.picture})
+
+    @property
+    def picture(self) -> Picture | None:
+        """The last picture."""
+        return self.last.picture
+
+    def lasted_s(self) -> float:
+        """Seconds of the series, from the end of its first look to the start of its last."""
+        return self.last.requested.since_s(self.begun)
+
+    def same_s(self) -> float:
+        """Seconds for which the last picture has been the same, counted like `lasted_s`."""
+        return self.last.requested.since_s(self.same_since)
+
+    def throughout(self, test: Callable[[Picture], bool]) -> bool:
+        """Whether every look of the series passes the test."""
+        return 0 < len(self.pictures) <= MAX_PICTURES and all(test(picture) for picture in self.pictures)

@@ -1,0 +1,107 @@
+"""What a rule can answer: events to write, or needs that the ring serves when they are due."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from fleetos.clock import Moment
+from fleetos.model.events import RunMoved, TargetEvent
+from fleetos.model.run import Settings
+from fleetos.rules.look import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """These events are due; the target is asked again after them."""
+
+    events: tuple[TargetEvent | RunMoved, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before `due_s` (elapsed clock)."""
+
+    due_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The server is to be read at `due_s`; `single`: by a read of its own, as evidence demands."""
+
+    due_s: float
+    single: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AskJob:
+    """The job is to be read at `due_s`."""
+
+    job_id: str
+    due_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskTraces:
+    """The action log and the volumes are to be read for what happened since."""
+
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """A stop or start is to be sent, in a call that names at most `at_most` servers."""
+
+    verb: Literal["stop", "start"]
+    hard: bool = False
+    at_most: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """The changeos is to be sent, as soon as a permit is won."""
+
+
+Need = Wait | Look | AskJob | AskTraces | Power | Submit
+Decision = Write | tuple[Need, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a rule may know besides the target.
+
+    `entered` is when this process saw the target come to its state (or found it there). `watch` holds the looks
+    since then. `traces` is the answer to AskTraces: found traces, empty when none or not offered, None when not asked.
+    `poll_s` is the present polling interval; `settle_s` the settle time of this cloud. `fraction` is chance.
+    """
+
+    now: Moment
+    entered: Moment
+    settings: Settings
+    settle_s: float
+    poll_s: float
+    fraction: float
+    running: bool
+    finishing: bool
+    watch: Watch | None = None
+    traces: tuple[str, ...] | None = None
+
+    @property
+    def here_s(self) -> float:
+        """Seconds since the target came to its state, as far as this process knows."""
+        return self.now.since_s(self.entered)
+
+    def due(self, at: datetime) -> float:
+        """The wall-clock time on the elapsed clock."""
+        return self.now.elapsed_s + max(0.0, (at - self.now.wall).total_seconds())
+
+    def short(self, seconds: float) -> float:
+        """The wait of the protocol; on a loopback cloud no longer than its settle time."""
+        return min(seconds, self.settle_s) if self.settings.loopback else seconds
+
+    def again_s(self) -> float:
+        """When to look again at the polling beat."""
+        return self.now.elapsed_s + self.poll_s
+
+    def soon_s(self) -> float:
+        """When to look again at the shortest interval of the plan."""
+        return self.now.elapsed_s + self.settings.poll_min_s

@@ -1,0 +1,224 @@
+"""Stops and starts: effects with rules of their own (protocol, section 7). Pure."""
+
+from datetime import timedelta
+
+from fleetos.limits import MAX_POWER_CALLS, STOP_QUIET_S
+from fleetos.model.events import Moved
+from fleetos.model.inventory import Picture
+from fleetos.model.plan import StopMode
+from fleetos.model.run import PowerCall, PowerOutcome, Target
+from fleetos.model.states import Reason, TargetState
+from fleetos.rules.ends import aborted, gone, hold
+from fleetos.rules.look import Watch
+from fleetos.rules.needs import AskJob, Context, Decision, Look, Need, Power, Wait, Write
+
+
+def stopping(target: Target, context: Context) -> Decision:
+    """The next need of a target that is being stopped."""
+    waits = _open_calls(target, context)
+    if waits is not None:
+        return waits
+    watch = context.watch
+    if context.finishing and not target.calls:
+        return aborted(target, None if watch is None else watch.picture)
+    if not target.calls and context.running:
+        return _first_stop(target, context)
+    if watch is None:
+        return (Look(context.now.elapsed_s),)
+    if watch.gone:
+        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
+    seen = watch.picture
+    if seen is None:
+        return (Look(context.again_s()),)
+    if seen.disk != target.disk:
+        return hold(target, Reason.FOREIGN_CHANGE, f"its system disk became {seen.disk} while it was stopped", seen)
+    if seen.stopped:
+        return _stopped(target, watch, context)
+    if seen.running:
+        return _still_running(target, seen, watch, context)
+    if _overdue_s(target, context) > context.settings.stop_timeout_s:
+        detail = f"it is {seen.status} (task: {seen.task or 'none'}) long after the stop"
+        return hold(target, Reason.STOP_TIMEOUT, detail, seen)
+    return (Look(context.again_s()),)
+
+
+def _first_stop(target: Target, context: Context) -> Decision:
+    if target.not_before is not None and target.not_before > context.now.wall:
+        return (Wait(context.due(target.not_before)),)
+    return (Power("stop", hard=context.settings.stop is StopMode.HARD),)
+
+
+def _open_calls(target: Target, context: Context) -> tuple[Need, ...] | None:
+    if any(call.outcome is PowerOutcome.PENDING for call in target.calls):
+        return ()
+    jobs = {call.job_id for call in target.calls if call.outcome is PowerOutcome.ACCEPTED and call.job_id}
+    if not jobs or _overdue_s(target, context) > 0:
+        return None
+    last = target.calls[-1].intended_at + timedelta(seconds=_timeout_s(target, context))
+    return (*(AskJob(job, context.again_s()) for job in sorted(jobs)), Wait(context.due(last)))
+
+
+def _timeout_s(target: Target, context: Context) -> float:
+    stops = target.calls[-1].verb == "stop"
+    return context.settings.stop_timeout_s if stops else context.settings.start_timeout_s
+
+
+def _overdue_s(target: Target, context: Context) -> float:
+    """Seconds by which the last call has outlived its time-out; negative before it."""
+    if not target.calls:
+        return context.here_s - context.settings.stop_timeout_s
+    age_s = (context.now.wall - target.calls[-1].intended_at).total_seconds()
+    return min(age_s, context.here_s) - _timeout_s(target, context)
+
+
+def _stopped(target: Target, watch: Watch, context: Context) -> Decision:
+    """A stopped picture counts once every call is final, or when two looks some time apart show it."""
+    final = all(call.outcome in (PowerOutcome.ENDED, PowerOutcome.REFUSED) for call in target.calls)
+    if final or watch.same_s() >= context.short(STOP_QUIET_S):
+        return Write((Moved(target.server_id, TargetState.READY),))
+    return (Look(watch.same_since.elapsed_s + context.short(STOP_QUIET_S)),)
+
+
+def _still_running(target: Target, seen: Picture, watch: Watch, context: Context) -> Decision:
+    if not context.running:
+        return hold_or_abort(target, seen, context)
+    if target.not_before is not None and target.not_before > context.now.wall:
+        return (Wait(context.due(target.not_before)),)
+    last = target.calls[-1]
+    if last.outcome is PowerOutcome.REFUSED and _countable(target) < MAX_POWER_CALLS:
+        return (Power("stop", hard=last.hard, at_most=max(1, last.size // 2)),)
+    overdue = _overdue_s(target, context) > 0
+    believed = watch.same_s() >= context.settings.poll_max_s
+    harder = context.settings.stop is StopMode.SOFT_THEN_HARD and not any(call.hard for call in target.calls)
+    if harder and (overdue or (believed and last.outcome is PowerOutcome.ENDED)):
+        return (Power("stop", hard=True),)
+    quiet = watch.same_s() >= 2 * context.short(STOP_QUIET_S)
+    if last.outcome is PowerOutcome.UNKNOWN and quiet and _countable(target) < MAX_POWER_CALLS:
+        return (Power("stop", hard=last.hard),)
+    refused = last.outcome is PowerOutcome.REFUSED
+    if overdue or refused:
+        reason = Reason.STOP_REFUSED if refused else Reason.STOP_TIMEOUT
+        return hold(target, reason, target.detail or "it still runs after the stop's time-out", seen)
+    return (Look(context.again_s()),)
+
+
+def hold_or_abort(target: Target, seen: Picture, context: Context) -> Decision:
+    """A run that is not running sends no stop: an aborted one ends the target, a paused one waits."""
+    if context.finishing:
+        return aborted(target, seen)
+    return (Wait(context.again_s()),)
+
+
+def _countable(target: Target) -> int:
+    """Calls that count towards their bound: not those of a batch that was refused as a whole and is being split."""
+    return sum(call.outcome is not PowerOutcome.REFUSED or call.size == 1 for call in target.calls)
+
+
+def starting(target: Target, context: Context) -> Decision:
+    """The next need of a target whose changed server is down: one start that the cloud owed us."""
+    waits = _open_calls(target, context)
+    if waits is not None:
+        return waits
+    step = _start_step(target, context)
+    if step is None:
+        return Write((Moved(target.server_id, TargetState.VERIFYING, restored=True),))
+    if isinstance(step, str):
+        disk = None if context.watch is None or context.watch.picture is None else context.watch.picture.disk
+        held = Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=disk, detail=step)
+        return gone(target) if step == _GONE else Write((held,))
+    return step
+
+
+_GONE = "gone"
+
+
+def _start_step(target: Target, context: Context) -> tuple[Need, ...] | str | None:
+    """The next need on the way to a running server; None when it runs, a text why it will not."""
+    watch = context.watch
+    if watch is None:
+        return (Look(context.now.elapsed_s),)
+    if watch.gone:
+        return _GONE if watch.gone > 1 else (Look(context.soon_s(), single=True),)
+    seen = watch.picture
+    if seen is None:
+        return (Look(context.again_s()),)
+    if seen.running:
+        return None
+    if target.not_before is not None and target.not_before > context.now.wall:
+        return (Wait(context.due(target.not_before)),)
+    if _start_overdue_s(context) > 0:
+        return target.detail or f"it is {seen.status} after the start's time-out"
+    if (seen.stopped or seen.in_error) and _start_again(target.calls, watch, context):
+        last = target.calls[-1] if target.calls else None
+        refused = last is not None and last.outcome is PowerOutcome.REFUSED
+        return (Power("start", at_most=max(1, last.size // 2) if last is not None and refused else 1000),)
+    return (Look(context.again_s()),)
+
+
+def _start_overdue_s(context: Context) -> float:
+    return context.here_s - context.settings.start_timeout_s
+
+
+def _start_again(calls: tuple[PowerCall, ...], watch: Watch, context: Context) -> bool:
+    if not calls:
+        return True
+    counted = sum(call.outcome is not PowerOutcome.REFUSED or call.size == 1 for call in calls)
+    if counted >= MAX_POWER_CALLS:
+        return False
+    if calls[-1].outcome is PowerOutcome.REFUSED:
+        return calls[-1].size > 1 or watch.same_s() >= context.settings.poll_max_s
+    # The picture may lag behind a start that worked; only one that stays asks for another.
+    return watch.same_s() >= context.short(STOP_QUIET_S)
+
+
+def restoring(target: Target, context: Context) -> Decision:
+    """The next need of a target whose power is put back before it ends."""
+    waits = _open_calls(target, context)
+    if waits is not None:
+        return waits
+    end = target.then
+    if end is None:
+        raise ValueError(f"target {target.server_id} restores its power without an end to come to")
+    if end.state is TargetState.DONE:
+        return _stop_again(target, context)
+    seen = None if context.watch is None else context.watch.picture
+    if seen is not None and seen.disk != target.baseline.disk:
+        return _restored(target, "its system disk is another now, so fleetos did not start it", restored=False)
+    if seen is not None and seen.changing and context.here_s <= context.settings.start_timeout_s:
+        return (Look(context.again_s()),)
+    step = _start_step(target, context)
+    if step is None:
+        return _restored(target, "", restored=True)
+    if isinstance(step, str):
+        return _restored(target, "it is gone" if step == _GONE else "it could not be started again", restored=False)
+    return step
+
+
+def _restored(target: Target, trouble: str, *, restored: bool) -> Write:
+    end = target.then
+    if end is None:
+        raise ValueError(f"target {target.server_id} restores its power without an end to come to")
+    detail = f"{end.detail}; {trouble}" if trouble else end.detail
+    return Write((Moved(target.server_id, end.state, end.reason, detail=detail, restored=restored),))
+
+
+def _stop_again(target: Target, context: Context) -> Decision:
+    """A server that was stopped before is stopped again, but only with its new disk and nothing unanswered."""
+    if target.not_before is not None and target.not_before > context.now.wall:
+        return (Wait(context.due(target.not_before)),)
+    watch = context.watch
+    if watch is None:
+        return (Look(context.now.elapsed_s),)
+    seen = watch.picture
+    if watch.gone > 1 or (seen is not None and seen.disk != target.disk_after):
+        return _restored(target, "it changed again before it could be stopped as it was", restored=True)
+    if seen is None:
+        return (Look(context.soon_s(), single=True),)
+    if seen.stopped:
+        return _restored(target, "", restored=True)
+    if context.here_s > context.settings.stop_timeout_s:
+        return _restored(target, "it still runs: it could not be stopped as it was", restored=True)
+    quiet = not target.calls or watch.same_s() >= context.short(STOP_QUIET_S)
+    if seen.running and quiet and len(target.calls) < MAX_POWER_CALLS:
+        return (Power("stop", hard=context.settings.stop is StopMode.HARD),)
+    return (Look(context.again_s()),)

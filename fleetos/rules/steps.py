@@ -1,0 +1,129 @@
+"""What a target needs next, by its state: the entry to all rules that work on one target. Pure."""
+
+from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S, NO_STOP_AFTER_UNANSWERED_S
+from fleetos.model.events import Moved
+from fleetos.model.inventory import Picture
+from fleetos.model.plan import StopMode
+from fleetos.model.run import Outcome, Target
+from fleetos.model.states import Reason, TargetState
+from fleetos.rules.ended import changing, verifying
+from fleetos.rules.ends import aborted, gone, hold
+from fleetos.rules.inspecting import inspecting
+from fleetos.rules.needs import Context, Decision, Look, Submit, Wait, Write
+from fleetos.rules.power import restoring, starting, stopping
+
+
+def decide(target: Target, context: Context) -> Decision:
+    """What is due for the target, or what it waits for."""
+    match target.state:
+        case TargetState.WAITING | TargetState.BACKOFF:
+            return _queued(target, context)
+        case TargetState.CHECKING:
+            return _checking(target, context)
+        case TargetState.DRAINING:
+            # No plan can ask for a drain: the law knows the state, and no rule leads there.
+            return ()
+        case TargetState.STOPPING:
+            return stopping(target, context)
+        case TargetState.READY:
+            return _ready(target, context)
+        case TargetState.SUBMITTING:
+            return ()
+        case TargetState.CHANGING:
+            return changing(target, context)
+        case TargetState.INSPECTING:
+            return inspecting(target, context)
+        case TargetState.VERIFYING:
+            return verifying(target, context)
+        case TargetState.STARTING:
+            return starting(target, context)
+        case TargetState.RESTORING:
+            return restoring(target, context)
+        case _:
+            return ()
+
+
+def _queued(target: Target, context: Context) -> Decision:
+    if context.finishing:
+        return aborted(target, None)
+    return ()
+
+
+def _checking(target: Target, context: Context) -> Decision:
+    seen = None if context.watch is None else context.watch.picture
+    if context.finishing:
+        return aborted(target, seen)
+    if context.watch is None:
+        return (Look(context.now.elapsed_s),)
+    if context.watch.gone:
+        return gone(target) if context.watch.gone > 1 else (Look(context.soon_s(), single=True),)
+    if seen is None:
+        return (Look(context.again_s()),)
+    return wrong(target, seen) or _checked(target, seen, context)
+
+
+def wrong(target: Target, seen: Picture) -> Write | None:
+    """The hold that the disk rule, a lock or a changed image demands before any effect; None if all is as known."""
+    if seen.disk != target.disk:
+        if seen.disk is None:
+            return hold(target, Reason.NO_SYSTEM_DISK, "the server shows no system disk", seen)
+        detail = f"its system disk is {seen.disk}, not {target.disk} as this run knows it"
+        return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
+    before = target.baseline.image
+    if not target.attempts and None not in (seen.image, before) and seen.image != before:
+        return hold(target, Reason.FOREIGN_CHANGE, f"its image is {seen.image}, not {before} as at the freeze", seen)
+    if seen.locked:
+        return hold(target, Reason.LOCKED, "the server is locked", seen)
+    return None
+
+
+def may_submit(target: Target, seen: Picture, *, by_api: bool) -> bool:
+    """Whether the picture allows a changeos: stopped and idle, or failed by a change, or any idle one if asked to."""
+    if seen.stopped or (by_api and seen.running):
+        return True
+    failed_before = target.baseline.in_error or any(one.outcome is Outcome.FAILED for one in target.attempts)
+    return seen.in_error and failed_before
+
+
+def _checked(target: Target, seen: Picture, context: Context) -> Decision:
+    by_api = context.settings.stop is StopMode.API
+    if not context.running:
+        return (Wait(context.again_s()),)
+    if may_submit(target, seen, by_api=by_api):
+        return Write((Moved(target.server_id, TargetState.READY),))
+    if seen.running:
+        last = target.last_unanswered_at
+        if last is not None and (context.now.wall - last).total_seconds() < NO_STOP_AFTER_UNANSWERED_S:
+            detail = f"it runs, and a send at {last:%Y-%m-%d %H:%M:%SZ} was never answered: not stopped for a day"
+            return hold(target, Reason.UNANSWERED_SEND, detail, seen)
+        return Write((Moved(target.server_id, TargetState.STOPPING),))
+    if context.here_s > CHECKING_S or seen.in_error:
+        detail = f"it is {seen.status} (task: {seen.task or 'none'}), neither running nor stopped"
+        return hold(target, Reason.WRONG_STATE, detail, seen)
+    return (Look(context.again_s()),)
+
+
+def _ready(target: Target, context: Context) -> Decision:
+    watch = context.watch
+    seen = None if watch is None else watch.picture
+    if context.finishing:
+        return aborted(target, seen)
+    if target.not_before is not None and target.not_before > context.now.wall:
+        return (Wait(context.due(target.not_before)),)
+    if watch is None or context.now.since_s(watch.last.requested) >= context.short(FRESH_READ_MAX_AGE_S):
+        return (Look(context.now.elapsed_s),)
+    if watch.gone:
+        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
+    if seen is None:
+        return (Look(context.again_s()),)
+    refused = wrong(target, seen)
+    if refused is not None:
+        return refused
+    if may_submit(target, seen, by_api=context.settings.stop is StopMode.API):
+        return (Submit(),)
+    if seen.running:
+        return Write((Moved(target.server_id, TargetState.CHECKING),))
+    if context.here_s > CHECKING_S:
+        detail = f"it is {seen.status} (task: {seen.task or 'none'}), no longer stopped"
+        return hold(target, Reason.WRONG_STATE, detail, seen)
+    return (Look(context.again_s()),)
