@@ -1,0 +1,1 @@
+"""What people and programs read of a run. Knows the model, and neither database nor cloud nor engine."""

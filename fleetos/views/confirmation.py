@@ -1,0 +1,90 @@
+"""What an operator reads before a run may begin: what is wiped, with which image, by which rules."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.text import Text
+
+from fleetos.model.plan import PowerAfter, StopMode
+from fleetos.model.run import Run, Target
+from fleetos.model.states import Reason
+from fleetos.views.reasons import REASONS
+from fleetos.views.wording import called_fully, counted, limit_span, printable
+
+# System disks named before the question; beyond them the number alone is told.
+DISKS_SHOWN = 20
+
+_STOP_WORDS: Mapping[StopMode, str] = {
+    StopMode.SOFT: "A running server is asked to shut down; one that does not is held.",
+    StopMode.HARD: "A running server is switched off without a shutdown.",
+    StopMode.SOFT_THEN_HARD: "A running server is asked to shut down, and switched off if it does not.",
+    StopMode.API: "The cloud itself stops each server as a part of the change; an unknown outcome is then never "
+    "sent again, but held.",
+}
+
+
+def confirmation(run: Run, wiped: Sequence[Target], spared: Mapping[Reason, int], *, shown: int = DISKS_SHOWN) -> Text:
+    """The text before the question of `apply`. `wiped`: targets that would be changed; `spared`: why others are not.
+
+    A target's `disk` is the system disk that would be wiped. At most `shown` are named.
+    """
+    lines = [
+        _warning(len(wiped)),
+        *(Text(f"  {line}") for line in image_lines(run)),
+        *_disks(wiped, shown),
+        *(Text(f"  spared: {count:,}, {REASONS[reason].short}") for reason, count in spared.items() if count),
+        *(Text(f"  {rule}") for rule in rules(run)),
+    ]
+    return Text("\n").join(lines)
+
+
+def retry_confirmation(run: Run, wiped: Sequence[Target], *, shown: int = DISKS_SHOWN) -> Text:
+    """The text before the question of `retry`: one more attempt for each of the targets."""
+    warned = _warning(len(wiped)).append(" Each gets one more attempt.")
+    return Text("\n").join([warned, *(Text(f"  {line}") for line in image_lines(run)), *_disks(wiped, shown)])
+
+
+def question(count: int) -> str:
+    """The prompt that asks for the number of system disks."""
+    return f"Type the number of system disks that will be wiped ({counted(count, 'server')}) to go on: "
+
+
+def image_lines(run: Run) -> Sequence[str]:
+    """One line for each image of the run: the name in the plan, and the id that it is pinned to."""
+    return [f"image {printable(name)} pinned to {printable(image_id)}" for name, image_id in run.images.items()]
+
+
+def rules(run: Run) -> Sequence[str]:
+    """The run's numbers, each as a sentence that says what it is a number of."""
+    settings = run.settings
+    sentences = [
+        f"At most {settings.concurrency:,} at once.",
+        f"Each server is tried at most {counted(settings.attempts, 'time')}.",
+        _STOP_WORDS[settings.stop],
+        f"An unknown outcome is watched for {limit_span(settings.settle_s)} before that server is sent anything again.",
+        f"A change that takes longer than {limit_span(settings.change_timeout_s)} is overdue and ends up held.",
+    ]
+    if settings.attempts > 1:
+        first, most = limit_span(settings.backoff_s), limit_span(settings.max_backoff_s)
+        sentences.insert(2, f"After a failure the next try waits {first}, then twice as long each time, up to {most}.")
+    if settings.power_after is PowerAfter.AS_BEFORE:
+        sentences.append("A server that was stopped before is stopped again after its change.")
+    if settings.force:
+        sentences.append("Servers that run the image already are changed all the same.")
+    return sentences
+
+
+def _warning(count: int) -> Text:
+    if not count:
+        return Text("No system disk will be wiped.")
+    text = Text("WIPES ", style="bold red").append(counted(count, "system disk"), style="bold red")
+    return text.append(". What is on them is lost; data disks are kept.", style="default")
+
+
+def _disks(wiped: Sequence[Target], shown: int) -> Iterator[Text]:
+    for target in wiped[:shown]:
+        disk = printable(target.disk) if target.disk else "(none known)"
+        text = Text("  ").append("WIPES system disk", style="red")
+        image = printable(target.order.image_name or target.order.image_id)
+        yield text.append(f" {disk} of {called_fully(target)} for {image}")
+    if len(wiped) > shown:
+        yield Text(f"  and {counted(len(wiped) - shown, 'system disk')} more")

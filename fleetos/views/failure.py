@@ -1,0 +1,49 @@
+"""Errors as people read them: what went wrong after `error:`, what to do next after `hint:`."""
+
+from rich.text import Text
+
+from fleetos.errors import CloudError, FleetosError, InputError, Problem
+from fleetos.views.notes import code_words
+from fleetos.views.wording import printable
+
+
+def failure(error: FleetosError) -> Text:
+    """The error, its cause at the cloud where it has one, and the hint; one block for each problem of an input."""
+    if isinstance(error, InputError) and error.problems:
+        return Text("\n").join(_problem(problem) for problem in error.problems)
+    lines = [Text("error: ", style="bold red").append(_lines(error.message), style="default")]
+    if isinstance(error, CloudError):
+        lines += [Text(f"  {line}") for line in _cloud_lines(error)]
+    if error.hint:
+        lines.append(_hint(error.hint))
+    return Text("\n").join(lines)
+
+
+def _problem(problem: Problem) -> Text:
+    place = ":".join(str(part) for part in (problem.file, problem.line, problem.column) if part is not None)
+    text = Text("error: ", style="bold red").append(f"{printable(place)}: ", style="bold")
+    if problem.key:
+        text.append(f"{printable(problem.key)}: ", style="default")
+    text.append(_lines(problem.expected), style="default")
+    return text.append("\n").append_text(_hint(problem.hint)) if problem.hint else text
+
+
+def _cloud_lines(error: CloudError) -> list[str]:
+    lines: list[str] = []
+    if error.code:
+        status = f" (HTTP {error.status})" if error.status else ""
+        lines.append(f"the cloud said {code_words(error.code)}{status}")
+    elif error.status:
+        lines.append(f"the cloud answered HTTP {error.status}")
+    if error.request_id:
+        lines.append(f"request {printable(error.request_id)}")
+    return lines
+
+
+def _hint(hint: str) -> Text:
+    return Text("hint: ", style="bold cyan").append(_lines(hint), style="default")
+
+
+def _lines(text: str) -> str:
+    """The text with its own line breaks kept, indented, and everything else made printable."""
+    return "\n  ".join(printable(line) for line in text.split("\n"))

@@ -1,0 +1,110 @@
+"""What to say about one target: what it waits for, or what the cloud said when it failed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleetos.model.codes import meaning_of
+from fleetos.model.run import Target
+from fleetos.model.states import Reason, TargetState
+from fleetos.views.reasons import REASONS
+from fleetos.views.wording import printable, span
+
+_JOB_ID_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What the support desk asks for: the newest error code, the cloud's own words, job and request id."""
+
+    code: str | None = None
+    fail_reason: str | None = None
+    job_id: str | None = None
+    request_id: str | None = None
+
+
+def trouble_of(target: Target) -> Trouble:
+    """What the cloud last said against the target; all None if it said nothing."""
+    if target.attempts:
+        last = target.attempts[-1]
+        if last.error_code or last.fail_reason or last.job_id or last.request_id:
+            return Trouble(last.error_code, last.fail_reason, last.job_id, last.request_id)
+    for call in reversed(target.calls):
+        if call.code:
+            return Trouble(call.code, job_id=call.job_id)
+    return Trouble()
+
+
+def code_words(code: str) -> str:
+    """The cloud's error code with its meaning where it is known: `Ecs.0021, the disk quota is used up`."""
+    meaning = meaning_of(code)
+    return f"{printable(code)}, {meaning}" if meaning else printable(code)
+
+
+def support_words(target: Target) -> str:
+    """Code with meaning, job id and request id of the target's trouble in one line; empty if there is none."""
+    trouble = trouble_of(target)
+    parts = (
+        code_words(trouble.code) if trouble.code else printable(trouble.fail_reason or ""),
+        f"job {printable(trouble.job_id)}" if trouble.job_id else "",
+        f"request {printable(trouble.request_id)}" if trouble.request_id else "",
+    )
+    return "; ".join(part for part in parts if part)
+
+
+def note_of(target: Target, now: datetime) -> str:
+    """A few words on why the target is where it is, most telling first."""
+    match target.state:
+        case TargetState.FAILED | TargetState.HELD | TargetState.SKIPPED | TargetState.CANCELLED:
+            return _joined(_cause(target), _reason_words(target.reason), printable(target.detail))
+        case TargetState.BACKOFF:
+            return _joined(_cause(target), _next_try(target, now))
+        case TargetState.INSPECTING:
+            return _joined("outcome unknown, looking", _job_words(target))
+        case TargetState.CHANGING:
+            attempt = target.attempt
+            adopted = attempt is not None and attempt.job_id is None and attempt.adopted
+            return "seen changing, no job id" if adopted else _joined(_attempt_words(target), _job_words(target))
+        case TargetState.READY | TargetState.WAITING | TargetState.CHECKING:
+            waits = target.not_before is not None and target.not_before > now
+            return _joined(_cause(target), _next_try(target, now)) if waits else ""
+        case TargetState.STOPPING:
+            return "hard stop" if any(call.verb == "stop" and call.hard for call in target.calls) else ""
+        case TargetState.RESTORING:
+            return f"power as before, then {target.then.state}" if target.then else "power as before"
+        case _:
+            return ""
+
+
+def _cause(target: Target) -> str:
+    trouble = trouble_of(target)
+    if trouble.code:
+        return code_words(trouble.code)
+    return printable(trouble.fail_reason or "")
+
+
+def _reason_words(reason: Reason | None) -> str:
+    return REASONS[reason].short if reason else ""
+
+
+def _next_try(target: Target, now: datetime) -> str:
+    if target.not_before is None or target.not_before <= now:
+        return "next try when a slot is free"
+    return f"next try in {span((target.not_before - now).total_seconds())}"
+
+
+def _attempt_words(target: Target) -> str:
+    attempt = target.attempt
+    return f"attempt {attempt.number}" if attempt and attempt.number > 1 else ""
+
+
+def _job_words(target: Target) -> str:
+    attempt = target.attempt
+    return f"job {printable(attempt.job_id[:_JOB_ID_SHOWN])}" if attempt and attempt.job_id else ""
+
+
+def _joined(*parts: str) -> str:
+    said: list[str] = []
+    for part in parts:
+        if part and part not in said:
+            said.append(part)
+    return "; ".join(said)

@@ -1,0 +1,134 @@
+"""The view for no terminal: lines with a time, for a log file or the mail of a timer.
+
+However many servers a run has, it writes a bounded number of lines a minute.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TextIO
+
+from fleetos.model.events import Record, RunCreated, RunDriverStarted, RunEvent, RunMoved, RunPassStarted
+from fleetos.model.progress import Progress
+from fleetos.model.run import Target
+from fleetos.model.states import ENDS, TargetState
+from fleetos.views.confirmation import image_lines
+from fleetos.views.event_documents import state_of
+from fleetos.views.frame import Spent
+from fleetos.views.notes import support_words
+from fleetos.views.reasons import REASONS
+from fleetos.views.summary import summary
+from fleetos.views.wording import called_fully, counted, printable, short_stamp, span
+
+# Lines on single servers in one minute; what comes beyond them is counted and told as one line.
+SERVER_LINES_A_MINUTE = 20
+_MINUTE = timedelta(minutes=1)
+# A run in which nothing moves says so only this often.
+_STILL_ALIVE = timedelta(minutes=10)
+_STEP_PERCENT = 10
+
+_TOLD = frozenset({TargetState.FAILED, TargetState.HELD, TargetState.BACKOFF, TargetState.INSPECTING})
+
+
+class PlainView:
+    """Writes to `out` what an operator wants to know who is not looking. Every line is flushed."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._begun_at: datetime | None = None
+        self._minute_at: datetime | None = None
+        self._lines_left = SERVER_LINES_A_MINUTE
+        self._untold: Counter[TargetState] = Counter()
+        self._told_at: datetime | None = None
+        self._told_counts: Mapping[TargetState, int] = {}
+        self._told_steps = 0
+
+    def started(self, progress: Progress, now: datetime) -> None:
+        run = progress.run
+        self._begun_at = now
+        waiting = sum(not target.ended for target in progress.targets.values())
+        self._say(now, f"run {run.id} {run.name}: {counted(len(progress.targets), 'server')}, {run.state}")
+        for line in image_lines(run):
+            self._say(now, line)
+        at_once = f"at most {run.settings.concurrency:,} at once"
+        self._say(now, f"WIPES up to {counted(waiting, 'system disk')}, {at_once}; data disks are kept")
+        self._remember(progress, now)
+
+    def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
+        if self._minute_at is None or now - self._minute_at >= _MINUTE:
+            self._new_minute(now)
+        for record in records:
+            event = record.event
+            if isinstance(event, RunEvent):
+                self._tell_run(event, record.at)
+                continue
+            state = state_of(event)
+            if state is not None and state in _TOLD:
+                self._tell_server(progress.targets[event.server_id], state, record.at)
+        self._tell_progress(progress, requests, now)
+
+    def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
+        self._new_minute(now)
+        elapsed_s = (now - self._begun_at).total_seconds() if self._begun_at else 0.0
+        self._out.write(summary(progress, Spent(elapsed_s, requests)).plain + "\n")
+        self._out.flush()
+
+    def note(self, text: str, now: datetime) -> None:
+        self._say(now, text)
+
+    def _say(self, at: datetime, text: str) -> None:
+        self._out.write(f"{short_stamp(at)} {printable(text)}\n")
+        self._out.flush()
+
+    def _new_minute(self, now: datetime) -> None:
+        if self._untold:
+            counts = ", ".join(f"{count:,} {state}" for state, count in self._untold.items())
+            self._say(now, f"and further servers, not named here: {counts}")
+        self._untold.clear()
+        self._minute_at = now
+        self._lines_left = SERVER_LINES_A_MINUTE
+
+    def _tell_run(self, event: RunEvent, at: datetime) -> None:
+        match event:
+            case RunMoved():
+                why = f": {REASONS[event.reason].what}" if event.reason else ""
+                self._say(at, f"run {event.to}{why}{f' {event.detail}' if event.detail else ''}")
+            case RunPassStarted():
+                self._say(at, f"pass {event.number} begins")
+            case RunDriverStarted():
+                self._say(at, f"driven by {event.driver}")
+            case RunCreated():
+                self._say(at, f"run {event.run.id} created")
+
+    def _tell_server(self, target: Target, state: TargetState, at: datetime) -> None:
+        if self._lines_left <= 0:
+            self._untold[state] += 1
+            return
+        self._lines_left -= 1
+        # The record may be older than the target, which has moved on within the same turn.
+        reason = REASONS[target.reason].short if target.reason and target.state is state else ""
+        words = {TargetState.BACKOFF: "failed, will be tried again", TargetState.INSPECTING: "outcome unknown, looking"}
+        parts = (words.get(state, str(state)), reason, support_words(target))
+        self._say(at, f"{called_fully(target)}: {'; '.join(part for part in parts if part)}")
+
+    def _tell_progress(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
+        ended = sum(progress.counts.get(state, 0) for state in ENDS)
+        total = len(progress.targets)
+        steps = 100 * ended // total // _STEP_PERCENT if total else 0
+        waited = now - self._told_at if self._told_at else _STILL_ALIVE
+        moved = dict(progress.counts) != self._told_counts
+        if steps <= self._told_steps and not (waited >= _STILL_ALIVE or (moved and waited >= _MINUTE)):
+            return
+        counts = ", ".join(f"{progress.counts[state]:,} {state}" for state in TargetState if progress.counts.get(state))
+        percent = 100 * ended // total if total else 100
+        elapsed = span((now - self._begun_at).total_seconds()) if self._begun_at else "0s"
+        calls = counted(sum(requests.values()), "API call")
+        self._say(now, f"{percent} % ended after {elapsed}: {counts}; {calls}")
+        self._remember(progress, now)
+
+    def _remember(self, progress: Progress, now: datetime) -> None:
+        ended = sum(progress.counts.get(state, 0) for state in ENDS)
+        total = len(progress.targets)
+        self._told_at = now
+        self._told_counts = dict(progress.counts)
+        self._told_steps = 100 * ended // total // _STEP_PERCENT if total else 0

@@ -1,0 +1,158 @@
+"""The last word on a run: how it ended, who needs a human and why, and what to type next."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from rich.text import Text
+
+from fleetos.model.progress import Progress
+from fleetos.model.run import Run, Target
+from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
+from fleetos.views.frame import STYLES, Spent
+from fleetos.views.notes import support_words
+from fleetos.views.reasons import REASONS, todo_of
+from fleetos.views.wording import called_fully, counted, printable, span
+
+# Servers named in each list of a summary; `status -o json` names all.
+NAMES_SHOWN = 20
+
+
+def summary(progress: Progress, spent: Spent, *, shown: int = NAMES_SHOWN) -> Text:
+    """The final summary, lines of any width. At most `shown` servers are named in each of its lists."""
+    lines = [
+        _headline(progress.run, spent),
+        _counts_line(progress),
+        *_troubles(progress, shown),
+        *_unsettled(progress, shown),
+        *_stopped(progress, shown),
+        *_overdue(progress, shown),
+        Text(f"  {_calls(progress, spent)}"),
+        *(Text.assemble("  next: ", (command, "bold")) for command in next_commands(progress)),
+    ]
+    return Text("\n").join(lines)
+
+
+def next_commands(progress: Progress) -> Sequence[str]:
+    """What the operator can type next, most fitting first; empty if there is nothing left to do."""
+    run_id = printable(progress.run.id)
+    if progress.run.state not in RUN_ENDS:
+        return (f"fleetos resume {run_id}",)
+    commands: list[str] = []
+    if any(progress.counts.get(state, 0) for state in RETRIABLE):
+        commands.append(f"fleetos retry {run_id}")
+    elif any(target.unsettled for target in progress.targets.values()):
+        commands.append(f"fleetos abort {run_id} --release")
+    return commands
+
+
+def lying_stopped(progress: Progress) -> list[Target]:
+    """The targets whose servers may lie stopped by this run now, in plan order."""
+    return [target for target in progress.targets.values() if target.stopped_at is not None]
+
+
+def _headline(run: Run, spent: Spent) -> Text:
+    style = "bold green" if run.state is RunState.DONE else "bold yellow"
+    text = Text(f"{printable(run.name)} {printable(run.id)}: ", style="bold").append(_run_words(run), style=style)
+    text.append(f" after {span(spent.elapsed_s)}")
+    if run.reason is not None:
+        text.append(f"\n  {REASONS[run.reason].what} {todo_of(run.reason, run.id)}")
+    if run.detail:
+        text.append(f"\n  {printable(run.detail)}")
+    return text
+
+
+def _run_words(run: Run) -> str:
+    match run.state:
+        case RunState.RUNNING:
+            return "not finished, and driven no longer"
+        case RunState.FINISHING:
+            return "aborted, and driven no longer before its changes in flight ended"
+        case RunState.FAILED:
+            return "stopped by the failure budget"
+        case _:
+            return str(run.state)
+
+
+def _counts_line(progress: Progress) -> Text:
+    text = Text(f"  {counted(len(progress.targets), 'server')}")
+    for index, state in enumerate(state for state in TargetState if progress.counts.get(state)):
+        text.append(": " if index == 0 else ", ")
+        text.append(f"{progress.counts[state]:,} {state}", style=STYLES.get(state, ""))
+    return text
+
+
+def _troubles(progress: Progress, shown: int) -> Iterator[Text]:
+    """Failed and held targets by reason: the reason once, its servers below it."""
+    found = [target for target in progress.targets.values() if target.state in RETRIABLE]
+    found.sort(key=lambda one: (one.state, one.reason or "", one.position))
+    for (state, reason), grouped in groupby(found, key=lambda one: (one.state, one.reason)):
+        targets = list(grouped)
+        yield _reason_line(progress.run, state, reason, len(targets))
+        for target in targets[:shown]:
+            said = "; ".join(part for part in (support_words(target), _detail(target)) if part)
+            yield Text(f"    {called_fully(target)}{': ' if said else ''}{said}")
+        yield from _and_more(len(targets) - shown)
+
+
+def _reason_line(run: Run, state: TargetState, reason: Reason | None, count: int) -> Text:
+    text = Text("  ").append(f"{count:,} {state}", style=STYLES[state])
+    if reason is not None:
+        text.append(f", {REASONS[reason].short}. {REASONS[reason].what} {todo_of(reason, run.id)}")
+    return text
+
+
+def _detail(target: Target) -> str:
+    attempt = target.attempts[-1] if target.attempts else None
+    return (
+        "" if attempt and attempt.fail_reason == target.detail and not attempt.error_code else printable(target.detail)
+    )
+
+
+def _unsettled(progress: Progress, shown: int) -> Iterator[Text]:
+    found = [target for target in progress.targets.values() if target.ended and target.unsettled]
+    if found and progress.run.state in RUN_ENDS:
+        yield Text(
+            f"  {counted(len(found), 'server')} with an unknown outcome: no other run touches them until "
+            f"`fleetos retry {progress.run.id}` or `fleetos abort {progress.run.id} --release`"
+        )
+        yield from _names(found, shown)
+
+
+def _stopped(progress: Progress, shown: int) -> Iterator[Text]:
+    found = lying_stopped(progress)
+    if found:
+        yield Text("  ").append(f"{counted(len(found), 'server')} may lie stopped by this run:", style="bold yellow")
+        yield from _names(found, shown)
+
+
+def _overdue(progress: Progress, shown: int) -> Iterator[Text]:
+    found = [target for target in progress.targets.values() if target.overdue]
+    if found:
+        yield Text(f"  {counted(len(found), 'change')} overdue:")
+        yield from _names(found, shown)
+
+
+def _names(targets: Sequence[Target], shown: int) -> Iterator[Text]:
+    yield from (Text(f"    {called_fully(target)}") for target in targets[:shown])
+    yield from _and_more(len(targets) - shown)
+
+
+def _and_more(hidden: int) -> Iterator[Text]:
+    if hidden > 0:
+        yield Text(f"    and {hidden:,} more; `fleetos status -o json` names all", style="dim")
+
+
+def _calls(progress: Progress, spent: Spent) -> str:
+    words = f"API calls: {spent.calls:,}"
+    changed = _changed(progress.targets.values())
+    if changed and progress.run.sessions <= 1:
+        words += f", {spent.calls / changed:.1f} for each server that was changed or tried"
+    elif spent.calls:
+        words += " by this process"
+    kinds = ", ".join(f"{printable(kind)} {count:,}" for kind, count in Counter(spent.requests).most_common() if count)
+    return f"{words} ({kinds})" if kinds else words
+
+
+def _changed(targets: Iterable[Target]) -> int:
+    return sum(bool(target.attempts) for target in targets)

@@ -1,0 +1,97 @@
+"""Text that cannot break a screen, and times, spans and numbers in words."""
+
+import unicodedata
+from datetime import UTC, datetime
+
+from rich.cells import cell_len, set_cell_size
+
+from fleetos.model.run import Target
+
+# Control characters, invisible marks (bidi overrides among them), lone surrogates and unassigned code points.
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# More marks than this on one letter are no writing; they would paint over the lines above.
+_MARKS_MAX = 3
+
+
+def printable(text: str) -> str:
+    """The text with everything that a terminal would obey, or not show, spelled out as an escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    shown: list[str] = []
+    marks = 0
+    for letter in text:
+        category = unicodedata.category(letter)
+        marks = marks + 1 if category in {"Mn", "Me"} else 0
+        if category in _UNPRINTABLE:
+            shown.append(letter.encode("unicode_escape").decode("ascii"))
+        elif marks <= _MARKS_MAX:
+            shown.append(letter)
+    return "".join(shown)
+
+
+def clip(text: str, width: int) -> str:
+    """The text made printable, at most `width` terminal cells wide; a cut shows as an ellipsis."""
+    if width <= 0:
+        return ""
+    # A letter takes at least one cell, but for a few marks: so no long text is ever measured whole.
+    shown = printable(text[: width * (_MARKS_MAX + 1) + 1])
+    if cell_len(shown) <= width:
+        return shown
+    return set_cell_size(shown, width - 1).rstrip() + "…"
+
+
+def fill(text: str, width: int) -> str:
+    """The text made printable and exactly `width` terminal cells wide."""
+    return set_cell_size(clip(text, width), max(0, width))
+
+
+def stamp(at: datetime) -> str:
+    """The time as RFC 3339 in UTC, to the millisecond, with Z."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def stamp_or_none(at: datetime | None) -> str | None:
+    """The time as RFC 3339 in UTC, or None where there is none."""
+    return None if at is None else stamp(at)
+
+
+def short_stamp(at: datetime) -> str:
+    """The time as RFC 3339 in UTC to the second, for people."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def span(seconds: float) -> str:
+    """A length of time in two units at most: 45s, 2m10s, 1h05m, 3d04h."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
+
+
+def limit_span(seconds: float) -> str:
+    """A length of time without units that are zero: 10m, 1h30m, 90s is 1m30s, 0.2s."""
+    if 0 < seconds < 1:
+        return f"{seconds:g}s"
+    whole = round(seconds)
+    parts = ((whole // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun: 1 server, 1,200 servers."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def called(target: Target) -> str:
+    """What people call the target's server: its name, or its id where it has none. Printable."""
+    return printable(target.name) or printable(target.server_id)
+
+
+def called_fully(target: Target) -> str:
+    """The server's name and its id, since names need not be unique. Printable."""
+    name = printable(target.name)
+    return f"{name} ({printable(target.server_id)})" if name else printable(target.server_id)
