@@ -126,3 +126,60 @@ RATE_BURST = 10
 CANDIDATES_LISTED = 10
 # Unknown names that are compared with all names of the project: each comparison costs some 10 ms at 10,000.
 NAMES_COMPARED = 20
+
+# --- the cloud's API -----------------------------------------------------------------------------------------
+
+# A host that does not take a connection (name, TCP and TLS) by then is counted as not reached.
+CONNECT_TIMEOUT_S = 10.0
+# A whole read; a page of 1000 servers takes the cloud several seconds.
+READ_TIMEOUT_S = 30.0
+# A whole write: gateways give up on their backend after about a minute, and their answer is worth having.
+WRITE_TIMEOUT_S = 75.0
+# A write that could not leave by then is not sent: what it was decided by may be true no longer.
+WRITE_DEPARTS_WITHIN_S = INTENT_MAX_AGE_S
+# A page of 1000 servers with all their fields is about 5 MB; nothing that the cloud sends may fill the memory.
+ANSWER_BYTES = 32 * 2**20
+# An answer to a write holds a job id, a token body a catalog: both far below this.
+SMALL_ANSWER_BYTES = 2 * 2**20
+# Tokens travel in one header and take several kilobytes (the library's own limit is 8 KiB).
+HEADER_BYTES = 128 * 2**10
+# Error bodies nest (JSON in a message in JSON); deeper or longer ones are not looked at.
+ERROR_BODY_BYTES = 256 * 2**10
+ERROR_NESTING = 8
+ERROR_FIELDS = 200
+# What is kept of a cloud's message, in characters.
+MESSAGE_CHARS = 500
+# Ids and names are shorter than this everywhere in the API; a longer one is no id.
+ID_CHARS = 255
+# Servers on one list page, and servers in one stop or start call (ECS API reference).
+LIST_PAGE = 1000
+POWER_CALL_SERVERS = 1000
+# More pages than this means that the cloud ignores the page number.
+LIST_PAGES = 500
+# So few servers are read one by one rather than by listing the whole project.
+SINGLE_READS = 3
+# How often a read is tried; between tries it waits from the first of these times, doubling, up to the second.
+READ_TRIES = 4
+READ_WAIT_S = 0.5
+READ_WAIT_MAX_S = 8.0
+# The pace while nothing better is known: no ECS figures are published; users report 200 requests in 5 minutes to be
+# refused and these rates to be accepted.
+AUTO_READS_PER_S = 5.0
+AUTO_WRITES_PER_S = 1.0
+AUTO_BURST = 10.0
+# After a 429 nothing is sent for this long, doubling up to the second time (terraform providers of both clouds).
+CLOSURE_S = 60.0
+CLOSURE_MAX_S = 960.0
+# The simulated cloud on this machine gets over a burst at once; a minute would only make a rehearsal slow.
+CLOSURE_LOOPBACK_S = 1.0
+# Nobody is kept waiting longer by a Retry-After or a window in a 429 text.
+CLOSURE_TOLD_MAX_S = 3600.0
+# A token is renewed this long before its end, or at three quarters of a short life.
+TOKEN_MARGIN_S = 600.0
+TOKEN_MARGIN_PART = 0.25
+# After a renewal that failed while the old token still serves, the next one is tried this much later.
+TOKEN_RETRY_S = 5.0
+# The cloud's clock may be this far behind ours when it dates a trace.
+TRACE_SKEW_S = 10.0
+# A file with credentials is a few kilobytes.
+CREDENTIALS_FILE_BYTES = 2**20
