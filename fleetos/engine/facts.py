@@ -88,15 +88,4 @@ class Asked:
     request: Request
 
 
-Fact = (
-    Saw
-    | NotSeen
-    | JobRead
-    | JobNotRead
-    | TracesRead
-    | ChangeReplied
-    | PowerReplied
-    | Refused
-    | Unreachable
-    | Asked
-)
+Fact = Saw | NotSeen | JobRead | JobNotRead | TracesRead | ChangeReplied | PowerReplied | Refused | Unreachable | Asked

@@ -17,7 +17,7 @@ from fleetos.engine.facts import (
     Unreachable,
 )
 from fleetos.engine.protocols import Cloud, Permit
-from fleetos.errors import AuthenticationFailed, CloudError, CloudUnreachable, NotSent, AnswerLost, PermissionDenied
+from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, NotSent, PermissionDenied
 from fleetos.limits import INTENT_MAX_AGE_S
 from fleetos.model.inventory import Reply, Server
 from fleetos.model.run import Order

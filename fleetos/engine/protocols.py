@@ -1,15 +1,19 @@
 """What the engine needs of the world: a cloud, a journal, and the secrets of an order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from fleetos.clock import Moment
 from fleetos.model.events import Event, Record
 from fleetos.model.inventory import Job, Reply, Server
+from fleetos.model.progress import Progress
 from fleetos.model.requests import Request
 from fleetos.model.run import Order, Run, Target
 from fleetos.model.secrets import Secrets
+
+# Why a write must not leave now, or None if it may.
+LastCheck = Callable[[], str | None]
 
 
 class Permit(Protocol):
@@ -25,7 +29,8 @@ class Cloud(Protocol):
 
     Reads repeat what is worth repeating by themselves and raise CloudError: AuthenticationFailed,
     PermissionDenied, CloudUnreachable or ReadRefused. Writes never raise and are never repeated; each needs a
-    permit, which it uses up.
+    permit, which it uses up, and asks `last_check` with no await between it and the bytes: a text says why the
+    request must not leave, and it is then answered with Undelivered.
     """
 
     def permit(self) -> Permit | None:
@@ -61,16 +66,23 @@ class Cloud(Protocol):
         """What was done to the server's disks since then, by the action log and the volumes; None: not offered."""
         ...
 
-    async def stop(self, server_ids: Sequence[str], *, hard: bool, permit: Permit) -> Reply:
+    async def stop(self, server_ids: Sequence[str], *, hard: bool, permit: Permit, last_check: LastCheck) -> Reply:
         """The answer to one multi-server stop."""
         ...
 
-    async def start(self, server_ids: Sequence[str], *, permit: Permit) -> Reply:
+    async def start(self, server_ids: Sequence[str], *, permit: Permit, last_check: LastCheck) -> Reply:
         """The answer to one multi-server start."""
         ...
 
     async def change_os(
-        self, server_id: str, order: Order, secrets: Secrets, *, stop_first: bool, permit: Permit
+        self,
+        server_id: str,
+        order: Order,
+        secrets: Secrets,
+        *,
+        stop_first: bool,
+        permit: Permit,
+        last_check: LastCheck,
     ) -> Reply:
         """The answer to one changeos. `stop_first` sends mode withStopServer."""
         ...
@@ -107,4 +119,12 @@ class SecretSource(Protocol):
 
     def resolve(self, order: Order) -> Secrets:
         """The order's secrets. Raises InputError if one is missing or is not what was frozen."""
+        ...
+
+
+class Listener(Protocol):
+    """Whoever wants to know how the run goes on."""
+
+    def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int]) -> None:
+        """Told after each turn that wrote something, when it is durable."""
         ...

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from fleetos.limits import JOB_UNKNOWN_GRACE_S, LATER_WAIT_S, CONFLICT_WAIT_S, MAX_REFUSALS, NOT_SENT_WAIT_S
+from fleetos.limits import CONFLICT_WAIT_S, JOB_UNKNOWN_GRACE_S, LATER_WAIT_S, MAX_REFUSALS, NOT_SENT_WAIT_S
 from fleetos.model.codes import AnswerClass, answer_class, meaning_of
 from fleetos.model.events import ChangeAnswered, JobEnded, Moved, PowerAnswered, RunMoved, TargetEvent
 from fleetos.model.inventory import Delivered, Job, JobStatus, Reply

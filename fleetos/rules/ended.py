@@ -6,12 +6,12 @@ SUCCESS of a job is not success of the target, and FAIL is not proof of an old d
 from datetime import timedelta
 from enum import Enum, auto
 
+from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
 from fleetos.model.events import AttemptEnded, ChangeAdopted, Moved
 from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.plan import PowerAfter
 from fleetos.model.run import Attempt, End, Outcome, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
 from fleetos.rules.ends import gone, held_after, hold, use_up
 from fleetos.rules.look import Watch
 from fleetos.rules.needs import AskJob, Context, Decision, Look, Need, Wait, Write

@@ -1,14 +1,14 @@
 """Who may start, and for everybody else why not. Pure."""
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from fleetos.model.events import Moved
 from fleetos.model.progress import Progress
-from fleetos.model.run import Target
+from fleetos.model.run import Run, Target
 from fleetos.model.states import QUEUED, RunState, TargetState
 
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -80,18 +80,18 @@ def _entry(target: Target) -> tuple[datetime, int, str]:
     return (target.not_before or _FIRST, target.position, target.server_id)
 
 
-def admit(queue: Queue, targets: Progress, slots_taken: int, now: datetime) -> list[Moved]:
+def admit(queue: Queue, run: Run, target: Callable[[str], Target], slots_taken: int, now: datetime) -> list[Moved]:
     """The moves of those who may start now: never more than there are free slots."""
     moves: list[Moved] = []
-    if targets.run.state is not RunState.RUNNING:
+    if run.state is not RunState.RUNNING:
         return moves
-    while slots_taken + len(moves) < targets.run.settings.concurrency:
+    while slots_taken + len(moves) < run.settings.concurrency:
         server_id = queue.pop(now)
         if server_id is None:
             break
-        target = targets.targets[server_id]
-        if target.state in QUEUED:
-            moves.append(Moved(server_id, first_state(target)))
+        one = target(server_id)
+        if one.state in QUEUED:
+            moves.append(Moved(server_id, first_state(one)))
     return moves
 
 

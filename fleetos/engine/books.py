@@ -1,0 +1,162 @@
+"""The books of a run while this process drives it: agenda, queue, looks. All of it can be lost and made anew."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from fleetos.clock import Moment
+from fleetos.engine.agenda import Agenda
+from fleetos.engine.sightings import Sighting
+from fleetos.engine.turn import Turn
+from fleetos.ids import Chance
+from fleetos.limits import READ_AGAIN_S
+from fleetos.model.events import JobEnded, RunMoved, TargetEvent
+from fleetos.model.inventory import JobStatus
+from fleetos.model.progress import Progress
+from fleetos.model.run import Target
+from fleetos.model.states import QUEUED, RunState
+from fleetos.rules.look import Sight
+from fleetos.rules.needs import AskJob, Context, Look, Need, Write
+from fleetos.rules.schedule import Queue
+from fleetos.rules.steps import decide
+
+# Events that one target may write in one turn; more is a rule that goes in circles.
+MAX_STEPS_A_TURN = 12
+
+
+class Books:
+    """What the ring keeps beside the durable progress, and the one way to write an event into a turn."""
+
+    def __init__(self, progress: Progress, chance: Chance, now: Moment, longest_change_s: float) -> None:
+        self.progress = progress
+        self.now = now
+        self.poll_s = progress.run.settings.poll_min_s
+        self.longest_change_s = longest_change_s
+        self.agenda = Agenda()
+        self.queue = Queue.of(progress.targets.values())
+        self.dirty: dict[str, None] = {}
+        self.reading: set[str] = set()
+        self._chance = chance
+        self._sightings: dict[str, Sighting] = {}
+
+    def open(self, server_id: str) -> None:
+        """Begins to watch a target that this process found under way."""
+        self._sightings[server_id] = Sighting(self.now, self.now)
+        self.dirty[server_id] = None
+
+    def fraction(self) -> float:
+        """A number of chance, from 0 up to 1."""
+        return self._chance.fraction()
+
+    def sighting(self, server_id: str) -> Sighting | None:
+        """What has been seen of the target since its last move; None if it is not under way."""
+        return self._sightings.get(server_id)
+
+    def touch(self, server_ids: Iterable[str]) -> None:
+        """Lets these targets decide in this turn."""
+        self.dirty.update(dict.fromkeys(server_ids))
+
+    def look(self, turn: Turn, server_id: str, sight: Sight) -> None:
+        """Enters one look at a target."""
+        sighting = self._sightings.get(server_id)
+        if sighting is not None:
+            self._sightings[server_id] = sighting.with_sight(turn.target(server_id).state, sight)
+            self.dirty[server_id] = None
+
+    def miss(self, server_id: str) -> None:
+        """Enters a read that said nothing of the target."""
+        sighting = self._sightings.get(server_id)
+        if sighting is not None:
+            self._sightings[server_id] = replace(sighting, misses=sighting.misses + 1)
+            self.dirty[server_id] = None
+
+    def hit(self, server_id: str) -> None:
+        """Enters that a read of the target's job was answered."""
+        sighting = self._sightings.get(server_id)
+        if sighting is not None:
+            self._sightings[server_id] = replace(sighting, misses=0)
+            self.dirty[server_id] = None
+
+    def trace(self, server_id: str, traces: tuple[str, ...]) -> None:
+        """Enters what the cloud's logs say of the target."""
+        sighting = self._sightings.get(server_id)
+        if sighting is not None:
+            self._sightings[server_id] = replace(sighting, traces=traces)
+            self.dirty[server_id] = None
+
+    def context(self, turn: Turn, server_id: str) -> Context:
+        """What a rule may know besides the target."""
+        run = turn.run
+        sighting = self._sightings[server_id]
+        return Context(
+            now=self.now,
+            entered=sighting.entered,
+            settings=run.settings,
+            settle_s=max(run.settings.settle_s, 2 * self.longest_change_s),
+            poll_s=self.poll_s,
+            fraction=self.fraction(),
+            running=run.state is RunState.RUNNING,
+            finishing=run.state is RunState.FINISHING,
+            watch=sighting.watch,
+            traces=sighting.traces,
+        )
+
+    def write(self, turn: Turn, event: TargetEvent | RunMoved) -> None:
+        """Writes the event into the turn and keeps the books by it. A run that is there already does not move."""
+        if isinstance(event, RunMoved):
+            if turn.run.state is not event.to:
+                turn.write(event)
+                self.touch(self._sightings)
+            return
+        before = turn.target(event.server_id)
+        self._measure(before, event)
+        turn.write(event)
+        after = turn.target(event.server_id)
+        sighting = self._sightings.get(event.server_id) or Sighting(self.now, self.now)
+        self._sightings[event.server_id] = sighting.after_event(before, after, event, self.now)
+        self.dirty[event.server_id] = None
+        if after.state in QUEUED and before.state not in QUEUED:
+            self.queue.put(after)
+
+    def settle(self, turn: Turn, server_id: str) -> tuple[Need, ...]:
+        """The target's needs, once it has written all that it can write now."""
+        for _ in range(MAX_STEPS_A_TURN):
+            target = turn.target(server_id)
+            queued = target.state in QUEUED
+            if target.ended or (queued and turn.run.state is not RunState.FINISHING):
+                self.agenda.drop(server_id)
+                self._sightings.pop(server_id, None)
+                self.dirty.pop(server_id, None)
+                return ()
+            self._sightings.setdefault(server_id, Sighting(self.now, self.now))
+            decision = decide(target, self.context(turn, server_id))
+            if not isinstance(decision, Write):
+                needs = tuple(self._adjusted(server_id, need) for need in decision)
+                self.agenda.set(server_id, needs, self.now.elapsed_s)
+                self.dirty.pop(server_id, None)
+                return needs
+            for event in decision.events:
+                self.write(turn, event)
+        raise RuntimeError(f"target {server_id} does not come to rest in state {turn.target(server_id).state}")
+
+    def _adjusted(self, server_id: str, need: Need) -> Need:
+        """A server that reads say nothing of is asked by itself, and less and less often."""
+        misses = self._sightings[server_id].misses
+        if not misses or not isinstance(need, Look | AskJob):
+            return need
+        pause_s = min(READ_AGAIN_S * 2 ** min(misses - 1, 10), self.progress.run.settings.poll_max_s)
+        due_s = max(need.due_s, self.now.elapsed_s + pause_s)
+        if isinstance(need, Look):
+            return Look(due_s, single=True)
+        return replace(need, due_s=due_s)
+
+    def _measure(self, before: Target, event: TargetEvent) -> None:
+        """Learns how long a change takes, but only from those that this process saw from end to end."""
+        if not isinstance(event, JobEnded) or event.status is not JobStatus.SUCCESS:
+            return
+        attempt, sighting = before.attempt, self._sightings.get(before.server_id)
+        if attempt is None or sighting is None or attempt.accepted_at is None:
+            return
+        seen_s = self.now.since_s(sighting.entered)
+        whole_s = (self.now.wall - attempt.accepted_at).total_seconds()
+        if abs(whole_s - seen_s) < 1.0 + 0.1 * seen_s:
+            self.longest_change_s = max(self.longest_change_s, seen_s)

@@ -1,0 +1,201 @@
+"""Drives one run to its end: turn after turn, each durable before any of its effects begins.
+
+There is one loop and it alone decides; the tasks beside it only carry one request each to the cloud and back.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import anyio
+from anyio.abc import TaskGroup
+
+from fleetos.clock import Clock, Moment
+from fleetos.engine import ring
+from fleetos.engine.books import Books
+from fleetos.engine.facts import Asked, Fact, Refused
+from fleetos.engine.judging import Judge
+from fleetos.engine.perform import Performer, Write
+from fleetos.engine.protocols import Cloud, Journal, Listener, SecretSource
+from fleetos.engine.sending import Sender
+from fleetos.engine.turn import Turn
+from fleetos.errors import FleetosError
+from fleetos.ids import Chance
+from fleetos.limits import PERMIT_AGAIN_MAX_S, PERMIT_AGAIN_MIN_S, REQUESTS_EVERY_S, TURN_AT_LEAST_S
+from fleetos.model.progress import Progress
+from fleetos.model.states import RUN_ENDS, RunState
+from fleetos.rules.polling import Read
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """All that the engine touches of the world."""
+
+    cloud: Cloud
+    journal: Journal
+    secrets: SecretSource
+    listener: Listener
+    clock: Clock
+    chance: Chance
+    new_id: Callable[[], str]
+
+
+class Engine:
+    """One run being driven by this process."""
+
+    def __init__(self, progress: Progress, edge: Edge, longest_change_s: float = 0.0) -> None:
+        self.progress = progress
+        self._cloud = edge.cloud
+        self._journal = edge.journal
+        self._listener = edge.listener
+        self._clock = edge.clock
+        self._books = Books(progress, edge.chance, edge.clock.moment(), longest_change_s)
+        self._judge = Judge(self._books)
+        self._sender = Sender(self._books, edge.cloud, edge.secrets, edge.new_id)
+        self._performer = Performer(edge.cloud, edge.clock, self._halted)
+        self._inbox: deque[Fact] = deque()
+        self._news = anyio.Event()
+        self._on_the_wire = 0
+        self._leaving = False
+        self._asked: set[int] = set()
+
+    @property
+    def longest_change_s(self) -> float:
+        """The longest change seen on this cloud, in seconds."""
+        return self._books.longest_change_s
+
+    def leave(self) -> None:
+        """Asks the engine to admit no more and to return once the writes on the wire are answered and recorded."""
+        self._leaving = True
+        self._news.set()
+
+    async def drive(self, driver: str) -> None:
+        """Returns when the run has ended or paused, or after `leave`.
+
+        Raises LeaseLost or JournalUnwritable; then nothing more is sent, and the run is resumable.
+        """
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._journal.keep_lease)
+                tasks.start_soon(self._listen)
+                await self._turns(tasks, driver)
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise _first_of_ours(group) from None
+
+    async def _turns(self, tasks: TaskGroup, driver: str) -> None:
+        turn = self._turn()
+        ring.begin(self._books, turn, driver)
+        # An abort that was asked for while nobody drove the run is heard before anything is admitted.
+        self._judge.take(turn, await self._requests())
+        await self._commit(turn)
+        while True:
+            self._news = anyio.Event()
+            turn = self._turn()
+            facts = list(self._inbox)
+            self._inbox.clear()
+            self._judge.take(turn, facts)
+            reads: list[Read] = []
+            writes: list[Write] = []
+            if not self._ending(turn):
+                reads = ring.decide(self._books, turn, self._cloud.read_rate_per_s())
+                writes = self._sender.serve(turn, self._books.now)
+            ring.conclude(self._books, turn)
+            await self._commit(turn)
+            for write in writes:
+                self._on_the_wire += 1
+                tasks.start_soon(self._write, write)
+            for read in reads:
+                tasks.start_soon(self._read, read)
+            if self._over():
+                return
+            await self._wait()
+
+    def _turn(self) -> Turn:
+        self._books.now = self._clock.moment()
+        return Turn(self.progress, self._books.now.wall)
+
+    @property
+    def trouble(self) -> Refused | None:
+        """Why an aborted run was left before its end, if it was; any other run pauses instead."""
+        return self._judge.trouble
+
+    def _ending(self, turn: Turn) -> bool:
+        self._leaving = self._leaving or self._judge.trouble is not None
+        return self._leaving or turn.run.state is RunState.PAUSED
+
+    def _over(self) -> bool:
+        state = self.progress.run.state
+        if state in RUN_ENDS:
+            return True
+        return (self._leaving or state is RunState.PAUSED) and not self._on_the_wire and not self._inbox
+
+    async def _commit(self, turn: Turn) -> None:
+        if not turn.events and not turn.answered:
+            return
+        changed = list(turn.changed.values())
+        records = await self._journal.append(turn.run, turn.events, changed, turn.at, turn.answered)
+        self.progress.absorb(turn.run, changed)
+        self._listener.turned(self.progress, records, self._cloud.requests)
+
+    async def _wait(self) -> None:
+        wait_s = TURN_AT_LEAST_S
+        due_s = ring.next_due_s(self._books, self._clock.moment())
+        if not self._leaving and self.progress.run.state is not RunState.PAUSED:
+            if due_s is not None:
+                wait_s = min(wait_s, max(0.0, due_s - self._clock.moment().elapsed_s))
+            if self._books.agenda.writes:
+                permit_s = max(PERMIT_AGAIN_MIN_S, self._cloud.permit_in_s())
+                wait_s = min(wait_s, permit_s, PERMIT_AGAIN_MAX_S)
+        with anyio.move_on_after(wait_s):
+            await self._news.wait()
+
+    async def _write(self, action: Write) -> None:
+        fact = await self._performer.write(action)
+        self._on_the_wire -= 1
+        self._tell(fact)
+
+    async def _read(self, read: Read) -> None:
+        for fact in await self._performer.read(read):
+            self._tell(fact)
+
+    def _tell(self, fact: Fact) -> None:
+        self._inbox.append(fact)
+        self._news.set()
+
+    async def _listen(self) -> None:
+        while True:
+            for asked in await self._requests():
+                self._tell(asked)
+            await anyio.sleep(REQUESTS_EVERY_S)
+
+    async def _requests(self) -> list[Asked]:
+        """The operator's requests that this process has not heard yet."""
+        fresh = [request for request in await self._journal.requests() if request.id not in self._asked]
+        self._asked.update(request.id for request in fresh)
+        return [Asked(request) for request in fresh]
+
+    def _halted(self, now: Moment) -> str | None:
+        """Why nothing may be sent at this very moment, or None."""
+        if not self._journal.lease_valid(now):
+            return "not sent: the lease was not renewed within its term"
+        if self._leaving:
+            return "not sent: fleetos was asked to leave"
+        if self.progress.run.state not in (RunState.RUNNING, RunState.FINISHING):
+            return f"not sent: the run is {self.progress.run.state}"
+        return None
+
+
+def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to report of several: one of fleetos' own if there is one, else the first."""
+    leaves = list(_leaves(group))
+    return next((one for one in leaves if isinstance(one, FleetosError)), leaves[0])
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for one in group.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves(cast("BaseExceptionGroup[BaseException]", one))
+        else:
+            yield one

@@ -1,0 +1,122 @@
+"""Facts become events: what the cloud answered and showed is judged by the rules and written into the turn."""
+
+from collections.abc import Iterable
+
+from fleetos.engine.books import Books
+from fleetos.engine.facts import (
+    Asked,
+    ChangeReplied,
+    Fact,
+    JobNotRead,
+    JobRead,
+    NotSeen,
+    PowerReplied,
+    Refused,
+    Saw,
+    TracesRead,
+    Unreachable,
+)
+from fleetos.engine.health import Health
+from fleetos.engine.turn import Turn
+from fleetos.model.events import RunMoved, TargetEvent
+from fleetos.model.requests import RequestKind
+from fleetos.model.states import QUEUED, Reason, RunState, TargetState
+from fleetos.rules.answers import change_answered, job_seen, power_answered
+
+
+class Judge:
+    """Judges facts for one run. `trouble` is set when an aborted run, which cannot pause, must be left alone."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._health = Health()
+        self.trouble: Refused | None = None
+
+    def take(self, turn: Turn, facts: Iterable[Fact]) -> None:
+        """Judges the facts in their order."""
+        for fact in facts:
+            match fact:
+                case Saw() | NotSeen() | TracesRead() | JobRead() | JobNotRead():
+                    self._read(turn, fact)
+                case ChangeReplied():
+                    self._change(turn, fact)
+                case PowerReplied():
+                    self._power(turn, fact)
+                case Refused():
+                    self._pause(turn, fact.reason, fact.detail)
+                case Unreachable():
+                    if self._health.failed(self._books.now):
+                        self._pause(turn, Reason.UNREACHABLE, fact.detail)
+                case Asked():
+                    self._asked(turn, fact)
+
+    def _read(self, turn: Turn, fact: Saw | NotSeen | TracesRead | JobRead | JobNotRead) -> None:
+        books = self._books
+        match fact:
+            case Saw():
+                self._health.answered()
+                books.reading.discard(fact.server_id)
+                books.look(turn, fact.server_id, fact.sight)
+            case NotSeen():
+                for server_id in fact.server_ids:
+                    books.reading.discard(server_id)
+                    books.miss(server_id)
+            case TracesRead():
+                books.trace(fact.server_id, fact.traces)
+            case JobNotRead():
+                books.reading.discard(fact.job_id)
+                for server_id in fact.server_ids:
+                    books.miss(server_id)
+            case JobRead():
+                self._health.answered()
+                books.reading.discard(fact.job_id)
+                for server_id in fact.server_ids:
+                    self._job(turn, server_id, fact)
+
+    def _job(self, turn: Turn, server_id: str, fact: JobRead) -> None:
+        books = self._books
+        if books.sighting(server_id) is None:
+            return
+        books.hit(server_id)
+        for event in job_seen(turn.target(server_id), fact.job_id, fact.job, books.context(turn, server_id)):
+            books.write(turn, event)
+
+    def _change(self, turn: Turn, fact: ChangeReplied) -> None:
+        target = turn.target(fact.server_id)
+        attempt = target.attempt
+        if attempt is None or attempt.number != fact.attempt or target.state is not TargetState.SUBMITTING:
+            raise RuntimeError(
+                f"an answer came for attempt {fact.attempt} of {fact.server_id}, which is not submitting"
+            )
+        for event in change_answered(target, attempt, fact.reply, self._books.context(turn, fact.server_id)):
+            self._write(turn, event)
+
+    def _power(self, turn: Turn, fact: PowerReplied) -> None:
+        for server_id in fact.server_ids:
+            target = turn.target(server_id)
+            call = next((one for one in target.calls if one.id == fact.call_id), None)
+            if call is None:
+                raise RuntimeError(f"an answer came for call {fact.call_id} of {server_id}, which was not made")
+            for event in power_answered(target, call, fact.reply, self._books.context(turn, server_id)):
+                self._write(turn, event)
+
+    def _write(self, turn: Turn, event: TargetEvent | RunMoved) -> None:
+        if isinstance(event, RunMoved):
+            self._pause(turn, event.reason or Reason.PERMISSION, event.detail)
+        else:
+            self._books.write(turn, event)
+
+    def _pause(self, turn: Turn, reason: Reason, detail: str) -> None:
+        if turn.run.state is RunState.RUNNING:
+            self._books.write(turn, RunMoved(RunState.PAUSED, reason, detail))
+        elif turn.run.state is RunState.FINISHING:
+            self.trouble = Refused(reason, detail)
+
+    def _asked(self, turn: Turn, fact: Asked) -> None:
+        run = turn.run
+        if fact.request.kind is RequestKind.ABORT and run.state in (RunState.RUNNING, RunState.PAUSED):
+            detail = f"aborted by {fact.request.by}"
+            self._books.write(turn, RunMoved(RunState.FINISHING, Reason.ABORTED, detail))
+            waiting = (one.server_id for one in self._books.progress.targets.values() if one.state in QUEUED)
+            self._books.touch(waiting)
+        turn.answered.append(fact.request.id)

@@ -1,0 +1,105 @@
+"""The turn of the ring, without any waiting: who may start, who decides what, which reads are due."""
+
+from collections.abc import Iterator
+
+from fleetos.clock import Moment
+from fleetos.engine.books import Books
+from fleetos.engine.turn import Turn
+from fleetos.limits import POLL_TOGETHER
+from fleetos.model.events import RunDriverStarted, RunMoved
+from fleetos.model.run import PowerOutcome
+from fleetos.model.states import QUEUED, Reason, RunState, TargetState
+from fleetos.rules import polling
+from fleetos.rules.answers import change_forgotten, power_forgotten
+from fleetos.rules.needs import Need, Wait
+from fleetos.rules.schedule import admit
+
+
+def begin(books: Books, turn: Turn, driver: str) -> None:
+    """Writes that this process drives the run, and what a process that died in mid-send has left unknown."""
+    turn.write(RunDriverStarted(driver))
+    if turn.run.state is RunState.PAUSED:
+        turn.write(RunMoved(RunState.RUNNING))
+    for target in books.progress.targets.values():
+        if target.ended:
+            continue
+        if target.state in QUEUED:
+            if turn.run.state is RunState.FINISHING:
+                books.touch((target.server_id,))
+            continue
+        books.open(target.server_id)
+        for call in target.calls:
+            if call.outcome is PowerOutcome.PENDING:
+                books.write(turn, power_forgotten(target, call))
+        attempt = target.attempt
+        if target.state is TargetState.SUBMITTING and attempt is not None:
+            books.write(turn, change_forgotten(target, attempt))
+
+
+def decide(books: Books, turn: Turn, reads_per_s: float | None) -> list[polling.Read]:
+    """Lets every target that is due decide, admits whom the slots allow, and returns the reads that are due."""
+    now, settings = books.now, turn.run.settings
+    books.poll_s = polling.interval_s(turn.slots_taken, reads_per_s, settings, books.fraction())
+    together_s = settings.poll_min_s * POLL_TOGETHER
+    due = books.agenda.due(now.elapsed_s, together_s)
+    books.touch(server_id for server_id, need in due if isinstance(need, Wait))
+    while True:
+        while books.dirty:
+            books.settle(turn, next(iter(books.dirty)))
+        moves = admit(books.queue, turn.run, turn.target, turn.slots_taken, now.wall)
+        if not moves:
+            break
+        for move in moves:
+            books.write(turn, move)
+    due += books.agenda.due(now.elapsed_s, together_s)
+    return list(_not_under_way(books, polling.reads(_still_wanted(books, turn, due))))
+
+
+def conclude(books: Books, turn: Turn) -> None:
+    """Writes the end of a run whose targets have all ended, or the pause that too many overdue changes demand."""
+    run = turn.run
+    if run.state is RunState.FINISHING and not turn.under_way:
+        turn.write(RunMoved(RunState.ABORTED, run.reason, run.detail))
+    elif run.state is RunState.RUNNING and not turn.under_way:
+        turn.write(RunMoved(RunState.DONE))
+    elif run.state is RunState.RUNNING and turn.overdue >= run.settings.concurrency:
+        detail = f"{turn.overdue} changes are overdue, as many as may be in flight at once"
+        books.write(turn, RunMoved(RunState.PAUSED, Reason.TOO_MANY_OVERDUE, detail))
+
+
+def next_due_s(books: Books, now: Moment) -> float | None:
+    """When the next target is due, on the elapsed clock; None when nothing is."""
+    dues = [due for due in (books.agenda.next_s(), _queue_due_s(books, now)) if due is not None]
+    return min(dues) if dues else None
+
+
+def _queue_due_s(books: Books, now: Moment) -> float | None:
+    at, progress = books.queue.next_at(), books.progress
+    if at is None or progress.run.state is not RunState.RUNNING:
+        return None
+    if progress.slots_taken >= progress.run.settings.concurrency:
+        return None
+    return now.elapsed_s + max(0.0, (at - now.wall).total_seconds())
+
+
+def _still_wanted(books: Books, turn: Turn, due: list[tuple[str, Need]]) -> Iterator[tuple[str, Need]]:
+    for server_id, need in due:
+        if books.sighting(server_id) is not None and not turn.target(server_id).ended:
+            yield server_id, need
+
+
+def _not_under_way(books: Books, reads: list[polling.Read]) -> Iterator[polling.Read]:
+    """The reads that are not under way already, marked as being so."""
+    for read in reads:
+        match read:
+            case polling.Sweep():
+                wanted = tuple(one for one in read.server_ids if one not in books.reading)
+                books.reading.update(wanted)
+                if wanted:
+                    yield polling.Sweep(wanted)
+            case polling.ReadServer(server_id=key) | polling.ReadJob(job_id=key):
+                if key not in books.reading:
+                    books.reading.add(key)
+                    yield read
+            case polling.ReadTraces():
+                yield read

@@ -1,0 +1,90 @@
+"""Writes on their way out: permits, batches, intents. What is returned may be sent once the turn is durable."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from fleetos.clock import Moment
+from fleetos.engine.books import Books
+from fleetos.engine.perform import StartServers, StopServers, SubmitChange, Write
+from fleetos.engine.protocols import Cloud, SecretSource
+from fleetos.engine.turn import Turn
+from fleetos.errors import InputError
+from fleetos.limits import POWER_CALL_MAX_SERVERS
+from fleetos.model.events import ChangeIntended, PowerIntended, RunMoved
+from fleetos.model.plan import StopMode
+from fleetos.model.states import Reason, RunState
+from fleetos.rules.needs import Power, Submit
+
+
+class Sender:
+    """Turns the needs to write into actions with intents, as far as permits allow."""
+
+    def __init__(self, books: Books, cloud: Cloud, secrets: SecretSource, new_id: Callable[[], str]) -> None:
+        self._books = books
+        self._cloud = cloud
+        self._secrets = secrets
+        self._new_id = new_id
+
+    def serve(self, turn: Turn, now: Moment) -> list[Write]:
+        """The writes that may go out now; their intents are in the turn. Submits come before starts and stops."""
+        actions: list[Write] = []
+        submits = [server_id for server_id, need in self._books.agenda.writes.items() if isinstance(need, Submit)]
+        for server_id in submits:
+            action = self._submit(turn, now, server_id)
+            if action is None:
+                break
+            actions += action
+        for need, server_ids in self._batches().items():
+            for start in range(0, len(server_ids), need.at_most):
+                action = self._power(turn, now, need, server_ids[start : start + need.at_most])
+                if action is None:
+                    return actions
+                actions += action
+        return actions
+
+    def _submit(self, turn: Turn, now: Moment, server_id: str) -> list[Write] | None:
+        """The submit; nothing if the target decides otherwise by now; None if no permit is to be had."""
+        if self._books.settle(turn, server_id) != (Submit(),):
+            return []
+        target = turn.target(server_id)
+        try:
+            secrets = self._secrets.resolve(target.order)
+        except InputError as error:
+            self._books.write(turn, RunMoved(RunState.PAUSED, Reason.INPUT_CHANGED, str(error)))
+            return None
+        sighting = self._books.sighting(server_id)
+        if sighting is None or sighting.watch is None or sighting.watch.picture is None:
+            return []
+        permit = self._cloud.permit()
+        if permit is None:
+            return None
+        attempt = target.attempt
+        number = attempt.number if attempt is not None else len(target.attempts) + 1
+        deadline = turn.at + timedelta(seconds=turn.run.settings.change_timeout_s)
+        self._books.write(turn, ChangeIntended(server_id, number, sighting.watch.picture, deadline))
+        self._books.settle(turn, server_id)
+        stop_first = turn.run.settings.stop is StopMode.API
+        return [SubmitChange(server_id, number, target.order, stop_first, now, permit, secrets)]
+
+    def _batches(self) -> dict[Power, list[str]]:
+        batches: dict[Power, list[str]] = {}
+        for server_id, need in self._books.agenda.writes.items():
+            if isinstance(need, Power):
+                batches.setdefault(need, []).append(server_id)
+        return batches
+
+    def _power(self, turn: Turn, now: Moment, need: Power, wanted: list[str]) -> list[Write] | None:
+        """One stop or start for those who still need it; None if no permit is to be had."""
+        server_ids = [server_id for server_id in wanted if self._books.settle(turn, server_id) == (need,)]
+        if not server_ids:
+            return []
+        permit = self._cloud.permit()
+        if permit is None:
+            return None
+        call_id = self._new_id()
+        for server_id in server_ids[:POWER_CALL_MAX_SERVERS]:
+            self._books.write(turn, PowerIntended(server_id, call_id, need.verb, need.hard, len(server_ids)))
+            self._books.settle(turn, server_id)
+        if need.verb == "stop":
+            return [StopServers(call_id, tuple(server_ids), need.hard, now, permit)]
+        return [StartServers(call_id, tuple(server_ids), now, permit)]

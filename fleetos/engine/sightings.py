@@ -1,0 +1,59 @@
+"""What this process has seen of each target since its last move. In memory only: evidence does not survive a crash."""
+
+from dataclasses import dataclass, replace
+
+from fleetos.clock import Moment
+from fleetos.model.events import ChangeAdopted, Event, JobEnded, PowerAnswered
+from fleetos.model.run import PowerOutcome, Target
+from fleetos.model.states import TargetState
+from fleetos.rules.look import Sight, Watch
+
+_S = TargetState
+
+# Moves after which the look that caused them still counts.
+_CARRIES = frozenset(
+    {
+        (_S.CHECKING, _S.READY),
+        (_S.STOPPING, _S.READY),
+        (_S.INSPECTING, _S.READY),
+        (_S.INSPECTING, _S.VERIFYING),
+        (_S.CHANGING, _S.VERIFYING),
+        (_S.STARTING, _S.VERIFYING),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """`entered`: when this process saw the target come to its state. Looks requested before `since` do not count.
+
+    `misses` counts reads in a row that said nothing of the server.
+    """
+
+    entered: Moment
+    since: Moment
+    watch: Watch | None = None
+    traces: tuple[str, ...] | None = None
+    misses: int = 0
+
+    def after_event(self, before: Target, after: Target, event: Event, now: Moment) -> "Sighting":
+        """What still counts after the event."""
+        if before.state is not after.state:
+            by_job = isinstance(event, JobEnded)
+            if (before.state, after.state) in _CARRIES and not by_job:
+                return replace(self, entered=now, traces=None)
+            return Sighting(now, now)
+        if isinstance(event, JobEnded | ChangeAdopted):
+            return Sighting(now, now)
+        if isinstance(event, PowerAnswered) and event.outcome not in (PowerOutcome.PENDING, PowerOutcome.ACCEPTED):
+            return Sighting(self.entered, now)
+        return self
+
+    def with_sight(self, state: TargetState, sight: Sight) -> "Sighting":
+        """The sighting with one more look, if it counts: evidence for an unknown outcome is single reads only."""
+        if sight.requested.elapsed_s < self.since.elapsed_s:
+            return self
+        if state is TargetState.INSPECTING and not sight.single:
+            return self
+        watch = Watch.start(sight) if self.watch is None else self.watch.add(sight)
+        return replace(self, watch=watch, misses=0)
