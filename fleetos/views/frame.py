@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from fleetos.model.run import Target
@@ -28,7 +29,6 @@ STYLES: Mapping[TargetState, str] = {
 _NARROW = 60
 _STATE_WIDTH = max(len(state) for state in TargetState)
 _SINCE_WIDTH = 6
-_NAME_WIDTH_MAX = 36
 # What asks for a human stands first among the counts, then the other ends, then the way there.
 _COUNT_ORDER = (
     TargetState.FAILED,
@@ -68,13 +68,14 @@ def frame(watch: Watch, spent: Spent, now: datetime, width: int, height: int) ->
 
 def _title(watch: Watch, spent: Spent, width: int) -> Text:
     run = watch.progress.run
-    elapsed = f"  {span(spent.elapsed_s)}"
     state = str(run.state) if run.reason is None else f"{run.state}: {REASONS[run.reason].short}"
-    fixed = clip(f"  {printable(run.id)}  {state}", max(0, width - len(elapsed) - 4))
-    style = "bold" if run.state is RunState.RUNNING else "bold yellow"
-    name = clip(run.name, max(0, width - len(elapsed) - Text(fixed).cell_len))
-    text = Text(name, style="bold").append(fixed, style=style)
-    return _cut(text.append(elapsed, style="default"), width)
+    name, run_id, elapsed = printable(run.name), printable(run.id), span(spent.elapsed_s)
+    # On a narrow terminal the id goes first, since the summary tells it again, and then the end of the name.
+    if cell_len(f"{name}  {run_id}  {state}  {elapsed}") <= width:
+        name = f"{name}  {run_id}"
+    text = Text(clip(name, max(8, width - cell_len(f"  {state}  {elapsed}"))), style="bold")
+    text.append(f"  {state}", style="default" if run.state is RunState.RUNNING else "bold yellow")
+    return _cut(text.append(f"  {elapsed}", style="default"), width)
 
 
 def _bar(watch: Watch, width: int) -> Text:
@@ -129,7 +130,8 @@ def _rows(watch: Watch, now: datetime, width: int, room: int) -> list[Text]:
         hidden = sum(watch.sizes) - sum(shares)
     troubled, doubtful, moving = shares
     shown = [*watch.troubled(troubled), *watch.doubtful(doubtful), *watch.moving(moving)]
-    lines = [row(target, now, width) for target in shown]
+    name_width = min(max((cell_len(called(target)) for target in shown), default=0), max(8, width // 3))
+    lines = [row(target, now, width, name_width) for target in shown]
     if hidden:
         sizes = zip(("failed or held", "unsure or waiting", "moving"), watch.sizes, shares, strict=True)
         more = ", ".join(f"{size - share:,} {what}" for what, size, share in sizes if size > share)
@@ -147,13 +149,11 @@ def _shares(sizes: Sequence[int], room: int) -> list[int]:
     return shares
 
 
-def row(target: Target, now: datetime, width: int) -> Text:
+def row(target: Target, now: datetime, width: int, name_width: int) -> Text:
     """One line on one target: name, state, time in the state where there is room, and a note. Never wider."""
-    narrow = width < _NARROW
-    name_width = max(6, min(_NAME_WIDTH_MAX, width // 3))
-    text = Text(fill(called(target), name_width)).append(" ")
+    text = Text(fill(target.name or target.server_id, name_width)).append(" ")
     text.append(f"{target.state:<{_STATE_WIDTH}} ", style=STYLES.get(target.state, ""))
-    if not narrow:
+    if width >= _NARROW:
         in_state_s = (now - target.since).total_seconds() if target.since else 0.0
         text.append(f"{span(in_state_s):>{_SINCE_WIDTH}}  ", style="dim")
     text.append(clip(note_of(target, now), width - text.cell_len))

@@ -7,19 +7,20 @@ from fleetos.model.codes import meaning_of
 from fleetos.model.run import Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.views.reasons import REASONS
-from fleetos.views.wording import printable, span
+from fleetos.views.wording import printable, short_stamp, span
 
 _JOB_ID_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What the support desk asks for: the newest error code, the cloud's own words, job and request id."""
+    """What the support desk asks for: the newest error code, the cloud's own words, job and request id, and when."""
 
     code: str | None = None
     fail_reason: str | None = None
     job_id: str | None = None
     request_id: str | None = None
+    sent_at: datetime | None = None
 
 
 def trouble_of(target: Target) -> Trouble:
@@ -27,10 +28,10 @@ def trouble_of(target: Target) -> Trouble:
     if target.attempts:
         last = target.attempts[-1]
         if last.error_code or last.fail_reason or last.job_id or last.request_id:
-            return Trouble(last.error_code, last.fail_reason, last.job_id, last.request_id)
+            return Trouble(last.error_code, last.fail_reason, last.job_id, last.request_id, last.sent_at)
     for call in reversed(target.calls):
         if call.code:
-            return Trouble(call.code, job_id=call.job_id)
+            return Trouble(call.code, job_id=call.job_id, sent_at=call.intended_at)
     return Trouble()
 
 
@@ -41,12 +42,13 @@ def code_words(code: str) -> str:
 
 
 def support_words(target: Target) -> str:
-    """Code with meaning, job id and request id of the target's trouble in one line; empty if there is none."""
+    """Code with meaning, job id, request id and time of the target's trouble in one line; empty if there is none."""
     trouble = trouble_of(target)
     parts = (
         code_words(trouble.code) if trouble.code else printable(trouble.fail_reason or ""),
         f"job {printable(trouble.job_id)}" if trouble.job_id else "",
         f"request {printable(trouble.request_id)}" if trouble.request_id else "",
+        f"sent {short_stamp(trouble.sent_at)}" if trouble.sent_at else "",
     )
     return "; ".join(part for part in parts if part)
 
@@ -57,7 +59,7 @@ def note_of(target: Target, now: datetime) -> str:
         case TargetState.FAILED | TargetState.HELD | TargetState.SKIPPED | TargetState.CANCELLED:
             return _joined(_cause(target), _reason_words(target.reason), printable(target.detail))
         case TargetState.BACKOFF:
-            return _joined(_cause(target), _next_try(target, now))
+            return _joined(_next_try(target, now), _cause(target))
         case TargetState.INSPECTING:
             return _joined("outcome unknown, looking", _job_words(target))
         case TargetState.CHANGING:
@@ -66,7 +68,7 @@ def note_of(target: Target, now: datetime) -> str:
             return "seen changing, no job id" if adopted else _joined(_attempt_words(target), _job_words(target))
         case TargetState.READY | TargetState.WAITING | TargetState.CHECKING:
             waits = target.not_before is not None and target.not_before > now
-            return _joined(_cause(target), _next_try(target, now)) if waits else ""
+            return _joined(_next_try(target, now), _cause(target)) if waits else ""
         case TargetState.STOPPING:
             return "hard stop" if any(call.verb == "stop" and call.hard for call in target.calls) else ""
         case TargetState.RESTORING:
@@ -88,8 +90,8 @@ def _reason_words(reason: Reason | None) -> str:
 
 def _next_try(target: Target, now: datetime) -> str:
     if target.not_before is None or target.not_before <= now:
-        return "next try when a slot is free"
-    return f"next try in {span((target.not_before - now).total_seconds())}"
+        return "again when a slot is free"
+    return f"again in {span((target.not_before - now).total_seconds())}"
 
 
 def _attempt_words(target: Target) -> str:

@@ -27,7 +27,7 @@ def summary(progress: Progress, spent: Spent, *, shown: int = NAMES_SHOWN) -> Te
         *_unsettled(progress, shown),
         *_stopped(progress, shown),
         *_overdue(progress, shown),
-        Text(f"  {_calls(progress, spent)}"),
+        *([Text(f"  {_calls(progress, spent)}")] if spent.calls else []),
         *(Text.assemble("  next: ", (command, "bold")) for command in next_commands(progress)),
     ]
     return Text("\n").join(lines)
@@ -65,9 +65,9 @@ def _headline(run: Run, spent: Spent) -> Text:
 def _run_words(run: Run) -> str:
     match run.state:
         case RunState.RUNNING:
-            return "not finished, and driven no longer"
+            return "unfinished, left"
         case RunState.FINISHING:
-            return "aborted, and driven no longer before its changes in flight ended"
+            return "aborted, left before its changes in flight had ended,"
         case RunState.FAILED:
             return "stopped by the failure budget"
         case _:
@@ -148,7 +148,7 @@ def _calls(progress: Progress, spent: Spent) -> str:
     changed = _changed(progress.targets.values())
     if changed and progress.run.sessions <= 1:
         words += f", {spent.calls / changed:.1f} for each server that was changed or tried"
-    elif spent.calls:
+    else:
         words += " by this process"
     kinds = ", ".join(f"{printable(kind)} {count:,}" for kind, count in Counter(spent.requests).most_common() if count)
     return f"{words} ({kinds})" if kinds else words

@@ -11,7 +11,8 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, TargetState
 from fleetos.views.documents import RunLine
-from fleetos.views.event_documents import COMMON_FIELDS, event_document
+from fleetos.views.event_documents import event_document
+from fleetos.views.event_types import COMMON_FIELDS
 from fleetos.views.frame import STYLES
 from fleetos.views.notes import code_words, note_of
 from fleetos.views.reasons import REASONS

@@ -24,6 +24,8 @@ def printable(text: str) -> str:
         marks = marks + 1 if category in {"Mn", "Me"} else 0
         if category in _UNPRINTABLE:
             shown.append(letter.encode("unicode_escape").decode("ascii"))
+        elif category == "Zs":
+            shown.append(" ")
         elif marks <= _MARKS_MAX:
             shown.append(letter)
     return "".join(shown)

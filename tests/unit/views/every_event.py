@@ -1,0 +1,69 @@
+"""One event of every kind and every way that it can go, with every field set."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from fleetos.model.events import (
+    AttemptEnded,
+    ChangeAdopted,
+    ChangeAnswered,
+    ChangeIntended,
+    Enlisted,
+    Event,
+    JobEnded,
+    Moved,
+    NotDelivered,
+    PowerAnswered,
+    PowerIntended,
+    Retried,
+    RunCreated,
+    RunDriverStarted,
+    RunMoved,
+    RunPassStarted,
+    Settled,
+)
+from fleetos.model.inventory import JobStatus
+from fleetos.model.plan import SecretRef
+from fleetos.model.run import End, Outcome, PowerOutcome
+from fleetos.model.states import ENDS, MOVES, RUN_MOVES, Reason, TargetState
+from tests.unit.views.stage import IMAGE, JOB, START, STOPPED, a_run, server_id, target
+
+WHERE = server_id(1)
+SECRET_PLACE = "FLEET_PASSWORD_VARIABLE"
+_S = TargetState
+_END = End(_S.HELD, Reason.LOCKED, "locked")
+# Where a verdict on an attempt can lead: to an end, at once or by way of the power, or to the next attempt.
+_VERDICTS = (*ENDS, _S.BACKOFF, _S.RESTORING)
+
+
+def every_event() -> Iterator[Event]:
+    """All kinds of events."""
+    enlisted = target(1)
+    order = replace(enlisted.order, adminpass=SecretRef("env", SECRET_PLACE))
+    yield RunCreated(a_run())
+    yield RunDriverStarted("host:1")
+    yield RunPassStarted(2)
+    for state in {after for afters in RUN_MOVES.values() for after in afters}:
+        yield RunMoved(state, Reason.UNREACHABLE, "no route")
+    yield Enlisted(replace(enlisted, order=order))
+    for state in {after for afters in MOVES.values() for after in afters} - {_S.SUBMITTING}:
+        yield Moved(WHERE, state, Reason.LOCKED, "disk-2", "said so", START, START, _END)
+    yield ChangeIntended(WHERE, 1, STOPPED, START)
+    for state in MOVES[_S.SUBMITTING]:
+        yield ChangeAnswered(
+            WHERE, 1, state, "later", JOB, START, "Ecs.0021", 400, "quota", "req-1", Reason.REFUSED, START, _END
+        )
+    yield ChangeAdopted(WHERE, 1)
+    for status in (JobStatus.SUCCESS, JobStatus.FAIL):
+        failed = status is JobStatus.FAIL
+        yield JobEnded(WHERE, 1, JOB, status, "Ecs.0202" if failed else None, "create volume" if failed else None)
+    yield NotDelivered(WHERE, 1)
+    for state in _VERDICTS:
+        yield AttemptEnded(
+            WHERE, 1, Outcome.FAILED, state, "disk-2", IMAGE, Reason.ATTEMPTS_USED_UP, "said so", START, _END
+        )
+    yield PowerIntended(WHERE, "call-1", "stop", hard=True, size=3)
+    yield PowerIntended(WHERE, "call-2", "start", hard=False, size=1)
+    yield PowerAnswered(WHERE, "call-1", PowerOutcome.REFUSED, JOB, "Ecs.0605", "locked", "req-2", START)
+    yield Retried(WHERE, "disk-2")
+    yield Settled(WHERE)

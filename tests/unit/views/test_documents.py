@@ -1,0 +1,161 @@
+"""The documents that programs read have the shape that the contract gives them."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+from fleetos.errors import AuthenticationFailed, FleetosError, InputError, Problem, UsageError
+from fleetos.model.events import ChangeAnswered, ChangeIntended, Moved, RunMoved
+from fleetos.model.run import Outcome
+from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.views.documents import RunLine, error_document, runs_document, status_document, validate_document
+from tests.unit.views.stage import IMAGE, JOB, OLD_IMAGE, STOPPED, Stage, server_id
+
+
+def test_status_of_a_run_that_has_ended() -> None:
+    stage = Stage.of(2)
+    stage.begin()
+    stage.wait(10).submit(0)
+    stage.wait(60).succeed(0)
+    stage.happen(Moved(server_id(1), TargetState.SKIPPED, reason=Reason.ALREADY_ON_IMAGE))
+    stage.wait(1).happen(RunMoved(RunState.DONE))
+    assert status_document(stage.progress) == {
+        "v": 1,
+        "run": {
+            "id": "2b7c0m1x4q",
+            "name": "web-tier-debian-12",
+            "state": "done",
+            "plan_digest": "sha256:abc",
+            "created_at": "2026-03-01T12:00:00.000Z",
+            "started_at": "2026-03-01T12:00:00.000Z",
+            "ended_at": "2026-03-01T12:01:11.000Z",
+            "passes": 1,
+            "resumed": 0,
+            "driver": None,
+        },
+        "counts": {"total": 2, "done": 1, "skipped": 1},
+        "targets": [
+            {
+                "server_id": server_id(0),
+                "name": "web-00",
+                "state": "done",
+                "reason": None,
+                "image_before": OLD_IMAGE,
+                "image_after": IMAGE,
+                "system_disk_before": "disk-old",
+                "system_disk_after": "disk-new",
+                "attempts": [
+                    {
+                        "number": 1,
+                        "job_id": JOB,
+                        "outcome": "succeeded",
+                        "error_code": None,
+                        "fail_reason": None,
+                        "submitted_at": "2026-03-01T12:00:10.000Z",
+                        "ended_at": "2026-03-01T12:01:10.000Z",
+                    }
+                ],
+            },
+            {
+                "server_id": server_id(1),
+                "name": "web-01",
+                "state": "skipped",
+                "reason": "already-on-image",
+                "image_before": OLD_IMAGE,
+                "image_after": None,
+                "system_disk_before": "disk-old",
+                "system_disk_after": None,
+                "attempts": [],
+            },
+        ],
+    }
+
+
+def test_an_attempt_in_flight_has_no_outcome_and_one_left_open_is_unknown() -> None:
+    stage = Stage.of(1)
+    stage.begin()
+    stage.stop(0)
+    where, deadline = server_id(0), stage.now + timedelta(hours=1)
+    stage.happen(
+        Moved(where, TargetState.READY),
+        ChangeIntended(where, 1, STOPPED, deadline),
+        ChangeAnswered(where, 1, TargetState.INSPECTING, "ambiguous"),
+    )
+    assert status_document(stage.progress)["targets"][0]["attempts"][0]["outcome"] is None
+    stage.happen(Moved(where, TargetState.HELD, reason=Reason.OUTCOME_UNKNOWN))
+    attempt = status_document(stage.progress)["targets"][0]["attempts"][0]
+    assert attempt["outcome"] == "unknown"
+    assert attempt["ended_at"] is None
+
+
+def test_every_outcome_is_a_word_of_the_contract() -> None:
+    words = {"succeeded", "failed", "refused", "not_delivered", "unknown", "no_effect", "foreign"}
+    assert {outcome.value for outcome in Outcome} == words
+
+
+def test_a_run_that_was_resumed_twice_says_so_and_names_its_driver() -> None:
+    stage = Stage.of(1)
+    stage.progress.run = replace(stage.progress.run, sessions=3)
+    run = status_document(stage.progress, driver="host-a:4711")["run"]
+    assert (run["resumed"], run["driver"]) == (2, "host-a:4711")
+    assert status_document(Stage.of(1).progress)["run"]["resumed"] == 0
+
+
+def test_counts_add_up_to_the_total_and_leave_out_zeros() -> None:
+    stage = Stage.of(7)
+    stage.begin()
+    stage.submit(3)
+    counts = status_document(stage.progress)["counts"]
+    assert counts == {"total": 7, "waiting": 6, "changing": 1}
+
+
+def test_runs() -> None:
+    stage = Stage.of(3)
+    document = runs_document([RunLine(stage.progress.run, stage.progress.counts, "host:1")])
+    assert document["v"] == 1
+    assert document["runs"][0]["counts"] == {"total": 3, "waiting": 3}
+    assert document["runs"][0]["driver"] == "host:1"
+
+
+def test_an_error_has_every_field_and_null_where_it_has_nothing_to_say() -> None:
+    assert error_document(UsageError("no such run", "fleetos runs")) == {
+        "v": 1,
+        "error": {
+            "message": "no such run",
+            "hint": "fleetos runs",
+            "code": None,
+            "status": None,
+            "request_id": None,
+            "exit_code": 64,
+            "problems": [],
+        },
+    }
+    refused = AuthenticationFailed("no", code="IAM.0011", status=401, request_id="req-1")
+    error = error_document(refused)["error"]
+    assert (error["code"], error["status"], error["request_id"], error["exit_code"]) == ("IAM.0011", 401, "req-1", 77)
+    assert error_document(FleetosError("x"))["error"]["exit_code"] == 1
+
+
+def test_problems_of_a_plan_are_listed_alike_in_both_documents() -> None:
+    problem = Problem("plan.yaml", 3, 5, "change.keynme", "an unknown key", "did you mean `keyname`?")
+    fields = {
+        "file": "plan.yaml",
+        "line": 3,
+        "column": 5,
+        "key": "change.keynme",
+        "expected": "an unknown key",
+        "hint": "did you mean `keyname`?",
+    }
+    assert validate_document([problem]) == {"v": 1, "errors": [fields]}
+    assert validate_document([]) == {"v": 1, "errors": []}
+    error = error_document(InputError((problem,)))["error"]
+    assert error["problems"] == [fields]
+    assert error["exit_code"] == 65
+
+
+def test_documents_are_json() -> None:
+    stage = Stage.of(2)
+    stage.begin()
+    stage.submit(0)
+    document = status_document(stage.progress)
+    assert json.loads(json.dumps(document)) == document
