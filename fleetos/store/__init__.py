@@ -1,0 +1,1 @@
+"""The database: runs, their journal, leases and claims. SQLite on one machine, PostgreSQL for several."""

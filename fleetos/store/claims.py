@@ -1,0 +1,102 @@
+"""Claims: a run's hold on servers, and the memory of unanswered sends that outlives it.
+
+A row says who holds the server (run_id; NULL: nobody) and when a send to it was last left unanswered. A row that says
+neither is not kept.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fleetos.errors import ServerClaimed, StoreError
+from fleetos.limits import IDS_PER_STATEMENT, SERVERS_NAMED
+from fleetos.model.run import Target
+from fleetos.model.states import RUN_ENDS, RunState
+from fleetos.store.dialects import upsert
+from fleetos.store.leases import Watcher, driven, look, looks_alive
+from fleetos.store.rows import claim_row
+from fleetos.store.tables import claims, runs
+
+
+def slices(server_ids: Iterable[str]) -> list[Sequence[str]]:
+    """The ids in order, in parts that fit into one statement."""
+    ids = sorted(server_ids)
+    return [ids[start : start + IDS_PER_STATEMENT] for start in range(0, len(ids), IDS_PER_STATEMENT)]
+
+
+async def take(
+    connection: AsyncConnection, run_id: str, targets: Sequence[Target], watcher: Watcher
+) -> Mapping[str, datetime]:
+    """The times of unanswered sends that the servers' claims remember, once the run holds all of the servers.
+
+    Raises RunDriven if a run that is being driven holds one of them, ServerClaimed if an undriven one does.
+    """
+    # In the order of the ids, so that two runs that are frozen at the same time cannot wait for each other.
+    rows = [claim_row(run_id, target) for target in sorted(targets, key=lambda one: one.server_id)]
+    free = or_(claims.c.run_id.is_(None), claims.c.run_id == run_id)
+    statement = upsert(connection.dialect.name, claims, keys=["server_id"], replaced=["run_id"], only_if=free)
+    if rows:
+        await connection.execute(statement, rows)
+    memory: dict[str, datetime] = {}
+    foreign: list[tuple[str, str]] = []
+    for part in slices(target.server_id for target in targets):
+        found = await connection.execute(select(claims).where(claims.c.server_id.in_(part)))
+        for server_id, holder, unanswered_at in found:
+            if holder != run_id:
+                foreign.append((holder, server_id))
+            elif unanswered_at is not None:
+                memory[server_id] = unanswered_at
+    if foreign:
+        raise await _claimed(connection, sorted(foreign), watcher)
+    return memory
+
+
+async def _claimed(connection: AsyncConnection, foreign: list[tuple[str, str]], watcher: Watcher) -> StoreError:
+    run_id = foreign[0][0]
+    seen = await look(connection, run_id, watcher.clock)
+    life = looks_alive(seen, watcher.me)
+    if life is not None:
+        return driven(seen, life)
+    theirs = [server_id for holder, server_id in foreign if holder == run_id]
+    named = ", ".join(theirs[:SERVERS_NAMED])
+    more = f" and {len(theirs) - SERVERS_NAMED} more" if len(theirs) > SERVERS_NAMED else ""
+    servers = f"server {named}" if len(theirs) == 1 else f"servers {named}{more}"
+    state = RunState((await connection.execute(select(runs.c.state).where(runs.c.id == run_id))).scalar_one())
+    if state in RUN_ENDS:
+        hint = f"settle their unknown outcomes: `fleetos retry {run_id}` or `fleetos abort {run_id} --release`"
+        return ServerClaimed(f"run {run_id} has ended and still holds {servers}", hint)
+    hint = f"carry it on with `fleetos resume {run_id}`, or end it with `fleetos abort {run_id}`"
+    return ServerClaimed(f"run {run_id} is unfinished, nobody drives it, and it holds {servers}", hint)
+
+
+async def follow(connection: AsyncConnection, run_id: str, changed: Sequence[Target]) -> None:
+    """Nothing, once the run's claims are what the changed targets need: held, remembered only, or gone."""
+    kept: list[dict[str, str | datetime | None]] = []
+    gone: list[dict[str, str | datetime | None]] = []
+    for target in changed:
+        row: dict[str, str | datetime | None] = {
+            "server": target.server_id,
+            "holder": run_id,
+            "memory": target.last_unanswered_at,
+        }
+        if target.keeps_claim:
+            kept.append(row | {"next": run_id})
+        elif target.last_unanswered_at is not None:
+            kept.append(row | {"next": None})
+        else:
+            gone.append(row)
+    ours = (claims.c.server_id == bindparam("server"), claims.c.run_id == bindparam("holder"))
+    if gone:
+        await connection.execute(delete(claims).where(*ours), gone)
+    if kept:
+        moved = update(claims).where(*ours).values(run_id=bindparam("next"), unanswered_at=bindparam("memory"))
+        await connection.execute(moved, kept)
+
+
+async def release_all(connection: AsyncConnection, run_id: str) -> None:
+    """Nothing, once the run holds no server any more; what is remembered of unanswered sends stays."""
+    ours = claims.c.run_id == run_id
+    await connection.execute(delete(claims).where(ours, claims.c.unanswered_at.is_(None)))
+    await connection.execute(update(claims).where(ours).values(run_id=None))

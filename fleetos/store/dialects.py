@@ -1,0 +1,145 @@
+"""All that differs between SQLite and PostgreSQL: how a connection is set up, a few phrases, and what errors mean."""
+
+import sqlite3
+from collections.abc import Sequence
+from enum import StrEnum, auto
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Float, Insert, Table, cast, event, func, literal, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+
+from fleetos.limits import DATABASE_BUSY_S, DATABASE_NETWORK_S, DATABASE_READERS, IDLE_TRANSACTION_S
+from fleetos.store.location import Location
+
+_POSTGRES_SESSION = (
+    "SET synchronous_commit = on",
+    f"SET lock_timeout = '{DATABASE_BUSY_S * 1000:.0f}ms'",
+    f"SET idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_S * 1000:.0f}ms'",
+    "SET client_min_messages = warning",
+)
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+# SQLSTATE lock_not_available and deadlock_detected (PostgreSQL manual, appendix A).
+_POSTGRES_BUSY = frozenset({"55P03", "40P01"})
+
+
+class Role(StrEnum):
+    """What a connection is for."""
+
+    WRITER = auto()
+    READER = auto()
+
+
+class Fault(StrEnum):
+    """What an error of the database means for us."""
+
+    BUSY = auto()  # somebody else holds it
+    DAMAGED = auto()  # it is corrupt, or no database
+    OTHER = auto()
+
+
+def engine_for(location: Location, role: Role) -> AsyncEngine:
+    """A pool of connections for the role: one for the writer, a few for readers. Nothing is connected yet."""
+    size = 1 if role is Role.WRITER else DATABASE_READERS
+    connect_args: dict[str, Any] = {"timeout": DATABASE_BUSY_S}
+    options: dict[str, Any] = {}
+    if location.path is None:
+        network_ms = int(DATABASE_NETWORK_S * 1000)
+        connect_args = {"connect_timeout": int(DATABASE_NETWORK_S), "tcp_user_timeout": network_ms}
+        # A reader sees one moment of the database in all its statements, as it does in SQLite by itself.
+        options = {"isolation_level": "REPEATABLE READ"} if role is Role.READER else {}
+    engine = create_async_engine(
+        location.url,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=size,
+        max_overflow=0,
+        connect_args=connect_args,
+        hide_parameters=True,
+        **options,
+    )
+    _listen(engine, role)
+    return engine
+
+
+def _listen(engine: AsyncEngine, role: Role) -> None:
+    postgres = engine.dialect.name == "postgresql"
+
+    def connected(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        if postgres:
+            _run(connection, _POSTGRES_SESSION)
+            connection.commit()
+            return
+        # Without this the driver begins transactions by itself, and never an immediate one.
+        connection.isolation_level = None
+        if role is Role.READER:
+            _run(connection, ("PRAGMA query_only = ON",))
+        else:
+            _run(connection, ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"))
+
+    def began(connection: Connection) -> None:
+        if not postgres:
+            connection.exec_driver_sql("BEGIN" if role is Role.READER else "BEGIN IMMEDIATE")
+
+    event.listen(engine.sync_engine, "connect", connected)
+    event.listen(engine.sync_engine, "begin", began)
+
+
+def _run(connection: DBAPIConnection, statements: Sequence[str]) -> None:
+    cursor = connection.cursor()
+    for statement in statements:
+        cursor.execute(statement)
+    cursor.close()
+
+
+def upsert(
+    dialect: str,
+    table: Table,
+    *,
+    keys: Sequence[str],
+    replaced: Sequence[str],
+    only_if: ColumnElement[bool] | None = None,
+) -> Insert:
+    """An insert that, where a row of those keys is there already, takes over the replaced columns instead.
+
+    With `only_if` the row is left alone unless that holds for it.
+    """
+    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    taken = {name: insert.excluded[name] for name in replaced}
+    return insert.on_conflict_do_update(index_elements=list(keys), set_=taken, where=only_if)
+
+
+def now_s(dialect: str, here_s: float) -> ColumnElement[float]:
+    """The time in seconds since 1970: the server's own at PostgreSQL, else `here_s`."""
+    if dialect == "postgresql":
+        return cast(func.extract("epoch", func.clock_timestamp()), Float)
+    return literal(here_s)
+
+
+async def lock_for_upgrade(connection: AsyncConnection) -> None:
+    """Nothing, once no other process can write until this transaction ends.
+
+    SQLite's writer holds the whole file from its BEGIN IMMEDIATE on; a PostgreSQL needs to be asked.
+    """
+    if connection.dialect.name == "postgresql":
+        # Any fixed number does; this one spells "fleetos".
+        await connection.execute(text("SELECT pg_advisory_xact_lock(28824950412181363)"))
+        if await connection.scalar(text("SELECT to_regclass('leases') IS NOT NULL")):
+            await connection.execute(text("LOCK TABLE leases, claims IN ACCESS EXCLUSIVE MODE"))
+
+
+def fault_of(error: BaseException) -> Fault:
+    """What the error means, by the driver's own code for it."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    while cause is not None:
+        if isinstance(cause, sqlite3.Error):
+            # The low byte is the code, the rest tells its kind (SQLite manual, "Result and Error Codes").
+            code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+            return Fault.BUSY if code in _BUSY else Fault.DAMAGED if code in _DAMAGED else Fault.OTHER
+        if getattr(cause, "sqlstate", None) in _POSTGRES_BUSY:
+            return Fault.BUSY
+        cause = cause.__cause__
+    return Fault.OTHER

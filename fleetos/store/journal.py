@@ -1,0 +1,132 @@
+"""The journal of the one run that this process drives, in an SQL database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fleetos.clock import Clock, Moment
+from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
+from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
+from fleetos.model.events import Event, Record
+from fleetos.model.requests import Request, RequestKind
+from fleetos.model.run import Run, Target
+from fleetos.store import claims, leases
+from fleetos.store.commits import GroupCommit
+from fleetos.store.database import Database
+from fleetos.store.dialects import upsert
+from fleetos.store.leases import Lease
+from fleetos.store.rows import RUN_VALUES, TARGET_KEYS, TARGET_VALUES, last_of_each, record_row, run_row, target_row
+from fleetos.store.tables import records, requests, runs, targets
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one call of `append` wants durable. `run` None: nothing but the lease is renewed."""
+
+    run: Run | None
+    events: Sequence[Event]
+    changed: Sequence[Target]
+    at: datetime
+    answered: Sequence[int]
+
+
+class SqlJournal:
+    """The journal of a run whose lease this process has taken."""
+
+    def __init__(self, database: Database, lease: Lease, clock: Clock) -> None:
+        self._database = database
+        self._lease = lease
+        self._clock = clock
+        self._last_seq = lease.last_seq
+        self._proven = lease.proven
+        self._group = GroupCommit[Entry, Sequence[Record]](self._commit)
+
+    async def append(
+        self, run: Run, events: Sequence[Event], changed: Sequence[Target], at: datetime, answered: Sequence[int] = ()
+    ) -> Sequence[Record]:
+        """The records, once they and the new values of run and targets are durable, in one transaction.
+
+        Raises LeaseLost, and JournalUnwritable when nothing was written or nobody knows; after either of them no
+        further append succeeds.
+        """
+        if run.id != self._lease.run_id:
+            raise ValueError(f"run {run.id} is not the one of this journal, {self._lease.run_id}")
+        return await self._group.durable(Entry(run, events, changed, at, answered))
+
+    async def requests(self) -> Sequence[Request]:
+        """The operator's requests that are not done yet, oldest first. Raises JournalUnwritable."""
+        undone = (requests.c.run_id == self._lease.run_id, requests.c.done_at.is_(None))
+        columns = (requests.c.id, requests.c.kind, requests.c.asked_by, requests.c.at)
+        try:
+            async with self._database.reading() as connection:
+                found = await connection.execute(select(*columns).where(*undone).order_by(requests.c.id))
+                return [Request(number, RequestKind(kind), by, at) for number, kind, by, at in found]
+        except StoreError as error:
+            raise JournalUnwritable(error.message, error.hint) from error
+
+    def lease_valid(self, moment: Moment) -> bool:
+        """Whether the lease was renewed within its term, without asking the database."""
+        return not self._group.ended and moment.age_s(self._proven) < LEASE_TERM_S
+
+    async def keep_lease(self) -> None:
+        """Renews the lease until cancelled. Raises LeaseLost or JournalUnwritable."""
+        while True:
+            await anyio.sleep(LEASE_BEAT_S)
+            await self._group.durable(Entry(None, (), (), self._clock.now(), ()))
+
+    async def release(self) -> None:
+        """Nothing, once the lease is given back, if it was still ours. Nothing can be appended afterwards."""
+        self._group.end(LeaseLost(f"run {self._lease.run_id} was given back by this process"))
+        async with self._database.writing() as connection:
+            await leases.release(connection, self._lease.run_id, self._lease.epoch)
+
+    async def _commit(self, group: Sequence[Entry]) -> Sequence[Sequence[Record]]:
+        # Taken before the transaction: the others see the renewal later than this, never earlier.
+        proven = self._clock.moment()
+        seq = self._last_seq
+        appended: list[list[Record]] = []
+        for entry in group:
+            appended.append([Record(seq + place, entry.at, event) for place, event in enumerate(entry.events, 1)])
+            seq += len(entry.events)
+        try:
+            async with self._database.writing() as connection:
+                await leases.prove(connection, self._lease.run_id, self._lease.epoch, self._clock)
+                await self._write(connection, group, [record for part in appended for record in part])
+        except (LeaseLost, JournalUnwritable):
+            raise
+        except StoreError as error:
+            raise JournalUnwritable(error.message, error.hint) from error
+        self._last_seq, self._proven = seq, proven
+        return appended
+
+    async def _write(self, connection: AsyncConnection, group: Sequence[Entry], new: Sequence[Record]) -> None:
+        run_id = self._lease.run_id
+        changed = last_of_each(target for entry in group for target in entry.changed)
+        await write(connection, run_id, new, changed)
+        await claims.follow(connection, run_id, changed)
+        newest = next((entry.run for entry in reversed(group) if entry.run is not None), None)
+        if newest is not None:
+            row = run_row(newest)
+            await connection.execute(
+                update(runs).where(runs.c.id == run_id).values({name: row[name] for name in RUN_VALUES})
+            )
+        answered = [{"request": number, "done": entry.at} for entry in group for number in entry.answered]
+        if answered:
+            ours = (requests.c.id == bindparam("request"), requests.c.run_id == run_id, requests.c.done_at.is_(None))
+            await connection.execute(update(requests).where(*ours).values(done_at=bindparam("done")), answered)
+
+
+async def write(connection: AsyncConnection, run_id: str, new: Sequence[Record], changed: Sequence[Target]) -> None:
+    """Nothing, once the records and the values of targets that they led to are in the transaction.
+
+    The only place that writes either of them.
+    """
+    if new:
+        await connection.execute(insert(records), [record_row(run_id, record) for record in new])
+    if changed:
+        statement = upsert(connection.dialect.name, targets, keys=TARGET_KEYS, replaced=TARGET_VALUES)
+        await connection.execute(statement, [target_row(run_id, target) for target in changed])

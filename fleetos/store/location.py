@@ -1,0 +1,71 @@
+"""Where a database is: a file of SQLite or a PostgreSQL server. Never shows a password."""
+
+import importlib.util
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from fleetos.errors import UsageError
+
+_HAS_SCHEME = re.compile(r"^[a-z][a-z0-9+]*://", re.IGNORECASE)
+_SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
+_POSTGRES = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A database's place. `path` is the file of SQLite, None for PostgreSQL; `shown` is fit for any message."""
+
+    url: URL = field(repr=False)
+    path: Path | None
+    shown: str
+
+    def scrubbed(self, text: str) -> str:
+        """The text of a driver without this database's password, should the driver have quoted it."""
+        for secret in _secrets(self.url):
+            text = text.replace(secret, "***")
+        return text
+
+
+def locate(text: str | Path) -> Location:
+    """The place that a path or an SQLAlchemy URL names.
+
+    Raises UsageError for a URL of another kind of database, or one that cannot be read.
+    """
+    if isinstance(text, Path) or not _HAS_SCHEME.match(text):
+        return _file(Path(text))
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        # The cause would quote the URL, and with it the password.
+        raise UsageError(
+            "the database URL cannot be read", "quote '@', ':' and '/' in its password as %40, %3A and %2F"
+        ) from None
+    if url.drivername in _SQLITE:
+        if not url.database or url.database == ":memory:":
+            raise UsageError("a run needs a database that outlives it", "give a path instead of a memory database")
+        return _file(Path(url.database))
+    if url.drivername not in _POSTGRES:
+        raise UsageError(
+            f"databases of kind {url.drivername!r} are not supported", "give a path, or a postgresql:// URL"
+        )
+    if importlib.util.find_spec("psycopg") is None:
+        raise UsageError("PostgreSQL needs a library that is not installed", "pip install 'fleetos[postgres]'")
+    bare = URL.create("postgresql", url.username, None, url.host, url.port, url.database)
+    return Location(url.set(drivername="postgresql+psycopg"), None, bare.render_as_string())
+
+
+def _file(path: Path) -> Location:
+    path = path.expanduser().absolute()
+    return Location(URL.create("sqlite+aiosqlite", database=str(path)), path, str(path))
+
+
+def _secrets(url: URL) -> set[str]:
+    found = {url.password} if isinstance(url.password, str) else set[str]()
+    for key, value in url.query.items():
+        if "password" in key.lower():
+            found.update((value,) if isinstance(value, str) else value)
+    return {secret for secret in found if secret}

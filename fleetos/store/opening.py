@@ -1,0 +1,117 @@
+"""Opening a database: made if it is missing, refused if it is not ours or too new, migrated if it is old."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+
+from fleetos.errors import DatabaseUnusable, JournalUnwritable, RunDriven
+from fleetos.store import files, leases
+from fleetos.store.database import Database
+from fleetos.store.dialects import lock_for_upgrade
+from fleetos.store.leases import Seen, Watcher
+from fleetos.store.location import Location
+from fleetos.store.migration import REVISION, known_revisions, migrate, revision_of, table_names
+from fleetos.store.tables import metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """What an upgrade did. `before` None: the tables were made. `copy` None: there was nothing to copy."""
+
+    before: str | None
+    after: str
+    copy: Path | None
+
+
+async def open_database(
+    location: Location, watcher: Watcher, on_upgrade: Callable[[Upgraded], None] | None = None
+) -> Database:
+    """The database, ready for use, with the tables that this program needs.
+
+    An old SQLite database is migrated after a copy was made, and `on_upgrade` told; PostgreSQL waits for an explicit
+    `upgrade`, since only its operator can copy it. Raises DatabaseUnusable, or RunDriven when an upgrade is needed
+    while a run is driven, or when another process holds the database.
+    """
+    if location.path is not None:
+        files.make_private(location.path)
+    database = Database(location)
+    try:
+        await _make_current(database, watcher, on_upgrade)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+async def _make_current(database: Database, watcher: Watcher, on_upgrade: Callable[[Upgraded], None] | None) -> None:
+    before = await _revision(database)
+    if before == REVISION:
+        return
+    if before is not None and database.location.path is None:
+        hint = "copy it with pg_dump, then call `fleetos db upgrade`"
+        raise DatabaseUnusable(f"{database.location.shown} has revision {before}, this program needs {REVISION}", hint)
+    done = await upgrade(database, watcher)
+    if done.before is not None and on_upgrade is not None:
+        on_upgrade(done)
+
+
+async def upgrade(database: Database, watcher: Watcher) -> Upgraded:
+    """What was done to bring the tables to REVISION; `before` equals `after` when nothing was to do.
+
+    Everything happens in one exclusive transaction, and only while nobody drives a run. Raises DatabaseUnusable,
+    RunDriven, or JournalUnwritable when the copy or the migration cannot be written.
+    """
+    before = await _revision(database)
+    if before == REVISION:
+        return Upgraded(before, REVISION, None)
+    takeable = {} if before is None else await _takeable(database, watcher)
+    async with database.writing() as connection:
+        await lock_for_upgrade(connection)
+        before = await revision_of(connection)
+        if before == REVISION:
+            return Upgraded(before, REVISION, None)
+        if before is not None:
+            for run_id, seen in (await leases.held(connection, watcher.clock)).items():
+                if run_id not in takeable or takeable[run_id].marks != seen.marks:
+                    raise RunDriven(f"run {run_id} is driven by {seen.holder}, so the database cannot be upgraded now")
+        copy = await _copy(database, before, watcher) if before is not None else None
+        await migrate(connection)
+    return Upgraded(before, REVISION, copy)
+
+
+async def _takeable(database: Database, watcher: Watcher) -> dict[str, Seen]:
+    async with database.reading() as connection:
+        found = await leases.held(connection, watcher.clock)
+    return {run_id: await leases.may_take(database, run_id, watcher) for run_id in found}
+
+
+async def _copy(database: Database, before: str, watcher: Watcher) -> Path | None:
+    path = database.location.path
+    if path is None:
+        return None
+    to = files.backup_name(path, before, watcher.clock.now())
+    with database.faults(JournalUnwritable, f"cannot be copied to {to}"):
+        await anyio.to_thread.run_sync(files.copy_database, path, to)
+    return to
+
+
+async def _revision(database: Database) -> str | None:
+    """The revision of the tables; None if the database is still empty. Raises DatabaseUnusable if it is not ours."""
+    shown = database.location.shown
+    async with database.reading() as connection:
+        revision = await revision_of(connection)
+        present = await table_names(connection) if revision is None else frozenset[str]()
+    if revision is None:
+        # A PostgreSQL database may be shared with others, as long as the names of the tables are free.
+        taken = present & metadata.tables.keys() if database.dialect == "postgresql" else present
+        if taken:
+            raise DatabaseUnusable(f"{shown} belongs to another program", "give another place with --db")
+        return None
+    if revision != REVISION and revision not in known_revisions():
+        raise DatabaseUnusable(
+            f"{shown} has revision {revision}, newer than this program, which knows up to {REVISION}",
+            "use the fleetos that wrote it, or a newer one",
+        )
+    return revision

@@ -1,0 +1,144 @@
+"""What is read of runs: lists, one run's progress, its records. Nothing here changes anything."""
+
+import difflib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fleetos.errors import UnknownRun
+from fleetos.limits import RECORDS_PER_PAGE, RUNS_COMPARED, RUNS_SUGGESTED
+from fleetos.model.codec import event_from, run_from, target_from
+from fleetos.model.events import Record
+from fleetos.model.progress import Progress
+from fleetos.model.run import Run
+from fleetos.model.states import RUN_ENDS, TargetState
+from fleetos.store import leases
+from fleetos.store.database import Database
+from fleetos.store.holder import Holder, Life
+from fleetos.store.leases import Watcher
+from fleetos.store.location import Location
+from fleetos.store.rows import decoded
+from fleetos.store.tables import records, runs, targets
+
+_OVER = [state.value for state in RUN_ENDS]
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """The process that drives a run, as far as a glance from here tells."""
+
+    holder: Holder
+    life: Life
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run in a list: itself, how many targets are in each state that occurs, and who drives it, if anybody does."""
+
+    run: Run
+    counts: Mapping[TargetState, int]
+    driver: Driver | None
+
+
+async def find_run(database: Database, given: str) -> str:
+    """The id of the run that the given id, or the beginning of one, names.
+
+    Raises UnknownRun when none or several begin so; the hint names near ones.
+    """
+    async with database.reading() as connection:
+        begins = runs.c.id.startswith(given, autoescape=True)
+        newest = runs.c.created_at.desc()
+        statement = select(runs.c.id).where(begins).order_by(newest).limit(RUNS_SUGGESTED + 1)
+        found: Sequence[str] = (await connection.scalars(statement)).all() if given else ()
+        if given in found:
+            return given
+        if len(found) == 1:
+            return found[0]
+        if found:
+            shown = ", ".join(found[:RUNS_SUGGESTED])
+            raise UnknownRun(f"several runs begin with {given}", f"give more letters: {shown}")
+        known = (await connection.scalars(select(runs.c.id).order_by(newest).limit(RUNS_COMPARED))).all()
+    near = difflib.get_close_matches(given, known, n=RUNS_SUGGESTED) or known[:1]
+    hint = f"did you mean {' or '.join(near)}?" if near else "this database holds no runs yet"
+    raise UnknownRun(f"there is no run {given[:32]!r} in {database.location.shown}", hint)
+
+
+async def all_runs(database: Database, watcher: Watcher) -> Sequence[RunSummary]:
+    """All runs, the newest first."""
+    return await _summaries(database, watcher, select(runs.c.body))
+
+
+async def unfinished_runs(database: Database, watcher: Watcher) -> Sequence[RunSummary]:
+    """The runs that have not ended, the newest first."""
+    return await _summaries(database, watcher, select(runs.c.body).where(runs.c.state.not_in(_OVER)))
+
+
+async def runs_of_digest(database: Database, digest: str, watcher: Watcher) -> Sequence[RunSummary]:
+    """The runs that were frozen from a plan of that digest, the newest first."""
+    return await _summaries(database, watcher, select(runs.c.body).where(runs.c.digest == digest))
+
+
+async def summary(database: Database, run_id: str, watcher: Watcher) -> RunSummary:
+    """One run in short. Raises UnknownRun."""
+    found = await _summaries(database, watcher, select(runs.c.body).where(runs.c.id == run_id))
+    if not found:
+        raise UnknownRun(f"there is no run {run_id!r} in {database.location.shown}")
+    return found[0]
+
+
+async def _summaries(database: Database, watcher: Watcher, chosen: Select[str]) -> Sequence[RunSummary]:
+    async with database.reading() as connection:
+        newest_first = chosen.order_by(runs.c.created_at.desc(), runs.c.id.desc())
+        bodies = (await connection.scalars(newest_first)).all()
+        found = [decoded(run_from, body, database.location) for body in bodies]
+        ids = chosen.with_only_columns(runs.c.id)
+        counts = await _counts(connection, targets.c.run_id.in_(ids))
+        held = await leases.held(connection, watcher.clock)
+    summaries: list[RunSummary] = []
+    for run in found:
+        seen = held.get(run.id)
+        life = seen and leases.looks_alive(seen, watcher.me)
+        driver = Driver(seen.holder, life) if seen and seen.holder and life else None
+        summaries.append(RunSummary(run, counts[run.id], driver))
+    return summaries
+
+
+async def _counts(connection: AsyncConnection, of: ColumnElement[bool]) -> Mapping[str, Mapping[TargetState, int]]:
+    columns = (targets.c.run_id, targets.c.state, func.count())
+    found = await connection.execute(select(*columns).where(of).group_by(targets.c.run_id, targets.c.state))
+    counts: defaultdict[str, dict[TargetState, int]] = defaultdict(dict)
+    for run_id, state, number in found:
+        counts[run_id][TargetState(state)] = number
+    return counts
+
+
+async def load(database: Database, run_id: str) -> Progress:
+    """How far the run has come, from the tables of runs and targets. Raises UnknownRun."""
+    async with database.reading() as connection:
+        return await load_within(connection, run_id, database.location)
+
+
+async def load_within(connection: AsyncConnection, run_id: str, location: Location) -> Progress:
+    """How far the run has come, as the transaction sees it. Raises UnknownRun."""
+    body = await connection.scalar(select(runs.c.body).where(runs.c.id == run_id))
+    if body is None:
+        raise UnknownRun(f"there is no run {run_id!r} in {location.shown}")
+    in_order = select(targets.c.body).where(targets.c.run_id == run_id).order_by(targets.c.position)
+    bodies = (await connection.scalars(in_order)).all()
+    run = decoded(run_from, body, location)
+    return Progress(run, [decoded(target_from, one, location) for one in bodies])
+
+
+async def events(
+    database: Database, run_id: str, after_seq: int = 0, limit: int = RECORDS_PER_PAGE
+) -> Sequence[Record]:
+    """The run's records after that number, in order, at most `limit` of them."""
+    columns = (records.c.seq, records.c.at, records.c.body)
+    of_run = select(*columns).where(records.c.run_id == run_id, records.c.seq > after_seq)
+    async with database.reading() as connection:
+        page = of_run.order_by(records.c.seq).limit(min(limit, RECORDS_PER_PAGE))
+        found = (await connection.execute(page)).all()
+    return [Record(seq, at, decoded(event_from, body, database.location)) for seq, at, body in found]

@@ -1,0 +1,86 @@
+"""Model values as rows of the tables."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from fleetos.errors import DatabaseUnusable
+from fleetos.model.codec import event_json, run_json, target_json
+from fleetos.model.events import Record, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
+from fleetos.model.run import Outcome, Run, Target
+from fleetos.store.location import Location
+
+Row = dict[str, Any]
+Value = TypeVar("Value")
+
+# Attempts that ended so are proven to have done nothing to their server.
+_DID_NOTHING = frozenset({Outcome.REFUSED, Outcome.NOT_DELIVERED})
+
+TARGET_KEYS = ("run_id", "server_id")
+TARGET_VALUES = ("state", "attempt", "job_id", "disk", "touched_at", "doubtful", "body")
+RUN_VALUES = ("name", "digest", "state", "body")
+
+
+def run_row(run: Run) -> Row:
+    """The run as a row."""
+    return {
+        "id": run.id,
+        "name": run.name,
+        "digest": run.digest,
+        "state": run.state.value,
+        "created_at": run.created_at,
+        "body": run_json(run),
+    }
+
+
+def target_row(run_id: str, target: Target) -> Row:
+    """The target as a row. `touched_at` and `doubtful` are what later runs ask about its server."""
+    last = target.attempts[-1] if target.attempts else None
+    touching = next((one for one in reversed(target.attempts) if one.outcome not in _DID_NOTHING), None)
+    return {
+        "run_id": run_id,
+        "server_id": target.server_id,
+        "position": target.position,
+        "name": target.name,
+        "state": target.state.value,
+        "attempt": last.number if last else 0,
+        "job_id": last.job_id if last else None,
+        "disk": target.disk,
+        "touched_at": touching.sent_at if touching else None,
+        "doubtful": target.unsettled or (touching is not None and touching.outcome is not Outcome.SUCCEEDED),
+        "body": target_json(target),
+    }
+
+
+def record_row(run_id: str, record: Record) -> Row:
+    """The record as a row."""
+    event = record.event
+    of_run = isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted)
+    return {
+        "run_id": run_id,
+        "seq": record.seq,
+        "at": record.at,
+        "server_id": None if of_run else event.server_id,
+        "kind": event.kind,
+        "body": event_json(event),
+    }
+
+
+def claim_row(run_id: str, target: Target) -> Row:
+    """The claim of the run on the target's server as a row."""
+    return {"server_id": target.server_id, "run_id": run_id, "unanswered_at": target.last_unanswered_at}
+
+
+def last_of_each(targets: Iterable[Target]) -> list[Target]:
+    """The targets without those that a later value of the same server replaces."""
+    return list({target.server_id: target for target in targets}.values())
+
+
+def decoded(read: Callable[[str], Value], body: str, location: Location) -> Value:
+    """The value that a body tells. Raises DatabaseUnusable if it tells none."""
+    try:
+        return read(body)
+    except ValueError as error:
+        raise DatabaseUnusable(
+            f"{location.shown} holds a value that cannot be read back ({type(error).__name__})",
+            "check it with `fleetos db check`",
+        ) from error

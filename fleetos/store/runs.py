@@ -1,0 +1,155 @@
+"""What changes a run besides the journal of its driver: freezing it, taking it over, a next pass, requests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fleetos.errors import ServerClaimed, UnknownRun
+from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
+from fleetos.model.events import Enlisted, Event, Record, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
+from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.progress import Progress, replay
+from fleetos.model.requests import RequestKind
+from fleetos.model.run import Run, Target
+from fleetos.store import claims, leases
+from fleetos.store.database import Database
+from fleetos.store.journal import write
+from fleetos.store.leases import Lease, Watcher
+from fleetos.store.queries import load_within
+from fleetos.store.rows import RUN_VALUES, run_row
+from fleetos.store.tables import records, requests, runs
+
+
+async def create_run(
+    database: Database, run: Run, targets: Sequence[Target], more: Sequence[Event], at: datetime, watcher: Watcher
+) -> Lease:
+    """The lease of the new run, once all of it is durable, in one transaction: the run, its targets, their claims,
+    and the records RunCreated, Enlisted for each target, and `more`.
+
+    What the database remembers of unanswered sends to the servers is entered into the targets. Raises RunDriven or
+    ServerClaimed if another run holds one of the servers, IllegalMove, and JournalUnwritable.
+    """
+    proven = watcher.clock.moment()
+    frozen = _frozen(_first_events(run, targets, more), at)
+    async with database.writing() as connection:
+        await connection.execute(insert(runs), [run_row(frozen.run)])
+        claiming = [target for target in frozen.targets.values() if target.keeps_claim]
+        memory = await claims.take(connection, run.id, claiming, watcher)
+        events = _first_events(run, [_remembering(one, memory) for one in targets], more)
+        frozen = _frozen(events, at)
+        new = [Record(seq, at, event) for seq, event in enumerate(events, 1)]
+        changed = list(frozen.targets.values())
+        await write(connection, run.id, new, changed)
+        await claims.follow(connection, run.id, [one for one in changed if one.server_id in memory])
+        epoch = await leases.create(connection, run.id, watcher)
+    return Lease(run.id, epoch, len(events), proven)
+
+
+def _first_events(run: Run, targets: Sequence[Target], more: Sequence[Event]) -> list[Event]:
+    return [RunCreated(run), *(Enlisted(target) for target in targets), *more]
+
+
+def _frozen(events: Sequence[Event], at: datetime) -> Progress:
+    return replay((at, event) for event in events)
+
+
+def _remembering(target: Target, memory: Mapping[str, datetime]) -> Target:
+    found = memory.get(target.server_id)
+    if found is None or (target.last_unanswered_at is not None and target.last_unanswered_at >= found):
+        return target
+    return replace(target, last_unanswered_at=found)
+
+
+async def take_run(database: Database, run_id: str, watcher: Watcher) -> Lease:
+    """The lease of a run that nobody drives any more. Waits for up to its term if only renewals can tell.
+
+    Raises RunDriven, UnknownRun, and JournalUnwritable.
+    """
+    await _known(database, run_id)
+    seen = await leases.may_take(database, run_id, watcher)
+    proven = watcher.clock.moment()
+    async with database.writing() as connection:
+        epoch = await leases.take(connection, seen, watcher)
+        return Lease(run_id, epoch, await _last_seq(connection, run_id), proven)
+
+
+async def begin_pass(database: Database, run_id: str, events: Sequence[Event], at: datetime, watcher: Watcher) -> Lease:
+    """The lease of the run for a next pass: the events are folded and recorded, and the claims of the targets that
+    they move are taken, in the transaction that takes the lease.
+
+    Raises RunDriven, ServerClaimed, UnknownRun, IllegalMove if the run or a target is not there any more where the
+    events expect it, and JournalUnwritable.
+    """
+    await _known(database, run_id)
+    seen = await leases.may_take(database, run_id, watcher)
+    proven = watcher.clock.moment()
+    async with database.writing() as connection:
+        epoch = await leases.take(connection, seen, watcher)
+        progress = await load_within(connection, run_id, database.location)
+        run, changed = _folded(progress, events, at)
+        memory = await claims.take(connection, run_id, [one for one in changed if one.keeps_claim], watcher)
+        _refuse_foreign_sends(changed, memory, at)
+        last_seq = await _last_seq(connection, run_id)
+        new = [Record(seq, at, event) for seq, event in enumerate(events, last_seq + 1)]
+        await write(connection, run_id, new, changed)
+        await claims.follow(connection, run_id, changed)
+        row = run_row(run)
+        values = {name: row[name] for name in RUN_VALUES}
+        await connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+    return Lease(run_id, epoch, last_seq + len(events), proven)
+
+
+def _folded(progress: Progress, events: Sequence[Event], at: datetime) -> tuple[Run, list[Target]]:
+    run = progress.run
+    changed: dict[str, Target] = {}
+    for event in events:
+        if isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted):
+            run = fold_run(run, event, at)
+        else:
+            before = changed.get(event.server_id) or progress.targets.get(event.server_id)
+            changed[event.server_id] = fold_target(before, event, at)
+    return run, list(changed.values())
+
+
+def _refuse_foreign_sends(changed: Sequence[Target], memory: Mapping[str, datetime], at: datetime) -> None:
+    """Nothing, unless another run left an unanswered send to one of the servers that this run cannot know of."""
+    for target in changed:
+        sent_at = memory.get(target.server_id)
+        if sent_at is None or (target.last_unanswered_at is not None and target.last_unanswered_at >= sent_at):
+            continue
+        if (at - sent_at).total_seconds() < NO_STOP_AFTER_UNANSWERED_S:
+            message = f"another run left a send to server {target.server_id} unanswered at {sent_at:%Y-%m-%d %H:%M} UTC"
+            raise ServerClaimed(message, "make a new run of the plan instead: it takes that into account")
+
+
+async def release_claims(database: Database, run_id: str, watcher: Watcher) -> None:
+    """Nothing, once the run holds no server. Raises RunDriven if somebody drives it, UnknownRun, JournalUnwritable."""
+    await _known(database, run_id)
+    seen = await leases.may_take(database, run_id, watcher)
+    async with database.writing() as connection:
+        # Taken and given back, so that a driver who wakes up after all is shut out.
+        epoch = await leases.take(connection, seen, watcher)
+        await claims.release_all(connection, run_id)
+        await leases.release(connection, run_id, epoch)
+
+
+async def add_request(database: Database, run_id: str, kind: RequestKind, by: str, at: datetime) -> None:
+    """Nothing, once the run's driver, this one or the next, will find the request. Raises UnknownRun."""
+    await _known(database, run_id)
+    async with database.writing() as connection:
+        row = {"run_id": run_id, "kind": kind.value, "asked_by": by, "at": at}
+        await connection.execute(insert(requests), [row])
+
+
+async def _known(database: Database, run_id: str) -> None:
+    async with database.reading() as connection:
+        if await connection.scalar(select(runs.c.id).where(runs.c.id == run_id)) is None:
+            raise UnknownRun(f"there is no run {run_id!r} in {database.location.shown}")
+
+
+async def _last_seq(connection: AsyncConnection, run_id: str) -> int:
+    newest = select(func.max(records.c.seq)).where(records.c.run_id == run_id)
+    return (await connection.scalar(newest)) or 0

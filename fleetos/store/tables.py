@@ -1,0 +1,124 @@
+"""The tables of the database, in SQL that SQLite and PostgreSQL both speak. docs/reference/database.md explains them.
+
+`metadata` is what the migrations lead to; a test compares the two.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+# Every constraint has a name, so that a later migration can speak of it in both dialects.
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A UTC time as text of fixed width, which sorts by time and reads the same in both dialects."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else datetime.fromisoformat(value)
+
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("digest", String(80), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+targets = Table(
+    "targets",
+    metadata,
+    Column("run_id", String(32), ForeignKey("runs.id"), nullable=False),
+    Column("server_id", String(64), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    # What the cloud names is never too long for its column: a commit must not fail over a job id.
+    Column("job_id", Text),
+    Column("disk", Text),
+    Column("touched_at", UtcTime),
+    Column("doubtful", Boolean, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("run_id", "server_id"),
+    Index("ix_targets_server_id", "server_id"),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("run_id", String(32), ForeignKey("runs.id"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("server_id", String(64)),
+    Column("kind", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("run_id", "seq"),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", String(32), ForeignKey("runs.id"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("done_at", UtcTime),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("run_id", String(32), ForeignKey("runs.id"), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("beat", Integer, nullable=False),
+    Column("holder", Text),
+    Column("renewed_s", Float, nullable=False),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("server_id", String(64), primary_key=True),
+    Column("run_id", String(32), ForeignKey("runs.id"), index=True),
+    Column("unanswered_at", UtcTime),
+)
+
+clouds = Table(
+    "clouds",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("longest_change_s", Float, nullable=False),
+)

@@ -1,0 +1,38 @@
+"""How alembic reaches the database: over the connection that fleetos hands it, else over `-x db=PATH-OR-URL`.
+
+The second way is for developers, to write a migration: `alembic revision --autogenerate`.
+"""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection
+
+from fleetos.store.dialects import Role, engine_for
+from fleetos.store.location import locate
+from fleetos.store.migration import VERSION_TABLE
+from fleetos.store.tables import metadata
+
+
+def migrate(connection: Connection) -> None:
+    # SQLite can alter a table only by making it anew, which is what a batch does.
+    batch = connection.dialect.name == "sqlite"
+    context.configure(
+        connection=connection, target_metadata=metadata, version_table=VERSION_TABLE, render_as_batch=batch
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate_named() -> None:
+    engine = engine_for(locate(context.get_x_argument(as_dictionary=True)["db"]), Role.WRITER)
+    async with engine.begin() as connection:
+        await connection.run_sync(migrate)
+    await engine.dispose()
+
+
+given = context.config.attributes.get("connection")
+if isinstance(given, Connection):
+    migrate(given)
+else:
+    asyncio.run(migrate_named())
