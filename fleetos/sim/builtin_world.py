@@ -12,7 +12,8 @@ def builtin_scenario() -> Scenario:
     """Return the built-in scenario: 200 servers; about one change in fifteen fails once, and a retry ends well."""
     codes = ("Ecs.0202", "Ecs.0205", "Ecs.0217", "Ecs.0219", "Ecs.0503")
     return Scenario(
-        seed=12,
+        # With this seed web-001 to web-005 run, and no server is both among LOST and among the failing ones.
+        seed=31,
         servers=(
             ServerGroup(
                 count=SERVERS,

@@ -83,11 +83,7 @@ def _state(world: World, server: Server, order: ChangeOs) -> Refusal | None:
 def _begin(world: World, write: Write, order: ChangeOs, fate: Fate, server: Server, image: Image, now: float) -> None:
     spans, manner = world.scenario.durations, world.scenario.change
     job = world.new_job(write, "reInitOs" if order.image_id is None else "changeOS", [server.id], now, single=True)
-    job.stuck = fate.stuck
-    if fate.job_visible_after_s is not None:
-        job.visible_after_s = fate.job_visible_after_s
-    if fate.job_vanishes_after_s is not None:
-        job.vanishes_after_s = fate.job_vanishes_after_s
+    world.live(job, fate)
     change = Change(write, job, server, image, fate, server.system_disk)
     server.changes.append(write.seq)
     world.ledger.change_begins()

@@ -56,8 +56,11 @@ class Journal:
 
     def append(self, entry: Entry) -> None:
         """Store an entry; it survives the death of the process, not that of the machine."""
-        line = entry.model_dump_json(exclude_defaults=True) + "\n"
-        os.write(self._file, line.encode())
+        line = (entry.model_dump_json(exclude_defaults=True) + "\n").encode()
+        if os.write(self._file, line) != len(line):
+            # What follows half a line could not be read again: better no world than a wrong one.
+            self.entries = ENTRIES_MAX
+            raise OSError("the journal of the simulated world could not be written")
         self.entries += 1
 
     @property

@@ -1,5 +1,6 @@
 """Reads a scenario file (YAML or JSON, which is a part of it) and says where it is wrong."""
 
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Protocol, cast
@@ -7,6 +8,7 @@ from typing import Protocol, cast
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from fleetos.errors import InputError, Problem
@@ -14,6 +16,8 @@ from fleetos.sim.scenario import Scenario
 
 # A scenario of all its rules stays far below this.
 FILE_BYTES_MAX = 1024 * 1024
+# The deepest value of a scenario is five levels down; the parser grows slow with depth.
+DEPTH_MAX = 16
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -32,6 +36,7 @@ def load_scenario(path: Path) -> Scenario:
 def parse_scenario(text: str, name: str) -> Scenario:
     """Return the scenario in a text; `name` stands for the file in messages. Raises InputError."""
     try:
+        _refuse_excess(text, name)
         node = cast("Node | None", YAML(typ="safe", pure=True).compose(StringIO(text)))  # pyright: ignore
         content = cast("object", YAML(typ="safe", pure=True).load(text))  # pyright: ignore
     except MarkedYAMLError as error:
@@ -44,6 +49,17 @@ def parse_scenario(text: str, name: str) -> Scenario:
     except ValidationError as error:
         found = [_problem(name, node, tuple(e["loc"]), e["msg"]) for e in error.errors(include_input=False)]
         raise InputError(tuple(found)) from error
+
+
+def _refuse_excess(text: str, name: str) -> None:
+    """Raise InputError at an alias (a few make a small file a huge value), or where the file is nested too deeply."""
+    depth = 0
+    for event in cast("Iterator[Event]", YAML(typ="safe", pure=True).parse(StringIO(text))):  # pyright: ignore
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if isinstance(event, AliasEvent) or depth > DEPTH_MAX:
+            what = "a value, not an alias" if isinstance(event, AliasEvent) else f"at most {DEPTH_MAX} levels"
+            line, column = _place(cast("_Mark", event.start_mark))  # pyright: ignore
+            raise InputError((Problem(name, line, column, "", what),))
 
 
 class _Mark(Protocol):

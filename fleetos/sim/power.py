@@ -32,7 +32,7 @@ def submit(world: World, write: Write, order: Power, decision: Decision, now: fl
     job = world.new_job(write, _JOB_TYPES[order.operation], [s.id for s in servers], now, single=False)
     for server, task in zip(servers, job.tasks, strict=True):
         fate = decision.of(server.id)
-        job.stuck = job.stuck or fate.stuck
+        world.live(job, fate)
         _begin(world, write, order, (server, task), fate, now)
     return None
 

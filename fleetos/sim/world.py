@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Callable
 
 from fleetos.sim.chance import Chance
+from fleetos.sim.faults import Fate
 from fleetos.sim.images import Image
 from fleetos.sim.jobs import Job, Task
 from fleetos.sim.ledger import Ledger, Write
@@ -63,11 +64,6 @@ class World:
         self._effects_made += 1
         heapq.heappush(self._effects, (max(due, self.now), self._effects_made, effect))
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is under way."""
-        return not self._effects and self.ledger.changes_in_flight == 0
-
     # --- things --------------------------------------------------------------------------------------------
 
     def server(self, server_id: str) -> Server | None:
@@ -119,6 +115,14 @@ class World:
         self.jobs[job_id] = job
         write.job_id = job_id
         return job
+
+    def live(self, job: Job, fate: Fate) -> None:
+        """Give a job the life that a fate wants for it."""
+        job.stuck = job.stuck or fate.stuck
+        if fate.job_visible_after_s is not None:
+            job.visible_after_s = fate.job_visible_after_s
+        if fate.job_vanishes_after_s is not None:
+            job.vanishes_after_s = fate.job_vanishes_after_s
 
     def _add(self, group: ServerGroup, index: int) -> None:
         name = group.name_of(index)
