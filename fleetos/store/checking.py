@@ -1,0 +1,63 @@
+"""The check of a whole database: is the file sound, and does each journal tell what the tables say?"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fleetos.errors import FleetosError
+from fleetos.limits import PROBLEMS_LISTED
+from fleetos.model.codec import event_from
+from fleetos.model.progress import Progress, replay
+from fleetos.store.database import Database
+from fleetos.store.queries import load_within
+from fleetos.store.rows import decoded
+from fleetos.store.tables import claims, records, runs
+
+
+async def check(database: Database) -> Sequence[str]:
+    """What is wrong with the database, one sentence each, at most PROBLEMS_LISTED; empty when all is well.
+
+    Raises DatabaseUnusable if it cannot even be read, RunDriven if another process holds it.
+    """
+    problems: list[str] = []
+    async with database.reading() as connection:
+        if database.dialect == "sqlite":
+            problems += await _file_problems(connection)
+        for run_id in (await connection.scalars(select(runs.c.id).order_by(runs.c.id))).all():
+            if len(problems) < PROBLEMS_LISTED:
+                problems += await _run_problems(connection, run_id, database)
+    return problems[:PROBLEMS_LISTED]
+
+
+async def _file_problems(connection: AsyncConnection) -> list[str]:
+    found: Sequence[str] = (await connection.scalars(text(f"PRAGMA integrity_check({PROBLEMS_LISTED})"))).all()
+    problems = [f"the file is damaged: {line}" for line in found if line != "ok"]
+    orphans = (await connection.execute(text("PRAGMA foreign_key_check"))).all()
+    return problems + [f"table {row[0]} has a row that belongs to no {row[2]}" for row in orphans]
+
+
+async def _run_problems(connection: AsyncConnection, run_id: str, database: Database) -> list[str]:
+    columns = (records.c.seq, records.c.at, records.c.body)
+    found = (await connection.execute(select(*columns).where(records.c.run_id == run_id).order_by(records.c.seq))).all()
+    if [row[0] for row in found] != list(range(1, len(found) + 1)):
+        return [f"run {run_id}: its journal has gaps"]
+    try:
+        told = replay((at, decoded(event_from, body, database.location)) for _, at, body in found)
+        kept = await load_within(connection, run_id, database.location)
+    except (FleetosError, ValueError) as error:
+        return [f"run {run_id}: its journal cannot be replayed: {error}"]
+    held = set((await connection.scalars(select(claims.c.server_id).where(claims.c.run_id == run_id))).all())
+    return _differences(run_id, told, kept, held)
+
+
+def _differences(run_id: str, told: Progress, kept: Progress, held: set[str]) -> list[str]:
+    problems: list[str] = []
+    if told.run != kept.run:
+        problems.append(f"run {run_id}: its row is not what its journal tells")
+    known = sorted(told.targets.keys() | kept.targets.keys())
+    differing = (one for one in known if told.targets.get(one) != kept.targets.get(one))
+    problems += [f"run {run_id}, server {one}: its row is not what the journal tells" for one in differing]
+    unheld = (one.server_id for one in kept.targets.values() if not one.ended and one.server_id not in held)
+    problems += [f"run {run_id}, server {server_id}: under way without a claim" for server_id in unheld]
+    return problems

@@ -1,0 +1,139 @@
+"""Runs, targets and a clock set by hand, for the tests of the store."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from fleetos.clock import Moment
+from fleetos.model.events import (
+    AttemptEnded,
+    ChangeAnswered,
+    ChangeIntended,
+    JobEnded,
+    Moved,
+    TargetEvent,
+)
+from fleetos.model.fold import fold_target
+from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.plan import PowerAfter, StopMode
+from fleetos.model.run import Order, Outcome, Run, Scope, Settings, Target
+from fleetos.model.states import TargetState
+from fleetos.store.holder import Holder, this_process
+from fleetos.store.leases import Watcher
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+PICTURE = Picture("SHUTOFF", "stopped", None, 4, "disk-old", "image-old")
+DIGEST = "sha256:" + "a" * 64
+
+
+@dataclass
+class HandClock:
+    """A clock that stands still until it is moved."""
+
+    wall: datetime = START
+    elapsed_s: float = 1000.0
+
+    def now(self) -> datetime:
+        return self.wall
+
+    def moment(self) -> Moment:
+        return Moment(self.wall, self.elapsed_s, self.elapsed_s)
+
+    def move(self, seconds: float) -> None:
+        self.wall += timedelta(seconds=seconds)
+        self.elapsed_s += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.move(seconds)
+
+
+def make_run(number: int = 1, digest: str = DIGEST, created_at: datetime = START) -> Run:
+    settings = Settings(
+        concurrency=10,
+        stop=StopMode.SOFT,
+        force=False,
+        power_after=PowerAfter.RUNNING,
+        attempts=2,
+        backoff_s=30.0,
+        max_backoff_s=900.0,
+        stop_timeout_s=600.0,
+        change_timeout_s=3600.0,
+        settle_s=600.0,
+        start_timeout_s=600.0,
+        poll_min_s=5.0,
+        poll_max_s=60.0,
+        rate_per_s=None,
+        burst=None,
+        connections=16,
+    )
+    scope = Scope("sim", None, "project", "http://127.0.0.1")
+    images = {"Debian": "image-new"}
+    return Run(f"run{number:07d}", "web-tier", digest, "/plan.yaml", scope, settings, images, created_at)
+
+
+def make_target(number: int, **changes: object) -> Target:
+    order = Order("image-new", "Debian", "v2", metadata={"BYOL": "true"})
+    target = Target(f"server-{number:04d}", f"web-{number:04d}", number, order, PICTURE, "disk-old")
+    return replace(target, labels={"pair": "ä'\"\\\n"}, **changes)
+
+
+def make_targets(count: int) -> list[Target]:
+    return [make_target(number) for number in range(count)]
+
+
+def path_to_done(server_id: str, job_id: str = "job-1") -> list[TargetEvent]:
+    """The events of one server that is changed at the first attempt."""
+    deadline = START + timedelta(hours=1)
+    return [
+        Moved(server_id, TargetState.CHECKING),
+        Moved(server_id, TargetState.READY),
+        ChangeIntended(server_id, 1, PICTURE, deadline),
+        ChangeAnswered(server_id, 1, TargetState.CHANGING, "accepted", job_id=job_id, status=200),
+        JobEnded(server_id, 1, job_id, JobStatus.SUCCESS),
+        AttemptEnded(server_id, 1, Outcome.SUCCEEDED, TargetState.DONE, disk="disk-new", image="image-new"),
+    ]
+
+
+def path_to_unknown(server_id: str) -> list[TargetEvent]:
+    """The events of one server whose only send was never answered, up to the end that waits for a human."""
+    deadline = START + timedelta(hours=1)
+    return [
+        Moved(server_id, TargetState.CHECKING),
+        Moved(server_id, TargetState.READY),
+        ChangeIntended(server_id, 1, PICTURE, deadline),
+        ChangeAnswered(server_id, 1, TargetState.INSPECTING, "ambiguous"),
+        AttemptEnded(server_id, 1, Outcome.UNKNOWN, TargetState.HELD),
+    ]
+
+
+def path_to_failed(server_id: str) -> list[TargetEvent]:
+    """The events of one server whose only attempt was accepted and failed."""
+    deadline = START + timedelta(hours=1)
+    return [
+        Moved(server_id, TargetState.CHECKING),
+        Moved(server_id, TargetState.READY),
+        ChangeIntended(server_id, 1, PICTURE, deadline),
+        ChangeAnswered(server_id, 1, TargetState.CHANGING, "accepted", job_id="job-1", status=200),
+        AttemptEnded(server_id, 1, Outcome.FAILED, TargetState.HELD, disk="disk-old", image="image-old"),
+    ]
+
+
+def folded(target: Target, events: list[TargetEvent], at: datetime) -> Target:
+    """The target after all of the events."""
+    for event in events:
+        target = fold_target(target, event, at)
+    return target
+
+
+def dead_process(number: int = 1) -> Holder:
+    """A process of this machine that has ended: its id is ours, its start is not."""
+    return replace(this_process(), started=number)
+
+
+def foreign_process() -> Holder:
+    """A process of another machine."""
+    return replace(this_process(), machine="another", boot="another", host="other-host", pid=4711)
+
+
+def watcher(clock: HandClock, me: Holder | None = None) -> Watcher:
+    """Who asks for leases on that clock: this process, or the one that is given."""
+    return Watcher(me or this_process(), clock, sleep=clock.sleep)
