@@ -25,10 +25,10 @@ _RESET = struct.pack("ii", 1, 0)
 class CuttingProtocol(H11Protocol):
     """uvicorn's protocol, which shows the application its connection, so that it can be cut."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the connection for the requests on it."""
         self.app_state = {**self.app_state, "connection": transport}
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", transport))
 
 
 def make_app(cloud: Cloud, identity: dict[str, object], seen: Callable[[], None]) -> ASGIApp:

@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import contextlib
 import ipaddress
 import json
 import os
+import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +58,11 @@ async def serve(
     listen: Listen,
     announce: Callable[[str], None],
     *,
+    stop: asyncio.Event | None = None,
     idle_exit_s: float | None = None,
     identity: dict[str, object] | None = None,
 ) -> None:
-    """Serve a cloud until the process is told to end, or has been idle; `announce` gets the base URL once it listens.
+    """Serve a cloud until `stop` is set, or it has been idle; `announce` gets the base URL once it listens.
 
     Idle is a process without a request for `idle_exit_s`, and without a change in flight. Raises UsageError when the
     address cannot be had.
@@ -87,6 +90,7 @@ async def serve(
     try:
         while not serving.done():
             await asyncio.wait({serving}, timeout=_LOOK_S)
+            server.should_exit = server.should_exit or (stop is not None and stop.is_set())
             if idle_exit_s is not None and loop.time() - seen_at >= idle_exit_s:
                 cloud.settle()
                 server.should_exit = server.should_exit or cloud.world.ledger.changes_in_flight == 0
@@ -102,6 +106,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
         super().__init__(config)
         self._listening = listening
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals to `run`: uvicorn would raise them again after a graceful end."""
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
@@ -140,10 +149,16 @@ def run(
     idle_exit_s: float | None = None,
     announce: Callable[[str], None],
 ) -> None:
-    """Serve a simulated cloud in this process until it ends; with `state` its world is kept in that folder."""
+    """Serve a simulated cloud until SIGTERM or SIGINT; with `state` its world is kept in that folder."""
+
+    async def until_told(cloud: Cloud, tell: Callable[[str], None], identity: dict[str, object]) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await serve(cloud, listen, tell, stop=stop, idle_exit_s=idle_exit_s, identity=identity)
+
     if state is None:
-        cloud = Cloud(scenario, wall_s(), wall_s)
-        asyncio.run(serve(cloud, listen, announce, idle_exit_s=idle_exit_s, identity={"pid": os.getpid()}))
+        asyncio.run(until_told(Cloud(scenario, wall_s(), wall_s), announce, {"pid": os.getpid()}))
         return
     home = Home(state)
     with home.occupied():
@@ -154,7 +169,7 @@ def run(
             home.write_address(url, world)
             announce(url)
 
-        asyncio.run(serve(cloud, listen, told, idle_exit_s=idle_exit_s, identity=identity))
+        asyncio.run(until_told(cloud, told, identity))
 
 
 def _print_address(url: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from hmac import compare_digest
+from typing import cast
 
 from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.chance import Chance
@@ -105,8 +106,7 @@ class _Asked:
         user = auth["identity"]["password"]["user"]
         self.user = str(user.get("id") or user["name"])
         self.password = str(user["password"])
-        domain = user.get("domain")
-        self.domain = str(domain.get("name")) if isinstance(domain, dict) and "name" in domain else None  # pyright: ignore
+        self.domain = str(cast("dict[str, object]", user["domain"])["name"]) if "domain" in user else None
         project = auth.get("scope", {}).get("project", {})
         self.project = str(project.get("id") or project.get("name") or PROJECT)
 
