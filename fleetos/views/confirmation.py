@@ -76,8 +76,8 @@ def rules(run: Run) -> Sequence[str]:
 def _warning(count: int) -> Text:
     if not count:
         return Text("No system disk will be wiped.")
-    text = Text("WIPES ", style="bold red").append(counted(count, "system disk"), style="bold red")
-    return text.append(". What is on them is lost; data disks are kept.", style="default")
+    wipes = Text().append(f"WIPES {counted(count, 'system disk')}", style="bold red")
+    return wipes.append(". What is on them is lost; data disks are kept.")
 
 
 def _disks(wiped: Sequence[Target], shown: int) -> Iterator[Text]:

@@ -11,7 +11,7 @@ def failure(error: FleetosError) -> Text:
     """The error, its cause at the cloud where it has one, and the hint; one block for each problem of an input."""
     if isinstance(error, InputError) and error.problems:
         return Text("\n").join(_problem(problem) for problem in error.problems)
-    lines = [Text("error: ", style="bold red").append(_lines(error.message), style="default")]
+    lines = [_label("error", "bold red").append(_lines(error.message))]
     if isinstance(error, CloudError):
         lines += [Text(f"  {line}") for line in _cloud_lines(error)]
     if error.hint:
@@ -21,10 +21,10 @@ def failure(error: FleetosError) -> Text:
 
 def _problem(problem: Problem) -> Text:
     place = ":".join(str(part) for part in (problem.file, problem.line, problem.column) if part is not None)
-    text = Text("error: ", style="bold red").append(f"{printable(place)}: ", style="bold")
+    text = _label("error", "bold red").append(f"{printable(place)}: ", style="bold")
     if problem.key:
-        text.append(f"{printable(problem.key)}: ", style="default")
-    text.append(_lines(problem.expected), style="default")
+        text.append(f"{printable(problem.key)}: ")
+    text.append(_lines(problem.expected))
     return text.append("\n").append_text(_hint(problem.hint)) if problem.hint else text
 
 
@@ -41,7 +41,11 @@ def _cloud_lines(error: CloudError) -> list[str]:
 
 
 def _hint(hint: str) -> Text:
-    return Text("hint: ", style="bold cyan").append(_lines(hint), style="default")
+    return _label("hint", "bold cyan").append(_lines(hint))
+
+
+def _label(word: str, style: str) -> Text:
+    return Text().append(f"{word}: ", style=style)
 
 
 def _lines(text: str) -> str:

@@ -73,9 +73,9 @@ def _title(watch: Watch, spent: Spent, width: int) -> Text:
     # On a narrow terminal the id goes first, since the summary tells it again, and then the end of the name.
     if cell_len(f"{name}  {run_id}  {state}  {elapsed}") <= width:
         name = f"{name}  {run_id}"
-    text = Text(clip(name, max(8, width - cell_len(f"  {state}  {elapsed}"))), style="bold")
-    text.append(f"  {state}", style="default" if run.state is RunState.RUNNING else "bold yellow")
-    return _cut(text.append(f"  {elapsed}", style="default"), width)
+    text = Text().append(clip(name, max(8, width - cell_len(f"  {state}  {elapsed}"))), style="bold")
+    text.append(f"  {state}", style="" if run.state is RunState.RUNNING else "bold yellow")
+    return _cut(text.append(f"  {elapsed}"), width)
 
 
 def _bar(watch: Watch, width: int) -> Text:
@@ -116,7 +116,7 @@ def _packed(items: Sequence[Text], width: int, *, lines_max: int) -> list[Text]:
         if lines and lines[-1].cell_len + 2 + item.cell_len <= width:
             lines[-1].append("  ").append_text(item)
         elif len(lines) < lines_max:
-            lines.append(_cut(item.copy(), width))
+            lines.append(_cut(Text().append_text(item), width))
     return lines
 
 

@@ -44,7 +44,15 @@ class LiveView:
 
     def started(self, progress: Progress, now: datetime) -> None:
         self._watch = Watch(progress, now)
-        self._live = Live(Text(""), console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
+        # Standard output stays untouched: it is for data. What goes to standard error appears above the picture.
+        self._live = Live(
+            Text(""),
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            vertical_overflow="crop",
+        )
         self._live.start()
         self._draw(now)
 

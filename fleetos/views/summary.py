@@ -53,7 +53,8 @@ def lying_stopped(progress: Progress) -> list[Target]:
 
 def _headline(run: Run, spent: Spent) -> Text:
     style = "bold green" if run.state is RunState.DONE else "bold yellow"
-    text = Text(f"{printable(run.name)} {printable(run.id)}: ", style="bold").append(_run_words(run), style=style)
+    text = Text().append(f"{printable(run.name)} {printable(run.id)}: ", style="bold")
+    text.append(_run_words(run), style=style)
     text.append(f" after {span(spent.elapsed_s)}")
     if run.reason is not None:
         text.append(f"\n  {REASONS[run.reason].what} {todo_of(run.reason, run.id)}")

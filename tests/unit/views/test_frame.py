@@ -117,6 +117,15 @@ def test_all_failed_leaves_room_for_those_that_move() -> None:
     assert lines[-1] == "and 40 failed or held, 4 moving"
 
 
+def test_each_count_has_its_own_colour() -> None:
+    stage, watch = busy()
+    picture = frame(watch, SPENT, stage.now, 80, 14)
+    styled = {picture.plain[span.start : span.end]: str(span.style) for span in picture.spans}
+    assert styled["held 2"] == "bold magenta"
+    assert styled["done 20"] == "green"
+    assert not any(text.startswith("held 2 ") for text in styled)
+
+
 def test_a_hostile_name_cannot_break_the_screen() -> None:
     stage = Stage([target(0, HOSTILE), target(1, "[bold red]x[/]"), target(2, "ウ" * 50)], a_run(name=HOSTILE))
     watch = Watch(stage.progress, stage.now)

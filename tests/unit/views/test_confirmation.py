@@ -1,0 +1,78 @@
+"""What is read before a run may begin says what is lost, and by which rules."""
+
+from dataclasses import replace
+
+from fleetos.model.plan import PowerAfter, StopMode
+from fleetos.model.states import Reason
+from fleetos.views.confirmation import confirmation, question, retry_confirmation, rules
+from tests.unit.views.stage import IMAGE, SETTINGS, a_run, server_id, target
+from tests.unit.views.test_wording import HOSTILE
+
+
+def test_the_whole_text() -> None:
+    targets = [target(number) for number in range(3)]
+    text = confirmation(a_run(), targets, {Reason.ALREADY_ON_IMAGE: 4, Reason.LOCKED: 0}, shown=2)
+    assert text.plain == (
+        "WIPES 3 system disks. What is on them is lost; data disks are kept.\n"
+        f"  image Standard_Debian_12_latest pinned to {IMAGE}\n"
+        f"  WIPES system disk disk-0 of web-00 ({server_id(0)}) for Standard_Debian_12_latest\n"
+        f"  WIPES system disk disk-1 of web-01 ({server_id(1)}) for Standard_Debian_12_latest\n"
+        "  and 1 system disk more\n"
+        "  spared: 4, already on the image\n"
+        "  At most 40 at once.\n"
+        "  Each server is tried at most 2 times.\n"
+        "  After a failure the next try waits 30s, then twice as long each time, up to 15m.\n"
+        "  A running server is asked to shut down, and switched off if it does not.\n"
+        "  An unknown outcome is watched for 10m before that server is sent anything again.\n"
+        "  A change that takes longer than 1h is overdue and ends up held."
+    )
+
+
+def test_wipes_is_red() -> None:
+    text = confirmation(a_run(), [target(0)], {})
+    red = [text.plain[span.start : span.end] for span in text.spans if "red" in str(span.style)]
+    assert "".join(red) == "WIPES 1 system diskWIPES system disk"
+
+
+def test_nothing_to_wipe() -> None:
+    assert confirmation(a_run(), [], {}).plain.startswith("No system disk will be wiped.\n")
+
+
+def test_a_retry_names_the_disks_that_it_would_wipe() -> None:
+    text = retry_confirmation(a_run(), [replace(target(0), disk="disk-left-by-a-failure")]).plain
+    assert "WIPES 1 system disk." in text
+    assert "Each gets one more attempt." in text
+    assert "WIPES system disk disk-left-by-a-failure of web-00" in text
+
+
+def test_ten_thousand_servers_are_a_short_text() -> None:
+    text = confirmation(a_run(), [target(number) for number in range(10_000)], {}).plain
+    assert "WIPES 10,000 system disks" in text
+    assert len(text.splitlines()) < 35
+
+
+def test_rules_follow_the_settings() -> None:
+    settings = replace(
+        SETTINGS, stop=StopMode.API, attempts=1, concurrency=1, power_after=PowerAfter.AS_BEFORE, force=True
+    )
+    sentences = rules(a_run(settings=settings))
+    assert sentences[0] == "At most 1 at once."
+    assert sentences[1] == "Each server is tried at most 1 time."
+    assert not any("After a failure" in one for one in sentences)
+    assert any("unknown outcome is then never sent again" in one for one in sentences)
+    assert any("stopped again" in one for one in sentences)
+    assert any("run the image already are changed" in one for one in sentences)
+
+
+def test_every_way_to_stop_has_its_sentence() -> None:
+    said = {rules(a_run(settings=replace(SETTINGS, stop=mode)))[3] for mode in StopMode}
+    assert len(said) == len(StopMode)
+
+
+def test_the_question_asks_for_the_number() -> None:
+    assert question(12) == "Type the number of system disks that will be wiped (12 servers) to go on: "
+
+
+def test_hostile_names_stay_in_their_line() -> None:
+    text = confirmation(a_run(images={HOSTILE: HOSTILE}), [target(0, HOSTILE)], {}).plain
+    assert all(line.isprintable() for line in text.split("\n"))

@@ -1,0 +1,158 @@
+"""The last word on a run names everything that needs a human."""
+
+from datetime import timedelta
+
+from fleetos.model.events import (
+    ChangeAnswered,
+    ChangeIntended,
+    Moved,
+    RunMoved,
+)
+from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.views.frame import Spent
+from fleetos.views.summary import lying_stopped, next_commands, summary
+from tests.unit.views.stage import JOB, STOPPED, Stage, server_id, target
+from tests.unit.views.test_wording import HOSTILE
+
+
+def text_of(stage: Stage, requests: dict[str, int] | None = None, shown: int = 20) -> str:
+    return summary(stage.progress, Spent(754, requests or {}), shown=shown).plain
+
+
+def unknown(stage: Stage, number: int) -> None:
+    """The answer to the change was lost, and the target is held for it."""
+    stage.stop(number)
+    where = server_id(number)
+    stage.happen(
+        Moved(where, TargetState.READY),
+        ChangeIntended(where, 1, STOPPED, stage.now + timedelta(hours=1)),
+        ChangeAnswered(where, 1, TargetState.INSPECTING, "ambiguous", detail="connection reset"),
+        Moved(where, TargetState.HELD, reason=Reason.OUTCOME_UNKNOWN),
+    )
+
+
+def refused(stage: Stage, number: int) -> None:
+    stage.stop(number)
+    where = server_id(number)
+    stage.happen(
+        Moved(where, TargetState.READY),
+        ChangeIntended(where, 1, STOPPED, stage.now + timedelta(hours=1)),
+        ChangeAnswered(
+            where,
+            1,
+            TargetState.FAILED,
+            "fatal",
+            code="Ecs.0314",
+            status=400,
+            detail="key pair not found",
+            request_id="req-9",
+            reason=Reason.REFUSED,
+        ),
+    )
+
+
+def test_a_run_that_went_well_is_three_lines() -> None:
+    stage = Stage.of(2)
+    stage.begin()
+    for number in range(2):
+        stage.submit(number)
+        stage.succeed(number)
+    stage.happen(RunMoved(RunState.DONE))
+    assert text_of(stage, {"sweep": 4, "change": 2}) == (
+        "web-tier-debian-12 2b7c0m1x4q: done after 12m34s\n"
+        "  2 servers: 2 done\n"
+        "  API calls: 6, 3.0 for each server that was changed or tried (sweep 4, change 2)"
+    )
+
+
+def test_a_refused_server_has_its_code_in_words_and_the_request_id() -> None:
+    stage = Stage.of(2)
+    stage.begin()
+    refused(stage, 1)
+    stage.happen(Moved(server_id(0), TargetState.CANCELLED), RunMoved(RunState.DONE))
+    lines = text_of(stage).splitlines()
+    assert lines[2].startswith("  1 failed, refused. The cloud refused the request for good. ")
+    named = lines[3]
+    assert named.startswith(f"    web-01 ({server_id(1)}): Ecs.0314, ")
+    assert "request req-9" in named
+    assert "sent 2026-03-01T12:00:00Z" in named
+    assert "key pair not found" in named
+    assert lines[-1] == "  next: fleetos retry 2b7c0m1x4q"
+
+
+def test_job_id_and_code_of_a_failed_change() -> None:
+    stage = Stage.of(1)
+    stage.submit(0)
+    stage.fail(0)
+    text = text_of(stage)
+    assert f"Ecs.0202, creating the system disk failed; job {JOB}" in text
+
+
+def test_servers_that_lie_stopped_are_named_ended_or_not() -> None:
+    stage = Stage.of(4)
+    stage.begin()
+    stage.stop(0)
+    stage.submit(1)
+    stage.succeed(1)
+    refused(stage, 2)
+    assert [one.position for one in lying_stopped(stage.progress)] == [0, 2]
+    text = text_of(stage)
+    assert "  2 servers may lie stopped by this run:\n" in text
+    assert text.index("may lie stopped") < text.rindex(f"web-00 ({server_id(0)})") < text.rindex("web-02")
+
+
+def test_unknown_outcomes_and_overdue_changes_are_named() -> None:
+    stage = Stage.of(2)
+    stage.begin()
+    unknown(stage, 0)
+    stage.submit(1)
+    stage.happen(Moved(server_id(1), TargetState.HELD, reason=Reason.STILL_CHANGING), RunMoved(RunState.DONE))
+    text = text_of(stage)
+    assert "  2 servers with an unknown outcome: no other run touches them until " in text
+    assert f"  1 change overdue:\n    web-01 ({server_id(1)})" in text
+    assert "outcome unknown. Nobody knows whether the cloud took the request" in text
+
+
+def test_lists_are_bounded_and_say_what_they_leave_out() -> None:
+    stage = Stage.of(100)
+    for number in range(100):
+        stage.submit(number)
+        stage.fail(number)
+    text = text_of(stage, shown=5)
+    assert text.count("Ecs.0202") == 5
+    assert "and 95 more; `fleetos status -o json` names all" in text
+    assert len(text.splitlines()) < 25
+
+
+def test_an_unfinished_run_says_how_to_go_on() -> None:
+    stage = Stage.of(2)
+    stage.begin()
+    assert text_of(stage).startswith("web-tier-debian-12 2b7c0m1x4q: unfinished, left after 12m34s")
+    assert next_commands(stage.progress) == ("fleetos resume 2b7c0m1x4q",)
+    stage.happen(RunMoved(RunState.PAUSED, Reason.AUTHENTICATION, "IAM.0011"))
+    text = text_of(stage)
+    assert "The cloud does not accept the credentials." in text
+    assert "then `fleetos resume 2b7c0m1x4q`" in text
+    assert "IAM.0011" in text
+    stage.happen(RunMoved(RunState.FINISHING))
+    assert next_commands(stage.progress) == ("fleetos resume 2b7c0m1x4q",)
+
+
+def test_a_run_that_is_over_leaves_nothing_to_type() -> None:
+    stage = Stage.of(1)
+    stage.happen(Moved(server_id(0), TargetState.CANCELLED), RunMoved(RunState.DONE))
+    assert list(next_commands(stage.progress)) == []
+
+
+def test_the_calls_of_a_resumed_run_are_those_of_this_process() -> None:
+    stage = Stage.of(1)
+    stage.begin()
+    stage.begin()
+    stage.submit(0)
+    assert "  API calls: 12 by this process (sweep 12)" in text_of(stage, {"sweep": 12})
+
+
+def test_a_hostile_name_stays_in_its_line() -> None:
+    stage = Stage([target(0, HOSTILE)])
+    refused(stage, 0)
+    assert all(line.isprintable() for line in text_of(stage).split("\n"))

@@ -1,0 +1,91 @@
+"""The views that draw nothing, and how the engine's turns reach a view."""
+
+import json
+from datetime import datetime
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from fleetos.clock import Moment
+from fleetos.views.live import LiveView
+from fleetos.views.onlooker import Onlooker
+from fleetos.views.plain import PlainView
+from fleetos.views.view import JsonLinesView, SilentView, View
+from tests.unit.views.stage import Stage, target
+
+
+class Flushed(StringIO):
+    """Counts flushes."""
+
+    flushes = 0
+
+    def flush(self) -> None:
+        self.flushes += 1
+        super().flush()
+
+
+class StageClock:
+    """The time of a stage."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    def now(self) -> datetime:
+        return self.stage.now
+
+    def moment(self) -> Moment:
+        return Moment(self.stage.now, 0.0, 0.0)
+
+
+def test_all_four_are_views() -> None:
+    out = StringIO()
+    views: list[View] = [SilentView(), PlainView(out), JsonLinesView(out, out), LiveView(Console(file=out))]
+    stage = Stage.of(1)
+    for view in views:
+        view.started(stage.progress, stage.now)
+        view.turned(stage.progress, (), {}, stage.now)
+        view.note("hello", stage.now)
+        view.ended(stage.progress, {}, stage.now)
+
+
+def test_one_event_is_one_line_of_ascii_written_at_once() -> None:
+    data, notes = Flushed(), StringIO()
+    stage, view = Stage([target(0, "größe\n{")]), JsonLinesView(data, notes)
+    view.started(stage.progress, stage.now)
+    records = [*stage.begin(), *stage.submit(0)]
+    view.turned(stage.progress, records, {}, stage.now)
+    assert data.flushes == 1
+    view.note("a note\x1b", stage.now)
+    view.ended(stage.progress, {}, stage.now)
+    lines = data.getvalue().splitlines()
+    assert data.getvalue().isascii()
+    assert [json.loads(line)["seq"] for line in lines] == [record.seq for record in records]
+    assert json.loads(lines[2])["name"] == "größe\n{"
+    assert notes.getvalue() == "2026-03-01T12:00:00Z a note\\x1b\n"
+
+
+def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    stage, view = Stage.of(1), SilentView()
+    view.started(stage.progress, stage.now)
+    view.turned(stage.progress, stage.begin(), {}, stage.now)
+    view.ended(stage.progress, {}, stage.now)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_onlooker_adds_the_time_and_lets_it_pass() -> None:
+    out = StringIO()
+    stage = Stage.of(1)
+    onlooker = Onlooker(PlainView(out), StageClock(stage))
+    onlooker.tick()
+    assert out.getvalue() == ""
+    onlooker.started(stage.progress)
+    onlooker.turned(stage.progress, stage.begin(), {"sweep": 2})
+    stage.wait(600)
+    onlooker.tick()
+    onlooker.note("done soon")
+    onlooker.ended({"sweep": 3})
+    text = out.getvalue()
+    assert "2026-03-01T12:10:00Z 0 % ended after 10m00s: 1 waiting; 2 API calls" in text
+    assert "2026-03-01T12:10:00Z done soon" in text
+    assert "(sweep 3)" in text
