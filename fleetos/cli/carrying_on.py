@@ -1,0 +1,238 @@
+"""`fleetos resume`, `retry`, `abort`: what is done to a run that is there already."""
+
+from typing import Annotated
+
+import anyio
+import typer
+
+from fleetos.cli.confirming import confirm
+from fleetos.cli.driving import drive
+from fleetos.cli.exits import ExitCode, Leave, code_of
+from fleetos.cli.looking import line_of
+from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument, YesOption
+from fleetos.cli.terminal import print_json, reporting, say, show, view_for
+from fleetos.cli.wiring import SIM, cloud_at, credentials, database, watcher
+from fleetos.clock import SystemClock
+from fleetos.errors import UsageError
+from fleetos.model.events import Event, Retried, RunPassStarted, Settled
+from fleetos.model.plan import ApiLimits
+from fleetos.model.progress import Progress
+from fleetos.model.requests import RequestKind
+from fleetos.model.run import Run, Target
+from fleetos.model.states import RETRIABLE, RUN_ENDS
+from fleetos.store import queries, runs
+from fleetos.store.database import Database
+from fleetos.store.holder import this_process
+from fleetos.store.journal import SqlJournal
+from fleetos.store.leases import Lease
+from fleetos.views.confirmation import retry_confirmation
+from fleetos.views.documents import status_document
+from fleetos.views.frame import Spent
+from fleetos.views.summary import summary
+
+
+def limits_of(run: Run) -> ApiLimits:
+    """What the run may ask of the API."""
+    return ApiLimits(run.settings.rate_per_s, run.settings.burst, run.settings.connections)
+
+
+def check_cloud(run: Run, asked: str | None) -> None:
+    """Nothing, if --cloud does not contradict the run. Raises UsageError."""
+    if asked is not None and asked != run.scope.cloud:
+        raise UsageError(
+            f"--cloud {asked} differs from the cloud of run {run.id}: {run.scope.cloud or 'the OS_* variables'}",
+            "a run stays in the cloud that it was frozen for; leave --cloud out",
+        )
+
+
+async def drive_on(opened: Database, lease: Lease, output: Output) -> int:
+    """The exit code, once the run of the lease is driven no more. Logs in to the run's own cloud."""
+    progress = await queries.load(opened, lease.run_id)
+    try:
+        code = await _drive_in_its_cloud(opened, lease, progress, output)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await SqlJournal(opened, lease, SystemClock()).release()
+    if output is Output.JSON:
+        print_json(status_document(await queries.load(opened, lease.run_id)))
+    return code
+
+
+async def _drive_in_its_cloud(opened: Database, lease: Lease, progress: Progress, output: Output) -> int:
+    scope = progress.run.scope
+    access = await credentials(scope.cloud, scope.region)
+    async with cloud_at(access, limits_of(progress.run), simulated=scope.cloud == SIM) as cloud:
+        if cloud.project_id != scope.project_id:
+            raise UsageError(
+                f"these credentials lead to project {cloud.project_id}, run {progress.run.id} is in {scope.project_id}",
+                "log in to the project of the run",
+            )
+        return await drive(opened, lease, progress, cloud, view_for(output))
+
+
+@reporting
+def resume(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Default: the only unfinished run.", show_default=False)
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Carry on with a run after a crash, a signal or a pause.
+
+    Examples:
+
+      fleetos resume
+
+      fleetos resume 0c4k2m7 -o jsonl
+    """
+    raise Leave(anyio.run(_resume, run, output, db, cloud))
+
+
+async def _resume(given: str | None, output: Output, db: str | None, cloud: str | None) -> int:
+    async with database(db) as opened:
+        run_id = await _unfinished(opened, given)
+        if run_id is None:
+            return await _nothing_to_resume(opened, given, output)
+        check_cloud((await queries.summary(opened, run_id, watcher())).run, cloud)
+        return await drive_on(opened, await runs.take_run(opened, run_id, watcher()), output)
+
+
+async def _unfinished(opened: Database, given: str | None) -> str | None:
+    if given is not None:
+        run_id = await queries.find_run(opened, given)
+        found = await queries.summary(opened, run_id, watcher())
+        return None if found.run.state in RUN_ENDS else run_id
+    unfinished = await queries.unfinished_runs(opened, watcher())
+    if len(unfinished) > 1:
+        ids = ", ".join(one.run.id for one in unfinished)
+        raise UsageError(f"{len(unfinished)} runs are unfinished: {ids}", "say which: fleetos resume RUN")
+    return unfinished[0].run.id if unfinished else None
+
+
+async def _nothing_to_resume(opened: Database, given: str | None, output: Output) -> int:
+    found = await queries.all_runs(opened, watcher())
+    if given is not None:
+        found = [one for one in found if one.run.id.startswith(given)]
+    if not found:
+        say("no run is unfinished, and there is none yet; start one with: fleetos apply PLAN")
+        return ExitCode.OK
+    progress = await queries.load(opened, found[0].run.id)
+    say("no run is unfinished; the newest one:" if given is None else "this run has ended:")
+    show_end(progress, output)
+    return code_of(progress)
+
+
+def show_end(progress: Progress, output: Output) -> None:
+    """Prints how a run ended: the summary for people, the status document for programs."""
+    if output is Output.TABLE:
+        run = progress.run
+        took_s = (run.ended_at - run.created_at).total_seconds() if run.ended_at else 0.0
+        show(summary(progress, Spent(took_s)))
+    else:
+        print_json(status_document(progress))
+
+
+@reporting
+def retry(
+    run: RunArgument,
+    yes: YesOption = False,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Give the targets of a run that failed or are held one more attempt each; lists them and asks.
+
+    Examples:
+
+      fleetos retry 0c4k2m7
+
+      fleetos retry 0c4k2m7 --yes -o json
+    """
+    raise Leave(anyio.run(_retry, run, yes, output, db, cloud))
+
+
+async def _retry(given: str, yes: bool, output: Output, db: str | None, cloud: str | None) -> int:  # noqa: FBT001
+    async with database(db) as opened:
+        run_id = await queries.find_run(opened, given)
+        progress = await queries.load(opened, run_id)
+        check_cloud(progress.run, cloud)
+        if progress.run.state not in RUN_ENDS:
+            raise UsageError(f"run {run_id} has not ended", f"carry on with: fleetos resume {run_id}")
+        again = [target for target in progress.targets.values() if target.state in RETRIABLE]
+        if not again:
+            say(f"nothing to retry: no target of run {run_id} failed or is held")
+            return code_of(progress)
+        wiped = [_with_last_disk(target) for target in again]
+        confirm(retry_confirmation(progress.run, wiped), len(wiped), yes=yes)
+        events: list[Event] = [RunPassStarted(progress.run.passes + 1)]
+        events += [Retried(target.server_id, target.disk) for target in wiped]
+        now = SystemClock().now()
+        return await drive_on(opened, await runs.begin_pass(opened, run_id, events, now, watcher()), output)
+
+
+def _with_last_disk(target: Target) -> Target:
+    """The target with the last system disk that the run knows of, the one that a retry may wipe."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    return replace(target, disk=target.disk_after or target.disk)
+
+
+@reporting
+def abort(
+    run: RunArgument,
+    release: Annotated[
+        bool,
+        typer.Option("--release", help="Also let go of servers with unknown outcomes: you have looked at them."),
+    ] = False,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """End a run: admit no more, let changes in flight end, start again what was stopped for nothing.
+
+    A run that another process drives is asked to; a run that nobody drives is ended by this command.
+
+    Examples:
+
+      fleetos abort 0c4k2m7
+
+      fleetos abort 0c4k2m7 --release
+    """
+    raise Leave(anyio.run(_abort, run, release, output, db, cloud))
+
+
+async def _abort(given: str, release: bool, output: Output, db: str | None, cloud: str | None) -> int:  # noqa: FBT001
+    async with database(db) as opened:
+        run_id = await queries.find_run(opened, given)
+        found = await queries.summary(opened, run_id, watcher())
+        check_cloud(found.run, cloud)
+        code: int = ExitCode.OK
+        if found.run.state not in RUN_ENDS:
+            by = str(this_process())
+            await runs.add_request(opened, run_id, RequestKind.ABORT, by, SystemClock().now())
+            driver = line_of(found).driver
+            if driver is not None:
+                say(f"{driver} drives this run and was asked to abort it; watch it with: fleetos events {run_id} -f")
+                return ExitCode.OK
+            code = await drive_on(opened, await runs.take_run(opened, run_id, watcher()), output)
+        elif not release:
+            say(f"nothing to abort: run {run_id} has ended ({found.run.state})")
+        if release:
+            await _release(opened, run_id)
+        return code
+
+
+async def _release(opened: Database, run_id: str) -> None:
+    progress = await queries.load(opened, run_id)
+    unsettled = [target for target in progress.targets.values() if target.ended and target.unsettled]
+    if not unsettled:
+        show(f"run {run_id} holds no server with an unknown outcome")
+        return
+    now = SystemClock().now()
+    events = [Settled(target.server_id) for target in unsettled]
+    lease = await runs.begin_pass(opened, run_id, events, now, watcher())
+    await SqlJournal(opened, lease, SystemClock()).release()
+    names = ", ".join(target.name for target in unsettled[:20])
+    show(f"let go of {len(unsettled)} servers whose outcome is unknown: {names}")

@@ -1,0 +1,126 @@
+"""Driving a run from the command line: engine, view and signals together, and the code to leave with."""
+
+import contextlib
+import signal
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+
+from fleetos.cli.exits import ExitCode, code_of
+from fleetos.clock import SystemClock
+from fleetos.cloud.opening import OpenCloud
+from fleetos.engine.drive import Edge, Engine
+from fleetos.errors import FleetosError
+from fleetos.ids import SystemChance, token
+from fleetos.model.progress import Progress
+from fleetos.planning.secrets import PlanSecrets
+from fleetos.store.database import Database
+from fleetos.store.history import longest_change_s, remember_change_s
+from fleetos.store.holder import this_process
+from fleetos.store.journal import SqlJournal
+from fleetos.store.leases import Lease
+from fleetos.views.onlooker import Onlooker
+from fleetos.views.summary import lying_stopped
+from fleetos.views.view import View
+
+# The view lets time pass at this beat while nothing happens.
+TICK_S = 0.25
+_SIGNALS = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
+
+
+@dataclass(slots=True)
+class Interruption:
+    """The first signal that asked fleetos to leave, if one did; `at_once` after the second."""
+
+    code: ExitCode | None = None
+    at_once: bool = False
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+
+async def drive(database: Database, lease: Lease, progress: Progress, cloud: OpenCloud, view: View) -> int:
+    """The exit code, once the run has ended, paused, or was left alone after a signal.
+
+    Raises LeaseLost or JournalUnwritable when the run can be driven no further by this process.
+    """
+    clock = SystemClock()
+    journal = SqlJournal(database, lease, clock)
+    onlooker = Onlooker(view, clock)
+    scope = f"{progress.run.scope.endpoint} {progress.run.scope.project_id}"
+    longest_s = await longest_change_s(database, scope) or 0.0
+    edge = Edge(cloud, journal, PlanSecrets(), onlooker, clock, SystemChance(), token)
+    engine = Engine(progress, edge, longest_s)
+    interruption = Interruption()
+    trouble: FleetosError | None = None
+    onlooker.started(progress)
+    try:
+        async with _company(engine, onlooker, interruption):
+            try:
+                await engine.drive(str(this_process()))
+            except FleetosError as error:
+                trouble = error
+    finally:
+        onlooker.ended(cloud.requests)
+    if trouble is not None:
+        raise trouble
+    if interruption.at_once and interruption.code is not None:
+        return interruption.code
+    await journal.release()
+    if engine.longest_change_s > longest_s:
+        await remember_change_s(database, scope, engine.longest_change_s)
+    return _code(engine, interruption)
+
+
+def _code(engine: Engine, interruption: Interruption) -> int:
+    code = code_of(engine.progress)
+    if interruption.code is not None and code is ExitCode.RESUMABLE:
+        return interruption.code
+    if engine.trouble is not None:
+        return code_of_trouble(engine)
+    return code
+
+
+def code_of_trouble(engine: Engine) -> int:
+    """The exit code of an aborted run that had to be left before its end."""
+    reason = engine.trouble.reason if engine.trouble is not None else None
+    unreachable = reason is not None and reason.value == "unreachable"
+    return ExitCode.UNREACHABLE if unreachable else ExitCode.AUTHENTICATION
+
+
+@contextlib.asynccontextmanager
+async def _company(engine: Engine, onlooker: Onlooker, interruption: Interruption) -> AsyncGenerator[None]:
+    """Signals and the passing of time, for as long as the engine drives."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_tick, onlooker)
+        tasks.start_soon(_heed, engine, onlooker, interruption)
+        with interruption.scope:
+            yield
+        _end(tasks)
+
+
+def _end(tasks: TaskGroup) -> None:
+    tasks.cancel_scope.cancel()
+
+
+async def _tick(onlooker: Onlooker) -> None:
+    while True:
+        await anyio.sleep(TICK_S)
+        onlooker.tick()
+
+
+async def _heed(engine: Engine, onlooker: Onlooker, interruption: Interruption) -> None:
+    """The first signal lets the requests on the wire end, the second leaves at once."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for one in signals:
+            if interruption.code is not None:
+                interruption.at_once = True
+                interruption.scope.cancel()
+                return
+            interruption.code = _SIGNALS[one]
+            run, stopped = engine.progress.run, len(lying_stopped(engine.progress))
+            onlooker.note(
+                f"{one.name}: admitting no more, waiting for the requests on the wire to be answered. Again to leave "
+                f"at once. {stopped} servers lie stopped by this run now. Carry on with: fleetos resume {run.id}"
+            )
+            engine.leave()

@@ -1,0 +1,66 @@
+"""The `fleetos` command: parses, and leaves with the contract's exit codes."""
+
+from typing import Annotated
+
+import typer
+
+from fleetos import __version__
+from fleetos.cli import applying, carrying_on, checking, databasing, looking, simulating
+from fleetos.cli.exits import ExitCode, Leave
+from fleetos.cli.terminal import show
+
+# What the option parser leaves with when a command is called wrongly; ours is 64.
+_PARSER_USAGE = 2
+
+app = typer.Typer(
+    name="fleetos",
+    help="Change the OS of whole cloud server fleets, and never wipe a disk twice.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - the signature of an option's callback
+    if value:
+        show(f"fleetos {__version__}")
+        raise Leave(ExitCode.OK)
+
+
+@app.callback()
+def fleetos(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Change the OS of whole cloud server fleets, and never wipe a disk twice.
+
+    Start with: fleetos apply plans/demo.yaml
+    """
+    del version
+
+
+_PLANS, _RUNS, _AROUND = "Plans", "Runs", "Around them"
+
+app.command(rich_help_panel=_PLANS)(checking.validate)
+app.command(rich_help_panel=_PLANS)(applying.apply)
+app.command(rich_help_panel=_PLANS)(checking.schema)
+app.command(rich_help_panel=_RUNS)(carrying_on.resume)
+app.command(rich_help_panel=_RUNS)(carrying_on.retry)
+app.command(rich_help_panel=_RUNS)(carrying_on.abort)
+app.command(rich_help_panel=_RUNS)(looking.runs)
+app.command(rich_help_panel=_RUNS)(looking.status)
+app.command(rich_help_panel=_RUNS)(looking.events)
+app.add_typer(simulating.app, name="sim", rich_help_panel=_AROUND)
+app.add_typer(databasing.app, name="db", rich_help_panel=_AROUND)
+
+
+def main() -> None:
+    """Runs the command and leaves with its exit code."""
+    try:
+        app(prog_name="fleetos")
+    except Leave:
+        raise
+    except SystemExit as left:
+        raise SystemExit(ExitCode.USAGE if left.code == _PARSER_USAGE else left.code) from None

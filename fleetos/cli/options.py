@@ -1,0 +1,50 @@
+"""The options that commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Output(StrEnum):
+    """How data is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+DbOption = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        envvar="FLEETOS_DB",
+        metavar="PATH|URL",
+        help="The database: a file, or a postgresql:// URL. Default: fleetos.db in your state folder.",
+        show_default=False,
+    ),
+]
+CloudOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cloud",
+        metavar="NAME",
+        help="An entry of clouds.yaml, or `sim`. Default: the plan's, then $OS_CLOUD, then the OS_* variables.",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print data.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")]
+PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan, a YAML file.", show_default=False)]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="The run's id, or the beginning of it.", show_default=False)
+]
+AnyRunArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]",
+        help="The run's id, or the beginning of it. Default: the unfinished run, else the newest.",
+        show_default=False,
+    ),
+]

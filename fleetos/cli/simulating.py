@@ -1,0 +1,68 @@
+"""`fleetos sim`: the simulated cloud, served over HTTP for rehearsals and tests."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from fleetos.cli.terminal import reporting, say, show
+from fleetos.cli.wiring import SCENARIO, state_folder
+from fleetos.sim import builtin
+from fleetos.sim.access import Access
+from fleetos.sim.serve import Listen, chosen_scenario, run
+
+app = typer.Typer(
+    help="Serve a simulated cloud over HTTP: tokens, servers, jobs, images, faults. Loopback only.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+
+@app.callback(invoke_without_command=True)
+@reporting
+def serve(
+    context: typer.Context,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Port 0 takes a free one.")] = "127.0.0.1:0",
+    servers: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="How many servers.", show_default=False)
+    ] = None,
+    scenario: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="World and faults, as YAML or JSON.", show_default=False)
+    ] = None,
+) -> None:
+    """Serve a simulated cloud until Ctrl-C; prints the environment to use as `export` lines.
+
+    Examples:
+
+      fleetos sim --servers 300
+
+      fleetos sim --scenario faults.yaml --listen 127.0.0.1:8080
+    """
+    if context.invoked_subcommand is not None:
+        return
+
+    def announce(url: str) -> None:
+        for name, value in Access(url).environment().items():
+            show(f"export {name}={shlex.quote(value)}")
+        sys.stdout.flush()
+        say(f"the simulated cloud listens on {url}; its ledger is at {url}/admin/ledger; Ctrl-C ends it")
+
+    run(Listen.parse(listen), chosen_scenario(scenario, servers), announce=announce)
+
+
+@app.command()
+@reporting
+def reset(
+    scenario: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=SCENARIO, metavar="FILE", help="The world made from this scenario.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Throw the world behind `cloud: sim` away; the next command that needs it makes a new one."""
+    anyio.run(builtin.reset, state_folder() / "sim", scenario)
+    say("the simulated cloud of `cloud: sim` starts anew; change it again with: fleetos apply PLAN --new-run")

@@ -1,0 +1,104 @@
+"""What the commands print, and where: data to stdout, everything else to stderr."""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from rich.console import Console
+from rich.text import Text
+
+from fleetos.cli.exits import ExitCode, Leave
+from fleetos.cli.options import Output
+from fleetos.errors import FleetosError, InputError
+from fleetos.views.documents import error_document
+from fleetos.views.failure import failure
+from fleetos.views.live import LiveView, wants_live
+from fleetos.views.plain import PlainView
+from fleetos.views.view import JsonLinesView, View
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def stdout() -> Console:
+    """A console for data."""
+    return Console(file=sys.stdout, highlight=False)
+
+
+def stderr() -> Console:
+    """A console for everything else."""
+    return Console(file=sys.stderr, highlight=False)
+
+
+def say(text: Text | str) -> None:
+    """Prints a message that is not data."""
+    stderr().print(text, soft_wrap=True)
+
+
+def show(text: Text | str) -> None:
+    """Prints data for people."""
+    stdout().print(text, soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """Prints data for programs: one JSON document, indented."""
+    sys.stdout.write(json.dumps(document, indent=1) + "\n")
+    sys.stdout.flush()
+
+
+def view_for(output: Output) -> View:
+    """The view that shows a run being driven: on stdout for people, beside the data for programs."""
+    if output is Output.JSONL:
+        return JsonLinesView(sys.stdout, sys.stderr)
+    console = stdout() if output is Output.TABLE else stderr()
+    return LiveView(console) if wants_live(console) else PlainView(console.file)
+
+
+def reporting(command: Callable[P, R]) -> Callable[P, R]:
+    """The command, with its errors printed and turned into exit codes; as JSON when its output is JSON."""
+
+    @wraps(command)
+    def reported(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except FleetosError as error:
+            report(error, kwargs.get("output"))
+            raise Leave(error.exit_code) from None
+        except BrokenPipeError:
+            # Whoever read our output has enough of it.
+            sys.stderr.close()
+            raise Leave(ExitCode.OK) from None
+        except Exception:
+            traceback.print_exc()
+            say(Text("error: fleetos itself failed; the run, if there was one, can be resumed", style="bold red"))
+            raise Leave(ExitCode.DEFECT) from None
+
+    return reported
+
+
+def report(error: FleetosError, output: object) -> None:
+    """Prints an error: for people to stderr, as JSON to stdout when the command's output is JSON."""
+    if output in (Output.JSON, Output.JSONL):
+        print_json(error_document(error)) if output is Output.JSON else _line(error_document(error))
+    if output is not Output.JSON or not isinstance(error, InputError):
+        say(failure(error))
+
+
+def _line(document: Any) -> None:
+    sys.stdout.write(json.dumps(document, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def on_terminal() -> bool:
+    """Whether somebody is there to be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> str:
+    """The answer that somebody at the terminal types; empty at end of input."""
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()

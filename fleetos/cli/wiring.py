@@ -1,0 +1,94 @@
+"""Where the database and the cloud are opened for a command: the concrete classes behind the engine's protocols."""
+
+import contextlib
+import os
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import platformdirs
+
+from fleetos.cli.terminal import say
+from fleetos.clock import SystemClock
+from fleetos.cloud.credentials import Credentials
+from fleetos.cloud.credentials import load as load_credentials
+from fleetos.cloud.opening import OpenCloud, open_cloud
+from fleetos.errors import UsageError
+from fleetos.ids import SystemChance
+from fleetos.model.plan import ApiLimits
+from fleetos.sim import builtin
+from fleetos.store.database import Database
+from fleetos.store.holder import Holder, this_process
+from fleetos.store.leases import Watcher
+from fleetos.store.location import locate
+from fleetos.store.opening import Upgraded, open_database
+
+SIM = "sim"
+SCENARIO = "FLEETOS_SIM_SCENARIO"
+
+
+def state_folder() -> Path:
+    """The folder in which fleetos keeps its database and the built-in simulated cloud."""
+    return platformdirs.user_state_path("fleetos", appauthor=False)
+
+
+def watcher() -> Watcher:
+    """This process as it asks for leases, and how it says that it waits for one."""
+    return Watcher(this_process(), SystemClock(), on_wait=_say_wait)
+
+
+def _say_wait(holder: Holder, left_s: float) -> None:
+    say(f"waiting for up to {left_s:.0f} s, until it is certain that {holder} drives this run no more")
+
+
+@contextlib.asynccontextmanager
+async def database(db: str | None) -> AsyncGenerator[Database]:
+    """The database that --db names, or the one in the state folder; closed at the end."""
+    opened = await open_database(locate(db or state_folder() / "fleetos.db"), watcher(), _say_upgrade)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def _say_upgrade(done: Upgraded) -> None:
+    copy = f"; the copy from before is {done.copy}" if done.copy else ""
+    say(f"the database was migrated from {done.before} to {done.after}{copy}")
+
+
+def chosen_cloud(asked: str | None, written: str | None) -> str | None:
+    """The cloud's entry: the plan's, else --cloud, else $OS_CLOUD; None leaves it to the OS_* variables.
+
+    Raises UsageError if plan and option name different ones.
+    """
+    if asked is not None and written is not None and asked != written:
+        raise UsageError(
+            f"--cloud {asked} differs from the plan's cloud: {written}",
+            "leave one of them out: a plan is never sent to another cloud by an option",
+        )
+    return written or asked or os.environ.get("OS_CLOUD") or None
+
+
+async def credentials(cloud: str | None, region: str | None) -> Credentials:
+    """The way into the cloud; for `sim` the built-in simulated cloud is started if it does not run.
+
+    Raises UsageError or InputError for what is missing.
+    """
+    if cloud != SIM:
+        return load_credentials(cloud, region, env=os.environ, cwd=Path.cwd(), home=Path.home())
+    scenario = os.environ.get(SCENARIO)
+    access = await builtin.ensure(state_folder() / "sim", Path(scenario) if scenario else None)
+    return load_credentials(None, region, env=access.environment(), cwd=Path.cwd(), home=Path.home())
+
+
+@contextlib.asynccontextmanager
+async def cloud_at(access: Credentials, limits: ApiLimits, *, simulated: bool) -> AsyncGenerator[OpenCloud]:
+    """The cloud, logged in. Raises AuthenticationFailed or CloudUnreachable."""
+    async with open_cloud(
+        access,
+        clock=SystemClock(),
+        chance=SystemChance(),
+        limits=limits,
+        env=os.environ,
+        unlimited=simulated and limits.rate_per_s is None,
+    ) as cloud:
+        yield cloud

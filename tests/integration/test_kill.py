@@ -1,0 +1,87 @@
+"""The engine killed again and again while the cloud misbehaves: still exactly one successful change a server.
+
+Each play is drawn from a seed that is printed; FLEETOS_TEST_SEED repeats one.
+"""
+
+import os
+import random
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.integration.plans import PACE, plan
+from tests.ledger import (
+    changes_per_server,
+    changes_sent_too_early,
+    stopped_by_us,
+    successful_disks_destroyed,
+    writes_while_changing,
+)
+from tests.stage import Stage, kill_after, stage
+
+KILLS = 8
+SETTLE_S = 3.0
+RESUMABLE = 20
+
+
+def seed_of() -> int:
+    """The seed of this process: given, or fresh."""
+    return int(os.environ.get("FLEETOS_TEST_SEED") or secrets.randbelow(10**6))
+
+
+def misery(seed: int, count: int, picture: str) -> Mapping[str, object]:
+    return {
+        "seed": seed,
+        "servers": [{"count": count, "name": "web-###", "state": {"running": 0.8, "stopped": 0.2}}],
+        "durations": {"stop": [0.2, 0.8], "start": [0.2, 0.5], "change": [0.6, 1.4], "job_init": [0.02, 0.2]},
+        "change": {"picture": picture, "job_vanishes_after_s": 1.0},
+        "tokens": {"lifetime_s": 4},
+        "faults": [
+            {"do": "cut-after", "on": "changeos", "rate": 0.125},
+            {"do": "cut-before", "on": "changeos", "rate": 0.125},
+            {"do": "cut-after", "on": "stop", "rate": 0.1},
+            {"do": "fail", "on": "changeos", "rate": 0.08, "nth": [1], "code": ["Ecs.0219"], "picture": ["old-disk"]},
+        ],
+    }
+
+
+def play_with_kills(play: Stage, text: str, chance: random.Random) -> int:
+    """The exit code of the session that was left alone, after KILLS kills at random moments."""
+    arguments = ["apply", play.plan(text), "--yes"]
+    killed = 0
+    while killed < KILLS:
+        process = play.start(*arguments)
+        if not kill_after(process, chance.uniform(0.8, 3.0)):
+            break
+        killed += 1
+        if killed > 1 or play.fleetos("runs").stdout:
+            arguments = ["resume"]
+    done = play.fleetos(*arguments, timeout_s=170)
+    assert done.returncode in (0, 10, 22), f"{done.stdout}\n{done.stderr}"
+    return done.returncode
+
+
+@pytest.mark.parametrize("picture", ["rebuild", "stopped-idle"])
+def test_eight_kills_and_lost_answers_change_each_server_once(tmp_path: Path, picture: str) -> None:
+    seed = seed_of()
+    print(f"FLEETOS_TEST_SEED={seed}")
+    chance = random.Random(seed)
+    names = [f"web-{number:03d}" for number in range(1, 61)]
+    with stage(tmp_path, misery(seed, len(names), picture)) as play:
+        code = play_with_kills(play, plan(names, concurrency=15, attempts=4, pace=PACE), chance)
+        ledger, truth, status = play.ledger(), play.truth(), play.status()
+    assert successful_disks_destroyed(ledger) == []
+    assert changes_sent_too_early(ledger, SETTLE_S) == []
+    assert writes_while_changing(ledger) == []
+    accepted = changes_per_server(ledger)
+    successful = {disk.made_by for disk in ledger.disks if disk.successful and disk.made_by is not None}
+    per_server = {server: sum(write.seq in successful for write in writes) for server, writes in accepted.items()}
+    assert set(per_server.values()) <= {0, 1}
+    done = {target["server_id"] for target in status["targets"] if target["state"] == "done"}
+    assert {server for server, count in per_server.items() if count == 1} >= done
+    held = {target["server_id"] for target in status["targets"] if target["state"] in ("held", "failed")}
+    assert set(stopped_by_us(ledger, truth)) <= held
+    if code == 0:
+        assert len(done) == len(names)
