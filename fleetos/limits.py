@@ -183,3 +183,5 @@ TOKEN_RETRY_S = 5.0
 TRACE_SKEW_S = 10.0
 # A file with credentials is a few kilobytes.
 CREDENTIALS_FILE_BYTES = 2**20
+# Problems listed of one CSV file; the others are counted. A file of another kind has one in every row.
+ROW_PROBLEMS_LISTED = 1_000

@@ -1,0 +1,234 @@
+"""From the checked shape of a plan file to a Plan: named files are read, and keys are checked against each other."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path as FilePath
+
+from fleetos.errors import Problem
+from fleetos.limits import PLAN_MAX_SERVERS, USER_DATA_MAX_BYTES
+from fleetos.model.plan import (
+    ApiChoice,
+    ApiLimits,
+    ChangeSpec,
+    Exclusion,
+    Failure,
+    Place,
+    Plan,
+    Polling,
+    PowerAfter,
+    Rollout,
+    ServerRef,
+    StopMode,
+    Timeouts,
+    UserDataRef,
+)
+from fleetos.planning.digest import content_digest
+from fleetos.planning.merge import merged
+from fleetos.planning.quantities import spelled_duration
+from fleetos.planning.reading import TooLarge, Unreadable, read_bounded
+from fleetos.planning.rows import read_rows
+from fleetos.planning.shape import ChangeSection, ExcludedId, MetadataSection, PlanShape, ServerById, ServerFile
+from fleetos.planning.spelling import UserDataEntry
+from fleetos.planning.tree import Node, Path, dotted, place_of
+
+_LISTS = frozenset({"servers", "exclude"})
+
+
+def build_plan(
+    shape: PlanShape, root: Node, path: FilePath, pruned: frozenset[Path]
+) -> tuple[Plan, tuple[Problem, ...]]:
+    """The plan, and what is wrong with it beyond its shape.
+
+    `pruned` are the places that were left out of the shape because of problems: what is missing only for them is not
+    reported again.
+    """
+    builder = _Builder(root, path, pruned)
+    change = builder.change(shape.change, ("change",))
+    servers = builder.servers(shape)
+    builder.check_changes(change, servers)
+    builder.check_times(shape)
+    plan = Plan(
+        path=path.absolute(),
+        name=shape.name,
+        change=change,
+        servers=servers,
+        digest="",
+        cloud=shape.cloud,
+        region=shape.region,
+        exclude=builder.exclusions(shape),
+        rollout=Rollout(
+            shape.rollout.concurrency,
+            StopMode(shape.rollout.stop),
+            shape.rollout.force,
+            PowerAfter(shape.rollout.power_after),
+        ),
+        failure=Failure(shape.failure.attempts, shape.failure.backoff, shape.failure.max_backoff),
+        timeouts=Timeouts(shape.timeouts.stop, shape.timeouts.change, shape.timeouts.settle, shape.timeouts.start),
+        polling=Polling(shape.polling.min, shape.polling.max),
+        api=_api_limits(shape),
+        places=builder.places(),
+    )
+    return replace(plan, digest=content_digest(plan)), tuple(builder.problems)
+
+
+def _api_limits(shape: PlanShape) -> ApiLimits:
+    rate = shape.api.rate
+    if rate is None:
+        return ApiLimits(None, None, shape.api.connections)
+    return ApiLimits(rate.steady_per_s, rate.burst, shape.api.connections)
+
+
+def _metadata(section: MetadataSection) -> dict[str, str]:
+    return {key: str(value) for key, value in section.model_dump(by_alias=True, exclude_none=True).items()}
+
+
+class _Builder:
+    def __init__(self, root: Node, path: FilePath, pruned: frozenset[Path]) -> None:
+        self.problems: list[Problem] = []
+        self._root = root
+        self._path = path
+        self._pruned = pruned
+        self._file = str(path)
+        self._digests: dict[str, str | None] = {}
+
+    def _place(self, path: Path) -> Place:
+        return place_of(self._root, path, self._file)
+
+    def places(self) -> dict[str, Place]:
+        """The places of all keys outside the lists; `""` is the whole file."""
+        found: dict[str, Place] = {}
+        open_paths: list[tuple[Path, Node]] = [((), self._root)]
+        while open_paths:
+            path, node = open_paths.pop()
+            found[dotted(path)] = self._place(path)
+            open_paths += [((*path, key), below) for key, below in node.below.items() if key not in _LISTS]
+        return found
+
+    def change(self, section: ChangeSection | None, path: Path) -> ChangeSpec:
+        """What the section says, with its files digested."""
+        if section is None:
+            return ChangeSpec()
+        written = section.model_fields_set
+        places = {key: self._place((*path, key)) for key in written}
+        if section.keyname is not None and section.adminpass is not None:
+            self.problems.append(places["adminpass"].problem("at most one of keyname and adminpass", "remove one"))
+        metadata = None if section.metadata is None else _metadata(section.metadata)
+        if metadata and "__system__cmkid" in metadata and metadata.get("__system__encrypted") != "1":
+            place = self._place((*path, "metadata", "__system__cmkid"))
+            if (*path, "metadata", "__system__encrypted") not in self._pruned:
+                self.problems.append(place.problem('__system__encrypted: "1" beside it', "add it, or remove the key"))
+        return ChangeSpec(
+            image=section.image,
+            api=ApiChoice(section.api) if "api" in written else None,
+            keyname=section.keyname,
+            userid=section.userid,
+            adminpass=section.adminpass,
+            user_data=None if section.user_data is None else self._user_data(section.user_data, places["user_data"]),
+            metadata=metadata,
+            places=places,
+        )
+
+    def _user_data(self, entry: UserDataEntry, place: Place) -> UserDataRef | None:
+        if entry.kind == "text":
+            return UserDataRef(
+                str(self._path.absolute()), in_plan=True, sha256=hashlib.sha256(entry.content.encode()).hexdigest()
+            )
+        path = self._path.absolute().parent / entry.content
+        if str(path) not in self._digests:
+            self._digests[str(path)] = self._file_digest(path, place)
+        digest = self._digests[str(path)]
+        return None if digest is None else UserDataRef(str(path), in_plan=False, sha256=digest)
+
+    def _file_digest(self, path: FilePath, place: Place) -> str | None:
+        try:
+            data = read_bounded(path, USER_DATA_MAX_BYTES)
+        except TooLarge:
+            self.problems.append(place.problem(f"user data of at most {USER_DATA_MAX_BYTES} bytes; {path} is larger"))
+            return None
+        except Unreadable as bad:
+            self.problems.append(place.problem(f"a file with user data: {bad.expected}", bad.hint))
+            return None
+        if not data:
+            self.problems.append(place.problem(f"user data; {path} is empty"))
+        return hashlib.sha256(data).hexdigest()
+
+    def servers(self, shape: PlanShape) -> tuple[ServerRef, ...]:
+        """The servers of the list and of its CSV files, in order, duplicates merged."""
+        count = len(self._root.below["servers"].below)
+        positions = (index for index in range(count) if ("servers", index) not in self._pruned)
+        listed: list[ServerRef] = []
+        for index, entry in zip(positions, shape.servers, strict=True):
+            path = ("servers", index)
+            if isinstance(entry, ServerFile):
+                listed += self._rows(entry, path)
+                continue
+            by_id = isinstance(entry, ServerById)
+            server_id, name = (entry.id, None) if by_id else (None, entry.name)
+            place = self._place((*path, "id" if by_id else "name"))
+            listed.append(ServerRef(server_id, name, self.change(entry.change, (*path, "change")), entry.labels, place))
+        kept, contradictions = merged(((server.id, server.name), server) for server in listed)
+        self.problems += contradictions
+        if len(kept) > PLAN_MAX_SERVERS:
+            self.problems.append(self._place(("servers",)).problem(f"at most {PLAN_MAX_SERVERS} servers in a plan"))
+        if not kept and not self.problems and not self._pruned:
+            self.problems.append(self._place(("servers",)).problem("at least one server; the files hold none"))
+        return tuple(kept.values())
+
+    def _rows(self, entry: ServerFile, path: Path) -> list[ServerRef]:
+        file = self._path.parent / entry.file
+        try:
+            rows = read_rows(file)
+        except Unreadable as bad:
+            if bad.line is not None:
+                self.problems.append(Problem(str(file), bad.line, bad.column, "", bad.expected, bad.hint))
+            else:
+                self.problems.append(self._place((*path, "file")).problem(f"a CSV file: {bad.expected}", bad.hint))
+            return []
+        self.problems += rows.problems
+        return rows.servers
+
+    def exclusions(self, shape: PlanShape) -> tuple[Exclusion, ...]:
+        """The servers that are left out."""
+        count = len(self._root.below["exclude"].below) if "exclude" in self._root.below else 0
+        positions = (index for index in range(count) if ("exclude", index) not in self._pruned)
+        found: list[Exclusion] = []
+        for index, entry in zip(positions, shape.exclude, strict=False):
+            if isinstance(entry, ExcludedId):
+                found.append(Exclusion(entry.id, None, self._place(("exclude", index, "id"))))
+            else:
+                found.append(Exclusion(None, entry.name, self._place(("exclude", index, "name"))))
+        return tuple(found)
+
+    def check_changes(self, change: ChangeSpec, servers: tuple[ServerRef, ...]) -> None:
+        """Adds a problem where a server has no image, or user data for an API that takes none."""
+        self._check_user_data(change)
+        for server in servers:
+            if server.change.api is not None or server.change.user_data is not None:
+                self._check_user_data(server.change.over(change))
+        if change.image is not None or any(path[-1] in ("image", "change") for path in self._pruned):
+            return
+        bare = [server for server in servers if server.change.image is None]
+        if len(bare) == len(servers):
+            self.problems.append(self._place(("change", "image")).problem("the image that the servers get"))
+        elif bare:
+            more = f" (and {len(bare) - 1} more servers)" if len(bare) > 1 else ""
+            expected = f"an image for this server{more}"
+            self.problems.append(bare[0].place.problem(expected, "say `image` under `change`, here or at the top"))
+
+    def _check_user_data(self, change: ChangeSpec) -> None:
+        if change.api is ApiChoice.V1 and change.user_data is not None:
+            problem = change.places["user_data"].problem("no user data with `api: v1`", "user data needs v2")
+            if problem not in self.problems:
+                self.problems.append(problem)
+
+    def check_times(self, shape: PlanShape) -> None:
+        """Adds a problem where a lower bound is above its upper bound."""
+        if shape.failure.backoff > shape.failure.max_backoff:
+            most = spelled_duration(shape.failure.max_backoff)
+            self._bound(("failure", "backoff"), ("failure", "max_backoff"), most)
+        if shape.polling.min > shape.polling.max:
+            self._bound(("polling", "min"), ("polling", "max"), spelled_duration(shape.polling.max))
+
+    def _bound(self, low: Path, high: Path, most: str) -> None:
+        if low not in self._pruned and high not in self._pruned:
+            self.problems.append(self._place(low).problem(f"at most {dotted(high)}, which is {most}"))

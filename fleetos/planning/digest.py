@@ -1,0 +1,60 @@
+"""The digest by which a plan is known again: what it says, not how or where it is written."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+from fleetos.model.plan import ApiChoice, ChangeSpec, Plan
+
+# Stands in every digest; raised when the same plan must no longer be taken for the same.
+_FORM = 1
+
+
+def content_digest(plan: Plan) -> str:
+    """The SHA-256, in hex, of all that the plan says except cloud and region.
+
+    Defaults are filled in and durations are numbers, so formatting does not count; neither does where the plan and
+    its CSV files lie, nor whether a server stands in the plan or in a CSV file. User data counts by its content, a
+    password by the place where it is found.
+    """
+    base = replace(plan.change, api=plan.change.api or ApiChoice.AUTO, metadata=plan.change.metadata or {})
+    common = _change(base, {})
+    content = {
+        "form": _FORM,
+        "name": plan.name,
+        "change": common,
+        "servers": [
+            (server.id, server.name, _change(server.change, common), sorted(server.labels.items()))
+            for server in plan.servers
+        ],
+        "exclude": [(one.id, one.name) for one in plan.exclude],
+        "rollout": asdict(plan.rollout),
+        "failure": asdict(plan.failure),
+        "timeouts": asdict(plan.timeouts),
+        "polling": asdict(plan.polling),
+        "api": asdict(plan.api),
+    }
+    return _sha256(content)
+
+
+def run_digest(plan: Plan, cloud: str | None, region: str | None) -> str:
+    """The digest of the plan on that cloud and region, `sha256:` and 64 hex digits. None: from OS_* variables."""
+    return "sha256:" + _sha256({"form": _FORM, "plan": plan.digest, "cloud": cloud, "region": region})
+
+
+def _change(change: ChangeSpec, common: Mapping[str, object]) -> Mapping[str, object]:
+    """What is written of a change and differs from what every server gets."""
+    written = dict(change.written)
+    if change.adminpass is not None:
+        written["adminpass"] = [change.adminpass.kind, change.adminpass.where]
+    if change.user_data is not None:
+        written["user_data"] = change.user_data.sha256
+    if change.metadata is not None:
+        written["metadata"] = dict(change.metadata)
+    return {key: value for key, value in written.items() if key not in common or common[key] != value}
+
+
+def _sha256(content: Mapping[str, object]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

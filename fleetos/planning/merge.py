@@ -1,0 +1,48 @@
+"""Duplicates of a server: merged into one, unless they contradict each other."""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
+
+from fleetos.errors import Problem
+from fleetos.model.plan import CHANGE_KEYS, ChangeSpec, ServerRef
+
+
+def merged(servers: Iterable[tuple[Hashable, ServerRef]]) -> tuple[dict[Hashable, ServerRef], list[Problem]]:
+    """The servers by their identity, in the order of their first mention, and the contradictions between them.
+
+    Each contradiction names both places.
+    """
+    kept: dict[Hashable, ServerRef] = {}
+    problems: list[Problem] = []
+    for identity, server in servers:
+        first = kept.get(identity)
+        if first is None:
+            kept[identity] = server
+        else:
+            kept[identity] = _joined(first, server, problems)
+    return kept, problems
+
+
+def _joined(first: ServerRef, second: ServerRef, problems: list[Problem]) -> ServerRef:
+    for key in CHANGE_KEYS:
+        ours, theirs = getattr(first.change, key), getattr(second.change, key)
+        if ours is not None and theirs is not None and ours != theirs:
+            problems.append(_contradiction(first, second, key))
+    if _logins(first.change) and _logins(second.change) and _logins(first.change) != _logins(second.change):
+        problems.append(_contradiction(first, second, "keyname or adminpass"))
+    for label, value in second.labels.items():
+        if first.labels.get(label, value) != value:
+            problems.append(_contradiction(first, second, f"labels.{label}"))
+    if not second.labels and not second.change.written:
+        return first
+    return replace(first, change=second.change.over(first.change), labels={**second.labels, **first.labels})
+
+
+def _logins(change: ChangeSpec) -> frozenset[str]:
+    return frozenset(key for key in ("keyname", "adminpass") if getattr(change, key) is not None)
+
+
+def _contradiction(first: ServerRef, second: ServerRef, key: str) -> Problem:
+    place = second.change.places.get(key, second.place)
+    expected = f"the same {key} as at {first.change.places.get(key, first.place)}, where this server is listed too"
+    return place.problem(expected, "list the server once")

@@ -1,0 +1,220 @@
+"""From what a validation found to Problems: at their line and column, with what was expected and a hint."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from fleetos.errors import Problem
+from fleetos.planning.shape import (
+    ApiSection,
+    ChangeSection,
+    ExcludedId,
+    ExcludedName,
+    FailureSection,
+    MetadataSection,
+    PlanShape,
+    PollingSection,
+    RolloutSection,
+    ServerById,
+    ServerByName,
+    ServerFile,
+    TimeoutsSection,
+)
+from fleetos.planning.spelling import MEANINGS
+from fleetos.planning.tree import Node, Path, dotted, nulls, place_of, without
+
+# What stands at which path; `*` is any item of a list.
+SECTIONS: Mapping[tuple[str, ...], tuple[type[BaseModel], ...]] = {
+    (): (PlanShape,),
+    ("change",): (ChangeSection,),
+    ("change", "metadata"): (MetadataSection,),
+    ("servers", "*"): (ServerById, ServerByName, ServerFile),
+    ("servers", "*", "change"): (ChangeSection,),
+    ("servers", "*", "change", "metadata"): (MetadataSection,),
+    ("exclude", "*"): (ExcludedId, ExcludedName),
+    ("rollout",): (RolloutSection,),
+    ("failure",): (FailureSection,),
+    ("timeouts",): (TimeoutsSection,),
+    ("polling",): (PollingSection,),
+    ("api",): (ApiSection,),
+}
+# Keys that a later version will know, by the path of their section.
+LATER: Mapping[tuple[str, ...], frozenset[str]] = {
+    (): frozenset({"windows", "hooks", "health", "backup", "notify"}),
+    ("servers", "*"): frozenset({"select"}),
+    ("exclude", "*"): frozenset({"select"}),
+    ("rollout",): frozenset({"waves", "between_waves", "max_unavailable", "order"}),
+    ("failure",): frozenset({"max_failed", "max_failed_per_wave"}),
+}
+_NOT_SUPPORTED = ("not supported by this version", None)
+_ENTRIES = frozenset({"servers", "exclude"})
+# What is below these keys is never shown, not even as a key.
+_SECRETS = frozenset({"adminpass", "user_data"})
+_TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "model_type": "a mapping of keys",
+    "dict_type": "a mapping of names to values",
+    "list_type": "a list",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check of the whole file found.
+
+    `shape` is what remains of the plan without the places in `pruned`, where the problems are, so that further checks
+    can go on; None when nothing useful remains.
+    """
+
+    shape: PlanShape | None
+    problems: tuple[Problem, ...]
+    pruned: frozenset[Path]
+
+
+def checked(root: Node, file: str) -> Checked:
+    """The plan's shape and all problems of it."""
+    if not root.is_mapping:
+        problem = place_of(root, (), file).problem("a mapping with the keys version, name, change and servers")
+        return Checked(None, (problem,), frozenset())
+    empty = {path for path in nulls(root) if _is_empty_key(path)}
+    problems = [
+        place_of(root, path, file).problem("a value", "leave the key out, or give it one")
+        for path in sorted(empty, key=str)
+    ]
+    shape, errors = _validated(without(root.plain, tuple(empty)))
+    if shape is not None:
+        return Checked(shape, tuple(problems), frozenset(empty))
+    found = [(path, error) for error in errors if (path := _path(error)) not in empty]
+    problems += [_problem(root, file, path, error) for path, error in found]
+    pruned = empty | {_entry(path) for path, _ in found}
+    rest = without(root.plain, tuple(pruned))
+    rest.setdefault("version", 1)
+    rest.setdefault("name", "unnamed")
+    shape, _ = _validated(rest)
+    return Checked(shape, tuple(problems), frozenset(pruned))
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The problems file by file, as the eye meets them."""
+    return tuple(sorted(problems, key=lambda one: (one.file, one.line or 0, one.column or 0)))
+
+
+def _is_empty_key(path: Path) -> bool:
+    """Whether the key at the path, which has no value, is one that the format knows."""
+    if not path or not isinstance(path[-1], str) or _SECRETS & set(path[:-1]):
+        return False
+    known = known_keys(path[:-1])
+    return not known or path[-1] in known
+
+
+def _validated(plain: Any) -> tuple[PlanShape | None, list[ErrorDetails]]:
+    try:
+        return PlanShape.model_validate(plain), []
+    except ValidationError as error:
+        # Without the input: it may hold a password in a wrong place.
+        return None, error.errors(include_input=False, include_url=False)
+
+
+def _path(error: ErrorDetails) -> Path:
+    """The path of an error: its location without the tags of unions and the marks of mapping keys."""
+    location = tuple(part for part in error["loc"] if part != "[key]")
+    if len(location) > 2 and location[0] in _ENTRIES:
+        return (*location[:2], *location[3:])
+    return location
+
+
+def _entry(path: Path) -> Path:
+    """The path, or the entry of a list as a whole where it is the key by which the entry names its servers."""
+    return path[:2] if len(path) == 3 and path[0] in _ENTRIES and path[2] in _ways(path) else path
+
+
+def _generic(path: Path) -> tuple[str, ...]:
+    return tuple("*" if isinstance(part, int) else part for part in path)
+
+
+def known_keys(path: Path) -> tuple[str, ...]:
+    """The keys that the format knows at the path, in its order; none where keys are free or there are none."""
+    models = SECTIONS.get(_generic(path), ())
+    names = (info.alias or name for model in models for name, info in model.model_fields.items())
+    return tuple(dict.fromkeys(names))
+
+
+def _problem(root: Node, file: str, path: Path, error: ErrorDetails) -> Problem:
+    expected, hint = _explained(path, error)
+    if error["type"].startswith("union_tag") and _names_later_key(root, path):
+        path = (*path, "select")
+        expected, hint = _NOT_SUPPORTED
+    return place_of(root, path, file).problem(expected, hint)
+
+
+def _names_later_key(root: Node, path: Path) -> bool:
+    node = root
+    for part in path:
+        node = node.below[part]
+    return not LATER.get(_generic(path), frozenset()).isdisjoint(node.keys)
+
+
+def _explained(path: Path, error: ErrorDetails) -> tuple[str, str | None]:
+    """What was expected at the path, and a hint."""
+    kind, context = error["type"], error.get("ctx", {})
+    match kind:
+        case "plan":
+            return context["expected"], context["hint"]
+        case "extra_forbidden":
+            return _unknown(path)
+        case "missing":
+            return "this key, which is required", None
+        case "union_tag_invalid" | "union_tag_not_found":
+            return "an entry with exactly one of " + _spoken(_ways(path)), None
+        case "string_pattern_mismatch":
+            return MEANINGS[context["pattern"]], None
+        case "string_type":
+            return "a text", "put it in quotes"
+        case "literal_error":
+            hint = 'put it in quotes: "1" is a text, 1 is a number' if path[-2:-1] == ("metadata",) else None
+            return f"one of {context['expected']}".replace("'", "`"), hint
+        case "greater_than_equal":
+            return f"at least {context['ge']}", None
+        case "less_than_equal":
+            return f"at most {context['le']}", None
+        case "too_short":
+            return "at least one entry", None
+        case "too_long":
+            return f"at most {context['max_length']} entries", None
+        case _:
+            return _TYPES.get(kind, error["msg"]), None
+
+
+def _ways(path: Path) -> tuple[str, ...]:
+    return ("id", "name") if path[0] == "exclude" else ("id", "name", "file")
+
+
+def _unknown(path: Path) -> tuple[str, str | None]:
+    section, key = path[:-1], str(path[-1])
+    if key in LATER.get(_generic(section), frozenset()):
+        return _NOT_SUPPORTED
+    known = known_keys(section)
+    if key in known:
+        return "an entry with exactly one of " + _spoken(_ways(path)), f"remove `{key}`, or make it an entry of its own"
+    near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
+    if near:
+        return "a known key", f"did you mean `{near[0]}`?"
+    elsewhere = sorted({_section_name(path) for path in SECTIONS if key in known_keys(path)} - {_section_name(section)})
+    if elsewhere:
+        return "a known key", f"`{key}` belongs {' or '.join(elsewhere)}"
+    return "a known key", f"known here: {', '.join(known)}"
+
+
+def _section_name(path: Path) -> str:
+    spelled = dotted(_generic(path)).replace(".*", "[]")
+    return f"into `{spelled}`" if spelled else "to the top level"
+
+
+def _spoken(words: tuple[str, ...]) -> str:
+    return ", ".join(f"`{word}`" for word in words[:-1]) + f" and `{words[-1]}`"

@@ -1,0 +1,88 @@
+"""The quantities that a plan spells: durations, percentages and rates. Each parser has its speller."""
+
+import re
+from dataclasses import dataclass
+
+from fleetos.limits import CONCURRENCY_MAX, DURATION_MAX_S, RATE_BURST, RATE_MAX_REQUESTS
+from fleetos.model.plan import Share
+
+_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+_PART = r"[0-9]{1,9}(?:\.[0-9]{1,6})?(?:ms|s|m|h)"
+DURATION_PATTERN = rf"^(?:{_PART})+$"
+PERCENT_PATTERN = r"^[0-9]{1,3}(?:\.[0-9]{1,6})?%$"
+RATE_PATTERN = rf"^[1-9][0-9]{{0,6}}/(?:s|m|h|(?:{_PART})+)$"
+
+# Used with fullmatch: `$` alone lets a line break at the end pass.
+_DURATION = re.compile(DURATION_PATTERN)
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_PERCENT = re.compile(PERCENT_PATTERN)
+_RATE = re.compile(RATE_PATTERN)
+
+
+def duration_s(text: str) -> float | None:
+    """The seconds of a duration such as `200ms`, `30s` or `1h30m`; None if it is none."""
+    if not _DURATION.fullmatch(text):
+        return None
+    total_ms = sum(float(number) * _UNITS_MS[unit] for number, unit in _DURATION_PART.findall(text))
+    return total_ms / 1000
+
+
+def spelled_duration(seconds: float) -> str:
+    """The shortest spelling of a duration, to the millisecond; `duration_s` reads it back."""
+    left_ms = round(seconds * 1000)
+    spelled = ""
+    for unit in ("h", "m", "s", "ms"):
+        count, left_ms = divmod(left_ms, _UNITS_MS[unit])
+        spelled += f"{count}{unit}" if count else ""
+    return spelled or "0s"
+
+
+def share(value: object) -> Share | None:
+    """A number of servers, or a percentage of them as `25%`; None if it is neither, or out of bounds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Share(value) if 1 <= value <= CONCURRENCY_MAX else None
+    if isinstance(value, str) and _PERCENT.fullmatch(value):
+        percent = float(value[:-1])
+        return Share(percent, percent=True) if 0 < percent <= 100 else None
+    return None
+
+
+def spelled_share(value: Share) -> str | int:
+    """The spelling of a share; `share` reads it back."""
+    if not value.percent:
+        return int(value.number)
+    return f"{value.number:.6f}".rstrip("0").rstrip(".") + "%"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `requests` in any interval of `per_s` seconds."""
+
+    requests: int
+    per_s: float
+
+    @property
+    def burst(self) -> int:
+        """How many requests may go out at once: a tenth of the allowance, from 1 to the bound of limits.py."""
+        return max(1, min(RATE_BURST, self.requests // 10))
+
+    @property
+    def steady_per_s(self) -> float:
+        """Requests a second at which a bucket of `burst` never exceeds the allowance in any interval."""
+        return (self.requests - self.burst + 1) / self.per_s
+
+
+def rate(text: str) -> Rate | None:
+    """A rate such as `200/5m` or `10/s`; None if it is none, or out of bounds."""
+    if not _RATE.fullmatch(text):
+        return None
+    requests, _, span = text.partition("/")
+    per_s = duration_s(span if span[0].isdigit() else f"1{span}")
+    if per_s is None or not 0.001 <= per_s <= DURATION_MAX_S or int(requests) > RATE_MAX_REQUESTS:
+        return None
+    return Rate(int(requests), per_s)
+
+
+def spelled_rate(value: Rate) -> str:
+    """The spelling of a rate; `rate` reads it back."""
+    return f"{value.requests}/{spelled_duration(value.per_s)}"

@@ -1,0 +1,226 @@
+"""The shape of the plan file: every key, its type, its default and its meaning. Nothing is looked up here.
+
+Defaults are those of the model, spelled as a plan spells them. Descriptions end up in the JSON Schema.
+"""
+
+from typing import Annotated, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from fleetos.limits import ATTEMPTS_MAX, CONNECTIONS_MAX, LABELS_MAX, PLAN_MAX_SERVERS
+from fleetos.model.plan import ApiLimits, Failure, Polling, Rollout, Timeouts
+from fleetos.planning.spelling import (
+    ApiRate,
+    Concurrency,
+    FilePath,
+    Id,
+    Interval,
+    LabelName,
+    LabelValue,
+    RunName,
+    Secret,
+    ServerName,
+    Settle,
+    StepTime,
+    Text,
+    UserData,
+    UserId,
+    Version,
+    Wait,
+)
+
+_ROLLOUT, _FAILURE, _TIMEOUTS, _POLLING, _API = Rollout(), Failure(), Timeouts(), Polling(), ApiLimits()
+
+
+class Section(BaseModel):
+    """A mapping of the plan that knows all its keys."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class MetadataSection(Section):
+    """Metadata of the change: the API's own keys (API page ecs_02_0202)."""
+
+    encrypted: Literal["0", "1"] | None = Field(
+        default=None,
+        alias="__system__encrypted",
+        description='"1": the new system disk is encrypted. Left out, it is not, even if the old one was.',
+    )
+    cmkid: Id | None = Field(
+        default=None, alias="__system__cmkid", description='The KMS key of the new disk; only with encrypted "1".'
+    )
+    byol: Literal["true"] | None = Field(default=None, alias="BYOL", description='"true": bring your own licence.')
+
+
+class ChangeSection(Section):
+    """What a server gets."""
+
+    image: Text | None = Field(
+        default=None,
+        description="The new image: its id, or a name that matches exactly one active image. "
+        "Pinned to its id when the run is created. Every server needs one, from here or of its own.",
+    )
+    api: Literal["auto", "v1", "v2"] = Field(
+        default="auto",
+        description="The changeos call: v1 for images without cloud-init, v2 for images with it, auto to choose.",
+    )
+    keyname: Text | None = Field(default=None, description="SSH key pair. At most one of keyname and adminpass.")
+    userid: UserId | None = Field(
+        default=None, description="The user that owns the key pair. Left out: the user that fleetos works as."
+    )
+    adminpass: Secret | None = Field(
+        default=None,
+        description="Where the new password is found: {env: NAME} or {file: PATH}. A literal password is refused.",
+    )
+    user_data: UserData | None = Field(
+        default=None,
+        description="User data for cloud-init, {file: PATH} or {text: ...}; v2 only, at most 32 KiB. "
+        "Only its digest is stored.",
+    )
+    metadata: MetadataSection | None = Field(default=None, description="Metadata of the change, by the API's own keys.")
+
+
+class _Listed(Section):
+    change: ChangeSection | None = Field(
+        default=None,
+        description="Keys that differ for this server. Its own login replaces the plan's, be it key pair or password.",
+    )
+    labels: dict[LabelName, LabelValue] = Field(
+        default={}, max_length=LABELS_MAX, description="Names and values of your own, shown in outputs."
+    )
+
+
+class ServerById(_Listed):
+    """A server by its id."""
+
+    id: Id = Field(description="The server's id.")
+
+
+class ServerByName(_Listed):
+    """A server by its name."""
+
+    name: ServerName = Field(description="The server's exact name; exactly one server must have it.")
+
+
+class ServerFile(Section):
+    """Servers in a CSV file."""
+
+    file: FilePath = Field(
+        description="A CSV file with a header: first the column id or name, then one column for each label."
+    )
+
+
+class ExcludedId(Section):
+    """A server that is left out, by its id."""
+
+    id: Id = Field(description="The server's id.")
+
+
+class ExcludedName(Section):
+    """Servers that are left out, by name."""
+
+    name: Text = Field(description="A case-sensitive glob: `*`, `?` and `[...]`.")
+
+
+def _kind(value: object) -> str | None:
+    """By which key an entry names its servers; None if by none. More than one is refused as an unknown key."""
+    if not isinstance(value, dict):
+        return None
+    keys = cast("dict[object, object]", value)
+    return next((kind for kind in ("id", "name", "file") if kind in keys), None)
+
+
+ServerEntry = Annotated[
+    Annotated[ServerById, Tag("id")] | Annotated[ServerByName, Tag("name")] | Annotated[ServerFile, Tag("file")],
+    Discriminator(_kind),
+]
+ExcludeEntry = Annotated[
+    Annotated[ExcludedId, Tag("id")] | Annotated[ExcludedName, Tag("name")],
+    Discriminator(_kind),
+]
+
+
+class RolloutSection(Section):
+    """The pace, and what is done to power."""
+
+    concurrency: Concurrency = Field(
+        default=_ROLLOUT.concurrency,
+        description="OS changes in flight at once: a number, or a percentage of the targets (rounds down, never to 0).",
+    )
+    stop: Literal["soft", "hard", "soft-then-hard", "api"] = Field(
+        default=_ROLLOUT.stop.value,
+        description="How a running server is stopped. api: the cloud does it (mode withStopServer).",
+    )
+    force: bool = Field(default=_ROLLOUT.force, description="true: change servers that already run the image, too.")
+    power_after: Literal["running", "as-before"] = Field(
+        default=_ROLLOUT.power_after.value,
+        description="as-before: a server that was stopped is stopped again after its change.",
+    )
+
+
+class FailureSection(Section):
+    """How often a server's change is tried."""
+
+    attempts: int = Field(default=_FAILURE.attempts, ge=1, le=ATTEMPTS_MAX, description="OS changes tried per server.")
+    backoff: Wait = Field(
+        default=_FAILURE.backoff_s, description="Wait before the second attempt; doubles, with jitter."
+    )
+    max_backoff: Wait = Field(default=_FAILURE.max_backoff_s, description="The longest wait between two attempts.")
+
+
+class TimeoutsSection(Section):
+    """How long each step may take."""
+
+    stop: StepTime = Field(default=_TIMEOUTS.stop_s, description="For a stop to be final.")
+    change: StepTime = Field(default=_TIMEOUTS.change_s, description="For a change, from its acceptance.")
+    settle: Settle = Field(
+        default=_TIMEOUTS.settle_s,
+        description="How long an unknown outcome is watched before it is judged. auto: 10m on Open Telekom Cloud, "
+        "30m elsewhere, 10s on a simulated cloud. Less than 10m is refused except on the loopback interface.",
+    )
+    start: StepTime = Field(default=_TIMEOUTS.start_s, description="For a start to be final.")
+
+
+class PollingSection(Section):
+    """Bounds of the learned interval at which jobs and servers are read."""
+
+    min: Interval = Field(default=_POLLING.min_s, description="The shortest interval.")
+    max: Interval = Field(default=_POLLING.max_s, description="The longest interval.")
+
+
+class ApiSection(Section):
+    """What the cloud's API may be asked for."""
+
+    rate: ApiRate = Field(
+        default=None,
+        description="Requests in a time, such as 200/5m or 10/s; never more than that in any such time. "
+        "auto: 5 reads and 1 write a second until the cloud teaches otherwise; a simulated cloud: unlimited.",
+    )
+    connections: int = Field(default=_API.connections, ge=1, le=CONNECTIONS_MAX, description="Connections at once.")
+
+
+class PlanShape(Section):
+    """A fleetos plan: which servers get which image, and at what pace."""
+
+    model_config = ConfigDict(title="fleetos plan")
+
+    version: Version = Field(description="The version of the plan's format: 1.")
+    name: RunName = Field(description="The name of the plan and its runs.")
+    cloud: Text | None = Field(
+        default=None,
+        description='An entry of clouds.yaml, or "sim" for the built-in simulated cloud. '
+        "Left out: --cloud, $OS_CLOUD, then the OS_* variables.",
+    )
+    region: Text | None = Field(default=None, description="The region, where the cloud entry does not say it.")
+    change: ChangeSection = Field(default=ChangeSection(), description="What every server gets.")
+    servers: list[ServerEntry] = Field(
+        min_length=1, max_length=PLAN_MAX_SERVERS, description="The servers, in the order in which they are changed."
+    )
+    exclude: list[ExcludeEntry] = Field(default=[], description="Servers that are left out.")
+    rollout: RolloutSection = Field(default=RolloutSection(), description="The pace, and what is done to power.")
+    failure: FailureSection = Field(default=FailureSection(), description="How often a server's change is tried.")
+    timeouts: TimeoutsSection = Field(default=TimeoutsSection(), description="How long each step may take.")
+    polling: PollingSection = Field(
+        default=PollingSection(), description="Bounds of the learned interval at which jobs and servers are read."
+    )
+    api: ApiSection = Field(default=ApiSection(), description="What the cloud's API may be asked for.")

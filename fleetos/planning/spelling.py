@@ -1,0 +1,237 @@
+"""The value types of the plan file: what may be written for each, what it means, and how a schema describes it."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, cast
+
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from fleetos.limits import DURATION_MAX_S, LABEL_NAME_MAX_LETTERS, TEXT_MAX_LETTERS, USER_DATA_MAX_BYTES
+from fleetos.model.plan import SecretRef, Share
+from fleetos.planning.quantities import (
+    DURATION_PATTERN,
+    PERCENT_PATTERN,
+    RATE_PATTERN,
+    Rate,
+    duration_s,
+    rate,
+    share,
+    spelled_duration,
+    spelled_rate,
+    spelled_share,
+)
+
+NAME_PATTERN = "^[a-z0-9-]{1,63}$"
+ID_PATTERN = "^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
+USER_PATTERN = "^[0-9A-Za-z_-]{1,64}$"
+TEXT_PATTERN = rf"^[^\x00-\x1f\x7f]{{1,{TEXT_MAX_LETTERS}}}$"
+LABEL_PATTERN = rf"^[0-9A-Za-z_./-]{{1,{LABEL_NAME_MAX_LETTERS}}}$"
+LABEL_VALUE_PATTERN = rf"^[^\x00-\x1f\x7f]{{0,{TEXT_MAX_LETTERS}}}$"
+VARIABLE_PATTERN = "^[A-Za-z_][0-9A-Za-z_]{0,127}$"
+PATH_PATTERN = r"^[^\x00-\x1f\x7f]{1,1024}$"
+
+# What each pattern means, for messages.
+MEANINGS = {
+    NAME_PATTERN: "1 to 63 of the letters a-z, digits and hyphens",
+    ID_PATTERN: "an id such as 616fb98f-46ca-475e-917e-2563e5a8cd19",
+    USER_PATTERN: "a user's id such as 7e25b1da389f4697a79df3a0e5bd494e",
+    TEXT_PATTERN: f"1 to {TEXT_MAX_LETTERS} letters, no control characters",
+    LABEL_PATTERN: f"a label's name: 1 to {LABEL_NAME_MAX_LETTERS} letters, digits, `_`, `.`, `/` or `-`",
+    LABEL_VALUE_PATTERN: f"a label's value: at most {TEXT_MAX_LETTERS} letters, no control characters",
+    PATH_PATTERN: "a path, relative to the plan's folder",
+}
+
+_GLOB_LETTERS = frozenset("*?[")
+GLOB_HINT = (
+    "a server is named exactly; patterns belong to `select`, which this version does not support: list the servers"
+)
+
+
+def refusal(expected: str, hint: str | None = None) -> PydanticCustomError:
+    """The error of a value that is not what was expected. The value itself is never repeated."""
+    return PydanticCustomError("plan", "not as expected", {"expected": expected, "hint": hint})
+
+
+def is_glob(text: str) -> bool:
+    """Whether the text is a pattern rather than a name."""
+    return not _GLOB_LETTERS.isdisjoint(text)
+
+
+def exact_name(text: str) -> str:
+    """The name of a server, if it is no pattern."""
+    if is_glob(text):
+        raise refusal("the exact name of a server", GLOB_HINT)
+    return text
+
+
+def _duration_between(least_s: float, most_s: float) -> PlainValidator:
+    expected = f"a duration such as 200ms, 30s or 1h30m, from {spelled_duration(least_s)} to {spelled_duration(most_s)}"
+
+    def parse(value: object) -> float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise refusal(expected, "add a unit: ms, s, m or h")
+        seconds = duration_s(value) if isinstance(value, str) else None
+        if seconds is None or not least_s <= seconds <= most_s:
+            raise refusal(expected)
+        return seconds
+
+    return PlainValidator(parse)
+
+
+_DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})
+_SPELLED = PlainSerializer(spelled_duration)
+
+# The shortest steps that make sense even on a simulated cloud; all are bounded by DURATION_MAX_S.
+StepTime = Annotated[float, _duration_between(1.0, DURATION_MAX_S), _SPELLED, _DURATION_SCHEMA]
+Interval = Annotated[float, _duration_between(0.05, 3600.0), _SPELLED, _DURATION_SCHEMA]
+Wait = Annotated[float, _duration_between(0.0, DURATION_MAX_S), _SPELLED, _DURATION_SCHEMA]
+
+
+def _settle(value: object) -> float | None:
+    if value == "auto":
+        return None
+    seconds = duration_s(value) if isinstance(value, str) else None
+    if seconds is None or not 1.0 <= seconds <= DURATION_MAX_S:
+        raise refusal("auto, or a duration such as 10m")
+    return seconds
+
+
+Settle = Annotated[
+    float | None,
+    PlainValidator(_settle),
+    PlainSerializer(lambda seconds: "auto" if seconds is None else spelled_duration(seconds)),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "string", "pattern": DURATION_PATTERN}]}),
+]
+
+
+def _share(value: object) -> Share:
+    found = share(value)
+    if found is None:
+        raise refusal("a number of servers from 1, or a percentage such as 25%")
+    return found
+
+
+Concurrency = Annotated[
+    Share,
+    PlainValidator(_share),
+    PlainSerializer(spelled_share),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": PERCENT_PATTERN}]}),
+]
+
+
+def _rate(value: object) -> Rate | None:
+    if value == "auto":
+        return None
+    found = rate(value) if isinstance(value, str) else None
+    if found is None:
+        raise refusal("auto, or requests in a time such as 200/5m or 10/s")
+    return found
+
+
+ApiRate = Annotated[
+    Rate | None,
+    PlainValidator(_rate),
+    PlainSerializer(lambda value: "auto" if value is None else spelled_rate(value)),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "string", "pattern": RATE_PATTERN}]}),
+]
+
+
+def _one_text(value: object, keys: tuple[str, ...]) -> tuple[str, str] | None:
+    """The key and the text of a mapping that has exactly one of the keys, and nothing else."""
+    if not isinstance(value, dict):
+        return None
+    items = tuple(cast("dict[object, object]", value).items())
+    if len(items) != 1:
+        return None
+    key, text = items[0]
+    return (key, text) if isinstance(key, str) and key in keys and isinstance(text, str) else None
+
+
+def _secret(value: object) -> SecretRef:
+    # One error for all that can be wrong: a password written here must not be repeated, not even as a key.
+    found = _one_text(value, ("env", "file"))
+    hint = "a password in the plan itself is refused: put it into an environment variable or a file"
+    if found is None:
+        raise refusal("{env: NAME} or {file: PATH}", hint)
+    kind, where = found
+    if kind == "env" and re.fullmatch(VARIABLE_PATTERN, where):
+        return SecretRef("env", where)
+    if kind == "file" and re.fullmatch(PATH_PATTERN, where):
+        return SecretRef("file", where)
+    raise refusal("{env: NAME} with the name of an environment variable, or {file: PATH}", hint)
+
+
+Secret = Annotated[
+    SecretRef,
+    PlainValidator(_secret),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "env": {"type": "string", "pattern": VARIABLE_PATTERN, "description": "the environment variable"},
+                "file": {"type": "string", "pattern": PATH_PATTERN, "description": "the file, and nothing else in it"},
+            },
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        }
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class UserDataEntry:
+    """User data as written: the path of a file, or the text itself."""
+
+    kind: Literal["file", "text"]
+    content: str = field(repr=False)
+
+
+def _user_data(value: object) -> UserDataEntry:
+    found = _one_text(value, ("file", "text"))
+    if found is None:
+        raise refusal("{file: PATH} or {text: ...}")
+    kind, content = found
+    if kind == "file":
+        if not re.fullmatch(PATH_PATTERN, content):
+            raise refusal("{file: PATH} with a path, relative to the plan's folder")
+        return UserDataEntry("file", content)
+    if not 1 <= len(content.encode()) <= USER_DATA_MAX_BYTES:
+        raise refusal(f"user data of 1 to {USER_DATA_MAX_BYTES} bytes")
+    return UserDataEntry("text", content)
+
+
+UserData = Annotated[
+    UserDataEntry,
+    PlainValidator(_user_data),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "file": {"type": "string", "pattern": PATH_PATTERN, "description": "the file"},
+                "text": {"type": "string", "minLength": 1, "description": "the text itself"},
+            },
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        }
+    ),
+]
+
+
+def _version(value: int) -> int:
+    if value != 1:
+        raise refusal("1, the version of the format that is known here")
+    return value
+
+
+Version = Annotated[int, AfterValidator(_version), WithJsonSchema({"const": 1})]
+RunName = Annotated[str, Field(pattern=NAME_PATTERN)]
+Id = Annotated[str, Field(pattern=ID_PATTERN), AfterValidator(str.lower)]
+UserId = Annotated[str, Field(pattern=USER_PATTERN)]
+Text = Annotated[str, Field(pattern=TEXT_PATTERN)]
+ServerName = Annotated[Text, AfterValidator(exact_name)]
+LabelName = Annotated[str, Field(pattern=LABEL_PATTERN)]
+LabelValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN)]
+FilePath = Annotated[str, Field(pattern=PATH_PATTERN)]
