@@ -63,8 +63,8 @@ class Enlisted:
 class Moved:
     """A target moved, for a reason that needs no other event.
 
-    `disk`: the system disk seen, where it is not the one that may be wiped. `runs`: the server was seen running, so
-    it no longer lies stopped by us.
+    `disk`: the system disk seen, where it is not the one that may be wiped. `restored`: its power is
+    seen to be as it should be, so it does not lie stopped by us.
     """
 
     server_id: str
@@ -75,7 +75,7 @@ class Moved:
     not_before: datetime | None = None
     deadline: datetime | None = None
     then: End | None = None
-    runs: bool = False
+    restored: bool = False
     kind: Literal["moved"] = "moved"
 
 

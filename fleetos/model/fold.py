@@ -37,6 +37,11 @@ from fleetos.model.states import RUN_ENDS, Reason, RunState, TargetState, check_
 _TAKEN = frozenset({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.NO_EFFECT})
 
 
+# Answers that are proven non-deliveries and count towards their bound; throttling does not (protocol, section 3).
+CONFLICT = "conflict"
+COUNTED = frozenset({"later", "not-sent", "unauthenticated", CONFLICT})
+
+
 def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
     """The run after the event. Raises IllegalMove."""
     if isinstance(event, RunCreated):
@@ -106,7 +111,7 @@ def _moved(target: Target, event: Moved, at: datetime) -> Target:
         not_before=event.not_before,
         deadline=event.deadline,
         then=event.then,
-        stopped_at=None if event.runs else after.stopped_at,
+        stopped_at=None if event.restored else after.stopped_at,
         started=target.started or event.to is TargetState.STARTING,
         disk_after=event.disk or after.disk_after,
     )
@@ -189,14 +194,15 @@ def _answered(target: Target, event: ChangeAnswered, at: datetime) -> Target:
                 fail_reason=None,
             )
         case TargetState.INSPECTING:
-            attempt = replace(attempt, unanswered=attempt.unanswered + 1)
-            return replace(_with(after, attempt), last_unanswered_at=at)
+            # A conflict was refused for certain; what is unknown then is an earlier send.
+            if event.answer != CONFLICT:
+                attempt = replace(attempt, unanswered=attempt.unanswered + 1)
+                return replace(_with(after, attempt), last_unanswered_at=at)
         case TargetState.READY:
-            conflict = event.answer == "conflict"
             after = replace(
                 after,
-                conflicts=after.conflicts + (1 if conflict else 0),
-                refusals=after.refusals + (1 if event.answer in ("later", "conflict") else 0),
+                conflicts=after.conflicts + (event.answer == CONFLICT),
+                refusals=after.refusals + (event.answer in COUNTED),
             )
         case _:
             attempt = replace(attempt, outcome=Outcome.REFUSED, ended_at=at)
@@ -239,7 +245,7 @@ def _attempt_ended(target: Target, event: AttemptEnded, at: datetime) -> Target:
 def _power_answered(target: Target, event: PowerAnswered, at: datetime) -> Target:
     if not any(call.id == event.call_id for call in target.calls):
         raise IllegalMove(f"target {target.server_id}: there is no power call {event.call_id}")
-    settled = event.outcome in (PowerOutcome.ENDED, PowerOutcome.REFUSED, PowerOutcome.UNKNOWN)
+    settled = event.outcome not in (PowerOutcome.PENDING, PowerOutcome.ACCEPTED)
     calls = tuple(
         replace(
             call,
@@ -252,13 +258,18 @@ def _power_answered(target: Target, event: PowerAnswered, at: datetime) -> Targe
         else call
         for call in target.calls
     )
-    # A stop that was proven not done has stopped nothing, unless an earlier one did.
-    never = all(call.verb == "start" or call.outcome is PowerOutcome.REFUSED for call in calls)
-    first = target.stopped_at is not None and calls[0].intended_at <= target.stopped_at
-    stopped_at = None if never and first and calls[0].verb == "stop" else target.stopped_at
+    stopped_at = target.stopped_at
+    # Stops that were proven not done have stopped nothing, unless one of an earlier step did.
+    if stopped_at is not None and calls[0].intended_at <= stopped_at and all(_not_done(call) for call in calls):
+        stopped_at = None
+    calls = tuple(call for call in calls if call.outcome is not PowerOutcome.DROPPED)
     return replace(
         target, calls=calls, not_before=event.not_before, stopped_at=stopped_at, detail=event.detail or target.detail
     )
+
+
+def _not_done(call: PowerCall) -> bool:
+    return call.outcome in (PowerOutcome.REFUSED, PowerOutcome.DROPPED)
 
 
 def _retried(target: Target, event: Retried, at: datetime) -> Target:

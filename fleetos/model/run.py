@@ -82,7 +82,8 @@ class PowerOutcome(StrEnum):
 
     PENDING = "pending"  # intended; the answer is not in
     ACCEPTED = "accepted"  # answered with a job that is not final yet
-    REFUSED = "refused"  # proven not done
+    REFUSED = "refused"  # proven not done, and a verdict on the call
+    DROPPED = "dropped"  # proven not done, and no verdict: the call does not count
     UNKNOWN = "unknown"  # nobody knows
     ENDED = "ended"  # its job is final
 
@@ -168,7 +169,7 @@ class Target:
     def unsettled(self) -> bool:
         """Whether a send of this run has no known outcome or a job of it is not known to be final."""
         return any(
-            one.outcome in (None, Outcome.UNKNOWN) or (one.unanswered > 0 and one.outcome is not Outcome.SUCCEEDED)
+            one.outcome is None or (one.unanswered > 0 and one.outcome is not Outcome.SUCCEEDED)
             for one in self.attempts
         )
 
