@@ -44,7 +44,7 @@ def make_app(cloud: Cloud, identity: dict[str, object], seen: Callable[[], None]
         except ClientDisconnect:
             return
         headers = dict(http.headers)
-        asked = Request(http.method, http.url.path, dict(http.query_params), headers, body)
+        asked = Request(http.method, str(scope["path"]), dict(http.query_params), headers, body)
         if asked.path.startswith("/admin/"):
             outcome = Outcome(admin.answer(cloud, asked, identity))
         else:

@@ -141,6 +141,7 @@ def _end(world: World, change: Change, at: float) -> None:
     write.ended_at = at
     if server.vm_state == "deleted":
         write.ended = "failed"
+        _swap(world, change, None, at)
         return
     server.task_state = None
     if fate.fail is not None:

@@ -152,6 +152,8 @@ class Cloud:
         if isinstance(issued, Refusal):
             return _refused(issued, request_id)
         token, described = issued
+        if request.query.get("nocatalog"):
+            described["token"].pop("catalog")
         reply = _answered(json.dumps(described), request_id)
         return Reply(201, (*reply.headers, ("X-Subject-Token", token)), reply.body)
 

@@ -21,7 +21,7 @@ _PAUSE_S = 0.05
 
 
 class Home:
-    """One folder, 0700, with files that only its owner reads."""
+    """One folder, made 0700, with files that only its owner reads whatever the folder allows."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -34,7 +34,6 @@ class Home:
     def make(self) -> None:
         """Make the folder if it is not there."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
 
     @contextlib.contextmanager
     def occupied(self) -> Generator[None]:

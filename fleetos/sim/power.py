@@ -128,11 +128,12 @@ def foreign(world: World, write: Write, order: Foreign, now: float) -> bool:
         return False
     write.during = list(server.changes)
     write.acted_on.append(server.id)
+    if order.act in ("start", "stop", "change"):
+        # The support desk can do this even to a server whose rebuild never ends.
+        server.task_state, server.endless, server.fault, server.stopped_by = None, False, None, None
     match order.act:
-        case "start":
-            server.vm_state, server.task_state, server.stopped_by = "active", None, None
-        case "stop":
-            server.vm_state, server.task_state, server.stopped_by = "stopped", None, None
+        case "start" | "stop":
+            server.vm_state = "active" if order.act == "start" else "stopped"
         case "lock" | "unlock":
             server.locked = order.act == "lock"
         case "delete":
@@ -149,5 +150,6 @@ def foreign(world: World, write: Write, order: Foreign, now: float) -> bool:
             if old is not None:
                 world.destroy(old, now, write)
             server.image, server.vm_state, server.launched_at = image, "active", now
+            server.failed_change = False
     server.show(now)
     return True

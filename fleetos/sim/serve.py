@@ -28,6 +28,8 @@ from fleetos.sim.scenario import Scenario
 _LOOK_S = 0.2
 # Requests on the wire have this long to be answered after a SIGTERM; those that hang on purpose never are.
 _GRACE_S = 1
+# Tokens of real clouds are several KB, and a scenario can make them 30 KB.
+_HEAD_BYTES_MAX = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ async def serve(
         timeout_graceful_shutdown=_GRACE_S,
         timeout_keep_alive=75,
         backlog=2048,
+        h11_max_incomplete_event_size=_HEAD_BYTES_MAX,
     )
     server = _Server(config, lambda: announce(_url(listen.host, sock)))
     serving = asyncio.create_task(server.serve(sockets=[sock]))

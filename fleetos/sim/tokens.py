@@ -33,7 +33,9 @@ class TokenOffice:
         self._project_id = project_id
         self._user_id = user_id
 
-    def issue(self, body: bytes, base_url: str, now: float, number: int) -> tuple[str, dict[str, object]] | Refusal:
+    def issue(
+        self, body: bytes, base_url: str, now: float, number: int
+    ) -> tuple[str, dict[str, dict[str, object]]] | Refusal:
         """Return a token and the body that goes with it, or the refusal (IAM API, "token through password")."""
         try:
             asked = _Asked(json.loads(body))
@@ -66,7 +68,7 @@ class TokenOffice:
     def _proof(self, number: str, millis: str) -> str:
         return self._chance.hex("token", number, millis)
 
-    def _described(self, now: float, expires: float, base_url: str) -> dict[str, object]:
+    def _described(self, now: float, expires: float, base_url: str) -> dict[str, dict[str, object]]:
         domain = {"id": self._chance.hex("domain"), "name": DOMAIN}
         catalog = [
             {

@@ -188,3 +188,9 @@ def test_only_loopback_is_served(text: str) -> None:
 def test_addresses() -> None:
     assert Listen.parse("localhost:0") == Listen("127.0.0.1", 0)
     assert Listen.parse("[::1]:8080") == Listen("::1", 8080)
+
+
+async def test_long_tokens_pass() -> None:
+    async with served(tokens={"length": 30_000}) as wire:
+        assert len(wire.token) == 30_000
+        assert (await wire.call("GET", "/v2/cloudimages"))[0] == 200
