@@ -1,0 +1,32 @@
+"""A database in a folder of its own, and the clock that its watcher looks at."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fleetos.store.database import Database
+from fleetos.store.location import locate
+from fleetos.store.opening import open_database
+from tests.postgres import fresh_database
+from tests.unit.store.samples import HandClock, watcher
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path, clock: HandClock) -> AsyncIterator[Database]:
+    opened = await open_database(locate(tmp_path / "fleetos.db"), watcher(clock))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path, clock: HandClock) -> AsyncIterator[Database]:
+    where = str(tmp_path / "fleetos.db") if request.param == "sqlite" else fresh_database()
+    opened = await open_database(locate(where), watcher(clock))
+    yield opened
+    await opened.close()
