@@ -1,0 +1,41 @@
+"""The bodies of the writes (API pages ecs_02_0202 change OS, ecs_02_0303 batch stop)."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+
+from fleetos.model.run import Order
+from fleetos.model.secrets import Secrets
+
+Body = dict[str, object]
+
+
+def stop_body(server_ids: Sequence[str], *, hard: bool) -> Body:
+    """Return the body of a stop of several servers."""
+    return {"os-stop": {"type": "HARD" if hard else "SOFT", "servers": [{"id": one} for one in server_ids]}}
+
+
+def start_body(server_ids: Sequence[str]) -> Body:
+    """Return the body of a start of several servers."""
+    return {"os-start": {"servers": [{"id": one} for one in server_ids]}}
+
+
+def change_body(order: Order, secrets: Secrets, *, user_id: str | None, stop_first: bool) -> Body:
+    """Return the body of a changeos; what is not ordered is not sent.
+
+    A key pair belongs to a user: `userid` goes with it, by default the user whom the token is for.
+    """
+    change: Body = {"imageid": order.image_id}
+    if secrets.adminpass is not None:
+        change["adminpass"] = secrets.adminpass
+    if order.keyname is not None:
+        change["keyname"] = order.keyname
+        if (owner := order.userid or user_id) is not None:
+            change["userid"] = owner
+    metadata = dict(order.metadata)
+    if secrets.user_data is not None:
+        metadata["user_data"] = b64encode(secrets.user_data).decode()
+    if metadata:
+        change["metadata"] = metadata
+    if stop_first:
+        change["mode"] = "withStopServer"
+    return {"os-change": change}

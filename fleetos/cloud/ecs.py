@@ -1,0 +1,224 @@
+"""One project of a cloud, as the engine and the planning see it: servers, jobs, power, changeos, images, key pairs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio
+
+from fleetos.cloud.addresses import Origin
+from fleetos.cloud.bodies import change_body, start_body, stop_body
+from fleetos.cloud.errors import read_complaint
+from fleetos.cloud.evidence import action_traces, volume_traces
+from fleetos.cloud.fields import part
+from fleetos.cloud.ims import Images
+from fleetos.cloud.listing import ServerList
+from fleetos.cloud.pictures import read_job, read_server
+from fleetos.cloud.reads import is_gone, parsed, read_offered, segment
+from fleetos.cloud.session import Read, Session, Write
+from fleetos.cloud.throttle import Permit
+from fleetos.cloud.transport import LastCheck
+from fleetos.errors import CloudError, ReadRefused
+from fleetos.limits import LIST_PAGE, POWER_CALL_SERVERS, SINGLE_READS
+from fleetos.model.codes import code_key
+from fleetos.model.inventory import Image, Inventory, Job, Reply, Server, Undelivered
+from fleetos.model.run import Order
+from fleetos.model.secrets import Secrets
+
+_UNKNOWN_JOB = "common.0011"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a project is: its id, its region, the user whom the token is for, and the services. `evs` may be absent."""
+
+    project_id: str
+    region: str | None
+    user_id: str | None
+    ecs: Origin
+    ims: Origin
+    evs: Origin | None = None
+
+
+class EcsCloud:
+    """One project of a cloud.
+
+    Reads raise AuthenticationFailed, PermissionDenied, CloudUnreachable or ReadRefused. Writes are sent at most once
+    and do not raise.
+    """
+
+    def __init__(self, session: Session, place: Place) -> None:
+        self.place = place
+        self._session = session
+        self._list = ServerList(session, place.ecs, place.project_id)
+        self._images = Images(session, place.ims)
+
+    # --- the pace --------------------------------------------------------------------------------------------
+
+    def permit(self) -> Permit | None:
+        """Return a permit to write, or None while rate, closure or connections allow none."""
+        return self._session.throttle.permit()
+
+    def permit_in_s(self) -> float:
+        """Return in how many seconds `permit` is worth asking again, 0 if now."""
+        return self._session.throttle.permit_in_s()
+
+    def read_rate_per_s(self) -> float | None:
+        """Return how many reads a second the budget allows, None for unlimited."""
+        return self._session.throttle.read_rate_per_s()
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """How many requests left so far, by operation."""
+        return self._session.left
+
+    # --- reads -----------------------------------------------------------------------------------------------
+
+    async def server(self, server_id: str) -> Server | None:
+        """Return the server by a single read, None if the cloud says that there is none (API page ecs_02_0104).
+
+        A 404 alone does not say so: gateways answer it too. It takes a code or a body that speaks of the server.
+        """
+        about = f"server {server_id}"
+        path = f"/v1/{self.place.project_id}/cloudservers/{segment(server_id)}"
+        try:
+            answer = await self._session.read(self._read("server", path, about))
+        except ReadRefused as error:
+            if is_gone(error):
+                return None
+            raise
+        server = parsed(about, answer, lambda fields: read_server(part(fields, "server")))
+        if server.id != server_id:
+            raise ReadRefused(f"{about}: the cloud answers with another server, {server.id}", status=answer.status)
+        return server
+
+    async def sweep(self, server_ids: Sequence[str]) -> Mapping[str, Server]:
+        """Return those of the servers that the cloud shows: by list pages, or one by one when that costs less."""
+        wanted = frozenset(server_ids)
+        if len(wanted) <= SINGLE_READS or len(wanted) < self._list.pages:
+            return await self._one_by_one(sorted(wanted))
+        return await self._list.walk(wanted)
+
+    async def list_servers(self) -> Inventory:
+        """Return all servers of the project."""
+        requested_at = self._session.clock.now()
+        return Inventory(await self._list.walk(), requested_at)
+
+    async def job(self, job_id: str) -> Job | None:
+        """Return the job, None if the cloud does not know it, or no longer (API page ecs_02_0901)."""
+        about = f"job {job_id}"
+        path = f"/v1/{self.place.project_id}/jobs/{segment(job_id)}"
+        try:
+            answer = await self._session.read(self._read("job", path, about))
+        except ReadRefused as error:
+            if is_gone(error) or code_key(error.code or "") == _UNKNOWN_JOB:
+                return None
+            raise
+        fields = parsed(about, answer, lambda fields: fields)
+        # A query that failed may also come as a 200 that holds a code in place of a status.
+        if fields.get("status") is None:
+            code = read_complaint(answer.headers, answer.body).code
+            if code_key(code or "") == _UNKNOWN_JOB:
+                return None
+        return parsed(about, answer, lambda fields: read_job(fields, job_id))
+
+    async def traces(self, server_id: str, since: datetime) -> tuple[str, ...] | None:
+        """Return what was done to the server's disks since then, in words; None where no view is offered."""
+        project, own = self.place.project_id, segment(server_id)
+        read = self._read(
+            "actions", f"/v2.1/{project}/servers/{own}/os-instance-actions", f"the actions on server {server_id}"
+        )
+        found = await read_offered(self._session, read, lambda fields: action_traces(fields, since))
+        volumes = None
+        if self.place.evs is not None:
+            params = {"server_id": server_id, "limit": str(LIST_PAGE)}
+            about = f"the volumes of server {server_id}"
+            read = Read("volumes", self.place.evs, f"/v2/{project}/cloudvolumes/detail", about, params)
+            volumes = await read_offered(self._session, read, lambda fields: volume_traces(fields, server_id, since))
+        if found is None and volumes is None:
+            return None
+        return (*(found or ()), *(volumes or ()))
+
+    async def image(self, image_id: str) -> Image | None:
+        """Return the image of that id, whatever its status; None if there is none."""
+        return await self._images.by_id(image_id)
+
+    async def images_named(self, name: str) -> tuple[Image, ...]:
+        """Return the active images of exactly that name."""
+        return await self._images.named(name)
+
+    async def has_key_pair(self, name: str) -> bool:
+        """Return whether the user whom the token is for has a key pair of that name; other users' are not seen."""
+        path = f"/v2.1/{self.place.project_id}/os-keypairs/{segment(name)}"
+        try:
+            await self._session.read(self._read("keypair", path, f"key pair {name!r}"))
+        except ReadRefused as error:
+            if is_gone(error):
+                return False
+            raise
+        return True
+
+    # --- writes ----------------------------------------------------------------------------------------------
+
+    async def stop(self, server_ids: Sequence[str], *, hard: bool, permit: Permit, last_check: LastCheck) -> Reply:
+        """Return the answer to one multi-server stop (API page ecs_02_0303: at most 1000 servers)."""
+        return await self._power("stop", server_ids, stop_body(server_ids, hard=hard), permit, last_check)
+
+    async def start(self, server_ids: Sequence[str], *, permit: Permit, last_check: LastCheck) -> Reply:
+        """Return the answer to one multi-server start."""
+        return await self._power("start", server_ids, start_body(server_ids), permit, last_check)
+
+    async def change_os(
+        self,
+        server_id: str,
+        order: Order,
+        secrets: Secrets,
+        *,
+        stop_first: bool,
+        permit: Permit,
+        last_check: LastCheck,
+    ) -> Reply:
+        """Return the answer to one changeos (API page ecs_02_0202). `stop_first` sends mode withStopServer."""
+        if secrets.user_data is not None and order.api == "v1":
+            permit.give_back()
+            return Undelivered("user data needs changeos v2")
+        path = f"/{order.api}/{self.place.project_id}/cloudservers/{segment(server_id)}/changeos"
+        body = change_body(order, secrets, user_id=self.place.user_id, stop_first=stop_first)
+        hidden = (secrets.adminpass,) if secrets.adminpass is not None else ()
+        return await self._session.write(Write("changeos", self.place.ecs, path, body, hidden), permit, last_check)
+
+    async def _power(
+        self, operation: str, server_ids: Sequence[str], body: Mapping[str, object], permit: Permit, check: LastCheck
+    ) -> Reply:
+        if not 1 <= len(server_ids) <= POWER_CALL_SERVERS:
+            permit.give_back()
+            return Undelivered(f"a call names 1 to {POWER_CALL_SERVERS} servers, not {len(server_ids)}")
+        path = f"/v1/{self.place.project_id}/cloudservers/action"
+        return await self._session.write(Write(operation, self.place.ecs, path, body), permit, check)
+
+    # --- within ----------------------------------------------------------------------------------------------
+
+    def _read(self, operation: str, path: str, about: str) -> Read:
+        return Read(operation, self.place.ecs, path, about)
+
+    async def _one_by_one(self, server_ids: Sequence[str]) -> dict[str, Server]:
+        """Single reads side by side. One that is refused leaves its server out, unless all are refused."""
+        found: dict[str, Server] = {}
+        failures: list[CloudError] = []
+
+        async def look(server_id: str) -> None:
+            try:
+                server = await self.server(server_id)
+            except CloudError as error:
+                failures.append(error)
+                return
+            if server is not None:
+                found[server_id] = server
+
+        async with anyio.create_task_group() as group:
+            for server_id in server_ids:
+                group.start_soon(look, server_id)
+        for error in failures:
+            if not found or not isinstance(error, ReadRefused):
+                raise error
+        return found

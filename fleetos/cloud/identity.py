@@ -1,0 +1,135 @@
+"""Who asks: the request for a token, and what IAM grants with it (IAM API, "token through password")."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fleetos.cloud.addresses import Origin, parse_origin
+from fleetos.cloud.fields import Fields, Unreadable, parse_object, part, parts, stamp, text
+from fleetos.errors import UsageError
+from fleetos.limits import HEADER_BYTES
+
+# Names of a service in the catalog, the best first; ECS is known under several.
+_TYPES: Mapping[str, tuple[str, ...]] = {
+    "ecs": ("ecs", "ecsv1.1", "ecsv2", "compute", "computev2.1", "compute_legacy"),
+    "ims": ("ims", "image", "imagev2"),
+    "evs": ("evs", "volumev2", "volumev3", "volume", "block-storage"),
+}
+# Catalogs of all regions together have some hundred entries; a public address is a short text.
+_ENDPOINTS = 5000
+_URL_CHARS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to log in to one project of a cloud.
+
+    `cloud` is the entry of clouds.yaml, None for OS_* variables. `endpoints` override the catalog, by service (ecs,
+    ims, evs). `authorities` is a file with the certificates to trust, None for the system's.
+    """
+
+    auth_url: str
+    username: str
+    password: str = field(repr=False)
+    cloud: str | None = None
+    user_domain_name: str | None = None
+    user_domain_id: str | None = None
+    project_name: str | None = None
+    project_id: str | None = None
+    project_domain_name: str | None = None
+    project_domain_id: str | None = None
+    region: str | None = None
+    interface: str = "public"
+    authorities: str | None = None
+    verify: bool = True
+    insecure_http: bool = False
+    endpoints: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One entry of the catalog."""
+
+    service: str
+    interface: str
+    region: str | None
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A token with its life in seconds (None: IAM does not say) and what came with it."""
+
+    token: str = field(repr=False)
+    life_s: float | None
+    project_id: str
+    user_id: str | None
+    catalog: tuple[Endpoint, ...] = ()
+
+
+def token_request(credentials: Credentials) -> bytes:
+    """Return the body that asks for a token of the project, the catalog included. It holds the password."""
+    user: dict[str, object] = {"name": credentials.username, "password": credentials.password}
+    if domain := _named(credentials.user_domain_id, credentials.user_domain_name):
+        user["domain"] = domain
+    project = _named(credentials.project_id, credentials.project_name) or {}
+    project_domain = _named(credentials.project_domain_id, credentials.project_domain_name)
+    if project_domain and credentials.project_id is None:
+        project["domain"] = project_domain
+    identity = {"methods": ["password"], "password": {"user": user}}
+    return json.dumps({"auth": {"identity": identity, "scope": {"project": project}}}).encode()
+
+
+def read_grant(headers: Mapping[str, str], body: bytes) -> Grant:
+    """Return what IAM granted. Raises Unreadable."""
+    token = headers.get("x-subject-token", "")
+    if not token or len(token) > HEADER_BYTES or not token.isascii() or not token.isprintable() or " " in token:
+        raise Unreadable("the header X-Subject-Token holds no token")
+    described = part(parse_object(body), "token")
+    issued, expires = stamp(text(described, "issued_at")), stamp(text(described, "expires_at"))
+    life_s = (expires - issued).total_seconds() if issued and expires else None
+    project_id, user_id = text(part(described, "project"), "id"), text(part(described, "user"), "id")
+    if project_id is None:
+        raise Unreadable("the token is not for a project")
+    return Grant(token, life_s, project_id, user_id, _catalog(described))
+
+
+def find_endpoint(grant: Grant, credentials: Credentials, service: str) -> Origin | None:
+    """Return where a service is, None if the catalog does not have it.
+
+    The path of the catalog's address is not used: it differs between clouds, and ours are written down. Raises
+    UsageError when the address is not acceptable or the region must be chosen.
+    """
+    what = f"the {service} endpoint"
+    if (given := credentials.endpoints.get(service)) is not None:
+        return parse_origin(given, what, insecure_http=credentials.insecure_http)
+    for kind in _TYPES[service]:
+        entries = [one for one in grant.catalog if one.service == kind and one.interface == credentials.interface]
+        fitting = [one for one in entries if credentials.region is None or one.region in (credentials.region, "*")]
+        origins = {parse_origin(one.url, what, insecure_http=credentials.insecure_http) for one in fitting}
+        if len(origins) > 1:
+            regions = ", ".join(sorted({one.region for one in fitting if one.region}))
+            raise UsageError(
+                f"{what} is in several regions: {regions}", "name one: region in the plan or the cloud's entry"
+            )
+        if origins:
+            return origins.pop()
+    return None
+
+
+def _named(by_id: str | None, by_name: str | None) -> dict[str, object] | None:
+    if by_id is not None:
+        return {"id": by_id}
+    return {"name": by_name} if by_name is not None else None
+
+
+def _catalog(described: Fields) -> tuple[Endpoint, ...]:
+    found: list[Endpoint] = []
+    for service in parts(described, "catalog"):
+        kind = text(service, "type")
+        for one in parts(service, "endpoints"):
+            url = text(one, "url", _URL_CHARS)
+            if kind is not None and url is not None and len(found) < _ENDPOINTS:
+                region = text(one, "region") or text(one, "region_id")
+                found.append(Endpoint(kind, text(one, "interface") or "", region, url))
+    return tuple(found)

@@ -1,0 +1,87 @@
+"""Logging in to a cloud, and out."""
+
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import httpx
+
+from fleetos.clock import Clock
+from fleetos.cloud.addresses import Origin, parse_origin, proxies_from
+from fleetos.cloud.ecs import EcsCloud, Place
+from fleetos.cloud.identity import Credentials, Grant, find_endpoint
+from fleetos.cloud.login import Login
+from fleetos.cloud.session import Session
+from fleetos.cloud.throttle import Throttle
+from fleetos.cloud.transport import open_transport, tls_context
+from fleetos.errors import UsageError
+from fleetos.ids import Chance
+from fleetos.model.plan import ApiLimits
+
+_ENDPOINT_VARIABLES = {"ecs": "FLEETOS_ECS_ENDPOINT", "ims": "FLEETOS_IMS_ENDPOINT"}
+
+
+@asynccontextmanager
+async def open_cloud(
+    credentials: Credentials,
+    *,
+    clock: Clock,
+    chance: Chance,
+    limits: ApiLimits,
+    env: Mapping[str, str],
+    inner: httpx.AsyncBaseTransport | None = None,
+) -> AsyncGenerator[EcsCloud]:
+    """Yield the cloud of the credentials, logged in; leaving closes its connections.
+
+    `env` is asked for proxies and for endpoints that override the catalog. `inner` replaces the sockets, for a
+    simulated cloud in the same process. Raises AuthenticationFailed, CloudUnreachable, and UsageError for an address
+    that is not acceptable.
+    """
+    overrides = {service: env[name] for service, name in _ENDPOINT_VARIABLES.items() if env.get(name)}
+    credentials = replace(credentials, endpoints={**credentials.endpoints, **overrides})
+    iam = parse_origin(credentials.auth_url, "auth_url", insecure_http=credentials.insecure_http)
+    context = _tls(credentials) if inner is None else None
+    async with open_transport(proxies=proxies_from(env), context=context, inner=inner) as transport:
+        throttle = Throttle(limits, lambda: clock.moment().elapsed_s, chance, loopback=iam.loopback)
+        login = Login(credentials, credentials.auth_url, transport, throttle, clock)
+        session = Session(login, transport, throttle, clock, chance)
+        grant = await session.login()
+        place = place_of(grant, credentials)
+        throttle.set_pace(loopback=place.ecs.loopback)
+        yield EcsCloud(session, place)
+
+
+def place_of(grant: Grant, credentials: Credentials) -> Place:
+    """Return where the project's services are. Raises UsageError when one that is needed is not in the catalog."""
+    return Place(
+        project_id=grant.project_id,
+        region=credentials.region,
+        user_id=grant.user_id,
+        ecs=_needed(grant, credentials, "ecs"),
+        ims=_needed(grant, credentials, "ims"),
+        evs=find_endpoint(grant, credentials, "evs"),
+    )
+
+
+def _needed(grant: Grant, credentials: Credentials, service: str) -> Origin:
+    origin = find_endpoint(grant, credentials, service)
+    if origin is not None:
+        return origin
+    where = f" in region {credentials.region}" if credentials.region else ""
+    known = sorted({one.region for one in grant.catalog if one.region and one.region != "*"})
+    raise UsageError(
+        f"the cloud's catalog has no {service} endpoint{where}",
+        f"regions in the catalog: {', '.join(known) or 'none'}; or set {service}_endpoint_override in the cloud's "
+        f"entry, or {_ENDPOINT_VARIABLES[service]}",
+    )
+
+
+def _tls(credentials: Credentials) -> ssl.SSLContext:
+    try:
+        return tls_context(credentials.authorities, verify=credentials.verify)
+    except OSError as error:
+        raise UsageError(
+            f"the certificates in {credentials.authorities} cannot be used: {error.strerror or error}",
+            "OS_CACERT and cacert name a file of PEM certificates",
+        ) from None

@@ -1,0 +1,141 @@
+"""From the cloud's JSON to servers, jobs and images (API pages ecs_02_0104, ecs_02_0901; IMS, querying images)."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from fleetos.cloud.errors import plain
+from fleetos.cloud.fields import Fields, Unreadable, need, number, part, parts, text, truth
+from fleetos.limits import ID_CHARS, MESSAGE_CHARS
+from fleetos.model.inventory import Image, Job, JobStatus, Picture, Server, SubJob
+
+# A tag's key and value have at most 36 and 43 characters on one cloud, 128 and 255 on another.
+_TAG_CHARS = 512
+
+
+def read_server(fields: Fields) -> Server:
+    """Return a server. Raises Unreadable."""
+    metadata = part(fields, "metadata")
+    picture = Picture(
+        status=text(fields, "status") or "UNKNOWN",
+        vm_state=text(fields, "OS-EXT-STS:vm_state") or "",
+        task=text(fields, "OS-EXT-STS:task_state"),
+        power=number(fields, "OS-EXT-STS:power_state"),
+        disk=_system_disk(fields),
+        image=text(part(fields, "image"), "id") or text(metadata, "metering.image_id"),
+        fault=_fault(part(fields, "fault")),
+        locked=truth(fields, "locked"),
+    )
+    return Server(
+        id=need(fields, "id"),
+        name=_name(fields),
+        picture=picture,
+        az=text(fields, "OS-EXT-AZ:availability_zone"),
+        key_name=text(fields, "key_name"),
+        os_type=text(metadata, "os_type"),
+        tags=_tags(fields),
+    )
+
+
+def read_job(fields: Fields, job_id: str) -> Job:
+    """Return a job; a status that is not in the documents counts as running. Raises Unreadable."""
+    entities = part(fields, "entities")
+    return Job(
+        id=job_id,
+        status=_job_status(need(fields, "status")),
+        error_code=_error_code(fields),
+        fail_reason=_reason(fields),
+        sub_jobs=tuple(_sub_jobs(parts(entities, "sub_jobs"))),
+    )
+
+
+def read_image(fields: Fields) -> Image:
+    """Return an image. Raises Unreadable."""
+    return Image(
+        id=need(fields, "id"),
+        name=_name(fields),
+        status=text(fields, "status") or "",
+        os_type=text(fields, "__os_type"),
+        min_disk_gib=number(fields, "min_disk"),
+        inject_flag=text(fields, "__support_fc_inject"),
+        virtual_env_type=text(fields, "virtual_env_type"),
+    )
+
+
+def _name(fields: Fields) -> str:
+    """The name as it is but for letters that cannot be shown: a strange name of a stranger's server is no fault."""
+    name = fields.get("name")
+    if name is not None and not isinstance(name, str):
+        raise Unreadable("name is no text")
+    return "".join(letter if letter.isprintable() else "?" for letter in (name or "")[:ID_CHARS])
+
+
+def _system_disk(fields: Fields) -> str | None:
+    """The id of the one attached volume with boot index 0; where no index is given, of the one at the root device."""
+    attached = parts(fields, "os-extended-volumes:volumes_attached")
+    indexes = [number(volume, "bootIndex") for volume in attached]
+    first = [volume for volume, index in zip(attached, indexes, strict=True) if index == 0]
+    if not first and all(index is None for index in indexes):
+        root = text(fields, "OS-EXT-SRV-ATTR:root_device_name")
+        first = [volume for volume in attached if root is not None and text(volume, "device") == root]
+    # Two first disks are none: which one would be wiped cannot be told.
+    return need(first[0], "id") if len(first) == 1 else None
+
+
+def _fault(fault: Fields) -> str | None:
+    message = fault.get("message")
+    return plain(message) if isinstance(message, str) else ("fault" if fault else None)
+
+
+def _tags(fields: Fields) -> dict[str, str]:
+    listed = fields.get("tags")
+    if listed is None:
+        return {}
+    if not isinstance(listed, list):
+        raise Unreadable("tags is no list")
+    found: dict[str, str] = {}
+    for entry in cast("list[object]", listed):
+        if not isinstance(entry, str) or len(entry) > _TAG_CHARS:
+            raise Unreadable("tags holds what is no text")
+        key, _, value = entry.partition("=")
+        found[key] = value
+    return found
+
+
+def _job_status(status: str) -> JobStatus:
+    return JobStatus(status) if status in JobStatus.__members__ else JobStatus.RUNNING
+
+
+def _error_code(fields: Fields) -> str | None:
+    code = fields.get("error_code")
+    if isinstance(code, int) and not isinstance(code, bool):
+        return str(code)[:64]
+    return text(fields, "error_code")
+
+
+def _reason(fields: Fields) -> str | None:
+    reason = fields.get("fail_reason")
+    if reason is None or reason == "":
+        return None
+    if not isinstance(reason, str):
+        raise Unreadable("fail_reason is no text")
+    return plain(reason[: 4 * MESSAGE_CHARS])
+
+
+def _sub_jobs(listed: Sequence[Fields]) -> "list[SubJob]":
+    found: list[SubJob] = []
+    for one in listed:
+        entities = part(one, "entities")
+        server_id = text(entities, "server_id")
+        if server_id is None:
+            continue
+        told = entities.get("errorcode_message")
+        found.append(
+            SubJob(
+                server_id=server_id,
+                job_id=text(one, "job_id") or "",
+                status=_job_status(need(one, "status")),
+                error_code=_error_code(one),
+                fail_reason=_reason(one) or (plain(told) if isinstance(told, str) else None),
+            )
+        )
+    return found

@@ -1,0 +1,238 @@
+"""Requests of one scope: the pace before, the token on, the transport below, and a verdict on each answer.
+
+A read repeats what is worth repeating: after a 429 without end, else a bounded number of times. A write leaves at most
+once, whatever comes of it.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+import httpx
+
+from fleetos.clock import Clock
+from fleetos.cloud.addresses import Origin
+from fleetos.cloud.answers import failed_read, reply_of, throttled, unreachable, words
+from fleetos.cloud.auth import Auth, Token
+from fleetos.cloud.errors import Complaint, read_complaint
+from fleetos.cloud.identity import Grant
+from fleetos.cloud.login import Login
+from fleetos.cloud.throttle import Kind, Permit, Throttle
+from fleetos.cloud.transport import Answer, LastCheck, Outgoing, Transport
+from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, NotSent
+from fleetos.ids import Chance
+from fleetos.limits import (
+    ANSWER_BYTES,
+    READ_TIMEOUT_S,
+    READ_TRIES,
+    READ_WAIT_MAX_S,
+    READ_WAIT_S,
+    SMALL_ANSWER_BYTES,
+    WRITE_DEPARTS_WITHIN_S,
+    WRITE_TIMEOUT_S,
+)
+from fleetos.model.inventory import Reply, Unanswered, Undelivered
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One read: what it is counted as, where it goes, and what it is about, in words for errors."""
+
+    operation: str
+    origin: Origin
+    path: str
+    about: str
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write. `body` may hold secrets; those in `secrets` are blotted out of what the cloud is quoted with."""
+
+    operation: str
+    origin: Origin
+    path: str
+    body: Mapping[str, object] = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+class _Again(Exception):
+    """A read is worth repeating; `end` is what it comes to when the tries are used up."""
+
+    def __init__(self, end: CloudError) -> None:
+        super().__init__(end.message)
+        self.end = end
+
+
+class _Throttled(Exception):
+    """A read met a 429; it is repeated when the scope is open again, and did not fail."""
+
+
+class Session:
+    """The way to one cloud and project. Its clock's elapsed seconds are the throttle's too."""
+
+    def __init__(self, login: Login, transport: Transport, throttle: Throttle, clock: Clock, chance: Chance) -> None:
+        self._transport = transport
+        self._chance = chance
+        self._auth = Auth(login.ask, self._elapsed)
+        self.throttle = throttle
+        self.clock = clock
+
+    @property
+    def left(self) -> Mapping[str, int]:
+        """How many requests left this machine so far, by operation."""
+        return self._transport.left
+
+    async def login(self) -> Grant:
+        """Return what came with the token. Raises AuthenticationFailed or CloudUnreachable."""
+
+        async def once() -> Grant:
+            await self._token()
+            if self._auth.grant is None:
+                raise CloudUnreachable("the login gave no token")
+            return self._auth.grant
+
+        return await self._patiently(once)
+
+    async def read(self, read: Read) -> Answer:
+        """Return the answer, a 2xx. Raises AuthenticationFailed, PermissionDenied, CloudUnreachable or ReadRefused."""
+        return await self._patiently(lambda: self._read_once(read))
+
+    async def write(self, write: Write, permit: Permit, last_check: LastCheck) -> Reply:
+        """Return what came of the one request. Raises ValueError for a permit that is not out, and nothing else."""
+        begun_s = self._elapsed()
+
+        def may_leave() -> str | None:
+            if self.throttle.closed_for_s() > 0:
+                return "the cloud has asked for a pause (429)"
+            if self._elapsed() - begun_s > WRITE_DEPARTS_WITHIN_S:
+                return "the connection took too long, and what the request was decided by may have changed"
+            return last_check()
+
+        async with self.throttle.writing(permit):
+            try:
+                with anyio.fail_after(WRITE_DEPARTS_WITHIN_S):
+                    token = await self._auth.token()
+            except TimeoutError:
+                return Undelivered("no token could be had in time")
+            except CloudError as error:
+                return Undelivered(f"no token: {error.message}")
+            outgoing = Outgoing(
+                operation=write.operation,
+                method="POST",
+                url=_url(write.origin, write.path),
+                headers={"X-Auth-Token": token.text, "Content-Type": "application/json"},
+                timeout_s=WRITE_TIMEOUT_S,
+                answer_bytes=SMALL_ANSWER_BYTES,
+                content=json.dumps(write.body).encode(),
+                effect=True,
+                last_check=may_leave,
+            )
+            left_s = self._elapsed()
+            try:
+                answer = await self._transport.send(outgoing)
+            except NotSent as error:
+                return Undelivered(error.message)
+            except AnswerLost as error:
+                return Unanswered(error.message)
+            complaint = read_complaint(answer.headers, answer.body)
+            self._heed(answer, complaint, Kind.WRITE, left_s)
+            self._judge_token(token, answer, complaint, write.operation)
+            return reply_of(answer, self.clock, (*write.secrets, token.text))
+
+    async def _patiently(self, once: Callable[[], Awaitable[T]]) -> T:
+        failures = 0
+        while True:
+            try:
+                return await once()
+            except _Throttled:
+                continue
+            except _Again as again:
+                failures += 1
+                if failures >= READ_TRIES:
+                    raise again.end from None
+            wait_s = min(READ_WAIT_S * 2.0 ** (failures - 1), READ_WAIT_MAX_S)
+            await anyio.sleep(wait_s * (0.5 + self._chance.fraction()))
+
+    async def _token(self) -> Token:
+        try:
+            return await self._auth.token()
+        except (NotSent, AnswerLost, CloudUnreachable) as error:
+            failure = unreachable("the login", error)
+        raise _Again(failure)
+
+    async def _read_once(self, read: Read) -> Answer:
+        answer, refused = await self._ask(read)
+        if refused is not None:
+            # The token may have ended early: it is renewed, and the read repeated once.
+            answer, refused = await self._ask(read)
+        if refused is not None:
+            raise _Again(refused)
+        return answer
+
+    async def _ask(self, read: Read) -> tuple[Answer, AuthenticationFailed | None]:
+        """One request: its 2xx answer, or the failure of a token that may be renewed. Raises all else."""
+        async with self.throttle.reading():
+            token = await self._token()
+            outgoing = Outgoing(
+                operation=read.operation,
+                method="GET",
+                url=_url(read.origin, read.path, read.params),
+                headers={"X-Auth-Token": token.text},
+                timeout_s=READ_TIMEOUT_S,
+                answer_bytes=ANSWER_BYTES,
+            )
+            left_s = self._elapsed()
+            try:
+                answer = await self._transport.send(outgoing)
+            except (NotSent, AnswerLost) as error:
+                raise _Again(unreachable(read.about, error)) from None
+        # A 202 to a read is flow control with a body that says so (Common.0024).
+        if 200 <= answer.status < 300 and answer.status != 202:
+            self._auth.worked(token)
+            return answer, None
+        complaint = read_complaint(answer.headers, answer.body)
+        if self._heed(answer, complaint, Kind.READ, left_s):
+            raise _Throttled
+        if (refused := self._judge_token(token, answer, complaint, read.about)) is not None:
+            if self._auth.ended:
+                raise refused
+            return answer, refused
+        failure, again = failed_read(read.about, answer, complaint)
+        raise _Again(failure) if again else failure
+
+    def _heed(self, answer: Answer, complaint: Complaint, kind: Kind, left_s: float) -> bool:
+        """Closes the scope after a 429, and tells whether it was one."""
+        told = throttled(answer, complaint, kind, left_s, self.clock)
+        if told is not None:
+            self.throttle.refused(told)
+        return told is not None
+
+    def _judge_token(
+        self, token: Token, answer: Answer, complaint: Complaint, about: str
+    ) -> AuthenticationFailed | None:
+        """Notes what a service thinks of the token, and returns the failure when it was refused."""
+        if answer.status != 401:
+            self._auth.worked(token)
+            return None
+        failure = AuthenticationFailed(
+            f"{about}: the cloud does not accept the token that it gave: {words(answer, complaint)}",
+            "is the region right, and does the endpoint belong to the same cloud?",
+            code=complaint.code,
+            status=401,
+            request_id=complaint.request_id,
+        )
+        self._auth.rejected(token, failure)
+        return failure
+
+    def _elapsed(self) -> float:
+        return self.clock.moment().elapsed_s
+
+
+def _url(origin: Origin, path: str, params: Mapping[str, str] | None = None) -> str:
+    url = httpx.URL(f"{origin}{path}")
+    return str(url.copy_merge_params(dict(params)) if params else url)

@@ -1,0 +1,253 @@
+"""The one way out: requests over HTTP, and the proof whether one that failed ever left this machine.
+
+The library reports a refused connection, a reset after the whole request was read, and an orderly close all by the
+same exception class, so its classes are not consulted. *Not sent* is proven by the aiohttp error at the end of the
+chain of causes (no connection was made), or by our own last look, which stands directly before the bytes. Everything
+else, classes that nobody has seen yet included, is *answer lost*.
+"""
+
+import ssl
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import aiohttp
+import anyio
+import httpx
+from aiohttp.abc import AbstractResolver
+from httpx_aiohttp import AiohttpTransport
+
+from fleetos.cloud.addresses import Proxies
+from fleetos.cloud.errors import plain
+from fleetos.errors import AnswerLost, NotSent
+from fleetos.limits import CONNECT_TIMEOUT_S, HEADER_BYTES
+
+# Answers None when a request may leave now, else why it must not.
+LastCheck = Callable[[], str | None]
+# Causes of causes that are looked at; the library's own chains are three long.
+_CAUSES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One request. `operation` is what it is counted as; headers and content may hold secrets."""
+
+    operation: str
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    timeout_s: float
+    answer_bytes: int
+    content: bytes | None = field(default=None, repr=False)
+    effect: bool = False
+    last_check: LastCheck | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that came in whole. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+_leaving: ContextVar[Outgoing | None] = ContextVar("leaving", default=None)
+
+
+class Transport:
+    """Sends requests, counts those that leave, and says of a failed one whether it left."""
+
+    def __init__(self, reads: httpx.AsyncBaseTransport, effects: httpx.AsyncBaseTransport, left: Counter[str]) -> None:
+        self._reads = _client(reads)
+        self._effects = _client(effects)
+        self.left = left
+
+    async def send(self, outgoing: Outgoing) -> Answer:
+        """Return the answer, whatever its status. Never repeats. Raises NotSent or AnswerLost."""
+        client = self._effects if outgoing.effect else self._reads
+        token = _leaving.set(outgoing)
+        try:
+            with anyio.fail_after(outgoing.timeout_s):
+                return await _exchange(client, outgoing)
+        except Exception as error:  # noqa: BLE001 - the point of this module: whatever it is, it becomes one of ours
+            failure = _failure(error, outgoing)
+        finally:
+            _leaving.reset(token)
+        # Raised here and not above: the library's errors hold the request's headers, and with them the token.
+        raise failure
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        await self._reads.aclose()
+        await self._effects.aclose()
+
+
+class InProcess(httpx.AsyncBaseTransport):
+    """A transport without sockets, with the same last look and count as the one over sockets."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, left: Counter[str]) -> None:
+        self._inner = inner
+        self._left = left
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the inner transport's answer. Raises NotSent when the last look forbids the request."""
+        _leave(self._left)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Closes the inner transport."""
+        await self._inner.aclose()
+
+
+class _Ways(httpx.AsyncBaseTransport):
+    """Sends each request directly or through the proxy, as its host demands."""
+
+    def __init__(self, session: aiohttp.ClientSession, context: ssl.SSLContext, proxies: Proxies) -> None:
+        self._session = session
+        self._proxies = proxies
+        self._direct = AiohttpTransport(verify=context, client=session)
+        proxy = None if proxies.address is None else httpx.Proxy(proxies.address, headers=proxies.headers())
+        self._proxied = AiohttpTransport(verify=context, client=session, proxy=proxy)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer. Raises what the library raises."""
+        way = self._direct if self._proxies.for_host(request.url.host) is None else self._proxied
+        return await way.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Closes the session."""
+        await self._session.close()
+
+
+@asynccontextmanager
+async def open_transport(
+    *,
+    proxies: Proxies,
+    context: ssl.SSLContext | None = None,
+    resolver: AbstractResolver | None = None,
+    inner: httpx.AsyncBaseTransport | None = None,
+) -> AsyncGenerator[Transport]:
+    """Yield a transport over sockets, or over `inner` when that is given, and close it.
+
+    `context` None: the system's and certifi's authorities.
+    """
+    left: Counter[str] = Counter()
+    if inner is not None:
+        ways: list[httpx.AsyncBaseTransport] = [InProcess(inner, left)]
+    else:
+        context = context or tls_context()
+        # An effect gets a connection of its own: one from the pool may have been closed by the other side a moment
+        # ago, and then nobody could say whether the request was read.
+        ways = [_Ways(_session(left, context, resolver, fresh=fresh), context, proxies) for fresh in (False, True)]
+    transport = Transport(ways[0], ways[-1], left)
+    try:
+        yield transport
+    finally:
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()
+
+
+def tls_context(authorities: str | None = None, *, verify: bool = True) -> ssl.SSLContext:
+    """Return how servers are checked: against the file `authorities` alone, else the system's and certifi's.
+
+    Raises OSError (ssl.SSLError is one) when the file cannot be used.
+    """
+    if authorities is not None:
+        context = ssl.create_default_context(cafile=authorities)
+    else:
+        context = httpx.create_ssl_context(trust_env=False)
+        context.load_default_certs()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _session(
+    left: Counter[str], context: ssl.SSLContext, resolver: AbstractResolver | None, *, fresh: bool
+) -> aiohttp.ClientSession:
+    trace = aiohttp.TraceConfig()
+
+    async def headers_about_to_leave(*_: object) -> None:
+        _leave(left)
+
+    trace.on_request_headers_sent.append(headers_about_to_leave)
+    if fresh:
+        connector = aiohttp.TCPConnector(limit=0, ssl=context, resolver=resolver, force_close=True)
+    else:
+        connector = aiohttp.TCPConnector(limit=0, ssl=context, resolver=resolver)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=[trace],
+        trust_env=False,
+        max_line_size=HEADER_BYTES,
+        max_field_size=HEADER_BYTES,
+    )
+
+
+def _leave(left: Counter[str]) -> None:
+    """The last look: aiohttp calls it with the connection at hand and not one byte written."""
+    outgoing = _leaving.get()
+    if outgoing is None:
+        return
+    if outgoing.last_check is not None and (why := outgoing.last_check()) is not None:
+        raise NotSent(why)
+    left[outgoing.operation] += 1
+
+
+def _client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=transport,
+        # Nobody waits for a place in the pool, so its time-out bounds what `connect` does not: the look-up of the name.
+        timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
+        follow_redirects=False,
+        trust_env=False,
+        headers={"User-Agent": "fleetos", "Accept": "application/json", "Accept-Encoding": "gzip"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
+async def _exchange(client: httpx.AsyncClient, outgoing: Outgoing) -> Answer:
+    request = client.build_request(
+        outgoing.method, outgoing.url, headers=dict(outgoing.headers), content=outgoing.content
+    )
+    response = await client.send(request, stream=True)
+    try:
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.aiter_bytes():
+            size += len(part)
+            if size > outgoing.answer_bytes:
+                raise AnswerLost(f"the answer is longer than {outgoing.answer_bytes} bytes")
+            parts.append(part)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await response.aclose()
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, headers, b"".join(parts))
+
+
+def _failure(error: Exception, outgoing: Outgoing) -> NotSent | AnswerLost:
+    if type(error) is TimeoutError:
+        return AnswerLost(f"no answer within {outgoing.timeout_s:g} s")
+    chain = list(_causes(error))
+    told = next((one for one in chain if isinstance(one, NotSent | AnswerLost)), None)
+    if told is not None:
+        return type(told)(told.message)
+    kinds = " < ".join(dict.fromkeys(type(one).__name__ for one in chain))
+    words = plain(str(chain[-1])) or plain(str(error))
+    text = f"{words} ({kinds})" if words else kinds
+    not_sent = any(isinstance(one, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for one in chain)
+    return NotSent(text) if not_sent else AnswerLost(text)
+
+
+def _causes(error: BaseException) -> "list[BaseException]":
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None and len(chain) < _CAUSES:
+        chain.append(cause)
+    return chain
