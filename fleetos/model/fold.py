@@ -31,7 +31,23 @@ from fleetos.model.events import (
 )
 from fleetos.model.inventory import JobStatus
 from fleetos.model.run import Attempt, End, Outcome, PowerCall, PowerOutcome, Run, Target
-from fleetos.model.states import RUN_ENDS, Reason, RunState, TargetState, check_move, check_run_move
+from fleetos.model.states import ENDS, RUN_ENDS, Reason, RunState, TargetState, check_move, check_run_move
+
+_S = TargetState
+_POWERED = frozenset({_S.STOPPING, _S.STARTING, _S.RESTORING})
+# Where each of these events can happen. The law of moves alone would let some of them happen elsewhere, and two of
+# them do not move the target at all.
+_WHERE: dict[type[TargetEvent], frozenset[TargetState]] = {
+    ChangeIntended: frozenset({_S.READY}),
+    ChangeAnswered: frozenset({_S.SUBMITTING}),
+    ChangeAdopted: frozenset({_S.INSPECTING}),
+    JobEnded: frozenset({_S.CHANGING}),
+    NotDelivered: frozenset({_S.INSPECTING}),
+    PowerIntended: _POWERED,
+    PowerAnswered: _POWERED,
+    Settled: ENDS,
+}
+_ANYWHERE = frozenset(_S)
 
 # Outcomes that show that the cloud did take the request.
 _TAKEN = frozenset({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.NO_EFFECT})
@@ -68,6 +84,8 @@ def fold_target(target: Target | None, event: TargetEvent, at: datetime) -> Targ
         return replace(event.target, since=at)
     if target is None:
         raise IllegalMove(f"the journal has a {event.kind} of server {event.server_id}, which is no target")
+    if target.state not in _WHERE.get(type(event), _ANYWHERE):
+        raise IllegalMove(f"target {target.server_id}: a {event.kind} cannot happen in state {target.state}")
     match event:
         case Moved():
             return _moved(target, event, at)
@@ -105,6 +123,8 @@ def _go(target: Target, to: TargetState, at: datetime, reason: Reason | None, de
 
 
 def _moved(target: Target, event: Moved, at: datetime) -> Target:
+    if TargetState.SUBMITTING in (target.state, event.to):
+        raise IllegalMove(f"target {target.server_id}: a send needs an intent before it and an answer after it")
     after = _go(target, event.to, at, event.reason, event.detail)
     return replace(
         after,
@@ -165,10 +185,14 @@ def _with(target: Target, attempt: Attempt) -> Target:
 
 def _intended(target: Target, event: ChangeIntended, at: datetime) -> Target:
     after = _go(target, TargetState.SUBMITTING, at, None, "")
+    if event.before.disk is None or event.before.disk != target.disk:
+        raise IllegalMove(f"target {target.server_id}: disk {event.before.disk} is not the one that may be wiped")
     attempt = target.attempt
     if attempt is None:
         if event.attempt != len(target.attempts) + 1:
             raise IllegalMove(f"target {target.server_id}: attempt {event.attempt} is out of order")
+        if sum(one.outcome is not None for one in target.attempts) >= target.attempts_allowed:
+            raise IllegalMove(f"target {target.server_id}: all {target.attempts_allowed} attempts are used up")
         first = Attempt(event.attempt, event.before, intended_at=at, sent_at=at, deadline=event.deadline)
         return replace(after, attempts=(*target.attempts, first))
     again = replace(_open(target, event.attempt), sent_at=at, sends=attempt.sends + 1, deadline=event.deadline)

@@ -64,7 +64,7 @@ def target(number: int, name: str | None = None) -> Target:
         position=number,
         order=Order(IMAGE, "Standard_Debian_12_latest", "v2"),
         baseline=RUNNING,
-        disk=f"disk-{number}",
+        disk=RUNNING.disk,
         since=START,
         attempts_allowed=2,
     )

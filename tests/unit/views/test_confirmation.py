@@ -10,7 +10,7 @@ from tests.unit.views.test_wording import HOSTILE
 
 
 def test_the_whole_text() -> None:
-    targets = [target(number) for number in range(3)]
+    targets = [replace(target(number), disk=f"disk-{number}") for number in range(3)]
     text = confirmation(a_run(), targets, {Reason.ALREADY_ON_IMAGE: 4, Reason.LOCKED: 0}, shown=2)
     assert text.plain == (
         "WIPES 3 system disks. What is on them is lost; data disks are kept.\n"
