@@ -126,6 +126,8 @@ RATE_BURST = 10
 CANDIDATES_LISTED = 10
 # Unknown names that are compared with all names of the project: each comparison costs some 10 ms at 10,000.
 NAMES_COMPARED = 20
+# Problems listed of one CSV file; the others are counted. A file of another kind has one in every row.
+ROW_PROBLEMS_LISTED = 1_000
 
 # --- the cloud's API -----------------------------------------------------------------------------------------
 
@@ -183,5 +185,3 @@ TOKEN_RETRY_S = 5.0
 TRACE_SKEW_S = 10.0
 # A file with credentials is a few kilobytes.
 CREDENTIALS_FILE_BYTES = 2**20
-# Problems listed of one CSV file; the others are counted. A file of another kind has one in every row.
-ROW_PROBLEMS_LISTED = 1_000

@@ -1,0 +1,122 @@
+"""The freeze: a plan and what the cloud showed become a run, in which nothing is left to choose."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleetos.errors import InputError
+from fleetos.model.events import Enlisted, Event, Moved, RunCreated
+from fleetos.model.fold import fold_target
+from fleetos.model.plan import Plan
+from fleetos.model.run import Run, Scope, Settings, Target
+from fleetos.model.states import Reason, TargetState
+from fleetos.planning.digest import run_digest
+from fleetos.planning.preflight import Preflight, Resolved, runs_image
+from fleetos.planning.settings import CloudFacts, settings_of, settle_problem
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What earlier runs say of the servers and the cloud.
+
+    `bad_attempts` are servers whose latest attempt failed or has no known outcome; `unanswered` says when a send to a
+    server was last left unanswered; `longest_change_s` is the longest OS change seen on this cloud.
+    """
+
+    bad_attempts: frozenset[str] = frozenset()
+    unanswered: Mapping[str, datetime] | None = None
+    longest_change_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenRun:
+    """A run as it begins: the events that make it, and the targets that these events leave."""
+
+    run: Run
+    events: tuple[Event, ...]
+    targets: tuple[Target, ...]
+
+    @property
+    def wiped(self) -> tuple[Target, ...]:
+        """The targets whose system disk the run will wipe."""
+        return tuple(target for target in self.targets if not target.ended)
+
+    @property
+    def wipes(self) -> int:
+        """How many system disks the run will wipe."""
+        return len(self.wiped)
+
+    @property
+    def spared(self) -> Mapping[Reason, int]:
+        """How many targets end at the freeze, by reason."""
+        return Counter(target.reason for target in self.targets if target.ended and target.reason is not None)
+
+
+def freeze(
+    plan: Plan,
+    found: Preflight,
+    *,
+    scope: Scope,
+    facts: CloudFacts,
+    run_id: str,
+    now: datetime,
+    history: History | None = None,
+) -> FrozenRun:
+    """The run of the plan on the servers that preflight found. `now` is UTC.
+
+    A server without a system disk is held, and one that runs the image already is skipped, right here. Raises
+    InputError if the settle time is too short for the cloud.
+    """
+    past = history or History()
+    settle = settle_problem(plan, facts)
+    if settle is not None:
+        raise InputError((settle,))
+    settings = settings_of(plan, facts, len(found.servers), past.longest_change_s)
+    run = Run(
+        id=run_id,
+        name=plan.name,
+        digest=run_digest(plan, scope.cloud, scope.region),
+        plan_path=str(plan.path),
+        scope=scope,
+        settings=settings,
+        images=found.images,
+        created_at=now,
+    )
+    events: list[Event] = [RunCreated(run)]
+    targets: list[Target] = []
+    for position, one in enumerate(found.servers):
+        enlisted = Enlisted(_target(one, position, settings, past))
+        target = fold_target(None, enlisted, now)
+        events.append(enlisted)
+        end = _end_at_freeze(one, settings, past)
+        if end is not None:
+            events.append(end)
+            target = fold_target(target, end, now)
+        targets.append(target)
+    return FrozenRun(run, tuple(events), tuple(targets))
+
+
+def _target(one: Resolved, position: int, settings: Settings, history: History) -> Target:
+    return Target(
+        server_id=one.server.id,
+        name=one.server.name,
+        position=position,
+        order=one.order,
+        baseline=one.server.picture,
+        disk=one.server.picture.disk,
+        labels=one.labels,
+        attempts_allowed=settings.attempts,
+        last_unanswered_at=(history.unanswered or {}).get(one.server.id),
+    )
+
+
+def _end_at_freeze(one: Resolved, settings: Settings, history: History) -> Moved | None:
+    """The move that ends the target at once, or None: it waits for its turn."""
+    server, picture = one.server, one.server.picture
+    if picture.disk is None:
+        detail = "the inventory shows no system disk"
+        return Moved(server.id, TargetState.HELD, Reason.NO_SYSTEM_DISK, detail=detail)
+    if not settings.force and server.id not in history.bad_attempts and runs_image(picture, one.order.image_id):
+        return Moved(server.id, TargetState.SKIPPED, Reason.ALREADY_ON_IMAGE)
+    return None

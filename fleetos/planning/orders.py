@@ -1,0 +1,147 @@
+"""What each server gets, resolved: image names pinned to ids, the API chosen, paths absolute."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+from fleetos.errors import Problem
+from fleetos.limits import CANDIDATES_LISTED
+from fleetos.model.inventory import Image
+from fleetos.model.plan import ApiChoice, ChangeSpec, Place, Plan, SecretRef, UserDataRef
+from fleetos.model.run import Order
+from fleetos.planning.settings import CloudFacts
+
+ACTIVE = "active"
+# The only images that a system disk is made of (IMS API, field virtual_env_type; error Ecs.0007).
+_FOR_DISKS = "FusionCompute"
+
+
+def images_wanted(plan: Plan) -> frozenset[str]:
+    """The ids and names of images that the plan mentions, as written."""
+    mentioned = (plan.change.image, *(server.change.image for server in plan.servers))
+    return frozenset(image for image in mentioned if image is not None)
+
+
+def chosen_api(choice: ApiChoice | None, image: Image, facts: CloudFacts) -> Literal["v1", "v2"]:
+    """The changeos call for the image.
+
+    Left to choose, it is v2 on Open Telekom Cloud, whose API reference has no other. Elsewhere the image's
+    `__support_fc_inject` is read as IMS documents it: "true" means that cloud-init is not supported.
+    """
+    if choice is ApiChoice.V1:
+        return "v1"
+    if choice is ApiChoice.V2 or facts.is_otc:
+        return "v2"
+    return "v1" if image.inject_flag == "true" else "v2"
+
+
+class Orders:
+    """Makes the orders of a plan. `problems` are those of the orders made; `pinned` are the images by their words.
+
+    `secret_places` says where the secrets of the orders are referred to. `images` are all that were found for the
+    plan, `key_pairs` the names of those that the cloud lists for us, None if it did not.
+    """
+
+    def __init__(
+        self, plan: Plan, images: Sequence[Image], key_pairs: Collection[str] | None, facts: CloudFacts
+    ) -> None:
+        self.problems: list[Problem] = []
+        self.pinned: dict[str, Image] = {}
+        self.secret_places: dict[SecretRef | UserDataRef, Place] = {}
+        self.foreign_key_pairs: set[str] = set()
+        self._plan = plan
+        self._folder = plan.path.parent
+        self._images = images
+        self._key_pairs = None if key_pairs is None else frozenset(key_pairs)
+        self._facts = facts
+        self._common: tuple[Order | None] | None = None
+
+    def order(self, change: ChangeSpec, server: Place) -> Order | None:
+        """What a server gets whose own keys are these, or None with a problem."""
+        if change.written:
+            return self._made(change.over(self._plan.change), server)
+        if self._common is None:
+            self._common = (self._made(self._plan.change, server),)
+        return self._common[0]
+
+    def _made(self, change: ChangeSpec, server: Place) -> Order | None:
+        image = self._image(change, server)
+        self._check_key_pair(change, server)
+        if image is None:
+            return None
+        api = chosen_api(change.api, image, self._facts)
+        if change.user_data is not None and api == "v1":
+            expected = f"no user data: image {image.name} is taken for one without cloud-init, so the API is v1"
+            self._refuse(change, "user_data", server, expected, "say `api: v2` if the image has cloud-init")
+        if api == "v1" and change.keyname is not None and image.os_type == "Windows":
+            expected = "adminpass: a Windows image without cloud-init takes no key pair"
+            self._refuse(change, "keyname", server, expected)
+        return Order(
+            image_id=image.id,
+            image_name=image.name,
+            api=api,
+            keyname=change.keyname,
+            userid=change.userid,
+            adminpass=self._secret(change, server),
+            user_data=self._user_data(change, server),
+            metadata=dict(change.metadata or {}),
+        )
+
+    def _refuse(self, change: ChangeSpec, key: str, server: Place, expected: str, hint: str | None = None) -> None:
+        problem = change.places.get(key, server).problem(expected, hint)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def _image(self, change: ChangeSpec, server: Place) -> Image | None:
+        written = change.image or ""
+        if written in self.pinned:
+            return self.pinned[written]
+        by_id = [image for image in self._images if image.id == written]
+        named = by_id or [image for image in self._images if image.name == written]
+        active = [image for image in named if image.status == ACTIVE]
+        if len(active) == 1:
+            image = active[0]
+            if image.virtual_env_type not in (None, _FOR_DISKS):
+                expected = f"an image for system disks; {written} is one for {image.virtual_env_type}"
+                self._refuse(change, "image", server, expected)
+                return None
+            self.pinned[written] = image
+            return image
+        if active:
+            ids = ", ".join(image.id for image in active[:CANDIDATES_LISTED])
+            expected = f"a name that exactly one active image has; {len(active)} are called {written}"
+            self._refuse(change, "image", server, expected, f"use an id: {ids}")
+        elif named:
+            states = ", ".join(sorted({image.status for image in named}))
+            self._refuse(change, "image", server, f"an active image; {written} is {states}")
+        else:
+            self._refuse(change, "image", server, f"the id or name of an image that we may use; {written} is none")
+        return None
+
+    def _check_key_pair(self, change: ChangeSpec, server: Place) -> None:
+        if change.keyname is None or self._key_pairs is None or change.keyname in self._key_pairs:
+            return
+        if change.userid is not None:
+            # The cloud lists only our own key pairs, and this one is said to be of another user.
+            self.foreign_key_pairs.add(change.keyname)
+            return
+        expected = f"one of our key pairs; {change.keyname} is none"
+        self._refuse(change, "keyname", server, expected, "a key pair of another user needs `userid`")
+
+    def _secret(self, change: ChangeSpec, server: Place) -> SecretRef | None:
+        secret = change.adminpass
+        if secret is None:
+            return None
+        if secret.kind == "file":
+            secret = SecretRef("file", str(self._folder / secret.where))
+        self.secret_places.setdefault(secret, change.places.get("adminpass", server))
+        return secret
+
+    def _user_data(self, change: ChangeSpec, server: Place) -> UserDataRef | None:
+        if change.user_data is not None:
+            self.secret_places.setdefault(change.user_data, change.places.get("user_data", server))
+        return change.user_data
+
+
+def pins(orders: Orders) -> Mapping[str, str]:
+    """The id of each image that the plan mentions, by the plan's word for it."""
+    return {written: image.id for written, image in sorted(orders.pinned.items())}

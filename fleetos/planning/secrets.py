@@ -1,0 +1,177 @@
+"""Where secrets come from: read when they are needed, kept out of everything that is written."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from fleetos.errors import InputError, Problem
+from fleetos.limits import SECRET_FILE_MAX_BYTES, USER_DATA_MAX_BYTES
+from fleetos.model.plan import Place, SecretRef, UserDataRef
+from fleetos.model.run import Order
+from fleetos.model.secrets import Secrets
+from fleetos.planning.load import user_data_texts
+from fleetos.planning.reading import Unreadable, read_bounded
+
+# API page ecs_02_0202; the longer set of special characters of its newest edition is accepted.
+_LEAST_LETTERS, _MOST_LETTERS = 8, 26
+_SPECIAL = frozenset("!@$%^-_=+[{}]:,./?~#*")
+_CLASSES_NEEDED = 3
+_WINDOWS_USER = "administrator"
+_WINDOWS_USER_PART = 3
+
+Places = Mapping[SecretRef | UserDataRef, Place]
+
+
+class _Unusable(Exception):
+    """A secret cannot be used: what was expected of it. Never holds the secret."""
+
+    def __init__(self, expected: str, hint: str | None = None) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.hint = hint
+
+
+class PlanSecrets:
+    """The secrets of orders, from the environment and from files. `env` None: the environment of this process."""
+
+    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+        self._env = os.environ if env is None else env
+        # Texts in a plan by their digest: finding one means reading the whole plan again.
+        self._texts: dict[str, bytes] = {}
+
+    def resolve(self, order: Order) -> Secrets:
+        """The order's secrets. Raises InputError if one is missing or is not what was frozen."""
+        return self._resolved(order, {}, frozenset())
+
+    def check(self, orders: Iterable[Order], places: Places, windows: frozenset[str] = frozenset()) -> None:
+        """Nothing, if all secrets of the orders are there and can be used.
+
+        `windows` are the ids of Windows images, which forbid more passwords. Raises InputError with all that is wrong.
+        """
+        problems: dict[Problem, None] = {}
+        for order in orders:
+            try:
+                self._resolved(order, places, windows)
+            except InputError as error:
+                problems |= dict.fromkeys(error.problems)
+        if problems:
+            raise InputError(tuple(problems))
+
+    def _resolved(self, order: Order, places: Places, windows: frozenset[str]) -> Secrets:
+        problems: list[Problem] = []
+        password: str | None = None
+        user_data: bytes | None = None
+        if order.adminpass is not None:
+            try:
+                password = self._password(order.adminpass, windows=order.image_id in windows)
+            except _Unusable as bad:
+                problems.append(_place(order.adminpass, places).problem(bad.expected, bad.hint))
+        if order.user_data is not None:
+            try:
+                user_data = self._user_data(order.user_data)
+            except _Unusable as bad:
+                problems.append(_place(order.user_data, places).problem(bad.expected, bad.hint))
+        if problems:
+            raise InputError(tuple(problems))
+        return Secrets(password, user_data)
+
+    def _password(self, ref: SecretRef, *, windows: bool) -> str:
+        if ref.kind == "env":
+            password = self._env.get(ref.where, "")
+            if not password:
+                raise _Unusable(f"a password in the environment variable {ref.where}, which is not set", "export it")
+        else:
+            password = _secret_file(Path(ref.where))
+        password = password.removesuffix("\n").removesuffix("\r")
+        fault = password_fault(password, windows=windows)
+        if fault is not None:
+            source = "the environment variable" if ref.kind == "env" else "the file"
+            raise _Unusable(f"in {source} {ref.where} a password that {fault}")
+        return password
+
+    def _user_data(self, ref: UserDataRef) -> bytes:
+        if ref.in_plan:
+            if ref.sha256 not in self._texts:
+                self._texts |= _plan_texts(Path(ref.path))
+            data = self._texts.get(ref.sha256, b"")
+        else:
+            try:
+                data = read_bounded(Path(ref.path), USER_DATA_MAX_BYTES)
+            except Unreadable as bad:
+                raise _Unusable(f"the user data of this run: {bad.expected}", _FROZEN_HINT) from None
+        if hashlib.sha256(data).hexdigest() != ref.sha256:
+            raise _Unusable(f"the user data of this run; it has been changed in {ref.path}", _FROZEN_HINT)
+        return data
+
+
+_FROZEN_HINT = "put it back as it was and resume the run, or abort the run and apply the plan anew"
+
+
+def _place(ref: SecretRef | UserDataRef, places: Places) -> Place:
+    key = "adminpass" if isinstance(ref, SecretRef) else "user_data"
+    file = ref.where if isinstance(ref, SecretRef) else ref.path
+    elsewhere = "environment" if isinstance(ref, SecretRef) and ref.kind == "env" else file
+    return places.get(ref) or Place(elsewhere, None, None, key)
+
+
+def _secret_file(path: Path) -> str:
+    try:
+        data = read_bounded(path, SECRET_FILE_MAX_BYTES)
+    except Unreadable as bad:
+        raise _Unusable(f"a file with a password: {bad.expected}") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    # Outside of the handler: the error holds the bytes that it could not decode.
+    raise _Unusable(f"a password in UTF-8 in the file {path}")
+
+
+def _plan_texts(path: Path) -> dict[str, bytes]:
+    try:
+        texts = [text.encode() for text in user_data_texts(path)]
+    except InputError:
+        return {}
+    return {hashlib.sha256(text).hexdigest(): text for text in texts}
+
+
+def password_fault(password: str, *, windows: bool) -> str | None:
+    """What the cloud would refuse a password for (error Ecs.0011), as the end of a sentence; None if it is fine.
+
+    The rules are those of API page ecs_02_0202. That Linux forbids its user name too is inferred.
+    """
+    if not _LEAST_LETTERS <= len(password) <= _MOST_LETTERS:
+        return f"has {_LEAST_LETTERS} to {_MOST_LETTERS} letters"
+    ascii_letters = all(letter in _SPECIAL or (letter.isascii() and letter.isalnum()) for letter in password)
+    if not ascii_letters:
+        return "has only letters, digits and the special characters " + "".join(sorted(_SPECIAL))
+    classes = (
+        any(letter.isupper() for letter in password),
+        any(letter.islower() for letter in password),
+        any(letter.isdigit() for letter in password),
+        any(letter in _SPECIAL for letter in password),
+    )
+    if sum(classes) < _CLASSES_NEEDED:
+        return "has three of: upper case, lower case, digits, special characters"
+    folded = password.lower()
+    for user in (_WINDOWS_USER, "root"):
+        if user in folded or user[::-1] in folded:
+            return "does not contain the name of the user, forwards or backwards"
+    parts = (_WINDOWS_USER[at : at + _WINDOWS_USER_PART] for at in range(len(_WINDOWS_USER) - _WINDOWS_USER_PART + 1))
+    if windows and any(part in folded for part in parts):
+        return "has no more than two letters in a row of the user name Administrator"
+    return None
+
+
+def check_secrets(
+    orders: Iterable[Order],
+    places: Places | None = None,
+    windows: frozenset[str] = frozenset(),
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Nothing, if the secrets of all orders are there and can be used; to be asked before the first effect.
+
+    Raises InputError with all that is missing or unfit, at its place in the plan where `places` knows it.
+    """
+    PlanSecrets(env).check(orders, places or {}, windows)
