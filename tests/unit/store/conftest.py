@@ -24,6 +24,13 @@ async def sqlite(tmp_path: Path, clock: HandClock) -> AsyncIterator[Database]:
     await opened.close()
 
 
+@pytest.fixture
+async def postgres(clock: HandClock) -> AsyncIterator[Database]:
+    opened = await open_database(locate(fresh_database()), watcher(clock))
+    yield opened
+    await opened.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path, clock: HandClock) -> AsyncIterator[Database]:
     where = str(tmp_path / "fleetos.db") if request.param == "sqlite" else fresh_database()

@@ -1,0 +1,327 @@
+"""Runs in the database: freezing, finding, claims between runs, next passes, and what is remembered."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, text, update
+
+from fleetos.errors import DatabaseUnusable, IllegalMove, RunDriven, ServerClaimed, UnknownRun
+from fleetos.model.events import Moved, Retried, RunMoved, RunPassStarted, TargetEvent
+from fleetos.model.fold import fold_run
+from fleetos.model.requests import RequestKind
+from fleetos.model.run import Run, Target
+from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.store import history, queries, runs
+from fleetos.store.checking import check
+from fleetos.store.database import Database
+from fleetos.store.journal import SqlJournal
+from fleetos.store.leases import Lease
+from fleetos.store.tables import claims, targets
+from tests.unit.store.samples import (
+    START,
+    HandClock,
+    dead_process,
+    folded,
+    make_run,
+    make_target,
+    make_targets,
+    path_to_done,
+    path_to_failed,
+    path_to_unknown,
+    watcher,
+)
+
+RUN = make_run()
+
+
+async def create(database: Database, run: Run, frozen: Sequence[Target], clock: HandClock) -> Lease:
+    """A run whose driver has died since."""
+    return await runs.create_run(database, run, frozen, [], run.created_at, watcher(clock, dead_process()))
+
+
+async def drive(database: Database, lease: Lease, run: Run, paths: Sequence[tuple[Target, list[TargetEvent]]]) -> Run:
+    """The run after all targets have walked their paths, all ended when those have."""
+    journal = SqlJournal(database, lease, HandClock())
+    ended = True
+    for target, path in paths:
+        after = folded(target, path, run.created_at)
+        ended = ended and after.ended
+        await journal.append(run, path, [after], run.created_at)
+    if ended:
+        after_all = fold_run(run, RunMoved(RunState.DONE), run.created_at)
+        await journal.append(after_all, [RunMoved(RunState.DONE)], [], run.created_at)
+        run = after_all
+    await journal.release()
+    return run
+
+
+async def test_ten_thousand_targets_are_frozen_quickly(sqlite: Database, clock: HandClock) -> None:
+    frozen = make_targets(10_000)
+    started = time.process_time()
+    await create(sqlite, RUN, frozen, clock)
+    # Processor time, so that a busy machine does not fail it; 0.7 s were measured.
+    assert time.process_time() - started < 4
+    assert len((await queries.load(sqlite, RUN.id)).targets) == 10_000
+
+
+async def test_nothing_of_a_refused_run_stays(database: Database, clock: HandClock) -> None:
+    await create(database, RUN, make_targets(3), clock)
+    with pytest.raises(ServerClaimed):
+        await create(database, make_run(2), [make_target(2), make_target(7)], clock)
+    assert [one.run.id for one in await queries.all_runs(database, watcher(clock))] == [RUN.id]
+    async with database.reading() as connection:
+        assert sorted((await connection.scalars(select(claims.c.server_id))).all()) == [
+            one.server_id for one in make_targets(3)
+        ]
+    bad = Moved("server-0001", TargetState.DONE)
+    with pytest.raises(IllegalMove):
+        await runs.create_run(database, make_run(2), [make_target(11)], [bad], START, watcher(clock))
+
+
+async def test_a_claimed_server_names_run_and_way_out(database: Database, clock: HandClock) -> None:
+    await create(database, RUN, make_targets(8), clock)
+    with pytest.raises(ServerClaimed) as refused:
+        await create(database, make_run(2), [make_target(2)], clock)
+    assert RUN.id in refused.value.message
+    assert "server server-0002" in refused.value.message
+    assert refused.value.hint is not None
+    assert f"fleetos resume {RUN.id}" in refused.value.hint
+    assert f"fleetos abort {RUN.id}" in refused.value.hint
+    with pytest.raises(ServerClaimed, match="and 3 more"):
+        await create(database, make_run(2), make_targets(8), clock)
+
+
+async def test_a_server_of_a_driven_run_is_21(database: Database, clock: HandClock) -> None:
+    await runs.create_run(database, RUN, make_targets(3), [], START, watcher(clock))
+    with pytest.raises(RunDriven, match=RUN.id):
+        await create(database, make_run(2), [make_target(2)], clock)
+
+
+async def test_a_server_with_an_unknown_outcome_stays_claimed_after_the_end(
+    database: Database, clock: HandClock
+) -> None:
+    (target,) = make_targets(1)
+    lease = await create(database, RUN, [target], clock)
+    await drive(database, lease, RUN, [(target, path_to_unknown(target.server_id))])
+    with pytest.raises(ServerClaimed) as refused:
+        await create(database, make_run(2), [target], clock)
+    assert refused.value.hint is not None
+    assert f"fleetos abort {RUN.id} --release" in refused.value.hint
+    await runs.release_claims(database, RUN.id, watcher(clock))
+    # What is remembered goes into the next run's target, and from there nowhere else.
+    await create(database, make_run(2), [target], clock)
+    loaded = (await queries.load(database, make_run(2).id)).targets[target.server_id]
+    assert loaded.last_unanswered_at == START
+    assert await check(database) == []
+    assert await history.unanswered_sends(database, [target.server_id, "other"]) == {target.server_id: START}
+
+
+async def test_claims_of_a_driven_run_are_not_released(database: Database, clock: HandClock) -> None:
+    await runs.create_run(database, RUN, make_targets(1), [], START, watcher(clock))
+    with pytest.raises(RunDriven):
+        await runs.release_claims(database, RUN.id, watcher(clock))
+
+
+async def test_a_server_that_is_skipped_at_the_freeze_is_not_claimed(database: Database, clock: HandClock) -> None:
+    first, second = make_targets(2)
+    await create(database, RUN, [first], clock)
+    skipped = Moved(first.server_id, TargetState.SKIPPED, Reason.ALREADY_ON_IMAGE)
+    await runs.create_run(database, make_run(2), [first, second], [skipped], START, watcher(clock))
+    assert await check(database) == []
+
+
+async def test_runs_are_found_by_the_beginning_of_their_id(database: Database, clock: HandClock) -> None:
+    for number in (1, 2, 30):
+        later = START + timedelta(minutes=number)
+        await create(database, make_run(number, created_at=later), [make_target(number)], clock)
+    assert await queries.find_run(database, "run0000001") == "run0000001"
+    assert await queries.find_run(database, "run000003") == "run0000030"
+    with pytest.raises(UnknownRun, match="several") as several:
+        await queries.find_run(database, "run")
+    assert several.value.hint == "give more letters: run0000030, run0000002, run0000001"
+    with pytest.raises(UnknownRun) as unknown:
+        await queries.find_run(database, "run0000003")
+    assert unknown.value.hint is not None
+    assert "did you mean" in unknown.value.hint
+    for odd in ("", "%", "_", "run000000%", "zzz'; DROP TABLE runs"):
+        with pytest.raises(UnknownRun):
+            await queries.find_run(database, odd)
+    for call in (queries.load(database, "gone"), queries.summary(database, "gone", watcher(clock))):
+        with pytest.raises(UnknownRun):
+            await call
+
+
+async def test_an_empty_database_says_so(database: Database) -> None:
+    with pytest.raises(UnknownRun) as unknown:
+        await queries.find_run(database, "abc")
+    assert unknown.value.hint == "this database holds no runs yet"
+
+
+async def test_lists_of_runs(database: Database, clock: HandClock) -> None:
+    days = [START + timedelta(days=number) for number in range(3)]
+    frozen = [
+        make_run(number, digest, days[number]) for number, digest in enumerate(("sha256:x", "sha256:x", "sha256:y"))
+    ]
+    for number, run in enumerate(frozen):
+        lease = await create(database, run, [make_target(number), make_target(number + 10)], clock)
+        if number == 1:
+            paths = [(one, path_to_done(one.server_id)) for one in (make_target(1), make_target(11))]
+            frozen[1] = await drive(database, lease, run, paths)
+    asking = watcher(clock)
+    shown = await queries.all_runs(database, asking)
+    assert [one.run for one in shown] == frozen[::-1]
+    assert [dict(one.counts) for one in shown] == [
+        {TargetState.WAITING: 2},
+        {TargetState.DONE: 2},
+        {TargetState.WAITING: 2},
+    ]
+    assert [one.run for one in await queries.unfinished_runs(database, asking)] == [frozen[2], frozen[0]]
+    assert [one.run for one in await queries.runs_of_digest(database, "sha256:x", asking)] == [frozen[1], frozen[0]]
+    assert (await queries.summary(database, frozen[1].id, asking)).run == frozen[1]
+
+
+async def test_records_come_in_pages(database: Database, clock: HandClock) -> None:
+    await create(database, RUN, make_targets(5), clock)
+    assert [one.seq for one in await queries.events(database, RUN.id)] == [1, 2, 3, 4, 5, 6]
+    assert [one.seq for one in await queries.events(database, RUN.id, after_seq=2, limit=3)] == [3, 4, 5]
+    assert await queries.events(database, RUN.id, after_seq=6) == []
+
+
+async def test_a_next_pass_takes_lease_and_claims_together(database: Database, clock: HandClock) -> None:
+    failed, done = make_targets(2)
+    lease = await create(database, RUN, [failed, done], clock)
+    paths = [(failed, path_to_failed(failed.server_id)), (done, path_to_done(done.server_id))]
+    await drive(database, lease, RUN, paths)
+    again = [RunPassStarted(2), Retried(failed.server_id, "disk-old")]
+    lease = await runs.begin_pass(database, RUN.id, again, START, watcher(clock, dead_process()))
+    progress = await queries.load(database, RUN.id)
+    assert (progress.run.state, progress.run.passes) == (RunState.RUNNING, 2)
+    assert progress.targets[failed.server_id].state is TargetState.WAITING
+    assert await check(database) == []
+    with pytest.raises(ServerClaimed):
+        await create(database, make_run(2), [failed], clock)
+    await SqlJournal(database, lease, clock).append(progress.run, [RunMoved(RunState.PAUSED)], [], START)
+    assert [one.seq for one in await queries.events(database, RUN.id)] == list(range(1, lease.last_seq + 2))
+
+
+async def test_a_next_pass_is_refused_as_a_whole(database: Database, clock: HandClock) -> None:
+    failed, done = make_targets(2)
+    lease = await create(database, RUN, [failed, done], clock)
+    paths = [(failed, path_to_failed(failed.server_id)), (done, path_to_done(done.server_id))]
+    await drive(database, lease, RUN, paths)
+    before = await queries.load(database, RUN.id)
+    both = [RunPassStarted(2), Retried(failed.server_id, "disk-old"), Retried(done.server_id, "disk-new")]
+    with pytest.raises(IllegalMove):
+        await runs.begin_pass(database, RUN.id, both, START, watcher(clock))
+    await create(database, make_run(2), [failed], clock)
+    again = [RunPassStarted(2), Retried(failed.server_id, "disk-old")]
+    with pytest.raises(ServerClaimed):
+        await runs.begin_pass(database, RUN.id, again, START, watcher(clock))
+    after = await queries.load(database, RUN.id)
+    assert (after.run, dict(after.targets)) == (before.run, dict(before.targets))
+    assert (await queries.summary(database, RUN.id, watcher(clock))).driver is None
+
+
+async def test_a_next_pass_heeds_the_unanswered_send_of_another_run(database: Database, clock: HandClock) -> None:
+    (target,) = make_targets(1)
+    lease = await create(database, RUN, [target], clock)
+    await drive(database, lease, RUN, [(target, path_to_failed(target.server_id))])
+    other = make_run(2, created_at=START + timedelta(hours=1))
+    lease = await create(database, other, [target], clock)
+    await drive(database, lease, other, [(target, path_to_unknown(target.server_id))])
+    await runs.release_claims(database, other.id, watcher(clock))
+    again = [RunPassStarted(2), Retried(target.server_id, "disk-old")]
+    with pytest.raises(ServerClaimed, match="unanswered"):
+        await runs.begin_pass(database, RUN.id, again, START + timedelta(hours=2), watcher(clock))
+    await runs.begin_pass(database, RUN.id, again, START + timedelta(hours=26), watcher(clock))
+
+
+async def test_requests_need_a_run(database: Database, clock: HandClock) -> None:
+    for call in (
+        runs.add_request(database, "gone", RequestKind.ABORT, "me", START),
+        runs.take_run(database, "gone", watcher(clock)),
+        runs.release_claims(database, "gone", watcher(clock)),
+        runs.begin_pass(database, "gone", [], START, watcher(clock)),
+    ):
+        with pytest.raises(UnknownRun):
+            await call
+
+
+async def test_the_latest_attempt_that_may_have_done_something_speaks(database: Database, clock: HandClock) -> None:
+    done, failed, unknown, untouched, mended = make_targets(5)
+    lease = await create(database, RUN, [done, failed, unknown, untouched, mended], clock)
+    paths = [
+        (done, path_to_done(done.server_id)),
+        (failed, path_to_failed(failed.server_id)),
+        (unknown, path_to_unknown(unknown.server_id)),
+        (mended, path_to_failed(mended.server_id)),
+    ]
+    await drive(database, lease, RUN, paths)
+    everybody = [one.server_id for one in make_targets(5)]
+    assert await history.bad_attempts(database, everybody) == {one.server_id for one in (failed, unknown, mended)}
+    later = make_run(2, created_at=START + timedelta(days=1))
+    lease = await create(database, later, [mended], clock)
+    await drive(database, lease, later, [(mended, path_to_done(mended.server_id))])
+    assert await history.bad_attempts(database, everybody) == {failed.server_id, unknown.server_id}
+    assert await history.bad_attempts(database, [failed.server_id]) == {failed.server_id}
+    assert await history.bad_attempts(database, []) == frozenset()
+
+
+async def test_the_longest_change_is_remembered(database: Database) -> None:
+    assert await history.longest_change_s(database, "otc/eu-de/p") is None
+    for seconds in (100.0, 300.5, 200.0):
+        await history.remember_change_s(database, "otc/eu-de/p", seconds)
+    await history.remember_change_s(database, "otc/eu-nl/p", 7.0)
+    assert await history.longest_change_s(database, "otc/eu-de/p") == 300.5
+
+
+async def test_a_check_finds_what_does_not_fit(database: Database, clock: HandClock) -> None:
+    await create(database, RUN, make_targets(3), clock)
+    await create(database, make_run(2), [make_target(7)], clock)
+    await create(database, make_run(3), [make_target(8)], clock)
+    assert await check(database) == []
+    other = make_target(1)
+    async with database.writing() as connection:
+        body = (await connection.scalars(select(targets.c.body).where(targets.c.server_id == "server-0001"))).one()
+        moved = body.replace('"state":"waiting"', '"state":"done"')
+        assert moved != body
+        await connection.execute(update(targets).where(targets.c.server_id == other.server_id).values(body=moved))
+        await connection.execute(text("DELETE FROM records WHERE run_id = 'run0000002' AND seq = 1"))
+        await connection.execute(text("DELETE FROM claims WHERE server_id = 'server-0008'"))
+    assert list(await check(database)) == [
+        "run run0000001, server server-0001: its row is not what the journal tells",
+        "run run0000002: its journal has gaps",
+        "run run0000003, server server-0008: under way without a claim",
+    ]
+
+
+async def test_a_value_that_cannot_be_read_is_not_shown(database: Database, clock: HandClock) -> None:
+    await create(database, RUN, make_targets(1), clock)
+    async with database.writing() as connection:
+        await connection.execute(update(targets).values(body='{"geheim": 42}'))
+    with pytest.raises(DatabaseUnusable) as refused:
+        await queries.load(database, RUN.id)
+    assert "geheim" not in f"{refused.value} {refused.value.hint}"
+    (problem,) = await check(database)
+    assert "geheim" not in problem
+
+
+async def test_the_columns_say_what_the_bodies_say(database: Database, clock: HandClock) -> None:
+    target = make_target(3, name="web")
+    lease = await create(database, RUN, [target], clock)
+    path = path_to_done(target.server_id, "job-77")[:4]
+    after = folded(target, path, START)
+    await SqlJournal(database, lease, clock).append(replace(RUN), path, [after], START)
+    columns = (targets.c.position, targets.c.name, targets.c.state, targets.c.attempt, targets.c.job_id, targets.c.disk)
+    async with database.reading() as connection:
+        assert tuple((await connection.execute(select(*columns))).one()) == (
+            3,
+            "web",
+            "changing",
+            1,
+            "job-77",
+            "disk-old",
+        )
