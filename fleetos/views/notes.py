@@ -7,9 +7,11 @@ from fleetos.model.codes import meaning_of
 from fleetos.model.run import Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.views.reasons import REASONS
-from fleetos.views.wording import printable, short_stamp, span
+from fleetos.views.wording import clip, printable, short_stamp, span
 
 _JOB_ID_SHOWN = 12
+# Terminal cells of the cloud's own words in a line; all of them are in the JSON.
+_WORDS_SHOWN = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,12 @@ def code_words(code: str) -> str:
 
 
 def support_words(target: Target) -> str:
-    """Code with meaning, job id, request id and time of the target's trouble in one line; empty if there is none."""
+    """Code with meaning, the cloud's own words, job id, request id and time in one line; empty without trouble."""
     trouble = trouble_of(target)
+    words = clip(trouble.fail_reason or "", _WORDS_SHOWN)
     parts = (
-        code_words(trouble.code) if trouble.code else printable(trouble.fail_reason or ""),
+        code_words(trouble.code) if trouble.code else "",
+        f'"{words}"' if words else "",
         f"job {printable(trouble.job_id)}" if trouble.job_id else "",
         f"request {printable(trouble.request_id)}" if trouble.request_id else "",
         f"sent {short_stamp(trouble.sent_at)}" if trouble.sent_at else "",

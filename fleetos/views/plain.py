@@ -47,7 +47,8 @@ class PlainView:
         run = progress.run
         self._begun_at = now
         waiting = sum(not target.ended for target in progress.targets.values())
-        self._say(now, f"run {run.id} {run.name}: {counted(len(progress.targets), 'server')}, {run.state}")
+        left = "" if waiting == len(progress.targets) else f", {waiting:,} of them left"
+        self._say(now, f"run {run.id} {run.name}: {counted(len(progress.targets), 'server')}{left}")
         for line in image_lines(run):
             self._say(now, line)
         at_once = f"at most {run.settings.concurrency:,} at once"
@@ -70,14 +71,18 @@ class PlainView:
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
         self._new_minute(now)
         elapsed_s = (now - self._begun_at).total_seconds() if self._begun_at else 0.0
-        self._out.write(summary(progress, Spent(elapsed_s, requests)).plain + "\n")
-        self._out.flush()
+        self._write(summary(progress, Spent(elapsed_s, requests)).plain)
 
     def note(self, text: str, now: datetime) -> None:
         self._say(now, text)
 
     def _say(self, at: datetime, text: str) -> None:
-        self._out.write(f"{short_stamp(at)} {printable(text)}\n")
+        self._write(f"{short_stamp(at)} {printable(text)}")
+
+    def _write(self, text: str) -> None:
+        # A log in another encoding than UTF-8 gets escapes, not an error in the middle of a run.
+        encoding = self._out.encoding or "utf-8"
+        self._out.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         self._out.flush()
 
     def _new_minute(self, now: datetime) -> None:

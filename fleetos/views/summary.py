@@ -10,7 +10,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
 from fleetos.views.frame import STYLES, Spent
-from fleetos.views.notes import support_words
+from fleetos.views.notes import support_words, trouble_of
 from fleetos.views.reasons import REASONS, todo_of
 from fleetos.views.wording import called_fully, counted, printable, span
 
@@ -104,10 +104,8 @@ def _reason_line(run: Run, state: TargetState, reason: Reason | None, count: int
 
 
 def _detail(target: Target) -> str:
-    attempt = target.attempts[-1] if target.attempts else None
-    return (
-        "" if attempt and attempt.fail_reason == target.detail and not attempt.error_code else printable(target.detail)
-    )
+    """What fleetos itself says about the end, unless the cloud's words are the same."""
+    return "" if trouble_of(target).fail_reason == target.detail else printable(target.detail)
 
 
 def _unsettled(progress: Progress, shown: int) -> Iterator[Text]:

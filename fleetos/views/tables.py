@@ -16,6 +16,7 @@ from fleetos.views.event_types import COMMON_FIELDS
 from fleetos.views.frame import STYLES
 from fleetos.views.notes import code_words, note_of
 from fleetos.views.reasons import REASONS
+from fleetos.views.summary import lying_stopped, next_commands
 from fleetos.views.watch import DOUBTFUL, TROUBLED
 from fleetos.views.wording import called, clip, counted, printable, short_stamp, span
 
@@ -59,6 +60,13 @@ def status_table(
     ]
     if run.reason is not None:
         lines.append(Text(_cut(REASONS[run.reason].what, width)))
+    stopped = len(lying_stopped(progress))
+    if driver is None and stopped:
+        lines.append(
+            Text(_cut(f"{counted(stopped, 'server')} may lie stopped by this run", width), style="bold yellow")
+        )
+    if driver is None:
+        lines += [Text(_cut(f"next: {command}", width)) for command in next_commands(progress)]
     targets = sorted(progress.targets.values(), key=_interest)
     hidden = 0 if shown is None else max(0, len(targets) - shown)
     rows = [_target_row(target, now) for target in targets[: len(targets) - hidden]]

@@ -1,6 +1,6 @@
 """The plain view: what a cron mail says, and that it never says too much."""
 
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 
 from fleetos.model.events import Moved, RunMoved
 from fleetos.model.states import Reason, RunState, TargetState
@@ -10,7 +10,7 @@ from tests.unit.views.stage import JOB, Stage, server_id, target
 from tests.unit.views.test_wording import HOSTILE
 
 WEB_01 = f"web-01 ({server_id(1)})"
-FAILED = f"Ecs.0202, creating the system disk failed; job {JOB}"
+FAILED = f'Ecs.0202, creating the system disk failed; "create volume failed"; job {JOB}'
 
 
 def begun(count: int) -> tuple[Stage, PlainView, StringIO]:
@@ -33,7 +33,7 @@ def test_a_whole_run() -> None:
     view.turned(stage.progress, stage.happen(RunMoved(RunState.DONE)), {"sweep": 9}, stage.now)
     view.ended(stage.progress, {"sweep": 9}, stage.now)
     assert out.getvalue().splitlines() == [
-        "2026-03-01T12:00:00Z run 2b7c0m1x4q web-tier-debian-12: 2 servers, running",
+        "2026-03-01T12:00:00Z run 2b7c0m1x4q web-tier-debian-12: 2 servers",
         "2026-03-01T12:00:00Z image Standard_Debian_12_latest pinned to 67f433d8-ed0e-4321-a8a2-a71838539e09",
         "2026-03-01T12:00:00Z WIPES up to 2 system disks, at most 40 at once; data disks are kept",
         "2026-03-01T12:00:00Z run 2b7c0m1x4q created",
@@ -100,6 +100,21 @@ def test_a_pause_says_why() -> None:
     paused = stage.happen(RunMoved(RunState.PAUSED, Reason.AUTHENTICATION, "IAM.0011"))
     view.turned(stage.progress, paused, {}, stage.now)
     assert "run paused: The cloud does not accept the credentials. IAM.0011" in out.getvalue()
+
+
+def test_a_resumed_run_says_how_much_is_left() -> None:
+    stage, out = Stage.of(3), StringIO()
+    stage.happen(Moved(server_id(0), TargetState.SKIPPED))
+    PlainView(out).started(stage.progress, stage.now)
+    assert "web-tier-debian-12: 3 servers, 2 of them left\n" in out.getvalue()
+    assert "WIPES up to 2 system disks" in out.getvalue()
+
+
+def test_a_log_in_another_encoding_gets_escapes() -> None:
+    raw = BytesIO()
+    view = PlainView(TextIOWrapper(raw, encoding="ascii", errors="strict"))
+    view.note("größe", Stage.of(1).now)
+    assert raw.getvalue() == rb"2026-03-01T12:00:00Z gr\xf6\xdfe" + b"\n"
 
 
 def test_hostile_names_stay_in_their_line() -> None:

@@ -57,7 +57,13 @@ def test_status_of_a_run_that_nobody_drives_or_that_is_paused_or_over() -> None:
     stage = Stage.of(1)
     stage.begin()
     stage.wait(60)
-    assert "running, driven by nobody, created 1m00s ago" in status_table(stage.progress, stage.now).plain
+    undriven = status_table(stage.progress, stage.now).plain
+    assert "running, driven by nobody, created 1m00s ago" in undriven
+    assert "\nnext: fleetos resume 2b7c0m1x4q\n" in undriven
+    assert "lie stopped" not in undriven
+    stage.stop(0)
+    assert "\n1 server may lie stopped by this run\n" in status_table(stage.progress, stage.now).plain
+    assert "next:" not in status_table(stage.progress, stage.now, driver="host:1").plain
     stage.happen(RunMoved(RunState.PAUSED, Reason.PERMISSION))
     assert "does not allow it to do this." in status_table(stage.progress, stage.now).plain
     stage.happen(RunMoved(RunState.RUNNING), Moved(server_id(0), TargetState.CANCELLED), RunMoved(RunState.DONE))
@@ -106,5 +112,5 @@ def test_no_line_is_wider_than_the_terminal_and_none_is_cut_in_a_pipe() -> None:
 
 def test_all_ten_thousand_are_shown_when_asked_for() -> None:
     stage = Stage.of(10_000)
-    assert len(status_table(stage.progress, stage.now, None, shown=None).plain.split("\n")) == 10_004
-    assert len(status_table(stage.progress, stage.now, None).plain.split("\n")) == 55
+    assert len(status_table(stage.progress, stage.now, None, shown=None).plain.split("\n")) == 10_005
+    assert len(status_table(stage.progress, stage.now, None).plain.split("\n")) == 56

@@ -25,6 +25,16 @@ class Flushed(StringIO):
         super().flush()
 
 
+class Closed(StringIO):
+    """A pipe that nobody reads any more."""
+
+    writes = 0
+
+    def write(self, s: str, /) -> int:
+        self.writes += 1
+        raise BrokenPipeError
+
+
 class StageClock:
     """The time of a stage."""
 
@@ -89,3 +99,23 @@ def test_the_onlooker_adds_the_time_and_lets_it_pass() -> None:
     assert "2026-03-01T12:10:00Z 0 % ended after 10m00s: 1 waiting; 2 API calls" in text
     assert "2026-03-01T12:10:00Z done soon" in text
     assert "(sweep 3)" in text
+
+
+def test_a_run_goes_on_when_nobody_looks_any_more() -> None:
+    pipe, stage = Closed(), Stage.of(1)
+    onlooker = Onlooker(PlainView(pipe), StageClock(stage))
+    onlooker.started(stage.progress)
+    onlooker.turned(stage.progress, stage.begin(), {})
+    onlooker.tick()
+    onlooker.note("still here")
+    onlooker.ended({})
+    assert pipe.writes == 1
+
+
+def test_a_defect_of_a_view_is_not_hidden() -> None:
+    class Defective(SilentView):
+        def note(self, text: str, now: datetime) -> None:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        Onlooker(Defective(), StageClock(Stage.of(1))).note("x")
