@@ -185,3 +185,24 @@ TOKEN_RETRY_S = 5.0
 TRACE_SKEW_S = 10.0
 # A file with credentials is a few kilobytes.
 CREDENTIALS_FILE_BYTES = 2**20
+
+# --- the simulated cloud -------------------------------------------------------------------------------------
+
+# A world is kept in memory and shown in lists: with more servers it no longer answers within milliseconds.
+SIM_SERVERS_MAX = 20_000
+# Each request is held against every rule.
+SIM_RULES_MAX = 200
+# No request of the API comes near this; a larger one is refused before it is parsed.
+SIM_BODY_BYTES_MAX = 256 * 1024
+# A scenario with all its rules stays far below this.
+SIM_SCENARIO_BYTES_MAX = 1024 * 1024
+# The deepest value of a scenario is five levels down; the YAML parser grows slow with depth.
+SIM_SCENARIO_DEPTH_MAX = 16
+# A replay takes 0.1 ms a write: with this many a start stays well within SIM_READY_S. After that a world is full.
+SIM_WRITES_MAX = 100_000
+# The process behind `cloud: sim` ends after this long without a request; its world stays.
+SIM_IDLE_EXIT_S = 600.0
+# A start loads Python, the libraries and the journal: a third of a second, on a loaded machine many times that.
+SIM_READY_S = 30.0
+# A process that was told to end has this long before it is killed.
+SIM_END_S = 5.0

@@ -12,12 +12,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from fleetos.limits import SIM_BODY_BYTES_MAX
 from fleetos.sim import admin
-from fleetos.sim.cloud import BODY_BYTES_MAX, Cloud
+from fleetos.sim.cloud import Cloud
 from fleetos.sim.wire import Cut, Hang, Outcome, Reply, Request
 
 # Rules of a scenario posted to /admin/faults may be longer than a request of the API.
-_READ_BYTES_MAX = 4 * BODY_BYTES_MAX
+_READ_BYTES_MAX = 4 * SIM_BODY_BYTES_MAX
 # Closing a socket with this linger sends a reset instead of an orderly end.
 _RESET = struct.pack("ii", 1, 0)
 

@@ -13,25 +13,22 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from fleetos.errors import CloudUnreachable
+from fleetos.limits import SIM_END_S, SIM_IDLE_EXIT_S, SIM_READY_S
 from fleetos.sim.access import Access
 from fleetos.sim.home import Home, locked
 from fleetos.sim.load import load_scenario
 
-# A process without requests for this long ends; its world stays.
-IDLE_EXIT_S = 600.0
-# A start loads Python, the libraries and the journal; a slow machine under load took 5 s.
-READY_S = 30.0
-# Whoever starts the process may take READY_S, and somebody may be before us in the queue as well.
-_TURN_S = 3 * READY_S
-# A process that was told to end has this long before it is killed.
-END_S = 5.0
+# Whoever starts the process may take SIM_READY_S, and somebody may be before us in the queue as well.
+_TURN_S = 3 * SIM_READY_S
 _LOOK_S = 0.05
 _HEALTH_S = 2.0
 _HEALTH_BYTES_MAX = 64 * 1024
 _LOG_TAIL = 500
+# Nothing else of the caller's environment is handed on: it may hold the credentials of a real cloud.
+_KEPT = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH"})
 
 
-async def ensure(state_dir: Path, scenario: Path | None = None, *, idle_exit_s: float = IDLE_EXIT_S) -> Access:
+async def ensure(state_dir: Path, scenario: Path | None = None, *, idle_exit_s: float = SIM_IDLE_EXIT_S) -> Access:
     """Return the way into the simulated cloud of a state folder, which is started if it does not run.
 
     A scenario counts when its world is made; each scenario file has a world of its own. Callers that race get the same
@@ -81,7 +78,7 @@ async def _turn(home: Home) -> AsyncGenerator[None]:
 
 async def _started(home: Home, scenario: Path | None, idle_exit_s: float) -> Access:
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + READY_S
+    deadline = loop.time() + SIM_READY_S
     ports = _ports(home)
     child: int | None = None
     while loop.time() < deadline:
@@ -119,7 +116,8 @@ def _spawn(home: Home, scenario: Path | None, port: int, idle_exit_s: float) -> 
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
         (os.POSIX_SPAWN_OPEN, 2, str(home.log), log_flags, 0o600),
     ]
-    return os.posix_spawn(sys.executable, arguments, os.environ, file_actions=actions, setsid=True)
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("PYTHON")}
+    return os.posix_spawn(sys.executable, arguments, kept, file_actions=actions, setsid=True)
 
 
 def _has_ended(child: int) -> bool:
@@ -137,7 +135,7 @@ async def _end(home: Home) -> None:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-        deadline = loop.time() + END_S
+        deadline = loop.time() + SIM_END_S
         while loop.time() < deadline:
             await asyncio.sleep(_LOOK_S)
             if home.occupant() is None:

@@ -22,14 +22,14 @@ _USER_DATA_BYTES_MAX = 32 * 1024
 
 @dataclass(slots=True)
 class Change:
-    """One accepted change on its way."""
+    """One accepted change on its way. `aside` are the disks that it has found in the place of the system disk."""
 
     write: Write
     job: Job
     server: Server
     image: Image
     fate: Fate
-    old: Disk | None
+    aside: list[Disk]
     new: Disk | None = None
 
 
@@ -84,7 +84,7 @@ def _begin(world: World, write: Write, order: ChangeOs, fate: Fate, server: Serv
     spans, manner = world.scenario.durations, world.scenario.change
     job = world.new_job(write, "reInitOs" if order.image_id is None else "changeOS", [server.id], now, single=True)
     world.live(job, fate)
-    change = Change(write, job, server, image, fate, server.system_disk)
+    change = Change(write, job, server, image, fate, _boot(server))
     server.changes.append(write.seq)
     world.ledger.change_begins()
     takes_s = world.chance.between(spans.change, "change", write.seq)
@@ -112,6 +112,7 @@ def _work(world: World, change: Change, at: float) -> None:
         if shown == "rebuild":
             server.task_state = "rebuilding"
         elif shown == "no-disk":
+            change.aside += _boot(server)
             server.system_disk = None
         if shown != "rebuild" and server.vm_state == "error":
             server.vm_state, server.fault = "stopped", None
@@ -122,6 +123,7 @@ def _work(world: World, change: Change, at: float) -> None:
 
 def _early_disk(world: World, change: Change, at: float) -> None:
     if change.server.vm_state != "deleted":
+        change.aside += _boot(change.server)
         change.server.system_disk = _new_disk(world, change, at)
         change.server.show(at)
 
@@ -176,16 +178,13 @@ def _flip(change: Change, disk: Disk, at: float) -> None:
 
 
 def _fail(world: World, change: Change, failure: Failure, at: float) -> None:
-    server, old = change.server, change.old
+    server = change.server
     server.failed_change = True
     if server.vm_state == "active":
         server.vm_state = "stopped"
     match failure.picture:
         case "old-disk" | "error" | "endless":
-            if change.new is not None:
-                world.destroy(change.new, at, change.write)
-            if old is not None and old.destroyed_at is None:
-                server.system_disk = old
+            _swap(world, change, _kept(change), at)
         case "no-disk":
             _swap(world, change, None, at)
         case "new-disk":
@@ -201,17 +200,29 @@ def _fail(world: World, change: Change, failure: Failure, at: float) -> None:
         server.vm_state, server.fault = "stopped", None
 
 
+def _boot(server: Server) -> list[Disk]:
+    """Return the system disk, if there is one."""
+    return [server.system_disk] if server.system_disk is not None else []
+
+
+def _kept(change: Change) -> Disk | None:
+    """Return the disk that a change leaves in place when it undoes what it did: the one there, else the last before."""
+    candidates = [*change.aside, *_boot(change.server)]
+    alive = [disk for disk in candidates if disk.destroyed_at is None and disk is not change.new]
+    return alive[-1] if alive else None
+
+
 def _new_disk(world: World, change: Change, at: float) -> Disk:
-    """Return the disk that this change makes, made now if it is not there yet; it grows to the image's need."""
-    if change.new is None:
-        size_gb = max(change.old.size_gb if change.old is not None else 0, change.image.min_disk_gb)
+    """Return the disk that this change makes, made now if it is not there (any more); it grows to the image's need."""
+    if change.new is None or change.new.destroyed_at is not None:
+        size_gb = max([change.image.min_disk_gb, *(disk.size_gb for disk in change.aside)])
         change.new = world.new_disk(change.server.id, at, change.image, size_gb, change.write)
     return change.new
 
 
 def _swap(world: World, change: Change, disk: Disk | None, at: float) -> None:
     """Put a disk (or none) in the place of whatever is there, and destroy that."""
-    for replaced in (change.old, change.server.system_disk, change.new):
-        if replaced is not None and replaced is not disk:
+    for replaced in (*change.aside, *_boot(change.server), *([change.new] if change.new is not None else [])):
+        if replaced is not disk:
             world.destroy(replaced, at, change.write)
     change.server.system_disk = disk

@@ -6,6 +6,7 @@
 import json
 from collections.abc import Callable
 
+from fleetos.limits import SIM_BODY_BYTES_MAX
 from fleetos.sim import reads
 from fleetos.sim.bodies import BodyError, change_order, parse, power_order
 from fleetos.sim.codes import Refusal, body_of, refusal
@@ -20,8 +21,6 @@ from fleetos.sim.tokens import TokenOffice
 from fleetos.sim.wire import Cut, Ending, Hang, Outcome, Reply, Request, Unreachable
 from fleetos.sim.world import World
 
-# No request of the API comes near this; a larger one is refused before it is parsed.
-BODY_BYTES_MAX = 256 * 1024
 _OVERSIZED_BYTES = 33 * 1024 * 1024
 _FULL = "This simulated world has had all the writes that it can keep: make a new one."
 _JSON = "application/json;charset=UTF-8"
@@ -61,7 +60,7 @@ class Cloud:
         route = find(request.method, request.path)
         if route is None:
             return Outcome(_refused(refusal("APIGW.0101"), request_id))
-        if len(request.body) > BODY_BYTES_MAX:
+        if len(request.body) > SIM_BODY_BYTES_MAX:
             return Outcome(_refused(refusal("APIGW.0201", status=413), request_id))
         if route.operation in ("power", "changeos", "reinstallos"):
             return self._write(request, route, now, request_id)

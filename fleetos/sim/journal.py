@@ -9,13 +9,12 @@ from typing import Self
 from pydantic import Field, ValidationError
 
 from fleetos.errors import InputError, Problem
+from fleetos.limits import SIM_WRITES_MAX
 from fleetos.sim.fate_table import Decision
 from fleetos.sim.faults import NO_FATE, Fate, Model
 from fleetos.sim.orders import Order
 from fleetos.sim.scenario import Scenario
 
-# A replay takes about 0.1 ms an entry: with this many a start stays within seconds. After that, writes end.
-ENTRIES_MAX = 100_000
 # Changed whenever the same orders would give another world.
 FORMAT = 1
 
@@ -59,14 +58,14 @@ class Journal:
         line = (entry.model_dump_json(exclude_defaults=True) + "\n").encode()
         if os.write(self._file, line) != len(line):
             # What follows half a line could not be read again: better no world than a wrong one.
-            self.entries = ENTRIES_MAX
+            self.entries = SIM_WRITES_MAX
             raise OSError("the journal of the simulated world could not be written")
         self.entries += 1
 
     @property
     def full(self) -> bool:
         """Whether the world has had so many writes that it takes no more."""
-        return self.entries >= ENTRIES_MAX
+        return self.entries >= SIM_WRITES_MAX
 
     def close(self) -> None:
         """Give the file back."""

@@ -11,24 +11,20 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from fleetos.errors import InputError, Problem
+from fleetos.limits import SIM_SCENARIO_BYTES_MAX, SIM_SCENARIO_DEPTH_MAX
 from fleetos.sim.scenario import Scenario
-
-# A scenario of all its rules stays far below this.
-FILE_BYTES_MAX = 1024 * 1024
-# The deepest value of a scenario is five levels down; the parser grows slow with depth.
-DEPTH_MAX = 16
 
 
 def load_scenario(path: Path) -> Scenario:
     """Return the scenario in a file. Raises InputError with every problem in it, each with line and column."""
     try:
         with path.open("rb") as file:
-            raw = file.read(FILE_BYTES_MAX + 1)
+            raw = file.read(SIM_SCENARIO_BYTES_MAX + 1)
         text = raw.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError((Problem(str(path), None, None, "", f"cannot be read: {error}"),)) from error
-    if len(raw) > FILE_BYTES_MAX:
-        raise InputError((Problem(str(path), None, None, "", f"is larger than {FILE_BYTES_MAX} bytes"),))
+    if len(raw) > SIM_SCENARIO_BYTES_MAX:
+        raise InputError((Problem(str(path), None, None, "", f"is larger than {SIM_SCENARIO_BYTES_MAX} bytes"),))
     return parse_scenario(text, str(path))
 
 
@@ -91,8 +87,10 @@ def _refuse_excess(text: str, name: str) -> None:
     for event in _parser().parse(StringIO(text)):
         mark = event.start_mark
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if isinstance(event, AliasEvent) or depth > DEPTH_MAX:
-            what = "a value, not an alias" if isinstance(event, AliasEvent) else f"at most {DEPTH_MAX} levels"
+        if isinstance(event, AliasEvent) or depth > SIM_SCENARIO_DEPTH_MAX:
+            what = (
+                "a value, not an alias" if isinstance(event, AliasEvent) else f"at most {SIM_SCENARIO_DEPTH_MAX} levels"
+            )
             raise InputError((Problem(name, *_place(mark), "", what),))
 
 

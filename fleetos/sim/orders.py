@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fleetos.limits import SIM_RULES_MAX
 from fleetos.sim.faults import Model, Operation, Rule
 
 
@@ -53,7 +54,7 @@ class SetFaults(Model):
     """Replace the fault rules."""
 
     kind: Literal["faults"]
-    rules: tuple[Rule, ...] = ()
+    rules: Annotated[tuple[Rule, ...], Field(max_length=SIM_RULES_MAX)] = ()
 
 
 Order = Annotated[ChangeOs | Power | Foreign | SetFaults, Field(discriminator="kind")]

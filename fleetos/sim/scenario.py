@@ -4,13 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from fleetos.limits import SIM_RULES_MAX, SIM_SERVERS_MAX
 from fleetos.sim.chance import Chance
 from fleetos.sim.faults import Flip, Model, OneOrMore, Picture, Rule, Seconds
 from fleetos.sim.images import Image
-
-# A world is kept in memory and in every list: beyond this it no longer answers as fast as it should.
-SERVERS_MAX = 20_000
-RULES_MAX = 200
 
 ServerState = Literal["running", "stopped", "failed"]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -20,7 +17,7 @@ Span = tuple[Seconds, Seconds]
 class ServerGroup(Model):
     """Servers that are alike. Each run of `#` in the name becomes the number, filled with zeros to that width."""
 
-    count: Annotated[int, Field(ge=0, le=SERVERS_MAX)] = 1
+    count: Annotated[int, Field(ge=0, le=SIM_SERVERS_MAX)] = 1
     name: Name = "web-###"
     first: Annotated[int, Field(ge=0)] = 1
     state: ServerState | dict[ServerState, Annotated[float, Field(ge=0)]] = "running"
@@ -122,14 +119,14 @@ class Scenario(Model):
     lax: bool = False
     v1_change: bool = True
     temporary_servers: bool = False
-    faults: Annotated[tuple[Rule, ...], Field(max_length=RULES_MAX)] = ()
+    faults: Annotated[tuple[Rule, ...], Field(max_length=SIM_RULES_MAX)] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Scenario":
         known = {image.name for image in self.images} | {image.id for image in self.images if image.id is not None}
         names: set[str] = set()
-        if sum(group.count for group in self.servers) > SERVERS_MAX:
-            raise ValueError(f"at most {SERVERS_MAX} servers in a world")
+        if sum(group.count for group in self.servers) > SIM_SERVERS_MAX:
+            raise ValueError(f"at most {SIM_SERVERS_MAX} servers in a world")
         for group in self.servers:
             if group.image not in known:
                 raise ValueError(f"servers {group.name!r}: image {group.image!r} is not among the images")

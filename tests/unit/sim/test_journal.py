@@ -119,7 +119,7 @@ def test_a_journal_of_another_format(tmp_path: Path) -> None:
 
 
 def test_a_full_world_takes_no_more_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "ENTRIES_MAX", 1)
+    monkeypatch.setattr(journals, "SIM_WRITES_MAX", 1)
     bench = Kept(tmp_path / "world.jsonl", servers=[{"count": 2, "name": "web-###"}])
     assert bench.power("os-stop", "web-001")[0] == 200
     assert bench.power("os-stop", "web-002")[0] == 503

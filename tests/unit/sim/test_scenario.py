@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from fleetos.errors import InputError, Problem
+from fleetos.limits import SIM_SCENARIO_BYTES_MAX
 from fleetos.sim.builtin_world import LOST, builtin_scenario
-from fleetos.sim.load import FILE_BYTES_MAX, load_scenario, parse_scenario
+from fleetos.sim.load import load_scenario, parse_scenario
 from fleetos.sim.wire import Reply
 from fleetos.sim.world import World
 from tests.unit.sim.bench import BORN, Bench
@@ -82,7 +83,7 @@ def test_aliases_are_refused() -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     big = tmp_path / "big.yaml"
-    big.write_text("#" * (FILE_BYTES_MAX + 1))
+    big.write_text("#" * (SIM_SCENARIO_BYTES_MAX + 1))
     odd = tmp_path / "odd.yaml"
     odd.write_bytes(b"\xff\xfe\x00")
     for path in (big, odd, tmp_path / "missing.yaml", tmp_path):

@@ -38,7 +38,7 @@ def act(bench: Bench, what: str, name: str) -> None:
         bench.cloud.order(Foreign.model_validate({**order, "image": "Standard_Debian_12_latest"}))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 1000), st.booleans(), STEPS)
 def test_disks_and_changes_add_up(seed: int, lax: bool, steps: list[tuple[str, str, float]]) -> None:
     bench = Bench(seed=seed, lax=lax, servers=[{"count": 2, "name": "web-###", "state": "stopped"}], faults=RULES)
