@@ -69,7 +69,7 @@ class LiveView:
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
         elapsed_s = (now - self._watch.begun_at).total_seconds() if self._watch else 0.0
         self.close()
-        self._console.print(summary(progress, Spent(elapsed_s, requests)), soft_wrap=True, highlight=False)
+        self._console.print(summary(progress, Spent(elapsed_s, requests)), highlight=False)
 
     def note(self, text: str, now: datetime) -> None:
         self._console.print(Text(f"{short_stamp(now)} {printable(text)}"), soft_wrap=True, highlight=False)

@@ -89,18 +89,20 @@ def _troubles(progress: Progress, shown: int) -> Iterator[Text]:
     found.sort(key=lambda one: (one.state, one.reason or "", one.position))
     for (state, reason), grouped in groupby(found, key=lambda one: (one.state, one.reason)):
         targets = list(grouped)
-        yield _reason_line(progress.run, state, reason, len(targets))
+        yield from _reason_lines(progress.run, state, reason, len(targets))
         for target in targets[:shown]:
             said = "; ".join(part for part in (support_words(target), _detail(target)) if part)
             yield Text(f"    {called_fully(target)}{': ' if said else ''}{said}")
         yield from _and_more(len(targets) - shown)
 
 
-def _reason_line(run: Run, state: TargetState, reason: Reason | None, count: int) -> Text:
+def _reason_lines(run: Run, state: TargetState, reason: Reason | None, count: int) -> Iterator[Text]:
     text = Text("  ").append(f"{count:,} {state}", style=STYLES[state])
-    if reason is not None:
-        text.append(f", {REASONS[reason].short}. {REASONS[reason].what} {todo_of(reason, run.id)}")
-    return text
+    if reason is None:
+        yield text
+        return
+    yield text.append(f", {REASONS[reason].short}. {REASONS[reason].what}")
+    yield Text(f"    to do: {todo_of(reason, run.id)}")
 
 
 def _detail(target: Target) -> str:

@@ -71,8 +71,9 @@ def test_a_refused_server_has_its_code_in_words_and_the_request_id() -> None:
     refused(stage, 1)
     stage.happen(Moved(server_id(0), TargetState.CANCELLED), RunMoved(RunState.DONE))
     lines = text_of(stage).splitlines()
-    assert lines[2].startswith("  1 failed, refused. The cloud refused the request for good. ")
-    named = lines[3]
+    assert lines[2] == "  1 failed, refused. The cloud refused the request for good."
+    assert lines[3].startswith("    to do: Cure what its code names; ")
+    named = lines[4]
     assert named.startswith(f"    web-01 ({server_id(1)}): Ecs.0314, ")
     assert "request req-9" in named
     assert "sent 2026-03-01T12:00:00Z" in named
