@@ -1,5 +1,8 @@
 """`fleetos resume`, `retry`, `abort`: what is done to a run that is there already."""
 
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
 import anyio
@@ -11,15 +14,16 @@ from fleetos.cli.exits import ExitCode, Leave, code_of
 from fleetos.cli.looking import line_of
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument, YesOption
 from fleetos.cli.terminal import print_json, reporting, say, show, view_for
-from fleetos.cli.wiring import SIM, cloud_at, credentials, database, watcher
+from fleetos.cli.wiring import cloud_at, credentials, database, watcher
 from fleetos.clock import SystemClock
-from fleetos.errors import UsageError
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.errors import StoreError, UsageError
 from fleetos.model.events import Event, Retried, RunPassStarted, Settled
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
 from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
-from fleetos.model.states import RETRIABLE, RUN_ENDS
+from fleetos.model.states import RETRIABLE, RUN_ENDS, TargetState
 from fleetos.store import queries, runs
 from fleetos.store.database import Database
 from fleetos.store.holder import this_process
@@ -45,29 +49,39 @@ def check_cloud(run: Run, asked: str | None) -> None:
         )
 
 
-async def drive_on(opened: Database, lease: Lease, output: Output) -> int:
-    """The exit code, once the run of the lease is driven no more. Logs in to the run's own cloud."""
-    progress = await queries.load(opened, lease.run_id)
+def check_project(run: Run, cloud: EcsCloud) -> None:
+    """Nothing, if the credentials lead to the project of the run. Raises UsageError."""
+    if cloud.place.project_id != run.scope.project_id:
+        raise UsageError(
+            f"these credentials lead to project {cloud.place.project_id}, run {run.id} is in {run.scope.project_id}",
+            "log in to the project of the run",
+        )
+
+
+async def drive_on(
+    opened: Database, lease: Lease, cloud: EcsCloud, output: Output, before: Callable[[], None] | None = None
+) -> int:
+    """The exit code, once the run of the lease is driven no more; `before` may still refuse. Gives the lease back."""
+    journal = SqlJournal(opened, lease, SystemClock())
     try:
-        code = await _drive_in_its_cloud(opened, lease, progress, output)
+        if before is not None:
+            before()
+        progress = await queries.load(opened, lease.run_id)
+        code = await drive(opened, journal, progress, cloud, view_for(output))
     finally:
-        with anyio.CancelScope(shield=True):
-            await SqlJournal(opened, lease, SystemClock()).release()
+        with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
+            await journal.release()
     if output is Output.JSON:
         print_json(status_document(await queries.load(opened, lease.run_id)))
     return code
 
 
-async def _drive_in_its_cloud(opened: Database, lease: Lease, progress: Progress, output: Output) -> int:
-    scope = progress.run.scope
-    access = await credentials(scope.cloud, scope.region)
-    async with cloud_at(access, limits_of(progress.run), simulated=scope.cloud == SIM) as cloud:
-        if cloud.project_id != scope.project_id:
-            raise UsageError(
-                f"these credentials lead to project {cloud.project_id}, run {progress.run.id} is in {scope.project_id}",
-                "log in to the project of the run",
-            )
-        return await drive(opened, lease, progress, cloud, view_for(output))
+async def log_in_and_drive(opened: Database, run_id: str, output: Output) -> int:
+    """The exit code of a run that is carried on in its own cloud."""
+    run = (await queries.summary(opened, run_id, watcher())).run
+    async with cloud_at(await credentials(run.scope.cloud, run.scope.region), limits_of(run)) as cloud:
+        check_project(run, cloud)
+        return await drive_on(opened, await runs.take_run(opened, run_id, watcher()), cloud, output)
 
 
 @reporting
@@ -96,7 +110,7 @@ async def _resume(given: str | None, output: Output, db: str | None, cloud: str 
         if run_id is None:
             return await _nothing_to_resume(opened, given, output)
         check_cloud((await queries.summary(opened, run_id, watcher())).run, cloud)
-        return await drive_on(opened, await runs.take_run(opened, run_id, watcher()), output)
+        return await log_in_and_drive(opened, run_id, output)
 
 
 async def _unfinished(opened: Database, given: str | None) -> str | None:
@@ -153,7 +167,7 @@ def retry(
     raise Leave(anyio.run(_retry, run, yes, output, db, cloud))
 
 
-async def _retry(given: str, yes: bool, output: Output, db: str | None, cloud: str | None) -> int:  # noqa: FBT001
+async def _retry(given: str, yes: bool, output: Output, db: str | None, cloud: str | None) -> int:
     async with database(db) as opened:
         run_id = await queries.find_run(opened, given)
         progress = await queries.load(opened, run_id)
@@ -169,13 +183,15 @@ async def _retry(given: str, yes: bool, output: Output, db: str | None, cloud: s
         events: list[Event] = [RunPassStarted(progress.run.passes + 1)]
         events += [Retried(target.server_id, target.disk) for target in wiped]
         now = SystemClock().now()
-        return await drive_on(opened, await runs.begin_pass(opened, run_id, events, now, watcher()), output)
+        run = progress.run
+        async with cloud_at(await credentials(run.scope.cloud, run.scope.region), limits_of(run)) as logged_in:
+            check_project(run, logged_in)
+            lease = await runs.begin_pass(opened, run_id, events, now, watcher())
+            return await drive_on(opened, lease, logged_in, output)
 
 
 def _with_last_disk(target: Target) -> Target:
     """The target with the last system disk that the run knows of, the one that a retry may wipe."""
-    from dataclasses import replace  # noqa: PLC0415
-
     return replace(target, disk=target.disk_after or target.disk)
 
 
@@ -203,7 +219,7 @@ def abort(
     raise Leave(anyio.run(_abort, run, release, output, db, cloud))
 
 
-async def _abort(given: str, release: bool, output: Output, db: str | None, cloud: str | None) -> int:  # noqa: FBT001
+async def _abort(given: str, release: bool, output: Output, db: str | None, cloud: str | None) -> int:
     async with database(db) as opened:
         run_id = await queries.find_run(opened, given)
         found = await queries.summary(opened, run_id, watcher())
@@ -216,12 +232,19 @@ async def _abort(given: str, release: bool, output: Output, db: str | None, clou
             if driver is not None:
                 say(f"{driver} drives this run and was asked to abort it; watch it with: fleetos events {run_id} -f")
                 return ExitCode.OK
-            code = await drive_on(opened, await runs.take_run(opened, run_id, watcher()), output)
+            code = await log_in_and_drive(opened, run_id, output)
+            code = _as_asked(await queries.load(opened, run_id), code)
         elif not release:
             say(f"nothing to abort: run {run_id} has ended ({found.run.state})")
         if release:
             await _release(opened, run_id)
         return code
+
+
+def _as_asked(progress: Progress, code: int) -> int:
+    """An abort that ended as it was asked to is no failure, however many targets it cancelled."""
+    trouble = progress.counts.get(TargetState.FAILED, 0) + progress.counts.get(TargetState.HELD, 0)
+    return ExitCode.OK if code == ExitCode.SOME_FAILED and not trouble else code
 
 
 async def _release(opened: Database, run_id: str) -> None:

@@ -9,8 +9,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from fleetos.cli.exits import ExitCode, code_of
+from fleetos.cli.wiring import scope_key
 from fleetos.clock import SystemClock
-from fleetos.cloud.opening import OpenCloud
+from fleetos.cloud.ecs import EcsCloud
 from fleetos.engine.drive import Edge, Engine
 from fleetos.errors import FleetosError
 from fleetos.ids import SystemChance, token
@@ -20,7 +21,6 @@ from fleetos.store.database import Database
 from fleetos.store.history import longest_change_s, remember_change_s
 from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import Lease
 from fleetos.views.onlooker import Onlooker
 from fleetos.views.summary import lying_stopped
 from fleetos.views.view import View
@@ -39,15 +39,14 @@ class Interruption:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
-async def drive(database: Database, lease: Lease, progress: Progress, cloud: OpenCloud, view: View) -> int:
+async def drive(database: Database, journal: SqlJournal, progress: Progress, cloud: EcsCloud, view: View) -> int:
     """The exit code, once the run has ended, paused, or was left alone after a signal.
 
     Raises LeaseLost or JournalUnwritable when the run can be driven no further by this process.
     """
     clock = SystemClock()
-    journal = SqlJournal(database, lease, clock)
     onlooker = Onlooker(view, clock)
-    scope = f"{progress.run.scope.endpoint} {progress.run.scope.project_id}"
+    scope = scope_key(progress.run.scope)
     longest_s = await longest_change_s(database, scope) or 0.0
     edge = Edge(cloud, journal, PlanSecrets(), onlooker, clock, SystemChance(), token)
     engine = Engine(progress, edge, longest_s)
@@ -66,7 +65,6 @@ async def drive(database: Database, lease: Lease, progress: Progress, cloud: Ope
         raise trouble
     if interruption.at_once and interruption.code is not None:
         return interruption.code
-    await journal.release()
     if engine.longest_change_s > longest_s:
         await remember_change_s(database, scope, engine.longest_change_s)
     return _code(engine, interruption)

@@ -1,5 +1,6 @@
 """`fleetos runs`, `status`, `events`: what was, what is, what happened. They only read."""
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -80,8 +81,6 @@ async def _runs(output: Output, db: str | None) -> None:
 
 
 def _print_line(document: object) -> None:
-    import json  # noqa: PLC0415
-
     sys.stdout.write(json.dumps(document, separators=(",", ":")) + "\n")
 
 
@@ -135,7 +134,7 @@ def events(
     anyio.run(_events, run, follow, output, db)
 
 
-async def _events(given: str | None, follow: bool, output: Output, db: str | None) -> None:  # noqa: FBT001
+async def _events(given: str | None, follow: bool, output: Output, db: str | None) -> None:
     async with database(db) as opened:
         run_id = await chosen_run(opened, given)
         progress = await queries.load(opened, run_id)

@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 
-def _version(value: bool) -> None:  # noqa: FBT001 - the signature of an option's callback
+def _version(value: bool) -> None:
     if value:
         show(f"fleetos {__version__}")
         raise Leave(ExitCode.OK)

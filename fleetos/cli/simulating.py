@@ -58,9 +58,7 @@ def serve(
 def reset(
     scenario: Annotated[
         Path | None,
-        typer.Option(
-            envvar=SCENARIO, metavar="FILE", help="The world made from this scenario.", show_default=False
-        ),
+        typer.Option(envvar=SCENARIO, metavar="FILE", help="The world made from this scenario.", show_default=False),
     ] = None,
 ) -> None:
     """Throw the world behind `cloud: sim` away; the next command that needs it makes a new one."""

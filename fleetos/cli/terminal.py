@@ -53,8 +53,9 @@ def view_for(output: Output) -> View:
     """The view that shows a run being driven: on stdout for people, beside the data for programs."""
     if output is Output.JSONL:
         return JsonLinesView(sys.stdout, sys.stderr)
-    console = stdout() if output is Output.TABLE else stderr()
-    return LiveView(console) if wants_live(console) else PlainView(console.file)
+    people = sys.stdout if output is Output.TABLE else sys.stderr
+    console = Console(file=people, highlight=False)
+    return LiveView(console) if wants_live(console) else PlainView(people)
 
 
 def reporting(command: Callable[P, R]) -> Callable[P, R]:
@@ -71,7 +72,7 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             # Whoever read our output has enough of it.
             sys.stderr.close()
             raise Leave(ExitCode.OK) from None
-        except Exception:
+        except Exception:  # noqa: BLE001 - the last resort: any defect leaves with its own code
             traceback.print_exc()
             say(Text("error: fleetos itself failed; the run, if there was one, can be resumed", style="bold red"))
             raise Leave(ExitCode.DEFECT) from None

@@ -9,12 +9,15 @@ import platformdirs
 
 from fleetos.cli.terminal import say
 from fleetos.clock import SystemClock
-from fleetos.cloud.credentials import Credentials
+from fleetos.cloud.credentials import Places
 from fleetos.cloud.credentials import load as load_credentials
-from fleetos.cloud.opening import OpenCloud, open_cloud
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.identity import Credentials
+from fleetos.cloud.opening import open_cloud
 from fleetos.errors import UsageError
 from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits
+from fleetos.model.run import Scope
 from fleetos.sim import builtin
 from fleetos.store.database import Database
 from fleetos.store.holder import Holder, this_process
@@ -73,22 +76,21 @@ async def credentials(cloud: str | None, region: str | None) -> Credentials:
 
     Raises UsageError or InputError for what is missing.
     """
+    places = Places(Path.cwd(), Path.home())
     if cloud != SIM:
-        return load_credentials(cloud, region, env=os.environ, cwd=Path.cwd(), home=Path.home())
+        return load_credentials(cloud, region, os.environ, places)
     scenario = os.environ.get(SCENARIO)
     access = await builtin.ensure(state_folder() / "sim", Path(scenario) if scenario else None)
-    return load_credentials(None, region, env=access.environment(), cwd=Path.cwd(), home=Path.home())
+    return load_credentials(None, region, access.environment(), places)
 
 
 @contextlib.asynccontextmanager
-async def cloud_at(access: Credentials, limits: ApiLimits, *, simulated: bool) -> AsyncGenerator[OpenCloud]:
+async def cloud_at(access: Credentials, limits: ApiLimits) -> AsyncGenerator[EcsCloud]:
     """The cloud, logged in. Raises AuthenticationFailed or CloudUnreachable."""
-    async with open_cloud(
-        access,
-        clock=SystemClock(),
-        chance=SystemChance(),
-        limits=limits,
-        env=os.environ,
-        unlimited=simulated and limits.rate_per_s is None,
-    ) as cloud:
+    async with open_cloud(access, clock=SystemClock(), chance=SystemChance(), limits=limits, env=os.environ) as cloud:
         yield cloud
+
+
+def scope_key(scope: Scope) -> str:
+    """The part of a cloud that shares limits and durations, as the database knows it."""
+    return f"{scope.endpoint} {scope.project_id}"

@@ -1,0 +1,194 @@
+"""`fleetos apply`: from a plan file to a run that is driven to its end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import anyio
+import typer
+
+from fleetos.cli.carrying_on import check_project, drive_on, show_end
+from fleetos.cli.confirming import agree, confirm
+from fleetos.cli.exits import ExitCode, Leave, code_of
+from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument, YesOption
+from fleetos.cli.terminal import reporting, say
+from fleetos.cli.wiring import SIM, chosen_cloud, cloud_at, credentials, database, scope_key, watcher
+from fleetos.clock import SystemClock
+from fleetos.cloud.addresses import is_loopback
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.errors import InputError, Problem
+from fleetos.ids import run_id
+from fleetos.model.events import Enlisted
+from fleetos.model.inventory import Image
+from fleetos.model.plan import Plan
+from fleetos.model.run import Run, Scope
+from fleetos.model.states import RUN_ENDS, Reason
+from fleetos.planning.digest import run_digest
+from fleetos.planning.freeze import FrozenRun, History, freeze
+from fleetos.planning.load import load_plan
+from fleetos.planning.orders import images_wanted
+from fleetos.planning.preflight import Preflight, preflight
+from fleetos.planning.secrets import PlanSecrets
+from fleetos.planning.settings import CloudFacts
+from fleetos.store import history, queries, runs
+from fleetos.store.database import Database
+from fleetos.store.queries import RunSummary
+from fleetos.views.confirmation import confirmation
+
+# Hosts of Open Telekom Cloud, whose API reference differs from the sister clouds' (its list of endpoints).
+_OTC_DOMAIN = ".otc.t-systems.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the operator asked for, beside the plan."""
+
+    yes: bool
+    expected: int | None
+    new_run: bool
+    output: Output
+    db: str | None
+    cloud: str | None
+
+
+@reporting
+def apply(
+    plan: PlanArgument,
+    yes: YesOption = False,
+    expect_wipes: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="Refuse unless exactly so many system disks would be wiped.", show_default=False
+        ),
+    ] = None,
+    new_run: Annotated[
+        bool, typer.Option("--new-run", help="Freeze a new run even if one of this plan has ended.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Freeze a plan into a run and drive it to its end. Safe to be called again and again by a timer.
+
+    An unfinished run of the same plan is carried on; one that has ended is not repeated.
+
+    Examples:
+
+      fleetos apply plans/demo.yaml
+
+      fleetos apply plan.yaml --yes --expect-wipes 40 -o jsonl
+    """
+    raise Leave(anyio.run(_apply, load_plan(plan), Wish(yes, expect_wipes, new_run, output, db, cloud)))
+
+
+async def _apply(plan: Plan, wish: Wish) -> int:
+    name = chosen_cloud(wish.cloud, plan.cloud)
+    async with database(wish.db) as opened:
+        access = await credentials(name, plan.region)
+        async with cloud_at(access, plan.api) as cloud:
+            digest = run_digest(plan, name, cloud.place.region)
+            found = await queries.runs_of_digest(opened, digest, watcher())
+            unfinished = [one for one in found if one.run.state not in RUN_ENDS]
+            if unfinished:
+                return await _carry_on(opened, unfinished[0].run, cloud, wish)
+            if found and not wish.new_run:
+                return await _not_repeated(opened, plan, found[0], cloud, wish)
+            return await _begin(opened, plan, name, cloud, wish)
+
+
+async def _carry_on(opened: Database, run: Run, cloud: EcsCloud, wish: Wish) -> int:
+    check_project(run, cloud)
+    if wish.new_run:
+        say(f"run {run.id} of this plan is unfinished, so there is no new one")
+    lease = await runs.take_run(opened, run.id, watcher())
+    return await drive_on(
+        opened, lease, cloud, wish.output, before=lambda: agree(f"Carry on with run {run.id}?", yes=wish.yes)
+    )
+
+
+async def _not_repeated(opened: Database, plan: Plan, found: RunSummary, cloud: EcsCloud, wish: Wish) -> int:
+    """The exit code of the newest run of this plan, which has ended and stays as it is."""
+    run = found.run
+    now_means = {image.name: image.id for image in await _images(cloud, plan)}
+    moved = [name for name, image_id in run.images.items() if now_means.get(name, image_id) != image_id]
+    if run.settings.force or moved:
+        why = "it forces a change" if run.settings.force else f"the image name {moved[0]} now means another image"
+        raise InputError(
+            (
+                Problem(
+                    str(plan.path),
+                    None,
+                    None,
+                    "",
+                    f"run {run.id} of this plan has ended, and {why}",
+                    "call apply with --new-run if the servers are to be changed again",
+                ),
+            )
+        )
+    progress = await queries.load(opened, run.id)
+    code = code_of(progress)
+    if code is ExitCode.OK:
+        count = len(progress.targets)
+        say(f"nothing to do: {count:,} {'server' if count == 1 else 'servers'} already on the image (run {run.id})")
+        if run.scope.cloud == SIM:
+            say("for another try: fleetos sim reset, then apply with --new-run")
+        if wish.output is not Output.TABLE:
+            show_end(progress, wish.output)
+    else:
+        show_end(progress, wish.output)
+    return code
+
+
+async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud, wish: Wish) -> int:
+    facts = _facts(name, cloud)
+    inventory = await cloud.list_servers()
+    key_pairs = await _key_pairs(cloud, plan)
+    found = preflight(plan, inventory, await _images(cloud, plan), key_pairs, facts)
+    PlanSecrets().check(found.orders, found.secret_places, found.windows)
+    frozen = await _freeze(opened, plan, name, found, cloud, facts)
+    for finding in found.findings[:20]:
+        say(f"{finding.level}: {finding.subject} {finding.text}")
+    text = confirmation(frozen.run, frozen.wiped, frozen.spared)
+    confirm(text, frozen.wipes, yes=wish.yes, expected=wish.expected)
+    targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
+    more = [event for event in frozen.events[1:] if not isinstance(event, Enlisted)]
+    lease = await runs.create_run(opened, frozen.run, targets, more, SystemClock().now(), watcher())
+    code = await drive_on(opened, lease, cloud, wish.output)
+    already = frozen.spared.get(Reason.ALREADY_ON_IMAGE, 0)
+    if not frozen.wipes and already:
+        say(f"nothing to do: {already:,} already on the image")
+    return code
+
+
+async def _freeze(
+    opened: Database, plan: Plan, name: str | None, found: Preflight, cloud: EcsCloud, facts: CloudFacts
+) -> FrozenRun:
+    server_ids = [one.server.id for one in found.servers]
+    scope = Scope(name, cloud.place.region, cloud.place.project_id, str(cloud.place.ecs))
+    past = History(
+        bad_attempts=await history.bad_attempts(opened, server_ids),
+        unanswered=await history.unanswered_sends(opened, server_ids),
+        longest_change_s=await history.longest_change_s(opened, scope_key(scope)) or 0.0,
+    )
+    now = SystemClock().now()
+    return freeze(plan, found, scope=scope, facts=facts, run_id=run_id(now), now=now, history=past)
+
+
+def _facts(name: str | None, cloud: EcsCloud) -> CloudFacts:
+    host = cloud.place.ecs.host
+    return CloudFacts(is_otc=host.endswith(_OTC_DOMAIN), loopback=is_loopback(host), is_sim=name == SIM)
+
+
+async def _images(cloud: EcsCloud, plan: Plan) -> Sequence[Image]:
+    """All images that the plan's words may mean: by id, and by exact name."""
+    images: dict[str, Image] = {}
+    for wanted in sorted(images_wanted(plan)):
+        by_id = await cloud.image(wanted)
+        for image in (*(() if by_id is None else (by_id,)), *await cloud.images_named(wanted)):
+            images[image.id] = image
+    return list(images.values())
+
+
+async def _key_pairs(cloud: EcsCloud, plan: Plan) -> frozenset[str]:
+    wanted = {change.keyname for change in (plan.change, *(server.change for server in plan.servers))}
+    return frozenset([name for name in sorted(one for one in wanted if one) if await cloud.has_key_pair(name)])
