@@ -1,0 +1,141 @@
+"""Where credentials are found: clouds.yaml and secure.yaml where openstacksdk looks for them, or OS_* variables."""
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Protocol, cast
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from fleetos.cloud.identity import Credentials
+from fleetos.cloud.profile import Asked, Entry, from_entry, from_variables
+from fleetos.errors import InputError, Problem
+from fleetos.limits import CREDENTIALS_FILE_BYTES
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+# Entries nest three deep; a mapping that contains itself (YAML aliases can) must not be merged for ever.
+_MERGE_DEPTH = 16
+
+
+class _Mark(Protocol):
+    """Where ruamel found what it cannot read; lines and columns count from 0."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders that are searched: the working directory, the user's home, and the machine's settings."""
+
+    cwd: Path
+    home: Path
+    site: Path = Path("/etc/openstack")
+
+    def folders(self, env: Mapping[str, str]) -> tuple[Path, ...]:
+        """Return the folders in the order in which openstacksdk looks; the first file that is there is taken."""
+        settings = Path(env["XDG_CONFIG_HOME"]) if env.get("XDG_CONFIG_HOME") else self.home / ".config"
+        return (self.cwd, settings / "openstack", self.site)
+
+
+def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: Places) -> Credentials:
+    """Return the credentials of an entry of clouds.yaml, by default $OS_CLOUD, and without one of the OS_* variables.
+
+    `region` overrides the entry's. OS_CACERT counts where the entry names no certificates. Raises InputError that says
+    what was looked for and where.
+    """
+    asked = Asked(cloud or env.get("OS_CLOUD") or None, region)
+    if asked.cloud is None:
+        return from_variables(env, asked)
+    file, clouds = _find_clouds(asked.cloud, env, places)
+    if asked.cloud not in clouds:
+        near = get_close_matches(asked.cloud, clouds, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"entries: {', '.join(sorted(clouds)) or 'none'}"
+        raise _wrong(str(file), f"clouds.{asked.cloud}", "an entry of that name", hint)
+    entry = _mapping(clouds[asked.cloud], str(file), f"clouds.{asked.cloud}")
+    secret_file = _first("secure", "OS_CLIENT_SECURE_FILE", env, places)
+    if secret_file is not None:
+        secrets = _clouds_of(secret_file).get(asked.cloud)
+        if secrets is not None:
+            entry = _merged(entry, _mapping(secrets, str(secret_file), f"clouds.{asked.cloud}"))
+    found = from_entry(entry, asked, str(file))
+    if found.authorities is None and env.get("OS_CACERT"):
+        return replace(found, authorities=env["OS_CACERT"])
+    if found.authorities is not None and found.authorities.startswith("~/"):
+        return replace(found, authorities=str(places.home / found.authorities[2:]))
+    return found
+
+
+def _find_clouds(cloud: str, env: Mapping[str, str], places: Places) -> tuple[Path, Entry]:
+    file = _first("clouds", "OS_CLIENT_CONFIG_FILE", env, places)
+    if file is None:
+        looked = ", ".join(str(folder / "clouds.yaml") for folder in places.folders(env))
+        raise _wrong("clouds.yaml", f"clouds.{cloud}", "a file with this entry", f"looked for {looked}")
+    return file, _clouds_of(file)
+
+
+def _first(stem: str, variable: str, env: Mapping[str, str], places: Places) -> Path | None:
+    """The file that a variable names, which must be there, or the first of that name in the folders."""
+    if given := env.get(variable):
+        file = places.cwd / given
+        if not file.is_file():
+            raise _wrong(str(file), "", "a file that can be read", f"{variable} names it")
+        return file
+    files = (folder / f"{stem}{suffix}" for folder in places.folders(env) for suffix in _SUFFIXES)
+    return next((file for file in files if _is_file(file)), None)
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return stat.S_ISREG(file.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _clouds_of(file: Path) -> Entry:
+    """The entries of a file. No error shows a line of it: the lines hold passwords."""
+    name = str(file)
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(CREDENTIALS_FILE_BYTES + 1)
+    except OSError as error:
+        raise _wrong(name, "", "a file that can be read", error.strerror) from None
+    if len(content) > CREDENTIALS_FILE_BYTES:
+        raise _wrong(name, "", f"a file of at most {CREDENTIALS_FILE_BYTES} bytes")
+    try:
+        read = cast("object", YAML(typ="safe", pure=True).load(content))  # pyright: ignore[reportUnknownMemberType]
+    except MarkedYAMLError as error:
+        mark = cast("_Mark | None", error.problem_mark)  # pyright: ignore[reportUnknownMemberType]
+        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+    except (YAMLError, ValueError, RecursionError):
+        line, column = 1, 1
+    else:
+        return _mapping(_mapping({} if read is None else read, name, "").get("clouds") or {}, name, "clouds")
+    raise InputError((Problem(name, line, column, "", "YAML that can be read"),))
+
+
+def _mapping(value: object, file: str, key: str) -> Entry:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) for name in cast("Mapping[object, object]", value)
+    ):
+        raise _wrong(file, key, "a mapping of names")
+    return cast("Entry", value)
+
+
+def _merged(entry: Entry, secrets: Entry, depth: int = 0) -> Entry:
+    """The entry with the secrets laid over it, mapping by mapping."""
+    merged = dict(entry)
+    for key, value in secrets.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and depth < _MERGE_DEPTH:
+            merged[key] = _merged(cast("Entry", old), cast("Entry", value), depth + 1)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _wrong(file: str, key: str, expected: str, hint: str | None = None) -> InputError:
+    return InputError((Problem(file, None, None, key, expected, hint),))
