@@ -43,6 +43,7 @@ class LiveView:
         self._drawn_width = 0
 
     def started(self, progress: Progress, now: datetime) -> None:
+        """Takes the lower end of the terminal until `ended` or `close`."""
         self._watch = Watch(progress, now)
         # Standard output stays untouched: it is for data. What goes to standard error appears above the picture.
         self._live = Live(

@@ -1,0 +1,43 @@
+"""Where text for people goes: a terminal with colour and a width, or a file that has neither."""
+
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from fleetos.views.live import LiveView, wants_live
+from fleetos.views.plain import PlainView
+from fleetos.views.view import View
+
+Shown = Text | str
+
+
+def console_on(out: TextIO) -> Console:
+    """A console that writes to `out`. Letters that its encoding does not have are written as escapes."""
+    reconfigure = getattr(out, "reconfigure", None)
+    if out.errors == "strict" and callable(reconfigure):
+        reconfigure(errors="backslashreplace")
+    return Console(file=out, highlight=False, markup=False, emoji=False)
+
+
+def put(text: Shown, out: TextIO) -> None:
+    """Writes the text and a line end to `out`. No line is broken, no mark-up in a plain text is obeyed."""
+    console_on(out).print(text, soft_wrap=True)
+
+
+def put_wrapped(text: Shown, out: TextIO) -> None:
+    """Writes the text like `put`, but breaks long lines between words where `out` is a terminal."""
+    console = console_on(out)
+    console.print(text, soft_wrap=not console.is_terminal)
+
+
+def width_of(out: TextIO) -> int | None:
+    """The width of the terminal behind `out` in cells; None where nothing limits it."""
+    console = console_on(out)
+    return console.width if console.is_terminal else None
+
+
+def view_on(out: TextIO) -> View:
+    """The view for people on `out`: live where it is a terminal that can move its cursor, plain lines elsewhere."""
+    console = console_on(out)
+    return LiveView(console) if wants_live(console) else PlainView(out)
