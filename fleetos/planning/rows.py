@@ -114,7 +114,8 @@ def _columns(rows: Rows, file: str, header: list[str]) -> _Columns | None:
 def _read(rows: Rows, file: str, lines: Iterator[tuple[int, list[str]]], columns: _Columns) -> None:
     width = 1 + len(columns.labels)
     for line, cells in lines:
-        if not cells:
+        # Spreadsheets leave rows of empty cells behind.
+        if not any(cell.strip() for cell in cells):
             continue
         place = Place(file, line, 1, columns.kind)
         if len(rows.servers) >= PLAN_MAX_SERVERS:

@@ -1,0 +1,114 @@
+"""The digest of a plan: what it says counts, not how or where it is written."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fleetos.model.plan import Plan
+from fleetos.planning.digest import run_digest
+from fleetos.planning.load import load_plan
+from tests.unit.planning.desk import Desk
+
+FILES = {"s.csv": "name,pair\nweb-02,a\n", "data": "#cloud-config\n"}
+TEXT = """\
+version: 1
+name: try
+change:
+  image: Debian
+  adminpass: {file: ../secrets/pw}
+  metadata: {BYOL: "true", __system__encrypted: "1"}
+  user_data: {file: data}
+servers:
+  - name: web-01
+    change: {image: other}
+  - file: s.csv
+timeouts: {stop: 10m, change: 1h30m}
+"""
+
+
+def test_formatting_comments_defaults_and_key_order_do_not_count(desk: Desk) -> None:
+    other = """\
+    # another hand
+    name: "try"
+    version: 1
+    api: {rate: auto}
+    timeouts:
+      change: 90m
+    rollout: {concurrency: 10, force: false}
+    exclude: []
+    servers:
+      - {change: {image: other}, name: web-01}
+      - {name: web-02, labels: {pair: a}, change: {image: Debian}}
+    change:
+      api: auto
+      metadata: {__system__encrypted: "1", BYOL: "true"}
+      user_data: {text: "#cloud-config\\n"}
+      adminpass: {file: ../secrets/pw}
+      image: Debian
+    """
+    assert desk.plan(TEXT, FILES).digest == desk.plan(other).digest
+
+
+def test_where_the_plan_lies_does_not_count(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = desk.plan(TEXT, FILES).digest
+    moved = desk.folder / "deep" / "below"
+    moved.mkdir(parents=True)
+    for name in ("plan.yaml", "s.csv", "data"):
+        shutil.copy(desk.folder / name, moved / name)
+    shutil.move(moved / "plan.yaml", moved / "renamed.yaml")
+    assert load_plan(moved / "renamed.yaml").digest == digest
+    monkeypatch.chdir(desk.folder)
+    relative = load_plan(Path("plan.yaml"))
+    assert relative.digest == digest
+    assert relative.path == desk.folder / "plan.yaml"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("name: try", "name: tri"),
+        ("image: Debian", "image: Ubuntu"),
+        ("file: ../secrets/pw", "env: PW"),
+        ("../secrets/pw", "../secrets/other"),
+        ('BYOL: "true", ', ""),
+        ("name: web-01", "name: web-03"),
+        ("{image: other}", "{image: other, api: v2}"),
+        ("stop: 10m", "stop: 11m"),
+        ("timeouts:", "rollout: {concurrency: 10%}\ntimeouts:"),
+        ("timeouts:", "rollout: {force: true}\ntimeouts:"),
+        ("timeouts:", "exclude: [{name: x}]\ntimeouts:"),
+        ("timeouts:", "failure: {attempts: 3}\ntimeouts:"),
+        ("timeouts:", "polling: {max: 50s}\ntimeouts:"),
+        ("timeouts:", "api: {connections: 3}\ntimeouts:"),
+    ],
+)
+def test_what_the_plan_says_counts(desk: Desk, before: str, after: str) -> None:
+    assert before in TEXT
+    assert desk.plan(TEXT, FILES).digest != desk.plan(TEXT.replace(before, after, 1), FILES).digest
+
+
+@pytest.mark.parametrize("change", [{"s.csv": "name,pair\nweb-02,b\n"}, {"data": "#cloud-config\n# more\n"}])
+def test_what_the_named_files_say_counts(desk: Desk, change: dict[str, str]) -> None:
+    assert desk.plan(TEXT, FILES).digest != desk.plan(TEXT, {**FILES, **change}).digest
+
+
+def test_an_override_back_to_auto_counts(desk: Desk) -> None:
+    text = "version: 1\nname: x\nchange: {image: a, api: v1}\nservers: [{name: b, change: {api: auto}}]\n"
+    assert desk.plan(text).digest != desk.plan(text.replace(", change: {api: auto}", "")).digest
+
+
+def test_the_password_itself_does_not_count(desk: Desk) -> None:
+    text = TEXT.replace("../secrets/pw", "pw")
+    digest = desk.plan(text, {**FILES, "pw": "Passw0rd-1"}).digest
+    assert desk.plan(text, {**FILES, "pw": "Passw0rd-2"}).digest == digest
+
+
+def test_cloud_and_region_count_for_the_run(desk: Desk) -> None:
+    plan: Plan = desk.plan(TEXT, FILES)
+    digests = {run_digest(plan, *where) for where in [("a", "b"), ("a", None), (None, "b"), ("b", "a"), (None, None)]}
+    assert len(digests) == 5
+    assert all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in digests)
+    named = desk.plan(TEXT + "cloud: a\nregion: b\n", FILES)
+    assert run_digest(named, "a", "b") == run_digest(plan, "a", "b")

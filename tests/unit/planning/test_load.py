@@ -1,0 +1,362 @@
+"""Loading a plan: what comes out of a good one, and what is said of a bad one."""
+
+import math
+
+import pytest
+
+from fleetos.errors import InputError
+from fleetos.limits import USER_DATA_MAX_BYTES
+from fleetos.model.plan import (
+    ApiChoice,
+    ApiLimits,
+    ChangeSpec,
+    Failure,
+    Polling,
+    PowerAfter,
+    Rollout,
+    SecretRef,
+    Share,
+    StopMode,
+    Timeouts,
+)
+from fleetos.planning.load import load_plan
+from tests.unit.planning.desk import HEAD, Desk, places, server_id
+
+EVERYTHING = """\
+version: 1
+name: everything
+cloud: otc-prod
+region: eu-de
+change:
+  image: Debian
+  api: v2
+  keyname: key
+  userid: 7e25b1da389f4697a79df3a0e5bd494e
+  user_data: {file: cloud-init.yaml}
+  metadata: {__system__encrypted: "1", __system__cmkid: 83cdb52d-9ebf-4469-9cfa-e7b5b80da846, BYOL: "true"}
+servers:
+  - id: 616FB98F-46ca-475e-917e-000000000001
+    labels: {pair: web-a}
+  - name: web-02
+    change: {adminpass: {file: secrets/pw}, api: v1, user_data: {text: hello}}
+exclude:
+  - name: "*-gold"
+  - id: 616fb98f-46ca-475e-917e-000000000009
+rollout: {concurrency: 12.5%, stop: hard, force: true, power_after: as-before}
+failure: {attempts: 3, backoff: 1m30s, max_backoff: 1h}
+timeouts: {stop: 1m, change: 2h, settle: 15m, start: 90s}
+polling: {min: 200ms, max: 1.5s}
+api: {rate: 200/5m, connections: 4}
+"""
+
+
+def test_every_key_arrives_in_the_plan(desk: Desk) -> None:
+    plan = desk.plan(EVERYTHING.replace("api: v1, ", ""), {"cloud-init.yaml": "#cloud-config\n"})
+    assert (plan.name, plan.cloud, plan.region) == ("everything", "otc-prod", "eu-de")
+    change = plan.change
+    assert (change.image, change.api, change.keyname) == ("Debian", ApiChoice.V2, "key")
+    assert change.userid == "7e25b1da389f4697a79df3a0e5bd494e"
+    assert change.metadata == {
+        "__system__encrypted": "1",
+        "__system__cmkid": "83cdb52d-9ebf-4469-9cfa-e7b5b80da846",
+        "BYOL": "true",
+    }
+    assert change.user_data is not None
+    assert change.user_data.path == str(desk.folder / "cloud-init.yaml")
+    first, second = plan.servers
+    assert (first.id, first.name, first.labels) == (server_id(1), None, {"pair": "web-a"})
+    assert (second.id, second.name) == (None, "web-02")
+    assert second.change.adminpass == SecretRef("file", "secrets/pw")
+    assert second.change.user_data is not None
+    assert second.change.user_data.in_plan
+    assert [(one.id, one.name) for one in plan.exclude] == [(None, "*-gold"), (server_id(9), None)]
+    assert plan.rollout == Rollout(
+        Share(12.5, percent=True), StopMode.HARD, force=True, power_after=PowerAfter.AS_BEFORE
+    )
+    assert plan.failure == Failure(3, 90.0, 3600.0)
+    assert plan.timeouts == Timeouts(60.0, 7200.0, 900.0, 90.0)
+    assert plan.polling == Polling(0.2, 1.5)
+    assert plan.api.connections == 4
+    assert plan.api.burst == 10
+    assert plan.api.rate_per_s is not None
+    assert math.isclose(plan.api.rate_per_s * 300 + plan.api.burst - 1, 200)
+
+
+def test_what_is_left_out_has_the_defaults_of_the_model(desk: Desk) -> None:
+    plan = desk.plan(HEAD + "servers: [{name: web-01}]\n")
+    assert (plan.cloud, plan.region, plan.exclude) == (None, None, ())
+    assert plan.rollout == Rollout()
+    assert plan.failure == Failure()
+    assert plan.timeouts == Timeouts()
+    assert plan.polling == Polling()
+    assert plan.api == ApiLimits()
+    assert plan.change == ChangeSpec(image="Debian", keyname="key")
+    assert plan.servers[0].change == ChangeSpec()
+
+
+def test_each_key_knows_its_place(desk: Desk) -> None:
+    plan = desk.plan(EVERYTHING.replace("api: v1, ", ""), {"cloud-init.yaml": "x"})
+    file = str(desk.folder / "plan.yaml")
+    assert str(plan.place("timeouts.settle")) == f"{file}:22:34"
+    assert str(plan.place("change.image")) == f"{file}:6:3"
+    assert plan.place("change.metadata.BYOL").line == 11
+    assert plan.place("api.nothing").line is None
+    assert plan.place("api.nothing").file == file
+    assert str(plan.servers[1].place) == f"{file}:15:5"
+    assert plan.servers[1].place.key == "servers[1].name"
+    assert str(plan.servers[1].change.places["adminpass"]) == f"{file}:16:14"
+
+
+def test_all_problems_of_a_file_are_reported_at_once_and_in_order(desk: Desk) -> None:
+    text = """\
+    version: 2
+    name: Web Tier
+    colud: otc
+    change:
+      image: Debian
+      keynmae: key
+      metadata: {__system__encrypted: 1, BYOL: true, color: red}
+    servers:
+      - id: web-01
+      - name: "web-*"
+      - file: nothere.csv
+      - select: {name: x}
+      - labels: {}
+      - name: twice
+        id: 616fb98f-46ca-475e-917e-000000000001
+      - name: ok
+        change: {api: v1, user_data: {text: hello}}
+    rollout: {concurrency: 0, waves: [1], stop: softly, force: "yes"}
+    failure: {max_failed: 5%, backoff: 30, attempts: 2.5}
+    timeouts: {settle: never, stop: 500h}
+    windows: {}
+    api: {rate: 5/x, connections: 1000}
+    """
+    problems = desk.problems(text)
+    assert places(problems) == [
+        (1, 1, "version"),
+        (2, 1, "name"),
+        (3, 1, "colud"),
+        (6, 3, "change.keynmae"),
+        (7, 14, "change.metadata.__system__encrypted"),
+        (7, 38, "change.metadata.BYOL"),
+        (7, 50, "change.metadata.color"),
+        (9, 5, "servers[0].id"),
+        (10, 5, "servers[1].name"),
+        (11, 5, "servers[2].file"),
+        (12, 5, "servers[3].select"),
+        (13, 5, "servers[4]"),
+        (14, 5, "servers[5].name"),
+        (17, 23, "servers[6].change.user_data"),
+        (18, 11, "rollout.concurrency"),
+        (18, 27, "rollout.waves"),
+        (18, 39, "rollout.stop"),
+        (18, 53, "rollout.force"),
+        (19, 11, "failure.max_failed"),
+        (19, 27, "failure.backoff"),
+        (19, 40, "failure.attempts"),
+        (20, 12, "timeouts.settle"),
+        (20, 27, "timeouts.stop"),
+        (21, 1, "windows"),
+        (22, 7, "api.rate"),
+        (22, 18, "api.connections"),
+    ]
+    assert {one.file for one in problems} == {str(desk.folder / "plan.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "hint"),
+    [
+        ("rollout: {concurency: 1}", "rollout.concurency", "did you mean `concurrency`?"),
+        ("Servers: []", "Servers", "did you mean `servers`?"),
+        ("failure: {retries: 1}", "failure.retries", "known here: attempts, backoff, max_backoff"),
+        ("concurrency: 5", "concurrency", "`concurrency` belongs into `rollout`"),
+        ("rollout: {attempts: 5}", "rollout.attempts", "`attempts` belongs into `failure`"),
+    ],
+)
+def test_an_unknown_key_gets_a_hint(desk: Desk, section: str, key: str, hint: str) -> None:
+    problem = desk.problem(f"{HEAD}servers: [{{name: web-01}}]\n{section}\n")
+    assert (problem.key, problem.expected, problem.hint) == (key, "a known key", hint)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        *(f"{key}: {{}}" for key in ("windows", "hooks", "health", "backup", "notify")),
+        *(f"rollout: {{{key}: 1}}" for key in ("waves", "between_waves", "max_unavailable", "order")),
+        *(f"failure: {{{key}: 1}}" for key in ("max_failed", "max_failed_per_wave")),
+        "exclude: [{select: {az: eu-de-01}}]",
+    ],
+)
+def test_a_key_of_a_later_version_is_not_supported(desk: Desk, section: str) -> None:
+    assert desk.problem(f"{HEAD}servers: [{{name: web-01}}]\n{section}\n").expected == "not supported by this version"
+
+
+@pytest.mark.parametrize("name", ["web-*", "web-?1", "web-[01]"])
+def test_a_pattern_as_a_name_is_refused_with_a_hint_of_select(desk: Desk, name: str) -> None:
+    problem = desk.problem(f'{HEAD}servers: [{{name: "{name}"}}]\n')
+    assert problem.hint is not None
+    assert "`select`" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("{image: a, keyname: k, adminpass: {env: X}}", "change.adminpass"),
+        (
+            "{image: a, metadata: {__system__cmkid: 83cdb52d-9ebf-4469-9cfa-e7b5b80da846}}",
+            "change.metadata.__system__cmkid",
+        ),
+        (
+            '{image: a, metadata: {__system__encrypted: "0", __system__cmkid: 83cdb52d-9ebf-4469-9cfa-e7b5b80da846}}',
+            "change.metadata.__system__cmkid",
+        ),
+        (
+            '{image: a, metadata: {__system__encrypted: "1", __system__cmkid: 83cdb52d}}',
+            "change.metadata.__system__cmkid",
+        ),
+        ('{image: a, metadata: {BYOL: "false"}}', "change.metadata.BYOL"),
+        ("{image: a, api: v1, user_data: {text: x}}", "change.user_data"),
+        ("{image: a, user_data: {text: x, file: y}}", "change.user_data"),
+        ("{image: a, user_data: {file: nothere}}", "change.user_data"),
+        ("{image: a, user_data: x}", "change.user_data"),
+        ("{image: a, api: v3}", "change.api"),
+        ("{image: a, userid: not an id}", "change.userid"),
+        ("{keyname: k}", "change.image"),
+        ("{image: 12}", "change.image"),
+        ('{image: "a\\tb"}', "change.image"),
+    ],
+)
+def test_a_change_that_contradicts_itself_is_refused(desk: Desk, change: str, key: str) -> None:
+    assert desk.problem(f"version: 1\nname: x\nchange: {change}\nservers: [{{name: web-01}}]\n").key == key
+
+
+def test_a_server_may_take_another_login_than_the_plan(desk: Desk) -> None:
+    plan = desk.plan(HEAD + "servers: [{name: web-01, change: {adminpass: {env: PW}}}]\n")
+    effective = plan.servers[0].change.over(plan.change)
+    assert (effective.keyname, effective.adminpass) == (None, SecretRef("env", "PW"))
+    assert effective.image == "Debian"
+
+
+def test_an_override_of_the_api_meets_the_user_data_of_the_plan(desk: Desk) -> None:
+    text = """\
+    version: 1
+    name: x
+    change: {image: a, user_data: {text: hello}}
+    servers: [{name: web-01, change: {api: v1}}]
+    """
+    assert places(desk.problems(text)) == [(3, 20, "change.user_data")]
+
+
+def test_each_server_needs_an_image(desk: Desk) -> None:
+    servers = "servers: [{name: a, change: {image: x}}, {name: b}, {name: c}]\n"
+    problem = desk.problem("version: 1\nname: x\n" + servers)
+    assert problem.key == "servers[1].name"
+    assert problem.expected == "an image for this server (and 1 more servers)"
+    plan = desk.plan("version: 1\nname: x\nservers: [{name: a, change: {image: x}}]\n")
+    assert plan.servers[0].change.image == "x"
+
+
+def test_a_lower_bound_above_its_upper_bound_is_refused(desk: Desk) -> None:
+    text = HEAD + "servers: [{name: a}]\nfailure: {backoff: 20m}\npolling: {min: 2m, max: 1m}\n"
+    first, second = desk.problems(text)
+    assert (first.key, first.expected) == ("failure.backoff", "at most failure.max_backoff, which is 15m")
+    assert (second.key, second.expected) == ("polling.min", "at most polling.max, which is 1m")
+
+
+def test_user_data_is_bounded_and_never_empty(desk: Desk) -> None:
+    text = HEAD + "servers: [{name: a, change: {user_data: {file: data}}}]\n"
+    assert desk.plan(text, {"data": b"x" * USER_DATA_MAX_BYTES}).servers[0].change.user_data is not None
+    assert "is larger" in desk.problem(text, {"data": b"x" * (USER_DATA_MAX_BYTES + 1)}).expected
+    assert "is empty" in desk.problem(text, {"data": b""}).expected
+
+
+def test_duplicates_are_merged(desk: Desk) -> None:
+    text = """\
+    servers:
+      - name: web-01
+        labels: {pair: a}
+      - name: web-02
+      - name: web-01
+        change: {image: other}
+        labels: {rack: r1, pair: a}
+    """
+    plan = desk.plan(HEAD + "\n".join(line[4:] for line in text.splitlines()))
+    assert [one.name for one in plan.servers] == ["web-01", "web-02"]
+    assert plan.servers[0].labels == {"pair": "a", "rack": "r1"}
+    assert plan.servers[0].change.image == "other"
+
+
+def test_conflicting_duplicates_are_refused_naming_both_places(desk: Desk) -> None:
+    text = (
+        HEAD
+        + "servers:\n"
+        + "  - {name: a, change: {keyname: k1}, labels: {pair: x}}\n"
+        + "  - {name: a, change: {keyname: k2}, labels: {pair: y}}\n"
+        + "  - {name: a, change: {adminpass: {env: X}}}\n"
+    )
+    problems = desk.problems(text)
+    assert [(one.line, one.column) for one in problems] == [(6, 6), (6, 24), (7, 6)]
+    assert all(":5:" in one.expected for one in problems[:2])
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "hunter2-Secret",
+        "{env: hunter2-Secret}",
+        "{hunter2-Secret}",
+        "{hunter2-Secret: x}",
+        "{env: A, hunter2-Secret: x}",
+        "{literal: hunter2-Secret}",
+        "[hunter2-Secret]",
+        "!hunter2-Secret x",
+        "*hunter2-Secret",
+        "'hunter2-Secret' hunter2-Secret",
+        '"hunter2-Secret',
+        "|\n hunter2-Secret\n",
+        "{env: [hunter2-Secret]}",
+        "hunter2-Secret: x",
+    ],
+)
+def test_a_password_in_the_plan_is_refused_and_never_repeated(desk: Desk, written: str) -> None:
+    text = f"version: 1\nname: x\nchange:\n  image: a\n  adminpass: {written}\nservers: [{{name: web-01}}]\n"
+    problems = desk.problems(text)
+    assert problems
+    assert not any("hunter2" in str(one) or "Secret" in str(one) for one in problems)
+
+
+def test_a_literal_password_gets_its_own_hint(desk: Desk) -> None:
+    problem = desk.problem("version: 1\nname: x\nchange: {image: a, adminpass: hunter2}\nservers: [{name: a}]\n")
+    assert problem.key == "change.adminpass"
+    assert problem.hint is not None
+    assert "a password in the plan itself is refused" in problem.hint
+
+
+def test_a_key_without_a_value_is_refused(desk: Desk) -> None:
+    text = HEAD + "servers:\n  - name: a\n    change:\n      keyname:\nrollout:\n"
+    assert places(desk.problems(text)) == [(7, 7, "servers[0].change.keyname"), (8, 1, "rollout")]
+
+
+@pytest.mark.parametrize("text", ["- a\n", "just text\n", "12\n", "~\n"])
+def test_a_document_that_is_no_mapping_is_refused(desk: Desk, text: str) -> None:
+    assert "a mapping" in desk.problem(text).expected
+
+
+def test_required_keys_are_named(desk: Desk) -> None:
+    problems = desk.problems("change: {image: a}\n")
+    assert {one.key for one in problems} == {"version", "name", "servers"}
+
+
+def test_no_servers_at_all_is_refused(desk: Desk) -> None:
+    assert desk.problem(HEAD + "servers: []\n").expected == "at least one entry"
+    assert "at least one server" in desk.problem(HEAD + "servers: [{file: s.csv}]\n", {"s.csv": "name\n"}).expected
+
+
+def test_a_plan_file_that_is_not_there(desk: Desk) -> None:
+    (desk.folder / "plan.yaml").mkdir()
+    for path in (desk.folder / "plan.yaml", desk.folder / "none.yaml"):
+        with pytest.raises(InputError) as caught:
+            load_plan(path)
+        assert caught.value.problems[0].file == str(path)
+        assert caught.value.exit_code == 65

@@ -1,0 +1,105 @@
+"""Servers from CSV files."""
+
+import time
+
+import pytest
+
+from fleetos.limits import PLAN_MAX_SERVERS, ROW_PROBLEMS_LISTED
+from tests.unit.planning.desk import HEAD, Desk, server_id
+
+PLAN = HEAD + "servers: [{file: s.csv}]\n"
+
+
+def test_a_file_of_names_and_labels(desk: Desk) -> None:
+    rows = 'name,pair,rack\r\nweb-01,a,"row 1, rack 2"\r\n\r\nweb-02, b ,\r\n'
+    plan = desk.plan(PLAN, {"s.csv": b"\xef\xbb\xbf" + rows.encode()})
+    first, second = plan.servers
+    assert (first.name, first.id, first.labels) == ("web-01", None, {"pair": "a", "rack": "row 1, rack 2"})
+    assert second.labels == {"pair": "b"}
+    assert (first.place.line, second.place.line) == (2, 4)
+    assert first.place.file == str(desk.folder / "s.csv")
+
+
+def test_a_file_of_ids_lies_beside_the_plan_and_is_merged_with_it(desk: Desk) -> None:
+    plan_text = HEAD + f"servers:\n  - id: {server_id(2)}\n    change: {{image: x}}\n  - file: lists/s.csv\n"
+    plan = desk.plan(plan_text, {"lists/s.csv": f"id,pair\n{server_id(1)},a\n{server_id(2).upper()},b\n"})
+    assert [one.id for one in plan.servers] == [server_id(2), server_id(1)]
+    assert (plan.servers[0].change.image, plan.servers[0].labels) == ("x", {"pair": "b"})
+
+
+def test_a_row_begins_on_the_line_where_its_first_cell_stands(desk: Desk) -> None:
+    first, second = desk.problems(PLAN, {"s.csv": 'name,note\nok,"two\nlines"\n"web-*",x\n'})
+    assert (first.line, first.expected.split(":")[0]) == (2, "a label's value")
+    assert (second.line, second.column, second.key) == (4, 1, "name")
+
+
+def test_empty_rows_are_passed_over(desk: Desk) -> None:
+    plan = desk.plan(PLAN, {"s.csv": "name,note\n\n  \n,\n , \nweb-01,x\n"})
+    assert [(one.name, one.place.line) for one in plan.servers] == [("web-01", 6)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "expected"),
+    [
+        ("", 1, "a header that begins with the column `id` or `name`"),
+        ("server\nweb-01\n", 1, "a header that begins with the column `id` or `name`"),
+        ("name;pair\nweb-01;a\n", 1, "a header that begins with the column `id` or `name`"),
+        ("id,name\nx,y\n", 1, "one column that names the server, `id` or `name`, and labels after it"),
+        ("name,pair,pair\nweb-01,a,b\n", 1, "each label once in the header"),
+        ("name,two words\nweb-01,a\n", 1, "in the header a label's name"),
+        ("name," + ",".join(f"l{i}" for i in range(40)) + "\n", 1, "at most 32 labels"),
+        ("name\nweb-01\nweb-*\n", 3, "the exact name of a server"),
+        ("name,pair\nweb-01\n", 2, "2 columns, as in the header"),
+        ("name,pair\nweb-01,a,b\n", 2, "2 columns, as in the header"),
+        ("name,pair\n\n,a\n", 3, "1 to 255 letters, no control characters"),
+        ("id\n\nweb-01\n", 3, "an id such as"),
+        ('name,pair\nweb-01,"a\nb"\n', 2, "a label's value"),
+        ('name\nok\n"web"x\n', 3, "a CSV file"),
+        ('name\nok\n"web\n', 3, "a CSV file"),
+        (f"name\nok\n{'x' * 200_000}\n", 3, "a CSV file"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_line(desk: Desk, rows: str, line: int, expected: str) -> None:
+    problem = desk.problem(PLAN, {"s.csv": rows})
+    assert problem.file == str(desk.folder / "s.csv")
+    assert problem.line == line
+    assert problem.expected.startswith(expected)
+
+
+@pytest.mark.parametrize("data", [b"name\nweb-\xff\n", "name\nx\n".encode("utf-16"), b"name\nweb\x0001\n"])
+def test_a_file_that_is_no_text_is_refused_at_its_own_line(desk: Desk, data: bytes) -> None:
+    problem = desk.problem(PLAN, {"s.csv": data})
+    assert problem.file == str(desk.folder / "s.csv")
+    assert problem.line is not None
+
+
+def test_a_file_that_is_not_there_is_reported_in_the_plan(desk: Desk) -> None:
+    problem = desk.problem(PLAN)
+    assert (problem.file, problem.line, problem.key) == (str(desk.folder / "plan.yaml"), 4, "servers[0].file")
+    (desk.folder / "s.csv").mkdir()
+    assert "not a regular file" in desk.problem(PLAN).expected
+
+
+def test_every_bad_row_is_listed_up_to_a_bound(desk: Desk) -> None:
+    bad = "id\n" + "nonsense\n" * (ROW_PROBLEMS_LISTED + 7)
+    problems = desk.problems(PLAN, {"s.csv": bad})
+    assert len(problems) == ROW_PROBLEMS_LISTED + 1
+    assert problems[0].expected == "7 more problems are not listed"
+
+
+def test_conflicting_labels_of_two_rows_name_both(desk: Desk) -> None:
+    problem = desk.problem(PLAN, {"s.csv": "name,pair\nweb-01,a\nweb-01,b\n"})
+    assert problem.line == 3
+    assert "s.csv:2:1" in problem.expected
+
+
+def test_a_hundred_thousand_rows_are_read_within_seconds_and_no_more(desk: Desk) -> None:
+    rows = ["id,pair", *(f"{server_id(number)},p{number // 2}" for number in range(PLAN_MAX_SERVERS))]
+    begun = time.perf_counter()
+    plan = desk.plan(PLAN, {"s.csv": "\n".join(rows)})
+    # About a second on the slowest machine seen; the bound only catches a rule that looks at all pairs.
+    assert time.perf_counter() - begun < 15
+    assert len(plan.servers) == PLAN_MAX_SERVERS
+    rows.append(f"{server_id(PLAN_MAX_SERVERS)},x")
+    problem = desk.problem(PLAN, {"s.csv": "\n".join(rows)})
+    assert (problem.line, problem.expected) == (PLAN_MAX_SERVERS + 2, "at most 100000 servers in a plan")
