@@ -1,7 +1,9 @@
 """A run on a stage: events go through the real fold, so that the views see what the engine would show them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from fleetos.model.events import (
     AttemptEnded,
@@ -70,19 +72,19 @@ def target(number: int, name: str | None = None) -> Target:
     )
 
 
-def a_run(**changes: object) -> Run:
+def a_run(**changes: Any) -> Run:
     """A run as the freeze leaves it."""
-    fields: dict[str, object] = {
-        "id": "2b7c0m1x4q",
-        "name": "web-tier-debian-12",
-        "digest": "sha256:abc",
-        "plan_path": "/plans/web.yaml",
-        "scope": Scope("otc-prod", "eu-de", "0a1b", "https://ecs.example"),
-        "settings": SETTINGS,
-        "images": {"Standard_Debian_12_latest": IMAGE},
-        "created_at": START,
-    }
-    return Run(**{**fields, **changes})  # pyright: ignore[reportArgumentType]
+    run = Run(
+        id="2b7c0m1x4q",
+        name="web-tier-debian-12",
+        digest="sha256:abc",
+        plan_path="/plans/web.yaml",
+        scope=Scope("otc-prod", "eu-de", "0a1b", "https://ecs.example"),
+        settings=SETTINGS,
+        images={"Standard_Debian_12_latest": IMAGE},
+        created_at=START,
+    )
+    return replace(run, **changes)
 
 
 class Stage:
