@@ -33,7 +33,7 @@ SECRET_PLACE = "FLEET_PASSWORD_VARIABLE"
 _S = TargetState
 _END = End(_S.HELD, Reason.LOCKED, "locked")
 # Where a verdict on an attempt can lead: to an end, at once or by way of the power, or to the next attempt.
-_VERDICTS = (*ENDS, _S.BACKOFF, _S.RESTORING)
+_VERDICTS = (*sorted(ENDS), _S.BACKOFF, _S.RESTORING)
 
 
 def every_event() -> Iterator[Event]:
@@ -43,10 +43,10 @@ def every_event() -> Iterator[Event]:
     yield RunCreated(a_run())
     yield RunDriverStarted("host:1")
     yield RunPassStarted(2)
-    for state in {after for afters in RUN_MOVES.values() for after in afters}:
+    for state in sorted({after for afters in RUN_MOVES.values() for after in afters}):
         yield RunMoved(state, Reason.UNREACHABLE, "no route")
     yield Enlisted(replace(enlisted, order=order))
-    for state in {after for afters in MOVES.values() for after in afters} - {_S.SUBMITTING}:
+    for state in sorted({after for afters in MOVES.values() for after in afters} - {_S.SUBMITTING}):
         yield Moved(WHERE, state, Reason.LOCKED, "disk-2", "said so", START, START, _END)
     yield ChangeIntended(WHERE, 1, STOPPED, START)
     for state in MOVES[_S.SUBMITTING]:
