@@ -68,9 +68,10 @@ TURN_AT_LEAST_S = 5.0
 LEASE_BEAT_S = LEASE_TERM_S / 4
 # Who watches a foreign lease looks this often, so that a live holder is noticed soon after it renews.
 LEASE_LOOK_EVERY_S = 1.0
-# A database that stays locked this long is held by a stopped process: a commit of ours takes milliseconds. Below the
-# lease term, so that a waiting writer still knows its own lease.
-DATABASE_BUSY_S = 5.0
+# A database that stays locked this long is held by a stopped process: a commit of ours takes milliseconds, and the
+# freeze of 100,000 targets some 7 s. With one beat it stays below the lease term, so that a waiting writer still knows
+# its own lease.
+DATABASE_BUSY_S = 15.0
 # A PostgreSQL session that sits in a transaction this long is ended by the server; below the lease term, so that a
 # process that was frozen inside a commit cannot finish it after its lease was taken over.
 IDLE_TRANSACTION_S = 10.0
@@ -82,6 +83,8 @@ DATABASE_READERS = 4
 IDS_PER_STATEMENT = 500
 # Records handed out in one page: some megabytes at most.
 RECORDS_PER_PAGE = 10_000
+# Runs in one list: a screenful for a human is far less, and each costs a decoded body.
+RUNS_LISTED = 1_000
 # Runs that a mistyped id is compared with, and how many near ones are named.
 RUNS_COMPARED = 1_000
 RUNS_SUGGESTED = 3

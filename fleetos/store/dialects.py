@@ -78,7 +78,8 @@ def _listen(engine: AsyncEngine, role: Role) -> None:
         if role is Role.READER:
             _run(connection, ("PRAGMA query_only = ON",))
         else:
-            _run(connection, ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"))
+            _write_ahead(connection)
+            _run(connection, ("PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"))
 
     def began(connection: Connection) -> None:
         if not postgres:
@@ -86,6 +87,16 @@ def _listen(engine: AsyncEngine, role: Role) -> None:
 
     event.listen(engine.sync_engine, "connect", connected)
     event.listen(engine.sync_engine, "begin", began)
+
+
+def _write_ahead(connection: DBAPIConnection) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    mode = cursor.fetchone()
+    cursor.close()
+    # A file system without shared memory leaves the mode as it was, and readers would then block the writer.
+    if mode is None or mode[0] != "wal":
+        raise sqlite3.OperationalError("its file system offers no write-ahead log")
 
 
 def _run(connection: DBAPIConnection, statements: Sequence[str]) -> None:

@@ -55,6 +55,16 @@ def _make_folder(folder: Path) -> None:
         return
     # A umask can only take bits away, and the owner needs all of his.
     folder.chmod(FOLDER_MODE)
+    _make_durable(folder.parent)
+
+
+def _make_durable(folder: Path) -> None:
+    """Nothing, once the names in the folder would survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def backup_name(path: Path, revision: str, now: datetime) -> Path:
@@ -88,11 +98,7 @@ def copy_database(path: Path, to: Path) -> None:
         raise
     finally:
         os.close(handle)
-    folder = os.open(to.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    _make_durable(to.parent)
 
 
 def locked_by(path: Path) -> str | None:

@@ -59,7 +59,8 @@ def locate(text: str | Path) -> Location:
 
 
 def _file(path: Path) -> Location:
-    path = path.expanduser().absolute()
+    # Resolved, since SQLite keeps its other files beside the file itself, not beside a link to it.
+    path = path.expanduser().resolve()
     return Location(URL.create("sqlite+aiosqlite", database=str(path)), path, str(path))
 
 

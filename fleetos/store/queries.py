@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import UnknownRun
-from fleetos.limits import RECORDS_PER_PAGE, RUNS_COMPARED, RUNS_SUGGESTED
+from fleetos.limits import RECORDS_PER_PAGE, RUNS_COMPARED, RUNS_LISTED, RUNS_SUGGESTED
 from fleetos.model.codec import event_from, run_from, target_from
 from fleetos.model.events import Record
 from fleetos.model.progress import Progress
@@ -66,9 +66,9 @@ async def find_run(database: Database, given: str) -> str:
     raise UnknownRun(f"there is no run {given[:32]!r} in {database.location.shown}", hint)
 
 
-async def all_runs(database: Database, watcher: Watcher) -> Sequence[RunSummary]:
-    """All runs, the newest first."""
-    return await _summaries(database, watcher, select(runs.c.body))
+async def newest_runs(database: Database, watcher: Watcher, limit: int = RUNS_LISTED) -> Sequence[RunSummary]:
+    """The newest runs, ended or not, the newest first."""
+    return await _summaries(database, watcher, select(runs.c.body).limit(limit))
 
 
 async def unfinished_runs(database: Database, watcher: Watcher) -> Sequence[RunSummary]:
@@ -94,8 +94,8 @@ async def _summaries(database: Database, watcher: Watcher, chosen: Select[str]) 
         newest_first = chosen.order_by(runs.c.created_at.desc(), runs.c.id.desc())
         bodies = (await connection.scalars(newest_first)).all()
         found = [decoded(run_from, body, database.location) for body in bodies]
-        ids = chosen.with_only_columns(runs.c.id)
-        counts = await _counts(connection, targets.c.run_id.in_(ids))
+        ids = newest_first.with_only_columns(runs.c.id).subquery()
+        counts = await _counts(connection, targets.c.run_id.in_(select(ids.c.id)))
         held = await leases.held(connection, watcher.clock)
     summaries: list[RunSummary] = []
     for run in found:

@@ -126,13 +126,16 @@ def _refuse_foreign_sends(changed: Sequence[Target], memory: Mapping[str, dateti
 
 
 async def release_claims(database: Database, run_id: str, watcher: Watcher) -> None:
-    """Nothing, once the run holds no server. Raises RunDriven if somebody drives it, UnknownRun, JournalUnwritable."""
+    """Nothing, once the run holds no server whose target has ended, whatever is known of its outcome.
+
+    Raises RunDriven if somebody drives it, UnknownRun, JournalUnwritable.
+    """
     await _known(database, run_id)
     seen = await leases.may_take(database, run_id, watcher)
     async with database.writing() as connection:
         # Taken and given back, so that a driver who wakes up after all is shut out.
         epoch = await leases.take(connection, seen, watcher)
-        await claims.release_all(connection, run_id)
+        await claims.release_ended(connection, run_id)
         await leases.release(connection, run_id, epoch)
 
 

@@ -149,7 +149,7 @@ async def test_lists_show_who_drives(sqlite: Database, clock: HandClock, me: Hol
     await begin(sqlite, clock, me)
     clock.move(age_s)
     asking: Watcher = watcher(clock)
-    (shown,) = await queries.all_runs(sqlite, asking)
+    (shown,) = await queries.newest_runs(sqlite, asking)
     assert (shown.driver and shown.driver.life) == life
     async with sqlite.reading() as connection:
         assert looks_alive(await look(connection, RUN.id, clock), asking.me) == life

@@ -82,7 +82,7 @@ async def test_a_postgres_session_gives_up_before_the_lease_is_over(clock: HandC
     database = await open_database(locate(fresh_database()), watcher(clock))
     names = ("synchronous_commit", "lock_timeout", "idle_in_transaction_session_timeout")
     async with database.writing() as connection:
-        assert [await connection.scalar(text(f"SHOW {name}")) for name in names] == ["on", "5s", "10s"]
+        assert [await connection.scalar(text(f"SHOW {name}")) for name in names] == ["on", "15s", "10s"]
     async with database.reading() as connection:
         assert await connection.scalar(text("SHOW transaction_isolation")) == "repeatable read"
     await database.close()

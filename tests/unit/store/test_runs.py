@@ -71,7 +71,7 @@ async def test_nothing_of_a_refused_run_stays(database: Database, clock: HandClo
     await create(database, RUN, make_targets(3), clock)
     with pytest.raises(ServerClaimed):
         await create(database, make_run(2), [make_target(2), make_target(7)], clock)
-    assert [one.run.id for one in await queries.all_runs(database, watcher(clock))] == [RUN.id]
+    assert [one.run.id for one in await queries.newest_runs(database, watcher(clock))] == [RUN.id]
     async with database.reading() as connection:
         assert sorted((await connection.scalars(select(claims.c.server_id))).all()) == [
             one.server_id for one in make_targets(3)
@@ -171,7 +171,7 @@ async def test_lists_of_runs(database: Database, clock: HandClock) -> None:
             paths = [(one, path_to_done(one.server_id)) for one in (make_target(1), make_target(11))]
             frozen[1] = await drive(database, lease, run, paths)
     asking = watcher(clock)
-    shown = await queries.all_runs(database, asking)
+    shown = await queries.newest_runs(database, asking)
     assert [one.run for one in shown] == frozen[::-1]
     assert [dict(one.counts) for one in shown] == [
         {TargetState.WAITING: 2},

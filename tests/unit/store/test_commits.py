@@ -1,0 +1,119 @@
+"""Group commit: who commits, what waits, and what a failure ends."""
+
+import asyncio
+from collections.abc import Sequence
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetos.errors import FleetosError, JournalUnwritable, LeaseLost
+from fleetos.store.commits import GroupCommit
+
+
+class Recorder:
+    """A commit that takes three turns of the loop and remembers its groups."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.under_way = 0
+        self.failure: BaseException | None = None
+
+    async def commit(self, items: Sequence[int]) -> Sequence[str]:
+        assert self.under_way == 0, "two commits at a time"
+        self.under_way += 1
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.under_way -= 1
+        if self.failure is not None:
+            raise self.failure
+        self.groups.append(list(items))
+        return [f"done {item}" for item in items]
+
+
+@given(turns=st.lists(st.integers(0, 12), min_size=1, max_size=30))
+def test_every_item_is_committed_once_in_the_order_of_calls(turns: list[int]) -> None:
+    recorder = Recorder()
+    called: list[int] = []
+
+    async def call(group: GroupCommit[int, str], item: int, turns_before: int) -> None:
+        for _ in range(turns_before):
+            await asyncio.sleep(0)
+        called.append(item)
+        assert await group.durable(item) == f"done {item}"
+
+    async def everything() -> None:
+        group = GroupCommit[int, str](recorder.commit)
+        await asyncio.gather(*(call(group, item, before) for item, before in enumerate(turns)))
+
+    asyncio.run(everything())
+    assert [item for group in recorder.groups for item in group] == called
+
+
+async def test_what_waits_is_committed_together() -> None:
+    recorder = Recorder()
+    group = GroupCommit[int, str](recorder.commit)
+    first = asyncio.create_task(group.durable(0))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await asyncio.gather(*(group.durable(item) for item in range(1, 50)))
+    await first
+    assert recorder.groups == [[0], list(range(1, 50))]
+
+
+@pytest.mark.parametrize("failure", [LeaseLost("gone", "look"), JournalUnwritable("full", "free some")])
+async def test_a_failure_reaches_everybody_and_lasts(failure: FleetosError) -> None:
+    recorder = Recorder()
+    recorder.failure = failure
+    group = GroupCommit[int, str](recorder.commit)
+    outcomes = await asyncio.gather(*(group.durable(item) for item in range(5)), return_exceptions=True)
+    assert [(type(one), str(one)) for one in outcomes] == [(type(failure), failure.message)] * 5
+    recorder.failure = None
+    with pytest.raises(type(failure)) as later:
+        await group.durable(9)
+    assert (later.value.message, later.value.hint) == (failure.message, failure.hint)
+    assert group.ended
+    assert recorder.groups == []
+
+
+async def test_a_defect_in_a_commit_ends_the_journal_too() -> None:
+    recorder = Recorder()
+    recorder.failure = ZeroDivisionError("defect")
+    group = GroupCommit[int, str](recorder.commit)
+    outcomes = await asyncio.gather(*(group.durable(item) for item in range(3)), return_exceptions=True)
+    assert [type(one) for one in outcomes] == [ZeroDivisionError, JournalUnwritable, JournalUnwritable]
+
+
+async def test_a_scope_that_is_cancelled_waits_for_the_commit_of_the_others() -> None:
+    recorder = Recorder()
+    group = GroupCommit[int, str](recorder.commit)
+    async with anyio.create_task_group() as hurried:
+        hurried.start_soon(group.durable, 1)
+        for _ in range(2):
+            await asyncio.sleep(0)
+        hurried.cancel_scope.cancel()
+    assert recorder.groups == [[1]]
+    assert await group.durable(2) == "done 2"
+
+
+async def test_a_commit_that_is_torn_apart_ends_the_journal() -> None:
+    recorder = Recorder()
+    group = GroupCommit[int, str](recorder.commit)
+    task = asyncio.create_task(group.durable(1))
+    for _ in range(2):
+        await asyncio.sleep(0)
+    # What a signal handler of asyncio does: no shield of a scope holds it back.
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(JournalUnwritable, match="broken off"):
+        await group.durable(2)
+
+
+async def test_the_first_end_is_the_one_that_is_told() -> None:
+    group = GroupCommit[int, str](Recorder().commit)
+    group.end(LeaseLost("first"))
+    group.end(JournalUnwritable("second"))
+    with pytest.raises(LeaseLost, match="first"):
+        await group.durable(1)
