@@ -175,7 +175,10 @@ class PowerIntended:
 
 @dataclass(frozen=True, slots=True)
 class PowerAnswered:
-    """What came back for a stop or start, for one server of it. `outcome` ended: its job or sub-job is final."""
+    """What came back for a stop or start, for one server of it. `outcome` ended: its job or sub-job is final.
+
+    `answer` is the class of protocol's answer table, empty where no answer but a job is judged.
+    """
 
     server_id: str
     call_id: str
@@ -185,6 +188,7 @@ class PowerAnswered:
     detail: str = ""
     request_id: str | None = None
     not_before: datetime | None = None
+    answer: str = ""
     kind: Literal["power-answered"] = "power-answered"
 
 

@@ -49,8 +49,8 @@ _WHERE: dict[type[TargetEvent], frozenset[TargetState]] = {
 }
 _ANYWHERE = frozenset(_S)
 
-# Outcomes that show that the cloud did take the request.
-_TAKEN = frozenset({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.NO_EFFECT})
+# With another disk than before, these outcomes show that the cloud did take an unanswered request.
+_PROVEN_BY_DISK = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
 
 
 # Answers that are proven non-deliveries and count towards their bound; throttling does not (protocol, section 3).
@@ -147,10 +147,9 @@ def _attempted(target: Target, event: _AttemptEvent, at: datetime) -> Target:
         case ChangeAnswered():
             return _answered(target, event, at)
         case ChangeAdopted():
-            attempt = _open(target, event.attempt)
-            unanswered = max(0, attempt.unanswered - 1) if not attempt.accepted else attempt.unanswered
-            after = _go(target, TargetState.CHANGING, at, None, "")
-            return _with(after, replace(attempt, adopted=True, unanswered=unanswered))
+            # What is seen at the server may be somebody else's: the send stays unanswered until its disk is seen.
+            attempt = replace(_open(target, event.attempt), adopted=True)
+            return _with(_go(target, TargetState.CHANGING, at, None, ""), attempt)
         case JobEnded():
             attempt = replace(
                 _open(target, event.attempt),
@@ -236,7 +235,7 @@ def _answered(target: Target, event: ChangeAnswered, at: datetime) -> Target:
 def _attempt_ended(target: Target, event: AttemptEnded, at: datetime) -> Target:
     attempt = _open(target, event.attempt)
     unanswered = attempt.unanswered
-    if event.outcome in _TAKEN and not attempt.accepted:
+    if attempt.accepted_at is None and event.outcome in _PROVEN_BY_DISK and event.disk != attempt.before.disk:
         unanswered = max(0, unanswered - 1)
     attempt = replace(
         attempt,
@@ -288,7 +287,12 @@ def _power_answered(target: Target, event: PowerAnswered, at: datetime) -> Targe
         stopped_at = None
     calls = tuple(call for call in calls if call.outcome is not PowerOutcome.DROPPED)
     return replace(
-        target, calls=calls, not_before=event.not_before, stopped_at=stopped_at, detail=event.detail or target.detail
+        target,
+        calls=calls,
+        not_before=event.not_before,
+        stopped_at=stopped_at,
+        detail=event.detail or target.detail,
+        refusals=target.refusals + (event.outcome is PowerOutcome.DROPPED and event.answer in COUNTED),
     )
 
 

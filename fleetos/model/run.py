@@ -161,17 +161,24 @@ class Target:
         return None
 
     @property
+    def unanswered(self) -> int:
+        """How many sends of this run have an outcome that nobody knows."""
+        return sum(one.unanswered for one in self.attempts)
+
+    @property
     def ran_before(self) -> bool:
         """Whether the server ran when the run was frozen."""
         return self.baseline.status == "ACTIVE"
 
     @property
     def unsettled(self) -> bool:
-        """Whether a send of this run has no known outcome or a job of it is not known to be final."""
-        return any(
-            one.outcome is None or (one.unanswered > 0 and one.outcome is not Outcome.SUCCEEDED)
-            for one in self.attempts
-        )
+        """Whether a send of this run has no known outcome or a job of it is not known to be final.
+
+        Not after a success: a late request meets a running server, and when it was sent is remembered all the same.
+        """
+        if self.attempts and self.attempts[-1].outcome is Outcome.SUCCEEDED:
+            return False
+        return any(one.outcome is None or one.unanswered > 0 for one in self.attempts)
 
     @property
     def keeps_claim(self) -> bool:
