@@ -64,8 +64,12 @@ def change_answered(target: Target, attempt: Attempt, reply: Reply, context: Con
         case AnswerClass.STOP_RUN:
             paused = RunMoved(RunState.PAUSED, Reason.PERMISSION, answer.detail)
             return (replace(answer, to=TargetState.READY), paused)
-        case AnswerClass.CONFLICT if attempt.unanswered:
+        case AnswerClass.CONFLICT if target.unanswered:
             return (answer,)
+        case AnswerClass.UNAUTHENTICATED if target.refusals:
+            # The first may be a token that ran out; more of them lock the account.
+            paused = RunMoved(RunState.PAUSED, Reason.AUTHENTICATION, answer.detail)
+            return (_again(target, answer, kind, wait_s, context), paused)
         case _:
             return (_again(target, answer, kind, wait_s, context),)
 
@@ -85,9 +89,16 @@ def _again(
     if kind not in _UNCOUNTED and target.refusals + 1 >= MAX_REFUSALS:
         reason = Reason.WRONG_STATE if kind is AnswerClass.CONFLICT else Reason.REFUSED
         return _end(target, answer, TargetState.HELD, reason)
-    pause_s = context.short(_AGAIN[kind] if wait_s is None else wait_s)
+    pause_s = _pause_s(kind, wait_s, context)
     not_before = context.now.wall + timedelta(seconds=pause_s) if pause_s else None
     return replace(answer, to=TargetState.READY, not_before=not_before)
+
+
+def _pause_s(kind: AnswerClass, told_s: float | None, context: Context) -> float:
+    """Seconds before the next send. A conflict is not believed earlier, however short a wait the code suggests."""
+    least_s = _AGAIN.get(kind, 0.0)
+    pause_s = least_s if told_s is None else max(told_s, least_s) if kind is AnswerClass.CONFLICT else told_s
+    return context.short(pause_s)
 
 
 def change_forgotten(target: Target, attempt: Attempt) -> ChangeAnswered:
@@ -109,6 +120,7 @@ def power_answered(target: Target, call: PowerCall, reply: Reply, context: Conte
         code=delivered.code if delivered else None,
         detail="" if kind is AnswerClass.ACCEPTED else describe(reply),
         request_id=delivered.request_id if delivered else None,
+        answer=str(kind),
     )
     match kind:
         case AnswerClass.ACCEPTED:
@@ -120,10 +132,13 @@ def power_answered(target: Target, call: PowerCall, reply: Reply, context: Conte
             paused = RunMoved(RunState.PAUSED, Reason.PERMISSION, answer.detail)
             return (replace(answer, outcome=PowerOutcome.DROPPED), paused)
         case AnswerClass.THROTTLED | AnswerClass.UNAUTHENTICATED | AnswerClass.NOT_SENT:
-            wait = timedelta(seconds=context.short(_AGAIN[kind]))
-            return (replace(answer, outcome=PowerOutcome.DROPPED, not_before=context.now.wall + wait),)
+            later = context.now.wall + timedelta(seconds=_pause_s(kind, wait_s, context))
+            dropped = replace(answer, outcome=PowerOutcome.DROPPED, not_before=later)
+            if kind is AnswerClass.UNAUTHENTICATED and target.refusals:
+                return (dropped, RunMoved(RunState.PAUSED, Reason.AUTHENTICATION, answer.detail))
+            return (dropped,)
         case _:
-            pause_s = context.short(_AGAIN.get(kind, 0.0) if wait_s is None else wait_s) if call.size == 1 else 0.0
+            pause_s = _pause_s(kind, wait_s, context) if call.size == 1 else 0.0
             later = context.now.wall + timedelta(seconds=pause_s)
             return (replace(answer, outcome=PowerOutcome.REFUSED, not_before=later),)
 

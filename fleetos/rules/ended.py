@@ -96,7 +96,7 @@ def proven(target: Target, seen: Picture, context: Context) -> Write:
     as_before = context.settings.power_after is PowerAfter.AS_BEFORE and target.baseline.status == "SHUTOFF"
     then, not_before, detail = None, None, ""
     if as_before:
-        others = attempt.unanswered - (0 if attempt.accepted else 1) > 0
+        others = target.unanswered - (0 if attempt.accepted_at is not None else 1) > 0
         last = target.last_unanswered_at
         if last is not None and (others or last < target.attempts[0].intended_at):
             not_before = last + timedelta(seconds=NO_STOP_AFTER_UNANSWERED_S)
@@ -135,11 +135,21 @@ def _judged(target: Target, status: JobStatus, context: Context) -> Decision:
         return (Look(context.again_s()),)
     verdict = judge(target, attempt, status, seen)
     enough_s = _enough_s(verdict, context)
-    # An AGAIN of changing faces is bounded by the stay in the state, the others by an unchanged picture.
-    lasted_s = context.here_s if verdict is Verdict.AGAIN else watch.same_s()
-    if lasted_s < enough_s:
-        return (Look(min(context.again_s(), max(context.now.elapsed_s, watch.same_since.elapsed_s + enough_s))),)
-    return _act(target, attempt, verdict, seen, context)
+    if verdict in AT_ONCE:
+        lasted_s = enough_s
+    elif verdict in BY_TWO:
+        lasted_s = watch.same_s()
+    else:
+        # A settle is one of evidence, without a gap; an AGAIN of changing faces is bounded by the stay in the state.
+        lasted_s = context.here_s if verdict is Verdict.AGAIN else watch.still_s()
+    if lasted_s >= enough_s:
+        return _act(target, attempt, verdict, seen, context)
+    if context.here_s >= context.settings.change_timeout_s + enough_s:
+        return _act(target, attempt, Verdict.AGAIN, seen, context)
+    if verdict in BY_TWO:
+        second_s = max(context.now.elapsed_s, watch.same_since.elapsed_s + enough_s)
+        return (Look(min(context.again_s(), second_s)),)
+    return (Look(context.evidence_s()),)
 
 
 def _enough_s(verdict: Verdict, context: Context) -> float:
@@ -217,9 +227,11 @@ def _overdue(target: Target, attempt: Attempt, context: Context) -> Write | tupl
     A process that took over gets one settle to look, however late it came.
     """
     late_s = (context.now.wall - attempt.deadline).total_seconds()
-    if late_s <= 0:
+    if late_s < 0:
         return (Wait(context.due(attempt.deadline)),)
     watch = context.watch
+    if watch is not None and watch.gone:
+        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     if watch is not None and watch.picture is not None:
         seen = watch.picture
         if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running:
@@ -227,7 +239,9 @@ def _overdue(target: Target, attempt: Attempt, context: Context) -> Write | tupl
     if late_s > context.settings.change_timeout_s and context.here_s >= context.settle_s:
         detail = f"job {attempt.job_id or 'unknown'} was still going on {late_s:.0f} s after its time-out"
         return Write((Moved(target.server_id, TargetState.HELD, Reason.STILL_CHANGING, detail=detail),))
-    return (Look(context.now.elapsed_s if watch is None else context.now.elapsed_s + context.settings.poll_max_s),)
+    # Counted from the last look: the answers about the job, which come more often, must not put it off.
+    due_s = 0.0 if watch is None else watch.last.received.elapsed_s + context.settings.poll_max_s
+    return (Look(max(context.now.elapsed_s, due_s)),)
 
 
 def _adopted(target: Target, context: Context) -> Decision:

@@ -4,7 +4,7 @@ Evidence is single reads without a gap; nothing but a proven success or a visibl
 settle time is over. A case that no row knows is watched to the deadline and then held.
 """
 
-from fleetos.limits import EVIDENCE_MAX_GAP_S, MAX_RESENDS
+from fleetos.limits import MAX_RESENDS
 from fleetos.model.events import Moved, NotDelivered
 from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
@@ -13,7 +13,7 @@ from fleetos.model.states import Reason, TargetState
 from fleetos.rules.ended import Disk, adopt, disk_of, evidence_series, on_image, start_once
 from fleetos.rules.ends import aborted, gone, held_after, hold, use_up
 from fleetos.rules.look import Watch
-from fleetos.rules.needs import AskTraces, Context, Decision, Look, Write
+from fleetos.rules.needs import AskTraces, Context, Decision, Look, Need, Write
 
 
 def inspecting(target: Target, context: Context) -> Decision:
@@ -37,17 +37,14 @@ def inspecting(target: Target, context: Context) -> Decision:
     return _settled(target, attempt, seen, watch, context)
 
 
-def _look_on(context: Context) -> Decision:
-    # Half of the allowed gap, so that a slow answer does not break the series.
-    beat_s = min(context.poll_s, context.settings.poll_max_s, EVIDENCE_MAX_GAP_S / 2)
-    return (Look(context.now.elapsed_s + beat_s, single=True),)
+def _look_on(context: Context) -> tuple[Need, ...]:
+    return (Look(context.evidence_s(), single=True),)
 
 
 def _known_outcome(target: Target, seen: Picture, watch: Watch, context: Context) -> Decision:
     """A retried target: its sends are all accounted for, unless one was never answered."""
-    unanswered = any(one.unanswered for one in target.attempts)
-    enough_s = context.settle_s if unanswered else context.settings.poll_max_s
-    if watch.same_s() < enough_s or watch.lasted_s() < enough_s:
+    enough_s = context.settle_s if target.unanswered else context.settings.poll_max_s
+    if watch.still_s() < enough_s:
         return _look_on(context)
     if seen.changing:
         if context.here_s < context.settings.change_timeout_s:
@@ -64,9 +61,14 @@ def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, cont
         if attempt.accepted:
             return use_up(target, Outcome.FAILED, "the change was accepted, but the old disk runs", seen, context)
         return Write((Moved(target.server_id, TargetState.CHECKING),))
+    if watch.still_s() < context.settle_s and watch.lasted_s() < 2 * context.settle_s:
+        # A picture that came up late may be one of a change that goes on.
+        return _look_on(context)
+    if watch.still_s() < context.settle_s:
+        return _to_the_deadline(target, attempt, seen, watch, context)
     if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and (seen.stopped or seen.in_error):
         return start_once(target, seen)
-    if seen.in_error or seen.disk is None:
+    if (seen.in_error and not _untouched(attempt, seen)) or seen.disk is None:
         return _half_done(target, seen, watch, context)
     if disk_of(attempt, seen) is Disk.NEW and not on_image(target, seen):
         detail = f"its system disk became {seen.disk} with image {seen.image or 'unknown'}"
@@ -75,13 +77,17 @@ def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, cont
 
 
 def _untouched(attempt: Attempt, picture: Picture) -> bool:
-    """Whether the picture is that before the send: its disk, idle, stopped or failed in the very same way."""
-    if picture.disk != attempt.before.disk:
-        return False
+    """Whether the picture is that before the send: its disk and image, idle, stopped or failed in the very same way."""
     before = attempt.before
-    own_failure = before.in_error and (picture.status, picture.vm_state) == (before.status, before.vm_state)
+    if (picture.disk, picture.image) != (before.disk, before.image):
+        return False
+    own_failure = before.in_error and _failure(picture) == _failure(before)
     ran = before.running and picture.running
     return picture.idle and (picture.stopped or own_failure or ran)
+
+
+def _failure(picture: Picture) -> tuple[str, str, str | None]:
+    return (picture.status, picture.vm_state, picture.fault)
 
 
 def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, context: Context) -> Decision:
@@ -89,7 +95,7 @@ def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, context: 
         detail = "the change was accepted, but the server stayed as it was"
         return use_up(target, Outcome.FAILED, detail, seen, context)
     if context.traces is None:
-        return (AskTraces(attempt.intended_at),)
+        return (AskTraces(attempt.intended_at, context.now.elapsed_s), *_look_on(context))
     if context.traces:
         if _late_s(attempt, context) <= 0:
             return _look_on(context)

@@ -80,6 +80,10 @@ class Watch:
         """Seconds for which the last picture has been the same, counted like `lasted_s`."""
         return self.last.requested.since_s(self.same_since)
 
+    def still_s(self) -> float:
+        """Seconds of the series for which the last picture has been the same: what a settle counts."""
+        return min(self.same_s(), self.lasted_s())
+
     def throughout(self, test: Callable[[Picture], bool]) -> bool:
         """Whether every look of the series passes the test."""
         return 0 < len(self.pictures) <= MAX_PICTURES and all(test(picture) for picture in self.pictures)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from fleetos.clock import Moment
+from fleetos.limits import EVIDENCE_MAX_GAP_S
 from fleetos.model.events import RunMoved, TargetEvent
 from fleetos.model.run import Settings
 from fleetos.rules.look import Watch
@@ -42,9 +43,10 @@ class AskJob:
 
 @dataclass(frozen=True, slots=True)
 class AskTraces:
-    """The action log and the volumes are to be read for what happened since."""
+    """The action log and the volumes are to be read at `due_s` for what happened since."""
 
     since: datetime
+    due_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,10 @@ class Context:
     def short(self, seconds: float) -> float:
         """The wait of the protocol; on a loopback cloud no longer than its settle time."""
         return min(seconds, self.settle_s) if self.settings.loopback else seconds
+
+    def evidence_s(self) -> float:
+        """When to look again for evidence: half of the allowed gap, so that a slow answer does not break the series."""
+        return self.now.elapsed_s + min(self.poll_s, self.settings.poll_max_s, EVIDENCE_MAX_GAP_S / 2)
 
     def again_s(self) -> float:
         """When to look again at the polling beat."""

@@ -1,8 +1,6 @@
 """Stops and starts: effects with rules of their own (protocol, section 7). Pure."""
 
-from datetime import timedelta
-
-from fleetos.limits import MAX_POWER_CALLS, STOP_QUIET_S
+from fleetos.limits import FRESH_READ_MAX_AGE_S, MAX_POWER_CALLS, MAX_REFUSALS, STOP_QUIET_S
 from fleetos.model.events import Moved
 from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
@@ -21,19 +19,27 @@ def stopping(target: Target, context: Context) -> Decision:
     watch = context.watch
     if context.finishing and not target.calls:
         return aborted(target, None if watch is None else watch.picture)
-    if not target.calls and context.running:
-        return _first_stop(target, context)
-    if watch is None:
+    if not target.calls and target.refusals >= MAX_REFUSALS:
+        detail = f"no stop could be sent: {target.detail}"
+        return hold(target, Reason.STOP_REFUSED, detail, None if watch is None else watch.picture)
+    if not target.calls and (wait := _not_yet(target, context)):
+        return wait
+    if watch is None or (not target.calls and _stale(watch, context)):
         return (Look(context.now.elapsed_s),)
     if watch.gone:
         return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
-    seen = watch.picture
-    if seen is None:
+    if watch.picture is None:
         return (Look(context.again_s()),)
+    return _stopping_seen(target, watch, watch.picture, context)
+
+
+def _stopping_seen(target: Target, watch: Watch, seen: Picture, context: Context) -> Decision:
     if seen.disk != target.disk:
         return hold(target, Reason.FOREIGN_CHANGE, f"its system disk became {seen.disk} while it was stopped", seen)
     if seen.stopped:
         return _stopped(target, watch, context)
+    if seen.running and not target.calls and context.running:
+        return (Power("stop", hard=context.settings.stop is StopMode.HARD),)
     if seen.running:
         return _still_running(target, seen, watch, context)
     if _overdue_s(target, context) > context.settings.stop_timeout_s:
@@ -42,20 +48,26 @@ def stopping(target: Target, context: Context) -> Decision:
     return (Look(context.again_s()),)
 
 
-def _first_stop(target: Target, context: Context) -> Decision:
-    if target.not_before is not None and target.not_before > context.now.wall:
-        return (Wait(context.due(target.not_before)),)
-    return (Power("stop", hard=context.settings.stop is StopMode.HARD),)
+def _stale(watch: Watch, context: Context) -> bool:
+    """Whether the last look is too old to send anything by it."""
+    return context.now.since_s(watch.last.requested) >= context.short(FRESH_READ_MAX_AGE_S)
+
+
+def _not_yet(target: Target, context: Context) -> tuple[Need, ...] | None:
+    """The wait for the earliest time of the next call; None when it has come."""
+    if target.not_before is None or target.not_before <= context.now.wall:
+        return None
+    return (Wait(context.due(target.not_before)),)
 
 
 def _open_calls(target: Target, context: Context) -> tuple[Need, ...] | None:
     if any(call.outcome is PowerOutcome.PENDING for call in target.calls):
         return ()
     jobs = {call.job_id for call in target.calls if call.outcome is PowerOutcome.ACCEPTED and call.job_id}
-    if not jobs or _overdue_s(target, context) > 0:
+    overdue_s = _overdue_s(target, context)
+    if not jobs or overdue_s >= 0:
         return None
-    last = target.calls[-1].intended_at + timedelta(seconds=_timeout_s(target, context))
-    return (*(AskJob(job, context.again_s()) for job in sorted(jobs)), Wait(context.due(last)))
+    return (*(AskJob(job, context.again_s()) for job in sorted(jobs)), Wait(context.now.elapsed_s - overdue_s))
 
 
 def _timeout_s(target: Target, context: Context) -> float:
@@ -82,12 +94,12 @@ def _stopped(target: Target, watch: Watch, context: Context) -> Decision:
 def _still_running(target: Target, seen: Picture, watch: Watch, context: Context) -> Decision:
     if not context.running:
         return hold_or_abort(target, seen, context)
-    if target.not_before is not None and target.not_before > context.now.wall:
-        return (Wait(context.due(target.not_before)),)
+    if wait := _not_yet(target, context):
+        return wait
     last = target.calls[-1]
     if last.outcome is PowerOutcome.REFUSED and _countable(target) < MAX_POWER_CALLS:
         return (Power("stop", hard=last.hard, at_most=max(1, last.size // 2)),)
-    overdue = _overdue_s(target, context) > 0
+    overdue = _overdue_s(target, context) >= 0
     believed = watch.same_s() >= context.settings.poll_max_s
     harder = context.settings.stop is StopMode.SOFT_THEN_HARD and not any(call.hard for call in target.calls)
     if harder and (overdue or (believed and last.outcome is PowerOutcome.ENDED)):
@@ -144,8 +156,8 @@ def _start_step(target: Target, context: Context) -> tuple[Need, ...] | str | No
         return (Look(context.again_s()),)
     if seen.running:
         return None
-    if target.not_before is not None and target.not_before > context.now.wall:
-        return (Wait(context.due(target.not_before)),)
+    if wait := _not_yet(target, context):
+        return wait
     if _start_overdue_s(context) > 0:
         return target.detail or f"it is {seen.status} after the start's time-out"
     if (seen.stopped or seen.in_error) and _start_again(target.calls, watch, context):
@@ -188,10 +200,18 @@ def restoring(target: Target, context: Context) -> Decision:
         return (Look(context.again_s()),)
     step = _start_step(target, context)
     if step is None:
-        return _restored(target, "", restored=True)
+        return _quietly_running(target, context)
     if isinstance(step, str):
         return _restored(target, "it is gone" if step == _GONE else "it could not be started again", restored=False)
     return step
+
+
+def _quietly_running(target: Target, context: Context) -> Decision:
+    """It runs; if nothing was sent to start it, a stop whose end nobody saw may still take it down."""
+    watch, quiet_s = context.watch, context.short(STOP_QUIET_S)
+    if watch is not None and not target.calls and watch.same_s() < quiet_s:
+        return (Look(watch.same_since.elapsed_s + quiet_s),)
+    return _restored(target, "", restored=True)
 
 
 def _restored(target: Target, trouble: str, *, restored: bool) -> Write:
@@ -204,10 +224,10 @@ def _restored(target: Target, trouble: str, *, restored: bool) -> Write:
 
 def _stop_again(target: Target, context: Context) -> Decision:
     """A server that was stopped before is stopped again, but only with its new disk and nothing unanswered."""
-    if target.not_before is not None and target.not_before > context.now.wall:
-        return (Wait(context.due(target.not_before)),)
+    if wait := _not_yet(target, context):
+        return wait
     watch = context.watch
-    if watch is None:
+    if watch is None or (not target.calls and _stale(watch, context)):
         return (Look(context.now.elapsed_s),)
     seen = watch.picture
     if watch.gone > 1 or (seen is not None and seen.disk != target.disk_after):
@@ -216,9 +236,13 @@ def _stop_again(target: Target, context: Context) -> Decision:
         return (Look(context.soon_s(), single=True),)
     if seen.stopped:
         return _restored(target, "", restored=True)
-    if context.here_s > context.settings.stop_timeout_s:
+    power = Power("stop", hard=context.settings.stop is StopMode.HARD)
+    if seen.running and not target.calls and target.refusals < MAX_REFUSALS:
+        # Asked before the time-out: the stay in this state may hold a day's wait for an unanswered send.
+        return (power,)
+    if _overdue_s(target, context) >= (0 if target.calls else context.settings.stop_timeout_s):
         return _restored(target, "it still runs: it could not be stopped as it was", restored=True)
-    quiet = not target.calls or watch.same_s() >= context.short(STOP_QUIET_S)
-    if seen.running and quiet and len(target.calls) < MAX_POWER_CALLS:
-        return (Power("stop", hard=context.settings.stop is StopMode.HARD),)
+    quiet = watch.same_s() >= context.short(STOP_QUIET_S)
+    if seen.running and quiet and 0 < len(target.calls) < MAX_POWER_CALLS:
+        return (power,)
     return (Look(context.again_s()),)

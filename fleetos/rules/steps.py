@@ -64,9 +64,9 @@ def _checking(target: Target, context: Context) -> Decision:
 
 def wrong(target: Target, seen: Picture) -> Write | None:
     """The hold that the disk rule, a lock or a changed image demands before any effect; None if all is as known."""
+    if seen.disk is None:
+        return hold(target, Reason.NO_SYSTEM_DISK, "the server shows no system disk", seen)
     if seen.disk != target.disk:
-        if seen.disk is None:
-            return hold(target, Reason.NO_SYSTEM_DISK, "the server shows no system disk", seen)
         detail = f"its system disk is {seen.disk}, not {target.disk} as this run knows it"
         return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
     before = target.baseline.image
@@ -89,13 +89,14 @@ def _checked(target: Target, seen: Picture, context: Context) -> Decision:
     by_api = context.settings.stop is StopMode.API
     if not context.running:
         return (Wait(context.again_s()),)
+    last = target.last_unanswered_at
+    young = last is not None and (context.now.wall - last).total_seconds() < NO_STOP_AFTER_UNANSWERED_S
+    if seen.running and young:
+        detail = f"it runs, and a send at {last:%Y-%m-%d %H:%M:%SZ} was never answered: not stopped for a day"
+        return hold(target, Reason.UNANSWERED_SEND, detail, seen)
     if may_submit(target, seen, by_api=by_api):
         return Write((Moved(target.server_id, TargetState.READY),))
     if seen.running:
-        last = target.last_unanswered_at
-        if last is not None and (context.now.wall - last).total_seconds() < NO_STOP_AFTER_UNANSWERED_S:
-            detail = f"it runs, and a send at {last:%Y-%m-%d %H:%M:%SZ} was never answered: not stopped for a day"
-            return hold(target, Reason.UNANSWERED_SEND, detail, seen)
         return Write((Moved(target.server_id, TargetState.STOPPING),))
     if context.here_s > CHECKING_S or seen.in_error:
         detail = f"it is {seen.status} (task: {seen.task or 'none'}), neither running nor stopped"
