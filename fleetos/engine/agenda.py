@@ -15,7 +15,7 @@ class Agenda:
         self._first: dict[str, int] = {}
         self.writes: dict[str, Power | Submit] = {}
 
-    def set(self, server_id: str, needs: tuple[Need, ...], now_s: float) -> None:
+    def set(self, server_id: str, needs: tuple[Need, ...]) -> None:
         """Replaces the needs of the target. Writes go to `writes`, to be served as permits allow."""
         self._first[server_id] = next(self._numbers)
         self.writes.pop(server_id, None)
@@ -23,10 +23,8 @@ class Agenda:
             match need:
                 case Power() | Submit():
                     self.writes[server_id] = need
-                case Wait() | Look() | AskJob():
+                case Wait() | Look() | AskJob() | AskTraces():
                     heapq.heappush(self._heap, (need.due_s, next(self._numbers), server_id, need))
-                case AskTraces():
-                    heapq.heappush(self._heap, (now_s, next(self._numbers), server_id, need))
 
     def drop(self, server_id: str) -> None:
         """Forgets a target that needs nothing any more."""
@@ -34,15 +32,26 @@ class Agenda:
         self.writes.pop(server_id, None)
 
     def due(self, now_s: float, together_s: float) -> list[tuple[str, Need]]:
-        """The needs that are due; if any is, also those due within `together_s`. They are handed out once."""
+        """The needs that are due; if any is, also the reads due within `together_s`. They are handed out once.
+
+        A wait is over when it is over: handed out early, its target would only ask for the rest of it.
+        """
         self._clean()
         if not self._heap or self._heap[0][0] > now_s:
             return []
         found: list[tuple[str, Need]] = []
+        early: list[tuple[float, int, str, Need]] = []
         while self._heap and self._heap[0][0] <= now_s + together_s:
-            _, number, server_id, need = heapq.heappop(self._heap)
-            if self._is_current(server_id, number):
+            entry = heapq.heappop(self._heap)
+            due_s, number, server_id, need = entry
+            if not self._is_current(server_id, number):
+                continue
+            if isinstance(need, Wait) and due_s > now_s:
+                early.append(entry)
+            else:
                 found.append((server_id, need))
+        for entry in early:
+            heapq.heappush(self._heap, entry)
         return found
 
     def next_s(self) -> float | None:

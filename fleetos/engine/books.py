@@ -15,12 +15,17 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RunState
 from fleetos.rules.look import Sight
-from fleetos.rules.needs import AskJob, Context, Look, Need, Write
+from fleetos.rules.needs import AskJob, AskTraces, Context, Look, Need, Write
 from fleetos.rules.schedule import Queue
 from fleetos.rules.steps import decide
 
 # Events that one target may write in one turn; more is a rule that goes in circles.
 MAX_STEPS_A_TURN = 12
+
+
+def trace_key(server_id: str) -> str:
+    """What `reading` holds while the traces of a server are read; no id of the cloud looks like it."""
+    return f"traces of {server_id}"
 
 
 class Books:
@@ -37,6 +42,7 @@ class Books:
         self.reading: set[str] = set()
         self._chance = chance
         self._sightings: dict[str, Sighting] = {}
+        self._joined: dict[str, dict[str, None]] = {}
 
     def open(self, server_id: str) -> None:
         """Begins to watch a target that this process found under way."""
@@ -75,6 +81,15 @@ class Books:
         if sighting is not None:
             self._sightings[server_id] = replace(sighting, misses=0)
             self.dirty[server_id] = None
+
+    def waiting_for(self, job_id: str, server_ids: Iterable[str]) -> None:
+        """Enters that these targets ask for a job whose read is under way for others."""
+        self._joined.setdefault(job_id, {}).update(dict.fromkeys(server_ids))
+
+    def read_of(self, job_id: str, server_ids: Iterable[str]) -> list[str]:
+        """All targets that a read of the job is for, those that joined it under way included. It is over."""
+        self.reading.discard(job_id)
+        return list(dict.fromkeys((*server_ids, *self._joined.pop(job_id, {}))))
 
     def trace(self, server_id: str, traces: tuple[str, ...]) -> None:
         """Enters what the cloud's logs say of the target."""
@@ -131,7 +146,7 @@ class Books:
             decision = decide(target, self.context(turn, server_id))
             if not isinstance(decision, Write):
                 needs = tuple(self._adjusted(server_id, need) for need in decision)
-                self.agenda.set(server_id, needs, self.now.elapsed_s)
+                self.agenda.set(server_id, needs)
                 self.dirty.pop(server_id, None)
                 return needs
             for event in decision.events:
@@ -141,7 +156,7 @@ class Books:
     def _adjusted(self, server_id: str, need: Need) -> Need:
         """A server that reads say nothing of is asked by itself, and less and less often."""
         misses = self._sightings[server_id].misses
-        if not misses or not isinstance(need, Look | AskJob):
+        if not misses or not isinstance(need, Look | AskJob | AskTraces):
             return need
         pause_s = min(READ_AGAIN_S * 2 ** min(misses - 1, 10), self.progress.run.settings.poll_max_s)
         due_s = max(need.due_s, self.now.elapsed_s + pause_s)

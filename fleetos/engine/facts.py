@@ -49,6 +49,13 @@ class TracesRead:
 
 
 @dataclass(frozen=True, slots=True)
+class TracesNotRead:
+    """The read of a server's traces failed."""
+
+    server_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeReplied:
     """A changeos was answered, or its answer is lost."""
 
@@ -88,4 +95,16 @@ class Asked:
     request: Request
 
 
-Fact = Saw | NotSeen | JobRead | JobNotRead | TracesRead | ChangeReplied | PowerReplied | Refused | Unreachable | Asked
+Fact = (
+    Saw
+    | NotSeen
+    | JobRead
+    | JobNotRead
+    | TracesRead
+    | TracesNotRead
+    | ChangeReplied
+    | PowerReplied
+    | Refused
+    | Unreachable
+    | Asked
+)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from fleetos.engine.books import Books
+from fleetos.engine.books import Books, trace_key
 from fleetos.engine.facts import (
     Asked,
     ChangeReplied,
@@ -13,6 +13,7 @@ from fleetos.engine.facts import (
     PowerReplied,
     Refused,
     Saw,
+    TracesNotRead,
     TracesRead,
     Unreachable,
 )
@@ -22,6 +23,8 @@ from fleetos.model.events import RunMoved, TargetEvent
 from fleetos.model.requests import RequestKind
 from fleetos.model.states import QUEUED, Reason, RunState, TargetState
 from fleetos.rules.answers import change_answered, job_seen, power_answered
+
+ReadFact = Saw | NotSeen | TracesRead | TracesNotRead | JobRead | JobNotRead
 
 
 class Judge:
@@ -36,7 +39,7 @@ class Judge:
         """Judges the facts in their order."""
         for fact in facts:
             match fact:
-                case Saw() | NotSeen() | TracesRead() | JobRead() | JobNotRead():
+                case Saw() | NotSeen() | TracesRead() | TracesNotRead() | JobRead() | JobNotRead():
                     self._read(turn, fact)
                 case ChangeReplied():
                     self._change(turn, fact)
@@ -50,7 +53,7 @@ class Judge:
                 case Asked():
                     self._asked(turn, fact)
 
-    def _read(self, turn: Turn, fact: Saw | NotSeen | TracesRead | JobRead | JobNotRead) -> None:
+    def _read(self, turn: Turn, fact: ReadFact) -> None:
         books = self._books
         match fact:
             case Saw():
@@ -62,15 +65,17 @@ class Judge:
                     books.reading.discard(server_id)
                     books.miss(server_id)
             case TracesRead():
+                books.reading.discard(trace_key(fact.server_id))
                 books.trace(fact.server_id, fact.traces)
+            case TracesNotRead():
+                books.reading.discard(trace_key(fact.server_id))
+                books.miss(fact.server_id)
             case JobNotRead():
-                books.reading.discard(fact.job_id)
-                for server_id in fact.server_ids:
+                for server_id in books.read_of(fact.job_id, fact.server_ids):
                     books.miss(server_id)
             case JobRead():
                 self._health.answered()
-                books.reading.discard(fact.job_id)
-                for server_id in fact.server_ids:
+                for server_id in books.read_of(fact.job_id, fact.server_ids):
                     self._job(turn, server_id, fact)
 
     def _job(self, turn: Turn, server_id: str, fact: JobRead) -> None:

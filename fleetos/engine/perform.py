@@ -13,6 +13,7 @@ from fleetos.engine.facts import (
     PowerReplied,
     Refused,
     Saw,
+    TracesNotRead,
     TracesRead,
     Unreachable,
 )
@@ -112,6 +113,9 @@ class Performer:
         except AuthenticationFailed as error:
             return [*_nothing(read), Refused(Reason.AUTHENTICATION, error.message)]
         except PermissionDenied as error:
+            if isinstance(read, ReadTraces):
+                # What may not be read is as good as not offered: the run can do without it.
+                return [TracesRead(read.server_id, ())]
             return [*_nothing(read), Refused(Reason.PERMISSION, error.message)]
         except (CloudUnreachable, NotSent, AnswerLost) as error:
             return [*_nothing(read), Unreachable(error.message)]
@@ -152,5 +156,7 @@ def _nothing(read: Read) -> list[Fact]:
             return [NotSeen(read.server_ids)]
         case ReadJob():
             return [JobNotRead(read.job_id, read.server_ids)]
-        case ReadServer() | ReadTraces():
+        case ReadTraces():
+            return [TracesNotRead(read.server_id)]
+        case ReadServer():
             return [NotSeen((read.server_id,))]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from fleetos.clock import Moment
-from fleetos.engine.books import Books
+from fleetos.engine.books import Books, trace_key
 from fleetos.engine.turn import Turn
 from fleetos.limits import POLL_TOGETHER
 from fleetos.model.events import RunDriverStarted, RunMoved
@@ -44,31 +44,38 @@ def decide(books: Books, turn: Turn, reads_per_s: float | None) -> list[polling.
     due = books.agenda.due(now.elapsed_s, together_s)
     books.touch(server_id for server_id, need in due if isinstance(need, Wait))
     while True:
-        while books.dirty:
-            books.settle(turn, next(iter(books.dirty)))
+        for server_id in tuple(books.dirty):
+            books.settle(turn, server_id)
         moves = admit(books.queue, turn.run, turn.target, turn.slots_taken, now.wall)
         if not moves:
             break
         for move in moves:
             books.write(turn, move)
-    due += books.agenda.due(now.elapsed_s, together_s)
+    late = books.agenda.due(now.elapsed_s, together_s)
+    books.touch(server_id for server_id, need in late if isinstance(need, Wait))
+    due += late
     return list(_not_under_way(books, polling.reads(_still_wanted(books, turn, due))))
 
 
 def conclude(books: Books, turn: Turn) -> None:
-    """Writes the end of a run whose targets have all ended, or the pause that too many overdue changes demand."""
+    """Writes the end of a run whose targets have all ended, or the pause that too many overdue changes demand.
+
+    Only one more overdue change pauses it: a run that somebody resumed in spite of them goes on.
+    """
     run = turn.run
     if run.state is RunState.FINISHING and not turn.under_way:
         turn.write(RunMoved(RunState.ABORTED, run.reason, run.detail))
     elif run.state is RunState.RUNNING and not turn.under_way:
         turn.write(RunMoved(RunState.DONE))
-    elif run.state is RunState.RUNNING and turn.overdue >= run.settings.concurrency:
+    elif run.state is RunState.RUNNING and books.progress.overdue < turn.overdue >= run.settings.concurrency:
         detail = f"{turn.overdue} changes are overdue, as many as may be in flight at once"
         books.write(turn, RunMoved(RunState.PAUSED, Reason.TOO_MANY_OVERDUE, detail))
 
 
 def next_due_s(books: Books, now: Moment) -> float | None:
     """When the next target is due, on the elapsed clock; None when nothing is."""
+    if books.dirty:
+        return now.elapsed_s
     dues = [due for due in (books.agenda.next_s(), _queue_due_s(books, now)) if due is not None]
     return min(dues) if dues else None
 
@@ -97,9 +104,14 @@ def _not_under_way(books: Books, reads: list[polling.Read]) -> Iterator[polling.
                 books.reading.update(wanted)
                 if wanted:
                     yield polling.Sweep(wanted)
+            case polling.ReadJob(job_id=key) if key in books.reading:
+                books.waiting_for(key, read.server_ids)
             case polling.ReadServer(server_id=key) | polling.ReadJob(job_id=key):
                 if key not in books.reading:
                     books.reading.add(key)
                     yield read
             case polling.ReadTraces():
-                yield read
+                key = trace_key(read.server_id)
+                if key not in books.reading:
+                    books.reading.add(key)
+                    yield read

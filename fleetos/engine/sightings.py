@@ -14,6 +14,7 @@ _S = TargetState
 _CARRIES = frozenset(
     {
         (_S.CHECKING, _S.READY),
+        (_S.CHECKING, _S.STOPPING),
         (_S.STOPPING, _S.READY),
         (_S.INSPECTING, _S.READY),
         (_S.INSPECTING, _S.VERIFYING),
