@@ -46,6 +46,9 @@ REQUESTS_EVERY_S = 1.0
 LEASE_TERM_S = 30.0
 # After a failed read the same server is read again after this, doubling up to the plan's polling.max.
 READ_AGAIN_S = 1.0
+# After this many reads in a row that said nothing of a server, while the cloud answers others, a human decides: an
+# hour or more at the usual polling.max.
+UNREAD_MAX = 60
 # A write that did not leave is tried again after this; longer in sum than it takes to call the cloud unreachable.
 NOT_SENT_WAIT_S = 15.0
 # Needs that are due this soon are served together with those due now, so that reads go out in one go (share of min).

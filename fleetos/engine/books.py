@@ -113,6 +113,7 @@ class Books:
             finishing=run.state is RunState.FINISHING,
             watch=sighting.watch,
             traces=sighting.traces,
+            misses=sighting.misses,
         )
 
     def write(self, turn: Turn, event: TargetEvent | RunMoved) -> None:

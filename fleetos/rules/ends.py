@@ -77,6 +77,14 @@ def gone(target: Target) -> Write:
     return Write((ended,))
 
 
+def unread(target: Target, misses: int) -> Write:
+    """The target waits for a human, since nothing can be learnt of its server."""
+    detail = f"{misses} reads in a row said nothing of the server"
+    if target.then is not None and target.then.detail:
+        detail = f"{target.then.detail}; {detail}"
+    return Write((Moved(target.server_id, TargetState.HELD, Reason.UNREACHABLE, detail=detail),))
+
+
 def use_up(target: Target, outcome: Outcome, detail: str, seen: Picture, context: Context) -> Write:
     """The open attempt is used up: the next waits for its backoff, or the target is held when none is left."""
     attempt = target.attempt

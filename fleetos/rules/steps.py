@@ -1,13 +1,13 @@
 """What a target needs next, by its state: the entry to all rules that work on one target. Pure."""
 
-from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S, NO_STOP_AFTER_UNANSWERED_S
+from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S, NO_STOP_AFTER_UNANSWERED_S, UNREAD_MAX
 from fleetos.model.events import Moved
 from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
-from fleetos.model.run import Outcome, Target
-from fleetos.model.states import Reason, TargetState
+from fleetos.model.run import Outcome, PowerOutcome, Target
+from fleetos.model.states import IN_FLIGHT, Reason, TargetState
 from fleetos.rules.ended import changing, verifying
-from fleetos.rules.ends import aborted, gone, hold
+from fleetos.rules.ends import aborted, gone, hold, unread
 from fleetos.rules.inspecting import inspecting
 from fleetos.rules.needs import Context, Decision, Look, Submit, Wait, Write
 from fleetos.rules.power import restoring, starting, stopping
@@ -15,6 +15,8 @@ from fleetos.rules.power import restoring, starting, stopping
 
 def decide(target: Target, context: Context) -> Decision:
     """What is due for the target, or what it waits for."""
+    if context.misses >= UNREAD_MAX and _lives_by_reads(target):
+        return unread(target, context.misses)
     match target.state:
         case TargetState.WAITING | TargetState.BACKOFF:
             return _queued(target, context)
@@ -41,6 +43,14 @@ def decide(target: Target, context: Context) -> Decision:
             return restoring(target, context)
         case _:
             return ()
+
+
+def _lives_by_reads(target: Target) -> bool:
+    """Whether only a read can move the target: nothing of it is on the wire, and no deadline of its own runs."""
+    if target.state is TargetState.CHANGING:
+        return target.attempt is not None and target.attempt.job_final
+    on_the_wire = any(call.outcome is PowerOutcome.PENDING for call in target.calls)
+    return target.state in IN_FLIGHT and target.state is not TargetState.SUBMITTING and not on_the_wire
 
 
 def _queued(target: Target, context: Context) -> Decision:
