@@ -21,6 +21,7 @@ from fleetos.ids import run_id
 from fleetos.model.events import Enlisted
 from fleetos.model.inventory import Image
 from fleetos.model.plan import Plan
+from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Scope
 from fleetos.model.states import RUN_ENDS, Reason
 from fleetos.planning.digest import run_digest
@@ -128,15 +129,28 @@ async def _not_repeated(opened: Database, plan: Plan, found: RunSummary, cloud: 
     progress = await queries.load(opened, run.id)
     code = code_of(progress)
     if code is ExitCode.OK:
-        count = len(progress.targets)
-        say(f"nothing to do: {count:,} {'server' if count == 1 else 'servers'} already on the image (run {run.id})")
-        if run.scope.cloud == SIM:
-            say("for another try: fleetos sim reset, then apply with --new-run")
-        if wish.output is not Output.TABLE:
-            show_end(progress, wish.output)
-    else:
+        await _say_done(progress, cloud)
+    if code is not ExitCode.OK or wish.output is not Output.TABLE:
         show_end(progress, wish.output)
     return code
+
+
+async def _say_done(progress: Progress, cloud: EcsCloud) -> None:
+    """Says that a finished run is not repeated, and whether its servers still are as it left them."""
+    servers = (await cloud.list_servers()).servers
+    left = [
+        target
+        for target in progress.targets.values()
+        if target.server_id not in servers or servers[target.server_id].picture.image != target.order.image_id
+    ]
+    count, run = len(progress.targets), progress.run
+    if left:
+        say(f"run {run.id} of this plan has ended and is not repeated, but {len(left):,} of its {count:,} servers are")
+        say("no longer on the image; to change them (again): fleetos apply PLAN --new-run")
+        return
+    say(f"nothing to do: {count:,} {'server' if count == 1 else 'servers'} already on the image (run {run.id})")
+    if run.scope.cloud == SIM:
+        say("for another try: fleetos sim reset, then apply with --new-run")
 
 
 async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud, wish: Wish) -> int:

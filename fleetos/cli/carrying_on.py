@@ -126,7 +126,7 @@ async def _unfinished(opened: Database, given: str | None) -> str | None:
 
 
 async def _nothing_to_resume(opened: Database, given: str | None, output: Output) -> int:
-    found = await queries.all_runs(opened, watcher())
+    found = await queries.newest_runs(opened, watcher())
     if given is not None:
         found = [one for one in found if one.run.id.startswith(given)]
     if not found:

@@ -1,10 +1,9 @@
 """The question before disks are wiped."""
 
-from rich.text import Text
-
 from fleetos.cli.terminal import ask, on_terminal, say
 from fleetos.errors import FleetosError, UsageError
 from fleetos.views.confirmation import question
+from fleetos.views.console import Shown
 
 
 class NotConfirmed(FleetosError):
@@ -13,7 +12,7 @@ class NotConfirmed(FleetosError):
     exit_code = 12
 
 
-def confirm(text: Text, wipes: int, *, yes: bool, expected: int | None = None) -> None:
+def confirm(text: Shown, wipes: int, *, yes: bool, expected: int | None = None) -> None:
     """Nothing, if the operator agrees to wipe so many system disks.
 
     Raises UsageError where nobody can be asked, NotConfirmed where the answer is no.

@@ -15,7 +15,7 @@ from fleetos.store.database import Database
 from fleetos.store.location import locate
 from fleetos.store.opening import upgrade as upgrade_database
 
-app = typer.Typer(help="Upgrade, check or copy the database.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Upgrade, check or copy the database.", no_args_is_help=True)
 
 
 @app.command()

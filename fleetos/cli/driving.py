@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import TaskGroup
 
-from fleetos.cli.exits import ExitCode, code_of
+from fleetos.cli.exits import ExitCode, code_of, code_of_reason
 from fleetos.cli.wiring import scope_key
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud
@@ -74,16 +74,7 @@ def _code(engine: Engine, interruption: Interruption) -> int:
     code = code_of(engine.progress)
     if interruption.code is not None and code is ExitCode.RESUMABLE:
         return interruption.code
-    if engine.trouble is not None:
-        return code_of_trouble(engine)
-    return code
-
-
-def code_of_trouble(engine: Engine) -> int:
-    """The exit code of an aborted run that had to be left before its end."""
-    reason = engine.trouble.reason if engine.trouble is not None else None
-    unreachable = reason is not None and reason.value == "unreachable"
-    return ExitCode.UNREACHABLE if unreachable else ExitCode.AUTHENTICATION
+    return code if engine.trouble is None else code_of_reason(engine.trouble.reason)
 
 
 @contextlib.asynccontextmanager

@@ -39,12 +39,16 @@ _BY_PAUSE = {
 }
 
 
+def code_of_reason(reason: Reason | None) -> ExitCode:
+    """The exit code of a run that was left before its end for that reason."""
+    return ExitCode.RESUMABLE if reason is None else _BY_PAUSE.get(reason, ExitCode.RESUMABLE)
+
+
 def code_of(progress: Progress) -> ExitCode:
     """The exit code that the run's state and counts ask for."""
     run = progress.run
     if run.state not in RUN_ENDS:
-        reason = run.reason if run.state is RunState.PAUSED else None
-        return _BY_PAUSE.get(reason, ExitCode.RESUMABLE) if reason is not None else ExitCode.RESUMABLE
+        return code_of_reason(run.reason if run.state is RunState.PAUSED else None)
     if run.state is RunState.FAILED:
         return ExitCode.BUDGET
     if any(target.unsettled for target in progress.targets.values()):

@@ -9,7 +9,7 @@ import anyio
 import typer
 
 from fleetos.cli.options import AnyRunArgument, CloudOption, DbOption, Output, OutputOption
-from fleetos.cli.terminal import print_json, reporting, say, show, stdout
+from fleetos.cli.terminal import print_json, reporting, say, show, width
 from fleetos.cli.wiring import database, watcher
 from fleetos.clock import SystemClock
 from fleetos.errors import UnknownRun
@@ -40,16 +40,10 @@ async def chosen_run(opened: Database, given: str | None) -> str:
     if given is not None:
         return await queries.find_run(opened, given)
     unfinished = await queries.unfinished_runs(opened, watcher())
-    found = unfinished or await queries.all_runs(opened, watcher())
+    found = unfinished or await queries.newest_runs(opened, watcher())
     if not found:
         raise UnknownRun("this database holds no runs yet", "start one with: fleetos apply PLAN")
     return found[0].run.id
-
-
-def width() -> int | None:
-    """The width to print tables in; None where nobody's terminal limits it."""
-    console = stdout()
-    return console.width if console.is_terminal else None
 
 
 @reporting
@@ -68,7 +62,7 @@ def runs(output: OutputOption = Output.TABLE, db: DbOption = None, cloud: CloudO
 
 async def _runs(output: Output, db: str | None) -> None:
     async with database(db) as opened:
-        lines = [line_of(summary) for summary in await queries.all_runs(opened, watcher())]
+        lines = [line_of(summary) for summary in await queries.newest_runs(opened, watcher())]
     if output is Output.JSON:
         print_json(runs_document(lines))
     elif output is Output.JSONL:

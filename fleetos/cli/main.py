@@ -16,7 +16,7 @@ app = typer.Typer(
     name="fleetos",
     help="Change the OS of whole cloud server fleets, and never wipe a disk twice.",
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -17,7 +17,6 @@ from fleetos.sim.serve import Listen, chosen_scenario, run
 app = typer.Typer(
     help="Serve a simulated cloud over HTTP: tokens, servers, jobs, images, faults. Loopback only.",
     invoke_without_command=True,
-    rich_markup_mode=None,
 )
 
 

@@ -7,40 +7,31 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from rich.console import Console
-from rich.text import Text
-
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import Output
 from fleetos.errors import FleetosError, InputError
+from fleetos.views.console import Shown, put, view_on, width_of
 from fleetos.views.documents import error_document
 from fleetos.views.failure import failure
-from fleetos.views.live import LiveView, wants_live
-from fleetos.views.plain import PlainView
 from fleetos.views.view import JsonLinesView, View
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def stdout() -> Console:
-    """A console for data."""
-    return Console(file=sys.stdout, highlight=False)
-
-
-def stderr() -> Console:
-    """A console for everything else."""
-    return Console(file=sys.stderr, highlight=False)
-
-
-def say(text: Text | str) -> None:
+def say(text: Shown) -> None:
     """Prints a message that is not data."""
-    stderr().print(text, soft_wrap=True)
+    put(text, sys.stderr)
 
 
-def show(text: Text | str) -> None:
+def show(text: Shown) -> None:
     """Prints data for people."""
-    stdout().print(text, soft_wrap=True)
+    put(text, sys.stdout)
+
+
+def width() -> int | None:
+    """The width to print tables in; None where no terminal limits it."""
+    return width_of(sys.stdout)
 
 
 def print_json(document: Any) -> None:
@@ -53,9 +44,7 @@ def view_for(output: Output) -> View:
     """The view that shows a run being driven: on stdout for people, beside the data for programs."""
     if output is Output.JSONL:
         return JsonLinesView(sys.stdout, sys.stderr)
-    people = sys.stdout if output is Output.TABLE else sys.stderr
-    console = Console(file=people, highlight=False)
-    return LiveView(console) if wants_live(console) else PlainView(people)
+    return view_on(sys.stdout if output is Output.TABLE else sys.stderr)
 
 
 def reporting(command: Callable[P, R]) -> Callable[P, R]:
@@ -74,7 +63,7 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             raise Leave(ExitCode.OK) from None
         except Exception:  # noqa: BLE001 - the last resort: any defect leaves with its own code
             traceback.print_exc()
-            say(Text("error: fleetos itself failed; the run, if there was one, can be resumed", style="bold red"))
+            say("error: fleetos itself failed; the run, if there was one, can be resumed")
             raise Leave(ExitCode.DEFECT) from None
 
     return reported

@@ -3,6 +3,7 @@
 Each play is drawn from a seed that is printed; FLEETOS_TEST_SEED repeats one.
 """
 
+import json
 import os
 import random
 import secrets
@@ -23,7 +24,6 @@ from tests.stage import Stage, kill_after, stage
 
 KILLS = 8
 SETTLE_S = 3.0
-RESUMABLE = 20
 
 
 def seed_of() -> int:
@@ -47,20 +47,20 @@ def misery(seed: int, count: int, picture: str) -> Mapping[str, object]:
     }
 
 
-def play_with_kills(play: Stage, text: str, chance: random.Random) -> int:
-    """The exit code of the session that was left alone, after KILLS kills at random moments."""
+def play_with_kills(play: Stage, text: str, chance: random.Random) -> tuple[int, int]:
+    """The exit code of the session that was left alone, and how many sessions of the run were killed before it."""
     arguments = ["apply", play.plan(text), "--yes"]
     killed = 0
     while killed < KILLS:
-        process = play.start(*arguments)
-        if not kill_after(process, chance.uniform(0.8, 3.0)):
+        # From the start of the interpreter; a session begins to send after about one second.
+        if not kill_after(play.start(*arguments), chance.uniform(1.2, 3.5)):
             break
-        killed += 1
-        if killed > 1 or play.fleetos("runs").stdout:
+        if json.loads(play.fleetos("runs", "-o", "json").stdout)["runs"]:
             arguments = ["resume"]
+            killed += 1
     done = play.fleetos(*arguments, timeout_s=170)
     assert done.returncode in (0, 10, 22), f"{done.stdout}\n{done.stderr}"
-    return done.returncode
+    return done.returncode, killed
 
 
 @pytest.mark.parametrize("picture", ["rebuild", "idle"])
@@ -70,8 +70,9 @@ def test_eight_kills_and_lost_answers_change_each_server_once(tmp_path: Path, pi
     chance = random.Random(seed)
     names = [f"web-{number:03d}" for number in range(1, 61)]
     with stage(tmp_path, misery(seed, len(names), picture)) as play:
-        code = play_with_kills(play, plan(names, concurrency=15, attempts=4, pace=PACE), chance)
+        code, killed = play_with_kills(play, plan(names, concurrency=15, attempts=4, pace=PACE), chance)
         ledger, truth, status = play.ledger(), play.truth(), play.status()
+    assert killed == KILLS, "the run ended before it was killed often enough"
     assert successful_disks_destroyed(ledger) == []
     assert changes_sent_too_early(ledger, SETTLE_S) == []
     assert writes_while_changing(ledger) == []
