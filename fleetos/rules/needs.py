@@ -73,7 +73,8 @@ class Context:
 
     `entered` is when this process saw the target come to its state (or found it there). `watch` holds the looks
     since then. `traces` is the answer to AskTraces: found traces, empty when none or not offered, None when not asked.
-    `misses` counts reads in a row that said nothing of the server. `poll_s` is the present polling interval; `settle_s` the settle time of this cloud. `fraction` is chance.
+    `misses` counts reads in a row that said nothing of the server. `poll_s` is the present polling interval; `settle_s`
+    the settle time of this cloud. `fraction` is chance.
     """
 
     now: Moment

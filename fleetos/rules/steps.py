@@ -1,5 +1,7 @@
 """What a target needs next, by its state: the entry to all rules that work on one target. Pure."""
 
+from collections.abc import Callable, Mapping
+
 from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S, NO_STOP_AFTER_UNANSWERED_S, UNREAD_MAX
 from fleetos.model.events import Moved
 from fleetos.model.inventory import Picture
@@ -17,32 +19,8 @@ def decide(target: Target, context: Context) -> Decision:
     """What is due for the target, or what it waits for."""
     if context.misses >= UNREAD_MAX and _lives_by_reads(target):
         return unread(target, context.misses)
-    match target.state:
-        case TargetState.WAITING | TargetState.BACKOFF:
-            return _queued(target, context)
-        case TargetState.CHECKING:
-            return _checking(target, context)
-        case TargetState.DRAINING:
-            # No plan can ask for a drain: the law knows the state, and no rule leads there.
-            return ()
-        case TargetState.STOPPING:
-            return stopping(target, context)
-        case TargetState.READY:
-            return _ready(target, context)
-        case TargetState.SUBMITTING:
-            return ()
-        case TargetState.CHANGING:
-            return changing(target, context)
-        case TargetState.INSPECTING:
-            return inspecting(target, context)
-        case TargetState.VERIFYING:
-            return verifying(target, context)
-        case TargetState.STARTING:
-            return starting(target, context)
-        case TargetState.RESTORING:
-            return restoring(target, context)
-        case _:
-            return ()
+    rule = _RULES.get(target.state)
+    return () if rule is None else rule(target, context)
 
 
 def _lives_by_reads(target: Target) -> bool:
@@ -138,3 +116,18 @@ def _ready(target: Target, context: Context) -> Decision:
         detail = f"it is {seen.status} (task: {seen.task or 'none'}), no longer stopped"
         return hold(target, Reason.WRONG_STATE, detail, seen)
     return (Look(context.again_s()),)
+
+
+# A target in `submitting` waits for its answer, and no plan can ask for a drain: no rule leads there.
+_RULES: Mapping[TargetState, Callable[[Target, Context], Decision]] = {
+    TargetState.WAITING: _queued,
+    TargetState.CHECKING: _checking,
+    TargetState.STOPPING: stopping,
+    TargetState.READY: _ready,
+    TargetState.CHANGING: changing,
+    TargetState.INSPECTING: inspecting,
+    TargetState.VERIFYING: verifying,
+    TargetState.STARTING: starting,
+    TargetState.RESTORING: restoring,
+    TargetState.BACKOFF: _queued,
+}
