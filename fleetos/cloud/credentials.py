@@ -20,6 +20,12 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 _MERGE_DEPTH = 16
 
 
+class _Loader(Protocol):
+    """What is used of ruamel's YAML, with types."""
+
+    def load(self, stream: bytes) -> object: ...
+
+
 class _Mark(Protocol):
     """Where ruamel found what it cannot read; lines and columns count from 0."""
 
@@ -106,9 +112,9 @@ def _clouds_of(file: Path) -> Entry:
     if len(content) > CREDENTIALS_FILE_BYTES:
         raise _wrong(name, "", f"a file of at most {CREDENTIALS_FILE_BYTES} bytes")
     try:
-        read = cast("object", YAML(typ="safe", pure=True).load(content))  # pyright: ignore[reportUnknownMemberType]
+        read = cast("_Loader", YAML(typ="safe", pure=True)).load(content)
     except MarkedYAMLError as error:
-        mark = cast("_Mark | None", error.problem_mark)  # pyright: ignore[reportUnknownMemberType]
+        mark = cast("_Mark | None", getattr(error, "problem_mark", None))
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     except (YAMLError, ValueError, RecursionError):
         line, column = 1, 1

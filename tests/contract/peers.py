@@ -7,9 +7,6 @@ import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-
-TLS = Path(__file__).parent / "tls"
 
 
 @dataclass(slots=True)
@@ -64,7 +61,7 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(script: Script, *, tls: bool = False) -> AsyncGenerator[Peer]:
+async def peer(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Peer]:
     """Yield a peer that runs the script on each connection."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -82,11 +79,7 @@ async def peer(script: Script, *, tls: bool = False) -> AsyncGenerator[Peer]:
             listening.ended.set()
             writer.close()
 
-    context = None
-    if tls:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(TLS / "loopback.cert.pem", TLS / "loopback.key.pem")
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     listening = Peer(server.sockets[0].getsockname()[1])
     try:
         yield listening

@@ -5,6 +5,7 @@ import socket
 import traceback
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -13,6 +14,7 @@ from fleetos.cloud import transport as module
 from fleetos.cloud.addresses import Proxies
 from fleetos.cloud.transport import Outgoing, Transport, open_transport
 from fleetos.errors import AnswerLost, NotSent
+from tests.contract.loopback_tls import serving
 from tests.contract.peers import Exchange, Script, always, peer, silence
 
 TOKEN = "secret-token-4711"
@@ -246,8 +248,8 @@ async def test_a_host_that_takes_no_connection_proves_not_sent(monkeypatch: pyte
                 filler.close()
 
 
-async def test_a_certificate_that_nobody_vouches_for_proves_not_sent() -> None:
-    async with peer(always(), tls=True) as other, transport() as out:
+async def test_a_certificate_that_nobody_vouches_for_proves_not_sent(tmp_path: Path) -> None:
+    async with peer(always(), tls=serving(tmp_path)) as other, transport() as out:
         with pytest.raises(NotSent, match="ClientConnectorCertificateError") as caught:
             await out.send(outgoing(other.url(scheme="https")))
     assert_nothing_secret(caught.value)

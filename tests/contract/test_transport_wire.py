@@ -11,7 +11,8 @@ from fleetos.cloud.addresses import Proxies, proxies_from
 from fleetos.cloud.transport import Answer, LastCheck, Outgoing, Transport, open_transport, tls_context
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.limits import HEADER_BYTES
-from tests.contract.peers import TLS, Exchange, always, peer
+from tests.contract.loopback_tls import serving, trusted
+from tests.contract.peers import Exchange, always, peer
 
 
 def outgoing(
@@ -156,14 +157,14 @@ async def test_a_last_look_that_allows_is_asked_once() -> None:
     assert looks == [1]
 
 
-async def test_a_private_authority_is_trusted_when_it_is_named() -> None:
-    async with peer(always(), tls=True) as other, transport(authorities=TLS / "loopback.cert.pem") as out:
+async def test_a_private_authority_is_trusted_when_it_is_named(tmp_path: Path) -> None:
+    async with peer(always(), tls=serving(tmp_path)) as other, transport(authorities=trusted(tmp_path)) as out:
         assert (await out.send(outgoing(other.url(scheme="https")))).status == 200
 
 
-async def test_verification_can_be_switched_off_for_the_whole_entry() -> None:
+async def test_verification_can_be_switched_off_for_the_whole_entry(tmp_path: Path) -> None:
     lax = tls_context(verify=False)
-    async with peer(always(), tls=True) as other, open_transport(proxies=Proxies(), context=lax) as out:
+    async with peer(always(), tls=serving(tmp_path)) as other, open_transport(proxies=Proxies(), context=lax) as out:
         assert (await out.send(outgoing(other.url(scheme="https")))).status == 200
 
 
