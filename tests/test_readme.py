@@ -1,0 +1,161 @@
+"""README.md is true: its commands run, its plan loads, its links lead somewhere; and so do those of all pages."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from fleetos.cli.exits import ExitCode
+from fleetos.errors import InputError
+from fleetos.planning.load import load_plan
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+HELP_TIMEOUT_S = 60
+
+DEMO = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/fleetos apply plans/demo.yaml --yes"
+TESTS = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/pytest -q"
+
+# Kept for what a later version can do.
+RESERVED = {ExitCode.BUDGET, ExitCode.GATE}
+
+Words = tuple[str, ...]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def code(text: str) -> Iterator[str]:
+    """Everything that is written as code: inline, and each line of the shell blocks."""
+    yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+    for block in blocks(text, "sh"):
+        yield from block.splitlines()
+
+
+def calls(text: str) -> Iterator[tuple[Words, Words]]:
+    """Each call of fleetos that a page writes as code: the words of its command, and the options it is given."""
+    for one in code(text):
+        for call in re.findall(r"(?:^|[\s/])fleetos ([a-z][^&|;]*)", one):
+            tokens = call.replace("[", " ").replace("]", " ").split()
+            words: list[str] = []
+            for token in tokens:
+                if not re.fullmatch(r"[a-z]+", token):
+                    break
+                words.append(token)
+            yield tuple(words), tuple(token for token in tokens if token.startswith("-"))
+
+
+@cache
+def help_of(words: Words) -> str:
+    """What the real command says of itself. Fails if there is no such command."""
+    command = [sys.executable, "-m", "fleetos", *words, "--help"]
+    env = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=HELP_TIMEOUT_S, check=False)
+    assert done.returncode == 0, f"fleetos {' '.join(words)} --help: {done.stderr}"
+    return done.stdout
+
+
+def commands_in(text: str) -> set[str]:
+    """The names in the panels of a help text that list commands."""
+    found: set[str] = set()
+    for title, rows in re.findall(r"^╭─ ([^─]+) ─+╮\n(.*?)^╰", text, re.MULTILINE | re.DOTALL):
+        if title not in ("Options", "Arguments"):
+            found.update(re.findall(r"^│ ([a-z]+)  +\S", rows, re.MULTILINE))
+    return found
+
+
+def dead_links(page: Path, text: str) -> Iterator[str]:
+    """Links of a page that lead to no file, or to no heading of it."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)):
+        path, _, anchor = target.partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists():
+            yield f"{target}: no such file"
+        elif anchor and anchor not in anchors(file.read_text(encoding="utf-8") if path else text):
+            yield f"{target}: no such heading"
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that a page's headings get."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_first_shell_block_is_what_ci_runs() -> None:
+    script = [sys.executable, str(ROOT / "scripts" / "readme_commands.py")]
+    printed = subprocess.run(script, check=True, capture_output=True, text=True, timeout=HELP_TIMEOUT_S).stdout
+    assert printed.splitlines() == [DEMO, TESTS]
+    assert blocks(README, "sh")[0] == f"{DEMO}\n{TESTS}\n"
+
+
+def test_the_commands_named_are_those_there_are() -> None:
+    found = set(calls(README))
+    named = {words for words, _ in found}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        texts = dict(zip(named, pool.map(help_of, named), strict=True))
+    wrong = [
+        f"{' '.join(words)} {option}"
+        for words, options in found
+        for option in options
+        if not re.search(rf"(^|[\s,]){re.escape(option)}\b", texts[words], re.MULTILINE)
+    ]
+    assert not wrong, f"options that are not there: {wrong}"
+    there = {(name,) for name in commands_in(help_of(()))}
+    groups = {words[:1] for words in named if len(words) > 1}
+    below = {(*group, name) for group in groups for name in commands_in(help_of(group))}
+    assert len(there) > 8
+    assert len(below) > 3
+    beginnings = {words[:size] for words in named for size in (1, 2)}
+    assert not (there | below) - beginnings, "commands that README.md does not name"
+
+
+def test_calls_are_found_where_code_is() -> None:
+    page = (
+        "Run `fleetos abort RUN --release` or `fleetos sim reset`, not fleetos itself.\n"
+        "```sh\n.venv/bin/fleetos apply a.yaml --yes && ls -l\n```\n"
+    )
+    assert list(calls(page)) == [(("abort",), ("--release",)), (("sim", "reset"), ()), (("apply",), ("--yes",))]
+
+
+def test_a_command_that_is_not_there_is_seen() -> None:
+    with pytest.raises(AssertionError, match="fleetos explode --help"):
+        help_of(("explode",))
+
+
+def test_the_plan_loads(tmp_path: Path) -> None:
+    (text,) = blocks(README, "yaml")
+    path = tmp_path / "plan.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert len(load_plan(path).servers) == 3
+    path.write_text(text.replace("keyname: KeyPair-350b", "keynam: KeyPair-350b"), encoding="utf-8")
+    with pytest.raises(InputError, match="keyname"):
+        load_plan(path)
+
+
+def test_the_exit_codes_are_those_of_the_program() -> None:
+    section = README.partition("## Exit codes")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| ([\d, ]+) \|", section, re.MULTILINE)
+    codes = [int(code) for cell in cells for code in cell.split(", ")]
+    assert codes == sorted({int(code) for code in ExitCode} - RESERVED)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    assert not list(dead_links(page, page.read_text(encoding="utf-8")))
+
+
+def test_a_dead_link_is_seen() -> None:
+    page = ROOT / "README.md"
+    assert not list(dead_links(page, "# A page\n[x](docs/adr) [y](https://example.com/nowhere) [z](#a-page)"))
+    assert len(list(dead_links(page, "# A page\n[x](docs/nowhere.md) [z](#another-page) [y](LICENSE#nowhere)"))) == 3
