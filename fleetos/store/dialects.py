@@ -137,7 +137,7 @@ async def lock_for_upgrade(connection: AsyncConnection) -> None:
     """
     if connection.dialect.name == "postgresql":
         # Any fixed number does; this one spells "fleetos".
-        await connection.execute(text("SELECT pg_advisory_xact_lock(28824950412181363)"))
+        await connection.execute(text("SELECT pg_advisory_xact_lock(28829630374113139)"))
         if await connection.scalar(text("SELECT to_regclass('leases') IS NOT NULL")):
             await connection.execute(text("LOCK TABLE leases, claims IN ACCESS EXCLUSIVE MODE"))
 

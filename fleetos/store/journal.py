@@ -19,7 +19,7 @@ from fleetos.store.commits import GroupCommit
 from fleetos.store.database import Database
 from fleetos.store.dialects import upsert
 from fleetos.store.leases import Lease
-from fleetos.store.rows import RUN_VALUES, TARGET_KEYS, TARGET_VALUES, last_of_each, record_row, run_row, target_row
+from fleetos.store.rows import RUN_VALUES, TARGET_KEYS, TARGET_VALUES, Rows, last_of_each, rows_of, run_row
 from fleetos.store.tables import records, requests, runs, targets
 
 
@@ -92,10 +92,15 @@ class SqlJournal:
         for entry in group:
             appended.append([Record(seq + place, entry.at, event) for place, event in enumerate(entry.events, 1)])
             seq += len(entry.events)
+        changed = last_of_each(target for entry in group for target in entry.changed)
+        new = [record for part in appended for record in part]
+        rows = rows_of(self._lease.run_id, new, changed)
         try:
             async with self._database.writing() as connection:
                 await leases.prove(connection, self._lease.run_id, self._lease.epoch, self._clock)
-                await self._write(connection, group, [record for part in appended for record in part])
+                await write(connection, rows)
+                await claims.follow(connection, self._lease.run_id, changed)
+                await self._settle(connection, group)
         except (LeaseLost, JournalUnwritable):
             raise
         except StoreError as error:
@@ -103,30 +108,31 @@ class SqlJournal:
         self._last_seq, self._proven = seq, proven
         return appended
 
-    async def _write(self, connection: AsyncConnection, group: Sequence[Entry], new: Sequence[Record]) -> None:
+    async def _settle(self, connection: AsyncConnection, group: Sequence[Entry]) -> None:
+        """Nothing, once the run's own row and the requests that were heeded are in the transaction."""
         run_id = self._lease.run_id
-        changed = last_of_each(target for entry in group for target in entry.changed)
-        await write(connection, run_id, new, changed)
-        await claims.follow(connection, run_id, changed)
         newest = next((entry.run for entry in reversed(group) if entry.run is not None), None)
         if newest is not None:
-            row = run_row(newest)
-            await connection.execute(
-                update(runs).where(runs.c.id == run_id).values({name: row[name] for name in RUN_VALUES})
-            )
+            await update_run(connection, newest)
         answered = [{"request": number, "done": entry.at} for entry in group for number in entry.answered]
         if answered:
             ours = (requests.c.id == bindparam("request"), requests.c.run_id == run_id, requests.c.done_at.is_(None))
             await connection.execute(update(requests).where(*ours).values(done_at=bindparam("done")), answered)
 
 
-async def write(connection: AsyncConnection, run_id: str, new: Sequence[Record], changed: Sequence[Target]) -> None:
+async def update_run(connection: AsyncConnection, run: Run) -> None:
+    """Nothing, once the run's row is what the run is, within the transaction."""
+    row = run_row(run)
+    await connection.execute(update(runs).where(runs.c.id == run.id).values({name: row[name] for name in RUN_VALUES}))
+
+
+async def write(connection: AsyncConnection, rows: Rows) -> None:
     """Nothing, once the records and the values of targets that they led to are in the transaction.
 
     The only place that writes either of them.
     """
-    if new:
-        await connection.execute(insert(records), [record_row(run_id, record) for record in new])
-    if changed:
+    if rows.records:
+        await connection.execute(insert(records), rows.records)
+    if rows.targets:
         statement = upsert(connection.dialect.name, targets, keys=TARGET_KEYS, replaced=TARGET_VALUES)
-        await connection.execute(statement, [target_row(run_id, target) for target in changed])
+        await connection.execute(statement, rows.targets)

@@ -1,6 +1,7 @@
 """Model values as rows of the tables."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fleetos.errors import DatabaseUnusable
@@ -63,6 +64,19 @@ def record_row(run_id: str, record: Record) -> Row:
         "kind": event.kind,
         "body": event_json(event),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Records and the values of targets that they led to, ready to be written."""
+
+    records: list[Row]
+    targets: list[Row]
+
+
+def rows_of(run_id: str, records: Iterable[Record], targets: Iterable[Target]) -> Rows:
+    """The values as rows. Made before a transaction begins, so that it holds the database no longer than it must."""
+    return Rows([record_row(run_id, one) for one in records], [target_row(run_id, one) for one in targets])
 
 
 def claim_row(run_id: str, target: Target) -> Row:

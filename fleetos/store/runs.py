@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import ServerClaimed, UnknownRun
@@ -16,10 +16,10 @@ from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.store import claims, leases
 from fleetos.store.database import Database
-from fleetos.store.journal import write
+from fleetos.store.journal import update_run, write
 from fleetos.store.leases import Lease, Watcher
 from fleetos.store.queries import load_within
-from fleetos.store.rows import RUN_VALUES, run_row
+from fleetos.store.rows import rows_of, run_row
 from fleetos.store.tables import records, requests, runs
 
 
@@ -33,27 +33,28 @@ async def create_run(
     ServerClaimed if another run holds one of the servers, IllegalMove, and JournalUnwritable.
     """
     proven = watcher.clock.moment()
-    frozen = _frozen(_first_events(run, targets, more), at)
+    frozen = _Frozen(run, targets, more, at)
+    claiming = [one for one in frozen.progress.targets.values() if one.keeps_claim]
     async with database.writing() as connection:
-        await connection.execute(insert(runs), [run_row(frozen.run)])
-        claiming = [target for target in frozen.targets.values() if target.keeps_claim]
+        await connection.execute(insert(runs), [run_row(frozen.progress.run)])
         memory = await claims.take(connection, run.id, claiming, watcher)
-        events = _first_events(run, [_remembering(one, memory) for one in targets], more)
-        frozen = _frozen(events, at)
-        new = [Record(seq, at, event) for seq, event in enumerate(events, 1)]
-        changed = list(frozen.targets.values())
-        await write(connection, run.id, new, changed)
-        await claims.follow(connection, run.id, [one for one in changed if one.server_id in memory])
+        if memory:
+            frozen = _Frozen(run, [_remembering(one, memory) for one in targets], more, at)
+        await write(connection, frozen.rows)
+        # A target that ended as it was enlisted has no claim; one that remembers a send passes it on to its claim.
+        await claims.follow(connection, run.id, [frozen.progress.targets[server_id] for server_id in memory])
         epoch = await leases.create(connection, run.id, watcher)
-    return Lease(run.id, epoch, len(events), proven)
+    return Lease(run.id, epoch, len(frozen.rows.records), proven)
 
 
-def _first_events(run: Run, targets: Sequence[Target], more: Sequence[Event]) -> list[Event]:
-    return [RunCreated(run), *(Enlisted(target) for target in targets), *more]
+class _Frozen:
+    """A run at its freeze: its first events, what they lead to, and the rows that say so."""
 
-
-def _frozen(events: Sequence[Event], at: datetime) -> Progress:
-    return replay((at, event) for event in events)
+    def __init__(self, run: Run, targets: Sequence[Target], more: Sequence[Event], at: datetime) -> None:
+        events = [RunCreated(run), *(Enlisted(target) for target in targets), *more]
+        self.progress = replay((at, event) for event in events)
+        new = [Record(seq, at, event) for seq, event in enumerate(events, 1)]
+        self.rows = rows_of(run.id, new, self.progress.targets.values())
 
 
 def _remembering(target: Target, memory: Mapping[str, datetime]) -> Target:
@@ -94,11 +95,9 @@ async def begin_pass(database: Database, run_id: str, events: Sequence[Event], a
         _refuse_foreign_sends(changed, memory, at)
         last_seq = await _last_seq(connection, run_id)
         new = [Record(seq, at, event) for seq, event in enumerate(events, last_seq + 1)]
-        await write(connection, run_id, new, changed)
+        await write(connection, rows_of(run_id, new, changed))
         await claims.follow(connection, run_id, changed)
-        row = run_row(run)
-        values = {name: row[name] for name in RUN_VALUES}
-        await connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+        await update_run(connection, run)
     return Lease(run_id, epoch, last_seq + len(events), proven)
 
 
