@@ -1,0 +1,171 @@
+"""The law of states, pair by pair: what no table names is refused, and the named sets agree with the tables."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from fleetos.errors import IllegalMove
+from fleetos.model.events import Moved, RunMoved
+from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.states import (
+    ENDS,
+    HOLDS_SLOT,
+    IN_FLIGHT,
+    MOVES,
+    NO_OTHER_WRITES,
+    QUEUED,
+    RETRIABLE,
+    RUN_ENDS,
+    RUN_MOVES,
+    STABLE,
+    RunState,
+    TargetState,
+    check_move,
+    check_run_move,
+)
+from tests.unit.model.samples import START, a_run, a_target
+
+S, R = TargetState, RunState
+LATER = START + timedelta(seconds=1)
+
+# Written down by hand from the design, so that a slip in the law itself is seen.
+LEGAL = {
+    S.WAITING: {S.CHECKING, S.INSPECTING, S.SKIPPED, S.HELD, S.CANCELLED},
+    S.CHECKING: {S.DRAINING, S.STOPPING, S.READY, S.SKIPPED, S.FAILED, S.HELD, S.CANCELLED, S.RESTORING},
+    S.DRAINING: {S.STOPPING, S.FAILED, S.HELD, S.CANCELLED},
+    S.STOPPING: {S.READY, S.CHECKING, S.FAILED, S.HELD, S.CANCELLED, S.RESTORING},
+    S.READY: {S.SUBMITTING, S.CHECKING, S.FAILED, S.HELD, S.CANCELLED, S.RESTORING},
+    S.SUBMITTING: {S.CHANGING, S.READY, S.INSPECTING, S.FAILED, S.HELD, S.RESTORING},
+    S.CHANGING: {S.VERIFYING, S.BACKOFF, S.INSPECTING, S.STARTING, S.FAILED, S.HELD},
+    S.VERIFYING: {S.DONE, S.RESTORING, S.STARTING, S.BACKOFF, S.FAILED, S.HELD},
+    S.STARTING: {S.VERIFYING, S.FAILED, S.HELD},
+    S.RESTORING: {S.DONE, S.SKIPPED, S.FAILED, S.HELD, S.CANCELLED},
+    S.BACKOFF: {S.CHECKING, S.HELD, S.CANCELLED, S.RESTORING},
+    S.INSPECTING: {
+        S.VERIFYING,
+        S.CHANGING,
+        S.READY,
+        S.CHECKING,
+        S.BACKOFF,
+        S.STARTING,
+        S.FAILED,
+        S.HELD,
+        S.RESTORING,
+        S.CANCELLED,
+    },
+    S.DONE: set[TargetState](),
+    S.SKIPPED: set[TargetState](),
+    S.CANCELLED: set[TargetState](),
+    S.FAILED: {S.WAITING},
+    S.HELD: {S.WAITING},
+}
+RUN_LEGAL = {
+    R.RUNNING: {R.PAUSED, R.FINISHING, R.DONE, R.FAILED},
+    R.PAUSED: {R.RUNNING, R.FINISHING},
+    R.FINISHING: {R.ABORTED},
+    R.DONE: {R.RUNNING},
+    R.FAILED: {R.RUNNING},
+    R.ABORTED: {R.RUNNING},
+}
+
+
+@pytest.mark.parametrize("after", TargetState)
+@pytest.mark.parametrize("before", TargetState)
+def test_every_pair_of_target_states(before: TargetState, after: TargetState) -> None:
+    if after in LEGAL[before]:
+        check_move("server-1", before, after)
+        return
+    with pytest.raises(IllegalMove, match=f"no move from {before} to {after}"):
+        check_move("server-1", before, after)
+
+
+@pytest.mark.parametrize("after", RunState)
+@pytest.mark.parametrize("before", RunState)
+def test_every_pair_of_run_states(before: RunState, after: RunState) -> None:
+    run = a_run(state=before)
+    if after in RUN_LEGAL[before]:
+        check_run_move(run.id, before, after)
+        moved = fold_run(run, RunMoved(after, detail="said so"), LATER)
+        assert (moved.state, moved.detail) == (after, "said so")
+        assert moved.ended_at == (LATER if after in RUN_ENDS else None)
+        return
+    with pytest.raises(IllegalMove):
+        check_run_move(run.id, before, after)
+    with pytest.raises(IllegalMove):
+        fold_run(run, RunMoved(after), LATER)
+    assert run == a_run(state=before)
+
+
+@pytest.mark.parametrize("after", TargetState)
+@pytest.mark.parametrize("before", TargetState)
+def test_every_pair_through_the_fold(before: TargetState, after: TargetState) -> None:
+    target = a_target(state=before)
+    event = Moved(target.server_id, after)
+    # What a send moves is told by its intent and its answer, never by a plain move.
+    if after in LEGAL[before] and S.SUBMITTING not in (before, after):
+        assert fold_target(target, event, LATER).state is after
+        return
+    with pytest.raises(IllegalMove):
+        fold_target(target, event, LATER)
+    assert target == a_target(state=before)
+
+
+def test_every_state_has_its_moves() -> None:
+    assert set(MOVES) == set(TargetState)
+    assert set(RUN_MOVES) == set(RunState)
+
+
+@pytest.mark.parametrize("table", [MOVES, RUN_MOVES], ids=["target", "run"])
+def test_every_move_says_why(table: Mapping[str, Mapping[str, str]]) -> None:
+    assert all(why and why[0].islower() and not why.endswith(".") for row in table.values() for why in row.values())
+
+
+def test_the_sets_agree() -> None:
+    assert ENDS | QUEUED == STABLE
+    assert not ENDS & QUEUED
+    assert not STABLE & IN_FLIGHT
+    assert set(TargetState) == STABLE | IN_FLIGHT
+    assert HOLDS_SLOT <= IN_FLIGHT
+    assert NO_OTHER_WRITES <= HOLDS_SLOT
+    assert RETRIABLE <= ENDS
+
+
+def test_an_end_is_left_by_retry_alone() -> None:
+    for end in ENDS:
+        assert set(MOVES[end]) == ({S.WAITING} if end in RETRIABLE else set())
+    assert {state for state, row in MOVES.items() if S.WAITING in row} == RETRIABLE
+
+
+def test_a_change_in_flight_is_left_by_a_verdict_only() -> None:
+    """From `changing` nothing leads back to a send but a used up attempt (backoff) or a look."""
+    assert not {S.READY, S.SUBMITTING, S.CHECKING, S.STOPPING, S.CANCELLED} & set(MOVES[S.CHANGING])
+    assert not {S.READY, S.SUBMITTING, S.CHECKING, S.STOPPING} & set(MOVES[S.VERIFYING])
+    assert {state for state, row in MOVES.items() if S.SUBMITTING in row} == {S.READY}
+
+
+def _reached(start: TargetState) -> set[TargetState]:
+    reached, rest = {start}, [start]
+    while rest:
+        for after in MOVES[rest.pop()]:
+            if after not in reached:
+                reached.add(after)
+                rest.append(after)
+    return reached
+
+
+@pytest.mark.parametrize("state", sorted(IN_FLIGHT))
+def test_an_in_flight_state_is_reachable_and_reaches_an_end(state: TargetState) -> None:
+    assert state in _reached(S.WAITING)
+    assert _reached(state) & ENDS
+
+
+def test_every_run_state_reaches_an_end() -> None:
+    for state in RunState:
+        reached, rest = {state}, [state]
+        while rest:
+            for after in RUN_MOVES[rest.pop()]:
+                if after not in reached:
+                    reached.add(after)
+                    rest.append(after)
+        assert reached & RUN_ENDS
