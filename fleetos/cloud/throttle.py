@@ -63,7 +63,7 @@ class Bucket:
         if self.rate_per_s is None:
             return 0.0
         self._tokens = min(self._burst, self._tokens + max(0.0, now_s - self._at_s) * self.rate_per_s)
-        self._at_s = now_s
+        self._at_s = max(self._at_s, now_s)
         if self._tokens >= 1.0 - 1e-9:
             return 0.0
         return max(_TICK_S, (1.0 - self._tokens) / self.rate_per_s)
@@ -77,10 +77,10 @@ class Bucket:
         """Return a token that was not used."""
         self._tokens = min(self._burst, self._tokens + 1.0)
 
-    def drain(self, now_s: float) -> None:
-        """Leave one token: whatever was saved up would be the next burst that is refused."""
-        self.wait_s(now_s)
+    def drain(self, until_s: float) -> None:
+        """Leave one token, and save up no more before `until_s`: the savings would be the next burst to be refused."""
         self._tokens = min(self._tokens, 1.0)
+        self._at_s = max(self._at_s, until_s)
 
     def slow_down(self, rate_per_s: float, burst: float) -> None:
         """Keep to a limit that the cloud has named, if it is lower than the rate so far."""
@@ -205,7 +205,9 @@ class Throttle:
         now_s = self._elapsed()
         if refusal.limit is not None:
             requests, window_s = refusal.limit
-            self._buckets[refusal.kind].slow_down(requests / window_s, max(1.0, requests / 10))
+            # Burst and rate together stay within the limit in every window, except for limits of one or two.
+            burst = max(1.0, requests / 10)
+            self._buckets[refusal.kind].slow_down(max(requests - burst, requests / 2) / window_s, burst)
         told_s = max(refusal.retry_after_s or 0.0, refusal.limit[1] if refusal.limit else 0.0)
         wait_s = min(told_s, CLOSURE_TOLD_MAX_S)
         # Answers to requests that left before the scope was closed are the echo of that closure, and no new strike.
@@ -218,7 +220,7 @@ class Throttle:
         wait_s *= 1 + _JITTER_PART * self._chance.fraction()
         self._open_at_s = max(self._open_at_s, now_s + wait_s)
         for bucket in self._buckets.values():
-            bucket.drain(now_s)
+            bucket.drain(self._open_at_s)
 
     async def _sleep_out(self, left_s: Callable[[], float]) -> None:
         while True:
