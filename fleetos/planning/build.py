@@ -31,7 +31,7 @@ from fleetos.planning.shape import ChangeSection, ExcludedId, MetadataSection, P
 from fleetos.planning.spelling import UserDataEntry
 from fleetos.planning.tree import Node, Path, dotted, place_of
 
-_LISTS = frozenset({"servers", "exclude"})
+_LISTS = frozenset({("servers",), ("exclude",)})
 
 
 def build_plan(
@@ -95,13 +95,14 @@ class _Builder:
         return place_of(self._root, path, self._file)
 
     def places(self) -> dict[str, Place]:
-        """The places of all keys outside the lists; `""` is the whole file."""
+        """The places of all keys but those within the lists; `""` is the whole file."""
         found: dict[str, Place] = {}
         open_paths: list[tuple[Path, Node]] = [((), self._root)]
         while open_paths:
             path, node = open_paths.pop()
             found[dotted(path)] = self._place(path)
-            open_paths += [((*path, key), below) for key, below in node.below.items() if key not in _LISTS]
+            if path[:1] not in _LISTS:
+                open_paths += [((*path, key), below) for key, below in node.below.items()]
         return found
 
     def change(self, section: ChangeSection | None, path: Path) -> ChangeSpec:

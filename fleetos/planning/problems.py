@@ -25,7 +25,7 @@ from fleetos.planning.shape import (
     TimeoutsSection,
 )
 from fleetos.planning.spelling import MEANINGS
-from fleetos.planning.tree import Node, Path, dotted, nulls, place_of, without
+from fleetos.planning.tree import SECRET_KEYS, Node, Path, dotted, nulls, place_of, without
 
 # What stands at which path; `*` is any item of a list.
 SECTIONS: Mapping[tuple[str, ...], tuple[type[BaseModel], ...]] = {
@@ -52,8 +52,6 @@ LATER: Mapping[tuple[str, ...], frozenset[str]] = {
 }
 _NOT_SUPPORTED = ("not supported by this version", None)
 _ENTRIES = frozenset({"servers", "exclude"})
-# What is below these keys is never shown, not even as a key.
-_SECRETS = frozenset({"adminpass", "user_data"})
 _TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -107,7 +105,7 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 def _is_empty_key(path: Path) -> bool:
     """Whether the key at the path, which has no value, is one that the format knows."""
-    if not path or not isinstance(path[-1], str) or _SECRETS & set(path[:-1]):
+    if not path or not isinstance(path[-1], str) or SECRET_KEYS & set(path[:-1]):
         return False
     known = known_keys(path[:-1])
     return not known or path[-1] in known

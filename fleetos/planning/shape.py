@@ -86,7 +86,10 @@ class _Listed(Section):
         description="Keys that differ for this server. Its own login replaces the plan's, be it key pair or password.",
     )
     labels: dict[LabelName, LabelValue] = Field(
-        default={}, max_length=LABELS_MAX, description="Names and values of your own, shown in outputs."
+        default={},
+        max_length=LABELS_MAX,
+        description="Names and values of your own, shown in outputs.",
+        json_schema_extra={"additionalProperties": False},
     )
 
 

@@ -10,6 +10,8 @@ Key = str | int
 Path = tuple[Key, ...]
 # Keys are repeated in messages: a password in the wrong place must not make them endless.
 _KEY_LETTERS = 60
+# What stands below these keys is never shown, not even as a key.
+SECRET_KEYS = frozenset({"adminpass", "user_data"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,18 @@ class Node:
 
 
 def dotted(path: Iterable[Key]) -> str:
-    """The path in the spelling of messages: `servers[3].change.keyname`, items counted from 0."""
+    """The path in the spelling of messages: `servers[3].change.keyname`, items counted from 0.
+
+    It ends at the first key that holds a secret: a password in a wrong place may have been read as a key.
+    """
     text = ""
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
             text += ("." if text else "") + (part if len(part) <= _KEY_LETTERS else part[:_KEY_LETTERS] + "...")
+            if part in SECRET_KEYS:
+                break
     return text
 
 

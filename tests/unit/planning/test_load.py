@@ -317,6 +317,9 @@ def test_conflicting_duplicates_are_refused_naming_both_places(desk: Desk) -> No
         "|\n hunter2-Secret\n",
         "{env: [hunter2-Secret]}",
         "hunter2-Secret: x",
+        "{hunter2-Secret: 1, hunter2-Secret: 2}",
+        "{hunter2-Secret: [" + "[" * 30,
+        "{hunter2-Secret: !x y}",
     ],
 )
 def test_a_password_in_the_plan_is_refused_and_never_repeated(desk: Desk, written: str) -> None:

@@ -1,0 +1,169 @@
+"""The freeze: settings become absolute, and targets that need nothing or can get nothing end at once."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from fleetos.errors import InputError
+from fleetos.limits import SETTLE_ELSEWHERE_S, SETTLE_OTC_S, SETTLE_SIM_S
+from fleetos.model.events import Enlisted, Moved, RunCreated
+from fleetos.model.inventory import Picture
+from fleetos.model.plan import PowerAfter, StopMode
+from fleetos.model.run import Settings
+from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.planning.digest import run_digest
+from fleetos.planning.freeze import FrozenRun, History, freeze
+from fleetos.planning.preflight import preflight
+from fleetos.planning.settings import CloudFacts
+from tests.unit.planning.desk import DEBIAN, HEAD, NEW, NOW, SCOPE, Desk, a_server, inventory, picture, server_id
+
+OTC = CloudFacts(is_otc=True)
+SIM = CloudFacts(loopback=True, is_sim=True)
+LOOPBACK = CloudFacts(loopback=True)
+ELSEWHERE = CloudFacts()
+
+
+def frozen(
+    desk: Desk,
+    *seen: Picture,
+    more: str = "",
+    facts: CloudFacts = OTC,
+    history: History | None = None,
+) -> FrozenRun:
+    """The run of a plan of as many servers as there are pictures."""
+    servers = [a_server(number, one) for number, one in enumerate(seen, 1)]
+    names = ", ".join(f"{{name: {server.name}, labels: {{of: {server.name}}}}}" for server in servers)
+    plan = desk.plan(f"{HEAD}servers: [{names}]\n{more}")
+    checked = preflight(plan, inventory(reversed(servers)), (DEBIAN,), None, CloudFacts(loopback=True))
+    return freeze(plan, checked, scope=SCOPE, facts=facts, run_id="r1", now=NOW, history=history)
+
+
+def test_the_run_and_its_events(desk: Desk) -> None:
+    result = frozen(desk, picture(), picture("SHUTOFF", disk="disk-2"))
+    run, (created, *enlisted) = result.run, result.events
+    plan = desk.plan((desk.folder / "plan.yaml").read_text())
+    assert created == RunCreated(run)
+    assert (run.id, run.name, run.scope, run.created_at, run.state) == ("r1", "try", SCOPE, NOW, RunState.RUNNING)
+    assert run.digest == run_digest(plan, "otc-prod", "eu-de")
+    assert run.plan_path == str(desk.folder / "plan.yaml")
+    assert run.images == {"Debian": NEW}
+    assert [type(event) for event in enlisted] == [Enlisted, Enlisted]
+    first, second = result.targets
+    assert (first.server_id, first.position, first.labels) == (server_id(1), 0, {"of": "web-01"})
+    assert (second.position, second.disk, second.baseline.status) == (1, "disk-2", "SHUTOFF")
+    assert (first.state, first.since, first.attempts_allowed) == (TargetState.WAITING, NOW, 2)
+    assert first.order.image_id == NEW
+    assert (result.wipes, result.spared) == (2, {})
+
+
+def test_settings_say_what_the_plan_says(desk: Desk) -> None:
+    more = (
+        "rollout: {concurrency: 3, stop: hard, force: true, power_after: as-before}\n"
+        "failure: {attempts: 3, backoff: 1s, max_backoff: 2s}\n"
+        "timeouts: {stop: 1m, change: 2m, settle: 20m, start: 3m}\n"
+        "polling: {min: 1s, max: 2s}\napi: {rate: 10/s, connections: 3}\n"
+    )
+    assert frozen(desk, picture(), more=more).run.settings == Settings(
+        concurrency=3,
+        stop=StopMode.HARD,
+        force=True,
+        power_after=PowerAfter.AS_BEFORE,
+        attempts=3,
+        backoff_s=1.0,
+        max_backoff_s=2.0,
+        stop_timeout_s=60.0,
+        change_timeout_s=120.0,
+        settle_s=1200.0,
+        start_timeout_s=180.0,
+        poll_min_s=1.0,
+        poll_max_s=2.0,
+        rate_per_s=10.0,
+        burst=1,
+        connections=3,
+        loopback=False,
+    )
+
+
+@pytest.mark.parametrize(("percent", "count"), [("1%", 1), ("20%", 1), ("50%", 3), ("66%", 4), ("100%", 7)])
+def test_a_percentage_is_of_the_targets(desk: Desk, percent: str, count: int) -> None:
+    more = f"rollout: {{concurrency: {percent}}}\n"
+    assert frozen(desk, *[picture()] * 7, more=more).run.settings.concurrency == count
+
+
+@pytest.mark.parametrize(
+    ("facts", "longest_s", "settle_s"),
+    [
+        (OTC, 0.0, SETTLE_OTC_S),
+        (ELSEWHERE, 0.0, SETTLE_ELSEWHERE_S),
+        (LOOPBACK, 0.0, SETTLE_SIM_S),
+        (SIM, 0.0, SETTLE_SIM_S),
+        (OTC, 400.0, 800.0),
+        (OTC, 200.0, SETTLE_OTC_S),
+    ],
+)
+def test_the_settle_time_follows_the_cloud(desk: Desk, facts: CloudFacts, longest_s: float, settle_s: float) -> None:
+    history = History(longest_change_s=longest_s)
+    assert frozen(desk, picture(), facts=facts, history=history).run.settings.settle_s == settle_s
+
+
+@pytest.mark.parametrize("facts", [OTC, ELSEWHERE])
+def test_a_short_settle_is_refused_where_the_cloud_is_real(desk: Desk, facts: CloudFacts) -> None:
+    with pytest.raises(InputError) as caught:
+        frozen(desk, picture(), more="timeouts: {settle: 9m59s}\n", facts=facts)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.column, problem.key) == (5, 12, "timeouts.settle")
+    assert frozen(desk, picture(), more="timeouts: {settle: 10m}\n", facts=facts).run.settings.settle_s == 600
+
+
+def test_a_short_settle_is_fine_on_loopback(desk: Desk) -> None:
+    settings = frozen(desk, picture(), more="timeouts: {settle: 1s}\n", facts=LOOPBACK).run.settings
+    assert (settings.settle_s, settings.loopback) == (1.0, True)
+
+
+def test_a_server_without_a_system_disk_is_held_even_on_the_image(desk: Desk) -> None:
+    result = frozen(desk, picture(disk=None, image=NEW), picture())
+    assert isinstance(result.events[2], Moved)
+    held, waiting = result.targets
+    assert (held.state, held.reason, held.disk) == (TargetState.HELD, Reason.NO_SYSTEM_DISK, None)
+    assert waiting.state is TargetState.WAITING
+    assert (result.wipes, result.spared) == (1, {Reason.NO_SYSTEM_DISK: 1})
+    assert result.wiped == (waiting,)
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "SHUTOFF"])
+def test_a_server_on_the_image_is_skipped(desk: Desk, status: str) -> None:
+    result = frozen(desk, picture(status, image=NEW))
+    (target,) = result.targets
+    assert (target.state, target.reason) == (TargetState.SKIPPED, Reason.ALREADY_ON_IMAGE)
+    assert (result.wipes, result.spared) == (0, {Reason.ALREADY_ON_IMAGE: 1})
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        picture(),
+        picture(image=None),
+        picture(image=NEW, task="rebuilding"),
+        picture("ERROR", image=NEW),
+        picture("REBUILD", image=NEW),
+        replace(picture(image=NEW), fault="out of hosts"),
+        replace(picture(), locked=True),
+    ],
+)
+def test_whatever_is_in_doubt_waits_to_be_looked_at(desk: Desk, seen: Picture) -> None:
+    assert frozen(desk, seen).targets[0].state is TargetState.WAITING
+
+
+def test_a_bad_attempt_or_force_takes_servers_that_run_the_image(desk: Desk) -> None:
+    bad = History(bad_attempts=frozenset({server_id(1)}))
+    first, second = frozen(desk, picture(image=NEW), picture(image=NEW), history=bad).targets
+    assert (first.state, second.state) == (TargetState.WAITING, TargetState.SKIPPED)
+    forced = frozen(desk, picture(image=NEW), more="rollout: {force: true}\n")
+    assert forced.targets[0].state is TargetState.WAITING
+
+
+def test_an_unanswered_send_is_remembered(desk: Desk) -> None:
+    then = NOW - timedelta(hours=3)
+    first, second = frozen(desk, picture(), picture(), history=History(unanswered={server_id(2): then})).targets
+    assert (first.last_unanswered_at, second.last_unanswered_at) == (None, then)

@@ -1,0 +1,235 @@
+"""Preflight: images, key pairs and APIs resolved, and what an operator is told of the servers."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import pytest
+
+from fleetos.errors import InputError, Problem
+from fleetos.model.inventory import Image, Picture
+from fleetos.model.plan import SecretRef
+from fleetos.planning.orders import images_wanted
+from fleetos.planning.preflight import Finding, Level, Preflight, preflight
+from fleetos.planning.settings import CloudFacts
+from tests.unit.planning.desk import DEBIAN, HEAD, NEW, Desk, a_server, inventory, picture, server_id
+
+OTC = CloudFacts(is_otc=True)
+SIM = CloudFacts(loopback=True, is_sim=True)
+ELSEWHERE = CloudFacts()
+WINDOWS = Image("image-win", "Windows", "active", os_type="Windows", virtual_env_type="FusionCompute")
+PLAN = HEAD + "servers: [{name: web-01}, {name: web-02}]\n"
+PROJECT = inventory([a_server(1), a_server(2)])
+
+
+def found(
+    desk: Desk,
+    text: str,
+    images: Sequence[Image] = (DEBIAN,),
+    keys: Collection[str] | None = ("key",),
+    facts: CloudFacts = ELSEWHERE,
+) -> Preflight:
+    return preflight(desk.plan(text), PROJECT, images, keys, facts)
+
+
+def refused(
+    desk: Desk,
+    text: str,
+    images: Sequence[Image] = (DEBIAN,),
+    keys: Collection[str] | None = ("key",),
+    facts: CloudFacts = ELSEWHERE,
+) -> tuple[Problem, ...]:
+    with pytest.raises(InputError) as caught:
+        found(desk, text, images, keys, facts)
+    return caught.value.problems
+
+
+def about(desk: Desk, seen: Picture, os_type: str = "Linux", text: str = PLAN) -> list[tuple[Level, str]]:
+    """What is found about the first server when it looks like this."""
+    project = inventory([a_server(1, seen, os_type=os_type), a_server(2)])
+    findings = preflight(desk.plan(text), project, (DEBIAN,), ("key",), ELSEWHERE).findings
+    assert {one.server_id for one in findings} <= {server_id(1)}
+    return [(one.level, one.text) for one in findings]
+
+
+def test_an_order_is_pinned_and_shared(desk: Desk) -> None:
+    result = found(desk, PLAN)
+    first, second = result.servers
+    assert first.order is second.order
+    assert (first.order.image_id, first.order.image_name, first.order.keyname) == (NEW, "Debian", "key")
+    assert first.order.userid is None
+    assert result.images == {"Debian": NEW}
+    assert result.orders == (first.order,)
+    assert result.findings == ()
+
+
+def test_images_wanted_are_those_of_the_plan_and_of_its_servers(desk: Desk) -> None:
+    text = HEAD + "servers: [{name: a, change: {image: other}}, {name: b, change: {keyname: k}}]\n"
+    assert images_wanted(desk.plan(text)) == {"Debian", "other"}
+
+
+def test_an_id_wins_over_a_name(desk: Desk) -> None:
+    named_like_an_id = replace(DEBIAN, id="image-2", name=NEW)
+    text = PLAN.replace("image: Debian", f"image: {NEW}")
+    assert found(desk, text, [named_like_an_id, DEBIAN]).servers[0].order.image_id == NEW
+
+
+def test_inactive_images_of_the_same_name_do_not_matter(desk: Desk) -> None:
+    old = replace(DEBIAN, id="image-0", status="deleted")
+    assert found(desk, PLAN, [old, DEBIAN]).images == {"Debian": NEW}
+
+
+@pytest.mark.parametrize(
+    ("images", "expected", "hint"),
+    [
+        ([], "the id or name of an image that we may use; Debian is none", None),
+        ([replace(DEBIAN, status="saving")], "an active image; Debian is saving", None),
+        (
+            [DEBIAN, replace(DEBIAN, id="image-2")],
+            "a name that exactly one active image has; 2 are called Debian",
+            f"use an id: {NEW}, image-2",
+        ),
+        (
+            [replace(DEBIAN, virtual_env_type="IsoImage")],
+            "an image for system disks; Debian is one for IsoImage",
+            None,
+        ),
+    ],
+)
+def test_an_image_that_cannot_be_used(desk: Desk, images: list[Image], expected: str, hint: str | None) -> None:
+    (problem,) = refused(desk, PLAN, images)
+    assert (problem.line, problem.column, problem.key) == (3, 10, "change.image")
+    assert (problem.expected, problem.hint) == (expected, hint)
+
+
+def test_problems_of_servers_images_keys_and_settle_come_together(desk: Desk) -> None:
+    text = HEAD + (
+        "servers:\n  - {name: web-01, change: {image: none}}\n  - name: web-09\n"
+        "  - {name: web-02, change: {keyname: k}}\n"
+        "timeouts: {settle: 1m}\n"
+    )
+    assert [one.key for one in refused(desk, text)] == [
+        "servers[0].change.image",
+        "servers[1].name",
+        "servers[2].change.keyname",
+        "timeouts.settle",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "flag", "facts", "api"),
+    [
+        ("auto", None, OTC, "v2"),
+        ("auto", "true", OTC, "v2"),
+        ("v1", None, OTC, "v1"),
+        ("auto", None, ELSEWHERE, "v2"),
+        ("auto", "false", ELSEWHERE, "v2"),
+        ("auto", "true", ELSEWHERE, "v1"),
+        ("v2", "true", ELSEWHERE, "v2"),
+        ("auto", "true", SIM, "v1"),
+        ("auto", None, SIM, "v2"),
+    ],
+)
+def test_the_choice_of_the_api(desk: Desk, choice: str, flag: str | None, facts: CloudFacts, api: str) -> None:
+    text = PLAN.replace("keyname: key", f"keyname: key, api: {choice}")
+    assert found(desk, text, [replace(DEBIAN, inject_flag=flag)], facts=facts).servers[0].order.api == api
+
+
+def test_user_data_needs_an_image_with_cloud_init(desk: Desk) -> None:
+    text = PLAN.replace("keyname: key", "keyname: key, user_data: {text: hello}")
+    (problem,) = refused(desk, text, [replace(DEBIAN, inject_flag="true")])
+    assert (problem.line, problem.key) == (3, "change.user_data")
+    assert problem.hint is not None
+    assert "api: v2" in problem.hint
+
+
+def test_a_key_pair_that_is_not_ours_is_refused_or_doubted(desk: Desk) -> None:
+    (problem,) = refused(desk, PLAN, keys=())
+    assert problem.key == "change.keyname"
+    with_user = PLAN.replace("keyname: key", "keyname: key, userid: abc")
+    (finding,) = found(desk, with_user, keys=()).findings
+    assert (finding.level, finding.subject) == (Level.WARNING, "keyname")
+    assert found(desk, PLAN, keys=None).findings == ()
+
+
+def test_windows_without_cloud_init_takes_no_key_pair(desk: Desk) -> None:
+    text = PLAN.replace("Debian", "Windows")
+    (problem,) = refused(desk, text, [replace(WINDOWS, inject_flag="true")])
+    assert problem.key == "change.keyname"
+
+
+def test_paths_of_secrets_become_absolute_and_their_places_are_kept(desk: Desk) -> None:
+    text = (
+        HEAD.replace("keyname: key", "adminpass: {file: ../pw}, user_data: {text: x}") + "servers: [{name: web-01}]\n"
+    )
+    result = found(desk, text)
+    order = result.servers[0].order
+    assert order.adminpass == SecretRef("file", str(desk.folder / "../pw"))
+    assert order.adminpass is not None
+    assert order.user_data is not None
+    assert result.secret_places[order.adminpass].key == "change.adminpass"
+    assert result.secret_places[order.user_data].key == "change.user_data"
+
+
+def test_windows_images_are_told(desk: Desk) -> None:
+    text = PLAN.replace("Debian, keyname: key", "Windows, adminpass: {env: PW}")
+    assert found(desk, text, [WINDOWS]).windows == {"image-win"}
+    assert found(desk, PLAN).windows == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("seen", "finding"),
+    [
+        (picture(disk=None), (Level.FATAL, "has no system disk; it will be held")),
+        (replace(picture(), locked=True), (Level.FATAL, "is locked; it will be held")),
+        (picture("REBUILD"), (Level.WARNING, "is in status REBUILD")),
+        (picture(task="powering-off"), (Level.WARNING, "is busy: powering-off")),
+        (
+            picture("ERROR"),
+            (Level.WARNING, "is in status ERROR: the cloud changes it only if a failed change left it so"),
+        ),
+    ],
+)
+def test_what_is_found_about_a_server(desk: Desk, seen: Picture, finding: tuple[Level, str]) -> None:
+    assert about(desk, seen) == [finding]
+
+
+def test_nothing_is_said_of_a_server_that_is_skipped_anyway(desk: Desk) -> None:
+    locked = replace(picture(image=NEW), locked=True)
+    assert about(desk, locked) == []
+    assert about(desk, locked, text=PLAN + "rollout: {force: true}\n") != []
+
+
+def test_a_change_of_the_kind_of_system_is_told(desk: Desk) -> None:
+    assert about(desk, picture(), os_type="Windows") == [(Level.WARNING, "goes from Windows to Linux")]
+
+
+@pytest.mark.parametrize(
+    ("change", "facts", "words"),
+    [
+        ("image: Debian", ELSEWHERE, "no keyname, adminpass or user_data"),
+        ("image: Debian, keyname: key, api: v1", OTC, "documents only v2"),
+        ("image: Debian, adminpass: {env: X}", OTC, "does not document adminpass"),
+        ("image: Debian, adminpass: {env: X}, user_data: {text: x}", ELSEWHERE, "no effect on Linux"),
+    ],
+)
+def test_what_is_found_about_an_order_is_said_once(desk: Desk, change: str, facts: CloudFacts, words: str) -> None:
+    text = f"version: 1\nname: x\nchange: {{{change}}}\nservers: [{{name: web-01}}, {{name: web-02}}]\n"
+    (finding,) = found(desk, text, facts=facts).findings
+    assert words in finding.text
+    assert (finding.level, finding.subject, finding.server_id) == (Level.WARNING, "Debian", None)
+
+
+def test_an_image_that_says_it_has_no_cloud_init_is_doubted(desk: Desk) -> None:
+    (finding,) = found(desk, PLAN, [replace(DEBIAN, inject_flag="true")]).findings
+    assert "changed with v1" in finding.text
+    assert found(desk, PLAN, [replace(DEBIAN, inject_flag="true")], facts=OTC).findings == ()
+
+
+def test_idle_exclusions_and_stops_by_the_cloud_are_told(desk: Desk) -> None:
+    text = PLAN + 'exclude: [{name: "x*"}]\nrollout: {stop: api}\n'
+    assert found(desk, text, facts=OTC).findings == (
+        Finding(Level.WARNING, "exclude[0].name", "x* leaves no listed server out"),
+        Finding(
+            Level.WARNING, "rollout.stop", "Open Telekom Cloud does not document the mode that stops the server itself"
+        ),
+    )
