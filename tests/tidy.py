@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 MODULE_LINES = 330
+# A module of tests lists cases, so it may be longer.
+TEST_MODULE_LINES = 400
 FUNCTION_LINES = 60
 # A public function longer than this says in a docstring what it returns.
 UNDOCUMENTED_LINES = 12
@@ -109,9 +111,9 @@ _UNWANTED_PARTS = frozenset({".venv", "__pycache__", ".pytest_cache", ".ruff_cac
 
 def long_code(path: str, text: str) -> Iterator[str]:
     """What is longer than one subject needs: the module, and each function. A migration is one list, however long."""
-    lines = len(text.splitlines())
-    if lines > MODULE_LINES:
-        yield f"the module has {lines} lines, more than {MODULE_LINES}: it is two things"
+    lines, allowed = len(text.splitlines()), TEST_MODULE_LINES if path.startswith(TESTS) else MODULE_LINES
+    if lines > allowed:
+        yield f"the module has {lines} lines, more than {allowed}: it is two things"
     for function in _functions(ast.parse(text)):
         if (length := _length(function)) > FUNCTION_LINES and not path.startswith("migrations/versions/"):
             yield f"{function.lineno}: {function.name} has {length} lines, more than {FUNCTION_LINES}"
