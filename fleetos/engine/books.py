@@ -40,6 +40,8 @@ class Books:
         self.queue = Queue.of(progress.targets.values())
         self.dirty: dict[str, None] = {}
         self.reading: set[str] = set()
+        self.sweeping: set[str] = set()
+        self.unswept: list[str] = []
         self._chance = chance
         self._sightings: dict[str, Sighting] = {}
         self._joined: dict[str, dict[str, None]] = {}

@@ -59,10 +59,12 @@ class Judge:
             case Saw():
                 self._health.answered()
                 books.reading.discard(fact.server_id)
+                books.sweeping.discard(fact.server_id)
                 books.look(turn, fact.server_id, fact.sight)
             case NotSeen():
                 for server_id in fact.server_ids:
                     books.reading.discard(server_id)
+                    books.sweeping.discard(server_id)
                     books.miss(server_id)
             case TracesRead():
                 books.reading.discard(trace_key(fact.server_id))

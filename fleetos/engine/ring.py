@@ -54,7 +54,8 @@ def decide(books: Books, turn: Turn, reads_per_s: float | None) -> list[polling.
     late = books.agenda.due(now.elapsed_s, together_s)
     books.touch(server_id for server_id, need in late if isinstance(need, Wait))
     due += late
-    return list(_not_under_way(books, polling.reads(_still_wanted(books, turn, due))))
+    reads = list(_not_under_way(books, polling.reads(_still_wanted(books, turn, due))))
+    return [*reads, *_next_sweep(books)]
 
 
 def conclude(books: Books, turn: Turn) -> None:
@@ -95,6 +96,14 @@ def _still_wanted(books: Books, turn: Turn, due: list[tuple[str, Need]]) -> Iter
             yield server_id, need
 
 
+def _next_sweep(books: Books) -> Iterator[polling.Sweep]:
+    """The sweep for all that waits for one. One at a time: what comes due meanwhile shares the pages of the next."""
+    if books.unswept and not books.sweeping:
+        server_ids, books.unswept = tuple(books.unswept), []
+        books.sweeping.update(server_ids)
+        yield polling.Sweep(server_ids)
+
+
 def _not_under_way(books: Books, reads: list[polling.Read]) -> Iterator[polling.Read]:
     """The reads that are not under way already, marked as being so."""
     for read in reads:
@@ -102,8 +111,7 @@ def _not_under_way(books: Books, reads: list[polling.Read]) -> Iterator[polling.
             case polling.Sweep():
                 wanted = tuple(one for one in read.server_ids if one not in books.reading)
                 books.reading.update(wanted)
-                if wanted:
-                    yield polling.Sweep(wanted)
+                books.unswept += wanted
             case polling.ReadJob(job_id=key) if key in books.reading:
                 books.waiting_for(key, read.server_ids)
             case polling.ReadServer(server_id=key) | polling.ReadJob(job_id=key):
