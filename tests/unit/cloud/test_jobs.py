@@ -1,0 +1,185 @@
+"""Jobs, and the traces that a request left. In virtual time."""
+
+from datetime import timedelta
+
+import pytest
+
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.errors import CloudUnreachable, ReadRefused
+from fleetos.model.inventory import Job, JobStatus, SubJob
+from tests.unit.cloud.scripted import (
+    PROJECT,
+    Answer,
+    ScriptedCloud,
+    answer,
+    error,
+    with_cloud,
+)
+from tests.unit.cloud.virtual import START
+
+
+@pytest.mark.parametrize(
+    ("body", "job"),
+    [
+        (
+            {
+                "job_id": "j",
+                "status": "SUCCESS",
+                "error_code": None,
+                "fail_reason": None,
+                "entities": {"server_id": "s"},
+            },
+            Job("j", JobStatus.SUCCESS),
+        ),
+        ({"status": "RUNNING", "end_time": "", "entities": {}}, Job("j", JobStatus.RUNNING)),
+        ({"status": "INIT"}, Job("j", JobStatus.INIT)),
+        ({"status": "PENDING_PAYMENT", "entities": None}, Job("j", JobStatus.RUNNING)),
+        ({"status": "whatever"}, Job("j", JobStatus.RUNNING)),
+        (
+            {"status": "FAIL", "error_code": "Ecs.0202", "fail_reason": "create\ndisk"},
+            Job("j", JobStatus.FAIL, "Ecs.0202", "create disk"),
+        ),
+        ({"status": "FAIL", "error_code": 202, "fail_reason": ""}, Job("j", JobStatus.FAIL, "202")),
+        (
+            {
+                "status": "FAIL",
+                "error_code": "Common.0021",
+                "entities": {
+                    "sub_jobs_total": 3,
+                    "sub_jobs": [
+                        {"job_id": "a", "status": "SUCCESS", "entities": {"server_id": "s1"}},
+                        {
+                            "job_id": "b",
+                            "status": "FAIL",
+                            "error_code": "Ecs.0605",
+                            "entities": {"server_id": "s2", "errorcode_message": "locked"},
+                        },
+                        {"job_id": "c", "status": "RUNNING", "entities": {"nic_id": "n"}},
+                    ],
+                },
+            },
+            Job(
+                "j",
+                JobStatus.FAIL,
+                "Common.0021",
+                None,
+                (SubJob("s1", "a", JobStatus.SUCCESS), SubJob("s2", "b", JobStatus.FAIL, "Ecs.0605", "locked")),
+            ),
+        ),
+    ],
+)
+def test_jobs_are_read(body: dict[str, object], job: Job) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert await client.job("j") == job
+        assert cloud.calls[0].path == f"/v1/{PROJECT}/jobs/j"
+
+    with_cloud(answer(200, body), then=then)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        answer(400, {"code": "Common.0011", "message": "unknown"}),
+        answer(404, {"code": "Common.0011", "message": "unknown"}),
+        answer(200, {"code": "Common.0011", "message": "unknown"}),
+        answer(404, {"itemNotFound": {"message": "no job", "code": 404}}),
+        error(404, "Ecs.0114"),
+    ],
+)
+def test_a_job_that_the_cloud_does_not_know(given: Answer) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert await client.job("j") is None
+
+    with_cloud(given, then=then)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        answer(200, {}),
+        answer(200, {"status": 5}),
+        answer(200, {"status": "SUCCESS", "entities": []}),
+        answer(200, {"status": "SUCCESS", "entities": {"sub_jobs": 5}}),
+        answer(200, {"status": "FAIL", "error_code": []}),
+        answer(200, {"status": "FAIL", "fail_reason": {}}),
+        answer(404, b"<html>"),
+        error(400, "Ecs.0000"),
+    ],
+)
+def test_a_job_that_cannot_be_read_is_not_unknown(given: Answer) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        with pytest.raises(ReadRefused, match="job j"):
+            await client.job("j")
+
+    with_cloud(given, then=then)
+
+
+ACTIONS = answer(
+    200,
+    {
+        "instanceActions": [
+            {"action": "start", "start_time": "2026-01-02T03:10:00.000000"},
+            {"action": "rebuild", "start_time": "2026-01-02T03:09:00.000000"},
+            {"action": "stop", "start_time": "2026-01-02T03:08:00.000000"},
+            {"action": "detach_volume", "start_time": "2026-01-02T03:07:00Z"},
+            {"action": "rebuild", "start_time": "2026-01-02T02:00:00.000000"},
+            {"action": "attach_volume"},
+        ]
+    },
+)
+MADE: list[dict[str, object]] = [
+    {"id": "new", "created_at": "2026-01-02T03:09:30.000000", "attachments": [{"server_id": "s1"}]},
+    {"id": "old", "created_at": "2025-01-02T03:09:30.000000", "attachments": [{"server_id": "s1"}]},
+    {"id": "other", "created_at": "2026-01-02T03:09:30.000000", "attachments": [{"server_id": "s2"}]},
+    {"id": "free", "created_at": "2026-01-02T03:09:30.000000", "attachments": []},
+    {"id": "timeless", "attachments": [{"server_id": "s1"}]},
+]
+VOLUMES = answer(200, {"volumes": MADE})
+ACTION_WORDS = (
+    "action rebuild at 2026-01-02T03:09:00+00:00",
+    "action detach_volume at 2026-01-02T03:07:00+00:00",
+    "action attach_volume at an unknown time",
+)
+VOLUME_WORDS = ("volume new made at 2026-01-02T03:09:30+00:00",)
+NONE_OF_IT = error(404, "APIGW.0101")
+
+
+@pytest.mark.parametrize(
+    ("actions", "volumes", "found"),
+    [
+        (ACTIONS, VOLUMES, (*ACTION_WORDS, *VOLUME_WORDS)),
+        (ACTIONS, NONE_OF_IT, ACTION_WORDS),
+        (NONE_OF_IT, VOLUMES, VOLUME_WORDS),
+        (NONE_OF_IT, NONE_OF_IT, None),
+        (answer(404, b"<html>"), error(403, "Pdp.0001"), None),
+        (answer(200, {"instanceActions": []}), NONE_OF_IT, ()),
+        (answer(200, {}), answer(200, {"volumes": None}), ()),
+    ],
+)
+def test_traces_of_a_change(actions: Answer, volumes: Answer, found: tuple[str, ...] | None) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert await client.traces("s1", START) == found
+        assert [(one.host, one.path) for one in cloud.calls] == [
+            ("ecs.eu-de.cloud.invalid", f"/v2.1/{PROJECT}/servers/s1/os-instance-actions"),
+            ("evs.eu-de.cloud.invalid", f"/v2/{PROJECT}/cloudvolumes/detail"),
+        ]
+        assert cloud.calls[1].params["server_id"] == "s1"
+
+    with_cloud(actions, volumes, then=then)
+
+
+def test_the_clouds_clock_may_be_a_little_behind() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        at = START.replace(hour=3, minute=9, second=0)
+        assert ACTION_WORDS[0] in (await client.traces("s1", at + timedelta(seconds=9)) or ())
+        assert ACTION_WORDS[0] not in (await client.traces("s1", at + timedelta(seconds=11)) or ())
+
+    with_cloud(ACTIONS, then=then, evs=False)
+
+
+def test_a_view_that_fails_is_not_the_same_as_one_that_is_not_offered() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        with pytest.raises(CloudUnreachable):
+            await client.traces("s1", START)
+
+    with_cloud(error(500, "Common.0001"), then=then)

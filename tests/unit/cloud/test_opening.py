@@ -1,0 +1,138 @@
+"""Logging in: who asks, where the services are, and what is not acceptable. In virtual time."""
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from fleetos.errors import AuthenticationFailed, CloudUnreachable, UsageError
+from tests.unit.cloud.scripted import (
+    CREDENTIALS,
+    PROJECT,
+    Answer,
+    ScriptedCloud,
+    answer,
+    opened,
+    server_body,
+)
+from tests.unit.cloud.virtual import now_s, run
+
+JOB = answer(200, {"job_id": "ff80"})
+
+
+def opening(cloud: ScriptedCloud, env: dict[str, str] | None = None, **changes: Any) -> None:
+    async def main() -> None:
+        async with opened(cloud, replace(CREDENTIALS, **changes), env=env) as client:
+            await client.server("s1")
+
+    run(main)
+
+
+def test_the_login_says_who_where_and_asks_for_the_catalog() -> None:
+    cloud = ScriptedCloud(answer(200, {"server": server_body("s1")}))
+    opening(cloud, project_domain_name="pd")
+    login = cloud.seen[0]
+    assert (login.host, login.path, login.params) == ("iam.eu-de.cloud.invalid", "/v3/auth/tokens", {})
+    assert login.body == {
+        "auth": {
+            "identity": {
+                "methods": ["password"],
+                "password": {"user": {"name": "al", "password": "secret-password", "domain": {"name": "domain"}}},
+            },
+            "scope": {"project": {"name": "eu-de_project", "domain": {"name": "pd"}}},
+        }
+    }
+
+
+def test_a_project_id_wins_over_its_name() -> None:
+    cloud = ScriptedCloud(answer(200, {"server": server_body("s1")}))
+    opening(cloud, project_id="p", project_domain_name="pd", user_domain_id="d")
+    body: Any = cloud.seen[0].body
+    assert body["auth"]["scope"] == {"project": {"id": "p"}}
+    assert body["auth"]["identity"]["password"]["user"]["domain"] == {"id": "d"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "env", "host"),
+    [
+        ({}, {}, "ecs.eu-de.cloud.invalid"),
+        ({"region": "eu-nl"}, {}, "ecs.eu-nl.cloud.invalid"),
+        ({"endpoints": {"ecs": "https://own.invalid:8443/v1/ignored"}}, {}, "own.invalid"),
+        ({"endpoints": {"ecs": "https://own.invalid"}}, {"FLEETOS_ECS_ENDPOINT": "https://e.invalid"}, "e.invalid"),
+        ({}, {"FLEETOS_ECS_ENDPOINT": "http://127.0.0.1:9"}, "127.0.0.1"),
+    ],
+)
+def test_where_the_servers_are(changes: dict[str, Any], env: dict[str, str], host: str) -> None:
+    cloud = ScriptedCloud(answer(200, {"server": server_body("s1")}))
+    opening(cloud, env, **changes)
+    assert cloud.calls[0].host == host
+
+
+@pytest.mark.parametrize(
+    ("changes", "env", "expected"),
+    [
+        ({"region": None}, {}, "several regions: eu-de, eu-nl"),
+        ({"region": "eu-fr"}, {}, "no ecs endpoint in region eu-fr"),
+        ({"interface": "internal"}, {}, "plain http"),
+        ({"interface": "admin"}, {}, "no ecs endpoint"),
+        ({"endpoints": {"ims": "http://own.invalid"}}, {}, "the ims endpoint is plain http"),
+        ({"endpoints": {"evs": "nonsense"}}, {}, "the evs endpoint is not"),
+        ({"auth_url": "http://iam.invalid/v3"}, {}, "auth_url is plain http"),
+        ({}, {"FLEETOS_IMS_ENDPOINT": "ftp://x"}, "the ims endpoint is not"),
+        ({}, {"HTTPS_PROXY": "socks5://proxy:1"}, "HTTPS_PROXY is not an http"),
+    ],
+)
+def test_addresses_that_are_not_acceptable(changes: dict[str, Any], env: dict[str, str], expected: str) -> None:
+    cloud = ScriptedCloud(JOB)
+    with pytest.raises(UsageError, match=expected):
+        opening(cloud, env, **changes)
+    assert cloud.calls == []
+
+
+def test_plain_http_to_another_machine_must_be_meant() -> None:
+    cloud = ScriptedCloud(answer(200, {"server": server_body("s1")}))
+    opening(cloud, interface="internal", insecure_http=True, endpoints={"ims": "http://ims.invalid"})
+    assert cloud.calls[0].host == "internal.invalid"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_refused_login_is_tried_once(status: int) -> None:
+    cloud = ScriptedCloud(JOB)
+    cloud.logins = [answer(status, {"error": {"code": status, "message": "The password is wrong."}})] * 2
+    with pytest.raises(AuthenticationFailed, match=f"IAM refuses the login: HTTP {status}") as caught:
+        opening(cloud)
+    assert len(cloud.seen) == 1
+    assert "secret-password" not in repr(caught.value) + str(caught.value) + (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        answer(503, b"<html>maintenance</html>"),
+        answer(201, b"no json", x_subject_token="t"),
+        answer(201, {"token": {"project": {"id": "p"}}}),
+        answer(201, {"token": {"user": {"id": "u"}}}, x_subject_token="t"),
+        answer(201, {"token": {"project": {"id": "p"}, "catalog": 5}}, x_subject_token="t"),
+        answer(302, b"", location="https://elsewhere.invalid"),
+        httpx.ReadError("reset"),
+    ],
+)
+def test_a_login_without_a_usable_answer_is_tried_a_few_times(given: Answer) -> None:
+    cloud = ScriptedCloud(JOB)
+    cloud.logins = [given] * 9
+    with pytest.raises(CloudUnreachable, match="the login"):
+        opening(cloud)
+    assert len(cloud.seen) == 4
+
+
+def test_a_throttled_login_waits() -> None:
+    cloud = ScriptedCloud(answer(200, {"server": server_body("s1")}))
+    cloud.logins = [answer(429, b"slow down")]
+
+    async def main() -> None:
+        async with opened(cloud) as client:
+            assert now_s() >= 60
+            assert client.place.project_id == PROJECT
+
+    run(main)

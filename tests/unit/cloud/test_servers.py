@@ -1,0 +1,160 @@
+"""One server: what is asked, and what is made of the answer. In virtual time."""
+
+import pytest
+
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.errors import ReadRefused
+from fleetos.model.inventory import Picture, Server
+from tests.unit.cloud.scripted import (
+    PROJECT,
+    Answer,
+    ScriptedCloud,
+    Seen,
+    answer,
+    error,
+    server_body,
+    with_cloud,
+)
+
+
+def test_a_server_is_read_with_all_that_counts() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert await client.server("s1") == Server(
+            id="s1",
+            name="name-s1",
+            picture=Picture("SHUTOFF", "stopped", None, 4, "disk-1", "image-1"),
+            az="eu-de-01",
+            key_name="KeyPair-1",
+            os_type="Linux",
+            tags={"role": "web", "plain": ""},
+        )
+        assert cloud.calls == [
+            Seen(0.0, "GET", "ecs.eu-de.cloud.invalid", f"/v1/{PROJECT}/cloudservers/s1", {}, "t1", None)
+        ]
+
+    with_cloud(answer(200, {"server": server_body("s1")}), then=then)
+
+
+ATTACHED = "os-extended-volumes:volumes_attached"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({ATTACHED: [{"id": "d", "bootIndex": 0}]}, {"disk": "d"}),
+        ({ATTACHED: [{"id": "d", "bootIndex": "-1"}]}, {"disk": None}),
+        ({ATTACHED: []}, {"disk": None}),
+        ({ATTACHED: None}, {"disk": None}),
+        ({ATTACHED: [{"id": "a", "bootIndex": "0"}, {"id": "b", "bootIndex": 0}]}, {"disk": None}),
+        (
+            {
+                ATTACHED: [{"id": "a", "device": "/dev/vdb"}, {"id": "b", "device": "/dev/vda"}],
+                "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
+            },
+            {"disk": "b"},
+        ),
+        ({ATTACHED: [{"id": "a", "device": "/dev/vda"}]}, {"disk": None}),
+        (
+            {
+                ATTACHED: [{"id": "a", "device": "/dev/vda", "bootIndex": "1"}, {"id": "b", "device": "/dev/vdb"}],
+                "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
+            },
+            {"disk": None},
+        ),
+        ({"image": ""}, {"image": "image-1"}),
+        ({"image": {"id": ""}}, {"image": "image-1"}),
+        ({"image": None, "metadata": {"metering.image_id": "old"}}, {"image": "old"}),
+        ({"image": None, "metadata": {}}, {"image": None}),
+        ({"image": {"id": "new"}, "metadata": {"metering.image_id": "old"}}, {"image": "new"}),
+        ({"OS-EXT-STS:task_state": ""}, {"task": None}),
+        ({"OS-EXT-STS:task_state": "rebuilding"}, {"task": "rebuilding"}),
+        ({"OS-EXT-STS:power_state": "1"}, {"power": 1}),
+        ({"OS-EXT-STS:power_state": None}, {"power": None}),
+        ({"locked": True}, {"locked": True}),
+        ({"fault": {"code": 500, "message": "No valid\nhost", "created": "x"}}, {"fault": "No valid host"}),
+        ({"fault": {"code": 500}}, {"fault": "fault"}),
+        ({"something": {"new": [1, 2]}, "status": "FROZEN"}, {"status": "FROZEN"}),
+    ],
+)
+def test_pictures_of_servers(more: dict[str, object], expected: dict[str, object]) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        server = await client.server("s1")
+        assert server is not None
+        assert {key: getattr(server.picture, key) for key in expected} == expected
+
+    with_cloud(answer(200, {"server": server_body("s1", **more)}), then=then)
+
+
+def test_a_server_that_says_next_to_nothing_is_read() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert await client.server("s1") == Server("s1", "", Picture("UNKNOWN", "", None, None, None, None))
+
+    with_cloud(answer(200, {"server": {"id": "s1"}}), then=then)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"status": 5},
+        {"status": ["ACTIVE"]},
+        {"OS-EXT-STS:task_state": {"a": 1}},
+        {"OS-EXT-STS:vm_state": "x" * 300},
+        {"OS-EXT-STS:power_state": "on"},
+        {"OS-EXT-STS:power_state": True},
+        {"OS-EXT-STS:power_state": 10**30},
+        {"metadata": "text"},
+        {"image": [1]},
+        {ATTACHED: {"id": "d"}},
+        {ATTACHED: ["d"]},
+        {ATTACHED: [{"bootIndex": "0"}]},
+        {ATTACHED: [{"id": "d\n", "bootIndex": "0"}]},
+        {"locked": "yes"},
+        {"fault": "text"},
+        {"tags": "a=b"},
+        {"tags": [5]},
+        {"name": 5},
+        {"id": ""},
+        {"id": None},
+        {"id": "another"},
+    ],
+)
+def test_what_has_the_wrong_type_is_no_server(more: dict[str, object]) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        with pytest.raises(ReadRefused, match="server s1"):
+            await client.server("s1")
+        assert len(cloud.calls) == 1
+
+    with_cloud(answer(200, {"server": server_body("s1", **more)}, x_request_id="r"), then=then)
+
+
+@pytest.mark.parametrize(
+    ("given", "gone"),
+    [
+        (answer(404, {"itemNotFound": {"message": "gone", "code": 404}}), True),
+        (error(404, "Ecs.0114"), True),
+        (error(404, "ECS.0614"), True),
+        (error(400, "Ecs.0114"), False),
+        (error(404, "APIGW.0101"), False),
+        (error(404, "Ecs.4711"), False),
+        (answer(404, b"<html>not found</html>"), False),
+        (answer(404, b""), False),
+    ],
+)
+def test_gone_takes_more_than_a_404(given: Answer, gone: bool) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        if gone:
+            assert await client.server("s1") is None
+        else:
+            with pytest.raises(ReadRefused):
+                await client.server("s1")
+
+    with_cloud(given, then=then)
+
+
+def test_an_id_stays_one_segment_of_the_path() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert await client.server("../x?y#z") is None
+        assert cloud.calls[0].path == f"/v1/{PROJECT}/cloudservers/../x?y#z"
+        assert cloud.calls[0].params == {}
+
+    with_cloud(error(404, "Ecs.0114"), then=then)
