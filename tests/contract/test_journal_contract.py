@@ -19,6 +19,7 @@ from fleetos.model.requests import RequestKind
 from fleetos.model.run import Target
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.contract.journal_houses import House, build_house
+from tests.postgres import server_ends
 from tests.unit.store.samples import (
     START,
     make_run,
@@ -29,6 +30,7 @@ from tests.unit.store.samples import (
     path_to_unknown,
 )
 
+postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
 RUN = make_run()
 CHECKING = TargetState.CHECKING
 

@@ -16,9 +16,10 @@ from fleetos.store.database import Database
 from fleetos.store.leases import look
 from fleetos.store.location import locate
 from fleetos.store.opening import open_database
-from tests.postgres import fresh_database
+from tests.postgres import fresh_database, server_ends
 from tests.unit.store.samples import START, HandClock, dead_process, make_run, make_targets, watcher
 
+postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
 RUN = make_run()
 ROOT = Path(__file__).parents[2]
 Process = subprocess.Popen[str]

@@ -11,9 +11,10 @@ from fleetos.model.events import Moved
 from fleetos.model.fold import fold_target
 from fleetos.model.states import TargetState
 from tests.contract.journal_houses import SqlHouse
-from tests.postgres import fresh_database
+from tests.postgres import fresh_database, server_ends
 from tests.unit.store.samples import START, make_run, make_target
 
+postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
 RUN = make_run()
 TARGET = make_target(1)
 EVENT = Moved(TARGET.server_id, TargetState.CHECKING)

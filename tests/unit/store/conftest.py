@@ -8,8 +8,10 @@ import pytest
 from fleetos.store.database import Database
 from fleetos.store.location import locate
 from fleetos.store.opening import open_database
-from tests.postgres import fresh_database
+from tests.postgres import fresh_database, server_ends
 from tests.unit.store.samples import HandClock, watcher
+
+postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
 
 
 @pytest.fixture
