@@ -181,7 +181,7 @@ def _power_job(target: Target, call: PowerCall, job: Job | None, context: Contex
             return ()
         return (PowerAnswered(target.server_id, call.id, PowerOutcome.UNKNOWN, detail="its job is unknown"),)
     part = job.part_of(target.server_id)
-    if part is None and job.sub_jobs:
+    if part is None and (job.sub_jobs or call.size > 1):
         # The parent never judges a server; one that it does not list was perhaps never reached.
         if not job.status.final:
             return ()
