@@ -12,7 +12,7 @@ from fleetos.cli.confirming import agree, confirm
 from fleetos.cli.exits import ExitCode, Leave, code_of
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument, YesOption
 from fleetos.cli.terminal import reporting, say
-from fleetos.cli.wiring import SIM, chosen_cloud, cloud_at, credentials, database, scope_key, watcher
+from fleetos.cli.wiring import SIM, chosen_cloud, cloud_at, credentials, database, hinting, scope_key, watcher
 from fleetos.clock import SystemClock
 from fleetos.cloud.addresses import is_loopback
 from fleetos.cloud.ecs import EcsCloud
@@ -38,6 +38,7 @@ from fleetos.views.confirmation import confirmation
 
 # Hosts of Open Telekom Cloud, whose API reference differs from the sister clouds' (its list of endpoints).
 _OTC_DOMAIN = ".otc.t-systems.com"
+_NO_RUN = "no run was created, nothing was touched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ async def _apply(plan: Plan, wish: Wish) -> int:
     name = chosen_cloud(wish.cloud, plan.cloud)
     async with database(wish.db) as opened:
         access = await credentials(name, plan.region)
-        async with cloud_at(access, plan.api) as cloud:
+        async with cloud_at(access, plan.api, _NO_RUN) as cloud:
             digest = run_digest(plan, name, cloud.place.region)
             found = await queries.runs_of_digest(opened, digest, watcher())
             unfinished = [one for one in found if one.run.state not in RUN_ENDS]
@@ -155,9 +156,10 @@ async def _say_done(progress: Progress, cloud: EcsCloud) -> None:
 
 async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud, wish: Wish) -> int:
     facts = _facts(name, cloud)
-    inventory = await cloud.list_servers()
-    key_pairs = await _key_pairs(cloud, plan)
-    found = preflight(plan, inventory, await _images(cloud, plan), key_pairs, facts)
+    with hinting(_NO_RUN):
+        inventory = await cloud.list_servers()
+        key_pairs = await _key_pairs(cloud, plan)
+        found = preflight(plan, inventory, await _images(cloud, plan), key_pairs, facts)
     PlanSecrets().check(found.orders, found.secret_places, found.windows)
     frozen = await _freeze(opened, plan, name, found, cloud, facts)
     for finding in found.findings[:20]:
@@ -167,7 +169,7 @@ async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud
     targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
     more = [event for event in frozen.events[1:] if not isinstance(event, Enlisted)]
     lease = await runs.create_run(opened, frozen.run, targets, more, SystemClock().now(), watcher())
-    code = await drive_on(opened, lease, cloud, wish.output)
+    code = await drive_on(opened, lease, cloud, wish.output, fresh=lease.last_seq)
     already = frozen.spared.get(Reason.ALREADY_ON_IMAGE, 0)
     if not frozen.wipes and already:
         say(f"nothing to do: {already:,} already on the image")

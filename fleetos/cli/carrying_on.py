@@ -11,7 +11,7 @@ import typer
 from fleetos.cli.confirming import confirm
 from fleetos.cli.driving import drive
 from fleetos.cli.exits import ExitCode, Leave, code_of
-from fleetos.cli.looking import line_of
+from fleetos.cli.looking import line_of, print_events
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument, YesOption
 from fleetos.cli.terminal import print_json, reporting, say, show, view_for
 from fleetos.cli.wiring import cloud_at, credentials, database, watcher
@@ -29,10 +29,12 @@ from fleetos.store.database import Database
 from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
+from fleetos.store.queries import RunSummary
 from fleetos.views.confirmation import retry_confirmation
 from fleetos.views.documents import status_document
 from fleetos.views.frame import Spent
-from fleetos.views.summary import summary
+from fleetos.views.summary import NAMES_SHOWN, lying_stopped, summary
+from fleetos.views.wording import counted
 
 
 def limits_of(run: Run) -> ApiLimits:
@@ -59,27 +61,47 @@ def check_project(run: Run, cloud: EcsCloud) -> None:
 
 
 async def drive_on(
-    opened: Database, lease: Lease, cloud: EcsCloud, output: Output, before: Callable[[], None] | None = None
+    opened: Database,
+    lease: Lease,
+    cloud: EcsCloud,
+    output: Output,
+    *,
+    fresh: int = 0,
+    before: Callable[[], None] | None = None,
 ) -> int:
-    """The exit code, once the run of the lease is driven no more; `before` may still refuse. Gives the lease back."""
+    """The exit code, once the run of the lease is driven no more; `before` may still refuse. Gives the lease back.
+
+    `fresh` is how many of the newest records this command wrote when it took the lease: they are its events as well.
+    """
     journal = SqlJournal(opened, lease, SystemClock())
     try:
         if before is not None:
             before()
+        if output is Output.JSONL:
+            await print_events(opened, lease.run_id, lease.last_seq - fresh, lease.last_seq)
         progress = await queries.load(opened, lease.run_id)
         code = await drive(opened, journal, progress, cloud, view_for(output))
     finally:
         with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
             await journal.release()
-    if output is Output.JSON:
-        print_json(status_document(await queries.load(opened, lease.run_id)))
+    if output is not Output.TABLE:
+        show_end(await queries.load(opened, lease.run_id), output)
     return code
+
+
+def as_it_was(progress: Progress) -> str:
+    """What to know of an unfinished run that cannot be driven now."""
+    stopped, run_id = len(lying_stopped(progress)), progress.run.id
+    return f"{counted(stopped, 'server')} may lie stopped by run {run_id}; carry it on with: fleetos resume {run_id}"
 
 
 async def log_in_and_drive(opened: Database, run_id: str, output: Output) -> int:
     """The exit code of a run that is carried on in its own cloud."""
-    run = (await queries.summary(opened, run_id, watcher())).run
-    async with cloud_at(await credentials(run.scope.cloud, run.scope.region), limits_of(run)) as cloud:
+    progress = await queries.load(opened, run_id)
+    run = progress.run
+    async with cloud_at(
+        await credentials(run.scope.cloud, run.scope.region), limits_of(run), as_it_was(progress)
+    ) as cloud:
         check_project(run, cloud)
         return await drive_on(opened, await runs.take_run(opened, run_id, watcher()), cloud, output)
 
@@ -106,46 +128,42 @@ def resume(
 
 async def _resume(given: str | None, output: Output, db: str | None, cloud: str | None) -> int:
     async with database(db) as opened:
-        run_id = await _unfinished(opened, given)
-        if run_id is None:
-            return await _nothing_to_resume(opened, given, output)
-        check_cloud((await queries.summary(opened, run_id, watcher())).run, cloud)
-        return await log_in_and_drive(opened, run_id, output)
+        found = await _meant(opened, given)
+        if found is None:
+            say("no run is unfinished, and there is none yet; start one with: fleetos apply PLAN")
+            return ExitCode.OK
+        check_cloud(found.run, cloud)
+        if found.run.state not in RUN_ENDS:
+            return await log_in_and_drive(opened, found.run.id, output)
+        progress = await queries.load(opened, found.run.id)
+        say("no run is unfinished; the newest one:" if given is None else "this run has ended:")
+        show_end(progress, output)
+        return code_of(progress)
 
 
-async def _unfinished(opened: Database, given: str | None) -> str | None:
+async def _meant(opened: Database, given: str | None) -> RunSummary | None:
+    """The run that is to be carried on, or, where nothing is unfinished, the one to tell of; None: there is none."""
     if given is not None:
-        run_id = await queries.find_run(opened, given)
-        found = await queries.summary(opened, run_id, watcher())
-        return None if found.run.state in RUN_ENDS else run_id
+        return await queries.summary(opened, await queries.find_run(opened, given), watcher())
     unfinished = await queries.unfinished_runs(opened, watcher())
     if len(unfinished) > 1:
         ids = ", ".join(one.run.id for one in unfinished)
         raise UsageError(f"{len(unfinished)} runs are unfinished: {ids}", "say which: fleetos resume RUN")
-    return unfinished[0].run.id if unfinished else None
-
-
-async def _nothing_to_resume(opened: Database, given: str | None, output: Output) -> int:
-    found = await queries.newest_runs(opened, watcher())
-    if given is not None:
-        found = [one for one in found if one.run.id.startswith(given)]
-    if not found:
-        say("no run is unfinished, and there is none yet; start one with: fleetos apply PLAN")
-        return ExitCode.OK
-    progress = await queries.load(opened, found[0].run.id)
-    say("no run is unfinished; the newest one:" if given is None else "this run has ended:")
-    show_end(progress, output)
-    return code_of(progress)
+    found = unfinished or await queries.newest_runs(opened, watcher(), limit=1)
+    return found[0] if found else None
 
 
 def show_end(progress: Progress, output: Output) -> None:
-    """Prints how a run ended: the summary for people, the status document for programs."""
-    if output is Output.TABLE:
-        run = progress.run
-        took_s = (run.ended_at - run.created_at).total_seconds() if run.ended_at else 0.0
-        show(summary(progress, Spent(took_s)))
-    else:
+    """Tells how a run ended: the summary for people, the status document for programs.
+
+    Where events are asked for, the summary is no data, so it goes beside them.
+    """
+    if output is Output.JSON:
         print_json(status_document(progress))
+        return
+    run = progress.run
+    took_s = ((run.ended_at or SystemClock().now()) - run.created_at).total_seconds()
+    (show if output is Output.TABLE else say)(summary(progress, Spent(took_s)))
 
 
 @reporting
@@ -177,6 +195,8 @@ async def _retry(given: str, yes: bool, output: Output, db: str | None, cloud: s
         again = [target for target in progress.targets.values() if target.state in RETRIABLE]
         if not again:
             say(f"nothing to retry: no target of run {run_id} failed or is held")
+            if output is Output.JSON:
+                show_end(progress, output)
             return code_of(progress)
         wiped = [_with_last_disk(target) for target in again]
         confirm(retry_confirmation(progress.run, wiped), len(wiped), yes=yes)
@@ -184,10 +204,11 @@ async def _retry(given: str, yes: bool, output: Output, db: str | None, cloud: s
         events += [Retried(target.server_id, target.disk) for target in wiped]
         now = SystemClock().now()
         run = progress.run
-        async with cloud_at(await credentials(run.scope.cloud, run.scope.region), limits_of(run)) as logged_in:
+        access = await credentials(run.scope.cloud, run.scope.region)
+        async with cloud_at(access, limits_of(run), f"run {run_id} is as it was") as logged_in:
             check_project(run, logged_in)
             lease = await runs.begin_pass(opened, run_id, events, now, watcher())
-            return await drive_on(opened, lease, logged_in, output)
+            return await drive_on(opened, lease, logged_in, output, fresh=len(events))
 
 
 def _with_last_disk(target: Target) -> Target:
@@ -224,24 +245,34 @@ async def _abort(given: str, release: bool, output: Output, db: str | None, clou
         run_id = await queries.find_run(opened, given)
         found = await queries.summary(opened, run_id, watcher())
         check_cloud(found.run, cloud)
-        code: int = ExitCode.OK
-        if found.run.state not in RUN_ENDS:
-            by = str(this_process())
-            await runs.add_request(opened, run_id, RequestKind.ABORT, by, SystemClock().now())
-            driver = line_of(found).driver
-            if driver is not None:
-                say(f"{driver} drives this run and was asked to abort it; watch it with: fleetos events {run_id} -f")
-                return ExitCode.OK
-            code = await log_in_and_drive(opened, run_id, output)
-            code = _as_asked(await queries.load(opened, run_id), code)
-        elif not release:
-            say(f"nothing to abort: run {run_id} has ended ({found.run.state})")
+        if found.run.state in RUN_ENDS:
+            if release:
+                await _release(opened, run_id)
+            else:
+                say(f"nothing to abort: run {run_id} has ended ({found.run.state})")
+            await _show_now(opened, run_id, output)
+            return ExitCode.OK
+        await runs.add_request(opened, run_id, RequestKind.ABORT, str(this_process()), SystemClock().now())
+        driver = line_of(found).driver
+        if driver is not None:
+            say(f"{driver} drives this run and was asked to abort it; watch it with: fleetos events {run_id} -f")
+            if release:
+                say("nothing is released while it is driven; call abort --release again when it has ended")
+            await _show_now(opened, run_id, output, driver)
+            return ExitCode.OK
+        code = _as_asked(await log_in_and_drive(opened, run_id, output), await queries.load(opened, run_id))
         if release:
             await _release(opened, run_id)
         return code
 
 
-def _as_asked(progress: Progress, code: int) -> int:
+async def _show_now(opened: Database, run_id: str, output: Output, driver: str | None = None) -> None:
+    """Prints the run as it is now, for the programs that asked for a document."""
+    if output is Output.JSON:
+        print_json(status_document(await queries.load(opened, run_id), driver=driver))
+
+
+def _as_asked(code: int, progress: Progress) -> int:
     """An abort that ended as it was asked to is no failure, however many targets it cancelled."""
     trouble = progress.counts.get(TargetState.FAILED, 0) + progress.counts.get(TargetState.HELD, 0)
     return ExitCode.OK if code == ExitCode.SOME_FAILED and not trouble else code
@@ -251,11 +282,12 @@ async def _release(opened: Database, run_id: str) -> None:
     progress = await queries.load(opened, run_id)
     unsettled = [target for target in progress.targets.values() if target.ended and target.unsettled]
     if not unsettled:
-        show(f"run {run_id} holds no server with an unknown outcome")
+        say(f"run {run_id} holds no server with an unknown outcome")
         return
     now = SystemClock().now()
     events = [Settled(target.server_id) for target in unsettled]
     lease = await runs.begin_pass(opened, run_id, events, now, watcher())
     await SqlJournal(opened, lease, SystemClock()).release()
-    names = ", ".join(target.name for target in unsettled[:20])
-    show(f"let go of {len(unsettled)} servers whose outcome is unknown: {names}")
+    names = ", ".join(target.name for target in unsettled[:NAMES_SHOWN])
+    more = f" and {len(unsettled) - NAMES_SHOWN:,} more" if len(unsettled) > NAMES_SHOWN else ""
+    say(f"let go of {counted(len(unsettled), 'server')} with an unknown outcome: {names}{more}")

@@ -1,12 +1,15 @@
 """`fleetos validate` and `fleetos schema`: the plan file, without any cloud."""
 
+from collections.abc import Sequence
+
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument
-from fleetos.cli.terminal import print_json, report, reporting, say, show
-from fleetos.errors import InputError
+from fleetos.cli.terminal import print_json, print_line, report, reporting, say, show
+from fleetos.errors import InputError, Problem
 from fleetos.planning.load import load_plan
 from fleetos.planning.schema import plan_schema
 from fleetos.views.documents import validate_document
+from fleetos.views.wording import counted
 
 
 @reporting
@@ -27,16 +30,23 @@ def validate(
     except InputError as error:
         if output is Output.TABLE:
             report(error, output)
-            count = len(error.problems)
-            say(f"{count} {'error' if count == 1 else 'errors'} in {plan}")
+            say(f"{counted(len(error.problems), 'error')} in {plan}")
         else:
-            print_json(validate_document(error.problems))
+            _print(error.problems, output)
         raise Leave(ExitCode.INPUT) from None
     if output is Output.TABLE:
-        count = len(loaded.servers)
-        show(f"{plan} is valid: plan {loaded.name}, {count:,} {'server' if count == 1 else 'servers'} named")
+        show(f"{plan} is valid: plan {loaded.name}, {counted(len(loaded.servers), 'server')} named")
     else:
-        print_json(validate_document(()))
+        _print((), output)
+
+
+def _print(problems: Sequence[Problem], output: Output) -> None:
+    document = validate_document(problems)
+    if output is Output.JSON:
+        print_json(document)
+        return
+    for one in document["errors"]:
+        print_line(one)
 
 
 @reporting

@@ -4,6 +4,7 @@ from fleetos.cli.terminal import ask, on_terminal, say
 from fleetos.errors import FleetosError, UsageError
 from fleetos.views.confirmation import question
 from fleetos.views.console import Shown
+from fleetos.views.wording import counted
 
 
 class NotConfirmed(FleetosError):
@@ -20,14 +21,15 @@ def confirm(text: Shown, wipes: int, *, yes: bool, expected: int | None = None) 
     say(text)
     if expected is not None and expected != wipes:
         raise NotConfirmed(
-            f"--expect-wipes {expected}, but {wipes} system disks would be wiped",
+            f"--expect-wipes {expected}, but {counted(wipes, 'system disk')} would be wiped",
             "nothing was touched; look at the list above",
         )
     if yes or wipes == 0:
         return
     if not on_terminal():
         raise UsageError(
-            f"{wipes} system disks would be wiped and nobody is there to be asked", "add --yes if you mean it"
+            f"{counted(wipes, 'system disk')} would be wiped and nobody is there to be asked",
+            "add --yes if you mean it",
         )
     if ask(question(wipes)).replace(",", "") != str(wipes):
         raise NotConfirmed("not confirmed, nothing was touched")

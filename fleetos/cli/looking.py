@@ -1,6 +1,5 @@
 """`fleetos runs`, `status`, `events`: what was, what is, what happened. They only read."""
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,7 +8,7 @@ import anyio
 import typer
 
 from fleetos.cli.options import AnyRunArgument, CloudOption, DbOption, Output, OutputOption
-from fleetos.cli.terminal import print_json, reporting, say, show, width
+from fleetos.cli.terminal import print_json, print_line, reporting, say, show, width
 from fleetos.cli.wiring import database, watcher
 from fleetos.clock import SystemClock
 from fleetos.errors import UnknownRun
@@ -67,15 +66,11 @@ async def _runs(output: Output, db: str | None) -> None:
         print_json(runs_document(lines))
     elif output is Output.JSONL:
         for one in runs_document(lines)["runs"]:
-            _print_line(one)
+            print_line(one)
     elif lines:
         show(runs_table(lines, SystemClock().now(), width()))
     else:
         say("no runs yet; start one with: fleetos apply PLAN")
-
-
-def _print_line(document: object) -> None:
-    sys.stdout.write(json.dumps(document, separators=(",", ":")) + "\n")
 
 
 @reporting
@@ -105,7 +100,7 @@ async def _status(given: str | None, output: Output, db: str | None) -> None:
         print_json(status_document(progress, driver=driver))
     else:
         for one in status_document(progress, driver=driver)["targets"]:
-            _print_line(one)
+            print_line(one)
 
 
 @reporting
@@ -150,6 +145,14 @@ async def _events(given: str | None, follow: bool, output: Output, db: str | Non
             await anyio.sleep(FOLLOW_EVERY_S)
     if output is Output.JSON:
         print_json({"v": 1, "events": all_of_them})
+
+
+async def print_events(opened: Database, run_id: str, after: int, last: int) -> None:
+    """Prints the records after one number, up to another, one event a line."""
+    while after < last:
+        page = await queries.events(opened, run_id, after, last - after)
+        _print_page(page, run_id, {}, Output.JSONL)
+        after = page[-1].seq
 
 
 def _print_page(page: Sequence[Record], run_id: str, names: dict[str, str], output: Output) -> None:

@@ -1,16 +1,23 @@
 """The `fleetos` command: parses, and leaves with the contract's exit codes."""
 
+import re
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from fleetos import __version__
 from fleetos.cli import applying, carrying_on, checking, databasing, looking, simulating
 from fleetos.cli.exits import ExitCode, Leave
-from fleetos.cli.terminal import show
+from fleetos.cli.options import Output
+from fleetos.cli.terminal import report, show
+from fleetos.errors import UsageError
 
 # What the option parser leaves with when a command is called wrongly; ours is 64.
 _PARSER_USAGE = 2
+_OUTPUT = re.compile(rf"(?:^| )(?:-o ?|--output[ =])({'|'.join(Output)})(?= |$)")
 
 app = typer.Typer(
     name="fleetos",
@@ -58,9 +65,21 @@ app.add_typer(databasing.app, name="db", rich_help_panel=_AROUND)
 
 def main() -> None:
     """Runs the command and leaves with its exit code."""
+    output = output_asked(sys.argv[1:])
     try:
-        app(prog_name="fleetos")
+        code = app(prog_name="fleetos", standalone_mode=output is Output.TABLE)
     except Leave:
         raise
     except SystemExit as left:
         raise SystemExit(ExitCode.USAGE if left.code == _PARSER_USAGE else left.code) from None
+    except TyperException as error:
+        # The parser knows no JSON; it only leaves its errors to us when a program is to read them.
+        report(UsageError(error.format_message(), "fleetos --help names all commands"), output)
+        raise Leave(ExitCode.USAGE) from None
+    raise SystemExit(code)
+
+
+def output_asked(arguments: Sequence[str]) -> Output:
+    """The output that the words of a command line ask for, right or wrong as the rest of them may be."""
+    found = _OUTPUT.findall(" ".join(arguments))
+    return Output(found[-1]) if found else Output.TABLE

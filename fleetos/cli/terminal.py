@@ -1,6 +1,7 @@
 """What the commands print, and where: data to stdout, everything else to stderr."""
 
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -40,6 +41,12 @@ def print_json(document: Any) -> None:
     sys.stdout.flush()
 
 
+def print_line(document: Any) -> None:
+    """Prints data for programs: one JSON document in one line."""
+    sys.stdout.write(json.dumps(document, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
 def view_for(output: Output) -> View:
     """The view that shows a run being driven: on stdout for people, beside the data for programs."""
     if output is Output.JSONL:
@@ -61,9 +68,16 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             # Whoever read our output has enough of it.
             sys.stderr.close()
             raise Leave(ExitCode.OK) from None
-        except Exception:  # noqa: BLE001 - the last resort: any defect leaves with its own code
+        except KeyboardInterrupt:
+            # While a run is driven the first signals are heeded in an orderly way; this is before or after that.
+            say("stopped by Ctrl-C; `fleetos status` shows what was begun, and that can be resumed")
+            raise Leave(ExitCode.SIGINT) from None
+        except Exception as error:  # noqa: BLE001 - the last resort: any defect leaves with its own code
             traceback.print_exc()
-            say("error: fleetos itself failed; the run, if there was one, can be resumed")
+            told = FleetosError(
+                f"fleetos itself failed: {type(error).__name__}", "the run, if there was one, can be resumed"
+            )
+            report(told, kwargs.get("output"))
             raise Leave(ExitCode.DEFECT) from None
 
     return reported
@@ -72,14 +86,9 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
 def report(error: FleetosError, output: object) -> None:
     """Prints an error: for people to stderr, as JSON to stdout when the command's output is JSON."""
     if output in (Output.JSON, Output.JSONL):
-        print_json(error_document(error)) if output is Output.JSON else _line(error_document(error))
+        print_json(error_document(error)) if output is Output.JSON else print_line(error_document(error))
     if output is not Output.JSON or not isinstance(error, InputError):
         say(failure(error))
-
-
-def _line(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, separators=(",", ":")) + "\n")
-    sys.stdout.flush()
 
 
 def on_terminal() -> bool:
@@ -88,7 +97,12 @@ def on_terminal() -> bool:
 
 
 def ask(question: str) -> str:
-    """The answer that somebody at the terminal types; empty at end of input."""
+    """The answer that somebody at the terminal types; empty at end of input. Raises KeyboardInterrupt at Ctrl-C."""
     sys.stderr.write(question)
     sys.stderr.flush()
-    return sys.stdin.readline().strip()
+    # An event loop hears of Ctrl-C only when it runs, and here it waits for the answer.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return sys.stdin.readline().strip()
+    finally:
+        signal.signal(signal.SIGINT, before)

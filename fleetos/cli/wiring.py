@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import platformdirs
@@ -14,7 +14,7 @@ from fleetos.cloud.credentials import load as load_credentials
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
-from fleetos.errors import UsageError
+from fleetos.errors import CloudError, UsageError
 from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Scope
@@ -85,10 +85,24 @@ async def credentials(cloud: str | None, region: str | None) -> Credentials:
 
 
 @contextlib.asynccontextmanager
-async def cloud_at(access: Credentials, limits: ApiLimits) -> AsyncGenerator[EcsCloud]:
-    """The cloud, logged in. Raises AuthenticationFailed or CloudUnreachable."""
-    async with open_cloud(access, clock=SystemClock(), chance=SystemChance(), limits=limits, env=os.environ) as cloud:
+async def cloud_at(access: Credentials, limits: ApiLimits, state_of_things: str) -> AsyncGenerator[EcsCloud]:
+    """The cloud, logged in. Raises AuthenticationFailed or CloudUnreachable, with the state of things in the hint."""
+    clock, chance = SystemClock(), SystemChance()
+    async with contextlib.AsyncExitStack() as stack:
+        opening = open_cloud(access, clock=clock, chance=chance, limits=limits, env=os.environ)
+        with hinting(state_of_things):
+            cloud = await stack.enter_async_context(opening)
         yield cloud
+
+
+@contextlib.contextmanager
+def hinting(state_of_things: str) -> Generator[None]:
+    """Adds to the hint of an error of the cloud what has become of the run, or that there is none."""
+    try:
+        yield
+    except CloudError as error:
+        error.hint = f"{error.hint}\n{state_of_things}" if error.hint else state_of_things
+        raise
 
 
 def scope_key(scope: Scope) -> str:
