@@ -155,6 +155,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not list(dead_links(page, page.read_text(encoding="utf-8")))
 
 
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = {(ROOT / target).resolve() for target in re.findall(r"\]\(([^)\s#]+)\)", README)}
+    pages = [page for page in PAGES if page.name != "README.md" and not page.is_relative_to(ROOT / "docs" / "adr")]
+    assert len(pages) > 4
+    assert not [str(page.relative_to(ROOT)) for page in pages if page not in linked]
+
+
 def test_a_dead_link_is_seen() -> None:
     page = ROOT / "README.md"
     assert not list(dead_links(page, "# A page\n[x](docs/adr) [y](https://example.com/nowhere) [z](#a-page)"))
