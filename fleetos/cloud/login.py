@@ -1,5 +1,7 @@
 """The request for a token."""
 
+import httpx
+
 from fleetos.clock import Clock
 from fleetos.cloud.answers import refused_login, throttled
 from fleetos.cloud.errors import read_complaint
@@ -12,13 +14,14 @@ from fleetos.limits import READ_TIMEOUT_S, SMALL_ANSWER_BYTES
 
 
 class Login:
-    """Asks IAM for tokens. `iam` is the address up to and with the version, as clouds.yaml has it."""
+    """Asks IAM for tokens. `iam` is its address as clouds.yaml has it, with or without the version."""
 
     def __init__(
         self, credentials: Credentials, iam: str, transport: Transport, throttle: Throttle, clock: Clock
     ) -> None:
         self._credentials = credentials
-        self._address = f"{iam.rstrip('/')}/auth/tokens"
+        versioned = iam.rstrip("/") if httpx.URL(iam).path.strip("/") else f"{iam.rstrip('/')}/v3"
+        self._address = f"{versioned}/auth/tokens"
         self._transport = transport
         self._throttle = throttle
         self._clock = clock

@@ -45,6 +45,24 @@ def test_the_login_says_who_where_and_asks_for_the_catalog() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("https://iam.invalid/v3", "/v3/auth/tokens"),
+        ("https://iam.invalid/v3/", "/v3/auth/tokens"),
+        ("https://iam.invalid", "/v3/auth/tokens"),
+        ("https://iam.invalid/", "/v3/auth/tokens"),
+        ("https://iam.invalid/identity/v3", "/identity/v3/auth/tokens"),
+    ],
+)
+def test_the_address_of_iam_may_lack_its_version(address: str, path: str) -> None:
+    cloud = ScriptedCloud(JOB)
+    cloud.logins = [answer(401, b"")]
+    with pytest.raises(AuthenticationFailed):
+        opening(cloud, auth_url=address)
+    assert cloud.seen[0].path == path
+
+
 def test_a_project_id_wins_over_its_name() -> None:
     cloud = ScriptedCloud(answer(200, {"server": server_body("s1")}))
     opening(cloud, project_id="p", project_domain_name="pd", user_domain_id="d")
