@@ -195,7 +195,8 @@ def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, cont
             return Write((held_after(target, Outcome.FAILED, Reason.FOREIGN_CHANGE, detail, seen),))
         case Verdict.AGAIN:
             detail = f"the job ended, but the server is {seen.status} (task: {seen.task or 'none'}) on disk {seen.disk}"
-            return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
+            reason = Reason.STILL_CHANGING if seen.changing else Reason.OUTCOME_UNKNOWN
+            return hold(target, reason, detail, seen)
 
 
 def start_once(target: Target, seen: Picture) -> Write:

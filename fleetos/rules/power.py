@@ -109,8 +109,9 @@ def _still_running(target: Target, seen: Picture, watch: Watch, context: Context
         return (Power("stop", hard=last.hard),)
     refused = last.outcome is PowerOutcome.REFUSED
     if overdue or refused:
-        reason = Reason.STOP_REFUSED if refused else Reason.STOP_TIMEOUT
-        return hold(target, reason, target.detail or "it still runs after the stop's time-out", seen)
+        if refused:
+            return hold(target, Reason.STOP_REFUSED, target.detail, seen)
+        return hold(target, Reason.STOP_TIMEOUT, "it still runs after the stop's time-out", seen)
     return (Look(context.again_s()),)
 
 
@@ -159,7 +160,7 @@ def _start_step(target: Target, context: Context) -> tuple[Need, ...] | str | No
     if wait := _not_yet(target, context):
         return wait
     if _start_overdue_s(context) > 0:
-        return target.detail or f"it is {seen.status} after the start's time-out"
+        return f"it is {seen.status} after the start's time-out"
     if (seen.stopped or seen.in_error) and _start_again(target.calls, watch, context):
         last = target.calls[-1] if target.calls else None
         refused = last is not None and last.outcome is PowerOutcome.REFUSED
