@@ -27,7 +27,7 @@ from fleetos.model.states import RUN_ENDS, Reason
 from fleetos.planning.digest import run_digest
 from fleetos.planning.freeze import FrozenRun, History, freeze
 from fleetos.planning.load import load_plan
-from fleetos.planning.orders import images_wanted
+from fleetos.planning.orders import ACTIVE, images_wanted
 from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
@@ -39,6 +39,8 @@ from fleetos.views.confirmation import confirmation
 # Hosts of Open Telekom Cloud, whose API reference differs from the sister clouds' (its list of endpoints).
 _OTC_DOMAIN = ".otc.t-systems.com"
 _NO_RUN = "no run was created, nothing was touched"
+# Findings of preflight that are printed before the question.
+FINDINGS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ async def _carry_on(opened: Database, run: Run, cloud: EcsCloud, wish: Wish) -> 
 async def _not_repeated(opened: Database, plan: Plan, found: RunSummary, cloud: EcsCloud, wish: Wish) -> int:
     """The exit code of the newest run of this plan, which has ended and stays as it is."""
     run = found.run
-    now_means = {image.name: image.id for image in await _images(cloud, plan)}
+    now_means = {image.name: image.id for image in await _images(cloud, plan) if image.status == ACTIVE}
     moved = [name for name, image_id in run.images.items() if now_means.get(name, image_id) != image_id]
     if run.settings.force or moved:
         why = "it forces a change" if run.settings.force else f"the image name {moved[0]} now means another image"
@@ -162,8 +164,10 @@ async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud
         found = preflight(plan, inventory, await _images(cloud, plan), key_pairs, facts)
     PlanSecrets().check(found.orders, found.secret_places, found.windows)
     frozen = await _freeze(opened, plan, name, found, cloud, facts)
-    for finding in found.findings[:20]:
+    for finding in found.findings[:FINDINGS_SHOWN]:
         say(f"{finding.level}: {finding.subject} {finding.text}")
+    if len(found.findings) > FINDINGS_SHOWN:
+        say(f"and {len(found.findings) - FINDINGS_SHOWN:,} findings more")
     text = confirmation(frozen.run, frozen.wiped, frozen.spared)
     confirm(text, frozen.wipes, yes=wish.yes, expected=wish.expected)
     targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
