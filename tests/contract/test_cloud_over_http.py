@@ -66,7 +66,7 @@ class Stage:
         limits = ApiLimits()
         async with open_cloud(
             credentials,
-            clock=SystemClock(),
+            clock=self.clock,
             chance=SeededChance(1),
             limits=limits,
             env={"HTTPS_PROXY": "http://x.invalid"},
