@@ -51,9 +51,14 @@ class Problem:
     expected: str
     hint: str | None = None
 
+    @property
+    def said(self) -> str:
+        """The problem as the end of a sentence that begins with the key, or with the file where there is no key."""
+        return self.expected if not self.key or self.expected.startswith("not ") else f"expected {self.expected}"
+
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        text = f"{place}: {self.key}: {self.expected}" if self.key else f"{place}: {self.expected}"
+        text = f"{place}: {self.key}: {self.said}" if self.key else f"{place}: {self.said}"
         return f"{text}\n  hint: {self.hint}" if self.hint else text
 
 

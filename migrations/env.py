@@ -3,8 +3,7 @@
 The second way is for developers, to write a migration: `alembic revision --autogenerate`.
 """
 
-import asyncio
-
+import anyio
 from alembic import context
 from sqlalchemy import Connection
 
@@ -35,4 +34,4 @@ given = context.config.attributes.get("connection")
 if isinstance(given, Connection):
     migrate(given)
 else:
-    asyncio.run(migrate_named())
+    anyio.run(migrate_named)

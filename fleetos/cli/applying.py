@@ -16,7 +16,7 @@ from fleetos.cli.wiring import SIM, chosen_cloud, cloud_at, credentials, databas
 from fleetos.clock import SystemClock
 from fleetos.cloud.addresses import is_loopback
 from fleetos.cloud.ecs import EcsCloud
-from fleetos.errors import InputError, Problem
+from fleetos.errors import FleetosError
 from fleetos.ids import run_id
 from fleetos.model.events import Enlisted
 from fleetos.model.inventory import Image
@@ -41,6 +41,12 @@ _OTC_DOMAIN = ".otc.t-systems.com"
 _NO_RUN = "no run was created, nothing was touched"
 # Findings of preflight that are printed before the question.
 FINDINGS_SHOWN = 20
+
+
+class NotRepeated(FleetosError):
+    """A plan whose run has ended would mean something else now."""
+
+    exit_code = 65
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +123,9 @@ async def _not_repeated(opened: Database, plan: Plan, found: RunSummary, cloud: 
     moved = [name for name, image_id in run.images.items() if now_means.get(name, image_id) != image_id]
     if run.settings.force or moved:
         why = "it forces a change" if run.settings.force else f"the image name {moved[0]} now means another image"
-        raise InputError(
-            (
-                Problem(
-                    str(plan.path),
-                    None,
-                    None,
-                    "",
-                    f"run {run.id} of this plan has ended, and {why}",
-                    "call apply with --new-run if the servers are to be changed again",
-                ),
-            )
+        raise NotRepeated(
+            f"run {run.id} of this plan has ended, and {why}",
+            "call apply with --new-run if the servers are to be changed again",
         )
     progress = await queries.load(opened, run.id)
     code = code_of(progress)

@@ -159,7 +159,7 @@ def job_seen(target: Target, job_id: str, job: Job | None, context: Context) -> 
 
 
 def _change_job(target: Target, attempt: Attempt, job: Job | None, context: Context) -> Events:
-    if attempt.job_final or attempt.job_id is None:
+    if attempt.job_final or attempt.job_id is None or attempt.adopted:
         return ()
     if job is None:
         accepted = attempt.accepted_at or attempt.sent_at

@@ -217,7 +217,8 @@ def changing(target: Target, context: Context) -> Decision:
     overdue = _overdue(target, attempt, context)
     if isinstance(overdue, Write):
         return overdue
-    if attempt.job_id is not None:
+    # A job that led to an inspection is one that the cloud does not know: from then on the server itself is watched.
+    if attempt.job_id is not None and not attempt.adopted:
         return (AskJob(attempt.job_id, context.again_s()), *overdue)
     return _adopted(target, context)
 

@@ -219,7 +219,7 @@ def _restored(target: Target, trouble: str, *, restored: bool) -> Write:
     end = target.then
     if end is None:
         raise ValueError(f"target {target.server_id} restores its power without an end to come to")
-    detail = f"{end.detail}; {trouble}" if trouble else end.detail
+    detail = "; ".join(part for part in (end.detail, trouble) if part)
     return Write((Moved(target.server_id, end.state, end.reason, detail=detail, restored=restored),))
 
 

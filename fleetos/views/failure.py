@@ -24,7 +24,7 @@ def _problem(problem: Problem) -> Text:
     text = _label("error", "bold red").append(f"{printable(place)}: ", style="bold")
     if problem.key:
         text.append(f"{printable(problem.key)}: ")
-    text.append(_lines(problem.expected))
+    text.append(_lines(problem.said))
     return text.append("\n").append_text(_hint(problem.hint)) if problem.hint else text
 
 

@@ -24,12 +24,12 @@ def test_the_cloud_is_quoted_with_code_status_and_request_id() -> None:
 def test_every_problem_of_a_plan_is_a_block_of_its_own() -> None:
     error = InputError(
         (
-            Problem("plan.yaml", 3, 5, "change.keynme", "an unknown key", "did you mean `keyname`?"),
+            Problem("plan.yaml", 3, 5, "change.keynme", "a known key", "did you mean `keyname`?"),
             Problem("plan.yaml", None, None, "", "the file is empty"),
         )
     )
     assert failure(error).plain == (
-        "error: plan.yaml:3:5: change.keynme: an unknown key\n"
+        "error: plan.yaml:3:5: change.keynme: expected a known key\n"
         "hint: did you mean `keyname`?\n"
         "error: plan.yaml: the file is empty"
     )
