@@ -88,7 +88,7 @@ def _first(stem: str, variable: str, env: Mapping[str, str], places: Places) -> 
     if given := env.get(variable):
         file = places.cwd / given
         if not file.is_file():
-            raise _wrong(str(file), "", "a file that can be read", f"{variable} names it")
+            raise _wrong(str(file), "", "not a file that can be read", f"{variable} names it")
         return file
     files = (folder / f"{stem}{suffix}" for folder in places.folders(env) for suffix in _SUFFIXES)
     return next((file for file in files if _is_file(file)), None)
@@ -108,9 +108,9 @@ def _clouds_of(file: Path) -> Entry:
         with file.open("rb") as opened:
             content = opened.read(CREDENTIALS_FILE_BYTES + 1)
     except OSError as error:
-        raise _wrong(name, "", "a file that can be read", error.strerror) from None
+        raise _wrong(name, "", "not a file that can be read", error.strerror) from None
     if len(content) > CREDENTIALS_FILE_BYTES:
-        raise _wrong(name, "", f"a file of at most {CREDENTIALS_FILE_BYTES} bytes")
+        raise _wrong(name, "", f"not a file of at most {CREDENTIALS_FILE_BYTES} bytes")
     try:
         read = cast("_Loader", YAML(typ="safe", pure=True)).load(content)
     except MarkedYAMLError as error:
@@ -120,14 +120,14 @@ def _clouds_of(file: Path) -> Entry:
         line, column = 1, 1
     else:
         return _mapping(_mapping({} if read is None else read, name, "").get("clouds") or {}, name, "clouds")
-    raise InputError((Problem(name, line, column, "", "YAML that can be read"),))
+    raise InputError((Problem(name, line, column, "", "not YAML that can be read"),))
 
 
 def _mapping(value: object, file: str, key: str) -> Entry:
     if not isinstance(value, Mapping) or not all(
         isinstance(name, str) for name in cast("Mapping[object, object]", value)
     ):
-        raise _wrong(file, key, "a mapping of names")
+        raise _wrong(file, key, "a mapping of names" if key else "not a mapping of names")
     return cast("Entry", value)
 
 

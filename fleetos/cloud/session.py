@@ -217,7 +217,9 @@ class Session:
     ) -> AuthenticationFailed | None:
         """Notes what a service thinks of the token, and returns the failure when it was refused."""
         if answer.status != 401:
-            self._auth.worked(token)
+            # A gateway in trouble, or in a hurry, may not have looked at the token.
+            if answer.status < 500 and answer.status != 429:
+                self._auth.worked(token)
             return None
         failure = AuthenticationFailed(
             f"{about}: the cloud does not accept the token that it gave: {words(answer, complaint)}",

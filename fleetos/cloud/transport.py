@@ -29,6 +29,8 @@ from fleetos.limits import CONNECT_TIMEOUT_S, HEADER_BYTES
 LastCheck = Callable[[], str | None]
 # Causes of causes that are looked at; the library's own chains are three long.
 _CAUSES = 10
+# Closing is bookkeeping on this machine; a peer that hangs must not hold up whoever was cancelled.
+_CLOSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ async def open_transport(
     try:
         yield transport
     finally:
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(_CLOSE_S, shield=True):
             await transport.aclose()
 
 
@@ -213,9 +215,10 @@ def _client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
 
 
 async def _exchange(client: httpx.AsyncClient, outgoing: Outgoing) -> Answer:
-    request = client.build_request(
-        outgoing.method, outgoing.url, headers=dict(outgoing.headers), content=outgoing.content
-    )
+    headers = dict(outgoing.headers)
+    if outgoing.effect:
+        headers["Connection"] = "close"
+    request = client.build_request(outgoing.method, outgoing.url, headers=headers, content=outgoing.content)
     response = await client.send(request, stream=True)
     try:
         parts: list[bytes] = []
@@ -226,10 +229,10 @@ async def _exchange(client: httpx.AsyncClient, outgoing: Outgoing) -> Answer:
                 raise AnswerLost(f"the answer is longer than {outgoing.answer_bytes} bytes")
             parts.append(part)
     finally:
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(_CLOSE_S, shield=True):
             await response.aclose()
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status_code, headers, b"".join(parts))
+    answered = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, answered, b"".join(parts))
 
 
 def _failure(error: Exception, outgoing: Outgoing) -> NotSent | AnswerLost:

@@ -86,7 +86,8 @@ async def test_no_cookie_comes_back() -> None:
 
 
 async def test_reads_share_a_connection_and_effects_have_their_own() -> None:
-    async with peer(always()) as other, transport() as out:
+    seen: list[bytes] = []
+    async with peer(always(into=seen)) as other, transport() as out:
         for _ in range(3):
             await out.send(outgoing(other.url()))
         assert other.connections == 1
@@ -94,6 +95,7 @@ async def test_reads_share_a_connection_and_effects_have_their_own() -> None:
             await out.send(outgoing(other.url(), effect=True))
         assert other.connections == 4
     assert out.left == {"list": 3, "stop": 3}
+    assert [b"connection: close\r\n" in request.lower() for request in seen] == [False] * 3 + [True] * 3
 
 
 async def test_a_read_that_the_library_repeats_is_counted_twice() -> None:
