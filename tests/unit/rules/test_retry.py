@@ -1,0 +1,104 @@
+"""Section 8 of the protocol: what the operator's `retry` and later passes do with a target."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from fleetos.model.events import Retried
+from fleetos.model.fold import fold_target
+from fleetos.model.inventory import Picture
+from fleetos.model.run import Outcome, Target
+from fleetos.model.states import Reason, TargetState
+from fleetos.rules.schedule import first_state
+from fleetos.rules.steps import decide
+from tests.unit.model.samples import (
+    CHANGED,
+    ERROR,
+    NEW_DISK,
+    OLD_DISK,
+    REBUILD,
+    RUNNING,
+    SETTINGS,
+    START,
+    STOPPED,
+    a_target,
+    an_attempt,
+)
+from tests.unit.rules.scene import context, decided, steady, undecided
+
+S = TargetState
+SETTLE, BEAT = SETTINGS.settle_s, SETTINGS.poll_max_s
+FAILED = an_attempt(accepted_at=START, job_id="job-1", outcome=Outcome.FAILED)
+
+
+def retried(*attempts: object, disk: str | None = OLD_DISK, **changes: object) -> Target:
+    held = replace(a_target(state=S.HELD), attempts=attempts, attempts_allowed=1, **changes)
+    return fold_target(held, Retried(held.server_id, disk), START)
+
+
+def inspected(target: Target) -> Target:
+    return replace(target, state=first_state(target))
+
+
+def test_a_target_without_a_send_is_checked_the_others_are_inspected() -> None:
+    assert first_state(retried()) is S.CHECKING
+    assert first_state(retried(FAILED)) is S.INSPECTING
+    assert first_state(retried(an_attempt(unanswered=1))) is S.INSPECTING
+    assert first_state(a_target(state=S.BACKOFF, attempts=(FAILED,))) is S.CHECKING
+
+
+def test_exactly_one_more_attempt() -> None:
+    target = retried(FAILED, replace(FAILED, number=2))
+    assert target.attempts_allowed - len(target.attempts) == 1
+
+
+@pytest.mark.parametrize("picture", [STOPPED, RUNNING, ERROR])
+def test_known_outcomes_need_two_equal_reads_before_it_is_checked(picture: Picture) -> None:
+    target = inspected(retried(FAILED))
+    assert undecided(decide(target, context(steady(picture, BEAT - 1))))
+    assert decided(target, context(steady(picture, BEAT))).state is S.CHECKING
+
+
+def test_unanswered_sends_need_a_whole_settle_before_it_is_checked() -> None:
+    target = inspected(retried(replace(FAILED, unanswered=1)))
+    assert undecided(decide(target, context(steady(STOPPED, SETTLE - 1))))
+    assert undecided(decide(target, context([*steady(STOPPED, 300), *steady(STOPPED, SETTLE + 100, from_s=361)])))
+    assert decided(target, context(steady(STOPPED, SETTLE))).state is S.CHECKING
+
+
+def test_a_server_that_is_changing_is_watched_and_then_held() -> None:
+    target = inspected(retried(FAILED))
+    assert undecided(decide(target, context(steady(REBUILD, 3599))))
+    held = decided(target, context(steady(REBUILD, 3600)))
+    assert (held.state, held.reason) == (S.HELD, Reason.STILL_CHANGING)
+
+
+def test_the_disk_must_be_the_last_that_the_run_knows() -> None:
+    named = inspected(retried(FAILED, disk="disk-half"))
+    half = replace(ERROR, disk="disk-half")
+    checking = decided(named, context(steady(half, BEAT)))
+    assert decided(checking, context([(0, half)])).state is S.READY
+    held = decided(checking, context([(0, replace(half, disk="disk-foreign"))]))
+    assert (held.state, held.reason) == (S.HELD, Reason.FOREIGN_CHANGE)
+
+
+def test_a_retried_unknown_outcome_is_found_out() -> None:
+    attempt = an_attempt(unanswered=1, deadline=START - timedelta(hours=3))
+    target = inspected(retried(attempt))
+    assert decided(target, context([(0, CHANGED)])).state is S.VERIFYING
+    assert decided(target, context([(0, REBUILD)])).state is S.CHANGING
+    assert decided(target, context(steady(STOPPED, SETTLE), traces=())).state is S.READY
+
+
+def test_a_server_that_was_changed_after_all_is_not_wiped_unless_its_disk_is_named() -> None:
+    """The attempt was judged as failed, yet the change came later: the retry must not wipe its disk."""
+    target = inspected(retried(FAILED))
+    checking = decided(target, context(steady(CHANGED, BEAT)))
+    held = decided(checking, context([(0, CHANGED)]))
+    assert (held.state, held.reason, held.disk_after) == (S.HELD, Reason.FOREIGN_CHANGE, NEW_DISK)
+
+
+def test_a_server_that_is_gone_fails_again() -> None:
+    looks = [(0.0, None), (5.0, None)]
+    assert decided(inspected(retried(FAILED)), context(looks)).reason is Reason.GONE

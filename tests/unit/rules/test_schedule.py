@@ -1,0 +1,82 @@
+"""Who may start, and why the others may not."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetos.model.events import Moved
+from fleetos.model.progress import Progress
+from fleetos.model.run import Target
+from fleetos.model.states import HOLDS_SLOT, QUEUED, RunState, TargetState
+from fleetos.rules.schedule import Queue, WaitReason, admit, why_waiting
+from tests.unit.model.samples import SETTINGS, START, a_run, a_target, an_attempt
+
+S = TargetState
+
+
+def admitted(targets: list[Target], concurrency: int = 2, state: RunState = RunState.RUNNING) -> list[Moved]:
+    run = a_run(replace(SETTINGS, concurrency=concurrency), state=state)
+    progress = Progress(run, targets)
+    return admit(Queue.of(targets), run, progress.targets.__getitem__, progress.slots_taken, START)
+
+
+def test_the_first_in_plan_order_start_first() -> None:
+    moves = admitted([a_target(3), a_target(1), a_target(2)])
+    assert [move.server_id for move in moves] == ["server-0001", "server-0002"]
+    assert all(move.to is S.CHECKING for move in moves)
+
+
+def test_a_backoff_waits_for_its_time_and_keeps_no_slot_meanwhile() -> None:
+    later = a_target(1, state=S.BACKOFF, not_before=START + timedelta(seconds=1), attempts=(an_attempt(),))
+    assert [move.server_id for move in admitted([later, a_target(2)], concurrency=1)] == ["server-0002"]
+    due = replace(later, not_before=START)
+    assert [(move.server_id, move.to) for move in admitted([due], concurrency=1)] == [("server-0001", S.CHECKING)]
+
+
+@pytest.mark.parametrize("state", sorted(set(RunState) - {RunState.RUNNING}))
+def test_nothing_is_admitted_unless_the_run_runs(state: RunState) -> None:
+    assert admitted([a_target(1)], state=state) == []
+
+
+def test_a_stale_entry_admits_nobody() -> None:
+    queue = Queue.of([a_target(1)])
+    moved = a_target(1, state=S.CANCELLED)
+    assert admit(queue, a_run(), {moved.server_id: moved}.__getitem__, 0, START) == []
+    assert queue.next_at() is None
+
+
+@given(
+    states=st.lists(st.sampled_from(TargetState), max_size=30),
+    concurrency=st.integers(1, 8),
+    waits=st.lists(st.integers(-5, 5), min_size=30, max_size=30),
+)
+def test_admission_never_exceeds_the_concurrency(states: list[TargetState], concurrency: int, waits: list[int]) -> None:
+    targets = [
+        a_target(number, state=state, not_before=START + timedelta(seconds=waits[number]) if waits[number] else None)
+        for number, state in enumerate(states)
+    ]
+    moves = admitted(targets, concurrency)
+    taken = sum(one.state in HOLDS_SLOT for one in targets)
+    waiting = [one for one in targets if one.state in QUEUED and (one.not_before is None or one.not_before <= START)]
+    assert len(moves) == max(0, min(concurrency - taken, len(waiting)))
+    assert len({move.server_id for move in moves}) == len(moves)
+
+
+@pytest.mark.parametrize(
+    ("target", "run_state", "others", "reason"),
+    [
+        (a_target(1), RunState.PAUSED, 0, WaitReason.PAUSED),
+        (a_target(1), RunState.FINISHING, 0, WaitReason.ABORTED),
+        (a_target(1, state=S.BACKOFF, not_before=START + timedelta(hours=1)), RunState.RUNNING, 0, WaitReason.BACKOFF),
+        (a_target(1), RunState.RUNNING, 5, WaitReason.CONCURRENCY),
+        (a_target(1), RunState.RUNNING, 4, None),
+        (a_target(1, state=S.CHANGING), RunState.RUNNING, 5, None),
+    ],
+)
+def test_every_wait_has_its_reason(target: Target, run_state: RunState, others: int, reason: WaitReason | None) -> None:
+    busy = [a_target(number + 10, state=S.CHANGING) for number in range(others)]
+    waiting = why_waiting(Progress(a_run(state=run_state), [target, *busy]), target, START)
+    assert (waiting.reason if waiting else None) == reason
