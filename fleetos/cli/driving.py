@@ -24,6 +24,7 @@ from fleetos.store.journal import SqlJournal
 from fleetos.views.onlooker import Onlooker
 from fleetos.views.summary import lying_stopped
 from fleetos.views.view import View
+from fleetos.views.wording import counted
 
 # The view lets time pass at this beat while nothing happens.
 TICK_S = 0.25
@@ -107,9 +108,9 @@ async def _heed(engine: Engine, onlooker: Onlooker, interruption: Interruption) 
                 interruption.scope.cancel()
                 return
             interruption.code = _SIGNALS[one]
-            run, stopped = engine.progress.run, len(lying_stopped(engine.progress))
+            run, stopped = engine.progress.run, counted(len(lying_stopped(engine.progress)), "server")
             onlooker.note(
                 f"{one.name}: admitting no more, waiting for the requests on the wire to be answered. Again to leave "
-                f"at once. {stopped} servers lie stopped by this run now. Carry on with: fleetos resume {run.id}"
+                f"at once. {stopped} may lie stopped by this run now. Carry on with: fleetos resume {run.id}"
             )
             engine.leave()

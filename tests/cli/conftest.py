@@ -1,0 +1,40 @@
+"""One simulated cloud for each process that runs tests; every test has servers and a database of its own in it."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.play import Play
+from tests.stage import Stage, stage
+
+SERVERS = 160
+SCENARIO = {
+    "seed": 11,
+    "servers": [{"count": SERVERS, "name": "web-###", "state": "running"}],
+    "durations": {"stop": [0.05, 0.15], "start": [0.05, 0.15], "change": [0.2, 0.4], "job_init": [0, 0.05]},
+}
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The cloud, with the environment of somebody who may use it."""
+    folder = tmp_path_factory.mktemp("cloud")
+    with stage(folder, SCENARIO) as running:
+        yield running
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def unused_names() -> Iterator[str]:
+    """Names of servers that no test has touched yet."""
+    return iter([f"web-{number:03d}" for number in range(1, SERVERS + 1)])
+
+
+@pytest.fixture
+def play(cloud: Stage, unused_names: Iterator[str], tmp_path: Path) -> Iterator[Play]:
+    """The cloud without faults, seen from an empty folder."""
+    cloud.post("/admin/heal", {})
+    with Play.at(cloud, tmp_path, unused_names) as begun:
+        yield begun

@@ -1,0 +1,70 @@
+"""Ctrl-C and SIGTERM: what is on the wire is waited for, the rest can be resumed, and the message says how."""
+
+import re
+import signal
+
+import pytest
+
+from tests.cli.play import SILENCE_MAX_S, Play
+
+LEAVES_WITHIN_S = 10.0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_admits_no_more_and_says_how_to_go_on(play: Play, number: signal.Signals, code: int) -> None:
+    names = play.take(3)
+    play.faults({"on": "job", "do": "latency", "seconds": [0.5, 0.5]})
+    began = play.begin("apply", play.written(names, concurrency=1), "--yes")
+    began.until("target.changing")
+    began.process.send_signal(number)
+    done = began.end(LEAVES_WITHIN_S)
+    assert done.returncode == code
+    heard = re.search(rf"{number.name}: .*?(\d+) servers? .*stopped .*fleetos resume (\w+)", done.stderr)
+    assert heard is not None, done.stderr
+    assert heard.groups() == ("1", began.run_id)
+    assert sum(play.changes(names).values()) == 1
+    run = play.status()["run"]
+    assert (run["state"], run["driver"]) == ("running", None)
+    play.post("/admin/heal", {})
+    assert play.fleetos("resume").returncode == 0
+    assert play.changes(names) == dict.fromkeys(names, 1)
+
+
+def test_the_second_ctrl_c_leaves_a_request_on_the_wire(play: Play) -> None:
+    names = play.take(2)
+    play.faults({"on": "changeos", "do": "hang-after", "seconds": SILENCE_MAX_S, "nth": [1], "servers": [names[0]]})
+    began = play.begin("apply", play.written(names, concurrency=1), "--yes")
+    # The cloud has it and does not answer.
+    while not play.changes(names[:1])[names[0]]:
+        assert began.process.poll() is None
+    began.process.send_signal(signal.SIGINT)
+    assert began.process.stderr is not None
+    while "SIGINT" not in (line := began.process.stderr.readline()):
+        assert line, "the first signal was not answered"
+    began.process.send_signal(signal.SIGINT)
+    assert began.end(LEAVES_WITHIN_S).returncode == 130
+    began.until("target.submitting")
+    assert play.status()["targets"][0]["attempts"][0]["outcome"] is None
+    done = play.fleetos("resume", began.run_id)
+    assert done.returncode == 0, done.stderr
+    # The request had arrived after all: seen, not sent again.
+    assert play.changes(names) == dict.fromkeys(names, 1)
+
+
+def test_ctrl_c_before_the_run_leaves_none_behind(play: Play) -> None:
+    names = play.take(1)
+    play.faults({"on": "list", "do": "latency", "seconds": [30, 30]})
+    asked = play.ledger().requests["list"]
+    process = play.start("apply", play.written(names), "--yes")
+    try:
+        while play.ledger().requests["list"] == asked:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=LEAVES_WITHIN_S)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "stopped by Ctrl-C" in said
+    assert "Traceback" not in said
+    assert play.runs() == []
+    assert play.writes(names) == []
