@@ -1,0 +1,146 @@
+"""The same plan applied again and again, as a timer would, and what to do about targets that were left over."""
+
+import json
+import shutil
+from pathlib import Path
+
+from tests.cli.conftest import SCENARIO
+from tests.cli.play import Play
+from tests.ledger import successful_disks_destroyed
+from tests.stage import Done, stage
+
+
+def test_the_plan_is_what_it_says_and_not_how_it_is_written(play: Play) -> None:
+    names = play.take(2)
+    text = play.written(names)
+    assert play.fleetos("apply", text, "--yes", "--expect-wipes", "2").returncode == 0
+    (run,) = play.runs()
+    reads = play.ledger().requests["changeos"]
+    written = Path(text)
+    formatted = "# a comment\n" + written.read_text(encoding="utf-8").replace(
+        "version: 1", 'version: 1\n\n"region": eu-de'
+    )
+    written.write_text(formatted.replace("image: Standard", "image:   Standard"), encoding="utf-8")
+    again = play.fleetos("apply", text, "--yes", "--expect-wipes", "2")
+    assert again.returncode == 0
+    assert again.stdout == ""
+    assert f"nothing to do: 2 servers already on the image (run {run['id']})" in again.stderr
+    as_json = play.fleetos("apply", text, "--yes", "-o", "json")
+    assert json.loads(as_json.stdout)["run"]["id"] == run["id"]
+    assert play.fleetos("apply", text, "--yes", "-o", "jsonl").stdout == ""
+    assert len(play.runs()) == 1
+    # Other words are another plan, and so another run, which has nothing to do either.
+    other = play.fleetos("apply", play.written(names, attempts=2), "--yes")
+    assert other.returncode == 0
+    assert "nothing to do: 2 already on the image" in other.stderr
+    assert "No system disk will be wiped." in other.stderr
+    assert [one["plan_digest"] == run["plan_digest"] for one in play.runs()] == [False, True]
+    assert play.ledger().requests["changeos"] == reads
+    assert play.changes(names) == dict.fromkeys(names, 1)
+
+
+def test_an_unfinished_run_is_carried_on_with_its_pins(play: Play) -> None:
+    names = play.take(3)
+    text = play.written(names, concurrency=1)
+    began = play.begin("apply", text, "--yes")
+    began.until("target.changing")
+    began.kill()
+    refused = play.fleetos("apply", text)
+    assert refused.returncode == 64
+    assert f"Carry on with run {began.run_id}?" in refused.stderr
+    resumed = play.begin("apply", text, "--yes", "--new-run")
+    done = resumed.end()
+    assert done.returncode == 0, done.stderr
+    assert f"run {began.run_id} of this plan is unfinished, so there is no new one" in done.stderr
+    assert resumed.events[0]["type"] == "run.driver-started"
+    (run,) = play.runs()
+    assert (run["id"], run["resumed"], run["counts"]) == (began.run_id, 1, {"total": 3, "done": 3})
+    assert play.changes(names) == dict.fromkeys(names, 1)
+    told = play.fleetos("resume", "-o", "json")
+    assert (told.returncode, json.loads(told.stdout)["run"]["id"]) == (0, began.run_id)
+    assert "no run is unfinished" in told.stderr
+
+
+def test_a_forced_change_is_not_repeated_by_accident(play: Play) -> None:
+    names = play.take(1)
+    text = play.written(names, rollout="  force: true")
+    assert play.fleetos("apply", text, "--yes").returncode == 0
+    again = play.fleetos("apply", text, "--yes", "-o", "json")
+    assert again.returncode == 65
+    assert "--new-run" in json.loads(again.stdout)["error"]["hint"]
+    assert play.changes(names) == {names[0]: 1}
+    forced = play.begin("apply", text, "--yes", "--new-run", "--expect-wipes", "1")
+    assert forced.end().returncode == 0
+    assert [event["seq"] for event in forced.events] == list(range(1, len(forced.events) + 1))
+    assert [event["type"] for event in forced.events[:2]] == ["run.created", "target.enlisted"]
+    assert play.changes(names) == {names[0]: 2}
+
+
+def applied_in_a_new_world(folder: Path, image_id: str) -> tuple[Done, int]:
+    """What became of one plan and one database in a fresh world, and how often its server was changed there."""
+    world = {
+        "seed": 5,
+        "servers": [{"name": "web", "image": "Old"}],
+        "images": [{"name": "Debian", "id": image_id}, {"name": "Old"}],
+        "durations": SCENARIO["durations"],
+    }
+    place = folder / "world"
+    place.mkdir()
+    with stage(place, world) as running, Play.at(running, folder, iter(["web"])) as play:
+        done = play.fleetos("apply", play.written(play.take(1), image="Debian"), "--yes")
+        changed = play.changes(["web"])["web"]
+    shutil.rmtree(place)
+    return done, changed
+
+
+def test_a_world_that_moved_is_no_reason_to_wipe_again(tmp_path: Path) -> None:
+    first, changed = applied_in_a_new_world(tmp_path, "11111111-1111-4111-8111-111111111111")
+    assert (first.returncode, changed) == (0, 1), first.stderr
+    moved, changed = applied_in_a_new_world(tmp_path, "22222222-2222-4222-8222-222222222222")
+    assert (moved.returncode, changed) == (65, 0)
+    assert "the image name Debian now means another image" in moved.stderr
+    assert "hint: call apply with --new-run" in moved.stderr
+    # Somebody put the old image back: that is told, and not acted upon.
+    reverted, changed = applied_in_a_new_world(tmp_path, "11111111-1111-4111-8111-111111111111")
+    assert (reverted.returncode, changed) == (0, 0)
+    assert "is not repeated, but 1 of its 1 servers" in reverted.stderr
+    assert "--new-run" in reverted.stderr
+
+
+def test_what_failed_or_is_held_gets_one_more_attempt(play: Play) -> None:
+    good, locked, broken = names = play.take(3)
+    play.act(locked, act="lock")
+    play.faults({"on": "changeos", "do": "fail", "servers": [broken], "code": "Ecs.0202", "picture": ["old-disk"]})
+    text = play.written(names, attempts=2)
+    assert play.fleetos("apply", text, "--yes").returncode == 10
+    (run,) = play.runs()
+    assert play.changes(names) == {good: 1, locked: 0, broken: 2}
+    again = play.fleetos("apply", text, "--yes")
+    assert again.returncode == 10
+    assert f"next: fleetos retry {run['id']}" in again.stdout
+    disks = {name: play.servers()[name]["system_disk"] for name in names}
+    asked = play.fleetos("retry", run["id"])
+    assert asked.returncode == 64
+    assert "WIPES 2 system disks" in asked.stderr
+    assert {name: disks[name] in asked.stderr for name in names} == {good: False, locked: True, broken: True}
+    # One more attempt each and no more: the broken one fails again.
+    play.act(locked, act="unlock")
+    second = play.fleetos("retry", run["id"][:8], "--yes", "-o", "json")
+    assert second.returncode == 10
+    document = json.loads(second.stdout)
+    assert document["run"]["passes"] == 2
+    assert document["counts"] == {"total": 3, "done": 2, "held": 1}
+    assert play.changes(names) == {good: 1, locked: 1, broken: 3}
+    play.post("/admin/heal", {})
+    third = play.begin("retry", run["id"], "--yes")
+    assert third.end().returncode == 0
+    assert [event["type"] for event in third.events[:2]] == ["run.pass-started", "target.waiting"]
+    assert play.changes(names) == {good: 1, locked: 1, broken: 4}
+    ours = {play.servers()[name]["id"] for name in names}
+    ledger = play.ledger()
+    assert [
+        one for one in successful_disks_destroyed(ledger) if ledger.write(one.made_by or 0).servers[0] in ours
+    ] == []
+    nothing = play.fleetos("retry", run["id"], "--yes")
+    assert nothing.returncode == 0
+    assert "nothing to retry" in nothing.stderr
