@@ -100,8 +100,10 @@ class Engine:
             writes: list[Write] = []
             if not self._ending(turn):
                 reads = ring.decide(self._books, turn, self._cloud.read_rate_per_s())
+            # Asked again: what was decided may have paused the run.
+            if not self._ending(turn):
                 writes = self._sender.serve(turn, self._books.now)
-            ring.conclude(self._books, turn)
+            ring.conclude(turn)
             await self._commit(turn)
             for write in writes:
                 self._on_the_wire += 1

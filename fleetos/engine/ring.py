@@ -46,6 +46,7 @@ def decide(books: Books, turn: Turn, reads_per_s: float | None) -> list[polling.
     while True:
         for server_id in tuple(books.dirty):
             books.settle(turn, server_id)
+        _pause_if_overdue(books, turn)
         moves = admit(books.queue, turn.run, turn.target, turn.slots_taken, now.wall)
         if not moves:
             break
@@ -58,17 +59,23 @@ def decide(books: Books, turn: Turn, reads_per_s: float | None) -> list[polling.
     return [*reads, *_next_sweep(books)]
 
 
-def conclude(books: Books, turn: Turn) -> None:
-    """Writes the end of a run whose targets have all ended, or the pause that too many overdue changes demand.
-
-    Only one more overdue change pauses it: a run that somebody resumed in spite of them goes on.
-    """
+def conclude(turn: Turn) -> None:
+    """Writes the end of a run whose targets have all ended."""
     run = turn.run
     if run.state is RunState.FINISHING and not turn.under_way:
         turn.write(RunMoved(RunState.ABORTED, run.reason, run.detail))
     elif run.state is RunState.RUNNING and not turn.under_way:
         turn.write(RunMoved(RunState.DONE))
-    elif run.state is RunState.RUNNING and books.progress.overdue < turn.overdue >= run.settings.concurrency:
+
+
+def _pause_if_overdue(books: Books, turn: Turn) -> None:
+    """Pauses the run when one more change is overdue and as many are as may be in flight, before others are admitted.
+
+    A run that somebody resumed in spite of them goes on, and so does one in which nobody is left to be spared.
+    """
+    run = turn.run
+    more = turn.overdue > books.progress.overdue
+    if run.state is RunState.RUNNING and turn.under_way and more and turn.overdue >= run.settings.concurrency:
         detail = f"{turn.overdue} changes are overdue, as many as may be in flight at once"
         books.write(turn, RunMoved(RunState.PAUSED, Reason.TOO_MANY_OVERDUE, detail))
 

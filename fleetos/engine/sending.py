@@ -34,6 +34,8 @@ class Sender:
             if action is None:
                 break
             actions += action
+        if turn.run.state is RunState.PAUSED:
+            return actions
         for need, server_ids in self._batches().items():
             for start in range(0, len(server_ids), need.at_most):
                 action = self._power(turn, now, need, server_ids[start : start + need.at_most])

@@ -1,0 +1,410 @@
+"""A small cloud and a journal in memory, with behaviour of their own, and an engine between them."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import count
+
+import anyio
+import anyio.lowlevel
+
+from fleetos.clock import Moment, SystemClock
+from fleetos.engine.drive import Edge, Engine
+from fleetos.engine.protocols import LastCheck, Permit
+from fleetos.errors import FleetosError
+from fleetos.ids import SeededChance
+from fleetos.model.codec import event_from, event_json
+from fleetos.model.events import ChangeIntended, Enlisted, Event, PowerIntended, Record, RunCreated, RunEvent
+from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.inventory import Delivered, Job, JobStatus, Picture, Reply, Server, SubJob, Unanswered, Undelivered
+from fleetos.model.plan import StopMode
+from fleetos.model.progress import Progress, replay
+from fleetos.model.requests import Request
+from fleetos.model.run import Order, Run, Settings, Target
+from fleetos.model.secrets import Secrets
+from fleetos.model.states import HOLDS_SLOT, TargetState
+from tests.unit.model.samples import NEW_IMAGE, RUNNING, SETTINGS, START, a_run, a_target
+
+QUICK = replace(
+    SETTINGS,
+    loopback=True,
+    settle_s=0.05,
+    poll_min_s=0.005,
+    poll_max_s=0.02,
+    backoff_s=0.01,
+    max_backoff_s=0.02,
+    stop_timeout_s=2.0,
+    change_timeout_s=2.0,
+    start_timeout_s=2.0,
+)
+LOST = Unanswered("connection reset by peer")
+
+
+@dataclass
+class Fate:
+    """What happens to one write: whether it takes effect, and what is answered (None: the job)."""
+
+    effect: bool = True
+    reply: Reply | None = None
+
+
+ACCEPTED = Fate()
+LOST_AFTER = Fate(effect=True, reply=LOST)
+LOST_BEFORE = Fate(effect=False, reply=LOST)
+
+
+def refused(code: str | None, status: int = 400) -> Fate:
+    """Not done, with this code."""
+    return Fate(effect=False, reply=Delivered(status, code=code))
+
+
+@dataclass
+class Work:
+    """One asynchronous task of the cloud. It goes on at each read of it or of its servers, and then takes effect."""
+
+    verb: str
+    server_ids: tuple[str, ...]
+    reads_left: int
+    status: JobStatus = JobStatus.RUNNING
+    fails: bool = False
+
+
+class Token:
+    """A permit of the small cloud."""
+
+    def __init__(self, cloud: "SmallCloud") -> None:
+        self._cloud = cloud
+
+    def give_back(self) -> None:
+        """Returns it."""
+        if self._cloud.permits is not None:
+            self._cloud.permits += 1
+
+
+class SmallCloud:
+    """Servers in a dict. Accepts a change in any state, so that the fence does not hide our faults.
+
+    `crimes` lists what must never happen; the tests end with none.
+    """
+
+    def __init__(self, journal: "ListJournal", server_ids: Sequence[str], picture: Picture = RUNNING) -> None:
+        self._journal = journal
+        self.pictures: dict[str, Picture | None] = dict.fromkeys(server_ids, picture)
+        self.works: dict[str, Work] = {}
+        self.fates: dict[str, deque[Fate]] = {"stop": deque(), "start": deque(), "change": deque()}
+        self.sent: list[tuple[str, tuple[str, ...]]] = []
+        self.requests: Counter[str] = Counter()
+        self.accepted: Counter[str] = Counter()
+        self.made: set[str | None] = set()
+        self.crimes: list[str] = []
+        self.decides: Callable[[str, tuple[str, ...]], Fate | None] = lambda _verb, _ids: None
+        self.permits: int | None = None
+        self.refill = 0
+        self.reads_a_work = 2
+        self.hidden: set[str] = set()
+        self.read_error: FleetosError | None = None
+        self.gate: anyio.Event | None = None
+        self.crowd, self.crowd_of = anyio.Event(), 0
+        self.most_changing = 0
+        self._numbers = count(1)
+
+    # --- the protocol ---
+
+    def permit(self) -> Permit | None:
+        """A permit, or None when they are used up."""
+        if self.permits is None:
+            return Token(self)
+        if self.permits == 0:
+            return None
+        self.permits -= 1
+        return Token(self)
+
+    def permit_in_s(self) -> float:
+        """Soon."""
+        if self.permits == 0:
+            self.permits = self.refill
+        return 0.001
+
+    def read_rate_per_s(self) -> float | None:
+        """Unlimited."""
+        return None
+
+    async def server(self, server_id: str) -> Server | None:
+        """The server as it is, after what was to happen at this read."""
+        await self._read("server")
+        return self._shown(server_id)
+
+    async def sweep(self, server_ids: Sequence[str]) -> Mapping[str, Server]:
+        """All that are not hidden from list pages."""
+        await self._read("sweep")
+        shown = {one: self._shown(one) for one in server_ids if one not in self.hidden}
+        return {server_id: server for server_id, server in shown.items() if server is not None}
+
+    async def job(self, job_id: str) -> Job | None:
+        """The job, one read further."""
+        await self._read("job")
+        work = self.works.get(job_id)
+        if work is None:
+            return None
+        self._further(work)
+        parts = tuple(SubJob(one, f"{job_id}-{one}", work.status) for one in work.server_ids)
+        return Job(job_id, work.status, sub_jobs=parts if work.verb != "change" else ())
+
+    async def traces(self, server_id: str, since: datetime) -> tuple[str, ...] | None:
+        """Not offered."""
+        await self._read("traces")
+        return None
+
+    async def stop(self, server_ids: Sequence[str], *, hard: bool, permit: Permit, last_check: LastCheck) -> Reply:
+        """One multi-server stop."""
+        return await self._write("stop", tuple(server_ids), permit, last_check)
+
+    async def start(self, server_ids: Sequence[str], *, permit: Permit, last_check: LastCheck) -> Reply:
+        """One multi-server start."""
+        return await self._write("start", tuple(server_ids), permit, last_check)
+
+    async def change_os(
+        self,
+        server_id: str,
+        order: Order,
+        secrets: Secrets,
+        *,
+        stop_first: bool,
+        permit: Permit,
+        last_check: LastCheck,
+    ) -> Reply:
+        """One changeos."""
+        return await self._write("change", (server_id,), permit, last_check)
+
+    # --- its insides ---
+
+    def changing(self) -> int:
+        """How many changes are going on."""
+        return sum(work.verb == "change" and work.status is JobStatus.RUNNING for work in self.works.values())
+
+    async def _read(self, operation: str) -> None:
+        self.requests[operation] += 1
+        await anyio.lowlevel.checkpoint()
+        if self.read_error is not None:
+            raise self.read_error
+
+    async def _write(self, verb: str, server_ids: tuple[str, ...], permit: Permit, last_check: LastCheck) -> Reply:
+        await anyio.lowlevel.checkpoint()
+        why = last_check()
+        if why is not None:
+            permit.give_back()
+            return Undelivered(why)
+        self.requests[verb] += 1
+        self.sent.append((verb, server_ids))
+        for server_id in server_ids:
+            self._suspect(verb, server_id)
+        next_fate = self.fates[verb].popleft() if self.fates[verb] else ACCEPTED
+        fate = self.decides(verb, server_ids) or next_fate
+        job_id = self._begin(verb, server_ids) if fate.effect else None
+        if len(self.sent) == self.crowd_of:
+            self.crowd.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        await anyio.lowlevel.checkpoint()
+        return fate.reply if fate.reply is not None else Delivered(200, job_id=job_id)
+
+    def _suspect(self, verb: str, server_id: str) -> None:
+        """Notes what must never be sent."""
+        if not self._journal.intended(verb, server_id):
+            self.crimes.append(f"{verb} of {server_id} without a durable intent")
+        running = [work for work in self.works.values() if work.status is JobStatus.RUNNING]
+        if any(server_id in work.server_ids and work.verb == "change" for work in running):
+            self.crimes.append(f"{verb} of {server_id} while its OS changes")
+        picture = self.pictures[server_id]
+        if verb == "change" and picture is not None and picture.disk in self.made:
+            self.crimes.append(f"change of {server_id} on disk {picture.disk}, made by a change of ours")
+
+    def _begin(self, verb: str, server_ids: tuple[str, ...]) -> str:
+        job_id = f"job-{next(self._numbers)}"
+        self.works[job_id] = Work(verb, server_ids, self.reads_a_work)
+        if verb == "change":
+            self.accepted[server_ids[0]] += 1
+            self.most_changing = max(self.most_changing, self.changing())
+            self._alter(server_ids[0], status="REBUILD", task="rebuilding")
+        return job_id
+
+    def _alter(self, server_id: str, **changes: object) -> None:
+        picture = self.pictures[server_id]
+        if picture is not None:
+            self.pictures[server_id] = replace(picture, **changes)
+
+    def _shown(self, server_id: str) -> Server | None:
+        for work in self.works.values():
+            if server_id in work.server_ids:
+                self._further(work)
+        picture = self.pictures[server_id]
+        return None if picture is None else Server(server_id, server_id, picture)
+
+    def _further(self, work: Work) -> None:
+        if work.status is not JobStatus.RUNNING:
+            return
+        work.reads_left -= 1
+        if work.reads_left > 0:
+            return
+        work.status = JobStatus.FAIL if work.fails else JobStatus.SUCCESS
+        for server_id in work.server_ids:
+            self._effect(work, server_id)
+
+    def _effect(self, work: Work, server_id: str) -> None:
+        if work.verb == "stop" or work.fails:
+            self._alter(server_id, status="SHUTOFF", vm_state="stopped", task=None, power=4)
+        else:
+            self._alter(server_id, status="ACTIVE", vm_state="active", task=None, power=1)
+        if work.verb == "change" and not work.fails:
+            disk = f"disk-{next(self._numbers)}"
+            self.made.add(disk)
+            self._alter(server_id, disk=disk, image=NEW_IMAGE)
+
+
+class ListJournal:
+    """The journal of one run: a list of events. Checks after each append that their replay is what it was told."""
+
+    def __init__(self, run: Run, targets: Sequence[Target]) -> None:
+        self.events: list[tuple[datetime, Event]] = [(START, RunCreated(run))]
+        self.events += [(START, Enlisted(one)) for one in targets]
+        progress = replay(self.events)
+        self.run, self.targets = progress.run, dict(progress.targets)
+        self.appends = 0
+        self.asked: list[Request] = []
+        self.done: list[int] = []
+        self.valid = True
+        self.fails_at: int | None = None
+        self.failure: FleetosError | None = None
+        self.lost = anyio.Event()
+        self._open: Counter[tuple[str, str]] = Counter()
+
+    def progress(self) -> Progress:
+        """What the events tell, read back from their JSON."""
+        told = replay((at, event_from(event_json(event))) for at, event in self.events)
+        assert told.targets == self.targets
+        assert told.run == self.run
+        return told
+
+    def intended(self, verb: str, server_id: str) -> bool:
+        """Whether an intent for one more write is durable; it is used up by this."""
+        self._open[verb, server_id] -= 1
+        return self._open[verb, server_id] >= 0
+
+    async def append(
+        self, run: Run, events: Sequence[Event], changed: Sequence[Target], at: datetime, answered: Sequence[int] = ()
+    ) -> Sequence[Record]:
+        """The records, unless this append is to fail."""
+        await anyio.lowlevel.checkpoint()
+        self.appends += 1
+        if self.failure is not None and self.fails_at is not None and self.appends >= self.fails_at:
+            raise self.failure
+        first = len(self.events) + 1
+        for event in events:
+            if isinstance(event, RunEvent):
+                self.run = fold_run(self.run, event, at)
+            else:
+                self.targets[event.server_id] = fold_target(self.targets.get(event.server_id), event, at)
+            if isinstance(event, ChangeIntended):
+                self._open["change", event.server_id] = 1
+            if isinstance(event, PowerIntended):
+                self._open[event.verb, event.server_id] = 1
+        self.events += [(at, event) for event in events]
+        assert self.run == run
+        assert [self.targets[one.server_id] for one in changed] == list(changed)
+        self.done += answered
+        return [Record(first + place, at, event) for place, event in enumerate(events)]
+
+    async def requests(self) -> Sequence[Request]:
+        """What operators asked for."""
+        return [one for one in self.asked if one.id not in self.done]
+
+    def lease_valid(self, moment: Moment) -> bool:
+        """As the test says."""
+        return self.valid
+
+    async def keep_lease(self) -> None:
+        """Waits until the test takes the lease away."""
+        await self.lost.wait()
+        assert self.failure is not None
+        raise self.failure
+
+
+class NoSecrets:
+    """Orders without secrets."""
+
+    def resolve(self, order: Order) -> Secrets:
+        """None are needed."""
+        return Secrets()
+
+
+@dataclass
+class Watcher:
+    """A listener that checks the counts it is shown, and may act on them."""
+
+    most_slots: int = 0
+    turns: int = 0
+    act: Callable[[Progress], None] | None = None
+    states: list[TargetState] = field(default_factory=list[TargetState])
+
+    def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int]) -> None:
+        """Told after each turn that wrote something."""
+        self.turns += 1
+        self.most_slots = max(self.most_slots, progress.slots_taken)
+        if len(progress.targets) < 100:
+            assert progress.slots_taken == sum(one.state in HOLDS_SLOT for one in progress.targets.values())
+            self.states += [one.state for one in progress.targets.values()]
+        if self.act is not None:
+            self.act(progress)
+
+
+class Stage:
+    """A run between a small cloud and a journal in memory."""
+
+    def __init__(
+        self, number: int = 1, settings: Settings = QUICK, picture: Picture = RUNNING, targets: Sequence[Target] = ()
+    ) -> None:
+        made = list(targets) or [a_target(one, baseline=picture) for one in range(1, number + 1)]
+        self.journal = ListJournal(a_run(settings), made)
+        self.cloud = SmallCloud(self.journal, [one.server_id for one in made], picture)
+        self.watcher = Watcher()
+        self._ids = count(1)
+
+    def engine(self) -> Engine:
+        """A new process over what the journal tells."""
+        edge = Edge(
+            cloud=self.cloud,
+            journal=self.journal,
+            secrets=NoSecrets(),
+            listener=self.watcher,
+            clock=SystemClock(),
+            chance=SeededChance(1),
+            new_id=lambda: f"call-{next(self._ids)}",
+        )
+        return Engine(self.journal.progress(), edge)
+
+    async def drive(self, within_s: float = 20.0) -> Progress:
+        """The progress after one process has driven the run; ends with no crime."""
+        with anyio.fail_after(within_s):
+            await self.engine().drive("host:1")
+        return self.ended()
+
+    def ended(self) -> Progress:
+        """What the journal tells, once nothing criminal was seen."""
+        assert self.cloud.crimes == []
+        return self.journal.progress()
+
+    def one(self, number: int = 1) -> Target:
+        """A target as the journal has it."""
+        return self.journal.targets[f"server-{number:04}"]
+
+    def states(self) -> Counter[TargetState]:
+        """How many targets are in each state."""
+        return Counter(one.state for one in self.journal.targets.values())
+
+    def sent(self, verb: str) -> int:
+        """How many requests of that kind left."""
+        return sum(one == verb for one, _ in self.cloud.sent)
+
+
+SOFT = replace(QUICK, stop=StopMode.SOFT)

@@ -1,0 +1,289 @@
+"""What stops a run: the journal, the lease, the operator, the cloud's refusals. And what it leaves behind."""
+
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from fleetos.errors import (
+    AuthenticationFailed,
+    FleetosError,
+    InputError,
+    JournalUnwritable,
+    LeaseLost,
+    PermissionDenied,
+    Problem,
+    ReadRefused,
+)
+from fleetos.model.progress import Progress
+from fleetos.model.requests import Request, RequestKind
+from fleetos.model.run import Order
+from fleetos.model.secrets import Secrets
+from fleetos.model.states import IN_FLIGHT, Reason, RunState, TargetState
+from tests.unit.engine.stage import LOST_AFTER, QUICK, Fate, NoSecrets, Stage, refused
+from tests.unit.model.samples import START, STOPPED, a_target, an_attempt
+
+S = TargetState
+ABORT = Request(1, RequestKind.ABORT, "ops", START)
+
+
+async def failing(stage: Stage, error: FleetosError) -> None:
+    with anyio.fail_after(20), pytest.raises(type(error)):
+        await stage.engine().drive("host:1")
+
+
+# --- the journal and the lease -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [JournalUnwritable("disk full"), LeaseLost("taken over")])
+async def test_nothing_is_sent_when_its_intent_is_not_durable(error: FleetosError) -> None:
+    for appends in range(1, 8):
+        stage = Stage(3)
+        stage.journal.failure, stage.journal.fails_at = error, appends
+        await failing(stage, error)
+        intents = [event for _, event in stage.journal.events if event.kind in ("change-intended", "power-intended")]
+        named = sum(len(server_ids) for _, server_ids in stage.cloud.sent)
+        assert named <= len(intents)
+        stage.ended()
+
+
+@pytest.mark.parametrize("appends", range(1, 30))
+async def test_a_crash_at_any_append_is_resumed_and_changes_every_server_once(appends: int) -> None:
+    stage = Stage(4, replace(QUICK, concurrency=3))
+    stage.journal.failure, stage.journal.fails_at = JournalUnwritable("disk full"), appends
+    crashed = True
+    try:
+        await stage.drive()
+        crashed = False
+    except JournalUnwritable:
+        stage.journal.failure = None
+        await stage.drive()
+    assert crashed or appends > 8
+    assert stage.states() == {S.DONE: 4}
+    assert set(stage.cloud.accepted.values()) == {1}
+    assert stage.journal.run.sessions == 1 + (crashed and appends > 1)
+
+
+async def test_a_lost_lease_ends_all_sending() -> None:
+    stage = Stage(6, replace(QUICK, concurrency=1))
+    stage.journal.failure = LeaseLost("taken over")
+
+    def take_over(progress: Progress) -> None:
+        if progress.counts[S.DONE]:
+            stage.journal.lost.set()
+
+    stage.watcher.act = take_over
+    await failing(stage, stage.journal.failure)
+    sent = len(stage.cloud.sent)
+    await anyio.sleep(0.05)
+    assert len(stage.cloud.sent) == sent < 12
+    stage.ended()
+
+
+async def test_a_write_without_a_valid_lease_is_not_sent_and_the_target_is_ready_again() -> None:
+    stage = Stage(picture=STOPPED)
+    stage.journal.valid = False
+
+    def regain(progress: Progress) -> None:
+        stage.journal.valid = stage.journal.valid or stage.one().refusals > 0
+
+    stage.watcher.act = regain
+    await stage.drive()
+    assert stage.states() == {S.DONE: 1}
+    assert (stage.sent("change"), stage.one().refusals, stage.one().attempts[0].sends) == (1, 1, 2)
+    assert stage.one().attempts[0].unanswered == 0
+
+
+# --- leaving -------------------------------------------------------------------------------------------------
+
+
+async def test_leaving_records_what_is_on_the_wire() -> None:
+    stage = Stage(4, replace(QUICK, concurrency=2), picture=STOPPED)
+    stage.cloud.gate, stage.cloud.crowd_of = anyio.Event(), 2
+    engine = stage.engine()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(engine.drive, "host:1")
+        with anyio.fail_after(10):
+            await stage.cloud.crowd.wait()
+        engine.leave()
+        await anyio.sleep(0.03)
+        assert stage.states()[S.SUBMITTING] == 2
+        stage.cloud.gate.set()
+    stage.ended()
+    assert stage.states() == {S.CHANGING: 2, S.WAITING: 2}
+    assert stage.journal.run.state is RunState.RUNNING
+    stage.cloud.gate = None
+    await stage.drive()
+    assert stage.states() == {S.DONE: 4}
+    assert set(stage.cloud.accepted.values()) == {1}
+
+
+async def test_leaving_sends_nothing_that_is_only_intended() -> None:
+    stage = Stage(picture=STOPPED)
+    engine = stage.engine()
+    stage.watcher.act = lambda progress: engine.leave() if progress.counts[S.SUBMITTING] else None
+    with anyio.fail_after(10):
+        await engine.drive("host:1")
+    assert stage.cloud.sent == []
+    assert stage.states() == {S.READY: 1}
+    stage.ended()
+
+
+# --- the operator --------------------------------------------------------------------------------------------
+
+
+async def test_an_abort_cancels_the_waiting_and_starts_again_what_lies_stopped() -> None:
+    targets = [
+        a_target(1),
+        a_target(2, state=S.READY, stopped_at=START),
+        a_target(3, state=S.CHANGING, attempts=(an_attempt(accepted_at=START, job_id="job-77"),)),
+        a_target(4, state=S.BACKOFF, attempts=(), not_before=START),
+        a_target(5, state=S.CHECKING),
+    ]
+    stage = Stage(settings=QUICK, targets=targets)
+    stage.cloud.pictures["server-0002"] = STOPPED
+    stage.cloud.pictures["server-0003"] = STOPPED
+    job = stage.cloud._begin("change", ("server-0003",))
+    stage.cloud.works["job-77"] = stage.cloud.works.pop(job)
+    stage.journal.asked = [ABORT]
+    progress = await stage.drive()
+    assert (progress.run.state, progress.run.detail) == (RunState.ABORTED, "aborted by ops")
+    assert stage.states() == {S.CANCELLED: 4, S.DONE: 1}
+    assert stage.one(3).state is S.DONE
+    assert stage.cloud.sent == [("start", ("server-0002",))]
+    assert stage.one(2).stopped_at is None
+    assert stage.journal.done == [1]
+
+
+async def test_an_abort_is_heard_before_anything_is_admitted() -> None:
+    stage = Stage(3)
+    stage.journal.asked = [ABORT]
+    assert (await stage.drive()).run.state is RunState.ABORTED
+    assert stage.cloud.requests == {}
+
+
+async def test_an_aborted_run_that_the_cloud_refuses_is_left_with_its_trouble() -> None:
+    stage = Stage(settings=QUICK, targets=[a_target(1, state=S.READY, stopped_at=START)])
+    stage.journal.asked = [ABORT]
+    stage.cloud.read_error = AuthenticationFailed("401")
+    engine = stage.engine()
+    with anyio.fail_after(10):
+        await engine.drive("host:1")
+    assert engine.trouble is not None
+    assert engine.trouble.reason is Reason.AUTHENTICATION
+    assert stage.journal.run.state is RunState.FINISHING
+    assert stage.one().stopped_at == START
+
+
+# --- the cloud refuses us ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(AuthenticationFailed("401"), Reason.AUTHENTICATION), (PermissionDenied("403"), Reason.PERMISSION)],
+)
+async def test_a_refused_read_pauses_the_run_which_is_resumable(error: FleetosError, reason: Reason) -> None:
+    stage = Stage(3)
+    stage.cloud.read_error = error
+    progress = await stage.drive()
+    assert (progress.run.state, progress.run.reason) == (RunState.PAUSED, reason)
+    assert progress.run.detail == error.message
+    stage.cloud.read_error = None
+    assert (await stage.drive()).run.state is RunState.DONE
+    assert stage.states() == {S.DONE: 3}
+
+
+@pytest.mark.parametrize(
+    ("fates", "reason", "sent"),
+    [
+        ([refused("Ecs.0003", 403)], Reason.PERMISSION, 1),
+        ([refused(None, 401), refused(None, 401)], Reason.AUTHENTICATION, 2),
+    ],
+    ids=["403", "401-twice"],
+)
+async def test_a_refused_change_pauses_the_run(fates: list[Fate], reason: Reason, sent: int) -> None:
+    stage = Stage(5, replace(QUICK, concurrency=1), picture=STOPPED)
+    stage.cloud.fates["change"].extend(fates)
+    progress = await stage.drive()
+    assert (progress.run.state, progress.run.reason) == (RunState.PAUSED, reason)
+    assert (stage.sent("change"), stage.states()) == (sent, {S.READY: 1, S.WAITING: 4})
+    await stage.drive()
+    assert stage.states() == {S.DONE: 5}
+
+
+async def test_an_expired_token_is_no_reason_to_pause() -> None:
+    stage = Stage(5, replace(QUICK, concurrency=5), picture=STOPPED)
+    stage.cloud.fates["change"].extend([refused("APIGW.0301", 401)] * 5)
+    assert (await stage.drive()).run.state is RunState.DONE
+    assert stage.states() == {S.DONE: 5}
+
+
+async def test_a_secret_that_changed_pauses_the_run_before_anything_is_sent() -> None:
+    class Changed(NoSecrets):
+        def resolve(self, order: Order) -> Secrets:
+            raise InputError((Problem("user-data.sh", None, None, "", "is not what was frozen"),))
+
+    stage = Stage(picture=STOPPED)
+    engine = stage.engine()
+    engine._sender._secrets = Changed()
+    with anyio.fail_after(10):
+        await engine.drive("host:1")
+    assert (stage.journal.run.state, stage.journal.run.reason) == (RunState.PAUSED, Reason.INPUT_CHANGED)
+    assert stage.cloud.sent == []
+
+
+async def test_reads_that_are_refused_for_ever_hold_their_targets() -> None:
+    stage = Stage(2, replace(QUICK, poll_max_s=0.006))
+    stage.cloud.read_error = ReadRefused("500")
+    progress = await stage.drive()
+    assert progress.run.state is RunState.DONE
+    assert {one.reason for one in progress.targets.values()} == {Reason.UNREACHABLE}
+
+
+# --- resuming ------------------------------------------------------------------------------------------------
+
+IN_EACH_STATE = sorted(IN_FLIGHT - {S.DRAINING})
+
+
+@pytest.mark.parametrize("state", IN_EACH_STATE)
+async def test_a_run_is_resumed_from_each_state_in_flight(state: TargetState) -> None:
+    """The process dies right after the target came to the state, for the first time; another carries on."""
+    stage = Stage(2, replace(QUICK, concurrency=2))
+    if state is S.INSPECTING:
+        stage.cloud.fates["change"].append(LOST_AFTER)
+    if state is S.RESTORING:
+        stage.cloud.fates["change"].append(refused("Ecs.0314"))
+    reached = False
+
+    def die(progress: Progress) -> None:
+        nonlocal reached
+        if progress.counts[state] and not reached:
+            reached = True
+            stage.journal.failure, stage.journal.fails_at = JournalUnwritable("killed"), 0
+
+    def down(progress: Progress) -> None:
+        """The cloud leaves changed servers down, so that they need their one start."""
+        for server_id, picture in stage.cloud.pictures.items():
+            changed = picture is not None and picture.disk in stage.cloud.made
+            if changed and picture is not None and picture.running and not stage.sent("start"):
+                stage.cloud.pictures[server_id] = replace(picture, status="SHUTOFF", vm_state="stopped", power=4)
+        die(progress)
+
+    stage.watcher.act = down if state is S.STARTING else die
+    if state in (S.READY, S.VERIFYING):
+        # Passed through within one turn: a run that was left there is made by hand.
+        attempts = (an_attempt(accepted_at=START, job_id="job-9"),) if state is S.VERIFYING else ()
+        stage = Stage(settings=QUICK, targets=[a_target(1, state=state, attempts=attempts, stopped_at=START)])
+        new = replace(STOPPED, status="ACTIVE", vm_state="active", disk="disk-new", image="image-new")
+        stage.cloud.pictures["server-0001"] = new if state is S.VERIFYING else STOPPED
+    else:
+        with pytest.raises(JournalUnwritable):
+            await stage.drive()
+        assert reached
+        stage.journal.failure = None
+        stage.watcher.act = down if state is S.STARTING else None
+    await stage.drive()
+    assert set(stage.states()) <= {S.DONE, S.FAILED}
+    assert stage.states()[S.FAILED] == (1 if state is S.RESTORING else 0)
+    assert max(stage.cloud.accepted.values(), default=1) == 1
+    assert all(one.stopped_at is None for one in stage.journal.targets.values())
