@@ -66,10 +66,6 @@ def change_answered(target: Target, attempt: Attempt, reply: Reply, context: Con
             return (replace(answer, to=TargetState.READY), paused)
         case AnswerClass.CONFLICT if target.unanswered:
             return (answer,)
-        case AnswerClass.UNAUTHENTICATED if target.refusals:
-            # The first may be a token that ran out; more of them lock the account.
-            paused = RunMoved(RunState.PAUSED, Reason.AUTHENTICATION, answer.detail)
-            return (_again(target, answer, kind, wait_s, context), paused)
         case _:
             return (_again(target, answer, kind, wait_s, context),)
 
@@ -133,10 +129,7 @@ def power_answered(target: Target, call: PowerCall, reply: Reply, context: Conte
             return (replace(answer, outcome=PowerOutcome.DROPPED), paused)
         case AnswerClass.THROTTLED | AnswerClass.UNAUTHENTICATED | AnswerClass.NOT_SENT:
             later = context.now.wall + timedelta(seconds=_pause_s(kind, wait_s, context))
-            dropped = replace(answer, outcome=PowerOutcome.DROPPED, not_before=later)
-            if kind is AnswerClass.UNAUTHENTICATED and target.refusals:
-                return (dropped, RunMoved(RunState.PAUSED, Reason.AUTHENTICATION, answer.detail))
-            return (dropped,)
+            return (replace(answer, outcome=PowerOutcome.DROPPED, not_before=later),)
         case _:
             pause_s = _pause_s(kind, wait_s, context) if call.size == 1 else 0.0
             later = context.now.wall + timedelta(seconds=pause_s)

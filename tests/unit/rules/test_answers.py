@@ -81,13 +81,11 @@ def test_row_proven_forbidden_stops_the_run_and_keeps_the_target(reply: Delivere
     assert (run.to, run.reason) == (RunState.PAUSED, Reason.PERMISSION)
 
 
-def test_row_proven_401_needs_a_new_intent_and_a_second_one_stops_the_run() -> None:
+def test_row_proven_401_needs_a_new_intent_and_is_bounded() -> None:
+    """Whether a 401 stops the run is for the client to say, which knows if the token ever worked."""
     event, run = answered(sent(), no("APIGW.0301", 401))
     assert (event.to, event.not_before, run) == (S.READY, None, None)
-    event, run = answered(sent(refusals=1), no(None, 401))
-    assert event.to is S.READY
-    assert run is not None
-    assert (run.to, run.reason) == (RunState.PAUSED, Reason.AUTHENTICATION)
+    assert answered(sent(refusals=MAX_REFUSALS - 1), no(None, 401))[0].to is S.HELD
 
 
 def test_row_proven_gone_fails() -> None:
@@ -196,9 +194,9 @@ def stop_call(size: int = 1, **changes: object) -> PowerCall:
     return replace(PowerCall("call-1", "stop", hard=False, size=size, intended_at=START), **changes)
 
 
-def power(reply: Reply, size: int = 1, refusals: int = 0) -> tuple[PowerAnswered, RunMoved | None]:
+def power(reply: Reply, size: int = 1) -> tuple[PowerAnswered, RunMoved | None]:
     call = stop_call(size)
-    target = a_target(state=S.STOPPING, calls=(call,), refusals=refusals)
+    target = a_target(state=S.STOPPING, calls=(call,))
     first, *rest = power_answered(target, call, reply, HERE)
     assert isinstance(first, PowerAnswered)
     run = rest[0] if rest else None
@@ -230,13 +228,6 @@ def test_power_forbidden_stops_the_run() -> None:
     assert event.outcome is PowerOutcome.DROPPED
     assert run is not None
     assert run.reason is Reason.PERMISSION
-
-
-def test_power_second_401_stops_the_run() -> None:
-    event, run = power(no(None, 401), refusals=1)
-    assert event.outcome is PowerOutcome.DROPPED
-    assert run is not None
-    assert run.reason is Reason.AUTHENTICATION
 
 
 @pytest.mark.parametrize("code", ["Ecs.0100", "Ecs.0605", "Ecs.0005", "Ecs.0001"])
