@@ -9,7 +9,7 @@ import anyio
 import typer
 
 from fleetos.cli.confirming import confirm
-from fleetos.cli.driving import drive
+from fleetos.cli.driving import as_it_was, drive
 from fleetos.cli.exits import ExitCode, Leave, code_of
 from fleetos.cli.looking import line_of, print_events
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument, YesOption
@@ -33,7 +33,7 @@ from fleetos.store.queries import RunSummary
 from fleetos.views.confirmation import retry_confirmation
 from fleetos.views.documents import status_document
 from fleetos.views.frame import Spent
-from fleetos.views.summary import NAMES_SHOWN, lying_stopped, summary
+from fleetos.views.summary import NAMES_SHOWN, summary
 from fleetos.views.wording import counted
 
 
@@ -87,12 +87,6 @@ async def drive_on(
     if output is not Output.TABLE:
         show_end(await queries.load(opened, lease.run_id), output)
     return code
-
-
-def as_it_was(progress: Progress) -> str:
-    """What to know of an unfinished run that cannot be driven now."""
-    stopped, run_id = len(lying_stopped(progress)), progress.run.id
-    return f"{counted(stopped, 'server')} may lie stopped by run {run_id}; carry it on with: fleetos resume {run_id}"
 
 
 async def log_in_and_drive(opened: Database, run_id: str, output: Output) -> int:

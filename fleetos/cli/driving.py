@@ -63,12 +63,19 @@ async def drive(database: Database, journal: SqlJournal, progress: Progress, clo
     finally:
         onlooker.ended(cloud.requests)
     if trouble is not None:
+        trouble.hint = trouble.hint or as_it_was(progress)
         raise trouble
     if interruption.at_once and interruption.code is not None:
         return interruption.code
     if engine.longest_change_s > longest_s:
         await remember_change_s(database, scope, engine.longest_change_s)
     return _code(engine, interruption)
+
+
+def as_it_was(progress: Progress) -> str:
+    """What to know of an unfinished run that cannot be driven now."""
+    stopped, run_id = counted(len(lying_stopped(progress)), "server"), progress.run.id
+    return f"{stopped} may lie stopped by run {run_id}; carry it on with: fleetos resume {run_id}"
 
 
 def _code(engine: Engine, interruption: Interruption) -> int:
