@@ -1,0 +1,152 @@
+"""On a real terminal: somebody is asked, colour is used unless refused, and no line is wider than the window."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cli.play import SILENCE_MAX_S, Play
+from tests.stage import command
+
+ESCAPES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
+COLOURS = re.compile(r"\x1b\[[\d;]*[1-9][\d;]*m")
+# Only the terminal that controls a process turns the letter of Ctrl-C into a signal.
+TAKE_OVER = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+class Terminal:
+    """What a person sees of a command, and types into it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], end: int) -> None:
+        self.process = process
+        self.seen = ""
+        self._end = end
+
+    def until(self, text: str) -> str:
+        """All that was shown so far, once it holds the text. Fails if the command ends or falls silent before."""
+        while text not in self.seen:
+            assert self._read(), f"no {text!r} in {self.seen}"
+        return self.seen
+
+    def types(self, text: str) -> None:
+        """Types on the keyboard; \\x03 is Ctrl-C."""
+        os.write(self._end, text.encode())
+
+    def resized(self, columns: int) -> None:
+        """Makes the window so wide, as a person drags it."""
+        fcntl.ioctl(self._end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def ends(self) -> int:
+        """The exit code, once everything was shown."""
+        while self._read():
+            pass
+        return self.process.wait(SILENCE_MAX_S)
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._end], [], [], SILENCE_MAX_S)
+        assert ready, f"silence after {self.seen}"
+        try:
+            read = os.read(self._end, 65536)
+        except OSError:  # EIO: nobody has the other end open any more
+            return False
+        self.seen += read.decode()
+        return bool(read)
+
+
+@contextmanager
+def terminal(play: Play, *arguments: str, columns: int = 100, **more: str) -> Generator[Terminal]:
+    ours, theirs = pty.openpty()
+    env = {**play.env, "TERM": "xterm-256color", **more}
+    del env["COLUMNS"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", TAKE_OVER, *command(*arguments)],
+        cwd=play.folder,
+        env=env,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    shown = Terminal(process, ours)
+    shown.resized(columns)
+    os.close(theirs)
+    try:
+        yield shown
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def pictures(seen: str) -> list[str]:
+    """The lines that were drawn while the run was driven: between the cursor's disappearance and its return."""
+    drawn = seen.partition("\x1b[?25l")[2].partition("\x1b[?25h")[0]
+    return [line for line in re.split(r"[\r\n]+", ESCAPES.sub("", drawn)) if line.strip()]
+
+
+def test_the_number_of_disks_is_asked_for_and_must_be_right(play: Play) -> None:
+    names = play.take(2)
+    text = play.written(names)
+    with terminal(play, "apply", text) as shown:
+        shown.until("to go on: ")
+        shown.types("3\n")
+        assert shown.ends() == 12
+    assert "not confirmed, nothing was touched" in shown.seen
+    with terminal(play, "apply", text) as shown:
+        shown.until("to go on: ")
+        shown.types("\x03")
+        assert shown.ends() == 130
+    assert "Traceback" not in shown.seen
+    assert play.writes(names) == []
+    assert play.runs() == []
+    with terminal(play, "apply", text) as shown:
+        assert COLOURS.search(shown.until("to go on: "))
+        shown.types("2\n")
+        assert shown.ends() == 0
+    assert "done after" in ESCAPES.sub("", shown.seen)
+    assert play.changes(names) == dict.fromkeys(names, 1)
+
+
+@pytest.mark.parametrize("columns", [40, 200])
+def test_no_drawn_line_is_wider_than_the_window(play: Play, columns: int) -> None:
+    names = play.take(4)
+    with terminal(play, "apply", play.written(names, concurrency=2), "--yes", columns=columns, NO_COLOR="1") as shown:
+        assert shown.ends() == 0
+    lines = pictures(shown.seen)
+    assert len(lines) > 10, "nothing was drawn"
+    assert max(map(len, lines)) <= columns
+    assert any("100 %" in line or "50 %" in line for line in lines)
+    assert not COLOURS.search(re.sub(r"\x1b\[[12]m", "", shown.seen)), "NO_COLOR leaves bold and dim, but no colour"
+    # The summary stays behind, broken between words.
+    rest = ESCAPES.sub("", shown.seen.partition("\x1b[?25h")[2])
+    assert "done after" in rest
+
+
+def test_an_unfinished_run_is_carried_on_only_if_somebody_says_so(play: Play) -> None:
+    names = play.take(2)
+    text = play.written(names, concurrency=1)
+    with terminal(play, "apply", text, "--yes") as shown:
+        shown.until(f"{names[0]} ")
+        shown.until("changing")
+        shown.types("\x03")
+        assert shown.ends() == 130
+    assert re.search(r"SIGINT: .*fleetos resume \w+", ESCAPES.sub("", shown.seen).replace("\r\n", " "))
+    assert "\x1b[?25h" in shown.seen.rpartition("\x1b[?25l")[2], "the cursor is given back"
+    with terminal(play, "apply", text) as shown:
+        shown.until("[y/N] ")
+        shown.types("n\n")
+        assert shown.ends() == 12
+    with terminal(play, "apply", text) as shown:
+        shown.until("[y/N] ")
+        shown.types("y\n")
+        assert shown.ends() == 0
+    assert play.changes(names) == dict.fromkeys(names, 1)

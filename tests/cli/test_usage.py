@@ -1,0 +1,183 @@
+"""Wrong calls, wrong plans and help: what needs no cloud, in this process, through the command's own entrance."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fleetos.cli.main import main
+
+Called = Callable[..., tuple[int, str, str]]
+ERROR = {"message", "hint", "code", "status", "request_id", "exit_code", "problems"}
+PROBLEM = {"file", "line", "column", "key", "expected", "hint"}
+
+TYPOS = """version: 1
+name: web-tier
+change:
+  imgae: Standard_Debian_12_latest
+  keyname: KeyPair-350b
+servers:
+  - name: web-01
+rollout:
+  concurency: 20
+  stop: sofft
+failure:
+  atempts: 3
+"""
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Called:
+    """Calls fleetos: code, standard output, standard error."""
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("FLEETOS_DB", raising=False)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fleetos", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), out, err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("explode",),
+        ("apply",),
+        ("apply", "plan.yaml", "--bogus"),
+        ("apply", "plan.yaml", "--expect-wipes", "-1"),
+        ("apply", "plan.yaml", "-o", "xml"),
+        ("status", "one", "two"),
+        ("retry",),
+        ("db", "explode"),
+        ("status",),
+        ("status", "no-such-run"),
+        ("events", "no-such-run"),
+        ("resume", "no-such-run"),
+        ("retry", "no-such-run"),
+        ("abort", "no-such-run"),
+        ("sim", "--listen", "0.0.0.0:0"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_call_is_64_and_prints_no_data(called: Called, arguments: tuple[str, ...]) -> None:
+    code, out, err = called(*arguments)
+    assert (code, out) == (64, "")
+    assert "error" in err.lower()
+
+
+def test_a_cloud_that_differs_from_the_plan_is_no_override(called: Called, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("version: 1\nname: x\ncloud: prod\nchange: {image: a}\nservers: [{name: b}]\n", encoding="utf-8")
+    code, out, err = called("apply", str(plan), "--yes", "--cloud", "test")
+    assert (code, out) == (64, "")
+    assert "--cloud test differs from the plan's cloud: prod" in err
+    assert "hint:" in err
+
+
+def test_every_typo_is_told_at_once_with_its_place_and_what_was_meant(called: Called, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(TYPOS, encoding="utf-8")
+    code, out, err = called("validate", str(plan))
+    assert (code, out) == (65, "")
+    told = re.findall(rf"^error: {re.escape(str(plan))}:(\d+):(\d+): ([\w.]+): .*\nhint: (.*)$", err, re.MULTILINE)
+    meant = {(int(line), int(column), key): hint for line, column, key, hint in told}
+    assert {place: hint for place, hint in meant.items() if "did you mean" in hint} == {
+        (4, 3, "change.imgae"): "did you mean `image`?",
+        (9, 3, "rollout.concurency"): "did you mean `concurrency`?",
+        (12, 3, "failure.atempts"): "did you mean `attempts`?",
+    }
+    assert re.search(r":10:9: rollout.stop: .*soft-then-hard", err)
+    errors = err.count("error: ")
+    assert f"{errors} errors in {plan}" in err
+    code, applied_out, applied = called("apply", str(plan), "--yes")
+    assert (code, applied_out) == (65, "")
+    assert applied.count("error: ") == errors
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl"])
+def test_validate_lists_each_error_for_programs(called: Called, tmp_path: Path, output: str) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(TYPOS, encoding="utf-8")
+    code, out, err = called("validate", str(plan), "-o", output)
+    assert (code, err) == (65, "")
+    errors = json.loads(out)["errors"] if output == "json" else [json.loads(line) for line in out.splitlines()]
+    assert all(set(error) == PROBLEM for error in errors)
+    assert {(error["line"], error["column"], error["key"]) for error in errors} >= {
+        (4, 3, "change.imgae"),
+        (9, 3, "rollout.concurency"),
+    }
+
+
+def test_a_good_plan_is_valid_without_any_cloud(called: Called) -> None:
+    plan = Path(__file__).parents[2] / "plans" / "demo.yaml"
+    code, out, err = called("validate", str(plan))
+    assert (code, err) == (0, "")
+    assert "is valid" in out
+    code, out, err = called("validate", str(plan), "-o", "json")
+    assert (code, json.loads(out), err) == (0, {"v": 1, "errors": []}, "")
+
+
+def test_errors_are_documents_where_json_is_asked_for(called: Called, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(TYPOS, encoding="utf-8")
+    for arguments, expected in (
+        (("status", "-o", "json"), 64),
+        (("apply", str(plan), "-o", "json"), 65),
+        (("apply", str(tmp_path / "none.yaml"), "-o", "json"), 65),
+        (("apply", str(plan), "--output=json", "--bogus"), 64),
+        (("apply", "-ojson"), 64),
+        (("explode", "--output", "json"), 64),
+    ):
+        code, out, _ = called(*arguments)
+        document = json.loads(out)
+        assert (code, set(document), set(document["error"])) == (expected, {"v", "error"}, ERROR)
+        assert document["error"]["exit_code"] == expected
+        assert all(set(problem) == PROBLEM for problem in document["error"]["problems"])
+    code, out, _ = called("runs", "--bogus", "-o", "jsonl")
+    (line,) = out.splitlines()
+    assert (code, "--bogus" in json.loads(line)["error"]["message"]) == (64, True)
+
+
+def test_the_schema_is_json_and_nothing_else(called: Called) -> None:
+    code, out, err = called("schema")
+    assert (code, err) == (0, "")
+    schema = json.loads(out)
+    assert {"version", "name", "change", "servers", "rollout", "failure"} <= set(schema["properties"])
+
+
+def test_no_command_at_all_shows_the_commands(called: Called) -> None:
+    code, out, err = called()
+    assert code == 64
+    assert "apply" in out + err
+
+
+def test_the_version_is_printed(called: Called) -> None:
+    assert called("--version") == (0, "fleetos 0.1.0\n", "")
+
+
+def test_there_is_nothing_to_resume_or_to_list_yet(called: Called) -> None:
+    for command in ("resume", "runs"):
+        code, out, err = called(command)
+        assert (code, out) == (0, "")
+        assert "fleetos apply PLAN" in err
+    code, out, _ = called("runs", "-o", "json")
+    assert (code, json.loads(out)) == (0, {"v": 1, "runs": []})
+
+
+def test_the_database_can_be_checked_and_copied(called: Called, tmp_path: Path) -> None:
+    assert called("db", "check")[:2] == (0, "the database is sound\n")
+    copy = tmp_path / "copy.db"
+    assert called("db", "backup", str(copy))[0] == 0
+    assert copy.stat().st_size > 0
+    assert called("db", "backup", str(copy))[0] == 64
+    assert called("db", "upgrade")[0] == 0
+    assert called("db", "check", "--db", str(copy))[0] == 0
