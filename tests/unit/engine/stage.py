@@ -92,6 +92,8 @@ class SmallCloud:
         self._journal = journal
         self.pictures: dict[str, Picture | None] = dict.fromkeys(server_ids, picture)
         self.works: dict[str, Work] = {}
+        self._at: dict[str, list[Work]] = {}
+        self.changing = 0
         self.fates: dict[str, deque[Fate]] = {"stop": deque(), "start": deque(), "change": deque()}
         self.sent: list[tuple[str, tuple[str, ...]]] = []
         self.requests: Counter[str] = Counter()
@@ -179,10 +181,6 @@ class SmallCloud:
 
     # --- its insides ---
 
-    def changing(self) -> int:
-        """How many changes are going on."""
-        return sum(work.verb == "change" and work.status is JobStatus.RUNNING for work in self.works.values())
-
     async def _read(self, operation: str) -> None:
         self.requests[operation] += 1
         await anyio.lowlevel.checkpoint()
@@ -213,8 +211,7 @@ class SmallCloud:
         """Notes what must never be sent."""
         if not self._journal.intended(verb, server_id):
             self.crimes.append(f"{verb} of {server_id} without a durable intent")
-        running = [work for work in self.works.values() if work.status is JobStatus.RUNNING]
-        if any(server_id in work.server_ids and work.verb == "change" for work in running):
+        if any(work.verb == "change" and work.status is JobStatus.RUNNING for work in self._at.get(server_id, ())):
             self.crimes.append(f"{verb} of {server_id} while its OS changes")
         picture = self.pictures[server_id]
         if verb == "change" and picture is not None and picture.disk in self.made:
@@ -222,10 +219,14 @@ class SmallCloud:
 
     def _begin(self, verb: str, server_ids: tuple[str, ...]) -> str:
         job_id = f"job-{next(self._numbers)}"
-        self.works[job_id] = Work(verb, server_ids, self.reads_a_work)
+        work = Work(verb, server_ids, self.reads_a_work)
+        self.works[job_id] = work
+        for server_id in server_ids:
+            self._at.setdefault(server_id, []).append(work)
         if verb == "change":
             self.accepted[server_ids[0]] += 1
-            self.most_changing = max(self.most_changing, self.changing())
+            self.changing += 1
+            self.most_changing = max(self.most_changing, self.changing)
             self._alter(server_ids[0], status="REBUILD", task="rebuilding")
         return job_id
 
@@ -235,9 +236,8 @@ class SmallCloud:
             self.pictures[server_id] = replace(picture, **changes)
 
     def _shown(self, server_id: str) -> Server | None:
-        for work in self.works.values():
-            if server_id in work.server_ids:
-                self._further(work)
+        for work in self._at.get(server_id, ()):
+            self._further(work)
         picture = self.pictures[server_id]
         return None if picture is None else Server(server_id, server_id, picture)
 
@@ -248,6 +248,7 @@ class SmallCloud:
         if work.reads_left > 0:
             return
         work.status = JobStatus.FAIL if work.fails else JobStatus.SUCCESS
+        self.changing -= work.verb == "change"
         for server_id in work.server_ids:
             self._effect(work, server_id)
 

@@ -1,0 +1,334 @@
+"""The parts beside the ring: agenda, sightings, health, turn, and the last check before a write."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from fleetos.clock import Moment
+from fleetos.engine import ring
+from fleetos.engine.agenda import Agenda
+from fleetos.engine.books import Books
+from fleetos.engine.facts import (
+    JobNotRead,
+    JobRead,
+    NotSeen,
+    Refused,
+    Saw,
+    TracesNotRead,
+    TracesRead,
+    Unreachable,
+)
+from fleetos.engine.health import Health
+from fleetos.engine.judging import Judge
+from fleetos.engine.perform import Performer, SubmitChange
+from fleetos.engine.sightings import Sighting
+from fleetos.engine.turn import Turn
+from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, IllegalMove, PermissionDenied
+from fleetos.ids import SeededChance
+from fleetos.limits import INTENT_MAX_AGE_S, UNREACHABLE_FAILURES, UNREACHABLE_S
+from fleetos.model.events import ChangeAdopted, JobEnded, Moved, PowerAnswered, RunMoved
+from fleetos.model.inventory import Delivered, Job, JobStatus, Undelivered
+from fleetos.model.progress import Progress
+from fleetos.model.run import PowerOutcome, Target
+from fleetos.model.secrets import Secrets
+from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.rules.needs import AskJob, AskTraces, Look, Need, Submit, Wait
+from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep
+from tests.unit.engine.stage import Stage
+from tests.unit.model.samples import REBUILD, RUNNING, START, STOPPED, a_run, a_target, an_attempt
+from tests.unit.rules.scene import moment, sight
+
+S = TargetState
+ID = "server-0001"
+CHANGING = a_target(state=S.CHANGING, attempts=(an_attempt(accepted_at=START, job_id="job-1"),))
+
+
+def books_of(*targets: Target) -> tuple[Books, Turn]:
+    progress = Progress(a_run(), targets)
+    books = Books(progress, SeededChance(1), moment(0), 0.0)
+    for target in targets:
+        if not target.ended:
+            books.open(target.server_id)
+    return books, Turn(progress, START)
+
+
+# --- agenda --------------------------------------------------------------------------------------------------
+
+
+def test_setting_needs_replaces_those_before() -> None:
+    agenda = Agenda()
+    agenda.set("a", (Look(10), Submit()))
+    agenda.set("a", (Wait(20),))
+    assert agenda.writes == {}
+    assert agenda.next_s() == 20
+    assert agenda.due(30, 0) == [("a", Wait(20))]
+    assert agenda.due(30, 0) == []
+
+
+def test_reads_that_are_due_soon_go_out_together_but_no_wait_ends_early() -> None:
+    agenda = Agenda()
+    agenda.set("a", (Look(10),))
+    agenda.set("b", (Look(11),))
+    agenda.set("c", (Wait(11),))
+    agenda.set("d", (Look(13),))
+    assert agenda.due(9, 5) == []
+    assert agenda.due(10, 2) == [("a", Look(10)), ("b", Look(11))]
+    assert agenda.next_s() == 11
+    assert agenda.due(11, 2) == [("c", Wait(11)), ("d", Look(13))]
+
+
+def test_a_dropped_target_needs_nothing() -> None:
+    agenda = Agenda()
+    agenda.set("a", (Look(10), Submit()))
+    agenda.drop("a")
+    assert agenda.writes == {}
+    assert agenda.next_s() is None
+
+
+# --- the ring ------------------------------------------------------------------------------------------------
+
+
+def test_a_wait_is_not_lost_when_others_are_due_just_before_it() -> None:
+    wait_s = 1.0
+    waiting = a_target(1, state=S.READY, not_before=START + timedelta(seconds=wait_s))
+    books, turn = books_of(waiting, a_target(2, state=S.CHECKING))
+    assert ring.decide(books, turn, None) == [Sweep(("server-0002",))]
+    assert ring.next_due_s(books, moment(0)) == moment(wait_s).elapsed_s
+    books.now = moment(wait_s)
+    turn = Turn(books.progress, books.now.wall)
+    books.touch(())
+    assert ring.decide(books, turn, None) == []
+    books.sweeping.clear()
+    assert ring.decide(books, turn, None) == [Sweep((ID,))]
+
+
+def test_who_asks_for_a_job_under_way_gets_its_answer() -> None:
+    targets = [replace(CHANGING, server_id=f"server-{number:04}") for number in (1, 2)]
+    books, turn = books_of(*targets)
+    books.agenda.set("server-0001", (AskJob("job-1", 0.0),))
+    books.dirty.clear()
+    assert ring.decide(books, turn, None) == [ReadJob("job-1", ("server-0001",))]
+    books.agenda.set("server-0002", (AskJob("job-1", 0.0),))
+    assert ring.decide(books, turn, None) == []
+    Judge(books).take(turn, [JobRead("job-1", ("server-0001",), Job("job-1", JobStatus.SUCCESS))])
+    assert {turn.target(one.server_id).state for one in targets} == {S.VERIFYING}
+
+
+@pytest.mark.parametrize("fact", [TracesRead(ID, ()), TracesNotRead(ID)])
+def test_traces_are_asked_for_once_at_a_time(fact: TracesRead | TracesNotRead) -> None:
+    inspecting = a_target(state=S.INSPECTING, attempts=(an_attempt(unanswered=1),))
+    books, turn = books_of(inspecting)
+    ask = AskTraces(START, 0.0)
+    for expected in ([ReadTraces(ID, ask)], []):
+        books.dirty.clear()
+        books.agenda.set(ID, (ask,))
+        assert ring.decide(books, turn, None) == expected
+    Judge(books).take(turn, [fact])
+    books.dirty.clear()
+    books.agenda.set(ID, (ask,))
+    assert ring.decide(books, turn, None) == [ReadTraces(ID, ask)]
+
+
+def test_a_server_that_reads_say_nothing_of_is_asked_less_and_less_often() -> None:
+    books, turn = books_of(a_target(state=S.CHECKING))
+    looks: list[Need] = []
+    for _ in range(9):
+        looks += books.settle(turn, ID)
+        books.miss(ID)
+    pauses = (0, 1, 2, 4, 8, 16, 32, 60, 60)
+    assert looks == [Look(moment(pause).elapsed_s, single=pause > 0) for pause in pauses]
+
+
+def test_a_turn_that_the_law_refuses_is_unchanged() -> None:
+    turn = Turn(Progress(a_run(), [CHANGING]), START)
+    with pytest.raises(IllegalMove):
+        turn.write(Moved(ID, S.READY))
+    with pytest.raises(IllegalMove):
+        turn.write(RunMoved(RunState.ABORTED))
+    assert (turn.events, turn.changed, turn.slots_taken, turn.run) == ([], {}, 1, a_run())
+
+
+def test_a_turn_counts_as_the_progress_will() -> None:
+    progress = Progress(a_run(), [a_target(1), a_target(2)])
+    turn = Turn(progress, START)
+    turn.write(Moved("server-0001", S.CHECKING))
+    turn.write(Moved("server-0001", S.HELD, Reason.STILL_CHANGING))
+    turn.write(Moved("server-0002", S.CHECKING))
+    assert (turn.slots_taken, turn.under_way, turn.overdue) == (1, 1, 1)
+    assert (progress.slots_taken, progress.overdue) == (0, 0)
+    progress.absorb(turn.run, turn.changed.values())
+    assert (progress.slots_taken, progress.overdue) == (1, 1)
+
+
+# --- sightings -----------------------------------------------------------------------------------------------
+
+
+def test_a_look_that_was_asked_for_before_the_move_does_not_count() -> None:
+    sighting = Sighting(moment(10), moment(10))
+    assert sighting.with_sight(S.CHECKING, sight(9, RUNNING)).watch is None
+    assert sighting.with_sight(S.CHECKING, sight(10, RUNNING)).watch is not None
+
+
+def test_list_pages_are_no_evidence_for_an_unknown_outcome() -> None:
+    swept = replace(sight(10, STOPPED), single=False)
+    assert Sighting(moment(0), moment(0)).with_sight(S.INSPECTING, swept).watch is None
+    assert Sighting(moment(0), moment(0)).with_sight(S.STOPPING, swept).watch is not None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "counts"),
+    [
+        (S.CHECKING, S.READY, True),
+        (S.CHECKING, S.STOPPING, True),
+        (S.STOPPING, S.READY, True),
+        (S.INSPECTING, S.READY, True),
+        (S.INSPECTING, S.VERIFYING, True),
+        (S.SUBMITTING, S.READY, False),
+        (S.SUBMITTING, S.INSPECTING, False),
+        (S.CHANGING, S.INSPECTING, False),
+        (S.INSPECTING, S.CHANGING, False),
+        (S.READY, S.CHECKING, False),
+    ],
+)
+def test_what_was_seen_counts_only_where_it_caused_the_move(
+    before: TargetState, after: TargetState, counts: bool
+) -> None:
+    sighting = Sighting(moment(0), moment(0)).with_sight(before, sight(5, STOPPED))
+    moved = sighting.after_event(a_target(state=before), a_target(state=after), Moved(ID, after), moment(6))
+    assert (moved.watch is not None) == counts
+    assert moved.entered == moment(6)
+
+
+def test_the_end_of_a_job_or_a_stop_asks_for_fresh_looks() -> None:
+    sighting = Sighting(moment(0), moment(0)).with_sight(S.CHANGING, sight(5, REBUILD))
+    failed = JobEnded(ID, 1, "job-1", JobStatus.FAIL)
+    assert sighting.after_event(CHANGING, CHANGING, failed, moment(6)) == Sighting(moment(6), moment(6))
+    verifying = replace(CHANGING, state=S.VERIFYING)
+    ended = JobEnded(ID, 1, "job-1", JobStatus.SUCCESS)
+    assert sighting.after_event(CHANGING, verifying, ended, moment(6)).watch is None
+    stopping = a_target(state=S.STOPPING)
+    for outcome in PowerOutcome:
+        answered = sighting.after_event(stopping, stopping, PowerAnswered(ID, "call-1", outcome), moment(6))
+        assert (answered.watch is None) == (outcome not in (PowerOutcome.PENDING, PowerOutcome.ACCEPTED))
+        assert answered.entered == moment(0)
+
+
+def test_an_adopted_change_is_watched_anew() -> None:
+    sighting = Sighting(moment(0), moment(0)).with_sight(S.INSPECTING, sight(5, REBUILD))
+    inspecting = replace(CHANGING, state=S.INSPECTING)
+    assert sighting.after_event(inspecting, CHANGING, ChangeAdopted(ID, 1), moment(6)) == Sighting(moment(6), moment(6))
+
+
+# --- health --------------------------------------------------------------------------------------------------
+
+
+def test_the_cloud_is_unreachable_after_so_many_failures_over_so_long() -> None:
+    health = Health()
+    assert not any(health.failed(moment(number)) for number in range(UNREACHABLE_FAILURES * 3))
+    assert health.failed(moment(UNREACHABLE_S))
+
+
+def test_an_answer_begins_the_count_anew() -> None:
+    health = Health()
+    for number in range(UNREACHABLE_FAILURES):
+        health.failed(moment(number))
+    health.answered()
+    assert not health.failed(moment(UNREACHABLE_S))
+    assert not health.failed(moment(2 * UNREACHABLE_S))
+
+
+def test_an_unreachable_cloud_pauses_the_run() -> None:
+    books, turn = books_of(CHANGING)
+    judge = Judge(books)
+    for number in range(UNREACHABLE_FAILURES):
+        books.now = moment(number * UNREACHABLE_S / (UNREACHABLE_FAILURES - 1))
+        judge.take(turn, [NotSeen((ID,)), Unreachable("no route to host")])
+    assert (turn.run.state, turn.run.reason, turn.run.detail) == (
+        RunState.PAUSED,
+        Reason.UNREACHABLE,
+        "no route to host",
+    )
+
+
+# --- the last check ------------------------------------------------------------------------------------------
+
+
+class Ticking:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.at = moment(0)
+
+    def now(self) -> datetime:
+        return self.at.wall
+
+    def moment(self) -> Moment:
+        return self.at
+
+
+@pytest.mark.parametrize(
+    ("later", "leaves"),
+    [
+        pytest.param(moment(INTENT_MAX_AGE_S), True, id="young"),
+        pytest.param(moment(INTENT_MAX_AGE_S + 0.1), False, id="old"),
+        pytest.param(replace(moment(0), elapsed_s=1000.0 + 6), False, id="slept-though-the-wall-clock-stood"),
+        pytest.param(replace(moment(0), wall=START + timedelta(seconds=6)), False, id="wall-clock-went-on"),
+        pytest.param(replace(moment(1), wall=START - timedelta(seconds=1)), False, id="wall-clock-went-back"),
+    ],
+)
+async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
+    stage, clock = Stage(picture=STOPPED), Ticking()
+    stage.journal._open["change", ID] = 1
+    performer = Performer(stage.cloud, clock, lambda _now: None)
+    permit = stage.cloud.permit()
+    assert permit is not None
+    clock.at = later
+    action = SubmitChange(
+        ID, 1, a_target().order, stop_first=False, intended=moment(0), permit=permit, secrets=Secrets()
+    )
+    fact = await performer.write(action)
+    assert isinstance(fact.reply, Delivered if leaves else Undelivered)  # type: ignore[union-attr]
+    assert len(stage.cloud.sent) == leaves
+
+
+@pytest.mark.parametrize(
+    ("error", "kinds"),
+    [
+        (AuthenticationFailed("401"), [NotSeen, Refused]),
+        (PermissionDenied("403"), [NotSeen, Refused]),
+        (CloudUnreachable("refused"), [NotSeen, Unreachable]),
+        (AnswerLost("reset"), [NotSeen, Unreachable]),
+        (CloudError("500"), [NotSeen]),
+    ],
+)
+async def test_a_read_that_fails_says_so(error: CloudError, kinds: Sequence[type]) -> None:
+    stage = Stage()
+    stage.cloud.read_error = error
+    performer = Performer(stage.cloud, Ticking(), lambda _now: None)
+    assert [type(fact) for fact in await performer.read(ReadServer(ID))] == kinds
+    assert [type(fact) for fact in await performer.read(Sweep((ID,)))] == kinds
+    job = await performer.read(ReadJob("job-1", (ID,)))
+    assert [type(fact) for fact in job] == [JobNotRead, *kinds[1:]]
+    traces = await performer.read(ReadTraces(ID, AskTraces(START, 0.0)))
+    if isinstance(error, PermissionDenied):
+        assert traces == [TracesRead(ID, ())]
+    else:
+        assert [type(fact) for fact in traces] == [TracesNotRead, *kinds[1:]]
+
+
+async def test_a_sweep_tells_what_it_saw_and_what_not() -> None:
+    stage = Stage(2)
+    stage.cloud.hidden = {"server-0002"}
+    facts = await Performer(stage.cloud, Ticking(), lambda _now: None).read(Sweep((ID, "server-0002")))
+    assert [type(fact) for fact in facts] == [Saw, NotSeen]
+    assert facts[1] == NotSeen(("server-0002",))
+
+
+def test_needs_are_of_few_kinds() -> None:
+    """The agenda sorts by time and never compares needs."""
+    agenda = Agenda()
+    needs: tuple[Need, ...] = (Look(5), Wait(5), AskJob("job-1", 5), AskTraces(START, 5))
+    agenda.set("a", needs)
+    assert [need for _, need in agenda.due(5, 0)] == list(needs)

@@ -1,0 +1,82 @@
+"""What a run costs: operations for each target must not grow with the number of targets."""
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+import fleetos
+from fleetos.engine import books
+from fleetos.model.run import Target
+from fleetos.model.states import TargetState
+from fleetos.rules.needs import Context, Decision
+from fleetos.rules.steps import decide
+from tests.unit.engine.stage import QUICK, Stage
+
+ROOM = str(Path(fleetos.__file__).parent)
+# No wait is near the time that so many targets take, so that load on the machine makes no extra reads.
+CALM = replace(QUICK, settle_s=10.0, stop_timeout_s=60.0, change_timeout_s=60.0)
+
+
+@contextmanager
+def counting(counts: dict[str, int]) -> Generator[None]:
+    """Counts the calls of our own functions, by name."""
+
+    def profile(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(ROOM):
+            name = frame.f_code.co_qualname
+            counts[name] = counts.get(name, 0) + 1
+
+    before: Callable[..., object] | None = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+async def cost(number: int, concurrency: int) -> dict[str, int]:
+    stage = Stage(number, replace(CALM, concurrency=concurrency))
+    engine = stage.engine()
+    counts: dict[str, int] = {}
+    with counting(counts):
+        await engine.drive("host:1")
+    stage.ended()
+    assert stage.states() == {TargetState.DONE: number}
+    return counts
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["twenty-at-once", "all-at-once"])
+async def test_the_cost_of_a_target_does_not_grow_with_the_run(wide: bool) -> None:
+    few, many = 80, 320
+    small = await cost(few, few if wide else 20)
+    large = await cost(many, many if wide else 20)
+    assert sum(large.values()) / many < 1.25 * sum(small.values()) / few
+    assert large["decide"] / many < 1.25 * small["decide"] / few
+    assert large["decide"] / many < 40
+
+
+async def test_two_thousand_targets_on_an_instant_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(2000, replace(CALM, concurrency=500))
+    stage.cloud.reads_a_work = 1
+    decisions = 0
+
+    def counted(target: Target, context: Context) -> Decision:
+        nonlocal decisions
+        decisions += 1
+        return decide(target, context)
+
+    monkeypatch.setattr(books, "decide", counted)
+    await stage.drive()
+    assert stage.states() == {TargetState.DONE: 2000}
+    assert stage.sent("change") == 2000
+    assert stage.cloud.most_changing <= 500
+    assert 2000 < decisions < 40 * 2000
+    # Few stops, few sweeps, and the journal is told in few transactions.
+    assert stage.sent("stop") < 40
+    assert stage.cloud.requests["sweep"] < 100
+    assert stage.journal.appends < 400
