@@ -10,8 +10,6 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-
 from tests.integration.plans import PACE, plan
 from tests.ledger import (
     changes_per_server,
@@ -31,12 +29,13 @@ def seed_of() -> int:
     return int(os.environ.get("FLEETOS_TEST_SEED") or secrets.randbelow(10**6))
 
 
-def misery(seed: int, count: int, picture: str) -> Mapping[str, object]:
+def misery(seed: int, count: int) -> Mapping[str, object]:
+    """A cloud that shows a change as a stopped, idle server, forgets its jobs, and loses a quarter of all submits."""
     return {
         "seed": seed,
         "servers": [{"count": count, "name": "web-###", "state": {"running": 0.8, "stopped": 0.2}}],
         "durations": {"stop": [0.2, 0.8], "start": [0.2, 0.5], "change": [0.6, 1.4], "job_init": [0.02, 0.2]},
-        "change": {"picture": picture, "job_vanishes_after_s": 1.0},
+        "change": {"picture": "idle", "job_vanishes_after_s": 1.0},
         "tokens": {"lifetime_s": 4},
         "faults": [
             {"do": "cut-after", "on": "changeos", "rate": 0.125},
@@ -63,13 +62,12 @@ def play_with_kills(play: Stage, text: str, chance: random.Random) -> tuple[int,
     return done.returncode, killed
 
 
-@pytest.mark.parametrize("picture", ["rebuild", "idle"])
-def test_eight_kills_and_lost_answers_change_each_server_once(tmp_path: Path, picture: str) -> None:
+def test_eight_kills_and_lost_answers_change_each_server_once(tmp_path: Path) -> None:
     seed = seed_of()
     print(f"FLEETOS_TEST_SEED={seed}")
     chance = random.Random(seed)
-    names = [f"web-{number:03d}" for number in range(1, 61)]
-    with stage(tmp_path, misery(seed, len(names), picture)) as play:
+    names = [f"web-{number:03d}" for number in range(1, 51)]
+    with stage(tmp_path, misery(seed, len(names))) as play:
         code, killed = play_with_kills(play, plan(names, concurrency=15, attempts=4, pace=PACE), chance)
         ledger, truth, status = play.ledger(), play.truth(), play.status()
     assert killed == KILLS, "the run ended before it was killed often enough"
