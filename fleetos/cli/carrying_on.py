@@ -103,7 +103,12 @@ async def log_in_and_drive(opened: Database, run_id: str, output: Output) -> int
 @reporting
 def resume(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Default: the only unfinished run.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            help="The run's id, or the beginning of it. Default: the only unfinished run.",
+            show_default=False,
+        ),
     ] = None,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,

@@ -21,7 +21,12 @@ app = typer.Typer(help="Upgrade, check or copy the database.", no_args_is_help=T
 @app.command()
 @reporting
 def upgrade(db: DbOption = None, cloud: CloudOption = None) -> None:
-    """Bring the tables to what this program needs, after a copy; only while no run is driven."""
+    """Bring the tables to what this program needs, after a copy; only while no run is driven.
+
+    Example:
+
+      fleetos db upgrade
+    """
     del cloud
     anyio.run(_upgrade, db)
 
@@ -42,7 +47,12 @@ async def _upgrade(db: str | None) -> None:
 @app.command()
 @reporting
 def check(db: DbOption = None, cloud: CloudOption = None) -> None:
-    """Prove that the file is sound and that each journal tells what the tables say."""
+    """Prove that the file is sound and that each journal tells what the tables say.
+
+    Example:
+
+      fleetos db check
+    """
     del cloud
     anyio.run(_check, db)
 
@@ -65,7 +75,12 @@ def backup(
     db: DbOption = None,
     cloud: CloudOption = None,
 ) -> None:
-    """Copy the database while it is in use."""
+    """Copy the database while it is in use.
+
+    Example:
+
+      fleetos db backup /var/backups/fleetos.db
+    """
     del cloud
     anyio.run(_backup, to, db)
 

@@ -43,7 +43,7 @@ RunArgument = Annotated[
 AnyRunArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[RUN]",
+        metavar="RUN",
         help="The run's id, or the beginning of it. Default: the unfinished run, else the newest.",
         show_default=False,
     ),

@@ -14,10 +14,7 @@ from fleetos.sim import builtin
 from fleetos.sim.access import Access
 from fleetos.sim.serve import Listen, chosen_scenario, run
 
-app = typer.Typer(
-    help="Serve a simulated cloud over HTTP: tokens, servers, jobs, images, faults. Loopback only.",
-    invoke_without_command=True,
-)
+app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback(invoke_without_command=True)
@@ -32,7 +29,9 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="World and faults, as YAML or JSON.", show_default=False)
     ] = None,
 ) -> None:
-    """Serve a simulated cloud until Ctrl-C; prints the environment to use as `export` lines.
+    """Serve a simulated cloud over HTTP until Ctrl-C; prints the environment to use as `export` lines.
+
+    Tokens, servers, jobs, images and faults, on loopback only.
 
     Examples:
 
@@ -60,6 +59,11 @@ def reset(
         typer.Option(envvar=SCENARIO, metavar="FILE", help="The world made from this scenario.", show_default=False),
     ] = None,
 ) -> None:
-    """Throw the world behind `cloud: sim` away; the next command that needs it makes a new one."""
+    """Throw the world behind `cloud: sim` away; the next command that needs it makes a new one.
+
+    Example:
+
+      fleetos sim reset
+    """
     anyio.run(builtin.reset, state_folder() / "sim", scenario)
     say("the simulated cloud of `cloud: sim` starts anew; change it again with: fleetos apply PLAN --new-run")

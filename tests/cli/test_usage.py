@@ -95,7 +95,7 @@ def test_every_typo_is_told_at_once_with_its_place_and_what_was_meant(called: Ca
         (9, 3, "rollout.concurency"): "did you mean `concurrency`?",
         (12, 3, "failure.atempts"): "did you mean `attempts`?",
     }
-    assert re.search(r":10:9: rollout.stop: .*soft-then-hard", err)
+    assert re.search(r":10:3: rollout.stop: .*soft-then-hard", err)
     errors = err.count("error: ")
     assert f"{errors} errors in {plan}" in err
     code, applied_out, applied = called("apply", str(plan), "--yes")

@@ -1,0 +1,103 @@
+"""The page of the commands, made from what they say of themselves with --help.
+
+Run it as `python -m fleetos.cli.reference docs/reference/commands.md`; with `--check` it changes nothing and tells by
+its exit code whether the page is as it would write it.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from fleetos.cli.main import app
+from fleetos.errors import UsageError
+
+HEAD = """# The commands
+
+Made from the commands' own `--help` by `python -m fleetos.cli.reference docs/reference/commands.md`; do not edit it.
+
+Data goes to standard output, everything else to standard error. Colour and live lines appear on a terminal only, and
+`NO_COLOR` is respected. How they leave: [exit codes](exit-codes.md). What `-o json` prints: [outputs](outputs.md).
+"""
+_EXAMPLES = re.compile(r"^Examples?:$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command as its help tells it. `parameters`: how each is written, and what it is for."""
+
+    words: str
+    usage: str
+    text: str
+    parameters: Sequence[tuple[str, str]]
+    examples: Sequence[str]
+
+
+def commands() -> list[Command]:
+    """All commands, in the order of the help; a group of commands before its members."""
+    return list(_of(cast("TyperGroup", typer.main.get_command(app)), None, "fleetos"))
+
+
+def _of(command: TyperGroup | TyperCommand, parent: typer.Context | None, name: str) -> Iterator[Command]:
+    context = typer.Context(command, parent=parent, info_name=name)
+    if parent is not None:
+        yield _described(command, context)
+    if isinstance(command, TyperGroup):
+        for one in command.list_commands(context):
+            member = command.get_command(context, one)
+            if isinstance(member, TyperGroup | TyperCommand):
+                yield from _of(member, context, one)
+
+
+def _described(command: TyperGroup | TyperCommand, context: typer.Context) -> Command:
+    text, *examples = _EXAMPLES.split(command.help or "")
+    records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
+    return Command(
+        words=context.command_path,
+        usage=" ".join(command.get_usage(context).removeprefix("Usage: ").split()),
+        text=text.strip(),
+        parameters=[record for record in records if record is not None and "--help" not in record[0]],
+        examples=[line.strip() for block in examples for line in block.splitlines() if line.strip()],
+    )
+
+
+def page() -> str:
+    """The whole page, in Markdown."""
+    return "\n".join([HEAD, *(_section(command) for command in commands())])
+
+
+def _section(command: Command) -> str:
+    parts = [f"## {command.words}", "", command.text, "", "```text", command.usage, "```", ""]
+    if command.parameters:
+        parts += ["| Parameter | Meaning |", "|---|---|"]
+        parts += [f"| `{_cell(written)}` | {_cell(meaning)} |" for written, meaning in command.parameters]
+        parts.append("")
+    if command.examples:
+        parts += ["```sh", *command.examples, "```", ""]
+    return "\n".join(parts)
+
+
+def _cell(text: str) -> str:
+    """The text in one cell of a table; a bar in it would end the cell."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 0 if the page is as it should be or was written, 1 if `--check` found it outdated."""
+    names = [one for one in arguments if one != "--check"]
+    if len(names) != 1:
+        raise UsageError("one page is needed", "python -m fleetos.cli.reference docs/reference/commands.md [--check]")
+    path = Path(names[0])
+    if "--check" in arguments:
+        return int(not path.exists() or path.read_text(encoding="utf-8") != page())
+    path.write_text(page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
