@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from fleetos.clock import Clock
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
@@ -86,7 +87,7 @@ class ScriptedCloud(httpx.AsyncBaseTransport):
 
     def __init__(self, *answers: Answer | Script, life_s: float = 86400.0, evs: bool = True) -> None:
         self.answers = list(answers)
-        self.logins: list[Answer] = []
+        self.logins: list[Answer | Script] = []
         self.seen: list[Seen] = []
         self._life_s = life_s
         self._evs = evs
@@ -142,11 +143,17 @@ async def opened(
     *,
     limits: ApiLimits | None = None,
     env: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
 ) -> AsyncGenerator[EcsCloud]:
     """Yield the client, logged in."""
     chance = FixedChance(0.5)
     async with open_cloud(
-        credentials, clock=VirtualClock(), chance=chance, limits=limits or ApiLimits(), env=env or {}, inner=cloud
+        credentials,
+        clock=clock or VirtualClock(),
+        chance=chance,
+        limits=limits or ApiLimits(),
+        env=env or {},
+        inner=cloud,
     ) as client:
         yield client
 

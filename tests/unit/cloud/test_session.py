@@ -1,11 +1,13 @@
 """What reads and writes do with the answers they meet, behind the whole client, in virtual time."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import anyio
 import httpx
 import pytest
 
+from fleetos.clock import Moment
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import (
     AnswerLost,
@@ -22,7 +24,7 @@ from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 from tests.unit.cloud.scripted import CREDENTIALS, Answer, ScriptedCloud, answer, error, opened, server_body, with_cloud
-from tests.unit.cloud.virtual import now_s, run
+from tests.unit.cloud.virtual import VirtualClock, now_s, run
 
 FOUND = answer(200, {"server": server_body("s1")})
 JOB = answer(200, {"job_id": "ff80808288d41e1b018990260955686a"}, x_request_id="req-9")
@@ -290,6 +292,33 @@ def test_a_write_that_must_wait_for_a_token_too_long_does_not_leave() -> None:
             assert await stop(client) == Undelivered("no token could be had in time")
             assert now_s() - begun_s == pytest.approx(WRITE_DEPARTS_WITHIN_S)
             assert cloud.calls == []
+
+    run(main)
+
+
+def test_a_write_that_slept_on_its_way_out_does_not_leave() -> None:
+    class SuspendedClock(VirtualClock):
+        slept_s = 0.0
+
+        def moment(self) -> Moment:
+            return replace(super().moment(), elapsed_s=now_s() + self.slept_s)
+
+    async def main() -> None:
+        cloud = ScriptedCloud(JOB, life_s=4.0)
+        clock = SuspendedClock()
+
+        def suspend(request: httpx.Request) -> Answer:
+            clock.slept_s += 3600.0
+            return cloud.grant()
+
+        async with opened(cloud, clock=clock) as client:
+            await anyio.sleep(10)
+            cloud.logins = [suspend]
+            reply = await stop(client)
+            assert isinstance(reply, Undelivered)
+            assert "took too long" in reply.detail
+            assert cloud.calls == []
+            assert isinstance(await stop(client), Delivered)
 
     run(main)
 
