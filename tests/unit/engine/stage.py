@@ -295,8 +295,9 @@ class ListJournal:
     async def append(
         self, run: Run, events: Sequence[Event], changed: Sequence[Target], at: datetime, answered: Sequence[int] = ()
     ) -> Sequence[Record]:
-        """The records, unless this append is to fail."""
-        await anyio.lowlevel.checkpoint()
+        """The records, unless this append is to fail. It takes longer than a write needs to leave."""
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()
         self.appends += 1
         if self.failure is not None and self.fails_at is not None and self.appends >= self.fails_at:
             raise self.failure

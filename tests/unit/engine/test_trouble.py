@@ -15,9 +15,10 @@ from fleetos.errors import (
     Problem,
     ReadRefused,
 )
+from fleetos.model.events import PowerIntended
 from fleetos.model.progress import Progress
 from fleetos.model.requests import Request, RequestKind
-from fleetos.model.run import Order
+from fleetos.model.run import End, Order
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import IN_FLIGHT, Reason, RunState, TargetState
 from tests.unit.engine.stage import LOST_AFTER, QUICK, NoSecrets, Stage, refused
@@ -215,13 +216,18 @@ async def test_a_secret_that_changed_pauses_the_run_before_anything_is_sent() ->
         def resolve(self, order: Order) -> Secrets:
             raise InputError((Problem("user-data.sh", None, None, "", "is not what was frozen"),))
 
-    stage = Stage(picture=STOPPED)
+    # One is ready to be changed, the other to be started again: after the pause, the start gets no intent either.
+    down = a_target(2, state=S.RESTORING, stopped_at=START, then=End(S.HELD, Reason.LOCKED, ""))
+    stage = Stage(settings=QUICK, targets=[a_target(1, state=S.READY), down])
+    stage.cloud.pictures = dict.fromkeys(stage.cloud.pictures, STOPPED)
     engine = stage.engine()
     engine._sender._secrets = Changed()
     with anyio.fail_after(10):
         await engine.drive("host:1")
     assert (stage.journal.run.state, stage.journal.run.reason) == (RunState.PAUSED, Reason.INPUT_CHANGED)
     assert stage.cloud.sent == []
+    assert not any(isinstance(event, PowerIntended) for _, event in stage.journal.events)
+    stage.ended()
 
 
 async def test_reads_that_are_refused_for_ever_hold_their_targets() -> None:

@@ -295,6 +295,15 @@ def test_row_down_a_picture_that_comes_up_late_is_watched_for_a_settle_of_its_ow
     assert not undecided(decide(inspected(), context(looks)))
 
 
+def test_row_down_a_late_picture_is_watched_even_past_the_deadline() -> None:
+    """A process that took over long after the deadline gives a change that it sees appear its settle all the same."""
+    late = inspected(deadline=START)
+    looks = [*steady(STOPPED, SETTLE - 30), *steady(CHANGED_DOWN, SETTLE + 30, from_s=SETTLE)]
+    assert undecided(decide(late, context(looks)))
+    looks = [*steady(STOPPED, SETTLE - 30), *steady(CHANGED_DOWN, 2 * SETTLE, from_s=SETTLE)]
+    assert decided(late, context(looks)).state is S.STARTING
+
+
 # --- row 7: another disk and image --------------------------------------------------------------------------
 
 
