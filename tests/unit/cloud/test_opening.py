@@ -154,3 +154,20 @@ def test_a_throttled_login_waits() -> None:
             assert client.place.project_id == PROJECT
 
     run(main)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rate"),
+    [
+        ({}, 5.0),
+        ({"auth_url": "http://127.0.0.1:5000/v3"}, 5.0),
+        ({"endpoints": {"ecs": "http://127.0.0.1:5000"}}, None),
+        ({"auth_url": "http://127.0.0.1:5000/v3", "endpoints": {"ecs": "http://localhost:5000"}}, None),
+    ],
+)
+def test_the_pace_is_that_of_the_cloud_which_the_servers_are_in(changes: dict[str, Any], rate: float | None) -> None:
+    async def main() -> None:
+        async with opened(ScriptedCloud(JOB), replace(CREDENTIALS, **changes)) as client:
+            assert client.read_rate_per_s() == rate
+
+    run(main)
