@@ -10,6 +10,9 @@ from pathlib import Path
 from threading import Timer
 from typing import Any, cast
 
+from typer.testing import CliRunner
+
+from fleetos.cli.main import app
 from fleetos.sim.ledger import Write
 from tests.integration.plans import plan
 from tests.ledger import CHANGES
@@ -82,9 +85,20 @@ class Play(Stage):
 
     def runs(self) -> list[Mapping[str, Any]]:
         """The list of runs, the newest first, as programs read it."""
-        done = self.fleetos("runs", "-o", "json")
+        return cast("list[Mapping[str, Any]]", json.loads(self.called("runs", "-o", "json").stdout)["runs"])
+
+    def status(self, run: str | None = None) -> Mapping[str, Any]:
+        """The status document of a run."""
+        done = self.called("status", *([run] if run else []), "-o", "json")
         assert done.returncode == 0, done.stderr
-        return cast("list[Mapping[str, Any]]", json.loads(done.stdout)["runs"])
+        return cast("Mapping[str, Any]", json.loads(done.stdout))
+
+    def called(self, *arguments: str) -> Done:
+        """The command in this process: for what drives no run, and is no process's business."""
+        # What the user of this machine has set is not for these commands.
+        env = dict.fromkeys(("FLEETOS_DB", "FLEETOS_SIM_SCENARIO", "OS_CLOUD")) | self.env
+        done = CliRunner().invoke(app, arguments, env=env)
+        return Done(arguments, done.exit_code, done.stdout, done.stderr)
 
     def begin(self, *arguments: str, **more: str) -> "Began":
         """The real command, started with its events as JSON lines."""

@@ -25,9 +25,9 @@ def test_the_plan_is_what_it_says_and_not_how_it_is_written(play: Play) -> None:
     assert again.returncode == 0
     assert again.stdout == ""
     assert f"nothing to do: 2 servers already on the image (run {run['id']})" in again.stderr
-    as_json = play.fleetos("apply", text, "--yes", "-o", "json")
+    as_json = play.called("apply", text, "--yes", "-o", "json")
     assert json.loads(as_json.stdout)["run"]["id"] == run["id"]
-    assert play.fleetos("apply", text, "--yes", "-o", "jsonl").stdout == ""
+    assert play.called("apply", text, "--yes", "-o", "jsonl").stdout == ""
     assert len(play.runs()) == 1
     # Other words are another plan, and so another run, which has nothing to do either.
     other = play.fleetos("apply", play.written(names, attempts=2), "--yes")
@@ -45,7 +45,7 @@ def test_an_unfinished_run_is_carried_on_with_its_pins(play: Play) -> None:
     began = play.begin("apply", text, "--yes")
     began.until("target.changing")
     began.kill()
-    refused = play.fleetos("apply", text)
+    refused = play.called("apply", text)
     assert refused.returncode == 64
     assert f"Carry on with run {began.run_id}?" in refused.stderr
     resumed = play.begin("apply", text, "--yes", "--new-run")
@@ -56,7 +56,7 @@ def test_an_unfinished_run_is_carried_on_with_its_pins(play: Play) -> None:
     (run,) = play.runs()
     assert (run["id"], run["resumed"], run["counts"]) == (began.run_id, 1, {"total": 3, "done": 3})
     assert play.changes(names) == dict.fromkeys(names, 1)
-    told = play.fleetos("resume", "-o", "json")
+    told = play.called("resume", "-o", "json")
     assert (told.returncode, json.loads(told.stdout)["run"]["id"]) == (0, began.run_id)
     assert "no run is unfinished" in told.stderr
 
@@ -65,7 +65,7 @@ def test_a_forced_change_is_not_repeated_by_accident(play: Play) -> None:
     names = play.take(1)
     text = play.written(names, rollout="  force: true")
     assert play.fleetos("apply", text, "--yes").returncode == 0
-    again = play.fleetos("apply", text, "--yes", "-o", "json")
+    again = play.called("apply", text, "--yes", "-o", "json")
     assert again.returncode == 65
     assert "--new-run" in json.loads(again.stdout)["error"]["hint"]
     assert play.changes(names) == {names[0]: 1}
@@ -87,7 +87,8 @@ def applied_in_a_new_world(folder: Path, image_id: str) -> tuple[Done, int]:
     place = folder / "world"
     place.mkdir()
     with stage(place, world) as running, Play.at(running, folder, iter(["web"])) as play:
-        done = play.fleetos("apply", play.written(play.take(1), image="Debian"), "--yes")
+        arguments = ("apply", play.written(play.take(1), image="Debian"), "--yes")
+        done = play.called(*arguments) if play.runs() else play.fleetos(*arguments)
         changed = play.changes(["web"])["web"]
     shutil.rmtree(place)
     return done, changed
@@ -115,11 +116,11 @@ def test_what_failed_or_is_held_gets_one_more_attempt(play: Play) -> None:
     assert play.fleetos("apply", text, "--yes").returncode == 10
     (run,) = play.runs()
     assert play.changes(names) == {good: 1, locked: 0, broken: 2}
-    again = play.fleetos("apply", text, "--yes")
+    again = play.called("apply", text, "--yes")
     assert again.returncode == 10
     assert f"next: fleetos retry {run['id']}" in again.stdout
     disks = {name: play.servers()[name]["system_disk"] for name in names}
-    asked = play.fleetos("retry", run["id"])
+    asked = play.called("retry", run["id"])
     assert asked.returncode == 64
     assert "WIPES 2 system disks" in asked.stderr
     assert {name: disks[name] in asked.stderr for name in names} == {good: False, locked: True, broken: True}
@@ -141,6 +142,6 @@ def test_what_failed_or_is_held_gets_one_more_attempt(play: Play) -> None:
     assert [
         one for one in successful_disks_destroyed(ledger) if ledger.write(one.made_by or 0).servers[0] in ours
     ] == []
-    nothing = play.fleetos("retry", run["id"], "--yes")
+    nothing = play.called("retry", run["id"], "--yes")
     assert nothing.returncode == 0
     assert "nothing to retry" in nothing.stderr

@@ -21,7 +21,7 @@ def test_a_run_has_one_driver_and_can_be_asked_to_end(play: Play) -> None:
     assert re.search(
         rf"{run_id} .*process {pid} of \S+ on {re.escape(socket.gethostname())} \(renewed \d+ s ago\)", said
     )
-    other = play.fleetos("apply", play.written(names[2:], "other.yaml"), "--yes")
+    other = play.called("apply", play.written(names[2:], "other.yaml"), "--yes")
     assert other.returncode == 21
     assert str(pid) in other.stderr
     asked = play.fleetos("abort", run_id[:8], "--release", "-o", "json")
@@ -47,7 +47,7 @@ def test_an_undriven_run_keeps_its_servers_until_somebody_ends_it(play: Play) ->
     ids = {play.servers()[name]["id"] for name in names}
     assert ids.intersection(stopped_by_us(play.ledger(), play.truth())), "nothing lies stopped, so nothing is proven"
     play.post("/admin/heal", {})
-    other = play.fleetos("apply", play.written(names[:1], "other.yaml"), "--yes")
+    other = play.called("apply", play.written(names[:1], "other.yaml"), "--yes")
     assert other.returncode == 20
     assert f"`fleetos resume {run_id}`" in other.stderr
     assert f"`fleetos abort {run_id}`" in other.stderr
@@ -59,7 +59,7 @@ def test_an_undriven_run_keeps_its_servers_until_somebody_ends_it(play: Play) ->
     assert document["run"]["resumed"] == 1
     assert not ids.intersection(stopped_by_us(play.ledger(), play.truth()))
     assert all(play.servers()[name]["status"] == "ACTIVE" for name in names)
-    again = play.fleetos("abort", run_id)
+    again = play.called("abort", run_id)
     assert again.returncode == 0
     assert "nothing to abort" in again.stderr
 
@@ -89,15 +89,15 @@ def test_several_unfinished_runs_must_be_told_apart(play: Play) -> None:
         began.until("target.stopping")
         began.kill()
         runs.append(began.run_id)
-    done = play.fleetos("resume")
+    done = play.called("resume")
     assert done.returncode == 64
     assert all(run_id in done.stderr for run_id in runs)
     common = runs[0][:2]
     assert all(run_id.startswith(common) for run_id in runs), "run ids are sortable by time, so they begin alike"
-    both = play.fleetos("status", common)
+    both = play.called("status", common)
     assert both.returncode == 64
     assert all(run_id in both.stderr for run_id in runs)
     nearly = runs[0][:-1] + ("0" if runs[0][-1] != "0" else "1")
-    unknown = play.fleetos("status", nearly, "-o", "json")
+    unknown = play.called("status", nearly, "-o", "json")
     assert unknown.returncode == 64
     assert runs[0] in json.loads(unknown.stdout)["error"]["hint"]

@@ -30,7 +30,7 @@ def test_a_number_that_was_not_expected_touches_nothing(play: Play) -> None:
 
 def test_nobody_to_ask_is_wrong_usage(play: Play) -> None:
     names = play.take(1)
-    done = play.fleetos("apply", play.written(names))
+    done = play.called("apply", play.written(names))
     assert done.returncode == 64
     assert "1 system disk would be wiped and nobody is there to be asked" in done.stderr
     assert "hint: add --yes if you mean it" in done.stderr
@@ -44,7 +44,7 @@ def test_what_cannot_be_resolved_is_all_listed_and_nothing_is_touched(play: Play
     assert done.returncode == 65
     problems = {(one["key"], one["line"], one["column"]) for one in json.loads(done.stdout)["error"]["problems"]}
     assert problems == {("change.image", 4, 3), ("servers[1].name", 8, 5), ("servers[2].name", 9, 5)}
-    said = play.fleetos("apply", text, "--yes").stderr
+    said = play.called("apply", text, "--yes").stderr
     assert all(word in said for word in ("No_Such_Image", "nobody-1", "nobody-2", "plan.yaml:8:5"))
     assert play.writes(names) == []
     assert play.runs() == []
@@ -105,10 +105,10 @@ def test_an_unknown_outcome_and_an_overdue_change_are_no_ordinary_failures(play:
     run_id = document["run"]["id"]
     assert f"fleetos abort {run_id} --release" in done.stderr
     # Its servers stay claimed, so another run is told how to settle that.
-    other = play.fleetos("apply", play.written([unknown], "other.yaml"), "--yes")
+    other = play.called("apply", play.written([unknown], "other.yaml"), "--yes")
     assert other.returncode == 20
     assert f"fleetos abort {run_id} --release" in other.stderr
-    released = play.fleetos("abort", run_id, "--release", "-o", "json")
+    released = play.called("abort", run_id, "--release", "-o", "json")
     assert released.returncode == 0
     assert json.loads(released.stdout)["run"]["id"] == run_id
     # Free for another run now, which still does not stop a server that a late request may yet find stopped.

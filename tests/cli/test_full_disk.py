@@ -34,4 +34,4 @@ def test_a_full_disk_stops_the_run_before_its_next_effect(play: Play) -> None:
     ours = {play.servers()[name]["id"] for name in names}
     early = changes_sent_too_early(play.ledger(), settle_s=1.0)
     assert not [write for write, _ in early if write.servers[0] in ours]
-    assert play.fleetos("db", "check").returncode == 0
+    assert play.called("db", "check").returncode == 0

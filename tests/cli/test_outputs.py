@@ -40,15 +40,15 @@ def test_documents_of_one_run(play: Play) -> None:
     assert "WIPES 1 system disk" in applied.stderr
     assert "\x1b" not in applied.stderr + applied.stdout
     assert check_status(play.fleetos("status", "-o", "json").stdout) == document
-    (line,) = play.fleetos("status", "-o", "jsonl").stdout.splitlines()
+    (line,) = play.called("status", "-o", "jsonl").stdout.splitlines()
     assert json.loads(line) == document["targets"][0]
-    listed = play.fleetos("runs", "-o", "json")
+    listed = play.called("runs", "-o", "json")
     (run,) = json.loads(listed.stdout)["runs"]
     assert set(run) == RUN | {"counts"}
     assert {key: run[key] for key in RUN} == document["run"]
     lines = play.fleetos("events", "-o", "jsonl").stdout.splitlines()
     events = [json.loads(line) for line in lines]
-    assert json.loads(play.fleetos("events", "-o", "json").stdout) == {"v": 1, "events": events}
+    assert json.loads(play.called("events", "-o", "json").stdout) == {"v": 1, "events": events}
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert all(set(event) >= EVENT for event in events)
     assert {event["run"] for event in events} == {run["id"]}

@@ -111,7 +111,7 @@ def test_the_password_is_in_the_body_and_nowhere_else(play: Play) -> None:
     )
     play.plan(in_plan)
     # Not set yet: all secrets are looked for before a run is made.
-    missing = play.fleetos("apply", text, "--yes")
+    missing = play.called("apply", text, "--yes")
     assert missing.returncode == 65
     assert "FLEET_PASSWORD" in missing.stderr
     play.faults(
@@ -135,7 +135,7 @@ def test_the_password_is_in_the_body_and_nowhere_else(play: Play) -> None:
         assert len(between.bodies) >= len(names)
         assert all(SECRET.encode() in body for body in between.bodies)
     outputs = [command, repr(began.events).encode()]
-    for one in (missing, crashed, done, play.fleetos("events"), play.fleetos("retry", began.run_id, "-o", "json")):
+    for one in (missing, crashed, done, play.called("events"), play.called("retry", began.run_id, "-o", "json")):
         outputs += [one.stdout.encode(), one.stderr.encode()]
     kept = play.database.read_bytes()
     assert b"FLEET_PASSWORD" in kept, "the place of the password is kept, so the file is the right one"
