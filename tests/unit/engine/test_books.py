@@ -289,7 +289,8 @@ async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
         ID, 1, a_target().order, stop_first=False, intended=moment(0), permit=permit, secrets=Secrets()
     )
     fact = await performer.write(action)
-    assert isinstance(fact.reply, Delivered if leaves else Undelivered)  # type: ignore[union-attr]
+    assert isinstance(fact, ChangeReplied)
+    assert isinstance(fact.reply, Delivered if leaves else Undelivered)
     assert len(stage.cloud.sent) == leaves
 
 

@@ -1,0 +1,62 @@
+"""The fold of runs, and the counts of their progress."""
+
+from datetime import timedelta
+
+import pytest
+
+from fleetos.errors import IllegalMove
+from fleetos.model.events import Enlisted, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
+from fleetos.model.fold import fold_run
+from fleetos.model.progress import Progress, replay
+from fleetos.model.states import Reason, RunState, TargetState
+from tests.unit.model.samples import START, a_run, a_target
+
+S = TargetState
+AT = START + timedelta(minutes=5)
+
+
+def test_a_run_is_created() -> None:
+    assert fold_run(None, RunCreated(a_run()), AT) == a_run()
+
+
+def test_a_run_must_be_created_first() -> None:
+    with pytest.raises(IllegalMove, match="before the run was created"):
+        fold_run(None, RunDriverStarted("host:1"), AT)
+
+
+def test_each_driver_is_a_session_and_the_first_starts_the_run() -> None:
+    first = fold_run(a_run(), RunDriverStarted("host:1"), AT)
+    second = fold_run(first, RunDriverStarted("host:2"), AT + timedelta(hours=1))
+    assert (second.sessions, second.started_at) == (2, AT)
+
+
+def test_a_paused_run_says_why_and_a_running_one_forgets_it() -> None:
+    paused = fold_run(a_run(), RunMoved(RunState.PAUSED, Reason.AUTHENTICATION, "401"), AT)
+    assert (paused.reason, paused.detail) == (Reason.AUTHENTICATION, "401")
+    assert fold_run(paused, RunMoved(RunState.RUNNING), AT).reason is None
+
+
+@pytest.mark.parametrize("state", [RunState.DONE, RunState.FAILED, RunState.ABORTED, RunState.RUNNING])
+def test_a_pass_brings_a_run_back(state: RunState) -> None:
+    again = fold_run(a_run(state=state, ended_at=AT, reason=Reason.ABORTED), RunPassStarted(2), AT)
+    assert (again.state, again.passes, again.ended_at, again.reason) == (RunState.RUNNING, 2, None, None)
+
+
+def test_a_pass_does_not_bring_back_a_run_that_ends() -> None:
+    with pytest.raises(IllegalMove):
+        fold_run(a_run(state=RunState.FINISHING), RunPassStarted(2), AT)
+
+
+def test_progress_counts_what_it_absorbs() -> None:
+    progress = Progress(a_run(), [a_target(1), a_target(2)])
+    overdue = a_target(2, state=S.HELD, reason=Reason.STILL_CHANGING)
+    progress.absorb(a_run(), [a_target(1, state=S.INSPECTING), overdue])
+    assert (progress.slots_taken, progress.overdue) == (1, 1)
+    assert progress.counts[S.WAITING] == 0
+    progress.absorb(a_run(), [a_target(2, state=S.WAITING)])
+    assert (progress.overdue, progress.counts[S.WAITING]) == (0, 1)
+
+
+def test_a_replay_needs_a_run() -> None:
+    with pytest.raises(ValueError, match="without a run"):
+        replay([(AT, Enlisted(a_target()))])
