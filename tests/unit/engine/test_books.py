@@ -11,6 +11,7 @@ from fleetos.engine import ring
 from fleetos.engine.agenda import Agenda
 from fleetos.engine.books import Books
 from fleetos.engine.facts import (
+    ChangeReplied,
     JobNotRead,
     JobRead,
     NotSeen,
