@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,7 +106,7 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, scenario: Mapping[str, object]) -> Iterator[Stage]:
+def stage(folder: Path, scenario: Mapping[str, object]) -> Generator[Stage]:
     """A stage in that folder, with a cloud of that scenario; the cloud ends with it."""
     file = folder / "scenario.json"
     file.write_text(json.dumps(scenario), encoding="utf-8")

@@ -69,7 +69,9 @@ def judge(target: Target, attempt: Attempt, status: JobStatus, seen: Picture) ->
         return Verdict.DOWN
     if succeeded:
         return _after_success(target, attempt, disk, seen, ours=ours)
-    if seen.idle and (disk is Disk.SAME or seen.in_error) and not seen.changing:
+    # An error on a new disk with a third image is perhaps somebody else's work: a human decides.
+    third = disk is Disk.NEW and seen.image not in (None, attempt.before.image, target.order.image_id)
+    if seen.idle and not seen.changing and (disk is Disk.SAME or (seen.in_error and not third)):
         return Verdict.FAILED
     if disk is Disk.NONE:
         return Verdict.NO_DISK

@@ -192,6 +192,11 @@ def test_row_fail_error_is_submitted_again_from_its_failed_state() -> None:
     assert decided(checking, context([(0, half)])).state is S.READY
 
 
+def test_row_fail_error_on_a_disk_with_a_third_image_is_held() -> None:
+    third = replace(ERROR, disk="disk-half", image=OTHER_IMAGE)
+    assert at(FAIL, third, BEAT) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FAILED)
+
+
 # --- row 7: FAIL, no disk ------------------------------------------------------------------------------------
 
 
