@@ -57,8 +57,6 @@ POLL_TOGETHER = 0.25
 POLL_BUDGET_SHARE = 0.6
 # Intervals are stretched by up to this share, so that fleets of one operator do not beat in step.
 JITTER = 0.2
-# API page ecs_02_0303: at most 1000 servers in one stop or start.
-POWER_CALL_MAX_SERVERS = 1000
 # How soon the ring asks again for a permit, at least and at most.
 PERMIT_AGAIN_MIN_S = 0.005
 PERMIT_AGAIN_MAX_S = 5.0

@@ -9,7 +9,6 @@ from fleetos.engine.perform import StartServers, StopServers, SubmitChange, Writ
 from fleetos.engine.protocols import Cloud, SecretSource
 from fleetos.engine.turn import Turn
 from fleetos.errors import InputError
-from fleetos.limits import POWER_CALL_MAX_SERVERS
 from fleetos.model.events import ChangeIntended, PowerIntended, RunMoved
 from fleetos.model.plan import StopMode
 from fleetos.model.states import Reason, RunState
@@ -84,7 +83,7 @@ class Sender:
         if permit is None:
             return None
         call_id = self._new_id()
-        for server_id in server_ids[:POWER_CALL_MAX_SERVERS]:
+        for server_id in server_ids:
             self._books.write(turn, PowerIntended(server_id, call_id, need.verb, need.hard, len(server_ids)))
             self._books.settle(turn, server_id)
         if need.verb == "stop":

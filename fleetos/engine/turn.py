@@ -27,10 +27,6 @@ class Turn:
         """The target as this turn would leave it."""
         return self.changed.get(server_id) or self._progress.targets[server_id]
 
-    def knows(self, server_id: str) -> bool:
-        """Whether the server is a target of the run."""
-        return server_id in self._progress.targets
-
     def write(self, event: Event) -> None:
         """Takes the event in. Raises IllegalMove and is unchanged if the law forbids it."""
         if isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted):

@@ -1,6 +1,6 @@
 """Model values to JSON and back. What cannot be read back raises ValueError."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
@@ -15,11 +15,6 @@ _RUN: TypeAdapter[Run] = TypeAdapter(Run)
 def event_json(event: Event) -> str:
     """The event as one line of JSON."""
     return _EVENT.dump_json(event).decode()
-
-
-def event_fields(event: Event) -> dict[str, Any]:
-    """The event as plain JSON values by field name."""
-    return _EVENT.dump_python(event, mode="json")
 
 
 def event_from(text: str) -> Event:

@@ -73,7 +73,6 @@ class Moved:
     disk: str | None = None
     detail: str = ""
     not_before: datetime | None = None
-    deadline: datetime | None = None
     then: End | None = None
     restored: bool = False
     kind: Literal["moved"] = "moved"

@@ -30,7 +30,7 @@ from fleetos.model.events import (
     TargetEvent,
 )
 from fleetos.model.inventory import JobStatus
-from fleetos.model.run import Attempt, End, Outcome, PowerCall, PowerOutcome, Run, Target
+from fleetos.model.run import Attempt, Outcome, PowerCall, PowerOutcome, Run, Target
 from fleetos.model.states import ENDS, RUN_ENDS, Reason, RunState, TargetState, check_move, check_run_move
 
 _S = TargetState
@@ -116,7 +116,6 @@ def _go(target: Target, to: TargetState, at: datetime, reason: Reason | None, de
         reason=reason,
         detail=detail,
         not_before=None,
-        deadline=None,
         then=None,
         calls=() if to is not target.state else target.calls,
     )
@@ -129,7 +128,6 @@ def _moved(target: Target, event: Moved, at: datetime) -> Target:
     return replace(
         after,
         not_before=event.not_before,
-        deadline=event.deadline,
         then=event.then,
         stopped_at=None if event.restored else after.stopped_at,
         started=target.started or event.to is TargetState.STARTING,
@@ -224,7 +222,6 @@ def _answered(target: Target, event: ChangeAnswered, at: datetime) -> Target:
         case TargetState.READY:
             after = replace(
                 after,
-                conflicts=after.conflicts + (event.answer == CONFLICT),
                 refusals=after.refusals + (event.answer in COUNTED),
             )
         case _:
@@ -260,7 +257,6 @@ def _attempt_ended(target: Target, event: AttemptEnded, at: datetime) -> Target:
         disk=left or after.disk,
         disk_after=held or after.disk_after,
         refusals=0,
-        conflicts=0,
         started=False,
     )
 
@@ -312,13 +308,5 @@ def _retried(target: Target, event: Retried, at: datetime) -> Target:
         attempts_allowed=used + 1,
         disk=event.disk,
         refusals=0,
-        conflicts=0,
         started=False,
     )
-
-
-def end_of(target: Target) -> End | None:
-    """The end that a target has come to, or will once its power is restored; None while it is under way."""
-    if target.ended:
-        return End(target.state, target.reason, target.detail)
-    return target.then

@@ -117,9 +117,9 @@ class Target:
     """A server as a member of a run.
 
     `baseline` is the picture at the freeze. `disk` is the one system disk that may be wiped now: the frozen one, or
-    the one that this target's own failed attempt left. `not_before` and `deadline` are UTC. `then` is set while
+    the one that this target's own failed attempt left. `not_before` is UTC. `then` is set while
     power is restored. `stopped_at` is set while the server may lie stopped by us. `calls` are the power calls of
-    the present step. `refusals` and `conflicts` count proven non-deliveries, each with its own bound.
+    the present step. `refusals` counts proven non-deliveries, up to their bound.
     `last_unanswered_at` is the time of the last send of any run of ours whose outcome nobody knows.
     """
 
@@ -135,7 +135,6 @@ class Target:
     reason: Reason | None = None
     detail: str = ""
     not_before: datetime | None = None
-    deadline: datetime | None = None
     then: End | None = None
     attempts: tuple[Attempt, ...] = ()
     attempts_allowed: int = 1
@@ -143,7 +142,6 @@ class Target:
     stopped_at: datetime | None = None
     started: bool = False
     refusals: int = 0
-    conflicts: int = 0
     last_unanswered_at: datetime | None = None
     disk_after: str | None = None
     image_after: str | None = None

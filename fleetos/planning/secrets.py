@@ -162,16 +162,3 @@ def password_fault(password: str, *, windows: bool) -> str | None:
     if windows and any(part in folded for part in parts):
         return "has no more than two letters in a row of the user name Administrator"
     return None
-
-
-def check_secrets(
-    orders: Iterable[Order],
-    places: Places | None = None,
-    windows: frozenset[str] = frozenset(),
-    env: Mapping[str, str] | None = None,
-) -> None:
-    """Nothing, if the secrets of all orders are there and can be used; to be asked before the first effect.
-
-    Raises InputError with all that is missing or unfit, at its place in the plan where `places` knows it.
-    """
-    PlanSecrets(env).check(orders, places or {}, windows)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from fleetos.clock import Moment
-from fleetos.limits import EVIDENCE_MAX_GAP_S
+from fleetos.limits import EVIDENCE_MAX_GAP_S, POWER_CALL_SERVERS
 from fleetos.model.events import RunMoved, TargetEvent
 from fleetos.model.run import Settings
 from fleetos.rules.look import Watch
@@ -55,7 +55,7 @@ class Power:
 
     verb: Literal["stop", "start"]
     hard: bool = False
-    at_most: int = 1000
+    at_most: int = POWER_CALL_SERVERS
 
 
 @dataclass(frozen=True, slots=True)

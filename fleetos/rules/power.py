@@ -163,8 +163,9 @@ def _start_step(target: Target, context: Context) -> tuple[Need, ...] | str | No
         return f"it is {seen.status} after the start's time-out"
     if (seen.stopped or seen.in_error) and _start_again(target.calls, watch, context):
         last = target.calls[-1] if target.calls else None
-        refused = last is not None and last.outcome is PowerOutcome.REFUSED
-        return (Power("start", at_most=max(1, last.size // 2) if last is not None and refused else 1000),)
+        if last is not None and last.outcome is PowerOutcome.REFUSED:
+            return (Power("start", at_most=max(1, last.size // 2)),)
+        return (Power("start"),)
     return (Look(context.again_s()),)
 
 

@@ -128,7 +128,7 @@ def _target_fields(event: TargetEvent) -> Document:
         case Enlisted():
             return _enlisted_fields(event.target)
         case Moved():
-            return {"system_disk": event.disk, **_wait_fields(event), "deadline": event.deadline}
+            return {"system_disk": event.disk, **_wait_fields(event)}
         case PowerIntended():
             return {"call_id": event.call_id, "hard": event.hard, "servers": event.size}
         case PowerAnswered():

@@ -12,7 +12,7 @@ class EventType:
     fields: tuple[str, ...]
 
 
-_WAIT = ("reason", "detail", "not_before", "deadline", "then")
+_WAIT = ("reason", "detail", "not_before", "then")
 _MOVE = ("system_disk", *_WAIT)
 _ANSWER = ("attempt", "answer", "job_id", "error_code", "http_status", "request_id")
 _VERDICT = ("attempt", "outcome", "system_disk_after", "image_after")
@@ -49,7 +49,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
         ("attempt", "image_before", "system_disk", "deadline"),
     ),
     "target.changing": EventType(
-        "the cloud accepted the change; without a job id, the server was seen changing", (*_ANSWER, *_MOVE)
+        "the cloud accepted the change; without a job id, the server was seen changing", (*_ANSWER, "deadline", *_MOVE)
     ),
     "target.verifying": EventType(
         "the job succeeded, or the new disk was seen; the new OS is being proven",

@@ -58,7 +58,7 @@ PICTURES = st.builds(
 JOBS = st.none() | st.sampled_from(["job-1", "job-2"])
 CALLS = st.sampled_from(["call-1", "call-2"])
 ANYTHING: st.SearchStrategy[TargetEvent] = st.one_of(
-    st.builds(Moved, st.just(ID), STATES, REASONS, DISKS, TEXTS, TIMES, TIMES, THEN, st.booleans()),
+    st.builds(Moved, st.just(ID), STATES, REASONS, DISKS, TEXTS, TIMES, THEN, st.booleans()),
     st.builds(ChangeIntended, st.just(ID), NUMBERS, PICTURES | st.just(STOPPED), st.just(START)),
     st.builds(
         ChangeAnswered,

@@ -7,7 +7,7 @@ from fleetos.limits import SECRET_FILE_MAX_BYTES, USER_DATA_MAX_BYTES
 from fleetos.model.plan import SecretRef
 from fleetos.model.run import Order
 from fleetos.planning.preflight import preflight
-from fleetos.planning.secrets import PlanSecrets, check_secrets, password_fault
+from fleetos.planning.secrets import PlanSecrets, password_fault
 from fleetos.planning.settings import CloudFacts
 from tests.unit.planning.desk import DEBIAN, HEAD, Desk, a_server, inventory
 
@@ -152,7 +152,7 @@ def test_all_missing_secrets_are_listed_at_their_places(desk: Desk) -> None:
     found = preflight(plan, servers, (DEBIAN,), None, CloudFacts())
     desk.write("data", "y")
     with pytest.raises(InputError) as caught:
-        check_secrets((one.order for one in found.servers), found.secret_places, found.windows, env={})
+        PlanSecrets({}).check(found.orders, found.secret_places, found.windows)
     assert [(one.line, one.key) for one in caught.value.problems] == [
         (3, "change.adminpass"),
         (8, "servers[2].change.adminpass"),
@@ -160,15 +160,15 @@ def test_all_missing_secrets_are_listed_at_their_places(desk: Desk) -> None:
     ]
     desk.write("data", "x")
     desk.write("nothere", PASSWORD)
-    check_secrets((one.order for one in found.servers), found.secret_places, found.windows, env={"PW": PASSWORD})
+    PlanSecrets({"PW": PASSWORD}).check(found.orders, found.secret_places, found.windows)
 
 
 def test_windows_images_forbid_more(desk: Desk) -> None:
     wanted = order(desk, "adminpass: {env: PW}")
     env = {"PW": "Xx-str-1234"}
-    check_secrets([wanted], env=env)
+    PlanSecrets(env).check([wanted], {})
     with pytest.raises(InputError) as caught:
-        check_secrets([wanted], windows=frozenset({wanted.image_id}), env=env)
+        PlanSecrets(env).check([wanted], {}, frozenset({wanted.image_id}))
     assert caught.value.problems[0].file == "environment"
     assert "str-1234" not in str(caught.value)
 

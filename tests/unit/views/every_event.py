@@ -47,11 +47,12 @@ def every_event() -> Iterator[Event]:
         yield RunMoved(state, Reason.UNREACHABLE, "no route")
     yield Enlisted(replace(enlisted, order=order))
     for state in sorted({after for afters in MOVES.values() for after in afters} - {_S.SUBMITTING}):
-        yield Moved(WHERE, state, Reason.LOCKED, "disk-2", "said so", START, START, _END)
+        yield Moved(WHERE, state, Reason.LOCKED, "disk-2", "said so", START, _END)
     yield ChangeIntended(WHERE, 1, STOPPED, START)
     for state in MOVES[_S.SUBMITTING]:
+        deadline = START if state is _S.CHANGING else None
         yield ChangeAnswered(
-            WHERE, 1, state, "later", JOB, START, "Ecs.0021", 400, "quota", "req-1", Reason.REFUSED, START, _END
+            WHERE, 1, state, "later", JOB, deadline, "Ecs.0021", 400, "quota", "req-1", Reason.REFUSED, START, _END
         )
     yield ChangeAdopted(WHERE, 1)
     for status in (JobStatus.SUCCESS, JobStatus.FAIL):
