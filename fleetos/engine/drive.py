@@ -16,7 +16,7 @@ from fleetos.engine import ring
 from fleetos.engine.books import Books
 from fleetos.engine.facts import Asked, Fact, Refused
 from fleetos.engine.judging import Judge
-from fleetos.engine.perform import Performer, Write
+from fleetos.engine.perform import Performer, SubmitChange, Write
 from fleetos.engine.protocols import Cloud, Journal, Listener, SecretSource
 from fleetos.engine.sending import Sender
 from fleetos.engine.turn import Turn
@@ -24,7 +24,7 @@ from fleetos.errors import FleetosError
 from fleetos.ids import Chance
 from fleetos.limits import PERMIT_AGAIN_MAX_S, PERMIT_AGAIN_MIN_S, REQUESTS_EVERY_S, TURN_AT_LEAST_S
 from fleetos.model.progress import Progress
-from fleetos.model.states import RUN_ENDS, RunState
+from fleetos.model.states import RUN_ENDS, RunState, TargetState
 from fleetos.rules.polling import Read
 
 
@@ -178,15 +178,24 @@ class Engine:
         self._asked.update(request.id for request in fresh)
         return [Asked(request) for request in fresh]
 
-    def _halted(self, now: Moment) -> str | None:
-        """Why nothing may be sent at this very moment, or None."""
+    def _halted(self, write: Write, now: Moment) -> str | None:
+        """Why the write may not be sent at this very moment, or None."""
         if not self._journal.lease_valid(now):
             return "not sent: the lease was not renewed within its term"
         if self._leaving:
             return "not sent: fleetos was asked to leave"
-        if self.progress.run.state not in (RunState.RUNNING, RunState.FINISHING):
-            return f"not sent: the run is {self.progress.run.state}"
-        return None
+        state = self.progress.run.state
+        # An aborted run still puts power back as it was, and nothing else.
+        if state is RunState.RUNNING or (state is RunState.FINISHING and self._ends_a_target(write)):
+            return None
+        return f"not sent: the run is {state}"
+
+    def _ends_a_target(self, write: Write) -> bool:
+        """Whether the write is no step towards a change."""
+        if isinstance(write, SubmitChange):
+            return False
+        states = {self.progress.targets[server_id].state for server_id in write.server_ids}
+        return TargetState.STOPPING not in states
 
 
 def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -66,9 +66,9 @@ Write = SubmitChange | StopServers | StartServers
 
 
 class Performer:
-    """Performs actions. `halted` says, without waiting, why nothing may be sent now, or None."""
+    """Performs actions. `halted` says, without waiting, why this write may not be sent now, or None."""
 
-    def __init__(self, cloud: Cloud, clock: Clock, halted: Callable[[Moment], str | None]) -> None:
+    def __init__(self, cloud: Cloud, clock: Clock, halted: Callable[[Write, Moment], str | None]) -> None:
         self._cloud = cloud
         self._clock = clock
         self._halted = halted
@@ -81,7 +81,7 @@ class Performer:
             age_s = now.age_s(action.intended)
             if age_s > INTENT_MAX_AGE_S:
                 return f"not sent: the intent was {age_s:.1f} s old"
-            return self._halted(now)
+            return self._halted(action, now)
 
         reply = await self._send(action, last_check)
         if isinstance(action, SubmitChange):

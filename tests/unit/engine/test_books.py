@@ -282,7 +282,7 @@ class Ticking:
 async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
     stage, clock = Stage(picture=STOPPED), Ticking()
     stage.journal._open["change", ID] = 1
-    performer = Performer(stage.cloud, clock, lambda _now: None)
+    performer = Performer(stage.cloud, clock, lambda _write, _now: None)
     permit = stage.cloud.permit()
     assert permit is not None
     clock.at = later
@@ -308,7 +308,7 @@ async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
 async def test_a_read_that_fails_says_so(error: CloudError, kinds: Sequence[type]) -> None:
     stage = Stage()
     stage.cloud.read_error = error
-    performer = Performer(stage.cloud, Ticking(), lambda _now: None)
+    performer = Performer(stage.cloud, Ticking(), lambda _write, _now: None)
     assert [type(fact) for fact in await performer.read(ReadServer(ID))] == kinds
     assert [type(fact) for fact in await performer.read(Sweep((ID,)))] == kinds
     job = await performer.read(ReadJob("job-1", (ID,)))
@@ -323,7 +323,7 @@ async def test_a_read_that_fails_says_so(error: CloudError, kinds: Sequence[type
 async def test_a_sweep_tells_what_it_saw_and_what_not() -> None:
     stage = Stage(2)
     stage.cloud.hidden = {"server-0002"}
-    facts = await Performer(stage.cloud, Ticking(), lambda _now: None).read(Sweep((ID, "server-0002")))
+    facts = await Performer(stage.cloud, Ticking(), lambda _write, _now: None).read(Sweep((ID, "server-0002")))
     assert [type(fact) for fact in facts] == [Saw, NotSeen]
     assert facts[1] == NotSeen(("server-0002",))
 
