@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from fleetos.clock import Moment
-from fleetos.model.events import ChangeAdopted, Event, JobEnded, PowerAnswered
+from fleetos.model.events import ChangeAdopted, Event, JobEnded, PowerAnswered, PowerIntended
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.states import TargetState
 from fleetos.rules.look import Sight, Watch
@@ -46,6 +46,9 @@ class Sighting:
             return Sighting(now, now)
         if isinstance(event, JobEnded | ChangeAdopted):
             return Sighting(now, now)
+        if isinstance(event, PowerIntended):
+            # What was seen before a stop or start says nothing of what it does.
+            return Sighting(self.entered, now)
         if isinstance(event, PowerAnswered) and event.outcome not in (PowerOutcome.PENDING, PowerOutcome.ACCEPTED):
             return Sighting(self.entered, now)
         return self

@@ -11,7 +11,7 @@ from fleetos.model.states import IN_FLIGHT, Reason, TargetState
 from fleetos.rules.ended import changing, verifying
 from fleetos.rules.ends import aborted, gone, hold, unread
 from fleetos.rules.inspecting import inspecting
-from fleetos.rules.needs import Context, Decision, Look, Submit, Wait, Write
+from fleetos.rules.needs import Context, Decision, Look, Power, Submit, Wait, Write
 from fleetos.rules.power import restoring, starting, stopping
 
 
@@ -20,7 +20,17 @@ def decide(target: Target, context: Context) -> Decision:
     if context.misses >= UNREAD_MAX and _lives_by_reads(target):
         return unread(target, context.misses)
     rule = _RULES.get(target.state)
-    return () if rule is None else rule(target, context)
+    decision = () if rule is None else rule(target, context)
+    if isinstance(decision, tuple) and any(isinstance(need, Power) for need in decision) and not _fresh(context):
+        # A stop or start may have waited long for its permit.
+        return (Look(context.now.elapsed_s),)
+    return decision
+
+
+def _fresh(context: Context) -> bool:
+    """Whether the last look is young enough to send something by it."""
+    watch = context.watch
+    return watch is not None and context.now.since_s(watch.last.requested) < context.short(FRESH_READ_MAX_AGE_S)
 
 
 def _lives_by_reads(target: Target) -> bool:
@@ -99,7 +109,7 @@ def _ready(target: Target, context: Context) -> Decision:
         return aborted(target, seen)
     if target.not_before is not None and target.not_before > context.now.wall:
         return (Wait(context.due(target.not_before)),)
-    if watch is None or context.now.since_s(watch.last.requested) >= context.short(FRESH_READ_MAX_AGE_S):
+    if watch is None or not _fresh(context):
         return (Look(context.now.elapsed_s),)
     if watch.gone:
         return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
