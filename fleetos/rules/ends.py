@@ -5,7 +5,7 @@ from datetime import timedelta
 from fleetos.model.events import AttemptEnded, Moved, TargetEvent
 from fleetos.model.inventory import Picture
 from fleetos.model.run import End, Outcome, Target
-from fleetos.model.states import Reason, TargetState
+from fleetos.model.states import QUEUED, Reason, TargetState
 from fleetos.rules.needs import Context, Write
 
 _CAN_RESTORE = frozenset(
@@ -60,7 +60,14 @@ def hold(target: Target, reason: Reason, detail: str, seen: Picture | None = Non
 
 
 def aborted(target: Target, seen: Picture | None) -> Write:
-    """The end of a target that an abort finds before its change."""
+    """The end of a target that an abort finds before its change, or before its next one: then a human decides."""
+    if target.state in QUEUED and target.attempt is not None:
+        detail = "the run was aborted before the outcome of an earlier send was looked at again"
+        return hold(target, Reason.OUTCOME_UNKNOWN, detail)
+    last = next((one for one in reversed(target.attempts) if one.accepted), None)
+    if last is not None:
+        detail = f"the run was aborted after a change that failed: {last.fail_reason or 'no reason given'}"
+        return hold(target, Reason.ABORTED, detail, seen)
     return give_up(target, TargetState.CANCELLED, Reason.ABORTED, "the run was aborted", seen)
 
 
@@ -78,8 +85,12 @@ def gone(target: Target) -> Write:
 
 
 def unread(target: Target, misses: int) -> Write:
-    """The target waits for a human, since nothing can be learnt of its server."""
+    """The target waits for a human, since nothing can be learnt of its server; a proven change stays done."""
     detail = f"{misses} reads in a row said nothing of the server"
+    if target.then is not None and target.then.state is TargetState.DONE:
+        # Its new OS is proven, and nothing may invite to change it once more.
+        detail += ": it could not be stopped as it was"
+        return Write((Moved(target.server_id, TargetState.DONE, detail=detail),))
     if target.then is not None and target.then.detail:
         detail = f"{target.then.detail}; {detail}"
     return Write((Moved(target.server_id, TargetState.HELD, Reason.UNREACHABLE, detail=detail),))

@@ -6,13 +6,15 @@ import anyio
 import pytest
 
 from fleetos.engine.protocols import LastCheck, Permit
+from fleetos.errors import ReadRefused
 from fleetos.model.inventory import Picture, Reply
+from fleetos.model.plan import PowerAfter
 from fleetos.model.progress import Progress
 from fleetos.model.requests import Request, RequestKind
-from fleetos.model.run import End
+from fleetos.model.run import End, Outcome, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.unit.engine.stage import QUICK, SmallCloud, Stage
-from tests.unit.model.samples import RUNNING, START, STOPPED, a_target
+from tests.unit.model.samples import RUNNING, START, STOPPED, a_target, an_attempt
 
 S = TargetState
 ABORT = Request(1, RequestKind.ABORT, "ops", START)
@@ -74,3 +76,36 @@ async def test_a_hard_stop_is_sent_by_a_look_from_after_the_soft_one() -> None:
     await stage.drive()
     soft, hard = looks
     assert hard > soft
+
+
+UNKNOWN = an_attempt(unanswered=1)
+BAD = an_attempt(accepted_at=START, job_id="job-1", outcome=Outcome.FAILED, ended_at=START, fail_reason="no host")
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        pytest.param(a_target(1, attempts=(UNKNOWN,)), Reason.OUTCOME_UNKNOWN, id="retried-with-an-unanswered-send"),
+        pytest.param(a_target(1, attempts=(BAD,)), Reason.ABORTED, id="retried-after-a-failure"),
+        pytest.param(a_target(1, state=S.BACKOFF, attempts=(BAD,)), Reason.ABORTED, id="waits-after-a-failure"),
+        pytest.param(a_target(1, state=S.READY, attempts=(BAD,)), Reason.ABORTED, id="ready-after-a-failure"),
+    ],
+)
+async def test_an_abort_calls_nobody_cancelled_whose_server_was_sent_a_change(target: Target, reason: Reason) -> None:
+    stage = Stage(settings=QUICK, targets=[target])
+    stage.journal.asked = [ABORT]
+    await stage.drive()
+    assert (stage.one().state, stage.one().reason) == (S.HELD, reason)
+    assert stage.one().unsettled is (target.attempt is not None)
+    assert stage.cloud.sent == []
+
+
+async def test_a_proven_change_stays_done_when_its_server_can_be_read_no_more() -> None:
+    won = replace(BAD, outcome=Outcome.SUCCEEDED, disk_after="disk-new")
+    to_stop = a_target(1, baseline=STOPPED, attempts=(won,), disk_after="disk-new")
+    to_stop = replace(to_stop, state=S.RESTORING, then=End(S.DONE, None, ""))
+    stage = Stage(settings=replace(QUICK, power_after=PowerAfter.AS_BEFORE, poll_max_s=0.006), targets=[to_stop])
+    stage.cloud.read_error = ReadRefused("500")
+    await stage.drive()
+    assert stage.states() == {S.DONE: 1}
+    assert "could not be stopped" in stage.one().detail
