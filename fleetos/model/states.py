@@ -88,7 +88,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.CHECKING: "a slot is free",
         _S.INSPECTING: "a slot is free, and an earlier send of this target has no known outcome",
         _S.SKIPPED: "it runs the image already",
-        _S.HELD: "the inventory shows that it cannot be changed",
+        _S.HELD: "it cannot be changed, or the run was aborted after an earlier send to it",
         _S.CANCELLED: "the run was aborted before it was admitted",
     },
     _S.CHECKING: {
@@ -173,7 +173,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
     },
     _S.BACKOFF: {
         _S.CHECKING: "its wait is over and a slot is free",
-        _S.HELD: "no attempt is left",
+        _S.HELD: "no attempt is left, or the run was aborted after a change that failed",
         _S.CANCELLED: "the run was aborted",
         _S.RESTORING: "it lies stopped by us and will not be changed",
     },

@@ -101,7 +101,7 @@ REASONS: Mapping[Reason, Words] = {
     _R.ABORTED: Words(
         "aborted",
         "The run was aborted before this server was changed.",
-        "Apply the plan again when it is wanted.",
+        "Apply the plan again when it is wanted; if a change of it had failed before: `fleetos retry {run}`.",
     ),
     _R.AUTHENTICATION: Words(
         "not authenticated",
