@@ -184,6 +184,9 @@ def _intended(target: Target, event: ChangeIntended, at: datetime) -> Target:
     after = _go(target, TargetState.SUBMITTING, at, None, "")
     if event.before.disk is None or event.before.disk != target.disk:
         raise IllegalMove(f"target {target.server_id}: disk {event.before.disk} is not the one that may be wiped")
+    if event.before.running:
+        # Only a call that stops the server by itself is sent to a running one.
+        after = replace(after, stopped_at=after.stopped_at or at)
     attempt = target.attempt
     if attempt is None:
         if event.attempt != len(target.attempts) + 1:
@@ -205,6 +208,9 @@ def _answered(target: Target, event: ChangeAnswered, at: datetime) -> Target:
     )
     after = _go(target, event.to, at, event.reason, event.detail)
     after = replace(after, not_before=event.not_before, then=event.then)
+    if event.to not in (TargetState.CHANGING, TargetState.INSPECTING) and after.stopped_at == attempt.sent_at:
+        # Proven not done: the call that was to stop the server by itself did not.
+        after = replace(after, stopped_at=None)
     match event.to:
         case TargetState.CHANGING:
             attempt = replace(

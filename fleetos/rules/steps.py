@@ -92,6 +92,9 @@ def _checked(target: Target, seen: Picture, context: Context) -> Decision:
     if seen.running and young:
         detail = f"it runs, and a send at {last:%Y-%m-%d %H:%M:%SZ} was never answered: not stopped for a day"
         return hold(target, Reason.UNANSWERED_SEND, detail, seen)
+    if by_api and target.unanswered:
+        detail = "a send was never answered; with stop: api there is no fence, so nothing is sent after it"
+        return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
     if may_submit(target, seen, by_api=by_api):
         return Write((Moved(target.server_id, TargetState.READY),))
     if seen.running:

@@ -8,12 +8,12 @@ import pytest
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import ReadRefused
 from fleetos.model.inventory import Picture, Reply
-from fleetos.model.plan import PowerAfter
+from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.progress import Progress
 from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import End, Outcome, Target
 from fleetos.model.states import Reason, RunState, TargetState
-from tests.unit.engine.stage import QUICK, SmallCloud, Stage
+from tests.unit.engine.stage import LOST_BEFORE, QUICK, SmallCloud, Stage, refused
 from tests.unit.model.samples import RUNNING, START, STOPPED, a_target, an_attempt
 
 S = TargetState
@@ -109,3 +109,52 @@ async def test_a_proven_change_stays_done_when_its_server_can_be_read_no_more() 
     await stage.drive()
     assert stage.states() == {S.DONE: 1}
     assert "could not be stopped" in stage.one().detail
+
+
+# --- stop: api, where no fence is left -----------------------------------------------------------------------
+
+BY_API = replace(QUICK, stop=StopMode.API)
+
+
+async def test_an_unanswered_send_without_a_fence_is_the_last_one() -> None:
+    """Somebody stops the server meanwhile: what is seen of that must not pass for the change."""
+    stage = Stage(settings=BY_API)
+    stage.cloud.fates["change"].append(LOST_BEFORE)
+
+    def stop(progress: Progress) -> None:
+        if progress.counts[S.INSPECTING] and not stage.one().attempts[0].adopted:
+            stage.cloud._alter("server-0001", task="powering-off")
+        if progress.counts[S.CHANGING]:
+            stage.cloud._alter("server-0001", task=None, status="SHUTOFF", vm_state="stopped", power=4)
+
+    stage.watcher.act = stop
+    await stage.drive()
+    assert stage.one().attempts[0].adopted
+    assert stage.sent("change") == 1
+    assert (stage.one().state, stage.one().reason) == (S.HELD, Reason.OUTCOME_UNKNOWN)
+    assert stage.one().unsettled
+
+
+async def test_a_server_that_the_change_itself_stopped_is_named_when_the_change_fails() -> None:
+    stage = Stage(settings=BY_API, targets=[a_target(1, attempts_allowed=1)])
+
+    def fail(progress: Progress) -> None:
+        for work in stage.cloud.works.values():
+            work.fails = True
+
+    stage.watcher.act = fail
+    await stage.drive()
+    assert stage.states() == {S.HELD: 1}
+    picture = stage.cloud.pictures["server-0001"]
+    assert picture is not None
+    assert picture.stopped
+    assert stage.one().stopped_at is not None
+
+
+async def test_a_change_that_is_refused_has_stopped_nothing() -> None:
+    stage = Stage(settings=BY_API)
+    stage.cloud.fates["change"].append(refused("Ecs.0005"))
+    await stage.drive()
+    assert stage.states() == {S.FAILED: 1}
+    assert stage.one().stopped_at is None
+    assert [verb for verb, _ in stage.cloud.sent] == ["change"]
