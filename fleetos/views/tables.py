@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import cast
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -158,10 +159,15 @@ def _event_row(record: Record, run_id: str, names: Mapping[str, str]) -> Row:
 
 def _event_words(fields: Mapping[str, object]) -> str:
     hidden = {*COMMON_FIELDS, "server_id", "name"}
-    words: list[str] = []
-    for name, value in fields.items():
-        if name in hidden:
-            continue
-        shown = code_words(str(value)) if name == "error_code" else printable(str(value))
-        words.append(f"{name}={shown}")
-    return " ".join(words)
+    return " ".join(f"{name}={_shown(name, value)}" for name, value in fields.items() if name not in hidden)
+
+
+def _shown(name: str, value: object) -> str:
+    """A field's value for people; in quotes where it has spaces, so that it is clear where it ends."""
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[str, object]", value)
+        return ",".join(f"{_shown('', key)}:{_shown('', one)}" for key, one in pairs.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    words = code_words(str(value)) if name == "error_code" else printable(str(value))
+    return f'"{words}"' if " " in words else words

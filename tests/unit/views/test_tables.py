@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rich.cells import cell_len
 
-from fleetos.model.events import Moved, RunMoved
+from fleetos.model.events import Moved, Record, RunCreated, RunMoved
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.documents import RunLine
 from fleetos.views.tables import event_text, events_table, grid, runs_table, status_table
@@ -77,7 +77,7 @@ def test_events() -> None:
     lines = events_table(records[-3:], "2b7c0m1x4q", {server_id(0): "web-00"}).plain.split("\n")
     assert lines[0] == "SEQ  AT                    TYPE              SERVER  DETAIL"
     assert lines[1].startswith("9    2026-03-01T12:00:00Z  target.changing   web-00  attempt=1 answer=accepted job_id=")
-    assert "error_code=Ecs.0202, creating the system disk failed" in lines[2]
+    assert 'error_code="Ecs.0202, creating the system disk failed" fail_reason="create volume failed"' in lines[2]
     assert lines[3].endswith("outcome=failed system_disk_after=disk-old reason=attempts-used-up")
     assert events_table([], "2b7c0m1x4q", {}).plain == "no events"
 
@@ -89,6 +89,19 @@ def test_followed_events_are_lines_of_their_own() -> None:
     assert line.startswith(f"     6  2026-03-01T12:00:00Z  target.changing         {server_id(0)}  attempt=1")
     assert JOB in line
     assert cell_len(event_text(record, "2b7c0m1x4q", {}, 60).plain) <= 60
+
+
+def test_events_speak_words_and_not_python() -> None:
+    stage = Stage.of(1)
+    created = Record(1, stage.now, RunCreated(a_run()))
+    assert (
+        "images=Standard_Debian_12_latest:67f433d8-ed0e-4321-a8a2-a71838539e09 "
+        in event_text(created, "2b7c0m1x4q", {}).plain
+    )
+    stopping = [*stage.begin(), *stage.stop(0)]
+    lines = [event_text(record, "2b7c0m1x4q", {}).plain for record in stopping]
+    assert any("hard=no servers=1" in line for line in lines)
+    assert not any(repr_of in line for line in lines for repr_of in ("False", "True", "{", "'"))
 
 
 def test_no_line_is_wider_than_the_terminal_and_none_is_cut_in_a_pipe() -> None:
