@@ -242,11 +242,18 @@ def _failure(error: Exception, outgoing: Outgoing) -> NotSent | AnswerLost:
     told = next((one for one in chain if isinstance(one, NotSent | AnswerLost)), None)
     if told is not None:
         return type(told)(told.message)
-    kinds = " < ".join(dict.fromkeys(type(one).__name__ for one in chain))
-    words = plain(str(chain[-1])) or plain(str(error))
-    text = f"{words} ({kinds})" if words else kinds
+    text = _words(chain)
     not_sent = any(isinstance(one, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for one in chain)
     return NotSent(text) if not_sent else AnswerLost(text)
+
+
+def _words(chain: "list[BaseException]") -> str:
+    """What went wrong at the root: in the system's words, or in the library's with the error's class."""
+    root = chain[-1]
+    if isinstance(root, OSError) and root.strerror and type(root).__module__ == "builtins":
+        return plain(root.strerror)
+    words = plain(str(root)) or plain(str(chain[0]))
+    return f"{words} ({type(root).__name__})" if words else type(root).__name__
 
 
 def _causes(error: BaseException) -> "list[BaseException]":
