@@ -1,5 +1,6 @@
 """What an operator reads before a run may begin: what is wiped, with which image, by which rules."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.text import Text
@@ -8,10 +9,11 @@ from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Run, Target
 from fleetos.model.states import Reason
 from fleetos.views.reasons import REASONS
-from fleetos.views.wording import called_fully, counted, limit_span, printable
+from fleetos.views.wording import called, called_fully, counted, limit_span, printable
 
-# System disks named before the question; beyond them the number alone is told.
-DISKS_SHOWN = 20
+# System disks named before the question; beyond them the number alone is told. With all that is said below them they
+# fit on a terminal of 24 rows.
+DISKS_SHOWN = 12
 
 _STOP_WORDS: Mapping[StopMode, str] = {
     StopMode.SOFT: "A running server is asked to shut down; one that does not is held.",
@@ -25,22 +27,23 @@ _STOP_WORDS: Mapping[StopMode, str] = {
 def confirmation(run: Run, wiped: Sequence[Target], spared: Mapping[Reason, int], *, shown: int = DISKS_SHOWN) -> Text:
     """The text before the question of `apply`. `wiped`: targets that would be changed; `spared`: why others are not.
 
-    A target's `disk` is the system disk that would be wiped. At most `shown` are named.
+    A target's `disk` is the system disk that would be wiped. At most `shown` are named. The sum and the rules come
+    last, where a small screen still has them.
     """
     lines = [
+        *_disks(run, wiped, shown),
         _warning(len(wiped)),
         *(Text(f"  {line}") for line in image_lines(run)),
-        *_disks(wiped, shown),
         *(Text(f"  spared: {count:,}, {REASONS[reason].short}") for reason, count in spared.items() if count),
         *(Text(f"  {rule}") for rule in rules(run)),
     ]
     return Text("\n").join(lines)
 
 
-def retry_confirmation(run: Run, wiped: Sequence[Target], *, shown: int = DISKS_SHOWN) -> Text:
-    """The text before the question of `retry`: one more attempt for each of the targets."""
+def retry_confirmation(run: Run, wiped: Sequence[Target]) -> Text:
+    """The text before the question of `retry`: one more attempt for each of the targets, all of which are named."""
     warned = _warning(len(wiped)).append(" Each gets one more attempt.")
-    return Text("\n").join([warned, *(Text(f"  {line}") for line in image_lines(run)), *_disks(wiped, shown)])
+    return Text("\n").join([*_disks(run, wiped, None), warned, *(Text(f"  {line}") for line in image_lines(run))])
 
 
 def question(count: int) -> str:
@@ -80,11 +83,14 @@ def _warning(count: int) -> Text:
     return wipes.append(". What is on them is lost; data disks are kept.")
 
 
-def _disks(wiped: Sequence[Target], shown: int) -> Iterator[Text]:
-    for target in wiped[:shown]:
+def _disks(run: Run, wiped: Sequence[Target], shown: int | None) -> Iterator[Text]:
+    """A line for each disk: with its server's id where the name is not the only one, its image where there are more."""
+    named = wiped[:shown]
+    names = Counter(target.name for target in wiped)
+    for target in named:
         disk = printable(target.disk) if target.disk else "(none known)"
-        text = Text("  ").append("WIPES system disk", style="red")
-        image = printable(target.order.image_name or target.order.image_id)
-        yield text.append(f" {disk} of {called_fully(target)} for {image}")
-    if len(wiped) > shown:
-        yield Text(f"  and {counted(len(wiped) - shown, 'system disk')} more")
+        server = called(target) if names[target.name] == 1 else called_fully(target)
+        image = f" for {printable(target.order.image_name or target.order.image_id)}" if len(run.images) > 1 else ""
+        yield Text("  ").append("WIPES system disk", style="red").append(f" {disk} of {server}{image}")
+    if len(wiped) > len(named):
+        yield Text(f"  and {counted(len(wiped) - len(named), 'system disk')} more")

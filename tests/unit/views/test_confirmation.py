@@ -13,11 +13,11 @@ def test_the_whole_text() -> None:
     targets = [replace(target(number), disk=f"disk-{number}") for number in range(3)]
     text = confirmation(a_run(), targets, {Reason.ALREADY_ON_IMAGE: 4, Reason.LOCKED: 0}, shown=2)
     assert text.plain == (
+        "  WIPES system disk disk-0 of web-00\n"
+        "  WIPES system disk disk-1 of web-01\n"
+        "  and 1 system disk more\n"
         "WIPES 3 system disks. What is on them is lost; data disks are kept.\n"
         f"  image Standard_Debian_12_latest pinned to {IMAGE}\n"
-        f"  WIPES system disk disk-0 of web-00 ({server_id(0)}) for Standard_Debian_12_latest\n"
-        f"  WIPES system disk disk-1 of web-01 ({server_id(1)}) for Standard_Debian_12_latest\n"
-        "  and 1 system disk more\n"
         "  spared: 4, already on the image\n"
         "  At most 40 at once.\n"
         "  Each server is tried at most 2 times.\n"
@@ -28,10 +28,30 @@ def test_the_whole_text() -> None:
     )
 
 
+def test_names_that_are_not_the_only_ones_have_their_ids_and_several_images_their_names() -> None:
+    twins = [target(0, "web"), target(1, "web"), target(2, "db")]
+    two_images = a_run(images={"Standard_Debian_12_latest": IMAGE, "Gold": "another-id"})
+    lines = confirmation(two_images, twins, {}).plain.splitlines()
+    assert lines[:3] == [
+        f"  WIPES system disk disk-old of web ({server_id(0)}) for Standard_Debian_12_latest",
+        f"  WIPES system disk disk-old of web ({server_id(1)}) for Standard_Debian_12_latest",
+        "  WIPES system disk disk-old of db for Standard_Debian_12_latest",
+    ]
+
+
+def test_a_small_screen_still_has_the_sum_and_the_rules() -> None:
+    disk = "94ab0bb6-984e-4f45-b501-eb7915dc8214"
+    text = confirmation(a_run(), [replace(target(number), disk=disk) for number in range(200)], {}).plain
+    assert all(len(line) < 90 for line in text.splitlines())
+    last = text.splitlines()[-20:]
+    assert any(line.startswith("WIPES 200 system disks") for line in last)
+    assert any("pinned to" in line for line in last)
+
+
 def test_wipes_is_red() -> None:
     text = confirmation(a_run(), [target(0)], {})
     red = [text.plain[span.start : span.end] for span in text.spans if "red" in str(span.style)]
-    assert "".join(red) == "WIPES 1 system diskWIPES system disk"
+    assert "".join(red) == "WIPES system diskWIPES 1 system disk"
 
 
 def test_nothing_to_wipe() -> None:
@@ -43,6 +63,11 @@ def test_a_retry_names_the_disks_that_it_would_wipe() -> None:
     assert "WIPES 1 system disk." in text
     assert "Each gets one more attempt." in text
     assert "WIPES system disk disk-left-by-a-failure of web-00" in text
+
+
+def test_a_retry_names_every_disk_however_many() -> None:
+    text = retry_confirmation(a_run(), [target(number) for number in range(300)]).plain
+    assert text.count("WIPES system disk ") == 300
 
 
 def test_ten_thousand_servers_are_a_short_text() -> None:
