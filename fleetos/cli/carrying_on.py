@@ -13,7 +13,7 @@ from fleetos.cli.driving import as_it_was, drive
 from fleetos.cli.exits import ExitCode, Leave, code_of
 from fleetos.cli.looking import line_of, print_events
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument, YesOption
-from fleetos.cli.terminal import print_json, reporting, say, show, view_for
+from fleetos.cli.terminal import print_json, read_or_not, reporting, say, show, view_for
 from fleetos.cli.wiring import cloud_at, credentials, database, watcher
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud
@@ -78,7 +78,8 @@ async def drive_on(
         if before is not None:
             before()
         if output is Output.JSONL:
-            await print_events(opened, lease.run_id, lease.last_seq - fresh, lease.last_seq)
+            with read_or_not():
+                await print_events(opened, lease.run_id, lease.last_seq - fresh, lease.last_seq)
         progress = await queries.load(opened, lease.run_id)
         code = await drive(opened, journal, progress, cloud, view_for(output))
     finally:
@@ -157,12 +158,13 @@ def show_end(progress: Progress, output: Output) -> None:
 
     Where events are asked for, the summary is no data, so it goes beside them.
     """
-    if output is Output.JSON:
-        print_json(status_document(progress))
-        return
     run = progress.run
-    took_s = ((run.ended_at or SystemClock().now()) - run.created_at).total_seconds()
-    (show if output is Output.TABLE else say)(summary(progress, Spent(took_s)))
+    took_s = ((run.ended_at or SystemClock().now()) - (run.started_at or run.created_at)).total_seconds()
+    with read_or_not():
+        if output is Output.JSON:
+            print_json(status_document(progress))
+        else:
+            (show if output is Output.TABLE else say)(summary(progress, Spent(took_s)))
 
 
 @reporting

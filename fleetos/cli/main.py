@@ -12,7 +12,7 @@ from fleetos import __version__
 from fleetos.cli import applying, carrying_on, checking, databasing, looking, simulating
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import Output
-from fleetos.cli.terminal import report, show
+from fleetos.cli.terminal import close_streams, open_streams, report, show
 from fleetos.errors import UsageError
 
 # What the option parser leaves with when a command is called wrongly; ours is 64.
@@ -65,6 +65,14 @@ app.add_typer(databasing.app, name="db", rich_help_panel=_AROUND)
 
 def main() -> None:
     """Runs the command and leaves with its exit code."""
+    open_streams()
+    try:
+        _run()
+    finally:
+        close_streams()
+
+
+def _run() -> None:
     output = output_asked(sys.argv[1:])
     try:
         code = app(prog_name="fleetos", standalone_mode=output is Output.TABLE)

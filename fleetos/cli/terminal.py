@@ -1,17 +1,19 @@
 """What the commands print, and where: data to stdout, everything else to stderr."""
 
+import contextlib
 import json
+import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import Output
 from fleetos.errors import FleetosError, InputError
-from fleetos.views.console import Shown, put, view_on, width_of
+from fleetos.views.console import Shown, put, put_wrapped, view_on, width_of
 from fleetos.views.documents import error_document
 from fleetos.views.failure import failure
 from fleetos.views.view import JsonLinesView, View
@@ -21,8 +23,9 @@ R = TypeVar("R")
 
 
 def say(text: Shown) -> None:
-    """Prints a message that is not data."""
-    put(text, sys.stderr)
+    """Prints a message that is not data. Nobody reads it where its pipe is closed, and then it is not missed."""
+    with read_or_not():
+        put_wrapped(text, sys.stderr)
 
 
 def show(text: Shown) -> None:
@@ -66,7 +69,6 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             raise Leave(error.exit_code) from None
         except BrokenPipeError:
             # Whoever read our output has enough of it.
-            sys.stderr.close()
             raise Leave(ExitCode.OK) from None
         except KeyboardInterrupt:
             # While a run is driven the first signals are heeded in an orderly way; this is before or after that.
@@ -89,6 +91,31 @@ def report(error: FleetosError, output: object) -> None:
         print_json(error_document(error)) if output is Output.JSON else print_line(error_document(error))
     if output is not Output.JSON or not isinstance(error, InputError):
         say(failure(error))
+
+
+@contextlib.contextmanager
+def read_or_not() -> Generator[None]:
+    """For what is printed beside a run: that nobody reads it ends no run and changes no exit code."""
+    with contextlib.suppress(BrokenPipeError):
+        yield
+
+
+def open_streams() -> None:
+    """Gives output that was closed before we began a place to go."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", closefd=False))
+
+
+def close_streams() -> None:
+    """Writes what is left, and forgets it where nobody reads; the interpreter would leave with a code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def on_terminal() -> bool:

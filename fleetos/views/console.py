@@ -12,12 +12,19 @@ from fleetos.views.view import View
 Shown = Text | str
 
 
+class _Console(Console):
+    """A console that tells its caller of a closed pipe, and leaves it to him whether to go on."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console_on(out: TextIO) -> Console:
     """A console that writes to `out`. Letters that its encoding does not have are written as escapes."""
     reconfigure = getattr(out, "reconfigure", None)
     if out.errors == "strict" and callable(reconfigure):
         reconfigure(errors="backslashreplace")
-    return Console(file=out, highlight=False, markup=False, emoji=False)
+    return _Console(file=out, highlight=False, markup=False, emoji=False)
 
 
 def put(text: Shown, out: TextIO) -> None:

@@ -1,0 +1,50 @@
+"""Nobody has to read what fleetos prints: neither a run nor an exit code depends on it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.play import SILENCE_MAX_S, Play
+
+FLEETOS = [sys.executable, "-m", "fleetos"]
+
+
+def unread(play: Play, *arguments: str, both: bool = False) -> tuple[int, str]:
+    """Exit code and standard error of a call whose standard output, or both, lead into a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    errors = writing if both else subprocess.PIPE
+    done = subprocess.run(
+        [*FLEETOS, *arguments],
+        env=play.env,
+        stdout=writing,
+        stderr=errors,
+        text=True,
+        timeout=SILENCE_MAX_S,
+        check=False,
+    )
+    os.close(writing)
+    return done.returncode, done.stderr or ""
+
+
+@pytest.mark.parametrize("output", ["table", "json", "jsonl"])
+def test_a_run_that_nobody_reads_of_is_driven_to_its_end_and_leaves_with_its_code(play: Play, output: str) -> None:
+    names = play.take(2)
+    play.act(names[1], act="lock")
+    code, _ = unread(play, "apply", play.written(names), "--yes", "-o", output, both=True)
+    assert code == 10
+    assert play.status()["counts"] == {"total": 2, "done": 1, "held": 1}
+
+
+def test_a_reader_who_has_enough_is_no_failure(play: Play) -> None:
+    play.fleetos("apply", play.written(play.take(1)), "--yes")
+    for arguments in (("events",), ("events", "-o", "jsonl"), ("status",), ("schema",)):
+        assert unread(play, *arguments) == (0, ""), arguments
+
+
+def test_a_standard_output_that_was_never_open_is_none_either(play: Play) -> None:
+    command = f"{sys.executable} -m fleetos runs -o json >&-"
+    done = subprocess.run(command, shell=True, env=play.env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
