@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from fleetos.errors import CloudError, FleetosError, InputError, Problem
+from fleetos.errors import CloudError, CloudUnreachable, FleetosError, InputError, Problem
 from fleetos.views.notes import code_words
 from fleetos.views.wording import printable
 
@@ -29,13 +29,16 @@ def _problem(problem: Problem) -> Text:
 
 
 def _cloud_lines(error: CloudError) -> list[str]:
+    """What the cloud said, unless the message says it already."""
     lines: list[str] = []
-    if error.code:
+    if isinstance(error, CloudUnreachable):
+        lines.append("the cloud could not be reached, or answered with nothing but failures")
+    if error.code and error.code not in error.message:
         status = f" (HTTP {error.status})" if error.status else ""
         lines.append(f"the cloud said {code_words(error.code)}{status}")
-    elif error.status:
+    elif error.status and not error.code:
         lines.append(f"the cloud answered HTTP {error.status}")
-    if error.request_id:
+    if error.request_id and error.request_id not in error.message:
         lines.append(f"request {printable(error.request_id)}")
     return lines
 

@@ -18,7 +18,15 @@ def test_the_cloud_is_quoted_with_code_status_and_request_id() -> None:
     assert lines[1].startswith("  the cloud said Ecs.0314, ")
     assert lines[1].endswith(" (HTTP 401)")
     assert lines[2:] == ["  request req-1", "hint: see clouds.yaml"]
-    assert failure(CloudUnreachable("x", status=503)).plain == "error: x\n  the cloud answered HTTP 503"
+    lines = failure(CloudUnreachable("the login: x", status=503)).plain.split("\n")
+    assert lines[0] == "error: the login: x"
+    assert lines[1].startswith("  the cloud could not be reached")
+    assert lines[2:] == ["  the cloud answered HTTP 503"]
+
+
+def test_what_the_message_says_is_not_said_again() -> None:
+    error = AuthenticationFailed("HTTP 401, Ecs.0314 [request req-1]", code="Ecs.0314", status=401, request_id="req-1")
+    assert failure(error).plain == "error: HTTP 401, Ecs.0314 [request req-1]"
 
 
 def test_every_problem_of_a_plan_is_a_block_of_its_own() -> None:
