@@ -1,6 +1,6 @@
 """What to say about one target: what it waits for, or what the cloud said when it failed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fleetos.model.codes import meaning_of
@@ -46,7 +46,7 @@ def code_words(code: str) -> str:
 def support_words(target: Target) -> str:
     """Code with meaning, the cloud's own words, job id, request id and time in one line; empty without trouble."""
     trouble = trouble_of(target)
-    words = clip(trouble.fail_reason or "", _WORDS_SHOWN)
+    words = clip(_bare(trouble), _WORDS_SHOWN)
     parts = (
         code_words(trouble.code) if trouble.code else "",
         f'"{words}"' if words else "",
@@ -57,11 +57,26 @@ def support_words(target: Target) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def _bare(trouble: Trouble) -> str:
+    """The words without the code before and the request id behind them, which are told beside them anyway."""
+    words = trouble.fail_reason or ""
+    if trouble.code:
+        words = words.removeprefix(f"{trouble.code}: ")
+    return words.removesuffix(f" (request {trouble.request_id})") if trouble.request_id else words
+
+
+def own_words(target: Target) -> str:
+    """What fleetos itself says of the target's end; empty where it is only what the cloud said. Printable."""
+    trouble = trouble_of(target)
+    words = _bare(replace(trouble, fail_reason=target.detail))
+    return "" if words == _bare(trouble) else printable(target.detail)
+
+
 def note_of(target: Target, now: datetime) -> str:
     """A few words on why the target is where it is, most telling first."""
     match target.state:
         case TargetState.FAILED | TargetState.HELD | TargetState.SKIPPED | TargetState.CANCELLED:
-            return _joined(_cause(target), _reason_words(target.reason), printable(target.detail))
+            return _joined(_cause(target), _reason_words(target.reason), own_words(target))
         case TargetState.BACKOFF:
             return _joined(_next_try(target, now), _cause(target))
         case TargetState.INSPECTING:

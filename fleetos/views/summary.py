@@ -10,7 +10,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
 from fleetos.views.frame import STYLES, Spent
-from fleetos.views.notes import support_words, trouble_of
+from fleetos.views.notes import own_words, support_words
 from fleetos.views.reasons import REASONS, todo_of
 from fleetos.views.wording import called_fully, counted, printable, span
 
@@ -21,7 +21,7 @@ NAMES_SHOWN = 20
 def summary(progress: Progress, spent: Spent, *, shown: int = NAMES_SHOWN) -> Text:
     """The final summary, lines of any width. At most `shown` servers are named in each of its lists."""
     lines = [
-        _headline(progress.run, spent),
+        _headline(progress, spent),
         _counts_line(progress),
         *_troubles(progress, shown),
         *_unsettled(progress, shown),
@@ -51,11 +51,14 @@ def lying_stopped(progress: Progress) -> list[Target]:
     return [target for target in progress.targets.values() if target.stopped_at is not None]
 
 
-def _headline(run: Run, spent: Spent) -> Text:
-    style = "bold green" if run.state is RunState.DONE else "bold yellow"
+def _headline(progress: Progress, spent: Spent) -> Text:
+    run, short = progress.run, sum(progress.counts.get(state, 0) for state in RETRIABLE)
+    style = "bold green" if run.state is RunState.DONE and not short else "bold yellow"
     text = Text().append(f"{printable(run.name)} {printable(run.id)}: ", style="bold")
     text.append(_run_words(run), style=style)
     text.append(f" after {span(spent.elapsed_s)}")
+    if short and run.state in RUN_ENDS:
+        text.append(f", but {short:,} of {counted(len(progress.targets), 'server')} need you", style=style)
     if run.reason is not None:
         text.append(f"\n  {REASONS[run.reason].what} {todo_of(run.reason, run.id)}")
     if run.detail:
@@ -91,7 +94,7 @@ def _troubles(progress: Progress, shown: int) -> Iterator[Text]:
         targets = list(grouped)
         yield from _reason_lines(progress.run, state, reason, len(targets))
         for target in targets[:shown]:
-            said = "; ".join(part for part in (support_words(target), _detail(target)) if part)
+            said = "; ".join(part for part in (support_words(target), own_words(target)) if part)
             yield Text(f"    {called_fully(target)}{': ' if said else ''}{said}")
         yield from _and_more(len(targets) - shown)
 
@@ -103,11 +106,6 @@ def _reason_lines(run: Run, state: TargetState, reason: Reason | None, count: in
         return
     yield text.append(f", {REASONS[reason].short}. {REASONS[reason].what}")
     yield Text(f"    to do: {todo_of(reason, run.id)}")
-
-
-def _detail(target: Target) -> str:
-    """What fleetos itself says about the end, unless the cloud's words are the same."""
-    return "" if trouble_of(target).fail_reason == target.detail else printable(target.detail)
 
 
 def _unsettled(progress: Progress, shown: int) -> Iterator[Text]:
@@ -123,7 +121,10 @@ def _unsettled(progress: Progress, shown: int) -> Iterator[Text]:
 def _stopped(progress: Progress, shown: int) -> Iterator[Text]:
     found = lying_stopped(progress)
     if found:
-        yield Text("  ").append(f"{counted(len(found), 'server')} may lie stopped by this run:", style="bold yellow")
+        text = Text("  ").append(f"{counted(len(found), 'server')} may lie stopped by this run", style="bold yellow")
+        if progress.run.state in RUN_ENDS:
+            text.append(f"; start them yourself, unless you call `fleetos retry {printable(progress.run.id)}`")
+        yield text.append(":")
         yield from _names(found, shown)
 
 
