@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TextIO
 
-from fleetos.model.events import Record, RunCreated, RunDriverStarted, RunEvent, RunMoved, RunPassStarted
+from fleetos.model.events import (
+    ChangeAnswered,
+    Record,
+    RunCreated,
+    RunDriverStarted,
+    RunEvent,
+    RunMoved,
+    RunPassStarted,
+)
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, TargetState
@@ -29,6 +37,12 @@ _STEP_PERCENT = 10
 
 _TOLD = frozenset({TargetState.FAILED, TargetState.HELD, TargetState.BACKOFF, TargetState.INSPECTING})
 
+_STATE_WORDS = {
+    TargetState.READY: "turned away, will be asked again",
+    TargetState.BACKOFF: "failed, will be tried again",
+    TargetState.INSPECTING: "outcome unknown, looking",
+}
+
 
 class PlainView:
     """Writes to `out` what an operator wants to know who is not looking. Every line is flushed."""
@@ -42,6 +56,7 @@ class PlainView:
         self._told_at: datetime | None = None
         self._told_counts: Mapping[TargetState, int] = {}
         self._told_steps = 0
+        self._turned_away: set[tuple[str, str]] = set()
 
     def started(self, progress: Progress, now: datetime) -> None:
         run = progress.run
@@ -64,7 +79,13 @@ class PlainView:
                 self._tell_run(event, record.at)
                 continue
             state = state_of(event)
-            if state is not None and state in _TOLD:
+            if isinstance(event, ChangeAnswered) and state is TargetState.READY and event.code:
+                # The same answer may come every few seconds for as long as a quota is used up.
+                if (event.server_id, event.code) in self._turned_away:
+                    continue
+                self._turned_away.add((event.server_id, event.code))
+                self._tell_server(progress.targets[event.server_id], state, record.at)
+            elif state is not None and state in _TOLD:
                 self._tell_server(progress.targets[event.server_id], state, record.at)
         self._tell_progress(progress, requests, now)
 
@@ -112,8 +133,7 @@ class PlainView:
         self._lines_left -= 1
         # The record may be older than the target, which has moved on within the same turn.
         reason = REASONS[target.reason].short if target.reason and target.state is state else ""
-        words = {TargetState.BACKOFF: "failed, will be tried again", TargetState.INSPECTING: "outcome unknown, looking"}
-        parts = (words.get(state, str(state)), reason, support_words(target))
+        parts = (_STATE_WORDS.get(state, str(state)), reason, support_words(target))
         self._say(at, f"{called_fully(target)}: {'; '.join(part for part in parts if part)}")
 
     def _tell_progress(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:

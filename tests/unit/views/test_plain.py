@@ -1,12 +1,13 @@
 """The plain view: what a cron mail says, and that it never says too much."""
 
+from datetime import timedelta
 from io import BytesIO, StringIO, TextIOWrapper
 
-from fleetos.model.events import Moved, RunMoved
+from fleetos.model.events import ChangeAnswered, ChangeIntended, Moved, RunMoved
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.plain import SERVER_LINES_A_MINUTE, PlainView
 from fleetos.views.reasons import REASONS, todo_of
-from tests.unit.views.stage import JOB, Stage, server_id, target
+from tests.unit.views.stage import JOB, STOPPED, Stage, server_id, target
 from tests.unit.views.test_wording import HOSTILE
 
 WEB_01 = f"web-01 ({server_id(1)})"
@@ -44,12 +45,12 @@ def test_a_whole_run() -> None:
         f"2026-03-01T12:02:10Z {WEB_01}: held; attempts used up; {FAILED}; sent 2026-03-01T12:02:10Z",
         "2026-03-01T12:02:10Z 100 % ended after 2m10s: 1 done, 1 held; 9 API calls",
         "2026-03-01T12:02:10Z run done",
-        "web-tier-debian-12 2b7c0m1x4q: done after 2m10s",
+        "web-tier-debian-12 2b7c0m1x4q: done after 2m10s, but 1 of 2 servers need you",
         "  2 servers: 1 done, 1 held",
         f"  1 held, attempts used up. {REASONS[used_up].what}",
         f"    to do: {todo_of(used_up, '2b7c0m1x4q')}",
         f"    {WEB_01}: {FAILED}; sent 2026-03-01T12:02:10Z",
-        "  1 server may lie stopped by this run:",
+        "  1 server may lie stopped by this run; start them yourself, unless you call `fleetos retry 2b7c0m1x4q`:",
         f"    {WEB_01}",
         "  API calls: 9, 4.5 for each server that was changed or tried (sweep 9)",
         "  next: fleetos retry 2b7c0m1x4q",
@@ -85,6 +86,21 @@ def test_a_run_in_which_nothing_moves_says_so_every_ten_minutes() -> None:
     assert [line[:20] for line in lines] == [f"2026-03-01T12:{minute}:00Z" for minute in (10, 20, 30, 40, 50)] + [
         "2026-03-01T13:00:00Z"
     ]
+
+
+def test_a_server_that_the_cloud_turned_away_is_told_once_with_the_code() -> None:
+    stage, view, out = begun(1)
+    where = server_id(0)
+    stage.begin()
+    stage.stop(0)
+    stage.happen(Moved(where, TargetState.READY))
+    for _ in range(5):
+        later = ChangeAnswered(where, 1, TargetState.READY, "later", code="Ecs.0021", status=400, request_id="req-3")
+        sent = ChangeIntended(where, 1, STOPPED, stage.now + timedelta(hours=1))
+        view.turned(stage.progress, stage.wait(12).happen(sent, later), {}, stage.now)
+    (told,) = [line for line in out.getvalue().splitlines() if "turned away" in line]
+    assert f"web-00 ({where}): turned away, will be asked again; Ecs.0021, the EVS disk quota is used up" in told
+    assert "request req-3" in told
 
 
 def test_ten_per_cent_steps() -> None:

@@ -81,6 +81,36 @@ def test_a_refused_server_has_its_code_in_words_and_the_request_id() -> None:
     assert lines[-1] == "  next: fleetos retry 2b7c0m1x4q"
 
 
+def test_what_stands_beside_the_words_is_not_said_in_them_again() -> None:
+    stage = Stage.of(1)
+    stage.begin()
+    stage.stop(0)
+    where = server_id(0)
+    said = "Ecs.0021: quota used up (request req-9)"
+    stage.happen(
+        Moved(where, TargetState.READY),
+        ChangeIntended(where, 1, STOPPED, stage.now + timedelta(hours=1)),
+        ChangeAnswered(
+            where, 1, TargetState.HELD, "later", code="Ecs.0021", detail=said, request_id="req-9", reason=Reason.REFUSED
+        ),
+    )
+    (line,) = [line for line in text_of(stage).splitlines() if '"quota used up"' in line]
+    assert line.count("Ecs.0021") == line.count("req-9") == line.count("quota used up") == 1
+
+
+def test_a_run_that_left_servers_behind_does_not_look_done() -> None:
+    stage = Stage.of(3)
+    stage.begin()
+    stage.submit(0)
+    stage.succeed(0)
+    held = Moved(server_id(1), TargetState.HELD, reason=Reason.LOCKED)
+    gone = Moved(server_id(2), TargetState.FAILED, reason=Reason.GONE)
+    stage.happen(held, Moved(server_id(2), TargetState.CHECKING), gone, RunMoved(RunState.DONE))
+    text = summary(stage.progress, Spent(754))
+    assert text.plain.startswith("web-tier-debian-12 2b7c0m1x4q: done after 12m34s, but 2 of 3 servers need you\n")
+    assert not any("green" in str(span.style) and span.start == 31 for span in text.spans)
+
+
 def test_job_id_and_code_of_a_failed_change() -> None:
     stage = Stage.of(1)
     stage.submit(0)
