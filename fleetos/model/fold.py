@@ -208,8 +208,9 @@ def _answered(target: Target, event: ChangeAnswered, at: datetime) -> Target:
     )
     after = _go(target, event.to, at, event.reason, event.detail)
     after = replace(after, not_before=event.not_before, then=event.then)
-    if event.to not in (TargetState.CHANGING, TargetState.INSPECTING) and after.stopped_at == attempt.sent_at:
-        # Proven not done: the call that was to stop the server by itself did not.
+    not_done = event.to not in (TargetState.CHANGING, TargetState.INSPECTING)
+    if not_done and attempt.before.running and after.stopped_at == attempt.sent_at:
+        # The call that was to stop the server by itself did not.
         after = replace(after, stopped_at=None)
     match event.to:
         case TargetState.CHANGING:
