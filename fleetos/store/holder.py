@@ -3,6 +3,7 @@
 import getpass
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -25,7 +26,10 @@ class Life(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process. `started` is its start in clock ticks since boot, from /proc; None where the system has no such."""
+    """A process. `started` is its start in clock ticks since boot, from /proc; None where the system has no such.
+
+    `since` is when it took the lease that it is named in, in UTC.
+    """
 
     machine: str
     boot: str | None
@@ -34,6 +38,7 @@ class Holder:
     started: int | None
     host: str
     user: str
+    since: datetime | None = None
 
     def __str__(self) -> str:
         return f"process {self.pid} of {self.user} on {self.host}"

@@ -6,7 +6,7 @@ never compared.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 from sqlalchemy import Row, Select, insert, select, update
@@ -115,6 +115,8 @@ async def may_take(database: Database, run_id: str, watcher: Watcher) -> Seen:
 def driven(seen: Seen, life: Life) -> RunDriven:
     """The error that says who drives the run, and whether that process is stopped."""
     ago = f"renewed {max(0.0, seen.age_s):.0f} s ago"
+    if seen.holder is not None and seen.holder.since is not None:
+        ago = f"since {seen.holder.since:%Y-%m-%d %H:%M:%S} UTC, {ago}"
     if life is Life.STOPPED:
         hint = "it goes on when it is continued (kill -CONT) and can be ended (kill); then resume the run"
         return RunDriven(f"run {seen.run_id} is driven by {seen.holder}, which is stopped by a signal ({ago})", hint)
@@ -131,10 +133,14 @@ def looks_alive(seen: Seen, me: Holder) -> Life | None:
     return life
 
 
+def _holding(watcher: Watcher) -> str:
+    return holder_json(replace(watcher.me, since=watcher.clock.now()))
+
+
 async def create(connection: AsyncConnection, run_id: str, watcher: Watcher) -> int:
     """The epoch of the first lease of a new run."""
     renewed = now_s(connection.dialect.name, watcher.clock.now().timestamp())
-    values = {"run_id": run_id, "epoch": 1, "beat": 0, "holder": holder_json(watcher.me), "renewed_s": renewed}
+    values = {"run_id": run_id, "epoch": 1, "beat": 0, "holder": _holding(watcher), "renewed_s": renewed}
     await connection.execute(insert(leases).values(values))
     return 1
 
@@ -149,7 +155,7 @@ async def take(connection: AsyncConnection, seen: Seen, watcher: Watcher) -> int
     taken = await connection.execute(
         update(leases)
         .where(*same)
-        .values(epoch=seen.epoch + 1, beat=seen.beat + 1, holder=holder_json(watcher.me), renewed_s=renewed)
+        .values(epoch=seen.epoch + 1, beat=seen.beat + 1, holder=_holding(watcher), renewed_s=renewed)
     )
     if taken.rowcount != 1:
         other = await look(connection, seen.run_id, watcher.clock)

@@ -19,7 +19,9 @@ def test_a_run_has_one_driver_and_can_be_asked_to_end(play: Play) -> None:
     assert second.returncode == 21
     said = json.loads(second.stdout)["error"]["message"]
     assert re.search(
-        rf"{run_id} .*process {pid} of \S+ on {re.escape(socket.gethostname())} \(renewed \d+ s ago\)", said
+        rf"{run_id} .*process {pid} of \S+ on {re.escape(socket.gethostname())} "
+        r"\(since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, renewed \d+ s ago\)",
+        said,
     )
     other = play.called("apply", play.written(names[2:], "other.yaml"), "--yes")
     assert other.returncode == 21

@@ -59,7 +59,7 @@ async def test_a_silent_holder_elsewhere_is_watched_for_the_whole_term(sqlite: D
     waits: list[float] = []
 
     def told(holder: Holder, left_s: float) -> None:
-        assert holder == foreign_process()
+        assert holder == replace(foreign_process(), since=holder.since)
         waits.append(left_s)
 
     asking = replace(watcher(clock), on_wait=told)
@@ -133,7 +133,7 @@ async def test_who_lost_the_lease_is_told_to_whom(database: Database, clock: Han
     # Giving back what is not ours any more takes nothing from the other.
     await journal.release()
     async with database.reading() as connection:
-        assert (await look(connection, RUN.id, clock)).holder == this_process()
+        assert (await look(connection, RUN.id, clock)).holder == replace(this_process(), since=clock.now())
 
 
 @pytest.mark.parametrize(
