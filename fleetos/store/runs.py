@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import ServerClaimed, UnknownRun
@@ -14,6 +14,7 @@ from fleetos.model.fold import fold_run, fold_target
 from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
+from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, leases
 from fleetos.store.database import Database
 from fleetos.store.journal import update_run, write
@@ -90,6 +91,10 @@ async def begin_pass(database: Database, run_id: str, events: Sequence[Event], a
     async with database.writing() as connection:
         epoch = await leases.take(connection, seen, watcher)
         progress = await load_within(connection, run_id, database.location)
+        if progress.run.state in RUN_ENDS:
+            # Whoever asked to abort the run was too late for that pass, and did not mean the next.
+            undone = (requests.c.run_id == run_id, requests.c.done_at.is_(None))
+            await connection.execute(update(requests).where(*undone).values(done_at=at))
         run, changed = _folded(progress, events, at)
         memory = await claims.take(connection, run_id, [one for one in changed if one.keeps_claim], watcher)
         _refuse_foreign_sends(changed, memory, at)

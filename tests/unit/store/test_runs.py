@@ -207,6 +207,21 @@ async def test_a_next_pass_takes_lease_and_claims_together(database: Database, c
     assert [one.seq for one in await queries.events(database, RUN.id)] == list(range(1, lease.last_seq + 2))
 
 
+async def test_a_next_pass_does_not_hear_an_abort_that_came_too_late_for_the_one_before(
+    database: Database, clock: HandClock
+) -> None:
+    (failed,) = make_targets(1)
+    lease = await create(database, RUN, [failed], clock)
+    await drive(database, lease, RUN, [(failed, path_to_failed(failed.server_id))])
+    await runs.add_request(database, RUN.id, RequestKind.ABORT, "me", START)
+    again = [RunPassStarted(2), Retried(failed.server_id, "disk-old")]
+    lease = await runs.begin_pass(database, RUN.id, again, START, watcher(clock))
+    journal = SqlJournal(database, lease, clock)
+    assert await journal.requests() == []
+    await runs.add_request(database, RUN.id, RequestKind.ABORT, "me", START)
+    assert [one.kind for one in await journal.requests()] == [RequestKind.ABORT]
+
+
 async def test_a_next_pass_is_refused_as_a_whole(database: Database, clock: HandClock) -> None:
     failed, done = make_targets(2)
     lease = await create(database, RUN, [failed, done], clock)
