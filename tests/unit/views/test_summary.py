@@ -33,6 +33,7 @@ def unknown(stage: Stage, number: int) -> None:
 
 def refused(stage: Stage, number: int) -> None:
     stage.stop(number)
+    stage.wait(5)
     where = server_id(number)
     stage.happen(
         Moved(where, TargetState.READY),
@@ -76,7 +77,7 @@ def test_a_refused_server_has_its_code_in_words_and_the_request_id() -> None:
     named = lines[4]
     assert named.startswith(f"    web-01 ({server_id(1)}): Ecs.0314, ")
     assert "request req-9" in named
-    assert "sent 2026-03-01T12:00:00Z" in named
+    assert "sent 2026-03-01T12:00:05Z" in named
     assert named.count("key pair not found") == 1
     assert lines[-1] == "  next: fleetos retry 2b7c0m1x4q"
 
