@@ -80,7 +80,10 @@ def note_of(target: Target, now: datetime) -> str:
         case TargetState.BACKOFF:
             return _joined(_next_try(target, now), _cause(target))
         case TargetState.INSPECTING:
-            return _joined("outcome unknown, looking", _job_words(target))
+            # Before another pass sends anything it looks as well, at what became of attempts whose outcome is known.
+            return _joined(
+                "outcome unknown, looking" if target.unsettled else "looking at it first", _job_words(target)
+            )
         case TargetState.CHANGING:
             attempt = target.attempt
             adopted = attempt is not None and attempt.job_id is None and attempt.adopted

@@ -86,7 +86,10 @@ class PlainView:
                 self._turned_away.add((event.server_id, event.code))
                 self._tell_server(progress.targets[event.server_id], state, record.at)
             elif state is not None and state in _TOLD:
-                self._tell_server(progress.targets[event.server_id], state, record.at)
+                target = progress.targets[event.server_id]
+                # What another pass looks at first is no news, unless nobody knows what became of it.
+                if state is not TargetState.INSPECTING or target.unsettled or isinstance(event, ChangeAnswered):
+                    self._tell_server(target, state, record.at)
         self._tell_progress(progress, requests, now)
 
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:

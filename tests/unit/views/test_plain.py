@@ -3,8 +3,9 @@
 from datetime import timedelta
 from io import BytesIO, StringIO, TextIOWrapper
 
-from fleetos.model.events import ChangeAnswered, ChangeIntended, Moved, RunMoved
+from fleetos.model.events import ChangeAnswered, ChangeIntended, Moved, Retried, RunMoved, RunPassStarted
 from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.views.notes import note_of
 from fleetos.views.plain import SERVER_LINES_A_MINUTE, PlainView
 from fleetos.views.reasons import REASONS, todo_of
 from tests.unit.views.stage import JOB, STOPPED, Stage, server_id, target
@@ -101,6 +102,18 @@ def test_a_server_that_the_cloud_turned_away_is_told_once_with_the_code() -> Non
     (told,) = [line for line in out.getvalue().splitlines() if "turned away" in line]
     assert f"web-00 ({where}): turned away, will be asked again; Ecs.0021, the EVS disk quota is used up" in told
     assert "request req-3" in told
+
+
+def test_another_pass_calls_no_known_outcome_unknown() -> None:
+    stage, view, out = begun(1)
+    where = server_id(0)
+    records = [*stage.begin(), *stage.submit(0), *stage.fail(0), *stage.happen(RunMoved(RunState.DONE))]
+    view.turned(stage.progress, records, {}, stage.now)
+    again = stage.happen(RunPassStarted(2), Retried(where, "disk-old"))
+    again += stage.happen(Moved(where, TargetState.INSPECTING))
+    view.turned(stage.progress, again, {}, stage.now)
+    assert "outcome unknown" not in out.getvalue()
+    assert note_of(stage.progress.targets[where], stage.now).startswith("looking at it first")
 
 
 def test_ten_per_cent_steps() -> None:
