@@ -134,6 +134,12 @@ class JournalUnwritable(StoreError):
     exit_code = 20
 
 
+class DatabaseHeld(JournalUnwritable):
+    """A commit failed because another process holds the database."""
+
+    exit_code = 21
+
+
 class LeaseLost(StoreError):
     """Another process has taken the run over."""
 

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.clock import Clock, Moment
-from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
+from fleetos.errors import DatabaseHeld, JournalUnwritable, LeaseLost, RunDriven, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
 from fleetos.model.events import Event, Record
 from fleetos.model.requests import Request, RequestKind
@@ -103,6 +103,8 @@ class SqlJournal:
                 await self._settle(connection, group)
         except (LeaseLost, JournalUnwritable):
             raise
+        except RunDriven as error:
+            raise DatabaseHeld(error.message, error.hint) from error
         except StoreError as error:
             raise JournalUnwritable(error.message, error.hint) from error
         self._last_seq, self._proven = seq, proven

@@ -16,10 +16,12 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from fleetos.errors import DatabaseUnusable, JournalUnwritable, RunDriven, UsageError
+from fleetos.errors import DatabaseHeld, DatabaseUnusable, JournalUnwritable, RunDriven, UsageError
+from fleetos.model.events import RunDriverStarted
 from fleetos.store import files, queries, runs
 from fleetos.store.checking import check
 from fleetos.store.database import Database
+from fleetos.store.journal import SqlJournal
 from fleetos.store.location import locate
 from fleetos.store.migration import REVISION
 from fleetos.store.opening import open_database, upgrade
@@ -336,3 +338,22 @@ def test_a_full_disk_ends_the_journal_and_harms_nothing(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT count(*) FROM records").fetchone() == (2,)
+
+
+async def test_a_file_that_another_process_holds_ends_the_journal_with_its_own_code(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleetos.store.dialects.DATABASE_BUSY_S", 0.05)
+    path = tmp_path / "fleet.db"
+    database = await open_database(locate(path), watcher(clock))
+    run = make_run()
+    lease = await runs.create_run(database, run, make_targets(1), [], START, watcher(clock))
+    journal = SqlJournal(database, lease, clock)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseHeld) as refused:
+            await journal.append(run, [RunDriverStarted("x")], [], START)
+    assert refused.value.exit_code == 21
+    with pytest.raises(DatabaseHeld):
+        await journal.append(run, [RunDriverStarted("x")], [], START)
+    await database.close()
