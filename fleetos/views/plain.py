@@ -74,22 +74,10 @@ class PlainView:
         if self._minute_at is None or now - self._minute_at >= _MINUTE:
             self._new_minute(now)
         for record in records:
-            event = record.event
-            if isinstance(event, RunEvent):
-                self._tell_run(event, record.at)
-                continue
-            state = state_of(event)
-            if isinstance(event, ChangeAnswered) and state is TargetState.READY and event.code:
-                # The same answer may come every few seconds for as long as a quota is used up.
-                if (event.server_id, event.code) in self._turned_away:
-                    continue
-                self._turned_away.add((event.server_id, event.code))
-                self._tell_server(progress.targets[event.server_id], state, record.at)
-            elif state is not None and state in _TOLD:
-                target = progress.targets[event.server_id]
-                # What another pass looks at first is no news, unless nobody knows what became of it.
-                if state is not TargetState.INSPECTING or target.unsettled or isinstance(event, ChangeAnswered):
-                    self._tell_server(target, state, record.at)
+            if isinstance(record.event, RunEvent):
+                self._tell_run(record.event, record.at)
+            else:
+                self._tell_event(record.event, progress.targets[record.event.server_id], record.at)
         self._tell_progress(progress, requests, now)
 
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
@@ -128,6 +116,18 @@ class PlainView:
                 self._say(at, f"driven by {event.driver}")
             case RunCreated():
                 self._say(at, f"run {event.run.id} created")
+
+    def _tell_event(self, event: TargetEvent, target: Target, at: datetime) -> None:
+        state = state_of(event)
+        if isinstance(event, ChangeAnswered) and state is TargetState.READY and event.code:
+            # The same answer may come every few seconds for as long as a quota is used up.
+            if (event.server_id, event.code) not in self._turned_away:
+                self._turned_away.add((event.server_id, event.code))
+                self._tell_server(target, state, at)
+        elif state is TargetState.INSPECTING and not (target.unsettled or isinstance(event, ChangeAnswered)):
+            return  # what another pass looks at first is no news, unless nobody knows what became of it
+        elif state is not None and state in _TOLD:
+            self._tell_server(target, state, at)
 
     def _tell_server(self, target: Target, state: TargetState, at: datetime) -> None:
         if self._lines_left <= 0:
