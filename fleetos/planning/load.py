@@ -82,7 +82,9 @@ def read_tree(path: Path) -> Node:
         text = decoded(read_bounded(path, PLAN_MAX_BYTES))
     except Unreadable as bad:
         hint = _CSV_HINT if isinstance(bad, TooLarge) else bad.hint
-        raise InputError((Problem(file, bad.line, bad.column, "", bad.expected, hint),)) from None
+        raise InputError(
+            (Problem(file, bad.line, bad.column, "", bad.expected.removeprefix(f"{file} "), hint),)
+        ) from None
     reader = _Reader(file)
     parser: Any = YAML(typ="safe", pure=True)
     problem: Problem | None = None

@@ -103,6 +103,11 @@ def test_every_typo_is_told_at_once_with_its_place_and_what_was_meant(called: Ca
     assert applied.count("error: ") == errors
 
 
+def test_a_plan_that_is_not_there_is_named_once(called: Called, tmp_path: Path) -> None:
+    plan = tmp_path / "nowhere.yaml"
+    assert called("apply", str(plan))[2].count(str(plan)) == 1
+
+
 @pytest.mark.parametrize("output", ["json", "jsonl"])
 def test_validate_lists_each_error_for_programs(called: Called, tmp_path: Path, output: str) -> None:
     plan = tmp_path / "plan.yaml"
