@@ -16,6 +16,7 @@ from fleetos.model.events import (
     RunEvent,
     RunMoved,
     RunPassStarted,
+    TargetEvent,
 )
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
