@@ -25,10 +25,10 @@ class WaitReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One wait: its kind, and in words what ends it."""
+    """One wait: its kind, and in words how it ends."""
 
     reason: WaitReason
-    ends: str
+    words: str
 
 
 def why_waiting(progress: Progress, target: Target, now: datetime) -> Waiting | None:
@@ -41,10 +41,10 @@ def why_waiting(progress: Progress, target: Target, now: datetime) -> Waiting | 
     if run.state is not RunState.RUNNING:
         return Waiting(WaitReason.ABORTED, "the run was aborted and admits no more")
     if target.not_before is not None and target.not_before > now:
-        return Waiting(WaitReason.BACKOFF, f"its next attempt may start at {target.not_before:%H:%M:%SZ}")
+        return Waiting(WaitReason.BACKOFF, f"until its next attempt may start at {target.not_before:%H:%M:%SZ}")
     limit = run.settings.concurrency
     if progress.slots_taken >= limit:
-        return Waiting(WaitReason.CONCURRENCY, f"a slot is given back; {progress.slots_taken}/{limit} are taken")
+        return Waiting(WaitReason.CONCURRENCY, f"until a slot is given back; {progress.slots_taken}/{limit} are taken")
     return None
 
 

@@ -11,6 +11,7 @@ from fleetos.model.events import Record, RunEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, TargetState
+from fleetos.rules.schedule import why_waiting
 from fleetos.views.documents import RunLine
 from fleetos.views.event_documents import event_document
 from fleetos.views.event_types import COMMON_FIELDS
@@ -70,7 +71,7 @@ def status_table(
         lines += [Text(_cut(f"next: {command}", width)) for command in next_commands(progress)]
     targets = sorted(progress.targets.values(), key=_interest)
     hidden = 0 if shown is None else max(0, len(targets) - shown)
-    rows = [_target_row(target, now) for target in targets[: len(targets) - hidden]]
+    rows = [_target_row(progress, target, now) for target in targets[: len(targets) - hidden]]
     lines += [Text(""), grid(("SERVER", "STATE", "SINCE", "TRIES", "NOTE"), rows, width)]
     if hidden:
         lines.append(Text(_cut(f"and {counted(hidden, 'server')} more; -o json shows all", width), style="dim"))
@@ -143,11 +144,14 @@ def _interest(target: Target) -> tuple[int, int]:
     return place, target.position
 
 
-def _target_row(target: Target, now: datetime) -> Row:
+def _target_row(progress: Progress, target: Target, now: datetime) -> Row:
     state = Text(str(target.state), STYLES.get(target.state, ""))
     since = span((now - target.since).total_seconds()) if target.since else ""
     tries = f"{len(target.attempts)}/{max(target.attempts_allowed, len(target.attempts))}"
-    return (called(target), state, since, tries, note_of(target, now))
+    # A target that has done nothing yet has no story; what it waits for is the one thing to say of it.
+    waiting = why_waiting(progress, target, now) if target.state is TargetState.WAITING else None
+    note = waiting.words if waiting is not None else note_of(target, now)
+    return (called(target), state, since, tries, note)
 
 
 def _event_row(record: Record, run_id: str, names: Mapping[str, str]) -> Row:
