@@ -251,7 +251,7 @@ def _words(chain: "list[BaseException]") -> str:
     """What went wrong at the root: in the system's words, or in the library's with the error's class."""
     root = chain[-1]
     if isinstance(root, OSError) and root.strerror and type(root).__module__ == "builtins":
-        return plain(root.strerror)
+        return plain(root.strerror) or type(root).__name__
     words = plain(str(root)) or plain(str(chain[0]))
     return f"{words} ({type(root).__name__})" if words else type(root).__name__
 

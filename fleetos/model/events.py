@@ -145,7 +145,10 @@ class NotDelivered:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """The verdict on an attempt, and where the target goes by it. Disk and image are those it left behind."""
+    """The verdict on an attempt, and where the target goes by it. Disk and image are those it left behind.
+
+    `restored`: the server was seen running, so it does not lie stopped by us.
+    """
 
     server_id: str
     attempt: int
@@ -157,6 +160,7 @@ class AttemptEnded:
     detail: str = ""
     not_before: datetime | None = None
     then: End | None = None
+    restored: bool = False
     kind: Literal["attempt-ended"] = "attempt-ended"
 
 

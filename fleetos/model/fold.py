@@ -241,6 +241,7 @@ def _attempt_ended(target: Target, event: AttemptEnded, at: datetime) -> Target:
     unanswered = attempt.unanswered
     if attempt.accepted_at is None and event.outcome in _PROVEN_BY_DISK and event.disk != attempt.before.disk:
         unanswered = max(0, unanswered - 1)
+    succeeded = event.outcome is Outcome.SUCCEEDED
     attempt = replace(
         attempt,
         outcome=event.outcome,
@@ -248,12 +249,16 @@ def _attempt_ended(target: Target, event: AttemptEnded, at: datetime) -> Target:
         unanswered=unanswered,
         disk_after=event.disk,
         image_after=event.image,
-        fail_reason=attempt.fail_reason or event.detail or None,
+        # What went wrong on the way to a success is in the journal; the attempt itself did not fail.
+        error_code=None if succeeded else attempt.error_code,
+        fail_reason=None if succeeded else attempt.fail_reason or event.detail or None,
     )
     after = replace(_go(target, event.to, at, event.reason, event.detail), not_before=event.not_before, then=event.then)
     after = _with(after, attempt)
-    if event.outcome is Outcome.SUCCEEDED:
+    if succeeded:
         return replace(after, disk_after=event.disk, image_after=event.image, stopped_at=None)
+    if event.restored:
+        after = replace(after, stopped_at=None)
     # The disk rule: what a failed attempt of ours left may be wiped by the next; anything else needs a human.
     left = (
         event.disk if event.outcome in (Outcome.FAILED, Outcome.NO_EFFECT) and event.to is TargetState.BACKOFF else None

@@ -137,6 +137,7 @@ def held_after(target: Target, outcome: Outcome, reason: Reason, detail: str, se
         image=seen.image,
         reason=reason,
         detail=detail,
+        restored=seen.running,
     )
 
 

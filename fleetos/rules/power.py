@@ -111,7 +111,8 @@ def _still_running(target: Target, seen: Picture, watch: Watch, context: Context
     if overdue or refused:
         if refused:
             return hold(target, Reason.STOP_REFUSED, target.detail, seen)
-        return hold(target, Reason.STOP_TIMEOUT, "it still runs after the stop's time-out", seen)
+        said = f"; the last stop ended with {last.code}" if last.code else ""
+        return hold(target, Reason.STOP_TIMEOUT, f"it still runs after the stop's time-out{said}", seen)
     return (Look(context.again_s()),)
 
 

@@ -120,7 +120,10 @@ def driven(seen: Seen, life: Life) -> RunDriven:
     if life is Life.STOPPED:
         hint = "it goes on when it is continued (kill -CONT) and can be ended (kill); then resume the run"
         return RunDriven(f"run {seen.run_id} is driven by {seen.holder}, which is stopped by a signal ({ago})", hint)
-    return RunDriven(f"run {seen.run_id} is driven by {seen.holder} ({ago})", "wait for it to end, or end it")
+    return RunDriven(
+        f"run {seen.run_id} is driven by {seen.holder} ({ago})",
+        f"wait for it to end, or ask it to: fleetos abort {seen.run_id}",
+    )
 
 
 def looks_alive(seen: Seen, me: Holder) -> Life | None:

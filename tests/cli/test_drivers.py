@@ -12,7 +12,7 @@ def test_a_run_has_one_driver_and_can_be_asked_to_end(play: Play) -> None:
     names = play.take(3)
     began = play.begin("apply", play.written(names, concurrency=1), "--yes")
     began.until("target.changing")
-    # Whatever job is under way stays so for as long as it cannot be read.
+    # Whatever job is under way stays so for as long as it cannot be read. On a slow machine one may have ended before.
     play.faults({"on": "job", "do": "refuse", "code": "APIGW.0201"})
     run_id, pid = began.run_id, began.process.pid
     second = play.fleetos("resume", run_id, "-o", "json")
@@ -34,8 +34,9 @@ def test_a_run_has_one_driver_and_can_be_asked_to_end(play: Play) -> None:
     play.post("/admin/heal", {})
     assert began.end().returncode == 10
     assert began.events[-1]["type"] == "run.aborted"
-    assert sorted(play.changes(names).values()) == [0, 0, 1]
-    assert play.status()["counts"] == {"total": 3, "done": 1, "cancelled": 2}
+    changed = sum(play.changes(names).values())
+    assert set(play.changes(names).values()) == {0, 1}
+    assert play.status()["counts"] == {"total": 3, "done": changed, "cancelled": 3 - changed}
     assert stopped_by_us(play.ledger(), play.truth()) == []
 
 
