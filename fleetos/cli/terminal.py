@@ -125,11 +125,11 @@ def on_terminal() -> bool:
 
 def ask(question: str) -> str:
     """The answer that somebody at the terminal types; empty at end of input. Raises KeyboardInterrupt at Ctrl-C."""
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    # An event loop hears of Ctrl-C only when it runs, and here it waits for the answer.
+    # An event loop hears of Ctrl-C only when it runs, and here it waits: from before the question is seen.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        sys.stderr.write(question)
+        sys.stderr.flush()
         return sys.stdin.readline().strip()
     finally:
         signal.signal(signal.SIGINT, before)

@@ -253,7 +253,9 @@ def _words(chain: "list[BaseException]") -> str:
     if isinstance(root, OSError) and root.strerror and type(root).__module__ == "builtins":
         return plain(root.strerror) or type(root).__name__
     words = plain(str(root)) or plain(str(chain[0]))
-    return f"{words} ({type(root).__name__})" if words else type(root).__name__
+    # The library's own error says at which point it was; below it lie errors that only say how it was broken off.
+    kind = type(next((one for one in chain if isinstance(one, aiohttp.ClientError)), root)).__name__
+    return f"{words} ({kind})" if words else kind
 
 
 def _causes(error: BaseException) -> "list[BaseException]":
