@@ -1,0 +1,113 @@
+"""What makes one simulated play: a world, a plan, an operator, and everything that goes wrong. Frozen values.
+
+A play is a pure function of its spec; a spec is a pure function of its seed, until shrinking takes parts away.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fleetos.model.plan import ApiLimits, Failure, Polling, Rollout, Timeouts
+from fleetos.sim.faults import Rule
+from fleetos.sim.scenario import Scenario
+
+ActKind = Literal["start", "stop", "lock", "unlock", "change", "delete"]
+PointKind = Literal["before commit", "after commit", "before request", "after request"]
+POINT_KINDS: tuple[PointKind, ...] = ("before commit", "after commit", "before request", "after request")
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What somebody else does to the server at that place of the plan, `at_s` seconds after the run began."""
+
+    at_s: float
+    act: ActKind
+    server: int
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """The process stops at that clock reading, commit or request (counted over the play) for `for_s` seconds.
+
+    `suspend`: the machine sleeps, so that its monotonic clock stands still; else only the process is stopped.
+    `taken_over_after_s`: when a second process begins to wait for the lease; None: nobody does.
+    """
+
+    kind: Literal["clock", "before commit", "after commit", "after request"]
+    nth: int
+    for_s: float
+    suspend: bool = False
+    taken_over_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commits:
+    """How commits fail: shares that are lost or whose outcome nobody knows, and how long one takes at most."""
+
+    lost: float = 0.0
+    unknown: float = 0.0
+    slow: float = 0.0
+    slow_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """The wall clock of every process is set forward or back at that second."""
+
+    at_s: float
+    by_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """How clocks lie: `apart_s` between the machines, `drift` as a share, and when they are set."""
+
+    apart_s: float = 0.0
+    drift: float = 0.0
+    jumps: tuple[Jump, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Distortion:
+    """Shares of the answers that are told wrong: statuses nobody knows, servers missing from a list page, a request
+    that is echoed with its secrets in an error."""
+
+    status: float = 0.0
+    missing: float = 0.0
+    echo: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What the operator does: resumes after some time, perhaps aborts, perhaps retries what failed or is held."""
+
+    resume_s: tuple[float, float] = (1.0, 60.0)
+    abort_at_s: float | None = None
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One play. `calm_at_s`: all faults end then, and the run must come to its end within a bound.
+
+    `deaths` are the points, counted over the whole play from 1, at which the process dies.
+    """
+
+    seed: int
+    scenario: Scenario
+    rollout: Rollout = Rollout()
+    failure: Failure = Failure()
+    timeouts: Timeouts = Timeouts()
+    polling: Polling = Polling()
+    limits: ApiLimits = ApiLimits()
+    loopback: bool = False
+    secret: bool = False
+    faults: tuple[Rule, ...] = ()
+    acts: tuple[Act, ...] = ()
+    deaths: tuple[int, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+    commits: Commits = Commits()
+    clocks: Clocks = Clocks()
+    distortion: Distortion = Distortion()
+    operator: Operator = field(default_factory=Operator)
+    calm_at_s: float = 3600.0

@@ -1,0 +1,115 @@
+"""What came of one play, as those saw it who do not depend on the engine's words: the cloud, the wire, the journal."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fleetos.model.events import Record
+from fleetos.model.run import Run, Target
+from fleetos.model.states import RunState
+from fleetos.sim.world import World
+from tests.ledger import Ledger
+from tests.simulation.spec import PointKind, Spec
+
+Ended = Literal["over", "paused", "lease-lost", "unwritable", "died", "unreachable", "refused", "defect", "left"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One write as it left. Everything in it was true at that very moment; times are seconds of the play.
+
+    `seqs` are its entries in the ledger (two for one that the gateway doubles, none for one that never arrived);
+    `epoch` is the one under which its process drives, `epoch_now` the one that the store knows. `targets` are the
+    durable targets of the servers that it names, `disks` their system disks by the cloud's truth. `slots` counts the
+    durable targets that hold a slot. `running` are the servers on which a client's change ran, by the cloud's truth.
+    """
+
+    at_s: float
+    process: int
+    epoch: int
+    epoch_now: int
+    operation: str
+    servers: tuple[str, ...]
+    seqs: tuple[int, ...]
+    run_state: RunState
+    targets: Mapping[str, Target]
+    disks: Mapping[str, str | None]
+    slots: int
+    running: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request of any kind as it left and, where an answer came, as it was answered."""
+
+    at_s: float
+    process: int
+    operation: str
+    write: bool
+    answered_s: float | None
+    status: int | None
+    retry_after_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One group of records that became durable: by which process and epoch, when, up to which number."""
+
+    at_s: float
+    process: int
+    epoch: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One process that drove the run: when, under which epoch, and how it ended. `trouble` is the error in words."""
+
+    process: int
+    epoch: int
+    began_s: float
+    ended_s: float
+    ended: Ended
+    trouble: str = ""
+
+
+@dataclass(slots=True)
+class Story:
+    """The whole play. `born_at` is second 0 in seconds since 1970. `settle_s` and others stand in `run.settings`.
+
+    `bound_s`: by then, after `calm_s`, the run must have ended. `deaths` counts the deaths that really happened.
+    `texts` are all words that the process said to anybody: errors, hints and the journal as it is stored.
+    """
+
+    spec: Spec
+    born_at: float
+    run: Run
+    targets: Mapping[str, Target]
+    records: list[Record]
+    ledger: Ledger
+    world: World
+    sent: list[Sent] = field(default_factory=list[Sent])
+    asked: list[Asked] = field(default_factory=list[Asked])
+    written: list[Written] = field(default_factory=list[Written])
+    sessions: list[Session] = field(default_factory=list[Session])
+    deaths: Counter[PointKind] = field(default_factory=Counter[PointKind])
+    points: int = 0
+    freezes: int = 0
+    requests: int = 0
+    ended_s: float = 0.0
+    calm_s: float = 0.0
+    bound_s: float = 0.0
+    came_to_end: bool = True
+    most_slots: int = 0
+    secrets: tuple[str, ...] = ()
+    texts: list[str] = field(default_factory=list[str])
+    facts: Counter[str] = field(default_factory=Counter[str])
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken invariant, with the evidence in words."""
+
+    invariant: str
+    evidence: str
