@@ -35,7 +35,7 @@ _OWNED = "anyio: a task group owns every task, a cancel scope every deadline"
 _PRINT = "a view of fleetos.views, or fleetos.cli.terminal"
 
 # uvicorn and the wire-level faults speak asyncio's own transports and protocols.
-_ASYNCIO_HOMES = ("fleetos/sim/app.py", "fleetos/sim/builtin.py", "fleetos/sim/serve.py")
+_ASYNCIO_HOMES = ("fleetos/sim/app.py", "fleetos/sim/builtin.py", "fleetos/sim/loop.py", "fleetos/sim/serve.py")
 _PRINT_HOMES = ("fleetos/cli/", "fleetos/views/", "fleetos/sim/serve.py", "scripts/")
 
 BANS = (

@@ -95,11 +95,11 @@ class Spec:
 
     seed: int
     scenario: Scenario
-    rollout: Rollout = Rollout()
-    failure: Failure = Failure()
-    timeouts: Timeouts = Timeouts()
-    polling: Polling = Polling()
-    limits: ApiLimits = ApiLimits()
+    rollout: Rollout = field(default_factory=Rollout)
+    failure: Failure = field(default_factory=Failure)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    polling: Polling = field(default_factory=Polling)
+    limits: ApiLimits = field(default_factory=ApiLimits)
     loopback: bool = False
     secret: bool = False
     faults: tuple[Rule, ...] = ()
@@ -111,3 +111,4 @@ class Spec:
     distortion: Distortion = Distortion()
     operator: Operator = field(default_factory=Operator)
     calm_at_s: float = 3600.0
+    enumerate: bool = False

@@ -1,0 +1,279 @@
+"""One play from its spec to its story: a run is frozen, and an operator carries it to its end through all that befalls it."""
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from pathlib import Path
+from typing import Any
+
+from fleetos.engine.turn import Turn
+from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S, NO_STOP_AFTER_UNANSWERED_S
+from fleetos.model.codec import event_json
+from fleetos.model.events import Enlisted, Retried, RunCreated, RunPassStarted
+from fleetos.model.plan import ChangeSpec, Plan, SecretRef
+from fleetos.model.requests import RequestKind
+from fleetos.model.run import Order, Scope
+from fleetos.model.states import RETRIABLE, RUN_ENDS
+from fleetos.planning.freeze import freeze as freeze_plan
+from fleetos.planning.preflight import Preflight, Resolved
+from fleetos.planning.settings import CloudFacts
+from fleetos.sim.chance import Chance
+from fleetos.sim.cloud import Cloud
+from fleetos.sim.loop import now_s, run
+from fleetos.sim.orders import Foreign, SetFaults
+from fleetos.store.memory import freeze
+from tests.ledger import Ledger
+from tests.simulation.process import BORN, PROCESS, Fates, MachinesLoop, Process
+from tests.simulation.session import SECRET, drive, logged_in
+from tests.simulation.spec import Act, Spec
+from tests.simulation.stagehand import Noted, Stagehand, play_time
+from tests.simulation.story import Story
+
+IMAGE = "Standard_Debian_12_latest"
+_DAY_S = 24 * 3600.0
+
+
+def play(spec: Spec, trace: Callable[[str], None] | None = None) -> Story:
+    """Return the story of the spec: the same spec gives the same story, and the same trace."""
+    return run(lambda: _Play(spec, trace).story(), MachinesLoop)
+
+
+class _Play:
+    def __init__(self, spec: Spec, trace: Callable[[str], None] | None) -> None:
+        self._spec = spec
+        self._tell = trace
+        cloud = Cloud(spec.scenario, BORN.timestamp(), play_time)
+        fates = Fates(frozenset(spec.deaths), list(spec.freezes))
+        self._stage = Stagehand(spec, cloud, self._trace, fates, Chance(spec.seed))
+        self._processes = 0
+        self._drivers: list[asyncio.Task[None]] = []
+        self._retries = spec.operator.retries
+
+    async def story(self) -> Story:
+        await self._freeze()
+        self._prepare()
+        bound_s = self._bound_s()
+        came_to_end = await self._operate(self._spec.calm_at_s + bound_s)
+        await self._leave()
+        return self._told(bound_s, came_to_end=came_to_end)
+
+    def _trace(self, text: str) -> None:
+        if self._tell is not None:
+            process = PROCESS.get()
+            self._tell(f"{now_s():12.3f} {'-' if process is None else process.number} {text}")
+
+    # --- before the curtain ---
+
+    async def _freeze(self) -> None:
+        """Freeze the plan by what the cloud shows, before anything goes wrong."""
+        spec, stage = self._spec, self._stage
+        process = Process(0, Fates(frozenset(), []), spec.clocks, 0.0, self._trace)
+        async with logged_in(process, stage, spec.limits) as cloud:
+            inventory = await cloud.list_servers()
+            place = cloud.place
+        image = stage.cloud.world.image_named(IMAGE)
+        if image is None:
+            raise ValueError(f"the world has no image {IMAGE}")
+        login = SecretRef("env", "CANARY") if spec.secret else None
+        key = None if spec.secret else stage.cloud.world.scenario.key_pairs[0]
+        order = Order(image.id, image.name, "v2", keyname=key, adminpass=login)
+        servers = tuple(Resolved(inventory.servers[one], order) for one in stage.cloud.world.servers)
+        found = Preflight(servers, {IMAGE: image.id}, (), {}, frozenset())
+        plan = Plan(
+            path=Path("plan.yaml"),
+            name="play",
+            change=ChangeSpec(image=IMAGE),
+            servers=(),
+            digest="0" * 64,
+            rollout=spec.rollout,
+            failure=spec.failure,
+            timeouts=spec.timeouts,
+            polling=spec.polling,
+            api=spec.limits,
+        )
+        scope = Scope("sim", place.region, place.project_id, str(place.ecs))
+        facts = CloudFacts(loopback=spec.loopback)
+        at = process.now()
+        frozen = freeze_plan(plan, found, scope=scope, facts=facts, run_id="play", now=at)
+        targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
+        more = [event for event in frozen.events if not isinstance(event, Enlisted | RunCreated)]
+        stage.run = freeze(frozen.run, targets, more, at)
+        stage.run.records = Noted(stage.run.records, stage.note_records)
+        stage.secrets.add(SECRET)
+
+    def _prepare(self) -> None:
+        """Let loose what goes wrong, each at its time."""
+        spec, stage, loop = self._spec, self._stage, asyncio.get_running_loop()
+        stage.requests, stage.asked = 0, []
+        stage.cloud.order(SetFaults(kind="faults", rules=spec.faults))
+        ids = list(stage.cloud.world.servers)
+        for act in spec.acts:
+            if act.server < len(ids):
+                loop.call_at(act.at_s, self._act, act, ids[act.server], context=Context())
+        if spec.operator.abort_at_s is not None:
+            loop.call_at(spec.operator.abort_at_s, self._abort, context=Context())
+        loop.call_at(spec.calm_at_s, self._calm, context=Context())
+
+    def _act(self, act: Act, server_id: str) -> None:
+        done = self._stage.cloud.order(Foreign(kind="foreign", server_id=server_id, act=act.act, image=act.image))
+        self._trace(f"somebody: {act.act} {server_id[:8]} {'' if done else '(could not)'}")
+
+    def _abort(self) -> None:
+        self._trace("the operator asks to abort the run")
+        self._stage.store.add_request(RequestKind.ABORT, "operator", BORN)
+
+    def _calm(self) -> None:
+        """All faults end."""
+        self._trace("all faults end")
+        fates = self._stage.fates
+        fates.calm, fates.deaths = True, frozenset()
+        self._stage.cloud.order(SetFaults(kind="faults"))
+
+    def _bound_s(self) -> float:
+        """Return the seconds after the last fault by which the run must have come to its end.
+
+        Each server, one group of as many as may change at once after the other, may need for each of its attempts a
+        stop of both kinds, two change time-outs, the settle times of an unknown outcome with two resends, and a start;
+        once in the run somebody may have to wait out the day in which a server with an unanswered send is not stopped.
+        """
+        settings, targets = self._stage.store.run.settings, len(self._stage.store.targets)
+        groups = math.ceil(targets / settings.concurrency)
+        tries = settings.attempts + self._spec.operator.retries
+        # An unknown outcome may be looked at for a settle and a change time-out, each send anew.
+        look_s = 3 * (2 * settings.settle_s + 2 * settings.change_timeout_s)
+        power_s = 4 * settings.stop_timeout_s + 3 * settings.start_timeout_s
+        each_s = look_s + power_s + settings.max_backoff_s + 60 * settings.poll_max_s + 1200.0
+        jumps_s = sum(abs(jump.by_s) for jump in self._spec.clocks.jumps)
+        pauses_s = self._spec.operator.resume_s[1] * (10 + targets * tries)
+        return NO_STOP_AFTER_UNANSWERED_S + 3600.0 + groups * tries * each_s + 2 * jumps_s + pauses_s
+
+    # --- the operator ---
+
+    async def _operate(self, until_s: float) -> bool:
+        """Return whether the run came to its end in time, once nobody is to drive it any more."""
+        while now_s() < until_s:
+            store = self._stage.store
+            if store.run.state in RUN_ENDS:
+                if not self._retries or not any(one.state in RETRIABLE for one in store.targets.values()):
+                    return True
+                self._retries -= 1
+                await self._retry()
+            try:
+                async with asyncio.timeout(until_s - now_s()):
+                    await self._drive()
+            except TimeoutError:
+                return False
+            if self._stage.sessions and self._stage.sessions[-1].ended == "defect":
+                return store.run.state in RUN_ENDS
+            if store.run.state not in RUN_ENDS:
+                pause_s = self._spec.operator.resume_s
+                await asyncio.sleep(self._stage.chance.between(pause_s, "resume", len(self._stage.sessions)))
+        return self._stage.store.run.state in RUN_ENDS
+
+    async def _drive(self) -> None:
+        """Return once one process has ended, or another may take its run over."""
+        process = self._process()
+        driver = self._start(process, drive(process, self._stage))
+        while not driver.done():
+            stopped = asyncio.ensure_future(process.stopped.wait())
+            await asyncio.wait((driver, stopped), return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            freeze = process.frozen
+            process.stopped.clear()
+            if driver.done() or freeze is None or freeze.taken_over_after_s is None:
+                continue
+            await asyncio.wait((driver,), timeout=freeze.taken_over_after_s)
+            if await self._lease_ran_out(process, driver):
+                self._trace(f"process {process.number} lost its lease to whoever waited for it")
+                return
+
+    async def _lease_ran_out(self, process: Process, driver: asyncio.Task[None]) -> bool:
+        """Return whether the lease of a process was watched for its whole term without a renewal."""
+        seen, since_s = self._stage.commits[process.number], now_s()
+        while not driver.done():
+            if now_s() - since_s >= LEASE_TERM_S:
+                return True
+            await asyncio.wait((driver,), timeout=LEASE_LOOK_EVERY_S)
+            if self._stage.commits[process.number] != seen:
+                return False
+        return False
+
+    def _start(self, process: Process, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        context = Context()
+        context.run(PROCESS.set, process)
+        driver = asyncio.get_running_loop().create_task(main, context=context)
+        self._drivers.append(driver)
+        return driver
+
+    def _process(self) -> Process:
+        self._processes += 1
+        number, clocks = self._processes, self._spec.clocks
+        apart_s = clocks.apart_s * (2 * self._stage.chance.unit("apart", number) - 1)
+        return Process(number, self._stage.fates, clocks, apart_s, self._trace)
+
+    async def _retry(self) -> None:
+        """One more attempt for whatever failed or is held, as the command `retry` does it."""
+        store, process = self._stage.store, self._process()
+        self._trace("the operator retries")
+        turn = Turn(store.progress(), process.now())
+        turn.write(RunPassStarted(store.run.passes + 1))
+        for target in store.targets.values():
+            if target.state in RETRIABLE:
+                turn.write(Retried(target.server_id, target.disk_after or target.disk))
+        store.requests.clear()
+        journal = store.take(process)
+        await journal.append(turn.run, turn.events, list(turn.changed.values()), turn.at)
+
+    # --- after the curtain ---
+
+    async def _leave(self) -> None:
+        """Let those who were stopped go on and find that others have taken over."""
+        waiting = [one for one in self._drivers if not one.done()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=_DAY_S)
+        for one in waiting:
+            one.cancel()
+
+    def _stored(self) -> list[str]:
+        """The journal as a database would hold it, where there is a secret that could be in it."""
+        if not self._spec.secret and not self._spec.distortion.echo:
+            return []
+        return [event_json(record.event) for record in self._stage.store.records]
+
+    def _told(self, bound_s: float, *, came_to_end: bool) -> Story:
+        stage = self._stage
+        stage.cloud.settle()
+        world, store = stage.cloud.world, stage.store
+        ledger = Ledger(
+            tuple(world.ledger.writes),
+            tuple(world.ledger.disks.values()),
+            world.ledger.requests,
+            world.ledger.max_changes_in_flight,
+            world.ledger.changes_in_flight,
+        )
+        return Story(
+            spec=self._spec,
+            born_at=BORN.timestamp(),
+            run=store.run,
+            targets=store.targets,
+            records=store.records,
+            ledger=ledger,
+            world=world,
+            sent=stage.sent,
+            asked=stage.asked,
+            written=stage.written,
+            sessions=stage.sessions,
+            deaths=stage.fates.died,
+            points=stage.fates.points,
+            freezes=stage.fates.froze,
+            requests=stage.requests,
+            ended_s=now_s(),
+            calm_s=self._spec.calm_at_s,
+            bound_s=bound_s,
+            came_to_end=came_to_end,
+            most_slots=stage.most_slots,
+            secrets=tuple(sorted(stage.secrets)),
+            texts=[*stage.texts, *self._stored()],
+            facts=stage.facts,
+        )

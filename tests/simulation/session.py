@@ -1,0 +1,236 @@
+"""One process of fleetos: it logs in, takes the run, drives it, and ends in one way or another."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
+from itertools import count
+
+from fleetos.clock import Moment
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.identity import Credentials
+from fleetos.cloud.opening import open_cloud
+from fleetos.engine.drive import Edge, Engine
+from fleetos.engine.protocols import LastCheck, Permit
+from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost
+from fleetos.ids import SeededChance
+from fleetos.model.events import Event, Record
+from fleetos.model.inventory import Job, Reply, Server
+from fleetos.model.plan import ApiLimits
+from fleetos.model.progress import Progress
+from fleetos.model.requests import Request
+from fleetos.model.run import Order, Run, Target
+from fleetos.model.secrets import Secrets
+from fleetos.model.states import RunState
+from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
+from fleetos.sim.loop import now_s
+from fleetos.store.memory import MemoryJournal, Weather
+from tests.simulation.process import Process
+from tests.simulation.stagehand import Stagehand
+from tests.simulation.story import Ended, Session
+from tests.simulation.wire import Wire
+
+SECRET = 'Zq7!"Canary+pass/9'
+
+
+class Recorder:
+    """The journal of one process, with a point to die at before and after each commit that holds records."""
+
+    def __init__(self, process: Process, stage: Stagehand, inner: MemoryJournal) -> None:
+        self._process = process
+        self._stage = stage
+        self._inner = inner
+
+    async def append(
+        self, run: Run, events: Sequence[Event], changed: Sequence[Target], at: datetime, answered: Sequence[int] = ()
+    ) -> Sequence[Record]:
+        """Return the records, once durable."""
+        self._process.point("before commit")
+        try:
+            records = await self._inner.append(run, events, changed, at, answered)
+        except LeaseLost:
+            self._stage.facts["epoch-lost-in-commit"] += 1
+            raise
+        self._process.point("after commit")
+        return records
+
+    async def requests(self) -> Sequence[Request]:
+        """Return the operator's requests."""
+        return await self._inner.requests()
+
+    def lease_valid(self, moment: Moment) -> bool:
+        """Return whether the lease was renewed within its term."""
+        return self._inner.lease_valid(moment)
+
+    async def keep_lease(self) -> None:
+        """Renew the lease until cancelled."""
+        await self._inner.keep_lease()
+
+
+class Pocket:
+    """Where the secrets of the play are."""
+
+    def __init__(self, *, secret: bool) -> None:
+        self._secret = secret
+
+    def resolve(self, order: Order) -> Secrets:
+        """Return the order's secrets."""
+        return Secrets(adminpass=SECRET if self._secret else None)
+
+
+class Watched:
+    """The cloud of one process; notes each write that the last check keeps from leaving."""
+
+    def __init__(self, inner: EcsCloud, process: Process, stage: Stagehand) -> None:
+        self._inner = inner
+        self._process = process
+        self._stage = stage
+
+    def permit(self) -> Permit | None:
+        return self._inner.permit()
+
+    def permit_in_s(self) -> float:
+        return self._inner.permit_in_s()
+
+    def read_rate_per_s(self) -> float | None:
+        return self._inner.read_rate_per_s()
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        return self._inner.requests
+
+    async def server(self, server_id: str) -> Server | None:
+        return await self._inner.server(server_id)
+
+    async def sweep(self, server_ids: Sequence[str]) -> Mapping[str, Server]:
+        return await self._inner.sweep(server_ids)
+
+    async def job(self, job_id: str) -> Job | None:
+        return await self._inner.job(job_id)
+
+    async def traces(self, server_id: str, since: datetime) -> tuple[str, ...] | None:
+        return await self._inner.traces(server_id, since)
+
+    async def stop(self, server_ids: Sequence[str], *, hard: bool, permit: Permit, last_check: LastCheck) -> Reply:
+        return await self._inner.stop(server_ids, hard=hard, permit=permit, last_check=self._noting(last_check))
+
+    async def start(self, server_ids: Sequence[str], *, permit: Permit, last_check: LastCheck) -> Reply:
+        return await self._inner.start(server_ids, permit=permit, last_check=self._noting(last_check))
+
+    async def change_os(
+        self,
+        server_id: str,
+        order: Order,
+        secrets: Secrets,
+        *,
+        stop_first: bool,
+        permit: Permit,
+        last_check: LastCheck,
+    ) -> Reply:
+        return await self._inner.change_os(
+            server_id,
+            order,
+            secrets,
+            stop_first=stop_first,
+            permit=permit,
+            last_check=self._noting(last_check),
+        )
+
+    def _noting(self, last_check: LastCheck) -> LastCheck:
+        def check() -> str | None:
+            why = last_check()
+            if why is not None:
+                stage, number = self._stage, self._process.number
+                lost = stage.epochs.get(number) != stage.store.epoch
+                stage.facts["zombie-stopped-at-last-check" if lost else "stopped-at-last-check"] += 1
+                stage.trace(f"  {why}")
+            return why
+
+        return check
+
+
+class Onlooker:
+    """Hears of each turn, and counts the slots."""
+
+    def __init__(self, stage: Stagehand) -> None:
+        self._stage = stage
+
+    def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int]) -> None:
+        """Note the slots that are taken."""
+        self._stage.most_slots = max(self._stage.most_slots, progress.slots_taken)
+
+
+@contextlib.asynccontextmanager
+async def logged_in(process: Process, stage: Stagehand, limits: ApiLimits) -> AsyncGenerator[EcsCloud]:
+    """Yield the cloud as a client of this process sees it."""
+    spec = stage.spec
+    host = "127.0.0.1:9" if spec.loopback else "cloud.example"
+    credentials = Credentials(
+        f"http://{host}/v3",
+        USER,
+        PASSWORD,
+        user_domain_name=DOMAIN,
+        project_name=PROJECT,
+        region=REGION,
+        insecure_http=True,
+    )
+    chance = SeededChance(spec.seed * 1000 + process.number)
+    opening = open_cloud(credentials, clock=process, chance=chance, limits=limits, env={}, inner=Wire(process, stage))
+    async with opening as cloud:
+        yield cloud
+
+
+async def drive(process: Process, stage: Stagehand) -> None:
+    """Nothing, once the process has ended; how, stands in the notes."""
+    began_s = now_s()
+    stage.trace("starts")
+    try:
+        ended, trouble = await _drive(process, stage)
+    except BaseException as error:  # noqa: BLE001 - a process ends by whatever it ends by, and that is the finding
+        ended, trouble = _end_by(error, process)
+        stage.texts.append(f"{error!r} {getattr(error, 'hint', '')}")
+    epoch = stage.epochs.get(process.number, 0)
+    stage.sessions.append(Session(process.number, epoch, began_s, now_s(), ended, trouble))
+    stage.trace(f"ends: {ended} {trouble}")
+
+
+async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
+    store = stage.store
+    async with logged_in(process, stage, _limits(store.run)) as cloud:
+        stage.epochs[process.number] = store.epoch + 1
+        journal = store.take(process, Weather(stage.fault, stage.commit_s))
+        numbers = count(1)
+        edge = Edge(
+            cloud=Watched(cloud, process, stage),
+            journal=Recorder(process, stage, journal),
+            secrets=Pocket(secret=stage.spec.secret),
+            listener=Onlooker(stage),
+            clock=process,
+            chance=SeededChance(stage.spec.seed * 1000 + process.number),
+            new_id=lambda: f"call-{process.number}-{next(numbers)}",
+        )
+        engine = Engine(store.progress(), edge)
+        await engine.drive(f"machine-{process.number}:1")
+        if engine.trouble is not None:
+            return "left", engine.trouble.detail
+        state = engine.progress.run.state
+        return ("paused", engine.progress.run.detail) if state is RunState.PAUSED else ("over", "")
+
+
+def _limits(run: Run) -> ApiLimits:
+    return ApiLimits(run.settings.rate_per_s, run.settings.burst, run.settings.connections)
+
+
+def _end_by(error: BaseException, process: Process) -> tuple[Ended, str]:
+    if process.dead:
+        return "died", ""
+    match error:
+        case LeaseLost():
+            return "lease-lost", error.message
+        case JournalUnwritable():
+            return "unwritable", error.message
+        case CloudUnreachable():
+            return "unreachable", error.message
+        case CloudError() | FleetosError():
+            return "refused", error.message
+        case _:
+            return "defect", repr(error)

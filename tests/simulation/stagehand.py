@@ -1,0 +1,116 @@
+"""What all parts of one play share: the cloud, the store, the notes of the witnesses, and the clock of the play."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from fleetos.model.events import Record
+from fleetos.sim.chance import Chance
+from fleetos.sim.cloud import Cloud
+from fleetos.sim.loop import now_s
+from fleetos.store.memory import CommitFault, MemoryRun
+from tests.simulation.process import BORN, PROCESS, Died, Fates, Process
+from tests.simulation.spec import Spec
+from tests.simulation.story import Asked, Sent, Session, Written
+
+
+def play_time() -> float:
+    """Return the seconds of the play by the cloud's clock, as the world counts them."""
+    return BORN.timestamp() + now_s()
+
+
+@dataclass
+class Stagehand:
+    """The things of one play, and the notes on it."""
+
+    spec: Spec
+    cloud: Cloud
+    trace: Callable[[str], None]
+    fates: Fates
+    chance: Chance
+    run: MemoryRun | None = None
+    epochs: dict[int, int] = field(default_factory=dict[int, int])
+    commits: Counter[int] = field(default_factory=Counter[int])
+    commits_tried: int = 0
+    requests: int = 0
+    most_slots: int = 0
+    sent: list[Sent] = field(default_factory=list[Sent])
+    asked: list[Asked] = field(default_factory=list[Asked])
+    written: list[Written] = field(default_factory=list[Written])
+    sessions: list[Session] = field(default_factory=list[Session])
+    facts: Counter[str] = field(default_factory=Counter[str])
+    secrets: set[str] = field(default_factory=set[str])
+    texts: list[str] = field(default_factory=list[str])
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def store(self) -> MemoryRun:
+        """The run as the database holds it."""
+        if self.run is None:
+            raise RuntimeError("nothing is frozen yet")
+        return self.run
+
+    def note_records(self, new: list[Record]) -> None:
+        """Enter records that have become durable."""
+        process = PROCESS.get()
+        number = 0 if process is None else process.number
+        self.written.append(Written(now_s(), number, self.epochs.get(number, 0), new[-1].seq))
+        for record in new:
+            self.trace(f"#{record.seq} {describe(record)}")
+
+    def fault(self) -> CommitFault | None:
+        """Return how the commit that is about to be made durable fails, or None. Raises Died for a dead process."""
+        process = self._alive()
+        self.commits[process.number] += 1
+        self.commits_tried += 1
+        if self.fates.calm:
+            return None
+        point = self.chance.unit("commit", self.commits_tried)
+        if point < self.spec.commits.lost:
+            self.facts["commit-lost"] += 1
+            self.trace("the commit is lost")
+            return CommitFault.LOST
+        if point < self.spec.commits.lost + self.spec.commits.unknown:
+            self.facts["commit-unknown"] += 1
+            self.trace("the commit is made, and nobody is told")
+            return CommitFault.UNKNOWN
+        return None
+
+    def commit_s(self) -> float:
+        """Return how long the next commit takes, in seconds."""
+        if self.fates.calm or self.chance.unit("slow", self.commits_tried) >= self.spec.commits.slow:
+            return 0.001
+        return self.spec.commits.slow_s * self.chance.unit("how slow", self.commits_tried)
+
+    def _alive(self) -> Process:
+        process = PROCESS.get()
+        if process is None or process.dead:
+            raise Died
+        return process
+
+
+class Noted(list[Record]):
+    """The records of a run; whoever wants to know hears of new ones at the moment at which they are durable."""
+
+    def __init__(self, records: Iterable[Record], heard: Callable[[list[Record]], None]) -> None:
+        super().__init__(records)
+        self._heard = heard
+
+    def extend(self, iterable: Iterable[Record]) -> None:
+        """Append the records, and tell of them."""
+        new = list(iterable)
+        super().extend(new)
+        if new:
+            self._heard(new)
+
+
+_TOLD = ("to", "verb", "outcome", "answer", "status", "code", "reason", "detail", "driver")
+
+
+def describe(record: Record) -> str:
+    """Return a record in one line, without what it does not say."""
+    event = record.event
+    server = getattr(event, "server_id", "")[:8]
+    told = [str(value) for name in _TOLD if (value := getattr(event, name, None)) not in (None, "")]
+    return " ".join(part for part in (f"{record.at:%H:%M:%S.%f}", event.kind, server, *told) if part)

@@ -1,0 +1,180 @@
+"""The wire of one process: its requests reach the simulated cloud, and somebody impartial takes notes.
+
+A process can die right before a request leaves and right after it had its effect. Answers can be told wrong.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import anyio
+import httpx
+
+from fleetos.errors import AnswerLost, NotSent
+from fleetos.model.states import HOLDS_SLOT
+from fleetos.sim.access import PASSWORD
+from fleetos.sim.loop import now_s
+from fleetos.sim.routes import find
+from fleetos.sim.transport import SimTransport
+from tests.simulation.process import Process
+from tests.simulation.stagehand import Stagehand
+from tests.simulation.story import Asked, Sent
+
+_POWER = {"os-stop": "stop", "os-start": "start", "reboot": "reboot"}
+_STRANGE = ("MIGRATING", "SHELVED", "UNKNOWN", "BANANA", "VERIFY_RESIZE")
+_CODE = re.compile(rb'"(?:error_)?code":\s*"([A-Za-z]+\.[0-9]+)"')
+_JSON = "application/json;charset=UTF-8"
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """What stands in for sockets in the client of one process."""
+
+    def __init__(self, process: Process, stage: Stagehand) -> None:
+        self._process = process
+        self._stage = stage
+        self._inner = SimTransport(
+            stage.cloud,
+            anyio.sleep,
+            lambda request: NotSent(f"cannot connect to {request.url.host}"),
+            lambda request: AnswerLost("connection reset by peer"),
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the cloud's answer. Raises NotSent, AnswerLost, and Died."""
+        stage, number = self._stage, self._process.number
+        self._process.point("before request")
+        stage.requests += 1
+        body = await request.aread()
+        route = find(request.method, request.url.path)
+        operation = "unknown" if route is None else route.operation
+        write = operation in ("power", "changeos")
+        left_s = now_s()
+        before = self._before(operation, request, body) if write else None
+        status, retry_after_s, answered_s = None, None, None
+        try:
+            response = await self._inner.handle_async_request(request)
+            status, answered_s = response.status_code, now_s()
+            retry_after_s = float(response.headers["retry-after"]) if "retry-after" in response.headers else None
+            response = self._distorted(operation, request, response, body)
+        finally:
+            if before is not None:
+                operation = before.operation
+            stage.asked.append(Asked(left_s, number, operation, write, answered_s, status, retry_after_s))
+            stage.trace(f"  {operation} {request.url.path[-12:] if not write else ''}-> {status or 'no answer'}")
+        self._process.point("after request")
+        return response
+
+    # --- notes ---
+
+    def _before(self, operation: str, request: httpx.Request, body: bytes) -> Sent:
+        """Note a write as it leaves, with what is true at this moment."""
+        stage = self._stage
+        stage.cloud.settle()
+        verb, servers = _named(operation, request, body)
+        world, store, process = stage.cloud.world, stage.store, self._process
+        found = {server_id: world.servers.get(server_id) for server_id in servers}
+        disks = {
+            server_id: server.system_disk.id if server is not None and server.system_disk is not None else None
+            for server_id, server in found.items()
+        }
+        changing = verb == "changeos"
+        sent = Sent(
+            at_s=now_s(),
+            process=process.number,
+            epoch=stage.epochs.get(process.number, 0),
+            epoch_now=store.epoch,
+            operation=verb,
+            servers=tuple(servers),
+            seqs=(len(world.ledger.writes) + 1,),
+            run_state=store.run.state,
+            targets={one: store.targets[one] for one in servers if one in store.targets},
+            disks=disks,
+            slots=sum(one.state in HOLDS_SLOT for one in store.targets.values()) if changing else 0,
+            running=self._running() if changing else frozenset(),
+        )
+        stage.sent.append(sent)
+        stage.trace(f"  sends {verb} {' '.join(one[:8] for one in servers[:5])} (ledger {sent.seqs[0]})")
+        return sent
+
+    def _running(self) -> frozenset[str]:
+        ledger = self._stage.cloud.world.ledger
+        return frozenset(
+            server.id
+            for server in self._stage.cloud.world.servers.values()
+            if any(ledger.writes[seq - 1].actor == "client" for seq in server.changes)
+        )
+
+    # --- lies ---
+
+    def _distorted(
+        self, operation: str, request: httpx.Request, response: httpx.Response, body: bytes
+    ) -> httpx.Response:
+        stage, lies = self._stage, self._stage.spec.distortion
+        for name in ("x-subject-token",):
+            if name in response.headers:
+                stage.secrets.add(response.headers[name])
+        stage.secrets.add(PASSWORD)
+        if stage.fates.calm:
+            return response
+        at = (stage.requests,)
+        if response.status_code >= 400 and lies.echo and stage.chance.unit("echo", *at) < lies.echo:
+            return _echo(response, request, body)
+        if response.status_code != 200 or operation not in ("detail", "list"):
+            return response
+        if lies.status and stage.chance.unit("status", *at) < lies.status:
+            return self._strange(response, operation)
+        if operation == "list" and lies.missing and stage.chance.unit("missing", *at) < lies.missing:
+            return self._fewer(response)
+        return response
+
+    def _strange(self, response: httpx.Response, operation: str) -> httpx.Response:
+        """Return the answer with a status that no client knows."""
+        content = _object(response)
+        if content is None:
+            return response
+        servers = cast("list[dict[str, object]]", content.get("servers") or [content.get("server")])
+        if servers and servers[0]:
+            stage = self._stage
+            servers[0]["status"] = stage.chance.pick(_STRANGE, "strange", stage.requests)
+        return _with(response, json.dumps(content).encode())
+
+    def _fewer(self, response: httpx.Response) -> httpx.Response:
+        """Return a list page without one of its servers, as one that shifted while it was read."""
+        content = _object(response)
+        servers = cast("list[object]", content.get("servers")) if content is not None else []
+        if content is None or not servers:
+            return response
+        stage = self._stage
+        del servers[int(stage.chance.unit("which", stage.requests) * len(servers))]
+        return _with(response, json.dumps(content).encode())
+
+
+def _named(operation: str, request: httpx.Request, body: bytes) -> tuple[str, Sequence[str]]:
+    """Return what a write asks for, and the ids of the servers that it names."""
+    if operation == "changeos":
+        return operation, (request.url.path.split("/")[-2],)
+    content = cast("Mapping[str, Mapping[str, Sequence[Mapping[str, str]]]]", json.loads(body))
+    key = next(iter(content))
+    return _POWER[key], [server["id"] for server in content[key]["servers"]]
+
+
+def _object(response: httpx.Response) -> dict[str, object] | None:
+    try:
+        content = cast("object", json.loads(response.content))
+    except ValueError:
+        return None
+    return cast("dict[str, object]", content) if isinstance(content, dict) else None
+
+
+def _echo(response: httpx.Response, request: httpx.Request, body: bytes) -> httpx.Response:
+    """Return the error with the whole request quoted in it, as some gateways do."""
+    found = _CODE.search(response.content)
+    code = found[1].decode() if found is not None else "APIGW.9999"
+    quoted = f"cannot process {body.decode(errors='replace')} with token {request.headers.get('x-auth-token', '')}"
+    return _with(response, json.dumps({"error": {"code": code, "message": quoted}}).encode())
+
+
+def _with(response: httpx.Response, content: bytes) -> httpx.Response:
+    headers = [(name, value) for name, value in response.headers.items() if name != "content-length"]
+    return httpx.Response(response.status_code, headers=headers, content=content, request=response.request)

@@ -1,0 +1,202 @@
+"""Worlds from seeds: fleets, plans, and everything that can go wrong, drawn so that the promise still covers it.
+
+Where a draw would leave what is promised (docs/reliability.md), the rule that keeps it inside says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+from fleetos.model.plan import ApiLimits, Failure, Polling, PowerAfter, Rollout, Share, StopMode, Timeouts
+from fleetos.sim.scenario import Scenario
+from tests.simulation.faults import Fence, rules
+from tests.simulation.play import IMAGE
+from tests.simulation.spec import Act, ActKind, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
+
+T = TypeVar("T")
+OLD_IMAGE = "Standard_Debian_11_latest"
+# One world in so many is small and is played once for each point at which its process can die.
+SMALL_EVERY = 20
+LARGE_EVERY = 100
+# A real cloud's settle time by default, and the least that is accepted there.
+_SETTLE_S, _SETTLE_MIN_S = 1800.0, 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    servers: int
+    small: bool
+
+
+def world(seed: int) -> Spec:
+    """Return the spec of a seed."""
+    chance = Random(seed)
+    size = _size(seed, chance)
+    loopback = chance.random() < 0.3
+    settle_s = _settle_s(chance, loopback=loopback)
+    timeouts = Timeouts(
+        stop_s=chance.choice((60.0, 120.0, 300.0)),
+        change_s=chance.choice((600.0, 900.0, 1800.0)),
+        settle_s=settle_s,
+        start_s=chance.choice((60.0, 120.0, 300.0)),
+    )
+    polling = _polling(chance, loopback=loopback)
+    settled_s = settle_s if settle_s is not None else (10.0 if loopback else _SETTLE_S)
+    acts = () if chance.random() < 0.7 else _acts(chance, size.servers)
+    power_after = PowerAfter.AS_BEFORE if chance.random() < 0.3 else PowerAfter.RUNNING
+    stop = chance.choice((StopMode.SOFT, StopMode.SOFT_THEN_HARD, StopMode.SOFT_THEN_HARD, StopMode.HARD, StopMode.API))
+    fence = Fence(
+        settle_s=settled_s,
+        poll_max_s=polling.max_s,
+        lax=chance.random() < 0.2,
+        stopped_by_others=any(act.act == "stop" for act in acts),
+        by_api=stop is StopMode.API,
+        as_before=power_after is PowerAfter.AS_BEFORE,
+    )
+    return Spec(
+        seed=seed,
+        scenario=_scenario(chance, seed, size, fence, timeouts),
+        rollout=Rollout(Share(float(chance.randint(1, max(1, size.servers)))), stop, power_after=power_after),
+        failure=Failure(chance.randint(1, 4), chance.choice((5.0, 30.0)), chance.choice((60.0, 300.0))),
+        timeouts=timeouts,
+        polling=polling,
+        limits=_limits(chance),
+        loopback=loopback,
+        secret=chance.random() < 0.1,
+        faults=rules(chance, fence, few=size.small),
+        acts=acts,
+        deaths=() if size.small else _deaths(chance, size.servers),
+        freezes=() if size.small or chance.random() < 0.7 else _freezes(chance, size.servers),
+        commits=_commits(chance),
+        clocks=_clocks(chance),
+        distortion=Distortion() if chance.random() < 0.8 else Distortion(0.05, 0.1, 0.5),
+        operator=_operator(chance),
+        calm_at_s=chance.choice((1800.0, 3600.0, 10800.0)),
+        enumerate=size.small,
+    )
+
+
+def _size(seed: int, chance: Random) -> _Size:
+    if seed % SMALL_EVERY == 0:
+        return _Size(chance.randint(1, 2), small=True)
+    if seed % LARGE_EVERY == 1:
+        return _Size(chance.randint(20, 60), small=False)
+    return _Size(chance.randint(2, 7), small=False)
+
+
+def _settle_s(chance: Random, *, loopback: bool) -> float | None:
+    if loopback:
+        return chance.choice((None, 30.0, 120.0))
+    return chance.choice((None, _SETTLE_MIN_S, _SETTLE_MIN_S, 900.0))
+
+
+def _polling(chance: Random, *, loopback: bool) -> Polling:
+    if loopback:
+        return Polling(chance.choice((1.0, 2.0)), chance.choice((5.0, 10.0)))
+    return Polling(chance.choice((5.0, 10.0)), chance.choice((30.0, 60.0)))
+
+
+def _limits(chance: Random) -> ApiLimits:
+    connections = chance.choice((2, 4, 16))
+    if chance.random() < 0.8:
+        return ApiLimits(connections=connections)
+    return ApiLimits(chance.choice((0.67, 2.0, 10.0)), chance.choice((None, 5.0)), connections)
+
+
+def _scenario(chance: Random, seed: int, size: _Size, fence: Fence, timeouts: Timeouts) -> Scenario:
+    weights = {"running": 0.6, "stopped": 0.25, "failed": 0.15}
+    groups: list[dict[str, object]] = [
+        {"count": size.servers, "name": "web-###", "state": "running" if chance.random() < 0.5 else weights}
+    ]
+    if not size.small and chance.random() < 0.3:
+        groups.append({"count": 1, "name": "locked", "locked": True})
+    if not size.small and chance.random() < 0.2:
+        groups.append({"count": 1, "name": "diskless", "system_disk": False})
+    if not size.small and chance.random() < 0.3:
+        groups.append({"count": 1, "name": "done-before", "image": IMAGE})
+    longest_s = timeouts.change_s * (1.5 if chance.random() < 0.1 else 0.5)
+    shortest_s = 60.0
+    content: dict[str, object] = {
+        "seed": seed,
+        "servers": groups,
+        "durations": {
+            "stop": (1.0, chance.choice((10.0, 30.0, 50.0))),
+            "start": (1.0, chance.choice((10.0, 30.0))),
+            "change": (shortest_s, chance.uniform(shortest_s + 1.0, max(shortest_s + 2.0, longest_s))),
+        },
+        "change": {
+            "picture": _pick(chance, ("rebuild", "rebuild", "idle", "no-disk", "early-disk")),
+            "image_flips": _pick(chance, ("end", "end", "end", "start", "late", "never")),
+            # An image that flips later than the settle time is one that never did, as far as anybody can tell.
+            "flip_lag_s": chance.uniform(5.0, fence.settle_s * 0.8),
+            "job_visible_after_s": _pick(chance, (0.0, 0.0, 5.0)),
+            "job_vanishes_after_s": _pick(chance, (86400.0, 86400.0, 600.0, 5.0)),
+        },
+        "tokens": {"lifetime_s": _pick(chance, (86400.0, 3600.0, 120.0))},
+        "list": {"server_id_filter": chance.random() < 0.5, "marker": chance.random() < 0.5},
+        "lax": fence.lax,
+        "temporary_servers": chance.random() < 0.2,
+    }
+    return Scenario.model_validate(content)
+
+
+def _pick(chance: Random, options: Sequence[T]) -> T:
+    return options[chance.randrange(len(options))]
+
+
+def _acts(chance: Random, servers: int) -> tuple[Act, ...]:
+    kinds: tuple[ActKind, ...] = ("start", "stop", "lock", "unlock", "change", "delete")
+    acts: list[Act] = []
+    for _ in range(chance.randint(1, 3)):
+        act = chance.choice(kinds)
+        image = OLD_IMAGE if act == "change" else None
+        acts.append(Act(chance.uniform(1.0, 900.0), act, chance.randrange(servers), image))
+    return tuple(acts)
+
+
+def _deaths(chance: Random, servers: int) -> tuple[int, ...]:
+    """Up to five points, half of them soon after the one before: in the middle of a resume."""
+    found: list[int] = []
+    for _ in range(5):
+        soon = found and chance.random() < 0.5
+        found.append(found[-1] + chance.randint(1, 30) if soon else chance.randint(1, 30 + 50 * servers))
+    return tuple(sorted(set(found)))
+
+
+def _freezes(chance: Random, servers: int) -> tuple[Freeze, ...]:
+    freezes: list[Freeze] = []
+    for _ in range(chance.randint(1, 2)):
+        kind = chance.choice(("clock", "before commit", "after commit", "after commit", "after request"))
+        often = {"clock": 400, "before commit": 12, "after commit": 12, "after request": 15}[kind]
+        for_s = chance.choice((4.0, 8.0, 45.0, 120.0, 400.0))
+        taken = chance.uniform(0.0, 20.0) if for_s > 31 and chance.random() < 0.7 else None
+        nth = chance.randint(1, often * servers)
+        freezes.append(Freeze(kind, nth, for_s, suspend=chance.random() < 0.3, taken_over_after_s=taken))
+    return tuple(freezes)
+
+
+def _commits(chance: Random) -> Commits:
+    if chance.random() < 0.8:
+        return Commits()
+    return Commits(chance.choice((0.0, 0.02)), chance.choice((0.0, 0.02)), 0.1, chance.choice((1.0, 6.0, 20.0)))
+
+
+def _clocks(chance: Random) -> Clocks:
+    if chance.random() < 0.6:
+        return Clocks()
+    jumps = (
+        ()
+        if chance.random() < 0.5
+        else tuple(
+            Jump(chance.uniform(10.0, 1800.0), chance.choice((-3600.0, -60.0, -2.0, 2.0, 90.0, 3600.0)))
+            for _ in range(2)
+        )
+    )
+    return Clocks(chance.choice((0.0, 0.5, 5.0)), chance.choice((0.0, 1e-4, -1e-4)), jumps)
+
+
+def _operator(chance: Random) -> Operator:
+    resume_s = chance.choice(((1.0, 20.0), (1.0, 120.0), (600.0, 7200.0)))
+    abort_at_s = chance.uniform(1.0, 900.0) if chance.random() < 0.1 else None
+    return Operator(resume_s, abort_at_s, chance.choice((0, 0, 0, 1, 2)))
