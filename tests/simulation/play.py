@@ -1,4 +1,4 @@
-"""One play from its spec to its story: a run is frozen, and an operator carries it to its end through all that befalls it."""
+"""One play from its spec to its story: a run is frozen, and an operator carries it to its end, whatever befalls it."""
 
 import asyncio
 import math
@@ -44,7 +44,8 @@ class _Play:
         self._spec = spec
         self._tell = trace
         cloud = Cloud(spec.scenario, BORN.timestamp(), play_time)
-        fates = Fates(frozenset(spec.deaths), list(spec.freezes))
+        # Nothing goes wrong before the run is frozen.
+        fates = Fates(frozenset(spec.deaths), list(spec.freezes), calm=True)
         self._stage = Stagehand(spec, cloud, self._trace, fates, Chance(spec.seed))
         self._processes = 0
         self._drivers: list[asyncio.Task[None]] = []
@@ -105,7 +106,7 @@ class _Play:
     def _prepare(self) -> None:
         """Let loose what goes wrong, each at its time."""
         spec, stage, loop = self._spec, self._stage, asyncio.get_running_loop()
-        stage.requests, stage.asked = 0, []
+        stage.requests, stage.asked, stage.fates.calm = 0, [], False
         stage.cloud.order(SetFaults(kind="faults", rules=spec.faults))
         ids = list(stage.cloud.world.servers)
         for act in spec.acts:
