@@ -155,6 +155,9 @@ ERROR_NESTING = 8
 ERROR_FIELDS = 200
 # What is kept of a cloud's message, in characters.
 MESSAGE_CHARS = 500
+# Passwords that are kept out of what the cloud says in later answers, such as why a job failed: a plan has one or two,
+# and each is looked for in every such text.
+PASSWORDS_HIDDEN = 16
 # Ids and names are shorter than this everywhere in the API; a longer one is no id.
 ID_CHARS = 255
 # Servers on one list page, and servers in one stop or start call (ECS API reference).

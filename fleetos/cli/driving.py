@@ -49,7 +49,11 @@ async def drive(database: Database, journal: SqlJournal, progress: Progress, clo
     onlooker = Onlooker(view, clock)
     scope = scope_key(progress.run.scope)
     longest_s = await longest_change_s(database, scope) or 0.0
-    edge = Edge(cloud, journal, PlanSecrets(), onlooker, clock, SystemChance(), token)
+    secrets = PlanSecrets()
+    # An earlier process may have sent them, and the cloud may quote them only now.
+    for password in secrets.passwords(target.order for target in progress.targets.values() if not target.ended):
+        cloud.hide(password)
+    edge = Edge(cloud, journal, secrets, onlooker, clock, SystemChance(), token)
     engine = Engine(progress, edge, longest_s)
     interruption = Interruption()
     trouble: FleetosError | None = None

@@ -76,6 +76,13 @@ class Proxies:
             return {}
         return {"Proxy-Authorization": f"Basic {b64encode(self.user.encode()).decode()}"}
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no error may quote of a proxy."""
+        if self.user is None:
+            return ()
+        return (self.user, self.user.partition(":")[2])
+
     def for_host(self, host: str) -> str | None:
         """Return the proxy's address for a host, None for a direct connection."""
         if self.address is None or is_loopback(host) or any(_covers(entry, host) for entry in self.direct):

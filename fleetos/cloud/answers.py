@@ -1,10 +1,9 @@
 """What an answer means: to the pace, to a read, to the login, and to a write."""
 
 import re
-from collections.abc import Iterable
 
 from fleetos.clock import Clock
-from fleetos.cloud.errors import Complaint, parse_json, read_complaint, retry_after_s, told_limit
+from fleetos.cloud.errors import Complaint, parse_json, retry_after_s, told_limit
 from fleetos.cloud.throttle import Kind, Refusal
 from fleetos.cloud.transport import Answer
 from fleetos.errors import (
@@ -19,8 +18,6 @@ from fleetos.model.inventory import Delivered, Reply, Unanswered
 
 # A job id is 32 hexadecimal digits in all examples (API page ecs_02_0901); other clouds write UUIDs.
 _JOB_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
-# Shorter secrets would make every other word of a message disappear, and are refused by the cloud anyway.
-_SECRET_CHARS = 4
 
 
 def throttled(answer: Answer, complaint: Complaint, kind: Kind, left_s: float, clock: Clock) -> Refusal | None:
@@ -82,15 +79,17 @@ def refused_login(answer: Answer, complaint: Complaint) -> CloudError:
         )
     return CloudUnreachable(
         f"IAM does not answer the login: {words(answer, complaint)}",
+        "the address leads elsewhere, and no password is sent there: check auth_url"
+        if 300 <= answer.status < 400
+        else None,
         code=complaint.code,
         status=answer.status,
         request_id=complaint.request_id,
     )
 
 
-def reply_of(answer: Answer, clock: Clock, secrets: Iterable[str]) -> Reply:
+def reply_of(answer: Answer, complaint: Complaint, clock: Clock) -> Reply:
     """Return the answer to a write. A 2xx whose body cannot be read is no answer: the write may have been done."""
-    complaint = read_complaint(answer.headers, answer.body)
     job_id = None
     if 200 <= answer.status < 300:
         content = parse_json(answer.body)
@@ -105,15 +104,7 @@ def reply_of(answer: Answer, clock: Clock, secrets: Iterable[str]) -> Reply:
         status=answer.status,
         job_id=job_id,
         code=complaint.code if job_id is None else None,
-        message=_without(complaint.message, secrets) if job_id is None else None,
+        message=complaint.message if job_id is None else None,
         request_id=complaint.request_id,
         retry_after_s=retry_after_s(answer.headers, clock),
     )
-
-
-def _without(message: str | None, secrets: Iterable[str]) -> str | None:
-    """The message with every secret blotted out: some services quote the request that they refuse."""
-    for secret in secrets:
-        if message is not None and len(secret) >= _SECRET_CHARS:
-            message = message.replace(secret, "***")
-    return message

@@ -1,5 +1,6 @@
 """One project of a cloud, as the engine and the planning see it: servers, jobs, power, changeos, images, key pairs."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,7 +88,7 @@ class EcsCloud:
             if is_gone(error):
                 return None
             raise
-        server = parsed(about, answer, lambda fields: read_server(part(fields, "server")))
+        server = parsed(about, answer, lambda fields: read_server(part(fields, "server"), answer.secrets))
         if server.id != server_id:
             raise ReadRefused(f"{about}: the cloud answers with another server, {server.id}", status=answer.status)
         return server
@@ -117,10 +118,10 @@ class EcsCloud:
         fields = parsed(about, answer, lambda fields: fields)
         # A query that failed may also come as a 200 that holds a code in place of a status.
         if fields.get("status") is None:
-            code = read_complaint(answer.headers, answer.body).code
+            code = read_complaint(answer.headers, answer.body, answer.secrets).code
             if code_key(code or "") == _UNKNOWN_JOB:
                 return None
-        return parsed(about, answer, lambda fields: read_job(fields, job_id))
+        return parsed(about, answer, lambda fields: read_job(fields, job_id, answer.secrets))
 
     async def traces(self, server_id: str, since: datetime) -> tuple[str, ...] | None:
         """Return what was done to the server's disks since then, in words; None where no view is offered."""
@@ -158,6 +159,10 @@ class EcsCloud:
             raise
         return True
 
+    def hide(self, password: str) -> None:
+        """Keep a password out of whatever the cloud says later, such as why a job failed."""
+        self._session.hide(password)
+
     # --- writes ----------------------------------------------------------------------------------------------
 
     async def stop(self, server_ids: Sequence[str], *, hard: bool, permit: Permit, last_check: LastCheck) -> Reply:
@@ -184,8 +189,10 @@ class EcsCloud:
             return Undelivered("user data needs changeos v2")
         path = f"/{order.api}/{self.place.project_id}/cloudservers/{segment(server_id)}/changeos"
         body = change_body(order, secrets, user_id=self.place.user_id, stop_first=stop_first)
-        hidden = (secrets.adminpass,) if secrets.adminpass is not None else ()
-        return await self._session.write(Write("changeos", self.place.ecs, path, body, hidden), permit, last_check)
+        if secrets.adminpass is not None:
+            self.hide(secrets.adminpass)
+        write = Write("changeos", self.place.ecs, path, body, _spelled(secrets))
+        return await self._session.write(write, permit, last_check)
 
     async def _power(
         self, operation: str, server_ids: Sequence[str], body: Mapping[str, object], permit: Permit, check: LastCheck
@@ -222,3 +229,11 @@ class EcsCloud:
             if not found or not isinstance(error, ReadRefused):
                 raise error
         return found
+
+
+def _spelled(secrets: Secrets) -> tuple[str, ...]:
+    """The secrets as they may be quoted: user data as it is, and as it was sent."""
+    spelled = [] if secrets.adminpass is None else [secrets.adminpass]
+    if secrets.user_data is not None:
+        spelled += [secrets.user_data.decode(errors="replace"), b64encode(secrets.user_data).decode()]
+    return tuple(spelled)

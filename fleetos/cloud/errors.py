@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import cast
 
 from fleetos.clock import Clock
+from fleetos.cloud.blotting import blotted, holds_secret
 from fleetos.limits import CLOSURE_TOLD_MAX_S, ERROR_BODY_BYTES, ERROR_FIELDS, ERROR_NESTING, MESSAGE_CHARS
 
 # Tried in this order, as the vendor's SDK does: gateway, an older gateway, job query.
@@ -31,16 +32,22 @@ class Complaint:
     request_id: str | None = None
 
 
-def read_complaint(headers: Mapping[str, str], body: bytes) -> Complaint:
-    """Return what an error answer says; never raises. Header names are in lower case."""
-    asked_by = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
+def read_complaint(headers: Mapping[str, str], body: bytes, secrets: Collection[str] = ()) -> Complaint:
+    """Return what an error answer says, without the secrets of its request; never raises.
+
+    Header names are in lower case.
+    """
+    asked_by: object = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
     content = parse_json(body) if len(body) <= ERROR_BODY_BYTES else None
-    if not _is_tree(content):
-        return Complaint(None, plain(body[: 4 * MESSAGE_CHARS].decode("utf-8", "replace")), _request_id(asked_by))
-    code, message = _Search().look(content)
-    if asked_by is None and isinstance(content, dict):
-        asked_by = cast("dict[str, object]", content).get("request_id")
-    return Complaint(code, plain(message) if message else None, _request_id(asked_by))
+    code, message = None, None
+    if _is_tree(content):
+        code, message = _Search().look(content)
+        if asked_by is None and isinstance(content, dict):
+            asked_by = cast("dict[str, object]", content).get("request_id")
+    else:
+        message = body[: 8 * MESSAGE_CHARS].decode("utf-8", "replace")
+    said = plain(message, secrets) if message else None
+    return Complaint(_unless_secret(code, secrets), said, _unless_secret(_request_id(asked_by), secrets))
 
 
 def parse_json(body: bytes | str) -> object:
@@ -51,11 +58,13 @@ def parse_json(body: bytes | str) -> object:
         return None
 
 
-def plain(text: str) -> str | None:
-    """Return a text of the cloud as one bounded, printable line without markup, None if nothing is left."""
-    words = _TAG.sub(" ", text[: 4 * MESSAGE_CHARS]).split()
-    line = "".join(letter for letter in " ".join(words) if letter.isprintable())
-    return line[:MESSAGE_CHARS] or None
+def plain(text: str, secrets: Collection[str] = ()) -> str | None:
+    """Return a text of the cloud as one bounded, printable line without markup and secrets, None if nothing is left."""
+    letters = "".join(letter for letter in text[: 8 * MESSAGE_CHARS] if letter.isprintable() or letter.isspace())
+    # Looked through before the markup goes, which may tear a secret apart, and well beyond what is kept, so that no
+    # beginning of one is left where the text is cut.
+    words = _TAG.sub(" ", blotted(letters, secrets)[: 4 * MESSAGE_CHARS]).split()
+    return " ".join(words)[:MESSAGE_CHARS] or None
 
 
 def retry_after_s(headers: Mapping[str, str], clock: Clock) -> float | None:
@@ -134,6 +143,11 @@ def _code(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**9 else None
     return value if isinstance(value, str) and _CODE.fullmatch(value) else None
+
+
+def _unless_secret(value: str | None, secrets: Collection[str]) -> str | None:
+    """The value, unless a secret is in it: codes and ids are kept whole or not at all."""
+    return None if value is not None and holds_secret(value, secrets) else value
 
 
 def _request_id(value: object) -> str | None:

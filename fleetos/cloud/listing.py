@@ -43,11 +43,15 @@ class ServerList:
     async def _page(
         self, page: int, wanted: frozenset[str] | None
     ) -> tuple[int | None, Sequence[str], dict[str, Server]]:
-        def parse(fields: Fields) -> tuple[int | None, Sequence[str], dict[str, Server]]:
-            entries = [(need(entry, "id"), entry) for entry in parts(fields, "servers")]
-            servers = {own: read_server(entry) for own, entry in entries if wanted is None or own in wanted}
-            return number(fields, "count"), [own for own, _ in entries], servers
-
         about = f"page {page} of the server list"
         params = {"limit": str(LIST_PAGE), "offset": str(page)}
-        return parsed(about, await self._session.read(Read("list", self._origin, self._path, about, params)), parse)
+        answer = await self._session.read(Read("list", self._origin, self._path, about, params))
+
+        def parse(fields: Fields) -> tuple[int | None, Sequence[str], dict[str, Server]]:
+            entries = [(need(entry, "id"), entry) for entry in parts(fields, "servers")]
+            servers = {
+                own: read_server(entry, answer.secrets) for own, entry in entries if wanted is None or own in wanted
+            }
+            return number(fields, "count"), [own for own, _ in entries], servers
+
+        return parsed(about, answer, parse)

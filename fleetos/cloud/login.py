@@ -40,7 +40,7 @@ class Login:
                     return read_grant(answer.headers, answer.body)
                 except Unreadable as error:
                     raise CloudUnreachable(f"the answer of IAM cannot be read: {error}") from None
-            complaint = read_complaint(answer.headers, answer.body)
+            complaint = read_complaint(answer.headers, answer.body, answer.secrets)
             told = throttled(answer, complaint, Kind.READ, left_s, self._clock)
             if told is None:
                 raise refused_login(answer, complaint)
@@ -55,4 +55,5 @@ class Login:
             timeout_s=READ_TIMEOUT_S,
             answer_bytes=SMALL_ANSWER_BYTES,
             content=token_request(self._credentials),
+            secrets=(self._credentials.password,),
         )

@@ -1,19 +1,19 @@
 """From the cloud's JSON to servers, jobs and images (API pages ecs_02_0104, ecs_02_0901; IMS, querying images)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 from fleetos.cloud.errors import plain
 from fleetos.cloud.fields import Fields, Unreadable, need, number, part, parts, text, truth
-from fleetos.limits import ID_CHARS, MESSAGE_CHARS
+from fleetos.limits import ID_CHARS
 from fleetos.model.inventory import Image, Job, JobStatus, Picture, Server, SubJob
 
 # A tag's key and value have at most 36 and 43 characters on one cloud, 128 and 255 on another.
 _TAG_CHARS = 512
 
 
-def read_server(fields: Fields) -> Server:
-    """Return a server. Raises Unreadable."""
+def read_server(fields: Fields, secrets: Collection[str] = ()) -> Server:
+    """Return a server, without the secrets in the words about its fault. Raises Unreadable."""
     metadata = part(fields, "metadata")
     picture = Picture(
         status=text(fields, "status") or "UNKNOWN",
@@ -22,7 +22,7 @@ def read_server(fields: Fields) -> Server:
         power=number(fields, "OS-EXT-STS:power_state"),
         disk=_system_disk(fields),
         image=text(part(fields, "image"), "id") or text(metadata, "metering.image_id"),
-        fault=_fault(part(fields, "fault")),
+        fault=_fault(part(fields, "fault"), secrets),
         locked=truth(fields, "locked"),
     )
     return Server(
@@ -36,15 +36,18 @@ def read_server(fields: Fields) -> Server:
     )
 
 
-def read_job(fields: Fields, job_id: str) -> Job:
-    """Return a job; a status that is not in the documents counts as running. Raises Unreadable."""
+def read_job(fields: Fields, job_id: str, secrets: Collection[str] = ()) -> Job:
+    """Return a job, without the secrets in the words about its failure. Raises Unreadable.
+
+    A status that is not in the documents counts as running.
+    """
     entities = part(fields, "entities")
     return Job(
         id=job_id,
         status=_job_status(need(fields, "status")),
         error_code=_error_code(fields),
-        fail_reason=_reason(fields),
-        sub_jobs=tuple(_sub_jobs(parts(entities, "sub_jobs"))),
+        fail_reason=_reason(fields, secrets),
+        sub_jobs=tuple(_sub_jobs(parts(entities, "sub_jobs"), secrets)),
     )
 
 
@@ -81,9 +84,9 @@ def _system_disk(fields: Fields) -> str | None:
     return need(first[0], "id") if len(first) == 1 else None
 
 
-def _fault(fault: Fields) -> str | None:
+def _fault(fault: Fields, secrets: Collection[str]) -> str | None:
     message = fault.get("message")
-    return plain(message) if isinstance(message, str) else ("fault" if fault else None)
+    return plain(message, secrets) if isinstance(message, str) else ("fault" if fault else None)
 
 
 def _tags(fields: Fields) -> dict[str, str]:
@@ -112,16 +115,16 @@ def _error_code(fields: Fields) -> str | None:
     return text(fields, "error_code")
 
 
-def _reason(fields: Fields) -> str | None:
+def _reason(fields: Fields, secrets: Collection[str]) -> str | None:
     reason = fields.get("fail_reason")
     if reason is None or reason == "":
         return None
     if not isinstance(reason, str):
         raise Unreadable("fail_reason is no text")
-    return plain(reason[: 4 * MESSAGE_CHARS])
+    return plain(reason, secrets)
 
 
-def _sub_jobs(listed: Sequence[Fields]) -> "list[SubJob]":
+def _sub_jobs(listed: Sequence[Fields], secrets: Collection[str]) -> "list[SubJob]":
     found: list[SubJob] = []
     for one in listed:
         entities = part(one, "entities")
@@ -135,7 +138,7 @@ def _sub_jobs(listed: Sequence[Fields]) -> "list[SubJob]":
                 job_id=text(one, "job_id") or "",
                 status=_job_status(need(one, "status")),
                 error_code=_error_code(one),
-                fail_reason=_reason(one) or (plain(told) if isinstance(told, str) else None),
+                fail_reason=_reason(one, secrets) or (plain(told, secrets) if isinstance(told, str) else None),
             )
         )
     return found

@@ -25,6 +25,7 @@ from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUn
 from fleetos.ids import Chance
 from fleetos.limits import (
     ANSWER_BYTES,
+    PASSWORDS_HIDDEN,
     READ_TIMEOUT_S,
     READ_TRIES,
     READ_WAIT_MAX_S,
@@ -79,6 +80,8 @@ class Session:
         self._transport = transport
         self._chance = chance
         self._auth = Auth(login.ask, self._elapsed)
+        # In the order of their last use; a dict for that order's sake.
+        self._passwords: dict[str, None] = {}
         self.throttle = throttle
         self.clock = clock
 
@@ -86,6 +89,13 @@ class Session:
     def left(self) -> Mapping[str, int]:
         """How many requests left this machine so far, by operation."""
         return self._transport.left
+
+    def hide(self, password: str) -> None:
+        """Keep a password out of all that the cloud is quoted with from now on: it may tell it long after."""
+        self._passwords.pop(password, None)
+        self._passwords[password] = None
+        if len(self._passwords) > PASSWORDS_HIDDEN:
+            del self._passwords[next(iter(self._passwords))]
 
     async def login(self) -> Grant:
         """Return what came with the token. Raises AuthenticationFailed or CloudUnreachable."""
@@ -131,6 +141,7 @@ class Session:
                 content=json.dumps(write.body).encode(),
                 effect=True,
                 last_check=may_leave,
+                secrets=(token.text, *write.secrets, *self._passwords),
             )
             left_s = self._elapsed()
             try:
@@ -139,10 +150,10 @@ class Session:
                 return Undelivered(error.message)
             except AnswerLost as error:
                 return Unanswered(error.message)
-            complaint = read_complaint(answer.headers, answer.body)
+            complaint = read_complaint(answer.headers, answer.body, answer.secrets)
             self._heed(answer, complaint, Kind.WRITE, left_s)
             self._judge_token(token, answer, complaint, write.operation)
-            return reply_of(answer, self.clock, (*write.secrets, token.text))
+            return reply_of(answer, complaint, self.clock)
 
     async def _patiently(self, once: Callable[[], Awaitable[T]]) -> T:
         failures = 0
@@ -185,6 +196,7 @@ class Session:
                 headers={"X-Auth-Token": token.text},
                 timeout_s=READ_TIMEOUT_S,
                 answer_bytes=ANSWER_BYTES,
+                secrets=(token.text, *self._passwords),
             )
             left_s = self._elapsed()
             try:
@@ -195,7 +207,7 @@ class Session:
         if 200 <= answer.status < 300 and answer.status != 202:
             self._auth.worked(token)
             return answer, None
-        complaint = read_complaint(answer.headers, answer.body)
+        complaint = read_complaint(answer.headers, answer.body, answer.secrets)
         if self._heed(answer, complaint, Kind.READ, left_s):
             raise _Throttled
         if (refused := self._judge_token(token, answer, complaint, read.about)) is not None:

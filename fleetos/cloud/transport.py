@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import aiohttp
@@ -31,11 +31,15 @@ LastCheck = Callable[[], str | None]
 _CAUSES = 10
 # Closing is bookkeeping on this machine; a peer that hangs must not hold up whoever was cancelled.
 _CLOSE_S = 2.0
+_DISTRUST_HINT = (
+    "nothing was sent. Check the address, and the clock of this machine; "
+    "an authority of your own is named by OS_CACERT, or by cacert in the cloud's entry"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One request. `operation` is what it is counted as; headers and content may hold secrets."""
+    """One request. `operation` is what it is counted as; headers and content may hold `secrets`, all of them named."""
 
     operation: str
     method: str
@@ -46,15 +50,17 @@ class Outgoing:
     content: bytes | None = field(default=None, repr=False)
     effect: bool = False
     last_check: LastCheck | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that came in whole. Header names are in lower case."""
+    """An answer that came in whole. Header names are in lower case. `secrets` are those that it may quote."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 _leaving: ContextVar[Outgoing | None] = ContextVar("leaving", default=None)
@@ -63,20 +69,28 @@ _leaving: ContextVar[Outgoing | None] = ContextVar("leaving", default=None)
 class Transport:
     """Sends requests, counts those that leave, and says of a failed one whether it left."""
 
-    def __init__(self, reads: httpx.AsyncBaseTransport, effects: httpx.AsyncBaseTransport, left: Counter[str]) -> None:
+    def __init__(
+        self,
+        reads: httpx.AsyncBaseTransport,
+        effects: httpx.AsyncBaseTransport,
+        left: Counter[str],
+        proxies: Proxies | None = None,
+    ) -> None:
         self._reads = _client(reads)
         self._effects = _client(effects)
+        self._secrets = proxies.secrets if proxies is not None else ()
         self.left = left
 
     async def send(self, outgoing: Outgoing) -> Answer:
-        """Return the answer, whatever its status. Never repeats. Raises NotSent or AnswerLost."""
+        """Return the answer, whatever its status. Never repeats. Raises NotSent or AnswerLost, without secrets."""
         client = self._effects if outgoing.effect else self._reads
+        secrets = (*outgoing.secrets, *self._secrets)
         token = _leaving.set(outgoing)
         try:
             with anyio.fail_after(outgoing.timeout_s):
-                return await _exchange(client, outgoing)
+                return replace(await _exchange(client, outgoing), secrets=secrets)
         except Exception as error:  # noqa: BLE001 - the point of this module: whatever it is, it becomes one of ours
-            failure = _failure(error, outgoing)
+            failure = _failure(error, outgoing, secrets)
         finally:
             _leaving.reset(token)
         # Raised here and not above: the library's errors hold the request's headers, and with them the token.
@@ -145,7 +159,7 @@ async def open_transport(
         # An effect gets a connection of its own: one from the pool may have been closed by the other side a moment
         # ago, and then nobody could say whether the request was read.
         ways = [_Ways(_session(left, context, resolver, fresh=fresh), context, proxies) for fresh in (False, True)]
-    transport = Transport(ways[0], ways[-1], left)
+    transport = Transport(ways[0], ways[-1], left, proxies)
     try:
         yield transport
     finally:
@@ -235,24 +249,34 @@ async def _exchange(client: httpx.AsyncClient, outgoing: Outgoing) -> Answer:
     return Answer(response.status_code, answered, b"".join(parts))
 
 
-def _failure(error: Exception, outgoing: Outgoing) -> NotSent | AnswerLost:
+def _failure(error: Exception, outgoing: Outgoing, secrets: tuple[str, ...]) -> NotSent | AnswerLost:
     if type(error) is TimeoutError:
         return AnswerLost(f"no answer within {outgoing.timeout_s:g} s")
     chain = list(_causes(error))
     told = next((one for one in chain if isinstance(one, NotSent | AnswerLost)), None)
     if told is not None:
         return type(told)(told.message)
-    text = _words(chain)
-    not_sent = any(isinstance(one, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for one in chain)
-    return NotSent(text) if not_sent else AnswerLost(text)
+    if isinstance(chain[-1], ssl.SSLCertVerificationError) and _proves_not_sent(chain):
+        # In the words of OpenSSL, which show the name that was asked for, and nothing else of the request.
+        fault = plain(str(getattr(chain[-1], "verify_message", "")).rstrip(".")) or "it cannot be verified"
+        return NotSent(f"the certificate of {httpx.URL(outgoing.url).host} is refused: {fault}", _DISTRUST_HINT)
+    text = _words(chain, secrets)
+    return NotSent(text) if _proves_not_sent(chain) else AnswerLost(text)
 
 
-def _words(chain: "list[BaseException]") -> str:
-    """What went wrong at the root: in the system's words, or in the library's with the error's class."""
+def _proves_not_sent(chain: "list[BaseException]") -> bool:
+    return any(isinstance(one, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for one in chain)
+
+
+def _words(chain: "list[BaseException]", secrets: tuple[str, ...]) -> str:
+    """What went wrong at the root: in the system's words, or in the library's with the error's class.
+
+    The library quotes what it cannot read, and that may be the request, sent back.
+    """
     root = chain[-1]
     if isinstance(root, OSError) and root.strerror and type(root).__module__ == "builtins":
         return plain(root.strerror) or type(root).__name__
-    words = plain(str(root)) or plain(str(chain[0]))
+    words = plain(str(root), secrets) or plain(str(chain[0]), secrets)
     # The library's own error says at which point it was; below it lie errors that only say how it was broken off.
     kind = type(next((one for one in chain if isinstance(one, aiohttp.ClientError)), root)).__name__
     return f"{words} ({kind})" if words else kind

@@ -1,12 +1,14 @@
 """Where secrets come from: read when they are needed, kept out of everything that is written."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 
 from fleetos.errors import InputError, Problem
-from fleetos.limits import SECRET_FILE_MAX_BYTES, USER_DATA_MAX_BYTES
+from fleetos.limits import PASSWORDS_HIDDEN, SECRET_FILE_MAX_BYTES, USER_DATA_MAX_BYTES
 from fleetos.model.plan import Place, SecretRef, UserDataRef
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
@@ -57,6 +59,14 @@ class PlanSecrets:
                 problems |= dict.fromkeys(error.problems)
         if problems:
             raise InputError(tuple(problems))
+
+    def passwords(self, orders: Iterable[Order]) -> tuple[str, ...]:
+        """Those of the orders' first few passwords that are there."""
+        found: list[str] = []
+        for ref in islice(dict.fromkeys(order.adminpass for order in orders), PASSWORDS_HIDDEN):
+            with contextlib.suppress(_Unusable):
+                found += [] if ref is None else [self._password(ref, windows=False)]
+        return tuple(found)
 
     def _resolved(self, order: Order, places: Places, windows: frozenset[str]) -> Secrets:
         problems: list[Problem] = []
