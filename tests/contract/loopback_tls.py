@@ -1,9 +1,10 @@
-"""A certificate that vouches for itself on loopback, made for these tests alone: the key guards nothing."""
+"""Certificates of peers on loopback, made for these tests alone: the keys guard nothing."""
 
 import ssl
 from pathlib import Path
 
-CERTIFICATE = """\
+# Vouches for itself: 127.0.0.1 and localhost.
+SELF_SIGNED = """\
 -----BEGIN CERTIFICATE-----
 MIIBszCCAVmgAwIBAgIUDWx1IJJ45Yc8NQGdnamMcT+HkAcwCgYIKoZIzj0EAwIw
 GDEWMBQGA1UEAwwNbG9vcGJhY2sgdGVzdDAgFw0yNjExMjMyMjIyNTdaGA8yMTI2
@@ -17,6 +18,61 @@ WmbDbMFbOYQpZeq7ArfXM2WSR1j/AiALEzSpKQ9NN5flVsyfat+IN66c3gFJ75y5
 nMn0Oo+QRw==
 -----END CERTIFICATE-----
 """
+# An authority, and what it signed: for 127.0.0.1 and localhost; the same, but over since 2020; for elsewhere.invalid.
+AUTHORITY = """\
+-----BEGIN CERTIFICATE-----
+MIIBgTCCASagAwIBAgIUTwCnkeJcXBUQCN/Jbbo23ZwsTwMwCgYIKoZIzj0EAwIw
+HTEbMBkGA1UEAwwSbG9vcGJhY2sgYXV0aG9yaXR5MCAXDTIwMDEwMTAwMDAwMFoY
+DzIxMjYwMTAxMDAwMDAwWjAdMRswGQYDVQQDDBJsb29wYmFjayBhdXRob3JpdHkw
+WTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATA94Nmbpq+g1xEm1Av4VbWX3uXMLxb
+G1VWonnxvCa687Xj4vkPz6/7Bkc8CGI0vF/5Z4RUZpDDT9qq4njbYD7io0IwQDAP
+BgNVHRMBAf8EBTADAQH/MA4GA1UdDwEB/wQEAwICBDAdBgNVHQ4EFgQUfiy0axIH
+82zJpT1b44LYcMdczDUwCgYIKoZIzj0EAwIDSQAwRgIhAOJ+6wOXXawk80kMurjf
+lS7j3Ps5g26SjbN33BVca0F2AiEAyW2OX264qWBkYW5TSNB4GlAy/Wc6yNJovkix
+IogciyY=
+-----END CERTIFICATE-----
+"""
+HERE = """\
+-----BEGIN CERTIFICATE-----
+MIIBrjCCAVSgAwIBAgIUB+ZhWcLVq5WQ5rkVBrJCWbH5NCMwCgYIKoZIzj0EAwIw
+HTEbMBkGA1UEAwwSbG9vcGJhY2sgYXV0aG9yaXR5MCAXDTIwMDEwMTAwMDAwMFoY
+DzIxMjYwMTAxMDAwMDAwWjAaMRgwFgYDVQQDDA9sb29wYmFjayBzZXJ2ZXIwWTAT
+BgcqhkjOPQIBBggqhkjOPQMBBwNCAAQrKGxiq0+ytZPbi2uPT9L5cfLVzceiLQt2
+RZu8j5W4G3RKh6/b29iy5LkdSVliTBFMng1q8+xPu1fT4ulm6seEo3MwcTAaBgNV
+HREEEzARhwR/AAABgglsb2NhbGhvc3QwHwYDVR0jBBgwFoAUfiy0axIH82zJpT1b
+44LYcMdczDUwEwYDVR0lBAwwCgYIKwYBBQUHAwEwHQYDVR0OBBYEFC1UygFvZXtS
+qsm3uITNRs7akxBrMAoGCCqGSM49BAMCA0gAMEUCICp2lOmpAfkmiEu9uPHwS/cU
+pLoHjsj427FQP/FIb/VDAiEAzS878eJ2O4iJyTpvBYbMP5sWpRtzU1pC69idDGfw
+iJ0=
+-----END CERTIFICATE-----
+"""
+EXPIRED = """\
+-----BEGIN CERTIFICATE-----
+MIIBqzCCAVKgAwIBAgIUCN1YoNWjvo3Ns4bTitWAwU2mp3gwCgYIKoZIzj0EAwIw
+HTEbMBkGA1UEAwwSbG9vcGJhY2sgYXV0aG9yaXR5MB4XDTIwMDEwMTAwMDAwMFoX
+DTIwMDIwMTAwMDAwMFowGjEYMBYGA1UEAwwPbG9vcGJhY2sgc2VydmVyMFkwEwYH
+KoZIzj0CAQYIKoZIzj0DAQcDQgAEKyhsYqtPsrWT24trj0/S+XHy1c3Hoi0LdkWb
+vI+VuBt0Soev29vYsuS5HUlZYkwRTJ4NavPsT7tX0+LpZurHhKNzMHEwGgYDVR0R
+BBMwEYcEfwAAAYIJbG9jYWxob3N0MB8GA1UdIwQYMBaAFH4stGsSB/NsyaU9W+OC
+2HDHXMw1MBMGA1UdJQQMMAoGCCsGAQUFBwMBMB0GA1UdDgQWBBQtVMoBb2V7UqrJ
+t7iEzUbO2pMQazAKBggqhkjOPQQDAgNHADBEAiBs3yREjpC5qufxAhaFq3J/tjku
+GB5ktborLfLzC6UuNwIgdRYVB5ZU5UCxkgcUAw5y/Zh/HGJVJVhC6QL40NPuinA=
+-----END CERTIFICATE-----
+"""
+ELSEWHERE = """\
+-----BEGIN CERTIFICATE-----
+MIIBsDCCAVagAwIBAgIUHkoH47Bb5sZbxt6uXwrW4S700mswCgYIKoZIzj0EAwIw
+HTEbMBkGA1UEAwwSbG9vcGJhY2sgYXV0aG9yaXR5MCAXDTIwMDEwMTAwMDAwMFoY
+DzIxMjYwMTAxMDAwMDAwWjAaMRgwFgYDVQQDDA9sb29wYmFjayBzZXJ2ZXIwWTAT
+BgcqhkjOPQIBBggqhkjOPQMBBwNCAAQrKGxiq0+ytZPbi2uPT9L5cfLVzceiLQt2
+RZu8j5W4G3RKh6/b29iy5LkdSVliTBFMng1q8+xPu1fT4ulm6seEo3UwczAcBgNV
+HREEFTATghFlbHNld2hlcmUuaW52YWxpZDAfBgNVHSMEGDAWgBR+LLRrEgfzbMml
+PVvjgthwx1zMNTATBgNVHSUEDDAKBggrBgEFBQcDATAdBgNVHQ4EFgQULVTKAW9l
+e1Kqybe4hM1GztqTEGswCgYIKoZIzj0EAwIDSAAwRQIgU0h9geRCTeYuLqPtSUxx
+gj4uwjgSMdUw8wGSuQuOFxgCIQD/a/0FDfY150zJxCNcg5DeD6QCnl3hxcdsER65
+QL1X/w==
+-----END CERTIFICATE-----
+"""
 _KEY = """\
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg2SjIsoVg038QJ20a
@@ -26,17 +82,17 @@ LQt2RZu8j5W4G3RKh6/b29iy5LkdSVliTBFMng1q8+xPu1fT4ulm6seE
 """
 
 
-def serving(folder: Path) -> ssl.SSLContext:
+def serving(folder: Path, certificate: str = SELF_SIGNED) -> ssl.SSLContext:
     """Return how a peer on loopback speaks TLS; `folder` takes the files that the library insists on."""
     both = folder / "loopback"
-    both.write_text(CERTIFICATE + _KEY)
+    both.write_text(certificate + _KEY)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(both)
     return context
 
 
-def trusted(folder: Path) -> Path:
+def trusted(folder: Path, certificate: str = SELF_SIGNED) -> Path:
     """Return a file with the certificate, for a client that trusts it."""
     file = folder / "trusted"
-    file.write_text(CERTIFICATE)
+    file.write_text(certificate)
     return file
