@@ -32,8 +32,8 @@ class Home:
         self._lock = folder / "serve.lock"
 
     def make(self) -> None:
-        """Make the folder if it is not there."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folder if it is not there, and those above it that are missing, each for its owner alone."""
+        _make(self.folder)
 
     @contextlib.contextmanager
     def occupied(self) -> Generator[None]:
@@ -92,6 +92,21 @@ class Home:
         """Drop the world. Nobody may serve it."""
         for path in (self.journal, self.address, self.log):
             path.unlink(missing_ok=True)
+
+
+def _make(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make(folder.parent)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        # Somebody else was quicker, unless what is there is no folder.
+        if not folder.is_dir():
+            raise
+    else:
+        # A umask can only take bits away, and the owner needs all of his.
+        folder.chmod(0o700)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The files of an SQLite database: their modes, copies of them, and the process that holds one locked."""
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -14,16 +15,22 @@ from fleetos.store.holder import PROC, is_stopped
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _BACKUP_MARK = ".backup-"
+# What SQLite keeps beside a database while it is open, and after a crash.
+_BESIDE = ("-wal", "-shm", "-journal")
 
 
 def make_private(path: Path) -> None:
     """Nothing, once the database file is there and only its owner may read it. Raises DatabaseUnusable.
 
-    A folder is made 0700 if it is missing and left as it is otherwise. SQLite gives -wal and -shm the file's mode.
+    A folder is made 0700 if it is missing and left as it is otherwise. SQLite gives -wal and -shm the file's mode when
+    it makes them; those that a killed process left are closed to others here.
     """
     try:
         _make_folder(path.parent)
         _make_file(path)
+        for suffix in _BESIDE:
+            with contextlib.suppress(FileNotFoundError):
+                _close_to_others(path.with_name(path.name + suffix))
         for needed, mode in ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK)):
             if not os.access(needed, mode):
                 raise PermissionError(errno.EACCES, f"{needed} is not writable")
@@ -38,11 +45,15 @@ def _make_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
     except FileExistsError:
         # Never opened here: closing a file drops every POSIX lock that this process has on it, SQLite's included.
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
+        if not path.is_file():
             raise DatabaseUnusable(f"{path} is not a file") from None
-        if stat.S_IMODE(about.st_mode) & ~FILE_MODE and about.st_uid == os.geteuid():
-            path.chmod(stat.S_IMODE(about.st_mode) & FILE_MODE)
+        _close_to_others(path)
+
+
+def _close_to_others(path: Path) -> None:
+    about = path.stat()
+    if stat.S_IMODE(about.st_mode) & ~FILE_MODE and about.st_uid == os.geteuid():
+        path.chmod(stat.S_IMODE(about.st_mode) & FILE_MODE)
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,28 @@ def test_a_home_has_one_occupant_and_private_files(tmp_path: Path) -> None:
     home.forget()
     assert home.read_address() is None
     assert home.open_world(Scenario(seed=9), lambda: BORN)[0].world.servers.keys() != cloud.world.servers.keys()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o177])
+def test_a_home_is_private_with_all_that_was_made_for_it(tmp_path: Path, umask: int) -> None:
+    home = Home(tmp_path / "state" / "fleetos" / "sim")
+    before = os.umask(umask)
+    try:
+        with home.occupied():
+            _, world = home.open_world(Scenario(), lambda: BORN)
+            home.write_address("http://127.0.0.1:1", world)
+    finally:
+        os.umask(before)
+    made = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "state", *(tmp_path / "state").rglob("*"))}
+    assert len(made) > 4
+    assert not {path: oct(mode) for path, mode in made.items() if mode != (0o700 if path.is_dir() else 0o600)}
+    home.make()
+    (tmp_path / "taken").touch()
+    with pytest.raises(FileExistsError):
+        Home(tmp_path / "taken").make()
+
+
+def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    Home(tmp_path / "sim").make()
+    assert tmp_path.stat().st_mode & 0o777 == 0o755

@@ -41,7 +41,7 @@ def set_mode(path: Path, to: int) -> None:
     path.chmod(to)
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o077, 0o277])
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o277])
 async def test_files_are_private_whatever_the_umask(tmp_path: Path, clock: HandClock, umask: int) -> None:
     path = tmp_path / "state" / "fleetos" / "fleetos.db"
     before = os.umask(umask)
@@ -64,6 +64,26 @@ async def test_a_file_that_others_could_read_is_closed_to_them(sqlite: Database,
     set_mode(path, 0o644)
     await (await open_database(sqlite.location, watcher(clock))).close()
     assert mode(path) == 0o600
+
+
+async def test_what_a_killed_process_left_beside_the_file_is_closed_to_others(
+    sqlite: Database, clock: HandClock, tmp_path: Path
+) -> None:
+    await runs.create_run(sqlite, make_run(), make_targets(3), [], START, watcher(clock))
+    path = sqlite.location.path
+    assert path is not None
+    # As after a kill, and after somebody has given it all away.
+    left = tmp_path / "left" / path.name
+    left.parent.mkdir(mode=0o755)
+    for suffix in ("", "-wal", "-shm"):
+        shutil.copyfile(path.with_name(path.name + suffix), left.with_name(left.name + suffix))
+        set_mode(left.with_name(left.name + suffix), 0o664)
+    database = await open_database(locate(left), watcher(clock))
+    assert (await queries.summary(database, make_run().id, watcher(clock))).run.id == make_run().id
+    assert {one: mode(left.parent / one) for one in names(left.parent)} == {
+        f"{left.name}{suffix}": 0o600 for suffix in ("", "-wal", "-shm")
+    }
+    await database.close()
 
 
 async def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path, clock: HandClock) -> None:
