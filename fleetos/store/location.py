@@ -11,6 +11,11 @@ from sqlalchemy.exc import ArgumentError
 from fleetos.errors import UsageError
 
 _HAS_SCHEME = re.compile(r"^[a-z][a-z0-9+]*://", re.IGNORECASE)
+# Meant as a URL, and mistyped: as a path it would become a folder with the password in its name.
+_MISTYPED = re.compile(r"://|^\W*(?:postgres|sqlite)[a-z0-9+]*:", re.IGNORECASE)
+_SPELLING = (
+    "write it as postgresql://USER:PASSWORD@HOST:PORT/NAME, with '@', ':' and '/' in the password as %40, %3A, %2F"
+)
 _SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
 _POSTGRES = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 
@@ -25,7 +30,7 @@ class Location:
 
     def scrubbed(self, text: str) -> str:
         """The text of a driver without this database's password, should the driver have quoted it."""
-        for secret in _secrets(self.url):
+        for secret in sorted(_secrets(self.url), key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
 
@@ -35,15 +40,9 @@ def locate(text: str | Path) -> Location:
 
     Raises UsageError for a URL of another kind of database, or one that cannot be read.
     """
-    if isinstance(text, Path) or not _HAS_SCHEME.match(text):
+    if isinstance(text, Path) or not (_HAS_SCHEME.match(text) or _MISTYPED.search(text)):
         return _file(Path(text))
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        # The cause would quote the URL, and with it the password.
-        raise UsageError(
-            "the database URL cannot be read", "quote '@', ':' and '/' in its password as %40, %3A and %2F"
-        ) from None
+    url = _url(text)
     if url.drivername in _SQLITE:
         if not url.database or url.database == ":memory:":
             raise UsageError("a run needs a database that outlives it", "give a path instead of a memory database")
@@ -56,6 +55,17 @@ def locate(text: str | Path) -> Location:
         raise UsageError("PostgreSQL needs a library that is not installed", "pip install 'fleetos[postgres]'")
     bare = URL.create("postgresql", url.username, None, url.host, url.port, url.database)
     return Location(url.set(drivername="postgresql+psycopg"), None, bare.render_as_string())
+
+
+def _url(text: str) -> URL:
+    try:
+        url = make_url(text) if _HAS_SCHEME.match(text) else None
+    except (ArgumentError, ValueError):
+        url = None
+    # An unquoted '@' in the password makes the rest of it a part of the host. The cause would quote the URL.
+    if url is None or "@" in (url.host or ""):
+        raise UsageError("the database URL cannot be read", _SPELLING)
+    return url
 
 
 def _file(path: Path) -> Location:

@@ -34,7 +34,7 @@ def test_a_password_is_in_no_repr_and_no_text(scheme: str) -> None:
     assert location.url.query["sslmode"] == "require"
     assert location.shown == "postgresql://fleet@db.example:5433/runs"
     assert SECRET not in repr(location)
-    assert SECRET not in location.scrubbed(f"refused {SECRET} and {SECRET}2")
+    assert location.scrubbed(f"refused {SECRET}2 and {SECRET}") == "refused *** and ***"
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,22 @@ def test_a_password_is_in_no_repr_and_no_text(scheme: str) -> None:
         f"postgresql://fleet:{SECRET}@db:port/runs",
         f"mysql://fleet:{SECRET}@db/runs",
         f"postgresql+asyncpg://fleet:{SECRET}@db/runs",
+        f"postgresql:/fleet:{SECRET}@db/runs",
+        f"postgresql:fleet:{SECRET}@db/runs",
+        f" postgresql://fleet:{SECRET}@db/runs",
+        f"'postgresql://fleet:{SECRET}@db/runs'",
+        f"jdbc:postgresql://fleet:{SECRET}@db/runs",
+        f"Postgres:/fleet:{SECRET}@db/runs",
+        f"postgresql://fleet:x@{SECRET}@db/runs",
+        f"://fleet:{SECRET}@db/runs",
         "sqlite://",
         "sqlite:///:memory:",
     ],
 )
-def test_other_urls_are_refused_without_quoting_them(given: str) -> None:
+def test_other_urls_are_refused_without_quoting_them(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as refused:
         locate(given)
     assert SECRET not in f"{refused.value} {refused.value.hint} {refused.value.__cause__}"
