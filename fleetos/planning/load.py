@@ -125,7 +125,7 @@ def _masked(quoted: re.Match[str]) -> str:
 _KeyAt = tuple[str, Mark]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Level:
     """A mapping or sequence that is not closed yet. `key` is where it goes, `next_key` what waits for its value."""
 

@@ -27,13 +27,14 @@ class Node:
     """One value of the document: `plain` is it and all below it as Python values.
 
     `keys` holds the place of each key of a mapping, `below` its values or the items of a sequence. `count` is the
-    number of values in it and `height` its levels, both with aliases followed.
+    number of values in it and `height` its levels, both with aliases followed. No repr shows what is in it: user data
+    stands in plans, and now and then a password in a wrong place.
     """
 
     mark: Mark
-    plain: Any
-    keys: dict[str, Mark] = field(default_factory=dict[str, Mark])
-    below: "dict[Key, Node]" = field(default_factory=dict[Key, "Node"])
+    plain: Any = field(repr=False)
+    keys: dict[str, Mark] = field(default_factory=dict[str, Mark], repr=False)
+    below: "dict[Key, Node]" = field(default_factory=dict[Key, "Node"], repr=False)
     count: int = 1
     height: int = 1
 

@@ -1,0 +1,117 @@
+"""No object shows a secret: looked at in all of them, at the moment in which a change is on the wire."""
+
+import gc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import httpx
+
+from fleetos.cloud.addresses import proxies_from
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.opening import open_cloud
+from fleetos.model.plan import ApiLimits
+from fleetos.model.run import Order
+from fleetos.planning.load import read_tree
+from fleetos.planning.preflight import preflight
+from fleetos.planning.problems import checked
+from fleetos.planning.secrets import PlanSecrets
+from fleetos.planning.settings import CloudFacts
+from fleetos.store.location import locate
+from tests.canaries import ADMINPASS, LOGIN_PASSWORD, leaks
+from tests.unit.cloud.scripted import CREDENTIALS, ScriptedCloud, answer
+from tests.unit.cloud.virtual import FixedChance, VirtualClock, run
+from tests.unit.planning.desk import DEBIAN, HEAD, Desk, a_server, inventory
+
+USER_DATA = "#cloud-config {Vd4/+Yp<9_mR}"
+TOKEN = "MIIHcanary-0815-4711"
+DATABASE, PROXY = "Db9-uvWx-13", "Pr7-xyZa-24"
+SECRETS = {
+    "adminpass": ADMINPASS,
+    "user data": USER_DATA,
+    "password": LOGIN_PASSWORD,
+    "token": TOKEN,
+    "database": DATABASE,
+    "proxy": PROXY,
+    "misplaced": "Mi5-placed-77",
+}
+# Those that hold secrets; without them nothing would be shown to be silent.
+HOLDERS = {
+    *("Secrets", "PlanSecrets", "Node", "UserDataEntry", "Location", "Proxies"),
+    *("Credentials", "Grant", "Token", "Session", "Outgoing", "Write"),
+}
+
+
+def objects() -> Iterator[tuple[str, str]]:
+    """Every object of ours that is alive: the name of its class, and its repr."""
+    for one in cast("list[object]", gc.get_objects()):
+        kind = type(one)
+        if str(kind.__module__).startswith("fleetos."):
+            yield kind.__name__, repr(one)
+
+
+class Watched(ScriptedCloud):
+    """A cloud that looks around in its client whenever it is asked something."""
+
+    def __init__(self) -> None:
+        super().__init__(answer(400, {"error": {"code": "Ecs.0005", "message": f"no {ADMINPASS}"}}))
+        self.shown: dict[str, set[str]] = {}
+
+    def grant(self) -> httpx.Response:
+        """Return a login that is granted, with a token that can be told from everything else."""
+        granted = super().grant()
+        granted.headers["x-subject-token"] = TOKEN
+        return granted
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer, after a look around."""
+        for name, text in objects():
+            self.shown.setdefault(name, set()).add(text)
+        return await super().handle_async_request(request)
+
+
+def test_no_object_shows_a_secret_while_a_change_is_sent(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    text = HEAD.replace("keyname: key", f"adminpass: {{file: pw}}, user_data: {{text: '{USER_DATA}'}}")
+    plan = desk.plan(text + "servers: [{name: web-01}]\n", {"pw": ADMINPASS})
+    order: Order = preflight(plan, inventory([a_server(1)]), (DEBIAN,), None, CloudFacts()).servers[0].order
+    wrong = desk.write("wrong.yaml", text.replace("file: pw", "Mi5-placed-77: Mi5-placed-77"))
+    tree = read_tree(desk.folder / "plan.yaml")
+    source = PlanSecrets({})
+    secrets = source.resolve(order)
+    assert (secrets.adminpass, secrets.user_data) == (ADMINPASS, USER_DATA.encode())
+    # Held until the look, as they may be when something fails.
+    kept: list[object] = [
+        plan,
+        tree,
+        checked(tree, "plan.yaml"),
+        checked(read_tree(wrong), "wrong.yaml"),
+        source,
+        secrets,
+    ]
+    kept += [locate(f"postgresql://fleet:{DATABASE}@db.invalid/runs"), read_tree(wrong)]
+    env = {"HTTPS_PROXY": f"http://al:{PROXY}@proxy.invalid:3128"}
+    kept.append(proxies_from(env))
+    credentials = replace(CREDENTIALS, password=LOGIN_PASSWORD)
+    cloud = Watched()
+
+    async def main() -> str:
+        clock, chance = VirtualClock(), FixedChance()
+        async with open_cloud(
+            credentials, clock=clock, chance=chance, limits=ApiLimits(), env=env, inner=cloud
+        ) as client:
+            return await change(client)
+
+    async def change(client: EcsCloud) -> str:
+        permit = client.permit()
+        assert permit is not None
+        return repr(
+            await client.change_os("s1", order, secrets, stop_first=False, permit=permit, last_check=lambda: None)
+        )
+
+    replied = run(main)
+    assert len(kept) == 9
+    assert not HOLDERS - cloud.shown.keys()
+    told = [replied, *(text for texts in cloud.shown.values() for text in texts)]
+    assert not leaks(told, SECRETS)
