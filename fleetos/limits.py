@@ -149,6 +149,8 @@ ANSWER_BYTES = 32 * 2**20
 SMALL_ANSWER_BYTES = 2 * 2**20
 # Tokens travel in one header and take several kilobytes (the library's own limit is 8 KiB).
 HEADER_BYTES = 128 * 2**10
+# Regions that a message lists, of a catalog that may have thousands.
+REGIONS_LISTED = 20
 # Error bodies nest (JSON in a message in JSON); deeper or longer ones are not looked at.
 ERROR_BODY_BYTES = 256 * 2**10
 ERROR_NESTING = 8
@@ -190,6 +192,8 @@ TOKEN_MARGIN_PART = 0.25
 TOKEN_RETRY_S = 5.0
 # The cloud's clock may be this far behind ours when it dates a trace.
 TRACE_SKEW_S = 10.0
+# Traces of one kind that are told of a server, in an event of its run: one alone holds the server.
+TRACES_TOLD = 5
 # A file with credentials is a few kilobytes.
 CREDENTIALS_FILE_BYTES = 2**20
 

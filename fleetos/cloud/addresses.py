@@ -9,6 +9,10 @@ import httpx
 
 from fleetos.errors import UsageError
 
+# What a port is, and the longest name that a name server knows (RFC 1035).
+_PORT_MAX = 65535
+_HOST_CHARS = 253
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -34,11 +38,9 @@ def parse_origin(address: str, what: str, *, insecure_http: bool = False) -> Ori
     Raises UsageError for what is no http(s) address, for one with a user name in it, and for plain http to another
     machine unless `insecure_http`.
     """
-    try:
-        url = httpx.URL(address.strip())
-        port = url.port
-    except (httpx.InvalidURL, ValueError):
-        raise UsageError(f"{what} is not an address", "write it as https://host or https://host:port") from None
+    url = _url(address.strip())
+    if url is None:
+        raise UsageError(f"{what} is not an address", "write it as https://host or https://host:port")
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
         raise UsageError(
             f"{what} is not an http(s) address without a user name", "write it as https://host or https://host:port"
@@ -48,7 +50,18 @@ def parse_origin(address: str, what: str, *, insecure_http: bool = False) -> Ori
             f"{what} is plain http to another machine, where the password and every token could be read on the way",
             "use https, or set insecure_http: true in the cloud's entry if you mean it",
         )
-    return Origin(url.scheme, url.host, port)
+    return Origin(url.scheme, url.host, url.port)
+
+
+def _url(address: str) -> httpx.URL | None:
+    """The address, if it is one: its host can be read, which the library does late, and its port can be there."""
+    try:
+        url = httpx.URL(address)
+        host, port = url.host, url.port
+    except (httpx.InvalidURL, ValueError):
+        return None
+    readable = len(host) <= _HOST_CHARS and host.isprintable() and (port is None or 0 < port <= _PORT_MAX)
+    return url if readable else None
 
 
 def is_loopback(host: str) -> bool:
@@ -100,10 +113,9 @@ def proxies_from(env: Mapping[str, str]) -> Proxies:
         return Proxies()
     if "://" not in address:
         address = f"http://{address}"
-    try:
-        url = httpx.URL(address)
-    except (httpx.InvalidURL, ValueError):
-        raise UsageError("HTTPS_PROXY is not an address", "write it as http://host:port") from None
+    url = _url(address)
+    if url is None:
+        raise UsageError("HTTPS_PROXY is not an address", "write it as http://host:port")
     if url.scheme not in ("http", "https") or not url.host:
         raise UsageError("HTTPS_PROXY is not an http(s) proxy", "write it as http://host:port")
     listed = env.get("no_proxy") or env.get("NO_PROXY") or ""

@@ -1,5 +1,6 @@
 """Strict, bounded reading of JSON: what is absent is None, what has the wrong type is refused."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
@@ -8,6 +9,8 @@ from fleetos.cloud.errors import parse_json
 from fleetos.limits import ID_CHARS
 
 Fields = Mapping[str, object]
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 class Unreadable(ValueError):
@@ -70,7 +73,7 @@ def number(fields: Fields, key: str) -> int | None:
     value = fields.get(key)
     if value is None or value == "":
         return None
-    if isinstance(value, str) and len(value) < 19 and value.lstrip("-").isascii() and value.lstrip("-").isdigit():
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
         raise Unreadable(f"{key} is no whole number")
@@ -93,6 +96,7 @@ def stamp(value: str | None) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(value)
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        # The second for a time within a day of the first or the last that a clock can show.
         return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

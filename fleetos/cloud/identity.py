@@ -1,13 +1,14 @@
 """Who asks: the request for a token, and what IAM grants with it (IAM API, "token through password")."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fleetos.cloud.addresses import Origin, parse_origin
 from fleetos.cloud.fields import Fields, Unreadable, parse_object, part, parts, stamp, text
 from fleetos.errors import UsageError
-from fleetos.limits import HEADER_BYTES
+from fleetos.limits import HEADER_BYTES, REGIONS_LISTED
 
 # Names of a service in the catalog, the best first; ECS is known under several.
 _TYPES: Mapping[str, tuple[str, ...]] = {
@@ -18,6 +19,8 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
 # Catalogs of all regions together have some hundred entries; a public address is a short text.
 _ENDPOINTS = 5000
 _URL_CHARS = 2000
+# It stands in the path of every request: 32 hexadecimal digits in all examples, UUIDs elsewhere.
+_PROJECT_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ def read_grant(headers: Mapping[str, str], body: bytes) -> Grant:
     project_id, user_id = text(part(described, "project"), "id"), text(part(described, "user"), "id")
     if project_id is None:
         raise Unreadable("the token is not for a project")
+    if not _PROJECT_ID.fullmatch(project_id):
+        raise Unreadable("the id of the token's project is none")
     return Grant(token, life_s, project_id, user_id, _catalog(described))
 
 
@@ -108,13 +113,20 @@ def find_endpoint(grant: Grant, credentials: Credentials, service: str) -> Origi
         fitting = [one for one in entries if credentials.region is None or one.region in (credentials.region, "*")]
         origins = {parse_origin(one.url, what, insecure_http=credentials.insecure_http) for one in fitting}
         if len(origins) > 1:
-            regions = ", ".join(sorted({one.region for one in fitting if one.region}))
             raise UsageError(
-                f"{what} is in several regions: {regions}", "name one: region in the plan or the cloud's entry"
+                f"{what} is in several regions: {regions_of(fitting)}",
+                "name one: region in the plan or the cloud's entry",
             )
         if origins:
             return origins.pop()
     return None
+
+
+def regions_of(endpoints: Iterable[Endpoint]) -> str:
+    """Return the regions of the endpoints in words, those for all regions left out."""
+    known = sorted({one.region for one in endpoints if one.region and one.region != "*"})
+    more = [f"{len(known) - REGIONS_LISTED} more"] if len(known) > REGIONS_LISTED else []
+    return ", ".join(known[:REGIONS_LISTED] + more) or "none"
 
 
 def _named(by_id: str | None, by_name: str | None) -> dict[str, object] | None:

@@ -10,7 +10,7 @@ import httpx
 from fleetos.clock import Clock
 from fleetos.cloud.addresses import Origin, parse_origin, proxies_from
 from fleetos.cloud.ecs import EcsCloud, Place
-from fleetos.cloud.identity import Credentials, Grant, find_endpoint
+from fleetos.cloud.identity import Credentials, Grant, find_endpoint, regions_of
 from fleetos.cloud.login import Login
 from fleetos.cloud.session import Session
 from fleetos.cloud.throttle import Throttle
@@ -69,10 +69,9 @@ def _needed(grant: Grant, credentials: Credentials, service: str) -> Origin:
     if origin is not None:
         return origin
     where = f" in region {credentials.region}" if credentials.region else ""
-    known = sorted({one.region for one in grant.catalog if one.region and one.region != "*"})
     raise UsageError(
         f"the cloud's catalog has no {service} endpoint{where}",
-        f"regions in the catalog: {', '.join(known) or 'none'}; or set {service}_endpoint_override in the cloud's "
+        f"regions in the catalog: {regions_of(grant.catalog)}; or set {service}_endpoint_override in the cloud's "
         f"entry, or {_ENDPOINT_VARIABLES[service]}",
     )
 

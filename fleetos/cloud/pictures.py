@@ -69,7 +69,11 @@ def _name(fields: Fields) -> str:
     name = fields.get("name")
     if name is not None and not isinstance(name, str):
         raise Unreadable("name is no text")
-    return "".join(letter if letter.isprintable() else "?" for letter in (name or "")[:ID_CHARS])
+    return _shown((name or "")[:ID_CHARS])
+
+
+def _shown(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _system_disk(fields: Fields) -> str | None:
@@ -99,7 +103,7 @@ def _tags(fields: Fields) -> dict[str, str]:
     for entry in cast("list[object]", listed):
         if not isinstance(entry, str) or len(entry) > _TAG_CHARS:
             raise Unreadable("tags holds what is no text")
-        key, _, value = entry.partition("=")
+        key, _, value = _shown(entry).partition("=")
         found[key] = value
     return found
 

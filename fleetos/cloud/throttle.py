@@ -207,7 +207,8 @@ class Throttle:
             requests, window_s = refusal.limit
             # Burst and rate together stay within the limit in every window, except for limits of one or two.
             burst = max(1.0, requests / 10)
-            self._buckets[refusal.kind].slow_down(max(requests - burst, requests / 2) / window_s, burst)
+            rate_per_s = max(max(requests - burst, requests / 2) / window_s, 1 / CLOSURE_TOLD_MAX_S)
+            self._buckets[refusal.kind].slow_down(rate_per_s, burst)
         told_s = max(refusal.retry_after_s or 0.0, refusal.limit[1] if refusal.limit else 0.0)
         wait_s = min(told_s, CLOSURE_TOLD_MAX_S)
         # Answers to requests that left before the scope was closed are the echo of that closure, and no new strike.

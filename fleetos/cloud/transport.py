@@ -31,6 +31,8 @@ LastCheck = Callable[[], str | None]
 _CAUSES = 10
 # Closing is bookkeeping on this machine; a peer that hangs must not hold up whoever was cancelled.
 _CLOSE_S = 2.0
+# How a body may be packed; once alone, so that no part of it grows beyond a thousand times its size.
+_CODINGS = frozenset({"", "identity", "gzip"})
 _DISTRUST_HINT = (
     "nothing was sent. Check the address, and the clock of this machine; "
     "an authority of your own is named by OS_CACERT, or by cacert in the cloud's entry"
@@ -235,6 +237,7 @@ async def _exchange(client: httpx.AsyncClient, outgoing: Outgoing) -> Answer:
     request = client.build_request(outgoing.method, outgoing.url, headers=headers, content=outgoing.content)
     response = await client.send(request, stream=True)
     try:
+        _check_coding(response.headers.get("content-encoding", ""))
         parts: list[bytes] = []
         size = 0
         async for part in response.aiter_bytes():
@@ -247,6 +250,12 @@ async def _exchange(client: httpx.AsyncClient, outgoing: Outgoing) -> Answer:
             await response.aclose()
     answered = {name.lower(): value for name, value in response.headers.items()}
     return Answer(response.status_code, answered, b"".join(parts))
+
+
+def _check_coding(coding: str) -> None:
+    """Nothing, unless the body is packed otherwise than was asked for. Packed twice, a few bytes would fill memory."""
+    if coding.strip().lower() not in _CODINGS:
+        raise AnswerLost("the answer is packed in a way that was not asked for")
 
 
 def _failure(error: Exception, outgoing: Outgoing, secrets: tuple[str, ...]) -> NotSent | AnswerLost:
