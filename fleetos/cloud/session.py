@@ -35,6 +35,7 @@ from fleetos.limits import (
     WRITE_TIMEOUT_S,
 )
 from fleetos.model.inventory import Reply, Unanswered, Undelivered
+from fleetos.model.secrets import Secrets
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class Session:
         self._chance = chance
         self._auth = Auth(login.ask, self._elapsed)
         # In the order of their last use; a dict for that order's sake.
-        self._passwords: dict[str, None] = {}
+        self._passwords: dict[Secrets, None] = {}
         self.throttle = throttle
         self.clock = clock
 
@@ -92,8 +93,9 @@ class Session:
 
     def hide(self, password: str) -> None:
         """Keep a password out of all that the cloud is quoted with from now on: it may tell it long after."""
-        self._passwords.pop(password, None)
-        self._passwords[password] = None
+        hidden = Secrets(adminpass=password)
+        self._passwords.pop(hidden, None)
+        self._passwords[hidden] = None
         if len(self._passwords) > PASSWORDS_HIDDEN:
             del self._passwords[next(iter(self._passwords))]
 
@@ -141,7 +143,7 @@ class Session:
                 content=json.dumps(write.body).encode(),
                 effect=True,
                 last_check=may_leave,
-                secrets=(token.text, *write.secrets, *self._passwords),
+                secrets=(*write.secrets, *self._secrets(token)),
             )
             left_s = self._elapsed()
             try:
@@ -196,7 +198,7 @@ class Session:
                 headers={"X-Auth-Token": token.text},
                 timeout_s=READ_TIMEOUT_S,
                 answer_bytes=ANSWER_BYTES,
-                secrets=(token.text, *self._passwords),
+                secrets=self._secrets(token),
             )
             left_s = self._elapsed()
             try:
@@ -242,6 +244,10 @@ class Session:
         )
         self._auth.rejected(token, failure)
         return failure
+
+    def _secrets(self, token: Token) -> tuple[str, ...]:
+        """What an answer may quote whatever was asked."""
+        return (token.text, *(one.adminpass for one in self._passwords if one.adminpass is not None))
 
     def _elapsed(self) -> float:
         return self.clock.moment().elapsed_s

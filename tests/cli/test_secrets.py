@@ -1,94 +1,39 @@
-"""A password of the plan reaches the cloud, and nothing else: no database, no output, no error."""
+"""Secrets of every kind reach the cloud, and nothing else: no file, no output, no error, whatever goes wrong."""
 
 import json
-import socketserver
+import os
+import sqlite3
+import stat
 import subprocess
 import sys
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
-from fleetos.sim.access import PASSWORD
-from tests.cli.play import Play
-from tests.stage import COMMAND_TIMEOUT_S, HTTP_TIMEOUT_S, Done
+import pytest
 
-SECRET = "Corr3ct-Horse_77"
-GONE = 502
+from tests.canaries import ADMINPASS, LOGIN_PASSWORD, USER_DATA, leaks
+from tests.cli.play import Began, Play
+from tests.cli.tap import Tap, tap
+from tests.stage import COMMAND_TIMEOUT_S, Done
 
+OTHER_PASSWORD = "Hd3-kP+9/rT%sWz@"
+IN_PLAN = "#cloud-config {runcmd: [Bn8/+tRw<5_kL]}"
+# What other programs would log in with; fleetos has no use for it and must not show it either.
+UNUSED = {"OS_TOKEN": "tk-4Rw/8Lm+2Xc", "OS_ACCESS_KEY": "AK-7Hj/3Pq+9Zs", "OS_SECRET_KEY": "SK-1Vb/6Nt+5Gd"}
+PROXY_PASSWORD = "px-8Yk-2Fs-6Dw"
 
-class _Tap(socketserver.ThreadingTCPServer):
-    """Passes requests on to the cloud and keeps the bodies of those that change an OS."""
-
-    daemon_threads = True
-
-    def __init__(self, cloud_url: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Pass)
-        self.cloud_url = cloud_url
-        self.bodies: list[bytes] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Pass(BaseHTTPRequestHandler):
-    @property
-    def tap(self) -> _Tap:
-        assert isinstance(self.server, _Tap)
-        return self.server
-
-    def do_GET(self) -> None:
-        self._pass(None)
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        if self.path.endswith("/changeos"):
-            self.tap.bodies.append(body)
-        self._pass(body)
-
-    def _pass(self, body: bytes | None) -> None:
-        headers = {name: self.headers[name] for name in ("X-Auth-Token", "Content-Type") if name in self.headers}
-        asked = Request(self.tap.cloud_url + self.path, data=body, headers=headers, method=self.command)
-        try:
-            with urlopen(asked, timeout=HTTP_TIMEOUT_S) as answer:
-                status, content = answer.status, answer.read()
-        except HTTPError as refused:
-            with refused:
-                status, content = refused.code, refused.read()
-        except OSError:
-            status, content = GONE, b""
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_request(self, code: object = None, size: object = None) -> None:
-        del code, size  # said by the cloud's own books
-
-
-@contextmanager
-def tap(cloud_url: str) -> Generator[_Tap]:
-    with _Tap(cloud_url) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-# A defect in the very moment in which the password is at hand.
+# A defect in the very moment in which the secrets are at hand.
 BROKEN = """
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.session import Session
 
-async def broken(self, server_id, order, secrets, **more):
-    raise RuntimeError(f"a defect while sending {order!r} with {secrets!r}")
+async def broken(self, write, permit, last_check):
+    try:
+        raise LookupError(f"a defect before sending {write!r} through {self!r}")
+    except LookupError as error:
+        raise RuntimeError(f"a defect while sending {write.operation} by {vars(self)!r}") from error
 
-EcsCloud.change_os = broken
+Session.write = broken
 
 from fleetos.cli.main import main
 main()
@@ -103,42 +48,118 @@ def crash(play: Play, *arguments: str) -> Done:
     )
 
 
-def test_the_password_is_in_the_body_and_nowhere_else(play: Play) -> None:
+def secret_plan(play: Play) -> tuple[str, list[str]]:
+    """A plan with secrets from everywhere, and the names of its servers: one fails, one is refused, one is changed."""
     names = play.take(3)
-    text = play.written(names, attempts=2)
-    in_plan = (
-        Path(text).read_text(encoding="utf-8").replace("keyname: KeyPair-350b", "adminpass: {env: FLEET_PASSWORD}")
-    )
-    play.plan(in_plan)
-    # Not set yet: all secrets are looked for before a run is made.
-    missing = play.called("apply", text, "--yes")
-    assert missing.returncode == 65
-    assert "FLEET_PASSWORD" in missing.stderr
+    text = Path(play.written(names, attempts=1)).read_text(encoding="utf-8")
+    text = text.replace("keyname: KeyPair-350b", "adminpass: {env: FLEET_PASSWORD}\n  user_data: {file: user-data}")
+    own = f"change: {{adminpass: {{file: password}}, user_data: {{text: {json.dumps(IN_PLAN)}}}}}"
+    text = text.replace(f"- name: {names[2]}", f"- name: {names[2]}\n    {own}")
+    (play.folder / "password").write_text(OTHER_PASSWORD, encoding="utf-8")
+    (play.folder / "user-data").write_text(USER_DATA, encoding="utf-8")
     play.faults(
         {"on": "changeos", "do": "fail", "servers": [names[0]], "code": "Ecs.0202", "picture": ["old-disk"]},
         {"on": "changeos", "do": "refuse", "servers": [names[1]], "code": "Ecs.0005"},
     )
-    with tap(play.url) as between:
-        play.env.update(FLEET_PASSWORD=SECRET, FLEETOS_ECS_ENDPOINT=between.url)
-        crashed = crash(play, "apply", text, "--yes", "-o", "jsonl")
-        assert crashed.returncode == 1, crashed.stderr
-        assert "Traceback" in crashed.stderr
-        assert "a defect while sending" in crashed.stderr
-        assert json.loads(crashed.stdout.splitlines()[-1])["error"]["exit_code"] == 1
-        began = play.begin("resume")
-        began.until("target.changing")
-        command = Path(f"/proc/{began.process.pid}/cmdline").read_bytes()
-        began.kill()
-        done = play.fleetos("resume", began.run_id)
-        assert done.returncode in (10, 22), done.stderr
-        # Without this nothing would be proven.
-        assert len(between.bodies) >= len(names)
-        assert all(SECRET.encode() in body for body in between.bodies)
-    outputs = [command, repr(began.events).encode()]
-    for one in (missing, crashed, done, play.called("events"), play.called("retry", began.run_id, "-o", "json")):
-        outputs += [one.stdout.encode(), one.stderr.encode()]
-    kept = play.database.read_bytes()
-    assert b"FLEET_PASSWORD" in kept, "the place of the password is kept, so the file is the right one"
-    outputs += [file.read_bytes() for file in (play.folder / "state").rglob("*") if file.is_file()]
-    for secret in (SECRET, PASSWORD):
-        assert not [output[:200] for output in outputs if secret.encode() in output]
+    return play.plan(text), names
+
+
+def traces(began: Began) -> list[bytes]:
+    """What everybody on the machine may see of a process; its environment is for its owner."""
+    folder = Path(f"/proc/{began.process.pid}")
+    seen = [folder / "cmdline", *folder.glob("task/*/comm"), folder / "status", folder / "mountinfo"]
+    return [file.read_bytes() for file in seen]
+
+
+def kept(play: Play) -> dict[Path, bytes]:
+    """Every file below HOME but those that hold the secrets by our own hand."""
+    ours = {play.folder / name for name in ("plan.yaml", "password", "user-data")}
+    return {file: file.read_bytes() for file in play.folder.rglob("*") if file.is_file() and file not in ours}
+
+
+def cells(database: Path) -> str:
+    """All values of the database in one text: in the file itself a long one lies on pages that are not neighbours."""
+    with closing(sqlite3.connect(database)) as opened:
+        return "\n".join(opened.iterdump())
+
+
+@pytest.fixture
+def careless() -> Iterator[None]:
+    """A umask that keeps nothing from anybody."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def told(play: Play, run_id: str) -> list[str]:
+    """What all the commands that tell of a run tell of it."""
+    asked = [("events",), ("events", "-o", "json"), ("status",), ("status", "-o", "json"), ("runs", "-o", "json")]
+    asked += [("validate", str(play.folder / "plan.yaml"), "-o", "json"), ("db", "check")]
+    asked += [("db", "backup", str(play.folder / "copy.db")), ("retry", run_id, "-o", "json"), ("apply", "--help")]
+    found = [play.called(*words) for words in asked]
+    return [text for one in found for text in (one.stdout, one.stderr)]
+
+
+def drive(play: Play, between: Tap, plan: str) -> tuple[str, list[bytes | str]]:
+    """A run with everything that may go wrong around secrets: its id, and what came out of the commands."""
+    # Not set yet: all secrets are looked for before a run is made.
+    missing = play.called("apply", plan, "--yes")
+    assert (missing.returncode, "FLEET_PASSWORD" in missing.stderr) == (65, True)
+    play.env["FLEET_PASSWORD"] = ADMINPASS
+    between.quoted["login"] = [401]
+    refused = play.called("apply", plan, "--yes", "-o", "json")
+    assert refused.returncode == 77, refused.stdout
+    crashed = crash(play, "apply", plan, "--yes", "-o", "jsonl")
+    assert crashed.returncode == 1, crashed.stderr
+    assert "a defect while sending" in crashed.stderr
+    assert json.loads(crashed.stdout.splitlines()[-1])["error"]["exit_code"] == 1
+    between.quoted["change"] = [502]
+    began = play.begin("resume", PYTHONDEVMODE="1")
+    began.until("target.changing", 2)
+    seen = traces(began)
+    began.kill()
+    left = kept(play)
+    assert any(file.name.endswith("-wal") and content for file, content in left.items())
+    # The cloud tells the password only when the process that sent it is gone.
+    between.told = f"cannot set the password {ADMINPASS} or {OTHER_PASSWORD}"
+    done = play.fleetos("resume", began.run_id)
+    assert done.returncode in (10, 22), done.stderr
+    between.quoted["read"] = [403]
+    retried = play.called("retry", began.run_id, "--yes", "-o", "json")
+    assert retried.returncode == 77, retried.stderr
+    outputs = [text for one in (missing, refused, crashed, done, retried) for text in (one.stdout, one.stderr)]
+    return began.run_id, [*outputs, *seen, repr(began.events), *left.values()]
+
+
+def test_secrets_reach_the_cloud_and_nothing_else(play: Play, careless: None) -> None:
+    plan, names = secret_plan(play)
+    with tap(play.url, LOGIN_PASSWORD) as between:
+        proxy = {"HTTPS_PROXY": f"http://al:{PROXY_PASSWORD}@proxy.invalid:3128"}
+        play.env |= {**between.environment(), **UNUSED, **proxy}
+        run_id, outputs = drive(play, between, plan)
+        outputs += told(play, run_id)
+        # Without these nothing would be proven.
+        assert between.quotations == 3
+        assert len(between.bodies) >= len(names) + 1
+        assert any(ADMINPASS in body for body in between.bodies)
+        assert any(OTHER_PASSWORD in body for body in between.bodies)
+        tokens = {f"token {number}": token for number, token in enumerate(set(between.tokens))}
+    assert len(tokens) >= 3
+    assert b"FLEET_PASSWORD" in play.database.read_bytes(), (
+        "the place of the password is kept: the file is the right one"
+    )
+    dump = cells(play.database)
+    assert "cannot set the password ***" in dump
+    assert "POST refused" in dump
+    assert "GET refused" in dump
+    files = kept(play)
+    assert {"fleetos.db", "copy.db"} <= {file.name for file in files}
+    secrets = {"adminpass": ADMINPASS, "other password": OTHER_PASSWORD, "login": LOGIN_PASSWORD, **UNUSED, **tokens}
+    secrets |= {"user data": USER_DATA, "user data in the plan": IN_PLAN, "proxy": PROXY_PASSWORD}
+    # The secret part of user data would do, and so would that of a token.
+    secrets |= {"part": "Vd4/+ß<Yp>&%9_mR", "other part": "Bn8/+tRw<5_kL"}
+    secrets |= {f"proof of {name}": token.split(".")[3] for name, token in tokens.items()}
+    assert not leaks([*outputs, dump, *files.values()], secrets)
+    made = [play.folder / "copy.db", play.folder / "state", *(play.folder / "state").rglob("*")]
+    wrong = {path: oct(mode) for path in made if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077}
+    assert not wrong, "somebody else may read what is kept"
