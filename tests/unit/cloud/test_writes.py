@@ -2,15 +2,18 @@
 
 import base64
 
+import httpx
 import pytest
 
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.engine.protocols import Cloud
+from fleetos.limits import PASSWORDS_HIDDEN
 from fleetos.model.inventory import Undelivered
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 from tests.unit.cloud.scripted import (
     PROJECT,
+    Answer,
     ScriptedCloud,
     answer,
     with_cloud,
@@ -129,3 +132,22 @@ def test_user_data_is_never_dropped_in_silence() -> None:
         assert cloud.calls == []
 
     with_cloud(JOB, then=then)
+
+
+def test_the_last_passwords_are_kept_out_of_what_the_cloud_says() -> None:
+    sent = [f"Pw-{number * 7919 + 100000}-xyz" for number in range(PASSWORDS_HIDDEN + 1)]
+
+    def job(request: httpx.Request) -> Answer:
+        del request
+        return answer(200, {"status": "FAIL", "fail_reason": " ".join(sent)})
+
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        # The first is used once more, so the second is the oldest.
+        for password in (*sent[:-1], sent[0], sent[-1]):
+            client.hide(password)
+        told = await client.job("j")
+        assert told is not None
+        assert told.fail_reason is not None
+        assert [password for password in sent if password in told.fail_reason] == [sent[1]]
+
+    with_cloud(job, then=then)

@@ -1,9 +1,11 @@
 """Secrets: read at need, checked before the first effect, and never in a message."""
 
+from dataclasses import replace
+
 import pytest
 
 from fleetos.errors import InputError, Problem
-from fleetos.limits import SECRET_FILE_MAX_BYTES, USER_DATA_MAX_BYTES
+from fleetos.limits import PASSWORDS_HIDDEN, SECRET_FILE_MAX_BYTES, USER_DATA_MAX_BYTES
 from fleetos.model.plan import SecretRef
 from fleetos.model.run import Order
 from fleetos.planning.preflight import preflight
@@ -161,6 +163,16 @@ def test_all_missing_secrets_are_listed_at_their_places(desk: Desk) -> None:
     desk.write("data", "x")
     desk.write("nothere", PASSWORD)
     PlanSecrets({"PW": PASSWORD}).check(found.orders, found.secret_places, found.windows)
+
+
+def test_the_passwords_of_orders_are_known_as_far_as_they_are_there(desk: Desk) -> None:
+    desk.write("pw", PASSWORD)
+    orders = [order(desk, f"adminpass: {where}") for where in ("{env: PW}", "{file: pw}", "{env: NOT}", "{file: no}")]
+    orders += [order(desk, "keyname: key"), orders[0]]
+    assert PlanSecrets({"PW": "Other-99-x"}).passwords(orders) == ("Other-99-x", PASSWORD)
+    many = [replace(orders[0], adminpass=SecretRef("env", f"PW{number}")) for number in range(PASSWORDS_HIDDEN + 5)]
+    env = {f"PW{number}": f"Other-{number:02d}-x" for number in range(PASSWORDS_HIDDEN + 5)}
+    assert PlanSecrets(env).passwords(many) == tuple(f"Other-{number:02d}-x" for number in range(PASSWORDS_HIDDEN))
 
 
 def test_windows_images_forbid_more(desk: Desk) -> None:
