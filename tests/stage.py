@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +130,14 @@ def stage(folder: Path, scenario: Mapping[str, object]) -> Generator[Stage]:
             cloud.kill()
             cloud.wait()
         cloud.stdout.close()
+
+
+def until(condition: Callable[[], bool], timeout_s: float = COMMAND_TIMEOUT_S) -> None:
+    """Nothing, once the condition holds. Fails when it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not come"
+        time.sleep(0.02)
 
 
 def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
