@@ -91,6 +91,8 @@ RUNS_COMPARED = 1_000
 RUNS_SUGGESTED = 3
 # Servers named in one message; the others are counted.
 SERVERS_NAMED = 5
+# Copies beside a damaged database that are tried, the newest first, before none is named.
+COPIES_LOOKED_AT = 20
 # Problems that one check of the database lists.
 PROBLEMS_LISTED = 50
 

@@ -12,7 +12,7 @@ from fleetos.cli.confirming import agree, confirm
 from fleetos.cli.exits import ExitCode, Leave, code_of
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument, YesOption
 from fleetos.cli.terminal import reporting, say
-from fleetos.cli.wiring import SIM, chosen_cloud, cloud_at, credentials, database, hinting, scope_key, watcher
+from fleetos.cli.wiring import SIM, chosen_cloud, cloud_at, credentials, hinting, scope_key, sound_database, watcher
 from fleetos.clock import SystemClock
 from fleetos.cloud.addresses import is_loopback
 from fleetos.cloud.ecs import EcsCloud
@@ -93,7 +93,7 @@ def apply(
 
 async def _apply(plan: Plan, wish: Wish) -> int:
     name = chosen_cloud(wish.cloud, plan.cloud)
-    async with database(wish.db) as opened:
+    async with sound_database(wish.db) as opened:
         access = await credentials(name, plan.region)
         async with cloud_at(access, plan.api, _NO_RUN) as cloud:
             digest = run_digest(plan, name, cloud.place.region)

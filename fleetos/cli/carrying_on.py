@@ -14,7 +14,7 @@ from fleetos.cli.exits import ExitCode, Leave, code_of
 from fleetos.cli.looking import line_of, print_events
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument, YesOption
 from fleetos.cli.terminal import print_json, read_or_not, reporting, say, show, view_for
-from fleetos.cli.wiring import cloud_at, credentials, database, watcher
+from fleetos.cli.wiring import cloud_at, credentials, sound_database, watcher
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import StoreError, UsageError
@@ -127,7 +127,7 @@ def resume(
 
 
 async def _resume(given: str | None, output: Output, db: str | None, cloud: str | None) -> int:
-    async with database(db) as opened:
+    async with sound_database(db) as opened:
         found = await _meant(opened, given)
         if found is None:
             say("no run is unfinished, and there is none yet; start one with: fleetos apply PLAN")
@@ -187,7 +187,7 @@ def retry(
 
 
 async def _retry(given: str, yes: bool, output: Output, db: str | None, cloud: str | None) -> int:
-    async with database(db) as opened:
+    async with sound_database(db) as opened:
         run_id = await queries.find_run(opened, given)
         progress = await queries.load(opened, run_id)
         check_cloud(progress.run, cloud)
@@ -242,7 +242,7 @@ def abort(
 
 
 async def _abort(given: str, release: bool, output: Output, db: str | None, cloud: str | None) -> int:
-    async with database(db) as opened:
+    async with sound_database(db) as opened:
         run_id = await queries.find_run(opened, given)
         found = await queries.summary(opened, run_id, watcher())
         check_cloud(found.run, cloud)

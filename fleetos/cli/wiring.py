@@ -19,6 +19,7 @@ from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Scope
 from fleetos.sim import builtin
+from fleetos.store.checking import prove_sound
 from fleetos.store.database import Database
 from fleetos.store.holder import Holder, this_process
 from fleetos.store.leases import Watcher
@@ -51,6 +52,14 @@ async def database(db: str | None) -> AsyncGenerator[Database]:
         yield opened
     finally:
         await opened.close()
+
+
+@contextlib.asynccontextmanager
+async def sound_database(db: str | None) -> AsyncGenerator[Database]:
+    """The database for a command that will act by what it says: proven to be sound before anything is sent."""
+    async with database(db) as opened:
+        await prove_sound(opened)
+        yield opened
 
 
 def _say_upgrade(done: Upgraded) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fleetos.errors import FleetosError
+from fleetos.errors import DatabaseUnusable, FleetosError
 from fleetos.limits import PROBLEMS_LISTED
 from fleetos.model.codec import event_from
 from fleetos.model.progress import Progress, replay
 from fleetos.store.database import Database
+from fleetos.store.files import damage_hint
 from fleetos.store.queries import load_within
 from fleetos.store.rows import decoded
 from fleetos.store.tables import claims, records, runs
@@ -28,6 +29,20 @@ async def check(database: Database) -> Sequence[str]:
             if len(problems) < PROBLEMS_LISTED:
                 problems += await _run_problems(connection, run_id, database)
     return problems[:PROBLEMS_LISTED]
+
+
+async def prove_sound(database: Database) -> None:
+    """Nothing, once the file of an SQLite database is proven to be built as it should be; cheap beside a replay.
+
+    Raises DatabaseUnusable, RunDriven if another process holds it.
+    """
+    if database.location.path is None:
+        return
+    async with database.reading() as connection:
+        found = await connection.scalar(text("PRAGMA quick_check(1)"))
+    if found != "ok":
+        where, hint = database.location.shown, damage_hint(database.location.path)
+        raise DatabaseUnusable(f"{where} is damaged: {str(found).splitlines()[-1]}", hint)
 
 
 async def _file_problems(connection: AsyncConnection) -> list[str]:

@@ -71,9 +71,7 @@ class Database:
                 hint = "let it end or end it, then call fleetos again"
                 return RunDriven(f"the database {place} is locked by {holder}", hint)
             case Fault.DAMAGED:
-                backup = path and files.newest_backup(path)
-                hint = f"the newest copy is {backup}" if backup else "restore it from a copy, or give another with --db"
-                return DatabaseUnusable(f"{place} is damaged, or is not a database of fleetos", hint)
+                return DatabaseUnusable(f"{place} is damaged, or is not a database of fleetos", files.damage_hint(path))
             case Fault.OTHER:
                 told = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
                 return otherwise(f"the database {place} {what}: {self.location.scrubbed(told[0])}")

@@ -96,7 +96,7 @@ def _write_ahead(connection: DBAPIConnection) -> None:
     cursor.close()
     # A file system without shared memory leaves the mode as it was, and readers would then block the writer.
     if mode is None or mode[0] != "wal":
-        raise sqlite3.OperationalError("its file system offers no write-ahead log")
+        raise sqlite3.NotSupportedError("its file system offers no write-ahead log")
 
 
 def _run(connection: DBAPIConnection, statements: Sequence[str]) -> None:
@@ -148,7 +148,11 @@ def fault_of(error: BaseException) -> Fault:
     while cause is not None:
         if isinstance(cause, sqlite3.Error):
             # The low byte is the code, the rest tells its kind (SQLite manual, "Result and Error Codes").
-            code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+            code = getattr(cause, "sqlite_errorcode", None)
+            if code is None:
+                # Not SQLite's own: Python's driver could not read as text what SQLite holds as such.
+                return Fault.DAMAGED if type(cause) is sqlite3.OperationalError else Fault.OTHER
+            code &= 0xFF
             return Fault.BUSY if code in _BUSY else Fault.DAMAGED if code in _DAMAGED else Fault.OTHER
         if getattr(cause, "sqlstate", None) in _POSTGRES_BUSY:
             return Fault.BUSY

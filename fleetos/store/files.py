@@ -2,52 +2,107 @@
 
 import contextlib
 import errno
+import glob
 import os
 import sqlite3
 import stat
+import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 from fleetos.errors import DatabaseUnusable
+from fleetos.limits import COPIES_LOOKED_AT
 from fleetos.store.holder import PROC, is_stopped
+from fleetos.store.migration import VERSION_TABLE
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _BACKUP_MARK = ".backup-"
 # What SQLite keeps beside a database while it is open, and after a crash.
-_BESIDE = ("-wal", "-shm", "-journal")
+_LOGS = ("-wal", "-journal")
+_BESIDE = (*_LOGS, "-shm")
 
 
 def make_private(path: Path) -> None:
-    """Nothing, once the database file is there and only its owner may read it. Raises DatabaseUnusable.
+    """Nothing, once the database file is there and only its owner may read it.
 
     A folder is made 0700 if it is missing and left as it is otherwise. SQLite gives -wal and -shm the file's mode when
-    it makes them; those that a killed process left are closed to others here.
+    it makes them; those that a killed process left are closed to others here. Raises DatabaseUnusable, also for what
+    fleetos never leaves behind: a file of no length, and a log without its file.
     """
     try:
         _make_folder(path.parent)
         _make_file(path)
-        for suffix in _BESIDE:
+        for left in _beside(path):
             with contextlib.suppress(FileNotFoundError):
-                _close_to_others(path.with_name(path.name + suffix))
+                _close_to_others(left)
         for needed, mode in ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK)):
             if not os.access(needed, mode):
                 raise PermissionError(errno.EACCES, f"{needed} is not writable")
     except OSError as error:
         reason = error.strerror or str(error)
-        hint = "give another place with --db, or mend the permissions"
+        hint = "give another place with --db, or make this one writable"
         raise DatabaseUnusable(f"the database {path} cannot be opened: {reason}", hint) from error
+    if path.stat().st_size == 0:
+        # SQLite would take it for a new database, and throw a -wal beside it away.
+        hint = f"{damage_hint(path)}. If it never held a run, remove it"
+        raise DatabaseUnusable(f"{path} is empty, which no database of fleetos ever is", hint)
 
 
 def _make_file(path: Path) -> None:
+    # Looked for first: whoever makes the same database at this moment makes it before what lies beside it.
+    logs = [one for one in _beside(path, _LOGS) if one.exists() and one.stat().st_size > 0]
+    # Never opened here: closing a file drops every POSIX lock that this process has on it, SQLite's included.
+    if not path.exists():
+        if logs:
+            hint = f"put it back, or move {logs[0].name} away to begin anew; {damage_hint(path)}"
+            raise DatabaseUnusable(
+                f"{path} is gone, and {logs[0].name}, which holds its newest commits, is there", hint
+            )
+        with contextlib.suppress(FileExistsError):
+            _make_empty_database(path)
+            return
+    if not path.is_file():
+        raise DatabaseUnusable(f"{path} is not a file")
+    _close_to_others(path)
+
+
+def _make_empty_database(path: Path) -> None:
+    """Nothing, once a database without tables is at `path`, whole from its first moment: fleetos makes no empty file.
+
+    Raises FileExistsError.
+    """
+    with closing(sqlite3.connect(":memory:")) as empty:
+        # Any write makes the first page, which says that this is a database.
+        empty.execute("PRAGMA user_version = 0")
+        content = empty.serialize()
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
-    except FileExistsError:
-        # Never opened here: closing a file drops every POSIX lock that this process has on it, SQLite's included.
-        if not path.is_file():
-            raise DatabaseUnusable(f"{path} is not a file") from None
-        _close_to_others(path)
+        _fill(handle, content)
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without hard links. Who comes between the next two calls is refused, and may come again.
+            _fill(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE), content)
+    finally:
+        Path(name).unlink()
+    _make_durable(path.parent)
+
+
+def _fill(handle: int, content: bytes) -> None:
+    """Writes the content durably and closes the file."""
+    with open(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(handle)
+
+
+def _beside(path: Path, suffixes: Sequence[str] = _BESIDE) -> list[Path]:
+    return [path.with_name(path.name + suffix) for suffix in suffixes]
 
 
 def _close_to_others(path: Path) -> None:
@@ -83,10 +138,36 @@ def backup_name(path: Path, revision: str, now: datetime) -> Path:
     return path.with_name(f"{path.name}{_BACKUP_MARK}{revision}-{now:%Y%m%dT%H%M%SZ}")
 
 
+def damage_hint(path: Path | None) -> str:
+    """What to do about a database that cannot be used any more; `path` None: it is no file."""
+    backup = path and newest_backup(path)
+    if backup is None:
+        return "restore it from a copy, or give another with --db"
+    return f"the newest copy is {backup}; what was done after it was made is not in it"
+
+
 def newest_backup(path: Path) -> Path | None:
-    """The newest copy that fleetos left beside the database."""
-    beside = path.parent.glob(f"{path.name}{_BACKUP_MARK}*")
-    return max(beside, key=lambda one: one.name.rpartition("-")[2], default=None)
+    """The newest sound copy beside the database whose name begins as the database's does, whoever made it."""
+    found: list[tuple[int, str, Path]] = []
+    for one in path.parent.glob(f"{glob.escape(path.stem)}*"):
+        with contextlib.suppress(OSError):
+            if one not in (path, *_beside(path)) and one.is_file() and not one.samefile(path):
+                # Copies that were made within one tick of the clock are told apart by the time in their names.
+                found.append((one.stat().st_mtime_ns, one.name.rpartition("-")[2], one))
+    newest = (one for _, _, one in sorted(found, reverse=True)[:COPIES_LOOKED_AT])
+    return next((one for one in newest if _is_sound_copy(one)), None)
+
+
+def _is_sound_copy(path: Path) -> bool:
+    try:
+        # Immutable: looking at a copy leaves nothing beside it.
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
+            ours = copy.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (VERSION_TABLE,)).fetchone() == (
+                1,
+            )
+            return ours and copy.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.Error:
+        return False
 
 
 def copy_database(path: Path, to: Path) -> None:

@@ -8,6 +8,7 @@ from fleetos.errors import DatabaseUnusable
 from fleetos.model.codec import event_json, run_json, target_json
 from fleetos.model.events import Record, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
 from fleetos.model.run import Outcome, Run, Target
+from fleetos.store.files import damage_hint
 from fleetos.store.location import Location
 
 Row = dict[str, Any]
@@ -96,5 +97,5 @@ def decoded(read: Callable[[str], Value], body: str, location: Location) -> Valu
     except ValueError as error:
         raise DatabaseUnusable(
             f"{location.shown} holds a value that cannot be read back ({type(error).__name__})",
-            "check it with `fleetos db check`",
+            f"check it with `fleetos db check`; {damage_hint(location.path)}",
         ) from error
