@@ -14,7 +14,7 @@ from fleetos.cloud.credentials import load as load_credentials
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
-from fleetos.errors import CloudError, UsageError
+from fleetos.errors import CloudError, StoreError, UsageError
 from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Scope
@@ -57,9 +57,13 @@ async def database(db: str | None) -> AsyncGenerator[Database]:
 @contextlib.asynccontextmanager
 async def sound_database(db: str | None) -> AsyncGenerator[Database]:
     """The database for a command that will act by what it says: proven to be sound before anything is sent."""
-    async with database(db) as opened:
-        await prove_sound(opened)
-        yield opened
+    try:
+        async with database(db) as opened:
+            await prove_sound(opened)
+            yield opened
+    except StoreError as error:
+        error.hint = error.hint or "see to it that the database can be read and written, then call fleetos again"
+        raise
 
 
 def _say_upgrade(done: Upgraded) -> None:

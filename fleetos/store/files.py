@@ -35,12 +35,13 @@ def make_private(path: Path) -> None:
     try:
         _make_folder(path.parent)
         _make_file(path)
+        _need(path.parent, os.W_OK | os.X_OK)
+        _need(path, os.R_OK | os.W_OK)
         for left in _beside(path):
+            # Another process may end, and tidy up, at any moment.
             with contextlib.suppress(FileNotFoundError):
                 _close_to_others(left)
-        for needed, mode in ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK)):
-            if not os.access(needed, mode):
-                raise PermissionError(errno.EACCES, f"{needed} is not writable")
+                _need(left, os.R_OK | os.W_OK)
     except OSError as error:
         reason = error.strerror or str(error)
         hint = "give another place with --db, or make this one writable"
@@ -49,6 +50,11 @@ def make_private(path: Path) -> None:
         # SQLite would take it for a new database, and throw a -wal beside it away.
         hint = f"{damage_hint(path)}. If it never held a run, remove it"
         raise DatabaseUnusable(f"{path} is empty, which no database of fleetos ever is", hint)
+
+
+def _need(path: Path, mode: int) -> None:
+    if not os.access(path, mode) and path.exists():
+        raise PermissionError(errno.EACCES, f"{path} is not writable")
 
 
 def _make_file(path: Path) -> None:
@@ -151,9 +157,12 @@ def newest_backup(path: Path) -> Path | None:
     found: list[tuple[int, str, Path]] = []
     for one in path.parent.glob(f"{glob.escape(path.stem)}*"):
         with contextlib.suppress(OSError):
-            if one not in (path, *_beside(path)) and one.is_file() and not one.samefile(path):
+            about = one.stat()
+            # To open another name of the same file would, when it is closed again, take our locks off it.
+            same = path.exists() and one.samefile(path)
+            if stat.S_ISREG(about.st_mode) and not same and one not in _beside(path):
                 # Copies that were made within one tick of the clock are told apart by the time in their names.
-                found.append((one.stat().st_mtime_ns, one.name.rpartition("-")[2], one))
+                found.append((about.st_mtime_ns, one.name.rpartition("-")[2], one))
     newest = (one for _, _, one in sorted(found, reverse=True)[:COPIES_LOOKED_AT])
     return next((one for one in newest if _is_sound_copy(one)), None)
 

@@ -61,10 +61,14 @@ async def test_an_empty_file_is_not_taken_for_a_new_database(sqlite: Database, p
 async def test_a_log_without_its_file_is_no_reason_to_begin_anew(
     sqlite: Database, path: Path, clock: HandClock
 ) -> None:
+    shutil.copy(path, path.with_name("fleetos.db.bak"))
     remove(path)
     wal = path.with_name(f"{path.name}-wal")
     wal.write_bytes(b"the newest commits")
-    assert f"{path} is gone" in (await refusal(sqlite, clock)).message
+    refused = await refusal(sqlite, clock)
+    assert f"{path} is gone" in refused.message
+    assert refused.hint is not None
+    assert "fleetos.db.bak" in refused.hint
     assert path.name not in names(path.parent)
     os.truncate(wal, 0)
     await (await open_database(sqlite.location, watcher(clock))).close()
