@@ -1,0 +1,37 @@
+"""Judges of a play: each invariant of the design has its checker, a pure function from the story to what it breaks.
+
+They know nothing of the rules or the engine that they judge: only the cloud's truth, the wire and the journal.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from tests.simulation.checkers.disks import no_disk_of_ours_destroyed
+from tests.simulation.checkers.ending import comes_to_an_end, ends_as_told
+from tests.simulation.checkers.journal import one_driver, replay_equals_stored
+from tests.simulation.checkers.rollout import no_more_than_slots, nothing_begun_out_of_turn
+from tests.simulation.checkers.secrecy import no_secret_told
+from tests.simulation.checkers.sending import nothing_beside_a_change, one_change_at_a_time, one_intent_each
+from tests.simulation.checkers.throttling import no_more_than_asked_for
+from tests.simulation.story import Story, Violation
+
+Checker = Callable[[Story], Iterator[Violation]]
+
+CHECKERS: Mapping[str, Checker] = {
+    "I1": one_change_at_a_time,
+    "I2": no_disk_of_ours_destroyed,
+    "I3": no_more_than_slots,
+    "I4": nothing_begun_out_of_turn,
+    "I5": one_intent_each,
+    "I6": replay_equals_stored,
+    "I7": comes_to_an_end,
+    "I8": no_secret_told,
+    "I9": nothing_beside_a_change,
+    "I10": no_more_than_asked_for,
+    "I11": one_driver,
+    "I12": ends_as_told,
+}
+
+
+def check(story: Story) -> list[Violation]:
+    """Return everything that the story breaks."""
+    return [violation for checker in CHECKERS.values() for violation in checker(story)]

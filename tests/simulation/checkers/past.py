@@ -1,0 +1,123 @@
+"""What all checkers look up: whose a write was, how late it came, and how far the run was at each moment."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from fleetos.errors import IllegalMove
+from fleetos.model.events import Record, Retried, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
+from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.run import Run, Target
+from fleetos.model.states import HOLDS_SLOT
+from fleetos.sim.ledger import Write
+from fleetos.sim.servers import Disk
+from tests.ledger import CHANGES
+from tests.simulation.story import Sent, Story, Written
+
+
+def fast_clock(story: Story) -> float:
+    """Return by how much the clocks of this play's machines run ahead at most: 1.0001 s of theirs in a true second."""
+    return 1.0 + abs(story.spec.clocks.drift)
+
+
+def settle_s(story: Story) -> float:
+    """Return the least true time that a settle of this run takes."""
+    return story.run.settings.settle_s / fast_clock(story)
+
+
+def write_of(story: Story, sent: Sent) -> Write | None:
+    """Return the entry of a sent write in the ledger, None if it never arrived. Copies are entries of their own."""
+    for seq in sent.seqs:
+        if seq <= len(story.ledger.writes):
+            write = story.ledger.write(seq)
+            if write.operation == sent.operation and tuple(write.servers) == sent.servers and write.copy_of is None:
+                return write
+    return None
+
+
+def of_client(story: Story, seq: int | None) -> bool:
+    """Return whether that write was a client's, be it the client's own or a copy that the gateway made."""
+    return seq is not None and story.ledger.write(seq).actor == "client"
+
+
+def changes_of(story: Story, server_id: str) -> list[Write]:
+    """Return the clients' changes of a server that the cloud accepted."""
+    return [
+        write
+        for write in story.ledger.writes
+        if write.operation in CHANGES
+        and write.came == "accepted"
+        and write.actor == "client"
+        and write.servers[0] == server_id
+    ]
+
+
+def beyond_promise(story: Story, write: Write) -> bool:
+    """Return whether nothing is promised of this delivery: it came a settle or more after it was sent, or twice.
+
+    A client that was told of the first delivery cannot know of the second; only the fence stands before it.
+    """
+    late = write.at is not None and write.at - write.sent_at >= settle_s(story)
+    return late or write.copy_of is not None
+
+
+def named_by_retry(story: Story, disk: Disk) -> bool:
+    """Return whether an operator's retry named the disk: then it may be wiped. Nobody can name it before it is made."""
+    return any(isinstance(record.event, Retried) and record.event.disk == disk.id for record in story.records)
+
+
+def at(story: Story, seconds: float | None) -> str:
+    """Return a time of the ledger in seconds of the play, for evidence."""
+    return "never" if seconds is None else f"{seconds - story.born_at:.3f}"
+
+
+@dataclass(slots=True)
+class Past:
+    """The run and its targets as the records say, up to some record."""
+
+    run: Run | None = None
+    targets: dict[str, Target] = field(default_factory=dict[str, Target])
+    slots: int = 0
+
+    def take(self, record: Record) -> tuple[Target | None, Target | None]:
+        """Take one record in, and return the target that it moves, before and after it. Raises IllegalMove."""
+        event = record.event
+        if isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted):
+            self.run = fold_run(self.run, event, record.at)
+            return None, None
+        before = self.targets.get(event.server_id)
+        after = fold_target(before, event, record.at)
+        self.targets[event.server_id] = after
+        self.slots += (after.state in HOLDS_SLOT) - (before is not None and before.state in HOLDS_SLOT)
+        return before, after
+
+
+# The records of the freeze are durable before anybody drives the run.
+FREEZE = Written(at_s=0.0, process=0, epoch=0, last_seq=0)
+
+
+def groups(story: Story) -> Iterator[tuple[Written, list[Record]]]:
+    """Yield the records as they became durable, those of one transaction together; first those of the freeze."""
+    begin = _frozen(story)
+    yield FREEZE, story.records[:begin]
+    for written in story.written:
+        yield written, story.records[begin : written.last_seq]
+        begin = written.last_seq
+
+
+def _frozen(story: Story) -> int:
+    """Return how many records the freeze wrote: those before the first driver."""
+    for index, record in enumerate(story.records):
+        if isinstance(record.event, RunDriverStarted):
+            return index
+    return len(story.records)
+
+
+def believed(story: Story, past: Past) -> Iterator[tuple[Written, Record, Target | None, Target | None]]:
+    """Yield each record as it is taken into `past`, until one is illegal: that is found by whoever judges the law."""
+    for written, records in groups(story):
+        for record in records:
+            try:
+                before, after = past.take(record)
+            except IllegalMove:
+                return
+            yield written, record, before, after

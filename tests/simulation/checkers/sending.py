@@ -1,0 +1,126 @@
+"""What was sent, and when: changes one after the other (I1), each write by an intent of its own (I5), and no stop or
+start while a server's OS changes (I9).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from fleetos.model.events import ChangeIntended, PowerIntended
+from fleetos.model.run import PowerCall, PowerOutcome
+from fleetos.model.states import TargetState
+from fleetos.sim.ledger import Write
+from tests.ledger import CHANGES, POWER
+from tests.simulation.checkers.past import at, beyond_promise, groups, settle_s, write_of
+from tests.simulation.story import Sent, Story, Violation
+
+# Server, number of the attempt, and for which time it is sent.
+_Intent = tuple[str, int, int]
+
+
+def one_change_at_a_time(story: Story) -> Iterator[Violation]:
+    """I1: at most one accepted changeos per attempt, and none sent while an earlier one runs or is on its way."""
+    accepted: dict[tuple[str, int], list[Write]] = defaultdict(list)
+    for sent in story.sent:
+        write = write_of(story, sent)
+        if sent.operation not in CHANGES or write is None:
+            continue
+        for earlier in _under_way(story, write):
+            yield Violation("I1", f"{_told(story, write)} was sent while {_told(story, earlier)} was under way")
+        target = sent.targets.get(write.servers[0])
+        if write.came == "accepted" and target is not None and target.attempts:
+            accepted[target.server_id, target.attempts[-1].number].append(write)
+    for (_, number), writes in accepted.items():
+        # A send that arrives when the engine had every right to repeat it is stopped by the fence alone.
+        counted = [write for write in writes if not beyond_promise(story, write)]
+        if len(counted) > 1:
+            told = " and ".join(_told(story, write) for write in counted)
+            yield Violation("I1", f"attempt {number} was accepted {len(counted)} times: {told}")
+
+
+def one_intent_each(story: Story) -> Iterator[Violation]:
+    """I5: each write on the wire has a durable intent before it, written by its own process, and of its own."""
+    intents = _intents(story)
+    used: dict[_Intent | str, Sent] = {}
+    for sent in story.sent:
+        intent = _change_intent(sent) if sent.operation in CHANGES else _call_intent(sent)
+        if intent is None:
+            yield Violation("I5", f"{_named(sent)} left without a durable intent for every server that it names")
+            continue
+        by, since_s = intents.get(intent, (None, 0.0))
+        if by != sent.process or since_s > sent.at_s:
+            yield Violation("I5", f"{_named(sent)} left by the intent {intent} of process {by} at {since_s:.3f}")
+        if intent in used:
+            yield Violation("I5", f"{_named(sent)} and {_named(used[intent])} left by one intent, {intent}")
+        used[intent] = sent
+
+
+def nothing_beside_a_change(story: Story) -> Iterator[Violation]:
+    """I9: no stop, start or reboot is sent to a server on which a client's change runs or is on its way."""
+    for sent in story.sent:
+        write = write_of(story, sent)
+        if sent.operation not in POWER or write is None:
+            continue
+        for change in _under_way(story, write):
+            yield Violation("I9", f"{_told(story, write)} was sent while {_told(story, change)} was under way")
+
+
+def _under_way(story: Story, write: Write) -> Iterator[Write]:
+    """Yield the clients' changes that were running or on their way when this write was sent.
+
+    Not copies that the gateway made: nobody who was told of the first delivery can know of the second. And not those
+    sent a full settle before, which may be held for lost (the settle is what is promised).
+    """
+    for seq in write.sent_during:
+        other = story.ledger.write(seq)
+        if other.actor != "client" or other.copy_of is not None:
+            continue
+        if write.sent_at - other.sent_at < settle_s(story):
+            yield other
+
+
+def _intents(story: Story) -> dict[_Intent | str, tuple[int, float]]:
+    """Return who made each intent durable, and when. The intent of a stop or start is its call."""
+    found: dict[_Intent | str, tuple[int, float]] = {}
+    sends: dict[tuple[str, int], int] = defaultdict(int)
+    for written, records in groups(story):
+        for record in records:
+            match record.event:
+                case ChangeIntended(server_id=server_id, attempt=number):
+                    sends[server_id, number] += 1
+                    found[server_id, number, sends[server_id, number]] = written.process, written.at_s
+                case PowerIntended(call_id=call_id):
+                    found[call_id] = written.process, written.at_s
+                case _:
+                    pass
+    return found
+
+
+def _change_intent(sent: Sent) -> _Intent | None:
+    target = sent.targets.get(sent.servers[0])
+    if target is None or target.attempt is None or target.state is not TargetState.SUBMITTING:
+        return None
+    return target.server_id, target.attempt.number, target.attempt.sends
+
+
+def _call_intent(sent: Sent) -> str | None:
+    """Return the id of the one call that is pending for every server that the write names."""
+    calls = [_pending(sent, server_id) for server_id in sent.servers]
+    ids = {call.id for call in calls if call is not None}
+    return ids.pop() if len(ids) == 1 and None not in calls else None
+
+
+def _pending(sent: Sent, server_id: str) -> PowerCall | None:
+    target = sent.targets.get(server_id)
+    calls = () if target is None else target.calls
+    return next((call for call in calls if call.outcome is PowerOutcome.PENDING and call.verb == sent.operation), None)
+
+
+def _named(sent: Sent) -> str:
+    servers = ", ".join(sent.servers[:5])
+    return f"the {sent.operation} of {servers} by process {sent.process} at {sent.at_s:.3f}"
+
+
+def _told(story: Story, write: Write) -> str:
+    servers = ", ".join(write.servers[:5])
+    times = f"sent {at(story, write.sent_at)}, arrived {at(story, write.at)}, ended {at(story, write.ended_at)}"
+    return f"write {write.seq} ({write.operation} of {servers}, {write.came}, {times})"
