@@ -1,0 +1,138 @@
+"""Which rare situations a play came to: a proof that never saw one of them says nothing of it.
+
+Each name counts places, not plays. What must occur in many worlds stands in REQUIRED.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+
+from fleetos.sim.chance import Chance
+from fleetos.sim.faults import Failure, Fate
+from fleetos.sim.ledger import Write
+from tests.ledger import CHANGES
+from tests.simulation.checkers.past import write_of
+from tests.simulation.situations_told import told
+from tests.simulation.story import Story
+
+# In fewer worlds anything may be missing.
+WORLDS_AT_LEAST = 300
+
+
+def situations(story: Story) -> Counter[str]:
+    """Return how often the play came to each situation."""
+    found = Counter(told(story))
+    found.update(_asked(story))
+    found.update(_late(story))
+    found.update(_delivered(story))
+    found.update(_changed(story))
+    found.update(_befallen(story))
+    found.update(story.facts)
+    found.update({f"died-{kind.replace(' ', '-')}": count for kind, count in story.deaths.items()})
+    return found
+
+
+def missing(counts: Mapping[str, int], worlds: int) -> list[str]:
+    """Return the required situations that so many worlds should have come to more often, none for a few worlds."""
+    if worlds < WORLDS_AT_LEAST:
+        return []
+    return [name for name, rate in REQUIRED.items() if counts.get(name, 0) < max(1, int(rate * worlds / 1000))]
+
+
+def _asked(story: Story) -> Iterator[str]:
+    """What the wire saw."""
+    for asked in story.asked:
+        if asked.status == 429:
+            yield "throttled-write" if asked.write else "throttled-read"
+        if asked.status == 401 and asked.operation != "token":
+            yield "token-refused-in-mid-run"
+        if asked.operation == "token" and asked.status != 201:
+            yield "login-failed"
+
+
+def _late(story: Story) -> Iterator[str]:
+    """What came late: a change of which the same attempt had been sent again by then."""
+    sends: dict[tuple[str, int], list[Write]] = defaultdict(list)
+    for sent in story.sent:
+        write, target = write_of(story, sent), sent.targets.get(sent.servers[0])
+        if sent.operation in CHANGES and write is not None and target is not None and target.attempts:
+            sends[target.server_id, target.attempts[-1].number].append(write)
+    for writes in sends.values():
+        for place, write in enumerate(writes):
+            if write.delivered == "late" and write.at is not None and write.came in ("accepted", "refused"):
+                resent = any(later.sent_at < write.at for later in writes[place + 1 :])
+                yield "late-effect-after-resend" if resent else "late-effect"
+                yield f"late-effect-{write.came}"
+
+
+def _delivered(story: Story) -> Iterator[str]:
+    """What the gateway and others did."""
+    faults = story.spec.faults
+    for write in story.ledger.writes:
+        if write.actor == "foreign":
+            yield f"foreign-{write.operation}"
+        elif write.copy_of is not None and write.came in ("accepted", "refused"):
+            by_fence = write.operation in CHANGES and write.code in ("Ecs.0100", "Ecs.0603")
+            yield "double-refused-by-fence" if by_fence else f"double-{write.operation}-{write.came}"
+        elif write.operation == "stop" and write.acted_on:
+            late = write.delivered == "late" or any(faults[one].do == "lag" for one in write.faults)
+            if late:
+                yield "stop-acts-late"
+
+
+def _changed(story: Story) -> Iterator[str]:
+    """How the changes that the cloud accepted looked, and how they failed."""
+    counts: Counter[str] = Counter()
+    chance, manner = Chance(story.spec.scenario.seed), story.spec.scenario.change
+    for write in story.ledger.writes:
+        if write.operation not in CHANGES or write.actor != "client" or write.copy_of is not None:
+            continue
+        counts[write.servers[0]] += 1
+        if write.came != "accepted":
+            continue
+        fate = _fate(story, write, chance, counts[write.servers[0]])
+        yield f"change-looks-{fate.picture or manner.picture}"
+        yield f"image-flips-{fate.image_flips or manner.image_flips}"
+        if fate.stuck:
+            yield "job-stuck"
+        if write.ended == "no-effect":
+            yield "change-without-effect"
+        if write.ended == "failed" and fate.fail is not None:
+            yield f"change-fails-{fate.fail.picture}"
+
+
+def _fate(story: Story, write: Write, chance: Chance, nth: int) -> Fate:
+    """Return what the rules that struck a change did to it, as the simulated cloud drew it."""
+    fields: dict[str, object] = {}
+    for index in write.faults:
+        rule = story.spec.faults[index]
+        for name, value in rule.fields(chance, index, write.operation, write.servers[0], nth).items():
+            fields.setdefault(name, value)
+    failure = fields.get("fail")
+    return Fate.model_validate({**fields, "fail": failure if isinstance(failure, Failure) else None})
+
+
+def _befallen(story: Story) -> Iterator[str]:
+    """What befell the processes and their clocks."""
+    groups = Counter(written.process for written in story.written)
+    for place, session in enumerate(story.sessions):
+        yield f"process-{session.ended}"
+        if session.ended == "died" and place and groups[session.process] <= 1:
+            yield "died-while-resuming"
+    if story.freezes and story.freezes == len(story.spec.freezes):
+        yield from ("machine-suspended" if freeze.suspend else "process-stopped" for freeze in story.spec.freezes)
+    for jump in story.spec.clocks.jumps:
+        if jump.at_s < story.ended_s:
+            yield "wall-clock-set-back" if jump.by_s < 0 else "wall-clock-set-forward"
+
+
+# So often at least in 1,000 worlds. The first group is named by the safety protocol.
+REQUIRED: Mapping[str, float] = {
+    "resend-after-settle": 1.0,
+    "takeover-with-open-intent": 1.0,
+    "zombie-stopped-at-last-check": 1.0,
+    "late-effect-after-resend": 1.0,
+    "adopted-change-fails": 1.0,
+    "purged-job": 1.0,
+    "epoch-lost-in-commit": 1.0,
+    **{f"change-fails-{picture}": 1.0 for picture in ("old-disk", "no-disk", "new-disk", "error", "endless")},
+}
