@@ -7,7 +7,7 @@ from fleetos.model.run import Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
 from fleetos.sim.servers import Disk, Server
 from fleetos.views.summary import lying_stopped
-from tests.simulation.checkers.past import at, beyond_promise, changes_of, named_by_retry, of_client
+from tests.simulation.checkers.past import at, beyond_promise, changes_of, named_by_retry, of_client, settle_s
 from tests.simulation.story import Story, Violation
 
 # Ends for these reasons do not say that a change failed: they say that nobody knows, or that a human must look.
@@ -83,8 +83,7 @@ def _wrong_end(story: Story, target: Target, server: Server) -> str:
         case TargetState.FAILED if target.reason is Reason.GONE:
             return "" if server.vm_state == "deleted" else f"the server is {server.vm_state}"
         case TargetState.FAILED | TargetState.HELD if target.reason not in UNKNOWN:
-            disk = server.system_disk
-            return f"it runs on {_told(story, disk)}" if disk is not None and _ours(story, disk) else ""
+            return _wrong_failure(story, target, server)
         case _:
             return ""
 
@@ -106,6 +105,17 @@ def _wrong_success(story: Story, target: Target, server: Server) -> str:
     if destroyer.actor != "client" or beyond_promise(story, destroyer):
         return ""
     return f"{_told(story, disk)} was destroyed by write {destroyer.seq}"
+
+
+def _wrong_failure(story: Story, target: Target, server: Server) -> str:
+    disk = server.system_disk
+    if disk is None or disk.made_by is None or not _ours(story, disk):
+        return ""
+    made_by = story.ledger.write(disk.made_by)
+    if target.unsettled and made_by.ended_at is not None and made_by.ended_at - made_by.sent_at >= settle_s(story):
+        # It went on for longer than a settle without showing; that its outcome is unknown is said beside the reason.
+        return ""
+    return f"it runs on {_told(story, disk)}"
 
 
 def _success(story: Story, server_id: str) -> str:
