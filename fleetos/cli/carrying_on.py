@@ -81,6 +81,11 @@ async def drive_on(
             with read_or_not():
                 await print_events(opened, lease.run_id, lease.last_seq - fresh, lease.last_seq)
         progress = await queries.load(opened, lease.run_id)
+        if progress.run.state in RUN_ENDS:
+            # Another process drove it to its end while this one logged in.
+            say("this run has ended meanwhile:")
+            show_end(progress, output)
+            return code_of(progress)
         code = await drive(opened, journal, progress, cloud, view_for(output))
     finally:
         with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
