@@ -1,0 +1,202 @@
+"""What one seed proves: a world is played, with one death at every point if it is small, and every play is judged.
+
+A result is small and can be sent between processes; a story is neither, and stays where it was played.
+"""
+
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import blake2b
+from types import TracebackType
+
+from tests.simulation.checkers import CHECKERS, check
+from tests.simulation.play import play
+from tests.simulation.situations import situations
+from tests.simulation.spec import PointKind, Spec
+from tests.simulation.story import Story, Violation
+from tests.simulation.worlds import world
+
+Judge = Callable[[Story], list[Violation]]
+Die = tuple[int, ...]
+
+# One world in so many is played again by another process, and must take the same course.
+TWICE_EVERY = 50
+_TWICE_FROM = 7
+EVIDENCE_CHARS = 4000
+# Of a world that is played hundreds of times, the first few plays that break an invariant say it all.
+FOUND_PER_SEED = 3
+
+DETERMINISM = "determinism"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A broken invariant and the play that broke it. `die` None: the deaths are those that the world's spec names.
+
+    What is no invariant of the design: `error` and a type when the play itself raised it, `determinism`, and `crashed`
+    or `hangs` when its process did not come to an end.
+    """
+
+    invariant: str
+    evidence: str
+    seed: int
+    die: Die | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How worlds are proved. `only`: the invariants that are judged, all if there are none. It can be pickled."""
+
+    judge: Judge = check
+    only: frozenset[str] = frozenset()
+    enumerate: bool = True
+
+    @property
+    def judged(self) -> Judge:
+        """Return who judges a story."""
+        return partial(judge_by, self.only) if self.only and self.judge is check else self.judge
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of one seed. `broken` counts the plays by invariant, `found` names the first of them.
+
+    `course` is the digest of the first play's course, where it is to be compared; `compared` counts comparisons.
+    """
+
+    seed: int
+    worlds: int = 1
+    plays: int = 0
+    compared: int = 0
+    deaths: Counter[PointKind] = field(default_factory=Counter[PointKind])
+    freezes: int = 0
+    requests: int = 0
+    virtual_s: float = 0.0
+    situations: Counter[str] = field(default_factory=Counter[str])
+    broken: Counter[str] = field(default_factory=Counter[str])
+    found: list[Found] = field(default_factory=list[Found])
+    course: str | None = None
+
+    def add(self, story: Story) -> None:
+        """Count one play."""
+        self.plays += 1
+        self.deaths += story.deaths
+        self.freezes += story.freezes
+        self.requests += story.requests
+        self.virtual_s += story.ended_s
+        self.situations += situations(story)
+
+    def blame(self, violations: list[Violation], die: Die | None) -> None:
+        """Note what one play broke; an invariant that it broke in several ways counts once."""
+        told = {violation.invariant: violation for violation in reversed(violations)}
+        for invariant, violation in sorted(told.items()):
+            self.broken[invariant] += 1
+            if self.broken[invariant] <= FOUND_PER_SEED:
+                self.found.append(Found(invariant, violation.evidence[:EVIDENCE_CHARS], self.seed, die))
+
+
+def judge_by(names: frozenset[str], story: Story) -> list[Violation]:
+    """Return what the story breaks of these invariants alone."""
+    return [violation for name in CHECKERS if name in names for violation in CHECKERS[name](story)]
+
+
+class Caught:
+    """Keeps the error that ends its block, whatever it is: what a play raises is a finding, and others go on."""
+
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+
+    def __enter__(self) -> "Caught":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        if kind is None or issubclass(kind, KeyboardInterrupt | SystemExit | GeneratorExit):
+            return False
+        lines = "".join(traceback.format_exception(error)).strip()
+        self.violations = [Violation(f"error {kind.__name__}", lines[-EVIDENCE_CHARS:])]
+        return True
+
+
+class Course:
+    """Takes a digest of everything that a play says it does."""
+
+    def __init__(self) -> None:
+        self._digest = blake2b(digest_size=16)
+
+    def __call__(self, line: str) -> None:
+        self._digest.update(line.encode() + b"\n")
+
+    def end(self, story: Story) -> str:
+        """Return the digest, with what came of it all."""
+        self(f"{story.points} {story.requests} {story.ended_s!r} {len(story.records)} {len(story.ledger.writes)}")
+        return self._digest.hexdigest()
+
+
+def broken_by(spec: Spec, judge: Judge) -> list[Violation]:
+    """Return what a play of the spec breaks."""
+    with Caught() as caught:
+        caught.violations = judge(play(spec))
+    return caught.violations
+
+
+def course(seed: int, orders: Orders) -> str | None:
+    """Return the digest of the course that the seed's first play takes, None if it raises."""
+    with Caught():
+        digest = Course()
+        return digest.end(play(first_spec(world(seed), orders), digest))
+    return None
+
+
+def is_played_twice(seed: int) -> bool:
+    """Return whether the seed's first play is compared: one in each 50, at another place each time.
+
+    Worlds of one kind stand at fixed places, and every kind is to have its turn.
+    """
+    return (seed + seed // TWICE_EVERY) % TWICE_EVERY == _TWICE_FROM
+
+
+def first_spec(spec: Spec, orders: Orders) -> Spec:
+    """Return the spec that is played first: without deaths, where one at every point is to follow."""
+    return replace(spec, deaths=()) if spec.enumerate and orders.enumerate else spec
+
+
+def prove(seed: int, orders: Orders, begins: Callable[[Die | None], None]) -> Result:
+    """Return what came of a seed. `begins` hears of each play before it begins."""
+    result = Result(seed)
+    begins(None)
+    with Caught() as caught:
+        spec = world(seed)
+        first = first_spec(spec, orders)
+        digest = Course() if is_played_twice(seed) else None
+        story = play(first, digest)
+        result.course = digest.end(story) if digest else None
+        result.add(story)
+        result.blame(orders.judged(story), None)
+        if first is not spec:
+            points = story.points
+            del story
+            _die_everywhere(result, spec, points, orders, begins)
+    result.blame(caught.violations, None)
+    return result
+
+
+def _die_everywhere(
+    result: Result, spec: Spec, points: int, orders: Orders, begins: Callable[[Die | None], None]
+) -> None:
+    for point in range(1, points + 1):
+        die = (point,)
+        begins(die)
+        with Caught() as caught:
+            story = play(replace(spec, deaths=die))
+            result.add(story)
+            result.blame(orders.judged(story), die)
+            if not story.deaths.total():
+                if story.ended_s >= spec.calm_at_s:
+                    # This point, and so every later one, comes after all faults have ended.
+                    return
+                # Up to its death, a play is the play without it.
+                evidence = f"nobody died at point {point} of {points}, where nothing else differs"
+                result.blame([Violation(DETERMINISM, evidence)], die)
+        result.blame(caught.violations, die)

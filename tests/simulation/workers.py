@@ -1,0 +1,265 @@
+"""Processes that prove seeds side by side. One that dies or hangs is a finding; another takes its place.
+
+They are spawned, so that each has a hash seed of its own: what depends on the order of a set shows as another course.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from math import inf
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeAlias, cast
+
+from tests.simulation.proof import DETERMINISM, Die, Found, Orders, Result, course, prove
+
+# No play takes a tenth of this, even where other work has the processors. Time that stands still takes for ever.
+PLAY_MAX_S = 60.0
+_LOOK_EVERY_S = 1.0
+_START_MAX_S = 120.0
+CRASHED, HANGS = "crashed", "hangs"
+# What says something of a process, not of a play.
+NOT_SHRUNK = frozenset({DETERMINISM, CRASHED, HANGS})
+_Pipe: TypeAlias = "Connection[Any, Any]"
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+class NoWorkers(RuntimeError):
+    """A worker ended before it had begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """The worker has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Begins:
+    """The worker begins a play."""
+
+    die: Die | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """The course of a seed's first play, to be compared with the one that another worker saw."""
+
+    seed: int
+    seen: str
+    by: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """What came of playing again."""
+
+    course: str | None
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One process as its employer sees it. `doing`: the seed, or what is played again. Times are monotonic."""
+
+    number: int
+    process: BaseProcess
+    pipe: _Pipe
+    since_s: float
+    ready: bool = False
+    doing: int | _Again | None = None
+    die: Die | None = None
+
+
+def proved(seeds: Iterator[int], orders: Orders, jobs: int, until_s: float = inf) -> Generator[Result]:
+    """Yield what came of each seed, in the order in which they are done. Closed early, it ends its workers at once.
+
+    The next seed is taken when somebody is there to prove it; what is not done at `until_s`, by the monotonic clock,
+    is left. Raises NoWorkers.
+    """
+    crew = _Crew(seeds, orders, jobs, until_s)
+    try:
+        yield from crew.results()
+    finally:
+        crew.leave()
+
+
+def last_word(work: Callable[..., Iterator[object]], arguments: tuple[object, ...], limit_s: float) -> object | None:
+    """Return the last thing that `work` yields in a process of its own within that time, None if there was nothing."""
+    ours, theirs = _pipe()
+    process = _start(_tell, (theirs, work, arguments))
+    theirs.close()
+    until_s, last = time.monotonic() + limit_s, None
+    try:
+        while ours.poll(max(0.0, until_s - time.monotonic())):
+            last = cast("object", ours.recv())
+    except (EOFError, OSError):
+        pass
+    finally:
+        _end(process)
+        ours.close()
+    return last
+
+
+def _tell(pipe: _Pipe, work: Callable[..., Iterator[object]], arguments: tuple[object, ...]) -> None:
+    for one in work(*arguments):
+        pipe.send(one)
+
+
+def _pipe() -> tuple[_Pipe, _Pipe]:
+    # Some system has another class for it, which can do the same.
+    return cast("tuple[_Pipe, _Pipe]", _SPAWN.Pipe())
+
+
+def _start(target: Callable[..., None], arguments: tuple[object, ...]) -> BaseProcess:
+    """Return a process that does not hear Ctrl-C: that is for whoever started it."""
+    process = _SPAWN.Process(target=target, args=arguments, daemon=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return process
+
+
+def _end(process: BaseProcess) -> None:
+    process.kill()
+    process.join()
+
+
+def _work(pipe: _Pipe, orders: Orders) -> None:
+    """Prove whatever comes, until nothing comes any more."""
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        pipe.send(_Ready())
+        while True:
+            task: int | _Again = pipe.recv()
+            if isinstance(task, _Again):
+                pipe.send(_Course(course(task.seed, orders)))
+            else:
+                pipe.send(prove(task, orders, lambda die: pipe.send(_Begins(die))))
+
+
+@dataclass(slots=True)
+class _Crew:
+    seeds: Iterator[int]
+    orders: Orders
+    jobs: int
+    until_s: float
+    workers: list[_Worker] = field(default_factory=list[_Worker])
+    again: deque[_Again] = field(default_factory=deque[_Again])
+    hired: int = 0
+    exhausted: bool = False
+
+    def results(self) -> Iterator[Result]:
+        """Yield results until the seeds are over and everybody is done."""
+        for _ in range(self.jobs):
+            self._hire()
+        while time.monotonic() < self.until_s:
+            for worker in list(self.workers):
+                if worker.ready and worker.doing is None:
+                    self._give(worker)
+            if self.exhausted and not self.again and all(worker.doing is None for worker in self.workers):
+                return
+            pipes = {worker.pipe: worker for worker in self.workers if worker.doing is not None or not worker.ready}
+            for pipe in wait(list(pipes), timeout=_LOOK_EVERY_S):
+                yield from self._hear(pipes[cast("_Pipe", pipe)])
+            for worker in list(self.workers):
+                yield from self._watch(worker)
+
+    def leave(self) -> None:
+        """End every worker."""
+        for worker in list(self.workers):
+            self._dismiss(worker)
+
+    def _dismiss(self, worker: _Worker) -> None:
+        self.workers.remove(worker)
+        worker.pipe.close()
+        _end(worker.process)
+
+    def _hire(self) -> None:
+        ours, theirs = _pipe()
+        process = _start(_work, (theirs, self.orders))
+        theirs.close()
+        self.hired += 1
+        self.workers.append(_Worker(self.hired, process, ours, time.monotonic()))
+
+    def _give(self, worker: _Worker) -> None:
+        """Give the next seed: one that somebody else has played, if it is to be played again."""
+        task: int | _Again | None = next((one for one in self.again if one.by != worker.number), None)
+        if task is None and not self.exhausted:
+            task = next(self.seeds, None)
+            self.exhausted = task is None
+        if task is None and self.again and len(self.workers) == 1:
+            # Nobody else is there to compare with.
+            self._dismiss(worker)
+            self._hire()
+            return
+        if isinstance(task, _Again):
+            self.again.remove(task)
+        if task is not None:
+            worker.doing, worker.die, worker.since_s = task, None, time.monotonic()
+            worker.pipe.send(task)
+
+    def _hear(self, worker: _Worker) -> Iterator[Result]:
+        try:
+            message: object = worker.pipe.recv()
+        except (EOFError, OSError):
+            yield from self._replace(worker, CRASHED, "the process that played it ended")
+            return
+        worker.since_s = time.monotonic()
+        match message:
+            case _Ready():
+                worker.ready = True
+            case _Begins(die):
+                worker.die = die
+            case Result():
+                worker.doing = None
+                if message.course is not None:
+                    self.again.append(_Again(message.seed, message.course, worker.number))
+                yield message
+            case _Course(course) if isinstance(worker.doing, _Again):
+                task, worker.doing = worker.doing, None
+                yield _compared(task, course)
+            case _:
+                raise TypeError(f"a worker said {message!r}")
+
+    def _watch(self, worker: _Worker) -> Iterator[Result]:
+        idle_s = time.monotonic() - worker.since_s
+        if worker.doing is not None and idle_s > PLAY_MAX_S:
+            yield from self._replace(worker, HANGS, f"one play takes more than {PLAY_MAX_S:g} s")
+        elif not worker.ready and idle_s > _START_MAX_S:
+            raise NoWorkers(f"a worker did not begin within {_START_MAX_S:g} s")
+
+    def _replace(self, worker: _Worker, invariant: str, evidence: str) -> Iterator[Result]:
+        """Yield what a lost worker leaves behind, and hire another. What else it had done of its seed is lost."""
+        self._dismiss(worker)
+        code = worker.process.exitcode
+        if not worker.ready:
+            raise NoWorkers(f"a worker ended with exit code {code} before it had begun")
+        task = worker.doing
+        if task is not None:
+            seed = task.seed if isinstance(task, _Again) else task
+            found = Found(invariant, f"{evidence} (exit code {code})", seed, worker.die)
+            result = Result(seed, worlds=int(not isinstance(task, _Again)))
+            result.broken[invariant] += 1
+            result.found.append(found)
+            yield result
+        self._hire()
+
+
+def _compared(task: _Again, course: str | None) -> Result:
+    """Return the result of playing again: no world and no play more, but perhaps a finding."""
+    result = Result(task.seed, worlds=0, compared=1)
+    if course != task.seen:
+        result.broken[DETERMINISM] += 1
+        evidence = f"played again, it takes another course: {task.seen} and {course}"
+        result.found.append(Found(DETERMINISM, evidence, task.seed))
+    return result
+
+
+def default_jobs() -> int:
+    """Return the number of processors that may be used."""
+    return len(os.sched_getaffinity(0))
