@@ -5,23 +5,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.profile import Asked, Entry, from_entry, from_variables
 from fleetos.errors import InputError, Problem
-from fleetos.limits import CREDENTIALS_FILE_BYTES
+from fleetos.limits import CREDENTIALS_FILE_BYTES, TEXT_MAX_LETTERS
 
 _SUFFIXES = (".yaml", ".yml", ".json")
-# Entries nest three deep; a mapping that contains itself (YAML aliases can) must not be merged for ever.
-_MERGE_DEPTH = 16
+# Names of entries that one message lists.
+_LISTED = 20
+# Keys of all mappings of a file with merge keys (`<<`) followed: aliases of aliases multiply them.
+_KEYS_MAX = 1_000_000
+# What the parser raises for texts that it takes for something else and cannot make that of: `!!bool x`, `"\UFFFFFFFF"`.
+_UNREADABLE = (YAMLError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+class _Constructor(SafeConstructor):
+    """Makes values of YAML, and gives up on a file whose merge keys would fill the memory."""
+
+    keys_seen = 0
+
+    def flatten_mapping(self, node: Any) -> None:
+        untyped: Any = super()
+        untyped.flatten_mapping(node)
+        self.keys_seen += len(node.value)
+        if self.keys_seen > _KEYS_MAX:
+            raise ConstructorError(None, None, "too many keys", node.start_mark)
 
 
 class _Loader(Protocol):
     """What is used of ruamel's YAML, with types."""
+
+    Constructor: type
 
     def load(self, stream: bytes) -> object: ...
 
@@ -59,7 +79,7 @@ def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: 
     file, clouds = _find_clouds(asked.cloud, env, places)
     if asked.cloud not in clouds:
         near = get_close_matches(asked.cloud, clouds, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"entries: {', '.join(sorted(clouds)) or 'none'}"
+        hint = f"did you mean {near[0]!r}?" if near else f"entries: {_names(clouds)}"
         raise _wrong(str(file), f"clouds.{asked.cloud}", "an entry of that name", hint)
     entry = _mapping(clouds[asked.cloud], str(file), f"clouds.{asked.cloud}")
     secret_file = _first("secure", "OS_CLIENT_SECURE_FILE", env, places)
@@ -75,6 +95,12 @@ def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: 
     return found
 
 
+def _names(clouds: Entry) -> str:
+    names = sorted(clouds)
+    more = [f"{len(names) - _LISTED} more"] if len(names) > _LISTED else []
+    return ", ".join([name[:TEXT_MAX_LETTERS] for name in names[:_LISTED]] + more) or "none"
+
+
 def _find_clouds(cloud: str, env: Mapping[str, str], places: Places) -> tuple[Path, Entry]:
     file = _first("clouds", "OS_CLIENT_CONFIG_FILE", env, places)
     if file is None:
@@ -87,7 +113,7 @@ def _first(stem: str, variable: str, env: Mapping[str, str], places: Places) -> 
     """The file that a variable names, which must be there, or the first of that name in the folders."""
     if given := env.get(variable):
         file = places.cwd / given
-        if not file.is_file():
+        if not _is_file(file):
             raise _wrong(str(file), "", "not a file that can be read", f"{variable} names it")
         return file
     files = (folder / f"{stem}{suffix}" for folder in places.folders(env) for suffix in _SUFFIXES)
@@ -97,7 +123,7 @@ def _first(stem: str, variable: str, env: Mapping[str, str], places: Places) -> 
 def _is_file(file: Path) -> bool:
     try:
         return stat.S_ISREG(file.stat().st_mode)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -112,11 +138,13 @@ def _clouds_of(file: Path) -> Entry:
     if len(content) > CREDENTIALS_FILE_BYTES:
         raise _wrong(name, "", f"not a file of at most {CREDENTIALS_FILE_BYTES} bytes")
     try:
-        read = cast("_Loader", YAML(typ="safe", pure=True)).load(content)
+        loader = cast("_Loader", YAML(typ="safe", pure=True))
+        loader.Constructor = _Constructor
+        read = loader.load(content)
     except MarkedYAMLError as error:
         mark = cast("_Mark | None", getattr(error, "problem_mark", None))
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    except (YAMLError, ValueError, RecursionError):
+    except _UNREADABLE:
         line, column = 1, 1
     else:
         return _mapping(_mapping({} if read is None else read, name, "").get("clouds") or {}, name, "clouds")
@@ -131,16 +159,12 @@ def _mapping(value: object, file: str, key: str) -> Entry:
     return cast("Entry", value)
 
 
-def _merged(entry: Entry, secrets: Entry, depth: int = 0) -> Entry:
-    """The entry with the secrets laid over it, mapping by mapping."""
-    merged = dict(entry)
-    for key, value in secrets.items():
-        old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and depth < _MERGE_DEPTH:
-            merged[key] = _merged(cast("Entry", old), cast("Entry", value), depth + 1)
-        else:
-            merged[key] = value
-    return merged
+def _merged(entry: Entry, secrets: Entry) -> Entry:
+    """The entry with the secrets laid over it; of the mappings in it only `auth` is read key by key."""
+    ours, theirs = entry.get("auth"), secrets.get("auth")
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        return {**entry, **secrets, "auth": {**cast("Entry", ours), **cast("Entry", theirs)}}
+    return {**entry, **secrets}
 
 
 def _wrong(file: str, key: str, expected: str, hint: str | None = None) -> InputError:

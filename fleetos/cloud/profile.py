@@ -1,5 +1,6 @@
 """From an entry of clouds.yaml, or the OS_* variables, to credentials. Pure; nothing here shows a value in an error."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -14,6 +15,11 @@ _PROFILES: Mapping[str, tuple[str, str | None]] = {
     "otc": ("https://iam.{region_name}.otc.t-systems.com/v3", None),
     "otc-swiss": ("https://iam-pub.eu-ch2.sc.otc.t-systems.com/v3", "eu-ch2"),
 }
+_REGION = re.compile(r"[A-Za-z0-9-]{1,63}")
+# The longest value is a path; names and passwords have some dozen letters.
+_VALUE_CHARS = 4096
+# What the environment holds as bytes that are no UTF-8 arrives as halves of surrogate pairs.
+_UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _PASSWORD_TYPES = frozenset({"password", "v3password"})
 _SERVICES = ("ecs", "ims", "evs")
 # Keys of `auth` that mean another way to log in than by a password.
@@ -45,6 +51,9 @@ class _Reader:
             return None
         if not isinstance(value, str):
             self.wrong(f"{under}{key}", "a text", "write it in quotes: YAML reads it as something else")
+            return None
+        if (fault := _fault(value)) is not None:
+            self.wrong(f"{under}{key}", fault)
             return None
         return value
 
@@ -110,10 +119,16 @@ def from_entry(entry: Entry, asked: Asked, file: str) -> Credentials:
 
 
 def from_variables(env: Mapping[str, str], asked: Asked) -> Credentials:
-    """Return the credentials in the OS_* variables. Raises InputError that names those that are missing."""
+    """Return the credentials in the OS_* variables. Raises InputError that names those that are missing or unusable."""
+    problems: list[Problem] = []
 
     def first(*names: str) -> str | None:
-        return next((env[name] for name in names if env.get(name)), None)
+        found = next((name for name in names if env.get(name)), None)
+        if found is None:
+            return None
+        if (fault := _fault(env[found])) is not None:
+            problems.append(Problem("the environment", None, None, found, fault))
+        return env[found]
 
     project_name, project_id = first("OS_PROJECT_NAME", "OS_TENANT_NAME"), first("OS_PROJECT_ID", "OS_TENANT_ID")
     needed = {
@@ -122,7 +137,7 @@ def from_variables(env: Mapping[str, str], asked: Asked) -> Credentials:
         "OS_PASSWORD": first("OS_PASSWORD"),
         "OS_PROJECT_NAME or OS_PROJECT_ID": project_name or project_id,
     }
-    problems = [
+    problems += [
         Problem("the environment", None, None, name, "a value", "or name an entry of clouds.yaml: --cloud, or OS_CLOUD")
         for name, value in needed.items()
         if value is None
@@ -130,9 +145,7 @@ def from_variables(env: Mapping[str, str], asked: Asked) -> Credentials:
     kind = env.get("OS_AUTH_TYPE")
     if kind and kind not in _PASSWORD_TYPES:
         problems.append(Problem("the environment", None, None, "OS_AUTH_TYPE", "password", "the only one supported"))
-    if problems:
-        raise InputError(tuple(problems))
-    return Credentials(
+    found = Credentials(
         auth_url=needed["OS_AUTH_URL"] or "",
         username=needed["OS_USERNAME"] or "",
         password=needed["OS_PASSWORD"] or "",
@@ -146,6 +159,16 @@ def from_variables(env: Mapping[str, str], asked: Asked) -> Credentials:
         interface=(first("OS_INTERFACE", "OS_ENDPOINT_TYPE") or "public").removesuffix("URL"),
         authorities=first("OS_CACERT"),
     )
+    if problems:
+        raise InputError(tuple(problems))
+    return found
+
+
+def _fault(value: str) -> str | None:
+    """What a value should be, if it is none that a request, a path or a message can hold; None if it is fine."""
+    if len(value) > _VALUE_CHARS:
+        return f"at most {_VALUE_CHARS} letters"
+    return "a text in UTF-8 without control characters" if _UNUSABLE.search(value) else None
 
 
 def _only_passwords(reader: _Reader, entry: Entry, auth: Entry) -> None:
@@ -173,6 +196,10 @@ def _auth_url(
     region = region or own_region
     if region is None:
         reader.wrong("region_name", "a region, since the profile's address of IAM depends on it")
+        return None, None
+    if not _REGION.fullmatch(region):
+        # Anything else would lead the password to another host.
+        reader.wrong("region_name", "a region such as eu-de, of letters, digits and hyphens")
         return None, None
     return pattern.format(region_name=region), region
 

@@ -112,12 +112,12 @@ def json_bytes(tree: Any) -> bytes:
     return json.dumps(tree).encode()
 
 
-def mangled(random: Random, data: bytes) -> bytes:
-    """The bytes cut, doubled, spiked, encoded otherwise, buried, or most often as they were."""
+def mangled(random: Random, data: bytes, depths: tuple[int, ...] = (20, 2_000, 50_000)) -> bytes:
+    """The bytes cut, doubled, spiked, encoded otherwise, buried so deep, or most often as they were."""
     at = random.randrange(len(data) + 1)
     spike = random.choice([b"\xff", b"\0", b"\x80", b"NaN", b"-Infinity", b"\xef\xbb\xbf", b"}", b'"', b"[", b","])
     twice = b'"id": [], "server": 5, "status": {}, "status": 7, '
-    levels = random.choice([20, 2_000, 50_000])
+    levels = random.choice(depths)
     return random.choice(
         [
             *[data] * 12,
