@@ -41,15 +41,26 @@ class Edge:
     new_id: Callable[[], str]
 
 
+@dataclass(frozen=True, slots=True)
+class Beats:
+    """How often, in seconds, the ring turns at least, and how often it asks for requests of the operator."""
+
+    turn_s: float = TURN_AT_LEAST_S
+    requests_s: float = REQUESTS_EVERY_S
+
+
 class Engine:
     """One run being driven by this process."""
 
-    def __init__(self, progress: Progress, edge: Edge, longest_change_s: float = 0.0) -> None:
+    def __init__(
+        self, progress: Progress, edge: Edge, longest_change_s: float = 0.0, beats: Beats | None = None
+    ) -> None:
         self.progress = progress
         self._cloud = edge.cloud
         self._journal = edge.journal
         self._listener = edge.listener
         self._clock = edge.clock
+        self._beats = beats or Beats()
         self._books = Books(progress, edge.chance, edge.clock.moment(), longest_change_s)
         self._judge = Judge(self._books)
         self._sender = Sender(self._books, edge.cloud, edge.secrets, edge.new_id)
@@ -142,7 +153,7 @@ class Engine:
         self._listener.turned(self.progress, records, self._cloud.requests)
 
     async def _wait(self) -> None:
-        wait_s = TURN_AT_LEAST_S
+        wait_s = self._beats.turn_s
         due_s = ring.next_due_s(self._books, self._clock.moment())
         if not self._leaving and self.progress.run.state is not RunState.PAUSED:
             if due_s is not None:
@@ -170,7 +181,7 @@ class Engine:
         while True:
             for asked in await self._requests():
                 self._tell(asked)
-            await anyio.sleep(REQUESTS_EVERY_S)
+            await anyio.sleep(self._beats.requests_s)
 
     async def _requests(self) -> list[Asked]:
         """The operator's requests that this process has not heard yet."""

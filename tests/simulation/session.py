@@ -9,7 +9,7 @@ from fleetos.clock import Moment
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
-from fleetos.engine.drive import Edge, Engine
+from fleetos.engine.drive import Beats, Edge, Engine
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost
 from fleetos.ids import SeededChance
@@ -29,6 +29,8 @@ from tests.simulation.stagehand import Stagehand
 from tests.simulation.story import Ended, Session
 from tests.simulation.wire import Wire
 
+# Slower than a real process, since most of the play's own time goes into the seconds in which nothing happens.
+BEATS = Beats(turn_s=60.0, requests_s=20.0)
 SECRET = 'Zq7!"Canary+pass/9'
 
 
@@ -208,7 +210,7 @@ async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
             chance=SeededChance(stage.spec.seed * 1000 + process.number),
             new_id=lambda: f"call-{process.number}-{next(numbers)}",
         )
-        engine = Engine(store.progress(), edge)
+        engine = Engine(store.progress(), edge, beats=BEATS)
         await engine.drive(f"machine-{process.number}:1")
         if engine.trouble is not None:
             return "left", engine.trouble.detail

@@ -17,7 +17,7 @@ from tests.simulation.spec import Act, ActKind, Clocks, Commits, Distortion, Fre
 T = TypeVar("T")
 OLD_IMAGE = "Standard_Debian_11_latest"
 # One world in so many is small and is played once for each point at which its process can die.
-SMALL_EVERY = 20
+SMALL_EVERY = 8
 LARGE_EVERY = 100
 # A real cloud's settle time by default, and the least that is accepted there.
 _SETTLE_S, _SETTLE_MIN_S = 1800.0, 600.0
@@ -44,7 +44,7 @@ def world(seed: int) -> Spec:
     polling = _polling(chance, loopback=loopback)
     settled_s = settle_s if settle_s is not None else (10.0 if loopback else _SETTLE_S)
     acts = () if chance.random() < 0.7 else _acts(chance, size.servers)
-    power_after = PowerAfter.AS_BEFORE if chance.random() < 0.3 else PowerAfter.RUNNING
+    power_after = PowerAfter.AS_BEFORE if chance.random() < 0.15 else PowerAfter.RUNNING
     stop = chance.choice((StopMode.SOFT, StopMode.SOFT_THEN_HARD, StopMode.SOFT_THEN_HARD, StopMode.HARD, StopMode.API))
     fence = Fence(
         settle_s=settled_s,
@@ -88,13 +88,14 @@ def _size(seed: int, chance: Random) -> _Size:
 def _settle_s(chance: Random, *, loopback: bool) -> float | None:
     if loopback:
         return chance.choice((None, 30.0, 120.0))
-    return chance.choice((None, _SETTLE_MIN_S, _SETTLE_MIN_S, 900.0))
+    return chance.choice((None, *(_SETTLE_MIN_S,) * 6, 900.0))
 
 
 def _polling(chance: Random, *, loopback: bool) -> Polling:
-    if loopback:
-        return Polling(chance.choice((1.0, 2.0)), chance.choice((5.0, 10.0)))
-    return Polling(chance.choice((5.0, 10.0)), chance.choice((30.0, 60.0)))
+    """Mostly wide: each read costs a play its time, and more of the same reads show nothing new."""
+    if chance.random() < 0.05:
+        return Polling(2.0, 20.0) if loopback else Polling(5.0, 60.0)
+    return Polling(15.0, 20.0) if loopback else Polling(30.0, chance.choice((30.0, 60.0)))
 
 
 def _limits(chance: Random) -> ApiLimits:
@@ -115,7 +116,7 @@ def _scenario(chance: Random, seed: int, size: _Size, fence: Fence, timeouts: Ti
         groups.append({"count": 1, "name": "diskless", "system_disk": False})
     if not size.small and chance.random() < 0.3:
         groups.append({"count": 1, "name": "done-before", "image": IMAGE})
-    longest_s = timeouts.change_s * (1.5 if chance.random() < 0.1 else 0.5)
+    longest_s = timeouts.change_s * (1.5 if chance.random() < 0.1 else 0.15 if size.small else 0.3)
     shortest_s = 60.0
     content: dict[str, object] = {
         "seed": seed,
@@ -160,7 +161,7 @@ def _deaths(chance: Random, servers: int) -> tuple[int, ...]:
     found: list[int] = []
     for _ in range(5):
         soon = found and chance.random() < 0.5
-        found.append(found[-1] + chance.randint(1, 30) if soon else chance.randint(1, 30 + 50 * servers))
+        found.append(found[-1] + chance.randint(1, 20) if soon else chance.randint(1, 20 + 20 * servers))
     return tuple(sorted(set(found)))
 
 
