@@ -1,0 +1,90 @@
+"""Small plays to be edited, as if the cloud, the wire or the journal had seen something else."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from fleetos.model.events import Record, RunCreated, RunMoved
+from fleetos.model.plan import Polling, Rollout, Share, Timeouts
+from fleetos.model.run import Settings
+from fleetos.sim.ledger import Write
+from fleetos.sim.scenario import Scenario
+from tests.ledger import CHANGES
+from tests.simulation.play import IMAGE, play
+from tests.simulation.spec import Spec
+from tests.simulation.story import Sent, Story
+
+SETTLE_S = 30.0
+
+
+def staged(*faults: dict[str, object], concurrency: int = 3) -> Story:
+    """Return a play with two servers to change, one that is locked, and one that had the image before."""
+    servers = [
+        {"name": "web-#", "count": 2},
+        {"name": "locked", "locked": True},
+        {"name": "done-before", "image": IMAGE},
+    ]
+    scenario = Scenario.model_validate({"servers": servers, "faults": faults})
+    spec = Spec(
+        seed=1,
+        scenario=scenario.model_copy(update={"faults": ()}),
+        rollout=Rollout(Share(float(concurrency))),
+        timeouts=Timeouts(settle_s=SETTLE_S),
+        polling=Polling(2.0, 10.0),
+        loopback=True,
+        faults=scenario.faults,
+    )
+    return play(spec)
+
+
+def plain() -> Story:
+    """Return a play in which nothing goes wrong: both servers are changed at once."""
+    return staged()
+
+
+def one_by_one() -> Story:
+    """Return a play in which the second server is changed after the first."""
+    return staged(concurrency=1)
+
+
+def resent() -> Story:
+    """Return a play in which the first changeos of each server is lost on its way, and sent again after a settle."""
+    return staged({"do": "cut-before", "on": "changeos", "nth": [1]})
+
+
+def changes(story: Story) -> list[Write]:
+    """Return the changes in the ledger."""
+    return [write for write in story.ledger.writes if write.operation in CHANGES]
+
+
+def stop_of(story: Story) -> Write:
+    """Return the first stop in the ledger."""
+    return next(write for write in story.ledger.writes if write.operation == "stop")
+
+
+def named(story: Story, name: str) -> str:
+    """Return the id of the server with that name."""
+    return next(server.id for server in story.world.servers.values() if server.body.name == name)
+
+
+def alter(story: Story, operation: str, edit: Callable[[Sent], Sent]) -> None:
+    """Edit the first write of that operation as the wire saw it."""
+    place = next(place for place, sent in enumerate(story.sent) if sent.operation == operation)
+    story.sent[place] = edit(story.sent[place])
+
+
+def freeze_with(story: Story, edit: Callable[[Settings], Settings]) -> None:
+    """Let the run have been frozen with other numbers."""
+    created = story.records[0]
+    if not isinstance(created.event, RunCreated):
+        raise TypeError("the first record creates the run")
+    settings = edit(story.run.settings)
+    story.records[0] = replace(created, event=RunCreated(replace(created.event.run, settings=settings)))
+    story.run = replace(story.run, settings=settings)
+
+
+def insert(story: Story, place: int, event: RunMoved) -> None:
+    """Insert a record, in the transaction of the one that stands at that place."""
+    records = list(story.records)
+    records.insert(place, Record(0, records[place].at, event))
+    story.records = [replace(record, seq=seq) for seq, record in enumerate(records, 1)]
+    story.written = [replace(one, last_seq=one.last_seq + (one.last_seq > place)) for one in story.written]

@@ -1,0 +1,325 @@
+"""Each checker finds a story that breaks its invariant, and leaves an innocent one alone.
+
+The stories are real plays that are edited afterwards: as if the cloud, the wire or the journal had seen something else.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from fleetos.model.events import ChangeIntended, Record, RunDriverStarted, RunMoved
+from fleetos.model.states import Reason, RunState, TargetState
+from tests.ledger import CHANGES
+from tests.simulation.checkers import check
+from tests.simulation.staged import (
+    SETTLE_S,
+    alter,
+    changes,
+    freeze_with,
+    insert,
+    named,
+    one_by_one,
+    plain,
+    resent,
+    stop_of,
+)
+from tests.simulation.story import Asked, Sent, Session, Story
+
+Edit = Callable[[Story], None]
+
+
+# --- what breaks an invariant ------------------------------------------------------------------------------------
+
+
+def _changes_together(story: Story) -> None:
+    first, second = changes(story)[:2]
+    second.sent_during = [first.seq]
+
+
+def _accepted_twice(story: Story) -> None:
+    first = changes(story)[0]
+    first.came, first.at = "accepted", first.sent_at
+
+
+def _wipes_a_success(story: Story) -> None:
+    """Let the system disk of the second server be the new one of the first, as the second is sent."""
+    done = next(disk for disk in story.ledger.disks if disk.successful)
+    place = [place for place, sent in enumerate(story.sent) if sent.operation in CHANGES][-1]
+    story.sent[place] = replace(story.sent[place], disks={story.sent[place].servers[0]: done.id})
+
+
+def _destroys_a_success(story: Story) -> None:
+    done = next(disk for disk in story.ledger.disks if disk.successful)
+    done.destroyed_by = stop_of(story).seq
+
+
+def _wipes_an_unknown_disk(story: Story) -> None:
+    for place, record in enumerate(story.records):
+        if isinstance(record.event, ChangeIntended):
+            other = replace(record.event, before=replace(record.event.before, disk="another"))
+            story.records[place] = replace(record, event=other)
+            return
+
+
+def _most_slots(story: Story) -> None:
+    story.most_slots = story.run.settings.concurrency + 1
+
+
+def _sent_beyond_slots(story: Story) -> None:
+    alter(story, "changeos", lambda sent: replace(sent, slots=story.run.settings.concurrency + 1))
+
+
+def _narrow(story: Story) -> None:
+    freeze_with(story, lambda settings: replace(settings, concurrency=1))
+    story.most_slots = 1
+    story.sent = [replace(sent, slots=1, running=frozenset()) for sent in story.sent]
+
+
+def _sent_while_paused(story: Story) -> None:
+    alter(story, "changeos", lambda sent: replace(sent, run_state=RunState.PAUSED))
+
+
+def _stopped_while_aborted(story: Story) -> None:
+    alter(story, "stop", lambda sent: replace(sent, run_state=RunState.FINISHING))
+
+
+def _admits_while_paused(story: Story) -> None:
+    place = next(place for place, record in enumerate(story.records) if isinstance(record.event, RunDriverStarted)) + 1
+    insert(story, place, RunMoved(RunState.PAUSED, Reason.PERMISSION))
+    insert(story, place + 2, RunMoved(RunState.RUNNING))
+
+
+def _sent_without_intent(story: Story) -> None:
+    def ready(sent: Sent) -> Sent:
+        return replace(
+            sent, targets={one: replace(target, state=TargetState.READY) for one, target in sent.targets.items()}
+        )
+
+    alter(story, "changeos", ready)
+
+
+def _stopped_without_intent(story: Story) -> None:
+    def uncalled(sent: Sent) -> Sent:
+        return replace(sent, targets={one: replace(target, calls=()) for one, target in sent.targets.items()})
+
+    alter(story, "stop", uncalled)
+
+
+def _stopped_twice_by_one_intent(story: Story) -> None:
+    story.sent.append(next(sent for sent in story.sent if sent.operation == "stop"))
+
+
+def _sent_by_the_intent_of_another(story: Story) -> None:
+    alter(story, "changeos", lambda sent: replace(sent, process=story.sessions[-1].process + 1))
+
+
+def _sent_before_its_intent(story: Story) -> None:
+    alter(story, "changeos", lambda sent: replace(sent, at_s=sent.at_s - 0.0005))
+
+
+def _stored_otherwise(story: Story) -> None:
+    server_id, target = next(iter(story.targets.items()))
+    story.targets = {**story.targets, server_id: replace(target, detail="something else")}
+
+
+def _gap(story: Story) -> None:
+    story.records[-1] = replace(story.records[-1], seq=story.records[-1].seq + 1)
+
+
+def _illegal(story: Story) -> None:
+    story.records.append(Record(len(story.records) + 1, story.records[-1].at, RunMoved(RunState.PAUSED)))
+
+
+def _never_ends(story: Story) -> None:
+    story.came_to_end = False
+
+
+def _defect(story: Story) -> None:
+    story.sessions.append(Session(9, 9, 0.0, 1.0, "defect", "KeyError('x')"))
+
+
+def _tells(text: Callable[[str], str]) -> Edit:
+    def tell(story: Story) -> None:
+        story.secrets = (*story.secrets, 'Zq7!"Canary+pass/9')
+        story.texts.append(f"the request was {text(story.secrets[-1])}, refused")
+
+    return tell
+
+
+def _stopped_while_changing(story: Story) -> None:
+    stop_of(story).sent_during = [changes(story)[0].seq]
+
+
+def _asked_again_at_once(story: Story) -> None:
+    story.asked += [
+        Asked(1.0e6, 1, "list", False, 1.0e6 + 1, 429, None),
+        Asked(1.0e6 + 1.5, 1, "token", False, 1.0e6 + 2, 201, None),
+    ]
+
+
+def _asked_before_told(story: Story) -> None:
+    story.asked += [
+        Asked(1.0e6, 1, "changeos", True, 1.0e6 + 1, 429, 30.0),
+        Asked(1.0e6 + 29.0, 1, "detail", False, 1.0e6 + 30, 200, None),
+    ]
+
+
+def _too_fast(story: Story) -> None:
+    freeze_with(story, lambda settings: replace(settings, rate_per_s=1.0, burst=2.0, connections=2))
+    story.asked = [Asked(1.0, 1, "detail", False, 1.0, 200, None)] * 6
+
+
+def _zombie_writes(story: Story) -> None:
+    story.written[-1] = replace(story.written[-1], epoch=0)
+
+
+def _zombie_sends(story: Story) -> None:
+    alter(story, "changeos", lambda sent: replace(sent, epoch_now=2))
+
+
+def _lies_stopped(story: Story) -> None:
+    server = story.world.servers[named(story, "web-1")]
+    server.vm_state, server.stopped_by = "stopped", stop_of(story).seq
+
+
+def _never_made(story: Story) -> None:
+    changes(story)[0].ended = None
+
+
+def _of_another_image(story: Story) -> None:
+    next(disk for disk in story.ledger.disks if disk.successful).image_id = "another"
+
+
+def _changed_in_secret(story: Story) -> None:
+    disk = story.world.servers[named(story, "locked")].system_disk
+    if disk is not None:
+        disk.successful, disk.made_by = True, changes(story)[0].seq
+
+
+def _skipped_yet_changed(story: Story) -> None:
+    changes(story)[0].servers = [named(story, "done-before")]
+
+
+_BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
+    (_changes_together, plain, {"I1"}),
+    (_accepted_twice, resent, {"I1"}),
+    (_wipes_a_success, one_by_one, {"I2"}),
+    (_destroys_a_success, plain, {"I2", "I12"}),
+    (_wipes_an_unknown_disk, plain, {"I2", "I6"}),
+    (_most_slots, plain, {"I3"}),
+    (_sent_beyond_slots, plain, {"I3"}),
+    (_narrow, plain, {"I3"}),
+    (_sent_while_paused, plain, {"I4"}),
+    (_stopped_while_aborted, plain, {"I4"}),
+    (_admits_while_paused, plain, {"I4"}),
+    (_sent_without_intent, plain, {"I5"}),
+    (_stopped_without_intent, plain, {"I5"}),
+    (_stopped_twice_by_one_intent, plain, {"I5"}),
+    (_sent_by_the_intent_of_another, plain, {"I5"}),
+    (_sent_before_its_intent, plain, {"I5"}),
+    (_stored_otherwise, plain, {"I6"}),
+    (_gap, plain, {"I6"}),
+    (_illegal, plain, {"I6"}),
+    (_never_ends, plain, {"I7"}),
+    (_defect, plain, {"I7"}),
+    (_tells(str), plain, {"I8"}),
+    (_tells(lambda secret: json.dumps({"adminPass": secret})), plain, {"I8"}),
+    (_tells(lambda secret: b64encode(f"user:{secret}".encode()).decode()), plain, {"I8"}),
+    (_stopped_while_changing, plain, {"I9"}),
+    (_asked_again_at_once, plain, {"I10"}),
+    (_asked_before_told, plain, {"I10"}),
+    (_too_fast, plain, {"I10"}),
+    (_zombie_writes, plain, {"I11"}),
+    (_zombie_sends, plain, {"I11"}),
+    (_lies_stopped, plain, {"I12"}),
+    (_never_made, plain, {"I12"}),
+    (_of_another_image, plain, {"I12"}),
+    (_changed_in_secret, plain, {"I12"}),
+    (_skipped_yet_changed, plain, {"I12"}),
+]
+
+
+@pytest.mark.parametrize(("edit", "begin", "found"), _BREAKS, ids=[f"{f} {e.__name__}" for e, _, f in _BREAKS])
+def test_a_broken_invariant_is_found(edit: Edit, begin: Callable[[], Story], found: set[str]) -> None:
+    story = begin()
+    edit(story)
+    assert {violation.invariant for violation in check(story)} == found
+
+
+# --- what does not ------------------------------------------------------------------------------------------------
+
+
+def _nothing(story: Story) -> None:
+    """Let everything be as it was."""
+
+
+def _copied_by_the_gateway(story: Story) -> None:
+    """Let the first change have been on its way a second time, when the server was stopped and the other changed."""
+    first, second = changes(story)[:2]
+    copy = replace(first, seq=len(story.ledger.writes) + 1, came="refused", copy_of=first.seq)
+    story.ledger = replace(story.ledger, writes=(*story.ledger.writes, copy))
+    second.sent_during = stop_of(story).sent_during = [copy.seq]
+
+
+def _sent_a_settle_before(story: Story) -> None:
+    first, second = changes(story)[:2]
+    first.sent_at = second.sent_at - SETTLE_S
+    second.sent_during = [first.seq]
+
+
+def _accepted_a_settle_late(story: Story) -> None:
+    first = changes(story)[0]
+    first.came, first.at = "accepted", first.sent_at + SETTLE_S
+
+
+def _destroyed_a_settle_late(story: Story) -> None:
+    first = changes(story)[0]
+    first.came, first.at = "accepted", first.sent_at + SETTLE_S
+    next(disk for disk in story.ledger.disks if disk.successful).destroyed_by = first.seq
+
+
+def _destroyed_by_somebody(story: Story) -> None:
+    done = next(disk for disk in story.ledger.disks if disk.successful)
+    stop = stop_of(story)
+    done.destroyed_by, stop.actor = stop.seq, "foreign"
+    story.world.servers[done.server_id].system_disk = None
+
+
+def _asked_before_it_heard(story: Story) -> None:
+    """Let a request leave before the 429 to another is known, and hear of it when the scope was open again."""
+    story.asked += [
+        Asked(1.0e6, 1, "list", False, 1.0e6 + 1.0, 429, None),
+        Asked(1.0e6 + 0.5, 1, "detail", False, 1.0e6 + 5.0, 429, None),
+        Asked(1.0e6 + 5.5, 1, "detail", False, 1.0e6 + 5.6, 200, None),
+    ]
+
+
+def _asked_by_another(story: Story) -> None:
+    story.asked += [
+        Asked(1.0e6, 1, "list", False, 1.0e6 + 1.0, 429, None),
+        Asked(1.0e6 + 1.5, 2, "list", False, 1.0e6 + 2.0, 200, None),
+    ]
+
+
+_INNOCENT: list[tuple[Edit, Callable[[], Story]]] = [
+    (_nothing, plain),
+    (_nothing, one_by_one),
+    (_nothing, resent),
+    (_copied_by_the_gateway, plain),
+    (_sent_a_settle_before, plain),
+    (_accepted_a_settle_late, resent),
+    (_destroyed_a_settle_late, resent),
+    (_destroyed_by_somebody, plain),
+    (_asked_before_it_heard, plain),
+    (_asked_by_another, plain),
+]
+
+
+@pytest.mark.parametrize(("edit", "begin"), _INNOCENT, ids=[f"{e.__name__} {b.__name__}" for e, b in _INNOCENT])
+def test_an_innocent_story_is_left_alone(edit: Edit, begin: Callable[[], Story]) -> None:
+    story = begin()
+    edit(story)
+    assert check(story) == []

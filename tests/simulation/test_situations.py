@@ -1,0 +1,49 @@
+"""Situations are counted where they occur, and their lack is told."""
+
+from collections import Counter
+
+from tests.simulation.situations import REQUIRED, WORLDS_AT_LEAST, missing, situations
+from tests.simulation.staged import plain, resent, staged
+
+
+def test_a_play_without_trouble_tells_of_none() -> None:
+    assert situations(plain()) == Counter(
+        {
+            "verified": 2,
+            "change-answered-accepted": 2,
+            "change-looks-rebuild": 2,
+            "image-flips-end": 2,
+            "job-success": 2,
+            "done-well": 2,
+            "held-locked": 1,
+            "skipped-already-on-image": 1,
+            "process-over": 1,
+        }
+    )
+
+
+def test_each_resend_after_a_settle_counts() -> None:
+    found = situations(resent())
+    assert (found["inspected-untouched"], found["resend-after-settle"]) == (2, 2)
+
+
+def test_a_failed_change_counts_by_what_it_leaves() -> None:
+    found = situations(staged({"do": "fail", "on": "changeos", "nth": [1], "picture": ["new-disk", "error"]}))
+    assert found["change-fails-new-disk"] + found["change-fails-error"] == 2
+    assert found["failure-on-the-new-disk"] == found["change-fails-new-disk"]
+    assert found["failure-on-the-old-disk"] == found["change-fails-error"]
+
+
+def test_a_late_effect_counts_apart_if_it_comes_after_its_resend() -> None:
+    early = situations(staged({"do": "late", "on": "changeos", "nth": [1], "seconds": [5, 10]}))
+    assert (early["late-effect"], early["late-effect-after-resend"]) == (2, 0)
+    late = situations(staged({"do": "late", "on": "changeos", "nth": [1], "seconds": [50, 60]}))
+    assert (late["late-effect"], late["late-effect-after-resend"]) == (0, 2)
+
+
+def test_required_situations_are_missing_only_in_many_worlds() -> None:
+    assert missing({}, WORLDS_AT_LEAST - 1) == []
+    assert missing({}, WORLDS_AT_LEAST) == list(REQUIRED)
+    often = dict.fromkeys(REQUIRED, 1000)
+    assert missing(often, 1000) == []
+    assert missing({**often, "purged-job": 0}, WORLDS_AT_LEAST) == ["purged-job"]
