@@ -80,6 +80,8 @@ SCENARIO = {
         {"count": STOPPED * len(STORIES), "name": "off-###", "state": "stopped"},
     ],
     "durations": {"stop": [0.1, 0.2], "start": [0.1, 0.2], "change": [0.3, 0.5], "job_init": [0, 0.05]},
+    # A change looks like a stopped, idle server: who does not wait for the whole settle sends into it.
+    "change": {"picture": "idle"},
 }
 
 

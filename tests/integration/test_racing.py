@@ -30,6 +30,8 @@ SCENARIO = {
     "seed": 29,
     "servers": [{"count": SERVERS, "name": "web-###", "state": "running"}],
     "durations": {"stop": [0.1, 0.2], "start": [0.1, 0.2], "change": [0.3, 0.5], "job_init": [0, 0.05]},
+    # A change looks like a stopped, idle server: who does not wait for the whole settle sends into it.
+    "change": {"picture": "idle"},
 }
 DRIVER = re.compile(r"is driven by process (\d+) of ")
 
