@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tests.simulation.proof import Die, Judge, Orders
 from tests.simulation.replay import dying, replay, replay_as_json
 from tests.simulation.seeds import Seeds, fresh_base
 from tests.simulation.smaller import shrunk
+from tests.simulation.spec import Spec
 from tests.simulation.spec_file import from_json
 from tests.simulation.summary import Totals, as_json, as_lines
 from tests.simulation.workers import NoWorkers, default_jobs, proved
@@ -41,12 +42,12 @@ exit codes: 0 clean; 1 an invariant is broken, or 300 worlds and more did not re
 """
 
 
-def main(arguments: Sequence[str] | None = None, judge: Judge = check) -> int:
+def main(arguments: Sequence[str] | None = None, judge: Judge = check, world: Callable[[int], Spec] = world) -> int:
     """Return the exit code."""
     parser = _parser()
     asked = parser.parse_args(arguments)
     _consistent(parser, asked)
-    orders = Orders(judge, frozenset(asked.only), enumerate=not asked.no_enumerate)
+    orders = Orders(judge, world, frozenset(asked.only), enumerate=not asked.no_enumerate)
     try:
         if asked.seed is not None or asked.spec is not None:
             return _replay(parser, asked, orders)
@@ -125,7 +126,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _replay(parser: argparse.ArgumentParser, asked: argparse.Namespace, orders: Orders) -> int:
     if asked.seed is not None:
-        spec = world(asked.seed)
+        spec = orders.world(asked.seed)
     else:
         try:
             spec = from_json(asked.spec.read_bytes())

@@ -47,9 +47,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """How worlds are proved. `only`: the invariants that are judged, all if there are none. It can be pickled."""
+    """How worlds are proved. `only`: the invariants that are judged, all if there are none.
+
+    Judge and world are sent to workers, so they are functions of a module.
+    """
 
     judge: Judge = check
+    world: Callable[[int], Spec] = world
     only: frozenset[str] = frozenset()
     enumerate: bool = True
 
@@ -61,9 +65,11 @@ class Orders:
 
 @dataclass(slots=True)
 class Result:
-    """What came of one seed. `broken` counts the plays by invariant, `found` names the first of them.
+    """What came of one seed, or of a part of it: `worlds` counts only the first play of each.
 
-    `course` is the digest of the first play's course, where it is to be compared; `compared` counts comparisons.
+    `broken` counts the plays by invariant, `found` names the first of them. `points` are those at which the world's
+    process is yet to die. `course` is the digest of the first play's course, where it is to be compared; `compared`
+    counts comparisons.
     """
 
     seed: int
@@ -78,6 +84,7 @@ class Result:
     broken: Counter[str] = field(default_factory=Counter[str])
     found: list[Found] = field(default_factory=list[Found])
     course: str | None = None
+    points: int = 0
 
     def add(self, story: Story) -> None:
         """Count one play."""
@@ -145,7 +152,7 @@ def course(seed: int, orders: Orders) -> str | None:
     """Return the digest of the course that the seed's first play takes, None if it raises."""
     with Caught():
         digest = Course()
-        return digest.end(play(first_spec(world(seed), orders), digest))
+        return digest.end(play(first_spec(orders.world(seed), orders), digest))
     return None
 
 
@@ -163,29 +170,26 @@ def first_spec(spec: Spec, orders: Orders) -> Spec:
 
 
 def prove(seed: int, orders: Orders, begins: Callable[[Die | None], None]) -> Result:
-    """Return what came of a seed. `begins` hears of each play before it begins."""
+    """Return what came of a seed's first play. `begins` hears of it before it begins."""
     result = Result(seed)
     begins(None)
     with Caught() as caught:
-        spec = world(seed)
+        spec = orders.world(seed)
         first = first_spec(spec, orders)
         digest = Course() if is_played_twice(seed) else None
         story = play(first, digest)
         result.course = digest.end(story) if digest else None
+        result.points = 0 if first is spec else story.points
         result.add(story)
         result.blame(orders.judged(story), None)
-        if first is not spec:
-            points = story.points
-            del story
-            _die_everywhere(result, spec, points, orders, begins)
     result.blame(caught.violations, None)
     return result
 
 
-def _die_everywhere(
-    result: Result, spec: Spec, points: int, orders: Orders, begins: Callable[[Die | None], None]
-) -> None:
-    for point in range(1, points + 1):
+def die_at(seed: int, points: range, orders: Orders, begins: Callable[[Die | None], None]) -> Result:
+    """Return what came of dying at each of these points of a world, each in a play of its own."""
+    result, spec = Result(seed, worlds=0), orders.world(seed)
+    for point in points:
         die = (point,)
         begins(die)
         with Caught() as caught:
@@ -195,8 +199,9 @@ def _die_everywhere(
             if not story.deaths.total():
                 if story.ended_s >= spec.calm_at_s:
                     # This point, and so every later one, comes after all faults have ended.
-                    return
+                    break
                 # Up to its death, a play is the play without it.
-                evidence = f"nobody died at point {point} of {points}, where nothing else differs"
+                evidence = f"nobody died at point {point}, where nothing else differs from the play that has the point"
                 result.blame([Violation(DETERMINISM, evidence)], die)
         result.blame(caught.violations, die)
+    return result

@@ -11,7 +11,6 @@ from tests.simulation.spec import Spec
 from tests.simulation.spec_file import described, from_json, to_json
 from tests.simulation.summary import Shrunk
 from tests.simulation.workers import NOT_SHRUNK, last_word
-from tests.simulation.worlds import world
 
 SHRUNK_MAX = 3
 
@@ -34,7 +33,7 @@ def smaller(found: Found, orders: Orders) -> Iterator[str]:
 
 def played(found: Found, orders: Orders) -> Spec:
     """Return the spec of the play in which it was found."""
-    return dying(first_spec(world(found.seed), orders), found.die)
+    return dying(first_spec(orders.world(found.seed), orders), found.die)
 
 
 def breaks(spec: Spec, invariant: str, judge: Judge) -> bool:

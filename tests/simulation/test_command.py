@@ -7,18 +7,22 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 
 import pytest
 
+from fleetos.model.plan import Polling
+from fleetos.sim.faults import Stale
+from fleetos.sim.scenario import Durations, Scenario, ServerGroup
 from tests.simulation import workers
 from tests.simulation.__main__ import CLEAN, INTERRUPTED, NOT_CLEAN, USAGE, main
 from tests.simulation.checkers import CHECKERS
-from tests.simulation.proof import DETERMINISM, Found, Judge, Orders, Result, is_played_twice
+from tests.simulation.proof import DETERMINISM, Found, Orders, Result, is_played_twice
 from tests.simulation.seeds import Seeds
 from tests.simulation.situations import REQUIRED, WORLDS_AT_LEAST
+from tests.simulation.spec import Operator, Spec
 from tests.simulation.spec_file import from_json, to_json
 from tests.simulation.story import Story, Violation
 from tests.simulation.summary import Totals, as_json, as_lines, command
@@ -26,8 +30,8 @@ from tests.simulation.workers import CRASHED, HANGS, proved
 from tests.simulation.worlds import SMALL_EVERY, world
 
 ROOT = Path(__file__).parents[2]
-# Worlds that take next to no time: the first two dozen requests end them.
-QUICK, ALSO_QUICK, QUICK_SMALL = 2, 12, 360
+# Seeds of the tiny worlds below: that at whose every point its process dies, and others.
+EVERYWHERE, ONE, ANOTHER = 10, 1, 2
 _PATIENCE_S = 60.0
 
 
@@ -38,10 +42,25 @@ def simulation(*arguments: str, hash_seed: str = "random") -> "subprocess.Comple
     return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
 
 
-# Judges that are sent to workers, which know them by name.
+# Worlds and judges that are sent to workers, which know them by name.
 
 
-def nobody_is_told_apart(story: Story) -> list[Violation]:
+def tiny(seed: int) -> Spec:
+    """A world of one server that is over within two minutes and a dozen requests, with two deaths or one everywhere."""
+    return Spec(
+        seed=seed,
+        scenario=Scenario(seed=seed, servers=(ServerGroup(),), durations=Durations(change=(30.0, 40.0))),
+        polling=Polling(20.0, 20.0),
+        faults=(Stale(do="stale", on="read", seconds=(0.0, 1.0)),),
+        operator=Operator((1.0, 2.0)),
+        loopback=True,
+        deaths=() if seed == EVERYWHERE else (4, 9),
+        calm_at_s=600.0,
+        enumerate=seed == EVERYWHERE,
+    )
+
+
+def minds_nothing(story: Story) -> list[Violation]:
     """A judge that minds nothing."""
     return []
 
@@ -51,16 +70,16 @@ def dislikes_deaths(story: Story) -> list[Violation]:
     return [Violation("I2", f"{story.deaths.total()} died")] if story.deaths else []
 
 
-def dies_of_quick(story: Story) -> list[Violation]:
-    """A judge that does not survive one of the worlds."""
-    if story.spec.seed == QUICK:
+def dies_of_the_third_point(story: Story) -> list[Violation]:
+    """A judge that does not survive one of the plays."""
+    if story.spec.deaths == (3,):
         os._exit(9)
     return []
 
 
-def ponders_quick(story: Story) -> list[Violation]:
+def ponders_one(story: Story) -> list[Violation]:
     """A judge that never comes to an end with one of the worlds."""
-    if story.spec.seed == QUICK:
+    if story.spec.seed == ONE:
         threading.Event().wait()
     return []
 
@@ -71,22 +90,17 @@ def raises(story: Story) -> list[Violation]:
 
 
 def test_fixed_seeds_are_proved_and_counted() -> None:
-    done = simulation("--seeds", "2", "--from", str(QUICK_SMALL - 1), "--jobs", "2", "-o", "json")
+    done = simulation("--seeds", "3", "--from", "19", "--no-enumerate", "--jobs", "2", "-o", "json")
     told = json.loads(done.stdout)
     assert (done.returncode, told["violations"]) == (CLEAN, {}), done.stdout + done.stderr
-    assert told["seeds"] == [f"{QUICK_SMALL - 1} to {QUICK_SMALL}"]
-    assert told["worlds"] == 2
-    # The small one is played once for each point, and once without a death.
-    assert told["plays"] > 20
-    assert told["crash_points"]["total"] >= told["plays"] - 2
-    assert min(told["crash_points"].values()) > 0
-    assert told["requests"] > told["plays"]
+    assert (told["seeds"], told["worlds"], told["plays"]) == (["19 to 21"], 3, 3)
+    assert told["requests"] > 20
     assert told["virtual_hours"] > 0
 
 
 def test_the_same_seed_takes_the_same_course_in_every_process() -> None:
     here: list[list[str]] = [[], []]
-    play = ("--seed", str(ALSO_QUICK), "--die", "6,14")
+    play = ("--seed", "20", "--die", "6,14")
     for lines in here:
         assert replayed(lines, *play) == CLEAN, "\n".join(lines)
     assert here[0] == here[1]
@@ -96,10 +110,10 @@ def test_the_same_seed_takes_the_same_course_in_every_process() -> None:
     assert simulation(*play, hash_seed=other).stdout == "\n".join(here[0]) + "\n"
 
 
-def replayed(lines: list[str], *arguments: str) -> int:
+def replayed(lines: list[str], *arguments: str, world: Callable[[int], Spec] = world) -> int:
     """The exit code of the command in this process, with the lines that it prints."""
     with contextlib.redirect_stdout(Lines(lines)):
-        return main(arguments)
+        return main(arguments, world=world)
 
 
 class Lines:
@@ -120,24 +134,30 @@ class Lines:
 
 def test_deaths_can_be_chosen() -> None:
     lines: list[str] = []
-    replayed(lines, "--seed", str(QUICK), "--die", "7,3,9999")
+    replayed(lines, "--seed", str(ONE), "--die", "7,3,9999", world=tiny)
     assert [line for line in lines if "dies at point 3" in line]
     assert [line for line in lines if "dies at point 7" in line]
     assert [line for line in lines if "nobody could die at 9999" in line]
     lines.clear()
-    replayed(lines, "--seed", str(QUICK), "--die", "none")
+    replayed(lines, "--seed", str(ONE), "--die", "none", world=tiny)
     assert not [line for line in lines if "dies at" in line]
     assert [line for line in lines if "deaths: none" in line]
 
 
 def test_what_breaks_is_told_shrunk_and_played_again(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ("--seeds", "1", "--from", str(QUICK_SMALL), "--jobs", "1", "--shrink", "2", "-o", "json")
-    assert main(asked, dislikes_deaths) == NOT_CLEAN
+    asked = ("--seeds", "2", "--from", str(EVERYWHERE), "--jobs", "1", "--shrink", "6", "-o", "json")
+    assert main(asked, dislikes_deaths, tiny) == NOT_CLEAN
     told = json.loads(capsys.readouterr().out)
     assert not told["clean"]
-    assert told["violations"]["I2"]["plays"] == told["crash_points"]["total"] > 10
+    assert told["worlds"] == 2
+    # One of the two is played without a death and with one at every point, the other once with two.
+    everywhere = told["plays"] - 2
+    assert everywhere > 20
+    assert told["crash_points"]["total"] == everywhere + 2
+    assert min(told["crash_points"].values()) > 3
+    assert told["violations"]["I2"]["plays"] == everywhere + 1
     first, second, *_ = told["violations"]["I2"]["first"]
-    assert first["command"] == f"python -m tests.simulation --seed {QUICK_SMALL} --die 1"
+    assert first["command"] == f"python -m tests.simulation --seed {EVERYWHERE} --die 1"
     assert second["die"] == [2]
     [shrunk] = told["shrunk"]
     assert shrunk["parts"] < shrunk["parts_before"]
@@ -154,20 +174,25 @@ def test_what_breaks_is_told_shrunk_and_played_again(capsys: pytest.CaptureFixtu
 
 
 def test_a_play_that_raises_is_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(("--seed", str(QUICK)), raises) == NOT_CLEAN
+    assert main(("--seed", str(ONE)), raises, tiny) == NOT_CLEAN
     assert "error LookupError is broken: Traceback" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("judge", "finding"), [(dies_of_quick, CRASHED), (ponders_quick, HANGS)])
-def test_a_worker_that_is_lost_is_a_finding_and_replaced(
-    monkeypatch: pytest.MonkeyPatch, judge: Judge, finding: str
-) -> None:
-    monkeypatch.setattr(workers, "PLAY_MAX_S", 1.0 if finding == HANGS else 30.0)
-    results = list(proved(iter((QUICK, ALSO_QUICK)), Orders(judge), 1))
-    broken = {result.seed: dict(result.broken) for result in results}
-    assert broken == {QUICK: {finding: 1}, ALSO_QUICK: {}}
-    assert results[0].found[0].seed == QUICK
+def test_a_worker_that_hangs_is_a_finding_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "PLAY_MAX_S", 3.0)
+    results = list(proved(iter((ONE, ANOTHER)), Orders(ponders_one, tiny), 1))
+    assert {result.seed: dict(result.broken) for result in results} == {ONE: {HANGS: 1}, ANOTHER: {}}
     assert sum(result.worlds for result in results) == 2
+
+
+def test_a_worker_that_dies_is_a_finding_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_POINTS_AT_ONCE", 8)
+    first, lost, *others = proved(iter((EVERYWHERE,)), Orders(dies_of_the_third_point, tiny), 1)
+    assert (first.plays, first.worlds) == (1, 1)
+    assert [(one.invariant, one.die) for one in lost.found] == [(CRASHED, (3,))]
+    # The first two of eight died with it.
+    assert sum(result.plays for result in (lost, *others)) == first.points - 3
+    assert not [result for result in others if result.broken or result.worlds]
 
 
 def test_ctrl_c_ends_with_the_summary_so_far() -> None:
@@ -218,9 +243,9 @@ def test_what_is_not_understood(arguments: tuple[str, ...], wrong: str, capsys: 
 
 
 def test_only_the_invariants_asked_for_are_judged() -> None:
-    assert main(("--seed", str(QUICK), "--only", "I2,I5", "-o", "json")) == CLEAN
+    assert main(("--seed", str(ONE), "--only", "I2,I5", "-o", "json"), world=tiny) == CLEAN
     assert Orders(only=frozenset({"I2"})).judged is not Orders().judged
-    assert Orders(nobody_is_told_apart, frozenset({"I2"})).judged is nobody_is_told_apart
+    assert Orders(minds_nothing, only=frozenset({"I2"})).judged is minds_nothing
     assert {f"I{number}" for number in range(1, 13)} == set(CHECKERS)
 
 

@@ -16,10 +16,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias, cast
 
-from tests.simulation.proof import DETERMINISM, Die, Found, Orders, Result, course, prove
+from tests.simulation.proof import DETERMINISM, Die, Orders, Result, course, die_at, prove
+from tests.simulation.story import Violation
 
 # No play takes a tenth of this, even where other work has the processors. Time that stands still takes for ever.
 PLAY_MAX_S = 60.0
+# So many plays are a task: few enough that nobody waits long for the last one.
+_POINTS_AT_ONCE = 20
 _LOOK_EVERY_S = 1.0
 _START_MAX_S = 120.0
 CRASHED, HANGS = "crashed", "hangs"
@@ -55,22 +58,33 @@ class _Again:
 
 
 @dataclass(frozen=True, slots=True)
+class _Deaths:
+    """Points of a small world at which its process is to die, each in a play of its own."""
+
+    seed: int
+    points: range
+
+
+@dataclass(frozen=True, slots=True)
 class _Course:
     """What came of playing again."""
 
     course: str | None
 
 
+_Task: TypeAlias = int | _Deaths | _Again
+
+
 @dataclass(slots=True)
 class _Worker:
-    """One process as its employer sees it. `doing`: the seed, or what is played again. Times are monotonic."""
+    """One process as its employer sees it. Times are monotonic."""
 
     number: int
     process: BaseProcess
     pipe: _Pipe
     since_s: float
     ready: bool = False
-    doing: int | _Again | None = None
+    doing: _Task | None = None
     die: Die | None = None
 
 
@@ -88,12 +102,18 @@ def proved(seeds: Iterator[int], orders: Orders, jobs: int, until_s: float = inf
 
 
 def last_word(work: Callable[..., Iterator[object]], arguments: tuple[object, ...], limit_s: float) -> object | None:
-    """Return the last thing that `work` yields in a process of its own within that time, None if there was nothing."""
+    """Return the last thing that `work` yields in a process of its own, once that has begun, within that time.
+
+    None if there was nothing.
+    """
     ours, theirs = _pipe()
     process = _start(_tell, (theirs, work, arguments))
     theirs.close()
-    until_s, last = time.monotonic() + limit_s, None
+    last = None
     try:
+        if ours.poll(_START_MAX_S):
+            ours.recv()
+        until_s = time.monotonic() + limit_s
         while ours.poll(max(0.0, until_s - time.monotonic())):
             last = cast("object", ours.recv())
     except (EOFError, OSError):
@@ -105,6 +125,7 @@ def last_word(work: Callable[..., Iterator[object]], arguments: tuple[object, ..
 
 
 def _tell(pipe: _Pipe, work: Callable[..., Iterator[object]], arguments: tuple[object, ...]) -> None:
+    pipe.send(_Ready())
     for one in work(*arguments):
         pipe.send(one)
 
@@ -132,14 +153,21 @@ def _end(process: BaseProcess) -> None:
 
 def _work(pipe: _Pipe, orders: Orders) -> None:
     """Prove whatever comes, until nothing comes any more."""
+
+    def begins(die: Die | None) -> None:
+        pipe.send(_Begins(die))
+
     with contextlib.suppress(EOFError, BrokenPipeError):
         pipe.send(_Ready())
         while True:
-            task: int | _Again = pipe.recv()
-            if isinstance(task, _Again):
-                pipe.send(_Course(course(task.seed, orders)))
-            else:
-                pipe.send(prove(task, orders, lambda die: pipe.send(_Begins(die))))
+            task: _Task = pipe.recv()
+            match task:
+                case int():
+                    pipe.send(prove(task, orders, begins))
+                case _Deaths(seed, points):
+                    pipe.send(die_at(seed, points, orders, begins))
+                case _Again(seed):
+                    pipe.send(_Course(course(seed, orders)))
 
 
 @dataclass(slots=True)
@@ -149,6 +177,7 @@ class _Crew:
     jobs: int
     until_s: float
     workers: list[_Worker] = field(default_factory=list[_Worker])
+    deaths: deque[_Deaths] = field(default_factory=deque[_Deaths])
     again: deque[_Again] = field(default_factory=deque[_Again])
     hired: int = 0
     exhausted: bool = False
@@ -161,7 +190,8 @@ class _Crew:
             for worker in list(self.workers):
                 if worker.ready and worker.doing is None:
                     self._give(worker)
-            if self.exhausted and not self.again and all(worker.doing is None for worker in self.workers):
+            left = not self.exhausted or self.deaths or self.again
+            if not left and all(worker.doing is None for worker in self.workers):
                 return
             pipes = {worker.pipe: worker for worker in self.workers if worker.doing is not None or not worker.ready}
             for pipe in wait(list(pipes), timeout=_LOOK_EVERY_S):
@@ -187,21 +217,29 @@ class _Crew:
         self.workers.append(_Worker(self.hired, process, ours, time.monotonic()))
 
     def _give(self, worker: _Worker) -> None:
-        """Give the next seed: one that somebody else has played, if it is to be played again."""
-        task: int | _Again | None = next((one for one in self.again if one.by != worker.number), None)
-        if task is None and not self.exhausted:
-            task = next(self.seeds, None)
-            self.exhausted = task is None
-        if task is None and self.again and len(self.workers) == 1:
+        """Give the worker something to do, if there is anything."""
+        task = self._next(worker)
+        if task is not None:
+            worker.doing, worker.die, worker.since_s = task, None, time.monotonic()
+            # One that has died meanwhile says so when it is listened to.
+            with contextlib.suppress(OSError):
+                worker.pipe.send(task)
+        elif self.again and len(self.workers) == 1:
             # Nobody else is there to compare with.
             self._dismiss(worker)
             self._hire()
-            return
-        if isinstance(task, _Again):
-            self.again.remove(task)
-        if task is not None:
-            worker.doing, worker.die, worker.since_s = task, None, time.monotonic()
-            worker.pipe.send(task)
+
+    def _next(self, worker: _Worker) -> _Task | None:
+        """Return what others have begun, and then the next seed. What is played again is for another worker."""
+        again = next((one for one in self.again if one.by != worker.number), None)
+        if again is not None:
+            self.again.remove(again)
+            return again
+        if self.deaths:
+            return self.deaths.popleft()
+        seed = None if self.exhausted else next(self.seeds, None)
+        self.exhausted = seed is None
+        return seed
 
     def _hear(self, worker: _Worker) -> Iterator[Result]:
         try:
@@ -219,6 +257,9 @@ class _Crew:
                 worker.doing = None
                 if message.course is not None:
                     self.again.append(_Again(message.seed, message.course, worker.number))
+                for first in range(1, message.points + 1, _POINTS_AT_ONCE):
+                    points = range(first, min(first + _POINTS_AT_ONCE, message.points + 1))
+                    self.deaths.append(_Deaths(message.seed, points))
                 yield message
             case _Course(course) if isinstance(worker.doing, _Again):
                 task, worker.doing = worker.doing, None
@@ -234,19 +275,19 @@ class _Crew:
             raise NoWorkers(f"a worker did not begin within {_START_MAX_S:g} s")
 
     def _replace(self, worker: _Worker, invariant: str, evidence: str) -> Iterator[Result]:
-        """Yield what a lost worker leaves behind, and hire another. What else it had done of its seed is lost."""
+        """Yield what a lost worker leaves behind, and hire another. What else it had done of its task is lost."""
         self._dismiss(worker)
         code = worker.process.exitcode
         if not worker.ready:
             raise NoWorkers(f"a worker ended with exit code {code} before it had begun")
         task = worker.doing
         if task is not None:
-            seed = task.seed if isinstance(task, _Again) else task
-            found = Found(invariant, f"{evidence} (exit code {code})", seed, worker.die)
-            result = Result(seed, worlds=int(not isinstance(task, _Again)))
-            result.broken[invariant] += 1
-            result.found.append(found)
+            seed = task if isinstance(task, int) else task.seed
+            result = Result(seed, worlds=int(isinstance(task, int)))
+            result.blame([Violation(invariant, f"{evidence} (exit code {code})")], worker.die)
             yield result
+            if isinstance(task, _Deaths) and worker.die is not None:
+                self.deaths.appendleft(_Deaths(seed, range(worker.die[0] + 1, task.points.stop)))
         self._hire()
 
 
@@ -254,9 +295,8 @@ def _compared(task: _Again, course: str | None) -> Result:
     """Return the result of playing again: no world and no play more, but perhaps a finding."""
     result = Result(task.seed, worlds=0, compared=1)
     if course != task.seen:
-        result.broken[DETERMINISM] += 1
         evidence = f"played again, it takes another course: {task.seen} and {course}"
-        result.found.append(Found(DETERMINISM, evidence, task.seed))
+        result.blame([Violation(DETERMINISM, evidence)], None)
     return result
 
 
