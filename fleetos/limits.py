@@ -8,6 +8,8 @@ INTENT_MAX_AGE_S = 5.0
 FRESH_READ_MAX_AGE_S = 60.0
 # Evidence for an unknown outcome is gathered by reads at most this far apart; a longer gap starts the settle anew.
 EVIDENCE_MAX_GAP_S = 60.0
+# After the change time-out and so many settle times without a series of looks that lasts one, a human decides.
+SELDOM_SEEN_SETTLES = 4
 # A machine that slept longer than this between two reads has a gap in its evidence (scheduling noise is below it).
 SUSPEND_NOTICED_S = 2.0
 # After this many resends of one attempt a human decides.
@@ -105,8 +107,14 @@ PLAN_MAX_VALUES = 250_000
 # The format itself is five levels deep.
 PLAN_MAX_DEPTH = 16
 PLAN_MAX_ALIASES = 1_000
-# A CSV file: 100,000 rows of some 300 letters.
+# The CSV files of a plan together: 100,000 rows of some 300 letters.
 ROWS_MAX_BYTES = 32 * 1024 * 1024
+# A line of a CSV file: all its labels at their longest, every letter a quote.
+ROWS_LINE_LETTERS = 32 * 1024
+# Empty rows of a CSV file, which spreadsheets leave behind: they have 1,048,576 rows in all.
+ROWS_EMPTY_MAX = 1_100_000
+# Servers listed in a plan and its files before those that are listed again are merged: nobody lists each three times.
+PLAN_MAX_LISTED = 200_000
 # Servers in one plan: what the engine and the store are built and measured for.
 PLAN_MAX_SERVERS = 100_000
 # Longer names than the cloud knows (API page ecs_02_0104: 64, images 128) are not names.
@@ -134,6 +142,8 @@ CANDIDATES_LISTED = 10
 NAMES_COMPARED = 20
 # Problems listed of one CSV file; the others are counted. A file of another kind has one in every row.
 ROW_PROBLEMS_LISTED = 1_000
+# Problems listed of a plan with its files; the others are counted.
+INPUT_PROBLEMS_LISTED = 2_000
 
 # --- the cloud's API -----------------------------------------------------------------------------------------
 

@@ -88,7 +88,7 @@ class EcsCloud:
             if is_gone(error):
                 return None
             raise
-        server = parsed(about, answer, lambda fields: read_server(part(fields, "server"), answer.secrets))
+        server = parsed(about, answer, lambda fields: read_server(part(fields, "server"), answer.secrets, answer.left))
         if server.id != server_id:
             raise ReadRefused(f"{about}: the cloud answers with another server, {server.id}", status=answer.status)
         return server

@@ -50,7 +50,9 @@ class ServerList:
         def parse(fields: Fields) -> tuple[int | None, Sequence[str], dict[str, Server]]:
             entries = [(need(entry, "id"), entry) for entry in parts(fields, "servers")]
             servers = {
-                own: read_server(entry, answer.secrets) for own, entry in entries if wanted is None or own in wanted
+                own: read_server(entry, answer.secrets, answer.left)
+                for own, entry in entries
+                if wanted is None or own in wanted
             }
             return number(fields, "count"), [own for own, _ in entries], servers
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import cast
 
+from fleetos.clock import Moment
 from fleetos.cloud.errors import plain
 from fleetos.cloud.fields import Fields, Unreadable, need, number, part, parts, text, truth
 from fleetos.limits import ID_CHARS
@@ -12,8 +13,8 @@ from fleetos.model.inventory import Image, Job, JobStatus, Picture, Server, SubJ
 _TAG_CHARS = 512
 
 
-def read_server(fields: Fields, secrets: Collection[str] = ()) -> Server:
-    """Return a server, without the secrets in the words about its fault. Raises Unreadable."""
+def read_server(fields: Fields, secrets: Collection[str] = (), asked: Moment | None = None) -> Server:
+    """Return a server, without the secrets in the words about its fault; `asked` as it is. Raises Unreadable."""
     metadata = part(fields, "metadata")
     picture = Picture(
         status=text(fields, "status") or "UNKNOWN",
@@ -33,6 +34,7 @@ def read_server(fields: Fields, secrets: Collection[str] = ()) -> Server:
         key_name=text(fields, "key_name"),
         os_type=text(metadata, "os_type"),
         tags=_tags(fields),
+        asked=asked,
     )
 
 

@@ -6,7 +6,7 @@ once, whatever comes of it.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import anyio
@@ -200,9 +200,10 @@ class Session:
                 answer_bytes=ANSWER_BYTES,
                 secrets=self._secrets(token),
             )
-            left_s = self._elapsed()
+            # Its turn may have been long in coming: what the answer shows is as old as the request, not as the wish.
+            left = self.clock.moment()
             try:
-                answer = await self._transport.send(outgoing)
+                answer = replace(await self._transport.send(outgoing), left=left)
             except (NotSent, AnswerLost) as error:
                 raise _Again(unreachable(read.about, error)) from None
         # A 202 to a read is flow control with a body that says so (Common.0024).
@@ -210,7 +211,7 @@ class Session:
             self._auth.worked(token)
             return answer, None
         complaint = read_complaint(answer.headers, answer.body, answer.secrets)
-        if self._heed(answer, complaint, Kind.READ, left_s):
+        if self._heed(answer, complaint, Kind.READ, left.elapsed_s):
             raise _Throttled
         if (refused := self._judge_token(token, answer, complaint, read.about)) is not None:
             if self._auth.ended:

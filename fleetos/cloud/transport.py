@@ -20,6 +20,7 @@ import httpx
 from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
 
+from fleetos.clock import Moment
 from fleetos.cloud.addresses import Proxies
 from fleetos.cloud.errors import plain
 from fleetos.errors import AnswerLost, NotSent
@@ -57,12 +58,16 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that came in whole. Header names are in lower case. `secrets` are those that it may quote."""
+    """An answer that came in whole. Header names are in lower case. `secrets` are those that it may quote.
+
+    `left`: when its request left, at the earliest.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    left: Moment | None = None
 
 
 _leaving: ContextVar[Outgoing | None] = ContextVar("leaving", default=None)

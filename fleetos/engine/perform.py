@@ -147,7 +147,9 @@ class Performer:
 
 
 def _sight(server: Server | None, requested: Moment, received: Moment, *, single: bool) -> Sight:
-    return Sight(server.picture if server is not None else None, requested, received, single)
+    if server is None:
+        return Sight(None, requested, received, single)
+    return Sight(server.picture, server.asked or requested, received, single)
 
 
 def _nothing(read: Read) -> list[Fact]:

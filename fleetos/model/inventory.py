@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from fleetos.clock import Moment
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -52,7 +54,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One cloud server as the list or a single read shows it."""
+    """One cloud server as the list or a single read shows it. `asked`: when the request left that it answers."""
 
     id: str
     name: str
@@ -61,6 +63,7 @@ class Server:
     key_name: str | None = None
     os_type: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    asked: Moment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

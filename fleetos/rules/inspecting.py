@@ -4,7 +4,7 @@ Evidence is single reads without a gap; nothing but a proven success or a visibl
 settle time is over. A case that no row knows is watched to the deadline and then held.
 """
 
-from fleetos.limits import MAX_RESENDS
+from fleetos.limits import MAX_RESENDS, SELDOM_SEEN_SETTLES
 from fleetos.model.events import Moved, NotDelivered
 from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
@@ -33,7 +33,7 @@ def inspecting(target: Target, context: Context) -> Decision:
     if seen.changing:
         return adopt(target, attempt)
     if watch.lasted_s() < context.settle_s:
-        return _look_on(context)
+        return _seldom_seen(target, seen, context) or _look_on(context)
     return _settled(target, attempt, seen, watch, context)
 
 
@@ -41,11 +41,22 @@ def _look_on(context: Context) -> tuple[Need, ...]:
     return (Look(context.evidence_s(), single=True),)
 
 
+def _seldom_seen(target: Target, seen: Picture, context: Context) -> Write | None:
+    """The hold of a server whose looks come too far apart, for too long, to be evidence of anything.
+
+    A cloud that allows few requests may never let a series of looks without a gap come about.
+    """
+    if context.here_s <= context.settings.change_timeout_s + SELDOM_SEEN_SETTLES * context.settle_s:
+        return None
+    detail = f"the cloud did not let it be read often enough to tell, in {context.here_s:.0f} s"
+    return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
+
+
 def _known_outcome(target: Target, seen: Picture, watch: Watch, context: Context) -> Decision:
     """A retried target: its sends are all accounted for, unless one was never answered."""
     enough_s = context.settle_s if target.unanswered else context.settings.poll_max_s
     if watch.still_s() < enough_s:
-        return _look_on(context)
+        return _seldom_seen(target, seen, context) or _look_on(context)
     if seen.changing:
         if context.here_s < context.settings.change_timeout_s:
             return _look_on(context)

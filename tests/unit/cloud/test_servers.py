@@ -5,6 +5,7 @@ import pytest
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import ReadRefused
 from fleetos.model.inventory import Picture, Server
+from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.scripted import (
     PROJECT,
     Answer,
@@ -12,9 +13,11 @@ from tests.unit.cloud.scripted import (
     Seen,
     answer,
     error,
+    opened,
     server_body,
     with_cloud,
 )
+from tests.unit.cloud.virtual import run
 
 
 def test_a_server_is_read_with_all_that_counts() -> None:
@@ -158,3 +161,20 @@ def test_an_id_stays_one_segment_of_the_path() -> None:
         assert cloud.calls[0].params == {}
 
     with_cloud(error(404, "Ecs.0114"), then=then)
+
+
+def test_a_server_is_as_old_as_the_request_that_left_and_not_as_the_wish_to_read_it() -> None:
+    """Where the pace makes a read wait a minute, what it shows is fresh all the same."""
+
+    async def main() -> None:
+        cloud = ScriptedCloud(*(answer(200, {"server": server_body("s1")}) for _ in range(2)))
+        async with opened(cloud, limits=ApiLimits(rate_per_s=1 / 60, burst=1)) as client:
+            first, second = await client.server("s1"), await client.server("s1")
+        assert first is not None
+        assert second is not None
+        assert first.asked is not None
+        assert second.asked is not None
+        assert second.asked.since_s(first.asked) >= 59.0
+        assert second.asked.elapsed_s == cloud.calls[-1].at_s
+
+    run(main)

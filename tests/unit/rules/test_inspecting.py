@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.limits import MAX_RESENDS
+from fleetos.limits import MAX_RESENDS, SELDOM_SEEN_SETTLES
 from fleetos.model.events import AttemptEnded, ChangeAdopted, Moved, NotDelivered
 from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
@@ -354,3 +354,18 @@ def test_a_used_up_attempt_waits_for_its_backoff() -> None:
     assert isinstance(event, AttemptEnded)
     assert event.not_before is not None
     assert (event.not_before - moment(SETTLE).wall).total_seconds() == SETTINGS.backoff_s
+
+
+@pytest.mark.parametrize("attempt", [an_attempt(unanswered=1), an_attempt(outcome=Outcome.FAILED)])
+def test_looks_that_stay_too_far_apart_end_with_a_human(attempt: Attempt) -> None:
+    """A cloud that allows one look in two minutes never lets a series come about; watching on would have no end."""
+    target = with_attempt(attempt)
+    enough_s = SETTINGS.change_timeout_s + SELDOM_SEEN_SETTLES * SETTLE
+    before = steady(STOPPED, enough_s - 120, every_s=120.0)
+    assert undecided(decide(target, context(before)))
+    after_s = enough_s + 120
+    assert outcome_of(decide(target, context(steady(STOPPED, after_s, every_s=120.0)))) == (
+        S.HELD,
+        Reason.OUTCOME_UNKNOWN,
+        None,
+    )
