@@ -11,6 +11,7 @@ from fleetos.sim.faults import Failure, Fate
 from fleetos.sim.ledger import Write
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import write_of
+from tests.simulation.situations_required import REQUIRED
 from tests.simulation.situations_told import told
 from tests.simulation.story import Story
 
@@ -123,16 +124,3 @@ def _befallen(story: Story) -> Iterator[str]:
     for jump in story.spec.clocks.jumps:
         if jump.at_s < story.ended_s:
             yield "wall-clock-set-back" if jump.by_s < 0 else "wall-clock-set-forward"
-
-
-# So often at least in 1,000 worlds. The first group is named by the safety protocol.
-REQUIRED: Mapping[str, float] = {
-    "resend-after-settle": 1.0,
-    "takeover-with-open-intent": 1.0,
-    "zombie-stopped-at-last-check": 1.0,
-    "late-effect-after-resend": 1.0,
-    "adopted-change-fails": 1.0,
-    "purged-job": 1.0,
-    "epoch-lost-in-commit": 1.0,
-    **{f"change-fails-{picture}": 1.0 for picture in ("old-disk", "no-disk", "new-disk", "error", "endless")},
-}
