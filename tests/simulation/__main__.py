@@ -35,7 +35,8 @@ examples:
   python -m tests.simulation --spec smaller.json         what shrinking has left
 
 A world whose seed is a multiple of 20 is small: it is played without a death, and once for each point at which its
-process can die. Standard output has the summary, or the trace; standard error has how far it is.
+process can die; where all points would take too long, for every so manieth. Standard output has the summary, or the
+trace; standard error has how far it is.
 
 exit codes: 0 clean; 1 an invariant is broken, or 300 worlds and more did not reach every situation that they should;
 2 not understood; 130 interrupted, after the summary so far

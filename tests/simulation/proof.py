@@ -16,7 +16,7 @@ from tests.simulation.play import play
 from tests.simulation.situations import situations
 from tests.simulation.spec import PointKind, Spec
 from tests.simulation.story import Story, Violation
-from tests.simulation.worlds import world
+from tests.simulation.worlds import SMALL_EVERY, world
 
 Judge = Callable[[Story], list[Violation]]
 Die = tuple[int, ...]
@@ -25,6 +25,9 @@ Die = tuple[int, ...]
 TWICE_EVERY = 50
 _TWICE_FROM = 7
 EVIDENCE_CHARS = 4000
+# A play costs what its requests cost, and there are more points to die at the more requests there are. Worlds of some
+# dozens of requests die everywhere within these; one of hundreds would take as long as all others together.
+_REQUESTS_A_WORLD = 8000
 # Of a world that is played hundreds of times, the first few plays that break an invariant say it all.
 FOUND_PER_SEED = 3
 
@@ -84,7 +87,7 @@ class Result:
     broken: Counter[str] = field(default_factory=Counter[str])
     found: list[Found] = field(default_factory=list[Found])
     course: str | None = None
-    points: int = 0
+    points: range = range(0)
 
     def add(self, story: Story) -> None:
         """Count one play."""
@@ -179,11 +182,18 @@ def prove(seed: int, orders: Orders, begins: Callable[[Die | None], None]) -> Re
         digest = Course() if is_played_twice(seed) else None
         story = play(first, digest)
         result.course = digest.end(story) if digest else None
-        result.points = 0 if first is spec else story.points
+        if first is not spec:
+            result.points = points_to_die_at(seed, story)
         result.add(story)
         result.blame(orders.judged(story), None)
     result.blame(caught.violations, None)
     return result
+
+
+def points_to_die_at(seed: int, story: Story) -> range:
+    """Return every point of a play, or every so manieth where all of them would take too long: others each seed."""
+    every = -(-story.points * story.requests // _REQUESTS_A_WORLD) or 1
+    return range(1 + seed // SMALL_EVERY % every, story.points + 1, every)
 
 
 def die_at(seed: int, points: range, orders: Orders, begins: Callable[[Die | None], None]) -> Result:

@@ -19,7 +19,8 @@ from fleetos.sim.scenario import Durations, Scenario, ServerGroup
 from tests.simulation import workers
 from tests.simulation.__main__ import CLEAN, INTERRUPTED, NOT_CLEAN, USAGE, main
 from tests.simulation.checkers import CHECKERS
-from tests.simulation.proof import DETERMINISM, Found, Orders, Result, is_played_twice
+from tests.simulation.play import play
+from tests.simulation.proof import DETERMINISM, Found, Orders, Result, is_played_twice, points_to_die_at
 from tests.simulation.seeds import Seeds
 from tests.simulation.situations import REQUIRED, WORLDS_AT_LEAST
 from tests.simulation.spec import Operator, Spec
@@ -191,7 +192,7 @@ def test_a_worker_that_dies_is_a_finding_and_others_go_on(monkeypatch: pytest.Mo
     assert (first.plays, first.worlds) == (1, 1)
     assert [(one.invariant, one.die) for one in lost.found] == [(CRASHED, (3,))]
     # The first two of eight died with it.
-    assert sum(result.plays for result in (lost, *others)) == first.points - 3
+    assert sum(result.plays for result in (lost, *others)) == len(first.points) - 3
     assert not [result for result in others if result.broken or result.worlds]
 
 
@@ -293,6 +294,16 @@ def test_a_budget_is_spent_on_fixed_seeds_first() -> None:
     assert next(taken, None) is None
     assert seeds.told() == ["1 to 3", "1000 to 1001"]
     assert list(Seeds(5, 2, inf)) == [5, 6]
+
+
+def test_a_world_of_many_requests_dies_at_some_of_its_points() -> None:
+    story = play(tiny(EVERYWHERE))
+    assert points_to_die_at(EVERYWHERE, story) == range(1, story.points + 1)
+    story.requests, story.points = 400, 1000
+    found = [points_to_die_at(seed, story) for seed in range(SMALL_EVERY, 100 * SMALL_EVERY, SMALL_EVERY)]
+    assert {len(points) for points in found} == {20}
+    # Together they have them all.
+    assert {point for points in found for point in points} == set(range(1, 1001))
 
 
 def test_one_world_in_fifty_is_compared_whatever_its_kind() -> None:

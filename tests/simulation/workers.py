@@ -257,9 +257,8 @@ class _Crew:
                 worker.doing = None
                 if message.course is not None:
                     self.again.append(_Again(message.seed, message.course, worker.number))
-                for first in range(1, message.points + 1, _POINTS_AT_ONCE):
-                    points = range(first, min(first + _POINTS_AT_ONCE, message.points + 1))
-                    self.deaths.append(_Deaths(message.seed, points))
+                for first in range(0, len(message.points), _POINTS_AT_ONCE):
+                    self.deaths.append(_Deaths(message.seed, message.points[first : first + _POINTS_AT_ONCE]))
                 yield message
             case _Course(course) if isinstance(worker.doing, _Again):
                 task, worker.doing = worker.doing, None
@@ -287,7 +286,7 @@ class _Crew:
             result.blame([Violation(invariant, f"{evidence} (exit code {code})")], worker.die)
             yield result
             if isinstance(task, _Deaths) and worker.die is not None:
-                self.deaths.appendleft(_Deaths(seed, range(worker.die[0] + 1, task.points.stop)))
+                self.deaths.appendleft(_Deaths(seed, task.points[task.points.index(worker.die[0]) + 1 :]))
         self._hire()
 
 
