@@ -191,6 +191,9 @@ class Session:
         """One request: its 2xx answer, or the failure of a token that may be renewed. Raises all else."""
         async with self.throttle.reading():
             token = await self._token()
+            if self.throttle.closed_for_s() > 0:
+                # The token was long in coming, and meanwhile the cloud has asked everybody to wait.
+                raise _Throttled
             outgoing = Outgoing(
                 operation=read.operation,
                 method="GET",

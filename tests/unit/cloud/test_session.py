@@ -18,7 +18,7 @@ from fleetos.errors import (
     PermissionDenied,
     ReadRefused,
 )
-from fleetos.limits import READ_TRIES, WRITE_DEPARTS_WITHIN_S
+from fleetos.limits import CLOSURE_S, READ_TRIES, WRITE_DEPARTS_WITHIN_S
 from fleetos.model.inventory import Delivered, Reply, Unanswered, Undelivered
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
@@ -380,3 +380,18 @@ def test_a_secret_in_a_message_of_the_cloud_is_blotted_out() -> None:
 
 def test_the_credentials_show_no_password() -> None:
     assert "secret-password" not in repr(CREDENTIALS)
+
+
+def test_reads_that_waited_for_a_token_leave_no_more_once_the_scope_is_closed() -> None:
+    async def main() -> None:
+        cloud = ScriptedCloud(error(429, "APIGW.0308"), FOUND, life_s=100.0)
+        async with opened(cloud) as client:
+            await anyio.sleep(200.0)
+            async with anyio.create_task_group() as reads:
+                for _ in range(3):
+                    reads.start_soon(client.server, "s1")
+        refused, *later = [one.at_s for one in cloud.calls]
+        assert len(later) == 3
+        assert all(at_s >= refused + CLOSURE_S for at_s in later)
+
+    run(main)
