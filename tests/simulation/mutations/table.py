@@ -1,0 +1,41 @@
+"""What came of the hunts, for a terminal and for the documentation."""
+
+from collections.abc import Iterator, Sequence
+
+from tests.simulation.mutations.laboratory import CONTROL, Hunt
+from tests.simulation.mutations.patches import Mutation
+
+_EVIDENCE_CHARS = 200
+
+
+def listed(mutations: Sequence[Mutation]) -> Iterator[str]:
+    """Yield one line for each fault."""
+    for one in mutations:
+        yield f"{one.name:26} {one.invariant:4} {one.seeds:5}  {one.told}"
+
+
+def as_text(hunts: Sequence[Hunt]) -> Iterator[str]:
+    """Yield the table, and below it the evidence of what did not come as it must."""
+    yield f"{'mutation':26} {'by':4} {'seeds':>5}  {'result':12} {'also':14} {'s':>5}  fault"
+    for one in hunts:
+        also = ",".join(one.others) or "-"
+        name, by = one.mutation.name, one.mutation.invariant
+        yield f"{name:26} {by:4} {one.played:5}  {_result(one):12} {also:14} {one.spent_s:5.0f}  {one.mutation.told}"
+    for one in hunts:
+        if not one.good:
+            yield f"{one.mutation.name}: {one.trouble or one.evidence[:_EVIDENCE_CHARS] or 'no seed showed it'}"
+
+
+def as_markdown(hunts: Sequence[Hunt]) -> Iterator[str]:
+    """Yield the table as it stands in the documentation: what the seconds were is nobody's matter there."""
+    yield "| Fault | What is wrong | Found by | Seeds needed | Result |"
+    yield "|---|---|---|---:|---|"
+    for one in hunts:
+        fault = one.mutation
+        yield f"| {fault.name} | {fault.told} | {fault.invariant} | {one.played} | {_result(one)} |"
+
+
+def _result(one: Hunt) -> str:
+    if one.mutation is CONTROL:
+        return "clean" if one.good else "NOT CLEAN"
+    return "found" if one.good else "NOT FOUND"

@@ -1,0 +1,72 @@
+"""The catalogue of deliberate faults fits the source, and a hunt tells a fault from a sound source."""
+
+import ast
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.checkers import CHECKERS
+from tests.simulation.mutations.__main__ import FOUND, NOT_FOUND, USAGE, main
+from tests.simulation.mutations.catalogue import MUTATIONS
+from tests.simulation.mutations.laboratory import CONTROL, ROOT, Hunt
+from tests.simulation.mutations.patches import Mutation, Patch, StalePatchError, apply, mutated, source_below
+from tests.simulation.mutations.table import as_markdown, as_text
+
+QUICK = next(one for one in MUTATIONS if one.name == "write-repeated")
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
+def test_every_patch_fits_the_source_and_gives_other_python(mutation: Mutation) -> None:
+    source_of = source_below(ROOT)
+    for path, text in mutated(mutation, source_of).items():
+        compile(text, path, "exec")
+        assert ast.dump(ast.parse(text)) != ast.dump(ast.parse(source_of(path))), path
+
+
+def test_every_invariant_has_a_fault_of_its_own() -> None:
+    assert {one.invariant for one in MUTATIONS} == set(CHECKERS)
+    assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
+
+
+@pytest.mark.parametrize(("source", "times"), [("x = 2\n", 0), ("x = 1\nx = 1\n", 2)])
+def test_a_patch_that_no_longer_fits_is_named(tmp_path: Path, source: str, times: int) -> None:
+    (tmp_path / "a.py").write_text(source)
+    mutation = Mutation("stale", "I1", "", (Patch("a.py", "x = 1", "x = 3"),))
+    with pytest.raises(StalePatchError, match=rf"stale: a\.py has {times} times, not once: x = 1"):
+        apply(mutation, tmp_path)
+    assert (tmp_path / "a.py").read_text() == source
+
+
+def test_a_stale_patch_ends_the_command_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stale = Mutation("stale", "I1", "", (Patch("fleetos/none.py", "x = 1", "x = 3"),))
+    monkeypatch.setattr("tests.simulation.mutations.__main__.MUTATIONS", [stale])
+    assert main([]) == USAGE
+    assert "stale: fleetos/none.py has 0 times" in capsys.readouterr().err
+
+
+def test_a_fault_is_found_and_the_sound_source_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--only", QUICK.name]) == FOUND
+    control, found = capsys.readouterr().out.splitlines()[1:]
+    assert control.startswith(CONTROL.name)
+    assert " clean " in control
+    assert found.startswith(QUICK.name)
+    assert " found " in found
+
+
+def test_what_is_no_fault_is_not_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    harmless = dataclasses.replace(QUICK, patches=(), seeds=1)
+    monkeypatch.setattr("tests.simulation.mutations.__main__.MUTATIONS", [harmless])
+    assert main([]) == NOT_FOUND
+    assert "NOT FOUND" in capsys.readouterr().out
+
+
+def test_the_table_says_what_came_of_it() -> None:
+    hunts = [Hunt(CONTROL, None, 7, 1.0), Hunt(QUICK, 7, 7, 2.0, "write 3", ("I1",)), Hunt(QUICK, None, 300, 3.0)]
+    text, table = list(as_text(hunts)), list(as_markdown(hunts))
+    assert [line.split()[-2:] for line in text[4:]] == [["showed", "it"]]
+    assert [line.split("|")[-2].strip() for line in table[2:]] == ["clean", "found", "NOT FOUND"]
+    assert not Hunt(CONTROL, 3, 7, 1.0).good
+    assert not Hunt(QUICK, 3, 3, 1.0, trouble="no end").good
