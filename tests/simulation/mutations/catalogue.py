@@ -73,14 +73,12 @@ _SENDING = (
         "I1",
         "a send whose process died is sent again without an inspection",
         (_AGAIN_AT_ONCE,),
-        die_everywhere=True,
     ),
     Mutation(
         "resumed-blindly",
         "I2",
         "a send whose process died is sent again, whatever disk is there by then",
         (_AGAIN_AT_ONCE, *_NO_DISK_RULE),
-        die_everywhere=True,
     ),
     Mutation(
         "no-settle",
@@ -131,23 +129,6 @@ _DISKS = (
         (_NOT_SENT, *_NO_DISK_RULE),
     ),
     Mutation(
-        "image-is-proof",
-        "I12",
-        "the ordered image is proof of a change, whatever the disk",
-        (
-            Patch(
-                f"{_RULES}/inspecting.py",
-                "    if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running:\n",
-                "    if on_image(target, seen) and seen.running:\n",
-            ),
-            Patch(
-                f"{_RULES}/ended.py",
-                "    if disk is Disk.NEW and ours and succeeded and seen.running:\n",
-                "    if ours and succeeded and seen.running:\n",
-            ),
-        ),
-    ),
-    Mutation(
         "job-is-proof",
         "I12",
         "a job that succeeded is proof of a change, and nobody looks",
@@ -156,22 +137,6 @@ _DISKS = (
             "    if disk is Disk.NEW and ours and succeeded and seen.running:\n",
             "    if succeeded:\n",
         ),
-    ),
-    Mutation(
-        "abort-does-not-look",
-        "I12",
-        "an abort cancels a server whose change has an unknown outcome",
-        _one(
-            f"{_RULES}/inspecting.py",
-            "    watch = context.watch\n    if watch is None:\n",
-            """\
-    if context.finishing:
-        return aborted(target, None)
-    watch = context.watch
-    if watch is None:
-""",
-        ),
-        die_everywhere=True,
     ),
     Mutation(
         "stops-are-forgotten",

@@ -70,8 +70,7 @@ def hunt(mutation: Mutation, root: Path = ROOT) -> Hunt:
     """Return what came of the hunt for one fault."""
     began_s = time.monotonic()
     with copy_of(root, mutation) as copy:
-        more = ["--die-everywhere"] if mutation.die_everywhere else []
-        told = _run(copy, ["--judge", mutation.invariant, "--to", str(mutation.seeds), *more])
+        told = _run(copy, ["--judge", mutation.invariant, "--to", str(mutation.seeds)])
     trouble = told.trouble
     if told.seed is None and told.errors and not trouble:
         trouble = f"{told.errors} plays raised: {told.lines[-1] if told.lines else ''}"

@@ -23,17 +23,13 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A fault and the invariant whose own checker must find it by seed `seeds` at the latest. `told` says the fault.
-
-    `die_everywhere`: small worlds are played once for each point at which their process can die, too.
-    """
+    """A fault and the invariant whose own checker must find it by seed `seeds` at the latest. `told` says the fault."""
 
     name: str
     invariant: str
     told: str
     patches: tuple[Patch, ...]
     seeds: int = SEEDS
-    die_everywhere: bool = False
 
 
 def mutated(mutation: Mutation, source_of: Callable[[str], str]) -> dict[str, str]:
