@@ -11,9 +11,6 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# Each round of callbacks takes as long: whoever asks again at once, as long as it takes, must not stop time itself.
-ROUND_S = 1e-6
-
 
 class Deadlock(RuntimeError):
     """Everybody waits, and no timer will ever wake anybody."""
@@ -22,14 +19,15 @@ class Deadlock(RuntimeError):
 class _Selector(selectors.BaseSelector):
     """Knows the files that the loop registers and never waits for them; its waiting is what moves time on."""
 
-    def __init__(self) -> None:
+    def __init__(self, round_s: float) -> None:
         self.now_s = 0.0
+        self._round_s = round_s
         self._keys: dict[Any, selectors.SelectorKey] = {}
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise Deadlock("everybody waits, and nothing will ever happen")
-        self.now_s += max(timeout, ROUND_S)
+        self.now_s += max(timeout, self._round_s)
         return []
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -49,10 +47,14 @@ class _Selector(selectors.BaseSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose time begins at second 0 and passes only while everybody waits."""
+    """A loop whose time begins at second 0 and passes only while everybody waits.
 
-    def __init__(self) -> None:
-        self._virtual = _Selector()
+    `round_s` is how long a round of callbacks takes at least: with 0, whoever asks again and again without waiting
+    stops time itself.
+    """
+
+    def __init__(self, round_s: float = 0.0) -> None:
+        self._virtual = _Selector(round_s)
         super().__init__(self._virtual)
 
     def time(self) -> float:

@@ -140,6 +140,9 @@ class _Step:
 class MachinesLoop(VirtualLoop):
     """The loop on which all processes of a play run, each in its context."""
 
+    def __init__(self) -> None:
+        super().__init__(round_s=1e-6)
+
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
         """Schedule a callback, as a step of its process if it belongs to one."""
         step = _step(callback, args, context)
