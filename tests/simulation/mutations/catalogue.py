@@ -172,16 +172,6 @@ _ROLLOUT = (
         ),
     ),
     Mutation(
-        "pause-is-not-heard",
-        "I4",
-        "a paused run goes on with what is under way",
-        _one(
-            f"{_ENGINE}/drive.py",
-            "return self._leaving or turn.run.state is RunState.PAUSED",
-            "return self._leaving",
-        ),
-    ),
-    Mutation(
         "abort-admits",
         "I4",
         "an aborted run admits those who wait",
