@@ -148,8 +148,10 @@ class Share:
 
     def of(self, total: int, *, at_least: int) -> int:
         """How many of `total` it is: percentages round down, but never below `at_least`."""
-        wanted = int(total * self.number / 100) if self.percent else int(self.number)
-        return max(at_least, wanted)
+        if not self.percent:
+            return max(at_least, int(self.number))
+        # In millionths, the finest that a plan can say: 99.96 % of 10,000 are 9,996, but not with floats.
+        return max(at_least, total * round(self.number * 10**6) // 10**8)
 
 
 @dataclass(frozen=True, slots=True)

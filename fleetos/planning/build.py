@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 
 from fleetos.errors import Problem
-from fleetos.limits import PLAN_MAX_SERVERS, USER_DATA_MAX_BYTES
+from fleetos.limits import PLAN_MAX_LISTED, PLAN_MAX_SERVERS, ROWS_MAX_BYTES, USER_DATA_MAX_BYTES
 from fleetos.model.plan import (
     ApiChoice,
     ApiLimits,
@@ -90,6 +90,9 @@ class _Builder:
         self._pruned = pruned
         self._file = str(path)
         self._digests: dict[str, str | None] = {}
+        self._files: set[FilePath] = set()
+        self._bytes_left = ROWS_MAX_BYTES
+        self._user_data_refused: set[Problem] = set()
 
     def _place(self, path: Path) -> Place:
         return place_of(self._root, path, self._file)
@@ -160,6 +163,9 @@ class _Builder:
         listed: list[ServerRef] = []
         for index, entry in zip(positions, shape.servers, strict=True):
             path = ("servers", index)
+            if len(listed) > PLAN_MAX_LISTED:
+                self.problems.append(self._place(path).problem(f"at most {PLAN_MAX_SERVERS} servers in a plan"))
+                return tuple(listed)
             if isinstance(entry, ServerFile):
                 listed += self._rows(entry, path)
                 continue
@@ -177,14 +183,23 @@ class _Builder:
 
     def _rows(self, entry: ServerFile, path: Path) -> list[ServerRef]:
         file = self._path.parent / entry.file
+        if file in self._files:
+            # Whoever is listed twice is one server.
+            return []
+        self._files.add(file)
         try:
-            rows = read_rows(file)
+            rows = read_rows(file, self._bytes_left)
+        except TooLarge:
+            expected = f"CSV files of at most {ROWS_MAX_BYTES} bytes together; {file} is larger than what is left"
+            self.problems.append(self._place((*path, "file")).problem(expected))
+            return []
         except Unreadable as bad:
             if bad.line is not None:
                 self.problems.append(Problem(str(file), bad.line, bad.column, "", bad.expected, bad.hint))
             else:
                 self.problems.append(self._place((*path, "file")).problem(f"a CSV file: {bad.expected}", bad.hint))
             return []
+        self._bytes_left -= rows.size
         self.problems += rows.problems
         return rows.servers
 
@@ -219,7 +234,8 @@ class _Builder:
     def _check_user_data(self, change: ChangeSpec) -> None:
         if change.api is ApiChoice.V1 and change.user_data is not None:
             problem = change.places["user_data"].problem("no user data with `api: v1`", "user data needs v2")
-            if problem not in self.problems:
+            if problem not in self._user_data_refused:
+                self._user_data_refused.add(problem)
                 self.problems.append(problem)
 
     def check_times(self, shape: PlanShape) -> None:

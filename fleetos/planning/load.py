@@ -16,12 +16,14 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from ruamel.yaml.scanner import Scanner
+from ruamel.yaml.tokens import TagToken
 
 from fleetos.errors import InputError, Problem
 from fleetos.limits import PLAN_MAX_ALIASES, PLAN_MAX_BYTES, PLAN_MAX_DEPTH, PLAN_MAX_VALUES
 from fleetos.model.plan import Plan
 from fleetos.planning.build import build_plan
-from fleetos.planning.problems import checked, in_order
+from fleetos.planning.problems import checked, listed
 from fleetos.planning.reading import TooLarge, Unreadable, decoded, read_bounded
 from fleetos.planning.tree import Mark, Node, dotted
 
@@ -34,6 +36,7 @@ _LITERALS: dict[str, bool | None] = {
 # Numbers of the core schema of YAML 1.2; longer ones are no number that a plan can mean.
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}|0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,30}|[0-9]{1,30}(?:\.[0-9]{0,30})?)(?:[eE][-+]?[0-9]{1,3})?")
+_WORD_ENDS = "\0 \t\r\n\x85\u2028\u2029,[]{}"
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _PUNCTUATION = re.compile(r"<[a-z ]+>|[-,:?@`%&*!|>\[\]{}]|\\t")
@@ -45,14 +48,25 @@ def load_plan(path: Path) -> Plan:
     Raises InputError with every problem of the file; a syntax error or a duplicate key ends the list.
     """
     file = str(path)
+    if not _is_utf8(str(path.absolute())):
+        # Such a path cannot be kept in the database, nor shown in JSON.
+        raise InputError((Problem(file, None, None, "", "a path in UTF-8, all its folders included", "rename it"),))
     root = read_tree(path)
     found = checked(root, file)
     if found.shape is None:
-        raise InputError(in_order(found.problems))
+        raise InputError(listed(found.problems, file, found.unlisted))
     plan, more = build_plan(found.shape, root, path, found.pruned)
     if found.problems or more:
-        raise InputError(in_order((*found.problems, *more)))
+        raise InputError(listed((*found.problems, *more), file, found.unlisted))
     return plan
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def user_data_texts(path: Path) -> tuple[str, ...]:
@@ -87,6 +101,7 @@ def read_tree(path: Path) -> Node:
         ) from None
     reader = _Reader(file)
     parser: Any = YAML(typ="safe", pure=True)
+    parser.Scanner = _Scanner
     problem: Problem | None = None
     try:
         for event in parser.parse(text):
@@ -119,6 +134,22 @@ def _syntax_problem(file: str, error: Any) -> Problem:
 def _masked(quoted: re.Match[str]) -> str:
     text = quoted.group(1) if quoted.group(1) is not None else quoted.group(2)
     return f"'{text}'" if _PUNCTUATION.fullmatch(text.replace("\t", "\\t")) else "something else"
+
+
+def _reader_of(scanner: Any) -> Any:
+    return scanner.reader
+
+
+class _Scanner(Scanner):
+    """Reads a tag as one word. The library takes minutes to decode one of a megabyte, and a plan has none anyway."""
+
+    def scan_tag(self) -> TagToken:
+        reader = _reader_of(self)
+        begins, length = reader.get_mark(), 1
+        while reader.peek(length) not in _WORD_ENDS:
+            length += 1
+        reader.forward(length)
+        return TagToken(("!", "tag"), begins, reader.get_mark())
 
 
 # The parser comes without types: its events are Any here, and what is taken from them is converted.

@@ -44,7 +44,7 @@ class Orders:
     def __init__(
         self, plan: Plan, images: Sequence[Image], key_pairs: Collection[str] | None, facts: CloudFacts
     ) -> None:
-        self.problems: list[Problem] = []
+        self._refused: dict[Problem, None] = {}
         self.pinned: dict[str, Image] = {}
         self.secret_places: dict[SecretRef | UserDataRef, Place] = {}
         self.foreign_key_pairs: set[str] = set()
@@ -54,6 +54,11 @@ class Orders:
         self._key_pairs = None if key_pairs is None else frozenset(key_pairs)
         self._facts = facts
         self._common: tuple[Order | None] | None = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the orders made so far, each once."""
+        return tuple(self._refused)
 
     def order(self, change: ChangeSpec, server: Place) -> Order | None:
         """What a server gets whose own keys are these, or None with a problem."""
@@ -88,8 +93,7 @@ class Orders:
 
     def _refuse(self, change: ChangeSpec, key: str, server: Place, expected: str, hint: str | None = None) -> None:
         problem = change.places.get(key, server).problem(expected, hint)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self._refused[problem] = None
 
     def _image(self, change: ChangeSpec, server: Place) -> Image | None:
         written = change.image or ""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fleetos.errors import Problem
+from fleetos.limits import INPUT_PROBLEMS_LISTED
 from fleetos.planning.shape import (
     ApiSection,
     ChangeSection,
@@ -66,13 +67,15 @@ _TYPES = {
 class Checked:
     """What a check of the whole file found.
 
-    `shape` is what remains of the plan without the places in `pruned`, where the problems are, so that further checks
-    can go on; None when nothing useful remains.
+    `unlisted` counts problems that are not among them, since there are too many. `shape` is what remains of the plan
+    without the places in `pruned`, where the problems are, so that further checks can go on; None when nothing useful
+    remains.
     """
 
     shape: PlanShape | None
     problems: tuple[Problem, ...]
     pruned: frozenset[Path]
+    unlisted: int = 0
 
 
 def checked(root: Node, file: str) -> Checked:
@@ -89,13 +92,23 @@ def checked(root: Node, file: str) -> Checked:
     if shape is not None:
         return Checked(shape, tuple(problems), frozenset(empty))
     found = [(path, error) for error in errors if (path := _path(error)) not in empty]
-    problems += [_problem(root, file, path, error) for path, error in found]
+    problems += [_problem(root, file, path, error) for path, error in found[:INPUT_PROBLEMS_LISTED]]
     pruned = empty | {_entry(path) for path, _ in found}
     rest = without(root.plain, tuple(pruned))
     rest.setdefault("version", 1)
     rest.setdefault("name", "unnamed")
     shape, _ = _validated(rest)
-    return Checked(shape, tuple(problems), frozenset(pruned))
+    return Checked(shape, tuple(problems), frozenset(pruned), max(0, len(found) - INPUT_PROBLEMS_LISTED))
+
+
+def listed(problems: Iterable[Problem], file: str, unlisted: int = 0) -> tuple[Problem, ...]:
+    """The problems in order; of too many the first, and how many more there are."""
+    ordered = in_order(problems)
+    more = unlisted + max(0, len(ordered) - INPUT_PROBLEMS_LISTED)
+    if more == 0:
+        return ordered
+    note = Problem(file, None, None, "", f"{more} more problems are not listed")
+    return (*ordered[:INPUT_PROBLEMS_LISTED], note)
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

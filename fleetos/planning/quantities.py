@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from fleetos.limits import CONCURRENCY_MAX, DURATION_MAX_S, RATE_BURST, RATE_MAX_REQUESTS
 from fleetos.model.plan import Share
@@ -23,8 +24,9 @@ def duration_s(text: str) -> float | None:
     """The seconds of a duration such as `200ms`, `30s` or `1h30m`; None if it is none."""
     if not _DURATION.fullmatch(text):
         return None
-    total_ms = sum(float(number) * _UNITS_MS[unit] for number, unit in _DURATION_PART.findall(text))
-    return total_ms / 1000
+    # Exact, so that 1.001s and 1001ms are the same number of seconds.
+    total_ms = sum(Decimal(number) * _UNITS_MS[unit] for number, unit in _DURATION_PART.findall(text))
+    return float(total_ms / 1000)
 
 
 def spelled_duration(seconds: float) -> str:

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from fleetos.errors import Problem
-from fleetos.limits import LABELS_MAX, PLAN_MAX_SERVERS, ROW_PROBLEMS_LISTED, ROWS_MAX_BYTES
+from fleetos.limits import (
+    LABELS_MAX,
+    PLAN_MAX_SERVERS,
+    ROW_PROBLEMS_LISTED,
+    ROWS_EMPTY_MAX,
+    ROWS_LINE_LETTERS,
+    ROWS_MAX_BYTES,
+)
 from fleetos.model.plan import ChangeSpec, Place, ServerRef
 from fleetos.planning.reading import decoded, read_bounded
 from fleetos.planning.spelling import (
@@ -32,11 +39,20 @@ _NO_ROW: tuple[int, list[str]] = (1, [])
 
 @dataclass(slots=True)
 class Rows:
-    """The servers of one CSV file, and what is wrong with it. `unlisted` counts problems beyond the bound."""
+    """The servers of one CSV file of `size` bytes, and what is wrong with it.
 
+    `unlisted` counts problems beyond the bound.
+    """
+
+    size: int
     servers: list[ServerRef] = field(default_factory=list[ServerRef])
     problems: list[Problem] = field(default_factory=list[Problem])
     unlisted: int = 0
+
+    @property
+    def refused(self) -> int:
+        """How many problems there are."""
+        return len(self.problems) + self.unlisted
 
     def refuse(self, place: Place, expected: str, hint: str | None = None) -> None:
         """Adds a problem."""
@@ -56,8 +72,8 @@ class _NotCsv(Exception):
 
 def _numbered(text: str) -> Iterator[tuple[int, list[str]]]:
     """The rows with the line where each begins: a quoted cell may hold line breaks."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     begins = 1
+    reader = csv.reader(_lines(text), strict=True)
     try:
         for cells in reader:
             yield begins, cells
@@ -66,10 +82,20 @@ def _numbered(text: str) -> Iterator[tuple[int, list[str]]]:
         raise _NotCsv(begins, str(error)) from None
 
 
-def read_rows(path: Path) -> Rows:
+def _lines(text: str) -> Iterator[str]:
+    """The lines, each bounded: the reader would make a cell of every comma of an endless one."""
+    for line in io.StringIO(text, newline=""):
+        if len(line) > ROWS_LINE_LETTERS:
+            raise csv.Error(f"a line is longer than {ROWS_LINE_LETTERS} letters")
+        yield line
+
+
+def read_rows(path: Path, most_bytes: int = ROWS_MAX_BYTES) -> Rows:
     """The servers of the CSV file. Raises Unreadable if it cannot be read as text."""
-    text = decoded(read_bounded(path, ROWS_MAX_BYTES))
-    rows = Rows()
+    data = read_bounded(path, most_bytes)
+    rows = Rows(size=len(data))
+    text = decoded(data)
+    del data
     file = str(path)
     lines = _numbered(text)
     try:
@@ -112,13 +138,17 @@ def _columns(rows: Rows, file: str, header: list[str]) -> _Columns | None:
 
 
 def _read(rows: Rows, file: str, lines: Iterator[tuple[int, list[str]]], columns: _Columns) -> None:
-    width = 1 + len(columns.labels)
+    width, empty = 1 + len(columns.labels), 0
     for line, cells in lines:
         # Spreadsheets leave rows of empty cells behind.
         if not any(cell.strip() for cell in cells):
+            empty += 1
+            if empty > ROWS_EMPTY_MAX:
+                rows.refuse(Place(file, line, 1, ""), f"at most {ROWS_EMPTY_MAX} empty rows", "remove them")
+                return
             continue
         place = Place(file, line, 1, columns.kind)
-        if len(rows.servers) >= PLAN_MAX_SERVERS:
+        if len(rows.servers) + rows.refused >= PLAN_MAX_SERVERS:
             rows.refuse(place, f"at most {PLAN_MAX_SERVERS} servers in a plan")
             return
         if len(cells) != width:

@@ -25,11 +25,11 @@ from fleetos.planning.quantities import (
 NAME_PATTERN = "^[a-z0-9-]{1,63}$"
 ID_PATTERN = "^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 USER_PATTERN = "^[0-9A-Za-z_-]{1,64}$"
-TEXT_PATTERN = rf"^[^\x00-\x1f\x7f]{{1,{TEXT_MAX_LETTERS}}}$"
+TEXT_PATTERN = rf"^[^\x00-\x1f\x7f-\x9f]{{1,{TEXT_MAX_LETTERS}}}$"
 LABEL_PATTERN = rf"^[0-9A-Za-z_./-]{{1,{LABEL_NAME_MAX_LETTERS}}}$"
-LABEL_VALUE_PATTERN = rf"^[^\x00-\x1f\x7f]{{0,{TEXT_MAX_LETTERS}}}$"
+LABEL_VALUE_PATTERN = rf"^[^\x00-\x1f\x7f-\x9f]{{0,{TEXT_MAX_LETTERS}}}$"
 VARIABLE_PATTERN = "^[A-Za-z_][0-9A-Za-z_]{0,127}$"
-PATH_PATTERN = r"^[^\x00-\x1f\x7f]{1,1024}$"
+PATH_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]{1,1024}$"
 
 # What each pattern means, for messages.
 MEANINGS = {

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from fleetos.limits import PLAN_MAX_BYTES, PLAN_MAX_VALUES
+from fleetos.limits import PLAN_MAX_BYTES, PLAN_MAX_VALUES, ROWS_MAX_BYTES
 from fleetos.planning.load import load_plan, read_tree
 from fleetos.planning.problems import LATER, SECTIONS
 from fleetos.planning.schema import DIALECT, plan_schema
@@ -52,6 +52,7 @@ def test_the_page_names_every_key_of_a_later_version() -> None:
 
 def test_the_page_names_the_bounds() -> None:
     assert f"at most {PLAN_MAX_BYTES // 2**20} MiB and {PLAN_MAX_VALUES:,} values" in PAGE
+    assert f"together have at most {ROWS_MAX_BYTES // 2**20} MiB" in PAGE
 
 
 def test_the_example_of_the_page_is_a_plan(desk: Desk) -> None:
