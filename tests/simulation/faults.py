@@ -24,6 +24,7 @@ class Fence:
     """What keeps a late request from doing harm in this world, and so how late one may be.
 
     `lax`: the cloud accepts a change in any state. `stopped_by_others`: somebody may stop a server that was changed.
+    `overlong`: a change may take longer than its time-out and its settle time, and then it is seen while it goes on.
     """
 
     settle_s: float
@@ -32,6 +33,7 @@ class Fence:
     stopped_by_others: bool
     by_api: bool
     as_before: bool
+    overlong: bool
 
     @property
     def holds(self) -> bool:
@@ -115,6 +117,8 @@ def _change_fails(chance: Random, fence: Fence) -> list[Draft]:
 
 def _change_looks(chance: Random, fence: Fence) -> list[Draft]:
     drafts: list[Draft] = []
+    if fence.overlong:
+        return drafts
     if chance.random() < 0.7:
         picture = chance.choice(("rebuild", "idle", "no-disk", "early-disk"))
         flips = chance.choice(("start", "end", "late", "never"))

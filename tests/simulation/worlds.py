@@ -21,6 +21,7 @@ SMALL_EVERY = 8
 LARGE_EVERY = 100
 # A real cloud's settle time by default, and the least that is accepted there.
 _SETTLE_S, _SETTLE_MIN_S = 1800.0, 600.0
+_PICTURES = ("rebuild", "rebuild", "idle", "no-disk", "early-disk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,15 @@ def world(seed: int) -> Spec:
     acts = () if chance.random() < 0.7 else _acts(chance, size.servers)
     power_after = PowerAfter.AS_BEFORE if chance.random() < 0.15 else PowerAfter.RUNNING
     stop = chance.choice((StopMode.SOFT, StopMode.SOFT_THEN_HARD, StopMode.SOFT_THEN_HARD, StopMode.HARD, StopMode.API))
+    overlong = chance.random() < 0.1
     fence = Fence(
         settle_s=settled_s,
         poll_max_s=polling.max_s,
-        lax=chance.random() < 0.2,
+        lax=not overlong and chance.random() < 0.25,
         stopped_by_others=any(act.act == "stop" for act in acts),
         by_api=stop is StopMode.API,
         as_before=power_after is PowerAfter.AS_BEFORE,
+        overlong=overlong,
     )
     return Spec(
         seed=seed,
@@ -116,23 +119,27 @@ def _scenario(chance: Random, seed: int, size: _Size, fence: Fence, timeouts: Ti
         groups.append({"count": 1, "name": "diskless", "system_disk": False})
     if not size.small and chance.random() < 0.3:
         groups.append({"count": 1, "name": "done-before", "image": IMAGE})
-    longest_s = timeouts.change_s * (1.5 if chance.random() < 0.1 else 0.15 if size.small else 0.3)
-    shortest_s = 60.0
+    if fence.overlong:
+        shortest_s, longest_s = 60.0, timeouts.change_s * 1.5
+    else:
+        # The settle time is never less than twice the longest change.
+        longest_s = min(fence.settle_s * 0.45, timeouts.change_s * (0.15 if size.small else 0.3))
+        shortest_s = min(60.0, longest_s / 2)
     content: dict[str, object] = {
         "seed": seed,
         "servers": groups,
         "durations": {
             "stop": (1.0, chance.choice((10.0, 30.0, 50.0))),
             "start": (1.0, chance.choice((10.0, 30.0))),
-            "change": (shortest_s, chance.uniform(shortest_s + 1.0, max(shortest_s + 2.0, longest_s))),
+            "change": (shortest_s, chance.uniform(shortest_s, longest_s)),
         },
         "change": {
-            "picture": _pick(chance, ("rebuild", "rebuild", "idle", "no-disk", "early-disk")),
+            "picture": _pick(chance, ("rebuild",) if fence.overlong else _PICTURES),
             "image_flips": _pick(chance, ("end", "end", "end", "start", "late", "never")),
             # An image that flips later than the settle time is one that never did, as far as anybody can tell.
             "flip_lag_s": chance.uniform(5.0, fence.settle_s * 0.8),
-            "job_visible_after_s": _pick(chance, (0.0, 0.0, 5.0)),
-            "job_vanishes_after_s": _pick(chance, (86400.0, 86400.0, 600.0, 5.0)),
+            "job_visible_after_s": _pick(chance, (0.0,) if fence.overlong else (0.0, 0.0, 5.0)),
+            "job_vanishes_after_s": _pick(chance, (86400.0,) if fence.overlong else (86400.0, 86400.0, 600.0, 5.0)),
         },
         "tokens": {"lifetime_s": _pick(chance, (86400.0, 3600.0, 120.0))},
         "list": {"server_id_filter": chance.random() < 0.5, "marker": chance.random() < 0.5},
