@@ -290,8 +290,10 @@ def _power_answered(target: Target, event: PowerAnswered, at: datetime) -> Targe
         for call in target.calls
     )
     stopped_at = target.stopped_at
-    # Stops that were proven not done have stopped nothing, unless one of an earlier step did.
-    if stopped_at is not None and calls[0].intended_at <= stopped_at and all(_not_done(call) for call in calls):
+    # Stops that were proven not done have stopped nothing, unless one of an earlier step did. Which step it was says
+    # the very time of its first call: later than that it may be earlier by a clock that was set back.
+    first = calls[0].verb == "stop" and calls[0].intended_at == stopped_at
+    if first and all(_not_done(call) for call in calls):
         stopped_at = None
     calls = tuple(call for call in calls if call.outcome is not PowerOutcome.DROPPED)
     return replace(

@@ -307,6 +307,14 @@ def test_a_stop_that_was_never_done_unmarks_the_server(outcome: PowerOutcome) ->
     assert again.stopped_at == START
 
 
+def test_a_start_that_was_refused_unmarks_nothing_even_after_the_clock_was_set_back() -> None:
+    before = a_target(state=S.RESTORING, stopped_at=AT, then=End(S.HELD, Reason.LOCKED, "locked"))
+    start = PowerIntended(ID, "call-0", "start", hard=False, size=1)
+    intended = happen(before, start, at=AT - timedelta(hours=1))
+    answered = PowerAnswered(ID, "call-0", PowerOutcome.REFUSED, code="Ecs.0605")
+    assert happen(intended, answered, at=AT - timedelta(hours=1)).stopped_at == AT
+
+
 def test_a_dropped_call_does_not_count_but_its_bound_does() -> None:
     before = happen(a_target(state=S.STOPPING), PowerIntended(ID, "c", "stop", hard=False, size=1))
     for answer, refusals in (("not-sent", 1), ("unauthenticated", 1), ("throttled", 0)):
