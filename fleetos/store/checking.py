@@ -54,10 +54,11 @@ async def _file_problems(connection: AsyncConnection) -> list[str]:
 
 async def _run_problems(connection: AsyncConnection, run_id: str, database: Database) -> list[str]:
     columns = (records.c.seq, records.c.at, records.c.body)
-    found = (await connection.execute(select(*columns).where(records.c.run_id == run_id).order_by(records.c.seq))).all()
-    if [row[0] for row in found] != list(range(1, len(found) + 1)):
-        return [f"run {run_id}: its journal has gaps"]
+    in_order = select(*columns).where(records.c.run_id == run_id).order_by(records.c.seq)
     try:
+        found = (await connection.execute(in_order)).all()
+        if [row[0] for row in found] != list(range(1, len(found) + 1)):
+            return [f"run {run_id}: its journal has gaps"]
         told = replay((at, decoded(event_from, body, database.location)) for _, at, body in found)
         kept = await load_within(connection, run_id, database.location)
     except (FleetosError, ValueError) as error:

@@ -18,6 +18,7 @@ from fleetos.store.dialects import upsert
 from fleetos.store.leases import Watcher, driven, look, looks_alive
 from fleetos.store.rows import claim_row
 from fleetos.store.tables import claims, runs, targets
+from fleetos.store.values import understood
 
 
 def slices(server_ids: Iterable[str]) -> list[Sequence[str]]:
@@ -63,7 +64,8 @@ async def _claimed(connection: AsyncConnection, foreign: list[tuple[str, str]], 
     named = ", ".join(theirs[:SERVERS_NAMED])
     more = f" and {len(theirs) - SERVERS_NAMED} more" if len(theirs) > SERVERS_NAMED else ""
     servers = f"server {named}" if len(theirs) == 1 else f"servers {named}{more}"
-    state = RunState((await connection.execute(select(runs.c.state).where(runs.c.id == run_id))).scalar_one())
+    found = (await connection.execute(select(runs.c.state).where(runs.c.id == run_id))).scalar_one()
+    state = understood(RunState, found)
     if state in RUN_ENDS:
         hint = f"settle their unknown outcomes: `fleetos retry {run_id}` or `fleetos abort {run_id} --release`"
         return ServerClaimed(f"run {run_id} has ended and still holds {servers}", hint)

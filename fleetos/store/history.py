@@ -9,6 +9,7 @@ from fleetos.store.claims import slices
 from fleetos.store.database import Database
 from fleetos.store.dialects import upsert
 from fleetos.store.tables import claims, clouds, targets
+from fleetos.store.values import seconds_from, understood
 
 
 async def bad_attempts(database: Database, server_ids: Collection[str]) -> frozenset[str]:
@@ -41,7 +42,8 @@ async def unanswered_sends(database: Database, server_ids: Collection[str]) -> M
 async def longest_change_s(database: Database, scope: str) -> float | None:
     """The longest OS change seen in that part of a cloud, in seconds; None if none was."""
     async with database.reading() as connection:
-        return await connection.scalar(select(clouds.c.longest_change_s).where(clouds.c.scope == scope))
+        found = await connection.scalar(select(clouds.c.longest_change_s).where(clouds.c.scope == scope))
+    return None if found is None else understood(seconds_from, found)
 
 
 async def remember_change_s(database: Database, scope: str, seconds: float) -> None:

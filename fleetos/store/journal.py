@@ -21,6 +21,7 @@ from fleetos.store.dialects import upsert
 from fleetos.store.leases import Lease
 from fleetos.store.rows import RUN_VALUES, TARGET_KEYS, TARGET_VALUES, Rows, last_of_each, rows_of, run_row
 from fleetos.store.tables import records, requests, runs, targets
+from fleetos.store.values import understood
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class SqlJournal:
         try:
             async with self._database.reading() as connection:
                 found = await connection.execute(select(*columns).where(*undone).order_by(requests.c.id))
-                return [Request(number, RequestKind(kind), by, at) for number, kind, by, at in found]
+                return [Request(number, understood(RequestKind, kind), by, at) for number, kind, by, at in found]
         except StoreError as error:
             raise JournalUnwritable(error.message, error.hint) from error
 

@@ -19,6 +19,7 @@ from fleetos.store.database import Database
 from fleetos.store.dialects import now_s
 from fleetos.store.holder import Holder, Life, holder_from, holder_json, life_of
 from fleetos.store.tables import leases
+from fleetos.store.values import understood
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,13 @@ def _rows(connection: AsyncConnection, clock: Clock) -> Select[str, int, int, st
 
 def _seen(row: Row[str, int, int, str | None, float]) -> Seen:
     run_id, epoch, beat, holder, age_s = row
-    return Seen(run_id, epoch, beat, None if holder is None else holder_from(holder), float(age_s))
+    return Seen(
+        run_id,
+        understood(int, epoch),
+        understood(int, beat),
+        None if holder is None else understood(holder_from, holder),
+        understood(float, age_s),
+    )
 
 
 async def may_take(database: Database, run_id: str, watcher: Watcher) -> Seen:

@@ -70,7 +70,11 @@ def _url(text: str) -> URL:
 
 def _file(path: Path) -> Location:
     # Resolved, since SQLite keeps its other files beside the file itself, not beside a link to it.
-    path = path.expanduser().resolve()
+    try:
+        path = path.expanduser().resolve()
+    except (RuntimeError, ValueError, OSError):
+        # A home that nobody has, a character that no path can hold, links that lead in a circle.
+        raise UsageError("the path of the database cannot be one", "give another with --db") from None
     return Location(URL.create("sqlite+aiosqlite", database=str(path)), path, str(path))
 
 

@@ -22,6 +22,7 @@ from fleetos.store.leases import Watcher
 from fleetos.store.location import Location
 from fleetos.store.rows import decoded
 from fleetos.store.tables import records, runs, targets
+from fleetos.store.values import understood
 
 _OVER = [state.value for state in RUN_ENDS]
 
@@ -62,7 +63,7 @@ async def find_run(database: Database, given: str) -> str:
             raise UnknownRun(f"several runs begin with {given}", f"give more letters: {shown}")
         known = (await connection.scalars(select(runs.c.id).order_by(newest).limit(RUNS_COMPARED))).all()
     near = difflib.get_close_matches(given, known, n=RUNS_SUGGESTED) or known[:1]
-    hint = f"did you mean {' or '.join(near)}?" if near else "this database holds no runs yet"
+    hint = f"did you mean {' or '.join(map(str, near))}?" if near else "this database holds no runs yet"
     raise UnknownRun(f"there is no run {given[:32]!r} in {database.location.shown}", hint)
 
 
@@ -111,7 +112,7 @@ async def _counts(connection: AsyncConnection, of: ColumnElement[bool]) -> Mappi
     found = await connection.execute(select(*columns).where(of).group_by(targets.c.run_id, targets.c.state))
     counts: defaultdict[str, dict[TargetState, int]] = defaultdict(dict)
     for run_id, state, number in found:
-        counts[run_id][TargetState(state)] = number
+        counts[run_id][understood(TargetState, state)] = number
     return counts
 
 

@@ -1,0 +1,274 @@
+"""Rows that somebody else wrote: they are read back, or refused as what they are, and a check names them."""
+
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from fleetos.errors import FleetosError
+from fleetos.model.codec import event_from, event_json, run_from, run_json, target_from, target_json
+from fleetos.model.events import Enlisted, Event, Record, RunCreated
+from fleetos.model.progress import Progress, replay
+from fleetos.model.requests import RequestKind
+from fleetos.store import history, queries, runs
+from fleetos.store.checking import check
+from fleetos.store.database import Database
+from fleetos.store.location import locate
+from fleetos.store.opening import open_database
+from fleetos.views.documents import status_document
+from fleetos.views.event_documents import event_document
+from fleetos.views.tables import events_table, status_table
+from tests.hostile.chance import SEED, examples
+from tests.hostile.strategies import mangled, randoms, spoiled
+from tests.unit.store.samples import (
+    START,
+    HandClock,
+    folded,
+    foreign_process,
+    make_run,
+    make_target,
+    make_targets,
+    path_to_done,
+    path_to_failed,
+    path_to_unknown,
+    watcher,
+)
+
+VALUES: tuple[Any, ...] = (
+    *(
+        5,
+        -1,
+        1.5,
+        float("inf"),
+        2**63 - 1,
+        b"\xff\x00",
+        "",
+        "\x1b[31m",
+        "x" * 5000,
+        "{}",
+        "[]",
+        "null",
+        '{"a": 1}',
+        "NaN",
+    ),
+    *("2026-01-01T00:00:00", "2026-01-01T00:00:00+01:00", "0001-01-01T00:00:00+23:59", "\u202e", "9999"),
+)
+COLUMNS = {
+    "runs": ("name", "digest", "state", "created_at", "body"),
+    "targets": (
+        "server_id",
+        "position",
+        "name",
+        "state",
+        "attempt",
+        "job_id",
+        "disk",
+        "touched_at",
+        "doubtful",
+        "body",
+    ),
+    "records": ("seq", "at", "server_id", "kind", "body"),
+    "requests": ("kind", "asked_by", "at", "done_at"),
+    "leases": ("epoch", "beat", "holder", "renewed_s"),
+    "claims": ("server_id", "unanswered_at"),
+    "clouds": ("longest_change_s",),
+}
+FAILED, UNKNOWN = path_to_failed("server-0002"), path_to_unknown("server-0001")
+EVENTS: list[Event] = [
+    RunCreated(make_run()),
+    *(Enlisted(target) for target in make_targets(3)),
+    *(*path_to_done("server-0000"), *UNKNOWN, *FAILED),
+]
+TARGETS = [folded(make_target(1), UNKNOWN, START), folded(make_target(2), FAILED, START)]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A database with one run, as a file, open, and on a clock that stands still."""
+
+    path: Path
+    database: Database
+    clock: HandClock
+
+    def write(self, statement: str, *values: Any) -> None:
+        """Does it to the file behind fleetos' back."""
+        with closing(sqlite3.connect(self.path)) as other:
+            other.execute(statement, values)
+            other.commit()
+
+    def reads(self) -> tuple[Callable[[], Awaitable[object]], ...]:
+        """Everything that a command may ask."""
+        database, run_id, mine = self.database, make_run().id, watcher(self.clock)
+        ids = ["server-0000", "server-0001"]
+        return (
+            lambda: queries.newest_runs(database, mine),
+            lambda: queries.unfinished_runs(database, mine),
+            lambda: queries.find_run(database, run_id[:3]),
+            lambda: queries.load(database, run_id),
+            lambda: queries.events(database, run_id),
+            lambda: history.bad_attempts(database, ids),
+            lambda: history.unanswered_sends(database, ids),
+            lambda: history.longest_change_s(database, "scope"),
+            lambda: check(database),
+        )
+
+
+async def kept_at(path: Path, clock: HandClock) -> Kept:
+    """A database with a run, a request, a memory of a send and of a cloud."""
+    database = await open_database(locate(path), watcher(clock))
+    await runs.create_run(database, make_run(), make_targets(2), [], START, watcher(clock, foreign_process()))
+    await runs.add_request(database, make_run().id, RequestKind.ABORT, "me", START)
+    await history.remember_change_s(database, "scope", 100.0)
+    kept = Kept(path, database, clock)
+    kept.write("UPDATE claims SET unanswered_at = '2026-03-01T12:00:00.000000+00:00'")
+    kept.write("UPDATE targets SET touched_at = '2026-03-01T12:00:00.000000+00:00'")
+    return kept
+
+
+async def refused(read: Callable[[], Awaitable[object]]) -> bool:
+    """Whether it ended in an error of ours; any other fails the test."""
+    try:
+        await read()
+    except FleetosError as error:
+        return bool(error.message)
+    return False
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+async def test_every_column_may_hold_anything(tmp_path: Path, table: str) -> None:
+    random = Random(f"{SEED} {table}")
+    kept = await kept_at(tmp_path / "fleetos.db", HandClock())
+    with closing(sqlite3.connect(kept.path)) as other:
+        rows = other.execute(f"SELECT rowid, * FROM {table}").fetchall()
+        names = [column[0] for column in other.execute(f"SELECT rowid, * FROM {table}").description]
+    assert not [read for read in kept.reads() if await refused(read)]
+    for column in COLUMNS[table]:
+        before = rows[0][names.index(column)]
+        for value in random.sample(VALUES, 5):
+            kept.write(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", value, rows[0][0])
+            for read in kept.reads():
+                await refused(read)
+            kept.write(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", before, rows[0][0])
+    assert not [read for read in kept.reads() if await refused(read)]
+    await kept.database.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "value"),
+    [
+        *(("UPDATE leases SET holder = ?", value) for value in ("", "{}", "5", b"\xff", '{"machine": 5}')),
+        *(("UPDATE leases SET epoch = ?, holder = NULL", value) for value in ("x", b"\xff")),
+        *(("UPDATE claims SET run_id = ?", value) for value in ("x", b"\xff")),
+        *(("UPDATE claims SET unanswered_at = ?", value) for value in ("x", "2026-01-01T00:00:00")),
+        *(("UPDATE runs SET state = ?", value) for value in ("x", b"\xff")),
+        *(("UPDATE targets SET body = ?", value) for value in ("", "{}", b"\xff", "null")),
+    ],
+)
+async def test_what_takes_a_run_refuses_what_it_cannot_read(tmp_path: Path, statement: str, value: object) -> None:
+    clock = HandClock()
+    kept = await kept_at(tmp_path / "fleetos.db", clock)
+    kept.write(statement, value)
+    mine = watcher(clock)
+    await refused(lambda: runs.create_run(kept.database, make_run(2), make_targets(1), [], START, mine))
+    await refused(lambda: runs.take_run(kept.database, make_run().id, mine))
+    await refused(lambda: runs.begin_pass(kept.database, make_run().id, [], START, mine))
+    await refused(lambda: runs.release_claims(kept.database, make_run().id, mine))
+    await kept.database.close()
+
+
+def bodies(random: Random) -> tuple[str, str, str]:
+    """A target, a run and an event as JSON to which something happened."""
+
+    def body(text: str) -> str:
+        data = json.dumps(spoiled(random, json.loads(text), most=2)).encode()
+        return mangled(random, data, depths=(20, 2_000)).decode("utf-8", "replace")
+
+    return (
+        body(target_json(random.choice(TARGETS))),
+        body(run_json(make_run())),
+        body(event_json(random.choice(EVENTS))),
+    )
+
+
+@examples(250)
+@given(randoms)
+def test_a_body_is_a_value_that_can_be_kept_and_shown_or_none(random: Random) -> None:
+    target_body, run_body, event_body = bodies(random)
+    run, target = make_run(), TARGETS[0]
+    try:
+        target = target_from(target_body)
+        assert target_from(target_json(target)) == target
+    except ValueError:
+        pass
+    try:
+        run = run_from(run_body)
+        assert run_from(run_json(run)) == run
+    except ValueError:
+        pass
+    progress = Progress(run, [target])
+    json.dumps(status_document(progress))
+    assert_shown(status_table(progress, START, width=100).plain)
+    try:
+        event = event_from(event_body)
+    except ValueError:
+        return
+    assert event_from(event_json(event)) == event
+    record = Record(1, START, event)
+    json.dumps(event_document(record, run.id))
+    assert_shown(events_table([record], run.id, {}).plain)
+
+
+def assert_shown(text: str) -> None:
+    """Fails on what a terminal would obey."""
+    assert all(letter == "\n" or letter.isprintable() for letter in text), ascii(text)
+
+
+@examples(150)
+@given(randoms)
+def test_a_journal_that_somebody_edited_is_replayed_or_refused(random: Random) -> None:
+    events = list(EVENTS)
+    for _ in range(random.randint(1, 3)):
+        match random.choice(["drop", "double", "swap", "edit", "edit"]):
+            case "drop" if events:
+                del events[random.randrange(len(events))]
+            case "double":
+                events.insert(random.randrange(len(events) + 1), random.choice(EVENTS))
+            case "swap":
+                random.shuffle(events)
+            case _:
+                try:
+                    edited = event_from(
+                        json.dumps(spoiled(random, json.loads(event_json(random.choice(EVENTS))), most=1))
+                    )
+                except ValueError:
+                    continue
+                events.insert(random.randrange(len(events) + 1), edited)
+    try:
+        progress = replay((START, event) for event in events)
+    except (FleetosError, ValueError):
+        return
+    json.dumps(status_document(progress))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("12:00:00Z", "12:00:00"),
+        ("12:00:00Z", "12:00:00+01:00"),
+        ("30.0", "NaN"),
+        ("30.0", "Infinity"),
+        ("30.0", "1e999"),
+    ],
+)
+def test_times_without_a_zone_and_endless_numbers_are_none(before: str, after: str) -> None:
+    body = run_json(make_run())
+    assert before in body
+    with pytest.raises(ValueError, match="validation error"):
+        run_from(body.replace(before, after))
