@@ -242,7 +242,9 @@ _BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("edit", "begin", "found"), _BREAKS, ids=[f"{f} {e.__name__}" for e, _, f in _BREAKS])
+@pytest.mark.parametrize(
+    ("edit", "begin", "found"), _BREAKS, ids=["-".join((*sorted(f), e.__name__)) for e, _, f in _BREAKS]
+)
 def test_a_broken_invariant_is_found(edit: Edit, begin: Callable[[], Story], found: set[str]) -> None:
     story = begin()
     edit(story)
