@@ -134,9 +134,26 @@ def _replay(parser: argparse.ArgumentParser, asked: argparse.Namespace, orders: 
         except (OSError, ValueError) as error:
             parser.error(f"{asked.spec}: {error}")
     told = replay_as_json if asked.output == "json" else replay
-    clean = told(dying(spec, asked.die), orders.judged, print)
+    listener = Listener()
+    clean = told(dying(spec, asked.die), orders.judged, listener)
     sys.stdout.flush()
+    if listener.left:
+        raise BrokenPipeError
     return CLEAN if clean else NOT_CLEAN
+
+
+class Listener:
+    """Prints what is said, for as long as anybody reads it: a play must not end by that, and so hears nothing of it."""
+
+    def __init__(self) -> None:
+        self.left = False
+
+    def __call__(self, line: str) -> None:
+        if not self.left:
+            try:
+                print(line)
+            except BrokenPipeError:
+                self.left = True
 
 
 def _prove(asked: argparse.Namespace, orders: Orders) -> int:

@@ -27,7 +27,7 @@ _TWICE_FROM = 7
 EVIDENCE_CHARS = 4000
 # A play costs what its requests cost, and there are more points to die at the more requests there are. Worlds of some
 # dozens of requests die everywhere within these; one of hundreds would take as long as all others together.
-_REQUESTS_A_WORLD = 8000
+_REQUESTS_A_WORLD = 4000
 # Of a world that is played hundreds of times, the first few plays that break an invariant say it all.
 FOUND_PER_SEED = 3
 
