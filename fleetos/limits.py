@@ -202,7 +202,7 @@ TOKEN_MARGIN_S = 600.0
 TOKEN_MARGIN_PART = 0.25
 # After a renewal that failed while the old token still serves, the next one is tried this much later.
 TOKEN_RETRY_S = 5.0
-# The cloud's clock may be this far behind ours when it dates a trace.
+# The clock that dates a trace may be this far behind the one that dates answers; where those say no date, behind ours.
 TRACE_SKEW_S = 10.0
 # Traces of one kind that are told of a server, in an event of its run: one alone holds the server.
 TRACES_TOLD = 5

@@ -11,7 +11,7 @@ from fleetos.cloud.addresses import Origin
 from fleetos.cloud.bodies import change_body, start_body, stop_body
 from fleetos.cloud.errors import read_complaint
 from fleetos.cloud.evidence import action_traces, volume_traces
-from fleetos.cloud.fields import part
+from fleetos.cloud.fields import Fields, part
 from fleetos.cloud.ims import Images
 from fleetos.cloud.listing import ServerList
 from fleetos.cloud.pictures import read_job, read_server
@@ -88,7 +88,11 @@ class EcsCloud:
             if is_gone(error):
                 return None
             raise
-        server = parsed(about, answer, lambda fields: read_server(part(fields, "server"), answer.secrets, answer.left))
+
+        def parse(fields: Fields) -> Server:
+            return read_server(part(fields, "server"), answer.secrets, answer.left, answer.told_at)
+
+        server = parsed(about, answer, parse)
         if server.id != server_id:
             raise ReadRefused(f"{about}: the cloud answers with another server, {server.id}", status=answer.status)
         return server

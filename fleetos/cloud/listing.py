@@ -46,11 +46,12 @@ class ServerList:
         about = f"page {page} of the server list"
         params = {"limit": str(LIST_PAGE), "offset": str(page)}
         answer = await self._session.read(Read("list", self._origin, self._path, about, params))
+        told_at = answer.told_at
 
         def parse(fields: Fields) -> tuple[int | None, Sequence[str], dict[str, Server]]:
             entries = [(need(entry, "id"), entry) for entry in parts(fields, "servers")]
             servers = {
-                own: read_server(entry, answer.secrets, answer.left)
+                own: read_server(entry, answer.secrets, answer.left, told_at)
                 for own, entry in entries
                 if wanted is None or own in wanted
             }

@@ -1,6 +1,7 @@
 """From the cloud's JSON to servers, jobs and images (API pages ecs_02_0104, ecs_02_0901; IMS, querying images)."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import cast
 
 from fleetos.clock import Moment
@@ -13,8 +14,10 @@ from fleetos.model.inventory import Image, Job, JobStatus, Picture, Server, SubJ
 _TAG_CHARS = 512
 
 
-def read_server(fields: Fields, secrets: Collection[str] = (), asked: Moment | None = None) -> Server:
-    """Return a server, without the secrets in the words about its fault; `asked` as it is. Raises Unreadable."""
+def read_server(
+    fields: Fields, secrets: Collection[str] = (), asked: Moment | None = None, told_at: datetime | None = None
+) -> Server:
+    """Return a server, without the secrets in the words about its fault; the times as they are. Raises Unreadable."""
     metadata = part(fields, "metadata")
     picture = Picture(
         status=text(fields, "status") or "UNKNOWN",
@@ -35,6 +38,7 @@ def read_server(fields: Fields, secrets: Collection[str] = (), asked: Moment | N
         os_type=text(metadata, "os_type"),
         tags=_tags(fields),
         asked=asked,
+        told_at=told_at,
     )
 
 

@@ -12,6 +12,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import aiohttp
@@ -32,6 +35,7 @@ LastCheck = Callable[[], str | None]
 _CAUSES = 10
 # Closing is bookkeeping on this machine; a peer that hangs must not hold up whoever was cancelled.
 _CLOSE_S = 2.0
+_DATE_CHARS = 64
 # How a body may be packed; once alone, so that no part of it grows beyond a thousand times its size.
 _CODINGS = frozenset({"", "identity", "gzip"})
 _DISTRUST_HINT = (
@@ -68,6 +72,21 @@ class Answer:
     body: bytes = field(repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     left: Moment | None = None
+
+    @property
+    def told_at(self) -> datetime | None:
+        """Return the time of day at the cloud when it answered (the Date header, RFC 9110), None if it does not say."""
+        return _time_of_day(self.headers.get("date", "")[:_DATE_CHARS])
+
+
+# All answers of one second say the same.
+@lru_cache(maxsize=64)
+def _time_of_day(date: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(date)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 _leaving: ContextVar[Outgoing | None] = ContextVar("leaving", default=None)

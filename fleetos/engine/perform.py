@@ -149,7 +149,7 @@ class Performer:
 def _sight(server: Server | None, requested: Moment, received: Moment, *, single: bool) -> Sight:
     if server is None:
         return Sight(None, requested, received, single)
-    return Sight(server.picture, server.asked or requested, received, single)
+    return Sight(server.picture, server.asked or requested, received, single, server.told_at)
 
 
 def _nothing(read: Read) -> list[Fact]:

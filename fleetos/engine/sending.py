@@ -62,7 +62,8 @@ class Sender:
         attempt = target.attempt
         number = attempt.number if attempt is not None else len(target.attempts) + 1
         deadline = turn.at + timedelta(seconds=turn.run.settings.change_timeout_s)
-        self._books.write(turn, ChangeIntended(server_id, number, sighting.watch.picture, deadline))
+        seen = sighting.watch.last
+        self._books.write(turn, ChangeIntended(server_id, number, sighting.watch.picture, deadline, seen.told_at))
         self._books.settle(turn, server_id)
         stop_first = turn.run.settings.stop is StopMode.API
         return [SubmitChange(server_id, number, target.order, stop_first, now, permit, secrets)]

@@ -80,12 +80,16 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class ChangeIntended:
-    """A changeos is about to be sent: the durable intent. `deadline`: when the change is overdue."""
+    """A changeos is about to be sent: the durable intent. `deadline`: when the change is overdue.
+
+    `cloud_at`: a time of day before the send by the cloud's own clock, None if the cloud did not say.
+    """
 
     server_id: str
     attempt: int
     before: Picture
     deadline: datetime
+    cloud_at: datetime | None = None
     kind: Literal["change-intended"] = "change-intended"
 
 

@@ -193,7 +193,9 @@ def _intended(target: Target, event: ChangeIntended, at: datetime) -> Target:
             raise IllegalMove(f"target {target.server_id}: attempt {event.attempt} is out of order")
         if sum(one.outcome is not None for one in target.attempts) >= target.attempts_allowed:
             raise IllegalMove(f"target {target.server_id}: all {target.attempts_allowed} attempts are used up")
-        first = Attempt(event.attempt, event.before, intended_at=at, sent_at=at, deadline=event.deadline)
+        first = Attempt(
+            event.attempt, event.before, intended_at=at, sent_at=at, deadline=event.deadline, cloud_at=event.cloud_at
+        )
         return replace(after, attempts=(*target.attempts, first))
     again = replace(_open(target, event.attempt), sent_at=at, sends=attempt.sends + 1, deadline=event.deadline)
     return replace(after, attempts=(*target.attempts[:-1], again))

@@ -54,7 +54,10 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One cloud server as the list or a single read shows it. `asked`: when the request left that it answers."""
+    """One cloud server as the list or a single read shows it.
+
+    `asked`: when the request left that it answers; `told_at`: when the cloud answered, by its own clock.
+    """
 
     id: str
     name: str
@@ -64,6 +67,7 @@ class Server:
     os_type: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     asked: Moment | None = field(default=None, compare=False)
+    told_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ class Attempt:
 
     `before` is the picture at the first intent. `deadline` is when the change is overdue (UTC). `sends` counts
     intents, `unanswered` those whose outcome nobody knows. `adopted` says that the server was seen changing without
-    a job id. `outcome` None: still open.
+    a job id. `outcome` None: still open. `cloud_at` is a time before the first send by the cloud's own clock, None
+    where it does not tell.
     """
 
     number: int
@@ -65,11 +66,17 @@ class Attempt:
     ended_at: datetime | None = None
     disk_after: str | None = None
     image_after: str | None = None
+    cloud_at: datetime | None = None
 
     @property
     def accepted(self) -> bool:
         """Whether the cloud is known to have taken the request."""
         return self.accepted_at is not None or self.adopted
+
+    @property
+    def traces_since(self) -> datetime:
+        """From when on the cloud's logs may show what this attempt did: by the cloud's clock where that is known."""
+        return self.cloud_at or self.intended_at
 
     @property
     def job_final(self) -> bool:

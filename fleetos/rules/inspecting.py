@@ -106,7 +106,7 @@ def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, context: 
         detail = "the change was accepted, but the server stayed as it was"
         return use_up(target, Outcome.FAILED, detail, seen, context)
     if context.traces is None:
-        return (AskTraces(attempt.intended_at, context.now.elapsed_s), *_look_on(context))
+        return (AskTraces(attempt.traces_since, context.now.elapsed_s), *_look_on(context))
     if context.traces:
         if _late_s(attempt, context) <= 0:
             return _look_on(context)

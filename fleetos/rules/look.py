@@ -5,6 +5,7 @@ Evidence does not survive a crash: a process that was away may have missed anyth
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from fleetos.clock import Moment
 from fleetos.limits import EVIDENCE_MAX_GAP_S, SUSPEND_NOTICED_S
@@ -16,12 +17,16 @@ MAX_PICTURES = 8
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One look: the picture, or None for the 404 of a single read. `single`: by a read of this server alone."""
+    """One look: the picture, or None for the 404 of a single read. `single`: by a read of this server alone.
+
+    `told_at`: the time of day by the cloud's clock when it answered, None if it did not say.
+    """
 
     picture: Picture | None
     requested: Moment
     received: Moment
     single: bool
+    told_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

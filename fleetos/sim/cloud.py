@@ -78,6 +78,11 @@ class Cloud:
             answer = refused
         return _after(fate, _answered(answer, request_id), request_id)
 
+    @property
+    def now(self) -> float:
+        """The time of day at the cloud, in seconds since 1970."""
+        return self._now()
+
     def settle(self) -> float:
         """Move the world on to the present, and return its time."""
         return self.world.advance(self._now())

@@ -4,6 +4,7 @@ Time is whatever the world's `now` and the given `sleep` say, so that it runs in
 """
 
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 
 import httpx
 
@@ -34,14 +35,15 @@ class SimTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Return the cloud's answer. Raises what `on_not_sent` and `on_lost` make."""
         body = await request.aread()
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = dict(request.headers.items())
         asked = Request(request.method, request.url.path, dict(request.url.params), headers, body)
         outcome = self.cloud.handle(asked)
         if outcome.delay_s > 0:
             await self._sleep(outcome.delay_s)
         match outcome.ending:
             case Reply(status, answered, content):
-                return httpx.Response(status, headers=list(answered), content=content, request=request)
+                date = formatdate(self.cloud.now, usegmt=True)
+                return httpx.Response(status, headers=[*answered, ("Date", date)], content=content, request=request)
             case Unreachable():
                 raise self._on_not_sent(request)
             case Hang(seconds):

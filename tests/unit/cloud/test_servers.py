@@ -1,5 +1,7 @@
 """One server: what is asked, and what is made of the answer. In virtual time."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from fleetos.cloud.ecs import EcsCloud
@@ -36,6 +38,30 @@ def test_a_server_is_read_with_all_that_counts() -> None:
         ]
 
     with_cloud(answer(200, {"server": server_body("s1")}), then=then)
+
+
+@pytest.mark.parametrize(
+    ("date", "told_at"),
+    [
+        ("Sun, 01 Mar 2026 12:00:05 GMT", datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)),
+        ("Sun, 01 Mar 2026 12:00:05 -0000", datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)),
+        ("Sun, 01 Mar 2026 12:00:05 +0100", datetime(2026, 3, 1, 11, 0, 5, tzinfo=UTC)),
+        ("", None),
+        ("yesterday", None),
+        ("Sun, 01 Mar 99999999999 12:00:05 GMT", None),
+        ("Sun, 41 Mar 2026 12:00:05 GMT" * 1000, None),
+    ],
+)
+def test_a_server_has_the_time_at_which_the_cloud_told_of_it(date: str, told_at: datetime | None) -> None:
+    async def then(client: EcsCloud, _: ScriptedCloud) -> None:
+        server = await client.server("s1")
+        assert server is not None
+        assert server.told_at == told_at
+        (listed,) = (await client.list_servers()).servers.values()
+        assert listed.told_at == told_at
+
+    page = answer(200, {"servers": [server_body("s1")], "count": 1}, date=date)
+    with_cloud(answer(200, {"server": server_body("s1")}, date=date), page, then=then)
 
 
 ATTACHED = "os-extended-volumes:volumes_attached"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -118,6 +119,12 @@ def test_row_baseline_is_not_delivered_after_the_settle() -> None:
     assert isinstance(asked, tuple)
     assert AskTraces(START, context(looks).now.elapsed_s) in asked
     assert only_event(decide(inspected(), context(looks, traces=()))) == NotDelivered(ID, 1)
+
+
+def test_row_baseline_traces_are_asked_for_by_the_clock_of_the_cloud_where_it_tells() -> None:
+    looks, told_at = steady(STOPPED, SETTLE), START - timedelta(hours=1)
+    asked = needs(decide(inspected(cloud_at=told_at), context(looks)))
+    assert asked[0] == AskTraces(told_at, context(looks).now.elapsed_s)
 
 
 def test_row_baseline_looks_go_on_while_the_traces_are_asked_for() -> None:
