@@ -39,7 +39,7 @@ class Auth:
     def __init__(self, ask: Callable[[], Awaitable[Grant]], elapsed: Callable[[], float]) -> None:
         self._ask = ask
         self._elapsed = elapsed
-        self._one_at_a_time = anyio.Lock()
+        self._one_at_a_time = anyio.Lock(fast_acquire=True)
         self._token: Token | None = None
         self._refusal: AuthenticationFailed | None = None
         self.grant: Grant | None = None

@@ -8,9 +8,9 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
+from urllib.parse import urlencode
 
 import anyio
-import httpx
 
 from fleetos.clock import Clock
 from fleetos.cloud.addresses import Origin
@@ -258,5 +258,4 @@ class Session:
 
 
 def _url(origin: Origin, path: str, params: Mapping[str, str] | None = None) -> str:
-    url = httpx.URL(f"{origin}{path}")
-    return str(url.copy_merge_params(dict(params)) if params else url)
+    return f"{origin}{path}?{urlencode(params)}" if params else f"{origin}{path}"

@@ -128,8 +128,9 @@ class Throttle:
         self.set_pace(loopback=loopback)
         # Half the places each: whoever holds a place for a write reads before it sends, and must find one for that.
         self._write_places = max(1, limits.connections // 2)
-        self._read_places = anyio.Semaphore(max(1, limits.connections - self._write_places))
-        self._read_turn = anyio.Lock()
+        read_places = max(1, limits.connections - self._write_places)
+        self._read_places = anyio.Semaphore(read_places, fast_acquire=True)
+        self._read_turn = anyio.Lock(fast_acquire=True)
         self._out: set[Permit] = set()
         self._writing = 0
         self._open_at_s = self._closed_at_s = elapsed()

@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import aiohttp
 import anyio
@@ -33,6 +32,9 @@ from fleetos.limits import CONNECT_TIMEOUT_S, HEADER_BYTES
 LastCheck = Callable[[], str | None]
 # Causes of causes that are looked at; the library's own chains are three long.
 _CAUSES = 10
+# The same servers and jobs are asked for again and again, and taking an address apart is no small part of a request.
+_address = lru_cache(maxsize=4096)(httpx.URL)
+_HEADERS = {"User-Agent": "fleetos", "Accept": "application/json", "Accept-Encoding": "gzip"}
 # Closing is bookkeeping on this machine; a peer that hangs must not hold up whoever was cancelled.
 _CLOSE_S = 2.0
 _DATE_CHARS = 64
@@ -102,19 +104,19 @@ class Transport:
         left: Counter[str],
         proxies: Proxies | None = None,
     ) -> None:
-        self._reads = _client(reads)
-        self._effects = _client(effects)
+        self._reads = reads
+        self._effects = effects
         self._secrets = proxies.secrets if proxies is not None else ()
         self.left = left
 
     async def send(self, outgoing: Outgoing) -> Answer:
         """Return the answer, whatever its status. Never repeats. Raises NotSent or AnswerLost, without secrets."""
-        client = self._effects if outgoing.effect else self._reads
+        way = self._effects if outgoing.effect else self._reads
         secrets = (*outgoing.secrets, *self._secrets)
         token = _leaving.set(outgoing)
         try:
             with anyio.fail_after(outgoing.timeout_s):
-                return replace(await _exchange(client, outgoing), secrets=secrets)
+                return await _exchange(way, outgoing, secrets)
         except Exception as error:  # noqa: BLE001 - the point of this module: whatever it is, it becomes one of ours
             failure = _failure(error, outgoing, secrets)
         finally:
@@ -242,38 +244,38 @@ def _leave(left: Counter[str]) -> None:
     left[outgoing.operation] += 1
 
 
-def _client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=transport,
-        # Nobody waits for a place in the pool, so its time-out bounds what `connect` does not: the look-up of the name.
-        timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
-        follow_redirects=False,
-        trust_env=False,
-        headers={"User-Agent": "fleetos", "Accept": "application/json", "Accept-Encoding": "gzip"},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-    )
-
-
-async def _exchange(client: httpx.AsyncClient, outgoing: Outgoing) -> Answer:
-    headers = dict(outgoing.headers)
-    if outgoing.effect:
-        headers["Connection"] = "close"
-    request = client.build_request(outgoing.method, outgoing.url, headers=headers, content=outgoing.content)
-    response = await client.send(request, stream=True)
+async def _exchange(way: httpx.AsyncBaseTransport, outgoing: Outgoing, secrets: tuple[str, ...]) -> Answer:
+    """One request and its answer. There is no client of the library in between: nothing here could follow a redirect,
+    keep a cookie, or send a request for a second time."""
+    closing = {"Connection": "close"} if outgoing.effect else {}
+    headers = {**_HEADERS, **outgoing.headers, **closing}
+    # Nobody waits for a place in the pool, so its time-out bounds what `connect` does not: the look-up of the name.
+    limits = {"timeout": {"connect": CONNECT_TIMEOUT_S, "pool": CONNECT_TIMEOUT_S}}
+    url = _address(outgoing.url)
+    request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.content, extensions=limits)
+    response = await way.handle_async_request(request)
     try:
-        _check_coding(response.headers.get("content-encoding", ""))
-        parts: list[bytes] = []
-        size = 0
-        async for part in response.aiter_bytes():
-            size += len(part)
-            if size > outgoing.answer_bytes:
-                raise AnswerLost(f"the answer is longer than {outgoing.answer_bytes} bytes")
-            parts.append(part)
-    finally:
+        answered = dict(response.headers.items())
+        _check_coding(answered.get("content-encoding", ""))
+        body = await _whole(response, outgoing.answer_bytes)
+        await response.aclose()
+    except BaseException:
         with anyio.move_on_after(_CLOSE_S, shield=True):
             await response.aclose()
-    answered = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status_code, answered, b"".join(parts))
+        raise
+    return Answer(response.status_code, answered, body, secrets)
+
+
+async def _whole(response: httpx.Response, most_bytes: int) -> bytes:
+    """Return the body. Raises AnswerLost as soon as it is longer than that."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > most_bytes:
+            raise AnswerLost(f"the answer is longer than {most_bytes} bytes")
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _check_coding(coding: str) -> None:

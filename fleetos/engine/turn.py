@@ -1,6 +1,5 @@
 """One turn of the ring: what it would write, and the run as it would be then. Nothing in it is durable yet."""
 
-from collections import Counter
 from datetime import datetime
 
 from fleetos.model.events import Event, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
@@ -20,7 +19,7 @@ class Turn:
         self.events: list[Event] = []
         self.changed: dict[str, Target] = {}
         self.answered: list[int] = []
-        self._counts = Counter(progress.counts)
+        self._counts = dict(progress.counts)
         self._overdue = progress.overdue
 
     def target(self, server_id: str) -> Target:
@@ -35,7 +34,7 @@ class Turn:
             before = self.target(event.server_id)
             after = fold_target(before, event, self.at)
             self._counts[before.state] -= 1
-            self._counts[after.state] += 1
+            self._counts[after.state] = self._counts.get(after.state, 0) + 1
             self._overdue += after.overdue - before.overdue
             self.changed[event.server_id] = after
         self.events.append(event)
@@ -43,12 +42,12 @@ class Turn:
     @property
     def slots_taken(self) -> int:
         """How many slots are taken after this turn."""
-        return sum(self._counts[state] for state in HOLDS_SLOT)
+        return sum([self._counts.get(state, 0) for state in HOLDS_SLOT])
 
     @property
     def under_way(self) -> int:
         """How many targets have not ended after this turn."""
-        return self._counts.total() - sum(self._counts[state] for state in ENDS)
+        return sum(self._counts.values()) - sum([self._counts.get(state, 0) for state in ENDS])
 
     @property
     def overdue(self) -> int:

@@ -53,12 +53,12 @@ _SENDING = (
         "a write whose answer was lost is sent once more by the transport",
         _one(
             f"{_CLOUD}/transport.py",
-            "                return replace(await _exchange(client, outgoing), secrets=secrets)\n",
+            "                return await _exchange(way, outgoing, secrets)\n",
             """\
                 try:
-                    return replace(await _exchange(client, outgoing), secrets=secrets)
+                    return await _exchange(way, outgoing, secrets)
                 except AnswerLost:
-                    return replace(await _exchange(client, outgoing), secrets=secrets)
+                    return await _exchange(way, outgoing, secrets)
 """,
         ),
     ),
@@ -167,8 +167,8 @@ _ROLLOUT = (
         "a server with an unknown outcome gives its slot back",
         _one(
             f"{_ENGINE}/turn.py",
-            "return sum(self._counts[state] for state in HOLDS_SLOT)",
-            'return sum(self._counts[state] for state in HOLDS_SLOT if state != "inspecting")',
+            "return sum([self._counts.get(state, 0) for state in HOLDS_SLOT])",
+            'return sum([self._counts.get(state, 0) for state in HOLDS_SLOT if state != "inspecting"])',
         ),
     ),
     Mutation(
