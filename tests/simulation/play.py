@@ -24,7 +24,7 @@ from fleetos.sim.loop import now_s, run
 from fleetos.sim.orders import Foreign, SetFaults
 from fleetos.store.memory import freeze
 from tests.ledger import Ledger
-from tests.simulation.process import BORN, PROCESS, Fates, MachinesLoop, Process
+from tests.simulation.process import BORN, PROCESS, Fates, Process, make_loop
 from tests.simulation.session import SECRET, drive, logged_in
 from tests.simulation.spec import Act, Spec
 from tests.simulation.stagehand import Noted, Stagehand, play_time
@@ -36,7 +36,7 @@ _DAY_S = 24 * 3600.0
 
 def play(spec: Spec, trace: Callable[[str], None] | None = None) -> Story:
     """Return the story of the spec: the same spec gives the same story, and the same trace."""
-    return run(lambda: _Play(spec, trace).story(), MachinesLoop)
+    return run(lambda: _Play(spec, trace).story(), lambda: make_loop(spec.freezes))
 
 
 class _Play:

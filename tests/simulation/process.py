@@ -6,7 +6,7 @@ until it goes on. It dies by an error that nobody catches, and from that moment 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -50,6 +50,8 @@ class Process:
         self.parked: list[_Step] = []
         self.stopped = asyncio.Event()
         self._apart_s = apart_s
+        self._pace = 1 + clocks.drift
+        self._time = asyncio.get_running_loop().time
         self._suspended_s = 0.0
         self._frozen_at_s = 0.0
 
@@ -57,16 +59,23 @@ class Process:
 
     def now(self) -> datetime:
         """Return what this machine takes for the time of day."""
-        true_s = now_s()
-        jumps_s = sum(jump.by_s for jump in self.clocks.jumps if jump.at_s <= true_s)
-        return BORN + timedelta(seconds=true_s * (1 + self.clocks.drift) + self._apart_s + jumps_s)
+        return self._wall(self._time())
+
+    def _wall(self, true_s: float) -> datetime:
+        told_s = true_s * self._pace + self._apart_s
+        for jump in self.clocks.jumps:
+            if jump.at_s <= true_s:
+                told_s += jump.by_s
+        return BORN + timedelta(seconds=told_s)
 
     def moment(self) -> Moment:
         """Return this instant on the machine's three clocks."""
-        self.fates.clock_reads += 1
-        self._freeze_if_due("clock", self.fates.clock_reads)
-        elapsed_s = 1000.0 * self.number + now_s() * (1 + self.clocks.drift)
-        return Moment(self.now(), elapsed_s, elapsed_s - self._suspended_s)
+        if self.fates.freezes:
+            self.fates.clock_reads += 1
+            self._freeze_if_due("clock", self.fates.clock_reads)
+        true_s = self._time()
+        elapsed_s = 1000.0 * self.number + true_s * self._pace
+        return Moment(self._wall(true_s), elapsed_s, elapsed_s - self._suspended_s)
 
     # --- death and cold ---
 
@@ -137,11 +146,16 @@ class _Step:
             self.callback(*self.args)
 
 
-class MachinesLoop(VirtualLoop):
-    """The loop on which all processes of a play run, each in its context."""
+_ROUND_S = 1e-6
 
-    def __init__(self) -> None:
-        super().__init__(round_s=1e-6)
+
+def make_loop(freezes: Sequence[Freeze]) -> VirtualLoop:
+    """Return the loop for a play: where nobody is ever stopped, its callbacks need not be held back."""
+    return MachinesLoop(_ROUND_S) if freezes else VirtualLoop(_ROUND_S)
+
+
+class MachinesLoop(VirtualLoop):
+    """The loop on which all processes of a play run, each in its context, and can be stopped."""
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
         """Schedule a callback, as a step of its process if it belongs to one."""

@@ -27,7 +27,9 @@ _TWICE_FROM = 7
 EVIDENCE_CHARS = 4000
 # A play costs what its requests cost, and there are more points to die at the more requests there are. Worlds of some
 # dozens of requests die everywhere within these; one of hundreds would take as long as all others together.
-_REQUESTS_A_WORLD = 4000
+_REQUESTS_A_WORLD = 2500
+# In every second play of a world that dies everywhere, whoever resumes dies as well, at most so many points later.
+_AGAIN_WITHIN = 12
 # Of a world that is played hundreds of times, the first few plays that break an invariant say it all.
 FOUND_PER_SEED = 3
 
@@ -196,11 +198,21 @@ def points_to_die_at(seed: int, story: Story) -> range:
     return range(1 + seed // SMALL_EVERY % every, story.points + 1, every)
 
 
+def deaths_from(seed: int, point: int) -> Die:
+    """Return the points at which to die in the play that is to show a death at this one."""
+    if (seed // SMALL_EVERY + point) % 2:
+        return (point,)
+    return (point, point + 1 + (seed + 7 * point) % _AGAIN_WITHIN)
+
+
 def die_at(seed: int, points: range, orders: Orders, begins: Callable[[Die | None], None]) -> Result:
-    """Return what came of dying at each of these points of a world, each in a play of its own."""
+    """Return what came of dying at each of these points of a world, each in a play of its own.
+
+    In every second of them the process that resumes dies too, soon after it has begun.
+    """
     result, spec = Result(seed, worlds=0), orders.world(seed)
     for point in points:
-        die = (point,)
+        die = deaths_from(seed, point)
         begins(die)
         with Caught() as caught:
             story = play(replace(spec, deaths=die))
