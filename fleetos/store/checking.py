@@ -1,6 +1,7 @@
 """The check of a whole database: is the file sound, and does each journal tell what the tables say?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,11 +10,18 @@ from fleetos.errors import DatabaseUnusable, FleetosError
 from fleetos.limits import PROBLEMS_LISTED
 from fleetos.model.codec import event_from
 from fleetos.model.progress import Progress, replay
+from fleetos.model.requests import RequestKind
 from fleetos.store.database import Database
 from fleetos.store.files import damage_hint
+from fleetos.store.holder import holder_from
 from fleetos.store.queries import load_within
-from fleetos.store.rows import decoded
-from fleetos.store.tables import claims, records, runs
+from fleetos.store.rows import decoded, run_row, target_row
+from fleetos.store.tables import claims, leases, records, requests, runs, targets
+from fleetos.store.values import understood
+
+# All that a row repeats of its body.
+_RUN_COLUMNS = [column for column in runs.c if column.name != "body"]
+_TARGET_COLUMNS = [column for column in targets.c if column.name != "body"]
 
 
 async def check(database: Database) -> Sequence[str]:
@@ -63,16 +71,43 @@ async def _run_problems(connection: AsyncConnection, run_id: str, database: Data
         kept = await load_within(connection, run_id, database.location)
     except (FleetosError, ValueError) as error:
         return [f"run {run_id}: its journal cannot be replayed: {error}"]
+    try:
+        strange = await _strange_rows(connection, run_id, told)
+    except FleetosError as error:
+        return [f"run {run_id}: {error}"]
     held = set((await connection.scalars(select(claims.c.server_id).where(claims.c.run_id == run_id))).all())
-    return _differences(run_id, told, kept, held)
+    return _differences(run_id, told, kept, strange, held)
 
 
-def _differences(run_id: str, told: Progress, kept: Progress, held: set[str]) -> list[str]:
+async def _strange_rows(connection: AsyncConnection, run_id: str, told: Progress) -> set[str | None]:
+    """The servers whose row has columns that are not what the journal tells; None stands for the run's own row.
+
+    Raises DatabaseUnusable for a lease or a request that cannot be understood.
+    """
+    run = (await connection.execute(select(*_RUN_COLUMNS).where(runs.c.id == run_id))).one()
+    strange: set[str | None] = set() if _repeats(run, run_row(told.run)) else {None}
+    for row in await connection.execute(select(*_TARGET_COLUMNS).where(targets.c.run_id == run_id)):
+        target = told.targets.get(row.server_id)
+        if target is None or not _repeats(row, target_row(run_id, target)):
+            strange.add(str(row.server_id))
+    holding = (leases.c.run_id == run_id, leases.c.holder.is_not(None))
+    for holder in await connection.scalars(select(leases.c.holder).where(*holding)):
+        understood(holder_from, holder)
+    for kind in await connection.scalars(select(requests.c.kind).where(requests.c.run_id == run_id).distinct()):
+        understood(RequestKind, kind)
+    return strange
+
+
+def _repeats(row: Any, expected: Mapping[str, Any]) -> bool:
+    return all(expected[name] == value for name, value in row._asdict().items())
+
+
+def _differences(run_id: str, told: Progress, kept: Progress, strange: set[str | None], held: set[str]) -> list[str]:
     problems: list[str] = []
-    if told.run != kept.run:
+    if told.run != kept.run or None in strange:
         problems.append(f"run {run_id}: its row is not what its journal tells")
-    known = sorted(told.targets.keys() | kept.targets.keys())
-    differing = (one for one in known if told.targets.get(one) != kept.targets.get(one))
+    known = sorted(told.targets.keys() | kept.targets.keys() | {one for one in strange if one is not None})
+    differing = (one for one in known if told.targets.get(one) != kept.targets.get(one) or one in strange)
     problems += [f"run {run_id}, server {one}: its row is not what the journal tells" for one in differing]
     unheld = (one.server_id for one in kept.targets.values() if not one.ended and one.server_id not in held)
     problems += [f"run {run_id}, server {server_id}: under way without a claim" for server_id in unheld]

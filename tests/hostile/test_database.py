@@ -128,8 +128,28 @@ async def kept_at(path: Path, clock: HandClock) -> Kept:
     await history.remember_change_s(database, "scope", 100.0)
     kept = Kept(path, database, clock)
     kept.write("UPDATE claims SET unanswered_at = '2026-03-01T12:00:00.000000+00:00'")
-    kept.write("UPDATE targets SET touched_at = '2026-03-01T12:00:00.000000+00:00'")
+    assert await check(database) == []
     return kept
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE targets SET state = 'done' WHERE position = 1",
+        "UPDATE targets SET touched_at = '2026-03-01T12:00:00.000000+00:00', job_id = 'j' WHERE position = 1",
+        "UPDATE targets SET doubtful = 1 WHERE position = 1",
+        "UPDATE runs SET digest = 'another'",
+        "UPDATE leases SET holder = '{}'",
+        "UPDATE requests SET kind = 'of-a-newer-version'",
+    ],
+)
+async def test_a_check_finds_columns_that_say_something_else(tmp_path: Path, statement: str) -> None:
+    kept = await kept_at(tmp_path / "fleetos.db", HandClock())
+    kept.write(statement)
+    (problem,) = await check(kept.database)
+    assert problem.startswith(f"run {make_run().id}")
+    assert ("server-0001" in problem) is ("targets" in statement)
+    await kept.database.close()
 
 
 async def refused(read: Callable[[], Awaitable[object]]) -> bool:
