@@ -59,7 +59,7 @@ def holder_from(text: str) -> Holder:
 
 def this_process() -> Holder:
     """The process that asks."""
-    host = os.uname().nodename
+    host = _storable(os.uname().nodename)
     stat = _stat(os.getpid())
     return Holder(
         machine=_first_line(*MACHINE_ID_FILES) or host,
@@ -134,6 +134,11 @@ def _first_line(*paths: Path) -> str | None:
 
 def _user() -> str:
     try:
-        return getpass.getuser()
+        return _storable(getpass.getuser())
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def _storable(name: str) -> str:
+    """The name with bytes that are no UTF-8 as escapes: a name from the environment may hold any, a database none."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")

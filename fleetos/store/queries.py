@@ -53,7 +53,9 @@ async def find_run(database: Database, given: str) -> str:
         begins = runs.c.id.startswith(given, autoescape=True)
         newest = runs.c.created_at.desc()
         statement = select(runs.c.id).where(begins).order_by(newest).limit(RUNS_SUGGESTED + 1)
-        found: Sequence[str] = (await connection.scalars(statement)).all() if given else ()
+        # An id is in ASCII, and a database cannot even be asked for bytes of a command line that are no UTF-8.
+        asked = given != "" and given.isascii()
+        found: Sequence[str] = (await connection.scalars(statement)).all() if asked else ()
         if given in found:
             return given
         if len(found) == 1:

@@ -37,6 +37,13 @@ def test_this_process_is_alive_and_complete() -> None:
     assert holder_from(holder_json(me)) == me
 
 
+def test_a_user_whose_name_is_no_utf_8_can_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "\udcff\u00e9")
+    me = this_process()
+    assert me.user == "\\udcff\u00e9"
+    assert holder_from(holder_json(me)) == me
+
+
 def test_a_killed_process_is_dead_and_a_zombie_too(sleeper: subprocess.Popen[bytes]) -> None:
     them = holder_of(sleeper.pid)
     assert life_of(them, this_process()) is Life.ALIVE
