@@ -34,7 +34,7 @@ from fleetos.views.confirmation import retry_confirmation
 from fleetos.views.documents import status_document
 from fleetos.views.frame import Spent
 from fleetos.views.summary import NAMES_SHOWN, summary
-from fleetos.views.wording import counted
+from fleetos.views.wording import called, counted
 
 
 def limits_of(run: Run) -> ApiLimits:
@@ -294,6 +294,6 @@ async def _release(opened: Database, run_id: str) -> None:
     events = [Settled(target.server_id) for target in unsettled]
     lease = await runs.begin_pass(opened, run_id, events, now, watcher())
     await SqlJournal(opened, lease, SystemClock()).release()
-    names = ", ".join(target.name for target in unsettled[:NAMES_SHOWN])
+    names = ", ".join(called(target) for target in unsettled[:NAMES_SHOWN])
     more = f" and {len(unsettled) - NAMES_SHOWN:,} more" if len(unsettled) > NAMES_SHOWN else ""
     say(f"let go of {counted(len(unsettled), 'server')} with an unknown outcome: {names}{more}")

@@ -15,8 +15,9 @@ from fleetos.cli.options import Output
 from fleetos.errors import FleetosError, InputError
 from fleetos.views.console import Shown, put, put_wrapped, view_on, width_of
 from fleetos.views.documents import error_document
-from fleetos.views.failure import failure
+from fleetos.views.failure import defect, failure
 from fleetos.views.view import JsonLinesView, View
+from fleetos.views.wording import printable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,7 +76,8 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             say("stopped by Ctrl-C; `fleetos status` shows what was begun, and that can be resumed")
             raise Leave(ExitCode.SIGINT) from None
         except Exception as error:  # noqa: BLE001 - the last resort: any defect leaves with its own code
-            traceback.print_exc()
+            with read_or_not():
+                put(defect(traceback.format_exc()), sys.stderr)
             told = FleetosError(
                 f"fleetos itself failed: {type(error).__name__}", "the run, if there was one, can be resumed"
             )
@@ -128,7 +130,7 @@ def ask(question: str) -> str:
     # An event loop hears of Ctrl-C only when it runs, and here it waits: from before the question is seen.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        sys.stderr.write(question)
+        sys.stderr.write(printable(question))
         sys.stderr.flush()
         return sys.stdin.readline().strip()
     finally:

@@ -1,19 +1,30 @@
 """Where text for people goes: a terminal with colour and a width, or a file that has neither."""
 
+from collections.abc import Iterable
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from fleetos.views.live import LiveView, wants_live
 from fleetos.views.plain import PlainView
 from fleetos.views.view import View
+from fleetos.views.wording import printable, printable_lines
 
 Shown = Text | str
 
 
 class _Console(Console):
-    """A console that tells its caller of a closed pipe, and leaves it to him whether to go on."""
+    """A console that shows what others wrote, and obeys none of it.
+
+    It tells its caller of a closed pipe, and leaves it to him whether to go on.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The renderable in pieces. Names of others get into texts at many places, so the last one spells them out."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(printable_lines(piece.text), piece.style)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -28,14 +39,22 @@ def console_on(out: TextIO) -> Console:
 
 
 def put(text: Shown, out: TextIO) -> None:
-    """Writes the text and a line end to `out`. No line is broken, no mark-up in a plain text is obeyed."""
-    console_on(out).print(text, soft_wrap=True)
+    """Writes the text and a line end to `out`. No line is broken, and nothing that others wrote is obeyed.
+
+    A plain text is one line: a line break in it comes from a name, and is spelled out like all that a terminal obeys.
+    A text of several lines comes as a `Text`. A document for programs is not for here, since its letters must stay.
+    """
+    console_on(out).print(_shown(text), soft_wrap=True)
 
 
 def put_wrapped(text: Shown, out: TextIO) -> None:
     """Writes the text like `put`, but breaks long lines between words where `out` is a terminal."""
     console = console_on(out)
-    console.print(text, soft_wrap=not console.is_terminal)
+    console.print(_shown(text), soft_wrap=not console.is_terminal)
+
+
+def _shown(text: Shown) -> Shown:
+    return text if isinstance(text, Text) else Text(printable(text))
 
 
 def width_of(out: TextIO) -> int | None:

@@ -4,7 +4,7 @@ from rich.text import Text
 
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, InputError, Problem
 from fleetos.views.notes import code_words
-from fleetos.views.wording import printable
+from fleetos.views.wording import printable, printable_lines
 
 
 def failure(error: FleetosError) -> Text:
@@ -17,6 +17,11 @@ def failure(error: FleetosError) -> Text:
     if error.hint:
         lines.append(_hint(error.hint))
     return Text("\n").join(lines)
+
+
+def defect(told: str) -> Text:
+    """The traceback of a defect in its own lines, which may quote names of others."""
+    return Text(printable_lines(told.rstrip("\n")))
 
 
 def _problem(problem: Problem) -> Text:
@@ -53,4 +58,4 @@ def _label(word: str, style: str) -> Text:
 
 def _lines(text: str) -> str:
     """The text with its own line breaks kept, indented, and everything else made printable."""
-    return "\n  ".join(printable(line) for line in text.split("\n"))
+    return printable_lines(text).replace("\n", "\n  ")

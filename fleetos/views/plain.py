@@ -27,7 +27,7 @@ from fleetos.views.frame import Spent
 from fleetos.views.notes import support_words
 from fleetos.views.reasons import REASONS
 from fleetos.views.summary import summary
-from fleetos.views.wording import called_fully, counted, printable, short_stamp, span
+from fleetos.views.wording import called_fully, counted, printable, printable_lines, short_stamp, span
 
 # Lines on single servers in one minute; what comes beyond them is counted and told as one line.
 SERVER_LINES_A_MINUTE = 20
@@ -84,7 +84,7 @@ class PlainView:
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
         self._new_minute(now)
         elapsed_s = (now - self._begun_at).total_seconds() if self._begun_at else 0.0
-        self._write(summary(progress, Spent(elapsed_s, requests)).plain)
+        self._write(printable_lines(summary(progress, Spent(elapsed_s, requests)).plain))
 
     def note(self, text: str, now: datetime) -> None:
         self._say(now, text)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleetos.model.states import Reason
+from fleetos.views.wording import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,5 +133,5 @@ REASONS: Mapping[Reason, Words] = {
 
 
 def todo_of(reason: Reason, run_id: str) -> str:
-    """What the operator can do about the reason, with the run's id filled in."""
-    return REASONS[reason].todo.replace("{run}", run_id)
+    """What the operator can do about the reason, with the run's id filled in. Printable."""
+    return REASONS[reason].todo.replace("{run}", printable(run_id))

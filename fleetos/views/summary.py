@@ -111,9 +111,10 @@ def _reason_lines(run: Run, state: TargetState, reason: Reason | None, count: in
 def _unsettled(progress: Progress, shown: int) -> Iterator[Text]:
     found = [target for target in progress.targets.values() if target.ended and target.unsettled]
     if found and progress.run.state in RUN_ENDS:
+        run_id = printable(progress.run.id)
         yield Text(
             f"  {counted(len(found), 'server')} with an unknown outcome: no other run touches them until "
-            f"`fleetos retry {progress.run.id}` or `fleetos abort {progress.run.id} --release`"
+            f"`fleetos retry {run_id}` or `fleetos abort {run_id} --release`"
         )
         yield from _names(found, shown)
 

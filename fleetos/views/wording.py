@@ -31,6 +31,11 @@ def printable(text: str) -> str:
     return "".join(shown)
 
 
+def printable_lines(text: str) -> str:
+    """The text made printable, with its own line breaks kept."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
 def clip(text: str, width: int) -> str:
     """The text made printable, at most `width` terminal cells wide; a cut shows as an ellipsis."""
     if width <= 0:

@@ -45,6 +45,29 @@ def test_marks_in_a_plain_text_are_not_obeyed() -> None:
     assert out.getvalue() == "[red]not red[/] :smile: [/x]\n"
 
 
+def test_what_a_terminal_would_obey_is_spelled_out() -> None:
+    out = StringIO()
+    put("a\x1b[31m\x9b2J\u202e\nb\r\t", out)
+    put_wrapped("x\x07y", out)
+    assert out.getvalue() == "a\\x1b[31m\\x9b2J\\u202e\\nb\\r\\t\nx\\x07y\n"
+
+
+def test_a_text_keeps_its_lines_and_spells_out_the_rest() -> None:
+    out = StringIO()
+    put(Text("a\x1b[31m\n").append("b\x9b2J\u202e", style="red"), out)
+    assert out.getvalue() == "a\\x1b[31m\nb\\x9b2J\\u202e\n"
+
+
+def test_a_terminal_gets_our_colours_and_obeys_nobody_elses() -> None:
+    with terminal() as (out, looked_at):
+        put("x\x1b]0;title\x07", out)
+        plain = os.read(looked_at, 4096).decode()
+        put(Text("a\x1b[32m", style="red"), out)
+        coloured = os.read(looked_at, 4096).decode()
+    assert plain == "x\\x1b]0;title\\x07\r\n"
+    assert coloured == "\x1b[31ma\\x1b[32m\x1b[0m\r\n"
+
+
 def test_an_encoding_without_the_letters_gets_escapes() -> None:
     raw = BytesIO()
     out = TextIOWrapper(raw, encoding="latin-1", errors="strict")

@@ -1,5 +1,6 @@
 """The last word on a run names everything that needs a human."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from fleetos.model.events import (
@@ -11,7 +12,7 @@ from fleetos.model.events import (
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.frame import Spent
 from fleetos.views.summary import lying_stopped, next_commands, summary
-from tests.unit.views.stage import JOB, STOPPED, Stage, server_id, target
+from tests.unit.views.stage import JOB, STOPPED, Stage, a_run, server_id, target
 from tests.unit.views.test_wording import HOSTILE
 
 
@@ -188,3 +189,17 @@ def test_a_hostile_name_stays_in_its_line() -> None:
     stage = Stage([target(0, HOSTILE)])
     refused(stage, 0)
     assert all(line.isprintable() for line in text_of(stage).split("\n"))
+
+
+def test_a_hostile_id_of_a_run_stays_in_its_line() -> None:
+    texts: list[str] = []
+    for run_id in ("2b7c0m1x4q", HOSTILE):
+        stage = Stage([target(0)], a_run(id=run_id))
+        unknown(stage, 0)
+        run = replace(stage.progress.run, state=RunState.DONE, reason=Reason.UNREACHABLE)
+        stage.progress.absorb(run, ())
+        texts.append(text_of(stage))
+    plain, hostile = texts
+    assert "--release`" in plain
+    assert all(line.isprintable() for line in hostile.split("\n"))
+    assert hostile.count("\n") == plain.count("\n")
