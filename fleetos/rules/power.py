@@ -24,10 +24,10 @@ def stopping(target: Target, context: Context) -> Decision:
         return hold(target, Reason.STOP_REFUSED, detail, None if watch is None else watch.picture)
     if not target.calls and (wait := _not_yet(target, context)):
         return wait
+    if watch is not None and watch.gone:
+        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     if watch is None or (not target.calls and _stale(watch, context)):
         return (Look(context.now.elapsed_s),)
-    if watch.gone:
-        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     if watch.picture is None:
         return (Look(context.again_s()),)
     return _stopping_seen(target, watch, watch.picture, context)
@@ -230,10 +230,12 @@ def _stop_again(target: Target, context: Context) -> Decision:
     if wait := _not_yet(target, context):
         return wait
     watch = context.watch
+    if watch is not None and watch.gone > 1:
+        return _restored(target, "it is gone, and could not be stopped as it was", restored=True)
     if watch is None or (not target.calls and _stale(watch, context)):
         return (Look(context.now.elapsed_s),)
     seen = watch.picture
-    if watch.gone > 1 or (seen is not None and seen.disk != target.disk_after):
+    if seen is not None and seen.disk != target.disk_after:
         return _restored(target, "it changed again before it could be stopped as it was", restored=True)
     if seen is None:
         return (Look(context.soon_s(), single=True),)

@@ -112,10 +112,11 @@ def _ready(target: Target, context: Context) -> Decision:
         return aborted(target, seen)
     if target.not_before is not None and target.not_before > context.now.wall:
         return (Wait(context.due(target.not_before)),)
+    # Nobody brings a deleted server back: that it is gone needs no fresh look, which slow reads may never be.
+    if watch is not None and watch.gone:
+        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     if watch is None or not _fresh(context):
         return (Look(context.now.elapsed_s),)
-    if watch.gone:
-        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     if seen is None:
         return (Look(context.again_s()),)
     refused = wrong(target, seen)

@@ -97,6 +97,14 @@ def test_gone_needs_two_404s_of_single_reads(state: TargetState) -> None:
     assert undecided(decide(target, context([(0, None), (5, RUNNING), (10, None)])))
 
 
+@pytest.mark.parametrize("state", [S.READY, S.STOPPING])
+def test_gone_needs_no_fresh_look(state: TargetState) -> None:
+    target = a_target(state=state, attempts=(an_attempt(unanswered=1),))
+    # A limit on reads may let each answer be an hour old when it arrives.
+    late = replace(context([(0, None), (5, None)]), now=moment(3600))
+    assert decided(target, late).reason is Reason.GONE
+
+
 # --- on the way to the submit --------------------------------------------------------------------------------
 
 

@@ -331,6 +331,11 @@ def test_a_server_that_changed_again_is_left_alone() -> None:
     assert (after.state, after.detail) == (S.DONE, "it changed again before it could be stopped as it was")
 
 
+def test_a_server_that_is_gone_when_it_is_to_be_stopped_again_is_done_and_said_so() -> None:
+    after = decided(PROVEN, replace(context([(0, None), (5, None)], AS_BEFORE), now=moment(3600)))
+    assert (after.state, "it is gone" in after.detail) == (S.DONE, True)
+
+
 def test_a_server_that_does_not_stop_again_is_done_and_said_so() -> None:
     obstinate = replace(PROVEN, calls=(call(P.ENDED),))
     assert goes_on(decide(obstinate, as_before(CHANGED, 20)))
