@@ -203,6 +203,11 @@ def _skipped_yet_changed(story: Story) -> None:
     changes(story)[0].servers = [named(story, "done-before")]
 
 
+def _done_before_its_end(story: Story) -> None:
+    """Let a change go on when its target is done."""
+    changes(story)[0].ended = None
+
+
 _BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
     (_changes_together, plain, {"I1"}),
     (_accepted_twice, resent, {"I1"}),
@@ -239,6 +244,7 @@ _BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
     (_of_another_image, plain, {"I12"}),
     (_changed_in_secret, plain, {"I12"}),
     (_skipped_yet_changed, plain, {"I12"}),
+    (_done_before_its_end, plain, {"I12"}),
 ]
 
 
@@ -290,6 +296,16 @@ def _destroyed_by_somebody(story: Story) -> None:
     story.world.servers[done.server_id].system_disk = None
 
 
+def _started_by_somebody_within(story: Story) -> None:
+    """Let somebody start a server while it changes: from then on it looks as after the end."""
+    first = changes(story)[0]
+    _done_before_its_end(story)
+    start = replace(
+        first, seq=len(story.ledger.writes) + 1, operation="start", actor="foreign", during=[first.seq], disk_made=None
+    )
+    story.ledger = replace(story.ledger, writes=(*story.ledger.writes, start))
+
+
 def _asked_before_it_heard(story: Story) -> None:
     """Let a request leave before the 429 to another is known, and hear of it when the scope was open again."""
     story.asked += [
@@ -315,6 +331,7 @@ _INNOCENT: list[tuple[Edit, Callable[[], Story]]] = [
     (_accepted_a_settle_late, resent),
     (_destroyed_a_settle_late, resent),
     (_destroyed_by_somebody, plain),
+    (_started_by_somebody_within, plain),
     (_asked_before_it_heard, plain),
     (_asked_by_another, plain),
 ]

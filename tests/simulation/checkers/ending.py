@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
+from fleetos.sim.ledger import Write
 from fleetos.sim.servers import Disk, Server
 from fleetos.views.summary import lying_stopped
 from tests.simulation.checkers.past import at, beyond_promise, changes_of, named_by_retry, of_client, settle_s
@@ -94,7 +95,7 @@ def _wrong_success(story: Story, target: Target, server: Server) -> str:
         return f"disk {target.disk_after} is none of its own"
     by = story.ledger.write(disk.made_by) if disk.made_by is not None else None
     # A change whose job fails may leave a good disk all the same: started once, it is what was ordered.
-    if by is None or by.actor != "client" or by.ended not in ("success", "failed"):
+    if by is None or by.actor != "client" or not (by.ended in ("success", "failed") or _started_within(story, by)):
         return f"{_told(story, disk)} is not the work of a change of ours that has ended"
     if disk.image_id != target.order.image_id:
         return f"{_told(story, disk)} has image {disk.image_id}"
@@ -105,6 +106,14 @@ def _wrong_success(story: Story, target: Target, server: Server) -> str:
     if destroyer.actor != "client" or beyond_promise(story, destroyer):
         return ""
     return f"{_told(story, disk)} was destroyed by write {destroyer.seq}"
+
+
+def _started_within(story: Story, change: Write) -> bool:
+    """Return whether somebody else started the server while it changed: it then looks as after its end."""
+    return any(
+        write.actor == "foreign" and write.operation == "start" and change.seq in write.during
+        for write in story.ledger.writes
+    )
 
 
 def _wrong_failure(story: Story, target: Target, server: Server) -> str:
