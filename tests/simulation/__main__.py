@@ -20,11 +20,11 @@ from tests.simulation.spec import Spec
 from tests.simulation.spec_file import from_json
 from tests.simulation.summary import Totals, as_json, as_lines
 from tests.simulation.workers import NoWorkers, default_jobs, proved
-from tests.simulation.worlds import world
+from tests.simulation.worlds import SMALL_EVERY, world
 
 CLEAN, NOT_CLEAN, USAGE, INTERRUPTED = 0, 1, 2, 130
 _JOBS_MAX = 256
-_EXAMPLES = """\
+_EXAMPLES = f"""\
 examples:
   python -m tests.simulation --seeds 10000 --jobs 2      10,000 fresh worlds
   python -m tests.simulation --seeds 500 --from 1        the same 500 worlds each time
@@ -34,9 +34,9 @@ examples:
   python -m tests.simulation --seed 1234 --die 17,40     the same, but the process dies at these two points
   python -m tests.simulation --spec smaller.json         what shrinking has left
 
-A world whose seed is a multiple of 20 is small: it is played without a death, and once for each point at which its
-process can die; where all points would take too long, for every so manieth. Standard output has the summary, or the
-trace; standard error has how far it is.
+A world whose seed is a multiple of {SMALL_EVERY} is small: it is played without a death, and once for each point at
+which its process can die; where all points would take too long, for every so manieth. Standard output has the summary,
+or the trace; standard error has how far it is.
 
 exit codes: 0 clean; 1 an invariant is broken, or 300 worlds and more did not reach every situation that they should;
 2 not understood; 130 interrupted, after the summary so far
