@@ -51,6 +51,11 @@ def resent() -> Story:
     return staged({"do": "cut-before", "on": "changeos", "nth": [1]})
 
 
+def endless() -> Story:
+    """Return a play in which neither change ever shows an end."""
+    return staged({"do": "stuck", "on": "changeos"})
+
+
 def changes(story: Story) -> list[Write]:
     """Return the changes in the ledger."""
     return [write for write in story.ledger.writes if write.operation in CHANGES]

@@ -18,6 +18,7 @@ from tests.simulation.staged import (
     SETTLE_S,
     alter,
     changes,
+    endless,
     freeze_with,
     insert,
     named,
@@ -62,6 +63,14 @@ def _wipes_an_unknown_disk(story: Story) -> None:
             other = replace(record.event, before=replace(record.event.before, disk="another"))
             story.records[place] = replace(record, event=other)
             return
+
+
+def _sent_without_a_look(story: Story) -> None:
+    """Let the server have had another disk for hours by then: one of somebody else."""
+    boot = next(disk for disk in story.ledger.disks if disk.boot and disk.made_by is None)
+    foreign = replace(boot, id="foreign", made_at=story.born_at - 7200.0)
+    story.ledger = replace(story.ledger, disks=(*story.ledger.disks, foreign))
+    alter(story, "changeos", lambda sent: replace(sent, disks=dict.fromkeys(sent.servers, foreign.id)))
 
 
 def _most_slots(story: Story) -> None:
@@ -137,6 +146,12 @@ def _never_ends(story: Story) -> None:
     story.came_to_end = False
 
 
+def _waits_for_too_long(story: Story) -> None:
+    """Let the changes have had less time than they were given."""
+    story.calm_s = 0.0
+    freeze_with(story, lambda settings: replace(settings, change_timeout_s=1.0))
+
+
 def _defect(story: Story) -> None:
     story.sessions.append(Session(9, 9, 0.0, 1.0, "defect", "KeyError('x')"))
 
@@ -151,6 +166,13 @@ def _tells(text: Callable[[str], str]) -> Edit:
 
 def _stopped_while_changing(story: Story) -> None:
     stop_of(story).sent_during = [changes(story)[0].seq]
+
+
+def _stopped_while_one_may_come(story: Story) -> None:
+    """Let the second change have left long before the stop, and never have been heard of again."""
+    earlier = changes(story)[1]
+    earlier.sent_at = stop_of(story).sent_at - 20 * SETTLE_S
+    stop_of(story).sent_during = [earlier.seq]
 
 
 def _asked_again_at_once(story: Story) -> None:
@@ -199,6 +221,14 @@ def _changed_in_secret(story: Story) -> None:
         disk.successful, disk.made_by = True, changes(story)[0].seq
 
 
+def _skipped_in_error(story: Story) -> None:
+    story.world.servers[named(story, "done-before")].vm_state = "error"
+
+
+def _skipped_on_another_image(story: Story) -> None:
+    story.world.servers[named(story, "done-before")].image = None
+
+
 def _skipped_yet_changed(story: Story) -> None:
     changes(story)[0].servers = [named(story, "done-before")]
 
@@ -214,6 +244,7 @@ _BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
     (_wipes_a_success, one_by_one, {"I2"}),
     (_destroys_a_success, plain, {"I2", "I12"}),
     (_wipes_an_unknown_disk, plain, {"I2", "I6"}),
+    (_sent_without_a_look, plain, {"I2"}),
     (_most_slots, plain, {"I3"}),
     (_sent_beyond_slots, plain, {"I3"}),
     (_narrow, plain, {"I3"}),
@@ -230,10 +261,12 @@ _BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
     (_illegal, plain, {"I6"}),
     (_never_ends, plain, {"I7"}),
     (_defect, plain, {"I7"}),
+    (_waits_for_too_long, endless, {"I7"}),
     (_tells(str), plain, {"I8"}),
     (_tells(lambda secret: json.dumps({"adminPass": secret})), plain, {"I8"}),
     (_tells(lambda secret: b64encode(f"user:{secret}".encode()).decode()), plain, {"I8"}),
     (_stopped_while_changing, plain, {"I9"}),
+    (_stopped_while_one_may_come, plain, {"I9"}),
     (_asked_again_at_once, plain, {"I10"}),
     (_asked_before_told, plain, {"I10"}),
     (_too_fast, plain, {"I10"}),
@@ -245,6 +278,8 @@ _BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
     (_changed_in_secret, plain, {"I12"}),
     (_skipped_yet_changed, plain, {"I12"}),
     (_done_before_its_end, plain, {"I12"}),
+    (_skipped_in_error, plain, {"I12"}),
+    (_skipped_on_another_image, plain, {"I12"}),
 ]
 
 
@@ -262,6 +297,11 @@ def test_a_broken_invariant_is_found(edit: Edit, begin: Callable[[], Story], fou
 
 def _nothing(story: Story) -> None:
     """Let everything be as it was."""
+
+
+def _calm(story: Story) -> None:
+    """Let there have been no faults but the one that was ordered."""
+    story.calm_s = 0.0
 
 
 def _copied_by_the_gateway(story: Story) -> None:
@@ -326,6 +366,7 @@ _INNOCENT: list[tuple[Edit, Callable[[], Story]]] = [
     (_nothing, plain),
     (_nothing, one_by_one),
     (_nothing, resent),
+    (_calm, endless),
     (_copied_by_the_gateway, plain),
     (_sent_a_settle_before, plain),
     (_accepted_a_settle_late, resent),

@@ -5,20 +5,26 @@ disk rule. Judged by the disks that the cloud made and destroyed.
 from collections import defaultdict
 from collections.abc import Iterator
 
-from fleetos.model.events import AttemptEnded, ChangeIntended, Enlisted, Retried
+from fleetos.limits import FRESH_READ_MAX_AGE_S, INTENT_MAX_AGE_S
+from fleetos.model.events import AttemptEnded, ChangeIntended, Enlisted, Record, Retried
 from fleetos.model.run import Outcome
 from fleetos.sim.servers import Disk
 from tests.ledger import CHANGES
-from tests.simulation.checkers.past import at, beyond_promise, named_by_retry, of_client, write_of
+from tests.simulation.checkers.past import at, beyond_promise, groups, named_by_retry, of_client, write_of
 from tests.simulation.story import Story, Violation
 
 _PROVEN_FAILED = frozenset({Outcome.FAILED, Outcome.NO_EFFECT})
+# What a cloud shows may be older than its answer by this.
+_STALE_S = 30.0
+# The look by which a change is sent shows a time no longer ago than this; the rest is for the intent to be committed.
+_LOOK_MAX_AGE_S = FRESH_READ_MAX_AGE_S + _STALE_S + 2 * INTENT_MAX_AGE_S
 
 
 def no_disk_of_ours_destroyed(story: Story) -> Iterator[Violation]:
     """I2: as the ledger, the wire and the journal each tell it."""
     yield from _destroyed(story)
     yield from _sent_at(story)
+    yield from _sent_blindly(story)
     yield from _disk_rule(story)
 
 
@@ -48,22 +54,51 @@ def _sent_at(story: Story) -> Iterator[Violation]:
             yield Violation("I2", f"write {seq} was sent at {sent.at_s:.3f} to wipe {_told(story, disk)}")
 
 
+def _sent_blindly(story: Story) -> Iterator[Violation]:
+    """Yield the changes that left for a server with a disk that may not be wiped, and that each fresh look had shown:
+    whosever it was, it had been there for longer than the look before a send may be old.
+    """
+    disks = {disk.id: disk for disk in story.ledger.disks}
+    allowed: list[tuple[float, str, str | None]] = []
+    for written, records in groups(story):
+        allowed += [(written.at_s, *one) for record in records if (one := _may_be_wiped(record)) is not None]
+    for sent in story.sent:
+        server_id = sent.servers[0]
+        disk = disks.get(sent.disks.get(server_id) or "")
+        if sent.operation not in CHANGES or disk is None:
+            continue
+        there_s = sent.at_s - (disk.made_at - story.born_at)
+        if there_s > _LOOK_MAX_AGE_S and not any(
+            at_s <= sent.at_s and (server_id, disk.id) == (whose, which) for at_s, whose, which in allowed
+        ):
+            told = f"disk {disk.id} of {server_id}, there for {there_s:.0f} s and not to be wiped"
+            yield Violation("I2", f"a change was sent at {sent.at_s:.3f} to {told}")
+
+
 def _disk_rule(story: Story) -> Iterator[Violation]:
     """Yield the intents whose disk is not one that may be wiped, by the words of the journal and not by its fold."""
     allowed: dict[str, set[str | None]] = defaultdict(set)
     for record in story.records:
-        match record.event:
-            case Enlisted(target=target):
-                allowed[target.server_id].add(target.disk)
-            case AttemptEnded(server_id=server_id, outcome=outcome, disk=disk) if outcome in _PROVEN_FAILED:
-                allowed[server_id].add(disk)
-            case Retried(server_id=server_id, disk=disk):
-                allowed[server_id].add(disk)
-            case ChangeIntended(server_id=server_id, before=before):
-                if before.disk is None or before.disk not in allowed[server_id]:
-                    yield Violation("I2", f"record {record.seq} intends to wipe disk {before.disk} of {server_id}")
-            case _:
-                pass
+        if (one := _may_be_wiped(record)) is not None:
+            server_id, disk = one
+            allowed[server_id].add(disk)
+        elif isinstance(event := record.event, ChangeIntended):
+            disk = event.before.disk
+            if disk is None or disk not in allowed[event.server_id]:
+                yield Violation("I2", f"record {record.seq} intends to wipe disk {disk} of {event.server_id}")
+
+
+def _may_be_wiped(record: Record) -> tuple[str, str | None] | None:
+    """Return the server, and the disk of it that may be wiped from this record on; None if the record allows none."""
+    match record.event:
+        case Enlisted(target=target):
+            return target.server_id, target.disk
+        case AttemptEnded(server_id=server_id, outcome=outcome, disk=disk) if outcome in _PROVEN_FAILED:
+            return server_id, disk
+        case Retried(server_id=server_id, disk=disk):
+            return server_id, disk
+        case _:
+            return None
 
 
 def _made_by_success(story: Story, disk: Disk) -> bool:

@@ -2,13 +2,23 @@
 
 from collections.abc import Iterator
 
+from fleetos.model.events import RunDriverStarted
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
 from fleetos.sim.ledger import Write
 from fleetos.sim.servers import Disk, Server
 from fleetos.views.summary import lying_stopped
-from tests.simulation.checkers.past import at, beyond_promise, changes_of, named_by_retry, of_client, settle_s
+from tests.simulation.checkers.past import (
+    Past,
+    at,
+    believed,
+    beyond_promise,
+    changes_of,
+    named_by_retry,
+    of_client,
+    settle_s,
+)
 from tests.simulation.story import Story, Violation
 
 # Ends for these reasons do not say that a change failed: they say that nobody knows, or that a human must look.
@@ -30,12 +40,38 @@ def comes_to_an_end(story: Story) -> Iterator[Violation]:
     if not story.came_to_end:
         told = f"at {story.ended_s:.0f} s, all faults over since {story.calm_s:.0f} s, the run is {story.run.state}"
         yield Violation("I7", f"{told}; the bound was {story.bound_s:.0f} s")
+    yield from _waited_for_too_long(story)
     for target in story.targets.values():
         if target.state in IN_FLIGHT:
             yield Violation("I7", f"{target.server_id} is left {target.state}")
     for session in story.sessions:
         if session.ended == "defect":
             yield Violation("I7", f"process {session.process} ended at {session.ended_s:.3f}: {session.trouble}")
+
+
+def _waited_for_too_long(story: Story) -> Iterator[Violation]:
+    """Yield the changes that were waited for beyond their deadline and as long again, by a process that met no faults.
+
+    Who takes over a run, or comes to see a change go on, may look for a settle time, however late that is; nothing
+    gives a change its time anew.
+    """
+    past, began_s, settings, clocks = Past(), 0.0, story.run.settings, story.spec.clocks
+    slack_s = 2 * clocks.apart_s + sum(abs(jump.by_s) for jump in clocks.jumps) + 5 * settings.poll_max_s
+    look_s = max(settings.settle_s, 2 * story.spec.scenario.durations.change[1])
+    since_s: dict[str, float] = {}
+    for written, record, before, after in believed(story, past):
+        if isinstance(record.event, RunDriverStarted):
+            began_s = written.at_s
+        attempt = before.attempt if before is not None else None
+        if after is None or before is None or attempt is None:
+            continue
+        if before.state is TargetState.CHANGING and not attempt.job_final and began_s >= story.calm_s:
+            due_s = attempt.deadline.timestamp() - story.born_at + settings.change_timeout_s
+            late_s = written.at_s - max(due_s, max(began_s, since_s[after.server_id]) + look_s)
+            if late_s > slack_s:
+                yield Violation("I7", f"record {record.seq} ends a wait for {after.server_id}, {late_s:.0f} s too late")
+        if before.state is not TargetState.CHANGING:
+            since_s[after.server_id] = written.at_s
 
 
 def ends_as_told(story: Story) -> Iterator[Violation]:
@@ -78,7 +114,7 @@ def _wrong_end(story: Story, target: Target, server: Server) -> str:
         case TargetState.DONE:
             return _wrong_success(story, target, server)
         case TargetState.SKIPPED:
-            return "the cloud accepted a change of it" if changes_of(story, target.server_id) else ""
+            return _wrong_skip(story, target, server)
         case TargetState.CANCELLED:
             return _success(story, target.server_id)
         case TargetState.FAILED if target.reason is Reason.GONE:
@@ -87,6 +123,17 @@ def _wrong_end(story: Story, target: Target, server: Server) -> str:
             return _wrong_failure(story, target, server)
         case _:
             return ""
+
+
+def _wrong_skip(story: Story, target: Target, server: Server) -> str:
+    """Return what is not true of a server that was left alone since it had the image already."""
+    if changes_of(story, target.server_id):
+        return "the cloud accepted a change of it"
+    touched = any(write.came == "accepted" and target.server_id in write.servers for write in story.ledger.writes)
+    image = server.image.id if server.image is not None else None
+    if touched or (server.vm_state in ("active", "stopped") and image == target.order.image_id):
+        return ""
+    return f"it is {server.vm_state} on image {image}"
 
 
 def _wrong_success(story: Story, target: Target, server: Server) -> str:
