@@ -48,6 +48,7 @@ REQUIRED: Mapping[str, float] = {
     # Each class of answers, and what the gateway says.
     "change-answered-accepted": 1.0,
     "change-answered-fatal": 1.0,
+    "change-answered-stop-run": 1.0,
     "change-answered-unauthenticated": 1.0,
     "change-answered-later": 1.0,
     "change-answered-throttled": 1.0,
@@ -85,6 +86,9 @@ REQUIRED: Mapping[str, float] = {
     "abort-with-changes-in-flight": 1.0,
     "paused-too-many-overdue": 1.0,
     "paused-authentication": 1.0,
+    "paused-permission": 1.0,
+    "admission-waits-while-paused": 1.0,
+    "write-kept-back-by-a-pause": 1.0,
     # Each way in which a process, its commits and its clocks can fail.
     "commit-lost": 1.0,
     "commit-unknown": 1.0,

@@ -19,11 +19,13 @@ from fleetos.model.events import (
 )
 from fleetos.model.inventory import JobStatus
 from fleetos.model.run import Outcome, PowerOutcome, Run, Target
-from fleetos.model.states import ENDS, NO_OTHER_WRITES, Reason, RunState, TargetState
+from fleetos.model.states import ENDS, NO_OTHER_WRITES, QUEUED, Reason, RunState, TargetState
 from tests.simulation.checkers.past import Past
 from tests.simulation.story import Story
 
 _S = TargetState
+# What the last check before a write says in a run that was paused after the intent.
+_KEPT_BACK = "the run is paused"
 
 
 def told(story: Story) -> Iterator[str]:
@@ -46,6 +48,8 @@ def told(story: Story) -> Iterator[str]:
             undelivered.remove((event.server_id, event.attempt))
             yield "resend-after-settle"
         yield from _of_target(event, before)
+        if isinstance(event, ChangeAnswered | PowerAnswered) and _KEPT_BACK in event.detail:
+            yield "write-kept-back-by-a-pause"
         if after.state in ENDS and before.state not in ENDS:
             yield f"{after.state}-{after.reason or 'well'}"
         if before.state is _S.BACKOFF and after.state is _S.CHECKING:
@@ -64,6 +68,8 @@ def _of_run(event: RunDriverStarted | RunMoved, run: Run, targets: dict[str, Tar
                 yield "takeover-while-inspecting"
         case RunMoved(to=RunState.PAUSED):
             yield f"paused-{event.reason}"
+            if any(target.state in QUEUED for target in targets.values()):
+                yield "admission-waits-while-paused"
         case RunMoved(to=RunState.FINISHING):
             changing = any(target.state in NO_OTHER_WRITES for target in targets.values())
             yield "abort-with-changes-in-flight" if changing else "abort"

@@ -2,8 +2,10 @@
 
 from collections import Counter
 
+from tests.simulation.play import play
 from tests.simulation.situations import REQUIRED, WORLDS_AT_LEAST, missing, situations
 from tests.simulation.staged import plain, resent, staged
+from tests.simulation.worlds import world
 
 
 def test_a_play_without_trouble_tells_of_none() -> None:
@@ -39,6 +41,18 @@ def test_a_late_effect_counts_apart_if_it_comes_after_its_resend() -> None:
     assert (early["late-effect"], early["late-effect-after-resend"]) == (2, 0)
     late = situations(staged({"do": "late", "on": "changeos", "nth": [1], "seconds": [50, 60]}))
     assert (late["late-effect"], late["late-effect-after-resend"]) == (0, 2)
+
+
+def test_a_pause_counts_by_whom_it_keeps_waiting() -> None:
+    story = staged({"do": "refuse", "on": "changeos", "nth": [1], "code": "Ecs.0110"}, concurrency=1)
+    found = situations(story)
+    assert (found["change-answered-stop-run"], found["paused-permission"]) == (2, 2)
+    # Whoever is third waits both times.
+    assert found["admission-waits-while-paused"] == 2
+
+
+def test_a_write_counts_that_a_pause_keeps_back() -> None:
+    assert situations(play(world(27)))["write-kept-back-by-a-pause"] == 1
 
 
 def test_required_situations_are_missing_only_in_many_worlds() -> None:

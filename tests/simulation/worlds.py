@@ -12,6 +12,7 @@ from fleetos.model.plan import ApiLimits, Failure, Polling, PowerAfter, Rollout,
 from fleetos.sim.scenario import Scenario
 from tests.simulation.faults import Fence, rules
 from tests.simulation.play import IMAGE
+from tests.simulation.plots import with_plot
 from tests.simulation.spec import Act, ActKind, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ def world(seed: int) -> Spec:
         as_before=power_after is PowerAfter.AS_BEFORE,
         overlong=overlong,
     )
-    return Spec(
+    spec = Spec(
         seed=seed,
         scenario=_scenario(chance, seed, size, fence, timeouts),
         rollout=Rollout(Share(float(chance.randint(1, max(1, size.servers)))), stop, power_after=power_after),
@@ -78,6 +79,7 @@ def world(seed: int) -> Spec:
         calm_at_s=chance.choice((1800.0, 3600.0, 10800.0)),
         enumerate=size.small,
     )
+    return with_plot(spec, size.servers, settled_s)
 
 
 def _size(seed: int, chance: Random) -> _Size:
@@ -118,7 +120,7 @@ def _scenario(chance: Random, seed: int, size: _Size, fence: Fence, timeouts: Ti
     if not size.small and chance.random() < 0.2:
         groups.append({"count": 1, "name": "diskless", "system_disk": False})
     if not size.small and chance.random() < 0.3:
-        groups.append({"count": 1, "name": "done-before", "image": IMAGE})
+        groups.append({"count": 1, "name": "done-before", "image": IMAGE, "state": {"running": 0.6, "failed": 0.4}})
     if fence.overlong:
         shortest_s, longest_s = 60.0, timeouts.change_s * 1.5
     else:

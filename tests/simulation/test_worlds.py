@@ -1,0 +1,33 @@
+"""Worlds: the same seed gives the same one, and each plot comes to what it is for."""
+
+import pytest
+
+from tests.simulation.checkers import check
+from tests.simulation.play import play
+from tests.simulation.situations import situations
+from tests.simulation.worlds import SMALL_EVERY, world
+
+
+def test_the_same_seed_gives_the_same_world() -> None:
+    assert [world(seed) for seed in range(1, 50)] == [world(seed) for seed in range(1, 50)]
+
+
+def test_one_world_in_so_many_is_small() -> None:
+    assert [seed for seed in range(1, 100) if world(seed).enumerate] == list(range(SMALL_EVERY, 100, SMALL_EVERY))
+
+
+@pytest.mark.parametrize(
+    ("first", "situation"),
+    [
+        pytest.param(3, "write-kept-back-by-a-pause", id="forbidden"),
+        pytest.param(7, "held-unanswered-send", id="started"),
+        pytest.param(11, "power-stopped-again", id="put-back"),
+        pytest.param(15, "held-foreign-change", id="queueing"),
+        pytest.param(19, "held-still-changing", id="overdue"),
+        pytest.param(23, "resend-after-settle", id="doubtful"),
+    ],
+)
+def test_a_plot_comes_to_what_it_is_for(first: int, situation: str) -> None:
+    stories = [play(world(seed)) for seed in (first, first + 24, first + 48)]
+    assert [check(story) for story in stories] == [[], [], []]
+    assert sum(situations(story)[situation] for story in stories) > 0
