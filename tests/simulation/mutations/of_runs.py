@@ -1,0 +1,158 @@
+"""Faults in the pace of a run, its journal, and its way with the cloud."""
+
+from tests.simulation.mutations.parts import CLOUD, ENGINE, RULES, one
+from tests.simulation.mutations.patches import Mutation, Patch
+
+ROLLOUT = (
+    Mutation(
+        "one-slot-too-many",
+        "I3",
+        "one more server is admitted than may change at once",
+        one(
+            f"{RULES}/schedule.py",
+            "slots_taken + len(moves) < run.settings.concurrency",
+            "slots_taken + len(moves) <= run.settings.concurrency",
+        ),
+    ),
+    Mutation(
+        "inspecting-holds-no-slot",
+        "I3",
+        "a server with an unknown outcome gives its slot back",
+        one(
+            f"{ENGINE}/turn.py",
+            "return sum([self._counts.get(state, 0) for state in HOLDS_SLOT])",
+            'return sum([self._counts.get(state, 0) for state in HOLDS_SLOT if state != "inspecting"])',
+        ),
+    ),
+    Mutation(
+        "abort-admits",
+        "I4",
+        "an aborted run admits those who wait",
+        (
+            Patch(f"{RULES}/schedule.py", "    if run.state is not RunState.RUNNING:\n        return moves\n", ""),
+            Patch(
+                f"{RULES}/steps.py",
+                "    if context.finishing:\n        return aborted(target, None)\n    return ()\n",
+                "    return ()\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "pause-is-not-heard",
+        "I4",
+        "the turn that pauses the run goes on to send",
+        one(f"{ENGINE}/drive.py", "self._leaving or turn.run.state is RunState.PAUSED\n", "self._leaving\n"),
+    ),
+    Mutation(
+        "pause-is-not-asked-for",
+        "I4",
+        "a write that waits for a token leaves though the run has been paused meanwhile",
+        one(
+            f"{ENGINE}/drive.py",
+            "        if state is RunState.RUNNING or (",
+            "        if state in (RunState.RUNNING, RunState.PAUSED) or (",
+        ),
+    ),
+    Mutation(
+        "pause-admits",
+        "I4",
+        "a run that pauses since too many changes are overdue admits the next server",
+        one(
+            f"{RULES}/schedule.py",
+            "    if run.state is not RunState.RUNNING:\n        return moves\n",
+            "    if run.state not in (RunState.RUNNING, RunState.PAUSED):\n        return moves\n",
+        ),
+    ),
+    Mutation(
+        "time-given-anew",
+        "I7",
+        "whoever takes a run over gives each change its whole time anew",
+        one(
+            f"{RULES}/ended.py",
+            """\
+    late_s = (context.now.wall - attempt.deadline).total_seconds()
+    if late_s < 0:
+        return (Wait(context.due(attempt.deadline)),)
+""",
+            """\
+    late_s = context.here_s - context.settings.change_timeout_s
+    if late_s < 0:
+        return (Wait(context.now.elapsed_s - late_s),)
+""",
+        ),
+    ),
+    Mutation(
+        "overdue-for-ever",
+        "I7",
+        "a change that does not end is waited for without a bound",
+        one(
+            f"{RULES}/ended.py",
+            "    if late_s > context.settings.change_timeout_s and context.here_s >= context.settle_s:\n",
+            "    if False:\n",
+        ),
+    ),
+)
+
+JOURNAL = (
+    Mutation(
+        "target-not-stored",
+        "I6",
+        "of several targets that one turn changed, one is not stored",
+        one(
+            f"{ENGINE}/drive.py",
+            "self._journal.append(turn.run, turn.events, changed, turn.at, turn.answered)",
+            "self._journal.append(turn.run, turn.events, changed[:1], turn.at, turn.answered)",
+        ),
+    ),
+    Mutation(
+        "record-left-out",
+        "I6",
+        "of several records of one turn, the first is not written",
+        one(
+            f"{ENGINE}/drive.py",
+            "self._journal.append(turn.run, turn.events, changed, turn.at, turn.answered)",
+            "self._journal.append(turn.run, turn.events[1:] or turn.events, changed, turn.at, turn.answered)",
+        ),
+    ),
+    Mutation(
+        "epoch-not-asked",
+        "I11",
+        "a commit does not ask whether somebody else has taken the run over",
+        one("fleetos/store/memory.py", "        if self._store.epoch != self._epoch:\n", "        if False:\n"),
+    ),
+    Mutation(
+        "no-last-check",
+        "I11",
+        "nothing is asked in the moment before a write leaves",
+        one(
+            f"{ENGINE}/perform.py",
+            "        reply = await self._send(action, last_check)\n",
+            "        reply = await self._send(action, lambda: None)\n",
+        ),
+    ),
+)
+
+CLOUD_SIDE = (
+    Mutation(
+        "told-secrets",
+        "I8",
+        "the cloud's words are kept as they are, secrets and all",
+        one(f"{CLOUD}/errors.py", "blotted(letters, secrets)[: 4 * MESSAGE_CHARS]", "letters[: 4 * MESSAGE_CHARS]"),
+    ),
+    Mutation(
+        "refused-scope-stays-open",
+        "I10",
+        "after a 429 others go on sending",
+        one(
+            f"{CLOUD}/throttle.py",
+            "self._open_at_s = max(self._open_at_s, now_s + wait_s)",
+            "self._open_at_s = max(self._open_at_s, now_s)",
+        ),
+    ),
+    Mutation(
+        "half-a-token",
+        "I10",
+        "requests leave at twice the rate that the plan allows",
+        one(f"{CLOUD}/throttle.py", "        self._tokens -= 1.0\n", "        self._tokens -= 0.5\n"),
+    ),
+)

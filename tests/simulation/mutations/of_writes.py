@@ -1,0 +1,137 @@
+"""Faults in what is sent, when, and what is thought of it afterwards."""
+
+from tests.simulation.mutations.parts import AGAIN_AT_ONCE, CLOUD, ENGINE, NO_DISK_RULE, NO_SETTLE, NOT_SENT, RULES, one
+from tests.simulation.mutations.patches import Mutation
+
+SENDING = (
+    Mutation(
+        "sent-before-commit",
+        "I5",
+        "writes leave before their intents are durable",
+        one(
+            f"{ENGINE}/drive.py",
+            """\
+            await self._commit(turn)
+            for write in writes:
+                self._on_the_wire += 1
+                tasks.start_soon(self._write, write)
+""",
+            """\
+            for write in writes:
+                self._on_the_wire += 1
+                tasks.start_soon(self._write, write)
+            await self._commit(turn)
+""",
+        ),
+    ),
+    Mutation(
+        "write-repeated",
+        "I5",
+        "a write whose answer was lost is sent once more by the transport",
+        one(
+            f"{CLOUD}/transport.py",
+            "                return await _exchange(way, outgoing, secrets)\n",
+            """\
+                try:
+                    return await _exchange(way, outgoing, secrets)
+                except AnswerLost:
+                    return await _exchange(way, outgoing, secrets)
+""",
+        ),
+    ),
+    Mutation(
+        "reset-is-not-sent",
+        "I1",
+        "a lost answer counts as a request that never left",
+        (NOT_SENT,),
+    ),
+    Mutation(
+        "resumed-without-looking",
+        "I1",
+        "a send whose process died is sent again without an inspection",
+        (AGAIN_AT_ONCE,),
+    ),
+    Mutation(
+        "resumed-blindly",
+        "I2",
+        "a send whose process died is sent again, whatever disk is there by then",
+        (AGAIN_AT_ONCE, *NO_DISK_RULE),
+    ),
+    Mutation(
+        "no-settle",
+        "I1",
+        "an unknown outcome is believed after one look",
+        (NO_SETTLE,),
+    ),
+    Mutation(
+        "lost-job-is-failure",
+        "I12",
+        "a change whose job the cloud does not know has failed",
+        one(
+            f"{RULES}/answers.py",
+            "        accepted = attempt.accepted_at or attempt.sent_at\n",
+            """\
+        from fleetos.model.events import AttemptEnded
+        from fleetos.model.run import Outcome
+
+        reason, disk = Reason.ATTEMPTS_USED_UP, attempt.before.disk
+        held = TargetState.HELD
+        return (AttemptEnded(target.server_id, attempt.number, Outcome.FAILED, held, disk=disk, reason=reason),)
+""",
+        ),
+    ),
+    Mutation(
+        "started-while-changing",
+        "I9",
+        "a server that lies stopped while its OS changes is started",
+        one(
+            f"{RULES}/ended.py",
+            "    overdue = _overdue(target, attempt, context)\n",
+            """\
+    if context.watch is None:
+        return (Look(context.now.elapsed_s),)
+    if context.watch.picture is not None and context.watch.picture.stopped:
+        return Write((Moved(target.server_id, TargetState.STARTING),))
+    overdue = _overdue(target, attempt, context)
+""",
+        ),
+    ),
+)
+
+POWER = (
+    Mutation(
+        "stopped-after-unanswered",
+        "I9",
+        "a server with an unanswered send is stopped like any other",
+        one(
+            f"{RULES}/steps.py",
+            "    young = last is not None and (context.now.wall - last).total_seconds() < NO_STOP_AFTER_UNANSWERED_S\n",
+            "    young = last is not None and (context.now.wall - last).total_seconds() < 0.0\n",
+        ),
+    ),
+    Mutation(
+        "put-back-after-unanswered",
+        "I9",
+        "a changed server is stopped again as it was before, though an earlier send was never answered",
+        one(
+            f"{RULES}/ended.py",
+            "            not_before = last + timedelta(seconds=NO_STOP_AFTER_UNANSWERED_S)\n",
+            "            not_before = last + timedelta(seconds=1)\n",
+        ),
+    ),
+    Mutation(
+        "started-while-inspecting",
+        "I9",
+        "a server with an unknown outcome is started as soon as it is seen stopped",
+        one(
+            f"{RULES}/inspecting.py",
+            "    if seen.changing:\n        return adopt(target, attempt)\n",
+            """\
+    if seen.stopped and not target.started:
+        return start_once(target, seen)
+    if seen.changing:
+        return adopt(target, attempt)
+""",
+        ),
+    ),
+)

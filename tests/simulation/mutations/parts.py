@@ -1,0 +1,25 @@
+"""Places of the source, and patches that several faults share."""
+
+from tests.simulation.mutations.patches import Patch
+
+ENGINE, RULES, CLOUD = "fleetos/engine", "fleetos/rules", "fleetos/cloud"
+FOLD = "fleetos/model/fold.py"
+# Parts of several faults.
+AGAIN_AT_ONCE = Patch(
+    f"{RULES}/answers.py",
+    "TargetState.INSPECTING, answer=str(AnswerClass.AMBIGUOUS), detail=detail",
+    "TargetState.READY, answer=str(AnswerClass.AMBIGUOUS), detail=detail",
+)
+NO_SETTLE = Patch(
+    f"{ENGINE}/books.py", "settle_s=max(run.settings.settle_s, 2 * self.longest_change_s)", "settle_s=0.0"
+)
+NOT_SENT = Patch(f"{CLOUD}/transport.py", "return type(told)(told.message)", "return NotSent(told.message)")
+NO_DISK_RULE = (
+    Patch(f"{RULES}/steps.py", "    if seen.disk != target.disk:\n", "    if False:\n"),
+    Patch(FOLD, "event.before.disk is None or event.before.disk != target.disk", "event.before.disk is None"),
+)
+
+
+def one(path: str, old: str, new: str) -> tuple[Patch, ...]:
+    """Return the one patch of a fault that lies in one place."""
+    return (Patch(path, old, new),)

@@ -1,0 +1,54 @@
+"""Guards of the protocol whose lack no checker would find in generated worlds, since others stand behind them."""
+
+from fleetos.model.events import ChangeIntended, Moved
+from fleetos.model.plan import Polling, Timeouts
+from fleetos.model.states import TargetState
+from fleetos.sim.scenario import Scenario
+from tests.simulation.checkers import check
+from tests.simulation.play import play
+from tests.simulation.spec import Operator, Spec
+from tests.simulation.staged import SETTLE_S, changes
+from tests.simulation.story import Story
+
+
+def _lost_three_times(late_s: float) -> Story:
+    """Return a play in which a stopped server is given up after three sends, the last of them late, and retried."""
+    content = {
+        "servers": [{"state": "stopped"}],
+        "faults": [
+            {"do": "cut-before", "on": "changeos", "nth": [1, 2]},
+            {"do": "late", "on": "changeos", "nth": [3], "seconds": [late_s, late_s]},
+        ],
+    }
+    scenario = Scenario.model_validate(content)
+    return play(
+        Spec(
+            seed=1,
+            scenario=scenario.model_copy(update={"faults": ()}),
+            timeouts=Timeouts(settle_s=SETTLE_S),
+            polling=Polling(2.0, 10.0),
+            loopback=True,
+            faults=scenario.faults,
+            operator=Operator(retries=1),
+        )
+    )
+
+
+def test_a_retried_target_that_ever_had_a_send_is_looked_at_for_a_settle_before_anything_is_sent() -> None:
+    """A send that comes after its settle time is beyond what is promised; here it is seen all the same."""
+    story = _lost_three_times(late_s=SETTLE_S * 1.5)
+    (target,) = story.targets.values()
+    moves = [record.event.to for record in story.records if isinstance(record.event, Moved)]
+    assert moves[moves.index(TargetState.HELD) + 1] is TargetState.INSPECTING
+    assert (target.state, len(changes(story))) == (TargetState.DONE, 3)
+    assert check(story) == []
+
+
+def test_all_sends_of_an_attempt_share_its_first_baseline() -> None:
+    """The disk rule keeps a later one from being another disk; what else of a picture may change, says nothing."""
+    story = _lost_three_times(late_s=SETTLE_S / 2)
+    intents = [record.event for record in story.records if isinstance(record.event, ChangeIntended)]
+    (target,) = story.targets.values()
+    assert [intent.attempt for intent in intents] == [1, 1, 1]
+    assert target.attempts[0].before == intents[0].before
+    assert target.attempts[0].intended_at < target.attempts[0].sent_at
