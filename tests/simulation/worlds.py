@@ -18,7 +18,7 @@ from tests.simulation.spec import Act, ActKind, Clocks, Commits, Distortion, Fre
 T = TypeVar("T")
 OLD_IMAGE = "Standard_Debian_11_latest"
 # One world in so many is small and is played once for each point at which its process can die.
-SMALL_EVERY = 8
+SMALL_EVERY = 7
 LARGE_EVERY = 100
 # A real cloud's settle time by default, and the least that is accepted there.
 _SETTLE_S, _SETTLE_MIN_S = 1800.0, 600.0
