@@ -50,23 +50,28 @@ class Permit(Protocol):
 
 
 class Bucket:
-    """A token bucket over a clock of the caller. `rate_per_s` None: unlimited."""
+    """A token bucket over a clock of the caller. `rate_per_s` None: unlimited.
 
-    def __init__(self, rate_per_s: float | None, burst: float, now_s: float) -> None:
+    `spared`: tokens that reads leave to writes, where both draw from one bucket. A write is decided by a look of the
+    last minute: if reads took every token of a slow bucket, each look would be too old when the write has its own.
+    """
+
+    def __init__(self, rate_per_s: float | None, burst: float, now_s: float, spared: int = 0) -> None:
         self.rate_per_s = rate_per_s
-        self._burst = max(1.0, burst)
+        self.spared = spared
+        self._burst = max(1.0 + spared, burst)
         self._tokens = self._burst
         self._at_s = now_s
 
-    def wait_s(self, now_s: float) -> float:
-        """Return how long until a token is there; 0 if one is."""
+    def wait_s(self, now_s: float, needed: float = 1.0) -> float:
+        """Return how long until so many tokens are there; 0 if they are."""
         if self.rate_per_s is None:
             return 0.0
         self._tokens = min(self._burst, self._tokens + max(0.0, now_s - self._at_s) * self.rate_per_s)
         self._at_s = max(self._at_s, now_s)
-        if self._tokens >= 1.0 - 1e-9:
+        if self._tokens >= needed - 1e-9:
             return 0.0
-        return max(_TICK_S, (1.0 - self._tokens) / self.rate_per_s)
+        return max(_TICK_S, (needed - self._tokens) / self.rate_per_s)
 
     def take(self, now_s: float) -> None:
         """Take a token; the caller has seen that one is there."""
@@ -86,7 +91,7 @@ class Bucket:
         """Keep to a limit that the cloud has named, if it is lower than the rate so far."""
         if self.rate_per_s is None or rate_per_s < self.rate_per_s:
             self.rate_per_s = rate_per_s
-            self._burst = max(1.0, min(self._burst, burst))
+            self._burst = max(1.0 + self.spared, min(self._burst, burst))
             self._tokens = min(self._tokens, self._burst)
 
 
@@ -143,7 +148,7 @@ class Throttle:
         self._base_s = CLOSURE_LOOPBACK_S if loopback else CLOSURE_S
         if rate_per_s is not None:
             # A stated rate is for all requests together.
-            stated = Bucket(rate_per_s, max(1.0, rate_per_s) if burst is None else burst, now_s)
+            stated = Bucket(rate_per_s, max(1.0, rate_per_s) if burst is None else burst, now_s, spared=1)
             self._buckets = {Kind.READ: stated, Kind.WRITE: stated}
         else:
             self._buckets = {
@@ -206,7 +211,7 @@ class Throttle:
         now_s = self._elapsed()
         if refusal.limit is not None:
             requests, window_s = refusal.limit
-            # Burst and rate together stay within the limit in every window, except for limits of one or two.
+            # Burst and rate together stay within the limit in every window, except for limits of a few.
             burst = max(1.0, requests / 10)
             rate_per_s = max(max(requests - burst, requests / 2) / window_s, 1 / CLOSURE_TOLD_MAX_S)
             self._buckets[refusal.kind].slow_down(rate_per_s, burst)
@@ -236,7 +241,8 @@ class Throttle:
         later_s = self._base_s * _READS_LATER_PART if self._strikes else 0.0
         if (closed_s := self._open_at_s + later_s - now_s) > 0:
             return max(closed_s, _TICK_S)
-        return self._buckets[Kind.READ].wait_s(now_s)
+        bucket = self._buckets[Kind.READ]
+        return bucket.wait_s(now_s, 1.0 + bucket.spared)
 
     def _give_back(self, permit: WritePermit) -> None:
         if permit in self._out:

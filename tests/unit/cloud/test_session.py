@@ -359,7 +359,8 @@ def test_many_reads_keep_to_the_pace() -> None:
             for _ in range(20):
                 group.start_soon(client.server, "s1")
         times = [one.at_s for one in cloud.calls]
-        assert times[-1] == pytest.approx((20 - 4) / 2.0, abs=0.1)
+        # One token of the first four is left to whoever writes.
+        assert times[-1] == pytest.approx((20 - 3) / 2.0, abs=0.1)
 
     run(main)
 

@@ -110,7 +110,20 @@ def test_a_stated_rate_is_for_reads_and_writes_together() -> None:
         await write_times(pace, 4)
         assert pace.permit() is None
         times = await read_times(pace, 4)
-        assert times == pytest.approx([0.5, 1.0, 1.5, 2.0], abs=0.01)
+        assert times == pytest.approx([1.0, 1.5, 2.0, 2.5], abs=0.01)
+        assert pace.permit() is not None
+
+    run(main)
+
+
+def test_a_slow_rate_that_is_shared_lets_a_write_follow_a_look_at_once() -> None:
+    async def main() -> None:
+        pace = throttle(ApiLimits(rate_per_s=0.01, burst=1.0))
+        await read_times(pace, 5)
+        looked_s = now_s()
+        assert pace.permit() is not None
+        # And the next look comes when there is enough for one and a write.
+        assert await read_times(pace, 1) == pytest.approx([looked_s + 200.0], abs=0.01)
 
     run(main)
 
@@ -194,9 +207,10 @@ def test_a_permit_is_used_once() -> None:
 
 def test_a_permit_given_back_returns_its_token() -> None:
     async def main() -> None:
-        pace = throttle(ApiLimits(rate_per_s=0.001, burst=1.0))
+        pace = throttle(ApiLimits(rate_per_s=0.001, burst=2.0))
         permit = pace.permit()
         assert permit is not None
+        assert pace.permit() is not None
         assert pace.permit() is None
         permit.give_back()
         assert pace.permit() is not None
