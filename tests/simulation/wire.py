@@ -3,6 +3,7 @@
 A process can die right before a request leaves and right after it had its effect. Answers can be told wrong.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ import anyio
 import httpx
 
 from fleetos.errors import AnswerLost, NotSent
+from fleetos.limits import READ_TIMEOUT_S, WRITE_TIMEOUT_S
 from fleetos.model.states import HOLDS_SLOT
 from fleetos.sim.access import PASSWORD
 from fleetos.sim.loop import now_s
@@ -25,6 +27,8 @@ _POWER = {"os-stop": "stop", "os-start": "start", "reboot": "reboot"}
 _STRANGE = ("MIGRATING", "SHELVED", "UNKNOWN", "BANANA", "VERIFY_RESIZE")
 _CODE = re.compile(rb'"(?:error_)?code":\s*"([A-Za-z]+\.[0-9]+)"')
 _JSON = "application/json;charset=UTF-8"
+# A time-out is counted from a moment before the request leaves.
+_TICK_S = 1.0
 
 
 class Wire(httpx.AsyncBaseTransport):
@@ -51,17 +55,23 @@ class Wire(httpx.AsyncBaseTransport):
         write = operation in ("power", "changeos")
         left_s = now_s()
         before = self._before(operation, request, body) if write else None
-        status, retry_after_s, answered_s = None, None, None
+        status, retry_after_s, answered_s, given_up = None, None, None, False
         try:
             response = await self._inner.handle_async_request(request)
             status, answered_s = response.status_code, now_s()
             retry_after_s = float(response.headers["retry-after"]) if "retry-after" in response.headers else None
             response = self._distorted(operation, request, response, body)
+        except asyncio.CancelledError:
+            limit_s = WRITE_TIMEOUT_S if write else READ_TIMEOUT_S
+            given_up = now_s() - left_s < limit_s - _TICK_S
+            raise
         finally:
             if before is not None:
                 operation = before.operation
             stage.asked.append(Asked(left_s, number, operation, write, answered_s, status, retry_after_s))
-            stage.trace(f"  {operation} {request.url.path[-12:] if not write else ''}-> {status or 'no answer'}")
+            # Of those that a process gives up at once when it ends, nobody can say which was the first.
+            told = f"{operation} {request.url.path[-12:] if not write else ''}-> {status or 'no answer'}"
+            stage.trace("  a request is given up" if given_up else f"  {told}")
         self._process.point("after request")
         return response
 
