@@ -64,10 +64,10 @@ class MemoryRun:
         self.requests_made += 1
         self.requests[self.requests_made] = Request(self.requests_made, kind, by, at)
 
-    def take(self, clock: Clock, weather: Weather | None = None) -> "MemoryJournal":
-        """The journal of a new driver; every earlier one has lost the lease from here on."""
+    def take(self, clock: Clock, weather: Weather | None = None, beat_s: float = LEASE_BEAT_S) -> "MemoryJournal":
+        """The journal of a new driver, which renews its lease every `beat_s`; every earlier one has lost the lease."""
         self.epoch += 1
-        return MemoryJournal(self, self.epoch, clock, weather or Weather())
+        return MemoryJournal(self, self.epoch, clock, weather or Weather(), beat_s)
 
 
 def freeze(run: Run, targets: Sequence[Target], more: Sequence[Event], at: datetime) -> MemoryRun:
@@ -92,11 +92,12 @@ class _Entry:
 class MemoryJournal:
     """The journal of one driver of a run in memory."""
 
-    def __init__(self, store: MemoryRun, epoch: int, clock: Clock, weather: Weather) -> None:
+    def __init__(self, store: MemoryRun, epoch: int, clock: Clock, weather: Weather, beat_s: float) -> None:
         self._store = store
         self._epoch = epoch
         self._clock = clock
         self._weather = weather
+        self._beat_s = beat_s
         self._proven = clock.moment()
         self._group = GroupCommit[_Entry, Sequence[Record]](self._commit)
 
@@ -122,7 +123,7 @@ class MemoryJournal:
     async def keep_lease(self) -> None:
         """Renews the lease until cancelled. Raises LeaseLost or JournalUnwritable."""
         while True:
-            await anyio.sleep(LEASE_BEAT_S)
+            await anyio.sleep(self._beat_s)
             await self._group.durable(_Entry(None, (), (), self._clock.now(), ()))
 
     async def release(self) -> None:

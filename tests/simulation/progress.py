@@ -15,8 +15,8 @@ _LINE_EVERY_S = 10.0
 
 def words(totals: Totals) -> str:
     """Return how far it is, in words."""
-    broken = f", {', '.join(sorted(totals.broken))} BROKEN" if totals.broken else ""
-    return f"{totals.worlds:,} worlds, {totals.deaths.total():,} crash points{broken}"
+    broken = [f", {name} BROKEN (seed {plays[0].seed})" for name, plays in sorted(totals.found.items()) if plays]
+    return f"{totals.worlds:,} worlds, {totals.deaths.total():,} crash points{''.join(broken)}"
 
 
 @dataclass(slots=True)

@@ -31,6 +31,7 @@ from tests.simulation.wire import Wire
 
 # Slower than a real process, since most of the play's own time goes into the seconds in which nothing happens.
 BEATS = Beats(turn_s=60.0, requests_s=20.0)
+LEASE_BEAT_S = 12.0
 SECRET = 'Zq7!"Canary+pass/9'
 
 
@@ -199,7 +200,7 @@ async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
     store = stage.store
     async with logged_in(process, stage, _limits(store.run)) as cloud:
         stage.epochs[process.number] = store.epoch + 1
-        journal = store.take(process, Weather(stage.fault, stage.commit_s))
+        journal = store.take(process, Weather(stage.fault, stage.commit_s), LEASE_BEAT_S)
         numbers = count(1)
         edge = Edge(
             cloud=Watched(cloud, process, stage),
