@@ -11,13 +11,16 @@ from enum import StrEnum, auto
 import anyio
 
 from fleetos.clock import Clock, Moment
-from fleetos.errors import JournalUnwritable, LeaseLost
+from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
 from fleetos.model.events import Enlisted, Event, Record, RunCreated
 from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.store.commits import GroupCommit
+
+# What takes no longer than this is done at once.
+_AT_ONCE_S = 0.001
 
 
 class CommitFault(StrEnum):
@@ -121,10 +124,23 @@ class MemoryJournal:
         return not self._group.ended and moment.age_s(self._proven) < LEASE_TERM_S
 
     async def keep_lease(self) -> None:
-        """Renews the lease until cancelled. Raises LeaseLost or JournalUnwritable."""
+        """Renews the lease until cancelled. Raises LeaseLost or JournalUnwritable.
+
+        A renewal writes nothing that a commit could tear apart, so it waits for none: hours of a simulation are mostly
+        renewals.
+        """
         while True:
             await anyio.sleep(self._beat_s)
-            await self._group.durable(_Entry(None, (), (), self._clock.now(), ()))
+            if self._group.ended:
+                await self._group.durable(_Entry(None, (), (), self._clock.now(), ()))
+            proven = self._clock.moment()
+            if (takes_s := self._weather.commit_s()) > _AT_ONCE_S:
+                await anyio.sleep(takes_s)
+            try:
+                self._prove(proven, self._fault())
+            except StoreError as error:
+                self._group.end(error)
+                raise
 
     async def release(self) -> None:
         """Nothing; nothing can be appended afterwards."""
@@ -134,16 +150,26 @@ class MemoryJournal:
         proven = self._clock.moment()
         # A commit always lets others run, as a real one does, so that groups form here too.
         await anyio.sleep(self._weather.commit_s())
+        fault = self._fault()
+        appended = [] if fault is CommitFault.LOST else [self._write(entry) for entry in group]
+        self._prove(proven, fault)
+        return appended
+
+    def _fault(self) -> CommitFault | None:
+        """How the commit under way fails. Raises LeaseLost if another has the lease."""
         if self._store.epoch != self._epoch:
             raise LeaseLost(f"run {self._store.run.id} was taken over", "this process has stopped sending")
-        fault = self._weather.fault()
-        if fault is CommitFault.LOST:
-            raise JournalUnwritable("the commit failed, and nothing of it was written")
-        appended = [self._write(entry) for entry in group]
-        if fault is CommitFault.UNKNOWN:
-            raise JournalUnwritable("the commit failed, and nobody knows what of it was written")
-        self._proven = proven
-        return appended
+        return self._weather.fault()
+
+    def _prove(self, asked: Moment, fault: CommitFault | None) -> None:
+        """Takes the lease for renewed at the moment at which that was asked for. Raises JournalUnwritable."""
+        match fault:
+            case CommitFault.LOST:
+                raise JournalUnwritable("the commit failed, and nothing of it was written")
+            case CommitFault.UNKNOWN:
+                raise JournalUnwritable("the commit failed, and nobody knows what of it was written")
+            case None:
+                self._proven = max(self._proven, asked, key=lambda moment: moment.elapsed_s)
 
     def _write(self, entry: _Entry) -> Sequence[Record]:
         store = self._store
