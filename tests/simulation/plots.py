@@ -16,7 +16,7 @@ from fleetos.sim.scenario import Tokens
 from tests.simulation.spec import Act, Operator, Spec
 
 _RULES: TypeAdapter[tuple[Rule, ...]] = TypeAdapter(tuple[Rule, ...])
-# One world in so many has a plot; small worlds, which have none, are never among them.
+# One world in so many has a plot; a small one then dies at every point of it.
 _EVERY = 4
 # Codes that refuse everybody who comes with this token, each with the status that it is documented with.
 _STOP_RUN = ("Ecs.0003", "Ecs.0110", "Pdp.0001", "Ecs.0023", "Common.0018", "APIGW.0302")
