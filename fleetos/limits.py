@@ -95,6 +95,15 @@ RUNS_SUGGESTED = 3
 SERVERS_NAMED = 5
 # Copies beside a damaged database that are tried, the newest first, before none is named.
 COPIES_LOOKED_AT = 20
+# Durations of changes of one kind that are remembered: enough for their spread, and the oldest are of another time.
+CHANGES_REMEMBERED = 64
+# Kinds of changes (image, flavor, availability zone) that are remembered of a project: some ten images on some twenty
+# flavors, and with 64 durations each a row of some 200 KB.
+CHANGE_KEYS_REMEMBERED = 256
+# The name of a kind of changes: three names or ids of the cloud.
+CHANGE_KEY_LETTERS = 800
+# Durations of stops that are remembered; they hardly differ by server.
+STOPS_REMEMBERED = 64
 # Problems that one check of the database lists.
 PROBLEMS_LISTED = 50
 

@@ -186,7 +186,7 @@ async def _freeze(
     past = History(
         bad_attempts=await history.bad_attempts(opened, server_ids),
         unanswered=await history.unanswered_sends(opened, server_ids),
-        longest_change_s=await history.longest_change_s(opened, scope_key(scope)) or 0.0,
+        longest_change_s=(await history.experience(opened, scope_key(scope))).longest_change_s,
     )
     now = SystemClock().now()
     return freeze(plan, found, scope=scope, facts=facts, run_id=run_id(now), now=now, history=past)

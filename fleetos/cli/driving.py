@@ -13,12 +13,12 @@ from fleetos.cli.wiring import scope_key
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.engine.drive import Edge, Engine
-from fleetos.errors import FleetosError
+from fleetos.errors import FleetosError, StoreError
 from fleetos.ids import SystemChance, token
 from fleetos.model.progress import Progress
 from fleetos.planning.secrets import PlanSecrets
+from fleetos.store import history
 from fleetos.store.database import Database
-from fleetos.store.history import longest_change_s, remember_change_s
 from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
 from fleetos.views.onlooker import Onlooker
@@ -48,13 +48,13 @@ async def drive(database: Database, journal: SqlJournal, progress: Progress, clo
     clock = SystemClock()
     onlooker = Onlooker(view, clock)
     scope = scope_key(progress.run.scope)
-    longest_s = await longest_change_s(database, scope) or 0.0
+    began = await history.experience(database, scope)
     secrets = PlanSecrets()
     # An earlier process may have sent them, and the cloud may quote them only now.
     for password in secrets.passwords(target.order for target in progress.targets.values() if not target.ended):
         cloud.hide(password)
     edge = Edge(cloud, journal, secrets, onlooker, clock, SystemChance(), token)
-    engine = Engine(progress, edge, longest_s)
+    engine = Engine(progress, edge, began)
     interruption = Interruption()
     trouble: FleetosError | None = None
     onlooker.started(progress)
@@ -66,13 +66,19 @@ async def drive(database: Database, journal: SqlJournal, progress: Progress, clo
                 trouble = error
     finally:
         onlooker.ended(cloud.requests)
+    try:
+        # However the run was left: what it has learned holds for the next one.
+        if engine.experience != began:
+            await history.remember(database, scope, engine.experience, began)
+    except StoreError:
+        # What ended the run says more than that it could not be remembered either.
+        if trouble is None:
+            raise
     if trouble is not None:
         trouble.hint = trouble.hint or as_it_was(progress)
         raise trouble
     if interruption.at_once and interruption.code is not None:
         return interruption.code
-    if engine.longest_change_s > longest_s:
-        await remember_change_s(database, scope, engine.longest_change_s)
     return _code(engine, interruption)
 
 

@@ -10,6 +10,7 @@ from fleetos.engine.turn import Turn
 from fleetos.ids import Chance
 from fleetos.limits import READ_AGAIN_S
 from fleetos.model.events import JobEnded, RunMoved, TargetEvent
+from fleetos.model.experience import Experience
 from fleetos.model.inventory import JobStatus
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
@@ -28,14 +29,19 @@ def trace_key(server_id: str) -> str:
     return f"traces of {server_id}"
 
 
+def change_key(target: Target) -> str:
+    """Which changes are like this target's, so that their durations are worth comparing."""
+    return target.order.image_id
+
+
 class Books:
     """What the ring keeps beside the durable progress, and the one way to write an event into a turn."""
 
-    def __init__(self, progress: Progress, chance: Chance, now: Moment, longest_change_s: float) -> None:
+    def __init__(self, progress: Progress, chance: Chance, now: Moment, experience: Experience) -> None:
         self.progress = progress
         self.now = now
         self.poll_s = progress.run.settings.poll_min_s
-        self.longest_change_s = longest_change_s
+        self.experience = experience
         self.agenda = Agenda()
         self.queue = Queue.of(progress.targets.values())
         self.dirty: dict[str, None] = {}
@@ -108,7 +114,7 @@ class Books:
             now=self.now,
             entered=sighting.entered,
             settings=run.settings,
-            settle_s=max(run.settings.settle_s, 2 * self.longest_change_s),
+            settle_s=max(run.settings.settle_s, 2 * self.experience.longest_change_s),
             poll_s=self.poll_s,
             fraction=self.fraction(),
             running=run.state is RunState.RUNNING,
@@ -177,4 +183,4 @@ class Books:
         seen_s = self.now.since_s(sighting.entered)
         whole_s = (self.now.wall - attempt.accepted_at).total_seconds()
         if abs(whole_s - seen_s) < 1.0 + 0.1 * seen_s:
-            self.longest_change_s = max(self.longest_change_s, seen_s)
+            self.experience = self.experience.with_change(change_key(before), seen_s)

@@ -23,6 +23,7 @@ from fleetos.engine.turn import Turn
 from fleetos.errors import FleetosError
 from fleetos.ids import Chance
 from fleetos.limits import PERMIT_AGAIN_MAX_S, PERMIT_AGAIN_MIN_S, REQUESTS_EVERY_S, TURN_AT_LEAST_S
+from fleetos.model.experience import NONE, Experience
 from fleetos.model.progress import Progress
 from fleetos.model.states import RUN_ENDS, RunState, TargetState
 from fleetos.rules.polling import Read
@@ -53,7 +54,7 @@ class Engine:
     """One run being driven by this process."""
 
     def __init__(
-        self, progress: Progress, edge: Edge, longest_change_s: float = 0.0, beats: Beats | None = None
+        self, progress: Progress, edge: Edge, experience: Experience = NONE, beats: Beats | None = None
     ) -> None:
         self.progress = progress
         self._cloud = edge.cloud
@@ -61,7 +62,7 @@ class Engine:
         self._listener = edge.listener
         self._clock = edge.clock
         self._beats = beats or Beats()
-        self._books = Books(progress, edge.chance, edge.clock.moment(), longest_change_s)
+        self._books = Books(progress, edge.chance, edge.clock.moment(), experience)
         self._judge = Judge(self._books)
         self._sender = Sender(self._books, edge.cloud, edge.secrets, edge.new_id)
         self._performer = Performer(edge.cloud, edge.clock, self._halted)
@@ -72,9 +73,9 @@ class Engine:
         self._asked: set[int] = set()
 
     @property
-    def longest_change_s(self) -> float:
-        """The longest change seen on this cloud, in seconds."""
-        return self._books.longest_change_s
+    def experience(self) -> Experience:
+        """What is known of this cloud by now: all that the run began with, and what it has seen since."""
+        return self._books.experience
 
     def leave(self) -> None:
         """Asks the engine to admit no more and to return once the writes on the wire are answered and recorded."""

@@ -6,6 +6,7 @@ from pydantic import Field, TypeAdapter
 from pydantic_core import SchemaValidator
 
 from fleetos.model.events import Event
+from fleetos.model.experience import Experience, checked
 from fleetos.model.run import Run, Target
 
 Value = TypeVar("Value")
@@ -43,6 +44,7 @@ def _stricter(schema: Any) -> Any:
 _EVENT: _Codec[Event] = _Codec(TypeAdapter(Annotated[Event, Field(discriminator="kind")]))
 _TARGET: _Codec[Target] = _Codec(TypeAdapter(Target))
 _RUN: _Codec[Run] = _Codec(TypeAdapter(Run))
+_EXPERIENCE: _Codec[Experience] = _Codec(TypeAdapter(Experience))
 
 
 def event_json(event: Event) -> str:
@@ -73,3 +75,13 @@ def run_json(run: Run) -> str:
 def run_from(text: str) -> Run:
     """The run that the JSON tells."""
     return _RUN.read(text)
+
+
+def experience_json(experience: Experience) -> str:
+    """The experience as one line of JSON."""
+    return _EXPERIENCE.json(experience)
+
+
+def experience_from(text: str) -> Experience:
+    """The experience that the JSON tells, within its bounds."""
+    return checked(_EXPERIENCE.read(text))

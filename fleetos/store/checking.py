@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import DatabaseUnusable, FleetosError
 from fleetos.limits import PROBLEMS_LISTED
-from fleetos.model.codec import event_from
+from fleetos.model.codec import event_from, experience_from
 from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import RequestKind
 from fleetos.store.database import Database
@@ -16,7 +16,7 @@ from fleetos.store.files import damage_hint
 from fleetos.store.holder import holder_from
 from fleetos.store.queries import load_within
 from fleetos.store.rows import decoded, run_row, target_row
-from fleetos.store.tables import claims, leases, records, requests, runs, targets
+from fleetos.store.tables import claims, clouds, leases, records, requests, runs, targets
 from fleetos.store.values import understood
 
 # All that a row repeats of its body.
@@ -36,6 +36,7 @@ async def check(database: Database) -> Sequence[str]:
         for run_id in (await connection.scalars(select(runs.c.id).order_by(runs.c.id))).all():
             if len(problems) < PROBLEMS_LISTED:
                 problems += await _run_problems(connection, run_id, database)
+        problems += await _cloud_problems(connection)
     return problems[:PROBLEMS_LISTED]
 
 
@@ -96,6 +97,16 @@ async def _strange_rows(connection: AsyncConnection, run_id: str, told: Progress
     for kind in await connection.scalars(select(requests.c.kind).where(requests.c.run_id == run_id).distinct()):
         understood(RequestKind, kind)
     return strange
+
+
+async def _cloud_problems(connection: AsyncConnection) -> list[str]:
+    problems: list[str] = []
+    for scope, body in await connection.execute(select(clouds.c.scope, clouds.c.body).order_by(clouds.c.scope)):
+        try:
+            understood(experience_from, body)
+        except FleetosError:
+            problems.append(f"cloud {scope}: what was learned of it cannot be read back")
+    return problems
 
 
 def _repeats(row: Any, expected: Mapping[str, Any]) -> bool:

@@ -1,15 +1,18 @@
-"""What earlier runs left behind that a later one must know of: bad attempts, unanswered sends, slow changes."""
+"""What earlier runs left behind that a later one must know of: bad attempts, unanswered sends, experience."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fleetos.model.codec import experience_from, experience_json
+from fleetos.model.experience import NONE, Experience, merged
 from fleetos.store.claims import slices
 from fleetos.store.database import Database
 from fleetos.store.dialects import upsert
 from fleetos.store.tables import claims, clouds, targets
-from fleetos.store.values import seconds_from, understood
+from fleetos.store.values import understood
 
 
 async def bad_attempts(database: Database, server_ids: Collection[str]) -> frozenset[str]:
@@ -39,19 +42,28 @@ async def unanswered_sends(database: Database, server_ids: Collection[str]) -> M
     return found
 
 
-async def longest_change_s(database: Database, scope: str) -> float | None:
-    """The longest OS change seen in that part of a cloud, in seconds; None if none was."""
+async def experience(database: Database, scope: str) -> Experience:
+    """What earlier runs have learned of that part of a cloud. Raises DatabaseUnusable for a row that tells nothing."""
     async with database.reading() as connection:
-        found = await connection.scalar(select(clouds.c.longest_change_s).where(clouds.c.scope == scope))
-    return None if found is None else understood(seconds_from, found)
+        return await _experience(connection, scope)
 
 
-async def remember_change_s(database: Database, scope: str, seconds: float) -> None:
-    """Nothing, once a change of that length is remembered, if it is the longest so far. Raises JournalUnwritable."""
-    row = {"scope": scope, "longest_change_s": seconds}
-    longer = clouds.c.longest_change_s < seconds
+async def remember(database: Database, scope: str, now: Experience, since: Experience = NONE) -> None:
+    """Nothing, once all is remembered that a run has learned beyond `since`, which it began with.
+
+    It is added within one transaction to what is remembered by then, so that of two runs that end at once neither
+    loses what the other has learned. Raises JournalUnwritable, or DatabaseUnusable like `experience`.
+    """
+    row = {"scope": scope, "body": experience_json(NONE)}
     async with database.writing() as connection:
-        statement = upsert(
-            connection.dialect.name, clouds, keys=["scope"], replaced=["longest_change_s"], only_if=longer
-        )
-        await connection.execute(statement, [row])
+        # The row is there and ours from here on, also where two would make it at once.
+        held = upsert(connection.dialect.name, clouds, keys=["scope"], replaced=["scope"])
+        await connection.execute(held, [row])
+        kept = await _experience(connection, scope)
+        body = experience_json(merged(kept, now, since))
+        await connection.execute(update(clouds).where(clouds.c.scope == scope).values(body=body))
+
+
+async def _experience(connection: AsyncConnection, scope: str) -> Experience:
+    body = await connection.scalar(select(clouds.c.body).where(clouds.c.scope == scope))
+    return NONE if body is None else understood(experience_from, body)

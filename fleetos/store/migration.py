@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 import fleetos
 
 # The revision that this program's statements are written for; a test holds it equal to the newest migration.
-REVISION = "0001"
+REVISION = "0002"
 VERSION_TABLE = "fleetos_revision"
 
 

@@ -129,5 +129,5 @@ clouds = Table(
     "clouds",
     metadata,
     Column("scope", Text, primary_key=True),
-    Column("longest_change_s", Float, nullable=False),
+    Column("body", Text, nullable=False),
 )

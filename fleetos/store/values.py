@@ -1,6 +1,5 @@
 """Values of columns as they are understood: SQLite keeps any value in any column, and others may write there too."""
 
-import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -18,12 +17,3 @@ def understood(read: Callable[[Any], Value], value: object) -> Value:
             f"the database holds a value that cannot be read back ({type(error).__name__})",
             "check it with `fleetos db check`",
         ) from None
-
-
-def seconds_from(value: object) -> float:
-    """The length of time in seconds that a column holds. Raises ValueError or TypeError for anything else."""
-    if not isinstance(value, int | float):
-        raise TypeError("no number")
-    if not 0 <= value < math.inf:
-        raise ValueError("no length of time")
-    return float(value)

@@ -13,8 +13,18 @@ import pytest
 from hypothesis import given
 
 from fleetos.errors import FleetosError
-from fleetos.model.codec import event_from, event_json, run_from, run_json, target_from, target_json
+from fleetos.model.codec import (
+    event_from,
+    event_json,
+    experience_from,
+    experience_json,
+    run_from,
+    run_json,
+    target_from,
+    target_json,
+)
 from fleetos.model.events import Enlisted, Event, Record, RunCreated
+from fleetos.model.experience import NONE, Limit, merged
 from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import RequestKind
 from fleetos.store import history, queries, runs
@@ -78,7 +88,7 @@ COLUMNS = {
     "requests": ("kind", "asked_by", "at", "done_at"),
     "leases": ("epoch", "beat", "holder", "renewed_s"),
     "claims": ("server_id", "unanswered_at"),
-    "clouds": ("longest_change_s",),
+    "clouds": ("body",),
 }
 FAILED, UNKNOWN = path_to_failed("server-0002"), path_to_unknown("server-0001")
 EVENTS: list[Event] = [
@@ -86,6 +96,12 @@ EVENTS: list[Event] = [
     *(Enlisted(target) for target in make_targets(3)),
     *(*path_to_done("server-0000"), *UNKNOWN, *FAILED),
 ]
+LEARNED = (
+    NONE.with_change("image-new", 100.0)
+    .with_stop(20.0)
+    .with_picture(shown=True)
+    .with_limits({"read": Limit(2.0, 4.0, START)})
+)
 TARGETS = [folded(make_target(1), UNKNOWN, START), folded(make_target(2), FAILED, START)]
 
 
@@ -115,7 +131,7 @@ class Kept:
             lambda: queries.events(database, run_id),
             lambda: history.bad_attempts(database, ids),
             lambda: history.unanswered_sends(database, ids),
-            lambda: history.longest_change_s(database, "scope"),
+            lambda: history.experience(database, "scope"),
             lambda: check(database),
         )
 
@@ -125,7 +141,7 @@ async def kept_at(path: Path, clock: HandClock) -> Kept:
     database = await open_database(locate(path), watcher(clock))
     await runs.create_run(database, make_run(), make_targets(2), [], START, watcher(clock, foreign_process()))
     await runs.add_request(database, make_run().id, RequestKind.ABORT, "me", START)
-    await history.remember_change_s(database, "scope", 100.0)
+    await history.remember(database, "scope", LEARNED)
     kept = Kept(path, database, clock)
     kept.write("UPDATE claims SET unanswered_at = '2026-03-01T12:00:00.000000+00:00'")
     assert await check(database) == []
@@ -141,13 +157,14 @@ async def kept_at(path: Path, clock: HandClock) -> Kept:
         "UPDATE runs SET digest = 'another'",
         "UPDATE leases SET holder = '{}'",
         "UPDATE requests SET kind = 'of-a-newer-version'",
+        """UPDATE clouds SET body = '{"longest_change_s": -1}'""",
     ],
 )
 async def test_a_check_finds_columns_that_say_something_else(tmp_path: Path, statement: str) -> None:
     kept = await kept_at(tmp_path / "fleetos.db", HandClock())
     kept.write(statement)
     (problem,) = await check(kept.database)
-    assert problem.startswith(f"run {make_run().id}")
+    assert problem.startswith("cloud scope" if "clouds" in statement else f"run {make_run().id}")
     assert ("server-0001" in problem) is ("targets" in statement)
     await kept.database.close()
 
@@ -243,6 +260,19 @@ def test_a_body_is_a_value_that_can_be_kept_and_shown_or_none(random: Random) ->
     record = Record(1, START, event)
     json.dumps(event_document(record, run.id))
     assert_shown(events_table([record], run.id, {}).plain)
+
+
+@examples(150)
+@given(randoms)
+def test_an_experience_is_within_its_bounds_or_none(random: Random) -> None:
+    data = json.dumps(spoiled(random, json.loads(experience_json(LEARNED)), most=2)).encode()
+    try:
+        learned = experience_from(mangled(random, data, depths=(20, 2_000)).decode("utf-8", "replace"))
+    except ValueError:
+        return
+    more = learned.with_change("image-new", 1e9).with_stop(-1.0)
+    assert experience_from(experience_json(more)) == more
+    assert experience_from(experience_json(merged(LEARNED, more, learned)))
 
 
 def assert_shown(text: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from fleetos.clock import Moment
 from fleetos.engine import ring
 from fleetos.engine.agenda import Agenda
-from fleetos.engine.books import Books
+from fleetos.engine.books import Books, change_key
 from fleetos.engine.facts import (
     ChangeReplied,
     JobNotRead,
@@ -30,6 +30,7 @@ from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUn
 from fleetos.ids import SeededChance
 from fleetos.limits import INTENT_MAX_AGE_S, UNREACHABLE_FAILURES, UNREACHABLE_S
 from fleetos.model.events import ChangeAdopted, JobEnded, Moved, PowerAnswered, RunMoved
+from fleetos.model.experience import NONE
 from fleetos.model.inventory import Delivered, Job, JobStatus, Undelivered
 from fleetos.model.progress import Progress
 from fleetos.model.run import PowerOutcome, Target
@@ -48,7 +49,7 @@ CHANGING = a_target(state=S.CHANGING, attempts=(an_attempt(accepted_at=START, jo
 
 def books_of(*targets: Target) -> tuple[Books, Turn]:
     progress = Progress(a_run(), targets)
-    books = Books(progress, SeededChance(1), moment(0), 0.0)
+    books = Books(progress, SeededChance(1), moment(0), NONE)
     for target in targets:
         if not target.ended:
             books.open(target.server_id)
@@ -214,6 +215,21 @@ def test_the_end_of_a_job_or_a_stop_asks_for_fresh_looks() -> None:
         answered = sighting.after_event(stopping, stopping, PowerAnswered(ID, "call-1", outcome), moment(6))
         assert (answered.watch is None) == (outcome not in (PowerOutcome.PENDING, PowerOutcome.ACCEPTED))
         assert answered.entered == moment(0)
+
+
+def test_only_a_change_that_was_seen_from_end_to_end_is_learned_from() -> None:
+    ended = JobEnded(ID, 1, "job-1", JobStatus.SUCCESS)
+    for later_s, event, learned in (
+        (120.0, ended, {change_key(CHANGING): (120.0,)}),
+        (120.0, replace(ended, status=JobStatus.FAIL), {}),
+        (0.0, ended, {}),
+    ):
+        books, turn = books_of(CHANGING)
+        # Where `later_s` is 0, this process came to it two minutes after it was accepted.
+        books.now = replace(moment(later_s), wall=START + timedelta(seconds=120))
+        books.write(turn, event)
+        assert books.experience.changes == learned
+        assert books.experience.longest_change_s == (120.0 if learned else 0.0)
 
 
 def test_an_adopted_change_is_watched_anew() -> None:

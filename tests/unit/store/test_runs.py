@@ -285,14 +285,6 @@ async def test_the_latest_attempt_that_may_have_done_something_speaks(database: 
     assert await history.bad_attempts(database, []) == frozenset()
 
 
-async def test_the_longest_change_is_remembered(database: Database) -> None:
-    assert await history.longest_change_s(database, "otc/eu-de/p") is None
-    for seconds in (100.0, 300.5, 200.0):
-        await history.remember_change_s(database, "otc/eu-de/p", seconds)
-    await history.remember_change_s(database, "otc/eu-nl/p", 7.0)
-    assert await history.longest_change_s(database, "otc/eu-de/p") == 300.5
-
-
 async def test_a_check_finds_what_does_not_fit(database: Database, clock: HandClock) -> None:
     await create(database, RUN, make_targets(3), clock)
     await create(database, make_run(2), [make_target(7)], clock)

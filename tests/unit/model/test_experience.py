@@ -1,0 +1,114 @@
+"""Experience: what is added to it, what is dropped, and what is no experience at all."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from fleetos.limits import (
+    CHANGE_KEY_LETTERS,
+    CHANGE_KEYS_REMEMBERED,
+    CHANGES_REMEMBERED,
+    DURATION_MAX_S,
+    STOPS_REMEMBERED,
+)
+from fleetos.model.codec import experience_from, experience_json
+from fleetos.model.experience import NONE, Experience, Limit, checked, merged
+from tests.unit.model.samples import START
+
+LIMIT = Limit(2.0, 4.0, START)
+
+
+def changes(key: str, count: int, start: int = 0, on: Experience = NONE) -> Experience:
+    for number in range(start, start + count):
+        on = on.with_change(key, float(number))
+    return on
+
+
+def test_the_latest_of_each_key_are_kept_and_the_longest_of_all() -> None:
+    learned = changes("a", CHANGES_REMEMBERED + 5, on=NONE.with_change("b", 5000.0))
+    assert learned.changes["a"] == tuple(float(one) for one in range(5, CHANGES_REMEMBERED + 5))
+    assert learned.changes["b"] == (5000.0,)
+    assert learned.longest_change_s == 5000.0
+
+
+def test_the_key_that_was_not_used_for_longest_goes() -> None:
+    learned = NONE
+    for number in range(CHANGE_KEYS_REMEMBERED):
+        learned = learned.with_change(f"image-{number}", 1.0)
+    learned = learned.with_change("image-0", 2.0).with_change("new", 3.0)
+    assert len(learned.changes) == CHANGE_KEYS_REMEMBERED
+    assert "image-1" not in learned.changes
+    assert learned.changes["image-0"] == (1.0, 2.0)
+
+
+def test_stops_are_bounded_like_changes() -> None:
+    learned = NONE
+    for number in range(STOPS_REMEMBERED + 1):
+        learned = learned.with_stop(float(number))
+    assert learned.stops_s == tuple(float(one) for one in range(1, STOPS_REMEMBERED + 1))
+
+
+def test_what_is_added_is_within_the_bounds_of_what_is_read() -> None:
+    learned = NONE.with_change("k" * 5000, 1e12).with_change("", -1.0).with_stop(1e12).with_stop(0.12345)
+    assert learned.longest_change_s == DURATION_MAX_S
+    assert learned.stops_s == (DURATION_MAX_S, 0.123)
+    assert set(learned.changes) == {"k" * CHANGE_KEY_LETTERS, ""}
+    assert experience_from(experience_json(learned)) == learned
+
+
+def test_it_is_read_back_as_it_was() -> None:
+    learned = changes("a", 3).with_stop(7.5).with_picture(shown=False).with_limits({"read": LIMIT, "write": LIMIT})
+    assert experience_from(experience_json(learned)) == learned
+    assert experience_from("{}") == NONE
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        Experience(longest_change_s=-1.0),
+        Experience(longest_change_s=DURATION_MAX_S + 1),
+        Experience(longest_change_s=float("nan")),
+        Experience(stops_s=(1.0,) * (STOPS_REMEMBERED + 1)),
+        Experience(changes={"a": (float("inf"),)}),
+        Experience(changes={"a": (1.0,) * (CHANGES_REMEMBERED + 1)}),
+        Experience(changes={"a" * (CHANGE_KEY_LETTERS + 1): (1.0,)}),
+        Experience(changes={str(number): (1.0,) for number in range(CHANGE_KEYS_REMEMBERED + 1)}),
+        Experience(limits={"other": LIMIT}),
+        *(Experience(limits={"read": replace(LIMIT, rate_per_s=rate)}) for rate in (0.0, -1.0, 1e9, float("nan"))),
+        *(Experience(limits={"read": replace(LIMIT, burst=burst)}) for burst in (0.0, 1e9, float("nan"))),
+    ],
+)
+def test_what_cannot_have_been_learned_is_no_experience(strange: Experience) -> None:
+    with pytest.raises(ValueError, match=r"^(no|more) "):
+        checked(strange)
+
+
+def test_merging_adds_only_what_the_run_has_seen_itself() -> None:
+    began = changes("a", 10)
+    ended = changes("a", 3, start=100, on=began).with_stop(4.0)
+    others = changes("a", 2, start=50, on=began).with_change("b", 1.0)
+    kept = merged(others, ended, began)
+    assert kept.changes["a"] == (*(float(one) for one in range(10)), 50.0, 51.0, 100.0, 101.0, 102.0)
+    assert kept.changes["b"] == (1.0,)
+    assert kept.longest_change_s == 102.0
+    assert kept.stops_s == (4.0,)
+    assert merged(others, began, began) == others
+
+
+def test_merging_follows_a_run_that_saw_more_than_is_kept() -> None:
+    began = changes("a", CHANGES_REMEMBERED)
+    few, many = (changes("a", count, start=1000, on=began) for count in (5, CHANGES_REMEMBERED + 5))
+    assert merged(began, few, began) == few
+    assert merged(began, many, began) == many
+
+
+def test_merging_takes_the_word_of_whoever_learned_something_last() -> None:
+    later = replace(LIMIT, rate_per_s=1.0, learned_at=START + timedelta(hours=1))
+    kept = NONE.with_limits({"read": later, "write": LIMIT}).with_picture(shown=True)
+    ended = NONE.with_limits({"read": LIMIT, "write": later})
+    assert merged(kept, ended, NONE).limits == {"read": later, "write": later}
+    assert merged(kept, ended, NONE).shows_change is True
+    assert merged(kept, NONE.with_picture(shown=False), NONE).shows_change is False
+    # What the run merely carried along is no news.
+    assert merged(kept, ended, ended).limits == kept.limits
