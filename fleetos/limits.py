@@ -204,6 +204,31 @@ CLOSURE_S = 60.0
 CLOSURE_MAX_S = 960.0
 # The simulated cloud on this machine gets over a burst at once; a minute would only make a rehearsal slow.
 CLOSURE_LOOPBACK_S = 1.0
+# After a 429 without a stated limit the pace is this share of what was really sent before it: far enough below the
+# limit for some minutes of peace, near enough to lose little by them.
+PACE_SHARE = 0.8
+# Where next to nothing was sent before it, others use the limit too, or it holds for a long window: not below this
+# share of the pace at once, or whoever rests would be left with nothing.
+PACE_SHARE_MIN = 0.5
+# What was really sent is counted over these times before the refusal, the shortest first, and the highest rate counts:
+# a burst from rest is known by the first, a slow pace by the second.
+PACE_WINDOWS_S = (1.0, 5.0)
+# Requests that are counted: more in five seconds than one process of ours can send.
+PACE_SENT_COUNTED = 4096
+# At full pace the share is made good again in this time. Ten closures: whoever looks for an unstated limit is refused
+# once in it, and waits for a tenth of his time. A simulated cloud forgives sooner, and a rehearsal is short.
+PACE_RECOVERY_S = 600.0
+PACE_RECOVERY_LOOPBACK_S = 60.0
+# The burst of a learned pace, in seconds of it: most limits are seen in windows of a second or more.
+PACE_BURST_S = 0.1
+# What was learned is forgotten after this: limits are raised, and the others who used it up have ended. Another
+# simulated cloud is made in no time.
+LIMIT_FORGOTTEN_S = 7 * 24 * 3600.0
+LIMIT_FORGOTTEN_LOOPBACK_S = 600.0
+# A rank of requests that was passed over so often by more urgent ones goes next: it gets a fourth of the pace.
+PASSED_OVER_MAX = 3
+# A write that got no permit is waited for this much longer than it takes: the engine asks again after its commit.
+WISH_GRACE_S = 1.0
 # Nobody is kept waiting longer by a Retry-After or a window in a 429 text.
 CLOSURE_TOLD_MAX_S = 3600.0
 # A token is renewed this long before its end, or at three quarters of a short life.

@@ -19,6 +19,7 @@ from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import FleetosError
 from fleetos.ids import run_id
 from fleetos.model.events import Enlisted
+from fleetos.model.experience import Experience
 from fleetos.model.inventory import Image
 from fleetos.model.plan import Plan
 from fleetos.model.progress import Progress
@@ -156,12 +157,15 @@ async def _say_done(progress: Progress, cloud: EcsCloud) -> None:
 
 async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud, wish: Wish) -> int:
     facts = _facts(name, cloud)
+    scope = Scope(name, cloud.place.region, cloud.place.project_id, str(cloud.place.ecs))
+    known = await history.experience(opened, scope_key(scope))
+    cloud.recall(known.limits)
     with hinting(_NO_RUN):
         inventory = await cloud.list_servers()
         key_pairs = await _key_pairs(cloud, plan)
         found = preflight(plan, inventory, await _images(cloud, plan), key_pairs, facts)
     PlanSecrets().check(found.orders, found.secret_places, found.windows)
-    frozen = await _freeze(opened, plan, name, found, cloud, facts)
+    frozen = await _freeze(opened, plan, scope, found, facts, known)
     for finding in found.findings[:FINDINGS_SHOWN]:
         say(f"{finding.level}: {finding.subject} {finding.text}")
     if len(found.findings) > FINDINGS_SHOWN:
@@ -179,14 +183,13 @@ async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud
 
 
 async def _freeze(
-    opened: Database, plan: Plan, name: str | None, found: Preflight, cloud: EcsCloud, facts: CloudFacts
+    opened: Database, plan: Plan, scope: Scope, found: Preflight, facts: CloudFacts, known: Experience
 ) -> FrozenRun:
     server_ids = [one.server.id for one in found.servers]
-    scope = Scope(name, cloud.place.region, cloud.place.project_id, str(cloud.place.ecs))
     past = History(
         bad_attempts=await history.bad_attempts(opened, server_ids),
         unanswered=await history.unanswered_sends(opened, server_ids),
-        longest_change_s=(await history.experience(opened, scope_key(scope))).longest_change_s,
+        longest_change_s=known.longest_change_s,
     )
     now = SystemClock().now()
     return freeze(plan, found, scope=scope, facts=facts, run_id=run_id(now), now=now, history=past)

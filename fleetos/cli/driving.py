@@ -49,6 +49,7 @@ async def drive(database: Database, journal: SqlJournal, progress: Progress, clo
     onlooker = Onlooker(view, clock)
     scope = scope_key(progress.run.scope)
     began = await history.experience(database, scope)
+    cloud.recall(began.limits)
     secrets = PlanSecrets()
     # An earlier process may have sent them, and the cloud may quote them only now.
     for password in secrets.passwords(target.order for target in progress.targets.values() if not target.ended):
@@ -68,8 +69,9 @@ async def drive(database: Database, journal: SqlJournal, progress: Progress, clo
         onlooker.ended(cloud.requests)
     try:
         # However the run was left: what it has learned holds for the next one.
-        if engine.experience != began:
-            await history.remember(database, scope, engine.experience, began)
+        learned = engine.experience.with_limits(cloud.learned())
+        if learned != began:
+            await history.remember(database, scope, learned, began)
     except StoreError:
         # What ended the run says more than that it could not be remembered either.
         if trouble is None:

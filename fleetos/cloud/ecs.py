@@ -19,9 +19,11 @@ from fleetos.cloud.reads import is_gone, parsed, read_offered, segment
 from fleetos.cloud.session import Read, Session, Write
 from fleetos.cloud.throttle import Permit
 from fleetos.cloud.transport import LastCheck
+from fleetos.cloud.turns import Rank
 from fleetos.errors import CloudError, ReadRefused
 from fleetos.limits import LIST_PAGE, POWER_CALL_SERVERS, SINGLE_READS
 from fleetos.model.codes import code_key
+from fleetos.model.experience import Limit
 from fleetos.model.inventory import Image, Inventory, Job, Reply, Server, Undelivered
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
@@ -68,6 +70,14 @@ class EcsCloud:
         """Return how many reads a second the budget allows, None for unlimited."""
         return self._session.throttle.read_rate_per_s()
 
+    def recall(self, limits: Mapping[str, Limit]) -> None:
+        """Begin with the limits that earlier runs have learned, where they are slower than the pace so far."""
+        self._session.throttle.recall(limits, self._session.clock.now())
+
+    def learned(self) -> Mapping[str, Limit]:
+        """Return the limits that are worth remembering, by kind of request."""
+        return self._session.throttle.learned(self._session.clock.now())
+
     @property
     def requests(self) -> Mapping[str, int]:
         """How many requests left so far, by operation."""
@@ -80,10 +90,13 @@ class EcsCloud:
 
         A 404 alone does not say so: gateways answer it too. It takes a code or a body that speaks of the server.
         """
+        return await self._server(server_id, Rank.EVIDENCE)
+
+    async def _server(self, server_id: str, rank: Rank) -> Server | None:
         about = f"server {server_id}"
         path = f"/v1/{self.place.project_id}/cloudservers/{segment(server_id)}"
         try:
-            answer = await self._session.read(self._read("server", path, about))
+            answer = await self._session.read(self._read("server", path, about, rank))
         except ReadRefused as error:
             if is_gone(error):
                 return None
@@ -130,15 +143,15 @@ class EcsCloud:
     async def traces(self, server_id: str, since: datetime) -> tuple[str, ...] | None:
         """Return what was done to the server's disks since then, in words; None where no view is offered."""
         project, own = self.place.project_id, segment(server_id)
-        read = self._read(
-            "actions", f"/v2.1/{project}/servers/{own}/os-instance-actions", f"the actions on server {server_id}"
-        )
+        path = f"/v2.1/{project}/servers/{own}/os-instance-actions"
+        read = self._read("actions", path, f"the actions on server {server_id}", Rank.EVIDENCE)
         found = await read_offered(self._session, read, lambda fields: action_traces(fields, since))
         volumes = None
         if self.place.evs is not None:
             params = {"server_id": server_id, "limit": str(LIST_PAGE)}
             about = f"the volumes of server {server_id}"
-            read = Read("volumes", self.place.evs, f"/v2/{project}/cloudvolumes/detail", about, params)
+            path = f"/v2/{project}/cloudvolumes/detail"
+            read = Read("volumes", self.place.evs, path, about, params, Rank.EVIDENCE)
             volumes = await read_offered(self._session, read, lambda fields: volume_traces(fields, server_id, since))
         if found is None and volumes is None:
             return None
@@ -209,8 +222,8 @@ class EcsCloud:
 
     # --- within ----------------------------------------------------------------------------------------------
 
-    def _read(self, operation: str, path: str, about: str) -> Read:
-        return Read(operation, self.place.ecs, path, about)
+    def _read(self, operation: str, path: str, about: str, rank: Rank = Rank.POLL) -> Read:
+        return Read(operation, self.place.ecs, path, about, rank=rank)
 
     async def _one_by_one(self, server_ids: Sequence[str]) -> dict[str, Server]:
         """Single reads side by side. One that is refused leaves its server out, unless all are refused."""
@@ -219,7 +232,7 @@ class EcsCloud:
 
         async def look(server_id: str) -> None:
             try:
-                server = await self.server(server_id)
+                server = await self._server(server_id, Rank.POLL)
             except CloudError as error:
                 failures.append(error)
                 return

@@ -41,7 +41,7 @@ class Login:
                 except Unreadable as error:
                     raise CloudUnreachable(f"the answer of IAM cannot be read: {error}") from None
             complaint = read_complaint(answer.headers, answer.body, answer.secrets)
-            told = throttled(answer, complaint, Kind.READ, left_s, self._clock)
+            told = throttled(answer, complaint, Kind.LOGIN, left_s, self._clock)
             if told is None:
                 raise refused_login(answer, complaint)
             self._throttle.refused(told)

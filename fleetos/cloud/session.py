@@ -21,6 +21,7 @@ from fleetos.cloud.identity import Grant
 from fleetos.cloud.login import Login
 from fleetos.cloud.throttle import Kind, Permit, Throttle
 from fleetos.cloud.transport import Answer, LastCheck, Outgoing, Transport
+from fleetos.cloud.turns import Rank
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, NotSent
 from fleetos.ids import Chance
 from fleetos.limits import (
@@ -42,13 +43,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One read: what it is counted as, where it goes, and what it is about, in words for errors."""
+    """One read: what it is counted as, where it goes, what it is about, in words for errors, and how urgent it is."""
 
     operation: str
     origin: Origin
     path: str
     about: str
     params: Mapping[str, str] = field(default_factory=dict[str, str])
+    rank: Rank = Rank.POLL
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,7 @@ class Session:
 
     async def _ask(self, read: Read) -> tuple[Answer, AuthenticationFailed | None]:
         """One request: its 2xx answer, or the failure of a token that may be renewed. Raises all else."""
-        async with self.throttle.reading():
+        async with self.throttle.reading(read.rank):
             token = await self._token()
             if self.throttle.closed_for_s() > 0:
                 # The token was long in coming, and meanwhile the cloud has asked everybody to wait.

@@ -28,11 +28,15 @@ _RATE_MIN_PER_S = 1 / CLOSURE_TOLD_MAX_S
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A pace that a cloud was found to allow: requests a second, how many at once, and when that was learned (UTC)."""
+    """A pace that a cloud was found to allow: requests a second, how many at once, and when that was learned (UTC).
+
+    `told`: the cloud has named it; else it was found by what was refused.
+    """
 
     rate_per_s: float
     burst: float
     learned_at: datetime
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,10 @@ def merged(kept: Experience, now: Experience, since: Experience) -> Experience:
     for kind, limit in now.limits.items():
         if limit != since.limits.get(kind) and (kind not in limits or limits[kind].learned_at <= limit.learned_at):
             limits[kind] = limit
+    for kind in since.limits.keys() - now.limits.keys():
+        # Outgrown or too old, unless somebody has learned it anew.
+        if limits.get(kind) == since.limits[kind]:
+            del limits[kind]
     learned = now.shows_change is not None and now.shows_change != since.shows_change
     return Experience(
         longest_change_s=max(kept.longest_change_s, now.longest_change_s),
