@@ -66,7 +66,7 @@ class Pace:
         return Found(min(bucket.rate_per_s, RATE_MAX_REQUESTS), bucket.burst, told, self._at_s)
 
     def wait_s(self, now_s: float, *, sparing: bool = False) -> float:
-        """Return how long until a request may leave; 0 if now. `sparing`: it leaves what the budget spares for others."""
+        """Return how long until a request may leave; 0 if now. `sparing`: it leaves what is spared for others."""
         wait_s = self.budget.wait_s(now_s, 1.0 + self.budget.spared * sparing)
         return wait_s if self._bucket is None else max(wait_s, self._bucket.wait_s(now_s))
 

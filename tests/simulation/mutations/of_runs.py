@@ -153,6 +153,6 @@ CLOUD_SIDE = (
         "half-a-token",
         "I10",
         "requests leave at twice the rate that the plan allows",
-        one(f"{CLOUD}/throttle.py", "        self._tokens -= 1.0\n", "        self._tokens -= 0.5\n"),
+        one(f"{CLOUD}/bucket.py", "        self._tokens -= 1.0\n", "        self._tokens -= 0.5\n"),
     ),
 )

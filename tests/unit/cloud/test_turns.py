@@ -31,12 +31,18 @@ async def write(pace: Throttle, done: list[Rank], count: int = 1) -> None:
             done.append(Rank.WRITE)
 
 
+async def spend(pace: Throttle) -> None:
+    """Take the token that reads may have, and the one that they leave to writes."""
+    await read(pace, Rank.POLL, [])
+    await write(pace, [])
+
+
 def test_evidence_goes_before_writes_and_these_before_polls() -> None:
     done: list[Rank] = []
 
     async def main() -> None:
         pace = throttle(SCARCE)
-        await read(pace, Rank.POLL, [])
+        await spend(pace)
         async with anyio.create_task_group() as group:
             for _ in range(2):
                 group.start_soon(read, pace, Rank.POLL, done)
@@ -69,7 +75,7 @@ def test_nobody_is_passed_over_for_ever() -> None:
 def test_a_write_that_is_wanted_no_more_holds_nobody_up() -> None:
     async def main() -> None:
         pace = throttle(SCARCE)
-        await read(pace, Rank.POLL, [])
+        await spend(pace)
         assert pace.permit() is None
         done: list[Rank] = []
         await read(pace, Rank.POLL, done)
@@ -81,7 +87,7 @@ def test_a_write_that_is_wanted_no_more_holds_nobody_up() -> None:
 def test_a_read_that_is_cancelled_leaves_the_line() -> None:
     async def main() -> None:
         pace = throttle(SCARCE)
-        await read(pace, Rank.POLL, [])
+        await spend(pace)
         with anyio.move_on_after(0.5):
             await read(pace, Rank.EVIDENCE, [])
         done: list[Rank] = []
