@@ -21,7 +21,7 @@ from fleetos.cloud.throttle import Permit
 from fleetos.cloud.transport import LastCheck
 from fleetos.cloud.turns import Rank
 from fleetos.errors import CloudError, ReadRefused
-from fleetos.limits import LIST_PAGE, POWER_CALL_SERVERS, SINGLE_READS
+from fleetos.limits import LIST_PAGE, POWER_CALL_SERVERS
 from fleetos.model.codes import code_key
 from fleetos.model.experience import Limit
 from fleetos.model.inventory import Image, Inventory, Job, Reply, Server, Undelivered
@@ -78,6 +78,10 @@ class EcsCloud:
         """Return the limits that are worth remembering, by kind of request."""
         return self._session.throttle.learned(self._session.clock.now())
 
+    def sweep_calls(self, servers: int) -> int:
+        """Return how many requests a sweep of so many servers takes."""
+        return min(servers, self._list.calls(servers))
+
     @property
     def requests(self) -> Mapping[str, int]:
         """How many requests left so far, by operation."""
@@ -113,9 +117,9 @@ class EcsCloud:
     async def sweep(self, server_ids: Sequence[str]) -> Mapping[str, Server]:
         """Return those of the servers that the cloud shows: by list pages, or one by one when that costs less."""
         wanted = frozenset(server_ids)
-        if len(wanted) <= SINGLE_READS or len(wanted) < self._list.pages:
+        if len(wanted) <= 1 or len(wanted) < self._list.calls(len(wanted)):
             return await self._one_by_one(sorted(wanted))
-        return await self._list.walk(wanted)
+        return await self._list.sweep(wanted)
 
     async def list_servers(self) -> Inventory:
         """Return all servers of the project."""

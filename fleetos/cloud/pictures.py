@@ -6,8 +6,8 @@ from typing import cast
 
 from fleetos.clock import Moment
 from fleetos.cloud.errors import plain
-from fleetos.cloud.fields import Fields, Unreadable, need, number, part, parts, text, truth
-from fleetos.limits import ID_CHARS
+from fleetos.cloud.fields import Fields, Unreadable, need, number, part, parts, stamp, text, truth
+from fleetos.limits import DURATION_MAX_S, ID_CHARS
 from fleetos.model.inventory import Image, Job, JobStatus, Picture, Server, SubJob
 
 # A tag's key and value have at most 36 and 43 characters on one cloud, 128 and 255 on another.
@@ -54,6 +54,7 @@ def read_job(fields: Fields, job_id: str, secrets: Collection[str] = ()) -> Job:
         error_code=_error_code(fields),
         fail_reason=_reason(fields, secrets),
         sub_jobs=tuple(_sub_jobs(parts(entities, "sub_jobs"), secrets)),
+        took_s=_took_s(fields),
     )
 
 
@@ -118,6 +119,17 @@ def _job_status(status: str) -> JobStatus:
     return JobStatus(status) if status in JobStatus.__members__ else JobStatus.RUNNING
 
 
+def _took_s(fields: Fields) -> float | None:
+    """The seconds from the begin to the end of a job, None where they are not told or cannot be true."""
+    began, ended = fields.get("begin_time"), fields.get("end_time")
+    began_at = stamp(began) if isinstance(began, str) else None
+    ended_at = stamp(ended) if isinstance(ended, str) else None
+    if began_at is None or ended_at is None:
+        return None
+    took_s = (ended_at - began_at).total_seconds()
+    return took_s if 0.0 <= took_s <= DURATION_MAX_S else None
+
+
 def _error_code(fields: Fields) -> str | None:
     code = fields.get("error_code")
     if isinstance(code, int) and not isinstance(code, bool):
@@ -149,6 +161,7 @@ def _sub_jobs(listed: Sequence[Fields], secrets: Collection[str]) -> "list[SubJo
                 status=_job_status(need(one, "status")),
                 error_code=_error_code(one),
                 fail_reason=_reason(one, secrets) or (plain(told, secrets) if isinstance(told, str) else None),
+                took_s=_took_s(one),
             )
         )
     return found

@@ -114,17 +114,22 @@ class SubJob:
     status: JobStatus
     error_code: str | None = None
     fail_reason: str | None = None
+    took_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One asynchronous task of the cloud. `sub_jobs` is empty for a job on a single server."""
+    """One asynchronous task of the cloud. `sub_jobs` is empty for a job on a single server.
+
+    `took_s`: the seconds from its begin to its end by the cloud's own clock, None while it runs or is not told.
+    """
 
     id: str
     status: JobStatus
     error_code: str | None = None
     fail_reason: str | None = None
     sub_jobs: tuple[SubJob, ...] = ()
+    took_s: float | None = None
 
     def part_of(self, server_id: str) -> "SubJob | None":
         """The sub-job of that server, if the job has one; the parent alone never judges a server."""

@@ -168,6 +168,41 @@ def test_traces_of_a_change(actions: Answer, volumes: Answer, found: tuple[str, 
     with_cloud(actions, volumes, then=then)
 
 
+BEGAN = "2026-08-01T10:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "took_s"),
+    [
+        pytest.param(BEGAN, "2026-08-01T10:05:00.500Z", 300.5, id="told"),
+        pytest.param(BEGAN, BEGAN, 0.0, id="at-once"),
+        pytest.param("2026-08-01T10:00:00", "2026-08-01T12:01:00+02:00", 60.0, id="zones"),
+        pytest.param(BEGAN, "", None, id="runs"),
+        pytest.param(BEGAN, None, None, id="no-end"),
+        pytest.param(None, BEGAN, None, id="no-begin"),
+        pytest.param(BEGAN, "2026-08-01T09:59:59.999Z", None, id="ends-before-it-begins"),
+        pytest.param(BEGAN, "9999-12-31T23:59:59Z", None, id="never-ends"),
+        pytest.param("0001-01-01T00:00:00+23:59", BEGAN, None, id="before-all-time"),
+        pytest.param(BEGAN, 1785578700, None, id="a-number"),
+        pytest.param(BEGAN, {"at": BEGAN}, None, id="an-object"),
+        pytest.param(BEGAN, "soon", None, id="a-word"),
+        pytest.param(BEGAN, "2026-08-01T10:05:00Z" + " " * 100, None, id="too-long"),
+    ],
+)
+def test_a_job_tells_how_long_it_took_if_that_can_be_true(began: object, ended: object, took_s: float | None) -> None:
+    times = {"begin_time": began, "end_time": ended}
+    part = {"job_id": "a", "status": "SUCCESS", "entities": {"server_id": "s"}, **times}
+    body = {"status": "SUCCESS", "entities": {"sub_jobs": [part]}, **times}
+
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        job = await client.job("j")
+        assert job is not None
+        assert job.took_s == took_s
+        assert [one.took_s for one in job.sub_jobs] == [took_s]
+
+    with_cloud(answer(200, body), then=then)
+
+
 def test_the_clouds_clock_may_be_a_little_behind() -> None:
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
         at = START.replace(hour=3, minute=9, second=0)

@@ -5,7 +5,7 @@ import pytest
 
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import AuthenticationFailed, CloudUnreachable, PermissionDenied, ReadRefused
-from fleetos.limits import LIST_PAGE
+from fleetos.limits import LIST_IDS, LIST_PAGE
 from tests.unit.cloud.scripted import (
     Answer,
     Script,
@@ -94,10 +94,11 @@ def test_a_sweep_lists_only_as_far_as_it_must() -> None:
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
         wanted = [f"s{number:05}" for number in range(10)]
         assert set(await client.sweep(wanted)) == set(wanted)
-        assert [one.params["offset"] for one in cloud.calls] == ["1"]
+        # The cloud is asked once whether it lists by ids.
+        assert [("server_id" in one.params, one.params["offset"]) for one in cloud.calls] == [(True, "1"), (False, "1")]
         wanted.append("s02999")
         assert set(await client.sweep([*wanted, "nobody"])) == set(wanted)
-        assert len(cloud.calls) == 1 + 4
+        assert len(cloud.calls) == 2 + 4
 
     with_cloud(pages(3000), then=then)
 
@@ -112,23 +113,36 @@ def test_a_sweep_does_not_read_servers_that_nobody_asked_for() -> None:
     with_cloud(answer(200, {"count": 5, "servers": [strange, *own]}), then=then)
 
 
+async def large(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    """Let the client learn that the list has eight pages and cannot be asked by ids."""
+    assert await client.sweep(["nobody", "no-one"]) == {}
+    assert len(cloud.calls) == 1 + 8
+    cloud.seen.clear()
+
+
 def test_a_few_servers_are_read_one_by_one() -> None:
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert set(await client.sweep(["a"])) == {"a"}
+        assert await client.sweep([]) == {}
+        assert [one.path.rpartition("/")[2] for one in cloud.calls] == ["a"]
+        cloud.seen.clear()
+        await large(client, cloud)
+        # With a list of eight pages, seven single reads are fewer.
         assert set(await client.sweep(["a", "b", "c", "a"])) == {"a", "b", "c"}
         assert sorted(one.path.rpartition("/")[2] for one in cloud.calls) == ["a", "b", "c"]
-        assert await client.sweep([]) == {}
-        assert len(cloud.calls) == 3
-        # With a list of eight pages, seven single reads are fewer.
-        await client.list_servers()
-        before = len(cloud.calls)
         assert len(await client.sweep([f"s{number:05}" for number in range(7)])) == 7
-        assert len(cloud.calls) == before + 7
+        assert len(cloud.calls) == 3 + 7
 
     with_cloud(pages(7500), then=then)
 
 
 def single(answers: dict[str, Answer]) -> Script:
-    return lambda request: answers[request.url.path.rpartition("/")[2]]
+    listed = pages(7500)
+
+    def script(request: httpx.Request) -> Answer:
+        return answers.get(request.url.path.rpartition("/")[2]) or listed(request)
+
+    return script
 
 
 def test_one_refused_read_leaves_its_server_out() -> None:
@@ -136,6 +150,7 @@ def test_one_refused_read_leaves_its_server_out() -> None:
     answers: dict[str, Answer] = {"a": found, "b": error(400, "Ecs.0000"), "c": error(404, "Ecs.0114")}
 
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        await large(client, cloud)
         assert set(await client.sweep(["a", "b", "c"])) == {"a"}
         with pytest.raises(ReadRefused, match="server b"):
             await client.sweep(["b", "c"])
@@ -156,7 +171,120 @@ def test_what_stops_the_run_is_never_left_out(given: Answer, kind: type[Exceptio
     found = answer(200, {"server": server_body("a")})
 
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        await large(client, cloud)
         with pytest.raises(kind):
             await client.sweep(["a", "b"])
 
     with_cloud(single({"a": found, "b": given}), then=then)
+
+
+# --- by ids --------------------------------------------------------------------------------------------------
+
+
+def by_ids(total: int) -> Script:
+    """A list of so many servers that heeds `server_id`, as Huawei Cloud documents it."""
+    walked = pages(total)
+
+    def script(request: httpx.Request) -> Answer:
+        asked = request.url.params.get("server_id")
+        if asked is None:
+            return walked(request)
+        known = {f"s{number:05}" for number in range(total)}
+        unknown = {"fault": {"code": 404, "message": "not found"}}
+        shown = [server_body(one) if one in known else {"id": one, **unknown} for one in asked.split(",")]
+        return answer(200, {"count": len(shown), "servers": shown})
+
+    return script
+
+
+def named(number: int) -> list[str]:
+    return [f"s{one:05}" for one in range(number)]
+
+
+def test_a_list_by_ids_shows_those_that_are_there() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert set(await client.sweep([*named(5), "nobody"])) == set(named(5))
+        assert [one.params["server_id"].split(",") for one in cloud.calls] == [["nobody", *named(5)]]
+
+    with_cloud(by_ids(30_000), then=then)
+
+
+def test_more_ids_than_one_query_takes_are_asked_in_parts() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        await client.list_servers()
+        cloud.seen.clear()
+        wanted = named(2 * LIST_IDS + 1)
+        assert set(await client.sweep(wanted)) == set(wanted)
+        assert [len(one.params["server_id"].split(",")) for one in cloud.calls] == [LIST_IDS, LIST_IDS, 1]
+        assert client.sweep_calls(len(wanted)) == 3
+
+    with_cloud(by_ids(30_000), then=then)
+
+
+def test_pages_are_walked_where_they_are_fewer_than_the_parts() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        await client.list_servers()
+        cloud.seen.clear()
+        assert len(await client.sweep(named(450))) == 450
+        assert ["server_id" in one.params for one in cloud.calls] == [False]
+        assert client.sweep_calls(450) == 1
+
+    with_cloud(by_ids(450), then=then)
+
+
+def test_a_cloud_that_ignores_the_ids_is_not_asked_by_them_again() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        for _ in range(2):
+            assert set(await client.sweep(named(5))) == set(named(5))
+        assert ["server_id" in one.params for one in cloud.calls] == [True, False, False]
+
+    with_cloud(pages(2000), then=then)
+
+
+def test_a_cloud_that_refuses_the_ids_is_not_asked_by_them_again() -> None:
+    listed = pages(2000)
+
+    def script(request: httpx.Request) -> Answer:
+        return error(400, "Ecs.0005") if "server_id" in request.url.params else listed(request)
+
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        for _ in range(2):
+            assert set(await client.sweep(named(5))) == set(named(5))
+        assert ["server_id" in one.params for one in cloud.calls] == [True, False, False]
+
+    with_cloud(script, then=then)
+
+
+def test_one_refused_query_of_a_cloud_that_heeds_ids_is_no_reason_to_walk_for_ever() -> None:
+    listed, refusals = by_ids(2000), [False, True, False]
+
+    def script(request: httpx.Request) -> Answer:
+        named_ids = "server_id" in request.url.params
+        return error(400, "Ecs.0005") if named_ids and refusals.pop(0) else listed(request)
+
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        for _ in range(3):
+            assert set(await client.sweep(named(5))) == set(named(5))
+        assert ["server_id" in one.params for one in cloud.calls] == [True, True, False, True]
+
+    with_cloud(script, then=then)
+
+
+def test_what_a_sweep_costs_is_known_before_it() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        # Nothing is known of the list: one request is hoped for.
+        assert [client.sweep_calls(number) for number in (0, 1, 2, 250)] == [0, 1, 1, 1]
+        await large(client, cloud)
+        assert [client.sweep_calls(number) for number in (0, 1, 7, 8, 250)] == [0, 1, 7, 8, 8]
+
+    with_cloud(pages(7500), then=then)
+
+
+def test_a_walk_that_ends_early_does_not_make_the_list_shorter() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        await large(client, cloud)
+        assert len(await client.sweep(named(20))) == 20
+        assert len(cloud.calls) == 1
+        assert client.sweep_calls(250) == 8
+
+    with_cloud(pages(7500), then=then)
