@@ -55,6 +55,30 @@ UNREAD_MAX = 60
 NOT_SENT_WAIT_S = 15.0
 # Needs that are due this soon are served together with those due now, so that reads go out in one go (share of min).
 POLL_TOGETHER = 0.25
+# A sweep is worth its call when so many of the changes that it looks at are expected to have ended since the last.
+ENDS_A_SWEEP = 4.0
+# Where fewer change at once: after the first end is this likely, a sweep follows within this share of a typical change.
+FIRST_END_LIKELY = 0.25
+BEAT_OF_TYPICAL = 0.03
+# Where nothing is known of how long changes take, the next look comes after this share of their age.
+BEAT_OF_AGE = 0.1
+# A job whose server looks as if the change were over, though it is not, is asked again after this share of its age.
+ASK_AGAIN_SHARE = 0.25
+# What has not ended by when so many others have is asked by its job.
+MOST_HAVE_ENDED = 0.95
+# From a stop to a server that is known to be ready it takes so much of the time by which most stops have ended: its job
+# is asked by then, and a sweep follows.
+LEAD = 1.7
+# Of the servers that will soon have a slot, so large a share is stopped together.
+STOPPED_TOGETHER = 0.6
+# A stop is asked for its end when so many others have ended.
+MOST_HAVE_STOPPED = 0.95
+# On a cloud that shows changes, one that is not seen by then has ended already, or never began.
+SHOWN_WITHIN_S = 60.0
+# Whoever is only to be verified, or waits stopped for a slot, is seen at least this often (share of polling.max).
+FOLLOW_PART = 0.5
+# So many durations of the latest changes say how long the next ones take.
+DURATIONS_KEPT = 256
 # Share of the read budget that polling may plan with; the rest is for looks that cannot wait.
 POLL_BUDGET_SHARE = 0.6
 # Intervals are stretched by up to this share, so that fleets of one operator do not beat in step.
@@ -188,8 +212,8 @@ LIST_PAGE = 1000
 POWER_CALL_SERVERS = 1000
 # More pages than this means that the cloud ignores the page number.
 LIST_PAGES = 500
-# So few servers are read one by one rather than by listing the whole project.
-SINGLE_READS = 3
+# Ids in one query of the list (ECS API reference: at most 100 are advised).
+LIST_IDS = 100
 # How often a read is tried; between tries it waits from the first of these times, doubling, up to the second.
 READ_TRIES = 4
 READ_WAIT_S = 0.5

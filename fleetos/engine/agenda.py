@@ -3,7 +3,7 @@
 import heapq
 from itertools import count
 
-from fleetos.rules.needs import AskJob, AskTraces, Look, Need, Power, Submit, Wait
+from fleetos.rules.needs import AskJob, AskTraces, Follow, Look, Need, Power, Submit, Wait
 
 
 class Agenda:
@@ -14,15 +14,20 @@ class Agenda:
         self._numbers = count()
         self._first: dict[str, int] = {}
         self.writes: dict[str, Power | Submit] = {}
+        self.following: dict[str, None] = {}
 
     def set(self, server_id: str, needs: tuple[Need, ...]) -> None:
         """Replaces the needs of the target. Writes go to `writes`, to be served as permits allow."""
         self._first[server_id] = next(self._numbers)
         self.writes.pop(server_id, None)
+        if Follow() not in needs:
+            self.following.pop(server_id, None)
         for need in needs:
             match need:
                 case Power() | Submit():
                     self.writes[server_id] = need
+                case Follow():
+                    self.following[server_id] = None
                 case Wait() | Look() | AskJob() | AskTraces():
                     heapq.heappush(self._heap, (need.due_s, next(self._numbers), server_id, need))
 
@@ -30,6 +35,7 @@ class Agenda:
         """Forgets a target that needs nothing any more."""
         self._first.pop(server_id, None)
         self.writes.pop(server_id, None)
+        self.following.pop(server_id, None)
 
     def due(self, now_s: float, together_s: float) -> list[tuple[str, Need]]:
         """The needs that are due; if any is, also the reads due within `together_s`. They are handed out once.

@@ -7,15 +7,16 @@ from fleetos.clock import Moment
 from fleetos.engine.agenda import Agenda
 from fleetos.engine.sightings import Sighting
 from fleetos.engine.turn import Turn
+from fleetos.engine.watching import Watching, change_key
 from fleetos.ids import Chance
-from fleetos.limits import READ_AGAIN_S
+from fleetos.limits import FRESH_READ_MAX_AGE_S, READ_AGAIN_S
 from fleetos.model.events import JobEnded, RunMoved, TargetEvent
 from fleetos.model.experience import Experience
 from fleetos.model.inventory import JobStatus
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import QUEUED, RunState
-from fleetos.rules.look import Sight
+from fleetos.model.states import QUEUED, RunState, TargetState
+from fleetos.rules.look import Sight, Watch
 from fleetos.rules.needs import AskJob, AskTraces, Context, Look, Need, Write
 from fleetos.rules.schedule import Queue
 from fleetos.rules.steps import decide
@@ -29,11 +30,6 @@ def trace_key(server_id: str) -> str:
     return f"traces of {server_id}"
 
 
-def change_key(target: Target) -> str:
-    """Which changes are like this target's, so that their durations are worth comparing."""
-    return target.order.image_id
-
-
 class Books:
     """What the ring keeps beside the durable progress, and the one way to write an event into a turn."""
 
@@ -41,13 +37,14 @@ class Books:
         self.progress = progress
         self.now = now
         self.poll_s = progress.run.settings.poll_min_s
-        self.experience = experience
         self.agenda = Agenda()
         self.queue = Queue.of(progress.targets.values())
         self.dirty: dict[str, None] = {}
         self.reading: set[str] = set()
         self.sweeping: set[str] = set()
         self.unswept: list[str] = []
+        self.watch = Watching(experience, {change_key(one): None for one in progress.targets.values()})
+        self._glimpsed: dict[str, Sight | None] = {}
         self._chance = chance
         self._sightings: dict[str, Sighting] = {}
         self._joined: dict[str, dict[str, None]] = {}
@@ -55,6 +52,7 @@ class Books:
     def open(self, server_id: str) -> None:
         """Begins to watch a target that this process found under way."""
         self._sightings[server_id] = Sighting(self.now, self.now)
+        self.watch.found(self.progress.targets[server_id], self.now)
         self.dirty[server_id] = None
 
     def fraction(self) -> float:
@@ -72,9 +70,22 @@ class Books:
     def look(self, turn: Turn, server_id: str, sight: Sight) -> None:
         """Enters one look at a target."""
         sighting = self._sightings.get(server_id)
-        if sighting is not None:
-            self._sightings[server_id] = sighting.with_sight(turn.target(server_id).state, sight)
+        state = turn.target(server_id).state
+        if sighting is None:
+            if server_id in self._glimpsed:
+                self._glimpsed[server_id] = sight
+            return
+        self._sightings[server_id] = after = sighting.with_sight(state, sight)
+        if state is TargetState.CHANGING and sight.picture is not None and sight.picture.changing:
+            self.watch.seen_changing()
+        # One that is only followed has nothing new to decide while it looks as it did.
+        seen_before = sighting.watch is not None and sighting.watch.picture == sight.picture and not sighting.misses
+        if after is sighting or not (seen_before and server_id in self.agenda.following):
             self.dirty[server_id] = None
+
+    def glimpse(self, server_ids: Iterable[str]) -> None:
+        """Enters that these targets, which are next in the queue, are seen along with the sweep that begins now."""
+        self._glimpsed = dict.fromkeys(server_ids)
 
     def miss(self, server_id: str) -> None:
         """Enters a read that said nothing of the target."""
@@ -87,7 +98,7 @@ class Books:
         """Enters that a read of the target's job was answered."""
         sighting = self._sightings.get(server_id)
         if sighting is not None:
-            self._sightings[server_id] = replace(sighting, misses=0)
+            self._sightings[server_id] = replace(sighting, misses=0, job_asked=self.now)
             self.dirty[server_id] = None
 
     def waiting_for(self, job_id: str, server_ids: Iterable[str]) -> None:
@@ -114,7 +125,7 @@ class Books:
             now=self.now,
             entered=sighting.entered,
             settings=run.settings,
-            settle_s=max(run.settings.settle_s, 2 * self.experience.longest_change_s),
+            settle_s=max(run.settings.settle_s, 2 * self.watch.experience.longest_change_s),
             poll_s=self.poll_s,
             fraction=self.fraction(),
             running=run.state is RunState.RUNNING,
@@ -122,6 +133,11 @@ class Books:
             watch=sighting.watch,
             traces=sighting.traces,
             misses=sighting.misses,
+            forecast=self.watch.forecast,
+            shows_change=self.watch.shows_change,
+            by_sweep=self.watch.by_sweep,
+            job_asked=sighting.job_asked,
+            stop_s=self.watch.stop_s,
         )
 
     def write(self, turn: Turn, event: TargetEvent | RunMoved) -> None:
@@ -135,11 +151,22 @@ class Books:
         self._measure(before, event)
         turn.write(event)
         after = turn.target(event.server_id)
-        sighting = self._sightings.get(event.server_id) or Sighting(self.now, self.now)
+        self.watch.follow(before, after, self.now)
+        sighting = self._sightings.get(event.server_id) or self._first_sighting(event.server_id)
         self._sightings[event.server_id] = sighting.after_event(before, after, event, self.now)
         self.dirty[event.server_id] = None
         if after.state in QUEUED and before.state not in QUEUED:
             self.queue.put(after)
+
+    def _first_sighting(self, server_id: str) -> Sighting:
+        """Nothing seen yet, or what a sweep showed in passing while the target was next in the queue.
+
+        A target leaves the queue by this, so that what is asked for after it is no glimpse of the time before.
+        """
+        sight = self._glimpsed.pop(server_id, None)
+        if sight is None or sight.picture is None or self.now.since_s(sight.requested) >= FRESH_READ_MAX_AGE_S:
+            return Sighting(self.now, self.now)
+        return Sighting(self.now, sight.requested, Watch.start(sight))
 
     def settle(self, turn: Turn, server_id: str) -> tuple[Need, ...]:
         """The target's needs, once it has written all that it can write now."""
@@ -183,4 +210,5 @@ class Books:
         seen_s = self.now.since_s(sighting.entered)
         whole_s = (self.now.wall - attempt.accepted_at).total_seconds()
         if abs(whole_s - seen_s) < 1.0 + 0.1 * seen_s:
-            self.experience = self.experience.with_change(change_key(before), seen_s)
+            seen = sighting.watch
+            self.watch.lasted(seen_s, shown=None if seen is None else any(one.changing for one in seen.pictures))

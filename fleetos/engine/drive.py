@@ -75,7 +75,7 @@ class Engine:
     @property
     def experience(self) -> Experience:
         """What is known of this cloud by now: all that the run began with, and what it has seen since."""
-        return self._books.experience
+        return self._books.watch.experience
 
     def leave(self) -> None:
         """Asks the engine to admit no more and to return once the writes on the wire are answered and recorded."""
@@ -111,7 +111,7 @@ class Engine:
             reads: list[Read] = []
             writes: list[Write] = []
             if not self._ending(turn):
-                reads = ring.decide(self._books, turn, self._cloud.read_rate_per_s())
+                reads = ring.decide(self._books, turn, self._cloud.read_rate_per_s(), self._cloud.sweep_calls)
             # Asked again: what was decided may have paused the run.
             if not self._ending(turn):
                 writes = self._sender.serve(turn, self._books.now)
@@ -159,7 +159,7 @@ class Engine:
         if not self._leaving and self.progress.run.state is not RunState.PAUSED:
             if due_s is not None:
                 wait_s = min(wait_s, max(0.0, due_s - self._clock.moment().elapsed_s))
-            if self._books.agenda.writes:
+            if self._sender.starved:
                 permit_s = max(PERMIT_AGAIN_MIN_S, self._cloud.permit_in_s())
                 wait_s = min(wait_s, permit_s, PERMIT_AGAIN_MAX_S)
         with anyio.move_on_after(wait_s):

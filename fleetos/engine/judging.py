@@ -85,7 +85,10 @@ class Judge:
         if books.sighting(server_id) is None:
             return
         books.hit(server_id)
-        for event in job_seen(turn.target(server_id), fact.job_id, fact.job, books.context(turn, server_id)):
+        target = turn.target(server_id)
+        for event in job_seen(target, fact.job_id, fact.job, books.context(turn, server_id)):
+            if fact.job is not None:
+                books.watch.learn(target, event, fact.job)
             books.write(turn, event)
 
     def _change(self, turn: Turn, fact: ChangeReplied) -> None:

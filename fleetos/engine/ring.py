@@ -1,18 +1,20 @@
 """The turn of the ring, without any waiting: who may start, who decides what, which reads are due."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
 from fleetos.clock import Moment
 from fleetos.engine.books import Books, trace_key
 from fleetos.engine.turn import Turn
 from fleetos.limits import POLL_TOGETHER
 from fleetos.model.events import RunDriverStarted, RunMoved
-from fleetos.model.run import PowerOutcome
+from fleetos.model.plan import StopMode
+from fleetos.model.run import PowerOutcome, Settings
 from fleetos.model.states import QUEUED, Reason, RunState, TargetState
 from fleetos.rules import polling
 from fleetos.rules.answers import change_forgotten, power_forgotten
 from fleetos.rules.needs import Need, Wait
-from fleetos.rules.schedule import admit
+from fleetos.rules.schedule import Room, admit
 
 
 def begin(books: Books, turn: Turn, driver: str) -> None:
@@ -36,18 +38,23 @@ def begin(books: Books, turn: Turn, driver: str) -> None:
             books.write(turn, change_forgotten(target, attempt))
 
 
-def decide(books: Books, turn: Turn, reads_per_s: float | None) -> list[polling.Read]:
+def decide(
+    books: Books, turn: Turn, reads_per_s: float | None, sweep_calls: Callable[[int], int]
+) -> list[polling.Read]:
     """Lets every target that is due decide, admits whom the slots allow, and returns the reads that are due."""
     now, settings = books.now, turn.run.settings
     books.poll_s = polling.interval_s(turn.slots_taken, reads_per_s, settings, books.fraction())
     together_s = settings.poll_min_s * POLL_TOGETHER
+    _choose_instrument(books, sweep_calls)
     due = books.agenda.due(now.elapsed_s, together_s)
     books.touch(server_id for server_id, need in due if isinstance(need, Wait))
+    soon = books.watch.soon(now)
     while True:
         for server_id in tuple(books.dirty):
             books.settle(turn, server_id)
         _pause_if_overdue(books, turn)
-        moves = admit(books.queue, turn.run, turn.target, turn.slots_taken, now.wall)
+        room = Room(turn.slots_taken, turn.ahead, soon)
+        moves = admit(books.queue, turn.run, turn.target, room, now.wall)
         if not moves:
             break
         for move in moves:
@@ -56,7 +63,36 @@ def decide(books: Books, turn: Turn, reads_per_s: float | None) -> list[polling.
     books.touch(server_id for server_id, need in late if isinstance(need, Wait))
     due += late
     reads = list(_not_under_way(books, polling.reads(_still_wanted(books, turn, due))))
-    return [*reads, *_next_sweep(books)]
+    _beat(books, turn)
+    return [*reads, *_next_sweep(books, settings, sweep_calls)]
+
+
+def _choose_instrument(books: Books, sweep_calls: Callable[[int], int]) -> None:
+    """Watches the changes by sweeps when that takes fewer requests than asking each job."""
+    changes = len(books.watch.since_s)
+    by_sweep = changes > sweep_calls(changes)
+    if by_sweep is not books.watch.by_sweep:
+        books.watch.by_sweep = by_sweep
+        books.touch(books.watch.since_s)
+
+
+def _beat(books: Books, turn: Turn) -> None:
+    """Lets those who follow the sweep be swept when their time has come."""
+    watch, following, settings = books.watch, books.agenda.following, turn.run.settings
+    if not following:
+        watch.beat_at_s = None
+        return
+    if watch.beat_at_s is None:
+        watch.swept(books.now, settings, books.fraction())
+    if any(server_id not in watch.since_s for server_id in following):
+        watch.hurry(settings)
+    if watch.beat_at_s is not None and books.now.elapsed_s >= watch.beat_at_s and not books.sweeping:
+        fresh = [one for one in following if one not in books.reading]
+        if not fresh and not books.unswept:
+            # All of them are being read already; a beat that stays due would turn the ring without a pause.
+            watch.swept(books.now, settings, books.fraction())
+        books.unswept += fresh
+        books.reading.update(fresh)
 
 
 def conclude(turn: Turn) -> None:
@@ -84,7 +120,8 @@ def next_due_s(books: Books, now: Moment) -> float | None:
     """When the next target is due, on the elapsed clock; None when nothing is."""
     if books.dirty:
         return now.elapsed_s
-    dues = [due for due in (books.agenda.next_s(), _queue_due_s(books, now)) if due is not None]
+    beat_s = None if books.sweeping else books.watch.beat_at_s
+    dues = [due for due in (books.agenda.next_s(), _queue_due_s(books, now), beat_s) if due is not None]
     return min(dues) if dues else None
 
 
@@ -92,7 +129,7 @@ def _queue_due_s(books: Books, now: Moment) -> float | None:
     at, progress = books.queue.next_at(), books.progress
     if at is None or progress.run.state is not RunState.RUNNING:
         return None
-    if progress.slots_taken >= progress.run.settings.concurrency:
+    if progress.slots_taken + progress.ahead >= progress.run.settings.concurrency:
         return None
     return now.elapsed_s + max(0.0, (at - now.wall).total_seconds())
 
@@ -103,12 +140,32 @@ def _still_wanted(books: Books, turn: Turn, due: list[tuple[str, Need]]) -> Iter
             yield server_id, need
 
 
-def _next_sweep(books: Books) -> Iterator[polling.Sweep]:
-    """The sweep for all that waits for one. One at a time: what comes due meanwhile shares the pages of the next."""
-    if books.unswept and not books.sweeping:
-        server_ids, books.unswept = tuple(books.unswept), []
-        books.sweeping.update(server_ids)
-        yield polling.Sweep(server_ids)
+def _next_sweep(books: Books, settings: Settings, sweep_calls: Callable[[int], int]) -> Iterator[polling.Sweep]:
+    """The sweep for all that waits for one. One at a time: what comes due meanwhile shares the pages of the next.
+
+    Who only follows comes along where that takes no request more.
+    """
+    if not books.unswept or books.sweeping:
+        return
+    wanted, books.unswept = dict.fromkeys(books.unswept), []
+    along = [one for one in books.agenda.following if one not in books.reading and one not in wanted]
+    if sweep_calls(len(wanted) + len(along)) <= sweep_calls(len(wanted)):
+        wanted.update(dict.fromkeys(along))
+        books.reading.update(along)
+    if books.agenda.following.keys() <= wanted.keys() | books.reading:
+        books.watch.swept(books.now, settings, books.fraction())
+    glimpsed = _next_in_line(books) if settings.stop is not StopMode.API else []
+    if sweep_calls(len(wanted) + len(glimpsed)) > sweep_calls(len(wanted)):
+        glimpsed = []
+    books.glimpse(glimpsed)
+    books.sweeping.update(wanted)
+    yield polling.Sweep((*wanted, *glimpsed))
+
+
+def _next_in_line(books: Books) -> list[str]:
+    """Those in the queue who may be admitted before the next sweep: seen along, they can be stopped then."""
+    soon = math.ceil(2 * books.watch.soon(books.now)) if books.watch.by_sweep else 0
+    return [one for one in books.queue.first(soon, books.now.wall) if one not in books.reading]
 
 
 def _not_under_way(books: Books, reads: list[polling.Read]) -> Iterator[polling.Read]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from fleetos.clock import Moment
 from fleetos.engine.books import Books
 from fleetos.engine.perform import StartServers, StopServers, SubmitChange, Write
-from fleetos.engine.protocols import Cloud, SecretSource
+from fleetos.engine.protocols import Cloud, Permit, SecretSource
 from fleetos.engine.turn import Turn
 from fleetos.errors import InputError
 from fleetos.model.events import ChangeIntended, PowerIntended, RunMoved
@@ -16,19 +16,26 @@ from fleetos.rules.needs import Power, Submit
 
 
 class Sender:
-    """Turns the needs to write into actions with intents, as far as permits allow."""
+    """Turns the needs to write into actions with intents, as far as permits allow.
+
+    `starved`: whether something waits for a permit and for nothing else.
+    """
 
     def __init__(self, books: Books, cloud: Cloud, secrets: SecretSource, new_id: Callable[[], str]) -> None:
         self._books = books
         self._cloud = cloud
         self._secrets = secrets
         self._new_id = new_id
+        self.starved = False
 
     def serve(self, turn: Turn, now: Moment) -> list[Write]:
         """The writes that may go out now; their intents are in the turn. Submits come before starts and stops."""
         actions: list[Write] = []
+        self.starved = False
         submits = [server_id for server_id, need in self._books.agenda.writes.items() if isinstance(need, Submit)]
         for server_id in submits:
+            if turn.slots_taken >= turn.run.settings.concurrency:
+                break
             action = self._submit(turn, now, server_id)
             if action is None:
                 break
@@ -45,7 +52,7 @@ class Sender:
 
     def _submit(self, turn: Turn, now: Moment, server_id: str) -> list[Write] | None:
         """The submit; nothing if the target decides otherwise by now; None if no permit is to be had."""
-        if self._books.settle(turn, server_id) != (Submit(),):
+        if Submit() not in self._books.settle(turn, server_id):
             return []
         target = turn.target(server_id)
         try:
@@ -56,7 +63,7 @@ class Sender:
         sighting = self._books.sighting(server_id)
         if sighting is None or sighting.watch is None or sighting.watch.picture is None:
             return []
-        permit = self._cloud.permit()
+        permit = self._permit()
         if permit is None:
             return None
         attempt = target.attempt
@@ -67,6 +74,11 @@ class Sender:
         self._books.settle(turn, server_id)
         stop_first = turn.run.settings.stop is StopMode.API
         return [SubmitChange(server_id, number, target.order, stop_first, now, permit, secrets)]
+
+    def _permit(self) -> Permit | None:
+        permit = self._cloud.permit()
+        self.starved = self.starved or permit is None
+        return permit
 
     def _batches(self) -> dict[Power, list[str]]:
         batches: dict[Power, list[str]] = {}
@@ -80,7 +92,7 @@ class Sender:
         server_ids = [server_id for server_id in wanted if self._books.settle(turn, server_id) == (need,)]
         if not server_ids:
             return []
-        permit = self._cloud.permit()
+        permit = self._permit()
         if permit is None:
             return None
         call_id = self._new_id()

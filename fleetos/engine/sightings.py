@@ -13,6 +13,8 @@ _S = TargetState
 # Moves after which the look that caused them still counts.
 _CARRIES = frozenset(
     {
+        (_S.WAITING, _S.CHECKING),
+        (_S.BACKOFF, _S.CHECKING),
         (_S.CHECKING, _S.READY),
         (_S.CHECKING, _S.STOPPING),
         (_S.STOPPING, _S.READY),
@@ -28,7 +30,7 @@ _CARRIES = frozenset(
 class Sighting:
     """`entered`: when this process saw the target come to its state. Looks requested before `since` do not count.
 
-    `misses` counts reads in a row that said nothing of the server.
+    `misses` counts reads in a row that said nothing of the server. `job_asked`: when its job was last read.
     """
 
     entered: Moment
@@ -36,6 +38,7 @@ class Sighting:
     watch: Watch | None = None
     traces: tuple[str, ...] | None = None
     misses: int = 0
+    job_asked: Moment | None = None
 
     def after_event(self, before: Target, after: Target, event: Event, now: Moment) -> "Sighting":
         """What still counts after the event."""

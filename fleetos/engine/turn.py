@@ -6,7 +6,7 @@ from fleetos.model.events import Event, RunCreated, RunDriverStarted, RunMoved, 
 from fleetos.model.fold import fold_run, fold_target
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import ENDS, HOLDS_SLOT
+from fleetos.model.states import AHEAD, ENDS, HOLDS_SLOT
 
 
 class Turn:
@@ -43,6 +43,11 @@ class Turn:
     def slots_taken(self) -> int:
         """How many slots are taken after this turn."""
         return sum([self._counts.get(state, 0) for state in HOLDS_SLOT])
+
+    @property
+    def ahead(self) -> int:
+        """How many targets are being made ready ahead of their slot after this turn."""
+        return sum([self._counts.get(state, 0) for state in AHEAD])
 
     @property
     def under_way(self) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 from fleetos.model.events import Event, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
 from fleetos.model.fold import fold_run, fold_target
 from fleetos.model.run import Run, Target
-from fleetos.model.states import HOLDS_SLOT, TargetState
+from fleetos.model.states import AHEAD, HOLDS_SLOT, TargetState
 
 
 class Progress:
@@ -38,6 +38,11 @@ class Progress:
     def slots_taken(self) -> int:
         """How many of the run's slots are taken."""
         return sum(self._counts[state] for state in HOLDS_SLOT)
+
+    @property
+    def ahead(self) -> int:
+        """How many targets are being made ready ahead of their slot."""
+        return sum(self._counts[state] for state in AHEAD)
 
     def absorb(self, run: Run, changed: Iterable[Target]) -> None:
         """Takes over new values that are already durable."""

@@ -76,8 +76,10 @@ QUEUED = frozenset({_S.WAITING, _S.BACKOFF})
 STABLE = ENDS | QUEUED
 IN_FLIGHT = frozenset(_S) - STABLE
 
-# A slot is taken when a target is admitted and given back by the record that ends its change.
-HOLDS_SLOT = frozenset({_S.CHECKING, _S.DRAINING, _S.STOPPING, _S.READY, _S.SUBMITTING, _S.CHANGING, _S.INSPECTING})
+# A slot is taken by the intent of a change, and given back by the record that ends it.
+HOLDS_SLOT = frozenset({_S.SUBMITTING, _S.CHANGING, _S.INSPECTING})
+# Admitted, and made ready just ahead of a slot.
+AHEAD = frozenset({_S.CHECKING, _S.DRAINING, _S.STOPPING, _S.READY})
 # Between an intent and the verdict nothing else may be written to the server.
 NO_OTHER_WRITES = frozenset({_S.SUBMITTING, _S.CHANGING, _S.INSPECTING})
 # What `retry` may put back into the queue.
@@ -85,7 +87,7 @@ RETRIABLE = frozenset({_S.FAILED, _S.HELD})
 
 MOVES: dict[TargetState, dict[TargetState, str]] = {
     _S.WAITING: {
-        _S.CHECKING: "a slot is free",
+        _S.CHECKING: "a slot is free, or soon will be",
         _S.INSPECTING: "a slot is free, and an earlier send of this target has no known outcome",
         _S.SKIPPED: "it runs the image already",
         _S.HELD: "it cannot be changed, or the run was aborted after an earlier send to it",
@@ -116,7 +118,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.RESTORING: "it will not be changed, and the stop may have taken it down",
     },
     _S.READY: {
-        _S.SUBMITTING: "the intent is durable",
+        _S.SUBMITTING: "it has a slot, and the intent is durable",
         _S.CHECKING: "somebody started it",
         _S.FAILED: "it is gone",
         _S.HELD: "it is not as the run knows it, or was refused too often",
@@ -172,7 +174,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.CANCELLED: "its power is as it was",
     },
     _S.BACKOFF: {
-        _S.CHECKING: "its wait is over and a slot is free",
+        _S.CHECKING: "its wait is over and a slot is free, or soon will be",
         _S.HELD: "no attempt is left, or the run was aborted after a change that failed",
         _S.CANCELLED: "the run was aborted",
         _S.RESTORING: "it lies stopped by us and will not be changed",

@@ -7,14 +7,14 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
-from fleetos.model.events import AttemptEnded, ChangeAdopted, Moved
+from fleetos.model.events import AttemptEnded, Moved
 from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.plan import PowerAfter
 from fleetos.model.run import Attempt, End, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.rules.ends import gone, held_after, hold, use_up
 from fleetos.rules.look import Watch
-from fleetos.rules.needs import AskJob, Context, Decision, Look, Need, Wait, Write
+from fleetos.rules.needs import Context, Decision, Follow, Look, Write
 
 
 class Verdict(Enum):
@@ -121,15 +121,18 @@ def proven(target: Target, seen: Picture, context: Context) -> Write:
 
 def verifying(target: Target, context: Context) -> Decision:
     """The next need of a target whose change is said or seen to have worked."""
-    return _judged(target, JobStatus.SUCCESS, context)
+    return judged(target, JobStatus.SUCCESS, context)
 
 
-def _judged(target: Target, status: JobStatus, context: Context) -> Decision:
+def judged(target: Target, status: JobStatus, context: Context) -> Decision:
+    """The next need of a target whose job has ended: more looks, or what they prove."""
     attempt, watch = target.attempt, context.watch
     if attempt is None:
         raise ValueError(f"target {target.server_id} is judged without an open attempt")
     if watch is None:
-        return (Look(context.now.elapsed_s),)
+        # Who is being verified holds no slot, so that others' next sweep is soon enough, if it shows the server at all.
+        riding = context.by_sweep and status is JobStatus.SUCCESS and not context.misses
+        return (Follow(),) if riding else (Look(context.now.elapsed_s),)
     if watch.gone:
         return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     seen = watch.picture
@@ -207,64 +210,6 @@ def start_once(target: Target, seen: Picture) -> Write:
         detail = f"it has its new disk, but is {seen.status} even after a start"
         return Write((Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=seen.disk, detail=detail),))
     return Write((Moved(target.server_id, TargetState.STARTING),))
-
-
-def changing(target: Target, context: Context) -> Decision:
-    """The next need of a target whose change the cloud has accepted, or was seen at."""
-    attempt = target.attempt
-    if attempt is None:
-        raise ValueError(f"target {target.server_id} is changing without an open attempt")
-    if attempt.job_final:
-        return _judged(target, JobStatus.FAIL, context)
-    overdue = _overdue(target, attempt, context)
-    if isinstance(overdue, Write):
-        return overdue
-    # A job that led to an inspection is one that the cloud does not know: from then on the server itself is watched.
-    if attempt.job_id is not None and not attempt.adopted:
-        return (AskJob(attempt.job_id, context.again_s()), *overdue)
-    return _adopted(target, context)
-
-
-def _overdue(target: Target, attempt: Attempt, context: Context) -> Write | tuple[Need, ...]:
-    """After the deadline the server is read beside its job; after as long again a human decides.
-
-    A process that took over gets one settle to look, however late it came.
-    """
-    late_s = (context.now.wall - attempt.deadline).total_seconds()
-    if late_s < 0:
-        return (Wait(context.due(attempt.deadline)),)
-    watch = context.watch
-    if watch is not None and watch.gone:
-        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
-    if watch is not None and watch.picture is not None:
-        seen = watch.picture
-        if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running:
-            return Write((Moved(target.server_id, TargetState.VERIFYING),))
-    if late_s > context.settings.change_timeout_s and context.here_s >= context.settle_s:
-        detail = f"job {attempt.job_id or 'unknown'} was still going on {late_s:.0f} s after its time-out"
-        return Write((Moved(target.server_id, TargetState.HELD, Reason.STILL_CHANGING, detail=detail),))
-    # Counted from the last look: the answers about the job, which come more often, must not put it off.
-    due_s = 0.0 if watch is None else watch.last.received.elapsed_s + context.settings.poll_max_s
-    return (Look(max(context.now.elapsed_s, due_s)),)
-
-
-def _adopted(target: Target, context: Context) -> Decision:
-    watch, attempt = context.watch, target.attempt
-    if watch is None or attempt is None:
-        return (Look(context.now.elapsed_s, single=True),)
-    if watch.gone:
-        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
-    seen = watch.picture
-    if seen is not None and not seen.changing:
-        ours = disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running
-        to = TargetState.VERIFYING if ours else TargetState.INSPECTING
-        return Write((Moved(target.server_id, to),))
-    return (Look(context.again_s(), single=True),)
-
-
-def adopt(target: Target, attempt: Attempt) -> Write:
-    """A change that is seen at counts as accepted; its deadline stays that of the attempt."""
-    return Write((ChangeAdopted(target.server_id, attempt.number),))
 
 
 def evidence_series(watch: Watch) -> str:

@@ -10,7 +10,8 @@ from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.rules.ended import Disk, adopt, disk_of, evidence_series, on_image, start_once
+from fleetos.rules.changing import adopt
+from fleetos.rules.ended import Disk, disk_of, evidence_series, on_image, start_once
 from fleetos.rules.ends import aborted, gone, held_after, hold, use_up
 from fleetos.rules.look import Watch
 from fleetos.rules.needs import AskTraces, Context, Decision, Look, Need, Write

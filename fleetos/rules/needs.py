@@ -8,6 +8,7 @@ from fleetos.clock import Moment
 from fleetos.limits import EVIDENCE_MAX_GAP_S, POWER_CALL_SERVERS
 from fleetos.model.events import RunMoved, TargetEvent
 from fleetos.model.run import Settings
+from fleetos.rules.forecast import NOTHING_KNOWN, Forecast
 from fleetos.rules.look import Watch
 
 
@@ -31,6 +32,11 @@ class Look:
 
     due_s: float
     single: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """The server is to be seen with every sweep, and at the beat of the sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class Submit:
     """The changeos is to be sent, as soon as a permit is won."""
 
 
-Need = Wait | Look | AskJob | AskTraces | Power | Submit
+Need = Wait | Look | Follow | AskJob | AskTraces | Power | Submit
 Decision = Write | tuple[Need, ...]
 
 
@@ -74,7 +80,10 @@ class Context:
     `entered` is when this process saw the target come to its state (or found it there). `watch` holds the looks
     since then. `traces` is the answer to AskTraces: found traces, empty when none or not offered, None when not asked.
     `misses` counts reads in a row that said nothing of the server. `poll_s` is the present polling interval; `settle_s`
-    the settle time of this cloud. `fraction` is chance.
+    the settle time of this cloud. `fraction` is chance. `forecast` says how long changes take here, `shows_change`
+    whether this cloud shows them at all (None: not known yet). `by_sweep`: changes are watched by sweeps, else each by
+    its job; `job_asked` is the last read of the target's job that was answered. `stop_s`: by when most
+    stops have ended.
     """
 
     now: Moment
@@ -88,6 +97,11 @@ class Context:
     watch: Watch | None = None
     traces: tuple[str, ...] | None = None
     misses: int = 0
+    forecast: Forecast = NOTHING_KNOWN
+    shows_change: bool | None = None
+    by_sweep: bool = False
+    job_asked: Moment | None = None
+    stop_s: float | None = None
 
     @property
     def here_s(self) -> float:

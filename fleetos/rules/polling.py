@@ -1,10 +1,18 @@
 """All outstanding reads at once: intervals, and the calls that serve the looks and jobs that are due. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fleetos.limits import JITTER, POLL_BUDGET_SHARE
+from fleetos.limits import (
+    BEAT_OF_AGE,
+    BEAT_OF_TYPICAL,
+    ENDS_A_SWEEP,
+    FIRST_END_LIKELY,
+    JITTER,
+    POLL_BUDGET_SHARE,
+)
 from fleetos.model.run import Settings
+from fleetos.rules.forecast import Forecast
 from fleetos.rules.needs import AskJob, AskTraces, Look, Need
 
 
@@ -47,6 +55,27 @@ def interval_s(outstanding: int, reads_per_s: float | None, settings: Settings, 
     if reads_per_s is not None:
         wanted_s = max(wanted_s, outstanding / (reads_per_s * POLL_BUDGET_SHARE))
     return min(wanted_s, settings.poll_max_s) * (1.0 - JITTER * fraction)
+
+
+def beat_s(forecast: Forecast, ages_s: Sequence[float], settings: Settings, fraction: float) -> float:
+    """Seconds until changes of these ages are worth the next look, within the plan's bounds.
+
+    So long that some of them have ended by then, and not so long that one that ended early waits for a large part of
+    what a change takes. While nothing is known, and for those that outlast all others, the look comes after a part of
+    the age: a change of a second is then seen as soon, in proportion, as one of an hour.
+    """
+    least_s, most_s = settings.poll_min_s, settings.poll_max_s
+    wanted_s = most_s
+    typical_s = forecast.typical_s
+    known = [] if typical_s is None else [age for age in ages_s if age < forecast.ages_s[-1]]
+    if known and typical_s is not None:
+        some_s = forecast.time_until(known, ENDS_A_SWEEP, most_s)
+        first_s = forecast.time_until(known, min(FIRST_END_LIKELY, len(known) / 4), most_s)
+        wanted_s = min(some_s, first_s + BEAT_OF_TYPICAL * typical_s)
+    if len(known) < len(ages_s):
+        beyond = sorted(age for age in ages_s if typical_s is None or age >= forecast.ages_s[-1])
+        wanted_s = min(wanted_s, beyond[len(beyond) // 2] * BEAT_OF_AGE)
+    return min(max(wanted_s, least_s), most_s) * (1.0 - JITTER * fraction)
 
 
 def reads(due: Iterable[tuple[str, Need]]) -> list[Read]:

@@ -1,6 +1,6 @@
 """Stops and starts: effects with rules of their own (protocol, section 7). Pure."""
 
-from fleetos.limits import FRESH_READ_MAX_AGE_S, MAX_POWER_CALLS, MAX_REFUSALS, STOP_QUIET_S
+from fleetos.limits import ASK_AGAIN_SHARE, FRESH_READ_MAX_AGE_S, MAX_POWER_CALLS, MAX_REFUSALS, STOP_QUIET_S
 from fleetos.model.events import Moved
 from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
@@ -67,7 +67,19 @@ def _open_calls(target: Target, context: Context) -> tuple[Need, ...] | None:
     overdue_s = _overdue_s(target, context)
     if not jobs or overdue_s >= 0:
         return None
-    return (*(AskJob(job, context.again_s()) for job in sorted(jobs)), Wait(context.now.elapsed_s - overdue_s))
+    ask_s = _ask_s(target.calls[-1], context)
+    return (*(AskJob(job, ask_s) for job in sorted(jobs)), Wait(context.now.elapsed_s - overdue_s))
+
+
+def _ask_s(call: PowerCall, context: Context) -> float:
+    """When a stop or start is worth asking for its end: when most others have ended, then after a part of its age."""
+    now_s, settings = context.now.elapsed_s, context.settings
+    age_s = max(0.0, (context.now.wall - call.intended_at).total_seconds())
+    if context.job_asked is None:
+        most_s = context.stop_s if call.verb == "stop" else None
+        return now_s + max(0.0, (settings.poll_min_s if most_s is None else most_s) - age_s)
+    pause_s = min(max(settings.poll_min_s, age_s * ASK_AGAIN_SHARE), settings.poll_max_s)
+    return max(now_s, context.job_asked.elapsed_s + pause_s)
 
 
 def _timeout_s(target: Target, context: Context) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from fleetos.limits import STOPPED_TOGETHER
 from fleetos.model.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
@@ -32,8 +33,10 @@ class Waiting:
 
 
 def why_waiting(progress: Progress, target: Target, now: datetime) -> Waiting | None:
-    """The one reason that keeps a queued target from being admitted; None if nothing does, or it is not queued."""
+    """The one reason that keeps a target from being admitted or, once it is ready, from its change; None if none."""
     run = progress.run
+    if target.state is TargetState.READY:
+        return _why_ready(progress)
     if target.state not in QUEUED:
         return None
     if run.state is RunState.PAUSED:
@@ -42,10 +45,20 @@ def why_waiting(progress: Progress, target: Target, now: datetime) -> Waiting | 
         return Waiting(WaitReason.ABORTED, "the run was aborted and admits no more")
     if target.not_before is not None and target.not_before > now:
         return Waiting(WaitReason.BACKOFF, f"until its next attempt may start at {target.not_before:%H:%M:%SZ}")
-    limit = run.settings.concurrency
-    if progress.slots_taken >= limit:
-        return Waiting(WaitReason.CONCURRENCY, f"until a slot is given back; {progress.slots_taken}/{limit} are taken")
+    limit, taken, ahead = run.settings.concurrency, progress.slots_taken, progress.ahead
+    if taken + ahead >= limit:
+        nearer = f", {ahead} nearer to one" if ahead else ""
+        return Waiting(WaitReason.CONCURRENCY, f"until a slot is given back; {taken}/{limit} are taken{nearer}")
     return None
+
+
+def _why_ready(progress: Progress) -> Waiting | None:
+    run, limit = progress.run, progress.run.settings.concurrency
+    if run.state is RunState.PAUSED:
+        return Waiting(WaitReason.PAUSED, f"the run is paused: fleetos resume {run.id}")
+    if run.state is not RunState.RUNNING or progress.slots_taken < limit:
+        return None
+    return Waiting(WaitReason.CONCURRENCY, f"waits for a slot; {progress.slots_taken}/{limit} are taken")
 
 
 @dataclass(slots=True)
@@ -69,6 +82,20 @@ class Queue:
         """When the first in the queue may be admitted; None when it is empty."""
         return self._heap[0][0] if self._heap else None
 
+    def first(self, number: int, now: datetime) -> list[str]:
+        """The first so many in the queue whose time has come, in their order. They stay in it."""
+        found: list[str] = []
+        heap, near = self._heap, [(self._heap[0], 0)] if self._heap else []
+        while near and len(found) < number:
+            entry, place = heapq.heappop(near)
+            if entry[0] > now:
+                break
+            found.append(entry[2])
+            for child in (2 * place + 1, 2 * place + 2):
+                if child < len(heap):
+                    heapq.heappush(near, (heap[child], child))
+        return found
+
     def pop(self, now: datetime) -> str | None:
         """The server that is first in the queue, if its time has come."""
         if not self._heap or self._heap[0][0] > now:
@@ -80,18 +107,46 @@ def _entry(target: Target) -> tuple[datetime, int, str]:
     return (target.not_before or _FIRST, target.position, target.server_id)
 
 
-def admit(queue: Queue, run: Run, target: Callable[[str], Target], slots_taken: int, now: datetime) -> list[Moved]:
-    """The moves of those who may start now: never more than there are free slots."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The slots that are taken, the targets made ready ahead of one, and how many slots will soon be given back."""
+
+    taken: int
+    ahead: int
+    soon: float = 0.0
+
+    def places(self, concurrency: int) -> int:
+        """How many more may be made ready: at once for each slot that is free, and together for those free soon.
+
+        Servers that are stopped together share a call and the reads that confirm it.
+        """
+        free = concurrency - self.taken - self.ahead
+        soon = free + int(self.soon)
+        return soon if free > 0 or soon >= max(1.0, self.soon * STOPPED_TOGETHER) else 0
+
+
+def admit(queue: Queue, run: Run, target: Callable[[str], Target], room: Room, now: datetime) -> list[Moved]:
+    """The moves of those who may start now: as many as there are slots free, or soon to be."""
     moves: list[Moved] = []
     if run.state is not RunState.RUNNING:
         return moves
-    while slots_taken + len(moves) < run.settings.concurrency:
+    concurrency = run.settings.concurrency
+    places, free = room.places(concurrency), concurrency - room.taken
+    while len(moves) < places:
         server_id = queue.pop(now)
         if server_id is None:
             break
         one = target(server_id)
-        if one.state in QUEUED:
-            moves.append(Moved(server_id, first_state(one)))
+        if one.state not in QUEUED:
+            continue
+        state = first_state(one)
+        if state is TargetState.INSPECTING:
+            # What an earlier send did is not known: it may change now, and takes a slot at once.
+            if free <= 0:
+                queue.put(one)
+                break
+            free -= 1
+        moves.append(Moved(server_id, state))
     return moves
 
 

@@ -8,10 +8,11 @@ from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, PowerOutcome, Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
-from fleetos.rules.ended import changing, verifying
+from fleetos.rules.changing import changing
+from fleetos.rules.ended import verifying
 from fleetos.rules.ends import aborted, gone, hold, unread
 from fleetos.rules.inspecting import inspecting
-from fleetos.rules.needs import Context, Decision, Look, Power, Submit, Wait, Write
+from fleetos.rules.needs import Context, Decision, Follow, Look, Power, Submit, Wait, Write
 from fleetos.rules.power import restoring, starting, stopping
 
 
@@ -123,7 +124,8 @@ def _ready(target: Target, context: Context) -> Decision:
     if refused is not None:
         return refused
     if may_submit(target, seen, by_api=context.settings.stop is StopMode.API):
-        return (Submit(),)
+        # While no slot is free, others' sweeps keep the look fresh.
+        return (Submit(), Follow())
     if seen.running:
         return Write((Moved(target.server_id, TargetState.CHECKING),))
     if context.here_s > CHECKING_S:

@@ -37,7 +37,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
         "a server became a target", ("name", "state", "image", "image_name", "image_before", "system_disk")
     ),
     "target.waiting": EventType("it is in the queue again, for one more attempt", _MOVE),
-    "target.checking": EventType("a slot is taken and the server is read before its first effect", _MOVE),
+    "target.checking": EventType("it was admitted, and the server is read before its first effect", _MOVE),
     "target.draining": EventType("load is being moved away", _MOVE),
     "target.stopping": EventType("it is to be stopped", _MOVE),
     "target.ready": EventType(

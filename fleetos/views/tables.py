@@ -148,9 +148,11 @@ def _target_row(progress: Progress, target: Target, now: datetime) -> Row:
     state = Text(str(target.state), STYLES.get(target.state, ""))
     since = span((now - target.since).total_seconds()) if target.since else ""
     tries = f"{len(target.attempts)}/{max(target.attempts_allowed, len(target.attempts))}"
-    # A target that has done nothing yet has no story; what it waits for is the one thing to say of it.
-    waiting = why_waiting(progress, target, now) if target.state is TargetState.WAITING else None
-    note = waiting.words if waiting is not None else note_of(target, now)
+    # A target of which nothing is told has no story; what it waits for is the one thing to say of it.
+    note = note_of(target, now)
+    silent = target.state is TargetState.WAITING or (target.state is TargetState.READY and not note)
+    waiting = why_waiting(progress, target, now) if silent else None
+    note = note if waiting is None else waiting.words
     return (called(target), state, since, tries, note)
 
 

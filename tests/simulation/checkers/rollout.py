@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from fleetos.errors import IllegalMove
 from fleetos.model.events import ChangeIntended
-from fleetos.model.states import HOLDS_SLOT, QUEUED, RunState, TargetState
+from fleetos.model.states import ENDS, HOLDS_SLOT, QUEUED, RunState, TargetState
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import Past, believed, groups, write_of
 from tests.simulation.story import Sent, Story, Violation
@@ -69,7 +69,7 @@ def nothing_begun_out_of_turn(story: Story) -> Iterator[Violation]:
     for _, record, before, after in believed(story, past):
         if past.run is None or past.run.state is RunState.RUNNING:
             continue
-        if before is not None and after is not None and before.state in QUEUED and after.state in HOLDS_SLOT:
+        if before is not None and after is not None and before.state in QUEUED and _admitted(after.state):
             yield Violation("I4", f"record {record.seq} admits {after.server_id} in a run that is {past.run.state}")
         if isinstance(record.event, ChangeIntended):
             yield Violation("I4", f"record {record.seq} intends a change in a run that is {past.run.state}")
@@ -79,6 +79,12 @@ def nothing_begun_out_of_turn(story: Story) -> Iterator[Violation]:
         if not _puts_power_back(sent):
             told = f"the {sent.operation} of {', '.join(sent.servers[:5])}"
             yield Violation("I4", f"{told} left at {sent.at_s:.3f} in a run that was {sent.run_state}")
+
+
+def _admitted(to: TargetState) -> bool:
+    """Return whether a target that leaves the queue for that state begins something: it has not ended."""
+    # Putting power back is on the way to an end, and an aborted run does that.
+    return to not in ENDS | QUEUED | {TargetState.RESTORING}
 
 
 def _puts_power_back(sent: Sent) -> bool:

@@ -7,11 +7,11 @@ ROLLOUT = (
     Mutation(
         "one-slot-too-many",
         "I3",
-        "one more server is admitted than may change at once",
+        "one more change is sent than may run at once",
         one(
-            f"{RULES}/schedule.py",
-            "slots_taken + len(moves) < run.settings.concurrency",
-            "slots_taken + len(moves) <= run.settings.concurrency",
+            f"{ENGINE}/sending.py",
+            "turn.slots_taken >= turn.run.settings.concurrency",
+            "turn.slots_taken > turn.run.settings.concurrency",
         ),
     ),
     Mutation(
@@ -68,7 +68,7 @@ ROLLOUT = (
         "I7",
         "whoever takes a run over gives each change its whole time anew",
         one(
-            f"{RULES}/ended.py",
+            f"{RULES}/changing.py",
             """\
     late_s = (context.now.wall - attempt.deadline).total_seconds()
     if late_s < 0:
@@ -86,7 +86,7 @@ ROLLOUT = (
         "I7",
         "a change that does not end is waited for without a bound",
         one(
-            f"{RULES}/ended.py",
+            f"{RULES}/changing.py",
             "    if late_s > context.settings.change_timeout_s and context.here_s >= context.settle_s:\n",
             "    if False:\n",
         ),

@@ -85,7 +85,7 @@ SENDING = (
         "I9",
         "a server that lies stopped while its OS changes is started",
         one(
-            f"{RULES}/ended.py",
+            f"{RULES}/changing.py",
             "    overdue = _overdue(target, attempt, context)\n",
             """\
     if context.watch is None:

@@ -11,7 +11,9 @@ AGAIN_AT_ONCE = Patch(
     "TargetState.READY, answer=str(AnswerClass.AMBIGUOUS), detail=detail",
 )
 NO_SETTLE = Patch(
-    f"{ENGINE}/books.py", "settle_s=max(run.settings.settle_s, 2 * self.experience.longest_change_s)", "settle_s=0.0"
+    f"{ENGINE}/books.py",
+    "settle_s=max(run.settings.settle_s, 2 * self.watch.experience.longest_change_s)",
+    "settle_s=0.0",
 )
 NOT_SENT = Patch(f"{CLOUD}/transport.py", "return type(told)(told.message)", "return NotSent(told.message)")
 NO_DISK_RULE = (

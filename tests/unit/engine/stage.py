@@ -126,6 +126,10 @@ class SmallCloud:
             self.permits = self.refill
         return 0.001
 
+    def sweep_calls(self, servers: int) -> int:
+        """One."""
+        return 1 if servers else 0
+
     def read_rate_per_s(self) -> float | None:
         """Unlimited."""
         return None

@@ -9,7 +9,7 @@ import pytest
 from fleetos.clock import Moment
 from fleetos.engine import ring
 from fleetos.engine.agenda import Agenda
-from fleetos.engine.books import Books, change_key
+from fleetos.engine.books import Books
 from fleetos.engine.facts import (
     ChangeReplied,
     JobNotRead,
@@ -56,6 +56,11 @@ def books_of(*targets: Target) -> tuple[Books, Turn]:
     return books, Turn(progress, START)
 
 
+def each_its_own(servers: int) -> int:
+    """A cloud without a list: a sweep takes a request for each server."""
+    return servers
+
+
 # --- agenda --------------------------------------------------------------------------------------------------
 
 
@@ -96,14 +101,14 @@ def test_a_wait_is_not_lost_when_others_are_due_just_before_it() -> None:
     wait_s = 1.0
     waiting = a_target(1, state=S.READY, not_before=START + timedelta(seconds=wait_s))
     books, turn = books_of(waiting, a_target(2, state=S.CHECKING))
-    assert ring.decide(books, turn, None) == [Sweep(("server-0002",))]
+    assert ring.decide(books, turn, None, each_its_own) == [Sweep(("server-0002",))]
     assert ring.next_due_s(books, moment(0)) == moment(wait_s).elapsed_s
     books.now = moment(wait_s)
     turn = Turn(books.progress, books.now.wall)
     books.touch(())
-    assert ring.decide(books, turn, None) == []
+    assert ring.decide(books, turn, None, each_its_own) == []
     books.sweeping.clear()
-    assert ring.decide(books, turn, None) == [Sweep((ID,))]
+    assert ring.decide(books, turn, None, each_its_own) == [Sweep((ID,))]
 
 
 def test_who_asks_for_a_job_under_way_gets_its_answer() -> None:
@@ -111,9 +116,9 @@ def test_who_asks_for_a_job_under_way_gets_its_answer() -> None:
     books, turn = books_of(*targets)
     books.agenda.set("server-0001", (AskJob("job-1", 0.0),))
     books.dirty.clear()
-    assert ring.decide(books, turn, None) == [ReadJob("job-1", ("server-0001",))]
+    assert ring.decide(books, turn, None, each_its_own) == [ReadJob("job-1", ("server-0001",))]
     books.agenda.set("server-0002", (AskJob("job-1", 0.0),))
-    assert ring.decide(books, turn, None) == []
+    assert ring.decide(books, turn, None, each_its_own) == []
     Judge(books).take(turn, [JobRead("job-1", ("server-0001",), Job("job-1", JobStatus.SUCCESS))])
     assert {turn.target(one.server_id).state for one in targets} == {S.VERIFYING}
 
@@ -126,11 +131,11 @@ def test_traces_are_asked_for_once_at_a_time(fact: TracesRead | TracesNotRead) -
     for expected in ([ReadTraces(ID, ask)], []):
         books.dirty.clear()
         books.agenda.set(ID, (ask,))
-        assert ring.decide(books, turn, None) == expected
+        assert ring.decide(books, turn, None, each_its_own) == expected
     Judge(books).take(turn, [fact])
     books.dirty.clear()
     books.agenda.set(ID, (ask,))
-    assert ring.decide(books, turn, None) == [ReadTraces(ID, ask)]
+    assert ring.decide(books, turn, None, each_its_own) == [ReadTraces(ID, ask)]
 
 
 def test_a_server_that_reads_say_nothing_of_is_asked_less_and_less_often() -> None:
@@ -153,15 +158,16 @@ def test_a_turn_that_the_law_refuses_is_unchanged() -> None:
 
 
 def test_a_turn_counts_as_the_progress_will() -> None:
-    progress = Progress(a_run(), [a_target(1), a_target(2)])
+    progress = Progress(a_run(), [a_target(1), a_target(2), a_target(3)])
     turn = Turn(progress, START)
     turn.write(Moved("server-0001", S.CHECKING))
     turn.write(Moved("server-0001", S.HELD, Reason.STILL_CHANGING))
     turn.write(Moved("server-0002", S.CHECKING))
-    assert (turn.slots_taken, turn.under_way, turn.overdue) == (1, 1, 1)
-    assert (progress.slots_taken, progress.overdue) == (0, 0)
+    turn.write(Moved("server-0003", S.INSPECTING))
+    assert (turn.slots_taken, turn.ahead, turn.under_way, turn.overdue) == (1, 1, 2, 1)
+    assert (progress.slots_taken, progress.ahead, progress.overdue) == (0, 0, 0)
     progress.absorb(turn.run, turn.changed.values())
-    assert (progress.slots_taken, progress.overdue) == (1, 1)
+    assert (progress.slots_taken, progress.ahead, progress.overdue) == (1, 1, 1)
 
 
 # --- sightings -----------------------------------------------------------------------------------------------
@@ -219,17 +225,16 @@ def test_the_end_of_a_job_or_a_stop_asks_for_fresh_looks() -> None:
 
 def test_only_a_change_that_was_seen_from_end_to_end_is_learned_from() -> None:
     ended = JobEnded(ID, 1, "job-1", JobStatus.SUCCESS)
-    for later_s, event, learned in (
-        (120.0, ended, {change_key(CHANGING): (120.0,)}),
-        (120.0, replace(ended, status=JobStatus.FAIL), {}),
-        (0.0, ended, {}),
+    for later_s, event, longest_s in (
+        (120.0, ended, 120.0),
+        (120.0, replace(ended, status=JobStatus.FAIL), 0.0),
+        (0.0, ended, 0.0),
     ):
         books, turn = books_of(CHANGING)
         # Where `later_s` is 0, this process came to it two minutes after it was accepted.
         books.now = replace(moment(later_s), wall=START + timedelta(seconds=120))
         books.write(turn, event)
-        assert books.experience.changes == learned
-        assert books.experience.longest_change_s == (120.0 if learned else 0.0)
+        assert books.watch.experience.longest_change_s == longest_s
 
 
 def test_an_adopted_change_is_watched_anew() -> None:

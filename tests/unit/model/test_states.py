@@ -9,6 +9,7 @@ from fleetos.errors import IllegalMove
 from fleetos.model.events import Moved, RunMoved
 from fleetos.model.fold import fold_run, fold_target
 from fleetos.model.states import (
+    AHEAD,
     ENDS,
     HOLDS_SLOT,
     IN_FLIGHT,
@@ -128,6 +129,7 @@ def test_the_sets_agree() -> None:
     assert set(TargetState) == STABLE | IN_FLIGHT
     assert HOLDS_SLOT <= IN_FLIGHT
     assert NO_OTHER_WRITES <= HOLDS_SLOT
+    assert AHEAD <= IN_FLIGHT - HOLDS_SLOT
     assert RETRIABLE <= ENDS
 
 

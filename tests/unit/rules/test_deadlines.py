@@ -34,7 +34,7 @@ ADOPTED = a_target(state=S.CHANGING, attempts=(an_attempt(adopted=True, unanswer
 
 
 def test_a_job_is_asked_until_the_deadline() -> None:
-    assert needs(decide(JOB, context())) == (AskJob("job-1", moment(30).elapsed_s), Wait(moment(TIMEOUT).elapsed_s))
+    assert needs(decide(JOB, context())) == (AskJob("job-1", moment(5).elapsed_s), Wait(moment(TIMEOUT).elapsed_s))
 
 
 @pytest.mark.parametrize("target", [JOB, ADOPTED])

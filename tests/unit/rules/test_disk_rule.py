@@ -11,7 +11,7 @@ from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, PowerCall, Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
-from fleetos.rules.needs import Look, Submit, Wait
+from fleetos.rules.needs import Follow, Look, Submit, Wait
 from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
     CHANGED,
@@ -143,7 +143,7 @@ def test_nothing_is_decided_without_a_look(state: TargetState) -> None:
 
 def test_a_submit_needs_a_look_of_the_last_minute() -> None:
     young = replace(context([(0, STOPPED)]), now=moment(FRESH_READ_MAX_AGE_S - 1))
-    assert decide(ready(), young) == (Submit(),)
+    assert decide(ready(), young) == (Submit(), Follow())
     old = replace(context([(0, STOPPED)]), now=moment(FRESH_READ_MAX_AGE_S))
     assert decide(ready(), old) == (Look(old.now.elapsed_s),)
 

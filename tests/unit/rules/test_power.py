@@ -5,7 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.limits import FRESH_READ_MAX_AGE_S, MAX_POWER_CALLS, MAX_REFUSALS, NO_STOP_AFTER_UNANSWERED_S, STOP_QUIET_S
+from fleetos.limits import (
+    ASK_AGAIN_SHARE,
+    FRESH_READ_MAX_AGE_S,
+    MAX_POWER_CALLS,
+    MAX_REFUSALS,
+    NO_STOP_AFTER_UNANSWERED_S,
+    STOP_QUIET_S,
+)
 from fleetos.model.inventory import Picture
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import End, Outcome, PowerCall, PowerOutcome, Settings, Target
@@ -100,7 +107,28 @@ def test_a_call_on_the_wire_is_waited_for() -> None:
 
 def test_a_job_that_is_not_final_is_asked() -> None:
     asked = needs(decide(stopping(call(P.ACCEPTED)), seen(STOPPED, 60, since_s=0)))
-    assert asked == (AskJob("job-1", moment(90).elapsed_s), Wait(moment(TIMEOUT).elapsed_s))
+    assert asked == (AskJob("job-1", moment(60).elapsed_s), Wait(moment(TIMEOUT).elapsed_s))
+
+
+def asks_at(at_s: float, **known: object) -> float:
+    """When the job of a stop that was sent at second 0 is asked, in seconds."""
+    scene = replace(context(), now=moment(at_s), **known)
+    ask = needs(decide(stopping(call(P.ACCEPTED)), scene))[0]
+    assert isinstance(ask, AskJob)
+    return ask.due_s - moment(0).elapsed_s
+
+
+def test_a_stop_is_asked_for_its_end_when_most_others_have_ended() -> None:
+    assert asks_at(0) == SETTINGS.poll_min_s
+    assert asks_at(0, stop_s=40.0) == 40
+    assert asks_at(10, stop_s=40.0) == 40
+    assert asks_at(50, stop_s=40.0) == 50
+
+
+def test_a_stop_that_lasts_is_asked_more_and_more_rarely() -> None:
+    assert asks_at(40, job_asked=moment(40)) == 40 + 40 * ASK_AGAIN_SHARE
+    assert asks_at(8, job_asked=moment(8)) == 8 + SETTINGS.poll_min_s
+    assert asks_at(500, job_asked=moment(500)) == 500 + SETTINGS.poll_max_s
 
 
 @pytest.mark.parametrize("outcome", [P.ENDED, P.REFUSED])
@@ -138,7 +166,7 @@ def test_a_hard_stop_comes_only_after_the_soft_one_is_final_and_the_server_still
 
 def test_a_hard_stop_comes_after_the_time_out_of_the_soft_one() -> None:
     open_call = stopping(call(P.ACCEPTED))
-    assert needs(decide(open_call, seen(RUNNING, TIMEOUT - 1)))[0] == AskJob("job-1", moment(TIMEOUT + 29).elapsed_s)
+    assert needs(decide(open_call, seen(RUNNING, TIMEOUT - 1)))[0] == AskJob("job-1", moment(TIMEOUT - 1).elapsed_s)
     assert decide(open_call, seen(RUNNING, TIMEOUT)) == (HARD_STOP,)
 
 

@@ -10,17 +10,21 @@ from hypothesis import strategies as st
 from fleetos.model.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import HOLDS_SLOT, QUEUED, RunState, TargetState
-from fleetos.rules.schedule import Queue, WaitReason, admit, why_waiting
+from fleetos.model.states import AHEAD, HOLDS_SLOT, QUEUED, RunState, TargetState
+from fleetos.rules.schedule import Queue, Room, WaitReason, admit, why_waiting
 from tests.unit.model.samples import SETTINGS, START, a_run, a_target, an_attempt
 
 S = TargetState
 
 
-def admitted(targets: list[Target], concurrency: int = 2, state: RunState = RunState.RUNNING) -> list[Moved]:
+def admitted(
+    targets: list[Target], concurrency: int = 2, state: RunState = RunState.RUNNING, soon: float = 0.0
+) -> list[Moved]:
     run = a_run(replace(SETTINGS, concurrency=concurrency), state=state)
     progress = Progress(run, targets)
-    return admit(Queue.of(targets), run, progress.targets.__getitem__, progress.slots_taken, START)
+    return admit(
+        Queue.of(targets), run, progress.targets.__getitem__, Room(progress.slots_taken, progress.ahead, soon), START
+    )
 
 
 def test_the_first_in_plan_order_start_first() -> None:
@@ -44,7 +48,7 @@ def test_nothing_is_admitted_unless_the_run_runs(state: RunState) -> None:
 def test_a_stale_entry_admits_nobody() -> None:
     queue = Queue.of([a_target(1)])
     moved = a_target(1, state=S.CANCELLED)
-    assert admit(queue, a_run(), {moved.server_id: moved}.__getitem__, 0, START) == []
+    assert admit(queue, a_run(), {moved.server_id: moved}.__getitem__, Room(0, 0), START) == []
     assert queue.next_at() is None
 
 
@@ -59,10 +63,53 @@ def test_admission_never_exceeds_the_concurrency(states: list[TargetState], conc
         for number, state in enumerate(states)
     ]
     moves = admitted(targets, concurrency)
-    taken = sum(one.state in HOLDS_SLOT for one in targets)
+    taken = sum(one.state in HOLDS_SLOT | AHEAD for one in targets)
     waiting = [one for one in targets if one.state in QUEUED and (one.not_before is None or one.not_before <= START)]
     assert len(moves) == max(0, min(concurrency - taken, len(waiting)))
     assert len({move.server_id for move in moves}) == len(moves)
+
+
+def test_servers_on_their_way_to_a_slot_count_as_those_that_have_one() -> None:
+    for state in sorted(AHEAD | HOLDS_SLOT):
+        assert admitted([a_target(1), a_target(2, state=state), a_target(3, state=state)]) == []
+
+
+@pytest.mark.parametrize(
+    ("taken", "ahead", "soon", "places"),
+    [
+        pytest.param(0, 0, 0.0, 10, id="all-free"),
+        pytest.param(10, 0, 0.0, 0, id="all-taken"),
+        pytest.param(6, 4, 0.0, 0, id="all-on-their-way"),
+        pytest.param(10, 0, 5.0, 5, id="five-free-soon"),
+        pytest.param(10, 0, 0.9, 0, id="none-free-for-certain"),
+        pytest.param(10, 3, 5.0, 0, id="too-few-to-stop-together"),
+        pytest.param(10, 2, 5.0, 3, id="enough-to-stop-together"),
+        pytest.param(9, 0, 5.0, 6, id="one-free-and-five-soon"),
+        pytest.param(10, 9, 5.0, 0, id="more-on-their-way-than-free-soon"),
+    ],
+)
+def test_as_many_are_made_ready_as_slots_will_be_free(taken: int, ahead: int, soon: float, places: int) -> None:
+    assert Room(taken, ahead, soon).places(10) == places
+
+
+def test_what_an_earlier_send_did_is_looked_into_in_a_slot_of_its_own() -> None:
+    sent = a_target(1, attempts=(an_attempt(unanswered=1),))
+    busy = [a_target(number, state=S.CHANGING) for number in (8, 9)]
+    assert admitted([sent, a_target(2), *busy], soon=2.0) == []
+    assert [move.to for move in admitted([sent, a_target(2), busy[0]], soon=1.0)] == [S.INSPECTING, S.CHECKING]
+    twice = [sent, replace(sent, server_id="server-0002", position=2)]
+    assert [move.server_id for move in admitted([*twice, busy[0]], soon=1.0)] == ["server-0001"]
+
+
+@given(waits=st.lists(st.integers(-3, 3), max_size=30), number=st.integers(0, 35))
+def test_the_first_in_the_queue_are_those_that_would_be_admitted_next(waits: list[int], number: int) -> None:
+    targets = [a_target(one, not_before=START + timedelta(seconds=wait)) for one, wait in enumerate(waits)]
+    queue = Queue.of(targets)
+    first = queue.first(number, START)
+    popped: list[str] = []
+    while len(popped) < number and (server_id := queue.pop(START)) is not None:
+        popped.append(server_id)
+    assert first == popped
 
 
 @pytest.mark.parametrize(
@@ -74,6 +121,10 @@ def test_admission_never_exceeds_the_concurrency(states: list[TargetState], conc
         (a_target(1), RunState.RUNNING, 5, WaitReason.CONCURRENCY),
         (a_target(1), RunState.RUNNING, 4, None),
         (a_target(1, state=S.CHANGING), RunState.RUNNING, 5, None),
+        (a_target(1, state=S.READY), RunState.RUNNING, 5, WaitReason.CONCURRENCY),
+        (a_target(1, state=S.READY), RunState.RUNNING, 4, None),
+        (a_target(1, state=S.READY), RunState.PAUSED, 4, WaitReason.PAUSED),
+        (a_target(1, state=S.READY), RunState.FINISHING, 5, None),
     ],
 )
 def test_every_wait_has_its_reason(target: Target, run_state: RunState, others: int, reason: WaitReason | None) -> None:

@@ -53,6 +53,20 @@ def test_status_has_what_needs_a_human_first() -> None:
     ]
 
 
+def test_status_says_what_a_target_that_is_ready_waits_for() -> None:
+    stage = Stage.of(42)
+    stage.begin()
+    for number in range(1, 41):
+        stage.submit(number)
+    stage.happen(Moved(server_id(0), TargetState.CHECKING))
+    stage.happen(Moved(server_id(0), TargetState.READY))
+    table = status_table(stage.progress, stage.now, 200, shown=50).plain
+    lines = [" ".join(line.split()) for line in table.split("\n")]
+    assert "web-00 ready 0s 0/2 waits for a slot; 40/40 are taken" in lines
+    waiting = "until a slot is given back; 40/40 are taken, 1 nearer to one"
+    assert f"web-41 waiting 0s 0/2 {waiting}" in lines
+
+
 def test_status_of_a_run_that_nobody_drives_or_that_is_paused_or_over() -> None:
     stage = Stage.of(1)
     stage.begin()

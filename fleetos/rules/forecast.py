@@ -1,0 +1,82 @@
+"""When changes will end, by how long others took: the survival function of durations, ended and running. Pure.
+
+Changes that still run have lasted at least so long, and whoever left them out would believe the first few that ended,
+which are the short ones; the estimate is that of Kaplan and Meier.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_HALVINGS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The share of changes that last longer than an age: `left[i]` from `ages_s[i]` on, 1.0 before the first.
+
+    Beyond the last age nothing is known. Without any ended change all of it is unknown.
+    """
+
+    ages_s: tuple[float, ...] = ()
+    left: tuple[float, ...] = ()
+
+    @staticmethod
+    def of(ended_s: Iterable[float], running_s: Iterable[float] = ()) -> "Forecast":
+        """The forecast by the durations of changes that ended, and the ages of those that run."""
+        ended, running = sorted(ended_s), sorted(running_s)
+        ages: list[float] = []
+        left: list[float] = []
+        share = 1.0
+        for index, age in enumerate(ended):
+            at_risk = len(ended) - index + len(running) - bisect_left(running, age)
+            share *= 1.0 - 1.0 / at_risk
+            ages.append(age)
+            left.append(share)
+        return Forecast(tuple(ages), tuple(left))
+
+    @property
+    def known(self) -> bool:
+        """Whether any change has ended."""
+        return bool(self.ages_s)
+
+    @property
+    def typical_s(self) -> float | None:
+        """The middle of the durations that ended, None if none did."""
+        return self.ages_s[len(self.ages_s) // 2] if self.ages_s else None
+
+    def by_s(self, share: float) -> float | None:
+        """By which age this share of all has ended; the last known age if that is later, None if nothing is known."""
+        if not self.ages_s:
+            return None
+        found = next((age for age, left in zip(self.ages_s, self.left, strict=True) if left <= 1.0 - share), None)
+        return self.ages_s[-1] if found is None else found
+
+    def ends(self, age_s: float, within_s: float) -> float:
+        """The chance that a change of that age ends within that time; 0 beyond what is known."""
+        now = self._left(age_s)
+        return 1.0 - self._left(age_s + within_s) / now if now > 0.0 else 0.0
+
+    def expected(self, ages_s: Sequence[float], within_s: float) -> float:
+        """How many changes of these ages end within that time."""
+        return sum(self.ends(age_s, within_s) for age_s in ages_s)
+
+    def time_until(self, ages_s: Sequence[float], ends: float, at_most_s: float) -> float:
+        """After how long so many of the changes are expected to have ended, at most that long."""
+        if self.expected(ages_s, at_most_s) < ends:
+            return at_most_s
+        early_s, late_s = 0.0, at_most_s
+        for _ in range(_HALVINGS):
+            middle_s = (early_s + late_s) / 2
+            if self.expected(ages_s, middle_s) < ends:
+                early_s = middle_s
+            else:
+                late_s = middle_s
+        return late_s
+
+    def _left(self, age_s: float) -> float:
+        index = bisect_right(self.ages_s, age_s)
+        return self.left[index - 1] if index else 1.0
+
+
+NOTHING_KNOWN = Forecast()

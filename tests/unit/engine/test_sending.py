@@ -1,0 +1,149 @@
+"""Writes on their way out: slots and permits, asked for at the moment of the submit."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from fleetos.engine.books import Books
+from fleetos.engine.perform import StartServers, StopServers, SubmitChange
+from fleetos.engine.sending import Sender
+from fleetos.engine.turn import Turn
+from fleetos.ids import SeededChance
+from fleetos.limits import FRESH_READ_MAX_AGE_S
+from fleetos.model.events import ChangeIntended, RunMoved
+from fleetos.model.experience import NONE
+from fleetos.model.inventory import Picture
+from fleetos.model.progress import Progress
+from fleetos.model.run import Target
+from fleetos.model.states import HOLDS_SLOT, Reason, RunState, TargetState
+from fleetos.rules.needs import Look, Submit
+from tests.unit.engine.stage import NoSecrets, SmallCloud, Stage
+from tests.unit.model.samples import RUNNING, SETTINGS, START, STOPPED, a_run, a_target, an_attempt
+from tests.unit.rules.scene import moment, sight
+
+S = TargetState
+
+
+class Out:
+    """A sender over targets of which each was just seen."""
+
+    def __init__(self, *targets: Target, concurrency: int = 2) -> None:
+        self.progress = Progress(a_run(replace(SETTINGS, concurrency=concurrency)), targets)
+        self.books = Books(self.progress, SeededChance(1), moment(0), NONE)
+        self.cloud: SmallCloud = Stage(len(targets)).cloud
+        self.sender = Sender(self.books, self.cloud, NoSecrets(), lambda: "call-1")
+        self.turn = Turn(self.progress, START)
+        for target in targets:
+            self.books.open(target.server_id)
+            self.see(target, RUNNING if target.state is S.STOPPING else STOPPED)
+
+    def see(self, target: Target, picture: Picture, at_s: float = 0.0) -> None:
+        self.books.look(self.turn, target.server_id, sight(at_s, picture))
+        self.books.settle(self.turn, target.server_id)
+
+    def serve(self, at_s: float = 0.0) -> list[str]:
+        """What leaves in a turn at that second."""
+        self.books.now = moment(at_s)
+        return list(_named(self.sender.serve(self.turn, moment(at_s))))
+
+    def states(self) -> list[TargetState]:
+        return [self.turn.target(server_id).state for server_id in self.progress.targets]
+
+
+def _named(writes: Iterable[SubmitChange | StopServers | StartServers]) -> Iterable[str]:
+    for write in writes:
+        match write:
+            case SubmitChange():
+                yield f"change {write.server_id}"
+            case StopServers():
+                yield f"stop {','.join(write.server_ids)}"
+            case StartServers():
+                yield f"start {','.join(write.server_ids)}"
+
+
+def ready(number: int) -> Target:
+    return a_target(number, state=S.READY)
+
+
+def busy(number: int, state: TargetState = S.CHANGING) -> Target:
+    return a_target(number, state=state, attempts=(an_attempt(accepted_at=START, job_id=f"job-{number}"),))
+
+
+def test_no_more_are_submitted_than_slots_are_free() -> None:
+    out = Out(*map(ready, range(1, 5)))
+    assert out.serve() == ["change server-0001", "change server-0002"]
+    assert out.states() == [S.SUBMITTING, S.SUBMITTING, S.READY, S.READY]
+    assert out.turn.slots_taken == 2
+    assert out.serve() == []
+
+
+@pytest.mark.parametrize("state", sorted(HOLDS_SLOT))
+def test_without_a_free_slot_nothing_is_submitted_and_no_permit_is_taken(state: TargetState) -> None:
+    out = Out(ready(1), busy(2, state), busy(3, state))
+    out.cloud.permits = 1
+    assert out.serve() == []
+    assert out.cloud.permits == 1
+    assert not out.sender.starved
+    assert out.books.agenda.writes == {"server-0001": Submit()}
+
+
+def test_who_waits_for_a_slot_is_submitted_when_one_is_given_back() -> None:
+    out = Out(ready(1), busy(2), busy(3))
+    assert out.serve() == []
+    out.progress.absorb(out.progress.run, [replace(busy(2), state=S.VERIFYING)])
+    out.turn = Turn(out.progress, START)
+    assert out.serve(FRESH_READ_MAX_AGE_S - 1) == ["change server-0001"]
+
+
+def test_who_waited_too_long_for_a_slot_is_looked_at_again_before_it_is_submitted() -> None:
+    out = Out(ready(1))
+    assert out.serve(FRESH_READ_MAX_AGE_S) == []
+    assert out.states() == [S.READY]
+    looks = [need for _, need in out.books.agenda.due(moment(FRESH_READ_MAX_AGE_S).elapsed_s, 0.0)]
+    assert looks == [Look(moment(FRESH_READ_MAX_AGE_S).elapsed_s)]
+    out.see(out.turn.target("server-0001"), STOPPED, FRESH_READ_MAX_AGE_S)
+    assert out.serve(FRESH_READ_MAX_AGE_S + 1) == ["change server-0001"]
+
+
+def test_who_was_started_while_it_waited_for_a_slot_is_not_submitted() -> None:
+    out = Out(ready(1), busy(2), busy(3), concurrency=2)
+    assert out.serve() == []
+    out.books.look(out.turn, "server-0001", sight(30, RUNNING))
+    out.books.now = moment(30)
+    out.books.settle(out.turn, "server-0001")
+    assert out.states()[0] is S.CHECKING
+    assert out.books.agenda.writes == {}
+
+
+def test_a_stop_needs_no_slot() -> None:
+    out = Out(a_target(1, state=S.STOPPING), busy(2), busy(3))
+    assert out.serve() == ["stop server-0001"]
+
+
+def test_an_abort_before_the_submit_is_heard_by_it() -> None:
+    out = Out(ready(1), a_target(2, state=S.STOPPING))
+    out.books.write(out.turn, RunMoved(RunState.FINISHING, Reason.ABORTED))
+    assert out.serve() == []
+    assert out.states() == [S.CANCELLED, S.CANCELLED]
+    assert not any(isinstance(event, ChangeIntended) for event in out.turn.events)
+
+
+def test_who_lies_stopped_ahead_of_a_slot_is_started_again_by_an_abort() -> None:
+    ahead = [replace(ready(number), stopped_at=START) for number in (1, 2)]
+    out = Out(*ahead, busy(3), busy(4))
+    out.books.write(out.turn, RunMoved(RunState.FINISHING, Reason.ABORTED))
+    for server_id in tuple(out.books.dirty):
+        out.books.settle(out.turn, server_id)
+    assert out.states()[:2] == [S.RESTORING, S.RESTORING]
+    assert not any(name.startswith("change") for name in out.serve())
+
+
+def test_only_who_waits_for_a_permit_and_nothing_else_is_starved() -> None:
+    out = Out(ready(1), a_target(2, state=S.STOPPING))
+    out.cloud.permits = 0
+    assert out.serve() == []
+    assert out.sender.starved
+    out.cloud.permits = 2
+    assert out.serve() == ["change server-0001", "stop server-0002"]
+    assert not out.sender.starved

@@ -1,0 +1,94 @@
+"""How long changes take: the estimate of Kaplan and Meier over ended and running ones."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetos.rules.forecast import Forecast
+
+AGES = st.lists(st.floats(0, 1000), max_size=30)
+
+
+def test_without_an_end_nothing_is_known() -> None:
+    for forecast in (Forecast(), Forecast.of([]), Forecast.of([], [5.0, 10.0])):
+        assert not forecast.known
+        assert forecast.typical_s is None
+        assert forecast.by_s(0.95) is None
+        assert forecast.ends(10, 1000) == 0
+        assert forecast.expected([1, 2, 3], 1000) == 0
+        assert forecast.time_until([1, 2, 3], 1, 60) == 60
+
+
+def test_without_running_ones_it_is_the_share_that_lasted_longer() -> None:
+    forecast = Forecast.of([40, 10, 30, 20])
+    assert forecast.ages_s == (10, 20, 30, 40)
+    assert forecast.left == pytest.approx((0.75, 0.5, 0.25, 0.0))
+
+
+def test_running_ones_count_as_long_as_they_have_lasted() -> None:
+    # At risk: 6 at 10 s, 4 at 20 s (one of 15 s has left), 2 at 40 s (one of 30 s has left).
+    forecast = Forecast.of([10, 20, 40], [15, 30, 50])
+    assert forecast.ages_s == (10, 20, 40)
+    assert forecast.left == pytest.approx((5 / 6, 5 / 6 * 3 / 4, 5 / 6 * 3 / 4 * 1 / 2))
+
+
+def test_one_that_has_lasted_just_as_long_was_at_risk() -> None:
+    assert Forecast.of([10], [10]).left == pytest.approx((1 / 2,))
+
+
+def test_ends_at_one_time_count_each() -> None:
+    forecast = Forecast.of([10, 10, 20])
+    assert forecast.ends(0, 10) == pytest.approx(2 / 3)
+    assert forecast.ends(0, 9.9) == 0
+
+
+def test_the_chance_is_that_of_those_that_have_lasted_so_long() -> None:
+    forecast = Forecast.of([10, 20, 30, 40])
+    assert forecast.ends(25, 10) == pytest.approx(1 / 2)
+    assert forecast.expected([0, 25, 35], 10) == pytest.approx(1 / 4 + 1 / 2 + 1)
+
+
+def test_beyond_what_is_known_no_end_is_promised() -> None:
+    assert Forecast.of([10, 20]).ends(20, 1000) == 0
+    unfinished = Forecast.of([10, 20], [100])
+    assert unfinished.ends(20, 1000) == 0
+    assert unfinished.expected([20, 500], 1000) == 0
+
+
+def test_the_age_by_which_most_have_ended() -> None:
+    hundred = Forecast.of(range(1, 101))
+    assert hundred.by_s(0.5) == 50
+    assert hundred.by_s(0.945) == 95
+    # Most of them still run: the last known end says the most that can be said.
+    assert Forecast.of([10, 20], [100] * 8).by_s(0.95) == 20
+
+
+def test_the_time_until_so_many_have_ended() -> None:
+    forecast = Forecast.of([10, 20, 30, 40])
+    assert forecast.time_until([0] * 4, 2, 60) == pytest.approx(20, abs=0.1)
+    assert forecast.time_until([15] * 3, 2, 60) == pytest.approx(15, abs=0.1)
+    assert forecast.time_until([0] * 4, 5, 60) == 60
+
+
+@given(ended=AGES, running=AGES)
+def test_the_share_that_is_left_only_falls(ended: list[float], running: list[float]) -> None:
+    left = Forecast.of(ended, running).left
+    assert all(0.0 <= after <= before for before, after in zip((1.0, *left), left, strict=False))
+
+
+@given(ended=AGES, running=AGES, age=st.floats(0, 2000), within=st.floats(0, 2000), more=st.floats(0, 2000))
+def test_a_chance_is_one_and_grows_with_time(
+    ended: list[float], running: list[float], age: float, within: float, more: float
+) -> None:
+    forecast = Forecast.of(ended, running)
+    assert 0.0 <= forecast.ends(age, within) <= forecast.ends(age, within + more) <= 1.0
+
+
+@given(ended=AGES, ages=AGES, ends=st.floats(0.01, 30), most=st.floats(0.1, 1000))
+def test_the_time_until_is_long_enough_and_bounded(
+    ended: list[float], ages: list[float], ends: float, most: float
+) -> None:
+    forecast = Forecast.of(ended)
+    until_s = forecast.time_until(ages, ends, most)
+    assert 0 <= until_s <= most
+    assert until_s == most or forecast.expected(ages, until_s) >= ends
