@@ -1,0 +1,76 @@
+"""The command: `python -m benchmarks` measures, prints the tables, and writes them down as Markdown and JSON."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.headline import headline
+from benchmarks.report import Report, Section
+from fleetos.clock import SystemClock
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks for. `servers` None: as many as each measurement has by itself."""
+
+    servers: int | None
+    runs: int
+    quick: bool
+
+
+MEASUREMENTS: Mapping[str, Callable[[Asked], Section]] = {
+    "headline": lambda asked: headline(asked.servers, quick=asked.quick),
+}
+EXAMPLES = """
+measurements:
+  headline   a large rollout in virtual time: calls, slot use, time stopped, refusals (a minute; --quick: seconds)
+  all        all of them
+
+examples:
+  python -m benchmarks headline --quick          seconds: whether it works at all
+  python -m benchmarks headline                  the numbers to tune the engine by
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measures fleetos on the simulated cloud. Tables go to standard output, progress to standard error",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("measurement", nargs="?", choices=[*MEASUREMENTS, "all"], default="all", help="default: all")
+    made.add_argument("--servers", type=_count, metavar="N", help="how many servers, where that can be chosen")
+    made.add_argument("--runs", type=_count, metavar="N", default=3, help="runs of which medians are taken; default 3")
+    made.add_argument("--output", type=Path, metavar="DIR", help="write the report there, as Markdown and JSON")
+    made.add_argument("--quick", action="store_true", help="small sizes and one run, to see whether it works")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 0 once everything that was asked for is measured, or reported as impossible to measure."""
+    given = parser().parse_args(arguments)
+    asked = Asked(given.servers, 1 if given.quick else given.runs, given.quick)
+    told = sys.argv[1:] if arguments is None else arguments
+    report = Report(" ".join(["python -m benchmarks", *told]), SystemClock().now())
+    for name in MEASUREMENTS if given.measurement == "all" else [given.measurement]:
+        report.sections.append(MEASUREMENTS[name](asked))
+    sys.stdout.write(report.markdown())
+    if given.output is not None:
+        for path in report.write(given.output):
+            sys.stderr.write(f"written: {path}\n")
+    return 0
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
