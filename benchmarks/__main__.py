@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.headline import headline
+from benchmarks.peers import peers
 from benchmarks.report import Report, Section
+from benchmarks.scaled import SCALE
 from fleetos.clock import SystemClock
 
 
@@ -17,20 +19,25 @@ class Asked:
 
     servers: int | None
     runs: int
+    scale: float
     quick: bool
 
 
 MEASUREMENTS: Mapping[str, Callable[[Asked], Section]] = {
     "headline": lambda asked: headline(asked.servers, quick=asked.quick),
+    "peers": lambda asked: peers(asked.servers, asked.runs, asked.scale, quick=asked.quick),
 }
 EXAMPLES = """
 measurements:
   headline   a large rollout in virtual time: calls, slot use, time stopped, refusals (a minute; --quick: seconds)
-  all        all of them
+  peers      fleetos beside a script with asyncio, one with the vendor's SDK, and a playbook, in real time (half an
+             hour; --quick: minutes). Needs pip install -e '.[bench]'; what is missing is said in the table
+  all        all of them, one after the other
 
 examples:
   python -m benchmarks headline --quick          seconds: whether it works at all
   python -m benchmarks headline                  the numbers to tune the engine by
+  python -m benchmarks peers --runs 1 --scale 20 at a third of the speed, so that start-up times weigh less
 """
 
 
@@ -45,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("measurement", nargs="?", choices=[*MEASUREMENTS, "all"], default="all", help="default: all")
     made.add_argument("--servers", type=_count, metavar="N", help="how many servers, where that can be chosen")
     made.add_argument("--runs", type=_count, metavar="N", default=3, help="runs of which medians are taken; default 3")
+    made.add_argument(
+        "--scale", type=float, metavar="X", default=SCALE, help=f"peers, real time: X times as fast; default {SCALE:g}"
+    )
     made.add_argument("--output", type=Path, metavar="DIR", help="write the report there, as Markdown and JSON")
     made.add_argument("--quick", action="store_true", help="small sizes and one run, to see whether it works")
     return made
@@ -53,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0 once everything that was asked for is measured, or reported as impossible to measure."""
     given = parser().parse_args(arguments)
-    asked = Asked(given.servers, 1 if given.quick else given.runs, given.quick)
+    asked = Asked(given.servers, 1 if given.quick else given.runs, given.scale, given.quick)
     told = sys.argv[1:] if arguments is None else arguments
     report = Report(" ".join(["python -m benchmarks", *told]), SystemClock().now())
     for name in MEASUREMENTS if given.measurement == "all" else [given.measurement]:
