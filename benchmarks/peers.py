@@ -21,6 +21,7 @@ from benchmarks.process_tree import Command, TimedOut, run
 from benchmarks.report import Section, say
 from benchmarks.scaled import IMAGE, KIND, ROUGH, Weather, world
 from fleetos.sim.chance import Chance
+from fleetos.sim.scenario import Scenario
 from tests.ledger import Ledger, changes_per_server
 
 SERVERS, CONCURRENCY = 60, 20
@@ -67,10 +68,14 @@ def _staged(fleet: Fleet, weather: Weather, way: Way, play: Callable[[CloudProce
     """What the play returns, in a world of its own in which the client is ready to start."""
     scenario = world(fleet.servers, fleet.scale, weather)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, cloud_process(Path(folder), scenario) as cloud:
-        image = next(entry.made(Chance(scenario.seed)) for entry in scenario.images if entry.name == IMAGE)
         ids = [str(server["id"]) for server in cloud.servers()]
-        way.prepare(cloud.folder, Task(ids, image.id, fleet.concurrency, fleet.scale))
+        way.prepare(cloud.folder, Task(ids, image_id(scenario), fleet.concurrency, fleet.scale))
         return play(cloud)
+
+
+def image_id(scenario: Scenario) -> str:
+    """The id that the cloud of the scenario has for the new image."""
+    return next(entry.made(Chance(scenario.seed)).id for entry in scenario.images if entry.name == IMAGE)
 
 
 def _roll_out(cloud: CloudProcess, way: Way, fleet: Fleet) -> Rollout:

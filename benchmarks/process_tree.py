@@ -45,7 +45,7 @@ class Command:
     said: Path
 
 
-class TimedOut(Exception):
+class TimedOut(RuntimeError):
     """The command did not end in time, and was killed with all its descendants."""
 
 

@@ -17,12 +17,14 @@ _INSTALL = "pip install -e '.[bench]'"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every client has to do: change these servers, so many at a time, with waits divided by `scale`."""
+    """What every client has to do: change these servers, so many at a time. All waits are divided by `scale`."""
 
     server_ids: Sequence[str]
     image_id: str
     concurrency: int
     scale: float
+    poll_s: float = POLL_S
+    poll_max_s: float = POLL_MAX_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ servers:
 {servers}
 rollout: {{concurrency: {task.concurrency}}}
 failure: {{attempts: 3, backoff: {_ms(AGAIN_S, task)}}}
-polling: {{min: {_ms(POLL_S, task)}, max: {_ms(POLL_MAX_S, task)}}}
+polling: {{min: {_ms(task.poll_s, task)}, max: {_ms(task.poll_max_s, task)}}}
 timeouts: {{settle: {_ms(SETTLE_S, task)}}}
 """
     (folder / "plan.yaml").write_text(text, encoding="utf-8")
@@ -69,14 +71,14 @@ def _job(folder: Path, task: Task) -> None:
         "image_id": task.image_id,
         "key_name": KEY,
         "concurrency": task.concurrency,
-        "poll_s": POLL_S / task.scale,
+        "poll_s": task.poll_s / task.scale,
         "again_s": AGAIN_S / task.scale,
     }
     (folder / "job.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def _inventory(folder: Path, task: Task) -> None:
-    told = {"image_id": task.image_id, "key_name": KEY, "poll_s": POLL_S / task.scale}
+    told = {"image_id": task.image_id, "key_name": KEY, "poll_s": task.poll_s / task.scale}
     local: dict[str, object] = {"ansible_python_interpreter": sys.executable}
     hosts: dict[str, dict[str, object]] = {server_id: {} for server_id in task.server_ids}
     servers: dict[str, object] = {"hosts": hosts, "vars": {**told, **local}}
