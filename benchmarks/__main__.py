@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.headline import headline
+from benchmarks.micro import micro
 from benchmarks.peers import peers
 from benchmarks.report import Report, Section, Table
 from benchmarks.scaled import SCALE
@@ -31,6 +32,7 @@ MEASUREMENTS: Mapping[str, Callable[[Asked], Section]] = {
     "headline": lambda asked: headline(asked.servers, quick=asked.quick),
     "peers": lambda asked: peers(asked.servers, asked.runs, asked.scale, quick=asked.quick),
     "scaling": lambda asked: scaling(asked.servers, asked.scale, quick=asked.quick),
+    "micro": lambda asked: micro(asked.runs, quick=asked.quick),
 }
 EXAMPLES = """
 measurements:
@@ -39,6 +41,7 @@ measurements:
              hour; --quick: minutes). Needs pip install -e '.[bench]'; what is missing is said in the table
   scaling    how calls, CPU time, memory and journal grow with the fleet, up to 100,000 servers in virtual time and
              10,000 in real time, and how long a resume takes to get going (hours; --servers N: up to N)
+  micro      the journal beside sqlite3, the client beside aiohttp (a minute)
   all        all of them, one after the other
 
 examples:
