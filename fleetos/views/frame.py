@@ -13,6 +13,7 @@ from rich.text import Text
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
 from fleetos.views.notes import note_of
+from fleetos.views.pace import Pace
 from fleetos.views.reasons import REASONS
 from fleetos.views.watch import Watch
 from fleetos.views.wording import called, clip, fill, printable, span
@@ -44,10 +45,11 @@ _COUNT_ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What this process has used up so far: seconds, and requests by operation."""
+    """What this process has used up so far: seconds, requests by operation, and how well it filled the slots."""
 
     elapsed_s: float
     requests: Mapping[str, int] = field(default_factory=dict[str, int])
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def calls(self) -> int:

@@ -12,6 +12,7 @@ from rich.text import Text
 from fleetos.model.events import Record
 from fleetos.model.progress import Progress
 from fleetos.views.frame import Spent, frame
+from fleetos.views.pace import Pace
 from fleetos.views.summary import summary
 from fleetos.views.watch import Watch
 from fleetos.views.wording import printable, short_stamp
@@ -37,6 +38,7 @@ class LiveView:
         self._live: Live | None = None
         self._watch: Watch | None = None
         self._spent = Spent(0.0)
+        self._pace = Pace()
         self._drawn_at: datetime | None = None
         self._now: datetime | None = None
         self._widths: Sequence[int] = ()
@@ -58,11 +60,11 @@ class LiveView:
         self._draw(now)
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
-        del progress  # the watch has known it since the start
         if self._watch is None:
             return
+        self._pace.turned(progress, records, now)
         self._watch.turned(records, now)
-        self._spent = Spent((now - self._watch.begun_at).total_seconds(), requests)
+        self._spent = Spent((now - self._watch.begun_at).total_seconds(), requests, self._pace)
         if self._drawn_at is None or not timedelta(0) <= now - self._drawn_at < _DRAW_EVERY:
             self._draw(now)
         self._now = now
@@ -70,7 +72,7 @@ class LiveView:
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
         elapsed_s = (now - self._watch.begun_at).total_seconds() if self._watch else 0.0
         self.close()
-        self._console.print(summary(progress, Spent(elapsed_s, requests)), highlight=False)
+        self._console.print(summary(progress, Spent(elapsed_s, requests, self._pace)), highlight=False)
 
     def note(self, text: str, now: datetime) -> None:
         self._console.print(Text(f"{short_stamp(now)} {printable(text)}"), soft_wrap=True, highlight=False)

@@ -25,6 +25,7 @@ from fleetos.views.confirmation import image_lines
 from fleetos.views.event_documents import state_of
 from fleetos.views.frame import Spent
 from fleetos.views.notes import support_words
+from fleetos.views.pace import Pace
 from fleetos.views.reasons import REASONS
 from fleetos.views.summary import summary
 from fleetos.views.wording import called_fully, counted, printable, printable_lines, short_stamp, span
@@ -58,6 +59,7 @@ class PlainView:
         self._told_counts: Mapping[TargetState, int] = {}
         self._told_steps = 0
         self._turned_away: set[tuple[str, str]] = set()
+        self._pace = Pace()
 
     def started(self, progress: Progress, now: datetime) -> None:
         run = progress.run
@@ -74,6 +76,7 @@ class PlainView:
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
         if self._minute_at is None or now - self._minute_at >= _MINUTE:
             self._new_minute(now)
+        self._pace.turned(progress, records, now)
         for record in records:
             if isinstance(record.event, RunEvent):
                 self._tell_run(record.event, record.at)
@@ -84,7 +87,7 @@ class PlainView:
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
         self._new_minute(now)
         elapsed_s = (now - self._begun_at).total_seconds() if self._begun_at else 0.0
-        self._write(printable_lines(summary(progress, Spent(elapsed_s, requests)).plain))
+        self._write(printable_lines(summary(progress, Spent(elapsed_s, requests, self._pace)).plain))
 
     def note(self, text: str, now: datetime) -> None:
         self._say(now, text)

@@ -28,6 +28,7 @@ def summary(progress: Progress, spent: Spent, *, shown: int = NAMES_SHOWN) -> Te
         *_stopped(progress, shown),
         *_overdue(progress, shown),
         *([Text(f"  {_calls(progress, spent)}")] if spent.calls else []),
+        *([Text(f"  {words}")] if (words := _pace(spent)) else []),
         *(Text.assemble("  next: ", (command, "bold")) for command in next_commands(progress)),
     ]
     return Text("\n").join(lines)
@@ -155,6 +156,15 @@ def _calls(progress: Progress, spent: Spent) -> str:
         words += " by this process"
     kinds = ", ".join(f"{printable(kind)} {count:,}" for kind, count in Counter(spent.requests).most_common() if count)
     return f"{words} ({kinds})" if kinds else words
+
+
+def _pace(spent: Spent) -> str:
+    """How full the slots were, where more servers than slots made that a question; empty where not."""
+    used, stopped_s = spent.pace.slots_used, spent.pace.stopped_s
+    if used is None:
+        return ""
+    words = f"slots: {used:.0%} taken while servers waited for one"
+    return words if stopped_s is None else f"{words}; stopped for {span(stopped_s)} before a change (median)"
 
 
 def _changed(targets: Iterable[Target]) -> int:
