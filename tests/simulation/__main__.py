@@ -15,6 +15,7 @@ from tests.simulation.progress import Meter
 from tests.simulation.proof import Die, Judge, Orders
 from tests.simulation.replay import dying, replay, replay_as_json
 from tests.simulation.seeds import Seeds, fresh_base
+from tests.simulation.situations import WORLDS_AT_LEAST
 from tests.simulation.smaller import shrunk
 from tests.simulation.spec import Spec
 from tests.simulation.spec_file import from_json
@@ -38,8 +39,8 @@ A world whose seed is a multiple of {SMALL_EVERY} is small: it is played without
 which its process can die; where all points would take too long, for every so manieth. Standard output has the summary,
 or the trace; standard error has how far it is.
 
-exit codes: 0 clean; 1 an invariant is broken, or 300 worlds and more did not reach every situation that they should;
-2 not understood; 130 interrupted, after the summary so far
+exit codes: 0 clean; 1 an invariant is broken, or {WORLDS_AT_LEAST} worlds and more did not reach every situation that
+they should; 2 not understood; 130 interrupted, after the summary so far
 """
 
 

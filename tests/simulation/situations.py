@@ -16,7 +16,7 @@ from tests.simulation.situations_told import told
 from tests.simulation.story import Story
 
 # In fewer worlds anything may be missing.
-WORLDS_AT_LEAST = 300
+WORLDS_AT_LEAST = 2000
 
 
 def situations(story: Story) -> Counter[str]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
-from fleetos.model.events import ChangeIntended, PowerIntended
+from fleetos.model.events import ChangeIntended, PowerIntended, Retried
 from fleetos.model.run import PowerCall, PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.sim.ledger import Write
@@ -21,8 +21,12 @@ _DAY_S = 22 * 3600.0
 
 
 def one_change_at_a_time(story: Story) -> Iterator[Violation]:
-    """I1: at most one accepted changeos per attempt, and none sent while an earlier one runs or is on its way."""
-    accepted: dict[tuple[str, int], list[Write]] = defaultdict(list)
+    """I1: at most one accepted changeos per attempt, and none sent while an earlier one runs or is on its way.
+
+    A retry of the operator is another attempt, also where it goes on with one whose outcome nobody could tell.
+    """
+    accepted: dict[tuple[str, int, int], list[Write]] = defaultdict(list)
+    retried = list(_retries(story))
     for sent in story.sent:
         write = write_of(story, sent)
         if sent.operation not in CHANGES or write is None:
@@ -31,11 +35,18 @@ def one_change_at_a_time(story: Story) -> Iterator[Violation]:
             yield Violation("I1", f"{_told(story, write)} was sent while {_told(story, earlier)} was under way")
         target = sent.targets.get(write.servers[0])
         if write.came == "accepted" and target is not None and target.attempts:
-            accepted[target.server_id, target.attempts[-1].number].append(write)
-    for (_, number), found in accepted.items():
+            passes = sum(at_s <= sent.at_s and whose == target.server_id for at_s, whose in retried)
+            accepted[target.server_id, target.attempts[-1].number, passes].append(write)
+    for (_, number, _), found in accepted.items():
         # A send that arrives when the engine had every right to repeat it is stopped by the fence alone.
         for first, second in pairwise(write for write in found if not beyond_promise(story, write)):
             yield Violation("I1", f"attempt {number} was accepted twice: {_told(story, first)}, {_told(story, second)}")
+
+
+def _retries(story: Story) -> Iterator[tuple[float, str]]:
+    """Yield when each retry was durable, and whose it was."""
+    for written, records in groups(story):
+        yield from ((written.at_s, one.event.server_id) for one in records if isinstance(one.event, Retried))
 
 
 def one_intent_each(story: Story) -> Iterator[Violation]:
