@@ -129,6 +129,7 @@ JOURNAL = (
             "        reply = await self._send(action, last_check)\n",
             "        reply = await self._send(action, lambda: None)\n",
         ),
+        seeds=600,
     ),
 )
 
