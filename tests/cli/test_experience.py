@@ -4,8 +4,6 @@ import signal
 import sqlite3
 from contextlib import closing
 
-import pytest
-
 from fleetos.model.codec import experience_from
 from fleetos.model.experience import Experience
 from tests.cli.play import Play
@@ -29,8 +27,9 @@ def test_an_interrupted_run_has_learned_for_the_next(play: Play) -> None:
     first = remembered(play)
     (durations,) = first.changes.values()
     assert len(durations) == 1
-    assert first.longest_change_s == durations[0] > 0
+    # Durations are by the cloud's clock; the longest is what this process has seen, its wait for a look included.
+    assert first.longest_change_s >= durations[0] > 0
     assert play.fleetos("resume").returncode == 0
     (durations,) = remembered(play).changes.values()
     assert len(durations) == 3
-    assert remembered(play).longest_change_s == pytest.approx(max(durations))
+    assert remembered(play).longest_change_s >= max(durations)
