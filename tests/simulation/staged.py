@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from fleetos.model.events import Record, RunCreated, RunMoved
+from fleetos.model.events import Event, Record, RunCreated
 from fleetos.model.plan import Polling, Rollout, Share, Timeouts
 from fleetos.model.run import Settings
 from fleetos.sim.ledger import Write
@@ -87,7 +87,7 @@ def freeze_with(story: Story, edit: Callable[[Settings], Settings]) -> None:
     story.run = replace(story.run, settings=settings)
 
 
-def insert(story: Story, place: int, event: RunMoved) -> None:
+def insert(story: Story, place: int, event: Event) -> None:
     """Insert a record, in the transaction of the one that stands at that place."""
     records = list(story.records)
     records.insert(place, Record(0, records[place].at, event))

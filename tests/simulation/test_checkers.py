@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.model.events import ChangeIntended, Record, RunDriverStarted, RunMoved
+from fleetos.model.events import ChangeIntended, Record, Retried, RunDriverStarted, RunMoved
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.ledger import CHANGES
 from tests.simulation.checkers import check
@@ -290,6 +290,24 @@ def test_a_broken_invariant_is_found(edit: Edit, begin: Callable[[], Story], fou
     story = begin()
     edit(story)
     assert {violation.invariant for violation in check(story)} == found
+
+
+@pytest.mark.parametrize(("of_its_server", "found"), [(True, False), (False, True)], ids=["its own", "of another"])
+def test_only_a_retry_of_its_server_makes_a_second_acceptance_another_attempt(
+    *, of_its_server: bool, found: bool
+) -> None:
+    story = resent()
+    _accepted_twice(story)
+    server_id = changes(story)[0].servers[0]
+    intents = (
+        place
+        for place, record in enumerate(story.records)
+        if isinstance(record.event, ChangeIntended) and record.event.server_id == server_id
+    )
+    _, again = intents
+    other = next(one for one in story.world.servers if one != server_id)
+    insert(story, again, Retried(server_id if of_its_server else other, None))
+    assert ("I1" in {violation.invariant for violation in check(story)}) is found
 
 
 # --- what does not ------------------------------------------------------------------------------------------------
