@@ -135,4 +135,11 @@ def _doubtful(chance: Random, spec: Spec, servers: int, settle_s: float) -> Spec
     return replace(spec, faults=_faults(lost, absent), acts=(), deaths=(), freezes=())
 
 
-_PLOTS: tuple[Plot, ...] = (_forbidden, _started, _put_back, _queueing, _overdue, _doubtful)
+def _blinded(chance: Random, spec: Spec, servers: int, settle_s: float) -> Spec:
+    """As in `_queueing`, and the list of servers is not to be had meanwhile: who waits is not seen by the way."""
+    spec = _queueing(chance, spec, servers, settle_s)
+    unlisted = {"do": "refuse", "on": "list", "nth": list(range(3, 80)), "code": "Common.0001", "status": 503}
+    return replace(spec, faults=(*spec.faults, *_faults(unlisted)))
+
+
+_PLOTS: tuple[Plot, ...] = (_forbidden, _started, _put_back, _queueing, _overdue, _doubtful, _blinded)

@@ -11,6 +11,16 @@ DISKS = (
         (*NO_DISK_RULE, Patch(f"{RULES}/power.py", "    if seen.disk != target.disk:\n", "    if False:\n")),
     ),
     Mutation(
+        "old-look",
+        "I2",
+        "a write leaves by whatever was seen last, however long it had to wait",
+        one(
+            f"{RULES}/steps.py",
+            "    return watch is not None and context.now.since_s(watch.last.requested) <",
+            "    return watch is not None or context.now.since_s(context.entered) <",
+        ),
+    ),
+    Mutation(
         "reset-wipes-again",
         "I2",
         "a lost answer counts as a request that never left, and whatever disk is there by then may be wiped",
