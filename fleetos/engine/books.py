@@ -94,11 +94,12 @@ class Books:
             self._sightings[server_id] = replace(sighting, misses=sighting.misses + 1)
             self.dirty[server_id] = None
 
-    def hit(self, server_id: str) -> None:
-        """Enters that a read of the target's job was answered."""
+    def hit(self, server_id: str, *, goes_on: bool) -> None:
+        """Enters that a read of the target's job was answered, and whether the job goes on."""
         sighting = self._sightings.get(server_id)
         if sighting is not None:
-            self._sightings[server_id] = replace(sighting, misses=0, job_asked=self.now)
+            ran = self.now if goes_on else sighting.job_ran
+            self._sightings[server_id] = replace(sighting, misses=0, job_asked=self.now, job_ran=ran)
             self.dirty[server_id] = None
 
     def waiting_for(self, job_id: str, server_ids: Iterable[str]) -> None:
@@ -137,6 +138,7 @@ class Books:
             shows_change=self.watch.shows_change,
             by_sweep=self.watch.by_sweep,
             job_asked=sighting.job_asked,
+            job_ran=sighting.job_ran,
             stop_s=self.watch.stop_s,
         )
 

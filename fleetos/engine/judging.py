@@ -84,7 +84,7 @@ class Judge:
         books = self._books
         if books.sighting(server_id) is None:
             return
-        books.hit(server_id)
+        books.hit(server_id, goes_on=fact.job is not None and not fact.job.status_of(server_id).final)
         target = turn.target(server_id)
         for event in job_seen(target, fact.job_id, fact.job, books.context(turn, server_id)):
             if fact.job is not None:

@@ -41,7 +41,7 @@ _WHERE: dict[type[TargetEvent], frozenset[TargetState]] = {
     ChangeIntended: frozenset({_S.READY}),
     ChangeAnswered: frozenset({_S.SUBMITTING}),
     ChangeAdopted: frozenset({_S.INSPECTING}),
-    JobEnded: frozenset({_S.CHANGING}),
+    JobEnded: frozenset({_S.CHANGING, _S.INSPECTING}),
     NotDelivered: frozenset({_S.INSPECTING}),
     PowerIntended: _POWERED,
     PowerAnswered: _POWERED,
@@ -155,8 +155,9 @@ def _attempted(target: Target, event: _AttemptEvent, at: datetime) -> Target:
                 error_code=event.error_code,
                 fail_reason=event.fail_reason,
             )
-            succeeded = event.status is JobStatus.SUCCESS
-            after = _go(target, TargetState.VERIFYING, at, None, "") if succeeded else target
+            # Whoever was inspected is judged like all others whose job has failed.
+            to = TargetState.VERIFYING if event.status is JobStatus.SUCCESS else TargetState.CHANGING
+            after = target if target.state is to else _go(target, to, at, None, "")
             return _with(after, attempt)
         case NotDelivered():
             attempt = _open(target, event.attempt)

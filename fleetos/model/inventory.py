@@ -135,6 +135,11 @@ class Job:
         """The sub-job of that server, if the job has one; the parent alone never judges a server."""
         return next((part for part in self.sub_jobs if part.server_id == server_id), None)
 
+    def status_of(self, server_id: str) -> JobStatus:
+        """How far it is for that server: by its sub-job, or by the whole where there is none for it."""
+        part = self.part_of(server_id)
+        return self.status if part is None else part.status
+
 
 @dataclass(frozen=True, slots=True)
 class Delivered:

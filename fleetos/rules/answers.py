@@ -21,6 +21,8 @@ _AGAIN = {
     AnswerClass.LATER: LATER_WAIT_S,
     AnswerClass.CONFLICT: CONFLICT_WAIT_S,
 }
+# Where the job of a change is asked: while it goes on, and while nobody knows what came of it.
+_ASKED_BY_CHANGE = frozenset({TargetState.CHANGING, TargetState.INSPECTING})
 # These wait without a bound of their own: throttling ends by itself, and a run-wide stop is a human's.
 _UNCOUNTED = frozenset({AnswerClass.THROTTLED, AnswerClass.STOP_RUN})
 
@@ -145,7 +147,7 @@ def power_forgotten(target: Target, call: PowerCall) -> PowerAnswered:
 def job_seen(target: Target, job_id: str, job: Job | None, context: Context) -> Events:
     """The events that follow from a read of the job; `job` None: the cloud does not know it."""
     attempt = target.attempt
-    if target.state is TargetState.CHANGING and attempt is not None and attempt.job_id == job_id:
+    if target.state in _ASKED_BY_CHANGE and attempt is not None and attempt.job_id == job_id:
         return _change_job(target, attempt, job, context)
     calls = [call for call in target.calls if call.job_id == job_id and call.outcome is PowerOutcome.ACCEPTED]
     return tuple(event for call in calls for event in _power_job(target, call, job, context))
@@ -155,6 +157,8 @@ def _change_job(target: Target, attempt: Attempt, job: Job | None, context: Cont
     if attempt.job_final or attempt.job_id is None or attempt.adopted:
         return ()
     if job is None:
+        if target.state is TargetState.INSPECTING:
+            return ()
         accepted = attempt.accepted_at or attempt.sent_at
         if (context.now.wall - accepted).total_seconds() < context.short(JOB_UNKNOWN_GRACE_S):
             return ()

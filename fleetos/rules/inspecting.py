@@ -1,7 +1,8 @@
-"""An unknown outcome: what the looks since it say (protocol, section 4). Pure.
+"""An unknown outcome: what the looks since it say (protocol, section 4), and the job if one is on record. Pure.
 
 Evidence is single reads without a gap; nothing but a proven success or a visible change is concluded before the
-settle time is over. A case that no row knows is watched to the deadline and then held.
+settle time is over. A case that no row knows is watched to the deadline and then held. A job that goes on says more
+than any look: some clouds show a change as a stopped, idle server.
 """
 
 from fleetos.limits import MAX_RESENDS, SELDOM_SEEN_SETTLES
@@ -14,11 +15,28 @@ from fleetos.rules.changing import adopt
 from fleetos.rules.ended import Disk, disk_of, evidence_series, on_image, start_once
 from fleetos.rules.ends import aborted, gone, held_after, hold, use_up
 from fleetos.rules.look import Watch
-from fleetos.rules.needs import AskTraces, Context, Decision, Look, Need, Write
+from fleetos.rules.needs import AskJob, AskTraces, Context, Decision, Look, Need, Write
 
 
 def inspecting(target: Target, context: Context) -> Decision:
     """The next need of a target with an unknown outcome."""
+    decision, attempt = _by_looks(target, context), target.attempt
+    job_id = None if attempt is None else _job_on_record(attempt)
+    if isinstance(decision, Write) or job_id is None:
+        return decision
+    if context.job_asked is None:
+        return (*decision, AskJob(job_id, context.now.elapsed_s))
+    if context.job_ran is None:
+        return decision
+    return (*decision, AskJob(job_id, context.job_asked.elapsed_s + context.settings.poll_max_s))
+
+
+def _job_on_record(attempt: Attempt) -> str | None:
+    """The job that may still tell what came of the attempt."""
+    return None if attempt.adopted or attempt.job_final else attempt.job_id
+
+
+def _by_looks(target: Target, context: Context) -> Decision:
     watch = context.watch
     if watch is None:
         return (Look(context.now.elapsed_s, single=True),)
@@ -31,15 +49,25 @@ def inspecting(target: Target, context: Context) -> Decision:
         return _known_outcome(target, seen, watch, context)
     if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running:
         return Write((Moved(target.server_id, TargetState.VERIFYING),))
-    if seen.changing:
+    if context.job_ran is not None and context.now.since_s(context.job_ran) < context.settle_s:
+        return _going_on(target, attempt, seen, context)
+    unasked = _job_on_record(attempt) is not None and context.job_asked is None
+    if seen.changing and not unasked:
         return adopt(target, attempt)
-    if watch.lasted_s() < context.settle_s:
+    if unasked or watch.lasted_s() < context.settle_s:
         return _seldom_seen(target, seen, context) or _look_on(context)
     return _settled(target, attempt, seen, watch, context)
 
 
 def _look_on(context: Context) -> tuple[Need, ...]:
     return (Look(context.evidence_s(), single=True),)
+
+
+def _going_on(target: Target, attempt: Attempt, seen: Picture, context: Context) -> Decision:
+    """The change of a job that ran when it was last asked: no look says that nothing happens."""
+    if _late_s(attempt, context) <= context.settings.change_timeout_s or context.here_s < context.settle_s:
+        return _look_on(context)
+    return hold(target, Reason.STILL_CHANGING, f"job {attempt.job_id} still goes on", seen)
 
 
 def _seldom_seen(target: Target, seen: Picture, context: Context) -> Write | None:

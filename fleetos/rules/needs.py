@@ -82,8 +82,8 @@ class Context:
     `misses` counts reads in a row that said nothing of the server. `poll_s` is the present polling interval; `settle_s`
     the settle time of this cloud. `fraction` is chance. `forecast` says how long changes take here, `shows_change`
     whether this cloud shows them at all (None: not known yet). `by_sweep`: changes are watched by sweeps, else each by
-    its job; `job_asked` is the last read of the target's job that was answered. `stop_s`: by when most
-    stops have ended.
+    its job; `job_asked` is the last read of the target's job that was answered, `job_ran` the last that showed it going
+    on. `stop_s`: by when most stops have ended.
     """
 
     now: Moment
@@ -101,6 +101,7 @@ class Context:
     shows_change: bool | None = None
     by_sweep: bool = False
     job_asked: Moment | None = None
+    job_ran: Moment | None = None
     stop_s: float | None = None
 
     @property

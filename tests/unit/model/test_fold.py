@@ -205,9 +205,16 @@ def test_a_job_that_succeeded_is_verified_and_one_that_failed_is_noted() -> None
     assert (failed.attempt.error_code, failed.attempt.fail_reason) == ("Ecs.0219", "no host")
 
 
-@pytest.mark.parametrize("state", sorted(set(S) - {S.CHANGING}))
+@pytest.mark.parametrize(("status", "state"), [(JobStatus.SUCCESS, S.VERIFYING), (JobStatus.FAIL, S.CHANGING)])
+def test_a_job_that_ends_tells_an_unknown_outcome(status: JobStatus, state: TargetState) -> None:
+    after = happen(inspecting(), JobEnded(ID, 1, "job-1", status))
+    assert after.attempt is not None
+    assert (after.state, after.attempt.job_status) == (state, status)
+
+
+@pytest.mark.parametrize("state", sorted(set(S) - {S.CHANGING, S.INSPECTING}))
 @pytest.mark.parametrize("status", [JobStatus.SUCCESS, JobStatus.FAIL])
-def test_a_job_ends_only_while_changing(state: TargetState, status: JobStatus) -> None:
+def test_a_job_ends_only_while_its_change_is_under_way_or_unknown(state: TargetState, status: JobStatus) -> None:
     with pytest.raises(IllegalMove):
         fold_target(a_target(state=state, attempts=(an_attempt(),)), JobEnded(ID, 1, "job-1", status), AT)
 

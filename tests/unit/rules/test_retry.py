@@ -5,11 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.events import Retried
+from fleetos.model.events import JobEnded, Retried
 from fleetos.model.fold import fold_target
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import Job, JobStatus, Picture
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
+from fleetos.rules.answers import job_seen
+from fleetos.rules.needs import AskJob
 from fleetos.rules.schedule import first_state
 from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
@@ -25,7 +27,7 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import context, decided, steady, undecided
+from tests.unit.rules.scene import context, decided, moment, needs, steady, undecided
 
 S = TargetState
 SETTLE, BEAT = SETTINGS.settle_s, SETTINGS.poll_max_s
@@ -102,3 +104,38 @@ def test_a_server_that_was_changed_after_all_is_not_wiped_unless_its_disk_is_nam
 def test_a_server_that_is_gone_fails_again() -> None:
     looks = [(0.0, None), (5.0, None)]
     assert decided(inspected(retried(FAILED)), context(looks)).reason is Reason.GONE
+
+
+GOES_ON = an_attempt(accepted_at=START - timedelta(hours=3), job_id="job-1", deadline=START - timedelta(hours=2))
+
+
+def test_a_retried_change_asks_its_job_before_any_look_counts() -> None:
+    """A cloud may show a change that goes on as a stopped, idle server."""
+    target = inspected(retried(GOES_ON))
+    unasked = context(steady(STOPPED, SETTLE))
+    assert AskJob("job-1", unasked.now.elapsed_s) in needs(decide(target, unasked))
+    assert undecided(decide(target, context(steady(REBUILD, 30))))
+
+
+def test_a_retried_change_whose_job_goes_on_is_asked_again_and_then_held() -> None:
+    target = inspected(retried(GOES_ON))
+    ran = moment(SETTLE - BEAT)
+    scene = context(steady(STOPPED, SETTLE - 1), job_asked=ran, job_ran=ran)
+    assert AskJob("job-1", ran.elapsed_s + BEAT) in needs(decide(target, scene))
+    held = decided(target, context(steady(STOPPED, SETTLE), job_asked=ran, job_ran=ran))
+    assert (held.state, held.reason, held.attempts[-1].outcome) == (S.HELD, Reason.STILL_CHANGING, None)
+
+
+def test_a_retried_change_whose_job_is_forgotten_is_told_by_the_looks() -> None:
+    target = inspected(retried(GOES_ON))
+    after = decided(target, context(steady(STOPPED, SETTLE), job_asked=moment(0.0)))
+    assert after.attempts[-1].outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(("status", "state"), [(JobStatus.SUCCESS, S.VERIFYING), (JobStatus.FAIL, S.CHANGING)])
+def test_a_retried_change_whose_job_has_ended_is_judged_by_it(status: JobStatus, state: TargetState) -> None:
+    target = inspected(retried(GOES_ON))
+    (ended,) = job_seen(target, "job-1", Job("job-1", status, error_code="Ecs.0202"), context(steady(STOPPED, 30)))
+    assert isinstance(ended, JobEnded)
+    after = fold_target(target, ended, START)
+    assert (after.state, after.attempts[-1].job_status) == (state, status)
