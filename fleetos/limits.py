@@ -79,6 +79,10 @@ SHOWN_WITHIN_S = 60.0
 FOLLOW_PART = 0.5
 # So many durations of the latest changes say how long the next ones take.
 DURATIONS_KEPT = 256
+# A kind of changes of which so many have ended is foreseen by itself, any other by what all take.
+ENOUGH_OF_A_KIND = 8
+# How many changes will soon end is counted anew after this, and at once when their number changes.
+SOON_HOLDS_S = 0.25
 # Share of the read budget that polling may plan with; the rest is for looks that cannot wait.
 POLL_BUDGET_SHARE = 0.6
 # Intervals are stretched by up to this share, so that fleets of one operator do not beat in step.

@@ -34,6 +34,7 @@ def read_server(
         name=_name(fields),
         picture=picture,
         az=text(fields, "OS-EXT-AZ:availability_zone"),
+        flavor=text(part(fields, "flavor"), "id"),
         key_name=text(fields, "key_name"),
         os_type=text(metadata, "os_type"),
         tags=_tags(fields),

@@ -120,7 +120,7 @@ class Books:
 
     def context(self, turn: Turn, server_id: str) -> Context:
         """What a rule may know besides the target."""
-        run = turn.run
+        run, target = turn.run, turn.target(server_id)
         sighting = self._sightings[server_id]
         return Context(
             now=self.now,
@@ -134,7 +134,7 @@ class Books:
             watch=sighting.watch,
             traces=sighting.traces,
             misses=sighting.misses,
-            forecast=self.watch.forecast,
+            forecast=self.watch.forecast_of(target),
             shows_change=self.watch.shows_change,
             by_sweep=self.watch.by_sweep,
             job_asked=sighting.job_asked,

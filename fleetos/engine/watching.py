@@ -1,44 +1,64 @@
 """The changes under way together: how old they are, how long others took, and when they are worth the next sweep."""
 
-from collections import deque
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 
 from fleetos.clock import Moment
-from fleetos.limits import DURATIONS_KEPT, FOLLOW_PART, FRESH_READ_MAX_AGE_S, LEAD, MOST_HAVE_STOPPED
+from fleetos.limits import (
+    DURATIONS_KEPT,
+    ENOUGH_OF_A_KIND,
+    FOLLOW_PART,
+    FRESH_READ_MAX_AGE_S,
+    LEAD,
+    MOST_HAVE_STOPPED,
+    SOON_HOLDS_S,
+)
 from fleetos.model.events import JobEnded, PowerAnswered, RunMoved, TargetEvent
 from fleetos.model.experience import NONE, Experience
 from fleetos.model.inventory import Job, JobStatus
 from fleetos.model.run import PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState
 from fleetos.rules import polling
-from fleetos.rules.forecast import Forecast
+from fleetos.rules.forecast import Forecast, Outlook
 
 
 def change_key(target: Target) -> str:
-    """Which changes are like this target's, so that their durations are worth comparing."""
-    return target.order.image_id
+    """The kind of change: those with one image on one flavor in one availability zone take about the same time."""
+    return "/".join((target.order.image_id, target.flavor or "", target.az or ""))
+
+
+def _image_of(key: str) -> str:
+    return key.partition("/")[0]
 
 
 class Watching:
     """What is known of the changes of one run, and what was learned of their cloud in it and before it.
 
-    `since_s` holds, for each that runs, when it began on the elapsed clock.
+    `since_s` holds, for each that runs, when it began on the elapsed clock. `forecast` is that of all kinds of changes
+    together, which serves for a kind of which too little is known.
 
     `stop_s`: by when most stops have ended, None while none has. `beat_at_s`: when those who follow the sweep are to
     be seen next, None while nobody does.
     """
 
     def __init__(self, experience: Experience = NONE, keys: Iterable[str] = ()) -> None:
+        kinds = tuple(keys)
         self.experience = experience
         self.since_s: dict[str, float] = {}
         self.by_sweep = False
         self.beat_at_s: float | None = None
         self.swept_s = 0.0
-        before_s = (seconds for key in keys for seconds in experience.changes.get(key, ()))
-        self._ended_s: deque[float] = deque(before_s, maxlen=DURATIONS_KEPT)
+        self._kinds: dict[str, str] = {}
+        self._ended_s: deque[float] = deque(_before_s(experience, set(kinds)), maxlen=DURATIONS_KEPT)
+        self._of_kind_s: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DURATIONS_KEPT))
+        for key in kinds:
+            self._of_kind_s[key].extend(experience.changes.get(key, ()))
         self._stops_s: deque[float] = deque(experience.stops_s, maxlen=DURATIONS_KEPT)
         self.forecast = Forecast.of(self._ended_s)
+        self._forecasts = self._by_kind({})
+        self._soon = (0.0, 0.0, 0)
         self.stop_s = Forecast.of(self._stops_s).by_s(MOST_HAVE_STOPPED)
 
     @property
@@ -51,13 +71,16 @@ class Watching:
         if target.state is TargetState.CHANGING and target.attempt is not None:
             accepted = target.attempt.accepted_at or target.attempt.sent_at
             self.since_s[target.server_id] = now.elapsed_s - max(0.0, (now.wall - accepted).total_seconds())
+            self._kinds[target.server_id] = change_key(target)
 
     def follow(self, before: Target, after: Target, now: Moment) -> None:
         """Enters that a target moved."""
         if after.state is not TargetState.CHANGING:
             self.since_s.pop(after.server_id, None)
+            self._kinds.pop(after.server_id, None)
         elif before.state is not TargetState.CHANGING:
             self.since_s[after.server_id] = now.elapsed_s
+            self._kinds[after.server_id] = change_key(after)
 
     def learn(self, target: Target, event: TargetEvent | RunMoved, job: Job) -> None:
         """Enters how long a change or a stop took by the cloud's own clock, when its job is seen to have ended."""
@@ -67,8 +90,10 @@ class Watching:
             return
         match event:
             case JobEnded(status=JobStatus.SUCCESS):
+                key = change_key(target)
                 self._ended_s.append(took_s)
-                self.experience = self.experience.with_change(change_key(target), took_s)
+                self._of_kind_s[key].append(took_s)
+                self.experience = self.experience.with_change(key, took_s)
             case PowerAnswered(outcome=PowerOutcome.ENDED, code=None) if _is_stop(target, event.call_id):
                 self._stops_s.append(took_s)
                 self.stop_s = Forecast.of(self._stops_s).by_s(MOST_HAVE_STOPPED)
@@ -88,28 +113,62 @@ class Watching:
         if not self.shows_change:
             self.experience = self.experience.with_picture(shown=True)
 
-    def ages_s(self, now: Moment) -> list[float]:
-        """The ages of all changes that run."""
-        return [now.elapsed_s - since_s for since_s in self.since_s.values()]
+    def forecast_of(self, target: Target) -> Forecast:
+        """How long changes like this target's take."""
+        return self._forecasts.get(change_key(target), self.forecast)
+
+    def outlook(self, now: Moment) -> Outlook:
+        """All changes that run, by kind."""
+        ages = self._ages_s(now)
+        return Outlook(tuple((self._forecasts.get(key, self.forecast), tuple(ages_s)) for key, ages_s in ages.items()))
+
+    def _ages_s(self, now: Moment) -> dict[str, list[float]]:
+        ages: defaultdict[str, list[float]] = defaultdict(list)
+        for server_id, since_s in self.since_s.items():
+            ages[self._kinds.get(server_id, "")].append(now.elapsed_s - since_s)
+        return ages
+
+    def _by_kind(self, ages: Mapping[str, list[float]]) -> dict[str, Forecast]:
+        kinds = self._of_kind_s.items()
+        return {
+            key: Forecast.of(ended_s, ages.get(key, ())) for key, ended_s in kinds if len(ended_s) >= ENOUGH_OF_A_KIND
+        }
 
     def swept(self, now: Moment, settings: Settings, fraction: float) -> None:
         """Enters that all who follow are being swept, and sets the next beat by what is known now."""
-        ages_s = self.ages_s(now)
-        self.forecast = Forecast.of(self._ended_s, ages_s)
+        ages = self._ages_s(now)
+        self.forecast = Forecast.of(self._ended_s, chain.from_iterable(ages.values()))
+        self._forecasts = self._by_kind(ages)
         self.swept_s = now.elapsed_s
-        self.beat_at_s = now.elapsed_s + polling.beat_s(self.forecast, ages_s, settings, fraction)
+        self.beat_at_s = now.elapsed_s + polling.beat_s(self.outlook(now), settings, fraction)
 
     def soon(self, now: Moment) -> float:
-        """How many changes are expected to end before a server that is stopped now is ready."""
+        """How many changes are expected to end before a server that is stopped now is ready.
+
+        All ages are looked at for it, and turns come many a second: what was found holds for a moment.
+        """
         if self.stop_s is None or not self.forecast.known:
             return 0.0
-        return self.forecast.expected(self.ages_s(now), self.stop_s * LEAD)
+        found, until_s, changes = self._soon
+        if now.elapsed_s >= until_s or changes != len(self.since_s):
+            found = self.outlook(now).expected(self.stop_s * LEAD)
+            self._soon = (found, now.elapsed_s + SOON_HOLDS_S, len(self.since_s))
+        return found
 
     def hurry(self, settings: Settings) -> None:
         """Sets the beat so that those who follow for another reason than a change do not wait for long."""
         if self.beat_at_s is not None:
             in_s = min(settings.poll_max_s, FRESH_READ_MAX_AGE_S) * FOLLOW_PART if self.since_s else settings.poll_min_s
             self.beat_at_s = min(self.beat_at_s, self.swept_s + in_s)
+
+
+def _before_s(experience: Experience, keys: set[str]) -> Iterator[float]:
+    """Yield the durations of changes of these kinds; for a kind that is new, of all others with its image."""
+    known = keys & experience.changes.keys()
+    images = {_image_of(key) for key in keys - known}
+    for key, durations in experience.changes.items():
+        if key in known or _image_of(key) in images:
+            yield from durations
 
 
 def _is_stop(target: Target, call_id: str) -> bool:

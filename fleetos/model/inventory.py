@@ -63,6 +63,7 @@ class Server:
     name: str
     picture: Picture
     az: str | None = None
+    flavor: str | None = None
     key_name: str | None = None
     os_type: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict[str, str])

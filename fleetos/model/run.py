@@ -123,11 +123,11 @@ class End:
 class Target:
     """A server as a member of a run.
 
-    `baseline` is the picture at the freeze. `disk` is the one system disk that may be wiped now: the frozen one, or
-    the one that this target's own failed attempt left. `not_before` is UTC. `then` is set while
-    power is restored. `stopped_at` is set while the server may lie stopped by us. `calls` are the power calls of
-    the present step. `refusals` counts proven non-deliveries, up to their bound.
-    `last_unanswered_at` is the time of the last send of any run of ours whose outcome nobody knows.
+    `baseline` is the picture at the freeze, and `flavor` and `az` are those of then. `disk` is the one system disk that
+    may be wiped now: the frozen one, or the one that this target's own failed attempt left. `not_before` is UTC. `then`
+    is set while power is restored. `stopped_at` is set while the server may lie stopped by us. `calls` are the power
+    calls of the present step. `refusals` counts proven non-deliveries, up to their bound. `last_unanswered_at` is the
+    time of the last send of any run of ours whose outcome nobody knows.
     """
 
     server_id: str
@@ -137,6 +137,8 @@ class Target:
     baseline: Picture
     disk: str | None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    flavor: str | None = None
+    az: str | None = None
     state: TargetState = TargetState.WAITING
     since: datetime | None = None
     reason: Reason | None = None

@@ -106,6 +106,8 @@ def _target(one: Resolved, position: int, settings: Settings, history: History) 
         baseline=one.server.picture,
         disk=one.server.picture.disk,
         labels=one.labels,
+        flavor=one.server.flavor,
+        az=one.server.az,
         attempts_allowed=settings.attempts,
         last_unanswered_at=(history.unanswered or {}).get(one.server.id),
     )

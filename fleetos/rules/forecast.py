@@ -61,18 +61,9 @@ class Forecast:
         """How many changes of these ages end within that time."""
         return sum(self.ends(age_s, within_s) for age_s in ages_s)
 
-    def time_until(self, ages_s: Sequence[float], ends: float, at_most_s: float) -> float:
-        """After how long so many of the changes are expected to have ended, at most that long."""
-        if self.expected(ages_s, at_most_s) < ends:
-            return at_most_s
-        early_s, late_s = 0.0, at_most_s
-        for _ in range(_HALVINGS):
-            middle_s = (early_s + late_s) / 2
-            if self.expected(ages_s, middle_s) < ends:
-                early_s = middle_s
-            else:
-                late_s = middle_s
-        return late_s
+    def reaches(self, age_s: float) -> bool:
+        """Whether it says anything of a change of that age: some have lasted for longer."""
+        return bool(self.ages_s) and age_s < self.ages_s[-1]
 
     def _left(self, age_s: float) -> float:
         index = bisect_right(self.ages_s, age_s)
@@ -80,3 +71,45 @@ class Forecast:
 
 
 NOTHING_KNOWN = Forecast()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The changes that run: by kind, the forecast and the ages of them."""
+
+    kinds: tuple[tuple[Forecast, tuple[float, ...]], ...]
+
+    def foreseen(self) -> "Outlook":
+        """Those of them of which their forecasts say anything."""
+        kinds = ((forecast, tuple(filter(forecast.reaches, ages_s))) for forecast, ages_s in self.kinds)
+        return Outlook(tuple(kind for kind in kinds if kind[1]))
+
+    def unforeseen_s(self) -> list[float]:
+        """The ages of all others, the youngest first."""
+        return sorted(age for forecast, ages_s in self.kinds for age in ages_s if not forecast.reaches(age))
+
+    def __len__(self) -> int:
+        """How many they are."""
+        return sum(len(ages_s) for _, ages_s in self.kinds)
+
+    @property
+    def typical_s(self) -> float:
+        """The middle of the durations of that kind which takes the least time, 0 if nothing is known of any."""
+        return min((forecast.typical_s or 0.0 for forecast, _ in self.kinds), default=0.0)
+
+    def expected(self, within_s: float) -> float:
+        """How many of them end within that time."""
+        return sum(forecast.expected(ages_s, within_s) for forecast, ages_s in self.kinds)
+
+    def time_until(self, ends: float, at_most_s: float) -> float:
+        """After how long so many of them are expected to have ended, at most that long."""
+        if self.expected(at_most_s) < ends:
+            return at_most_s
+        early_s, late_s = 0.0, at_most_s
+        for _ in range(_HALVINGS):
+            middle_s = (early_s + late_s) / 2
+            if self.expected(middle_s) < ends:
+                early_s = middle_s
+            else:
+                late_s = middle_s
+        return late_s

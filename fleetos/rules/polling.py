@@ -1,6 +1,6 @@
 """All outstanding reads at once: intervals, and the calls that serve the looks and jobs that are due. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fleetos.limits import (
@@ -12,7 +12,7 @@ from fleetos.limits import (
     POLL_BUDGET_SHARE,
 )
 from fleetos.model.run import Settings
-from fleetos.rules.forecast import Forecast
+from fleetos.rules.forecast import Outlook
 from fleetos.rules.needs import AskJob, AskTraces, Look, Need
 
 
@@ -57,8 +57,8 @@ def interval_s(outstanding: int, reads_per_s: float | None, settings: Settings, 
     return min(wanted_s, settings.poll_max_s) * (1.0 - JITTER * fraction)
 
 
-def beat_s(forecast: Forecast, ages_s: Sequence[float], settings: Settings, fraction: float) -> float:
-    """Seconds until changes of these ages are worth the next look, within the plan's bounds.
+def beat_s(changes: Outlook, settings: Settings, fraction: float) -> float:
+    """Seconds until the changes are worth the next look, within the plan's bounds.
 
     So long that some of them have ended by then, and not so long that one that ended early waits for a large part of
     what a change takes. While nothing is known, and for those that outlast all others, the look comes after a part of
@@ -66,15 +66,13 @@ def beat_s(forecast: Forecast, ages_s: Sequence[float], settings: Settings, frac
     """
     least_s, most_s = settings.poll_min_s, settings.poll_max_s
     wanted_s = most_s
-    typical_s = forecast.typical_s
-    known = [] if typical_s is None else [age for age in ages_s if age < forecast.ages_s[-1]]
-    if known and typical_s is not None:
-        some_s = forecast.time_until(known, ENDS_A_SWEEP, most_s)
-        first_s = forecast.time_until(known, min(FIRST_END_LIKELY, len(known) / 4), most_s)
-        wanted_s = min(some_s, first_s + BEAT_OF_TYPICAL * typical_s)
-    if len(known) < len(ages_s):
-        beyond = sorted(age for age in ages_s if typical_s is None or age >= forecast.ages_s[-1])
-        wanted_s = min(wanted_s, beyond[len(beyond) // 2] * BEAT_OF_AGE)
+    foreseen, beyond_s = changes.foreseen(), changes.unforeseen_s()
+    if len(foreseen):
+        some_s = foreseen.time_until(ENDS_A_SWEEP, most_s)
+        first_s = foreseen.time_until(min(FIRST_END_LIKELY, len(foreseen) / 4), most_s)
+        wanted_s = min(some_s, first_s + BEAT_OF_TYPICAL * foreseen.typical_s)
+    if beyond_s:
+        wanted_s = min(wanted_s, beyond_s[len(beyond_s) // 2] * BEAT_OF_AGE)
     return min(max(wanted_s, least_s), most_s) * (1.0 - JITTER * fraction)
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from fleetos.clock import Moment
 from fleetos.engine import ring
 from fleetos.engine.books import Books
 from fleetos.engine.facts import JobRead, NotSeen, Saw
@@ -13,7 +14,7 @@ from fleetos.engine.judging import Judge
 from fleetos.engine.turn import Turn
 from fleetos.engine.watching import Watching, change_key
 from fleetos.ids import SeededChance
-from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S, LEAD
+from fleetos.limits import ENOUGH_OF_A_KIND, FOLLOW_PART, FRESH_READ_MAX_AGE_S, LEAD
 from fleetos.model.events import ChangeAdopted, JobEnded, Moved, PowerAnswered, TargetEvent
 from fleetos.model.experience import NONE
 from fleetos.model.inventory import Job, JobStatus, Picture, SubJob
@@ -184,6 +185,11 @@ def _learn(watch: Watching, change_s: float, stop_s: float) -> None:
     watch.learn(a_target(calls=(call,)), PowerAnswered(name(1), "call-1", PowerOutcome.ENDED), stopped)
 
 
+def foresee(watch: Watching, forecast: Forecast) -> None:
+    """Let this be known of changes of every kind."""
+    watch.forecast, watch._forecasts = forecast, {}
+
+
 def sweep_of(stage: Ring, at_s: float) -> list[str]:
     """Whom the sweep at that second sees."""
     stage.books.watch.beat_at_s = moment(at_s).elapsed_s
@@ -210,7 +216,7 @@ def test_a_glimpse_that_is_older_than_a_minute_counts_no_more() -> None:
     busy = dict.fromkeys(range(1, 6), REBUILD)
     stage.turn(341, *seen(340, {**busy, 8: STOPPED, 9: STOPPED}))
     at_s = 340 + FRESH_READ_MAX_AGE_S
-    stage.books.watch.forecast = Forecast.of([410.0] * 4)
+    foresee(stage.books.watch, Forecast.of([410.0] * 4))
     assert {name(8), name(9)} <= set(_servers(stage.turn(at_s)))
     assert {stage.state(8), stage.state(9)} == {S.CHECKING}
 
@@ -236,7 +242,7 @@ def test_nobody_is_seen_along_where_the_cloud_stops_by_itself_or_a_request_more_
 def test_a_run_that_does_not_run_admits_nobody_ahead() -> None:
     for state in set(RunState) - {RunState.RUNNING}:
         stage = next_in_line()
-        stage.books.watch.forecast = Forecast.of([400.0] * 4)
+        foresee(stage.books.watch, Forecast.of([400.0] * 4))
         stage.progress.absorb(replace(stage.progress.run, state=state), [])
         stage.turn(380)
         assert {stage.state(8), stage.state(9)} <= {S.WAITING, S.CANCELLED}
@@ -245,29 +251,34 @@ def test_a_run_that_does_not_run_admits_nobody_ahead() -> None:
 # --- what is learnt ------------------------------------------------------------------------------------------
 
 
+def ages_s(watch: Watching, now: Moment) -> list[float]:
+    """The ages of all changes that run."""
+    return [age for _, ages in watch.outlook(now).kinds for age in ages]
+
+
 def test_a_change_is_as_old_as_the_cloud_s_acceptance_of_it() -> None:
     watch = Watching()
     watch.found(changing(1), moment(120))
-    assert watch.ages_s(moment(130)) == [130]
+    assert ages_s(watch, moment(130)) == [130]
     unaccepted = an_attempt(sent_at=START + timedelta(seconds=60), unanswered=1)
     watch.found(a_target(2, state=S.CHANGING, attempts=(unaccepted,)), moment(120))
     watch.found(a_target(3, state=S.INSPECTING, attempts=(unaccepted,)), moment(120))
-    assert sorted(watch.ages_s(moment(130))) == [70, 130]
+    assert sorted(ages_s(watch, moment(130))) == [70, 130]
 
 
 def test_a_clock_that_went_back_makes_no_negative_age() -> None:
     watch = Watching()
     watch.found(changing(1), replace(moment(0), wall=START - timedelta(hours=1)))
-    assert watch.ages_s(moment(0)) == [0]
+    assert ages_s(watch, moment(0)) == [0]
 
 
 def test_a_change_counts_while_it_goes_on() -> None:
     watch, target = Watching(), changing(1)
     watch.follow(replace(target, state=S.SUBMITTING), target, moment(10))
     watch.follow(target, target, moment(50))
-    assert watch.ages_s(moment(60)) == [50]
+    assert ages_s(watch, moment(60)) == [50]
     watch.follow(target, replace(target, state=S.VERIFYING), moment(70))
-    assert watch.ages_s(moment(80)) == []
+    assert ages_s(watch, moment(80)) == []
 
 
 @pytest.mark.parametrize(
@@ -301,7 +312,7 @@ def test_a_stop_of_many_is_learnt_by_the_part_of_each() -> None:
 def test_slots_that_are_free_soon_are_those_of_changes_that_end_while_a_server_is_stopped() -> None:
     stage = next_in_line()
     watch = stage.books.watch
-    watch.forecast = Forecast.of([400.0] * 4)
+    foresee(watch, Forecast.of([400.0] * 4))
     lead_s = 20.0 * LEAD
     assert watch.soon(moment(400 - lead_s - 1)) == 0
     assert watch.soon(moment(400 - lead_s)) == 5
@@ -345,6 +356,28 @@ def test_what_a_run_learns_is_experience_and_the_next_begins_with_it() -> None:
     assert (second.forecast.typical_s, second.stop_s, second.shows_change) == (300.0, 20.0, True)
     # Changes of another kind say nothing of these.
     assert not Watching(learned, ["another"]).forecast.known
+
+
+def test_changes_on_other_flavors_are_foreseen_apart_once_enough_have_ended() -> None:
+    watch = Watching()
+    small, large = replace(changing(1), flavor="small"), replace(changing(2), flavor="large")
+    for target, seconds in ((small, 100.0), (large, 1000.0)):
+        event = JobEnded(target.server_id, 1, "job-1", JobStatus.SUCCESS)
+        for _ in range(ENOUGH_OF_A_KIND):
+            watch.learn(target, event, Job("job-1", JobStatus.SUCCESS, took_s=seconds))
+    watch.swept(moment(0), SETTINGS, 0.0)
+    assert (watch.forecast_of(small).typical_s, watch.forecast_of(large).typical_s) == (100.0, 1000.0)
+    assert watch.forecast_of(changing(3)) is watch.forecast
+    watch.found(large, moment(0))
+    watch.found(replace(small, server_id=name(3)), moment(0))
+    assert [forecast.typical_s for forecast, _ in watch.outlook(moment(1)).kinds] == [1000.0, 100.0]
+
+
+def test_a_kind_that_is_new_begins_with_what_others_of_its_image_took() -> None:
+    learned = NONE.with_change("image-1/small/zone-1", 100.0).with_change("image-2/small/zone-1", 900.0)
+    assert Watching(learned, ["image-1/large/zone-2"]).forecast.ages_s == (100.0,)
+    assert Watching(learned, ["image-1/large/zone-2", "image-2/small/zone-1"]).forecast.ages_s == (100.0, 900.0)
+    assert Watching(learned, ["image-1/small/zone-1", "image-3/small/zone-1"]).forecast.ages_s == (100.0,)
 
 
 def test_a_cloud_that_is_taken_for_one_that_shows_nothing_is_believed_once_it_shows_a_change() -> None:

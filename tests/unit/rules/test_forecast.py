@@ -4,9 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.rules.forecast import Forecast
+from fleetos.rules.forecast import Forecast, Outlook
 
 AGES = st.lists(st.floats(0, 1000), max_size=30)
+
+
+def of_one_kind(forecast: Forecast, ages_s: list[float]) -> Outlook:
+    """Changes of one kind."""
+    return Outlook(((forecast, tuple(ages_s)),))
 
 
 def test_without_an_end_nothing_is_known() -> None:
@@ -16,7 +21,7 @@ def test_without_an_end_nothing_is_known() -> None:
         assert forecast.by_s(0.95) is None
         assert forecast.ends(10, 1000) == 0
         assert forecast.expected([1, 2, 3], 1000) == 0
-        assert forecast.time_until([1, 2, 3], 1, 60) == 60
+        assert of_one_kind(forecast, [1, 2, 3]).time_until(1, 60) == 60
 
 
 def test_without_running_ones_it_is_the_share_that_lasted_longer() -> None:
@@ -65,9 +70,25 @@ def test_the_age_by_which_most_have_ended() -> None:
 
 def test_the_time_until_so_many_have_ended() -> None:
     forecast = Forecast.of([10, 20, 30, 40])
-    assert forecast.time_until([0] * 4, 2, 60) == pytest.approx(20, abs=0.1)
-    assert forecast.time_until([15] * 3, 2, 60) == pytest.approx(15, abs=0.1)
-    assert forecast.time_until([0] * 4, 5, 60) == 60
+    assert of_one_kind(forecast, [0] * 4).time_until(2, 60) == pytest.approx(20, abs=0.1)
+    assert of_one_kind(forecast, [15] * 3).time_until(2, 60) == pytest.approx(15, abs=0.1)
+    assert of_one_kind(forecast, [0] * 4).time_until(5, 60) == 60
+
+
+def test_changes_of_several_kinds_are_counted_together() -> None:
+    short, long = Forecast.of([10, 20, 30, 40]), Forecast.of([100, 200, 300, 400])
+    both = Outlook(((short, (0.0,) * 4), (long, (0.0,) * 4)))
+    assert len(both) == 8
+    assert both.expected(100) == pytest.approx(4 + 1)
+    assert both.time_until(5, 1000) == pytest.approx(100, abs=0.5)
+    assert both.typical_s == 30
+
+
+def test_of_an_age_that_no_change_has_outlasted_nothing_is_foreseen() -> None:
+    changes = of_one_kind(Forecast.of([10, 20]), [5, 20, 15, 300])
+    assert changes.foreseen().kinds[0][1] == (5, 15)
+    assert changes.unforeseen_s() == [20, 300]
+    assert of_one_kind(Forecast(), [5]).foreseen().kinds == ()
 
 
 @given(ended=AGES, running=AGES)
@@ -89,6 +110,6 @@ def test_the_time_until_is_long_enough_and_bounded(
     ended: list[float], ages: list[float], ends: float, most: float
 ) -> None:
     forecast = Forecast.of(ended)
-    until_s = forecast.time_until(ages, ends, most)
+    until_s = of_one_kind(forecast, ages).time_until(ends, most)
     assert 0 <= until_s <= most
     assert until_s == most or forecast.expected(ages, until_s) >= ends
