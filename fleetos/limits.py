@@ -56,7 +56,7 @@ NOT_SENT_WAIT_S = 15.0
 # Needs that are due this soon are served together with those due now, so that reads go out in one go (share of min).
 POLL_TOGETHER = 0.25
 # A sweep is worth its call when so many of the changes that it looks at are expected to have ended since the last.
-ENDS_A_SWEEP = 4.0
+ENDS_A_SWEEP = 3.5
 # Where fewer change at once: after the first end is this likely, a sweep follows within this share of a typical change.
 FIRST_END_LIKELY = 0.25
 BEAT_OF_TYPICAL = 0.03
@@ -68,11 +68,11 @@ ASK_AGAIN_SHARE = 0.25
 MOST_HAVE_ENDED = 0.95
 # From a stop to a server that is known to be ready it takes so much of the time by which most stops have ended: its job
 # is asked by then, and a sweep follows.
-LEAD = 1.7
+LEAD = 1.6
 # Of the servers that will soon have a slot, so large a share is stopped together.
-STOPPED_TOGETHER = 0.6
+STOPPED_TOGETHER = 0.7
 # A stop is asked for its end when so many others have ended.
-MOST_HAVE_STOPPED = 0.95
+MOST_HAVE_STOPPED = 0.98
 # On a cloud that shows changes, one that is not seen by then has ended already, or never began.
 SHOWN_WITHIN_S = 60.0
 # Whoever is only to be verified, or waits stopped for a slot, is seen at least this often (share of polling.max).
@@ -81,6 +81,8 @@ FOLLOW_PART = 0.5
 DURATIONS_KEPT = 256
 # A kind of changes of which so many have ended is foreseen by itself, any other by what all take.
 ENOUGH_OF_A_KIND = 8
+# A change that has lasted for less than this share of the shortest known need not be looked at.
+SURELY_BEFORE = 0.8
 # How many changes will soon end is counted anew after this, and at once when their number changes.
 SOON_HOLDS_S = 0.25
 # Share of the read budget that polling may plan with; the rest is for looks that cannot wait.

@@ -1,7 +1,8 @@
 """The turn of the ring, without any waiting: who may start, who decides what, which reads are due."""
 
 import math
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fleetos.clock import Moment
 from fleetos.engine.books import Books, trace_key
@@ -77,22 +78,26 @@ def _choose_instrument(books: Books, sweep_calls: Callable[[int], int]) -> None:
 
 
 def _beat(books: Books, turn: Turn) -> None:
-    """Lets those who follow the sweep be swept when their time has come."""
+    """Lets those who follow the sweep be swept when their time has come, if they may show something new."""
     watch, following, settings = books.watch, books.agenda.following, turn.run.settings
     if not following:
         watch.beat_at_s = None
         return
     if watch.beat_at_s is None:
         watch.swept(books.now, settings, books.fraction())
-    if any(server_id not in watch.since_s for server_id in following):
+    if not following.keys() <= watch.since_s.keys():
         watch.hurry(settings)
     if watch.beat_at_s is not None and books.now.elapsed_s >= watch.beat_at_s and not books.sweeping:
-        fresh = [one for one in following if one not in books.reading]
-        if not fresh and not books.unswept:
-            # All of them are being read already; a beat that stays due would turn the ring without a pause.
-            watch.swept(books.now, settings, books.fraction())
+        watch.swept(books.now, settings, books.fraction())
+        # The others come along where they fit.
+        fresh = _worth_a_look(books, (one for one in following if one not in books.reading))
         books.unswept += fresh
         books.reading.update(fresh)
+
+
+def _worth_a_look(books: Books, servers: Iterable[str]) -> list[str]:
+    """Those of the servers that may show something new."""
+    return [one for one in servers if books.watch.may_have_ended(one, books.now)]
 
 
 def conclude(turn: Turn) -> None:
@@ -143,20 +148,27 @@ def _still_wanted(books: Books, turn: Turn, due: list[tuple[str, Need]]) -> Iter
 def _next_sweep(books: Books, settings: Settings, sweep_calls: Callable[[int], int]) -> Iterator[polling.Sweep]:
     """The sweep for all that waits for one. One at a time: what comes due meanwhile shares the pages of the next.
 
-    Who only follows comes along where that takes no request more.
+    Whoever may show something new comes along where that takes no request more, then those who are next in the queue,
+    then all others who follow.
     """
     if not books.unswept or books.sweeping:
         return
     wanted, books.unswept = dict.fromkeys(books.unswept), []
-    along = [one for one in books.agenda.following if one not in books.reading and one not in wanted]
-    if sweep_calls(len(wanted) + len(along)) <= sweep_calls(len(wanted)):
-        wanted.update(dict.fromkeys(along))
-        books.reading.update(along)
-    if books.agenda.following.keys() <= wanted.keys() | books.reading:
+    calls = sweep_calls(len(wanted))
+
+    def fits(more: Sequence[str]) -> Sequence[str]:
+        shown = len(wanted) + len(glimpsed)
+        return more[: bisect_right(range(len(more)), calls, key=lambda place: sweep_calls(shown + place + 1))]
+
+    glimpsed: Sequence[str] = ()
+    others = [one for one in books.agenda.following if one not in books.reading and one not in wanted]
+    worth = _worth_a_look(books, others)
+    wanted.update(dict.fromkeys(fits(worth)))
+    if wanted.keys() >= set(worth):
         books.watch.swept(books.now, settings, books.fraction())
-    glimpsed = _next_in_line(books) if settings.stop is not StopMode.API else []
-    if sweep_calls(len(wanted) + len(glimpsed)) > sweep_calls(len(wanted)):
-        glimpsed = []
+    glimpsed = fits(_next_in_line(books) if settings.stop is not StopMode.API else ())
+    wanted.update(dict.fromkeys(fits([one for one in others if one not in wanted])))
+    books.reading.update(wanted)
     books.glimpse(glimpsed)
     books.sweeping.update(wanted)
     yield polling.Sweep((*wanted, *glimpsed))

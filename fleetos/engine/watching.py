@@ -14,6 +14,7 @@ from fleetos.limits import (
     LEAD,
     MOST_HAVE_STOPPED,
     SOON_HOLDS_S,
+    SURELY_BEFORE,
 )
 from fleetos.model.events import JobEnded, PowerAnswered, RunMoved, TargetEvent
 from fleetos.model.experience import NONE, Experience
@@ -116,6 +117,12 @@ class Watching:
     def forecast_of(self, target: Target) -> Forecast:
         """How long changes like this target's take."""
         return self._forecasts.get(change_key(target), self.forecast)
+
+    def may_have_ended(self, server_id: str, now: Moment) -> bool:
+        """Whether any change of its kind has ended by that age; true of whatever is no change, or not foreseen."""
+        since_s = self.since_s.get(server_id)
+        first_s = self._forecasts.get(self._kinds.get(server_id, ""), self.forecast).first_s
+        return since_s is None or first_s is None or now.elapsed_s - since_s >= first_s * SURELY_BEFORE
 
     def outlook(self, now: Moment) -> Outlook:
         """All changes that run, by kind."""

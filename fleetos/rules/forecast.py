@@ -36,6 +36,11 @@ class Forecast:
         return Forecast(tuple(ages), tuple(left))
 
     @property
+    def first_s(self) -> float | None:
+        """The least of the durations that ended, None if none did."""
+        return self.ages_s[0] if self.ages_s else None
+
+    @property
     def known(self) -> bool:
         """Whether any change has ended."""
         return bool(self.ages_s)

@@ -125,6 +125,28 @@ def test_the_next_beat_waits_for_the_sweep_under_way() -> None:
     assert [type(read) for read in stage.turn(at_s + 21, *still)] == [Sweep]
 
 
+@pytest.mark.parametrize(("calls", "whom"), [(full_at_five, range(1, 6)), (one_page, range(1, 8))])
+def test_changes_that_cannot_have_ended_come_along_where_there_is_room(
+    calls: Callable[[int], int], whom: range
+) -> None:
+    """Four have lasted as long as the shortest known change, and three have just begun."""
+    stage = Ring(*map(changing, range(1, 8)), calls=calls)
+    stage.turn(0)
+    _learn(stage.books.watch, 400.0, 20.0)
+    for number in (5, 6, 7):
+        stage.books.watch.since_s[name(number)] = moment(390).elapsed_s
+    assert sorted(sweep_of(stage, 400)) == [name(number) for number in whom]
+
+
+def test_a_beat_at_which_none_can_have_ended_asks_nothing() -> None:
+    stage = Ring(*map(changing, range(1, 5)))
+    stage.turn(0)
+    _learn(stage.books.watch, 400.0, 20.0)
+    assert sweep_of(stage, 300) == []
+    assert stage.beat() > 300
+    assert len(sweep_of(stage, 330)) == 4
+
+
 def test_a_beat_at_which_all_are_being_read_already_is_over() -> None:
     stage = Ring(*map(changing, range(1, 5)))
     stage.turn(0)
