@@ -80,6 +80,13 @@ def dies_of_the_third_point(story: Story) -> list[Violation]:
 
 def ponders_one(story: Story) -> list[Violation]:
     """A judge that never comes to an end with one of the worlds."""
+    while story.spec.seed == ONE:
+        pass
+    return []
+
+
+def waits_for_ever(story: Story) -> list[Violation]:
+    """A judge that waits for something with one of the worlds."""
     if story.spec.seed == ONE:
         threading.Event().wait()
     return []
@@ -182,9 +189,13 @@ def test_a_play_that_raises_is_a_finding(capsys: pytest.CaptureFixture[str]) -> 
     assert "error LookupError is broken: Traceback" in capsys.readouterr().out
 
 
-def test_a_worker_that_hangs_is_a_finding_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hangs", [ponders_one, waits_for_ever])
+def test_a_worker_that_hangs_is_a_finding_and_replaced(
+    hangs: Callable[[Story], list[Violation]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(workers, "PLAY_MAX_S", 3.0)
-    results = list(proved(iter((ONE, ANOTHER)), Orders(ponders_one, tiny), 1))
+    monkeypatch.setattr(workers, "_PATIENCE", 1.0 if hangs is waits_for_ever else 100.0)
+    results = list(proved(iter((ONE, ANOTHER)), Orders(hangs, tiny), 1))
     assert {result.seed: dict(result.broken) for result in results} == {ONE: {HANGS: 1}, ANOTHER: {}}
     assert sum(result.worlds for result in results) == 2
 

@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from math import inf
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from tests.simulation.proof import DETERMINISM, Die, Orders, Result, course, die_at, prove
 from tests.simulation.story import Violation
 
-# No play takes a tenth of this, even where other work has the processors. Time that stands still takes for ever.
+# Processor time: no play takes a tenth of this. Time that stands still takes for ever.
 PLAY_MAX_S = 60.0
+# Where other work has the processors, so many times that may pass by the clock; then the play waits for something.
+_PATIENCE = 20.0
 # So many plays are a task: few enough that nobody waits long for the last one.
 _POINTS_AT_ONCE = 20
 _LOOK_EVERY_S = 1.0
@@ -77,15 +80,32 @@ _Task: TypeAlias = int | _Deaths | _Again
 
 @dataclass(slots=True)
 class _Worker:
-    """One process as its employer sees it. Times are monotonic."""
+    """One process as its employer sees it.
+
+    `since_s` and `since_cpu_s`: when it was last heard of, by the monotonic clock and by the time that it had computed.
+    """
 
     number: int
     process: BaseProcess
     pipe: _Pipe
     since_s: float
+    since_cpu_s: float = 0.0
     ready: bool = False
     doing: _Task | None = None
     die: Die | None = None
+
+    def heard(self) -> None:
+        """Enter that it was heard of now."""
+        self.since_s, self.since_cpu_s = time.monotonic(), self.cpu_s()
+
+    def cpu_s(self) -> float:
+        """Return how long it has computed, 0 once it is gone (proc(5), fields utime and stime)."""
+        try:
+            stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return 0.0
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def proved(seeds: Iterator[int], orders: Orders, jobs: int, until_s: float = inf) -> Generator[Result]:
@@ -220,7 +240,8 @@ class _Crew:
         """Give the worker something to do, if there is anything."""
         task = self._next(worker)
         if task is not None:
-            worker.doing, worker.die, worker.since_s = task, None, time.monotonic()
+            worker.doing, worker.die = task, None
+            worker.heard()
             # One that has died meanwhile says so when it is listened to.
             with contextlib.suppress(OSError):
                 worker.pipe.send(task)
@@ -247,7 +268,7 @@ class _Crew:
         except (EOFError, OSError):
             yield from self._replace(worker, CRASHED, "the process that played it ended")
             return
-        worker.since_s = time.monotonic()
+        worker.heard()
         match message:
             case _Ready():
                 worker.ready = True
@@ -268,7 +289,8 @@ class _Crew:
 
     def _watch(self, worker: _Worker) -> Iterator[Result]:
         idle_s = time.monotonic() - worker.since_s
-        if worker.doing is not None and idle_s > PLAY_MAX_S:
+        hangs = worker.cpu_s() - worker.since_cpu_s > PLAY_MAX_S or idle_s > PLAY_MAX_S * _PATIENCE
+        if worker.doing is not None and hangs:
             yield from self._replace(worker, HANGS, f"one play takes more than {PLAY_MAX_S:g} s")
         elif not worker.ready and idle_s > _START_MAX_S:
             raise NoWorkers(f"a worker did not begin within {_START_MAX_S:g} s")
