@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import anyio
 import typer
 
+from fleetos.cli import looping
 from fleetos.cli.carrying_on import check_project, drive_on, show_end
 from fleetos.cli.confirming import agree, confirm
 from fleetos.cli.exits import ExitCode, Leave, code_of
@@ -89,7 +89,7 @@ def apply(
 
       fleetos apply plan.yaml --yes --expect-wipes 40 -o jsonl
     """
-    raise Leave(anyio.run(_apply, load_plan(plan), Wish(yes, expect_wipes, new_run, output, db, cloud)))
+    raise Leave(looping.run(_apply, load_plan(plan), Wish(yes, expect_wipes, new_run, output, db, cloud)))
 
 
 async def _apply(plan: Plan, wish: Wish) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated
 import anyio
 import typer
 
+from fleetos.cli import looping
 from fleetos.cli.confirming import confirm
 from fleetos.cli.driving import as_it_was, drive
 from fleetos.cli.exits import ExitCode, Leave, code_of
@@ -128,7 +129,7 @@ def resume(
 
       fleetos resume 0c4k2m7 -o jsonl
     """
-    raise Leave(anyio.run(_resume, run, output, db, cloud))
+    raise Leave(looping.run(_resume, run, output, db, cloud))
 
 
 async def _resume(given: str | None, output: Output, db: str | None, cloud: str | None) -> int:
@@ -188,7 +189,7 @@ def retry(
 
       fleetos retry 0c4k2m7 --yes -o json
     """
-    raise Leave(anyio.run(_retry, run, yes, output, db, cloud))
+    raise Leave(looping.run(_retry, run, yes, output, db, cloud))
 
 
 async def _retry(given: str, yes: bool, output: Output, db: str | None, cloud: str | None) -> int:
@@ -243,7 +244,7 @@ def abort(
 
       fleetos abort 0c4k2m7 --release
     """
-    raise Leave(anyio.run(_abort, run, release, output, db, cloud))
+    raise Leave(looping.run(_abort, run, release, output, db, cloud))
 
 
 async def _abort(given: str, release: bool, output: Output, db: str | None, cloud: str | None) -> int:
