@@ -1,0 +1,100 @@
+"""Turns of the ring over changes under way, at plain seconds and without a cloud."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from fleetos.engine import ring
+from fleetos.engine.books import Books
+from fleetos.engine.facts import JobRead, NotSeen, Saw
+from fleetos.engine.judging import Judge
+from fleetos.engine.turn import Turn
+from fleetos.engine.watching import Watching
+from fleetos.ids import SeededChance
+from fleetos.model.events import JobEnded, PowerAnswered
+from fleetos.model.experience import NONE
+from fleetos.model.inventory import Job, JobStatus, Picture
+from fleetos.model.progress import Progress
+from fleetos.model.run import PowerCall, PowerOutcome, Settings, Target
+from fleetos.model.states import TargetState
+from fleetos.rules.forecast import Forecast
+from fleetos.rules.polling import Read
+from tests.unit.model.samples import SETTINGS, START, a_run, a_target, an_attempt
+from tests.unit.rules.scene import moment, sight
+
+S = TargetState
+
+
+def one_page(servers: int) -> int:
+    """A cloud whose list has one page."""
+    return min(servers, 1)
+
+
+def full_at_five(servers: int) -> int:
+    """A cloud that shows five servers with one request, and more with three."""
+    return 1 if servers <= 5 else 3
+
+
+def name(number: int) -> str:
+    return f"server-{number:04}"
+
+
+def changing(number: int, **changes: object) -> Target:
+    sent = an_attempt(accepted_at=START, job_id=f"job-{number}")
+    return replace(a_target(number, state=S.CHANGING, attempts=(sent,)), **changes)
+
+
+class Ring:
+    """Turns of the ring at plain seconds, without a cloud."""
+
+    def __init__(self, *targets: Target, settings: Settings = SETTINGS, calls: Callable[[int], int] = one_page) -> None:
+        self.progress = Progress(a_run(settings), targets)
+        self.books = Books(self.progress, SeededChance(1), moment(0), NONE)
+        self.judge = Judge(self.books)
+        self.calls = calls
+        for target in targets:
+            if target.state not in (S.WAITING, S.BACKOFF):
+                self.books.open(target.server_id)
+
+    def turn(self, at_s: float, *facts: Saw | NotSeen | JobRead) -> list[Read]:
+        """The reads of a turn that takes these facts."""
+        self.books.now = moment(at_s)
+        turn = Turn(self.progress, self.books.now.wall)
+        self.judge.take(turn, facts)
+        reads = ring.decide(self.books, turn, None, self.calls)
+        self.progress.absorb(turn.run, list(turn.changed.values()))
+        return reads
+
+    def beat(self) -> float:
+        """When the ring turns next, in seconds."""
+        due_s = ring.next_due_s(self.books, self.books.now)
+        assert due_s is not None
+        return due_s - moment(0).elapsed_s
+
+    def state(self, number: int) -> TargetState:
+        return self.progress.targets[name(number)].state
+
+
+def seen(at_s: float, pictures: Mapping[int, Picture]) -> list[Saw]:
+    return [Saw(name(number), replace(sight(at_s, one), single=False)) for number, one in pictures.items()]
+
+
+def next_in_line(settings: Settings = SETTINGS) -> Ring:
+    """Five changes, of which few end from their 370th second on and all by their 400th, and two servers that wait."""
+    stage = Ring(*map(changing, range(1, 6)), a_target(8), a_target(9), settings=settings)
+    stage.turn(0)
+    for change_s in (*[370.0] * 3, *[400.0] * 17):
+        learn(stage.books.watch, change_s, 20.0)
+    return stage
+
+
+def learn(watch: Watching, change_s: float, stop_s: float) -> None:
+    done = Job("job-1", JobStatus.SUCCESS, took_s=change_s)
+    watch.learn(changing(1), JobEnded(name(1), 1, "job-1", JobStatus.SUCCESS), done)
+    call = PowerCall("call-1", "stop", hard=False, size=1, intended_at=START)
+    stopped = Job("stop-1", JobStatus.SUCCESS, took_s=stop_s)
+    watch.learn(a_target(calls=(call,)), PowerAnswered(name(1), "call-1", PowerOutcome.ENDED), stopped)
+
+
+def foresee(watch: Watching, forecast: Forecast) -> None:
+    """Let this be known of changes of every kind."""
+    watch.forecast, watch._forecasts = forecast, {}
