@@ -55,8 +55,9 @@ UNREAD_MAX = 60
 NOT_SENT_WAIT_S = 15.0
 # Needs that are due this soon are served together with those due now, so that reads go out in one go (share of min).
 POLL_TOGETHER = 0.25
-# A sweep is worth its call when so many of the changes that it looks at are expected to have ended since the last.
-ENDS_A_SWEEP = 3.5
+# A sweep is worth its calls when for each so many of the changes that it looks at are expected to have ended since the
+# last one.
+ENDS_A_CALL = 3.5
 # Where fewer change at once: after the first end is this likely, a sweep follows within this share of a typical change.
 FIRST_END_LIKELY = 0.25
 BEAT_OF_TYPICAL = 0.03
@@ -83,8 +84,11 @@ DURATIONS_KEPT = 256
 ENOUGH_OF_A_KIND = 8
 # A change that has lasted for less than this share of the shortest known need not be looked at.
 SURELY_BEFORE = 0.8
-# How many changes will soon end is counted anew after this, and at once when their number changes.
-SOON_HOLDS_S = 0.25
+# How many changes will soon end is counted anew after this share of what a stop takes, a second at most.
+SOON_HOLDS = 0.03
+SOON_HOLDS_MAX_S = 1.0
+# Of more changes of one kind so many ages say how many will end, and when.
+AGES_LOOKED_AT = 64
 # Share of the read budget that polling may plan with; the rest is for looks that cannot wait.
 POLL_BUDGET_SHARE = 0.6
 # Intervals are stretched by up to this share, so that fleets of one operator do not beat in step.

@@ -31,7 +31,10 @@ def trace_key(server_id: str) -> str:
 
 
 class Books:
-    """What the ring keeps beside the durable progress, and the one way to write an event into a turn."""
+    """What the ring keeps beside the durable progress, and the one way to write an event into a turn.
+
+    `riders` follow the sweep for another reason than a change that runs: a look must not be too long in coming.
+    """
 
     def __init__(self, progress: Progress, chance: Chance, now: Moment, experience: Experience) -> None:
         self.progress = progress
@@ -43,6 +46,7 @@ class Books:
         self.reading: set[str] = set()
         self.sweeping: set[str] = set()
         self.unswept: list[str] = []
+        self.riders: dict[str, None] = {}
         self.watch = Watching(experience, {change_key(one): None for one in progress.targets.values()})
         self._glimpsed: dict[str, Sight | None] = {}
         self._chance = chance
@@ -177,6 +181,7 @@ class Books:
             queued = target.state in QUEUED
             if target.ended or (queued and turn.run.state is not RunState.FINISHING):
                 self.agenda.drop(server_id)
+                self.riders.pop(server_id, None)
                 self._sightings.pop(server_id, None)
                 self.dirty.pop(server_id, None)
                 return ()
@@ -185,6 +190,10 @@ class Books:
             if not isinstance(decision, Write):
                 needs = tuple(self._adjusted(server_id, need) for need in decision)
                 self.agenda.set(server_id, needs)
+                if server_id in self.agenda.following and target.state is not TargetState.CHANGING:
+                    self.riders[server_id] = None
+                else:
+                    self.riders.pop(server_id, None)
                 self.dirty.pop(server_id, None)
                 return needs
             for event in decision.events:

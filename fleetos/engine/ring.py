@@ -64,7 +64,7 @@ def decide(
     books.touch(server_id for server_id, need in late if isinstance(need, Wait))
     due += late
     reads = list(_not_under_way(books, polling.reads(_still_wanted(books, turn, due))))
-    _beat(books, turn)
+    _beat(books, turn, sweep_calls)
     return [*reads, *_next_sweep(books, settings, sweep_calls)]
 
 
@@ -77,20 +77,22 @@ def _choose_instrument(books: Books, sweep_calls: Callable[[int], int]) -> None:
         books.touch(books.watch.since_s)
 
 
-def _beat(books: Books, turn: Turn) -> None:
+def _beat(books: Books, turn: Turn, sweep_calls: Callable[[int], int]) -> None:
     """Lets those who follow the sweep be swept when their time has come, if they may show something new."""
     watch, following, settings = books.watch, books.agenda.following, turn.run.settings
     if not following:
         watch.beat_at_s = None
         return
     if watch.beat_at_s is None:
-        watch.swept(books.now, settings, books.fraction())
-    if not following.keys() <= watch.since_s.keys():
+        watch.foresee(books.now)
+        watch.swept(sweep_calls(len(following)), books.now, settings, books.fraction())
+    if books.riders:
         watch.hurry(settings)
     if watch.beat_at_s is not None and books.now.elapsed_s >= watch.beat_at_s and not books.sweeping:
-        watch.swept(books.now, settings, books.fraction())
+        watch.foresee(books.now)
         # The others come along where they fit.
         fresh = _worth_a_look(books, (one for one in following if one not in books.reading))
+        watch.swept(sweep_calls(len(fresh)), books.now, settings, books.fraction())
         books.unswept += fresh
         books.reading.update(fresh)
 
@@ -165,7 +167,8 @@ def _next_sweep(books: Books, settings: Settings, sweep_calls: Callable[[int], i
     worth = _worth_a_look(books, others)
     wanted.update(dict.fromkeys(fits(worth)))
     if wanted.keys() >= set(worth):
-        books.watch.swept(books.now, settings, books.fraction())
+        books.watch.foresee(books.now)
+        books.watch.swept(calls, books.now, settings, books.fraction())
     glimpsed = fits(_next_in_line(books) if settings.stop is not StopMode.API else ())
     wanted.update(dict.fromkeys(fits([one for one in others if one not in wanted])))
     books.reading.update(wanted)

@@ -13,7 +13,8 @@ from fleetos.limits import (
     FRESH_READ_MAX_AGE_S,
     LEAD,
     MOST_HAVE_STOPPED,
-    SOON_HOLDS_S,
+    SOON_HOLDS,
+    SOON_HOLDS_MAX_S,
     SURELY_BEFORE,
 )
 from fleetos.model.events import JobEnded, PowerAnswered, RunMoved, TargetEvent
@@ -22,7 +23,7 @@ from fleetos.model.inventory import Job, JobStatus
 from fleetos.model.run import PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState
 from fleetos.rules import polling
-from fleetos.rules.forecast import Forecast, Outlook
+from fleetos.rules.forecast import Forecast, Kind, Outlook
 
 
 def change_key(target: Target) -> str:
@@ -59,7 +60,7 @@ class Watching:
         self._stops_s: deque[float] = deque(experience.stops_s, maxlen=DURATIONS_KEPT)
         self.forecast = Forecast.of(self._ended_s)
         self._forecasts = self._by_kind({})
-        self._soon = (0.0, 0.0, 0)
+        self._soon = (0.0, 0.0)
         self.stop_s = Forecast.of(self._stops_s).by_s(MOST_HAVE_STOPPED)
 
     @property
@@ -127,7 +128,7 @@ class Watching:
     def outlook(self, now: Moment) -> Outlook:
         """All changes that run, by kind."""
         ages = self._ages_s(now)
-        return Outlook(tuple((self._forecasts.get(key, self.forecast), tuple(ages_s)) for key, ages_s in ages.items()))
+        return Outlook(tuple(Kind.of(self._forecasts.get(key, self.forecast), some) for key, some in ages.items()))
 
     def _ages_s(self, now: Moment) -> dict[str, list[float]]:
         ages: defaultdict[str, list[float]] = defaultdict(list)
@@ -141,13 +142,16 @@ class Watching:
             key: Forecast.of(ended_s, ages.get(key, ())) for key, ended_s in kinds if len(ended_s) >= ENOUGH_OF_A_KIND
         }
 
-    def swept(self, now: Moment, settings: Settings, fraction: float) -> None:
-        """Enters that all who follow are being swept, and sets the next beat by what is known now."""
+    def foresee(self, now: Moment) -> None:
+        """Makes the forecasts anew, by all that has ended and all that runs now."""
         ages = self._ages_s(now)
         self.forecast = Forecast.of(self._ended_s, chain.from_iterable(ages.values()))
         self._forecasts = self._by_kind(ages)
+
+    def swept(self, calls: int, now: Moment, settings: Settings, fraction: float) -> None:
+        """Enters that all who follow are being swept, in so many calls, and sets the next beat."""
         self.swept_s = now.elapsed_s
-        self.beat_at_s = now.elapsed_s + polling.beat_s(self.outlook(now), settings, fraction)
+        self.beat_at_s = now.elapsed_s + polling.beat_s(self.outlook(now), calls, settings, fraction)
 
     def soon(self, now: Moment) -> float:
         """How many changes are expected to end before a server that is stopped now is ready.
@@ -156,10 +160,10 @@ class Watching:
         """
         if self.stop_s is None or not self.forecast.known:
             return 0.0
-        found, until_s, changes = self._soon
-        if now.elapsed_s >= until_s or changes != len(self.since_s):
+        found, until_s = self._soon
+        if now.elapsed_s >= until_s:
             found = self.outlook(now).expected(self.stop_s * LEAD)
-            self._soon = (found, now.elapsed_s + SOON_HOLDS_S, len(self.since_s))
+            self._soon = (found, now.elapsed_s + min(self.stop_s * SOON_HOLDS, SOON_HOLDS_MAX_S))
         return found
 
     def hurry(self, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from fleetos.model.run import Attempt, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.rules.ended import Disk, disk_of, judged, on_image
 from fleetos.rules.ends import gone
-from fleetos.rules.forecast import Outlook
+from fleetos.rules.forecast import Kind, Outlook
 from fleetos.rules.look import Watch
 from fleetos.rules.needs import AskJob, Context, Decision, Follow, Look, Need, Wait, Write
 from fleetos.rules.polling import beat_s
@@ -39,8 +39,8 @@ def _polled(attempt: Attempt, job_id: str, context: Context) -> tuple[Need, ...]
     age_s = age_of(attempt, context)
     if not context.by_sweep:
         last_s = context.now.elapsed_s - context.here_s if context.job_asked is None else context.job_asked.elapsed_s
-        alone = Outlook(((context.forecast, (age_s,)),))
-        pause_s = beat_s(alone, context.settings, context.fraction)
+        alone = Outlook((Kind(context.forecast, (age_s,)),))
+        pause_s = beat_s(alone, 1, context.settings, context.fraction)
         return (AskJob(job_id, max(context.now.elapsed_s, last_s + pause_s)),)
     return (Follow(), AskJob(job_id, _ask_s(attempt, age_s, context)))
 

@@ -5,8 +5,10 @@ which are the short ones; the estimate is that of Kaplan and Meier.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+from fleetos.limits import AGES_LOOKED_AT
 
 _HALVINGS = 12
 
@@ -79,32 +81,54 @@ NOTHING_KNOWN = Forecast()
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
-    """The changes that run: by kind, the forecast and the ages of them."""
+class Kind:
+    """Changes of one kind that run: their forecast, their ages, and for how many changes each of these ages stands."""
 
-    kinds: tuple[tuple[Forecast, tuple[float, ...]], ...]
+    forecast: Forecast
+    ages_s: tuple[float, ...]
+    weight: float = 1.0
+
+    @staticmethod
+    def of(forecast: Forecast, ages_s: Sequence[float]) -> "Kind":
+        """The kind, of many changes by a part of their ages: what is foreseen differs little, and costs much less."""
+        if len(ages_s) <= AGES_LOOKED_AT:
+            return Kind(forecast, tuple(ages_s))
+        weight, in_order = len(ages_s) / AGES_LOOKED_AT, sorted(ages_s)
+        return Kind(forecast, tuple(in_order[int((place + 0.5) * weight)] for place in range(AGES_LOOKED_AT)), weight)
+
+    def where(self, wanted: Callable[[float], bool]) -> "Kind":
+        """Those of them with such an age."""
+        return Kind(self.forecast, tuple(filter(wanted, self.ages_s)), self.weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The changes that run, by kind."""
+
+    kinds: tuple[Kind, ...]
 
     def foreseen(self) -> "Outlook":
         """Those of them of which their forecasts say anything."""
-        kinds = ((forecast, tuple(filter(forecast.reaches, ages_s))) for forecast, ages_s in self.kinds)
-        return Outlook(tuple(kind for kind in kinds if kind[1]))
+        kinds = (kind.where(kind.forecast.reaches) for kind in self.kinds)
+        return Outlook(tuple(kind for kind in kinds if kind.ages_s))
 
     def unforeseen_s(self) -> list[float]:
         """The ages of all others, the youngest first."""
-        return sorted(age for forecast, ages_s in self.kinds for age in ages_s if not forecast.reaches(age))
+        return sorted(age for kind in self.kinds for age in kind.ages_s if not kind.forecast.reaches(age))
 
-    def __len__(self) -> int:
+    @property
+    def number(self) -> float:
         """How many they are."""
-        return sum(len(ages_s) for _, ages_s in self.kinds)
+        return sum(len(kind.ages_s) * kind.weight for kind in self.kinds)
 
     @property
     def typical_s(self) -> float:
         """The middle of the durations of that kind which takes the least time, 0 if nothing is known of any."""
-        return min((forecast.typical_s or 0.0 for forecast, _ in self.kinds), default=0.0)
+        return min((kind.forecast.typical_s or 0.0 for kind in self.kinds), default=0.0)
 
     def expected(self, within_s: float) -> float:
         """How many of them end within that time."""
-        return sum(forecast.expected(ages_s, within_s) for forecast, ages_s in self.kinds)
+        return sum(kind.forecast.expected(kind.ages_s, within_s) * kind.weight for kind in self.kinds)
 
     def time_until(self, ends: float, at_most_s: float) -> float:
         """After how long so many of them are expected to have ended, at most that long."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fleetos.limits import (
     BEAT_OF_AGE,
     BEAT_OF_TYPICAL,
-    ENDS_A_SWEEP,
+    ENDS_A_CALL,
     FIRST_END_LIKELY,
     JITTER,
     POLL_BUDGET_SHARE,
@@ -57,19 +57,19 @@ def interval_s(outstanding: int, reads_per_s: float | None, settings: Settings, 
     return min(wanted_s, settings.poll_max_s) * (1.0 - JITTER * fraction)
 
 
-def beat_s(changes: Outlook, settings: Settings, fraction: float) -> float:
-    """Seconds until the changes are worth the next look, within the plan's bounds.
+def beat_s(changes: Outlook, calls: int, settings: Settings, fraction: float) -> float:
+    """Seconds until the changes are worth the next look, which takes so many calls, within the plan's bounds.
 
-    So long that some of them have ended by then, and not so long that one that ended early waits for a large part of
-    what a change takes. While nothing is known, and for those that outlast all others, the look comes after a part of
-    the age: a change of a second is then seen as soon, in proportion, as one of an hour.
+    So long that some of them have ended by then for each call, and not so long that one that ended early waits for a
+    large part of what a change takes. While nothing is known, and for those that outlast all others, the look comes
+    after a part of the age: a change of a second is then seen as soon, in proportion, as one of an hour.
     """
     least_s, most_s = settings.poll_min_s, settings.poll_max_s
     wanted_s = most_s
     foreseen, beyond_s = changes.foreseen(), changes.unforeseen_s()
-    if len(foreseen):
-        some_s = foreseen.time_until(ENDS_A_SWEEP, most_s)
-        first_s = foreseen.time_until(min(FIRST_END_LIKELY, len(foreseen) / 4), most_s)
+    if foreseen.number:
+        some_s = foreseen.time_until(ENDS_A_CALL * calls, most_s)
+        first_s = foreseen.time_until(min(FIRST_END_LIKELY, foreseen.number / 4), most_s)
         wanted_s = min(some_s, first_s + BEAT_OF_TYPICAL * foreseen.typical_s)
     if beyond_s:
         wanted_s = min(wanted_s, beyond_s[len(beyond_s) // 2] * BEAT_OF_AGE)

@@ -25,7 +25,7 @@ S = TargetState
 
 def ages_s(watch: Watching, now: Moment) -> list[float]:
     """The ages of all changes that run."""
-    return [age for _, ages in watch.outlook(now).kinds for age in ages]
+    return [age for kind in watch.outlook(now).kinds for age in kind.ages_s]
 
 
 def test_a_change_is_as_old_as_the_cloud_s_acceptance_of_it() -> None:
@@ -66,7 +66,7 @@ def test_a_change_counts_while_it_goes_on() -> None:
 def test_only_changes_that_succeeded_say_how_long_one_takes(event: TargetEvent, job: Job) -> None:
     watch = Watching()
     watch.learn(changing(1), event, job)
-    watch.swept(moment(0), SETTINGS, 0.0)
+    watch.foresee(moment(0))
     assert not watch.forecast.known
 
 
@@ -93,11 +93,11 @@ def test_slots_that_are_free_soon_are_those_of_changes_that_end_while_a_server_i
 
 def test_whoever_waits_for_a_sweep_but_not_for_a_change_is_seen_before_a_look_is_too_old() -> None:
     watch = Watching()
-    watch.swept(moment(0), SETTINGS, 0.0)
+    watch.swept(1, moment(0), SETTINGS, 0.0)
     watch.hurry(SETTINGS)
     assert watch.beat_at_s == moment(SETTINGS.poll_min_s).elapsed_s
     watch.found(changing(1), moment(0))
-    watch.swept(moment(10_000), replace(SETTINGS, poll_max_s=600.0), 0.0)
+    watch.swept(1, moment(10_000), replace(SETTINGS, poll_max_s=600.0), 0.0)
     watch.hurry(replace(SETTINGS, poll_max_s=600.0))
     assert watch.beat_at_s == moment(10_000 + FRESH_READ_MAX_AGE_S * FOLLOW_PART).elapsed_s
 
@@ -137,12 +137,12 @@ def test_changes_on_other_flavors_are_foreseen_apart_once_enough_have_ended() ->
         event = JobEnded(target.server_id, 1, "job-1", JobStatus.SUCCESS)
         for _ in range(ENOUGH_OF_A_KIND):
             watch.learn(target, event, Job("job-1", JobStatus.SUCCESS, took_s=seconds))
-    watch.swept(moment(0), SETTINGS, 0.0)
+    watch.foresee(moment(0))
     assert (watch.forecast_of(small).typical_s, watch.forecast_of(large).typical_s) == (100.0, 1000.0)
     assert watch.forecast_of(changing(3)) is watch.forecast
     watch.found(large, moment(0))
     watch.found(replace(small, server_id=name(3)), moment(0))
-    assert [forecast.typical_s for forecast, _ in watch.outlook(moment(1)).kinds] == [1000.0, 100.0]
+    assert [kind.forecast.typical_s for kind in watch.outlook(moment(1)).kinds] == [1000.0, 100.0]
 
 
 def test_a_kind_that_is_new_begins_with_what_others_of_its_image_took() -> None:

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.rules.forecast import Forecast, Outlook
+from fleetos.rules.forecast import Forecast, Kind, Outlook
 
 AGES = st.lists(st.floats(0, 1000), max_size=30)
 
 
 def of_one_kind(forecast: Forecast, ages_s: list[float]) -> Outlook:
     """Changes of one kind."""
-    return Outlook(((forecast, tuple(ages_s)),))
+    return Outlook((Kind(forecast, tuple(ages_s)),))
 
 
 def test_without_an_end_nothing_is_known() -> None:
@@ -77,8 +77,8 @@ def test_the_time_until_so_many_have_ended() -> None:
 
 def test_changes_of_several_kinds_are_counted_together() -> None:
     short, long = Forecast.of([10, 20, 30, 40]), Forecast.of([100, 200, 300, 400])
-    both = Outlook(((short, (0.0,) * 4), (long, (0.0,) * 4)))
-    assert len(both) == 8
+    both = Outlook((Kind(short, (0.0,) * 4), Kind(long, (0.0,) * 4)))
+    assert both.number == 8
     assert both.expected(100) == pytest.approx(4 + 1)
     assert both.time_until(5, 1000) == pytest.approx(100, abs=0.5)
     assert both.typical_s == 30
@@ -86,7 +86,7 @@ def test_changes_of_several_kinds_are_counted_together() -> None:
 
 def test_of_an_age_that_no_change_has_outlasted_nothing_is_foreseen() -> None:
     changes = of_one_kind(Forecast.of([10, 20]), [5, 20, 15, 300])
-    assert changes.foreseen().kinds[0][1] == (5, 15)
+    assert changes.foreseen().kinds[0].ages_s == (5, 15)
     assert changes.unforeseen_s() == [20, 300]
     assert of_one_kind(Forecast(), [5]).foreseen().kinds == ()
 
