@@ -217,6 +217,9 @@ MESSAGE_CHARS = 500
 PASSWORDS_HIDDEN = 16
 # Ids and names are shorter than this everywhere in the API; a longer one is no id.
 ID_CHARS = 255
+# An address of a server, and how many are read of one: it has some ten network cards.
+ADDRESS_CHARS = 64
+ADDRESSES_SEEN = 128
 # Servers on one list page, and servers in one stop or start call (ECS API reference).
 LIST_PAGE = 1000
 POWER_CALL_SERVERS = 1000
