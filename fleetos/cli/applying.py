@@ -18,9 +18,10 @@ from fleetos.cloud.addresses import is_loopback
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import FleetosError
 from fleetos.ids import run_id
+from fleetos.limits import SERVERS_NAMED
 from fleetos.model.events import Enlisted
 from fleetos.model.experience import Experience
-from fleetos.model.inventory import Image
+from fleetos.model.inventory import Image, Inventory
 from fleetos.model.plan import Plan
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Scope
@@ -31,11 +32,13 @@ from fleetos.planning.load import load_plan
 from fleetos.planning.orders import ACTIVE, images_wanted
 from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.secrets import PlanSecrets
+from fleetos.planning.select import selected_since
 from fleetos.planning.settings import CloudFacts
 from fleetos.store import history, queries, runs
 from fleetos.store.database import Database
 from fleetos.store.queries import RunSummary
 from fleetos.views.confirmation import confirmation
+from fleetos.views.wording import counted
 
 # Hosts of Open Telekom Cloud, whose API reference differs from the sister clouds' (its list of endpoints).
 _OTC_DOMAIN = ".otc.t-systems.com"
@@ -130,16 +133,32 @@ async def _not_repeated(opened: Database, plan: Plan, found: RunSummary, cloud: 
         )
     progress = await queries.load(opened, run.id)
     code = code_of(progress)
-    if code is ExitCode.OK:
-        await _say_done(progress, cloud)
+    inventory = await cloud.list_servers() if code is ExitCode.OK or plan.selects else None
+    if inventory is not None:
+        _check_selection(plan, progress, inventory)
+    if inventory is not None and code is ExitCode.OK:
+        _say_done(progress, inventory)
     if code is not ExitCode.OK or wish.output is not Output.TABLE:
         show_end(progress, wish.output)
     return code
 
 
-async def _say_done(progress: Progress, cloud: EcsCloud) -> None:
+def _check_selection(plan: Plan, progress: Progress, inventory: Inventory) -> None:
+    """Raises NotRepeated if by now the plan's selectors mean servers that the run does not have."""
+    run = progress.run
+    more = selected_since(plan, inventory, progress.targets.keys(), run.images)
+    if more:
+        named = ", ".join(server.name for server in more[:SERVERS_NAMED])
+        rest = f" and {len(more) - SERVERS_NAMED:,} more" if len(more) > SERVERS_NAMED else ""
+        raise NotRepeated(
+            f"run {run.id} of this plan has ended, and `select` now means servers that it does not have: {named}{rest}",
+            "call apply with --new-run; what runs the image already is skipped then",
+        )
+
+
+def _say_done(progress: Progress, inventory: Inventory) -> None:
     """Says that a finished run is not repeated, and whether its servers still are as it left them."""
-    servers = (await cloud.list_servers()).servers
+    servers = inventory.servers
     left = [
         target
         for target in progress.targets.values()
@@ -166,6 +185,8 @@ async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud
         found = preflight(plan, inventory, await _images(cloud, plan), key_pairs, facts)
     PlanSecrets().check(found.orders, found.secret_places, found.windows)
     frozen = await _freeze(opened, plan, scope, found, facts, known)
+    for place, count in found.selected.items():
+        say(f"{place.key} at {place} means {counted(count, 'server')}")
     for finding in found.findings[:FINDINGS_SHOWN]:
         say(f"{finding.level}: {finding.subject} {finding.text}")
     if len(found.findings) > FINDINGS_SHOWN:

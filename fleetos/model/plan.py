@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
@@ -116,9 +117,43 @@ class ChangeSpec:
 CHANGE_KEYS = ("image", "api", "keyname", "userid", "adminpass", "user_data", "metadata")
 
 
+Network = IPv4Network | IPv6Network
+# In the value of a tag: whatever the value, and also none.
+ANY_VALUE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Servers by what the cloud says of them: those that fit every key that is written, each by any of its values.
+
+    A key that is not written is empty. `name` holds case-sensitive globs, `tags` each key with the values that fit,
+    `image` ids and names, `ip` addresses and ranges; all others are compared letter by letter. Values are sorted, so
+    that two selectors which mean the same are equal.
+    """
+
+    name: tuple[str, ...] = ()
+    tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    az: tuple[str, ...] = ()
+    image: tuple[str, ...] = ()
+    flavor: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    enterprise_project: tuple[str, ...] = ()
+    ip: tuple[Network, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict[str, Place], compare=False, repr=False)
+
+    @property
+    def written(self) -> Mapping[str, object]:
+        """The keys that are written, with their values as plain texts."""
+        found: dict[str, object] = {key: value for key in SELECT_KEYS if (value := getattr(self, key))}
+        return found | {"ip": [str(network) for network in self.ip]} if self.ip else found
+
+
+SELECT_KEYS = ("name", "tags", "az", "image", "flavor", "status", "enterprise_project", "ip")
+
+
 @dataclass(frozen=True, slots=True)
 class ServerRef:
-    """One server as the plan or a CSV row names it; exactly one of `id` and `name` is set.
+    """One server as the plan or a CSV row names it, or many by a selector: one of `id`, `name` and `select` is set.
 
     `change` holds only what differs for this server. A name that does not resolve is reported at `place`.
     """
@@ -128,6 +163,7 @@ class ServerRef:
     change: ChangeSpec
     labels: Mapping[str, str]
     place: Place
+    select: Selector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +258,11 @@ class Plan:
     polling: Polling = field(default_factory=Polling)
     api: ApiLimits = field(default_factory=ApiLimits)
     places: Mapping[str, Place] = field(default_factory=dict[str, Place], compare=False, repr=False)
+
+    @property
+    def selects(self) -> bool:
+        """Whether it depends on what the cloud says which servers it means."""
+        return any(server.select is not None for server in self.servers)
 
     def place(self, key: str) -> Place:
         """Where the dotted key stands; where it is left out, the file as a whole."""

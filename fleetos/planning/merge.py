@@ -10,16 +10,20 @@ from fleetos.model.plan import CHANGE_KEYS, ChangeSpec, ServerRef
 def merged(servers: Iterable[tuple[Hashable, ServerRef]]) -> tuple[dict[Hashable, ServerRef], list[Problem]]:
     """The servers by their identity, in the order of their first mention, and the contradictions between them.
 
-    Each contradiction names both places.
+    Each contradiction names both places. Two entries that mean thousands of servers both are joined, and judged, once.
     """
     kept: dict[Hashable, ServerRef] = {}
     problems: list[Problem] = []
+    # By identity, which is safe: it holds on to the entries that it knows.
+    joined: dict[tuple[int, int], tuple[ServerRef, ServerRef, ServerRef]] = {}
     for identity, server in servers:
-        first = kept.get(identity)
-        if first is None:
-            kept[identity] = server
-        else:
-            kept[identity] = _joined(first, server, problems)
+        first = kept.setdefault(identity, server)
+        if first is server:
+            continue
+        pair = (id(first), id(server))
+        if pair not in joined:
+            joined[pair] = (first, server, _joined(first, server, problems))
+        kept[identity] = joined[pair][2]
     return kept, problems
 
 

@@ -53,7 +53,8 @@ class Orders:
         self._images = images
         self._key_pairs = None if key_pairs is None else frozenset(key_pairs)
         self._facts = facts
-        self._common: tuple[Order | None] | None = None
+        # By identity, which is safe: it holds on to the changes that it knows. One selector means thousands of servers.
+        self._made: dict[int, tuple[ChangeSpec, Order | None]] = {}
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -62,13 +63,12 @@ class Orders:
 
     def order(self, change: ChangeSpec, server: Place) -> Order | None:
         """What a server gets whose own keys are these, or None with a problem."""
-        if change.written:
-            return self._made(change.over(self._plan.change), server)
-        if self._common is None:
-            self._common = (self._made(self._plan.change, server),)
-        return self._common[0]
+        own = change if change.written else self._plan.change
+        if id(own) not in self._made:
+            self._made[id(own)] = (own, self._make(own.over(self._plan.change), server))
+        return self._made[id(own)][1]
 
-    def _made(self, change: ChangeSpec, server: Place) -> Order | None:
+    def _make(self, change: ChangeSpec, server: Place) -> Order | None:
         image = self._image(change, server)
         self._check_key_pair(change, server)
         if image is None:

@@ -49,7 +49,8 @@ class Preflight:
     """A plan that fits the cloud: its servers in the plan's order, and what an operator should know of them.
 
     `images` maps the plan's words for images to their ids. `secret_places` says where the plan refers to each secret;
-    `windows` are the ids of the images that are Windows, which has rules of its own for passwords.
+    `windows` are the ids of the images that are Windows, which has rules of its own for passwords. `selected` says how
+    many servers each selector means, by its place.
     """
 
     servers: tuple[Resolved, ...]
@@ -57,6 +58,7 @@ class Preflight:
     findings: tuple[Finding, ...]
     secret_places: Mapping[SecretRef | UserDataRef, Place]
     windows: frozenset[str]
+    selected: Mapping[Place, int] = field(default_factory=dict[Place, int])
 
     @property
     def orders(self) -> tuple[Order, ...]:
@@ -101,6 +103,7 @@ def preflight(
         ),
         secret_places=orders.secret_places,
         windows=frozenset(image.id for image in by_id.values() if image.os_type == _WINDOWS),
+        selected=selection.selected,
     )
 
 
