@@ -76,9 +76,13 @@ class UserDataRef:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSpec:
-    """What a server gets, as written; None where the plan says nothing. `places` says where each key stands."""
+    """What a server gets, as written; None where the plan says nothing. `places` says where each key stands.
+
+    `reinstall` True: the image that the server runs once more, in place of `image`.
+    """
 
     image: str | None = None
+    reinstall: bool | None = None
     api: ApiChoice | None = None
     keyname: str | None = None
     userid: str | None = None
@@ -95,15 +99,19 @@ class ChangeSpec:
     def over(self, base: "ChangeSpec") -> "ChangeSpec":
         """What a server gets when these are its own keys and `base` is what every server gets.
 
-        Each key replaces the base's. Its own login replaces the base's login, be it key pair or password.
+        Each key replaces the base's. Its own login replaces the base's login, be it key pair or password, and its own
+        image or reinstall replaces the base's, whichever of the two that is.
         """
         if not self.written:
             return base
+        if self.image is not None or self.reinstall is not None:
+            base = replace(base, image=None, reinstall=None)
         if self.keyname is not None or self.adminpass is not None:
             base = replace(base, keyname=None, adminpass=None)
         return replace(
             base,
             image=self.image or base.image,
+            reinstall=self.reinstall or base.reinstall,
             api=self.api or base.api,
             keyname=self.keyname or base.keyname,
             userid=self.userid or base.userid,
@@ -114,7 +122,7 @@ class ChangeSpec:
         )
 
 
-CHANGE_KEYS = ("image", "api", "keyname", "userid", "adminpass", "user_data", "metadata")
+CHANGE_KEYS = ("image", "reinstall", "api", "keyname", "userid", "adminpass", "user_data", "metadata")
 
 
 Network = IPv4Network | IPv6Network
@@ -263,6 +271,11 @@ class Plan:
     def selects(self) -> bool:
         """Whether it depends on what the cloud says which servers it means."""
         return any(server.select is not None for server in self.servers)
+
+    @property
+    def reinstalls(self) -> bool:
+        """Whether servers get the image that they run."""
+        return any(change.reinstall for change in (self.change, *(server.change for server in self.servers)))
 
     def place(self, key: str) -> Place:
         """Where the dotted key stands; where it is left out, the file as a whole."""

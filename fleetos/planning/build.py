@@ -94,6 +94,10 @@ def _metadata(section: MetadataSection) -> dict[str, str]:
     return {key: str(value) for key, value in section.model_dump(by_alias=True, exclude_none=True).items()}
 
 
+def _says_what(change: ChangeSpec) -> bool:
+    return change.image is not None or change.reinstall is not None
+
+
 class _Builder:
     def __init__(self, root: Node, path: FilePath, pruned: frozenset[Path]) -> None:
         self.problems: list[Problem] = []
@@ -129,6 +133,8 @@ class _Builder:
         places = {key: self._place((*path, key)) for key in written}
         if section.keyname is not None and section.adminpass is not None:
             self.problems.append(places["adminpass"].problem("at most one of keyname and adminpass", "remove one"))
+        if section.image is not None and section.reinstall is not None:
+            self.problems.append(places["reinstall"].problem("at most one of image and reinstall", "remove one"))
         metadata = None if section.metadata is None else _metadata(section.metadata)
         if metadata and "__system__cmkid" in metadata and metadata.get("__system__encrypted") != "1":
             place = self._place((*path, "metadata", "__system__cmkid"))
@@ -136,6 +142,7 @@ class _Builder:
                 self.problems.append(place.problem('__system__encrypted: "1" beside it', "add it, or remove the key"))
         return ChangeSpec(
             image=section.image,
+            reinstall=section.reinstall,
             api=ApiChoice(section.api) if "api" in written else None,
             keyname=section.keyname,
             userid=section.userid,
@@ -251,9 +258,9 @@ class _Builder:
         for server in servers:
             if server.change.api is not None or server.change.user_data is not None:
                 self._check_user_data(server.change.over(change))
-        if change.image is not None or any(path[-1] in ("image", "change") for path in self._pruned):
+        if _says_what(change) or any(path[-1] in ("image", "reinstall", "change") for path in self._pruned):
             return
-        bare = [server for server in servers if server.change.image is None]
+        bare = [server for server in servers if not _says_what(server.change)]
         if len(bare) == len(servers):
             self.problems.append(self._place(("change", "image")).problem("the image that the servers get"))
         elif bare:

@@ -32,6 +32,8 @@ def _joined(first: ServerRef, second: ServerRef, problems: list[Problem]) -> Ser
         ours, theirs = getattr(first.change, key), getattr(second.change, key)
         if ours is not None and theirs is not None and ours != theirs:
             problems.append(_contradiction(first, second, key))
+    if _wholes(first.change) and _wholes(second.change) and _wholes(first.change) != _wholes(second.change):
+        problems.append(_contradiction(first, second, "image or reinstall"))
     if _logins(first.change) and _logins(second.change) and _logins(first.change) != _logins(second.change):
         problems.append(_contradiction(first, second, "keyname or adminpass"))
     for label, value in second.labels.items():
@@ -44,6 +46,10 @@ def _joined(first: ServerRef, second: ServerRef, problems: list[Problem]) -> Ser
 
 def _logins(change: ChangeSpec) -> frozenset[str]:
     return frozenset(key for key in ("keyname", "adminpass") if getattr(change, key) is not None)
+
+
+def _wholes(change: ChangeSpec) -> frozenset[str]:
+    return frozenset(key for key in ("image", "reinstall") if getattr(change, key) is not None)
 
 
 def _contradiction(first: ServerRef, second: ServerRef, key: str) -> Problem:

@@ -81,13 +81,13 @@ def preflight(
     """
     selection = select(plan, inventory)
     orders = Orders(plan, images, key_pairs, facts)
-    made = [(server, orders.order(ref.change, ref.place), ref.labels) for server, ref in selection.servers]
+    made = [(server, orders.order(ref, server), ref.labels) for server, ref in selection.servers]
     settle = settle_problem(plan, facts)
     problems = (*selection.problems, *orders.problems, *(() if settle is None else (settle,)))
     if problems:
         raise InputError(in_order(problems))
     servers = tuple(Resolved(server, order, labels) for server, order, labels in made if order is not None)
-    by_id = {image.id: image for image in orders.pinned.values()}
+    by_id = orders.used
     return Preflight(
         servers=servers,
         images=pins(orders),
@@ -97,7 +97,7 @@ def preflight(
             *(
                 finding
                 for one in servers
-                if plan.rollout.force or not runs_image(one.server.picture, one.order.image_id)
+                if plan.rollout.force or one.order.reinstall or not runs_image(one.server.picture, one.order.image_id)
                 for finding in _of_server(one, by_id[one.order.image_id])
             ),
         ),

@@ -21,6 +21,7 @@ from fleetos.planning.spelling import (
     LabelValue,
     NetworkText,
     OneOrMore,
+    Reinstall,
     RunName,
     Secret,
     ServerName,
@@ -83,11 +84,17 @@ class ChangeSection(Section):
     image: Text | None = Field(
         default=None,
         description="The new image: its id, or a name that matches exactly one active image. "
-        "Pinned to its id when the run is created. Every server needs one, from here or of its own.",
+        "Pinned to its id when the run is created. Every server needs one, from here or of its own, "
+        "unless it is reinstalled.",
+    )
+    reinstall: Reinstall | None = Field(
+        default=None,
+        description="true: the image that the server runs, once more, also where `image` would skip the server. "
+        "In place of `image`.",
     )
     api: Literal["auto", "v1", "v2"] = Field(
         default="auto",
-        description="The changeos call: v1 for images without cloud-init, v2 for images with it, auto to choose.",
+        description="The call: v1 for images without cloud-init, v2 for images with it, auto to choose.",
     )
     keyname: Text | None = Field(default=None, description="SSH key pair. At most one of keyname and adminpass.")
     userid: UserId | None = Field(

@@ -281,6 +281,15 @@ EnterpriseProject = Annotated[str, Field(pattern=PROJECT_PATTERN), AfterValidato
 NetworkText = Annotated[
     Network, PlainValidator(_network), WithJsonSchema({"type": "string", "pattern": NETWORK_PATTERN})
 ]
+
+
+def _reinstall(value: object) -> bool:
+    if value is not True:
+        raise refusal("true", "leave the key out where an image is named")
+    return True
+
+
+Reinstall = Annotated[bool, PlainValidator(_reinstall), WithJsonSchema({"type": "boolean", "enum": [True]})]
 Version = Annotated[int, AfterValidator(_version), WithJsonSchema({"const": 1})]
 RunName = Annotated[str, Field(pattern=NAME_PATTERN)]
 Id = Annotated[str, Field(pattern=ID_PATTERN), AfterValidator(str.lower)]
