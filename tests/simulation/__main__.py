@@ -40,7 +40,8 @@ which its process can die; where all points would take too long, for every so ma
 or the trace; standard error has how far it is.
 
 exit codes: 0 clean; 1 an invariant is broken, or {WORLDS_AT_LEAST} worlds and more did not reach every situation that
-they should, or {WORLDS_FOR_THE_COMMON} and more every common one; 2 not understood; 130 interrupted, after the summary so far
+they should, or {WORLDS_FOR_THE_COMMON} and more every common one; 2 not understood; 130 interrupted, after the summary
+so far
 """
 
 
