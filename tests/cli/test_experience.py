@@ -33,3 +33,16 @@ def test_an_interrupted_run_has_learned_for_the_next(play: Play) -> None:
     (durations,) = remembered(play).changes.values()
     assert len(durations) == 3
     assert remembered(play).longest_change_s >= max(durations)
+
+
+def test_what_the_cloud_allows_is_learned_by_its_refusals_and_kept(play: Play) -> None:
+    play.faults({"on": "any", "do": "throttle", "requests": 4, "per_s": 1, "stated": True})
+    assert play.fleetos("apply", play.written(play.take(3)), "--yes").returncode == 0
+    play.faults()
+    learned = remembered(play).limits
+    told = {kind: limit for kind, limit in learned.items() if limit.told}
+    assert told
+    assert all(limit.rate_per_s <= 4 for limit in told.values())
+    # A run that meets no limit has learned nothing against what the cloud itself has named.
+    assert play.fleetos("apply", play.written(play.take(1), name="next.yaml"), "--yes").returncode == 0
+    assert told.keys() <= remembered(play).limits.keys()
