@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from fleetos.limits import SIM_BODY_BYTES_MAX
-from fleetos.sim import reads
+from fleetos.sim import native, reads
 from fleetos.sim.bodies import BodyError, change_order, parse, power_order
 from fleetos.sim.codes import Refusal, body_of, refusal
 from fleetos.sim.delivery import Accepted, Verdict, act_foreign, deliver
@@ -15,7 +15,7 @@ from fleetos.sim.fate_table import NO_DECISION, Decision, FateTable
 from fleetos.sim.faults import Fate, Lost
 from fleetos.sim.journal import Entry, Journal
 from fleetos.sim.orders import ChangeOs, Foreign, Order, Power, SetFaults, WriteOrder
-from fleetos.sim.routes import Route, find
+from fleetos.sim.routes import OPEN, Route, find
 from fleetos.sim.scenario import Scenario
 from fleetos.sim.tokens import TokenOffice
 from fleetos.sim.wire import Cut, Ending, Hang, Outcome, Reply, Request, Unreachable
@@ -36,6 +36,10 @@ _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
     "images": reads.image_page,
     "keypairs": reads.key_pairs,
     "keypair": reads.key_pair,
+    "native-servers": native.servers,
+    "native-images": native.images,
+    "versions": native.versions,
+    "version": native.version,
 }
 
 
@@ -73,7 +77,8 @@ class Cloud:
             return _after(fate, self._token(request, now, request_id), request_id)
         refused = self._entry_refused(request, route, now)
         if refused is None:
-            answer = _READS[route.operation](self.world, reads.Look(now, request.query, fate.stale_s, route.at_id))
+            look = reads.Look(now, request.query, fate.stale_s, route.at_id, _base_url(request))
+            answer = _READS[route.operation](self.world, look)
         else:
             answer = refused
         return _after(fate, _answered(answer, request_id), request_id)
@@ -141,6 +146,8 @@ class Cloud:
         return _write_outcome(decision.whole, verdict, request_id)
 
     def _entry_refused(self, request: Request, route: Route, now: float) -> Refusal | None:
+        if route.operation in OPEN:
+            return None
         refused = self._tokens.judge(request.headers.get("x-auth-token"), now)
         if refused is not None:
             return refused
@@ -151,8 +158,7 @@ class Cloud:
         return None
 
     def _token(self, request: Request, now: float, request_id: str) -> Reply:
-        base_url = f"{request.headers.get('x-forwarded-proto', 'http')}://{request.headers.get('host', '127.0.0.1')}"
-        issued = self._tokens.issue(request.body, base_url, now, self._requests)
+        issued = self._tokens.issue(request.body, _base_url(request), now, self._requests)
         if isinstance(issued, Refusal):
             return _refused(issued, request_id)
         token, described = issued
@@ -160,6 +166,11 @@ class Cloud:
             described["token"].pop("catalog")
         reply = _answered(json.dumps(described), request_id)
         return Reply(201, (*reply.headers, ("X-Subject-Token", token)), reply.body)
+
+
+def _base_url(request: Request) -> str:
+    """Return the address by which the client has found the cloud."""
+    return f"{request.headers.get('x-forwarded-proto', 'http')}://{request.headers.get('host', '127.0.0.1')}"
 
 
 def _order(request: Request, route: Route) -> WriteOrder:

@@ -124,6 +124,11 @@ def attached(server: Server) -> list[Disk]:
     return [*system, *server.data_disks]
 
 
+def device(place: int) -> str:
+    """Return the name of the disk at this place of a server's disks, counted from 0; there are at most 23."""
+    return f"/dev/vd{'abcdefghijklmnopqrstuvw'[place]}"
+
+
 def picture(server: Server) -> dict[str, object]:
     """Return a server as `GET cloudservers/{id}` shows it (structure: ECS API, "querying details about ECSs")."""
     body, image = server.body, server.image
@@ -140,9 +145,9 @@ def picture(server: Server) -> dict[str, object]:
     address: dict[str, object] = {"addr": body.address, "version": "4", "OS-EXT-IPS:type": "fixed"}
     address["OS-EXT-IPS-MAC:mac_addr"] = body.mac
     volumes = [
-        {"id": disk.id, "bootIndex": "0" if disk.boot else "-1", "device": f"/dev/vd{letter}",
+        {"id": disk.id, "bootIndex": "0" if disk.boot else "-1", "device": device(place),
          "delete_on_termination": "true" if disk.boot else "false"}
-        for disk, letter in zip(attached(server), "abcdefghijklmnopqrstuvwxyz", strict=False)
+        for place, disk in enumerate(attached(server))
     ]  # fmt: skip
     return {
         "id": server.id,
