@@ -8,9 +8,9 @@ from typing import Annotated
 import anyio
 import typer
 
-from fleetos.cli.terminal import reporting, say, show
+from fleetos.cli.terminal import print_json, reporting, say, show
 from fleetos.cli.wiring import SCENARIO, state_folder
-from fleetos.sim import builtin
+from fleetos.sim import builtin, description
 from fleetos.sim.access import Access
 from fleetos.sim.serve import Listen, chosen_scenario, run
 
@@ -28,6 +28,9 @@ def serve(
     scenario: Annotated[
         Path | None, typer.Option(metavar="FILE", help="World and faults, as YAML or JSON.", show_default=False)
     ] = None,
+    openapi: Annotated[
+        bool, typer.Option("--openapi", help="Print the API in OpenAPI 3.1, as JSON, and serve nothing.")
+    ] = False,
 ) -> None:
     """Serve a simulated cloud over HTTP until Ctrl-C; prints the environment to use as `export` lines.
 
@@ -38,8 +41,13 @@ def serve(
       fleetos sim --servers 300
 
       fleetos sim --scenario faults.yaml --listen 127.0.0.1:8080
+
+      fleetos sim --openapi > openapi.json
     """
     if context.invoked_subcommand is not None:
+        return
+    if openapi:
+        print_json(description.openapi())
         return
 
     def announce(url: str) -> None:

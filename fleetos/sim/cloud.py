@@ -163,7 +163,7 @@ class Cloud:
             return _refused(issued, request_id)
         token, described = issued
         if request.query.get("nocatalog"):
-            described["token"].pop("catalog")
+            del described["token"]["catalog"]
         reply = _answered(json.dumps(described), request_id)
         return Reply(201, (*reply.headers, ("X-Subject-Token", token)), reply.body)
 

@@ -9,6 +9,15 @@ from typing import TypeVar
 from fleetos.sim import images, jobs
 from fleetos.sim.codes import Refusal, refusal
 from fleetos.sim.servers import Disk, Server, attached, device, stamp
+from fleetos.sim.shapes import (
+    ActionShown,
+    AttachmentShown,
+    BlockDeviceShown,
+    KeyPairShown,
+    TemporaryShown,
+    UnknownShown,
+    VolumeShown,
+)
 from fleetos.sim.world import World
 
 _SERVER_IDS_MAX = 100
@@ -48,12 +57,12 @@ def detail(world: World, look: Look) -> Answer:
 def listing(world: World, look: Look) -> Answer:
     """Return a page of servers with details. `offset` is a page number, from 1."""
     rules, query = world.scenario.list, look.query
-    if rules.server_id_filter and "server_id" in query:
-        return _by_id(world, look)
     limit = number(query.get("limit"), 25)
     offset = number(query.get("offset"), 1)
     if limit is None or offset is None or not 1 <= limit <= PAGE_MAX:
         return refusal("Ecs.0005", message="limit or offset is not valid.")
+    if rules.server_id_filter and "server_id" in query:
+        return _by_id(world, look)
     found = [server for server in world.servers.values() if server.vm_state != "deleted"]
     wanted = _filter(query)
     if isinstance(wanted, Refusal):
@@ -77,7 +86,10 @@ def _by_id(world: World, look: Look) -> Answer:
     shown: list[str] = []
     for server_id in ids:
         server = world.server(server_id)
-        unknown = {"id": server_id, "fault": {"code": 404, "message": "not found", "created": stamp(look.now)}}
+        unknown: UnknownShown = {
+            "id": server_id,
+            "fault": {"code": 404, "message": "not found", "created": stamp(look.now)},
+        }
         shown.append(json.dumps(unknown) if server is None else server.frame(look.now - look.stale_s))
     return f'{{"count": {len(ids)}, "servers": [{", ".join(shown)}]}}'
 
@@ -116,7 +128,8 @@ def _tagged(server: Server, tag: str) -> bool:
 
 def _temporary(server: Server) -> str:
     """Return the server that the platform works with during a change; clients are to ignore it."""
-    return json.dumps({"id": f"{server.id[:-4]}feed", "name": f"temp-{server.id[:8]}", "status": "BUILD"})
+    shown: TemporaryShown = {"id": f"{server.id[:-4]}feed", "name": f"temp-{server.id[:8]}", "status": "BUILD"}
+    return json.dumps(shown)
 
 
 def job(world: World, look: Look) -> Answer:
@@ -133,7 +146,7 @@ def actions(world: World, look: Look) -> Answer:
     if server is None:
         return refusal("Ecs.0114", form="nova")
     names = {"changeos": "rebuild", "reinstallos": "rebuild", "change": "rebuild"}
-    done = [
+    done: list[ActionShown] = [
         {
             "action": names.get(write.operation, write.operation),
             "instance_uuid": server.id,
@@ -154,7 +167,7 @@ def block_device(world: World, look: Look) -> Answer:
     server = world.server(look.at_id)
     if server is None:
         return refusal("Ecs.0114")
-    disks = [
+    disks: list[BlockDeviceShown] = [
         {"id": disk.id, "volumeId": disk.id, "serverId": server.id, "size": disk.size_gb, "bus": "virtio",
          "bootIndex": 0 if disk.boot else -1, "device": device(place), "pciAddress": ""}
         for place, disk in enumerate(attached(server))
@@ -183,16 +196,17 @@ def volume(world: World, look: Look) -> Answer:
     return json.dumps({"volume": _volume(world, disk)})
 
 
-def _volume(world: World, disk: Disk) -> dict[str, object]:
+def _volume(world: World, disk: Disk) -> VolumeShown:
     server = world.server(disk.server_id)
     place = attached(server).index(disk) if server is not None and disk in attached(server) else None
-    in_use = place is not None
-    attachments = [{"server_id": disk.server_id, "volume_id": disk.id, "device": device(place)}] if in_use else []
+    attachments: list[AttachmentShown] = []
+    if place is not None:
+        attachments = [{"server_id": disk.server_id, "volume_id": disk.id, "device": device(place)}]
     return {
         "id": disk.id,
         "name": f"{world.name_of(disk.server_id)}-volume",
         "size": disk.size_gb,
-        "status": "in-use" if in_use else "available",
+        "status": "in-use" if attachments else "available",
         "bootable": "true" if disk.boot else "false",
         "volume_type": "SSD",
         "multiattach": False,
@@ -235,10 +249,11 @@ def key_pair(world: World, look: Look) -> Answer:
     """Return one key pair."""
     if look.at_id not in world.scenario.key_pairs:
         return refusal("Ecs.0114", form="nova", message=f"Keypair {look.at_id} not found.")
-    return json.dumps({"keypair": {**_key_pair(world, look.at_id), "user_id": world.user_id, "deleted": False}})
+    alone: KeyPairShown = {**_key_pair(world, look.at_id), "user_id": world.user_id, "deleted": False}
+    return json.dumps({"keypair": alone})
 
 
-def _key_pair(world: World, name: str) -> dict[str, object]:
+def _key_pair(world: World, name: str) -> KeyPairShown:
     digits = world.chance.hex("key", name)
     fingerprint = ":".join(digits[place : place + 2] for place in range(0, 32, 2))
     return {"name": name, "fingerprint": fingerprint, "public_key": f"ssh-rsa {digits} sim", "type": "ssh"}
@@ -246,7 +261,7 @@ def _key_pair(world: World, name: str) -> dict[str, object]:
 
 def number(text: str | None, default: int) -> int | None:
     """Return a number of a query, the default where there is none, None for what is no number."""
-    if not text:
+    if text is None:
         return default
     return int(text) if text.isdecimal() and len(text) < 10 else None
 

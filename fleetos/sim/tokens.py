@@ -7,6 +7,7 @@ from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.bodies import BodyError, ByToken, TokenBody, User, parse, read
 from fleetos.sim.chance import Chance
 from fleetos.sim.codes import Refusal, refusal
+from fleetos.sim.native_shapes import DomainShown, ServiceShown, TokenAnswer
 from fleetos.sim.scenario import Tokens
 
 # (catalog type, name, path of the public endpoint)
@@ -33,9 +34,7 @@ class TokenOffice:
         self._user_id = user_id
         self._domain_id = chance.hex("domain")
 
-    def issue(
-        self, body: bytes, base_url: str, now: float, number: int
-    ) -> tuple[str, dict[str, dict[str, object]]] | Refusal:
+    def issue(self, body: bytes, base_url: str, now: float, number: int) -> tuple[str, TokenAnswer] | Refusal:
         """Return a token and the body that goes with it, or the refusal (IAM API, "token through password").
 
         A token is given for another one too, and lives no longer than that (IAM API, "obtaining a scoped token").
@@ -83,9 +82,9 @@ class TokenOffice:
     def _proof(self, number: str, millis: str) -> str:
         return self._chance.hex("token", number, millis)
 
-    def _described(self, method: str, now: float, expires: float, base_url: str) -> dict[str, dict[str, object]]:
-        domain = {"id": self._domain_id, "name": DOMAIN}
-        catalog = [
+    def _described(self, method: str, now: float, expires: float, base_url: str) -> TokenAnswer:
+        domain: DomainShown = {"id": self._domain_id, "name": DOMAIN}
+        catalog: list[ServiceShown] = [
             {
                 "type": kind,
                 "name": name,

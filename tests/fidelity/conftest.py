@@ -12,12 +12,13 @@ from tests.fidelity.house import fleetos_client, served
 from tests.fidelity.vendor import Vendor, login, with_token
 from tests.fidelity.wire import Wire, wire_to
 
-# One of each kind that answers show differently; a test takes servers of its own from `web` where it changes them.
+# One of each kind that answers show differently; a test that changes servers has some of its own among the others.
 SCENARIO = {
     "seed": 23,
     "servers": [
         {"count": 12, "name": "web-###", "tags": ["role=web", "plain"], "key": "KeyPair-350b", "data_disks": 1},
         {"count": 12, "name": "off-###", "state": "stopped"},
+        {"count": 8, "name": "fuzz-#"},
         {"name": "locked", "locked": True},
         {"name": "failed", "state": "failed"},
         {"name": "diskless", "state": "stopped", "system_disk": False},
@@ -28,7 +29,14 @@ SCENARIO = {
         {"name": "Windows", "os_type": "Windows", "imagetype": "private", "min_disk_gb": 60},
         {"name": "Queued", "status": "queued"},
     ],
-    "durations": {"stop": [0.05, 0.1], "start": [0.05, 0.1], "change": [0.1, 0.2], "job_init": [0, 0.02]},
+    "temporary_servers": True,
+    "durations": {
+        "stop": [0.05, 0.1],
+        "start": [0.05, 0.1],
+        "reboot": [0.05, 0.1],
+        "change": [0.1, 0.2],
+        "job_init": [0, 0.02],
+    },
 }
 
 
