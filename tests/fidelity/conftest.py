@@ -19,6 +19,7 @@ SCENARIO = {
         {"count": 12, "name": "web-###", "tags": ["role=web", "plain"], "key": "KeyPair-350b", "data_disks": 1},
         {"count": 12, "name": "off-###", "state": "stopped"},
         {"count": 8, "name": "fuzz-#"},
+        {"count": 3, "name": "doomed-#", "state": "stopped"},
         {"name": "locked", "locked": True},
         {"name": "failed", "state": "failed"},
         {"name": "diskless", "state": "stopped", "system_disk": False},

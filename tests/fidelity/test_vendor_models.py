@@ -40,6 +40,9 @@ class Ask:
     def native_servers(self) -> Any:
         return self._vendor.ecs.nova_list_servers_details(ecs.NovaListServersDetailsRequest(limit=1000))
 
+    def native_page_of_servers(self) -> Any:
+        return self._vendor.ecs.nova_list_servers_details(ecs.NovaListServersDetailsRequest(limit=1))
+
     def server(self) -> Any:
         return self._vendor.ecs.show_server(ecs.ShowServerRequest(server_id=self.named("failed")))
 
@@ -86,6 +89,9 @@ class Ask:
 
     def native_images(self) -> Any:
         return self._vendor.ims.glance_list_images(ims.GlanceListImagesRequest())
+
+    def native_page_of_images(self) -> Any:
+        return self._vendor.ims.glance_list_images(ims.GlanceListImagesRequest(limit=1))
 
     def image_versions(self) -> Any:
         return self._vendor.ims.list_versions(ims.ListVersionsRequest())

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 from tests.fidelity.house import permit
 from tests.fidelity.vendor import Vendor, ecs, evs, exceptions, ims
+from tests.fidelity.wire import Wire
+from tests.stage import Stage
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore"),
@@ -113,7 +116,9 @@ def job_id_of(reply: Reply) -> str:
 
 async def test_servers(vendor: Vendor, own: EcsCloud) -> None:
     listed = {one.id: as_server(one) for one in shown(vendor)}
-    assert len({one.picture.status for one in listed.values()}) == 3, "the cloud has servers of each kind"
+    assert {one.picture.status for one in listed.values()} >= {"ACTIVE", "SHUTOFF", "ERROR"}, (
+        "the cloud has servers of each kind"
+    )
     assert dict((await own.list_servers()).servers) == listed
     assert dict(await own.sweep(list(listed))) == listed
     for name in ("web-001", "locked", "failed", "diskless"):
@@ -257,3 +262,33 @@ async def test_changes_of_the_os(vendor: Vendor, own: EcsCloud) -> None:
         assert after is not None
         assert after.picture.image == image_id
         assert after.picture.disk != before.picture.disk
+
+
+@pytest.mark.parametrize(("name", "picture"), [("doomed-1", "error"), ("doomed-2", "endless"), ("doomed-3", "no-disk")])
+async def test_a_change_that_fails(
+    name: str, picture: str, vendor: Vendor, own: EcsCloud, wire: Wire, tmp_path: Path
+) -> None:
+    cloud = Stage(tmp_path, f"http://{wire.cloud}")
+    before = as_server(shown(vendor, name)[0])
+    image_id = vendor.ims.list_images(ims.ListImagesRequest(name="Standard_Debian_12_latest")).images[0].id
+    fault = {"on": "changeos", "do": "fail", "code": "Ecs.0202", "picture": picture}
+    cloud.post("/admin/faults", [fault])
+    try:
+        option = ecs.ChangeServerOsWithCloudInitOption(keyname="KeyPair-350b", imageid=image_id)
+        body = ecs.ChangeServerOsWithCloudInitRequestBody(os_change=option)
+        request = ecs.ChangeServerOsWithCloudInitRequest(server_id=before.id, body=body)
+        job_id = vendor.ecs.change_server_os_with_cloud_init(request).job_id
+        busy = await own.server(before.id)
+        assert busy is not None
+        assert not busy.picture.idle
+        job = await ended(own, job_id)
+    finally:
+        cloud.post("/admin/heal", {})
+    assert job == as_job(vendor.ecs.show_job(ecs.ShowJobRequest(job_id=job_id)))
+    assert (job.status, job.error_code) == (JobStatus.FAIL, "Ecs.0202")
+    after = await own.server(before.id)
+    assert after == as_server(vendor.ecs.show_server(ecs.ShowServerRequest(server_id=before.id)).server)
+    assert after is not None
+    assert after.picture.changing == (picture == "endless")
+    assert after.picture.in_error == (picture == "error")
+    assert (after.picture.disk is None) == (picture == "no-disk")
