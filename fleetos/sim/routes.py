@@ -29,6 +29,8 @@ _PATTERNS: tuple[tuple[str, Operation | Literal["power"], str], ...] = (
     ("POST", "changeos", rf"{_V}/{_PROJECT}/cloudservers/{_ID}/changeos"),
     ("POST", "reinstallos", rf"{_V}/{_PROJECT}/cloudservers/{_ID}/reinstallos"),
     ("POST", "token", r"/v3/auth/tokens"),
+    ("GET", "token", r"/v3/auth/tokens"),
+    ("GET", "projects", r"/v3/projects"),
     ("GET", "images", r"/v2/cloudimages"),
     ("GET", "keypairs", rf"/v2\.1/{_PROJECT}/os-keypairs"),
     ("GET", "keypair", rf"/v2\.1/{_PROJECT}/os-keypairs/{_ID}"),

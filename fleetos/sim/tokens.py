@@ -60,6 +60,18 @@ class TokenOffice:
             return refusal("APIGW.0301")
         return refusal("APIGW.0307") if int(parts[2]) / 1000 <= now else None
 
+    def show(self, token: str | None, base_url: str, now: float) -> dict[str, dict[str, object]] | Refusal:
+        """Return what a token is for and until when, or the refusal: a token that is none is not found."""
+        if token is None or self.judge(token, now) is not None:
+            return refusal("IAM.0004", form="nova")
+        expires = int(token.split(".")[2]) / 1000
+        return self._described(expires - self._settings.lifetime_s, expires, base_url)
+
+    def projects(self, name: str | None) -> str:
+        """Return the projects of exactly that name, or all (IAM API, "querying project information"): there is one."""
+        found = [{"id": self._project_id, "name": PROJECT, "enabled": True}] if name in (None, PROJECT) else []
+        return json.dumps({"projects": found})
+
     def _token(self, number: int, expires: float) -> str:
         millis = str(int(expires * 1000))
         token = f"sim.{number}.{millis}.{self._proof(str(number), millis)}"

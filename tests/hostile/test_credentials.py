@@ -4,14 +4,18 @@ import contextlib
 import ssl
 import time
 import traceback
+from collections.abc import Mapping
 from random import Random
 
+import anyio
 import pytest
 from hypothesis import given
 
 from fleetos.cloud.addresses import parse_origin, proxies_from
-from fleetos.cloud.credentials import Places, load
+from fleetos.cloud.credentials import Places
+from fleetos.cloud.credentials import load as load_async
 from fleetos.cloud.identity import Credentials, token_request
+from fleetos.cloud.proofs import Password
 from fleetos.errors import FleetosError, InputError, UsageError
 from tests.hostile.chance import examples
 from tests.hostile.strategies import NASTY_TEXTS, json_bytes, mangled, randoms, spoiled
@@ -52,16 +56,23 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
     return Places(folder, folder / "home", folder / "site")
 
 
+def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: Places) -> Credentials:
+    """The credentials, without a loop of the caller's."""
+    return anyio.run(load_async, cloud, region, env, places)
+
+
 def outcome(places: Places, cloud: str | None, env: dict[str, str], region: str | None = None) -> Credentials | None:
     """The credentials, which can be sent and used; None for an error that is ours and shows no secret."""
     found, told = None, ""
     try:
         found = load(cloud, region, env, places)
-        parse_origin(found.auth_url, "auth_url")
+        assert isinstance(found.proof, Password)
+        parse_origin(found.auth_url or "", "auth_url")
     except (InputError, UsageError) as error:
         told = "".join(traceback.format_exception(error))
     assert "geheim" not in told
-    assert found is None or token_request(found).isascii()
+    if found is not None and isinstance(found.proof, Password):
+        assert token_request(found, found.proof).isascii()
     with contextlib.suppress(OSError):
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
             "/ca" if told or found is None else found.authorities or "/ca"
@@ -105,7 +116,7 @@ def test_proxies_may_be_anything(name: str) -> None:
 def test_clouds_yaml_may_be_anything(places: Places, random: Random) -> None:
     clouds_yaml(places, mangled(random, json_bytes(spoiled(random, ENTRY)), depths=(20, 200)))
     found = outcome(places, "prod", {})
-    if found is not None and found.auth_url.startswith("https://iam."):
+    if found is not None and found.auth_url is not None and found.auth_url.startswith("https://iam."):
         host = parse_origin(found.auth_url, "x").host
         assert host.endswith(ALLOWED_HOST), "a profile stands for the cloud's own host alone"
 
@@ -186,7 +197,7 @@ def test_secrets_are_merged_without_following_aliases(places: Places) -> None:
     finally:
         secure.unlink()
     assert found is not None
-    assert (found.username, found.password) == ("u", "nearer")
+    assert found.proof == Password("u", "nearer")
 
 
 def test_a_thousand_entries_are_named_in_a_bounded_message(places: Places) -> None:

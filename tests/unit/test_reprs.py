@@ -11,6 +11,7 @@ import httpx
 from fleetos.cloud.addresses import proxies_from
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.proofs import Password
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
 from fleetos.planning.load import read_tree
@@ -39,7 +40,7 @@ SECRETS = {
 # Those that hold secrets; without them nothing would be shown to be silent.
 HOLDERS = {
     *("Secrets", "PlanSecrets", "Node", "UserDataEntry", "Location", "Proxies"),
-    *("Credentials", "Grant", "Token", "Session", "Outgoing", "Write"),
+    *("Credentials", "Password", "Grant", "Pass", "TokenBadge", "Session", "Outgoing", "Write"),
 }
 
 
@@ -93,7 +94,7 @@ def test_no_object_shows_a_secret_while_a_change_is_sent(tmp_path: Path) -> None
     kept += [locate(f"postgresql://fleet:{DATABASE}@db.invalid/runs"), read_tree(wrong)]
     env = {"HTTPS_PROXY": f"http://al:{PROXY}@proxy.invalid:3128"}
     kept.append(proxies_from(env))
-    credentials = replace(CREDENTIALS, password=LOGIN_PASSWORD)
+    credentials = replace(CREDENTIALS, proof=Password("al", LOGIN_PASSWORD))
     cloud = Watched()
 
     async def main() -> str:

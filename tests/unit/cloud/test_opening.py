@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from fleetos.cloud.proofs import Password
 from fleetos.errors import AuthenticationFailed, CloudUnreachable, UsageError
 from tests.unit.cloud.scripted import (
     CREDENTIALS,
@@ -65,7 +66,8 @@ def test_the_address_of_iam_may_lack_its_version(address: str, path: str) -> Non
 
 def test_a_project_id_wins_over_its_name() -> None:
     cloud = ScriptedCloud(answer(200, {"server": server_body("s1")}))
-    opening(cloud, project_id="p", project_domain_name="pd", user_domain_id="d")
+    proof = Password("al", "secret-password", "domain", "d")
+    opening(cloud, project_id="p", project_domain_name="pd", proof=proof)
     body: Any = cloud.seen[0].body
     assert body["auth"]["scope"] == {"project": {"id": "p"}}
     assert body["auth"]["identity"]["password"]["user"]["domain"] == {"id": "d"}
