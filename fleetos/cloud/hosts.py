@@ -37,7 +37,7 @@ def is_region(text: str) -> bool:
 def vendor_profile(name: str) -> tuple[str, str | None] | None:
     """Return address of IAM and only region of a profile that openstacksdk knows, None without it or for others.
 
-    A profile that is an address, which openstacksdk would load from the network, is none.
+    None are those that it would load from the network, and those of clouds that have ended.
     """
     try:
         vendors = cast("_Vendors", importlib.import_module("openstack.config.vendors"))
@@ -46,6 +46,9 @@ def vendor_profile(name: str) -> tuple[str, str | None] | None:
     if not _NAME.fullmatch(name) or name not in vendors.profiles():
         return None
     profile = vendors.get_profile(name) or {}
+    if profile.get("status") == "shutdown":
+        # Nobody knows who has its names by now.
+        return None
     auth, regions = profile.get("auth"), profile.get("regions")
     address = cast("Mapping[str, object]", auth).get("auth_url") if isinstance(auth, Mapping) else None
     listed = cast("list[object]", regions) if isinstance(regions, list) else []
