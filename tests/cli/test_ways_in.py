@@ -3,13 +3,14 @@
 import json
 import shlex
 import urllib.request
+from typing import Any
 
 import pytest
 
 from fleetos.sim.access import ACCESS_KEY, DOMAIN, PASSWORD, PROJECT, SECRET_KEY, USER
 from tests.cli.play import Play
 
-KEY = {"OS_AUTH_TYPE": "aksk", "OS_ACCESS_KEY": ACCESS_KEY, "OS_SECRET_KEY": SECRET_KEY}
+KEY: dict[str, Any] = {"OS_AUTH_TYPE": "aksk", "OS_ACCESS_KEY": ACCESS_KEY, "OS_SECRET_KEY": SECRET_KEY}
 
 
 def token(play: Play) -> str:
@@ -68,7 +69,8 @@ def test_what_the_simulated_cloud_prints_is_enough_to_sign(play: Play) -> None:
         assert sim.stdout is not None
         lines = [sim.stdout.readline().strip() for _ in range(8)]
         printed = [word for line in lines for word in shlex.split(line.removeprefix("# "))]
-        env = dict(word.partition("=")[::2] for word in printed if word.startswith("OS_"))
+        split = [word.partition("=") for word in printed if word.startswith("OS_")]
+        env = {name: value for name, _, value in split}
         assert env.keys() >= KEY.keys() | {"OS_AUTH_URL", "OS_PROJECT_NAME", "OS_REGION_NAME"}
         signed = {name: value for name, value in env.items() if name not in ("OS_USERNAME", "OS_PASSWORD")}
         assert [line.split()[0] for line in lines] == ["export"] * 6 + ["#"] * 2

@@ -1,15 +1,17 @@
 """The token of a scope, in virtual time: one request at a time, early renewal, one refusal and no more."""
 
+import math
 from collections.abc import Callable
 
 import anyio
 import pytest
 
 from fleetos.cloud.auth import Auth, Pass
-from fleetos.cloud.badges import TokenBadge
+from fleetos.cloud.badges import KeyBadge, TokenBadge
 from fleetos.cloud.identity import Grant
+from fleetos.cloud.proofs import AccessKey
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError
-from tests.unit.cloud.virtual import now_s, run
+from tests.unit.cloud.virtual import VirtualClock, now_s, run
 
 REFUSED = AuthenticationFailed("a service said 401")
 
@@ -264,3 +266,49 @@ def test_nothing_shows_the_token() -> None:
     assert "secret" not in repr(badge)
     assert "secret" not in repr(Pass(badge, 0.0, 0.0, replaces_refused=False))
     assert "secret" not in repr(Grant(badge, 1.0, "p", "u"))
+
+
+def test_a_badge_that_cannot_be_renewed_serves_to_its_end_and_is_not_asked_for_again() -> None:
+    async def main() -> None:
+        asked: list[float] = []
+
+        async def once() -> Grant:
+            asked.append(now_s())
+            return Grant(TokenBadge("t1", renewable=False), 3600.0, "project", "user")
+
+        office = Auth(once, now_s)
+        await office.current()
+        await anyio.sleep(3599.0)
+        assert shown(await office.current()) == "t1"
+        await anyio.sleep(2.0)
+        for _ in range(3):
+            with pytest.raises(AuthenticationFailed, match="the token that was given to fleetos has ended") as caught:
+                await office.current()
+            assert "give a new one" in (caught.value.hint or "")
+        assert office.ended
+        assert asked == [0.0]
+
+    run(main)
+
+
+@pytest.mark.parametrize("worked", [True, False])
+def test_the_first_refusal_of_a_badge_that_cannot_be_renewed_is_the_end(worked: bool) -> None:
+    async def main() -> None:
+        key = KeyBadge(AccessKey("AK", "secret"), "project", VirtualClock().now)
+
+        async def once() -> Grant:
+            return Grant(key, math.inf, "project", None)
+
+        office = Auth(once, now_s)
+        held = await office.current()
+        if worked:
+            office.worked(held)
+        for _ in range(4):
+            await anyio.sleep(80_000.0)
+            assert await office.current() is held
+        office.rejected(held, REFUSED)
+        for _ in range(3):
+            with pytest.raises(AuthenticationFailed, match="a service said 401"):
+                await office.current()
+
+    run(main)
