@@ -1,7 +1,7 @@
 """Passwords that stand in no file: a program prints them, or the keyring of the system keeps them.
 
-Both are asked once, before the first request. Nothing of what they say is in an error, and what a program writes to its
-standard error goes where ours goes, since it may ask for a passphrase there.
+Both are asked once, before the first request. Nothing of what they say, nor of how they are called, is in an error.
+What a program writes to its standard error goes where ours goes, since it may ask for a passphrase there.
 """
 
 import contextlib
@@ -67,12 +67,11 @@ async def password_from(source: Elsewhere, file: str, key: str) -> str:
 
 
 async def _printed(command: Command, wrong: Wrong) -> str:
-    program = command.arguments[0]
     try:
         process = await anyio.open_process(command.arguments, stdin=None, stdout=subprocess.PIPE, stderr=None)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not the name of a program"
-        raise wrong(f"a program that can be started; {program} cannot: {why}") from None
+        raise wrong(f"a program that can be started ({why})") from None
     async with process:
         try:
             printed = await _output(process)
@@ -84,7 +83,7 @@ async def _printed(command: Command, wrong: Wrong) -> str:
     if code is None:
         raise wrong(f"a password of at most {SECRET_FILE_MAX_BYTES} bytes")
     if code != 0:
-        raise wrong(f"a program that prints the password; {program} ended with exit code {code}")
+        raise wrong(f"a program that prints the password; it ended with exit code {code}")
     try:
         return printed.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:

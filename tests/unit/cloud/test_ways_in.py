@@ -195,13 +195,13 @@ def test_a_program_prints_the_password(places: Places, command: str, password: s
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("[sh, -c, 'echo geheim; exit 3']", "sh ended with exit code 3"),
+        ("[sh, -c, 'echo geheim; exit 3']", "it ended with exit code 3"),
         ("['true']", "there is none"),
         ("[echo]", "there is none"),
         ("[yes, geheim]", "at most 4096 bytes"),
         ("[printf, 'geheim\\ngeheim']", "without control characters"),
         ("[printf, '\\377']", "in UTF-8"),
-        ("[no-such-program-here, geheim]", "no-such-program-here cannot: No such file"),
+        ("[geheim-no-such-program, geheim]", "a program that can be started (No such file"),
         ("[sleep, '60']", "a password within 0.2 s"),
     ],
 )
