@@ -15,7 +15,7 @@ _LIFE_S = 24 * 3600.0
 
 
 @dataclass(slots=True)
-class Pass:
+class HeldBadge:
     """A badge and its times on the clock of the caller. `worked`: a service has taken it.
 
     `replaces_refused`: it was asked for because a service did not take the one before.
@@ -30,7 +30,7 @@ class Pass:
 
 
 class Auth:
-    """The pass of one scope.
+    """The badge of one scope.
 
     `ask` makes one request for what the scope is granted and raises AuthenticationFailed when it is refused, which is
     final: every later call fails with the same error and nothing is sent, since repeated failures lock the account or
@@ -42,7 +42,7 @@ class Auth:
         self._ask = ask
         self._elapsed = elapsed
         self._one_at_a_time = anyio.Lock(fast_acquire=True)
-        self._pass: Pass | None = None
+        self._held: HeldBadge | None = None
         self._refusal: AuthenticationFailed | None = None
         self.grant: Grant | None = None
 
@@ -51,24 +51,24 @@ class Auth:
         """Whether the credentials are given up: every call fails without a request."""
         return self._refusal is not None
 
-    async def current(self) -> Pass:
-        """Return a pass that serves now. Raises AuthenticationFailed, and what `ask` raises."""
+    async def current(self) -> HeldBadge:
+        """Return a badge that serves now. Raises AuthenticationFailed, and what `ask` raises."""
         self._check()
-        held = self._pass
+        held = self._held
         if held is not None and not held.refused and self._elapsed() < held.renew_at_s:
             return held
         async with self._one_at_a_time:
             self._check()
-            held = self._pass
+            held = self._held
             if held is not None and not held.refused and self._elapsed() < held.renew_at_s:
                 return held
             return await self._renew(held)
 
-    def worked(self, held: Pass) -> None:
+    def worked(self, held: HeldBadge) -> None:
         """Told that a service has taken the badge."""
         held.worked = True
 
-    def rejected(self, held: Pass, failure: AuthenticationFailed) -> None:
+    def rejected(self, held: HeldBadge, failure: AuthenticationFailed) -> None:
         """Told that a service answered 401: the badge is renewed before its next use.
 
         A badge that cannot be renewed is the end, and so is a replacement that never worked either: the credentials
@@ -82,7 +82,7 @@ class Auth:
         if self._refusal is not None:
             raise _again(self._refusal)
 
-    async def _renew(self, old: Pass | None) -> Pass:
+    async def _renew(self, old: HeldBadge | None) -> HeldBadge:
         if old is not None and not old.badge.renewable:
             self._refusal = AuthenticationFailed(f"{old.badge.called} has ended", old.badge.hint)
             raise _again(self._refusal)
@@ -98,8 +98,10 @@ class Auth:
             old.renew_at_s = min(self._elapsed() + TOKEN_RETRY_S, old.ends_at_s)
             return old
         # Counted from before the request: a slow answer must not make a token seem younger than it is.
-        held = Pass(grant.badge, asked_s + _serves_s(grant), asked_s + _life_s(grant), old is not None and old.refused)
-        self._pass, self.grant = held, grant
+        held = HeldBadge(
+            grant.badge, asked_s + _serves_s(grant), asked_s + _life_s(grant), old is not None and old.refused
+        )
+        self._held, self.grant = held, grant
         return held
 
 

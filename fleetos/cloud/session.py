@@ -15,7 +15,7 @@ import anyio
 from fleetos.clock import Clock
 from fleetos.cloud.addresses import Origin
 from fleetos.cloud.answers import advice, failed_read, reply_of, throttled, unreachable, words
-from fleetos.cloud.auth import Auth, Pass
+from fleetos.cloud.auth import Auth, HeldBadge
 from fleetos.cloud.errors import Complaint, read_complaint
 from fleetos.cloud.identity import Grant
 from fleetos.cloud.login import Login
@@ -84,7 +84,7 @@ class Session:
         self._chance = chance
         self._auth = Auth(login.ask, self._elapsed)
         # In the order of their last use; a dict for that order's sake.
-        self._passwords: dict[Secrets, None] = {}
+        self._heldwords: dict[Secrets, None] = {}
         self.throttle = throttle
         self.clock = clock
 
@@ -96,10 +96,10 @@ class Session:
     def hide(self, password: str) -> None:
         """Keep a password out of all that the cloud is quoted with from now on: it may tell it long after."""
         hidden = Secrets(adminpass=password)
-        self._passwords.pop(hidden, None)
-        self._passwords[hidden] = None
-        if len(self._passwords) > PASSWORDS_HIDDEN:
-            del self._passwords[next(iter(self._passwords))]
+        self._heldwords.pop(hidden, None)
+        self._heldwords[hidden] = None
+        if len(self._heldwords) > PASSWORDS_HIDDEN:
+            del self._heldwords[next(iter(self._heldwords))]
 
     async def login(self) -> Grant:
         """Return what the scope is granted. Raises AuthenticationFailed or CloudUnreachable."""
@@ -174,7 +174,7 @@ class Session:
             wait_s = min(READ_WAIT_S * 2.0 ** (failures - 1), READ_WAIT_MAX_S)
             await anyio.sleep(wait_s * (0.5 + self._chance.fraction()))
 
-    async def _current(self) -> Pass:
+    async def _current(self) -> HeldBadge:
         try:
             return await self._auth.current()
         except (NotSent, AnswerLost, CloudUnreachable) as error:
@@ -234,7 +234,7 @@ class Session:
             self.throttle.refused(told)
         return told is not None
 
-    def _judge(self, held: Pass, answer: Answer, complaint: Complaint, about: str) -> AuthenticationFailed | None:
+    def _judge(self, held: HeldBadge, answer: Answer, complaint: Complaint, about: str) -> AuthenticationFailed | None:
         """Notes what a service thinks of the badge, and returns the failure when it was refused."""
         if answer.status != 401:
             # A gateway in trouble, or in a hurry, may not have looked at it.
@@ -251,9 +251,9 @@ class Session:
         self._auth.rejected(held, failure)
         return failure
 
-    def _secrets(self, held: Pass) -> tuple[str, ...]:
+    def _secrets(self, held: HeldBadge) -> tuple[str, ...]:
         """What an answer may quote whatever was asked."""
-        return (*held.badge.secrets, *(one.adminpass for one in self._passwords if one.adminpass is not None))
+        return (*held.badge.secrets, *(one.adminpass for one in self._heldwords if one.adminpass is not None))
 
     def _elapsed(self) -> float:
         return self.clock.moment().elapsed_s

@@ -37,11 +37,13 @@ from fleetos.sim.access import (
 from fleetos.sim.cloud import Cloud
 from fleetos.sim.scenario import Scenario
 from fleetos.sim.serve import Listen, serve
+from fleetos.sim.signatures import KeyOffice
+from fleetos.sim.wire import Request
 from tests.canaries import ADMINPASS
 from tests.contract.gateway import PROJECT as PEERS_PROJECT
 from tests.contract.gateway import SERVER, change, gateway
 from tests.contract.loopback_tls import AUTHORITY, HERE, serving, trusted
-from tests.contract.peers import always
+from tests.contract.peers import Exchange, always, peer
 
 KEY = AccessKey(ACCESS_KEY, SECRET_KEY)
 TEMPORARY = AccessKey(TEMPORARY_ACCESS_KEY, TEMPORARY_SECRET_KEY, SECURITY_TOKEN)
@@ -233,3 +235,31 @@ async def test_a_signed_request_goes_only_where_it_is_trusted(tmp_path: Path) ->
     assert b"content-type;host;x-project-id;x-sdk-date;x-security-token" in head
     assert ADMINPASS.encode() in body
     assert TEMPORARY_SECRET_KEY.encode() not in seen[0] + seen[1]
+
+
+async def test_a_signature_survives_a_proxy() -> None:
+    verdicts: list[object] = []
+    office = KeyOffice(PEERS_PROJECT)
+
+    async def between(exchange: Exchange) -> None:
+        """A proxy that asks the gateway's code what it makes of each request, and answers in its place."""
+        while True:
+            head, _, body = (await exchange.read_request()).partition(b"\r\n\r\n")
+            first, *lines = head.decode().split("\r\n")
+            method, address, _ = first.split(" ")
+            headers = {name.lower(): text for name, _, text in (line.partition(": ") for line in lines)}
+            target = address.removeprefix(f"http://{headers['host']}")
+            asked = Request(method, target, {}, headers, body, target)
+            verdicts.append(office.judge(asked, SystemClock().now().timestamp()))
+            await exchange.answer(body=b'{"servers": []}')
+
+    async with peer(between) as proxy:
+        elsewhere = {"ecs": "http://ecs.cloud.invalid", "ims": "http://ims.cloud.invalid:8080"}
+        access = Credentials(None, KEY, project_id=PEERS_PROJECT, endpoints=elsewhere, insecure_http=True)
+        env, limits = {"HTTPS_PROXY": proxy.url("")}, ApiLimits()
+        opening = open_cloud(access, clock=SystemClock(), chance=SeededChance(1), limits=limits, env=env)
+        async with opening as client:
+            await client.images_named(ODD_IMAGE)
+            await change(client)
+    assert len(verdicts) >= 3
+    assert set(verdicts) == {None}

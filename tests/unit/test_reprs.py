@@ -52,7 +52,7 @@ HOLDERS = {
         "Credentials",
         "Password",
         "Grant",
-        "Pass",
+        "HeldBadge",
         "TokenBadge",
         "KeyBadge",
         "AccessKey",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from fleetos.cloud.auth import Auth, Pass
+from fleetos.cloud.auth import Auth, HeldBadge
 from fleetos.cloud.badges import KeyBadge, TokenBadge
 from fleetos.cloud.identity import Grant
 from fleetos.cloud.proofs import AccessKey
@@ -34,7 +34,7 @@ class Iam:
         return Grant(TokenBadge(f"t{len(self.asked)}"), self.life_s, "project", "user")
 
 
-def shown(held: Pass) -> str:
+def shown(held: HeldBadge) -> str:
     (token,) = held.badge.secrets
     return token
 
@@ -47,7 +47,7 @@ def test_all_who_need_a_token_share_one_request() -> None:
     async def main() -> None:
         iam = Iam(takes_s=2.0)
         office = auth(iam)
-        got: list[Pass] = []
+        got: list[HeldBadge] = []
 
         async def need() -> None:
             got.append(await office.current())
@@ -264,7 +264,7 @@ def test_a_token_ages_while_the_machine_sleeps() -> None:
 def test_nothing_shows_the_token() -> None:
     badge = TokenBadge("secret")
     assert "secret" not in repr(badge)
-    assert "secret" not in repr(Pass(badge, 0.0, 0.0, replaces_refused=False))
+    assert "secret" not in repr(HeldBadge(badge, 0.0, 0.0, replaces_refused=False))
     assert "secret" not in repr(Grant(badge, 1.0, "p", "u"))
 
 
