@@ -34,7 +34,7 @@ def serve(
 ) -> None:
     """Serve a simulated cloud over HTTP until Ctrl-C; prints the environment to use as `export` lines.
 
-    Tokens, servers, jobs, images and faults, on loopback only.
+    Tokens, access keys, servers, jobs, images and faults, on loopback only.
 
     Examples:
 
@@ -51,8 +51,12 @@ def serve(
         return
 
     def announce(url: str) -> None:
-        for name, value in Access(url).environment().items():
+        access = Access(url)
+        for name, value in access.environment().items():
             show(f"export {name}={shlex.quote(value)}")
+        signing = " ".join(f"{name}={shlex.quote(value)}" for name, value in access.key_environment().items())
+        show("# To sign with its access key in place of the password, also:")
+        show(f"# export {signing}")
         sys.stdout.flush()
         say(f"the simulated cloud listens on {url}; its ledger is at {url}/admin/ledger; Ctrl-C ends it")
 

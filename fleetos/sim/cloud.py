@@ -15,8 +15,9 @@ from fleetos.sim.fate_table import NO_DECISION, Decision, FateTable
 from fleetos.sim.faults import Fate, Lost
 from fleetos.sim.journal import Entry, Journal
 from fleetos.sim.orders import ChangeOs, Foreign, Order, Power, SetFaults, WriteOrder
-from fleetos.sim.routes import OPEN, Route, find
+from fleetos.sim.routes import Route, find
 from fleetos.sim.scenario import Scenario
+from fleetos.sim.signatures import KeyOffice
 from fleetos.sim.tokens import TokenOffice
 from fleetos.sim.wire import Cut, Ending, Hang, Outcome, Reply, Request, Unreachable
 from fleetos.sim.world import World
@@ -52,6 +53,7 @@ class Cloud:
         self.world = World(scenario, born_at)
         self.table = FateTable(scenario.faults, self.world.chance, self.world.name_of)
         self._tokens = TokenOffice(self.world.chance, scenario.tokens, self.world.project_id, self.world.user_id)
+        self._keys = KeyOffice(self.world.project_id)
         self._now = now
         self._journal = journal
         self._requests = 0
@@ -73,10 +75,14 @@ class Cloud:
         fate = self.table.decide(route.operation, servers, now).whole
         if (early := _before(fate, request_id)) is not None:
             return early
-        if route.operation == "token":
+        if route.operation == "token" and route.open:
             return _after(fate, self._token(request, now, request_id), request_id)
         refused = self._entry_refused(request, route, now)
-        if refused is None:
+        if refused is None and route.operation == "token":
+            return _after(fate, self._shown(request, now, request_id), request_id)
+        if refused is None and route.operation == "projects":
+            answer = json.dumps(self._tokens.projects(request.query.get("name"), _base_url(request)))
+        elif refused is None:
             look = reads.Look(now, request.query, fate.stale_s, route.at_id, _base_url(request))
             answer = _READS[route.operation](self.world, look)
         else:
@@ -146,9 +152,12 @@ class Cloud:
         return _write_outcome(decision.whole, verdict, request_id)
 
     def _entry_refused(self, request: Request, route: Route, now: float) -> Refusal | None:
-        if route.operation in OPEN:
+        if route.open:
             return None
-        refused = self._tokens.judge(request.headers.get("x-auth-token"), now)
+        if "authorization" in request.headers:
+            refused = self._keys.judge(request, now)
+        else:
+            refused = self._tokens.judge(request.headers.get("x-auth-token"), now)
         if refused is not None:
             return refused
         if route.project is not None and route.project != self.world.project_id:
@@ -166,6 +175,17 @@ class Cloud:
             del described["token"]["catalog"]
         reply = _answered(json.dumps(described), request_id)
         return Reply(201, (*reply.headers, ("X-Subject-Token", token)), reply.body)
+
+    def _shown(self, request: Request, now: float, request_id: str) -> Reply:
+        """What IAM says of a token that is shown to it (IAM API, "verifying a token")."""
+        token = request.headers.get("x-subject-token")
+        shown = self._tokens.show(token, _base_url(request), now)
+        if isinstance(shown, Refusal):
+            return _refused(shown, request_id)
+        if request.query.get("nocatalog"):
+            del shown["token"]["catalog"]
+        reply = _answered(json.dumps(shown), request_id)
+        return Reply(200, (*reply.headers, ("X-Subject-Token", token or "")), reply.body)
 
 
 def _base_url(request: Request) -> str:

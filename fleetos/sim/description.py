@@ -5,7 +5,7 @@ A path without an entry here has no description, and `openapi` raises KeyError f
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pydantic import TypeAdapter
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from fleetos import __version__
 from fleetos.sim import bodies, native_shapes, shapes
 from fleetos.sim.codes import refusal
-from fleetos.sim.routes import OPEN, PATHS, Path, RouteOperation
+from fleetos.sim.routes import PATHS, Path, RouteOperation
 
 Json = dict[str, Any]
 
@@ -30,13 +30,14 @@ _BODY_TOO_LARGE, _FULL = "413", "503"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one operation is: in words, its answer, its query, its body, and the codes with which it refuses."""
+    """What one operation is: in words, its answer, its query, the codes of its refusals, its body, and its headers."""
 
     summary: str
     answer: Any
     query: Mapping[str, Json]
     codes: tuple[str, ...] = ()
     body: Any = None
+    headers: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
 
 _SERVERS: Mapping[str, Json] = {
@@ -73,10 +74,23 @@ _TOLD: Mapping[RouteOperation, Told] = {
     "native-servers": Told("a page of servers, by Nova", native_shapes.NativeServersAnswer,
                            {"limit": _PAGE, "marker": _TEXT, "name": _TEXT, "status": _TEXT}, ("Ecs.0005",)),
     "native-images": Told("a page of images, by Glance", native_shapes.NativeImagesAnswer, _IMAGES, ("Ecs.0005",)),
+    "projects": Told("the projects of a name, or all", native_shapes.ProjectsAnswer, {"name": _TEXT}),
     "versions": Told("the versions of the image API", native_shapes.VersionsAnswer, {}),
     "version": Told("a version of the API of identity (v3) or compute (v2.1)", native_shapes.VersionAnswer, {},
                     ("APIGW.0101",)),
 }  # fmt: skip
+
+_TOKEN_SHOWN = Told("what a token is for", native_shapes.TokenAnswer, {"nocatalog": _TEXT}, ("IAM.0004",),
+                    headers={"X-Subject-Token": _TEXT})  # fmt: skip
+_SECURITY: Json = {
+    "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "SDK-HMAC-SHA256, by an access key; its time is in the header X-Sdk-Date",
+    },
+}
 
 
 def openapi() -> Json:
@@ -84,7 +98,7 @@ def openapi() -> Json:
     paths: dict[str, Json] = {}
     schemas: dict[str, Json] = {"Refusal": _refusal_schema()}
     for path in PATHS:
-        told = _TOLD[path.operation]
+        told = _TOLD[path.operation] if path.open or path.operation != "token" else _TOKEN_SHOWN
         paths.setdefault(path.template, {})[path.method.lower()] = _operation(path, told, schemas)
     return {
         "openapi": "3.1.0",
@@ -93,7 +107,7 @@ def openapi() -> Json:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
+            "securitySchemes": _SECURITY,
         },
     }
 
@@ -101,12 +115,13 @@ def openapi() -> Json:
 def _operation(path: Path, told: Told, schemas: dict[str, Json]) -> Json:
     known = [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in path.parameters]
     asked = [{"name": name, "in": "query", "schema": schema} for name, schema in told.query.items()]
+    shown = [{"name": name, "in": "header", "required": True, "schema": one} for name, one in told.headers.items()]
     content: Json = {
         "operationId": _id(path),
         "summary": told.summary,
-        "parameters": [*known, *asked],
+        "parameters": [*known, *asked, *shown],
         "responses": _responses(path, told, _schema(told.answer, schemas, closed=True)),
-        "security": [] if path.operation in OPEN else [{"token": []}],
+        "security": [] if path.open else [{scheme: []} for scheme in _SECURITY],
     }
     if told.body is not None:
         body = {"application/json": {"schema": _schema(told.body, schemas, closed=False)}}
@@ -117,12 +132,13 @@ def _operation(path: Path, told: Told, schemas: dict[str, Json]) -> Json:
 def _id(path: Path) -> str:
     """Return a name of the operation; two versions of one have two."""
     version = re.match(r"/(v[\d.]+)/", path.template)
-    return f"{path.operation}-{version[1]}" if version is not None else path.operation
+    name = path.operation if path.open or path.operation != "token" else "token-shown"
+    return f"{name}-{version[1]}" if version is not None else name
 
 
 def _responses(path: Path, told: Told, answer: Json) -> Json:
     codes = told.codes
-    if path.operation not in OPEN:
+    if not path.open:
         codes = (*codes, *_ENTRY)
     if "project" in path.parameters:
         codes = (*codes, *_IN_PROJECT)
@@ -133,7 +149,7 @@ def _responses(path: Path, told: Told, answer: Json) -> Json:
         by_status[_BODY_TOO_LARGE] = ["APIGW.0201"]
         if path.operation != "token":
             by_status[_FULL] = ["Common.0001"]
-    shown: Json = {"201" if path.operation == "token" else "200": _response(told.summary, answer)}
+    shown: Json = {"201" if path.operation == "token" and path.open else "200": _response(told.summary, answer)}
     # Whatever a rule of the scenario asks for may come as well.
     for status, these in sorted(by_status.items()):
         words = "; ".join(f"{code}: {refusal(code).message}" for code in these)

@@ -193,3 +193,29 @@ class TokenAnswer(TypedDict):
     """What goes with a token, which itself is in the header X-Subject-Token."""
 
     token: TokenShown
+
+
+class OwnLink(TypedDict):
+    """Where a thing itself is."""
+
+    self: str
+
+
+class ProjectListed(TypedDict):
+    """A project in a list of them."""
+
+    id: str
+    name: str
+    description: str
+    domain_id: str
+    parent_id: str
+    is_domain: bool
+    enabled: bool
+    links: OwnLink
+
+
+class ProjectsAnswer(TypedDict):
+    """The projects that the asker may use."""
+
+    projects: list[ProjectListed]
+    links: OwnLink

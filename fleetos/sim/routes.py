@@ -23,6 +23,11 @@ class Path:
         """The names in the template, in their order."""
         return tuple(_PARAMETER.findall(self.template))
 
+    @property
+    def open(self) -> bool:
+        """Whether it is for anybody: to have a token, and to learn which versions of an API there are."""
+        return self.operation in ("versions", "version") or (self.operation == "token" and self.method == "POST")
+
     def pattern(self) -> re.Pattern[str]:
         """Return what matches a path of this line; a parameter is one segment."""
         parts = _PARAMETER.split(self.template)
@@ -38,6 +43,7 @@ class Route:
     project: str | None = None
     at_id: str = ""
     api: Literal["v1", "v2"] = "v1"
+    open: bool = False
 
 
 PATHS: tuple[Path, ...] = (
@@ -50,6 +56,8 @@ PATHS: tuple[Path, ...] = (
     Path("POST", "reinstallos", "/v1/{project}/cloudservers/{id}/reinstallos"),
     Path("POST", "reinstallos", "/v2/{project}/cloudservers/{id}/reinstallos"),
     Path("POST", "token", "/v3/auth/tokens"),
+    Path("GET", "token", "/v3/auth/tokens"),
+    Path("GET", "projects", "/v3/projects"),
     Path("GET", "images", "/v2/cloudimages"),
     Path("GET", "native-images", "/v2/images"),
     Path("GET", "keypairs", "/v2.1/{project}/os-keypairs"),
@@ -62,8 +70,6 @@ PATHS: tuple[Path, ...] = (
     Path("GET", "versions", "/"),
     Path("GET", "version", "/{id}"),
 )
-# No token is asked for to have one, nor to learn which versions of an API there are.
-OPEN: frozenset[RouteOperation] = frozenset({"token", "versions", "version"})
 _ROUTES = tuple((path, path.pattern()) for path in PATHS)
 
 
@@ -73,5 +79,5 @@ def find(method: str, path: str) -> Route | None:
         if line.method == method and (match := pattern.fullmatch(path)) is not None:
             parts = match.groupdict()
             api: Literal["v1", "v2"] = "v2" if line.template.startswith("/v2/") else "v1"
-            return Route(line.operation, parts.get("project"), parts.get("id") or "", api)
+            return Route(line.operation, parts.get("project"), parts.get("id") or "", api, line.open)
     return None

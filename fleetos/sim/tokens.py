@@ -7,7 +7,7 @@ from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.bodies import BodyError, ByToken, TokenBody, User, parse, read
 from fleetos.sim.chance import Chance
 from fleetos.sim.codes import Refusal, refusal
-from fleetos.sim.native_shapes import DomainShown, ServiceShown, TokenAnswer
+from fleetos.sim.native_shapes import DomainShown, ProjectListed, ProjectsAnswer, ServiceShown, TokenAnswer
 from fleetos.sim.scenario import Tokens
 
 # (catalog type, name, path of the public endpoint)
@@ -73,6 +73,28 @@ class TokenOffice:
         if not compare_digest(parts[3].encode(), self._proof(parts[1], parts[2]).encode()):
             return refusal("APIGW.0301")
         return refusal("APIGW.0307") if _expires(token) <= now else None
+
+    def show(self, token: str | None, base_url: str, now: float) -> TokenAnswer | Refusal:
+        """Return what a token is for and until when, or the refusal: a token that is none is not found."""
+        if token is None or self.judge(token, now) is not None:
+            return refusal("IAM.0004", form="nova")
+        expires = _expires(token)
+        return self._described("password", expires - self._settings.lifetime_s, expires, base_url)
+
+    def projects(self, name: str | None, base_url: str) -> ProjectsAnswer:
+        """Return the projects of exactly that name, or all (IAM API, "querying project information"): there is one."""
+        here = f"{base_url}/v3/projects"
+        own: ProjectListed = {
+            "id": self._project_id,
+            "name": PROJECT,
+            "description": "",
+            "domain_id": self._domain_id,
+            "parent_id": self._domain_id,
+            "is_domain": False,
+            "enabled": True,
+            "links": {"self": f"{here}/{self._project_id}"},
+        }
+        return {"projects": [own] if name in (None, PROJECT) else [], "links": {"self": here}}
 
     def _token(self, number: int, expires: float) -> str:
         millis = str(int(expires * 1000))

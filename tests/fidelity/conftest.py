@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from fleetos.cloud.ecs import EcsCloud
 from tests.fidelity.house import fleetos_client, served
-from tests.fidelity.vendor import Vendor, login, with_token
+from tests.fidelity.vendor import Vendor, project_of, signing
 from tests.fidelity.wire import Wire, wire_to
 
 # One of each kind that answers show differently; a test that changes servers has some of its own among the others.
@@ -66,12 +66,11 @@ def env(sim: Mapping[str, str], wire: Wire) -> Mapping[str, str]:
 
 @pytest.fixture(scope="session")
 def vendor(env: Mapping[str, str], wire: Wire) -> Iterator[Vendor]:
-    """The vendor's SDK, logged in. What this machine's user has set as proxies is not for loopback."""
+    """The vendor's SDK, which signs what it sends. What this machine's user has set as proxies is not for loopback."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
             patch.delenv(name)
-        granted = login(Vendor(wire.url, with_token("", "")), env)
-        yield Vendor(wire.url, with_token(granted.x_subject_token, granted.token.project.id))
+        yield Vendor(wire.url, signing(project_of(wire.url, env["OS_PROJECT_NAME"])))
 
 
 @pytest_asyncio.fixture

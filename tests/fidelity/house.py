@@ -13,12 +13,13 @@ from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.proofs import Password, Proof
 from fleetos.cloud.throttle import Permit
 from fleetos.ids import SeededChance
 from fleetos.model.plan import ApiLimits
 from tests.stage import command, environment
 
-_EXPORT = re.compile(r"export (\w+)=(.*)")
+_EXPORT = re.compile(r"^export (\w+)=(.*)", re.MULTILINE)
 
 
 @contextmanager
@@ -51,13 +52,11 @@ def served(folder: Path, scenario: Path) -> Generator[Mapping[str, str]]:
 
 
 @asynccontextmanager
-async def fleetos_client(env: Mapping[str, str]) -> AsyncGenerator[EcsCloud]:
-    """fleetos' own client of the cloud in that environment, logged in."""
+async def fleetos_client(env: Mapping[str, str], proof: Proof | None = None) -> AsyncGenerator[EcsCloud]:
+    """fleetos' own client of the cloud in that environment, logged in: by the password there, or by another proof."""
     credentials = Credentials(
         auth_url=env["OS_AUTH_URL"],
-        username=env["OS_USERNAME"],
-        password=env["OS_PASSWORD"],
-        user_domain_name=env["OS_USER_DOMAIN_NAME"],
+        proof=proof or Password(env["OS_USERNAME"], env["OS_PASSWORD"], env["OS_USER_DOMAIN_NAME"]),
         project_name=env["OS_PROJECT_NAME"],
         region=env["OS_REGION_NAME"],
     )

@@ -64,7 +64,8 @@ class Things:
 
     def headers(self, operation: Any) -> dict[str, str]:
         """The headers that the operation asks for."""
-        return {"X-Auth-Token": self.token} if operation.definition.raw["security"] else {}
+        shown = {"X-Auth-Token": self.token} if operation.definition.raw["security"] else {}
+        return {**shown, "X-Subject-Token": self.token} if operation.label == "GET /v3/auth/tokens" else shown
 
     def within(self, operation: Any) -> dict[str, str]:
         """Parameters of the operation's path that lead to something."""

@@ -106,6 +106,13 @@ class Ask:
     def token(self) -> Any:
         return login(self._vendor, self._env)
 
+    def token_shown(self) -> Any:
+        request = iam.KeystoneValidateTokenRequest(x_subject_token=self.token().x_subject_token)
+        return self._vendor.iam.keystone_validate_token(request)
+
+    def projects(self) -> Any:
+        return self._vendor.iam.keystone_list_projects(iam.KeystoneListProjectsRequest())
+
 
 QUESTIONS = [name for name, one in vars(Ask).items() if callable(one) and not name.startswith("_") and name != "named"]
 

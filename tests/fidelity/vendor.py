@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from fleetos.sim.access import ACCESS_KEY, SECRET_KEY
+
 # The SDK comes without types.
 ecs: Any = importlib.import_module("huaweicloudsdkecs.v2")
 evs: Any = importlib.import_module("huaweicloudsdkevs.v2")
@@ -63,6 +65,18 @@ def login(vendor: Vendor, env: Mapping[str, str]) -> Any:
     auth = iam.PwdAuth(identity=identity, scope=scope)
     body = iam.KeystoneCreateUserTokenByPasswordRequestBody(auth=auth)
     return vendor.iam.keystone_create_user_token_by_password(iam.KeystoneCreateUserTokenByPasswordRequest(body=body))
+
+
+def signing(project_id: str) -> Any:
+    """Credentials that sign with the access key of the simulated cloud."""
+    return core.BasicCredentials(ACCESS_KEY, SECRET_KEY, project_id)
+
+
+def project_of(url: str, name: str) -> str:
+    """The id of the project with that name, which the SDK asks for, signed, without being in a project."""
+    anywhere = Vendor(url, core.GlobalCredentials(ACCESS_KEY, SECRET_KEY, "no-domain"))
+    (found,) = anywhere.iam.keystone_list_projects(iam.KeystoneListProjectsRequest(name=name)).projects
+    return found.id
 
 
 def with_token(token: str, project_id: str) -> Any:
