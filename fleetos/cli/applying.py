@@ -18,9 +18,10 @@ from fleetos.cloud.addresses import is_loopback
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import FleetosError
 from fleetos.ids import run_id
+from fleetos.limits import SERVERS_NAMED
 from fleetos.model.events import Enlisted
 from fleetos.model.experience import Experience
-from fleetos.model.inventory import Image
+from fleetos.model.inventory import Image, Inventory
 from fleetos.model.plan import Plan
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Scope
@@ -28,14 +29,16 @@ from fleetos.model.states import RUN_ENDS, Reason
 from fleetos.planning.digest import run_digest
 from fleetos.planning.freeze import FrozenRun, History, freeze
 from fleetos.planning.load import load_plan
-from fleetos.planning.orders import ACTIVE, images_wanted
+from fleetos.planning.orders import ACTIVE, images_reinstalled, images_wanted
 from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.secrets import PlanSecrets
+from fleetos.planning.select import selected_since
 from fleetos.planning.settings import CloudFacts
 from fleetos.store import history, queries, runs
 from fleetos.store.database import Database
 from fleetos.store.queries import RunSummary
 from fleetos.views.confirmation import confirmation
+from fleetos.views.wording import counted
 
 # Hosts of Open Telekom Cloud, whose API reference differs from the sister clouds' (its list of endpoints).
 _OTC_DOMAIN = ".otc.t-systems.com"
@@ -120,26 +123,42 @@ async def _carry_on(opened: Database, run: Run, cloud: EcsCloud, wish: Wish) -> 
 async def _not_repeated(opened: Database, plan: Plan, found: RunSummary, cloud: EcsCloud, wish: Wish) -> int:
     """The exit code of the newest run of this plan, which has ended and stays as it is."""
     run = found.run
-    now_means = {image.name: image.id for image in await _images(cloud, plan) if image.status == ACTIVE}
+    now_means = {image.name: image.id for image in await _images(cloud, images_wanted(plan)) if image.status == ACTIVE}
     moved = [name for name, image_id in run.images.items() if now_means.get(name, image_id) != image_id]
-    if run.settings.force or moved:
-        why = "it forces a change" if run.settings.force else f"the image name {moved[0]} now means another image"
+    if run.settings.force or plan.reinstalls or moved:
+        why = f"the image name {moved[0]} now means another image" if moved else "it would change its servers again"
         raise NotRepeated(
             f"run {run.id} of this plan has ended, and {why}",
             "call apply with --new-run if the servers are to be changed again",
         )
     progress = await queries.load(opened, run.id)
     code = code_of(progress)
-    if code is ExitCode.OK:
-        await _say_done(progress, cloud)
+    inventory = await cloud.list_servers() if code is ExitCode.OK or plan.selects else None
+    if inventory is not None:
+        _check_selection(plan, progress, inventory)
+    if inventory is not None and code is ExitCode.OK:
+        _say_done(progress, inventory)
     if code is not ExitCode.OK or wish.output is not Output.TABLE:
         show_end(progress, wish.output)
     return code
 
 
-async def _say_done(progress: Progress, cloud: EcsCloud) -> None:
+def _check_selection(plan: Plan, progress: Progress, inventory: Inventory) -> None:
+    """Raises NotRepeated if by now the plan's selectors mean servers that the run does not have."""
+    run = progress.run
+    more = selected_since(plan, inventory, progress.targets.keys(), run.images)
+    if more:
+        named = ", ".join(server.name for server in more[:SERVERS_NAMED])
+        rest = f" and {len(more) - SERVERS_NAMED:,} more" if len(more) > SERVERS_NAMED else ""
+        raise NotRepeated(
+            f"run {run.id} of this plan has ended, and `select` now means servers that it does not have: {named}{rest}",
+            "call apply with --new-run; what runs the image already is skipped then",
+        )
+
+
+def _say_done(progress: Progress, inventory: Inventory) -> None:
     """Says that a finished run is not repeated, and whether its servers still are as it left them."""
-    servers = (await cloud.list_servers()).servers
+    servers = inventory.servers
     left = [
         target
         for target in progress.targets.values()
@@ -163,9 +182,12 @@ async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud
     with hinting(_NO_RUN):
         inventory = await cloud.list_servers()
         key_pairs = await _key_pairs(cloud, plan)
-        found = preflight(plan, inventory, await _images(cloud, plan), key_pairs, facts)
+        images = await _images(cloud, images_wanted(plan), images_reinstalled(plan, inventory))
+        found = preflight(plan, inventory, images, key_pairs, facts)
     PlanSecrets().check(found.orders, found.secret_places, found.windows)
     frozen = await _freeze(opened, plan, scope, found, facts, known)
+    for place, count in found.selected.items():
+        say(f"{place.key} at {place} means {counted(count, 'server')}")
     for finding in found.findings[:FINDINGS_SHOWN]:
         say(f"{finding.level}: {finding.subject} {finding.text}")
     if len(found.findings) > FINDINGS_SHOWN:
@@ -200,14 +222,11 @@ def _facts(name: str | None, cloud: EcsCloud) -> CloudFacts:
     return CloudFacts(is_otc=host.endswith(_OTC_DOMAIN), loopback=is_loopback(host), is_sim=name == SIM)
 
 
-async def _images(cloud: EcsCloud, plan: Plan) -> Sequence[Image]:
-    """All images that the plan's words may mean: by id, and by exact name."""
-    images: dict[str, Image] = {}
-    for wanted in sorted(images_wanted(plan)):
-        by_id = await cloud.image(wanted)
-        for image in (*(() if by_id is None else (by_id,)), *await cloud.images_named(wanted)):
-            images[image.id] = image
-    return list(images.values())
+async def _images(cloud: EcsCloud, words: frozenset[str], ids: frozenset[str] = frozenset()) -> Sequence[Image]:
+    """All images that the plan's words may mean, by id and by exact name, and those of the ids."""
+    by_id = [await cloud.image(wanted) for wanted in sorted(words | ids)]
+    named = [image for wanted in sorted(words) for image in await cloud.images_named(wanted)]
+    return list({image.id: image for image in (*by_id, *named) if image is not None}.values())
 
 
 async def _key_pairs(cloud: EcsCloud, plan: Plan) -> frozenset[str]:

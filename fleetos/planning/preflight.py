@@ -49,7 +49,8 @@ class Preflight:
     """A plan that fits the cloud: its servers in the plan's order, and what an operator should know of them.
 
     `images` maps the plan's words for images to their ids. `secret_places` says where the plan refers to each secret;
-    `windows` are the ids of the images that are Windows, which has rules of its own for passwords.
+    `windows` are the ids of the images that are Windows, which has rules of its own for passwords. `selected` says how
+    many servers each selector means, by its place.
     """
 
     servers: tuple[Resolved, ...]
@@ -57,6 +58,7 @@ class Preflight:
     findings: tuple[Finding, ...]
     secret_places: Mapping[SecretRef | UserDataRef, Place]
     windows: frozenset[str]
+    selected: Mapping[Place, int] = field(default_factory=dict[Place, int])
 
     @property
     def orders(self) -> tuple[Order, ...]:
@@ -79,13 +81,13 @@ def preflight(
     """
     selection = select(plan, inventory)
     orders = Orders(plan, images, key_pairs, facts)
-    made = [(server, orders.order(ref.change, ref.place), ref.labels) for server, ref in selection.servers]
+    made = [(server, orders.order(ref, server), ref.labels) for server, ref in selection.servers]
     settle = settle_problem(plan, facts)
     problems = (*selection.problems, *orders.problems, *(() if settle is None else (settle,)))
     if problems:
         raise InputError(in_order(problems))
     servers = tuple(Resolved(server, order, labels) for server, order, labels in made if order is not None)
-    by_id = {image.id: image for image in orders.pinned.values()}
+    by_id = orders.used
     return Preflight(
         servers=servers,
         images=pins(orders),
@@ -95,12 +97,13 @@ def preflight(
             *(
                 finding
                 for one in servers
-                if plan.rollout.force or not runs_image(one.server.picture, one.order.image_id)
+                if plan.rollout.force or one.order.reinstall or not runs_image(one.server.picture, one.order.image_id)
                 for finding in _of_server(one, by_id[one.order.image_id])
             ),
         ),
         secret_places=orders.secret_places,
         windows=frozenset(image.id for image in by_id.values() if image.os_type == _WINDOWS),
+        selected=selection.selected,
     )
 
 

@@ -45,7 +45,10 @@ _SERVERS: Mapping[str, Json] = {
     "offset": {"type": "integer", "minimum": 0, "description": "the number of the page, from 1"},
     "marker": _TEXT,
     "server_id": {**_TEXT, "description": "at most 100 ids, with commas between them"},
-    **dict.fromkeys(("name", "status", "tags", "not-tags", "ip", "ip_eq", "reservation_id"), _TEXT),
+    **dict.fromkeys(
+        ("name", "status", "tags", "not-tags", "ip", "ip_eq", "reservation_id", "flavor", "enterprise_project_id"),
+        _TEXT,
+    ),
 }
 _IMAGES: Mapping[str, Json] = {
     "limit": {"type": "integer", "minimum": 0, "maximum": 999_999_999},

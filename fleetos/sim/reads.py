@@ -113,6 +113,10 @@ def _filter(query: Mapping[str, str]) -> list[Callable[[Server], bool]] | Refusa
         wanted.append(lambda server: exactly == server.body.address)
     if query.get("reservation_id"):
         wanted.append(_of_a_batch)
+    if flavor := query.get("flavor"):
+        wanted.append(lambda server: server.body.flavor == flavor)
+    if (project := query.get("enterprise_project_id", "all_granted_eps")) != "all_granted_eps":
+        wanted.append(lambda server: server.body.enterprise_project == project)
     return wanted
 
 

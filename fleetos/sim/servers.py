@@ -49,6 +49,8 @@ class Body:
 
     name: str
     az: str
+    flavor: str
+    enterprise_project: str
     address: str
     mac: str
     tags: tuple[str, ...]
@@ -134,7 +136,7 @@ def picture(server: Server) -> ServerShown:
     """Return a server as `GET cloudservers/{id}` shows it (structure: ECS API, "querying details about ECSs")."""
     body, image = server.body, server.image
     metadata = {"charging_mode": "0", "vpc_id": "00000000-0000-4000-8000-00000000vpc0", "EcmResStatus": ""}
-    metadata["metering.resourcespeccode"] = "s3.medium.2.linux"
+    metadata["metering.resourcespeccode"] = f"{body.flavor}.linux"
     if image is not None:
         metadata |= {
             "metering.image_id": image.id,
@@ -170,7 +172,7 @@ def picture(server: Server) -> ServerShown:
         "OS-EXT-AZ:availability_zone": body.az,
         "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
         "image": {"id": image.id if image is not None else ""},
-        "flavor": {"id": "s3.medium.2", "name": "s3.medium.2", "vcpus": "1", "ram": "2048", "disk": "0"},
+        "flavor": {"id": body.flavor, "name": body.flavor, "vcpus": "1", "ram": "2048", "disk": "0"},
         "metadata": metadata,
         "addresses": {"00000000-0000-4000-8000-00000000vpc0": [address]},
         "os-extended-volumes:volumes_attached": volumes,
@@ -178,8 +180,8 @@ def picture(server: Server) -> ServerShown:
         "locked": server.locked,
         "fault": server.fault,
         "tags": list(body.tags),
-        "sys_tags": [{"key": "_sys_enterprise_project_id", "value": "0"}],
-        "enterprise_project_id": "0",
+        "sys_tags": [{"key": "_sys_enterprise_project_id", "value": body.enterprise_project}],
+        "enterprise_project_id": body.enterprise_project,
         "host_status": "UP",
         "hostId": body.mac.replace(":", ""),
         "description": "",

@@ -18,6 +18,13 @@ SCENARIO = {
     "servers": [
         {"count": 12, "name": "web-###", "tags": ["role=web", "plain"], "key": "KeyPair-350b", "data_disks": 1},
         {"count": 12, "name": "off-###", "state": "stopped"},
+        {
+            "count": 2,
+            "name": "big-#",
+            "flavor": "s3.xlarge.4",
+            "enterprise_project": "ep-of-its-own",
+            "address": "10.1.2.3",
+        },
         {"count": 8, "name": "fuzz-#"},
         {"count": 3, "name": "doomed-#", "state": "stopped"},
         {"name": "locked", "locked": True},

@@ -265,3 +265,19 @@ async def test_a_change_of_the_os(
     refused(lambda: call(request))
     assert mine == sent(wire.last)
     assert mine.path.startswith(f"/{api}/")
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+async def test_a_reinstall(api: Any, vendor: Vendor, own: EcsCloud, wire: Wire) -> None:
+    wanted = Order("an-image", "its name", api, keyname="k", userid="u", reinstall=True)
+    await own.change_os(IDS[0], wanted, Secrets(), stop_first=True, permit=permit(own), last_check=lambda: None)
+    mine = sent(wire.last)
+    way = "with_cloud_init" if api == "v2" else "without_cloud_init"
+    name = f"ReinstallServer{way.title().replace('_', '')}"
+    option = getattr(ecs, f"{name}Option")(keyname="k", userid="u", mode="withStopServer")
+    request = getattr(ecs, f"{name}Request")(
+        server_id=IDS[0], body=getattr(ecs, f"{name}RequestBody")(os_reinstall=option)
+    )
+    refused(lambda: getattr(vendor.ecs, f"reinstall_server_{way}")(request))
+    assert mine == sent(wire.last)
+    assert mine.path == f"/{api}/{own.place.project_id}/cloudservers/{IDS[0]}/reinstallos"

@@ -51,6 +51,9 @@ def as_server(seen: Any) -> Server:
         key_name=seen.key_name,
         os_type=seen.metadata["os_type"],
         tags={tag.partition("=")[0]: tag.partition("=")[2] for tag in seen.tags},
+        image_name=seen.metadata.get("image_name"),
+        addresses=tuple(one.addr for network in seen.addresses.values() for one in network),
+        enterprise_project=seen.enterprise_project_id,
     )
 
 
@@ -158,6 +161,9 @@ async def test_pages(vendor: Vendor, own: EcsCloud) -> None:
         ({"ip": "192.168.0.2", "limit": 2}, ["web-001", "off-007"]),
         ({"ip_eq": "192.168.0.3"}, ["web-002"]),
         ({"reservation_id": "r-nothing"}, []),
+        ({"flavor": "s3.xlarge.4"}, ["big-1", "big-2"]),
+        ({"enterprise_project_id": "ep-of-its-own"}, ["big-1", "big-2"]),
+        ({"enterprise_project_id": "all_granted_eps", "limit": 1}, ["web-001"]),
     ],
 )
 def test_filters_of_the_list(query: dict[str, Any], wanted: Sequence[str], vendor: Vendor) -> None:

@@ -15,7 +15,7 @@ from tests.simulation.progress import Meter
 from tests.simulation.proof import Die, Judge, Orders
 from tests.simulation.replay import dying, replay, replay_as_json
 from tests.simulation.seeds import Seeds, fresh_base
-from tests.simulation.situations import WORLDS_AT_LEAST
+from tests.simulation.situations import WORLDS_AT_LEAST, WORLDS_FOR_THE_COMMON
 from tests.simulation.smaller import shrunk
 from tests.simulation.spec import Spec
 from tests.simulation.spec_file import from_json
@@ -40,7 +40,8 @@ which its process can die; where all points would take too long, for every so ma
 or the trace; standard error has how far it is.
 
 exit codes: 0 clean; 1 an invariant is broken, or {WORLDS_AT_LEAST} worlds and more did not reach every situation that
-they should; 2 not understood; 130 interrupted, after the summary so far
+they should, or {WORLDS_FOR_THE_COMMON} and more every common one; 2 not understood; 130 interrupted, after the summary
+so far
 """
 
 

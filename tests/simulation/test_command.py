@@ -22,7 +22,8 @@ from tests.simulation.checkers import CHECKERS
 from tests.simulation.play import play
 from tests.simulation.proof import DETERMINISM, Found, Orders, Result, deaths_from, is_played_twice, points_to_die_at
 from tests.simulation.seeds import Seeds
-from tests.simulation.situations import REQUIRED, WORLDS_AT_LEAST
+from tests.simulation.situations import WORLDS_AT_LEAST, WORLDS_FOR_THE_COMMON
+from tests.simulation.situations_required import REQUIRED
 from tests.simulation.spec import Operator, Spec
 from tests.simulation.spec_file import from_json, to_json
 from tests.simulation.story import Story, Violation
@@ -272,7 +273,7 @@ def test_only_the_invariants_asked_for_are_judged() -> None:
 
 
 def test_many_worlds_must_reach_every_situation() -> None:
-    few = Totals(worlds=WORLDS_AT_LEAST - 1)
+    few = Totals(worlds=WORLDS_FOR_THE_COMMON - 1)
     many = Totals(worlds=WORLDS_AT_LEAST)
     assert (few.clean, many.clean) == (True, False)
     assert f"NOT clean: {len(REQUIRED)} situations missing" in list(as_lines(many))

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from tests.simulation.play import play
-from tests.simulation.situations import REQUIRED, WORLDS_AT_LEAST, missing, situations
+from tests.simulation.situations import WORLDS_AT_LEAST, WORLDS_FOR_THE_COMMON, missing, situations
+from tests.simulation.situations_required import RARE, REQUIRED
 from tests.simulation.staged import plain, resent, staged
 from tests.simulation.worlds import world
 
@@ -52,11 +53,13 @@ def test_a_pause_counts_by_whom_it_keeps_waiting() -> None:
 
 
 def test_a_write_counts_that_a_pause_keeps_back() -> None:
-    assert situations(play(world(27)))["write-kept-back-by-a-pause"] > 0
+    assert situations(play(world(59)))["write-kept-back-by-a-pause"] > 0
 
 
 def test_required_situations_are_missing_only_in_many_worlds() -> None:
-    assert missing({}, WORLDS_AT_LEAST - 1) == []
+    assert missing({}, WORLDS_FOR_THE_COMMON - 1) == []
+    common = [name for name in REQUIRED if name not in RARE]
+    assert missing({}, WORLDS_FOR_THE_COMMON) == missing({}, WORLDS_AT_LEAST - 1) == common
     assert missing({}, WORLDS_AT_LEAST) == list(REQUIRED)
     often = dict.fromkeys(REQUIRED, 1000)
     assert missing(often, 1000) == []
