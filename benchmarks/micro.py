@@ -19,6 +19,7 @@ from benchmarks.report import ROOT, Section, Table, number, percent, say
 from fleetos.clock import SystemClock
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.proofs import Password
 from fleetos.engine.turn import Turn
 from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits
@@ -149,7 +150,7 @@ def _canned() -> Generator[str]:
 
 async def _fleetos(url: str, requests: int) -> float:
     credentials = Credentials(
-        f"{url}/v3", USER, PASSWORD, user_domain_name=DOMAIN, project_name=PROJECT, region=REGION, insecure_http=True
+        f"{url}/v3", Password(USER, PASSWORD, DOMAIN), project_name=PROJECT, region=REGION, insecure_http=True
     )
     # Half of the connections are for writes.
     limits = ApiLimits(connections=2 * AT_ONCE)

@@ -19,6 +19,7 @@ from fleetos.clock import Moment
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.proofs import Password
 from fleetos.engine.drive import Edge, Engine
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.ids import SeededChance
@@ -188,9 +189,7 @@ def _credentials(manner: Manner) -> Credentials:
     host = "127.0.0.1:9" if manner.near else "cloud.example"
     return Credentials(
         f"http://{host}/v3",
-        USER,
-        PASSWORD,
-        user_domain_name=DOMAIN,
+        Password(USER, PASSWORD, DOMAIN),
         project_name=PROJECT,
         region=REGION,
         insecure_http=True,

@@ -281,6 +281,11 @@ TOKEN_RETRY_S = 5.0
 TRACE_SKEW_S = 10.0
 # Traces of one kind that are told of a server, in an event of its run: one alone holds the server.
 TRACES_TOLD = 5
+# A program that prints a password, or a keyring, may first ask somebody for a passphrase or a touch.
+PASSWORD_COMMAND_S = 60.0
+# From this difference between the clocks on, a refused signature is put down to it: 15 minutes are allowed (API Request
+# Signing Guide), and the clock of an answer's Date is not quite the one that judges.
+CLOCK_DIFFERENCE_S = 300.0
 # A file with credentials is a few kilobytes.
 CREDENTIALS_FILE_BYTES = 2**20
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import anyio
 import typer
 
-from fleetos.cli.terminal import reporting, say, show
+from fleetos.cli.terminal import print_json, reporting, say, show
 from fleetos.cli.wiring import SCENARIO, state_folder
-from fleetos.sim import builtin
+from fleetos.sim import builtin, description
 from fleetos.sim.access import Access
 from fleetos.sim.serve import Listen, chosen_scenario, run
 
@@ -28,23 +28,35 @@ def serve(
     scenario: Annotated[
         Path | None, typer.Option(metavar="FILE", help="World and faults, as YAML or JSON.", show_default=False)
     ] = None,
+    openapi: Annotated[
+        bool, typer.Option("--openapi", help="Print the API in OpenAPI 3.1, as JSON, and serve nothing.")
+    ] = False,
 ) -> None:
     """Serve a simulated cloud over HTTP until Ctrl-C; prints the environment to use as `export` lines.
 
-    Tokens, servers, jobs, images and faults, on loopback only.
+    Tokens, access keys, servers, jobs, images and faults, on loopback only.
 
     Examples:
 
       fleetos sim --servers 300
 
       fleetos sim --scenario faults.yaml --listen 127.0.0.1:8080
+
+      fleetos sim --openapi > openapi.json
     """
     if context.invoked_subcommand is not None:
         return
+    if openapi:
+        print_json(description.openapi())
+        return
 
     def announce(url: str) -> None:
-        for name, value in Access(url).environment().items():
+        access = Access(url)
+        for name, value in access.environment().items():
             show(f"export {name}={shlex.quote(value)}")
+        signing = " ".join(f"{name}={shlex.quote(value)}" for name, value in access.key_environment().items())
+        show("# To sign with its access key in place of the password, also:")
+        show(f"# export {signing}")
         sys.stdout.flush()
         say(f"the simulated cloud listens on {url}; its ledger is at {url}/admin/ledger; Ctrl-C ends it")
 

@@ -91,10 +91,10 @@ async def credentials(cloud: str | None, region: str | None) -> Credentials:
     """
     places = Places(Path.cwd(), Path.home())
     if cloud != SIM:
-        return load_credentials(cloud, region, os.environ, places)
+        return await load_credentials(cloud, region, os.environ, places)
     scenario = os.environ.get(SCENARIO)
     access = await builtin.ensure(state_folder() / "sim", Path(scenario) if scenario else None)
-    return load_credentials(None, region, access.environment(), places)
+    return await load_credentials(None, region, access.environment(), places)
 
 
 @contextlib.asynccontextmanager

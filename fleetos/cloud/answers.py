@@ -3,6 +3,7 @@
 import re
 
 from fleetos.clock import Clock
+from fleetos.cloud.badges import Badge
 from fleetos.cloud.errors import Complaint, parse_json, retry_after_s, told_limit
 from fleetos.cloud.throttle import Kind, Refusal
 from fleetos.cloud.transport import Answer
@@ -13,6 +14,7 @@ from fleetos.errors import (
     PermissionDenied,
     ReadRefused,
 )
+from fleetos.limits import CLOCK_DIFFERENCE_S
 from fleetos.model.codes import AnswerClass, known_code, meaning_of
 from fleetos.model.inventory import Delivered, Reply, Unanswered
 
@@ -66,13 +68,23 @@ def unreachable(about: str, error: CloudError) -> CloudUnreachable:
     )
 
 
-def refused_login(answer: Answer, complaint: Complaint) -> CloudError:
-    """Return what a refused request for a token comes to: every 4xx is a verdict, the rest may pass."""
+def advice(badge: Badge, answer: Answer, clock: Clock) -> str:
+    """Return what to do about a badge that was refused: set the clock, where that is what is wrong with a signature."""
+    if not badge.dated or answer.told_at is None:
+        return badge.hint
+    ahead_s = (clock.now() - answer.told_at).total_seconds()
+    if abs(ahead_s) < CLOCK_DIFFERENCE_S:
+        return badge.hint
+    way = "ahead of" if ahead_s > 0 else "behind"
+    return f"the clock of this machine is {abs(ahead_s) / 60:.0f} minutes {way} the cloud's: set it; 15 are too many"
+
+
+def refused_login(answer: Answer, complaint: Complaint, hint: str) -> CloudError:
+    """Return what a refused login comes to: every 4xx is a verdict, for which `hint` is given; the rest may pass."""
     if 400 <= answer.status < 500 and answer.status != 408:
         return AuthenticationFailed(
             f"IAM refuses the login: {words(answer, complaint)}",
-            "check user name, password, user_domain_name, project and auth_url; it is not tried again, "
-            "since repeated failures lock the account",
+            hint,
             code=complaint.code,
             status=answer.status,
             request_id=complaint.request_id,

@@ -1,10 +1,11 @@
-"""The token of one scope: asked for once by whoever needs it first, renewed early, given up on the first refusal."""
+"""The right to ask of one scope: had once by whoever needs it first, renewed early, given up on the first refusal."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
 
+from fleetos.cloud.badges import Badge
 from fleetos.cloud.identity import Grant
 from fleetos.errors import AuthenticationFailed, CloudError
 from fleetos.limits import TOKEN_MARGIN_PART, TOKEN_MARGIN_S, TOKEN_RETRY_S
@@ -14,13 +15,13 @@ _LIFE_S = 24 * 3600.0
 
 
 @dataclass(slots=True)
-class Token:
-    """A token and its times on the clock of the caller. `worked`: a service has taken it.
+class HeldBadge:
+    """A badge and its times on the clock of the caller. `worked`: a service has taken it.
 
     `replaces_refused`: it was asked for because a service did not take the one before.
     """
 
-    text: str = field(repr=False)
+    badge: Badge = field(repr=False)
     renew_at_s: float
     ends_at_s: float
     replaces_refused: bool
@@ -29,18 +30,19 @@ class Token:
 
 
 class Auth:
-    """The token of one scope.
+    """The badge of one scope.
 
-    `ask` makes one request for a token and raises AuthenticationFailed when IAM refuses, which is final: every later
-    call fails with the same error and nothing is sent, since repeated failures lock the account. Other errors of
-    `ask` pass through. `elapsed` gives seconds, suspended time included.
+    `ask` makes one request for what the scope is granted and raises AuthenticationFailed when it is refused, which is
+    final: every later call fails with the same error and nothing is sent, since repeated failures lock the account or
+    the key. Other errors of `ask` pass through. A badge that cannot be renewed is asked for once, and the end of it is
+    final too. `elapsed` gives seconds, suspended time included.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[Grant]], elapsed: Callable[[], float]) -> None:
         self._ask = ask
         self._elapsed = elapsed
         self._one_at_a_time = anyio.Lock(fast_acquire=True)
-        self._token: Token | None = None
+        self._held: HeldBadge | None = None
         self._refusal: AuthenticationFailed | None = None
         self.grant: Grant | None = None
 
@@ -49,38 +51,41 @@ class Auth:
         """Whether the credentials are given up: every call fails without a request."""
         return self._refusal is not None
 
-    async def token(self) -> Token:
-        """Return a token that serves now. Raises AuthenticationFailed, and what `ask` raises."""
+    async def current(self) -> HeldBadge:
+        """Return a badge that serves now. Raises AuthenticationFailed, and what `ask` raises."""
         self._check()
-        token = self._token
-        if token is not None and not token.refused and self._elapsed() < token.renew_at_s:
-            return token
+        held = self._held
+        if held is not None and not held.refused and self._elapsed() < held.renew_at_s:
+            return held
         async with self._one_at_a_time:
             self._check()
-            token = self._token
-            if token is not None and not token.refused and self._elapsed() < token.renew_at_s:
-                return token
-            return await self._renew(token)
+            held = self._held
+            if held is not None and not held.refused and self._elapsed() < held.renew_at_s:
+                return held
+            return await self._renew(held)
 
-    def worked(self, token: Token) -> None:
-        """Told that a service has taken the token."""
-        token.worked = True
+    def worked(self, held: HeldBadge) -> None:
+        """Told that a service has taken the badge."""
+        held.worked = True
 
-    def rejected(self, token: Token, failure: AuthenticationFailed) -> None:
-        """Told that a service answered 401: the token is renewed before its next use.
+    def rejected(self, held: HeldBadge, failure: AuthenticationFailed) -> None:
+        """Told that a service answered 401: the badge is renewed before its next use.
 
-        A replacement that never worked either is the end: the credentials give tokens that nobody takes, and
-        `failure` is what every later call raises.
+        A badge that cannot be renewed is the end, and so is a replacement that never worked either: the credentials
+        give what nobody takes, and `failure` is what every later call raises.
         """
-        if token.replaces_refused and not token.worked:
+        if not held.badge.renewable or (held.replaces_refused and not held.worked):
             self._refusal = failure
-        token.refused = True
+        held.refused = True
 
     def _check(self) -> None:
         if self._refusal is not None:
             raise _again(self._refusal)
 
-    async def _renew(self, old: Token | None) -> Token:
+    async def _renew(self, old: HeldBadge | None) -> HeldBadge:
+        if old is not None and not old.badge.renewable:
+            self._refusal = AuthenticationFailed(f"{old.badge.called} has ended", old.badge.hint)
+            raise _again(self._refusal)
         asked_s = self._elapsed()
         try:
             grant = await self._ask()
@@ -92,12 +97,22 @@ class Auth:
                 raise
             old.renew_at_s = min(self._elapsed() + TOKEN_RETRY_S, old.ends_at_s)
             return old
-        life_s = grant.life_s if grant.life_s is not None and grant.life_s > 0 else _LIFE_S
-        margin_s = min(TOKEN_MARGIN_S, life_s * TOKEN_MARGIN_PART)
-        # Counted from before the request: a slow answer must not make the token seem younger than it is.
-        token = Token(grant.token, asked_s + life_s - margin_s, asked_s + life_s, old is not None and old.refused)
-        self._token, self.grant = token, grant
-        return token
+        # Counted from before the request: a slow answer must not make a token seem younger than it is.
+        held = HeldBadge(
+            grant.badge, asked_s + _serves_s(grant), asked_s + _life_s(grant), old is not None and old.refused
+        )
+        self._held, self.grant = held, grant
+        return held
+
+
+def _life_s(grant: Grant) -> float:
+    return grant.life_s if grant.life_s is not None and grant.life_s > 0 else _LIFE_S
+
+
+def _serves_s(grant: Grant) -> float:
+    """How long what was granted is used: to its end only where nothing follows it."""
+    life_s = _life_s(grant)
+    return life_s - min(TOKEN_MARGIN_S, life_s * TOKEN_MARGIN_PART) if grant.badge.renewable else life_s
 
 
 def _again(error: AuthenticationFailed) -> AuthenticationFailed:

@@ -1,5 +1,7 @@
-"""Where credentials are found: clouds.yaml and secure.yaml where openstacksdk looks for them, or OS_* variables."""
+"""Where credentials are found: in an entry of clouds.yaml where openstacksdk looks for it, else in variables, else in
+the file of the vendor's SDK. What one of them says is never completed by another, but for what is no secret."""
 
+import configparser
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,12 +13,16 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from fleetos.cloud.elsewhere import Command, password_from
 from fleetos.cloud.identity import Credentials
-from fleetos.cloud.profile import Asked, Entry, from_entry, from_variables
+from fleetos.cloud.profile import Asked, Entry, from_entry
+from fleetos.cloud.proofs import Password
+from fleetos.cloud.variables import from_sdk_file, from_variables, is_meant
 from fleetos.errors import InputError, Problem
 from fleetos.limits import CREDENTIALS_FILE_BYTES, TEXT_MAX_LETTERS
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+_SDK_FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 # Names of entries that one message lists.
 _LISTED = 20
 # Keys of all mappings of a file with merge keys (`<<`) followed: aliases of aliases multiply them.
@@ -67,32 +73,63 @@ class Places:
         return (self.cwd, settings / "openstack", self.site)
 
 
-def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: Places) -> Credentials:
-    """Return the credentials of an entry of clouds.yaml, by default $OS_CLOUD, and without one of the OS_* variables.
+async def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: Places) -> Credentials:
+    """Return the credentials of an entry of clouds.yaml, by default $OS_CLOUD, and without one those of the variables.
 
-    `region` overrides the entry's. OS_CACERT counts where the entry names no certificates. Raises InputError that says
-    what was looked for and where.
+    `region` overrides the entry's. OS_CACERT counts where the entry names no certificates. A password that is kept
+    elsewhere is asked for. Raises InputError that says what was looked for and where.
     """
     asked = Asked(cloud or env.get("OS_CLOUD") or None, region)
     if asked.cloud is None:
-        return from_variables(env, asked)
-    file, clouds = _find_clouds(asked.cloud, env, places)
-    if asked.cloud not in clouds:
-        near = get_close_matches(asked.cloud, clouds, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"entries: {_names(clouds)}"
-        raise _wrong(str(file), f"clouds.{asked.cloud}", "an entry of that name", hint)
-    entry = _mapping(clouds[asked.cloud], str(file), f"clouds.{asked.cloud}")
-    secret_file = _first("secure", "OS_CLIENT_SECURE_FILE", env, places)
-    if secret_file is not None:
-        secrets = _clouds_of(secret_file).get(asked.cloud)
-        if secrets is not None:
-            entry = _merged(entry, _mapping(secrets, str(secret_file), f"clouds.{asked.cloud}"))
-    found = from_entry(entry, asked, str(file))
+        return _without_entry(env, asked, places)
+    file, entry = _find_entry(asked.cloud, env, places)
+    found, elsewhere = from_entry(entry, asked, str(file))
+    if elsewhere is not None and isinstance(found.proof, Password):
+        key = "password_command" if isinstance(elsewhere, Command) else "password_keyring"
+        password = await password_from(elsewhere, str(file), f"clouds.{asked.cloud}.{key}")
+        found = replace(found, proof=replace(found.proof, password=password))
     if found.authorities is None and env.get("OS_CACERT"):
         return replace(found, authorities=env["OS_CACERT"])
     if found.authorities is not None and found.authorities.startswith("~/"):
         return replace(found, authorities=str(places.home / found.authorities[2:]))
     return found
+
+
+def _without_entry(env: Mapping[str, str], asked: Asked, places: Places) -> Credentials:
+    if not is_meant(env):
+        given = env.get(_SDK_FILE)
+        file = places.cwd / given if given else places.home / ".huaweicloud" / "credentials"
+        if given and not _is_file(file):
+            raise _wrong(str(file), "", "not a file that can be read", f"{_SDK_FILE} names it")
+        if _is_file(file) and (values := _basic_of(file)):
+            return from_sdk_file(values, env, asked, str(file))
+    return from_variables(env, asked)
+
+
+def _basic_of(file: Path) -> Mapping[str, str]:
+    """The section `basic` of the file of the vendor's SDK, empty without one."""
+    # A percent sign in a secret key is one.
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(_content(file).decode())
+    except (configparser.Error, UnicodeDecodeError):
+        raise _wrong(str(file), "", "not a file of sections with keys and values") from None
+    return dict(parser["basic"]) if parser.has_section("basic") else {}
+
+
+def _find_entry(cloud: str, env: Mapping[str, str], places: Places) -> tuple[Path, Entry]:
+    file, clouds = _find_clouds(cloud, env, places)
+    if cloud not in clouds:
+        near = get_close_matches(cloud, clouds, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"entries: {_names(clouds)}"
+        raise _wrong(str(file), f"clouds.{cloud}", "an entry of that name", hint)
+    entry = _mapping(clouds[cloud], str(file), f"clouds.{cloud}")
+    secret_file = _first("secure", "OS_CLIENT_SECURE_FILE", env, places)
+    if secret_file is not None:
+        secrets = _clouds_of(secret_file).get(cloud)
+        if secrets is not None:
+            entry = _merged(entry, _mapping(secrets, str(secret_file), f"clouds.{cloud}"))
+    return file, entry
 
 
 def _names(clouds: Entry) -> str:
@@ -129,14 +166,7 @@ def _is_file(file: Path) -> bool:
 
 def _clouds_of(file: Path) -> Entry:
     """The entries of a file. No error shows a line of it: the lines hold passwords."""
-    name = str(file)
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(CREDENTIALS_FILE_BYTES + 1)
-    except OSError as error:
-        raise _wrong(name, "", "not a file that can be read", error.strerror) from None
-    if len(content) > CREDENTIALS_FILE_BYTES:
-        raise _wrong(name, "", f"not a file of at most {CREDENTIALS_FILE_BYTES} bytes")
+    name, content = str(file), _content(file)
     try:
         loader = cast("_Loader", YAML(typ="safe", pure=True))
         loader.Constructor = _Constructor
@@ -149,6 +179,17 @@ def _clouds_of(file: Path) -> Entry:
     else:
         return _mapping(_mapping({} if read is None else read, name, "").get("clouds") or {}, name, "clouds")
     raise InputError((Problem(name, line, column, "", "not YAML that can be read"),))
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(CREDENTIALS_FILE_BYTES + 1)
+    except OSError as error:
+        raise _wrong(str(file), "", "not a file that can be read", error.strerror) from None
+    if len(content) > CREDENTIALS_FILE_BYTES:
+        raise _wrong(str(file), "", f"not a file of at most {CREDENTIALS_FILE_BYTES} bytes")
+    return content
 
 
 def _mapping(value: object, file: str, key: str) -> Entry:

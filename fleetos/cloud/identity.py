@@ -4,11 +4,15 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from fleetos.cloud.addresses import Origin, parse_origin
+from fleetos.cloud.badges import Badge, TokenBadge
 from fleetos.cloud.fields import Fields, Unreadable, parse_object, part, parts, stamp, text
+from fleetos.cloud.proofs import Password, Proof
+from fleetos.cloud.values import fault_in_header
 from fleetos.errors import UsageError
-from fleetos.limits import HEADER_BYTES, REGIONS_LISTED
+from fleetos.limits import REGIONS_LISTED
 
 # Names of a service in the catalog, the best first; ECS is known under several.
 _TYPES: Mapping[str, tuple[str, ...]] = {
@@ -27,16 +31,14 @@ _PROJECT_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 class Credentials:
     """How to log in to one project of a cloud.
 
-    `cloud` is the entry of clouds.yaml, None for OS_* variables. `endpoints` override the catalog, by service (ecs,
-    ims, evs). `authorities` is a file with the certificates to trust, None for the system's.
+    `auth_url` is the address of IAM, None where a region must do. `cloud` is the entry of clouds.yaml, None for
+    variables. `endpoints` override where services are found, by service (ecs, ims, evs). `authorities` is a file with
+    the certificates to trust, None for the system's.
     """
 
-    auth_url: str
-    username: str
-    password: str = field(repr=False)
+    auth_url: str | None
+    proof: Proof
     cloud: str | None = None
-    user_domain_name: str | None = None
-    user_domain_id: str | None = None
     project_name: str | None = None
     project_id: str | None = None
     project_domain_name: str | None = None
@@ -61,19 +63,20 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A token with its life in seconds (None: IAM does not say) and what came with it."""
+    """What requests may show from now on, its life in seconds (None: nobody says), and what came with it."""
 
-    token: str = field(repr=False)
+    badge: Badge
     life_s: float | None
     project_id: str
     user_id: str | None
+    project_name: str | None = None
     catalog: tuple[Endpoint, ...] = ()
 
 
-def token_request(credentials: Credentials) -> bytes:
+def token_request(credentials: Credentials, password: Password) -> bytes:
     """Return the body that asks for a token of the project, the catalog included. It holds the password."""
-    user: dict[str, object] = {"name": credentials.username, "password": credentials.password}
-    if domain := _named(credentials.user_domain_id, credentials.user_domain_name):
+    user: dict[str, object] = {"name": password.username, "password": password.password}
+    if domain := _named(password.domain_id, password.domain_name):
         user["domain"] = domain
     project = _named(credentials.project_id, credentials.project_name) or {}
     project_domain = _named(credentials.project_domain_id, credentials.project_domain_name)
@@ -86,17 +89,42 @@ def token_request(credentials: Credentials) -> bytes:
 def read_grant(headers: Mapping[str, str], body: bytes) -> Grant:
     """Return what IAM granted. Raises Unreadable."""
     token = headers.get("x-subject-token", "")
-    if not token or len(token) > HEADER_BYTES or not token.isascii() or not token.isprintable() or " " in token:
+    if not token or fault_in_header(token) is not None:
         raise Unreadable("the header X-Subject-Token holds no token")
-    described = part(parse_object(body), "token")
+    described = _described(body)
     issued, expires = stamp(text(described, "issued_at")), stamp(text(described, "expires_at"))
     life_s = (expires - issued).total_seconds() if issued and expires else None
-    project_id, user_id = text(part(described, "project"), "id"), text(part(described, "user"), "id")
+    return _granted(TokenBadge(token), life_s, described)
+
+
+def read_given(token: str, body: bytes, at: datetime) -> Grant:
+    """Return what IAM says of a token that it was shown at that time. Raises Unreadable, UsageError if it serves nobody
+    here: it is for no project."""
+    described = _described(body)
+    if not part(described, "project"):
+        raise UsageError("the token that was given to fleetos is for no project", "ask IAM for one of the project")
+    expires = stamp(text(described, "expires_at"))
+    life_s = max((expires - at).total_seconds(), 0.0) if expires else None
+    return _granted(TokenBadge(token, renewable=False), life_s, described)
+
+
+def is_project_id(text: str) -> bool:
+    """Return whether a text can be the id of a project."""
+    return _PROJECT_ID.fullmatch(text) is not None
+
+
+def _described(body: bytes) -> Fields:
+    return part(parse_object(body), "token")
+
+
+def _granted(badge: Badge, life_s: float | None, described: Fields) -> Grant:
+    project = part(described, "project")
+    project_id, user_id = text(project, "id"), text(part(described, "user"), "id")
     if project_id is None:
         raise Unreadable("the token is not for a project")
-    if not _PROJECT_ID.fullmatch(project_id):
+    if not is_project_id(project_id):
         raise Unreadable("the id of the token's project is none")
-    return Grant(token, life_s, project_id, user_id, _catalog(described))
+    return Grant(badge, life_s, project_id, user_id, text(project, "name"), _catalog(described))
 
 
 def find_endpoint(grant: Grant, credentials: Credentials, service: str) -> Origin | None:

@@ -10,9 +10,11 @@ import httpx
 from fleetos.clock import Clock
 from fleetos.cloud.addresses import Origin, parse_origin, proxies_from
 from fleetos.cloud.ecs import EcsCloud, Place
+from fleetos.cloud.hosts import iam_of, origin_of
 from fleetos.cloud.identity import Credentials, Grant, find_endpoint, regions_of
 from fleetos.cloud.login import Login
-from fleetos.cloud.session import Session
+from fleetos.cloud.proofs import AccessKey
+from fleetos.cloud.session import Read, Session
 from fleetos.cloud.throttle import Throttle
 from fleetos.cloud.transport import open_transport, tls_context
 from fleetos.errors import UsageError
@@ -35,44 +37,65 @@ async def open_cloud(
     """Yield the cloud of the credentials, logged in; leaving closes its connections.
 
     `env` is asked for proxies and for endpoints that override the catalog. `inner` replaces the sockets, for a
-    simulated cloud in the same process. Raises AuthenticationFailed, CloudUnreachable, and UsageError for an address
-    that is not acceptable.
+    simulated cloud in the same process. Raises AuthenticationFailed, PermissionDenied, CloudUnreachable,
+    and UsageError for an address that is not acceptable.
     """
     overrides = {service: env[name] for service, name in _ENDPOINT_VARIABLES.items() if env.get(name)}
     credentials = replace(credentials, endpoints={**credentials.endpoints, **overrides})
-    iam = parse_origin(credentials.auth_url, "auth_url", insecure_http=credentials.insecure_http)
+    address = credentials.auth_url or iam_of(credentials.region or "")
+    iam = parse_origin(address, "auth_url", insecure_http=credentials.insecure_http) if address else None
     context = _tls(credentials) if inner is None else None
     async with open_transport(proxies=proxies_from(env), context=context, inner=inner) as transport:
-        throttle = Throttle(limits, lambda: clock.moment().elapsed_s, chance, loopback=iam.loopback)
-        login = Login(credentials, credentials.auth_url, transport, throttle, clock)
+        throttle = Throttle(limits, lambda: clock.moment().elapsed_s, chance, loopback=iam is not None and iam.loopback)
+        login = Login(credentials, address, transport, throttle, clock)
         session = Session(login, transport, throttle, clock, chance)
         grant = await session.login()
         place = place_of(grant, credentials)
         throttle.set_pace(loopback=place.ecs.loopback)
+        if isinstance(credentials.proof, AccessKey):
+            await _prove(session, place)
         yield EcsCloud(session, place)
 
 
+async def _prove(session: Session, place: Place) -> None:
+    """Let one request go alone, so that a key that is not accepted is refused once and not by all that come at once."""
+    path = f"/v1/{place.project_id}/cloudservers/detail"
+    await session.read(Read("list", place.ecs, path, "the access key", {"limit": "1", "offset": "1"}))
+
+
 def place_of(grant: Grant, credentials: Credentials) -> Place:
-    """Return where the project's services are. Raises UsageError when one that is needed is not in the catalog."""
+    """Return where the project's services are. Raises UsageError when one that is needed cannot be found."""
     return Place(
         project_id=grant.project_id,
         region=credentials.region,
         user_id=grant.user_id,
         ecs=_needed(grant, credentials, "ecs"),
         ims=_needed(grant, credentials, "ims"),
-        evs=find_endpoint(grant, credentials, "evs"),
+        evs=_found(grant, credentials, "evs"),
     )
 
 
-def _needed(grant: Grant, credentials: Credentials, service: str) -> Origin:
+def _found(grant: Grant, credentials: Credentials, service: str) -> Origin | None:
     origin = find_endpoint(grant, credentials, service)
+    if origin is None and isinstance(credentials.proof, AccessKey):
+        return origin_of(service, credentials.region, credentials.auth_url)
+    return origin
+
+
+def _needed(grant: Grant, credentials: Credentials, service: str) -> Origin:
+    origin = _found(grant, credentials, service)
     if origin is not None:
         return origin
     where = f" in region {credentials.region}" if credentials.region else ""
+    ways = f"set {service}_endpoint_override in the cloud's entry, or {_ENDPOINT_VARIABLES[service]}"
+    if isinstance(credentials.proof, AccessKey):
+        raise UsageError(
+            f"nothing says where {service} is{where}: an access key brings no catalog",
+            f"name a region, or an auth_url such as https://iam.REGION.DOMAIN/v3; or {ways}",
+        )
     raise UsageError(
         f"the cloud's catalog has no {service} endpoint{where}",
-        f"regions in the catalog: {regions_of(grant.catalog)}; or set {service}_endpoint_override in the cloud's "
-        f"entry, or {_ENDPOINT_VARIABLES[service]}",
+        f"regions in the catalog: {regions_of(grant.catalog)}; or {ways}",
     )
 
 

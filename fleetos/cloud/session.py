@@ -1,4 +1,4 @@
-"""Requests of one scope: the pace before, the token on, the transport below, and a verdict on each answer.
+"""Requests of one scope: the pace before, the badge on, the transport below, and a verdict on each answer.
 
 A read repeats what is worth repeating: after a 429 without end, else a bounded number of times. A write leaves at most
 once, whatever comes of it.
@@ -8,14 +8,14 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import anyio
 
 from fleetos.clock import Clock
 from fleetos.cloud.addresses import Origin
-from fleetos.cloud.answers import failed_read, reply_of, throttled, unreachable, words
-from fleetos.cloud.auth import Auth, Token
+from fleetos.cloud.answers import advice, failed_read, reply_of, throttled, unreachable, words
+from fleetos.cloud.auth import Auth, HeldBadge
 from fleetos.cloud.errors import Complaint, read_complaint
 from fleetos.cloud.identity import Grant
 from fleetos.cloud.login import Login
@@ -84,7 +84,7 @@ class Session:
         self._chance = chance
         self._auth = Auth(login.ask, self._elapsed)
         # In the order of their last use; a dict for that order's sake.
-        self._passwords: dict[Secrets, None] = {}
+        self._heldwords: dict[Secrets, None] = {}
         self.throttle = throttle
         self.clock = clock
 
@@ -96,18 +96,18 @@ class Session:
     def hide(self, password: str) -> None:
         """Keep a password out of all that the cloud is quoted with from now on: it may tell it long after."""
         hidden = Secrets(adminpass=password)
-        self._passwords.pop(hidden, None)
-        self._passwords[hidden] = None
-        if len(self._passwords) > PASSWORDS_HIDDEN:
-            del self._passwords[next(iter(self._passwords))]
+        self._heldwords.pop(hidden, None)
+        self._heldwords[hidden] = None
+        if len(self._heldwords) > PASSWORDS_HIDDEN:
+            del self._heldwords[next(iter(self._heldwords))]
 
     async def login(self) -> Grant:
-        """Return what came with the token. Raises AuthenticationFailed or CloudUnreachable."""
+        """Return what the scope is granted. Raises AuthenticationFailed or CloudUnreachable."""
 
         async def once() -> Grant:
-            await self._token()
+            await self._current()
             if self._auth.grant is None:
-                raise CloudUnreachable("the login gave no token")
+                raise CloudUnreachable("the login granted nothing")
             return self._auth.grant
 
         return await self._patiently(once)
@@ -130,7 +130,7 @@ class Session:
         async with self.throttle.writing(permit):
             try:
                 with anyio.fail_after(WRITE_DEPARTS_WITHIN_S):
-                    token = await self._auth.token()
+                    held = await self._auth.current()
             except TimeoutError:
                 return Undelivered("no token could be had in time")
             except CloudError as error:
@@ -139,13 +139,14 @@ class Session:
                 operation=write.operation,
                 method="POST",
                 url=_url(write.origin, write.path),
-                headers={"X-Auth-Token": token.text, "Content-Type": "application/json"},
+                headers={"Content-Type": "application/json"},
+                badge=held.badge,
                 timeout_s=WRITE_TIMEOUT_S,
                 answer_bytes=SMALL_ANSWER_BYTES,
                 content=json.dumps(write.body).encode(),
                 effect=True,
                 last_check=may_leave,
-                secrets=(*write.secrets, *self._secrets(token)),
+                secrets=(*write.secrets, *self._secrets(held)),
             )
             left_s = self._elapsed()
             try:
@@ -156,7 +157,7 @@ class Session:
                 return Unanswered(error.message)
             complaint = read_complaint(answer.headers, answer.body, answer.secrets)
             self._heed(answer, complaint, Kind.WRITE, left_s)
-            self._judge_token(token, answer, complaint, write.operation)
+            self._judge(held, answer, complaint, write.operation)
             return reply_of(answer, complaint, self.clock)
 
     async def _patiently(self, once: Callable[[], Awaitable[T]]) -> T:
@@ -173,9 +174,9 @@ class Session:
             wait_s = min(READ_WAIT_S * 2.0 ** (failures - 1), READ_WAIT_MAX_S)
             await anyio.sleep(wait_s * (0.5 + self._chance.fraction()))
 
-    async def _token(self) -> Token:
+    async def _current(self) -> HeldBadge:
         try:
-            return await self._auth.token()
+            return await self._auth.current()
         except (NotSent, AnswerLost, CloudUnreachable) as error:
             failure = unreachable("the login", error)
         raise _Again(failure)
@@ -190,9 +191,9 @@ class Session:
         return answer
 
     async def _ask(self, read: Read) -> tuple[Answer, AuthenticationFailed | None]:
-        """One request: its 2xx answer, or the failure of a token that may be renewed. Raises all else."""
+        """One request: its 2xx answer, or the failure of a badge that may be renewed. Raises all else."""
         async with self.throttle.reading(read.rank):
-            token = await self._token()
+            held = await self._current()
             if self.throttle.closed_for_s() > 0:
                 # The token was long in coming, and meanwhile the cloud has asked everybody to wait.
                 raise _Throttled
@@ -200,10 +201,11 @@ class Session:
                 operation=read.operation,
                 method="GET",
                 url=_url(read.origin, read.path, read.params),
-                headers={"X-Auth-Token": token.text},
+                headers={},
+                badge=held.badge,
                 timeout_s=READ_TIMEOUT_S,
                 answer_bytes=ANSWER_BYTES,
-                secrets=self._secrets(token),
+                secrets=self._secrets(held),
             )
             # Its turn may have been long in coming: what the answer shows is as old as the request, not as the wish.
             left = self.clock.moment()
@@ -213,12 +215,12 @@ class Session:
                 raise _Again(unreachable(read.about, error)) from None
         # A 202 to a read is flow control with a body that says so (Common.0024).
         if 200 <= answer.status < 300 and answer.status != 202:
-            self._auth.worked(token)
+            self._auth.worked(held)
             return answer, None
         complaint = read_complaint(answer.headers, answer.body, answer.secrets)
         if self._heed(answer, complaint, Kind.READ, left.elapsed_s):
             raise _Throttled
-        if (refused := self._judge_token(token, answer, complaint, read.about)) is not None:
+        if (refused := self._judge(held, answer, complaint, read.about)) is not None:
             if self._auth.ended:
                 raise refused
             return answer, refused
@@ -232,32 +234,31 @@ class Session:
             self.throttle.refused(told)
         return told is not None
 
-    def _judge_token(
-        self, token: Token, answer: Answer, complaint: Complaint, about: str
-    ) -> AuthenticationFailed | None:
-        """Notes what a service thinks of the token, and returns the failure when it was refused."""
+    def _judge(self, held: HeldBadge, answer: Answer, complaint: Complaint, about: str) -> AuthenticationFailed | None:
+        """Notes what a service thinks of the badge, and returns the failure when it was refused."""
         if answer.status != 401:
-            # A gateway in trouble, or in a hurry, may not have looked at the token.
+            # A gateway in trouble, or in a hurry, may not have looked at it.
             if answer.status < 500 and answer.status != 429:
-                self._auth.worked(token)
+                self._auth.worked(held)
             return None
         failure = AuthenticationFailed(
-            f"{about}: the cloud does not accept the token that it gave: {words(answer, complaint)}",
-            "is the region right, and does the endpoint belong to the same cloud?",
+            f"{about}: the cloud does not accept {held.badge.called}: {words(answer, complaint)}",
+            advice(held.badge, answer, self.clock),
             code=complaint.code,
             status=401,
             request_id=complaint.request_id,
         )
-        self._auth.rejected(token, failure)
+        self._auth.rejected(held, failure)
         return failure
 
-    def _secrets(self, token: Token) -> tuple[str, ...]:
+    def _secrets(self, held: HeldBadge) -> tuple[str, ...]:
         """What an answer may quote whatever was asked."""
-        return (token.text, *(one.adminpass for one in self._passwords if one.adminpass is not None))
+        return (*held.badge.secrets, *(one.adminpass for one in self._heldwords if one.adminpass is not None))
 
     def _elapsed(self) -> float:
         return self.clock.moment().elapsed_s
 
 
 def _url(origin: Origin, path: str, params: Mapping[str, str] | None = None) -> str:
-    return f"{origin}{path}?{urlencode(params)}" if params else f"{origin}{path}"
+    # A space as %20 means the same to everybody; a plus is one to some, and then a signature is wrong.
+    return f"{origin}{path}?{urlencode(params, quote_via=quote)}" if params else f"{origin}{path}"

@@ -24,6 +24,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from fleetos.clock import Moment
 from fleetos.cloud.addresses import Proxies
+from fleetos.cloud.badges import Badge
 from fleetos.cloud.errors import plain
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.limits import CONNECT_TIMEOUT_S, HEADER_BYTES
@@ -48,7 +49,10 @@ _DISTRUST_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One request. `operation` is what it is counted as; headers and content may hold `secrets`, all of them named."""
+    """One request. `operation` is what it is counted as; headers and content may hold `secrets`, all of them named.
+
+    `badge` is put on last: it may be a signature over all the rest.
+    """
 
     operation: str
     method: str
@@ -57,6 +61,7 @@ class Outgoing:
     timeout_s: float
     answer_bytes: int
     content: bytes | None = field(default=None, repr=False)
+    badge: Badge | None = field(default=None, repr=False)
     effect: bool = False
     last_check: LastCheck | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -253,7 +258,8 @@ async def _exchange(way: httpx.AsyncBaseTransport, outgoing: Outgoing, secrets: 
     limits = {"timeout": {"connect": CONNECT_TIMEOUT_S, "pool": CONNECT_TIMEOUT_S}}
     url = _address(outgoing.url)
     request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.content, extensions=limits)
-    response = await way.handle_async_request(request)
+    badged = request if outgoing.badge is None else next(outgoing.badge.sync_auth_flow(request))
+    response = await way.handle_async_request(badged)
     try:
         answered = dict(response.headers.items())
         _check_coding(answered.get("content-encoding", ""))

@@ -7,11 +7,17 @@ PASSWORD = f"{USER}-password"
 DOMAIN = "sim-domain"
 PROJECT = "eu-de_sim"
 REGION = "eu-de"
+ACCESS_KEY = "SIMACCESSKEY00000001"
+SECRET_KEY = f"{USER}-secret-key-of-no-worth"
+# Keys for a time come with a security token; these never end.
+TEMPORARY_ACCESS_KEY = "SIMACCESSKEY00000002"
+TEMPORARY_SECRET_KEY = f"{USER}-secret-key-for-a-time"
+SECURITY_TOKEN = f"{USER}-security-token"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Address and credentials of a running simulated cloud."""
+    """Address and credentials of a running simulated cloud. Its access key is ACCESS_KEY, with SECRET_KEY."""
 
     base_url: str
     username: str = USER
@@ -35,3 +41,7 @@ class Access:
             "OS_PROJECT_NAME": self.project_name,
             "OS_REGION_NAME": self.region,
         }
+
+    def key_environment(self) -> dict[str, str]:
+        """Return the variables that make fleetos sign with the access key, beside those of `environment`."""
+        return {"OS_AUTH_TYPE": "aksk", "OS_ACCESS_KEY": ACCESS_KEY, "OS_SECRET_KEY": SECRET_KEY}

@@ -45,7 +45,11 @@ def make_app(cloud: Cloud, identity: dict[str, object], seen: Callable[[], None]
         except ClientDisconnect:
             return
         headers = dict(http.headers)
-        asked = Request(http.method, str(scope["path"]), dict(http.query_params), headers, body)
+        query = cast("bytes", scope["query_string"])
+        target = cast("bytes", scope["raw_path"]) + (b"?" + query if query else b"")
+        asked = Request(
+            http.method, str(scope["path"]), dict(http.query_params), headers, body, target.decode("latin-1")
+        )
         if asked.path.startswith("/admin/"):
             outcome = Outcome(admin.answer(cloud, asked, identity))
         else:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from fleetos.limits import SIM_BODY_BYTES_MAX
-from fleetos.sim import reads
+from fleetos.sim import native, reads
 from fleetos.sim.bodies import BodyError, change_order, parse, power_order
 from fleetos.sim.codes import Refusal, body_of, refusal
 from fleetos.sim.delivery import Accepted, Verdict, act_foreign, deliver
@@ -17,6 +17,7 @@ from fleetos.sim.journal import Entry, Journal
 from fleetos.sim.orders import ChangeOs, Foreign, Order, Power, SetFaults, WriteOrder
 from fleetos.sim.routes import Route, find
 from fleetos.sim.scenario import Scenario
+from fleetos.sim.signatures import KeyOffice
 from fleetos.sim.tokens import TokenOffice
 from fleetos.sim.wire import Cut, Ending, Hang, Outcome, Reply, Request, Unreachable
 from fleetos.sim.world import World
@@ -36,6 +37,10 @@ _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
     "images": reads.image_page,
     "keypairs": reads.key_pairs,
     "keypair": reads.key_pair,
+    "native-servers": native.servers,
+    "native-images": native.images,
+    "versions": native.versions,
+    "version": native.version,
 }
 
 
@@ -48,6 +53,7 @@ class Cloud:
         self.world = World(scenario, born_at)
         self.table = FateTable(scenario.faults, self.world.chance, self.world.name_of)
         self._tokens = TokenOffice(self.world.chance, scenario.tokens, self.world.project_id, self.world.user_id)
+        self._keys = KeyOffice(self.world.project_id)
         self._now = now
         self._journal = journal
         self._requests = 0
@@ -69,11 +75,16 @@ class Cloud:
         fate = self.table.decide(route.operation, servers, now).whole
         if (early := _before(fate, request_id)) is not None:
             return early
-        if route.operation == "token":
+        if route.operation == "token" and route.open:
             return _after(fate, self._token(request, now, request_id), request_id)
         refused = self._entry_refused(request, route, now)
-        if refused is None:
-            answer = _READS[route.operation](self.world, reads.Look(now, request.query, fate.stale_s, route.at_id))
+        if refused is None and route.operation == "token":
+            return _after(fate, self._shown(request, now, request_id), request_id)
+        if refused is None and route.operation == "projects":
+            answer = json.dumps(self._tokens.projects(request.query.get("name"), _base_url(request)))
+        elif refused is None:
+            look = reads.Look(now, request.query, fate.stale_s, route.at_id, _base_url(request))
+            answer = _READS[route.operation](self.world, look)
         else:
             answer = refused
         return _after(fate, _answered(answer, request_id), request_id)
@@ -141,7 +152,12 @@ class Cloud:
         return _write_outcome(decision.whole, verdict, request_id)
 
     def _entry_refused(self, request: Request, route: Route, now: float) -> Refusal | None:
-        refused = self._tokens.judge(request.headers.get("x-auth-token"), now)
+        if route.open:
+            return None
+        if "authorization" in request.headers:
+            refused = self._keys.judge(request, now)
+        else:
+            refused = self._tokens.judge(request.headers.get("x-auth-token"), now)
         if refused is not None:
             return refused
         if route.project is not None and route.project != self.world.project_id:
@@ -151,15 +167,30 @@ class Cloud:
         return None
 
     def _token(self, request: Request, now: float, request_id: str) -> Reply:
-        base_url = f"{request.headers.get('x-forwarded-proto', 'http')}://{request.headers.get('host', '127.0.0.1')}"
-        issued = self._tokens.issue(request.body, base_url, now, self._requests)
+        issued = self._tokens.issue(request.body, _base_url(request), now, self._requests)
         if isinstance(issued, Refusal):
             return _refused(issued, request_id)
         token, described = issued
         if request.query.get("nocatalog"):
-            described["token"].pop("catalog")
+            del described["token"]["catalog"]
         reply = _answered(json.dumps(described), request_id)
         return Reply(201, (*reply.headers, ("X-Subject-Token", token)), reply.body)
+
+    def _shown(self, request: Request, now: float, request_id: str) -> Reply:
+        """What IAM says of a token that is shown to it (IAM API, "verifying a token")."""
+        token = request.headers.get("x-subject-token")
+        shown = self._tokens.show(token, _base_url(request), now)
+        if isinstance(shown, Refusal):
+            return _refused(shown, request_id)
+        if request.query.get("nocatalog"):
+            del shown["token"]["catalog"]
+        reply = _answered(json.dumps(shown), request_id)
+        return Reply(200, (*reply.headers, ("X-Subject-Token", token or "")), reply.body)
+
+
+def _base_url(request: Request) -> str:
+    """Return the address by which the client has found the cloud."""
+    return f"{request.headers.get('x-forwarded-proto', 'http')}://{request.headers.get('host', '127.0.0.1')}"
 
 
 def _order(request: Request, route: Route) -> WriteOrder:

@@ -77,6 +77,7 @@ _DOCUMENTED: dict[str, tuple[int, str]] = {
     "APIGW.0307": (401, "The token must be updated."),
     "APIGW.0308": (429, "The throttling threshold has been reached."),
     "APIGW.0402": (403, "The IP address is not authorized to access the API."),
+    "IAM.0004": (404, "The token could not be found."),
     "IAM.0011": (401, "The username or password is wrong."),
 }
 _JOB_CODES = frozenset({"Common.0011", "Common.0025"})

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from fleetos.sim.shapes import JobShown, JobStatus, OneServer, SeveralServers, TaskShown
+
 
 @dataclass(slots=True)
 class Task:
@@ -45,41 +47,43 @@ class Job:
         return ended_at is None or now < ended_at + self.vanishes_after_s
 
 
-def picture(job: Job, now: float) -> dict[str, object]:
+def picture(job: Job, now: float) -> JobShown:
     """Return a job as `GET jobs/{id}` shows it (API page ecs_02_0901)."""
     ended_at = job.ended_at
-    shown = _status(job, now)
-    content: dict[str, object] = {
+    content: JobShown = {
         "job_id": job.id,
         "job_type": job.type,
-        "status": shown,
+        "status": _status(job, now),
         "begin_time": _stamp_ms(job.begun_at),
         "end_time": _stamp_ms(ended_at) if ended_at is not None else "",
+        "entities": _entities(job, now),
     }
     failed = next((task for task in job.tasks if task.error_code is not None), None)
     if ended_at is not None:
         code, reason = (failed.error_code, failed.reason) if failed is not None else (None, None)
         if failed is not None and not job.single:
             code, reason = "Common.0021", "A sub job failed."
-        content |= {"error_code": code, "fail_reason": reason}
-    if job.single:
-        content["entities"] = {"server_id": job.tasks[0].server_id} if job.tasks else {}
-    else:
-        subs = [_sub_job(job, task, now) for task in job.tasks]
-        content["entities"] = {"sub_jobs_total": len(subs), "sub_jobs": subs}
+        content["error_code"], content["fail_reason"] = code, reason
     return content
 
 
-def _status(job: Job, now: float) -> str:
+def _entities(job: Job, now: float) -> OneServer | SeveralServers:
+    if job.single:
+        return {"server_id": job.tasks[0].server_id}
+    subs = [_sub_job(job, task, now) for task in job.tasks]
+    return {"sub_jobs_total": len(subs), "sub_jobs": subs}
+
+
+def _status(job: Job, now: float) -> JobStatus:
     if job.ended_at is not None:
         return "FAIL" if any(task.error_code is not None for task in job.tasks) else "SUCCESS"
     return "INIT" if job.stuck or now < job.running_at else "RUNNING"
 
 
-def _sub_job(job: Job, task: Task, now: float) -> dict[str, object]:
+def _sub_job(job: Job, task: Task, now: float) -> TaskShown:
     ended = task.ended_at is not None and not job.stuck
-    running = "INIT" if job.stuck or now < job.running_at else "RUNNING"
-    final = "SUCCESS" if task.error_code is None else "FAIL"
+    running: JobStatus = "INIT" if job.stuck or now < job.running_at else "RUNNING"
+    final: JobStatus = "SUCCESS" if task.error_code is None else "FAIL"
     return {
         "job_id": task.id,
         "job_type": job.type,

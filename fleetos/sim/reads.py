@@ -8,11 +8,20 @@ from typing import TypeVar
 
 from fleetos.sim import images, jobs
 from fleetos.sim.codes import Refusal, refusal
-from fleetos.sim.servers import Disk, Server, attached, stamp
+from fleetos.sim.servers import Disk, Server, attached, device, stamp
+from fleetos.sim.shapes import (
+    ActionShown,
+    AttachmentShown,
+    BlockDeviceShown,
+    KeyPairShown,
+    TemporaryShown,
+    UnknownShown,
+    VolumeShown,
+)
 from fleetos.sim.world import World
 
 _SERVER_IDS_MAX = 100
-_PAGE_MAX = 1000
+PAGE_MAX = 1000
 # The status filter works on the stable state (ECS API, "listing details about ECSs").
 _ALSO_SHOWN: dict[str, frozenset[str]] = {
     "ACTIVE": frozenset({"ACTIVE", "REBOOT", "HARD_REBOOT", "REBUILD", "MIGRATING", "RESIZE"}),
@@ -25,12 +34,16 @@ Answer = str | Refusal
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One read: at which time, with which query, of a picture how old (`stale_s`)."""
+    """One read: at which time, with which query, of a picture how old (`stale_s`), and of what.
+
+    `base_url` is the address by which the client has found the cloud.
+    """
 
     now: float
     query: Mapping[str, str]
     stale_s: float = 0.0
     at_id: str = ""
+    base_url: str = ""
 
 
 def detail(world: World, look: Look) -> Answer:
@@ -44,19 +57,19 @@ def detail(world: World, look: Look) -> Answer:
 def listing(world: World, look: Look) -> Answer:
     """Return a page of servers with details. `offset` is a page number, from 1."""
     rules, query = world.scenario.list, look.query
+    limit = number(query.get("limit"), 25)
+    offset = number(query.get("offset"), 1)
+    if limit is None or offset is None or not 1 <= limit <= PAGE_MAX:
+        return refusal("Ecs.0005", message="limit or offset is not valid.")
     if rules.server_id_filter and "server_id" in query:
         return _by_id(world, look)
-    limit = _number(query.get("limit"), 25)
-    offset = _number(query.get("offset"), 1)
-    if limit is None or offset is None or not 1 <= limit <= _PAGE_MAX:
-        return refusal("Ecs.0005", message="limit or offset is not valid.")
     found = [server for server in world.servers.values() if server.vm_state != "deleted"]
     wanted = _filter(query)
     if isinstance(wanted, Refusal):
         return wanted
     found = [server for server in found if all(fits(server) for fits in wanted)]
     if rules.marker and query.get("marker"):
-        page = _after(found, query["marker"], limit, lambda server: server.id)
+        page = after(found, query["marker"], limit, lambda server: server.id)
     else:
         first = (max(offset, 1) - 1) * limit
         page = found[first : first + limit]
@@ -73,7 +86,10 @@ def _by_id(world: World, look: Look) -> Answer:
     shown: list[str] = []
     for server_id in ids:
         server = world.server(server_id)
-        unknown = {"id": server_id, "fault": {"code": 404, "message": "not found", "created": stamp(look.now)}}
+        unknown: UnknownShown = {
+            "id": server_id,
+            "fault": {"code": 404, "message": "not found", "created": stamp(look.now)},
+        }
         shown.append(json.dumps(unknown) if server is None else server.frame(look.now - look.stale_s))
     return f'{{"count": {len(ids)}, "servers": [{", ".join(shown)}]}}'
 
@@ -93,11 +109,21 @@ def _filter(query: Mapping[str, str]) -> list[Callable[[Server], bool]] | Refusa
         wanted.append(lambda server: not any(_tagged(server, tag) for tag in without.split(",")))
     if address := query.get("ip"):
         wanted.append(lambda server: address in server.body.address)
+    if exactly := query.get("ip_eq"):
+        wanted.append(lambda server: exactly == server.body.address)
+    if query.get("reservation_id"):
+        wanted.append(_of_a_batch)
     if flavor := query.get("flavor"):
         wanted.append(lambda server: server.body.flavor == flavor)
     if (project := query.get("enterprise_project_id", "all_granted_eps")) != "all_granted_eps":
         wanted.append(lambda server: server.body.enterprise_project == project)
     return wanted
+
+
+def _of_a_batch(server: Server) -> bool:
+    """Return whether a server was made together with others: here none was."""
+    del server
+    return False
 
 
 def _tagged(server: Server, tag: str) -> bool:
@@ -106,7 +132,8 @@ def _tagged(server: Server, tag: str) -> bool:
 
 def _temporary(server: Server) -> str:
     """Return the server that the platform works with during a change; clients are to ignore it."""
-    return json.dumps({"id": f"{server.id[:-4]}feed", "name": f"temp-{server.id[:8]}", "status": "BUILD"})
+    shown: TemporaryShown = {"id": f"{server.id[:-4]}feed", "name": f"temp-{server.id[:8]}", "status": "BUILD"}
+    return json.dumps(shown)
 
 
 def job(world: World, look: Look) -> Answer:
@@ -123,7 +150,7 @@ def actions(world: World, look: Look) -> Answer:
     if server is None:
         return refusal("Ecs.0114", form="nova")
     names = {"changeos": "rebuild", "reinstallos": "rebuild", "change": "rebuild"}
-    done = [
+    done: list[ActionShown] = [
         {
             "action": names.get(write.operation, write.operation),
             "instance_uuid": server.id,
@@ -144,10 +171,10 @@ def block_device(world: World, look: Look) -> Answer:
     server = world.server(look.at_id)
     if server is None:
         return refusal("Ecs.0114")
-    disks = [
+    disks: list[BlockDeviceShown] = [
         {"id": disk.id, "volumeId": disk.id, "serverId": server.id, "size": disk.size_gb, "bus": "virtio",
-         "bootIndex": 0 if disk.boot else -1, "device": f"/dev/vd{letter}", "pciAddress": ""}
-        for disk, letter in zip(attached(server), "abcdefghijklmnopqrstuvwxyz", strict=False)
+         "bootIndex": 0 if disk.boot else -1, "device": device(place), "pciAddress": ""}
+        for place, disk in enumerate(attached(server))
     ]  # fmt: skip
     free = {"free_scsi": 23, "free_blk": 23, "free_disk": 23}
     return json.dumps({"attachableQuantity": free, "volumeAttachments": disks})
@@ -155,13 +182,13 @@ def block_device(world: World, look: Look) -> Answer:
 
 def volumes(world: World, look: Look) -> Answer:
     """Return a page of disks."""
-    limit = _number(look.query.get("limit"), _PAGE_MAX)
-    if limit is None or not 1 <= limit <= _PAGE_MAX:
+    limit = number(look.query.get("limit"), PAGE_MAX)
+    if limit is None or not 1 <= limit <= PAGE_MAX:
         return refusal("Ecs.0005", message="limit is not valid.")
     found = [disk for disk in world.ledger.disks.values() if disk.destroyed_at is None]
     if server_id := look.query.get("server_id"):
         found = [disk for disk in found if disk.server_id == server_id]
-    page = _after(found, look.query.get("marker", ""), limit, lambda disk: disk.id)
+    page = after(found, look.query.get("marker", ""), limit, lambda disk: disk.id)
     return json.dumps({"count": len(found), "volumes": [_volume(world, disk) for disk in page], "volumes_links": []})
 
 
@@ -173,15 +200,17 @@ def volume(world: World, look: Look) -> Answer:
     return json.dumps({"volume": _volume(world, disk)})
 
 
-def _volume(world: World, disk: Disk) -> dict[str, object]:
+def _volume(world: World, disk: Disk) -> VolumeShown:
     server = world.server(disk.server_id)
-    in_use = server is not None and disk in attached(server)
-    attachments = [{"server_id": disk.server_id, "volume_id": disk.id, "device": "/dev/vda"}] if in_use else []
+    place = attached(server).index(disk) if server is not None and disk in attached(server) else None
+    attachments: list[AttachmentShown] = []
+    if place is not None:
+        attachments = [{"server_id": disk.server_id, "volume_id": disk.id, "device": device(place)}]
     return {
         "id": disk.id,
         "name": f"{world.name_of(disk.server_id)}-volume",
         "size": disk.size_gb,
-        "status": "in-use" if in_use else "available",
+        "status": "in-use" if attachments else "available",
         "bootable": "true" if disk.boot else "false",
         "volume_type": "SSD",
         "multiattach": False,
@@ -194,15 +223,20 @@ def _volume(world: World, disk: Disk) -> dict[str, object]:
 
 def image_page(world: World, look: Look) -> Answer:
     """Return a page of images; every other key of the query must equal the image's field (IMS, "querying images")."""
-    limit = _number(look.query.get("limit"), 500)
+    limit = number(look.query.get("limit"), 500)
     if limit is None or limit < 0:
         return refusal("Ecs.0005", message="limit is not valid.")
+    found = images_asked_for(world, look.query)
+    return json.dumps({"images": after(found, look.query.get("marker", ""), limit, lambda image: str(image["id"]))})
+
+
+def images_asked_for(world: World, query: Mapping[str, str]) -> list[dict[str, object]]:
+    """Return the images whose fields equal what the query says of them."""
     made = stamp(world.born_at)
     paging = {"limit", "marker", "sort_key", "sort_dir", "enterprise_project_id", "offset"}
-    asked = {key: value for key, value in look.query.items() if key not in paging}
+    asked = {key: value for key, value in query.items() if key not in paging}
     shown = [images.picture(image, made) for image in world.images.values()]
-    found = [image for image in shown if all(_same(image.get(key), value) for key, value in asked.items())]
-    return json.dumps({"images": _after(found, look.query.get("marker", ""), limit, lambda image: str(image["id"]))})
+    return [image for image in shown if all(_same(image.get(key), value) for key, value in asked.items())]
 
 
 def _same(value: object, asked: str) -> bool:
@@ -219,22 +253,25 @@ def key_pair(world: World, look: Look) -> Answer:
     """Return one key pair."""
     if look.at_id not in world.scenario.key_pairs:
         return refusal("Ecs.0114", form="nova", message=f"Keypair {look.at_id} not found.")
-    return json.dumps({"keypair": {**_key_pair(world, look.at_id), "user_id": world.user_id, "deleted": False}})
+    alone: KeyPairShown = {**_key_pair(world, look.at_id), "user_id": world.user_id, "deleted": False}
+    return json.dumps({"keypair": alone})
 
 
-def _key_pair(world: World, name: str) -> dict[str, object]:
+def _key_pair(world: World, name: str) -> KeyPairShown:
     digits = world.chance.hex("key", name)
     fingerprint = ":".join(digits[place : place + 2] for place in range(0, 32, 2))
     return {"name": name, "fingerprint": fingerprint, "public_key": f"ssh-rsa {digits} sim", "type": "ssh"}
 
 
-def _number(text: str | None, default: int) -> int | None:
-    if not text:
+def number(text: str | None, default: int) -> int | None:
+    """Return a number of a query, the default where there is none, None for what is no number."""
+    if text is None:
         return default
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
-def _after(things: Sequence[T], marker: str, limit: int, id_of: Callable[[T], str]) -> list[T]:
+def after(things: Sequence[T], marker: str, limit: int, id_of: Callable[[T], str]) -> list[T]:
+    """Return a page: what follows the thing with the id that `marker` names, or the first for none."""
     ids: Iterable[str] = map(id_of, things)
     first = next((place + 1 for place, own in enumerate(ids) if own == marker), 0) if marker else 0
     return list(things[first : first + limit])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fleetos.sim.images import Image
+from fleetos.sim.shapes import AddressShown, AttachedShown, FaultShown, ServerShown
 
 # Stale reads look at most this far back; older pictures are forgotten.
 FRAMES_KEPT_S = 90.0
@@ -75,7 +76,7 @@ class Server:
     locked: bool = False
     failed_change: bool = False
     endless: bool = False
-    fault: dict[str, object] | None = None
+    fault: FaultShown | None = None
     changes: list[int] = field(default_factory=list[int])
     stopped_by: int | None = None
     frames: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
@@ -126,7 +127,12 @@ def attached(server: Server) -> list[Disk]:
     return [*system, *server.data_disks]
 
 
-def picture(server: Server) -> dict[str, object]:
+def device(place: int) -> str:
+    """Return the name of the disk at this place of a server's disks, counted from 0; there are at most 23."""
+    return f"/dev/vd{'abcdefghijklmnopqrstuvw'[place]}"
+
+
+def picture(server: Server) -> ServerShown:
     """Return a server as `GET cloudservers/{id}` shows it (structure: ECS API, "querying details about ECSs")."""
     body, image = server.body, server.image
     metadata = {"charging_mode": "0", "vpc_id": "00000000-0000-4000-8000-00000000vpc0", "EcmResStatus": ""}
@@ -139,12 +145,16 @@ def picture(server: Server) -> dict[str, object]:
             "os_type": image.os_type,
             "os_bit": "64",
         }
-    address: dict[str, object] = {"addr": body.address, "version": "4", "OS-EXT-IPS:type": "fixed"}
-    address["OS-EXT-IPS-MAC:mac_addr"] = body.mac
-    volumes = [
-        {"id": disk.id, "bootIndex": "0" if disk.boot else "-1", "device": f"/dev/vd{letter}",
+    address: AddressShown = {
+        "addr": body.address,
+        "version": "4",
+        "OS-EXT-IPS:type": "fixed",
+        "OS-EXT-IPS-MAC:mac_addr": body.mac,
+    }
+    volumes: list[AttachedShown] = [
+        {"id": disk.id, "bootIndex": "0" if disk.boot else "-1", "device": device(place),
          "delete_on_termination": "true" if disk.boot else "false"}
-        for disk, letter in zip(attached(server), "abcdefghijklmnopqrstuvwxyz", strict=False)
+        for place, disk in enumerate(attached(server))
     ]  # fmt: skip
     return {
         "id": server.id,

@@ -36,7 +36,8 @@ class SimTransport(httpx.AsyncBaseTransport):
         """Return the cloud's answer. Raises what `on_not_sent` and `on_lost` make."""
         body = await request.aread()
         headers = dict(request.headers.items())
-        asked = Request(request.method, request.url.path, dict(request.url.params), headers, body)
+        target = request.url.raw_path.decode("ascii")
+        asked = Request(request.method, request.url.path, dict(request.url.params), headers, body, target)
         outcome = self.cloud.handle(asked)
         if outcome.delay_s > 0:
             await self._sleep(outcome.delay_s)

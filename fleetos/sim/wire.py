@@ -6,13 +6,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. Header names are in lower case; the path is decoded and has no query."""
+    """One HTTP request. Header names are in lower case; the path is decoded and has no query.
+
+    `target` is path and query as they came, over which a signature is checked.
+    """
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)

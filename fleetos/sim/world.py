@@ -15,6 +15,7 @@ from fleetos.sim.jobs import Job, Task
 from fleetos.sim.ledger import Ledger, Write
 from fleetos.sim.scenario import Scenario, ServerGroup
 from fleetos.sim.servers import Body, Disk, Server, stamp
+from fleetos.sim.shapes import FaultShown
 
 # What happens to the world at the time given.
 Effect = Callable[[float], None]
@@ -164,6 +165,6 @@ class World:
         self.servers[server_id] = server
 
 
-def fault(message: str, at: float) -> dict[str, object]:
+def fault(message: str, at: float) -> FaultShown:
     """Return what `fault` of a server in ERROR holds."""
     return {"code": 500, "created": stamp(at), "message": message, "details": ""}

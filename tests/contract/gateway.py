@@ -11,6 +11,7 @@ from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.proofs import Password
 from fleetos.ids import SeededChance
 from fleetos.model.inventory import Reply
 from fleetos.model.plan import ApiLimits
@@ -46,8 +47,7 @@ class Gateway:
         elsewhere = self.ecs.url("", self.scheme)
         credentials = Credentials(
             auth_url=self.iam.url("/v3", self.scheme),
-            username="al",
-            password=LOGIN_PASSWORD,
+            proof=Password("al", LOGIN_PASSWORD),
             project_name="p",
             endpoints={"ecs": elsewhere, "ims": elsewhere},
         )

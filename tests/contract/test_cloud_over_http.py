@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -14,6 +14,7 @@ from fleetos.cloud import session, throttle
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.proofs import Password
 from fleetos.errors import AuthenticationFailed, CloudUnreachable
 from fleetos.ids import SeededChance
 from fleetos.model.codes import AnswerClass, answer_class
@@ -60,7 +61,7 @@ class Stage:
     clock: AheadClock
 
     @asynccontextmanager
-    async def client(self, **changes: str) -> AsyncGenerator[EcsCloud]:
+    async def client(self, **changes: Any) -> AsyncGenerator[EcsCloud]:
         """Yield a client, logged in."""
         credentials = replace(self.credentials, **changes) if changes else self.credentials
         limits = ApiLimits()
@@ -94,9 +95,7 @@ async def stage(*faults: object, **scenario: object) -> AsyncGenerator[Stage]:
         access = Access(await listening)
         credentials = Credentials(
             auth_url=access.auth_url,
-            username=access.username,
-            password=access.password,
-            user_domain_name=access.user_domain,
+            proof=Password(access.username, access.password, access.user_domain),
             project_name=access.project_name,
             region=access.region,
         )
@@ -256,7 +255,7 @@ async def test_tokens_that_live_for_seconds_carry_on() -> None:
 async def test_a_wrong_password_is_tried_once() -> None:
     async with stage() as scene:
         with pytest.raises(AuthenticationFailed, match="IAM refuses the login"):
-            async with scene.client(password="wrong-password"):
+            async with scene.client(proof=Password("sim", "wrong-password", "sim-domain")):
                 pass
         assert scene.cloud.world.ledger.requests["token"] == 1
 

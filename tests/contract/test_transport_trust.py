@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from fleetos.cloud import session
-from fleetos.cloud.profile import Asked, from_variables
+from fleetos.cloud.profile import Asked
 from fleetos.cloud.transport import tls_context
+from fleetos.cloud.variables import from_variables
 from fleetos.errors import CloudUnreachable
 from fleetos.model.inventory import Undelivered
 from tests.canaries import LOGIN_PASSWORD

@@ -4,14 +4,22 @@ import contextlib
 import ssl
 import time
 import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from random import Random
 
+import anyio
+import httpx
 import pytest
 from hypothesis import given
 
 from fleetos.cloud.addresses import parse_origin, proxies_from
-from fleetos.cloud.credentials import Places, load
+from fleetos.cloud.badges import KeyBadge, TokenBadge
+from fleetos.cloud.credentials import Places
+from fleetos.cloud.credentials import load as load_async
+from fleetos.cloud.hosts import origin_of
 from fleetos.cloud.identity import Credentials, token_request
+from fleetos.cloud.proofs import AccessKey, GivenToken, Password
 from fleetos.errors import FleetosError, InputError, UsageError
 from tests.hostile.chance import examples
 from tests.hostile.strategies import NASTY_TEXTS, json_bytes, mangled, randoms, spoiled
@@ -42,6 +50,28 @@ ENTRY = {
         "other": {},
     }
 }
+SIGNING = {
+    "OS_ACCESS_KEY": "AK",
+    "OS_SECRET_KEY": "geheim-1",
+    "OS_SECURITY_TOKEN": "geheim-2",
+    "OS_PROJECT_ID": "p",
+    "OS_REGION_NAME": "eu-de",
+}
+BY_KEY = {
+    "ak": "AK",
+    "sk": "geheim-1",
+    "security_token": "geheim-2",
+    "region_name": "eu-de",
+    "auth": {"project_id": "p"},
+}
+BY_TOKEN = {"profile": "otc", "region_name": "eu-de", "auth_type": "token", "auth": {"token": "geheim-1"}}
+# No program of a spoiled name is there.
+BY_PROGRAM = {
+    "profile": "otc",
+    "region_name": "eu-de",
+    "auth": {"username": "al", "project_id": "p"},
+    "password_command": ["no-such-program", "geheim-1"],
+}
 ALLOWED_HOST = ".otc.t-systems.com"
 AUTH = "auth: {username: u, password: geheim-1, project_name: n}"
 
@@ -52,21 +82,43 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
     return Places(folder, folder / "home", folder / "site")
 
 
+def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: Places) -> Credentials:
+    """The credentials, without a loop of the caller's."""
+    return anyio.run(load_async, cloud, region, env, places)
+
+
 def outcome(places: Places, cloud: str | None, env: dict[str, str], region: str | None = None) -> Credentials | None:
     """The credentials, which can be sent and used; None for an error that is ours and shows no secret."""
     found, told = None, ""
     try:
         found = load(cloud, region, env, places)
-        parse_origin(found.auth_url, "auth_url")
+        if found.auth_url is not None or not isinstance(found.proof, AccessKey):
+            parse_origin(found.auth_url or "", "auth_url")
     except (InputError, UsageError) as error:
         told = "".join(traceback.format_exception(error))
     assert "geheim" not in told
-    assert found is None or token_request(found).isascii()
+    if found is not None:
+        used(found)
     with contextlib.suppress(OSError):
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
             "/ca" if told or found is None else found.authorities or "/ca"
         )
     return None if told else found
+
+
+def used(found: Credentials) -> None:
+    """Nothing, if a request can be made with the credentials."""
+    proof, request = found.proof, httpx.Request("GET", "https://ecs.invalid/v1/x?y=1")
+    match proof:
+        case Password():
+            assert token_request(found, proof).isascii()
+        case GivenToken():
+            request = next(TokenBadge(proof.text).sync_auth_flow(request))
+        case AccessKey():
+            origin_of("ecs", found.region, "https://iam.invalid")
+            badge = KeyBadge(proof, found.project_id, lambda: datetime(2026, 1, 2, tzinfo=UTC))
+            request = next(badge.sync_auth_flow(request))
+    assert all(value.isascii() and value.isprintable() for value in request.headers.values())
 
 
 def clouds_yaml(places: Places, content: str | bytes) -> None:
@@ -88,6 +140,34 @@ def test_every_variable_may_be_anything(places: Places, name: str) -> None:
         outcome(places, "prod", {name: text})
 
 
+@pytest.mark.parametrize("name", [*SIGNING, "OS_TOKEN", "OS_AUTH_TYPE", "HUAWEICLOUD_SDK_CREDENTIALS_FILE"])
+def test_every_variable_of_the_other_ways_may_be_anything(places: Places, name: str) -> None:
+    vendors = {f"HUAWEICLOUD_SDK_{key.removeprefix('OS_')}": text for key, text in SIGNING.items()}
+    for text in (*NASTY_TEXTS, "a" * 200_000):
+        outcome(places, None, {**SIGNING, name: text})
+        outcome(places, None, {"OS_AUTH_URL": "https://iam.invalid", "OS_TOKEN": "geheim-2", name: text})
+        outcome(places, None, {**vendors, "HUAWEICLOUD_SDK_AK": text, "HUAWEICLOUD_SDK_SK": "geheim-1"})
+
+
+@examples(60)
+@given(randoms)
+def test_the_file_of_the_vendors_sdk_may_be_anything(places: Places, random: Random) -> None:
+    text = b"[basic]\nak = AK\nsk = geheim-1\nproject_id = p\nsecurity_token = geheim-2\niam_endpoint = https://iam.invalid\n"
+    file = places.home / ".huaweicloud" / "credentials"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(mangled(random, text, depths=(20, 200)))
+    outcome(places, None, {"OS_REGION_NAME": "eu-de"})
+    file.unlink()
+
+
+@examples(60)
+@given(randoms)
+def test_an_entry_with_a_key_or_a_program_may_be_anything(places: Places, random: Random) -> None:
+    for more in (BY_KEY, BY_TOKEN, BY_PROGRAM):
+        clouds_yaml(places, json_bytes(spoiled(random, {"clouds": {"prod": more}})))
+        outcome(places, "prod", {})
+
+
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "NO_PROXY"])
 def test_proxies_may_be_anything(name: str) -> None:
     for text in (*NASTY_TEXTS, "http://\udcff:x@h", "socks5://h", "h:1:2", "[::1", "*.*", "1.2.3.4/99"):
@@ -105,7 +185,7 @@ def test_proxies_may_be_anything(name: str) -> None:
 def test_clouds_yaml_may_be_anything(places: Places, random: Random) -> None:
     clouds_yaml(places, mangled(random, json_bytes(spoiled(random, ENTRY)), depths=(20, 200)))
     found = outcome(places, "prod", {})
-    if found is not None and found.auth_url.startswith("https://iam."):
+    if found is not None and found.auth_url is not None and found.auth_url.startswith("https://iam."):
         host = parse_origin(found.auth_url, "x").host
         assert host.endswith(ALLOWED_HOST), "a profile stands for the cloud's own host alone"
 
@@ -186,7 +266,7 @@ def test_secrets_are_merged_without_following_aliases(places: Places) -> None:
     finally:
         secure.unlink()
     assert found is not None
-    assert (found.username, found.password) == ("u", "nearer")
+    assert found.proof == Password("u", "nearer")
 
 
 def test_a_thousand_entries_are_named_in_a_bounded_message(places: Places) -> None:

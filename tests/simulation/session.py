@@ -9,6 +9,7 @@ from fleetos.clock import Moment
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.proofs import Password
 from fleetos.engine.drive import Beats, Edge, Engine
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost
@@ -172,9 +173,7 @@ async def logged_in(process: Process, stage: Stagehand, limits: ApiLimits) -> As
     host = "127.0.0.1:9" if spec.loopback else "cloud.example"
     credentials = Credentials(
         f"http://{host}/v3",
-        USER,
-        PASSWORD,
-        user_domain_name=DOMAIN,
+        Password(USER, PASSWORD, DOMAIN),
         project_name=PROJECT,
         region=REGION,
         insecure_http=True,

@@ -9,8 +9,11 @@ from typing import cast
 import httpx
 
 from fleetos.cloud.addresses import proxies_from
+from fleetos.cloud.badges import KeyBadge
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.proofs import AccessKey, GivenToken, Password
+from fleetos.cloud.signing import Signable
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
 from fleetos.planning.load import read_tree
@@ -27,6 +30,9 @@ from tests.unit.planning.desk import DEBIAN, HEAD, Desk, a_server, inventory
 USER_DATA = "#cloud-config {Vd4/+Yp<9_mR}"
 TOKEN = "MIIHcanary-0815-4711"
 DATABASE, PROXY = "Db9-uvWx-13", "Pr7-xyZa-24"
+SECURITY_TOKEN = "St3-canary-9182"
+KEY = AccessKey("AK-CANARY", "Sk6-canary-3746", SECURITY_TOKEN)
+GIVEN = GivenToken("Gt2-canary-5564")
 SECRETS = {
     "adminpass": ADMINPASS,
     "user data": USER_DATA,
@@ -35,11 +41,27 @@ SECRETS = {
     "database": DATABASE,
     "proxy": PROXY,
     "misplaced": "Mi5-placed-77",
+    "secret key": KEY.secret,
+    "security token": SECURITY_TOKEN,
+    "given token": GIVEN.text,
 }
 # Those that hold secrets; without them nothing would be shown to be silent.
 HOLDERS = {
     *("Secrets", "PlanSecrets", "Node", "UserDataEntry", "Location", "Proxies"),
-    *("Credentials", "Grant", "Token", "Session", "Outgoing", "Write"),
+    *(
+        "Credentials",
+        "Password",
+        "Grant",
+        "HeldBadge",
+        "TokenBadge",
+        "KeyBadge",
+        "AccessKey",
+        "GivenToken",
+        "Signable",
+        "Session",
+        "Outgoing",
+        "Write",
+    ),
 }
 
 
@@ -93,7 +115,9 @@ def test_no_object_shows_a_secret_while_a_change_is_sent(tmp_path: Path) -> None
     kept += [locate(f"postgresql://fleet:{DATABASE}@db.invalid/runs"), read_tree(wrong)]
     env = {"HTTPS_PROXY": f"http://al:{PROXY}@proxy.invalid:3128"}
     kept.append(proxies_from(env))
-    credentials = replace(CREDENTIALS, password=LOGIN_PASSWORD)
+    kept += [KEY, GIVEN, replace(CREDENTIALS, proof=KEY), KeyBadge(KEY, "p", VirtualClock().now)]
+    kept.append(Signable("GET", "/", {"x-security-token": SECURITY_TOKEN}))
+    credentials = replace(CREDENTIALS, proof=Password("al", LOGIN_PASSWORD))
     cloud = Watched()
 
     async def main() -> str:
@@ -111,7 +135,7 @@ def test_no_object_shows_a_secret_while_a_change_is_sent(tmp_path: Path) -> None
         )
 
     replied = run(main)
-    assert len(kept) == 9
+    assert len(kept) == 14
     assert not HOLDERS - cloud.shown.keys()
     told = [replied, *(text for texts in cloud.shown.values() for text in texts)]
     assert not leaks(told, SECRETS)

@@ -10,6 +10,7 @@ import httpx
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.proofs import Password
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.ids import SeededChance
 from fleetos.model.plan import ApiLimits
@@ -71,9 +72,7 @@ async def client(cloud: Cloud, host: str, seed: int, limits: ApiLimits) -> Async
     counted = Counted(cloud, seed)
     credentials = Credentials(
         f"http://{host}/v3",
-        USER,
-        PASSWORD,
-        user_domain_name=DOMAIN,
+        Password(USER, PASSWORD, DOMAIN),
         project_name=PROJECT,
         region=REGION,
         insecure_http=True,

@@ -13,6 +13,7 @@ from fleetos.clock import Clock
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.proofs import Password
 from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.virtual import FixedChance, VirtualClock, now_s, run
 
@@ -21,9 +22,7 @@ IAM = "https://iam.eu-de.cloud.invalid/v3"
 ECS = "https://ecs.eu-de.cloud.invalid"
 CREDENTIALS = Credentials(
     auth_url=IAM,
-    username="al",
-    password="secret-password",
-    user_domain_name="domain",
+    proof=Password("al", "secret-password", "domain"),
     project_name="eu-de_project",
     region="eu-de",
 )

@@ -1,12 +1,16 @@
 """Where credentials are found, and what is said when they are not."""
 
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 
+import anyio
 import pytest
 
-from fleetos.cloud.credentials import Places, load
+from fleetos.cloud.credentials import Places
+from fleetos.cloud.credentials import load as load_async
 from fleetos.cloud.identity import Credentials
+from fleetos.cloud.proofs import Password
 from fleetos.errors import InputError
 from fleetos.limits import CREDENTIALS_FILE_BYTES
 
@@ -29,6 +33,21 @@ VARIABLES = {
     "OS_PROJECT_NAME": "p",
     "OS_REGION_NAME": "eu-de",
 }
+
+
+def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: Places) -> Credentials:
+    """The credentials, without a loop of the caller's."""
+    return anyio.run(load_async, cloud, region, env, places)
+
+
+def user(found: Credentials) -> str:
+    assert isinstance(found.proof, Password)
+    return found.proof.username
+
+
+def password(found: Credentials) -> str:
+    assert isinstance(found.proof, Password)
+    return found.proof.password
 
 
 @pytest.fixture
@@ -62,10 +81,8 @@ def test_the_vendors_profile_gives_the_address(places: Places) -> None:
     write(places.cwd, FULL)
     assert load("prod", None, {}, places) == Credentials(
         auth_url="https://iam.eu-de.otc.t-systems.com/v3",
-        username="al",
-        password="geheim",
+        proof=Password("al", "geheim", "OTC001"),
         cloud="prod",
-        user_domain_name="OTC001",
         project_name="eu-de_project",
         region="eu-de",
     )
@@ -88,25 +105,25 @@ def test_the_swiss_profile_has_a_region_of_its_own(places: Places) -> None:
 def test_the_folders_of_openstacksdk_are_searched_in_order(places: Places, place: int) -> None:
     for number, folder in enumerate(places.folders({})[place:], start=place):
         write(folder, FULL.replace("username: al", f"username: user{number}"))
-    assert load("prod", None, {}, places).username == f"user{place}"
+    assert user(load("prod", None, {}, places)) == f"user{place}"
 
 
 def test_the_settings_folder_follows_its_variable(places: Places, tmp_path: Path) -> None:
     write(tmp_path / "xdg" / "openstack", FULL)
-    assert load("prod", None, {"XDG_CONFIG_HOME": str(tmp_path / "xdg")}, places).username == "al"
+    assert user(load("prod", None, {"XDG_CONFIG_HOME": str(tmp_path / "xdg")}, places)) == "al"
 
 
 @pytest.mark.parametrize("name", ["clouds.yaml", "clouds.yml", "clouds.json"])
 def test_three_endings_are_known(places: Places, name: str) -> None:
     write(places.cwd, FULL, name)
-    assert load("prod", None, {}, places).username == "al"
+    assert user(load("prod", None, {}, places)) == "al"
 
 
 def test_one_file_can_be_named(places: Places, tmp_path: Path) -> None:
     write(places.cwd, "clouds: {}")
     write(tmp_path / "x", FULL, "mine")
     named = {"OS_CLIENT_CONFIG_FILE": str(tmp_path / "x" / "mine")}
-    assert load("prod", None, named, places).username == "al"
+    assert user(load("prod", None, named, places)) == "al"
     assert "OS_CLIENT_CONFIG_FILE names it" in problems(places, OS_CLIENT_CONFIG_FILE=str(tmp_path / "no"))
 
 
@@ -115,11 +132,11 @@ def test_secrets_are_merged_in(places: Places, tmp_path: Path) -> None:
     assert "secure.yaml" in problems(places)
     write(places.site, "clouds: {prod: {auth: {password: geheim}, region_name: eu-nl}}", "secure.yaml")
     found = load("prod", None, {}, places)
-    assert (found.password, found.username, found.region) == ("geheim", "al", "eu-nl")
+    assert (password(found), user(found), found.region) == ("geheim", "al", "eu-nl")
     write(places.cwd, "clouds: {prod: {auth: {password: nearer}}}", "secure.yaml")
-    assert load("prod", None, {}, places).password == "nearer"
+    assert password(load("prod", None, {}, places)) == "nearer"
     write(tmp_path, "clouds: {prod: {auth: {password: named}}}", "s")
-    assert load("prod", None, {"OS_CLIENT_SECURE_FILE": str(tmp_path / "s")}, places).password == "named"
+    assert password(load("prod", None, {"OS_CLIENT_SECURE_FILE": str(tmp_path / "s")}, places)) == "named"
     write(places.cwd, "clouds: {other: {}}", "secure.yaml")
     assert "auth.password" in problems(places)
 
@@ -141,11 +158,8 @@ def test_what_an_entry_can_say(places: Places) -> None:
     write(places.cwd, entry(auth, more))
     assert load("prod", None, {}, places) == Credentials(
         auth_url="https://iam.invalid/v3",
-        username="u",
-        password="p",
+        proof=Password("u", "p", "n", "d"),
         cloud="prod",
-        user_domain_name="n",
-        user_domain_id="d",
         project_id="i",
         region="eu-de",
         authorities=str(places.home / "ca.pem"),
@@ -182,15 +196,21 @@ def test_certificates_of_the_environment_count_where_the_entry_names_none(places
     ("auth", "more", "expected"),
     [
         ("username: u, password: p, project_name: n", "", "clouds.prod.auth.auth_url: the address of IAM"),
-        ("username: u, password: p, project_name: n", "profile: rackspace", "profile: otc or otc-swiss"),
+        ("username: u, password: p, project_name: n", "profile: nowhere", "profile: otc or otc-swiss"),
         ("username: u, password: p, project_name: n", "profile: otc", "region_name: a region"),
         ("auth_url: https://x, password: p, project_name: n", "", "auth.username: a value"),
         ("auth_url: https://x, username: u, password: p", "", "auth.project_name: a value"),
         ("auth_url: https://x, username: u, password: 4711, project_name: n", "", "write it in quotes"),
         ("auth_url: https://x, username: [u], password: p, project_name: n", "", "auth.username: a text"),
-        ("auth_url: https://x, token: geheim, project_name: n", "", "a login by token is not supported"),
+        ("auth_url: https://x, token: 4711", "", "auth.token: a text"),
+        ("auth_url: https://x", "auth_type: v3token", "auth.token: a value"),
+        ("token: geheim", "", "auth.auth_url: the address of IAM"),
         ("auth_url: https://x, application_credential_id: i", "", "application_credential_id"),
-        ("username: u, password: p, project_name: n, auth_url: https://x", "auth_type: token", "auth_type: password"),
+        (
+            "username: u, password: p, project_name: n, auth_url: https://x",
+            "auth_type: oidc",
+            "auth_type: password, token or aksk",
+        ),
         ("username: u, password: p, project_name: n, auth_url: https://x", "auth_type: agency", "'agency' is not"),
         ("username: u, password: p, project_name: n, auth_url: https://x", "verify: maybe", "verify: true or false"),
         ("username: u, password: p, project_name: n, auth_url: https://x", "insecure_http: 1", "insecure_http: true"),
@@ -204,7 +224,7 @@ def test_an_entry_that_will_not_do(places: Places, auth: str, more: str, expecte
 
 
 def test_all_problems_are_told_at_once(places: Places) -> None:
-    write(places.cwd, "clouds: {prod: {auth_type: token}}")
+    write(places.cwd, "clouds: {prod: {auth_type: oidc}}")
     told = problems(places)
     assert all(key in told for key in ("auth_type", "auth_url", "username", "password", "project_name"))
 
@@ -256,15 +276,13 @@ def test_an_entry_that_is_not_there(places: Places) -> None:
 def test_an_alias_cycle_ends(places: Places) -> None:
     write(places.cwd, entry(more="loop: &a {b: *a}"))
     write(places.cwd, "clouds: {prod: {loop: &a {b: *a}}}", "secure.yaml")
-    assert load("prod", None, {}, places).username == "u"
+    assert user(load("prod", None, {}, places)) == "u"
 
 
 def test_variables_alone_are_enough(places: Places) -> None:
     assert load(None, None, VARIABLES, places) == Credentials(
         auth_url="https://iam.invalid/v3",
-        username="al",
-        password="geheim",
-        user_domain_name="OTC001",
+        proof=Password("al", "geheim", "OTC001"),
         project_name="p",
         region="eu-de",
     )
@@ -283,7 +301,7 @@ def test_older_names_of_variables(places: Places) -> None:
         "OS_AUTH_TYPE": "password",
     }
     found = load(None, "eu-nl", env, places)
-    assert (found.user_domain_name, found.project_name, found.project_id) == ("d", "t", "i")
+    assert (found.proof, found.project_name, found.project_id) == (Password("al", "geheim", "d"), "t", "i")
     assert (found.authorities, found.region, found.project_domain_name) == ("/ca", "eu-nl", "pd")
 
 
@@ -292,4 +310,4 @@ def test_missing_variables_are_all_named(places: Places) -> None:
     assert all(f"{name}: a value" in told for name in ("OS_AUTH_URL", "OS_USERNAME", "OS_PASSWORD"))
     assert "OS_PROJECT_NAME or OS_PROJECT_ID" in told
     assert "OS_CLOUD" in told
-    assert "OS_AUTH_TYPE: password" in problems(places, None, **VARIABLES, OS_AUTH_TYPE="token")
+    assert "OS_AUTH_TYPE: password, token or aksk" in problems(places, None, **VARIABLES, OS_AUTH_TYPE="oidc")

@@ -5,11 +5,21 @@ import re
 from pathlib import Path
 
 import fleetos.cloud
-from fleetos.limits import AUTO_BURST, AUTO_READS_PER_S, AUTO_WRITES_PER_S, CLOSURE_MAX_S, CLOSURE_S, TOKEN_MARGIN_S
+from fleetos.limits import (
+    AUTO_BURST,
+    AUTO_READS_PER_S,
+    AUTO_WRITES_PER_S,
+    CLOCK_DIFFERENCE_S,
+    CLOSURE_MAX_S,
+    CLOSURE_S,
+    PASSWORD_COMMAND_S,
+    SECRET_FILE_MAX_BYTES,
+    TOKEN_MARGIN_S,
+)
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/reference/credentials.md").read_text()
-VARIABLE = re.compile(r"(?:OS|FLEETOS|XDG)_[A-Z_]+|HTTPS_PROXY|NO_PROXY")
+VARIABLE = re.compile(r"(?:OS|FLEETOS|XDG|HUAWEICLOUD_SDK)_[A-Z_]+|HTTPS_PROXY|NO_PROXY")
 
 
 def named_in_code() -> set[str]:
@@ -25,8 +35,7 @@ def named_in_code() -> set[str]:
 def test_the_page_names_every_variable_that_is_read_and_no_other() -> None:
     code = named_in_code()
     assert {"OS_PASSWORD", "FLEETOS_ECS_ENDPOINT", "HTTPS_PROXY", "OS_CLIENT_CONFIG_FILE"} <= code
-    # OS_AUTH_TYPE only says what is refused.
-    assert set(VARIABLE.findall(PAGE)) == code - {"OS_AUTH_TYPE"}
+    assert set(VARIABLE.findall(PAGE)) == code
 
 
 def test_the_numbers_on_the_page_are_the_codes() -> None:
@@ -37,3 +46,8 @@ def test_the_numbers_on_the_page_are_the_codes() -> None:
     assert (CLOSURE_S, CLOSURE_MAX_S) == (60, 16 * 60)
     assert "renewed ten minutes before its end, or at three quarters" in text
     assert TOKEN_MARGIN_S == 600
+    assert "has a minute to print the password" in text
+    assert PASSWORD_COMMAND_S == 60
+    assert f"more than {SECRET_FILE_MAX_BYTES} bytes" in text
+    assert "further off than five" in text
+    assert CLOCK_DIFFERENCE_S == 5 * 60

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
+from fleetos.cloud.proofs import AccessKey, GivenToken, Password
 from fleetos.errors import AuthenticationFailed, CloudUnreachable, UsageError
 from tests.unit.cloud.scripted import (
     CREDENTIALS,
@@ -65,7 +67,8 @@ def test_the_address_of_iam_may_lack_its_version(address: str, path: str) -> Non
 
 def test_a_project_id_wins_over_its_name() -> None:
     cloud = ScriptedCloud(answer(200, {"server": server_body("s1")}))
-    opening(cloud, project_id="p", project_domain_name="pd", user_domain_id="d")
+    proof = Password("al", "secret-password", "domain", "d")
+    opening(cloud, project_id="p", project_domain_name="pd", proof=proof)
     body: Any = cloud.seen[0].body
     assert body["auth"]["scope"] == {"project": {"id": "p"}}
     assert body["auth"]["identity"]["password"]["user"]["domain"] == {"id": "d"}
@@ -171,3 +174,123 @@ def test_the_pace_is_that_of_the_cloud_which_the_servers_are_in(changes: dict[st
             assert client.read_rate_per_s() == rate
 
     run(main)
+
+
+KEY = AccessKey("AK", "secret-key", "security-token")
+LISTED = answer(200, {"servers": []})
+
+
+def test_an_access_key_needs_neither_a_login_nor_a_catalog() -> None:
+    async def main() -> None:
+        cloud = ScriptedCloud(LISTED, answer(200, {"server": server_body("s1")}))
+        given = replace(CREDENTIALS, proof=KEY, auth_url=None, project_id=PROJECT)
+        async with opened(cloud, given) as client:
+            await client.server("s1")
+            place = client.place
+        assert (place.project_id, place.user_id, str(place.evs)) == (
+            PROJECT,
+            None,
+            "https://evs.eu-de.otc.t-systems.com",
+        )
+        assert [(one.host, one.token) for one in cloud.seen] == [("ecs.eu-de.otc.t-systems.com", None)] * 2
+        assert cloud.seen[0].params == {"limit": "1", "offset": "1"}
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("changes", "env", "hosts"),
+    [
+        ({"endpoints": {"ecs": "https://own.invalid:8443"}}, {}, ("own.invalid", "ims.eu-de.cloud.invalid")),
+        ({}, {"FLEETOS_IMS_ENDPOINT": "https://i.invalid"}, ("ecs.eu-de.cloud.invalid", "i.invalid")),
+        (
+            {"auth_url": None, "region": "xx-1", "endpoints": {"ecs": "https://e.invalid", "ims": "https://i.invalid"}},
+            {},
+            ("e.invalid", "i.invalid"),
+        ),
+    ],
+)
+def test_overrides_hold_for_access_keys_too(
+    changes: dict[str, Any], env: dict[str, str], hosts: tuple[str, str]
+) -> None:
+    async def main() -> None:
+        given = replace(CREDENTIALS, proof=KEY, project_id=PROJECT)
+        async with opened(ScriptedCloud(LISTED), replace(given, **changes), env=env) as client:
+            assert (client.place.ecs.host, client.place.ims.host) == hosts
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"auth_url": None, "region": "xx-1"}, "nothing says where ecs is in region xx-1"),
+        ({"auth_url": "https://elsewhere.invalid", "region": "xx-1"}, "an access key brings no catalog"),
+        ({"auth_url": None, "region": "xx-1", "project_id": None}, "nothing says where IAM is"),
+        ({"project_id": None, "project_name": None, "region": None}, "nothing says which project"),
+        ({"auth_url": "http://iam.eu-de.cloud.invalid"}, "auth_url is plain http"),
+    ],
+)
+def test_access_keys_that_lead_nowhere(changes: dict[str, Any], expected: str) -> None:
+    cloud = ScriptedCloud(LISTED)
+    with pytest.raises(UsageError, match=expected):
+        opening(cloud, None, **{"proof": KEY, "project_id": PROJECT, **changes})
+    assert cloud.seen == []
+
+
+NO_ID: dict[str, object] = {}
+
+
+@pytest.mark.parametrize(
+    ("projects", "error", "said"),
+    [
+        ((), UsageError, "IAM knows no projects named eu-de_project"),
+        ([{"id": "p1"}, {"id": "p2"}], UsageError, "IAM knows 2 projects named eu-de_project: p1, p2"),
+        ([{"id": "../x"}], CloudUnreachable, "the id of a project is none"),
+        ([NO_ID], CloudUnreachable, "id is missing"),
+        ("p", CloudUnreachable, "projects is no list"),
+    ],
+)
+def test_the_project_of_an_access_key_must_be_one(projects: object, error: type[Exception], said: str) -> None:
+    cloud = ScriptedCloud(answer(200, {"projects": projects}))
+    with pytest.raises(error, match=said):
+        opening(cloud, proof=KEY)
+    assert {(one.host, one.path) for one in cloud.seen} == {("iam.eu-de.cloud.invalid", "/v3/projects")}
+    assert cloud.seen[0].params == {"name": "eu-de_project"}
+
+
+def test_a_token_at_hand_is_shown_to_iam_and_ends_with_its_time() -> None:
+    async def main() -> None:
+        cloud = ScriptedCloud(answer(200, {"server": server_body("s1")}), life_s=900.0)
+        async with opened(cloud, replace(CREDENTIALS, proof=GivenToken("given"))) as client:
+            login = cloud.seen[0]
+            assert (login.method, login.path, login.token, login.body) == ("GET", "/v3/auth/tokens", "given", None)
+            await client.server("s1")
+            assert cloud.calls[0].token == "given"
+            await anyio.sleep(890)
+            await client.server("s1")
+            await anyio.sleep(20)
+            for _ in range(3):
+                with pytest.raises(AuthenticationFailed, match="has ended"):
+                    await client.server("s1")
+            assert len(cloud.seen) == 3
+
+    run(main)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_token_that_iam_does_not_know_is_shown_once(status: int) -> None:
+    cloud = ScriptedCloud(JOB)
+    cloud.logins = [answer(status, {"error": {"code": status, "message": "no given-token-4711"}})] * 2
+    with pytest.raises(AuthenticationFailed, match=f"HTTP {status}") as caught:
+        opening(cloud, proof=GivenToken("given-token-4711"))
+    assert "give a new one" in (caught.value.hint or "")
+    assert "4711" not in caught.value.message
+    assert len(cloud.seen) == 1
+
+
+def test_a_token_for_no_project_is_refused() -> None:
+    cloud = ScriptedCloud(JOB)
+    cloud.logins = [answer(200, {"token": {"expires_at": "2100-01-01T00:00:00Z"}})]
+    with pytest.raises(UsageError, match="is for no project"):
+        opening(cloud, proof=GivenToken("given"))

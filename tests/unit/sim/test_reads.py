@@ -165,7 +165,8 @@ def test_the_token_names_its_project_expiry_and_endpoints() -> None:
         ({"password": "wrong"}, 401),
         ({"name": "somebody"}, 401),
         ({"domain": {"name": "other"}}, 401),
-        ({"password": None, "name": 7}, 401),
+        ({"domain": {"id": "other"}}, 401),
+        ({"password": None, "name": 7}, 400),
     ],
 )
 def test_a_wrong_login(change: dict[str, object], status: int) -> None:

@@ -1,0 +1,84 @@
+"""Whole runs with each way to log in, by the real command; the simulated cloud checks what it is shown."""
+
+import json
+import shlex
+import urllib.request
+from typing import Any
+
+import pytest
+
+from fleetos.sim.access import ACCESS_KEY, DOMAIN, PASSWORD, PROJECT, SECRET_KEY, USER
+from tests.cli.play import Play
+
+KEY: dict[str, Any] = {"OS_AUTH_TYPE": "aksk", "OS_ACCESS_KEY": ACCESS_KEY, "OS_SECRET_KEY": SECRET_KEY}
+
+
+def token(play: Play) -> str:
+    """A token that somebody else has asked for."""
+    user = {"name": USER, "password": PASSWORD, "domain": {"name": DOMAIN}}
+    identity = {"methods": ["password"], "password": {"user": user}}
+    body = json.dumps({"auth": {"identity": identity, "scope": {"project": {"name": PROJECT}}}}).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{play.url}/v3/auth/tokens", body)) as answer:
+        return str(answer.headers["X-Subject-Token"])
+
+
+def test_a_key_drives_a_run_until_it_is_refused_and_a_token_carries_on(play: Play) -> None:
+    names = play.take(3)
+    logins = play.ledger().requests.get("token", 0)
+    began = play.begin("apply", play.written(names, concurrency=1), "--yes", **KEY)
+    began.until("target.changing")
+    play.faults({"on": "read", "do": "refuse", "code": "APIGW.0301"})
+    done = began.end()
+    assert done.returncode == 77
+    assert began.events[-1]["type"] == "run.paused"
+    assert "does not accept the signature of the access key" in done.stderr
+    assert play.ledger().requests.get("token", 0) == logins
+    assert all(secret not in done.stderr + done.stdout for secret in (SECRET_KEY, "Signature="))
+    # The key is not locked: fewer refusals than that were heard.
+    play.post("/admin/heal", {})
+    assert play.fleetos("apply", play.written(["nobody"], "other.yaml"), "--yes", **KEY).returncode == 65
+    carried = play.fleetos("resume", OS_AUTH_TYPE="token", OS_TOKEN=token(play), OS_PASSWORD="", OS_USERNAME="")
+    assert carried.returncode == 0, carried.stderr
+    assert play.changes(names) == dict.fromkeys(names, 1)
+    assert play.ledger().requests.get("token", 0) == logins + 2
+
+
+@pytest.mark.parametrize(
+    ("printed", "code", "said"),
+    [
+        (PASSWORD, 0, "1 done"),
+        ("wrong-word-4711", 77, "IAM refuses the login"),
+        ("", 65, "clouds.own.password_command: expected a password, and there is none"),
+    ],
+)
+def test_a_program_prints_the_password(play: Play, printed: str, code: int, said: str) -> None:
+    names = play.take(1)
+    auth = {"auth_url": f"{play.url}/v3", "username": USER, "user_domain_name": DOMAIN, "project_name": PROJECT}
+    entry = {"auth": auth, "region_name": "eu-de", "password_command": ["printf", "%s\\n", printed]}
+    (play.folder / "clouds.yaml").write_text(json.dumps({"clouds": {"own": entry}}))
+    play.env = {name: value for name, value in play.env.items() if not name.startswith("OS_")}
+    done = play.fleetos("apply", play.written(names), "--yes", "--cloud", "own")
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr + done.stdout
+    assert "4711" not in done.stderr + done.stdout
+
+
+def test_what_the_simulated_cloud_prints_is_enough_to_sign(play: Play) -> None:
+    sim = play.start("sim", "--servers", "3")
+    try:
+        assert sim.stdout is not None
+        lines = [sim.stdout.readline().strip() for _ in range(8)]
+        printed = [word for line in lines for word in shlex.split(line.removeprefix("# "))]
+        split = [word.partition("=") for word in printed if word.startswith("OS_")]
+        env = {name: value for name, _, value in split}
+        assert env.keys() >= KEY.keys() | {"OS_AUTH_URL", "OS_PROJECT_NAME", "OS_REGION_NAME"}
+        signed = {name: value for name, value in env.items() if name not in ("OS_USERNAME", "OS_PASSWORD")}
+        assert [line.split()[0] for line in lines] == ["export"] * 6 + ["#"] * 2
+        bare = {name: value for name, value in play.env.items() if not name.startswith("OS_")}
+        play.env = {**bare, **signed}
+        refused = play.fleetos("apply", play.written(["nobody-here"]), "--yes")
+        assert refused.returncode == 65
+        assert "nobody-here" in refused.stderr
+    finally:
+        sim.kill()
+        sim.communicate()

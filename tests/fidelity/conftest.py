@@ -1,0 +1,87 @@
+"""One simulated cloud for each process that runs tests, behind a relay that keeps what passes."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+import pytest
+import pytest_asyncio
+
+from fleetos.cloud.ecs import EcsCloud
+from tests.fidelity.house import fleetos_client, served
+from tests.fidelity.vendor import Vendor, project_of, signing
+from tests.fidelity.wire import Wire, wire_to
+
+# One of each kind that answers show differently; a test that changes servers has some of its own among the others.
+SCENARIO = {
+    "seed": 23,
+    "servers": [
+        {"count": 12, "name": "web-###", "tags": ["role=web", "plain"], "key": "KeyPair-350b", "data_disks": 1},
+        {"count": 12, "name": "off-###", "state": "stopped"},
+        {
+            "count": 2,
+            "name": "big-#",
+            "flavor": "s3.xlarge.4",
+            "enterprise_project": "ep-of-its-own",
+            "address": "10.1.2.3",
+        },
+        {"count": 8, "name": "fuzz-#"},
+        {"count": 3, "name": "doomed-#", "state": "stopped"},
+        {"name": "locked", "locked": True},
+        {"name": "failed", "state": "failed"},
+        {"name": "diskless", "state": "stopped", "system_disk": False},
+    ],
+    "images": [
+        {"name": "Standard_Debian_11_latest"},
+        {"name": "Standard_Debian_12_latest", "flags": {"__support_fc_inject": "true", "hw_firmware_type": "bios"}},
+        {"name": "Windows", "os_type": "Windows", "imagetype": "private", "min_disk_gb": 60},
+        {"name": "Queued", "status": "queued"},
+    ],
+    "temporary_servers": True,
+    "durations": {
+        "stop": [0.05, 0.1],
+        "start": [0.05, 0.1],
+        "reboot": [0.05, 0.1],
+        "change": [0.1, 0.2],
+        "job_init": [0, 0.02],
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def sim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """The environment of somebody who may use the cloud."""
+    folder = tmp_path_factory.mktemp("fidelity")
+    scenario = folder / "scenario.json"
+    scenario.write_text(json.dumps(SCENARIO), encoding="utf-8")
+    with served(folder, scenario) as env:
+        yield env
+
+
+@pytest.fixture(scope="session")
+def wire(sim: Mapping[str, str]) -> Iterator[Wire]:
+    """The way to the cloud on which everything is kept."""
+    with wire_to(sim["OS_AUTH_URL"].removesuffix("/v3")) as relay:
+        yield relay
+
+
+@pytest.fixture(scope="session")
+def env(sim: Mapping[str, str], wire: Wire) -> Mapping[str, str]:
+    """The environment of somebody who uses the cloud by way of the relay."""
+    return {**sim, "OS_AUTH_URL": f"{wire.url}/v3"}
+
+
+@pytest.fixture(scope="session")
+def vendor(env: Mapping[str, str], wire: Wire) -> Iterator[Vendor]:
+    """The vendor's SDK, which signs what it sends. What this machine's user has set as proxies is not for loopback."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            patch.delenv(name)
+        yield Vendor(wire.url, signing(project_of(wire.url, env["OS_PROJECT_NAME"])))
+
+
+@pytest_asyncio.fixture
+async def own(env: Mapping[str, str], vendor: Vendor) -> AsyncIterator[EcsCloud]:
+    """fleetos' client."""
+    async with fleetos_client(env) as client:
+        yield client

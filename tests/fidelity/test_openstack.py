@@ -1,0 +1,161 @@
+"""openstacksdk finds its way into the simulated cloud by itself, and reads there what fleetos reads."""
+
+import importlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.model.inventory import Picture, Server
+from fleetos.model.run import Order
+from fleetos.model.secrets import Secrets
+from tests.fidelity.house import permit
+from tests.fidelity.vendor import Vendor
+from tests.fidelity.wire import Wire
+
+# What openstacksdk says of its own inside.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Support for InfluxDB:openstack.warnings.RemovedInSDK60Warning"),
+    pytest.mark.filterwarnings("ignore:The 'service_type' parameter:openstack.warnings.RemovedInSDK50Warning"),
+    pytest.mark.filterwarnings("ignore:The _compute_attributes method:openstack.warnings.RemovedInSDK50Warning"),
+]
+# It comes without types.
+openstack: Any = importlib.import_module("openstack")
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The path of the only clouds.yaml that is looked at, which is not there yet; no cloud is in the environment."""
+    for name in [name for name in os.environ if name.startswith("OS_")]:
+        monkeypatch.delenv(name)
+    # The usual places are fixed when the library is imported.
+    path = tmp_path / "clouds.yaml"
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(path))
+    return path
+
+
+def auth_of(env: Mapping[str, str]) -> Mapping[str, str]:
+    """Who asks, as openstacksdk calls it."""
+    return {
+        "auth_url": env["OS_AUTH_URL"],
+        "username": env["OS_USERNAME"],
+        "password": env["OS_PASSWORD"],
+        "user_domain_name": env["OS_USER_DOMAIN_NAME"],
+        "project_name": env["OS_PROJECT_NAME"],
+    }
+
+
+@pytest.fixture(params=["password in the environment", "password in clouds.yaml", "token in clouds.yaml"])
+def connection(
+    request: pytest.FixtureRequest,
+    bare: Path,
+    env: Mapping[str, str],
+    vendor: Vendor,
+    wire: Wire,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Any]:
+    """A connection that was made in one of the ways in which users have their credentials."""
+    del vendor  # for the proxies of this machine, which it takes out of the way
+    first = len(wire.kept)
+    if request.param == "password in the environment":
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        connected = openstack.connect()
+    else:
+        entry: dict[str, Any] = {"auth": auth_of(env), "region_name": env["OS_REGION_NAME"]}
+        bare.write_text(json.dumps({"clouds": {"sim": entry}}), encoding="utf-8")
+        connected = openstack.connect(cloud="sim")
+        if request.param == "token in clouds.yaml":
+            entry["auth_type"] = "v3token"
+            entry["auth"] = {
+                "auth_url": env["OS_AUTH_URL"],
+                "token": connected.auth_token,
+                "project_name": env["OS_PROJECT_NAME"],
+                "project_domain_name": env["OS_USER_DOMAIN_NAME"],
+            }
+            connected.close()
+            bare.write_text(json.dumps({"clouds": {"sim": entry}}), encoding="utf-8")
+            connected = openstack.connect(cloud="sim")
+    try:
+        yield connected
+    finally:
+        connected.close()
+    assert all(one.status < 500 for one in wire.since(first))
+
+
+def as_server(seen: Any) -> Server:
+    """A server of openstacksdk in fleetos' terms.
+
+    The native API does not say which disk is the first, and knows no enterprise projects.
+    """
+    return Server(
+        id=seen.id,
+        name=seen.name,
+        picture=Picture(
+            status=seen.status,
+            vm_state=seen.vm_state,
+            task=seen.task_state,
+            power=seen.power_state,
+            disk=seen.attached_volumes[0].id if seen.attached_volumes else None,
+            image=seen.image.id,
+            fault=seen.fault["message"] if seen.fault else None,
+            locked=seen.is_locked,
+        ),
+        az=seen.availability_zone,
+        flavor=seen.flavor.id,
+        key_name=seen.key_name,
+        os_type=seen.metadata["os_type"],
+        tags={tag.partition("=")[0]: tag.partition("=")[2] for tag in seen.tags},
+        image_name=seen.metadata.get("image_name"),
+        addresses=tuple(one["addr"] for network in seen.addresses.values() for one in network),
+    )
+
+
+async def test_servers_images_and_key_pairs(connection: Any, own: EcsCloud) -> None:
+    servers = {one.id: as_server(one) for one in connection.compute.servers(details=True)}
+    listed = (await own.list_servers()).servers
+    assert {key: replace(one, enterprise_project=None) for key, one in listed.items()} == servers
+    paged = [one.id for one in connection.compute.servers(details=True, limit=10)]
+    assert paged == list(servers)
+    assert [one.name for one in connection.compute.servers(name="b-00")] == [f"web-00{place}" for place in range(1, 10)]
+
+    images = list(connection.image.images())
+    assert [one.id for one in connection.image.images(limit=1)] == [one.id for one in images]
+    for one in images:
+        image = await own.image(one.id)
+        assert image is not None
+        assert (image.name, image.status, image.min_disk_gib) == (one.name, one.status, one.min_disk)
+        assert image.inject_flag == one.properties.get("__support_fc_inject")
+    (windows,) = connection.image.images(name="Windows")
+    assert windows.properties["__os_type"] == "Windows"
+
+    (pair,) = connection.compute.keypairs()
+    assert await own.has_key_pair(pair.name)
+    assert connection.compute.get_keypair(pair.name).fingerprint == pair.fingerprint
+    with pytest.raises(openstack.exceptions.NotFoundException):
+        connection.compute.get_keypair("nobody")
+
+
+async def test_the_actions_on_a_server(bare: Path, env: Mapping[str, str], own: EcsCloud, wire: Wire) -> None:
+    del bare  # for the environment, which it takes out of the way
+    connection = openstack.connect(**auth_of(env), region_name=env["OS_REGION_NAME"])
+    try:
+        (server,) = connection.compute.servers(name="off-010")
+        (image,) = connection.image.images(name="Standard_Debian_12_latest")
+        since = datetime.now(UTC)
+        order = Order(image.id, image.name, "v2", keyname="KeyPair-350b")
+        await own.change_os(server.id, order, Secrets(), stop_first=False, permit=permit(own), last_check=lambda: None)
+        traces = await own.traces(server.id, since)
+        assert traces is not None
+        (action,) = connection.compute.server_actions(server)
+        begun = datetime.fromisoformat(action.start_time).replace(tzinfo=UTC)
+        assert traces[0] == f"action {action.action} at {begun.isoformat(timespec='seconds')}"
+        assert action.project_id == own.place.project_id
+    finally:
+        connection.close()
