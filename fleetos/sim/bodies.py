@@ -52,6 +52,7 @@ def change_order(content: Json, server_id: str, api: Literal["v1", "v2"], *, rei
         userid=_text(asked, "userid"),
         adminpass="none" if word is None else _quality(word),
         user_data_bytes=len(_text(metadata, "user_data") or "") * 3 // 4,
+        encrypted=_text(metadata, "__system__encrypted") == "1",
         with_stop=mode is not None,
         api=api,
     )

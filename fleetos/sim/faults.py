@@ -13,7 +13,7 @@ from fleetos.sim.codes import Form, Refusal, refusal
 
 Operation = Literal[
     "token", "detail", "list", "job", "changeos", "reinstallos", "stop", "start", "reboot", "actions", "block-device",
-    "volumes", "volume", "images", "keypairs", "keypair",
+    "volumes", "volume", "images", "keypairs", "keypair", "flavors", "limits", "disk-quota",
 ]  # fmt: skip
 Scope = Operation | Literal["any", "read", "write"]
 WRITES: frozenset[Operation] = frozenset({"changeos", "reinstallos", "stop", "start", "reboot"})

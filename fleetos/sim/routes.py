@@ -23,6 +23,8 @@ class Route:
 
 _PATTERNS: tuple[tuple[str, Operation | Literal["power"], str], ...] = (
     ("GET", "list", rf"/v1/{_PROJECT}/cloudservers/detail"),
+    ("GET", "flavors", rf"/v1/{_PROJECT}/cloudservers/flavors"),
+    ("GET", "limits", rf"/v1/{_PROJECT}/cloudservers/limits"),
     ("GET", "detail", rf"/v1/{_PROJECT}/cloudservers/{_ID}"),
     ("GET", "job", rf"/v1/{_PROJECT}/jobs/{_ID}"),
     ("POST", "power", rf"/v1/{_PROJECT}/cloudservers/action"),
@@ -36,6 +38,7 @@ _PATTERNS: tuple[tuple[str, Operation | Literal["power"], str], ...] = (
     ("GET", "block-device", rf"/v1/{_PROJECT}/cloudservers/{_ID}/block_device"),
     ("GET", "volumes", rf"/v2/{_PROJECT}/cloudvolumes/detail"),
     ("GET", "volume", rf"/v2/{_PROJECT}/cloudvolumes/{_ID}"),
+    ("GET", "disk-quota", rf"/v2/{_PROJECT}/os-quota-sets/{_ID}"),
 )
 _ROUTES: tuple[tuple[str, Operation | Literal["power"], re.Pattern[str]], ...] = tuple(
     (method, operation, re.compile(pattern)) for method, operation, pattern in _PATTERNS

@@ -38,13 +38,29 @@ class Disk:
     made_at: float
     made_by: int | None = None
     successful: bool | None = None
+    status: str = "in-use"
+    encrypted: bool = False
     destroyed_at: float | None = None
     destroyed_by: int | None = None
 
 
+# How a server is paid for, as `metadata.charging_mode` says it (ECS API, "querying details about ECSs").
+CHARGING_MODES = {"by-use": "0", "yearly-monthly": "1", "spot": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """The size of a server, and which processor it has."""
+
+    id: str
+    vcpus: int
+    ram_mb: int
+    arm: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What never changes of a server."""
+    """What never changes of a server. `charging` is a key of CHARGING_MODES."""
 
     name: str
     az: str
@@ -54,6 +70,10 @@ class Body:
     created: float
     user_id: str
     project_id: str
+    flavor: Flavor
+    charging: str
+    frozen: bool
+    host_status: str
 
 
 @dataclass(slots=True)
@@ -127,8 +147,9 @@ def attached(server: Server) -> list[Disk]:
 def picture(server: Server) -> dict[str, object]:
     """Return a server as `GET cloudservers/{id}` shows it (structure: ECS API, "querying details about ECSs")."""
     body, image = server.body, server.image
-    metadata = {"charging_mode": "0", "vpc_id": "00000000-0000-4000-8000-00000000vpc0", "EcmResStatus": ""}
-    metadata["metering.resourcespeccode"] = "s3.medium.2.linux"
+    metadata = {"charging_mode": CHARGING_MODES[body.charging], "vpc_id": "00000000-0000-4000-8000-00000000vpc0"}
+    metadata |= {"EcmResStatus": "freeze" if body.frozen else ""}
+    metadata["metering.resourcespeccode"] = f"{body.flavor.id}.linux"
     if image is not None:
         metadata |= {
             "metering.image_id": image.id,
@@ -160,7 +181,13 @@ def picture(server: Server) -> dict[str, object]:
         "OS-EXT-AZ:availability_zone": body.az,
         "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
         "image": {"id": image.id if image is not None else ""},
-        "flavor": {"id": "s3.medium.2", "name": "s3.medium.2", "vcpus": "1", "ram": "2048", "disk": "0"},
+        "flavor": {
+            "id": body.flavor.id,
+            "name": body.flavor.id,
+            "vcpus": str(body.flavor.vcpus),
+            "ram": str(body.flavor.ram_mb),
+            "disk": "0",
+        },
         "metadata": metadata,
         "addresses": {"00000000-0000-4000-8000-00000000vpc0": [address]},
         "os-extended-volumes:volumes_attached": volumes,
@@ -170,7 +197,7 @@ def picture(server: Server) -> dict[str, object]:
         "tags": list(body.tags),
         "sys_tags": [{"key": "_sys_enterprise_project_id", "value": "0"}],
         "enterprise_project_id": "0",
-        "host_status": "UP",
+        "host_status": body.host_status,
         "hostId": body.mac.replace(":", ""),
         "description": "",
         "config_drive": "",
