@@ -164,6 +164,8 @@ PLAN_MAX_SERVERS = 100_000
 TEXT_MAX_LETTERS = 255
 LABELS_MAX = 32
 LABEL_NAME_MAX_LETTERS = 63
+# A frozen plan: 100,000 servers of some 400 bytes each.
+FROZEN_PLAN_MAX_BYTES = 64 * 1024 * 1024
 # User data before base64 (API page ecs_02_0202).
 USER_DATA_MAX_BYTES = 32 * 1024
 # A file that holds one password: anything longer is another file by mistake.

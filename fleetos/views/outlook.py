@@ -1,0 +1,148 @@
+"""What `plan` tells people: what becomes of each server and why, by which rules, and what it will take."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from rich.text import Text
+
+from fleetos.model.findings import Finding, Level
+from fleetos.model.outlook import Act, Band, Estimate, Outlook, act_of
+from fleetos.model.run import Target
+from fleetos.model.states import RUN_ENDS, Reason
+from fleetos.views.confirmation import rules
+from fleetos.views.reasons import REASONS
+from fleetos.views.tables import Row, grid
+from fleetos.views.wording import called, counted, printable, span
+
+# Servers that a table on a terminal names of each act; all of them stand in a pipe and in `-o json`.
+ROWS_SHOWN = 20
+# Findings that are told one by one; servers of which the same is found are told together.
+FINDINGS_SHOWN = 20
+_STYLES = {Act.REFUSE: "bold yellow", Act.CHANGE: "red", Act.SKIP: "dim"}
+_LEVELS = {Level.REFUSED: "bold yellow", Level.WARNING: "yellow", Level.NOTE: "dim"}
+_ORDER = tuple(Act)
+
+
+def outlook_table(outlook: Outlook, width: int) -> Text:
+    """The plan for a terminal: problems first, and of many servers with the same fate the first few."""
+    found = _by_server(outlook.findings)
+    targets = sorted(outlook.targets, key=lambda one: (_ORDER.index(act_of(one)), one.server_id not in found))
+    rows: list[Row] = []
+    for act, alike in groupby(targets, key=act_of):
+        named = list(alike)
+        for target in named[:ROWS_SHOWN]:
+            rows += _rows(outlook, target, found.get(target.server_id, ()))
+        if len(named) > ROWS_SHOWN:
+            rows.append(("", Text(f"and {counted(len(named) - ROWS_SHOWN, 'server')} more to {act}", "dim")))
+    table = grid(("SERVER", "WHAT HAPPENS"), rows, width)
+    return Text("\n", no_wrap=True).join([table, Text(""), *_below(outlook)])
+
+
+def outlook_lines(outlook: Outlook) -> Text:
+    """The plan for a pipe: every server on a line of its own, in the order of the plan, then the rest."""
+    found = _by_server(outlook.findings)
+    lines = [Text(f"{called(target)}: {act_words(outlook, target)}") for target in outlook.targets]
+    for line, target in zip(lines, outlook.targets, strict=True):
+        if act_of(target) is Act.CHANGE and (words := _words(found.get(target.server_id, ()))):
+            line.append(f"; {words}")
+    return Text("\n").join([*lines, *_below(outlook)])
+
+
+def act_words(outlook: Outlook, target: Target) -> str:
+    """What becomes of a server, and why not more."""
+    match act_of(target):
+        case Act.CHANGE:
+            before = _image(outlook, target.baseline.image)
+            after = printable(target.order.image_name or target.order.image_id)
+            return f"WIPES system disk {printable(target.disk or '')} ({before} -> {after})"
+        case Act.SKIP:
+            return f"skip: {REASONS[target.reason or Reason.ALREADY_ON_IMAGE].short}"
+        case Act.REFUSE:
+            return f"refuse: {printable(target.detail)}"
+
+
+def estimate_words(estimate: Estimate) -> Sequence[str]:
+    """How long it takes and what it asks of the API, a sentence each, with where the figures come from."""
+    source = (
+        f"as {counted(estimate.remembered, 'change')} before"
+        if estimate.remembered
+        else "as the cloud's documents say, since none was seen here yet"
+    )
+    change = f"One change takes {_band(estimate.change)}, {source}."
+    if estimate.run is None:
+        return (change,)
+    calls = f"About {estimate.reads + estimate.writes:,} API calls"
+    kinds = f"{counted(estimate.reads, 'read')}, {counted(estimate.writes, 'write')}"
+    return (
+        f"{change} All of them take {_band(estimate.run)} when none fails.",
+        f"{calls}: {kinds}. {_limit(estimate)}",
+    )
+
+
+def _below(outlook: Outlook) -> Iterator[Text]:
+    """What holds for the plan as a whole: findings, sum, images, rules, estimate."""
+    general = sorted(outlook.about(), key=lambda one: list(reversed(Level)).index(one.level))
+    for finding in general[:FINDINGS_SHOWN]:
+        yield Text(f"{finding.level}: ", _LEVELS[finding.level]).append(finding_words(finding))
+    if len(general) > FINDINGS_SHOWN:
+        yield Text(f"and {counted(len(general) - FINDINGS_SHOWN, 'finding')} more; -o json shows all")
+    counts = outlook.counts
+    wipes = counts.get(Act.CHANGE, 0)
+    sum_of = f"{counted(len(outlook.targets), 'server')}: {wipes:,} to change, {counts.get(Act.SKIP, 0):,} to skip, "
+    yield Text(f"{sum_of}{counts.get(Act.REFUSE, 0):,} refused", "bold")
+    if wipes:
+        yield Text(f"WIPES {counted(wipes, 'system disk')}.", "bold red").append(" Data disks are kept.")
+    for choice in outlook.choices:
+        yield Text(f"  image {printable(choice.name)} is {printable(choice.id)}, by {choice.api}: {choice.why}")
+    if wipes:
+        yield from (Text(f"  {rule}") for rule in rules(outlook.run))
+    yield from (Text(f"  {words}") for words in estimate_words(outlook.estimate))
+    if outlook.earlier is not None:
+        run = outlook.earlier
+        then = "does not repeat it without --new-run" if run.state in RUN_ENDS else "carries on with it"
+        yield Text(f"There is a run of this plan already, {printable(run.id)} ({run.state}): apply {then}.", "bold")
+
+
+def finding_words(finding: Finding) -> str:
+    """The finding in one line, with its hint."""
+    hint = f" ({printable(finding.hint)})" if finding.hint else ""
+    return f"{printable(finding.subject)}: {printable(finding.text)}{hint}"
+
+
+def _rows(outlook: Outlook, target: Target, findings: Iterable[Finding]) -> Iterator[Row]:
+    """A row for a server, and below it what else was found of one that is to be changed."""
+    act = act_of(target)
+    text = Text(act_words(outlook, target), _STYLES[act])
+    refusal = next((one for one in findings if one.level is Level.REFUSED), None)
+    if act is Act.REFUSE and refusal is not None and refusal.hint:
+        text.append(f" ({printable(refusal.hint)})", "dim")
+    yield (called(target), text)
+    for finding in findings if act is Act.CHANGE else ():
+        yield ("", Text(f"  {finding.level}: ", _LEVELS[finding.level]).append(printable(finding.text)))
+
+
+def _by_server(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.server_id is not None:
+            found.setdefault(finding.server_id, []).append(finding)
+    return found
+
+
+def _words(findings: Iterable[Finding]) -> str:
+    return "; ".join(printable(one.text) for one in findings)
+
+
+def _image(outlook: Outlook, image_id: str | None) -> str:
+    return "unknown image" if image_id is None else printable(outlook.image_names.get(image_id, image_id))
+
+
+def _band(band: Band) -> str:
+    low, high = span(band.low_s), span(band.high_s)
+    return low if low == high else f"{low} to {high}"
+
+
+def _limit(estimate: Estimate) -> str:
+    rates = (("read", estimate.read_rate_per_s), ("write", estimate.write_rate_per_s))
+    known = [f"{rate:g} {kind}s" for kind, rate in rates if rate is not None]
+    return f"The limit in force: {' and '.join(known)} a second." if known else "No limit is in force."
