@@ -1,5 +1,6 @@
 """`fleetos plan`: what apply would do, told before anything is done. It changes nothing, here or in the cloud."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +17,15 @@ from fleetos.cloud.ecs import EcsCloud
 from fleetos.model.experience import NONE
 from fleetos.model.outlook import Outlook
 from fleetos.model.plan import Plan
+from fleetos.model.states import RUN_ENDS
 from fleetos.planning.estimate import estimated
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.frozen import frozen_plan, write_frozen_plan
 from fleetos.planning.load import load_plan
+from fleetos.planning.project_checks import claim_findings
 from fleetos.store import history, queries
 from fleetos.store.database import Database
+from fleetos.store.queries import RunSummary
 from fleetos.views.outlook import outlook_lines, outlook_table
 from fleetos.views.outlook_document import outlook_document, server_documents
 
@@ -98,6 +102,8 @@ async def _outlook(opened: Database | None, plan: Plan, name: str | None, cloud:
     with hinting(_NOTHING):
         found = await survey(plan, cloud, facts)
     frozen = await frozen_now(opened, plan, scope, found, facts, known)
+    names = {target.server_id: target.name for target in frozen.wiped}
+    holders: Mapping[str, str] = {} if opened is None else await history.holders(opened, names)
     earlier = () if opened is None else await queries.runs_of_digest(opened, frozen.run.digest, watcher())
     estimate = estimated(
         frozen.run,
@@ -110,10 +116,16 @@ async def _outlook(opened: Database | None, plan: Plan, name: str | None, cloud:
     outlook = Outlook(
         run=frozen.run,
         targets=frozen.targets,
-        findings=found.findings,
+        findings=(*claim_findings(_of_others(holders, earlier), names), *found.findings),
         choices=found.choices,
         image_names=found.image_names,
         estimate=estimate,
         earlier=earlier[0].run if earlier else None,
     )
     return frozen, outlook
+
+
+def _of_others(holders: Mapping[str, str], earlier: Sequence[RunSummary]) -> Mapping[str, str]:
+    """The holders without an unfinished run of the same plan, which apply would carry on."""
+    own = {one.run.id for one in earlier if one.run.state not in RUN_ENDS}
+    return {server_id: run_id for server_id, run_id in holders.items() if run_id not in own}

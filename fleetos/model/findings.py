@@ -47,6 +47,7 @@ class Check(StrEnum):
     STOP_BY_API = "stop-by-api"
     DISK_QUOTA = "disk-quota"
     SERVER_QUOTA = "server-quota"
+    CLAIMED = "claimed"
     NOT_CHECKED = "not-checked"
 
 

@@ -67,8 +67,10 @@ class PlanOutdated(FleetosError):
 
 
 def is_frozen_plan(path: Path) -> bool:
-    """Whether the file begins as a frozen plan does; one that cannot be read is none."""
+    """Whether the file begins as a frozen plan does; one that cannot be read is none, nor is a pipe."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             begin = file.read(64)
     except (OSError, ValueError):

@@ -1,9 +1,10 @@
 """What is found about the images of a plan, and about the project as a whole. Pure."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
+from fleetos.limits import SERVERS_NAMED
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Image
 from fleetos.model.run import Order
@@ -72,6 +73,16 @@ def project_findings(around: Surroundings, at_once: int, largest_gib: int) -> It
         text = f"too many to read all: beyond the {len(around.disks.known):,} smallest, only their size was looked at"
         yield Finding(Level.NOTE, Check.NOT_CHECKED, "disks", text)
     yield from _quotas(around, at_once, largest_gib)
+
+
+def claim_findings(holders: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Finding]:
+    """For each run that holds servers which the plan would change. `holders` are run ids by server id."""
+    for run_id in sorted(set(holders.values())):
+        held = sorted(names[server_id] for server_id, holder in holders.items() if holder == run_id)
+        more = f" and {len(held) - SERVERS_NAMED:,} more" if len(held) > SERVERS_NAMED else ""
+        text = f"holds {', '.join(held[:SERVERS_NAMED])}{more}, so that apply would not begin"
+        hint = f"why, and what to do about it: fleetos status {run_id}"
+        yield _warning(Check.CLAIMED, f"run {run_id}", text, hint)
 
 
 def _quotas(around: Surroundings, at_once: int, largest_gib: int) -> Iterator[Finding]:

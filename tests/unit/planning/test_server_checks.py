@@ -8,7 +8,7 @@ import pytest
 
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Disk, Disks, Flavor, Image, Quota, Server, Traits
-from fleetos.planning.project_checks import newer_images, project_findings
+from fleetos.planning.project_checks import claim_findings, newer_images, project_findings
 from fleetos.planning.server_checks import Pairing, server_findings
 from fleetos.planning.surroundings import NOTHING_KNOWN, Surroundings, Unread
 from tests.unit.planning.desk import DEBIAN, OLD, a_server, picture
@@ -154,6 +154,18 @@ def test_a_newer_image_of_the_same_pattern_is_told(others: list[Image], newer: s
 )
 def test_room_for_what_changes_at_once(around: Surroundings, checks: list[Check]) -> None:
     assert [one.check for one in project_findings(around, 10, 40)] == checks
+
+
+def test_runs_that_hold_servers_of_the_plan_are_told() -> None:
+    names = {f"s{number}": f"web-{number:02}" for number in range(9)}
+    holders = {"s8": "run-b", **dict.fromkeys(list(names)[:7], "run-a")}
+    first, second = claim_findings(holders, names)
+    assert (first.level, first.check, first.subject) == (WARNING, Check.CLAIMED, "run run-a")
+    assert first.text.startswith("holds web-00, web-01, web-02, web-03, web-04 and 2 more, so")
+    assert (second.text, second.hint) == (
+        "holds web-08, so that apply would not begin",
+        "why, and what to do about it: fleetos status run-b",
+    )
 
 
 def test_what_could_not_be_read_is_told_and_a_missing_permission_is_worse() -> None:
