@@ -11,7 +11,7 @@ from fleetos.cli import looping
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument
 from fleetos.cli.surveying import facts_of, frozen_now, scope_of, survey
-from fleetos.cli.terminal import print_json, print_line, reporting, say, show, width
+from fleetos.cli.terminal import print_json, print_line, reporting, say, show_wrapped, width
 from fleetos.cli.wiring import chosen_cloud, cloud_at, credentials, existing_database, hinting, scope_key, watcher
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.model.experience import NONE
@@ -88,7 +88,7 @@ async def _plan(plan: Plan, wish: _Wish) -> int:
             print_line(one)
     else:
         wide = width()
-        show(outlook_lines(outlook) if wide is None else outlook_table(outlook, wide))
+        show_wrapped(outlook_lines(outlook) if wide is None else outlook_table(outlook, wide))
     if wish.out is not None:
         write_frozen_plan(frozen_plan(plan, frozen), wish.out)
         say(f"written to {wish.out}; to do exactly this: fleetos apply {wish.out}")

@@ -75,6 +75,11 @@ class Outlook:
         """How many servers come to which act."""
         return Counter(act_of(target) for target in self.targets)
 
+    @property
+    def wiped(self) -> tuple[Target, ...]:
+        """The targets whose system disk would be wiped."""
+        return tuple(target for target in self.targets if not target.ended)
+
     def about(self, level: Level | None = None) -> tuple[Finding, ...]:
         """The findings about no single server, of that level or of any."""
         return tuple(one for one in self.findings if one.server_id is None and level in (None, one.level))

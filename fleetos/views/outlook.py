@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from fleetos.model.findings import Finding, Level
@@ -16,6 +17,7 @@ from fleetos.views.wording import called, counted, printable, span
 
 # Servers that a table on a terminal names of each act; all of them stand in a pipe and in `-o json`.
 ROWS_SHOWN = 20
+_GAP = 2
 # Findings that are told one by one; servers of which the same is found are told together.
 FINDINGS_SHOWN = 20
 _STYLES = {Act.REFUSE: "bold yellow", Act.CHANGE: "red", Act.SKIP: "dim"}
@@ -27,15 +29,16 @@ def outlook_table(outlook: Outlook, width: int) -> Text:
     """The plan for a terminal: problems first, and of many servers with the same fate the first few."""
     found = _by_server(outlook.findings)
     targets = sorted(outlook.targets, key=lambda one: (_ORDER.index(act_of(one)), one.server_id not in found))
+    broken = max((cell_len(called(one) + act_words(outlook, one)) for one in outlook.wiped), default=0) + _GAP > width
     rows: list[Row] = []
     for act, alike in groupby(targets, key=act_of):
         named = list(alike)
         for target in named[:ROWS_SHOWN]:
-            rows += _rows(outlook, target, found.get(target.server_id, ()))
+            rows += _rows(outlook, target, found.get(target.server_id, ()), broken=broken)
         if len(named) > ROWS_SHOWN:
             rows.append(("", Text(f"and {counted(len(named) - ROWS_SHOWN, 'server')} more to {act}", "dim")))
     table = grid(("SERVER", "WHAT HAPPENS"), rows, width)
-    return Text("\n", no_wrap=True).join([table, Text(""), *_below(outlook)])
+    return Text("\n").join([table, Text(""), *_below(outlook)])
 
 
 def outlook_lines(outlook: Outlook) -> Text:
@@ -52,9 +55,7 @@ def act_words(outlook: Outlook, target: Target) -> str:
     """What becomes of a server, and why not more."""
     match act_of(target):
         case Act.CHANGE:
-            before = _image(outlook, target.baseline.image)
-            after = printable(target.order.image_name or target.order.image_id)
-            return f"WIPES system disk {printable(target.disk or '')} ({before} -> {after})"
+            return f"{_disk_words(target)} {_images(outlook, target)}"
         case Act.SKIP:
             return f"skip: {REASONS[target.reason or Reason.ALREADY_ON_IMAGE].short}"
         case Act.REFUSE:
@@ -109,14 +110,20 @@ def finding_words(finding: Finding) -> str:
     return f"{printable(finding.subject)}: {printable(finding.text)}{hint}"
 
 
-def _rows(outlook: Outlook, target: Target, findings: Iterable[Finding]) -> Iterator[Row]:
-    """A row for a server, and below it what else was found of one that is to be changed."""
+def _rows(outlook: Outlook, target: Target, findings: Iterable[Finding], *, broken: bool) -> Iterator[Row]:
+    """A row for a server, and below it what else was found of one that is to be changed.
+
+    `broken`: disk and images do not fit on one line together.
+    """
     act = act_of(target)
-    text = Text(act_words(outlook, target), _STYLES[act])
+    broken = broken and act is Act.CHANGE
+    text = Text(_disk_words(target) if broken else act_words(outlook, target), _STYLES[act])
     refusal = next((one for one in findings if one.level is Level.REFUSED), None)
     if act is Act.REFUSE and refusal is not None and refusal.hint:
         text.append(f" ({printable(refusal.hint)})", "dim")
     yield (called(target), text)
+    if broken:
+        yield ("", f"  {_images(outlook, target)}")
     for finding in findings if act is Act.CHANGE else ():
         yield ("", Text(f"  {finding.level}: ", _LEVELS[finding.level]).append(printable(finding.text)))
 
@@ -131,6 +138,15 @@ def _by_server(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
 
 def _words(findings: Iterable[Finding]) -> str:
     return "; ".join(printable(one.text) for one in findings)
+
+
+def _disk_words(target: Target) -> str:
+    return f"WIPES system disk {printable(target.disk or '')}"
+
+
+def _images(outlook: Outlook, target: Target) -> str:
+    after = printable(target.order.image_name or target.order.image_id)
+    return f"({_image(outlook, target.baseline.image)} -> {after})"
 
 
 def _image(outlook: Outlook, image_id: str | None) -> str:

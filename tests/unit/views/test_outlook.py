@@ -80,6 +80,11 @@ def test_a_terminal_gets_problems_first() -> None:
     assert lines[1].endswith("refuse: is frozen (thaw it)")
 
 
+def test_a_narrow_terminal_gets_the_images_on_a_line_of_their_own() -> None:
+    lines = outlook_table(outlook(target(1)), 60).plain.splitlines()
+    assert lines[1:3] == ["web-01  WIPES system disk disk-old", "          (Debian_11 -> Standard_Debian_12_latest)"]
+
+
 def test_a_large_fleet_is_folded_on_a_terminal_alone() -> None:
     targets = [*(target(number) for number in range(500)), *(refused(number) for number in range(500, 600))]
     large = outlook(*targets, findings=tuple(finding(None) for _ in range(FINDINGS_SHOWN + 3)))
