@@ -24,7 +24,7 @@ def read_server(
     fields: Fields, secrets: Collection[str] = (), asked: Moment | None = None, told_at: datetime | None = None
 ) -> Server:
     """Return a server, without the secrets in the words about its fault; the times as they are. Raises Unreadable."""
-    metadata = part(fields, "metadata")
+    metadata, tags = part(fields, "metadata"), _tags(fields)
     picture = Picture(
         status=text(fields, "status") or "UNKNOWN",
         vm_state=text(fields, "OS-EXT-STS:vm_state") or "",
@@ -43,8 +43,8 @@ def read_server(
         flavor=text(part(fields, "flavor"), "id"),
         key_name=text(fields, "key_name"),
         os_type=text(metadata, "os_type"),
-        tags=_tags(fields),
-        traits=_traits(fields, metadata),
+        tags=tags,
+        traits=_traits(fields, metadata, bare_metal=_BARE_METAL_TAG in tags),
         asked=asked,
         told_at=told_at,
     )
@@ -116,7 +116,7 @@ def _told(read: Callable[[Fields, str], T | None], fields: Fields, key: str) -> 
         return None
 
 
-def _traits(fields: Fields, metadata: Fields) -> Traits:
+def _traits(fields: Fields, metadata: Fields, *, bare_metal: bool) -> Traits:
     flavor = _told(part, fields, "flavor") or {}
     return Traits(
         flavor=_told(text, flavor, "id"),
@@ -125,7 +125,7 @@ def _traits(fields: Fields, metadata: Fields) -> Traits:
         frozen=_told(text, metadata, "EcmResStatus") == "freeze",
         image_kind=_told(text, metadata, "metering.imagetype"),
         host_status=_told(text, fields, "host_status"),
-        bare_metal=_BARE_METAL_TAG in _tags(fields),
+        bare_metal=bare_metal,
     )
 
 

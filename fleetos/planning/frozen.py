@@ -40,6 +40,7 @@ class FrozenServer(_Shape):
     system_disk: _Id | None
     image_before: _Id | None
     image_after: _Id
+    api: Literal["v1", "v2"]
 
 
 class FrozenPlan(_Shape):
@@ -171,6 +172,7 @@ def _of_server(old: FrozenServer, new: FrozenServer) -> Iterator[str]:
         "system disk": (old.system_disk, new.system_disk),
         "image": (old.image_before, new.image_before),
         "new image": (old.image_after, new.image_after),
+        "API": (old.api, new.api),
         "name": (old.name, new.name),
     }
     changed = [f"its {word} is {now}, not {was}" for word, (was, now) in words.items() if was != now]
@@ -193,6 +195,7 @@ def _server(target: Target) -> FrozenServer:
         system_disk=target.baseline.disk,
         image_before=target.baseline.image,
         image_after=target.order.image_id,
+        api=target.order.api,
     )
 
 
