@@ -33,7 +33,7 @@ from fleetos.store import history, queries, runs
 from fleetos.store.database import Database
 from fleetos.store.queries import RunSummary
 from fleetos.views.confirmation import confirmation
-from fleetos.views.outlook import finding_words
+from fleetos.views.preview import finding_words
 from fleetos.views.wording import counted
 
 _NO_RUN = "no run was created, nothing was touched"

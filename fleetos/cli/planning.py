@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import anyio
 import typer
 
-from fleetos.cli import looping
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument
 from fleetos.cli.surveying import facts_of, frozen_now, scope_of, survey
@@ -15,8 +15,8 @@ from fleetos.cli.terminal import print_json, print_line, reporting, say, show_wr
 from fleetos.cli.wiring import chosen_cloud, cloud_at, credentials, existing_database, hinting, scope_key, watcher
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.model.experience import NONE
-from fleetos.model.outlook import Outlook
 from fleetos.model.plan import Plan
+from fleetos.model.preview import Preview
 from fleetos.model.states import RUN_ENDS
 from fleetos.planning.estimate import estimated
 from fleetos.planning.freeze import FrozenRun
@@ -26,8 +26,8 @@ from fleetos.planning.project_checks import claim_findings
 from fleetos.store import history, queries
 from fleetos.store.database import Database
 from fleetos.store.queries import RunSummary
-from fleetos.views.outlook import outlook_lines, outlook_table
-from fleetos.views.outlook_document import outlook_document, server_documents
+from fleetos.views.preview import preview_lines, preview_table
+from fleetos.views.preview_document import preview_document, server_documents
 
 _NOTHING = "nothing was touched"
 
@@ -72,7 +72,7 @@ def plan(
 
       fleetos plan plan.yaml -o json | jq -r '.servers[] | select(.action == "refuse") | .name + ": " + .reason'
     """
-    raise Leave(looping.run(_plan, load_plan(plan), _Wish(out, detailed_exitcode, output, db, cloud)))
+    raise Leave(anyio.run(_plan, load_plan(plan), _Wish(out, detailed_exitcode, output, db, cloud)))
 
 
 async def _plan(plan: Plan, wish: _Wish) -> int:
@@ -80,22 +80,22 @@ async def _plan(plan: Plan, wish: _Wish) -> int:
     async with existing_database(wish.db) as opened:
         access = await credentials(name, plan.region)
         async with cloud_at(access, plan.api, _NOTHING) as cloud:
-            frozen, outlook = await _outlook(opened, plan, name, cloud)
+            frozen, preview = await _preview(opened, plan, name, cloud)
     if wish.output is Output.JSON:
-        print_json(outlook_document(outlook))
+        print_json(preview_document(preview))
     elif wish.output is Output.JSONL:
-        for one in server_documents(outlook):
+        for one in server_documents(preview):
             print_line(one)
     else:
         wide = width()
-        show_wrapped(outlook_lines(outlook) if wide is None else outlook_table(outlook, wide))
+        show_wrapped(preview_lines(preview) if wide is None else preview_table(preview, wide))
     if wish.out is not None:
         write_frozen_plan(frozen_plan(plan, frozen), wish.out)
         say(f"written to {wish.out}; to do exactly this: fleetos apply {wish.out}")
     return ExitCode.CHANGES_PENDING if wish.detailed and frozen.wipes else ExitCode.OK
 
 
-async def _outlook(opened: Database | None, plan: Plan, name: str | None, cloud: EcsCloud) -> tuple[FrozenRun, Outlook]:
+async def _preview(opened: Database | None, plan: Plan, name: str | None, cloud: EcsCloud) -> tuple[FrozenRun, Preview]:
     facts, scope = facts_of(name, cloud), scope_of(name, cloud)
     known = NONE if opened is None else await history.experience(opened, scope_key(scope))
     cloud.recall(known.limits)
@@ -113,7 +113,7 @@ async def _outlook(opened: Database | None, plan: Plan, name: str | None, cloud:
         read_rate_per_s=cloud.read_rate_per_s(),
         write_rate_per_s=cloud.write_rate_per_s(),
     )
-    outlook = Outlook(
+    preview = Preview(
         run=frozen.run,
         targets=frozen.targets,
         findings=(*claim_findings(_of_others(holders, earlier), names), *found.findings),
@@ -122,7 +122,7 @@ async def _outlook(opened: Database | None, plan: Plan, name: str | None, cloud:
         estimate=estimate,
         earlier=earlier[0].run if earlier else None,
     )
-    return frozen, outlook
+    return frozen, preview
 
 
 def _of_others(holders: Mapping[str, str], earlier: Sequence[RunSummary]) -> Mapping[str, str]:

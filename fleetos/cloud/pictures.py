@@ -117,10 +117,8 @@ def _told(read: Callable[[Fields, str], T | None], fields: Fields, key: str) -> 
 
 
 def _traits(fields: Fields, metadata: Fields, *, bare_metal: bool) -> Traits:
-    flavor = _told(part, fields, "flavor") or {}
     return Traits(
-        flavor=_told(text, flavor, "id"),
-        ram_mib=_told(number, flavor, "ram"),
+        ram_mib=_told(number, _told(part, fields, "flavor") or {}, "ram"),
         charging=_told(text, metadata, "charging_mode"),
         frozen=_told(text, metadata, "EcmResStatus") == "freeze",
         image_kind=_told(text, metadata, "metering.imagetype"),

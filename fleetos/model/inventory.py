@@ -60,7 +60,6 @@ class Traits:
     the police's freeze, `image_kind` the kind of the image that it was made of (`market`: from the marketplace).
     """
 
-    flavor: str | None = None
     ram_mib: int | None = None
     charging: str | None = None
     frozen: bool = False

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from itertools import chain
 
 from fleetos.limits import STOPPED_TOGETHER
-from fleetos.model.experience import Durations, Experience
-from fleetos.model.outlook import Band, Estimate
+from fleetos.model.experience import Durations, Experience, image_of
+from fleetos.model.preview import Band, Estimate
 from fleetos.model.run import Run, Target
 from fleetos.planning.settings import CloudFacts
 
@@ -52,7 +52,7 @@ def estimated(
 def _remembered(wiped: Sequence[Target], experience: Experience) -> Durations:
     """How long changes to these images took; to any image, where none of these was seen."""
     images = {target.order.image_id for target in wiped}
-    own = [durations for key, durations in experience.changes.items() if key in images]
+    own = [durations for key, durations in experience.changes.items() if image_of(key) in images]
     return tuple(chain.from_iterable(own or experience.changes.values()))
 
 

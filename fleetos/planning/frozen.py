@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fleetos.errors import FleetosError, InputError, Problem
 from fleetos.limits import FROZEN_PLAN_MAX_BYTES, PLAN_MAX_SERVERS, TEXT_MAX_LETTERS
-from fleetos.model.outlook import Act, act_of
 from fleetos.model.plan import Plan
+from fleetos.model.preview import Act, act_of
 from fleetos.model.run import Run, Target
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.reading import Unreadable, read_bounded

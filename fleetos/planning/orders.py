@@ -6,8 +6,8 @@ from typing import Literal
 from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED
 from fleetos.model.inventory import Image
-from fleetos.model.outlook import ImageChoice
 from fleetos.model.plan import ApiChoice, ChangeSpec, Place, Plan, SecretRef, UserDataRef
+from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
 from fleetos.planning.settings import CloudFacts
 

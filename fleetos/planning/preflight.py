@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from fleetos.errors import InputError
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Disks, Image, Inventory, Picture, Server
-from fleetos.model.outlook import ImageChoice
 from fleetos.model.plan import Place, Plan, SecretRef, StopMode, UserDataRef
+from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
 from fleetos.planning.orders import WINDOWS, Orders, pins
 from fleetos.planning.problems import in_order

@@ -148,7 +148,7 @@ def _processor(pairing: Pairing, old: Image | None) -> Iterator[Finding]:
 
     An image that names no architecture is one for x86: only ARM is named (IMS, field __support_arm).
     """
-    flavors, flavor = pairing.around.flavors, pairing.server.traits.flavor
+    flavors, flavor = pairing.around.flavors, pairing.server.flavor
     known = None if flavors is None or flavor is None else flavors.get(flavor)
     if known is not None:
         own, told = known.architecture, f"flavor {known.id}"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fleetos.model.experience import NONE, Experience
-from fleetos.model.outlook import Band, Estimate
+from fleetos.model.preview import Band, Estimate
 from fleetos.planning.estimate import estimated
 from fleetos.planning.settings import CloudFacts
 from tests.unit.views.stage import IMAGE, a_run, target
@@ -31,7 +31,7 @@ def test_without_experience_the_documents_speak(facts: CloudFacts, band: Band) -
 
 def test_what_is_remembered_of_the_image_speaks_first() -> None:
     own = tuple(float(number) for number in range(100, 120))
-    known = Experience(changes={IMAGE: own, "other": (900.0,)}, stops_s=(10.0, 20.0))
+    known = Experience(changes={f"{IMAGE}/s3/az": own, "other": (900.0,)}, stops_s=(10.0, 20.0))
     found = estimate(20, 10, known)
     assert (found.change, found.remembered) == (Band(102, 117), 20)
     assert found.run == Band(10 + 102 * 2, 20 + 117 * 2)

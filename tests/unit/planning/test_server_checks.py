@@ -20,8 +20,8 @@ FLAVORS = {"s3": Flavor("s3", "x86"), "kc1": Flavor("kc1", "arm")}
 OLD_IMAGE = Image(OLD, "Old", "active", architecture="x86", firmware="bios")
 
 
-def server(**traits: Any) -> Server:
-    return replace(SERVER, traits=Traits(**traits))
+def server(flavor: str | None = None, **traits: Any) -> Server:
+    return replace(SERVER, flavor=flavor, traits=Traits(**traits))
 
 
 def disk(size_gib: int = 40, status: str = "in-use", *, encrypted: bool = False) -> Surroundings:

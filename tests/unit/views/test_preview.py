@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from fleetos.model.findings import Check, Finding, Level
-from fleetos.model.outlook import Act, Band, Estimate, ImageChoice, Outlook
+from fleetos.model.preview import Act, Band, Estimate, ImageChoice, Preview
 from fleetos.model.run import Target
 from fleetos.model.states import Reason, RunState, TargetState
-from fleetos.views.outlook import FINDINGS_SHOWN, ROWS_SHOWN, estimate_words, outlook_lines, outlook_table
-from fleetos.views.outlook_document import outlook_document, server_documents
+from fleetos.views.preview import FINDINGS_SHOWN, ROWS_SHOWN, estimate_words, preview_lines, preview_table
+from fleetos.views.preview_document import preview_document, server_documents
 from tests.unit.views.stage import IMAGE, OLD_IMAGE, a_run, server_id, target
 
 ESTIMATE = Estimate(Band(60, 240), 0, Band(60, 300), 30, 11, 5.0, 1.0)
@@ -37,11 +37,11 @@ def finding(number: int | None, level: Level = Level.WARNING, text: str = "is ol
     return Finding(level, more.pop("check", Check.FROZEN), subject, text, server_id=own, **more)
 
 
-def outlook(*targets: Target, findings: tuple[Finding, ...] = (), **more: Any) -> Outlook:
-    return Outlook(a_run(), targets, findings, (CHOICE,), NAMES, more.pop("estimate", ESTIMATE), **more)
+def preview(*targets: Target, findings: tuple[Finding, ...] = (), **more: Any) -> Preview:
+    return Preview(a_run(), targets, findings, (CHOICE,), NAMES, more.pop("estimate", ESTIMATE), **more)
 
 
-MIXED = outlook(
+MIXED = preview(
     target(1),
     target(2),
     skipped(3),
@@ -57,7 +57,7 @@ MIXED = outlook(
 
 
 def test_a_pipe_gets_every_server_in_the_order_of_the_plan() -> None:
-    lines = outlook_lines(MIXED).plain.splitlines()
+    lines = preview_lines(MIXED).plain.splitlines()
     assert lines[:4] == [
         "web-01: WIPES system disk disk-old (Debian_11 -> Standard_Debian_12_latest)",
         "web-02: WIPES system disk disk-old (Debian_11 -> Standard_Debian_12_latest); is old",
@@ -75,20 +75,20 @@ def test_a_pipe_gets_every_server_in_the_order_of_the_plan() -> None:
 
 
 def test_a_terminal_gets_problems_first() -> None:
-    lines = outlook_table(MIXED, 100).plain.splitlines()
+    lines = preview_table(MIXED, 100).plain.splitlines()
     assert [line.split()[0] for line in lines[:6]] == ["SERVER", "web-04", "web-02", "warning:", "web-01", "web-03"]
     assert lines[1].endswith("refuse: is frozen (thaw it)")
 
 
 def test_a_narrow_terminal_gets_the_images_on_a_line_of_their_own() -> None:
-    lines = outlook_table(outlook(target(1)), 60).plain.splitlines()
+    lines = preview_table(preview(target(1)), 60).plain.splitlines()
     assert lines[1:3] == ["web-01  WIPES system disk disk-old", "          (Debian_11 -> Standard_Debian_12_latest)"]
 
 
 def test_a_large_fleet_is_folded_on_a_terminal_alone() -> None:
     targets = [*(target(number) for number in range(500)), *(refused(number) for number in range(500, 600))]
-    large = outlook(*targets, findings=tuple(finding(None) for _ in range(FINDINGS_SHOWN + 3)))
-    lines = outlook_table(large, 100).plain.splitlines()
+    large = preview(*targets, findings=tuple(finding(None) for _ in range(FINDINGS_SHOWN + 3)))
+    lines = preview_table(large, 100).plain.splitlines()
     assert sum("WIPES system disk " in line for line in lines) == ROWS_SHOWN
     assert [line.strip() for line in lines if line.strip().startswith("and ")] == [
         "and 80 servers more to refuse",
@@ -96,12 +96,12 @@ def test_a_large_fleet_is_folded_on_a_terminal_alone() -> None:
         "and 3 findings more; -o json shows all",
     ]
     assert all(len(line) <= 100 for line in lines[: 2 * ROWS_SHOWN])
-    assert sum("WIPES system disk " in line for line in outlook_lines(large).plain.splitlines()) == 500
+    assert sum("WIPES system disk " in line for line in preview_lines(large).plain.splitlines()) == 500
 
 
 @pytest.mark.parametrize(("state", "words"), [(RunState.DONE, "does not repeat it"), (RunState.PAUSED, "carries on")])
 def test_a_run_that_is_there_already_is_told(state: RunState, words: str) -> None:
-    text = outlook_lines(outlook(target(1), earlier=a_run(state=state))).plain
+    text = preview_lines(preview(target(1), earlier=a_run(state=state))).plain
     assert f"2b7c0m1x4q ({state}): apply {words}" in text
 
 
@@ -131,14 +131,14 @@ def test_where_figures_come_from_is_told(estimate: Estimate, words: list[str]) -
 
 def test_names_of_others_cannot_break_the_screen() -> None:
     evil = replace(target(1), name="web\x1b[2J\nx")
-    shown = outlook(evil, findings=(finding(1, text="a\x1b[1mb"), finding(None, text="c\nd")))
-    for text in (outlook_lines(shown).plain, outlook_table(shown, 100).plain):
+    shown = preview(evil, findings=(finding(1, text="a\x1b[1mb"), finding(None, text="c\nd")))
+    for text in (preview_lines(shown).plain, preview_table(shown, 100).plain):
         assert "\x1b" not in text
         assert "\\x1b[2J\\nx" in text
 
 
 def test_the_document_has_everything() -> None:
-    document = outlook_document(MIXED)
+    document = preview_document(MIXED)
     assert set(document) == {
         "v", "plan", "counts", "images", "servers", "findings", "rules", "estimate", "earlier_run",
     }  # fmt: skip
@@ -160,7 +160,7 @@ def test_the_document_has_everything() -> None:
     assert document["servers"][2]["code"] == "already-on-image"
     assert len(document["findings"]) == 5
     assert document["estimate"]["source"] == "documented"
-    assert outlook_document(outlook(target(1), earlier=a_run()))["earlier_run"] == {
+    assert preview_document(preview(target(1), earlier=a_run()))["earlier_run"] == {
         "id": "2b7c0m1x4q",
         "state": "running",
     }
@@ -172,7 +172,7 @@ def test_every_code_and_field_stands_on_the_page() -> None:
     table = section.partition("| Code | What was checked |")[2]
     assert set(re.findall(r"`([a-z-]+)`", table.partition("\n\n")[0])) == {check.value for check in Check}
     example = json.loads(section.partition("```json\n")[2].partition("```")[0])
-    document = outlook_document(MIXED)
+    document = preview_document(MIXED)
     assert example.keys() == document.keys()
     for key in ("plan", "counts", "rules", "estimate"):
         assert example[key].keys() == document[key].keys()

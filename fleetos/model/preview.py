@@ -55,7 +55,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Preview:
     """A plan as it would be frozen now: the run, its targets as they would begin, and what preflight found.
 
     `image_names` are the names of images by their ids. `earlier` is the newest run of the same plan that there is

@@ -1,16 +1,16 @@
 """What `plan -o json` prints. What it has is documented in docs/reference/outputs.md."""
 
 from fleetos.model.findings import Finding, Level
-from fleetos.model.outlook import Act, Band, Outlook, act_of
+from fleetos.model.preview import Act, Band, Preview, act_of
 from fleetos.model.run import Target
 from fleetos.model.states import Reason
 from fleetos.views.documents import VERSION, Document
 from fleetos.views.reasons import REASONS
 
 
-def outlook_document(outlook: Outlook) -> Document:
+def preview_document(preview: Preview) -> Document:
     """The whole plan: what becomes of each server, what was found, by which rules, and what it will take."""
-    run, counts = outlook.run, outlook.counts
+    run, counts = preview.run, preview.counts
     return {
         "v": VERSION,
         "plan": {
@@ -21,22 +21,22 @@ def outlook_document(outlook: Outlook) -> Document:
             "region": run.scope.region,
             "project_id": run.scope.project_id,
         },
-        "counts": {"total": len(outlook.targets), **{act.value: counts.get(act, 0) for act in Act}},
+        "counts": {"total": len(preview.targets), **{act.value: counts.get(act, 0) for act in Act}},
         "images": [
-            {"name": choice.name, "id": choice.id, "api": choice.api, "why": choice.why} for choice in outlook.choices
+            {"name": choice.name, "id": choice.id, "api": choice.api, "why": choice.why} for choice in preview.choices
         ],
-        "servers": server_documents(outlook),
-        "findings": [_finding(finding) for finding in outlook.findings],
-        "rules": _rules(outlook),
-        "estimate": _estimate(outlook),
-        "earlier_run": None if outlook.earlier is None else {"id": outlook.earlier.id, "state": outlook.earlier.state},
+        "servers": server_documents(preview),
+        "findings": [_finding(finding) for finding in preview.findings],
+        "rules": _rules(preview),
+        "estimate": _estimate(preview),
+        "earlier_run": None if preview.earlier is None else {"id": preview.earlier.id, "state": preview.earlier.state},
     }
 
 
-def server_documents(outlook: Outlook) -> list[Document]:
+def server_documents(preview: Preview) -> list[Document]:
     """What becomes of each server, in the order of the plan."""
-    refused = {one.server_id: one for one in reversed(outlook.findings) if one.level is Level.REFUSED}
-    return [_server(target, refused.get(target.server_id)) for target in outlook.targets]
+    refused = {one.server_id: one for one in reversed(preview.findings) if one.level is Level.REFUSED}
+    return [_server(target, refused.get(target.server_id)) for target in preview.targets]
 
 
 def _server(target: Target, refusal: Finding | None) -> Document:
@@ -73,8 +73,8 @@ def _finding(finding: Finding) -> Document:
     }
 
 
-def _rules(outlook: Outlook) -> Document:
-    settings = outlook.run.settings
+def _rules(preview: Preview) -> Document:
+    settings = preview.run.settings
     return {
         "concurrency": settings.concurrency,
         "attempts": settings.attempts,
@@ -88,8 +88,8 @@ def _rules(outlook: Outlook) -> Document:
     }
 
 
-def _estimate(outlook: Outlook) -> Document:
-    estimate = outlook.estimate
+def _estimate(preview: Preview) -> Document:
+    estimate = preview.estimate
     return {
         "change_s": _band(estimate.change),
         "run_s": None if estimate.run is None else _band(estimate.run),

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from fleetos.model.findings import Finding, Level
-from fleetos.model.outlook import Act, Band, Estimate, Outlook, act_of
+from fleetos.model.preview import Act, Band, Estimate, Preview, act_of
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, Reason
 from fleetos.views.confirmation import rules
@@ -25,37 +25,37 @@ _LEVELS = {Level.REFUSED: "bold yellow", Level.WARNING: "yellow", Level.NOTE: "d
 _ORDER = tuple(Act)
 
 
-def outlook_table(outlook: Outlook, width: int) -> Text:
+def preview_table(preview: Preview, width: int) -> Text:
     """The plan for a terminal: problems first, and of many servers with the same fate the first few."""
-    found = _by_server(outlook.findings)
-    targets = sorted(outlook.targets, key=lambda one: (_ORDER.index(act_of(one)), one.server_id not in found))
-    broken = max((cell_len(called(one) + act_words(outlook, one)) for one in outlook.wiped), default=0) + _GAP > width
+    found = _by_server(preview.findings)
+    targets = sorted(preview.targets, key=lambda one: (_ORDER.index(act_of(one)), one.server_id not in found))
+    broken = max((cell_len(called(one) + act_words(preview, one)) for one in preview.wiped), default=0) + _GAP > width
     rows: list[Row] = []
     for act, alike in groupby(targets, key=act_of):
         named = list(alike)
         for target in named[:ROWS_SHOWN]:
-            rows += _rows(outlook, target, found.get(target.server_id, ()), broken=broken)
+            rows += _rows(preview, target, found.get(target.server_id, ()), broken=broken)
         if len(named) > ROWS_SHOWN:
             rows.append(("", Text(f"and {counted(len(named) - ROWS_SHOWN, 'server')} more to {act}", "dim")))
     table = grid(("SERVER", "WHAT HAPPENS"), rows, width)
-    return Text("\n").join([table, Text(""), *_below(outlook)])
+    return Text("\n").join([table, Text(""), *_below(preview)])
 
 
-def outlook_lines(outlook: Outlook) -> Text:
+def preview_lines(preview: Preview) -> Text:
     """The plan for a pipe: every server on a line of its own, in the order of the plan, then the rest."""
-    found = _by_server(outlook.findings)
-    lines = [Text(f"{called(target)}: {act_words(outlook, target)}") for target in outlook.targets]
-    for line, target in zip(lines, outlook.targets, strict=True):
+    found = _by_server(preview.findings)
+    lines = [Text(f"{called(target)}: {act_words(preview, target)}") for target in preview.targets]
+    for line, target in zip(lines, preview.targets, strict=True):
         if act_of(target) is Act.CHANGE and (words := _words(found.get(target.server_id, ()))):
             line.append(f"; {words}")
-    return Text("\n").join([*lines, *_below(outlook)])
+    return Text("\n").join([*lines, *_below(preview)])
 
 
-def act_words(outlook: Outlook, target: Target) -> str:
+def act_words(preview: Preview, target: Target) -> str:
     """What becomes of a server, and why not more."""
     match act_of(target):
         case Act.CHANGE:
-            return f"{_disk_words(target)} {_images(outlook, target)}"
+            return f"{_disk_words(target)} {_images(preview, target)}"
         case Act.SKIP:
             return f"skip: {REASONS[target.reason or Reason.ALREADY_ON_IMAGE].short}"
         case Act.REFUSE:
@@ -80,26 +80,26 @@ def estimate_words(estimate: Estimate) -> Sequence[str]:
     )
 
 
-def _below(outlook: Outlook) -> Iterator[Text]:
+def _below(preview: Preview) -> Iterator[Text]:
     """What holds for the plan as a whole: findings, sum, images, rules, estimate."""
-    general = sorted(outlook.about(), key=lambda one: list(reversed(Level)).index(one.level))
+    general = sorted(preview.about(), key=lambda one: list(reversed(Level)).index(one.level))
     for finding in general[:FINDINGS_SHOWN]:
         yield Text(f"{finding.level}: ", _LEVELS[finding.level]).append(finding_words(finding))
     if len(general) > FINDINGS_SHOWN:
         yield Text(f"and {counted(len(general) - FINDINGS_SHOWN, 'finding')} more; -o json shows all")
-    counts = outlook.counts
+    counts = preview.counts
     wipes = counts.get(Act.CHANGE, 0)
-    sum_of = f"{counted(len(outlook.targets), 'server')}: {wipes:,} to change, {counts.get(Act.SKIP, 0):,} to skip, "
+    sum_of = f"{counted(len(preview.targets), 'server')}: {wipes:,} to change, {counts.get(Act.SKIP, 0):,} to skip, "
     yield Text(f"{sum_of}{counts.get(Act.REFUSE, 0):,} refused", "bold")
     if wipes:
         yield Text(f"WIPES {counted(wipes, 'system disk')}.", "bold red").append(" Data disks are kept.")
-    for choice in outlook.choices:
+    for choice in preview.choices:
         yield Text(f"  image {printable(choice.name)} is {printable(choice.id)}, by {choice.api}: {choice.why}")
     if wipes:
-        yield from (Text(f"  {rule}") for rule in rules(outlook.run))
-    yield from (Text(f"  {words}") for words in estimate_words(outlook.estimate))
-    if outlook.earlier is not None:
-        run = outlook.earlier
+        yield from (Text(f"  {rule}") for rule in rules(preview.run))
+    yield from (Text(f"  {words}") for words in estimate_words(preview.estimate))
+    if preview.earlier is not None:
+        run = preview.earlier
         then = "does not repeat it without --new-run" if run.state in RUN_ENDS else "carries on with it"
         yield Text(f"There is a run of this plan already, {printable(run.id)} ({run.state}): apply {then}.", "bold")
 
@@ -110,20 +110,20 @@ def finding_words(finding: Finding) -> str:
     return f"{printable(finding.subject)}: {printable(finding.text)}{hint}"
 
 
-def _rows(outlook: Outlook, target: Target, findings: Iterable[Finding], *, broken: bool) -> Iterator[Row]:
+def _rows(preview: Preview, target: Target, findings: Iterable[Finding], *, broken: bool) -> Iterator[Row]:
     """A row for a server, and below it what else was found of one that is to be changed.
 
     `broken`: disk and images do not fit on one line together.
     """
     act = act_of(target)
     broken = broken and act is Act.CHANGE
-    text = Text(_disk_words(target) if broken else act_words(outlook, target), _STYLES[act])
+    text = Text(_disk_words(target) if broken else act_words(preview, target), _STYLES[act])
     refusal = next((one for one in findings if one.level is Level.REFUSED), None)
     if act is Act.REFUSE and refusal is not None and refusal.hint:
         text.append(f" ({printable(refusal.hint)})", "dim")
     yield (called(target), text)
     if broken:
-        yield ("", f"  {_images(outlook, target)}")
+        yield ("", f"  {_images(preview, target)}")
     for finding in findings if act is Act.CHANGE else ():
         yield ("", Text(f"  {finding.level}: ", _LEVELS[finding.level]).append(printable(finding.text)))
 
@@ -144,13 +144,13 @@ def _disk_words(target: Target) -> str:
     return f"WIPES system disk {printable(target.disk or '')}"
 
 
-def _images(outlook: Outlook, target: Target) -> str:
+def _images(preview: Preview, target: Target) -> str:
     after = printable(target.order.image_name or target.order.image_id)
-    return f"({_image(outlook, target.baseline.image)} -> {after})"
+    return f"({_image(preview, target.baseline.image)} -> {after})"
 
 
-def _image(outlook: Outlook, image_id: str | None) -> str:
-    return "unknown image" if image_id is None else printable(outlook.image_names.get(image_id, image_id))
+def _image(preview: Preview, image_id: str | None) -> str:
+    return "unknown image" if image_id is None else printable(preview.image_names.get(image_id, image_id))
 
 
 def _band(band: Band) -> str:
