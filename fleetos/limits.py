@@ -160,6 +160,10 @@ ROWS_EMPTY_MAX = 1_100_000
 PLAN_MAX_LISTED = 200_000
 # Servers in one plan: what the engine and the store are built and measured for.
 PLAN_MAX_SERVERS = 100_000
+# Entries with `select`: each is held against every server of the project.
+SELECTORS_MAX = 100
+# Values of one key of `select`.
+SELECT_VALUES_MAX = 256
 # Longer names than the cloud knows (API page ecs_02_0104: 64, images 128) are not names.
 TEXT_MAX_LETTERS = 255
 LABELS_MAX = 32
@@ -219,6 +223,9 @@ MESSAGE_CHARS = 500
 PASSWORDS_HIDDEN = 16
 # Ids and names are shorter than this everywhere in the API; a longer one is no id.
 ID_CHARS = 255
+# An address of a server, and how many are read of one: it has some ten network cards.
+ADDRESS_CHARS = 64
+ADDRESSES_SEEN = 128
 # Servers on one list page, and servers in one stop or start call (ECS API reference).
 LIST_PAGE = 1000
 POWER_CALL_SERVERS = 1000

@@ -135,7 +135,7 @@ def test_the_plan_loads(tmp_path: Path) -> None:
     (text,) = blocks(README, "yaml")
     path = tmp_path / "plan.yaml"
     path.write_text(text, encoding="utf-8")
-    assert len(load_plan(path).servers) == 3
+    assert len(load_plan(path).servers) == 4
     path.write_text(text.replace("keyname: KeyPair-350b", "keynam: KeyPair-350b"), encoding="utf-8")
     with pytest.raises(InputError, match="keyname"):
         load_plan(path)

@@ -18,8 +18,10 @@ from fleetos.cli.wiring import SIM, chosen_cloud, cloud_at, credentials, hinting
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import FleetosError
+from fleetos.limits import SERVERS_NAMED
 from fleetos.model.events import Enlisted
 from fleetos.model.findings import Finding, Level
+from fleetos.model.inventory import Inventory
 from fleetos.model.plan import Plan
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run
@@ -29,11 +31,12 @@ from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.frozen import FrozenPlan, PlanOutdated, check_plan, differences, is_frozen_plan, read_frozen_plan
 from fleetos.planning.load import load_plan
 from fleetos.planning.orders import ACTIVE
+from fleetos.planning.select import selected_since
 from fleetos.store import history, queries, runs
 from fleetos.store.database import Database
 from fleetos.store.queries import RunSummary
 from fleetos.views.confirmation import confirmation
-from fleetos.views.preview import finding_words
+from fleetos.views.preview import finding_words, selected_words
 from fleetos.views.wording import counted
 
 _NO_RUN = "no run was created, nothing was touched"
@@ -131,24 +134,40 @@ async def _not_repeated(opened: Database, plan: Plan, found: RunSummary, cloud: 
     run = found.run
     now_means = {image.name: image.id for image in await images_meant(cloud, plan) if image.status == ACTIVE}
     moved = [name for name, image_id in run.images.items() if now_means.get(name, image_id) != image_id]
-    if run.settings.force or moved:
-        why = "it forces a change" if run.settings.force else f"the image name {moved[0]} now means another image"
+    if run.settings.force or plan.reinstalls or moved:
+        why = f"the image name {moved[0]} now means another image" if moved else "it would change its servers again"
         raise NotRepeated(
             f"run {run.id} of this plan has ended, and {why}",
             "call apply with --new-run if the servers are to be changed again",
         )
     progress = await queries.load(opened, run.id)
     code = code_of(progress)
-    if code is ExitCode.OK:
-        await _say_done(progress, cloud)
+    inventory = await cloud.list_servers() if code is ExitCode.OK or plan.selects else None
+    if inventory is not None:
+        _check_selection(plan, progress, inventory)
+    if inventory is not None and code is ExitCode.OK:
+        _say_done(progress, inventory)
     if code is not ExitCode.OK or wish.output is not Output.TABLE:
         show_end(progress, wish.output)
     return code
 
 
-async def _say_done(progress: Progress, cloud: EcsCloud) -> None:
+def _check_selection(plan: Plan, progress: Progress, inventory: Inventory) -> None:
+    """Raises NotRepeated if by now the plan's selectors mean servers that the run does not have."""
+    run = progress.run
+    more = selected_since(plan, inventory, progress.targets.keys(), run.images)
+    if more:
+        named = ", ".join(server.name for server in more[:SERVERS_NAMED])
+        rest = f" and {len(more) - SERVERS_NAMED:,} more" if len(more) > SERVERS_NAMED else ""
+        raise NotRepeated(
+            f"run {run.id} of this plan has ended, and `select` now means servers that it does not have: {named}{rest}",
+            "call apply with --new-run; what runs the image already is skipped then",
+        )
+
+
+def _say_done(progress: Progress, inventory: Inventory) -> None:
     """Says that a finished run is not repeated, and whether its servers still are as it left them."""
-    servers = (await cloud.list_servers()).servers
+    servers = inventory.servers
     left = [
         target
         for target in progress.targets.values()
@@ -173,6 +192,8 @@ async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud
     frozen = await frozen_now(opened, plan, scope, found, facts, known)
     if wish.agreed is not None:
         _check_agreed(wish.agreed, frozen)
+    for line in selected_words(found.selected):
+        say(line)
     _say_findings(found.findings, frozen)
     text = confirmation(frozen.run, frozen.wiped, frozen.spared)
     confirm(text, frozen.wipes, yes=wish.yes, expected=wish.expected)

@@ -119,6 +119,7 @@ async def _preview(opened: Database | None, plan: Plan, name: str | None, cloud:
         findings=(*claim_findings(_of_others(holders, earlier), names), *found.findings),
         choices=found.choices,
         image_names=found.image_names,
+        selected=found.selected,
         estimate=estimate,
         earlier=earlier[0].run if earlier else None,
     )

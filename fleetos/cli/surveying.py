@@ -1,6 +1,6 @@
 """What is read of a cloud before a run: for `plan`, which tells of it, and for `apply`, which freezes it."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from fleetos.model.inventory import Image
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
 from fleetos.planning.freeze import FrozenRun, History, freeze
-from fleetos.planning.orders import ACTIVE, images_wanted
+from fleetos.planning.orders import ACTIVE, images_reinstalled, images_wanted
 from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
@@ -45,7 +45,7 @@ async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
     key_pairs = await _key_pairs(cloud, plan)
     reader = _Reader(cloud)
     known = await reader.images()
-    images = await _meant(cloud, plan, known)
+    images = await _meant(cloud, plan, known, images_reinstalled(plan, inventory))
     around = await reader.surroundings(known, max([0, *(image.min_disk_gib or 0 for image in images)]))
     found = preflight(plan, inventory, images, key_pairs, facts, around)
     PlanSecrets().check(found.orders, found.secret_places, found.windows)
@@ -73,8 +73,13 @@ async def images_meant(cloud: EcsCloud, plan: Plan) -> Sequence[Image]:
     return await _meant(cloud, plan, None)
 
 
-async def _meant(cloud: EcsCloud, plan: Plan, known: Mapping[str, Image] | None) -> Sequence[Image]:
-    """`known` are all images that there are, None if they could not all be read: a word in them needs no call."""
+async def _meant(
+    cloud: EcsCloud, plan: Plan, known: Mapping[str, Image] | None, ids: Collection[str] = ()
+) -> Sequence[Image]:
+    """All images that the plan's words may mean, and those of the ids.
+
+    `known` are all images that there are, None if they could not all be read: what is among them needs no call.
+    """
     images: dict[str, Image] = {}
     for wanted in sorted(images_wanted(plan)):
         alike = [one for one in (known or {}).values() if wanted in (one.id, one.name)]
@@ -82,6 +87,10 @@ async def _meant(cloud: EcsCloud, plan: Plan, known: Mapping[str, Image] | None)
             by_id = await cloud.image(wanted)
             alike = [*(() if by_id is None else (by_id,)), *await cloud.images_named(wanted)]
         images.update((one.id, one) for one in alike)
+    for image_id in sorted(set(ids) - images.keys()):
+        image = (known or {}).get(image_id) or await cloud.image(image_id)
+        if image is not None:
+            images[image.id] = image
     return list(images.values())
 
 

@@ -20,11 +20,13 @@ def start_body(server_ids: Sequence[str]) -> Body:
 
 
 def change_body(order: Order, secrets: Secrets, *, user_id: str | None, stop_first: bool) -> Body:
-    """Return the body of a changeos; what is not ordered is not sent.
+    """Return the body of a changeos or reinstallos; what is not ordered is not sent.
+
+    A reinstallos (ECS API, "reinstalling an ECS OS") names no image: the cloud takes the one on record for the server.
 
     A key pair belongs to a user: `userid` goes with it, by default the user whom the token is for.
     """
-    change: Body = {"imageid": order.image_id}
+    change: Body = {} if order.reinstall else {"imageid": order.image_id}
     if secrets.adminpass is not None:
         change["adminpass"] = secrets.adminpass
     if order.keyname is not None:
@@ -38,4 +40,4 @@ def change_body(order: Order, secrets: Secrets, *, user_id: str | None, stop_fir
         change["metadata"] = metadata
     if stop_first:
         change["mode"] = "withStopServer"
-    return {"os-change": change}
+    return {"os-reinstall" if order.reinstall else "os-change": change}

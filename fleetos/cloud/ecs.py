@@ -230,15 +230,19 @@ class EcsCloud:
         permit: Permit,
         last_check: LastCheck,
     ) -> Reply:
-        """Return the answer to one changeos (API page ecs_02_0202). `stop_first` sends mode withStopServer."""
+        """Return the answer to one changeos (API page ecs_02_0202), or to one reinstallos where that is ordered.
+
+        `stop_first` sends mode withStopServer.
+        """
         if secrets.user_data is not None and order.api == "v1":
             permit.give_back()
-            return Undelivered("user data needs changeos v2")
-        path = f"/{order.api}/{self.place.project_id}/cloudservers/{segment(server_id)}/changeos"
+            return Undelivered("user data needs v2 of the call")
+        operation = "reinstallos" if order.reinstall else "changeos"
+        path = f"/{order.api}/{self.place.project_id}/cloudservers/{segment(server_id)}/{operation}"
         body = change_body(order, secrets, user_id=self.place.user_id, stop_first=stop_first)
         if secrets.adminpass is not None:
             self.hide(secrets.adminpass)
-        write = Write("changeos", self.place.ecs, path, body, _spelled(secrets))
+        write = Write(operation, self.place.ecs, path, body, _spelled(secrets))
         return await self._session.write(write, permit, last_check)
 
     async def _power(

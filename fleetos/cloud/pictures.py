@@ -3,16 +3,18 @@
 import json
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TypeVar, cast
 
 from fleetos.clock import Moment
 from fleetos.cloud.errors import plain
 from fleetos.cloud.fields import Fields, Unreadable, need, number, part, parts, stamp, text, truth
-from fleetos.limits import DURATION_MAX_S, ID_CHARS
+from fleetos.limits import ADDRESS_CHARS, ADDRESSES_SEEN, DURATION_MAX_S, ID_CHARS
 from fleetos.model.inventory import Disk, Flavor, Image, Job, JobStatus, Picture, Server, SubJob, Traits
 
 # A tag's key and value have at most 36 and 43 characters on one cloud, 128 and 255 on another.
 _TAG_CHARS = 512
+_ENTERPRISE_PROJECT = "_sys_enterprise_project_id"
 # A server that is a whole machine (ECS API, "listing details about ECSs", query not-tags).
 _BARE_METAL_TAG = "__type_baremetal"
 # The longest list of features that is looked at.
@@ -37,13 +39,16 @@ def read_server(
     )
     return Server(
         id=need(fields, "id"),
-        name=_name(fields),
+        name=_name(fields, "name"),
         picture=picture,
         az=text(fields, "OS-EXT-AZ:availability_zone"),
         flavor=text(part(fields, "flavor"), "id"),
         key_name=text(fields, "key_name"),
         os_type=text(metadata, "os_type"),
         tags=tags,
+        image_name=_name(metadata, "image_name") or None,
+        addresses=_addresses(part(fields, "addresses")),
+        enterprise_project=_enterprise_project(fields),
         traits=_traits(fields, metadata, bare_metal=_BARE_METAL_TAG in tags),
         asked=asked,
         told_at=told_at,
@@ -70,7 +75,7 @@ def read_image(fields: Fields) -> Image:
     """Return an image. Raises Unreadable."""
     return Image(
         id=need(fields, "id"),
-        name=_name(fields),
+        name=_name(fields, "name"),
         status=text(fields, "status") or "",
         os_type=text(fields, "__os_type"),
         min_disk_gib=number(fields, "min_disk"),
@@ -149,11 +154,11 @@ def _takes_password(features: object) -> bool:
     return isinstance(listed, dict) and cast("Fields", listed).get("onekey_resetpasswd") in ("true", True)
 
 
-def _name(fields: Fields) -> str:
+def _name(fields: Fields, key: str) -> str:
     """The name as it is but for letters that cannot be shown: a strange name of a stranger's server is no fault."""
-    name = fields.get("name")
+    name = fields.get(key)
     if name is not None and not isinstance(name, str):
-        raise Unreadable("name is no text")
+        raise Unreadable(f"{key} is no text")
     return _shown((name or "")[:ID_CHARS])
 
 
@@ -191,6 +196,18 @@ def _tags(fields: Fields) -> dict[str, str]:
         key, _, value = _shown(entry).partition("=")
         found[key] = value
     return found
+
+
+def _addresses(networks: Fields) -> tuple[str, ...]:
+    """The addresses in all networks of a server, fixed and floating."""
+    listed = (text(entry, "addr", ADDRESS_CHARS) for network in networks for entry in parts(networks, network))
+    return tuple(islice((address for address in listed if address is not None), ADDRESSES_SEEN))
+
+
+def _enterprise_project(fields: Fields) -> str | None:
+    """The id of the enterprise project: a field of its own on one cloud, a tag of the system on the other."""
+    tagged = (text(tag, "value") for tag in parts(fields, "sys_tags") if tag.get("key") == _ENTERPRISE_PROJECT)
+    return text(fields, "enterprise_project_id") or next(tagged, None)
 
 
 def _job_status(status: str) -> JobStatus:

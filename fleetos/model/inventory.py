@@ -75,7 +75,10 @@ NO_TRAITS = Traits()
 class Server:
     """One cloud server as the list or a single read shows it.
 
-    `asked`: when the request left that it answers; `told_at`: when the cloud answered, by its own clock.
+    `image_name` is what the cloud remembers of the image, `addresses` are those of all its networks, as the cloud
+    writes them. `tags` maps keys to values, empty for a tag without one. `enterprise_project` is an id, "0" for the
+    default one, None where the cloud tells none. `asked`: when the request left that it answers; `told_at`: when the
+    cloud answered, by its own clock.
     """
 
     id: str
@@ -86,6 +89,9 @@ class Server:
     key_name: str | None = None
     os_type: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    image_name: str | None = None
+    addresses: tuple[str, ...] = ()
+    enterprise_project: str | None = None
     traits: Traits = NO_TRAITS
     asked: Moment | None = field(default=None, compare=False)
     told_at: datetime | None = field(default=None, compare=False)

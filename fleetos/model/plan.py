@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
@@ -75,9 +76,13 @@ class UserDataRef:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSpec:
-    """What a server gets, as written; None where the plan says nothing. `places` says where each key stands."""
+    """What a server gets, as written; None where the plan says nothing. `places` says where each key stands.
+
+    `reinstall` True: the image that the server runs once more, in place of `image`.
+    """
 
     image: str | None = None
+    reinstall: bool | None = None
     api: ApiChoice | None = None
     keyname: str | None = None
     userid: str | None = None
@@ -94,15 +99,19 @@ class ChangeSpec:
     def over(self, base: "ChangeSpec") -> "ChangeSpec":
         """What a server gets when these are its own keys and `base` is what every server gets.
 
-        Each key replaces the base's. Its own login replaces the base's login, be it key pair or password.
+        Each key replaces the base's. Its own login replaces the base's login, be it key pair or password, and its own
+        image or reinstall replaces the base's, whichever of the two that is.
         """
         if not self.written:
             return base
+        if self.image is not None or self.reinstall is not None:
+            base = replace(base, image=None, reinstall=None)
         if self.keyname is not None or self.adminpass is not None:
             base = replace(base, keyname=None, adminpass=None)
         return replace(
             base,
             image=self.image or base.image,
+            reinstall=self.reinstall or base.reinstall,
             api=self.api or base.api,
             keyname=self.keyname or base.keyname,
             userid=self.userid or base.userid,
@@ -113,12 +122,46 @@ class ChangeSpec:
         )
 
 
-CHANGE_KEYS = ("image", "api", "keyname", "userid", "adminpass", "user_data", "metadata")
+CHANGE_KEYS = ("image", "reinstall", "api", "keyname", "userid", "adminpass", "user_data", "metadata")
+
+
+Network = IPv4Network | IPv6Network
+# In the value of a tag: whatever the value, and also none.
+ANY_VALUE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Servers by what the cloud says of them: those that fit every key that is written, each by any of its values.
+
+    A key that is not written is empty. `name` holds case-sensitive globs, `tags` each key with the values that fit,
+    `image` ids and names, `ip` addresses and ranges; all others are compared letter by letter. Values are sorted, so
+    that two selectors which mean the same are equal.
+    """
+
+    name: tuple[str, ...] = ()
+    tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    az: tuple[str, ...] = ()
+    image: tuple[str, ...] = ()
+    flavor: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    enterprise_project: tuple[str, ...] = ()
+    ip: tuple[Network, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict[str, Place], compare=False, repr=False)
+
+    @property
+    def written(self) -> Mapping[str, object]:
+        """The keys that are written, with their values as plain texts."""
+        found: dict[str, object] = {key: value for key in SELECT_KEYS if (value := getattr(self, key))}
+        return found | {"ip": [str(network) for network in self.ip]} if self.ip else found
+
+
+SELECT_KEYS = ("name", "tags", "az", "image", "flavor", "status", "enterprise_project", "ip")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRef:
-    """One server as the plan or a CSV row names it; exactly one of `id` and `name` is set.
+    """One server as the plan or a CSV row names it, or many by a selector: one of `id`, `name` and `select` is set.
 
     `change` holds only what differs for this server. A name that does not resolve is reported at `place`.
     """
@@ -128,6 +171,7 @@ class ServerRef:
     change: ChangeSpec
     labels: Mapping[str, str]
     place: Place
+    select: Selector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +266,16 @@ class Plan:
     polling: Polling = field(default_factory=Polling)
     api: ApiLimits = field(default_factory=ApiLimits)
     places: Mapping[str, Place] = field(default_factory=dict[str, Place], compare=False, repr=False)
+
+    @property
+    def selects(self) -> bool:
+        """Whether it depends on what the cloud says which servers it means."""
+        return any(server.select is not None for server in self.servers)
+
+    @property
+    def reinstalls(self) -> bool:
+        """Whether servers get the image that they run."""
+        return any(change.reinstall for change in (self.change, *(server.change for server in self.servers)))
 
     def place(self, key: str) -> Place:
         """Where the dotted key stands; where it is left out, the file as a whole."""

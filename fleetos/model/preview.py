@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
 from fleetos.model.findings import Finding, Level
+from fleetos.model.plan import Place
 from fleetos.model.run import Run, Target
 from fleetos.model.states import TargetState
 
@@ -59,7 +60,8 @@ class Preview:
     """A plan as it would be frozen now: the run, its targets as they would begin, and what preflight found.
 
     `image_names` are the names of images by their ids. `earlier` is the newest run of the same plan that there is
-    already, in words of `state` and `id`; `apply` goes on with it or does not repeat it.
+    already, in words of `state` and `id`; `apply` goes on with it or does not repeat it. `selected` says how many
+    servers each selector means, by its place.
     """
 
     run: Run
@@ -69,6 +71,7 @@ class Preview:
     image_names: Mapping[str, str]
     estimate: Estimate
     earlier: Run | None = None
+    selected: Mapping[Place, int] = field(default_factory=dict[Place, int])
 
     @property
     def counts(self) -> Mapping[Act, int]:

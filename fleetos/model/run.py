@@ -25,7 +25,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one server gets, resolved: image pinned to its id, API chosen, secrets still by reference."""
+    """What one server gets, resolved: image pinned to its id, API chosen, secrets still by reference.
+
+    `reinstall`: the image is the one that the server runs at the freeze, and the cloud is asked to install that anew.
+    """
 
     image_id: str
     image_name: str
@@ -35,6 +38,7 @@ class Order:
     adminpass: SecretRef | None = None
     user_data: UserDataRef | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    reinstall: bool = False
 
 
 @dataclass(frozen=True, slots=True)

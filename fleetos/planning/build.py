@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 
 from fleetos.errors import Problem
-from fleetos.limits import PLAN_MAX_LISTED, PLAN_MAX_SERVERS, ROWS_MAX_BYTES, USER_DATA_MAX_BYTES
+from fleetos.limits import PLAN_MAX_LISTED, PLAN_MAX_SERVERS, ROWS_MAX_BYTES, SELECTORS_MAX, USER_DATA_MAX_BYTES
 from fleetos.model.plan import (
     ApiChoice,
     ApiLimits,
@@ -17,6 +17,7 @@ from fleetos.model.plan import (
     Polling,
     PowerAfter,
     Rollout,
+    Selector,
     ServerRef,
     StopMode,
     Timeouts,
@@ -27,7 +28,18 @@ from fleetos.planning.merge import merged
 from fleetos.planning.quantities import spelled_duration
 from fleetos.planning.reading import TooLarge, Unreadable, read_bounded
 from fleetos.planning.rows import read_rows
-from fleetos.planning.shape import ChangeSection, ExcludedId, MetadataSection, PlanShape, ServerById, ServerFile
+from fleetos.planning.selectors import selector_of
+from fleetos.planning.shape import (
+    ChangeSection,
+    ExcludedId,
+    MetadataSection,
+    PlanShape,
+    SelectSection,
+    ServerById,
+    ServerByName,
+    ServerFile,
+    ServerSelect,
+)
 from fleetos.planning.spelling import UserDataEntry
 from fleetos.planning.tree import Node, Path, dotted, place_of
 
@@ -82,6 +94,10 @@ def _metadata(section: MetadataSection) -> dict[str, str]:
     return {key: str(value) for key, value in section.model_dump(by_alias=True, exclude_none=True).items()}
 
 
+def _says_what(change: ChangeSpec) -> bool:
+    return change.image is not None or change.reinstall is not None
+
+
 class _Builder:
     def __init__(self, root: Node, path: FilePath, pruned: frozenset[Path]) -> None:
         self.problems: list[Problem] = []
@@ -93,6 +109,7 @@ class _Builder:
         self._files: set[FilePath] = set()
         self._bytes_left = ROWS_MAX_BYTES
         self._user_data_refused: set[Problem] = set()
+        self._selectors = 0
 
     def _place(self, path: Path) -> Place:
         return place_of(self._root, path, self._file)
@@ -116,6 +133,8 @@ class _Builder:
         places = {key: self._place((*path, key)) for key in written}
         if section.keyname is not None and section.adminpass is not None:
             self.problems.append(places["adminpass"].problem("at most one of keyname and adminpass", "remove one"))
+        if section.image is not None and section.reinstall is not None:
+            self.problems.append(places["reinstall"].problem("at most one of image and reinstall", "remove one"))
         metadata = None if section.metadata is None else _metadata(section.metadata)
         if metadata and "__system__cmkid" in metadata and metadata.get("__system__encrypted") != "1":
             place = self._place((*path, "metadata", "__system__cmkid"))
@@ -123,6 +142,7 @@ class _Builder:
                 self.problems.append(place.problem('__system__encrypted: "1" beside it', "add it, or remove the key"))
         return ChangeSpec(
             image=section.image,
+            reinstall=section.reinstall,
             api=ApiChoice(section.api) if "api" in written else None,
             keyname=section.keyname,
             userid=section.userid,
@@ -169,17 +189,34 @@ class _Builder:
             if isinstance(entry, ServerFile):
                 listed += self._rows(entry, path)
                 continue
-            by_id = isinstance(entry, ServerById)
-            server_id, name = (entry.id, None) if by_id else (None, entry.name)
-            place = self._place((*path, "id" if by_id else "name"))
-            listed.append(ServerRef(server_id, name, self.change(entry.change, (*path, "change")), entry.labels, place))
-        kept, contradictions = merged(((server.id, server.name), server) for server in listed)
+            listed.append(self._listed(entry, path))
+        kept, contradictions = merged(((server.id, server.name, server.select), server) for server in listed)
         self.problems += contradictions
         if len(kept) > PLAN_MAX_SERVERS:
             self.problems.append(self._place(("servers",)).problem(f"at most {PLAN_MAX_SERVERS} servers in a plan"))
         if not kept and not self.problems and not self._pruned:
             self.problems.append(self._place(("servers",)).problem("at least one server; the files hold none"))
         return tuple(kept.values())
+
+    def _listed(self, entry: ServerById | ServerByName | ServerSelect, path: Path) -> ServerRef:
+        change = self.change(entry.change, (*path, "change"))
+        match entry:
+            case ServerById():
+                return ServerRef(entry.id, None, change, entry.labels, self._place((*path, "id")))
+            case ServerByName():
+                return ServerRef(None, entry.name, change, entry.labels, self._place((*path, "name")))
+            case ServerSelect():
+                place = self._place((*path, "select"))
+                return ServerRef(None, None, change, entry.labels, place, self._selector(entry.select, path))
+
+    def _selector(self, section: SelectSection, entry: Path) -> Selector:
+        path = (*entry, "select")
+        self._selectors += 1
+        if self._selectors == SELECTORS_MAX + 1:
+            self.problems.append(self._place(path).problem(f"at most {SELECTORS_MAX} entries with `select`"))
+        if not section.model_fields_set and not any(pruned[: len(path)] == path for pruned in self._pruned):
+            self.problems.append(self._place(path).problem("at least one key", 'all servers are {name: "*"}'))
+        return selector_of(section, lambda *keys: self._place((*path, *keys)))
 
     def _rows(self, entry: ServerFile, path: Path) -> list[ServerRef]:
         file = self._path.parent / entry.file
@@ -221,9 +258,9 @@ class _Builder:
         for server in servers:
             if server.change.api is not None or server.change.user_data is not None:
                 self._check_user_data(server.change.over(change))
-        if change.image is not None or any(path[-1] in ("image", "change") for path in self._pruned):
+        if _says_what(change) or any(path[-1] in ("image", "reinstall", "change") for path in self._pruned):
             return
-        bare = [server for server in servers if server.change.image is None]
+        bare = [server for server in servers if not _says_what(server.change)]
         if len(bare) == len(servers):
             self.problems.append(self._place(("change", "image")).problem("the image that the servers get"))
         elif bare:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
-from fleetos.model.plan import ApiChoice, ChangeSpec, Plan
+from fleetos.model.plan import ApiChoice, ChangeSpec, Plan, ServerRef
 
 # Stands in every digest; raised when the same plan must no longer be taken for the same.
 _FORM = 1
@@ -16,7 +16,7 @@ def content_digest(plan: Plan) -> str:
 
     Defaults are filled in and durations are numbers, so formatting does not count; neither does where the plan and
     its CSV files lie, nor whether a server stands in the plan or in a CSV file. User data counts by its content, a
-    password by the place where it is found.
+    password by the place where it is found, and a selector by what it says, not by the servers that it means.
     """
     base = replace(plan.change, api=plan.change.api or ApiChoice.AUTO, metadata=plan.change.metadata or {})
     common = _change(base, {})
@@ -24,10 +24,7 @@ def content_digest(plan: Plan) -> str:
         "form": _FORM,
         "name": plan.name,
         "change": common,
-        "servers": [
-            (server.id, server.name, _change(server.change, common), sorted(server.labels.items()))
-            for server in plan.servers
-        ],
+        "servers": [_server(server, common) for server in plan.servers],
         "exclude": [(one.id, one.name) for one in plan.exclude],
         "rollout": asdict(plan.rollout),
         "failure": asdict(plan.failure),
@@ -41,6 +38,11 @@ def content_digest(plan: Plan) -> str:
 def run_digest(plan: Plan, cloud: str | None, region: str | None) -> str:
     """The digest of the plan on that cloud and region, `sha256:` and 64 hex digits. None: from OS_* variables."""
     return "sha256:" + _sha256({"form": _FORM, "plan": plan.digest, "cloud": cloud, "region": region})
+
+
+def _server(server: ServerRef, common: Mapping[str, object]) -> tuple[object, ...]:
+    said = (server.id, server.name, _change(server.change, common), sorted(server.labels.items()))
+    return said if server.select is None else (*said, server.select.written)
 
 
 def _change(change: ChangeSpec, common: Mapping[str, object]) -> Mapping[str, object]:

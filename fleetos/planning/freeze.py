@@ -126,7 +126,8 @@ def _end_at_freeze(one: Resolved, refusal: Finding | None, settings: Settings, h
     if picture.disk is None:
         detail = "the inventory shows no system disk"
         return Moved(server.id, TargetState.HELD, Reason.NO_SYSTEM_DISK, detail=detail)
-    if not settings.force and server.id not in history.bad_attempts and runs_image(picture, one.order.image_id):
+    asked_for = settings.force or one.order.reinstall or server.id in history.bad_attempts
+    if not asked_for and runs_image(picture, one.order.image_id):
         return Moved(server.id, TargetState.SKIPPED, Reason.ALREADY_ON_IMAGE)
     if refusal is not None:
         reason = _REASONS.get(refusal.check, Reason.UNSUITABLE)

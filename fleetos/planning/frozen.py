@@ -40,6 +40,7 @@ class FrozenServer(_Shape):
     system_disk: _Id | None
     image_before: _Id | None
     image_after: _Id
+    reinstall: bool
     api: Literal["v1", "v2"]
 
 
@@ -176,6 +177,8 @@ def _of_server(old: FrozenServer, new: FrozenServer) -> Iterator[str]:
         "name": (old.name, new.name),
     }
     changed = [f"its {word} is {now}, not {was}" for word, (was, now) in words.items() if was != now]
+    if old.reinstall != new.reinstall:
+        changed.append(f"the plan {'now reinstalls it' if new.reinstall else 'no longer reinstalls it'}")
     if (old.action, old.reason) != (new.action, new.reason):
         changed.append(f"it comes to {_act(new)}, not {_act(old)}")
     yield f"{old.name} ({old.id}): {'; '.join(changed)}"
@@ -195,6 +198,7 @@ def _server(target: Target) -> FrozenServer:
         system_disk=target.baseline.disk,
         image_before=target.baseline.image,
         image_after=target.order.image_id,
+        reinstall=target.order.reinstall,
         api=target.order.api,
     )
 

@@ -10,16 +10,20 @@ from fleetos.model.plan import CHANGE_KEYS, ChangeSpec, ServerRef
 def merged(servers: Iterable[tuple[Hashable, ServerRef]]) -> tuple[dict[Hashable, ServerRef], list[Problem]]:
     """The servers by their identity, in the order of their first mention, and the contradictions between them.
 
-    Each contradiction names both places.
+    Each contradiction names both places. Two entries that mean thousands of servers both are joined, and judged, once.
     """
     kept: dict[Hashable, ServerRef] = {}
     problems: list[Problem] = []
+    # By identity, which is safe: it holds on to the entries that it knows.
+    joined: dict[tuple[int, int], tuple[ServerRef, ServerRef, ServerRef]] = {}
     for identity, server in servers:
-        first = kept.get(identity)
-        if first is None:
-            kept[identity] = server
-        else:
-            kept[identity] = _joined(first, server, problems)
+        first = kept.setdefault(identity, server)
+        if first is server:
+            continue
+        pair = (id(first), id(server))
+        if pair not in joined:
+            joined[pair] = (first, server, _joined(first, server, problems))
+        kept[identity] = joined[pair][2]
     return kept, problems
 
 
@@ -28,6 +32,8 @@ def _joined(first: ServerRef, second: ServerRef, problems: list[Problem]) -> Ser
         ours, theirs = getattr(first.change, key), getattr(second.change, key)
         if ours is not None and theirs is not None and ours != theirs:
             problems.append(_contradiction(first, second, key))
+    if _wholes(first.change) and _wholes(second.change) and _wholes(first.change) != _wholes(second.change):
+        problems.append(_contradiction(first, second, "image or reinstall"))
     if _logins(first.change) and _logins(second.change) and _logins(first.change) != _logins(second.change):
         problems.append(_contradiction(first, second, "keyname or adminpass"))
     for label, value in second.labels.items():
@@ -40,6 +46,10 @@ def _joined(first: ServerRef, second: ServerRef, problems: list[Problem]) -> Ser
 
 def _logins(change: ChangeSpec) -> frozenset[str]:
     return frozenset(key for key in ("keyname", "adminpass") if getattr(change, key) is not None)
+
+
+def _wholes(change: ChangeSpec) -> frozenset[str]:
+    return frozenset(key for key in ("image", "reinstall") if getattr(change, key) is not None)
 
 
 def _contradiction(first: ServerRef, second: ServerRef, key: str) -> Problem:

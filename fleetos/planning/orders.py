@@ -4,11 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from fleetos.errors import Problem
-from fleetos.limits import CANDIDATES_LISTED
-from fleetos.model.inventory import Image
-from fleetos.model.plan import ApiChoice, ChangeSpec, Place, Plan, SecretRef, UserDataRef
+from fleetos.limits import CANDIDATES_LISTED, SERVERS_NAMED
+from fleetos.model.inventory import Image, Inventory, Server
+from fleetos.model.plan import ApiChoice, ChangeSpec, Place, Plan, SecretRef, ServerRef, UserDataRef
 from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
+from fleetos.planning.select import select
 from fleetos.planning.settings import CloudFacts
 
 ACTIVE = "active"
@@ -21,6 +22,15 @@ def images_wanted(plan: Plan) -> frozenset[str]:
     """The ids and names of images that the plan mentions, as written."""
     mentioned = (plan.change.image, *(server.change.image for server in plan.servers))
     return frozenset(image for image in mentioned if image is not None)
+
+
+def images_reinstalled(plan: Plan, inventory: Inventory) -> frozenset[str]:
+    """The ids of the images that servers run which the plan reinstalls."""
+    if not plan.reinstalls:
+        return frozenset()
+    found = select(plan, inventory).servers
+    running = (server.picture.image for server, ref in found if ref.change.over(plan.change).reinstall)
+    return frozenset(image_id for image_id in running if image_id is not None)
 
 
 def chosen_api(choice: ApiChoice | None, image: Image, facts: CloudFacts) -> Literal["v1", "v2"]:
@@ -50,9 +60,9 @@ def why_api(choice: ApiChoice | None, image: Image, facts: CloudFacts) -> str:
 class Orders:
     """Makes the orders of a plan. `problems` are those of the orders made; `pinned` are the images by their words.
 
-    `choices` are the images and APIs of the orders made. `secret_places` says where their secrets are referred to.
-    `images` are all that were found for the plan, `key_pairs` the names of those that the cloud lists for us, None if
-    it did not.
+    `used` are the images of the orders made by their ids, those that are reinstalled included, and `choices` the images
+    and APIs. `secret_places` says where the secrets of the orders are referred to. `images` are all that were found for
+    the plan, `key_pairs` the names of those that the cloud lists for us, None if it did not.
     """
 
     def __init__(
@@ -60,6 +70,7 @@ class Orders:
     ) -> None:
         self._refused: dict[Problem, None] = {}
         self.pinned: dict[str, Image] = {}
+        self.used: dict[str, Image] = {}
         self.secret_places: dict[SecretRef | UserDataRef, Place] = {}
         self.foreign_key_pairs: set[str] = set()
         self._choices: dict[ImageChoice, None] = {}
@@ -68,31 +79,41 @@ class Orders:
         self._images = images
         self._key_pairs = None if key_pairs is None else frozenset(key_pairs)
         self._facts = facts
-        self._common: tuple[Order | None] | None = None
+        # By identity, which is safe: it holds on to the changes that it knows. One selector means thousands of servers.
+        self._changes: dict[int, tuple[ChangeSpec, ChangeSpec]] = {}
+        self._made: dict[tuple[int, str | None], Order | None] = {}
+        self._imageless: dict[Place, list[str]] = {}
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the orders made so far, each once."""
-        return tuple(self._refused)
+        return (*self._refused, *(_imageless(place, names) for place, names in self._imageless.items()))
 
     @property
     def choices(self) -> tuple[ImageChoice, ...]:
         """The image and the API of each order made so far, and why it is that one."""
         return tuple(self._choices)
 
-    def order(self, change: ChangeSpec, server: Place) -> Order | None:
-        """What a server gets whose own keys are these, or None with a problem."""
-        if change.written:
-            return self._made(change.over(self._plan.change), server)
-        if self._common is None:
-            self._common = (self._made(self._plan.change, server),)
-        return self._common[0]
+    def order(self, ref: ServerRef, server: Server) -> Order | None:
+        """What a server gets of which the plan says this, or None with a problem."""
+        own = ref.change if ref.change.written else self._plan.change
+        if id(own) not in self._changes:
+            self._changes[id(own)] = (own, own.over(self._plan.change))
+        change = self._changes[id(own)][1]
+        if change.reinstall and server.picture.image is None:
+            self._imageless.setdefault(change.places.get("reinstall", ref.place), []).append(server.name)
+            return None
+        key = (id(own), server.picture.image if change.reinstall else None)
+        if key not in self._made:
+            image = self._running(change, server, ref.place) if change.reinstall else self._image(change, ref.place)
+            self._made[key] = self._make(change, ref.place, image)
+        return self._made[key]
 
-    def _made(self, change: ChangeSpec, server: Place) -> Order | None:
-        image = self._image(change, server)
+    def _make(self, change: ChangeSpec, server: Place, image: Image | None) -> Order | None:
         self._check_key_pair(change, server)
         if image is None:
             return None
+        self.used[image.id] = image
         api = chosen_api(change.api, image, self._facts)
         if change.user_data is not None and api == "v1":
             expected = f"no user data: image {image.name} is taken for one without cloud-init, so the API is v1"
@@ -108,6 +129,7 @@ class Orders:
             adminpass=self._secret(change, server),
             user_data=self._user_data(change, server),
             metadata=dict(change.metadata or {}),
+            reinstall=bool(change.reinstall),
         )
 
     def _refuse(self, change: ChangeSpec, key: str, server: Place, expected: str, hint: str | None = None) -> None:
@@ -150,6 +172,19 @@ class Orders:
             expected = "adminpass" if api == "v1" else "keyname or adminpass"
             self._refuse(change, "image", server, f"{expected} beside it: {image.name} is Windows, which needs a login")
 
+    def _running(self, change: ChangeSpec, server: Server, place: Place) -> Image | None:
+        """The image that the server runs, if it can be installed again (ECS API, "reinstalling an ECS OS")."""
+        image = next((one for one in self._images if one.id == server.picture.image), None)
+        if image is None or image.status != ACTIVE:
+            state = "there no longer" if image is None else image.status
+            expected = f"servers whose image is active; {server.name} runs {server.picture.image}, which is {state}"
+        elif (fault := _fault(image)) is not None:
+            expected = f"servers that run {fault[0]}; {server.name} runs {image.name}, which {fault[1]}"
+        else:
+            return image
+        self._refuse(change, "reinstall", place, expected, "give this one another image, or exclude it")
+        return None
+
     def _check_key_pair(self, change: ChangeSpec, server: Place) -> None:
         if change.keyname is None or self._key_pairs is None or change.keyname in self._key_pairs:
             return
@@ -184,6 +219,13 @@ def _fault(image: Image) -> tuple[str, str] | None:
     if image.withdrawn:
         return "an image that is still offered", "was withdrawn from the marketplace"
     return None
+
+
+def _imageless(place: Place, names: Sequence[str]) -> Problem:
+    more = len(names) - SERVERS_NAMED
+    named = ", ".join(names[:SERVERS_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    expected = f"servers whose image the cloud shows: it shows none for {named}"
+    return place.problem(expected, "give these an image, or exclude them")
 
 
 def pins(orders: Orders) -> Mapping[str, str]:

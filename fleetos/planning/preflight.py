@@ -36,7 +36,8 @@ class Preflight:
     `images` maps the plan's words for images to their ids. `secret_places` says where the plan refers to each secret;
     `windows` are the ids of the images that are Windows, which has rules of its own for passwords. `refusals` hold why
     a server cannot be changed, by its id, also of those that need no change. `choices` say which API is taken for which
-    image and why; `image_names` are the names of all images that are known, by id.
+    image and why; `image_names` are the names of all images that are known, by id. `selected` says how many servers
+    each selector means, by its place.
     """
 
     servers: tuple[Resolved, ...]
@@ -47,6 +48,7 @@ class Preflight:
     refusals: Mapping[str, Finding] = field(default_factory=dict[str, Finding])
     choices: tuple[ImageChoice, ...] = ()
     image_names: Mapping[str, str] = field(default_factory=dict[str, str])
+    selected: Mapping[Place, int] = field(default_factory=dict[Place, int])
 
     @property
     def orders(self) -> tuple[Order, ...]:
@@ -70,16 +72,18 @@ def preflight(
     """
     selection = select(plan, inventory)
     orders = Orders(plan, images, key_pairs, facts)
-    made = [(server, orders.order(ref.change, ref.place), ref.labels) for server, ref in selection.servers]
+    made = [(server, orders.order(ref, server), ref.labels) for server, ref in selection.servers]
     settle = settle_problem(plan, facts)
     problems = (*selection.problems, *orders.problems, *(() if settle is None else (settle,)))
     if problems:
         raise InputError(in_order(problems))
     servers = tuple(Resolved(server, order, labels) for server, order, labels in made if order is not None)
-    by_id = {image.id: image for image in orders.pinned.values()}
+    by_id = orders.used
     found = [(one, tuple(_of_server(one, by_id, around))) for one in servers]
     changed = [
-        (one, own) for one, own in found if plan.rollout.force or not runs_image(one.server.picture, one.order.image_id)
+        (one, own)
+        for one, own in found
+        if plan.rollout.force or one.order.reinstall or not runs_image(one.server.picture, one.order.image_id)
     ]
     refusals = {
         one.server.id: next(finding for finding in own if finding.level is Level.REFUSED)
@@ -101,6 +105,7 @@ def preflight(
         refusals=refusals,
         choices=orders.choices,
         image_names={image.id: image.name for image in (*around.images.values(), *by_id.values())},
+        selected=selection.selected,
     )
 
 

@@ -20,12 +20,14 @@ from fleetos.planning.shape import (
     PlanShape,
     PollingSection,
     RolloutSection,
+    SelectSection,
     ServerById,
     ServerByName,
     ServerFile,
+    ServerSelect,
     TimeoutsSection,
 )
-from fleetos.planning.spelling import MEANINGS
+from fleetos.planning.spelling import EACH, MEANINGS, ONE
 from fleetos.planning.tree import SECRET_KEYS, Node, Path, dotted, nulls, place_of, without
 
 # What stands at which path; `*` is any item of a list.
@@ -33,7 +35,8 @@ SECTIONS: Mapping[tuple[str, ...], tuple[type[BaseModel], ...]] = {
     (): (PlanShape,),
     ("change",): (ChangeSection,),
     ("change", "metadata"): (MetadataSection,),
-    ("servers", "*"): (ServerById, ServerByName, ServerFile),
+    ("servers", "*"): (ServerById, ServerByName, ServerFile, ServerSelect),
+    ("servers", "*", "select"): (SelectSection,),
     ("servers", "*", "change"): (ChangeSection,),
     ("servers", "*", "change", "metadata"): (MetadataSection,),
     ("exclude", "*"): (ExcludedId, ExcludedName),
@@ -46,13 +49,12 @@ SECTIONS: Mapping[tuple[str, ...], tuple[type[BaseModel], ...]] = {
 # Keys that a later version will know, by the path of their section.
 LATER: Mapping[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"windows", "hooks", "health", "backup", "notify"}),
-    ("servers", "*"): frozenset({"select"}),
-    ("exclude", "*"): frozenset({"select"}),
     ("rollout",): frozenset({"waves", "between_waves", "max_unavailable", "order"}),
     ("failure",): frozenset({"max_failed", "max_failed_per_wave"}),
 }
 _NOT_SUPPORTED = ("not supported by this version", None)
 _ENTRIES = frozenset({"servers", "exclude"})
+_MARKS = frozenset({"[key]", ONE, EACH})
 _TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -134,7 +136,7 @@ def _validated(plain: Any) -> tuple[PlanShape | None, list[ErrorDetails]]:
 
 def _path(error: ErrorDetails) -> Path:
     """The path of an error: its location without the tags of unions and the marks of mapping keys."""
-    location = tuple(part for part in error["loc"] if part != "[key]")
+    location = tuple(part for part in error["loc"] if part not in _MARKS)
     if len(location) > 2 and location[0] in _ENTRIES:
         return (*location[:2], *location[3:])
     return location
@@ -158,17 +160,7 @@ def known_keys(path: Path) -> tuple[str, ...]:
 
 def _problem(root: Node, file: str, path: Path, error: ErrorDetails) -> Problem:
     expected, hint = _explained(path, error)
-    if error["type"].startswith("union_tag") and _names_later_key(root, path):
-        path = (*path, "select")
-        expected, hint = _NOT_SUPPORTED
     return place_of(root, path, file).problem(expected, hint)
-
-
-def _names_later_key(root: Node, path: Path) -> bool:
-    node = root
-    for part in path:
-        node = node.below[part]
-    return not LATER.get(_generic(path), frozenset()).isdisjoint(node.keys)
 
 
 def _explained(path: Path, error: ErrorDetails) -> tuple[str, str | None]:
@@ -203,7 +195,7 @@ def _explained(path: Path, error: ErrorDetails) -> tuple[str, str | None]:
 
 
 def _ways(path: Path) -> tuple[str, ...]:
-    return ("id", "name") if path[0] == "exclude" else ("id", "name", "file")
+    return ("id", "name") if path[0] == "exclude" else ("id", "name", "file", "select")
 
 
 def _unknown(path: Path) -> tuple[str, str | None]:

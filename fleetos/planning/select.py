@@ -2,37 +2,39 @@
 
 import difflib
 import re
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import translate
 
 from fleetos.errors import Problem
-from fleetos.limits import CANDIDATES_LISTED, NAMES_COMPARED
+from fleetos.limits import CANDIDATES_LISTED, NAMES_COMPARED, PLAN_MAX_SERVERS
 from fleetos.model.inventory import Inventory, Server
 from fleetos.model.plan import Exclusion, Place, Plan, ServerRef
 from fleetos.planning.merge import merged
+from fleetos.planning.selectors import near_misses, selected
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The servers that the plan means, in its order, each with what the plan says of it.
 
-    `idle_exclusions` leave no server out.
+    `idle_exclusions` leave no server out. `selected` says how many servers each selector means, excluded ones
+    included, by the place of the selector.
     """
 
     servers: tuple[tuple[Server, ServerRef], ...]
     problems: tuple[Problem, ...]
     idle_exclusions: tuple[Exclusion, ...]
+    selected: Mapping[Place, int]
 
 
 def select(plan: Plan, inventory: Inventory) -> Selection:
-    """The servers of the inventory that the plan lists and does not exclude.
+    """The servers of the inventory that the plan lists or selects and does not exclude.
 
-    A server that is listed twice, by id and by name, is one server.
+    A server that is listed twice, by id and by name or by several selectors, is one server.
     """
     finder = _Finder(inventory)
-    found = [(finder.find(ref), ref) for ref in plan.servers]
-    identified: list[tuple[Hashable, ServerRef]] = [(server.id, ref) for server, ref in found if server is not None]
+    identified = ((server.id, ref) for ref in plan.servers for server in finder.find(ref))
     kept, contradictions = merged(identified)
     excluder = _Excluder(plan.exclude)
     meant = [(inventory.servers[str(server_id)], ref) for server_id, ref in kept.items()]
@@ -40,20 +42,47 @@ def select(plan: Plan, inventory: Inventory) -> Selection:
     problems = [*finder.problems, *contradictions]
     if not chosen and not problems:
         problems.append(plan.place("exclude").problem("at least one server that is not excluded"))
-    return Selection(chosen, tuple(problems), tuple(excluder.idle()))
+    if len(chosen) > PLAN_MAX_SERVERS:
+        expected = f"at most {PLAN_MAX_SERVERS} servers in a plan; the project has {len(chosen)} that it means"
+        problems.append(plan.place("servers").problem(expected))
+    return Selection(chosen, tuple(problems), tuple(excluder.idle()), finder.selected)
+
+
+def selected_since(
+    plan: Plan, inventory: Inventory, known: Collection[str], images: Mapping[str, str]
+) -> tuple[Server, ...]:
+    """The servers that a new run of the plan would change for a selector's sake, and that are not among the known ids.
+
+    `images` are the pins of the plan's words for images; a server that runs its image already would be skipped.
+    """
+    found = select(replace(plan, servers=tuple(ref for ref in plan.servers if ref.select)), inventory).servers
+    fresh = ((server, ref.change.over(plan.change)) for server, ref in found if server.id not in known)
+    return tuple(server for server, change in fresh if server.picture.image != images.get(change.image or ""))
 
 
 class _Finder:
     def __init__(self, inventory: Inventory) -> None:
         self.problems: list[Problem] = []
+        self.selected: dict[Place, int] = {}
         self._by_id = inventory.servers
         self._by_name: dict[str, list[Server]] = {}
         for server in inventory.servers.values():
             self._by_name.setdefault(server.name, []).append(server)
         self._compared = 0
 
-    def find(self, ref: ServerRef) -> Server | None:
-        """The server, or None with a problem."""
+    def find(self, ref: ServerRef) -> Sequence[Server]:
+        """The servers that the entry means, or none with a problem."""
+        if ref.select is None:
+            server = self._one(ref)
+            return () if server is None else (server,)
+        servers = tuple(self._by_id.values())
+        found = selected(ref.select, servers)
+        self.selected[ref.place] = len(found)
+        if not found:
+            self.problems.append(near_misses(ref.select, ref.place, servers))
+        return found
+
+    def _one(self, ref: ServerRef) -> Server | None:
         if ref.id is not None:
             server = self._by_id.get(ref.id)
             if server is None:

@@ -7,27 +7,53 @@ from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from fleetos.limits import ATTEMPTS_MAX, CONNECTIONS_MAX, LABELS_MAX, PLAN_MAX_SERVERS
+from fleetos.limits import ATTEMPTS_MAX, CONNECTIONS_MAX, LABELS_MAX, PLAN_MAX_SERVERS, SELECT_VALUES_MAX
 from fleetos.model.plan import ApiLimits, Failure, Polling, Rollout, Timeouts
 from fleetos.planning.spelling import (
     ApiRate,
     Concurrency,
+    EnterpriseProject,
+    ExactText,
     FilePath,
     Id,
     Interval,
     LabelName,
     LabelValue,
+    NetworkText,
+    OneOrMore,
+    Reinstall,
     RunName,
     Secret,
     ServerName,
     Settle,
     StepTime,
+    TagKey,
+    TagValue,
     Text,
     UserData,
     UserId,
     Version,
     Wait,
 )
+
+# The statuses of the API (page ecs_02_0104) that a server keeps: not those of one that is being built or deleted, as
+# which the platform's temporary servers show up during a change.
+SelectableStatus = Literal[
+    "ACTIVE",
+    "SHUTOFF",
+    "ERROR",
+    "REBOOT",
+    "HARD_REBOOT",
+    "REBUILD",
+    "MIGRATING",
+    "RESIZE",
+    "REVERT_RESIZE",
+    "VERIFY_RESIZE",
+    "PAUSED",
+    "SUSPENDED",
+    "SHELVED",
+    "SHELVED_OFFLOADED",
+]
 
 _ROLLOUT, _FAILURE, _TIMEOUTS, _POLLING, _API = Rollout(), Failure(), Timeouts(), Polling(), ApiLimits()
 
@@ -58,11 +84,17 @@ class ChangeSection(Section):
     image: Text | None = Field(
         default=None,
         description="The new image: its id, or a name that matches exactly one active image. "
-        "Pinned to its id when the run is created. Every server needs one, from here or of its own.",
+        "Pinned to its id when the run is created. Every server needs one, from here or of its own, "
+        "unless it is reinstalled.",
+    )
+    reinstall: Reinstall | None = Field(
+        default=None,
+        description="true: the image that the server runs, once more, also where `image` would skip the server. "
+        "In place of `image`.",
     )
     api: Literal["auto", "v1", "v2"] = Field(
         default="auto",
-        description="The changeos call: v1 for images without cloud-init, v2 for images with it, auto to choose.",
+        description="The call: v1 for images without cloud-init, v2 for images with it, auto to choose.",
     )
     keyname: Text | None = Field(default=None, description="SSH key pair. At most one of keyname and adminpass.")
     userid: UserId | None = Field(
@@ -113,6 +145,44 @@ class ServerFile(Section):
     )
 
 
+class SelectSection(Section):
+    """Servers by what the cloud says of them: those that fit every key, each by any of its values."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    name: OneOrMore[Text] | None = Field(
+        default=None, description="A case-sensitive glob for the name, or a list of them: `*`, `?` and `[...]`."
+    )
+    tags: dict[TagKey, OneOrMore[TagValue]] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=SELECT_VALUES_MAX,
+        description='Tags by key and value. "*": whatever the value, or none; "": the key without a value.',
+        json_schema_extra={"additionalProperties": False},
+    )
+    az: OneOrMore[ExactText] | None = Field(default=None, description="The availability zone.")
+    image: OneOrMore[ExactText] | None = Field(
+        default=None, description="The image that the server runs: its id, or the name that the server shows for it."
+    )
+    flavor: OneOrMore[ExactText] | None = Field(default=None, description="The flavor's id.")
+    status: OneOrMore[SelectableStatus] | None = Field(default=None, description="The cloud's word for its status.")
+    enterprise_project: OneOrMore[EnterpriseProject] | None = Field(
+        default=None, description='The enterprise project\'s id; "0" is the default one.'
+    )
+    ip: OneOrMore[NetworkText] | None = Field(
+        default=None, description="An address of the server, fixed or floating, or a range such as 10.0.0.0/24."
+    )
+
+
+class ServerSelect(_Listed):
+    """Servers by what the cloud says of them."""
+
+    select: SelectSection = Field(
+        description="Which servers: those that fit every key, each by any of its values. "
+        "Found once, when the run is created; servers that are being built are never among them."
+    )
+
+
 class ExcludedId(Section):
     """A server that is left out, by its id."""
 
@@ -130,11 +200,14 @@ def _kind(value: object) -> str | None:
     if not isinstance(value, dict):
         return None
     keys = cast("dict[object, object]", value)
-    return next((kind for kind in ("id", "name", "file") if kind in keys), None)
+    return next((kind for kind in ("id", "name", "file", "select") if kind in keys), None)
 
 
 ServerEntry = Annotated[
-    Annotated[ServerById, Tag("id")] | Annotated[ServerByName, Tag("name")] | Annotated[ServerFile, Tag("file")],
+    Annotated[ServerById, Tag("id")]
+    | Annotated[ServerByName, Tag("name")]
+    | Annotated[ServerFile, Tag("file")]
+    | Annotated[ServerSelect, Tag("select")],
     Discriminator(_kind),
 ]
 ExcludeEntry = Annotated[

@@ -1,14 +1,22 @@
 """The value types of the plan file: what may be written for each, what it means, and how a schema describes it."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, cast
+from ipaddress import ip_network
+from typing import Annotated, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, PlainValidator, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from fleetos.limits import DURATION_MAX_S, LABEL_NAME_MAX_LETTERS, TEXT_MAX_LETTERS, USER_DATA_MAX_BYTES
-from fleetos.model.plan import SecretRef, Share
+from fleetos.limits import (
+    DURATION_MAX_S,
+    LABEL_NAME_MAX_LETTERS,
+    SELECT_VALUES_MAX,
+    TEXT_MAX_LETTERS,
+    USER_DATA_MAX_BYTES,
+)
+from fleetos.model.plan import ANY_VALUE, Network, SecretRef, Share
 from fleetos.planning.quantities import (
     DURATION_PATTERN,
     PERCENT_PATTERN,
@@ -29,6 +37,8 @@ TEXT_PATTERN = rf"^[^\x00-\x1f\x7f-\x9f]{{1,{TEXT_MAX_LETTERS}}}$"
 LABEL_PATTERN = rf"^[0-9A-Za-z_./-]{{1,{LABEL_NAME_MAX_LETTERS}}}$"
 LABEL_VALUE_PATTERN = rf"^[^\x00-\x1f\x7f-\x9f]{{0,{TEXT_MAX_LETTERS}}}$"
 VARIABLE_PATTERN = "^[A-Za-z_][0-9A-Za-z_]{0,127}$"
+PROJECT_PATTERN = ID_PATTERN.replace("^", "^(?:0|").replace("$", ")$")
+NETWORK_PATTERN = "^[0-9a-fA-F.:]{2,39}(?:/[0-9]{1,3})?$"
 PATH_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]{1,1024}$"
 
 # What each pattern means, for messages.
@@ -39,13 +49,13 @@ MEANINGS = {
     TEXT_PATTERN: f"1 to {TEXT_MAX_LETTERS} letters, no control characters",
     LABEL_PATTERN: f"a label's name: 1 to {LABEL_NAME_MAX_LETTERS} letters, digits, `_`, `.`, `/` or `-`",
     LABEL_VALUE_PATTERN: f"a label's value: at most {TEXT_MAX_LETTERS} letters, no control characters",
+    PROJECT_PATTERN: "the id of an enterprise project, or 0 for the default one",
     PATH_PATTERN: "a path, relative to the plan's folder",
 }
 
 _GLOB_LETTERS = frozenset("*?[")
-GLOB_HINT = (
-    "a server is named exactly; patterns belong to `select`, which this version does not support: list the servers"
-)
+GLOB_HINT = 'a server is named exactly; patterns belong to `select: {name: "..."}`, in the plan itself'
+_ONLY_NAMES_HINT = "only `name` takes patterns"
 
 
 def refusal(expected: str, hint: str | None = None) -> PydanticCustomError:
@@ -226,6 +236,60 @@ def _version(value: int) -> int:
     return value
 
 
+def _exact_text(text: str) -> str:
+    if is_glob(text):
+        raise refusal("the exact text, as the cloud shows it", _ONLY_NAMES_HINT)
+    return text
+
+
+def _tag_key(text: str) -> str:
+    if "=" in text:
+        raise refusal("the key of a tag", "write `key: value`")
+    return _exact_text(text)
+
+
+def _tag_value(text: str) -> str:
+    if ANY_VALUE in text and text != ANY_VALUE:
+        raise refusal(f'the exact value of a tag, or "{ANY_VALUE}" for any', _ONLY_NAMES_HINT)
+    return text
+
+
+def _network(value: object) -> Network:
+    expected, hint = "an address or a range, such as 10.0.0.7 or 10.0.0.0/24", None
+    if not isinstance(value, str) or not re.fullmatch(NETWORK_PATTERN, value):
+        raise refusal(expected)
+    try:
+        return ip_network(value)
+    except ValueError:
+        with suppress(ValueError):
+            hint = f"the range around it is {ip_network(value, strict=False)}"
+        raise refusal(expected, hint) from None
+
+
+One = TypeVar("One")
+# The marks of a value and of a list of them in the places of errors; no key of a plan is spelled so.
+ONE, EACH = "[one]", "[each]"
+OneOrMore = Annotated[
+    Annotated[One, Tag(ONE)]
+    | Annotated[list[One], Field(min_length=1, max_length=SELECT_VALUES_MAX, description="any of these"), Tag(EACH)],
+    Discriminator(lambda value: EACH if isinstance(value, list) else ONE),
+]
+ExactText = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(_exact_text)]
+TagKey = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(_tag_key)]
+TagValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN), AfterValidator(_tag_value)]
+EnterpriseProject = Annotated[str, Field(pattern=PROJECT_PATTERN), AfterValidator(str.lower)]
+NetworkText = Annotated[
+    Network, PlainValidator(_network), WithJsonSchema({"type": "string", "pattern": NETWORK_PATTERN})
+]
+
+
+def _reinstall(value: object) -> bool:
+    if value is not True:
+        raise refusal("true", "leave the key out where an image is named")
+    return True
+
+
+Reinstall = Annotated[bool, PlainValidator(_reinstall), WithJsonSchema({"type": "boolean", "enum": [True]})]
 Version = Annotated[int, AfterValidator(_version), WithJsonSchema({"const": 1})]
 RunName = Annotated[str, Field(pattern=NAME_PATTERN)]
 Id = Annotated[str, Field(pattern=ID_PATTERN), AfterValidator(str.lower)]

@@ -24,10 +24,10 @@ class Verdict(Enum):
     DOWN = auto()  # the new OS is there and is down: start it once
     OTHER_IMAGE = auto()  # the job succeeded, yet with an image that is not the one ordered
     NO_EFFECT = auto()  # the job succeeded and changed nothing
-    KEPT_DISK = auto()  # the image became the ordered one on the same disk: a cloud that fleetos does not know
+    KEPT_DISK = auto()  # the same disk, and perhaps changed all the same: a cloud that fleetos does not know
     FAILED = auto()  # the attempt is used up
     NO_DISK = auto()  # the attempt failed and left no system disk
-    FOREIGN = auto()  # the attempt failed and left a disk with another image
+    FOREIGN = auto()  # the attempt failed and left a disk that is not proven to be as ordered
     AGAIN = auto()  # nothing that the table knows: look again, then hold
 
 
@@ -65,6 +65,9 @@ def judge(target: Target, attempt: Attempt, status: JobStatus, seen: Picture) ->
     succeeded = status is JobStatus.SUCCESS
     if disk is Disk.NEW and ours and succeeded and seen.running:
         return Verdict.PROVEN
+    if target.order.reinstall and disk is Disk.NEW and not succeeded:
+        # The image is the same before and after: it says nothing of what a failure left on the new disk.
+        return Verdict.AGAIN if seen.changing else Verdict.FOREIGN
     if disk is Disk.NEW and ours and (seen.stopped or seen.in_error):
         return Verdict.DOWN
     if succeeded:
@@ -83,6 +86,9 @@ def judge(target: Target, attempt: Attempt, status: JobStatus, seen: Picture) ->
 def _after_success(target: Target, attempt: Attempt, disk: Disk, seen: Picture, *, ours: bool) -> Verdict:
     if disk is Disk.NEW and not ours:
         return Verdict.OTHER_IMAGE
+    if disk is Disk.SAME and target.order.reinstall:
+        # The image cannot tell whether nothing was done, or all of it on a disk that keeps its id.
+        return Verdict.KEPT_DISK
     if disk is Disk.SAME and seen.image == attempt.before.image:
         return Verdict.NO_EFFECT
     if disk is Disk.SAME and seen.image == target.order.image_id:
@@ -182,7 +188,8 @@ def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, cont
                 target, Outcome.NO_EFFECT, "the job succeeded, but disk and image are the old ones", seen, context
             )
         case Verdict.KEPT_DISK:
-            detail = "the image became the ordered one, yet the system disk kept its id: fleetos cannot tell a change"
+            image = "is the ordered one" if target.order.reinstall else "became the ordered one"
+            detail = f"the job succeeded and the image {image}, yet the system disk kept its id: no proof of a change"
             return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
         case Verdict.FAILED:
             return use_up(target, Outcome.FAILED, said, seen, context)

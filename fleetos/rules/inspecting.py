@@ -95,6 +95,9 @@ def _known_outcome(target: Target, seen: Picture, watch: Watch, context: Context
 
 def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
     """The rows that hold after the settle time."""
+    if target.order.reinstall and watch.throughout(lambda one: disk_of(attempt, one) is Disk.SAME and one.running):
+        detail = "it runs on the disk that it had: nothing tells whether its image was installed on it once more"
+        return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
     if watch.throughout(lambda one: _untouched(attempt, one)):
         return _nothing_happened(target, attempt, seen, context)
     if watch.throughout(lambda one: disk_of(attempt, one) is Disk.SAME and one.running):

@@ -71,6 +71,9 @@ def wrong(target: Target, seen: Picture) -> Write | None:
     before = target.baseline.image
     if not target.attempts and None not in (seen.image, before) and seen.image != before:
         return hold(target, Reason.FOREIGN_CHANGE, f"its image is {seen.image}, not {before} as at the freeze", seen)
+    if target.order.reinstall and seen.image != target.order.image_id:
+        detail = f"its image is {seen.image or 'unknown'}, and a reinstall would install that, not {before}"
+        return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
     if seen.locked:
         return hold(target, Reason.LOCKED, "the server is locked", seen)
     return None

@@ -100,6 +100,10 @@ def _filter(query: Mapping[str, str]) -> list[Callable[[Server], bool]] | Refusa
         wanted.append(lambda server: not any(_tagged(server, tag) for tag in without.split(",")))
     if address := query.get("ip"):
         wanted.append(lambda server: address in server.body.address)
+    if flavor := query.get("flavor"):
+        wanted.append(lambda server: server.body.flavor.id == flavor)
+    if (project := query.get("enterprise_project_id", "all_granted_eps")) != "all_granted_eps":
+        wanted.append(lambda server: server.body.enterprise_project == project)
     return wanted
 
 

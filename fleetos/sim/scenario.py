@@ -1,5 +1,6 @@
 """The scenario: what a simulated cloud holds, how long things take, and what goes wrong. Frozen values, no I/O."""
 
+from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -12,6 +13,7 @@ from fleetos.sim.images import Image
 ServerState = Literal["running", "stopped", "failed"]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Span = tuple[Seconds, Seconds]
+_ADDRESSES = 2**32
 # How a server is paid for, and the cloud's `charging_mode` for it.
 Charging = Literal["by-use", "yearly-monthly", "spot"]
 DiskStatus = Literal["in-use", "backing-up", "restoring-backup", "extending", "detaching", "error"]
@@ -44,6 +46,8 @@ class ServerGroup(Model):
     state: ServerState | dict[ServerState, Annotated[float, Field(ge=0)]] = "running"
     image: Name = "Standard_Debian_11_latest"
     az: OneOrMore[Name] = ("eu-de-01",)
+    enterprise_project: Name = "0"
+    address: IPv4Address | None = None
     tags: tuple[Name, ...] = ()
     locked: bool = False
     key: Name | None = None
@@ -65,6 +69,10 @@ class ServerGroup(Model):
         head, _, rest = self.name.partition("#")
         width = 1 + len(rest) - len(rest.lstrip("#"))
         return f"{head}{number:0{width}d}{rest.lstrip('#')}"
+
+    def address_of(self, index: int) -> str | None:
+        """Return the address of the server at this place of the group, None where the world chooses one."""
+        return None if self.address is None else str(self.address + index)
 
     def state_of(self, chance: Chance, name: str) -> ServerState:
         """Return the state in which a server of the group begins; weights are drawn from."""
@@ -157,6 +165,8 @@ class Scenario(Model):
         if sum(group.count for group in self.servers) > SIM_SERVERS_MAX:
             raise ValueError(f"at most {SIM_SERVERS_MAX} servers in a world")
         for group in self.servers:
+            if group.address is not None and int(group.address) + group.count > _ADDRESSES:
+                raise ValueError(f"servers {group.name!r}: {group.address} has no {group.count} addresses after it")
             if group.image not in known:
                 raise ValueError(f"servers {group.name!r}: image {group.image!r} is not among the images")
             if group.flavor not in {flavor.id for flavor in self.flavors}:

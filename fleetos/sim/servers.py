@@ -64,6 +64,7 @@ class Body:
 
     name: str
     az: str
+    enterprise_project: str
     address: str
     mac: str
     tags: tuple[str, ...]
@@ -195,8 +196,8 @@ def picture(server: Server) -> dict[str, object]:
         "locked": server.locked,
         "fault": server.fault,
         "tags": list(body.tags),
-        "sys_tags": [{"key": "_sys_enterprise_project_id", "value": "0"}],
-        "enterprise_project_id": "0",
+        "sys_tags": [{"key": "_sys_enterprise_project_id", "value": body.enterprise_project}],
+        "enterprise_project_id": body.enterprise_project,
         "host_status": body.host_status,
         "hostId": body.mac.replace(":", ""),
         "description": "",

@@ -137,7 +137,8 @@ class World:
         body = Body(
             name=name,
             az=group.az[index % len(group.az)],
-            address=f"192.168.{place // 250 % 256}.{place % 250 + 2}",
+            enterprise_project=group.enterprise_project,
+            address=group.address_of(index) or f"192.168.{place // 250 % 256}.{place % 250 + 2}",
             mac="fa:16:3e:" + ":".join(f"{place >> shift & 255:02x}" for shift in (16, 8, 0)),
             tags=group.tags,
             created=born,

@@ -33,7 +33,7 @@ def confirmation(run: Run, wiped: Sequence[Target], spared: Mapping[Reason, int]
     lines = [
         *_disks(run, wiped, shown),
         _warning(len(wiped)),
-        *(Text(f"  {line}") for line in image_lines(run)),
+        *(Text(f"  {line}") for line in (*image_lines(run), *reinstall_lines(wiped))),
         *(Text(f"  spared: {count:,}, {REASONS[reason].short}") for reason, count in spared.items() if count),
         *(Text(f"  {rule}") for rule in rules(run)),
     ]
@@ -43,7 +43,13 @@ def confirmation(run: Run, wiped: Sequence[Target], spared: Mapping[Reason, int]
 def retry_confirmation(run: Run, wiped: Sequence[Target]) -> Text:
     """The text before the question of `retry`: one more attempt for each of the targets, all of which are named."""
     warned = _warning(len(wiped)).append(" Each gets one more attempt.")
-    return Text("\n").join([*_disks(run, wiped, None), warned, *(Text(f"  {line}") for line in image_lines(run))])
+    return Text("\n").join(
+        [
+            *_disks(run, wiped, None),
+            warned,
+            *(Text(f"  {line}") for line in (*image_lines(run), *reinstall_lines(wiped))),
+        ]
+    )
 
 
 def question(count: int) -> str:
@@ -54,6 +60,15 @@ def question(count: int) -> str:
 def image_lines(run: Run) -> Sequence[str]:
     """One line for each image of the run: the name in the plan, and the id that it is pinned to."""
     return [f"image {printable(name)} pinned to {printable(image_id)}" for name, image_id in run.images.items()]
+
+
+def reinstall_lines(wiped: Sequence[Target]) -> Sequence[str]:
+    """One line for each image that servers get once more: its name and id, and how many they are."""
+    again = Counter((one.order.image_name, one.order.image_id) for one in wiped if one.order.reinstall)
+    return [
+        f"image {printable(name)} pinned to {printable(image_id)}, once more for {counted(count, 'server')} on it"
+        for (name, image_id), count in again.items()
+    ]
 
 
 def rules(run: Run) -> Sequence[str]:
@@ -87,10 +102,11 @@ def _disks(run: Run, wiped: Sequence[Target], shown: int | None) -> Iterator[Tex
     """A line for each disk: with its server's id where the name is not the only one, its image where there are more."""
     named = wiped[:shown]
     names = Counter(target.name for target in wiped)
+    several = len({target.order.image_id for target in wiped} | set(run.images.values())) > 1
     for target in named:
         disk = printable(target.disk) if target.disk else "(none known)"
         server = called(target) if names[target.name] == 1 else called_fully(target)
-        image = f" for {printable(target.order.image_name or target.order.image_id)}" if len(run.images) > 1 else ""
+        image = f" for {printable(target.order.image_name or target.order.image_id)}" if several else ""
         yield Text("  ").append("WIPES system disk", style="red").append(f" {disk} of {server}{image}")
     if len(wiped) > len(named):
         yield Text(f"  and {counted(len(wiped) - len(named), 'system disk')} more")

@@ -118,6 +118,7 @@ def _enlisted_fields(target: Target) -> Document:
         "state": target.state,
         "image": target.order.image_id,
         "image_name": target.order.image_name,
+        "reinstall": target.order.reinstall,
         "image_before": target.baseline.image,
         "system_disk": target.disk,
     }

@@ -34,7 +34,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "run.failed": EventType("the failure budget is used up and every target has ended", ("reason", "detail")),
     "run.aborted": EventType("the run was aborted and every target has ended", ("reason", "detail")),
     "target.enlisted": EventType(
-        "a server became a target", ("name", "state", "image", "image_name", "image_before", "system_disk")
+        "a server became a target", ("name", "state", "image", "image_name", "reinstall", "image_before", "system_disk")
     ),
     "target.waiting": EventType("it is in the queue again, for one more attempt", _MOVE),
     "target.checking": EventType("it was admitted, and the server is read before its first effect", _MOVE),

@@ -21,7 +21,7 @@ from fleetos.model.events import (
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, TargetState
-from fleetos.views.confirmation import image_lines
+from fleetos.views.confirmation import image_lines, reinstall_lines
 from fleetos.views.event_documents import state_of
 from fleetos.views.frame import Spent
 from fleetos.views.notes import support_words
@@ -67,7 +67,8 @@ class PlainView:
         waiting = sum(not target.ended for target in progress.targets.values())
         left = "" if waiting == len(progress.targets) else f", {waiting:,} of them left"
         self._say(now, f"run {run.id} {run.name}: {counted(len(progress.targets), 'server')}{left}")
-        for line in image_lines(run):
+        again = reinstall_lines([target for target in progress.targets.values() if not target.ended])
+        for line in (*image_lines(run), *again):
             self._say(now, line)
         at_once = f"at most {run.settings.concurrency:,} at once"
         self._say(now, f"WIPES up to {counted(waiting, 'system disk')}, {at_once}; data disks are kept")

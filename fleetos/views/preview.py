@@ -1,12 +1,13 @@
 """What `plan` tells people: what becomes of each server and why, by which rules, and what it will take."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from fleetos.model.findings import Finding, Level
+from fleetos.model.plan import Place
 from fleetos.model.preview import Act, Band, Estimate, Preview, act_of
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, Reason
@@ -93,6 +94,7 @@ def _below(preview: Preview) -> Iterator[Text]:
     yield Text(f"{sum_of}{counts.get(Act.REFUSE, 0):,} refused", "bold")
     if wipes:
         yield Text(f"WIPES {counted(wipes, 'system disk')}.", "bold red").append(" Data disks are kept.")
+    yield from (Text(f"  {printable(words)}") for words in selected_words(preview.selected))
     for choice in preview.choices:
         yield Text(f"  image {printable(choice.name)} is {printable(choice.id)}, by {choice.api}: {choice.why}")
     if wipes:
@@ -108,6 +110,11 @@ def finding_words(finding: Finding) -> str:
     """The finding in one line, with its hint."""
     hint = f" ({printable(finding.hint)})" if finding.hint else ""
     return f"{printable(finding.subject)}: {printable(finding.text)}{hint}"
+
+
+def selected_words(selected: Mapping[Place, int]) -> Sequence[str]:
+    """How many servers each selector means, a line each. `selected` are the numbers by the selectors' places."""
+    return [f"{place.key} at {place} means {counted(count, 'server')}" for place, count in selected.items()]
 
 
 def _rows(preview: Preview, target: Target, findings: Iterable[Finding], *, broken: bool) -> Iterator[Row]:
@@ -146,6 +153,8 @@ def _disk_words(target: Target) -> str:
 
 def _images(preview: Preview, target: Target) -> str:
     after = printable(target.order.image_name or target.order.image_id)
+    if target.order.image_id == target.baseline.image:
+        return f"({after} again)"
     return f"({_image(preview, target.baseline.image)} -> {after})"
 
 

@@ -25,6 +25,9 @@ def preview_document(preview: Preview) -> Document:
         "images": [
             {"name": choice.name, "id": choice.id, "api": choice.api, "why": choice.why} for choice in preview.choices
         ],
+        "selectors": [
+            {"key": place.key, "place": str(place), "servers": count} for place, count in preview.selected.items()
+        ],
         "servers": server_documents(preview),
         "findings": [_finding(finding) for finding in preview.findings],
         "rules": _rules(preview),
@@ -58,6 +61,7 @@ def _server(target: Target, refusal: Finding | None) -> Document:
         "system_disk": target.baseline.disk,
         "image_before": target.baseline.image,
         "image_after": target.order.image_id,
+        "reinstall": target.order.reinstall,
         "api": target.order.api,
     }
 

@@ -108,9 +108,34 @@ def servers(random: Random) -> list[Tree]:
             one["labels"] = {label: random.choice(("", *_TEXTS)) for label in random.sample(_LABELS, 2)}
         if random.random() < 0.3:
             one["change"] = change(random, whole=False)
+    listed += [
+        {"select": selector(random), "labels": {"of": str(place)}} for place in range(random.choice((0, 0, 1, 2)))
+    ]
     listed += [{"file": file} for file in random.sample(["s.csv", "n.csv"], random.randint(0, 2))]
     random.shuffle(listed)
     return listed
+
+
+def selector(random: Random) -> Tree:
+    """Servers by what the cloud says of them, with one key at least."""
+    texts = [text for text in _TEXTS if text != "*x"]
+    values: Tree = {
+        "name": ["web-*", "[a-", "db-[!0]?", *_NAMES],
+        "az": texts,
+        "image": texts,
+        "flavor": texts,
+        "status": ["ACTIVE", "SHUTOFF", "ERROR"],
+        "enterprise_project": ["0", _ID.format(4)],
+        "ip": ["10.0.0.7", "10.0.0.0/24", "::", "fd00::/8", "0.0.0.0/0"],
+    }
+    found = {key: one_or_more(random, values[key]) for key in random.sample(list(values), random.randint(1, 4))}
+    tags = {text: one_or_more(random, ["", "*", *texts]) for text in random.sample(texts, 2)}
+    return {**found, "tags": tags} if random.random() < 0.5 else found
+
+
+def one_or_more(random: Random, values: list[str]) -> Any:
+    """One of the values, or a list of some."""
+    return random.choice([random.choice(values), random.sample(values, random.randint(1, 2))])
 
 
 def shuffled(random: Random, tree: Any) -> Any:

@@ -64,7 +64,7 @@ def block(random: Random, tree: Any) -> str:
 
 def said(plan: Plan) -> list[object]:
     """What a plan says, without the places where it says it."""
-    servers = [(one.id, one.name, one.change, one.labels) for one in plan.servers]
+    servers = [(one.id, one.name, one.select, one.change, one.labels) for one in plan.servers]
     exclude = [(one.id, one.name) for one in plan.exclude]
     return [plan.name, plan.cloud, plan.change, servers, exclude, plan.rollout, plan.failure, plan.timeouts, plan.api]
 
@@ -109,7 +109,9 @@ def test_any_tree(folder: Path, tree: dict[str, Any]) -> None:
     loaded(folder, flow(tree))
 
 
-@pytest.mark.parametrize("key", ["name", "cloud", "region", "image", "server", "label", "exclude", "user_data", "key"])
+@pytest.mark.parametrize(
+    "key", ["name", "cloud", "region", "image", "server", "label", "select", "tag", "exclude", "user_data", "key"]
+)
 def test_no_control_character_enters_a_plan(folder: Path, key: str) -> None:
     for text in (*NASTY_TEXTS, *(chr(code) for code in range(0x20)), *(chr(code) for code in range(0x7F, 0xA0))):
         tree: dict[str, Any] = {"version": 1, "name": "x", "change": {"image": "a"}, "servers": [{"name": "a"}]}
@@ -120,6 +122,10 @@ def test_no_control_character_enters_a_plan(folder: Path, key: str) -> None:
                 tree["servers"][0]["name"] = text
             case "label":
                 tree["servers"][0]["labels"] = {"a": text, text: "a"}
+            case "select":
+                tree["servers"] = [{"select": {"name": text, "az": [text], "image": text}}]
+            case "tag":
+                tree["servers"] = [{"select": {"tags": {"a": text, text: "a"}}}]
             case "exclude":
                 tree["exclude"] = [{"name": text}]
             case "user_data":

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,18 +74,22 @@ class _Play:
         async with logged_in(process, stage, spec.limits) as cloud:
             inventory = await cloud.list_servers()
             place = cloud.place
-        image = stage.cloud.world.image_named(IMAGE)
+        world = stage.cloud.world
+        image = world.image_named(IMAGE)
         if image is None:
             raise ValueError(f"the world has no image {IMAGE}")
         login = SecretRef("env", "CANARY") if spec.secret else None
-        key = None if spec.secret else stage.cloud.world.scenario.key_pairs[0]
+        key = None if spec.secret else world.scenario.key_pairs[0]
         order = Order(image.id, image.name, "v2", keyname=key, adminpass=login)
-        servers = tuple(Resolved(inventory.servers[one], order) for one in stage.cloud.world.servers)
-        found = Preflight(servers, {IMAGE: image.id}, (), {}, frozenset())
+        own = {one: server.image or image for one, server in world.servers.items()}
+        again = {one: replace(order, image_id=of.id, image_name=of.name, reinstall=True) for one, of in own.items()}
+        orders = again if spec.reinstall else dict.fromkeys(own, order)
+        servers = tuple(Resolved(inventory.servers[one], orders[one]) for one in world.servers)
+        found = Preflight(servers, {} if spec.reinstall else {IMAGE: image.id}, (), {}, frozenset())
         plan = Plan(
             path=Path("plan.yaml"),
             name="play",
-            change=ChangeSpec(image=IMAGE),
+            change=ChangeSpec(reinstall=True) if spec.reinstall else ChangeSpec(image=IMAGE),
             servers=(),
             digest="0" * 64,
             rollout=spec.rollout,

@@ -95,6 +95,8 @@ def _changed(story: Story) -> Iterator[str]:
         yield f"image-flips-{fate.image_flips or manner.image_flips}"
         if fate.stuck:
             yield "job-stuck"
+        if write.operation == "reinstallos" and write.ended == "success":
+            yield "reinstalled"
         if write.ended == "no-effect":
             yield "change-without-effect"
         if write.ended == "failed" and fate.fail is not None:

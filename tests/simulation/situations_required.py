@@ -27,6 +27,7 @@ REQUIRED: Mapping[str, float] = {
     "image-flips-late": 1.0,
     "image-flips-never": 1.0,
     "change-without-effect": 1.0,
+    "reinstalled": 1.0,
     "job-stuck": 1.0,
     "stop-acts-late": 1.0,
     "late-effect": 1.0,

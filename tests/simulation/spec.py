@@ -90,7 +90,8 @@ class Operator:
 class Spec:
     """One play. `calm_at_s`: all faults end then, and the run must come to its end within a bound.
 
-    `deaths` are the points, counted over the whole play from 1, at which the process dies.
+    `deaths` are the points, counted over the whole play from 1, at which the process dies. `reinstall`: servers get the
+    image that they run.
     """
 
     seed: int
@@ -112,3 +113,4 @@ class Spec:
     operator: Operator = field(default_factory=Operator)
     calm_at_s: float = 3600.0
     enumerate: bool = False
+    reinstall: bool = False

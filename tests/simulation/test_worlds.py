@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.ledger import CHANGES
 from tests.simulation.checkers import check
 from tests.simulation.play import play
 from tests.simulation.situations import situations
@@ -16,6 +17,17 @@ def test_one_world_in_so_many_is_small() -> None:
     assert [seed for seed in range(1, 100) if world(seed).enumerate] == list(range(SMALL_EVERY, 100, SMALL_EVERY))
 
 
+def test_in_some_worlds_servers_get_the_image_that_they_run() -> None:
+    again = [seed for seed in range(1, 200) if world(seed).reinstall]
+    assert 8 <= len(again) <= 24
+    assert not any("changeos" in rule.on for seed in again for rule in world(seed).faults)
+    story = play(next(world(seed) for seed in again if world(seed).enumerate))
+    changes = {write.operation for write in story.ledger.writes if write.operation in CHANGES}
+    assert (changes, check(story)) == ({"reinstallos"}, [])
+    (image,) = {target.order.image_id for target in story.targets.values()}
+    assert {disk.image_id for disk in story.ledger.disks if disk.boot and disk.made_by is not None} == {image}
+
+
 @pytest.mark.parametrize(
     ("first", "situation"),
     [
@@ -25,9 +37,10 @@ def test_one_world_in_so_many_is_small() -> None:
         pytest.param(15, "held-foreign-change", id="queueing"),
         pytest.param(19, "held-still-changing", id="overdue"),
         pytest.param(23, "resend-after-settle", id="doubtful"),
+        pytest.param(27, "held-foreign-change", id="blinded"),
     ],
 )
 def test_a_plot_comes_to_what_it_is_for(first: int, situation: str) -> None:
-    stories = [play(world(seed)) for seed in (first, first + 24, first + 48)]
+    stories = [play(world(seed)) for seed in (first, first + 28, first + 56)]
     assert [check(story) for story in stories] == [[], [], []]
     assert sum(situations(story)[situation] for story in stories) > 0

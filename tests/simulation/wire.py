@@ -19,6 +19,7 @@ from fleetos.sim.access import PASSWORD
 from fleetos.sim.loop import now_s
 from fleetos.sim.routes import find
 from fleetos.sim.transport import SimTransport
+from tests.ledger import CHANGES
 from tests.simulation.process import Process
 from tests.simulation.stagehand import Stagehand
 from tests.simulation.story import Asked, Sent
@@ -52,7 +53,7 @@ class Wire(httpx.AsyncBaseTransport):
         body = await request.aread()
         route = find(request.method, request.url.path)
         operation = "unknown" if route is None else route.operation
-        write = operation in ("power", "changeos")
+        write = operation == "power" or operation in CHANGES
         left_s = now_s()
         before = self._before(operation, request, body) if write else None
         status, retry_after_s, answered_s, given_up = None, None, None, False
@@ -88,7 +89,7 @@ class Wire(httpx.AsyncBaseTransport):
             server_id: server.system_disk.id if server is not None and server.system_disk is not None else None
             for server_id, server in found.items()
         }
-        changing = verb == "changeos"
+        changing = verb in CHANGES
         sent = Sent(
             at_s=now_s(),
             process=process.number,
@@ -162,7 +163,7 @@ class Wire(httpx.AsyncBaseTransport):
 
 def _named(operation: str, request: httpx.Request, body: bytes) -> tuple[str, Sequence[str]]:
     """Return what a write asks for, and the ids of the servers that it names."""
-    if operation == "changeos":
+    if operation in CHANGES:
         return operation, (request.url.path.split("/")[-2],)
     content = cast("Mapping[str, Mapping[str, Sequence[Mapping[str, str]]]]", json.loads(body))
     key = next(iter(content))

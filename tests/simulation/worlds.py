@@ -4,11 +4,12 @@ Where a draw would leave what is promised (docs/reliability.md), the rule that k
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar
 
 from fleetos.model.plan import ApiLimits, Failure, Polling, PowerAfter, Rollout, Share, StopMode, Timeouts
+from fleetos.sim.faults import Rule
 from fleetos.sim.scenario import Scenario
 from tests.simulation.faults import Fence, rules
 from tests.simulation.play import IMAGE
@@ -23,6 +24,10 @@ LARGE_EVERY = 100
 # A real cloud's settle time by default, and the least that is accepted there.
 _SETTLE_S, _SETTLE_MIN_S = 1800.0, 600.0
 _PICTURES = ("rebuild", "rebuild", "idle", "no-disk", "early-disk")
+
+
+# Share of the worlds in which servers get the image that they run.
+_REINSTALLED = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,24 @@ def world(seed: int) -> Spec:
         calm_at_s=chance.choice((1800.0, 3600.0, 10800.0)),
         enumerate=size.small,
     )
-    return with_plot(spec, size.servers, settled_s)
+    told = with_plot(spec, size.servers, settled_s)
+    # Drawn apart from the rest, so that all other worlds are what they would be without it.
+    return _reinstalled(told) if Random(f"reinstall {seed}").random() < _REINSTALLED else told
+
+
+def _reinstalled(spec: Spec) -> Spec:
+    """Return the same world with servers that get their own image again, and all that goes wrong with that call.
+
+    Somebody else installs another image: with the very same one he would be taken for us.
+    """
+    acts = tuple(replace(act, image=IMAGE) if act.act == "change" else act for act in spec.acts)
+    return replace(spec, reinstall=True, acts=acts, faults=tuple(map(_on_reinstall, spec.faults)))
+
+
+def _on_reinstall(rule: Rule) -> Rule:
+    if rule.on == "changeos":
+        return rule.model_copy(update={"on": "reinstallos"})
+    return rule
 
 
 def _size(seed: int, chance: Random) -> _Size:

@@ -125,11 +125,11 @@ POWER = (
         "a server with an unknown outcome is started as soon as it is seen stopped",
         one(
             f"{RULES}/inspecting.py",
-            "    if seen.changing:\n        return adopt(target, attempt)\n",
+            "    if seen.changing and not unasked:\n        return adopt(target, attempt)\n",
             """\
     if seen.stopped and not target.started:
         return start_once(target, seen)
-    if seen.changing:
+    if seen.changing and not unasked:
         return adopt(target, attempt)
 """,
         ),

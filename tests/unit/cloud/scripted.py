@@ -168,13 +168,21 @@ def server_body(server_id: str, **more: object) -> dict[str, object]:
         "OS-EXT-STS:task_state": None,
         "OS-EXT-STS:power_state": 4,
         "image": {"id": "image-1"},
-        "metadata": {"metering.image_id": "image-1", "os_type": "Linux"},
+        "metadata": {"metering.image_id": "image-1", "image_name": "Debian", "os_type": "Linux"},
         "os-extended-volumes:volumes_attached": [
             {"id": "disk-1", "bootIndex": "0", "device": "/dev/vda"},
             {"id": "data-1", "bootIndex": "-1", "device": "/dev/vdb"},
         ],
         "OS-EXT-AZ:availability_zone": "eu-de-01",
         "key_name": "KeyPair-1",
+        "flavor": {"id": "s3.medium.2", "name": "s3.medium.2", "vcpus": "1", "ram": "2048", "disk": "0"},
+        "addresses": {
+            "vpc-1": [
+                {"addr": "192.168.0.7", "version": "4", "OS-EXT-IPS:type": "fixed"},
+                {"addr": "80.158.0.7", "version": "4", "OS-EXT-IPS:type": "floating"},
+            ]
+        },
+        "enterprise_project_id": "0",
         "tags": ["role=web", "plain"],
         "locked": False,
         "fault": None,

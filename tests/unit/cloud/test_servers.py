@@ -6,7 +6,8 @@ import pytest
 
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import ReadRefused
-from fleetos.model.inventory import Picture, Server
+from fleetos.limits import ADDRESSES_SEEN
+from fleetos.model.inventory import Picture, Server, Traits
 from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.scripted import (
     PROJECT,
@@ -29,9 +30,14 @@ def test_a_server_is_read_with_all_that_counts() -> None:
             name="name-s1",
             picture=Picture("SHUTOFF", "stopped", None, 4, "disk-1", "image-1"),
             az="eu-de-01",
+            flavor="s3.medium.2",
             key_name="KeyPair-1",
             os_type="Linux",
             tags={"role": "web", "plain": ""},
+            image_name="Debian",
+            addresses=("192.168.0.7", "80.158.0.7"),
+            enterprise_project="0",
+            traits=Traits(ram_mib=2048),
         )
         assert cloud.calls == [
             Seen(0.0, "GET", "ecs.eu-de.cloud.invalid", f"/v1/{PROJECT}/cloudservers/s1", {}, "t1", None)
@@ -114,6 +120,40 @@ def test_pictures_of_servers(more: dict[str, object], expected: dict[str, object
     with_cloud(answer(200, {"server": server_body("s1", **more)}), then=then)
 
 
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"addresses": {}}, {"addresses": ()}),
+        ({"addresses": None}, {"addresses": ()}),
+        (
+            {"addresses": {"a": [{"addr": "10.0.0.1"}], "b": [{}, {"addr": "fd00::1"}]}},
+            {"addresses": ("10.0.0.1", "fd00::1")},
+        ),
+        ({"addresses": {"a": [{"addr": "10.0.0.1"}] * 1000}}, {"addresses": ("10.0.0.1",) * ADDRESSES_SEEN}),
+        ({"enterprise_project_id": "ep-1", "sys_tags": []}, {"enterprise_project": "ep-1"}),
+        (
+            {
+                "enterprise_project_id": None,
+                "sys_tags": [{"key": "a"}, {"key": "_sys_enterprise_project_id", "value": "ep-2"}],
+            },
+            {"enterprise_project": "ep-2"},
+        ),
+        ({"enterprise_project_id": "", "sys_tags": None}, {"enterprise_project": None}),
+        ({"metadata": {"image_name": "De\nbian"}}, {"image_name": "De?bian"}),
+        ({"flavor": {}}, {"flavor": None}),
+        ({"tags": None}, {"tags": {}}),
+        ({"tags": ["a=b=c", "d", "e="]}, {"tags": {"a": "b=c", "d": "", "e": ""}}),
+    ],
+)
+def test_by_what_servers_are_selected(more: dict[str, object], expected: dict[str, object]) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        server = await client.server("s1")
+        assert server is not None
+        assert {key: getattr(server, key) for key in expected} == expected
+
+    with_cloud(answer(200, {"server": server_body("s1", **more)}), then=then)
+
+
 def test_a_server_that_says_next_to_nothing_is_read() -> None:
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
         assert await client.server("s1") == Server("s1", "", Picture("UNKNOWN", "", None, None, None, None))
@@ -141,6 +181,16 @@ def test_a_server_that_says_next_to_nothing_is_read() -> None:
         {"fault": "text"},
         {"tags": "a=b"},
         {"tags": [5]},
+        {"flavor": "s3"},
+        {"flavor": {"id": 5}},
+        {"addresses": ["192.168.0.7"]},
+        {"addresses": {"vpc-1": "192.168.0.7"}},
+        {"addresses": {"vpc-1": ["192.168.0.7"]}},
+        {"addresses": {"vpc-1": [{"addr": 7}]}},
+        {"addresses": {"vpc-1": [{"addr": "1" * 65}]}},
+        {"enterprise_project_id": 0},
+        {"sys_tags": {"key": "_sys_enterprise_project_id"}},
+        {"metadata": {"image_name": 5}},
         {"name": 5},
         {"id": ""},
         {"id": None},

@@ -1,6 +1,7 @@
 """What each write sends. In virtual time."""
 
 import base64
+from typing import Literal
 
 import httpx
 import pytest
@@ -116,6 +117,26 @@ def test_a_change_sends_every_field_of_its_order(
     with_cloud(JOB, then=then)
 
 
+@pytest.mark.parametrize("api", ["v1", "v2"])
+@pytest.mark.parametrize("stop_first", [True, False])
+def test_a_reinstall_names_no_image(api: Literal["v1", "v2"], stop_first: bool) -> None:
+    order = Order("i", "n", api, keyname="k", metadata={"BYOL": "true"}, reinstall=True)
+    data = b"#cloud-config\n" if api == "v2" else None
+
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        permit = client.permit()
+        assert permit is not None
+        secrets = Secrets(user_data=data)
+        await client.change_os("s1", order, secrets, stop_first=stop_first, permit=permit, last_check=lambda: None)
+        assert cloud.calls[0].path == f"/{api}/{PROJECT}/cloudservers/s1/reinstallos"
+        told = {"BYOL": "true"} if data is None else {"BYOL": "true", "user_data": base64.b64encode(data).decode()}
+        mode = {"mode": "withStopServer"} if stop_first else {}
+        assert cloud.calls[0].body == {"os-reinstall": {"keyname": "k", "userid": "user-1", "metadata": told, **mode}}
+        assert client.requests == {"token": 1, "reinstallos": 1}
+
+    with_cloud(JOB, then=then)
+
+
 def test_user_data_is_never_dropped_in_silence() -> None:
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
         permit = client.permit()
@@ -128,7 +149,7 @@ def test_user_data_is_never_dropped_in_silence() -> None:
             permit=permit,
             last_check=lambda: None,
         )
-        assert reply == Undelivered("user data needs changeos v2")
+        assert reply == Undelivered("user data needs v2 of the call")
         assert cloud.calls == []
 
     with_cloud(JOB, then=then)

@@ -45,7 +45,7 @@ def test_each_key_of_its_own_replaces_the_common_one() -> None:
     assert (both.image, both.api, both.keyname, both.userid) == ("b", ApiChoice.AUTO, "k", "u")
     assert both.places["image"] is THERE
     assert FULL.over(ChangeSpec()).written == FULL.written
-    assert set(FULL.written) == set(CHANGE_KEYS) - {"adminpass"}
+    assert set(FULL.written) == set(CHANGE_KEYS) - {"adminpass", "reinstall"}
 
 
 def test_a_login_of_its_own_replaces_the_common_login() -> None:
@@ -53,6 +53,14 @@ def test_a_login_of_its_own_replaces_the_common_login() -> None:
     assert (by_password.keyname, by_password.adminpass) == (None, PASSWORD)
     by_key = ChangeSpec(keyname="own").over(by_password)
     assert (by_key.keyname, by_key.adminpass) == ("own", None)
+
+
+def test_an_image_of_its_own_replaces_the_common_reinstall_and_the_other_way_round() -> None:
+    again = ChangeSpec(reinstall=True).over(FULL)
+    assert (again.image, again.reinstall, again.keyname) == (None, True, "k")
+    named = ChangeSpec(image="own").over(again)
+    assert (named.image, named.reinstall) == ("own", None)
+    assert ChangeSpec(userid="x").over(again).reinstall
 
 
 def test_empty_metadata_of_its_own_takes_the_common_one_away() -> None:

@@ -142,3 +142,17 @@ def test_power_and_time_do_not_count_but_image_and_project_do(desk: Desk) -> Non
     assert "the image Debian now means next, not image-new" in moved
     (elsewhere,) = differences(content, frozen(desk, *SERVERS, project="other"))
     assert elsewhere == "the project is other, not 0a1b2c"
+
+
+def test_a_reinstall_is_pinned_as_one(desk: Desk) -> None:
+    again = TEXT.replace("{name: web-03}", "{name: web-03, change: {reinstall: true}}")
+    content = frozen_plan(desk.plan(again), frozen(desk, *SERVERS, text=again))
+    assert [(one.action, one.reinstall) for one in content.servers] == [
+        ("change", False),
+        ("refuse", False),
+        ("change", True),
+    ]
+    assert content.servers[2].image_before == content.servers[2].image_after == NEW
+    assert list(differences(content, frozen(desk, *SERVERS, text=again))) == []
+    *_, other = differences(content, frozen(desk, *SERVERS))
+    assert "the plan no longer reinstalls it; it comes to skip, not change" in other

@@ -30,6 +30,7 @@ servers:
   - name: web-02
     change: {adminpass: {env: PW}, image: *cloud}
   - file: s.csv
+  - select: {name: [web-*], tags: {role: web, gold: "*"}, az: a, status: ACTIVE, ip: 10.0.0.0/24}
 exclude:
   - name: "*-gold"
   - id: 616fb98f-46ca-475e-917e-000000000009

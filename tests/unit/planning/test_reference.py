@@ -58,7 +58,7 @@ def test_the_page_names_the_bounds() -> None:
 def test_the_example_of_the_page_is_a_plan(desk: Desk) -> None:
     example = PAGE.split("```yaml\n")[1].split("```")[0]
     plan = desk.plan(example, {"more-servers.csv": "name\nweb-03\n"})
-    assert [one.name for one in plan.servers] == ["web-01", "web-02", "web-03"]
+    assert [one.name for one in plan.servers] == ["web-01", "web-02", "web-03", None]
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.name)
@@ -192,7 +192,18 @@ BAD: list[dict[str, Any]] = [
     {"servers": [{"file": "b", "labels": {}}]},
     {"servers": [{"name": "a", "labels": {"two words": "x"}}]},
     {"servers": [{"name": "a", "labels": {"a": 1}}]},
-    {"servers": [{"select": {"name": "x"}}]},
+    {"servers": [{"select": {}}]},
+    {"servers": [{"select": "web-*"}]},
+    {"servers": [{"select": {"name": []}}]},
+    {"servers": [{"select": {"name": "a"}, "name": "a"}]},
+    {"servers": [{"select": {"names": "a"}}]},
+    {"servers": [{"select": {"tags": {}}}]},
+    {"servers": [{"select": {"tags": ["role"]}}]},
+    {"servers": [{"select": {"tags": {"role": True}}}]},
+    {"servers": [{"select": {"status": ["ACTIVE", "BUILD"]}}]},
+    {"servers": [{"select": {"enterprise_project": "ops"}}]},
+    {"servers": [{"select": {"ip": "somewhere"}}]},
+    {"exclude": [{"select": {"name": "x"}}]},
     {"exclude": [{"file": "x"}]},
     {"rollout": {"concurrency": 0}},
     {"rollout": {"concurrency": "many"}},
@@ -219,6 +230,24 @@ def test_the_schema_refuses_what_the_loader_refuses(desk: Desk, bad: dict[str, A
     assert not Checker().valid(plan)
     # JSON is YAML: the loader must agree.
     assert desk.problems(json.dumps(plan))
+
+
+def test_a_selector_with_all_its_keys_is_one_for_the_schema_and_for_the_loader(desk: Desk) -> None:
+    selector = {
+        "name": ["web-*", "db-0?"],
+        "tags": {"role": ["web", "db"], "gold": "*", "bare": ""},
+        "az": "eu-de-01",
+        "image": "Debian",
+        "flavor": ["s3.medium.2"],
+        "status": ["ACTIVE", "SHUTOFF"],
+        "enterprise_project": ["0", "7E25B1DA-389f-4697-a79d-f3a0e5bd494e"],
+        "ip": ["10.0.0.0/24", "fd00::1"],
+    }
+    plan = {**GOOD, "servers": [{"select": selector, "labels": {"a": "b"}, "change": {"image": "b"}}]}
+    assert Checker().valid(plan)
+    (entry,) = desk.plan(json.dumps(plan)).servers
+    assert entry.select is not None
+    assert entry.select.written.keys() == selector.keys()
 
 
 def test_a_good_plan_in_json_is_a_plan(desk: Desk) -> None:

@@ -61,6 +61,8 @@ def test_an_empty_scenario_is_the_default_one() -> None:
         ("servers:\n  - image: unknown\n", 1, 1, ""),
         ("servers:\n  - key: unknown\n", 1, 1, ""),
         ("servers:\n  - {count: 2, name: a}\n  - {name: a-2}\n", 1, 1, ""),
+        ("servers:\n  - {count: 3, address: 255.255.255.254}\n", 1, 1, ""),
+        ("servers:\n  - {address: somewhere}\n", 2, 15, "servers.0.address"),
         ("seed: 1\n  bad: [", 2, 6, ""),
         ("seed: 1\nseed: 2\n", 2, 1, ""),
     ],
@@ -69,6 +71,14 @@ def test_a_bad_scenario_says_where(text: str, line: int, column: int, key: str) 
     found = problems(text)
     assert (found[0].file, found[0].line, found[0].column, found[0].key) == ("s.yaml", line, column, key)
     assert found[0].expected
+
+
+def test_servers_of_a_group_have_addresses_one_after_the_other() -> None:
+    text = "flavors: [{id: m1.large.8}]\nservers:\n"
+    text += "  - {count: 3, address: 10.0.0.254, flavor: m1.large.8, enterprise_project: ops}\n"
+    servers = World(parse_scenario(text, "s.yaml"), BORN).servers.values()
+    assert [server.body.address for server in servers] == ["10.0.0.254", "10.0.0.255", "10.0.1.0"]
+    assert {(server.body.flavor.id, server.body.enterprise_project) for server in servers} == {("m1.large.8", "ops")}
 
 
 def test_all_problems_are_told_at_once() -> None:

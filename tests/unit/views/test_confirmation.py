@@ -39,6 +39,18 @@ def test_names_that_are_not_the_only_ones_have_their_ids_and_several_images_thei
     ]
 
 
+def test_an_image_that_servers_get_once_more_has_its_name_and_id() -> None:
+    again = [target(number) for number in range(3)]
+    again = [
+        replace(one, order=replace(one.order, reinstall=True, image_id=f"id-{one.position // 2}")) for one in again
+    ]
+    for text in (confirmation(a_run(images={}), again, {}), retry_confirmation(a_run(images={}), again)):
+        lines = text.plain.splitlines()
+        assert "  WIPES system disk disk-old of web-00 for Standard_Debian_12_latest" in lines
+        assert "  image Standard_Debian_12_latest pinned to id-0, once more for 2 servers on it" in lines
+        assert "  image Standard_Debian_12_latest pinned to id-1, once more for 1 server on it" in lines
+
+
 def test_a_small_screen_still_has_the_sum_and_the_rules() -> None:
     disk = "94ab0bb6-984e-4f45-b501-eb7915dc8214"
     text = confirmation(a_run(), [replace(target(number), disk=disk) for number in range(200)], {}).plain

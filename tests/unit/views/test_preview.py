@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fleetos.model.findings import Check, Finding, Level
+from fleetos.model.plan import Place
 from fleetos.model.preview import Act, Band, Estimate, ImageChoice, Preview
 from fleetos.model.run import Target
 from fleetos.model.states import Reason, RunState, TargetState
@@ -140,7 +141,7 @@ def test_names_of_others_cannot_break_the_screen() -> None:
 def test_the_document_has_everything() -> None:
     document = preview_document(MIXED)
     assert set(document) == {
-        "v", "plan", "counts", "images", "servers", "findings", "rules", "estimate", "earlier_run",
+        "v", "plan", "counts", "images", "selectors", "servers", "findings", "rules", "estimate", "earlier_run",
     }  # fmt: skip
     assert document["counts"] == {"total": 4, "refuse": 1, "change": 2, "skip": 1}
     assert [one["action"] for one in document["servers"]] == ["change", "change", "skip", "refuse"]
@@ -155,6 +156,7 @@ def test_the_document_has_everything() -> None:
         "system_disk": "disk-old",
         "image_before": OLD_IMAGE,
         "image_after": IMAGE,
+        "reinstall": False,
         "api": "v2",
     }
     assert document["servers"][2]["code"] == "already-on-image"
@@ -182,3 +184,15 @@ def test_every_code_and_field_stands_on_the_page() -> None:
 
 def test_acts_are_ordered_by_what_needs_a_human() -> None:
     assert list(Act) == ["refuse", "change", "skip"]
+
+
+def test_a_selector_is_told_with_its_number_and_the_same_image_once() -> None:
+    again = target(1)
+    order = replace(again.order, image_id=OLD_IMAGE, image_name="Debian_11", reinstall=True)
+    shown = preview(replace(again, order=order), selected={Place("p.yaml", 4, 5, "servers[0].select"): 1})
+    text = preview_lines(shown).plain
+    assert "(Debian_11 again)" in text
+    assert "servers[0].select at p.yaml:4:5 means 1 server" in text
+    told = preview_document(shown)
+    assert told["selectors"] == [{"key": "servers[0].select", "place": "p.yaml:4:5", "servers": 1}]
+    assert server_documents(shown)[0]["reinstall"] is True

@@ -1,0 +1,152 @@
+"""Servers by what the cloud says of them: the real command on a cloud whose servers differ, judged by its ledger."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.play import PACE, Play
+from tests.stage import Stage, stage
+
+DURATIONS = {"stop": [0.05, 0.1], "start": [0.05, 0.1], "change": [0.3, 0.5], "job_init": [0, 0.05]}
+SCENARIO = {
+    "seed": 3,
+    "servers": [
+        {"count": 3, "name": "app-#", "tags": ["role=app"], "flavor": "m1.large.8", "address": "10.1.0.1"},
+        {"name": "app-gold", "tags": ["role=app", "gold"], "az": ["eu-de-02"]},
+        {"count": 4, "name": "db-#", "tags": ["role=db"], "enterprise_project": "7e25b1da-389f-4697-a79d-f3a0e5bd494e"},
+        {"count": 2, "name": "slow-#", "tags": ["role=slow"]},
+        {"count": 2, "name": "idle-#", "tags": ["role=idle"], "state": "stopped", "az": ["eu-de-03"]},
+        {"count": 2, "name": "late-#", "tags": ["role=late"], "az": ["eu-de-03"]},
+    ],
+    "flavors": [{}, {"id": "m1.large.8"}],
+    "durations": DURATIONS,
+    "temporary_servers": True,
+}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("cloud")
+    with stage(folder, SCENARIO) as running:
+        yield running
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def play(cloud: Stage, tmp_path: Path) -> Iterator[Play]:
+    with Play.at(cloud, tmp_path, iter(())) as begun:
+        yield begun
+
+
+def written(play: Play, *servers: object, exclude: object = ()) -> str:
+    """The path of a plan for these servers."""
+    head = "version: 1\nname: selected\nchange: {image: Standard_Debian_12_latest, keyname: KeyPair-350b}\n"
+    return play.plan(f"{head}servers: {json.dumps(servers)}\nexclude: {json.dumps(exclude)}\n{PACE}")
+
+
+def changed(play: Play, *names: str) -> dict[str, int]:
+    """How often each of the servers was changed."""
+    return play.changes(names)
+
+
+def test_what_is_selected_is_changed_and_nothing_else(play: Play) -> None:
+    text = written(
+        play,
+        {"name": "app-2", "labels": {"by": "name"}},
+        {"select": {"tags": {"role": "app"}}, "labels": {"tier": "app"}},
+        {"select": {"flavor": "m1.large.8", "ip": "10.1.0.0/30", "enterprise_project": "0"}},
+        exclude=[{"name": "*-gold"}],
+    )
+    assert play.called("validate", text).returncode == 0
+    told = json.loads(play.called("plan", text, "-o", "json").stdout)
+    assert told["counts"] == {"total": 3, "change": 3, "skip": 0, "refuse": 0}
+    assert [(one["key"], one["place"], one["servers"]) for one in told["selectors"]] == [
+        ("servers[1].select", f"{text}:4:57", 4),
+        ("servers[2].select", f"{text}:4:123", 3),
+    ]
+    done = play.fleetos("apply", text, "--yes", "--expect-wipes", "3", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert f"servers[1].select at {text}:4:57 means 4 servers" in done.stderr
+    names = [target["name"] for target in json.loads(done.stdout)["targets"]]
+    assert names == ["app-2", "app-1", "app-3"]
+    everybody = list(play.servers())
+    assert changed(play, *everybody) == {**dict.fromkeys(everybody, 0), "app-1": 1, "app-2": 1, "app-3": 1}
+    again = play.called("apply", text, "--yes")
+    assert again.returncode == 0
+    assert "nothing to do: 3 servers already on the image" in again.stderr
+
+
+def test_a_selector_that_means_nothing_says_what_is_there(play: Play) -> None:
+    text = written(play, {"select": {"tags": {"role": "dbs"}}}, {"select": {"az": "eu-de-03", "name": "app-*"}})
+    refused = play.called("apply", text, "--yes", "-o", "json")
+    assert refused.returncode == 65
+    first, second = json.loads(refused.stdout)["error"]["problems"]
+    assert (first["key"], first["line"]) == ("servers[0].select.tags.role", 4)
+    assert first["expected"] == "servers with tag role=dbs; none has it"
+    assert first["hint"].startswith("did you mean role=db? tags seen: ")
+    assert second["expected"] == "servers that fit every key; none does (`name` fits 4, `az` fits 4)"
+    bad = play.called("validate", written(play, {"select": {"tag": {"role": "db"}, "status": "BUILD"}}), "-o", "json")
+    assert bad.returncode == 65
+    unknown, status = json.loads(bad.stdout)["errors"]
+    assert (unknown["key"], unknown["hint"]) == ("servers[0].select.tag", "did you mean `tags`?")
+    assert status["key"] == "servers[0].select.status"
+    assert play.runs() == []
+
+
+def test_a_run_that_is_carried_on_selects_nothing_anew(play: Play) -> None:
+    """Its selector means two stopped servers at first, and others once somebody has stopped these and started those."""
+    text = written(play, {"select": {"status": "SHUTOFF"}})
+    began = play.begin("apply", text, "--yes", "--expect-wipes", "2")
+    began.until("target.changing")
+    began.kill()
+    for name in ("late-1", "late-2"):
+        play.act(name, act="stop")
+    done = play.fleetos("apply", text, "--yes", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert [target["name"] for target in json.loads(done.stdout)["targets"]] == ["idle-1", "idle-2"]
+    assert changed(play, "idle-1", "idle-2", "late-1", "late-2") == {"idle-1": 1, "idle-2": 1, "late-1": 0, "late-2": 0}
+    # The run has ended. What the selector means by now is other servers: that is for the operator to decide.
+    refused = play.called("apply", text, "--yes")
+    assert refused.returncode == 65
+    assert "`select` now means servers that it does not have: late-1, late-2" in refused.stderr
+    assert "--new-run" in refused.stderr
+    assert len(play.runs()) == 1
+    anew = play.fleetos("apply", text, "--yes", "--new-run", "--expect-wipes", "2")
+    assert anew.returncode == 0, anew.stderr
+    assert changed(play, "idle-1", "late-1", "late-2") == {"idle-1": 1, "late-1": 1, "late-2": 1}
+    # Nothing is stopped any more: what a selector no longer means is no reason to do anything.
+    assert play.called("apply", text, "--yes").returncode == 0
+
+
+def test_the_platforms_temporary_servers_are_never_selected(play: Play, cloud: Stage, tmp_path: Path) -> None:
+    play.faults({"on": "changeos", "do": "lag", "seconds": [3, 3]})
+    began = play.begin("apply", written(play, {"select": {"tags": {"role": "slow"}}}), "--yes")
+    began.until("target.changing", 2)
+    play.faults()
+    temporary = f"temp-{play.servers()['slow-1']['id'][:8]}"
+    (tmp_path / "other").mkdir()
+    with Play.at(cloud, tmp_path / "other", iter(())) as other:
+        named = other.called("apply", written(other, {"name": temporary}))
+        assert named.returncode == 10, "it is in the list, and has no system disk"
+        selected = other.called("apply", written(other, {"select": {"name": "temp-*"}}))
+        assert selected.returncode == 65
+        assert "servers with a name like temp-*; none has it" in selected.stderr
+        everything = other.called("apply", written(other, {"select": {"name": "*"}}))
+        assert f"servers[0].select at {tmp_path}/other/plan.yaml:4:12 means 14 servers" in everything.stderr
+    assert began.end().returncode == 0
+    assert changed(play, "slow-1", "slow-2") == {"slow-1": 1, "slow-2": 1}
+
+
+def test_a_selection_costs_the_pages_of_the_list_and_no_read_for_a_server(play: Play) -> None:
+    before = play.ledger().requests
+    text = written(
+        play, {"select": {"tags": {"role": "db"}, "enterprise_project": "7e25b1da-389f-4697-a79d-f3a0e5bd494e"}}
+    )
+    refused = play.called("apply", text)
+    assert refused.returncode == 64
+    assert "WIPES 4 system disks" in refused.stderr
+    after = play.ledger().requests
+    assert {key: after[key] - before.get(key, 0) for key in ("list", "detail")} == {"list": 1, "detail": 0}

@@ -1,0 +1,150 @@
+"""`reinstall: true`: the image that each server runs, pinned like any other, and never a reason to skip."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fleetos.errors import InputError, Problem
+from fleetos.model.findings import Check
+from fleetos.model.inventory import Image, Traits
+from fleetos.model.states import TargetState
+from fleetos.planning.freeze import freeze
+from fleetos.planning.orders import images_reinstalled
+from fleetos.planning.preflight import Preflight, preflight
+from fleetos.planning.select import selected_since
+from fleetos.planning.settings import CloudFacts
+from tests.unit.planning.desk import DEBIAN, NEW, NOW, OLD, SCOPE, Desk, a_server, inventory, picture
+
+HEAD = "version: 1\nname: try\nchange: {reinstall: true, keyname: key}\n"
+PLAN = HEAD + 'servers: [{select: {name: "web-*"}}]\n'
+OLD_DEBIAN = replace(DEBIAN, id=OLD, name="Debian 11")
+WEB = [a_server(1), a_server(2, picture(image=NEW)), a_server(3)]
+LOOPBACK = CloudFacts(loopback=True)
+
+
+def found(desk: Desk, text: str, *images: Image, servers: object = WEB) -> Preflight:
+    return preflight(desk.plan(text), inventory(WEB), images or (OLD_DEBIAN, DEBIAN), ("key", "own"), LOOPBACK)
+
+
+def refused(desk: Desk, text: str, *images: Image) -> tuple[Problem, ...]:
+    with pytest.raises(InputError) as caught:
+        found(desk, text, *images)
+    return caught.value.problems
+
+
+def test_each_server_gets_the_image_that_it_runs(desk: Desk) -> None:
+    result = found(desk, PLAN)
+    orders = [one.order for one in result.servers]
+    assert [(order.image_id, order.image_name) for order in orders] == [
+        (OLD, "Debian 11"),
+        (NEW, "Debian"),
+        (OLD, "Debian 11"),
+    ]
+    assert all(order.reinstall for order in orders)
+    assert orders[0] is orders[2], "one order for all servers that run one image"
+    assert len(result.orders) == 2
+    assert result.images == {}, "the plan has no word for an image"
+    run = freeze(desk.plan(PLAN), result, scope=SCOPE, facts=LOOPBACK, run_id="r1", now=NOW)
+    assert {target.state for target in run.targets} == {TargetState.WAITING}
+    assert run.wipes == 3
+
+
+def test_a_server_may_get_an_image_instead_and_the_other_way_round(desk: Desk) -> None:
+    text = (
+        HEAD
+        + "servers: [{name: web-01, change: {image: Debian}}, {name: web-02}, {name: web-03, change: {keyname: own}}]\n"
+    )
+    assert [(one.order.image_id, one.order.reinstall, one.order.keyname) for one in found(desk, text).servers] == [
+        (NEW, False, "key"),
+        (NEW, True, "key"),
+        (OLD, True, "own"),
+    ]
+    other = HEAD.replace("reinstall: true", "image: Debian") + (
+        "servers: [{name: web-01, change: {reinstall: true}}, {name: web-02}]\n"
+    )
+    assert [(one.order.image_id, one.order.reinstall) for one in found(desk, other).servers] == [
+        (OLD, True),
+        (NEW, False),
+    ]
+
+
+def test_the_images_that_are_asked_for_are_those_that_servers_run(desk: Desk) -> None:
+    assert images_reinstalled(desk.plan(PLAN), inventory(WEB)) == {OLD, NEW}
+    named = desk.plan(PLAN.replace("reinstall: true", "image: Debian"))
+    assert images_reinstalled(named, inventory(WEB)) == frozenset()
+    some = desk.plan(PLAN.replace("}}]", "}, change: {image: x}}, {name: db}]"))
+    assert images_reinstalled(some, inventory([*WEB, a_server(9, picture(image="third"), name="db")])) == {"third"}
+
+
+def test_a_server_without_an_image_is_refused_and_all_such_are_named(desk: Desk) -> None:
+    bare = [a_server(number, picture(image=None)) for number in range(1, 9)]
+    with pytest.raises(InputError) as caught:
+        preflight(desk.plan(PLAN), inventory(bare), (), ("key",), LOOPBACK)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.key) == (3, "change.reinstall")
+    names = "web-01, web-02, web-03, web-04, web-05 and 3 more"
+    assert problem.expected == f"servers whose image the cloud shows: it shows none for {names}"
+
+
+def test_an_image_that_is_gone_or_not_active_is_refused_once(desk: Desk) -> None:
+    gone, deleted = refused(desk, PLAN, replace(DEBIAN, status="deleted"))
+    assert gone.expected == f"servers whose image is active; web-01 runs {OLD}, which is there no longer"
+    assert deleted.expected == f"servers whose image is active; web-02 runs {NEW}, which is deleted"
+    assert {gone.key, deleted.key} == {"change.reinstall"}
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "expected"),
+    [
+        ("{image: a, reinstall: true}", "change.reinstall", "at most one of image and reinstall"),
+        ("{image: a, reinstall: false}", "change.reinstall", "true"),
+        ("{reinstall: 1}", "change.reinstall", "true"),
+        ('{reinstall: "true"}', "change.reinstall", "true"),
+        ("{keyname: k}", "change.image", "the image that the servers get"),
+        ("{reinstall: true, api: v1, user_data: {text: a}}", "change.user_data", "no user data with `api: v1`"),
+    ],
+)
+def test_what_is_refused_in_the_plan(desk: Desk, change: str, key: str, expected: str) -> None:
+    problem = desk.problem(f"version: 1\nname: x\nchange: {change}\nservers: [{{name: a}}]\n")
+    assert (problem.key, problem.expected) == (key, expected)
+
+
+def test_an_image_and_a_reinstall_for_one_server_contradict_each_other(desk: Desk) -> None:
+    text = HEAD + "servers:\n  - {name: a, change: {image: x}}\n  - {name: a, change: {reinstall: true}}\n"
+    problem = desk.problem(text)
+    assert problem.line == 6
+    assert problem.expected.startswith("the same image or reinstall as at ")
+
+
+def test_the_digest_tells_a_reinstall_from_a_change(desk: Desk) -> None:
+    digests = {desk.plan(PLAN.replace("reinstall: true", what)).digest for what in ("reinstall: true", "image: a")}
+    assert len(digests) == 2
+
+
+def test_servers_that_came_later_count_whatever_they_run(desk: Desk) -> None:
+    assert len(selected_since(desk.plan(PLAN), inventory(WEB), {WEB[0].id}, {})) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"withdrawn": True}, "servers that run an image that is still offered; web-01 runs Debian 11, which was"),
+        ({"member_status": "pending"}, "is shared with us and pending"),
+        ({"virtual_env_type": "DataImage"}, "is one for DataImage"),
+    ],
+)
+def test_an_image_that_may_not_be_installed_is_not_installed_again_either(
+    desk: Desk, change: dict[str, Any], why: str
+) -> None:
+    (problem,) = refused(desk, PLAN, replace(OLD_DEBIAN, **change), DEBIAN)
+    assert problem.key == "change.reinstall"
+    assert why in problem.expected
+
+
+def test_findings_are_made_of_servers_that_run_the_image_too(desk: Desk) -> None:
+    servers = [replace(one, traits=Traits(frozen=True)) for one in WEB]
+    result = preflight(desk.plan(PLAN), inventory(servers), (OLD_DEBIAN, DEBIAN), ("key",), LOOPBACK)
+    assert result.refusals.keys() == {one.id for one in servers}
+    assert {finding.server_id for finding in result.findings if finding.check is Check.FROZEN} == result.refusals.keys()
+    assert {choice.id for choice in result.choices} == {OLD, NEW}

@@ -1,0 +1,338 @@
+"""Which servers a selector means: whole plans, held against what a cloud says of its servers."""
+
+import json
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetos.limits import CANDIDATES_LISTED, PLAN_MAX_SERVERS, SELECTORS_MAX
+from fleetos.model.inventory import Server
+from fleetos.model.plan import Place, Selector
+from fleetos.planning.select import select, selected_since
+from fleetos.planning.selectors import near_misses, selected
+from tests.hostile.chance import examples
+from tests.unit.planning.desk import HEAD, NEW, Desk, a_server, inventory, picture, server_id
+
+WEB_1 = replace(
+    a_server(1, name="web-01"),
+    tags={"role": "web", "gold": ""},
+    flavor="s3.medium.2",
+    addresses=("10.0.0.7", "80.158.0.7"),
+    image_name="Debian 11",
+    enterprise_project="0",
+)
+WEB_2 = replace(
+    a_server(2, picture("SHUTOFF"), name="web-02"),
+    tags={"role": "web"},
+    flavor="m1.large.8",
+    addresses=("10.0.1.7", "fd00::7"),
+    az="eu-de-02",
+    enterprise_project=server_id(77),
+)
+DB = replace(a_server(3, picture("ERROR", image=NEW), name="db-01"), tags={"role": "db"}, addresses=("no address",))
+BARE = a_server(4, picture(image=None), name="Web-03")
+BUILT = a_server(5, replace(picture(), status="BUILD", vm_state="building"), name="temp-616fb98f")
+ODD = a_server(6, replace(picture(), status="NEW_WORD"), name="web-odd")
+PROJECT = inventory([BUILT, BARE, DB, WEB_2, WEB_1, ODD])
+NOWHERE = Place("plan.yaml", 1, 1, "servers[0].select")
+
+
+def text_of(*selectors: object, more: str = "") -> str:
+    """A plan with these selectors."""
+    return HEAD + "servers: " + json.dumps([{"select": one} for one in selectors]) + "\n" + more
+
+
+def meant(desk: Desk, selector: object) -> list[str]:
+    """The names of the servers that the selector means, in the order of their change."""
+    found = select(desk.plan(text_of(selector)), PROJECT)
+    assert found.problems == ()
+    return [server.name for server, _ in found.servers]
+
+
+@pytest.mark.parametrize(
+    ("selector", "names"),
+    [
+        ({"name": "*"}, ["Web-03", "db-01", "web-01", "web-02"]),
+        ({"name": "web-*"}, ["web-01", "web-02"]),
+        ({"name": ["web-0[!2]", "d?-01"]}, ["db-01", "web-01"]),
+        ({"tags": {"role": "web"}}, ["web-01", "web-02"]),
+        ({"tags": {"role": ["web", "db"]}}, ["db-01", "web-01", "web-02"]),
+        ({"tags": {"role": "*"}}, ["db-01", "web-01", "web-02"]),
+        ({"tags": {"gold": ""}}, ["web-01"]),
+        ({"tags": {"gold": "*"}}, ["web-01"]),
+        ({"tags": {"role": "web", "gold": "*"}}, ["web-01"]),
+        ({"az": "eu-de-02"}, ["web-02"]),
+        ({"image": "image-old"}, ["web-01", "web-02"]),
+        ({"image": ["Debian 11", NEW]}, ["db-01", "web-01"]),
+        ({"flavor": ["m1.large.8", "unknown"]}, ["web-02"]),
+        ({"status": "SHUTOFF"}, ["web-02"]),
+        ({"status": ["ERROR", "ACTIVE"], "tags": {"role": "*"}}, ["db-01", "web-01"]),
+        ({"enterprise_project": "0"}, ["web-01"]),
+        ({"enterprise_project": server_id(77).upper()}, ["web-02"]),
+        ({"ip": "10.0.0.7"}, ["web-01"]),
+        ({"ip": "80.158.0.0/16"}, ["web-01"]),
+        ({"ip": ["10.0.0.0/23"]}, ["web-01", "web-02"]),
+        ({"ip": "fd00::/8"}, ["web-02"]),
+        ({"name": "web-*", "az": "eu-de-01", "flavor": "s3.medium.2", "ip": "0.0.0.0/0"}, ["web-01"]),
+    ],
+)
+def test_a_selector_means_those_that_fit_every_key_by_any_value(
+    desk: Desk, selector: dict[str, Any], names: list[str]
+) -> None:
+    assert meant(desk, selector) == names
+
+
+def test_selectors_and_entries_are_merged_and_exclusions_hold_for_all(desk: Desk) -> None:
+    text = HEAD + (
+        "servers:\n"
+        "  - {name: web-02, labels: {pair: a}}\n"
+        "  - {select: {name: web-*}, labels: {tier: web}, change: {image: other}}\n"
+        '  - {select: {name: "*"}}\n'
+        'exclude: [{name: "Web*"}]\n'
+    )
+    found = select(desk.plan(text), PROJECT)
+    assert found.problems == ()
+    assert [(server.name, ref.change.image, ref.labels) for server, ref in found.servers] == [
+        ("web-02", "other", {"pair": "a", "tier": "web"}),
+        ("web-01", "other", {"tier": "web"}),
+        ("db-01", None, {}),
+    ]
+    assert list(found.selected.values()) == [2, 4]
+    assert [place.key for place in found.selected] == ["servers[1].select", "servers[2].select"]
+
+
+def test_a_contradiction_between_selectors_is_told_once(desk: Desk) -> None:
+    crowd = inventory(a_server(number) for number in range(1, 40))
+    text = HEAD + (
+        "servers:\n"
+        "  - {select: {name: web-*}, change: {keyname: a}}\n"
+        '  - {select: {name: "*"}, change: {keyname: b}}\n'
+        "  - {name: web-07, labels: {x: y}, change: {keyname: c}}\n"
+    )
+    second, third = select(desk.plan(text), crowd).problems
+    assert (second.line, second.key) == (6, "servers[1].change.keyname")
+    assert "plan.yaml:5:" in second.expected
+    assert third.line == 7
+
+
+def test_a_temporary_server_is_never_selected_but_may_be_named(desk: Desk) -> None:
+    assert "temp-616fb98f" not in meant(desk, {"name": "*"})
+    (problem,) = select(desk.plan(text_of({"name": "temp-*"})), PROJECT).problems
+    assert problem.expected == "servers with a name like temp-*; none has it"
+    ((named, _),) = select(desk.plan(HEAD + "servers: [{name: temp-616fb98f}]\n"), PROJECT).servers
+    assert named == BUILT
+
+
+@pytest.mark.parametrize(
+    ("selector", "key", "expected", "hint"),
+    [
+        (
+            {"tags": {"role": "wbe"}, "name": "*"},
+            "tags.role",
+            "servers with tag role=wbe; none has it",
+            "did you mean role=web? tags seen: role=web, role=db",
+        ),
+        (
+            {"tags": {"rule": "*"}},
+            "tags.rule",
+            "servers with tag rule; none has it",
+            "did you mean role? keys of tags seen: role, gold",
+        ),
+        (
+            {"tags": {"gold": "x"}},
+            "tags.gold",
+            "servers with tag gold=x; none has it",
+            "did you mean gold? tags seen: gold",
+        ),
+        (
+            {"name": "WEB-*"},
+            "name",
+            "servers with a name like WEB-*; none has it",
+            "upper and lower case count: Web-03 is there",
+        ),
+        (
+            {"name": ["x*", "y*"]},
+            "name",
+            "servers with a name like x* or y*; none has it",
+            "names seen: Web-03, db-01, web-02, web-01",
+        ),
+        ({"az": "eu-de-3"}, "az", "servers with availability zone eu-de-3; none has it", "did you mean eu-de-02? "),
+        ({"flavor": "big"}, "flavor", "servers with flavor big; none has it", "flavors seen: m1.large.8, s3.medium.2"),
+        ({"status": "PAUSED"}, "status", "servers with status PAUSED; none has it", "statuses seen: "),
+        ({"ip": "10.9.0.0/16"}, "ip", "servers with an address in 10.9.0.0/16; none has it", "addresses seen: "),
+        (
+            {"name": "web-*", "tags": {"role": "db"}, "az": "eu-de-01"},
+            None,
+            "servers that fit every key; none does (`name` fits 2, `tags.role` fits 1, `az` fits 3)",
+            "without `name` it would be 1",
+        ),
+        (
+            {"name": "web-*", "tags": {"role": "db"}, "az": "eu-de-02", "status": "ERROR"},
+            None,
+            "servers that fit every key; none does (`name` fits 2, `tags.role` fits 1, `az` fits 1, `status` fits 1)",
+            None,
+        ),
+    ],
+)
+def test_a_selector_that_means_nothing_says_what_comes_near(
+    desk: Desk, selector: dict[str, Any], key: str | None, expected: str, hint: str | None
+) -> None:
+    (problem,) = select(desk.plan(text_of(selector)), PROJECT).problems
+    assert problem.key == ".".join(["servers[0].select", *([key] if key else [])])
+    assert problem.line == 4
+    assert problem.expected == expected
+    assert (problem.hint or "").startswith(hint or "")
+    assert (problem.hint is None) is (hint is None)
+
+
+def test_a_project_without_servers(desk: Desk) -> None:
+    (problem,) = select(desk.plan(text_of({"name": "*"})), inventory([BUILT])).problems
+    assert problem.expected == "servers that can be selected; the project has none"
+
+
+def test_near_misses_of_a_large_project_are_bounded() -> None:
+    crowd = [replace(a_server(number), tags={f"key-{number}": "x"}) for number in range(1, 2000)]
+    problem = near_misses(Selector(tags=(("role", ("web",)),)), NOWHERE, crowd)
+    assert problem.hint is not None
+    assert problem.hint.count("key-") == CANDIDATES_LISTED
+    assert problem.hint.endswith(" and 1,989 more")
+
+
+@pytest.mark.parametrize(
+    ("selector", "key", "expected", "hint"),
+    [
+        ({}, "select", "at least one key", 'all servers are {name: "*"}'),
+        ({"tags": {"role=web": ""}}, "select.tags.role=web", "the key of a tag", "write `key: value`"),
+        ({"tags": {"role": "web-*"}}, "select.tags.role", 'the exact value of a tag, or "*" for any', "only `name` "),
+        ({"az": ["a", "eu-*"]}, "select.az[1]", "the exact text, as the cloud shows it", "only `name` takes patterns"),
+        ({"ip": "10.0.0.7/24"}, "select.ip", "an address or a range", "the range around it is 10.0.0.0/24"),
+        ({"ip": "10.0.0.300"}, "select.ip", "an address or a range", None),
+        ({"ip": "fe80::1%eth0"}, "select.ip", "an address or a range", None),
+        ({"status": "BUILD"}, "select.status", "one of `ACTIVE`, ", None),
+        ({"enterprise_project": "ops"}, "select.enterprise_project", "the id of an enterprise project", None),
+        ({"enterprise_project": 0}, "select.enterprise_project", "a text", "put it in quotes"),
+        ({"tags": {"backup": True}}, "select.tags.backup", "a text", "put it in quotes"),
+        ({"nmae": "x"}, "select.nmae", "a known key", "did you mean `name`?"),
+        ({"image": []}, "select.image", "at least one entry", None),
+        ({"az": None}, "select.az", "a value", "leave the key out, or give it one"),
+        ("web-*", "select", "a mapping of keys", None),
+    ],
+)
+def test_a_bad_selector_is_refused_at_its_place(
+    desk: Desk, selector: object, key: str, expected: str, hint: str | None
+) -> None:
+    problem = desk.problem(text_of(selector))
+    assert problem.key == f"servers[0].{key}"
+    assert problem.expected.startswith(expected)
+    assert (problem.hint or "").startswith(hint or "")
+    assert (problem.hint is None) is (hint is None)
+
+
+def test_an_entry_names_its_servers_in_one_way_and_exclusions_do_not_select(desk: Desk) -> None:
+    both, excluded = desk.problems(HEAD + "servers: [{select: {az: a}, name: a}]\nexclude: [{select: {az: a}}]\n")
+    assert (both.key, both.expected) == (
+        "servers[0].select",
+        "an entry with exactly one of `id`, `name`, `file` and `select`",
+    )
+    assert (excluded.key, excluded.expected) == ("exclude[0]", "an entry with exactly one of `id` and `name`")
+
+
+def test_too_many_selectors_are_refused(desk: Desk) -> None:
+    many = [{"az": f"a-{number}"} for number in range(SELECTORS_MAX + 5)]
+    assert desk.plan(text_of(*many[:SELECTORS_MAX]))
+    problem = desk.problem(text_of(*many))
+    assert problem.expected == f"at most {SELECTORS_MAX} entries with `select`"
+    assert problem.key == f"servers[{SELECTORS_MAX}].select"
+
+
+def test_the_digest_covers_what_a_selector_says(desk: Desk) -> None:
+    first = desk.plan(text_of({"name": ["a*", "b*"], "ip": "10.0.0.0/24", "tags": {"a": ["1", "2"], "b": "3"}})).digest
+    same = text_of({"tags": {"b": ["3"], "a": ["2", "1"]}, "ip": ["10.0.0.0/24"], "name": ["b*", "a*", "b*"]})
+    assert desk.plan(same).digest == first
+    assert desk.plan(same.replace("10.0.0.0/24", "10.0.0.0/25")).digest != first
+    assert desk.plan(same.replace('"3"', '"4"')).digest != first
+    assert desk.plan(same.replace('"name"', '"flavor"').replace("a*", "a").replace("b*", "b")).digest != first
+
+
+def test_what_a_selector_means_by_now(desk: Desk) -> None:
+    plan = desk.plan(text_of({"name": "web-*"}, {"tags": {"role": "db"}}))
+    images = {"Debian": NEW}
+    assert selected_since(plan, PROJECT, set(), images) == (WEB_1, WEB_2)
+    assert selected_since(plan, PROJECT, {WEB_1.id}, images) == (WEB_2,)
+    assert selected_since(plan, PROJECT, {WEB_1.id, WEB_2.id}, images) == ()
+    assert selected_since(plan, inventory([]), set(), images) == ()
+    named = desk.plan(HEAD + "servers: [{name: web-01}, {name: gone}]\n")
+    assert (plan.selects, named.selects) == (True, False)
+    assert selected_since(named, PROJECT, set(), images) == ()
+
+
+NAMES = st.text(alphabet="ab-*?[]!\n.", max_size=8)
+TAGS = st.dictionaries(st.sampled_from("ab"), st.sampled_from(["", "x", "y"]), max_size=2)
+ADDRESSES = st.ip_addresses(network=None).map(str) | st.sampled_from(["10.0.0.1", "10.0.255.255", "", "x", "1.2.3"])
+SERVERS = st.lists(st.tuples(NAMES, TAGS, ADDRESSES), max_size=6).map(
+    lambda drawn: [
+        replace(a_server(number, name=name), name=name, tags=tags, addresses=(address,))
+        for number, (name, tags, address) in enumerate(drawn)
+    ]
+)
+
+
+@examples(60)
+@given(SERVERS, NAMES)
+def test_a_glob_means_what_fnmatch_says(servers: list[Server], glob: str) -> None:
+    fitting = {server.id for server in servers if fnmatchcase(server.name, glob)}
+    assert {server.id for server in selected(Selector(name=(glob,)), servers)} == fitting
+
+
+@examples(60)
+@given(
+    SERVERS, st.dictionaries(st.sampled_from("ab"), st.sets(st.sampled_from(["", "x", "*"]), min_size=1), min_size=1)
+)
+def test_tags_mean_what_every_key_of_them_allows(servers: list[Server], tags: dict[str, set[str]]) -> None:
+    selector = Selector(tags=tuple((key, tuple(values)) for key, values in tags.items()))
+
+    def fits(server: Server) -> bool:
+        return all(key in server.tags and ("*" in values or server.tags[key] in values) for key, values in tags.items())
+
+    assert {server.id for server in selected(selector, servers)} == {one.id for one in servers if fits(one)}
+
+
+@examples(60)
+@given(SERVERS, st.sampled_from(["10.0.0.0/8", "10.0.0.0/16", "10.0.0.1", "::/0", "0.0.0.0/0", "fd00::/8"]))
+def test_a_range_holds_its_addresses_and_no_others(servers: list[Server], text: str) -> None:
+    network = ip_network(text)
+
+    def within(address: str) -> bool:
+        try:
+            number = int(ip_address(address))
+        except ValueError:
+            return False
+        same = ip_address(address).version == network.version
+        return same and int(network[0]) <= number <= int(network[-1])
+
+    found = {server.id for server in selected(Selector(ip=(network,)), servers)}
+    assert found == {server.id for server in servers if within(server.addresses[0])}
+
+
+@examples(40)
+@given(SERVERS, NAMES, TAGS)
+def test_whoever_is_not_selected_is_a_near_miss_and_nothing_else(
+    servers: list[Server], glob: str, tags: dict[str, str]
+) -> None:
+    selector = Selector(name=(glob,), tags=tuple((key, (value,)) for key, value in tags.items()))
+    if not selected(selector, servers):
+        problem = near_misses(selector, NOWHERE, servers)
+        assert problem.expected.startswith("servers ")
+
+
+def test_a_selector_of_more_servers_than_a_plan_may_have_is_refused(desk: Desk) -> None:
+    seen = picture()
+    crowd = inventory(a_server(number, seen) for number in range(PLAN_MAX_SERVERS + 1))
+    (problem,) = select(desk.plan(text_of({"name": "*"})), crowd).problems
+    assert problem.expected == "at most 100000 servers in a plan; the project has 100001 that it means"
+    assert problem.key == "servers"
