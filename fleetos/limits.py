@@ -168,6 +168,8 @@ SELECT_VALUES_MAX = 256
 TEXT_MAX_LETTERS = 255
 LABELS_MAX = 32
 LABEL_NAME_MAX_LETTERS = 63
+# A frozen plan: 100,000 servers of some 400 bytes each.
+FROZEN_PLAN_MAX_BYTES = 64 * 1024 * 1024
 # User data before base64 (API page ecs_02_0202).
 USER_DATA_MAX_BYTES = 32 * 1024
 # A file that holds one password: anything longer is another file by mistake.
@@ -231,6 +233,14 @@ POWER_CALL_SERVERS = 1000
 LIST_PAGES = 500
 # Ids in one query of the list (ECS API reference: at most 100 are advised).
 LIST_IDS = 100
+# Volumes on one page of EVS (its API reference: at most 1000). Of a project with more of them than the first few pages
+# hold, only those are read that may be too small for an image: a plan for 10,000 servers takes one page, not ten.
+DISK_PAGE = 1000
+DISK_PAGES_WHOLE = 3
+DISK_PAGES = 200
+# Images on one page (IMS, "querying images": 500 unless said otherwise), and pages: clouds have some hundred images.
+IMAGE_PAGE = 500
+IMAGE_PAGES = 4
 # How often a read is tried; between tries it waits from the first of these times, doubling, up to the second.
 READ_TRIES = 4
 READ_WAIT_S = 0.5

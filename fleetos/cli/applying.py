@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,40 +12,38 @@ from fleetos.cli.carrying_on import check_project, drive_on, show_end
 from fleetos.cli.confirming import agree, confirm
 from fleetos.cli.exits import ExitCode, Leave, code_of
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument, YesOption
+from fleetos.cli.surveying import facts_of, frozen_now, images_meant, scope_of, survey
 from fleetos.cli.terminal import reporting, say
 from fleetos.cli.wiring import SIM, chosen_cloud, cloud_at, credentials, hinting, scope_key, sound_database, watcher
 from fleetos.clock import SystemClock
-from fleetos.cloud.addresses import is_loopback
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import FleetosError
-from fleetos.ids import run_id
 from fleetos.limits import SERVERS_NAMED
 from fleetos.model.events import Enlisted
-from fleetos.model.experience import Experience
-from fleetos.model.inventory import Image, Inventory
+from fleetos.model.findings import Finding, Level
+from fleetos.model.inventory import Inventory
 from fleetos.model.plan import Plan
 from fleetos.model.progress import Progress
-from fleetos.model.run import Run, Scope
+from fleetos.model.run import Run
 from fleetos.model.states import RUN_ENDS, Reason
 from fleetos.planning.digest import run_digest
-from fleetos.planning.freeze import FrozenRun, History, freeze
+from fleetos.planning.freeze import FrozenRun
+from fleetos.planning.frozen import FrozenPlan, PlanOutdated, check_plan, differences, is_frozen_plan, read_frozen_plan
 from fleetos.planning.load import load_plan
-from fleetos.planning.orders import ACTIVE, images_reinstalled, images_wanted
-from fleetos.planning.preflight import Preflight, preflight
-from fleetos.planning.secrets import PlanSecrets
+from fleetos.planning.orders import ACTIVE
 from fleetos.planning.select import selected_since
-from fleetos.planning.settings import CloudFacts
 from fleetos.store import history, queries, runs
 from fleetos.store.database import Database
 from fleetos.store.queries import RunSummary
 from fleetos.views.confirmation import confirmation
+from fleetos.views.preview import finding_words, selected_words
 from fleetos.views.wording import counted
 
-# Hosts of Open Telekom Cloud, whose API reference differs from the sister clouds' (its list of endpoints).
-_OTC_DOMAIN = ".otc.t-systems.com"
 _NO_RUN = "no run was created, nothing was touched"
 # Findings of preflight that are printed before the question.
 FINDINGS_SHOWN = 20
+# Differences between a frozen plan and the cloud that one message names.
+DIFFERENCES_TOLD = 20
 
 
 class NotRepeated(FleetosError):
@@ -55,7 +54,7 @@ class NotRepeated(FleetosError):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the operator asked for, beside the plan."""
+    """What the operator asked for, beside the plan; `agreed` is the frozen plan that it was given as, if it was."""
 
     yes: bool
     expected: int | None
@@ -63,6 +62,7 @@ class Wish:
     output: Output
     db: str | None
     cloud: str | None
+    agreed: FrozenPlan | None = None
 
 
 @reporting
@@ -84,15 +84,24 @@ def apply(
 ) -> None:
     """Freeze a plan into a run and drive it to its end. Safe to be called again and again by a timer.
 
-    An unfinished run of the same plan is carried on; one that has ended is not repeated.
+    An unfinished run of the same plan is carried on; one that has ended is not repeated. PLAN may also be a file that
+    `plan --out` wrote: then nothing is done unless the cloud still is as it was. Servers that the cloud would refuse to
+    change are held with the reason, and not touched.
 
     Examples:
 
       fleetos apply plans/demo.yaml
 
       fleetos apply plan.yaml --yes --expect-wipes 40 -o jsonl
+
+      fleetos apply frozen.json --yes
     """
-    raise Leave(looping.run(_apply, load_plan(plan), Wish(yes, expect_wipes, new_run, output, db, cloud)))
+    agreed = read_frozen_plan(plan) if is_frozen_plan(plan) else None
+    loaded = load_plan(plan if agreed is None else Path(agreed.plan_path))
+    if agreed is not None:
+        check_plan(agreed, loaded)
+        cloud = cloud or agreed.cloud
+    raise Leave(looping.run(_apply, loaded, Wish(yes, expect_wipes, new_run, output, db, cloud, agreed)))
 
 
 async def _apply(plan: Plan, wish: Wish) -> int:
@@ -123,7 +132,7 @@ async def _carry_on(opened: Database, run: Run, cloud: EcsCloud, wish: Wish) -> 
 async def _not_repeated(opened: Database, plan: Plan, found: RunSummary, cloud: EcsCloud, wish: Wish) -> int:
     """The exit code of the newest run of this plan, which has ended and stays as it is."""
     run = found.run
-    now_means = {image.name: image.id for image in await _images(cloud, images_wanted(plan)) if image.status == ACTIVE}
+    now_means = {image.name: image.id for image in await images_meant(cloud, plan) if image.status == ACTIVE}
     moved = [name for name, image_id in run.images.items() if now_means.get(name, image_id) != image_id]
     if run.settings.force or plan.reinstalls or moved:
         why = f"the image name {moved[0]} now means another image" if moved else "it would change its servers again"
@@ -175,23 +184,17 @@ def _say_done(progress: Progress, inventory: Inventory) -> None:
 
 
 async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud, wish: Wish) -> int:
-    facts = _facts(name, cloud)
-    scope = Scope(name, cloud.place.region, cloud.place.project_id, str(cloud.place.ecs))
+    facts, scope = facts_of(name, cloud), scope_of(name, cloud)
     known = await history.experience(opened, scope_key(scope))
     cloud.recall(known.limits)
     with hinting(_NO_RUN):
-        inventory = await cloud.list_servers()
-        key_pairs = await _key_pairs(cloud, plan)
-        images = await _images(cloud, images_wanted(plan), images_reinstalled(plan, inventory))
-        found = preflight(plan, inventory, images, key_pairs, facts)
-    PlanSecrets().check(found.orders, found.secret_places, found.windows)
-    frozen = await _freeze(opened, plan, scope, found, facts, known)
-    for place, count in found.selected.items():
-        say(f"{place.key} at {place} means {counted(count, 'server')}")
-    for finding in found.findings[:FINDINGS_SHOWN]:
-        say(f"{finding.level}: {finding.subject} {finding.text}")
-    if len(found.findings) > FINDINGS_SHOWN:
-        say(f"and {len(found.findings) - FINDINGS_SHOWN:,} findings more")
+        found = await survey(plan, cloud, facts)
+    frozen = await frozen_now(opened, plan, scope, found, facts, known)
+    if wish.agreed is not None:
+        _check_agreed(wish.agreed, frozen)
+    for line in selected_words(found.selected):
+        say(line)
+    _say_findings(found.findings, frozen)
     text = confirmation(frozen.run, frozen.wiped, frozen.spared)
     confirm(text, frozen.wipes, yes=wish.yes, expected=wish.expected)
     targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
@@ -204,31 +207,24 @@ async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud
     return code
 
 
-async def _freeze(
-    opened: Database, plan: Plan, scope: Scope, found: Preflight, facts: CloudFacts, known: Experience
-) -> FrozenRun:
-    server_ids = [one.server.id for one in found.servers]
-    past = History(
-        bad_attempts=await history.bad_attempts(opened, server_ids),
-        unanswered=await history.unanswered_sends(opened, server_ids),
-        longest_change_s=known.longest_change_s,
-    )
-    now = SystemClock().now()
-    return freeze(plan, found, scope=scope, facts=facts, run_id=run_id(now), now=now, history=past)
+def _check_agreed(agreed: FrozenPlan, frozen: FrozenRun) -> None:
+    """Nothing, if the cloud is as the frozen plan says. Raises PlanOutdated with what differs."""
+    differing = list(differences(agreed, frozen))
+    if differing:
+        told = differing[:DIFFERENCES_TOLD]
+        more = len(differing) - len(told)
+        lines = "\n".join([*told, *([f"and {more:,} more"] if more else [])])
+        hint = "look at it anew: fleetos plan PLAN --out FILE; nothing was touched"
+        raise PlanOutdated(f"the cloud is not as it was when the plan was frozen:\n{lines}", hint)
 
 
-def _facts(name: str | None, cloud: EcsCloud) -> CloudFacts:
-    host = cloud.place.ecs.host
-    return CloudFacts(is_otc=host.endswith(_OTC_DOMAIN), loopback=is_loopback(host), is_sim=name == SIM)
-
-
-async def _images(cloud: EcsCloud, words: frozenset[str], ids: frozenset[str] = frozenset()) -> Sequence[Image]:
-    """All images that the plan's words may mean, by id and by exact name, and those of the ids."""
-    by_id = [await cloud.image(wanted) for wanted in sorted(words | ids)]
-    named = [image for wanted in sorted(words) for image in await cloud.images_named(wanted)]
-    return list({image.id: image for image in (*by_id, *named) if image is not None}.values())
-
-
-async def _key_pairs(cloud: EcsCloud, plan: Plan) -> frozenset[str]:
-    wanted = {change.keyname for change in (plan.change, *(server.change for server in plan.servers))}
-    return frozenset([name for name in sorted(one for one in wanted if one) if await cloud.has_key_pair(name)])
+def _say_findings(findings: Sequence[Finding], frozen: FrozenRun) -> None:
+    """Says what was found, the worst first: first of all which servers are left alone, and why."""
+    wiped = {target.server_id for target in frozen.wiped}
+    levels = list(reversed(Level))
+    heard = [one for one in findings if one.level is Level.REFUSED or one.server_id is None or one.server_id in wiped]
+    heard.sort(key=lambda one: levels.index(one.level))
+    for finding in heard[:FINDINGS_SHOWN]:
+        say(f"{finding.level}: {finding_words(finding)}")
+    if len(heard) > FINDINGS_SHOWN:
+        say(f"and {counted(len(heard) - FINDINGS_SHOWN, 'finding')} more; fleetos plan shows all")

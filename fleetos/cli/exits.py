@@ -11,6 +11,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     DEFECT = 1
+    CHANGES_PENDING = 2
     SOME_FAILED = 10
     BUDGET = 11
     GATE = 12

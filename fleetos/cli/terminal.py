@@ -34,6 +34,11 @@ def show(text: Shown) -> None:
     put(text, sys.stdout)
 
 
+def show_wrapped(text: Shown) -> None:
+    """Prints data for people, with long lines broken between words on a terminal."""
+    put_wrapped(text, sys.stdout)
+
+
 def width() -> int | None:
     """The width to print tables in; None where no terminal limits it."""
     return width_of(sys.stdout)

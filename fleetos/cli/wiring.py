@@ -55,6 +55,17 @@ async def database(db: str | None) -> AsyncGenerator[Database]:
 
 
 @contextlib.asynccontextmanager
+async def existing_database(db: str | None) -> AsyncGenerator[Database | None]:
+    """The database for a command that leaves nothing behind: None where there is no file of it yet."""
+    path = locate(db or state_folder() / "fleetos.db").path
+    if path is not None and not path.exists():
+        yield None
+        return
+    async with database(db) as opened:
+        yield opened
+
+
+@contextlib.asynccontextmanager
 async def sound_database(db: str | None) -> AsyncGenerator[Database]:
     """The database for a command that will act by what it says: proven to be sound before anything is sent."""
     try:

@@ -15,6 +15,7 @@ from fleetos.cloud.fields import Fields, part
 from fleetos.cloud.ims import Images
 from fleetos.cloud.listing import ServerList
 from fleetos.cloud.pictures import read_job, read_server
+from fleetos.cloud.project import Project
 from fleetos.cloud.reads import is_gone, parsed, read_offered, segment
 from fleetos.cloud.session import Read, Session, Write
 from fleetos.cloud.throttle import Permit
@@ -24,7 +25,7 @@ from fleetos.errors import CloudError, ReadRefused
 from fleetos.limits import LIST_PAGE, POWER_CALL_SERVERS
 from fleetos.model.codes import code_key
 from fleetos.model.experience import Limit
-from fleetos.model.inventory import Image, Inventory, Job, Reply, Server, Undelivered
+from fleetos.model.inventory import Disks, Flavor, Image, Inventory, Job, Quota, Reply, Server, Undelivered
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 
@@ -55,6 +56,7 @@ class EcsCloud:
         self._session = session
         self._list = ServerList(session, place.ecs, place.project_id)
         self._images = Images(session, place.ims)
+        self._project = Project(session, place.ecs, place.evs, place.project_id)
 
     # --- the pace --------------------------------------------------------------------------------------------
 
@@ -69,6 +71,10 @@ class EcsCloud:
     def read_rate_per_s(self) -> float | None:
         """Return how many reads a second the budget allows, None for unlimited."""
         return self._session.throttle.read_rate_per_s()
+
+    def write_rate_per_s(self) -> float | None:
+        """Return how many writes a second the budget allows, None for unlimited."""
+        return self._session.throttle.write_rate_per_s()
 
     def recall(self, limits: Mapping[str, Limit]) -> None:
         """Begin with the limits that earlier runs have learned, where they are slower than the pace so far."""
@@ -168,6 +174,26 @@ class EcsCloud:
     async def images_named(self, name: str) -> tuple[Image, ...]:
         """Return the active images of exactly that name."""
         return await self._images.named(name)
+
+    async def all_images(self) -> tuple[tuple[Image, ...], bool]:
+        """Return the images that the project may use, and whether these are all of them."""
+        return await self._images.all()
+
+    async def disks(self, enough_gib: int) -> Disks | None:
+        """Return the volumes of the project; of very many only those below that size. None where there is no EVS."""
+        return await self._project.disks(enough_gib)
+
+    async def flavors(self) -> Mapping[str, Flavor]:
+        """Return the flavors by id."""
+        return await self._project.flavors()
+
+    async def disk_quota(self) -> Quota | None:
+        """Return how many disks may still be made, None where there is no EVS."""
+        return await self._project.disk_quota()
+
+    async def server_quota(self) -> Quota:
+        """Return how many servers may still be made."""
+        return await self._project.server_quota()
 
     async def has_key_pair(self, name: str) -> bool:
         """Return whether the user whom the token is for has a key pair of that name; other users' are not seen."""

@@ -8,6 +8,7 @@ from fleetos.cloud.pictures import read_image
 from fleetos.cloud.reads import parsed
 from fleetos.cloud.session import Read, Session
 from fleetos.errors import PermissionDenied, ReadRefused
+from fleetos.limits import IMAGE_PAGE, IMAGE_PAGES
 from fleetos.model.inventory import Image
 
 # Images of other enterprise projects are hidden unless asked for (as the vendor's terraform provider does).
@@ -20,6 +21,19 @@ class Images:
     def __init__(self, session: Session, origin: Origin) -> None:
         self._session = session
         self._origin = origin
+
+    async def all(self) -> tuple[tuple[Image, ...], bool]:
+        """Return the images of the project, and whether these are all. Raises CloudError."""
+        found: dict[str, Image] = {}
+        marker: dict[str, str] = {}
+        for _ in range(IMAGE_PAGES):
+            page = await self._ask({"limit": str(IMAGE_PAGE), **marker}, "the list of images")
+            fresh = [image for image in page if image.id not in found]
+            found.update((image.id, image) for image in fresh)
+            if len(page) < IMAGE_PAGE or not fresh:
+                return tuple(found.values()), True
+            marker = {"marker": page[-1].id}
+        return tuple(found.values()), False
 
     async def by_id(self, image_id: str) -> Image | None:
         """Return the image of that id, whatever its status; None if there is none. Raises CloudError."""

@@ -1,26 +1,32 @@
 """From the cloud's JSON to servers, jobs and images (API pages ecs_02_0104, ecs_02_0901; IMS, querying images)."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import cast
+from typing import TypeVar, cast
 
 from fleetos.clock import Moment
 from fleetos.cloud.errors import plain
 from fleetos.cloud.fields import Fields, Unreadable, need, number, part, parts, stamp, text, truth
 from fleetos.limits import ADDRESS_CHARS, ADDRESSES_SEEN, DURATION_MAX_S, ID_CHARS
-from fleetos.model.inventory import Image, Job, JobStatus, Picture, Server, SubJob
+from fleetos.model.inventory import Disk, Flavor, Image, Job, JobStatus, Picture, Server, SubJob, Traits
 
 # A tag's key and value have at most 36 and 43 characters on one cloud, 128 and 255 on another.
 _TAG_CHARS = 512
 _ENTERPRISE_PROJECT = "_sys_enterprise_project_id"
+# A server that is a whole machine (ECS API, "listing details about ECSs", query not-tags).
+_BARE_METAL_TAG = "__type_baremetal"
+# The longest list of features that is looked at.
+_FEATURES_CHARS = 4096
+T = TypeVar("T")
 
 
 def read_server(
     fields: Fields, secrets: Collection[str] = (), asked: Moment | None = None, told_at: datetime | None = None
 ) -> Server:
     """Return a server, without the secrets in the words about its fault; the times as they are. Raises Unreadable."""
-    metadata = part(fields, "metadata")
+    metadata, tags = part(fields, "metadata"), _tags(fields)
     picture = Picture(
         status=text(fields, "status") or "UNKNOWN",
         vm_state=text(fields, "OS-EXT-STS:vm_state") or "",
@@ -39,10 +45,11 @@ def read_server(
         flavor=text(part(fields, "flavor"), "id"),
         key_name=text(fields, "key_name"),
         os_type=text(metadata, "os_type"),
-        tags=_tags(fields),
+        tags=tags,
         image_name=_name(metadata, "image_name") or None,
         addresses=_addresses(part(fields, "addresses")),
         enterprise_project=_enterprise_project(fields),
+        traits=_traits(fields, metadata, bare_metal=_BARE_METAL_TAG in tags),
         asked=asked,
         told_at=told_at,
     )
@@ -74,7 +81,77 @@ def read_image(fields: Fields) -> Image:
         min_disk_gib=number(fields, "min_disk"),
         inject_flag=text(fields, "__support_fc_inject"),
         virtual_env_type=text(fields, "virtual_env_type"),
+        kind=_told(text, fields, "__imagetype"),
+        architecture=_image_architecture(fields),
+        firmware=_told(text, fields, "hw_firmware_type"),
+        min_ram_mib=_told(number, fields, "min_ram") or 0,
+        max_ram_mib=_told(number, fields, "max_ram") or 0,
+        key_id=_told(text, fields, "__system__cmkid"),
+        member_status=_told(text, fields, "member_status"),
+        withdrawn=_told(text, fields, "__is_offshelved") == "true",
+        takes_password=_takes_password(fields.get("__os_feature_list")),
+        created_at=stamp(_told(text, fields, "created_at")),
     )
+
+
+def read_disk(fields: Fields) -> Disk:
+    """Return a volume (EVS API, "querying details about all disks"). Raises Unreadable."""
+    metadata = part(fields, "metadata")
+    size_gib = number(fields, "size")
+    if size_gib is None or size_gib < 0:
+        raise Unreadable("size is missing")
+    encrypted = text(metadata, "__system__encrypted") == "1"
+    return Disk(need(fields, "id"), size_gib, text(fields, "status") or "unknown", encrypted)
+
+
+def read_flavor(fields: Fields) -> Flavor:
+    """Return a flavor (ECS API, "querying details about flavors"). Raises Unreadable.
+
+    Only flavors of ARM servers name their architecture.
+    """
+    architecture = text(part(fields, "os_extra_specs"), "ecs:instance_architecture")
+    return Flavor(need(fields, "id"), "arm" if _is_arm(architecture) else "x86")
+
+
+def _told(read: Callable[[Fields, str], T | None], fields: Fields, key: str) -> T | None:
+    """What preflight would like to know; of the wrong type it is as good as not told, and no other read may fail."""
+    try:
+        return read(fields, key)
+    except Unreadable:
+        return None
+
+
+def _traits(fields: Fields, metadata: Fields, *, bare_metal: bool) -> Traits:
+    return Traits(
+        ram_mib=_told(number, _told(part, fields, "flavor") or {}, "ram"),
+        charging=_told(text, metadata, "charging_mode"),
+        frozen=_told(text, metadata, "EcmResStatus") == "freeze",
+        image_kind=_told(text, metadata, "metering.imagetype"),
+        host_status=_told(text, fields, "host_status"),
+        bare_metal=bare_metal,
+    )
+
+
+def _image_architecture(fields: Fields) -> str | None:
+    if _told(text, fields, "__support_arm") == "true":
+        return "arm"
+    architecture = _told(text, fields, "architecture")
+    return None if architecture is None else "arm" if _is_arm(architecture) else "x86"
+
+
+def _is_arm(architecture: str | None) -> bool:
+    return (architecture or "").casefold().startswith(("arm", "aarch"))
+
+
+def _takes_password(features: object) -> bool:
+    """Whether the feature list, which is JSON in a text, says so."""
+    if not isinstance(features, str):
+        return False
+    try:
+        listed: object = json.loads(features[:_FEATURES_CHARS])
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(listed, dict) and cast("Fields", listed).get("onekey_resetpasswd") in ("true", True)
 
 
 def _name(fields: Fields, key: str) -> str:

@@ -145,6 +145,10 @@ class Throttle:
         """Return how many reads a second are allowed, None for unlimited."""
         return self._paces[Kind.READ].rate_per_s
 
+    def write_rate_per_s(self) -> float | None:
+        """Return how many writes a second are allowed, None for unlimited."""
+        return self._paces[Kind.WRITE].rate_per_s
+
     def closed_for_s(self) -> float:
         """Return how long the scope stays closed, 0 if it is open."""
         return max(0.0, self._open_at_s - self._elapsed())

@@ -18,7 +18,7 @@ from fleetos.limits import (
     SURELY_BEFORE,
 )
 from fleetos.model.events import JobEnded, PowerAnswered, RunMoved, TargetEvent
-from fleetos.model.experience import NONE, Experience
+from fleetos.model.experience import NONE, Experience, image_of
 from fleetos.model.inventory import Job, JobStatus
 from fleetos.model.run import PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState
@@ -29,10 +29,6 @@ from fleetos.rules.forecast import Forecast, Kind, Outlook
 def change_key(target: Target) -> str:
     """The kind of change: those with one image on one flavor in one availability zone take about the same time."""
     return "/".join((target.order.image_id, target.flavor or "", target.az or ""))
-
-
-def _image_of(key: str) -> str:
-    return key.partition("/")[0]
 
 
 class Watching:
@@ -176,9 +172,9 @@ class Watching:
 def _before_s(experience: Experience, keys: set[str]) -> Iterator[float]:
     """Yield the durations of changes of these kinds; for a kind that is new, of all others with its image."""
     known = keys & experience.changes.keys()
-    images = {_image_of(key) for key in keys - known}
+    images = {image_of(key) for key in keys - known}
     for key, durations in experience.changes.items():
-        if key in known or _image_of(key) in images:
+        if key in known or image_of(key) in images:
             yield from durations
 
 

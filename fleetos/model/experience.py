@@ -76,6 +76,11 @@ class Experience:
 NONE = Experience()
 
 
+def image_of(key: str) -> str:
+    """The id of the image that changes of this kind give: the first part of the key."""
+    return key.partition("/")[0]
+
+
 def merged(kept: Experience, now: Experience, since: Experience) -> Experience:
     """What to keep, when a run that began with `since` ends with `now`, and others may have added to `kept` meanwhile.
 

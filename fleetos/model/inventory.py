@@ -53,6 +53,25 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What preflight asks of a server beyond its picture (API page ecs_02_0104); None and False where it is not told.
+
+    `charging` is the cloud's `charging_mode`: "0" by use, "1" by year or month, "2" spot. `frozen` is an account's or
+    the police's freeze, `image_kind` the kind of the image that it was made of (`market`: from the marketplace).
+    """
+
+    ram_mib: int | None = None
+    charging: str | None = None
+    frozen: bool = False
+    image_kind: str | None = None
+    host_status: str | None = None
+    bare_metal: bool = False
+
+
+NO_TRAITS = Traits()
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """One cloud server as the list or a single read shows it.
 
@@ -73,6 +92,7 @@ class Server:
     image_name: str | None = None
     addresses: tuple[str, ...] = ()
     enterprise_project: str | None = None
+    traits: Traits = NO_TRAITS
     asked: Moment | None = field(default=None, compare=False)
     told_at: datetime | None = field(default=None, compare=False)
 
@@ -87,7 +107,12 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image as IMS lists it. `inject_flag` is the raw `__support_fc_inject`, a hint for the choice of API."""
+    """One image as IMS lists it. `inject_flag` is the raw `__support_fc_inject`, a hint for the choice of API.
+
+    `kind` is gold (public), private, shared or market. `architecture` is arm or x86, `firmware` bios or uefi; None:
+    not told. Memory of 0: no limit. `key_id` is the key of an encrypted image, `member_status` whether a shared one
+    was accepted. `withdrawn`: the marketplace no longer offers it. `takes_password`: a password can be set afterwards.
+    """
 
     id: str
     name: str
@@ -96,6 +121,55 @@ class Image:
     min_disk_gib: int | None = None
     inject_flag: str | None = None
     virtual_env_type: str | None = None
+    kind: str | None = None
+    architecture: str | None = None
+    firmware: str | None = None
+    min_ram_mib: int = 0
+    max_ram_mib: int = 0
+    key_id: str | None = None
+    member_status: str | None = None
+    withdrawn: bool = False
+    takes_password: bool = False
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """One volume as EVS lists it; `status` is the cloud's word, `in-use` for an attached one that rests."""
+
+    id: str
+    size_gib: int
+    status: str
+    encrypted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Disks:
+    """The volumes of a project, by id, read from the smallest on.
+
+    `whole`: all of them. Else those that are not `known` have at least `others_gib`, and nothing more is known of them.
+    """
+
+    known: Mapping[str, Disk]
+    whole: bool = True
+    others_gib: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """One flavor of the project's region; `architecture` is arm or x86."""
+
+    id: str
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the project may still make; None: no limit, or not told."""
+
+    disks: int | None = None
+    disks_gib: int | None = None
+    servers: int | None = None
 
 
 class JobStatus(StrEnum):

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     LOCKED = "locked"
     NO_SYSTEM_DISK = "no-system-disk"
     WRONG_STATE = "wrong-state"
+    UNSUITABLE = "unsuitable"
     UNANSWERED_SEND = "unanswered-send"
     STOP_TIMEOUT = "stop-timeout"
     STOP_REFUSED = "stop-refused"

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from fleetos.errors import InputError
 from fleetos.model.events import Enlisted, Event, Moved, RunCreated
+from fleetos.model.findings import Check, Finding
 from fleetos.model.fold import fold_target
 from fleetos.model.plan import Plan
 from fleetos.model.run import Run, Scope, Settings, Target
@@ -14,6 +15,12 @@ from fleetos.model.states import Reason, TargetState
 from fleetos.planning.digest import run_digest
 from fleetos.planning.preflight import Preflight, Resolved, runs_image
 from fleetos.planning.settings import CloudFacts, settings_of, settle_problem
+
+_REASONS = {
+    Check.NO_SYSTEM_DISK: Reason.NO_SYSTEM_DISK,
+    Check.LOCKED: Reason.LOCKED,
+    Check.WRONG_STATE: Reason.WRONG_STATE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +72,8 @@ def freeze(
 ) -> FrozenRun:
     """The run of the plan on the servers that preflight found. `now` is UTC.
 
-    A server without a system disk is held, and one that runs the image already is skipped, right here. Raises
-    InputError if the settle time is too short for the cloud.
+    A server that preflight refuses is held, and one that runs the image already is skipped, right here: neither is ever
+    touched. Raises InputError if the settle time is too short for the cloud.
     """
     past = history or History()
     settle = settle_problem(plan, facts)
@@ -89,7 +96,7 @@ def freeze(
         enlisted = Enlisted(_target(one, position, settings, past))
         target = fold_target(None, enlisted, now)
         events.append(enlisted)
-        end = _end_at_freeze(one, settings, past)
+        end = _end_at_freeze(one, found.refusals.get(one.server.id), settings, past)
         if end is not None:
             events.append(end)
             target = fold_target(target, end, now)
@@ -113,7 +120,7 @@ def _target(one: Resolved, position: int, settings: Settings, history: History) 
     )
 
 
-def _end_at_freeze(one: Resolved, settings: Settings, history: History) -> Moved | None:
+def _end_at_freeze(one: Resolved, refusal: Finding | None, settings: Settings, history: History) -> Moved | None:
     """The move that ends the target at once, or None: it waits for its turn."""
     server, picture = one.server, one.server.picture
     if picture.disk is None:
@@ -122,4 +129,7 @@ def _end_at_freeze(one: Resolved, settings: Settings, history: History) -> Moved
     asked_for = settings.force or one.order.reinstall or server.id in history.bad_attempts
     if not asked_for and runs_image(picture, one.order.image_id):
         return Moved(server.id, TargetState.SKIPPED, Reason.ALREADY_ON_IMAGE)
+    if refusal is not None:
+        reason = _REASONS.get(refusal.check, Reason.UNSUITABLE)
+        return Moved(server.id, TargetState.HELD, reason, detail=refusal.text)
     return None

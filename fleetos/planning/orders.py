@@ -7,11 +7,13 @@ from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED, SERVERS_NAMED
 from fleetos.model.inventory import Image, Inventory, Server
 from fleetos.model.plan import ApiChoice, ChangeSpec, Place, Plan, SecretRef, ServerRef, UserDataRef
+from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
 from fleetos.planning.select import select
 from fleetos.planning.settings import CloudFacts
 
 ACTIVE = "active"
+WINDOWS = "Windows"
 # The only images that a system disk is made of (IMS API, field virtual_env_type; error Ecs.0007).
 _FOR_DISKS = "FusionCompute"
 
@@ -44,12 +46,23 @@ def chosen_api(choice: ApiChoice | None, image: Image, facts: CloudFacts) -> Lit
     return "v1" if image.inject_flag == "true" else "v2"
 
 
+def why_api(choice: ApiChoice | None, image: Image, facts: CloudFacts) -> str:
+    """Why `chosen_api` chooses as it does, as the end of a sentence that begins with the choice."""
+    if choice in (ApiChoice.V1, ApiChoice.V2):
+        return "the plan says so"
+    if facts.is_otc:
+        return "Open Telekom Cloud documents no other"
+    if image.inject_flag == "true":
+        return "the image says that it has no cloud-init (__support_fc_inject)"
+    return "the image does not say that it has no cloud-init"
+
+
 class Orders:
     """Makes the orders of a plan. `problems` are those of the orders made; `pinned` are the images by their words.
 
-    `used` are the images of the orders made by their ids, those that are reinstalled included. `secret_places` says
-    where the secrets of the orders are referred to. `images` are all that were found for the plan, `key_pairs` the
-    names of those that the cloud lists for us, None if it did not.
+    `used` are the images of the orders made by their ids, those that are reinstalled included, and `choices` the images
+    and APIs. `secret_places` says where the secrets of the orders are referred to. `images` are all that were found for
+    the plan, `key_pairs` the names of those that the cloud lists for us, None if it did not.
     """
 
     def __init__(
@@ -60,6 +73,7 @@ class Orders:
         self.used: dict[str, Image] = {}
         self.secret_places: dict[SecretRef | UserDataRef, Place] = {}
         self.foreign_key_pairs: set[str] = set()
+        self._choices: dict[ImageChoice, None] = {}
         self._plan = plan
         self._folder = plan.path.parent
         self._images = images
@@ -74,6 +88,11 @@ class Orders:
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the orders made so far, each once."""
         return (*self._refused, *(_imageless(place, names) for place, names in self._imageless.items()))
+
+    @property
+    def choices(self) -> tuple[ImageChoice, ...]:
+        """The image and the API of each order made so far, and why it is that one."""
+        return tuple(self._choices)
 
     def order(self, ref: ServerRef, server: Server) -> Order | None:
         """What a server gets of which the plan says this, or None with a problem."""
@@ -99,9 +118,8 @@ class Orders:
         if change.user_data is not None and api == "v1":
             expected = f"no user data: image {image.name} is taken for one without cloud-init, so the API is v1"
             self._refuse(change, "user_data", server, expected, "say `api: v2` if the image has cloud-init")
-        if api == "v1" and change.keyname is not None and image.os_type == "Windows":
-            expected = "adminpass: a Windows image without cloud-init takes no key pair"
-            self._refuse(change, "keyname", server, expected)
+        self._check_login(change, server, image, api)
+        self._choices[ImageChoice(image.name, image.id, api, why_api(change.api, image, self._facts))] = None
         return Order(
             image_id=image.id,
             image_name=image.name,
@@ -127,9 +145,8 @@ class Orders:
         active = [image for image in named if image.status == ACTIVE]
         if len(active) == 1:
             image = active[0]
-            if image.virtual_env_type not in (None, _FOR_DISKS):
-                expected = f"an image for system disks; {written} is one for {image.virtual_env_type}"
-                self._refuse(change, "image", server, expected)
+            if (fault := _fault(image)) is not None:
+                self._refuse(change, "image", server, f"{fault[0]}; {written} {fault[1]}")
                 return None
             self.pinned[written] = image
             return image
@@ -144,13 +161,27 @@ class Orders:
             self._refuse(change, "image", server, f"the id or name of an image that we may use; {written} is none")
         return None
 
+    def _check_login(self, change: ChangeSpec, server: Place, image: Image, api: str) -> None:
+        """What API page ecs_02_0202 asks for so that somebody can enter the server afterwards."""
+        if image.os_type != WINDOWS:
+            return
+        if api == "v1" and change.keyname is not None:
+            expected = "adminpass: a Windows image without cloud-init takes no key pair"
+            self._refuse(change, "keyname", server, expected)
+        elif change.keyname is None and change.adminpass is None:
+            expected = "adminpass" if api == "v1" else "keyname or adminpass"
+            self._refuse(change, "image", server, f"{expected} beside it: {image.name} is Windows, which needs a login")
+
     def _running(self, change: ChangeSpec, server: Server, place: Place) -> Image | None:
         """The image that the server runs, if it can be installed again (ECS API, "reinstalling an ECS OS")."""
         image = next((one for one in self._images if one.id == server.picture.image), None)
-        if image is not None and image.status == ACTIVE:
+        if image is None or image.status != ACTIVE:
+            state = "there no longer" if image is None else image.status
+            expected = f"servers whose image is active; {server.name} runs {server.picture.image}, which is {state}"
+        elif (fault := _fault(image)) is not None:
+            expected = f"servers that run {fault[0]}; {server.name} runs {image.name}, which {fault[1]}"
+        else:
             return image
-        state = "there no longer" if image is None else image.status
-        expected = f"servers whose image is active; {server.name} runs {server.picture.image}, which is {state}"
         self._refuse(change, "reinstall", place, expected, "give this one another image, or exclude it")
         return None
 
@@ -177,6 +208,17 @@ class Orders:
         if change.user_data is not None:
             self.secret_places.setdefault(change.user_data, change.places.get("user_data", server))
         return change.user_data
+
+
+def _fault(image: Image) -> tuple[str, str] | None:
+    """What is expected of an active image, and why this one is not so; None if it is."""
+    if image.virtual_env_type not in (None, _FOR_DISKS):
+        return "an image for system disks", f"is one for {image.virtual_env_type}"
+    if image.member_status not in (None, "accepted"):
+        return "an image that we may use", f"is shared with us and {image.member_status}: accept it first"
+    if image.withdrawn:
+        return "an image that is still offered", "was withdrawn from the marketplace"
+    return None
 
 
 def _imageless(place: Place, names: Sequence[str]) -> Problem:

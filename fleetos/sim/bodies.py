@@ -211,6 +211,7 @@ def change_order(content: Json, server_id: str, api: Literal["v1", "v2"], *, rei
         userid=asked.userid,
         adminpass="none" if asked.adminpass is None else _quality(asked.adminpass),
         user_data_bytes=len(user_data or "") * 3 // 4,
+        encrypted=asked.metadata is not None and asked.metadata.encrypted == "1",
         with_stop=asked.mode is not None,
         api=api,
     )

@@ -13,6 +13,7 @@ from fleetos.sim.jobs import Job
 from fleetos.sim.ledger import Write
 from fleetos.sim.orders import ChangeOs
 from fleetos.sim.servers import Disk, Server
+from fleetos.sim.suitability import misfit
 from fleetos.sim.world import World, fault
 
 # The point of a change at which the early-disk picture shows the new disk.
@@ -30,6 +31,7 @@ class Change:
     image: Image
     fate: Fate
     aside: list[Disk]
+    encrypted: bool = False
     new: Disk | None = None
 
 
@@ -49,6 +51,8 @@ def submit(world: World, write: Write, order: ChangeOs, fate: Fate, now: float) 
         return refusal("Ecs.0031")
     if image.status != "active":
         return refusal("Ecs.0032")
+    if (refused := misfit(world, server, image)) is not None:
+        return refused
     _begin(world, write, order, fate, server, image, now)
     return None
 
@@ -84,7 +88,7 @@ def _begin(world: World, write: Write, order: ChangeOs, fate: Fate, server: Serv
     spans, manner = world.scenario.durations, world.scenario.change
     job = world.new_job(write, "reInitOs" if order.image_id is None else "changeOS", [server.id], now, single=True)
     world.live(job, fate)
-    change = Change(write, job, server, image, fate, _boot(server))
+    change = Change(write, job, server, image, fate, _boot(server), order.encrypted)
     server.changes.append(write.seq)
     world.ledger.change_begins()
     takes_s = world.chance.between(spans.change, "change", write.seq)
@@ -217,6 +221,7 @@ def _new_disk(world: World, change: Change, at: float) -> Disk:
     if change.new is None or change.new.destroyed_at is not None:
         size_gb = max([change.image.min_disk_gb, *(disk.size_gb for disk in change.aside)])
         change.new = world.new_disk(change.server.id, at, change.image, size_gb, change.write)
+        change.new.encrypted = change.encrypted
     return change.new
 
 

@@ -29,6 +29,9 @@ _JSON = "application/json;charset=UTF-8"
 _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
     "detail": reads.detail,
     "list": reads.listing,
+    "flavors": reads.flavors,
+    "limits": reads.limits,
+    "disk-quota": reads.disk_quota,
     "job": reads.job,
     "actions": reads.actions,
     "block-device": reads.block_device,

@@ -41,3 +41,13 @@ def picture(image: Image, created: str) -> dict[str, object]:
         "updated_at": created,
         **image.flags,
     }
+
+
+def is_arm(image: Image) -> bool:
+    """Return whether the image is one for ARM servers."""
+    return image.flags.get("__support_arm") == "true" or image.flags.get("architecture") == "arm"
+
+
+def firmware(image: Image) -> object:
+    """Return how the image boots; an image that does not say so boots by BIOS."""
+    return image.flags.get("hw_firmware_type", "bios")

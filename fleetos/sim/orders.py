@@ -18,6 +18,7 @@ class ChangeOs(Model):
     userid: str | None = None
     adminpass: Literal["none", "good", "bad"] = "none"
     user_data_bytes: int = 0
+    encrypted: bool = False
     with_stop: bool = False
     api: Literal["v1", "v2"] = "v2"
 

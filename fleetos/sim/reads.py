@@ -21,12 +21,19 @@ from fleetos.sim.shapes import (
 from fleetos.sim.world import World
 
 _SERVER_IDS_MAX = 100
+_CMK = "83cdb52d-0000-4000-8000-00000000key0"
 PAGE_MAX = 1000
 # The status filter works on the stable state (ECS API, "listing details about ECSs").
 _ALSO_SHOWN: dict[str, frozenset[str]] = {
     "ACTIVE": frozenset({"ACTIVE", "REBOOT", "HARD_REBOOT", "REBUILD", "MIGRATING", "RESIZE"}),
     "SHUTOFF": frozenset({"SHUTOFF", "RESIZE", "REBUILD"}),
     "ERROR": frozenset({"ERROR", "REBUILD"}),
+}
+_DISK_ORDERS: dict[str, Callable[[Disk], tuple[float | str, ...]]] = {
+    "id": lambda disk: (disk.id,),
+    "status": lambda disk: (disk.status, disk.id),
+    "size": lambda disk: (disk.size_gb, disk.id),
+    "created_at": lambda disk: (disk.made_at, disk.id),
 }
 T = TypeVar("T")
 Answer = str | Refusal
@@ -114,7 +121,7 @@ def _filter(query: Mapping[str, str]) -> list[Callable[[Server], bool]] | Refusa
     if query.get("reservation_id"):
         wanted.append(_of_a_batch)
     if flavor := query.get("flavor"):
-        wanted.append(lambda server: server.body.flavor == flavor)
+        wanted.append(lambda server: server.body.flavor.id == flavor)
     if (project := query.get("enterprise_project_id", "all_granted_eps")) != "all_granted_eps":
         wanted.append(lambda server: server.body.enterprise_project == project)
     return wanted
@@ -181,13 +188,15 @@ def block_device(world: World, look: Look) -> Answer:
 
 
 def volumes(world: World, look: Look) -> Answer:
-    """Return a page of disks."""
+    """Return a page of disks, in the order asked for (EVS, "querying details about all disks")."""
     limit = number(look.query.get("limit"), PAGE_MAX)
     if limit is None or not 1 <= limit <= PAGE_MAX:
         return refusal("Ecs.0005", message="limit is not valid.")
     found = [disk for disk in world.ledger.disks.values() if disk.destroyed_at is None]
     if server_id := look.query.get("server_id"):
         found = [disk for disk in found if disk.server_id == server_id]
+    if (order := _DISK_ORDERS.get(look.query.get("sort_key", ""))) is not None:
+        found.sort(key=order, reverse=look.query.get("sort_dir", "desc") == "desc")
     page = after(found, look.query.get("marker", ""), limit, lambda disk: disk.id)
     return json.dumps({"count": len(found), "volumes": [_volume(world, disk) for disk in page], "volumes_links": []})
 
@@ -210,15 +219,65 @@ def _volume(world: World, disk: Disk) -> VolumeShown:
         "id": disk.id,
         "name": f"{world.name_of(disk.server_id)}-volume",
         "size": disk.size_gb,
-        "status": "in-use" if attachments else "available",
+        "status": disk.status if attachments else "available",
         "bootable": "true" if disk.boot else "false",
         "volume_type": "SSD",
         "multiattach": False,
         "created_at": stamp(disk.made_at)[:-1] + ".000000",
-        "metadata": {},
+        "metadata": {"__system__encrypted": "1", "__system__cmkid": _CMK} if disk.encrypted else {},
+        "encrypted": disk.encrypted,
         "attachments": attachments,
         "volume_image_metadata": {"image_id": disk.image_id} if disk.image_id is not None else {},
     }
+
+
+def flavors(world: World, look: Look) -> Answer:
+    """Return the flavors; only those of ARM servers name their architecture (ECS, "querying details about flavors")."""
+    del look
+    shown: list[dict[str, object]] = []
+    for flavor in world.flavors.values():
+        extra = {"ecs:performancetype": "normal", "cond:operation:status": "normal"}
+        if flavor.arm:
+            extra |= {"ecs:performancetype": "kunpeng_computing", "ecs:instance_architecture": "arm64"}
+        shown.append(
+            {"id": flavor.id, "name": flavor.id, "vcpus": str(flavor.vcpus), "ram": flavor.ram_mb, "disk": "0",
+             "swap": "", "OS-FLV-EXT-DATA:ephemeral": 0, "OS-FLV-DISABLED:disabled": False,
+             "os-flavor-access:is_public": True, "os_extra_specs": extra}
+        )  # fmt: skip
+    return json.dumps({"flavors": shown})
+
+
+def disk_quota(world: World, look: Look) -> Answer:
+    """Return what the project may have of disks, and what it has (EVS, "querying tenant quotas")."""
+    quota = world.scenario.quota
+    used, used_gb = disks_in_use(world)
+
+    def of(limit: int, in_use: int) -> dict[str, int]:
+        return {"limit": limit, "in_use": in_use, "reserved": 0}
+
+    quotas = {"id": look.at_id, "volumes": of(quota.volumes, used), "gigabytes": of(quota.gigabytes, used_gb)}
+    return json.dumps({"quota_set": quotas})
+
+
+def limits(world: World, look: Look) -> Answer:
+    """Return what the project may have of servers, and what it has (ECS, "querying tenant quotas")."""
+    del look
+    there = [server for server in world.servers.values() if server.vm_state != "deleted"]
+    absolute = {
+        "maxTotalInstances": world.scenario.quota.servers,
+        "maxTotalCores": -1,
+        "maxTotalRAMSize": -1,
+        "totalInstancesUsed": len(there),
+        "totalCoresUsed": sum(server.body.flavor.vcpus for server in there),
+        "totalRAMUsed": sum(server.body.flavor.ram_mb for server in there),
+    }
+    return json.dumps({"absolute": absolute})
+
+
+def disks_in_use(world: World) -> tuple[int, int]:
+    """Return how many disks the project has, and their GB together."""
+    there = [disk for disk in world.ledger.disks.values() if disk.destroyed_at is None]
+    return len(there), sum(disk.size_gb for disk in there)
 
 
 def image_page(world: World, look: Look) -> Answer:

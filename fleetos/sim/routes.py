@@ -48,6 +48,8 @@ class Route:
 
 PATHS: tuple[Path, ...] = (
     Path("GET", "list", "/v1/{project}/cloudservers/detail"),
+    Path("GET", "flavors", "/v1/{project}/cloudservers/flavors"),
+    Path("GET", "limits", "/v1/{project}/cloudservers/limits"),
     Path("GET", "detail", "/v1/{project}/cloudservers/{id}"),
     Path("GET", "job", "/v1/{project}/jobs/{id}"),
     Path("POST", "power", "/v1/{project}/cloudservers/action"),
@@ -67,6 +69,7 @@ PATHS: tuple[Path, ...] = (
     Path("GET", "block-device", "/v1/{project}/cloudservers/{id}/block_device"),
     Path("GET", "volumes", "/v2/{project}/cloudvolumes/detail"),
     Path("GET", "volume", "/v2/{project}/cloudvolumes/{id}"),
+    Path("GET", "disk-quota", "/v2/{project}/os-quota-sets/{id}"),
     Path("GET", "versions", "/"),
     Path("GET", "version", "/{id}"),
 )

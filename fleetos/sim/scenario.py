@@ -14,6 +14,27 @@ ServerState = Literal["running", "stopped", "failed"]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Span = tuple[Seconds, Seconds]
 _ADDRESSES = 2**32
+# How a server is paid for, and the cloud's `charging_mode` for it.
+Charging = Literal["by-use", "yearly-monthly", "spot"]
+DiskStatus = Literal["in-use", "backing-up", "restoring-backup", "extending", "detaching", "error"]
+DEFAULT_FLAVOR = "s3.medium.2"
+
+
+class FlavorEntry(Model):
+    """A flavor. `architecture` arm: one of the flavors whose extra specs name it."""
+
+    id: Name = DEFAULT_FLAVOR
+    vcpus: Annotated[int, Field(ge=1, le=1024)] = 1
+    ram_mb: Annotated[int, Field(ge=256, le=2**24)] = 2048
+    architecture: Literal["x86", "arm"] = "x86"
+
+
+class QuotaSet(Model):
+    """What the project may have of disks, GB of disks, and servers; -1: any number."""
+
+    volumes: Annotated[int, Field(ge=-1)] = -1
+    gigabytes: Annotated[int, Field(ge=-1)] = -1
+    servers: Annotated[int, Field(ge=-1)] = -1
 
 
 class ServerGroup(Model):
@@ -25,7 +46,6 @@ class ServerGroup(Model):
     state: ServerState | dict[ServerState, Annotated[float, Field(ge=0)]] = "running"
     image: Name = "Standard_Debian_11_latest"
     az: OneOrMore[Name] = ("eu-de-01",)
-    flavor: Name = "s3.medium.2"
     enterprise_project: Name = "0"
     address: IPv4Address | None = None
     tags: tuple[Name, ...] = ()
@@ -34,6 +54,12 @@ class ServerGroup(Model):
     system_disk: bool = True
     system_disk_gb: Annotated[int, Field(ge=1, le=1024)] = 40
     data_disks: Annotated[int, Field(ge=0, le=22)] = 0
+    system_disk_status: DiskStatus = "in-use"
+    system_disk_encrypted: bool = False
+    flavor: Name = DEFAULT_FLAVOR
+    charging: Charging = "by-use"
+    frozen: bool = False
+    host_status: Literal["UP", "UNKNOWN", "DOWN", "MAINTENANCE", ""] = "UP"
 
     def name_of(self, index: int) -> str:
         """Return the name of the server at this place of the group, counted from 0."""
@@ -120,6 +146,8 @@ class Scenario(Model):
         ImageEntry(name="Standard_Debian_11_latest"),
         ImageEntry(name="Standard_Debian_12_latest"),
     )
+    flavors: OneOrMore[FlavorEntry] = (FlavorEntry(),)
+    quota: QuotaSet = QuotaSet()
     key_pairs: tuple[Name, ...] = ("KeyPair-350b",)
     durations: Durations = Durations()
     change: ChangeManner = ChangeManner()
@@ -141,6 +169,8 @@ class Scenario(Model):
                 raise ValueError(f"servers {group.name!r}: {group.address} has no {group.count} addresses after it")
             if group.image not in known:
                 raise ValueError(f"servers {group.name!r}: image {group.image!r} is not among the images")
+            if group.flavor not in {flavor.id for flavor in self.flavors}:
+                raise ValueError(f"servers {group.name!r}: flavor {group.flavor!r} is not among the flavors")
             if group.key is not None and group.key not in self.key_pairs:
                 raise ValueError(f"servers {group.name!r}: key {group.key!r} is not among the key_pairs")
             for index in range(group.count):

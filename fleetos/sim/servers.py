@@ -39,17 +39,32 @@ class Disk:
     made_at: float
     made_by: int | None = None
     successful: bool | None = None
+    status: str = "in-use"
+    encrypted: bool = False
     destroyed_at: float | None = None
     destroyed_by: int | None = None
 
 
+# How a server is paid for, as `metadata.charging_mode` says it (ECS API, "querying details about ECSs").
+CHARGING_MODES = {"by-use": "0", "yearly-monthly": "1", "spot": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """The size of a server, and which processor it has."""
+
+    id: str
+    vcpus: int
+    ram_mb: int
+    arm: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What never changes of a server."""
+    """What never changes of a server. `charging` is a key of CHARGING_MODES."""
 
     name: str
     az: str
-    flavor: str
     enterprise_project: str
     address: str
     mac: str
@@ -57,6 +72,10 @@ class Body:
     created: float
     user_id: str
     project_id: str
+    flavor: Flavor
+    charging: str
+    frozen: bool
+    host_status: str
 
 
 @dataclass(slots=True)
@@ -135,8 +154,9 @@ def device(place: int) -> str:
 def picture(server: Server) -> ServerShown:
     """Return a server as `GET cloudservers/{id}` shows it (structure: ECS API, "querying details about ECSs")."""
     body, image = server.body, server.image
-    metadata = {"charging_mode": "0", "vpc_id": "00000000-0000-4000-8000-00000000vpc0", "EcmResStatus": ""}
-    metadata["metering.resourcespeccode"] = f"{body.flavor}.linux"
+    metadata = {"charging_mode": CHARGING_MODES[body.charging], "vpc_id": "00000000-0000-4000-8000-00000000vpc0"}
+    metadata |= {"EcmResStatus": "freeze" if body.frozen else ""}
+    metadata["metering.resourcespeccode"] = f"{body.flavor.id}.linux"
     if image is not None:
         metadata |= {
             "metering.image_id": image.id,
@@ -172,7 +192,13 @@ def picture(server: Server) -> ServerShown:
         "OS-EXT-AZ:availability_zone": body.az,
         "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
         "image": {"id": image.id if image is not None else ""},
-        "flavor": {"id": body.flavor, "name": body.flavor, "vcpus": "1", "ram": "2048", "disk": "0"},
+        "flavor": {
+            "id": body.flavor.id,
+            "name": body.flavor.id,
+            "vcpus": str(body.flavor.vcpus),
+            "ram": str(body.flavor.ram_mb),
+            "disk": "0",
+        },
         "metadata": metadata,
         "addresses": {"00000000-0000-4000-8000-00000000vpc0": [address]},
         "os-extended-volumes:volumes_attached": volumes,
@@ -182,7 +208,7 @@ def picture(server: Server) -> ServerShown:
         "tags": list(body.tags),
         "sys_tags": [{"key": "_sys_enterprise_project_id", "value": body.enterprise_project}],
         "enterprise_project_id": body.enterprise_project,
-        "host_status": "UP",
+        "host_status": body.host_status,
         "hostId": body.mac.replace(":", ""),
         "description": "",
         "config_drive": "",

@@ -14,7 +14,7 @@ from fleetos.sim.images import Image
 from fleetos.sim.jobs import Job, Task
 from fleetos.sim.ledger import Ledger, Write
 from fleetos.sim.scenario import Scenario, ServerGroup
-from fleetos.sim.servers import Body, Disk, Server, stamp
+from fleetos.sim.servers import Body, Disk, Flavor, Server, stamp
 from fleetos.sim.shapes import FaultShown
 
 # What happens to the world at the time given.
@@ -38,6 +38,9 @@ class World:
         self.jobs: dict[str, Job] = {}
         self.images: dict[str, Image] = {}
         self.servers: dict[str, Server] = {}
+        self.flavors = {
+            one.id: Flavor(one.id, one.vcpus, one.ram_mb, one.architecture == "arm") for one in scenario.flavors
+        }
         self._effects: list[tuple[float, int, Effect]] = []
         self._effects_made = 0
         self._disks_made = 0
@@ -135,7 +138,6 @@ class World:
         body = Body(
             name=name,
             az=group.az[index % len(group.az)],
-            flavor=group.flavor,
             enterprise_project=group.enterprise_project,
             address=group.address_of(index) or f"192.168.{place // 250 % 256}.{place % 250 + 2}",
             mac="fa:16:3e:" + ":".join(f"{place >> shift & 255:02x}" for shift in (16, 8, 0)),
@@ -143,8 +145,14 @@ class World:
             created=born,
             user_id=self.user_id,
             project_id=self.project_id,
+            flavor=self.flavors[group.flavor],
+            charging=group.charging,
+            frozen=group.frozen,
+            host_status=group.host_status,
         )
         disk = self.new_disk(server_id, born, image, group.system_disk_gb, None) if group.system_disk else None
+        if disk is not None:
+            disk.status, disk.encrypted = group.system_disk_status, group.system_disk_encrypted
         data = tuple(self.new_disk(server_id, born, None, 100, None) for _ in range(group.data_disks))
         server = Server(
             id=server_id,

@@ -1,4 +1,4 @@
-"""What earlier runs left behind that a later one must know of: bad attempts, unanswered sends, experience."""
+"""What other runs left behind that a later one must know of: bad attempts, unanswered sends, claims, experience."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -39,6 +39,17 @@ async def unanswered_sends(database: Database, server_ids: Collection[str]) -> M
         for part in slices(server_ids):
             remembered = (claims.c.server_id.in_(part), claims.c.unanswered_at.is_not(None))
             found.update((await connection.execute(select(*columns).where(*remembered))).all())
+    return found
+
+
+async def holders(database: Database, server_ids: Collection[str]) -> Mapping[str, str]:
+    """The run that holds each of the servers; servers that none holds are left out."""
+    found: dict[str, str] = {}
+    columns = (claims.c.server_id, claims.c.run_id)
+    async with database.reading() as connection:
+        for part in slices(server_ids):
+            held = (claims.c.server_id.in_(part), claims.c.run_id.is_not(None))
+            found.update((await connection.execute(select(*columns).where(*held))).all())
     return found
 
 

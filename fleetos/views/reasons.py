@@ -74,6 +74,11 @@ REASONS: Mapping[Reason, Words] = {
         "The server is in a state from which its OS cannot be changed.",
         "Bring it to running or stopped, then `fleetos retry {run}`.",
     ),
+    _R.UNSUITABLE: Words(
+        "unsuitable for the image",
+        "The cloud would refuse the change: the server, its disk or its contract does not allow this image.",
+        "Cure what is named, or choose another image; then `fleetos retry {run}`, or apply the corrected plan.",
+    ),
     _R.UNANSWERED_SEND: Words(
         "earlier request unanswered",
         "An earlier change request for this server was never answered, so it must not be stopped for a day.",

@@ -32,7 +32,12 @@ def test_servers_get_their_own_image_on_a_new_disk_and_not_twice_by_accident(pla
             "servers": names[:1],
         }
     )
-    done = play.fleetos("apply", text, "--yes", "--expect-wipes", "3", "-o", "json")
+    frozen = play.folder / "frozen.json"
+    told = play.called("plan", text, "--out", str(frozen))
+    assert told.returncode == 0, told.stderr
+    assert f"{names[0]}: WIPES system disk {before[names[0]]['system_disk']} ({OLD} again)" in told.stdout
+    assert f"servers[1].select at {text}:4:" in told.stdout
+    done = play.fleetos("apply", str(frozen), "--yes", "--expect-wipes", "3", "-o", "json")
     assert done.returncode == 0, done.stderr
     assert f"image {OLD} pinned to " in done.stderr
     assert ", once more for 2 servers on it" in done.stderr

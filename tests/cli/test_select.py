@@ -21,6 +21,7 @@ SCENARIO = {
         {"count": 2, "name": "idle-#", "tags": ["role=idle"], "state": "stopped", "az": ["eu-de-03"]},
         {"count": 2, "name": "late-#", "tags": ["role=late"], "az": ["eu-de-03"]},
     ],
+    "flavors": [{}, {"id": "m1.large.8"}],
     "durations": DURATIONS,
     "temporary_servers": True,
 }
@@ -60,6 +61,12 @@ def test_what_is_selected_is_changed_and_nothing_else(play: Play) -> None:
         exclude=[{"name": "*-gold"}],
     )
     assert play.called("validate", text).returncode == 0
+    told = json.loads(play.called("plan", text, "-o", "json").stdout)
+    assert told["counts"] == {"total": 3, "change": 3, "skip": 0, "refuse": 0}
+    assert [(one["key"], one["place"], one["servers"]) for one in told["selectors"]] == [
+        ("servers[1].select", f"{text}:4:57", 4),
+        ("servers[2].select", f"{text}:4:123", 3),
+    ]
     done = play.fleetos("apply", text, "--yes", "--expect-wipes", "3", "-o", "json")
     assert done.returncode == 0, done.stderr
     assert f"servers[1].select at {text}:4:57 means 4 servers" in done.stderr

@@ -150,3 +150,15 @@ def test_an_unfinished_run_is_carried_on_only_if_somebody_says_so(play: Play) ->
         shown.types("y\n")
         assert shown.ends() == 0
     assert play.changes(names) == dict.fromkeys(names, 1)
+
+
+def test_a_plan_fits_into_the_window_and_is_coloured(play: Play) -> None:
+    names = play.take(2)
+    with terminal(play, "plan", play.written(names), columns=72) as shown:
+        assert shown.ends() == 0
+    assert COLOURS.search(shown.seen)
+    lines = ESCAPES.sub("", shown.seen).replace("\r", "").split("\n")
+    assert max(map(len, lines)) <= 72
+    assert lines[0].split() == ["SERVER", "WHAT", "HAPPENS"]
+    assert [line.split()[:4] for line in lines[1:4:2]] == [[name, "WIPES", "system", "disk"] for name in names]
+    assert "2 servers: 2 to change, 0 to skip, 0 refused" in lines

@@ -131,6 +131,7 @@ class Kept:
             lambda: queries.events(database, run_id),
             lambda: history.bad_attempts(database, ids),
             lambda: history.unanswered_sends(database, ids),
+            lambda: history.holders(database, ids),
             lambda: history.experience(database, "scope"),
             lambda: check(database),
         )

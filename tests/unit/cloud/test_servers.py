@@ -7,7 +7,7 @@ import pytest
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import ReadRefused
 from fleetos.limits import ADDRESSES_SEEN
-from fleetos.model.inventory import Picture, Server
+from fleetos.model.inventory import Picture, Server, Traits
 from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.scripted import (
     PROJECT,
@@ -37,6 +37,7 @@ def test_a_server_is_read_with_all_that_counts() -> None:
             image_name="Debian",
             addresses=("192.168.0.7", "80.158.0.7"),
             enterprise_project="0",
+            traits=Traits(ram_mib=2048),
         )
         assert cloud.calls == [
             Seen(0.0, "GET", "ecs.eu-de.cloud.invalid", f"/v1/{PROJECT}/cloudservers/s1", {}, "t1", None)

@@ -8,7 +8,7 @@ import pytest
 from fleetos.errors import InputError
 from fleetos.limits import SETTLE_ELSEWHERE_S, SETTLE_OTC_S, SETTLE_SIM_S
 from fleetos.model.events import Enlisted, Moved, RunCreated
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import Picture, Traits
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Settings
 from fleetos.model.states import Reason, RunState, TargetState
@@ -148,11 +148,38 @@ def test_a_server_on_the_image_is_skipped(desk: Desk, status: str) -> None:
         picture("ERROR", image=NEW),
         picture("REBUILD", image=NEW),
         replace(picture(image=NEW), fault="out of hosts"),
-        replace(picture(), locked=True),
     ],
 )
 def test_whatever_is_in_doubt_waits_to_be_looked_at(desk: Desk, seen: Picture) -> None:
     assert frozen(desk, seen).targets[0].state is TargetState.WAITING
+
+
+@pytest.mark.parametrize(
+    ("seen", "traits", "reason", "detail"),
+    [
+        (replace(picture(), locked=True), Traits(), Reason.LOCKED, "is locked"),
+        (picture("SHELVED"), Traits(), Reason.WRONG_STATE, "is in status SHELVED"),
+        (picture(), Traits(frozen=True), Reason.UNSUITABLE, "is frozen by the cloud"),
+    ],
+)
+def test_a_server_that_preflight_refuses_is_held_at_once(
+    desk: Desk, seen: Picture, traits: Traits, reason: Reason, detail: str
+) -> None:
+    plan = desk.plan(HEAD + "servers: [{name: web-01}, {name: web-02}]\n")
+    servers = inventory([replace(a_server(1, seen), traits=traits), a_server(2)])
+    checked = preflight(plan, servers, (DEBIAN,), None, LOOPBACK)
+    result = freeze(plan, checked, scope=SCOPE, facts=LOOPBACK, run_id="r1", now=NOW)
+    held, waiting = result.targets
+    assert (held.state, held.reason, held.detail) == (TargetState.HELD, reason, detail)
+    assert (waiting.state, result.wipes, result.spared) == (TargetState.WAITING, 1, {reason: 1})
+
+
+def test_a_refused_server_that_runs_the_image_is_skipped_unless_it_is_to_be_changed(desk: Desk) -> None:
+    locked = replace(picture(image=NEW), locked=True)
+    assert frozen(desk, locked).targets[0].state is TargetState.SKIPPED
+    bad = History(bad_attempts=frozenset({server_id(1)}))
+    assert frozen(desk, locked, history=bad).targets[0].reason is Reason.LOCKED
+    assert frozen(desk, locked, more="rollout: {force: true}\n").targets[0].reason is Reason.LOCKED
 
 
 def test_a_bad_attempt_or_force_takes_servers_that_run_the_image(desk: Desk) -> None:

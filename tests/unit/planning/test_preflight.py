@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from fleetos.errors import InputError, Problem
+from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Image, Picture
 from fleetos.model.plan import SecretRef
 from fleetos.planning.orders import images_wanted
-from fleetos.planning.preflight import Finding, Level, Preflight, preflight
+from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.settings import CloudFacts
 from tests.unit.planning.desk import DEBIAN, HEAD, NEW, Desk, a_server, inventory, picture, server_id
 
@@ -93,6 +94,16 @@ def test_inactive_images_of_the_same_name_do_not_matter(desk: Desk) -> None:
             "an image for system disks; Debian is one for IsoImage",
             None,
         ),
+        (
+            [replace(DEBIAN, member_status="pending")],
+            "an image that we may use; Debian is shared with us and pending: accept it first",
+            None,
+        ),
+        (
+            [replace(DEBIAN, withdrawn=True)],
+            "an image that is still offered; Debian was withdrawn from the marketplace",
+            None,
+        ),
     ],
 )
 def test_an_image_that_cannot_be_used(desk: Desk, images: list[Image], expected: str, hint: str | None) -> None:
@@ -157,6 +168,31 @@ def test_windows_without_cloud_init_takes_no_key_pair(desk: Desk) -> None:
     assert problem.key == "change.keyname"
 
 
+@pytest.mark.parametrize(("flag", "needed"), [(None, "keyname or adminpass"), ("true", "adminpass")])
+def test_windows_needs_a_login(desk: Desk, flag: str | None, needed: str) -> None:
+    text = PLAN.replace("Debian, keyname: key", "Windows")
+    (problem,) = refused(desk, text, [replace(WINDOWS, inject_flag=flag)])
+    assert (problem.line, problem.key) == (3, "change.image")
+    assert problem.expected.startswith(f"{needed} beside it")
+
+
+@pytest.mark.parametrize(
+    ("api", "flag", "facts", "why"),
+    [
+        ("v1", None, ELSEWHERE, "the plan says so"),
+        ("auto", "true", OTC, "Open Telekom Cloud documents no other"),
+        ("auto", "true", ELSEWHERE, "the image says that it has no cloud-init (__support_fc_inject)"),
+        ("auto", None, ELSEWHERE, "the image does not say that it has no cloud-init"),
+    ],
+)
+def test_the_choice_of_the_api_has_a_reason(
+    desk: Desk, api: str, flag: str | None, facts: CloudFacts, why: str
+) -> None:
+    text = PLAN.replace("keyname: key", f"keyname: key, api: {api}")
+    (choice,) = found(desk, text, [replace(DEBIAN, inject_flag=flag)], facts=facts).choices
+    assert (choice.name, choice.id, choice.why) == ("Debian", NEW, why)
+
+
 def test_paths_of_secrets_become_absolute_and_their_places_are_kept(desk: Desk) -> None:
     text = (
         HEAD.replace("keyname: key", "adminpass: {file: ../pw}, user_data: {text: x}") + "servers: [{name: web-01}]\n"
@@ -179,8 +215,9 @@ def test_windows_images_are_told(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("seen", "finding"),
     [
-        (picture(disk=None), (Level.FATAL, "has no system disk; it will be held")),
-        (replace(picture(), locked=True), (Level.FATAL, "is locked; it will be held")),
+        (picture(disk=None), (Level.REFUSED, "has no system disk")),
+        (replace(picture(), locked=True), (Level.REFUSED, "is locked")),
+        (picture("SHELVED"), (Level.REFUSED, "is in status SHELVED")),
         (picture("REBUILD"), (Level.WARNING, "is in status REBUILD")),
         (picture(task="powering-off"), (Level.WARNING, "is busy: powering-off")),
         (
@@ -228,8 +265,11 @@ def test_an_image_that_says_it_has_no_cloud_init_is_doubted(desk: Desk) -> None:
 def test_idle_exclusions_and_stops_by_the_cloud_are_told(desk: Desk) -> None:
     text = PLAN + 'exclude: [{name: "x*"}]\nrollout: {stop: api}\n'
     assert found(desk, text, facts=OTC).findings == (
-        Finding(Level.WARNING, "exclude[0].name", "x* leaves no listed server out"),
+        Finding(Level.WARNING, Check.IDLE_EXCLUSION, "exclude[0].name", "x* leaves no listed server out"),
         Finding(
-            Level.WARNING, "rollout.stop", "Open Telekom Cloud does not document the mode that stops the server itself"
+            Level.WARNING,
+            Check.STOP_BY_API,
+            "rollout.stop",
+            "Open Telekom Cloud does not document the mode that stops the server itself",
         ),
     )

@@ -1,11 +1,13 @@
 """`reinstall: true`: the image that each server runs, pinned like any other, and never a reason to skip."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from fleetos.errors import InputError, Problem
-from fleetos.model.inventory import Image
+from fleetos.model.findings import Check
+from fleetos.model.inventory import Image, Traits
 from fleetos.model.states import TargetState
 from fleetos.planning.freeze import freeze
 from fleetos.planning.orders import images_reinstalled
@@ -122,3 +124,27 @@ def test_the_digest_tells_a_reinstall_from_a_change(desk: Desk) -> None:
 
 def test_servers_that_came_later_count_whatever_they_run(desk: Desk) -> None:
     assert len(selected_since(desk.plan(PLAN), inventory(WEB), {WEB[0].id}, {})) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"withdrawn": True}, "servers that run an image that is still offered; web-01 runs Debian 11, which was"),
+        ({"member_status": "pending"}, "is shared with us and pending"),
+        ({"virtual_env_type": "DataImage"}, "is one for DataImage"),
+    ],
+)
+def test_an_image_that_may_not_be_installed_is_not_installed_again_either(
+    desk: Desk, change: dict[str, Any], why: str
+) -> None:
+    (problem,) = refused(desk, PLAN, replace(OLD_DEBIAN, **change), DEBIAN)
+    assert problem.key == "change.reinstall"
+    assert why in problem.expected
+
+
+def test_findings_are_made_of_servers_that_run_the_image_too(desk: Desk) -> None:
+    servers = [replace(one, traits=Traits(frozen=True)) for one in WEB]
+    result = preflight(desk.plan(PLAN), inventory(servers), (OLD_DEBIAN, DEBIAN), ("key",), LOOPBACK)
+    assert result.refusals.keys() == {one.id for one in servers}
+    assert {finding.server_id for finding in result.findings if finding.check is Check.FROZEN} == result.refusals.keys()
+    assert {choice.id for choice in result.choices} == {OLD, NEW}

@@ -43,11 +43,12 @@ def test_pages_that_do_not_exist(query: dict[str, str]) -> None:
 
 def test_filters_of_the_list() -> None:
     bench = Bench(
+        flavors=[{}, {"id": "m1.large.8"}],
         servers=[
             {"count": 3, "name": "web-#", "tags": ["role=web", "gold"]},
             {"count": 2, "name": "db-#", "tags": ["role=db"], "state": "stopped", "flavor": "m1.large.8"},
             {"name": "odd", "state": "failed", "enterprise_project": "ops", "address": "10.1.0.5"},
-        ]
+        ],
     )
     assert names(bench, flavor="m1.large.8") == ["db-1", "db-2"]
     assert names(bench, enterprise_project_id="ops") == names(bench, ip="10.1.0.5") == ["odd"]

@@ -74,10 +74,11 @@ def test_a_bad_scenario_says_where(text: str, line: int, column: int, key: str) 
 
 
 def test_servers_of_a_group_have_addresses_one_after_the_other() -> None:
-    text = "servers:\n  - {count: 3, address: 10.0.0.254, flavor: m1.large.8, enterprise_project: ops}\n"
+    text = "flavors: [{id: m1.large.8}]\nservers:\n"
+    text += "  - {count: 3, address: 10.0.0.254, flavor: m1.large.8, enterprise_project: ops}\n"
     servers = World(parse_scenario(text, "s.yaml"), BORN).servers.values()
     assert [server.body.address for server in servers] == ["10.0.0.254", "10.0.0.255", "10.0.1.0"]
-    assert {(server.body.flavor, server.body.enterprise_project) for server in servers} == {("m1.large.8", "ops")}
+    assert {(server.body.flavor.id, server.body.enterprise_project) for server in servers} == {("m1.large.8", "ops")}
 
 
 def test_all_problems_are_told_at_once() -> None:

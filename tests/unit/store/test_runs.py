@@ -110,7 +110,9 @@ async def test_a_server_with_an_unknown_outcome_stays_claimed_after_the_end(
         await create(database, make_run(2), [target], clock)
     assert refused.value.hint is not None
     assert f"fleetos abort {RUN.id} --release" in refused.value.hint
+    assert await history.holders(database, [target.server_id, "other"]) == {target.server_id: RUN.id}
     await runs.release_claims(database, RUN.id, watcher(clock))
+    assert await history.holders(database, [target.server_id]) == {}
     # What is remembered goes into the next run's target, and from there nowhere else.
     await create(database, make_run(2), [target], clock)
     loaded = (await queries.load(database, make_run(2).id)).targets[target.server_id]

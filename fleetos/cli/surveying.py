@@ -1,0 +1,143 @@
+"""What is read of a cloud before a run: for `plan`, which tells of it, and for `apply`, which freezes it."""
+
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fleetos.cli.wiring import SIM
+from fleetos.clock import SystemClock
+from fleetos.cloud.addresses import is_loopback
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.errors import AuthenticationFailed, CloudError, PermissionDenied
+from fleetos.ids import run_id
+from fleetos.model.experience import Experience
+from fleetos.model.inventory import Image
+from fleetos.model.plan import Plan
+from fleetos.model.run import Scope
+from fleetos.planning.freeze import FrozenRun, History, freeze
+from fleetos.planning.orders import ACTIVE, images_reinstalled, images_wanted
+from fleetos.planning.preflight import Preflight, preflight
+from fleetos.planning.secrets import PlanSecrets
+from fleetos.planning.settings import CloudFacts
+from fleetos.planning.surroundings import Surroundings, Unread
+from fleetos.store import history
+from fleetos.store.database import Database
+
+# Hosts of Open Telekom Cloud, whose API reference differs from the sister clouds' (its list of endpoints).
+_OTC_DOMAIN = ".otc.t-systems.com"
+T = TypeVar("T")
+
+
+def facts_of(name: str | None, cloud: EcsCloud) -> CloudFacts:
+    """What planning needs to know of the endpoint."""
+    host = cloud.place.ecs.host
+    return CloudFacts(is_otc=host.endswith(_OTC_DOMAIN), loopback=is_loopback(host), is_sim=name == SIM)
+
+
+def scope_of(name: str | None, cloud: EcsCloud) -> Scope:
+    """The part of the cloud that a run works in."""
+    return Scope(name, cloud.place.region, cloud.place.project_id, str(cloud.place.ecs))
+
+
+async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
+    """The plan held against the cloud, its secrets looked at too. Raises InputError with all that does not resolve."""
+    inventory = await cloud.list_servers()
+    key_pairs = await _key_pairs(cloud, plan)
+    reader = _Reader(cloud)
+    known = await reader.images()
+    images = await _meant(cloud, plan, known, images_reinstalled(plan, inventory))
+    around = await reader.surroundings(known, max([0, *(image.min_disk_gib or 0 for image in images)]))
+    found = preflight(plan, inventory, images, key_pairs, facts, around)
+    PlanSecrets().check(found.orders, found.secret_places, found.windows)
+    return found
+
+
+async def frozen_now(
+    opened: Database | None, plan: Plan, scope: Scope, found: Preflight, facts: CloudFacts, known: Experience
+) -> FrozenRun:
+    """The run that the plan would be, or will be, at this moment; `opened` None: there is no database yet."""
+    past = History(longest_change_s=known.longest_change_s)
+    if opened is not None:
+        server_ids = [one.server.id for one in found.servers]
+        past = History(
+            bad_attempts=await history.bad_attempts(opened, server_ids),
+            unanswered=await history.unanswered_sends(opened, server_ids),
+            longest_change_s=known.longest_change_s,
+        )
+    now = SystemClock().now()
+    return freeze(plan, found, scope=scope, facts=facts, run_id=run_id(now), now=now, history=past)
+
+
+async def images_meant(cloud: EcsCloud, plan: Plan) -> Sequence[Image]:
+    """All images that the plan's words may mean: by id, and by exact name."""
+    return await _meant(cloud, plan, None)
+
+
+async def _meant(
+    cloud: EcsCloud, plan: Plan, known: Mapping[str, Image] | None, ids: Collection[str] = ()
+) -> Sequence[Image]:
+    """All images that the plan's words may mean, and those of the ids.
+
+    `known` are all images that there are, None if they could not all be read: what is among them needs no call.
+    """
+    images: dict[str, Image] = {}
+    for wanted in sorted(images_wanted(plan)):
+        alike = [one for one in (known or {}).values() if wanted in (one.id, one.name)]
+        if not any(one.id == wanted or one.status == ACTIVE for one in alike):
+            by_id = await cloud.image(wanted)
+            alike = [*(() if by_id is None else (by_id,)), *await cloud.images_named(wanted)]
+        images.update((one.id, one) for one in alike)
+    for image_id in sorted(set(ids) - images.keys()):
+        image = (known or {}).get(image_id) or await cloud.image(image_id)
+        if image is not None:
+            images[image.id] = image
+    return list(images.values())
+
+
+async def _key_pairs(cloud: EcsCloud, plan: Plan) -> frozenset[str]:
+    wanted = {change.keyname for change in (plan.change, *(server.change for server in plan.servers))}
+    return frozenset([name for name in sorted(one for one in wanted if one) if await cloud.has_key_pair(name)])
+
+
+@dataclass
+class _Reader:
+    """Reads what a plan can do without. What a cloud does not offer or allow is noted, and not checked then."""
+
+    cloud: EcsCloud
+
+    def __post_init__(self) -> None:
+        self._unread: list[Unread] = []
+        self._images: dict[str, Image] = {}
+
+    async def images(self) -> Mapping[str, Image] | None:
+        """All images by id, None if not all could be read."""
+        lost = "newer images, firmware and the architecture of old images are"
+        read = await self._optional("images", lost, self.cloud.all_images())
+        if read is None:
+            return None
+        self._images = {image.id: image for image in read[0]}
+        return self._images if read[1] else None
+
+    async def surroundings(self, known: Mapping[str, Image] | None, enough_gib: int) -> Surroundings:
+        """The project around the servers, as far as it can be read."""
+        cloud = self.cloud
+        return Surroundings(
+            images=self._images if known is None else known,
+            disks=await self._optional("disks", "sizes, status and encryption are", cloud.disks(enough_gib)),
+            flavors=await self._optional("flavors", "the architecture of servers is", cloud.flavors()),
+            disk_quota=await self._optional("disk quota", "room for new disks is", cloud.disk_quota()),
+            server_quota=await self._optional("server quota", "room for temporary servers is", cloud.server_quota()),
+            unread=tuple(self._unread),
+        )
+
+    async def _optional(self, what: str, lost: str, read: Awaitable[T | None]) -> T | None:
+        try:
+            found = await read
+        except AuthenticationFailed:
+            raise
+        except CloudError as error:
+            self._unread.append(Unread(what, error.message, lost, denied=isinstance(error, PermissionDenied)))
+            return None
+        if found is None:
+            self._unread.append(Unread(what, "the cloud's catalog has no such service", lost))
+        return found

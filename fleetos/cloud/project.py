@@ -1,0 +1,113 @@
+"""What surrounds the servers of a project, read once before a run: its disks, its flavors, its quotas."""
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import TypeVar
+
+from fleetos.cloud.addresses import Origin
+from fleetos.cloud.fields import Fields, Unreadable, number, part, parts
+from fleetos.cloud.pictures import read_disk, read_flavor
+from fleetos.cloud.reads import parsed
+from fleetos.cloud.session import Read, Session
+from fleetos.limits import DISK_PAGE, DISK_PAGES, DISK_PAGES_WHOLE
+from fleetos.model.inventory import Disk, Disks, Flavor, Quota
+
+_PAGE = dict[str, Disk]
+T = TypeVar("T")
+
+
+class Project:
+    """The reads around the servers of one project; each raises CloudError.
+
+    `evs` None: the cloud's catalog has no disk service, and what would be read of it is None.
+    """
+
+    def __init__(self, session: Session, ecs: Origin, evs: Origin | None, project_id: str) -> None:
+        self._session = session
+        self._ecs = ecs
+        self._evs = evs
+        self._project_id = project_id
+
+    async def disks(self, enough_gib: int) -> Disks | None:
+        """Return the volumes, from the smallest on (EVS API, "querying details about all disks": sort_key).
+
+        All of them where they fit on a few pages, else up to those of `enough_gib`. A cloud that does not heed the
+        order is read to the end.
+        """
+        if self._evs is None:
+            return None
+        found: dict[str, Disk] = {}
+        marker: dict[str, str] = {}
+        largest_gib, ordered = 0, True
+        for _ in range(DISK_PAGES):
+            total, page = await self._disk_page(self._evs, marker)
+            sizes = [largest_gib, *(disk.size_gib for disk in page.values())]
+            ordered = ordered and all(one <= other for one, other in pairwise(sizes))
+            fresh = page.keys() - found.keys()
+            found.update(page)
+            largest_gib = sizes[-1]
+            if len(page) < DISK_PAGE or not fresh:
+                return Disks(found)
+            many = total is None or total > DISK_PAGES_WHOLE * DISK_PAGE
+            if many and ordered and largest_gib >= enough_gib:
+                break
+            marker = {"marker": next(reversed(page))}
+        return Disks(found, whole=False, others_gib=largest_gib if ordered else 0)
+
+    async def flavors(self) -> Mapping[str, Flavor]:
+        """Return the flavors by id (ECS API, "querying details about flavors")."""
+
+        def parse(fields: Fields) -> Mapping[str, Flavor]:
+            return {flavor.id: flavor for flavor in map(read_flavor, parts(fields, "flavors"))}
+
+        path = f"/v1/{self._project_id}/cloudservers/flavors"
+        return await self._asked(Read("flavors", self._ecs, path, "the flavors"), parse)
+
+    async def disk_quota(self) -> Quota | None:
+        """Return how many disks and how many GiB may still be made (EVS API, "querying tenant quotas")."""
+        if self._evs is None:
+            return None
+
+        def parse(fields: Fields) -> Quota:
+            quotas = part(fields, "quota_set")
+            return Quota(disks=_left_of(part(quotas, "volumes")), disks_gib=_left_of(part(quotas, "gigabytes")))
+
+        path = f"/v2/{self._project_id}/os-quota-sets/{self._project_id}"
+        read = Read("disk-quota", self._evs, path, "the quota of disks", {"usage": "True"})
+        return await self._asked(read, parse)
+
+    async def server_quota(self) -> Quota:
+        """Return how many servers may still be made (ECS API, "querying tenant quotas")."""
+
+        def parse(fields: Fields) -> Quota:
+            absolute = part(fields, "absolute")
+            return Quota(servers=_left(number(absolute, "maxTotalInstances"), number(absolute, "totalInstancesUsed")))
+
+        path = f"/v1/{self._project_id}/cloudservers/limits"
+        return await self._asked(Read("limits", self._ecs, path, "the quota of servers"), parse)
+
+    async def _disk_page(self, evs: Origin, marker: Mapping[str, str]) -> tuple[int | None, _PAGE]:
+        def parse(fields: Fields) -> tuple[int | None, _PAGE]:
+            return number(fields, "count"), {disk.id: disk for disk in map(read_disk, parts(fields, "volumes"))}
+
+        params = {"limit": str(DISK_PAGE), "sort_key": "size", "sort_dir": "asc", **marker}
+        path = f"/v2/{self._project_id}/cloudvolumes/detail"
+        return await self._asked(Read("volumes", evs, path, "the list of disks", params), parse)
+
+    async def _asked(self, read: Read, parse: Callable[[Fields], T]) -> T:
+        return parsed(read.about, await self._session.read(read), parse)
+
+
+def _left_of(quota: Fields) -> int | None:
+    reserved = number(quota, "reserved") or 0
+    used = number(quota, "in_use")
+    return _left(number(quota, "limit"), None if used is None else used + reserved)
+
+
+def _left(limit: int | None, used: int | None) -> int | None:
+    """What is left of a limit, of which -1 means that there is none."""
+    if limit is None or used is None or limit < 0:
+        return None
+    if used < 0:
+        raise Unreadable("a quota of which less than nothing is used")
+    return max(0, limit - used)

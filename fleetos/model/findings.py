@@ -1,0 +1,66 @@
+"""What a plan's preflight found: each finding has a code, is about something, and says what to do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How bad a finding is. A server that is `refused` is not touched; the others are changed all the same."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    REFUSED = "refused"
+
+
+class Check(StrEnum):
+    """What was checked. The values are public: scripts tell findings apart by them."""
+
+    # A server.
+    NO_SYSTEM_DISK = "no-system-disk"
+    LOCKED = "locked"
+    WRONG_STATE = "wrong-state"
+    PASSING_STATE = "passing-state"
+    ERROR_STATE = "error-state"
+    HOST_DOWN = "host-down"
+    BARE_METAL = "bare-metal"
+    FROZEN = "frozen"
+    SPOT = "spot"
+    YEARLY_MONTHLY = "yearly-monthly"
+    MARKETPLACE = "marketplace"
+    # A server and its image.
+    MIN_DISK = "min-disk"
+    DISK_GROWS = "disk-grows"
+    DISK_STATUS = "disk-status"
+    DISK_ENCRYPTION = "disk-encryption"
+    MEMORY = "memory"
+    ARCHITECTURE = "architecture"
+    FIRMWARE = "firmware"
+    OS_TYPE = "os-type"
+    # What servers get.
+    API = "api"
+    LOGIN = "login"
+    KEY_PAIR_OWNER = "key-pair-owner"
+    IMAGE_ENCRYPTION = "image-encryption"
+    NEWER_IMAGE = "newer-image"
+    # The plan and the project.
+    IDLE_EXCLUSION = "idle-exclusion"
+    STOP_BY_API = "stop-by-api"
+    DISK_QUOTA = "disk-quota"
+    SERVER_QUOTA = "server-quota"
+    CLAIMED = "claimed"
+    NOT_CHECKED = "not-checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result of preflight. `subject` is a server's name, an image's, a key of the plan, or what was not read.
+
+    `text` goes on where the subject ends. `server_id` None: it is about no single server.
+    """
+
+    level: Level
+    check: Check
+    subject: str
+    text: str
+    hint: str | None = None
+    server_id: str | None = None

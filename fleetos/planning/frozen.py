@@ -1,0 +1,208 @@
+"""A plan as it was frozen at one moment, in a file that `apply` holds the cloud against. It contains no secrets."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fleetos.errors import FleetosError, InputError, Problem
+from fleetos.limits import FROZEN_PLAN_MAX_BYTES, PLAN_MAX_SERVERS, TEXT_MAX_LETTERS
+from fleetos.model.plan import Plan
+from fleetos.model.preview import Act, act_of
+from fleetos.model.run import Run, Target
+from fleetos.planning.freeze import FrozenRun
+from fleetos.planning.reading import Unreadable, read_bounded
+
+_KIND = "fleetos-frozen-plan"
+_HINT = "make it anew: fleetos plan PLAN --out FILE"
+_Text = Annotated[str, Field(max_length=4096)]
+_Id = Annotated[str, Field(max_length=TEXT_MAX_LETTERS)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class FrozenServer(_Shape):
+    """A server of a frozen plan: what becomes of it, and the disk and image that this was decided by."""
+
+    id: _Id
+    name: _Id
+    action: Literal["change", "skip", "refuse"]
+    reason: _Id | None
+    system_disk: _Id | None
+    image_before: _Id | None
+    image_after: _Id
+    reinstall: bool
+    api: Literal["v1", "v2"]
+
+
+class FrozenPlan(_Shape):
+    """A frozen plan. `digest` is that of the run, `sha256` that of everything else in the file."""
+
+    kind: Literal["fleetos-frozen-plan"]
+    v: Literal[1]
+    made_at: datetime
+    plan_path: _Text
+    plan_sha256: _Id
+    name: _Id
+    digest: _Id
+    cloud: _Id | None
+    region: _Id | None
+    project_id: _Id
+    images: dict[_Id, _Id]
+    servers: Annotated[tuple[FrozenServer, ...], Field(max_length=PLAN_MAX_SERVERS, strict=False)]
+    sha256: _Id
+
+
+class PlanOutdated(FleetosError):
+    """A frozen plan and the cloud, or the plan that it was made of, no longer agree."""
+
+    exit_code = 65
+
+
+def is_frozen_plan(path: Path) -> bool:
+    """Whether the file begins as a frozen plan does; one that cannot be read is none, nor is a pipe."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            begin = file.read(64)
+    except (OSError, ValueError):
+        return False
+    return "".join(begin.decode("utf-8", "replace").split()).startswith(f'{{"kind":"{_KIND}"')
+
+
+def frozen_plan(plan: Plan, frozen: FrozenRun) -> FrozenPlan:
+    """What `frozen` was decided by, for a file."""
+    run = frozen.run
+    content = FrozenPlan(
+        kind=_KIND,
+        v=1,
+        made_at=run.created_at,
+        plan_path=str(plan.path),
+        plan_sha256=plan.digest,
+        name=run.name,
+        digest=run.digest,
+        cloud=run.scope.cloud,
+        region=run.scope.region,
+        project_id=run.scope.project_id,
+        images=dict(run.images),
+        servers=tuple(map(_server, frozen.targets)),
+        sha256="",
+    )
+    return content.model_copy(update={"sha256": _sha256(content)})
+
+
+def write_frozen_plan(content: FrozenPlan, path: Path) -> None:
+    """Nothing, once the file is there whole and only its owner may read it. Raises InputError where it cannot be."""
+    text = content.model_dump_json(indent=1) + "\n"
+    try:
+        # In the same folder, so that putting it in its place is one step; such a file is made 0600.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        partial = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no file can have this name"
+        problem = Problem(str(path), None, None, "", f"a file that can be written: {reason}", "give another --out")
+        raise InputError((problem,)) from None
+
+
+def read_frozen_plan(path: Path) -> FrozenPlan:
+    """The frozen plan in the file. Raises InputError where it is not as it was written."""
+    try:
+        content = FrozenPlan.model_validate_json(read_bounded(path, FROZEN_PLAN_MAX_BYTES))
+    except Unreadable as bad:
+        raise InputError((Problem(str(path), None, None, "", bad.expected, bad.hint),)) from None
+    except ValidationError:
+        raise InputError((Problem(str(path), None, None, "", "a frozen plan of this version", _HINT),)) from None
+    if content.sha256 != _sha256(content):
+        raise InputError((Problem(str(path), None, None, "", "a frozen plan that nobody has changed", _HINT),))
+    return content
+
+
+def check_plan(written: FrozenPlan, plan: Plan) -> None:
+    """Nothing, if the plan still says what it said. Raises PlanOutdated."""
+    if plan.digest != written.plan_sha256:
+        raise PlanOutdated(f"{plan.path} says something else than when it was frozen", _HINT)
+
+
+def differences(written: FrozenPlan, now: FrozenRun) -> Iterator[str]:
+    """What is no longer as it was written, a sentence each. Power and time do not count."""
+    yield from _of_run(written, now.run)
+    before = {server.id: server for server in written.servers}
+    after = {target.server_id: _server(target) for target in now.targets}
+    for server_id, old in before.items():
+        new = after.get(server_id)
+        if new is None:
+            yield f"{old.name} ({server_id}) is not among the servers of the plan any more"
+        elif new != old:
+            yield from _of_server(old, new)
+    for server_id in after.keys() - before.keys():
+        yield f"{after[server_id].name} ({server_id}) was not among the servers of the plan"
+
+
+def _of_run(written: FrozenPlan, run: Run) -> Iterator[str]:
+    if written.project_id != run.scope.project_id:
+        yield f"the project is {run.scope.project_id}, not {written.project_id}"
+    elif written.digest != run.digest:
+        yield f"the cloud is {run.scope.cloud or 'that of the OS_* variables'} in {run.scope.region}"
+    for name, image_id in written.images.items():
+        if run.images.get(name) != image_id:
+            yield f"the image {name} now means {run.images.get(name)}, not {image_id}"
+
+
+def _of_server(old: FrozenServer, new: FrozenServer) -> Iterator[str]:
+    words: Mapping[str, tuple[str | None, str | None]] = {
+        "system disk": (old.system_disk, new.system_disk),
+        "image": (old.image_before, new.image_before),
+        "new image": (old.image_after, new.image_after),
+        "API": (old.api, new.api),
+        "name": (old.name, new.name),
+    }
+    changed = [f"its {word} is {now}, not {was}" for word, (was, now) in words.items() if was != now]
+    if old.reinstall != new.reinstall:
+        changed.append(f"the plan {'now reinstalls it' if new.reinstall else 'no longer reinstalls it'}")
+    if (old.action, old.reason) != (new.action, new.reason):
+        changed.append(f"it comes to {_act(new)}, not {_act(old)}")
+    yield f"{old.name} ({old.id}): {'; '.join(changed)}"
+
+
+def _act(server: FrozenServer) -> str:
+    return server.action if server.reason is None else f"{server.action} ({server.reason})"
+
+
+def _server(target: Target) -> FrozenServer:
+    act = act_of(target)
+    return FrozenServer(
+        id=target.server_id,
+        name=target.name,
+        action=act.value,
+        reason=target.reason if act is Act.REFUSE else None,
+        system_disk=target.baseline.disk,
+        image_before=target.baseline.image,
+        image_after=target.order.image_id,
+        reinstall=target.order.reinstall,
+        api=target.order.api,
+    )
+
+
+def _sha256(content: FrozenPlan) -> str:
+    fields = content.model_dump(mode="json", exclude={"sha256"})
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

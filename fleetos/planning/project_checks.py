@@ -1,0 +1,124 @@
+"""What is found about the images of a plan, and about the project as a whole. Pure."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
+
+from fleetos.limits import SERVERS_NAMED
+from fleetos.model.findings import Check, Finding, Level
+from fleetos.model.inventory import Image
+from fleetos.model.run import Order
+from fleetos.planning.orders import WINDOWS
+from fleetos.planning.settings import CloudFacts
+from fleetos.planning.surroundings import Surroundings
+
+_NUMBER = re.compile(r"\d+")
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+def order_findings(order: Order, image: Image, facts: CloudFacts) -> Iterator[Finding]:
+    """What is odd about an order."""
+    subject = order.image_name
+    if order.api == "v1" and facts.is_otc:
+        yield _warning(Check.API, subject, "Open Telekom Cloud documents only v2 of the change; v1 may not be there")
+    elif image.inject_flag == "true" and not facts.is_otc:
+        text = f"the image says that it has no cloud-init, which is not always true; it is changed with {order.api}"
+        yield _warning(Check.API, subject, text, "say `api: v2` if it has cloud-init, and try one server first")
+    yield from _login(order, image, facts)
+    encrypted = order.metadata.get("__system__encrypted") == "1"
+    if image.key_id is not None and not encrypted:
+        text = "the image is encrypted, and the plan does not ask for an encrypted system disk"
+        yield _warning(Check.IMAGE_ENCRYPTION, subject, text, 'set __system__encrypted: "1" in the metadata')
+    if encrypted and "__system__cmkid" not in order.metadata:
+        text = "an encrypted system disk is asked for without __system__cmkid, the key to encrypt it with"
+        yield _warning(Check.IMAGE_ENCRYPTION, subject, text, "add the id of a key that is enabled")
+
+
+def _login(order: Order, image: Image, facts: CloudFacts) -> Iterator[Finding]:
+    subject = order.image_name
+    if order.adminpass is None and order.keyname is None and order.user_data is None:
+        text = "no keyname, adminpass or user_data: only an image with a login of its own can be entered afterwards"
+        hint = "a password can be set for this image once it runs" if image.takes_password else None
+        yield Finding(Level.NOTE if image.kind == "private" else Level.WARNING, Check.LOGIN, subject, text, hint)
+    if order.adminpass is not None and order.api == "v2":
+        if facts.is_otc:
+            text = "Open Telekom Cloud does not document adminpass for v2; a key pair is safer"
+            yield _warning(Check.LOGIN, subject, text)
+        if order.user_data is not None and image.os_type != WINDOWS:
+            yield _warning(Check.LOGIN, subject, "adminpass has no effect on Linux beside user_data")
+
+
+def newer_images(pinned: Collection[Image], around: Surroundings) -> Iterator[Finding]:
+    """For each pinned image, the newest active one whose name differs in numbers only."""
+    for image in {one.id: one for one in pinned}.values():
+        alike = [
+            other
+            for other in around.images.values()
+            if other.status == "active" and _pattern(other.name) == _pattern(image.name) and _newer(other, image)
+        ]
+        if alike:
+            newest = max(alike, key=lambda one: (_numbers(one.name), one.created_at or _EARLIEST))
+            text = f"there is a newer image of this kind: {newest.name} ({newest.id})"
+            yield Finding(Level.NOTE, Check.NEWER_IMAGE, image.name, text, "nothing is chosen anew by itself")
+
+
+def project_findings(around: Surroundings, at_once: int, largest_gib: int) -> Iterator[Finding]:
+    """What stands in the way of so many changes at once, the largest new disk being of that size."""
+    for unread in around.unread:
+        level = Level.WARNING if unread.denied else Level.NOTE
+        text = f"{unread.lost} not checked: {unread.why}"
+        hint = "the user lacks a permission to read them" if unread.denied else None
+        yield Finding(level, Check.NOT_CHECKED, unread.what, text, hint)
+    if around.disks is not None and not around.disks.whole:
+        text = f"too many to read all: beyond the {len(around.disks.known):,} smallest, only their size was looked at"
+        yield Finding(Level.NOTE, Check.NOT_CHECKED, "disks", text)
+    yield from _quotas(around, at_once, largest_gib)
+
+
+def claim_findings(holders: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Finding]:
+    """For each run that holds servers which the plan would change. `holders` are run ids by server id."""
+    for run_id in sorted(set(holders.values())):
+        held = sorted(names[server_id] for server_id, holder in holders.items() if holder == run_id)
+        more = f" and {len(held) - SERVERS_NAMED:,} more" if len(held) > SERVERS_NAMED else ""
+        text = f"holds {', '.join(held[:SERVERS_NAMED])}{more}, so that apply would not begin"
+        hint = f"why, and what to do about it: fleetos status {run_id}"
+        yield _warning(Check.CLAIMED, f"run {run_id}", text, hint)
+
+
+def _quotas(around: Surroundings, at_once: int, largest_gib: int) -> Iterator[Finding]:
+    """A change makes the new disk while the old one is there, and a temporary server (ecs_02_0202; Ecs.0021, 0001)."""
+    disks, servers = around.disk_quota, around.server_quota
+    hint = "raise the quota, or lower rollout.concurrency"
+    if disks is not None and disks.disks is not None and disks.disks < at_once:
+        text = f"the quota leaves room for {disks.disks:,} more, and {at_once:,} changes at once need one each"
+        yield _warning(Check.DISK_QUOTA, "disks", text, hint)
+    if disks is not None and disks.disks_gib is not None and disks.disks_gib < at_once * largest_gib:
+        text = f"the quota leaves {disks.disks_gib:,} GiB, and {at_once:,} changes at once need up to "
+        yield _warning(Check.DISK_QUOTA, "disks", f"{text}{at_once * largest_gib:,}", hint)
+    if servers is not None and servers.servers is not None and servers.servers < at_once:
+        text = (
+            f"the quota leaves room for {servers.servers:,} more, and each of {at_once:,} changes at once may make one"
+        )
+        yield _warning(Check.SERVER_QUOTA, "servers", text, hint)
+
+
+def _newer(other: Image, image: Image) -> bool:
+    """Neither in numbers nor in age behind, and ahead in one of them."""
+    numbers, own = _numbers(other.name), _numbers(image.name)
+    if len(numbers) != len(own) or numbers < own or other.id == image.id:
+        return False
+    if other.created_at is None or image.created_at is None:
+        return numbers > own
+    return other.created_at >= image.created_at and (numbers, other.created_at) > (own, image.created_at)
+
+
+def _pattern(name: str) -> str:
+    return _NUMBER.sub("#", name)
+
+
+def _numbers(name: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in _NUMBER.findall(name))
+
+
+def _warning(check: Check, subject: str, text: str, hint: str | None = None) -> Finding:
+    return Finding(Level.WARNING, check, subject, text, hint)

@@ -1,0 +1,174 @@
+"""What is found about one server and the image that it is to get. Pure.
+
+What the cloud is documented to refuse refuses the server here too; what it only may refuse, or what somebody should
+know, is a warning. Sources: API page ecs_02_0202 (constraints), the appendix "error codes", IMS "querying images".
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from fleetos.model.findings import Check, Finding, Level
+from fleetos.model.inventory import Disk, Image, Server
+from fleetos.planning.surroundings import Surroundings
+
+_CHANGEABLE = frozenset({"ACTIVE", "SHUTOFF", "ERROR"})
+# Where a server stays until somebody fetches it back; every other status passes by itself.
+_STUCK = frozenset({"PAUSED", "SUSPENDED", "SHELVED", "SHELVED_OFFLOADED", "VERIFY_RESIZE", "DELETED", "SOFT_DELETED"})
+_YEARLY_MONTHLY, _SPOT = "1", "2"
+_MARKET = "market"
+_IN_USE = "in-use"
+_ENCRYPTED = "__system__encrypted"
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """A server, the image that it is to get with which metadata, and what surrounds them."""
+
+    server: Server
+    image: Image
+    metadata: Mapping[str, str]
+    around: Surroundings
+
+    def found(self, level: Level, check: Check, text: str, hint: str | None = None) -> Finding:
+        """A finding about the server."""
+        return Finding(level, check, self.server.name or self.server.id, text, hint, self.server.id)
+
+    def refused(self, check: Check, text: str, hint: str | None = None) -> Finding:
+        """A finding for which the server is not touched."""
+        return self.found(Level.REFUSED, check, text, hint)
+
+    def warned(self, check: Check, text: str, hint: str | None = None) -> Finding:
+        """A finding that somebody should know of."""
+        return self.found(Level.WARNING, check, text, hint)
+
+
+def server_findings(pairing: Pairing) -> Iterator[Finding]:
+    """All that is found, what refuses the server and what does not."""
+    yield from _state(pairing)
+    yield from _contract(pairing)
+    yield from _disk(pairing)
+    yield from _machine(pairing)
+
+
+def _state(pairing: Pairing) -> Iterator[Finding]:
+    picture, traits = pairing.server.picture, pairing.server.traits
+    if picture.disk is None:
+        hint = "attach one; after a failed change ask the support desk"
+        yield pairing.refused(Check.NO_SYSTEM_DISK, "has no system disk", hint)
+    if picture.locked:
+        yield pairing.refused(Check.LOCKED, "is locked", "unlock it")
+    if picture.status in _STUCK:
+        yield pairing.refused(Check.WRONG_STATE, f"is in status {picture.status}", "bring it to running or stopped")
+    elif picture.status not in _CHANGEABLE:
+        yield pairing.warned(Check.PASSING_STATE, f"is in status {picture.status}", "it is waited for, then held")
+    elif picture.status == "ERROR":
+        text = "is in status ERROR: the cloud changes it only if a failed change left it so"
+        yield pairing.warned(Check.ERROR_STATE, text)
+    if picture.task is not None:
+        yield pairing.warned(Check.PASSING_STATE, f"is busy: {picture.task}", "it is waited for, then held")
+    if traits.host_status not in (None, "UP"):
+        yield pairing.warned(Check.HOST_DOWN, f"is on a host that is {traits.host_status}")
+
+
+def _contract(pairing: Pairing) -> Iterator[Finding]:
+    """Who may do what with it: error codes Ecs.0030 and Ecs.0510; spot servers are excluded by the API page."""
+    traits, image = pairing.server.traits, pairing.image
+    if traits.bare_metal:
+        yield pairing.refused(Check.BARE_METAL, "is a bare-metal server, whose OS is changed by another service")
+    if traits.frozen:
+        yield pairing.refused(Check.FROZEN, "is frozen by the cloud", "clear what the account is frozen for")
+    if traits.charging == _SPOT:
+        yield pairing.refused(Check.SPOT, "is a spot server, whose OS cannot be changed", "make it anew")
+    if traits.charging == _YEARLY_MONTHLY:
+        if _MARKET in (traits.image_kind, image.kind):
+            text = "is paid by year or month, and the marketplace has one of its two images"
+            yield pairing.refused(
+                Check.MARKETPLACE, text, "the cloud changes these only from its console, or not at all"
+            )
+        else:
+            text = "is paid by year or month: if the new image has another price, the order waits to be paid"
+            yield pairing.warned(Check.YEARLY_MONTHLY, text)
+    elif image.kind == _MARKET:
+        yield pairing.warned(Check.MARKETPLACE, f"gets {image.name} of the marketplace, which may have a price")
+
+
+def _disk(pairing: Pairing) -> Iterator[Finding]:
+    disks, own = pairing.around.disks, pairing.server.picture.disk
+    disk = None if disks is None or own is None else disks.known.get(own)
+    least_gib = pairing.image.min_disk_gib or 0
+    if disk is None:
+        return
+    if disk.size_gib < least_gib:
+        yield _too_small(pairing, disk.size_gib, least_gib)
+    if disk.status != _IN_USE:
+        yield _not_at_rest(pairing, disk)
+    if disk.encrypted and pairing.metadata.get(_ENCRYPTED) != "1":
+        text = "has an encrypted system disk, and the new one will not be"
+        yield pairing.warned(
+            Check.DISK_ENCRYPTION, text, f'set {_ENCRYPTED}: "1" and __system__cmkid in the metadata of the change'
+        )
+
+
+def _too_small(pairing: Pairing, size_gib: int, least_gib: int) -> Finding:
+    """The disk of a server that is paid by use grows; one that is paid by year or month cannot (ecs_02_0202)."""
+    text = f"has a system disk of {size_gib} GiB, and {pairing.image.name} needs {least_gib}"
+    if pairing.server.traits.charging == _YEARLY_MONTHLY:
+        hint = "detach, extend and attach the disk again first: it is paid by year or month and does not grow by itself"
+        return pairing.refused(Check.MIN_DISK, text, hint)
+    return pairing.warned(Check.DISK_GROWS, f"{text}: it grows, and so does its price")
+
+
+def _not_at_rest(pairing: Pairing, disk: Disk) -> Finding:
+    text = f"has a system disk in status {disk.status}"
+    if disk.status.startswith("error"):
+        return pairing.refused(Check.DISK_STATUS, text, "have the disk repaired")
+    return pairing.warned(Check.DISK_STATUS, text, "the cloud changes it once the disk is in-use")
+
+
+def _machine(pairing: Pairing) -> Iterator[Finding]:
+    server, image = pairing.server, pairing.image
+    old = pairing.around.images.get(server.picture.image or "")
+    yield from _processor(pairing, old)
+    ram_mib = server.traits.ram_mib
+    if ram_mib is not None and not image.min_ram_mib <= ram_mib <= (image.max_ram_mib or ram_mib):
+        bounds = (
+            f"{image.min_ram_mib} MiB or more" if ram_mib < image.min_ram_mib else f"at most {image.max_ram_mib} MiB"
+        )
+        text = f"has {ram_mib} MiB of memory, and {image.name} is for {bounds}"
+        yield pairing.refused(Check.MEMORY, text, "choose another image or flavor")
+    if old is not None:
+        yield from _firmware(pairing, old)
+    if server.os_type and image.os_type and server.os_type.casefold() != image.os_type.casefold():
+        text = f"goes from {server.os_type} to {image.os_type}"
+        yield pairing.warned(Check.OS_TYPE, text)
+
+
+def _processor(pairing: Pairing, old: Image | None) -> Iterator[Finding]:
+    """The flavor knows best; where flavors are not read, the old image runs on the server and so tells as much.
+
+    An image that names no architecture is one for x86: only ARM is named (IMS, field __support_arm).
+    """
+    flavors, flavor = pairing.around.flavors, pairing.server.flavor
+    known = None if flavors is None or flavor is None else flavors.get(flavor)
+    if known is not None:
+        own, told = known.architecture, f"flavor {known.id}"
+    elif old is not None and old.architecture is not None:
+        own, told = old.architecture, f"image {old.name}"
+    else:
+        return
+    wanted = pairing.image.architecture or "x86"
+    if own != wanted:
+        text = f"is an {own} server ({told}), and {pairing.image.name} is for {wanted}"
+        yield pairing.refused(Check.ARCHITECTURE, text, f"choose an image for {own}")
+
+
+def _firmware(pairing: Pairing, old: Image) -> Iterator[Finding]:
+    """BIOS and UEFI do not go together (ecs_02_0202). That an image that does not say boots by BIOS is inferred."""
+    before, after = old.firmware, pairing.image.firmware
+    if (before or "bios") == (after or "bios"):
+        return
+    text = f"boots by {before or 'BIOS, it seems'}, and {pairing.image.name} by {after or 'BIOS, it seems'}"
+    if before is None or after is None:
+        yield pairing.warned(Check.FIRMWARE, text, "the cloud refuses another firmware")
+    else:
+        yield pairing.refused(Check.FIRMWARE, text, f"choose an image for {before}")

@@ -1,0 +1,257 @@
+"""`fleetos plan`: names every problem that a server can have, changes nothing, and is what apply then does."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetos.cli.exits import ExitCode
+from tests.cli.play import Play
+from tests.ledger import CHANGES
+from tests.stage import Done, Stage, stage
+
+DEBIAN_11, DEBIAN_12 = "Standard_Debian_11_latest", "Standard_Debian_12_latest"
+SOUND: dict[str, dict[str, object]] = {
+    "sound-a": {},
+    "sound-b": {"state": "stopped"},
+    "rented": {"charging": "yearly-monthly"},
+    "grows": {"system_disk_gb": 20},
+    "encrypted": {"system_disk_encrypted": True},
+    "windows": {"image": "Windows_2022"},
+    "failed": {"state": "failed"},
+    "down": {"host_status": "DOWN"},
+}
+# The code by which a server is refused, and a server for which it is.
+REFUSED: dict[str, dict[str, object]] = {
+    "locked": {"locked": True},
+    "no-system-disk": {"state": "stopped", "system_disk": False},
+    "frozen": {"frozen": True},
+    "spot": {"charging": "spot"},
+    "marketplace": {"charging": "yearly-monthly", "image": "Market"},
+    "min-disk": {"charging": "yearly-monthly", "system_disk_gb": 20},
+    "disk-status": {"system_disk_status": "error"},
+    "architecture": {"flavor": "kc1.large.2"},
+    "memory": {"flavor": "t6.small.1"},
+    "firmware": {"image": "Uefi"},
+    "bare-metal": {"tags": ["__type_baremetal"]},
+}
+# What is found about the sound ones, which are changed all the same.
+WARNED = {
+    "rented": "yearly-monthly",
+    "grows": "disk-grows",
+    "encrypted": "disk-encryption",
+    "windows": "os-type",
+    "failed": "error-state",
+    "down": "host-down",
+}
+SCENARIO: dict[str, Any] = {
+    "seed": 5,
+    "durations": {"stop": [0.05, 0.1], "start": [0.05, 0.1], "change": [0.2, 0.4], "job_init": [0, 0.05]},
+    "flavors": [
+        {"id": "s3.medium.2"},
+        {"id": "kc1.large.2", "architecture": "arm"},
+        {"id": "t6.small.1", "ram_mb": 512},
+    ],
+    "images": [
+        {"name": DEBIAN_11, "flags": {"hw_firmware_type": "bios"}},
+        {"name": DEBIAN_12, "flags": {"hw_firmware_type": "bios", "min_ram": 1024}},
+        {"name": "Standard_Debian_13_latest"},
+        {"name": "Market", "imagetype": "market", "flags": {"hw_firmware_type": "bios"}},
+        {"name": "Uefi", "flags": {"hw_firmware_type": "uefi"}},
+        {"name": "Windows_2022", "os_type": "Windows"},
+    ],
+    "servers": [
+        *({"name": name, **traits} for name, traits in (SOUND | REFUSED).items()),
+        {"name": "done", "image": DEBIAN_12},
+        {"name": "spare-#", "count": 4},
+    ],
+    "quota": {"volumes": 30, "servers": 26},
+}
+PACE = "polling: {min: 100ms, max: 200ms}\ntimeouts: {stop: 10s, change: 20s, settle: 1s, start: 10s}\n"
+NAMES = (*SOUND, *REFUSED, "done")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A cloud with one of each problem. No test changes its servers but the last."""
+    folder = tmp_path_factory.mktemp("problems")
+    with stage(folder, SCENARIO) as running:
+        yield running
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def here(cloud: Stage, tmp_path: Path) -> Iterator[Play]:
+    """The cloud without faults, seen from an empty folder."""
+    cloud.post("/admin/heal", {})
+    with Play.at(cloud, tmp_path, iter(())) as begun:
+        yield begun
+
+
+def written(here: Play, *names: str, more: str = "", change: str = "keyname: KeyPair-350b") -> str:
+    servers = "".join(f"  - name: {name}\n" for name in names)
+    text = f"version: 1\nname: try\nchange: {{image: {DEBIAN_12}, {change}}}\nservers:\n{servers}{PACE}{more}"
+    return here.plan(text)
+
+
+def document(done: Done) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def changed(here: Play) -> set[str]:
+    """The names of the servers that any write has named."""
+    names = {one["id"]: name for name, one in here.servers().items()}
+    return {names[server_id] for write in here.ledger().writes for server_id in write.servers}
+
+
+def test_each_problem_is_named_and_nothing_is_touched(here: Play) -> None:
+    before = len(here.ledger().writes)
+    told = document(here.called("plan", written(here, *NAMES), "-o", "json"))
+    assert told["v"] == 1
+    by_name = {one["name"]: one for one in told["servers"]}
+    assert {name: one["code"] for name, one in by_name.items() if one["action"] == "refuse"} == {
+        code: code for code in REFUSED
+    }
+    assert all(one["reason"] for one in by_name.values() if one["action"] == "refuse")
+    assert {name for name, one in by_name.items() if one["action"] == "change"} == set(SOUND)
+    assert by_name["done"]["action"] == "skip"
+    assert told["counts"] == {"total": len(NAMES), "refuse": len(REFUSED), "change": len(SOUND), "skip": 1}
+    codes = {one["server_id"]: one["code"] for one in told["findings"] if one["level"] == "warning"}
+    assert {name: codes[by_name[name]["server_id"]] for name in WARNED} == WARNED
+    general = {one["code"]: one["level"] for one in told["findings"] if one["server_id"] is None}
+    assert general == {"newer-image": "note", "disk-quota": "warning", "server-quota": "warning"}
+    assert told["estimate"]["source"] == "documented"
+    assert len(here.ledger().writes) == before
+    assert list(here.folder.rglob("*.db*")) == []
+
+
+def test_the_text_is_plain_in_a_pipe_and_says_why(here: Play) -> None:
+    done = here.called("plan", written(here, "locked", "sound-a", "done"), "--detailed-exitcode")
+    assert done.returncode == ExitCode.CHANGES_PENDING
+    disk = here.servers()["sound-a"]["system_disk"]
+    first, second, third, *_ = done.stdout.splitlines()
+    assert (first, third) == ("locked: refuse: is locked", "done: skip: already on the image")
+    assert second == f"sound-a: WIPES system disk {disk} ({DEBIAN_11} -> {DEBIAN_12})"
+    assert ", by v2: the image does not say that it has no cloud-init" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert "3 servers: 1 to change, 1 to skip, 1 refused" in done.stdout
+
+
+def test_lines_for_programs_are_the_servers(here: Play) -> None:
+    plan = written(here, "sound-a", "locked")
+    lines = here.called("plan", plan, "-o", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == document(here.called("plan", plan, "-o", "json"))["servers"]
+
+
+def test_the_exit_code_says_whether_changes_are_pending(here: Play) -> None:
+    for names, code in (("done", 0), ("locked", 0), ("sound-a", 2)):
+        assert here.called("plan", written(here, names), "--detailed-exitcode", "-o", "json").returncode == code
+    assert here.called("plan", written(here, "sound-a")).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "change", "words"),
+    [
+        (("nobody",), "keyname: KeyPair-350b", "none is called nobody"),
+        (("sound-a",), "keyname: not-ours", "not-ours is none"),
+        (("sound-a",), "adminpass: {env: FLEET_PASSWORD}", "three of: upper case"),
+        (("sound-a",), "keyname: KeyPair-350b, api: v1, user_data: {text: hello}", "no user data"),
+    ],
+)
+def test_a_plan_that_cannot_be_resolved_is_65(here: Play, names: tuple[str, ...], change: str, words: str) -> None:
+    secret = here.env["FLEET_PASSWORD"] = "allthesamekind"
+    done = here.called("plan", written(here, *names, change=change), "--detailed-exitcode", "-o", "json")
+    assert done.returncode == ExitCode.INPUT
+    (problem,) = json.loads(done.stdout)["error"]["problems"]
+    assert words in problem["expected"]
+    assert secret not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("operation", "subject", "level"),
+    [("volumes", "disks", "warning"), ("flavors", "flavors", "warning"), ("disk-quota", "disk quota", "warning")],
+)
+def test_what_may_not_be_read_is_told_and_the_rest_is_checked(
+    here: Play, operation: str, subject: str, level: str
+) -> None:
+    here.post("/admin/faults", [{"on": operation, "do": "refuse", "code": "Pdp.0001"}])
+    told = document(here.called("plan", written(here, "sound-a", "frozen"), "-o", "json"))
+    (finding,) = [one for one in told["findings"] if one["code"] == "not-checked"]
+    assert (finding["subject"], finding["level"]) == (subject, level)
+    assert told["counts"] == {"total": 2, "refuse": 1, "change": 1, "skip": 0}
+
+
+def test_a_frozen_plan_runs_only_while_the_cloud_agrees(here: Play) -> None:
+    plan = written(here, "spare-1", "spare-2", "frozen")
+    frozen = str(here.folder / "frozen.json")
+    done = here.called("plan", plan, "--out", frozen)
+    assert (done.returncode, f"fleetos apply {frozen}" in done.stderr) == (0, True)
+    here.post(f"/admin/servers/{here.servers()['spare-2']['id']}", {"act": "change", "image": DEBIAN_11})
+    before = len(here.ledger().writes)
+    refused = here.called("apply", frozen, "--yes")
+    assert refused.returncode == ExitCode.INPUT
+    assert "spare-2" in refused.stderr
+    assert "its system disk is" in refused.stderr
+    assert "spare-1" not in refused.stderr
+    assert len(here.ledger().writes) == before
+    assert here.runs() == []
+    here.called("plan", plan, "--out", frozen)
+    written(here, "spare-1", "spare-2")
+    assert "says something else" in here.called("apply", frozen, "--yes").stderr
+    written(here, "spare-1", "spare-2", "frozen")
+    applied = document_of_run(here.fleetos("apply", frozen, "--yes", "--expect-wipes", "2", "-o", "json"))
+    assert applied["counts"] == {"total": 3, "done": 2, "held": 1}
+    again = here.called("apply", frozen, "--yes", "-o", "json")
+    assert document_of_run(again) == applied
+
+
+def document_of_run(done: Done) -> dict[str, Any]:
+    assert done.returncode == ExitCode.SOME_FAILED, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_apply_changes_the_sound_ones_alone(here: Play) -> None:
+    untouched = changed(here)
+    plan = written(here, *NAMES)
+    applied = document_of_run(here.fleetos("apply", plan, "--yes", "--expect-wipes", str(len(SOUND)), "-o", "json"))
+    states = {one["name"]: (one["state"], one["reason"]) for one in applied["targets"]}
+    assert {name for name, (state, _) in states.items() if state == "done"} == set(SOUND)
+    assert {name for name, (state, _) in states.items() if state == "held"} == set(REFUSED)
+    assert states["locked"][1] == "locked"
+    assert states["no-system-disk"][1] == "no-system-disk"
+    assert {states[name][1] for name in REFUSED if name not in ("locked", "no-system-disk")} == {"unsuitable"}
+    # The judge: no write of any kind ever named another server.
+    assert changed(here) - untouched == set(SOUND)
+    accepted = [write for write in here.ledger().writes if write.operation in CHANGES and write.actor == "client"]
+    assert all(write.came == "accepted" for write in accepted)
+    told = document(here.called("plan", plan, "-o", "json"))
+    assert told["counts"]["skip"] == len(SOUND) + 1
+    assert told["earlier_run"] == {"id": applied["run"]["id"], "state": "done"}
+    assert told["estimate"]["run_s"] is None
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A cloud of ten thousand servers."""
+    folder = tmp_path_factory.mktemp("large")
+    with stage(folder, {"servers": [{"count": 10_000, "name": "web-#####"}]}) as running:
+        yield running
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_ten_thousand_servers_take_few_calls(large: Stage) -> None:
+    (large.folder / "all.csv").write_text("name\n" + "".join(f"web-{one:05}\n" for one in range(1, 10_001)))
+    plan = large.plan(
+        f"version: 1\nname: try\nchange: {{image: {DEBIAN_12}, keyname: KeyPair-350b}}\nservers: [{{file: all.csv}}]\n"
+    )
+    told = document(large.fleetos("plan", plan, "-o", "json"))
+    assert told["counts"] == {"total": 10_000, "refuse": 0, "change": 10_000, "skip": 0}
+    asked = large.ledger().requests
+    lists = ("list", "volumes", "images", "flavors", "keypairs")
+    assert sum(asked.get(one, 0) for one in lists) < 15
+    assert set(asked) - set(lists) == {"token", "keypair", "disk-quota", "limits"}
+    assert sum(asked.values()) < 20

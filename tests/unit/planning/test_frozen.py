@@ -1,0 +1,158 @@
+"""A frozen plan in a file: whole, private, proof against changes, and held against what the cloud shows later."""
+
+import json
+import re
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetos.errors import InputError
+from fleetos.model.inventory import Server, Traits
+from fleetos.planning.freeze import FrozenRun, freeze
+from fleetos.planning.frozen import (
+    PlanOutdated,
+    check_plan,
+    differences,
+    frozen_plan,
+    is_frozen_plan,
+    read_frozen_plan,
+    write_frozen_plan,
+)
+from fleetos.planning.preflight import preflight
+from fleetos.planning.settings import CloudFacts
+from tests.unit.planning.desk import DEBIAN, HEAD, NEW, NOW, SCOPE, Desk, a_server, inventory, picture, server_id
+
+LOOPBACK = CloudFacts(loopback=True)
+TEXT = HEAD + "servers: [{name: web-01}, {name: web-02}, {name: web-03}]\n"
+SERVERS = (a_server(1), replace(a_server(2), traits=Traits(frozen=True)), a_server(3, picture(image=NEW)))
+
+
+def frozen(desk: Desk, *servers: Server, text: str = TEXT, image_id: str = NEW, project: str = "0a1b2c") -> FrozenRun:
+    plan = desk.plan(text)
+    checked = preflight(plan, inventory(servers), (replace(DEBIAN, id=image_id),), None, LOOPBACK)
+    scope = replace(SCOPE, project_id=project)
+    return freeze(plan, checked, scope=scope, facts=LOOPBACK, run_id="r1", now=NOW)
+
+
+def written(desk: Desk) -> Path:
+    path = desk.folder / "frozen.json"
+    write_frozen_plan(frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS)), path)
+    return path
+
+
+def test_the_file_is_private_and_reads_as_it_was_written(desk: Desk) -> None:
+    path = written(desk)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [one.name for one in desk.folder.iterdir() if one.name.startswith(".")] == []
+    assert is_frozen_plan(path)
+    content = read_frozen_plan(path)
+    assert content == frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS))
+    assert [(one.name, one.action, one.reason) for one in content.servers] == [
+        ("web-01", "change", None),
+        ("web-02", "refuse", "unsuitable"),
+        ("web-03", "skip", None),
+    ]
+    assert content.servers[0].system_disk == SERVERS[0].picture.disk
+    check_plan(content, desk.plan(TEXT))
+    assert list(differences(content, frozen(desk, *SERVERS))) == []
+
+
+def test_it_is_known_however_it_is_written_and_a_plan_is_none(desk: Desk) -> None:
+    path = written(desk)
+    path.write_text(json.dumps(json.loads(path.read_text())))
+    assert is_frozen_plan(path)
+    assert read_frozen_plan(path).name == "try"
+    assert not is_frozen_plan(desk.write("plan.json", '{"version": 1}'))
+    assert not is_frozen_plan(desk.folder / "missing.json")
+    assert not is_frozen_plan(desk.folder)
+
+
+def test_an_older_file_is_replaced_whole_and_a_bad_place_is_told(desk: Desk) -> None:
+    path = desk.write("frozen.json", "before")
+    path.chmod(0o644)
+    written(desk)
+    assert read_frozen_plan(path).name == "try"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(InputError) as caught:
+        write_frozen_plan(read_frozen_plan(path), desk.folder / "none" / "frozen.json")
+    assert "a file that can be written" in caught.value.problems[0].expected
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("servers",), []),
+        (("servers", 0, "system_disk"), "another"),
+        (("servers", 0, "action"), "wipe"),
+        (("images",), {"Debian": "another"}),
+        (("sha256",), "0" * 64),
+        (("v",), 2),
+        (("more",), 1),
+    ],
+)
+def test_a_file_that_somebody_changed_is_refused(desk: Desk, place: tuple[str | int, ...], value: object) -> None:
+    path = written(desk)
+    content: Any = json.loads(path.read_text())
+    within = content
+    for key in place[:-1]:
+        within = within[key]
+    within[place[-1]] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError) as caught:
+        read_frozen_plan(path)
+    assert "--out" in str(caught.value.problems[0].hint)
+
+
+def test_half_a_file_is_refused(desk: Desk) -> None:
+    path = written(desk)
+    path.write_text(path.read_text()[:-100])
+    with pytest.raises(InputError):
+        read_frozen_plan(path)
+
+
+def test_a_plan_that_says_something_else_is_refused(desk: Desk) -> None:
+    content = read_frozen_plan(written(desk))
+    with pytest.raises(PlanOutdated):
+        check_plan(content, desk.plan(TEXT + "rollout: {concurrency: 3}\n"))
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        ((replace(SERVERS[0], picture=picture(disk="other")), *SERVERS[1:]), "web-01 .*system disk is other, not"),
+        ((replace(SERVERS[0], picture=picture(image="third")), *SERVERS[1:]), "web-01 .*its image is third, not"),
+        ((SERVERS[0], a_server(2), SERVERS[2]), r"web-02 .*comes to change, not refuse \(unsuitable\)"),
+        ((*SERVERS[:2], replace(SERVERS[2], picture=picture())), "web-03 .*comes to change, not skip"),
+        ((replace(SERVERS[0], id=server_id(9)), *SERVERS[1:]), "is not among the servers of the plan any more"),
+    ],
+)
+def test_what_differs_is_told(desk: Desk, now: tuple[Server, ...], words: str) -> None:
+    content = read_frozen_plan(written(desk))
+    assert any(re.search(words, line) for line in differences(content, frozen(desk, *now)))
+
+
+def test_power_and_time_do_not_count_but_image_and_project_do(desk: Desk) -> None:
+    content = read_frozen_plan(written(desk))
+    stopped = replace(SERVERS[0], picture=picture("SHUTOFF"))
+    assert list(differences(content, frozen(desk, stopped, *SERVERS[1:]))) == []
+    moved = list(differences(content, frozen(desk, *SERVERS[:2], a_server(3, picture(image="next")), image_id="next")))
+    assert "the image Debian now means next, not image-new" in moved
+    (elsewhere,) = differences(content, frozen(desk, *SERVERS, project="other"))
+    assert elsewhere == "the project is other, not 0a1b2c"
+
+
+def test_a_reinstall_is_pinned_as_one(desk: Desk) -> None:
+    again = TEXT.replace("{name: web-03}", "{name: web-03, change: {reinstall: true}}")
+    content = frozen_plan(desk.plan(again), frozen(desk, *SERVERS, text=again))
+    assert [(one.action, one.reinstall) for one in content.servers] == [
+        ("change", False),
+        ("refuse", False),
+        ("change", True),
+    ]
+    assert content.servers[2].image_before == content.servers[2].image_after == NEW
+    assert list(differences(content, frozen(desk, *SERVERS, text=again))) == []
+    *_, other = differences(content, frozen(desk, *SERVERS))
+    assert "the plan no longer reinstalls it; it comes to skip, not change" in other

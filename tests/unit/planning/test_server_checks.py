@@ -1,0 +1,178 @@
+"""What is found about one server and the image that it is to get: refused, or told."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fleetos.model.findings import Check, Finding, Level
+from fleetos.model.inventory import Disk, Disks, Flavor, Image, Quota, Server, Traits
+from fleetos.planning.project_checks import claim_findings, newer_images, project_findings
+from fleetos.planning.server_checks import Pairing, server_findings
+from fleetos.planning.surroundings import NOTHING_KNOWN, Surroundings, Unread
+from tests.unit.planning.desk import DEBIAN, OLD, a_server, picture
+
+SERVER = a_server(1, picture())
+DISK = SERVER.picture.disk or ""
+REFUSED, WARNING, NOTE = Level.REFUSED, Level.WARNING, Level.NOTE
+FLAVORS = {"s3": Flavor("s3", "x86"), "kc1": Flavor("kc1", "arm")}
+OLD_IMAGE = Image(OLD, "Old", "active", architecture="x86", firmware="bios")
+
+
+def server(flavor: str | None = None, **traits: Any) -> Server:
+    return replace(SERVER, flavor=flavor, traits=Traits(**traits))
+
+
+def disk(size_gib: int = 40, status: str = "in-use", *, encrypted: bool = False) -> Surroundings:
+    return Surroundings(disks=Disks({DISK: Disk(DISK, size_gib, status, encrypted)}))
+
+
+def found(
+    one: Server, image: Image = DEBIAN, around: Surroundings = NOTHING_KNOWN, **metadata: str
+) -> list[tuple[Level, Check]]:
+    findings = list(server_findings(Pairing(one, image, metadata, around)))
+    assert all(finding.server_id == one.id and finding.subject == one.name for finding in findings)
+    return [(finding.level, finding.check) for finding in findings]
+
+
+def test_nothing_is_found_about_a_server_that_fits() -> None:
+    around = replace(disk(), images={OLD: OLD_IMAGE}, flavors=FLAVORS)
+    image = replace(DEBIAN, min_disk_gib=40, min_ram_mib=1024, max_ram_mib=4096, firmware="bios")
+    assert found(server(flavor="s3", ram_mib=2048, charging="0", host_status="UP"), image, around) == []
+
+
+@pytest.mark.parametrize(
+    ("traits", "image", "expected"),
+    [
+        ({"bare_metal": True}, {}, (REFUSED, Check.BARE_METAL)),
+        ({"frozen": True}, {}, (REFUSED, Check.FROZEN)),
+        ({"charging": "2"}, {}, (REFUSED, Check.SPOT)),
+        ({"charging": "1"}, {}, (WARNING, Check.YEARLY_MONTHLY)),
+        ({"charging": "1", "image_kind": "market"}, {}, (REFUSED, Check.MARKETPLACE)),
+        ({"charging": "1"}, {"kind": "market"}, (REFUSED, Check.MARKETPLACE)),
+        ({"charging": "0"}, {"kind": "market"}, (WARNING, Check.MARKETPLACE)),
+        ({"host_status": "DOWN"}, {}, (WARNING, Check.HOST_DOWN)),
+        ({"ram_mib": 512}, {"min_ram_mib": 1024}, (REFUSED, Check.MEMORY)),
+        ({"ram_mib": 512}, {"max_ram_mib": 256}, (REFUSED, Check.MEMORY)),
+    ],
+)
+def test_a_server_by_its_traits(traits: dict[str, Any], image: dict[str, Any], expected: tuple[Level, Check]) -> None:
+    assert found(server(**traits), replace(DEBIAN, **image)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("charging", "around", "metadata", "expected"),
+    [
+        ("0", disk(20), {}, [(WARNING, Check.DISK_GROWS)]),
+        ("1", disk(20), {}, [(WARNING, Check.YEARLY_MONTHLY), (REFUSED, Check.MIN_DISK)]),
+        ("0", disk(40), {}, []),
+        ("0", disk(status="backing-up"), {}, [(WARNING, Check.DISK_STATUS)]),
+        ("0", disk(status="error_extending"), {}, [(REFUSED, Check.DISK_STATUS)]),
+        ("0", disk(encrypted=True), {}, [(WARNING, Check.DISK_ENCRYPTION)]),
+        ("0", disk(encrypted=True), {"__system__encrypted": "1"}, []),
+        ("0", Surroundings(disks=Disks({}, whole=False, others_gib=40)), {}, []),
+    ],
+)
+def test_a_server_by_its_disk(
+    charging: str, around: Surroundings, metadata: dict[str, str], expected: list[tuple[Level, Check]]
+) -> None:
+    assert found(server(charging=charging), replace(DEBIAN, min_disk_gib=40), around, **metadata) == expected
+
+
+@pytest.mark.parametrize(
+    ("flavor", "old", "new", "expected"),
+    [
+        ("s3", None, None, []),
+        ("s3", None, "x86", []),
+        ("s3", None, "arm", [(REFUSED, Check.ARCHITECTURE)]),
+        ("kc1", None, None, [(REFUSED, Check.ARCHITECTURE)]),
+        ("kc1", "x86", "arm", []),
+        ("unknown", "arm", "x86", [(REFUSED, Check.ARCHITECTURE)]),
+        ("unknown", None, "arm", []),
+    ],
+)
+def test_the_flavor_and_else_the_old_image_tell_the_processor(
+    flavor: str, old: str | None, new: str | None, expected: list[tuple[Level, Check]]
+) -> None:
+    around = Surroundings(images={OLD: replace(OLD_IMAGE, architecture=old)}, flavors=FLAVORS)
+    assert found(server(flavor=flavor), replace(DEBIAN, architecture=new, firmware="bios"), around) == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("bios", "bios", []),
+        (None, "bios", []),
+        ("bios", None, []),
+        ("bios", "uefi", [(REFUSED, Check.FIRMWARE)]),
+        (None, "uefi", [(WARNING, Check.FIRMWARE)]),
+        ("uefi", None, [(WARNING, Check.FIRMWARE)]),
+    ],
+)
+def test_firmware_that_is_only_inferred_refuses_nobody(
+    old: str | None, new: str | None, expected: list[tuple[Level, Check]]
+) -> None:
+    around = Surroundings(images={OLD: replace(OLD_IMAGE, firmware=old)})
+    assert found(SERVER, replace(DEBIAN, firmware=new), around) == expected
+
+
+def an_image(name: str, day: int, status: str = "active") -> Image:
+    return Image(f"{name}-{day}", name, status, created_at=datetime(2026, 1, day, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("others", "newer"),
+    [
+        ([], None),
+        ([an_image("Debian_12_latest", 9)], "Debian_12_latest-9"),
+        ([an_image("Debian_13_latest", 5)], "Debian_13_latest-5"),
+        ([an_image("Debian_13_latest", 5), an_image("Debian_14_latest", 6)], "Debian_14_latest-6"),
+        ([an_image("Debian_13_latest", 9, "saving")], None),
+        ([an_image("Debian_11_latest", 9)], None),
+        ([an_image("Debian_13_latest", 4)], None),
+        ([an_image("Debian_latest", 9), an_image("Ubuntu_13_latest", 9)], None),
+    ],
+)
+def test_a_newer_image_of_the_same_pattern_is_told(others: list[Image], newer: str | None) -> None:
+    pinned = an_image("Debian_12_latest", 5)
+    around = Surroundings(images={one.id: one for one in (pinned, *others)})
+    findings = list(newer_images([pinned, pinned], around))
+    assert [(one.level, one.check) for one in findings] == ([] if newer is None else [(NOTE, Check.NEWER_IMAGE)])
+    assert newer is None or f"({newer})" in findings[0].text
+
+
+@pytest.mark.parametrize(
+    ("around", "checks"),
+    [
+        (Surroundings(disk_quota=Quota(disks=10, disks_gib=400), server_quota=Quota(servers=10)), []),
+        (Surroundings(disk_quota=Quota(disks=9)), [Check.DISK_QUOTA]),
+        (Surroundings(disk_quota=Quota(disks_gib=399)), [Check.DISK_QUOTA]),
+        (Surroundings(server_quota=Quota(servers=0)), [Check.SERVER_QUOTA]),
+        (Surroundings(disks=Disks({}, whole=False)), [Check.NOT_CHECKED]),
+    ],
+)
+def test_room_for_what_changes_at_once(around: Surroundings, checks: list[Check]) -> None:
+    assert [one.check for one in project_findings(around, 10, 40)] == checks
+
+
+def test_runs_that_hold_servers_of_the_plan_are_told() -> None:
+    names = {f"s{number}": f"web-{number:02}" for number in range(9)}
+    holders = {"s8": "run-b", **dict.fromkeys(list(names)[:7], "run-a")}
+    first, second = claim_findings(holders, names)
+    assert (first.level, first.check, first.subject) == (WARNING, Check.CLAIMED, "run run-a")
+    assert first.text.startswith("holds web-00, web-01, web-02, web-03, web-04 and 2 more, so")
+    assert (second.text, second.hint) == (
+        "holds web-08, so that apply would not begin",
+        "why, and what to do about it: fleetos status run-b",
+    )
+
+
+def test_what_could_not_be_read_is_told_and_a_missing_permission_is_worse() -> None:
+    unread = (Unread("disks", "no", "sizes are", denied=True), Unread("flavors", "none", "the architecture is"))
+    assert list(project_findings(Surroundings(unread=unread), 1, 40)) == [
+        Finding(
+            WARNING, Check.NOT_CHECKED, "disks", "sizes are not checked: no", "the user lacks a permission to read them"
+        ),
+        Finding(NOTE, Check.NOT_CHECKED, "flavors", "the architecture is not checked: none"),
+    ]
