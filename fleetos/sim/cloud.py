@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from fleetos.limits import SIM_BODY_BYTES_MAX
-from fleetos.sim import native, reads
+from fleetos.sim import native, quotas, reads
 from fleetos.sim.bodies import BodyError, change_order, parse, power_order
 from fleetos.sim.codes import Refusal, body_of, refusal
 from fleetos.sim.delivery import Accepted, Verdict, act_foreign, deliver
@@ -29,9 +29,9 @@ _JSON = "application/json;charset=UTF-8"
 _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
     "detail": reads.detail,
     "list": reads.listing,
-    "flavors": reads.flavors,
-    "limits": reads.limits,
-    "disk-quota": reads.disk_quota,
+    "flavors": quotas.flavors,
+    "limits": quotas.limits,
+    "disk-quota": quotas.disk_quota,
     "job": reads.job,
     "actions": reads.actions,
     "block-device": reads.block_device,

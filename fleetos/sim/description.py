@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from fleetos import __version__
-from fleetos.sim import bodies, native_shapes, shapes
+from fleetos.sim import bodies, native_shapes, quota_shapes, shapes
 from fleetos.sim.codes import refusal
 from fleetos.sim.routes import PATHS, Path, RouteOperation
 
@@ -72,9 +72,9 @@ _TOLD: Mapping[RouteOperation, Told] = {
                     {"limit": _PAGE, "marker": _TEXT, "server_id": _TEXT, "sort_key": _TEXT, "sort_dir": _TEXT},
                     ("Ecs.0005",)),
     "volume": Told("one volume", shapes.VolumeAnswer, {}, ("Ecs.0114",)),
-    "flavors": Told("the flavors", shapes.FlavorsAnswer, {}),
-    "limits": Told("the quotas of servers", shapes.LimitsAnswer, {}),
-    "disk-quota": Told("the quotas of disks", shapes.DiskQuotaAnswer, {}),
+    "flavors": Told("the flavors", quota_shapes.FlavorsAnswer, {}),
+    "limits": Told("the quotas of servers", quota_shapes.LimitsAnswer, {}),
+    "disk-quota": Told("the quotas of disks", quota_shapes.DiskQuotaAnswer, {}),
     "images": Told("a page of images", native_shapes.ImagesAnswer, _IMAGES, ("Ecs.0005",)),
     "keypairs": Told("the key pairs of the user", shapes.KeyPairsAnswer, {}),
     "keypair": Told("one key pair", shapes.KeyPairAnswer, {}, ("Ecs.0114",)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fleetos.sim.images import Image
-from fleetos.sim.shapes import AddressShown, AttachedShown, FaultShown, ServerShown
+from fleetos.sim.shapes import AddressShown, AttachedShown, FaultShown, FlavorShown, ServerShown
 
 # Stale reads look at most this far back; older pictures are forgotten.
 FRAMES_KEPT_S = 90.0
@@ -192,13 +192,7 @@ def picture(server: Server) -> ServerShown:
         "OS-EXT-AZ:availability_zone": body.az,
         "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
         "image": {"id": image.id if image is not None else ""},
-        "flavor": {
-            "id": body.flavor.id,
-            "name": body.flavor.id,
-            "vcpus": str(body.flavor.vcpus),
-            "ram": str(body.flavor.ram_mb),
-            "disk": "0",
-        },
+        "flavor": _flavor(body.flavor),
         "metadata": metadata,
         "addresses": {"00000000-0000-4000-8000-00000000vpc0": [address]},
         "os-extended-volumes:volumes_attached": volumes,
@@ -214,3 +208,8 @@ def picture(server: Server) -> ServerShown:
         "config_drive": "",
         "progress": 0,
     }
+
+
+def _flavor(flavor: Flavor) -> FlavorShown:
+    vcpus, ram = str(flavor.vcpus), str(flavor.ram_mb)
+    return {"id": flavor.id, "name": flavor.id, "vcpus": vcpus, "ram": ram, "disk": "0"}

@@ -5,7 +5,7 @@ Law: API page ecs_02_0202 and the appendix "error codes". Where no code is docum
 
 from fleetos.sim.codes import Refusal, refusal
 from fleetos.sim.images import Image, firmware, is_arm
-from fleetos.sim.reads import disks_in_use
+from fleetos.sim.quotas import disks_in_use
 from fleetos.sim.servers import Disk, Server
 from fleetos.sim.world import World
 

@@ -15,6 +15,7 @@ from tests.fidelity.wire import Wire, wire_to
 # One of each kind that answers show differently; a test that changes servers has some of its own among the others.
 SCENARIO = {
     "seed": 23,
+    "flavors": [{}, {"id": "s3.xlarge.4", "vcpus": 4, "ram_mb": 16384}],
     "servers": [
         {"count": 12, "name": "web-###", "tags": ["role=web", "plain"], "key": "KeyPair-350b", "data_disks": 1},
         {"count": 12, "name": "off-###", "state": "stopped"},

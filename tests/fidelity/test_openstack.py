@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fleetos.cloud.ecs import EcsCloud
-from fleetos.model.inventory import Picture, Server
+from fleetos.model.inventory import NO_TRAITS, Picture, Server
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 from tests.fidelity.house import permit
@@ -92,7 +92,7 @@ def connection(
 def as_server(seen: Any) -> Server:
     """A server of openstacksdk in fleetos' terms.
 
-    The native API does not say which disk is the first, and knows no enterprise projects.
+    The native API does not say which disk is the first, knows no enterprise projects, and tells a preflight little.
     """
     return Server(
         id=seen.id,
@@ -120,7 +120,8 @@ def as_server(seen: Any) -> Server:
 async def test_servers_images_and_key_pairs(connection: Any, own: EcsCloud) -> None:
     servers = {one.id: as_server(one) for one in connection.compute.servers(details=True)}
     listed = (await own.list_servers()).servers
-    assert {key: replace(one, enterprise_project=None) for key, one in listed.items()} == servers
+    known_here = {"enterprise_project": None, "traits": NO_TRAITS}
+    assert {key: replace(one, **known_here) for key, one in listed.items()} == servers
     paged = [one.id for one in connection.compute.servers(details=True, limit=10)]
     assert paged == list(servers)
     assert [one.name for one in connection.compute.servers(name="b-00")] == [f"web-00{place}" for place in range(1, 10)]
