@@ -8,9 +8,10 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.clients.ways import WAYS
 from benchmarks.headline import headline
 from benchmarks.micro import micro
-from benchmarks.peers import peers
+from benchmarks.peers import Choice, peers
 from benchmarks.report import Report, Section, Table
 from benchmarks.scaled import SCALE
 from benchmarks.scaling import scaling
@@ -26,11 +27,12 @@ class Asked:
     runs: int
     scale: float
     quick: bool
+    choice: Choice
 
 
 MEASUREMENTS: Mapping[str, Callable[[Asked], Section]] = {
     "headline": lambda asked: headline(asked.servers, quick=asked.quick),
-    "peers": lambda asked: peers(asked.servers, asked.runs, asked.scale, quick=asked.quick),
+    "peers": lambda asked: peers(asked.servers, asked.runs, asked.scale, asked.choice, quick=asked.quick),
     "scaling": lambda asked: scaling(asked.servers, asked.scale, quick=asked.quick),
     "micro": lambda asked: micro(asked.runs, quick=asked.quick),
 }
@@ -48,6 +50,8 @@ examples:
   python -m benchmarks headline --quick          seconds: whether it works at all
   python -m benchmarks headline                  the numbers to tune the engine by
   python -m benchmarks peers --runs 1 --scale 20 at a third of the speed, so that start-up times weigh less
+  python -m benchmarks peers --runs 1 --servers 400 --concurrency 50 --clients asyncio --no-kill
+                                                 two of them, and how they cost with a larger fleet
   python -m benchmarks scaling --servers 1000    up to 1,000 servers
 """
 
@@ -66,6 +70,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--scale", type=float, metavar="X", default=SCALE, help=f"real time: X times as fast; default {SCALE:g}"
     )
+    made.add_argument("--concurrency", type=_count, metavar="N", help="peers: how many servers at a time")
+    made.add_argument(
+        "--clients", metavar="NAMES", default="", help="peers: these beside fleetos, by the beginnings of their names"
+    )
+    made.add_argument("--no-kill", action="store_true", help="peers: leave out what a kill does")
     made.add_argument("--output", type=Path, metavar="DIR", help="write the report there, as Markdown and JSON")
     made.add_argument("--quick", action="store_true", help="small sizes and one run, to see whether it works")
     return made
@@ -74,7 +83,11 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0, or 1 when one of the measurements failed. The report has it all the same, with the reason."""
     given = parser().parse_args(arguments)
-    asked = Asked(given.servers, 1 if given.quick else given.runs, given.scale, given.quick)
+    clients = tuple(name.strip().casefold() for name in given.clients.split(",") if name.strip())
+    choice = Choice(given.concurrency, clients, not given.no_kill)
+    if unknown := choice.unknown():
+        parser().error(f"no client is called {', '.join(unknown)}; there are {', '.join(way.name for way in WAYS)}")
+    asked = Asked(given.servers, 1 if given.quick else given.runs, given.scale, given.quick, choice)
     told = sys.argv[1:] if arguments is None else arguments
     report = Report(" ".join(["python -m benchmarks", *told]), SystemClock().now())
     failed = False

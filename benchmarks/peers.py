@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.clients.ways import WAYS, Task, Way
+from benchmarks.clients.ways import FLEETOS, WAYS, Task, Way
 from benchmarks.cloud_process import CloudProcess, cloud_process
 from benchmarks.evidence import changes, harm, slot_use
 from benchmarks.peer_tables import Aftermath, Record, Rollout, cost_table, kill_table
@@ -47,16 +47,39 @@ class Fleet:
         return 60.0 + _PATIENCE * self.servers / self.concurrency * 1200.0 / self.scale
 
 
-def measured(fleet: Fleet, runs: int) -> list[Record]:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of the comparison is wanted. `concurrency` None: as many at a time as it has by itself.
+
+    `clients` are the beginnings of the names, in small letters, of those beside fleetos; none: all of them. `kill`:
+    also what a kill does.
+    """
+
+    concurrency: int | None = None
+    clients: tuple[str, ...] = ()
+    kill: bool = True
+
+    def wants(self, way: Way) -> bool:
+        """Whether this client is to be measured."""
+        return way is FLEETOS or not self.clients or way.name.casefold().startswith(self.clients)
+
+    def unknown(self) -> list[str]:
+        """The clients that there are not."""
+        names = [way.name.casefold() for way in WAYS]
+        return [one for one in self.clients if not any(name.startswith(one) for name in names)]
+
+
+def measured(fleet: Fleet, runs: int, choice: Choice) -> list[Record]:
     """The runs of every client, one after the other, so that none is disturbed by another."""
     records: list[Record] = []
-    for way in WAYS:
+    weathers = (KIND, ROUGH) if choice.kill else ()
+    for way in filter(choice.wants, WAYS):
         rollouts: list[Rollout] = []
-        aftermaths: dict[str, list[Aftermath]] = {weather.name: [] for weather in (KIND, ROUGH)}
+        aftermaths: dict[str, list[Aftermath]] = {weather.name: [] for weather in weathers}
         for number in range(1, runs + 1 if way.missing is None else 1):
             say(f"peers: {way.name}, run {number} of {runs}")
             rollouts.append(_staged(fleet, KIND, way, lambda cloud, way=way: _roll_out(cloud, way, fleet)))
-            for weather in (KIND, ROUGH):
+            for weather in weathers:
                 say(f"peers: {way.name}, run {number} of {runs}, killed half-way, {weather.name}")
                 after = _staged(fleet, weather, way, lambda cloud, way=way: _kill_and_repeat(cloud, way, fleet))
                 aftermaths[weather.name].append(after)
@@ -131,11 +154,11 @@ def _last_words(command: Command) -> str:
     return next((line.strip()[:120] for line in reversed(lines) if line.strip()), "it said nothing")
 
 
-def peers(servers: int | None, runs: int, scale: float, *, quick: bool) -> Section:
+def peers(servers: int | None, runs: int, scale: float, choice: Choice, *, quick: bool) -> Section:
     """The section, with one row for each client."""
     size = servers or (QUICK_SERVERS if quick else SERVERS)
-    fleet = Fleet(size, QUICK_CONCURRENCY if quick else CONCURRENCY, scale)
-    records = measured(fleet, runs)
+    fleet = Fleet(size, choice.concurrency or (QUICK_CONCURRENCY if quick else CONCURRENCY), scale)
+    records = measured(fleet, runs, choice)
     about = f"{size:,} servers, {fleet.concurrency} at a time, time 1/{scale:g}, medians of {runs}"
     data = {
         record.way.name: {
@@ -146,5 +169,5 @@ def peers(servers: int | None, runs: int, scale: float, *, quick: bool) -> Secti
         }
         for record in records
     }
-    tables = [cost_table(records, about), kill_table(records, about)]
+    tables = [cost_table(records, about), *([kill_table(records, about)] if choice.kill else [])]
     return Section("peers", tables, {**asdict(fleet), "runs": runs, "ways": data})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.clients.ways import FLEETOS, WAYS, Task, Way
 from benchmarks.peer_tables import Aftermath, Record, Rollout, cost_table, kill_table
+from benchmarks.peers import Choice
 from benchmarks.process_tree import Command, run, tree
 
 ROLLOUT = Rollout(calls=10, slot_use=0.9, cpu_ms=20, rss_mib=100, pss_mib=80, wall_s=5, busy=False)
@@ -63,3 +64,10 @@ def test_every_way_can_be_prepared(tmp_path: Path) -> None:
     for way in WAYS:
         way.prepare(tmp_path, task)
     assert {file.name for file in tmp_path.iterdir()} == {"plan.yaml", "job.json", "inventory.json", "ansible.cfg"}
+
+
+def test_fleetos_is_always_there_and_others_are_chosen_by_the_beginning_of_their_names() -> None:
+    chosen = Choice(clients=("asyncio", "thr"))
+    assert [way.name for way in filter(chosen.wants, WAYS)] == ["fleetos", "asyncio + httpx", "threads + vendor's SDK"]
+    assert list(filter(Choice().wants, WAYS)) == list(WAYS)
+    assert Choice(clients=("asyncio", "curl")).unknown() == ["curl"]
