@@ -68,6 +68,10 @@ def aborted(target: Target, seen: Picture | None) -> Write:
     if last is not None:
         detail = f"the run was aborted after a change that failed: {last.fail_reason or 'no reason given'}"
         return hold(target, Reason.ABORTED, detail, seen)
+    if target.disk != target.baseline.disk:
+        # A retry has named the disk that an unanswered send, or somebody else, left: it is not as it was.
+        detail = f"the run was aborted; its system disk is {target.disk}, no longer {target.baseline.disk} as before it"
+        return hold(target, Reason.ABORTED, detail, seen)
     return give_up(target, TargetState.CANCELLED, Reason.ABORTED, "the run was aborted", seen)
 
 

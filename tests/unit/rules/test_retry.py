@@ -27,7 +27,7 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import context, decided, moment, needs, steady, undecided
+from tests.unit.rules.scene import aborting, context, decided, moment, needs, steady, undecided
 
 S = TargetState
 SETTLE, BEAT = SETTINGS.settle_s, SETTINGS.poll_max_s
@@ -139,3 +139,13 @@ def test_a_retried_change_whose_job_has_ended_is_judged_by_it(status: JobStatus,
     assert isinstance(ended, JobEnded)
     after = fold_target(target, ended, START)
     assert (after.state, after.attempts[-1].job_status) == (state, status)
+
+
+def test_a_retried_target_whose_disk_is_another_is_not_called_as_it_was_by_an_abort() -> None:
+    """A send that was never answered may have changed it; nobody could tell whose disk it was."""
+    foreign = an_attempt(unanswered=1, outcome=Outcome.FOREIGN)
+    checking = replace(inspected(retried(foreign, disk=NEW_DISK)), state=S.CHECKING)
+    held = decided(checking, aborting([(0, CHANGED)]))
+    assert (held.state, held.reason) == (S.HELD, Reason.ABORTED)
+    same = replace(inspected(retried(foreign)), state=S.CHECKING)
+    assert decided(same, aborting([(0, STOPPED)])).state is S.CANCELLED
