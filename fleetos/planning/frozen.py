@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +17,7 @@ from fleetos.errors import FleetosError, InputError, Problem
 from fleetos.limits import FROZEN_PLAN_MAX_BYTES, PLAN_MAX_SERVERS, TEXT_MAX_LETTERS
 from fleetos.model.plan import Plan
 from fleetos.model.preview import Act, act_of
-from fleetos.model.run import Run, Target
+from fleetos.model.run import Order, Run, Target
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.reading import Unreadable, read_bounded
 
@@ -31,7 +32,10 @@ class _Shape(BaseModel):
 
 
 class FrozenServer(_Shape):
-    """A server of a frozen plan: what becomes of it, and the disk and image that this was decided by."""
+    """A server of a frozen plan: what becomes of it, and the disk and image that this was decided by.
+
+    `order` is the digest of all that it gets: login, user data and metadata included, secrets by their names alone.
+    """
 
     id: _Id
     name: _Id
@@ -42,6 +46,7 @@ class FrozenServer(_Shape):
     image_after: _Id
     reinstall: bool
     api: Literal["v1", "v2"]
+    order: _Id
 
 
 class FrozenPlan(_Shape):
@@ -177,6 +182,8 @@ def _of_server(old: FrozenServer, new: FrozenServer) -> Iterator[str]:
         "name": (old.name, new.name),
     }
     changed = [f"its {word} is {now}, not {was}" for word, (was, now) in words.items() if was != now]
+    if not changed and old.order != new.order and old.reinstall == new.reinstall:
+        changed.append("its login, user data or metadata are no longer those of then")
     if old.reinstall != new.reinstall:
         changed.append(f"the plan {'now reinstalls it' if new.reinstall else 'no longer reinstalls it'}")
     if (old.action, old.reason) != (new.action, new.reason):
@@ -200,7 +207,14 @@ def _server(target: Target) -> FrozenServer:
         image_after=target.order.image_id,
         reinstall=target.order.reinstall,
         api=target.order.api,
+        order=_order_digest(target.order),
     )
+
+
+def _order_digest(order: Order) -> str:
+    # The image is compared by its id, which is told apart.
+    content = asdict(replace(order, image_name=""))
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _sha256(content: FrozenPlan) -> str:

@@ -156,3 +156,13 @@ def test_a_reinstall_is_pinned_as_one(desk: Desk) -> None:
     assert list(differences(content, frozen(desk, *SERVERS, text=again))) == []
     *_, other = differences(content, frozen(desk, *SERVERS))
     assert "the plan no longer reinstalls it; it comes to skip, not change" in other
+
+
+def test_a_server_that_comes_to_another_login_is_told(desk: Desk) -> None:
+    """As when its tags have moved it to another selector of the same plan."""
+    content = read_frozen_plan(written(desk))
+    other_key = TEXT.replace("{name: web-01}", "{name: web-01, change: {keyname: KeyPair-dmz}}")
+    assert other_key != TEXT
+    *_, told = differences(content, frozen(desk, *SERVERS, text=other_key))
+    assert told.startswith("web-01 ")
+    assert told.endswith("its login, user data or metadata are no longer those of then")
