@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from fleetos.clock import Moment
 from fleetos.engine.books import Books, trace_key
@@ -78,7 +78,11 @@ def _choose_instrument(books: Books, sweep_calls: Callable[[int], int]) -> None:
 
 
 def _beat(books: Books, turn: Turn, sweep_calls: Callable[[int], int]) -> None:
-    """Lets those who follow the sweep be swept when their time has come, if they may show something new."""
+    """Lets those who follow the sweep be swept when their time has come.
+
+    Those who may show something new; the others come along where they fit. Where it is nobody's time, all of them are
+    seen: a change that fails may end earlier than any that succeeded.
+    """
     watch, following, settings = books.watch, books.agenda.following, turn.run.settings
     if not following:
         watch.beat_at_s = None
@@ -90,9 +94,11 @@ def _beat(books: Books, turn: Turn, sweep_calls: Callable[[int], int]) -> None:
         watch.hurry(settings)
     if watch.beat_at_s is not None and books.now.elapsed_s >= watch.beat_at_s and not books.sweeping:
         watch.foresee(books.now)
-        # The others come along where they fit.
-        fresh = _worth_a_look(books, (one for one in following if one not in books.reading))
-        watch.swept(sweep_calls(len(fresh)), books.now, settings, books.fraction())
+        others = [one for one in following if one not in books.reading]
+        fresh = _worth_a_look(books, others) or others
+        if not fresh and not books.unswept:
+            # All of them are being read already; a beat that stays due would turn the ring without a pause.
+            watch.swept(sweep_calls(len(following)), books.now, settings, books.fraction())
         books.unswept += fresh
         books.reading.update(fresh)
 
@@ -156,20 +162,19 @@ def _next_sweep(books: Books, settings: Settings, sweep_calls: Callable[[int], i
     if not books.unswept or books.sweeping:
         return
     wanted, books.unswept = dict.fromkeys(books.unswept), []
-    calls = sweep_calls(len(wanted))
+    calls, glimpsed = sweep_calls(len(wanted)), list[str]()
 
-    def fits(more: Sequence[str]) -> Sequence[str]:
+    def fits(more: list[str]) -> list[str]:
         shown = len(wanted) + len(glimpsed)
         return more[: bisect_right(range(len(more)), calls, key=lambda place: sweep_calls(shown + place + 1))]
 
-    glimpsed: Sequence[str] = ()
     others = [one for one in books.agenda.following if one not in books.reading and one not in wanted]
     worth = _worth_a_look(books, others)
     wanted.update(dict.fromkeys(fits(worth)))
     if wanted.keys() >= set(worth):
         books.watch.foresee(books.now)
         books.watch.swept(calls, books.now, settings, books.fraction())
-    glimpsed = fits(_next_in_line(books) if settings.stop is not StopMode.API else ())
+    glimpsed = fits(_next_in_line(books)) if settings.stop is not StopMode.API else []
     wanted.update(dict.fromkeys(fits([one for one in others if one not in wanted])))
     books.reading.update(wanted)
     books.glimpse(glimpsed)
