@@ -7,7 +7,7 @@ import pytest
 
 from fleetos.engine.facts import JobRead, NotSeen, Saw
 from fleetos.engine.turn import Turn
-from fleetos.limits import FRESH_READ_MAX_AGE_S
+from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S
 from fleetos.model.events import Moved
 from fleetos.model.inventory import Job, JobStatus
 from fleetos.model.plan import StopMode
@@ -76,6 +76,43 @@ def test_a_beat_at_which_no_change_can_have_succeeded_shows_those_that_failed_ea
     stage.turn(0)
     learn(stage.books.watch, 400.0, 20.0)
     assert sorted(sweep_of(stage, 300)) == [name(number) for number in range(1, 5)]
+
+
+@pytest.mark.parametrize(("calls", "put_off"), [(one_page, True), (full_at_five, False)])
+def test_a_look_at_one_puts_the_beat_off_only_if_all_whose_time_has_come_are_seen_along(
+    calls: Callable[[int], int], *, put_off: bool
+) -> None:
+    stage = Ring(*map(changing, range(1, 8)), calls=calls)
+    stage.turn(0)
+    learn(stage.books.watch, 400.0, 20.0)
+    stage.books.watch.beat_at_s = beat_s = moment(401).elapsed_s
+    stage.books.unswept = [name(1)]
+    assert len(_servers(stage.turn(400))) == (7 if put_off else 5)
+    assert (stage.books.watch.beat_at_s != beat_s) is put_off
+
+
+def test_whoever_rides_along_is_seen_before_a_look_is_too_old_and_no_longer_once_it_has_ended() -> None:
+    slow = replace(SETTINGS, poll_max_s=600.0)
+    stage = Ring(*map(changing, range(1, 5)), replace(changing(5), state=S.VERIFYING), settings=slow)
+    stage.turn(0)
+    assert list(stage.books.riders) == [name(5)]
+    at_s = stage.beat()
+    assert at_s <= FRESH_READ_MAX_AGE_S * FOLLOW_PART
+    stage.turn(at_s)
+    stage.turn(at_s + 1, *seen(at_s, {5: CHANGED}))
+    assert (stage.state(5), list(stage.books.riders)) == (S.DONE, [])
+
+
+@pytest.mark.parametrize(
+    ("job", "runs"), [(Job("job-1", JobStatus.RUNNING), True), (Job("job-1", JobStatus.FAIL), False), (None, False)]
+)
+def test_a_job_that_goes_on_is_known_to(job: Job | None, *, runs: bool) -> None:
+    stage = Ring(replace(changing(1), state=S.INSPECTING), *map(changing, range(2, 5)))
+    stage.turn(0)
+    stage.turn(10, JobRead("job-1", (name(1),), job))
+    sighting = stage.books.sighting(name(1))
+    assert sighting is not None
+    assert (sighting.job_ran == moment(10)) is runs
 
 
 def test_a_beat_at_which_all_are_being_read_already_is_over() -> None:
