@@ -143,7 +143,9 @@ async def test_servers(vendor: Vendor, own: EcsCloud) -> None:
     )
     read = (await own.list_servers()).servers
     assert {key: one for key, one in read.items() if key in listed} == listed
-    assert {read[key].picture.disk for key in read.keys() - listed.keys()} <= {None}
+    assert {(read[key].picture.status, read[key].picture.disk) for key in read.keys() - listed.keys()} <= {
+        ("BUILD", None)
+    }
     assert dict(await own.sweep(list(listed))) == listed
     for name in ("web-001", "locked", "failed", "diskless"):
         server_id = shown(vendor, name)[0].id
