@@ -118,6 +118,8 @@ DATABASE_NETWORK_S = 10.0
 DATABASE_READERS = 4
 # Ids in one IN list: well under SQLite's 32,766 and PostgreSQL's 65,535 bound values.
 IDS_PER_STATEMENT = 500
+# Rows made and written, or read and decoded, at a time where a run is written or read whole: some megabytes of them.
+ROWS_AT_ONCE = 500
 # Records handed out in one page: some megabytes at most.
 RECORDS_PER_PAGE = 10_000
 # Runs in one list: a screenful for a human is far less, and each costs a decoded body.
