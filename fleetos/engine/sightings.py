@@ -65,4 +65,6 @@ class Sighting:
         if state is TargetState.INSPECTING and not sight.single:
             return self
         watch = Watch.start(sight) if self.watch is None else self.watch.add(sight)
-        return replace(self, watch=watch, misses=0)
+        # What the cloud's log said counts only together with the series of looks that asked for it.
+        goes_on = self.watch is not None and self.watch.begun is watch.begun
+        return replace(self, watch=watch, misses=0, traces=self.traces if goes_on else None)
