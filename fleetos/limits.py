@@ -89,6 +89,8 @@ SOON_HOLDS = 0.03
 SOON_HOLDS_MAX_S = 1.0
 # Of more changes of one kind so many ages say how many will end, and when.
 AGES_LOOKED_AT = 64
+# Of about so many more changes that run, of all kinds, only every n-th is looked at: turns must not cost O(changes).
+CHANGES_LOOKED_AT = 1_000
 # Share of the read budget that polling may plan with; the rest is for looks that cannot wait.
 POLL_BUDGET_SHARE = 0.6
 # Intervals are stretched by up to this share, so that fleets of one operator do not beat in step.

@@ -26,7 +26,7 @@ def inspecting(target: Target, context: Context) -> Decision:
     if context.job_asked is None:
         return (*decision, AskJob(job_id, context.now.elapsed_s))
     # Also one that the cloud does not know: it may know it later, and it may have known it before.
-    return (*decision, AskJob(job_id, context.job_asked.elapsed_s + context.settings.poll_max_s))
+    return (*decision, AskJob(job_id, context.job_asked.elapsed_s + _ask_every_s(context)))
 
 
 def _job_on_record(target: Target) -> str | None:
@@ -35,6 +35,17 @@ def _job_on_record(target: Target) -> str | None:
     if last is None or last.adopted or last.job_final or last.outcome not in (None, Outcome.UNKNOWN):
         return None
     return last.job_id
+
+
+def _ask_every_s(context: Context) -> float:
+    """Seconds between two questions about the job: the last answer must be a late one when the settle is over."""
+    return min(context.settings.poll_max_s, context.settle_s / 2)
+
+
+def _unasked(target: Target, context: Context) -> bool:
+    """Whether there is a job that was not asked of late: no verdict without its last word."""
+    asked = context.job_asked
+    return _job_on_record(target) is not None and (asked is None or context.now.since_s(asked) > _ask_every_s(context))
 
 
 def _goes_on(context: Context) -> bool:
@@ -57,10 +68,10 @@ def _by_looks(target: Target, context: Context) -> Decision:
         return Write((Moved(target.server_id, TargetState.VERIFYING),))
     if _goes_on(context):
         return _going_on(target, attempt, seen, context)
-    unasked = _job_on_record(target) is not None and context.job_asked is None
-    if seen.changing and not unasked:
+    never_asked = _job_on_record(target) is not None and context.job_asked is None
+    if seen.changing and not never_asked:
         return adopt(target, attempt)
-    if unasked or watch.lasted_s() < context.settle_s:
+    if _unasked(target, context) or watch.lasted_s() < context.settle_s:
         return _seldom_seen(target, seen, context) or _look_on(context)
     return _settled(target, attempt, seen, watch, context)
 
@@ -90,7 +101,8 @@ def _seldom_seen(target: Target, seen: Picture, context: Context) -> Write | Non
 def _known_outcome(target: Target, seen: Picture, watch: Watch, context: Context) -> Decision:
     """A retried target: its sends are all accounted for, unless nobody knows what came of one."""
     unknown = target.unanswered or any(one.outcome is Outcome.UNKNOWN for one in target.attempts)
-    if watch.still_s() < (context.settle_s if unknown else context.settings.poll_max_s):
+    enough_s = context.settle_s if unknown else context.settings.poll_max_s
+    if _unasked(target, context) or watch.still_s() < enough_s:
         return _seldom_seen(target, seen, context) or _look_on(context)
     if seen.changing or _goes_on(context):
         if context.here_s < context.settings.change_timeout_s:
@@ -117,15 +129,10 @@ def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, cont
         return _look_on(context)
     if watch.still_s() < context.settle_s:
         return _to_the_deadline(target, attempt, seen, watch, context)
-    if disk_of(attempt, seen) is Disk.NEW and (seen.stopped or seen.in_error):
-        if on_image(target, seen) and tells:
-            return start_once(target, seen)
-        if on_image(target, seen) or seen.image not in (None, attempt.before.image):
-            # What a failure of ours left on it, or what somebody else did, only a human can tell.
-            detail = f"it is down on another system disk, {seen.disk}, with image {seen.image or 'unknown'}"
-            return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
+    if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and (seen.stopped or seen.in_error):
+        return start_once(target, seen) if tells else _not_ours_to_wipe(target, seen)
     if (seen.in_error and not _untouched(attempt, seen)) or seen.disk is None:
-        return _half_done(target, seen, watch, context)
+        return _half_done(target, attempt, seen, watch, context)
     if disk_of(attempt, seen) is Disk.NEW and not on_image(target, seen):
         detail = f"its system disk became {seen.disk} with image {seen.image or 'unknown'}"
         return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
@@ -167,14 +174,29 @@ def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, context: 
     return Write((NotDelivered(target.server_id, attempt.number),))
 
 
-def _half_done(target: Target, seen: Picture, watch: Watch, context: Context) -> Decision:
+def _not_ours_to_wipe(target: Target, seen: Picture) -> Write:
+    """The hold of a server on a new disk of which only a human can tell who left it, and with what on it."""
+    detail = f"it is down on another system disk, {seen.disk}, with image {seen.image or 'unknown'}"
+    return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
+
+
+def _surely_ours(target: Target, attempt: Attempt, seen: Picture) -> bool:
+    """Whether the new disk can only be that of the attempt: the cloud took it, and no third image is there.
+
+    A change that was never answered, or only seen, may be somebody else's.
+    """
+    return attempt.accepted_at is not None and seen.image in (None, attempt.before.image, target.order.image_id)
+
+
+def _half_done(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
     """A failed picture that is not the one before the send: certain only after settle and change time-out."""
     if watch.lasted_s() < context.settle_s + context.settings.change_timeout_s:
         return _look_on(context)
+    if seen.in_error and disk_of(attempt, seen) is Disk.NEW and not _surely_ours(target, attempt, seen):
+        return _not_ours_to_wipe(target, seen)
     if seen.in_error:
-        return use_up(
-            target, Outcome.FAILED, f"the server is in error: {seen.fault or 'no fault given'}", seen, context
-        )
+        said = f"the server is in error: {seen.fault or 'no fault given'}"
+        return use_up(target, Outcome.FAILED, said, seen, context)
     detail = "the change left no system disk"
     return Write((held_after(target, Outcome.FAILED, Reason.NO_SYSTEM_DISK, detail, seen),))
 

@@ -93,10 +93,26 @@ def test_an_accepted_change_whose_server_runs_the_image_on_its_old_disk_is_not_t
 # --- somebody else's work ------------------------------------------------------------------------------------
 
 
-def test_an_error_on_a_disk_with_a_third_image_is_not_ours_to_wipe() -> None:
-    broken = replace(ERROR, disk="disk-theirs", image="image-third")
-    decision = decide(silent("image-old", S.INSPECTING, unanswered=1), context(steady(broken, SETTLE + TIMEOUT)))
-    assert outcome_of(decision) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FOREIGN)
+BROKEN = replace(ERROR, disk="disk-broken")
+LATE = SETTLE + TIMEOUT
+
+
+@pytest.mark.parametrize("image", ["image-third", "image-old", None])
+def test_an_error_on_a_new_disk_after_a_lost_answer_is_not_ours_to_wipe(image: str | None) -> None:
+    """A colleague's change that failed looks like ours."""
+    scene = context(steady(on(BROKEN, image), LATE))
+    for unproven in ({"unanswered": 1}, {"adopted": True}):
+        decision = decide(silent("image-old", S.INSPECTING, **unproven), scene)
+        assert outcome_of(decision) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FOREIGN)
+
+
+@pytest.mark.parametrize(("image", "ours"), [("image-third", False), ("image-old", True), (None, True)])
+def test_an_error_on_a_new_disk_of_an_accepted_change_is_ours_unless_a_third_image_is_on_it(
+    image: str | None, ours: bool
+) -> None:
+    scene = context(steady(on(BROKEN, image), LATE), job_asked=moment(LATE))
+    used_up, held = (S.BACKOFF, None, Outcome.FAILED), (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FOREIGN)
+    assert outcome_of(decide(accepted(), scene)) == (used_up if ours else held)
 
 
 def test_a_server_that_ran_and_was_stopped_again_gets_no_second_send() -> None:
@@ -121,6 +137,7 @@ def test_a_job_that_is_known_again_and_runs_forbids_every_verdict() -> None:
     looks = steady(STOPPED, SETTLE)
     unknown = context(looks, job_asked=moment(SETTLE - 10))
     assert outcome_of(decide(accepted(), unknown)) == (S.BACKOFF, None, Outcome.FAILED)
+    assert undecided(decide(accepted(), replace(unknown, job_asked=moment(SETTLE - BEAT - 1))))
     assert undecided(decide(accepted(), replace(unknown, job_ran=moment(SETTLE - 10))))
 
 
