@@ -32,25 +32,32 @@ def inspecting(target: Target, context: Context) -> Decision:
 def _job_on_record(target: Target) -> str | None:
     """The job that may still tell what came of the last attempt, one that the operator let rest included."""
     last = target.attempts[-1] if target.attempts else None
-    if last is None or last.adopted or last.job_final or last.outcome not in (None, Outcome.UNKNOWN):
+    if last is None or last.job_final or last.outcome not in (None, Outcome.UNKNOWN):
         return None
     return last.job_id
 
 
 def _ask_every_s(context: Context) -> float:
-    """Seconds between two questions about the job: the last answer must be a late one when the settle is over."""
+    """Seconds between two questions about the job: several answers must fit into a settle."""
     return min(context.settings.poll_max_s, context.settle_s / 2)
 
 
-def _unasked(target: Target, context: Context) -> bool:
-    """Whether there is a job that was not asked of late: no verdict without its last word."""
-    asked = context.job_asked
-    return _job_on_record(target) is not None and (asked is None or context.now.since_s(asked) > _ask_every_s(context))
+def _may_go_on(target: Target, context: Context) -> bool:
+    """Whether there is a job that may still go on: only answers over a whole settle say that it does not.
+
+    What the cloud does not know now it may know again, and no look tells that nothing happens.
+    """
+    if _job_on_record(target) is None:
+        return False
+    asked, over = context.job_asked, context.job_over
+    if asked is None or over is None or context.now.since_s(asked) > _ask_every_s(context):
+        return True
+    return asked.since_s(over) < context.settle_s
 
 
 def _goes_on(context: Context) -> bool:
-    """Whether the job went on when it was last asked: no look says then that nothing happens."""
-    return context.job_ran is not None and context.now.since_s(context.job_ran) < context.settle_s
+    """Whether the job went on when it was last asked."""
+    return context.job_ran is not None and context.job_over is None
 
 
 def _by_looks(target: Target, context: Context) -> Decision:
@@ -71,7 +78,7 @@ def _by_looks(target: Target, context: Context) -> Decision:
     never_asked = _job_on_record(target) is not None and context.job_asked is None
     if seen.changing and not never_asked:
         return adopt(target, attempt)
-    if _unasked(target, context) or watch.lasted_s() < context.settle_s:
+    if _may_go_on(target, context) or watch.lasted_s() < context.settle_s:
         return _seldom_seen(target, seen, context) or _look_on(context)
     return _settled(target, attempt, seen, watch, context)
 
@@ -102,7 +109,7 @@ def _known_outcome(target: Target, seen: Picture, watch: Watch, context: Context
     """A retried target: its sends are all accounted for, unless nobody knows what came of one."""
     unknown = target.unanswered or any(one.outcome is Outcome.UNKNOWN for one in target.attempts)
     enough_s = context.settle_s if unknown else context.settings.poll_max_s
-    if _unasked(target, context) or watch.still_s() < enough_s:
+    if _may_go_on(target, context) or watch.still_s() < enough_s:
         return _seldom_seen(target, seen, context) or _look_on(context)
     if seen.changing or _goes_on(context):
         if context.here_s < context.settings.change_timeout_s:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.limits import JOB_UNKNOWN_GRACE_S, NO_STOP_AFTER_UNANSWERED_S
+from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
 from fleetos.model.events import AttemptEnded, ChangeAnswered, Settled
 from fleetos.model.fold import fold_target
 from fleetos.model.inventory import JobStatus, Picture
@@ -110,7 +110,7 @@ def test_an_error_on_a_new_disk_after_a_lost_answer_is_not_ours_to_wipe(image: s
 def test_an_error_on_a_new_disk_of_an_accepted_change_is_ours_unless_a_third_image_is_on_it(
     image: str | None, ours: bool
 ) -> None:
-    scene = context(steady(on(BROKEN, image), LATE), job_asked=moment(LATE))
+    scene = context(steady(on(BROKEN, image), LATE), job_asked=moment(LATE), job_over=moment(0))
     used_up, held = (S.BACKOFF, None, Outcome.FAILED), (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FOREIGN)
     assert outcome_of(decide(accepted(), scene)) == (used_up if ours else held)
 
@@ -133,22 +133,33 @@ def test_a_job_that_was_unknown_is_asked_again() -> None:
     assert asked(decide(accepted(), scene)) == [AskJob("job-1", moment(50).elapsed_s + BEAT)]
 
 
+def denied(from_s: float, until_s: float) -> dict[str, object]:
+    """What is known of a job when all answers between these times did not know it."""
+    return {"job_asked": moment(until_s), "job_over": moment(from_s)}
+
+
+def test_a_job_counts_as_lost_when_it_was_denied_for_a_settle_and_of_late() -> None:
+    scene = context(steady(STOPPED, 2 * SETTLE))
+    used_up = (S.BACKOFF, None, Outcome.FAILED)
+    assert outcome_of(decide(accepted(), replace(scene, **denied(SETTLE - 10, 2 * SETTLE - 10)))) == used_up
+    for from_s, until_s in [(SETTLE, 2 * SETTLE - 10), (0, 2 * SETTLE - BEAT - 1), (0, SETTLE)]:
+        assert undecided(decide(accepted(), replace(scene, **denied(from_s, until_s)))), (from_s, until_s)
+
+
 def test_a_job_that_is_known_again_and_runs_forbids_every_verdict() -> None:
-    looks = steady(STOPPED, SETTLE)
-    unknown = context(looks, job_asked=moment(SETTLE - 10))
-    assert outcome_of(decide(accepted(), unknown)) == (S.BACKOFF, None, Outcome.FAILED)
-    assert undecided(decide(accepted(), replace(unknown, job_asked=moment(SETTLE - BEAT - 1))))
-    assert undecided(decide(accepted(), replace(unknown, job_ran=moment(SETTLE - 10))))
+    scene = context(steady(STOPPED, SETTLE), job_asked=moment(SETTLE), job_ran=moment(SETTLE))
+    for target in (accepted(), accepted(adopted=True)):
+        assert undecided(decide(target, scene))
 
 
 def test_what_the_operator_let_rest_is_watched_for_a_settle_and_its_job_is_asked() -> None:
     rested = fold_target(replace(accepted(), state=S.HELD), Settled(ID), START)
     retried = replace(rested, state=S.INSPECTING, attempts_allowed=2)
-    early = context(steady(STOPPED, SETTLE - 1), job_asked=moment(10))
+    early = replace(context(steady(STOPPED, SETTLE - 1)), **denied(0, 10))
     assert asked(decide(retried, early)) == [AskJob("job-1", moment(10).elapsed_s + BEAT)]
-    late = context(steady(STOPPED, SETTLE), job_asked=moment(SETTLE - 10))
+    late = replace(context(steady(STOPPED, SETTLE)), **denied(0, SETTLE))
     assert decided(retried, late).state is S.CHECKING
-    assert undecided(decide(retried, replace(late, job_ran=moment(JOB_UNKNOWN_GRACE_S))))
+    assert undecided(decide(retried, replace(late, job_ran=moment(SETTLE), job_over=None)))
 
 
 # --- a request that comes late, or twice ----------------------------------------------------------------------
