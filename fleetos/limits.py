@@ -127,10 +127,6 @@ RUNS_COMPARED = 1_000
 RUNS_SUGGESTED = 3
 # Servers named in one message; the others are counted.
 SERVERS_NAMED = 5
-# Free space below which a database may not grow as a run needs it (100,000 targets: some 300 MB, and as much in its
-# write-ahead log), and that below which next to nothing fits.
-FREE_LITTLE_BYTES = 1024 * 2**20
-FREE_NONE_BYTES = 16 * 2**20
 # Copies beside a damaged database that are tried, the newest first, before none is named.
 COPIES_LOOKED_AT = 20
 # Durations of changes of one kind that are remembered: enough for their spread, and the oldest are of another time.
@@ -300,18 +296,9 @@ PASSWORD_COMMAND_S = 60.0
 # From this difference between the clocks on, a refused signature is put down to it: 15 minutes are allowed (API Request
 # Signing Guide), and the clock of an answer's Date is not quite the one that judges.
 CLOCK_DIFFERENCE_S = 300.0
-# A signature whose time is further off is refused (API Request Signing Guide).
-SIGNATURE_OFF_S = 900.0
-# From this difference on a clock is worth a look: a machine that asks a time server is within a second, and what is
-# noted of a run should be found in the cloud's own logs.
-CLOCK_DOUBTFUL_S = 60.0
-# One check of `fleetos doctor`: a read with its repetitions takes less, and nobody waits longer to hear that a cloud is
-# out of reach.
+# One check of `fleetos doctor`: a read with its repetitions takes less. The file of a database is read whole.
 EXAMINED_WITHIN_S = 20.0
-# The same for the file of a database, which is read whole: some hundred MB a second.
 DATABASE_EXAMINED_WITHIN_S = 60.0
-# A given token that ends sooner than most rollouts do.
-TOKEN_SHORT_S = 3600.0
 # A file with credentials is a few kilobytes.
 CREDENTIALS_FILE_BYTES = 2**20
 

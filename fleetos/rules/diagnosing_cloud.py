@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from fleetos.errors import AuthenticationFailed
-from fleetos.limits import CLOCK_DOUBTFUL_S, SIGNATURE_OFF_S, TOKEN_SHORT_S
 from fleetos.model.diagnosis import (
     ClockFacts,
     CredentialFacts,
@@ -19,6 +18,13 @@ from fleetos.model.diagnosis import (
     roughly,
 )
 
+# From this difference on a clock is worth a look: a machine that asks a time server is within a second, and what is
+# noted of a run should be found in the cloud's own logs.
+CLOCK_DOUBTFUL_S = 60.0
+# A signature whose time is further off is refused (API Request Signing Guide).
+SIGNATURE_OFF_S = 900.0
+# A token that cannot be renewed and ends sooner than many a rollout.
+TOKEN_SHORT_S = 3600.0
 # Clocks that were set to the time of another zone are off by such steps, but for a little.
 _ZONE_STEP_S, _ZONE_SLACK_S = 1800.0, 90.0
 

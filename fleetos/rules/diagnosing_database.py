@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from fleetos.errors import DatabaseUnusable, JournalUnwritable
-from fleetos.limits import FREE_LITTLE_BYTES, FREE_NONE_BYTES
 from fleetos.model.diagnosis import (
     ClaimFacts,
     Diagnosis,
@@ -17,6 +16,10 @@ from fleetos.model.diagnosis import (
     skipped,
 )
 
+# Free space below which a database may not grow as a run needs it (100,000 targets: some 300 MB, and as much in its
+# write-ahead log), and that below which next to nothing fits.
+FREE_LITTLE_BYTES = 1024 * 2**20
+FREE_NONE_BYTES = 16 * 2**20
 # File systems whose files other machines reach too: what they say of locks is not to be relied on (SQLite, "How To
 # Corrupt An SQLite Database File").
 _SHARED = frozenset(
