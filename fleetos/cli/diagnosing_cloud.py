@@ -46,6 +46,7 @@ from fleetos.rules.diagnosing_cloud import (
     of_login,
     of_memory,
     of_permission,
+    of_silence,
     without_endpoint,
 )
 from fleetos.store import history
@@ -147,7 +148,7 @@ class _Look:
             try:
                 endpoint, clock = await self._in_time(service, knocked(self.session, service, origin, self._proxies))
             except CloudError as error:
-                found[service] = broken(Topic.ENDPOINT, error, service)
+                found[service] = of_silence(service, error, needed=self._needs(service))
                 return
             found[service] = of_endpoint(endpoint, self.facts)
             if clock is not None:
@@ -161,6 +162,10 @@ class _Look:
             if service in clocks and not self._clock_told:
                 self._clock_told = True
                 self.tell(of_clock(clocks[service], self.facts))
+
+    def _needs(self, service: Service) -> bool:
+        """Whether there is no run without it: an access key whose project is known asks nothing of IAM."""
+        return service != "evs" and not (service == "iam" and self.facts.dated and self.access.project_id is not None)
 
     async def _login(self) -> Grant | None:
         try:

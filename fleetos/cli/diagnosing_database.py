@@ -42,7 +42,8 @@ async def look_at_database(db: str | None, tell: Tell, stack: contextlib.AsyncEx
         schema = await _in_time(schema_facts(database))
     except StoreError as error:
         tell(broken(Topic.SCHEMA if location.path is not None else Topic.DATABASE, error))
-        return _unread(tell, "the database cannot be read")
+        more = () if location.path is not None else (Topic.SCHEMA, Topic.INTEGRITY)
+        return _unread(tell, "the database cannot be read", *more)
     if location.path is None:
         tell(Diagnosis(Topic.DATABASE, Grade.FINE, f"{location.shown} answers", values={"path": None}))
         tell(skipped(Topic.INTEGRITY, "the server sees to it by itself"))
@@ -94,5 +95,8 @@ async def _in_time(work: Awaitable[T]) -> T:
     try:
         with anyio.fail_after(DATABASE_EXAMINED_WITHIN_S):
             return await work
+    except StoreError as error:
+        error.hint = error.hint or "see to it that the database can be read and written"
+        raise
     except TimeoutError:
         raise DatabaseUnusable(f"the database did not answer within {DATABASE_EXAMINED_WITHIN_S:g} s") from None

@@ -122,6 +122,9 @@ class DryReads:
         read = Read(operation, origin, path, f"{call.method} {call.path}", call.sparing)
         try:
             answer = await self._session.read(read)
+            if operation == "list":
+                # The reads of a single server have something to ask for then.
+                self._named |= parsed(read.about, answer, _first_server)
         except AuthenticationFailed:
             raise
         except PermissionDenied as error:
@@ -133,8 +136,6 @@ class DryReads:
             return self._found(operation, call, Right.ABSENT if absent else Right.UNKNOWN, error)
         except CloudError as error:
             return self._found(operation, call, Right.UNKNOWN, error)
-        if operation == "list":
-            self._note_server(parsed(read.about, answer, lambda fields: fields))
         return self._found(operation, call, Right.ALLOWED)
 
     def unknown(self, operation: Operation, error: CloudError) -> PermissionFacts:
@@ -155,9 +156,9 @@ class DryReads:
         words, code = (None, 1) if error is None else (error.message, error.exit_code)
         return PermissionFacts(operation, call.action, right, self._needs(call), _LOST[call.use], words, code)
 
-    def _note_server(self, listed: Fields) -> None:
-        """Remember a server, so that the reads of a single one have something to ask for."""
-        first = next(iter(parts(listed, "servers")), None)
-        server_id = None if first is None else text(first, "id")
-        if server_id is not None:
-            self._named["server"] = server_id
+
+def _first_server(listed: Fields) -> dict[str, str]:
+    """The id of the first server of a list, nothing without one. Raises Unreadable."""
+    first = next(iter(parts(listed, "servers")), None)
+    server_id = None if first is None else text(first, "id")
+    return {} if server_id is None else {"server": server_id}

@@ -1,9 +1,10 @@
 """What `fleetos doctor` makes of a cloud: what is fine, what is doubtful or broken, and what to do about it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from fleetos.errors import AuthenticationFailed
+from fleetos.errors import AuthenticationFailed, FleetosError
 from fleetos.model.diagnosis import (
     ClockFacts,
     CredentialFacts,
@@ -15,6 +16,7 @@ from fleetos.model.diagnosis import (
     PermissionFacts,
     Right,
     Topic,
+    broken,
     roughly,
 )
 
@@ -95,6 +97,12 @@ def of_endpoint(facts: EndpointFacts, access: CredentialFacts) -> Diagnosis:
         hint = "anybody on the way can read the token; use https"
         return Diagnosis(Topic.ENDPOINT, Grade.DOUBTFUL, text, hint, facts.service, values)
     return Diagnosis(Topic.ENDPOINT, Grade.FINE, text, None, facts.service, values)
+
+
+def of_silence(service: str, error: FleetosError, *, needed: bool) -> Diagnosis:
+    """What is to be said of a service that does not answer: nothing worse than a doubt where runs do without it."""
+    told = broken(Topic.ENDPOINT, error, service)
+    return told if needed else replace(told, grade=Grade.DOUBTFUL, exit_code=0)
 
 
 def without_endpoint(service: str) -> Diagnosis:

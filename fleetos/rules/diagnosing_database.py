@@ -111,13 +111,17 @@ def of_schema(facts: SchemaFacts, where: str) -> Diagnosis:
     if facts.revision == facts.needed:
         text = f"{program}, revision {facts.revision}, as this program needs it"
         return Diagnosis(Topic.SCHEMA, Grade.FINE, text, values=values)
+    if facts.revision is None:
+        return Diagnosis(
+            Topic.SCHEMA, Grade.FINE, f"{program}, no tables yet: the next command makes them", values=values
+        )
     code = DatabaseUnusable.exit_code
-    if facts.revision is not None and not facts.known:
+    if not facts.known:
         text = f"{where} has revision {facts.revision}, newer than this program, which needs {facts.needed}"
         hint = "use the fleetos that wrote it, or a newer one"
         return Diagnosis(Topic.SCHEMA, Grade.BROKEN, text, hint, values=values, exit_code=code)
     if facts.migrates_itself:
-        text = f"{program}, revision {facts.revision or 'none'}: the next command brings it to {facts.needed}"
+        text = f"{program}, revision {facts.revision}: the next command brings it to {facts.needed}"
         hint = "after a copy, and only while no run is driven; fleetos db upgrade does it now"
         return Diagnosis(Topic.SCHEMA, Grade.DOUBTFUL, text, hint, values=values)
     text = f"{program}, revision {facts.revision}: a migration to {facts.needed} is due"

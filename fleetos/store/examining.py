@@ -54,8 +54,7 @@ async def schema_facts(database: Database) -> SchemaFacts:
     found = await revision(database, newer=True)
     known = found is None or found in known_revisions()
     kind = "SQLite" if sqlite else "PostgreSQL"
-    # A database without any table of fleetos is one that was just made.
-    return SchemaFacts(kind, version, found, REVISION, known, migrates_itself=sqlite or found is None)
+    return SchemaFacts(kind, version, found, REVISION, known, migrates_itself=sqlite)
 
 
 async def run_facts(database: Database, watcher: Watcher) -> Sequence[RunFacts]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fleetos.cli import diagnosing_cloud
 from fleetos.cloud.calls import DRY_READS
 from fleetos.model.codec import experience_json
 from fleetos.model.diagnosis import Topic
@@ -160,11 +161,12 @@ def test_a_plan_says_whether_key_pairs_matter(play: Play) -> None:
 
 
 def test_what_was_learned_of_limits_is_told(play: Play) -> None:
-    assert play.fleetos("apply", play.written(play.take(1)), "--yes").returncode == 0
+    made(play)
+    scope = f"{play.url} {of(examined(play), 'login')['values']['project_id']}"
     now = datetime.now(UTC)
     known = Experience(limits={"read": Limit(4.0, 1.0, now, told=True)}, changes={"a/b/c": (1.0, 2.0)})
     with closing(sqlite3.connect(play.database)) as connection, connection:
-        connection.execute("UPDATE clouds SET body = ?", (experience_json(known),))
+        connection.execute("INSERT INTO clouds VALUES (?, ?)", (scope, experience_json(known)))
     checks = examined(play)
     limit = of(checks, "limits", "reads")
     assert "4 reads a second, named by the cloud" in limit["text"]
@@ -246,6 +248,21 @@ def test_a_cloud_out_of_reach(play: Play) -> None:
     checks = examined(play, code=69)
     assert of(checks, "endpoint", "iam")["grade"] == of(checks, "login")["grade"] == "broken"
     assert of(checks, "clock")["grade"] == "skipped"
+
+
+def test_a_cloud_that_asks_for_a_pause_is_not_waited_for(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosing_cloud, "EXAMINED_WITHIN_S", 0.5)
+    play.faults({"on": "list", "do": "throttle", "requests": 0, "per_s": 60, "retry_after_s": 30})
+    checks = examined(play, code=69)
+    found = of(checks, "permission", "list")
+    assert (found["values"]["right"], "pause (429)" in found["text"]) == ("unknown", True)
+    assert of(checks, "permission", "flavors")["values"]["right"] == "unknown"
+
+
+def test_a_list_that_cannot_be_read_is_told_as_such(play: Play) -> None:
+    play.faults({"on": "list", "do": "garble"})
+    found = of(examined(play, code=1), "permission", "list")
+    assert (found["values"]["right"], "cannot be read" in found["text"]) == ("unknown", True)
 
 
 def test_ctrl_c_leaves_at_once(play: Play) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fleetos.errors import InputError, Problem, UsageError
+from fleetos.errors import CloudUnreachable, InputError, Problem, UsageError
 from fleetos.model.diagnosis import (
     ClaimFacts,
     ClockFacts,
@@ -35,6 +35,7 @@ from fleetos.rules.diagnosing_cloud import (
     of_login,
     of_memory,
     of_permission,
+    of_silence,
     without_endpoint,
 )
 from fleetos.rules.diagnosing_database import (
@@ -144,7 +145,8 @@ def test_free_space(free: int | None, grade: Grade, code: int) -> None:
     [
         ("0002", True, True, Grade.FINE, 0),
         ("0001", True, True, Grade.DOUBTFUL, 0),
-        (None, True, True, Grade.DOUBTFUL, 0),
+        (None, True, True, Grade.FINE, 0),
+        (None, True, False, Grade.FINE, 0),
         ("0001", True, False, Grade.BROKEN, 1),
         ("9999", False, True, Grade.BROKEN, 1),
     ],
@@ -241,7 +243,16 @@ def test_how_long_a_login_lasts(access: CredentialFacts, life_s: float | None, g
 def test_endpoints(changes: dict[str, object], grade: Grade, words: str) -> None:
     one = of_endpoint(replace(ENDPOINT, **changes), PASSWORD)
     assert (one.grade, one.subject, words in one.text) == (grade, "ecs", True)
+
+
+def test_a_service_that_runs_can_do_without_is_no_more_than_a_doubt() -> None:
     assert without_endpoint("evs").grade is Grade.DOUBTFUL
+    error = CloudUnreachable("no answer", "wait")
+    silent = [of_silence("ecs", error, needed=needed) for needed in (True, False)]
+    assert [(one.grade, one.exit_code, one.hint) for one in silent] == [
+        (Grade.BROKEN, 69, "wait"),
+        (Grade.DOUBTFUL, 0, "wait"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,17 @@
-"""What doctor sees of a database's file: nothing is made or changed by looking."""
+"""What doctor sees of a database and its file: nothing is made or changed by looking."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from fleetos.store import examining
-from fleetos.store.examining import file_facts
+from fleetos.model.diagnosis import ClaimFacts, RunFacts
+from fleetos.store import examining, runs
+from fleetos.store.database import Database
+from fleetos.store.examining import claim_facts, file_facts, run_facts, schema_facts
+from fleetos.store.migration import REVISION
+from tests.unit.store.samples import HandClock, dead_process, make_run, make_targets, watcher
 
 
 def test_a_place_without_a_file_or_folder(tmp_path: Path) -> None:
@@ -45,3 +51,30 @@ def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path, monkeypatc
     assert file_facts(tmp_path / "f.db").file_system == "ext4"
     (tmp_path / "self" / "mountinfo").unlink()
     assert file_facts(tmp_path / "f.db").file_system is None
+
+
+async def test_runs_with_and_without_a_living_driver(database: Database, clock: HandClock) -> None:
+    frozen = make_targets(2)
+    dead, alive = make_run(), replace(make_run(), id="another-run")
+    await runs.create_run(database, dead, frozen[:1], [], dead.created_at, watcher(clock, dead_process()))
+    await runs.create_run(database, alive, frozen[1:], [], alive.created_at, watcher(clock))
+    found = {one.run_id: one for one in await run_facts(database, watcher(clock))}
+    assert found[dead.id] == RunFacts(dead.id, dead.name, "running")
+    assert (found[alive.id].holder, found[alive.id].life) == (str(watcher(clock).me), "alive")
+    assert 0 < found[alive.id].left_s <= 30
+    assert await claim_facts(database) == []
+    async with database.writing() as connection:
+        await connection.execute(text("UPDATE runs SET state = 'done' WHERE id = 'another-run'"))
+    assert await claim_facts(database) == [ClaimFacts("another-run", "done", 1)]
+    assert [one.run_id for one in await run_facts(database, watcher(clock))] == [dead.id]
+
+
+async def test_kind_version_and_revision(database: Database) -> None:
+    facts = await schema_facts(database)
+    assert (facts.revision, facts.known) == (REVISION, True)
+    assert facts.version[0].isdigit()
+    assert facts.migrates_itself is (facts.kind == "SQLite")
+    async with database.writing() as connection:
+        await connection.execute(text("UPDATE fleetos_revision SET version_num = '9999'"))
+    facts = await schema_facts(database)
+    assert (facts.revision, facts.known) == ("9999", False)
