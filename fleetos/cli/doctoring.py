@@ -16,7 +16,7 @@ from fleetos.cli.diagnosing_cloud import look_at_cloud
 from fleetos.cli.diagnosing_database import look_at_database
 from fleetos.cli.exits import Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption
-from fleetos.cli.terminal import print_json, print_line, reporting, say, show_wrapped
+from fleetos.cli.terminal import print_json, print_line, reporting, say, show, show_wrapped, width
 from fleetos.cloud.calls import policy as least_policy
 from fleetos.cloud.calls import policy_notes
 from fleetos.model.diagnosis import Diagnosis, exit_code_of
@@ -37,7 +37,7 @@ class _Told:
     def tell(self, diagnosis: Diagnosis) -> None:
         self.all.append(diagnosis)
         if self.output is Output.TABLE:
-            show_wrapped(diagnosis_line(diagnosis))
+            show(diagnosis_line(diagnosis, width()))
         elif self.output is Output.JSONL:
             print_line(diagnosis_document(diagnosis))
 

@@ -1,5 +1,6 @@
 """What `doctor` tells people, a line each, and programs; its JSON is documented in docs/reference/outputs.md."""
 
+import textwrap
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -10,14 +11,23 @@ from fleetos.views.wording import counted, printable
 
 _STYLES = {Grade.FINE: "green", Grade.DOUBTFUL: "bold yellow", Grade.BROKEN: "bold red", Grade.SKIPPED: "dim"}
 _WIDTH = max(map(len, Grade)) + 1
+# In less room than this there would be a word a line.
+_ROOM_MIN = 20
 
 
-def diagnosis_line(diagnosis: Diagnosis) -> Text:
-    """One line: how it is, what was looked at, what was found, and what to do about it."""
+def diagnosis_line(diagnosis: Diagnosis, width: int | None = None) -> Text:
+    """One line: how it is, what was looked at, what was found, and what to do about it.
+
+    Where it is longer than `width` cells, it goes on below, beside the grade; None: it is as long as it needs to be.
+    """
     about = " ".join(part for part in (diagnosis.topic.value, diagnosis.subject) if part)
     hint = f" ({printable(diagnosis.hint)})" if diagnosis.hint else ""
-    line = Text(f"{diagnosis.grade:<{_WIDTH}}", _STYLES[diagnosis.grade])
-    return line.append(f"{printable(about)}: {printable(diagnosis.text)}{hint}", "")
+    words = f"{printable(about)}: {printable(diagnosis.text)}{hint}"
+    if width is not None:
+        room = max(width - _WIDTH, _ROOM_MIN)
+        broken = textwrap.wrap(words, room, break_long_words=False, break_on_hyphens=False)
+        words = f"\n{' ' * _WIDTH}".join(broken)
+    return Text().append(f"{diagnosis.grade:<{_WIDTH}}", _STYLES[diagnosis.grade]).append(words)
 
 
 def sum_line(diagnoses: Sequence[Diagnosis]) -> Text:

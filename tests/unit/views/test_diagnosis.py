@@ -18,6 +18,13 @@ def test_a_line_says_all_of_it_and_obeys_nothing() -> None:
     assert diagnosis_line(wild).plain == "fine     lease r\\x07: driven by \\x1b[2Jal\\nb"
 
 
+def test_a_long_line_goes_on_beside_the_grade() -> None:
+    assert diagnosis_line(CHECK, 37).plain == "broken   endpoint ecs: no answer (try\n         again)"
+    assert diagnosis_line(CHECK, 3).plain.splitlines()[1] == "         answer (try again)"
+    styles = [(span.start, span.end, span.style) for span in diagnosis_line(CHECK).spans]
+    assert styles == [(0, 9, "bold red")]
+
+
 def test_the_sum_has_every_grade() -> None:
     assert sum_line([CHECK, CHECK]).plain == "2 checks: 0 fine, 0 doubtful, 2 broken, 0 skipped"
 
