@@ -67,16 +67,30 @@ def _unread(tell: Tell, why: str, *topics: Topic) -> None:
 
 async def _file_serves(path: Path, tell: Tell) -> bool:
     """Whether there is a file that can be opened."""
-    facts = await anyio.to_thread.run_sync(file_facts, path)
+    # A network file system may hang, and then so does the thread that asks it.
+    try:
+        facts = await _in_time(anyio.to_thread.run_sync(file_facts, path, abandon_on_cancel=True))
+    except StoreError as error:
+        tell(broken(Topic.DATABASE, error))
+        return False
     found = of_file(facts)
     for one in found:
         tell(one)
     if facts.size_bytes is None or any(one.grade is Grade.BROKEN for one in found if one.topic is Topic.DATABASE):
         return False
-    backup = await anyio.to_thread.run_sync(newest_backup, path)
-    made_at = None if backup is None else datetime.fromtimestamp(backup.stat().st_mtime, UTC)
-    tell(of_backup(None if backup is None else str(backup), made_at, SystemClock().now()))
+    try:
+        backup = await _in_time(anyio.to_thread.run_sync(_backup, path, abandon_on_cancel=True))
+    except StoreError as error:
+        tell(skipped(Topic.BACKUP, error.message))
+        return True
+    tell(of_backup(*backup, SystemClock().now()))
     return True
+
+
+def _backup(path: Path) -> tuple[str | None, datetime | None]:
+    """The newest sound copy beside the database, and when it was made."""
+    found = newest_backup(path)
+    return (None, None) if found is None else (str(found), datetime.fromtimestamp(found.stat().st_mtime, UTC))
 
 
 async def _is_sound(database: Database, tell: Tell) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.cli import diagnosing_cloud
+from fleetos.cli import diagnosing_cloud, diagnosing_database
 from fleetos.cloud.calls import DRY_READS
 from fleetos.model.codec import experience_json
 from fleetos.model.diagnosis import Topic
@@ -208,6 +208,14 @@ def test_a_damaged_database_is_broken_and_the_cloud_is_looked_at(play: Play) -> 
     assert "is empty" in of(examined(play, code=1), "database")["text"]
     file.write_bytes(b"no database at all" * 1000)
     assert of(examined(play, code=1), "integrity")["grade"] == "broken"
+
+
+def test_a_database_that_does_not_answer_in_time(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(play)
+    monkeypatch.setattr(diagnosing_database, "DATABASE_EXAMINED_WITHIN_S", 0.0)
+    checks = examined(play, code=1)
+    assert "did not answer within" in of(checks, "database")["text"]
+    assert of(checks, "login")["grade"] == "fine"
 
 
 def test_an_old_database_is_told_and_left_as_it_is(play: Play) -> None:
