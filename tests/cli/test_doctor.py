@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fleetos.cli import diagnosing_cloud, diagnosing_database
+from fleetos.cloud import session
 from fleetos.cloud.calls import DRY_READS
 from fleetos.model.codec import experience_json
 from fleetos.model.diagnosis import Topic
@@ -251,7 +252,8 @@ def test_a_database_of_another_kind_is_wrong_usage(play: Play) -> None:
     assert of(examined(play, "--db", "mysql://x/y", code=64), "database")["grade"] == "broken"
 
 
-def test_a_cloud_out_of_reach(play: Play) -> None:
+def test_a_cloud_out_of_reach(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "READ_WAIT_S", 0.01)
     play.env["OS_AUTH_URL"] = "http://127.0.0.1:9/v3"
     checks = examined(play, code=69)
     assert of(checks, "endpoint", "iam")["grade"] == of(checks, "login")["grade"] == "broken"
