@@ -300,6 +300,9 @@ PASSWORD_COMMAND_S = 60.0
 # From this difference between the clocks on, a refused signature is put down to it: 15 minutes are allowed (API Request
 # Signing Guide), and the clock of an answer's Date is not quite the one that judges.
 CLOCK_DIFFERENCE_S = 300.0
+# One check of `fleetos doctor`: a read with its repetitions takes less. The file of a database is read whole.
+EXAMINED_WITHIN_S = 20.0
+DATABASE_EXAMINED_WITHIN_S = 60.0
 # A file with credentials is a few kilobytes.
 CREDENTIALS_FILE_BYTES = 2**20
 
