@@ -182,24 +182,19 @@ def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, context: 
 
 
 def _not_ours_to_wipe(target: Target, seen: Picture) -> Write:
-    """The hold of a server on a new disk of which only a human can tell who left it, and with what on it."""
+    """The hold of a server on a new disk of which only a human can tell who left it, and with what on it.
+
+    That it is left by a failed change of ours, and may be wiped by the next, only its job can say.
+    """
     detail = f"it is down on another system disk, {seen.disk}, with image {seen.image or 'unknown'}"
     return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
-
-
-def _surely_ours(target: Target, attempt: Attempt, seen: Picture) -> bool:
-    """Whether the new disk can only be that of the attempt: the cloud took it, and no third image is there.
-
-    A change that was never answered, or only seen, may be somebody else's.
-    """
-    return attempt.accepted_at is not None and seen.image in (None, attempt.before.image, target.order.image_id)
 
 
 def _half_done(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
     """A failed picture that is not the one before the send: certain only after settle and change time-out."""
     if watch.lasted_s() < context.settle_s + context.settings.change_timeout_s:
         return _look_on(context)
-    if seen.in_error and disk_of(attempt, seen) is Disk.NEW and not _surely_ours(target, attempt, seen):
+    if seen.in_error and disk_of(attempt, seen) is Disk.NEW:
         return _not_ours_to_wipe(target, seen)
     if seen.in_error:
         said = f"the server is in error: {seen.fault or 'no fault given'}"
