@@ -31,14 +31,14 @@ class Asked:
 
 
 MEASUREMENTS: Mapping[str, Callable[[Asked], Section]] = {
-    "headline": lambda asked: headline(asked.servers, quick=asked.quick),
+    "headline": lambda asked: headline(asked.servers, asked.runs, quick=asked.quick),
     "peers": lambda asked: peers(asked.servers, asked.runs, asked.scale, asked.choice, quick=asked.quick),
     "scaling": lambda asked: scaling(asked.servers, asked.scale, quick=asked.quick),
     "micro": lambda asked: micro(asked.runs, quick=asked.quick),
 }
 EXAMPLES = """
 measurements:
-  headline   a large rollout in virtual time: calls, slot use, time stopped, refusals (a minute; --quick: seconds)
+  headline   a large rollout in virtual time: calls, slot use, time stopped, refusals (minutes; --quick: seconds)
   peers      fleetos beside a script with asyncio, one with the vendor's SDK, and a playbook, in real time (half an
              hour; --quick: minutes). Needs pip install -e '.[bench]'; what is missing is said in the table
   scaling    how calls, CPU time, memory and journal grow with the fleet, up to 100,000 servers in virtual time and

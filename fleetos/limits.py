@@ -57,7 +57,7 @@ NOT_SENT_WAIT_S = 15.0
 POLL_TOGETHER = 0.25
 # A sweep is worth its calls when for each so many of the changes that it looks at are expected to have ended since the
 # last one.
-ENDS_A_CALL = 3.5
+ENDS_A_CALL = 2.8
 # Where fewer change at once: after the first end is this likely, a sweep follows within this share of a typical change.
 FIRST_END_LIKELY = 0.25
 BEAT_OF_TYPICAL = 0.03
@@ -71,7 +71,7 @@ MOST_HAVE_ENDED = 0.95
 # is asked by then, and a sweep follows.
 LEAD = 1.6
 # Of the servers that will soon have a slot, so large a share is stopped together.
-STOPPED_TOGETHER = 0.7
+STOPPED_TOGETHER = 0.85
 # A stop is asked for its end when so many others have ended.
 MOST_HAVE_STOPPED = 0.98
 # On a cloud that shows changes, one that is not seen by then has ended already, or never began.
