@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fleetos.engine.turn import Turn
-from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S, NO_STOP_AFTER_UNANSWERED_S
+from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S
 from fleetos.model.codec import event_json
 from fleetos.model.events import Enlisted, Retried, RunCreated, RunPassStarted
-from fleetos.model.plan import ChangeSpec, Plan, SecretRef
+from fleetos.model.plan import ChangeSpec, Plan, PowerAfter, SecretRef
 from fleetos.model.requests import RequestKind
 from fleetos.model.run import Order, Scope
 from fleetos.model.states import RETRIABLE, RUN_ENDS
@@ -140,8 +140,9 @@ class _Play:
         """Return the seconds after the last fault by which the run must have come to its end.
 
         Each server, one group of as many as may change at once after the other, may need for each of its attempts a
-        stop of both kinds, two change time-outs, the settle times of an unknown outcome with two resends, and a start;
-        once in the run somebody may have to wait out the day in which a server with an unanswered send is not stopped.
+        stop of both kinds, two change time-outs, the settle times of an unknown outcome with two resends, and a start.
+        Where servers are stopped again as they were before, somebody may have to wait out the day in which one with an
+        unanswered send is not stopped.
         """
         settings, targets = self._stage.store.run.settings, len(self._stage.store.targets)
         groups = math.ceil(targets / settings.concurrency)
@@ -152,7 +153,8 @@ class _Play:
         each_s = look_s + power_s + settings.max_backoff_s + 60 * settings.poll_max_s + 1200.0
         jumps_s = sum(abs(jump.by_s) for jump in self._spec.clocks.jumps)
         pauses_s = self._spec.operator.resume_s[1] * (10 + targets * tries)
-        return NO_STOP_AFTER_UNANSWERED_S + 3600.0 + groups * tries * each_s + 2 * jumps_s + pauses_s
+        day_s = _DAY_S if self._spec.rollout.power_after is PowerAfter.AS_BEFORE else 0.0
+        return day_s + 3600.0 + groups * tries * each_s + 2 * jumps_s + pauses_s
 
     # --- the operator ---
 

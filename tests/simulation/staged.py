@@ -51,6 +51,26 @@ def resent() -> Story:
     return staged({"do": "cut-before", "on": "changeos", "nth": [1]})
 
 
+def failing_once() -> Story:
+    """Return a play in which the first change of each server fails, one after the other, and leaves the old disk."""
+    return staged({"do": "fail", "on": "changeos", "nth": [1]}, concurrency=1)
+
+
+def failing() -> Story:
+    """Return a play in which every change fails and leaves its server in an error."""
+    return staged({"do": "fail", "on": "changeos", "picture": "error"})
+
+
+def failing_well() -> Story:
+    """Return a play in which every change fails and leaves the new disk, with a server that has to be started."""
+    return staged({"do": "fail", "on": "changeos", "picture": "new-disk"})
+
+
+def unflipped() -> Story:
+    """Return a play in which no server ever shows its new image."""
+    return staged({"do": "show", "on": "changeos", "image_flips": "never"})
+
+
 def endless() -> Story:
     """Return a play in which neither change ever shows an end."""
     return staged({"do": "stuck", "on": "changeos"})

@@ -102,19 +102,10 @@ class Wire(httpx.AsyncBaseTransport):
             targets={one: store.targets[one] for one in servers if one in store.targets},
             disks=disks,
             slots=sum(one.state in HOLDS_SLOT for one in store.targets.values()) if changing else 0,
-            running=self._running() if changing else frozenset(),
         )
         stage.sent.append(sent)
         stage.trace(f"  sends {verb} {' '.join(one[:8] for one in servers[:5])} (ledger {sent.seqs[0]})")
         return sent
-
-    def _running(self) -> frozenset[str]:
-        ledger = self._stage.cloud.world.ledger
-        return frozenset(
-            server.id
-            for server in self._stage.cloud.world.servers.values()
-            if any(ledger.writes[seq - 1].actor == "client" for seq in server.changes)
-        )
 
     # --- lies ---
 
