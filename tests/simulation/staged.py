@@ -9,22 +9,27 @@ from fleetos.model.run import Settings
 from fleetos.sim.ledger import Write
 from fleetos.sim.scenario import Scenario
 from tests.ledger import CHANGES
-from tests.simulation.play import IMAGE, play
-from tests.simulation.spec import Spec
+from tests.simulation.play import play
+from tests.simulation.spec import IMAGE, Spec
 from tests.simulation.story import Sent, Story
 
 SETTLE_S = 30.0
 
 
 def staged(*faults: dict[str, object], concurrency: int = 3) -> Story:
-    """Return a play with two servers to change, one that is locked, and one that had the image before."""
+    """Return the play of a small world."""
+    return play(small(*faults, concurrency=concurrency))
+
+
+def small(*faults: dict[str, object], concurrency: int = 3) -> Spec:
+    """Return a world with two servers to change, one that is locked, and one that had the image before."""
     servers = [
         {"name": "web-#", "count": 2},
         {"name": "locked", "locked": True},
         {"name": "done-before", "image": IMAGE},
     ]
     scenario = Scenario.model_validate({"servers": servers, "faults": faults})
-    spec = Spec(
+    return Spec(
         seed=1,
         scenario=scenario.model_copy(update={"faults": ()}),
         rollout=Rollout(Share(float(concurrency))),
@@ -33,7 +38,6 @@ def staged(*faults: dict[str, object], concurrency: int = 3) -> Story:
         loopback=True,
         faults=scenario.faults,
     )
-    return play(spec)
 
 
 def plain() -> Story:

@@ -40,7 +40,10 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request of any kind as it left and, where an answer came, as it was answered."""
+    """One request of any kind as it left and, where an answer came, as it was answered.
+
+    `about` is the job that it asks for.
+    """
 
     at_s: float
     process: int
@@ -49,6 +52,7 @@ class Asked:
     answered_s: float | None
     status: int | None
     retry_after_s: float | None
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Story:
     """The whole play, as a run saw it. `born_at` is second 0 in seconds since 1970, `began_s` when the run was frozen.
 
     `bound_s`: by then, after `calm_s`, the run must have ended. `deaths` counts the deaths that really happened.
+    `earlier` is the run before it over the same servers, with the ledger and the world as they were at its end.
     `texts` are all words that the process said to anybody: errors, hints and the journal as it is stored.
     """
 
@@ -105,6 +110,7 @@ class Story:
     secrets: tuple[str, ...] = ()
     texts: list[str] = field(default_factory=list[str])
     facts: Counter[str] = field(default_factory=Counter[str])
+    earlier: "Story | None" = None
 
     @property
     def began_at(self) -> float:

@@ -29,7 +29,7 @@ from tests.simulation.staged import (
     stop_of,
     unflipped,
 )
-from tests.simulation.story import Story
+from tests.simulation.story import Asked, Story
 
 Edit = Callable[[Story], None]
 
@@ -57,6 +57,22 @@ def _sent_beside_a_known_job(story: Story) -> None:
     first.sent_at = second.sent_at - SETTLE_S
     second.sent_during = [first.seq]
     _goes_on(story, first)
+
+
+def _sent_beside_a_job_that_was_denied_for_a_while(story: Story) -> None:
+    """Let the cloud have said that it knows no such job, but for less than a settle since it had told of it."""
+    _sent_beside_a_known_job(story)
+    _asked_for_the_first_job(story, (-50.0, 404), (-32.0, 200), (-20.0, 400), (-1.0, 400))
+
+
+def _asked_for_the_first_job(story: Story, *told: tuple[float, int]) -> None:
+    """Let the first job have been asked for before the second change left: so many seconds, with that status."""
+    first, second = changes(story)
+    at_s = second.sent_at - story.born_at
+    story.asked = [
+        Asked(at_s + before_s, 1, "job", False, at_s + before_s, status, None, first.job_id)
+        for before_s, status in told
+    ]
 
 
 def _more_attempts_than_the_plan_allows(story: Story) -> None:
@@ -156,6 +172,7 @@ def _fails_on_a_foreign_disk(story: Story) -> None:
 
 _BEYOND: list[tuple[Edit, Callable[[], Story], set[str]]] = [
     (_sent_beside_a_known_job, one_by_one, {"I1"}),
+    (_sent_beside_a_job_that_was_denied_for_a_while, one_by_one, {"I1"}),
     (_more_attempts_than_the_plan_allows, failing_once, {"I1"}),
     (_fails_on_a_foreign_disk, failing_once, {"I2", "I6"}),
     (_copied_beyond_our_own_stop, plain, {"I2", "I12"}),
@@ -184,6 +201,13 @@ def test_an_excuse_ends_where_the_law_ends(edit: Edit, begin: Callable[[], Story
     story = begin()
     edit(story)
     assert {violation.invariant for violation in check(story)} == found
+
+
+def test_a_job_that_was_denied_for_a_settle_may_be_taken_for_lost() -> None:
+    story = one_by_one()
+    _sent_beside_a_known_job(story)
+    _asked_for_the_first_job(story, (-50.0, 200), (-40.0, 500), (-35.0, 400), (-20.0, 404), (-4.0, 404))
+    assert check(story) == []
 
 
 def test_a_retry_names_a_disk_from_then_on_and_for_its_server_alone() -> None:

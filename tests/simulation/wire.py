@@ -69,7 +69,8 @@ class Wire(httpx.AsyncBaseTransport):
         finally:
             if before is not None:
                 operation = before.operation
-            stage.asked.append(Asked(left_s, number, operation, write, answered_s, status, retry_after_s))
+            about = route.at_id if route is not None and operation == "job" else None
+            stage.asked.append(Asked(left_s, number, operation, write, answered_s, status, retry_after_s, about))
             # Of those that a process gives up at once when it ends, nobody can say which was the first.
             told = f"{operation} {request.url.path[-12:] if not write else ''}-> {status or 'no answer'}"
             stage.trace("  a request is given up" if given_up else f"  {told}")

@@ -34,5 +34,12 @@ CHECKERS: Mapping[str, Checker] = {
 
 
 def check(story: Story) -> list[Violation]:
-    """Return everything that the story breaks."""
-    return [violation for checker in CHECKERS.values() for violation in checker(story)]
+    """Return everything that the story breaks, what the run before it broke first."""
+    return [violation for name in CHECKERS for violation in broken(name, story)]
+
+
+def broken(name: str, story: Story) -> Iterator[Violation]:
+    """Yield how the story, and the one of the run before it, break this invariant."""
+    if story.earlier is not None:
+        yield from broken(name, story.earlier)
+    yield from CHECKERS[name](story)

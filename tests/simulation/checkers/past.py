@@ -1,7 +1,7 @@
 """What all checkers look up: whose a write was, and how far the run was at each moment."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fleetos.errors import IllegalMove
 from fleetos.model.events import Record, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
@@ -78,7 +78,7 @@ FREEZE = Written(at_s=0.0, process=0, epoch=0, last_seq=0)
 def groups(story: Story) -> Iterator[tuple[Written, list[Record]]]:
     """Yield the records as they became durable, those of one transaction together; first those of the freeze."""
     begin = _frozen(story)
-    yield FREEZE, story.records[:begin]
+    yield replace(FREEZE, at_s=story.began_s), story.records[:begin]
     for written in story.written:
         yield written, story.records[begin : written.last_seq]
         begin = written.last_seq

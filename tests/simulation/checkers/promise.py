@@ -14,6 +14,8 @@ from tests.simulation.story import Story
 
 # The settle time of a plan that names none, on a cloud of this machine and on any other that is not known.
 _SETTLE_NEAR_S, _SETTLE_FAR_S = 10.0, 1800.0
+# How the cloud answers for a job that it knows, and for one that it does not.
+_OK, _NO_SUCH_JOB = 200, (400, 404)
 # For so long a server with a send that was never answered is not stopped; by the wall clock, which may have been set.
 DAY_S = 22 * 3600.0
 
@@ -59,9 +61,11 @@ def _stopped_between(story: Story, write: Write) -> bool:
 def held_for_lost(story: Story, write: Write, at: float, within_s: float) -> bool:
     """Return whether a change that was sent so long before a time of the ledger may be taken for lost by then.
 
-    Not if its client had been told of its job, and the cloud would have said that this still goes on.
+    Not if its client had been told of its job and that went on, unless the cloud did not know it for a whole settle.
     """
-    return at - write.sent_at >= within_s and not _known_to_run(story, write, at)
+    if at - write.sent_at < within_s:
+        return False
+    return not _known_to_run(story, write, at) or denied_for_a_settle(story, write, at - story.born_at)
 
 
 def _known_to_run(story: Story, write: Write, at: float) -> bool:
@@ -71,6 +75,23 @@ def _known_to_run(story: Story, write: Write, at: float) -> bool:
         return False
     visible = at >= job.begun_at + job.visible_after_s
     return visible and (job.ended_at is None or job.ended_at > at)
+
+
+def denied_for_a_settle(story: Story, write: Write, at_s: float) -> bool:
+    """Return whether all that the cloud said of a job for a settle, up to then, was that it knows none.
+
+    Answers that say nothing of a job, be they of a gateway or too many requests, do not count.
+    """
+    answers = sorted(
+        (one.answered_s, one.status in _NO_SUCH_JOB)
+        for one in story.asked
+        if one.about == write.job_id and one.status in (_OK, *_NO_SUCH_JOB) and one.answered_s is not None
+    )
+    denied_s: list[float] = []
+    for answered_s, denied in answers:
+        if answered_s <= at_s:
+            denied_s = [*denied_s, answered_s] if denied else []
+    return bool(denied_s) and denied_s[-1] - denied_s[0] >= settle_s(story)
 
 
 def told_jobs(story: Story) -> Mapping[str, float]:
@@ -85,7 +106,7 @@ def told_jobs(story: Story) -> Mapping[str, float]:
 
 def left_no_trace(story: Story, write: Write) -> bool:
     """Return whether nothing tells that a change was ever accepted: no answer, no log, and the server as it was."""
-    unseen = write.ended in ("failed", "no-effect") and not write.disks_destroyed
+    unseen = write.ended in ("failed", "no-effect") and write.disk_before not in write.disks_destroyed
     return unseen and not story.spec.scenario.logs and write.job_id not in told_jobs(story)
 
 

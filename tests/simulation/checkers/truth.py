@@ -11,7 +11,13 @@ from fleetos.sim.servers import Disk, Server
 from fleetos.views.summary import lying_stopped
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import Past, at, believed, changes_of, of_run
-from tests.simulation.checkers.promise import beyond_promise, named_by_operator, settle_s
+from tests.simulation.checkers.promise import (
+    beyond_promise,
+    denied_for_a_settle,
+    named_by_operator,
+    settle_s,
+    told_jobs,
+)
 from tests.simulation.story import Story, Violation
 
 # Ends for these reasons do not say that a change failed: they say that nobody knows, or that a human must look.
@@ -142,9 +148,9 @@ def _wrong_success(story: Story, target: Target, server: Server) -> str:
 def _good_all_the_same(story: Story, target: Target, change: Write) -> bool:
     """Return whether a change that did not succeed may count as one that did.
 
-    Its job failed, and it left the image that was ordered: started afterwards, that is what was wanted. Not where the
-    server showed that image before, or shows none: it tells nothing then. Or somebody else started the server while it
-    changed: it then looks as after its end.
+    Its job failed, and it left the image that was ordered: started afterwards, that is what was wanted. Where the
+    server showed that image before, or shows none, the image tells nothing: then only if nobody was told of the job,
+    and somebody else has started it. Or he did while it changed: it then looks as after its end.
     """
     starts = [
         write
@@ -153,10 +159,13 @@ def _good_all_the_same(story: Story, target: Target, change: Write) -> bool:
     ]
     if any(start.actor == "foreign" and change.seq in start.during for start in starts):
         return True
-    if change.ended != "failed" or change.image_before in (None, target.order.image_id):
+    if change.ended != "failed" or change.ended_at is None:
         return False
-    ended_at = change.ended_at or 0.0
-    return any(start.at is not None and start.at >= ended_at for start in starts)
+    afterwards = [start for start in starts if start.at is not None and start.at >= change.ended_at]
+    if change.image_before in (None, target.order.image_id):
+        told = change.job_id in told_jobs(story)
+        return not told and any(start.actor == "foreign" for start in afterwards)
+    return bool(afterwards)
 
 
 def _wrong_foreign(story: Story, target: Target, server: Server) -> str:
@@ -178,9 +187,13 @@ def _wrong_failure(story: Story, target: Target, server: Server) -> str:
 
 
 def _longer_than_a_settle(story: Story, target: Target, change: Write) -> bool:
-    """Return whether it went on for so long without showing: that its outcome is unknown is said beside the reason."""
-    ended_at = change.ended_at
-    return target.unsettled and ended_at is not None and ended_at - change.sent_at >= settle_s(story)
+    """Return whether it went on for so long without showing: then it counts as not begun, as is promised.
+
+    That its outcome is unknown is said beside the reason, or the cloud said of its job that there is none.
+    """
+    if change.ended_at is None or change.ended_at - change.sent_at < settle_s(story):
+        return False
+    return target.unsettled or denied_for_a_settle(story, change, story.ended_s)
 
 
 def _changed(story: Story, server_id: str) -> str:
