@@ -144,11 +144,11 @@ POWER = (
         "a server with an unknown outcome is started as soon as it is seen stopped",
         one(
             f"{RULES}/inspecting.py",
-            "    if seen.changing and not unasked:\n        return adopt(target, attempt)\n",
+            "    if seen.changing and not never_asked:\n        return adopt(target, attempt)\n",
             """\
     if seen.stopped and not target.started:
         return start_once(target, seen)
-    if seen.changing and not unasked:
+    if seen.changing and not never_asked:
         return adopt(target, attempt)
 """,
         ),
