@@ -43,6 +43,7 @@ def submit(world: World, write: Write, order: ChangeOs, fate: Fate, now: float) 
     image = world.images.get(order.image_id) if order.image_id is not None else server.image
     write.image_id = image.id if image is not None else order.image_id
     write.disk_before = server.system_disk.id if server.system_disk is not None else None
+    write.image_before = server.image.id if server.image is not None and server.body.shows_image else None
     write.during = list(server.changes)
     refused = _login(world, order) or _state(world, server, order)
     if refused is not None:
@@ -109,7 +110,8 @@ def _begin(world: World, write: Write, order: ChangeOs, fate: Fate, server: Serv
 def _work(world: World, change: Change, at: float) -> None:
     """Take the server out of the hands of its owner: this is what a change looks like."""
     server, fate = change.server, change.fate
-    server.vm_state = "stopped" if server.vm_state == "active" else server.vm_state
+    if server.vm_state == "active":
+        server.vm_state, server.stopped_by = "stopped", change.write.seq
     shown = fate.picture or world.scenario.change.picture
     server.task_state = None
     if not fate.no_effect:

@@ -25,6 +25,8 @@ from fleetos.sim.world import World
 _OVERSIZED_BYTES = 33 * 1024 * 1024
 _FULL = "This simulated world has had all the writes that it can keep: make a new one."
 _JSON = "application/json;charset=UTF-8"
+# What shows that something was done to a server: its actions, and the disks that there are.
+_LOGS = frozenset({"actions", "volumes", "volume"})
 
 _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
     "detail": reads.detail,
@@ -169,6 +171,8 @@ class Cloud:
             return refused
         if route.project is not None and route.project != self.world.project_id:
             return refusal("Ecs.0023")
+        if route.operation in _LOGS and not self.world.scenario.logs:
+            return refusal("APIGW.0101")
         if route.operation in ("changeos", "reinstallos") and route.api == "v1" and not self.world.scenario.v1_change:
             return refusal("APIGW.0101")
         return None

@@ -13,8 +13,8 @@ Came = Literal["dropped", "pending", "accepted", "refused"]
 class Write:
     """One delivery of a write. `sent_at` is when it reached the gateway, `at` when the cloud looked at it.
 
-    `during` are the changes that were in progress on the servers at `at`, `sent_during` those that were in progress or
-    still on their way at `sent_at`.
+    `image_before` is the image that the server showed then. `during` are the changes that were in progress on the
+    servers at `at`, `sent_during` those that were in progress or still on their way at `sent_at`.
     """
 
     seq: int
@@ -34,6 +34,7 @@ class Write:
     image_id: str | None = None
     hard: bool = False
     disk_before: str | None = None
+    image_before: str | None = None
     disk_made: str | None = None
     disks_destroyed: list[str] = field(default_factory=list[str])
     during: list[int] = field(default_factory=list[int])

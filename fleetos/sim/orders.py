@@ -43,12 +43,13 @@ class Power(Model):
 
 
 class Foreign(Model):
-    """What somebody else does to a server: at once, and past all rules."""
+    """What somebody else does to a server: at once, and past all rules. `fails`: the change leaves it in ERROR."""
 
     kind: Literal["foreign"]
     server_id: str
     act: Literal["start", "stop", "lock", "unlock", "change", "delete"]
     image: str | None = None
+    fails: bool = False
 
 
 class SetFaults(Model):

@@ -7,7 +7,7 @@ from fleetos.sim.jobs import Task
 from fleetos.sim.ledger import Write
 from fleetos.sim.orders import Foreign, Power
 from fleetos.sim.servers import Server
-from fleetos.sim.world import World
+from fleetos.sim.world import World, fault
 
 SERVERS_PER_CALL_MAX = 1000
 _JOB_TYPES = {"stop": "stopServer", "start": "startServer", "reboot": "rebootServer"}
@@ -151,5 +151,8 @@ def foreign(world: World, write: Write, order: Foreign, now: float) -> bool:
                 world.destroy(old, now, write)
             server.image, server.vm_state, server.launched_at = image, "active", now
             server.failed_change = False
+            if order.fails:
+                server.system_disk.successful, server.failed_change = False, True
+                server.vm_state, server.fault = "error", fault(message_of("Ecs.0202"), now)
     server.show(now)
     return True

@@ -51,6 +51,7 @@ class ServerGroup(Model):
     tags: tuple[Name, ...] = ()
     locked: bool = False
     key: Name | None = None
+    shows_image: bool = True
     system_disk: bool = True
     system_disk_gb: Annotated[int, Field(ge=1, le=1024)] = 40
     data_disks: Annotated[int, Field(ge=0, le=22)] = 0
@@ -138,8 +139,9 @@ class Listing(Model):
 
 
 class Scenario(Model):
-    """A whole simulated cloud. `lax` accepts a change in any state; `clock_ahead_s` is how far its clock is ahead of
-    that of this machine."""
+    """A whole simulated cloud. `lax` accepts a change in any state, `logs` tells whether it shows what was done, and
+    `clock_ahead_s` is how far its clock is ahead of that of this machine.
+    """
 
     seed: int = 1
     servers: tuple[ServerGroup, ...] = (ServerGroup(),)
@@ -155,6 +157,7 @@ class Scenario(Model):
     tokens: Tokens = Tokens()
     list: Listing = Listing()
     lax: bool = False
+    logs: bool = True
     v1_change: bool = True
     temporary_servers: bool = False
     clock_ahead_s: Annotated[float, Field(ge=-(10**7), le=10**7)] = 0.0

@@ -76,6 +76,7 @@ class Body:
     charging: str
     frozen: bool
     host_status: str
+    shows_image: bool
 
 
 @dataclass(slots=True)
@@ -153,7 +154,7 @@ def device(place: int) -> str:
 
 def picture(server: Server) -> ServerShown:
     """Return a server as `GET cloudservers/{id}` shows it (structure: ECS API, "querying details about ECSs")."""
-    body, image = server.body, server.image
+    body, image = server.body, server.image if server.body.shows_image else None
     metadata = {"charging_mode": CHARGING_MODES[body.charging], "vpc_id": "00000000-0000-4000-8000-00000000vpc0"}
     metadata |= {"EcmResStatus": "freeze" if body.frozen else ""}
     metadata["metering.resourcespeccode"] = f"{body.flavor.id}.linux"

@@ -149,6 +149,7 @@ class World:
             charging=group.charging,
             frozen=group.frozen,
             host_status=group.host_status,
+            shows_image=group.shows_image,
         )
         disk = self.new_disk(server_id, born, image, group.system_disk_gb, None) if group.system_disk else None
         if disk is not None:

@@ -91,8 +91,8 @@ def _change_late(chance: Random, fence: Fence) -> list[Draft]:
     """Late effects and second deliveries.
 
     Without the fence a request may be late by less than the settle time only, and never come twice: nobody could tell
-    the second from the first. With it a lost request may come much later, unless a failed change leaves the server in
-    a state in which it is accepted; then `_change_fails` is not among the families.
+    the second from the first. With it a lost request may come much later. One that finds its server failed, or stopped
+    by somebody else, is accepted all the same: nothing is promised of that, and no checker asks for it.
     """
     late_s = fence.settle_s * 0.9
     if fence.holds and not fence.as_before and chance.random() < 0.3:

@@ -2,42 +2,41 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
-from dataclasses import replace
-from pathlib import Path
+from copy import deepcopy
 from typing import Any
 
-from fleetos.engine.turn import Turn
-from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S, NO_STOP_AFTER_UNANSWERED_S
+from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S
 from fleetos.model.codec import event_json
-from fleetos.model.events import Enlisted, Retried, RunCreated, RunPassStarted
-from fleetos.model.plan import ChangeSpec, Plan, SecretRef
+from fleetos.model.plan import PowerAfter
 from fleetos.model.requests import RequestKind
-from fleetos.model.run import Order, Scope
 from fleetos.model.states import RETRIABLE, RUN_ENDS
-from fleetos.planning.freeze import freeze as freeze_plan
-from fleetos.planning.preflight import Preflight, Resolved
-from fleetos.planning.settings import CloudFacts
 from fleetos.sim.chance import Chance
 from fleetos.sim.cloud import Cloud
+from fleetos.sim.faults import Rule
 from fleetos.sim.loop import now_s, run
 from fleetos.sim.orders import Foreign, SetFaults
-from fleetos.store.memory import freeze
+from fleetos.store.memory import MemoryRun
 from tests.ledger import Ledger
+from tests.simulation.freezing import frozen
+from tests.simulation.operating import release, retry
 from tests.simulation.process import BORN, PROCESS, Fates, Process, make_loop
-from tests.simulation.session import SECRET, drive, logged_in
+from tests.simulation.session import SECRET, drive
 from tests.simulation.spec import Act, Spec
 from tests.simulation.stagehand import Noted, Stagehand, play_time
 from tests.simulation.story import Story
 
-IMAGE = "Standard_Debian_12_latest"
 _DAY_S = 24 * 3600.0
 
 
 def play(spec: Spec, trace: Callable[[str], None] | None = None) -> Story:
     """Return the story of the spec: the same spec gives the same story, and the same trace."""
     return run(lambda: _Play(spec, trace).story(), lambda: make_loop(spec.freezes))
+
+
+def _foreign(act: Act, server_id: str) -> Foreign:
+    return Foreign(kind="foreign", server_id=server_id, act=act.act, image=act.image, fails=act.fails)
 
 
 class _Play:
@@ -55,10 +54,24 @@ class _Play:
     async def story(self) -> Story:
         await self._freeze()
         self._prepare()
-        bound_s = self._bound_s()
-        came_to_end = await self._operate(self._spec.calm_at_s + bound_s)
+        story = await self._played()
+        again = self._spec.again
+        if again is None or not story.came_to_end:
+            return story
+        # What a judge of the first run is to see, is what was there when it ended.
+        story.ledger, story.world = deepcopy((story.ledger, story.world))
+        await self._release()
+        self._trace("the operator runs the plan again")
+        await self._freeze_again(again)
+        second = await self._played()
+        second.earlier = story
+        return second
+
+    async def _played(self) -> Story:
+        began_s, bound_s = now_s(), self._bound_s()
+        came_to_end = await self._operate(max(began_s, self._spec.calm_at_s) + bound_s)
         await self._leave()
-        return self._told(bound_s, came_to_end=came_to_end)
+        return self._told(began_s, bound_s, came_to_end=came_to_end)
 
     def _trace(self, text: str) -> None:
         if self._tell is not None:
@@ -67,46 +80,25 @@ class _Play:
 
     # --- before the curtain ---
 
-    async def _freeze(self) -> None:
-        """Freeze the plan by what the cloud shows, before anything goes wrong."""
+    async def _freeze(self, before: MemoryRun | None = None) -> None:
+        """Freeze the plan by what the cloud shows, while nothing goes wrong."""
         spec, stage = self._spec, self._stage
         process = Process(0, Fates(frozenset(), []), spec.clocks, 0.0, self._trace)
-        async with logged_in(process, stage, spec.limits) as cloud:
-            inventory = await cloud.list_servers()
-            place = cloud.place
-        world = stage.cloud.world
-        image = world.image_named(IMAGE)
-        if image is None:
-            raise ValueError(f"the world has no image {IMAGE}")
-        login = SecretRef("env", "CANARY") if spec.secret else None
-        key = None if spec.secret else world.scenario.key_pairs[0]
-        order = Order(image.id, image.name, "v2", keyname=key, adminpass=login)
-        own = {one: server.image or image for one, server in world.servers.items()}
-        again = {one: replace(order, image_id=of.id, image_name=of.name, reinstall=True) for one, of in own.items()}
-        orders = again if spec.reinstall else dict.fromkeys(own, order)
-        servers = tuple(Resolved(inventory.servers[one], orders[one]) for one in world.servers)
-        found = Preflight(servers, {} if spec.reinstall else {IMAGE: image.id}, (), {}, frozenset())
-        plan = Plan(
-            path=Path("plan.yaml"),
-            name="play",
-            change=ChangeSpec(reinstall=True) if spec.reinstall else ChangeSpec(image=IMAGE),
-            servers=(),
-            digest="0" * 64,
-            rollout=spec.rollout,
-            failure=spec.failure,
-            timeouts=spec.timeouts,
-            polling=spec.polling,
-            api=spec.limits,
-        )
-        scope = Scope("sim", place.region, place.project_id, str(place.ecs))
-        facts = CloudFacts(loopback=spec.loopback)
-        at = process.now()
-        frozen = freeze_plan(plan, found, scope=scope, facts=facts, run_id="play", now=at)
-        targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
-        more = [event for event in frozen.events if not isinstance(event, Enlisted | RunCreated)]
-        stage.run = freeze(frozen.run, targets, more, at)
+        stage.run = await frozen(stage, process, before)
         stage.run.records = Noted(stage.run.records, stage.note_records)
         stage.secrets.add(SECRET)
+
+    async def _freeze_again(self, faults: Sequence[Rule]) -> None:
+        """Freeze the plan once more over the same servers. What is on its way from the first run stays so."""
+        stage, before = self._stage, self._stage.store
+        stage.fates.calm = True
+        stage.cloud.order(SetFaults(kind="faults"))
+        stage.clear()
+        await self._freeze(before)
+        stage.asked = []
+        if now_s() < self._spec.calm_at_s:
+            stage.cloud.order(SetFaults(kind="faults", rules=tuple(faults)))
+            stage.fates.calm = False
 
     def _prepare(self) -> None:
         """Let loose what goes wrong, each at its time."""
@@ -122,7 +114,7 @@ class _Play:
         loop.call_at(spec.calm_at_s, self._calm, context=Context())
 
     def _act(self, act: Act, server_id: str) -> None:
-        done = self._stage.cloud.order(Foreign(kind="foreign", server_id=server_id, act=act.act, image=act.image))
+        done = self._stage.cloud.order(_foreign(act, server_id))
         self._trace(f"somebody: {act.act} {server_id[:8]} {'' if done else '(could not)'}")
 
     def _abort(self) -> None:
@@ -140,8 +132,9 @@ class _Play:
         """Return the seconds after the last fault by which the run must have come to its end.
 
         Each server, one group of as many as may change at once after the other, may need for each of its attempts a
-        stop of both kinds, two change time-outs, the settle times of an unknown outcome with two resends, and a start;
-        once in the run somebody may have to wait out the day in which a server with an unanswered send is not stopped.
+        stop of both kinds, two change time-outs, the settle times of an unknown outcome with two resends, and a start.
+        Where servers are stopped again as they were before, somebody may have to wait out the day in which one with an
+        unanswered send is not stopped.
         """
         settings, targets = self._stage.store.run.settings, len(self._stage.store.targets)
         groups = math.ceil(targets / settings.concurrency)
@@ -152,7 +145,8 @@ class _Play:
         each_s = look_s + power_s + settings.max_backoff_s + 60 * settings.poll_max_s + 1200.0
         jumps_s = sum(abs(jump.by_s) for jump in self._spec.clocks.jumps)
         pauses_s = self._spec.operator.resume_s[1] * (10 + targets * tries)
-        return NO_STOP_AFTER_UNANSWERED_S + 3600.0 + groups * tries * each_s + 2 * jumps_s + pauses_s
+        day_s = _DAY_S if self._spec.rollout.power_after is PowerAfter.AS_BEFORE else 0.0
+        return day_s + 3600.0 + groups * tries * each_s + 2 * jumps_s + pauses_s
 
     # --- the operator ---
 
@@ -161,10 +155,13 @@ class _Play:
         while now_s() < until_s:
             store = self._stage.store
             if store.run.state in RUN_ENDS:
+                if self._spec.operator.release:
+                    await self._release()
                 if not self._retries or not any(one.state in RETRIABLE for one in store.targets.values()):
                     return True
                 self._retries -= 1
-                await self._retry()
+                self._trace("the operator retries")
+                await retry(store, self._process())
             try:
                 async with asyncio.timeout(until_s - now_s()):
                     await self._drive()
@@ -218,18 +215,9 @@ class _Play:
         apart_s = clocks.apart_s * (2 * self._stage.chance.unit("apart", number) - 1)
         return Process(number, self._stage.fates, clocks, apart_s, self._trace)
 
-    async def _retry(self) -> None:
-        """One more attempt for whatever failed or is held, as the command `retry` does it."""
-        store, process = self._stage.store, self._process()
-        self._trace("the operator retries")
-        turn = Turn(store.progress(), process.now())
-        turn.write(RunPassStarted(store.run.passes + 1))
-        for target in store.targets.values():
-            if target.state in RETRIABLE:
-                turn.write(Retried(target.server_id, target.disk_after or target.disk))
-        store.requests.clear()
-        journal = store.take(process)
-        await journal.append(turn.run, turn.events, list(turn.changed.values()), turn.at)
+    async def _release(self) -> None:
+        if await release(self._stage.store, self._process()):
+            self._trace("the operator lets unknown outcomes rest")
 
     # --- after the curtain ---
 
@@ -247,7 +235,7 @@ class _Play:
             return []
         return [event_json(record.event) for record in self._stage.store.records]
 
-    def _told(self, bound_s: float, *, came_to_end: bool) -> Story:
+    def _told(self, began_s: float, bound_s: float, *, came_to_end: bool) -> Story:
         stage = self._stage
         stage.cloud.settle()
         world, store = stage.cloud.world, stage.store
@@ -274,6 +262,7 @@ class _Play:
             points=stage.fates.points,
             freezes=stage.fates.froze,
             requests=stage.requests,
+            began_s=began_s,
             ended_s=now_s(),
             calm_s=self._spec.calm_at_s,
             bound_s=bound_s,

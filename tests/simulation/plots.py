@@ -34,12 +34,13 @@ def with_plot(spec: Spec, servers: int, settle_s: float) -> Spec:
     return _PLOTS[turn % len(_PLOTS)](Random(f"plot {spec.seed}"), spec, servers, settle_s)
 
 
-def _faults(*drafts: Mapping[str, object]) -> tuple[Rule, ...]:
+def faults(*drafts: Mapping[str, object]) -> tuple[Rule, ...]:
+    """Return the rules that are drafted."""
     return _RULES.validate_python(drafts)
 
 
-def _all_stopped(spec: Spec) -> Spec:
-    """Let all servers be stopped from the beginning, in a cloud that refuses a change of a running one."""
+def all_stopped(spec: Spec) -> Spec:
+    """Return the spec with servers that are all stopped at first, in a cloud that refuses a change of a running one."""
     groups = tuple(group.model_copy(update={"state": "stopped"}) for group in spec.scenario.servers)
     return replace(spec, scenario=spec.scenario.model_copy(update={"lax": False, "servers": groups}))
 
@@ -53,11 +54,11 @@ def _forbidden(chance: Random, spec: Spec, servers: int, settle_s: float) -> Spe
     refuse = {"do": "refuse", "on": refused_on, "rate": often, "code": _STOP_RUN}
     slow_write = {"do": "latency", "on": "write", "seconds": (0.5, chance.choice((4.0, 6.0)))}
     slow_login = {"do": "latency", "on": "token", "seconds": (3.0, 4.7)}
-    spec, tokens = _all_stopped(spec), Tokens(lifetime_s=chance.choice((7.0, 9.0)))
+    spec, tokens = all_stopped(spec), Tokens(lifetime_s=chance.choice((7.0, 9.0)))
     return replace(
         spec,
         scenario=spec.scenario.model_copy(update={"tokens": tokens}),
-        faults=_faults(refuse, slow_write, slow_login),
+        faults=faults(refuse, slow_write, slow_login),
         rollout=replace(spec.rollout, concurrency=Share(float(servers + 3))),
         limits=ApiLimits(1.0, 1.0, 16),
         deaths=(),
@@ -78,7 +79,7 @@ def _started(chance: Random, spec: Spec, servers: int, settle_s: float) -> Spec:
         spec,
         scenario=spec.scenario.model_copy(update={"lax": False}),
         rollout=Rollout(Share(float(servers)), StopMode.SOFT_THEN_HARD),
-        faults=_faults(late),
+        faults=faults(late),
         acts=tuple(acts),
     )
 
@@ -87,9 +88,9 @@ def _put_back(chance: Random, spec: Spec, servers: int, settle_s: float) -> Spec
     """A send comes when a second one has changed its server, which was stopped before and is to be stopped again."""
     late = {"do": "late", "on": "changeos", "nth": [1], "seconds": (settle_s * 2.0 + 200.0, settle_s * 3.0 + 600.0)}
     return replace(
-        _all_stopped(spec),
+        all_stopped(spec),
         rollout=Rollout(Share(float(servers)), StopMode.SOFT_THEN_HARD, power_after=PowerAfter.AS_BEFORE),
-        faults=_faults(late),
+        faults=faults(late),
         acts=(),
         deaths=(),
     )
@@ -100,10 +101,10 @@ def _queueing(chance: Random, spec: Spec, servers: int, settle_s: float) -> Spec
     hang = {"do": chance.choice(("hang-before", "hang-after")), "on": "changeos", "nth": [1, 2]}
     acts = [Act(chance.uniform(20.0, 120.0), "change", server, _OTHER_IMAGE) for server in range(servers)]
     return replace(
-        _all_stopped(spec),
+        all_stopped(spec),
         rollout=replace(spec.rollout, concurrency=Share(float(max(4, servers)))),
         limits=replace(spec.limits, connections=2),
-        faults=_faults(hang),
+        faults=faults(hang),
         acts=tuple(chance.sample(acts, max(1, servers - 1))),
         deaths=(),
         freezes=(),
@@ -117,7 +118,7 @@ def _overdue(chance: Random, spec: Spec, servers: int, settle_s: float) -> Spec:
         spec,
         timeouts=replace(spec.timeouts, change_s=max(spec.timeouts.change_s, 900.0, settle_s)),
         rollout=replace(spec.rollout, concurrency=Share(float(chance.choice((1, 2, max(1, servers)))))),
-        faults=_faults(stuck),
+        faults=faults(stuck),
         acts=(),
         deaths=(chance.randint(12, 20 + 10 * servers),) if chance.random() < 0.7 else (),
         operator=Operator((1800.0, 7200.0), None, spec.operator.retries),
@@ -132,14 +133,14 @@ def _doubtful(chance: Random, spec: Spec, servers: int, settle_s: float) -> Spec
     # The first looks are those before a stop; what counts is what is seen after the send.
     reads = {"on": "detail", "nth": list(range(4, 16)), "rate": 0.3, "per_server": 1}
     absent = {"do": "refuse", "code": "Ecs.0114", **reads}
-    return replace(spec, faults=_faults(lost, absent), acts=(), deaths=(), freezes=())
+    return replace(spec, faults=faults(lost, absent), acts=(), deaths=(), freezes=())
 
 
 def _blinded(chance: Random, spec: Spec, servers: int, settle_s: float) -> Spec:
     """As in `_queueing`, and the list of servers is not to be had meanwhile: who waits is not seen by the way."""
     spec = _queueing(chance, spec, servers, settle_s)
     unlisted = {"do": "refuse", "on": "list", "nth": list(range(3, 80)), "code": "Common.0001", "status": 503}
-    return replace(spec, faults=(*spec.faults, *_faults(unlisted)))
+    return replace(spec, faults=(*spec.faults, *faults(unlisted)))
 
 
 _PLOTS: tuple[Plot, ...] = (_forbidden, _started, _put_back, _queueing, _overdue, _doubtful, _blinded)

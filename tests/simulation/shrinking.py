@@ -49,9 +49,9 @@ def servers(spec: Spec) -> int:
 
 _SINGLE = (
     "rollout", "failure", "timeouts", "polling", "limits", "loopback", "secret", "commits", "clocks", "distortion",
-    "operator",
+    "operator", "reinstall", "again",
 )  # fmt: skip
-_CLOUD = ("durations", "change", "tokens", "list", "lax", "temporary_servers")
+_CLOUD = ("durations", "change", "tokens", "list", "lax", "logs", "temporary_servers")
 Step = Callable[[Spec], Iterator[Spec]]
 
 
@@ -85,6 +85,8 @@ def _usual(spec: Spec) -> Iterator[Spec]:
     yield replace(spec, operator=Operator())
     yield replace(spec, operator=replace(spec.operator, abort_at_s=None))
     yield replace(spec, operator=replace(spec.operator, retries=0))
+    yield replace(spec, operator=replace(spec.operator, release=False))
+    yield replace(spec, again=None)
     yield replace(spec, operator=replace(spec.operator, resume_s=Operator().resume_s))
     yield replace(spec, limits=ApiLimits())
     yield replace(spec, rollout=Rollout(concurrency=spec.rollout.concurrency))
@@ -101,6 +103,7 @@ def _usual(spec: Spec) -> Iterator[Spec]:
     yield _cloud(spec, tokens=Tokens())
     yield _cloud(spec, list=Listing())
     yield _cloud(spec, lax=False)
+    yield _cloud(spec, logs=True)
     yield _cloud(spec, temporary_servers=False)
 
 
@@ -108,6 +111,8 @@ def _one_by_one(spec: Spec) -> Iterator[Spec]:
     """Single misfortunes, the last first: what comes before them stays as it was."""
     for index in reversed(range(len(spec.faults))):
         yield replace(spec, faults=_without(spec.faults, index))
+    for index in reversed(range(len(spec.again or ()))):
+        yield replace(spec, again=_without(spec.again or (), index))
     for index in reversed(range(len(spec.acts))):
         yield replace(spec, acts=_without(spec.acts, index))
     for index in reversed(range(len(spec.deaths))):

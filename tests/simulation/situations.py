@@ -11,6 +11,7 @@ from fleetos.sim.faults import Failure, Fate
 from fleetos.sim.ledger import Write
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import write_of
+from tests.simulation.situations_rare import of_few
 from tests.simulation.situations_required import RARE, REQUIRED
 from tests.simulation.situations_told import told
 from tests.simulation.story import Story
@@ -22,9 +23,13 @@ WORLDS_FOR_THE_COMMON = 400
 
 def situations(story: Story) -> Counter[str]:
     """Return how often the play came to each situation."""
-    found = Counter(told(story))
-    found.update(_asked(story))
-    found.update(_late(story))
+    found: Counter[str] = Counter()
+    run: Story | None = story
+    while run is not None:
+        # Of an earlier run its own part; everything else is of the whole play.
+        for of_run in (told, of_few, _asked, _late):
+            found.update(of_run(run))
+        run = run.earlier
     found.update(_delivered(story))
     found.update(_changed(story))
     found.update(_befallen(story))

@@ -103,6 +103,17 @@ REQUIRED: Mapping[str, float] = {
     "process-stopped": 1.0,
     "machine-suspended": 1.0,
     "wall-clock-set-back": 1.0,
+    # What few worlds have, by their cloud, their plan or their operator.
+    "changed-to-its-own-image": 1.0,
+    "changed-without-an-image": 1.0,
+    "resend-without-logs": 1.0,
+    "running-job-unknown": 1.0,
+    "change-longer-than-a-settle": 1.0,
+    "foreign-change-fails": 1.0,
+    "outcome-let-rest": 1.0,
+    "retry-of-what-was-let-rest": 1.0,
+    "second-run": 1.0,
+    "second-run-remembers-a-send": 1.0,
 }
 
 # Of the thousand worlds from seed 1 on, not every hundred came to these. All others are demanded of fewer worlds.
@@ -133,5 +144,15 @@ RARE = frozenset(
         "paused-authentication",
         "admission-waits-while-paused",
         "write-kept-back-by-a-pause",
+        "changed-to-its-own-image",
+        "changed-without-an-image",
+        "resend-without-logs",
+        "running-job-unknown",
+        "change-longer-than-a-settle",
+        "foreign-change-fails",
+        "outcome-let-rest",
+        "retry-of-what-was-let-rest",
+        "second-run",
+        "second-run-remembers-a-send",
     }
 )

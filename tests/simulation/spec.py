@@ -10,6 +10,8 @@ from fleetos.model.plan import ApiLimits, Failure, Polling, Rollout, Timeouts
 from fleetos.sim.faults import Rule
 from fleetos.sim.scenario import Scenario
 
+# What every plan orders.
+IMAGE = "Standard_Debian_12_latest"
 ActKind = Literal["start", "stop", "lock", "unlock", "change", "delete"]
 PointKind = Literal["before commit", "after commit", "before request", "after request"]
 POINT_KINDS: tuple[PointKind, ...] = ("before commit", "after commit", "before request", "after request")
@@ -17,12 +19,16 @@ POINT_KINDS: tuple[PointKind, ...] = ("before commit", "after commit", "before r
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What somebody else does to the server at that place of the plan, `at_s` seconds after the run began."""
+    """What somebody else does to the server at that place of the plan, `at_s` seconds after the run began.
+
+    `fails`: the change that he makes fails.
+    """
 
     at_s: float
     act: ActKind
     server: int
     image: str | None = None
+    fails: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +85,15 @@ class Distortion:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """What the operator does: resumes after some time, perhaps aborts, perhaps retries what failed or is held."""
+    """What the operator does: resumes after some time, perhaps aborts, perhaps retries what failed or is held.
+
+    `release`: unknown outcomes are let rest as soon as the run has ended, before anything is retried.
+    """
 
     resume_s: tuple[float, float] = (1.0, 60.0)
     abort_at_s: float | None = None
     retries: int = 0
+    release: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class Spec:
     """One play. `calm_at_s`: all faults end then, and the run must come to its end within a bound.
 
     `deaths` are the points, counted over the whole play from 1, at which the process dies. `reinstall`: servers get the
-    image that they run.
+    image that they run. `again`: the faults of a second run of the plan over the same servers, None if there is none.
     """
 
     seed: int
@@ -114,3 +124,4 @@ class Spec:
     calm_at_s: float = 3600.0
     enumerate: bool = False
     reinstall: bool = False
+    again: tuple[Rule, ...] | None = None

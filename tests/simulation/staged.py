@@ -9,22 +9,27 @@ from fleetos.model.run import Settings
 from fleetos.sim.ledger import Write
 from fleetos.sim.scenario import Scenario
 from tests.ledger import CHANGES
-from tests.simulation.play import IMAGE, play
-from tests.simulation.spec import Spec
+from tests.simulation.play import play
+from tests.simulation.spec import IMAGE, Spec
 from tests.simulation.story import Sent, Story
 
 SETTLE_S = 30.0
 
 
 def staged(*faults: dict[str, object], concurrency: int = 3) -> Story:
-    """Return a play with two servers to change, one that is locked, and one that had the image before."""
+    """Return the play of a small world."""
+    return play(small(*faults, concurrency=concurrency))
+
+
+def small(*faults: dict[str, object], concurrency: int = 3) -> Spec:
+    """Return a world with two servers to change, one that is locked, and one that had the image before."""
     servers = [
         {"name": "web-#", "count": 2},
         {"name": "locked", "locked": True},
         {"name": "done-before", "image": IMAGE},
     ]
     scenario = Scenario.model_validate({"servers": servers, "faults": faults})
-    spec = Spec(
+    return Spec(
         seed=1,
         scenario=scenario.model_copy(update={"faults": ()}),
         rollout=Rollout(Share(float(concurrency))),
@@ -33,7 +38,6 @@ def staged(*faults: dict[str, object], concurrency: int = 3) -> Story:
         loopback=True,
         faults=scenario.faults,
     )
-    return play(spec)
 
 
 def plain() -> Story:
@@ -49,6 +53,26 @@ def one_by_one() -> Story:
 def resent() -> Story:
     """Return a play in which the first changeos of each server is lost on its way, and sent again after a settle."""
     return staged({"do": "cut-before", "on": "changeos", "nth": [1]})
+
+
+def failing_once() -> Story:
+    """Return a play in which the first change of each server fails, one after the other, and leaves the old disk."""
+    return staged({"do": "fail", "on": "changeos", "nth": [1]}, concurrency=1)
+
+
+def failing() -> Story:
+    """Return a play in which every change fails and leaves its server in an error."""
+    return staged({"do": "fail", "on": "changeos", "picture": "error"})
+
+
+def failing_well() -> Story:
+    """Return a play in which every change fails and leaves the new disk, with a server that has to be started."""
+    return staged({"do": "fail", "on": "changeos", "picture": "new-disk"})
+
+
+def unflipped() -> Story:
+    """Return a play in which no server ever shows its new image."""
+    return staged({"do": "show", "on": "changeos", "image_flips": "never"})
 
 
 def endless() -> Story:

@@ -59,6 +59,11 @@ class Stagehand:
         for record in new:
             self.trace(f"#{record.seq} {describe(record)}")
 
+    def clear(self) -> None:
+        """Begin the notes on a run anew."""
+        self.sent, self.asked, self.written, self.sessions = [], [], [], []
+        self.most_slots = 0
+
     def fault(self) -> CommitFault | None:
         """Return how the commit that is about to be made durable fails, or None. Raises Died for a dead process."""
         process = self._alive()

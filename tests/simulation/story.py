@@ -22,7 +22,7 @@ class Sent:
     `seqs` are its entries in the ledger (two for one that the gateway doubles, none for one that never arrived);
     `epoch` is the one under which its process drives, `epoch_now` the one that the store knows. `targets` are the
     durable targets of the servers that it names, `disks` their system disks by the cloud's truth. `slots` counts the
-    durable targets that hold a slot. `running` are the servers on which a client's change ran, by the cloud's truth.
+    durable targets that hold a slot.
     """
 
     at_s: float
@@ -36,12 +36,14 @@ class Sent:
     targets: Mapping[str, Target]
     disks: Mapping[str, str | None]
     slots: int
-    running: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request of any kind as it left and, where an answer came, as it was answered."""
+    """One request of any kind as it left and, where an answer came, as it was answered.
+
+    `about` is the job that it asks for.
+    """
 
     at_s: float
     process: int
@@ -50,6 +52,7 @@ class Asked:
     answered_s: float | None
     status: int | None
     retry_after_s: float | None
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,10 @@ class Session:
 
 @dataclass(slots=True)
 class Story:
-    """The whole play. `born_at` is second 0 in seconds since 1970. `settle_s` and others stand in `run.settings`.
+    """The whole play, as a run saw it. `born_at` is second 0 in seconds since 1970, `began_s` when the run was frozen.
 
     `bound_s`: by then, after `calm_s`, the run must have ended. `deaths` counts the deaths that really happened.
+    `earlier` is the run before it over the same servers, with the ledger and the world as they were at its end.
     `texts` are all words that the process said to anybody: errors, hints and the journal as it is stored.
     """
 
@@ -97,6 +101,7 @@ class Story:
     points: int = 0
     freezes: int = 0
     requests: int = 0
+    began_s: float = 0.0
     ended_s: float = 0.0
     calm_s: float = 0.0
     bound_s: float = 0.0
@@ -105,6 +110,12 @@ class Story:
     secrets: tuple[str, ...] = ()
     texts: list[str] = field(default_factory=list[str])
     facts: Counter[str] = field(default_factory=Counter[str])
+    earlier: "Story | None" = None
+
+    @property
+    def began_at(self) -> float:
+        """When the run was frozen, in seconds of the ledger."""
+        return self.born_at + self.began_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def _sent_beyond_slots(story: Story) -> None:
 def _narrow(story: Story) -> None:
     freeze_with(story, lambda settings: replace(settings, concurrency=1))
     story.most_slots = 1
-    story.sent = [replace(sent, slots=1, running=frozenset()) for sent in story.sent]
+    story.sent = [replace(sent, slots=1) for sent in story.sent]
 
 
 def _sent_while_paused(story: Story) -> None:
@@ -140,9 +140,9 @@ def _never_ends(story: Story) -> None:
 
 
 def _waits_for_too_long(story: Story) -> None:
-    """Let the changes have had less time than they were given."""
+    """Let the changes have been given more time than the plan allows."""
     story.calm_s = 0.0
-    freeze_with(story, lambda settings: replace(settings, change_timeout_s=1.0))
+    story.spec = replace(story.spec, timeouts=replace(story.spec.timeouts, change_s=1.0))
 
 
 def _defect(story: Story) -> None:

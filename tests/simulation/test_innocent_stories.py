@@ -96,7 +96,7 @@ _INNOCENT: list[tuple[Edit, Callable[[], Story]]] = [
     (_nothing, resent),
     (_calm, endless),
     (_copied_by_the_gateway, plain),
-    (_sent_a_settle_before, plain),
+    (_sent_a_settle_before, one_by_one),
     (_accepted_a_settle_late, resent),
     (_destroyed_a_settle_late, resent),
     (_destroyed_by_somebody, plain),

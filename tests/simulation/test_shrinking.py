@@ -27,8 +27,9 @@ def crowded() -> Spec:
         freezes=(Freeze("clock", 40, 45.0, taken_over_after_s=3.5),),
         commits=Commits(0.1, 0.1, 0.1, 2.0),
         clocks=Clocks(5.0, 1e-4, (Jump(10.5, 60.0), Jump(70.0, -60.0))),
-        operator=Operator((600.0, 7200.0), 33.3, 2),
+        operator=Operator((600.0, 7200.0), 33.3, 2, release=True),
         secret=True,
+        again=(Stuck(do="stuck", on="stop"),),
     )
 
 
@@ -52,7 +53,7 @@ def test_nothing_is_left_but_what_matters() -> None:
     assert servers(end) == 12
     assert end.freezes == ()
     assert end.commits == Commits(slow=0.1, slow_s=2.0)
-    assert (end.clocks, end.operator, end.secret) == (Clocks(), Operator(), False)
+    assert (end.clocks, end.operator, end.secret, end.again) == (Clocks(), Operator(), False, None)
     assert size(end) < size(spec) / 2
     assert tried < 1000
 
@@ -83,7 +84,7 @@ def test_what_is_left_is_told_in_words() -> None:
     assert plain[0] == "seed: 5"
     told = described(crowded())
     assert "deaths: 3" in told
-    assert 'acts: {"at_s": 3.7, "act": "lock", "server": 0, "image": null}' in told
+    assert 'acts: {"at_s": 3.7, "act": "lock", "server": 0, "image": null, "fails": false}' in told
     assert 'faults: {"on": "changeos", "do": "stuck"}' in told
     assert any(line.startswith("servers: ") for line in told)
     assert not [line for line in told if line.startswith("enumerate")]

@@ -15,6 +15,7 @@ def test_a_play_without_trouble_tells_of_none() -> None:
             "verified": 2,
             "change-answered-accepted": 2,
             "change-looks-rebuild": 2,
+            "change-longer-than-a-settle": 2,
             "image-flips-end": 2,
             "job-success": 2,
             "done-well": 2,

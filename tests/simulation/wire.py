@@ -69,7 +69,8 @@ class Wire(httpx.AsyncBaseTransport):
         finally:
             if before is not None:
                 operation = before.operation
-            stage.asked.append(Asked(left_s, number, operation, write, answered_s, status, retry_after_s))
+            about = route.at_id if route is not None and operation == "job" else None
+            stage.asked.append(Asked(left_s, number, operation, write, answered_s, status, retry_after_s, about))
             # Of those that a process gives up at once when it ends, nobody can say which was the first.
             told = f"{operation} {request.url.path[-12:] if not write else ''}-> {status or 'no answer'}"
             stage.trace("  a request is given up" if given_up else f"  {told}")
@@ -102,19 +103,10 @@ class Wire(httpx.AsyncBaseTransport):
             targets={one: store.targets[one] for one in servers if one in store.targets},
             disks=disks,
             slots=sum(one.state in HOLDS_SLOT for one in store.targets.values()) if changing else 0,
-            running=self._running() if changing else frozenset(),
         )
         stage.sent.append(sent)
         stage.trace(f"  sends {verb} {' '.join(one[:8] for one in servers[:5])} (ledger {sent.seqs[0]})")
         return sent
-
-    def _running(self) -> frozenset[str]:
-        ledger = self._stage.cloud.world.ledger
-        return frozenset(
-            server.id
-            for server in self._stage.cloud.world.servers.values()
-            if any(ledger.writes[seq - 1].actor == "client" for seq in server.changes)
-        )
 
     # --- lies ---
 

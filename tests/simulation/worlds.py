@@ -12,9 +12,9 @@ from fleetos.model.plan import ApiLimits, Failure, Polling, PowerAfter, Rollout,
 from fleetos.sim.faults import Rule
 from fleetos.sim.scenario import Scenario
 from tests.simulation.faults import Fence, rules
-from tests.simulation.play import IMAGE
 from tests.simulation.plots import with_plot
-from tests.simulation.spec import Act, ActKind, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
+from tests.simulation.rarities import with_rarity
+from tests.simulation.spec import IMAGE, Act, ActKind, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
 
 T = TypeVar("T")
 OLD_IMAGE = "Standard_Debian_11_latest"
@@ -85,8 +85,15 @@ def world(seed: int) -> Spec:
         enumerate=size.small,
     )
     told = with_plot(spec, size.servers, settled_s)
+    if told is spec:
+        told = with_rarity(spec, size.servers, settled_s)
     # Drawn apart from the rest, so that all other worlds are what they would be without it.
-    return _reinstalled(told) if Random(f"reinstall {seed}").random() < _REINSTALLED else told
+    return _reinstalled(told) if Random(f"reinstall {seed}").random() < _REINSTALLED and _may(told) else told
+
+
+def _may(spec: Spec) -> bool:
+    """Return whether servers can get the image that they run: it is known, and nothing else is ordered."""
+    return not spec.rollout.force and all(group.shows_image for group in spec.scenario.servers)
 
 
 def _reinstalled(spec: Spec) -> Spec:
@@ -95,7 +102,8 @@ def _reinstalled(spec: Spec) -> Spec:
     Somebody else installs another image: with the very same one he would be taken for us.
     """
     acts = tuple(replace(act, image=IMAGE) if act.act == "change" else act for act in spec.acts)
-    return replace(spec, reinstall=True, acts=acts, faults=tuple(map(_on_reinstall, spec.faults)))
+    again = None if spec.again is None else tuple(map(_on_reinstall, spec.again))
+    return replace(spec, reinstall=True, acts=acts, faults=tuple(map(_on_reinstall, spec.faults)), again=again)
 
 
 def _on_reinstall(rule: Rule) -> Rule:

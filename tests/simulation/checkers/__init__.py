@@ -6,12 +6,13 @@ They know nothing of the rules or the engine that they judge: only the cloud's t
 from collections.abc import Callable, Iterator, Mapping
 
 from tests.simulation.checkers.disks import no_disk_of_ours_destroyed
-from tests.simulation.checkers.ending import comes_to_an_end, ends_as_told
+from tests.simulation.checkers.ending import comes_to_an_end
 from tests.simulation.checkers.journal import one_driver, replay_equals_stored
 from tests.simulation.checkers.rollout import no_more_than_slots, nothing_begun_out_of_turn
 from tests.simulation.checkers.secrecy import no_secret_told
 from tests.simulation.checkers.sending import nothing_beside_a_change, one_change_at_a_time, one_intent_each
 from tests.simulation.checkers.throttling import no_more_than_asked_for
+from tests.simulation.checkers.truth import ends_as_told
 from tests.simulation.story import Story, Violation
 
 Checker = Callable[[Story], Iterator[Violation]]
@@ -33,5 +34,12 @@ CHECKERS: Mapping[str, Checker] = {
 
 
 def check(story: Story) -> list[Violation]:
-    """Return everything that the story breaks."""
-    return [violation for checker in CHECKERS.values() for violation in checker(story)]
+    """Return everything that the story breaks, what the run before it broke first."""
+    return [violation for name in CHECKERS for violation in broken(name, story)]
+
+
+def broken(name: str, story: Story) -> Iterator[Violation]:
+    """Yield how the story, and the one of the run before it, break this invariant."""
+    if story.earlier is not None:
+        yield from broken(name, story.earlier)
+    yield from CHECKERS[name](story)

@@ -5,19 +5,20 @@ disk rule. Judged by the disks that the cloud made and destroyed.
 from collections import defaultdict
 from collections.abc import Iterator
 
-from fleetos.limits import FRESH_READ_MAX_AGE_S, INTENT_MAX_AGE_S
 from fleetos.model.events import AttemptEnded, ChangeIntended, Enlisted, Record, Retried
 from fleetos.model.run import Outcome
 from fleetos.sim.servers import Disk
 from tests.ledger import CHANGES
-from tests.simulation.checkers.past import at, beyond_promise, groups, named_by_retry, of_client, write_of
+from tests.simulation.checkers.past import at, groups, of_client, write_of
+from tests.simulation.checkers.promise import beyond_promise, named_by_operator
 from tests.simulation.story import Story, Violation
 
 _PROVEN_FAILED = frozenset({Outcome.FAILED, Outcome.NO_EFFECT})
-# What a cloud shows may be older than its answer by this.
-_STALE_S = 30.0
+# A change is sent by a look that is younger than a minute, and by an intent that is younger than five seconds; what a
+# cloud shows may be older than its answer by half a minute.
+_FRESH_S, _INTENT_S, _STALE_S = 60.0, 5.0, 30.0
 # The look by which a change is sent shows a time no longer ago than this; the rest is for the intent to be committed.
-_LOOK_MAX_AGE_S = FRESH_READ_MAX_AGE_S + _STALE_S + 2 * INTENT_MAX_AGE_S
+_LOOK_MAX_AGE_S = _FRESH_S + _STALE_S + 2 * _INTENT_S
 
 
 def no_disk_of_ours_destroyed(story: Story) -> Iterator[Violation]:
@@ -32,8 +33,13 @@ def _destroyed(story: Story) -> Iterator[Violation]:
     for disk in story.ledger.disks:
         if not _made_by_success(story, disk) or not of_client(story, disk.destroyed_by) or disk.destroyed_by is None:
             continue
+        if disk.destroyed_at is not None and disk.destroyed_at < story.began_at:
+            # That is for whoever judges the run before.
+            continue
         # A write that came a settle late, or twice, meets the fence and nothing else.
-        if not named_by_retry(story, disk) and not beyond_promise(story, story.ledger.write(disk.destroyed_by)):
+        destroyer = story.ledger.write(disk.destroyed_by)
+        named = named_by_operator(story, disk, destroyer.sent_at - story.born_at)
+        if not named and not beyond_promise(story, destroyer):
             yield Violation("I2", f"{_told(story, disk)} was destroyed by write {disk.destroyed_by}")
 
 
@@ -49,7 +55,7 @@ def _sent_at(story: Story) -> Iterator[Violation]:
         if not made_before or not _made_by_success(story, disk) or beyond_promise(story, made_by):
             # A success that came a settle late, or by a copy, may have ended between the last look and the send.
             continue
-        if not named_by_retry(story, disk):
+        if not named_by_operator(story, disk, sent.at_s):
             seq = write.seq if (write := write_of(story, sent)) is not None else None
             yield Violation("I2", f"write {seq} was sent at {sent.at_s:.3f} to wipe {_told(story, disk)}")
 
@@ -61,7 +67,7 @@ def _sent_blindly(story: Story) -> Iterator[Violation]:
     disks = {disk.id: disk for disk in story.ledger.disks}
     allowed: list[tuple[float, str, str | None]] = []
     for written, records in groups(story):
-        allowed += [(written.at_s, *one) for record in records if (one := _may_be_wiped(record)) is not None]
+        allowed += [(written.at_s, *one) for record in records if (one := _may_be_wiped(story, record)) is not None]
     for sent in story.sent:
         server_id = sent.servers[0]
         disk = disks.get(sent.disks.get(server_id) or "")
@@ -79,7 +85,7 @@ def _disk_rule(story: Story) -> Iterator[Violation]:
     """Yield the intents whose disk is not one that may be wiped, by the words of the journal and not by its fold."""
     allowed: dict[str, set[str | None]] = defaultdict(set)
     for record in story.records:
-        if (one := _may_be_wiped(record)) is not None:
+        if (one := _may_be_wiped(story, record)) is not None:
             server_id, disk = one
             allowed[server_id].add(disk)
         elif isinstance(event := record.event, ChangeIntended):
@@ -88,17 +94,25 @@ def _disk_rule(story: Story) -> Iterator[Violation]:
                 yield Violation("I2", f"record {record.seq} intends to wipe disk {disk} of {event.server_id}")
 
 
-def _may_be_wiped(record: Record) -> tuple[str, str | None] | None:
-    """Return the server, and the disk of it that may be wiped from this record on; None if the record allows none."""
+def _may_be_wiped(story: Story, record: Record) -> tuple[str, str | None] | None:
+    """Return the server, and the disk of it that may be wiped from this record on; None if the record allows none.
+
+    A failed attempt allows for what it left, and that is never the disk of somebody else.
+    """
     match record.event:
         case Enlisted(target=target):
             return target.server_id, target.disk
         case AttemptEnded(server_id=server_id, outcome=outcome, disk=disk) if outcome in _PROVEN_FAILED:
-            return server_id, disk
+            return None if _foreign(story, disk) else (server_id, disk)
         case Retried(server_id=server_id, disk=disk):
             return server_id, disk
         case _:
             return None
+
+
+def _foreign(story: Story, disk_id: str | None) -> bool:
+    disk = next((one for one in story.ledger.disks if one.id == disk_id), None)
+    return disk is not None and disk.made_by is not None and not of_client(story, disk.made_by)
 
 
 def _made_by_success(story: Story, disk: Disk) -> bool:

@@ -1,27 +1,16 @@
-"""What all checkers look up: whose a write was, how late it came, and how far the run was at each moment."""
+"""What all checkers look up: whose a write was, and how far the run was at each moment."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fleetos.errors import IllegalMove
-from fleetos.model.events import Record, Retried, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
+from fleetos.model.events import Record, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
 from fleetos.model.fold import fold_run, fold_target
 from fleetos.model.run import Run, Target
 from fleetos.model.states import HOLDS_SLOT
 from fleetos.sim.ledger import Write
-from fleetos.sim.servers import Disk
 from tests.ledger import CHANGES
 from tests.simulation.story import Sent, Story, Written
-
-
-def fast_clock(story: Story) -> float:
-    """Return by how much the clocks of this play's machines run ahead at most: 1.0001 s of theirs in a true second."""
-    return 1.0 + abs(story.spec.clocks.drift)
-
-
-def settle_s(story: Story) -> float:
-    """Return the least true time that a settle of this run takes."""
-    return story.run.settings.settle_s / fast_clock(story)
 
 
 def write_of(story: Story, sent: Sent) -> Write | None:
@@ -39,30 +28,21 @@ def of_client(story: Story, seq: int | None) -> bool:
     return seq is not None and story.ledger.write(seq).actor == "client"
 
 
+def of_run(story: Story, seq: int | None) -> bool:
+    """Return whether that write was a client's, sent since this run began: not one of an earlier run."""
+    return of_client(story, seq) and seq is not None and story.ledger.write(seq).sent_at >= story.began_at
+
+
 def changes_of(story: Story, server_id: str) -> list[Write]:
-    """Return the clients' changes of a server that the cloud accepted."""
+    """Return this run's changes of a server that the cloud accepted, be it by a copy that the gateway made."""
     return [
         write
         for write in story.ledger.writes
         if write.operation in CHANGES
         and write.came == "accepted"
-        and write.actor == "client"
+        and of_run(story, write.seq)
         and write.servers[0] == server_id
     ]
-
-
-def beyond_promise(story: Story, write: Write) -> bool:
-    """Return whether nothing is promised of this delivery: it came a settle or more after it was sent, or twice.
-
-    A client that was told of the first delivery cannot know of the second; only the fence stands before it.
-    """
-    late = write.at is not None and write.at - write.sent_at >= settle_s(story)
-    return late or write.copy_of is not None
-
-
-def named_by_retry(story: Story, disk: Disk) -> bool:
-    """Return whether an operator's retry named the disk: then it may be wiped. Nobody can name it before it is made."""
-    return any(isinstance(record.event, Retried) and record.event.disk == disk.id for record in story.records)
 
 
 def at(story: Story, seconds: float | None) -> str:
@@ -98,7 +78,7 @@ FREEZE = Written(at_s=0.0, process=0, epoch=0, last_seq=0)
 def groups(story: Story) -> Iterator[tuple[Written, list[Record]]]:
     """Yield the records as they became durable, those of one transaction together; first those of the freeze."""
     begin = _frozen(story)
-    yield FREEZE, story.records[:begin]
+    yield replace(FREEZE, at_s=story.began_s), story.records[:begin]
     for written in story.written:
         yield written, story.records[begin : written.last_seq]
         begin = written.last_seq

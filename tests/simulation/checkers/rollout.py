@@ -5,9 +5,11 @@ from collections.abc import Iterator
 
 from fleetos.errors import IllegalMove
 from fleetos.model.events import ChangeIntended
-from fleetos.model.states import ENDS, HOLDS_SLOT, QUEUED, RunState, TargetState
+from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
+from fleetos.sim.ledger import Write
 from tests.ledger import CHANGES
-from tests.simulation.checkers.past import Past, believed, groups, write_of
+from tests.simulation.checkers.past import Past, believed, groups, of_run, write_of
+from tests.simulation.checkers.promise import beyond_promise, held_for_lost, settle_s
 from tests.simulation.story import Sent, Story, Violation
 
 
@@ -35,32 +37,50 @@ def _durable(story: Story, allowed: int) -> Iterator[Violation]:
 
 
 def _running(story: Story, allowed: int) -> Iterator[Violation]:
-    """Count, as each accepted change begins, the servers that change by the cloud's truth and hold a durable slot.
+    """Count, as each accepted change begins, the servers that change by the cloud's truth.
 
-    A server whose change outlives its verdict has given its slot back: it was overdue, or acted late.
+    Not those whose target has ended: an overdue one has given its slot back, and says so.
     """
-    accepted: deque[Sent] = deque()
+    accepted: deque[tuple[Sent, Write]] = deque()
     for sent in story.sent:
         write = write_of(story, sent)
         if sent.operation in CHANGES and write is not None and write.came == "accepted":
-            accepted.append(sent)
+            accepted.append((sent, write))
     past = Past()
     try:
         for written, records in groups(story):
-            while accepted and accepted[0].at_s < written.at_s:
-                yield from _too_many(accepted.popleft(), past, allowed)
+            while accepted and accepted[0][0].at_s < written.at_s:
+                yield from _too_many(story, *accepted.popleft(), past, allowed)
             for record in records:
                 past.take(record)
     except IllegalMove:
         return
-    for sent in accepted:
-        yield from _too_many(sent, past, allowed)
+    for sent, write in accepted:
+        yield from _too_many(story, sent, write, past, allowed)
 
 
-def _too_many(sent: Sent, past: Past, allowed: int) -> Iterator[Violation]:
-    changing = [one for one in sent.running | set(sent.servers) if past.targets[one].state in HOLDS_SLOT]
+def _too_many(story: Story, sent: Sent, write: Write, past: Past, allowed: int) -> Iterator[Violation]:
+    changing = {
+        one.servers[0]
+        for one in story.ledger.writes
+        if one is write or (of_run(story, one.seq) and _runs(story, one, write.sent_at))
+    }
+    changing = {one for one in changing if one in past.targets and past.targets[one].state not in ENDS}
     if len(changing) > allowed:
         yield Violation("I3", f"{len(changing)} of {allowed} servers changed at {sent.at_s:.3f}")
+
+
+def _runs(story: Story, change: Write, at: float) -> bool:
+    """Return whether a change runs by the cloud's truth at that time of the ledger, and its client must think so.
+
+    Its end is that of its job: what a server shows after it is no part of it.
+    """
+    if change.operation not in CHANGES or change.came != "accepted" or change.at is None or change.at > at:
+        return False
+    job = story.world.jobs.get(change.job_id or "")
+    ends = [change.ended_at, *(task.ended_at for task in (() if job is None else job.tasks))]
+    over = any(end is not None and end <= at for end in ends)
+    return not over and not beyond_promise(story, change) and not held_for_lost(story, change, at, settle_s(story))
 
 
 def nothing_begun_out_of_turn(story: Story) -> Iterator[Violation]:
@@ -74,9 +94,7 @@ def nothing_begun_out_of_turn(story: Story) -> Iterator[Violation]:
         if isinstance(record.event, ChangeIntended):
             yield Violation("I4", f"record {record.seq} intends a change in a run that is {past.run.state}")
     for sent in story.sent:
-        if sent.operation not in (*CHANGES, "stop") or sent.run_state is RunState.RUNNING:
-            continue
-        if not _puts_power_back(sent):
+        if sent.run_state is not RunState.RUNNING and not _puts_power_back(sent):
             told = f"the {sent.operation} of {', '.join(sent.servers[:5])}"
             yield Violation("I4", f"{told} left at {sent.at_s:.3f} in a run that was {sent.run_state}")
 
@@ -88,6 +106,8 @@ def _admitted(to: TargetState) -> bool:
 
 
 def _puts_power_back(sent: Sent) -> bool:
-    """Return whether an aborted run stops servers that it has changed, since they were stopped before."""
+    """Return whether an aborted run starts servers, or stops some that it has changed and that were stopped before."""
+    if sent.run_state is not RunState.FINISHING:
+        return False
     restores = all(target.state is TargetState.RESTORING for target in sent.targets.values())
-    return sent.operation == "stop" and sent.run_state is RunState.FINISHING and restores
+    return sent.operation == "start" or (sent.operation == "stop" and restores)

@@ -11,21 +11,22 @@ from fleetos.model.run import PowerCall, PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.sim.ledger import Write
 from tests.ledger import CHANGES, POWER
-from tests.simulation.checkers.past import at, beyond_promise, groups, settle_s, write_of
+from tests.simulation.checkers.past import at, groups, write_of
+from tests.simulation.checkers.promise import DAY_S, beyond_promise, held_for_lost, left_no_trace, settle_s
 from tests.simulation.story import Sent, Story, Violation
 
 # Server, number of the attempt, and for which time it is sent.
 _Intent = tuple[str, int, int]
-# By the wall clock, which may have been set in between.
-_DAY_S = 22 * 3600.0
 
 
 def one_change_at_a_time(story: Story) -> Iterator[Violation]:
     """I1: at most one accepted changeos per attempt, and none sent while an earlier one runs or is on its way.
 
-    A retry of the operator is another attempt, also where it goes on with one whose outcome nobody could tell.
+    A retry of the operator is another attempt, also where it goes on with one whose outcome nobody could tell. And no
+    server has more of them than the plan allows, whatever numbers they bear.
     """
     accepted: dict[tuple[str, int, int], list[Write]] = defaultdict(list)
+    tried: dict[str, list[Write]] = defaultdict(list)
     retried = list(_retries(story))
     for sent in story.sent:
         write = write_of(story, sent)
@@ -34,13 +35,23 @@ def one_change_at_a_time(story: Story) -> Iterator[Violation]:
         for earlier in _under_way(story, write, settle_s(story)):
             yield Violation("I1", f"{_told(story, write)} was sent while {_told(story, earlier)} was under way")
         target = sent.targets.get(write.servers[0])
-        if write.came == "accepted" and target is not None and target.attempts:
+        if write.came != "accepted" or target is None or left_no_trace(story, write):
+            continue
+        tried[target.server_id].append(write)
+        if target.attempts:
             passes = sum(at_s <= sent.at_s and whose == target.server_id for at_s, whose in retried)
             accepted[target.server_id, target.attempts[-1].number, passes].append(write)
     for (_, number, _), found in accepted.items():
         # A send that arrives when the engine had every right to repeat it is stopped by the fence alone.
         for first, second in pairwise(write for write in found if not beyond_promise(story, write)):
             yield Violation("I1", f"attempt {number} was accepted twice: {_told(story, first)}, {_told(story, second)}")
+    for server_id, found in tried.items():
+        allowed = story.spec.failure.attempts + sum(whose == server_id for _, whose in retried)
+        counted = [write for write in found if not beyond_promise(story, write)]
+        if len(counted) > allowed:
+            yield Violation(
+                "I1", f"{len(counted)} of {allowed} attempts were accepted, the last: {_told(story, counted[-1])}"
+            )
 
 
 def _retries(story: Story) -> Iterator[tuple[float, str]]:
@@ -73,7 +84,7 @@ def nothing_beside_a_change(story: Story) -> Iterator[Violation]:
         if sent.operation not in POWER or write is None:
             continue
         # A late request must meet a running server: fleetos takes none down as long as one may be on its way.
-        for change in _under_way(story, write, _DAY_S if write.operation == "stop" else settle_s(story)):
+        for change in _under_way(story, write, DAY_S if write.operation == "stop" else settle_s(story)):
             yield Violation("I9", f"{_told(story, write)} was sent while {_told(story, change)} was under way")
 
 
@@ -81,13 +92,14 @@ def _under_way(story: Story, write: Write, within_s: float) -> Iterator[Write]:
     """Yield the clients' changes that were running or on their way when this write was sent, `within_s` after them.
 
     Not copies that the gateway made: nobody who was told of the first delivery can know of the second. And not those
-    sent longer before, which may be held for lost (for another change, the settle is what is promised).
+    sent longer before, which may be held for lost (for another change, the settle is what is promised), unless they are
+    known to go on.
     """
     for seq in write.sent_during:
         other = story.ledger.write(seq)
         if other.actor != "client" or other.copy_of is not None:
             continue
-        if write.sent_at - other.sent_at < within_s:
+        if not held_for_lost(story, other, write.sent_at, within_s):
             yield other
 
 

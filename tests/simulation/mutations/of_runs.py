@@ -25,6 +25,16 @@ ROLLOUT = (
         ),
     ),
     Mutation(
+        "slots-end-where-doubt-begins",
+        "I3",
+        "by the law itself a server with an unknown outcome holds no slot",
+        one(
+            "fleetos/model/states.py",
+            "HOLDS_SLOT = frozenset({_S.SUBMITTING, _S.CHANGING, _S.INSPECTING})",
+            "HOLDS_SLOT = frozenset({_S.SUBMITTING, _S.CHANGING})",
+        ),
+    ),
+    Mutation(
         "abort-admits",
         "I4",
         "an aborted run admits those who wait",

@@ -1,7 +1,17 @@
 """Faults in what is sent, when, and what is thought of it afterwards."""
 
-from tests.simulation.mutations.parts import AGAIN_AT_ONCE, CLOUD, ENGINE, NO_DISK_RULE, NO_SETTLE, NOT_SENT, RULES, one
-from tests.simulation.mutations.patches import Mutation
+from tests.simulation.mutations.parts import (
+    AGAIN_AT_ONCE,
+    CLOUD,
+    ENGINE,
+    FOLD,
+    NO_DISK_RULE,
+    NO_SETTLE,
+    NOT_SENT,
+    RULES,
+    one,
+)
+from tests.simulation.mutations.patches import Mutation, Patch
 
 SENDING = (
     Mutation(
@@ -62,6 +72,15 @@ SENDING = (
         "I1",
         "an unknown outcome is believed after one look",
         (NO_SETTLE,),
+    ),
+    Mutation(
+        "one-attempt-more",
+        "I1",
+        "rules and law alike allow one attempt more than the plan",
+        (
+            Patch(f"{RULES}/ends.py", "if used < target.attempts_allowed:", "if used <= target.attempts_allowed:"),
+            Patch(FOLD, ">= target.attempts_allowed:", "> target.attempts_allowed:"),
+        ),
     ),
     Mutation(
         "lost-job-is-failure",
@@ -125,11 +144,11 @@ POWER = (
         "a server with an unknown outcome is started as soon as it is seen stopped",
         one(
             f"{RULES}/inspecting.py",
-            "    if seen.changing and not unasked:\n        return adopt(target, attempt)\n",
+            "    if seen.changing and not never_asked:\n        return adopt(target, attempt)\n",
             """\
     if seen.stopped and not target.started:
         return start_once(target, seen)
-    if seen.changing and not unasked:
+    if seen.changing and not never_asked:
         return adopt(target, attempt)
 """,
         ),

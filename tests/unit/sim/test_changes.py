@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from fleetos.sim.orders import Foreign
 from tests import ledger as judge
 from tests.unit.sim.bench import Bench, stopped
 
@@ -299,3 +300,25 @@ def test_a_cloud_may_lack_the_call_without_cloud_init() -> None:
             "request_id": bench.ledger().writes[0].request_id,
         },
     )
+
+
+def test_somebody_else_can_fail_at_a_change_and_leaves_the_server_in_error_on_a_new_disk() -> None:
+    bench = stopped()
+    old = bench.disk()
+    foreign = {"kind": "foreign", "server_id": bench.id(), "act": "change", "image": "Standard_Debian_12_latest"}
+    assert bench.cloud.order(Foreign.model_validate({**foreign, "fails": True}))
+    assert bench.look() == ("ERROR", "error", None)
+    assert bench.server()["fault"]["message"]
+    disks = {disk.id: disk for disk in bench.ledger().disks}
+    assert (disks[str(old)].destroyed_by, disks[str(bench.disk())].successful) == (1, False)
+    # As after a failed change of one's own, another may follow.
+    assert bench.change()[0] == 200
+
+
+def test_a_change_that_stops_its_server_by_itself_is_what_has_stopped_it() -> None:
+    bench = Bench(servers=[{"state": "running"}], faults=[{"on": "changeos", "do": "fail"}])
+    assert bench.change(mode="withStopServer")[0] == 200
+    bench.wait(200)
+    assert bench.look() == ("SHUTOFF", "stopped", None)
+    assert bench.cloud.world.servers[bench.id()].stopped_by == 1
+    assert bench.ledger().writes[0].image_before == bench.image("Standard_Debian_11_latest")

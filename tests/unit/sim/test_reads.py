@@ -196,3 +196,25 @@ def test_a_body_that_is_no_object_is_refused() -> None:
     with pytest.raises(BodyError) as caught:
         parse(b"3")
     assert caught.value.refused.code == "Ecs.0005"
+
+
+def test_a_cloud_without_logs_offers_neither_actions_nor_disks() -> None:
+    bench = Bench(servers=[{"state": "stopped"}], logs=False)
+    for path in ("/v2.1/{p}/servers/x/os-instance-actions", "/v2/{p}/cloudvolumes/detail", "/v2/{p}/cloudvolumes/x"):
+        status, content = bench.call("GET", path)
+        assert (status, content["error_code"]) == (404, "APIGW.0101")
+    assert bench.look() == ("SHUTOFF", "stopped", None)
+
+
+def test_a_server_that_shows_no_image_shows_none_after_its_change_either() -> None:
+    bench = Bench(servers=[{"state": "stopped", "shows_image": False}])
+    bench.change()
+    bench.wait(100)
+    server = bench.server()
+    assert (server["status"], server["image"], "metering.image_id" in server["metadata"]) == (
+        "ACTIVE",
+        {"id": ""},
+        False,
+    )
+    (write,) = bench.ledger().writes
+    assert (write.ended, write.image_before, write.image_id) == ("success", None, bench.image())

@@ -1,0 +1,133 @@
+"""What is promised, and of which writes nothing is: every excuse of the checkers is here, each with its bound.
+
+The numbers are those of the plan and of the protocol, not those that the run was frozen with.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from fleetos.model.events import ChangeAnswered, Enlisted, Retried
+from fleetos.sim.ledger import Write
+from fleetos.sim.servers import Disk
+from tests.ledger import CHANGES
+from tests.simulation.checkers.past import groups, of_run
+from tests.simulation.story import Story
+
+# The settle time of a plan that names none, on a cloud of this machine and on any other that is not known.
+_SETTLE_NEAR_S, _SETTLE_FAR_S = 10.0, 1800.0
+# How the cloud answers for a job that it knows, and for one that it does not.
+_OK, _NO_SUCH_JOB = 200, (400, 404)
+# For so long a server with a send that was never answered is not stopped; by the wall clock, which may have been set.
+DAY_S = 22 * 3600.0
+
+
+def fast_clock(story: Story) -> float:
+    """Return by how much the clocks of this play's machines run ahead at most: 1.0001 s of theirs in a true second."""
+    return 1.0 + abs(story.spec.clocks.drift)
+
+
+def settle_s(story: Story) -> float:
+    """Return the least true time that a settle of this plan takes."""
+    told_s = story.spec.timeouts.settle_s
+    if told_s is None:
+        told_s = _SETTLE_NEAR_S if story.spec.loopback else _SETTLE_FAR_S
+    return told_s / fast_clock(story)
+
+
+def beyond_promise(story: Story, write: Write) -> bool:
+    """Return whether nothing is promised of this delivery: it came a settle or more after it was sent, or twice.
+
+    A client that was told of the first delivery cannot know of the second; only the fence stands before it. So there
+    is no excuse for a client that has taken the fence away itself, by a stop in between.
+    """
+    late = write.at is not None and write.at - write.sent_at >= settle_s(story)
+    return (late or write.copy_of is not None) and not _stopped_between(story, write)
+
+
+def _stopped_between(story: Story, write: Write) -> bool:
+    """Return whether a client had its server stopped after the write was sent, and before it came."""
+    if write.operation not in CHANGES or write.at is None:
+        return False
+    until = min(write.at, write.sent_at + DAY_S)
+    return any(
+        stop.operation == "stop"
+        and stop.actor == "client"
+        and stop.came == "accepted"
+        and write.servers[0] in stop.acted_on
+        and write.sent_at < stop.sent_at <= until
+        for stop in story.ledger.writes
+    )
+
+
+def held_for_lost(story: Story, write: Write, at: float, within_s: float) -> bool:
+    """Return whether a change that was sent so long before a time of the ledger may be taken for lost by then.
+
+    Not if its client had been told of its job and that went on, unless the cloud did not know it for a whole settle.
+    """
+    if at - write.sent_at < within_s:
+        return False
+    return not _known_to_run(story, write, at) or denied_for_a_settle(story, write, at - story.born_at)
+
+
+def _known_to_run(story: Story, write: Write, at: float) -> bool:
+    job = story.world.jobs.get(write.job_id or "")
+    told_at = None if job is None else told_jobs(story).get(job.id)
+    if job is None or told_at is None or story.born_at + told_at > at:
+        return False
+    visible = at >= job.begun_at + job.visible_after_s
+    return visible and (job.ended_at is None or job.ended_at > at)
+
+
+def denied_for_a_settle(story: Story, write: Write, at_s: float) -> bool:
+    """Return whether all that the cloud said of a job for a settle, up to then, was that it knows none.
+
+    Answers that say nothing of a job, be they of a gateway or too many requests, do not count.
+    """
+    answers = sorted(
+        (one.answered_s, one.status in _NO_SUCH_JOB)
+        for one in story.asked
+        if one.about == write.job_id and one.status in (_OK, *_NO_SUCH_JOB) and one.answered_s is not None
+    )
+    denied_s: list[float] = []
+    for answered_s, denied in answers:
+        if answered_s <= at_s:
+            denied_s = [*denied_s, answered_s] if denied else []
+    return bool(denied_s) and denied_s[-1] - denied_s[0] >= settle_s(story)
+
+
+def told_jobs(story: Story) -> Mapping[str, float]:
+    """Return the jobs of changes that are on record, and when they became durable, in seconds of the play."""
+    return {
+        record.event.job_id: written.at_s
+        for written, records in groups(story)
+        for record in records
+        if isinstance(record.event, ChangeAnswered) and record.event.job_id is not None
+    }
+
+
+def left_no_trace(story: Story, write: Write) -> bool:
+    """Return whether nothing tells that a change was ever accepted: no answer, no log, and the server as it was."""
+    unseen = write.ended in ("failed", "no-effect") and write.disk_before not in write.disks_destroyed
+    return unseen and not story.spec.scenario.logs and write.job_id not in told_jobs(story)
+
+
+def named_by_operator(story: Story, disk: Disk, before_s: float) -> bool:
+    """Return whether the operator named the disk as one to be wiped, before that second of the play.
+
+    A retry names the last disk of its server that is known, and a new run those that earlier ones have left.
+    """
+    return any(
+        server_id == disk.server_id and disk_id == disk.id and at_s <= before_s
+        for at_s, server_id, disk_id in _named(story, earlier=not of_run(story, disk.made_by))
+    )
+
+
+def _named(story: Story, *, earlier: bool) -> Iterator[tuple[float, str, str | None]]:
+    for written, records in groups(story):
+        for record in records:
+            match record.event:
+                case Retried(server_id=server_id, disk=disk):
+                    yield written.at_s, server_id, disk
+                case Enlisted(target=target) if earlier:
+                    yield written.at_s, target.server_id, target.disk
+                case _:
+                    pass

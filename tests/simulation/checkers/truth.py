@@ -1,0 +1,219 @@
+"""I12: who lies stopped is named, and what is recorded is true or says that it is unknown."""
+
+from collections.abc import Iterator
+
+from fleetos.model.plan import PowerAfter
+from fleetos.model.progress import Progress
+from fleetos.model.run import Target
+from fleetos.model.states import RETRIABLE, Reason, TargetState
+from fleetos.sim.ledger import Write
+from fleetos.sim.servers import Disk, Server
+from fleetos.views.summary import lying_stopped
+from tests.ledger import CHANGES
+from tests.simulation.checkers.past import Past, at, believed, changes_of, of_run
+from tests.simulation.checkers.promise import (
+    beyond_promise,
+    denied_for_a_settle,
+    named_by_operator,
+    settle_s,
+    told_jobs,
+)
+from tests.simulation.story import Story, Violation
+
+# Ends for these reasons do not say that a change failed: they say that nobody knows, or that a human must look.
+UNKNOWN = frozenset(
+    {
+        Reason.OUTCOME_UNKNOWN,
+        Reason.STILL_CHANGING,
+        Reason.FOREIGN_CHANGE,
+        Reason.UNREACHABLE,
+        Reason.UNANSWERED_SEND,
+        Reason.START_FAILED,
+    }
+)
+_DOWN = frozenset({"stopped", "error"})
+
+
+def ends_as_told(story: Story) -> Iterator[Violation]:
+    """I12: whoever lies stopped is named, and each recorded end equals the cloud's truth or says unknown."""
+    named = {target.server_id for target in lying_stopped(Progress(story.run, story.targets.values()))}
+    for target in story.targets.values():
+        server = story.world.servers[target.server_id]
+        if _stopped_by_us(story, target, server) and target.server_id not in named:
+            told = f"{server.vm_state}, stopped by write {server.stopped_by}, and {target.state} ({target.reason})"
+            yield Violation("I12", f"{target.server_id} lies {told}, not named as lying stopped")
+        wrong = _wrong_end(story, target, server)
+        if wrong:
+            how = f"{target.state} ({target.reason}: {target.detail})"
+            yield Violation("I12", f"{target.server_id} is {how}, yet {wrong}")
+    yield from _wrongly_failed(story)
+
+
+def _stopped_by_us(story: Story, target: Target, server: Server) -> bool:
+    """Return whether it lies stopped by a stop or a change of ours: nobody has turned it on or off since."""
+    if server.vm_state not in _DOWN or server.stopped_by is None or not of_run(story, server.stopped_by):
+        return False
+    as_before = story.spec.rollout.power_after is PowerAfter.AS_BEFORE
+    if as_before and target.state is TargetState.DONE and not target.ran_before:
+        # That is what was asked for.
+        return False
+    by = story.ledger.write(server.stopped_by)
+    return by.operation not in CHANGES or not beyond_promise(story, by)
+
+
+def _wrongly_failed(story: Story) -> Iterator[Violation]:
+    """Yield what was not true when a target was said to have failed or to be held, whatever came of it by a retry."""
+    for written, record, before, after in believed(story, Past()):
+        if after is None or after.state not in RETRIABLE or (before is not None and before.state is after.state):
+            continue
+        if after.reason is Reason.GONE:
+            if not _deleted(story, after.server_id, story.born_at + written.at_s):
+                yield Violation(
+                    "I12", f"record {record.seq} says that {after.server_id} is gone, yet nobody deleted it"
+                )
+        elif after.reason not in UNKNOWN:
+            for disk in _good_disks(story, after, written.at_s):
+                yield Violation("I12", f"record {record.seq} says {after.reason}, yet it runs on {_told(story, disk)}")
+
+
+def _good_disks(story: Story, target: Target, at_s: float) -> Iterator[Disk]:
+    """Yield the system disks that changes of ours had made well by then, and that were there then."""
+    now = story.born_at + at_s
+    for disk in story.ledger.disks:
+        if disk.server_id != target.server_id or disk.made_by is None or not _ours(story, disk, at_s):
+            continue
+        ended_at = story.ledger.write(disk.made_by).ended_at
+        there = ended_at is not None and ended_at <= now and (disk.destroyed_at is None or disk.destroyed_at > now)
+        if there and not _longer_than_a_settle(story, target, story.ledger.write(disk.made_by)):
+            yield disk
+
+
+def _deleted(story: Story, server_id: str, now: float) -> bool:
+    return any(
+        write.operation == "delete" and write.came == "accepted" and server_id in write.servers and write.sent_at <= now
+        for write in story.ledger.writes
+    )
+
+
+def _wrong_end(story: Story, target: Target, server: Server) -> str:
+    """Return what is not true of a recorded end, empty if it is true or says unknown."""
+    match target.state:
+        case TargetState.DONE:
+            return _wrong_success(story, target, server)
+        case TargetState.SKIPPED:
+            return _wrong_skip(story, target, server)
+        case TargetState.CANCELLED:
+            return _changed(story, target.server_id)
+        case TargetState.FAILED if target.reason is Reason.GONE:
+            return "" if server.vm_state == "deleted" else f"the server is {server.vm_state}"
+        case TargetState.HELD if target.reason is Reason.FOREIGN_CHANGE:
+            return _wrong_foreign(story, target, server)
+        case TargetState.FAILED | TargetState.HELD if target.reason not in UNKNOWN:
+            return _wrong_failure(story, target, server)
+        case _:
+            return ""
+
+
+def _wrong_skip(story: Story, target: Target, server: Server) -> str:
+    """Return what is not true of a server that was left alone since it had the image already."""
+    named = [write for write in story.ledger.writes if target.server_id in write.servers]
+    ours = next((write for write in named if of_run(story, write.seq)), None)
+    if ours is not None:
+        return f"write {ours.seq} ({ours.operation}) names it"
+    touched = any(write.actor == "foreign" and write.came == "accepted" for write in named)
+    image = server.image.id if server.image is not None else None
+    if touched or (server.vm_state in ("active", "stopped") and image == target.order.image_id):
+        return ""
+    return f"it is {server.vm_state} on image {image}"
+
+
+def _wrong_success(story: Story, target: Target, server: Server) -> str:
+    disk = next((one for one in story.ledger.disks if one.id == target.disk_after), None)
+    if disk is None or disk.server_id != target.server_id:
+        return f"disk {target.disk_after} is none of its own"
+    by = story.ledger.write(disk.made_by) if disk.made_by is not None else None
+    if by is None or by.actor != "client" or not (by.ended == "success" or _good_all_the_same(story, target, by)):
+        return f"{_told(story, disk)} is not the work of a change of ours that has ended"
+    if disk.image_id != target.order.image_id:
+        return f"{_told(story, disk)} has image {disk.image_id}"
+    if disk.destroyed_by is None:
+        return "" if server.system_disk is disk else f"{_told(story, disk)} is not its system disk"
+    # What somebody else did to it afterwards is not ours to know; nor what came a settle late, or twice.
+    destroyer = story.ledger.write(disk.destroyed_by)
+    if destroyer.actor != "client" or beyond_promise(story, destroyer):
+        return ""
+    return f"{_told(story, disk)} was destroyed by write {destroyer.seq}"
+
+
+def _good_all_the_same(story: Story, target: Target, change: Write) -> bool:
+    """Return whether a change that did not succeed may count as one that did.
+
+    Its job failed, and it left the image that was ordered: started afterwards, that is what was wanted. Where the
+    server showed that image before, or shows none, the image tells nothing: then only if nobody was told of the job,
+    and somebody else has started it. Or he did while it changed: it then looks as after its end.
+    """
+    starts = [
+        write
+        for write in story.ledger.writes
+        if write.operation == "start" and write.came == "accepted" and target.server_id in write.servers
+    ]
+    if any(start.actor == "foreign" and change.seq in start.during for start in starts):
+        return True
+    if change.ended != "failed" or change.ended_at is None:
+        return False
+    afterwards = [start for start in starts if start.at is not None and start.at >= change.ended_at]
+    if change.image_before in (None, target.order.image_id):
+        told = change.job_id in told_jobs(story)
+        return not told and any(start.actor == "foreign" for start in afterwards)
+    return bool(afterwards)
+
+
+def _wrong_foreign(story: Story, target: Target, server: Server) -> str:
+    """Return whose work it is that is said to be somebody else's, if it is ours and shows as what was ordered."""
+    image = server.image
+    if image is None or image.id != target.order.image_id or not _wrong_failure(story, target, server):
+        return ""
+    touched = any(write.actor == "foreign" and target.server_id in write.servers for write in story.ledger.writes)
+    return "" if touched else _wrong_failure(story, target, server)
+
+
+def _wrong_failure(story: Story, target: Target, server: Server) -> str:
+    disk = server.system_disk
+    if disk is None or disk.made_by is None or not _ours(story, disk, story.ended_s):
+        return ""
+    if _longer_than_a_settle(story, target, story.ledger.write(disk.made_by)):
+        return ""
+    return f"it runs on {_told(story, disk)}"
+
+
+def _longer_than_a_settle(story: Story, target: Target, change: Write) -> bool:
+    """Return whether it went on for so long without showing: then it counts as not begun, as is promised.
+
+    That its outcome is unknown is said beside the reason, or the cloud said of its job that there is none.
+    """
+    if change.ended_at is None or change.ended_at - change.sent_at < settle_s(story):
+        return False
+    return target.unsettled or denied_for_a_settle(story, change, story.ended_s)
+
+
+def _changed(story: Story, server_id: str) -> str:
+    """Return which change of the server has touched it, or may yet, if one did that could be known of."""
+    for write in changes_of(story, server_id):
+        touched = write.ended in ("success", None) or write.disk_before in write.disks_destroyed
+        if touched and not beyond_promise(story, write):
+            return f"write {write.seq} changed it"
+    return ""
+
+
+def _ours(story: Story, disk: Disk, before_s: float) -> bool:
+    """Return whether a change of ours made the disk well, and that could be known.
+
+    Not if it came too late, or twice; nor if the operator had named the disk by then as one to be wiped.
+    """
+    if disk.successful is not True or disk.made_by is None or not of_run(story, disk.made_by):
+        return False
+    return not beyond_promise(story, story.ledger.write(disk.made_by)) and not named_by_operator(story, disk, before_s)
+
+
+def _told(story: Story, disk: Disk) -> str:
+    return f"disk {disk.id}, made by write {disk.made_by} at {at(story, disk.made_at)},"

@@ -1,0 +1,219 @@
+"""Excuses end where the law ends: each story has what would excuse it, but for one thing.
+
+The stories are real plays that are edited afterwards, as in `test_checkers.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from fleetos.model.events import AttemptEnded, ChangeIntended, Moved, Retried
+from fleetos.model.plan import Failure
+from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.sim.ledger import Write
+from fleetos.sim.servers import Disk
+from tests.simulation.checkers import check
+from tests.simulation.checkers.promise import named_by_operator
+from tests.simulation.staged import (
+    SETTLE_S,
+    alter,
+    changes,
+    failing,
+    failing_once,
+    failing_well,
+    insert,
+    named,
+    one_by_one,
+    plain,
+    stop_of,
+    unflipped,
+)
+from tests.simulation.story import Asked, Story
+
+Edit = Callable[[Story], None]
+
+
+def _enter(story: Story, write: Write) -> Write:
+    """Return one more write of the ledger."""
+    write = replace(write, seq=len(story.ledger.writes) + 1)
+    story.ledger = replace(story.ledger, writes=(*story.ledger.writes, write))
+    return write
+
+
+def _good_disk(story: Story) -> Disk:
+    return next(disk for disk in story.ledger.disks if disk.successful)
+
+
+def _goes_on(story: Story, change: Write) -> None:
+    change.ended_at = None
+    for task in story.world.jobs[change.job_id or ""].tasks:
+        task.ended_at = None
+
+
+def _sent_beside_a_known_job(story: Story) -> None:
+    """Let the first change have left a settle before the second, with a job that was told of and goes on."""
+    first, second = changes(story)
+    first.sent_at = second.sent_at - SETTLE_S
+    second.sent_during = [first.seq]
+    _goes_on(story, first)
+
+
+def _sent_beside_a_job_that_was_denied_for_a_while(story: Story) -> None:
+    """Let the cloud have said that it knows no such job, but for less than a settle since it had told of it."""
+    _sent_beside_a_known_job(story)
+    _asked_for_the_first_job(story, (-50.0, 404), (-32.0, 200), (-20.0, 400), (-1.0, 400))
+
+
+def _asked_for_the_first_job(story: Story, *told: tuple[float, int]) -> None:
+    """Let the first job have been asked for before the second change left: so many seconds, with that status."""
+    first, second = changes(story)
+    at_s = second.sent_at - story.born_at
+    story.asked = [
+        Asked(at_s + before_s, 1, "job", False, at_s + before_s, status, None, first.job_id)
+        for before_s, status in told
+    ]
+
+
+def _more_attempts_than_the_plan_allows(story: Story) -> None:
+    story.spec = replace(story.spec, failure=Failure(attempts=1))
+
+
+def _slot_given_back_too_early(story: Story) -> None:
+    """Let the first change go on for good, though its target waits for its next attempt, and others change."""
+    _goes_on(story, changes(story)[0])
+
+
+def _copied_beyond_our_own_stop(story: Story) -> None:
+    """Let the gateway have delivered a change once more, after the client had stopped the changed server."""
+    disk, stop = _good_disk(story), stop_of(story)
+    stop.acted_on = [disk.server_id]
+    copy = _enter(story, replace(changes(story)[0], copy_of=1, sent_at=stop.sent_at - 1.0, at=disk.made_at + 1.0))
+    copy.servers = [disk.server_id]
+    disk.destroyed_by = copy.seq
+
+
+def _failed_for_a_while(story: Story) -> None:
+    """Let the first of the changes that failed have worked, and its disk have been wiped by the second."""
+    first = changes(story)[0]
+    target = story.targets[first.servers[0]]
+    held = next(disk for disk in story.ledger.disks if disk.id == target.disk_after)
+    held.successful, held.made_by, held.destroyed_at = True, first.seq, story.born_at + story.ended_s + 1.0
+    story.world.servers[target.server_id].system_disk = None
+
+
+def _cancelled_after_a_loss(story: Story) -> None:
+    """Let one that lost its disk to a change that failed have been called as it was."""
+    change = changes(story)[0]
+    change.ended = "failed"
+    _ends(story, change.servers[0], TargetState.CANCELLED, Reason.ABORTED)
+
+
+def _ends(story: Story, server_id: str, state: TargetState, reason: Reason) -> None:
+    target = replace(story.targets[server_id], state=state, reason=reason)
+    story.targets = {**story.targets, server_id: target}
+
+
+def _skipped_yet_stopped(story: Story) -> None:
+    stop_of(story).servers = [named(story, "done-before")]
+
+
+def _done_without_a_start(story: Story) -> None:
+    for write in story.ledger.writes:
+        if write.operation == "start":
+            write.came = "refused"
+
+
+def _done_by_a_blind_failure(story: Story) -> None:
+    """Let the first server have shown the ordered image before its change: nothing tells what the failure left."""
+    change = changes(story)[0]
+    change.image_before = story.targets[change.servers[0]].order.image_id
+
+
+def _foreign_though_ours(story: Story) -> None:
+    change = changes(story)[0]
+    order = story.targets[change.servers[0]].order
+    story.world.servers[change.servers[0]].image = story.world.images[order.image_id]
+
+
+def _gone_though_there(story: Story) -> None:
+    for place, record in enumerate(story.records):
+        if isinstance(record.event, Moved) and record.event.reason is Reason.LOCKED:
+            gone = Moved(record.event.server_id, TargetState.FAILED, Reason.GONE)
+            story.records[place] = replace(record, event=gone)
+
+
+def _started_while_paused(story: Story) -> None:
+    alter(story, "start", lambda sent: replace(sent, run_state=RunState.PAUSED))
+
+
+def _started_after_its_end(story: Story) -> None:
+    alter(story, "start", lambda sent: replace(sent, run_state=RunState.DONE))
+
+
+def _fails_on_a_foreign_disk(story: Story) -> None:
+    """Let a failed attempt have been found with somebody else's disk, which the next attempt then wipes."""
+    stop = stop_of(story)
+    other = _enter(story, replace(stop, operation="change", actor="foreign"))
+    boot = next(disk for disk in story.ledger.disks if disk.boot)
+    foreign = replace(boot, id="foreign", made_by=other.seq)
+    story.ledger = replace(story.ledger, disks=(*story.ledger.disks, foreign))
+    server_id = changes(story)[0].servers[0]
+    for place, record in enumerate(story.records):
+        match record.event:
+            case AttemptEnded(server_id=whose, attempt=1) as event if whose == server_id:
+                story.records[place] = replace(record, event=replace(event, disk="foreign"))
+            case ChangeIntended(server_id=whose, attempt=2) as event if whose == server_id:
+                before = replace(event.before, disk="foreign")
+                story.records[place] = replace(record, event=replace(event, before=before))
+            case _:
+                pass
+
+
+_BEYOND: list[tuple[Edit, Callable[[], Story], set[str]]] = [
+    (_sent_beside_a_known_job, one_by_one, {"I1"}),
+    (_sent_beside_a_job_that_was_denied_for_a_while, one_by_one, {"I1"}),
+    (_more_attempts_than_the_plan_allows, failing_once, {"I1"}),
+    (_fails_on_a_foreign_disk, failing_once, {"I2", "I6"}),
+    (_copied_beyond_our_own_stop, plain, {"I2", "I12"}),
+    (_slot_given_back_too_early, failing_once, {"I3"}),
+    (_started_while_paused, failing_well, {"I4"}),
+    (_started_after_its_end, failing_well, {"I4"}),
+    (_failed_for_a_while, failing, {"I2", "I12"}),
+    (_cancelled_after_a_loss, plain, {"I6", "I12"}),
+    (_skipped_yet_stopped, plain, {"I12"}),
+    (_done_without_a_start, failing_well, {"I12"}),
+    (_done_by_a_blind_failure, failing_well, {"I12"}),
+    (_foreign_though_ours, unflipped, {"I12"}),
+    (_gone_though_there, plain, {"I6", "I12"}),
+]
+
+
+@pytest.mark.parametrize("begin", [failing_once, failing, failing_well, unflipped], ids=lambda one: one.__name__)
+def test_as_it_was_played_it_is_innocent(begin: Callable[[], Story]) -> None:
+    assert check(begin()) == []
+
+
+@pytest.mark.parametrize(
+    ("edit", "begin", "found"), _BEYOND, ids=["-".join((*sorted(f), e.__name__)) for e, _, f in _BEYOND]
+)
+def test_an_excuse_ends_where_the_law_ends(edit: Edit, begin: Callable[[], Story], found: set[str]) -> None:
+    story = begin()
+    edit(story)
+    assert {violation.invariant for violation in check(story)} == found
+
+
+def test_a_job_that_was_denied_for_a_settle_may_be_taken_for_lost() -> None:
+    story = one_by_one()
+    _sent_beside_a_known_job(story)
+    _asked_for_the_first_job(story, (-50.0, 200), (-40.0, 500), (-35.0, 400), (-20.0, 404), (-4.0, 404))
+    assert check(story) == []
+
+
+def test_a_retry_names_a_disk_from_then_on_and_for_its_server_alone() -> None:
+    story = plain()
+    disk = _good_disk(story)
+    insert(story, len(story.records) - 1, Retried(disk.server_id, disk.id))
+    assert not named_by_operator(story, disk, disk.made_at - story.born_at)
+    assert named_by_operator(story, disk, story.ended_s)
+    assert not named_by_operator(story, replace(disk, server_id="another"), story.ended_s)
