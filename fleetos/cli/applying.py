@@ -30,7 +30,7 @@ from fleetos.planning.digest import run_digest
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.frozen import FrozenPlan, PlanOutdated, check_plan, differences, is_frozen_plan, read_frozen_plan
 from fleetos.planning.load import load_plan
-from fleetos.planning.orders import ACTIVE
+from fleetos.planning.pinning import ACTIVE
 from fleetos.planning.select import selected_since
 from fleetos.store import history, queries, runs
 from fleetos.store.database import Database

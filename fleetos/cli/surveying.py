@@ -1,4 +1,4 @@
-"""What is read of a cloud before a run: for `plan`, which tells of it, and for `apply`, which freezes it."""
+"""What is read of a cloud before a run: for `plan` and `drift`, which tell of it, and for `apply`, which freezes it."""
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,15 @@ from fleetos.cloud.addresses import is_loopback
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import AuthenticationFailed, CloudError, PermissionDenied
 from fleetos.ids import run_id
+from fleetos.model.drift import Drift
 from fleetos.model.experience import Experience
 from fleetos.model.inventory import Image
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
+from fleetos.planning.drift import drift, missing_of
 from fleetos.planning.freeze import FrozenRun, History, freeze
-from fleetos.planning.orders import ACTIVE, images_reinstalled, images_wanted
+from fleetos.planning.orders import images_reinstalled, images_wanted
+from fleetos.planning.pinning import ACTIVE
 from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
@@ -44,12 +47,27 @@ async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
     inventory = await cloud.list_servers()
     key_pairs = await _key_pairs(cloud, plan)
     reader = _Reader(cloud)
-    known = await reader.images()
+    known = await reader.images("newer images, firmware and the architecture of old images are")
     images = await _meant(cloud, plan, known, images_reinstalled(plan, inventory))
     around = await reader.surroundings(known, max([0, *(image.min_disk_gib or 0 for image in images)]))
     found = preflight(plan, inventory, images, key_pairs, facts, around)
     PlanSecrets().check(found.orders, found.secret_places, found.windows)
     return found
+
+
+async def compared(plan: Plan, cloud: EcsCloud, opened: Database | None) -> Drift:
+    """The plan's servers beside their images. Raises InputError with all that does not resolve.
+
+    `opened` tells which servers were deleted since a run had them; None: there is no database.
+    """
+    inventory = await cloud.list_servers()
+    reader = _Reader(cloud)
+    known = await reader.images("names of old images, and which image is newer, are")
+    images = await _meant(cloud, plan, known)
+    former: Mapping[str, str] = {}
+    if opened is not None:
+        former = await history.former_servers(opened, *missing_of(plan, inventory))
+    return drift(plan, inventory, images, former, reader.images_alone())
 
 
 async def frozen_now(
@@ -109,14 +127,17 @@ class _Reader:
         self._unread: list[Unread] = []
         self._images: dict[str, Image] = {}
 
-    async def images(self) -> Mapping[str, Image] | None:
-        """All images by id, None if not all could be read."""
-        lost = "newer images, firmware and the architecture of old images are"
+    async def images(self, lost: str) -> Mapping[str, Image] | None:
+        """All images by id, None if not all could be read. `lost` says what is not checked without them."""
         read = await self._optional("images", lost, self.cloud.all_images())
         if read is None:
             return None
         self._images = {image.id: image for image in read[0]}
         return self._images if read[1] else None
+
+    def images_alone(self) -> Surroundings:
+        """Of the project around the servers the images that could be read."""
+        return Surroundings(images=self._images, unread=tuple(self._unread))
 
     async def surroundings(self, known: Mapping[str, Image] | None, enough_gib: int) -> Surroundings:
         """The project around the servers, as far as it can be read."""
