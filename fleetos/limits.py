@@ -241,6 +241,9 @@ DISK_PAGES = 200
 # Images on one page (IMS, "querying images": 500 unless said otherwise), and pages: clouds have some hundred images.
 IMAGE_PAGE = 500
 IMAGE_PAGES = 4
+
+# Encryption keys that are asked for before a run, a request each; plans name one or two.
+KEYS_ASKED = 50
 # How often a read is tried; between tries it waits from the first of these times, doubling, up to the second.
 READ_TRIES = 4
 READ_WAIT_S = 0.5

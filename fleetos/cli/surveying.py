@@ -10,14 +10,15 @@ from fleetos.cloud.addresses import is_loopback
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import AuthenticationFailed, CloudError, PermissionDenied
 from fleetos.ids import run_id
+from fleetos.limits import KEYS_ASKED
 from fleetos.model.drift import Drift
 from fleetos.model.experience import Experience
-from fleetos.model.inventory import Image
+from fleetos.model.inventory import Image, KeyState
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
 from fleetos.planning.drift import drift, missing_of
 from fleetos.planning.freeze import FrozenRun, History, freeze
-from fleetos.planning.orders import images_reinstalled, images_wanted
+from fleetos.planning.orders import images_reinstalled, images_wanted, keys_wanted
 from fleetos.planning.pinning import ACTIVE
 from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.secrets import PlanSecrets
@@ -49,6 +50,7 @@ async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
     reader = _Reader(cloud)
     known = await reader.images("newer images, firmware and the architecture of old images are")
     images = await _meant(cloud, plan, known, images_reinstalled(plan, inventory))
+    await reader.ask_keys(sorted(keys_wanted(plan, images)))
     around = await reader.surroundings(known, max([0, *(image.min_disk_gib or 0 for image in images)]))
     found = preflight(plan, inventory, images, key_pairs, facts, around)
     PlanSecrets().check(found.orders, found.secret_places, found.windows)
@@ -126,6 +128,7 @@ class _Reader:
     def __post_init__(self) -> None:
         self._unread: list[Unread] = []
         self._images: dict[str, Image] = {}
+        self._keys: dict[str, KeyState] = {}
 
     async def images(self, lost: str) -> Mapping[str, Image] | None:
         """All images by id, None if not all could be read. `lost` says what is not checked without them."""
@@ -134,6 +137,17 @@ class _Reader:
             return None
         self._images = {image.id: image for image in read[0]}
         return self._images if read[1] else None
+
+    async def ask_keys(self, key_ids: Sequence[str]) -> None:
+        """Asks for the states of encryption keys. One that is refused speaks for all."""
+        lost = "whether they are there and enabled is"
+        for key_id in key_ids[:KEYS_ASKED]:
+            state = await self._optional("encryption keys", lost, self.cloud.key_state(key_id))
+            if state is None:
+                return
+            self._keys[key_id] = state
+        if len(key_ids) > KEYS_ASKED:
+            self._unread.append(Unread("encryption keys", f"only {KEYS_ASKED} are asked for", lost))
 
     def images_alone(self) -> Surroundings:
         """Of the project around the servers the images that could be read."""
@@ -148,6 +162,7 @@ class _Reader:
             flavors=await self._optional("flavors", "the architecture of servers is", cloud.flavors()),
             disk_quota=await self._optional("disk quota", "room for new disks is", cloud.disk_quota()),
             server_quota=await self._optional("server quota", "room for temporary servers is", cloud.server_quota()),
+            keys=self._keys,
             unread=tuple(self._unread),
         )
 

@@ -25,7 +25,7 @@ from fleetos.errors import CloudError, ReadRefused
 from fleetos.limits import LIST_PAGE, POWER_CALL_SERVERS
 from fleetos.model.codes import code_key
 from fleetos.model.experience import Limit
-from fleetos.model.inventory import Disks, Flavor, Image, Inventory, Job, Quota, Reply, Server, Undelivered
+from fleetos.model.inventory import Disks, Flavor, Image, Inventory, Job, KeyState, Quota, Reply, Server, Undelivered
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 
@@ -34,7 +34,9 @@ _UNKNOWN_JOB = "common.0011"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a project is: its id, its region, the user whom the token is for, and the services. `evs` may be absent."""
+    """Where a project is: its id, its region, the user whom the token is for, and the services, which may be absent
+    but for the first two.
+    """
 
     project_id: str
     region: str | None
@@ -42,6 +44,7 @@ class Place:
     ecs: Origin
     ims: Origin
     evs: Origin | None = None
+    kms: Origin | None = None
 
 
 class EcsCloud:
@@ -56,7 +59,7 @@ class EcsCloud:
         self._session = session
         self._list = ServerList(session, place.ecs, place.project_id)
         self._images = Images(session, place.ims)
-        self._project = Project(session, place.ecs, place.evs, place.project_id)
+        self._project = Project(session, place.ecs, place.evs, place.project_id, place.kms)
 
     # --- the pace --------------------------------------------------------------------------------------------
 
@@ -194,6 +197,10 @@ class EcsCloud:
     async def server_quota(self) -> Quota:
         """Return how many servers may still be made."""
         return await self._project.server_quota()
+
+    async def key_state(self, key_id: str) -> KeyState | None:
+        """Return the state of an encryption key, None where there is no service for keys."""
+        return await self._project.key_state(key_id)
 
     async def has_key_pair(self, name: str) -> bool:
         """Return whether the user whom the token is for has a key pair of that name; other users' are not seen."""

@@ -72,6 +72,7 @@ def place_of(grant: Grant, credentials: Credentials) -> Place:
         ecs=_needed(grant, credentials, "ecs"),
         ims=_needed(grant, credentials, "ims"),
         evs=_found(grant, credentials, "evs"),
+        kms=_found(grant, credentials, "kms"),
     )
 
 

@@ -1,31 +1,43 @@
-"""What surrounds the servers of a project, read once before a run: its disks, its flavors, its quotas."""
+"""What surrounds the servers of a project, read once before a run: disks, flavors, quotas, encryption keys."""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import TypeVar
 
 from fleetos.cloud.addresses import Origin
-from fleetos.cloud.fields import Fields, Unreadable, number, part, parts
+from fleetos.cloud.fields import Fields, Unreadable, number, part, parts, text
 from fleetos.cloud.pictures import read_disk, read_flavor
 from fleetos.cloud.reads import parsed
 from fleetos.cloud.session import Read, Session
+from fleetos.errors import ReadRefused
 from fleetos.limits import DISK_PAGE, DISK_PAGES, DISK_PAGES_WHOLE
-from fleetos.model.inventory import Disk, Disks, Flavor, Quota
+from fleetos.model.inventory import Disk, Disks, Flavor, KeyState, Quota
 
 _PAGE = dict[str, Disk]
+_KEY_STATES = {
+    "1": KeyState.WAITING,
+    "2": KeyState.ENABLED,
+    "3": KeyState.DISABLED,
+    "4": KeyState.DELETION,
+    "5": KeyState.IMPORT,
+}
+_NO_KEY = "kms.0205"
 T = TypeVar("T")
 
 
 class Project:
     """The reads around the servers of one project; each raises CloudError.
 
-    `evs` None: the cloud's catalog has no disk service, and what would be read of it is None.
+    `evs` or `kms` None: the cloud's catalog has no service for disks or keys, and what would be read of it is None.
     """
 
-    def __init__(self, session: Session, ecs: Origin, evs: Origin | None, project_id: str) -> None:
+    def __init__(
+        self, session: Session, ecs: Origin, evs: Origin | None, project_id: str, kms: Origin | None = None
+    ) -> None:
         self._session = session
         self._ecs = ecs
         self._evs = evs
+        self._kms = kms
         self._project_id = project_id
 
     async def disks(self, enough_gib: int) -> Disks | None:
@@ -85,6 +97,25 @@ class Project:
 
         path = f"/v1/{self._project_id}/cloudservers/limits"
         return await self._asked(Read("limits", self._ecs, path, "the quota of servers"), parse)
+
+    async def key_state(self, key_id: str) -> KeyState | None:
+        """Return the state of an encryption key (KMS API, "querying the information about a CMK").
+
+        That KMS.0205, an id that is not valid, is also the answer for a key that there is not is inferred.
+        """
+        if self._kms is None:
+            return None
+
+        def parse(fields: Fields) -> KeyState:
+            return _KEY_STATES.get(text(part(fields, "key_info"), "key_state") or "", KeyState.UNKNOWN)
+
+        path, about = f"/v1.0/{self._project_id}/kms/describe-key", f"encryption key {key_id}"
+        try:
+            return await self._asked(Read("key", self._kms, path, about, body={"key_id": key_id}), parse)
+        except ReadRefused as error:
+            if error.code is not None and error.code.casefold() == _NO_KEY:
+                return KeyState.ABSENT
+            raise
 
     async def _disk_page(self, evs: Origin, marker: Mapping[str, str]) -> tuple[int | None, _PAGE]:
         def parse(fields: Fields) -> tuple[int | None, _PAGE]:

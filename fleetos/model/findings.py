@@ -32,6 +32,7 @@ class Check(StrEnum):
     DISK_GROWS = "disk-grows"
     DISK_STATUS = "disk-status"
     DISK_ENCRYPTION = "disk-encryption"
+    ENCRYPTION_KEY = "encryption-key"
     MEMORY = "memory"
     ARCHITECTURE = "architecture"
     FIRMWARE = "firmware"

@@ -172,6 +172,18 @@ class Quota:
     servers: int | None = None
 
 
+class KeyState(StrEnum):
+    """What is known of an encryption key. The values end a sentence that begins with the key."""
+
+    ENABLED = "is enabled"
+    WAITING = "is waiting to be activated"
+    DISABLED = "is disabled"
+    DELETION = "is scheduled for deletion"
+    IMPORT = "waits for its material to be imported"
+    ABSENT = "is not among the keys that we may use"
+    UNKNOWN = "is in a state that is not known"
+
+
 class JobStatus(StrEnum):
     """The cloud's word for an asynchronous task; anything unknown counts as RUNNING (API page ecs_02_0901)."""
 

@@ -22,6 +22,13 @@ def images_wanted(plan: Plan) -> frozenset[str]:
     return frozenset(image for image in mentioned if image is not None)
 
 
+def keys_wanted(plan: Plan, images: Collection[Image]) -> frozenset[str]:
+    """The ids of the encryption keys that the plan names, and of those of the images that are encrypted."""
+    named = (change.metadata or {} for change in (plan.change, *(server.change for server in plan.servers)))
+    wanted = (*(metadata.get("__system__cmkid") for metadata in named), *(image.key_id for image in images))
+    return frozenset(key_id for key_id in wanted if key_id is not None)
+
+
 def images_reinstalled(plan: Plan, inventory: Inventory) -> frozenset[str]:
     """The ids of the images that servers run which the plan reinstalls."""
     if not plan.reinstalls:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fleetos.model.findings import Check, Finding, Level
-from fleetos.model.inventory import Disk, Image, Server
+from fleetos.model.inventory import Disk, Image, KeyState, Server
 from fleetos.planning.surroundings import Surroundings
 
 _CHANGEABLE = frozenset({"ACTIVE", "SHUTOFF", "ERROR"})
@@ -17,7 +17,7 @@ _STUCK = frozenset({"PAUSED", "SUSPENDED", "SHELVED", "SHELVED_OFFLOADED", "VERI
 _YEARLY_MONTHLY, _SPOT = "1", "2"
 _MARKET = "market"
 _IN_USE = "in-use"
-_ENCRYPTED = "__system__encrypted"
+_ENCRYPTED, _KEY = "__system__encrypted", "__system__cmkid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ def server_findings(pairing: Pairing) -> Iterator[Finding]:
     yield from _state(pairing)
     yield from _contract(pairing)
     yield from _disk(pairing)
+    yield from _keys(pairing)
     yield from _machine(pairing)
 
 
@@ -107,6 +108,20 @@ def _disk(pairing: Pairing) -> Iterator[Finding]:
         yield pairing.warned(
             Check.DISK_ENCRYPTION, text, f'set {_ENCRYPTED}: "1" and __system__cmkid in the metadata of the change'
         )
+
+
+def _keys(pairing: Pairing) -> Iterator[Finding]:
+    """The key of the new disk, and that of an encrypted image (KMS API, key_state; error codes Ecs.0119, Ecs.0912)."""
+    keys, image, hint = pairing.around.keys, pairing.image, "name a key that is enabled, or enable this one"
+    key_id = pairing.metadata.get(_KEY)
+    state = keys.get(key_id or "", KeyState.UNKNOWN)
+    if state not in (KeyState.ENABLED, KeyState.UNKNOWN):
+        yield pairing.refused(Check.ENCRYPTION_KEY, f"gets a disk encrypted with key {key_id}, which {state}", hint)
+    # The key of a shared image is its owner's, and nothing that we can see.
+    state = keys.get(image.key_id or "", KeyState.UNKNOWN)
+    if image.key_id != key_id and state not in (KeyState.ENABLED, KeyState.UNKNOWN, KeyState.ABSENT):
+        text = f"gets {image.name}, which is encrypted with key {image.key_id}, and that {state}"
+        yield pairing.refused(Check.ENCRYPTION_KEY, text, "have the key enabled, or choose another image")
 
 
 def _too_small(pairing: Pairing, size_gib: int, least_gib: int) -> Finding:

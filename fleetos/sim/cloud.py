@@ -40,6 +40,7 @@ _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
     "images": reads.image_page,
     "keypairs": reads.key_pairs,
     "keypair": reads.key_pair,
+    "key": reads.key,
     "native-servers": native.servers,
     "native-images": native.images,
     "versions": native.versions,
@@ -86,7 +87,7 @@ class Cloud:
         if refused is None and route.operation == "projects":
             answer = json.dumps(self._tokens.projects(request.query.get("name"), _base_url(request)))
         elif refused is None:
-            look = reads.Look(now, request.query, fate.stale_s, route.at_id, _base_url(request))
+            look = reads.Look(now, request.query, fate.stale_s, route.at_id, request.body, _base_url(request))
             answer = _READS[route.operation](self.world, look)
         else:
             answer = refused

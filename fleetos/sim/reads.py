@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from fleetos.sim import images, jobs
+from fleetos.sim.access import REGION
+from fleetos.sim.bodies import BodyError, DescribeKey, parse, read
 from fleetos.sim.codes import Refusal, refusal
+from fleetos.sim.quota_shapes import KeyShown
+from fleetos.sim.scenario import DEFAULT_KEY
 from fleetos.sim.servers import Disk, Server, attached, device, stamp
 from fleetos.sim.shapes import (
     ActionShown,
@@ -21,8 +25,9 @@ from fleetos.sim.shapes import (
 from fleetos.sim.world import World
 
 _SERVER_IDS_MAX = 100
-_CMK = "83cdb52d-0000-4000-8000-00000000key0"
 PAGE_MAX = 1000
+# KMS API, field key_state.
+KEY_STATES = {"waiting": "1", "enabled": "2", "disabled": "3", "deletion": "4", "import": "5"}
 # The status filter works on the stable state (ECS API, "listing details about ECSs").
 _ALSO_SHOWN: dict[str, frozenset[str]] = {
     "ACTIVE": frozenset({"ACTIVE", "REBOOT", "HARD_REBOOT", "REBUILD", "MIGRATING", "RESIZE"}),
@@ -50,6 +55,7 @@ class Look:
     query: Mapping[str, str]
     stale_s: float = 0.0
     at_id: str = ""
+    body: bytes = b""
     base_url: str = ""
 
 
@@ -215,6 +221,7 @@ def _volume(world: World, disk: Disk) -> VolumeShown:
     attachments: list[AttachmentShown] = []
     if place is not None:
         attachments = [{"server_id": disk.server_id, "volume_id": disk.id, "device": device(place)}]
+    metadata = {"__system__encrypted": "1", "__system__cmkid": disk.key_id or DEFAULT_KEY}
     return {
         "id": disk.id,
         "name": f"{world.name_of(disk.server_id)}-volume",
@@ -224,7 +231,7 @@ def _volume(world: World, disk: Disk) -> VolumeShown:
         "volume_type": "SSD",
         "multiattach": False,
         "created_at": stamp(disk.made_at)[:-1] + ".000000",
-        "metadata": {"__system__encrypted": "1", "__system__cmkid": _CMK} if disk.encrypted else {},
+        "metadata": metadata if disk.encrypted else {},
         "encrypted": disk.encrypted,
         "attachments": attachments,
         "volume_image_metadata": {"image_id": disk.image_id} if disk.image_id is not None else {},
@@ -271,6 +278,33 @@ def _key_pair(world: World, name: str) -> KeyPairShown:
     digits = world.chance.hex("key", name)
     fingerprint = ":".join(digits[place : place + 2] for place in range(0, 32, 2))
     return {"name": name, "fingerprint": fingerprint, "public_key": f"ssh-rsa {digits} sim", "type": "ssh"}
+
+
+def key(world: World, look: Look) -> Answer:
+    """Return one encryption key. That there is none of that id is answered like an id that is not valid."""
+    try:
+        key_id = read(DescribeKey, parse(look.body)).key_id
+    except BodyError as error:
+        return error.refused
+    found = next((one for one in world.scenario.encryption_keys if one.id == key_id), None)
+    if found is None:
+        return refusal("KMS.0205")
+    shown: KeyShown = {
+        "key_id": found.id,
+        "domain_id": world.chance.hex("domain"),
+        "key_alias": f"key-{found.id[:8]}",
+        "realm": REGION,
+        "key_description": "",
+        "key_spec": "AES_256",
+        "key_usage": "ENCRYPT_DECRYPT",
+        "creation_date": str(int(world.born_at * 1000)),
+        "scheduled_deletion_date": str(int(world.born_at * 1000) + 7 * 86_400_000) if found.state == "deletion" else "",
+        "key_state": KEY_STATES[found.state],
+        "default_key_flag": "0",
+        "key_type": "1",
+        "origin": "external" if found.state == "import" else "kms",
+    }
+    return json.dumps({"key_info": shown})
 
 
 def number(text: str | None, default: int) -> int | None:

@@ -18,6 +18,8 @@ _ADDRESSES = 2**32
 Charging = Literal["by-use", "yearly-monthly", "spot"]
 DiskStatus = Literal["in-use", "backing-up", "restoring-backup", "extending", "detaching", "error"]
 DEFAULT_FLAVOR = "s3.medium.2"
+# The key in the examples of the API's pages, with which disks that begin encrypted are encrypted too.
+DEFAULT_KEY = "83cdb52d-9ebf-4469-9cfa-e7b5b80da846"
 
 
 class FlavorEntry(Model):
@@ -35,6 +37,13 @@ class QuotaSet(Model):
     volumes: Annotated[int, Field(ge=-1)] = -1
     gigabytes: Annotated[int, Field(ge=-1)] = -1
     servers: Annotated[int, Field(ge=-1)] = -1
+
+
+class KeyEntry(Model):
+    """An encryption key, by its id and what KMS says of its state."""
+
+    id: Name
+    state: Literal["waiting", "enabled", "disabled", "deletion", "import"] = "enabled"
 
 
 class ServerGroup(Model):
@@ -149,6 +158,7 @@ class Scenario(Model):
     flavors: OneOrMore[FlavorEntry] = (FlavorEntry(),)
     quota: QuotaSet = QuotaSet()
     key_pairs: tuple[Name, ...] = ("KeyPair-350b",)
+    encryption_keys: tuple[KeyEntry, ...] = (KeyEntry(id=DEFAULT_KEY),)
     durations: Durations = Durations()
     change: ChangeManner = ChangeManner()
     tokens: Tokens = Tokens()

@@ -41,6 +41,7 @@ class Disk:
     successful: bool | None = None
     status: str = "in-use"
     encrypted: bool = False
+    key_id: str | None = None
     destroyed_at: float | None = None
     destroyed_by: int | None = None
 

@@ -19,6 +19,7 @@ _SERVICES = (
     ("ims", "ims", ""),
     ("volumev2", "evs", "/v2/{project}"),
     ("evs", "evs", "/v2/{project}"),
+    ("kms", "kms", "/v1.0/{project}"),
     ("identity", "iam", "/v3"),
     ("iam", "iam", "/v3"),
 )

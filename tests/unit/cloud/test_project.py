@@ -6,7 +6,7 @@ import pytest
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import PermissionDenied, ReadRefused
 from fleetos.limits import DISK_PAGE, DISK_PAGES_WHOLE, IMAGE_PAGE, IMAGE_PAGES
-from fleetos.model.inventory import Flavor, Quota
+from fleetos.model.inventory import Flavor, KeyState, Quota
 from tests.unit.cloud.scripted import Answer, Script, ScriptedCloud, answer, error, with_cloud
 
 
@@ -89,6 +89,35 @@ def test_disks_that_cannot_be_read(said: Answer, raised: type[Exception]) -> Non
             await client.disks(40)
 
     with_cloud(said, then=then)
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        *((answer(200, {"key_info": {"key_state": str(one)}}), state) for one, state in enumerate(
+            [KeyState.UNKNOWN, KeyState.WAITING, KeyState.ENABLED, KeyState.DISABLED, KeyState.DELETION,
+             KeyState.IMPORT, KeyState.UNKNOWN]
+        )),
+        (answer(200, {}), KeyState.UNKNOWN),
+        (error(400, "KMS.0205"), KeyState.ABSENT),
+    ],
+)  # fmt: skip
+def test_a_key_is_asked_for_by_a_post_that_changes_nothing(said: Answer, state: KeyState) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert await client.key_state("k-1") is state
+        (call,) = cloud.calls
+        assert (call.method, call.host, call.body) == ("POST", "kms.eu-de.cloud.invalid", {"key_id": "k-1"})
+        assert call.path.endswith("/kms/describe-key")
+
+    with_cloud(said, then=then)
+
+
+def test_a_key_that_cannot_be_read_is_no_answer() -> None:
+    async def refused(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        with pytest.raises(PermissionDenied):
+            await client.key_state("k-1")
+
+    with_cloud(error(403, "Pdp.0001"), then=refused)
 
 
 def test_images_are_walked_to_their_end_or_to_a_bound() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleetos.model.findings import Check, Finding, Level
-from fleetos.model.inventory import Disk, Disks, Flavor, Image, Quota, Server, Traits
+from fleetos.model.inventory import Disk, Disks, Flavor, Image, KeyState, Quota, Server, Traits
 from fleetos.planning.project_checks import claim_findings, newer_images, project_findings
 from fleetos.planning.server_checks import Pairing, server_findings
 from fleetos.planning.surroundings import NOTHING_KNOWN, Surroundings, Unread
@@ -78,6 +78,27 @@ def test_a_server_by_its_disk(
     charging: str, around: Surroundings, metadata: dict[str, str], expected: list[tuple[Level, Check]]
 ) -> None:
     assert found(server(charging=charging), replace(DEBIAN, min_disk_gib=40), around, **metadata) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "own", "image"),
+    [
+        (KeyState.ENABLED, [], []),
+        (KeyState.DISABLED, [(REFUSED, Check.ENCRYPTION_KEY)], [(REFUSED, Check.ENCRYPTION_KEY)]),
+        (KeyState.DELETION, [(REFUSED, Check.ENCRYPTION_KEY)], [(REFUSED, Check.ENCRYPTION_KEY)]),
+        (KeyState.ABSENT, [(REFUSED, Check.ENCRYPTION_KEY)], []),
+        (KeyState.UNKNOWN, [], []),
+    ],
+)
+def test_the_keys_of_the_disk_and_of_the_image(
+    state: KeyState, own: list[tuple[Level, Check]], image: list[tuple[Level, Check]]
+) -> None:
+    around = Surroundings(keys={"key": state})
+    asked = {"__system__encrypted": "1", "__system__cmkid": "key"}
+    assert found(SERVER, DEBIAN, around, **asked) == own
+    assert found(SERVER, replace(DEBIAN, key_id="key"), around) == image
+    assert found(SERVER, replace(DEBIAN, key_id="key"), around, **asked) == own
+    assert found(SERVER, replace(DEBIAN, key_id="other"), around) == []
 
 
 @pytest.mark.parametrize(

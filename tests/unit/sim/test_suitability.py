@@ -96,6 +96,29 @@ def test_a_new_disk_is_encrypted_only_when_asked() -> None:
         assert (disk["metadata"] != {}) is encrypted
 
 
+@pytest.mark.parametrize(
+    ("key", "state", "code"),
+    [
+        ("k1", "enabled", None),
+        ("k1", "disabled", "Ecs.0119"),
+        ("k1", "deletion", "Ecs.0119"),
+        ("k2", "enabled", "Ecs.0912"),
+    ],
+)
+def test_a_disk_is_encrypted_with_a_key_that_is_enabled(key: str, state: str, code: str | None) -> None:
+    cloud = bench({}, encryption_keys=[{"id": "k1", "state": state}])
+    shown = cloud.call("POST", "/v1.0/{p}/kms/describe-key", {"key_id": "k1"})[1]["key_info"]
+    assert (shown["key_id"], shown["key_state"] == "2") == ("k1", state == "enabled")
+    answer = cloud.call("POST", "/v1.0/{p}/kms/describe-key", {"key_id": "k2"})
+    assert (answer[0], answer[1]["error"]["code"]) == (400, "KMS.0205")
+    status, answer = cloud.change(metadata={"__system__encrypted": "1", "__system__cmkid": key})
+    assert status == 200 if code is None else answer["error"]["code"] == code
+    if code is None:
+        cloud.wait(1000)
+        (disk,) = cloud.call("GET", EVS)[1]["volumes"]
+        assert disk["metadata"]["__system__cmkid"] == key
+
+
 def test_only_flavors_of_arm_servers_name_their_architecture() -> None:
     shown = bench({}).call("GET", "/v1/{p}/cloudservers/flavors")[1]["flavors"]
     specs = {one["id"]: one["os_extra_specs"].get("ecs:instance_architecture") for one in shown}
