@@ -36,6 +36,8 @@ class Check(StrEnum):
     MEMORY = "memory"
     ARCHITECTURE = "architecture"
     FIRMWARE = "firmware"
+    PLATFORM = "platform"
+    HARDWARE = "hardware"
     OS_TYPE = "os-type"
     # What servers get.
     API = "api"

@@ -105,6 +105,9 @@ class Inventory:
     requested_at: datetime
 
 
+_UNTOLD: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """One image as IMS lists it. `inject_flag` is the raw `__support_fc_inject`, a hint for the choice of API.
@@ -112,6 +115,8 @@ class Image:
     `kind` is gold (public), private, shared or market. `architecture` is arm or x86, `firmware` bios or uefi; None:
     not told. Memory of 0: no limit. `key_id` is the key of an encrypted image, `member_status` whether a shared one
     was accepted. `withdrawn`: the marketplace no longer offers it. `takes_password`: a password can be set afterwards.
+    `supports` are the kinds of hardware that it says it is for, each as in the field `__support_...`: kvm, xen,
+    xen_gpu_type, diskintensive and the like; empty: it does not say.
     """
 
     id: str
@@ -131,6 +136,7 @@ class Image:
     withdrawn: bool = False
     takes_password: bool = False
     created_at: datetime | None = None
+    supports: frozenset[str] = _UNTOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +163,16 @@ class Disks:
 
 @dataclass(frozen=True, slots=True)
 class Flavor:
-    """One flavor of the project's region; `architecture` is arm or x86."""
+    """One flavor of the project's region; `architecture` is arm or x86.
+
+    `platform` is kvm or xen, `performance` the cloud's word for its class; None: not told. `gpu`: it has one.
+    """
 
     id: str
     architecture: str
+    platform: str | None = None
+    performance: str | None = None
+    gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)

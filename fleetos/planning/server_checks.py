@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fleetos.model.findings import Check, Finding, Level
-from fleetos.model.inventory import Disk, Image, KeyState, Server
+from fleetos.model.inventory import Disk, Flavor, Image, KeyState, Server
+from fleetos.planning.hardware_checks import hardware_findings
 from fleetos.planning.surroundings import Surroundings
 
 _CHANGEABLE = frozenset({"ACTIVE", "SHUTOFF", "ERROR"})
@@ -28,6 +29,11 @@ class Pairing:
     image: Image
     metadata: Mapping[str, str]
     around: Surroundings
+
+    @property
+    def flavor(self) -> Flavor | None:
+        """The server's flavor, None where flavors were not read or do not have it."""
+        return (self.around.flavors or {}).get(self.server.flavor or "")
 
     def found(self, level: Level, check: Check, text: str, hint: str | None = None) -> Finding:
         """A finding about the server."""
@@ -144,6 +150,9 @@ def _machine(pairing: Pairing) -> Iterator[Finding]:
     server, image = pairing.server, pairing.image
     old = pairing.around.images.get(server.picture.image or "")
     yield from _processor(pairing, old)
+    flavor = pairing.flavor
+    for level, check, text, hint in () if flavor is None else hardware_findings(flavor, image):
+        yield pairing.found(level, check, text, hint)
     ram_mib = server.traits.ram_mib
     if ram_mib is not None and not image.min_ram_mib <= ram_mib <= (image.max_ram_mib or ram_mib):
         bounds = (
@@ -163,8 +172,7 @@ def _processor(pairing: Pairing, old: Image | None) -> Iterator[Finding]:
 
     An image that names no architecture is one for x86: only ARM is named (IMS, field __support_arm).
     """
-    flavors, flavor = pairing.around.flavors, pairing.server.flavor
-    known = None if flavors is None or flavor is None else flavors.get(flavor)
+    known = pairing.flavor
     if known is not None:
         own, told = known.architecture, f"flavor {known.id}"
     elif old is not None and old.architecture is not None:

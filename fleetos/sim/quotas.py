@@ -12,7 +12,10 @@ def flavors(world: World, look: Look) -> Answer:
     del look
     shown: list[FlavorListed] = []
     for flavor in world.flavors.values():
-        extra = {"ecs:performancetype": "normal", "cond:operation:status": "normal"}
+        extra = {"ecs:performancetype": flavor.performance, "cond:operation:status": "normal"}
+        extra["ecs:virtualization_env_types"] = "CloudCompute" if flavor.platform == "kvm" else "FusionCompute"
+        if flavor.gpu:
+            extra["pci_passthrough:enable_gpu"] = "true"
         if flavor.arm:
             extra |= {"ecs:performancetype": "kunpeng_computing", "ecs:instance_architecture": "arm64"}
         shown.append(

@@ -23,12 +23,15 @@ DEFAULT_KEY = "83cdb52d-9ebf-4469-9cfa-e7b5b80da846"
 
 
 class FlavorEntry(Model):
-    """A flavor. `architecture` arm: one of the flavors whose extra specs name it."""
+    """A flavor. `architecture` arm: one of the flavors whose extra specs name it. `performance` is its class."""
 
     id: Name = DEFAULT_FLAVOR
     vcpus: Annotated[int, Field(ge=1, le=1024)] = 1
     ram_mb: Annotated[int, Field(ge=256, le=2**24)] = 2048
     architecture: Literal["x86", "arm"] = "x86"
+    platform: Literal["kvm", "xen"] = "kvm"
+    performance: Name = "normal"
+    gpu: bool = False
 
 
 class QuotaSet(Model):

@@ -25,6 +25,7 @@ SOUND: dict[str, dict[str, object]] = {
     "windows": {"image": "Windows_2022"},
     "failed": {"state": "failed"},
     "down": {"host_status": "DOWN"},
+    "gpu": {"flavor": "g6.large"},
 }
 # The code by which a server is refused, and a server for which it is.
 REFUSED: dict[str, dict[str, object]] = {
@@ -40,9 +41,14 @@ REFUSED: dict[str, dict[str, object]] = {
     "firmware": {"image": "Uefi"},
     "bare-metal": {"tags": ["__type_baremetal"]},
     "encryption-key": {},
+    "platform": {"flavor": "c1.xen"},
+    "hardware": {},
 }
 # What some of them get that the others do not.
-OWN = {"encryption-key": f'{{metadata: {{__system__encrypted: "1", __system__cmkid: {DISABLED_KEY}}}}}'}
+OWN = {
+    "encryption-key": f'{{metadata: {{__system__encrypted: "1", __system__cmkid: {DISABLED_KEY}}}}}',
+    "hardware": "{image: For_GPUs}",
+}
 # What is found about the sound ones, which are changed all the same.
 WARNED = {
     "rented": "yearly-monthly",
@@ -51,6 +57,7 @@ WARNED = {
     "windows": "os-type",
     "failed": "error-state",
     "down": "host-down",
+    "gpu": "hardware",
 }
 SCENARIO: dict[str, Any] = {
     "seed": 5,
@@ -59,6 +66,8 @@ SCENARIO: dict[str, Any] = {
         {"id": "s3.medium.2"},
         {"id": "kc1.large.2", "architecture": "arm"},
         {"id": "t6.small.1", "ram_mb": 512},
+        {"id": "c1.xen", "platform": "xen"},
+        {"id": "g6.large", "performance": "gpu", "gpu": True},
     ],
     "images": [
         {"name": DEBIAN_11, "flags": {"hw_firmware_type": "bios"}},
@@ -67,13 +76,14 @@ SCENARIO: dict[str, Any] = {
         {"name": "Market", "imagetype": "market", "flags": {"hw_firmware_type": "bios"}},
         {"name": "Uefi", "flags": {"hw_firmware_type": "uefi"}},
         {"name": "Windows_2022", "os_type": "Windows"},
+        {"name": "For_GPUs", "flags": {"__support_kvm": "false", "__support_kvm_gpu_type": "T4"}},
     ],
     "servers": [
         *({"name": name, **traits} for name, traits in (SOUND | REFUSED).items()),
         {"name": "done", "image": DEBIAN_12},
         {"name": "spare-#", "count": 4},
     ],
-    "quota": {"volumes": 31, "servers": 27},
+    "quota": {"volumes": 34, "servers": 30},
     "encryption_keys": [{"id": DISABLED_KEY, "state": "disabled"}, {"id": GOOD_KEY}],
 }
 PACE = "polling: {min: 100ms, max: 200ms}\ntimeouts: {stop: 10s, change: 20s, settle: 1s, start: 10s}\n"

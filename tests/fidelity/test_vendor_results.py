@@ -68,6 +68,9 @@ def as_server(seen: Any) -> Server:
     )
 
 
+SUPPORTS = ("kvm", "kvm_gpu_type", "xen", "xen_gpu_type", "largememory", "diskintensive", "highperformance")
+
+
 def as_image(seen: Any) -> Image:
     """An image of the SDK in fleetos' terms."""
     return Image(
@@ -86,6 +89,7 @@ def as_image(seen: Any) -> Image:
         withdrawn=seen.is_offshelved == "true",
         takes_password="onekey_resetpasswd" in (seen.os_feature_list or ""),
         created_at=datetime.fromisoformat(seen.created_at),
+        supports=frozenset(kind for kind in SUPPORTS if getattr(seen, f"support_{kind}") not in (None, "false")),
     )
 
 

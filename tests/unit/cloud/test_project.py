@@ -52,12 +52,15 @@ def test_disks_are_read_until_none_can_be_too_small(
 
 def test_flavors_name_arm_or_are_x86() -> None:
     arm: object = {"id": "kc1", "os_extra_specs": {"ecs:instance_architecture": "arm64"}}
-    x86: object = {"id": "s3", "os_extra_specs": {}}
-    found = answer(200, {"flavors": [x86, arm, {"id": "old"}]})
+    x86: object = {"id": "s3", "os_extra_specs": {"ecs:virtualization_env_types": "FusionCompute", "x": 1}}
+    gpu = {"ecs:virtualization_env_types": "CloudCompute", "pci_passthrough:enable_gpu": "true"}
+    special: object = {"id": "p1", "os_extra_specs": {**gpu, "ecs:performancetype": "computing"}}
+    found = answer(200, {"flavors": [x86, arm, {"id": "old"}, special]})
 
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
         assert await client.flavors() == {
-            "s3": Flavor("s3", "x86"), "kc1": Flavor("kc1", "arm"), "old": Flavor("old", "x86"),
+            "s3": Flavor("s3", "x86", "xen"), "kc1": Flavor("kc1", "arm"), "old": Flavor("old", "x86"),
+            "p1": Flavor("p1", "x86", "kvm", "computing", gpu=True),
         }  # fmt: skip
 
     with_cloud(found, then=then)

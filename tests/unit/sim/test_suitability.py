@@ -7,7 +7,7 @@ import pytest
 from tests.unit.sim.bench import Bench
 
 ARM = {"id": "kc1.large.2", "vcpus": 2, "ram_mb": 4096, "architecture": "arm"}
-FLAVORS = [{"id": "s3.medium.2"}, ARM]
+FLAVORS = [{"id": "s3.medium.2"}, ARM, {"id": "gpu", "gpu": True}, {"id": "xen", "platform": "xen"}]
 EVS = "/v2/{p}/cloudvolumes/detail"
 
 
@@ -37,6 +37,9 @@ def bench(group: dict[str, Any], image: dict[str, Any] | None = None, **more: An
         ({"flavor": "kc1.large.2"}, {}, "Ecs.0005"),
         ({}, {"flags": {"__support_arm": "true"}}, "Ecs.0005"),
         ({}, {"flags": {"hw_firmware_type": "uefi"}}, "Ecs.0005"),
+        ({}, {"flags": {"__support_kvm": "false", "__support_xen": "true"}}, "Ecs.0005"),
+        ({}, {"flags": {"__support_kvm": "false", "__support_kvm_gpu_type": "T4"}}, "Ecs.0005"),
+        ({"flavor": "xen"}, {}, "Ecs.0005"),
         ({}, {"flags": {"min_ram": 4096}}, "Ecs.0005"),
         ({}, {"flags": {"max_ram": 1024}}, "Ecs.0005"),
         ({}, {"flags": {"virtual_env_type": "IsoImage"}}, "Ecs.0007"),
@@ -54,6 +57,9 @@ def test_what_does_not_go_together(group: dict[str, Any], image: dict[str, Any],
         ({"charging": "yearly-monthly"}, {}),
         ({"image": "market"}, {"imagetype": "market"}),
         ({"flavor": "kc1.large.2"}, {"flags": {"__support_arm": "true"}}),
+        ({"flavor": "gpu"}, {}),
+        ({"flavor": "gpu"}, {"flags": {"__support_kvm": "false", "__support_kvm_gpu_type": "T4"}}),
+        ({"flavor": "xen"}, {"flags": {"__support_xen": "true"}}),
     ],
 )
 def test_what_goes_together(group: dict[str, Any], image: dict[str, Any]) -> None:
@@ -122,7 +128,7 @@ def test_a_disk_is_encrypted_with_a_key_that_is_enabled(key: str, state: str, co
 def test_only_flavors_of_arm_servers_name_their_architecture() -> None:
     shown = bench({}).call("GET", "/v1/{p}/cloudservers/flavors")[1]["flavors"]
     specs = {one["id"]: one["os_extra_specs"].get("ecs:instance_architecture") for one in shown}
-    assert specs == {"s3.medium.2": None, "kc1.large.2": "arm64"}
+    assert specs == {"s3.medium.2": None, "kc1.large.2": "arm64", "gpu": None, "xen": None}
 
 
 def test_a_server_shows_how_it_is_paid_for_and_what_it_is() -> None:
