@@ -242,6 +242,10 @@ DISK_PAGES = 200
 IMAGE_PAGE = 500
 IMAGE_PAGES = 4
 
+# Enterprise projects of one page, the most that EPS gives; an account has some dozens.
+ENTERPRISE_PAGE = 1000
+ENTERPRISE_PAGES = 5
+
 # Encryption keys that are asked for before a run, a request each; plans name one or two.
 KEYS_ASKED = 50
 # How often a read is tried; between tries it waits from the first of these times, doubling, up to the second.

@@ -8,12 +8,12 @@ from fleetos.cli.wiring import SIM
 from fleetos.clock import SystemClock
 from fleetos.cloud.addresses import is_loopback
 from fleetos.cloud.ecs import EcsCloud
-from fleetos.errors import AuthenticationFailed, CloudError, PermissionDenied
+from fleetos.errors import AuthenticationFailed, CloudError, InputError, PermissionDenied
 from fleetos.ids import run_id
 from fleetos.limits import KEYS_ASKED
 from fleetos.model.drift import Drift
 from fleetos.model.experience import Experience
-from fleetos.model.inventory import Image, KeyState
+from fleetos.model.inventory import Image, Inventory, KeyState
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
 from fleetos.planning.drift import drift, missing_of
@@ -22,6 +22,7 @@ from fleetos.planning.orders import images_reinstalled, images_wanted, keys_want
 from fleetos.planning.pinning import ACTIVE
 from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.secrets import PlanSecrets
+from fleetos.planning.selectors import projects_by_name, with_project_names
 from fleetos.planning.settings import CloudFacts
 from fleetos.planning.surroundings import Surroundings, Unread
 from fleetos.store import history
@@ -43,9 +44,30 @@ def scope_of(name: str | None, cloud: EcsCloud) -> Scope:
     return Scope(name, cloud.place.region, cloud.place.project_id, str(cloud.place.ecs))
 
 
+async def list_servers(plan: Plan, cloud: EcsCloud) -> Inventory:
+    """All servers, with the names of their enterprise projects where the plan selects by such a name.
+
+    Raises InputError where these names are needed and cannot be had with this login.
+    """
+    inventory = await cloud.list_servers()
+    wanted = projects_by_name(plan)
+    if not wanted:
+        return inventory
+    try:
+        names, why = await cloud.enterprise_projects(), "the cloud's catalog has no such service"
+    except CloudError as error:
+        # The list of servers was read with the same login, so it is this service that does not take it.
+        names, why = None, error.message
+    if names is None:
+        hint = f"names of enterprise projects cannot be read here: {why}"
+        expected = "the id of an enterprise project, or 0 for the default one"
+        raise InputError(tuple(place.problem(expected, hint) for place in dict.fromkeys(wanted.values())))
+    return with_project_names(inventory, names)
+
+
 async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
     """The plan held against the cloud, its secrets looked at too. Raises InputError with all that does not resolve."""
-    inventory = await cloud.list_servers()
+    inventory = await list_servers(plan, cloud)
     key_pairs = await _key_pairs(cloud, plan)
     reader = _Reader(cloud)
     known = await reader.images("newer images, firmware and the architecture of old images are")
@@ -62,7 +84,7 @@ async def compared(plan: Plan, cloud: EcsCloud, opened: Database | None) -> Drif
 
     `opened` tells which servers were deleted since a run had them; None: there is no database.
     """
-    inventory = await cloud.list_servers()
+    inventory = await list_servers(plan, cloud)
     reader = _Reader(cloud)
     known = await reader.images("names of old images, and which image is newer, are")
     images = await _meant(cloud, plan, known)

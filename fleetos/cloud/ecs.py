@@ -2,12 +2,10 @@
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import anyio
 
-from fleetos.cloud.addresses import Origin
 from fleetos.cloud.bodies import change_body, start_body, stop_body
 from fleetos.cloud.errors import read_complaint
 from fleetos.cloud.evidence import action_traces, volume_traces
@@ -15,7 +13,7 @@ from fleetos.cloud.fields import Fields, part
 from fleetos.cloud.ims import Images
 from fleetos.cloud.listing import ServerList
 from fleetos.cloud.pictures import read_job, read_server
-from fleetos.cloud.project import Project
+from fleetos.cloud.project import Place, Project
 from fleetos.cloud.reads import is_gone, parsed, read_offered, segment
 from fleetos.cloud.session import Read, Session, Write
 from fleetos.cloud.throttle import Permit
@@ -32,21 +30,6 @@ from fleetos.model.secrets import Secrets
 _UNKNOWN_JOB = "common.0011"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a project is: its id, its region, the user whom the token is for, and the services, which may be absent
-    but for the first two.
-    """
-
-    project_id: str
-    region: str | None
-    user_id: str | None
-    ecs: Origin
-    ims: Origin
-    evs: Origin | None = None
-    kms: Origin | None = None
-
-
 class EcsCloud:
     """One project of a cloud.
 
@@ -59,7 +42,7 @@ class EcsCloud:
         self._session = session
         self._list = ServerList(session, place.ecs, place.project_id)
         self._images = Images(session, place.ims)
-        self._project = Project(session, place.ecs, place.evs, place.project_id, place.kms)
+        self._project = Project(session, place)
 
     # --- the pace --------------------------------------------------------------------------------------------
 
@@ -201,6 +184,10 @@ class EcsCloud:
     async def key_state(self, key_id: str) -> KeyState | None:
         """Return the state of an encryption key, None where there is no service for keys."""
         return await self._project.key_state(key_id)
+
+    async def enterprise_projects(self) -> Mapping[str, str] | None:
+        """Return the names of the enterprise projects by their ids, None where there is no service for them."""
+        return await self._project.enterprise_projects()
 
     async def has_key_pair(self, name: str) -> bool:
         """Return whether the user whom the token is for has a key pair of that name; other users' are not seen."""

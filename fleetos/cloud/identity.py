@@ -19,6 +19,7 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
     "ecs": ("ecs", "ecsv1.1", "ecsv2", "compute", "computev2.1", "compute_legacy"),
     "ims": ("ims", "image", "imagev2"),
     "kms": ("kms",),
+    "eps": ("eps",),
     "evs": ("evs", "volumev2", "volumev3", "volume", "block-storage"),
 }
 # Catalogs of all regions together have some hundred entries; a public address is a short text.
@@ -33,8 +34,8 @@ class Credentials:
     """How to log in to one project of a cloud.
 
     `auth_url` is the address of IAM, None where a region must do. `cloud` is the entry of clouds.yaml, None for
-    variables. `endpoints` override where services are found, by service (ecs, ims, evs, kms). `authorities` is a file
-    with the certificates to trust, None for the system's.
+    variables. `endpoints` override where services are found, by service (ecs, ims, evs, kms, eps). `authorities` is a
+    file with the certificates to trust, None for the system's.
     """
 
     auth_url: str | None

@@ -24,7 +24,7 @@ WAYS: Mapping[str, Way] = {
     "aksk": "aksk",
 }
 WAYS_IN_WORDS = "password, token or aksk"
-_SERVICES = ("ecs", "ims", "evs", "kms")
+_SERVICES = ("ecs", "ims", "evs", "kms", "eps")
 # Keys of `auth` that mean a way to log in that there is not.
 _OTHER_WAYS = ("application_credential_id", "application_credential_name", "passcode", "trust_id")
 # A login of openstacksdk fails by a key of `auth` that it does not know, and passes by any other of the entry.

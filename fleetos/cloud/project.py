@@ -1,16 +1,17 @@
 """What surrounds the servers of a project, read once before a run: disks, flavors, quotas, encryption keys."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
 from fleetos.cloud.addresses import Origin
-from fleetos.cloud.fields import Fields, Unreadable, number, part, parts, text
+from fleetos.cloud.fields import Fields, Unreadable, need, number, part, parts, text
 from fleetos.cloud.pictures import read_disk, read_flavor
 from fleetos.cloud.reads import parsed
 from fleetos.cloud.session import Read, Session
 from fleetos.errors import ReadRefused
-from fleetos.limits import DISK_PAGE, DISK_PAGES, DISK_PAGES_WHOLE
+from fleetos.limits import DISK_PAGE, DISK_PAGES, DISK_PAGES_WHOLE, ENTERPRISE_PAGE, ENTERPRISE_PAGES
 from fleetos.model.inventory import Disk, Disks, Flavor, KeyState, Quota
 
 _PAGE = dict[str, Disk]
@@ -21,24 +22,41 @@ _KEY_STATES = {
     "4": KeyState.DELETION,
     "5": KeyState.IMPORT,
 }
+_ENTERPRISE = "/v1.0/enterprise-projects"
 _NO_KEY = "kms.0205"
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a project is: its id, its region, the user whom the token is for, and the services.
+
+    Those for disks (EVS), encryption keys (KMS) and enterprise projects (EPS) may be absent.
+    """
+
+    project_id: str
+    region: str | None
+    user_id: str | None
+    ecs: Origin
+    ims: Origin
+    evs: Origin | None = None
+    kms: Origin | None = None
+    eps: Origin | None = None
 
 
 class Project:
     """The reads around the servers of one project; each raises CloudError.
 
-    `evs` or `kms` None: the cloud's catalog has no service for disks or keys, and what would be read of it is None.
+    What would be read of a service that the place does not have is None.
     """
 
-    def __init__(
-        self, session: Session, ecs: Origin, evs: Origin | None, project_id: str, kms: Origin | None = None
-    ) -> None:
+    def __init__(self, session: Session, place: Place) -> None:
         self._session = session
-        self._ecs = ecs
-        self._evs = evs
-        self._kms = kms
-        self._project_id = project_id
+        self._ecs = place.ecs
+        self._evs = place.evs
+        self._kms = place.kms
+        self._eps = place.eps
+        self._project_id = place.project_id
 
     async def disks(self, enough_gib: int) -> Disks | None:
         """Return the volumes, from the smallest on (EVS API, "querying details about all disks": sort_key).
@@ -116,6 +134,28 @@ class Project:
             if error.code is not None and error.code.casefold() == _NO_KEY:
                 return KeyState.ABSENT
             raise
+
+    async def enterprise_projects(self) -> Mapping[str, str] | None:
+        """Return the names of the enterprise projects by their ids (EPS API, "listing enterprise projects").
+
+        The pages are those of a token of the whole account; that one of a project serves is inferred.
+        """
+        if self._eps is None:
+            return None
+
+        def parse(fields: Fields) -> Mapping[str, str]:
+            return {need(one, "id"): text(one, "name") or "" for one in parts(fields, "enterprise_projects")}
+
+        found: dict[str, str] = {}
+        for page in range(ENTERPRISE_PAGES):
+            params = {"limit": str(ENTERPRISE_PAGE), "offset": str(page * ENTERPRISE_PAGE)}
+            read = Read("enterprise-projects", self._eps, _ENTERPRISE, "the enterprise projects", params)
+            shown = await self._asked(read, parse)
+            fresh = shown.keys() - found.keys()
+            found.update(shown)
+            if len(shown) < ENTERPRISE_PAGE or not fresh:
+                break
+        return found
 
     async def _disk_page(self, evs: Origin, marker: Mapping[str, str]) -> tuple[int | None, _PAGE]:
         def parse(fields: Fields) -> tuple[int | None, _PAGE]:

@@ -77,8 +77,8 @@ class Server:
 
     `image_name` is what the cloud remembers of the image, `addresses` are those of all its networks, as the cloud
     writes them. `tags` maps keys to values, empty for a tag without one. `enterprise_project` is an id, "0" for the
-    default one, None where the cloud tells none. `asked`: when the request left that it answers; `told_at`: when the
-    cloud answered, by its own clock.
+    default one, None where the cloud tells none; its name is there only where it was asked for. `asked`: when the
+    request left that it answers; `told_at`: when the cloud answered, by its own clock.
     """
 
     id: str
@@ -92,6 +92,7 @@ class Server:
     image_name: str | None = None
     addresses: tuple[str, ...] = ()
     enterprise_project: str | None = None
+    enterprise_project_name: str | None = None
     traits: Traits = NO_TRAITS
     asked: Moment | None = field(default=None, compare=False)
     told_at: datetime | None = field(default=None, compare=False)

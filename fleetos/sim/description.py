@@ -20,6 +20,7 @@ Json = dict[str, Any]
 _REF = "#/components/schemas/{model}"
 _TEXT: Json = {"type": "string"}
 _PAGE: Json = {"type": "integer", "minimum": 1, "maximum": 1000}
+_FROM_0: Json = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
 _ENTRY = ("APIGW.0301", "APIGW.0307")
 _IN_PROJECT = ("Ecs.0023",)
 _WRITE = ("APIGW.0101", "Common.0002", "Common.0001", "Ecs.0005", "Ecs.0114", "Ecs.0603", "Ecs.0605")
@@ -77,6 +78,8 @@ _TOLD: Mapping[RouteOperation, Told] = {
     "disk-quota": Told("the quotas of disks", quota_shapes.DiskQuotaAnswer, {}),
     "key": Told("one encryption key", quota_shapes.KeyAnswer, {}, ("Common.0002", "Ecs.0005", "KMS.0205"),
                 bodies.DescribeKey),
+    "enterprise-projects": Told("a page of enterprise projects", quota_shapes.EnterpriseAnswer,
+                                {"limit": _PAGE, "offset": _FROM_0, "id": _TEXT, "name": _TEXT}, ("Ecs.0005",)),
     "images": Told("a page of images", native_shapes.ImagesAnswer, _IMAGES, ("Ecs.0005",)),
     "keypairs": Told("the key pairs of the user", shapes.KeyPairsAnswer, {}),
     "keypair": Told("one key pair", shapes.KeyPairAnswer, {}, ("Ecs.0114",)),

@@ -1,4 +1,4 @@
-"""The answers about flavors, quotas and encryption keys, as types."""
+"""The answers about flavors, quotas, encryption keys and enterprise projects, as types."""
 
 from typing_extensions import TypedDict
 
@@ -40,6 +40,25 @@ class LimitsAnswer(TypedDict):
     """The quotas of servers."""
 
     absolute: AbsoluteShown
+
+
+class EnterpriseShown(TypedDict):
+    """An enterprise project; a status of 1 is enabled."""
+
+    id: str
+    name: str
+    description: str
+    status: int
+    created_at: str
+    updated_at: str
+    type: str
+
+
+class EnterpriseAnswer(TypedDict):
+    """A page of enterprise projects."""
+
+    enterprise_projects: list[EnterpriseShown]
+    total_count: int
 
 
 class KeyShown(TypedDict):

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from fleetos.sim import images, jobs
-from fleetos.sim.access import REGION
-from fleetos.sim.bodies import BodyError, DescribeKey, parse, read
 from fleetos.sim.codes import Refusal, refusal
-from fleetos.sim.quota_shapes import KeyShown
 from fleetos.sim.scenario import DEFAULT_KEY
 from fleetos.sim.servers import Disk, Server, attached, device, stamp
 from fleetos.sim.shapes import (
@@ -26,8 +23,6 @@ from fleetos.sim.world import World
 
 _SERVER_IDS_MAX = 100
 PAGE_MAX = 1000
-# KMS API, field key_state.
-KEY_STATES = {"waiting": "1", "enabled": "2", "disabled": "3", "deletion": "4", "import": "5"}
 # The status filter works on the stable state (ECS API, "listing details about ECSs").
 _ALSO_SHOWN: dict[str, frozenset[str]] = {
     "ACTIVE": frozenset({"ACTIVE", "REBOOT", "HARD_REBOOT", "REBUILD", "MIGRATING", "RESIZE"}),
@@ -278,33 +273,6 @@ def _key_pair(world: World, name: str) -> KeyPairShown:
     digits = world.chance.hex("key", name)
     fingerprint = ":".join(digits[place : place + 2] for place in range(0, 32, 2))
     return {"name": name, "fingerprint": fingerprint, "public_key": f"ssh-rsa {digits} sim", "type": "ssh"}
-
-
-def key(world: World, look: Look) -> Answer:
-    """Return one encryption key. That there is none of that id is answered like an id that is not valid."""
-    try:
-        key_id = read(DescribeKey, parse(look.body)).key_id
-    except BodyError as error:
-        return error.refused
-    found = next((one for one in world.scenario.encryption_keys if one.id == key_id), None)
-    if found is None:
-        return refusal("KMS.0205")
-    shown: KeyShown = {
-        "key_id": found.id,
-        "domain_id": world.chance.hex("domain"),
-        "key_alias": f"key-{found.id[:8]}",
-        "realm": REGION,
-        "key_description": "",
-        "key_spec": "AES_256",
-        "key_usage": "ENCRYPT_DECRYPT",
-        "creation_date": str(int(world.born_at * 1000)),
-        "scheduled_deletion_date": str(int(world.born_at * 1000) + 7 * 86_400_000) if found.state == "deletion" else "",
-        "key_state": KEY_STATES[found.state],
-        "default_key_flag": "0",
-        "key_type": "1",
-        "origin": "external" if found.state == "import" else "kms",
-    }
-    return json.dumps({"key_info": shown})
 
 
 def number(text: str | None, default: int) -> int | None:

@@ -71,6 +71,7 @@ PATHS: tuple[Path, ...] = (
     Path("GET", "volume", "/v2/{project}/cloudvolumes/{id}"),
     Path("GET", "disk-quota", "/v2/{project}/os-quota-sets/{id}"),
     Path("POST", "key", "/v1.0/{project}/kms/describe-key"),
+    Path("GET", "enterprise-projects", "/v1.0/enterprise-projects"),
     Path("GET", "versions", "/"),
     Path("GET", "version", "/{id}"),
 )

@@ -49,6 +49,13 @@ class KeyEntry(Model):
     state: Literal["waiting", "enabled", "disabled", "deletion", "import"] = "enabled"
 
 
+class EnterpriseEntry(Model):
+    """An enterprise project, by its id and name."""
+
+    id: Name
+    name: Name
+
+
 class ServerGroup(Model):
     """Servers that are alike. Each run of `#` in the name becomes the number, filled with zeros to that width."""
 
@@ -162,6 +169,7 @@ class Scenario(Model):
     quota: QuotaSet = QuotaSet()
     key_pairs: tuple[Name, ...] = ("KeyPair-350b",)
     encryption_keys: tuple[KeyEntry, ...] = (KeyEntry(id=DEFAULT_KEY),)
+    enterprise_projects: tuple[EnterpriseEntry, ...] = (EnterpriseEntry(id="0", name="default"),)
     durations: Durations = Durations()
     change: ChangeManner = ChangeManner()
     tokens: Tokens = Tokens()

@@ -115,6 +115,21 @@ def test_a_key_is_asked_for_by_a_post_that_changes_nothing(said: Answer, state: 
     with_cloud(said, then=then)
 
 
+def test_enterprise_projects_are_walked_by_pages() -> None:
+    def script(request: httpx.Request) -> Answer:
+        first, limit = (int(request.url.params[name]) for name in ("offset", "limit"))
+        shown = [{"id": f"ep-{number}", "name": f"n-{number}"} for number in range(first, min(first + limit, 1500))]
+        return answer(200, {"enterprise_projects": shown, "total_count": 1500})
+
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        names = await client.enterprise_projects()
+        assert names is not None
+        assert (len(names), names["ep-1499"], len(cloud.calls)) == (1500, "n-1499", 2)
+        assert (cloud.calls[0].host, cloud.calls[0].path) == ("eps.cloud.invalid", "/v1.0/enterprise-projects")
+
+    with_cloud(script, then=then)
+
+
 def test_a_key_that_cannot_be_read_is_no_answer() -> None:
     async def refused(client: EcsCloud, cloud: ScriptedCloud) -> None:
         with pytest.raises(PermissionDenied):
