@@ -1,7 +1,7 @@
 """What is read of a cloud before a run: for `plan` and `drift`, which tell of it, and for `apply`, which freezes it."""
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fleetos.cli.wiring import SIM
@@ -18,7 +18,7 @@ from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
 from fleetos.planning.drift import drift, missing_of
 from fleetos.planning.freeze import FrozenRun, History, freeze
-from fleetos.planning.orders import images_reinstalled, images_wanted, keys_wanted
+from fleetos.planning.orders import images_reinstalled, images_wanted, keys_wanted, names_key_pair
 from fleetos.planning.pinning import ACTIVE
 from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.secrets import PlanSecrets
@@ -34,9 +34,14 @@ T = TypeVar("T")
 
 
 def facts_of(name: str | None, cloud: EcsCloud) -> CloudFacts:
-    """What planning needs to know of the endpoint."""
+    """What planning needs to know of the endpoint and the login."""
     host = cloud.place.ecs.host
-    return CloudFacts(is_otc=host.endswith(_OTC_DOMAIN), loopback=is_loopback(host), is_sim=name == SIM)
+    return CloudFacts(
+        is_otc=host.endswith(_OTC_DOMAIN),
+        loopback=is_loopback(host),
+        is_sim=name == SIM,
+        names_user=cloud.place.user_id is not None,
+    )
 
 
 def scope_of(name: str | None, cloud: EcsCloud) -> Scope:
@@ -69,6 +74,8 @@ async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
     """The plan held against the cloud, its secrets looked at too. Raises InputError with all that does not resolve."""
     inventory = await list_servers(plan, cloud)
     key_pairs = await _key_pairs(cloud, plan)
+    if not facts.names_user and names_key_pair(plan):
+        facts = replace(facts, user_id=await cloud.user_id())
     reader = _Reader(cloud)
     known = await reader.images("newer images, firmware and the architecture of old images are")
     images = await _meant(cloud, plan, known, images_reinstalled(plan, inventory))

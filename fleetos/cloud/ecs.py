@@ -189,6 +189,10 @@ class EcsCloud:
         """Return the names of the enterprise projects by their ids, None where there is no service for them."""
         return await self._project.enterprise_projects()
 
+    async def user_id(self) -> str | None:
+        """Return the user whom requests are made for: of a token, or else of an access key where IAM tells it."""
+        return self.place.user_id or await self._session.owner()
+
     async def has_key_pair(self, name: str) -> bool:
         """Return whether the user whom the token is for has a key pair of that name; other users' are not seen."""
         path = f"/v2.1/{self.place.project_id}/os-keypairs/{segment(name)}"

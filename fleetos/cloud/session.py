@@ -87,6 +87,7 @@ class Session:
     def __init__(self, login: Login, transport: Transport, throttle: Throttle, clock: Clock, chance: Chance) -> None:
         self._transport = transport
         self._chance = chance
+        self._login = login
         self._auth = Auth(login.ask, self._elapsed)
         # In the order of their last use; a dict for that order's sake.
         self._heldwords: dict[Secrets, None] = {}
@@ -116,6 +117,10 @@ class Session:
             return self._auth.grant
 
         return await self._patiently(once)
+
+    async def owner(self) -> str | None:
+        """Return the user whose access key signs the requests, None where nobody says or another badge is shown."""
+        return await self._login.owner()
 
     async def read(self, read: Read) -> Answer:
         """Return the answer, a 2xx. Raises AuthenticationFailed, PermissionDenied, CloudUnreachable or ReadRefused."""

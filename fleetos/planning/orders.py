@@ -29,6 +29,12 @@ def keys_wanted(plan: Plan, images: Collection[Image]) -> frozenset[str]:
     return frozenset(key_id for key_id in wanted if key_id is not None)
 
 
+def names_key_pair(plan: Plan) -> bool:
+    """Whether servers get a key pair of which the plan does not say whose it is."""
+    changes = (server.change.over(plan.change) for server in plan.servers)
+    return any(change.keyname is not None and change.userid is None for change in (plan.change, *changes))
+
+
 def images_reinstalled(plan: Plan, inventory: Inventory) -> frozenset[str]:
     """The ids of the images that servers run which the plan reinstalls."""
     if not plan.reinstalls:
@@ -77,6 +83,7 @@ class Orders:
         self.used: dict[str, Image] = {}
         self.secret_places: dict[SecretRef | UserDataRef, Place] = {}
         self.foreign_key_pairs: set[str] = set()
+        self.ownerless_key_pairs: set[str] = set()
         self._choices: dict[ImageChoice, None] = {}
         self._plan = plan
         self._folder = plan.path.parent
@@ -136,7 +143,7 @@ class Orders:
             image_name=image.name,
             api=api,
             keyname=change.keyname,
-            userid=change.userid,
+            userid=change.userid or self._owner(change),
             adminpass=self._secret(change, server),
             user_data=self._user_data(change, server),
             metadata=dict(change.metadata or {}),
@@ -184,6 +191,14 @@ class Orders:
             return
         expected = f"one of our key pairs; {change.keyname} is none"
         self._refuse(change, "keyname", server, expected, "a key pair of another user needs `userid`")
+
+    def _owner(self, change: ChangeSpec) -> str | None:
+        """The user to name with a key pair where the login does not do it: a key pair belongs to a user."""
+        if change.keyname is None or self._facts.names_user:
+            return None
+        if self._facts.user_id is None:
+            self.ownerless_key_pairs.add(change.keyname)
+        return self._facts.user_id
 
     def _secret(self, change: ChangeSpec, server: Place) -> SecretRef | None:
         secret = change.adminpass

@@ -44,6 +44,7 @@ _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
     "key": quotas.key,
     "native-servers": native.servers,
     "native-images": native.images,
+    "credential": native.credential,
     "versions": native.versions,
     "version": native.version,
 }

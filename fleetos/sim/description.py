@@ -87,6 +87,7 @@ _TOLD: Mapping[RouteOperation, Told] = {
                            {"limit": _PAGE, "marker": _TEXT, "name": _TEXT, "status": _TEXT}, ("Ecs.0005",)),
     "native-images": Told("a page of images, by Glance", native_shapes.NativeImagesAnswer, _IMAGES, ("Ecs.0005",)),
     "projects": Told("the projects of a name, or all", native_shapes.ProjectsAnswer, {"name": _TEXT}),
+    "credential": Told("one access key", native_shapes.CredentialAnswer, {}, ("IAM.0004",)),
     "versions": Told("the versions of the image API", native_shapes.VersionsAnswer, {}),
     "version": Told("a version of the API of identity (v3) or compute (v2.1)", native_shapes.VersionAnswer, {},
                     ("APIGW.0101",)),

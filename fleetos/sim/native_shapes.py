@@ -195,6 +195,23 @@ class TokenAnswer(TypedDict):
     token: TokenShown
 
 
+class CredentialShown(TypedDict):
+    """An access key without its secret."""
+
+    user_id: str
+    access: str
+    status: str
+    create_time: str
+    last_use_time: str
+    description: str
+
+
+class CredentialAnswer(TypedDict):
+    """One access key."""
+
+    credential: CredentialShown
+
+
 class OwnLink(TypedDict):
     """Where a thing itself is."""
 

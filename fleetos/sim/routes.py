@@ -60,6 +60,7 @@ PATHS: tuple[Path, ...] = (
     Path("POST", "token", "/v3/auth/tokens"),
     Path("GET", "token", "/v3/auth/tokens"),
     Path("GET", "projects", "/v3/projects"),
+    Path("GET", "credential", "/v3.0/OS-CREDENTIAL/credentials/{id}"),
     Path("GET", "images", "/v2/cloudimages"),
     Path("GET", "native-images", "/v2/images"),
     Path("GET", "keypairs", "/v2.1/{project}/os-keypairs"),

@@ -16,6 +16,7 @@ from schemathesis import GenerationMode
 from typer.testing import CliRunner
 
 from fleetos.cli.main import app
+from fleetos.sim.access import ACCESS_KEY
 from fleetos.sim.description import openapi
 from fleetos.sim.routes import PATHS
 from fleetos.sim.scenario import DEFAULT_KEY
@@ -102,6 +103,7 @@ def things(vendor: Vendor, env: Mapping[str, str], sim: Mapping[str, str]) -> It
     ids = {
         "jobs": vendor.ecs.batch_start_servers(request).job_id,
         "os-keypairs": "KeyPair-350b",
+        "credentials": ACCESS_KEY,
         "cloudvolumes": volume,
         "": "v2.1",
     }
