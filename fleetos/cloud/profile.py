@@ -53,6 +53,7 @@ class _Reader:
     def text(
         self, entry: Entry, key: str, under: str = "", fault: Callable[[str], str | None] = fault_of
     ) -> str | None:
+        """The text at the key; None where there is none, or with a problem at `under` and the key."""
         value = entry.get(key)
         if value is None or value == "":
             return None
