@@ -3,6 +3,7 @@
 FleetosError
 |-- UsageError           the command was called wrongly (64)
 |-- InputError           a plan or another input file is bad (65), with all its problems
+|   `-- NoCredentials       nobody has said how to log in
 |-- CloudError           the cloud said no, or said nothing
 |   |-- CloudUnreachable    no connection, or nothing but failures (69)
 |   |-- AuthenticationFailed  the cloud does not accept who we are (77)
@@ -70,6 +71,10 @@ class InputError(FleetosError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+
+class NoCredentials(InputError):
+    """Nobody has said how to log in: no entry is named, no variable is set, and there is no file."""
 
 
 class CloudError(FleetosError):

@@ -89,6 +89,8 @@ SOON_HOLDS = 0.03
 SOON_HOLDS_MAX_S = 1.0
 # Of more changes of one kind so many ages say how many will end, and when.
 AGES_LOOKED_AT = 64
+# Of about so many more changes that run, of all kinds, only every n-th is looked at: turns must not cost O(changes).
+CHANGES_LOOKED_AT = 1_000
 # Share of the read budget that polling may plan with; the rest is for looks that cannot wait.
 POLL_BUDGET_SHARE = 0.6
 # Intervals are stretched by up to this share, so that fleets of one operator do not beat in step.
@@ -118,6 +120,8 @@ DATABASE_NETWORK_S = 10.0
 DATABASE_READERS = 4
 # Ids in one IN list: well under SQLite's 32,766 and PostgreSQL's 65,535 bound values.
 IDS_PER_STATEMENT = 500
+# Rows made and written, or read and decoded, at a time where a run is written or read whole: some megabytes of them.
+ROWS_AT_ONCE = 500
 # Records handed out in one page: some megabytes at most.
 RECORDS_PER_PAGE = 10_000
 # Runs in one list: a screenful for a human is far less, and each costs a decoded body.
@@ -241,13 +245,8 @@ DISK_PAGES = 200
 # Images on one page (IMS, "querying images": 500 unless said otherwise), and pages: clouds have some hundred images.
 IMAGE_PAGE = 500
 IMAGE_PAGES = 4
-
-# Enterprise projects of one page, the most that EPS gives; an account has some dozens.
-ENTERPRISE_PAGE = 1000
-ENTERPRISE_PAGES = 5
-
-# Encryption keys that are asked for before a run, a request each; plans name one or two.
-KEYS_ASKED = 50
+# Of EPS the largest page; an account has some dozens of projects. Keys are asked for one by one; plans name one or two.
+ENTERPRISE_PAGE, ENTERPRISE_PAGES, KEYS_ASKED = 1000, 5, 50
 # How often a read is tried; between tries it waits from the first of these times, doubling, up to the second.
 READ_TRIES = 4
 READ_WAIT_S = 0.5
@@ -303,6 +302,9 @@ PASSWORD_COMMAND_S = 60.0
 # From this difference between the clocks on, a refused signature is put down to it: 15 minutes are allowed (API Request
 # Signing Guide), and the clock of an answer's Date is not quite the one that judges.
 CLOCK_DIFFERENCE_S = 300.0
+# One check of `fleetos doctor`: a read with its repetitions takes less. The file of a database is read whole.
+EXAMINED_WITHIN_S = 20.0
+DATABASE_EXAMINED_WITHIN_S = 60.0
 # A file with credentials is a few kilobytes.
 CREDENTIALS_FILE_BYTES = 2**20
 

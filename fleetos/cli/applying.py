@@ -34,6 +34,7 @@ from fleetos.planning.pinning import ACTIVE
 from fleetos.planning.select import selected_since
 from fleetos.store import history, queries, runs
 from fleetos.store.database import Database
+from fleetos.store.leases import Lease
 from fleetos.store.queries import RunSummary
 from fleetos.views.confirmation import confirmation
 from fleetos.views.preview import finding_words, selected_words
@@ -184,6 +185,18 @@ def _say_done(progress: Progress, inventory: Inventory) -> None:
 
 
 async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud, wish: Wish) -> int:
+    # What was read and frozen is let go of before the run is driven: for thousands of servers it is much.
+    lease, wipes, already = await _frozen_anew(opened, plan, name, cloud, wish)
+    code = await drive_on(opened, lease, cloud, wish.output, fresh=lease.last_seq)
+    if not wipes and already:
+        say(f"nothing to do: {already:,} already on the image")
+    return code
+
+
+async def _frozen_anew(
+    opened: Database, plan: Plan, name: str | None, cloud: EcsCloud, wish: Wish
+) -> tuple[Lease, int, int]:
+    """The lease of the new run that the operator agreed to, how many disks it wipes, how many servers it skips."""
     facts, scope = facts_of(name, cloud), scope_of(name, cloud)
     known = await history.experience(opened, scope_key(scope))
     cloud.recall(known.limits)
@@ -200,11 +213,7 @@ async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud
     targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
     more = [event for event in frozen.events[1:] if not isinstance(event, Enlisted)]
     lease = await runs.create_run(opened, frozen.run, targets, more, SystemClock().now(), watcher())
-    code = await drive_on(opened, lease, cloud, wish.output, fresh=lease.last_seq)
-    already = frozen.spared.get(Reason.ALREADY_ON_IMAGE, 0)
-    if not frozen.wipes and already:
-        say(f"nothing to do: {already:,} already on the image")
-    return code
+    return lease, frozen.wipes, frozen.spared.get(Reason.ALREADY_ON_IMAGE, 0)
 
 
 def _check_agreed(agreed: FrozenPlan, frozen: FrozenRun) -> None:

@@ -9,10 +9,9 @@ import typer
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import CloudOption, DbOption
 from fleetos.cli.terminal import reporting, say, show
-from fleetos.cli.wiring import database, state_folder, watcher
+from fleetos.cli.wiring import database, located, watcher
 from fleetos.store import checking
 from fleetos.store.database import Database
-from fleetos.store.location import locate
 from fleetos.store.opening import upgrade as upgrade_database
 
 app = typer.Typer(help="Upgrade, check or copy the database.", no_args_is_help=True)
@@ -32,7 +31,7 @@ def upgrade(db: DbOption = None, cloud: CloudOption = None) -> None:
 
 
 async def _upgrade(db: str | None) -> None:
-    opened = Database(locate(db or state_folder() / "fleetos.db"))
+    opened = Database(located(db))
     try:
         done = await upgrade_database(opened, watcher())
     finally:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Generator
+from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
@@ -23,7 +24,7 @@ from fleetos.store.checking import prove_sound
 from fleetos.store.database import Database
 from fleetos.store.holder import Holder, this_process
 from fleetos.store.leases import Watcher
-from fleetos.store.location import locate
+from fleetos.store.location import Location, locate
 from fleetos.store.opening import Upgraded, open_database
 
 SIM = "sim"
@@ -33,6 +34,11 @@ SCENARIO = "FLEETOS_SIM_SCENARIO"
 def state_folder() -> Path:
     """The folder in which fleetos keeps its database and the built-in simulated cloud."""
     return platformdirs.user_state_path("fleetos", appauthor=False)
+
+
+def located(db: str | None) -> Location:
+    """Where the database is that --db names, or the one in the state folder. Raises UsageError."""
+    return locate(db or state_folder() / "fleetos.db")
 
 
 def watcher() -> Watcher:
@@ -47,7 +53,7 @@ def _say_wait(holder: Holder, left_s: float) -> None:
 @contextlib.asynccontextmanager
 async def database(db: str | None) -> AsyncGenerator[Database]:
     """The database that --db names, or the one in the state folder; closed at the end."""
-    opened = await open_database(locate(db or state_folder() / "fleetos.db"), watcher(), _say_upgrade)
+    opened = await open_database(located(db), watcher(), _say_upgrade)
     try:
         yield opened
     finally:
@@ -57,7 +63,7 @@ async def database(db: str | None) -> AsyncGenerator[Database]:
 @contextlib.asynccontextmanager
 async def existing_database(db: str | None) -> AsyncGenerator[Database | None]:
     """The database for a command that leaves nothing behind: None where there is no file of it yet."""
-    path = locate(db or state_folder() / "fleetos.db").path
+    path = located(db).path
     if path is not None and not path.exists():
         yield None
         return
@@ -105,7 +111,8 @@ async def credentials(cloud: str | None, region: str | None) -> Credentials:
         return await load_credentials(cloud, region, os.environ, places)
     scenario = os.environ.get(SCENARIO)
     access = await builtin.ensure(state_folder() / "sim", Path(scenario) if scenario else None)
-    return await load_credentials(None, region, access.environment(), places)
+    found = await load_credentials(None, region, access.environment(), places)
+    return replace(found, found_in="the built-in simulated cloud")
 
 
 @contextlib.asynccontextmanager

@@ -18,7 +18,7 @@ from fleetos.cloud.identity import Credentials
 from fleetos.cloud.profile import Asked, Entry, from_entry
 from fleetos.cloud.proofs import Password
 from fleetos.cloud.variables import from_sdk_file, from_variables, is_meant
-from fleetos.errors import InputError, Problem
+from fleetos.errors import InputError, NoCredentials, Problem
 from fleetos.limits import CREDENTIALS_FILE_BYTES, TEXT_MAX_LETTERS
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -77,17 +77,21 @@ async def load(cloud: str | None, region: str | None, env: Mapping[str, str], pl
     """Return the credentials of an entry of clouds.yaml, by default $OS_CLOUD, and without one those of the variables.
 
     `region` overrides the entry's. OS_CACERT counts where the entry names no certificates. A password that is kept
-    elsewhere is asked for. Raises InputError that says what was looked for and where.
+    elsewhere is asked for. Raises InputError that says what was looked for and where; NoCredentials, which is one,
+    where nobody has given any.
     """
     asked = Asked(cloud or env.get("OS_CLOUD") or None, region)
     if asked.cloud is None:
         return _without_entry(env, asked, places)
-    file, entry = _find_entry(asked.cloud, env, places)
+    file, entry, secret_file = _find_entry(asked.cloud, env, places)
     found, elsewhere = from_entry(entry, asked, str(file))
+    beside = "" if secret_file is None else f" and {secret_file}"
     if elsewhere is not None and isinstance(found.proof, Password):
         key = "password_command" if isinstance(elsewhere, Command) else "password_keyring"
         password = await password_from(elsewhere, str(file), f"clouds.{asked.cloud}.{key}")
         found = replace(found, proof=replace(found.proof, password=password))
+        beside += f", password by {key}"
+    found = replace(found, found_in=f"clouds.{asked.cloud} in {file}{beside}")
     if found.authorities is None and env.get("OS_CACERT"):
         return replace(found, authorities=env["OS_CACERT"])
     if found.authorities is not None and found.authorities.startswith("~/"):
@@ -102,7 +106,11 @@ def _without_entry(env: Mapping[str, str], asked: Asked, places: Places) -> Cred
         if given and not _is_file(file):
             raise _wrong(str(file), "", "not a file that can be read", f"{_SDK_FILE} names it")
         if _is_file(file) and (values := _basic_of(file)):
-            return from_sdk_file(values, env, asked, str(file))
+            return replace(from_sdk_file(values, env, asked, str(file)), found_in=str(file))
+        try:
+            return from_variables(env, asked)
+        except InputError as error:
+            raise NoCredentials(error.problems) from None
     return from_variables(env, asked)
 
 
@@ -117,7 +125,7 @@ def _basic_of(file: Path) -> Mapping[str, str]:
     return dict(parser["basic"]) if parser.has_section("basic") else {}
 
 
-def _find_entry(cloud: str, env: Mapping[str, str], places: Places) -> tuple[Path, Entry]:
+def _find_entry(cloud: str, env: Mapping[str, str], places: Places) -> tuple[Path, Entry, Path | None]:
     file, clouds = _find_clouds(cloud, env, places)
     if cloud not in clouds:
         near = get_close_matches(cloud, clouds, n=1)
@@ -128,8 +136,8 @@ def _find_entry(cloud: str, env: Mapping[str, str], places: Places) -> tuple[Pat
     if secret_file is not None:
         secrets = _clouds_of(secret_file).get(cloud)
         if secrets is not None:
-            entry = _merged(entry, _mapping(secrets, str(secret_file), f"clouds.{cloud}"))
-    return file, entry
+            return file, _merged(entry, _mapping(secrets, str(secret_file), f"clouds.{cloud}")), secret_file
+    return file, entry, None
 
 
 def _names(clouds: Entry) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 import anyio
 
 from fleetos.cloud.bodies import change_body, start_body, stop_body
+from fleetos.cloud.calls import Operation
 from fleetos.cloud.errors import read_complaint
 from fleetos.cloud.evidence import action_traces, volume_traces
 from fleetos.cloud.fields import Fields, part
@@ -235,7 +236,7 @@ class EcsCloud:
         if secrets.user_data is not None and order.api == "v1":
             permit.give_back()
             return Undelivered("user data needs v2 of the call")
-        operation = "reinstallos" if order.reinstall else "changeos"
+        operation: Operation = "reinstallos" if order.reinstall else "changeos"
         path = f"/{order.api}/{self.place.project_id}/cloudservers/{segment(server_id)}/{operation}"
         body = change_body(order, secrets, user_id=self.place.user_id, stop_first=stop_first)
         if secrets.adminpass is not None:
@@ -244,7 +245,12 @@ class EcsCloud:
         return await self._session.write(write, permit, last_check)
 
     async def _power(
-        self, operation: str, server_ids: Sequence[str], body: Mapping[str, object], permit: Permit, check: LastCheck
+        self,
+        operation: Operation,
+        server_ids: Sequence[str],
+        body: Mapping[str, object],
+        permit: Permit,
+        check: LastCheck,
     ) -> Reply:
         if not 1 <= len(server_ids) <= POWER_CALL_SERVERS:
             permit.give_back()
@@ -254,7 +260,7 @@ class EcsCloud:
 
     # --- within ----------------------------------------------------------------------------------------------
 
-    def _read(self, operation: str, path: str, about: str, rank: Rank = Rank.POLL) -> Read:
+    def _read(self, operation: Operation, path: str, about: str, rank: Rank = Rank.POLL) -> Read:
         return Read(operation, self.place.ecs, path, about, rank=rank)
 
     async def _one_by_one(self, server_ids: Sequence[str]) -> dict[str, Server]:

@@ -35,7 +35,7 @@ class Credentials:
 
     `auth_url` is the address of IAM, None where a region must do. `cloud` is the entry of clouds.yaml, None for
     variables. `endpoints` override where services are found, by service (ecs, ims, evs, kms, eps). `authorities` is a
-    file with the certificates to trust, None for the system's.
+    file with the certificates to trust, None for the system's. `found_in` is where they come from, in words.
     """
 
     auth_url: str | None
@@ -51,6 +51,7 @@ class Credentials:
     verify: bool = True
     insecure_http: bool = False
     endpoints: Mapping[str, str] = field(default_factory=dict[str, str])
+    found_in: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Grant:
     user_id: str | None
     project_name: str | None = None
     catalog: tuple[Endpoint, ...] = ()
+    domain_name: str | None = None
 
 
 def token_request(credentials: Credentials, password: Password) -> bytes:
@@ -126,7 +128,8 @@ def _granted(badge: Badge, life_s: float | None, described: Fields) -> Grant:
         raise Unreadable("the token is not for a project")
     if not is_project_id(project_id):
         raise Unreadable("the id of the token's project is none")
-    return Grant(badge, life_s, project_id, user_id, text(project, "name"), _catalog(described))
+    domain_name = text(part(project, "domain"), "name")
+    return Grant(badge, life_s, project_id, user_id, text(project, "name"), _catalog(described), domain_name)
 
 
 def find_endpoint(grant: Grant, credentials: Credentials, service: str) -> Origin | None:

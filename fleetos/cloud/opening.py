@@ -41,21 +41,42 @@ async def open_cloud(
     simulated cloud in the same process. Raises AuthenticationFailed, PermissionDenied, CloudUnreachable,
     and UsageError for an address that is not acceptable.
     """
-    overrides = {service: env[name] for service, name in _ENDPOINT_VARIABLES.items() if env.get(name)}
-    credentials = replace(credentials, endpoints={**credentials.endpoints, **overrides})
-    address = credentials.auth_url or iam_of(credentials.region or "")
-    iam = parse_origin(address, "auth_url", insecure_http=credentials.insecure_http) if address else None
-    context = _tls(credentials) if inner is None else None
-    async with open_transport(proxies=proxies_from(env), context=context, inner=inner) as transport:
-        throttle = Throttle(limits, lambda: clock.moment().elapsed_s, chance, loopback=iam is not None and iam.loopback)
-        login = Login(credentials, address, transport, throttle, clock)
-        session = Session(login, transport, throttle, clock, chance)
-        grant = await session.login()
-        place = place_of(grant, credentials)
-        throttle.set_pace(loopback=place.ecs.loopback)
+    async with open_session(credentials, clock=clock, chance=chance, limits=limits, env=env, inner=inner) as session:
+        place = place_of(await session.login(), overridden(credentials, env))
+        session.throttle.set_pace(loopback=place.ecs.loopback)
         if isinstance(credentials.proof, AccessKey):
             await _prove(session, place)
         yield EcsCloud(session, place)
+
+
+@asynccontextmanager
+async def open_session(
+    credentials: Credentials,
+    *,
+    clock: Clock,
+    chance: Chance,
+    limits: ApiLimits,
+    env: Mapping[str, str],
+    inner: httpx.AsyncBaseTransport | None = None,
+) -> AsyncGenerator[Session]:
+    """Yield the way to the cloud of the credentials, before any login; else as `open_cloud`. Raises UsageError."""
+    address, iam = iam_address(credentials)
+    context = _tls(credentials) if inner is None else None
+    async with open_transport(proxies=proxies_from(env), context=context, inner=inner) as transport:
+        throttle = Throttle(limits, lambda: clock.moment().elapsed_s, chance, loopback=iam is not None and iam.loopback)
+        yield Session(Login(credentials, address, transport, throttle, clock), transport, throttle, clock, chance)
+
+
+def iam_address(credentials: Credentials) -> tuple[str | None, Origin | None]:
+    """Return the address of IAM and where it is, None if nothing says so. Raises UsageError if it is not acceptable."""
+    address = credentials.auth_url or iam_of(credentials.region or "")
+    return address, parse_origin(address, "auth_url", insecure_http=credentials.insecure_http) if address else None
+
+
+def overridden(credentials: Credentials, env: Mapping[str, str]) -> Credentials:
+    """Return the credentials with the endpoints that variables name in place of theirs."""
+    overrides = {service: env[name] for service, name in _ENDPOINT_VARIABLES.items() if env.get(name)}
+    return replace(credentials, endpoints={**credentials.endpoints, **overrides})
 
 
 async def _prove(session: Session, place: Place) -> None:

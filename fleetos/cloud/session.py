@@ -16,6 +16,7 @@ from fleetos.clock import Clock
 from fleetos.cloud.addresses import Origin
 from fleetos.cloud.answers import advice, failed_read, reply_of, throttled, unreachable, words
 from fleetos.cloud.auth import Auth, HeldBadge
+from fleetos.cloud.calls import Operation
 from fleetos.cloud.errors import Complaint, read_complaint
 from fleetos.cloud.identity import Grant
 from fleetos.cloud.login import Login
@@ -49,7 +50,7 @@ class Read:
     With a `body` it is sent as a POST, for an API that asks so and changes nothing.
     """
 
-    operation: str
+    operation: Operation
     origin: Origin
     path: str
     about: str
@@ -62,7 +63,7 @@ class Read:
 class Write:
     """One write. `body` may hold secrets; those in `secrets` are blotted out of what the cloud is quoted with."""
 
-    operation: str
+    operation: Operation
     origin: Origin
     path: str
     body: Mapping[str, object] = field(repr=False)
@@ -121,6 +122,23 @@ class Session:
     async def owner(self) -> str | None:
         """Return the user whose access key signs the requests, None where nobody says or another badge is shown."""
         return await self._login.owner()
+
+    async def knock(self, origin: Origin) -> Answer:
+        """Return what a service answers to somebody who shows nothing, whatever that is. Raises CloudUnreachable."""
+        outgoing = Outgoing(
+            operation="versions",
+            method="GET",
+            url=_url(origin, "/"),
+            headers={},
+            timeout_s=READ_TIMEOUT_S,
+            answer_bytes=SMALL_ANSWER_BYTES,
+        )
+        await self.throttle.opened()
+        left = self.clock.moment()
+        try:
+            return replace(await self._transport.send(outgoing), left=left)
+        except (NotSent, AnswerLost) as error:
+            raise unreachable(str(origin), error) from None
 
     async def read(self, read: Read) -> Answer:
         """Return the answer, a 2xx. Raises AuthenticationFailed, PermissionDenied, CloudUnreachable or ReadRefused."""

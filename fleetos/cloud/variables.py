@@ -1,6 +1,7 @@
 """From environment variables, or the credentials file of the vendor's SDK, to credentials. Pure; shows no value."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from fleetos.cloud.hosts import is_region
 from fleetos.cloud.identity import Credentials, is_project_id
@@ -59,12 +60,14 @@ def from_variables(env: Mapping[str, str], asked: Asked) -> Credentials:
             reader.need("HUAWEICLOUD_SDK_SK", fault=fault_in_header),
             reader.first("HUAWEICLOUD_SDK_SECURITY_TOKEN", fault=fault_in_header),
         )
-        return _credentials(reader, asked, key, "HUAWEICLOUD_SDK_PROJECT_ID")
+        found = _credentials(reader, asked, key, "HUAWEICLOUD_SDK_PROJECT_ID")
+        return replace(found, found_in="the HUAWEICLOUD_SDK_* variables")
     kind = env.get("OS_AUTH_TYPE")
     if kind and kind not in WAYS:
         reader.wrong("OS_AUTH_TYPE", WAYS_IN_WORDS, f"{kind!r} is not supported by this version")
     way = WAYS.get(kind, "password") if kind else _way(env)
-    return _credentials(reader, asked, _proof(reader, way), "OS_PROJECT_ID", "OS_TENANT_ID")
+    found = _credentials(reader, asked, _proof(reader, way), "OS_PROJECT_ID", "OS_TENANT_ID")
+    return replace(found, found_in="the OS_* variables")
 
 
 def from_sdk_file(values: Mapping[str, str], env: Mapping[str, str], asked: Asked, file: str) -> Credentials:

@@ -102,8 +102,9 @@ class Books:
         """Enters that a read of the target's job was answered, and whether the job goes on."""
         sighting = self._sightings.get(server_id)
         if sighting is not None:
-            ran = self.now if goes_on else sighting.job_ran
-            self._sightings[server_id] = replace(sighting, misses=0, job_asked=self.now, job_ran=ran)
+            ran, over = (self.now, None) if goes_on else (sighting.job_ran, sighting.job_over or self.now)
+            after = replace(sighting, misses=0, job_asked=self.now, job_ran=ran, job_over=over)
+            self._sightings[server_id] = after
             self.dirty[server_id] = None
 
     def waiting_for(self, job_id: str, server_ids: Iterable[str]) -> None:
@@ -143,6 +144,7 @@ class Books:
             by_sweep=self.watch.by_sweep,
             job_asked=sighting.job_asked,
             job_ran=sighting.job_ran,
+            job_over=sighting.job_over,
             stop_s=self.watch.stop_s,
         )
 

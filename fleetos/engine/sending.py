@@ -88,13 +88,18 @@ class Sender:
         return batches
 
     def _power(self, turn: Turn, now: Moment, need: Power, wanted: list[str]) -> list[Write] | None:
-        """One stop or start for those who still need it; None if no permit is to be had."""
-        server_ids = [server_id for server_id in wanted if self._books.settle(turn, server_id) == (need,)]
-        if not server_ids:
+        """One stop or start for those who still need it; None if no permit is to be had.
+
+        The others are not asked before there is a permit: whoever waits for one would be asked in every turn.
+        """
+        needing = (server_id for server_id in wanted if self._books.settle(turn, server_id) == (need,))
+        first = next(needing, None)
+        if first is None:
             return []
         permit = self._permit()
         if permit is None:
             return None
+        server_ids = [first, *needing]
         call_id = self._new_id()
         for server_id in server_ids:
             self._books.write(turn, PowerIntended(server_id, call_id, need.verb, need.hard, len(server_ids)))

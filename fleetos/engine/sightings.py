@@ -30,8 +30,8 @@ _CARRIES = frozenset(
 class Sighting:
     """`entered`: when this process saw the target come to its state. Looks requested before `since` do not count.
 
-    `misses` counts reads in a row that said nothing of the server. `job_asked`: when its job was last read, `job_ran`:
-    when it was last seen to go on.
+    `misses` counts reads in a row that said nothing of the server. `job_asked`: when its job was last read. `job_ran`:
+    when it was last seen to go on; `job_over`: the first answer since then that said otherwise, or knew no such job.
     """
 
     entered: Moment
@@ -41,6 +41,7 @@ class Sighting:
     misses: int = 0
     job_asked: Moment | None = None
     job_ran: Moment | None = None
+    job_over: Moment | None = None
 
     def after_event(self, before: Target, after: Target, event: Event, now: Moment) -> "Sighting":
         """What still counts after the event."""
@@ -65,4 +66,6 @@ class Sighting:
         if state is TargetState.INSPECTING and not sight.single:
             return self
         watch = Watch.start(sight) if self.watch is None else self.watch.add(sight)
-        return replace(self, watch=watch, misses=0)
+        # What the cloud's log said counts only together with the series of looks that asked for it.
+        goes_on = self.watch is not None and self.watch.begun is watch.begun
+        return replace(self, watch=watch, misses=0, traces=self.traces if goes_on else None)

@@ -3,10 +3,11 @@
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 
 from fleetos.clock import Moment
 from fleetos.limits import (
+    CHANGES_LOOKED_AT,
     DURATIONS_KEPT,
     ENOUGH_OF_A_KIND,
     FOLLOW_PART,
@@ -55,7 +56,7 @@ class Watching:
             self._of_kind_s[key].extend(experience.changes.get(key, ()))
         self._stops_s: deque[float] = deque(experience.stops_s, maxlen=DURATIONS_KEPT)
         self.forecast = Forecast.of(self._ended_s)
-        self._forecasts = self._by_kind({})
+        self._forecasts = self._by_kind({}, 1)
         self._soon = (0.0, 0.0)
         self.stop_s = Forecast.of(self._stops_s).by_s(MOST_HAVE_STOPPED)
 
@@ -123,26 +124,27 @@ class Watching:
 
     def outlook(self, now: Moment) -> Outlook:
         """All changes that run, by kind."""
-        ages = self._ages_s(now)
-        return Outlook(tuple(Kind.of(self._forecasts.get(key, self.forecast), some) for key, some in ages.items()))
+        ages, each = self._ages_s(now)
+        kinds = (Kind.of(self._forecasts.get(key, self.forecast), some, each) for key, some in ages.items())
+        return Outlook(tuple(kinds))
 
-    def _ages_s(self, now: Moment) -> dict[str, list[float]]:
+    def _ages_s(self, now: Moment) -> tuple[dict[str, list[float]], int]:
+        """The ages of the changes by kind, of very many of every n-th; and that n."""
+        each = len(self.since_s) // CHANGES_LOOKED_AT + 1
         ages: defaultdict[str, list[float]] = defaultdict(list)
-        for server_id, since_s in self.since_s.items():
+        for server_id, since_s in islice(self.since_s.items(), 0, None, each):
             ages[self._kinds.get(server_id, "")].append(now.elapsed_s - since_s)
-        return ages
+        return ages, each
 
-    def _by_kind(self, ages: Mapping[str, list[float]]) -> dict[str, Forecast]:
-        kinds = self._of_kind_s.items()
-        return {
-            key: Forecast.of(ended_s, ages.get(key, ())) for key, ended_s in kinds if len(ended_s) >= ENOUGH_OF_A_KIND
-        }
+    def _by_kind(self, ages: Mapping[str, list[float]], each: int) -> dict[str, Forecast]:
+        kinds = [(key, ended_s) for key, ended_s in self._of_kind_s.items() if len(ended_s) >= ENOUGH_OF_A_KIND]
+        return {key: Forecast.of(ended_s, ages.get(key, ()), each) for key, ended_s in kinds}
 
     def foresee(self, now: Moment) -> None:
         """Makes the forecasts anew, by all that has ended and all that runs now."""
-        ages = self._ages_s(now)
-        self.forecast = Forecast.of(self._ended_s, chain.from_iterable(ages.values()))
-        self._forecasts = self._by_kind(ages)
+        ages, each = self._ages_s(now)
+        self.forecast = Forecast.of(self._ended_s, chain.from_iterable(ages.values()), each)
+        self._forecasts = self._by_kind(ages, each)
 
     def swept(self, calls: int, now: Moment, settings: Settings, fraction: float) -> None:
         """Enters that all who follow are being swept, in so many calls, and sets the next beat."""

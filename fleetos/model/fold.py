@@ -104,7 +104,8 @@ def fold_target(target: Target | None, event: TargetEvent, at: datetime) -> Targ
                 replace(one, unanswered=0, outcome=one.outcome or Outcome.UNKNOWN, ended_at=one.ended_at or at)
                 for one in target.attempts
             )
-            return replace(target, attempts=attempts)
+            left_at = target.last_unanswered_at if target.unanswered else target.remembered_at
+            return replace(target, attempts=attempts, remembered_at=left_at)
 
 
 def _go(target: Target, to: TargetState, at: datetime, reason: Reason | None, detail: str) -> Target:
@@ -176,8 +177,7 @@ def _open(target: Target, number: int) -> Attempt:
 
 def _with(target: Target, attempt: Attempt) -> Target:
     resolved = not any(one.unanswered for one in (*target.attempts[:-1], attempt))
-    ours = target.last_unanswered_at is not None and target.last_unanswered_at >= target.attempts[0].intended_at
-    last = None if resolved and ours else target.last_unanswered_at
+    last = target.remembered_at if resolved else target.last_unanswered_at
     return replace(target, attempts=(*target.attempts[:-1], attempt), last_unanswered_at=last)
 
 
@@ -228,7 +228,7 @@ def _answered(target: Target, event: ChangeAnswered, at: datetime) -> Target:
             # A conflict was refused for certain; what is unknown then is an earlier send.
             if event.answer != CONFLICT:
                 attempt = replace(attempt, unanswered=attempt.unanswered + 1)
-                return replace(_with(after, attempt), last_unanswered_at=at)
+                return replace(_with(after, attempt), last_unanswered_at=max(at, target.remembered_at or at))
         case TargetState.READY:
             after = replace(
                 after,

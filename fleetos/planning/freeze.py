@@ -105,6 +105,7 @@ def freeze(
 
 
 def _target(one: Resolved, position: int, settings: Settings, history: History) -> Target:
+    unanswered_at = (history.unanswered or {}).get(one.server.id)
     return Target(
         server_id=one.server.id,
         name=one.server.name,
@@ -116,7 +117,8 @@ def _target(one: Resolved, position: int, settings: Settings, history: History) 
         flavor=one.server.flavor,
         az=one.server.az,
         attempts_allowed=settings.attempts,
-        last_unanswered_at=(history.unanswered or {}).get(one.server.id),
+        last_unanswered_at=unanswered_at,
+        remembered_at=unanswered_at,
     )
 
 

@@ -58,6 +58,11 @@ def on_image(target: Target, seen: Picture) -> bool:
     return seen.image == target.order.image_id
 
 
+def image_tells(target: Target, attempt: Attempt) -> bool:
+    """Whether the ordered image shows that the change was made: the server had another one before, and shows it."""
+    return not target.order.reinstall and attempt.before.image not in (None, target.order.image_id)
+
+
 def judge(target: Target, attempt: Attempt, status: JobStatus, seen: Picture) -> Verdict:
     """The row of the table that job, disk, image and picture fall into; the first that fits, AGAIN if none does."""
     disk = disk_of(attempt, seen)
@@ -65,8 +70,8 @@ def judge(target: Target, attempt: Attempt, status: JobStatus, seen: Picture) ->
     succeeded = status is JobStatus.SUCCESS
     if disk is Disk.NEW and ours and succeeded and seen.running:
         return Verdict.PROVEN
-    if target.order.reinstall and disk is Disk.NEW and not succeeded:
-        # The image is the same before and after: it says nothing of what a failure left on the new disk.
+    if disk is Disk.NEW and not succeeded and not image_tells(target, attempt):
+        # The image looks the same before and after: it says nothing of what a failure left on the new disk.
         return Verdict.AGAIN if seen.changing else Verdict.FOREIGN
     if disk is Disk.NEW and ours and (seen.stopped or seen.in_error):
         return Verdict.DOWN
@@ -86,7 +91,7 @@ def judge(target: Target, attempt: Attempt, status: JobStatus, seen: Picture) ->
 def _after_success(target: Target, attempt: Attempt, disk: Disk, seen: Picture, *, ours: bool) -> Verdict:
     if disk is Disk.NEW and not ours:
         return Verdict.OTHER_IMAGE
-    if disk is Disk.SAME and target.order.reinstall:
+    if disk is Disk.SAME and not image_tells(target, attempt):
         # The image cannot tell whether nothing was done, or all of it on a disk that keeps its id.
         return Verdict.KEPT_DISK
     if disk is Disk.SAME and seen.image == attempt.before.image:
@@ -105,8 +110,8 @@ def proven(target: Target, seen: Picture, context: Context) -> Write:
     then, not_before, detail = None, None, ""
     if as_before:
         others = target.unanswered - (0 if attempt.accepted_at is not None else 1) > 0
-        last = target.last_unanswered_at
-        if last is not None and (others or last < target.attempts[0].intended_at):
+        last = target.last_unanswered_at if others else target.remembered_at
+        if last is not None:
             not_before = last + timedelta(seconds=NO_STOP_AFTER_UNANSWERED_S)
             detail = f"a send was never answered: it is stopped again after {not_before:%Y-%m-%d %H:%M:%SZ}"
         then = End(TargetState.DONE, None, "")
@@ -188,8 +193,11 @@ def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, cont
                 target, Outcome.NO_EFFECT, "the job succeeded, but disk and image are the old ones", seen, context
             )
         case Verdict.KEPT_DISK:
-            image = "is the ordered one" if target.order.reinstall else "became the ordered one"
-            detail = f"the job succeeded and the image {image}, yet the system disk kept its id: no proof of a change"
+            image = "became" if image_tells(target, attempt) else "says nothing, as it is what it was: it is"
+            detail = (
+                f"the job succeeded and the image {image} {seen.image or 'not shown'}, yet the system disk kept its id:"
+                " no proof of a change"
+            )
             return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
         case Verdict.FAILED:
             return use_up(target, Outcome.FAILED, said, seen, context)

@@ -24,14 +24,17 @@ class Forecast:
     left: tuple[float, ...] = ()
 
     @staticmethod
-    def of(ended_s: Iterable[float], running_s: Iterable[float] = ()) -> "Forecast":
-        """The forecast by the durations of changes that ended, and the ages of those that run."""
+    def of(ended_s: Iterable[float], running_s: Iterable[float] = (), each: int = 1) -> "Forecast":
+        """The forecast by the durations of changes that ended, and the ages of those that run.
+
+        Each of these ages stands for so many changes.
+        """
         ended, running = sorted(ended_s), sorted(running_s)
         ages: list[float] = []
         left: list[float] = []
         share = 1.0
         for index, age in enumerate(ended):
-            at_risk = len(ended) - index + len(running) - bisect_left(running, age)
+            at_risk = len(ended) - index + each * (len(running) - bisect_left(running, age))
             share *= 1.0 - 1.0 / at_risk
             ages.append(age)
             left.append(share)
@@ -89,12 +92,16 @@ class Kind:
     weight: float = 1.0
 
     @staticmethod
-    def of(forecast: Forecast, ages_s: Sequence[float]) -> "Kind":
-        """The kind, of many changes by a part of their ages: what is foreseen differs little, and costs much less."""
+    def of(forecast: Forecast, ages_s: Sequence[float], each: int = 1) -> "Kind":
+        """The kind, of many changes by a part of their ages: what is foreseen differs little, and costs much less.
+
+        Each of the given ages stands for so many changes.
+        """
         if len(ages_s) <= AGES_LOOKED_AT:
-            return Kind(forecast, tuple(ages_s))
-        weight, in_order = len(ages_s) / AGES_LOOKED_AT, sorted(ages_s)
-        return Kind(forecast, tuple(in_order[int((place + 0.5) * weight)] for place in range(AGES_LOOKED_AT)), weight)
+            return Kind(forecast, tuple(ages_s), each)
+        share, in_order = len(ages_s) / AGES_LOOKED_AT, sorted(ages_s)
+        looked_at = tuple(in_order[int((place + 0.5) * share)] for place in range(AGES_LOOKED_AT))
+        return Kind(forecast, looked_at, share * each)
 
     def where(self, wanted: Callable[[float], bool]) -> "Kind":
         """Those of them with such an age."""

@@ -12,7 +12,7 @@ from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.rules.changing import adopt
-from fleetos.rules.ended import Disk, disk_of, evidence_series, on_image, start_once
+from fleetos.rules.ended import Disk, disk_of, evidence_series, image_tells, on_image, start_once
 from fleetos.rules.ends import aborted, gone, held_after, hold, use_up
 from fleetos.rules.look import Watch
 from fleetos.rules.needs import AskJob, AskTraces, Context, Decision, Look, Need, Write
@@ -20,20 +20,44 @@ from fleetos.rules.needs import AskJob, AskTraces, Context, Decision, Look, Need
 
 def inspecting(target: Target, context: Context) -> Decision:
     """The next need of a target with an unknown outcome."""
-    decision, attempt = _by_looks(target, context), target.attempt
-    job_id = None if attempt is None else _job_on_record(attempt)
+    decision, job_id = _by_looks(target, context), _job_on_record(target)
     if isinstance(decision, Write) or job_id is None:
         return decision
     if context.job_asked is None:
         return (*decision, AskJob(job_id, context.now.elapsed_s))
-    if context.job_ran is None:
-        return decision
-    return (*decision, AskJob(job_id, context.job_asked.elapsed_s + context.settings.poll_max_s))
+    # Also one that the cloud does not know: it may know it later, and it may have known it before.
+    return (*decision, AskJob(job_id, context.job_asked.elapsed_s + _ask_every_s(context)))
 
 
-def _job_on_record(attempt: Attempt) -> str | None:
-    """The job that may still tell what came of the attempt."""
-    return None if attempt.adopted or attempt.job_final else attempt.job_id
+def _job_on_record(target: Target) -> str | None:
+    """The job that may still tell what came of the last attempt, one that the operator let rest included."""
+    last = target.attempts[-1] if target.attempts else None
+    if last is None or last.job_final or last.outcome not in (None, Outcome.UNKNOWN):
+        return None
+    return last.job_id
+
+
+def _ask_every_s(context: Context) -> float:
+    """Seconds between two questions about the job: several answers must fit into a settle."""
+    return min(context.settings.poll_max_s, context.settle_s / 2)
+
+
+def _may_go_on(target: Target, context: Context) -> bool:
+    """Whether there is a job that may still go on: only answers over a whole settle say that it does not.
+
+    What the cloud does not know now it may know again, and no look tells that nothing happens.
+    """
+    if _job_on_record(target) is None:
+        return False
+    asked, over = context.job_asked, context.job_over
+    if asked is None or over is None or context.now.since_s(asked) > _ask_every_s(context):
+        return True
+    return asked.since_s(over) < context.settle_s
+
+
+def _goes_on(context: Context) -> bool:
+    """Whether the job went on when it was last asked."""
+    return context.job_ran is not None and context.job_over is None
 
 
 def _by_looks(target: Target, context: Context) -> Decision:
@@ -49,12 +73,12 @@ def _by_looks(target: Target, context: Context) -> Decision:
         return _known_outcome(target, seen, watch, context)
     if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running:
         return Write((Moved(target.server_id, TargetState.VERIFYING),))
-    if context.job_ran is not None and context.now.since_s(context.job_ran) < context.settle_s:
+    if _goes_on(context):
         return _going_on(target, attempt, seen, context)
-    unasked = _job_on_record(attempt) is not None and context.job_asked is None
-    if seen.changing and not unasked:
+    never_asked = _job_on_record(target) is not None and context.job_asked is None
+    if seen.changing and not never_asked:
         return adopt(target, attempt)
-    if unasked or watch.lasted_s() < context.settle_s:
+    if _may_go_on(target, context) or watch.lasted_s() < context.settle_s:
         return _seldom_seen(target, seen, context) or _look_on(context)
     return _settled(target, attempt, seen, watch, context)
 
@@ -64,7 +88,7 @@ def _look_on(context: Context) -> tuple[Need, ...]:
 
 
 def _going_on(target: Target, attempt: Attempt, seen: Picture, context: Context) -> Decision:
-    """The change of a job that ran when it was last asked: no look says that nothing happens."""
+    """The change of a job that ran when it was last asked."""
     if _late_s(attempt, context) <= context.settings.change_timeout_s or context.here_s < context.settle_s:
         return _look_on(context)
     return hold(target, Reason.STILL_CHANGING, f"job {attempt.job_id} still goes on", seen)
@@ -82,11 +106,12 @@ def _seldom_seen(target: Target, seen: Picture, context: Context) -> Write | Non
 
 
 def _known_outcome(target: Target, seen: Picture, watch: Watch, context: Context) -> Decision:
-    """A retried target: its sends are all accounted for, unless one was never answered."""
-    enough_s = context.settle_s if target.unanswered else context.settings.poll_max_s
-    if watch.still_s() < enough_s:
+    """A retried target: its sends are all accounted for, unless nobody knows what came of one."""
+    unknown = target.unanswered or any(one.outcome is Outcome.UNKNOWN for one in target.attempts)
+    enough_s = context.settle_s if unknown else context.settings.poll_max_s
+    if _may_go_on(target, context) or watch.still_s() < enough_s:
         return _seldom_seen(target, seen, context) or _look_on(context)
-    if seen.changing:
+    if seen.changing or _goes_on(context):
         if context.here_s < context.settings.change_timeout_s:
             return _look_on(context)
         return hold(target, Reason.STILL_CHANGING, f"it is {seen.status} (task: {seen.task or 'none'})", seen)
@@ -95,12 +120,14 @@ def _known_outcome(target: Target, seen: Picture, watch: Watch, context: Context
 
 def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
     """The rows that hold after the settle time."""
-    if target.order.reinstall and watch.throughout(lambda one: disk_of(attempt, one) is Disk.SAME and one.running):
+    tells = image_tells(target, attempt)
+    runs_on = watch.throughout(lambda one: disk_of(attempt, one) is Disk.SAME and one.running)
+    if runs_on and (not tells or seen.image == target.order.image_id):
         detail = "it runs on the disk that it had: nothing tells whether its image was installed on it once more"
         return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
     if watch.throughout(lambda one: _untouched(attempt, one)):
         return _nothing_happened(target, attempt, seen, context)
-    if watch.throughout(lambda one: disk_of(attempt, one) is Disk.SAME and one.running):
+    if runs_on:
         if attempt.accepted:
             return use_up(target, Outcome.FAILED, "the change was accepted, but the old disk runs", seen, context)
         return Write((Moved(target.server_id, TargetState.CHECKING),))
@@ -110,9 +137,9 @@ def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, cont
     if watch.still_s() < context.settle_s:
         return _to_the_deadline(target, attempt, seen, watch, context)
     if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and (seen.stopped or seen.in_error):
-        return start_once(target, seen)
+        return start_once(target, seen) if tells else _not_ours_to_wipe(target, seen)
     if (seen.in_error and not _untouched(attempt, seen)) or seen.disk is None:
-        return _half_done(target, seen, watch, context)
+        return _half_done(target, attempt, seen, watch, context)
     if disk_of(attempt, seen) is Disk.NEW and not on_image(target, seen):
         detail = f"its system disk became {seen.disk} with image {seen.image or 'unknown'}"
         return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
@@ -154,14 +181,24 @@ def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, context: 
     return Write((NotDelivered(target.server_id, attempt.number),))
 
 
-def _half_done(target: Target, seen: Picture, watch: Watch, context: Context) -> Decision:
+def _not_ours_to_wipe(target: Target, seen: Picture) -> Write:
+    """The hold of a server on a new disk of which only a human can tell who left it, and with what on it.
+
+    That it is left by a failed change of ours, and may be wiped by the next, only its job can say.
+    """
+    detail = f"it is down on another system disk, {seen.disk}, with image {seen.image or 'unknown'}"
+    return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
+
+
+def _half_done(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
     """A failed picture that is not the one before the send: certain only after settle and change time-out."""
     if watch.lasted_s() < context.settle_s + context.settings.change_timeout_s:
         return _look_on(context)
+    if seen.in_error and disk_of(attempt, seen) is Disk.NEW:
+        return _not_ours_to_wipe(target, seen)
     if seen.in_error:
-        return use_up(
-            target, Outcome.FAILED, f"the server is in error: {seen.fault or 'no fault given'}", seen, context
-        )
+        said = f"the server is in error: {seen.fault or 'no fault given'}"
+        return use_up(target, Outcome.FAILED, said, seen, context)
     detail = "the change left no system disk"
     return Write((held_after(target, Outcome.FAILED, Reason.NO_SYSTEM_DISK, detail, seen),))
 

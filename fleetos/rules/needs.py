@@ -83,7 +83,7 @@ class Context:
     the settle time of this cloud. `fraction` is chance. `forecast` says how long changes take here, `shows_change`
     whether this cloud shows them at all (None: not known yet). `by_sweep`: changes are watched by sweeps, else each by
     its job; `job_asked` is the last read of the target's job that was answered, `job_ran` the last that showed it going
-    on. `stop_s`: by when most stops have ended.
+    on, `job_over` the first since then that did not. `stop_s`: by when most stops have ended.
     """
 
     now: Moment
@@ -102,6 +102,7 @@ class Context:
     by_sweep: bool = False
     job_asked: Moment | None = None
     job_ran: Moment | None = None
+    job_over: Moment | None = None
     stop_s: float | None = None
 
     @property

@@ -238,9 +238,15 @@ def _restored(target: Target, trouble: str, *, restored: bool) -> Write:
 
 
 def _stop_again(target: Target, context: Context) -> Decision:
-    """A server that was stopped before is stopped again, but only with its new disk and nothing unanswered."""
+    """A server that was stopped before is stopped again, but only with its new disk and nothing unanswered.
+
+    A gateway may deliver the very request that was answered once more, by less than a settle later. A server that runs
+    refuses it; one that fleetos has stopped would not.
+    """
     if wait := _not_yet(target, context):
         return wait
+    if not target.calls and context.here_s < context.settle_s:
+        return (Wait(context.now.elapsed_s + context.settle_s - context.here_s),)
     watch = context.watch
     if watch is not None and watch.gone > 1:
         return _restored(target, "it is gone, and could not be stopped as it was", restored=True)

@@ -99,6 +99,9 @@ def _checked(target: Target, seen: Picture, context: Context) -> Decision:
     if by_api and target.unanswered:
         detail = "a send was never answered; with stop: api there is no fence, so nothing is sent after it"
         return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
+    if target.attempt is not None and target.attempt.unanswered and seen.stopped:
+        detail = "it ran after a send that was never answered, and is stopped now: somebody else works on it"
+        return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
     if may_submit(target, seen, by_api=by_api):
         return Write((Moved(target.server_id, TargetState.READY),))
     if seen.running:

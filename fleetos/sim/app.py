@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import cast
 
 from starlette.requests import ClientDisconnect
@@ -59,7 +60,7 @@ def make_app(cloud: Cloud, identity: dict[str, object], seen: Callable[[], None]
             await asyncio.sleep(outcome.delay_s)
         ending = outcome.ending
         if isinstance(ending, Reply):
-            await _response(ending)(scope, receive, send)
+            await _response(ending, cloud.now)(scope, receive, send)
             return
         if isinstance(ending, Hang):
             await _gone(receive, ending.seconds)
@@ -80,8 +81,8 @@ async def _read(http: HttpRequest) -> bytes:
     return b"".join(parts)
 
 
-def _response(reply: Reply) -> Response:
-    response = Response(reply.body, reply.status)
+def _response(reply: Reply, now: float) -> Response:
+    response = Response(reply.body, reply.status, {"Date": formatdate(now, usegmt=True)})
     for name, value in reply.headers:
         response.headers[name] = value
     return response

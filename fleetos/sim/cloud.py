@@ -51,16 +51,20 @@ _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
 
 
 class Cloud:
-    """A world with its fault rules and tokens. `now` returns seconds since 1970; the journal, if any, keeps writes."""
+    """A world with its fault rules and tokens. `now` returns seconds since 1970; the journal, if any, keeps writes.
+
+    The clock of the cloud itself may differ from that, as the scenario says.
+    """
 
     def __init__(
         self, scenario: Scenario, born_at: float, now: Callable[[], float], journal: Journal | None = None
     ) -> None:
-        self.world = World(scenario, born_at)
+        ahead_s = scenario.clock_ahead_s
+        self.world = World(scenario, born_at + ahead_s)
         self.table = FateTable(scenario.faults, self.world.chance, self.world.name_of)
         self._tokens = TokenOffice(self.world.chance, scenario.tokens, self.world.project_id, self.world.user_id)
         self._keys = KeyOffice(self.world.project_id)
-        self._now = now
+        self._now = lambda: now() + ahead_s
         self._journal = journal
         self._requests = 0
 

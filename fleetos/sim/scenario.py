@@ -157,7 +157,8 @@ class Listing(Model):
 
 
 class Scenario(Model):
-    """A whole simulated cloud. `lax` accepts a change in any state; `batch` says what one bad server does to a call."""
+    """A whole simulated cloud. `lax` accepts a change in any state; `clock_ahead_s` is how far its clock is ahead of
+    that of this machine."""
 
     seed: int = 1
     servers: tuple[ServerGroup, ...] = (ServerGroup(),)
@@ -177,6 +178,7 @@ class Scenario(Model):
     lax: bool = False
     v1_change: bool = True
     temporary_servers: bool = False
+    clock_ahead_s: Annotated[float, Field(ge=-(10**7), le=10**7)] = 0.0
     faults: Annotated[tuple[Rule, ...], Field(max_length=SIM_RULES_MAX)] = ()
 
     @model_validator(mode="after")

@@ -83,6 +83,8 @@ async def serve(
         lifespan="off",
         log_config=None,
         access_log=False,
+        # The time of day is the cloud's, which need not be that of this machine.
+        date_header=False,
         timeout_graceful_shutdown=_GRACE_S,
         timeout_keep_alive=75,
         backlog=2048,

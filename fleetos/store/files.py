@@ -59,20 +59,24 @@ def _need(path: Path, mode: int) -> None:
 
 def _make_file(path: Path) -> None:
     # Looked for first: whoever makes the same database at this moment makes it before what lies beside it.
-    logs = [one for one in _beside(path, _LOGS) if one.exists() and one.stat().st_size > 0]
+    log = log_without_file(path)
     # Never opened here: closing a file drops every POSIX lock that this process has on it, SQLite's included.
     if not path.exists():
-        if logs:
-            hint = f"put it back, or move {logs[0].name} away to begin anew; {damage_hint(path)}"
-            raise DatabaseUnusable(
-                f"{path} is gone, and {logs[0].name}, which holds its newest commits, is there", hint
-            )
+        if log is not None:
+            hint = f"put it back, or move {log.name} away to begin anew; {damage_hint(path)}"
+            raise DatabaseUnusable(f"{path} is gone, and {log.name}, which holds its newest commits, is there", hint)
         with contextlib.suppress(FileExistsError):
             _make_empty_database(path)
             return
     if not path.is_file():
         raise DatabaseUnusable(f"{path} is not a file")
     _close_to_others(path)
+
+
+def log_without_file(path: Path) -> Path | None:
+    """The log that holds the newest commits of a database whose file is gone; None if the file or no log is there."""
+    logs = [one for one in _beside(path, _LOGS) if one.exists() and one.stat().st_size > 0]
+    return logs[0] if logs and not path.exists() else None
 
 
 def _make_empty_database(path: Path) -> None:

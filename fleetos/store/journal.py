@@ -1,6 +1,6 @@
 """The journal of the one run that this process drives, in an SQL database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -99,7 +99,7 @@ class SqlJournal:
         try:
             async with self._database.writing() as connection:
                 await leases.prove(connection, self._lease.run_id, self._lease.epoch, self._clock)
-                await write(connection, rows)
+                await write(connection, [rows])
                 await claims.follow(connection, self._lease.run_id, changed)
                 await self._settle(connection, group)
         except (LeaseLost, JournalUnwritable):
@@ -129,13 +129,14 @@ async def update_run(connection: AsyncConnection, run: Run) -> None:
     await connection.execute(update(runs).where(runs.c.id == run.id).values({name: row[name] for name in RUN_VALUES}))
 
 
-async def write(connection: AsyncConnection, rows: Rows) -> None:
+async def write(connection: AsyncConnection, pieces: Iterable[Rows]) -> None:
     """Nothing, once the records and the values of targets that they led to are in the transaction.
 
     The only place that writes either of them.
     """
-    if rows.records:
-        await connection.execute(insert(records), rows.records)
-    if rows.targets:
-        statement = upsert(connection.dialect.name, targets, keys=TARGET_KEYS, replaced=TARGET_VALUES)
-        await connection.execute(statement, rows.targets)
+    for rows in pieces:
+        if rows.records:
+            await connection.execute(insert(records), rows.records)
+        if rows.targets:
+            statement = upsert(connection.dialect.name, targets, keys=TARGET_KEYS, replaced=TARGET_VALUES)
+            await connection.execute(statement, rows.targets)

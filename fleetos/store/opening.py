@@ -46,7 +46,7 @@ async def open_database(
 
 
 async def _make_current(database: Database, watcher: Watcher, on_upgrade: Callable[[Upgraded], None] | None) -> None:
-    before = await _revision(database)
+    before = await revision(database)
     if before == REVISION:
         return
     if before is not None and database.location.path is None:
@@ -63,7 +63,7 @@ async def upgrade(database: Database, watcher: Watcher) -> Upgraded:
     Everything happens in one exclusive transaction, and only while nobody drives a run. Raises DatabaseUnusable,
     RunDriven, or JournalUnwritable when the copy or the migration cannot be written.
     """
-    before = await _revision(database)
+    before = await revision(database)
     if before == REVISION:
         return Upgraded(before, REVISION, None)
     takeable = {} if before is None else await _takeable(database, watcher)
@@ -97,21 +97,24 @@ async def _copy(database: Database, before: str, watcher: Watcher) -> Path | Non
     return to
 
 
-async def _revision(database: Database) -> str | None:
-    """The revision of the tables; None if the database is still empty. Raises DatabaseUnusable if it is not ours."""
+async def revision(database: Database, *, newer: bool = False) -> str | None:
+    """The revision of the tables; None if the database is still empty.
+
+    Raises DatabaseUnusable if it is not ours, or, unless `newer` ones are asked for too, of a later program.
+    """
     shown = database.location.shown
     async with database.reading() as connection:
-        revision = await revision_of(connection)
-        present = await table_names(connection) if revision is None else frozenset[str]()
-    if revision is None:
+        found = await revision_of(connection)
+        present = await table_names(connection) if found is None else frozenset[str]()
+    if found is None:
         # A PostgreSQL database may be shared with others, as long as the names of the tables are free.
         taken = present & metadata.tables.keys() if database.dialect == "postgresql" else present
         if taken:
             raise DatabaseUnusable(f"{shown} belongs to another program", "give another place with --db")
         return None
-    if revision != REVISION and revision not in known_revisions():
+    if found != REVISION and not newer and found not in known_revisions():
         raise DatabaseUnusable(
-            f"{shown} has revision {revision}, newer than this program, which knows up to {REVISION}",
+            f"{shown} has revision {found}, newer than this program, which knows up to {REVISION}",
             "use the fleetos that wrote it, or a newer one",
         )
-    return revision
+    return found

@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import UnknownRun
-from fleetos.limits import RECORDS_PER_PAGE, RUNS_COMPARED, RUNS_LISTED, RUNS_SUGGESTED
+from fleetos.limits import RECORDS_PER_PAGE, ROWS_AT_ONCE, RUNS_COMPARED, RUNS_LISTED, RUNS_SUGGESTED
 from fleetos.model.codec import event_from, run_from, target_from
 from fleetos.model.events import Record
 from fleetos.model.progress import Progress
-from fleetos.model.run import Run
+from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, TargetState
 from fleetos.store import leases
 from fleetos.store.database import Database
@@ -129,10 +129,18 @@ async def load_within(connection: AsyncConnection, run_id: str, location: Locati
     body = await connection.scalar(select(runs.c.body).where(runs.c.id == run_id))
     if body is None:
         raise UnknownRun(f"there is no run {run_id!r} in {location.shown}")
-    in_order = select(targets.c.body).where(targets.c.run_id == run_id).order_by(targets.c.position)
-    bodies = (await connection.scalars(in_order)).all()
     run = decoded(run_from, body, location)
-    return Progress(run, [decoded(target_from, one, location) for one in bodies])
+    found: list[Target] = []
+    after = ""
+    while True:
+        following = (targets.c.run_id == run_id, targets.c.server_id > after)
+        page = select(targets.c.server_id, targets.c.body).where(*following).order_by(targets.c.server_id)
+        rows = (await connection.execute(page.limit(ROWS_AT_ONCE))).all()
+        found += [decoded(target_from, body, location) for _, body in rows]
+        if len(rows) < ROWS_AT_ONCE:
+            break
+        after = rows[-1].server_id
+    return Progress(run, sorted(found, key=lambda target: target.position))
 
 
 async def events(

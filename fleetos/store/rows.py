@@ -1,10 +1,11 @@
 """Model values as rows of the tables."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fleetos.errors import DatabaseUnusable
+from fleetos.limits import ROWS_AT_ONCE
 from fleetos.model.codec import event_json, run_json, target_json
 from fleetos.model.events import Record, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
 from fleetos.model.run import Outcome, Run, Target
@@ -78,6 +79,14 @@ class Rows:
 def rows_of(run_id: str, records: Iterable[Record], targets: Iterable[Target]) -> Rows:
     """The values as rows. Made before a transaction begins, so that it holds the database no longer than it must."""
     return Rows([record_row(run_id, one) for one in records], [target_row(run_id, one) for one in targets])
+
+
+def in_pieces(run_id: str, records: Sequence[Record], targets: Sequence[Target]) -> Iterator[Rows]:
+    """Yield the values as rows, some at a time, for a run that is written whole: its rows are larger than itself."""
+    for start in range(0, len(records), ROWS_AT_ONCE):
+        yield rows_of(run_id, records[start : start + ROWS_AT_ONCE], ())
+    for start in range(0, len(targets), ROWS_AT_ONCE):
+        yield rows_of(run_id, (), targets[start : start + ROWS_AT_ONCE])
 
 
 def claim_row(run_id: str, target: Target) -> Row:

@@ -1,6 +1,6 @@
 """What changes a run besides the journal of its driver: freezing it, taking it over, a next pass, requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from fleetos.store.database import Database
 from fleetos.store.journal import update_run, write
 from fleetos.store.leases import Lease, Watcher
 from fleetos.store.queries import load_within
-from fleetos.store.rows import rows_of, run_row
+from fleetos.store.rows import Rows, in_pieces, run_row
 from fleetos.store.tables import records, requests, runs
 
 
@@ -41,28 +41,31 @@ async def create_run(
         memory = await claims.take(connection, run.id, claiming, watcher)
         if memory:
             frozen = _Frozen(run, [_remembering(one, memory) for one in targets], more, at)
-        await write(connection, frozen.rows)
+        await write(connection, frozen.rows())
         # A target that ended as it was enlisted has no claim; one that remembers a send passes it on to its claim.
         await claims.follow(connection, run.id, [frozen.progress.targets[server_id] for server_id in memory])
         epoch = await leases.create(connection, run.id, watcher)
-    return Lease(run.id, epoch, len(frozen.rows.records), proven)
+    return Lease(run.id, epoch, len(frozen.records), proven)
 
 
 class _Frozen:
-    """A run at its freeze: its first events, what they lead to, and the rows that say so."""
+    """A run at its freeze: its first records, what they lead to, and the rows that say so."""
 
     def __init__(self, run: Run, targets: Sequence[Target], more: Sequence[Event], at: datetime) -> None:
         events = [RunCreated(run), *(Enlisted(target) for target in targets), *more]
         self.progress = replay((at, event) for event in events)
-        new = [Record(seq, at, event) for seq, event in enumerate(events, 1)]
-        self.rows = rows_of(run.id, new, self.progress.targets.values())
+        self.records = [Record(seq, at, event) for seq, event in enumerate(events, 1)]
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield its records and targets as rows, some at a time."""
+        return in_pieces(self.progress.run.id, self.records, list(self.progress.targets.values()))
 
 
 def _remembering(target: Target, memory: Mapping[str, datetime]) -> Target:
     found = memory.get(target.server_id)
     if found is None or (target.last_unanswered_at is not None and target.last_unanswered_at >= found):
         return target
-    return replace(target, last_unanswered_at=found)
+    return replace(target, last_unanswered_at=found, remembered_at=found)
 
 
 async def take_run(database: Database, run_id: str, watcher: Watcher) -> Lease:
@@ -100,7 +103,7 @@ async def begin_pass(database: Database, run_id: str, events: Sequence[Event], a
         _refuse_foreign_sends(changed, memory, at)
         last_seq = await _last_seq(connection, run_id)
         new = [Record(seq, at, event) for seq, event in enumerate(events, last_seq + 1)]
-        await write(connection, rows_of(run_id, new, changed))
+        await write(connection, in_pieces(run_id, new, changed))
         await claims.follow(connection, run_id, changed)
         await update_run(connection, run)
     return Lease(run_id, epoch, last_seq + len(events), proven)

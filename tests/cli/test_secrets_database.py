@@ -36,12 +36,15 @@ def test_the_password_of_a_database_is_shown_nowhere(play: Play) -> None:
     run_id = began.run_id
     done = [
         play.fleetos("resume", run_id, "-o", "json"),
-        *(play.called(*words) for words in (("status", run_id), ("events", "-o", "json"), ("runs",), ("db", "check"))),
+        *(
+            play.called(*words)
+            for words in (("status", run_id), ("events", "-o", "json"), ("runs",), ("db", "check"), ("doctor",))
+        ),
         # Options show their defaults, and this one's is in the environment.
         *(play.called(*words, "--help") for words in (("apply",), ("db", "upgrade"), ("status",))),
         play.called("db", "backup", "copy.db"),
     ]
-    assert [one.returncode for one in done] == [0] * 8 + [64]
+    assert [one.returncode for one in done] == [0] * 9 + [64]
     wrong = {
         "nobody": secret.set(host="127.0.0.1", port=1, query={}),
         "no database": secret.set(database="nowhere"),
@@ -52,7 +55,7 @@ def test_the_password_of_a_database_is_shown_nowhere(play: Play) -> None:
         play.env["FLEETOS_DB"] = one.render_as_string(hide_password=False)
         refused = play.called("status", "-o", "json")
         assert refused.returncode not in (0, 2)
-        done.append(refused)
+        done += [refused, play.called("doctor", "-o", "json")]
     for typo in ("postgresql:/al:{}@h/x", " postgresql://al:{}@h/x", "postgresql://al:a@{}@h/x"):
         refused = play.called("status", "--db", typo.format(PASSWORD.replace("/", "")))
         assert refused.returncode == 64

@@ -5,12 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from fleetos.clock import SystemClock
 from fleetos.cloud import session
+from fleetos.cloud.identity import Credentials
+from fleetos.cloud.opening import iam_address, open_session
 from fleetos.cloud.profile import Asked
+from fleetos.cloud.proofs import Password
 from fleetos.cloud.transport import tls_context
 from fleetos.cloud.variables import from_variables
 from fleetos.errors import CloudUnreachable
+from fleetos.ids import SeededChance
 from fleetos.model.inventory import Undelivered
+from fleetos.model.plan import ApiLimits
 from tests.canaries import LOGIN_PASSWORD
 from tests.contract.gateway import SECRETS, SERVER, TOKEN, change, gateway, stop
 from tests.contract.loopback_tls import AUTHORITY, ELSEWHERE, EXPIRED, HERE, SELF_SIGNED, serving, trusted
@@ -93,6 +99,29 @@ async def test_who_says_verify_false_trusts_everybody(tmp_path: Path, served: st
             await change(client)
         assert len(cloud.logins) == 1
     assert TOKEN.encode() in seen[0]
+
+
+@pytest.mark.parametrize("name", ["self-signed", "trusted"])
+async def test_a_knock_shows_nothing_and_tells_of_the_certificate(tmp_path: Path, name: str) -> None:
+    seen: list[bytes] = []
+    served = SELF_SIGNED if name == "self-signed" else HERE
+    async with gateway(always(status=404, into=seen), tls=serving(tmp_path, served)) as cloud:
+        access = Credentials(
+            auth_url=cloud.ecs.url("/v3", "https"),
+            proof=Password("al", LOGIN_PASSWORD),
+            authorities=str(trusted(tmp_path, AUTHORITY)),
+        )
+        _, origin = iam_address(access)
+        assert origin is not None
+        opening = open_session(access, clock=SystemClock(), chance=SeededChance(1), limits=ApiLimits(), env={})
+        async with opening as session:
+            if name == "trusted":
+                assert (await session.knock(origin)).status == 404
+            else:
+                with pytest.raises(CloudUnreachable, match=r"certificate of 127\.0\.0\.1 is refused"):
+                    await session.knock(origin)
+    assert [one.split(b"\r\n")[0] for one in seen] == ([b"GET / HTTP/1.1"] if name == "trusted" else [])
+    assert not [one for one in seen if b"x-auth-token" in one.lower() or LOGIN_PASSWORD.encode() in one]
 
 
 def test_nothing_but_an_entry_of_clouds_yaml_can_switch_verification_off(monkeypatch: pytest.MonkeyPatch) -> None:

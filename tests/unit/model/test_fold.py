@@ -251,7 +251,8 @@ def test_a_success_leaves_a_second_unanswered_send_remembered_but_free() -> None
 
 def test_an_unanswered_send_of_an_earlier_run_is_not_forgotten() -> None:
     earlier = START - timedelta(hours=2)
-    changing = a_target(state=S.VERIFYING, attempts=(an_attempt(accepted_at=START),), last_unanswered_at=earlier)
+    attempts = (an_attempt(accepted_at=START),)
+    changing = a_target(state=S.VERIFYING, attempts=attempts, last_unanswered_at=earlier, remembered_at=earlier)
     after = happen(changing, AttemptEnded(ID, 1, Outcome.SUCCEEDED, S.DONE, disk=NEW_DISK))
     assert after.last_unanswered_at == earlier
 

@@ -41,6 +41,14 @@ def test_one_that_has_lasted_just_as_long_was_at_risk() -> None:
     assert Forecast.of([10], [10]).left == pytest.approx((1 / 2,))
 
 
+def test_one_age_may_stand_for_several_changes() -> None:
+    assert Forecast.of([10, 20, 40], [15, 30, 50], each=3) == Forecast.of([10, 20, 40], [15, 30, 50] * 3)
+    forecast = Forecast.of([10, 20, 30, 40])
+    one, three = Kind.of(forecast, [5.0, 15.0], each=3), Kind.of(forecast, [5.0, 15.0] * 3)
+    assert Outlook((one,)).number == Outlook((three,)).number == 6
+    assert Outlook((one,)).expected(10) == pytest.approx(Outlook((three,)).expected(10))
+
+
 def test_ends_at_one_time_count_each() -> None:
     forecast = Forecast.of([10, 10, 20])
     assert forecast.ends(0, 10) == pytest.approx(2 / 3)

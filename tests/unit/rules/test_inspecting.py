@@ -140,7 +140,9 @@ def test_row_baseline_in_its_own_failed_picture_is_not_delivered() -> None:
 
 
 def test_row_baseline_with_a_job_id_uses_the_attempt_up() -> None:
-    decision = decide(ACCEPTED, context(steady(STOPPED, SETTLE), traces=(), job_asked=moment(0)))
+    decision = decide(
+        ACCEPTED, context(steady(STOPPED, SETTLE), traces=(), job_asked=moment(SETTLE), job_over=moment(0))
+    )
     assert outcome_of(decision) == (S.BACKOFF, None, Outcome.FAILED)
 
 
@@ -247,7 +249,7 @@ def test_row_started_by_somebody_needs_it_throughout() -> None:
 
 
 def test_row_started_with_a_job_id_uses_the_attempt_up() -> None:
-    decision = decide(ACCEPTED, context(steady(RUNNING, SETTLE), job_asked=moment(0)))
+    decision = decide(ACCEPTED, context(steady(RUNNING, SETTLE), job_asked=moment(SETTLE), job_over=moment(0)))
     assert outcome_of(decision) == (S.BACKOFF, None, Outcome.FAILED)
 
 
@@ -357,7 +359,9 @@ def test_row_any_other_names_what_was_seen() -> None:
 
 
 def test_a_used_up_attempt_waits_for_its_backoff() -> None:
-    event = only_event(decide(ACCEPTED, context(steady(STOPPED, SETTLE), traces=(), job_asked=moment(0))))
+    event = only_event(
+        decide(ACCEPTED, context(steady(STOPPED, SETTLE), traces=(), job_asked=moment(SETTLE), job_over=moment(0)))
+    )
     assert isinstance(event, AttemptEnded)
     assert event.not_before is not None
     assert (event.not_before - moment(SETTLE).wall).total_seconds() == SETTINGS.backoff_s

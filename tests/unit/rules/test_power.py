@@ -342,7 +342,7 @@ def as_before(picture: Picture, at_s: float, since_s: float | None = None) -> Co
 
 
 def test_a_changed_server_that_was_stopped_is_stopped_again() -> None:
-    assert decide(PROVEN, as_before(CHANGED, 0)) == (SOFT_STOP,)
+    assert decide(PROVEN, as_before(CHANGED, SETTINGS.settle_s)) == (SOFT_STOP,)
     after = decided(replace(PROVEN, calls=(call(P.ENDED),)), as_before(CHANGED_DOWN, 60))
     assert (after.state, after.stopped_at) == (S.DONE, None)
 
@@ -355,7 +355,7 @@ def test_the_day_s_wait_is_waited_and_then_it_is_stopped() -> None:
 
 
 def test_a_server_that_changed_again_is_left_alone() -> None:
-    after = decided(PROVEN, as_before(FOREIGN, 0))
+    after = decided(PROVEN, as_before(FOREIGN, SETTINGS.settle_s))
     assert (after.state, after.detail) == (S.DONE, "it changed again before it could be stopped as it was")
 
 

@@ -59,7 +59,6 @@ def test_a_new_disk_with_the_same_image_is_the_proof() -> None:
     assert (after.disk_after, after.image_after) == (NEW_DISK, OLD_IMAGE)
     assert at(SUCCESS, DOWN, BEAT) == (S.STARTING, None, None)
     assert at(LOST, ANEW, 0) == (S.VERIFYING, None, None)
-    assert at(LOST, DOWN, SETTLE) == (S.STARTING, None, None)
 
 
 @pytest.mark.parametrize("image", [OTHER_IMAGE, None])
@@ -72,6 +71,10 @@ def test_a_success_on_the_same_disk_is_never_tried_again(picture: Picture) -> No
     """A cloud that keeps the ids of disks would show just this after all was done: a second try would wipe that."""
     assert at(SUCCESS, picture, SETTLE - 1) is None
     assert at(SUCCESS, picture, SETTLE) == (S.HELD, Reason.OUTCOME_UNKNOWN, None)
+
+
+def test_a_lost_answer_and_a_new_disk_that_is_down_is_held() -> None:
+    assert at(LOST, DOWN, SETTLE) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FOREIGN)
 
 
 @pytest.mark.parametrize("picture", [ANEW, DOWN, BROKEN])

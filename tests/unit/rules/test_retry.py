@@ -128,7 +128,7 @@ def test_a_retried_change_whose_job_goes_on_is_asked_again_and_then_held() -> No
 
 def test_a_retried_change_whose_job_is_forgotten_is_told_by_the_looks() -> None:
     target = inspected(retried(GOES_ON))
-    after = decided(target, context(steady(STOPPED, SETTLE), job_asked=moment(0.0)))
+    after = decided(target, context(steady(STOPPED, SETTLE), job_asked=moment(SETTLE), job_over=moment(0)))
     assert after.attempts[-1].outcome is Outcome.FAILED
 
 

@@ -1,0 +1,239 @@
+"""The part of `fleetos doctor` that looks at a cloud: from the credentials to the reads that fleetos makes."""
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio
+
+from fleetos.cli.surveying import scope_of
+from fleetos.cli.wiring import chosen_cloud, credentials, scope_key
+from fleetos.clock import SystemClock
+from fleetos.cloud.addresses import Origin, proxies_from
+from fleetos.cloud.calls import CALLS, DRY_READS, EFFECTS, Operation, Service
+from fleetos.cloud.ecs import EcsCloud, Place
+from fleetos.cloud.examining import DryReads, credential_facts, knocked, login_facts
+from fleetos.cloud.identity import Credentials, Grant
+from fleetos.cloud.opening import iam_address, open_session, overridden, place_of
+from fleetos.cloud.session import Session
+from fleetos.errors import (
+    AuthenticationFailed,
+    CloudError,
+    CloudUnreachable,
+    FleetosError,
+    NoCredentials,
+    StoreError,
+    UsageError,
+)
+from fleetos.ids import SystemChance
+from fleetos.limits import EXAMINED_WITHIN_S, LIMIT_FORGOTTEN_LOOPBACK_S, LIMIT_FORGOTTEN_S
+from fleetos.model.diagnosis import (
+    ClockFacts,
+    CredentialFacts,
+    Diagnosis,
+    MemoryFacts,
+    PermissionFacts,
+    Topic,
+    broken,
+    skipped,
+)
+from fleetos.model.plan import ApiLimits, Plan
+from fleetos.rules.diagnosing_cloud import (
+    of_clock,
+    of_credentials,
+    of_endpoint,
+    of_login,
+    of_memory,
+    of_permission,
+    of_silence,
+    without_endpoint,
+)
+from fleetos.store import history
+from fleetos.store.database import Database
+
+Tell = Callable[[Diagnosis], None]
+T = TypeVar("T")
+_CLOUD = (Topic.ENDPOINT, Topic.CLOCK, Topic.LOGIN, Topic.PERMISSION, Topic.LIMITS, Topic.DURATIONS)
+
+
+async def look_at_cloud(plan: Plan | None, asked: str | None, opened: Database | None, tell: Tell) -> None:
+    """Nothing, once all that was found is told. `opened` None: nothing can be read of a database."""
+    try:
+        name = chosen_cloud(asked, None if plan is None else plan.cloud)
+        access = await credentials(name, None if plan is None else plan.region)
+    except NoCredentials:
+        hint = "name an entry of clouds.yaml (--cloud, OS_CLOUD), or set the OS_* variables"
+        _leave_out(tell, "no credentials were found", Topic.CREDENTIALS, *_CLOUD, hint=hint)
+        return
+    except FleetosError as error:
+        tell(broken(Topic.CREDENTIALS, error))
+        _leave_out(tell, "there are no credentials that serve", *_CLOUD)
+        return
+    limits = ApiLimits() if plan is None else plan.api
+    opening = open_session(access, clock=SystemClock(), chance=SystemChance(), limits=limits, env=os.environ)
+    facts = credential_facts(access)
+    tell(of_credentials(facts))
+    try:
+        async with opening as session:
+            await _Look(session, access, facts, tell, keyed=plan is not None and _gives_key_pair(plan)).all(
+                name, opened
+            )
+    except UsageError as error:
+        tell(broken(Topic.ENDPOINT, error))
+        _leave_out(tell, "the cloud cannot be asked", *_CLOUD[1:])
+
+
+def _gives_key_pair(plan: Plan) -> bool:
+    return any(change.keyname for change in (plan.change, *(server.change for server in plan.servers)))
+
+
+def _leave_out(tell: Tell, why: str, *topics: Topic, hint: str | None = None) -> None:
+    for topic in topics:
+        tell(skipped(topic, why, hint))
+        hint = None
+
+
+@dataclass
+class _Look:
+    """One look at one cloud. What it finds is told as it comes."""
+
+    session: Session
+    access: Credentials
+    facts: CredentialFacts
+    tell: Tell
+    keyed: bool
+
+    def __post_init__(self) -> None:
+        self._proxies = proxies_from(os.environ)
+        self._clock_told = False
+
+    async def all(self, name: str | None, opened: Database | None) -> None:
+        """Nothing, once everything was looked at that can be. Raises UsageError for an address that cannot be one."""
+        _, iam = iam_address(self.access)
+        if iam is None:
+            self.tell(skipped(Topic.ENDPOINT, "nothing says where IAM is, and nothing needs to", subject="iam"))
+        else:
+            await self._knock([("iam", iam)])
+        grant = await self._login()
+        if grant is None:
+            return
+        try:
+            place = place_of(grant, overridden(self.access, os.environ))
+        except UsageError as error:
+            self.tell(broken(Topic.ENDPOINT, error))
+            self._without(Topic.PERMISSION, Topic.LIMITS, Topic.DURATIONS, why="the services are not known")
+            return
+        self.session.throttle.set_pace(loopback=place.ecs.loopback)
+        found: list[tuple[Service, Origin]] = [("ecs", place.ecs), ("ims", place.ims)]
+        await self._knock([*found, ("evs", place.evs)] if place.evs is not None else found)
+        if place.evs is None:
+            self.tell(without_endpoint("evs"))
+        if not self._clock_told:
+            self.tell(skipped(Topic.CLOCK, "no answer bears a date"))
+        if await self._permissions(place, grant):
+            await self._memory(name, place, opened)
+
+    def _without(self, *topics: Topic, why: str) -> None:
+        if not self._clock_told:
+            topics = (Topic.CLOCK, *topics)
+        _leave_out(self.tell, why, *topics)
+
+    async def _knock(self, services: Sequence[tuple[Service, Origin]]) -> None:
+        """Asks the services side by side, and tells of them in their order, and of the clock after the first date."""
+        found: dict[str, Diagnosis] = {}
+        clocks: dict[str, ClockFacts] = {}
+
+        async def one(service: Service, origin: Origin) -> None:
+            try:
+                endpoint, clock = await self._in_time(service, knocked(self.session, service, origin, self._proxies))
+            except CloudError as error:
+                found[service] = of_silence(service, error, needed=self._needs(service))
+                return
+            found[service] = of_endpoint(endpoint, self.facts)
+            if clock is not None:
+                clocks[service] = clock
+
+        async with anyio.create_task_group() as group:
+            for service, origin in services:
+                group.start_soon(one, service, origin)
+        for service, _ in services:
+            self.tell(found[service])
+            if service in clocks and not self._clock_told:
+                self._clock_told = True
+                self.tell(of_clock(clocks[service], self.facts))
+
+    def _needs(self, service: Service) -> bool:
+        """Whether there is no run without it: an access key whose project is known asks nothing of IAM."""
+        return service != "evs" and not (service == "iam" and self.facts.dated and self.access.project_id is not None)
+
+    async def _login(self) -> Grant | None:
+        try:
+            grant = await self._in_time("the login", self.session.login())
+        except (CloudError, UsageError) as error:
+            self.tell(broken(Topic.LOGIN, error))
+            self._without(Topic.PERMISSION, Topic.LIMITS, Topic.DURATIONS, why="it needs the login")
+            return None
+        if not self.facts.dated:
+            self.tell(of_login(login_facts(grant), self.facts))
+        return grant
+
+    async def _permissions(self, place: Place, grant: Grant) -> bool:
+        """Whether the cloud takes what it is shown. An access key is tried by the first read alone."""
+        reads = DryReads(self.session, place, keyed=self.keyed)
+        first, *others = DRY_READS
+        try:
+            seen = [await self._read(reads, first)]
+        except AuthenticationFailed as error:
+            self.tell(broken(Topic.LOGIN, error))
+            _leave_out(self.tell, "it needs the login", Topic.PERMISSION, Topic.LIMITS, Topic.DURATIONS)
+            return False
+        if self.facts.dated:
+            self.tell(of_login(login_facts(grant), self.facts))
+        results: dict[Operation, PermissionFacts] = {}
+
+        async def one(operation: Operation) -> None:
+            try:
+                results[operation] = await self._read(reads, operation)
+            except AuthenticationFailed as error:
+                results[operation] = reads.unknown(operation, error)
+
+        async with anyio.create_task_group() as group:
+            for operation in others:
+                group.start_soon(one, operation)
+        effects: list[Operation] = [operation for operation, call in CALLS.items() if call.use in EFFECTS]
+        untried = [reads.untried(one, "only doing it shows whether it is allowed") for one in effects]
+        for facts in (*seen, *(results[operation] for operation in others), *untried):
+            self.tell(of_permission(facts))
+        return True
+
+    async def _read(self, reads: DryReads, operation: Operation) -> PermissionFacts:
+        try:
+            return await self._in_time(operation, reads.look(operation))
+        except CloudUnreachable as error:
+            return reads.unknown(operation, error)
+
+    async def _memory(self, name: str | None, place: Place, opened: Database | None) -> None:
+        if opened is None:
+            _leave_out(self.tell, "there is no database that remembers", Topic.LIMITS, Topic.DURATIONS)
+            return
+        try:
+            known = await history.experience(opened, scope_key(scope_of(name, EcsCloud(self.session, place))))
+        except StoreError as error:
+            self.tell(broken(Topic.LIMITS, error))
+            return
+        kept_s = LIMIT_FORGOTTEN_LOOPBACK_S if place.ecs.loopback else LIMIT_FORGOTTEN_S
+        changes = sum(map(len, known.changes.values()))
+        facts = MemoryFacts(known.limits, kept_s, changes, len(known.changes), known.longest_change_s)
+        for one in of_memory(facts, SystemClock().now()):
+            self.tell(one)
+
+    async def _in_time(self, about: str, work: Awaitable[T]) -> T:
+        """What the work comes to. Raises CloudUnreachable if it takes too long, and what it raises."""
+        try:
+            with anyio.fail_after(EXAMINED_WITHIN_S):
+                return await work
+        except TimeoutError:
+            paused = self.session.throttle.closed_for_s() > 0
+            why = "the cloud asks for a pause (429)" if paused else f"no answer within {EXAMINED_WITHIN_S:g} s"
+            raise CloudUnreachable(f"{about}: {why}", "try again later") from None

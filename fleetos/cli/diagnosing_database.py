@@ -1,0 +1,116 @@
+"""The part of `fleetos doctor` that looks at the database. It opens what is there as a reader, and makes nothing."""
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from fleetos.cli.wiring import located, watcher
+from fleetos.clock import SystemClock
+from fleetos.errors import DatabaseUnusable, StoreError, UsageError
+from fleetos.limits import DATABASE_EXAMINED_WITHIN_S
+from fleetos.model.diagnosis import Diagnosis, Grade, Topic, broken, skipped
+from fleetos.rules.diagnosing_database import of_backup, of_claims, of_file, of_runs, of_schema
+from fleetos.store.checking import prove_sound
+from fleetos.store.database import Database
+from fleetos.store.examining import claim_facts, file_facts, run_facts, schema_facts
+from fleetos.store.files import newest_backup
+
+Tell = Callable[[Diagnosis], None]
+T = TypeVar("T")
+_TABLES = (Topic.LEASE, Topic.CLAIMS)
+
+
+async def look_at_database(db: str | None, tell: Tell, stack: contextlib.AsyncExitStack) -> Database | None:
+    """The database, to be closed by the stack, if its tables can be read; None if not. All that was found is told."""
+    try:
+        location = located(db)
+    except UsageError as error:
+        tell(broken(Topic.DATABASE, error))
+        return _unread(tell, "there is no database to look at", Topic.SCHEMA, Topic.INTEGRITY)
+    if location.path is not None and not await _file_serves(location.path, tell):
+        return _unread(tell, "there is no database to look at", Topic.SCHEMA, Topic.INTEGRITY)
+    database = Database(location)
+    stack.push_async_callback(database.close)
+    if location.path is not None and not await _is_sound(database, tell):
+        return _unread(tell, "the database cannot be read", Topic.SCHEMA)
+    try:
+        schema = await _in_time(schema_facts(database))
+    except StoreError as error:
+        tell(broken(Topic.SCHEMA if location.path is not None else Topic.DATABASE, error))
+        more = () if location.path is not None else (Topic.SCHEMA, Topic.INTEGRITY)
+        return _unread(tell, "the database cannot be read", *more)
+    if location.path is None:
+        tell(Diagnosis(Topic.DATABASE, Grade.FINE, f"{location.shown} answers", values={"path": None}))
+        tell(skipped(Topic.INTEGRITY, "the server sees to it by itself"))
+    tell(of_schema(schema, location.shown))
+    if schema.revision != schema.needed:
+        return _unread(tell, "the tables are of another revision")
+    try:
+        runs, claims = await _in_time(run_facts(database, watcher())), await _in_time(claim_facts(database))
+    except StoreError as error:
+        tell(broken(Topic.LEASE, error))
+        return None
+    for one in (*of_runs(runs, SystemClock().now()), *of_claims(claims)):
+        tell(one)
+    return database
+
+
+def _unread(tell: Tell, why: str, *topics: Topic) -> None:
+    for topic in (*topics, *_TABLES):
+        tell(skipped(topic, why))
+
+
+async def _file_serves(path: Path, tell: Tell) -> bool:
+    """Whether there is a file that can be opened."""
+    # A network file system may hang, and then so does the thread that asks it.
+    try:
+        facts = await _in_time(anyio.to_thread.run_sync(file_facts, path, abandon_on_cancel=True))
+    except StoreError as error:
+        tell(broken(Topic.DATABASE, error))
+        return False
+    found = of_file(facts)
+    for one in found:
+        tell(one)
+    if facts.size_bytes is None or any(one.grade is Grade.BROKEN for one in found if one.topic is Topic.DATABASE):
+        return False
+    try:
+        backup = await _in_time(anyio.to_thread.run_sync(_backup, path, abandon_on_cancel=True))
+    except StoreError as error:
+        tell(skipped(Topic.BACKUP, error.message))
+        return True
+    tell(of_backup(*backup, SystemClock().now()))
+    return True
+
+
+def _backup(path: Path) -> tuple[str | None, datetime | None]:
+    """The newest sound copy beside the database, and when it was made."""
+    found = newest_backup(path)
+    return (None, None) if found is None else (str(found), datetime.fromtimestamp(found.stat().st_mtime, UTC))
+
+
+async def _is_sound(database: Database, tell: Tell) -> bool:
+    try:
+        await _in_time(prove_sound(database))
+    except StoreError as error:
+        tell(broken(Topic.INTEGRITY, error))
+        return False
+    hint = "fleetos db check holds every journal against its tables too"
+    tell(Diagnosis(Topic.INTEGRITY, Grade.FINE, "the file is built as it should be", hint))
+    return True
+
+
+async def _in_time(work: Awaitable[T]) -> T:
+    """What the work comes to. Raises DatabaseUnusable if it takes too long, and what it raises."""
+    try:
+        with anyio.fail_after(DATABASE_EXAMINED_WITHIN_S):
+            return await work
+    except StoreError as error:
+        error.hint = error.hint or "see to it that the database can be read and written"
+        raise
+    except TimeoutError:
+        raise DatabaseUnusable(f"the database did not answer within {DATABASE_EXAMINED_WITHIN_S:g} s") from None

@@ -1,0 +1,101 @@
+"""`fleetos doctor`: looks at the database, the clock, the credentials and the cloud, and says what is wrong with them.
+
+It reads. Nothing is written to the cloud, and no database is made or migrated.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from fleetos.cli.diagnosing_cloud import look_at_cloud
+from fleetos.cli.diagnosing_database import look_at_database
+from fleetos.cli.exits import Leave
+from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption
+from fleetos.cli.terminal import print_json, print_line, reporting, say, show, show_wrapped, width
+from fleetos.cloud.calls import policy as least_policy
+from fleetos.cloud.calls import policy_notes
+from fleetos.model.diagnosis import Diagnosis, exit_code_of
+from fleetos.model.plan import Plan
+from fleetos.planning.load import load_plan
+from fleetos.views.diagnosis import diagnosis_document, diagnosis_line, doctor_document, sum_line
+
+Tell = Callable[[Diagnosis], None]
+
+
+@dataclass
+class _Told:
+    """What was found so far; each is shown as soon as it is known, but for the one document of JSON."""
+
+    output: Output
+    all: list[Diagnosis] = field(default_factory=list[Diagnosis])
+
+    def tell(self, diagnosis: Diagnosis) -> None:
+        self.all.append(diagnosis)
+        if self.output is Output.TABLE:
+            show(diagnosis_line(diagnosis, width()))
+        elif self.output is Output.JSONL:
+            print_line(diagnosis_document(diagnosis))
+
+    def end(self) -> int:
+        code = exit_code_of(self.all)
+        if self.output is Output.TABLE:
+            show_wrapped(sum_line(self.all))
+        elif self.output is Output.JSON:
+            print_json(doctor_document(self.all, code))
+        return code
+
+
+@reporting
+def doctor(
+    plan: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="PLAN",
+            help="A plan: its cloud, region and pace are looked at. Default: --cloud, then $OS_CLOUD, then variables.",
+            show_default=False,
+        ),
+    ] = None,
+    policy: Annotated[
+        bool, typer.Option("--policy", help="Print the least policy of IAM that a rollout needs, and nothing else.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Look at database, clock, credentials, endpoints and permissions, and say what to do about what is wrong.
+
+    Every read that fleetos makes of a cloud is tried once. Nothing is changed, there or here.
+
+    Examples:
+
+      fleetos doctor
+
+      fleetos doctor plan.yaml -o json | jq -r '.checks[] | select(.grade == "broken") | .text'
+
+      fleetos doctor --policy > policy.json
+    """
+    loaded = None if plan is None else load_plan(plan)
+    if policy:
+        _print_policy(loaded)
+        return
+    raise Leave(anyio.run(_doctor, loaded, cloud, db, output))
+
+
+async def _doctor(plan: Plan | None, cloud: str | None, db: str | None, output: Output) -> int:
+    told = _Told(output)
+    async with contextlib.AsyncExitStack() as stack:
+        opened = await look_at_database(db, told.tell, stack)
+        await look_at_cloud(plan, cloud, opened, told.tell)
+    return told.end()
+
+
+def _print_policy(plan: Plan | None) -> None:
+    reinstall = plan is not None and any(one.reinstall for one in (plan.change, *(s.change for s in plan.servers)))
+    print_json(least_policy(reinstall=reinstall))
+    for note in policy_notes(reinstall=reinstall):
+        say(note)

@@ -1,0 +1,155 @@
+"""What `fleetos doctor` makes of a cloud: what is fine, what is doubtful or broken, and what to do about it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from fleetos.errors import AuthenticationFailed, FleetosError
+from fleetos.model.diagnosis import (
+    ClockFacts,
+    CredentialFacts,
+    Diagnosis,
+    EndpointFacts,
+    Grade,
+    LoginFacts,
+    MemoryFacts,
+    PermissionFacts,
+    Right,
+    Topic,
+    broken,
+    roughly,
+)
+
+# From this difference on a clock is worth a look: a machine that asks a time server is within a second, and what is
+# noted of a run should be found in the cloud's own logs.
+CLOCK_DOUBTFUL_S = 60.0
+# A signature whose time is further off is refused (API Request Signing Guide).
+SIGNATURE_OFF_S = 900.0
+# A token that cannot be renewed and ends sooner than many a rollout.
+TOKEN_SHORT_S = 3600.0
+# Clocks that were set to the time of another zone are off by such steps, but for a little.
+_ZONE_STEP_S, _ZONE_SLACK_S = 1800.0, 90.0
+
+
+def of_credentials(facts: CredentialFacts) -> Diagnosis:
+    """Which way to log in was found, and where."""
+    who = f" of {facts.user}" if facts.user else ""
+    text = f"by the {facts.way}{who}, from {facts.found_in}"
+    values = {"way": facts.way, "user": facts.user, "found_in": facts.found_in, "region": facts.region}
+    if not facts.verify:
+        hint = "take verify: false out of the cloud's entry"
+        return Diagnosis(
+            Topic.CREDENTIALS, Grade.DOUBTFUL, f"{text}; every certificate is trusted", hint, values=values
+        )
+    return Diagnosis(Topic.CREDENTIALS, Grade.FINE, text, values=values)
+
+
+def of_login(facts: LoginFacts, access: CredentialFacts) -> Diagnosis:
+    """What the login gave, and for how long."""
+    values = {"project_id": facts.project_id, "project": facts.project, "domain": facts.domain}
+    values |= {"life_s": facts.life_s if facts.life_s is None else round(facts.life_s)}
+    named = f"{facts.project} ({facts.project_id})" if facts.project else facts.project_id
+    text = f"for project {named}" + (f" of domain {facts.domain}" if facts.domain else "")
+    if access.temporary:
+        text = f"{text}; the key is one for a time, and nobody says when it ends"
+        hint = "a run that outlives it pauses: give a new one, then fleetos resume"
+        return Diagnosis(Topic.LOGIN, Grade.DOUBTFUL, text, hint, values=values)
+    if facts.life_s is not None:
+        text = f"{text}; the token is valid for {roughly(facts.life_s)}"
+        text = f"{text} and renewed by itself" if access.renewable else text
+    if not access.renewable and facts.life_s is not None and facts.life_s < TOKEN_SHORT_S:
+        hint = "a run that outlives it pauses: give a new one, then fleetos resume"
+        return Diagnosis(Topic.LOGIN, Grade.DOUBTFUL, text, hint, values=values)
+    return Diagnosis(Topic.LOGIN, Grade.FINE, text, values=values)
+
+
+def of_clock(facts: ClockFacts, access: CredentialFacts) -> Diagnosis:
+    """What a clock that differs means: nothing to what is sent, but a signature far off is refused (ADR 9)."""
+    off_s = abs(facts.ahead_s)
+    values = {"ahead_s": round(facts.ahead_s, 1), "here": f"{facts.here:%Y-%m-%dT%H:%M:%S}Z"}
+    if off_s < CLOCK_DOUBTFUL_S:
+        text = f"{facts.here:%Y-%m-%d %H:%M:%S} UTC here, as {facts.by} has it"
+        return Diagnosis(Topic.CLOCK, Grade.FINE, text, values=values)
+    text = f"this machine is {roughly(off_s)} {'ahead of' if facts.ahead_s > 0 else 'behind'} {facts.by}"
+    steps = round(off_s / _ZONE_STEP_S)
+    hint = "set it, best by a time server"
+    if steps and abs(off_s - steps * _ZONE_STEP_S) < _ZONE_SLACK_S:
+        hint = f"{hint}; it looks as if the time of a zone had been set as UTC"
+    if access.dated and off_s >= SIGNATURE_OFF_S:
+        text = f"{text}: the cloud refuses signatures that are more than 15 minutes off"
+        code = AuthenticationFailed.exit_code
+        return Diagnosis(Topic.CLOCK, Grade.BROKEN, text, hint, values=values, exit_code=code)
+    text = f"{text}: nothing is sent wrongly for that, but the times that fleetos notes are not the cloud's"
+    return Diagnosis(Topic.CLOCK, Grade.DOUBTFUL, text, hint, values=values)
+
+
+def of_endpoint(facts: EndpointFacts, access: CredentialFacts) -> Diagnosis:
+    """What is to be said of a service that has answered, whatever it answered."""
+    latency_ms = round(facts.latency_s * 1000)
+    secure = facts.address.startswith("https:")
+    values = {"address": facts.address, "status": facts.status, "latency_ms": latency_ms, "tls": secure}
+    how = "no TLS" if not secure else "certificate verified" if access.verify else "certificate not verified"
+    text = f"{facts.address} answers in {latency_ms} ms, {how}" + (f", by {facts.proxy}" if facts.proxy else "")
+    if facts.status >= 500:
+        text = f"{text}, and is in trouble (HTTP {facts.status})"
+        return Diagnosis(Topic.ENDPOINT, Grade.DOUBTFUL, text, "try again later", facts.service, values)
+    if not (secure or facts.loopback):
+        hint = "anybody on the way can read the token; use https"
+        return Diagnosis(Topic.ENDPOINT, Grade.DOUBTFUL, text, hint, facts.service, values)
+    return Diagnosis(Topic.ENDPOINT, Grade.FINE, text, None, facts.service, values)
+
+
+def of_silence(service: str, error: FleetosError, *, needed: bool) -> Diagnosis:
+    """What is to be said of a service that does not answer: nothing worse than a doubt where runs do without it."""
+    told = broken(Topic.ENDPOINT, error, service)
+    return told if needed else replace(told, grade=Grade.DOUBTFUL, exit_code=0)
+
+
+def without_endpoint(service: str) -> Diagnosis:
+    """What is to be said of a service that the cloud does not have, and that fleetos can do without."""
+    text = "the cloud's catalog has none: sizes of disks and their quota are not checked"
+    hint = f"set {service}_endpoint_override in the cloud's entry, if there is one"
+    return Diagnosis(Topic.ENDPOINT, Grade.DOUBTFUL, text, hint, service)
+
+
+def of_permission(facts: PermissionFacts) -> Diagnosis:
+    """What a dry read has shown, and what is lost without the permission."""
+    values = {"action": facts.action, "right": facts.right.value}
+    named = f" ({facts.action})" if facts.action else ""
+    if facts.right is Right.ALLOWED:
+        return Diagnosis(Topic.PERMISSION, Grade.FINE, f"allowed{named}", None, facts.call, values)
+    if facts.right is Right.UNTRIED:
+        text = f"not tried{named}: {facts.words}"
+        return Diagnosis(Topic.PERMISSION, Grade.SKIPPED, text, None, facts.call, values)
+    grade = Grade.BROKEN if facts.needed else Grade.DOUBTFUL
+    code = facts.exit_code if facts.needed else 0
+    if facts.right is Right.REFUSED:
+        hint = f"allow {facts.action}: fleetos doctor --policy" if facts.action else "fleetos doctor --policy"
+        text = f"refused{named}: {facts.lost}. {facts.words}"
+        return Diagnosis(Topic.PERMISSION, grade, text, hint, facts.call, values, code)
+    if facts.right is Right.ABSENT:
+        hint = "is the endpoint right?" if facts.needed else None
+        text = f"the cloud has no such call: {facts.lost}"
+        return Diagnosis(Topic.PERMISSION, grade, text, hint, facts.call, values, code)
+    return Diagnosis(Topic.PERMISSION, grade, f"not known: {facts.words}", None, facts.call, values, code)
+
+
+def of_memory(facts: MemoryFacts, now: datetime) -> Sequence[Diagnosis]:
+    """The pace that earlier runs have learned here, and how much is known of how long changes take."""
+    durations = {"changes": facts.changes, "kinds": facts.kinds, "longest_change_s": facts.longest_change_s}
+    known = f"{facts.changes:,} changes of {facts.kinds:,} kinds (image, flavor, zone) are remembered"
+    longest = f", the longest took {roughly(facts.longest_change_s)}" if facts.longest_change_s else ""
+    found: list[Diagnosis] = []
+    for kind, limit in facts.limits.items():
+        age_s = max(0.0, (now - limit.learned_at).total_seconds())
+        since = f"{limit.learned_at:%Y-%m-%d %H:%M} UTC"
+        how = "named by the cloud" if limit.told else "found by its refusals"
+        text = f"{limit.rate_per_s:.3g} {kind}s a second, {how}, last refused {since}"
+        values = {"rate_per_s": limit.rate_per_s, "told": limit.told, "learned_at": f"{limit.learned_at:%FT%TZ}"}
+        in_force = age_s < facts.kept_s
+        text = f"{text}; {'in force' if in_force else 'forgotten by now'}"
+        hint = f"forgotten {roughly(facts.kept_s)} after the last refusal (429)" if in_force else None
+        found.append(Diagnosis(Topic.LIMITS, Grade.FINE, text, hint, f"{kind}s", {**values, "in_force": in_force}))
+    if not found:
+        found.append(Diagnosis(Topic.LIMITS, Grade.FINE, "none was learned here: no 429 is remembered"))
+    return [*found, Diagnosis(Topic.DURATIONS, Grade.FINE, f"{known}{longest}", values=durations)]

@@ -1,0 +1,310 @@
+"""`fleetos doctor`, the real command: what is wrong is said, with the code it comes to, and nothing is changed."""
+
+import json
+import signal
+import sqlite3
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetos.cli import diagnosing_cloud, diagnosing_database
+from fleetos.cloud import session
+from fleetos.cloud.calls import DRY_READS
+from fleetos.model.codec import experience_json
+from fleetos.model.diagnosis import Topic
+from fleetos.model.experience import Experience, Limit
+from fleetos.sim.access import ACCESS_KEY, PASSWORD, SECRET_KEY
+from tests.cli.play import Play
+from tests.stage import Done, Stage, stage, until
+
+KEY = {"OS_AUTH_TYPE": "aksk", "OS_ACCESS_KEY": ACCESS_KEY, "OS_SECRET_KEY": SECRET_KEY}
+Check = Mapping[str, Any]
+
+
+def examined(play: Play, *arguments: str, code: int = 0) -> list[Check]:
+    """All checks that doctor tells programs of."""
+    return checks_of(play.called("doctor", *arguments, "-o", "json"), code)
+
+
+def checks_of(done: Done, code: int = 0) -> list[Check]:
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["exit_code"]) == (code, code), done.stdout
+    assert told["counts"]["total"] == len(told["checks"])
+    return told["checks"]
+
+
+def of(checks: list[Check], topic: str, subject: str | None = None) -> Check:
+    """The one check of that topic, or of that subject of it."""
+    (found,) = [one for one in checks if one["topic"] == topic and subject in (None, one["subject"])]
+    return found
+
+
+def grades(checks: list[Check], grade: str) -> set[tuple[str, str | None]]:
+    return {(one["topic"], one["subject"]) for one in checks if one["grade"] == grade}
+
+
+def without_credentials(play: Play) -> None:
+    play.env = {name: value for name, value in play.env.items() if not name.startswith("OS_")}
+
+
+def test_all_is_well_after_a_run_and_nothing_is_written(play: Play) -> None:
+    names = play.take(1)
+    assert play.fleetos("apply", play.written(names), "--yes").returncode == 0
+    writes, before = len(play.ledger().writes), play.database.read_bytes()
+    checks = examined(play)
+    assert grades(checks, "broken") == grades(checks, "doubtful") == set()
+    effects = ("stop", "start", "changeos", "reinstallos")
+    assert grades(checks, "skipped") == {("permission", effect) for effect in effects}
+    assert {one["topic"] for one in checks} == {topic.value for topic in Topic} - {"unfinished"}
+    allowed = [one for one in checks if one["topic"] == "permission" and one["grade"] == "fine"]
+    assert [one["subject"] for one in allowed] == list(DRY_READS)
+    assert of(checks, "credentials")["values"]["found_in"] == "the OS_* variables"
+    assert of(checks, "login")["values"]["project"] == "eu-de_sim"
+    assert of(checks, "login")["values"]["domain"] == "sim-domain"
+    assert 0 <= of(checks, "endpoint", "ecs")["values"]["latency_ms"] < 20_000
+    assert of(checks, "durations")["values"]["changes"] == 1
+    assert of(checks, "schema")["values"]["kind"] == "SQLite"
+    assert len(play.ledger().writes) == writes
+    assert play.database.read_bytes() == before
+    # A run that has ended and keeps a server, as one of unknown outcome does.
+    (run,) = play.runs()
+    with closing(sqlite3.connect(play.database)) as connection, connection:
+        connection.execute("INSERT INTO claims VALUES ('a-server', ?, NULL)", (run["id"],))
+    kept = of(examined(play), "claims")
+    assert (kept["grade"], kept["subject"], kept["values"]["servers"]) == ("doubtful", run["id"], 1)
+    assert f"fleetos abort {run['id']} --release" in kept["hint"]
+
+
+def test_the_text_is_a_line_each_and_plain_in_a_pipe(play: Play) -> None:
+    done = play.called("doctor")
+    assert done.returncode == 0
+    *lines, last = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines].count("fine") > 15
+    assert last.endswith("0 doubtful, 0 broken, 10 skipped")
+    assert "\x1b" not in done.stdout
+    assert PASSWORD not in done.stdout + done.stderr
+    told = [json.loads(line) for line in play.called("doctor", "-o", "jsonl").stdout.splitlines()]
+    assert [one["topic"] for one in told] == [one["topic"] for one in examined(play)]
+
+
+def test_where_there_is_no_database_none_is_made(play: Play) -> None:
+    checks = examined(play)
+    assert "none yet" in of(checks, "database")["text"]
+    assert of(checks, "limits")["grade"] == "skipped"
+    assert not (play.folder / "state").exists()
+
+
+def test_without_credentials_the_rest_is_looked_at(play: Play) -> None:
+    without_credentials(play)
+    checks = examined(play)
+    assert of(checks, "free-space")["grade"] == "fine"
+    credentials = of(checks, "credentials")
+    assert (credentials["grade"], "OS_CLOUD" in credentials["hint"]) == ("skipped", True)
+    assert of(checks, "permission")["grade"] == "skipped"
+    play.env["OS_USERNAME"] = "half"
+    assert "OS_PASSWORD" in of(examined(play, code=65), "credentials")["text"]
+    assert "clouds.yaml" in of(examined(play, "--cloud", "nowhere", code=65), "credentials")["text"]
+
+
+def test_a_wrong_password_is_tried_once(play: Play) -> None:
+    play.env["OS_PASSWORD"] = "wrong-word-4711"
+    logins = play.ledger().requests.get("token", 0)
+    done = play.called("doctor", "-o", "json")
+    checks = checks_of(done, 77)
+    assert "IAM refuses the login" in of(checks, "login")["text"]
+    assert of(checks, "endpoint", "iam")["grade"] == of(checks, "clock")["grade"] == "fine"
+    assert of(checks, "permission")["grade"] == "skipped"
+    assert "wrong-word-4711" not in done.stdout + done.stderr
+    assert play.ledger().requests["token"] == logins + 1
+
+
+def test_a_wrong_key_is_shown_to_the_cloud_once(play: Play) -> None:
+    project_id = of(examined(play), "login")["values"]["project_id"]
+    play.env |= {**KEY, "OS_SECRET_KEY": "not-the-one-4712", "OS_PROJECT_ID": project_id}
+    asked = play.ledger().requests.get("list", 0)
+    done = play.called("doctor", "-o", "json")
+    checks = checks_of(done, 77)
+    assert "signature of the access key" in of(checks, "login")["text"]
+    assert "not-the-one-4712" not in done.stdout + done.stderr
+    assert play.ledger().requests["list"] == asked + 1
+    play.env |= KEY
+    assert of(examined(play), "credentials")["values"]["way"] == "access key"
+
+
+@pytest.mark.parametrize(
+    ("rule", "grade", "right", "code"),
+    [
+        ({"on": "flavors", "do": "refuse", "code": "Pdp.0001"}, "doubtful", "refused", 0),
+        ({"on": "flavors", "do": "refuse", "code": "APIGW.0101"}, "doubtful", "absent", 0),
+        ({"on": "list", "do": "refuse", "code": "Pdp.0001"}, "broken", "refused", 77),
+        ({"on": "images", "do": "refuse", "code": "Pdp.0001"}, "broken", "refused", 77),
+        ({"on": "keypair", "do": "refuse", "code": "Pdp.0001"}, "doubtful", "refused", 0),
+    ],
+)
+def test_a_permission_that_is_missing(play: Play, rule: dict[str, str], grade: str, right: str, code: int) -> None:
+    play.faults(rule)
+    subject = rule["on"].removesuffix("s") if rule["on"] == "images" else rule["on"]
+    found = of(examined(play, code=code), "permission", subject)
+    assert (found["grade"], found["values"]["right"]) == (grade, right)
+    if right == "refused":
+        assert found["values"]["action"] in found["hint"]
+
+
+def test_a_plan_says_whether_key_pairs_matter(play: Play) -> None:
+    play.faults({"on": "keypair", "do": "refuse", "code": "Pdp.0001"})
+    plan = play.written(["nobody"])
+    assert of(examined(play, plan, code=77), "permission", "keypair")["grade"] == "broken"
+
+
+def test_what_was_learned_of_limits_is_told(play: Play) -> None:
+    made(play)
+    scope = f"{play.url} {of(examined(play), 'login')['values']['project_id']}"
+    now = datetime.now(UTC)
+    known = Experience(limits={"read": Limit(4.0, 1.0, now, told=True)}, changes={"a/b/c": (1.0, 2.0)})
+    with closing(sqlite3.connect(play.database)) as connection, connection:
+        connection.execute("INSERT INTO clouds VALUES (?, ?)", (scope, experience_json(known)))
+    checks = examined(play)
+    limit = of(checks, "limits", "reads")
+    assert "4 reads a second, named by the cloud" in limit["text"]
+    assert limit["values"]["in_force"] is True
+    assert of(checks, "durations")["values"] == {"changes": 2, "kinds": 1, "longest_change_s": 0.0}
+
+
+def test_a_lease_is_told_while_it_is_held_and_missed_when_its_holder_is_dead(play: Play) -> None:
+    names = play.take(1)
+    play.faults({"on": "changeos", "do": "latency", "seconds": [6, 6]})
+    began = play.begin("apply", play.written(names), "--yes")
+    began.until("target.submitting")
+    held = of(examined(play), "lease")
+    assert (held["grade"], held["subject"]) == ("fine", began.run_id)
+    assert str(began.process.pid) in held["values"]["holder"]
+    began.process.send_signal(signal.SIGSTOP)
+    assert of(examined(play), "lease")["grade"] == "doubtful"
+    began.kill()
+    lost = of(examined(play), "unfinished")
+    assert (lost["grade"], lost["subject"]) == ("doubtful", began.run_id)
+    assert f"fleetos resume {began.run_id}" in lost["hint"]
+
+
+def made(play: Play) -> Path:
+    """A database with all its tables and no run."""
+    assert play.called("runs").returncode == 0
+    return play.database
+
+
+def test_a_damaged_database_is_broken_and_the_cloud_is_looked_at(play: Play) -> None:
+    file = made(play)
+    content = bytearray(file.read_bytes())
+    content[4096:12288] = b"\xa5" * 8192
+    file.write_bytes(content)
+    checks = examined(play, code=1)
+    assert "damaged" in of(checks, "integrity")["text"]
+    assert of(checks, "login")["grade"] == "fine"
+    file.write_bytes(b"")
+    assert "is empty" in of(examined(play, code=1), "database")["text"]
+    file.write_bytes(b"no database at all" * 1000)
+    assert of(examined(play, code=1), "integrity")["grade"] == "broken"
+
+
+def test_a_database_that_does_not_answer_in_time(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(play)
+    monkeypatch.setattr(diagnosing_database, "DATABASE_EXAMINED_WITHIN_S", 0.0)
+    checks = examined(play, code=1)
+    assert "did not answer within" in of(checks, "database")["text"]
+    assert of(checks, "login")["grade"] == "fine"
+
+
+def test_an_old_database_is_told_and_left_as_it_is(play: Play) -> None:
+    file = made(play)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE fleetos_revision SET version_num = '0001'")
+    checks = examined(play)
+    assert (of(checks, "schema")["grade"], of(checks, "lease")["grade"]) == ("doubtful", "skipped")
+    with closing(sqlite3.connect(file)) as connection, connection:
+        assert connection.execute("SELECT version_num FROM fleetos_revision").fetchall() == [("0001",)]
+        connection.execute("UPDATE fleetos_revision SET version_num = '9999'")
+    assert "newer than this program" in of(examined(play, code=1), "schema")["text"]
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DROP TABLE fleetos_revision")
+    assert "belongs to another program" in of(examined(play, code=1), "schema")["text"]
+
+
+def test_modes_and_copies_are_told_and_left_as_they_are(play: Play) -> None:
+    file = made(play)
+    assert play.called("db", "backup", str(file) + ".copy").returncode == 0
+    file.chmod(0o644)
+    checks = examined(play)
+    assert of(checks, "file-modes")["values"] == {"file": "0644", "folder": "0700"}
+    assert of(checks, "file-modes")["grade"] == "doubtful"
+    assert of(checks, "backup")["values"]["path"] == f"{file}.copy"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    file.unlink()
+    Path(f"{file}-wal").write_bytes(b"commits")
+    assert "holds its newest commits" in of(examined(play, code=1), "database")["text"]
+
+
+def test_a_database_of_another_kind_is_wrong_usage(play: Play) -> None:
+    assert of(examined(play, "--db", "mysql://x/y", code=64), "database")["grade"] == "broken"
+
+
+def test_a_cloud_out_of_reach(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "READ_WAIT_S", 0.01)
+    play.env["OS_AUTH_URL"] = "http://127.0.0.1:9/v3"
+    checks = examined(play, code=69)
+    assert of(checks, "endpoint", "iam")["grade"] == of(checks, "login")["grade"] == "broken"
+    assert of(checks, "clock")["grade"] == "skipped"
+
+
+def test_a_cloud_that_asks_for_a_pause_is_not_waited_for(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosing_cloud, "EXAMINED_WITHIN_S", 0.5)
+    play.faults({"on": "list", "do": "throttle", "requests": 0, "per_s": 60, "retry_after_s": 30})
+    checks = examined(play, code=69)
+    found = of(checks, "permission", "list")
+    assert (found["values"]["right"], "pause (429)" in found["text"]) == ("unknown", True)
+    assert of(checks, "permission", "flavors")["values"]["right"] == "unknown"
+
+
+def test_a_list_that_cannot_be_read_is_told_as_such(play: Play) -> None:
+    play.faults({"on": "list", "do": "garble"})
+    found = of(examined(play, code=1), "permission", "list")
+    assert (found["values"]["right"], "cannot be read" in found["text"]) == ("unknown", True)
+
+
+def test_ctrl_c_leaves_at_once(play: Play) -> None:
+    play.faults({"on": "token", "do": "hang-before"})
+    process = play.start("doctor")
+    try:
+        assert process.stdout is not None
+        until(lambda: "endpoint iam" in (process.stdout.readline() if process.stdout else ""))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
+@pytest.fixture(scope="module")
+def ahead(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A cloud whose clock is an hour ahead."""
+    folder = tmp_path_factory.mktemp("ahead")
+    with stage(folder, {"servers": [], "clock_ahead_s": 3600}) as running:
+        yield running
+
+
+def test_a_clock_that_is_behind_matters_to_signatures_alone(ahead: Stage, tmp_path: Path) -> None:
+    with Play.at(ahead, tmp_path, iter(())) as play:
+        checks = examined(play)
+        clock = of(checks, "clock")
+        assert (clock["grade"], "behind" in clock["text"], "zone" in clock["hint"]) == ("doubtful", True, True)
+        assert -3603 < clock["values"]["ahead_s"] < -3597
+        assert of(checks, "permission", "server")["grade"] == "skipped"
+        play.env |= KEY
+        checks = examined(play, code=77)
+        assert of(checks, "clock")["grade"] == of(checks, "login")["grade"] == "broken"
