@@ -245,6 +245,8 @@ DISK_PAGES = 200
 # Images on one page (IMS, "querying images": 500 unless said otherwise), and pages: clouds have some hundred images.
 IMAGE_PAGE = 500
 IMAGE_PAGES = 4
+# Of EPS the largest page; an account has some dozens of projects. Keys are asked for one by one; plans name one or two.
+ENTERPRISE_PAGE, ENTERPRISE_PAGES, KEYS_ASKED = 1000, 5, 50
 # How often a read is tried; between tries it waits from the first of these times, doubling, up to the second.
 READ_TRIES = 4
 READ_WAIT_S = 0.5

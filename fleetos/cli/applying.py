@@ -12,7 +12,7 @@ from fleetos.cli.carrying_on import check_project, drive_on, show_end
 from fleetos.cli.confirming import agree, confirm
 from fleetos.cli.exits import ExitCode, Leave, code_of
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument, YesOption
-from fleetos.cli.surveying import facts_of, frozen_now, images_meant, scope_of, survey
+from fleetos.cli.surveying import facts_of, frozen_now, images_meant, list_servers, scope_of, survey
 from fleetos.cli.terminal import reporting, say
 from fleetos.cli.wiring import SIM, chosen_cloud, cloud_at, credentials, hinting, scope_key, sound_database, watcher
 from fleetos.clock import SystemClock
@@ -30,7 +30,7 @@ from fleetos.planning.digest import run_digest
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.frozen import FrozenPlan, PlanOutdated, check_plan, differences, is_frozen_plan, read_frozen_plan
 from fleetos.planning.load import load_plan
-from fleetos.planning.orders import ACTIVE
+from fleetos.planning.pinning import ACTIVE
 from fleetos.planning.select import selected_since
 from fleetos.store import history, queries, runs
 from fleetos.store.database import Database
@@ -143,7 +143,7 @@ async def _not_repeated(opened: Database, plan: Plan, found: RunSummary, cloud: 
         )
     progress = await queries.load(opened, run.id)
     code = code_of(progress)
-    inventory = await cloud.list_servers() if code is ExitCode.OK or plan.selects else None
+    inventory = await list_servers(plan, cloud) if code is ExitCode.OK or plan.selects else None
     if inventory is not None:
         _check_selection(plan, progress, inventory)
     if inventory is not None and code is ExitCode.OK:

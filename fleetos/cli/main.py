@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from fleetos import __version__
-from fleetos.cli import applying, carrying_on, checking, databasing, doctoring, looking, planning, simulating
+from fleetos.cli import applying, carrying_on, checking, databasing, doctoring, drifting, looking, planning, simulating
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import Output
 from fleetos.cli.terminal import close_streams, open_streams, report, show
@@ -53,6 +53,7 @@ _PLANS, _RUNS, _AROUND = "Plans", "Runs", "Around them"
 app.command(rich_help_panel=_PLANS)(checking.validate)
 app.command(rich_help_panel=_PLANS)(planning.plan)
 app.command(rich_help_panel=_PLANS)(applying.apply)
+app.command(rich_help_panel=_PLANS)(drifting.drift)
 app.command(rich_help_panel=_PLANS)(checking.schema)
 app.command(rich_help_panel=_RUNS)(carrying_on.resume)
 app.command(rich_help_panel=_RUNS)(carrying_on.retry)

@@ -1,23 +1,28 @@
-"""What is read of a cloud before a run: for `plan`, which tells of it, and for `apply`, which freezes it."""
+"""What is read of a cloud before a run: for `plan` and `drift`, which tell of it, and for `apply`, which freezes it."""
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fleetos.cli.wiring import SIM
 from fleetos.clock import SystemClock
 from fleetos.cloud.addresses import is_loopback
 from fleetos.cloud.ecs import EcsCloud
-from fleetos.errors import AuthenticationFailed, CloudError, PermissionDenied
+from fleetos.errors import AuthenticationFailed, CloudError, InputError, PermissionDenied
 from fleetos.ids import run_id
+from fleetos.limits import KEYS_ASKED
+from fleetos.model.drift import Drift
 from fleetos.model.experience import Experience
-from fleetos.model.inventory import Image
+from fleetos.model.inventory import Image, Inventory, KeyState
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
+from fleetos.planning.drift import drift, missing_of
 from fleetos.planning.freeze import FrozenRun, History, freeze
-from fleetos.planning.orders import ACTIVE, images_reinstalled, images_wanted
+from fleetos.planning.orders import images_reinstalled, images_wanted, keys_wanted, names_key_pair
+from fleetos.planning.pinning import ACTIVE
 from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.secrets import PlanSecrets
+from fleetos.planning.selectors import projects_by_name, with_project_names
 from fleetos.planning.settings import CloudFacts
 from fleetos.planning.surroundings import Surroundings, Unread
 from fleetos.store import history
@@ -29,9 +34,14 @@ T = TypeVar("T")
 
 
 def facts_of(name: str | None, cloud: EcsCloud) -> CloudFacts:
-    """What planning needs to know of the endpoint."""
+    """What planning needs to know of the endpoint and the login."""
     host = cloud.place.ecs.host
-    return CloudFacts(is_otc=host.endswith(_OTC_DOMAIN), loopback=is_loopback(host), is_sim=name == SIM)
+    return CloudFacts(
+        is_otc=host.endswith(_OTC_DOMAIN),
+        loopback=is_loopback(host),
+        is_sim=name == SIM,
+        names_user=cloud.place.user_id is not None,
+    )
 
 
 def scope_of(name: str | None, cloud: EcsCloud) -> Scope:
@@ -39,17 +49,56 @@ def scope_of(name: str | None, cloud: EcsCloud) -> Scope:
     return Scope(name, cloud.place.region, cloud.place.project_id, str(cloud.place.ecs))
 
 
+async def list_servers(plan: Plan, cloud: EcsCloud) -> Inventory:
+    """All servers, with the names of their enterprise projects where the plan selects by such a name.
+
+    Raises InputError where these names are needed and cannot be had with this login.
+    """
+    inventory = await cloud.list_servers()
+    wanted = projects_by_name(plan)
+    if not wanted:
+        return inventory
+    try:
+        names, why = await cloud.enterprise_projects(), "the cloud's catalog has no such service"
+    except CloudError as error:
+        # The list of servers was read with the same login, so it is this service that does not take it.
+        names, why = None, error.message
+    if names is None:
+        hint = f"names of enterprise projects cannot be read here: {why}"
+        expected = "the id of an enterprise project, or 0 for the default one"
+        raise InputError(tuple(place.problem(expected, hint) for place in dict.fromkeys(wanted.values())))
+    return with_project_names(inventory, names)
+
+
 async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
     """The plan held against the cloud, its secrets looked at too. Raises InputError with all that does not resolve."""
-    inventory = await cloud.list_servers()
+    inventory = await list_servers(plan, cloud)
     key_pairs = await _key_pairs(cloud, plan)
+    if not facts.names_user and names_key_pair(plan):
+        facts = replace(facts, user_id=await cloud.user_id())
     reader = _Reader(cloud)
-    known = await reader.images()
+    known = await reader.images("newer images, firmware and the architecture of old images are")
     images = await _meant(cloud, plan, known, images_reinstalled(plan, inventory))
+    await reader.ask_keys(sorted(keys_wanted(plan, images)))
     around = await reader.surroundings(known, max([0, *(image.min_disk_gib or 0 for image in images)]))
     found = preflight(plan, inventory, images, key_pairs, facts, around)
     PlanSecrets().check(found.orders, found.secret_places, found.windows)
     return found
+
+
+async def compared(plan: Plan, cloud: EcsCloud, opened: Database | None) -> Drift:
+    """The plan's servers beside their images. Raises InputError with all that does not resolve.
+
+    `opened` tells which servers were deleted since a run had them; None: there is no database.
+    """
+    inventory = await list_servers(plan, cloud)
+    reader = _Reader(cloud)
+    known = await reader.images("names of old images, and which image is newer, are")
+    images = await _meant(cloud, plan, known)
+    former: Mapping[str, str] = {}
+    if opened is not None:
+        former = await history.former_servers(opened, *missing_of(plan, inventory))
+    return drift(plan, inventory, images, former, reader.images_alone())
 
 
 async def frozen_now(
@@ -108,15 +157,30 @@ class _Reader:
     def __post_init__(self) -> None:
         self._unread: list[Unread] = []
         self._images: dict[str, Image] = {}
+        self._keys: dict[str, KeyState] = {}
 
-    async def images(self) -> Mapping[str, Image] | None:
-        """All images by id, None if not all could be read."""
-        lost = "newer images, firmware and the architecture of old images are"
+    async def images(self, lost: str) -> Mapping[str, Image] | None:
+        """All images by id, None if not all could be read. `lost` says what is not checked without them."""
         read = await self._optional("images", lost, self.cloud.all_images())
         if read is None:
             return None
         self._images = {image.id: image for image in read[0]}
         return self._images if read[1] else None
+
+    async def ask_keys(self, key_ids: Sequence[str]) -> None:
+        """Asks for the states of encryption keys. One that is refused speaks for all."""
+        lost = "whether they are there and enabled is"
+        for key_id in key_ids[:KEYS_ASKED]:
+            state = await self._optional("encryption keys", lost, self.cloud.key_state(key_id))
+            if state is None:
+                return
+            self._keys[key_id] = state
+        if len(key_ids) > KEYS_ASKED:
+            self._unread.append(Unread("encryption keys", f"only {KEYS_ASKED} are asked for", lost))
+
+    def images_alone(self) -> Surroundings:
+        """Of the project around the servers the images that could be read."""
+        return Surroundings(images=self._images, unread=tuple(self._unread))
 
     async def surroundings(self, known: Mapping[str, Image] | None, enough_gib: int) -> Surroundings:
         """The project around the servers, as far as it can be read."""
@@ -127,6 +191,7 @@ class _Reader:
             flavors=await self._optional("flavors", "the architecture of servers is", cloud.flavors()),
             disk_quota=await self._optional("disk quota", "room for new disks is", cloud.disk_quota()),
             server_quota=await self._optional("server quota", "room for temporary servers is", cloud.server_quota()),
+            keys=self._keys,
             unread=tuple(self._unread),
         )
 

@@ -68,6 +68,7 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def reported(*args: P.args, **kwargs: P.kwargs) -> R:
+        """What the command returns; an error of it leaves with its exit code."""
         try:
             return command(*args, **kwargs)
         except FleetosError as error:

@@ -42,7 +42,7 @@ class TokenBadge(Badge):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Yield the request with the token on it."""
         # In front: who quotes the end of a request, cut off anywhere, is less likely to tear the token apart, and of a
-        # torn one some letters may stay.
+        # torn one five letters may stay.
         request.headers = httpx.Headers([(b"X-Auth-Token", self.secrets[0].encode()), *request.headers.raw])
         yield request
 

@@ -18,12 +18,17 @@ BLOT = "***"
 _SECRET_CHARS = 4
 # Half of a short secret is looked for, and this much of a long one: less is chance, or of no use to anybody.
 _STRETCH_CHARS = 16
+# Whoever quotes a request may cut it off in the middle of a token. Of its beginning and its end so much is looked for
+# anywhere, and of its inside where that is a whole word: less is chance, and opens nothing.
+_END_CHARS = 6
 # Every stretch of a form of at most this length is looked for; of a longer one, each that begins at this step.
 _SHORT_CHARS = 64
 _STEP_CHARS = 8
 # Secrets whose stretches are kept at hand: a run has a token, a password or two, and user data.
 _AT_HAND = 32
 
+# What tokens and passwords are spelled with; a longer word of theirs holds a stretch that is looked for anyway.
+_WORD = re.compile(rf"(?<![\w+/=%~\\-])[\w+/=%~\\.-]{{{_END_CHARS},{_STRETCH_CHARS + _STEP_CHARS}}}(?![\w+/=%~\\-])")
 _PERCENT = re.compile("%[0-9A-F]{2}")
 
 
@@ -44,8 +49,27 @@ def blotted(text: str, secrets: Iterable[str]) -> str:
                 hidden[first:end] = b"\1" * (end - first)
                 # Whatever reaches beyond the end is seen from here.
                 at = max(at, end - length) + 1
+        for first, end in _torn(text, secret):
+            hidden[first:end] = b"\1" * (end - first)
     parts = groupby(zip(text, hidden, strict=True), key=lambda letter: letter[1])
     return "".join(BLOT if blot else "".join(letter for letter, _ in part) for blot, part in parts)
+
+
+def _torn(text: str, secret: str) -> Iterator[tuple[int, int]]:
+    """Where words stand in the text that are from the inside of a token."""
+    if not _is_token(secret):
+        return
+    forms = _spelled(secret)
+    for found in _WORD.finditer(text):
+        # Dots stand for what was left out, or are letters of a token.
+        words = [one for one in {found[0], found[0].strip(".")} if len(one) >= _END_CHARS]
+        if any(word in form for form in forms for word in words):
+            yield found.span()
+
+
+def _is_token(secret: str) -> bool:
+    """Whether it is one word. User data is many: its parts are ordinary words, and not secret each for itself."""
+    return not any(letter.isspace() for letter in secret)
 
 
 def _whole(text: str, at: int, length: int, form: str, place: int) -> tuple[int, int]:
@@ -67,12 +91,21 @@ def holds_secret(text: str, secrets: Iterable[str]) -> bool:
 def _sought(secret: str) -> tuple[tuple[int, Mapping[str, tuple[str, int]]], ...]:
     """What is looked for: stretches by their length, each with the form that it is of, and its place in it."""
     found: dict[int, dict[str, tuple[str, int]]] = {}
-    for form in _forms(secret):
+    for form in _spelled(secret):
         length = min(_STRETCH_CHARS, max(_SECRET_CHARS, (len(secret) + 1) // 2), len(form))
         last = len(form) - length
         starts = {*range(0, last + 1, 1 if len(form) <= _SHORT_CHARS else _STEP_CHARS), last}
         found.setdefault(length, {}).update((form[at : at + length], (form, at)) for at in starts)
+        if length > _END_CHARS and _is_token(secret):
+            ends = (0, len(form) - _END_CHARS)
+            found.setdefault(_END_CHARS, {}).update((form[at : at + _END_CHARS], (form, at)) for at in ends)
     return tuple(found.items())
+
+
+@lru_cache(maxsize=_AT_HAND)
+def _spelled(secret: str) -> tuple[str, ...]:
+    """The spellings of a secret, each once."""
+    return tuple(dict.fromkeys(form for form in _forms(secret) if form))
 
 
 def _forms(secret: str) -> Iterator[str]:

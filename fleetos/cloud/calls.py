@@ -12,9 +12,9 @@ from typing import Literal
 
 Operation = Literal[
     "token", "projects", "versions", "list", "server", "job", "image", "keypair", "flavors", "limits", "disk-quota",
-    "volumes", "actions", "stop", "start", "changeos", "reinstallos",
+    "volumes", "actions", "credential", "key", "enterprise-projects", "stop", "start", "changeos", "reinstallos",
 ]  # fmt: skip
-Service = Literal["iam", "ecs", "ims", "evs"]
+Service = Literal["iam", "ecs", "ims", "evs", "kms", "eps"]
 
 
 class Use(StrEnum):
@@ -23,6 +23,7 @@ class Use(StrEnum):
     LOGIN = auto()  # knowing who asks, and in which project
     RUN = auto()  # without it there is no run
     KEY_PAIR = auto()  # without it no plan with a key pair
+    NAMED = auto()  # without it something that a plan names is not known
     PREFLIGHT = auto()  # without it a plan is checked less
     EVIDENCE = auto()  # without it an unknown outcome is judged by the server alone
     CHANGE = auto()  # the effects; without them fleetos may only look
@@ -65,6 +66,32 @@ CALLS: Mapping[Operation, Call] = {
         "iam:projects:listProjects",
         "iam:projects:listProjects (inferred) is needed for an access key whose project is not given by its id; "
         "IAM is global, so it needs a policy of its own",
+    ),
+    "credential": Call(
+        "iam",
+        "GET",
+        "/v3.0/OS-CREDENTIAL/credentials/{key}",
+        Use.LOGIN,
+        note="every user may ask for a key of his own; it is asked for an access key where a plan does not say whose "
+        "a key pair is",
+    ),
+    "key": Call(
+        "kms",
+        "POST",
+        "/v1.0/{project}/kms/describe-key",
+        Use.NAMED,
+        "kms:cmk:get",
+        "kms:cmk:get is needed for a plan that names an encryption key, or an image that is encrypted; else it is not "
+        "checked",
+    ),
+    "enterprise-projects": Call(
+        "eps",
+        "GET",
+        "/v1.0/enterprise-projects",
+        Use.NAMED,
+        "eps:enterpriseProjects:list",
+        "eps:enterpriseProjects:list is needed for a plan that selects by the name of an enterprise project; EPS is "
+        "global, so it needs a policy of its own",
     ),
     "list": Call("ecs", "GET", f"{_SERVERS}/detail", Use.RUN, "ecs:cloudServers:list", sparing={**_ONE, "offset": "1"}),
     "server": Call("ecs", "GET", f"{_SERVERS}/{{server}}", Use.RUN, "ecs:cloudServers:get"),
@@ -115,12 +142,16 @@ DRY_READS: Sequence[Operation] = (
 def policy(*, reinstall: bool) -> dict[str, object]:
     """Return the least policy that a rollout needs, as a custom policy of IAM; with the reinstall of an OS or without.
 
-    Those of IAM itself are not in it: a policy is for services of projects or for global ones, never for both.
+    What only some plans need is said beside it. Those of IAM itself are not in it: a policy is for services of projects
+    or for global ones, never for both.
     """
     wanted = [
         call.action
         for call in CALLS.values()
-        if call.action is not None and call.service != "iam" and (reinstall or call.use is not Use.REINSTALL)
+        if call.action is not None
+        and call.service != "iam"
+        and call.use is not Use.NAMED
+        and (reinstall or call.use is not Use.REINSTALL)
     ]
     return {"Version": "1.1", "Statement": [{"Effect": "Allow", "Action": wanted}]}
 

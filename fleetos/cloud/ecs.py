@@ -2,12 +2,10 @@
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import anyio
 
-from fleetos.cloud.addresses import Origin
 from fleetos.cloud.bodies import change_body, start_body, stop_body
 from fleetos.cloud.calls import Operation
 from fleetos.cloud.errors import read_complaint
@@ -16,7 +14,7 @@ from fleetos.cloud.fields import Fields, part
 from fleetos.cloud.ims import Images
 from fleetos.cloud.listing import ServerList
 from fleetos.cloud.pictures import read_job, read_server
-from fleetos.cloud.project import Project
+from fleetos.cloud.project import Place, Project
 from fleetos.cloud.reads import is_gone, parsed, read_offered, segment
 from fleetos.cloud.session import Read, Session, Write
 from fleetos.cloud.throttle import Permit
@@ -26,23 +24,11 @@ from fleetos.errors import CloudError, ReadRefused
 from fleetos.limits import LIST_PAGE, POWER_CALL_SERVERS
 from fleetos.model.codes import code_key
 from fleetos.model.experience import Limit
-from fleetos.model.inventory import Disks, Flavor, Image, Inventory, Job, Quota, Reply, Server, Undelivered
+from fleetos.model.inventory import Disks, Flavor, Image, Inventory, Job, KeyState, Quota, Reply, Server, Undelivered
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 
 _UNKNOWN_JOB = "common.0011"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a project is: its id, its region, the user whom the token is for, and the services. `evs` may be absent."""
-
-    project_id: str
-    region: str | None
-    user_id: str | None
-    ecs: Origin
-    ims: Origin
-    evs: Origin | None = None
 
 
 class EcsCloud:
@@ -57,7 +43,7 @@ class EcsCloud:
         self._session = session
         self._list = ServerList(session, place.ecs, place.project_id)
         self._images = Images(session, place.ims)
-        self._project = Project(session, place.ecs, place.evs, place.project_id)
+        self._project = Project(session, place)
 
     # --- the pace --------------------------------------------------------------------------------------------
 
@@ -195,6 +181,18 @@ class EcsCloud:
     async def server_quota(self) -> Quota:
         """Return how many servers may still be made."""
         return await self._project.server_quota()
+
+    async def key_state(self, key_id: str) -> KeyState | None:
+        """Return the state of an encryption key, None where there is no service for keys."""
+        return await self._project.key_state(key_id)
+
+    async def enterprise_projects(self) -> Mapping[str, str] | None:
+        """Return the names of the enterprise projects by their ids, None where there is no service for them."""
+        return await self._project.enterprise_projects()
+
+    async def user_id(self) -> str | None:
+        """Return the user whom requests are made for: of a token, or else of an access key where IAM tells it."""
+        return self.place.user_id or await self._session.owner()
 
     async def has_key_pair(self, name: str) -> bool:
         """Return whether the user whom the token is for has a key pair of that name; other users' are not seen."""

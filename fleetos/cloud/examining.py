@@ -35,6 +35,7 @@ _LOST: Mapping[Use, str] = {
     Use.LOGIN: "it is not known who asks",
     Use.RUN: "no run is possible without it",
     Use.KEY_PAIR: "no plan with a key pair can be checked",
+    Use.NAMED: "what a plan names is not known",
     Use.PREFLIGHT: "plans are checked less",
     Use.EVIDENCE: "an unknown outcome is judged by the server alone",
     Use.CHANGE: "no run is possible without it",

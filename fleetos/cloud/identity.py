@@ -18,6 +18,8 @@ from fleetos.limits import REGIONS_LISTED
 _TYPES: Mapping[str, tuple[str, ...]] = {
     "ecs": ("ecs", "ecsv1.1", "ecsv2", "compute", "computev2.1", "compute_legacy"),
     "ims": ("ims", "image", "imagev2"),
+    "kms": ("kms",),
+    "eps": ("eps",),
     "evs": ("evs", "volumev2", "volumev3", "volume", "block-storage"),
 }
 # Catalogs of all regions together have some hundred entries; a public address is a short text.
@@ -32,8 +34,8 @@ class Credentials:
     """How to log in to one project of a cloud.
 
     `auth_url` is the address of IAM, None where a region must do. `cloud` is the entry of clouds.yaml, None for
-    variables. `endpoints` override where services are found, by service (ecs, ims, evs). `authorities` is a file with
-    the certificates to trust, None for the system's. `found_in` is where they come from, in words.
+    variables. `endpoints` override where services are found, by service (ecs, ims, evs, kms, eps). `authorities` is a
+    file with the certificates to trust, None for the system's. `found_in` is where they come from, in words.
     """
 
     auth_url: str | None

@@ -10,12 +10,12 @@ from fleetos.clock import Clock
 from fleetos.cloud.answers import advice, refused_login, throttled
 from fleetos.cloud.badges import KeyBadge, TokenBadge
 from fleetos.cloud.errors import read_complaint
-from fleetos.cloud.fields import Fields, Unreadable, need, parse_object, parts
+from fleetos.cloud.fields import Fields, Unreadable, need, parse_object, part, parts, text
 from fleetos.cloud.identity import Credentials, Grant, is_project_id, read_given, read_grant, token_request
 from fleetos.cloud.proofs import AccessKey, GivenToken, Password
 from fleetos.cloud.throttle import Kind, Throttle
 from fleetos.cloud.transport import Answer, Outgoing, Transport
-from fleetos.errors import CloudUnreachable, UsageError
+from fleetos.errors import CloudError, CloudUnreachable, UsageError
 from fleetos.limits import CANDIDATES_LISTED, READ_TIMEOUT_S, SMALL_ANSWER_BYTES
 
 _REFUSED = (
@@ -61,6 +61,20 @@ class Login:
                     return await self._by_key(proof)
         except Unreadable as error:
             raise CloudUnreachable(f"the answer of IAM cannot be read: {error}") from None
+
+    async def owner(self) -> str | None:
+        """Return the user of the access key, by one request to IAM (IAM API, "querying a permanent access key").
+
+        None where IAM does not say: for temporary keys, for users who may not ask, and for other ways to log in.
+        """
+        proof = self._credentials.proof
+        if not isinstance(proof, AccessKey) or self._iam is None:
+            return None
+        try:
+            answer = await self._answer(self._about_key(proof, self._iam))
+            return text(part(parse_object(answer.body), "credential"), "user_id")
+        except (CloudError, Unreadable):
+            return None
 
     async def _by_key(self, key: AccessKey) -> Grant:
         project_id = self._credentials.project_id
@@ -127,6 +141,21 @@ class Login:
             operation="projects",
             method="GET",
             url=f"{self._versioned()}/projects?name={quote(name, safe='')}",
+            headers={},
+            timeout_s=READ_TIMEOUT_S,
+            answer_bytes=SMALL_ANSWER_BYTES,
+            badge=badge,
+            secrets=badge.secrets,
+        )
+
+    def _about_key(self, key: AccessKey, iam: str) -> Outgoing:
+        """What IAM knows of an access key. Its version of the API is beside the one that the address may name."""
+        address, badge = httpx.URL(iam), KeyBadge(key, None, self._clock.now)
+        path = f"/v3.0/OS-CREDENTIAL/credentials/{quote(key.access, safe='')}"
+        return Outgoing(
+            operation="credential",
+            method="GET",
+            url=str(address.copy_with(raw_path=path.encode())),
             headers={},
             timeout_s=READ_TIMEOUT_S,
             answer_bytes=SMALL_ANSWER_BYTES,

@@ -9,10 +9,11 @@ import httpx
 
 from fleetos.clock import Clock
 from fleetos.cloud.addresses import Origin, parse_origin, proxies_from
-from fleetos.cloud.ecs import EcsCloud, Place
+from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.hosts import iam_of, origin_of
 from fleetos.cloud.identity import Credentials, Grant, find_endpoint, regions_of
 from fleetos.cloud.login import Login
+from fleetos.cloud.project import Place
 from fleetos.cloud.proofs import AccessKey
 from fleetos.cloud.session import Read, Session
 from fleetos.cloud.throttle import Throttle
@@ -93,6 +94,8 @@ def place_of(grant: Grant, credentials: Credentials) -> Place:
         ecs=_needed(grant, credentials, "ecs"),
         ims=_needed(grant, credentials, "ims"),
         evs=_found(grant, credentials, "evs"),
+        kms=_found(grant, credentials, "kms"),
+        eps=_found(grant, credentials, "eps"),
     )
 
 

@@ -17,6 +17,19 @@ _TAG_CHARS = 512
 _ENTERPRISE_PROJECT = "_sys_enterprise_project_id"
 # A server that is a whole machine (ECS API, "listing details about ECSs", query not-tags).
 _BARE_METAL_TAG = "__type_baremetal"
+_SUPPORT = "__support_"
+_KINDS = (
+    "kvm",
+    "kvm_gpu_type",
+    "kvm_infiniband",
+    "xen",
+    "xen_gpu_type",
+    "xen_hana",
+    "largememory",
+    "diskintensive",
+    "highperformance",
+)
+_PLATFORMS = {"CloudCompute": "kvm", "FusionCompute": "xen"}
 # The longest list of features that is looked at.
 _FEATURES_CHARS = 4096
 T = TypeVar("T")
@@ -91,6 +104,7 @@ def read_image(fields: Fields) -> Image:
         withdrawn=_told(text, fields, "__is_offshelved") == "true",
         takes_password=_takes_password(fields.get("__os_feature_list")),
         created_at=stamp(_told(text, fields, "created_at")),
+        supports=_supports(fields),
     )
 
 
@@ -107,10 +121,18 @@ def read_disk(fields: Fields) -> Disk:
 def read_flavor(fields: Fields) -> Flavor:
     """Return a flavor (ECS API, "querying details about flavors"). Raises Unreadable.
 
-    Only flavors of ARM servers name their architecture.
+    Only flavors of ARM servers name their architecture. FusionCompute stands for Xen, CloudCompute for KVM.
     """
-    architecture = text(part(fields, "os_extra_specs"), "ecs:instance_architecture")
-    return Flavor(need(fields, "id"), "arm" if _is_arm(architecture) else "x86")
+    specs = part(fields, "os_extra_specs")
+    passed_through = (_told(text, specs, "pci_passthrough:enable_gpu"), _told(text, specs, "pci_passthrough:gpu_specs"))
+    performance = _told(text, specs, "ecs:performancetype")
+    return Flavor(
+        id=need(fields, "id"),
+        architecture="arm" if _is_arm(text(specs, "ecs:instance_architecture")) else "x86",
+        platform=_PLATFORMS.get(_told(text, specs, "ecs:virtualization_env_types") or ""),
+        performance=performance,
+        gpu=performance == "gpu" or any(told not in (None, "false") for told in passed_through),
+    )
 
 
 def _told(read: Callable[[Fields, str], T | None], fields: Fields, key: str) -> T | None:
@@ -137,6 +159,12 @@ def _image_architecture(fields: Fields) -> str | None:
         return "arm"
     architecture = _told(text, fields, "architecture")
     return None if architecture is None else "arm" if _is_arm(architecture) else "x86"
+
+
+def _supports(fields: Fields) -> frozenset[str]:
+    """The kinds of hardware that an image is for (IMS API, "image attributes"): a yes, or for a GPU its type."""
+    told = {kind: _told(text, fields, f"{_SUPPORT}{kind}") for kind in _KINDS}
+    return frozenset(kind for kind, value in told.items() if (value or "false").casefold() != "false")
 
 
 def _is_arm(architecture: str | None) -> bool:

@@ -24,7 +24,7 @@ WAYS: Mapping[str, Way] = {
     "aksk": "aksk",
 }
 WAYS_IN_WORDS = "password, token or aksk"
-_SERVICES = ("ecs", "ims", "evs")
+_SERVICES = ("ecs", "ims", "evs", "kms", "eps")
 # Keys of `auth` that mean a way to log in that there is not.
 _OTHER_WAYS = ("application_credential_id", "application_credential_name", "passcode", "trust_id")
 # A login of openstacksdk fails by a key of `auth` that it does not know, and passes by any other of the entry.
@@ -53,6 +53,7 @@ class _Reader:
     def text(
         self, entry: Entry, key: str, under: str = "", fault: Callable[[str], str | None] = fault_of
     ) -> str | None:
+        """The text at the key; None where there is none, or with a problem at `under` and the key."""
         value = entry.get(key)
         if value is None or value == "":
             return None

@@ -1,32 +1,62 @@
-"""What surrounds the servers of a project, read once before a run: its disks, its flavors, its quotas."""
+"""What surrounds the servers of a project, read once before a run: disks, flavors, quotas, encryption keys."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
 from fleetos.cloud.addresses import Origin
-from fleetos.cloud.fields import Fields, Unreadable, number, part, parts
+from fleetos.cloud.fields import Fields, Unreadable, need, number, part, parts, text
 from fleetos.cloud.pictures import read_disk, read_flavor
 from fleetos.cloud.reads import parsed
 from fleetos.cloud.session import Read, Session
-from fleetos.limits import DISK_PAGE, DISK_PAGES, DISK_PAGES_WHOLE
-from fleetos.model.inventory import Disk, Disks, Flavor, Quota
+from fleetos.errors import ReadRefused
+from fleetos.limits import DISK_PAGE, DISK_PAGES, DISK_PAGES_WHOLE, ENTERPRISE_PAGE, ENTERPRISE_PAGES
+from fleetos.model.inventory import Disk, Disks, Flavor, KeyState, Quota
 
 _PAGE = dict[str, Disk]
+_KEY_STATES = {
+    "1": KeyState.WAITING,
+    "2": KeyState.ENABLED,
+    "3": KeyState.DISABLED,
+    "4": KeyState.DELETION,
+    "5": KeyState.IMPORT,
+}
+_ENTERPRISE = "/v1.0/enterprise-projects"
+_NO_KEY = "kms.0205"
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a project is: its id, its region, the user whom the token is for, and the services.
+
+    Those for disks (EVS), encryption keys (KMS) and enterprise projects (EPS) may be absent.
+    """
+
+    project_id: str
+    region: str | None
+    user_id: str | None
+    ecs: Origin
+    ims: Origin
+    evs: Origin | None = None
+    kms: Origin | None = None
+    eps: Origin | None = None
 
 
 class Project:
     """The reads around the servers of one project; each raises CloudError.
 
-    `evs` None: the cloud's catalog has no disk service, and what would be read of it is None.
+    What would be read of a service that the place does not have is None.
     """
 
-    def __init__(self, session: Session, ecs: Origin, evs: Origin | None, project_id: str) -> None:
+    def __init__(self, session: Session, place: Place) -> None:
         self._session = session
-        self._ecs = ecs
-        self._evs = evs
-        self._project_id = project_id
+        self._ecs = place.ecs
+        self._evs = place.evs
+        self._kms = place.kms
+        self._eps = place.eps
+        self._project_id = place.project_id
 
     async def disks(self, enough_gib: int) -> Disks | None:
         """Return the volumes, from the smallest on (EVS API, "querying details about all disks": sort_key).
@@ -85,6 +115,47 @@ class Project:
 
         path = f"/v1/{self._project_id}/cloudservers/limits"
         return await self._asked(Read("limits", self._ecs, path, "the quota of servers"), parse)
+
+    async def key_state(self, key_id: str) -> KeyState | None:
+        """Return the state of an encryption key (KMS API, "querying the information about a CMK").
+
+        That KMS.0205, an id that is not valid, is also the answer for a key that there is not is inferred.
+        """
+        if self._kms is None:
+            return None
+
+        def parse(fields: Fields) -> KeyState:
+            return _KEY_STATES.get(text(part(fields, "key_info"), "key_state") or "", KeyState.UNKNOWN)
+
+        path, about = f"/v1.0/{self._project_id}/kms/describe-key", f"encryption key {key_id}"
+        try:
+            return await self._asked(Read("key", self._kms, path, about, body={"key_id": key_id}), parse)
+        except ReadRefused as error:
+            if error.code is not None and error.code.casefold() == _NO_KEY:
+                return KeyState.ABSENT
+            raise
+
+    async def enterprise_projects(self) -> Mapping[str, str] | None:
+        """Return the names of the enterprise projects by their ids (EPS API, "listing enterprise projects").
+
+        The pages are those of a token of the whole account; that one of a project serves is inferred.
+        """
+        if self._eps is None:
+            return None
+
+        def parse(fields: Fields) -> Mapping[str, str]:
+            return {need(one, "id"): text(one, "name") or "" for one in parts(fields, "enterprise_projects")}
+
+        found: dict[str, str] = {}
+        for page in range(ENTERPRISE_PAGES):
+            params = {"limit": str(ENTERPRISE_PAGE), "offset": str(page * ENTERPRISE_PAGE)}
+            read = Read("enterprise-projects", self._eps, _ENTERPRISE, "the enterprise projects", params)
+            shown = await self._asked(read, parse)
+            fresh = shown.keys() - found.keys()
+            found.update(shown)
+            if len(shown) < ENTERPRISE_PAGE or not fresh:
+                break
+        return found
 
     async def _disk_page(self, evs: Origin, marker: Mapping[str, str]) -> tuple[int | None, _PAGE]:
         def parse(fields: Fields) -> tuple[int | None, _PAGE]:

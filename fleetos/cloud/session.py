@@ -40,11 +40,15 @@ from fleetos.model.inventory import Reply, Unanswered, Undelivered
 from fleetos.model.secrets import Secrets
 
 T = TypeVar("T")
+_JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One read: what it is counted as, where it goes, what it is about, in words for errors, and how urgent it is."""
+    """One read: what it is counted as, where it goes, what it is about, in words for errors, and how urgent it is.
+
+    With a `body` it is sent as a POST, for an API that asks so and changes nothing.
+    """
 
     operation: Operation
     origin: Origin
@@ -52,6 +56,7 @@ class Read:
     about: str
     params: Mapping[str, str] = field(default_factory=dict[str, str])
     rank: Rank = Rank.POLL
+    body: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Session:
     def __init__(self, login: Login, transport: Transport, throttle: Throttle, clock: Clock, chance: Chance) -> None:
         self._transport = transport
         self._chance = chance
+        self._login = login
         self._auth = Auth(login.ask, self._elapsed)
         # In the order of their last use; a dict for that order's sake.
         self._heldwords: dict[Secrets, None] = {}
@@ -112,6 +118,10 @@ class Session:
             return self._auth.grant
 
         return await self._patiently(once)
+
+    async def owner(self) -> str | None:
+        """Return the user whose access key signs the requests, None where nobody says or another badge is shown."""
+        return await self._login.owner()
 
     async def knock(self, origin: Origin) -> Answer:
         """Return what a service answers to somebody who shows nothing, whatever that is. Raises CloudUnreachable."""
@@ -157,7 +167,7 @@ class Session:
                 operation=write.operation,
                 method="POST",
                 url=_url(write.origin, write.path),
-                headers={"Content-Type": "application/json"},
+                headers=_JSON,
                 badge=held.badge,
                 timeout_s=WRITE_TIMEOUT_S,
                 answer_bytes=SMALL_ANSWER_BYTES,
@@ -217,12 +227,13 @@ class Session:
                 raise _Throttled
             outgoing = Outgoing(
                 operation=read.operation,
-                method="GET",
+                method="GET" if read.body is None else "POST",
                 url=_url(read.origin, read.path, read.params),
-                headers={},
+                headers={} if read.body is None else _JSON,
                 badge=held.badge,
                 timeout_s=READ_TIMEOUT_S,
                 answer_bytes=ANSWER_BYTES,
+                content=None if read.body is None else json.dumps(read.body).encode(),
                 secrets=self._secrets(held),
             )
             # Its turn may have been long in coming: what the answer shows is as old as the request, not as the wish.

@@ -32,9 +32,12 @@ class Check(StrEnum):
     DISK_GROWS = "disk-grows"
     DISK_STATUS = "disk-status"
     DISK_ENCRYPTION = "disk-encryption"
+    ENCRYPTION_KEY = "encryption-key"
     MEMORY = "memory"
     ARCHITECTURE = "architecture"
     FIRMWARE = "firmware"
+    PLATFORM = "platform"
+    HARDWARE = "hardware"
     OS_TYPE = "os-type"
     # What servers get.
     API = "api"

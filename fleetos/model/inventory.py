@@ -77,8 +77,8 @@ class Server:
 
     `image_name` is what the cloud remembers of the image, `addresses` are those of all its networks, as the cloud
     writes them. `tags` maps keys to values, empty for a tag without one. `enterprise_project` is an id, "0" for the
-    default one, None where the cloud tells none. `asked`: when the request left that it answers; `told_at`: when the
-    cloud answered, by its own clock.
+    default one, None where the cloud tells none; its name is there only where it was asked for. `asked`: when the
+    request left that it answers; `told_at`: when the cloud answered, by its own clock.
     """
 
     id: str
@@ -92,6 +92,7 @@ class Server:
     image_name: str | None = None
     addresses: tuple[str, ...] = ()
     enterprise_project: str | None = None
+    enterprise_project_name: str | None = None
     traits: Traits = NO_TRAITS
     asked: Moment | None = field(default=None, compare=False)
     told_at: datetime | None = field(default=None, compare=False)
@@ -105,6 +106,9 @@ class Inventory:
     requested_at: datetime
 
 
+_UNTOLD: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """One image as IMS lists it. `inject_flag` is the raw `__support_fc_inject`, a hint for the choice of API.
@@ -112,6 +116,8 @@ class Image:
     `kind` is gold (public), private, shared or market. `architecture` is arm or x86, `firmware` bios or uefi; None:
     not told. Memory of 0: no limit. `key_id` is the key of an encrypted image, `member_status` whether a shared one
     was accepted. `withdrawn`: the marketplace no longer offers it. `takes_password`: a password can be set afterwards.
+    `supports` are the kinds of hardware that it says it is for, each as in the field `__support_...`: kvm, xen,
+    xen_gpu_type, diskintensive and the like; empty: it does not say.
     """
 
     id: str
@@ -131,6 +137,7 @@ class Image:
     withdrawn: bool = False
     takes_password: bool = False
     created_at: datetime | None = None
+    supports: frozenset[str] = _UNTOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +164,16 @@ class Disks:
 
 @dataclass(frozen=True, slots=True)
 class Flavor:
-    """One flavor of the project's region; `architecture` is arm or x86."""
+    """One flavor of the project's region; `architecture` is arm or x86.
+
+    `platform` is kvm or xen, `performance` the cloud's word for its class; None: not told. `gpu`: it has one.
+    """
 
     id: str
     architecture: str
+    platform: str | None = None
+    performance: str | None = None
+    gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +183,18 @@ class Quota:
     disks: int | None = None
     disks_gib: int | None = None
     servers: int | None = None
+
+
+class KeyState(StrEnum):
+    """What is known of an encryption key. The values end a sentence that begins with the key."""
+
+    ENABLED = "is enabled"
+    WAITING = "is waiting to be activated"
+    DISABLED = "is disabled"
+    DELETION = "is scheduled for deletion"
+    IMPORT = "waits for its material to be imported"
+    ABSENT = "is not among the keys that we may use"
+    UNKNOWN = "is in a state that is not known"
 
 
 class JobStatus(StrEnum):

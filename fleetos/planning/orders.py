@@ -4,24 +4,35 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from fleetos.errors import Problem
-from fleetos.limits import CANDIDATES_LISTED, SERVERS_NAMED
+from fleetos.limits import SERVERS_NAMED
 from fleetos.model.inventory import Image, Inventory, Server
 from fleetos.model.plan import ApiChoice, ChangeSpec, Place, Plan, SecretRef, ServerRef, UserDataRef
 from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
+from fleetos.planning.pinning import ACTIVE, Pinning, fault_of
 from fleetos.planning.select import select
 from fleetos.planning.settings import CloudFacts
 
-ACTIVE = "active"
 WINDOWS = "Windows"
-# The only images that a system disk is made of (IMS API, field virtual_env_type; error Ecs.0007).
-_FOR_DISKS = "FusionCompute"
 
 
 def images_wanted(plan: Plan) -> frozenset[str]:
     """The ids and names of images that the plan mentions, as written."""
     mentioned = (plan.change.image, *(server.change.image for server in plan.servers))
     return frozenset(image for image in mentioned if image is not None)
+
+
+def keys_wanted(plan: Plan, images: Collection[Image]) -> frozenset[str]:
+    """The ids of the encryption keys that the plan names, and of those of the images that are encrypted."""
+    named = (change.metadata or {} for change in (plan.change, *(server.change for server in plan.servers)))
+    wanted = (*(metadata.get("__system__cmkid") for metadata in named), *(image.key_id for image in images))
+    return frozenset(key_id for key_id in wanted if key_id is not None)
+
+
+def names_key_pair(plan: Plan) -> bool:
+    """Whether servers get a key pair of which the plan does not say whose it is."""
+    changes = (server.change.over(plan.change) for server in plan.servers)
+    return any(change.keyname is not None and change.userid is None for change in (plan.change, *changes))
 
 
 def images_reinstalled(plan: Plan, inventory: Inventory) -> frozenset[str]:
@@ -58,7 +69,7 @@ def why_api(choice: ApiChoice | None, image: Image, facts: CloudFacts) -> str:
 
 
 class Orders:
-    """Makes the orders of a plan. `problems` are those of the orders made; `pinned` are the images by their words.
+    """Makes the orders of a plan.
 
     `used` are the images of the orders made by their ids, those that are reinstalled included, and `choices` the images
     and APIs. `secret_places` says where the secrets of the orders are referred to. `images` are all that were found for
@@ -69,14 +80,15 @@ class Orders:
         self, plan: Plan, images: Sequence[Image], key_pairs: Collection[str] | None, facts: CloudFacts
     ) -> None:
         self._refused: dict[Problem, None] = {}
-        self.pinned: dict[str, Image] = {}
         self.used: dict[str, Image] = {}
         self.secret_places: dict[SecretRef | UserDataRef, Place] = {}
         self.foreign_key_pairs: set[str] = set()
+        self.ownerless_key_pairs: set[str] = set()
         self._choices: dict[ImageChoice, None] = {}
         self._plan = plan
         self._folder = plan.path.parent
         self._images = images
+        self._pinning = Pinning(images)
         self._key_pairs = None if key_pairs is None else frozenset(key_pairs)
         self._facts = facts
         # By identity, which is safe: it holds on to the changes that it knows. One selector means thousands of servers.
@@ -87,7 +99,13 @@ class Orders:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the orders made so far, each once."""
-        return (*self._refused, *(_imageless(place, names) for place, names in self._imageless.items()))
+        imageless = (_imageless(place, names) for place, names in self._imageless.items())
+        return (*self._pinning.problems, *self._refused, *imageless)
+
+    @property
+    def pinned(self) -> Mapping[str, Image]:
+        """The images of the orders made so far, by the plan's words for them."""
+        return self._pinning.pinned
 
     @property
     def choices(self) -> tuple[ImageChoice, ...]:
@@ -105,8 +123,8 @@ class Orders:
             return None
         key = (id(own), server.picture.image if change.reinstall else None)
         if key not in self._made:
-            image = self._running(change, server, ref.place) if change.reinstall else self._image(change, ref.place)
-            self._made[key] = self._make(change, ref.place, image)
+            named = self._running if change.reinstall else self._named
+            self._made[key] = self._make(change, ref.place, named(change, server, ref.place))
         return self._made[key]
 
     def _make(self, change: ChangeSpec, server: Place, image: Image | None) -> Order | None:
@@ -125,7 +143,7 @@ class Orders:
             image_name=image.name,
             api=api,
             keyname=change.keyname,
-            userid=change.userid,
+            userid=change.userid or self._owner(change),
             adminpass=self._secret(change, server),
             user_data=self._user_data(change, server),
             metadata=dict(change.metadata or {}),
@@ -135,31 +153,6 @@ class Orders:
     def _refuse(self, change: ChangeSpec, key: str, server: Place, expected: str, hint: str | None = None) -> None:
         problem = change.places.get(key, server).problem(expected, hint)
         self._refused[problem] = None
-
-    def _image(self, change: ChangeSpec, server: Place) -> Image | None:
-        written = change.image or ""
-        if written in self.pinned:
-            return self.pinned[written]
-        by_id = [image for image in self._images if image.id == written]
-        named = by_id or [image for image in self._images if image.name == written]
-        active = [image for image in named if image.status == ACTIVE]
-        if len(active) == 1:
-            image = active[0]
-            if (fault := _fault(image)) is not None:
-                self._refuse(change, "image", server, f"{fault[0]}; {written} {fault[1]}")
-                return None
-            self.pinned[written] = image
-            return image
-        if active:
-            ids = ", ".join(image.id for image in active[:CANDIDATES_LISTED])
-            expected = f"a name that exactly one active image has; {len(active)} are called {written}"
-            self._refuse(change, "image", server, expected, f"use an id: {ids}")
-        elif named:
-            states = ", ".join(sorted({image.status for image in named}))
-            self._refuse(change, "image", server, f"an active image; {written} is {states}")
-        else:
-            self._refuse(change, "image", server, f"the id or name of an image that we may use; {written} is none")
-        return None
 
     def _check_login(self, change: ChangeSpec, server: Place, image: Image, api: str) -> None:
         """What API page ecs_02_0202 asks for so that somebody can enter the server afterwards."""
@@ -172,13 +165,17 @@ class Orders:
             expected = "adminpass" if api == "v1" else "keyname or adminpass"
             self._refuse(change, "image", server, f"{expected} beside it: {image.name} is Windows, which needs a login")
 
+    def _named(self, change: ChangeSpec, server: Server, place: Place) -> Image | None:
+        del server
+        return self._pinning.image(change, place)
+
     def _running(self, change: ChangeSpec, server: Server, place: Place) -> Image | None:
         """The image that the server runs, if it can be installed again (ECS API, "reinstalling an ECS OS")."""
         image = next((one for one in self._images if one.id == server.picture.image), None)
         if image is None or image.status != ACTIVE:
             state = "there no longer" if image is None else image.status
             expected = f"servers whose image is active; {server.name} runs {server.picture.image}, which is {state}"
-        elif (fault := _fault(image)) is not None:
+        elif (fault := fault_of(image)) is not None:
             expected = f"servers that run {fault[0]}; {server.name} runs {image.name}, which {fault[1]}"
         else:
             return image
@@ -195,6 +192,14 @@ class Orders:
         expected = f"one of our key pairs; {change.keyname} is none"
         self._refuse(change, "keyname", server, expected, "a key pair of another user needs `userid`")
 
+    def _owner(self, change: ChangeSpec) -> str | None:
+        """The user to name with a key pair where the login does not do it: a key pair belongs to a user."""
+        if change.keyname is None or self._facts.names_user:
+            return None
+        if self._facts.user_id is None:
+            self.ownerless_key_pairs.add(change.keyname)
+        return self._facts.user_id
+
     def _secret(self, change: ChangeSpec, server: Place) -> SecretRef | None:
         secret = change.adminpass
         if secret is None:
@@ -208,17 +213,6 @@ class Orders:
         if change.user_data is not None:
             self.secret_places.setdefault(change.user_data, change.places.get("user_data", server))
         return change.user_data
-
-
-def _fault(image: Image) -> tuple[str, str] | None:
-    """What is expected of an active image, and why this one is not so; None if it is."""
-    if image.virtual_env_type not in (None, _FOR_DISKS):
-        return "an image for system disks", f"is one for {image.virtual_env_type}"
-    if image.member_status not in (None, "accepted"):
-        return "an image that we may use", f"is shared with us and {image.member_status}: accept it first"
-    if image.withdrawn:
-        return "an image that is still offered", "was withdrawn from the marketplace"
-    return None
 
 
 def _imageless(place: Place, names: Sequence[str]) -> Problem:

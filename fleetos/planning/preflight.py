@@ -117,6 +117,10 @@ def _of_plan(plan: Plan, selection: Selection, orders: Orders, facts: CloudFacts
     for key_pair in sorted(orders.foreign_key_pairs):
         text = f"{key_pair} is not among our own key pairs; the user of `userid` must own it"
         yield Finding(warning, Check.KEY_PAIR_OWNER, "keyname", text)
+    for key_pair in sorted(orders.ownerless_key_pairs):
+        text = f"the owner of {key_pair} is not known: this login does not name its user, and IAM does not tell it"
+        hint = "say `userid:` beside it, or the cloud may refuse each change (Ecs.0314)"
+        yield Finding(warning, Check.KEY_PAIR_OWNER, "keyname", text, hint)
     if plan.rollout.stop is StopMode.API and facts.is_otc:
         text = "Open Telekom Cloud does not document the mode that stops the server itself"
         yield Finding(warning, Check.STOP_BY_API, "rollout.stop", text)

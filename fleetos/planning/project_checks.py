@@ -51,11 +51,7 @@ def _login(order: Order, image: Image, facts: CloudFacts) -> Iterator[Finding]:
 def newer_images(pinned: Collection[Image], around: Surroundings) -> Iterator[Finding]:
     """For each pinned image, the newest active one whose name differs in numbers only."""
     for image in {one.id: one for one in pinned}.values():
-        alike = [
-            other
-            for other in around.images.values()
-            if other.status == "active" and _pattern(other.name) == _pattern(image.name) and _newer(other, image)
-        ]
+        alike = [other for other in around.images.values() if other.status == "active" and is_newer(other, image)]
         if alike:
             newest = max(alike, key=lambda one: (_numbers(one.name), one.created_at or _EARLIEST))
             text = f"there is a newer image of this kind: {newest.name} ({newest.id})"
@@ -64,15 +60,20 @@ def newer_images(pinned: Collection[Image], around: Surroundings) -> Iterator[Fi
 
 def project_findings(around: Surroundings, at_once: int, largest_gib: int) -> Iterator[Finding]:
     """What stands in the way of so many changes at once, the largest new disk being of that size."""
+    yield from unread_findings(around)
+    if around.disks is not None and not around.disks.whole:
+        text = f"too many to read all: beyond the {len(around.disks.known):,} smallest, only their size was looked at"
+        yield Finding(Level.NOTE, Check.NOT_CHECKED, "disks", text)
+    yield from _quotas(around, at_once, largest_gib)
+
+
+def unread_findings(around: Surroundings) -> Iterator[Finding]:
+    """What could not be read, and so was not checked."""
     for unread in around.unread:
         level = Level.WARNING if unread.denied else Level.NOTE
         text = f"{unread.lost} not checked: {unread.why}"
         hint = "the user lacks a permission to read them" if unread.denied else None
         yield Finding(level, Check.NOT_CHECKED, unread.what, text, hint)
-    if around.disks is not None and not around.disks.whole:
-        text = f"too many to read all: beyond the {len(around.disks.known):,} smallest, only their size was looked at"
-        yield Finding(Level.NOTE, Check.NOT_CHECKED, "disks", text)
-    yield from _quotas(around, at_once, largest_gib)
 
 
 def claim_findings(holders: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Finding]:
@@ -102,10 +103,13 @@ def _quotas(around: Surroundings, at_once: int, largest_gib: int) -> Iterator[Fi
         yield _warning(Check.SERVER_QUOTA, "servers", text, hint)
 
 
-def _newer(other: Image, image: Image) -> bool:
-    """Neither in numbers nor in age behind, and ahead in one of them."""
+def is_newer(other: Image, image: Image) -> bool:
+    """Whether it is a newer image of the same kind.
+
+    Their names differ in numbers only, it is neither in these nor in age behind, and ahead in one of them.
+    """
     numbers, own = _numbers(other.name), _numbers(image.name)
-    if len(numbers) != len(own) or numbers < own or other.id == image.id:
+    if _pattern(other.name) != _pattern(image.name) or numbers < own or other.id == image.id:
         return False
     if other.created_at is None or image.created_at is None:
         return numbers > own

@@ -4,16 +4,17 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from ipaddress import ip_address
 from typing import TypeVar, cast, get_args
 
 from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED
-from fleetos.model.inventory import Server
-from fleetos.model.plan import ANY_VALUE, Network, Place, Selector
+from fleetos.model.inventory import Inventory, Server
+from fleetos.model.plan import ANY_VALUE, Network, Place, Plan, Selector
 from fleetos.planning.shape import SelectableStatus, SelectSection
+from fleetos.planning.spelling import is_project_id
 
 T = TypeVar("T")
 S = TypeVar("S", bound=str)
@@ -56,6 +57,25 @@ def _each(values: T | list[T] | None) -> list[T]:
 
 def _sorted(values: S | list[S] | None) -> tuple[S, ...]:
     return tuple(sorted(set(_each(values))))
+
+
+def projects_by_name(plan: Plan) -> Mapping[str, Place]:
+    """The enterprise projects that selectors of the plan name by name, and where the first of them does."""
+    found: dict[str, Place] = {}
+    for ref in plan.servers:
+        for name in () if ref.select is None else ref.select.enterprise_project:
+            if ref.select is not None and not is_project_id(name):
+                found.setdefault(name, ref.select.places.get("enterprise_project", ref.place))
+    return found
+
+
+def with_project_names(inventory: Inventory, names: Mapping[str, str]) -> Inventory:
+    """The inventory with the names of enterprise projects, which are given by their ids."""
+    named = {
+        server.id: replace(server, enterprise_project_name=names.get(server.enterprise_project or ""))
+        for server in inventory.servers.values()
+    }
+    return replace(inventory, servers=named)
 
 
 def selected(selector: Selector, servers: Iterable[Server]) -> list[Server]:
@@ -111,7 +131,10 @@ def _criteria(selector: Selector) -> list[_Criterion]:
         "image": (selector.image, lambda server: (server.picture.image, server.image_name)),
         "flavor": (selector.flavor, lambda server: (server.flavor,)),
         "status": (selector.status, lambda server: (server.picture.status,)),
-        "enterprise_project": (selector.enterprise_project, lambda server: (server.enterprise_project,)),
+        "enterprise_project": (
+            selector.enterprise_project,
+            lambda server: (server.enterprise_project, server.enterprise_project_name),
+        ),
     }
     return [
         *([_by_name(selector.name)] if selector.name else []),

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fleetos.model.findings import Check, Finding, Level
-from fleetos.model.inventory import Disk, Image, Server
+from fleetos.model.inventory import Disk, Flavor, Image, KeyState, Server
+from fleetos.planning.hardware_checks import hardware_findings
 from fleetos.planning.surroundings import Surroundings
 
 _CHANGEABLE = frozenset({"ACTIVE", "SHUTOFF", "ERROR"})
@@ -17,7 +18,7 @@ _STUCK = frozenset({"PAUSED", "SUSPENDED", "SHELVED", "SHELVED_OFFLOADED", "VERI
 _YEARLY_MONTHLY, _SPOT = "1", "2"
 _MARKET = "market"
 _IN_USE = "in-use"
-_ENCRYPTED = "__system__encrypted"
+_ENCRYPTED, _KEY = "__system__encrypted", "__system__cmkid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class Pairing:
     image: Image
     metadata: Mapping[str, str]
     around: Surroundings
+
+    @property
+    def flavor(self) -> Flavor | None:
+        """The server's flavor, None where flavors were not read or do not have it."""
+        return (self.around.flavors or {}).get(self.server.flavor or "")
 
     def found(self, level: Level, check: Check, text: str, hint: str | None = None) -> Finding:
         """A finding about the server."""
@@ -47,6 +53,7 @@ def server_findings(pairing: Pairing) -> Iterator[Finding]:
     yield from _state(pairing)
     yield from _contract(pairing)
     yield from _disk(pairing)
+    yield from _keys(pairing)
     yield from _machine(pairing)
 
 
@@ -109,6 +116,20 @@ def _disk(pairing: Pairing) -> Iterator[Finding]:
         )
 
 
+def _keys(pairing: Pairing) -> Iterator[Finding]:
+    """The key of the new disk, and that of an encrypted image (KMS API, key_state; error codes Ecs.0119, Ecs.0912)."""
+    keys, image, hint = pairing.around.keys, pairing.image, "name a key that is enabled, or enable this one"
+    key_id = pairing.metadata.get(_KEY)
+    state = keys.get(key_id or "", KeyState.UNKNOWN)
+    if state not in (KeyState.ENABLED, KeyState.UNKNOWN):
+        yield pairing.refused(Check.ENCRYPTION_KEY, f"gets a disk encrypted with key {key_id}, which {state}", hint)
+    # The key of a shared image is its owner's, and nothing that we can see.
+    state = keys.get(image.key_id or "", KeyState.UNKNOWN)
+    if image.key_id != key_id and state not in (KeyState.ENABLED, KeyState.UNKNOWN, KeyState.ABSENT):
+        text = f"gets {image.name}, which is encrypted with key {image.key_id}, and that {state}"
+        yield pairing.refused(Check.ENCRYPTION_KEY, text, "have the key enabled, or choose another image")
+
+
 def _too_small(pairing: Pairing, size_gib: int, least_gib: int) -> Finding:
     """The disk of a server that is paid by use grows; one that is paid by year or month cannot (ecs_02_0202)."""
     text = f"has a system disk of {size_gib} GiB, and {pairing.image.name} needs {least_gib}"
@@ -129,6 +150,9 @@ def _machine(pairing: Pairing) -> Iterator[Finding]:
     server, image = pairing.server, pairing.image
     old = pairing.around.images.get(server.picture.image or "")
     yield from _processor(pairing, old)
+    flavor = pairing.flavor
+    for level, check, text, hint in () if flavor is None else hardware_findings(flavor, image):
+        yield pairing.found(level, check, text, hint)
     ram_mib = server.traits.ram_mib
     if ram_mib is not None and not image.min_ram_mib <= ram_mib <= (image.max_ram_mib or ram_mib):
         bounds = (
@@ -148,8 +172,7 @@ def _processor(pairing: Pairing, old: Image | None) -> Iterator[Finding]:
 
     An image that names no architecture is one for x86: only ARM is named (IMS, field __support_arm).
     """
-    flavors, flavor = pairing.around.flavors, pairing.server.flavor
-    known = None if flavors is None or flavor is None else flavors.get(flavor)
+    known = pairing.flavor
     if known is not None:
         own, told = known.architecture, f"flavor {known.id}"
     elif old is not None and old.architecture is not None:

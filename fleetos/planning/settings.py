@@ -11,11 +11,17 @@ from fleetos.planning.quantities import spelled_duration
 
 @dataclass(frozen=True, slots=True)
 class CloudFacts:
-    """What planning needs to know of a cloud's endpoint. `is_sim`: the built-in simulated cloud."""
+    """What planning needs to know of a cloud's endpoint and login. `is_sim`: the built-in simulated cloud.
+
+    `names_user`: requests say by themselves whose they are, as a token does. Else `user_id` is whose the access key is,
+    None where that could not be found out.
+    """
 
     is_otc: bool = False
     loopback: bool = False
     is_sim: bool = False
+    names_user: bool = True
+    user_id: str | None = None
 
     @property
     def near(self) -> bool:

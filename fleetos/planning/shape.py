@@ -167,7 +167,7 @@ class SelectSection(Section):
     flavor: OneOrMore[ExactText] | None = Field(default=None, description="The flavor's id.")
     status: OneOrMore[SelectableStatus] | None = Field(default=None, description="The cloud's word for its status.")
     enterprise_project: OneOrMore[EnterpriseProject] | None = Field(
-        default=None, description='The enterprise project\'s id; "0" is the default one.'
+        default=None, description='The enterprise project: its id, "0" for the default one, or its name.'
     )
     ip: OneOrMore[NetworkText] | None = Field(
         default=None, description="An address of the server, fixed or floating, or a range such as 10.0.0.0/24."

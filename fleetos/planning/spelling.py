@@ -37,7 +37,6 @@ TEXT_PATTERN = rf"^[^\x00-\x1f\x7f-\x9f]{{1,{TEXT_MAX_LETTERS}}}$"
 LABEL_PATTERN = rf"^[0-9A-Za-z_./-]{{1,{LABEL_NAME_MAX_LETTERS}}}$"
 LABEL_VALUE_PATTERN = rf"^[^\x00-\x1f\x7f-\x9f]{{0,{TEXT_MAX_LETTERS}}}$"
 VARIABLE_PATTERN = "^[A-Za-z_][0-9A-Za-z_]{0,127}$"
-PROJECT_PATTERN = ID_PATTERN.replace("^", "^(?:0|").replace("$", ")$")
 NETWORK_PATTERN = "^[0-9a-fA-F.:]{2,39}(?:/[0-9]{1,3})?$"
 PATH_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]{1,1024}$"
 
@@ -49,10 +48,11 @@ MEANINGS = {
     TEXT_PATTERN: f"1 to {TEXT_MAX_LETTERS} letters, no control characters",
     LABEL_PATTERN: f"a label's name: 1 to {LABEL_NAME_MAX_LETTERS} letters, digits, `_`, `.`, `/` or `-`",
     LABEL_VALUE_PATTERN: f"a label's value: at most {TEXT_MAX_LETTERS} letters, no control characters",
-    PROJECT_PATTERN: "the id of an enterprise project, or 0 for the default one",
     PATH_PATTERN: "a path, relative to the plan's folder",
 }
 
+# The id of the enterprise project that every account has.
+DEFAULT_PROJECT = "0"
 _GLOB_LETTERS = frozenset("*?[")
 GLOB_HINT = 'a server is named exactly; patterns belong to `select: {name: "..."}`, in the plan itself'
 _ONLY_NAMES_HINT = "only `name` takes patterns"
@@ -242,6 +242,15 @@ def _exact_text(text: str) -> str:
     return text
 
 
+def is_project_id(text: str) -> bool:
+    """Whether a text is the id of an enterprise project, and not its name."""
+    return text == DEFAULT_PROJECT or re.search(ID_PATTERN, text) is not None
+
+
+def _enterprise_project(text: str) -> str:
+    return text.lower() if is_project_id(text) else _exact_text(text)
+
+
 def _tag_key(text: str) -> str:
     if "=" in text:
         raise refusal("the key of a tag", "write `key: value`")
@@ -277,7 +286,7 @@ OneOrMore = Annotated[
 ExactText = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(_exact_text)]
 TagKey = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(_tag_key)]
 TagValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN), AfterValidator(_tag_value)]
-EnterpriseProject = Annotated[str, Field(pattern=PROJECT_PATTERN), AfterValidator(str.lower)]
+EnterpriseProject = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(_enterprise_project)]
 NetworkText = Annotated[
     Network, PlainValidator(_network), WithJsonSchema({"type": "string", "pattern": NETWORK_PATTERN})
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fleetos.model.inventory import Disks, Flavor, Image, Quota
+from fleetos.model.inventory import Disks, Flavor, Image, KeyState, Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,17 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The project around its servers. `images` are all that are known, by id; None: not read, so nothing is checked."""
+    """The project around its servers. `images` are all that are known, by id; None: not read, so nothing is checked.
+
+    `keys` are the states of those encryption keys that were asked for and told, by id.
+    """
 
     images: Mapping[str, Image] = field(default_factory=dict[str, Image])
     disks: Disks | None = None
     flavors: Mapping[str, Flavor] | None = None
     disk_quota: Quota | None = None
     server_quota: Quota | None = None
+    keys: Mapping[str, KeyState] = field(default_factory=dict[str, KeyState])
     unread: tuple[Unread, ...] = ()
 
 

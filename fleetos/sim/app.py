@@ -37,6 +37,7 @@ def make_app(cloud: Cloud, identity: dict[str, object], seen: Callable[[], None]
     """Return the application. `seen` is called for each request, so that an idle process can be told."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or end its connection as the cloud decides."""
         if scope["type"] != "http":
             return
         seen()

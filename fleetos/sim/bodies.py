@@ -70,6 +70,12 @@ class ReinstallBody(Body):
     os_reinstall: Annotated[Reinstall, Field(alias="os-reinstall")]
 
 
+class DescribeKey(Body):
+    """Which encryption key is asked about (KMS API, "querying the information about a CMK")."""
+
+    key_id: str
+
+
 class ServerId(Body):
     """One server of several."""
 
@@ -212,6 +218,7 @@ def change_order(content: Json, server_id: str, api: Literal["v1", "v2"], *, rei
         adminpass="none" if asked.adminpass is None else _quality(asked.adminpass),
         user_data_bytes=len(user_data or "") * 3 // 4,
         encrypted=asked.metadata is not None and asked.metadata.encrypted == "1",
+        key_id=asked.metadata.key_id if asked.metadata is not None else None,
         with_stop=asked.mode is not None,
         api=api,
     )

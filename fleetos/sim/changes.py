@@ -32,6 +32,7 @@ class Change:
     fate: Fate
     aside: list[Disk]
     encrypted: bool = False
+    key_id: str | None = None
     new: Disk | None = None
 
 
@@ -44,6 +45,7 @@ def submit(world: World, write: Write, order: ChangeOs, fate: Fate, now: float) 
     write.image_id = image.id if image is not None else order.image_id
     write.disk_before = server.system_disk.id if server.system_disk is not None else None
     write.image_before = server.image.id if server.image is not None and server.body.shows_image else None
+    write.userid = order.userid
     write.during = list(server.changes)
     refused = _login(world, order) or _state(world, server, order)
     if refused is not None:
@@ -52,7 +54,7 @@ def submit(world: World, write: Write, order: ChangeOs, fate: Fate, now: float) 
         return refusal("Ecs.0031")
     if image.status != "active":
         return refusal("Ecs.0032")
-    if (refused := misfit(world, server, image)) is not None:
+    if (refused := _key(world, order, image) or misfit(world, server, image)) is not None:
         return refused
     _begin(world, write, order, fate, server, image, now)
     return None
@@ -72,6 +74,16 @@ def _login(world: World, order: ChangeOs) -> Refusal | None:
     return None
 
 
+def _key(world: World, order: ChangeOs, image: Image) -> Refusal | None:
+    """Whether the image can be read and the disk be encrypted (error codes Ecs.0119, Ecs.0912)."""
+    states = {key.id: key.state for key in world.scenario.encryption_keys}
+    wanted = order.key_id if order.encrypted else None
+    if wanted is not None and wanted not in states:
+        return refusal("Ecs.0912")
+    used = (wanted, str(image.flags.get("__system__cmkid", "")))
+    return None if all(states.get(key or "", "enabled") == "enabled" for key in used) else refusal("Ecs.0119")
+
+
 def _state(world: World, server: Server, order: ChangeOs) -> Refusal | None:
     if server.locked:
         return refusal("Ecs.0605")
@@ -89,7 +101,7 @@ def _begin(world: World, write: Write, order: ChangeOs, fate: Fate, server: Serv
     spans, manner = world.scenario.durations, world.scenario.change
     job = world.new_job(write, "reInitOs" if order.image_id is None else "changeOS", [server.id], now, single=True)
     world.live(job, fate)
-    change = Change(write, job, server, image, fate, _boot(server), order.encrypted)
+    change = Change(write, job, server, image, fate, _boot(server), order.encrypted, order.key_id)
     server.changes.append(write.seq)
     world.ledger.change_begins()
     takes_s = world.chance.between(spans.change, "change", write.seq)
@@ -223,7 +235,7 @@ def _new_disk(world: World, change: Change, at: float) -> Disk:
     if change.new is None or change.new.destroyed_at is not None:
         size_gb = max([change.image.min_disk_gb, *(disk.size_gb for disk in change.aside)])
         change.new = world.new_disk(change.server.id, at, change.image, size_gb, change.write)
-        change.new.encrypted = change.encrypted
+        change.new.encrypted, change.new.key_id = change.encrypted, change.key_id
     return change.new
 
 

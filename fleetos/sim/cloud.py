@@ -34,6 +34,7 @@ _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
     "flavors": quotas.flavors,
     "limits": quotas.limits,
     "disk-quota": quotas.disk_quota,
+    "enterprise-projects": quotas.enterprise_projects,
     "job": reads.job,
     "actions": reads.actions,
     "block-device": reads.block_device,
@@ -42,8 +43,10 @@ _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
     "images": reads.image_page,
     "keypairs": reads.key_pairs,
     "keypair": reads.key_pair,
+    "key": quotas.key,
     "native-servers": native.servers,
     "native-images": native.images,
+    "credential": native.credential,
     "versions": native.versions,
     "version": native.version,
 }
@@ -92,7 +95,7 @@ class Cloud:
         if refused is None and route.operation == "projects":
             answer = json.dumps(self._tokens.projects(request.query.get("name"), _base_url(request)))
         elif refused is None:
-            look = reads.Look(now, request.query, fate.stale_s, route.at_id, _base_url(request))
+            look = reads.Look(now, request.query, fate.stale_s, route.at_id, request.body, _base_url(request))
             answer = _READS[route.operation](self.world, look)
         else:
             answer = refused

@@ -20,10 +20,11 @@ Json = dict[str, Any]
 _REF = "#/components/schemas/{model}"
 _TEXT: Json = {"type": "string"}
 _PAGE: Json = {"type": "integer", "minimum": 1, "maximum": 1000}
+_FROM_0: Json = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
 _ENTRY = ("APIGW.0301", "APIGW.0307")
 _IN_PROJECT = ("Ecs.0023",)
 _WRITE = ("APIGW.0101", "Common.0002", "Common.0001", "Ecs.0005", "Ecs.0114", "Ecs.0603", "Ecs.0605")
-_LOGIN_OF_SERVER = ("Ecs.0011", "Ecs.0031", "Ecs.0032", "Ecs.0100", "Ecs.0105", "Ecs.0314")
+_LOGIN_OF_SERVER = ("Ecs.0011", "Ecs.0119", "Ecs.0912", "Ecs.0031", "Ecs.0032", "Ecs.0100", "Ecs.0105", "Ecs.0314")
 # A body over the limit, and a world that has had all its writes, have a status of their own.
 _BODY_TOO_LARGE, _FULL = "413", "503"
 
@@ -75,6 +76,10 @@ _TOLD: Mapping[RouteOperation, Told] = {
     "flavors": Told("the flavors", quota_shapes.FlavorsAnswer, {}),
     "limits": Told("the quotas of servers", quota_shapes.LimitsAnswer, {}),
     "disk-quota": Told("the quotas of disks", quota_shapes.DiskQuotaAnswer, {}),
+    "key": Told("one encryption key", quota_shapes.KeyAnswer, {}, ("Common.0002", "Ecs.0005", "KMS.0205"),
+                bodies.DescribeKey),
+    "enterprise-projects": Told("a page of enterprise projects", quota_shapes.EnterpriseAnswer,
+                                {"limit": _PAGE, "offset": _FROM_0, "id": _TEXT, "name": _TEXT}, ("Ecs.0005",)),
     "images": Told("a page of images", native_shapes.ImagesAnswer, _IMAGES, ("Ecs.0005",)),
     "keypairs": Told("the key pairs of the user", shapes.KeyPairsAnswer, {}),
     "keypair": Told("one key pair", shapes.KeyPairAnswer, {}, ("Ecs.0114",)),
@@ -82,6 +87,7 @@ _TOLD: Mapping[RouteOperation, Told] = {
                            {"limit": _PAGE, "marker": _TEXT, "name": _TEXT, "status": _TEXT}, ("Ecs.0005",)),
     "native-images": Told("a page of images, by Glance", native_shapes.NativeImagesAnswer, _IMAGES, ("Ecs.0005",)),
     "projects": Told("the projects of a name, or all", native_shapes.ProjectsAnswer, {"name": _TEXT}),
+    "credential": Told("one access key", native_shapes.CredentialAnswer, {}, ("IAM.0004",)),
     "versions": Told("the versions of the image API", native_shapes.VersionsAnswer, {}),
     "version": Told("a version of the API of identity (v3) or compute (v2.1)", native_shapes.VersionAnswer, {},
                     ("APIGW.0101",)),
@@ -154,7 +160,7 @@ def _responses(path: Path, told: Told, answer: Json) -> Json:
         by_status.setdefault(str(refusal(code).status), []).append(code)
     if told.body is not None:
         by_status[_BODY_TOO_LARGE] = ["APIGW.0201"]
-        if path.operation != "token":
+        if path.operation not in ("token", "key"):
             by_status[_FULL] = ["Common.0001"]
     shown: Json = {"201" if path.operation == "token" and path.open else "200": _response(told.summary, answer)}
     # Whatever a rule of the scenario asks for may come as well.

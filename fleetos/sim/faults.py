@@ -14,7 +14,7 @@ from fleetos.sim.codes import Form, Refusal, refusal
 Operation = Literal[
     "token", "detail", "list", "job", "changeos", "reinstallos", "stop", "start", "reboot", "actions", "block-device",
     "volumes", "volume", "images", "keypairs", "keypair", "projects", "native-servers", "native-images",
-    "versions", "version", "flavors", "limits", "disk-quota",
+    "versions", "version", "flavors", "limits", "disk-quota", "key", "enterprise-projects", "credential",
 ]  # fmt: skip
 Scope = Operation | Literal["any", "read", "write"]
 WRITES: frozenset[Operation] = frozenset({"changeos", "reinstallos", "stop", "start", "reboot"})

@@ -48,6 +48,13 @@ def is_arm(image: Image) -> bool:
     return image.flags.get("__support_arm") == "true" or image.flags.get("architecture") == "arm"
 
 
+def platforms(image: Image) -> frozenset[str]:
+    """Return the platforms that the image is for, each with whether it is for servers with a GPU: kvm, kvm_gpu_type."""
+    flags = {"__support_kvm": "true", **image.flags}
+    kinds = ("kvm", "xen", "kvm_gpu_type", "xen_gpu_type")
+    return frozenset(kind for kind in kinds if flags.get(f"__support_{kind}", "false") not in ("", "false"))
+
+
 def firmware(image: Image) -> object:
     """Return how the image boots; an image that does not say so boots by BIOS."""
     return image.flags.get("hw_firmware_type", "bios")

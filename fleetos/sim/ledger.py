@@ -33,6 +33,7 @@ class Write:
     job_id: str | None = None
     image_id: str | None = None
     hard: bool = False
+    userid: str | None = None
     disk_before: str | None = None
     image_before: str | None = None
     disk_made: str | None = None

@@ -1,15 +1,18 @@
 """The native OpenStack reads of the simulated cloud, by which clients of OpenStack find and read it.
 
 Sources: ECS API, "native OpenStack Nova APIs"; IMS API, "querying images (native OpenStack)" and "querying API
-versions"; IAM API, "querying Keystone API version information".
+versions"; IAM API, "querying Keystone API version information", and what IAM says of an access key.
 """
 
 import json
 from typing import cast
 from urllib.parse import urlencode
 
+from fleetos.sim.access import ACCESS_KEY
 from fleetos.sim.codes import refusal
+from fleetos.sim.native_shapes import CredentialShown
 from fleetos.sim.reads import PAGE_MAX, Answer, Look, after, images_asked_for, number
+from fleetos.sim.servers import stamp_us
 from fleetos.sim.world import World
 
 # Keys of a server that are the vendor's own.
@@ -73,6 +76,22 @@ def images(world: World, look: Look) -> Answer:
         query = urlencode({**look.query, "limit": limit, "marker": str(page[-1]["id"])})
         content["next"] = f"/v2/images?{query}"
     return json.dumps(content)
+
+
+def credential(world: World, look: Look) -> Answer:
+    """Return an access key without its secret (IAM, "querying a permanent access key"): a temporary one is none."""
+    if look.at_id != ACCESS_KEY:
+        return refusal("IAM.0004", form="nova", message="The access key could not be found.")
+    born = stamp_us(world.born_at)
+    shown: CredentialShown = {
+        "user_id": world.user_id,
+        "access": look.at_id,
+        "status": "active",
+        "create_time": born,
+        "last_use_time": born,
+        "description": "",
+    }
+    return json.dumps({"credential": shown})
 
 
 def versions(world: World, look: Look) -> Answer:

@@ -7,11 +7,13 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from fleetos.sim.shapes import FaultShown, LinkShown
+from fleetos.sim.shapes import AddressFields, FaultShown, LinkShown, ServerFields
 
-NativeAddress = TypedDict(
-    "NativeAddress", {"addr": str, "version": int, "OS-EXT-IPS:type": str, "OS-EXT-IPS-MAC:mac_addr": str}
-)
+
+class NativeAddress(AddressFields):
+    """An address of a server, as Nova shows it."""
+
+    version: int
 
 
 class Linked(TypedDict):
@@ -28,40 +30,17 @@ class NativeVolume(TypedDict):
     delete_on_termination: bool
 
 
-NativeServer = TypedDict(
-    "NativeServer",
-    {
-        "id": str,
-        "name": str,
-        "status": str,
-        "tenant_id": str,
-        "user_id": str,
-        "created": str,
-        "updated": str,
-        "OS-SRV-USG:launched_at": str,
-        "OS-SRV-USG:terminated_at": None,
-        "OS-EXT-STS:vm_state": str,
-        "OS-EXT-STS:task_state": str | None,
-        "OS-EXT-STS:power_state": int,
-        "OS-EXT-AZ:availability_zone": str,
-        "OS-EXT-SRV-ATTR:root_device_name": str,
-        "image": Linked | Literal[""],
-        "flavor": Linked,
-        "links": list[LinkShown],
-        "metadata": dict[str, str],
-        "addresses": dict[str, list[NativeAddress]],
-        "os-extended-volumes:volumes_attached": list[NativeVolume],
-        "key_name": str | None,
-        "locked": bool,
-        "fault": NotRequired[FaultShown],
-        "tags": list[str],
-        "host_status": str,
-        "hostId": str,
-        "description": str,
-        "config_drive": str,
-        "progress": int,
-    },
-)
+_Attached = TypedDict("_Attached", {"os-extended-volumes:volumes_attached": list[NativeVolume]})
+
+
+class NativeServer(ServerFields, _Attached):
+    """A server as Nova shows it."""
+
+    image: Linked | Literal[""]
+    flavor: Linked
+    links: list[LinkShown]
+    addresses: dict[str, list[NativeAddress]]
+    fault: NotRequired[FaultShown]
 
 
 class NativeServersAnswer(TypedDict):
@@ -193,6 +172,23 @@ class TokenAnswer(TypedDict):
     """What goes with a token, which itself is in the header X-Subject-Token."""
 
     token: TokenShown
+
+
+class CredentialShown(TypedDict):
+    """An access key without its secret."""
+
+    user_id: str
+    access: str
+    status: str
+    create_time: str
+    last_use_time: str
+    description: str
+
+
+class CredentialAnswer(TypedDict):
+    """One access key."""
+
+    credential: CredentialShown
 
 
 class OwnLink(TypedDict):

@@ -19,6 +19,7 @@ class ChangeOs(Model):
     adminpass: Literal["none", "good", "bad"] = "none"
     user_data_bytes: int = 0
     encrypted: bool = False
+    key_id: str | None = None
     with_stop: bool = False
     api: Literal["v1", "v2"] = "v2"
 

@@ -1,4 +1,4 @@
-"""The answers about flavors and quotas, as types."""
+"""The answers about flavors, quotas, encryption keys and enterprise projects, as types."""
 
 from typing_extensions import TypedDict
 
@@ -40,6 +40,49 @@ class LimitsAnswer(TypedDict):
     """The quotas of servers."""
 
     absolute: AbsoluteShown
+
+
+class EnterpriseShown(TypedDict):
+    """An enterprise project; a status of 1 is enabled."""
+
+    id: str
+    name: str
+    description: str
+    status: int
+    created_at: str
+    updated_at: str
+    type: str
+
+
+class EnterpriseAnswer(TypedDict):
+    """A page of enterprise projects."""
+
+    enterprise_projects: list[EnterpriseShown]
+    total_count: int
+
+
+class KeyShown(TypedDict):
+    """An encryption key; its state and the times are texts."""
+
+    key_id: str
+    domain_id: str
+    key_alias: str
+    realm: str
+    key_description: str
+    key_spec: str
+    key_usage: str
+    creation_date: str
+    scheduled_deletion_date: str
+    key_state: str
+    default_key_flag: str
+    key_type: str
+    origin: str
+
+
+class KeyAnswer(TypedDict):
+    """One encryption key."""
+
+    key_info: KeyShown
 
 
 class QuotaShown(TypedDict):

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from fleetos.sim import images, jobs
 from fleetos.sim.codes import Refusal, refusal
+from fleetos.sim.scenario import DEFAULT_KEY
 from fleetos.sim.servers import Disk, Server, attached, device, stamp
 from fleetos.sim.shapes import (
     ActionShown,
@@ -21,7 +22,6 @@ from fleetos.sim.shapes import (
 from fleetos.sim.world import World
 
 _SERVER_IDS_MAX = 100
-_CMK = "83cdb52d-0000-4000-8000-00000000key0"
 PAGE_MAX = 1000
 # The status filter works on the stable state (ECS API, "listing details about ECSs").
 _ALSO_SHOWN: dict[str, frozenset[str]] = {
@@ -50,6 +50,7 @@ class Look:
     query: Mapping[str, str]
     stale_s: float = 0.0
     at_id: str = ""
+    body: bytes = b""
     base_url: str = ""
 
 
@@ -215,6 +216,7 @@ def _volume(world: World, disk: Disk) -> VolumeShown:
     attachments: list[AttachmentShown] = []
     if place is not None:
         attachments = [{"server_id": disk.server_id, "volume_id": disk.id, "device": device(place)}]
+    metadata = {"__system__encrypted": "1", "__system__cmkid": disk.key_id or DEFAULT_KEY}
     return {
         "id": disk.id,
         "name": f"{world.name_of(disk.server_id)}-volume",
@@ -224,7 +226,7 @@ def _volume(world: World, disk: Disk) -> VolumeShown:
         "volume_type": "SSD",
         "multiattach": False,
         "created_at": stamp(disk.made_at)[:-1] + ".000000",
-        "metadata": {"__system__encrypted": "1", "__system__cmkid": _CMK} if disk.encrypted else {},
+        "metadata": metadata if disk.encrypted else {},
         "encrypted": disk.encrypted,
         "attachments": attachments,
         "volume_image_metadata": {"image_id": disk.image_id} if disk.image_id is not None else {},

@@ -60,6 +60,7 @@ PATHS: tuple[Path, ...] = (
     Path("POST", "token", "/v3/auth/tokens"),
     Path("GET", "token", "/v3/auth/tokens"),
     Path("GET", "projects", "/v3/projects"),
+    Path("GET", "credential", "/v3.0/OS-CREDENTIAL/credentials/{id}"),
     Path("GET", "images", "/v2/cloudimages"),
     Path("GET", "native-images", "/v2/images"),
     Path("GET", "keypairs", "/v2.1/{project}/os-keypairs"),
@@ -70,6 +71,8 @@ PATHS: tuple[Path, ...] = (
     Path("GET", "volumes", "/v2/{project}/cloudvolumes/detail"),
     Path("GET", "volume", "/v2/{project}/cloudvolumes/{id}"),
     Path("GET", "disk-quota", "/v2/{project}/os-quota-sets/{id}"),
+    Path("POST", "key", "/v1.0/{project}/kms/describe-key"),
+    Path("GET", "enterprise-projects", "/v1.0/enterprise-projects"),
     Path("GET", "versions", "/"),
     Path("GET", "version", "/{id}"),
 )

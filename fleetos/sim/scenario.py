@@ -18,15 +18,20 @@ _ADDRESSES = 2**32
 Charging = Literal["by-use", "yearly-monthly", "spot"]
 DiskStatus = Literal["in-use", "backing-up", "restoring-backup", "extending", "detaching", "error"]
 DEFAULT_FLAVOR = "s3.medium.2"
+# The key in the examples of the API's pages, with which disks that begin encrypted are encrypted too.
+DEFAULT_KEY = "83cdb52d-9ebf-4469-9cfa-e7b5b80da846"
 
 
 class FlavorEntry(Model):
-    """A flavor. `architecture` arm: one of the flavors whose extra specs name it."""
+    """A flavor. `architecture` arm: one of the flavors whose extra specs name it. `performance` is its class."""
 
     id: Name = DEFAULT_FLAVOR
     vcpus: Annotated[int, Field(ge=1, le=1024)] = 1
     ram_mb: Annotated[int, Field(ge=256, le=2**24)] = 2048
     architecture: Literal["x86", "arm"] = "x86"
+    platform: Literal["kvm", "xen"] = "kvm"
+    performance: Name = "normal"
+    gpu: bool = False
 
 
 class QuotaSet(Model):
@@ -35,6 +40,20 @@ class QuotaSet(Model):
     volumes: Annotated[int, Field(ge=-1)] = -1
     gigabytes: Annotated[int, Field(ge=-1)] = -1
     servers: Annotated[int, Field(ge=-1)] = -1
+
+
+class KeyEntry(Model):
+    """An encryption key, by its id and what KMS says of its state."""
+
+    id: Name
+    state: Literal["waiting", "enabled", "disabled", "deletion", "import"] = "enabled"
+
+
+class EnterpriseEntry(Model):
+    """An enterprise project, by its id and name."""
+
+    id: Name
+    name: Name
 
 
 class ServerGroup(Model):
@@ -152,6 +171,8 @@ class Scenario(Model):
     flavors: OneOrMore[FlavorEntry] = (FlavorEntry(),)
     quota: QuotaSet = QuotaSet()
     key_pairs: tuple[Name, ...] = ("KeyPair-350b",)
+    encryption_keys: tuple[KeyEntry, ...] = (KeyEntry(id=DEFAULT_KEY),)
+    enterprise_projects: tuple[EnterpriseEntry, ...] = (EnterpriseEntry(id="0", name="default"),)
     durations: Durations = Durations()
     change: ChangeManner = ChangeManner()
     tokens: Tokens = Tokens()

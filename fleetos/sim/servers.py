@@ -41,6 +41,7 @@ class Disk:
     successful: bool | None = None
     status: str = "in-use"
     encrypted: bool = False
+    key_id: str | None = None
     destroyed_at: float | None = None
     destroyed_by: int | None = None
 
@@ -51,12 +52,15 @@ CHARGING_MODES = {"by-use": "0", "yearly-monthly": "1", "spot": "2"}
 
 @dataclass(frozen=True, slots=True)
 class Flavor:
-    """The size of a server, and which processor it has."""
+    """The size of a server, and which hardware it runs on; `platform` is kvm or xen, `performance` its class."""
 
     id: str
     vcpus: int
     ram_mb: int
     arm: bool
+    platform: str = "kvm"
+    performance: str = "normal"
+    gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,13 @@ class FlavorShown(TypedDict):
     disk: str
 
 
-AddressShown = TypedDict(
-    "AddressShown", {"addr": str, "version": str, "OS-EXT-IPS:type": str, "OS-EXT-IPS-MAC:mac_addr": str}
-)
+AddressFields = TypedDict("AddressFields", {"addr": str, "OS-EXT-IPS:type": str, "OS-EXT-IPS-MAC:mac_addr": str})
+
+
+class AddressShown(AddressFields):
+    """An address of a server; here its version is a text."""
+
+    version: str
 
 
 class AttachedShown(TypedDict):
@@ -57,8 +61,9 @@ class TagShown(TypedDict):
     value: str
 
 
-ServerShown = TypedDict(
-    "ServerShown",
+# What the ECS API and Nova show of a server alike.
+ServerFields = TypedDict(
+    "ServerFields",
     {
         "id": str,
         "name": str,
@@ -74,17 +79,10 @@ ServerShown = TypedDict(
         "OS-EXT-STS:power_state": int,
         "OS-EXT-AZ:availability_zone": str,
         "OS-EXT-SRV-ATTR:root_device_name": str,
-        "image": ImageOfServer,
-        "flavor": FlavorShown,
         "metadata": dict[str, str],
-        "addresses": dict[str, list[AddressShown]],
-        "os-extended-volumes:volumes_attached": list[AttachedShown],
         "key_name": str | None,
         "locked": bool,
-        "fault": FaultShown | None,
         "tags": list[str],
-        "sys_tags": list[TagShown],
-        "enterprise_project_id": str,
         "host_status": str,
         "hostId": str,
         "description": str,
@@ -92,6 +90,19 @@ ServerShown = TypedDict(
         "progress": int,
     },
 )
+# A key with such letters has no other way into a class.
+_Attached = TypedDict("_Attached", {"os-extended-volumes:volumes_attached": list[AttachedShown]})
+
+
+class ServerShown(ServerFields, _Attached):
+    """A server as the ECS API shows it."""
+
+    image: ImageOfServer
+    flavor: FlavorShown
+    addresses: dict[str, list[AddressShown]]
+    fault: FaultShown | None
+    sys_tags: list[TagShown]
+    enterprise_project_id: str
 
 
 class UnknownShown(TypedDict):

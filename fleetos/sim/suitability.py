@@ -4,7 +4,7 @@ Law: API page ecs_02_0202 and the appendix "error codes". Where no code is docum
 """
 
 from fleetos.sim.codes import Refusal, refusal
-from fleetos.sim.images import Image, firmware, is_arm
+from fleetos.sim.images import Image, firmware, is_arm, platforms
 from fleetos.sim.quotas import disks_in_use
 from fleetos.sim.servers import Disk, Server
 from fleetos.sim.world import World
@@ -50,6 +50,9 @@ def _by_flavor(server: Server, image: Image) -> Refusal | None:
     flavor = server.body.flavor
     if image.flags.get("virtual_env_type", "FusionCompute") != "FusionCompute":
         return refusal("Ecs.0007")
+    wanted = {flavor.platform, f"{flavor.platform}_gpu_type"} if flavor.gpu else {flavor.platform}
+    if wanted.isdisjoint(platforms(image)):
+        return refusal("Ecs.0005", message="The flavor does not match the image.")
     other_boot = server.image is not None and firmware(server.image) != firmware(image)
     memory = int(image.flags.get("min_ram", 0)), int(image.flags.get("max_ram", 0)) or flavor.ram_mb
     if is_arm(image) != flavor.arm or other_boot or not memory[0] <= flavor.ram_mb <= memory[1]:

@@ -19,6 +19,8 @@ _SERVICES = (
     ("ims", "ims", ""),
     ("volumev2", "evs", "/v2/{project}"),
     ("evs", "evs", "/v2/{project}"),
+    ("kms", "kms", "/v1.0/{project}"),
+    ("eps", "eps", "/v1.0"),
     ("identity", "iam", "/v3"),
     ("iam", "iam", "/v3"),
 )
@@ -115,8 +117,8 @@ class TokenOffice:
                     {
                         "id": self._chance.hex("endpoint", kind),
                         "interface": "public",
-                        "region": "*" if name == "iam" else REGION,
-                        "region_id": "*" if name == "iam" else REGION,
+                        "region": "*" if name in ("iam", "eps") else REGION,
+                        "region_id": "*" if name in ("iam", "eps") else REGION,
                         "url": base_url + path.format(project=self._project_id),
                     }
                 ],

@@ -39,7 +39,10 @@ class World:
         self.images: dict[str, Image] = {}
         self.servers: dict[str, Server] = {}
         self.flavors = {
-            one.id: Flavor(one.id, one.vcpus, one.ram_mb, one.architecture == "arm") for one in scenario.flavors
+            one.id: Flavor(
+                one.id, one.vcpus, one.ram_mb, one.architecture == "arm", one.platform, one.performance, one.gpu
+            )
+            for one in scenario.flavors
         }
         self._effects: list[tuple[float, int, Effect]] = []
         self._effects_made = 0

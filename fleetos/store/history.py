@@ -6,12 +6,15 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fleetos.model.codec import experience_from, experience_json
+from fleetos.model.codec import experience_from, experience_json, target_from
+from fleetos.model.drift import LastChange
 from fleetos.model.experience import NONE, Experience, merged
+from fleetos.model.run import Outcome
 from fleetos.store.claims import slices
 from fleetos.store.database import Database
 from fleetos.store.dialects import upsert
-from fleetos.store.tables import claims, clouds, targets
+from fleetos.store.rows import decoded
+from fleetos.store.tables import claims, clouds, runs, targets
 from fleetos.store.values import understood
 
 
@@ -50,6 +53,43 @@ async def holders(database: Database, server_ids: Collection[str]) -> Mapping[st
         for part in slices(server_ids):
             held = (claims.c.server_id.in_(part), claims.c.run_id.is_not(None))
             found.update((await connection.execute(select(*columns).where(*held))).all())
+    return found
+
+
+async def former_servers(database: Database, ids: Collection[str], names: Collection[str]) -> Mapping[str, str]:
+    """The servers that runs had under these ids or names: names by id; of several with one name only the latest."""
+    found: dict[str, str] = {}
+    latest: dict[str, str] = {}
+    chosen = select(targets.c.server_id, targets.c.name).join(runs, runs.c.id == targets.c.run_id)
+    in_time = chosen.order_by(runs.c.created_at)
+    async with database.reading() as connection:
+        for part in slices(ids):
+            rows = await connection.execute(in_time.where(targets.c.server_id.in_(part)))
+            found.update((server_id, name) for server_id, name in rows)
+        for part in slices(names):
+            rows = await connection.execute(in_time.where(targets.c.name.in_(part)))
+            latest.update((name, server_id) for server_id, name in rows)
+    return found | {server_id: name for name, server_id in latest.items()}
+
+
+async def last_changes(database: Database, server_ids: Collection[str]) -> Mapping[str, LastChange]:
+    """The latest change of each server that is known to have succeeded, by any run; servers without are left out.
+
+    Raises DatabaseUnusable for a row that tells nothing.
+    """
+    found: dict[str, LastChange] = {}
+    columns = (targets.c.run_id, targets.c.body)
+    async with database.reading() as connection:
+        for part in slices(server_ids):
+            touched = (targets.c.server_id.in_(part), targets.c.touched_at.is_not(None))
+            for run_id, body in await connection.execute(select(*columns).where(*touched)):
+                target = decoded(target_from, body, database.location)
+                for attempt in target.attempts:
+                    if attempt.outcome is not Outcome.SUCCEEDED:
+                        continue
+                    image_id = attempt.image_after or target.order.image_id
+                    change = LastChange(run_id, attempt.ended_at or attempt.sent_at, image_id)
+                    found[target.server_id] = max(found.get(target.server_id, change), change, key=lambda one: one.at)
     return found
 
 

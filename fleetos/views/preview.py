@@ -22,7 +22,7 @@ _GAP = 2
 # Findings that are told one by one; servers of which the same is found are told together.
 FINDINGS_SHOWN = 20
 _STYLES = {Act.REFUSE: "bold yellow", Act.CHANGE: "red", Act.SKIP: "dim"}
-_LEVELS = {Level.REFUSED: "bold yellow", Level.WARNING: "yellow", Level.NOTE: "dim"}
+LEVEL_STYLES = {Level.REFUSED: "bold yellow", Level.WARNING: "yellow", Level.NOTE: "dim"}
 _ORDER = tuple(Act)
 
 
@@ -85,7 +85,7 @@ def _below(preview: Preview) -> Iterator[Text]:
     """What holds for the plan as a whole: findings, sum, images, rules, estimate."""
     general = sorted(preview.about(), key=lambda one: list(reversed(Level)).index(one.level))
     for finding in general[:FINDINGS_SHOWN]:
-        yield Text(f"{finding.level}: ", _LEVELS[finding.level]).append(finding_words(finding))
+        yield Text(f"{finding.level}: ", LEVEL_STYLES[finding.level]).append(finding_words(finding))
     if len(general) > FINDINGS_SHOWN:
         yield Text(f"and {counted(len(general) - FINDINGS_SHOWN, 'finding')} more; -o json shows all")
     counts = preview.counts
@@ -132,7 +132,7 @@ def _rows(preview: Preview, target: Target, findings: Iterable[Finding], *, brok
     if broken:
         yield ("", f"  {_images(preview, target)}")
     for finding in findings if act is Act.CHANGE else ():
-        yield ("", Text(f"  {finding.level}: ", _LEVELS[finding.level]).append(printable(finding.text)))
+        yield ("", Text(f"  {finding.level}: ", LEVEL_STYLES[finding.level]).append(printable(finding.text)))
 
 
 def _by_server(findings: Iterable[Finding]) -> dict[str, list[Finding]]:

@@ -29,7 +29,7 @@ def preview_document(preview: Preview) -> Document:
             {"key": place.key, "place": str(place), "servers": count} for place, count in preview.selected.items()
         ],
         "servers": server_documents(preview),
-        "findings": [_finding(finding) for finding in preview.findings],
+        "findings": [finding_document(finding) for finding in preview.findings],
         "rules": _rules(preview),
         "estimate": _estimate(preview),
         "earlier_run": None if preview.earlier is None else {"id": preview.earlier.id, "state": preview.earlier.state},
@@ -66,7 +66,8 @@ def _server(target: Target, refusal: Finding | None) -> Document:
     }
 
 
-def _finding(finding: Finding) -> Document:
+def finding_document(finding: Finding) -> Document:
+    """One result of a preflight."""
     return {
         "code": finding.check.value,
         "level": finding.level.value,

@@ -14,6 +14,8 @@ from tests.ledger import CHANGES
 from tests.stage import Done, Stage, stage
 
 DEBIAN_11, DEBIAN_12 = "Standard_Debian_11_latest", "Standard_Debian_12_latest"
+GOOD_KEY = "83cdb52d-9ebf-4469-9cfa-e7b5b80da846"
+DISABLED_KEY = "0d0466b0-0000-4000-8000-f84bb474a37f"
 SOUND: dict[str, dict[str, object]] = {
     "sound-a": {},
     "sound-b": {"state": "stopped"},
@@ -23,6 +25,7 @@ SOUND: dict[str, dict[str, object]] = {
     "windows": {"image": "Windows_2022"},
     "failed": {"state": "failed"},
     "down": {"host_status": "DOWN"},
+    "gpu": {"flavor": "g6.large"},
 }
 # The code by which a server is refused, and a server for which it is.
 REFUSED: dict[str, dict[str, object]] = {
@@ -37,6 +40,14 @@ REFUSED: dict[str, dict[str, object]] = {
     "memory": {"flavor": "t6.small.1"},
     "firmware": {"image": "Uefi"},
     "bare-metal": {"tags": ["__type_baremetal"]},
+    "encryption-key": {},
+    "platform": {"flavor": "c1.xen"},
+    "hardware": {},
+}
+# What some of them get that the others do not.
+OWN = {
+    "encryption-key": f'{{metadata: {{__system__encrypted: "1", __system__cmkid: {DISABLED_KEY}}}}}',
+    "hardware": "{image: For_GPUs}",
 }
 # What is found about the sound ones, which are changed all the same.
 WARNED = {
@@ -46,6 +57,7 @@ WARNED = {
     "windows": "os-type",
     "failed": "error-state",
     "down": "host-down",
+    "gpu": "hardware",
 }
 SCENARIO: dict[str, Any] = {
     "seed": 5,
@@ -54,6 +66,8 @@ SCENARIO: dict[str, Any] = {
         {"id": "s3.medium.2"},
         {"id": "kc1.large.2", "architecture": "arm"},
         {"id": "t6.small.1", "ram_mb": 512},
+        {"id": "c1.xen", "platform": "xen"},
+        {"id": "g6.large", "performance": "gpu", "gpu": True},
     ],
     "images": [
         {"name": DEBIAN_11, "flags": {"hw_firmware_type": "bios"}},
@@ -62,13 +76,15 @@ SCENARIO: dict[str, Any] = {
         {"name": "Market", "imagetype": "market", "flags": {"hw_firmware_type": "bios"}},
         {"name": "Uefi", "flags": {"hw_firmware_type": "uefi"}},
         {"name": "Windows_2022", "os_type": "Windows"},
+        {"name": "For_GPUs", "flags": {"__support_kvm": "false", "__support_kvm_gpu_type": "T4"}},
     ],
     "servers": [
         *({"name": name, **traits} for name, traits in (SOUND | REFUSED).items()),
         {"name": "done", "image": DEBIAN_12},
         {"name": "spare-#", "count": 4},
     ],
-    "quota": {"volumes": 30, "servers": 26},
+    "quota": {"volumes": 34, "servers": 30},
+    "encryption_keys": [{"id": DISABLED_KEY, "state": "disabled"}, {"id": GOOD_KEY}],
 }
 PACE = "polling: {min: 100ms, max: 200ms}\ntimeouts: {stop: 10s, change: 20s, settle: 1s, start: 10s}\n"
 NAMES = (*SOUND, *REFUSED, "done")
@@ -92,7 +108,8 @@ def here(cloud: Stage, tmp_path: Path) -> Iterator[Play]:
 
 
 def written(here: Play, *names: str, more: str = "", change: str = "keyname: KeyPair-350b") -> str:
-    servers = "".join(f"  - name: {name}\n" for name in names)
+    own = {name: f", change: {OWN[name]}" if name in OWN else "" for name in names}
+    servers = "".join(f"  - {{name: {name}{own[name]}}}\n" for name in names)
     text = f"version: 1\nname: try\nchange: {{image: {DEBIAN_12}, {change}}}\nservers:\n{servers}{PACE}{more}"
     return here.plan(text)
 
@@ -183,6 +200,27 @@ def test_what_may_not_be_read_is_told_and_the_rest_is_checked(
     (finding,) = [one for one in told["findings"] if one["code"] == "not-checked"]
     assert (finding["subject"], finding["level"]) == (subject, level)
     assert told["counts"] == {"total": 2, "refuse": 1, "change": 1, "skip": 0}
+
+
+@pytest.mark.parametrize(
+    ("fault", "key", "level", "refused"),
+    [
+        ({"code": "Pdp.0001"}, DISABLED_KEY, "warning", 0),
+        ({"code": "APIGW.0101"}, DISABLED_KEY, "note", 0),
+        (None, "616fb98f-46ca-475e-917e-2563e5a8cd19", None, 1),
+        (None, DISABLED_KEY, None, 1),
+        (None, GOOD_KEY, None, 0),
+    ],
+)
+def test_a_key_is_looked_at_where_the_cloud_lets_us(
+    here: Play, fault: dict[str, str] | None, key: str, level: str | None, refused: int
+) -> None:
+    here.post("/admin/faults", [] if fault is None else [{"on": "key", "do": "refuse", **fault}])
+    change = f'keyname: KeyPair-350b, metadata: {{__system__encrypted: "1", __system__cmkid: {key}}}'
+    told = document(here.called("plan", written(here, "sound-a", "sound-b", change=change), "-o", "json"))
+    assert [one["level"] for one in told["findings"] if one["code"] == "not-checked"] == ([level] if level else [])
+    assert told["counts"]["refuse"] == 2 * refused
+    assert {one["code"] for one in told["servers"]} == {"encryption-key" if refused else None}
 
 
 def test_a_frozen_plan_runs_only_while_the_cloud_agrees(here: Play) -> None:

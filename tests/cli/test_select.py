@@ -10,18 +10,20 @@ import pytest
 from tests.cli.play import PACE, Play
 from tests.stage import Stage, stage
 
+OPS = "7e25b1da-389f-4697-a79d-f3a0e5bd494e"
 DURATIONS = {"stop": [0.05, 0.1], "start": [0.05, 0.1], "change": [0.3, 0.5], "job_init": [0, 0.05]}
 SCENARIO = {
     "seed": 3,
     "servers": [
         {"count": 3, "name": "app-#", "tags": ["role=app"], "flavor": "m1.large.8", "address": "10.1.0.1"},
         {"name": "app-gold", "tags": ["role=app", "gold"], "az": ["eu-de-02"]},
-        {"count": 4, "name": "db-#", "tags": ["role=db"], "enterprise_project": "7e25b1da-389f-4697-a79d-f3a0e5bd494e"},
+        {"count": 4, "name": "db-#", "tags": ["role=db"], "enterprise_project": OPS},
         {"count": 2, "name": "slow-#", "tags": ["role=slow"]},
         {"count": 2, "name": "idle-#", "tags": ["role=idle"], "state": "stopped", "az": ["eu-de-03"]},
         {"count": 2, "name": "late-#", "tags": ["role=late"], "az": ["eu-de-03"]},
     ],
     "flavors": [{}, {"id": "m1.large.8"}],
+    "enterprise_projects": [{"id": "0", "name": "default"}, {"id": OPS, "name": "ops"}],
     "durations": DURATIONS,
     "temporary_servers": True,
 }
@@ -144,11 +146,31 @@ def test_the_platforms_temporary_servers_are_never_selected(play: Play, cloud: S
 
 def test_a_selection_costs_the_pages_of_the_list_and_no_read_for_a_server(play: Play) -> None:
     before = play.ledger().requests
-    text = written(
-        play, {"select": {"tags": {"role": "db"}, "enterprise_project": "7e25b1da-389f-4697-a79d-f3a0e5bd494e"}}
-    )
+    text = written(play, {"select": {"tags": {"role": "db"}, "enterprise_project": OPS}})
     refused = play.called("apply", text)
     assert refused.returncode == 64
     assert "WIPES 4 system disks" in refused.stderr
     after = play.ledger().requests
-    assert {key: after[key] - before.get(key, 0) for key in ("list", "detail")} == {"list": 1, "detail": 0}
+    keys = ("list", "detail", "enterprise-projects")
+    assert {key: after.get(key, 0) - before.get(key, 0) for key in keys} == {**dict.fromkeys(keys, 0), "list": 1}
+
+
+def test_an_enterprise_project_is_named_where_names_can_be_read(play: Play) -> None:
+    text = written(play, {"select": {"enterprise_project": "ops"}}, {"name": "app-1"})
+    told = json.loads(play.called("plan", text, "-o", "json").stdout)
+    assert [one["name"] for one in told["servers"]] == ["db-1", "db-2", "db-3", "db-4", "app-1"]
+    drifted = json.loads(play.called("drift", text, "-o", "json").stdout)
+    assert drifted["counts"]["total"] == 5
+    missing = play.called("plan", written(play, {"select": {"enterprise_project": "opps"}}))
+    assert missing.returncode == 65
+    assert "did you mean ops?" in missing.stderr
+    for code in ("Pdp.0001", "APIGW.0101", "APIGW.0301"):
+        play.faults({"on": "enterprise-projects", "do": "refuse", "code": code})
+        for command in ("plan", "apply", "drift"):
+            refused = play.called(command, text, "-o", "json")
+            assert refused.returncode == 65, refused.stderr
+            (problem,) = json.loads(refused.stdout)["error"]["problems"]
+            assert problem["key"] == "servers[0].select.enterprise_project"
+            assert problem["expected"] == "the id of an enterprise project, or 0 for the default one"
+            assert code in problem["hint"]
+    play.faults()

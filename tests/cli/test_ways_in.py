@@ -7,9 +7,24 @@ from typing import Any
 
 import pytest
 
-from fleetos.sim.access import ACCESS_KEY, DOMAIN, PASSWORD, PROJECT, SECRET_KEY, USER
+from fleetos.sim.access import (
+    ACCESS_KEY,
+    DOMAIN,
+    PASSWORD,
+    PROJECT,
+    SECRET_KEY,
+    SECURITY_TOKEN,
+    TEMPORARY_ACCESS_KEY,
+    TEMPORARY_SECRET_KEY,
+    USER,
+)
 from tests.cli.play import Play
 
+TEMPORARY: dict[str, Any] = {
+    "OS_ACCESS_KEY": TEMPORARY_ACCESS_KEY,
+    "OS_SECRET_KEY": TEMPORARY_SECRET_KEY,
+    "OS_SECURITY_TOKEN": SECURITY_TOKEN,
+}
 KEY: dict[str, Any] = {"OS_AUTH_TYPE": "aksk", "OS_ACCESS_KEY": ACCESS_KEY, "OS_SECRET_KEY": SECRET_KEY}
 
 
@@ -41,6 +56,25 @@ def test_a_key_drives_a_run_until_it_is_refused_and_a_token_carries_on(play: Pla
     assert carried.returncode == 0, carried.stderr
     assert play.changes(names) == dict.fromkeys(names, 1)
     assert play.ledger().requests.get("token", 0) == logins + 2
+
+
+def test_the_user_of_a_key_is_named_with_the_key_pair_or_missed(play: Play) -> None:
+    names = play.take(1)
+    text = play.written(names)
+    play.env |= KEY
+    asked = play.ledger().requests.get("credential", 0)
+    for temporary, owner in (({}, []), (TEMPORARY, ["key-pair-owner"])):
+        told = play.fleetos("plan", text, "-o", "json", **temporary)
+        found = json.loads(told.stdout)["findings"]
+        assert [one["code"] for one in found if one["code"] == "key-pair-owner"] == owner
+        assert all("say `userid:`" in one["hint"] for one in found if one["code"] == "key-pair-owner")
+    assert play.ledger().requests["credential"] == asked + 2
+    assert play.fleetos("apply", text, "--yes").returncode == 0
+    (write,) = [one for one in play.writes(names) if one.operation == "changeos"]
+    pairs = urllib.request.Request(f"{play.url}/v3/auth/tokens", headers={"X-Subject-Token": token(play)})
+    pairs.add_header("X-Auth-Token", token(play))
+    with urllib.request.urlopen(pairs) as answer:
+        assert write.userid == json.load(answer)["token"]["user"]["id"]
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,28 @@ async def test_the_project_is_asked_of_iam_unless_it_is_given() -> None:
                 pass
 
 
+async def test_the_user_of_a_key_is_asked_of_iam() -> None:
+    refuse = {"on": "credential", "do": "refuse", "nth": [2], "code": "Pdp.0001"}
+    async with scene(faults=[refuse, {"on": "credential", "do": "garble", "nth": [3]}]) as staged:
+        user, requests = staged.cloud.world.user_id, staged.cloud.world.ledger.requests
+        async with staged.client(KEY) as client:
+            assert client.place.user_id is None
+            assert requests["credential"] == 0
+            assert await client.user_id() == user
+            # Who may not ask, and who cannot read the answer, goes on without it.
+            assert await client.user_id() is None
+            assert await client.user_id() is None
+            assert len((await client.list_servers()).servers) == 2
+        async with staged.client(KEY, auth_url=staged.url) as client:
+            assert await client.user_id() == user
+        async with staged.client(TEMPORARY) as client:
+            assert await client.user_id() is None
+        asked = requests["credential"]
+        async with staged.client(Password(USER, PASSWORD, DOMAIN)) as client:
+            assert await client.user_id() == user
+        assert requests["credential"] == asked
+
+
 @pytest.mark.parametrize(
     ("proof", "said"),
     [

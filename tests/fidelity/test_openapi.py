@@ -16,8 +16,10 @@ from schemathesis import GenerationMode
 from typer.testing import CliRunner
 
 from fleetos.cli.main import app
+from fleetos.sim.access import ACCESS_KEY
 from fleetos.sim.description import openapi
 from fleetos.sim.routes import PATHS
+from fleetos.sim.scenario import DEFAULT_KEY
 from tests.fidelity.vendor import Vendor, ecs, evs, ims, login
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore")
@@ -83,6 +85,8 @@ class Things:
             body["os-change"] = {"imageid": self.image, "keyname": "KeyPair-350b", "mode": "withStopServer"}
         if "os-reinstall" in body:
             body["os-reinstall"] = {"mode": "withStopServer"}
+        if "key_id" in body:
+            body["key_id"] = DEFAULT_KEY
         if "auth" in body:
             body["auth"] = {"identity": {"methods": ["token"], "token": {"id": self.token}}}
 
@@ -99,6 +103,7 @@ def things(vendor: Vendor, env: Mapping[str, str], sim: Mapping[str, str]) -> It
     ids = {
         "jobs": vendor.ecs.batch_start_servers(request).job_id,
         "os-keypairs": "KeyPair-350b",
+        "credentials": ACCESS_KEY,
         "cloudvolumes": volume,
         "": "v2.1",
     }

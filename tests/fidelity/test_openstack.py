@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from fleetos.cloud.ecs import EcsCloud
-from fleetos.model.inventory import NO_TRAITS, Picture, Server
+from fleetos.model.inventory import NO_TRAITS, Server
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 from tests.fidelity.house import permit
+from tests.fidelity.seen import server_of
 from tests.fidelity.vendor import Vendor
 from tests.fidelity.wire import Wire
 
@@ -94,26 +95,13 @@ def as_server(seen: Any) -> Server:
 
     The native API does not say which disk is the first, knows no enterprise projects, and tells a preflight little.
     """
-    return Server(
-        id=seen.id,
-        name=seen.name,
-        picture=Picture(
-            status=seen.status,
-            vm_state=seen.vm_state,
-            task=seen.task_state,
-            power=seen.power_state,
-            disk=seen.attached_volumes[0].id if seen.attached_volumes else None,
-            image=seen.image.id,
-            fault=seen.fault["message"] if seen.fault else None,
-            locked=seen.is_locked,
-        ),
+    return server_of(
+        seen,
+        state=(seen.vm_state, seen.task_state, seen.power_state),
+        disk=seen.attached_volumes[0].id if seen.attached_volumes else None,
+        locked=seen.is_locked,
+        addresses=(one["addr"] for network in seen.addresses.values() for one in network),
         az=seen.availability_zone,
-        flavor=seen.flavor.id,
-        key_name=seen.key_name,
-        os_type=seen.metadata["os_type"],
-        tags={tag.partition("=")[0]: tag.partition("=")[2] for tag in seen.tags},
-        image_name=seen.metadata.get("image_name"),
-        addresses=tuple(one["addr"] for network in seen.addresses.values() for one in network),
     )
 
 

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from fleetos.cloud.ecs import EcsCloud
-from fleetos.model.inventory import Delivered, Image, Job, JobStatus, Picture, Reply, Server, SubJob, Traits
+from fleetos.model.inventory import Delivered, Image, Job, JobStatus, Reply, Server, SubJob, Traits
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
+from fleetos.sim.access import ACCESS_KEY
 from tests.fidelity.house import permit
-from tests.fidelity.vendor import Vendor, ecs, evs, exceptions, ims
+from tests.fidelity.seen import server_of
+from tests.fidelity.vendor import Vendor, ecs, evs, exceptions, iam, ims
 from tests.fidelity.wire import Wire
 from tests.stage import Stage
 
@@ -37,26 +39,13 @@ def shown(vendor: Vendor, name: str = "") -> list[Any]:
 def as_server(seen: Any) -> Server:
     """A server of the SDK in fleetos' terms."""
     volumes = seen.os_extended_volumesvolumes_attached
-    return Server(
-        id=seen.id,
-        name=seen.name,
-        picture=Picture(
-            status=seen.status,
-            vm_state=seen.os_ext_st_svm_state,
-            task=seen.os_ext_st_stask_state,
-            power=seen.os_ext_st_spower_state,
-            disk=next((one.id for one in volumes if one.boot_index == "0"), None),
-            image=seen.image.id,
-            fault=seen.fault["message"] if seen.fault else None,
-            locked=seen.locked,
-        ),
+    return server_of(
+        seen,
+        state=(seen.os_ext_st_svm_state, seen.os_ext_st_stask_state, seen.os_ext_st_spower_state),
+        disk=next((one.id for one in volumes if one.boot_index == "0"), None),
+        locked=seen.locked,
+        addresses=(one.addr for network in seen.addresses.values() for one in network),
         az=seen.os_ext_a_zavailability_zone,
-        flavor=seen.flavor.id,
-        key_name=seen.key_name,
-        os_type=seen.metadata["os_type"],
-        tags={tag.partition("=")[0]: tag.partition("=")[2] for tag in seen.tags},
-        image_name=seen.metadata.get("image_name"),
-        addresses=tuple(one.addr for network in seen.addresses.values() for one in network),
         enterprise_project=seen.enterprise_project_id,
         traits=Traits(
             ram_mib=int(seen.flavor.ram),
@@ -66,6 +55,9 @@ def as_server(seen: Any) -> Server:
             host_status=seen.host_status,
         ),
     )
+
+
+SUPPORTS = ("kvm", "kvm_gpu_type", "xen", "xen_gpu_type", "largememory", "diskintensive", "highperformance")
 
 
 def as_image(seen: Any) -> Image:
@@ -86,6 +78,7 @@ def as_image(seen: Any) -> Image:
         withdrawn=seen.is_offshelved == "true",
         takes_password="onekey_resetpasswd" in (seen.os_feature_list or ""),
         created_at=datetime.fromisoformat(seen.created_at),
+        supports=frozenset(kind for kind in SUPPORTS if getattr(seen, f"support_{kind}") not in (None, "false")),
     )
 
 
@@ -321,3 +314,8 @@ async def test_a_change_that_fails(
     assert after.picture.changing == (picture == "endless")
     assert after.picture.in_error == (picture == "error")
     assert (after.picture.disk is None) == (picture == "no-disk")
+
+
+async def test_the_user_of_an_access_key(vendor: Vendor, own: EcsCloud) -> None:
+    shown = vendor.iam.show_permanent_access_key(iam.ShowPermanentAccessKeyRequest(access_key=ACCESS_KEY)).credential
+    assert (shown.access, shown.user_id, shown.status) == (ACCESS_KEY, own.place.user_id, "active")

@@ -78,6 +78,8 @@ def catalog(*, evs: bool = True) -> list[object]:
 
     found = [service("ecs", "https://ecs.{region}.cloud.invalid/v1/$(tenant_id)s")]
     found.append(service("image", "https://ims.{region}.cloud.invalid/v2"))
+    found.append(service("eps", "https://eps.cloud.invalid/v1.0"))
+    found.append(service("kms", "https://kms.{region}.cloud.invalid/v1.0/x"))
     return [*found, service("evs", "https://evs.{region}.cloud.invalid/v2/x")] if evs else found
 
 

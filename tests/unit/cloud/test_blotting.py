@@ -13,6 +13,8 @@ from tests.canaries import ADMINPASS, LOGIN_PASSWORD, USER_DATA, leaks, spelling
 
 TOKEN = "MIIHtoken" + "".join(f"{number:x}/+" for number in range(3000, 4000))
 TAGGED = "Kc3u<q>L8v_yZt4w"
+# Of these tokens and passwords consist; escapes among them are spelled anew by each way.
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-."
 SECRETS = {"adminpass": ADMINPASS, "password": LOGIN_PASSWORD, "user data": USER_DATA, "token": TOKEN}
 # Nobody quotes in these, and a search for them would find chance.
 NOT_SOUGHT = ("UTF-16", "hexadecimal", "repr of bytes")
@@ -44,8 +46,41 @@ def test_wherever_the_quotation_is_cut_no_half_of_a_secret_is_left(
     shown = spelled[first : first + size]
     said = blotted(before + shown, (secret,))
     # A long secret is looked for in steps, so a stretch may be longer than half of a short one before it is seen.
-    least = max(4, (len(secret) + 1) // 2) if len(spelled) <= 64 else 24
+    # What is looked for in base64 is up to eight letters longer than what is certain of it here.
+    least = max(4, (len(secret) + 1) // 2) if len(spelled) <= 56 else 24
     assert len(shown) < least or shown not in said
+
+
+@given(
+    secret=st.text(LETTERS, min_size=8, max_size=400),
+    way=st.sampled_from(WAYS),
+    first=st.integers(0, 600),
+    size=st.integers(6, 40),
+    around=st.sampled_from(
+        [("", ""), ("X-Auth-Token: ", ""), ("", "; Host: h"), ("'", "'"), ("..", "..."), ("<b>", "</b>")]
+    ),
+)
+def test_of_a_token_that_was_cut_off_anywhere_five_letters_stay_at_most(
+    secret: str, way: str, first: int, size: int, around: tuple[str, str]
+) -> None:
+    """The quotation is all of a word: its end, its beginning, or both were cut off."""
+    spelled = spellings(secret)[way].decode()
+    first = min(first, max(0, len(spelled) - size))
+    shown = spelled[first : first + size]
+    said = blotted(around[0] + shown + around[1], (secret,))
+    left = said.removeprefix(around[0]).removesuffix(around[1])
+    # Dots at its ends are no letters: who leaves something out writes the same.
+    letters = shown.strip(".")
+    assert not any(left[at : at + 6] in letters for at in range(len(left) - 5))
+
+
+@pytest.mark.parametrize("size", range(6, 24))
+def test_the_ends_of_a_token_are_blotted_wherever_they_stand(size: int) -> None:
+    for part in (TOKEN[:size], TOKEN[-size:]):
+        assert blotted(f"quoted:{part}(and so on)", (TOKEN,)) == "quoted:***(and so on)"
+    inside = TOKEN[101 : 101 + size]
+    assert "***" in blotted(f"the token '{inside}' is cut", (TOKEN,))
+    assert blotted("the server cannot be rebooted", (USER_DATA + "\nreboot",)) == "the server cannot be rebooted"
 
 
 @given(st.text("abc*<&%+ \n", max_size=80), st.text("XYZ/=", min_size=4, max_size=60))

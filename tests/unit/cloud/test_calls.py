@@ -50,8 +50,9 @@ def test_every_call_that_the_client_names_has_its_line_in_the_table() -> None:
 
 def test_every_read_is_tried_and_no_effect_is() -> None:
     effects: set[Operation] = {one for one, call in CALLS.items() if call.use in EFFECTS}
-    before = {one for one, call in CALLS.items() if call.use is Use.LOGIN}
-    assert set(DRY_READS) == CALLS.keys() - effects - before
+    # What is asked before all others, or only for what a plan names.
+    other = {one for one, call in CALLS.items() if call.use in (Use.LOGIN, Use.NAMED)}
+    assert set(DRY_READS) == CALLS.keys() - effects - other
     assert all(CALLS[one].method == "GET" for one in DRY_READS)
     assert all(CALLS[one].action is not None for one in effects)
     assert all(call.action or call.note or call.use is Use.LOGIN for call in CALLS.values())
@@ -59,6 +60,8 @@ def test_every_read_is_tried_and_no_effect_is() -> None:
 
 def body_for(request: httpx.Request) -> httpx.Response:
     path = request.url.path
+    if path.endswith("/describe-key"):
+        return answer(200, {"key_info": {"key_state": "2"}})
     if request.method == "POST":
         return answer(200, {"job_id": JOB})
     if path.endswith("/s1"):
@@ -95,6 +98,8 @@ def everything(client: EcsCloud) -> list[Callable[[], Awaitable[object]]]:
         client.flavors,
         client.disk_quota,
         client.server_quota,
+        lambda: client.key_state("k"),
+        client.enterprise_projects,
         lambda: client.has_key_pair("k"),
         lambda: client.stop(["s1"], hard=False, permit=permit(), last_check=lambda: None),
         lambda: client.start(["s1"], permit=permit(), last_check=lambda: None),
@@ -118,8 +123,8 @@ def test_the_client_takes_the_paths_of_the_table() -> None:
                 used.update(asked)
 
     run(main)
-    # The projects are asked for by an access key alone, and the versions by nobody but the doctor.
-    assert used == CALLS.keys() - {"versions", "projects"}
+    # Projects and the user are asked for by an access key alone, and the versions by nobody but the doctor.
+    assert used == CALLS.keys() - {"versions", "projects", "credential"}
 
 
 def is_of(call: Call, seen: Seen) -> bool:

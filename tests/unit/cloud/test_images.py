@@ -36,6 +36,27 @@ def test_an_image_is_found_by_its_id() -> None:
     with_cloud(answer(200, {"images": [image_body("i1", "Debian")]}), then=then)
 
 
+@pytest.mark.parametrize(
+    ("flags", "supports"),
+    [
+        ({}, set[str]()),
+        ({"__support_kvm": "true", "__support_xen": "false", "__support_arm": "true"}, {"kvm"}),
+        (
+            {"__support_kvm_gpu_type": "V100_vGPU", "__support_highperformance": "True"},
+            {"kvm_gpu_type", "highperformance"},
+        ),
+        ({"__support_kvm": 1, "__support_xen_hana": "", "__support_diskintensive": None}, set[str]()),
+    ],
+)
+def test_what_an_image_is_for_is_read_from_its_flags(flags: dict[str, object], supports: set[str]) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        image = await client.image("i1")
+        assert image is not None
+        assert image.supports == supports
+
+    with_cloud(answer(200, {"images": [{**image_body("i1", "Debian"), **flags}]}), then=then)
+
+
 def test_another_image_than_the_one_asked_for_is_none() -> None:
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
         assert await client.image("i1") is None

@@ -6,7 +6,7 @@ import pytest
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import PermissionDenied, ReadRefused
 from fleetos.limits import DISK_PAGE, DISK_PAGES_WHOLE, IMAGE_PAGE, IMAGE_PAGES
-from fleetos.model.inventory import Flavor, Quota
+from fleetos.model.inventory import Flavor, KeyState, Quota
 from tests.unit.cloud.scripted import Answer, Script, ScriptedCloud, answer, error, with_cloud
 
 
@@ -52,12 +52,15 @@ def test_disks_are_read_until_none_can_be_too_small(
 
 def test_flavors_name_arm_or_are_x86() -> None:
     arm: object = {"id": "kc1", "os_extra_specs": {"ecs:instance_architecture": "arm64"}}
-    x86: object = {"id": "s3", "os_extra_specs": {}}
-    found = answer(200, {"flavors": [x86, arm, {"id": "old"}]})
+    x86: object = {"id": "s3", "os_extra_specs": {"ecs:virtualization_env_types": "FusionCompute", "x": 1}}
+    gpu = {"ecs:virtualization_env_types": "CloudCompute", "pci_passthrough:enable_gpu": "true"}
+    special: object = {"id": "p1", "os_extra_specs": {**gpu, "ecs:performancetype": "computing"}}
+    found = answer(200, {"flavors": [x86, arm, {"id": "old"}, special]})
 
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
         assert await client.flavors() == {
-            "s3": Flavor("s3", "x86"), "kc1": Flavor("kc1", "arm"), "old": Flavor("old", "x86"),
+            "s3": Flavor("s3", "x86", "xen"), "kc1": Flavor("kc1", "arm"), "old": Flavor("old", "x86"),
+            "p1": Flavor("p1", "x86", "kvm", "computing", gpu=True),
         }  # fmt: skip
 
     with_cloud(found, then=then)
@@ -89,6 +92,50 @@ def test_disks_that_cannot_be_read(said: Answer, raised: type[Exception]) -> Non
             await client.disks(40)
 
     with_cloud(said, then=then)
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        *((answer(200, {"key_info": {"key_state": str(one)}}), state) for one, state in enumerate(
+            [KeyState.UNKNOWN, KeyState.WAITING, KeyState.ENABLED, KeyState.DISABLED, KeyState.DELETION,
+             KeyState.IMPORT, KeyState.UNKNOWN]
+        )),
+        (answer(200, {}), KeyState.UNKNOWN),
+        (error(400, "KMS.0205"), KeyState.ABSENT),
+    ],
+)  # fmt: skip
+def test_a_key_is_asked_for_by_a_post_that_changes_nothing(said: Answer, state: KeyState) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert await client.key_state("k-1") is state
+        (call,) = cloud.calls
+        assert (call.method, call.host, call.body) == ("POST", "kms.eu-de.cloud.invalid", {"key_id": "k-1"})
+        assert call.path.endswith("/kms/describe-key")
+
+    with_cloud(said, then=then)
+
+
+def test_enterprise_projects_are_walked_by_pages() -> None:
+    def script(request: httpx.Request) -> Answer:
+        first, limit = (int(request.url.params[name]) for name in ("offset", "limit"))
+        shown = [{"id": f"ep-{number}", "name": f"n-{number}"} for number in range(first, min(first + limit, 1500))]
+        return answer(200, {"enterprise_projects": shown, "total_count": 1500})
+
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        names = await client.enterprise_projects()
+        assert names is not None
+        assert (len(names), names["ep-1499"], len(cloud.calls)) == (1500, "n-1499", 2)
+        assert (cloud.calls[0].host, cloud.calls[0].path) == ("eps.cloud.invalid", "/v1.0/enterprise-projects")
+
+    with_cloud(script, then=then)
+
+
+def test_a_key_that_cannot_be_read_is_no_answer() -> None:
+    async def refused(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        with pytest.raises(PermissionDenied):
+            await client.key_state("k-1")
+
+    with_cloud(error(403, "Pdp.0001"), then=refused)
 
 
 def test_images_are_walked_to_their_end_or_to_a_bound() -> None:

@@ -63,6 +63,31 @@ def test_an_order_is_pinned_and_shared(desk: Desk) -> None:
     assert result.findings == ()
 
 
+@pytest.mark.parametrize(
+    ("facts", "own", "userid", "warned"),
+    [
+        (ELSEWHERE, "", None, False),
+        (CloudFacts(names_user=False, user_id="u1"), "", "u1", False),
+        (CloudFacts(names_user=False), "", None, True),
+        (
+            CloudFacts(names_user=False),
+            ", userid: 7e25b1da389f4697a79df3a0e5bd494e",
+            "7e25b1da389f4697a79df3a0e5bd494e",
+            False,
+        ),
+    ],
+)
+def test_a_key_pair_is_named_with_its_user_where_the_login_does_not_say(
+    desk: Desk, facts: CloudFacts, own: str, userid: str | None, warned: bool
+) -> None:
+    result = found(desk, PLAN.replace("keyname: key", f"keyname: key{own}"), facts=facts)
+    assert result.servers[0].order.userid == userid
+    assert [(one.level, one.check) for one in result.findings] == [(Level.WARNING, Check.KEY_PAIR_OWNER)] * warned
+    assert all("userid" in (one.hint or "") for one in result.findings)
+    without = found(desk, PLAN.replace("keyname: key", "adminpass: {env: PW}"), facts=facts)
+    assert (without.servers[0].order.userid, without.findings) == (None, ())
+
+
 def test_images_wanted_are_those_of_the_plan_and_of_its_servers(desk: Desk) -> None:
     text = HEAD + "servers: [{name: a, change: {image: other}}, {name: b, change: {keyname: k}}]\n"
     assert images_wanted(desk.plan(text)) == {"Debian", "other"}

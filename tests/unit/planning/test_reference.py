@@ -201,7 +201,7 @@ BAD: list[dict[str, Any]] = [
     {"servers": [{"select": {"tags": ["role"]}}]},
     {"servers": [{"select": {"tags": {"role": True}}}]},
     {"servers": [{"select": {"status": ["ACTIVE", "BUILD"]}}]},
-    {"servers": [{"select": {"enterprise_project": "ops"}}]},
+    {"servers": [{"select": {"enterprise_project": "o\tps"}}]},
     {"servers": [{"select": {"ip": "somewhere"}}]},
     {"exclude": [{"select": {"name": "x"}}]},
     {"exclude": [{"file": "x"}]},
@@ -240,7 +240,7 @@ def test_a_selector_with_all_its_keys_is_one_for_the_schema_and_for_the_loader(d
         "image": "Debian",
         "flavor": ["s3.medium.2"],
         "status": ["ACTIVE", "SHUTOFF"],
-        "enterprise_project": ["0", "7E25B1DA-389f-4697-a79d-f3a0e5bd494e"],
+        "enterprise_project": ["0", "7E25B1DA-389f-4697-a79d-f3a0e5bd494e", "ops"],
         "ip": ["10.0.0.0/24", "fd00::1"],
     }
     plan = {**GOOD, "servers": [{"select": selector, "labels": {"a": "b"}, "change": {"image": "b"}}]}

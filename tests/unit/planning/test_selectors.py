@@ -14,7 +14,7 @@ from fleetos.limits import CANDIDATES_LISTED, PLAN_MAX_SERVERS, SELECTORS_MAX
 from fleetos.model.inventory import Server
 from fleetos.model.plan import Place, Selector
 from fleetos.planning.select import select, selected_since
-from fleetos.planning.selectors import near_misses, selected
+from fleetos.planning.selectors import near_misses, projects_by_name, selected, with_project_names
 from tests.hostile.chance import examples
 from tests.unit.planning.desk import HEAD, NEW, Desk, a_server, inventory, picture, server_id
 
@@ -85,6 +85,18 @@ def test_a_selector_means_those_that_fit_every_key_by_any_value(
     desk: Desk, selector: dict[str, Any], names: list[str]
 ) -> None:
     assert meant(desk, selector) == names
+
+
+def test_an_enterprise_project_may_be_named(desk: Desk) -> None:
+    names = {"0": "default", server_id(77): "ops"}
+    named = with_project_names(PROJECT, names)
+    text = text_of({"enterprise_project": ["ops", "0"]})
+    assert projects_by_name(desk.plan(text)).keys() == {"ops"}
+    assert projects_by_name(desk.plan(text_of({"enterprise_project": [server_id(77), "0"]}))) == {}
+    assert {server.name for server, _ in select(desk.plan(text), named).servers} == {"web-01", "web-02"}
+    (problem,) = select(desk.plan(text_of({"enterprise_project": "opps"})), named).problems
+    assert problem.expected == "servers with enterprise project opps; none has it"
+    assert (problem.hint or "").startswith("did you mean ops? enterprise projects seen: ")
 
 
 def test_selectors_and_entries_are_merged_and_exclusions_hold_for_all(desk: Desk) -> None:
@@ -214,7 +226,7 @@ def test_near_misses_of_a_large_project_are_bounded() -> None:
         ({"ip": "10.0.0.300"}, "select.ip", "an address or a range", None),
         ({"ip": "fe80::1%eth0"}, "select.ip", "an address or a range", None),
         ({"status": "BUILD"}, "select.status", "one of `ACTIVE`, ", None),
-        ({"enterprise_project": "ops"}, "select.enterprise_project", "the id of an enterprise project", None),
+        ({"enterprise_project": "ops-*"}, "select.enterprise_project", "the exact text", "only `name` takes patterns"),
         ({"enterprise_project": 0}, "select.enterprise_project", "a text", "put it in quotes"),
         ({"tags": {"backup": True}}, "select.tags.backup", "a text", "put it in quotes"),
         ({"nmae": "x"}, "select.nmae", "a known key", "did you mean `name`?"),

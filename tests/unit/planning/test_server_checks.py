@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleetos.model.findings import Check, Finding, Level
-from fleetos.model.inventory import Disk, Disks, Flavor, Image, Quota, Server, Traits
+from fleetos.model.inventory import Disk, Disks, Flavor, Image, KeyState, Quota, Server, Traits
 from fleetos.planning.project_checks import claim_findings, newer_images, project_findings
 from fleetos.planning.server_checks import Pairing, server_findings
 from fleetos.planning.surroundings import NOTHING_KNOWN, Surroundings, Unread
@@ -78,6 +78,66 @@ def test_a_server_by_its_disk(
     charging: str, around: Surroundings, metadata: dict[str, str], expected: list[tuple[Level, Check]]
 ) -> None:
     assert found(server(charging=charging), replace(DEBIAN, min_disk_gib=40), around, **metadata) == expected
+
+
+def a_flavor(platform: str | None = "kvm", performance: str | None = "normal", *, gpu: bool = False) -> Flavor:
+    return Flavor("f", "x86", platform, performance, gpu)
+
+
+@pytest.mark.parametrize(
+    ("flavor", "supports", "expected"),
+    [
+        (a_flavor(), "", []),
+        (a_flavor(), "kvm", []),
+        (a_flavor(), "kvm xen", []),
+        (a_flavor(), "diskintensive", []),
+        (a_flavor(None, None), "xen", []),
+        (a_flavor("xen"), "kvm", [(REFUSED, Check.PLATFORM)]),
+        (a_flavor("kvm"), "xen", [(REFUSED, Check.PLATFORM)]),
+        (a_flavor("kvm"), "xen_gpu_type", [(REFUSED, Check.PLATFORM)]),
+        (a_flavor(performance="gpu", gpu=True), "kvm", [(WARNING, Check.HARDWARE)]),
+        (a_flavor(performance="gpu", gpu=True), "", []),
+        (a_flavor(performance="gpu", gpu=True), "kvm_gpu_type", []),
+        (a_flavor(), "kvm_gpu_type", [(REFUSED, Check.HARDWARE)]),
+        (a_flavor(), "kvm kvm_gpu_type", []),
+        (a_flavor(performance=None), "kvm_gpu_type", []),
+        (a_flavor(), "kvm kvm_infiniband", []),
+        (a_flavor("xen"), "xen_hana", [(REFUSED, Check.HARDWARE)]),
+        (a_flavor("xen", "saphana"), "xen_hana", []),
+        (a_flavor("kvm", "saphana"), "kvm", [(WARNING, Check.HARDWARE)]),
+        (a_flavor("kvm", "saphana"), "kvm largememory", []),
+        (a_flavor("kvm", "diskintensive"), "kvm", [(WARNING, Check.HARDWARE)]),
+        (a_flavor("kvm", "diskintensive"), "kvm diskintensive", []),
+        (a_flavor("kvm", "ultracpu"), "kvm", [(WARNING, Check.HARDWARE)]),
+    ],
+)
+def test_an_image_is_for_the_hardware_of_the_flavor(
+    flavor: Flavor, supports: str, expected: list[tuple[Level, Check]]
+) -> None:
+    image = replace(DEBIAN, supports=frozenset(supports.split()))
+    assert found(server(flavor="f"), image, Surroundings(flavors={"f": flavor})) == expected
+    assert found(server(flavor="unknown"), image, Surroundings(flavors={"f": flavor})) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "own", "image"),
+    [
+        (KeyState.ENABLED, [], []),
+        (KeyState.DISABLED, [(REFUSED, Check.ENCRYPTION_KEY)], [(REFUSED, Check.ENCRYPTION_KEY)]),
+        (KeyState.DELETION, [(REFUSED, Check.ENCRYPTION_KEY)], [(REFUSED, Check.ENCRYPTION_KEY)]),
+        (KeyState.ABSENT, [(REFUSED, Check.ENCRYPTION_KEY)], []),
+        (KeyState.UNKNOWN, [], []),
+    ],
+)
+def test_the_keys_of_the_disk_and_of_the_image(
+    state: KeyState, own: list[tuple[Level, Check]], image: list[tuple[Level, Check]]
+) -> None:
+    around = Surroundings(keys={"key": state})
+    asked = {"__system__encrypted": "1", "__system__cmkid": "key"}
+    assert found(SERVER, DEBIAN, around, **asked) == own
+    assert found(SERVER, replace(DEBIAN, key_id="key"), around) == image
+    assert found(SERVER, replace(DEBIAN, key_id="key"), around, **asked) == own
+    assert found(SERVER, replace(DEBIAN, key_id="other"), around) == []
 
 
 @pytest.mark.parametrize(

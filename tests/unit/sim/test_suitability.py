@@ -7,7 +7,7 @@ import pytest
 from tests.unit.sim.bench import Bench
 
 ARM = {"id": "kc1.large.2", "vcpus": 2, "ram_mb": 4096, "architecture": "arm"}
-FLAVORS = [{"id": "s3.medium.2"}, ARM]
+FLAVORS = [{"id": "s3.medium.2"}, ARM, {"id": "gpu", "gpu": True}, {"id": "xen", "platform": "xen"}]
 EVS = "/v2/{p}/cloudvolumes/detail"
 
 
@@ -37,6 +37,9 @@ def bench(group: dict[str, Any], image: dict[str, Any] | None = None, **more: An
         ({"flavor": "kc1.large.2"}, {}, "Ecs.0005"),
         ({}, {"flags": {"__support_arm": "true"}}, "Ecs.0005"),
         ({}, {"flags": {"hw_firmware_type": "uefi"}}, "Ecs.0005"),
+        ({}, {"flags": {"__support_kvm": "false", "__support_xen": "true"}}, "Ecs.0005"),
+        ({}, {"flags": {"__support_kvm": "false", "__support_kvm_gpu_type": "T4"}}, "Ecs.0005"),
+        ({"flavor": "xen"}, {}, "Ecs.0005"),
         ({}, {"flags": {"min_ram": 4096}}, "Ecs.0005"),
         ({}, {"flags": {"max_ram": 1024}}, "Ecs.0005"),
         ({}, {"flags": {"virtual_env_type": "IsoImage"}}, "Ecs.0007"),
@@ -54,6 +57,9 @@ def test_what_does_not_go_together(group: dict[str, Any], image: dict[str, Any],
         ({"charging": "yearly-monthly"}, {}),
         ({"image": "market"}, {"imagetype": "market"}),
         ({"flavor": "kc1.large.2"}, {"flags": {"__support_arm": "true"}}),
+        ({"flavor": "gpu"}, {}),
+        ({"flavor": "gpu"}, {"flags": {"__support_kvm": "false", "__support_kvm_gpu_type": "T4"}}),
+        ({"flavor": "xen"}, {"flags": {"__support_xen": "true"}}),
     ],
 )
 def test_what_goes_together(group: dict[str, Any], image: dict[str, Any]) -> None:
@@ -96,10 +102,33 @@ def test_a_new_disk_is_encrypted_only_when_asked() -> None:
         assert (disk["metadata"] != {}) is encrypted
 
 
+@pytest.mark.parametrize(
+    ("key", "state", "code"),
+    [
+        ("k1", "enabled", None),
+        ("k1", "disabled", "Ecs.0119"),
+        ("k1", "deletion", "Ecs.0119"),
+        ("k2", "enabled", "Ecs.0912"),
+    ],
+)
+def test_a_disk_is_encrypted_with_a_key_that_is_enabled(key: str, state: str, code: str | None) -> None:
+    cloud = bench({}, encryption_keys=[{"id": "k1", "state": state}])
+    shown = cloud.call("POST", "/v1.0/{p}/kms/describe-key", {"key_id": "k1"})[1]["key_info"]
+    assert (shown["key_id"], shown["key_state"] == "2") == ("k1", state == "enabled")
+    answer = cloud.call("POST", "/v1.0/{p}/kms/describe-key", {"key_id": "k2"})
+    assert (answer[0], answer[1]["error"]["code"]) == (400, "KMS.0205")
+    status, answer = cloud.change(metadata={"__system__encrypted": "1", "__system__cmkid": key})
+    assert status == 200 if code is None else answer["error"]["code"] == code
+    if code is None:
+        cloud.wait(1000)
+        (disk,) = cloud.call("GET", EVS)[1]["volumes"]
+        assert disk["metadata"]["__system__cmkid"] == key
+
+
 def test_only_flavors_of_arm_servers_name_their_architecture() -> None:
     shown = bench({}).call("GET", "/v1/{p}/cloudservers/flavors")[1]["flavors"]
     specs = {one["id"]: one["os_extra_specs"].get("ecs:instance_architecture") for one in shown}
-    assert specs == {"s3.medium.2": None, "kc1.large.2": "arm64"}
+    assert specs == {"s3.medium.2": None, "kc1.large.2": "arm64", "gpu": None, "xen": None}
 
 
 def test_a_server_shows_how_it_is_paid_for_and_what_it_is() -> None:

@@ -285,6 +285,24 @@ async def test_the_latest_attempt_that_may_have_done_something_speaks(database: 
     assert await history.bad_attempts(database, everybody) == {failed.server_id, unknown.server_id}
     assert await history.bad_attempts(database, [failed.server_id]) == {failed.server_id}
     assert await history.bad_attempts(database, []) == frozenset()
+    changes = await history.last_changes(database, everybody)
+    assert {server_id: one.run_id for server_id, one in changes.items()} == {
+        done.server_id: RUN.id,
+        mended.server_id: later.id,
+    }
+    assert {one.image_id for one in changes.values()} == {"image-new"}
+    assert await history.last_changes(database, [failed.server_id]) == {}
+
+
+async def test_servers_that_are_gone_are_remembered(database: Database, clock: HandClock) -> None:
+    first, second = make_targets(2)
+    await create(database, RUN, [first, second], clock)
+    later = make_run(2, created_at=START + timedelta(days=1))
+    named_alike = replace(make_target(7), name=second.name)
+    await create(database, later, [named_alike], clock)
+    known = await history.former_servers(database, [first.server_id, "other"], [second.name, "nobody"])
+    assert known == {first.server_id: first.name, named_alike.server_id: second.name}
+    assert await history.former_servers(database, [], []) == {}
 
 
 async def test_a_check_finds_what_does_not_fit(database: Database, clock: HandClock) -> None:

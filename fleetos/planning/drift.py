@@ -1,0 +1,95 @@
+"""A plan's servers held against the images that it names for them. Pure: it only compares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from fleetos.errors import InputError
+from fleetos.model.drift import Cause, Drift, Standing, Verdict
+from fleetos.model.inventory import Image, Inventory, Picture, Server
+from fleetos.model.plan import Plan
+from fleetos.planning.pinning import Pinning
+from fleetos.planning.problems import in_order
+from fleetos.planning.project_checks import is_newer, newer_images, unread_findings
+from fleetos.planning.select import select
+from fleetos.planning.surroundings import Surroundings
+
+_GONE = Picture("DELETED", "deleted", None, None, None, None)
+# A list may show a server that is gone for a while yet.
+_DELETED = frozenset({"DELETED", "SOFT_DELETED"})
+# While its OS is being changed, or after a change that failed, a server may show an image that it does not run.
+_UNSETTLED = frozenset({"REBUILD", "ERROR"})
+
+
+def missing_of(plan: Plan, inventory: Inventory) -> tuple[frozenset[str], frozenset[str]]:
+    """The ids and the names in the plan that no server of the project has."""
+    names = {server.name for server in inventory.servers.values()}
+    ids = {ref.id for ref in plan.servers if ref.id is not None} - inventory.servers.keys()
+    return frozenset(ids), frozenset({ref.name for ref in plan.servers if ref.name is not None} - names)
+
+
+def drift(
+    plan: Plan, inventory: Inventory, images: Sequence[Image], former: Mapping[str, str], around: Surroundings
+) -> Drift:
+    """How each server of the plan stands to its image.
+
+    `images` are those that the cloud has for the plan's words. `former` are the names of servers by their ids that
+    earlier runs had and that are not there: these are known to be deleted, while any other that is not there may be
+    misspelled. Raises InputError with everything that does not resolve, each at its place.
+    """
+    ghosts = {server_id: Server(server_id, name, _GONE) for server_id, name in former.items()}
+    found = select(plan, replace(inventory, servers={**ghosts, **inventory.servers}))
+    pinning = Pinning(images)
+    servers: list[Standing] = []
+    for server, ref in found.servers:
+        change = ref.change.over(plan.change)
+        wanted = None if change.reinstall else pinning.image(change, ref.place)
+        if wanted is not None or change.reinstall:
+            servers.append(_standing(server, wanted, around))
+    problems = (*found.problems, *pinning.problems)
+    if problems:
+        raise InputError(in_order(problems))
+    findings = (*newer_images(pinning.pinned.values(), around), *unread_findings(around))
+    return Drift(tuple(servers), pinning.pinned, findings)
+
+
+def _standing(server: Server, wanted: Image | None, around: Surroundings) -> Standing:
+    picture = server.picture
+    seen = _seen(server, around)
+    verdict, cause = Verdict.UNKNOWN, _doubt(server)
+    if cause is None and seen is not None:
+        cause = None if wanted is None or seen.id == wanted.id else _cause(seen, wanted)
+        verdict = Verdict.SAME if cause is None else Verdict.DRIFTED
+    return Standing(
+        server_id=server.id,
+        name=server.name,
+        verdict=verdict,
+        wanted=wanted,
+        image_id=picture.image,
+        image_name=None if seen is None else seen.name or None,
+        cause=cause,
+    )
+
+
+def _doubt(server: Server) -> Cause | None:
+    """Why nobody can say what the server runs, None if one can."""
+    if server.picture.status in _DELETED:
+        return Cause.DELETED
+    if server.traits.frozen:
+        return Cause.FROZEN
+    if server.picture.status in _UNSETTLED:
+        return Cause.UNSETTLED
+    return Cause.NO_IMAGE if server.picture.image is None else None
+
+
+def _seen(server: Server, around: Surroundings) -> Image | None:
+    """The image that the server shows; of one that is there no longer, what the server remembers of it."""
+    image_id = server.picture.image
+    if image_id is None:
+        return None
+    return around.images.get(image_id) or Image(image_id, server.image_name or "", "")
+
+
+def _cause(seen: Image, wanted: Image) -> Cause:
+    if is_newer(seen, wanted):
+        return Cause.NEWER
+    return Cause.OLDER if is_newer(wanted, seen) else Cause.OTHER

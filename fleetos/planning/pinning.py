@@ -1,0 +1,67 @@
+"""From a plan's words for images to images. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from fleetos.errors import Problem
+from fleetos.limits import CANDIDATES_LISTED
+from fleetos.model.inventory import Image
+from fleetos.model.plan import ChangeSpec, Place
+
+ACTIVE = "active"
+# The only images that a system disk is made of (IMS API, field virtual_env_type; error Ecs.0007).
+_FOR_DISKS = "FusionCompute"
+
+
+class Pinning:
+    """Finds the one image that each word of a plan means. `images` are all that were found for the plan."""
+
+    def __init__(self, images: Sequence[Image]) -> None:
+        self._images = images
+        self._pinned: dict[str, Image] = {}
+        self._refused: dict[Problem, None] = {}
+
+    @property
+    def pinned(self) -> Mapping[str, Image]:
+        """The images found so far, by the plan's words for them."""
+        return self._pinned
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the words so far, each once."""
+        return tuple(self._refused)
+
+    def image(self, change: ChangeSpec, server: Place) -> Image | None:
+        """The image that a change names, by id or else by name; None with a problem at its key, or at the server."""
+        written = change.image or ""
+        if written in self._pinned:
+            return self._pinned[written]
+        named = [image for image in self._images if image.id == written]
+        named = named or [image for image in self._images if image.name == written]
+        active = [image for image in named if image.status == ACTIVE]
+        fault = fault_of(active[0]) if len(active) == 1 else None
+        hint = None
+        if fault is not None:
+            expected = f"{fault[0]}; {written} {fault[1]}"
+        elif len(active) == 1:
+            self._pinned[written] = active[0]
+            return active[0]
+        elif active:
+            expected = f"a name that exactly one active image has; {len(active)} are called {written}"
+            hint = f"use an id: {', '.join(image.id for image in active[:CANDIDATES_LISTED])}"
+        elif named:
+            expected = f"an active image; {written} is {', '.join(sorted({image.status for image in named}))}"
+        else:
+            expected = f"the id or name of an image that we may use; {written} is none"
+        self._refused[change.places.get("image", server).problem(expected, hint)] = None
+        return None
+
+
+def fault_of(image: Image) -> tuple[str, str] | None:
+    """What is expected of an active image, and why this one is not so; None if it is."""
+    if image.virtual_env_type not in (None, _FOR_DISKS):
+        return "an image for system disks", f"is one for {image.virtual_env_type}"
+    if image.member_status not in (None, "accepted"):
+        return "an image that we may use", f"is shared with us and {image.member_status}: accept it first"
+    if image.withdrawn:
+        return "an image that is still offered", "was withdrawn from the marketplace"
+    return None

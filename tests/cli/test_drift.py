@@ -1,0 +1,178 @@
+"""`fleetos drift`: who does not run the image of the plan, and since when, told by the real command; it only reads."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetos.cli.exits import ExitCode
+from tests.cli.play import PACE, Play
+from tests.stage import Done, Stage, stage
+
+OLD, WANTED, NEWER, OTHER = "Debian_11_latest", "Debian_12_latest", "Debian_13_latest", "Alma_9"
+SCENARIO: dict[str, Any] = {
+    "seed": 8,
+    "durations": {"stop": [0.05, 0.1], "start": [0.05, 0.1], "change": [0.2, 0.4], "job_init": [0, 0.05]},
+    "images": [{"name": name} for name in (OLD, WANTED, NEWER, OTHER)],
+    "servers": [
+        {"name": "old", "image": OLD},
+        {"name": "good", "image": WANTED},
+        {"name": "ahead", "image": NEWER},
+        {"name": "alma", "image": OTHER},
+        {"name": "frozen", "image": WANTED, "frozen": True},
+        {"name": "failed", "image": WANTED, "state": "failed"},
+        {"name": "tagged", "image": OLD, "tags": ["role=drift"]},
+        *({"name": name, "image": OLD} for name in ("kept", "taken", "gone", "moved")),
+    ],
+}
+CHANGED = ("kept", "taken", "gone", "moved")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("drift")
+    with stage(folder, SCENARIO) as running:
+        yield running
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def past(cloud: Stage) -> Iterator[Play]:
+    """A run has changed four servers. Since then one was changed by somebody else, and one was deleted."""
+    with Play.at(cloud, cloud.folder, iter(())) as play:
+        applied = play.fleetos("apply", written(play, *CHANGED), "--yes", "--expect-wipes", str(len(CHANGED)))
+        assert applied.returncode == 0, applied.stderr
+        play.act("taken", act="change", image=OTHER)
+        play.act("gone", act="delete")
+        yield play
+
+
+@pytest.fixture
+def fresh(cloud: Stage, tmp_path: Path) -> Iterator[Play]:
+    """Somebody without a database."""
+    with Play.at(cloud, tmp_path, iter(())) as play:
+        yield play
+
+
+def written(play: Play, *names: object, change: str = f"image: {WANTED}", **more: object) -> str:
+    listed = [{"name": name} if isinstance(name, str) else name for name in names]
+    rest = "".join(f"{key}: {json.dumps(value)}\n" for key, value in more.items())
+    text = f"version: 1\nname: try\nchange: {{{change}, keyname: KeyPair-350b}}\nservers: {json.dumps(listed)}\n"
+    return play.plan(f"{text}{rest}{PACE}")
+
+
+def told(done: Done, code: int) -> dict[str, Any]:
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
+def verdicts(document: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
+    return {one["name"]: (one["verdict"], one["code"]) for one in document["servers"]}
+
+
+def test_who_drifted_is_told_and_nothing_is_touched(fresh: Play) -> None:
+    writes = len(fresh.ledger().writes)
+    before = fresh.ledger().requests
+    names = ("old", "good", "ahead", "alma", "frozen", "failed", {"select": {"tags": {"role": "drift"}}})
+    document = told(fresh.called("drift", written(fresh, *names), "-o", "json"), ExitCode.CHANGES_PENDING)
+    assert document["v"] == 1
+    assert verdicts(document) == {
+        "old": ("drifted", "older-image"),
+        "good": ("same", None),
+        "ahead": ("drifted", "newer-image"),
+        "alma": ("drifted", "other-image"),
+        "frozen": ("unknown", "frozen"),
+        "failed": ("unknown", "unsettled"),
+        "tagged": ("drifted", "older-image"),
+    }
+    assert document["counts"] == {"total": 7, "drifted": 4, "unknown": 2, "same": 1}
+    old = document["servers"][0]
+    assert (old["image_name"], old["image_wanted_name"], old["last_change"]) == (OLD, WANTED, None)
+    assert document["images"] == [{"name": WANTED, "id": old["image_wanted"]}]
+    assert [one["code"] for one in document["findings"]] == ["newer-image"]
+    after = fresh.ledger()
+    assert len(after.writes) == writes
+    asked = {key: count - before.get(key, 0) for key, count in after.requests.items()}
+    assert {key: count for key, count in asked.items() if count} == {"token": 1, "list": 1, "images": 1}
+    assert list(fresh.folder.rglob("*.db*")) == []
+
+
+def test_the_exit_code_is_2_for_drift_alone(fresh: Play) -> None:
+    for names, code in ((("good",), 0), (("good", "frozen"), 0), (("good", "old"), 2)):
+        assert fresh.called("drift", written(fresh, *names)).returncode == code
+    both = {"old": OLD, "good": WANTED, "alma": OTHER}
+    own = [{"name": name, "change": {"image": image}} for name, image in both.items()]
+    assert fresh.called("drift", written(fresh, *own, change=f"image: {NEWER}")).returncode == 0
+    assert fresh.called("drift", written(fresh, "old", exclude=[{"name": "o*"}])).returncode == ExitCode.INPUT
+
+
+def test_a_reinstall_names_no_image_and_its_own_servers_are_compared_all_the_same(fresh: Play) -> None:
+    plan = written(fresh, "old", {"name": "alma", "change": {"image": WANTED}}, change="reinstall: true")
+    document = told(fresh.called("drift", plan, "-o", "json"), ExitCode.CHANGES_PENDING)
+    assert verdicts(document) == {"old": ("same", None), "alma": ("drifted", "other-image")}
+    assert document["servers"][0]["image_wanted"] is None
+
+
+def test_what_the_database_knows_is_told(past: Play) -> None:
+    plan = written(past, *CHANGED, change=f"image: {NEWER}")
+    document = told(past.called("drift", plan, "-o", "json"), ExitCode.CHANGES_PENDING)
+    assert verdicts(document) == {
+        "kept": ("drifted", "older-image"),
+        "taken": ("drifted", "other-image"),
+        "gone": ("unknown", "deleted"),
+        "moved": ("drifted", "older-image"),
+    }
+    (run,) = past.runs()
+    last = {one["name"]: one["last_change"] for one in document["servers"]}
+    assert {name: one["as_left"] for name, one in last.items()} == {**dict.fromkeys(CHANGED, True)} | {
+        "taken": False,
+        "gone": False,
+    }
+    assert {one["run"] for one in last.values()} == {run["id"]}
+    ended = {one["name"]: one["attempts"][-1]["ended_at"] for one in past.status()["targets"]}
+    assert {name: one["at"] for name, one in last.items()} == ended
+    lines = past.called("drift", plan).stdout.splitlines()
+    at = ended["kept"].split(".")[0]
+    assert lines[0].startswith(f"kept: drifted: runs {WANTED}, which is older than {NEWER}; that is image ")
+    assert lines[0].endswith(f"; since {at}Z, by run {run['id']}")
+    assert f"not by fleetos: run {run['id']} left it on image" in lines[1]
+    assert (
+        lines[2] == f"gone: unknown: it was deleted; last changed at {ended['gone'].split('.')[0]}Z, by run {run['id']}"
+    )
+
+
+def test_what_was_never_there_is_a_bad_plan(past: Play) -> None:
+    done = past.called(
+        "drift", written(past, "kept", "gon", {"id": "616fb98f-46ca-475e-917e-2563e5a8cd19"}), "-o", "json"
+    )
+    problems = told(done, ExitCode.INPUT)["error"]["problems"]
+    assert [one["key"] for one in problems] == ["servers[1].name", "servers[2].id"]
+    bad = past.called("drift", written(past, "kept", change="image: nothing"))
+    assert bad.returncode == ExitCode.INPUT
+    assert "nothing is none" in bad.stderr
+
+
+def test_lines_and_text_are_plain_in_a_pipe(fresh: Play) -> None:
+    plan = written(fresh, "good", "old", "frozen")
+    lines = fresh.called("drift", plan, "-o", "jsonl").stdout.splitlines()
+    document = told(fresh.called("drift", plan, "-o", "json"), ExitCode.CHANGES_PENDING)
+    assert [json.loads(line) for line in lines] == document["servers"]
+    done = fresh.called("drift", plan)
+    first, second, third, *rest = done.stdout.splitlines()
+    assert first == f"good: runs {WANTED}"
+    assert second.startswith(f"old: drifted: runs {OLD}, which is older than {WANTED}; that is image ")
+    assert third == f"frozen: unknown: it is frozen by the cloud; it shows {WANTED}"
+    assert rest[0].startswith(f"note: {WANTED}: there is a newer image of this kind: {NEWER}")
+    assert rest[1] == "3 servers: 1 drifted, 1 unknown, 1 on the image"
+    assert "\x1b" not in done.stdout
+
+
+def test_images_that_may_not_be_listed_leave_the_ids_to_compare(fresh: Play) -> None:
+    fresh.post("/admin/faults", [{"on": "images", "do": "refuse", "code": "Pdp.0001", "nth": [1]}])
+    document = told(fresh.called("drift", written(fresh, "old", "good"), "-o", "json"), ExitCode.CHANGES_PENDING)
+    fresh.post("/admin/heal", {})
+    assert [one["code"] for one in document["findings"]] == ["not-checked"]
+    assert [one["verdict"] for one in document["servers"]] == ["drifted", "same"]
