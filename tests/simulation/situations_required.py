@@ -121,6 +121,8 @@ RARE = frozenset(
     {
         "zombie-stopped-at-last-check",
         "adopted-change-fails",
+        "epoch-lost-in-commit",
+        "change-fails-no-disk",
         "change-fails-new-disk",
         "change-fails-error",
         "change-fails-endless",
