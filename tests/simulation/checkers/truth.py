@@ -170,11 +170,9 @@ def _good_all_the_same(story: Story, target: Target, change: Write) -> bool:
 
 def _wrong_foreign(story: Story, target: Target, server: Server) -> str:
     """Return whose work it is that is said to be somebody else's, if it is ours and shows as what was ordered."""
-    image = server.image
-    if image is None or image.id != target.order.image_id or not _wrong_failure(story, target, server):
-        return ""
+    as_ordered = server.image is not None and server.image.id == target.order.image_id
     touched = any(write.actor == "foreign" and target.server_id in write.servers for write in story.ledger.writes)
-    return "" if touched else _wrong_failure(story, target, server)
+    return _wrong_failure(story, target, server) if as_ordered and not touched else ""
 
 
 def _wrong_failure(story: Story, target: Target, server: Server) -> str:
