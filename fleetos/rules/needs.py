@@ -120,7 +120,7 @@ class Context:
 
     def evidence_s(self) -> float:
         """When to look again for evidence: half of the allowed gap, so that a slow answer does not break the series."""
-        return self.now.elapsed_s + min(self.poll_s, self.settings.poll_max_s, EVIDENCE_MAX_GAP_S / 2)
+        return self._after_last_look_s(min(self.poll_s, self.settings.poll_max_s, EVIDENCE_MAX_GAP_S / 2))
 
     def again_s(self) -> float:
         """When to look again at the polling beat."""
@@ -128,4 +128,9 @@ class Context:
 
     def soon_s(self) -> float:
         """When to look again at the shortest interval of the plan."""
-        return self.now.elapsed_s + self.settings.poll_min_s
+        return self._after_last_look_s(self.settings.poll_min_s)
+
+    def _after_last_look_s(self, pause_s: float) -> float:
+        """Counted from the last look: answers about a job, which may come more often, must not put it off."""
+        last_s = self.now.elapsed_s if self.watch is None else self.watch.last.received.elapsed_s
+        return max(self.now.elapsed_s, last_s + pause_s)

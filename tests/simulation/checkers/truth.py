@@ -162,7 +162,9 @@ def _good_all_the_same(story: Story, target: Target, change: Write) -> bool:
     if change.ended != "failed" or change.ended_at is None:
         return False
     afterwards = [start for start in starts if start.at is not None and start.at >= change.ended_at]
-    if change.image_before in (None, target.order.image_id):
+    # Of a copy that the gateway made nobody could know: what it was sent for is what the server showed before.
+    sent = change if change.copy_of is None else story.ledger.write(change.copy_of)
+    if sent.image_before in (None, target.order.image_id):
         told = change.job_id in told_jobs(story)
         return not told and any(start.actor == "foreign" for start in afterwards)
     return bool(afterwards)

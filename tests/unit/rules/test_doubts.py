@@ -12,7 +12,7 @@ from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.plan import PowerAfter
 from fleetos.model.run import End, Outcome, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.rules.needs import AskJob, Context, Decision, Wait
+from fleetos.rules.needs import AskJob, Context, Decision, Look, Wait
 from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
     CHANGED,
@@ -135,6 +135,15 @@ def test_a_job_counts_as_lost_when_it_was_denied_for_a_settle_and_of_late() -> N
     assert outcome_of(decide(accepted(), replace(scene, **denied(SETTLE - 10, 2 * SETTLE - 10)))) == used_up
     for from_s, until_s in [(SETTLE, 2 * SETTLE - 10), (0, 2 * SETTLE - BEAT - 1), (0, SETTLE)]:
         assert undecided(decide(accepted(), replace(scene, **denied(from_s, until_s)))), (from_s, until_s)
+
+
+def test_answers_about_the_job_do_not_put_the_next_look_off() -> None:
+    scene = replace(context(steady(STOPPED, 60)), now=moment(70), **denied(0, 70))
+    looks = [need for need in needs(decide(accepted(), scene)) if isinstance(need, Look)]
+    assert looks == [Look(moment(90).elapsed_s, single=True)]
+    gone = replace(context([(60, None)]), now=moment(60 + SETTINGS.poll_min_s), **denied(0, 60 + SETTINGS.poll_min_s))
+    looks = [need for need in needs(decide(accepted(), gone)) if isinstance(need, Look)]
+    assert looks == [Look(gone.now.elapsed_s, single=True)]
 
 
 def test_a_job_that_is_known_again_and_runs_forbids_every_verdict() -> None:
