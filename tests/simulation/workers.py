@@ -4,6 +4,7 @@ They are spawned, so that each has a hash seed of its own: what depends on the o
 """
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -177,6 +178,9 @@ def _work(pipe: _Pipe, orders: Orders) -> None:
     def begins(die: Die | None) -> None:
         pipe.send(_Begins(die))
 
+    # What was imported stays; of a play little is left over. To look for it seldom takes a fourteenth less time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     with contextlib.suppress(EOFError, BrokenPipeError):
         pipe.send(_Ready())
         while True:
