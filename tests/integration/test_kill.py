@@ -51,8 +51,8 @@ def play_with_kills(play: Stage, text: str, chance: random.Random) -> tuple[int,
     arguments = ["apply", play.plan(text), "--yes"]
     killed = 0
     while killed < KILLS:
-        # From the start of the interpreter; a session begins to send after about one second.
-        if not kill_after(play.start(*arguments), chance.uniform(1.2, 3.5)):
+        # From the start of the interpreter; a session begins to send after about half a second.
+        if not kill_after(play.start(*arguments), chance.uniform(0.8, 3.0)):
             break
         if json.loads(play.fleetos("runs", "-o", "json").stdout)["runs"]:
             arguments = ["resume"]
