@@ -170,6 +170,8 @@ def pending(text: str) -> Iterator[str]:
 
 def suppressions(text: str) -> int:
     """How many comments switch a checker off. Text within strings does not count."""
+    if not _SUPPRESSION.search(text):
+        return 0
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return sum(1 for token in tokens if token.type == tokenize.COMMENT and _SUPPRESSION.match(token.string))
 
@@ -217,7 +219,8 @@ def _public_functions(tree: ast.Module | ast.ClassDef) -> Iterator[_Function]:
 def _dotted_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Each use of an imported name or of a built-in one, with its full dotted name."""
     aliases: dict[str, str] = {name: f"builtins.{name}" for name in _BUILTINS}
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    for node in nodes:
         if isinstance(node, ast.Import):
             for name in node.names:
                 aliases[name.asname or name.name.partition(".")[0]] = (
@@ -228,8 +231,8 @@ def _dotted_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
             for name in node.names:
                 aliases[name.asname or name.name] = f"{node.module}.{name.name}"
                 yield node.lineno, f"{node.module}.{name.name}"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name | ast.Attribute) and (dotted := _dotted(node, aliases)):
+    for node in nodes:
+        if isinstance(node, (ast.Name, ast.Attribute)) and (dotted := _dotted(node, aliases)):
             yield node.lineno, dotted
 
 

@@ -10,9 +10,8 @@ import typer
 
 from fleetos.cli.terminal import print_json, reporting, say, show
 from fleetos.cli.wiring import SCENARIO, state_folder
-from fleetos.sim import builtin, description
+from fleetos.sim import builtin
 from fleetos.sim.access import Access
-from fleetos.sim.serve import Listen, chosen_scenario, run
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -47,8 +46,11 @@ def serve(
     if context.invoked_subcommand is not None:
         return
     if openapi:
+        from fleetos.sim import description
+
         print_json(description.openapi())
         return
+    from fleetos.sim.serve import Listen, chosen_scenario, run
 
     def announce(url: str) -> None:
         access = Access(url)

@@ -16,7 +16,6 @@ from fleetos.errors import CloudUnreachable
 from fleetos.limits import SIM_END_S, SIM_IDLE_EXIT_S, SIM_READY_S
 from fleetos.sim.access import Access
 from fleetos.sim.home import Home, locked
-from fleetos.sim.load import load_scenario
 
 # Whoever starts the process may take SIM_READY_S, and somebody may be before us in the queue as well.
 _TURN_S = 3 * SIM_READY_S
@@ -39,6 +38,8 @@ async def ensure(state_dir: Path, scenario: Path | None = None, *, idle_exit_s: 
     if found is not None:
         return found
     if scenario is not None:
+        from fleetos.sim.load import load_scenario
+
         load_scenario(scenario)
     home.make()
     async with _turn(home):

@@ -5,15 +5,11 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import cast
 
 from fleetos.errors import UsageError
-from fleetos.sim.chance import Chance
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.journal import FORMAT, Header, create, load
-from fleetos.sim.scenario import Scenario
 
 # Whoever asks for the occupant holds the lock for a moment: one refusal does not mean that the folder is taken.
 _TRIES = 20
@@ -58,20 +54,6 @@ class Home:
                 return None
         text = self._lock.read_text()
         return int(text) if text.isdecimal() else None
-
-    def open_world(self, scenario: Scenario, now: Callable[[], float]) -> tuple[Cloud, str]:
-        """Return the cloud whose world is kept here, and the world's name; without one a new world of the scenario."""
-        if self.journal.exists():
-            journal, entries = load(self.journal)
-        else:
-            born_at = now()
-            world = Chance(scenario.seed).hex("world", str(born_at))
-            header = Header(format=FORMAT, world=world, born_at=born_at, scenario=scenario)
-            journal, entries = create(self.journal, header), iter(())
-        cloud = Cloud(journal.header.scenario, journal.header.born_at, now, journal)
-        for entry in entries:
-            cloud.replay(entry)
-        return cloud, journal.header.world
 
     def write_address(self, url: str, world: str) -> None:
         """Write down where the world is served."""

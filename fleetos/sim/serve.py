@@ -21,6 +21,7 @@ from fleetos.sim.app import CuttingProtocol, make_app
 from fleetos.sim.builtin_world import builtin_scenario
 from fleetos.sim.cloud import Cloud
 from fleetos.sim.home import Home
+from fleetos.sim.kept import open_world
 from fleetos.sim.load import load_scenario
 from fleetos.sim.scenario import Scenario
 
@@ -167,7 +168,7 @@ def run(
         return
     home = Home(state)
     with home.occupied():
-        cloud, world = home.open_world(scenario, wall_s)
+        cloud, world = open_world(home.journal, scenario, wall_s)
         identity: dict[str, object] = {"pid": os.getpid(), "world": world}
 
         def told(url: str) -> None:

@@ -3,11 +3,11 @@
 Each play is drawn from a seed that is printed; FLEETOS_TEST_SEED repeats one.
 """
 
-import json
 import os
 import random
 import secrets
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.integration.plans import PACE, plan
@@ -18,7 +18,7 @@ from tests.ledger import (
     successful_disks_destroyed,
     writes_while_changing,
 )
-from tests.stage import Stage, kill_after, stage
+from tests.stage import Stage, command, kill_after, stage, until
 
 KILLS = 8
 SETTLE_S = 3.0
@@ -46,17 +46,29 @@ def misery(seed: int, count: int) -> Mapping[str, object]:
     }
 
 
+def killed_on_the_way(play: Stage, arguments: Sequence[str], after_s: float) -> bool:
+    """Whether the command was killed, so long after its first event: the run is in the database from then on."""
+    told = play.folder / "events.jsonl"
+    with told.open("w") as out:
+        process = subprocess.Popen(
+            command(*arguments, "-o", "jsonl"),
+            cwd=play.folder,
+            env=play.env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.DEVNULL,
+        )
+    until(lambda: told.stat().st_size > 0 or process.poll() is not None)
+    return kill_after(process, after_s)
+
+
 def play_with_kills(play: Stage, text: str, chance: random.Random) -> tuple[int, int]:
     """The exit code of the session that was left alone, and how many sessions of the run were killed before it."""
     arguments = ["apply", play.plan(text), "--yes"]
     killed = 0
-    while killed < KILLS:
-        # From the start of the interpreter; a session begins to send after about one second.
-        if not kill_after(play.start(*arguments), chance.uniform(1.2, 3.5)):
-            break
-        if json.loads(play.fleetos("runs", "-o", "json").stdout)["runs"]:
-            arguments = ["resume"]
-            killed += 1
+    while killed < KILLS and killed_on_the_way(play, arguments, chance.uniform(0.0, 2.2)):
+        arguments = ["resume"]
+        killed += 1
     done = play.fleetos(*arguments, timeout_s=170)
     assert done.returncode in (0, 10, 22), f"{done.stdout}\n{done.stderr}"
     return done.returncode, killed

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import httpx
+import pytest
 
 from fleetos.cloud.addresses import proxies_from
 from fleetos.cloud.badges import KeyBadge
@@ -63,6 +64,14 @@ HOLDERS = {
         "Write",
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def everything_is_looked_at() -> Iterator[None]:
+    """Lets the garbage collector know of what was there before the first test, too."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
 
 
 def objects() -> Iterator[tuple[str, str]]:

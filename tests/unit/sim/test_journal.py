@@ -10,6 +10,7 @@ from fleetos.sim.cloud import Cloud
 from fleetos.sim.faults import Refuse
 from fleetos.sim.home import Home
 from fleetos.sim.journal import FORMAT, load
+from fleetos.sim.kept import open_world
 from fleetos.sim.orders import Foreign, SetFaults
 from fleetos.sim.scenario import Scenario
 from tests.unit.sim.bench import BORN, Kept
@@ -134,16 +135,17 @@ def test_a_home_has_one_occupant_and_private_files(tmp_path: Path) -> None:
         assert home.occupant() is not None
         with pytest.raises(UsageError, match="another process"), Home(home.folder).occupied():
             pass
-        cloud, world = home.open_world(Scenario(), lambda: BORN)
+        cloud, world = open_world(home.journal, Scenario(), lambda: BORN)
         home.write_address("http://127.0.0.1:1", world)
     assert home.occupant() is None
     assert home.read_address() == ("http://127.0.0.1:1", world)
     assert home.folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in home.folder.iterdir()} == {0o600}
-    assert home.open_world(Scenario(seed=9), lambda: BORN)[1] == world
+    assert open_world(home.journal, Scenario(seed=9), lambda: BORN)[1] == world
     home.forget()
     assert home.read_address() is None
-    assert home.open_world(Scenario(seed=9), lambda: BORN)[0].world.servers.keys() != cloud.world.servers.keys()
+    anew, _ = open_world(home.journal, Scenario(seed=9), lambda: BORN)
+    assert anew.world.servers.keys() != cloud.world.servers.keys()
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o177])
@@ -152,7 +154,7 @@ def test_a_home_is_private_with_all_that_was_made_for_it(tmp_path: Path, umask: 
     before = os.umask(umask)
     try:
         with home.occupied():
-            _, world = home.open_world(Scenario(), lambda: BORN)
+            _, world = open_world(home.journal, Scenario(), lambda: BORN)
             home.write_address("http://127.0.0.1:1", world)
     finally:
         os.umask(before)
