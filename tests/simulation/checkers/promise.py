@@ -6,6 +6,7 @@ The numbers are those of the plan and of the protocol, not those that the run wa
 from collections.abc import Iterator, Mapping
 
 from fleetos.model.events import ChangeAnswered, Enlisted, Retried
+from fleetos.sim.faults import Show
 from fleetos.sim.ledger import Write
 from fleetos.sim.servers import Disk
 from tests.ledger import CHANGES
@@ -16,6 +17,8 @@ from tests.simulation.story import Story
 _SETTLE_NEAR_S, _SETTLE_FAR_S = 10.0, 1800.0
 # How the cloud answers for a job that it knows, and for one that it does not.
 _OK, _NO_SUCH_JOB = 200, (400, 404)
+# What a cloud shows may be older than its answer by this.
+_STALE_S = 30.0
 # For so long a server with a send that was never answered is not stopped; by the wall clock, which may have been set.
 DAY_S = 22 * 3600.0
 
@@ -102,6 +105,17 @@ def told_jobs(story: Story) -> Mapping[str, float]:
         for record in records
         if isinstance(record.event, ChangeAnswered) and record.event.job_id is not None
     }
+
+
+def image_shown_late(story: Story) -> bool:
+    """Return whether the new image may show only when a settle is over: then nobody can tell that it ever did.
+
+    It shows so much later than the server runs, and a read may be older than its answer by half a minute.
+    """
+    manner = story.spec.scenario.change
+    kinds = (manner.image_flips, *(rule.image_flips for rule in story.spec.faults if isinstance(rule, Show)))
+    late = any(kind == "late" or (isinstance(kind, tuple) and "late" in kind) for kind in kinds)
+    return late and manner.flip_lag_s + _STALE_S >= settle_s(story)
 
 
 def left_no_trace(story: Story, write: Write) -> bool:

@@ -14,6 +14,7 @@ from tests.simulation.checkers.past import Past, at, believed, changes_of, of_ru
 from tests.simulation.checkers.promise import (
     beyond_promise,
     denied_for_a_settle,
+    image_shown_late,
     named_by_operator,
     settle_s,
     told_jobs,
@@ -174,7 +175,8 @@ def _wrong_foreign(story: Story, target: Target, server: Server) -> str:
     """Return whose work it is that is said to be somebody else's, if it is ours and shows as what was ordered."""
     as_ordered = server.image is not None and server.image.id == target.order.image_id
     touched = any(write.actor == "foreign" and target.server_id in write.servers for write in story.ledger.writes)
-    return _wrong_failure(story, target, server) if as_ordered and not touched else ""
+    told = as_ordered and not touched and not image_shown_late(story)
+    return _wrong_failure(story, target, server) if told else ""
 
 
 def _wrong_failure(story: Story, target: Target, server: Server) -> str:
