@@ -57,6 +57,7 @@ def killed_on_the_way(play: Stage, arguments: Sequence[str], after_s: float) -> 
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.DEVNULL,
+            text=True,
         )
     until(lambda: told.stat().st_size > 0 or process.poll() is not None)
     return kill_after(process, after_s)
