@@ -18,21 +18,21 @@ from tests.simulation.worlds import world
 def test_few_worlds_have_one_and_the_others_stay_as_they_are() -> None:
     specs = [replace(small(), seed=seed) for seed in range(1, 301)]
     rare = [with_rarity(spec, 2, SETTLE_S) for spec in specs]
-    assert 30 < sum(one is not spec for one, spec in zip(rare, specs, strict=True)) < 90
+    assert 8 < sum(one is not spec for one, spec in zip(rare, specs, strict=True)) < 45
     assert rare == [with_rarity(spec, 2, SETTLE_S) for spec in specs]
 
 
 @pytest.mark.parametrize(
     ("seed", "situation"),
     [
-        pytest.param(96, "changed-to-its-own-image", id="forced"),
-        pytest.param(113, "changed-without-an-image", id="imageless"),
-        pytest.param(209, "running-job-unknown", id="forgetful"),
+        pytest.param(78, "changed-to-its-own-image", id="forced"),
+        pytest.param(366, "changed-without-an-image", id="imageless"),
+        pytest.param(1130, "running-job-unknown", id="forgetful"),
         pytest.param(124, "change-longer-than-a-settle", id="overlong"),
         pytest.param(89, "foreign-change-fails", id="fails-elsewhere"),
-        pytest.param(298, "retry-of-what-was-let-rest", id="again"),
-        pytest.param(110, "outcome-let-rest", id="released"),
-        pytest.param(153, "double-refused-by-fence", id="doubled"),
+        pytest.param(377, "retry-of-what-was-let-rest", id="again"),
+        pytest.param(237, "outcome-let-rest", id="released"),
+        pytest.param(228, "double-refused-by-fence", id="doubled"),
     ],
 )
 def test_a_rarity_comes_to_what_it_is_for(seed: int, situation: str) -> None:
