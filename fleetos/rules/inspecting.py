@@ -111,7 +111,7 @@ def _known_outcome(target: Target, seen: Picture, watch: Watch, context: Context
     enough_s = context.settle_s if unknown else context.settings.poll_max_s
     if _may_go_on(target, context) or watch.still_s() < enough_s:
         return _seldom_seen(target, seen, context) or _look_on(context)
-    if seen.changing or _goes_on(context):
+    if seen.changing:
         if context.here_s < context.settings.change_timeout_s:
             return _look_on(context)
         return hold(target, Reason.STILL_CHANGING, f"it is {seen.status} (task: {seen.task or 'none'})", seen)

@@ -114,6 +114,11 @@ def test_a_job_that_goes_on_is_known_to(job: Job | None, *, runs: bool) -> None:
     assert sighting is not None
     assert (sighting.job_ran == moment(10)) is runs
     assert sighting.job_over == (None if runs or job is not None else moment(10))
+    if job is None:
+        stage.turn(20, JobRead("job-1", (name(1),), None))
+        again = stage.books.sighting(name(1))
+        assert again is not None
+        assert (again.job_asked, again.job_over) == (moment(20), moment(10))
 
 
 def test_a_beat_at_which_all_are_being_read_already_is_over() -> None:

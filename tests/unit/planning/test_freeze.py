@@ -194,3 +194,4 @@ def test_an_unanswered_send_is_remembered(desk: Desk) -> None:
     then = NOW - timedelta(hours=3)
     first, second = frozen(desk, picture(), picture(), history=History(unanswered={server_id(2): then})).targets
     assert (first.last_unanswered_at, second.last_unanswered_at) == (None, then)
+    assert (first.remembered_at, second.remembered_at) == (None, then)

@@ -201,3 +201,40 @@ def test_an_earlier_run_s_send_is_remembered_when_one_of_this_run_was_lost_and_f
     assert isinstance(event, AttemptEnded)
     assert event.not_before == earlier + timedelta(seconds=NO_STOP_AFTER_UNANSWERED_S)
     assert fold_target(verified, event, START).last_unanswered_at == earlier
+
+
+# --- each word of the above ----------------------------------------------------------------------------------
+
+
+def test_the_job_is_asked_twice_in_a_settle_however_seldom_the_plan_polls() -> None:
+    seldom = replace(SETTINGS, poll_max_s=4 * SETTLE)
+    scene = replace(context(steady(STOPPED, 60), settings=seldom), **denied(50, 50))
+    assert asked(decide(accepted(), scene)) == [AskJob("job-1", moment(50).elapsed_s + SETTLE / 2)]
+
+
+def test_a_job_that_ran_once_and_was_denied_for_a_settle_since_is_lost() -> None:
+    scene = replace(context(steady(STOPPED, 2 * SETTLE)), **denied(SETTLE - 10, 2 * SETTLE), job_ran=moment(0))
+    assert outcome_of(decide(accepted(), scene)) == (S.BACKOFF, None, Outcome.FAILED)
+
+
+def test_what_the_operator_let_rest_without_a_job_is_watched_for_a_settle_too() -> None:
+    rested = silent("image-old", S.INSPECTING, outcome=Outcome.UNKNOWN, ended_at=START)
+    assert undecided(decide(rested, context(steady(STOPPED, SETTLE - 1))))
+    assert decided(rested, context(steady(STOPPED, SETTLE))).state is S.CHECKING
+
+
+def test_a_job_that_the_operator_let_rest_is_waited_for_while_it_goes_on() -> None:
+    rested = accepted(outcome=Outcome.UNKNOWN, ended_at=START)
+    scene = context(steady(STOPPED, LATE), job_asked=moment(LATE), job_ran=moment(LATE))
+    lasting = replace(scene, job_over=moment(0))
+    assert decided(rested, lasting).state is S.CHECKING
+    assert undecided(decide(rested, scene))
+
+
+def test_a_clock_that_was_set_back_does_not_make_a_remembered_send_older() -> None:
+    later = START + timedelta(hours=3)
+    sent = replace(
+        a_target(state=S.SUBMITTING, last_unanswered_at=later, remembered_at=later), attempts=(an_attempt(),)
+    )
+    lost = fold_target(sent, ChangeAnswered(ID, 1, S.INSPECTING, answer="ambiguous"), START)
+    assert lost.last_unanswered_at == later

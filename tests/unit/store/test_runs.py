@@ -116,7 +116,7 @@ async def test_a_server_with_an_unknown_outcome_stays_claimed_after_the_end(
     # What is remembered goes into the next run's target, and from there nowhere else.
     await create(database, make_run(2), [target], clock)
     loaded = (await queries.load(database, make_run(2).id)).targets[target.server_id]
-    assert loaded.last_unanswered_at == START
+    assert (loaded.last_unanswered_at, loaded.remembered_at) == (START, START)
     assert await check(database) == []
     assert await history.unanswered_sends(database, [target.server_id, "other"]) == {target.server_id: START}
 
