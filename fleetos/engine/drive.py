@@ -155,10 +155,11 @@ class Engine:
 
     async def _wait(self) -> None:
         wait_s = self._beats.turn_s
-        due_s = ring.next_due_s(self._books, self._clock.moment())
+        now = self._clock.moment()
+        due_s = ring.next_due_s(self._books, now)
         if not self._leaving and self.progress.run.state is not RunState.PAUSED:
             if due_s is not None:
-                wait_s = min(wait_s, max(0.0, due_s - self._clock.moment().elapsed_s))
+                wait_s = min(wait_s, max(0.0, due_s - now.elapsed_s))
             if self._sender.starved:
                 permit_s = max(PERMIT_AGAIN_MIN_S, self._cloud.permit_in_s())
                 wait_s = min(wait_s, permit_s, PERMIT_AGAIN_MAX_S)

@@ -20,7 +20,7 @@ from tests.simulation.smaller import shrunk
 from tests.simulation.spec import Spec
 from tests.simulation.spec_file import from_json
 from tests.simulation.summary import Totals, as_json, as_lines
-from tests.simulation.workers import NoWorkers, default_jobs, proved
+from tests.simulation.workers import NoWorkers, proved
 from tests.simulation.worlds import SMALL_EVERY, world
 
 CLEAN, NOT_CLEAN, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -78,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--spec", type=Path, metavar="FILE", help="the same for a spec in a file")
     parser.add_argument("--from", type=_positive, metavar="SEED", dest="first", help="the first of --seeds")
     parser.add_argument("--die", type=_points, metavar="POINTS", help="points at which to die, as 17,40, or none")
-    parser.add_argument("--jobs", type=_jobs, default=default_jobs(), metavar="N", help="processes (all processors)")
+    processors = len(os.sched_getaffinity(0))
+    parser.add_argument("--jobs", type=_jobs, default=processors, metavar="N", help="processes (all processors)")
     parser.add_argument("--only", type=_names, default=(), metavar="NAMES", help="judge only these, as I2,I5")
     parser.add_argument("--stop-at-first", action="store_true", help="end with the first world that is not clean")
     parser.add_argument("--no-enumerate", action="store_true", help="play small worlds once, too")

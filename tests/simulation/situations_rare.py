@@ -6,7 +6,7 @@ from fleetos.model.events import Enlisted, Moved, NotDelivered, Retried, Settled
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
 from tests.ledger import CHANGES
-from tests.simulation.checkers.past import Past, believed
+from tests.simulation.checkers.past import believed
 from tests.simulation.checkers.promise import settle_s
 from tests.simulation.story import Story
 
@@ -16,8 +16,9 @@ def of_few(story: Story) -> Iterator[str]:
     yield from _of_ledger(story)
     if story.earlier is not None:
         yield "second-run"
-    for written, record, before, _ in believed(story, Past()):
-        match record.event:
+    for step in believed(story):
+        before = step.before
+        match step.record.event:
             case Enlisted(target=target) if target.last_unanswered_at is not None:
                 yield "second-run-remembers-a-send"
             case Settled():
@@ -26,7 +27,7 @@ def of_few(story: Story) -> Iterator[str]:
                 yield "retry-of-what-was-let-rest"
             case NotDelivered() if not story.spec.scenario.logs:
                 yield "resend-without-logs"
-            case Moved(to=TargetState.INSPECTING) if before is not None and _runs(story, before, written.at_s):
+            case Moved(to=TargetState.INSPECTING) if before is not None and _runs(story, before, step.written.at_s):
                 yield "running-job-unknown"
             case _:
                 pass

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from fleetos.errors import IllegalMove
 from fleetos.model.events import (
     AttemptEnded,
     ChangeAdopted,
@@ -20,7 +19,7 @@ from fleetos.model.events import (
 from fleetos.model.inventory import JobStatus
 from fleetos.model.run import Outcome, PowerOutcome, Run, Target
 from fleetos.model.states import ENDS, NO_OTHER_WRITES, QUEUED, Reason, RunState, TargetState
-from tests.simulation.checkers.past import Past
+from tests.simulation.checkers.past import believed
 from tests.simulation.story import Story
 
 _S = TargetState
@@ -30,16 +29,14 @@ _KEPT_BACK = "the run is paused"
 
 def told(story: Story) -> Iterator[str]:
     """Yield each situation as often as the journal tells it."""
-    past = Past()
+    targets: dict[str, Target] = {}
     undelivered: set[tuple[str, int]] = set()
-    for record in story.records:
-        event, run = record.event, past.run
-        if isinstance(event, RunDriverStarted | RunMoved) and run is not None:
-            yield from _of_run(event, run, past.targets)
-        try:
-            before, after = past.take(record)
-        except IllegalMove:
-            return
+    for step in believed(story):
+        event, before, after = step.record.event, step.before, step.after
+        if isinstance(event, RunDriverStarted | RunMoved) and step.run is not None:
+            yield from _of_run(event, step.run, targets)
+        if after is not None:
+            targets[after.server_id] = after
         if before is None or after is None:
             continue
         if isinstance(event, NotDelivered):

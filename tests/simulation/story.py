@@ -77,6 +77,27 @@ class Session:
     trouble: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One record and what it moves: the run before it, its target before and after it, the slots held after it."""
+
+    written: Written
+    record: Record
+    run: Run | None
+    before: Target | None
+    after: Target | None
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """All steps of a story, up to a record that is illegal: that is found by whoever judges the law."""
+
+    records: list[Record]
+    written: list[Written]
+    steps: list[Step]
+
+
 @dataclass(slots=True)
 class Story:
     """The whole play, as a run saw it. `born_at` is second 0 in seconds since 1970, `began_s` when the run was frozen.
@@ -84,6 +105,7 @@ class Story:
     `bound_s`: by then, after `calm_s`, the run must have ended. `deaths` counts the deaths that really happened.
     `earlier` is the run before it over the same servers, with the ledger and the world as they were at its end.
     `texts` are all words that the process said to anybody: errors, hints and the journal as it is stored.
+    `past` is what the judges have made of the records.
     """
 
     spec: Spec
@@ -111,6 +133,7 @@ class Story:
     texts: list[str] = field(default_factory=list[str])
     facts: Counter[str] = field(default_factory=Counter[str])
     earlier: "Story | None" = None
+    past: Past | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def began_at(self) -> float:

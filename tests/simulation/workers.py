@@ -178,6 +178,8 @@ def _work(pipe: _Pipe, orders: Orders) -> None:
     def begins(die: Die | None) -> None:
         pipe.send(_Begins(die))
 
+    # Nobody sends it (see `_start`), and then the runner of each loop need not handle it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What was imported stays; of a play little is left over. To look for it seldom takes a fourteenth less time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -323,8 +325,3 @@ def _compared(task: _Again, course: str | None) -> Result:
         evidence = f"played again, it takes another course: {task.seen} and {course}"
         result.blame([Violation(DETERMINISM, evidence)], None)
     return result
-
-
-def default_jobs() -> int:
-    """Return the number of processors that may be used."""
-    return len(os.sched_getaffinity(0))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fleetos.model.events import RunDriverStarted
 from fleetos.model.states import IN_FLIGHT, TargetState
-from tests.simulation.checkers.past import Past, believed
+from tests.simulation.checkers.past import believed
 from tests.simulation.checkers.promise import settle_s
 from tests.simulation.story import Story, Violation
 
@@ -29,11 +29,12 @@ def _waited_for_too_long(story: Story) -> Iterator[Violation]:
     Who takes over a run, or comes to see a change go on, may look for a settle time, however late that is; nothing
     gives a change its time anew.
     """
-    past, began_s, spec, clocks = Past(), 0.0, story.spec, story.spec.clocks
+    began_s, spec, clocks = 0.0, story.spec, story.spec.clocks
     slack_s = 2 * clocks.apart_s + sum(abs(jump.by_s) for jump in clocks.jumps) + 5 * spec.polling.max_s
     look_s = max(settle_s(story), 2 * spec.scenario.durations.change[1])
     since_s: dict[str, float] = {}
-    for written, record, before, after in believed(story, past):
+    for step in believed(story):
+        written, record, before, after = step.written, step.record, step.before, step.after
         if isinstance(record.event, RunDriverStarted):
             began_s = written.at_s
         attempt = before.attempt if before is not None else None

@@ -1,7 +1,7 @@
 """What all checkers look up: whose a write was, and how far the run was at each moment."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from fleetos.errors import IllegalMove
 from fleetos.model.events import Record, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
@@ -10,7 +10,7 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import HOLDS_SLOT
 from fleetos.sim.ledger import Write
 from tests.ledger import CHANGES
-from tests.simulation.story import Sent, Story, Written
+from tests.simulation.story import Past, Sent, Step, Story, Written
 
 
 def write_of(story: Story, sent: Sent) -> Write | None:
@@ -50,27 +50,6 @@ def at(story: Story, seconds: float | None) -> str:
     return "never" if seconds is None else f"{seconds - story.born_at:.3f}"
 
 
-@dataclass(slots=True)
-class Past:
-    """The run and its targets as the records say, up to some record."""
-
-    run: Run | None = None
-    targets: dict[str, Target] = field(default_factory=dict[str, Target])
-    slots: int = 0
-
-    def take(self, record: Record) -> tuple[Target | None, Target | None]:
-        """Take one record in, and return the target that it moves, before and after it. Raises IllegalMove."""
-        event = record.event
-        if isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted):
-            self.run = fold_run(self.run, event, record.at)
-            return None, None
-        before = self.targets.get(event.server_id)
-        after = fold_target(before, event, record.at)
-        self.targets[event.server_id] = after
-        self.slots += (after.state in HOLDS_SLOT) - (before is not None and before.state in HOLDS_SLOT)
-        return before, after
-
-
 # The records of the freeze are durable before anybody drives the run.
 FREEZE = Written(at_s=0.0, process=0, epoch=0, last_seq=0)
 
@@ -92,12 +71,28 @@ def _frozen(story: Story) -> int:
     return len(story.records)
 
 
-def believed(story: Story, past: Past) -> Iterator[tuple[Written, Record, Target | None, Target | None]]:
-    """Yield each record as it is taken into `past`, until one is illegal: that is found by whoever judges the law."""
+def believed(story: Story) -> list[Step]:
+    """Return the steps of the story. Most judges ask for them, so they are folded once, until its records change."""
+    past = story.past
+    if past is None or past.records != story.records or past.written != story.written:
+        past = story.past = Past(list(story.records), list(story.written), list(_steps(story)))
+    return past.steps
+
+
+def _steps(story: Story) -> Iterator[Step]:
+    run: Run | None = None
+    targets: dict[str, Target] = {}
+    slots = 0
     for written, records in groups(story):
         for record in records:
+            event, earlier, before, after = record.event, run, None, None
             try:
-                before, after = past.take(record)
+                if isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted):
+                    run = fold_run(run, event, record.at)
+                else:
+                    before = targets.get(event.server_id)
+                    after = targets[event.server_id] = fold_target(before, event, record.at)
+                    slots += (after.state in HOLDS_SLOT) - (before is not None and before.state in HOLDS_SLOT)
             except IllegalMove:
                 return
-            yield written, record, before, after
+            yield Step(written, record, earlier, before, after, slots)

@@ -1,14 +1,14 @@
 """The pace of the rollout: never more changes than slots (I3), and nothing begun while the run does not run (I4)."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from fleetos.errors import IllegalMove
 from fleetos.model.events import ChangeIntended
+from fleetos.model.run import Target
 from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
 from fleetos.sim.ledger import Write
 from tests.ledger import CHANGES
-from tests.simulation.checkers.past import Past, believed, groups, of_run, write_of
+from tests.simulation.checkers.past import believed, of_run, write_of
 from tests.simulation.checkers.promise import beyond_promise, held_for_lost, settle_s
 from tests.simulation.story import Sent, Story, Violation
 
@@ -27,11 +27,11 @@ def no_more_than_slots(story: Story) -> Iterator[Violation]:
 
 def _durable(story: Story, allowed: int) -> Iterator[Violation]:
     """Judge the records of one transaction together: they become durable all at once."""
-    past, last, slots = Past(), None, 0
-    for written, _, _, _ in believed(story, past):
-        if last is not None and written is not last and slots > allowed:
+    last, slots = None, 0
+    for step in believed(story):
+        if last is not None and step.written is not last and slots > allowed:
             yield Violation("I3", f"{slots} of {allowed} slots are held after record {last.last_seq}")
-        last, slots = written, past.slots
+        last, slots = step.written, step.slots
     if slots > allowed:
         yield Violation("I3", f"{slots} of {allowed} slots are held at the end")
 
@@ -46,26 +46,25 @@ def _running(story: Story, allowed: int) -> Iterator[Violation]:
         write = write_of(story, sent)
         if sent.operation in CHANGES and write is not None and write.came == "accepted":
             accepted.append((sent, write))
-    past = Past()
-    try:
-        for written, records in groups(story):
-            while accepted and accepted[0][0].at_s < written.at_s:
-                yield from _too_many(story, *accepted.popleft(), past, allowed)
-            for record in records:
-                past.take(record)
-    except IllegalMove:
-        return
+    targets: dict[str, Target] = {}
+    for step in believed(story):
+        while accepted and accepted[0][0].at_s < step.written.at_s:
+            yield from _too_many(story, *accepted.popleft(), targets, allowed)
+        if step.after is not None:
+            targets[step.after.server_id] = step.after
     for sent, write in accepted:
-        yield from _too_many(story, sent, write, past, allowed)
+        yield from _too_many(story, sent, write, targets, allowed)
 
 
-def _too_many(story: Story, sent: Sent, write: Write, past: Past, allowed: int) -> Iterator[Violation]:
+def _too_many(
+    story: Story, sent: Sent, write: Write, targets: Mapping[str, Target], allowed: int
+) -> Iterator[Violation]:
     changing = {
         one.servers[0]
         for one in story.ledger.writes
         if one is write or (of_run(story, one.seq) and _runs(story, one, write.sent_at))
     }
-    changing = {one for one in changing if one in past.targets and past.targets[one].state not in ENDS}
+    changing = {one for one in changing if one in targets and targets[one].state not in ENDS}
     if len(changing) > allowed:
         yield Violation("I3", f"{len(changing)} of {allowed} servers changed at {sent.at_s:.3f}")
 
@@ -85,14 +84,14 @@ def _runs(story: Story, change: Write, at: float) -> bool:
 
 def nothing_begun_out_of_turn(story: Story) -> Iterator[Violation]:
     """I4: nothing is admitted, intended or sent while the run is paused, aborted or over."""
-    past = Past()
-    for _, record, before, after in believed(story, past):
-        if past.run is None or past.run.state is RunState.RUNNING:
+    for step in believed(story):
+        run, record, before, after = step.run, step.record, step.before, step.after
+        if run is None or run.state is RunState.RUNNING:
             continue
         if before is not None and after is not None and before.state in QUEUED and _admitted(after.state):
-            yield Violation("I4", f"record {record.seq} admits {after.server_id} in a run that is {past.run.state}")
+            yield Violation("I4", f"record {record.seq} admits {after.server_id} in a run that is {run.state}")
         if isinstance(record.event, ChangeIntended):
-            yield Violation("I4", f"record {record.seq} intends a change in a run that is {past.run.state}")
+            yield Violation("I4", f"record {record.seq} intends a change in a run that is {run.state}")
     for sent in story.sent:
         if sent.run_state is not RunState.RUNNING and not _puts_power_back(sent):
             told = f"the {sent.operation} of {', '.join(sent.servers[:5])}"

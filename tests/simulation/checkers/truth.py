@@ -10,7 +10,7 @@ from fleetos.sim.ledger import Write
 from fleetos.sim.servers import Disk, Server
 from fleetos.views.summary import lying_stopped
 from tests.ledger import CHANGES
-from tests.simulation.checkers.past import Past, at, believed, changes_of, of_run
+from tests.simulation.checkers.past import at, believed, changes_of, of_run
 from tests.simulation.checkers.promise import (
     beyond_promise,
     denied_for_a_settle,
@@ -64,7 +64,8 @@ def _stopped_by_us(story: Story, target: Target, server: Server) -> bool:
 
 def _wrongly_failed(story: Story) -> Iterator[Violation]:
     """Yield what was not true when a target was said to have failed or to be held, whatever came of it by a retry."""
-    for written, record, before, after in believed(story, Past()):
+    for step in believed(story):
+        written, record, before, after = step.written, step.record, step.before, step.after
         if after is None or after.state not in RETRIABLE or (before is not None and before.state is after.state):
             continue
         if after.reason is Reason.GONE:
