@@ -77,9 +77,8 @@ def judge(target: Target, attempt: Attempt, status: JobStatus, seen: Picture) ->
         return Verdict.DOWN
     if succeeded:
         return _after_success(target, attempt, disk, seen, ours=ours)
-    # An error on a new disk with a third image is perhaps somebody else's work: a human decides.
-    third = disk is Disk.NEW and seen.image not in (None, attempt.before.image, target.order.image_id)
-    if seen.idle and not seen.changing and (disk is Disk.SAME or (seen.in_error and not third)):
+    # An error on a new disk without the ordered image may be somebody else's work, be it on the image of before.
+    if seen.idle and not seen.changing and (disk is Disk.SAME or (disk is Disk.NONE and seen.in_error)):
         return Verdict.FAILED
     if disk is Disk.NONE:
         return Verdict.NO_DISK

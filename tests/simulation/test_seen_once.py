@@ -4,7 +4,7 @@ from fleetos.model.plan import Rollout, Share, Timeouts
 from fleetos.sim.scenario import Scenario
 from tests.simulation.checkers import check
 from tests.simulation.play import play
-from tests.simulation.spec import Clocks, Jump, Operator, Spec
+from tests.simulation.spec import Act, Clocks, Jump, Operator, Spec
 
 # The change is late by less than a settle time, shows as a stopped server with another disk, and fails. Only the
 # cloud's own log tells that it was begun; a clock that was set forward must not make it look older than the send.
@@ -35,4 +35,29 @@ def test_a_clock_that_is_set_forward_hides_no_change_in_the_logs_of_the_cloud() 
         calm_at_s=1800.0,
     )
     story = play(spec)
+    assert check(story) == []
+
+
+# The support desk puts the old image back while a change of ours runs, and that change then fails and leaves ERROR.
+PUT_BACK = Scenario.model_validate(
+    {
+        "servers": [{"name": "web-001"}],
+        "durations": {"change": [200.0, 200.0]},
+        "faults": [{"on": "changeos", "nth": [1], "do": "fail", "code": "Ecs.0219", "picture": "error"}],
+    }
+)
+
+
+def test_a_failure_of_ours_gives_no_leave_to_wipe_what_the_support_desk_has_made() -> None:
+    story = play(
+        Spec(
+            seed=1,
+            scenario=PUT_BACK.model_copy(update={"faults": ()}),
+            faults=PUT_BACK.faults,
+            acts=(Act(100.0, "change", 0, "Standard_Debian_11_latest"),),
+            calm_at_s=3600.0,
+        )
+    )
+    (disk,) = [one for one in story.ledger.disks if one.made_by is not None]
+    assert disk.destroyed_at is None
     assert check(story) == []

@@ -170,10 +170,7 @@ def test_row_success_same_became_target_is_held(picture: Picture) -> None:
 # --- row 6: FAIL, same disk or ERROR, idle -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "picture",
-    [STOPPED, RUNNING, ERROR, replace(STOPPED, image=NEW_IMAGE), replace(ERROR, disk="disk-half", image=None)],
-)
+@pytest.mark.parametrize("picture", [STOPPED, RUNNING, ERROR, replace(STOPPED, image=NEW_IMAGE)])
 def test_row_fail_same_or_error_uses_the_attempt_up(picture: Picture) -> None:
     assert at(FAIL, picture, BEAT - 1) is None
     assert at(FAIL, picture, BEAT) == (S.BACKOFF, None, Outcome.FAILED)
@@ -181,16 +178,16 @@ def test_row_fail_same_or_error_uses_the_attempt_up(picture: Picture) -> None:
 
 
 def test_row_fail_error_is_submitted_again_from_its_failed_state() -> None:
-    half = replace(ERROR, disk="disk-half")
-    after = decided(FAIL, context(steady(half, BEAT)))
-    assert (after.state, after.disk) == (S.BACKOFF, "disk-half")
+    after = decided(FAIL, context(steady(ERROR, BEAT)))
+    assert (after.state, after.disk) == (S.BACKOFF, ERROR.disk)
     checking = replace(after, state=S.CHECKING)
-    assert decided(checking, context([(0, half)])).state is S.READY
+    assert decided(checking, context([(0, ERROR)])).state is S.READY
 
 
-def test_row_fail_error_on_a_disk_with_a_third_image_is_held() -> None:
-    third = replace(ERROR, disk="disk-half", image=OTHER_IMAGE)
-    assert at(FAIL, third, BEAT) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FAILED)
+@pytest.mark.parametrize("image", [OTHER_IMAGE, ERROR.image, None])
+def test_row_fail_error_on_a_new_disk_may_be_the_work_of_somebody_else(image: str | None) -> None:
+    half = replace(ERROR, disk="disk-half", image=image)
+    assert at(FAIL, half, BEAT) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FAILED)
 
 
 # --- row 7: FAIL, no disk ------------------------------------------------------------------------------------
