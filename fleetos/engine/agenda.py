@@ -7,25 +7,29 @@ from fleetos.rules.needs import AskJob, AskTraces, Follow, Look, Need, Power, Su
 
 
 class Agenda:
-    """The needs of all targets by time. Setting a target's needs replaces those that it had."""
+    """The needs of all targets by time. Setting a target's needs replaces those that it had.
+
+    `writes` has the targets that wait to be written about, by what they need; those of one need in their order.
+    """
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, str, Need]] = []
         self._numbers = count()
         self._first: dict[str, int] = {}
-        self.writes: dict[str, Power | Submit] = {}
+        self.writes: dict[Power | Submit, dict[str, None]] = {}
+        self._writing: dict[str, Power | Submit] = {}
         self.following: dict[str, None] = {}
 
     def set(self, server_id: str, needs: tuple[Need, ...]) -> None:
-        """Replaces the needs of the target. Writes go to `writes`, to be served as permits allow."""
+        """Replaces the needs of the target. One that still needs the same write keeps its place among the others."""
         self._first[server_id] = next(self._numbers)
-        self.writes.pop(server_id, None)
+        self._await(server_id, next((need for need in needs if isinstance(need, Power | Submit)), None))
         if Follow() not in needs:
             self.following.pop(server_id, None)
         for need in needs:
             match need:
                 case Power() | Submit():
-                    self.writes[server_id] = need
+                    pass
                 case Follow():
                     self.following[server_id] = None
                 case Wait() | Look() | AskJob() | AskTraces():
@@ -34,8 +38,19 @@ class Agenda:
     def drop(self, server_id: str) -> None:
         """Forgets a target that needs nothing any more."""
         self._first.pop(server_id, None)
-        self.writes.pop(server_id, None)
+        self._await(server_id, None)
         self.following.pop(server_id, None)
+
+    def _await(self, server_id: str, write: Power | Submit | None) -> None:
+        before = self._writing.pop(server_id, None)
+        if write is not None:
+            self._writing[server_id] = write
+            self.writes.setdefault(write, {})[server_id] = None
+        if before is not None and before != write:
+            others = self.writes[before]
+            del others[server_id]
+            if not others:
+                del self.writes[before]
 
     def due(self, now_s: float, together_s: float) -> list[tuple[str, Need]]:
         """The needs that are due; if any is, also the reads due within `together_s`. They are handed out once.

@@ -18,7 +18,7 @@ from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RunState, TargetState
 from fleetos.rules.look import Sight, Watch
 from fleetos.rules.needs import AskJob, AskTraces, Context, Look, Need, Write
-from fleetos.rules.schedule import Queue
+from fleetos.rules.schedule import Allowance, Queue
 from fleetos.rules.steps import decide
 
 # Events that one target may write in one turn; more is a rule that goes in circles.
@@ -42,6 +42,7 @@ class Books:
         self.poll_s = progress.run.settings.poll_min_s
         self.agenda = Agenda()
         self.queue = Queue.of(progress.targets.values())
+        self.allowance = Allowance()
         self.dirty: dict[str, None] = {}
         self.reading: set[str] = set()
         self.sweeping: set[str] = set()

@@ -111,7 +111,9 @@ class Engine:
             reads: list[Read] = []
             writes: list[Write] = []
             if not self._ending(turn):
-                reads = ring.decide(self._books, turn, self._cloud.read_rate_per_s(), self._cloud.sweep_calls)
+                cloud = self._cloud
+                reads_per_s, writes_per_s = cloud.read_rate_per_s(), cloud.write_rate_per_s()
+                reads = ring.decide(self._books, turn, reads_per_s, cloud.sweep_calls, writes_per_s)
             # Asked again: what was decided may have paused the run.
             if not self._ending(turn):
                 writes = self._sender.serve(turn, self._books.now)

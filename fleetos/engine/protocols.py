@@ -45,6 +45,10 @@ class Cloud(Protocol):
         """How many reads a second the budget allows; None: unlimited."""
         ...
 
+    def write_rate_per_s(self) -> float | None:
+        """How many writes a second the budget allows; None: unlimited."""
+        ...
+
     def sweep_calls(self, servers: int) -> int:
         """How many requests a sweep of so many servers takes."""
         ...

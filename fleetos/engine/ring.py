@@ -40,9 +40,16 @@ def begin(books: Books, turn: Turn, driver: str) -> None:
 
 
 def decide(
-    books: Books, turn: Turn, reads_per_s: float | None, sweep_calls: Callable[[int], int]
+    books: Books,
+    turn: Turn,
+    reads_per_s: float | None,
+    sweep_calls: Callable[[int], int],
+    writes_per_s: float | None = None,
 ) -> list[polling.Read]:
-    """Lets every target that is due decide, admits whom the slots allow, and returns the reads that are due."""
+    """Lets every target that is due decide, admits whom the slots allow, and returns the reads that are due.
+
+    The rates are those that the cloud bears, None for any.
+    """
     now, settings = books.now, turn.run.settings
     books.poll_s = polling.interval_s(turn.slots_taken, reads_per_s, settings, books.fraction())
     together_s = settings.poll_min_s * POLL_TOGETHER
@@ -50,14 +57,16 @@ def decide(
     due = books.agenda.due(now.elapsed_s, together_s)
     books.touch(server_id for server_id, need in due if isinstance(need, Wait))
     soon = books.watch.soon(now)
+    books.allowance = books.allowance.at(now.elapsed_s, writes_per_s, books.watch.lead_s)
     while True:
         for server_id in tuple(books.dirty):
             books.settle(turn, server_id)
         _pause_if_overdue(books, turn)
-        room = Room(turn.slots_taken, turn.ahead, soon)
+        room = Room(turn.slots_taken, turn.ahead, soon, books.allowance.places(turn.ready))
         moves = admit(books.queue, turn.run, turn.target, room, now.wall)
         if not moves:
             break
+        books.allowance = books.allowance.less(len(moves))
         for move in moves:
             books.write(turn, move)
     late = books.agenda.due(now.elapsed_s, together_s)
@@ -144,7 +153,8 @@ def _queue_due_s(books: Books, now: Moment) -> float | None:
         return None
     if progress.slots_taken + progress.ahead >= progress.run.settings.concurrency:
         return None
-    return now.elapsed_s + max(0.0, (at - now.wall).total_seconds())
+    in_s = books.allowance.again_in_s(now.elapsed_s, progress.ready)
+    return now.elapsed_s + max(in_s, (at - now.wall).total_seconds())
 
 
 def _still_wanted(books: Books, turn: Turn, due: list[tuple[str, Need]]) -> Iterator[tuple[str, Need]]:

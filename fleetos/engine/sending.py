@@ -32,9 +32,9 @@ class Sender:
         """The writes that may go out now; their intents are in the turn. Submits come before starts and stops."""
         actions: list[Write] = []
         self.starved = False
-        submits = [server_id for server_id, need in self._books.agenda.writes.items() if isinstance(need, Submit)]
-        for server_id in submits:
-            if turn.slots_taken >= turn.run.settings.concurrency:
+        waiting = self._books.agenda.writes
+        for server_id in tuple(waiting.get(Submit(), ())):
+            if turn.run.state is RunState.PAUSED or turn.slots_taken >= turn.run.settings.concurrency:
                 break
             action = self._submit(turn, now, server_id)
             if action is None:
@@ -42,7 +42,8 @@ class Sender:
             actions += action
         if turn.run.state is RunState.PAUSED:
             return actions
-        for need, server_ids in self._batches().items():
+        powers = [(need, list(server_ids)) for need, server_ids in waiting.items() if isinstance(need, Power)]
+        for need, server_ids in powers:
             for start in range(0, len(server_ids), need.at_most):
                 action = self._power(turn, now, need, server_ids[start : start + need.at_most])
                 if action is None:
@@ -51,20 +52,29 @@ class Sender:
         return actions
 
     def _submit(self, turn: Turn, now: Moment, server_id: str) -> list[Write] | None:
-        """The submit; nothing if the target decides otherwise by now; None if no permit is to be had."""
-        if Submit() not in self._books.settle(turn, server_id):
+        """The submit; nothing if the target decides otherwise by now; None if no permit is to be had.
+
+        Nobody is asked before there is a permit: whoever waits for one would be asked in every turn.
+        """
+        permit = self._permit()
+        if permit is None:
+            return None
+        action = self._intended(turn, now, server_id, permit)
+        if action is None:
+            permit.give_back()
             return []
-        target = turn.target(server_id)
+        return [action]
+
+    def _intended(self, turn: Turn, now: Moment, server_id: str, permit: Permit) -> SubmitChange | None:
+        if Submit() not in self._books.settle(turn, server_id):
+            return None
+        target, sighting = turn.target(server_id), self._books.sighting(server_id)
+        if sighting is None or sighting.watch is None or sighting.watch.picture is None:
+            return None
         try:
             secrets = self._secrets.resolve(target.order)
         except InputError as error:
             self._books.write(turn, RunMoved(RunState.PAUSED, Reason.INPUT_CHANGED, str(error)))
-            return None
-        sighting = self._books.sighting(server_id)
-        if sighting is None or sighting.watch is None or sighting.watch.picture is None:
-            return []
-        permit = self._permit()
-        if permit is None:
             return None
         attempt = target.attempt
         number = attempt.number if attempt is not None else len(target.attempts) + 1
@@ -73,25 +83,15 @@ class Sender:
         self._books.write(turn, ChangeIntended(server_id, number, sighting.watch.picture, deadline, seen.told_at))
         self._books.settle(turn, server_id)
         stop_first = turn.run.settings.stop is StopMode.API
-        return [SubmitChange(server_id, number, target.order, stop_first, now, permit, secrets)]
+        return SubmitChange(server_id, number, target.order, stop_first, now, permit, secrets)
 
     def _permit(self) -> Permit | None:
         permit = self._cloud.permit()
         self.starved = self.starved or permit is None
         return permit
 
-    def _batches(self) -> dict[Power, list[str]]:
-        batches: dict[Power, list[str]] = {}
-        for server_id, need in self._books.agenda.writes.items():
-            if isinstance(need, Power):
-                batches.setdefault(need, []).append(server_id)
-        return batches
-
     def _power(self, turn: Turn, now: Moment, need: Power, wanted: list[str]) -> list[Write] | None:
-        """One stop or start for those who still need it; None if no permit is to be had.
-
-        The others are not asked before there is a permit: whoever waits for one would be asked in every turn.
-        """
+        """One stop or start for those who still need it; None if no permit is to be had, as in `_submit`."""
         needing = (server_id for server_id in wanted if self._books.settle(turn, server_id) == (need,))
         first = next(needing, None)
         if first is None:

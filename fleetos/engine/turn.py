@@ -6,7 +6,7 @@ from fleetos.model.events import Event, RunCreated, RunDriverStarted, RunMoved, 
 from fleetos.model.fold import fold_run, fold_target
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import AHEAD, ENDS, HOLDS_SLOT
+from fleetos.model.states import AHEAD, ENDS, HOLDS_SLOT, TargetState
 
 
 class Turn:
@@ -48,6 +48,11 @@ class Turn:
     def ahead(self) -> int:
         """How many targets are being made ready ahead of their slot after this turn."""
         return sum([self._counts.get(state, 0) for state in AHEAD])
+
+    @property
+    def ready(self) -> int:
+        """How many targets wait for nothing but their change to be sent after this turn."""
+        return self._counts.get(TargetState.READY, 0)
 
     @property
     def under_way(self) -> int:

@@ -151,6 +151,11 @@ class Watching:
         self.swept_s = now.elapsed_s
         self.beat_at_s = now.elapsed_s + polling.beat_s(self.outlook(now), calls, settings, fraction)
 
+    @property
+    def lead_s(self) -> float:
+        """How long it takes from a stop to a server that is known to be ready, while that is not known a look's age."""
+        return FRESH_READ_MAX_AGE_S if self.stop_s is None else self.stop_s * LEAD
+
     def soon(self, now: Moment) -> float:
         """How many changes are expected to end before a server that is stopped now is ready.
 
@@ -160,7 +165,7 @@ class Watching:
             return 0.0
         found, until_s = self._soon
         if now.elapsed_s >= until_s:
-            found = self.outlook(now).expected(self.stop_s * LEAD)
+            found = self.outlook(now).expected(self.lead_s)
             self._soon = (found, now.elapsed_s + min(self.stop_s * SOON_HOLDS, SOON_HOLDS_MAX_S))
         return found
 

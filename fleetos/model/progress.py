@@ -44,6 +44,11 @@ class Progress:
         """How many targets are being made ready ahead of their slot."""
         return sum(self._counts[state] for state in AHEAD)
 
+    @property
+    def ready(self) -> int:
+        """How many targets wait for nothing but their change to be sent."""
+        return self._counts[TargetState.READY]
+
     def absorb(self, run: Run, changed: Iterable[Target]) -> None:
         """Takes over new values that are already durable."""
         self.run = run

@@ -98,6 +98,9 @@ class Watched:
     def read_rate_per_s(self) -> float | None:
         return self._inner.read_rate_per_s()
 
+    def write_rate_per_s(self) -> float | None:
+        return self._inner.write_rate_per_s()
+
     def sweep_calls(self, servers: int) -> int:
         return self._inner.sweep_calls(servers)
 

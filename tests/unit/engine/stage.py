@@ -134,6 +134,10 @@ class SmallCloud:
         """Unlimited."""
         return None
 
+    def write_rate_per_s(self) -> float | None:
+        """Unlimited."""
+        return None
+
     async def server(self, server_id: str) -> Server | None:
         """The server as it is, after what was to happen at this read."""
         await self._read("server")

@@ -36,7 +36,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import Reason, RunState, TargetState
-from fleetos.rules.needs import AskJob, AskTraces, Look, Need, Submit, Wait
+from fleetos.rules.needs import AskJob, AskTraces, Look, Need, Power, Submit, Wait
 from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep
 from tests.unit.engine.stage import Stage
 from tests.unit.model.samples import REBUILD, RUNNING, START, STOPPED, a_run, a_target, an_attempt
@@ -92,6 +92,16 @@ def test_a_dropped_target_needs_nothing() -> None:
     agenda.drop("a")
     assert agenda.writes == {}
     assert agenda.next_s() is None
+
+
+def test_who_needs_the_same_write_again_keeps_the_place_in_the_line() -> None:
+    agenda = Agenda()
+    agenda.set("a", (Submit(),))
+    agenda.set("b", (Submit(), Wait(20)))
+    agenda.set("a", (Submit(), Wait(20)))
+    assert [list(waiting) for waiting in agenda.writes.values()] == [["a", "b"]]
+    agenda.set("a", (Power("stop", hard=True, at_most=1),))
+    assert [list(waiting) for waiting in agenda.writes.values()] == [["b"], ["a"]]
 
 
 # --- the ring ------------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from fleetos.model.inventory import Job, JobStatus, SubJob
 from fleetos.model.run import PowerCall, PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.rules.forecast import Forecast
-from fleetos.rules.needs import AskJob, Look
 from tests.unit.engine.sweeping import Ring, changing, foresee, learn, name, next_in_line, seen
 from tests.unit.model.samples import CHANGED, REBUILD, SETTINGS, START, a_target, an_attempt
 from tests.unit.rules.scene import moment, sight
@@ -114,7 +113,6 @@ def test_needs_of_a_followed_change_are_kept_until_something_is_new() -> None:
     assert stage.books.dirty == {}
     stage.books.look(Turn(stage.progress, START), name(1), sight(at_s + 22, CHANGED))
     assert list(stage.books.dirty) == [name(1)]
-    assert not any(isinstance(need, AskJob | Look) for need in stage.books.agenda.writes.values())
 
 
 def test_what_a_run_learns_is_experience_and_the_next_begins_with_it() -> None:

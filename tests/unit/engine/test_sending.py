@@ -85,7 +85,7 @@ def test_without_a_free_slot_nothing_is_submitted_and_no_permit_is_taken(state: 
     assert out.serve() == []
     assert out.cloud.permits == 1
     assert not out.sender.starved
-    assert out.books.agenda.writes == {"server-0001": Submit()}
+    assert out.books.agenda.writes == {Submit(): {"server-0001": None}}
 
 
 def test_who_waits_for_a_slot_is_submitted_when_one_is_given_back() -> None:

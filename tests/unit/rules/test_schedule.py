@@ -1,5 +1,6 @@
 """Who may start, and why the others may not."""
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from fleetos.model.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, HOLDS_SLOT, QUEUED, RunState, TargetState
-from fleetos.rules.schedule import Queue, Room, WaitReason, admit, why_waiting
+from fleetos.rules.schedule import Allowance, Queue, Room, WaitReason, admit, why_waiting
 from tests.unit.model.samples import SETTINGS, START, a_run, a_target, an_attempt
 
 S = TargetState
@@ -90,6 +91,31 @@ def test_servers_on_their_way_to_a_slot_count_as_those_that_have_one() -> None:
 )
 def test_as_many_are_made_ready_as_slots_will_be_free(taken: int, ahead: int, soon: float, places: int) -> None:
     assert Room(taken, ahead, soon).places(10) == places
+
+
+def test_no_more_are_stopped_than_changes_can_be_sent() -> None:
+    full = Allowance().at(100.0, 0.5, 20.0)
+    assert full.places(ready=0) == 20
+    some = full.less(12)
+    assert (some.places(ready=0), some.again_in_s(100.0, ready=0)) == (0, 4.0)
+    later = some.at(104.0, 0.5, 20.0)
+    assert (later.places(ready=0), later.again_in_s(104.0, ready=0)) == (10, 0.0)
+    assert (later.places(ready=10), later.places(ready=11)) == (10, 0)
+    assert later.again_in_s(104.0, ready=11) == math.inf
+    assert later.at(1000.0, 0.5, 20.0).places(ready=0) == 20
+    assert Room(0, 0, most=later.places(ready=0)).places(100) == 10
+
+
+def test_where_writes_have_no_pace_any_number_may_be_stopped() -> None:
+    free = Allowance().at(100.0, None, 20.0)
+    assert (free.places(ready=1000), free.again_in_s(100.0, ready=1000)) == (None, 0.0)
+    assert Room(0, 0, most=None).places(100) == 100
+
+
+def test_however_slow_writes_are_somebody_is_stopped() -> None:
+    slow = Allowance().at(0.0, 0.001, 20.0)
+    assert slow.places(ready=1) == 2
+    assert slow.less(2).again_in_s(0.0, ready=0) == 1000.0
 
 
 def test_what_an_earlier_send_did_is_looked_into_in_a_slot_of_its_own() -> None:
