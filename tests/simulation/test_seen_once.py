@@ -1,6 +1,9 @@
 """Plays in which an invariant broke once, made as small as they go: they must stay clean."""
 
+import pytest
+
 from fleetos.model.plan import Rollout, Share, Timeouts
+from fleetos.model.states import TargetState
 from fleetos.sim.scenario import Scenario
 from tests.simulation.checkers import check
 from tests.simulation.play import play
@@ -60,4 +63,33 @@ def test_a_failure_of_ours_gives_no_leave_to_wipe_what_the_support_desk_has_made
     )
     (disk,) = [one for one in story.ledger.disks if one.made_by is not None]
     assert disk.destroyed_at is None
+    assert check(story) == []
+
+
+# A reinstall fails and leaves a new disk; its job is gone before anybody has asked how it ended.
+FORGOTTEN = Scenario.model_validate(
+    {
+        "servers": [{"name": "web-001"}],
+        "durations": {"change": [60.0, 60.0]},
+        "change": {"job_vanishes_after_s": 1.0},
+        "faults": [{"on": "reinstallos", "nth": [1], "do": "fail", "code": "Ecs.0219", "picture": "new-disk"}],
+    }
+)
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_who_starts_a_server_after_a_failure_that_nobody_was_told_of_takes_it_for_done(*, started: bool) -> None:
+    story = play(
+        Spec(
+            seed=1,
+            scenario=FORGOTTEN.model_copy(update={"faults": ()}),
+            faults=FORGOTTEN.faults,
+            reinstall=True,
+            loopback=True,
+            acts=(Act(98.0, "start", 0),) if started else (),
+            calm_at_s=1800.0,
+        )
+    )
+    (target,) = story.targets.values()
+    assert target.state is (TargetState.DONE if started else TargetState.HELD)
     assert check(story) == []

@@ -97,6 +97,15 @@ def denied_for_a_settle(story: Story, write: Write, at_s: float) -> bool:
     return bool(denied_s) and denied_s[-1] - denied_s[0] >= settle_s(story)
 
 
+def told_of_end(story: Story, change: Write) -> bool:
+    """Return whether the cloud has answered for the job of a change once that had ended."""
+    job = story.world.jobs.get(change.job_id or "")
+    if job is None or job.ended_at is None:
+        return False
+    ended_s = job.ended_at - story.born_at
+    return any(one.about == job.id and one.status == _OK and one.at_s >= ended_s for one in story.asked)
+
+
 def told_jobs(story: Story) -> Mapping[str, float]:
     """Return the jobs of changes that are on record, and when they became durable, in seconds of the play."""
     return {

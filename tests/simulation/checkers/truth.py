@@ -17,7 +17,7 @@ from tests.simulation.checkers.promise import (
     image_shown_late,
     named_by_operator,
     settle_s,
-    told_jobs,
+    told_of_end,
 )
 from tests.simulation.story import Story, Violation
 
@@ -151,8 +151,8 @@ def _good_all_the_same(story: Story, target: Target, change: Write) -> bool:
     """Return whether a change that did not succeed may count as one that did.
 
     Its job failed, and it left the image that was ordered: started afterwards, that is what was wanted. Where the
-    server showed that image before, or shows none, the image tells nothing: then only if nobody was told of the job,
-    and somebody else has started it. Or he did while it changed: it then looks as after its end.
+    server showed that image before, or shows none, the image tells nothing: then only if nobody was told how the job
+    ended, and somebody else has started it. Or he did while it changed: it then looks as after its end.
     """
     starts = [
         write
@@ -167,8 +167,7 @@ def _good_all_the_same(story: Story, target: Target, change: Write) -> bool:
     # Of a copy that the gateway made nobody could know: what it was sent for is what the server showed before.
     sent = change if change.copy_of is None else story.ledger.write(change.copy_of)
     if sent.image_before in (None, target.order.image_id):
-        told = change.job_id in told_jobs(story)
-        return not told and any(start.actor == "foreign" for start in afterwards)
+        return not told_of_end(story, change) and any(start.actor == "foreign" for start in afterwards)
     return bool(afterwards)
 
 
