@@ -8,10 +8,13 @@ import pytest
 import pytest_asyncio
 
 from fleetos.cloud.ecs import EcsCloud
+from fleetos.sim.scenario import DEFAULT_KEY
 from tests.fidelity.house import fleetos_client, served
+from tests.fidelity.sending import KEY
 from tests.fidelity.vendor import Vendor, project_of, signing
 from tests.fidelity.wire import Wire, wire_to
 
+OLD_KEY = "12345678-9ebf-4469-9cfa-e7b5b80da846"
 # One of each kind that answers show differently; a test that changes servers has some of its own among the others.
 SCENARIO = {
     "seed": 23,
@@ -38,6 +41,9 @@ SCENARIO = {
         {"name": "Windows", "os_type": "Windows", "imagetype": "private", "min_disk_gb": 60},
         {"name": "Queued", "status": "queued"},
     ],
+    "quota": {"volumes": 200, "gigabytes": 10000, "servers": -1},
+    "encryption_keys": [{"id": DEFAULT_KEY}, {"id": OLD_KEY, "state": "disabled"}],
+    "enterprise_projects": [{"id": "0", "name": "default"}, {"id": "ep-of-its-own", "name": "of its own"}],
     "temporary_servers": True,
     "durations": {
         "stop": [0.05, 0.1],
@@ -85,4 +91,12 @@ def vendor(env: Mapping[str, str], wire: Wire) -> Iterator[Vendor]:
 async def own(env: Mapping[str, str], vendor: Vendor) -> AsyncIterator[EcsCloud]:
     """fleetos' client."""
     async with fleetos_client(env) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def signed(env: Mapping[str, str], vendor: Vendor) -> AsyncIterator[EcsCloud]:
+    """fleetos' client, which signs with the access key of the SDK."""
+    del vendor  # for the proxies of this machine, which it takes out of the way
+    async with fleetos_client(env, KEY) as client:
         yield client

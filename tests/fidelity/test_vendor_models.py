@@ -5,11 +5,15 @@ from typing import Any, cast
 
 import pytest
 
-from tests.fidelity.vendor import Vendor, ecs, evs, iam, ims, login, plain
+from fleetos.sim.access import ACCESS_KEY
+from fleetos.sim.scenario import DEFAULT_KEY
+from tests.fidelity.vendor import Vendor, ecs, eps, evs, iam, ims, kms, login, plain
 from tests.fidelity.wire import Wire
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore"),
+    # Without a library that it does not ask for, the SDK leaves times as they are.
+    pytest.mark.filterwarnings("ignore:Unable to convert string to datetime:ImportWarning:huaweicloudsdkcore"),
     # The SDK wants its users to leave the native APIs, which the cloud still has.
     pytest.mark.filterwarnings("ignore:Method '(nova|glance)_:DeprecationWarning:huaweicloudsdk"),
 ]
@@ -102,6 +106,29 @@ class Ask:
     def volume(self) -> Any:
         volume_id = self.volumes().volumes[0].id
         return self._vendor.evs.show_volume(evs.ShowVolumeRequest(volume_id=volume_id))
+
+    def page_of_volumes(self) -> Any:
+        return self._vendor.evs.list_volumes(evs.ListVolumesRequest(limit=5, sort_key="size", sort_dir="asc"))
+
+    def flavors(self) -> Any:
+        return self._vendor.ecs.list_flavors(ecs.ListFlavorsRequest())
+
+    def limits(self) -> Any:
+        return self._vendor.ecs.show_server_limits(ecs.ShowServerLimitsRequest())
+
+    def quota_of_disks(self) -> Any:
+        project_id = self._vendor.credentials.project_id
+        return self._vendor.evs.cinder_list_quotas(evs.CinderListQuotasRequest(project_id, usage="True"))
+
+    def encryption_key(self) -> Any:
+        body = kms.OperateKeyRequestBody(key_id=DEFAULT_KEY)
+        return self._vendor.kms.list_key_detail(kms.ListKeyDetailRequest(body=body))
+
+    def enterprise_projects(self) -> Any:
+        return self._vendor.eps.list_enterprise_project(eps.ListEnterpriseProjectRequest())
+
+    def access_key(self) -> Any:
+        return self._vendor.iam.show_permanent_access_key(iam.ShowPermanentAccessKeyRequest(access_key=ACCESS_KEY))
 
     def token(self) -> Any:
         return login(self._vendor, self._env)

@@ -1,94 +1,39 @@
 """What fleetos sends is what the vendor's SDK sends for the same intent, as both left on the wire."""
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
-import pytest_asyncio
 
 from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.proofs import AccessKey, GivenToken
+from fleetos.cloud.proofs import GivenToken
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
-from fleetos.sim.access import ACCESS_KEY, SECRET_KEY
 from tests.fidelity.house import fleetos_client, permit
+from tests.fidelity.sending import KEY, sent, without
 from tests.fidelity.vendor import Vendor, ecs, evs, exceptions, iam, ims, login, with_token
-from tests.fidelity.wire import Exchange, Wire
+from tests.fidelity.wire import Wire
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore"),
     pytest.mark.filterwarnings("ignore:Method 'nova_:DeprecationWarning:huaweicloudsdk"),
 ]
-# What the SDK sends and fleetos does not, with the reason.
-SDK_ALONE: Mapping[str, str] = {
-    "user-agent": "each has its own",
-    "accept": "the SDK takes anything, and knows what to do with JSON alone",
-    "accept-encoding": "fleetos takes gzip alone, whose size it bounds",
-    "connection": "fleetos gives each write a connection of its own",
-    "host": "of HTTP itself",
-    "content-length": "of HTTP itself",
-}
-KEY = AccessKey(ACCESS_KEY, SECRET_KEY)
 # Servers that there are not: what is sent to them is looked at, and nothing comes of it.
 IDS = ("8d1c66b0-9d2b-4b4c-9d55-4a1d7ef51111", "8d1c66b0-9d2b-4b4c-9d55-4a1d7ef52222")
 
 
-@dataclass(frozen=True)
-class Sent:
-    """A request, as far as the cloud looks at it, and what it came to."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    body: Any
-    headers: Mapping[str, str]
-    status: int
-
-
-def sent(exchange: Exchange) -> Sent:
-    """What the cloud was sent. Whoever asks has got past the gateway: what is refused is refused for what it asks."""
-    assert exchange.status not in (401, 403), exchange.answer
-    headers = {name: value for name, value in exchange.headers.items() if name not in SDK_ALONE}
-    if exchange.method == "GET":
-        # The SDK names the kind of a body that is not there.
-        headers.pop("content-type", None)
-    elif "content-type" in headers:
-        kind, _, charset = headers["content-type"].replace(" ", "").partition(";")
-        # JSON is UTF-8 whether it is said or not (RFC 8259).
-        assert charset.lower() in ("", "charset=utf-8", "charset=utf8")
-        headers["content-type"] = kind
-    # Each has a token of its own, from the same login.
-    for name in {"x-auth-token", "x-subject-token"} & headers.keys():
-        headers[name] = "a token"
-    # The signature is over the time and over headers in which they differ. The cloud has found each to be right.
-    if "authorization" in headers:
-        headers["authorization"] = headers["authorization"].partition(", ")[0]
-        headers["x-sdk-date"] = "a time"
-    # A path may have its colons and stars encoded or not (RFC 3986, 3.3): the SDK does, fleetos' library does not.
-    return Sent(exchange.method, unquote(exchange.path), exchange.query, exchange.sent, headers, exchange.status)
-
-
-@pytest_asyncio.fixture
-async def own(env: Mapping[str, str], vendor: Vendor) -> AsyncIterator[EcsCloud]:
-    """fleetos' client, which signs with the same access key."""
-    del vendor  # for the proxies of this machine, which it takes out of the way
-    async with fleetos_client(env, KEY) as client:
-        yield client
+@pytest.fixture
+def own(signed: EcsCloud) -> EcsCloud:
+    """fleetos' client, which signs like the SDK."""
+    return signed
 
 
 def refused(call: Callable[[], Any]) -> None:
     """Makes a call that the cloud refuses, since it has no such servers."""
     with pytest.raises(exceptions.ServiceResponseException):
         call()
-
-
-def without(request: Sent, *names: str) -> Sent:
-    """A request without some headers."""
-    return replace(request, headers={name: value for name, value in request.headers.items() if name not in names})
 
 
 async def test_the_login(vendor: Vendor, wire: Wire, env: Mapping[str, str]) -> None:

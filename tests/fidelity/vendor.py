@@ -10,9 +10,11 @@ from fleetos.sim.access import ACCESS_KEY, SECRET_KEY
 
 # The SDK comes without types.
 ecs: Any = importlib.import_module("huaweicloudsdkecs.v2")
+eps: Any = importlib.import_module("huaweicloudsdkeps.v1")
 evs: Any = importlib.import_module("huaweicloudsdkevs.v2")
 iam: Any = importlib.import_module("huaweicloudsdkiam.v3")
 ims: Any = importlib.import_module("huaweicloudsdkims.v2")
+kms: Any = importlib.import_module("huaweicloudsdkkms.v2")
 core: Any = importlib.import_module("huaweicloudsdkcore.auth.credentials")
 exceptions: Any = importlib.import_module("huaweicloudsdkcore.exceptions.exceptions")
 http_config: Any = importlib.import_module("huaweicloudsdkcore.http.http_config")
@@ -34,6 +36,11 @@ class Vendor:
         return self._built(ecs.EcsClient)
 
     @cached_property
+    def eps(self) -> Any:
+        """Its client of the EPS, a service of the whole account."""
+        return self._built(eps.EpsClient, core.GlobalCredentials(ACCESS_KEY, SECRET_KEY, "no-domain"))
+
+    @cached_property
     def evs(self) -> Any:
         """Its client of the EVS."""
         return self._built(evs.EvsClient)
@@ -48,9 +55,14 @@ class Vendor:
         """Its client of the IMS."""
         return self._built(ims.ImsClient)
 
-    def _built(self, kind: Any) -> Any:
+    @cached_property
+    def kms(self) -> Any:
+        """Its client of the KMS."""
+        return self._built(kms.KmsClient)
+
+    def _built(self, kind: Any, credentials: Any = None) -> Any:
         builder = kind.new_builder().with_http_config(http_config.HttpConfig(timeout=TIMEOUT_S))
-        return builder.with_credentials(self.credentials).with_endpoint(self.url).build()
+        return builder.with_credentials(credentials or self.credentials).with_endpoint(self.url).build()
 
 
 def login(vendor: Vendor, env: Mapping[str, str]) -> Any:

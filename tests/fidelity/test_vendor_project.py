@@ -1,0 +1,111 @@
+"""What fleetos reads of a project for its preflight: asked for as the vendor's SDK does, and understood alike."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.model.inventory import Flavor, KeyState
+from fleetos.sim.access import ACCESS_KEY
+from fleetos.sim.scenario import DEFAULT_KEY
+from tests.fidelity.conftest import OLD_KEY
+from tests.fidelity.house import fleetos_client
+from tests.fidelity.sending import KEY, sent, without
+from tests.fidelity.vendor import Vendor, ecs, eps, evs, exceptions, iam, kms
+from tests.fidelity.wire import Wire
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore"),
+    # Without a library that it does not ask for, the SDK leaves times as they are.
+    pytest.mark.filterwarnings("ignore:Unable to convert string to datetime:ImportWarning:huaweicloudsdkcore"),
+]
+PAGE = 1000
+
+
+async def test_the_flavors(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+    read = await signed.flavors()
+    mine = sent(wire.last)
+    listed = vendor.ecs.list_flavors(ecs.ListFlavorsRequest()).flavors
+    assert mine == sent(wire.last)
+    assert len(listed) == 2
+    for one in listed:
+        told = one.os_extra_specs
+        assert told.ecsvirtualization_env_types == "CloudCompute"
+        assert (told.ecsinstance_architecture, told.pci_passthroughenable_gpu) == (None, None)
+        assert read[one.id] == Flavor(one.id, "x86", "kvm", told.ecsperformancetype)
+
+
+async def test_the_quota_of_servers(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+    read = await signed.server_quota()
+    mine = sent(wire.last)
+    absolute = vendor.ecs.show_server_limits(ecs.ShowServerLimitsRequest()).absolute
+    assert mine == sent(wire.last)
+    assert absolute.max_total_instances == -1
+    assert read.servers is None
+
+
+async def test_the_quota_of_disks(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+    read = await signed.disk_quota()
+    mine = sent(wire.last)
+    project_id = signed.place.project_id
+    quota = vendor.evs.cinder_list_quotas(evs.CinderListQuotasRequest(project_id, usage="True")).quota_set
+    assert mine == sent(wire.last)
+    assert read is not None
+    # Another test may have changed a server meanwhile, which swaps a disk for another.
+    assert read.disks == quota.volumes.limit - quota.volumes.in_use
+    assert read.disks_gib == quota.gigabytes.limit - quota.gigabytes.in_use
+
+
+async def test_the_disks(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+    read = await signed.disks(1)
+    mine = sent(wire.last)
+    listed = vendor.evs.list_volumes(evs.ListVolumesRequest(limit=PAGE, sort_key="size", sort_dir="asc")).volumes
+    assert mine == sent(wire.last)
+    assert read is not None
+    assert {one.id: (one.size_gib, one.status) for one in read.known.values()} == {
+        one.id: (one.size, one.status) for one in listed
+    }
+
+
+@pytest.mark.parametrize(("key_id", "state"), [(DEFAULT_KEY, KeyState.ENABLED), (OLD_KEY, KeyState.DISABLED)])
+async def test_an_encryption_key(key_id: str, state: KeyState, vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+    assert await signed.key_state(key_id) is state
+    mine = sent(wire.last)
+    body = kms.OperateKeyRequestBody(key_id=key_id)
+    key = vendor.kms.list_key_detail(kms.ListKeyDetailRequest(body=body)).key_info
+    assert mine == sent(wire.last)
+    assert (key.key_id, key.key_state) == (key_id, {KeyState.ENABLED: "2", KeyState.DISABLED: "3"}[state])
+
+
+async def test_an_encryption_key_that_there_is_not(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+    assert await signed.key_state("no-key") is KeyState.ABSENT
+    mine = sent(wire.last)
+    body = kms.OperateKeyRequestBody(key_id="no-key")
+    with pytest.raises(exceptions.ClientRequestException) as refused:
+        vendor.kms.list_key_detail(kms.ListKeyDetailRequest(body=body))
+    assert mine == sent(wire.last)
+    assert refused.value.error_code == "KMS.0205"
+
+
+async def test_the_enterprise_projects(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+    read = await signed.enterprise_projects()
+    mine = sent(wire.last)
+    listed = vendor.eps.list_enterprise_project(eps.ListEnterpriseProjectRequest(limit=PAGE, offset=0))
+    # The SDK signs for the whole account, fleetos for a project of it.
+    assert without(mine, "x-project-id") == without(sent(wire.last), "x-domain-id")
+    assert listed.total_count == 2
+    assert read == {one.id: one.name for one in listed.enterprise_projects}
+
+
+async def test_the_user_of_an_access_key(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+    assert await signed.user_id() is not None
+    mine = sent(wire.last)
+    vendor.iam.show_permanent_access_key(iam.ShowPermanentAccessKeyRequest(access_key=ACCESS_KEY))
+    assert without(mine, "x-project-id") == without(sent(wire.last), "x-project-id")
+
+
+async def test_the_trial_of_an_access_key(vendor: Vendor, wire: Wire, env: Mapping[str, str]) -> None:
+    async with fleetos_client(env, KEY):
+        mine = sent(wire.last)
+    vendor.ecs.list_servers_details(ecs.ListServersDetailsRequest(limit=1, offset=1))
+    assert mine == sent(wire.last)
