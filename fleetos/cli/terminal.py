@@ -63,6 +63,10 @@ def view_for(output: Output) -> View:
     return view_on(sys.stdout if output is Output.TABLE else sys.stderr)
 
 
+# Commands that may leave a run behind.
+_BEGIN = frozenset({"apply", "resume", "retry"})
+
+
 def reporting(command: Callable[P, R]) -> Callable[P, R]:
     """The command, with its errors printed and turned into exit codes; as JSON when its output is JSON."""
 
@@ -79,7 +83,8 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             raise Leave(ExitCode.OK) from None
         except KeyboardInterrupt:
             # While a run is driven the first signals are heeded in an orderly way; this is before or after that.
-            say("stopped by Ctrl-C; `fleetos status` shows what was begun, and that can be resumed")
+            begun = "; `fleetos status` shows what was begun, and that can be resumed"
+            say(f"stopped by Ctrl-C{begun if command.__name__ in _BEGIN else ''}")
             raise Leave(ExitCode.SIGINT) from None
         except Exception as error:  # noqa: BLE001 - the last resort: any defect leaves with its own code
             with read_or_not():

@@ -287,6 +287,7 @@ def test_ctrl_c_leaves_at_once(play: Play) -> None:
         process.kill()
         process.communicate()
     assert process.returncode == 130
+    assert err.splitlines()[-1] == "stopped by Ctrl-C"
     assert "Traceback" not in err
 
 
