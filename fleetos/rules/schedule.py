@@ -23,6 +23,7 @@ class WaitReason(StrEnum):
     ABORTED = "aborted"
     BACKOFF = "backoff"
     CONCURRENCY = "concurrency"
+    PACE = "pace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,17 @@ def why_waiting(progress: Progress, target: Target, now: datetime) -> Waiting | 
     if taken + ahead >= limit:
         nearer = f", {ahead} nearer to one" if ahead else ""
         return Waiting(WaitReason.CONCURRENCY, f"until a slot is given back; {taken}/{limit} are taken{nearer}")
-    return None
+    return Waiting(WaitReason.PACE, "until it is its turn: no more are stopped than changes can be sent")
 
 
 def _why_ready(progress: Progress) -> Waiting | None:
     run, limit = progress.run, progress.run.settings.concurrency
     if run.state is RunState.PAUSED:
         return Waiting(WaitReason.PAUSED, f"the run is paused: fleetos resume {run.id}")
-    if run.state is not RunState.RUNNING or progress.slots_taken < limit:
+    if run.state is not RunState.RUNNING:
         return None
+    if progress.slots_taken < limit:
+        return Waiting(WaitReason.PACE, "until it is its turn: changes are sent as fast as the cloud allows")
     return Waiting(WaitReason.CONCURRENCY, f"waits for a slot; {progress.slots_taken}/{limit} are taken")
 
 

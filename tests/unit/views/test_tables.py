@@ -39,6 +39,7 @@ def test_status_has_what_needs_a_human_first() -> None:
     stage.succeed(3)
     stage.happen(Moved(server_id(4), TargetState.HELD, reason=Reason.LOCKED))
     stage.wait(75)
+    turn = "until it is its turn: no more are stopped than changes can be sent"
     assert status_table(stage.progress, stage.now, 200, driver="host:1", shown=5).plain.split("\n") == [
         "web-tier-debian-12 2b7c0m1x4q: running, driven by host:1",
         "6 servers: 2 waiting, 1 changing, 1 backoff, 1 done, 1 held",
@@ -47,8 +48,8 @@ def test_status_has_what_needs_a_human_first() -> None:
         "web-04  held      1m15s  0/2    locked",
         "web-02  backoff   1m15s  1/2    again when a slot is free; Ecs.0202, creating the system disk failed",
         "web-01  changing  1m15s  1/2    job ff80808288d4",
-        "web-00  waiting   1m15s  0/2",
-        "web-05  waiting   1m15s  0/2",
+        f"web-00  waiting   1m15s  0/2    {turn}",
+        f"web-05  waiting   1m15s  0/2    {turn}",
         "and 1 server more; -o json shows all",
     ]
 
