@@ -222,9 +222,10 @@ def restoring(target: Target, context: Context) -> Decision:
 
 
 def _quietly_running(target: Target, context: Context) -> Decision:
-    """It runs; if nothing was sent to start it, a stop whose end nobody saw may still take it down."""
+    """It runs. Unless a start has ended, the look may be from before the stop, or a late stop may take it down yet."""
     watch, quiet_s = context.watch, context.short(STOP_QUIET_S)
-    if watch is not None and not target.calls and watch.same_s() < quiet_s:
+    started = any(call.outcome is PowerOutcome.ENDED and call.code is None for call in target.calls)
+    if watch is not None and not started and watch.same_s() < quiet_s:
         return (Look(watch.same_since.elapsed_s + quiet_s),)
     return _restored(target, "", restored=True)
 

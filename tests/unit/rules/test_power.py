@@ -305,6 +305,12 @@ def test_a_server_that_still_runs_is_watched_for_a_late_stop() -> None:
     assert decide(restoring(), context([(0, RUNNING), (20, STOPPED)])) == (Power("start"),)
 
 
+@pytest.mark.parametrize("outcome", [P.UNKNOWN, P.REFUSED])
+def test_a_look_that_may_be_from_before_the_stop_is_no_proof_of_a_start(outcome: PowerOutcome) -> None:
+    assert goes_on(decide(restoring(start_call(outcome)), seen(RUNNING, 0)))
+    assert decided(restoring(start_call(outcome)), seen(RUNNING, STOP_QUIET_S, since_s=0)).state is S.HELD
+
+
 @pytest.mark.parametrize("picture", [replace(STOPPED, disk="disk-foreign"), NO_DISK])
 def test_a_server_with_another_disk_is_not_started_and_stays_marked(picture: Picture) -> None:
     after = decided(restoring(), seen(picture, 0))
