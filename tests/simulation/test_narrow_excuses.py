@@ -217,3 +217,17 @@ def test_a_retry_names_a_disk_from_then_on_and_for_its_server_alone() -> None:
     assert not named_by_operator(story, disk, disk.made_at - story.born_at)
     assert named_by_operator(story, disk, story.ended_s)
     assert not named_by_operator(story, replace(disk, server_id="another"), story.ended_s)
+
+
+@pytest.mark.parametrize(("late_s", "found"), [(25.0, set[str]()), (35.0, {"I12"})])
+def test_a_stop_that_comes_twice_may_overtake_a_change_of_less_than_half_a_minute(
+    late_s: float, found: set[str]
+) -> None:
+    story = plain()
+    stop, change = stop_of(story), changes(story)[0]
+    (server_id,) = change.servers
+    change.sent_at, change.ended_at = stop.sent_at, stop.sent_at + late_s - 1.0
+    copy = _enter(story, replace(stop, copy_of=stop.seq, at=stop.sent_at + late_s))
+    server = story.world.servers[server_id]
+    server.vm_state, server.stopped_by = "stopped", copy.seq
+    assert {violation.invariant for violation in check(story)} == found

@@ -19,6 +19,8 @@ _SETTLE_NEAR_S, _SETTLE_FAR_S = 10.0, 1800.0
 _OK, _NO_SUCH_JOB = 200, (400, 404)
 # What a cloud shows may be older than its answer by this.
 _STALE_S = 30.0
+# Two looks so far apart that show a server stopped prove that a stop is over.
+QUIET_S = 30.0
 # For so long a server with a send that was never answered is not stopped; by the wall clock, which may have been set.
 DAY_S = 22 * 3600.0
 
@@ -58,6 +60,24 @@ def _stopped_between(story: Story, write: Write) -> bool:
         and write.servers[0] in stop.acted_on
         and write.sent_at < stop.sent_at <= until
         for stop in story.ledger.writes
+    )
+
+
+def overtaken_by_change(story: Story, stop: Write, server_id: str) -> bool:
+    """Return whether this copy of a stop came when a change that was sent after the stop had ended already.
+
+    A stop is done once its job has ended or two looks half a minute apart say so, and no cloud changes an OS in less.
+    """
+    if stop.copy_of is None or stop.at is None or stop.at - stop.sent_at >= QUIET_S:
+        return False
+    return any(
+        write.operation in CHANGES
+        and write.came == "accepted"
+        and server_id in write.servers
+        and write.sent_at >= stop.sent_at
+        and write.ended_at is not None
+        and write.ended_at <= stop.at
+        for write in story.ledger.writes
     )
 
 

@@ -16,6 +16,7 @@ from tests.simulation.checkers.promise import (
     denied_for_a_settle,
     image_shown_late,
     named_by_operator,
+    overtaken_by_change,
     settle_s,
     told_of_end,
 )
@@ -59,7 +60,9 @@ def _stopped_by_us(story: Story, target: Target, server: Server) -> bool:
         # That is what was asked for.
         return False
     by = story.ledger.write(server.stopped_by)
-    return by.operation not in CHANGES or not beyond_promise(story, by)
+    if by.operation not in CHANGES:
+        return not overtaken_by_change(story, by, server.id)
+    return not beyond_promise(story, by)
 
 
 def _wrongly_failed(story: Story) -> Iterator[Violation]:
