@@ -37,8 +37,8 @@ from fleetos.model.plan import ApiLimits
 _READS_LATER_PART = 0.02
 # A closure is stretched by up to this part of it, so that several processes do not come back at once.
 _JITTER_PART = 0.25
-# When all places for writes are taken, nobody knows when one is given back: ask again after this.
-_PLACE_WAIT_S = 0.1
+# A write for which a read comes first is asked for again after this.
+_READ_FIRST_S = 0.1
 
 
 class Kind(Enum):
@@ -169,13 +169,13 @@ class Throttle:
         return permit
 
     def permit_in_s(self) -> float:
-        """Return in how many seconds `permit` is worth asking, 0 if now."""
+        """Return in how many seconds `permit` is worth asking, 0 if now, endless if only when a write has ended."""
         if (closed_s := self.closed_for_s()) > 0:
             return max(closed_s, TICK_S)
         if not self._has_write_place():
-            return _PLACE_WAIT_S
+            return math.inf
         wait_s = self._paces[Kind.WRITE].wait_s(self._elapsed())
-        return max(wait_s, _PLACE_WAIT_S) if self._shared and self._read_comes_first() else wait_s
+        return max(wait_s, _READ_FIRST_S) if self._shared and self._read_comes_first() else wait_s
 
     @asynccontextmanager
     async def writing(self, permit: Permit) -> AsyncGenerator[None]:

@@ -101,7 +101,8 @@ async def write(client: EcsCloud, *, change: bool) -> Reply:
     for _ in range(PERMIT_TRIES):
         if permit is not None:
             break
-        await anyio.sleep(client.permit_in_s())
+        # Endless while the places are taken by writes of others.
+        await anyio.sleep(min(client.permit_in_s(), 60.0))
         permit = client.permit()
     assert permit is not None
     if change:

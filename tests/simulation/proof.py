@@ -27,8 +27,9 @@ _TWICE_FROM = 7
 EVIDENCE_CHARS = 4000
 # A play costs what its requests cost, and there are more points to die at the more requests there are. Worlds of some
 # dozens of requests die everywhere within these; one of hundreds would take as long as all others together.
-_REQUESTS_A_WORLD = 2500
-# In every second play of a world that dies everywhere, whoever resumes dies as well, at most so many points later.
+_REQUESTS_A_WORLD = 2100
+# In every second play of a world that dies everywhere, whoever resumes dies as well, in every fourth who resumes then
+# too, at most so many points later.
 _AGAIN_WITHIN = 12
 # Of a world that is played hundreds of times, the first few plays that break an invariant say it all.
 FOUND_PER_SEED = 3
@@ -200,15 +201,17 @@ def points_to_die_at(seed: int, story: Story) -> range:
 
 def deaths_from(seed: int, point: int) -> Die:
     """Return the points at which to die in the play that is to show a death at this one."""
-    if (seed // SMALL_EVERY + point) % 2:
+    place = seed // SMALL_EVERY + point
+    if place % 2:
         return (point,)
-    return (point, point + 1 + (seed + 7 * point) % _AGAIN_WITHIN)
+    again = point + 1 + (seed + 7 * point) % _AGAIN_WITHIN
+    return (point, again) if place % 4 else (point, again, again + 1 + (seed + 5 * point) % _AGAIN_WITHIN)
 
 
 def die_at(seed: int, points: range, orders: Orders, begins: Callable[[Die | None], None]) -> Result:
     """Return what came of dying at each of these points of a world, each in a play of its own.
 
-    In every second of them the process that resumes dies too, soon after it has begun.
+    In every second of them the process that resumes dies too, soon after it has begun, and in every fourth the next.
     """
     result, spec = Result(seed, worlds=0), orders.world(seed)
     for point in points:

@@ -31,8 +31,8 @@ from tests.simulation.story import Ended, Session
 from tests.simulation.wire import Wire
 
 # Slower than a real process, since most of the play's own time goes into the seconds in which nothing happens.
-BEATS = Beats(turn_s=60.0, requests_s=60.0)
-LEASE_BEAT_S = 15.0
+BEATS = Beats(turn_s=300.0, requests_s=120.0)
+LEASE_BEAT_S = 20.0
 SECRET = 'Zq7!"Canary+pass/9'
 
 

@@ -159,11 +159,11 @@ def test_what_breaks_is_told_shrunk_and_played_again(capsys: pytest.CaptureFixtu
     told = json.loads(capsys.readouterr().out)
     assert not told["clean"]
     assert told["worlds"] == 2
-    # One of the two is played without a death and with one at every point, in every second play with two; the other
-    # once with two.
+    # One of the two is played without a death and with one at every point, in every second play with two or three; the
+    # other once with two.
     everywhere = told["plays"] - 2
     assert everywhere > 20
-    assert everywhere * 1.3 < told["crash_points"]["total"] - 2 <= everywhere * 1.5
+    assert everywhere * 1.5 < told["crash_points"]["total"] - 2 <= everywhere * 1.75
     assert min(told["crash_points"].values()) > 3
     assert told["violations"]["I2"]["plays"] == everywhere + 1
     first, second, *_ = told["violations"]["I2"]["first"]
@@ -321,7 +321,7 @@ def test_a_budget_is_spent_on_fixed_seeds_first() -> None:
 def test_a_world_of_many_requests_dies_at_some_of_its_points() -> None:
     story = play(tiny(EVERYWHERE))
     assert points_to_die_at(EVERYWHERE, story) == range(1, story.points + 1)
-    story.requests, story.points = 125, 1000
+    story.requests, story.points = 105, 1000
     found = [points_to_die_at(seed, story) for seed in range(SMALL_EVERY, 100 * SMALL_EVERY, SMALL_EVERY)]
     assert {len(points) for points in found} == {20}
     # Together they have them all.
