@@ -12,8 +12,9 @@ from pathlib import Path
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
-from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.opening import open_cloud, open_session
 from fleetos.cloud.proofs import Password, Proof
+from fleetos.cloud.session import Session
 from fleetos.cloud.throttle import Permit
 from fleetos.ids import SeededChance
 from fleetos.model.plan import ApiLimits
@@ -54,16 +55,27 @@ def served(folder: Path, scenario: Path) -> Generator[Mapping[str, str]]:
 @asynccontextmanager
 async def fleetos_client(env: Mapping[str, str], proof: Proof | None = None) -> AsyncGenerator[EcsCloud]:
     """fleetos' own client of the cloud in that environment, logged in: by the password there, or by another proof."""
-    credentials = Credentials(
+    shown = _credentials(env, proof)
+    opening = open_cloud(shown, clock=SystemClock(), chance=SeededChance(1), limits=ApiLimits(), env={})
+    async with opening as client:
+        yield client
+
+
+@asynccontextmanager
+async def before_login(env: Mapping[str, str]) -> AsyncGenerator[Session]:
+    """fleetos' own way to that cloud before it has shown anything."""
+    opening = open_session(_credentials(env), clock=SystemClock(), chance=SeededChance(1), limits=ApiLimits(), env={})
+    async with opening as session:
+        yield session
+
+
+def _credentials(env: Mapping[str, str], proof: Proof | None = None) -> Credentials:
+    return Credentials(
         auth_url=env["OS_AUTH_URL"],
         proof=proof or Password(env["OS_USERNAME"], env["OS_PASSWORD"], env["OS_USER_DOMAIN_NAME"]),
         project_name=env["OS_PROJECT_NAME"],
         region=env["OS_REGION_NAME"],
     )
-    async with open_cloud(
-        credentials, clock=SystemClock(), chance=SeededChance(1), limits=ApiLimits(), env={}
-    ) as client:
-        yield client
 
 
 def permit(client: EcsCloud) -> Permit:

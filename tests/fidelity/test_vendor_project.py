@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 import pytest
 
+from fleetos.cloud.addresses import parse_origin
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.model.inventory import Flavor, KeyState
 from fleetos.sim.access import ACCESS_KEY
 from fleetos.sim.scenario import DEFAULT_KEY
 from tests.fidelity.conftest import OLD_KEY
-from tests.fidelity.house import fleetos_client
+from tests.fidelity.house import before_login, fleetos_client
 from tests.fidelity.sending import KEY, sent, without
 from tests.fidelity.vendor import Vendor, ecs, eps, evs, exceptions, iam, kms
 from tests.fidelity.wire import Wire
@@ -109,3 +110,13 @@ async def test_the_trial_of_an_access_key(vendor: Vendor, wire: Wire, env: Mappi
         mine = sent(wire.last)
     vendor.ecs.list_servers_details(ecs.ListServersDetailsRequest(limit=1, offset=1))
     assert mine == sent(wire.last)
+
+
+async def test_the_knock_at_a_service(vendor: Vendor, wire: Wire, env: Mapping[str, str]) -> None:
+    iam_at = parse_origin(env["OS_AUTH_URL"], "auth_url", insecure_http=False)
+    async with before_login(env) as session:
+        assert (await session.knock(iam_at)).told_at is not None
+    mine = sent(wire.last)
+    vendor.iam.keystone_list_versions(iam.KeystoneListVersionsRequest())
+    # The SDK shows who it is even where nobody asks.
+    assert mine == without(sent(wire.last), "authorization", "x-sdk-date", "x-project-id")
