@@ -48,7 +48,7 @@ class _Play:
         fates = Fates(frozenset(spec.deaths), list(spec.freezes), calm=True)
         self._stage = Stagehand(spec, cloud, self._trace, fates, Chance(spec.seed))
         self._processes = 0
-        self._drivers: list[asyncio.Task[None]] = []
+        self._drivers: list[tuple[Process, asyncio.Task[None]]] = []
         self._retries = spec.operator.retries
 
     async def story(self) -> Story:
@@ -176,8 +176,7 @@ class _Play:
 
     async def _drive(self) -> None:
         """Return once one process has ended, or another may take its run over."""
-        process = self._process()
-        driver = self._start(process, drive(process, self._stage))
+        process, driver = self._woken() or self._begun()
         while not driver.done():
             stopped = asyncio.ensure_future(process.stopped.wait())
             await asyncio.wait((driver, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -189,7 +188,17 @@ class _Play:
             await asyncio.wait((driver,), timeout=freeze.taken_over_after_s)
             if await self._lease_ran_out(process, driver):
                 self._trace(f"process {process.number} lost its lease to whoever waited for it")
+                self._stage.given_up[process.number] = self._stage.commits[process.number]
                 return
+
+    def _begun(self) -> tuple[Process, asyncio.Task[None]]:
+        process = self._process()
+        return process, self._start(process, drive(process, self._stage))
+
+    def _woken(self) -> tuple[Process, asyncio.Task[None]] | None:
+        """Return the process that was given up and has renewed its lease before anybody has taken it."""
+        number = self._stage.woken()
+        return next((one for one in self._drivers if one[0].number == number and not one[1].done()), None)
 
     async def _lease_ran_out(self, process: Process, driver: asyncio.Task[None]) -> bool:
         """Return whether the lease of a process was watched for its whole term without a renewal."""
@@ -206,7 +215,7 @@ class _Play:
         context = Context()
         context.run(PROCESS.set, process)
         driver = asyncio.get_running_loop().create_task(main, context=context)
-        self._drivers.append(driver)
+        self._drivers.append((process, driver))
         return driver
 
     def _process(self) -> Process:
@@ -223,7 +232,7 @@ class _Play:
 
     async def _leave(self) -> None:
         """Let those who were stopped go on and find that others have taken over."""
-        waiting = [one for one in self._drivers if not one.done()]
+        waiting = [driver for _, driver in self._drivers if not driver.done()]
         if waiting:
             await asyncio.wait(waiting, timeout=_DAY_S)
         for one in waiting:

@@ -12,7 +12,7 @@ from fleetos.cloud.opening import open_cloud
 from fleetos.cloud.proofs import Password
 from fleetos.engine.drive import Beats, Edge, Engine
 from fleetos.engine.protocols import LastCheck, Permit
-from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost
+from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost, RunDriven
 from fleetos.ids import SeededChance
 from fleetos.model.events import Event, Record
 from fleetos.model.inventory import Job, Reply, Server
@@ -204,6 +204,8 @@ async def drive(process: Process, stage: Stagehand) -> None:
 async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
     store = stage.store
     async with logged_in(process, stage, _limits(store.run)) as cloud:
+        if (other := stage.woken()) is not None:
+            raise RunDriven(f"process {other} has renewed its lease", "")
         stage.epochs[process.number] = store.epoch + 1
         journal = store.take(process, Weather(stage.fault, stage.commit_s), LEASE_BEAT_S)
         numbers = count(1)

@@ -32,6 +32,7 @@ class Stagehand:
     run: MemoryRun | None = None
     epochs: dict[int, int] = field(default_factory=dict[int, int])
     commits: Counter[int] = field(default_factory=Counter[int])
+    given_up: dict[int, int] = field(default_factory=dict[int, int])
     commits_tried: int = 0
     requests: int = 0
     most_slots: int = 0
@@ -59,10 +60,27 @@ class Stagehand:
         for record in new:
             self.trace(f"#{record.seq} {describe(record)}")
 
+    def woken(self) -> int | None:
+        """Return the process that drives the run though its lease was watched for a whole term, None if nobody does.
+
+        It has renewed the lease since, and whoever takes one makes sure that it is still as it was watched.
+        """
+        over = {session.process for session in self.sessions}
+        return next(
+            (
+                number
+                for number, commits in self.given_up.items()
+                if self.epochs.get(number) == self.store.epoch
+                and self.commits[number] != commits
+                and number not in over
+            ),
+            None,
+        )
+
     def clear(self) -> None:
         """Begin the notes on a run anew."""
         self.sent, self.asked, self.written, self.sessions = [], [], [], []
-        self.most_slots = 0
+        self.most_slots, self.given_up = 0, {}
 
     def fault(self) -> CommitFault | None:
         """Return how the commit that is about to be made durable fails, or None. Raises Died for a dead process."""
