@@ -34,7 +34,7 @@ class Sender:
         self.starved = False
         waiting = self._books.agenda.writes
         for server_id in tuple(waiting.get(Submit(), ())):
-            if turn.run.state is RunState.PAUSED or turn.slots_taken >= turn.run.settings.concurrency:
+            if turn.slots_taken >= turn.run.settings.concurrency:
                 break
             action = self._submit(turn, now, server_id)
             if action is None:
@@ -52,7 +52,8 @@ class Sender:
         return actions
 
     def _submit(self, turn: Turn, now: Moment, server_id: str) -> list[Write] | None:
-        """The submit; nothing if the target decides otherwise by now; None if no permit is to be had.
+        """The submit; nothing if the target decides otherwise by now; None if nobody can send: no permit is to be had,
+        or what is to be sent has changed, which pauses the run.
 
         Nobody is asked before there is a permit: whoever waits for one would be asked in every turn.
         """
@@ -62,7 +63,7 @@ class Sender:
         action = self._intended(turn, now, server_id, permit)
         if action is None:
             permit.give_back()
-            return []
+            return None if turn.run.state is RunState.PAUSED else []
         return [action]
 
     def _intended(self, turn: Turn, now: Moment, server_id: str, permit: Permit) -> SubmitChange | None:
