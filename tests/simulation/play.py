@@ -35,6 +35,15 @@ def play(spec: Spec, trace: Callable[[str], None] | None = None) -> Story:
     return run(lambda: _Play(spec, trace).story(), lambda: make_loop(spec.freezes))
 
 
+async def _pause(seconds: float) -> None:
+    """Nothing, so long after the end of this millisecond.
+
+    The tasks of a process that ends are ended in the order of their addresses, which may take one round more or less.
+    """
+    now = now_s()
+    await asyncio.sleep(math.ceil(now * 1000) / 1000 + seconds - now)
+
+
 def _foreign(act: Act, server_id: str) -> Foreign:
     return Foreign(kind="foreign", server_id=server_id, act=act.act, image=act.image, fails=act.fails)
 
@@ -171,7 +180,7 @@ class _Play:
                 return store.run.state in RUN_ENDS
             if store.run.state not in RUN_ENDS:
                 pause_s = self._spec.operator.resume_s
-                await asyncio.sleep(self._stage.chance.between(pause_s, "resume", len(self._stage.sessions)))
+                await _pause(self._stage.chance.between(pause_s, "resume", len(self._stage.sessions)))
         return self._stage.store.run.state in RUN_ENDS
 
     async def _drive(self) -> None:
