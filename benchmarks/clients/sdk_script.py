@@ -27,12 +27,15 @@ config: Any = importlib.import_module("huaweicloudsdkcore.http.http_config")
 
 
 def with_token(token: str, project: str) -> Any:
-    """What the SDK asks to authenticate a request: it signs it, and this adds the token."""
+    """What the SDK asks to authenticate a request: a token in place of the signature, which the cloud would check."""
     made: Any = credentials.BasicCredentials("any-access-key", "any-secret-key", project)
     sign = made.sign_request
 
     def signed_with_token(request: Any) -> Any:
+        # The SDK signs nothing that has this header already.
+        request.header_params["Authorization"] = "none"
         signed = sign(request)
+        del signed.header_params["Authorization"]
         signed.header_params["X-Auth-Token"] = token
         return signed
 
