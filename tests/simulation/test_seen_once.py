@@ -2,8 +2,8 @@
 
 import pytest
 
-from fleetos.model.plan import Rollout, Share, Timeouts
-from fleetos.model.states import TargetState
+from fleetos.model.plan import Polling, Rollout, Share, Timeouts
+from fleetos.model.states import Reason, TargetState
 from fleetos.sim.scenario import Scenario
 from tests.simulation.checkers import check
 from tests.simulation.play import play
@@ -92,4 +92,32 @@ def test_who_starts_a_server_after_a_failure_that_nobody_was_told_of_takes_it_fo
     )
     (target,) = story.targets.values()
     assert target.state is (TargetState.DONE if started else TargetState.HELD)
+    assert check(story) == []
+
+
+# A reinstall succeeds within seconds, its job is gone at once, and a stop that the gateway doubles takes it down again.
+TAKEN_DOWN = Scenario.model_validate(
+    {
+        "servers": [{"name": "web-001"}],
+        "durations": {"stop": [1.0, 1.0], "change": [2.0, 2.0]},
+        "change": {"job_vanishes_after_s": 1.0},
+        "faults": [{"on": "stop", "nth": [1], "do": "double", "seconds": [24.0, 25.0]}],
+    }
+)
+
+
+def test_a_success_that_nobody_was_told_of_and_a_stop_took_down_is_held_for_a_human() -> None:
+    story = play(
+        Spec(
+            seed=1,
+            scenario=TAKEN_DOWN.model_copy(update={"faults": ()}),
+            faults=TAKEN_DOWN.faults,
+            reinstall=True,
+            loopback=True,
+            polling=Polling(min_s=10.0),
+            calm_at_s=1800.0,
+        )
+    )
+    (target,) = story.targets.values()
+    assert (target.state, target.reason) == (TargetState.HELD, Reason.FOREIGN_CHANGE)
     assert check(story) == []
