@@ -11,7 +11,7 @@ from fleetos.model.events import Record, RunEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, TargetState
-from fleetos.rules.schedule import why_waiting
+from fleetos.rules.schedule import WaitReason, why_waiting
 from fleetos.views.documents import RunLine
 from fleetos.views.event_documents import event_document
 from fleetos.views.event_types import COMMON_FIELDS
@@ -71,7 +71,8 @@ def status_table(
         lines += [Text(_cut(f"next: {command}", width)) for command in next_commands(progress)]
     targets = sorted(progress.targets.values(), key=_interest)
     hidden = 0 if shown is None else max(0, len(targets) - shown)
-    rows = [_target_row(progress, target, now) for target in targets[: len(targets) - hidden]]
+    driven = driver is not None
+    rows = [_target_row(progress, target, now, driven=driven) for target in targets[: len(targets) - hidden]]
     lines += [Text(""), grid(("SERVER", "STATE", "SINCE", "TRIES", "NOTE"), rows, width)]
     if hidden:
         lines.append(Text(_cut(f"and {counted(hidden, 'server')} more; -o json shows all", width), style="dim"))
@@ -144,7 +145,7 @@ def _interest(target: Target) -> tuple[int, int]:
     return place, target.position
 
 
-def _target_row(progress: Progress, target: Target, now: datetime) -> Row:
+def _target_row(progress: Progress, target: Target, now: datetime, *, driven: bool) -> Row:
     state = Text(str(target.state), STYLES.get(target.state, ""))
     since = span((now - target.since).total_seconds()) if target.since else ""
     tries = f"{len(target.attempts)}/{max(target.attempts_allowed, len(target.attempts))}"
@@ -152,7 +153,9 @@ def _target_row(progress: Progress, target: Target, now: datetime) -> Row:
     note = note_of(target, now)
     silent = target.state is TargetState.WAITING or (target.state is TargetState.READY and not note)
     waiting = why_waiting(progress, target, now) if silent else None
-    note = note if waiting is None else waiting.words
+    # Where nobody drives the run, nobody's turn comes.
+    if waiting is not None and (driven or waiting.reason is not WaitReason.PACE):
+        note = waiting.words
     return (called(target), state, since, tries, note)
 
 

@@ -54,6 +54,14 @@ def test_status_has_what_needs_a_human_first() -> None:
     ]
 
 
+def test_nobodys_turn_comes_in_a_run_that_nobody_drives() -> None:
+    stage = Stage.of(2)
+    stage.begin()
+    waiting = "until it is its turn"
+    assert waiting in status_table(stage.progress, stage.now, 200, driver="host:1").plain
+    assert waiting not in status_table(stage.progress, stage.now, 200).plain
+
+
 def test_status_says_what_a_target_that_is_ready_waits_for() -> None:
     stage = Stage.of(42)
     stage.begin()
