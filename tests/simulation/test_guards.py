@@ -1,7 +1,7 @@
 """Guards of the protocol whose lack no checker would find in generated worlds, since others stand behind them."""
 
 from fleetos.model.events import ChangeIntended, Moved
-from fleetos.model.plan import Polling, Timeouts
+from fleetos.model.plan import ApiLimits, Polling, Rollout, Share, Timeouts
 from fleetos.model.states import TargetState
 from fleetos.sim.scenario import Scenario
 from tests.simulation.checkers import check
@@ -52,3 +52,13 @@ def test_all_sends_of_an_attempt_share_its_first_baseline() -> None:
     assert [intent.attempt for intent in intents] == [1, 1, 1]
     assert target.attempts[0].before == intents[0].before
     assert target.attempts[0].intended_at < target.attempts[0].sent_at
+
+
+def test_no_more_servers_are_stopped_at_once_than_changes_can_be_sent() -> None:
+    scenario = Scenario.model_validate({"servers": [{"name": "web-###", "count": 40}]})
+    spec = Spec(seed=1, scenario=scenario, rollout=Rollout(Share(40.0)), limits=ApiLimits(rate_per_s=0.1))
+    story = play(spec)
+    first = next(sent for sent in story.sent if sent.operation == "stop")
+    # Twice what a tenth of a request a second allows in the minute that a stop is taken for before one has ended.
+    assert len(first.servers) == 12
+    assert {target.state for target in story.targets.values()} == {TargetState.DONE}
