@@ -27,13 +27,14 @@ class Verdict(Enum):
     KEPT_DISK = auto()  # the same disk, and perhaps changed all the same: a cloud that fleetos does not know
     FAILED = auto()  # the attempt is used up
     NO_DISK = auto()  # the attempt failed and left no system disk
-    FOREIGN = auto()  # the attempt failed and left a disk that is not proven to be as ordered
+    FOREIGN = auto()  # the attempt failed and left a disk that is not as ordered
+    UNTOLD = auto()  # the attempt failed and left a disk of which nothing tells what is on it
     AGAIN = auto()  # nothing that the table knows: look again, then hold
 
 
 # Verdicts that one look proves, that two equal looks prove, and that need a whole settle time.
 AT_ONCE = frozenset({Verdict.PROVEN})
-BY_TWO = frozenset({Verdict.DOWN, Verdict.FAILED, Verdict.NO_DISK, Verdict.FOREIGN})
+BY_TWO = frozenset({Verdict.DOWN, Verdict.FAILED, Verdict.NO_DISK, Verdict.FOREIGN, Verdict.UNTOLD})
 
 
 class Disk(Enum):
@@ -72,7 +73,9 @@ def judge(target: Target, attempt: Attempt, status: JobStatus, seen: Picture) ->
         return Verdict.PROVEN
     if disk is Disk.NEW and not succeeded and not image_tells(target, attempt):
         # The image looks the same before and after: it says nothing of what a failure left on the new disk.
-        return Verdict.AGAIN if seen.changing else Verdict.FOREIGN
+        if seen.changing:
+            return Verdict.AGAIN
+        return Verdict.UNTOLD if ours else Verdict.FOREIGN
     if disk is Disk.NEW and ours and (seen.stopped or seen.in_error):
         return Verdict.DOWN
     if succeeded:
@@ -209,9 +212,10 @@ def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, cont
                 seen,
             )
             return Write((held,))
-        case Verdict.FOREIGN:
+        case Verdict.FOREIGN | Verdict.UNTOLD:
             detail = f"the change failed ({said}) and left a disk with image {seen.image or 'unknown'}"
-            return Write((held_after(target, Outcome.FAILED, Reason.FOREIGN_CHANGE, detail, seen),))
+            reason = Reason.FOREIGN_CHANGE if verdict is Verdict.FOREIGN else Reason.OUTCOME_UNKNOWN
+            return Write((held_after(target, Outcome.FAILED, reason, detail, seen),))
         case Verdict.AGAIN:
             detail = f"the job ended, but the server is {seen.status} (task: {seen.task or 'none'}) on disk {seen.disk}"
             reason = Reason.STILL_CHANGING if seen.changing else Reason.OUTCOME_UNKNOWN

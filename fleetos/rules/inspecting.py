@@ -137,12 +137,11 @@ def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, cont
     if watch.still_s() < context.settle_s:
         return _to_the_deadline(target, attempt, seen, watch, context)
     if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and (seen.stopped or seen.in_error):
-        return start_once(target, seen) if tells else _not_ours_to_wipe(target, seen)
+        return start_once(target, seen) if tells else _down_untold(target, seen)
     if (seen.in_error and not _untouched(attempt, seen)) or seen.disk is None:
         return _half_done(target, attempt, seen, watch, context)
     if disk_of(attempt, seen) is Disk.NEW and not on_image(target, seen):
-        detail = f"its system disk became {seen.disk} with image {seen.image or 'unknown'}"
-        return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
+        return _not_as_ordered(target, seen)
     return _to_the_deadline(target, attempt, seen, watch, context)
 
 
@@ -181,13 +180,22 @@ def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, context: 
     return Write((NotDelivered(target.server_id, attempt.number),))
 
 
-def _not_ours_to_wipe(target: Target, seen: Picture) -> Write:
-    """The hold of a server on a new disk of which only a human can tell who left it, and with what on it.
+def _not_as_ordered(target: Target, seen: Picture) -> Write:
+    """The hold of a server whose new disk has another image than the ordered one."""
+    detail = f"its system disk became {seen.disk} with image {seen.image or 'unknown'}"
+    return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
+
+
+def _down_untold(target: Target, seen: Picture) -> Write:
+    """The hold of a server that is down on a new disk, whose image tells neither who made it nor how well.
 
     That it is left by a failed change of ours, and may be wiped by the next, only its job can say.
     """
-    detail = f"it is down on another system disk, {seen.disk}, with image {seen.image or 'unknown'}"
-    return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
+    detail = (
+        f"it is {seen.status} on another system disk, {seen.disk}: its image, {seen.image or 'unknown'}, does not tell"
+        " who made it, nor whether it is whole"
+    )
+    return Write((held_after(target, Outcome.UNKNOWN, Reason.OUTCOME_UNKNOWN, detail, seen),))
 
 
 def _half_done(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
@@ -195,7 +203,7 @@ def _half_done(target: Target, attempt: Attempt, seen: Picture, watch: Watch, co
     if watch.lasted_s() < context.settle_s + context.settings.change_timeout_s:
         return _look_on(context)
     if seen.in_error and disk_of(attempt, seen) is Disk.NEW:
-        return _not_ours_to_wipe(target, seen)
+        return _not_as_ordered(target, seen)
     if seen.in_error:
         said = f"the server is in error: {seen.fault or 'no fault given'}"
         return use_up(target, Outcome.FAILED, said, seen, context)

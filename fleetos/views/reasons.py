@@ -41,7 +41,7 @@ REASONS: Mapping[Reason, Words] = {
     ),
     _R.OUTCOME_UNKNOWN: Words(
         "outcome unknown",
-        "Nobody knows whether the cloud took the request, and watching the server did not tell.",
+        "Nobody knows what came of the change, and watching the server did not tell.",
         "Look at it in the cloud's console; `fleetos retry {run}` looks again before it sends anything.",
     ),
     _R.STILL_CHANGING: Words(

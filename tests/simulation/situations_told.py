@@ -187,6 +187,8 @@ def _after_failure(event: _Verdict) -> Iterator[str]:
             yield "failure-without-disk"
         case AttemptEnded(outcome=Outcome.FAILED, reason=Reason.FOREIGN_CHANGE):
             yield "failure-with-another-image"
+        case AttemptEnded(outcome=Outcome.FAILED, reason=Reason.OUTCOME_UNKNOWN):
+            yield "failure-of-which-nothing-tells"
         case AttemptEnded(outcome=Outcome.FAILED):
             yield "failure-on-the-old-disk"
         case Moved(to=_S.STARTING):

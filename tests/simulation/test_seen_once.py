@@ -119,5 +119,5 @@ def test_a_success_that_nobody_was_told_of_and_a_stop_took_down_is_held_for_a_hu
         )
     )
     (target,) = story.targets.values()
-    assert (target.state, target.reason) == (TargetState.HELD, Reason.FOREIGN_CHANGE)
+    assert (target.state, target.reason) == (TargetState.HELD, Reason.OUTCOME_UNKNOWN)
     assert check(story) == []

@@ -178,21 +178,8 @@ def _wrong_foreign(story: Story, target: Target, server: Server) -> str:
     """Return whose work it is that is said to be somebody else's, if it is ours and shows as what was ordered."""
     as_ordered = server.image is not None and server.image.id == target.order.image_id
     touched = any(write.actor == "foreign" and target.server_id in write.servers for write in story.ledger.writes)
-    told = as_ordered and not touched and not image_shown_late(story) and not _taken_down(story, target, server)
+    told = as_ordered and not touched and not image_shown_late(story)
     return _wrong_failure(story, target, server) if told else ""
-
-
-def _taken_down(story: Story, target: Target, server: Server) -> bool:
-    """Return whether a stop that came twice has taken down what a change made, and nothing tells that it was ours.
-
-    It shows the image that it had, and nobody was told how the job ended.
-    """
-    disk = server.system_disk
-    if disk is None or disk.made_by is None or server.stopped_by is None:
-        return False
-    change, stop = story.ledger.write(disk.made_by), story.ledger.write(server.stopped_by)
-    unseen = change.image_before in (None, target.order.image_id) and not told_of_end(story, change)
-    return unseen and stop.operation == "stop" and stop.copy_of is not None
 
 
 def _wrong_failure(story: Story, target: Target, server: Server) -> str:

@@ -74,13 +74,13 @@ def test_a_success_on_the_same_disk_is_never_tried_again(picture: Picture) -> No
 
 
 def test_a_lost_answer_and_a_new_disk_that_is_down_is_held() -> None:
-    assert at(LOST, DOWN, SETTLE) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FOREIGN)
+    assert at(LOST, DOWN, SETTLE) == (S.HELD, Reason.OUTCOME_UNKNOWN, Outcome.UNKNOWN)
 
 
 @pytest.mark.parametrize("picture", [ANEW, DOWN, BROKEN])
 def test_a_failure_that_left_a_new_disk_is_held(picture: Picture) -> None:
     assert at(FAIL, picture, BEAT - 1) is None
-    assert at(FAIL, picture, BEAT) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FAILED)
+    assert at(FAIL, picture, BEAT) == (S.HELD, Reason.OUTCOME_UNKNOWN, Outcome.FAILED)
     after = decided(FAIL, context(steady(picture, BEAT)))
     assert (after.disk, after.disk_after) == (RUNNING.disk, NEW_DISK)
     assert at(FAIL, replace(REBUILD, disk=NEW_DISK), BEAT) is None

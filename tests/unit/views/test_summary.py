@@ -143,7 +143,7 @@ def test_unknown_outcomes_and_overdue_changes_are_named() -> None:
     text = text_of(stage)
     assert "  2 servers with an unknown outcome: no other run touches them until " in text
     assert f"  1 change overdue:\n    web-01 ({server_id(1)})" in text
-    assert "outcome unknown. Nobody knows whether the cloud took the request" in text
+    assert "outcome unknown. Nobody knows what came of the change" in text
 
 
 def test_lists_are_bounded_and_say_what_they_leave_out() -> None:
