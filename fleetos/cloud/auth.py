@@ -51,18 +51,21 @@ class Auth:
         """Whether the credentials are given up: every call fails without a request."""
         return self._refusal is not None
 
+    @property
+    def at_hand(self) -> HeldBadge | None:
+        """The badge that serves now, None where it has to be asked for first."""
+        held = self._held
+        serves = held is not None and not held.refused and self._elapsed() < held.renew_at_s
+        return held if serves else None
+
     async def current(self) -> HeldBadge:
         """Return a badge that serves now. Raises AuthenticationFailed, and what `ask` raises."""
         self._check()
-        held = self._held
-        if held is not None and not held.refused and self._elapsed() < held.renew_at_s:
+        if (held := self.at_hand) is not None:
             return held
         async with self._one_at_a_time:
             self._check()
-            held = self._held
-            if held is not None and not held.refused and self._elapsed() < held.renew_at_s:
-                return held
-            return await self._renew(held)
+            return self.at_hand or await self._renew(self._held)
 
     def worked(self, held: HeldBadge) -> None:
         """Told that a service has taken the badge."""

@@ -78,8 +78,8 @@ class _Again(Exception):
         self.end = end
 
 
-class _Throttled(Exception):
-    """A read met a 429; it is repeated when the scope is open again, and did not fail."""
+class _TurnLost(Exception):
+    """A read met a 429, or its badge ended while it waited: it waits for another turn, and did not fail."""
 
 
 class Session:
@@ -193,7 +193,7 @@ class Session:
         while True:
             try:
                 return await once()
-            except _Throttled:
+            except _TurnLost:
                 continue
             except _Again as again:
                 failures += 1
@@ -220,11 +220,12 @@ class Session:
 
     async def _ask(self, read: Read) -> tuple[Answer, AuthenticationFailed | None]:
         """One request: its 2xx answer, or the failure of a badge that may be renewed. Raises all else."""
+        await self._current()
         async with self.throttle.reading(read.rank):
-            held = await self._current()
-            if self.throttle.closed_for_s() > 0:
-                # The token was long in coming, and meanwhile the cloud has asked everybody to wait.
-                raise _Throttled
+            held = self._auth.at_hand
+            if held is None:
+                # All that waited here for a login would leave at once when it has come, however they were counted.
+                raise _TurnLost
             outgoing = Outgoing(
                 operation=read.operation,
                 method="GET" if read.body is None else "POST",
@@ -248,7 +249,7 @@ class Session:
             return answer, None
         complaint = read_complaint(answer.headers, answer.body, answer.secrets)
         if self._heed(answer, complaint, Kind.READ, left.elapsed_s):
-            raise _Throttled
+            raise _TurnLost
         if (refused := self._judge(held, answer, complaint, read.about)) is not None:
             if self._auth.ended:
                 raise refused
