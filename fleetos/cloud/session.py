@@ -221,10 +221,11 @@ class Session:
     async def _ask(self, read: Read) -> tuple[Answer, AuthenticationFailed | None]:
         """One request: its 2xx answer, or the failure of a badge that may be renewed. Raises all else."""
         await self._current()
-        async with self.throttle.reading(read.rank):
+        async with self.throttle.reading(read.rank) as put_back:
             held = self._auth.at_hand
             if held is None:
                 # All that waited here for a login would leave at once when it has come, however they were counted.
+                put_back()
                 raise _TurnLost
             outgoing = Outgoing(
                 operation=read.operation,

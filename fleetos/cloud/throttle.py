@@ -190,8 +190,11 @@ class Throttle:
             self._writing -= 1
 
     @asynccontextmanager
-    async def reading(self, rank: Rank = Rank.POLL) -> AsyncGenerator[None]:
-        """Hold a place for one read, once its turn, a token and an open scope have come."""
+    async def reading(self, rank: Rank = Rank.POLL) -> AsyncGenerator[Callable[[], None]]:
+        """Hold a place for one read, once its turn, a token and an open scope have come.
+
+        Yields what returns the token, for a read that is not sent after all.
+        """
         with self._line.standing(rank) as waiter:
             while (wait_s := self._read_in_s(waiter)) > 0:
                 await waiter.wait(wait_s)
@@ -199,7 +202,7 @@ class Throttle:
             self._paces[Kind.READ].take(self._elapsed())
             self._reading += 1
         try:
-            yield
+            yield self._paces[Kind.READ].put_back
         finally:
             self._reading -= 1
             self._line.wake()
