@@ -49,3 +49,14 @@ def test_who_waited_for_a_login_leaves_at_the_pace_of_the_plan(*, refused: bool)
             assert all(later - earlier >= 0.99 for earlier, later in pairwise(left))
 
     run(main)
+
+
+def test_tokens_that_end_before_a_turn_comes_keep_no_read_from_leaving() -> None:
+    async def main() -> None:
+        cloud = ScriptedCloud(FOUND, life_s=30.0)
+        async with opened(cloud, limits=ApiLimits(rate_per_s=0.02)) as client:
+            with anyio.fail_after(READS / 0.02):
+                await ask(client, READS)
+        assert len(cloud.calls) == READS
+
+    run(main)
