@@ -121,3 +121,33 @@ def test_a_success_that_nobody_was_told_of_and_a_stop_took_down_is_held_for_a_hu
     (target,) = story.targets.values()
     assert (target.state, target.reason) == (TargetState.HELD, Reason.OUTCOME_UNKNOWN)
     assert check(story) == []
+
+
+@pytest.mark.parametrize(("doubled_s", "broken"), [(24.0, set[str]()), (31.0, {"I12"})])
+def test_a_doubled_stop_is_expected_for_half_a_minute(doubled_s: float, broken: set[str]) -> None:
+    """The cloud refuses the changes for good, and the stop takes down a server that was started again."""
+    faults = [
+        {"on": "changeos", "do": "refuse", "code": "Ecs.0011"},
+        {"on": "stop", "nth": [1], "do": "double", "seconds": [doubled_s, doubled_s]},
+    ]
+    refused = Scenario.model_validate(
+        {
+            "servers": [{"name": "web-###", "count": 9}],
+            "durations": {"stop": [1.0, 1.0], "start": [1.0, 1.0]},
+            "faults": faults,
+        }
+    )
+    story = play(
+        Spec(
+            seed=1,
+            scenario=refused.model_copy(update={"faults": ()}),
+            faults=refused.faults,
+            rollout=Rollout(Share(1.0)),
+            loopback=True,
+            polling=Polling(min_s=5.0),
+            calm_at_s=1800.0,
+        )
+    )
+    assert {(one.state, one.reason) for one in story.targets.values()} == {(TargetState.FAILED, Reason.REFUSED)}
+    assert any(server.stopped_by is not None for server in story.world.servers.values())
+    assert {one.invariant for one in check(story)} == broken

@@ -63,22 +63,24 @@ def _stopped_between(story: Story, write: Write) -> bool:
     )
 
 
-def overtaken_by_change(story: Story, stop: Write, server_id: str) -> bool:
-    """Return whether this copy of a stop came when a change that was sent after the stop had ended already.
+def overtaken(story: Story, stop: Write, server_id: str) -> bool:
+    """Return whether this copy of a stop took the server down when what was sent after that stop was done already.
 
     A stop is done once its job has ended or two looks half a minute apart say so, and no cloud changes an OS in less.
+    What goes on of a second delivery after that nobody is told: a change, or a start that puts the server back, may
+    have ended before it acts.
     """
     if stop.copy_of is None or stop.at is None or stop.at - stop.sent_at >= QUIET_S:
         return False
-    return any(
-        write.operation in CHANGES
-        and write.came == "accepted"
-        and server_id in write.servers
-        and write.sent_at >= stop.sent_at
-        and write.ended_at is not None
-        and write.ended_at <= stop.at
+    since = [
+        write
         for write in story.ledger.writes
-    )
+        if write.came == "accepted" and server_id in write.servers and write.sent_at >= stop.sent_at
+    ]
+    ended = [write.ended_at for write in since if write.operation in CHANGES and write.ended_at is not None]
+    # A server that was started after it was taken down does not lie stopped by that.
+    started = any(write.operation == "start" and server_id in write.acted_on for write in since)
+    return started or any(ended_at <= stop.at for ended_at in ended)
 
 
 def held_for_lost(story: Story, write: Write, at: float, within_s: float) -> bool:

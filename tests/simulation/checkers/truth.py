@@ -16,7 +16,7 @@ from tests.simulation.checkers.promise import (
     denied_for_a_settle,
     image_shown_late,
     named_by_operator,
-    overtaken_by_change,
+    overtaken,
     settle_s,
     told_of_end,
 )
@@ -61,7 +61,7 @@ def _stopped_by_us(story: Story, target: Target, server: Server) -> bool:
         return False
     by = story.ledger.write(server.stopped_by)
     if by.operation not in CHANGES:
-        return not overtaken_by_change(story, by, server.id)
+        return not overtaken(story, by, server.id)
     return not beyond_promise(story, by)
 
 
