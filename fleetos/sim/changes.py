@@ -44,7 +44,6 @@ def submit(world: World, write: Write, order: ChangeOs, fate: Fate, now: float) 
     image = world.images.get(order.image_id) if order.image_id is not None else server.image
     write.image_id = image.id if image is not None else order.image_id
     write.disk_before = server.system_disk.id if server.system_disk is not None else None
-    write.image_before = server.image.id if server.image is not None and server.body.shows_image else None
     write.userid = order.userid
     write.during = list(server.changes)
     refused = _login(world, order) or _state(world, server, order)

@@ -48,7 +48,7 @@ def _open(world: World, order: WriteOrder, decision: Decision, now: float, reque
     hits = {index for fate in (decision.whole, *decision.servers.values()) for index in fate.rules}
     write.faults = sorted(hits)
     if isinstance(order, ChangeOs):
-        write.image_id = order.image_id
+        write.image_id, write.image_before = order.image_id, _image_shown(world, order.server_id)
     under_way: set[int] = set()
     for server_id in order.servers:
         server = world.servers.get(server_id)
@@ -56,6 +56,11 @@ def _open(world: World, order: WriteOrder, decision: Decision, now: float, reque
         under_way.update(world.ledger.undelivered.get(server_id, ()))
     write.sent_during = sorted(under_way)
     return write
+
+
+def _image_shown(world: World, server_id: str) -> str | None:
+    server = world.servers.get(server_id)
+    return server.image.id if server is not None and server.image is not None and server.body.shows_image else None
 
 
 def _await(world: World, order: WriteOrder, decision: Decision, write: Write, due: float) -> None:

@@ -13,8 +13,8 @@ Came = Literal["dropped", "pending", "accepted", "refused"]
 class Write:
     """One delivery of a write. `sent_at` is when it reached the gateway, `at` when the cloud looked at it.
 
-    `image_before` is the image that the server showed then. `during` are the changes that were in progress on the
-    servers at `at`, `sent_during` those that were in progress or still on their way at `sent_at`.
+    `image_before` is the image that the server of a change showed at `sent_at`. `during` are the changes that were in
+    progress on the servers at `at`, `sent_during` those that were in progress or still on their way at `sent_at`.
     """
 
     seq: int

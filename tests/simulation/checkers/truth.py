@@ -167,9 +167,7 @@ def _good_all_the_same(story: Story, target: Target, change: Write) -> bool:
     if change.ended != "failed" or change.ended_at is None:
         return False
     afterwards = [start for start in starts if start.at is not None and start.at >= change.ended_at]
-    # Of a copy that the gateway made nobody could know: what it was sent for is what the server showed before.
-    sent = change if change.copy_of is None else story.ledger.write(change.copy_of)
-    if sent.image_before in (None, target.order.image_id):
+    if change.image_before in (None, target.order.image_id):
         return not told_of_end(story, change) and any(start.actor == "foreign" for start in afterwards)
     return bool(afterwards)
 

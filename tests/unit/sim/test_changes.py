@@ -322,3 +322,14 @@ def test_a_change_that_stops_its_server_by_itself_is_what_has_stopped_it() -> No
     assert bench.look() == ("SHUTOFF", "stopped", None)
     assert bench.cloud.world.servers[bench.id()].stopped_by == 1
     assert bench.ledger().writes[0].image_before == bench.image("Standard_Debian_11_latest")
+
+
+def test_the_ledger_says_what_a_server_showed_when_its_change_was_sent_however_late_it_came() -> None:
+    late = {"on": "changeos", "nth": [1], "do": "late", "seconds": [500.0, 500.0], "answer": "cut"}
+    bench = Bench(servers=[{"state": "stopped"}], faults=[late])
+    bench.send_change()
+    foreign = {"kind": "foreign", "server_id": bench.id(), "act": "change", "image": "Standard_Debian_12_latest"}
+    assert bench.cloud.order(Foreign.model_validate(foreign))
+    bench.wait(1000)
+    assert bench.ledger().writes[0].at is not None
+    assert bench.ledger().writes[0].image_before == bench.image("Standard_Debian_11_latest")
