@@ -53,10 +53,10 @@ class Auth:
 
     @property
     def at_hand(self) -> HeldBadge | None:
-        """The badge that serves now, None where it has to be asked for first."""
+        """The badge that serves now, None where it has to be asked for first, or is given up."""
         held = self._held
         serves = held is not None and not held.refused and self._elapsed() < held.renew_at_s
-        return held if serves else None
+        return held if serves and self._refusal is None else None
 
     async def current(self) -> HeldBadge:
         """Return a badge that serves now. Raises AuthenticationFailed, and what `ask` raises."""

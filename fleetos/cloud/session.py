@@ -78,8 +78,8 @@ class _Again(Exception):
         self.end = end
 
 
-class _TurnLost(Exception):
-    """A read met a 429, or its badge ended while it waited: it waits for another turn, and did not fail."""
+class _Throttled(Exception):
+    """A read met a 429; it is repeated when the scope is open again, and did not fail."""
 
 
 class Session:
@@ -193,7 +193,7 @@ class Session:
         while True:
             try:
                 return await once()
-            except _TurnLost:
+            except _Throttled:
                 continue
             except _Again as again:
                 failures += 1
@@ -219,38 +219,45 @@ class Session:
         return answer
 
     async def _ask(self, read: Read) -> tuple[Answer, AuthenticationFailed | None]:
-        """One request: its 2xx answer, or the failure of a badge that may be renewed. Raises all else."""
-        await self._current()
-        async with self.throttle.reading(read.rank) as put_back:
-            held = self._auth.at_hand
-            if held is None:
-                # All that waited here for a login would leave at once when it has come, however they were counted.
-                put_back()
-                raise _TurnLost
-            outgoing = Outgoing(
-                operation=read.operation,
-                method="GET" if read.body is None else "POST",
-                url=_url(read.origin, read.path, read.params),
-                headers={} if read.body is None else _JSON,
-                badge=held.badge,
-                timeout_s=READ_TIMEOUT_S,
-                answer_bytes=ANSWER_BYTES,
-                content=None if read.body is None else json.dumps(read.body).encode(),
-                secrets=self._secrets(held),
-            )
-            # Its turn may have been long in coming: what the answer shows is as old as the request, not as the wish.
-            left = self.clock.moment()
-            try:
-                answer = replace(await self._transport.send(outgoing), left=left)
-            except (NotSent, AnswerLost) as error:
-                raise _Again(unreachable(read.about, error)) from None
+        """One request, in its turn: what `_sent` returns, and raises."""
+        async with self.throttle.reading(read.rank):
+            if self._auth.at_hand is not None:
+                return await self._sent(read)
+            await self._current()
+        # Whoever has waited for a login waits for another turn: all that did would leave at once else.
+        async with self.throttle.reading(read.rank):
+            return await self._sent(read)
+
+    async def _sent(self, read: Read) -> tuple[Answer, AuthenticationFailed | None]:
+        """Its 2xx answer, or the failure of a badge that may be renewed. Raises all else."""
+        held = await self._current()
+        if self.throttle.closed_for_s() > 0:
+            # The token was long in coming, and meanwhile the cloud has asked everybody to wait.
+            raise _Throttled
+        outgoing = Outgoing(
+            operation=read.operation,
+            method="GET" if read.body is None else "POST",
+            url=_url(read.origin, read.path, read.params),
+            headers={} if read.body is None else _JSON,
+            badge=held.badge,
+            timeout_s=READ_TIMEOUT_S,
+            answer_bytes=ANSWER_BYTES,
+            content=None if read.body is None else json.dumps(read.body).encode(),
+            secrets=self._secrets(held),
+        )
+        # Its turn may have been long in coming: what the answer shows is as old as the request, not as the wish.
+        left = self.clock.moment()
+        try:
+            answer = replace(await self._transport.send(outgoing), left=left)
+        except (NotSent, AnswerLost) as error:
+            raise _Again(unreachable(read.about, error)) from None
         # A 202 to a read is flow control with a body that says so (Common.0024).
         if 200 <= answer.status < 300 and answer.status != 202:
             self._auth.worked(held)
             return answer, None
         complaint = read_complaint(answer.headers, answer.body, answer.secrets)
         if self._heed(answer, complaint, Kind.READ, left.elapsed_s):
-            raise _TurnLost
+            raise _Throttled
         if (refused := self._judge(held, answer, complaint, read.about)) is not None:
             if self._auth.ended:
                 raise refused

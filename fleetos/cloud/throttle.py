@@ -190,11 +190,8 @@ class Throttle:
             self._writing -= 1
 
     @asynccontextmanager
-    async def reading(self, rank: Rank = Rank.POLL) -> AsyncGenerator[Callable[[], None]]:
-        """Hold a place for one read, once its turn, a token and an open scope have come.
-
-        Yields what returns the token, for a read that is not sent after all.
-        """
+    async def reading(self, rank: Rank = Rank.POLL) -> AsyncGenerator[None]:
+        """Hold a place for one read, once its turn, a token and an open scope have come."""
         with self._line.standing(rank) as waiter:
             while (wait_s := self._read_in_s(waiter)) > 0:
                 await waiter.wait(wait_s)
@@ -202,7 +199,7 @@ class Throttle:
             self._paces[Kind.READ].take(self._elapsed())
             self._reading += 1
         try:
-            yield self._paces[Kind.READ].put_back
+            yield
         finally:
             self._reading -= 1
             self._line.wake()

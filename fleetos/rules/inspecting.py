@@ -189,13 +189,13 @@ def _not_as_ordered(target: Target, seen: Picture) -> Write:
 def _down_untold(target: Target, seen: Picture) -> Write:
     """The hold of a server that is down on a new disk, whose image tells neither who made it nor how well.
 
-    That it is left by a failed change of ours, and may be wiped by the next, only its job can say.
+    Only the job of our change can say, or somebody who starts the server: the attempt stays open for both.
     """
     detail = (
         f"it is {seen.status} on another system disk, {seen.disk}: its image, {seen.image or 'unknown'}, does not tell"
         " who made it, nor whether it is whole"
     )
-    return Write((held_after(target, Outcome.UNKNOWN, Reason.OUTCOME_UNKNOWN, detail, seen),))
+    return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
 
 
 def _half_done(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:

@@ -79,7 +79,9 @@ def overtaken(story: Story, stop: Write, server_id: str) -> bool:
     ]
     ended = [write.ended_at for write in since if write.operation in CHANGES and write.ended_at is not None]
     # A server that was started after it was taken down does not lie stopped by that.
-    started = any(write.operation == "start" and server_id in write.acted_on for write in since)
+    started = any(
+        write.operation == "start" and write.actor == "client" and server_id in write.acted_on for write in since
+    )
     return started or any(ended_at <= stop.at for ended_at in ended)
 
 

@@ -74,7 +74,7 @@ def test_a_success_on_the_same_disk_is_never_tried_again(picture: Picture) -> No
 
 
 def test_a_lost_answer_and_a_new_disk_that_is_down_is_held() -> None:
-    assert at(LOST, DOWN, SETTLE) == (S.HELD, Reason.OUTCOME_UNKNOWN, Outcome.UNKNOWN)
+    assert at(LOST, DOWN, SETTLE) == (S.HELD, Reason.OUTCOME_UNKNOWN, None)
 
 
 @pytest.mark.parametrize("picture", [ANEW, DOWN, BROKEN])
