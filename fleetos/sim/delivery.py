@@ -39,6 +39,8 @@ def deliver(world: World, order: WriteOrder, decision: Decision, now: float, req
     if fate.double_s is not None:
         copy = _open(world, order, decision, now, request_id)
         copy.delivered, copy.copy_of, copy.answer_lost = "double", write.seq, True
+        # It was sent once, before the first delivery had any effect.
+        copy.image_before = write.image_before
         _await(world, order, decision, copy, now + fate.double_s)
     return verdict
 

@@ -333,3 +333,11 @@ def test_the_ledger_says_what_a_server_showed_when_its_change_was_sent_however_l
     bench.wait(1000)
     assert bench.ledger().writes[0].at is not None
     assert bench.ledger().writes[0].image_before == bench.image("Standard_Debian_11_latest")
+
+
+def test_a_change_that_comes_twice_was_sent_to_what_its_server_showed_before_the_first() -> None:
+    double = {"on": "changeos", "nth": [1], "do": "double", "seconds": [500.0, 500.0]}
+    bench = Bench(servers=[{"state": "stopped"}], change={"image_flips": "start"}, faults=[double])
+    assert bench.change()[0] == 200
+    bench.wait(1000)
+    assert [write.image_before for write in bench.ledger().writes] == [bench.image("Standard_Debian_11_latest")] * 2
