@@ -172,6 +172,6 @@ def test_any_csv_file(tmp_path: Path, data: bytes) -> None:
 def test_a_password_never_comes_back(folder: Path, text: str, password: str) -> None:
     spoiled = text.replace("{env: PW}", password)
     error = refusal(folder, spoiled.encode("utf-8", "surrogatepass"))
-    # A mutation may have made the password the value of something else, such as a key.
-    if error is not None and f"adminpass: {password}" in spoiled:
+    # A mutation may have made the password the value of something else, such as a key that only ends like this one.
+    if error is not None and re.search(rf"^ *adminpass: {re.escape(password)}", spoiled, re.MULTILINE):
         assert "X9q" not in str(error)
