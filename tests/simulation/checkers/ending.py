@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from fleetos.model.events import RunDriverStarted
+from fleetos.model.plan import StopMode
 from fleetos.model.states import IN_FLIGHT, TargetState
 from tests.simulation.checkers.past import believed
 from tests.simulation.checkers.promise import settle_s
@@ -31,7 +32,10 @@ def _waited_for_too_long(story: Story) -> Iterator[Violation]:
     """
     began_s, spec, clocks = 0.0, story.spec, story.spec.clocks
     slack_s = 2 * clocks.apart_s + sum(abs(jump.by_s) for jump in clocks.jumps) + 5 * spec.polling.max_s
-    look_s = max(settle_s(story), 2 * spec.scenario.durations.change[1])
+    # A settle lasts twice the longest change that was seen, and one that stops its server takes the time of that too.
+    durations = spec.scenario.durations
+    longest_s = durations.change[1] + (durations.stop[1] if spec.rollout.stop is StopMode.API else 0.0)
+    look_s = max(settle_s(story), 2 * longest_s)
     since_s: dict[str, float] = {}
     for step in believed(story):
         written, record, before, after = step.written, step.record, step.before, step.after
