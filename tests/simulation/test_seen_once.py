@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleetos.model.plan import Polling, Rollout, Share, Timeouts
+from fleetos.model.plan import Polling, Rollout, Share, StopMode, Timeouts
 from fleetos.model.states import Reason, TargetState
 from fleetos.sim.scenario import Scenario
 from tests.simulation.checkers import check
@@ -151,3 +151,33 @@ def test_a_doubled_stop_is_expected_for_half_a_minute(doubled_s: float, broken: 
     assert {(one.state, one.reason) for one in story.targets.values()} == {(TargetState.FAILED, Reason.REFUSED)}
     assert any(server.stopped_by is not None for server in story.world.servers.values())
     assert {one.invariant for one in check(story)} == broken
+
+
+# One of two changes that stop their servers themselves never ends, and whoever takes the run over comes an hour late.
+ENDLESS = Scenario.model_validate(
+    {
+        "servers": [{"name": "web-###", "count": 2}],
+        "durations": {"stop": [100.0, 100.0], "change": [2.0, 2.0]},
+        "faults": [{"on": "changeos", "servers": ["web-002"], "do": "stuck"}],
+    }
+)
+
+
+def test_a_settle_that_grew_with_the_longest_change_is_none_too_long() -> None:
+    """With `stop: api` the longest change takes the stop in."""
+    story = play(
+        Spec(
+            seed=1,
+            scenario=ENDLESS.model_copy(update={"faults": ()}),
+            faults=ENDLESS.faults,
+            rollout=Rollout(Share(2.0), stop=StopMode.API),
+            timeouts=Timeouts(change_s=900.0),
+            polling=Polling(min_s=15.0, max_s=20.0),
+            loopback=True,
+            deaths=(16,),
+            operator=Operator(resume_s=(3600.0, 3600.0)),
+            calm_at_s=1800.0,
+        )
+    )
+    assert [one.reason for one in story.targets.values()] == [None, Reason.STILL_CHANGING]
+    assert check(story) == []
