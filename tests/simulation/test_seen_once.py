@@ -1,5 +1,7 @@
 """Plays in which an invariant broke once, made as small as they go: they must stay clean."""
 
+from typing import Any
+
 import pytest
 
 from fleetos.model.plan import Polling, Rollout, Share, StopMode, Timeouts
@@ -8,6 +10,14 @@ from fleetos.sim.scenario import Scenario
 from tests.simulation.checkers import check
 from tests.simulation.play import play
 from tests.simulation.spec import Act, Clocks, Jump, Operator, Spec
+from tests.simulation.story import Story
+
+
+def played(scenario: Scenario, **more: Any) -> Story:
+    """The play of that world and of its faults, on a cloud of this machine."""
+    fields: dict[str, Any] = {"seed": 1, "loopback": True, "calm_at_s": 1800.0, **more}
+    return play(Spec(scenario=scenario.model_copy(update={"faults": ()}), faults=scenario.faults, **fields))
+
 
 # The change is late by less than a settle time, shows as a stopped server with another disk, and fails. Only the
 # cloud's own log tells that it was begun; a clock that was set forward must not make it look older than the send.
@@ -26,18 +36,14 @@ LOGGED_BY_ANOTHER_CLOCK = Scenario.model_validate(
 
 
 def test_a_clock_that_is_set_forward_hides_no_change_in_the_logs_of_the_cloud() -> None:
-    spec = Spec(
+    story = played(
+        LOGGED_BY_ANOTHER_CLOCK,
         seed=6014,
-        scenario=LOGGED_BY_ANOTHER_CLOCK.model_copy(update={"faults": ()}),
         rollout=Rollout(Share(1.0)),
         timeouts=Timeouts(settle_s=120.0),
-        loopback=True,
-        faults=LOGGED_BY_ANOTHER_CLOCK.faults,
         clocks=Clocks(jumps=(Jump(466.0, 3600.0),)),
         operator=Operator(retries=2),
-        calm_at_s=1800.0,
     )
-    story = play(spec)
     assert check(story) == []
 
 
@@ -52,14 +58,11 @@ PUT_BACK = Scenario.model_validate(
 
 
 def test_a_failure_of_ours_gives_no_leave_to_wipe_what_the_support_desk_has_made() -> None:
-    story = play(
-        Spec(
-            seed=1,
-            scenario=PUT_BACK.model_copy(update={"faults": ()}),
-            faults=PUT_BACK.faults,
-            acts=(Act(100.0, "change", 0, "Standard_Debian_11_latest"),),
-            calm_at_s=3600.0,
-        )
+    story = played(
+        PUT_BACK,
+        acts=(Act(100.0, "change", 0, "Standard_Debian_11_latest"),),
+        loopback=False,
+        calm_at_s=3600.0,
     )
     (disk,) = [one for one in story.ledger.disks if one.made_by is not None]
     assert disk.destroyed_at is None
@@ -79,16 +82,10 @@ FORGOTTEN = Scenario.model_validate(
 
 @pytest.mark.parametrize("started", [False, True])
 def test_who_starts_a_server_after_a_failure_that_nobody_was_told_of_takes_it_for_done(*, started: bool) -> None:
-    story = play(
-        Spec(
-            seed=1,
-            scenario=FORGOTTEN.model_copy(update={"faults": ()}),
-            faults=FORGOTTEN.faults,
-            reinstall=True,
-            loopback=True,
-            acts=(Act(98.0, "start", 0),) if started else (),
-            calm_at_s=1800.0,
-        )
+    story = played(
+        FORGOTTEN,
+        reinstall=True,
+        acts=(Act(98.0, "start", 0),) if started else (),
     )
     (target,) = story.targets.values()
     assert target.state is (TargetState.DONE if started else TargetState.HELD)
@@ -107,19 +104,28 @@ TAKEN_DOWN = Scenario.model_validate(
 
 
 def test_a_success_that_nobody_was_told_of_and_a_stop_took_down_is_held_for_a_human() -> None:
-    story = play(
-        Spec(
-            seed=1,
-            scenario=TAKEN_DOWN.model_copy(update={"faults": ()}),
-            faults=TAKEN_DOWN.faults,
-            reinstall=True,
-            loopback=True,
-            polling=Polling(min_s=10.0),
-            calm_at_s=1800.0,
-        )
+    story = played(
+        TAKEN_DOWN,
+        reinstall=True,
+        polling=Polling(min_s=10.0),
     )
     (target,) = story.targets.values()
     assert (target.state, target.reason) == (TargetState.HELD, Reason.OUTCOME_UNKNOWN)
+    assert target.keeps_claim
+    assert check(story) == []
+
+
+def test_a_retry_of_it_wipes_nothing_and_believes_whoever_has_started_it() -> None:
+    story = played(
+        TAKEN_DOWN,
+        reinstall=True,
+        polling=Polling(min_s=10.0),
+        acts=(Act(60.0, "start", 0),),
+        operator=Operator(retries=1),
+    )
+    (target,) = story.targets.values()
+    assert (target.state, len(target.attempts)) == (TargetState.DONE, 1)
+    assert sum(write.operation == "reinstallos" for write in story.ledger.writes) == 1
     assert check(story) == []
 
 
@@ -137,16 +143,10 @@ def test_a_doubled_stop_is_expected_for_half_a_minute(doubled_s: float, broken: 
             "faults": faults,
         }
     )
-    story = play(
-        Spec(
-            seed=1,
-            scenario=refused.model_copy(update={"faults": ()}),
-            faults=refused.faults,
-            rollout=Rollout(Share(1.0)),
-            loopback=True,
-            polling=Polling(min_s=5.0),
-            calm_at_s=1800.0,
-        )
+    story = played(
+        refused,
+        rollout=Rollout(Share(1.0)),
+        polling=Polling(min_s=5.0),
     )
     assert {(one.state, one.reason) for one in story.targets.values()} == {(TargetState.FAILED, Reason.REFUSED)}
     assert any(server.stopped_by is not None for server in story.world.servers.values())
@@ -165,19 +165,13 @@ ENDLESS = Scenario.model_validate(
 
 def test_a_settle_that_grew_with_the_longest_change_is_none_too_long() -> None:
     """With `stop: api` the longest change takes the stop in."""
-    story = play(
-        Spec(
-            seed=1,
-            scenario=ENDLESS.model_copy(update={"faults": ()}),
-            faults=ENDLESS.faults,
-            rollout=Rollout(Share(2.0), stop=StopMode.API),
-            timeouts=Timeouts(change_s=900.0),
-            polling=Polling(min_s=15.0, max_s=20.0),
-            loopback=True,
-            deaths=(16,),
-            operator=Operator(resume_s=(3600.0, 3600.0)),
-            calm_at_s=1800.0,
-        )
+    story = played(
+        ENDLESS,
+        rollout=Rollout(Share(2.0), stop=StopMode.API),
+        timeouts=Timeouts(change_s=900.0),
+        polling=Polling(min_s=15.0, max_s=20.0),
+        deaths=(16,),
+        operator=Operator(resume_s=(3600.0, 3600.0)),
     )
     assert [one.reason for one in story.targets.values()] == [None, Reason.STILL_CHANGING]
     assert check(story) == []
