@@ -214,8 +214,10 @@ def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, cont
             return Write((held,))
         case Verdict.FOREIGN | Verdict.UNTOLD:
             detail = f"the change failed ({said}) and left a disk with image {seen.image or 'unknown'}"
-            reason = Reason.FOREIGN_CHANGE if verdict is Verdict.FOREIGN else Reason.OUTCOME_UNKNOWN
-            return Write((held_after(target, Outcome.FAILED, reason, detail, seen),))
+            if verdict is Verdict.FOREIGN:
+                return Write((held_after(target, Outcome.FAILED, Reason.FOREIGN_CHANGE, detail, seen),))
+            detail += ", as before it: that does not tell what is on the disk"
+            return Write((held_after(target, Outcome.FAILED, Reason.OUTCOME_UNKNOWN, detail, seen),))
         case Verdict.AGAIN:
             detail = f"the job ended, but the server is {seen.status} (task: {seen.task or 'none'}) on disk {seen.disk}"
             reason = Reason.STILL_CHANGING if seen.changing else Reason.OUTCOME_UNKNOWN
