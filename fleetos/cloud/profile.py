@@ -144,7 +144,7 @@ def _way(reader: _Reader, entry: Entry, auth: Entry) -> Way:
     kind = reader.text(entry, "auth_type")
     if kind is not None:
         if kind not in WAYS:
-            reader.wrong("auth_type", WAYS_IN_WORDS, "any other is not supported by this version")
+            reader.wrong("auth_type", WAYS_IN_WORDS, "auth_type names a way that this version does not know")
         return WAYS.get(kind, "password")
     if auth.get("username") or auth.get("password") or any(entry.get(key) for key in _BESIDE_AUTH):
         return "password"

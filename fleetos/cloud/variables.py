@@ -64,7 +64,7 @@ def from_variables(env: Mapping[str, str], asked: Asked) -> Credentials:
         return replace(found, found_in="the HUAWEICLOUD_SDK_* variables")
     kind = env.get("OS_AUTH_TYPE")
     if kind and kind not in WAYS:
-        reader.wrong("OS_AUTH_TYPE", WAYS_IN_WORDS, "any other is not supported by this version")
+        reader.wrong("OS_AUTH_TYPE", WAYS_IN_WORDS, "OS_AUTH_TYPE names a way that this version does not know")
     way = WAYS.get(kind, "password") if kind else _way(env)
     found = _credentials(reader, asked, _proof(reader, way), "OS_PROJECT_ID", "OS_TENANT_ID")
     return replace(found, found_in="the OS_* variables")

@@ -211,7 +211,11 @@ def test_certificates_of_the_environment_count_where_the_entry_names_none(places
             "auth_type: oidc",
             "auth_type: password, token or aksk",
         ),
-        ("username: u, password: p, project_name: n, auth_url: https://x", "auth_type: agency", "any other is not"),
+        (
+            "username: u, password: p, project_name: n, auth_url: https://x",
+            "auth_type: agency",
+            "this version does not know",
+        ),
         ("username: u, password: p, project_name: n, auth_url: https://x", "verify: maybe", "verify: true or false"),
         ("username: u, password: p, project_name: n, auth_url: https://x", "insecure_http: 1", "insecure_http: true"),
     ],
