@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from enum import StrEnum, auto
 from typing import Any
 
+import anyio
 from sqlalchemy import ColumnElement, Connection, Float, Insert, Table, cast, event, func, literal, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -21,6 +22,8 @@ _POSTGRES_SESSION = (
     f"SET idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_S * 1000:.0f}ms'",
     "SET client_min_messages = warning",
 )
+# Between two tries to get at a file that somebody else is making.
+_ONCE_MORE_S = 0.02
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 # SQLSTATE lock_not_available and deadlock_detected (PostgreSQL manual, appendix A).
@@ -90,13 +93,29 @@ def _listen(engine: AsyncEngine, role: Role) -> None:
 
 
 def _write_ahead(connection: DBAPIConnection) -> None:
+    """Nothing, once the file has a write-ahead log; whoever looks at a new file meanwhile is waited for.
+
+    SQLite itself does not wait here: of two first commands on one new file the second would end refused.
+    """
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
+    give_up_s = anyio.current_time() + DATABASE_BUSY_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:
+            if fault_of(error) is not Fault.BUSY or anyio.current_time() > give_up_s:
+                raise
+        connection.run_async(_a_moment)
     mode = cursor.fetchone()
     cursor.close()
     # A file system without shared memory leaves the mode as it was, and readers would then block the writer.
     if mode is None or mode[0] != "wal":
         raise sqlite3.NotSupportedError("its file system offers no write-ahead log")
+
+
+async def _a_moment(_connection: object) -> None:
+    await anyio.sleep(_ONCE_MORE_S)
 
 
 def _run(connection: DBAPIConnection, statements: Sequence[str]) -> None:

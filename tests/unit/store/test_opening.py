@@ -1,5 +1,6 @@
 """Opening a database: what is made, what is refused, and in which words."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -230,6 +231,23 @@ async def test_a_locked_database_names_who_holds_it(
     assert f"process {locker.pid}" in refused.value.message
     assert "stopped" not in refused.value.message
     assert f"process {locker.pid}, which is stopped" in stopped.value.message
+
+
+@pytest.mark.parametrize("doing", ["SELECT * FROM sqlite_master", "BEGIN IMMEDIATE", "CREATE TABLE other (id)"])
+async def test_who_looks_at_a_new_file_is_waited_for(tmp_path: Path, clock: HandClock, doing: str) -> None:
+    location = locate(tmp_path / "fleet.db")
+    files.make_private(tmp_path / "fleet.db")
+    with closing(sqlite3.connect(tmp_path / "fleet.db", isolation_level=None)) as other:
+        if not doing.startswith("BEGIN"):
+            other.execute("BEGIN")
+        other.execute(doing).fetchall()
+        opening = asyncio.create_task(open_database(location, watcher(clock)))
+        await asyncio.sleep(0.1)
+        assert not opening.done()
+        other.execute("ROLLBACK")
+        database = await opening
+    await runs.create_run(database, make_run(), make_targets(1), [], START, watcher(clock))
+    await database.close()
 
 
 async def test_a_locked_postgres_is_21(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
