@@ -10,9 +10,7 @@ from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import CloudOption, DbOption
 from fleetos.cli.terminal import reporting, say, show
 from fleetos.cli.wiring import database, located, watcher
-from fleetos.store import checking
-from fleetos.store.database import Database
-from fleetos.store.opening import upgrade as upgrade_database
+from fleetos.store import checking, opening
 
 app = typer.Typer(help="Upgrade, check or copy the database.", no_args_is_help=True)
 
@@ -31,16 +29,18 @@ def upgrade(db: DbOption = None, cloud: CloudOption = None) -> None:
 
 
 async def _upgrade(db: str | None) -> None:
-    opened = Database(located(db))
+    opened = opening.at(located(db))
     try:
-        done = await upgrade_database(opened, watcher())
+        done = await opening.upgrade(opened, watcher())
     finally:
         await opened.close()
     if done.before == done.after:
         show(f"nothing to do: the database has revision {done.after}")
+    elif done.before is None:
+        show(f"made the tables of revision {done.after}: the database had none")
     else:
         copy = f"; the copy from before is {done.copy}" if done.copy else ""
-        show(f"upgraded from {done.before or 'an empty database'} to {done.after}{copy}")
+        show(f"upgraded from {done.before} to {done.after}{copy}")
 
 
 @app.command()

@@ -25,6 +25,16 @@ class Upgraded:
     copy: Path | None
 
 
+def at(location: Location) -> Database:
+    """The database whose file is there, made private or new, and whose tables nobody has looked at yet.
+
+    Raises DatabaseUnusable.
+    """
+    if location.path is not None:
+        files.make_private(location.path)
+    return Database(location)
+
+
 async def open_database(
     location: Location, watcher: Watcher, on_upgrade: Callable[[Upgraded], None] | None = None
 ) -> Database:
@@ -34,9 +44,7 @@ async def open_database(
     `upgrade`, since only its operator can copy it. Raises DatabaseUnusable, or RunDriven when an upgrade is needed
     while a run is driven, or when another process holds the database.
     """
-    if location.path is not None:
-        files.make_private(location.path)
-    database = Database(location)
+    database = at(location)
     try:
         await _make_current(database, watcher, on_upgrade)
     except BaseException:

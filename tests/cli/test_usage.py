@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleetos.cli.main import main
+from fleetos.store.migration import REVISION
 
 Called = Callable[..., tuple[int, str, str]]
 ERROR = {"message", "hint", "code", "status", "request_id", "exit_code", "problems"}
@@ -176,6 +177,12 @@ def test_there_is_nothing_to_resume_or_to_list_yet(called: Called) -> None:
         assert "fleetos apply PLAN" in err
     code, out, _ = called("runs", "-o", "json")
     assert (code, json.loads(out)) == (0, {"v": 1, "runs": []})
+
+
+def test_an_upgrade_of_what_is_not_there_yet_makes_it(called: Called) -> None:
+    code, out, _ = called("db", "upgrade")
+    assert (code, out) == (0, f"made the tables of revision {REVISION}: the database had none\n")
+    assert called("db", "upgrade") == (0, f"nothing to do: the database has revision {REVISION}\n", "")
 
 
 def test_the_database_can_be_checked_and_copied(called: Called, tmp_path: Path) -> None:
