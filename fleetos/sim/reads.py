@@ -71,6 +71,7 @@ def listing(world: World, look: Look) -> Answer:
         return refusal("Ecs.0005", message="limit or offset is not valid.")
     if rules.server_id_filter and "server_id" in query:
         return _by_id(world, look)
+    limit = min(limit, rules.page)
     found = [server for server in world.servers.values() if server.vm_state != "deleted"]
     wanted = _filter(query)
     if isinstance(wanted, Refusal):

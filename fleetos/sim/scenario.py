@@ -151,10 +151,14 @@ class Tokens(Model):
 
 
 class Listing(Model):
-    """What the list of servers offers: not every cloud has the filter by id, or markers."""
+    """What the list of servers offers: not every cloud has the filter by id, or markers.
+
+    `page`: it shows no more than so many servers at once, however many are asked for.
+    """
 
     server_id_filter: bool = True
     marker: bool = True
+    page: Annotated[int, Field(ge=1, le=1000)] = 1000
 
 
 class Scenario(Model):

@@ -174,7 +174,12 @@ def _scenario(chance: Random, seed: int, size: _Size, fence: Fence, timeouts: Ti
             "job_vanishes_after_s": _pick(chance, (86400.0,) if fence.overlong else (86400.0, 86400.0, 600.0, 5.0)),
         },
         "tokens": {"lifetime_s": _pick(chance, (86400.0, 3600.0, 120.0))},
-        "list": {"server_id_filter": chance.random() < 0.5, "marker": chance.random() < 0.5},
+        "list": {
+            "server_id_filter": chance.random() < 0.5,
+            "marker": chance.random() < 0.5,
+            # With pages as short as these, small fleets are a small part of a long list.
+            "page": Random(f"page {seed}").choice((1000, 1000, 1000, 5, 2)),
+        },
         "lax": fence.lax,
         "temporary_servers": chance.random() < 0.2,
     }

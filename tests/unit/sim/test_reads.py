@@ -30,6 +30,12 @@ def test_the_list_has_25_servers_a_page_and_offset_is_a_page_number() -> None:
     assert names(bench, offset="4") == []
 
 
+def test_a_cloud_may_show_shorter_pages_than_it_is_asked_for() -> None:
+    bench = fleet(list={"page": 40})
+    assert [len(names(bench, limit="1000", offset=page)) for page in "123"] == [40, 20, 0]
+    assert names(bench, limit="30", offset="2") == [f"web-{number:03}" for number in range(31, 61)]
+
+
 def test_the_marker_is_the_last_id_of_the_page_before() -> None:
     bench = fleet()
     assert names(bench, limit="2", marker=bench.id("web-010")) == ["web-011", "web-012"]
