@@ -10,13 +10,15 @@ from time import perf_counter
 from benchmarks.arithmetic import median, most_within, quantile
 from benchmarks.evidence import changes, slot_use, slots_filled, stopped_before_change_s
 from benchmarks.report import Section, Table, number, percent, say
-from benchmarks.virtual import Manner, Outlay, per_server, roll_out
+from benchmarks.virtual import FLEET, Manner, Outlay, per_server, roll_out
 from fleetos.sim.scenario import Scenario
 
 SERVERS, CONCURRENCY = 1_000, 100
 QUICK_SERVERS, QUICK_CONCURRENCY = 24, 8
 STOP_S, CHANGE_S, LATENCY_S = (10.0, 40.0), (180.0, 1200.0), (0.05, 0.25)
 ALLOWED_PER_S = 20
+# Of each server of the fleet, so many are somebody else's, where the project is crowded.
+OTHERS_EACH = 9
 SEED = 7
 
 
@@ -25,21 +27,23 @@ class Case:
     """One world and one client in it."""
 
     name: str
-    throttled: bool
-    near: bool
+    throttled: bool = False
+    near: bool = False
+    crowded: bool = False
 
 
 CASES = (
-    Case("free cloud", throttled=False, near=False),
-    Case("20 requests/s", throttled=True, near=False),
+    Case("free cloud"),
+    Case("20 requests/s", throttled=True),
     Case("20 requests/s, no pace of its own", throttled=True, near=True),
+    Case("a tenth of the project, no list by ids", crowded=True),
 )
 # The client that sets itself no pace is what shows how refusals are dealt with, and takes long: not for a quick look.
 QUICK_CASES = CASES[:2]
 
 
-def world(servers: int, *, throttled: bool = False, seed: int = SEED) -> Scenario:
-    """The cloud of the headline, by default one that allows any number of requests."""
+def world(servers: int, *, throttled: bool = False, crowded: bool = False, seed: int = SEED) -> Scenario:
+    """The cloud of the headline, by default one that allows any number of requests and has no other servers."""
     faults: list[dict[str, object]] = [{"on": "any", "do": "latency", "seconds": LATENCY_S}]
     if throttled:
         limit = {"requests": ALLOWED_PER_S, "per_s": 1, "stated": False, "plain": True}
@@ -47,8 +51,12 @@ def world(servers: int, *, throttled: bool = False, seed: int = SEED) -> Scenari
     return Scenario.model_validate(
         {
             "seed": seed,
-            "servers": [{"count": servers, "name": "web-#####", "state": "running"}],
+            "servers": [
+                *([{"count": servers * OTHERS_EACH, "name": "other-#####"}] if crowded else []),
+                {"count": servers, "name": f"{FLEET}#####", "state": "running"},
+            ],
             "durations": {"stop": STOP_S, "change": CHANGE_S},
+            "list": {"server_id_filter": not crowded},
             "faults": faults,
         }
     )
@@ -72,7 +80,7 @@ def headline(servers: int | None, runs: int, *, quick: bool) -> Section:
 def _played(case: Case, size: int, concurrency: int, seed: int) -> Mapping[str, float]:
     say(f"headline: {size} servers, {case.name}, seed {seed}")
     began_s = perf_counter()
-    scenario = world(size, throttled=case.throttled, seed=seed)
+    scenario = world(size, throttled=case.throttled, crowded=case.crowded, seed=seed)
     outlay = roll_out(scenario, Manner(concurrency, near=case.near))
     return {**numbers(outlay, scenario, size, concurrency), "real s": perf_counter() - began_s}
 
@@ -95,6 +103,7 @@ NOTES = (
     SLOT_USE,
     "Slots filled: the slots in which a change ran, on average between the first admission and the last.",
     f"20 requests/s: beyond {ALLOWED_PER_S} in a second the cloud answers 429, and names neither limit nor time.",
+    f"A tenth of the project: {OTHERS_EACH} times as many servers of others stand before the fleet's in every list.",
 )
 
 

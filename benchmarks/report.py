@@ -17,7 +17,8 @@ import fleetos
 ROOT = Path(__file__).resolve().parent.parent
 # What the numbers depend on besides the code of fleetos.
 LIBRARIES = (
-    "aiohttp", "aiosqlite", "anyio", "httpx", "pydantic", "sqlalchemy", "uvicorn", "huaweicloudsdkecs", "ansible-core",
+    "aiohttp", "aiosqlite", "anyio", "httpx", "pydantic", "sqlalchemy", "uvicorn", "uvloop", "huaweicloudsdkecs",
+    "ansible-core",
 )  # fmt: skip
 
 

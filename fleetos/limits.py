@@ -237,10 +237,6 @@ POWER_CALL_SERVERS = 1000
 LIST_PAGES = 500
 # Ids in one query of the list (ECS API reference: at most 100 are advised).
 LIST_IDS = 100
-# Texts of names that a fleet is listed by, each in a query of its own, and how often such a list may leave out what the
-# whole list shows before it is not trusted any more: a page can shift once while servers come and go.
-LIST_TEXTS = 16
-LIST_LEFT_OUT = 2
 # Volumes on one page of EVS (its API reference: at most 1000). Of a project with more of them than the first few pages
 # hold, only those are read that may be too small for an image: a plan for 10,000 servers takes one page, not ten.
 DISK_PAGE = 1000

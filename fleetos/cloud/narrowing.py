@@ -4,8 +4,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import takewhile
 
-from fleetos.limits import LIST_LEFT_OUT, LIST_PAGE, LIST_TEXTS
+from fleetos.limits import LIST_PAGE
 
+# Texts by which a fleet is listed, each in a query of its own.
+_TEXTS_MOST = 16
+# How often a list by text may leave out what the whole list shows: a page can shift while servers come and go.
+_LEFT_OUT_MOST = 2
 # What stands for itself in a query by name, or for more than itself: a "." there is any character (ECS API, "listing
 # details about ECSs"), and a "_" might be.
 _PLAIN = re.compile(r"[A-Za-z0-9._-]*")
@@ -31,7 +35,7 @@ class Narrowing:
         """Return the servers by the text that each is shown by; none where the whole list, of so many pages, is to be
         walked instead.
         """
-        if pages <= 1 or self._left_out > LIST_LEFT_OUT or not wanted <= self._names.keys():
+        if pages <= 1 or self._left_out > _LEFT_OUT_MOST or not wanted <= self._names.keys():
             return {}
         named = {one: self._names[one] for one in wanted}
         found = _by_text(named, self.texts)
@@ -51,12 +55,12 @@ class Narrowing:
 
     def refused(self) -> None:
         """Enters that the cloud does not understand a list by text."""
-        self._left_out = LIST_LEFT_OUT + 1
+        self._left_out = _LEFT_OUT_MOST + 1
 
     @property
     def calls(self) -> int | None:
         """How many requests it takes to see the fleet by its texts, None where they are not used."""
-        return sum(self.texts.values()) or None if self._left_out <= LIST_LEFT_OUT else None
+        return sum(self.texts.values()) or None if self._left_out <= _LEFT_OUT_MOST else None
 
 
 def texts_of(fleet: Sequence[str], everybody: Iterable[str]) -> dict[str, int]:
@@ -80,7 +84,7 @@ def _candidates(fleet: Sequence[str]) -> Iterator[Sequence[str]]:
     # What is left of "web-001" and "db-eu-07" without their numbers.
     stems = sorted({_plain(name).rstrip("0123456789") for name in fleet})
     for texts in ((begin,), (end,), stems):
-        if all(texts) and 0 < len(texts) <= LIST_TEXTS:
+        if all(texts) and 0 < len(texts) <= _TEXTS_MOST:
             yield texts
 
 
