@@ -47,7 +47,9 @@ class Narrowing:
 
     def took(self, text: str, pages: int, *, whole: bool) -> None:
         """Enters how many pages a list by that text was seen to have, or to have at least."""
-        self.texts[text] = pages if whole else max(pages, self.texts[text])
+        # Another sweep may have chosen other texts meanwhile.
+        if text in self.texts:
+            self.texts[text] = pages if whole else max(pages, self.texts[text])
 
     def left_out(self) -> None:
         """Enters that the whole list shows what a list by text left out."""

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.narrowing import Narrowing
 from fleetos.limits import LIST_PAGE
 from tests.unit.cloud.scripted import Answer, Script, ScriptedCloud, answer, error, server_body, with_cloud
 
@@ -146,3 +147,16 @@ def test_a_server_that_got_another_name_is_found_by_it() -> None:
         assert asked_for(cloud) == ["web-0", "1", "2", "3", "db-", "web-"]
 
     with_cloud(script, then=then)
+
+
+def test_what_a_list_took_is_no_news_of_texts_that_another_sweep_has_chosen_meanwhile() -> None:
+    narrowing = Narrowing()
+    narrowing.learn({"a": "web-1", "b": "web-2", "c": "mail-1"})
+    assert narrowing.groups({"a", "b"}, 9) == {"web-": {"a", "b"}}
+    assert narrowing.groups({"a", "b", "c"}, 9) == {"mail-": {"c"}, "web-": {"a", "b"}}
+    narrowing.took("w", 5, whole=True)
+    narrowing.took("w", 5, whole=False)
+    assert narrowing.calls == 2
+    narrowing.took("web-", 3, whole=True)
+    narrowing.took("web-", 2, whole=False)
+    assert narrowing.calls == 4
