@@ -5,6 +5,8 @@ The plays share one run, so that the waits that the protocol asks for pass side 
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,8 @@ from tests.ledger import (
 )
 from tests.stage import stage
 
+# How servers look during a change.
+PICTURES = ("rebuild", "idle")
 SETTLE_S = 3.0
 PACE = f"""
 polling: {{min: 100ms, max: 400ms}}
@@ -94,14 +98,25 @@ def scenario(picture: str) -> dict[str, object]:
     return content
 
 
-@pytest.fixture(scope="module", params=["rebuild", "idle"])
-def play(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def played(folder: Path, picture: str) -> dict[str, Any]:
     """One run over all the misfortunes: how it ended, by its own word and by the cloud's."""
-    folder = tmp_path_factory.mktemp("misfortunes")
-    with stage(folder, scenario(request.param)) as acting:
+    with stage(folder, scenario(picture)) as acting:
         text = plan(MISFORTUNES, concurrency=len(MISFORTUNES), attempts=2, pace=PACE)
         done = acting.fleetos("apply", acting.plan(text), "--yes", "-o", "json", timeout_s=120)
         return {"done": done, "ledger": acting.ledger(), "truth": acting.truth(), "servers": acting.servers()}
+
+
+@pytest.fixture(scope="module")
+def plays(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, dict[str, Any]]:
+    """The runs on both kinds of cloud, side by side: they wait for most of their time."""
+    with ThreadPoolExecutor(len(PICTURES)) as pool:
+        playing = {one: pool.submit(played, tmp_path_factory.mktemp(one), one) for one in PICTURES}
+    return {one: play.result() for one, play in playing.items()}
+
+
+@pytest.fixture(params=PICTURES)
+def play(request: pytest.FixtureRequest, plays: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    return plays[request.param]
 
 
 def targets(play: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
