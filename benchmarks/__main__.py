@@ -39,8 +39,8 @@ MEASUREMENTS: Mapping[str, Callable[[Asked], Section]] = {
 EXAMPLES = """
 measurements:
   headline   a large rollout in virtual time: calls, slot use, time stopped, refusals (minutes; --quick: seconds)
-  peers      fleetos beside a script with asyncio, one with the vendor's SDK, and a playbook, in real time (half an
-             hour; --quick: minutes). Needs pip install -e '.[bench]'; what is missing is said in the table
+  peers      fleetos beside a script with asyncio, one with the vendor's SDK, and a playbook, in real time (three
+             quarters of an hour; --quick: minutes). Needs pip install -e '.[bench]'; what is missing is said in the table
   scaling    how calls, CPU time, memory and journal grow with the fleet, up to 100,000 servers in virtual time and
              10,000 in real time, and how long a resume takes to get going (half an hour; --servers N: up to N)
   micro      the journal beside sqlite3, the client beside aiohttp (a minute)

@@ -103,7 +103,7 @@ class ServerList:
             try:
                 walked = await self._walked(servers, {"name": text})
             except ReadRefused:
-                self._narrowing.refused()
+                # Whoever is missing for it is looked for in the whole list, and counted there.
                 break
             self._narrowing.took(text, walked.pages, whole=walked.whole)
             found.update(walked.servers)

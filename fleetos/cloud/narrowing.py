@@ -8,7 +8,8 @@ from fleetos.limits import LIST_PAGE
 
 # Texts by which a fleet is listed, each in a query of its own.
 _TEXTS_MOST = 16
-# How often a list by text may leave out what the whole list shows: a page can shift while servers come and go.
+# How often a list by text may leave out what the whole list shows, or be refused: a page can shift while servers come
+# and go, and an answer can be garbled.
 _LEFT_OUT_MOST = 2
 # What stands for itself in a query by name, or for more than itself: a "." there is any character (ECS API, "listing
 # details about ECSs"), and a "_" might be.
@@ -54,10 +55,6 @@ class Narrowing:
     def left_out(self) -> None:
         """Enters that the whole list shows what a list by text left out."""
         self._left_out += 1
-
-    def refused(self) -> None:
-        """Enters that the cloud does not understand a list by text."""
-        self._left_out = _LEFT_OUT_MOST + 1
 
     @property
     def calls(self) -> int | None:
