@@ -40,7 +40,7 @@ EXAMPLES = """
 measurements:
   headline   a large rollout in virtual time: calls, slot use, time stopped, refusals (minutes; --quick: seconds)
   peers      fleetos beside a script with asyncio, one with the vendor's SDK, and a playbook, in real time (three
-             quarters of an hour; --quick: minutes). Needs pip install -e '.[bench]'; what is missing is said in the table
+             quarters of an hour; --quick: minutes). Needs pip install -e '.[bench]'; the table says what is missing
   scaling    how calls, CPU time, memory and journal grow with the fleet, up to 100,000 servers in virtual time and
              10,000 in real time, and how long a resume takes to get going (half an hour; --servers N: up to N)
   micro      the journal beside sqlite3, the client beside aiohttp (a minute)

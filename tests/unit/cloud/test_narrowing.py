@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.narrowing import Narrowing
+from fleetos.cloud.narrowing import Narrowing, texts_of
 from fleetos.limits import LIST_PAGE
 from tests.unit.cloud.scripted import Answer, Script, ScriptedCloud, answer, error, server_body, with_cloud
 
@@ -84,12 +84,12 @@ def test_names_are_learned_from_a_walk_where_nobody_surveyed_the_project() -> No
 
 
 def test_a_list_by_a_text_of_many_names_is_not_asked_for() -> None:
-    fleet = named(*(f"other-{number:05}x" for number in range(0, 5000, 250)))
+    fleet = named(*(f"other-{number:05}" for number in range(0, 5000, 250)))
 
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
         await client.list_servers()
         assert (await client.sweep([*fleet])).keys() == fleet.keys()
-        assert not {"other-", "other-0"} & set(asked_for(cloud))
+        assert asked_for(cloud) == [*"123456", "ids", *"123456"]
 
     with_cloud(a_large_project(fleet, 4990, heeds=part_of), then=then)
 
@@ -161,3 +161,17 @@ def test_what_a_list_took_is_no_news_of_texts_that_another_sweep_has_chosen_mean
     narrowing.took("web-", 3, whole=True)
     narrowing.took("web-", 2, whole=False)
     assert narrowing.calls == 4
+
+
+def test_texts_are_chosen_for_all_that_was_ever_wanted() -> None:
+    narrowing = Narrowing()
+    narrowing.learn({"a": "web-1", "b": "mail-1", "c": "shop-x"})
+    assert narrowing.groups({"a"}, 9).keys() == {"web-1"}
+    assert narrowing.groups({"b"}, 9) == {"-1": {"b"}}
+    assert narrowing.groups({"a"}, 9) == {"-1": {"a"}}
+
+
+@pytest.mark.parametrize(("unlike", "texts"), [(16, 16), (17, 0)])
+def test_a_fleet_of_too_many_unlike_names_is_asked_for_by_none(unlike: int, texts: int) -> None:
+    fleet = [f"{letter}-{number}-{letter}" for number, letter in enumerate("abcdefghijklmnopq"[:unlike])]
+    assert len(texts_of(fleet, fleet)) == texts
