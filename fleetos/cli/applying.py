@@ -172,7 +172,7 @@ def _say_done(progress: Progress, inventory: Inventory) -> None:
     left = [
         target
         for target in progress.targets.values()
-        if target.server_id not in servers or servers[target.server_id].picture.image != target.order.image_id
+        if target.server_id not in servers or target.order.image_id not in servers[target.server_id].picture.images
     ]
     count, run = len(progress.targets), progress.run
     if left:

@@ -40,15 +40,17 @@ def read_server(
 ) -> Server:
     """Return a server, without the secrets in the words about its fault; the times as they are. Raises Unreadable."""
     metadata, tags = part(fields, "metadata"), _tags(fields)
+    image, metered = text(part(fields, "image"), "id"), text(metadata, "metering.image_id")
     picture = Picture(
         status=text(fields, "status") or "UNKNOWN",
         vm_state=text(fields, "OS-EXT-STS:vm_state") or "",
         task=text(fields, "OS-EXT-STS:task_state"),
         power=number(fields, "OS-EXT-STS:power_state"),
         disk=_system_disk(fields),
-        image=text(part(fields, "image"), "id") or text(metadata, "metering.image_id"),
+        image=image or metered,
         fault=_fault(part(fields, "fault"), secrets),
         locked=truth(fields, "locked"),
+        metered=metered if image is not None and metered != image else None,
     )
     return Server(
         id=need(fields, "id"),

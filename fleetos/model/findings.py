@@ -39,6 +39,7 @@ class Check(StrEnum):
     PLATFORM = "platform"
     HARDWARE = "hardware"
     OS_TYPE = "os-type"
+    IMAGE_UNCLEAR = "image-unclear"
     # What servers get.
     API = "api"
     LOGIN = "login"

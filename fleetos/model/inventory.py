@@ -14,7 +14,9 @@ class Picture:
 
     `status`, `vm_state`, `task` and `power` are the cloud's own words (API page ecs_02_0104, fields status and
     OS-EXT-STS:*). `disk` is the id of the attached volume with boot index 0, None when there is none.
-    `image` is `image.id`, else `metadata["metering.image_id"]`; None when both are absent: unverifiable.
+    `image` is `image.id`, else `metadata["metering.image_id"]`; None when both are absent: unverifiable. `metered` is
+    the latter where it names another image than the former: some clouds show one `image.id` for all servers (the
+    example of ecs_02_0104 does), others may be late with either.
     """
 
     status: str
@@ -25,6 +27,17 @@ class Picture:
     image: str | None
     fault: str | None = None
     locked: bool = False
+    metered: str | None = None
+
+    @property
+    def images(self) -> frozenset[str]:
+        """The ids of the images that it is said to run: one, two that contradict each other, or none."""
+        return frozenset(one for one in (self.image, self.metered) if one is not None)
+
+    @property
+    def likely_image(self) -> str | None:
+        """The id of the image to show and to select it by; of two the metered one, which is kept for each server."""
+        return self.metered or self.image
 
     @property
     def idle(self) -> bool:

@@ -64,7 +64,7 @@ def _standing(server: Server, wanted: Image | None, around: Surroundings) -> Sta
         name=server.name,
         verdict=verdict,
         wanted=wanted,
-        image_id=picture.image,
+        image_id=picture.likely_image,
         image_name=None if seen is None else seen.name or None,
         cause=cause,
     )
@@ -78,12 +78,12 @@ def _doubt(server: Server) -> Cause | None:
         return Cause.FROZEN
     if server.picture.status in _UNSETTLED:
         return Cause.UNSETTLED
-    return Cause.NO_IMAGE if server.picture.image is None else None
+    return Cause.NO_IMAGE if server.picture.likely_image is None else None
 
 
 def _seen(server: Server, around: Surroundings) -> Image | None:
     """The image that the server shows; of one that is there no longer, what the server remembers of it."""
-    image_id = server.picture.image
+    image_id = server.picture.likely_image
     if image_id is None:
         return None
     return around.images.get(image_id) or Image(image_id, server.image_name or "", "")

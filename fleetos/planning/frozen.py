@@ -203,7 +203,7 @@ def _server(target: Target) -> FrozenServer:
         action=act.value,
         reason=target.reason if act is Act.REFUSE else None,
         system_disk=target.baseline.disk,
-        image_before=target.baseline.image,
+        image_before=target.baseline.likely_image,
         image_after=target.order.image_id,
         reinstall=target.order.reinstall,
         api=target.order.api,

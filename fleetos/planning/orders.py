@@ -40,7 +40,7 @@ def images_reinstalled(plan: Plan, inventory: Inventory) -> frozenset[str]:
     if not plan.reinstalls:
         return frozenset()
     found = select(plan, inventory).servers
-    running = (server.picture.image for server, ref in found if ref.change.over(plan.change).reinstall)
+    running = (server.picture.likely_image for server, ref in found if ref.change.over(plan.change).reinstall)
     return frozenset(image_id for image_id in running if image_id is not None)
 
 
@@ -118,10 +118,10 @@ class Orders:
         if id(own) not in self._changes:
             self._changes[id(own)] = (own, own.over(self._plan.change))
         change = self._changes[id(own)][1]
-        if change.reinstall and server.picture.image is None:
+        if change.reinstall and server.picture.likely_image is None:
             self._imageless.setdefault(change.places.get("reinstall", ref.place), []).append(server.name)
             return None
-        key = (id(own), server.picture.image if change.reinstall else None)
+        key = (id(own), server.picture.likely_image if change.reinstall else None)
         if key not in self._made:
             named = self._running if change.reinstall else self._named
             self._made[key] = self._make(change, ref.place, named(change, server, ref.place))
@@ -171,10 +171,12 @@ class Orders:
 
     def _running(self, change: ChangeSpec, server: Server, place: Place) -> Image | None:
         """The image that the server runs, if it can be installed again (ECS API, "reinstalling an ECS OS")."""
-        image = next((one for one in self._images if one.id == server.picture.image), None)
+        image = next((one for one in self._images if one.id == server.picture.likely_image), None)
         if image is None or image.status != ACTIVE:
             state = "there no longer" if image is None else image.status
-            expected = f"servers whose image is active; {server.name} runs {server.picture.image}, which is {state}"
+            expected = (
+                f"servers whose image is active; {server.name} runs {server.picture.likely_image}, which is {state}"
+            )
         elif (fault := fault_of(image)) is not None:
             expected = f"servers that run {fault[0]}; {server.name} runs {image.name}, which {fault[1]}"
         else:

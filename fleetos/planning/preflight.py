@@ -79,11 +79,12 @@ def preflight(
         raise InputError(in_order(problems))
     servers = tuple(Resolved(server, order, labels) for server, order, labels in made if order is not None)
     by_id = orders.used
-    found = [(one, tuple(_of_server(one, by_id, around))) for one in servers]
+    again = {one.server.id: plan.rollout.force or one.order.reinstall for one in servers}
+    found = [(one, tuple(_of_server(one, by_id, around, again=again[one.server.id]))) for one in servers]
     changed = [
         (one, own)
         for one, own in found
-        if plan.rollout.force or one.order.reinstall or not runs_image(one.server.picture, one.order.image_id)
+        if again[one.server.id] or not runs_image(one.server.picture, one.order.image_id)
     ]
     refusals = {
         one.server.id: next(finding for finding in own if finding.level is Level.REFUSED)
@@ -148,10 +149,10 @@ def _of_project(
     yield from project_findings(around, at_once, max([0, *sizes_gib, *needed_gib]))
 
 
-def _of_server(one: Resolved, images: Mapping[str, Image], around: Surroundings) -> Iterator[Finding]:
-    return server_findings(Pairing(one.server, images[one.order.image_id], one.order.metadata, around))
+def _of_server(one: Resolved, images: Mapping[str, Image], around: Surroundings, *, again: bool) -> Iterator[Finding]:
+    return server_findings(Pairing(one.server, images[one.order.image_id], one.order.metadata, around, again))
 
 
 def runs_image(picture: Picture, image_id: str) -> bool:
     """Whether a server runs the image already and nothing about it is in doubt."""
-    return picture.image == image_id and picture.idle and picture.fault is None and picture.status in _QUIET
+    return picture.likely_image == image_id and picture.idle and picture.fault is None and picture.status in _QUIET

@@ -57,7 +57,7 @@ def selected_since(
     """
     found = select(replace(plan, servers=tuple(ref for ref in plan.servers if ref.select)), inventory).servers
     fresh = ((server, ref.change.over(plan.change)) for server, ref in found if server.id not in known)
-    return tuple(server for server, change in fresh if server.picture.image != images.get(change.image or ""))
+    return tuple(server for server, change in fresh if images.get(change.image or "") not in server.picture.images)
 
 
 class _Finder:

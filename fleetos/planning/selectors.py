@@ -128,7 +128,7 @@ class _Criterion:
 def _criteria(selector: Selector) -> list[_Criterion]:
     exact: dict[str, tuple[tuple[str, ...], Callable[[Server], Iterable[str | None]]]] = {
         "az": (selector.az, lambda server: (server.az,)),
-        "image": (selector.image, lambda server: (server.picture.image, server.image_name)),
+        "image": (selector.image, lambda server: (server.picture.likely_image, server.image_name)),
         "flavor": (selector.flavor, lambda server: (server.flavor,)),
         "status": (selector.status, lambda server: (server.picture.status,)),
         "enterprise_project": (

@@ -23,12 +23,16 @@ _ENCRYPTED, _KEY = "__system__encrypted", "__system__cmkid"
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """A server, the image that it is to get with which metadata, and what surrounds them."""
+    """A server, the image that it is to get with which metadata, and what surrounds them.
+
+    `again`: it is to be changed even if it runs the image already.
+    """
 
     server: Server
     image: Image
     metadata: Mapping[str, str]
     around: Surroundings
+    again: bool = False
 
     @property
     def flavor(self) -> Flavor | None:
@@ -64,6 +68,11 @@ def _state(pairing: Pairing) -> Iterator[Finding]:
         yield pairing.refused(Check.NO_SYSTEM_DISK, "has no system disk", hint)
     if picture.locked:
         yield pairing.refused(Check.LOCKED, "is locked", "unlock it")
+    if picture.metered is not None and picture.image == pairing.image.id and not pairing.again:
+        # If it is true of image.id, the disk may be the work of an earlier run.
+        text = f"may run the image already: image.id says so, while metering.image_id is {picture.metered}"
+        hint = "see in the cloud's console what it runs; `force: true` in the plan changes it all the same"
+        yield pairing.refused(Check.IMAGE_UNCLEAR, text, hint)
     if picture.status in _STUCK:
         yield pairing.refused(Check.WRONG_STATE, f"is in status {picture.status}", "bring it to running or stopped")
     elif picture.status not in _CHANGEABLE:
@@ -148,7 +157,7 @@ def _not_at_rest(pairing: Pairing, disk: Disk) -> Finding:
 
 def _machine(pairing: Pairing) -> Iterator[Finding]:
     server, image = pairing.server, pairing.image
-    old = pairing.around.images.get(server.picture.image or "")
+    old = pairing.around.images.get(server.picture.likely_image or "")
     yield from _processor(pairing, old)
     flavor = pairing.flavor
     for level, check, text, hint in () if flavor is None else hardware_findings(flavor, image):

@@ -102,7 +102,7 @@ def _overdue(target: Target, attempt: Attempt, context: Context) -> Write | tupl
         return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     if watch is not None and watch.picture is not None:
         seen = watch.picture
-        if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running:
+        if disk_of(attempt, seen) is Disk.NEW and on_image(target, attempt, seen) and seen.running:
             return Write((Moved(target.server_id, TargetState.VERIFYING),))
     if late_s > context.settings.change_timeout_s and context.here_s >= context.settle_s:
         detail = f"job {attempt.job_id or 'unknown'} was still going on {late_s:.0f} s after its time-out"
@@ -120,7 +120,7 @@ def _adopted(target: Target, context: Context) -> Decision:
         return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     seen = watch.picture
     if seen is not None and not seen.changing:
-        ours = disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running
+        ours = disk_of(attempt, seen) is Disk.NEW and on_image(target, attempt, seen) and seen.running
         to = TargetState.VERIFYING if ours else TargetState.INSPECTING
         return Write((Moved(target.server_id, to),))
     return (Look(context.again_s(), single=True),)

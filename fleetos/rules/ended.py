@@ -52,23 +52,33 @@ def disk_of(attempt: Attempt, seen: Picture) -> Disk:
     return Disk.SAME if seen.disk == attempt.before.disk else Disk.NEW
 
 
-def on_image(target: Target, seen: Picture) -> bool:
-    """Whether the picture shows the ordered image, or shows none on a server that never showed one."""
+def on_image(target: Target, attempt: Attempt, seen: Picture) -> bool:
+    """Whether the picture shows the ordered image, or shows none on a server that never showed one.
+
+    Of two ids that differ, the one that is the ordered image counts only if it was another before the attempt: one that
+    is the same on whatever image, or late, says nothing.
+    """
+    ordered, before = target.order.image_id, attempt.before
     if seen.image is None:
         return target.baseline.image is None
-    return seen.image == target.order.image_id
+    if seen.metered is None:
+        return seen.image == ordered
+    was = before.likely_image if seen.metered == ordered else before.image
+    return ordered in seen.images and was != ordered
 
 
 def image_tells(target: Target, attempt: Attempt) -> bool:
     """Whether the ordered image shows that the change was made: the server had another one before, and shows it."""
-    return not target.order.reinstall and attempt.before.image not in (None, target.order.image_id)
+    before = attempt.before.images
+    return not target.order.reinstall and bool(before) and target.order.image_id not in before
 
 
 def judge(target: Target, attempt: Attempt, status: JobStatus, seen: Picture) -> Verdict:
     """The row of the table that job, disk, image and picture fall into; the first that fits, AGAIN if none does."""
     disk = disk_of(attempt, seen)
-    ours = on_image(target, seen)
     succeeded = status is JobStatus.SUCCESS
+    # Beside the word of our own job either id will do.
+    ours = on_image(target, attempt, seen) or (succeeded and target.order.image_id in seen.images)
     if disk is Disk.NEW and ours and succeeded and seen.running:
         return Verdict.PROVEN
     if disk is Disk.NEW and not succeeded and not image_tells(target, attempt):
@@ -96,10 +106,10 @@ def _after_success(target: Target, attempt: Attempt, disk: Disk, seen: Picture, 
     if disk is Disk.SAME and not image_tells(target, attempt):
         # The image cannot tell whether nothing was done, or all of it on a disk that keeps its id.
         return Verdict.KEPT_DISK
-    if disk is Disk.SAME and seen.image == attempt.before.image:
-        return Verdict.NO_EFFECT
-    if disk is Disk.SAME and seen.image == target.order.image_id:
+    if disk is Disk.SAME and target.order.image_id in seen.images:
         return Verdict.KEPT_DISK
+    if disk is Disk.SAME and seen.images == attempt.before.images:
+        return Verdict.NO_EFFECT
     return Verdict.AGAIN
 
 
@@ -124,7 +134,7 @@ def proven(target: Target, seen: Picture, context: Context) -> Write:
         Outcome.SUCCEEDED,
         to,
         disk=seen.disk,
-        image=seen.image,
+        image=target.order.image_id if target.order.image_id in seen.images else seen.likely_image,
         detail=detail,
         not_before=not_before,
         then=then,
@@ -188,8 +198,9 @@ def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, cont
         case Verdict.DOWN:
             return start_once(target, seen)
         case Verdict.OTHER_IMAGE:
-            detail = f"the job succeeded, but the server shows image {seen.image or 'none'} on a new disk"
-            return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
+            # A cloud that is slow or wrong about images is as likely as a colleague who came right after our job.
+            detail = f"the job succeeded and the system disk is new, but the server shows {image_words(seen)}"
+            return Write((held_after(target, Outcome.FOREIGN, Reason.OUTCOME_UNKNOWN, detail, seen),))
         case Verdict.NO_EFFECT:
             return use_up(
                 target, Outcome.NO_EFFECT, "the job succeeded, but disk and image are the old ones", seen, context
@@ -197,7 +208,8 @@ def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, cont
         case Verdict.KEPT_DISK:
             image = "became" if image_tells(target, attempt) else "says nothing, as it is what it was: it is"
             detail = (
-                f"the job succeeded and the image {image} {seen.image or 'not shown'}, yet the system disk kept its id:"
+                f"the job succeeded and the image {image} {seen.likely_image or 'not shown'}, yet the system disk kept"
+                " its id:"
                 " no proof of a change"
             )
             return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
@@ -213,7 +225,7 @@ def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, cont
             )
             return Write((held,))
         case Verdict.FOREIGN | Verdict.UNTOLD:
-            detail = f"the change failed ({said}) and left a disk with image {seen.image or 'unknown'}"
+            detail = f"the change failed ({said}) and left a disk with {image_words(seen)}"
             if verdict is Verdict.FOREIGN:
                 return Write((held_after(target, Outcome.FAILED, Reason.FOREIGN_CHANGE, detail, seen),))
             detail += ", as before it: that does not tell what is on the disk"
@@ -230,6 +242,13 @@ def start_once(target: Target, seen: Picture) -> Write:
         detail = f"it has its new disk, but is {seen.status} even after a start"
         return Write((Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=seen.disk, detail=detail),))
     return Write((Moved(target.server_id, TargetState.STARTING),))
+
+
+def image_words(seen: Picture) -> str:
+    """The image that a picture shows, or both where they differ, in words."""
+    if seen.metered is None:
+        return f"image {seen.image or 'unknown'}"
+    return f"image {seen.image} (image.id) and image {seen.metered} (metering.image_id)"
 
 
 def evidence_series(watch: Watch) -> str:

@@ -12,7 +12,7 @@ from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.rules.changing import adopt
-from fleetos.rules.ended import Disk, disk_of, evidence_series, image_tells, on_image, start_once
+from fleetos.rules.ended import Disk, disk_of, evidence_series, image_tells, image_words, on_image, start_once
 from fleetos.rules.ends import aborted, gone, held_after, hold, use_up
 from fleetos.rules.look import Watch
 from fleetos.rules.needs import AskJob, AskTraces, Context, Decision, Look, Need, Write
@@ -71,7 +71,7 @@ def _by_looks(target: Target, context: Context) -> Decision:
         return _look_on(context)
     if attempt is None:
         return _known_outcome(target, seen, watch, context)
-    if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and seen.running:
+    if disk_of(attempt, seen) is Disk.NEW and on_image(target, attempt, seen) and seen.running:
         return Write((Moved(target.server_id, TargetState.VERIFYING),))
     if _goes_on(context):
         return _going_on(target, attempt, seen, context)
@@ -122,7 +122,7 @@ def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, cont
     """The rows that hold after the settle time."""
     tells = image_tells(target, attempt)
     runs_on = watch.throughout(lambda one: disk_of(attempt, one) is Disk.SAME and one.running)
-    if runs_on and (not tells or seen.image == target.order.image_id):
+    if runs_on and (not tells or target.order.image_id in seen.images):
         detail = "it runs on the disk that it had: nothing tells whether its image was installed on it once more"
         return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
     if watch.throughout(lambda one: _untouched(attempt, one)):
@@ -136,11 +136,11 @@ def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, cont
         return _look_on(context)
     if watch.still_s() < context.settle_s:
         return _to_the_deadline(target, attempt, seen, watch, context)
-    if disk_of(attempt, seen) is Disk.NEW and on_image(target, seen) and (seen.stopped or seen.in_error):
+    if disk_of(attempt, seen) is Disk.NEW and on_image(target, attempt, seen) and (seen.stopped or seen.in_error):
         return start_once(target, seen) if tells else _down_untold(target, seen)
     if (seen.in_error and not _untouched(attempt, seen)) or seen.disk is None:
         return _half_done(target, attempt, seen, watch, context)
-    if disk_of(attempt, seen) is Disk.NEW and not on_image(target, seen):
+    if disk_of(attempt, seen) is Disk.NEW and not on_image(target, attempt, seen):
         return _not_as_ordered(target, seen)
     return _to_the_deadline(target, attempt, seen, watch, context)
 
@@ -148,7 +148,7 @@ def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, cont
 def _untouched(attempt: Attempt, picture: Picture) -> bool:
     """Whether the picture is that before the send: its disk and image, idle, stopped or failed in the very same way."""
     before = attempt.before
-    if (picture.disk, picture.image) != (before.disk, before.image):
+    if picture.disk != before.disk or (picture.image, picture.metered) != (before.image, before.metered):
         return False
     own_failure = before.in_error and _failure(picture) == _failure(before)
     ran = before.running and picture.running
@@ -181,9 +181,10 @@ def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, context: 
 
 
 def _not_as_ordered(target: Target, seen: Picture) -> Write:
-    """The hold of a server whose new disk has another image than the ordered one."""
-    detail = f"its system disk became {seen.disk} with image {seen.image or 'unknown'}"
-    return Write((held_after(target, Outcome.FOREIGN, Reason.FOREIGN_CHANGE, detail, seen),))
+    """The hold of a server whose new disk does not show the ordered image, or shows another beside it."""
+    detail = f"its system disk became {seen.disk} with {image_words(seen)}"
+    reason = Reason.OUTCOME_UNKNOWN if target.order.image_id in seen.images else Reason.FOREIGN_CHANGE
+    return Write((held_after(target, Outcome.FOREIGN, reason, detail, seen),))
 
 
 def _down_untold(target: Target, seen: Picture) -> Write:
@@ -192,8 +193,8 @@ def _down_untold(target: Target, seen: Picture) -> Write:
     Only the job of our change can say, or somebody who starts the server: the attempt stays open for both.
     """
     detail = (
-        f"it is {seen.status} on another system disk, {seen.disk}: its image, {seen.image or 'unknown'}, does not tell"
-        " who made it, nor whether it is whole"
+        f"it is {seen.status} on another system disk, {seen.disk}: {image_words(seen)} does not tell who made it, nor"
+        " whether it is whole"
     )
     return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
 

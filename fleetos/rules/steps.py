@@ -9,7 +9,7 @@ from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, PowerOutcome, Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
 from fleetos.rules.changing import changing
-from fleetos.rules.ended import verifying
+from fleetos.rules.ended import image_words, verifying
 from fleetos.rules.ends import aborted, gone, hold, unread
 from fleetos.rules.inspecting import inspecting
 from fleetos.rules.needs import Context, Decision, Follow, Look, Power, Submit, Wait, Write
@@ -68,15 +68,24 @@ def wrong(target: Target, seen: Picture) -> Write | None:
     if seen.disk != target.disk:
         detail = f"its system disk is {seen.disk}, not {target.disk} as this run knows it"
         return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
-    before = target.baseline.image
-    if not target.attempts and None not in (seen.image, before) and seen.image != before:
-        return hold(target, Reason.FOREIGN_CHANGE, f"its image is {seen.image}, not {before} as at the freeze", seen)
-    if target.order.reinstall and seen.image != target.order.image_id:
-        detail = f"its image is {seen.image or 'unknown'}, and a reinstall would install that, not {before}"
+    before = target.baseline
+    if not target.attempts and _other_image(before, seen):
+        detail = f"it shows {image_words(seen)}, not {before.likely_image} as at the freeze"
+        return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
+    if target.order.reinstall and seen.likely_image != target.order.image_id:
+        detail = f"it shows {image_words(seen)}, and a reinstall would install that, not {before.likely_image}"
         return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
     if seen.locked:
         return hold(target, Reason.LOCKED, "the server is locked", seen)
     return None
+
+
+def _other_image(before: Picture, seen: Picture) -> bool:
+    """Whether the image is surely another: what is not told, or told by one of two ids alone, is no evidence."""
+    if not (before.images and seen.images):
+        return False
+    both_tell = before.metered is not None and seen.metered is not None
+    return before.images.isdisjoint(seen.images) or (both_tell and before.images != seen.images)
 
 
 def may_submit(target: Target, seen: Picture, *, by_api: bool) -> bool:

@@ -57,7 +57,10 @@ class EnterpriseEntry(Model):
 
 
 class ServerGroup(Model):
-    """Servers that are alike. Each run of `#` in the name becomes the number, filled with zeros to that width."""
+    """Servers that are alike. Each run of `#` in the name becomes the number, filled with zeros to that width.
+
+    `image_id`: what `image.id` shows whatever they run, so that only `metering.image_id` tells.
+    """
 
     count: Annotated[int, Field(ge=0, le=SIM_SERVERS_MAX)] = 1
     name: Name = "web-###"
@@ -71,6 +74,7 @@ class ServerGroup(Model):
     locked: bool = False
     key: Name | None = None
     shows_image: bool = True
+    image_id: Name | None = None
     system_disk: bool = True
     system_disk_gb: Annotated[int, Field(ge=1, le=1024)] = 40
     data_disks: Annotated[int, Field(ge=0, le=22)] = 0

@@ -81,6 +81,7 @@ class Body:
     frozen: bool
     host_status: str
     shows_image: bool
+    image_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -196,7 +197,7 @@ def picture(server: Server) -> ServerShown:
         "OS-EXT-STS:power_state": _POWER.get(server.vm_state, 0),
         "OS-EXT-AZ:availability_zone": body.az,
         "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
-        "image": {"id": image.id if image is not None else ""},
+        "image": {"id": body.image_id or image.id if image is not None else ""},
         "flavor": _flavor(body.flavor),
         "metadata": metadata,
         "addresses": {"00000000-0000-4000-8000-00000000vpc0": [address]},

@@ -136,6 +136,7 @@ class World:
         server_id = self.chance.uuid("server", name)
         state = group.state_of(self.chance, name)
         image = self.image_named(group.image)
+        always = self.image_named(group.image_id or "")
         born = self.born_at - _AGE_S
         place = len(self.servers)
         body = Body(
@@ -153,6 +154,7 @@ class World:
             frozen=group.frozen,
             host_status=group.host_status,
             shows_image=group.shows_image,
+            image_id=group.image_id if always is None else always.id,
         )
         disk = self.new_disk(server_id, born, image, group.system_disk_gb, None) if group.system_disk else None
         if disk is not None:

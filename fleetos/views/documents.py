@@ -95,7 +95,7 @@ def _target_fields(target: Target) -> Document:
         "name": target.name,
         "state": target.state.value,
         "reason": target.reason.value if target.reason else None,
-        "image_before": target.baseline.image,
+        "image_before": target.baseline.likely_image,
         "image_after": target.image_after,
         "system_disk_before": target.baseline.disk,
         "system_disk_after": target.disk_after,

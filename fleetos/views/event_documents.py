@@ -119,7 +119,7 @@ def _enlisted_fields(target: Target) -> Document:
         "image": target.order.image_id,
         "image_name": target.order.image_name,
         "reinstall": target.order.reinstall,
-        "image_before": target.baseline.image,
+        "image_before": target.baseline.likely_image,
         "system_disk": target.disk,
     }
 
@@ -157,7 +157,7 @@ def _attempt_fields(event: _AttemptEvent) -> Document:
     match event:
         case ChangeIntended():
             before = event.before
-            return {"image_before": before.image, "system_disk": before.disk, "deadline": event.deadline}
+            return {"image_before": before.likely_image, "system_disk": before.disk, "deadline": event.deadline}
         case ChangeAnswered():
             return {
                 "answer": event.answer,

@@ -153,9 +153,9 @@ def _disk_words(target: Target) -> str:
 
 def _images(preview: Preview, target: Target) -> str:
     after = printable(target.order.image_name or target.order.image_id)
-    if target.order.image_id == target.baseline.image:
+    if target.order.image_id == target.baseline.likely_image:
         return f"({after} again)"
-    return f"({_image(preview, target.baseline.image)} -> {after})"
+    return f"({_image(preview, target.baseline.likely_image)} -> {after})"
 
 
 def _image(preview: Preview, image_id: str | None) -> str:

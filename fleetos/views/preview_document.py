@@ -59,7 +59,7 @@ def _server(target: Target, refusal: Finding | None) -> Document:
         "reason": reason,
         "hint": hint,
         "system_disk": target.baseline.disk,
-        "image_before": target.baseline.image,
+        "image_before": target.baseline.likely_image,
         "image_after": target.order.image_id,
         "reinstall": target.order.reinstall,
         "api": target.order.api,

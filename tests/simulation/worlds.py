@@ -28,6 +28,7 @@ _PICTURES = ("rebuild", "rebuild", "idle", "no-disk", "early-disk")
 
 # Share of the worlds in which servers get the image that they run.
 _REINSTALLED = 0.08
+_METERED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,20 @@ def world(seed: int) -> Spec:
     if told is spec:
         told = with_rarity(spec, size.servers, settled_s)
     # Drawn apart from the rest, so that all other worlds are what they would be without it.
+    if Random(f"metered {seed}").random() < _METERED:
+        told = _metered(told, Random(f"metered by {seed}"))
     return _reinstalled(told) if Random(f"reinstall {seed}").random() < _REINSTALLED and _may(told) else told
+
+
+def _metered(spec: Spec, chance: Random) -> Spec:
+    """Return the same world with one `image.id` for all servers: only `metering.image_id` tells what they run.
+
+    Where it is the image that is ordered, nothing would be done without force.
+    """
+    always = chance.choice(("an-image-of-all", OLD_IMAGE, IMAGE))
+    groups = tuple(group.model_copy(update={"image_id": always}) for group in spec.scenario.servers)
+    scenario = spec.scenario.model_copy(update={"servers": groups})
+    return replace(spec, scenario=scenario, rollout=replace(spec.rollout, force=spec.rollout.force or always == IMAGE))
 
 
 def _may(spec: Spec) -> bool:

@@ -16,7 +16,7 @@ from fleetos.planning.digest import run_digest
 from fleetos.planning.freeze import FrozenRun, History, freeze
 from fleetos.planning.preflight import preflight
 from fleetos.planning.settings import CloudFacts
-from tests.unit.planning.desk import DEBIAN, HEAD, NEW, NOW, SCOPE, Desk, a_server, inventory, picture, server_id
+from tests.unit.planning.desk import DEBIAN, HEAD, NEW, NOW, OLD, SCOPE, Desk, a_server, inventory, picture, server_id
 
 OTC = CloudFacts(is_otc=True)
 SIM = CloudFacts(loopback=True, is_sim=True)
@@ -195,3 +195,25 @@ def test_an_unanswered_send_is_remembered(desk: Desk) -> None:
     first, second = frozen(desk, picture(), picture(), history=History(unanswered={server_id(2): then})).targets
     assert (first.last_unanswered_at, second.last_unanswered_at) == (None, then)
     assert (first.remembered_at, second.remembered_at) == (None, then)
+
+
+@pytest.mark.parametrize(
+    ("image", "metered", "force", "state"),
+    [
+        (OLD, NEW, False, TargetState.SKIPPED),
+        ("image-of-all", NEW, False, TargetState.SKIPPED),
+        (NEW, OLD, False, TargetState.HELD),
+        (NEW, "image-of-all", False, TargetState.HELD),
+        ("image-of-all", OLD, False, TargetState.WAITING),
+        (NEW, OLD, True, TargetState.WAITING),
+        (OLD, NEW, True, TargetState.WAITING),
+    ],
+)
+def test_a_server_that_shows_two_images_is_skipped_by_the_metered_one_and_never_wiped_by_it_alone(
+    desk: Desk, image: str, metered: str, force: bool, state: TargetState
+) -> None:
+    seen = replace(picture(image=image), metered=metered)
+    more = f"rollout: {{force: {str(force).lower()}}}\n"
+    (target, _) = frozen(desk, seen, picture(), more=more).targets
+    assert target.state is state
+    assert "may run the image already" in target.detail or state is not TargetState.HELD

@@ -134,7 +134,7 @@ def test_row_any_new_target_down_is_started_once(status: JobStatus, picture: Pic
 @pytest.mark.parametrize("picture", [OTHER, OTHER_DOWN, replace(CHANGED, image=None), replace(OTHER, task="x")])
 def test_row_success_new_another_is_held_after_a_settle(picture: Picture) -> None:
     assert at(SUCCESS, picture, SETTLE - 1) is None
-    assert at(SUCCESS, picture, SETTLE) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FOREIGN)
+    assert at(SUCCESS, picture, SETTLE) == (S.HELD, Reason.OUTCOME_UNKNOWN, Outcome.FOREIGN)
 
 
 # --- row 4: SUCCESS, same disk, same image -------------------------------------------------------------------
