@@ -117,7 +117,8 @@ class EcsCloud:
     async def list_servers(self) -> Inventory:
         """Return all servers of the project."""
         requested_at = self._session.clock.now()
-        return Inventory(await self._list.walk(), requested_at)
+        servers, unidentified = await self._list.walk()
+        return Inventory(servers, requested_at, tuple(unidentified))
 
     async def job(self, job_id: str) -> Job | None:
         """Return the job, None if the cloud does not know it, or no longer (API page ecs_02_0901)."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import cast
 
 from fleetos.clock import Clock
@@ -20,6 +21,12 @@ _CODE = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 _TAG = re.compile(r"<[^<>]{0,1000}>")
 _LIMIT = re.compile(r"limit:(\d{1,9}),\s*time:(\d{1,6})\s*(second|minute|hour|day)?", re.IGNORECASE)
+# A text as a whole, so that brackets in it are not taken for those of the value, or a bracket.
+_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+# No field that is read is more than a few levels down.
+_NESTING = 100
+# Longer than any number that is read (64 bits), and far from what the interpreter refuses to read.
+_DIGITS = 40
 _UNIT_S = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 
 
@@ -51,11 +58,46 @@ def read_complaint(headers: Mapping[str, str], body: bytes, secrets: Collection[
 
 
 def parse_json(body: bytes | str) -> object:
-    """Return the JSON value of a body, None if it is no JSON (or null, or nested beyond reason)."""
+    """Return the JSON value of a body, None if it is no JSON (or null).
+
+    One strange value does not spoil all the others of an answer: letters that are no UTF-8 become lone surrogates,
+    which no reader of texts accepts, a number without end becomes infinite, and what is nested too deeply becomes null.
+    """
     try:
         return cast("object", json.loads(body))
+    except RecursionError:
+        content = _shallow(_letters(body))
+    except ValueError:
+        content = _letters(body)
+    try:
+        return cast("object", json.loads(content, parse_int=_whole))
     except (ValueError, RecursionError):
         return None
+
+
+def _letters(body: bytes | str) -> str:
+    return body if isinstance(body, str) else body.decode("utf-8", "surrogateescape")
+
+
+def _whole(digits: str) -> float:
+    return int(digits) if len(digits) <= _DIGITS else inf
+
+
+def _shallow(text: str) -> str:
+    """The text of a JSON value with null in place of whatever is nested too deeply."""
+    kept: list[str] = []
+    depth, done = 0, 0
+    for found in _BRACKET.finditer(text):
+        if found[0] in "[{":
+            depth += 1
+            if depth == _NESTING + 1:
+                kept.append(text[done : found.start()])
+        elif found[0] in "]}":
+            if depth == _NESTING + 1:
+                kept.append("null")
+                done = found.end()
+            depth -= 1
+    return "".join((*kept, text[done:] if depth <= _NESTING else ""))
 
 
 def plain(text: str, secrets: Collection[str] = ()) -> str | None:

@@ -189,10 +189,11 @@ def _name(fields: Fields, key: str) -> str:
     name = fields.get(key)
     if name is not None and not isinstance(name, str):
         raise Unreadable(f"{key} is no text")
-    return _shown((name or "")[:ID_CHARS])
+    return shown((name or "")[:ID_CHARS])
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Return a text with a question mark for each letter that cannot be shown."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -223,7 +224,7 @@ def _tags(fields: Fields) -> dict[str, str]:
     for entry in cast("list[object]", listed):
         if not isinstance(entry, str) or len(entry) > _TAG_CHARS:
             raise Unreadable("tags holds what is no text")
-        key, _, value = _shown(entry).partition("=")
+        key, _, value = shown(entry).partition("=")
         found[key] = value
     return found
 

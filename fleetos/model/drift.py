@@ -30,6 +30,7 @@ class Cause(StrEnum):
     FROZEN = "frozen"
     UNSETTLED = "unsettled"
     NO_IMAGE = "no-image"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)

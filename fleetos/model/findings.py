@@ -16,6 +16,7 @@ class Check(StrEnum):
     """What was checked. The values are public: scripts tell findings apart by them."""
 
     # A server.
+    UNREADABLE = "unreadable"
     NO_SYSTEM_DISK = "no-system-disk"
     LOCKED = "locked"
     WRONG_STATE = "wrong-state"

@@ -91,7 +91,8 @@ class Server:
     `image_name` is what the cloud remembers of the image, `addresses` are those of all its networks, as the cloud
     writes them. `tags` maps keys to values, empty for a tag without one. `enterprise_project` is an id, "0" for the
     default one, None where the cloud tells none; its name is there only where it was asked for. `asked`: when the
-    request left that it answers; `told_at`: when the cloud answered, by its own clock.
+    request left that it answers; `told_at`: when the cloud answered, by its own clock. `unread`: why what the list
+    shows of it could not be read; nothing but the id is known then, and the name if it is not empty.
     """
 
     id: str
@@ -109,14 +110,28 @@ class Server:
     traits: Traits = NO_TRAITS
     asked: Moment | None = field(default=None, compare=False)
     told_at: datetime | None = field(default=None, compare=False)
+    unread: str | None = None
+
+
+NOTHING_SEEN = Picture("UNKNOWN", "", None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All servers of a project, by id, as the cloud listed them from `requested_at` on."""
+    """All servers of a project, by id, as the cloud listed them from `requested_at` on.
+
+    `unidentified` are those whose ids could not be read, in words.
+    """
 
     servers: Mapping[str, Server]
     requested_at: datetime
+    unidentified: tuple[str, ...] = ()
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The servers that could not be read, in words."""
+        known = (server for server in self.servers.values() if server.unread is not None)
+        return (*(f"{server.name or server.id} ({server.unread})" for server in known), *self.unidentified)
 
 
 _UNTOLD: frozenset[str] = frozenset()

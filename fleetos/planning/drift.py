@@ -9,7 +9,7 @@ from fleetos.model.inventory import Image, Inventory, Picture, Server
 from fleetos.model.plan import Plan
 from fleetos.planning.pinning import Pinning
 from fleetos.planning.problems import in_order
-from fleetos.planning.project_checks import is_newer, newer_images, unread_findings
+from fleetos.planning.project_checks import is_newer, newer_images, unread_findings, unread_servers
 from fleetos.planning.select import select
 from fleetos.planning.surroundings import Surroundings
 
@@ -48,7 +48,8 @@ def drift(
     problems = (*found.problems, *pinning.problems)
     if problems:
         raise InputError(in_order(problems))
-    findings = (*newer_images(pinning.pinned.values(), around), *unread_findings(around))
+    unread = (*unread_findings(around), *unread_servers(plan, inventory))
+    findings = (*newer_images(pinning.pinned.values(), around), *unread)
     return Drift(tuple(servers), pinning.pinned, findings)
 
 
@@ -72,6 +73,8 @@ def _standing(server: Server, wanted: Image | None, around: Surroundings) -> Sta
 
 def _doubt(server: Server) -> Cause | None:
     """Why nobody can say what the server runs, None if one can."""
+    if server.unread is not None:
+        return Cause.UNREADABLE
     if server.picture.status in _DELETED:
         return Cause.DELETED
     if server.traits.frozen:

@@ -125,7 +125,7 @@ def _target(one: Resolved, position: int, settings: Settings, history: History) 
 def _end_at_freeze(one: Resolved, refusal: Finding | None, settings: Settings, history: History) -> Moved | None:
     """The move that ends the target at once, or None: it waits for its turn."""
     server, picture = one.server, one.server.picture
-    if picture.disk is None:
+    if picture.disk is None and server.unread is None:
         detail = "the inventory shows no system disk"
         return Moved(server.id, TargetState.HELD, Reason.NO_SYSTEM_DISK, detail=detail)
     asked_for = settings.force or one.order.reinstall or server.id in history.bad_attempts

@@ -14,6 +14,7 @@ from fleetos.planning.select import select
 from fleetos.planning.settings import CloudFacts
 
 WINDOWS = "Windows"
+_NO_IMAGE = Image("", "unknown", "unknown")
 
 
 def images_wanted(plan: Plan) -> frozenset[str]:
@@ -118,6 +119,10 @@ class Orders:
         if id(own) not in self._changes:
             self._changes[id(own)] = (own, own.over(self._plan.change))
         change = self._changes[id(own)][1]
+        if change.reinstall and server.unread is not None:
+            # It is refused, whatever it runs.
+            self.used[_NO_IMAGE.id] = _NO_IMAGE
+            return Order(_NO_IMAGE.id, _NO_IMAGE.name, "v2", reinstall=True)
         if change.reinstall and server.picture.likely_image is None:
             self._imageless.setdefault(change.places.get("reinstall", ref.place), []).append(server.name)
             return None

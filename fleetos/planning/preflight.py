@@ -11,7 +11,7 @@ from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
 from fleetos.planning.orders import WINDOWS, Orders, pins
 from fleetos.planning.problems import in_order
-from fleetos.planning.project_checks import newer_images, order_findings, project_findings
+from fleetos.planning.project_checks import newer_images, order_findings, project_findings, unread_servers
 from fleetos.planning.select import Selection, select
 from fleetos.planning.server_checks import Pairing, server_findings
 from fleetos.planning.settings import CloudFacts, settle_problem
@@ -96,6 +96,7 @@ def preflight(
         images=pins(orders),
         findings=(
             *_of_plan(plan, selection, orders, facts),
+            *unread_servers(plan, inventory),
             *_of_orders(servers, by_id, facts),
             *newer_images(orders.pinned.values(), around),
             *_of_project(plan, [one for one, _ in changed if one.server.id not in refusals], by_id, around),

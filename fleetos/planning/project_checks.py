@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from fleetos.limits import SERVERS_NAMED
 from fleetos.model.findings import Check, Finding, Level
-from fleetos.model.inventory import Image
+from fleetos.model.inventory import Image, Inventory
+from fleetos.model.plan import Plan
 from fleetos.model.run import Order
 from fleetos.planning.orders import WINDOWS
 from fleetos.planning.settings import CloudFacts
@@ -74,6 +75,17 @@ def unread_findings(around: Surroundings) -> Iterator[Finding]:
         text = f"{unread.lost} not checked: {unread.why}"
         hint = "the user lacks a permission to read them" if unread.denied else None
         yield Finding(level, Check.NOT_CHECKED, unread.what, text, hint)
+
+
+def unread_servers(plan: Plan, inventory: Inventory) -> Iterator[Finding]:
+    """That servers could not be read, where the plan has selectors: any of them may be one that was meant."""
+    unread = inventory.unread
+    if not unread or not plan.selects:
+        return
+    are = "server could not be read, and is" if len(unread) == 1 else "servers could not be read, and are"
+    more = f" and {len(unread) - SERVERS_NAMED:,} more" if len(unread) > SERVERS_NAMED else ""
+    text = f"{len(unread):,} {are} matched by no selector: {', '.join(unread[:SERVERS_NAMED])}{more}"
+    yield _warning(Check.UNREADABLE, "select", text, "see in the cloud's console whether the plan should have them")
 
 
 def claim_findings(holders: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Finding]:

@@ -69,6 +69,7 @@ class _Finder:
         for server in inventory.servers.values():
             self._by_name.setdefault(server.name, []).append(server)
         self._compared = 0
+        self._unidentified = inventory.unidentified
 
     def find(self, ref: ServerRef) -> Sequence[Server]:
         """The servers that the entry means, or none with a problem."""
@@ -86,7 +87,8 @@ class _Finder:
         if ref.id is not None:
             server = self._by_id.get(ref.id)
             if server is None:
-                self.problems.append(ref.place.problem(f"the id of a server of the project; {ref.id} is none"))
+                expected = f"the id of a server of the project; {ref.id} is none"
+                self.problems.append(ref.place.problem(expected, self._unread()))
             return server
         name = ref.name or ""
         candidates = self._by_name.get(name, [])
@@ -97,8 +99,15 @@ class _Finder:
             self.problems.append(ref.place.problem(expected, f"use an id: {_listed(candidates)}"))
         else:
             expected = f"the name of a server of the project; none is called {name}"
-            self.problems.append(ref.place.problem(expected, self._near(name)))
+            self.problems.append(ref.place.problem(expected, self._unread() or self._near(name)))
         return None
+
+    def _unread(self) -> str | None:
+        if not self._unidentified:
+            return None
+        more = len(self._unidentified) - CANDIDATES_LISTED
+        named = ", ".join(self._unidentified[:CANDIDATES_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+        return f"the list of servers shows some whose ids cannot be read: {named}"
 
     def _near(self, name: str) -> str | None:
         if name.lower() in self._by_id:

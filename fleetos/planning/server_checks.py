@@ -54,6 +54,10 @@ class Pairing:
 
 def server_findings(pairing: Pairing) -> Iterator[Finding]:
     """All that is found, what refuses the server and what does not."""
+    if pairing.server.unread is not None:
+        text, hint = f"could not be read: {pairing.server.unread}", "see in the cloud's console what is odd about it"
+        yield pairing.refused(Check.UNREADABLE, text, hint)
+        return
     yield from _state(pairing)
     yield from _contract(pairing)
     yield from _disk(pairing)

@@ -27,6 +27,7 @@ _DOUBTS = {
     Cause.FROZEN: "it is frozen by the cloud",
     Cause.UNSETTLED: "its OS is being changed, or a change of it failed",
     Cause.NO_IMAGE: "the cloud shows no image for it",
+    Cause.UNREADABLE: "what the cloud shows of it could not be read",
 }
 _KINDS = {Cause.OLDER: ", which is older than ", Cause.NEWER: ", which is newer than ", Cause.OTHER: " in place of "}
 

@@ -29,7 +29,7 @@ def pages(total: int, *, extra: int = 0, count: bool = True, most: int = LIST_PA
         page = int(request.url.params["offset"])
         shown: list[object] = [server_body(own, **more) for own in ids[(page - 1) * size : page * size]]
         if page == 1:
-            shown += [{"id": f"temp{number}", "status": "BUILD"} for number in range(extra)]
+            shown += [{"id": f"temp{number}", "name": "temp", "status": "BUILD"} for number in range(extra)]
         return answer(200, {"servers": shown, **({"count": total} if count else {})})
 
     return script
@@ -72,11 +72,7 @@ def test_a_cloud_that_ignores_the_page_number_ends_the_walk() -> None:
 
 UNREADABLE: list[object] = [
     {"servers": {}},
-    {"servers": [5]},
-    {"servers": [{}]},
-    {"servers": [{"id": 5}]},
     {"count": "many", "servers": []},
-    {"servers": [server_body("s1", status=5)]},
     [],
 ]
 
