@@ -5,14 +5,15 @@ Nothing here changes anything. What came of it is told as facts; nobody is judge
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fleetos.cloud.addresses import Origin, Proxies
 from fleetos.cloud.calls import CALLS, EFFECTS, Call, Operation, Service, Use
 from fleetos.cloud.ecs import Place
-from fleetos.cloud.fields import Fields, parts, text
+from fleetos.cloud.fields import Fields, Unreadable, parts, text
 from fleetos.cloud.identity import Credentials, Grant
 from fleetos.cloud.proofs import AccessKey, GivenToken, Password
-from fleetos.cloud.reads import is_gone, parsed, segment
+from fleetos.cloud.reads import GrantedReads, is_gone, parsed, segment
 from fleetos.cloud.session import Read, Session
 from fleetos.errors import AuthenticationFailed, CloudError, PermissionDenied, ReadRefused
 from fleetos.model.codes import code_key
@@ -29,6 +30,9 @@ from fleetos.model.diagnosis import (
 _NO_JOB, _NO_KEY_PAIR = "0" * 32, "fleetos-doctor"
 _UNKNOWN_JOB = "common.0011"
 _ABSENT = frozenset({404, 405, 501})
+# What may be allowed in some enterprise projects alone, and then is asked for in these.
+_BY_PROJECT = frozenset({"list", "image", "volumes"})
+_GRANTED = "in the enterprise projects that the user may see, not in the whole project"
 # The date of an answer has no fractions of a second.
 _DATE_STEP_S = 1.0
 _LOST: Mapping[Use, str] = {
@@ -105,6 +109,7 @@ class DryReads:
         self._session = session
         self._origins = {"ecs": place.ecs, "ims": place.ims, "evs": place.evs}
         self._keyed = keyed
+        self._narrowed = False
         self._named = {
             "project": place.project_id,
             "job": _NO_JOB,
@@ -121,8 +126,10 @@ class DryReads:
             return self.untried(operation, "no server is known to ask for")
         path = call.path.format(**{name: segment(value) for name, value in self._named.items()})
         read = Read(operation, origin, path, f"{call.method} {call.path}", call.sparing)
+        granted = GrantedReads(self._session)
         try:
-            answer = await self._session.read(read)
+            answer = await (granted.read(read) if operation in _BY_PROJECT else self._session.read(read))
+            self._narrowed |= granted.narrowed
             if operation == "list":
                 # The reads of a single server have something to ask for then.
                 self._named |= parsed(read.about, answer, _first_server)
@@ -137,7 +144,8 @@ class DryReads:
             return self._found(operation, call, Right.ABSENT if absent else Right.UNKNOWN, error)
         except CloudError as error:
             return self._found(operation, call, Right.UNKNOWN, error)
-        return self._found(operation, call, Right.ALLOWED)
+        found = self._found(operation, call, Right.ALLOWED)
+        return replace(found, words=_GRANTED) if granted.narrowed else found
 
     def unknown(self, operation: Operation, error: CloudError) -> PermissionFacts:
         """Return that nothing is known of a read, and why."""
@@ -154,12 +162,16 @@ class DryReads:
     def _found(
         self, operation: Operation, call: Call, right: Right, error: CloudError | None = None
     ) -> PermissionFacts:
-        words, code = (None, 1) if error is None else (error.message, error.exit_code)
-        return PermissionFacts(operation, call.action, right, self._needs(call), _LOST[call.use], words, code)
+        words, code = (None, 0) if error is None else (error.message, error.exit_code)
+        needed, lost = self._needs(call), _LOST[call.use]
+        return PermissionFacts(operation, call.action, right, needed, lost, words, code, narrowed=self._narrowed)
 
 
 def _first_server(listed: Fields) -> dict[str, str]:
-    """The id of the first server of a list, nothing without one. Raises Unreadable."""
-    first = next(iter(parts(listed, "servers")), None)
-    server_id = None if first is None else text(first, "id")
+    """The id of the first server of a list, nothing without one that can be read."""
+    try:
+        first = next(iter(parts(listed, "servers")), None)
+        server_id = None if first is None else text(first, "id")
+    except Unreadable:
+        return {}
     return {} if server_id is None else {"server": server_id}

@@ -5,21 +5,18 @@ from collections.abc import Mapping
 from fleetos.cloud.addresses import Origin
 from fleetos.cloud.fields import parts
 from fleetos.cloud.pictures import read_image
-from fleetos.cloud.reads import parsed
+from fleetos.cloud.reads import ALL_GRANTED, GrantedReads, parsed
 from fleetos.cloud.session import Read, Session
 from fleetos.errors import PermissionDenied, ReadRefused
 from fleetos.limits import IMAGE_PAGE, IMAGE_PAGES
 from fleetos.model.inventory import Image
-
-# Images of other enterprise projects are hidden unless asked for (as the vendor's terraform provider does).
-_ALL_PROJECTS = {"enterprise_project_id": "all_granted_eps"}
 
 
 class Images:
     """The images that the project may use."""
 
     def __init__(self, session: Session, origin: Origin) -> None:
-        self._session = session
+        self._reads = GrantedReads(session)
         self._origin = origin
 
     async def all(self) -> tuple[tuple[Image, ...], bool]:
@@ -46,14 +43,16 @@ class Images:
         return tuple(image for image in found if image.name == name and image.status == "active")
 
     async def _find(self, params: Mapping[str, str], about: str) -> tuple[Image, ...]:
-        if found := await self._ask(params, about):
+        found = await self._ask(params, about)
+        if found or self._reads.narrowed:
             return found
         try:
-            return await self._ask({**params, **_ALL_PROJECTS}, about)
+            # Images of other enterprise projects are hidden unless asked for (as the vendor's terraform provider does).
+            return await self._ask({**params, **ALL_GRANTED}, about)
         except (ReadRefused, PermissionDenied):
             # Not every cloud has enterprise projects, and not every user may look into all of them.
             return ()
 
     async def _ask(self, params: Mapping[str, str], about: str) -> tuple[Image, ...]:
-        answer = await self._session.read(Read("image", self._origin, "/v2/cloudimages", about, params))
+        answer = await self._reads.read(Read("image", self._origin, "/v2/cloudimages", about, params))
         return parsed(about, answer, lambda fields: tuple(map(read_image, parts(fields, "images"))))

@@ -9,10 +9,10 @@ from fleetos.cloud.addresses import Origin
 from fleetos.cloud.fields import Fields, Unreadable, need, number
 from fleetos.cloud.narrowing import Narrowing
 from fleetos.cloud.pictures import read_server, shown
-from fleetos.cloud.reads import parsed
+from fleetos.cloud.reads import GrantedReads, parsed
 from fleetos.cloud.session import Read, Session
 from fleetos.cloud.transport import Answer
-from fleetos.errors import ReadRefused
+from fleetos.errors import PermissionDenied, ReadRefused
 from fleetos.limits import ID_CHARS, LIST_IDS, LIST_PAGE, LIST_PAGES
 from fleetos.model.inventory import NOTHING_SEEN, Server
 
@@ -60,7 +60,7 @@ class ServerList:
     """
 
     def __init__(self, session: Session, origin: Origin, project_id: str) -> None:
-        self._session = session
+        self._reads = GrantedReads(session)
         self._origin = origin
         self._path = f"/v1/{project_id}/cloudservers/detail"
         self._narrowing = Narrowing()
@@ -110,6 +110,10 @@ class ServerList:
             except ReadRefused:
                 # One refused page of a cloud that is known to heed ids says nothing of the next.
                 self.by_ids = self.by_ids or False
+                return None
+            except PermissionDenied:
+                # With ids the query for enterprise projects may not count. The whole list tells whether that is all.
+                self.by_ids = False
                 return None
             if not page.names.keys() <= set(part):
                 self.by_ids = False
@@ -167,7 +171,7 @@ class ServerList:
     async def _page(self, page: int, wanted: Set[str] | None, query: Mapping[str, str]) -> _Page:
         about = f"page {page} of the server list"
         params = {"limit": str(LIST_PAGE), "offset": str(page), **query}
-        answer = await self._session.read(Read("list", self._origin, self._path, about, params))
+        answer = await self._reads.read(Read("list", self._origin, self._path, about, params))
         return parsed(about, answer, lambda fields: _page_of(fields, answer, wanted, by_ids="server_id" in query))
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from fleetos.cloud.addresses import Origin
 from fleetos.cloud.fields import Fields, Unreadable, need, number, part, parts, text
 from fleetos.cloud.pictures import read_disk, read_flavor
-from fleetos.cloud.reads import parsed
+from fleetos.cloud.reads import GrantedReads, parsed
 from fleetos.cloud.session import Read, Session
 from fleetos.errors import ReadRefused
 from fleetos.limits import DISK_PAGE, DISK_PAGES, DISK_PAGES_WHOLE, ENTERPRISE_PAGE, ENTERPRISE_PAGES
@@ -52,6 +52,7 @@ class Project:
 
     def __init__(self, session: Session, place: Place) -> None:
         self._session = session
+        self._volumes = GrantedReads(session)
         self._ecs = place.ecs
         self._evs = place.evs
         self._kms = place.kms
@@ -163,7 +164,8 @@ class Project:
 
         params = {"limit": str(DISK_PAGE), "sort_key": "size", "sort_dir": "asc", **marker}
         path = f"/v2/{self._project_id}/cloudvolumes/detail"
-        return await self._asked(Read("volumes", evs, path, "the list of disks", params), parse)
+        read = Read("volumes", evs, path, "the list of disks", params)
+        return parsed(read.about, await self._volumes.read(read), parse)
 
     async def _asked(self, read: Read, parse: Callable[[Fields], T]) -> T:
         return parsed(read.about, await self._session.read(read), parse)

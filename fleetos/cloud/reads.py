@@ -1,6 +1,7 @@
 """What the reads of all services share: from an answer to a value, and what a 404 proves."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -14,6 +15,9 @@ from fleetos.model.codes import AnswerClass, known_code
 T = TypeVar("T")
 # How a service says that it does not have an API: no such path, method, or function.
 _NOT_OFFERED = frozenset({404, 405, 501})
+_FORBIDDEN = 403
+# All enterprise projects that the user may see.
+ALL_GRANTED = {"enterprise_project_id": "all_granted_eps"}
 
 
 def parsed(about: str, answer: Answer, parse: Callable[[Fields], T]) -> T:
@@ -39,6 +43,36 @@ async def read_offered(session: Session, read: Read, parse: Callable[[Fields], T
             return None
         raise
     return parsed(read.about, answer, parse)
+
+
+class GrantedReads:
+    """Reads of one list, for a user who may be allowed to see some enterprise projects and not the whole project.
+
+    Such a user is refused (403) unless asking for `all_granted_eps` (ECS API, "listing details about ECSs"; EVS and IMS
+    have the same query). `narrowed`: that is what is asked for from now on.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.narrowed = False
+
+    async def read(self, read: Read) -> Answer:
+        """Return the answer. Raises what a read raises."""
+        narrow = replace(read, params={**read.params, **ALL_GRANTED})
+        if self.narrowed:
+            return await self._session.read(narrow)
+        try:
+            return await self._session.read(read)
+        except PermissionDenied as error:
+            if error.status != _FORBIDDEN:
+                raise
+            refused = error
+        try:
+            answer = await self._session.read(narrow)
+        except (PermissionDenied, ReadRefused):
+            raise refused from None
+        self.narrowed = True
+        return answer
 
 
 def is_gone(error: ReadRefused) -> bool:

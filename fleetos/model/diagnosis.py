@@ -209,7 +209,10 @@ class Right(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PermissionFacts:
-    """What is known of one call. `needed`: without it there is no run; `lost` is what there is not without it."""
+    """What is known of one call. `needed`: without it there is no run; `lost` is what there is not without it.
+
+    `narrowed`: the user may see servers, but in some enterprise projects only.
+    """
 
     call: str
     action: str | None
@@ -217,7 +220,8 @@ class PermissionFacts:
     needed: bool
     lost: str
     words: str | None = None
-    exit_code: int = 1
+    exit_code: int = 0
+    narrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def unread_findings(around: Surroundings) -> Iterator[Finding]:
     for unread in around.unread:
         level = Level.WARNING if unread.denied else Level.NOTE
         text = f"{unread.lost} not checked: {unread.why}"
-        hint = "the user lacks a permission to read them" if unread.denied else None
+        hint = "fleetos doctor shows which permission the user lacks" if unread.denied else None
         yield Finding(level, Check.NOT_CHECKED, unread.what, text, hint)
 
 

@@ -117,7 +117,8 @@ def of_permission(facts: PermissionFacts) -> Diagnosis:
     values = {"action": facts.action, "right": facts.right.value}
     named = f" ({facts.action})" if facts.action else ""
     if facts.right is Right.ALLOWED:
-        return Diagnosis(Topic.PERMISSION, Grade.FINE, f"allowed{named}", None, facts.call, values)
+        text = f"allowed{named}" + (f" {facts.words}" if facts.words else "")
+        return Diagnosis(Topic.PERMISSION, Grade.FINE, text, None, facts.call, values)
     if facts.right is Right.UNTRIED:
         text = f"not tried{named}: {facts.words}"
         return Diagnosis(Topic.PERMISSION, Grade.SKIPPED, text, None, facts.call, values)
@@ -125,6 +126,9 @@ def of_permission(facts: PermissionFacts) -> Diagnosis:
     code = facts.exit_code if facts.needed else 0
     if facts.right is Right.REFUSED:
         hint = f"allow {facts.action}: fleetos doctor --policy" if facts.action else "fleetos doctor --policy"
+        if facts.narrowed and facts.action:
+            # A permission in an enterprise project, which the user may well have, does not cover it.
+            hint = f"allow {facts.action} in the whole project: fleetos doctor --policy"
         text = f"refused{named}: {facts.lost}. {facts.words}"
         return Diagnosis(Topic.PERMISSION, grade, text, hint, facts.call, values, code)
     if facts.right is Right.ABSENT:

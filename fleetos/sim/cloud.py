@@ -13,6 +13,7 @@ from fleetos.sim.codes import Refusal, body_of, refusal
 from fleetos.sim.delivery import Accepted, Verdict, act_foreign, deliver
 from fleetos.sim.fate_table import NO_DECISION, Decision, FateTable
 from fleetos.sim.faults import Fate, Lost
+from fleetos.sim.grants import denied
 from fleetos.sim.journal import Entry, Journal
 from fleetos.sim.orders import ChangeOs, Foreign, Order, Power, SetFaults, WriteOrder
 from fleetos.sim.routes import Route, find
@@ -89,7 +90,9 @@ class Cloud:
             return early
         if route.operation == "token" and route.open:
             return _after(fate, self._token(request, now, request_id), request_id)
-        refused = self._entry_refused(request, route, now)
+        refused = self._entry_refused(request, route, now) or denied(
+            self.world, route.operation, servers, request.query
+        )
         if refused is None and route.operation == "token":
             return _after(fate, self._shown(request, now, request_id), request_id)
         if refused is None and route.operation == "projects":
@@ -155,7 +158,9 @@ class Cloud:
             return Outcome(_refused(refusal("Common.0001", status=503, message=_FULL), request_id))
         decision = self.table.decide(order.operation, order.servers, now)
         if decision.whole.refuse is None and decision.whole.dropped is None:
-            refused = self._entry_refused(request, route, now)
+            refused = self._entry_refused(request, route, now) or denied(
+                self.world, order.operation, order.servers, request.query
+            )
             if refused is not None:
                 whole = decision.whole.model_copy(update={"refuse": refused})
                 decision = Decision(whole, decision.servers)

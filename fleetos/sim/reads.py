@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from fleetos.sim import images, jobs
 from fleetos.sim.codes import Refusal, refusal
+from fleetos.sim.grants import ALL_GRANTED, visible
 from fleetos.sim.scenario import DEFAULT_KEY
 from fleetos.sim.servers import Disk, Server, attached, device, stamp
 from fleetos.sim.shapes import (
@@ -72,7 +73,7 @@ def listing(world: World, look: Look) -> Answer:
     if rules.server_id_filter and "server_id" in query:
         return _by_id(world, look)
     limit = min(limit, rules.page)
-    found = [server for server in world.servers.values() if server.vm_state != "deleted"]
+    found = [one for one in world.servers.values() if one.vm_state != "deleted" and visible(world, one)]
     wanted = _filter(query)
     if isinstance(wanted, Refusal):
         return wanted
@@ -99,7 +100,8 @@ def _by_id(world: World, look: Look) -> Answer:
             "id": server_id,
             "fault": {"code": 404, "message": "not found", "created": stamp(look.now)},
         }
-        shown.append(json.dumps(unknown) if server is None else server.frame(look.now - look.stale_s))
+        there = server is not None and visible(world, server)
+        shown.append(server.frame(look.now - look.stale_s) if server is not None and there else json.dumps(unknown))
     return f'{{"count": {len(ids)}, "servers": [{", ".join(shown)}]}}'
 
 
@@ -124,7 +126,7 @@ def _filter(query: Mapping[str, str]) -> list[Callable[[Server], bool]] | Refusa
         wanted.append(_of_a_batch)
     if flavor := query.get("flavor"):
         wanted.append(lambda server: server.body.flavor.id == flavor)
-    if (project := query.get("enterprise_project_id", "all_granted_eps")) != "all_granted_eps":
+    if (project := query.get("enterprise_project_id", ALL_GRANTED)) != ALL_GRANTED:
         wanted.append(lambda server: server.body.enterprise_project == project)
     return wanted
 
@@ -194,7 +196,8 @@ def volumes(world: World, look: Look) -> Answer:
     limit = number(look.query.get("limit"), PAGE_MAX)
     if limit is None or not 1 <= limit <= PAGE_MAX:
         return refusal("Ecs.0005", message="limit is not valid.")
-    found = [disk for disk in world.ledger.disks.values() if disk.destroyed_at is None]
+    disks = (disk for disk in world.ledger.disks.values() if disk.destroyed_at is None)
+    found = [disk for disk in disks if visible(world, world.servers[disk.server_id])]
     if server_id := look.query.get("server_id"):
         found = [disk for disk in found if disk.server_id == server_id]
     if (order := _DISK_ORDERS.get(look.query.get("sort_key", ""))) is not None:

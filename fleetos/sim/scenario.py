@@ -167,7 +167,8 @@ class Listing(Model):
 
 class Scenario(Model):
     """A whole simulated cloud. `lax` accepts a change in any state, `logs` tells whether it shows what was done, and
-    `clock_ahead_s` is how far its clock is ahead of that of this machine.
+    `clock_ahead_s` is how far its clock is ahead of that of this machine. `granted_enterprise_projects` are those that
+    the user may see; none named: the whole project.
     """
 
     seed: int = 1
@@ -181,6 +182,7 @@ class Scenario(Model):
     key_pairs: tuple[Name, ...] = ("KeyPair-350b",)
     encryption_keys: tuple[KeyEntry, ...] = (KeyEntry(id=DEFAULT_KEY),)
     enterprise_projects: tuple[EnterpriseEntry, ...] = (EnterpriseEntry(id="0", name="default"),)
+    granted_enterprise_projects: tuple[Name, ...] = ()
     durations: Durations = Durations()
     change: ChangeManner = ChangeManner()
     tokens: Tokens = Tokens()

@@ -232,7 +232,11 @@ def test_what_could_not_be_read_is_told_and_a_missing_permission_is_worse() -> N
     unread = (Unread("disks", "no", "sizes are", denied=True), Unread("flavors", "none", "the architecture is"))
     assert list(project_findings(Surroundings(unread=unread), 1, 40)) == [
         Finding(
-            WARNING, Check.NOT_CHECKED, "disks", "sizes are not checked: no", "the user lacks a permission to read them"
+            WARNING,
+            Check.NOT_CHECKED,
+            "disks",
+            "sizes are not checked: no",
+            "fleetos doctor shows which permission the user lacks",
         ),
         Finding(NOTE, Check.NOT_CHECKED, "flavors", "the architecture is not checked: none"),
     ]
