@@ -4,7 +4,7 @@ FleetosError
 |-- UsageError           the command was called wrongly (64)
 |-- InputError           a plan or another input file is bad (65), with all its problems
 |   `-- NoCredentials       nobody has said how to log in
-|-- CloudError           the cloud said no, or said nothing
+|-- CloudError           the cloud said no, or said nothing (69 unless it is said otherwise)
 |   |-- CloudUnreachable    no connection, or nothing but failures (69)
 |   |-- AuthenticationFailed  the cloud does not accept who we are (77)
 |   |-- PermissionDenied      it knows us and refuses (77)
@@ -78,7 +78,12 @@ class NoCredentials(InputError):
 
 
 class CloudError(FleetosError):
-    """The cloud said no, or said nothing. `code` and `request_id` are the cloud's own, where it gave them."""
+    """The cloud said no, or said nothing. `code` and `request_id` are the cloud's own, where it gave them.
+
+    Whatever it says, that is no defect of fleetos.
+    """
+
+    exit_code = 69
 
     def __init__(
         self,
@@ -97,8 +102,6 @@ class CloudError(FleetosError):
 
 class CloudUnreachable(CloudError):
     """No connection to the cloud, or nothing but failures from it."""
-
-    exit_code = 69
 
 
 class AuthenticationFailed(CloudError):
@@ -120,13 +123,9 @@ class ReadRefused(CloudError):
 class NotSent(CloudError):
     """Proven: not one byte of the request reached the cloud."""
 
-    exit_code = 69
-
 
 class AnswerLost(CloudError):
     """The request may have reached the cloud; nobody knows what came of it."""
-
-    exit_code = 69
 
 
 class StoreError(FleetosError):

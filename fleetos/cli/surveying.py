@@ -18,7 +18,7 @@ from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
 from fleetos.planning.drift import drift, missing_of
 from fleetos.planning.freeze import FrozenRun, History, freeze
-from fleetos.planning.orders import images_reinstalled, images_wanted, keys_wanted, names_key_pair
+from fleetos.planning.orders import images_reinstalled, images_wanted, key_pairs_wanted, keys_wanted, names_key_pair
 from fleetos.planning.pinning import ACTIVE
 from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.secrets import PlanSecrets
@@ -73,7 +73,7 @@ async def list_servers(plan: Plan, cloud: EcsCloud) -> Inventory:
 async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
     """The plan held against the cloud, its secrets looked at too. Raises InputError with all that does not resolve."""
     inventory = await list_servers(plan, cloud)
-    key_pairs = await _key_pairs(cloud, plan)
+    key_pairs, key_pairs_unread = await _key_pairs(cloud, plan)
     if not facts.names_user and names_key_pair(plan):
         facts = replace(facts, user_id=await cloud.user_id())
     reader = _Reader(cloud)
@@ -81,6 +81,7 @@ async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
     images = await _meant(cloud, plan, known, images_reinstalled(plan, inventory))
     await reader.ask_keys(sorted(keys_wanted(plan, images)))
     around = await reader.surroundings(known, max([0, *(image.min_disk_gib or 0 for image in images)]))
+    around = replace(around, key_pairs_unread=key_pairs_unread)
     found = preflight(plan, inventory, images, key_pairs, facts, around)
     PlanSecrets().check(found.orders, found.secret_places, found.windows)
     return found
@@ -143,9 +144,25 @@ async def _meant(
     return list(images.values())
 
 
-async def _key_pairs(cloud: EcsCloud, plan: Plan) -> frozenset[str]:
-    wanted = {change.keyname for change in (plan.change, *(server.change for server in plan.servers))}
-    return frozenset([name for name in sorted(one for one in wanted if one) if await cloud.has_key_pair(name)])
+async def _key_pairs(cloud: EcsCloud, plan: Plan) -> tuple[frozenset[str], Mapping[str, str]]:
+    """The plan's key pairs that are the user's own, and why others could not be looked up, by name.
+
+    Where the plan says whose a key pair is, it may be one that we cannot see. Raises CloudError for any other.
+    """
+    own: set[str] = set()
+    unread: dict[str, str] = {}
+    for name, owner_named in sorted(key_pairs_wanted(plan).items()):
+        try:
+            if await cloud.has_key_pair(name):
+                own.add(name)
+        except AuthenticationFailed:
+            raise
+        except CloudError as error:
+            if not owner_named:
+                error.hint = error.hint or "say `userid:` beside `keyname`, and the plan goes on without this look-up"
+                raise
+            unread[name] = error.message
+    return frozenset(own), unread
 
 
 @dataclass

@@ -28,7 +28,7 @@ from fleetos.model.inventory import Disks, Flavor, Image, Inventory, Job, KeySta
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 
-_UNKNOWN_JOB = "common.0011"
+_UNKNOWN_JOB, _NO_KEY_PAIR = "common.0011", "ecs.0314"
 
 
 class EcsCloud:
@@ -196,12 +196,15 @@ class EcsCloud:
         return self.place.user_id or await self._session.owner()
 
     async def has_key_pair(self, name: str) -> bool:
-        """Return whether the user whom the token is for has a key pair of that name; other users' are not seen."""
+        """Return whether the user whom the token is for has a key pair of that name; other users' are not seen.
+
+        Beside the body that Nova answers, Ecs.0314 says that there is none: "not found, or not owned by the user".
+        """
         path = f"/v2.1/{self.place.project_id}/os-keypairs/{segment(name)}"
         try:
             await self._session.read(self._read("keypair", path, f"key pair {name!r}"))
         except ReadRefused as error:
-            if is_gone(error):
+            if is_gone(error) or code_key(error.code or "") == _NO_KEY_PAIR:
                 return False
             raise
         return True

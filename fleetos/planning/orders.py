@@ -32,8 +32,16 @@ def keys_wanted(plan: Plan, images: Collection[Image]) -> frozenset[str]:
 
 def names_key_pair(plan: Plan) -> bool:
     """Whether servers get a key pair of which the plan does not say whose it is."""
-    changes = (server.change.over(plan.change) for server in plan.servers)
-    return any(change.keyname is not None and change.userid is None for change in (plan.change, *changes))
+    return not all(key_pairs_wanted(plan).values())
+
+
+def key_pairs_wanted(plan: Plan) -> Mapping[str, bool]:
+    """The key pairs that servers get, and of each whether the plan always says whose it is."""
+    owned: dict[str, bool] = {}
+    for change in (server.change.over(plan.change) for server in plan.servers):
+        if change.keyname is not None:
+            owned[change.keyname] = owned.get(change.keyname, True) and change.userid is not None
+    return owned
 
 
 def images_reinstalled(plan: Plan, inventory: Inventory) -> frozenset[str]:

@@ -95,7 +95,7 @@ def preflight(
         servers=servers,
         images=pins(orders),
         findings=(
-            *_of_plan(plan, selection, orders, facts),
+            *_of_plan(plan, selection, orders, facts, around),
             *unread_servers(plan, inventory),
             *_of_orders(servers, by_id, facts),
             *newer_images(orders.pinned.values(), around),
@@ -111,13 +111,17 @@ def preflight(
     )
 
 
-def _of_plan(plan: Plan, selection: Selection, orders: Orders, facts: CloudFacts) -> Iterator[Finding]:
+def _of_plan(
+    plan: Plan, selection: Selection, orders: Orders, facts: CloudFacts, around: Surroundings
+) -> Iterator[Finding]:
     warning = Level.WARNING
     for exclusion in selection.idle_exclusions:
         text = f"{exclusion.name or exclusion.id} leaves no listed server out"
         yield Finding(warning, Check.IDLE_EXCLUSION, exclusion.place.key, text)
     for key_pair in sorted(orders.foreign_key_pairs):
-        text = f"{key_pair} is not among our own key pairs; the user of `userid` must own it"
+        why = around.key_pairs_unread.get(key_pair)
+        text = "is not among our own key pairs" if why is None else f"could not be looked up: {why}"
+        text = f"{key_pair} {text}; the user of `userid` must own it"
         yield Finding(warning, Check.KEY_PAIR_OWNER, "keyname", text)
     for key_pair in sorted(orders.ownerless_key_pairs):
         text = f"the owner of {key_pair} is not known: this login does not name its user, and IAM does not tell it"

@@ -20,7 +20,8 @@ class Unread:
 class Surroundings:
     """The project around its servers. `images` are all that are known, by id; None: not read, so nothing is checked.
 
-    `keys` are the states of those encryption keys that were asked for and told, by id.
+    `keys` are the states of those encryption keys that were asked for and told, by id. `key_pairs_unread` says why key
+    pairs of which the plan says whose they are could not be looked up, by name.
     """
 
     images: Mapping[str, Image] = field(default_factory=dict[str, Image])
@@ -30,6 +31,7 @@ class Surroundings:
     server_quota: Quota | None = None
     keys: Mapping[str, KeyState] = field(default_factory=dict[str, KeyState])
     unread: tuple[Unread, ...] = ()
+    key_pairs_unread: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 NOTHING_KNOWN = Surroundings()

@@ -1,0 +1,116 @@
+"""Clouds that answer otherwise: rights in one enterprise project alone, one image id for all servers, slow guests."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetos.cli.exits import ExitCode
+from tests.cli.play import Play
+from tests.ledger import CHANGES
+from tests.stage import Done, Stage, stage
+
+OWN = "441d5677-b76a-4dd4-a97a-ef7fd633c095"
+DEBIAN_11, DEBIAN_12 = "Standard_Debian_11_latest", "Standard_Debian_12_latest"
+SCENARIO: dict[str, Any] = {
+    "seed": 6,
+    "durations": {"stop": [1.0, 1.2], "start": [0.05, 0.1], "change": [0.2, 0.4], "job_init": [0, 0.05]},
+    "granted_enterprise_projects": [OWN],
+    "servers": [
+        {"count": 3, "name": "metered-#", "image_id": "an-image-of-all", "enterprise_project": OWN},
+        {"name": "metered-done", "image_id": "an-image-of-all", "image": DEBIAN_12, "enterprise_project": OWN},
+        {"name": "unclear", "image_id": DEBIAN_12, "enterprise_project": OWN},
+        {"name": "slow", "enterprise_project": OWN},
+        {"name": "icy", "frozen": True, "enterprise_project": OWN},
+        {"count": 2, "name": "others-#"},
+    ],
+}
+PACE = "polling: {min: 100ms, max: 200ms}\n"
+TIMES = "timeouts: {stop: 10s, change: 20s, settle: 1s, start: 10s}\n"
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A cloud whose user may see one enterprise project, in which `image.id` says nothing."""
+    folder = tmp_path_factory.mktemp("others")
+    with stage(folder, SCENARIO) as running:
+        yield running
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def here(cloud: Stage, tmp_path: Path) -> Iterator[Play]:
+    """That cloud without faults, seen from an empty folder."""
+    cloud.post("/admin/heal", {})
+    with Play.at(cloud, tmp_path, iter(())) as begun:
+        yield begun
+
+
+def written(here: Play, servers: str, more: str = TIMES, key: str = "keyname: KeyPair-350b") -> str:
+    text = f"version: 1\nname: try\nchange: {{image: {DEBIAN_12}, {key}, api: v2}}\nservers: [{servers}]\n"
+    return here.plan(f"{text}{PACE}{more}")
+
+
+def told(done: Done, code: int = 0) -> dict[str, Any]:
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_user_of_one_enterprise_project_plans_and_changes_what_is_in_it(here: Play) -> None:
+    plan = written(here, f'{{select: {{name: "metered-*", enterprise_project: {OWN}}}}}')
+    shown = told(here.called("plan", plan, "-o", "json"))
+    acts = {one["name"]: one["action"] for one in shown["servers"]}
+    assert acts == {"metered-1": "change", "metered-2": "change", "metered-3": "change", "metered-done": "skip"}
+    unread = {one["subject"] for one in shown["findings"] if one["code"] == "not-checked"}
+    assert unread == {"flavors", "disk quota", "server quota"}
+    applied = told(here.fleetos("apply", plan, "--yes", "-o", "json"))
+    assert applied["counts"] == {"total": 4, "done": 3, "skipped": 1}
+    # The judge: each was changed once, and its image.id still is the one of all.
+    wiped = [write.servers[0] for write in here.ledger().writes if write.operation in CHANGES]
+    names = {one["id"]: name for name, one in here.servers().items()}
+    assert sorted(names[own] for own in wiped) == ["metered-1", "metered-2", "metered-3"]
+    again = told(here.called("plan", plan, "-o", "json"))
+    assert again["counts"] == {"total": 4, "refuse": 0, "change": 0, "skip": 4}
+
+
+@pytest.mark.parametrize("servers", ["{name: others-1}", '{select: {name: "others-*"}}'])
+def test_servers_of_other_enterprise_projects_are_not_seen(here: Play, servers: str) -> None:
+    done = here.called("plan", written(here, servers))
+    assert done.returncode == ExitCode.INPUT, done.stderr
+
+
+def test_a_server_that_may_run_the_image_is_left_alone_unless_it_is_forced(here: Play) -> None:
+    shown = told(here.called("plan", written(here, "{name: unclear}"), "-o", "json"))
+    (server,) = shown["servers"]
+    assert (server["action"], server["code"]) == ("refuse", "image-unclear")
+    forced = written(here, "{name: unclear}", f"{TIMES}rollout: {{force: true}}\n")
+    assert told(here.called("plan", forced, "-o", "json"))["counts"]["change"] == 1
+
+
+def test_doctor_says_in_which_projects_and_advises_nothing_that_the_user_has(here: Play) -> None:
+    done = here.called("doctor", "-o", "json")
+    checks = {one["subject"]: one for one in json.loads(done.stdout)["checks"] if one["topic"] == "permission"}
+    assert {one: checks[one]["grade"] for one in ("list", "server", "image", "volumes")} == dict.fromkeys(
+        ("list", "server", "image", "volumes"), "fine"
+    )
+    assert "in the enterprise projects that the user may see" in checks["list"]["text"]
+    assert "in the whole project" in checks["limits"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ({"code": "APIGW.0101", "status": 404}, ExitCode.UNREACHABLE),
+        ({"code": "Pdp.0001", "status": 403}, ExitCode.AUTHENTICATION),
+        ({"code": "Ecs.0314", "status": 404}, ExitCode.INPUT),
+    ],
+)
+def test_a_key_pair_that_cannot_be_looked_up(here: Play, fault: dict[str, Any], code: int) -> None:
+    here.post("/admin/faults", [{"on": "keypair", "do": "refuse", **fault}])
+    key = "keyname: KeyPair-account, userid: 0123456789abcdef0123456789abcdef"
+    shown = told(here.called("plan", written(here, "{name: slow}", key=key), "-o", "json"))
+    assert [one["level"] for one in shown["findings"] if one["code"] == "key-pair-owner"] == ["warning"]
+    assert here.called("plan", written(here, "{name: slow}", key="keyname: KeyPair-account")).returncode == code
