@@ -77,7 +77,7 @@ _FATAL = (
     _fatal("Ecs.0008", "the flavor's attributes do not allow it"),
     _fatal("Ecs.0011", "the password is not complex enough"),
     _fatal("Ecs.0025", "EVS may not use KMS: the agency EVSAccessKMS is missing"),
-    _fatal("Ecs.0030", "the server is frozen"),
+    _fatal("Ecs.0030", "the server is frozen: pay what is owed for it, or ask the support desk why"),
     _fatal("Ecs.0031", "the image does not exist"),
     _fatal("Ecs.0032", "the image is not active"),
     _fatal("Ecs.0034", "the backup behind the full-ECS image does not exist"),

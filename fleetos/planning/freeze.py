@@ -133,5 +133,7 @@ def _end_at_freeze(one: Resolved, refusal: Finding | None, settings: Settings, h
         return Moved(server.id, TargetState.SKIPPED, Reason.ALREADY_ON_IMAGE)
     if refusal is not None:
         reason = _REASONS.get(refusal.check, Reason.UNSUITABLE)
-        return Moved(server.id, TargetState.HELD, reason, detail=refusal.text)
+        # The other reasons say themselves what to do.
+        hint = f"; {refusal.hint}" if refusal.hint and reason is Reason.UNSUITABLE else ""
+        return Moved(server.id, TargetState.HELD, reason, detail=f"{refusal.text}{hint}")
     return None

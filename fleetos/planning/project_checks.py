@@ -24,7 +24,8 @@ def order_findings(order: Order, image: Image, facts: CloudFacts) -> Iterator[Fi
         yield _warning(Check.API, subject, "Open Telekom Cloud documents only v2 of the change; v1 may not be there")
     elif image.inject_flag == "true" and not facts.is_otc:
         text = f"the image says that it has no cloud-init, which is not always true; it is changed with {order.api}"
-        yield _warning(Check.API, subject, text, "say `api: v2` if it has cloud-init, and try one server first")
+        other = "`api: v2` if it has cloud-init" if order.api == "v1" else "`api: v1` if it is true"
+        yield _warning(Check.API, subject, text, f"say {other}, and try one server first")
     yield from _login(order, image, facts)
     encrypted = order.metadata.get("__system__encrypted") == "1"
     if image.key_id is not None and not encrypted:
@@ -101,7 +102,7 @@ def claim_findings(holders: Mapping[str, str], names: Mapping[str, str]) -> Iter
 def _quotas(around: Surroundings, at_once: int, largest_gib: int) -> Iterator[Finding]:
     """A change makes the new disk while the old one is there, and a temporary server (ecs_02_0202; Ecs.0021, 0001)."""
     disks, servers = around.disk_quota, around.server_quota
-    hint = "raise the quota, or lower rollout.concurrency"
+    hint = "raise the quota, or lower rollout.concurrency" if at_once > 1 else "raise the quota"
     if disks is not None and disks.disks is not None and disks.disks < at_once:
         text = f"the quota leaves room for {disks.disks:,} more, and {at_once:,} changes at once need one each"
         yield _warning(Check.DISK_QUOTA, "disks", text, hint)

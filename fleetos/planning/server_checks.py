@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fleetos.model.findings import Check, Finding, Level
-from fleetos.model.inventory import Disk, Flavor, Image, KeyState, Server
+from fleetos.model.inventory import Disk, Flavor, Image, KeyState, Server, Traits
 from fleetos.planning.hardware_checks import hardware_findings
 from fleetos.planning.surroundings import Surroundings
 
@@ -94,11 +94,13 @@ def _contract(pairing: Pairing) -> Iterator[Finding]:
     """Who may do what with it: error codes Ecs.0030 and Ecs.0510; spot servers are excluded by the API page."""
     traits, image = pairing.server.traits, pairing.image
     if traits.bare_metal:
-        yield pairing.refused(Check.BARE_METAL, "is a bare-metal server, whose OS is changed by another service")
+        text = "is a bare-metal server, whose OS is changed by another service"
+        yield pairing.refused(Check.BARE_METAL, text, "exclude it")
     if traits.frozen:
-        yield pairing.refused(Check.FROZEN, "is frozen by the cloud", "clear what the account is frozen for")
+        yield pairing.refused(Check.FROZEN, "is frozen by the cloud", _thaw(traits))
     if traits.charging == _SPOT:
-        yield pairing.refused(Check.SPOT, "is a spot server, whose OS cannot be changed", "make it anew")
+        hint = "create a new server from the image, and exclude this one"
+        yield pairing.refused(Check.SPOT, "is a spot server, whose OS cannot be changed", hint)
     if traits.charging == _YEARLY_MONTHLY:
         if _MARKET in (traits.image_kind, image.kind):
             text = "is paid by year or month, and the marketplace has one of its two images"
@@ -110,6 +112,12 @@ def _contract(pairing: Pairing) -> Iterator[Finding]:
             yield pairing.warned(Check.YEARLY_MONTHLY, text)
     elif image.kind == _MARKET:
         yield pairing.warned(Check.MARKETPLACE, f"gets {image.name} of the marketplace, which may have a price")
+
+
+def _thaw(traits: Traits) -> str:
+    """What ends a freeze, by its cause, which the cloud does not tell (Huawei Cloud, ecs_faq_0303)."""
+    pay = "renew or pay its order" if traits.charging == _YEARLY_MONTHLY else "pay what the account owes"
+    return f"{pay}; if it is frozen for a violation or by the authorities, ask the cloud's support desk"
 
 
 def _disk(pairing: Pairing) -> Iterator[Finding]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fleetos.model.plan import StopMode
+from fleetos.model.run import Settings
 from fleetos.model.states import Reason
 from fleetos.views.wording import printable
 
@@ -75,9 +77,9 @@ REASONS: Mapping[Reason, Words] = {
         "Bring it to running or stopped, then `fleetos retry {run}`.",
     ),
     _R.UNSUITABLE: Words(
-        "unsuitable for the image",
-        "The cloud would refuse the change: the server, its disk or its contract does not allow this image.",
-        "Cure what is named, or choose another image; then `fleetos retry {run}`, or apply the corrected plan.",
+        "refused before the run",
+        "The cloud would refuse to change the server, or what it runs now is not known well enough to wipe it.",
+        "Do what is said beside each server; then `fleetos retry {run}`, or check anew: apply the plan with --new-run.",
     ),
     _R.UNANSWERED_SEND: Words(
         "earlier request unanswered",
@@ -87,7 +89,7 @@ REASONS: Mapping[Reason, Words] = {
     _R.STOP_TIMEOUT: Words(
         "does not stop",
         "The server did not stop in time.",
-        "Stop it yourself, or allow a hard stop in the plan; then `fleetos retry {run}`.",
+        "Stop it yourself, then `fleetos retry {run}`; or raise `timeouts.stop` in the plan and apply it again.",
     ),
     _R.STOP_REFUSED: Words(
         "stop refused",
@@ -117,12 +119,13 @@ REASONS: Mapping[Reason, Words] = {
     _R.PERMISSION: Words(
         "no permission",
         "The cloud knows the account and does not allow it to do this.",
-        "Have the permission granted, then `fleetos resume {run}`.",
+        "Do what its code asks for: have the permission granted, the account cleared or the project corrected; then "
+        "`fleetos resume {run}`.",
     ),
     _R.UNREACHABLE: Words(
         "cloud unreachable",
         "The cloud could not be reached, or answered with nothing but failures.",
-        "See to network, proxy and endpoint, then `fleetos resume {run}`.",
+        "See to network, proxy and endpoint; then `fleetos resume {run}`, or `fleetos retry {run}` if it has ended.",
     ),
     _R.TOO_MANY_OVERDUE: Words(
         "too many overdue",
@@ -137,6 +140,12 @@ REASONS: Mapping[Reason, Words] = {
 }
 
 
-def todo_of(reason: Reason, run_id: str) -> str:
-    """What the operator can do about the reason, with the run's id filled in. Printable."""
-    return REASONS[reason].todo.replace("{run}", printable(run_id))
+def todo_of(reason: Reason, run_id: str, settings: Settings | None = None) -> str:
+    """What the operator can do about the reason, with the run's id filled in. Printable.
+
+    `settings`: of the run, which a retry keeps, so that nothing is advised that they have already.
+    """
+    todo = REASONS[reason].todo
+    if reason is Reason.STOP_TIMEOUT and settings is not None and settings.stop is StopMode.SOFT:
+        todo = todo.replace("raise `timeouts.stop`", "set `rollout.stop: soft-then-hard` or a longer `timeouts.stop`")
+    return todo.replace("{run}", printable(run_id))

@@ -61,7 +61,7 @@ def _headline(progress: Progress, spent: Spent) -> Text:
     if short and run.state in RUN_ENDS:
         text.append(f", but {short:,} of {counted(len(progress.targets), 'server')} need you", style=style)
     if run.reason is not None:
-        text.append(f"\n  {REASONS[run.reason].what} {todo_of(run.reason, run.id)}")
+        text.append(f"\n  {REASONS[run.reason].what} {todo_of(run.reason, run.id, run.settings)}")
     if run.detail:
         text.append(f"\n  {printable(run.detail)}")
     return text
@@ -106,7 +106,7 @@ def _reason_lines(run: Run, state: TargetState, reason: Reason | None, count: in
         yield text
         return
     yield text.append(f", {REASONS[reason].short}. {REASONS[reason].what}")
-    yield Text(f"    to do: {todo_of(reason, run.id)}")
+    yield Text(f"    to do: {todo_of(reason, run.id, run.settings)}")
 
 
 def _unsettled(progress: Progress, shown: int) -> Iterator[Text]:

@@ -114,3 +114,15 @@ def test_a_key_pair_that_cannot_be_looked_up(here: Play, fault: dict[str, Any], 
     shown = told(here.called("plan", written(here, "{name: slow}", key=key), "-o", "json"))
     assert [one["level"] for one in shown["findings"] if one["code"] == "key-pair-owner"] == ["warning"]
     assert here.called("plan", written(here, "{name: slow}", key="keyname: KeyPair-account")).returncode == code
+
+
+def test_what_is_advised_fits_the_plan_and_can_help(here: Play) -> None:
+    here.post("/admin/faults", [{"on": "stop", "do": "stuck"}])
+    plan = written(here, "{name: slow}, {name: icy}", TIMES.replace("stop: 10s", "stop: 1s"))
+    done = here.fleetos("apply", plan, "--yes", "--expect-wipes", "1")
+    assert done.returncode == ExitCode.SOME_FAILED, done.stderr
+    words = " ".join((done.stdout + done.stderr).split())
+    assert "raise `timeouts.stop` in the plan" in words
+    assert "hard stop" not in words
+    assert "pay what the account owes" in words
+    assert "another image" not in words

@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Disk, Disks, Flavor, Image, KeyState, Quota, Server, Traits
-from fleetos.planning.project_checks import claim_findings, newer_images, project_findings
+from fleetos.model.run import Order
+from fleetos.planning.project_checks import claim_findings, newer_images, order_findings, project_findings
 from fleetos.planning.server_checks import Pairing, server_findings
+from fleetos.planning.settings import CloudFacts
 from fleetos.planning.surroundings import NOTHING_KNOWN, Surroundings, Unread
 from tests.unit.planning.desk import DEBIAN, OLD, a_server, picture
 
@@ -240,3 +242,28 @@ def test_what_could_not_be_read_is_told_and_a_missing_permission_is_worse() -> N
         ),
         Finding(NOTE, Check.NOT_CHECKED, "flavors", "the architecture is not checked: none"),
     ]
+
+
+@pytest.mark.parametrize(("charging", "first"), [("0", "pay what the account owes"), ("1", "renew or pay its order")])
+def test_a_freeze_is_said_to_end_by_what_ends_it(charging: str, first: str) -> None:
+    findings = server_findings(Pairing(server(frozen=True, charging=charging), DEBIAN, {}, NOTHING_KNOWN))
+    hint = next(one.hint for one in findings if one.check is Check.FROZEN) or ""
+    assert hint.startswith(first)
+    assert "support desk" in hint
+    assert "image" not in hint
+
+
+@pytest.mark.parametrize(("at_once", "lower"), [(1, False), (2, True)])
+def test_one_change_at_a_time_cannot_be_fewer(at_once: int, lower: bool) -> None:
+    around = Surroundings(disk_quota=Quota(disks=0), server_quota=Quota(servers=0))
+    hints = [one.hint or "" for one in project_findings(around, at_once, 40)]
+    assert len(hints) == 2
+    assert all(("rollout.concurrency" in hint) is lower for hint in hints)
+
+
+@pytest.mark.parametrize(("api", "other"), [("v1", "`api: v2`"), ("v2", "`api: v1`")])
+def test_the_other_api_is_advised(api: Literal["v1", "v2"], other: str) -> None:
+    image = replace(DEBIAN, inject_flag="true")
+    order = Order(image.id, image.name, api, keyname="key")
+    (finding,) = order_findings(order, image, CloudFacts())
+    assert other in (finding.hint or "")

@@ -1,11 +1,14 @@
 """Every reason has its words."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from fleetos.model.plan import StopMode
 from fleetos.model.states import Reason
 from fleetos.views.reasons import REASONS, todo_of
+from tests.unit.model.samples import SETTINGS
 
 COMMANDS = {"retry", "resume", "abort", "apply", "status"}
 
@@ -23,6 +26,33 @@ def test_words_are_a_phrase_a_sentence_and_advice(reason: Reason) -> None:
     assert re.fullmatch(r"[A-Z][^.]*\.", words.what), "one sentence"
     assert words.todo[0].isupper()
     assert words.todo.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("stop", "advised", "never"),
+    [
+        (StopMode.SOFT, "`rollout.stop: soft-then-hard` or a longer `timeouts.stop`", "raise"),
+        (StopMode.SOFT_THEN_HARD, "raise `timeouts.stop`", "hard"),
+        (StopMode.HARD, "raise `timeouts.stop`", "hard"),
+    ],
+)
+def test_advice_about_a_stop_fits_what_the_plan_says(stop: StopMode, advised: str, never: str) -> None:
+    todo = todo_of(Reason.STOP_TIMEOUT, "2b7c0m1x4q", replace(SETTINGS, stop=stop))
+    assert advised in todo
+    assert never not in todo.replace("soft-then-hard", "" if stop is StopMode.SOFT else "hard")
+
+
+@pytest.mark.parametrize(
+    ("reason", "never"),
+    [
+        (Reason.STOP_TIMEOUT, "hard stop"),
+        (Reason.UNSUITABLE, "another image"),
+        (Reason.UNREACHABLE, "resume 2b7c0m1x4q`."),
+        (Reason.PERMISSION, "Have the permission"),
+    ],
+)
+def test_nothing_is_advised_that_may_not_help(reason: Reason, never: str) -> None:
+    assert never not in todo_of(reason, "2b7c0m1x4q")
 
 
 @pytest.mark.parametrize("reason", list(Reason))
