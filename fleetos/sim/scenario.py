@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from fleetos.limits import SIM_RULES_MAX, SIM_SERVERS_MAX
 from fleetos.sim.chance import Chance
@@ -59,7 +59,8 @@ class EnterpriseEntry(Model):
 class ServerGroup(Model):
     """Servers that are alike. Each run of `#` in the name becomes the number, filled with zeros to that width.
 
-    `image_id`: what `image.id` shows whatever they run, so that only `metering.image_id` tells.
+    `image_id`: what `image.id` shows whatever they run, so that only `metering.image_id` tells. `shows` are fields that
+    reads show in place of the true ones, however strange.
     """
 
     count: Annotated[int, Field(ge=0, le=SIM_SERVERS_MAX)] = 1
@@ -75,6 +76,7 @@ class ServerGroup(Model):
     key: Name | None = None
     shows_image: bool = True
     image_id: Name | None = None
+    shows: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
     system_disk: bool = True
     system_disk_gb: Annotated[int, Field(ge=1, le=1024)] = 40
     data_disks: Annotated[int, Field(ge=0, le=22)] = 0

@@ -2,6 +2,7 @@
 
 import json
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -82,6 +83,7 @@ class Body:
     host_status: str
     shows_image: bool
     image_id: str | None = None
+    shows: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(slots=True)
@@ -119,7 +121,7 @@ class Server:
     def show(self, at: float) -> None:
         """Take the picture that reads show from now on."""
         self.updated = at
-        text = json.dumps(picture(self))
+        text = json.dumps({**picture(self), **self.body.shows})
         self.frames.append((at, text))
         if len(self.frames) > 8 and self.frames[1][0] < at - FRAMES_KEPT_S:
             first = bisect_right(self.frames, at - FRAMES_KEPT_S, key=_moment) - 1

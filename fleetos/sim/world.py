@@ -154,6 +154,7 @@ class World:
             frozen=group.frozen,
             host_status=group.host_status,
             shows_image=group.shows_image,
+            shows=group.shows,
             image_id=group.image_id if always is None else always.id,
         )
         disk = self.new_disk(server_id, born, image, group.system_disk_gb, None) if group.system_disk else None

@@ -25,6 +25,8 @@ SCENARIO: dict[str, Any] = {
         {"name": "unclear", "image_id": DEBIAN_12, "enterprise_project": OWN},
         {"name": "slow", "enterprise_project": OWN},
         {"name": "icy", "frozen": True, "enterprise_project": OWN},
+        {"name": "strange", "shows": {"tags": 5}, "enterprise_project": OWN},
+        {"name": "anonymous", "shows": {"id": None}, "enterprise_project": OWN},
         {"count": 2, "name": "others-#"},
     ],
 }
@@ -98,6 +100,21 @@ def test_doctor_says_in_which_projects_and_advises_nothing_that_the_user_has(her
     )
     assert "in the enterprise projects that the user may see" in checks["list"]["text"]
     assert "in the whole project" in checks["limits"]["hint"]
+
+
+def test_a_strange_server_is_refused_alone_and_a_selector_says_what_it_could_not_match(here: Play) -> None:
+    shown = told(here.called("plan", written(here, "{name: slow}, {name: strange}"), "-o", "json"))
+    assert {one["name"]: one["code"] for one in shown["servers"]} == {"slow": None, "strange": "unreadable"}
+    assert shown["counts"] == {"total": 2, "refuse": 1, "change": 1, "skip": 0}
+    shown = told(here.called("plan", written(here, '{select: {name: "s*"}}'), "-o", "json"))
+    assert [one["name"] for one in shown["servers"]] == ["slow"]
+    (finding,) = [one for one in shown["findings"] if one["code"] == "unreadable"]
+    assert "2 servers could not be read" in finding["text"]
+    assert "strange (tags is no list)" in finding["text"]
+    assert "anonymous (id is missing)" in finding["text"]
+    drifted = here.called("drift", written(here, "{name: slow}, {name: strange}"), "-o", "json")
+    codes = {one["name"]: one["code"] for one in json.loads(drifted.stdout)["servers"]}
+    assert codes["strange"] == "unreadable"
 
 
 @pytest.mark.parametrize(

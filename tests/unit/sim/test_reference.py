@@ -26,7 +26,7 @@ def test_the_example_is_a_scenario_with_every_key() -> None:
     assert scenario.model_fields_set == set(Scenario.model_fields)
     for part in (scenario.durations, scenario.change, scenario.tokens, scenario.list, scenario.quota):
         assert part.model_fields_set == set(type(part).model_fields)
-    assert len(World(scenario, BORN).servers) == 46
+    assert len(World(scenario, BORN).servers) == 47
 
 
 @pytest.mark.parametrize("rule", RULES)
