@@ -28,6 +28,7 @@ from fleetos.model.plan import ApiLimits, ChangeSpec, Plan, Polling, Rollout, Sh
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Scope
 from fleetos.model.secrets import Secrets
+from fleetos.model.states import Command
 from fleetos.planning.freeze import freeze as freeze_plan
 from fleetos.planning.preflight import Preflight, Resolved
 from fleetos.planning.settings import CloudFacts
@@ -163,7 +164,7 @@ async def _roll_out(scenario: Scenario, manner: Manner) -> Outlay:
         numbers = count(1)
         journal = store.take(clock)
         edge = Edge(cloud, journal, NoSecrets(), Nobody(), clock, chance, lambda: f"call-{next(numbers)}")
-        await Engine(store.progress(), edge).drive("machine-1:1")
+        await Engine(store.progress(), edge).drive("machine-1:1", Command.APPLY)
     ended_s = time.process_time()
     world.settle()
     told = world.world.ledger

@@ -25,7 +25,7 @@ from fleetos.ids import Chance
 from fleetos.limits import PERMIT_AGAIN_MAX_S, PERMIT_AGAIN_MIN_S, REQUESTS_EVERY_S, TURN_AT_LEAST_S
 from fleetos.model.experience import NONE, Experience
 from fleetos.model.progress import Progress
-from fleetos.model.states import RUN_ENDS, RunState, TargetState
+from fleetos.model.states import RUN_ENDS, Command, RunState, TargetState
 from fleetos.rules.polling import Read
 
 
@@ -82,8 +82,8 @@ class Engine:
         self._leaving = True
         self._news.set()
 
-    async def drive(self, driver: str) -> None:
-        """Returns when the run has ended or paused, or after `leave`.
+    async def drive(self, driver: str, command: Command) -> None:
+        """Returns when the run has ended or paused, or after `leave`. `command` says which pauses this driver ends.
 
         Raises LeaseLost or JournalUnwritable; then nothing more is sent, and the run is resumable.
         """
@@ -91,14 +91,14 @@ class Engine:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._journal.keep_lease)
                 tasks.start_soon(self._listen)
-                await self._turns(tasks, driver)
+                await self._turns(tasks, driver, command)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             raise _first_of_ours(group) from None
 
-    async def _turns(self, tasks: TaskGroup, driver: str) -> None:
+    async def _turns(self, tasks: TaskGroup, driver: str, command: Command) -> None:
         turn = self._turn()
-        ring.begin(self._books, turn, driver)
+        ring.begin(self._books, turn, driver, command)
         # An abort that was asked for while nobody drove the run is heard before anything is admitted.
         self._judge.take(turn, await self._requests())
         await self._commit(turn)

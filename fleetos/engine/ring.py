@@ -11,17 +11,20 @@ from fleetos.limits import POLL_TOGETHER
 from fleetos.model.events import RunDriverStarted, RunMoved
 from fleetos.model.plan import StopMode
 from fleetos.model.run import PowerOutcome, Settings
-from fleetos.model.states import QUEUED, Reason, RunState, TargetState
+from fleetos.model.states import QUEUED, Command, Reason, RunState, TargetState, ends_pause
 from fleetos.rules import polling
 from fleetos.rules.answers import change_forgotten, power_forgotten
 from fleetos.rules.needs import Need, Wait
 from fleetos.rules.schedule import Room, admit
 
 
-def begin(books: Books, turn: Turn, driver: str) -> None:
-    """Writes that this process drives the run, and what a process that died in mid-send has left unknown."""
+def begin(books: Books, turn: Turn, driver: str, command: Command) -> None:
+    """Writes that this process drives the run, and what a process that died in mid-send has left unknown.
+
+    A pause that the command may not end stays.
+    """
     turn.write(RunDriverStarted(driver))
-    if turn.run.state is RunState.PAUSED:
+    if turn.run.state is RunState.PAUSED and ends_pause(command, turn.run.reason):
         turn.write(RunMoved(RunState.RUNNING))
     for target in books.progress.targets.values():
         if target.ended:

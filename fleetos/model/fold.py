@@ -70,12 +70,15 @@ def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
         case RunMoved():
             check_run_move(run.id, run.state, event.to)
             ended_at = at if event.to in RUN_ENDS else None
-            return replace(run, state=event.to, reason=event.reason, detail=event.detail, ended_at=ended_at)
+            moved = replace(run, state=event.to, since=at, ended_at=ended_at)
+            return replace(moved, reason=event.reason, detail=event.detail)
         case RunPassStarted():
+            if run.state is RunState.PAUSED:
+                raise IllegalMove(f"run {run.id}: a pass does not end a pause")
             if run.state is not RunState.RUNNING:
                 check_run_move(run.id, run.state, RunState.RUNNING)
             running = RunState.RUNNING
-            return replace(run, passes=event.number, state=running, reason=None, detail="", ended_at=None)
+            return replace(run, passes=event.number, state=running, since=at, reason=None, detail="", ended_at=None)
 
 
 def fold_target(target: Target | None, event: TargetEvent, at: datetime) -> Target:

@@ -239,8 +239,9 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The frozen execution of a plan. `digest` covers plan, cloud and region; `passes` counts from 1;
-    `sessions` counts the processes that have driven it. Times are UTC.
+    """The frozen execution of a plan. `digest` covers plan, cloud, region and project; `passes` counts from 1;
+    `sessions` counts the processes that have driven it; `wipes` is how many system disks it was frozen to wipe;
+    `since` is when it came into its state, None before it has moved. Times are UTC.
     """
 
     id: str
@@ -258,3 +259,5 @@ class Run:
     ended_at: datetime | None = None
     passes: int = 1
     sessions: int = 0
+    wipes: int = 0
+    since: datetime | None = None

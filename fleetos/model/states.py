@@ -42,6 +42,15 @@ class RunState(StrEnum):
     ABORTED = "aborted"
 
 
+class Command(StrEnum):
+    """The command that a process drives a run for."""
+
+    APPLY = "apply"
+    RESUME = "resume"
+    RETRY = "retry"
+    ABORT = "abort"
+
+
 class Reason(StrEnum):
     """Why a target was skipped, failed, held or cancelled, or why a run is paused."""
 
@@ -207,6 +216,23 @@ RUN_MOVES: dict[RunState, dict[RunState, str]] = {
     _R.FAILED: {_R.RUNNING: "the operator asked for a next pass"},
     _R.ABORTED: {_R.RUNNING: "the operator asked for a next pass"},
 }
+
+
+# Pauses for a cause outside of the run: it may have been repaired since, and shows again at once if it was not. `apply`,
+# which a timer calls, ends these alone. Every other pause stands for something that a person must look at, and so does
+# one that is added later and not listed here.
+ENDED_BY_APPLY = frozenset({Reason.AUTHENTICATION, Reason.PERMISSION, Reason.UNREACHABLE})
+
+
+def ends_pause(command: Command, reason: Reason | None) -> bool:
+    """Return whether a driver that was started by this command goes on with a run that is paused for this reason."""
+    match command:
+        case Command.RESUME:
+            return True
+        case Command.APPLY:
+            return reason in ENDED_BY_APPLY
+        case Command.RETRY | Command.ABORT:
+            return False
 
 
 def check_move(server_id: str, before: TargetState, after: TargetState) -> None:

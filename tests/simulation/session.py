@@ -21,7 +21,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.requests import Request
 from fleetos.model.run import Order, Run, Target
 from fleetos.model.secrets import Secrets
-from fleetos.model.states import RunState
+from fleetos.model.states import Command, RunState
 from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.loop import now_s
 from fleetos.store.memory import MemoryJournal, Weather
@@ -219,7 +219,7 @@ async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
             new_id=lambda: f"call-{process.number}-{next(numbers)}",
         )
         engine = Engine(store.progress(), edge, beats=BEATS)
-        await engine.drive(f"machine-{process.number}:1")
+        await engine.drive(f"machine-{process.number}:1", Command.RESUME)
         if engine.trouble is not None:
             return "left", engine.trouble.detail
         state = engine.progress.run.state

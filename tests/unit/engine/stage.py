@@ -20,7 +20,7 @@ from fleetos.model.plan import StopMode
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Settings, Target
 from fleetos.model.secrets import Secrets
-from fleetos.model.states import HOLDS_SLOT, TargetState
+from fleetos.model.states import HOLDS_SLOT, Command, TargetState
 from tests.unit.engine.list_journal import ListJournal
 from tests.unit.model.samples import NEW_IMAGE, RUNNING, SETTINGS, a_run, a_target
 
@@ -322,10 +322,10 @@ class Stage:
         )
         return Engine(self.journal.progress(), edge)
 
-    async def drive(self, within_s: float = 20.0) -> Progress:
+    async def drive(self, within_s: float = 20.0, command: Command = Command.RESUME) -> Progress:
         """The progress after one process has driven the run; ends with no crime."""
         with anyio.fail_after(within_s):
-            await self.engine().drive("host:1")
+            await self.engine().drive("host:1", command)
         return self.ended()
 
     def ended(self) -> Progress:

@@ -12,7 +12,7 @@ import pytest
 import fleetos
 from fleetos.engine import books
 from fleetos.model.run import Target
-from fleetos.model.states import TargetState
+from fleetos.model.states import Command, TargetState
 from fleetos.rules.needs import Context, Decision
 from fleetos.rules.steps import decide
 from tests.unit.engine.stage import QUICK, Stage
@@ -44,7 +44,7 @@ async def cost(number: int, concurrency: int) -> dict[str, int]:
     engine = stage.engine()
     counts: dict[str, int] = {}
     with counting(counts):
-        await engine.drive("host:1")
+        await engine.drive("host:1", Command.RESUME)
     stage.ended()
     assert stage.states() == {TargetState.DONE: number}
     return counts

@@ -15,12 +15,13 @@ from fleetos.errors import (
     Problem,
     ReadRefused,
 )
-from fleetos.model.events import PowerIntended
+from fleetos.model.events import PowerIntended, RunMoved
+from fleetos.model.fold import fold_run
 from fleetos.model.progress import Progress
 from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import End, Order
 from fleetos.model.secrets import Secrets
-from fleetos.model.states import IN_FLIGHT, Reason, RunState, TargetState
+from fleetos.model.states import IN_FLIGHT, Command, Reason, RunState, TargetState
 from tests.unit.engine.stage import LOST_AFTER, QUICK, NoSecrets, Stage, refused
 from tests.unit.model.samples import START, STOPPED, a_target, an_attempt
 
@@ -30,7 +31,7 @@ ABORT = Request(1, RequestKind.ABORT, "ops", START)
 
 async def failing(stage: Stage, error: FleetosError) -> None:
     with anyio.fail_after(20), pytest.raises(type(error)):
-        await stage.engine().drive("host:1")
+        await stage.engine().drive("host:1", Command.RESUME)
 
 
 # --- the journal and the lease -------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ async def test_leaving_records_what_is_on_the_wire() -> None:
     stage.cloud.gate, stage.cloud.crowd_of = anyio.Event(), 2
     engine = stage.engine()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(engine.drive, "host:1")
+        tasks.start_soon(engine.drive, "host:1", Command.RESUME)
         with anyio.fail_after(10):
             await stage.cloud.crowd.wait()
         engine.leave()
@@ -124,7 +125,7 @@ async def test_leaving_sends_nothing_that_is_only_intended() -> None:
     engine = stage.engine()
     stage.watcher.act = lambda progress: engine.leave() if progress.counts[S.SUBMITTING] else None
     with anyio.fail_after(10):
-        await engine.drive("host:1")
+        await engine.drive("host:1", Command.RESUME)
     assert stage.cloud.sent == []
     assert stage.states() == {S.READY: 1}
     stage.ended()
@@ -169,7 +170,7 @@ async def test_an_aborted_run_that_the_cloud_refuses_is_left_with_its_trouble() 
     stage.cloud.read_error = AuthenticationFailed("401")
     engine = stage.engine()
     with anyio.fail_after(10):
-        await engine.drive("host:1")
+        await engine.drive("host:1", Command.RESUME)
     assert engine.trouble is not None
     assert engine.trouble.reason is Reason.AUTHENTICATION
     assert stage.journal.run.state is RunState.FINISHING
@@ -223,11 +224,54 @@ async def test_a_secret_that_changed_pauses_the_run_before_anything_is_sent() ->
     engine = stage.engine()
     engine._sender._secrets = Changed()
     with anyio.fail_after(10):
-        await engine.drive("host:1")
+        await engine.drive("host:1", Command.RESUME)
     assert (stage.journal.run.state, stage.journal.run.reason) == (RunState.PAUSED, Reason.INPUT_CHANGED)
     assert stage.cloud.sent == []
     assert not any(isinstance(event, PowerIntended) for _, event in stage.journal.events)
     stage.ended()
+
+
+# --- who ends a pause ----------------------------------------------------------------------------------------
+
+BY_A_PERSON = (Reason.TOO_MANY_OVERDUE, Reason.INPUT_CHANGED)
+BY_A_TIMER = (Reason.AUTHENTICATION, Reason.PERMISSION, Reason.UNREACHABLE)
+
+
+def paused(reason: Reason) -> Stage:
+    stage = Stage(3, replace(QUICK, concurrency=1))
+    event = RunMoved(RunState.PAUSED, reason)
+    stage.journal.events.append((START, event))
+    stage.journal.run = fold_run(stage.journal.run, event, START)
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("command", "reason", "ends"),
+    [
+        *((Command.APPLY, reason, True) for reason in BY_A_TIMER),
+        *((Command.APPLY, reason, False) for reason in BY_A_PERSON),
+        *((Command.RESUME, reason, True) for reason in (*BY_A_TIMER, *BY_A_PERSON)),
+        *((Command.ABORT, reason, False) for reason in (*BY_A_TIMER, *BY_A_PERSON)),
+    ],
+)
+async def test_a_pause_is_ended_by_a_command_that_may(command: Command, reason: Reason, ends: bool) -> None:
+    stage = paused(reason)
+    progress = await stage.drive(command=command)
+    if ends:
+        assert (progress.run.state, stage.states()) == (RunState.DONE, {S.DONE: 3})
+    else:
+        assert (progress.run.state, progress.run.reason) == (RunState.PAUSED, reason)
+        assert (stage.cloud.sent, stage.states()) == ([], {S.WAITING: 3})
+
+
+@pytest.mark.parametrize("reason", [*BY_A_TIMER, *BY_A_PERSON])
+async def test_an_abort_of_a_paused_run_admits_nobody_on_the_way(reason: Reason) -> None:
+    stage = paused(reason)
+    stage.journal.asked.append(ABORT)
+    progress = await stage.drive(command=Command.ABORT)
+    assert (progress.run.state, stage.states(), stage.cloud.sent) == (RunState.ABORTED, {S.CANCELLED: 3}, [])
+    moves = [event.to for _, event in stage.journal.events if isinstance(event, RunMoved)]
+    assert moves == [RunState.PAUSED, RunState.FINISHING, RunState.ABORTED]
 
 
 async def test_reads_that_are_refused_for_ever_hold_their_targets() -> None:
