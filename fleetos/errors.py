@@ -16,6 +16,7 @@ FleetosError
 |   |-- LeaseLost           another process drives the run now (21)
 |   |-- RunDriven           another live process drives the run or holds the database (21)
 |   |-- ServerClaimed       an undriven unfinished run holds one of the servers (20)
+|   |-- ServerTouched       another run has changed one of the servers since (20)
 |   |-- DatabaseUnusable    too new, corrupt, or not ours (1)
 |   `-- UnknownRun          no run of that id (64)
 `-- IllegalMove          a defect of fleetos: the law of states forbids the move (1)
@@ -158,6 +159,12 @@ class RunDriven(StoreError):
 
 class ServerClaimed(StoreError):
     """Another run, unfinished and undriven, holds one of the servers."""
+
+    exit_code = 20
+
+
+class ServerTouched(StoreError):
+    """Another run has changed one of the servers after this run did."""
 
     exit_code = 20
 

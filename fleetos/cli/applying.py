@@ -1,5 +1,6 @@
 """`fleetos apply`: from a plan file to a run that is driven to its end."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,9 @@ import typer
 
 from fleetos.cli import looping
 from fleetos.cli.carrying_on import check_project, drive_on, show_end
-from fleetos.cli.confirming import agree, confirm
+from fleetos.cli.confirming import Consent, confirm
 from fleetos.cli.exits import ExitCode, Leave, code_of
-from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument, YesOption
+from fleetos.cli.options import CloudOption, DbOption, ExpectWipesOption, Output, OutputOption, PlanArgument, YesOption
 from fleetos.cli.surveying import facts_of, frozen_now, images_meant, list_servers, scope_of, survey
 from fleetos.cli.terminal import reporting, say
 from fleetos.cli.wiring import SIM, chosen_cloud, cloud_at, credentials, hinting, scope_key, sound_database, watcher
@@ -25,10 +26,11 @@ from fleetos.model.inventory import Inventory
 from fleetos.model.plan import Plan
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run
-from fleetos.model.states import RUN_ENDS, Reason
+from fleetos.model.states import RUN_ENDS, Command, Reason, TargetState
+from fleetos.planning.agreement import Agreement
 from fleetos.planning.digest import run_digest
 from fleetos.planning.freeze import FrozenRun
-from fleetos.planning.frozen import FrozenPlan, PlanOutdated, check_plan, differences, is_frozen_plan, read_frozen_plan
+from fleetos.planning.frozen import check_plan, is_frozen_plan, read_frozen_plan
 from fleetos.planning.load import load_plan
 from fleetos.planning.pinning import ACTIVE
 from fleetos.planning.select import selected_since
@@ -43,8 +45,6 @@ from fleetos.views.wording import counted
 _NO_RUN = "no run was created, nothing was touched"
 # Findings of preflight that are printed before the question.
 FINDINGS_SHOWN = 20
-# Differences between a frozen plan and the cloud that one message names.
-DIFFERENCES_TOLD = 20
 
 
 class NotRepeated(FleetosError):
@@ -55,27 +55,20 @@ class NotRepeated(FleetosError):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the operator asked for, beside the plan; `agreed` is the frozen plan that it was given as, if it was."""
+    """What the operator asked for, beside the plan."""
 
-    yes: bool
-    expected: int | None
+    consent: Consent
     new_run: bool
     output: Output
     db: str | None
     cloud: str | None
-    agreed: FrozenPlan | None = None
 
 
 @reporting
 def apply(
     plan: PlanArgument,
     yes: YesOption = False,
-    expect_wipes: Annotated[
-        int | None,
-        typer.Option(
-            min=0, metavar="N", help="Refuse unless exactly so many system disks would be wiped.", show_default=False
-        ),
-    ] = None,
+    expect_wipes: ExpectWipesOption = None,
     new_run: Annotated[
         bool, typer.Option("--new-run", help="Freeze a new run even if one of this plan has ended.")
     ] = False,
@@ -85,9 +78,13 @@ def apply(
 ) -> None:
     """Freeze a plan into a run and drive it to its end. Safe to be called again and again by a timer.
 
-    An unfinished run of the same plan is carried on; one that has ended is not repeated. PLAN may also be a file that
-    `plan --out` wrote: then nothing is done unless the cloud still is as it was. Servers that the cloud would refuse to
-    change are held with the reason, and not touched.
+    An unfinished run of the same plan is carried on; one that has ended is not repeated, and one that is paused for
+    something that you must look at is left to `resume`. PLAN may also be a file that `plan --out` wrote: then nothing
+    is done unless the cloud, or what an unfinished run has left to do, is as the file says. Servers that the cloud
+    would refuse to change are held with the reason, and not touched.
+
+    With --expect-wipes a run that is carried on must have been created to wipe that many system disks, or have that
+    many left to wipe.
 
     Examples:
 
@@ -102,7 +99,8 @@ def apply(
     if agreed is not None:
         check_plan(agreed, loaded)
         cloud = cloud or agreed.cloud
-    raise Leave(looping.run(_apply, loaded, Wish(yes, expect_wipes, new_run, output, db, cloud, agreed)))
+    consent = Consent(yes, Agreement(expect_wipes, agreed))
+    raise Leave(looping.run(_apply, loaded, Wish(consent, new_run, output, db, cloud)))
 
 
 async def _apply(plan: Plan, wish: Wish) -> int:
@@ -110,7 +108,7 @@ async def _apply(plan: Plan, wish: Wish) -> int:
     async with sound_database(wish.db) as opened:
         access = await credentials(name, plan.region)
         async with cloud_at(access, plan.api, _NO_RUN) as cloud:
-            digest = run_digest(plan, name, cloud.place.region)
+            digest = run_digest(plan, scope_of(name, cloud))
             found = await queries.runs_of_digest(opened, digest, watcher())
             unfinished = [one for one in found if one.run.state not in RUN_ENDS]
             if unfinished:
@@ -125,14 +123,18 @@ async def _carry_on(opened: Database, run: Run, cloud: EcsCloud, wish: Wish) -> 
     if wish.new_run:
         say(f"run {run.id} of this plan is unfinished, so there is no new one")
     lease = await runs.take_run(opened, run.id, watcher())
-    return await drive_on(
-        opened, lease, cloud, wish.output, before=lambda: agree(f"Carry on with run {run.id}?", yes=wish.yes)
-    )
+    return await drive_on(opened, lease, cloud, wish.output, Command.APPLY, consent=wish.consent)
 
 
 async def _not_repeated(opened: Database, plan: Plan, found: RunSummary, cloud: EcsCloud, wish: Wish) -> int:
     """The exit code of the newest run of this plan, which has ended and stays as it is."""
     run = found.run
+    if wish.consent.agreement.plan is not None:
+        raise NotRepeated(
+            f"run {run.id} of this frozen plan has ended ({run.state}), and nothing was done",
+            f"fleetos status {run.id} says how it ended; to change servers (again), look at what is left with "
+            "`fleetos plan PLAN --out FILE`, then: fleetos apply FILE --new-run",
+        )
     now_means = {image.name: image.id for image in await images_meant(cloud, plan) if image.status == ACTIVE}
     moved = [name for name, image_id in run.images.items() if now_means.get(name, image_id) != image_id]
     if run.settings.force or plan.reinstalls or moved:
@@ -150,6 +152,10 @@ async def _not_repeated(opened: Database, plan: Plan, found: RunSummary, cloud: 
         _say_done(progress, inventory)
     if code is not ExitCode.OK or wish.output is not Output.TABLE:
         show_end(progress, wish.output)
+    never = progress.counts.get(TargetState.CANCELLED, 0)
+    if never:
+        say(f"run {run.id} of this plan was aborted, and {counted(never, 'server')} of it were never changed; nothing")
+        say(f"was done now. To change them: fleetos apply {shlex.quote(str(plan.path))} --new-run")
     return code
 
 
@@ -187,7 +193,7 @@ def _say_done(progress: Progress, inventory: Inventory) -> None:
 async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud, wish: Wish) -> int:
     # What was read and frozen is let go of before the run is driven: for thousands of servers it is much.
     lease, wipes, already = await _frozen_anew(opened, plan, name, cloud, wish)
-    code = await drive_on(opened, lease, cloud, wish.output, fresh=lease.last_seq)
+    code = await drive_on(opened, lease, cloud, wish.output, Command.APPLY, fresh=lease.last_seq)
     if not wipes and already:
         say(f"nothing to do: {already:,} already on the image")
     return code
@@ -203,28 +209,15 @@ async def _frozen_anew(
     with hinting(_NO_RUN):
         found = await survey(plan, cloud, facts)
     frozen = await frozen_now(opened, plan, scope, found, facts, known)
-    if wish.agreed is not None:
-        _check_agreed(wish.agreed, frozen)
     for line in selected_words(found.selected):
         say(line)
     _say_findings(found.findings, frozen)
     text = confirmation(frozen.run, frozen.wiped, frozen.spared)
-    confirm(text, frozen.wipes, yes=wish.yes, expected=wish.expected)
+    confirm(wish.consent, frozen.would_wipe, Command.APPLY, text, frozen)
     targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
     more = [event for event in frozen.events[1:] if not isinstance(event, Enlisted)]
     lease = await runs.create_run(opened, frozen.run, targets, more, SystemClock().now(), watcher())
     return lease, frozen.wipes, frozen.spared.get(Reason.ALREADY_ON_IMAGE, 0)
-
-
-def _check_agreed(agreed: FrozenPlan, frozen: FrozenRun) -> None:
-    """Nothing, if the cloud is as the frozen plan says. Raises PlanOutdated with what differs."""
-    differing = list(differences(agreed, frozen))
-    if differing:
-        told = differing[:DIFFERENCES_TOLD]
-        more = len(differing) - len(told)
-        lines = "\n".join([*told, *([f"and {more:,} more"] if more else [])])
-        hint = "look at it anew: fleetos plan PLAN --out FILE; nothing was touched"
-        raise PlanOutdated(f"the cloud is not as it was when the plan was frozen:\n{lines}", hint)
 
 
 def _say_findings(findings: Sequence[Finding], frozen: FrozenRun) -> None:

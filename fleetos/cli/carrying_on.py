@@ -1,41 +1,43 @@
-"""`fleetos resume`, `retry`, `abort`: what is done to a run that is there already."""
+"""`fleetos resume` and `retry`, and how a run that is there already is driven."""
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import replace
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import anyio
 import typer
 
 from fleetos.cli import looping
-from fleetos.cli.confirming import confirm
+from fleetos.cli.confirming import Consent, confirm
 from fleetos.cli.driving import as_it_was, drive
 from fleetos.cli.exits import ExitCode, Leave, code_of
-from fleetos.cli.looking import line_of, print_events
-from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument, YesOption
+from fleetos.cli.looking import print_events
+from fleetos.cli.options import CloudOption, DbOption, ExpectWipesOption, Output, OutputOption, RunArgument, YesOption
 from fleetos.cli.terminal import print_json, read_or_not, reporting, say, show, view_for
 from fleetos.cli.wiring import cloud_at, credentials, sound_database, watcher
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import StoreError, UsageError
-from fleetos.model.events import Event, Retried, RunPassStarted, Settled
+from fleetos.model.events import Event, Retried, RunMoved, RunPassStarted
+from fleetos.model.fold import fold_run, fold_target
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
-from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
-from fleetos.model.states import RETRIABLE, RUN_ENDS, TargetState
-from fleetos.store import queries, runs
+from fleetos.model.states import RETRIABLE, RUN_ENDS, Command, Reason, RunState
+from fleetos.model.wipes import wipes_of
+from fleetos.planning.agreement import Agreement
+from fleetos.store import history, queries, runs
 from fleetos.store.database import Database
 from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
 from fleetos.store.queries import RunSummary
-from fleetos.views.confirmation import retry_confirmation
+from fleetos.views.confirmation import carry_on_confirmation, retry_confirmation
 from fleetos.views.documents import status_document
 from fleetos.views.frame import Spent
 from fleetos.views.summary import NAMES_SHOWN, summary
-from fleetos.views.wording import called, counted
+from fleetos.views.wording import called
 
 
 def limits_of(run: Run) -> ApiLimits:
@@ -66,28 +68,32 @@ async def drive_on(
     lease: Lease,
     cloud: EcsCloud,
     output: Output,
+    command: Command,
     *,
     fresh: int = 0,
-    before: Callable[[], None] | None = None,
+    consent: Consent | None = None,
 ) -> int:
-    """The exit code, once the run of the lease is driven no more; `before` may still refuse. Gives the lease back.
+    """The exit code, once the run of the lease is driven no more. Gives the lease back.
 
+    `consent` is held against what is left of the run now that nobody else drives it; None: it was asked for before.
     `fresh` is how many of the newest records this command wrote when it took the lease: they are its events as well.
     """
     journal = SqlJournal(opened, lease, SystemClock())
     try:
-        if before is not None:
-            before()
-        if output is Output.JSONL:
-            with read_or_not():
-                await print_events(opened, lease.run_id, lease.last_seq - fresh, lease.last_seq)
         progress = await queries.load(opened, lease.run_id)
         if progress.run.state in RUN_ENDS:
             # Another process drove it to its end while this one logged in.
             say("this run has ended meanwhile:")
             show_end(progress, output)
             return code_of(progress)
-        code = await drive(opened, journal, progress, cloud, view_for(output))
+        if consent is not None:
+            wipes = wipes_of(progress.run, progress.targets.values())
+            confirm(consent, wipes, command, carry_on_confirmation(wipes))
+        written = await _finish(journal, progress) if command is Command.ABORT else 0
+        if output is Output.JSONL:
+            with read_or_not():
+                await print_events(opened, lease.run_id, lease.last_seq - fresh, lease.last_seq + written)
+        code = await drive(opened, journal, progress, cloud, view_for(output), command)
     finally:
         with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
             await journal.release()
@@ -96,7 +102,19 @@ async def drive_on(
     return code
 
 
-async def log_in_and_drive(opened: Database, run_id: str, output: Output) -> int:
+async def _finish(journal: SqlJournal, progress: Progress) -> int:
+    """How many records say that the run admits no more: it is aborted before a driver could admit anybody."""
+    if progress.run.state is RunState.FINISHING:
+        return 0
+    event = RunMoved(RunState.FINISHING, Reason.ABORTED, f"aborted by {this_process()}")
+    now = SystemClock().now()
+    run = fold_run(progress.run, event, now)
+    await journal.append(run, [event], [], now)
+    progress.absorb(run, ())
+    return 1
+
+
+async def log_in_and_drive(opened: Database, run_id: str, output: Output, command: Command) -> int:
     """The exit code of a run that is carried on in its own cloud."""
     progress = await queries.load(opened, run_id)
     run = progress.run
@@ -104,7 +122,7 @@ async def log_in_and_drive(opened: Database, run_id: str, output: Output) -> int
         await credentials(run.scope.cloud, run.scope.region), limits_of(run), as_it_was(progress)
     ) as cloud:
         check_project(run, cloud)
-        return await drive_on(opened, await runs.take_run(opened, run_id, watcher()), cloud, output)
+        return await drive_on(opened, await runs.take_run(opened, run_id, watcher()), cloud, output, command)
 
 
 @reporting
@@ -140,7 +158,7 @@ async def _resume(given: str | None, output: Output, db: str | None, cloud: str 
             return ExitCode.OK
         check_cloud(found.run, cloud)
         if found.run.state not in RUN_ENDS:
-            return await log_in_and_drive(opened, found.run.id, output)
+            return await log_in_and_drive(opened, found.run.id, output, Command.RESUME)
         progress = await queries.load(opened, found.run.id)
         say("no run is unfinished; the newest one:" if given is None else "this run has ended:")
         show_end(progress, output)
@@ -177,22 +195,26 @@ def show_end(progress: Progress, output: Output) -> None:
 def retry(
     run: RunArgument,
     yes: YesOption = False,
+    expect_wipes: ExpectWipesOption = None,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,
     cloud: CloudOption = None,
 ) -> None:
     """Give the targets of a run that failed or are held one more attempt each; lists them and asks.
 
+    A server that another run has changed since is left out: a new plan is needed to change it again.
+
     Examples:
 
       fleetos retry 0c4k2m7
 
-      fleetos retry 0c4k2m7 --yes -o json
+      fleetos retry 0c4k2m7 --yes --expect-wipes 2 -o json
     """
-    raise Leave(looping.run(_retry, run, yes, output, db, cloud))
+    consent = Consent(yes, Agreement(expect_wipes))
+    raise Leave(looping.run(_retry, run, consent, output, db, cloud))
 
 
-async def _retry(given: str, yes: bool, output: Output, db: str | None, cloud: str | None) -> int:
+async def _retry(given: str, consent: Consent, output: Output, db: str | None, cloud: str | None) -> int:
     async with sound_database(db) as opened:
         run_id = await queries.find_run(opened, given)
         progress = await queries.load(opened, run_id)
@@ -200,101 +222,42 @@ async def _retry(given: str, yes: bool, output: Output, db: str | None, cloud: s
         if progress.run.state not in RUN_ENDS:
             raise UsageError(f"run {run_id} has not ended", f"carry on with: fleetos resume {run_id}")
         again = [target for target in progress.targets.values() if target.state in RETRIABLE]
+        touched = await history.touched_since(opened, run_id, [target.server_id for target in again])
+        _say_left_out([target for target in again if target.server_id in touched], touched, progress.run)
+        again = [target for target in again if target.server_id not in touched]
         if not again:
-            say(f"nothing to retry: no target of run {run_id} failed or is held")
+            left = "no other target" if touched else "no target"
+            say(f"nothing to retry: {left} of run {run_id} failed or is held")
             if output is Output.JSON:
                 show_end(progress, output)
             return code_of(progress)
-        wiped = [_with_last_disk(target) for target in again]
-        confirm(retry_confirmation(progress.run, wiped), len(wiped), yes=yes)
-        events: list[Event] = [RunPassStarted(progress.run.passes + 1)]
-        events += [Retried(target.server_id, target.disk) for target in wiped]
-        now = SystemClock().now()
-        run = progress.run
+        now, run = SystemClock().now(), progress.run
+        begins = RunPassStarted(run.passes + 1)
+        # The last system disk that the run knows of is the one that a retry may wipe.
+        retried = [Retried(target.server_id, target.disk_after or target.disk) for target in again]
+        targets = [fold_target(target, event, now) for target, event in zip(again, retried, strict=True)]
+        wipes = wipes_of(fold_run(run, begins, now), targets)
+        confirm(consent, wipes, Command.RETRY, retry_confirmation(run, wipes.left))
+        events: list[Event] = [begins, *retried]
         access = await credentials(run.scope.cloud, run.scope.region)
         async with cloud_at(access, limits_of(run), f"run {run_id} is as it was") as logged_in:
             check_project(run, logged_in)
             lease = await runs.begin_pass(opened, run_id, events, now, watcher())
-            return await drive_on(opened, lease, logged_in, output, fresh=len(events))
+            return await drive_on(opened, lease, logged_in, output, Command.RETRY, fresh=len(events))
 
 
-def _with_last_disk(target: Target) -> Target:
-    """The target with the last system disk that the run knows of, the one that a retry may wipe."""
-    return replace(target, disk=target.disk_after or target.disk)
+def _say_left_out(left_out: Sequence[Target], touched: Mapping[str, str], run: Run) -> None:
+    """Says which targets are not retried, because another run has changed their servers since."""
+    by_run: dict[str, list[Target]] = {}
+    for target in left_out:
+        by_run.setdefault(touched[target.server_id], []).append(target)
+    for other, targets in by_run.items():
+        say(f"left out: {names_of(targets)}, changed by run {other} after run {run.id}")
+    if left_out:
+        say(f"to change them again: fleetos plan {shlex.quote(run.plan_path)}, then apply it with --new-run")
 
 
-@reporting
-def abort(
-    run: RunArgument,
-    release: Annotated[
-        bool,
-        typer.Option("--release", help="Also let go of servers with unknown outcomes: you have looked at them."),
-    ] = False,
-    output: OutputOption = Output.TABLE,
-    db: DbOption = None,
-    cloud: CloudOption = None,
-) -> None:
-    """End a run: admit no more, let changes in flight end, start again what was stopped for nothing.
-
-    A run that another process drives is asked to; a run that nobody drives is ended by this command.
-
-    Examples:
-
-      fleetos abort 0c4k2m7
-
-      fleetos abort 0c4k2m7 --release
-    """
-    raise Leave(looping.run(_abort, run, release, output, db, cloud))
-
-
-async def _abort(given: str, release: bool, output: Output, db: str | None, cloud: str | None) -> int:
-    async with sound_database(db) as opened:
-        run_id = await queries.find_run(opened, given)
-        found = await queries.summary(opened, run_id, watcher())
-        check_cloud(found.run, cloud)
-        if found.run.state in RUN_ENDS:
-            if release:
-                await _release(opened, run_id)
-            else:
-                say(f"nothing to abort: run {run_id} has ended ({found.run.state})")
-            await _show_now(opened, run_id, output)
-            return ExitCode.OK
-        await runs.add_request(opened, run_id, RequestKind.ABORT, str(this_process()), SystemClock().now())
-        driver = line_of(found).driver
-        if driver is not None:
-            say(f"{driver} drives this run and was asked to abort it; watch it with: fleetos events {run_id} -f")
-            if release:
-                say("nothing is released while it is driven; call abort --release again when it has ended")
-            await _show_now(opened, run_id, output, driver)
-            return ExitCode.OK
-        code = _as_asked(await log_in_and_drive(opened, run_id, output), await queries.load(opened, run_id))
-        if release:
-            await _release(opened, run_id)
-        return code
-
-
-async def _show_now(opened: Database, run_id: str, output: Output, driver: str | None = None) -> None:
-    """Prints the run as it is now, for the programs that asked for a document."""
-    if output is Output.JSON:
-        print_json(status_document(await queries.load(opened, run_id), driver=driver))
-
-
-def _as_asked(code: int, progress: Progress) -> int:
-    """An abort that ended as it was asked to is no failure, however many targets it cancelled."""
-    trouble = progress.counts.get(TargetState.FAILED, 0) + progress.counts.get(TargetState.HELD, 0)
-    return ExitCode.OK if code == ExitCode.SOME_FAILED and not trouble else code
-
-
-async def _release(opened: Database, run_id: str) -> None:
-    progress = await queries.load(opened, run_id)
-    unsettled = [target for target in progress.targets.values() if target.ended and target.unsettled]
-    if not unsettled:
-        say(f"run {run_id} holds no server with an unknown outcome")
-        return
-    now = SystemClock().now()
-    events = [Settled(target.server_id) for target in unsettled]
-    lease = await runs.begin_pass(opened, run_id, events, now, watcher())
-    await SqlJournal(opened, lease, SystemClock()).release()
-    names = ", ".join(called(target) for target in unsettled[:NAMES_SHOWN])
-    more = f" and {len(unsettled) - NAMES_SHOWN:,} more" if len(unsettled) > NAMES_SHOWN else ""
-    say(f"let go of {counted(len(unsettled), 'server')} with an unknown outcome: {names}{more}")
+def names_of(targets: Sequence[Target]) -> str:
+    """Return the names of the targets, of many the first ones and how many more there are."""
+    more = f" and {len(targets) - NAMES_SHOWN:,} more" if len(targets) > NAMES_SHOWN else ""
+    return ", ".join(called(target) for target in targets[:NAMES_SHOWN]) + more

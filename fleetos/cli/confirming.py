@@ -1,45 +1,77 @@
 """The question before disks are wiped."""
 
+from dataclasses import dataclass, field
+
 from fleetos.cli.terminal import ask, on_terminal, say
 from fleetos.errors import FleetosError, UsageError
-from fleetos.views.confirmation import question
+from fleetos.model.states import Command
+from fleetos.model.wipes import Wipes
+from fleetos.planning.agreement import Agreement, NotConfirmed, disagreement
+from fleetos.planning.freeze import FrozenRun
+from fleetos.views.confirmation import carry_on_question, question
 from fleetos.views.console import Shown
 from fleetos.views.wording import counted
 
-
-class NotConfirmed(FleetosError):
-    """The operator, or the number that a script expected, did not agree."""
-
-    exit_code = 12
+_NOTHING = "not confirmed, nothing was touched"
 
 
-def confirm(text: Shown, wipes: int, *, yes: bool, expected: int | None = None) -> None:
-    """Nothing, if the operator agrees to wipe so many system disks.
+class Interrupted(FleetosError):
+    """The operator pressed Ctrl-C at the question."""
 
-    Raises UsageError where nobody can be asked, NotConfirmed where the answer is no.
+    exit_code = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """How the operator agrees: in advance by --yes, --expect-wipes or a frozen plan, else at the question."""
+
+    yes: bool = False
+    agreement: Agreement = field(default_factory=Agreement)
+
+
+def confirm(consent: Consent, wipes: Wipes, command: Command, text: Shown, frozen: FrozenRun | None = None) -> None:
+    """Return if the operator agrees to what the command would wipe; `frozen` is the run where it makes a new one.
+
+    Raises what `disagreement` finds, UsageError where nobody can be asked, NotConfirmed or Interrupted where the
+    answer is no.
     """
-    say(text)
-    if expected is not None and expected != wipes:
-        raise NotConfirmed(
-            f"--expect-wipes {expected}, but {counted(wipes, 'system disk')} would be wiped",
-            "nothing was touched; look at the list above",
-        )
-    if yes or wipes == 0:
+    refused = disagreement(consent.agreement, wipes, command, frozen)
+    if refused is None or isinstance(refused, NotConfirmed):
+        say(text)
+    if refused is not None:
+        raise refused
+    left = len(wipes.left)
+    if consent.yes or not left + wipes.under_way:
+        return
+    if command is Command.APPLY and frozen is None:
+        agree(carry_on_question(wipes), yes=False)
         return
     if not on_terminal():
         raise UsageError(
-            f"{counted(wipes, 'system disk')} would be wiped and nobody is there to be asked",
+            f"{counted(left, 'system disk')} would be wiped and nobody is there to be asked",
             "add --yes if you mean it",
         )
-    if ask(question(wipes)).replace(",", "") != str(wipes):
-        raise NotConfirmed("not confirmed, nothing was touched")
+    if _answer(question(left)).replace(",", "") != str(left):
+        raise NotConfirmed(_NOTHING)
 
 
 def agree(prompt: str, *, yes: bool) -> None:
-    """Nothing, if the operator agrees. Raises UsageError where nobody can be asked, NotConfirmed on any other word."""
+    """Return if the operator agrees.
+
+    Raises UsageError where nobody can be asked, NotConfirmed on any other word, Interrupted at Ctrl-C.
+    """
     if yes:
         return
     if not on_terminal():
         raise UsageError(f"{prompt} Nobody is there to be asked.", "add --yes if you mean it")
-    if ask(f"{prompt} [y/N] ").lower() not in ("y", "yes"):
-        raise NotConfirmed("not confirmed, nothing was touched")
+    if _answer(f"{prompt} [y/N] ").lower() not in ("y", "yes"):
+        raise NotConfirmed(_NOTHING)
+
+
+def _answer(prompt: str) -> str:
+    try:
+        return ask(prompt)
+    except KeyboardInterrupt:
+        # The line of the question is still open.
+        say("")
+        raise Interrupted(_NOTHING) from None

@@ -57,7 +57,7 @@ async def _drift(plan: Plan, wish: _Wish) -> int:
             with hinting(_NOTHING):
                 found = await _found(plan, cloud, opened, scope_key(scope))
     if wish.output is Output.JSON:
-        print_json(drift_document(found, plan, run_digest(plan, scope.cloud, scope.region), scope))
+        print_json(drift_document(found, plan, run_digest(plan, scope), scope))
     elif wish.output is Output.JSONL:
         for one in standing_documents(found):
             print_line(one)

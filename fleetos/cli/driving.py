@@ -16,6 +16,7 @@ from fleetos.engine.drive import Edge, Engine
 from fleetos.errors import FleetosError, StoreError
 from fleetos.ids import SystemChance, token
 from fleetos.model.progress import Progress
+from fleetos.model.states import Command
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.store import history
 from fleetos.store.database import Database
@@ -40,7 +41,9 @@ class Interruption:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
-async def drive(database: Database, journal: SqlJournal, progress: Progress, cloud: EcsCloud, view: View) -> int:
+async def drive(
+    database: Database, journal: SqlJournal, progress: Progress, cloud: EcsCloud, view: View, command: Command
+) -> int:
     """The exit code, once the run has ended, paused, or was left alone after a signal.
 
     Raises LeaseLost or JournalUnwritable when the run can be driven no further by this process.
@@ -62,7 +65,7 @@ async def drive(database: Database, journal: SqlJournal, progress: Progress, clo
     try:
         async with _company(engine, onlooker, interruption):
             try:
-                await engine.drive(str(this_process()))
+                await engine.drive(str(this_process()), command)
             except FleetosError as error:
                 trouble = error
     finally:

@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 from fleetos.model.progress import Progress
-from fleetos.model.states import RUN_ENDS, Reason, RunState, TargetState
+from fleetos.model.states import ENDED_BY_APPLY, RUN_ENDS, Reason, RunState, TargetState
 
 
 class ExitCode(IntEnum):
@@ -41,8 +41,13 @@ _BY_PAUSE = {
 
 
 def code_of_reason(reason: Reason | None) -> ExitCode:
-    """The exit code of a run that was left before its end for that reason."""
-    return ExitCode.RESUMABLE if reason is None else _BY_PAUSE.get(reason, ExitCode.RESUMABLE)
+    """The exit code of a run that was left before its end for that reason; None: there is none, it can be resumed.
+
+    A pause that the next call of a timer does not end needs a person.
+    """
+    if reason is None:
+        return ExitCode.RESUMABLE
+    return _BY_PAUSE[reason] if reason in ENDED_BY_APPLY else ExitCode.UNKNOWN
 
 
 def code_of(progress: Progress) -> ExitCode:

@@ -36,6 +36,12 @@ CloudOption = Annotated[
 ]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print data.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")]
+ExpectWipesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="N", help="Refuse unless exactly so many system disks would be wiped.", show_default=False
+    ),
+]
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan, a YAML file.", show_default=False)]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="The run's id, or the beginning of it.", show_default=False)

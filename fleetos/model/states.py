@@ -218,9 +218,9 @@ RUN_MOVES: dict[RunState, dict[RunState, str]] = {
 }
 
 
-# Pauses for a cause outside of the run: it may have been repaired since, and shows again at once if it was not. `apply`,
-# which a timer calls, ends these alone. Every other pause stands for something that a person must look at, and so does
-# one that is added later and not listed here.
+# Pauses for a cause outside of the run: it may have been repaired since, and shows again at once if it was not.
+# `apply`, which a timer calls, ends these alone. Every other pause stands for something that a person must look at,
+# and so does one that is added later and not listed here.
 ENDED_BY_APPLY = frozenset({Reason.AUTHENTICATION, Reason.PERMISSION, Reason.UNREACHABLE})
 
 

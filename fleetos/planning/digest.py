@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from fleetos.model.plan import ApiChoice, ChangeSpec, Plan, ServerRef
+from fleetos.model.run import Scope
 
 # Stands in every digest; raised when the same plan must no longer be taken for the same.
-_FORM = 1
+_FORM = 2
 
 
 def content_digest(plan: Plan) -> str:
@@ -35,9 +36,14 @@ def content_digest(plan: Plan) -> str:
     return _sha256(content)
 
 
-def run_digest(plan: Plan, cloud: str | None, region: str | None) -> str:
-    """The digest of the plan on that cloud and region, `sha256:` and 64 hex digits. None: from OS_* variables."""
-    return "sha256:" + _sha256({"form": _FORM, "plan": plan.digest, "cloud": cloud, "region": region})
+def run_digest(plan: Plan, scope: Scope) -> str:
+    """Return the digest of the plan in that cloud, region and project: `sha256:` and 64 hex digits.
+
+    The project counts because OS_* variables name no cloud: the same plan in another project is another run. The
+    endpoint does not, since one project may be reached by several.
+    """
+    where = {"cloud": scope.cloud, "region": scope.region, "project": scope.project_id}
+    return "sha256:" + _sha256({"form": _FORM, "plan": plan.digest, **where})
 
 
 def _server(server: ServerRef, common: Mapping[str, object]) -> tuple[object, ...]:

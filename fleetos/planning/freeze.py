@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fleetos.errors import InputError
@@ -12,6 +12,7 @@ from fleetos.model.fold import fold_target
 from fleetos.model.plan import Plan
 from fleetos.model.run import Run, Scope, Settings, Target
 from fleetos.model.states import Reason, TargetState
+from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.digest import run_digest
 from fleetos.planning.preflight import Preflight, Resolved, runs_image
 from fleetos.planning.settings import CloudFacts, settings_of, settle_problem
@@ -45,14 +46,19 @@ class FrozenRun:
     targets: tuple[Target, ...]
 
     @property
+    def would_wipe(self) -> Wipes:
+        """What the run will wipe."""
+        return wipes_of(self.run, self.targets)
+
+    @property
     def wiped(self) -> tuple[Target, ...]:
         """The targets whose system disk the run will wipe."""
-        return tuple(target for target in self.targets if not target.ended)
+        return self.would_wipe.left
 
     @property
     def wipes(self) -> int:
         """How many system disks the run will wipe."""
-        return len(self.wiped)
+        return self.run.wipes
 
     @property
     def spared(self) -> Mapping[Reason, int]:
@@ -83,14 +89,14 @@ def freeze(
     run = Run(
         id=run_id,
         name=plan.name,
-        digest=run_digest(plan, scope.cloud, scope.region),
+        digest=run_digest(plan, scope),
         plan_path=str(plan.path),
         scope=scope,
         settings=settings,
         images=found.images,
         created_at=now,
     )
-    events: list[Event] = [RunCreated(run)]
+    events: list[Event] = []
     targets: list[Target] = []
     for position, one in enumerate(found.servers):
         enlisted = Enlisted(_target(one, position, settings, past))
@@ -101,7 +107,8 @@ def freeze(
             events.append(end)
             target = fold_target(target, end, now)
         targets.append(target)
-    return FrozenRun(run, tuple(events), tuple(targets))
+    run = replace(run, wipes=len(wipes_of(run, targets).left))
+    return FrozenRun(run, (RunCreated(run), *events), tuple(targets))
 
 
 def _target(one: Resolved, position: int, settings: Settings, history: History) -> Target:

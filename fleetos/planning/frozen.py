@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from fleetos.limits import FROZEN_PLAN_MAX_BYTES, PLAN_MAX_SERVERS, TEXT_MAX_LET
 from fleetos.model.plan import Plan
 from fleetos.model.preview import Act, act_of
 from fleetos.model.run import Order, Run, Target
+from fleetos.model.states import RunState, TargetState
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.reading import Unreadable, read_bounded
 
@@ -161,6 +162,51 @@ def differences(written: FrozenPlan, now: FrozenRun) -> Iterator[str]:
             yield from _of_server(old, new)
     for server_id in after.keys() - before.keys():
         yield f"{after[server_id].name} ({server_id}) was not among the servers of the plan"
+
+
+def differences_left(written: FrozenPlan, run: Run, targets: Iterable[Target]) -> Iterator[str]:
+    """Yield how what an unfinished run has still to do differs from what was written, a sentence each.
+
+    A server that the run has changed already, by the same order and from the same disk, is as it was written.
+    """
+    yield from _of_run(written, run)
+    if run.state is RunState.FINISHING:
+        yield f"run {run.id} was aborted and changes no more servers"
+        return
+    wanted = {server.id: server for server in written.servers if server.action == "change"}
+    said = {server.id: _act(server) for server in written.servers}
+    members = {target.server_id: target for target in targets}
+    for server_id, target in members.items():
+        if not target.ended and server_id not in wanted:
+            yield f"{target.name} ({server_id}): the run changes it, {_says(said.get(server_id))}"
+    for server_id, server in wanted.items():
+        member = members.get(server_id)
+        if member is None:
+            yield f"{server.name} ({server_id}): the frozen plan changes it, the run does not have it"
+        elif member.ended and member.state is not TargetState.DONE:
+            yield f"{server.name} ({server_id}): the frozen plan changes it, in the run it is {member.state}"
+        else:
+            now = _still_to_do(server, member)
+            if now != server:
+                yield from _of_server(server, now)
+
+
+def _says(action: str | None) -> str:
+    return "the frozen plan does not list it" if action is None else f"the frozen plan says {action}"
+
+
+def _still_to_do(server: FrozenServer, target: Target) -> FrozenServer:
+    """The server as the run has it. Its disk is the frozen one, or one that a failed attempt of the run has left."""
+    disks = {target.baseline.disk, target.disk}
+    return server.model_copy(
+        update={
+            "system_disk": server.system_disk if server.system_disk in disks else target.disk,
+            "image_after": target.order.image_id,
+            "reinstall": target.order.reinstall,
+            "api": target.order.api,
+            "order": _order_digest(target.order),
+        }
+    )
 
 
 def _of_run(written: FrozenPlan, run: Run) -> Iterator[str]:

@@ -93,6 +93,38 @@ async def last_changes(database: Database, server_ids: Collection[str]) -> Mappi
     return found
 
 
+async def touched_since(database: Database, run_id: str, server_ids: Collection[str]) -> Mapping[str, str]:
+    """Return, by server, the run that sent it a change after this run did; servers without such are left out."""
+    async with database.reading() as connection:
+        return await touched_since_within(connection, run_id, server_ids)
+
+
+async def touched_since_within(
+    connection: AsyncConnection, run_id: str, server_ids: Collection[str]
+) -> Mapping[str, str]:
+    """Return what `touched_since` does, as the transaction sees it.
+
+    A newer run counts whatever the times say, which may come from machines whose clocks differ.
+    """
+    columns = (targets.c.server_id, targets.c.run_id, targets.c.touched_at, runs.c.created_at)
+    created_at = (await connection.execute(select(runs.c.created_at).where(runs.c.id == run_id))).scalar_one()
+    ours: dict[str, datetime] = {}
+    others: list[tuple[datetime, str, str, bool]] = []
+    for part in slices(server_ids):
+        touched = (targets.c.server_id.in_(part), targets.c.touched_at.is_not(None))
+        found = select(*columns).join(runs, runs.c.id == targets.c.run_id).where(*touched)
+        for server_id, other, touched_at, other_created_at in await connection.execute(found):
+            if touched_at is not None and other == run_id:
+                ours[server_id] = touched_at
+            elif touched_at is not None:
+                others.append((touched_at, server_id, other, other_created_at > created_at))
+    return {
+        server_id: other
+        for touched_at, server_id, other, newer in sorted(others)
+        if newer or touched_at > (ours.get(server_id) or created_at)
+    }
+
+
 async def experience(database: Database, scope: str) -> Experience:
     """What earlier runs have learned of that part of a cloud. Raises DatabaseUnusable for a row that tells nothing."""
     async with database.reading() as connection:

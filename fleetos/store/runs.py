@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fleetos.errors import ServerClaimed, UnknownRun
+from fleetos.errors import ServerClaimed, ServerTouched, UnknownRun
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
 from fleetos.model.events import Enlisted, Event, Record, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
 from fleetos.model.fold import fold_run, fold_target
@@ -15,7 +15,7 @@ from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
-from fleetos.store import claims, leases
+from fleetos.store import claims, history, leases
 from fleetos.store.database import Database
 from fleetos.store.journal import update_run, write
 from fleetos.store.leases import Lease, Watcher
@@ -85,8 +85,8 @@ async def begin_pass(database: Database, run_id: str, events: Sequence[Event], a
     """The lease of the run for a next pass: the events are folded and recorded, and the claims of the targets that
     they move are taken, in the transaction that takes the lease.
 
-    Raises RunDriven, ServerClaimed, UnknownRun, IllegalMove if the run or a target is not there any more where the
-    events expect it, and JournalUnwritable.
+    Raises RunDriven, ServerClaimed, ServerTouched if another run has changed one of the servers since, UnknownRun,
+    IllegalMove if the run or a target is not there any more where the events expect it, and JournalUnwritable.
     """
     await _known(database, run_id)
     seen = await leases.may_take(database, run_id, watcher)
@@ -101,6 +101,7 @@ async def begin_pass(database: Database, run_id: str, events: Sequence[Event], a
         run, changed = _folded(progress, events, at)
         memory = await claims.take(connection, run_id, [one for one in changed if one.keeps_claim], watcher)
         _refuse_foreign_sends(changed, memory, at)
+        await _refuse_touched_since(connection, run_id, changed)
         last_seq = await _last_seq(connection, run_id)
         new = [Record(seq, at, event) for seq, event in enumerate(events, last_seq + 1)]
         await write(connection, in_pieces(run_id, new, changed))
@@ -130,6 +131,18 @@ def _refuse_foreign_sends(changed: Sequence[Target], memory: Mapping[str, dateti
         if (at - sent_at).total_seconds() < NO_STOP_AFTER_UNANSWERED_S:
             message = f"another run left a send to server {target.server_id} unanswered at {sent_at:%Y-%m-%d %H:%M} UTC"
             raise ServerClaimed(message, "make a new run of the plan instead: it takes that into account")
+
+
+async def _refuse_touched_since(connection: AsyncConnection, run_id: str, changed: Sequence[Target]) -> None:
+    """Raise ServerTouched if a server that is to be tried again was sent a change by another run since."""
+    again = {target.server_id: target for target in changed if not target.ended}
+    touched = await history.touched_since_within(connection, run_id, again)
+    if touched:
+        server_id, other = next(iter(touched.items()))
+        raise ServerTouched(
+            f"run {other} has changed {again[server_id].name} ({server_id}) after run {run_id}",
+            f"call `fleetos retry {run_id}` again: it leaves such servers out; a new plan can change them",
+        )
 
 
 async def release_claims(database: Database, run_id: str, watcher: Watcher) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.text import Text
 
 from fleetos.model.plan import PowerAfter, StopMode
+from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
-from fleetos.model.states import Reason
+from fleetos.model.states import AHEAD, QUEUED, Reason, RunState
+from fleetos.model.wipes import Wipes
 from fleetos.views.reasons import REASONS
-from fleetos.views.wording import called, called_fully, counted, limit_span, printable
+from fleetos.views.wording import called, called_fully, counted, limit_span, printable, short_stamp
 
 # System disks named before the question; beyond them the number alone is told. With all that is said below them they
 # fit on a terminal of 24 rows.
@@ -50,6 +52,58 @@ def retry_confirmation(run: Run, wiped: Sequence[Target]) -> Text:
             *(Text(f"  {line}") for line in (*image_lines(run), *reinstall_lines(wiped))),
         ]
     )
+
+
+def carry_on_confirmation(wipes: Wipes, *, shown: int = DISKS_SHOWN) -> Text:
+    """The text before an unfinished run is carried on: what it is, what is left to be wiped, and where."""
+    run = wipes.run
+    state = f"{run.state}: {REASONS[run.reason].short}" if run.reason is not None else str(run.state)
+    lines = [
+        Text(
+            f"run {printable(run.id)} of plan {printable(run.name)} is unfinished ({state}), "
+            f"created {short_stamp(run.created_at)}"
+        ),
+        *_disks(run, wipes.left, shown),
+        _warning(len(wipes.left)).append(f" The run was created to wipe {run.wipes:,}."),
+        *([Text(f"  {counted(wipes.under_way, 'server')} under way already")] if wipes.under_way else []),
+        *(Text(f"  {line}") for line in (*image_lines(run), *reinstall_lines(wipes.left), place_line(run))),
+    ]
+    return Text("\n").join(lines)
+
+
+def carry_on_question(wipes: Wipes) -> str:
+    """The prompt that asks whether an unfinished run is carried on, with the number of disks and the images."""
+    run = wipes.run
+    if run.state is RunState.FINISHING or not wipes.left:
+        return f"Carry on with run {run.id}? It wipes no further system disk."
+    images = ", ".join(sorted({printable(one.order.image_name or one.order.image_id) for one in wipes.left}))
+    return f"Carry on with run {run.id}? It wipes {counted(len(wipes.left), 'system disk')} for {images}."
+
+
+def abort_confirmation(progress: Progress, driver: str | None) -> Text:
+    """The text before a run is aborted: whose run it is, and what becomes of its servers. An abort wipes nothing."""
+    run, counts = progress.run, progress.counts
+    queued = sum(counts.get(state, 0) for state in QUEUED)
+    ahead = sum(counts.get(state, 0) for state in AHEAD)
+    in_flight = sum(not target.ended for target in progress.targets.values()) - queued - ahead
+    head = f"aborting run {printable(run.id)} of plan {printable(run.name)} ({printable(run.plan_path)}) wipes nothing:"
+    ends_it = "this command ends it" if driver is None else f"{printable(driver)} drives it, and ends it"
+    lines = [
+        head,
+        f"  {counted(queued, 'server')} not started yet: left as they are",
+        f"  {counted(ahead, 'server')} about to be changed: started again if this run stopped them",
+        f"  {counted(in_flight, 'server')} in flight: waited for until their outcome is known",
+        f"  {ends_it}; an aborted run cannot be carried on",
+    ]
+    return Text("\n").join(Text(line) for line in lines)
+
+
+def place_line(run: Run) -> str:
+    """The cloud, region and project of the run."""
+    scope = run.scope
+    cloud = "OS_* variables" if scope.cloud is None else printable(scope.cloud)
+    region = "" if scope.region is None else f", region {printable(scope.region)}"
+    return f"cloud {cloud}{region}, project {printable(scope.project_id)}"
 
 
 def question(count: int) -> str:

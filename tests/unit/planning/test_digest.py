@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleetos.model.plan import Plan
+from fleetos.model.run import Scope
 from fleetos.planning.digest import run_digest
 from fleetos.planning.load import load_plan
 from tests.unit.planning.desk import Desk
@@ -105,10 +106,19 @@ def test_the_password_itself_does_not_count(desk: Desk) -> None:
     assert desk.plan(text, {**FILES, "pw": "Passw0rd-2"}).digest == digest
 
 
-def test_cloud_and_region_count_for_the_run(desk: Desk) -> None:
+def test_cloud_region_and_project_count_for_the_run(desk: Desk) -> None:
     plan: Plan = desk.plan(TEXT, FILES)
-    digests = {run_digest(plan, *where) for where in [("a", "b"), ("a", None), (None, "b"), ("b", "a"), (None, None)]}
-    assert len(digests) == 5
+    places = [
+        ("a", "b", "p"),
+        ("a", None, "p"),
+        (None, "b", "p"),
+        ("b", "a", "p"),
+        (None, None, "p"),
+        (None, None, "q"),
+    ]
+    digests = {run_digest(plan, Scope(*where, "https://ecs.example")) for where in places}
+    assert len(digests) == 6
     assert all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in digests)
     named = desk.plan(TEXT + "cloud: a\nregion: b\n", FILES)
-    assert run_digest(named, "a", "b") == run_digest(plan, "a", "b")
+    here, there = (Scope("a", "b", "p", endpoint) for endpoint in ("https://ecs.example", "https://other.example"))
+    assert run_digest(named, here) == run_digest(plan, there)

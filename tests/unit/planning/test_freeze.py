@@ -45,7 +45,7 @@ def test_the_run_and_its_events(desk: Desk) -> None:
     plan = desk.plan((desk.folder / "plan.yaml").read_text())
     assert created == RunCreated(run)
     assert (run.id, run.name, run.scope, run.created_at, run.state) == ("r1", "try", SCOPE, NOW, RunState.RUNNING)
-    assert run.digest == run_digest(plan, "otc-prod", "eu-de")
+    assert run.digest == run_digest(plan, SCOPE)
     assert run.plan_path == str(desk.folder / "plan.yaml")
     assert run.images == {"Debian": NEW}
     assert [type(event) for event in enlisted] == [Enlisted, Enlisted]

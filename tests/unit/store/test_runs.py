@@ -1,14 +1,22 @@
 """Runs in the database: freezing, finding, claims between runs, next passes, and what is remembered."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, text, update
 
-from fleetos.errors import DatabaseUnusable, IllegalMove, RunDriven, ServerClaimed, UnknownRun
+from fleetos.errors import (
+    DatabaseUnusable,
+    IllegalMove,
+    RunDriven,
+    ServerClaimed,
+    ServerTouched,
+    StoreError,
+    UnknownRun,
+)
 from fleetos.model.events import Moved, Retried, RunMoved, RunPassStarted, TargetEvent
 from fleetos.model.fold import fold_run
 from fleetos.model.requests import RequestKind
@@ -253,7 +261,52 @@ async def test_a_next_pass_heeds_the_unanswered_send_of_another_run(database: Da
     again = [RunPassStarted(2), Retried(target.server_id, "disk-old")]
     with pytest.raises(ServerClaimed, match="unanswered"):
         await runs.begin_pass(database, RUN.id, again, START + timedelta(hours=2), watcher(clock))
-    await runs.begin_pass(database, RUN.id, again, START + timedelta(hours=26), watcher(clock))
+    # After that day it is still a server that the other run has touched since.
+    with pytest.raises(ServerTouched, match=f"run {other.id} has changed {target.name} "):
+        await runs.begin_pass(database, RUN.id, again, START + timedelta(hours=26), watcher(clock))
+
+
+@pytest.mark.parametrize("path", [path_to_done, path_to_failed, path_to_unknown])
+async def test_a_next_pass_leaves_what_a_newer_run_has_changed(
+    database: Database, clock: HandClock, path: Callable[[str], list[TargetEvent]]
+) -> None:
+    theirs, ours = make_targets(2)
+    lease = await create(database, RUN, [theirs, ours], clock)
+    await drive(database, lease, RUN, [(one, path_to_failed(one.server_id)) for one in (theirs, ours)])
+    # Its clock goes slow: by the times alone the newer run was first.
+    newer = make_run(2, created_at=START + timedelta(seconds=1))
+    lease = await create(database, newer, [theirs], clock)
+    late = replace(newer, created_at=START - timedelta(hours=1))
+    await drive(database, lease, late, [(theirs, path(theirs.server_id))])
+    await runs.release_claims(database, newer.id, watcher(clock))
+    ids = [theirs.server_id, ours.server_id]
+    assert await history.touched_since(database, RUN.id, ids) == {theirs.server_id: newer.id}
+    begins = RunPassStarted(2)
+    for server_id in ids:
+        again = [begins, Retried(server_id, "disk-old")]
+        if server_id == theirs.server_id:
+            with pytest.raises(StoreError, match=f"{newer.id}|unanswered"):
+                await runs.begin_pass(database, RUN.id, again, START, watcher(clock))
+        else:
+            await runs.begin_pass(database, RUN.id, again, START, watcher(clock))
+
+
+async def test_an_older_run_counts_if_it_changed_the_server_later(database: Database, clock: HandClock) -> None:
+    (target,) = make_targets(1)
+    lease = await create(database, RUN, [target], clock)
+    await drive(database, lease, RUN, [(target, path_to_failed(target.server_id))])
+    newer = make_run(2, created_at=START + timedelta(hours=1))
+    held = Moved(target.server_id, TargetState.HELD, Reason.LOCKED)
+    await drive(database, await create(database, newer, [target], clock), newer, [(target, [held])])
+    assert await history.touched_since(database, RUN.id, [target.server_id]) == {}
+    assert await history.touched_since(database, newer.id, [target.server_id]) == {}
+    at = START + timedelta(hours=2)
+    again = [RunPassStarted(2), Retried(target.server_id, "disk-old")]
+    lease = await runs.begin_pass(database, RUN.id, again, at, watcher(clock))
+    tried = folded((await queries.load(database, RUN.id)).targets[target.server_id], [], at)
+    tried = replace(tried, attempts=tuple(replace(one, sent_at=at) for one in tried.attempts))
+    await SqlJournal(database, lease, clock).append((await queries.load(database, RUN.id)).run, [], [tried], at)
+    assert await history.touched_since(database, newer.id, [target.server_id]) == {target.server_id: RUN.id}
 
 
 async def test_requests_need_a_run(database: Database, clock: HandClock) -> None:
