@@ -126,7 +126,8 @@ def conclude(turn: Turn) -> None:
     if run.state is RunState.FINISHING and not turn.under_way:
         turn.write(RunMoved(RunState.ABORTED, run.reason, run.detail))
     elif run.state is RunState.RUNNING and not turn.under_way:
-        turn.write(RunMoved(RunState.DONE))
+        # A pass after an abort does not change those that the abort left: the run is no more done than before it.
+        turn.write(RunMoved(RunState.ABORTED, Reason.ABORTED) if turn.cancelled else RunMoved(RunState.DONE))
 
 
 def _pause_if_overdue(books: Books, turn: Turn) -> None:

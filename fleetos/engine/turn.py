@@ -60,6 +60,11 @@ class Turn:
         return sum(self._counts.values()) - sum([self._counts.get(state, 0) for state in ENDS])
 
     @property
+    def cancelled(self) -> int:
+        """How many targets an abort has left unchanged."""
+        return self._counts.get(TargetState.CANCELLED, 0)
+
+    @property
     def overdue(self) -> int:
         """How many targets are held as still changing after this turn."""
         return self._overdue

@@ -206,6 +206,7 @@ RUN_MOVES: dict[RunState, dict[RunState, str]] = {
         _R.FINISHING: "the operator aborted it",
         _R.DONE: "every target has ended",
         _R.FAILED: "the failure budget is used up and every target has ended",
+        _R.ABORTED: "every target has ended, and an abort before this pass left some unchanged",
     },
     _R.PAUSED: {
         _R.RUNNING: "somebody resumed it",

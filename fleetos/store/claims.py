@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fleetos.errors import ServerClaimed, StoreError
+from fleetos.errors import RunDriven, ServerClaimed, StoreError
 from fleetos.limits import IDS_PER_STATEMENT, SERVERS_NAMED
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, RUN_ENDS, RunState
@@ -42,11 +42,12 @@ async def take(
         await connection.execute(statement, rows)
     memory: dict[str, datetime] = {}
     foreign: list[tuple[str, str]] = []
-    for part in slices(target.server_id for target in targets):
+    names = {target.server_id: target.name for target in targets}
+    for part in slices(names):
         found = await connection.execute(select(claims).where(claims.c.server_id.in_(part)))
         for server_id, holder, unanswered_at in found:
             if holder != run_id:
-                foreign.append((holder, server_id))
+                foreign.append((holder, names[server_id]))
             elif unanswered_at is not None:
                 memory[server_id] = unanswered_at
     if foreign:
@@ -55,22 +56,30 @@ async def take(
 
 
 async def _claimed(connection: AsyncConnection, foreign: list[tuple[str, str]], watcher: Watcher) -> StoreError:
+    """Return the error that names a run which holds some of the servers, how many, and what can be done about it.
+
+    `foreign` are the holders and the names of the servers that they hold, in order.
+    """
     run_id = foreign[0][0]
+    theirs = [name for holder, name in foreign if holder == run_id]
+    more = f" and {len(theirs) - SERVERS_NAMED:,} more" if len(theirs) > SERVERS_NAMED else ""
+    named = f"{len(theirs):,} of these servers: {', '.join(theirs[:SERVERS_NAMED])}{more}"
+    others = len({holder for holder, _ in foreign}) - 1
+    if others:
+        named += f"; {others} other {'run holds' if others == 1 else 'runs hold'} {len(foreign) - len(theirs):,} more"
+    columns = select(runs.c.state, runs.c.name).where(runs.c.id == run_id)
+    found, plan = (await connection.execute(columns)).one()
     seen = await look(connection, run_id, watcher.clock)
     life = looks_alive(seen, watcher.me)
     if life is not None:
-        return driven(seen, life)
-    theirs = [server_id for holder, server_id in foreign if holder == run_id]
-    named = ", ".join(theirs[:SERVERS_NAMED])
-    more = f" and {len(theirs) - SERVERS_NAMED} more" if len(theirs) > SERVERS_NAMED else ""
-    servers = f"server {named}" if len(theirs) == 1 else f"servers {named}{more}"
-    found = (await connection.execute(select(runs.c.state).where(runs.c.id == run_id))).scalar_one()
-    state = understood(RunState, found)
-    if state in RUN_ENDS:
+        error = driven(seen, life)
+        hint = f"wait for it to end (fleetos events {run_id} --follow), or leave these servers out of the plan"
+        return RunDriven(f"{error.message}; it is of plan {plan} and holds {named}", hint)
+    if understood(RunState, found) in RUN_ENDS:
         hint = f"settle their unknown outcomes: `fleetos retry {run_id}` or `fleetos abort {run_id} --release`"
-        return ServerClaimed(f"run {run_id} has ended and still holds {servers}", hint)
+        return ServerClaimed(f"run {run_id} of plan {plan} has ended and still holds {named}", hint)
     hint = f"carry it on with `fleetos resume {run_id}`, or end it with `fleetos abort {run_id}`"
-    return ServerClaimed(f"run {run_id} is unfinished, nobody drives it, and it holds {servers}", hint)
+    return ServerClaimed(f"run {run_id} of plan {plan} is unfinished, nobody drives it, and it holds {named}", hint)
 
 
 async def follow(connection: AsyncConnection, run_id: str, changed: Sequence[Target]) -> None:

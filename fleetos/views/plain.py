@@ -21,12 +21,13 @@ from fleetos.model.events import (
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, TargetState
+from fleetos.model.wipes import wipes_of
 from fleetos.views.confirmation import image_lines, reinstall_lines
 from fleetos.views.event_documents import state_of
 from fleetos.views.frame import Spent
 from fleetos.views.notes import support_words
 from fleetos.views.pace import Pace
-from fleetos.views.reasons import REASONS
+from fleetos.views.reasons import REASONS, run_words
 from fleetos.views.summary import summary
 from fleetos.views.wording import called_fully, counted, printable, printable_lines, short_stamp, span
 
@@ -70,8 +71,10 @@ class PlainView:
         again = reinstall_lines([target for target in progress.targets.values() if not target.ended])
         for line in (*image_lines(run), *again):
             self._say(now, line)
+        wiped = len(wipes_of(run, progress.targets.values()).left)
         at_once = f"at most {run.settings.concurrency:,} at once"
-        self._say(now, f"WIPES up to {counted(waiting, 'system disk')}, {at_once}; data disks are kept")
+        wipes = f"WIPES up to {counted(wiped, 'system disk')}, {at_once}; data disks are kept"
+        self._say(now, wipes if wiped else "wipes no system disk")
         self._remember(progress, now)
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
@@ -113,7 +116,7 @@ class PlainView:
     def _tell_run(self, event: RunEvent, at: datetime) -> None:
         match event:
             case RunMoved():
-                why = f": {REASONS[event.reason].what}" if event.reason else ""
+                why = f": {run_words(event.reason)}" if event.reason else ""
                 self._say(at, f"run {event.to}{why}{f' {event.detail}' if event.detail else ''}")
             case RunPassStarted():
                 self._say(at, f"pass {event.number} begins")

@@ -108,8 +108,8 @@ REASONS: Mapping[Reason, Words] = {
     ),
     _R.ABORTED: Words(
         "aborted",
-        "The run was aborted before this server was changed.",
-        "Apply the plan again when it is wanted; if a change of it had failed before: `fleetos retry {run}`.",
+        "The run was aborted before this server had its new OS.",
+        "`fleetos apply PLAN --new-run` changes what is left; if a change had failed before: `fleetos retry {run}`.",
     ),
     _R.AUTHENTICATION: Words(
         "not authenticated",
@@ -138,6 +138,16 @@ REASONS: Mapping[Reason, Words] = {
         "Put back what was there, then `fleetos resume {run}`; or abort the run and apply the new plan.",
     ),
 }
+
+
+_OF_RUN: Mapping[Reason, str] = {
+    _R.ABORTED: "It was aborted: no more servers are started, and changes in flight end.",
+}
+
+
+def run_words(reason: Reason) -> str:
+    """Return the sentence that says of a whole run why it is in its state."""
+    return _OF_RUN.get(reason, REASONS[reason].what)
 
 
 def todo_of(reason: Reason, run_id: str, settings: Settings | None = None) -> str:

@@ -1,7 +1,8 @@
 """The last word on a run: how it ended, who needs a human and why, and what to type next."""
 
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from rich.text import Text
@@ -11,7 +12,7 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
 from fleetos.views.frame import STYLES, Spent
 from fleetos.views.notes import own_words, support_words
-from fleetos.views.reasons import REASONS, todo_of
+from fleetos.views.reasons import REASONS, run_words, todo_of
 from fleetos.views.wording import called_fully, counted, printable, span
 
 # Servers named in each list of a summary; `status -o json` names all.
@@ -44,7 +45,21 @@ def next_commands(progress: Progress) -> Sequence[str]:
         commands.append(f"fleetos retry {run_id}")
     elif any(target.unsettled for target in progress.targets.values()):
         commands.append(f"fleetos abort {run_id} --release")
+    if progress.counts.get(TargetState.CANCELLED, 0):
+        commands.append(f"fleetos apply {shlex.quote(printable(progress.run.plan_path))} --new-run")
     return commands
+
+
+def end_words(run: Run, counts: Mapping[TargetState, int]) -> str:
+    """Return what a run that has ended did not do, in words; empty if it did all of it, or has not ended."""
+    if run.state not in RUN_ENDS:
+        return ""
+    short = sum(counts.get(state, 0) for state in RETRIABLE)
+    never = counts.get(TargetState.CANCELLED, 0)
+    parts = [f"{never:,} never changed (aborted)"] if never else []
+    parts += [f"{short:,} {'needs' if short == 1 else 'need'} you"] if short else []
+    done = [f"{counts[TargetState.DONE]:,} done"] if parts and counts.get(TargetState.DONE) else []
+    return ", ".join([*done, *parts])
 
 
 def lying_stopped(progress: Progress) -> list[Target]:
@@ -58,10 +73,14 @@ def _headline(progress: Progress, spent: Spent) -> Text:
     text = Text().append(f"{printable(run.name)} {printable(run.id)}: ", style="bold")
     text.append(_run_words(run), style=style)
     text.append(f" after {span(spent.elapsed_s)}")
+    never = progress.counts.get(TargetState.CANCELLED, 0)
+    if never and run.state in RUN_ENDS:
+        done = progress.counts.get(TargetState.DONE, 0)
+        text.append(f": {done:,} done, {never:,} never changed (aborted)", style=style)
     if short and run.state in RUN_ENDS:
         text.append(f", but {short:,} of {counted(len(progress.targets), 'server')} need you", style=style)
     if run.reason is not None:
-        text.append(f"\n  {REASONS[run.reason].what} {todo_of(run.reason, run.id, run.settings)}")
+        text.append(f"\n  {run_words(run.reason)} {todo_of(run.reason, run.id, run.settings)}")
     if run.detail:
         text.append(f"\n  {printable(run.detail)}")
     return text

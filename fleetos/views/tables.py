@@ -10,15 +10,15 @@ from rich.text import Text
 from fleetos.model.events import Record, RunEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import ENDS, TargetState
+from fleetos.model.states import ENDS, RUN_ENDS, TargetState
 from fleetos.rules.schedule import WaitReason, why_waiting
 from fleetos.views.documents import RunLine
 from fleetos.views.event_documents import event_document
 from fleetos.views.event_types import COMMON_FIELDS
 from fleetos.views.frame import STYLES
 from fleetos.views.notes import code_words, note_of
-from fleetos.views.reasons import REASONS
-from fleetos.views.summary import lying_stopped, next_commands
+from fleetos.views.reasons import REASONS, run_words
+from fleetos.views.summary import end_words, lying_stopped, next_commands
 from fleetos.views.watch import DOUBTFUL, TROUBLED
 from fleetos.views.wording import called, clip, counted, printable, short_stamp, span
 
@@ -61,7 +61,7 @@ def status_table(
         Text(_cut(f"{counted(len(progress.targets), 'server')}: {count_words(progress.counts)}", width)),
     ]
     if run.reason is not None:
-        lines.append(Text(_cut(REASONS[run.reason].what, width)))
+        lines.append(Text(_cut(run_words(run.reason), width)))
     stopped = len(lying_stopped(progress))
     if driver is None and stopped:
         lines.append(
@@ -116,7 +116,8 @@ def _cut(text: str, width: int | None) -> str:
 
 def _run_row(line: RunLine, now: datetime) -> Row:
     run = line.run
-    state = str(run.state) if run.reason is None else f"{run.state}: {REASONS[run.reason].short}"
+    why = end_words(run, line.counts) if run.state in RUN_ENDS else REASONS[run.reason].short if run.reason else ""
+    state = f"{run.state}: {why}" if why else str(run.state)
     age = f"{short_stamp(run.created_at)} ({span((now - run.created_at).total_seconds())} ago)"
     return (run.id, run.name, state, age, count_words(line.counts), line.driver or "")
 
@@ -126,7 +127,8 @@ def _state_words(progress: Progress, driver: str | None, now: datetime) -> str:
     words = str(run.state)
     if run.ended_at is not None:
         began = run.started_at or run.created_at
-        return f"{words} after {span((run.ended_at - began).total_seconds())}"
+        short = end_words(run, progress.counts)
+        return f"{words} after {span((run.ended_at - began).total_seconds())}{f': {short}' if short else ''}"
     if driver is not None:
         return f"{words}, driven by {printable(driver)}"
     since = f", created {span((now - run.created_at).total_seconds())} ago"

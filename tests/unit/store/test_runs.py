@@ -1,7 +1,7 @@
 """Runs in the database: freezing, finding, claims between runs, next passes, and what is remembered."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,7 +14,6 @@ from fleetos.errors import (
     RunDriven,
     ServerClaimed,
     ServerTouched,
-    StoreError,
     UnknownRun,
 )
 from fleetos.model.events import Moved, Retried, RunMoved, RunPassStarted, TargetEvent
@@ -94,18 +93,23 @@ async def test_a_claimed_server_names_run_and_way_out(database: Database, clock:
     with pytest.raises(ServerClaimed) as refused:
         await create(database, make_run(2), [make_target(2)], clock)
     assert RUN.id in refused.value.message
-    assert "server server-0002" in refused.value.message
+    assert "of plan web-tier is unfinished" in refused.value.message
+    assert "holds 1 of these servers: web-0002" in refused.value.message
     assert refused.value.hint is not None
     assert f"fleetos resume {RUN.id}" in refused.value.hint
     assert f"fleetos abort {RUN.id}" in refused.value.hint
-    with pytest.raises(ServerClaimed, match="and 3 more"):
+    with pytest.raises(ServerClaimed, match=r"holds 8 of these servers: web-0000, .* and 3 more$"):
         await create(database, make_run(2), make_targets(8), clock)
+    await create(database, make_run(3, created_at=START), [make_target(9)], clock)
+    with pytest.raises(ServerClaimed, match=r"holds 8 of .* and 3 more; 1 other run holds 1 more$"):
+        await create(database, make_run(2), make_targets(10), clock)
 
 
 async def test_a_server_of_a_driven_run_is_21(database: Database, clock: HandClock) -> None:
     await runs.create_run(database, RUN, make_targets(3), [], START, watcher(clock))
-    with pytest.raises(RunDriven, match=RUN.id):
+    with pytest.raises(RunDriven, match=f"{RUN.id} .*web-tier and holds 1 of these servers: web-0002") as refused:
         await create(database, make_run(2), [make_target(2)], clock)
+    assert "abort" not in str(refused.value.hint)
 
 
 async def test_a_server_with_an_unknown_outcome_stays_claimed_after_the_end(
@@ -264,49 +268,6 @@ async def test_a_next_pass_heeds_the_unanswered_send_of_another_run(database: Da
     # After that day it is still a server that the other run has touched since.
     with pytest.raises(ServerTouched, match=f"run {other.id} has changed {target.name} "):
         await runs.begin_pass(database, RUN.id, again, START + timedelta(hours=26), watcher(clock))
-
-
-@pytest.mark.parametrize("path", [path_to_done, path_to_failed, path_to_unknown])
-async def test_a_next_pass_leaves_what_a_newer_run_has_changed(
-    database: Database, clock: HandClock, path: Callable[[str], list[TargetEvent]]
-) -> None:
-    theirs, ours = make_targets(2)
-    lease = await create(database, RUN, [theirs, ours], clock)
-    await drive(database, lease, RUN, [(one, path_to_failed(one.server_id)) for one in (theirs, ours)])
-    # Its clock goes slow: by the times alone the newer run was first.
-    newer = make_run(2, created_at=START + timedelta(seconds=1))
-    lease = await create(database, newer, [theirs], clock)
-    late = replace(newer, created_at=START - timedelta(hours=1))
-    await drive(database, lease, late, [(theirs, path(theirs.server_id))])
-    await runs.release_claims(database, newer.id, watcher(clock))
-    ids = [theirs.server_id, ours.server_id]
-    assert await history.touched_since(database, RUN.id, ids) == {theirs.server_id: newer.id}
-    begins = RunPassStarted(2)
-    for server_id in ids:
-        again = [begins, Retried(server_id, "disk-old")]
-        if server_id == theirs.server_id:
-            with pytest.raises(StoreError, match=f"{newer.id}|unanswered"):
-                await runs.begin_pass(database, RUN.id, again, START, watcher(clock))
-        else:
-            await runs.begin_pass(database, RUN.id, again, START, watcher(clock))
-
-
-async def test_an_older_run_counts_if_it_changed_the_server_later(database: Database, clock: HandClock) -> None:
-    (target,) = make_targets(1)
-    lease = await create(database, RUN, [target], clock)
-    await drive(database, lease, RUN, [(target, path_to_failed(target.server_id))])
-    newer = make_run(2, created_at=START + timedelta(hours=1))
-    held = Moved(target.server_id, TargetState.HELD, Reason.LOCKED)
-    await drive(database, await create(database, newer, [target], clock), newer, [(target, [held])])
-    assert await history.touched_since(database, RUN.id, [target.server_id]) == {}
-    assert await history.touched_since(database, newer.id, [target.server_id]) == {}
-    at = START + timedelta(hours=2)
-    again = [RunPassStarted(2), Retried(target.server_id, "disk-old")]
-    lease = await runs.begin_pass(database, RUN.id, again, at, watcher(clock))
-    tried = folded((await queries.load(database, RUN.id)).targets[target.server_id], [], at)
-    tried = replace(tried, attempts=tuple(replace(one, sent_at=at) for one in tried.attempts))
-    await SqlJournal(database, lease, clock).append((await queries.load(database, RUN.id)).run, [], [tried], at)
-    assert await history.touched_since(database, newer.id, [target.server_id]) == {target.server_id: RUN.id}
 
 
 async def test_requests_need_a_run(database: Database, clock: HandClock) -> None:

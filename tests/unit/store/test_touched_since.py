@@ -1,0 +1,69 @@
+"""Servers that another run has changed since are left alone by a next pass."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from fleetos.errors import StoreError
+from fleetos.model.events import Moved, Retried, RunPassStarted, TargetEvent
+from fleetos.model.states import Reason, TargetState
+from fleetos.store import history, queries, runs
+from fleetos.store.database import Database
+from fleetos.store.journal import SqlJournal
+from tests.unit.store.samples import (
+    START,
+    HandClock,
+    folded,
+    make_run,
+    make_targets,
+    path_to_done,
+    path_to_failed,
+    path_to_unknown,
+    watcher,
+)
+from tests.unit.store.test_runs import RUN, create, drive
+
+
+@pytest.mark.parametrize("path", [path_to_done, path_to_failed, path_to_unknown])
+async def test_a_next_pass_leaves_what_a_newer_run_has_changed(
+    database: Database, clock: HandClock, path: Callable[[str], list[TargetEvent]]
+) -> None:
+    theirs, ours = make_targets(2)
+    lease = await create(database, RUN, [theirs, ours], clock)
+    await drive(database, lease, RUN, [(one, path_to_failed(one.server_id)) for one in (theirs, ours)])
+    # Its clock goes slow: by the times alone the newer run was first.
+    newer = make_run(2, created_at=START + timedelta(seconds=1))
+    lease = await create(database, newer, [theirs], clock)
+    late = replace(newer, created_at=START - timedelta(hours=1))
+    await drive(database, lease, late, [(theirs, path(theirs.server_id))])
+    await runs.release_claims(database, newer.id, watcher(clock))
+    ids = [theirs.server_id, ours.server_id]
+    assert await history.touched_since(database, RUN.id, ids) == {theirs.server_id: newer.id}
+    begins = RunPassStarted(2)
+    for server_id in ids:
+        again = [begins, Retried(server_id, "disk-old")]
+        if server_id == theirs.server_id:
+            with pytest.raises(StoreError, match=f"{newer.id}|unanswered"):
+                await runs.begin_pass(database, RUN.id, again, START, watcher(clock))
+        else:
+            await runs.begin_pass(database, RUN.id, again, START, watcher(clock))
+
+
+async def test_an_older_run_counts_if_it_changed_the_server_later(database: Database, clock: HandClock) -> None:
+    (target,) = make_targets(1)
+    lease = await create(database, RUN, [target], clock)
+    await drive(database, lease, RUN, [(target, path_to_failed(target.server_id))])
+    newer = make_run(2, created_at=START + timedelta(hours=1))
+    held = Moved(target.server_id, TargetState.HELD, Reason.LOCKED)
+    await drive(database, await create(database, newer, [target], clock), newer, [(target, [held])])
+    assert await history.touched_since(database, RUN.id, [target.server_id]) == {}
+    assert await history.touched_since(database, newer.id, [target.server_id]) == {}
+    at = START + timedelta(hours=2)
+    again = [RunPassStarted(2), Retried(target.server_id, "disk-old")]
+    lease = await runs.begin_pass(database, RUN.id, again, at, watcher(clock))
+    tried = folded((await queries.load(database, RUN.id)).targets[target.server_id], [], at)
+    tried = replace(tried, attempts=tuple(replace(one, sent_at=at) for one in tried.attempts))
+    await SqlJournal(database, lease, clock).append((await queries.load(database, RUN.id)).run, [], [tried], at)
+    assert await history.touched_since(database, newer.id, [target.server_id]) == {target.server_id: RUN.id}
