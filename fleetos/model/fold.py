@@ -52,7 +52,6 @@ _ANYWHERE = frozenset(_S)
 # With another disk than before, these outcomes show that the cloud did take an unanswered request.
 _PROVEN_BY_DISK = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
 
-
 # Answers that are proven non-deliveries and count towards their bound; throttling does not (protocol, section 3).
 CONFLICT = "conflict"
 COUNTED = frozenset({"later", "not-sent", "unauthenticated", CONFLICT})
@@ -70,15 +69,14 @@ def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
         case RunMoved():
             check_run_move(run.id, run.state, event.to)
             ended_at = at if event.to in RUN_ENDS else None
-            moved = replace(run, state=event.to, since=at, ended_at=ended_at)
-            return replace(moved, reason=event.reason, detail=event.detail)
+            return replace(run, state=event.to, since=at, ended_at=ended_at, reason=event.reason, detail=event.detail)
         case RunPassStarted():
             if run.state is RunState.PAUSED:
                 raise IllegalMove(f"run {run.id}: a pass does not end a pause")
             if run.state is not RunState.RUNNING:
                 check_run_move(run.id, run.state, RunState.RUNNING)
-            running = RunState.RUNNING
-            return replace(run, passes=event.number, state=running, since=at, reason=None, detail="", ended_at=None)
+            run = replace(run, passes=event.number, state=RunState.RUNNING, since=at)
+            return replace(run, reason=None, detail="", ended_at=None)
 
 
 def fold_target(target: Target | None, event: TargetEvent, at: datetime) -> Target:

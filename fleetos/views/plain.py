@@ -47,6 +47,14 @@ _STATE_WORDS = {
 }
 
 
+def _wipes_words(progress: Progress) -> str:
+    run, wiped = progress.run, len(wipes_of(progress.run, progress.targets.values()).left)
+    if not wiped:
+        return "wipes no system disk"
+    at_once = f"at most {run.settings.concurrency:,} at once"
+    return f"WIPES up to {counted(wiped, 'system disk')}, {at_once}; data disks are kept"
+
+
 class PlainView:
     """Writes to `out` what an operator wants to know who is not looking. Every line is flushed."""
 
@@ -71,10 +79,7 @@ class PlainView:
         again = reinstall_lines([target for target in progress.targets.values() if not target.ended])
         for line in (*image_lines(run), *again):
             self._say(now, line)
-        wiped = len(wipes_of(run, progress.targets.values()).left)
-        at_once = f"at most {run.settings.concurrency:,} at once"
-        wipes = f"WIPES up to {counted(wiped, 'system disk')}, {at_once}; data disks are kept"
-        self._say(now, wipes if wiped else "wipes no system disk")
+        self._say(now, _wipes_words(progress))
         self._remember(progress, now)
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:

@@ -109,7 +109,7 @@ REASONS: Mapping[Reason, Words] = {
     _R.ABORTED: Words(
         "aborted",
         "The run was aborted before this server had its new OS.",
-        "`fleetos apply PLAN --new-run` changes what is left; if a change had failed before: `fleetos retry {run}`.",
+        "To change what is left: `fleetos apply PLAN --new-run`; after a change that failed: `fleetos retry {run}`.",
     ),
     _R.AUTHENTICATION: Words(
         "not authenticated",

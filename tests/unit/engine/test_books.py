@@ -163,7 +163,7 @@ def test_a_turn_that_the_law_refuses_is_unchanged() -> None:
     with pytest.raises(IllegalMove):
         turn.write(Moved(ID, S.READY))
     with pytest.raises(IllegalMove):
-        turn.write(RunMoved(RunState.ABORTED))
+        turn.write(RunMoved(RunState.RUNNING))
     assert (turn.events, turn.changed, turn.slots_taken, turn.run) == ([], {}, 1, a_run())
 
 

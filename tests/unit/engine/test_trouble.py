@@ -231,6 +231,16 @@ async def test_a_secret_that_changed_pauses_the_run_before_anything_is_sent() ->
     stage.ended()
 
 
+@pytest.mark.parametrize("left", [S.CANCELLED, S.SKIPPED])
+async def test_a_pass_does_not_make_a_run_done_that_an_abort_left_unfinished(left: TargetState) -> None:
+    stage = Stage(settings=QUICK, targets=[a_target(1), a_target(2, state=left, reason=Reason.ABORTED)])
+    progress = await stage.drive(command=Command.RETRY)
+    aborted = left is S.CANCELLED
+    assert progress.run.state is (RunState.ABORTED if aborted else RunState.DONE)
+    assert progress.run.reason is (Reason.ABORTED if aborted else None)
+    assert stage.states() == {S.DONE: 1, left: 1}
+
+
 # --- who ends a pause ----------------------------------------------------------------------------------------
 
 BY_A_PERSON = (Reason.TOO_MANY_OVERDUE, Reason.INPUT_CHANGED)

@@ -42,9 +42,19 @@ def test_a_pass_brings_a_run_back(state: RunState) -> None:
     assert (again.state, again.passes, again.ended_at, again.reason) == (RunState.RUNNING, 2, None, None)
 
 
-def test_a_pass_does_not_bring_back_a_run_that_ends() -> None:
+@pytest.mark.parametrize("state", [RunState.FINISHING, RunState.PAUSED])
+def test_a_pass_does_not_bring_back_a_run_that_ends_or_is_paused(state: RunState) -> None:
     with pytest.raises(IllegalMove):
-        fold_run(a_run(state=RunState.FINISHING), RunPassStarted(2), AT)
+        fold_run(a_run(state=state), RunPassStarted(2), AT)
+
+
+def test_a_run_says_since_when_it_is_in_its_state() -> None:
+    paused = fold_run(a_run(), RunMoved(RunState.PAUSED, Reason.TOO_MANY_OVERDUE), AT)
+    assert (a_run().since, paused.since) == (None, AT)
+    driven = fold_run(paused, RunDriverStarted("host:2"), AT + timedelta(hours=1))
+    assert driven.since == AT
+    over = fold_run(a_run(state=RunState.DONE), RunPassStarted(2), AT + timedelta(hours=2))
+    assert over.since == AT + timedelta(hours=2)
 
 
 def test_progress_counts_what_it_absorbs() -> None:

@@ -59,6 +59,6 @@ def test_nothing_is_advised_that_may_not_help(reason: Reason, never: str) -> Non
 def test_advice_names_real_commands_with_the_run(reason: Reason) -> None:
     advice = todo_of(reason, "2b7c0m1x4q")
     assert "{" not in advice
-    for command, run_id in re.findall(r"`fleetos (\w+) (\w+)", advice):
+    for command, argument in re.findall(r"`fleetos (\w+) (\w+)", advice):
         assert command in COMMANDS
-        assert run_id == "2b7c0m1x4q"
+        assert argument == ("PLAN" if command == "apply" else "2b7c0m1x4q")

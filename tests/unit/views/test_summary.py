@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from fleetos.model.events import (
     ChangeAnswered,
     ChangeIntended,
@@ -11,7 +13,7 @@ from fleetos.model.events import (
 )
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.frame import Spent
-from fleetos.views.summary import lying_stopped, next_commands, summary
+from fleetos.views.summary import end_words, lying_stopped, next_commands, summary
 from tests.unit.views.stage import JOB, STOPPED, Stage, a_run, server_id, target
 from tests.unit.views.test_wording import HOSTILE
 
@@ -71,7 +73,7 @@ def test_a_refused_server_has_its_code_in_words_and_the_request_id() -> None:
     stage = Stage.of(2)
     stage.begin()
     refused(stage, 1)
-    stage.happen(Moved(server_id(0), TargetState.CANCELLED), RunMoved(RunState.DONE))
+    stage.happen(Moved(server_id(0), TargetState.SKIPPED), RunMoved(RunState.DONE))
     lines = text_of(stage).splitlines()
     assert lines[2] == "  1 failed, refused. The cloud refused the request for good."
     assert lines[3].startswith("    to do: Cure what its code names; ")
@@ -173,8 +175,46 @@ def test_an_unfinished_run_says_how_to_go_on() -> None:
 
 def test_a_run_that_is_over_leaves_nothing_to_type() -> None:
     stage = Stage.of(1)
-    stage.happen(Moved(server_id(0), TargetState.CANCELLED), RunMoved(RunState.DONE))
+    stage.happen(Moved(server_id(0), TargetState.SKIPPED), RunMoved(RunState.DONE))
     assert list(next_commands(stage.progress)) == []
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_run_that_an_abort_left_unfinished_is_not_done(passes: int) -> None:
+    """Whether or not a later pass has brought those to an end that had failed."""
+    stage = Stage.of(3)
+    stage.begin()
+    stage.submit(0)
+    stage.succeed(0)
+    cancelled = [Moved(server_id(number), TargetState.CANCELLED, Reason.ABORTED) for number in (1, 2)]
+    stage.happen(*cancelled)
+    if passes == 1:
+        stage.happen(RunMoved(RunState.FINISHING, Reason.ABORTED, "aborted by process 7 of root on vm"))
+    stage.happen(RunMoved(RunState.ABORTED, Reason.ABORTED))
+    lines = text_of(stage).splitlines()
+    assert lines[0].endswith(": aborted after 12m34s: 1 done, 2 never changed (aborted)")
+    assert "this server" not in lines[1]
+    assert lines[-1] == "  next: fleetos apply /plans/web.yaml --new-run"
+    assert end_words(stage.progress.run, stage.progress.counts) == "1 done, 2 never changed (aborted)"
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({TargetState.DONE: 3, TargetState.SKIPPED: 1}, ""),
+        ({TargetState.DONE: 12, TargetState.HELD: 11, TargetState.FAILED: 1}, "12 done, 12 need you"),
+        ({TargetState.HELD: 1}, "1 needs you"),
+        ({TargetState.CANCELLED: 4}, "4 never changed (aborted)"),
+        (
+            {TargetState.DONE: 1, TargetState.CANCELLED: 1, TargetState.HELD: 1},
+            "1 done, 1 never changed (aborted), 1 needs you",
+        ),
+    ],
+)
+def test_the_list_of_runs_says_what_a_run_did_not_do(counts: dict[TargetState, int], words: str) -> None:
+    run = replace(a_run(), state=RunState.DONE)
+    assert end_words(run, counts) == words
+    assert end_words(replace(run, state=RunState.RUNNING), counts) == ""
 
 
 def test_the_calls_of_a_resumed_run_are_those_of_this_process() -> None:

@@ -1,0 +1,147 @@
+"""What was agreed to before a command began, held against what it would wipe."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from fleetos.errors import FleetosError
+from fleetos.model.run import Run, Target
+from fleetos.model.states import Command, Reason, RunState, TargetState
+from fleetos.model.wipes import Wipes, wipes_of
+from fleetos.planning.agreement import Agreement, NeedsResume, NotConfirmed, disagreement
+from fleetos.planning.frozen import FrozenPlan, PlanOutdated, differences_left, frozen_plan
+from tests.unit.model.samples import a_run, a_target
+from tests.unit.planning.desk import NEW, Desk, picture
+from tests.unit.planning.test_frozen import SERVERS, TEXT, frozen
+
+S = TargetState
+Edit = Callable[[Run, list[Target]], tuple[Run, list[Target]]]
+
+
+def wipes(left: int, frozen: int, **run: object) -> Wipes:
+    """What a run would wipe that was created to wipe `frozen` disks and has `left` of them before it."""
+    targets = [a_target(number, state=S.WAITING if number < left else S.DONE) for number in range(frozen)]
+    return wipes_of(a_run(**{"wipes": frozen, **run}), targets)
+
+
+def refusal(found: FleetosError | None, kind: type[FleetosError]) -> str:
+    assert isinstance(found, kind)
+    return found.message
+
+
+@pytest.mark.parametrize(
+    ("command", "expected", "agreed"),
+    [
+        (Command.APPLY, None, True),
+        *((Command.APPLY, number, number in (2, 5)) for number in range(7)),
+        # A retry lists its disks: their number is the only one.
+        *((Command.RETRY, number, number == 2) for number in range(7)),
+    ],
+)
+def test_a_number_agrees_or_refuses(command: Command, expected: int | None, agreed: bool) -> None:
+    found = disagreement(Agreement(expected), wipes(2, 5), command)
+    if agreed:
+        assert found is None
+    else:
+        assert f"--expect-wipes {expected}, but " in refusal(found, NotConfirmed)
+
+
+@pytest.mark.parametrize("reason", [Reason.TOO_MANY_OVERDUE, Reason.INPUT_CHANGED])
+def test_a_pause_for_a_person_comes_before_everything_else(desk: Desk, reason: Reason) -> None:
+    paused = wipes(2, 5, state=RunState.PAUSED, reason=reason, detail="3 changes are overdue")
+    content = frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS))
+    for agreement in (Agreement(), Agreement(5), Agreement(2, content)):
+        said = refusal(disagreement(agreement, paused, Command.APPLY), NeedsResume)
+        assert reason.value in said
+        assert "3 changes are overdue" in said
+    assert disagreement(Agreement(), paused, Command.RESUME) is None
+    repaired = wipes(2, 5, state=RunState.PAUSED, reason=Reason.UNREACHABLE)
+    assert disagreement(Agreement(5), repaired, Command.APPLY) is None
+
+
+def unfinished(desk: Desk, text: str = TEXT) -> tuple[FrozenPlan, Run, list[Target]]:
+    """A frozen plan of three servers, and the run that it would be: all three are to be changed."""
+    servers = [replace(one, picture=picture(), traits=SERVERS[0].traits) for one in SERVERS]
+    made = frozen(desk, *servers, text=text)
+    return frozen_plan(desk.plan(text), made), made.run, list(made.targets)
+
+
+def first(**changes: object) -> Edit:
+    return lambda run, targets: (run, [replace(targets[0], **changes), *targets[1:]])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda run, targets: (run, targets),
+        first(state=S.DONE, disk_after="new", image_after=NEW),
+        first(state=S.CHANGING),
+        # Its own failed attempt has left another disk.
+        first(state=S.BACKOFF, disk="left-by-a-failure"),
+        lambda run, targets: (replace(run, state=RunState.PAUSED, reason=Reason.PERMISSION), targets),
+    ],
+)
+def test_a_run_that_has_the_file_s_work_left_is_carried_on(desk: Desk, edit: Edit) -> None:
+    content, run, targets = unfinished(desk)
+    run, targets = edit(run, targets)
+    assert list(differences_left(content, run, targets)) == []
+    assert disagreement(Agreement(3, content), wipes_of(run, targets), Command.APPLY) is None
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (first(state=S.HELD), "in the run it is held"),
+        (first(state=S.FAILED), "in the run it is failed"),
+        (first(state=S.SKIPPED), "in the run it is skipped"),
+        (first(disk="other", baseline=picture(disk="other")), "its system disk is other, not"),
+        (lambda run, targets: (run, targets[1:]), "the run does not have it"),
+        (
+            lambda run, targets: (run, [*targets, replace(targets[0], server_id="more", name="web-09")]),
+            "web-09 (more): the run changes it, the frozen plan does not list it",
+        ),
+        (lambda run, targets: (replace(run, state=RunState.FINISHING), targets), "was aborted"),
+        (
+            lambda run, targets: (run, [replace(one, order=replace(one.order, keyname="other")) for one in targets]),
+            "its login, user data or metadata",
+        ),
+        (
+            lambda run, targets: (run, [replace(one, order=replace(one.order, image_id="next")) for one in targets]),
+            f"its new image is next, not {NEW}",
+        ),
+        (
+            lambda run, targets: (replace(run, scope=replace(run.scope, project_id="elsewhere")), targets),
+            "the project is elsewhere",
+        ),
+    ],
+)
+def test_a_run_that_would_do_anything_else_is_refused(desk: Desk, edit: Edit, words: str) -> None:
+    content, run, targets = unfinished(desk)
+    run, targets = edit(run, targets)
+    found = disagreement(Agreement(plan=content), wipes_of(run, targets), Command.APPLY)
+    said = refusal(found, PlanOutdated)
+    assert said.startswith(f"run {run.id} of this plan is unfinished")
+    assert words in said
+    assert f"fleetos resume {run.id}" in str(found and found.hint)
+
+
+def test_what_the_file_spares_is_not_changed_by_the_run(desk: Desk) -> None:
+    """As when somebody has protected a server since the run began: the file was made after that."""
+    _, run, targets = unfinished(desk)
+    later = frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS))
+    assert [one.action for one in later.servers] == ["change", "refuse", "skip"]
+    said = list(differences_left(later, run, targets))
+    assert len(said) == 2
+    assert "the frozen plan says refuse (unsuitable)" in said[0]
+    assert "the frozen plan says skip" in said[1]
+
+
+def test_a_disk_that_the_run_made_is_not_done_already(desk: Desk) -> None:
+    """With `force`, a file made half-way wants the new disk wiped once more; the run would not do that."""
+    content, run, targets = unfinished(desk)
+    again = content.model_copy(
+        update={"servers": (content.servers[0].model_copy(update={"system_disk": "new"}), *content.servers[1:])}
+    )
+    targets[0] = replace(targets[0], state=S.DONE, disk_after="new")
+    assert len(list(differences_left(again, run, targets))) == 1
