@@ -91,7 +91,8 @@ async def _plan(plan: Plan, wish: _Wish) -> int:
         show_wrapped(preview_lines(preview) if wide is None else preview_table(preview, wide))
     if wish.out is not None:
         write_frozen_plan(frozen_plan(plan, frozen), wish.out)
-        say(f"written to {wish.out}; to do exactly this: fleetos apply {wish.out}")
+        again = preview.earlier is not None and preview.earlier.state in RUN_ENDS
+        say(f"written to {wish.out}; to do exactly this: fleetos apply {wish.out}{' --new-run' if again else ''}")
     return ExitCode.CHANGES_PENDING if wish.detailed and frozen.wipes else ExitCode.OK
 
 

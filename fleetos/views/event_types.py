@@ -32,7 +32,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "run.finishing": EventType("the run was aborted; changes in flight end", ("reason", "detail")),
     "run.done": EventType("every target has ended", ("reason", "detail")),
     "run.failed": EventType("the failure budget is used up and every target has ended", ("reason", "detail")),
-    "run.aborted": EventType("the run was aborted and every target has ended", ("reason", "detail")),
+    "run.aborted": EventType("every target has ended, and an abort has left some unchanged", ("reason", "detail")),
     "target.enlisted": EventType(
         "a server became a target", ("name", "state", "image", "image_name", "reinstall", "image_before", "system_disk")
     ),

@@ -106,6 +106,8 @@ def test_the_number_of_disks_is_asked_for_and_must_be_right(play: Play) -> None:
         shown.types("\x03")
         assert shown.ends() == 130
     assert "Traceback" not in shown.seen
+    assert "not confirmed, nothing was touched" in shown.seen
+    assert "fleetos status" not in shown.seen
     assert play.writes(names) == []
     assert play.runs() == []
     with terminal(play, "apply", text) as shown:
@@ -143,8 +145,20 @@ def test_an_unfinished_run_is_carried_on_only_if_somebody_says_so(play: Play) ->
     assert "\x1b[?25h" in shown.seen.rpartition("\x1b[?25l")[2], "the cursor is given back"
     with terminal(play, "apply", text) as shown:
         shown.until("[y/N] ")
+        asked = " ".join(ESCAPES.sub("", shown.seen).split())
+        assert "WIPES 1 system disk" in asked
+        assert "It wipes 1 system disk for Standard_Debian_12_latest. [y/N]" in asked
         shown.types("n\n")
         assert shown.ends() == 12
+    run_id = str(play.runs()[0]["id"])
+    for letters, code in (("n\n", 12), ("\x03", 130)):
+        with terminal(play, "abort", run_id) as shown:
+            shown.until(f"Abort run {run_id}? [y/N] ")
+            assert "wipes nothing" in shown.seen
+            shown.types(letters)
+            assert shown.ends() == code
+        assert "not confirmed, nothing was touched" in shown.seen
+    assert play.status(run_id)["run"]["state"] == "running"
     with terminal(play, "apply", text) as shown:
         shown.until("[y/N] ")
         shown.types("y\n")

@@ -22,7 +22,7 @@ Edit = Callable[[Run, list[Target]], tuple[Run, list[Target]]]
 def wipes(left: int, frozen: int, **run: object) -> Wipes:
     """What a run would wipe that was created to wipe `frozen` disks and has `left` of them before it."""
     targets = [a_target(number, state=S.WAITING if number < left else S.DONE) for number in range(frozen)]
-    return wipes_of(a_run(**{"wipes": frozen, **run}), targets)
+    return wipes_of(replace(a_run(wipes=frozen), **run), targets)
 
 
 def refusal(found: FleetosError | None, kind: type[FleetosError]) -> str:
@@ -68,18 +68,47 @@ def unfinished(desk: Desk, text: str = TEXT) -> tuple[FrozenPlan, Run, list[Targ
 
 
 def first(**changes: object) -> Edit:
-    return lambda run, targets: (run, [replace(targets[0], **changes), *targets[1:]])
+    def edited(run: Run, targets: list[Target]) -> tuple[Run, list[Target]]:
+        return run, [replace(targets[0], **changes), *targets[1:]]
+
+    return edited
+
+
+def ordered(**changes: object) -> Edit:
+    def edited(run: Run, targets: list[Target]) -> tuple[Run, list[Target]]:
+        return run, [replace(one, order=replace(one.order, **changes)) for one in targets]
+
+    return edited
+
+
+def moved(**changes: object) -> Edit:
+    def edited(run: Run, targets: list[Target]) -> tuple[Run, list[Target]]:
+        return replace(run, **changes), targets
+
+    return edited
+
+
+def elsewhere(run: Run, targets: list[Target]) -> tuple[Run, list[Target]]:
+    return replace(run, scope=replace(run.scope, project_id="elsewhere")), targets
+
+
+def one_more(run: Run, targets: list[Target]) -> tuple[Run, list[Target]]:
+    return run, [*targets, replace(targets[0], server_id="more", name="web-09")]
+
+
+def one_less(run: Run, targets: list[Target]) -> tuple[Run, list[Target]]:
+    return run, targets[1:]
 
 
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda run, targets: (run, targets),
+        moved(),
         first(state=S.DONE, disk_after="new", image_after=NEW),
         first(state=S.CHANGING),
         # Its own failed attempt has left another disk.
         first(state=S.BACKOFF, disk="left-by-a-failure"),
-        lambda run, targets: (replace(run, state=RunState.PAUSED, reason=Reason.PERMISSION), targets),
+        moved(state=RunState.PAUSED, reason=Reason.PERMISSION),
     ],
 )
 def test_a_run_that_has_the_file_s_work_left_is_carried_on(desk: Desk, edit: Edit) -> None:
@@ -96,24 +125,12 @@ def test_a_run_that_has_the_file_s_work_left_is_carried_on(desk: Desk, edit: Edi
         (first(state=S.FAILED), "in the run it is failed"),
         (first(state=S.SKIPPED), "in the run it is skipped"),
         (first(disk="other", baseline=picture(disk="other")), "its system disk is other, not"),
-        (lambda run, targets: (run, targets[1:]), "the run does not have it"),
-        (
-            lambda run, targets: (run, [*targets, replace(targets[0], server_id="more", name="web-09")]),
-            "web-09 (more): the run changes it, the frozen plan does not list it",
-        ),
-        (lambda run, targets: (replace(run, state=RunState.FINISHING), targets), "was aborted"),
-        (
-            lambda run, targets: (run, [replace(one, order=replace(one.order, keyname="other")) for one in targets]),
-            "its login, user data or metadata",
-        ),
-        (
-            lambda run, targets: (run, [replace(one, order=replace(one.order, image_id="next")) for one in targets]),
-            f"its new image is next, not {NEW}",
-        ),
-        (
-            lambda run, targets: (replace(run, scope=replace(run.scope, project_id="elsewhere")), targets),
-            "the project is elsewhere",
-        ),
+        (one_less, "the run does not have it"),
+        (one_more, "web-09 (more): the run changes it, the frozen plan does not list it"),
+        (moved(state=RunState.FINISHING), "was aborted"),
+        (ordered(keyname="other"), "its login, user data or metadata"),
+        (ordered(image_id="next"), f"its new image is next, not {NEW}"),
+        (elsewhere, "the project is elsewhere"),
     ],
 )
 def test_a_run_that_would_do_anything_else_is_refused(desk: Desk, edit: Edit, words: str) -> None:
