@@ -44,7 +44,10 @@ class UsageError(FleetosError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in an input file. Lines and columns count from 1; None where the whole file is meant."""
+    """One thing wrong in an input file. Lines and columns count from 1; None where the whole file is meant.
+
+    `expected` is what was expected at the key; with `fact`, and where there is no key, it says itself what is wrong.
+    """
 
     file: str
     line: int | None
@@ -52,11 +55,13 @@ class Problem:
     key: str
     expected: str
     hint: str | None = None
+    fact: bool = False
 
     @property
     def said(self) -> str:
         """The problem as the end of a sentence that begins with the key, or with the file where there is no key."""
-        return self.expected if not self.key or self.expected.startswith("not ") else f"expected {self.expected}"
+        says_itself = self.fact or not self.key or self.expected.startswith("not ")
+        return self.expected if says_itself else f"expected {self.expected}"
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)

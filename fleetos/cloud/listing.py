@@ -8,13 +8,14 @@ from typing import cast
 from fleetos.cloud.addresses import Origin
 from fleetos.cloud.fields import Fields, Unreadable, need, number
 from fleetos.cloud.narrowing import Narrowing
-from fleetos.cloud.pictures import read_server, shown
+from fleetos.cloud.pictures import kept, read_server
 from fleetos.cloud.reads import GrantedReads, parsed
 from fleetos.cloud.session import Read, Session
 from fleetos.cloud.transport import Answer
 from fleetos.errors import PermissionDenied, ReadRefused
 from fleetos.limits import ID_CHARS, LIST_IDS, LIST_PAGE, LIST_PAGES
 from fleetos.model.inventory import NOTHING_SEEN, Server
+from fleetos.names import shown
 
 _ALL: Mapping[str, str] = {}
 _TWICE = "the list shows it twice, and not as the same"
@@ -219,7 +220,7 @@ def _server(own: str, entry: Fields, answer: Answer, *, strictly: bool) -> Serve
 
 
 def _unread(own: str, name: str, why: str) -> Server:
-    return Server(own, shown(name), NOTHING_SEEN, unread=why)
+    return Server(own, kept(name), NOTHING_SEEN, unread=why)
 
 
 def _agreed(before: Mapping[str, Server], page: Mapping[str, Server]) -> Mapping[str, Server]:

@@ -1,6 +1,7 @@
 """From the cloud's JSON to servers, jobs and images (API pages ecs_02_0104, ecs_02_0901; IMS, querying images)."""
 
 import json
+import re
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from itertools import islice
@@ -11,6 +12,7 @@ from fleetos.cloud.errors import plain
 from fleetos.cloud.fields import Fields, Unreadable, need, number, part, parts, stamp, text, truth
 from fleetos.limits import ADDRESS_CHARS, ADDRESSES_SEEN, DURATION_MAX_S, ID_CHARS
 from fleetos.model.inventory import Disk, Flavor, Image, Job, JobStatus, Picture, Server, SubJob, Traits
+from fleetos.names import composed
 
 # A tag's key and value have at most 36 and 43 characters on one cloud, 128 and 255 on another.
 _TAG_CHARS = 512
@@ -30,6 +32,8 @@ _KINDS = (
     "highperformance",
 )
 _PLATFORMS = {"CloudCompute": "kvm", "FusionCompute": "xen"}
+# Control characters and lone surrogates: no plan can hold them, nor can every database.
+_UNKEPT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # The longest list of features that is looked at.
 _FEATURES_CHARS = 4096
 T = TypeVar("T")
@@ -185,16 +189,19 @@ def _takes_password(features: object) -> bool:
 
 
 def _name(fields: Fields, key: str) -> str:
-    """The name as it is but for letters that cannot be shown: a strange name of a stranger's server is no fault."""
+    """The name as it is but for letters that cannot be kept: a strange name of a stranger's server is no fault."""
     name = fields.get(key)
     if name is not None and not isinstance(name, str):
         raise Unreadable(f"{key} is no text")
-    return shown((name or "")[:ID_CHARS])
+    return kept((name or "")[:ID_CHARS])[:ID_CHARS]
 
 
-def shown(text: str) -> str:
-    """Return a text with a question mark for each letter that cannot be shown."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+def kept(text: str) -> str:
+    """Return a text in the form in which names are compared. What no plan can hold, nor every database, is replaced.
+
+    All other letters stay, those included that cannot be seen: two names that only look the same are two names.
+    """
+    return composed(_UNKEPT.sub("\ufffd", text))
 
 
 def _system_disk(fields: Fields) -> str | None:
@@ -224,7 +231,7 @@ def _tags(fields: Fields) -> dict[str, str]:
     for entry in cast("list[object]", listed):
         if not isinstance(entry, str) or len(entry) > _TAG_CHARS:
             raise Unreadable("tags holds what is no text")
-        key, _, value = shown(entry).partition("=")
+        key, _, value = kept(entry).partition("=")
         found[key] = value
     return found
 

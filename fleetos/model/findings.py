@@ -49,6 +49,7 @@ class Check(StrEnum):
     NEWER_IMAGE = "newer-image"
     # The plan and the project.
     IDLE_EXCLUSION = "idle-exclusion"
+    LOOK_ALIKE = "look-alike"
     STOP_BY_API = "stop-by-api"
     DISK_QUOTA = "disk-quota"
     SERVER_QUOTA = "server-quota"

@@ -88,6 +88,8 @@ NO_TRAITS = Traits()
 class Server:
     """One cloud server as the list or a single read shows it.
 
+    `name` and `tags` are the cloud's own letters in NFC, those included that cannot be seen: they are compared as they
+    are, and `fleetos.names.shown` spells them out where somebody reads them.
     `image_name` is what the cloud remembers of the image, `addresses` are those of all its networks, as the cloud
     writes them. `tags` maps keys to values, empty for a tag without one. `enterprise_project` is an id, "0" for the
     default one, None where the cloud tells none; its name is there only where it was asked for. `asked`: when the

@@ -44,8 +44,12 @@ class Place:
     key: str
 
     def problem(self, expected: str, hint: str | None = None) -> Problem:
-        """What is wrong at this place."""
+        """What is wrong at this place, by what was expected there."""
         return Problem(self.file, self.line, self.column, self.key, expected, hint)
+
+    def fault(self, text: str, hint: str | None = None) -> Problem:
+        """What is wrong at this place, as the text says."""
+        return Problem(self.file, self.line, self.column, self.key, text, hint, fact=True)
 
     def __str__(self) -> str:
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
@@ -176,7 +180,7 @@ class ServerRef:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A server that is left out: a case-sensitive name glob, or an id."""
+    """Servers that are left out: by id, by name, or by a case-sensitive glob for names."""
 
     id: str | None
     name: str | None

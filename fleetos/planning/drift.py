@@ -21,10 +21,11 @@ _UNSETTLED = frozenset({"REBUILD", "ERROR"})
 
 
 def missing_of(plan: Plan, inventory: Inventory) -> tuple[frozenset[str], frozenset[str]]:
-    """The ids and the names in the plan that no server of the project has."""
+    """The ids and the names in the plan that no server of the project has, exclusions among them."""
+    said = (*plan.servers, *plan.exclude)
     names = {server.name for server in inventory.servers.values()}
-    ids = {ref.id for ref in plan.servers if ref.id is not None} - inventory.servers.keys()
-    return frozenset(ids), frozenset({ref.name for ref in plan.servers if ref.name is not None} - names)
+    ids = {one.id for one in said if one.id is not None} - inventory.servers.keys()
+    return frozenset(ids), frozenset({one.name for one in said if one.name is not None} - names)
 
 
 def drift(

@@ -9,6 +9,7 @@ from fleetos.model.inventory import Disks, Image, Inventory, Picture, Server
 from fleetos.model.plan import Place, Plan, SecretRef, StopMode, UserDataRef
 from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
+from fleetos.names import shown
 from fleetos.planning.orders import WINDOWS, Orders, pins
 from fleetos.planning.problems import in_order
 from fleetos.planning.project_checks import newer_images, order_findings, project_findings, unread_servers
@@ -115,9 +116,12 @@ def _of_plan(
     plan: Plan, selection: Selection, orders: Orders, facts: CloudFacts, around: Surroundings
 ) -> Iterator[Finding]:
     warning = Level.WARNING
-    for exclusion in selection.idle_exclusions:
-        text = f"{exclusion.name or exclusion.id} leaves no listed server out"
-        yield Finding(warning, Check.IDLE_EXCLUSION, exclusion.place.key, text)
+    for idle in selection.idle_exclusions:
+        text = f"{shown(idle.exclusion.name or idle.exclusion.id or '')} excludes no server of the plan"
+        yield Finding(warning, Check.IDLE_EXCLUSION, idle.exclusion.place.key, text, idle.hint)
+    for alike in selection.look_alikes:
+        text = f"is not excluded: {shown(alike.excluded)} is, and only looks the same"
+        yield Finding(warning, Check.LOOK_ALIKE, shown(alike.server.name), text, None, alike.server.id)
     for key_pair in sorted(orders.foreign_key_pairs):
         why = around.key_pairs_unread.get(key_pair)
         text = "is not among our own key pairs" if why is None else f"could not be looked up: {why}"

@@ -1,6 +1,5 @@
 """Which servers of the inventory a plan means."""
 
-import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,28 +9,47 @@ from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED, NAMES_COMPARED, PLAN_MAX_SERVERS
 from fleetos.model.inventory import Inventory, Server
 from fleetos.model.plan import Exclusion, Place, Plan, ServerRef
+from fleetos.names import Suggestions, look, shown
 from fleetos.planning.merge import merged
 from fleetos.planning.selectors import near_misses, selected
+from fleetos.planning.spelling import is_glob
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """An exclusion that leaves no server out; `hint`: what it may have been meant to match."""
+
+    exclusion: Exclusion
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """A server that the plan means and whose name looks like that of one that is excluded by name."""
+
+    server: Server
+    excluded: str
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The servers that the plan means, in its order, each with what the plan says of it.
 
-    `idle_exclusions` leave no server out. `selected` says how many servers each selector means, excluded ones
-    included, by the place of the selector.
+    `selected` says how many servers each selector means, excluded ones included, by the place of the selector.
     """
 
     servers: tuple[tuple[Server, ServerRef], ...]
     problems: tuple[Problem, ...]
-    idle_exclusions: tuple[Exclusion, ...]
+    idle_exclusions: tuple[Idle, ...]
+    look_alikes: tuple[LookAlike, ...]
     selected: Mapping[Place, int]
 
 
 def select(plan: Plan, inventory: Inventory) -> Selection:
     """The servers of the inventory that the plan lists or selects and does not exclude.
 
-    A server that is listed twice, by id and by name or by several selectors, is one server.
+    A server that is listed twice, by id and by name or by several selectors, is one server. An exclusion by id or exact
+    name that no server of the project has is a problem: whoever it was to spare would be changed.
     """
     finder = _Finder(inventory)
     identified = ((server.id, ref) for ref in plan.servers for server in finder.find(ref))
@@ -39,13 +57,17 @@ def select(plan: Plan, inventory: Inventory) -> Selection:
     excluder = _Excluder(plan.exclude)
     meant = [(inventory.servers[str(server_id)], ref) for server_id, ref in kept.items()]
     chosen = tuple((server, ref) for server, ref in meant if not excluder.excludes(server))
-    problems = [*finder.problems, *contradictions]
+    problems = [*finder.problems, *contradictions, *finder.unknown(plan.exclude)]
     if not chosen and not problems:
-        problems.append(plan.place("exclude").problem("at least one server that is not excluded"))
+        text = f"every server of the plan is excluded ({len(meant):,} of {len(meant):,})"
+        problems.append(plan.place("exclude").fault(text, "leave at least one server in"))
     if len(chosen) > PLAN_MAX_SERVERS:
-        expected = f"at most {PLAN_MAX_SERVERS} servers in a plan; the project has {len(chosen)} that it means"
-        problems.append(plan.place("servers").problem(expected))
-    return Selection(chosen, tuple(problems), tuple(excluder.idle()), finder.selected)
+        text = f"the plan matches {len(chosen):,} servers; a plan has at most {PLAN_MAX_SERVERS:,}"
+        problems.append(plan.place("servers").fault(text))
+    servers = [server for server, _ in chosen]
+    return Selection(
+        chosen, tuple(problems), tuple(excluder.idle(servers)), tuple(excluder.look_alikes(servers)), finder.selected
+    )
 
 
 def selected_since(
@@ -69,6 +91,7 @@ class _Finder:
         for server in inventory.servers.values():
             self._by_name.setdefault(server.name, []).append(server)
         self._compared = 0
+        self._suggestions: Suggestions | None = None
         self._unidentified = inventory.unidentified
 
     def find(self, ref: ServerRef) -> Sequence[Server]:
@@ -87,19 +110,18 @@ class _Finder:
         if ref.id is not None:
             server = self._by_id.get(ref.id)
             if server is None:
-                expected = f"the id of a server of the project; {ref.id} is none"
-                self.problems.append(ref.place.problem(expected, self._unread()))
+                text = f"no server of the project has the id {ref.id}"
+                self.problems.append(ref.place.fault(text, self._unread()))
             return server
         name = ref.name or ""
         candidates = self._by_name.get(name, [])
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
-            expected = f"a name that exactly one server has; {len(candidates)} are called {name}"
-            self.problems.append(ref.place.problem(expected, f"use an id: {_listed(candidates)}"))
+            text = f"{len(candidates):,} servers are called {shown(name)}"
+            self.problems.append(ref.place.fault(text, f"use an id: {_listed(candidates)}"))
         else:
-            expected = f"the name of a server of the project; none is called {name}"
-            self.problems.append(ref.place.problem(expected, self._unread() or self._near(name)))
+            self.problems.append(ref.place.fault(_nobody(name), self._unread() or self._near(name)))
         return None
 
     def _unread(self) -> str | None:
@@ -109,14 +131,27 @@ class _Finder:
         named = ", ".join(self._unidentified[:CANDIDATES_LISTED]) + (f" and {more:,} more" if more > 0 else "")
         return f"the list of servers shows some whose ids cannot be read: {named}"
 
+    def unknown(self, exclusions: Sequence[Exclusion]) -> Iterator[Problem]:
+        """The exclusions by id or exact name that no server of the project has."""
+        gone = "if that server is gone, remove the entry"
+        for one in exclusions:
+            if one.id is not None and one.id not in self._by_id:
+                yield one.place.fault(f"no server of the project has the id {one.id}, so it excludes nobody", gone)
+            elif one.name is not None and not is_glob(one.name) and one.name not in self._by_name:
+                yield one.place.fault(f"{_nobody(one.name)}, so it excludes nobody", self._near(one.name) or gone)
+
     def _near(self, name: str) -> str | None:
         if name.lower() in self._by_id:
             return "this is an id: write `id:`"
         self._compared += 1
         if self._compared > NAMES_COMPARED:
             return None
-        near = difflib.get_close_matches(name, self._by_name, n=1, cutoff=0.8)
-        return f"did you mean {near[0]}?" if near else None
+        self._suggestions = self._suggestions or Suggestions(self._by_name)
+        return self._suggestions.meant(name)
+
+
+def _nobody(name: str) -> str:
+    return f"no server of the project is called {shown(name)}"
 
 
 def _listed(candidates: Sequence[Server]) -> str:
@@ -136,14 +171,33 @@ class _Excluder:
         self._used: set[Place] = set()
 
     def excludes(self, server: Server) -> bool:
-        """Whether the server is left out."""
+        """Whether the server is left out. A name with `[` in it is spared by its own letters as well."""
         by_id = server.id in self._ids
-        matching = [one for one, glob in self._globs if glob.match(server.name)]
+        matching = [one for one, glob in self._globs if glob.match(server.name) or one.name == server.name]
         self._used |= {one.place for one in matching}
         if by_id:
             self._used |= {one.place for one in self._exclusions if one.id == server.id}
         return by_id or bool(matching)
 
-    def idle(self) -> Iterator[Exclusion]:
-        """The exclusions that left no server out."""
-        return (one for one in self._exclusions if one.place not in self._used)
+    def idle(self, servers: Sequence[Server]) -> Iterator[Idle]:
+        """The exclusions that left no server out; of patterns also whom they would match by the look of the names."""
+        unused = [one for one in self._exclusions if one.place not in self._used]
+        looks = {server.name: look(server.name) for server in servers} if unused else {}
+        for one in unused:
+            yield Idle(one, _nearly_matched(one.name, looks) if one.name and is_glob(one.name) else None)
+
+    def look_alikes(self, servers: Sequence[Server]) -> Iterator[LookAlike]:
+        """Those of the servers, which are not left out, that look like one that is excluded by its exact name."""
+        excluded = {look(one.name): one.name for one in self._exclusions if one.name and not is_glob(one.name)}
+        for server in servers if excluded else ():
+            name = excluded.get(look(server.name))
+            if name is not None:
+                yield LookAlike(server, name)
+
+
+def _nearly_matched(pattern: str, looks: Mapping[str, str]) -> str | None:
+    glob = re.compile(translate(look(pattern)))
+    found = [name for name, seen in looks.items() if glob.match(seen)]
+    named = ", ".join(map(shown, found[:CANDIDATES_LISTED]))
+    more = f" and {len(found) - CANDIDATES_LISTED:,} more" if len(found) > CANDIDATES_LISTED else ""
+    return f"but for capitals or look-alike letters it matches {named}{more}" if found else None

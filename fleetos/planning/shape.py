@@ -19,6 +19,7 @@ from fleetos.planning.spelling import (
     Interval,
     LabelName,
     LabelValue,
+    Name,
     NetworkText,
     OneOrMore,
     Reinstall,
@@ -81,7 +82,7 @@ class MetadataSection(Section):
 class ChangeSection(Section):
     """What a server gets."""
 
-    image: Text | None = Field(
+    image: Name | None = Field(
         default=None,
         description="The new image: its id, or a name that matches exactly one active image. "
         "Pinned to its id when the run is created. Every server needs one, from here or of its own, "
@@ -150,7 +151,7 @@ class SelectSection(Section):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    name: OneOrMore[Text] | None = Field(
+    name: OneOrMore[Name] | None = Field(
         default=None, description="A case-sensitive glob for the name, or a list of them: `*`, `?` and `[...]`."
     )
     tags: dict[TagKey, OneOrMore[TagValue]] | None = Field(
@@ -186,13 +187,15 @@ class ServerSelect(_Listed):
 class ExcludedId(Section):
     """A server that is left out, by its id."""
 
-    id: Id = Field(description="The server's id.")
+    id: Id = Field(description="The id of a server that the project has.")
 
 
 class ExcludedName(Section):
     """Servers that are left out, by name."""
 
-    name: Text = Field(description="A case-sensitive glob: `*`, `?` and `[...]`.")
+    name: Name = Field(
+        description="A case-sensitive glob, `*`, `?` and `[...]`, or the name of a server that the project has."
+    )
 
 
 def _kind(value: object) -> str | None:

@@ -17,6 +17,7 @@ from fleetos.limits import (
     USER_DATA_MAX_BYTES,
 )
 from fleetos.model.plan import ANY_VALUE, Network, SecretRef, Share
+from fleetos.names import composed
 from fleetos.planning.quantities import (
     DURATION_PATTERN,
     PERCENT_PATTERN,
@@ -66,6 +67,14 @@ def refusal(expected: str, hint: str | None = None) -> PydanticCustomError:
 def is_glob(text: str) -> bool:
     """Whether the text is a pattern rather than a name."""
     return not _GLOB_LETTERS.isdisjoint(text)
+
+
+def named(text: str) -> str:
+    """The name in the form in which names are compared. A rare letter becomes two of them in it."""
+    name = composed(text)
+    if len(name) > TEXT_MAX_LETTERS:
+        raise refusal(MEANINGS[TEXT_PATTERN])
+    return name
 
 
 def exact_name(text: str) -> str:
@@ -248,7 +257,7 @@ def is_project_id(text: str) -> bool:
 
 
 def _enterprise_project(text: str) -> str:
-    return text.lower() if is_project_id(text) else _exact_text(text)
+    return text.lower() if is_project_id(text) else _exact_text(named(text))
 
 
 def _tag_key(text: str) -> str:
@@ -283,9 +292,10 @@ OneOrMore = Annotated[
     | Annotated[list[One], Field(min_length=1, max_length=SELECT_VALUES_MAX, description="any of these"), Tag(EACH)],
     Discriminator(lambda value: EACH if isinstance(value, list) else ONE),
 ]
-ExactText = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(_exact_text)]
-TagKey = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(_tag_key)]
-TagValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN), AfterValidator(_tag_value)]
+Name = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(named)]
+ExactText = Annotated[Name, AfterValidator(_exact_text)]
+TagKey = Annotated[Name, AfterValidator(_tag_key)]
+TagValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN), AfterValidator(named), AfterValidator(_tag_value)]
 EnterpriseProject = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(_enterprise_project)]
 NetworkText = Annotated[
     Network, PlainValidator(_network), WithJsonSchema({"type": "string", "pattern": NETWORK_PATTERN})
@@ -304,7 +314,7 @@ RunName = Annotated[str, Field(pattern=NAME_PATTERN)]
 Id = Annotated[str, Field(pattern=ID_PATTERN), AfterValidator(str.lower)]
 UserId = Annotated[str, Field(pattern=USER_PATTERN)]
 Text = Annotated[str, Field(pattern=TEXT_PATTERN)]
-ServerName = Annotated[Text, AfterValidator(exact_name)]
+ServerName = Annotated[Name, AfterValidator(exact_name)]
 LabelName = Annotated[str, Field(pattern=LABEL_PATTERN)]
-LabelValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN)]
+LabelValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN), AfterValidator(named)]
 FilePath = Annotated[str, Field(pattern=PATH_PATTERN)]

@@ -10,6 +10,7 @@ from fleetos.model.drift import Cause, Drift, LastChange, Standing, Verdict
 from fleetos.model.inventory import Image
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
+from fleetos.names import shown
 from fleetos.views.documents import VERSION, Document
 from fleetos.views.preview import LEVEL_STYLES, finding_words
 from fleetos.views.preview_document import finding_document
@@ -59,7 +60,7 @@ def drift_lines(drift: Drift) -> Text:
 
 def called(one: Standing) -> str:
     """What people call the server. Printable."""
-    return printable(one.name) or printable(one.server_id)
+    return printable(shown(one.name)) or printable(one.server_id)
 
 
 def words(one: Standing) -> Sequence[str]:

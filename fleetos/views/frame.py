@@ -12,6 +12,7 @@ from rich.text import Text
 
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
+from fleetos.names import shown
 from fleetos.views.notes import note_of
 from fleetos.views.pace import Pace
 from fleetos.views.reasons import REASONS
@@ -153,7 +154,7 @@ def _shares(sizes: Sequence[int], room: int) -> list[int]:
 
 def row(target: Target, now: datetime, width: int, name_width: int) -> Text:
     """One line on one target: name, state, time in the state where there is room, and a note. Never wider."""
-    text = Text(fill(target.name or target.server_id, name_width)).append(" ")
+    text = Text(fill(shown(target.name) or target.server_id, name_width)).append(" ")
     text.append(f"{target.state:<{_STATE_WIDTH}} ", style=STYLES.get(target.state, ""))
     if width >= _NARROW:
         in_state_s = (now - target.since).total_seconds() if target.since else 0.0

@@ -6,29 +6,24 @@ from datetime import UTC, datetime
 from rich.cells import cell_len, set_cell_size
 
 from fleetos.model.run import Target
+from fleetos.names import escaped, shown
 
-# Control characters, invisible marks (bidi overrides among them), lone surrogates and unassigned code points.
-_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # More marks than this on one letter are no writing; they would paint over the lines above.
 _MARKS_MAX = 3
 
 
 def printable(text: str) -> str:
-    """The text with everything that a terminal would obey, or not show, spelled out as an escape."""
+    """The text with everything that a terminal would obey, or not show as what it is, spelled out as an escape."""
     if text.isascii() and text.isprintable():
         return text
-    shown: list[str] = []
+    spelled: list[str] = []
     marks = 0
     for letter in text:
         category = unicodedata.category(letter)
         marks = marks + 1 if category in {"Mn", "Me"} else 0
-        if category in _UNPRINTABLE:
-            shown.append(letter.encode("unicode_escape").decode("ascii"))
-        elif category == "Zs":
-            shown.append(" ")
-        elif marks <= _MARKS_MAX:
-            shown.append(letter)
-    return "".join(shown)
+        if marks <= _MARKS_MAX:
+            spelled.append(escaped(letter))
+    return "".join(spelled)
 
 
 def printable_lines(text: str) -> str:
@@ -41,10 +36,10 @@ def clip(text: str, width: int) -> str:
     if width <= 0:
         return ""
     # A letter takes at least one cell, but for a few marks: so no long text is ever measured whole.
-    shown = printable(text[: width * (_MARKS_MAX + 1) + 1])
-    if cell_len(shown) <= width:
-        return shown
-    return set_cell_size(shown, width - 1).rstrip() + "…"
+    spelled = printable(text[: width * (_MARKS_MAX + 1) + 1])
+    if cell_len(spelled) <= width:
+        return spelled
+    return set_cell_size(spelled, width - 1).rstrip() + "…"
 
 
 def fill(text: str, width: int) -> str:
@@ -95,10 +90,10 @@ def counted(number: int, noun: str) -> str:
 
 def called(target: Target) -> str:
     """What people call the target's server: its name, or its id where it has none. Printable."""
-    return printable(target.name) or printable(target.server_id)
+    return printable(shown(target.name)) or printable(target.server_id)
 
 
 def called_fully(target: Target) -> str:
     """The server's name and its id, since names need not be unique. Printable."""
-    name = printable(target.name)
+    name = printable(shown(target.name))
     return f"{name} ({printable(target.server_id)})" if name else printable(target.server_id)

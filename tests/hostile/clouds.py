@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from random import Random
@@ -15,6 +16,7 @@ from fleetos.errors import CloudError, FleetosError
 from fleetos.limits import ID_CHARS, MESSAGE_CHARS
 from fleetos.model.inventory import Undelivered
 from fleetos.model.plan import ApiLimits
+from fleetos.names import shown
 from tests.hostile.strategies import NASTY_TEXTS, json_bytes, mangled, spoiled
 from tests.unit.cloud.scripted import CREDENTIALS, PROJECT, catalog
 from tests.unit.cloud.virtual import START, FixedChance, VirtualClock, run
@@ -115,12 +117,14 @@ def texts_in(value: object) -> Iterator[str]:
 
 
 def check_value(value: object) -> None:
-    """Fails on a text that is too long to be kept, or that a terminal would obey."""
+    """Fails on a text that is too long to be kept, that no database takes, or that shows as what a terminal obeys."""
     # Why a request did not go out is an error in words.
     bound = ERROR_CHARS if isinstance(value, Undelivered) else 2 * ID_CHARS + 2
     for text in texts_in(value):
         assert len(text) <= bound, f"{len(text)} characters: {text[:80]!r}"
-        assert text.isprintable(), ascii(text)
+        # Names are kept with the letters that nobody sees, and spelled out where they are shown.
+        assert not any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in text), ascii(text)
+        assert shown(text).isprintable(), ascii(text)
 
 
 def check_error(error: FleetosError) -> None:

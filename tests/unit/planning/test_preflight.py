@@ -290,7 +290,7 @@ def test_an_image_that_says_it_has_no_cloud_init_is_doubted(desk: Desk) -> None:
 def test_idle_exclusions_and_stops_by_the_cloud_are_told(desk: Desk) -> None:
     text = PLAN + 'exclude: [{name: "x*"}]\nrollout: {stop: api}\n'
     assert found(desk, text, facts=OTC).findings == (
-        Finding(Level.WARNING, Check.IDLE_EXCLUSION, "exclude[0].name", "x* leaves no listed server out"),
+        Finding(Level.WARNING, Check.IDLE_EXCLUSION, "exclude[0].name", "x* excludes no server of the plan"),
         Finding(
             Level.WARNING,
             Check.STOP_BY_API,

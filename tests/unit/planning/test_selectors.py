@@ -346,5 +346,5 @@ def test_a_selector_of_more_servers_than_a_plan_may_have_is_refused(desk: Desk) 
     seen = picture()
     crowd = inventory(a_server(number, seen) for number in range(PLAN_MAX_SERVERS + 1))
     (problem,) = select(desk.plan(text_of({"name": "*"})), crowd).problems
-    assert problem.expected == "at most 100000 servers in a plan; the project has 100001 that it means"
+    assert problem.expected == "the plan matches 100,001 servers; a plan has at most 100,000"
     assert problem.key == "servers"

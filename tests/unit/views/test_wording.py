@@ -20,7 +20,11 @@ def test_what_a_terminal_would_obey_is_spelled_out() -> None:
 
 def test_letters_of_every_script_stay() -> None:
     assert printable("größe-ウェブ-веб-é") == "größe-ウェブ-веб-é"
-    assert printable("a\u00a0b\u3000c") == "a b c"
+
+
+def test_letters_that_look_like_others_are_spelled_out() -> None:
+    assert printable("a\u00a0b\u3000c d") == r"a\xa0b\u3000c d"
+    assert printable("db\u2011gold\u00ad\u200b") == r"db\u2011gold\xad\u200b"
 
 
 def test_marks_cannot_pile_up_over_other_lines() -> None:
