@@ -24,7 +24,7 @@ from fleetos.model.fold import fold_run, fold_target
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
-from fleetos.model.states import RETRIABLE, RUN_ENDS, Command, Reason, RunState
+from fleetos.model.states import RUN_ENDS, Command, Reason, RunState
 from fleetos.model.wipes import wipes_of
 from fleetos.planning.agreement import Agreement
 from fleetos.store import history, queries, runs
@@ -221,7 +221,7 @@ async def _retry(given: str, consent: Consent, output: Output, db: str | None, c
         check_cloud(progress.run, cloud)
         if progress.run.state not in RUN_ENDS:
             raise UsageError(f"run {run_id} has not ended", f"carry on with: fleetos resume {run_id}")
-        again = [target for target in progress.targets.values() if target.state in RETRIABLE]
+        again = [target for target in progress.targets.values() if target.retriable]
         touched = await history.touched_since(opened, run_id, [target.server_id for target in again])
         _say_left_out([target for target in again if target.server_id in touched], touched, progress.run)
         again = [target for target in again if target.server_id not in touched]

@@ -30,6 +30,10 @@ from fleetos.store.database import Database
 
 # Hosts of Open Telekom Cloud, whose API reference differs from the sister clouds' (its list of endpoints).
 _OTC_DOMAIN = ".otc.t-systems.com"
+# Huawei Cloud's international edition of the API says that changeos changes no server to Windows (page ecs_02_0204 of
+# 2025-12-10; for v2 inferred). The regions of mainland China have an edition of their own, which says nothing of it.
+_HUAWEI_DOMAINS = (".myhuaweicloud.com", ".myhuaweicloud.eu")
+_MAINLAND = "cn-"
 T = TypeVar("T")
 
 
@@ -41,7 +45,13 @@ def facts_of(name: str | None, cloud: EcsCloud) -> CloudFacts:
         loopback=is_loopback(host),
         is_sim=name == SIM,
         names_user=cloud.place.user_id is not None,
+        no_windows=takes_no_windows(host, cloud.place.region),
     )
+
+
+def takes_no_windows(host: str, region: str | None) -> bool:
+    """Whether the cloud at that host documents that it changes no server to Windows."""
+    return host.endswith(_HUAWEI_DOMAINS) and region is not None and not region.startswith(_MAINLAND)
 
 
 def scope_of(name: str | None, cloud: EcsCloud) -> Scope:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar, cast
@@ -19,6 +19,11 @@ _TAG_CHARS = 512
 _ENTERPRISE_PROJECT = "_sys_enterprise_project_id"
 # A server that is a whole machine (ECS API, "listing details about ECSs", query not-tags).
 _BARE_METAL_TAG = "__type_baremetal"
+# What the metadata of such a machine says besides (BMS API, "querying details about BMSs", metering.resourcetype).
+_BARE_METAL_RESOURCE = "hws.resource.type.pm"
+# Tags that a service of the platform puts on the servers that it has made (CCE user guide, "creating a node"; both are
+# left out of a node's own tags by the vendors' terraform providers).
+_SERVICE_TAGS = {"CCE-Cluster-ID": "CCE", "CCE-Dynamic-Provisioning-Node": "CCE"}
 _SUPPORT = "__support_"
 _KINDS = (
     "kvm",
@@ -68,7 +73,7 @@ def read_server(
         image_name=_name(metadata, "image_name") or None,
         addresses=_addresses(part(fields, "addresses")),
         enterprise_project=_enterprise_project(fields),
-        traits=_traits(fields, metadata, bare_metal=_BARE_METAL_TAG in tags),
+        traits=_traits(fields, metadata, tags),
         asked=asked,
         told_at=told_at,
     )
@@ -149,14 +154,15 @@ def _told(read: Callable[[Fields, str], T | None], fields: Fields, key: str) -> 
         return None
 
 
-def _traits(fields: Fields, metadata: Fields, *, bare_metal: bool) -> Traits:
+def _traits(fields: Fields, metadata: Fields, tags: Mapping[str, str]) -> Traits:
     return Traits(
         ram_mib=_told(number, _told(part, fields, "flavor") or {}, "ram"),
         charging=_told(text, metadata, "charging_mode"),
         frozen=_told(text, metadata, "EcmResStatus") == "freeze",
         image_kind=_told(text, metadata, "metering.imagetype"),
         host_status=_told(text, fields, "host_status"),
-        bare_metal=bare_metal,
+        bare_metal=_BARE_METAL_TAG in tags or _told(text, metadata, "metering.resourcetype") == _BARE_METAL_RESOURCE,
+        managed_by=next((service for tag, service in _SERVICE_TAGS.items() if tag in tags), None),
     )
 
 

@@ -24,6 +24,7 @@ class Check(StrEnum):
     ERROR_STATE = "error-state"
     HOST_DOWN = "host-down"
     BARE_METAL = "bare-metal"
+    MANAGED = "managed"
     FROZEN = "frozen"
     SPOT = "spot"
     YEARLY_MONTHLY = "yearly-monthly"

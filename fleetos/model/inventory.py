@@ -71,6 +71,7 @@ class Traits:
 
     `charging` is the cloud's `charging_mode`: "0" by use, "1" by year or month, "2" spot. `frozen` is an account's or
     the police's freeze, `image_kind` the kind of the image that it was made of (`market`: from the marketplace).
+    `managed_by` is another service of the platform whose server it is, such as "CCE".
     """
 
     ram_mib: int | None = None
@@ -79,6 +80,7 @@ class Traits:
     image_kind: str | None = None
     host_status: str | None = None
     bare_metal: bool = False
+    managed_by: str | None = None
 
 
 NO_TRAITS = Traits()

@@ -188,6 +188,14 @@ class Exclusion:
 
 
 @dataclass(frozen=True, slots=True)
+class AllowedServer:
+    """A server that may be changed although it belongs to another service, by its id or its exact name."""
+
+    server: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """A number of servers, or a percentage of them when `percent` is set."""
 
@@ -264,6 +272,7 @@ class Plan:
     cloud: str | None = None
     region: str | None = None
     exclude: tuple[Exclusion, ...] = ()
+    allow_managed: tuple[AllowedServer, ...] = ()
     rollout: Rollout = field(default_factory=Rollout)
     failure: Failure = field(default_factory=Failure)
     timeouts: Timeouts = field(default_factory=Timeouts)

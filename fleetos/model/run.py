@@ -8,7 +8,7 @@ from typing import Literal
 
 from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.plan import PowerAfter, SecretRef, StopMode, UserDataRef
-from fleetos.model.states import ENDS, Reason, RunState, TargetState
+from fleetos.model.states import ENDS, NEVER_RETRIED, RETRIABLE, Reason, RunState, TargetState
 
 
 class Outcome(StrEnum):
@@ -165,6 +165,11 @@ class Target:
     def ended(self) -> bool:
         """Whether it has come to an end."""
         return self.state in ENDS
+
+    @property
+    def retriable(self) -> bool:
+        """Whether `retry` may put it back into the queue."""
+        return self.state in RETRIABLE and self.reason not in NEVER_RETRIED
 
     @property
     def attempt(self) -> Attempt | None:

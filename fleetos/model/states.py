@@ -66,6 +66,7 @@ class Reason(StrEnum):
     NO_SYSTEM_DISK = "no-system-disk"
     WRONG_STATE = "wrong-state"
     UNSUITABLE = "unsuitable"
+    MANAGED = "managed"
     UNANSWERED_SEND = "unanswered-send"
     STOP_TIMEOUT = "stop-timeout"
     STOP_REFUSED = "stop-refused"
@@ -94,6 +95,8 @@ AHEAD = frozenset({_S.CHECKING, _S.DRAINING, _S.STOPPING, _S.READY})
 NO_OTHER_WRITES = frozenset({_S.SUBMITTING, _S.CHANGING, _S.INSPECTING})
 # What `retry` may put back into the queue.
 RETRIABLE = frozenset({_S.FAILED, _S.HELD})
+# Only a plan that allows it changes such a server, so a retry of the run that has left it alone does not.
+NEVER_RETRIED = frozenset({Reason.MANAGED})
 
 MOVES: dict[TargetState, dict[TargetState, str]] = {
     _S.WAITING: {

@@ -7,6 +7,7 @@ from pathlib import Path as FilePath
 from fleetos.errors import Problem
 from fleetos.limits import PLAN_MAX_LISTED, PLAN_MAX_SERVERS, ROWS_MAX_BYTES, SELECTORS_MAX, USER_DATA_MAX_BYTES
 from fleetos.model.plan import (
+    AllowedServer,
     ApiChoice,
     ApiLimits,
     ChangeSpec,
@@ -43,7 +44,7 @@ from fleetos.planning.shape import (
 from fleetos.planning.spelling import UserDataEntry
 from fleetos.planning.tree import Node, Path, dotted, place_of
 
-_LISTS = frozenset({("servers",), ("exclude",)})
+_LISTS = frozenset({("servers",), ("exclude",), ("allow_managed",)})
 
 
 def build_plan(
@@ -68,6 +69,7 @@ def build_plan(
         cloud=shape.cloud,
         region=shape.region,
         exclude=builder.exclusions(shape),
+        allow_managed=builder.allowed(shape),
         rollout=Rollout(
             shape.rollout.concurrency,
             StopMode(shape.rollout.stop),
@@ -251,6 +253,13 @@ class _Builder:
             else:
                 found.append(Exclusion(None, entry.name, self._place(("exclude", index, "name"))))
         return tuple(found)
+
+    def allowed(self, shape: PlanShape) -> tuple[AllowedServer, ...]:
+        """The servers of other services that may be changed; none where the list has problems of its own."""
+        if any(pruned[:1] == ("allow_managed",) for pruned in self._pruned):
+            return ()
+        listed = enumerate(shape.allow_managed)
+        return tuple(AllowedServer(name, self._place(("allow_managed", index))) for index, name in listed)
 
     def check_changes(self, change: ChangeSpec, servers: tuple[ServerRef, ...]) -> None:
         """Adds a problem where a server has no image, or user data for an API that takes none."""

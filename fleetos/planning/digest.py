@@ -21,7 +21,7 @@ def content_digest(plan: Plan) -> str:
     """
     base = replace(plan.change, api=plan.change.api or ApiChoice.AUTO, metadata=plan.change.metadata or {})
     common = _change(base, {})
-    content = {
+    content: dict[str, object] = {
         "form": _FORM,
         "name": plan.name,
         "change": common,
@@ -33,6 +33,8 @@ def content_digest(plan: Plan) -> str:
         "polling": asdict(plan.polling),
         "api": asdict(plan.api),
     }
+    if plan.allow_managed:
+        content["allow_managed"] = sorted(one.server for one in plan.allow_managed)
     return _sha256(content)
 
 

@@ -21,6 +21,7 @@ _REASONS = {
     Check.NO_SYSTEM_DISK: Reason.NO_SYSTEM_DISK,
     Check.LOCKED: Reason.LOCKED,
     Check.WRONG_STATE: Reason.WRONG_STATE,
+    Check.MANAGED: Reason.MANAGED,
 }
 
 

@@ -81,7 +81,11 @@ def preflight(
     servers = tuple(Resolved(server, order, labels) for server, order, labels in made if order is not None)
     by_id = orders.used
     again = {one.server.id: plan.rollout.force or one.order.reinstall for one in servers}
-    found = [(one, tuple(_of_server(one, by_id, around, again=again[one.server.id]))) for one in servers]
+    allowed = selection.allowed
+    found = [
+        (one, tuple(server_findings(_pairing(one, by_id, around, allowed, facts, again=again[one.server.id]))))
+        for one in servers
+    ]
     changed = [
         (one, own)
         for one, own in found
@@ -158,8 +162,24 @@ def _of_project(
     yield from project_findings(around, at_once, max([0, *sizes_gib, *needed_gib]))
 
 
-def _of_server(one: Resolved, images: Mapping[str, Image], around: Surroundings, *, again: bool) -> Iterator[Finding]:
-    return server_findings(Pairing(one.server, images[one.order.image_id], one.order.metadata, around, again))
+def _pairing(
+    one: Resolved,
+    images: Mapping[str, Image],
+    around: Surroundings,
+    allowed: Collection[str],
+    facts: CloudFacts,
+    *,
+    again: bool,
+) -> Pairing:
+    return Pairing(
+        one.server,
+        images[one.order.image_id],
+        one.order.metadata,
+        around,
+        again=again,
+        allowed=one.server.id in allowed,
+        no_windows=facts.no_windows and not one.order.reinstall,
+    )
 
 
 def runs_image(picture: Picture, image_id: str) -> bool:

@@ -8,7 +8,7 @@ from fnmatch import translate
 from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED, NAMES_COMPARED, PLAN_MAX_SERVERS
 from fleetos.model.inventory import Inventory, Server
-from fleetos.model.plan import Exclusion, Place, Plan, ServerRef
+from fleetos.model.plan import AllowedServer, Exclusion, Place, Plan, ServerRef
 from fleetos.names import Suggestions, look, shown
 from fleetos.planning.merge import merged
 from fleetos.planning.selectors import near_misses, selected
@@ -36,6 +36,7 @@ class Selection:
     """The servers that the plan means, in its order, each with what the plan says of it.
 
     `selected` says how many servers each selector means, excluded ones included, by the place of the selector.
+    `allowed` are the ids of the servers that may be changed although they belong to another service.
     """
 
     servers: tuple[tuple[Server, ServerRef], ...]
@@ -43,6 +44,7 @@ class Selection:
     idle_exclusions: tuple[Idle, ...]
     look_alikes: tuple[LookAlike, ...]
     selected: Mapping[Place, int]
+    allowed: frozenset[str] = frozenset()
 
 
 def select(plan: Plan, inventory: Inventory) -> Selection:
@@ -57,6 +59,7 @@ def select(plan: Plan, inventory: Inventory) -> Selection:
     excluder = _Excluder(plan.exclude)
     meant = [(inventory.servers[str(server_id)], ref) for server_id, ref in kept.items()]
     chosen = tuple((server, ref) for server, ref in meant if not excluder.excludes(server))
+    allowed = frozenset(finder.allowed(plan.allow_managed))
     problems = [*finder.problems, *contradictions, *finder.unknown(plan.exclude)]
     if not chosen and not problems:
         text = f"every server of the plan is excluded ({len(meant):,} of {len(meant):,})"
@@ -66,7 +69,12 @@ def select(plan: Plan, inventory: Inventory) -> Selection:
         problems.append(plan.place("servers").fault(text))
     servers = [server for server, _ in chosen]
     return Selection(
-        chosen, tuple(problems), tuple(excluder.idle(servers)), tuple(excluder.look_alikes(servers)), finder.selected
+        chosen,
+        tuple(problems),
+        tuple(excluder.idle(servers)),
+        tuple(excluder.look_alikes(servers)),
+        finder.selected,
+        allowed,
     )
 
 
@@ -113,15 +121,17 @@ class _Finder:
                 text = f"no server of the project has the id {ref.id}"
                 self.problems.append(ref.place.fault(text, self._unread()))
             return server
-        name = ref.name or ""
+        return self._named(ref.name or "", ref.place)
+
+    def _named(self, name: str, place: Place) -> Server | None:
         candidates = self._by_name.get(name, [])
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
             text = f"{len(candidates):,} servers are called {shown(name)}"
-            self.problems.append(ref.place.fault(text, f"use an id: {_listed(candidates)}"))
+            self.problems.append(place.fault(text, f"use an id: {_listed(candidates)}"))
         else:
-            self.problems.append(ref.place.fault(_nobody(name), self._unread() or self._near(name)))
+            self.problems.append(place.fault(_nobody(name), self._unread() or self._near(name)))
         return None
 
     def _unread(self) -> str | None:
@@ -130,6 +140,13 @@ class _Finder:
         more = len(self._unidentified) - CANDIDATES_LISTED
         named = ", ".join(self._unidentified[:CANDIDATES_LISTED]) + (f" and {more:,} more" if more > 0 else "")
         return f"the list of servers shows some whose ids cannot be read: {named}"
+
+    def allowed(self, servers: Sequence[AllowedServer]) -> Iterator[str]:
+        """The ids of those servers, given by id or by name; those that are not there become problems."""
+        for one in servers:
+            server = self._by_id.get(one.server.lower()) or self._named(one.server, one.place)
+            if server is not None:
+                yield server.id
 
     def unknown(self, exclusions: Sequence[Exclusion]) -> Iterator[Problem]:
         """The exclusions by id or exact name that no server of the project has."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Disk, Flavor, Image, KeyState, Server, Traits
 from fleetos.planning.hardware_checks import hardware_findings
+from fleetos.planning.orders import WINDOWS
 from fleetos.planning.surroundings import Surroundings
 
 _CHANGEABLE = frozenset({"ACTIVE", "SHUTOFF", "ERROR"})
@@ -26,6 +27,8 @@ class Pairing:
     """A server, the image that it is to get with which metadata, and what surrounds them.
 
     `again`: it is to be changed even if it runs the image already.
+    `allowed`: the plan says by name that it may be changed although it belongs to another service. `no_windows`: the
+    cloud changes no server to Windows.
     """
 
     server: Server
@@ -33,6 +36,8 @@ class Pairing:
     metadata: Mapping[str, str]
     around: Surroundings
     again: bool = False
+    allowed: bool = False
+    no_windows: bool = False
 
     @property
     def flavor(self) -> Flavor | None:
@@ -96,6 +101,8 @@ def _contract(pairing: Pairing) -> Iterator[Finding]:
     if traits.bare_metal:
         text = "is a bare-metal server, whose OS is changed by another service"
         yield pairing.refused(Check.BARE_METAL, text, "exclude it")
+    if traits.managed_by is not None:
+        yield _managed(pairing, traits.managed_by)
     if traits.frozen:
         yield pairing.refused(Check.FROZEN, "is frozen by the cloud", _thaw(traits))
     if traits.charging == _SPOT:
@@ -118,6 +125,14 @@ def _thaw(traits: Traits) -> str:
     """What ends a freeze, by its cause, which the cloud does not tell (Huawei Cloud, ecs_faq_0303)."""
     pay = "renew or pay its order" if traits.charging == _YEARLY_MONTHLY else "pay what the account owes"
     return f"{pay}; if it is frozen for a violation or by the authorities, ask the cloud's support desk"
+
+
+def _managed(pairing: Pairing, service: str) -> Finding:
+    """A change of a node's OS behind the back of CCE takes the node out (CCE user guide, "high-risk operations")."""
+    if pairing.allowed:
+        return pairing.warned(Check.MANAGED, f"belongs to {service}; the plan allows its change")
+    hint = f"change it in {service}, or name it under `allow_managed`"
+    return pairing.refused(Check.MANAGED, f"belongs to {service}, and a change of its OS behind that breaks it", hint)
 
 
 def _disk(pairing: Pairing) -> Iterator[Finding]:
@@ -183,7 +198,10 @@ def _machine(pairing: Pairing) -> Iterator[Finding]:
         yield pairing.refused(Check.MEMORY, text, "choose another image or flavor")
     if old is not None:
         yield from _firmware(pairing, old)
-    if server.os_type and image.os_type and server.os_type.casefold() != image.os_type.casefold():
+    if pairing.no_windows and image.os_type == WINDOWS:
+        text = f"gets {image.name}, which is Windows; here the cloud changes no server to Windows"
+        yield pairing.refused(Check.OS_TYPE, text, "make a new server from that image")
+    elif server.os_type and image.os_type and server.os_type.casefold() != image.os_type.casefold():
         text = f"goes from {server.os_type} to {image.os_type}"
         yield pairing.warned(Check.OS_TYPE, text)
 

@@ -14,7 +14,7 @@ class CloudFacts:
     """What planning needs to know of a cloud's endpoint and login. `is_sim`: the built-in simulated cloud.
 
     `names_user`: requests say by themselves whose they are, as a token does. Else `user_id` is whose the access key is,
-    None where that could not be found out.
+    None where that could not be found out. `no_windows`: it changes no server to Windows.
     """
 
     is_otc: bool = False
@@ -22,6 +22,7 @@ class CloudFacts:
     is_sim: bool = False
     names_user: bool = True
     user_id: str | None = None
+    no_windows: bool = False
 
     @property
     def near(self) -> bool:

@@ -296,6 +296,12 @@ class PlanShape(Section):
         min_length=1, max_length=PLAN_MAX_SERVERS, description="The servers, in the order in which they are changed."
     )
     exclude: list[ExcludeEntry] = Field(default=[], description="Servers that are left out.")
+    allow_managed: list[ServerName] = Field(
+        default=[],
+        max_length=PLAN_MAX_SERVERS,
+        description="Servers, by id or exact name, that are changed although they belong to another service of the "
+        "platform, such as nodes of a CCE cluster. Without it such servers are refused.",
+    )
     rollout: RolloutSection = Field(default=RolloutSection(), description="The pace, and what is done to power.")
     failure: FailureSection = Field(default=FailureSection(), description="How often a server's change is tried.")
     timeouts: TimeoutsSection = Field(default=TimeoutsSection(), description="How long each step may take.")

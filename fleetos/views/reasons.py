@@ -81,6 +81,11 @@ REASONS: Mapping[Reason, Words] = {
         "The cloud would refuse to change the server, or what it runs now is not known well enough to wipe it.",
         "Do what is said beside each server; then `fleetos retry {run}`, or check anew: apply the plan with --new-run.",
     ),
+    _R.MANAGED: Words(
+        "managed by another service",
+        "The server belongs to another service of the platform, such as a node of a CCE cluster.",
+        "Change it by that service. If it is to be changed all the same, name it under `allow_managed` in the plan.",
+    ),
     _R.UNANSWERED_SEND: Words(
         "earlier request unanswered",
         "An earlier change request for this server was never answered, so it must not be stopped for a day.",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.pictures import read_server
 from fleetos.errors import ReadRefused
 from fleetos.limits import ADDRESSES_SEEN
 from fleetos.model.inventory import Picture, Server, Traits
@@ -260,3 +261,20 @@ def test_a_server_is_as_old_as_the_request_that_left_and_not_as_the_wish_to_read
         assert second.asked.elapsed_s == cloud.calls[-1].at_s
 
     run(main)
+
+
+@pytest.mark.parametrize(
+    ("more", "bare_metal", "managed_by"),
+    [
+        ({"tags": ["__type_baremetal"]}, True, None),
+        ({"metadata": {"metering.resourcetype": "hws.resource.type.pm"}}, True, None),
+        ({"metadata": {"metering.resourcetype": "1"}}, False, None),
+        ({"metadata": {"metering.resourcetype": 1}}, False, None),
+        ({"tags": ["CCE-Cluster-ID=1"]}, False, "CCE"),
+        ({"tags": ["a=b", "CCE-Dynamic-Provisioning-Node"]}, False, "CCE"),
+        ({"tags": ["cce-cluster-id=1", "role=CCE-Cluster-ID"]}, False, None),
+    ],
+)
+def test_whose_a_server_is(more: dict[str, object], bare_metal: bool, managed_by: str | None) -> None:
+    traits = read_server({"id": "a", **more}).traits
+    assert (traits.bare_metal, traits.managed_by) == (bare_metal, managed_by)

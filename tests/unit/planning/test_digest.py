@@ -80,6 +80,7 @@ def test_where_the_plan_lies_does_not_count(desk: Desk, monkeypatch: pytest.Monk
         ("timeouts:", "rollout: {concurrency: 10%}\ntimeouts:"),
         ("timeouts:", "rollout: {force: true}\ntimeouts:"),
         ("timeouts:", "exclude: [{name: x}]\ntimeouts:"),
+        ("timeouts:", "allow_managed: [node-1]\ntimeouts:"),
         ("timeouts:", "failure: {attempts: 3}\ntimeouts:"),
         ("timeouts:", "polling: {max: 50s}\ntimeouts:"),
         ("timeouts:", "api: {connections: 3}\ntimeouts:"),

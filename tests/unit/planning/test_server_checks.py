@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
+from fleetos.cli.surveying import takes_no_windows
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Disk, Disks, Flavor, Image, KeyState, Quota, Server, Traits
 from fleetos.model.run import Order
@@ -48,6 +49,7 @@ def test_nothing_is_found_about_a_server_that_fits() -> None:
     ("traits", "image", "expected"),
     [
         ({"bare_metal": True}, {}, (REFUSED, Check.BARE_METAL)),
+        ({"managed_by": "CCE"}, {}, (REFUSED, Check.MANAGED)),
         ({"frozen": True}, {}, (REFUSED, Check.FROZEN)),
         ({"charging": "2"}, {}, (REFUSED, Check.SPOT)),
         ({"charging": "1"}, {}, (WARNING, Check.YEARLY_MONTHLY)),
@@ -267,3 +269,24 @@ def test_the_other_api_is_advised(api: Literal["v1", "v2"], other: str) -> None:
     order = Order(image.id, image.name, api, keyname="key")
     (finding,) = order_findings(order, image, CloudFacts())
     assert other in (finding.hint or "")
+
+
+def test_a_managed_server_that_the_plan_allows_is_told() -> None:
+    pairing = Pairing(server(managed_by="CCE"), DEBIAN, {}, NOTHING_KNOWN, allowed=True)
+    assert [(one.level, one.check) for one in server_findings(pairing)] == [(WARNING, Check.MANAGED)]
+
+
+@pytest.mark.parametrize(
+    ("host", "region", "level"),
+    [
+        ("ecs.eu-west-101.myhuaweicloud.eu", "eu-west-101", REFUSED),
+        ("ecs.ap-southeast-3.myhuaweicloud.com", "ap-southeast-3", REFUSED),
+        ("ecs.cn-north-4.myhuaweicloud.com", "cn-north-4", WARNING),
+        ("ecs.eu-de.otc.t-systems.com", "eu-de", WARNING),
+        ("ecs.ap-southeast-3.myhuaweicloud.com.example.org", "ap-southeast-3", WARNING),
+    ],
+)
+def test_windows_is_refused_where_the_api_page_says_so(host: str, region: str, level: Level) -> None:
+    windows = replace(DEBIAN, os_type="Windows")
+    pairing = Pairing(server(), windows, {}, NOTHING_KNOWN, no_windows=takes_no_windows(host, region))
+    assert [(one.level, one.check) for one in server_findings(pairing)] == [(level, Check.OS_TYPE)]
