@@ -63,9 +63,14 @@ class Problem:
         says_itself = self.fact or not self.key or self.expected.startswith("not ")
         return self.expected if says_itself else f"expected {self.expected}"
 
-    def __str__(self) -> str:
+    @property
+    def at(self) -> str:
+        """Where it is: file, line, column and key, as far as they are known."""
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        text = f"{place}: {self.key}: {self.said}" if self.key else f"{place}: {self.said}"
+        return f"{place}: {self.key}" if self.key else place
+
+    def __str__(self) -> str:
+        text = f"{self.at}: {self.said}"
         return f"{text}\n  hint: {self.hint}" if self.hint else text
 
 

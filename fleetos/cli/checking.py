@@ -6,6 +6,7 @@ from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument
 from fleetos.cli.terminal import print_json, print_line, report, reporting, say, show
 from fleetos.errors import InputError, Problem
+from fleetos.model.plan import Plan
 from fleetos.planning.load import load_plan
 from fleetos.planning.schema import plan_schema
 from fleetos.views.documents import validate_document
@@ -32,16 +33,26 @@ def validate(
             report(error, output)
             say(f"{counted(len(error.problems), 'error')} in {plan}")
         else:
-            _print(error.problems, output)
+            _print(error.problems, (), output)
         raise Leave(ExitCode.INPUT) from None
     if output is Output.TABLE:
-        show(f"{plan} is valid: plan {loaded.name}, {counted(len(loaded.servers), 'server')} named")
+        for doubt in loaded.doubts:
+            say(f"warning: {doubt.at}: {doubt.said}{f' ({doubt.hint})' if doubt.hint else ''}")
+        show(f"{plan} is valid: plan {loaded.name}, {_servers_of(loaded)}")
     else:
-        _print((), output)
+        _print((), loaded.doubts, output)
 
 
-def _print(problems: Sequence[Problem], output: Output) -> None:
-    document = validate_document(problems)
+def _servers_of(plan: Plan) -> str:
+    """How many servers the plan names and how many entries select some: which these are, only the cloud knows."""
+    selectors = sum(ref.select is not None for ref in plan.servers)
+    named = len(plan.servers) - selectors
+    parts = [counted(named, "server")] if named or not selectors else []
+    return " and ".join([*parts, *([counted(selectors, "selector")] if selectors else [])])
+
+
+def _print(problems: Sequence[Problem], doubts: Sequence[Problem], output: Output) -> None:
+    document = validate_document(problems, doubts)
     if output is Output.JSON:
         print_json(document)
         return

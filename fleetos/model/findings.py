@@ -45,6 +45,7 @@ class Check(StrEnum):
     # What servers get.
     API = "api"
     LOGIN = "login"
+    USER_DATA = "user-data"
     KEY_PAIR_OWNER = "key-pair-owner"
     IMAGE_ENCRYPTION = "image-encryption"
     NEWER_IMAGE = "newer-image"

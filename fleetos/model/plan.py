@@ -260,6 +260,8 @@ class ApiLimits:
 class Plan:
     """A whole plan; `path` is absolute. `places` says where each key outside `servers` stands.
 
+    `doubts` say what is probably not as it was meant; they refuse nothing.
+
     `digest` is the SHA-256 of its normalised content, CSV rows and referenced files included, without cloud and
     region, which may be chosen at the command line.
     """
@@ -279,6 +281,7 @@ class Plan:
     polling: Polling = field(default_factory=Polling)
     api: ApiLimits = field(default_factory=ApiLimits)
     places: Mapping[str, Place] = field(default_factory=dict[str, Place], compare=False, repr=False)
+    doubts: tuple[Problem, ...] = field(default=(), compare=False)
 
     @property
     def selects(self) -> bool:

@@ -5,7 +5,13 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 
 from fleetos.errors import Problem
-from fleetos.limits import PLAN_MAX_LISTED, PLAN_MAX_SERVERS, ROWS_MAX_BYTES, SELECTORS_MAX, USER_DATA_MAX_BYTES
+from fleetos.limits import (
+    PLAN_MAX_LISTED,
+    PLAN_MAX_SERVERS,
+    ROWS_MAX_BYTES,
+    SELECTORS_MAX,
+    USER_DATA_MAX_BYTES,
+)
 from fleetos.model.plan import (
     AllowedServer,
     ApiChoice,
@@ -43,7 +49,10 @@ from fleetos.planning.shape import (
 )
 from fleetos.planning.spelling import UserDataEntry
 from fleetos.planning.tree import Node, Path, dotted, place_of
+from fleetos.planning.user_data import user_data_doubts, user_data_fault
 
+# Different user data of one plan that is parsed, to tell whether cloud-init will read it.
+_USER_DATA_JUDGED = 100
 _LISTS = frozenset({("servers",), ("exclude",), ("allow_managed",)})
 
 
@@ -81,6 +90,7 @@ def build_plan(
         polling=Polling(shape.polling.min, shape.polling.max),
         api=_api_limits(shape),
         places=builder.places(),
+        doubts=tuple(builder.doubts),
     )
     return replace(plan, digest=content_digest(plan)), tuple(builder.problems)
 
@@ -103,6 +113,8 @@ def _says_what(change: ChangeSpec) -> bool:
 class _Builder:
     def __init__(self, root: Node, path: FilePath, pruned: frozenset[Path]) -> None:
         self.problems: list[Problem] = []
+        self.doubts: list[Problem] = []
+        self._judged: set[bytes] = set()
         self._root = root
         self._path = path
         self._pruned = pruned
@@ -156,9 +168,9 @@ class _Builder:
 
     def _user_data(self, entry: UserDataEntry, place: Place) -> UserDataRef | None:
         if entry.kind == "text":
-            return UserDataRef(
-                str(self._path.absolute()), in_plan=True, sha256=hashlib.sha256(entry.content.encode()).hexdigest()
-            )
+            data = entry.content.encode()
+            self._judge_user_data("the text", data, place)
+            return UserDataRef(str(self._path.absolute()), in_plan=True, sha256=hashlib.sha256(data).hexdigest())
         path = self._path.absolute().parent / entry.content
         if str(path) not in self._digests:
             self._digests[str(path)] = self._file_digest(path, place)
@@ -174,9 +186,17 @@ class _Builder:
         except Unreadable as bad:
             self.problems.append(place.problem(f"a file with user data: {bad.expected}", bad.hint))
             return None
-        if not data:
-            self.problems.append(place.problem(f"user data; {path} is empty"))
+        self._judge_user_data(str(path), data, place)
         return hashlib.sha256(data).hexdigest()
+
+    def _judge_user_data(self, subject: str, data: bytes, place: Place) -> None:
+        fault = user_data_fault(data)
+        if fault is not None:
+            self.problems.append(place.fault(f"{subject} {fault[0]}", fault[1]))
+            return
+        if data not in self._judged and len(self._judged) < _USER_DATA_JUDGED:
+            self._judged.add(data)
+            self.doubts += [place.fault(f"{subject} {text}", hint) for text, hint in user_data_doubts(data)]
 
     def servers(self, shape: PlanShape) -> tuple[ServerRef, ...]:
         """The servers of the list and of its CSV files, in order, duplicates merged."""

@@ -120,6 +120,8 @@ def _of_plan(
     plan: Plan, selection: Selection, orders: Orders, facts: CloudFacts, around: Surroundings
 ) -> Iterator[Finding]:
     warning = Level.WARNING
+    for doubt in plan.doubts:
+        yield Finding(warning, Check.USER_DATA, doubt.key, doubt.expected, doubt.hint)
     for idle in selection.idle_exclusions:
         text = f"{shown(idle.exclusion.name or idle.exclusion.id or '')} excludes no server of the plan"
         yield Finding(warning, Check.IDLE_EXCLUSION, idle.exclusion.place.key, text, idle.hint)

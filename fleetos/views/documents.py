@@ -64,9 +64,13 @@ def error_document(error: FleetosError) -> Document:
     }
 
 
-def validate_document(problems: Sequence[Problem]) -> Document:
-    """What is wrong with a plan; an empty list of errors if nothing is."""
-    return {"v": VERSION, "errors": [_problem_fields(problem) for problem in problems]}
+def validate_document(problems: Sequence[Problem], doubts: Sequence[Problem] = ()) -> Document:
+    """What is wrong with a plan, an empty list of errors if nothing is, and what is doubtful."""
+    return {
+        "v": VERSION,
+        "errors": [_problem_fields(problem) for problem in problems],
+        "warnings": [_problem_fields(doubt) for doubt in doubts],
+    }
 
 
 def _run_fields(run: Run, driver: str | None) -> Document:

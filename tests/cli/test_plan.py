@@ -173,7 +173,7 @@ def test_the_exit_code_says_whether_changes_are_pending(here: Play) -> None:
 @pytest.mark.parametrize(
     ("names", "change", "words"),
     [
-        (("nobody",), "keyname: KeyPair-350b", "none is called nobody"),
+        (("nobody",), "keyname: KeyPair-350b", "no server of the project is called nobody"),
         (("sound-a",), "keyname: not-ours", "not-ours is none"),
         (("sound-a",), "adminpass: {env: FLEET_PASSWORD}", "three of: upper case"),
         (("sound-a",), "keyname: KeyPair-350b, api: v1, user_data: {text: hello}", "no user data"),

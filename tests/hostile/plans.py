@@ -50,7 +50,7 @@ def write_files(folder: Path) -> None:
     """The files that the plans name."""
     (folder / "s.csv").write_text('id,pair,note\n616FB98F-46ca-475e-917e-0000000000ff,a,"x, y"\n', encoding="utf-8")
     (folder / "n.csv").write_bytes(b"\xef\xbb\xbfname\r\nfrom-csv-1\r\n\r\nfrom-csv-2\r\n")
-    (folder / "cloud-init").write_bytes(b"#cloud-config\n\xff\x00")
+    (folder / "cloud-init").write_bytes(b"#cloud-config\na: \xff")
 
 
 def plan_tree(random: Random) -> Tree:

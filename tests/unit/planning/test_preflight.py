@@ -271,7 +271,7 @@ def test_a_change_of_the_kind_of_system_is_told(desk: Desk) -> None:
         ("image: Debian", ELSEWHERE, "no keyname, adminpass or user_data"),
         ("image: Debian, keyname: key, api: v1", OTC, "documents only v2"),
         ("image: Debian, adminpass: {env: X}", OTC, "does not document adminpass"),
-        ("image: Debian, adminpass: {env: X}, user_data: {text: x}", ELSEWHERE, "no effect on Linux"),
+        ("image: Debian, adminpass: {env: X}, user_data: {text: '#!x'}", ELSEWHERE, "no effect on Linux"),
     ],
 )
 def test_what_is_found_about_an_order_is_said_once(desk: Desk, change: str, facts: CloudFacts, words: str) -> None:

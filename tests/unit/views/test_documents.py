@@ -146,8 +146,8 @@ def test_problems_of_a_plan_are_listed_alike_in_both_documents() -> None:
         "expected": "an unknown key",
         "hint": "did you mean `keyname`?",
     }
-    assert validate_document([problem]) == {"v": 1, "errors": [fields]}
-    assert validate_document([]) == {"v": 1, "errors": []}
+    assert validate_document([problem]) == {"v": 1, "errors": [fields], "warnings": []}
+    assert validate_document([], [problem]) == {"v": 1, "errors": [], "warnings": [fields]}
     error = error_document(InputError((problem,)))["error"]
     assert error["problems"] == [fields]
     assert error["exit_code"] == 65
