@@ -17,8 +17,8 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, TargetState
 from fleetos.store import leases
 from fleetos.store.database import Database
-from fleetos.store.holder import Holder, Life
-from fleetos.store.leases import Watcher
+from fleetos.store.holder import Holder, Life, life_of
+from fleetos.store.leases import Seen, Watcher
 from fleetos.store.location import Location
 from fleetos.store.rows import decoded
 from fleetos.store.tables import records, runs, targets
@@ -29,10 +29,13 @@ _OVER = [state.value for state in RUN_ENDS]
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """The process that drives a run, as far as a glance from here tells."""
+    """The process that holds a run's lease, as far as a glance from here tells."""
 
     holder: Holder
     life: Life
+    """STOPPED: a signal holds the process, and it renews nothing."""
+    renewed_ago_s: float
+    """Seconds since its last renewal: by the database's clock where it has one, else by this machine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,27 @@ async def _summaries(database: Database, watcher: Watcher, chosen: Select[str]) 
     summaries: list[RunSummary] = []
     for run in found:
         seen = held.get(run.id)
-        life = seen and leases.looks_alive(seen, watcher.me)
-        driver = Driver(seen.holder, life) if seen and seen.holder and life else None
+        driver = _driver(seen, watcher) if seen is not None and leases.looks_alive(seen, watcher.me) else None
         summaries.append(RunSummary(run, counts[run.id], driver))
     return summaries
+
+
+async def last_driver(database: Database, run_id: str, watcher: Watcher) -> Driver | None:
+    """Return the process that holds the run's lease, dead or alive; None if the last one gave the lease back.
+
+    A holder that is DEAD, or ELSEWHERE and past the term of the lease, was killed: its last renewal is the last sign
+    of its life.
+    """
+    async with database.reading() as connection:
+        held = await leases.held(connection, watcher.clock)
+    seen = held.get(run_id)
+    return None if seen is None else _driver(seen, watcher)
+
+
+def _driver(seen: Seen, watcher: Watcher) -> Driver | None:
+    if seen.holder is None:
+        return None
+    return Driver(seen.holder, life_of(seen.holder, watcher.me), max(0.0, seen.age_s))
 
 
 async def _counts(connection: AsyncConnection, of: ColumnElement[bool]) -> Mapping[str, Mapping[TargetState, int]]:

@@ -1,5 +1,9 @@
 """Who may take a lease, when, and what he is told otherwise."""
 
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -20,6 +24,7 @@ from tests.unit.store.samples import (
     make_targets,
     watcher,
 )
+from tests.unit.store.test_holder import holder_of
 
 RUN = make_run()
 
@@ -153,3 +158,35 @@ async def test_lists_show_who_drives(sqlite: Database, clock: HandClock, me: Hol
     assert (shown.driver and shown.driver.life) == life
     async with sqlite.reading() as connection:
         assert looks_alive(await look(connection, RUN.id, clock), asking.me) == life
+
+
+async def test_the_last_driver_is_told_with_its_last_renewal(sqlite: Database, clock: HandClock) -> None:
+    journal = await begin(sqlite, clock, dead_process())
+    clock.move(41)
+    left = await queries.last_driver(sqlite, RUN.id, watcher(clock))
+    assert left is not None
+    assert (left.life, left.renewed_ago_s) == (Life.DEAD, 41)
+    # Nobody drives it, so no list names the dead process as its driver.
+    assert (await queries.summary(sqlite, RUN.id, watcher(clock))).driver is None
+    await journal.release()
+    assert await queries.last_driver(sqlite, RUN.id, watcher(clock)) is None
+
+
+@pytest.fixture
+def stopped() -> Iterator[Holder]:
+    """A process that a signal holds."""
+    with subprocess.Popen(["/bin/sleep", "60"]) as process:
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        yield holder_of(process.pid)
+        process.kill()
+
+
+async def test_a_driver_that_a_signal_holds_is_told_from_one_that_runs(
+    sqlite: Database, clock: HandClock, stopped: Holder
+) -> None:
+    await begin(sqlite, clock, stopped)
+    clock.move(50)
+    shown = (await queries.summary(sqlite, RUN.id, watcher(clock))).driver
+    assert shown is not None
+    assert (shown.life, shown.renewed_ago_s) == (Life.STOPPED, 50)
