@@ -14,6 +14,7 @@ FleetosError
 |-- StoreError
 |   |-- JournalUnwritable   a commit failed, so no further effect is allowed (20)
 |   |-- LeaseLost           another process drives the run now (21)
+|   |   `-- DatabaseReplaced   the file of the database is not the one that was opened (21)
 |   |-- RunDriven           another live process drives the run or holds the database (21)
 |   |-- ServerClaimed       an undriven unfinished run holds one of the servers (20)
 |   |-- ServerTouched       another run has changed one of the servers since (20)
@@ -159,6 +160,10 @@ class LeaseLost(StoreError):
     """Another process has taken the run over."""
 
     exit_code = 21
+
+
+class DatabaseReplaced(LeaseLost):
+    """The file of the database was moved, deleted, replaced or linked while it was open: no claim in it holds."""
 
 
 class RunDriven(StoreError):

@@ -95,7 +95,7 @@ def roughly(seconds: float) -> str:
 class FileFacts:
     """The file of a database, or the place where it would be. Modes are as chmod has them; None: not there, not known.
 
-    `folder` is the nearest that exists. `log` is a log that lies there without its file.
+    `folder` is the nearest that exists. `refused`: why no command opens the file.
     """
 
     path: str
@@ -108,7 +108,7 @@ class FileFacts:
     folder_usable: bool
     file_system: str | None
     free_bytes: int | None
-    log: str | None = None
+    refused: FleetosError | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from fleetos.model.diagnosis import (
     RunFacts,
     SchemaFacts,
     Topic,
+    broken,
     roughly,
     skipped,
 )
@@ -34,15 +35,12 @@ def of_file(facts: FileFacts) -> Sequence[Diagnosis]:
 
 def _of_place(facts: FileFacts) -> Diagnosis:
     values = {"path": facts.path, "size_bytes": facts.size_bytes}
-    if facts.log is not None:
-        text = f"{facts.path} is gone, and {facts.log}, which holds its newest commits, is there"
-        return _damaged(text, "put the file back, or restore it from a copy")
+    if facts.refused is not None:
+        return broken(Topic.DATABASE, facts.refused)
     if facts.size_bytes is None:
         if not facts.folder_usable:
             return _damaged(f"{facts.path} cannot be made: {facts.folder} is not writable", "give another place: --db")
         return Diagnosis(Topic.DATABASE, Grade.FINE, f"{facts.path}: none yet; the first apply makes it", values=values)
-    if facts.size_bytes == 0:
-        return _damaged(f"{facts.path} is empty, which no database of fleetos ever is", "restore it from a copy")
     if not (facts.usable and facts.folder_usable):
         return _damaged(f"{facts.path} or its folder is not writable", "give another place: --db")
     return Diagnosis(Topic.DATABASE, Grade.FINE, f"{facts.path}, {_size(facts.size_bytes)}", values=values)

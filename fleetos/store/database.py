@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,13 +15,22 @@ from fleetos.errors import DatabaseUnusable, JournalUnwritable, RunDriven, Store
 from fleetos.store import files
 from fleetos.store.dialects import Fault, Role, engine_for, fault_of
 from fleetos.store.location import Location
+from fleetos.store.open_file import OpenFile
+from fleetos.store.tables import claims
+
+# Marks a connection whose logs were noted.
+_NOTED = "fleetos_logs_noted"
 
 
 class Database:
-    """A database, connected on first use. Nothing is checked here: `opening.open_database` does that."""
+    """A database, connected on first use. Nothing is checked here: `opening.open_database` does that.
+
+    The file of SQLite is the one that is there now: when another one takes its place, nothing is read or written.
+    """
 
     def __init__(self, location: Location) -> None:
         self.location = location
+        self._file = None if location.path is None else OpenFile(location.path)
         self._writer = engine_for(location, Role.WRITER)
         self._readers = engine_for(location, Role.READER)
         self._turn = anyio.Lock()
@@ -37,23 +47,52 @@ class Database:
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
         """The writer's connection in a transaction of its own, committed at the end, durably.
 
-        Raises RunDriven when another process holds the database, DatabaseUnusable when it is damaged, and
-        JournalUnwritable for everything else: nothing was written, or, if the commit itself failed, nobody knows.
+        Raises RunDriven when another process holds the database, DatabaseUnusable when it is damaged,
+        DatabaseReplaced when it is not the file any more that was opened, and JournalUnwritable for everything else:
+        nothing was written, or, if the commit itself failed, nobody knows.
         """
         async with self._turn:
             with self.faults(JournalUnwritable, "cannot be written"):
+                self._check_file()
                 async with self._writer.begin() as connection:
+                    self._note_logs(connection)
                     yield connection
+                    self._check_file()
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """A reader's connection that sees one moment of the database in all its statements.
 
-        Raises RunDriven or DatabaseUnusable.
+        Raises RunDriven, DatabaseUnusable or DatabaseReplaced.
         """
         with self.faults(DatabaseUnusable, "cannot be read"):
+            self._check_file()
             async with self._readers.connect() as connection:
                 yield connection
+            self._check_file()
+
+    async def _holds_no_server(self) -> bool:
+        """Return whether no run holds a server and no unanswered send is remembered; False in doubt."""
+        try:
+            async with self.reading() as connection:
+                return await connection.scalar(select(claims.c.server_id).limit(1)) is None
+        except StoreError:
+            return False
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the database is still the one that was opened, so that its leases and claims hold."""
+        return self._file is None or self._file.lost() is None
+
+    def _note_logs(self, connection: AsyncConnection) -> None:
+        about = connection.sync_connection.info if connection.sync_connection is not None else {}
+        if self._file is not None and _NOTED not in about:
+            self._file.note_logs()
+            about[_NOTED] = True
+
+    def _check_file(self) -> None:
+        if self._file is not None:
+            self._file.check()
 
     @contextmanager
     def faults(self, otherwise: type[StoreError], what: str) -> Generator[None]:
@@ -95,5 +134,12 @@ class Database:
 
     async def close(self) -> None:
         """Nothing, once every connection is closed."""
+        if self._file is not None:
+            idle = False
+            try:
+                idle = self._file.locked and await self._holds_no_server()
+            finally:
+                # Before the last connection removes the logs: while the lock is held they are there.
+                self._file.release(idle=idle)
         await self._readers.dispose()
         await self._writer.dispose()

@@ -1,12 +1,15 @@
 """All that differs between SQLite and PostgreSQL: how a connection is set up, a few phrases, and what errors mean."""
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from enum import StrEnum, auto
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import anyio
-from sqlalchemy import ColumnElement, Connection, Float, Insert, Table, cast, event, func, literal, text
+from sqlalchemy import URL, ColumnElement, Connection, Float, Insert, Table, cast, event, func, literal, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
@@ -56,7 +59,7 @@ def engine_for(location: Location, role: Role) -> AsyncEngine:
         # A reader sees one moment of the database in all its statements, as it does in SQLite by itself.
         options = {"isolation_level": "REPEATABLE READ"} if role is Role.READER else {}
     engine = create_async_engine(
-        location.url,
+        location.url if location.path is None else _existing(location.path),
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
         max_overflow=0,
@@ -66,6 +69,11 @@ def engine_for(location: Location, role: Role) -> AsyncEngine:
     )
     _listen(engine, role)
     return engine
+
+
+def _existing(path: Path) -> URL:
+    """The URL of a file that is there: SQLite makes none where a path leads nowhere any more."""
+    return URL.create("sqlite+aiosqlite", database=f"file://{quote(os.fsencode(path))}?mode=rw", query={"uri": "true"})
 
 
 def _listen(engine: AsyncEngine, role: Role) -> None:

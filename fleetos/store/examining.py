@@ -1,35 +1,32 @@
 """How `fleetos doctor` looks at a database: it changes nothing, makes nothing and migrates nothing."""
 
 import os
-import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import func, select, text
 
+from fleetos.errors import FleetosError
 from fleetos.limits import LEASE_TERM_S
 from fleetos.model.diagnosis import ClaimFacts, FileFacts, RunFacts, SchemaFacts
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import leases, queries
 from fleetos.store.database import Database
-from fleetos.store.files import log_without_file
-from fleetos.store.holder import PROC
+from fleetos.store.files import exists
 from fleetos.store.leases import Watcher
 from fleetos.store.migration import REVISION, known_revisions
+from fleetos.store.open_file import mounts
 from fleetos.store.opening import revision
 from fleetos.store.tables import claims, runs
 
 _OVER = [state.value for state in RUN_ENDS]
-# How mountinfo writes a blank, a tab, a line break and a backslash in a path (proc(5)).
-_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def file_facts(path: Path) -> FileFacts:
     """What can be told of the file without opening it, and of where it lies or would lie."""
     about = _stat(path)
     folder = next((one for one in path.parents if one.is_dir()), Path("/"))
-    log = log_without_file(path)
     return FileFacts(
         path=str(path),
         size_bytes=None if about is None else about.st_size,
@@ -41,7 +38,7 @@ def file_facts(path: Path) -> FileFacts:
         folder_usable=os.access(folder, os.W_OK | os.X_OK),
         file_system=_file_system(folder),
         free_bytes=_free_bytes(folder),
-        log=None if log is None else str(log),
+        refused=_refusal(path),
     )
 
 
@@ -83,6 +80,14 @@ async def claim_facts(database: Database) -> Sequence[ClaimFacts]:
     return [ClaimFacts(run_id, state, servers) for run_id, state, servers in found]
 
 
+def _refusal(path: Path) -> FleetosError | None:
+    try:
+        exists(path)
+    except FleetosError as error:
+        return error
+    return None
+
+
 def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
@@ -100,21 +105,6 @@ def _free_bytes(folder: Path) -> int | None:
 
 def _file_system(folder: Path) -> str | None:
     """The kind of the file system that the folder is on, by the longest mount point above it; None: nobody says."""
-    try:
-        lines = (PROC / "self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    mounted = _mounts(lines)
+    mounted = mounts()
     above = (one for one in (folder, *folder.parents) if str(one) in mounted)
     return next((mounted[str(one)] for one in above), None)
-
-
-def _mounts(lines: Sequence[str]) -> Mapping[str, str]:
-    """Kinds of file systems by mount point; of several at one place the last one counts (proc(5), mountinfo)."""
-    found: dict[str, str] = {}
-    for line in lines:
-        words, _, after = line.partition(" - ")
-        fields = words.split()
-        if len(fields) > 4 and after:
-            found[_OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[4])] = after.split()[0]
-    return found

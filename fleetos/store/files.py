@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +16,8 @@ from fleetos.errors import DatabaseUnusable
 from fleetos.limits import COPIES_LOOKED_AT
 from fleetos.store.holder import PROC, is_stopped
 from fleetos.store.migration import VERSION_TABLE
+from fleetos.store.open_file import FILE_MODE, lock_of, refuse_second_names, was_replaced
 
-FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _BACKUP_MARK = ".backup-"
 # What SQLite keeps beside a database while it is open, and after a crash.
@@ -29,12 +29,14 @@ def make_private(path: Path) -> None:
     """Nothing, once the database file is there and only its owner may read it.
 
     A folder is made 0700 if it is missing and left as it is otherwise. SQLite gives -wal and -shm the file's mode when
-    it makes them; those that a killed process left are closed to others here. Raises DatabaseUnusable, also for what
-    fleetos never leaves behind: a file of no length, and a log without its file.
+    it makes them; those that a killed process left are closed to others here. Raises as `exists` does.
     """
-    try:
+    with _opening(path, "give another place with --db, or make this one writable"):
         _make_folder(path.parent)
-        _make_file(path)
+        if not is_there(path):
+            with contextlib.suppress(FileExistsError):
+                _make_empty_database(path)
+        _close_to_others(path)
         _need(path.parent, os.W_OK | os.X_OK)
         _need(path, os.R_OK | os.W_OK)
         for left in _beside(path):
@@ -42,41 +44,87 @@ def make_private(path: Path) -> None:
             with contextlib.suppress(FileNotFoundError):
                 _close_to_others(left)
                 _need(left, os.R_OK | os.W_OK)
+        _refuse_empty(path)
+
+
+def exists(path: Path) -> bool:
+    """Return whether the database file is there. Make nothing and change nothing.
+
+    Raise DatabaseUnusable, also for what fleetos never leaves behind: an empty file, and a log without its file; raise
+    UsageError if the file has a second name.
+    """
+    with _opening(path, "call fleetos as the user that the database belongs to, or name another with --db"):
+        found = is_there(path)
+        if found:
+            _need(path, os.R_OK)
+            _refuse_empty(path)
+    return found
+
+
+@contextlib.contextmanager
+def _opening(path: Path, hint: str) -> Generator[None]:
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or str(error)
-        hint = "give another place with --db, or make this one writable"
         raise DatabaseUnusable(f"the database {path} cannot be opened: {reason}", hint) from error
+
+
+def _need(path: Path, mode: int) -> None:
+    if not os.access(path, mode) and path.exists():
+        raise PermissionError(errno.EACCES, f"{path} is not {'writable' if mode & os.W_OK else 'readable'}")
+
+
+def is_there(path: Path) -> bool:
+    """Return whether a file is at `path` that may be a database of fleetos; it is not opened.
+
+    To close a file again drops every POSIX lock that this process has on it, SQLite's included. Raise DatabaseUnusable
+    for what is not a file, or is gone though it was here; UsageError for a file with a second name.
+    """
+    # Looked for first: whoever makes the same database at this moment makes it before what lies beside it.
+    left = left_without_file(path)
+    if not path.exists():
+        if left is None:
+            return False
+        raise DatabaseUnusable(f"{path} is gone, {_told_by(left)}", f"{_put_back(left)}; {damage_hint(path)}")
+    if not path.is_file():
+        raise DatabaseUnusable(f"{path} is not a file")
+    refuse_second_names(path)
+    if was_replaced(path):
+        lock = lock_of(path)
+        raise DatabaseUnusable(
+            f"{path} is another file than the one that held servers for its runs: it was replaced",
+            f"put that one back; if you have restored this one from a copy, check the servers, then remove {lock}",
+        )
+    return True
+
+
+def _refuse_empty(path: Path) -> None:
     if path.stat().st_size == 0:
         # SQLite would take it for a new database, and throw a -wal beside it away.
         hint = f"{damage_hint(path)}. If it never held a run, remove it"
         raise DatabaseUnusable(f"{path} is empty, which no database of fleetos ever is", hint)
 
 
-def _need(path: Path, mode: int) -> None:
-    if not os.access(path, mode) and path.exists():
-        raise PermissionError(errno.EACCES, f"{path} is not writable")
+def left_without_file(path: Path) -> Path | None:
+    """Return what tells that a database was at `path` and is gone; None if it is there, or nothing tells of one.
+
+    A log holds its newest commits. The lock file says that it held servers when it was closed last.
+    """
+    left = [one for one in (*_beside(path, _LOGS), lock_of(path)) if one.exists() and one.stat().st_size > 0]
+    return left[0] if left and not path.exists() else None
 
 
-def _make_file(path: Path) -> None:
-    # Looked for first: whoever makes the same database at this moment makes it before what lies beside it.
-    log = log_without_file(path)
-    # Never opened here: closing a file drops every POSIX lock that this process has on it, SQLite's included.
-    if not path.exists():
-        if log is not None:
-            hint = f"put it back, or move {log.name} away to begin anew; {damage_hint(path)}"
-            raise DatabaseUnusable(f"{path} is gone, and {log.name}, which holds its newest commits, is there", hint)
-        with contextlib.suppress(FileExistsError):
-            _make_empty_database(path)
-            return
-    if not path.is_file():
-        raise DatabaseUnusable(f"{path} is not a file")
-    _close_to_others(path)
+def _told_by(left: Path) -> str:
+    if left.name.endswith(_LOGS):
+        return f"and {left.name}, which holds its newest commits, is there"
+    return "and held servers for its runs: it was moved or deleted"
 
 
-def log_without_file(path: Path) -> Path | None:
-    """The log that holds the newest commits of a database whose file is gone; None if the file or no log is there."""
-    logs = [one for one in _beside(path, _LOGS) if one.exists() and one.stat().st_size > 0]
-    return logs[0] if logs and not path.exists() else None
+def _put_back(left: Path) -> str:
+    if left.name.endswith(_LOGS):
+        return f"put it back, or move {left.name} away to begin anew"
+    return f"put it back; to begin anew, and forget which servers its runs hold, remove {left}"
 
 
 def _make_empty_database(path: Path) -> None:
@@ -99,7 +147,8 @@ def _make_empty_database(path: Path) -> None:
             # A file system without hard links. Who comes between the next two calls is refused, and may come again.
             _fill(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE), content)
     finally:
-        Path(name).unlink()
+        # Whoever met the file with two names may have removed this one.
+        Path(name).unlink(missing_ok=True)
     _make_durable(path.parent)
 
 

@@ -66,12 +66,17 @@ class SqlJournal:
             async with self._database.reading() as connection:
                 found = await connection.execute(select(*columns).where(*undone).order_by(requests.c.id))
                 return [Request(number, understood(RequestKind, kind), by, at) for number, kind, by, at in found]
+        except LeaseLost:
+            raise
         except StoreError as error:
             raise JournalUnwritable(error.message, error.hint) from error
 
     def lease_valid(self, moment: Moment) -> bool:
-        """Whether the lease was renewed within its term, without asking the database."""
-        return not self._group.ended and moment.age_s(self._proven) < LEASE_TERM_S
+        """Whether the lease was renewed within its term, and a name still leads to the file in which it stands.
+
+        Asks no database: the last check before a send waits for nobody.
+        """
+        return not self._group.ended and moment.age_s(self._proven) < LEASE_TERM_S and self._database.in_place
 
     async def keep_lease(self) -> None:
         """Renews the lease until cancelled. Raises LeaseLost or JournalUnwritable."""

@@ -13,6 +13,8 @@ from fleetos.errors import UsageError
 _HAS_SCHEME = re.compile(r"^[a-z][a-z0-9+]*://", re.IGNORECASE)
 # Meant as a URL, and mistyped: as a path it would become a folder with the password in its name.
 _MISTYPED = re.compile(r"://|^\W*(?:postgres|sqlite)[a-z0-9+]*:", re.IGNORECASE)
+# As SQLite writes the options of a file; as a path it would make a folder `file:`.
+_SQLITE_URI = re.compile(r"file:", re.IGNORECASE)
 _SPELLING = (
     "write it as postgresql://USER:PASSWORD@HOST:PORT/NAME, with '@', ':' and '/' in the password as %40, %3A, %2F"
 )
@@ -40,12 +42,16 @@ def locate(text: str | Path) -> Location:
 
     Raises UsageError for a URL of another kind of database, or one that cannot be read.
     """
+    if isinstance(text, str) and _SQLITE_URI.match(text):
+        raise UsageError(f"{text} is a URI of SQLite; fleetos sets its options itself", "give the path alone")
     if isinstance(text, Path) or not (_HAS_SCHEME.match(text) or _MISTYPED.search(text)):
         return _file(Path(text))
     url = _url(text)
     if url.drivername in _SQLITE:
         if not url.database or url.database == ":memory:":
             raise UsageError("a run needs a database that outlives it", "give a path instead of a memory database")
+        if url.query or _SQLITE_URI.match(url.database):
+            raise UsageError("options in the URL of an SQLite database have no effect here", "give the path alone")
         return _file(Path(url.database))
     if url.drivername not in _POSTGRES:
         raise UsageError(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fleetos.errors import CloudUnreachable, InputError, Problem, UsageError
+from fleetos.errors import CloudUnreachable, DatabaseUnusable, InputError, Problem, UsageError
 from fleetos.model.diagnosis import (
     ClaimFacts,
     ClockFacts,
@@ -75,8 +75,8 @@ def test_a_sound_file_is_fine_in_every_way() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"size_bytes": 0}, "is empty"),
-        ({"size_bytes": None, "mode": None, "log": "/s/f.db-wal"}, "is gone"),
+        ({"refused": DatabaseUnusable("/s/f.db is empty", "restore it")}, "is empty"),
+        ({"size_bytes": None, "mode": None, "refused": DatabaseUnusable("/s/f.db is gone", "put it back")}, "is gone"),
         ({"size_bytes": None, "mode": None, "folder_usable": False}, "cannot be made"),
         ({"usable": False}, "not writable"),
         ({"folder_usable": False}, "not writable"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fleetos.errors import DatabaseUnusable
-from fleetos.store import files, queries, runs
+from fleetos.store import files, open_file, queries, runs
 from fleetos.store.checking import prove_sound
 from fleetos.store.database import Database
 from fleetos.store.opening import open_database
@@ -71,6 +71,19 @@ async def test_a_log_without_its_file_is_no_reason_to_begin_anew(
     assert "fleetos.db.bak" in refused.hint
     assert path.name not in names(path.parent)
     os.truncate(wal, 0)
+    # The log is empty, but the run of this database still holds its servers.
+    refused = await refusal(sqlite, clock)
+    assert f"{path} is gone" in refused.message
+    remove(open_file.lock_of(path))
+    await (await open_database(sqlite.location, watcher(clock))).close()
+
+
+async def test_a_database_that_holds_no_server_may_be_deleted(sqlite: Database, clock: HandClock) -> None:
+    async with sqlite.writing():
+        pass
+    await sqlite.close()
+    assert sqlite.location.path is not None
+    remove(sqlite.location.path)
     await (await open_database(sqlite.location, watcher(clock))).close()
 
 

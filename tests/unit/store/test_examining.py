@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from fleetos.model.diagnosis import ClaimFacts, RunFacts
-from fleetos.store import examining, runs
+from fleetos.store import open_file, runs
 from fleetos.store.database import Database
 from fleetos.store.examining import claim_facts, file_facts, run_facts, schema_facts
 from fleetos.store.migration import REVISION
@@ -16,7 +16,7 @@ from tests.unit.store.samples import HandClock, dead_process, make_run, make_tar
 
 def test_a_place_without_a_file_or_folder(tmp_path: Path) -> None:
     facts = file_facts(tmp_path / "a" / "b" / "f.db")
-    assert (facts.size_bytes, facts.mode, facts.log) == (None, None, None)
+    assert (facts.size_bytes, facts.mode, facts.refused) == (None, None, None)
     assert (facts.folder, facts.folder_usable) == (str(tmp_path), True)
     assert list(tmp_path.iterdir()) == []
 
@@ -30,9 +30,12 @@ def test_a_file_with_its_mode_and_its_size(tmp_path: Path) -> None:
     assert facts.free_bytes is not None
     assert not file_facts(tmp_path).usable
     Path(f"{file}-wal").write_bytes(b"x")
-    assert file_facts(file).log is None
+    assert file_facts(file).refused is None
+    (tmp_path / "second.db").hardlink_to(file)
+    assert "a hard link" in str(file_facts(file).refused)
+    (tmp_path / "second.db").unlink()
     file.unlink()
-    assert file_facts(file).log == f"{file}-wal"
+    assert f"{file.name}-wal, which holds its newest commits" in str(file_facts(file).refused)
 
 
 def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +49,7 @@ def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path, monkeypatc
         f"41 22 0:51 / {place} rw,relatime master:2 - nfs4 host:/x rw\n"
         "no line of a mount\n"
     )
-    monkeypatch.setattr(examining, "PROC", tmp_path)
+    monkeypatch.setattr(open_file, "PROC", tmp_path)
     assert file_facts(shared / "f.db").file_system == "nfs4"
     assert file_facts(tmp_path / "f.db").file_system == "ext4"
     (tmp_path / "self" / "mountinfo").unlink()
