@@ -105,7 +105,7 @@ def apply(
 
 async def _apply(plan: Plan, wish: Wish) -> int:
     name = chosen_cloud(wish.cloud, plan.cloud)
-    async with sound_database(wish.db) as opened:
+    async with sound_database(wish.db, make=True) as opened:
         access = await credentials(name, plan.region)
         async with cloud_at(access, plan.api, _NO_RUN) as cloud:
             digest = run_digest(plan, scope_of(name, cloud))

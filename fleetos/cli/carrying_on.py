@@ -15,7 +15,7 @@ from fleetos.cli.exits import ExitCode, Leave, code_of
 from fleetos.cli.looking import print_events
 from fleetos.cli.options import CloudOption, DbOption, ExpectWipesOption, Output, OutputOption, RunArgument, YesOption
 from fleetos.cli.terminal import print_json, read_or_not, reporting, say, show, view_for
-from fleetos.cli.wiring import cloud_at, credentials, sound_database, watcher
+from fleetos.cli.wiring import cloud_at, credentials, is_missing, no_runs_yet, sound_database, watcher
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import StoreError, UsageError
@@ -151,10 +151,13 @@ def resume(
 
 
 async def _resume(given: str | None, output: Output, db: str | None, cloud: str | None) -> int:
+    if given is None and is_missing(db):
+        say(no_runs_yet(db))
+        return ExitCode.OK
     async with sound_database(db) as opened:
         found = await _meant(opened, given)
         if found is None:
-            say("no run is unfinished, and there is none yet; start one with: fleetos apply PLAN")
+            say(no_runs_yet(db))
             return ExitCode.OK
         check_cloud(found.run, cloud)
         if found.run.state not in RUN_ENDS:

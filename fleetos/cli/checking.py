@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fleetos.cli.exits import ExitCode, Leave
-from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument
+from fleetos.cli.options import Output, OutputOption, PlanArgument
 from fleetos.cli.terminal import print_json, print_line, report, reporting, say, show
 from fleetos.errors import InputError, Problem
 from fleetos.model.plan import Plan
@@ -14,9 +14,7 @@ from fleetos.views.wording import counted
 
 
 @reporting
-def validate(
-    plan: PlanArgument, output: OutputOption = Output.TABLE, db: DbOption = None, cloud: CloudOption = None
-) -> None:
+def validate(plan: PlanArgument, output: OutputOption = Output.TABLE) -> None:
     """Check a plan file without a cloud: every error at once, with its place and a hint.
 
     Examples:
@@ -25,7 +23,6 @@ def validate(
 
       fleetos validate plan.yaml -o json | jq '.errors[].hint'
     """
-    del db, cloud  # every command takes them; this one needs neither
     try:
         loaded = load_plan(plan)
     except InputError as error:
@@ -61,12 +58,11 @@ def _print(problems: Sequence[Problem], doubts: Sequence[Problem], output: Outpu
 
 
 @reporting
-def schema(db: DbOption = None, cloud: CloudOption = None) -> None:
+def schema() -> None:
     """Print the JSON Schema of the plan file, for editors.
 
     Example:
 
       fleetos schema > fleetos-plan.schema.json
     """
-    del db, cloud
     print_json(plan_schema())

@@ -7,28 +7,32 @@ import anyio
 import typer
 
 from fleetos.cli.exits import ExitCode, Leave
-from fleetos.cli.options import CloudOption, DbOption
+from fleetos.cli.help_text import PlainGroup
+from fleetos.cli.options import DbOption
 from fleetos.cli.terminal import reporting, say, show
-from fleetos.cli.wiring import database, located, watcher
+from fleetos.cli.wiring import existing_database, is_missing, located, no_runs_yet, watcher
+from fleetos.errors import UnknownRun
 from fleetos.store import checking, opening
 
-app = typer.Typer(help="Upgrade, check or copy the database.", no_args_is_help=True)
+app = typer.Typer(cls=PlainGroup, help="Upgrade, check or copy the database.", no_args_is_help=True)
 
 
 @app.command()
 @reporting
-def upgrade(db: DbOption = None, cloud: CloudOption = None) -> None:
+def upgrade(db: DbOption = None) -> None:
     """Bring the tables to what this program needs, after a copy; only while no run is driven.
 
     Example:
 
       fleetos db upgrade
     """
-    del cloud
     anyio.run(_upgrade, db)
 
 
 async def _upgrade(db: str | None) -> None:
+    if is_missing(db):
+        say(no_runs_yet(db))
+        return
     opened = opening.at(located(db))
     try:
         done = await opening.upgrade(opened, watcher())
@@ -45,26 +49,28 @@ async def _upgrade(db: str | None) -> None:
 
 @app.command()
 @reporting
-def check(db: DbOption = None, cloud: CloudOption = None) -> None:
+def check(db: DbOption = None) -> None:
     """Prove that the file is sound and that each journal tells what the tables say.
 
     Example:
 
       fleetos db check
     """
-    del cloud
     anyio.run(_check, db)
 
 
 async def _check(db: str | None) -> None:
-    async with database(db) as opened:
+    async with existing_database(db) as opened:
+        if opened is None:
+            say(no_runs_yet(db))
+            return
         problems = await checking.check(opened)
     for problem in problems:
         show(problem)
     if problems:
         say(f"{len(problems)} problems; `fleetos db backup` copies what is there")
         raise Leave(ExitCode.DEFECT)
-    show("the database is sound")
+    show(f"{located(db).shown} is sound")
 
 
 @app.command()
@@ -72,7 +78,6 @@ async def _check(db: str | None) -> None:
 def backup(
     to: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes; must not exist yet.")],
     db: DbOption = None,
-    cloud: CloudOption = None,
 ) -> None:
     """Copy the database while it is in use.
 
@@ -80,11 +85,12 @@ def backup(
 
       fleetos db backup /var/backups/fleetos.db
     """
-    del cloud
     anyio.run(_backup, to, db)
 
 
 async def _backup(to: Path, db: str | None) -> None:
-    async with database(db) as opened:
+    async with existing_database(db) as opened:
+        if opened is None:
+            raise UnknownRun("there is nothing to copy", no_runs_yet(db))
         await opened.backup(to)
-    show(f"copied to {to}")
+    show(f"copied {located(db).shown} to {to}")

@@ -1,15 +1,15 @@
 """`fleetos runs`, `status`, `events`: what was, what is, what happened. They only read."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import anyio
 import typer
 
-from fleetos.cli.options import AnyRunArgument, CloudOption, DbOption, Output, OutputOption
+from fleetos.cli.options import AnyRunArgument, DbOption, Output, OutputOption
 from fleetos.cli.terminal import print_json, print_line, reporting, say, show, width
-from fleetos.cli.wiring import database, watcher
+from fleetos.cli.wiring import existing_database, no_runs_yet, watcher
 from fleetos.clock import SystemClock
 from fleetos.errors import UnknownRun
 from fleetos.limits import RECORDS_PER_PAGE
@@ -34,19 +34,27 @@ def line_of(summary: RunSummary) -> RunLine:
 async def chosen_run(opened: Database, given: str | None) -> str:
     """The id of the run that is meant: the given one, else the newest unfinished, else the newest.
 
-    Raises UnknownRun.
+    Raises UnknownRun for a given one that is not there. The database holds a run.
     """
     if given is not None:
         return await queries.find_run(opened, given)
     unfinished = await queries.unfinished_runs(opened, watcher())
     found = unfinished or await queries.newest_runs(opened, watcher())
-    if not found:
-        raise UnknownRun("this database holds no runs yet", "start one with: fleetos apply PLAN")
     return found[0].run.id
 
 
+def _no_runs(given: str | None, output: Output, db: str | None, empty: Mapping[str, object]) -> None:
+    """Print that there is no run yet, `empty` as the JSON of it. Raise UnknownRun if one was given."""
+    if given is not None:
+        raise UnknownRun(f"there is no run {given[:32]!r}", no_runs_yet(db))
+    if output is Output.JSON:
+        print_json({"v": 1, **empty})
+    else:
+        say(no_runs_yet(db))
+
+
 @reporting
-def runs(output: OutputOption = Output.TABLE, db: DbOption = None, cloud: CloudOption = None) -> None:
+def runs(output: OutputOption = Output.TABLE, db: DbOption = None) -> None:
     """List all runs, the newest first.
 
     Examples:
@@ -55,28 +63,26 @@ def runs(output: OutputOption = Output.TABLE, db: DbOption = None, cloud: CloudO
 
       fleetos runs -o json | jq -r '.runs[] | select(.state == "running") | .id'
     """
-    del cloud
     anyio.run(_runs, output, db)
 
 
 async def _runs(output: Output, db: str | None) -> None:
-    async with database(db) as opened:
+    async with existing_database(db) as opened:
+        if opened is None or not await queries.has_runs(opened):
+            _no_runs(None, output, db, {"runs": []})
+            return
         lines = [line_of(summary) for summary in await queries.newest_runs(opened, watcher())]
     if output is Output.JSON:
         print_json(runs_document(lines))
     elif output is Output.JSONL:
         for one in runs_document(lines)["runs"]:
             print_line(one)
-    elif lines:
-        show(runs_table(lines, SystemClock().now(), width()))
     else:
-        say("no runs yet; start one with: fleetos apply PLAN")
+        show(runs_table(lines, SystemClock().now(), width()))
 
 
 @reporting
-def status(
-    run: AnyRunArgument = None, output: OutputOption = Output.TABLE, db: DbOption = None, cloud: CloudOption = None
-) -> None:
+def status(run: AnyRunArgument = None, output: OutputOption = Output.TABLE, db: DbOption = None) -> None:
     """Show where a run and its servers are now.
 
     Examples:
@@ -85,12 +91,14 @@ def status(
 
       fleetos status RUN -o json | jq -r '.targets[] | select(.state == "held") | .name + " " + .reason'
     """
-    del cloud
     anyio.run(_status, run, output, db)
 
 
 async def _status(given: str | None, output: Output, db: str | None) -> None:
-    async with database(db) as opened:
+    async with existing_database(db) as opened:
+        if opened is None or not await queries.has_runs(opened):
+            _no_runs(given, output, db, {"run": None, "counts": {"total": 0}, "targets": []})
+            return
         run_id = await chosen_run(opened, given)
         progress = await queries.load(opened, run_id)
         driver = line_of(await queries.summary(opened, run_id, watcher())).driver
@@ -109,7 +117,6 @@ def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,
-    cloud: CloudOption = None,
 ) -> None:
     """Show what happened in a run, event by event.
 
@@ -119,12 +126,14 @@ def events(
 
       fleetos events RUN --follow -o jsonl
     """
-    del cloud
     anyio.run(_events, run, follow, output, db)
 
 
 async def _events(given: str | None, follow: bool, output: Output, db: str | None) -> None:
-    async with database(db) as opened:
+    async with existing_database(db) as opened:
+        if opened is None or not await queries.has_runs(opened):
+            _no_runs(given, output, db, {"events": []})
+            return
         run_id = await chosen_run(opened, given)
         progress = await queries.load(opened, run_id)
         names = {one.server_id: one.name for one in progress.targets.values()}

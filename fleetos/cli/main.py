@@ -22,6 +22,7 @@ from fleetos.cli import (
     simulating,
 )
 from fleetos.cli.exits import ExitCode, Leave
+from fleetos.cli.help_text import PlainGroup
 from fleetos.cli.options import Output
 from fleetos.cli.terminal import close_streams, open_streams, report, show
 from fleetos.errors import UsageError
@@ -33,6 +34,7 @@ _OUTPUT = re.compile(rf"(?:^| )(?:-o ?|--output[ =])({'|'.join(Output)})(?= |$)"
 app = typer.Typer(
     name="fleetos",
     help="Change the OS of whole cloud server fleets, and never wipe a disk twice.",
+    cls=PlainGroup,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

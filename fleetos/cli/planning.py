@@ -77,7 +77,7 @@ def plan(
 
 async def _plan(plan: Plan, wish: _Wish) -> int:
     name = chosen_cloud(wish.cloud, plan.cloud)
-    async with existing_database(wish.db) as opened:
+    async with existing_database(wish.db, before_apply=True) as opened:
         access = await credentials(name, plan.region)
         async with cloud_at(access, plan.api, _NOTHING) as cloud:
             frozen, preview = await _preview(opened, plan, name, cloud)

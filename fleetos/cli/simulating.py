@@ -8,12 +8,13 @@ from typing import Annotated
 import anyio
 import typer
 
+from fleetos.cli.help_text import PlainGroup
 from fleetos.cli.terminal import print_json, reporting, say, show
 from fleetos.cli.wiring import SCENARIO, state_folder
 from fleetos.sim import builtin
 from fleetos.sim.access import Access
 
-app = typer.Typer(invoke_without_command=True)
+app = typer.Typer(cls=PlainGroup, invoke_without_command=True)
 
 
 @app.callback(invoke_without_command=True)

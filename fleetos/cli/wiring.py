@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Generator
+import pwd
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,30 +16,66 @@ from fleetos.cloud.credentials import load as load_credentials
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
-from fleetos.errors import CloudError, StoreError, UsageError
+from fleetos.errors import CloudError, StoreError, UnknownRun, UsageError
 from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Scope
 from fleetos.sim import builtin
+from fleetos.store import files
 from fleetos.store.checking import prove_sound
 from fleetos.store.database import Database
 from fleetos.store.holder import Holder, this_process
 from fleetos.store.leases import Watcher
 from fleetos.store.location import Location, locate
-from fleetos.store.opening import Upgraded, open_database
+from fleetos.store.opening import Upgraded, open_database, open_to_read
 
 SIM = "sim"
 SCENARIO = "FLEETOS_SIM_SCENARIO"
 
 
+# The home of a user who has none: nothing is ever found there (Debian Policy Manual, section 9.2.3).
+_NO_HOME = Path("/nonexistent")
+
+
+def _passwd_home() -> str | None:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return None
+
+
+def home_folder(env: Mapping[str, str], passwd: Callable[[], str | None] = _passwd_home) -> Path | None:
+    """Return the user's home: $HOME, else that of the passwd entry. None if there is neither, or no absolute path."""
+    home = env.get("HOME", passwd())
+    return Path(home) if home and Path(home).is_absolute() else None
+
+
 def state_folder() -> Path:
-    """The folder in which fleetos keeps its database and the built-in simulated cloud."""
+    """Return the folder in which fleetos keeps its database and the built-in simulated cloud.
+
+    Raise UsageError where nothing says where that is.
+    """
+    # Only an absolute path counts (XDG Base Directory Specification).
+    placed = Path(os.environ.get("XDG_STATE_HOME", "").strip()).is_absolute()
+    if not placed and home_folder(os.environ) is None:
+        raise UsageError("this user has no home folder, so fleetos has no place for its state", "set HOME or --db")
     return platformdirs.user_state_path("fleetos", appauthor=False)
 
 
 def located(db: str | None) -> Location:
-    """Where the database is that --db names, or the one in the state folder. Raises UsageError."""
+    """Return where the database is that --db names, or the one in the state folder. Raise UsageError."""
     return locate(db or state_folder() / "fleetos.db")
+
+
+def _named_by(db: str | None) -> str:
+    if not db:
+        return "the default place"
+    return "$FLEETOS_DB" if db == os.environ.get("FLEETOS_DB") else "--db"
+
+
+def no_runs_yet(db: str | None) -> str:
+    """Return the sentence for a database that holds no run, or is not there."""
+    return f"no runs yet in {located(db).shown} ({_named_by(db)}); start one with: fleetos apply PLAN"
 
 
 def watcher() -> Watcher:
@@ -50,34 +87,62 @@ def _say_wait(holder: Holder, left_s: float) -> None:
     say(f"waiting for up to {left_s:.0f} s, until it is certain that {holder} drives this run no more")
 
 
+def _is_there(location: Location) -> bool:
+    return location.path is None or files.exists(location.path)
+
+
+def is_missing(db: str | None) -> bool:
+    """Return whether the database is not there. Raise UsageError if --db or $FLEETOS_DB names one that is not there."""
+    location = located(db)
+    if _is_there(location):
+        return False
+    if db:
+        raise UsageError(
+            f"there is no database at {location.shown} ({_named_by(db)})",
+            "check the path; `fleetos apply PLAN` makes a new database",
+        )
+    return True
+
+
 @contextlib.asynccontextmanager
-async def database(db: str | None) -> AsyncGenerator[Database]:
-    """The database that --db names, or the one in the state folder; closed at the end."""
-    opened = await open_database(located(db), watcher(), _say_upgrade)
+async def existing_database(db: str | None, *, before_apply: bool = False) -> AsyncGenerator[Database | None]:
+    """Yield the database for a command that only reads; None where there is none yet. Make nothing.
+
+    Raise UsageError where --db or $FLEETOS_DB leads nowhere. A command that may come `before_apply`, which makes the
+    database, only says so.
+    """
+    location = located(db)
+    if before_apply and db and not _is_there(location):
+        say(f"there is no database at {location.shown} ({_named_by(db)}): apply makes it, and knows of no earlier run")
+    else:
+        is_missing(db)
+    opened = await open_to_read(location)
     try:
         yield opened
     finally:
-        await opened.close()
+        if opened is not None:
+            await opened.close()
 
 
 @contextlib.asynccontextmanager
-async def existing_database(db: str | None) -> AsyncGenerator[Database | None]:
-    """The database for a command that leaves nothing behind: None where there is no file of it yet."""
-    path = located(db).path
-    if path is not None and not path.exists():
-        yield None
-        return
-    async with database(db) as opened:
-        yield opened
+async def sound_database(db: str | None, *, make: bool = False) -> AsyncGenerator[Database]:
+    """Yield the database for a command that acts by what it says: proven to be sound before anything is sent.
 
-
-@contextlib.asynccontextmanager
-async def sound_database(db: str | None) -> AsyncGenerator[Database]:
-    """The database for a command that will act by what it says: proven to be sound before anything is sent."""
+    `make` it if it is not there. Raise UsageError or UnknownRun otherwise.
+    """
+    location = located(db)
+    new = not _is_there(location) if make else is_missing(db)
+    if new and not make:
+        raise UnknownRun(no_runs_yet(db))
     try:
-        async with database(db) as opened:
+        opened = await open_database(location, watcher(), _say_upgrade)
+        try:
+            if new and db:
+                say(f"made a new database: {location.shown} ({_named_by(db)})")
             await prove_sound(opened)
             yield opened
+        finally:
+            await opened.close()
     except StoreError as error:
         error.hint = error.hint or "see to it that the database can be read and written, then call fleetos again"
         raise
@@ -106,7 +171,7 @@ async def credentials(cloud: str | None, region: str | None) -> Credentials:
 
     Raises UsageError or InputError for what is missing.
     """
-    places = Places(Path.cwd(), Path.home())
+    places = Places(Path.cwd(), home_folder(os.environ) or _NO_HOME)
     if cloud != SIM:
         return await load_credentials(cloud, region, os.environ, places)
     scenario = os.environ.get(SCENARIO)

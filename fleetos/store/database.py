@@ -123,6 +123,8 @@ class Database:
         path = self.location.path
         if path is None:
             raise UsageError("fleetos copies SQLite databases only", "use pg_dump for this one")
+        if files.is_kept_beside(to):
+            raise UsageError(f"{to} is the name of a log or lock of a database, not of a copy", "give another name")
         try:
             with self.faults(JournalUnwritable, f"cannot be copied to {to}"):
                 # Readers in this thread are separate connections, so the copy may be taken while others write.

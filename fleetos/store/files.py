@@ -164,6 +164,11 @@ def _beside(path: Path, suffixes: Sequence[str] = _BESIDE) -> list[Path]:
     return [path.with_name(path.name + suffix) for suffix in suffixes]
 
 
+def is_kept_beside(path: Path) -> bool:
+    """Return whether a file of that name belongs to a database: what is put there is taken for its log or lock."""
+    return path.name.endswith(_BESIDE) or (path.name.startswith(".") and path.name.endswith(".lock"))
+
+
 def _close_to_others(path: Path) -> None:
     about = path.stat()
     if stat.S_IMODE(about.st_mode) & ~FILE_MODE and about.st_uid == os.geteuid():

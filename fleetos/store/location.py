@@ -78,8 +78,10 @@ def _file(path: Path) -> Location:
     # Resolved, since SQLite keeps its other files beside the file itself, not beside a link to it.
     try:
         path = path.expanduser().resolve()
-    except (RuntimeError, ValueError, OSError):
-        # A home that nobody has, a character that no path can hold, links that lead in a circle.
+    except RuntimeError:
+        raise UsageError(f"there is no home folder for the ~ in {path}", "set HOME, or write the whole path") from None
+    except (ValueError, OSError):
+        # A character that no path can hold, links that lead in a circle.
         raise UsageError("the path of the database cannot be one", "give another with --db") from None
     return Location(URL.create("sqlite+aiosqlite", database=str(path)), path, str(path))
 

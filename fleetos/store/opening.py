@@ -53,6 +53,33 @@ async def open_database(
     return database
 
 
+async def open_to_read(location: Location) -> Database | None:
+    """Return the database for a command that only reads, or None if there is none yet: no file, or no tables in it.
+
+    Make nothing, migrate nothing, change no mode. Raise DatabaseUnusable, RunDriven if another process holds it, and
+    UsageError for a file with a second name.
+    """
+    if location.path is not None and not files.exists(location.path):
+        return None
+    database = Database(location)
+    try:
+        if await _is_current(database):
+            return database
+    except BaseException:
+        await database.close()
+        raise
+    await database.close()
+    return None
+
+
+async def _is_current(database: Database) -> bool:
+    found = await revision(database)
+    if found is None or found == REVISION:
+        return found is not None
+    shown, hint = database.location.shown, "upgrade it: fleetos db upgrade"
+    raise DatabaseUnusable(f"{shown} has revision {found}, this program needs {REVISION}", hint)
+
+
 async def _make_current(database: Database, watcher: Watcher, on_upgrade: Callable[[Upgraded], None] | None) -> None:
     before = await revision(database)
     if before == REVISION:

@@ -72,6 +72,12 @@ async def find_run(database: Database, given: str) -> str:
     raise UnknownRun(f"there is no run {given[:32]!r} in {database.location.shown}", hint)
 
 
+async def has_runs(database: Database) -> bool:
+    """Return whether the database holds any run."""
+    async with database.reading() as connection:
+        return await connection.scalar(select(runs.c.id).limit(1)) is not None
+
+
 async def newest_runs(database: Database, watcher: Watcher, limit: int = RUNS_LISTED) -> Sequence[RunSummary]:
     """The newest runs, ended or not, the newest first."""
     return await _summaries(database, watcher, select(runs.c.body).limit(limit))

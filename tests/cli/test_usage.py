@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleetos.cli.main import main
+from fleetos.store import files
 from fleetos.store.migration import REVISION
 
 Called = Callable[..., tuple[int, str, str]]
@@ -59,7 +60,6 @@ def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
         ("status", "one", "two"),
         ("retry",),
         ("db", "explode"),
-        ("status",),
         ("status", "no-such-run"),
         ("events", "no-such-run"),
         ("resume", "no-such-run"),
@@ -136,7 +136,7 @@ def test_errors_are_documents_where_json_is_asked_for(called: Called, tmp_path: 
     plan = tmp_path / "plan.yaml"
     plan.write_text(TYPOS, encoding="utf-8")
     for arguments, expected in (
-        (("status", "-o", "json"), 64),
+        (("status", "no-such-run", "-o", "json"), 64),
         (("apply", str(plan), "-o", "json"), 65),
         (("apply", str(tmp_path / "none.yaml"), "-o", "json"), 65),
         (("apply", str(plan), "--output=json", "--bogus"), 64),
@@ -170,26 +170,126 @@ def test_the_version_is_printed(called: Called) -> None:
     assert called("--version") == (0, "fleetos 0.1.0\n", "")
 
 
-def test_there_is_nothing_to_resume_or_to_list_yet(called: Called) -> None:
-    for command in ("resume", "runs"):
-        code, out, err = called(command)
-        assert (code, out) == (0, "")
-        assert "fleetos apply PLAN" in err
-    code, out, _ = called("runs", "-o", "json")
-    assert (code, json.loads(out)) == (0, {"v": 1, "runs": []})
+def test_without_a_database_there_is_nothing_yet_and_none_is_made(called: Called, tmp_path: Path) -> None:
+    path = tmp_path / "fleetos" / "fleetos.db"
+    for command in (("resume",), ("runs",), ("status",), ("events", "-f"), ("db", "check"), ("db", "upgrade")):
+        code, out, err = called(*command)
+        assert (code, out) == (0, ""), command
+        assert f"no runs yet in {path} (the default place); start one with: fleetos apply PLAN" in " ".join(err.split())
+    for command in (("status", "02vh"), ("events", "02vh"), ("retry", "02vh"), ("abort", "02vh"), ("resume", "02vh")):
+        assert called(*command)[0] == 64, command
+    documents = {"runs": {"runs": []}, "status": {"run": None, "counts": {"total": 0}, "targets": []}}
+    for command, document in (*documents.items(), ("events", {"events": []})):
+        code, out, _ = called(command, "-o", "json")
+        assert (code, json.loads(out)) == (0, {"v": 1, **document})
+    assert called("runs", "-o", "jsonl")[:2] == (0, "")
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_an_upgrade_of_what_is_not_there_yet_makes_it(called: Called) -> None:
-    code, out, _ = called("db", "upgrade")
-    assert (code, out) == (0, f"made the tables of revision {REVISION}: the database had none\n")
-    assert called("db", "upgrade") == (0, f"nothing to do: the database has revision {REVISION}\n", "")
+READERS = (
+    ("runs",),
+    ("status",),
+    ("events", "02vh"),
+    ("resume",),
+    ("retry", "02vh"),
+    ("abort", "02vh"),
+    ("db", "check"),
+    ("db", "upgrade"),
+    ("db", "backup", "copy.db"),
+)
 
 
-def test_the_database_can_be_checked_and_copied(called: Called, tmp_path: Path) -> None:
-    assert called("db", "check")[:2] == (0, "the database is sound\n")
+@pytest.mark.parametrize("variable", [False, True])
+def test_a_path_that_leads_nowhere_is_wrong_usage_and_nothing_is_made(
+    called: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: bool
+) -> None:
+    path = tmp_path / "mistyped" / "fleet.db"
+    monkeypatch.chdir(tmp_path)
+    if variable:
+        monkeypatch.setenv("FLEETOS_DB", str(path))
+    for command in READERS:
+        code, out, err = called(*command, *(() if variable else ("--db", str(path))))
+        assert (code, out) == (64, ""), command
+        told = " ".join(err.split())
+        assert f"there is no database at {path} ({'$FLEETOS_DB' if variable else '--db'})" in told
+        assert "hint: check the path" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"name: web-tier\n" * 300, "not a database"),
+        (b"SQLite format 3\0" + b"\0" * 5000, "damaged"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_as_it_is(called: Called, tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "notes.db"
+    path.write_bytes(content)
+    for command in (("runs",), ("status",), ("db", "check"), ("resume",)):
+        code, out, err = called(*command, "--db", str(path))
+        assert (code, out) == (1, ""), command
+        assert words in err
+        assert str(path) in err
+    assert path.read_bytes() == content
+    assert [one.name for one in tmp_path.iterdir()] == ["notes.db"]
+
+
+def test_a_database_without_a_run_is_checked_copied_and_upgraded(called: Called, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    files.make_private(path)
+    assert called("runs", "--db", str(path))[:2] == (0, "")
+    made = f"made the tables of revision {REVISION}: the database had none\n"
+    assert called("db", "upgrade", "--db", str(path))[:2] == (0, made)
+    assert called("db", "upgrade", "--db", str(path))[:2] == (
+        0,
+        f"nothing to do: the database has revision {REVISION}\n",
+    )
+    assert called("db", "check", "--db", str(path))[:2] == (0, f"{path} is sound\n")
+    code, out, err = called("status", "--db", str(path))
+    assert (code, out) == (0, "")
+    assert f"no runs yet in {path} (--db)" in " ".join(err.split())
     copy = tmp_path / "copy.db"
-    assert called("db", "backup", str(copy))[0] == 0
+    assert called("db", "backup", str(copy), "--db", str(path))[0] == 0
     assert copy.stat().st_size > 0
-    assert called("db", "backup", str(copy))[0] == 64
-    assert called("db", "upgrade")[0] == 0
+    code, _, err = called("db", "backup", str(copy), "--db", str(path))
+    assert (code, str(copy) in err) == (64, True)
     assert called("db", "check", "--db", str(copy))[0] == 0
+
+
+def test_a_copy_never_takes_the_name_of_a_log(called: Called, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    files.make_private(path)
+    called("db", "upgrade", "--db", str(path))
+    for name in ("fleet.db-journal", "fleet.db-wal", "fleet.db-shm", "other.db-wal", ".fleet.db.lock"):
+        code, _, err = called("db", "backup", str(tmp_path / name), "--db", str(path))
+        assert (code, name in err) == (64, True), name
+    assert called("db", "check", "--db", str(path))[0] == 0
+
+
+OLD_OPTIONS = (
+    ("validate", "--cloud"),
+    ("validate", "--db"),
+    ("schema", "--db"),
+    ("schema", "--cloud"),
+    ("runs", "--cloud"),
+    ("status", "--cloud"),
+    ("events", "--cloud"),
+    ("db upgrade", "--cloud"),
+    ("db check", "--cloud"),
+    ("db backup", "--cloud"),
+)
+
+
+@pytest.mark.parametrize(("command", "option"), OLD_OPTIONS)
+def test_an_option_without_an_effect_is_not_taken(called: Called, command: str, option: str) -> None:
+    code, _, err = called(*command.split(), option, "x")
+    assert (code, option in err) == (64, True)
+
+
+def test_no_type_stands_beside_a_flag(called: Called) -> None:
+    for command in ("", "apply", "abort", "events", "doctor", "plan", "sim", "sim reset", "db", "db check"):
+        code, out, _ = called(*command.split(), "--help")
+        assert (code, "<bool>" in out) == (0, False), command
+    assert "PATH|URL" in called("runs", "--help")[1]
