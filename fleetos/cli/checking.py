@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import Output, OutputOption, PlanArgument
-from fleetos.cli.terminal import print_json, print_line, report, reporting, say, show
+from fleetos.cli.terminal import print_json, print_line, read_or_not, report, reporting, say, show
 from fleetos.errors import InputError, Problem
 from fleetos.model.plan import Plan
 from fleetos.planning.load import load_plan
@@ -30,7 +30,8 @@ def validate(plan: PlanArgument, output: OutputOption = Output.TABLE) -> None:
             report(error, output)
             say(f"{counted(len(error.problems), 'error')} in {plan}")
         else:
-            _print(error.problems, (), output)
+            with read_or_not():
+                _print(error.problems, (), output)
         raise Leave(ExitCode.INPUT) from None
     if output is Output.TABLE:
         for doubt in loaded.doubts:

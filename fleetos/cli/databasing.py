@@ -9,7 +9,7 @@ import typer
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.help_text import PlainGroup
 from fleetos.cli.options import DbOption
-from fleetos.cli.terminal import reporting, say, show
+from fleetos.cli.terminal import read_or_not, reporting, say, show
 from fleetos.cli.wiring import existing_database, is_missing, located, no_runs_yet, watcher
 from fleetos.errors import UnknownRun
 from fleetos.store import checking, opening
@@ -65,8 +65,9 @@ async def _check(db: str | None) -> None:
             say(no_runs_yet(db))
             return
         problems = await checking.check(opened)
-    for problem in problems:
-        show(problem)
+    with read_or_not():
+        for problem in problems:
+            show(problem)
     if problems:
         say(f"{len(problems)} problems; `fleetos db backup` copies what is there")
         raise Leave(ExitCode.DEFECT)

@@ -32,6 +32,7 @@ from fleetos.model.diagnosis import (
     ClockFacts,
     CredentialFacts,
     Diagnosis,
+    Grade,
     MemoryFacts,
     PermissionFacts,
     Topic,
@@ -62,9 +63,11 @@ async def look_at_cloud(plan: Plan | None, asked: str | None, opened: Database |
     try:
         name = chosen_cloud(asked, None if plan is None else plan.cloud)
         access = await credentials(name, None if plan is None else plan.region)
-    except NoCredentials:
+    except NoCredentials as error:
         hint = "name an entry of clouds.yaml (--cloud, OS_CLOUD), or set the OS_* variables"
-        _leave_out(tell, "no credentials were found", Topic.CREDENTIALS, *_CLOUD, hint=hint)
+        text, code = "no credentials were found", error.exit_code
+        tell(Diagnosis(Topic.CREDENTIALS, Grade.BROKEN, text, hint, exit_code=code))
+        _leave_out(tell, "there are no credentials", *_CLOUD)
         return
     except FleetosError as error:
         tell(broken(Topic.CREDENTIALS, error))
@@ -88,10 +91,9 @@ def _gives_key_pair(plan: Plan) -> bool:
     return any(change.keyname for change in (plan.change, *(server.change for server in plan.servers)))
 
 
-def _leave_out(tell: Tell, why: str, *topics: Topic, hint: str | None = None) -> None:
+def _leave_out(tell: Tell, why: str, *topics: Topic) -> None:
     for topic in topics:
-        tell(skipped(topic, why, hint))
-        hint = None
+        tell(skipped(topic, why))
 
 
 @dataclass

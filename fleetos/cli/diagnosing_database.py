@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -9,15 +10,15 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from fleetos.cli.wiring import located, watcher
+from fleetos.cli.wiring import located, named_by, watcher
 from fleetos.clock import SystemClock
 from fleetos.errors import DatabaseUnusable, StoreError, UsageError
 from fleetos.limits import DATABASE_EXAMINED_WITHIN_S
 from fleetos.model.diagnosis import Diagnosis, Grade, Topic, broken, skipped
-from fleetos.rules.diagnosing_database import of_backup, of_claims, of_file, of_runs, of_schema
+from fleetos.rules.diagnosing_database import of_backup, of_claims, of_file, of_runs, of_schema, of_timeline
 from fleetos.store.checking import prove_sound
 from fleetos.store.database import Database
-from fleetos.store.examining import claim_facts, file_facts, run_facts, schema_facts
+from fleetos.store.examining import claim_facts, file_facts, run_facts, schema_facts, timeline
 from fleetos.store.files import newest_backup
 
 Tell = Callable[[Diagnosis], None]
@@ -32,7 +33,7 @@ async def look_at_database(db: str | None, tell: Tell, stack: contextlib.AsyncEx
     except UsageError as error:
         tell(broken(Topic.DATABASE, error))
         return _unread(tell, "there is no database to look at", Topic.SCHEMA, Topic.INTEGRITY)
-    if location.path is not None and not await _file_serves(location.path, tell):
+    if location.path is not None and not await _file_serves(location.path, named_by(db) if db else None, tell):
         return _unread(tell, "there is no database to look at", Topic.SCHEMA, Topic.INTEGRITY)
     database = Database(location)
     stack.push_async_callback(database.close)
@@ -46,7 +47,7 @@ async def look_at_database(db: str | None, tell: Tell, stack: contextlib.AsyncEx
         return _unread(tell, "the database cannot be read", *more)
     if location.path is None:
         tell(Diagnosis(Topic.DATABASE, Grade.FINE, f"{location.shown} answers", values={"path": None}))
-        tell(skipped(Topic.INTEGRITY, "the server sees to it by itself"))
+        tell(of_timeline(await timeline(database)))
     tell(of_schema(schema, location.shown))
     if schema.revision != schema.needed:
         return _unread(tell, "the tables are of another revision")
@@ -65,7 +66,7 @@ def _unread(tell: Tell, why: str, *topics: Topic) -> None:
         tell(skipped(topic, why))
 
 
-async def _file_serves(path: Path, tell: Tell) -> bool:
+async def _file_serves(path: Path, named: str | None, tell: Tell) -> bool:
     """Whether there is a file that can be opened."""
     # A network file system may hang, and then so does the thread that asks it.
     try:
@@ -73,7 +74,7 @@ async def _file_serves(path: Path, tell: Tell) -> bool:
     except StoreError as error:
         tell(broken(Topic.DATABASE, error))
         return False
-    found = of_file(facts)
+    found = of_file(replace(facts, named_by=named))
     for one in found:
         tell(one)
     if facts.size_bytes is None or any(one.grade is Grade.BROKEN for one in found if one.topic is Topic.DATABASE):

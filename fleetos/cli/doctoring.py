@@ -16,7 +16,7 @@ from fleetos.cli.diagnosing_cloud import look_at_cloud
 from fleetos.cli.diagnosing_database import look_at_database
 from fleetos.cli.exits import Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption
-from fleetos.cli.terminal import print_json, print_line, reporting, say, show, show_wrapped, width
+from fleetos.cli.terminal import print_json, print_line, read_or_not, reporting, say, show, show_wrapped, width
 from fleetos.cloud.calls import policy as least_policy
 from fleetos.cloud.calls import policy_notes
 from fleetos.model.diagnosis import Diagnosis, exit_code_of
@@ -36,17 +36,19 @@ class _Told:
 
     def tell(self, diagnosis: Diagnosis) -> None:
         self.all.append(diagnosis)
-        if self.output is Output.TABLE:
-            show(diagnosis_line(diagnosis, width()))
-        elif self.output is Output.JSONL:
-            print_line(diagnosis_document(diagnosis))
+        with read_or_not():
+            if self.output is Output.TABLE:
+                show(diagnosis_line(diagnosis, width()))
+            elif self.output is Output.JSONL:
+                print_line(diagnosis_document(diagnosis))
 
     def end(self) -> int:
         code = exit_code_of(self.all)
-        if self.output is Output.TABLE:
-            show_wrapped(sum_line(self.all))
-        elif self.output is Output.JSON:
-            print_json(doctor_document(self.all, code))
+        with read_or_not():
+            if self.output is Output.TABLE:
+                show_wrapped(sum_line(self.all))
+            elif self.output is Output.JSON:
+                print_json(doctor_document(self.all, code))
         return code
 
 

@@ -7,7 +7,7 @@ import anyio
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument
 from fleetos.cli.surveying import compared, scope_of
-from fleetos.cli.terminal import print_json, print_line, reporting, show_wrapped, width
+from fleetos.cli.terminal import print_json, print_line, read_or_not, reporting, show_wrapped, width
 from fleetos.cli.wiring import chosen_cloud, cloud_at, credentials, existing_database, hinting, scope_key
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.model.drift import Drift, Verdict
@@ -56,14 +56,15 @@ async def _drift(plan: Plan, wish: _Wish) -> int:
             scope = scope_of(name, cloud)
             with hinting(_NOTHING):
                 found = await _found(plan, cloud, opened, scope_key(scope))
-    if wish.output is Output.JSON:
-        print_json(drift_document(found, plan, run_digest(plan, scope), scope))
-    elif wish.output is Output.JSONL:
-        for one in standing_documents(found):
-            print_line(one)
-    else:
-        wide = width()
-        show_wrapped(drift_lines(found) if wide is None else drift_table(found, wide))
+    with read_or_not():
+        if wish.output is Output.JSON:
+            print_json(drift_document(found, plan, run_digest(plan, scope), scope))
+        elif wish.output is Output.JSONL:
+            for one in standing_documents(found):
+                print_line(one)
+        else:
+            wide = width()
+            show_wrapped(drift_lines(found) if wide is None else drift_table(found, wide))
     return ExitCode.CHANGES_PENDING if found.counts.get(Verdict.DRIFTED) else ExitCode.OK
 
 

@@ -11,7 +11,7 @@ import typer
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument
 from fleetos.cli.surveying import facts_of, frozen_now, scope_of, survey
-from fleetos.cli.terminal import print_json, print_line, reporting, say, show_wrapped, width
+from fleetos.cli.terminal import print_json, print_line, read_or_not, reporting, say, show_wrapped, width
 from fleetos.cli.wiring import chosen_cloud, cloud_at, credentials, existing_database, hinting, scope_key, watcher
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.model.experience import NONE
@@ -20,7 +20,7 @@ from fleetos.model.preview import Preview
 from fleetos.model.states import RUN_ENDS
 from fleetos.planning.estimate import estimated
 from fleetos.planning.freeze import FrozenRun
-from fleetos.planning.frozen import frozen_plan, write_frozen_plan
+from fleetos.planning.frozen import check_replaceable, frozen_plan, write_frozen_plan
 from fleetos.planning.load import load_plan
 from fleetos.planning.project_checks import claim_findings
 from fleetos.store import history, queries
@@ -49,7 +49,8 @@ def plan(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="Also write the plan as it is now to this file; `apply FILE` refuses to run if the cloud differs.",
+            help="Also write the plan as it is now to this file; `apply FILE` refuses to run if the cloud differs. "
+            "Replaces nothing but an earlier frozen plan.",
             show_default=False,
         ),
     ] = None,
@@ -72,6 +73,8 @@ def plan(
 
       fleetos plan plan.yaml -o json | jq -r '.servers[] | select(.action == "refuse") | .name + ": " + .reason'
     """
+    if out is not None:
+        check_replaceable(out)
     raise Leave(anyio.run(_plan, load_plan(plan), _Wish(out, detailed_exitcode, output, db, cloud)))
 
 
@@ -81,19 +84,24 @@ async def _plan(plan: Plan, wish: _Wish) -> int:
         access = await credentials(name, plan.region)
         async with cloud_at(access, plan.api, _NOTHING) as cloud:
             frozen, preview = await _preview(opened, plan, name, cloud)
-    if wish.output is Output.JSON:
-        print_json(preview_document(preview))
-    elif wish.output is Output.JSONL:
-        for one in server_documents(preview):
-            print_line(one)
-    else:
-        wide = width()
-        show_wrapped(preview_lines(preview) if wide is None else preview_table(preview, wide))
+    with read_or_not():
+        _print(preview, wish.output)
     if wish.out is not None:
         write_frozen_plan(frozen_plan(plan, frozen), wish.out)
         again = preview.earlier is not None and preview.earlier.state in RUN_ENDS
         say(f"written to {wish.out}; to do exactly this: fleetos apply {wish.out}{' --new-run' if again else ''}")
     return ExitCode.CHANGES_PENDING if wish.detailed and frozen.wipes else ExitCode.OK
+
+
+def _print(preview: Preview, output: Output) -> None:
+    if output is Output.JSON:
+        print_json(preview_document(preview))
+    elif output is Output.JSONL:
+        for one in server_documents(preview):
+            print_line(one)
+    else:
+        wide = width()
+        show_wrapped(preview_lines(preview) if wide is None else preview_table(preview, wide))
 
 
 async def _preview(opened: Database | None, plan: Plan, name: str | None, cloud: EcsCloud) -> tuple[FrozenRun, Preview]:

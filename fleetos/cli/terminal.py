@@ -101,7 +101,8 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
 def report(error: FleetosError, output: object) -> None:
     """Prints an error: for people to stderr, as JSON to stdout when the command's output is JSON."""
     if output in (Output.JSON, Output.JSONL):
-        print_json(error_document(error)) if output is Output.JSON else print_line(error_document(error))
+        with read_or_not():
+            print_json(error_document(error)) if output is Output.JSON else print_line(error_document(error))
     if output is not Output.JSON or not isinstance(error, InputError):
         say(failure(error))
 

@@ -67,7 +67,8 @@ def located(db: str | None) -> Location:
     return locate(db or state_folder() / "fleetos.db")
 
 
-def _named_by(db: str | None) -> str:
+def named_by(db: str | None) -> str:
+    """Return who says where the database is."""
     if not db:
         return "the default place"
     return "$FLEETOS_DB" if db == os.environ.get("FLEETOS_DB") else "--db"
@@ -75,7 +76,7 @@ def _named_by(db: str | None) -> str:
 
 def no_runs_yet(db: str | None) -> str:
     """Return the sentence for a database that holds no run, or is not there."""
-    return f"no runs yet in {located(db).shown} ({_named_by(db)}); start one with: fleetos apply PLAN"
+    return f"no runs yet in {located(db).shown} ({named_by(db)}); start one with: fleetos apply PLAN"
 
 
 def watcher() -> Watcher:
@@ -98,7 +99,7 @@ def is_missing(db: str | None) -> bool:
         return False
     if db:
         raise UsageError(
-            f"there is no database at {location.shown} ({_named_by(db)})",
+            f"there is no database at {location.shown} ({named_by(db)})",
             "check the path; `fleetos apply PLAN` makes a new database",
         )
     return True
@@ -113,7 +114,7 @@ async def existing_database(db: str | None, *, before_apply: bool = False) -> As
     """
     location = located(db)
     if before_apply and db and not _is_there(location):
-        say(f"there is no database at {location.shown} ({_named_by(db)}): apply makes it, and knows of no earlier run")
+        say(f"there is no database at {location.shown} ({named_by(db)}): apply makes it, and knows of no earlier run")
     else:
         is_missing(db)
     opened = await open_to_read(location)
@@ -138,7 +139,7 @@ async def sound_database(db: str | None, *, make: bool = False) -> AsyncGenerato
         opened = await open_database(location, watcher(), _say_upgrade)
         try:
             if new and db:
-                say(f"made a new database: {location.shown} ({_named_by(db)})")
+                say(f"made a new database: {location.shown} ({named_by(db)})")
             await prove_sound(opened)
             yield opened
         finally:

@@ -96,6 +96,7 @@ class FileFacts:
     """The file of a database, or the place where it would be. Modes are as chmod has them; None: not there, not known.
 
     `folder` is the nearest that exists. `refused`: why no command opens the file.
+    `named_by`: the option or variable that names it; None for the default place.
     """
 
     path: str
@@ -109,6 +110,7 @@ class FileFacts:
     file_system: str | None
     free_bytes: int | None
     refused: FleetosError | None = None
+    named_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fleetos.errors import FleetosError, InputError, Problem
+from fleetos.errors import FleetosError, InputError, Problem, UsageError
 from fleetos.limits import FROZEN_PLAN_MAX_BYTES, PLAN_MAX_SERVERS, TEXT_MAX_LETTERS
 from fleetos.model.plan import Plan
 from fleetos.model.preview import Act, act_of
@@ -107,8 +107,18 @@ def frozen_plan(plan: Plan, frozen: FrozenRun) -> FrozenPlan:
     return content.model_copy(update={"sha256": _sha256(content)})
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise UsageError if something else than a frozen plan is at the path: it would be lost."""
+    if os.path.lexists(path) and not is_frozen_plan(path):
+        raise UsageError(f"{path} is there already and is not a frozen plan", "give --out a name that is free")
+
+
 def write_frozen_plan(content: FrozenPlan, path: Path) -> None:
-    """Nothing, once the file is there whole and only its owner may read it. Raises InputError where it cannot be."""
+    """Write the file whole, readable by its owner only. Raise InputError where that fails.
+
+    Raise UsageError if it would replace something else than a frozen plan.
+    """
+    check_replaceable(path)
     text = content.model_dump_json(indent=1) + "\n"
     try:
         # In the same folder, so that putting it in its place is one step; such a file is made 0600.

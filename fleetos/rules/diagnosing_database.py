@@ -40,7 +40,11 @@ def _of_place(facts: FileFacts) -> Diagnosis:
     if facts.size_bytes is None:
         if not facts.folder_usable:
             return _damaged(f"{facts.path} cannot be made: {facts.folder} is not writable", "give another place: --db")
-        return Diagnosis(Topic.DATABASE, Grade.FINE, f"{facts.path}: none yet; the first apply makes it", values=values)
+        text = f"{facts.path}: none yet; the first apply makes it"
+        if facts.named_by is None:
+            return Diagnosis(Topic.DATABASE, Grade.FINE, text, values=values)
+        hint = f"check the path of {facts.named_by}, if runs were made already"
+        return Diagnosis(Topic.DATABASE, Grade.DOUBTFUL, text, hint, values=values)
     if not (facts.usable and facts.folder_usable):
         return _damaged(f"{facts.path} or its folder is not writable", "give another place: --db")
     return Diagnosis(Topic.DATABASE, Grade.FINE, f"{facts.path}, {_size(facts.size_bytes)}", values=values)
@@ -96,10 +100,26 @@ def of_backup(backup: str | None, made_at: datetime | None, now: datetime) -> Di
     """What is to be said of the newest sound copy beside the file."""
     hint = "fleetos db backup FILE makes one"
     if backup is None or made_at is None:
-        return Diagnosis(Topic.BACKUP, Grade.FINE, "no copy lies beside it", hint, values={"path": None, "age_s": None})
+        text, values = "no copy lies beside it; copies elsewhere are not looked for", {"path": None, "age_s": None}
+        return Diagnosis(Topic.BACKUP, Grade.SKIPPED, text, hint, values=values)
     age_s = max(0.0, (now - made_at).total_seconds())
     values = {"path": backup, "age_s": round(age_s)}
     return Diagnosis(Topic.BACKUP, Grade.FINE, f"{backup}, made {roughly(age_s)} ago", hint, values=values)
+
+
+def of_timeline(timeline: int | None) -> Diagnosis:
+    """What is to be said of a PostgreSQL server whose standby may have taken over.
+
+    Which timeline the last run was driven on is nowhere written, so a lost commit cannot be told from none.
+    """
+    values = {"timeline": timeline}
+    if timeline == 1:
+        text = "timeline 1: no standby was promoted, no backup restored"
+        return Diagnosis(Topic.INTEGRITY, Grade.FINE, text, values=values)
+    which = "its timeline cannot be read" if timeline is None else f"timeline {timeline}: a standby or backup took over"
+    text = f"{which}; whether commits of fleetos were lost with that cannot be told"
+    hint = "a standby must be synchronous; after a failover check the servers of unfinished runs"
+    return Diagnosis(Topic.INTEGRITY, Grade.SKIPPED, text, hint, values=values)
 
 
 def of_schema(facts: SchemaFacts, where: str) -> Diagnosis:

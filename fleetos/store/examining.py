@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select, text
 
-from fleetos.errors import FleetosError
+from fleetos.errors import FleetosError, StoreError
 from fleetos.limits import LEASE_TERM_S
 from fleetos.model.diagnosis import ClaimFacts, FileFacts, RunFacts, SchemaFacts
 from fleetos.model.states import RUN_ENDS
@@ -52,6 +52,19 @@ async def schema_facts(database: Database) -> SchemaFacts:
     known = found is None or found in known_revisions()
     kind = "SQLite" if sqlite else "PostgreSQL"
     return SchemaFacts(kind, version, found, REVISION, known, migrates_itself=sqlite)
+
+
+async def timeline(database: Database) -> int | None:
+    """Return the timeline of a PostgreSQL server: it grows when a standby is promoted or a backup restored.
+
+    None where this login may not ask, or the server has none (PostgreSQL manual, "Control Data Functions").
+    """
+    try:
+        async with database.reading() as connection:
+            found = await connection.scalar(text("SELECT timeline_id FROM pg_control_checkpoint()"))
+    except StoreError:
+        return None
+    return found if isinstance(found, int) else None
 
 
 async def run_facts(database: Database, watcher: Watcher) -> Sequence[RunFacts]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from fleetos.model.diagnosis import Diagnosis, Grade
+from fleetos.model.diagnosis import Diagnosis, Grade, Topic
 from fleetos.views.documents import VERSION, Document
 from fleetos.views.wording import counted, printable
 
@@ -31,10 +31,11 @@ def diagnosis_line(diagnosis: Diagnosis, width: int | None = None) -> Text:
 
 
 def sum_line(diagnoses: Sequence[Diagnosis]) -> Text:
-    """How many there are of each grade."""
+    """Return how many there are of each grade, and that no cloud was checked if none was asked anything."""
     counts = _counts(diagnoses)
     grades = ", ".join(f"{counts[grade.value]:,} {grade.value}" for grade in Grade)
-    return Text(f"{counted(len(diagnoses), 'check')}: {grades}", "bold")
+    asked = any(one.topic is Topic.ENDPOINT and one.grade is not Grade.SKIPPED for one in diagnoses)
+    return Text(f"{counted(len(diagnoses), 'check')}: {grades}{'' if asked else '; no cloud was checked'}", "bold")
 
 
 def diagnosis_document(diagnosis: Diagnosis) -> Document:

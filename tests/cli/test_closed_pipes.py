@@ -38,6 +38,24 @@ def test_a_run_that_nobody_reads_of_is_driven_to_its_end_and_leaves_with_its_cod
     assert play.status()["counts"] == {"total": 2, "done": 1, "held": 1}
 
 
+def test_the_exit_code_is_kept_when_nobody_reads(play: Play) -> None:
+    names = play.take(1)
+    plan = play.written(names)
+    bad = play.plan("version: 1\nname: x\n", "bad.yaml")
+    frozen = play.folder / "frozen.json"
+    for arguments, code in (
+        (("doctor", "--cloud", "nowhere"), 65),
+        (("doctor", "--cloud", "nowhere", "-o", "jsonl"), 65),
+        (("plan", plan, "--detailed-exitcode", "--out", str(frozen)), 2),
+        (("drift", plan, "-o", "json"), 2),
+        (("validate", bad, "-o", "json"), 65),
+        (("plan", bad, "-o", "json"), 65),
+        (("status", "no-such-run", "-o", "jsonl"), 64),
+    ):
+        assert unread(play, *arguments)[0] == code, arguments
+    assert frozen.exists()
+
+
 def test_a_reader_who_has_enough_is_no_failure(play: Play) -> None:
     play.fleetos("apply", play.written(play.take(1)), "--yes")
     for arguments in (("events",), ("events", "-o", "jsonl"), ("status",), ("schema",)):

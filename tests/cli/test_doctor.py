@@ -60,7 +60,8 @@ def test_all_is_well_after_a_run_and_nothing_is_written(play: Play) -> None:
     checks = examined(play)
     assert grades(checks, "broken") == grades(checks, "doubtful") == set()
     effects = ("stop", "start", "changeos", "reinstallos")
-    assert grades(checks, "skipped") == {("permission", effect) for effect in effects}
+    # No copy was made, which nobody calls fine.
+    assert grades(checks, "skipped") == {("permission", effect) for effect in effects} | {("backup", None)}
     assert {one["topic"] for one in checks} == {topic.value for topic in Topic} - {"unfinished"}
     allowed = [one for one in checks if one["topic"] == "permission" and one["grade"] == "fine"]
     assert [one["subject"] for one in allowed] == list(DRY_READS)
@@ -98,15 +99,20 @@ def test_where_there_is_no_database_none_is_made(play: Play) -> None:
     assert "none yet" in of(checks, "database")["text"]
     assert of(checks, "limits")["grade"] == "skipped"
     assert not (play.folder / "state").exists()
+    mistyped = play.folder / "mistyped" / "x.db"
+    named = of(examined(play, "--db", str(mistyped)), "database")
+    assert (named["grade"], str(mistyped) in named["text"], "--db" in named["hint"]) == ("doubtful", True, True)
+    assert not mistyped.parent.exists()
 
 
 def test_without_credentials_the_rest_is_looked_at(play: Play) -> None:
     without_credentials(play)
-    checks = examined(play)
+    checks = examined(play, code=65)
     assert of(checks, "free-space")["grade"] == "fine"
     credentials = of(checks, "credentials")
-    assert (credentials["grade"], "OS_CLOUD" in credentials["hint"]) == ("skipped", True)
+    assert (credentials["grade"], "OS_CLOUD" in credentials["hint"]) == ("broken", True)
     assert of(checks, "permission")["grade"] == "skipped"
+    assert play.called("doctor").stdout.splitlines()[-1].endswith("; no cloud was checked")
     play.env["OS_USERNAME"] = "half"
     assert "OS_PASSWORD" in of(examined(play, code=65), "credentials")["text"]
     assert "clouds.yaml" in of(examined(play, "--cloud", "nowhere", code=65), "credentials")["text"]
@@ -248,6 +254,13 @@ def test_modes_and_copies_are_told_and_left_as_they_are(play: Play) -> None:
     file.unlink()
     Path(f"{file}-wal").write_bytes(b"commits")
     assert "holds its newest commits" in of(examined(play, code=1), "database")["text"]
+
+
+def test_a_second_name_is_broken(play: Play) -> None:
+    file = made(play)
+    file.with_name("two.db").hardlink_to(file)
+    found = of(examined(play, code=64), "database")
+    assert (found["grade"], "a hard link" in found["text"]) == ("broken", True)
 
 
 def test_a_database_of_another_kind_is_wrong_usage(play: Play) -> None:

@@ -31,6 +31,16 @@ failure:
 """
 
 
+PLAN = """version: 1
+name: web-tier
+change:
+  image: Standard_Debian_12_latest
+  keyname: KeyPair-350b
+servers:
+  - name: web-01
+"""
+
+
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Called:
     """Calls fleetos: code, standard output, standard error."""
@@ -266,6 +276,26 @@ def test_a_copy_never_takes_the_name_of_a_log(called: Called, tmp_path: Path) ->
         code, _, err = called("db", "backup", str(tmp_path / name), "--db", str(path))
         assert (code, name in err) == (64, True), name
     assert called("db", "check", "--db", str(path))[0] == 0
+
+
+def test_a_frozen_plan_replaces_nothing_but_one(
+    called: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN, encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").touch()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    (tmp_path / "link").symlink_to(plan)
+    files.make_private(tmp_path / "fleet.db")
+    monkeypatch.setenv("FLEETOS_DB", str(tmp_path / "fleet.db"))
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()}
+    for name in ("plan.yaml", "fleet.db", "folder", "empty", "nowhere", "link"):
+        code, out, err = called("plan", str(plan), "--out", str(tmp_path / name))
+        assert (code, out) == (64, ""), name
+        assert f"{tmp_path / name} is there already and is not a frozen plan" in " ".join(err.split())
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()} == before
+    assert (tmp_path / "link").is_symlink()
 
 
 OLD_OPTIONS = (

@@ -71,7 +71,8 @@ def test_it_is_known_however_it_is_written_and_a_plan_is_none(desk: Desk) -> Non
 
 
 def test_an_older_file_is_replaced_whole_and_a_bad_place_is_told(desk: Desk) -> None:
-    path = desk.write("frozen.json", "before")
+    path = written(desk)
+    path.write_text(path.read_text().replace("try", "before"))
     path.chmod(0o644)
     written(desk)
     assert read_frozen_plan(path).name == "try"

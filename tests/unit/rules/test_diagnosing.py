@@ -46,6 +46,7 @@ from fleetos.rules.diagnosing_database import (
     of_file,
     of_runs,
     of_schema,
+    of_timeline,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -157,7 +158,8 @@ def test_the_revision_of_the_tables(revision: str | None, known: bool, migrates:
 
 
 def test_the_newest_copy_has_an_age() -> None:
-    assert of_backup(None, None, NOW).hint == "fleetos db backup FILE makes one"
+    none = of_backup(None, None, NOW)
+    assert (none.grade, none.hint) == (Grade.SKIPPED, "fleetos db backup FILE makes one")
     assert "made 3 days ago" in of_backup("/s/f.copy", NOW - timedelta(days=3), NOW).text
     assert of_backup("/s/f.copy", NOW + timedelta(hours=1), NOW).values["age_s"] == 0
 
@@ -301,3 +303,10 @@ def test_the_first_broken_thing_gives_the_exit_code() -> None:
 )
 def test_lengths_of_time_are_said_roughly(seconds: float, words: str) -> None:
     assert roughly(seconds) == words
+
+
+@pytest.mark.parametrize(("number", "grade"), [(1, Grade.FINE), (2, Grade.SKIPPED), (None, Grade.SKIPPED)])
+def test_a_failover_is_told_and_never_called_fine(number: int | None, grade: Grade) -> None:
+    one = of_timeline(number)
+    assert (one.grade, one.values) == (grade, {"timeline": number})
+    assert ("cannot be told" in one.text) == (grade is Grade.SKIPPED)

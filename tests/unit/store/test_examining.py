@@ -9,7 +9,7 @@ from sqlalchemy import text
 from fleetos.model.diagnosis import ClaimFacts, RunFacts
 from fleetos.store import open_file, runs
 from fleetos.store.database import Database
-from fleetos.store.examining import claim_facts, file_facts, run_facts, schema_facts
+from fleetos.store.examining import claim_facts, file_facts, run_facts, schema_facts, timeline
 from fleetos.store.migration import REVISION
 from tests.unit.store.samples import HandClock, dead_process, make_run, make_targets, watcher
 
@@ -54,6 +54,10 @@ def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path, monkeypatc
     assert file_facts(tmp_path / "f.db").file_system == "ext4"
     (tmp_path / "self" / "mountinfo").unlink()
     assert file_facts(tmp_path / "f.db").file_system is None
+
+
+async def test_the_timeline_is_that_of_a_server(database: Database) -> None:
+    assert await timeline(database) == (1 if database.dialect == "postgresql" else None)
 
 
 async def test_runs_with_and_without_a_living_driver(database: Database, clock: HandClock) -> None:

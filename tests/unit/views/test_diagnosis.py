@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from fleetos.model.diagnosis import Diagnosis, Grade, Topic
+from fleetos.model.diagnosis import Diagnosis, Grade, Topic, skipped
 from fleetos.views.diagnosis import diagnosis_document, diagnosis_line, doctor_document, sum_line
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "outputs.md").read_text(encoding="utf-8")
@@ -27,6 +27,8 @@ def test_a_long_line_goes_on_beside_the_grade() -> None:
 
 def test_the_sum_has_every_grade() -> None:
     assert sum_line([CHECK, CHECK]).plain == "2 checks: 0 fine, 0 doubtful, 2 broken, 0 skipped"
+    left_out = skipped(Topic.ENDPOINT, "there are no credentials")
+    assert sum_line([left_out]).plain == "1 check: 0 fine, 0 doubtful, 0 broken, 1 skipped; no cloud was checked"
 
 
 def test_the_document_is_as_the_page_says() -> None:
