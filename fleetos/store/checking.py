@@ -19,9 +19,10 @@ from fleetos.store.rows import decoded, run_row, target_row
 from fleetos.store.tables import claims, clouds, leases, records, requests, runs, targets
 from fleetos.store.values import understood
 
-# All that a row repeats of its body.
-_RUN_COLUMNS = [column for column in runs.c if column.name != "body"]
-_TARGET_COLUMNS = [column for column in targets.c if column.name != "body"]
+# All that a row repeats of its body. Numbers of passes are the database's own, and in no journal.
+_OWN = ("body", "created_no", "pass_no")
+_RUN_COLUMNS = [column for column in runs.c if column.name not in _OWN]
+_TARGET_COLUMNS = [column for column in targets.c if column.name not in _OWN]
 
 
 async def check(database: Database) -> Sequence[str]:

@@ -22,15 +22,16 @@ async def bad_attempts(database: Database, server_ids: Collection[str]) -> froze
     """Those of the servers whose latest attempt in any run failed, is open, or has no known outcome.
 
     Attempts that were proven to have done nothing (refused, not delivered) do not count, so an earlier one speaks.
+    The latest is that of the latest pass: a server is held by one run at a time, from the begin of a pass on.
     """
-    latest: dict[str, tuple[datetime, bool]] = {}
-    columns = (targets.c.server_id, targets.c.touched_at, targets.c.doubtful)
+    latest: dict[str, tuple[int, bool]] = {}
+    columns = (targets.c.server_id, targets.c.pass_no, targets.c.doubtful)
     async with database.reading() as connection:
         for part in slices(server_ids):
             touched = (targets.c.server_id.in_(part), targets.c.touched_at.is_not(None))
-            for server_id, touched_at, doubtful in await connection.execute(select(*columns).where(*touched)):
-                # Of two at the same time the doubtful one counts.
-                latest[server_id] = max(latest.get(server_id, (touched_at, False)), (touched_at, doubtful))
+            for server_id, number, doubtful in await connection.execute(select(*columns).where(*touched)):
+                # Of two in passes of one number the doubtful one counts.
+                latest[server_id] = max(latest.get(server_id, (number, False)), (number, doubtful))
     return frozenset(server_id for server_id, (_, doubtful) in latest.items() if doubtful)
 
 
@@ -61,7 +62,7 @@ async def former_servers(database: Database, ids: Collection[str], names: Collec
     found: dict[str, str] = {}
     latest: dict[str, str] = {}
     chosen = select(targets.c.server_id, targets.c.name).join(runs, runs.c.id == targets.c.run_id)
-    in_time = chosen.order_by(runs.c.created_at)
+    in_time = chosen.order_by(runs.c.created_no)
     async with database.reading() as connection:
         for part in slices(ids):
             rows = await connection.execute(in_time.where(targets.c.server_id.in_(part)))
@@ -78,18 +79,20 @@ async def last_changes(database: Database, server_ids: Collection[str]) -> Mappi
     Raises DatabaseUnusable for a row that tells nothing.
     """
     found: dict[str, LastChange] = {}
-    columns = (targets.c.run_id, targets.c.body)
+    latest: dict[str, int] = {}
+    chosen = select(targets.c.run_id, targets.c.body, targets.c.pass_no, runs.c.created_no).join(runs)
     async with database.reading() as connection:
         for part in slices(server_ids):
             touched = (targets.c.server_id.in_(part), targets.c.touched_at.is_not(None))
-            for run_id, body in await connection.execute(select(*columns).where(*touched)):
+            for run_id, body, pass_no, created_no in await connection.execute(chosen.where(*touched)):
                 target = decoded(target_from, body, database.location)
                 for attempt in target.attempts:
-                    if attempt.outcome is not Outcome.SUCCEEDED:
-                        continue
-                    image_id = attempt.image_after or target.order.image_id
-                    change = LastChange(run_id, attempt.ended_at or attempt.sent_at, image_id)
-                    found[target.server_id] = max(found.get(target.server_id, change), change, key=lambda one: one.at)
+                    # An attempt before the last one was made in that pass or in an earlier one.
+                    number = pass_no if attempt is target.attempts[-1] else created_no
+                    if attempt.outcome is Outcome.SUCCEEDED and number >= latest.get(target.server_id, 0):
+                        image_id = attempt.image_after or target.order.image_id
+                        latest[target.server_id] = number
+                        found[target.server_id] = LastChange(run_id, attempt.ended_at or attempt.sent_at, image_id)
     return found
 
 

@@ -54,7 +54,7 @@ async def find_run(database: Database, given: str) -> str:
     """
     async with database.reading() as connection:
         begins = runs.c.id.startswith(given, autoescape=True)
-        newest = runs.c.created_at.desc()
+        newest = runs.c.created_no.desc()
         statement = select(runs.c.id).where(begins).order_by(newest).limit(RUNS_SUGGESTED + 1)
         # An id is in ASCII, and a database cannot even be asked for bytes of a command line that are no UTF-8.
         asked = given != "" and given.isascii()
@@ -103,7 +103,7 @@ async def summary(database: Database, run_id: str, watcher: Watcher) -> RunSumma
 
 async def _summaries(database: Database, watcher: Watcher, chosen: Select[str]) -> Sequence[RunSummary]:
     async with database.reading() as connection:
-        newest_first = chosen.order_by(runs.c.created_at.desc(), runs.c.id.desc())
+        newest_first = chosen.order_by(runs.c.created_no.desc(), runs.c.id.desc())
         bodies = (await connection.scalars(newest_first)).all()
         found = [decoded(run_from, body, database.location) for body in bodies]
         ids = newest_first.with_only_columns(runs.c.id).subquery()

@@ -22,6 +22,7 @@ from fleetos.store.leases import Lease, Watcher
 from fleetos.store.queries import load_within
 from fleetos.store.rows import Rows, in_pieces, run_row
 from fleetos.store.tables import records, requests, runs
+from fleetos.store.tables import targets as targets_table
 
 
 async def create_run(
@@ -37,11 +38,14 @@ async def create_run(
     frozen = _Frozen(run, targets, more, at)
     claiming = [one for one in frozen.progress.targets.values() if one.keeps_claim]
     async with database.writing() as connection:
-        await connection.execute(insert(runs), [run_row(frozen.progress.run)])
+        number = await _next_pass(connection)
+        row = {**run_row(frozen.progress.run), "created_no": number, "pass_no": number}
+        await connection.execute(insert(runs), [row])
         memory = await claims.take(connection, run.id, claiming, watcher)
         if memory:
             frozen = _Frozen(run, [_remembering(one, memory) for one in targets], more, at)
         await write(connection, frozen.rows())
+        await connection.execute(update(targets_table).where(targets_table.c.run_id == run.id).values(pass_no=number))
         # A target that ended as it was enlisted has no claim; one that remembers a send passes it on to its claim.
         await claims.follow(connection, run.id, [frozen.progress.targets[server_id] for server_id in memory])
         epoch = await leases.create(connection, run.id, watcher)
@@ -107,7 +111,22 @@ async def begin_pass(database: Database, run_id: str, events: Sequence[Event], a
         await write(connection, in_pieces(run_id, new, changed))
         await claims.follow(connection, run_id, changed)
         await update_run(connection, run)
+        await _number_pass(connection, run_id, [one.server_id for one in changed if one.keeps_claim])
     return Lease(run_id, epoch, last_seq + len(events), proven)
+
+
+async def _next_pass(connection: AsyncConnection) -> int:
+    """Return the number of a pass that begins in this transaction. Two that begin at once share no server."""
+    return await connection.scalar(select(func.coalesce(func.max(runs.c.pass_no), 0) + 1)) or 1
+
+
+async def _number_pass(connection: AsyncConnection, run_id: str, server_ids: Sequence[str]) -> None:
+    """Number a next pass of the run, and the servers that it takes up again."""
+    number = await _next_pass(connection)
+    await connection.execute(update(runs).where(runs.c.id == run_id).values(pass_no=number))
+    for part in claims.slices(server_ids):
+        taken_up = (targets_table.c.run_id == run_id, targets_table.c.server_id.in_(part))
+        await connection.execute(update(targets_table).where(*taken_up).values(pass_no=number))
 
 
 def _folded(progress: Progress, events: Sequence[Event], at: datetime) -> tuple[Run, list[Target]]:

@@ -62,6 +62,9 @@ runs = Table(
     Column("digest", String(80), nullable=False, index=True),
     Column("state", String(16), nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    # Passes of all runs are numbered together, in the order of their commits: the clocks of two machines tell none.
+    Column("created_no", Integer, nullable=False, server_default="0"),
+    Column("pass_no", Integer, nullable=False, server_default="0"),
     Column("body", Text, nullable=False),
 )
 
@@ -79,6 +82,8 @@ targets = Table(
     Column("disk", Text),
     Column("touched_at", UtcTime),
     Column("doubtful", Boolean, nullable=False),
+    # The pass in which its run took the server up last.
+    Column("pass_no", Integer, nullable=False, server_default="0"),
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("run_id", "server_id"),
     Index("ix_targets_server_id", "server_id"),

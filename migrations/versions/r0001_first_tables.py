@@ -22,6 +22,8 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(80), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("created_at", sa.String(32), nullable=False),
+        sa.Column("created_no", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("pass_no", sa.Integer, nullable=False, server_default="0"),
         sa.Column("body", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_runs"),
     )
@@ -38,6 +40,7 @@ def upgrade() -> None:
         sa.Column("disk", sa.Text),
         sa.Column("touched_at", sa.String(32)),
         sa.Column("doubtful", sa.Boolean, nullable=False),
+        sa.Column("pass_no", sa.Integer, nullable=False, server_default="0"),
         sa.Column("body", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("run_id", "server_id", name="pk_targets"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_targets_run_id"),

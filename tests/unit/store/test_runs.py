@@ -308,6 +308,36 @@ async def test_the_latest_attempt_that_may_have_done_something_speaks(database: 
     assert await history.last_changes(database, [failed.server_id]) == {}
 
 
+@pytest.mark.parametrize("hours", [-5, 0, 5])
+async def test_what_was_committed_later_is_later_whatever_the_clocks_say(
+    database: Database, clock: HandClock, hours: int
+) -> None:
+    mended, spoilt = make_targets(2)
+    first, second = make_run(1), make_run(2, created_at=START + timedelta(hours=hours))
+    lease = await create(database, first, [mended, spoilt], clock)
+    paths = [(mended, path_to_failed(mended.server_id)), (spoilt, path_to_done(spoilt.server_id))]
+    await drive(database, lease, first, paths)
+    renamed = replace(mended, name="new-name")
+    lease = await create(database, second, [renamed, spoilt], clock)
+    paths = [(renamed, path_to_done(mended.server_id)), (spoilt, path_to_failed(spoilt.server_id))]
+    await drive(database, lease, second, paths)
+    both = [mended.server_id, spoilt.server_id]
+    asking = watcher(clock)
+    assert [one.run.id for one in await queries.runs_of_digest(database, first.digest, asking)] == [second.id, first.id]
+    assert [one.run.id for one in await queries.newest_runs(database, asking, limit=1)] == [second.id]
+    assert await history.bad_attempts(database, both) == {spoilt.server_id}
+    assert (await history.last_changes(database, both))[mended.server_id].run_id == second.id
+    assert (await history.former_servers(database, both, []))[mended.server_id] == "new-name"
+    # The older run takes one of the servers up again, and that is the latest word about this one.
+    again = [RunPassStarted(2), Retried(mended.server_id, "disk-old")]
+    at = second.created_at - timedelta(hours=1)
+    lease = await runs.begin_pass(database, first.id, again, at, watcher(clock, dead_process()))
+    await SqlJournal(database, lease, clock).release()
+    assert await history.bad_attempts(database, both) == {mended.server_id, spoilt.server_id}
+    assert (await history.last_changes(database, both))[mended.server_id].run_id == second.id
+    assert await check(database) == []
+
+
 async def test_servers_that_are_gone_are_remembered(database: Database, clock: HandClock) -> None:
     first, second = make_targets(2)
     await create(database, RUN, [first, second], clock)
