@@ -11,7 +11,7 @@ import platformdirs
 
 from fleetos.cli.terminal import say
 from fleetos.clock import SystemClock
-from fleetos.cloud.credentials import Places
+from fleetos.cloud.config_files import Places
 from fleetos.cloud.credentials import load as load_credentials
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
@@ -174,7 +174,10 @@ async def credentials(cloud: str | None, region: str | None) -> Credentials:
     """
     places = Places(Path.cwd(), home_folder(os.environ) or _NO_HOME)
     if cloud != SIM:
-        return await load_credentials(cloud, region, os.environ, places)
+        found = await load_credentials(cloud, region, os.environ, places)
+        if found.notice is not None:
+            say(found.notice)
+        return found
     scenario = os.environ.get(SCENARIO)
     access = await builtin.ensure(state_folder() / "sim", Path(scenario) if scenario else None)
     found = await load_credentials(None, region, access.environment(), places)

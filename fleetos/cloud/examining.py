@@ -52,7 +52,7 @@ def credential_facts(credentials: Credentials) -> CredentialFacts:
     proof = credentials.proof
     match proof:
         case Password():
-            way, user = "password", proof.username
+            way, user = "password", proof.username or proof.user_id
         case GivenToken():
             way, user = "token", None
         case AccessKey():

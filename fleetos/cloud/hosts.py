@@ -10,15 +10,22 @@ from typing import Protocol, cast
 
 from fleetos.cloud.addresses import Origin, parse_origin
 
-# What `profile` stands for: the address of IAM, and the region if there is just one.
-PROFILES: Mapping[str, tuple[str, str | None]] = {
-    "otc": ("https://iam.{region_name}.otc.t-systems.com/v3", None),
-    "otc-swiss": ("https://iam-pub.eu-ch2.sc.otc.t-systems.com/v3", "eu-ch2"),
+# What `profile` stands for, as openstacksdk has it, but for two addresses that it lacks the scheme of.
+PROFILES: Mapping[str, Mapping[str, object]] = {
+    "otc": {"auth": {"auth_url": "https://iam.{region_name}.otc.t-systems.com/v3"}},
+    "otc-swiss": {"auth": {"auth_url": "https://iam-pub.eu-ch2.sc.otc.t-systems.com/v3"}, "regions": ["eu-ch2"]},
 }
 _NAME = re.compile(r"[a-z0-9-]{1,63}")
 _REGION = re.compile(r"[A-Za-z0-9-]{1,63}")
-_OTC = re.compile("eu-de|eu-nl")
-_HUAWEI = re.compile("(?:cn|ap|la|na|sa|af|me|ae|tr|my|ru)-[a-z]+-[0-9]+|eu-west-101")
+# The domains of the clouds, and their regions: a service is at SERVICE.REGION.DOMAIN. A region without an address of
+# IAM is of the first that has it. Huawei Cloud Europe is `.eu` to its users; its SDK lists the region under `.com`.
+_CLOUDS: Mapping[str, re.Pattern[str]] = {
+    "otc.t-systems.com": re.compile("eu-de|eu-nl"),
+    "sc.otc.t-systems.com": re.compile("eu-ch2"),
+    "prod-cloud-ocb.orange-business.com": re.compile("eu-west-0"),
+    "myhuaweicloud.eu": re.compile("eu-west-10[0-9]"),
+    "myhuaweicloud.com": re.compile("(?:cn|ap|la|na|sa|af|me|ae|tr|my|ru|eu)-[a-z]+-[0-9]+"),
+}
 _IAM_NAMES = ("iam.", "iam-pub.")
 
 
@@ -34,8 +41,8 @@ def is_region(text: str) -> bool:
     return _REGION.fullmatch(text) is not None
 
 
-def vendor_profile(name: str) -> tuple[str, str | None] | None:
-    """Return address of IAM and only region of a profile that openstacksdk knows, None without it or for others.
+def vendor_profile(name: str) -> Mapping[str, object] | None:
+    """Return a profile that openstacksdk knows, None without it or for others.
 
     None are those that it would load from the network, and those of clouds that have ended.
     """
@@ -46,47 +53,48 @@ def vendor_profile(name: str) -> tuple[str, str | None] | None:
     if not _NAME.fullmatch(name) or name not in vendors.profiles():
         return None
     profile = vendors.get_profile(name) or {}
-    if profile.get("status") == "shutdown":
-        # Nobody knows who has its names by now.
+    if profile.get("status") == "shutdown" or "profile" in profile:
+        # Nobody knows who has the names of a cloud that has ended by now.
         return None
-    auth, regions = profile.get("auth"), profile.get("regions")
-    address = cast("Mapping[str, object]", auth).get("auth_url") if isinstance(auth, Mapping) else None
-    listed = cast("list[object]", regions) if isinstance(regions, list) else []
-    only = listed[0] if len(listed) == 1 and isinstance(listed[0], str) else None
-    return (address, only) if isinstance(address, str) else None
+    return profile
 
 
 def iam_of(region: str) -> str | None:
     """Return the address of IAM for a region of a known cloud, None for others."""
     if region == "eu-ch2":
-        return PROFILES["otc-swiss"][0]
-    home = _home_of(region)
-    return f"https://iam.{home}/v3" if home is not None else None
+        return "https://iam-pub.eu-ch2.sc.otc.t-systems.com/v3"
+    domain = domain_of(region)
+    return f"https://iam.{region}.{domain}/v3" if domain is not None else None
 
 
 def origin_of(service: str, region: str | None, auth_url: str | None) -> Origin | None:
     """Return where a service is without a catalog, None if nobody can say.
 
-    Beside IAM, when its address names the region, so that every domain of a cloud is known by one address. Else by the
-    region. On this machine everything is at one address: that is a simulated cloud.
+    Beside IAM: in the region that its address names, or in any region of a known cloud that is at IAM's domain. No
+    other domain than that of a given address is guessed, since requests show who asks. On this machine everything is
+    at one address.
     """
     iam = parse_origin(auth_url, "auth_url", insecure_http=True) if auth_url is not None else None
     if iam is not None and iam.loopback:
         return iam
-    if region is None:
+    if region is None or not is_region(region):
         return None
-    home = _home_of(region)
-    if iam is not None:
-        beside = [iam.host.removeprefix(name) for name in _IAM_NAMES if iam.host.startswith(f"{name}{region}.")]
-        home = beside[0] if beside else home
-    return Origin("https", f"{service}.{home}") if home is not None else None
+    domain = domain_of(region) if iam is None else _domain_beside(iam.host, region)
+    return Origin("https", f"{service}.{region}.{domain}") if domain is not None else None
 
 
-def _home_of(region: str) -> str | None:
-    if _OTC.fullmatch(region):
-        return f"{region}.otc.t-systems.com"
-    if region == "eu-ch2":
-        return "eu-ch2.sc.otc.t-systems.com"
-    if region == "eu-west-0":
-        return "eu-west-0.prod-cloud-ocb.orange-business.com"
-    return f"{region}.myhuaweicloud.com" if _HUAWEI.fullmatch(region) else None
+def domain_of(region: str) -> str | None:
+    """Return the domain of the cloud that a region belongs to, None for an unknown one."""
+    return next((domain for domain, regions in _CLOUDS.items() if regions.fullmatch(region)), None)
+
+
+def _domain_beside(iam: str, region: str) -> str | None:
+    """The domain of the services of a region, where the host of IAM is iam.REGION.DOMAIN, or iam.DOMAIN."""
+    rest = next((iam.removeprefix(name) for name in _IAM_NAMES if iam.startswith(name)), "")
+    if rest.startswith(f"{region}."):
+        return rest.removeprefix(f"{region}.")
+    for domain, regions in _CLOUDS.items():
+        own = rest.removesuffix(f".{domain}")
+        if regions.fullmatch(region) and (rest == domain or (own != rest and regions.fullmatch(own))):
+            return domain
+    return None

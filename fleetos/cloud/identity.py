@@ -35,7 +35,8 @@ class Credentials:
 
     `auth_url` is the address of IAM, None where a region must do. `cloud` is the entry of clouds.yaml, None for
     variables. `endpoints` override where services are found, by service (ecs, ims, evs, kms, eps). `authorities` is a
-    file with the certificates to trust, None for the system's. `found_in` is where they come from, in words.
+    file with the certificates to trust, None for the system's. `found_in` is where they come from, in words; `notice`
+    is what the user is told of that.
     """
 
     auth_url: str | None
@@ -52,6 +53,7 @@ class Credentials:
     insecure_http: bool = False
     endpoints: Mapping[str, str] = field(default_factory=dict[str, str])
     found_in: str = field(default="", compare=False)
+    notice: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,12 @@ class Grant:
 
 def token_request(credentials: Credentials, password: Password) -> bytes:
     """Return the body that asks for a token of the project, the catalog included. It holds the password."""
-    user: dict[str, object] = {"name": password.username, "password": password.password}
+    user: dict[str, object] = {"name": password.username}
     if domain := _named(password.domain_id, password.domain_name):
         user["domain"] = domain
+    if password.user_id is not None:
+        user = {"id": password.user_id}
+    user["password"] = password.password
     project = _named(credentials.project_id, credentials.project_name) or {}
     project_domain = _named(credentials.project_domain_id, credentials.project_domain_name)
     if project_domain and credentials.project_id is None:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """A user of IAM and the password. IAM gives tokens for it, again and again."""
+    """A user of IAM, by id or by name and domain, and the password. IAM gives tokens for it, again and again."""
 
     username: str
     password: str = field(repr=False)
     domain_name: str | None = None
     domain_id: str | None = None
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

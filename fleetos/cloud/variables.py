@@ -3,15 +3,21 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from fleetos.cloud.entry import Asked
 from fleetos.cloud.hosts import is_region
 from fleetos.cloud.identity import Credentials, is_project_id
-from fleetos.cloud.profile import WAYS, WAYS_IN_WORDS, Asked, Way
+from fleetos.cloud.profile import OTHER_WAYS, WAYS, WAYS_IN_WORDS, Way
 from fleetos.cloud.proofs import AccessKey, GivenToken, Password, Proof
 from fleetos.cloud.values import fault_in_header, fault_of
 from fleetos.errors import InputError, Problem
 
+# Ways to log in that there are not; openstacksdk reads each key of an entry from a variable as well.
+_OTHER_WAYS = tuple(f"OS_{key.upper()}" for key in OTHER_WAYS)
 # Any of these says that the OS_* variables are meant to log in with.
-_OURS = ("OS_AUTH_TYPE", "OS_USERNAME", "OS_PASSWORD", "OS_TOKEN", "OS_ACCESS_KEY", "OS_SECRET_KEY")
+_OURS = (
+    "OS_AUTH_TYPE", "OS_USERNAME", "OS_USER_ID", "OS_PASSWORD", "OS_TOKEN", "OS_ACCESS_KEY", "OS_SECRET_KEY",
+    *_OTHER_WAYS,
+)  # fmt: skip
 _ENTRY = "or name an entry of clouds.yaml: --cloud, or OS_CLOUD"
 
 
@@ -63,9 +69,14 @@ def from_variables(env: Mapping[str, str], asked: Asked) -> Credentials:
         found = _credentials(reader, asked, key, "HUAWEICLOUD_SDK_PROJECT_ID")
         return replace(found, found_in="the HUAWEICLOUD_SDK_* variables")
     kind = env.get("OS_AUTH_TYPE")
+    way = WAYS.get(kind, "password") if kind else _way(env)
+    for name in _OTHER_WAYS:
+        # Whoever has a token has used the passcode up.
+        if env.get(name) and not (name == "OS_PASSCODE" and way != "password"):
+            hint = f"a login by {name} is not supported by this version: unset it, or ask for a token and set OS_TOKEN"
+            reader.wrong(name, WAYS_IN_WORDS, hint)
     if kind and kind not in WAYS:
         reader.wrong("OS_AUTH_TYPE", WAYS_IN_WORDS, "OS_AUTH_TYPE names a way that this version does not know")
-    way = WAYS.get(kind, "password") if kind else _way(env)
     found = _credentials(reader, asked, _proof(reader, way), "OS_PROJECT_ID", "OS_TENANT_ID")
     return replace(found, found_in="the OS_* variables")
 
@@ -90,14 +101,15 @@ def from_sdk_file(values: Mapping[str, str], env: Mapping[str, str], asked: Aske
 
 def _way(env: Mapping[str, str]) -> Way:
     """The first way for which everything is there, the most lasting first; else the one of which there is something."""
-    if env.get("OS_USERNAME") and env.get("OS_PASSWORD"):
+    user = env.get("OS_USERNAME") or env.get("OS_USER_ID")
+    if user and env.get("OS_PASSWORD"):
         return "password"
     if env.get("OS_ACCESS_KEY") and env.get("OS_SECRET_KEY"):
         return "aksk"
     if env.get("OS_TOKEN"):
         return "token"
     partly = env.get("OS_ACCESS_KEY") or env.get("OS_SECRET_KEY")
-    return "aksk" if partly and not (env.get("OS_USERNAME") or env.get("OS_PASSWORD")) else "password"
+    return "aksk" if partly and not (user or env.get("OS_PASSWORD")) else "password"
 
 
 def _proof(reader: _Reader, way: Way) -> Proof:
@@ -109,12 +121,21 @@ def _proof(reader: _Reader, way: Way) -> Proof:
             reader.need("OS_SECRET_KEY", fault=fault_in_header),
             reader.first("OS_SECURITY_TOKEN", fault=fault_in_header),
         )
+    user_id = reader.first("OS_USER_ID")
     return Password(
-        reader.need("OS_USERNAME"),
+        (reader.first("OS_USERNAME") or "") if user_id is not None else reader.need("OS_USERNAME"),
         reader.need("OS_PASSWORD"),
-        reader.first("OS_USER_DOMAIN_NAME", "OS_DOMAIN_NAME"),
-        reader.first("OS_USER_DOMAIN_ID", "OS_DOMAIN_ID"),
+        reader.first(*_domain(reader, "USER", "NAME")),
+        reader.first(*_domain(reader, "USER", "ID")),
+        user_id,
     )
+
+
+def _domain(reader: _Reader, whose: str, kind: str) -> tuple[str, ...]:
+    """The variables for the domain of user or project: its own, that of both, the default."""
+    names = (f"OS_{whose}_DOMAIN_{kind}", f"OS_DOMAIN_{kind}", f"OS_DEFAULT_DOMAIN_{kind}")
+    # The plugins with a version in their name do not know the last.
+    return names[:2] if (reader.first("OS_AUTH_TYPE") or "").startswith("v3") else names
 
 
 def _credentials(reader: _Reader, asked: Asked, proof: Proof, *project_ids: str) -> Credentials:
@@ -133,10 +154,12 @@ def _credentials(reader: _Reader, asked: Asked, proof: Proof, *project_ids: str)
         proof=proof,
         project_name=project_name,
         project_id=project_id,
-        project_domain_name=reader.first("OS_PROJECT_DOMAIN_NAME"),
-        project_domain_id=reader.first("OS_PROJECT_DOMAIN_ID"),
+        # The domain of a project tells projects of one name apart, no more.
+        project_domain_name=reader.first(*_domain(reader, "PROJECT", "NAME")[: None if project_id is None else 1]),
+        project_domain_id=reader.first(*_domain(reader, "PROJECT", "ID")[: None if project_id is None else 1]),
         region=region,
-        interface=(reader.first("OS_INTERFACE", "OS_ENDPOINT_TYPE") or "public").removesuffix("URL"),
+        # openstacksdk lets the older name win.
+        interface=(reader.first("OS_ENDPOINT_TYPE", "OS_INTERFACE") or "public").removesuffix("URL"),
         authorities=reader.first("OS_CACERT"),
     )
     if reader.problems:

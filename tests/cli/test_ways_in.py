@@ -90,7 +90,9 @@ def test_a_program_prints_the_password(play: Play, printed: str, code: int, said
     auth = {"auth_url": f"{play.url}/v3", "username": USER, "user_domain_name": DOMAIN, "project_name": PROJECT}
     entry = {"auth": auth, "region_name": "eu-de", "password_command": ["printf", "%s\\n", printed]}
     (play.folder / "clouds.yaml").write_text(json.dumps({"clouds": {"own": entry}}))
+    (play.folder / "clouds.yaml").chmod(0o600)
     play.env = {name: value for name, value in play.env.items() if not name.startswith("OS_")}
+    play.env["OS_CLIENT_CONFIG_FILE"] = str(play.folder / "clouds.yaml")
     done = play.fleetos("apply", play.written(names), "--yes", "--cloud", "own")
     assert done.returncode == code, done.stderr
     assert said in done.stderr + done.stdout

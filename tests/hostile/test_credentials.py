@@ -15,7 +15,7 @@ from hypothesis import given
 
 from fleetos.cloud.addresses import parse_origin, proxies_from
 from fleetos.cloud.badges import KeyBadge, TokenBadge
-from fleetos.cloud.credentials import Places
+from fleetos.cloud.config_files import Places
 from fleetos.cloud.credentials import load as load_async
 from fleetos.cloud.hosts import origin_of
 from fleetos.cloud.identity import Credentials, token_request

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from fleetos.cloud.credentials import Places
+from fleetos.cloud.config_files import Places
 from fleetos.cloud.credentials import load as load_async
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.proofs import Password
@@ -130,11 +130,10 @@ def test_one_file_can_be_named(places: Places, tmp_path: Path) -> None:
 def test_secrets_are_merged_in(places: Places, tmp_path: Path) -> None:
     write(places.cwd, FULL.replace("      password: geheim\n", ""))
     assert "secure.yaml" in problems(places)
-    write(places.site, "clouds: {prod: {auth: {password: geheim}, region_name: eu-nl}}", "secure.yaml")
+    write(places.cwd, "clouds: {prod: {auth: {password: geheim}, region_name: eu-nl}}", "secure.yaml")
     found = load("prod", None, {}, places)
     assert (password(found), user(found), found.region) == ("geheim", "al", "eu-nl")
-    write(places.cwd, "clouds: {prod: {auth: {password: nearer}}}", "secure.yaml")
-    assert password(load("prod", None, {}, places)) == "nearer"
+    assert found.found_in == f"clouds.prod in {places.cwd / 'clouds.yaml'} and {places.cwd / 'secure.yaml'}"
     write(tmp_path, "clouds: {prod: {auth: {password: named}}}", "s")
     assert password(load("prod", None, {"OS_CLIENT_SECURE_FILE": str(tmp_path / "s")}, places)) == "named"
     write(places.cwd, "clouds: {other: {}}", "secure.yaml")
@@ -175,9 +174,9 @@ def test_what_an_entry_can_say(places: Places) -> None:
         ("", None),
         ("regions: [eu-de]", "eu-de"),
         ("regions: [{name: eu-de, values: {}}]", "eu-de"),
-        ("regions: [eu-de, eu-nl]", None),
-        ("regions: eu-de", None),
-        ("region_name: eu-nl\nregions: [eu-de]", "eu-nl"),
+        ("region_name: eu-de\nregions: [eu-de, eu-nl]", "eu-de"),
+        ("region-name: eu-nl", "eu-nl"),
+        ("region_name: [eu-nl]", "eu-nl"),
     ],
 )
 def test_the_region_of_an_entry(places: Places, more: str, region: str | None) -> None:
@@ -241,7 +240,8 @@ def test_all_problems_are_told_at_once(places: Places) -> None:
         ("clouds: geheim", "clouds: a mapping"),
         ("geheim", "a mapping"),
         ("[geheim]", "a mapping"),
-        ("clouds: {1: {}}", "a mapping of names"),
+        ("clouds: {1: {}}", "entries: none"),
+        ("clouds: {prod: {1: geheim}}", "a mapping of names"),
         ("clouds:\n  prod: {geheim: [", "clouds.yaml:2:"),
         ("clouds: {prod: *geheim}", "YAML that can be read"),
         ("a: 1\na: geheim", "YAML that can be read"),

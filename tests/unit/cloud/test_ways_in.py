@@ -11,7 +11,8 @@ import anyio
 import pytest
 
 from fleetos.cloud import elsewhere
-from fleetos.cloud.credentials import Places, load
+from fleetos.cloud.config_files import Places
+from fleetos.cloud.credentials import load
 from fleetos.cloud.hosts import iam_of, origin_of
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.proofs import AccessKey, GivenToken, Password, Proof
@@ -38,7 +39,10 @@ def found(places: Places, env: Mapping[str, str], entry: str | None = None, regi
     """The credentials in the variables, or in an entry of clouds.yaml given as its lines."""
     if entry is not None:
         lines = "".join(f"    {line}\n" for line in entry.splitlines())
-        (places.cwd / "clouds.yaml").write_text(f"clouds:\n  prod:\n{lines}")
+        file = places.home / ".config" / "openstack" / "clouds.yaml"
+        file.write_text(f"clouds:\n  prod:\n{lines}")
+        # Programs are run for no file that others can write.
+        file.chmod(0o600)
     return anyio.run(load, None if entry is None else "prod", region, env, places)
 
 
@@ -143,7 +147,7 @@ def test_the_ways_of_an_entry(places: Places, entry: str, proof: Proof) -> None:
 
 
 def test_a_secret_key_may_stand_in_the_other_file(places: Places) -> None:
-    (places.site / "secure.yaml").write_text("clouds: {prod: {sk: geheim-2}}")
+    (places.home / ".config" / "openstack" / "secure.yaml").write_text("clouds: {prod: {sk: geheim-2}}")
     assert found(places, {}, "ak: AK\nregion_name: eu-de").proof == BY_KEY
 
 
@@ -198,7 +202,7 @@ def test_a_program_prints_the_password(places: Places, command: str, password: s
         ("[sh, -c, 'echo geheim; exit 3']", "it ended with exit code 3"),
         ("['true']", "there is none"),
         ("[echo]", "there is none"),
-        ("[yes, geheim]", "at most 4096 bytes"),
+        ("['yes', geheim]", "at most 4096 bytes"),
         ("[printf, 'geheim\\ngeheim']", "without control characters"),
         ("[printf, '\\377']", "in UTF-8"),
         ("[geheim-no-such-program, geheim]", "a program that can be started (No such file"),
@@ -268,7 +272,18 @@ def test_openstacksdk_knows_more_clouds(places: Places, monkeypatch: pytest.Monk
         ("eu-west-0", None, "https://ecs.eu-west-0.prod-cloud-ocb.orange-business.com"),
         ("ap-southeast-1", None, "https://ecs.ap-southeast-1.myhuaweicloud.com"),
         ("my-kualalumpur-1", None, "https://ecs.my-kualalumpur-1.myhuaweicloud.com"),
-        ("eu-west-101", None, "https://ecs.eu-west-101.myhuaweicloud.com"),
+        ("eu-west-101", None, "https://ecs.eu-west-101.myhuaweicloud.eu"),
+        ("eu-west-101", "https://iam.myhuaweicloud.eu/v3", "https://ecs.eu-west-101.myhuaweicloud.eu"),
+        ("eu-west-101", "https://iam.myhuaweicloud.com/v3", "https://ecs.eu-west-101.myhuaweicloud.com"),
+        ("eu-de", "https://iam.otc.t-systems.com/v3", "https://ecs.eu-de.otc.t-systems.com"),
+        ("eu-nl", "https://iam-pub.eu-ch2.sc.otc.t-systems.com/v3", None),
+        ("eu-ch2", "https://iam.eu-de.otc.t-systems.com/v3", None),
+        ("eu-de", "https://iam.myhuaweicloud.com/v3", None),
+        ("eu-de", "https://iam.own.invalid/v3", None),
+        ("la-south-6001", "https://proxy.own.invalid/v3", None),
+        ("eu-de", "https://iam.eu-deotc.t-systems.com/v3", None),
+        ("eu-de", "https://iam.otc.t-systems.com.own.invalid/v3", None),
+        ("eu-de", "https://iam.eu-nl.own.otc.t-systems.com/v3", None),
         ("eu-west-101", "https://iam.eu-west-101.myhuaweicloud.eu/v3", "https://ecs.eu-west-101.myhuaweicloud.eu"),
         ("xx-1", "https://iam.xx-1.own.invalid", "https://ecs.xx-1.own.invalid"),
         ("eu-ch2", "https://iam-pub.eu-ch2.sc.otc.t-systems.com/v3", "https://ecs.eu-ch2.sc.otc.t-systems.com"),
@@ -291,5 +306,6 @@ def test_where_iam_is() -> None:
     assert iam_of("eu-de") == "https://iam.eu-de.otc.t-systems.com/v3"
     assert iam_of("eu-ch2") == "https://iam-pub.eu-ch2.sc.otc.t-systems.com/v3"
     assert iam_of("ap-southeast-3") == "https://iam.ap-southeast-3.myhuaweicloud.com/v3"
+    assert iam_of("eu-west-101") == "https://iam.eu-west-101.myhuaweicloud.eu/v3"
     assert iam_of("xx-1") is None
     assert iam_of("") is None

@@ -1,0 +1,162 @@
+"""Which files of openstacksdk are read, and which of them may be put together.
+
+A folder with a plan in it may be somebody else's: a clone of a repository. Of the working directory a file is read, as
+openstacksdk does it, but it is *foreign*: nothing from elsewhere is laid over it, and it is laid over nothing else,
+unless a variable names it.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from fleetos.cloud.entry import Entry, is_mapping
+from fleetos.cloud.yaml_file import read_yaml
+from fleetos.errors import InputError, Problem
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_VARIABLES = {"clouds": "OS_CLIENT_CONFIG_FILE", "secure": "OS_CLIENT_SECURE_FILE"}
+# The key that holds the entries.
+_SECTIONS = {"clouds": "clouds", "secure": "clouds", "clouds-public": "public-clouds"}
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders that are searched: the working directory, the user's home, and the machine's settings."""
+
+    cwd: Path
+    home: Path
+    site: Path = Path("/etc/openstack")
+
+    def folders(self, env: Mapping[str, str]) -> tuple[Path, ...]:
+        """Return the folders in the order in which openstacksdk looks; the first file that is there is taken."""
+        settings = (Path(env["XDG_CONFIG_HOME"]),) if env.get("XDG_CONFIG_HOME") else ()
+        homes = tuple(one / "openstack" for one in (*settings, self.home / ".config"))
+        return (self.cwd, *homes, self.site)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One file. `named`: a variable names it. `foreign`: it is of a working directory that is no folder of settings."""
+
+    path: Path
+    named: bool = False
+    foreign: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder in which the file really is."""
+        return _real(self.path).parent
+
+    def goes_with(self, other: "Found") -> bool:
+        """Return whether the two may be put together: one is named, or both are in one folder.
+
+        A link in a foreign folder leads out of it.
+        """
+        beside = self.path.parent == other.path.parent and not (self.foreign or other.foreign)
+        return other.named or beside or self.folder == other.folder or (self.named and not other.foreign)
+
+    @property
+    def untrusted(self) -> str | None:
+        """Return why no program is run because of this file, None if it may be."""
+        if self.foreign:
+            return "not a key that is heeded in a file of the working directory"
+        about = self.path.stat()
+        if about.st_uid not in (0, os.geteuid()):
+            return "not a key that is heeded in another user's file"
+        if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return "not a key that is heeded in a file that others can write"
+        return None
+
+
+class ConfigFiles:
+    """The files in the folders, and those that variables name."""
+
+    def __init__(self, env: Mapping[str, str], places: Places) -> None:
+        self._env = env
+        self._cwd = places.cwd
+        self._folders = places.folders(env)
+        self._own = {_real(folder) for folder in self._folders[1:]}
+
+    def first(self, stem: str) -> Found | None:
+        """Return the file that a variable names, which must be there, or the first in the folders."""
+        return next(self._all(stem), None)
+
+    def beside(self, clouds: Found, stem: str, entry: str) -> tuple[Found, Entry] | None:
+        """Return the file to be put together with a clouds.yaml and what it says of an entry, None without either.
+
+        Raises InputError where openstacksdk would take the entry of a file that is not to be put together with it.
+        """
+        for file in self._all(stem):
+            entries = entries_of(file.path, _SECTIONS[stem])
+            found = entries.get(entry)
+            both_own = stem != "secure" and not (clouds.foreign or file.foreign)
+            if clouds.goes_with(file) or both_own:
+                return None if found is None else (file, mapping(found, str(file.path), f"{_SECTIONS[stem]}.{entry}"))
+            if found is not None:
+                raise _apart(clouds, file, f"{_SECTIONS[stem]}.{entry}")
+        return None
+
+    def looked_for(self, stem: str) -> str:
+        """Return the paths that were tried, in words."""
+        return ", ".join(str(folder / f"{stem}.yaml") for folder in self._folders)
+
+    def _all(self, stem: str) -> Iterator[Found]:
+        if given := self._env.get(_VARIABLES.get(stem, "")):
+            file = self._cwd / given
+            if not is_file(file):
+                expected = "not a file that can be read"
+                raise InputError((Problem(str(file), None, None, "", expected, f"{_VARIABLES[stem]} names it"),))
+            yield Found(file, named=True)
+            return
+        for number, folder in enumerate(self._folders):
+            foreign = number == 0 and _real(folder) not in self._own
+            for path in (folder / f"{stem}{suffix}" for suffix in _SUFFIXES):
+                if is_file(path):
+                    yield Found(path, foreign=foreign)
+
+
+def _apart(clouds: Found, other: Found, key: str) -> InputError:
+    expected = f"not used for the entry in {clouds.path}: the files are in different folders"
+    name = "OS_CLIENT_SECURE_FILE" if other.path.stem == "secure" and other.foreign else "OS_CLIENT_CONFIG_FILE"
+    named = other if name == "OS_CLIENT_SECURE_FILE" else clouds
+    hint = f"keep both in one folder; or if you trust {named.path}, name it: {name}={named.path}"
+    if other.foreign and other.path.stem != "secure":
+        hint = "keep both in one folder, or rename the profile"
+    return InputError((Problem(str(other.path), None, None, key, expected, hint),))
+
+
+def _real(path: Path) -> Path:
+    """The path with all links followed; what leads nowhere is left as it is."""
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return path
+
+
+def is_file(file: Path) -> bool:
+    """Return whether there is a regular file."""
+    try:
+        return stat.S_ISREG(file.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def entries_of(file: Path, section: str) -> Mapping[object, object]:
+    """Return the entries of a file. Raises InputError."""
+    read = read_yaml(file)
+    whole = mapping({} if read is None else read, str(file), "")
+    entries: object = whole.get(section) or {}
+    if not isinstance(entries, Mapping):
+        raise InputError((Problem(str(file), None, None, section, "a mapping of names"),))
+    return cast("Mapping[object, object]", entries)
+
+
+def mapping(value: object, file: str, key: str) -> Entry:
+    """Return a value that is a mapping with texts as its keys. Raises InputError for any other."""
+    if not is_mapping(value):
+        expected = "a mapping of names" if key else "not a mapping of names"
+        raise InputError((Problem(file, None, None, key, expected),))
+    return cast("Entry", value)
