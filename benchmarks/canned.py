@@ -14,7 +14,7 @@ from fleetos.sim.wire import Reply, Request
 
 JOB_ID = "0" * 32
 _ANSWER = json.dumps({"job_id": JOB_ID, "job_type": "changeOS", "status": "RUNNING", "end_time": ""}).encode()
-_HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+_HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nX-Simulated-Cloud: fleetos\r\nContent-Length: %d\r\n"
 _OK = _HEAD % (200, len(_ANSWER)) + b"\r\n" + _ANSWER
 
 

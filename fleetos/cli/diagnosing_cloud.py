@@ -22,6 +22,7 @@ from fleetos.errors import (
     CloudError,
     CloudUnreachable,
     FleetosError,
+    InputError,
     NoCredentials,
     StoreError,
     UsageError,
@@ -112,7 +113,7 @@ class _Look:
 
     async def all(self, name: str | None, opened: Database | None) -> None:
         """Nothing, once everything was looked at that can be. Raises UsageError for an address that cannot be one."""
-        _, iam = iam_address(self.access)
+        _, iam = iam_address(overridden(self.access, os.environ))
         if iam is None:
             self.tell(skipped(Topic.ENDPOINT, "nothing says where IAM is, and nothing needs to", subject="iam"))
         else:
@@ -122,11 +123,10 @@ class _Look:
             return
         try:
             place = place_of(grant, overridden(self.access, os.environ))
-        except UsageError as error:
+        except (UsageError, InputError) as error:
             self.tell(broken(Topic.ENDPOINT, error))
             self._without(Topic.PERMISSION, Topic.LIMITS, Topic.DURATIONS, why="the services are not known")
             return
-        self.session.throttle.set_pace(loopback=place.ecs.loopback)
         found: list[tuple[Service, Origin]] = [("ecs", place.ecs), ("ims", place.ims)]
         await self._knock([*found, ("evs", place.evs)] if place.evs is not None else found)
         if place.evs is None:
@@ -224,7 +224,7 @@ class _Look:
         except StoreError as error:
             self.tell(broken(Topic.LIMITS, error))
             return
-        kept_s = LIMIT_FORGOTTEN_LOOPBACK_S if place.ecs.loopback else LIMIT_FORGOTTEN_S
+        kept_s = LIMIT_FORGOTTEN_LOOPBACK_S if self.session.simulated else LIMIT_FORGOTTEN_S
         changes = sum(map(len, known.changes.values()))
         facts = MemoryFacts(known.limits, kept_s, changes, len(known.changes), known.longest_change_s)
         for one in of_memory(facts, SystemClock().now()):

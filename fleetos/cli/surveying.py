@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from fleetos.cli.wiring import SIM
 from fleetos.clock import SystemClock
-from fleetos.cloud.addresses import is_loopback
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import AuthenticationFailed, CloudError, InputError, PermissionDenied
 from fleetos.ids import run_id
@@ -42,7 +41,7 @@ def facts_of(name: str | None, cloud: EcsCloud) -> CloudFacts:
     host = cloud.place.ecs.host
     return CloudFacts(
         is_otc=host.endswith(_OTC_DOMAIN),
-        loopback=is_loopback(host),
+        loopback=cloud.simulated,
         is_sim=name == SIM,
         names_user=cloud.place.user_id is not None,
         no_windows=takes_no_windows(host, cloud.place.region),

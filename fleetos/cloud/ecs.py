@@ -45,6 +45,11 @@ class EcsCloud:
         self._images = Images(session, place.ims)
         self._project = Project(session, place)
 
+    @property
+    def simulated(self) -> bool:
+        """Whether all that has answered so far is a simulated cloud."""
+        return self._session.simulated
+
     # --- the pace --------------------------------------------------------------------------------------------
 
     def permit(self) -> Permit | None:

@@ -77,6 +77,7 @@ class Grant:
     project_name: str | None = None
     catalog: tuple[Endpoint, ...] = ()
     domain_name: str | None = None
+    domain_id: str | None = None
 
 
 def token_request(credentials: Credentials, password: Password) -> bytes:
@@ -133,8 +134,9 @@ def _granted(badge: Badge, life_s: float | None, described: Fields) -> Grant:
         raise Unreadable("the token is not for a project")
     if not is_project_id(project_id):
         raise Unreadable("the id of the token's project is none")
-    domain_name = text(part(project, "domain"), "name")
-    return Grant(badge, life_s, project_id, user_id, text(project, "name"), _catalog(described), domain_name)
+    domain = part(project, "domain")
+    name, domain_id, domain_name = text(project, "name"), text(domain, "id"), text(domain, "name")
+    return Grant(badge, life_s, project_id, user_id, name, _catalog(described), domain_name, domain_id)
 
 
 def find_endpoint(grant: Grant, credentials: Credentials, service: str) -> Origin | None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from fleetos.clock import Clock
-from fleetos.cloud.answers import advice, refused_login, throttled
+from fleetos.cloud.answers import advice, refused_login, throttled, words
 from fleetos.cloud.badges import KeyBadge, TokenBadge
 from fleetos.cloud.errors import read_complaint
 from fleetos.cloud.fields import Fields, Unreadable, need, parse_object, part, parts, text
@@ -15,7 +15,7 @@ from fleetos.cloud.identity import Credentials, Grant, is_project_id, read_given
 from fleetos.cloud.proofs import AccessKey, GivenToken, Password
 from fleetos.cloud.throttle import Kind, Throttle
 from fleetos.cloud.transport import Answer, Outgoing, Transport
-from fleetos.errors import CloudError, CloudUnreachable, UsageError
+from fleetos.errors import CloudError, CloudUnreachable, PermissionDenied, UsageError
 from fleetos.limits import CANDIDATES_LISTED, READ_TIMEOUT_S, SMALL_ANSWER_BYTES
 
 _REFUSED = (
@@ -93,6 +93,15 @@ class Login:
             complaint = read_complaint(answer.headers, answer.body, answer.secrets)
             told = throttled(answer, complaint, Kind.LOGIN, left_s, self._clock)
             if told is None:
+                if outgoing.operation == "projects" and answer.status == 403:
+                    # The key itself is accepted.
+                    raise PermissionDenied(
+                        f"IAM does not let this access key list projects: {words(answer, complaint)}",
+                        "give project_id (OS_PROJECT_ID), or allow iam:projects:listProjects",
+                        code=complaint.code,
+                        status=answer.status,
+                        request_id=complaint.request_id,
+                    )
                 badge = outgoing.badge
                 raise refused_login(answer, complaint, advice(badge, answer, self._clock) if badge else _REFUSED)
             self._throttle.refused(told)
@@ -181,6 +190,11 @@ class Login:
         wanted, own = self._credentials.project_id, grant.project_id
         if wanted is None:
             wanted, own = self._credentials.project_name, grant.project_name or self._credentials.project_name or ""
+            named, told = self._credentials.project_domain_name, grant.domain_name
+            if self._credentials.project_domain_id is not None:
+                named, told = self._credentials.project_domain_id, grant.domain_id
+            if wanted is not None and wanted == own and named is not None and told not in (None, named):
+                wanted, own = f"{wanted} of domain {named}", f"{own} of domain {told}"
         if wanted is not None and wanted != own:
             raise UsageError(f"the token that was given to fleetos is for project {own}, not for {wanted}", _OTHER)
         return grant

@@ -10,7 +10,7 @@ import httpx
 from fleetos.clock import Clock
 from fleetos.cloud.addresses import Origin, parse_origin, proxies_from
 from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.hosts import iam_of, origin_of
+from fleetos.cloud.hosts import domain_of, iam_of, origin_of
 from fleetos.cloud.identity import Credentials, Grant, find_endpoint, regions_of
 from fleetos.cloud.login import Login
 from fleetos.cloud.project import Place
@@ -18,7 +18,7 @@ from fleetos.cloud.proofs import AccessKey
 from fleetos.cloud.session import Read, Session
 from fleetos.cloud.throttle import Throttle
 from fleetos.cloud.transport import open_transport, tls_context
-from fleetos.errors import UsageError
+from fleetos.errors import InputError, Problem, UsageError
 from fleetos.ids import Chance
 from fleetos.model.plan import ApiLimits
 
@@ -43,7 +43,6 @@ async def open_cloud(
     """
     async with open_session(credentials, clock=clock, chance=chance, limits=limits, env=env, inner=inner) as session:
         place = place_of(await session.login(), overridden(credentials, env))
-        session.throttle.set_pace(loopback=place.ecs.loopback)
         if isinstance(credentials.proof, AccessKey):
             await _prove(session, place)
         yield EcsCloud(session, place)
@@ -60,17 +59,29 @@ async def open_session(
     inner: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncGenerator[Session]:
     """Yield the way to the cloud of the credentials, before any login; else as `open_cloud`. Raises UsageError."""
-    address, iam = iam_address(credentials)
+    address, _ = iam_address(overridden(credentials, env))
     context = _tls(credentials) if inner is None else None
     async with open_transport(proxies=proxies_from(env), context=context, inner=inner) as transport:
-        throttle = Throttle(limits, lambda: clock.moment().elapsed_s, chance, loopback=iam is not None and iam.loopback)
+        throttle = Throttle(limits, lambda: clock.moment().elapsed_s, chance)
+        transport.on_simulated = lambda simulated: throttle.set_pace(loopback=simulated)
         yield Session(Login(credentials, address, transport, throttle, clock), transport, throttle, clock, chance)
 
 
 def iam_address(credentials: Credentials) -> tuple[str | None, Origin | None]:
     """Return the address of IAM and where it is, None if nothing says so. Raises UsageError if it is not acceptable."""
-    address = credentials.auth_url or iam_of(credentials.region or "")
+    address = credentials.auth_url or iam_of(_telling_region(credentials) or "")
     return address, parse_origin(address, "auth_url", insecure_http=credentials.insecure_http) if address else None
+
+
+def _telling_region(credentials: Credentials) -> str | None:
+    """The region by which hosts are found; None where services are said to be in another domain than the region's."""
+    domain = domain_of(credentials.region or "")
+    if credentials.auth_url is None and domain is not None:
+        for service, address in credentials.endpoints.items():
+            given = parse_origin(address, f"the {service} endpoint", insecure_http=credentials.insecure_http)
+            if not given.host.endswith(f".{domain}"):
+                return None
+    return credentials.region
 
 
 def overridden(credentials: Credentials, env: Mapping[str, str]) -> Credentials:
@@ -102,7 +113,7 @@ def place_of(grant: Grant, credentials: Credentials) -> Place:
 def _found(grant: Grant, credentials: Credentials, service: str) -> Origin | None:
     origin = find_endpoint(grant, credentials, service)
     if origin is None and isinstance(credentials.proof, AccessKey):
-        return origin_of(service, credentials.region, credentials.auth_url)
+        return origin_of(service, _telling_region(credentials), credentials.auth_url)
     return origin
 
 
@@ -113,10 +124,11 @@ def _needed(grant: Grant, credentials: Credentials, service: str) -> Origin:
     where = f" in region {credentials.region}" if credentials.region else ""
     ways = f"set {service}_endpoint_override in the cloud's entry, or {_ENDPOINT_VARIABLES[service]}"
     if isinstance(credentials.proof, AccessKey):
-        raise UsageError(
-            f"nothing says where {service} is{where}: an access key brings no catalog",
-            f"name a region, or an auth_url such as https://iam.REGION.DOMAIN/v3; or {ways}",
-        )
+        # Requests show who asks, so a host is guessed in the domain of the address that is given, and in no other.
+        found_in, what = credentials.found_in or "the credentials", f"nothing says where {service} is{where}"
+        expected = f"{what}: an access key brings no catalog, and a host is guessed in the domain of auth_url alone"
+        hint = f"{ways}; or give a region and an auth_url such as https://iam.REGION.DOMAIN/v3"
+        raise InputError((Problem(found_in, None, None, "", expected, hint),))
     raise UsageError(
         f"the cloud's catalog has no {service} endpoint{where}",
         f"regions in the catalog: {regions_of(grant.catalog)}; or {ways}",

@@ -100,6 +100,11 @@ class Session:
         """How many requests left this machine so far, by operation."""
         return self._transport.left
 
+    @property
+    def simulated(self) -> bool:
+        """Whether all that has answered so far is a simulated cloud."""
+        return self._transport.simulated
+
     def hide(self, password: str) -> None:
         """Keep a password out of all that the cloud is quoted with from now on: it may tell it long after."""
         hidden = Secrets(adminpass=password)

@@ -85,7 +85,7 @@ class Refusal:
 class Throttle:
     """The pace of one scope. `elapsed` gives seconds on a clock that never goes back.
 
-    `loopback`: the cloud is a simulated one on this machine: no rate of its own, and short closures.
+    `loopback`: the cloud is a simulated one, by its own word: no rate of its own, and short closures.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Throttle:
         self._strikes = 0
 
     def set_pace(self, *, loopback: bool) -> None:
-        """Begin anew with the pace of the cloud that the login has led to."""
+        """Begin anew with the pace of a real cloud, or of a simulated one."""
         now_s, rate_per_s, burst = self._elapsed(), self._limits.rate_per_s, self._limits.burst
         self.loopback = loopback
         if rate_per_s is not None:

@@ -39,6 +39,8 @@ _HEADERS = {"User-Agent": "fleetos", "Accept": "application/json", "Accept-Encod
 # Closing is bookkeeping on this machine; a peer that hangs must not hold up whoever was cancelled.
 _CLOSE_S = 2.0
 _DATE_CHARS = 64
+# Every answer of a simulated cloud has this header, and none of a real one.
+_SIMULATED = ("x-simulated-cloud", "fleetos")
 # How a body may be packed; once alone, so that no part of it grows beyond a thousand times its size.
 _CODINGS = frozenset({"", "identity", "gzip"})
 _DISTRUST_HINT = (
@@ -81,6 +83,12 @@ class Answer:
     left: Moment | None = None
 
     @property
+    def simulated(self) -> bool:
+        """Return whether it comes from a simulated cloud."""
+        name, value = _SIMULATED
+        return self.headers.get(name) == value
+
+    @property
     def told_at(self) -> datetime | None:
         """Return the time of day at the cloud when it answered (the Date header, RFC 9110), None if it does not say."""
         return _time_of_day(self.headers.get("date", "")[:_DATE_CHARS])
@@ -100,7 +108,11 @@ _leaving: ContextVar[Outgoing | None] = ContextVar("leaving", default=None)
 
 
 class Transport:
-    """Sends requests, counts those that leave, and says of a failed one whether it left."""
+    """Sends requests, counts those that leave, and says of a failed one whether it left.
+
+    `simulated` is whether all answers so far, and at least one, came from a simulated cloud; `on_simulated` is told
+    when that changes. A real cloud may be behind an address of this machine, as by a tunnel, so no address tells.
+    """
 
     def __init__(
         self,
@@ -112,6 +124,9 @@ class Transport:
         self._reads = reads
         self._effects = effects
         self._secrets = proxies.secrets if proxies is not None else ()
+        self._answered = False
+        self.simulated = False
+        self.on_simulated: Callable[[bool], None] | None = None
         self.left = left
 
     async def send(self, outgoing: Outgoing) -> Answer:
@@ -121,13 +136,22 @@ class Transport:
         token = _leaving.set(outgoing)
         try:
             with anyio.fail_after(outgoing.timeout_s):
-                return await _exchange(way, outgoing, secrets)
+                answer = await _exchange(way, outgoing, secrets)
         except Exception as error:  # noqa: BLE001 - the point of this module: whatever it is, it becomes one of ours
             failure = _failure(error, outgoing, secrets)
+        else:
+            self._hear(answer)
+            return answer
         finally:
             _leaving.reset(token)
         # Raised here and not above: the library's errors hold the request's headers, and with them the token.
         raise failure
+
+    def _hear(self, answer: Answer) -> None:
+        before, self.simulated = self.simulated, answer.simulated and (self.simulated or not self._answered)
+        self._answered = True
+        if self.simulated != before and self.on_simulated is not None:
+            self.on_simulated(self.simulated)
 
     async def aclose(self) -> None:
         """Closes all connections."""
@@ -302,6 +326,8 @@ def _failure(error: Exception, outgoing: Outgoing, secrets: tuple[str, ...]) -> 
         fault = plain(str(getattr(chain[-1], "verify_message", "")).rstrip(".")) or "it cannot be verified"
         return NotSent(f"the certificate of {httpx.URL(outgoing.url).host} is refused: {fault}", _DISTRUST_HINT)
     text = _words(chain, secrets)
+    if any(isinstance(one, aiohttp.ClientHttpProxyError) for one in chain):
+        text = f"the proxy refuses the way to {httpx.URL(outgoing.url).host}: {text}"
     return NotSent(text) if _proves_not_sent(chain) else AnswerLost(text)
 
 

@@ -18,6 +18,7 @@ _OURS = (
     "OS_AUTH_TYPE", "OS_USERNAME", "OS_USER_ID", "OS_PASSWORD", "OS_TOKEN", "OS_ACCESS_KEY", "OS_SECRET_KEY",
     *_OTHER_WAYS,
 )  # fmt: skip
+_DOMAIN_NAMES, _DOMAIN_IDS = ("OS_DOMAIN_NAME", "OS_DEFAULT_DOMAIN_NAME"), ("OS_DOMAIN_ID", "OS_DEFAULT_DOMAIN_ID")
 _ENTRY = "or name an entry of clouds.yaml: --cloud, or OS_CLOUD"
 
 
@@ -125,17 +126,17 @@ def _proof(reader: _Reader, way: Way) -> Proof:
     return Password(
         (reader.first("OS_USERNAME") or "") if user_id is not None else reader.need("OS_USERNAME"),
         reader.need("OS_PASSWORD"),
-        reader.first(*_domain(reader, "USER", "NAME")),
-        reader.first(*_domain(reader, "USER", "ID")),
+        _domain(reader, "OS_USER_DOMAIN_NAME", *_DOMAIN_NAMES),
+        _domain(reader, "OS_USER_DOMAIN_ID", *_DOMAIN_IDS),
         user_id,
     )
 
 
-def _domain(reader: _Reader, whose: str, kind: str) -> tuple[str, ...]:
-    """The variables for the domain of user or project: its own, that of both, the default."""
-    names = (f"OS_{whose}_DOMAIN_{kind}", f"OS_DOMAIN_{kind}", f"OS_DEFAULT_DOMAIN_{kind}")
-    # The plugins with a version in their name do not know the last.
-    return names[:2] if (reader.first("OS_AUTH_TYPE") or "").startswith("v3") else names
+def _domain(reader: _Reader, own: str, *shared: str) -> str | None:
+    """The domain of user or project: its own, that of both, or the default."""
+    # The plugins with a version in their name do not know a default.
+    by_version = (reader.first("OS_AUTH_TYPE") or "").startswith("v3")
+    return reader.first(own, *(name for name in shared if not (by_version and "DEFAULT" in name)))
 
 
 def _credentials(reader: _Reader, asked: Asked, proof: Proof, *project_ids: str) -> Credentials:
@@ -155,8 +156,8 @@ def _credentials(reader: _Reader, asked: Asked, proof: Proof, *project_ids: str)
         project_name=project_name,
         project_id=project_id,
         # The domain of a project tells projects of one name apart, no more.
-        project_domain_name=reader.first(*_domain(reader, "PROJECT", "NAME")[: None if project_id is None else 1]),
-        project_domain_id=reader.first(*_domain(reader, "PROJECT", "ID")[: None if project_id is None else 1]),
+        project_domain_name=_domain(reader, "OS_PROJECT_DOMAIN_NAME", *(_DOMAIN_NAMES if project_id is None else ())),
+        project_domain_id=_domain(reader, "OS_PROJECT_DOMAIN_ID", *(_DOMAIN_IDS if project_id is None else ())),
         region=region,
         # openstacksdk lets the older name win.
         interface=(reader.first("OS_ENDPOINT_TYPE", "OS_INTERFACE") or "public").removesuffix("URL"),

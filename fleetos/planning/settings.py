@@ -11,7 +11,8 @@ from fleetos.planning.quantities import spelled_duration
 
 @dataclass(frozen=True, slots=True)
 class CloudFacts:
-    """What planning needs to know of a cloud's endpoint and login. `is_sim`: the built-in simulated cloud.
+    """What planning needs to know of a cloud's endpoint and login. `is_sim`: the built-in simulated cloud; `loopback`:
+    one that says of itself that it is simulated.
 
     `names_user`: requests say by themselves whose they are, as a token does. Else `user_id` is whose the access key is,
     None where that could not be found out. `no_windows`: it changes no server to Windows.
@@ -26,7 +27,7 @@ class CloudFacts:
 
     @property
     def near(self) -> bool:
-        """Whether it is a simulated cloud: one on this machine."""
+        """Whether it is a simulated cloud."""
         return self.loopback or self.is_sim
 
 

@@ -255,7 +255,7 @@ class TimeoutsSection(Section):
     settle: Settle = Field(
         default=_TIMEOUTS.settle_s,
         description="How long an unknown outcome is watched before it is judged. auto: 10m on Open Telekom Cloud, "
-        "30m elsewhere, 10s on a simulated cloud. Less than 10m is refused except on the loopback interface.",
+        "30m elsewhere, 10s on a simulated cloud. Less than 10m is refused except on a simulated cloud.",
     )
     start: StepTime = Field(default=_TIMEOUTS.start_s, description="For a start to be final.")
 

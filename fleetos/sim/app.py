@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from fleetos.limits import SIM_BODY_BYTES_MAX
 from fleetos.sim import admin
 from fleetos.sim.cloud import Cloud
-from fleetos.sim.wire import Cut, Hang, Outcome, Reply, Request
+from fleetos.sim.wire import SIMULATED, Cut, Hang, Outcome, Reply, Request
 
 # Rules of a scenario posted to /admin/faults may be longer than a request of the API.
 _READ_BYTES_MAX = 4 * SIM_BODY_BYTES_MAX
@@ -82,7 +82,7 @@ async def _read(http: HttpRequest) -> bytes:
 
 
 def _response(reply: Reply, now: float) -> Response:
-    response = Response(reply.body, reply.status, {"Date": formatdate(now, usegmt=True)})
+    response = Response(reply.body, reply.status, dict([("Date", formatdate(now, usegmt=True)), SIMULATED]))
     for name, value in reply.headers:
         response.headers[name] = value
     return response

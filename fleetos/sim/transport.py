@@ -1,6 +1,7 @@
 """The simulated cloud as the transport of an httpx client in the same process: no sockets, the same answers.
 
-Time is whatever the world's `now` and the given `sleep` say, so that it runs in virtual time as well.
+Asked by an address of another machine it plays a real cloud, and does not say that it is a simulated one. Time is
+whatever the world's `now` and the given `sleep` say, so that it runs in virtual time as well.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,8 +10,9 @@ from email.utils import formatdate
 import httpx
 
 from fleetos.sim.cloud import Cloud
-from fleetos.sim.wire import Cut, Hang, Reply, Request, Unreachable
+from fleetos.sim.wire import SIMULATED, Cut, Hang, Reply, Request, Unreachable
 
+_HERE = frozenset({"127.0.0.1", "::1", "localhost"})
 MakeError = Callable[[httpx.Request], Exception]
 
 
@@ -43,8 +45,9 @@ class SimTransport(httpx.AsyncBaseTransport):
             await self._sleep(outcome.delay_s)
         match outcome.ending:
             case Reply(status, answered, content):
-                date = formatdate(self.cloud.now, usegmt=True)
-                return httpx.Response(status, headers=[*answered, ("Date", date)], content=content, request=request)
+                date = ("Date", formatdate(self.cloud.now, usegmt=True))
+                told = [SIMULATED] if request.url.host in _HERE else []
+                return httpx.Response(status, headers=[*answered, date, *told], content=content, request=request)
             case Unreachable():
                 raise self._on_not_sent(request)
             case Hang(seconds):

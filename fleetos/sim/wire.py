@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# By this header of every answer a client knows that the cloud is a simulated one.
+SIMULATED = ("X-Simulated-Cloud", "fleetos")
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

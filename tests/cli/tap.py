@@ -23,6 +23,7 @@ class Tap(socketserver.ThreadingTCPServer):
 
     `quoted` holds by the kind of a request (login, read, change) the statuses with which the next ones are answered
     here: by a page that quotes them whole. Changes seem to run until `told` is set: the reason for which they failed.
+    Without `simulated` it hides that the cloud is a simulated one.
     """
 
     daemon_threads = True
@@ -34,6 +35,7 @@ class Tap(socketserver.ThreadingTCPServer):
         self.bodies: list[str] = []
         self.tokens: list[str] = []
         self.told: str | None = None
+        self.simulated = True
         self.jobs: set[str] = set()
         self.quoted: dict[str, list[int]] = {"login": [], "read": [], "change": []}
         self.quotations = 0
@@ -102,7 +104,8 @@ class _Pass(BaseHTTPRequestHandler):
             self.tap.jobs.add(json.loads(content)["job_id"])
         if self.path.rpartition("/")[2] in self.tap.jobs:
             content = self._job(json.loads(content))
-        return status, content, "application/json", [("X-Subject-Token", token)] if token is not None else ()
+        passed = ["X-Subject-Token", *(["X-Simulated-Cloud"] if self.tap.simulated else [])]
+        return status, content, "application/json", [(name, told[name]) for name in passed if name in told]
 
     def _job(self, job: dict[str, Any]) -> bytes:
         if self.tap.told is None:

@@ -19,6 +19,7 @@ from fleetos.sim.access import (
     USER,
 )
 from tests.cli.play import Play
+from tests.cli.tap import tap
 
 TEMPORARY: dict[str, Any] = {
     "OS_ACCESS_KEY": TEMPORARY_ACCESS_KEY,
@@ -97,6 +98,22 @@ def test_a_program_prints_the_password(play: Play, printed: str, code: int, said
     assert done.returncode == code, done.stderr
     assert said in done.stderr + done.stdout
     assert "4711" not in done.stderr + done.stdout
+
+
+def test_a_real_cloud_behind_this_machine_is_none_that_is_simulated(play: Play) -> None:
+    names = play.take(1)
+    text = play.written(names)
+    with tap(play.url, "tap-password") as tunnel:
+        play.env |= tunnel.environment()
+        assert play.fleetos("plan", text).returncode == 0
+        tunnel.simulated = False
+        done = play.fleetos("apply", text, "--yes")
+        assert done.returncode == 65
+        assert "timeouts.settle" in done.stderr
+        text = play.written(names, "auto.yaml", pace="polling: {min: 1s, max: 2s}")
+        planned = play.fleetos("plan", text)
+        assert "30m" in planned.stdout + planned.stderr
+    assert play.writes(names) == []
 
 
 def test_what_the_simulated_cloud_prints_is_enough_to_sign(play: Play) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from fleetos.clock import SystemClock
 from fleetos.cloud import session
+from fleetos.cloud.entry import Asked
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import iam_address, open_session
-from fleetos.cloud.entry import Asked
 from fleetos.cloud.proofs import Password
 from fleetos.cloud.transport import tls_context
 from fleetos.cloud.variables import from_variables

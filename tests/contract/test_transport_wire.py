@@ -198,4 +198,5 @@ async def test_a_proxy_is_asked_for_a_tunnel_and_told_who_asks() -> None:
     assert b"proxy-authorization: Basic YWw6cEBzcw==\r\n" in seen[0]
     assert b"secret-token" not in seen[0]
     assert "p@ss" not in repr(caught.value) + caught.value.message
+    assert caught.value.message.startswith("the proxy refuses the way to ecs.cloud.invalid: 407")
     assert out.left == {}

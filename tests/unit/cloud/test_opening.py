@@ -1,5 +1,6 @@
 """Logging in: who asks, where the services are, and what is not acceptable. In virtual time."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -8,13 +9,14 @@ import httpx
 import pytest
 
 from fleetos.cloud.proofs import AccessKey, GivenToken, Password
-from fleetos.errors import AuthenticationFailed, CloudUnreachable, UsageError
+from fleetos.errors import AuthenticationFailed, CloudUnreachable, InputError, PermissionDenied, UsageError
 from tests.unit.cloud.scripted import (
     CREDENTIALS,
     PROJECT,
     Answer,
     ScriptedCloud,
     answer,
+    error,
     opened,
     server_body,
 )
@@ -159,19 +161,47 @@ def test_a_throttled_login_waits() -> None:
     run(main)
 
 
+def marked(one: httpx.Response) -> httpx.Response:
+    """The answer as a simulated cloud gives it."""
+    return httpx.Response(one.status_code, headers={**one.headers, "X-Simulated-Cloud": "fleetos"}, content=one.content)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:5000/v3", "https://iam.eu-de.cloud.invalid/v3"])
 @pytest.mark.parametrize(
-    ("changes", "rate"),
+    ("login", "read", "rates"),
     [
-        ({}, 5.0),
-        ({"auth_url": "http://127.0.0.1:5000/v3"}, 5.0),
-        ({"endpoints": {"ecs": "http://127.0.0.1:5000"}}, None),
-        ({"auth_url": "http://127.0.0.1:5000/v3", "endpoints": {"ecs": "http://localhost:5000"}}, None),
+        (False, False, (5.0, 5.0)),
+        (False, True, (5.0, 5.0)),
+        (True, False, (None, 5.0)),
+        (True, True, (None, None)),
     ],
 )
-def test_the_pace_is_that_of_the_cloud_which_the_servers_are_in(changes: dict[str, Any], rate: float | None) -> None:
+def test_a_cloud_is_simulated_by_its_own_word_and_by_no_address(
+    url: str, login: bool, read: bool, rates: tuple[float | None, float | None]
+) -> None:
+    one = answer(200, {"server": server_body("s1")})
+    cloud = ScriptedCloud(marked(one) if read else one)
+    cloud.logins = [lambda _: marked(cloud.grant()) if login else cloud.grant()]
+
     async def main() -> None:
-        async with opened(ScriptedCloud(JOB), replace(CREDENTIALS, **changes)) as client:
-            assert client.read_rate_per_s() == rate
+        async with opened(cloud, replace(CREDENTIALS, auth_url=url)) as client:
+            before = client.read_rate_per_s()
+            await client.server("s1")
+            assert (before, client.read_rate_per_s()) == rates
+            assert client.simulated is (login and read)
+
+    run(main)
+
+
+@pytest.mark.parametrize(("simulated", "least_s"), [(True, 0.5), (False, 60.0)])
+def test_the_first_answer_may_be_a_429(simulated: bool, least_s: float) -> None:
+    cloud = ScriptedCloud(answer(200, {"server": server_body("s1")}))
+    slow = answer(429, b"slow down")
+    cloud.logins = [marked(slow) if simulated else slow]
+
+    async def main() -> None:
+        async with opened(cloud, replace(CREDENTIALS, auth_url="http://127.0.0.1:5000/v3")):
+            assert least_s <= now_s() < 4 * max(least_s, 1.0)
 
     run(main)
 
@@ -225,6 +255,11 @@ def test_overrides_hold_for_access_keys_too(
     ("changes", "expected"),
     [
         ({"auth_url": None, "region": "xx-1"}, "nothing says where ecs is in region xx-1"),
+        ({"auth_url": "https://iam-proxy.own.invalid/v3", "region": "la-south-6001"}, "ecs_endpoint_override"),
+        ({"auth_url": "https://iam.own.invalid/v3"}, "ecs_endpoint_override"),
+        ({"auth_url": "https://iam.eu-ch2.sc.otc.t-systems.com/v3"}, "ecs_endpoint_override"),
+        ({"auth_url": None, "endpoints": {"ecs": "https://ecs.own.invalid"}}, "ims_endpoint_override"),
+        ({"auth_url": None, "endpoints": {"ims": "https://otc.t-systems.com"}}, "ecs_endpoint_override"),
         ({"auth_url": "https://elsewhere.invalid", "region": "xx-1"}, "an access key brings no catalog"),
         ({"auth_url": None, "region": "xx-1", "project_id": None}, "nothing says where IAM is"),
         ({"project_id": None, "project_name": None, "region": None}, "nothing says which project"),
@@ -233,8 +268,17 @@ def test_overrides_hold_for_access_keys_too(
 )
 def test_access_keys_that_lead_nowhere(changes: dict[str, Any], expected: str) -> None:
     cloud = ScriptedCloud(LISTED)
-    with pytest.raises(UsageError, match=expected):
+    with pytest.raises((UsageError, InputError)) as caught:
         opening(cloud, None, **{"proof": KEY, "project_id": PROJECT, **changes})
+    assert re.search(expected, str(caught.value) + str(caught.value.hint))
+    assert cloud.seen == []
+
+
+def test_a_key_asks_for_its_project_in_no_domain_but_that_of_its_services() -> None:
+    cloud = ScriptedCloud(LISTED)
+    own = {"ecs": "https://ecs.own.invalid", "ims": "https://ims.own.invalid"}
+    with pytest.raises(UsageError, match="nothing says where IAM is"):
+        opening(cloud, None, proof=KEY, auth_url=None, endpoints=own)
     assert cloud.seen == []
 
 
@@ -257,6 +301,26 @@ def test_the_project_of_an_access_key_must_be_one(projects: object, error: type[
         opening(cloud, proof=KEY)
     assert {(one.host, one.path) for one in cloud.seen} == {("iam.eu-de.cloud.invalid", "/v3/projects")}
     assert cloud.seen[0].params == {"name": "eu-de_project"}
+
+
+@pytest.mark.parametrize("body", [error(403, "Policy.0001"), answer(403, b"<html>no</html>"), answer(403)])
+def test_a_key_that_may_not_list_projects_is_no_wrong_key(body: httpx.Response) -> None:
+    with pytest.raises(PermissionDenied, match="does not let this access key list projects: HTTP 403") as caught:
+        opening(ScriptedCloud(body), proof=KEY)
+    assert caught.value.hint == "give project_id (OS_PROJECT_ID), or allow iam:projects:listProjects"
+    with pytest.raises(AuthenticationFailed) as refused:
+        opening(ScriptedCloud(answer(401)), proof=KEY)
+    assert "check the access key" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("kind", ["id", "name"])
+def test_a_token_for_a_project_of_that_name_in_another_domain_is_refused(kind: str) -> None:
+    domain = {"id": "d-1", "name": "DOM1"}
+    body = {"token": {"project": {"id": PROJECT, "name": "eu-de_project", "domain": domain}}}
+    cloud = ScriptedCloud(JOB)
+    cloud.logins = [answer(200, body)]
+    with pytest.raises(UsageError, match=r"eu-de_project of domain (d-1|DOM1), not for eu-de_project of domain other"):
+        opening(cloud, proof=GivenToken("given"), **{f"project_domain_{kind}": "other"})
 
 
 def test_a_token_at_hand_is_shown_to_iam_and_ends_with_its_time() -> None:
