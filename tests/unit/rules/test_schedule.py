@@ -41,6 +41,26 @@ def test_a_backoff_waits_for_its_time_and_keeps_no_slot_meanwhile() -> None:
     assert [(move.server_id, move.to) for move in admitted([due], concurrency=1)] == [("server-0001", S.CHECKING)]
 
 
+def test_a_retry_that_is_due_starts_before_all_who_were_never_tried() -> None:
+    def retry(number: int, in_s: float) -> Target:
+        not_before = START + timedelta(seconds=in_s)
+        return a_target(number, state=S.BACKOFF, not_before=not_before, attempts=(an_attempt(),))
+
+    tried = a_target(8, attempts=(an_attempt(),))
+    targets = [a_target(1), a_target(2), tried, retry(6, -1), retry(7, -2), retry(5, 0.001)]
+    order = ["server-0007", "server-0006", "server-0008", "server-0001", "server-0002"]
+    assert [move.server_id for move in admitted(targets, concurrency=9)] == order
+    assert Queue.of(targets).first(9, START) == order
+    assert Queue.of(targets).first(3, START) == order[:3]
+
+
+def test_a_retry_that_is_not_due_holds_nobody_up() -> None:
+    due = START + timedelta(seconds=5)
+    queue = Queue.of([a_target(1, state=S.BACKOFF, not_before=due), a_target(2)])
+    assert (queue.pop(START), queue.pop(START)) == ("server-0002", None)
+    assert (queue.next_at(), queue.pop(due), queue.next_at()) == (due, "server-0001", None)
+
+
 @pytest.mark.parametrize("state", sorted(set(RunState) - {RunState.RUNNING}))
 def test_nothing_is_admitted_unless_the_run_runs(state: RunState) -> None:
     assert admitted([a_target(1)], state=state) == []

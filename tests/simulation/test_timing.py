@@ -1,0 +1,39 @@
+"""When things are done, by the ledger of the simulated cloud: who is tried next, and how often a server is read."""
+
+from typing import Any
+
+import pytest
+
+from fleetos.model.plan import Failure, Rollout, Share, Timeouts
+from fleetos.model.states import TargetState
+from fleetos.sim.scenario import Scenario
+from tests.simulation.checkers import check
+from tests.simulation.play import play
+from tests.simulation.spec import Spec
+from tests.simulation.staged import changes, named
+from tests.simulation.story import Story
+
+
+def played(servers: int, *faults: dict[str, object], cloud: dict[str, object] | None = None, **more: Any) -> Story:
+    """The play of so many servers, changed in a minute or two each, on a cloud of this machine."""
+    content = {"servers": [{"name": "web-###", "count": servers}], "durations": {"change": (60, 120)}, **(cloud or {})}
+    scenario = Scenario.model_validate({**content, "faults": faults})
+    fields: dict[str, Any] = {"timeouts": Timeouts(settle_s=120.0), "loopback": True, "calm_at_s": 36_000.0, **more}
+    return play(Spec(1, scenario.model_copy(update={"faults": ()}), faults=scenario.faults, **fields))
+
+
+@pytest.mark.parametrize("failed", ["web-001", "web-009"])
+def test_a_failed_server_is_tried_again_long_before_the_last_untried_one(failed: str) -> None:
+    story = played(
+        24,
+        {"do": "fail", "on": "changeos", "servers": [failed], "nth": [1]},
+        rollout=Rollout(Share(4.0)),
+        failure=Failure(2, 2.0, 2.0),
+    )
+    assert check(story) == []
+    assert {one.state for one in story.targets.values()} == {TargetState.DONE}
+    order = [write.servers[0] for write in changes(story)]
+    first, again = (place for place, one in enumerate(order) if one == named(story, failed))
+    # Beside it run three, and a few more are stopped already for the slots that come free next.
+    assert again - first <= 12
+    assert len(order) - again >= 4
