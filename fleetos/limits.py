@@ -20,6 +20,8 @@ MAX_REFUSALS = 10
 CONFLICT_WAIT_S = 60.0
 # Two reads this far apart that show a server stopped and idle prove that no stop is still under way.
 STOP_QUIET_S = 30.0
+# Two reads this far apart that find no server prove that it was deleted: a cell of the cloud may flap for some seconds.
+GONE_APART_S = 30.0
 # Stop or start calls for one target in one step: more would only hide that it does not obey.
 MAX_POWER_CALLS = 4
 # fleetos does not stop a server with an unanswered send for a day: a late change must meet a running server.

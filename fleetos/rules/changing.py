@@ -98,10 +98,10 @@ def _overdue(target: Target, attempt: Attempt, context: Context) -> Write | tupl
     if late_s < 0:
         return (Wait(context.due(attempt.deadline)),)
     watch = context.watch
-    if watch is not None and watch.gone:
-        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
-    if watch is not None and watch.picture is not None:
+    if watch is not None:
         seen = watch.picture
+        if seen is None:
+            return gone(target, watch, context)
         if disk_of(attempt, seen) is Disk.NEW and on_image(target, attempt, seen) and seen.running:
             return Write((Moved(target.server_id, TargetState.VERIFYING),))
     if late_s > context.settings.change_timeout_s and context.here_s >= context.settle_s:
@@ -116,10 +116,10 @@ def _adopted(target: Target, context: Context) -> Decision:
     watch, attempt = context.watch, target.attempt
     if watch is None or attempt is None:
         return (Look(context.now.elapsed_s, single=True),)
-    if watch.gone:
-        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     seen = watch.picture
-    if seen is not None and not seen.changing:
+    if seen is None:
+        return gone(target, watch, context)
+    if not seen.changing:
         ours = disk_of(attempt, seen) is Disk.NEW and on_image(target, attempt, seen) and seen.running
         to = TargetState.VERIFYING if ours else TargetState.INSPECTING
         return Write((Moved(target.server_id, to),))

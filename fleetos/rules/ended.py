@@ -156,11 +156,9 @@ def judged(target: Target, status: JobStatus, context: Context) -> Decision:
         # Who is being verified holds no slot, so that others' next sweep is soon enough, if it shows the server at all.
         riding = context.by_sweep and status is JobStatus.SUCCESS and not context.misses
         return (Follow(),) if riding else (Look(context.now.elapsed_s),)
-    if watch.gone:
-        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     seen = watch.picture
     if seen is None:
-        return (Look(context.again_s()),)
+        return gone(target, watch, context)
     verdict = judge(target, attempt, status, seen)
     enough_s = _enough_s(verdict, context)
     if verdict in AT_ONCE:

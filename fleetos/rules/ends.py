@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+from fleetos.limits import GONE_APART_S
 from fleetos.model.events import AttemptEnded, Moved, TargetEvent
 from fleetos.model.inventory import Picture
 from fleetos.model.run import End, Outcome, Target
 from fleetos.model.states import QUEUED, Reason, TargetState
-from fleetos.rules.needs import Context, Write
+from fleetos.rules.look import Watch
+from fleetos.rules.needs import Context, Decision, Look, Need, Write
 
 _CAN_RESTORE = frozenset(
     {
@@ -75,9 +77,22 @@ def aborted(target: Target, seen: Picture | None) -> Write:
     return give_up(target, TargetState.CANCELLED, Reason.ABORTED, "the run was aborted", seen)
 
 
-def gone(target: Target) -> Write:
-    """The server was deleted: two single reads answered 404."""
-    detail = "the cloud says twice that there is no such server"
+def proven_gone(watch: Watch, context: Context) -> bool:
+    """Whether the server was deleted: two single reads, far enough apart, answered 404 and none between showed it."""
+    return watch.picture is None and watch.same_s() >= context.short(GONE_APART_S)
+
+
+def look_for_it(watch: Watch, context: Context) -> tuple[Need, ...]:
+    """The next look for a server that the last one did not find: some on the way to the one that proves it gone."""
+    last_s = max(context.now.elapsed_s, watch.same_since.elapsed_s + context.short(GONE_APART_S))
+    return (Look(min(context.evidence_s(), last_s), single=True),)
+
+
+def gone(target: Target, watch: Watch, context: Context) -> Decision:
+    """The end of a target whose server was deleted, once that is proven."""
+    if not proven_gone(watch, context):
+        return look_for_it(watch, context)
+    detail = f"the cloud says twice, {watch.same_s():.0f} s apart, that there is no such server"
     attempt = target.attempt
     if attempt is None:
         return Write((Moved(target.server_id, TargetState.FAILED, Reason.GONE, detail=detail),))

@@ -64,11 +64,9 @@ def _by_looks(target: Target, context: Context) -> Decision:
     watch = context.watch
     if watch is None:
         return (Look(context.now.elapsed_s, single=True),)
-    if watch.gone:
-        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     attempt, seen = target.attempt, watch.picture
     if seen is None:
-        return _look_on(context)
+        return gone(target, watch, context)
     if attempt is None:
         return _known_outcome(target, seen, watch, context)
     if disk_of(attempt, seen) is Disk.NEW and on_image(target, attempt, seen) and seen.running:

@@ -34,14 +34,13 @@ class Watch:
     """The looks at one server since its last move.
 
     `begun` is when the present series without a gap began; `pictures` are all that it saw. `same_since` is the
-    first look that was equal to the last one. `gone` counts consecutive 404s of single reads.
+    first look that was equal to the last one.
     """
 
     begun: Moment
     last: Sight
     pictures: frozenset[Picture]
     same_since: Moment
-    gone: int
 
     @staticmethod
     def start(sight: Sight) -> "Watch":
@@ -51,18 +50,12 @@ class Watch:
             last=sight,
             pictures=frozenset() if sight.picture is None else frozenset({sight.picture}),
             same_since=sight.received,
-            gone=int(sight.picture is None),
         )
 
     def add(self, sight: Sight) -> "Watch":
         """The watch after one more look. A gap or a suspend before it starts the series anew."""
         same = sight.picture == self.last.picture
-        after = replace(
-            self,
-            last=sight,
-            same_since=self.same_since if same else sight.received,
-            gone=self.gone + 1 if sight.picture is None else 0,
-        )
+        after = replace(self, last=sight, same_since=self.same_since if same else sight.received)
         gap_s = sight.requested.since_s(self.last.received)
         slept_s = sight.received.suspended_s(self.last.received)
         if gap_s > EVIDENCE_MAX_GAP_S or slept_s > SUSPEND_NOTICED_S:
@@ -74,7 +67,7 @@ class Watch:
 
     @property
     def picture(self) -> Picture | None:
-        """The last picture."""
+        """The last picture, None where the last look found no server."""
         return self.last.picture
 
     def lasted_s(self) -> float:

@@ -126,10 +126,6 @@ class Context:
         """When to look again at the polling beat."""
         return self.now.elapsed_s + self.poll_s
 
-    def soon_s(self) -> float:
-        """When to look again at the shortest interval of the plan."""
-        return self._after_last_look_s(self.settings.poll_min_s)
-
     def _after_last_look_s(self, pause_s: float) -> float:
         """Counted from the last look: answers about a job, which may come more often, must not put it off."""
         last_s = self.now.elapsed_s if self.watch is None else self.watch.last.received.elapsed_s

@@ -6,7 +6,7 @@ from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
 from fleetos.model.run import PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.rules.ends import aborted, gone, hold
+from fleetos.rules.ends import aborted, gone, hold, look_for_it, proven_gone
 from fleetos.rules.look import Watch
 from fleetos.rules.needs import AskJob, Context, Decision, Look, Need, Power, Wait, Write
 
@@ -24,12 +24,10 @@ def stopping(target: Target, context: Context) -> Decision:
         return hold(target, Reason.STOP_REFUSED, detail, None if watch is None else watch.picture)
     if not target.calls and (wait := _not_yet(target, context)):
         return wait
-    if watch is not None and watch.gone:
-        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
-    if watch is None or (not target.calls and _stale(watch, context)):
+    if watch is not None and watch.picture is None:
+        return gone(target, watch, context)
+    if watch is None or watch.picture is None or (not target.calls and _stale(watch, context)):
         return (Look(context.now.elapsed_s),)
-    if watch.picture is None:
-        return (Look(context.again_s()),)
     return _stopping_seen(target, watch, watch.picture, context)
 
 
@@ -148,11 +146,13 @@ def starting(target: Target, context: Context) -> Decision:
     step = _start_step(target, context)
     if step is None:
         return Write((Moved(target.server_id, TargetState.VERIFYING, restored=True),))
-    if isinstance(step, str):
-        disk = None if context.watch is None or context.watch.picture is None else context.watch.picture.disk
-        held = Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=disk, detail=step)
-        return gone(target) if step == _GONE else Write((held,))
-    return step
+    if not isinstance(step, str):
+        return step
+    watch = context.watch
+    if watch is not None and watch.picture is None:
+        return gone(target, watch, context)
+    disk = None if watch is None or watch.picture is None else watch.picture.disk
+    return Write((Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=disk, detail=step),))
 
 
 _GONE = "gone"
@@ -163,11 +163,9 @@ def _start_step(target: Target, context: Context) -> tuple[Need, ...] | str | No
     watch = context.watch
     if watch is None:
         return (Look(context.now.elapsed_s),)
-    if watch.gone:
-        return _GONE if watch.gone > 1 else (Look(context.soon_s(), single=True),)
     seen = watch.picture
     if seen is None:
-        return (Look(context.again_s()),)
+        return _GONE if proven_gone(watch, context) else look_for_it(watch, context)
     if seen.running:
         return None
     if wait := _not_yet(target, context):
@@ -249,7 +247,7 @@ def _stop_again(target: Target, context: Context) -> Decision:
     if not target.calls and context.here_s < context.settle_s:
         return (Wait(context.now.elapsed_s + context.settle_s - context.here_s),)
     watch = context.watch
-    if watch is not None and watch.gone > 1:
+    if watch is not None and proven_gone(watch, context):
         return _restored(target, "it is gone, and could not be stopped as it was", restored=True)
     if watch is None or (not target.calls and _stale(watch, context)):
         return (Look(context.now.elapsed_s),)
@@ -257,7 +255,7 @@ def _stop_again(target: Target, context: Context) -> Decision:
     if seen is not None and seen.disk != target.disk_after:
         return _restored(target, "it changed again before it could be stopped as it was", restored=True)
     if seen is None:
-        return (Look(context.soon_s(), single=True),)
+        return look_for_it(watch, context)
     if seen.stopped:
         return _restored(target, "", restored=True)
     power = Power("stop", hard=context.settings.stop is StopMode.HARD)

@@ -49,15 +49,14 @@ def _queued(target: Target, context: Context) -> Decision:
 
 
 def _checking(target: Target, context: Context) -> Decision:
-    seen = None if context.watch is None else context.watch.picture
+    watch = context.watch
+    seen = None if watch is None else watch.picture
     if context.finishing:
         return aborted(target, seen)
-    if context.watch is None:
+    if watch is None:
         return (Look(context.now.elapsed_s),)
-    if context.watch.gone:
-        return gone(target) if context.watch.gone > 1 else (Look(context.soon_s(), single=True),)
     if seen is None:
-        return (Look(context.again_s()),)
+        return gone(target, watch, context)
     return wrong(target, seen) or _checked(target, seen, context)
 
 
@@ -129,12 +128,10 @@ def _ready(target: Target, context: Context) -> Decision:
     if target.not_before is not None and target.not_before > context.now.wall:
         return (Wait(context.due(target.not_before)),)
     # Nobody brings a deleted server back: that it is gone needs no fresh look, which slow reads may never be.
-    if watch is not None and watch.gone:
-        return gone(target) if watch.gone > 1 else (Look(context.soon_s(), single=True),)
-    if watch is None or not _fresh(context):
+    if watch is not None and seen is None:
+        return gone(target, watch, context)
+    if seen is None or not _fresh(context):
         return (Look(context.now.elapsed_s),)
-    if seen is None:
-        return (Look(context.again_s()),)
     refused = wrong(target, seen)
     if refused is not None:
         return refused

@@ -1,10 +1,11 @@
 """When things are done, by the ledger of the simulated cloud: who is tried next, and how often a server is read."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from fleetos.model.plan import Failure, Rollout, Share, Timeouts
+from fleetos.model.plan import Failure, Polling, Rollout, Share, Timeouts
 from fleetos.model.states import TargetState
 from fleetos.sim.scenario import Scenario
 from tests.simulation.checkers import check
@@ -14,7 +15,9 @@ from tests.simulation.staged import changes, named
 from tests.simulation.story import Story
 
 
-def played(servers: int, *faults: dict[str, object], cloud: dict[str, object] | None = None, **more: Any) -> Story:
+def played(
+    servers: int, *faults: Mapping[str, object], cloud: Mapping[str, object] | None = None, **more: Any
+) -> Story:
     """The play of so many servers, changed in a minute or two each, on a cloud of this machine."""
     content = {"servers": [{"name": "web-###", "count": servers}], "durations": {"change": (60, 120)}, **(cloud or {})}
     scenario = Scenario.model_validate({**content, "faults": faults})
@@ -37,3 +40,13 @@ def test_a_failed_server_is_tried_again_long_before_the_last_untried_one(failed:
     # Beside it run three, and a few more are stopped already for the slots that come free next.
     assert again - first <= 12
     assert len(order) - again >= 4
+
+
+@pytest.mark.parametrize("answers", [[1, 2, 3], [2, 3, 4, 5], [1, 2, 3, 4, 5, 6]])
+def test_a_server_that_the_cloud_does_not_find_for_some_seconds_is_not_gone(answers: list[int]) -> None:
+    lost = {"do": "cut-after", "on": "changeos", "nth": [1]}
+    story = played(
+        1, lost, {"do": "refuse", "on": "detail", "code": "Ecs.0114", "nth": answers}, polling=Polling(2.0, 10.0)
+    )
+    assert check(story) == []
+    assert {one.state for one in story.targets.values()} == {TargetState.DONE}

@@ -40,10 +40,7 @@ DISKS = (
         "gone-at-once",
         "I12",
         "a server of which one read says that there is none counts as deleted",
-        (
-            Patch(f"{RULES}/look.py", "gone=int(sight.picture is None)", "gone=2 * int(sight.picture is None)"),
-            Patch(f"{RULES}/look.py", "gone=self.gone + 1 if", "gone=self.gone + 2 if"),
-        ),
+        one(f"{RULES}/ends.py", " and watch.same_s() >= context.short(GONE_APART_S)", ""),
     ),
     Mutation(
         "skipped-by-image",

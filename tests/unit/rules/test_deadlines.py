@@ -90,7 +90,7 @@ def test_an_overdue_change_that_worked_is_verified(target: Target) -> None:
 
 @pytest.mark.parametrize("target", [JOB, ADOPTED])
 def test_an_overdue_change_of_a_server_that_is_gone_fails(target: Target) -> None:
-    looks = [(TIMEOUT + 60, None), (TIMEOUT + 65, None)]
+    looks = [(TIMEOUT + 60, None), (TIMEOUT + 90, None)]
     assert undecided(decide(target, context(looks[:1])))
     assert outcome_of(decide(target, context(looks)))[:2] == (S.FAILED, Reason.GONE)
 

@@ -91,17 +91,18 @@ def test_after_a_failed_attempt_its_own_disk_is_the_one_that_may_be_wiped() -> N
 def test_gone_needs_two_404s_of_single_reads(state: TargetState) -> None:
     target = a_target(state=state, attempts=(an_attempt(unanswered=1),))
     once = decide(target, context([(0, None)]))
-    assert once == (Look(moment(5).elapsed_s, single=True),)
-    twice = decided(target, context([(0, None), (5, None)]))
+    assert once == (Look(moment(30).elapsed_s, single=True),)
+    twice = decided(target, context([(0, None), (30, None)]))
     assert (twice.state, twice.reason) == (S.FAILED, Reason.GONE)
-    assert undecided(decide(target, context([(0, None), (5, RUNNING), (10, None)])))
+    for looks in ([(0, None), (15, RUNNING), (30, None)], [(0, None), (5, None), (10, None), (29, None)]):
+        assert undecided(decide(target, context(looks)))
 
 
 @pytest.mark.parametrize("state", [S.READY, S.STOPPING])
 def test_gone_needs_no_fresh_look(state: TargetState) -> None:
     target = a_target(state=state, attempts=(an_attempt(unanswered=1),))
     # A limit on reads may let each answer be an hour old when it arrives.
-    late = replace(context([(0, None), (5, None)]), now=moment(3600))
+    late = replace(context([(0, None), (30, None)]), now=moment(3600))
     assert decided(target, late).reason is Reason.GONE
 
 

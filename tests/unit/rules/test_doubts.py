@@ -148,9 +148,9 @@ def test_answers_about_the_job_do_not_put_the_next_look_off() -> None:
     scene = replace(context(steady(STOPPED, 60)), now=moment(70), **denied(0, 70))
     looks = [need for need in needs(decide(accepted(), scene)) if isinstance(need, Look)]
     assert looks == [Look(moment(90).elapsed_s, single=True)]
-    gone = replace(context([(60, None)]), now=moment(60 + SETTINGS.poll_min_s), **denied(0, 60 + SETTINGS.poll_min_s))
+    gone = replace(context([(60, None)]), now=moment(80), **denied(0, 80))
     looks = [need for need in needs(decide(accepted(), gone)) if isinstance(need, Look)]
-    assert looks == [Look(gone.now.elapsed_s, single=True)]
+    assert looks == [Look(moment(90).elapsed_s, single=True)]
 
 
 def test_a_job_that_is_known_again_and_runs_forbids_every_verdict() -> None:

@@ -329,7 +329,7 @@ def test_row_foreign_is_held(picture: Picture) -> None:
 
 
 def test_row_gone_fails() -> None:
-    decision = decide(inspected(), context([*steady(STOPPED, 300), (305, None), (310, None)]))
+    decision = decide(inspected(), context([*steady(STOPPED, 300), (305, None), (335, None)]))
     assert outcome_of(decision) == (S.FAILED, Reason.GONE, Outcome.UNKNOWN)
 
 

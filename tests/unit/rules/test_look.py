@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
+from fleetos.rules.ends import proven_gone
 from fleetos.rules.look import MAX_PICTURES, Watch
 from tests.unit.model.samples import RUNNING, STOPPED
-from tests.unit.rules.scene import moment, sight, steady, watched
+from tests.unit.rules.scene import context, moment, sight, steady, watched
 
 
 def test_a_series_lasts_from_the_first_answer_to_the_last_request() -> None:
@@ -40,10 +41,12 @@ def test_another_picture_begins_another_stillness() -> None:
     assert (watch.lasted_s(), watch.same_s(), watch.still_s()) == (150, 30, 30)
 
 
-def test_gone_counts_answers_in_a_row() -> None:
-    assert watched((0, None)).gone == 1
-    assert watched((0, None), (5, None)).gone == 2
-    assert watched((0, None), (5, STOPPED), (10, None)).gone == 1
+def test_gone_is_told_twice_half_a_minute_apart_with_no_sight_of_it_between() -> None:
+    assert not proven_gone(watched((0, None)), context())
+    assert not proven_gone(watched((0, None), (5, None), (29, None)), context())
+    assert proven_gone(watched((0, None), (5, None), (30, None)), context())
+    assert not proven_gone(watched((0, None), (5, STOPPED), (30, None)), context())
+    assert not proven_gone(watched((0, None), (40, STOPPED)), context())
 
 
 def test_a_404_is_no_picture() -> None:

@@ -326,7 +326,7 @@ def test_a_server_that_cannot_be_started_again_stays_marked() -> None:
 
 
 def test_a_server_that_is_gone_ends_as_told() -> None:
-    after = decided(restoring(), context([(0, None), (5, None)]))
+    after = decided(restoring(), context([(0, None), (30, None)]))
     assert (after.state, after.detail) == (S.HELD, "Ecs.0314; it is gone")
 
 
@@ -366,7 +366,7 @@ def test_a_server_that_changed_again_is_left_alone() -> None:
 
 
 def test_a_server_that_is_gone_when_it_is_to_be_stopped_again_is_done_and_said_so() -> None:
-    after = decided(PROVEN, replace(context([(0, None), (5, None)], AS_BEFORE), now=moment(3600)))
+    after = decided(PROVEN, replace(context([(0, None), (30, None)], AS_BEFORE), now=moment(3600)))
     assert (after.state, "it is gone" in after.detail) == (S.DONE, True)
 
 

@@ -102,7 +102,7 @@ def test_a_server_that_was_changed_after_all_is_not_wiped_unless_its_disk_is_nam
 
 
 def test_a_server_that_is_gone_fails_again() -> None:
-    looks = [(0.0, None), (5.0, None)]
+    looks = [(0.0, None), (30.0, None)]
     assert decided(inspected(retried(FAILED)), context(looks)).reason is Reason.GONE
 
 
