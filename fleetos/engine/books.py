@@ -132,7 +132,7 @@ class Books:
             now=self.now,
             entered=sighting.entered,
             settings=run.settings,
-            settle_s=max(run.settings.settle_s, 2 * self.watch.experience.longest_change_s),
+            settle_s=self.watch.settle_s(run.settings),
             poll_s=self.poll_s,
             fraction=self.fraction(),
             running=run.state is RunState.RUNNING,

@@ -2,7 +2,6 @@
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import chain, islice
 
 from fleetos.clock import Moment
@@ -19,7 +18,7 @@ from fleetos.limits import (
     SURELY_BEFORE,
 )
 from fleetos.model.events import JobEnded, PowerAnswered, RunMoved, TargetEvent
-from fleetos.model.experience import NONE, Experience, image_of
+from fleetos.model.experience import NONE, Experience, image_of, settle_s
 from fleetos.model.inventory import Job, JobStatus
 from fleetos.model.run import PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState
@@ -45,6 +44,7 @@ class Watching:
     def __init__(self, experience: Experience = NONE, keys: Iterable[str] = ()) -> None:
         kinds = tuple(keys)
         self.experience = experience
+        self._longest_s = experience.longest_change_s
         self.since_s: dict[str, float] = {}
         self.by_sweep = False
         self.beat_at_s: float | None = None
@@ -64,6 +64,10 @@ class Watching:
     def shows_change(self) -> bool | None:
         """Whether servers are seen changing on this cloud, None: not known yet."""
         return self.experience.shows_change
+
+    def settle_s(self, settings: Settings) -> float:
+        """For how long an unknown outcome is watched. While a run goes on it only grows."""
+        return settle_s(settings.settle_s, self._longest_s, settings.change_timeout_s)
 
     def found(self, target: Target, now: Moment) -> None:
         """Enters a target that an earlier process left under way."""
@@ -90,6 +94,7 @@ class Watching:
         match event:
             case JobEnded(status=JobStatus.SUCCESS):
                 key = change_key(target)
+                self._longest_s = max(self._longest_s, took_s)
                 self._ended_s.append(took_s)
                 self._of_kind_s[key].append(took_s)
                 self.experience = self.experience.with_change(key, took_s)
@@ -102,8 +107,8 @@ class Watching:
 
     def lasted(self, seconds: float, *, shown: bool | None) -> None:
         """Enters a change that this process saw from end to end, and whether its server was ever seen changing."""
-        longest_s = max(self.experience.longest_change_s, seconds)
-        self.experience = replace(self.experience, longest_change_s=longest_s)
+        self._longest_s = max(self._longest_s, seconds)
+        self.experience = self.experience.with_lasted(seconds)
         if shown is not None and self.shows_change is None:
             self.experience = self.experience.with_picture(shown=shown)
 

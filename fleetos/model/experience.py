@@ -1,6 +1,6 @@
 """What was learned of a part of a cloud, so that the next run there does not begin as a beginner.
 
-It makes runs faster and gentler. Only `longest_change_s` is also a matter of safety: it can lengthen a settle time.
+It makes runs faster and gentler. Only the longest change is also a matter of safety: it can lengthen a settle time.
 """
 
 from collections.abc import Mapping
@@ -43,21 +43,30 @@ class Limit:
 class Experience:
     """What is known of one cloud, region and project. All durations are in seconds, the latest last.
 
+    `lasted_s` are changes as they were waited for, from the acceptance until their end was seen.
     `changes` are successful OS changes, by whatever the engine tells apart: the key that was used last comes last.
     `shows_change`: whether a server is seen as REBUILD or with a task while its OS changes; None: not known yet.
     `limits` holds what was learned from refusals (429), by kind of request: `read` or `write`.
     """
 
-    longest_change_s: float = 0.0
+    lasted_s: Durations = ()
     changes: Mapping[str, Durations] = field(default_factory=dict[str, Durations])
     stops_s: Durations = ()
     shows_change: bool | None = None
     limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
 
+    @property
+    def longest_change_s(self) -> float:
+        """The longest of the changes that are remembered; with each further change of a kind an older one goes."""
+        return max(chain(self.lasted_s, *self.changes.values()), default=0.0)
+
     def with_change(self, key: str, seconds: float) -> "Experience":
         """This and one more successful change of that length."""
-        longest_s = max(self.longest_change_s, _bounded(seconds))
-        return replace(self, longest_change_s=longest_s, changes=_with(self.changes, key, (seconds,)))
+        return replace(self, changes=_with(self.changes, key, (seconds,)))
+
+    def with_lasted(self, seconds: float) -> "Experience":
+        """This and one more change that was waited for so long."""
+        return replace(self, lasted_s=_latest(self.lasted_s, (seconds,), CHANGES_REMEMBERED))
 
     def with_stop(self, seconds: float) -> "Experience":
         """This and one more stop of that length."""
@@ -74,6 +83,14 @@ class Experience:
 
 # What is known of a cloud that was never used.
 NONE = Experience()
+
+
+def settle_s(least_s: float, longest_change_s: float, change_timeout_s: float) -> float:
+    """Return for how long an unknown outcome is watched: at least twice the longest change that is remembered.
+
+    A change that outlives the plan's time-out is one that something went wrong with: no reason to wait for longer.
+    """
+    return max(least_s, min(2 * longest_change_s, change_timeout_s))
 
 
 def image_of(key: str) -> str:
@@ -100,7 +117,7 @@ def merged(kept: Experience, now: Experience, since: Experience) -> Experience:
             del limits[kind]
     learned = now.shows_change is not None and now.shows_change != since.shows_change
     return Experience(
-        longest_change_s=max(kept.longest_change_s, now.longest_change_s),
+        lasted_s=_latest(kept.lasted_s, _beyond(now.lasted_s, since.lasted_s), CHANGES_REMEMBERED),
         changes=changes,
         stops_s=_latest(kept.stops_s, _beyond(now.stops_s, since.stops_s), STOPS_REMEMBERED),
         shows_change=now.shows_change if learned else kept.shows_change,
@@ -110,12 +127,13 @@ def merged(kept: Experience, now: Experience, since: Experience) -> Experience:
 
 def checked(experience: Experience) -> Experience:
     """The experience, proven to be one that could have been learned. Raises ValueError for any other."""
-    keys, series = experience.changes.keys(), experience.changes.values()
+    keys = experience.changes.keys()
     if len(keys) > CHANGE_KEYS_REMEMBERED or max(map(len, keys), default=0) > CHANGE_KEY_LETTERS:
         raise ValueError("more kinds of changes than are kept, or a longer name of one")
-    if max(map(len, series), default=0) > CHANGES_REMEMBERED or len(experience.stops_s) > STOPS_REMEMBERED:
+    series = (experience.lasted_s, *experience.changes.values())
+    if max(map(len, series)) > CHANGES_REMEMBERED or len(experience.stops_s) > STOPS_REMEMBERED:
         raise ValueError("more durations than are kept")
-    durations = (experience.longest_change_s, *chain(*series), *experience.stops_s)
+    durations = (*chain(*series), *experience.stops_s)
     if not all(0 <= seconds <= DURATION_MAX_S for seconds in durations):
         raise ValueError("no duration of a step")
     if not (experience.limits.keys() <= _KINDS and all(map(_possible, experience.limits.values()))):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fleetos.errors import Problem
 from fleetos.limits import SETTLE_ELSEWHERE_S, SETTLE_MIN_S, SETTLE_OTC_S, SETTLE_SIM_S
+from fleetos.model import experience
 from fleetos.model.plan import Plan
 from fleetos.model.run import Settings
 from fleetos.planning.quantities import spelled_duration
@@ -47,7 +48,7 @@ def settle_problem(plan: Plan, facts: CloudFacts) -> Problem | None:
 def settle_s(plan: Plan, facts: CloudFacts, longest_change_s: float) -> float:
     """How long an unknown outcome is watched, in seconds.
 
-    Never less than twice the longest change seen on this cloud.
+    It grows with the longest change that is remembered of this cloud.
     """
     if plan.timeouts.settle_s is not None:
         chosen_s = plan.timeouts.settle_s
@@ -55,7 +56,7 @@ def settle_s(plan: Plan, facts: CloudFacts, longest_change_s: float) -> float:
         chosen_s = SETTLE_SIM_S
     else:
         chosen_s = SETTLE_OTC_S if facts.is_otc else SETTLE_ELSEWHERE_S
-    return max(chosen_s, 2 * longest_change_s)
+    return experience.settle_s(chosen_s, longest_change_s, plan.timeouts.change_s)
 
 
 def settings_of(plan: Plan, facts: CloudFacts, targets: int, longest_change_s: float) -> Settings:

@@ -142,7 +142,8 @@ def of_memory(facts: MemoryFacts, now: datetime) -> Sequence[Diagnosis]:
     """The pace that earlier runs have learned here, and how much is known of how long changes take."""
     durations = {"changes": facts.changes, "kinds": facts.kinds, "longest_change_s": facts.longest_change_s}
     known = f"{facts.changes:,} changes of {facts.kinds:,} kinds (image, flavor, zone) are remembered"
-    longest = f", the longest took {roughly(facts.longest_change_s)}" if facts.longest_change_s else ""
+    watched = "an unknown outcome is watched for at least twice as long, up to timeouts.change"
+    longest = f", the longest took {roughly(facts.longest_change_s)}: {watched}" if facts.longest_change_s else ""
     found: list[Diagnosis] = []
     for kind, limit in facts.limits.items():
         age_s = max(0.0, (now - limit.learned_at).total_seconds())

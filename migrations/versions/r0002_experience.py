@@ -32,5 +32,5 @@ def upgrade() -> None:
 def _body(longest_s: object) -> str:
     """What is no duration is kept as it is: whoever reads it refuses it, as before."""
     if isinstance(longest_s, int | float) and 0 <= longest_s < math.inf:
-        return json.dumps({"longest_change_s": min(longest_s, _WEEK_S)})
-    return json.dumps({"longest_change_s": repr(longest_s)})
+        return json.dumps({"lasted_s": [min(longest_s, _WEEK_S)]})
+    return json.dumps({"lasted_s": [repr(longest_s)]})

@@ -179,7 +179,7 @@ def test_what_was_learned_of_limits_is_told(play: Play) -> None:
     limit = of(checks, "limits", "reads")
     assert "4 reads a second, named by the cloud" in limit["text"]
     assert limit["values"]["in_force"] is True
-    assert of(checks, "durations")["values"] == {"changes": 2, "kinds": 1, "longest_change_s": 0.0}
+    assert of(checks, "durations")["values"] == {"changes": 2, "kinds": 1, "longest_change_s": 2.0}
 
 
 def test_a_lease_is_told_while_it_is_held_and_missed_when_its_holder_is_dead(play: Play) -> None:

@@ -158,7 +158,7 @@ async def kept_at(path: Path, clock: HandClock) -> Kept:
         "UPDATE runs SET digest = 'another'",
         "UPDATE leases SET holder = '{}'",
         "UPDATE requests SET kind = 'of-a-newer-version'",
-        """UPDATE clouds SET body = '{"longest_change_s": -1}'""",
+        """UPDATE clouds SET body = '{"lasted_s": [-1]}'""",
     ],
 )
 async def test_a_check_finds_columns_that_say_something_else(tmp_path: Path, statement: str) -> None:

@@ -12,7 +12,7 @@ AGAIN_AT_ONCE = Patch(
 )
 NO_SETTLE = Patch(
     f"{ENGINE}/books.py",
-    "settle_s=max(run.settings.settle_s, 2 * self.watch.experience.longest_change_s)",
+    "settle_s=self.watch.settle_s(run.settings)",
     "settle_s=0.0",
 )
 NOT_SENT = Patch(f"{CLOUD}/transport.py", "return type(told)(told.message)", "return NotSent(told.message)")

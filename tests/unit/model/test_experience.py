@@ -13,7 +13,7 @@ from fleetos.limits import (
     STOPS_REMEMBERED,
 )
 from fleetos.model.codec import experience_from, experience_json
-from fleetos.model.experience import NONE, Experience, Limit, checked, merged
+from fleetos.model.experience import NONE, Experience, Limit, checked, merged, settle_s
 from tests.unit.model.samples import START
 
 LIMIT = Limit(2.0, 4.0, START)
@@ -30,6 +30,25 @@ def test_the_latest_of_each_key_are_kept_and_the_longest_of_all() -> None:
     assert learned.changes["a"] == tuple(float(one) for one in range(5, CHANGES_REMEMBERED + 5))
     assert learned.changes["b"] == (5000.0,)
     assert learned.longest_change_s == 5000.0
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_one_long_change_is_forgotten_after_so_many_others(*, shared: bool) -> None:
+    """One that waited for a payment for 20 hours must not lengthen every later settle for ever."""
+    learned = NONE.with_change("a", 72_000.0) if shared else NONE.with_lasted(72_000.0)
+    for number in range(CHANGES_REMEMBERED):
+        assert learned.longest_change_s == 72_000.0
+        learned = learned.with_change("a", float(number)) if shared else learned.with_lasted(float(number))
+    assert learned.longest_change_s == CHANGES_REMEMBERED - 1.0
+    assert merged(NONE.with_lasted(72_000.0), learned, NONE).longest_change_s == (72_000.0 if shared else 63.0)
+
+
+@pytest.mark.parametrize(
+    ("longest_s", "settle"), [(0.0, 600.0), (299.0, 600.0), (400.0, 800.0), (1800.0, 3600.0), (72_000.0, 3600.0)]
+)
+def test_a_settle_grows_with_the_longest_change_up_to_the_time_out_of_one(longest_s: float, settle: float) -> None:
+    assert settle_s(600.0, longest_s, 3600.0) == settle
+    assert settle_s(7200.0, longest_s, 3600.0) == 7200.0
 
 
 def test_the_key_that_was_not_used_for_longest_goes() -> None:
@@ -66,9 +85,10 @@ def test_it_is_read_back_as_it_was() -> None:
 @pytest.mark.parametrize(
     "strange",
     [
-        Experience(longest_change_s=-1.0),
-        Experience(longest_change_s=DURATION_MAX_S + 1),
-        Experience(longest_change_s=float("nan")),
+        Experience(lasted_s=(-1.0,)),
+        Experience(lasted_s=(DURATION_MAX_S + 1,)),
+        Experience(lasted_s=(float("nan"),)),
+        Experience(lasted_s=(1.0,) * (CHANGES_REMEMBERED + 1)),
         Experience(stops_s=(1.0,) * (STOPS_REMEMBERED + 1)),
         Experience(changes={"a": (float("inf"),)}),
         Experience(changes={"a": (1.0,) * (CHANGES_REMEMBERED + 1)}),

@@ -100,6 +100,7 @@ def test_a_percentage_is_of_the_targets(desk: Desk, percent: str, count: int) ->
         (SIM, 0.0, SETTLE_SIM_S),
         (OTC, 400.0, 800.0),
         (OTC, 200.0, SETTLE_OTC_S),
+        (OTC, 72_000.0, 3600.0),
     ],
 )
 def test_the_settle_time_follows_the_cloud(desk: Desk, facts: CloudFacts, longest_s: float, settle_s: float) -> None:

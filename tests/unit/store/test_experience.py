@@ -62,7 +62,7 @@ async def test_two_that_end_at_once_lose_nothing(database: Database, clock: Hand
 
 
 @pytest.mark.parametrize(
-    "body", ["", "5", "[]", '{"longest_change_s": 1e12}', '{"limits": {"read": [1, 2]}}', '{"stops_s": [-1]}']
+    "body", ["", "5", "[]", '{"lasted_s": [1e12]}', '{"limits": {"read": [1, 2]}}', '{"stops_s": [-1]}']
 )
 async def test_what_cannot_have_been_learned_is_refused_and_left_as_it_is(database: Database, body: str) -> None:
     await history.remember(database, SCOPE, NONE.with_stop(1.0))

@@ -115,7 +115,7 @@ async def test_the_longest_change_becomes_experience(
         await database.close()
     database = Database(location)
     assert (await upgrade(database, watcher(clock))).before == "0001"
-    assert await history.experience(database, "a") == Experience(longest_change_s=300.5)
+    assert await history.experience(database, "a") == Experience(lasted_s=(300.5,))
     assert (await history.experience(database, "b")).longest_change_s == DURATION_MAX_S
     with pytest.raises(DatabaseUnusable):
         await history.experience(database, "c")
