@@ -80,7 +80,7 @@ class Books:
             if server_id in self._glimpsed:
                 self._glimpsed[server_id] = sight
             return
-        self._sightings[server_id] = after = sighting.with_sight(state, sight)
+        self._sightings[server_id] = after = sighting.with_sight(state, sight, self.watch.settle_s(turn.run.settings))
         if state is TargetState.CHANGING and sight.picture is not None and sight.picture.changing:
             self.watch.seen_changing()
         # One that is only followed has nothing new to decide while it looks as it did.

@@ -1,5 +1,6 @@
 """What this process has seen of each target since its last move. In memory only: evidence does not survive a crash."""
 
+import math
 from dataclasses import dataclass, replace
 
 from fleetos.clock import Moment
@@ -59,13 +60,13 @@ class Sighting:
             return Sighting(self.entered, now)
         return self
 
-    def with_sight(self, state: TargetState, sight: Sight) -> "Sighting":
+    def with_sight(self, state: TargetState, sight: Sight, settle_s: float = math.inf) -> "Sighting":
         """The sighting with one more look, if it counts: evidence for an unknown outcome is single reads only."""
         if sight.requested.elapsed_s < self.since.elapsed_s:
             return self
         if state is TargetState.INSPECTING and not sight.single:
             return self
-        watch = Watch.start(sight) if self.watch is None else self.watch.add(sight)
+        watch = Watch.start(sight) if self.watch is None else self.watch.add(sight, settle_s)
         # What the cloud's log said counts only together with the series of looks that asked for it.
         goes_on = self.watch is not None and self.watch.begun is watch.begun
         return replace(self, watch=watch, misses=0, traces=self.traces if goes_on else None)

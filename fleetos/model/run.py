@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -160,6 +160,16 @@ class Target:
     remembered_at: datetime | None = None
     disk_after: str | None = None
     image_after: str | None = None
+
+    def watched_until(self, settings: "Settings") -> datetime | None:
+        """Until when its unknown outcome is watched at the latest; None where none is, or nobody knows that yet.
+
+        A change may take its time-out, and the request may have come a settle late. Whoever takes the run over looks
+        for one settle time more.
+        """
+        if self.state is not TargetState.INSPECTING or self.attempt is None:
+            return None
+        return self.attempt.deadline + timedelta(seconds=settings.settle_s)
 
     @property
     def ended(self) -> bool:

@@ -123,7 +123,7 @@ def _adopted(target: Target, context: Context) -> Decision:
         ours = disk_of(attempt, seen) is Disk.NEW and on_image(target, attempt, seen) and seen.running
         to = TargetState.VERIFYING if ours else TargetState.INSPECTING
         return Write((Moved(target.server_id, to),))
-    return (Look(context.again_s(), single=True),)
+    return (Look(context.patient_s(context.settings.poll_max_s), single=True),)
 
 
 def adopt(target: Target, attempt: Attempt) -> Write:

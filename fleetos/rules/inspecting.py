@@ -5,6 +5,8 @@ settle time is over. A case that no row knows is watched to the deadline and the
 than any look: some clouds show a change as a stopped, idle server.
 """
 
+import math
+
 from fleetos.limits import MAX_RESENDS, SELDOM_SEEN_SETTLES
 from fleetos.model.events import Moved, NotDelivered
 from fleetos.model.inventory import Picture
@@ -81,8 +83,8 @@ def _by_looks(target: Target, context: Context) -> Decision:
     return _settled(target, attempt, seen, watch, context)
 
 
-def _look_on(context: Context) -> tuple[Need, ...]:
-    return (Look(context.evidence_s(), single=True),)
+def _look_on(context: Context, until_s: float = math.inf) -> tuple[Need, ...]:
+    return (Look(context.evidence_s(until_s), single=True),)
 
 
 def _going_on(target: Target, attempt: Attempt, seen: Picture, context: Context) -> Decision:
@@ -199,8 +201,9 @@ def _down_untold(target: Target, seen: Picture) -> Write:
 
 def _half_done(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
     """A failed picture that is not the one before the send: certain only after settle and change time-out."""
-    if watch.lasted_s() < context.settle_s + context.settings.change_timeout_s:
-        return _look_on(context)
+    enough_s = context.settle_s + context.settings.change_timeout_s
+    if watch.lasted_s() < enough_s:
+        return _look_on(context, watch.begun.elapsed_s + enough_s)
     if seen.in_error and disk_of(attempt, seen) is Disk.NEW:
         return _not_as_ordered(target, seen)
     if seen.in_error:
@@ -216,5 +219,5 @@ def _late_s(attempt: Attempt, context: Context) -> float:
 
 def _to_the_deadline(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
     if _late_s(attempt, context) <= 0:
-        return _look_on(context)
+        return _look_on(context, context.due(attempt.deadline))
     return hold(target, Reason.OUTCOME_UNKNOWN, f"the looks show no known case: {evidence_series(watch)}", seen)

@@ -3,12 +3,13 @@
 Evidence does not survive a crash: a process that was away may have missed anything, so it looks anew.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fleetos.clock import Moment
-from fleetos.limits import EVIDENCE_MAX_GAP_S, SUSPEND_NOTICED_S
+from fleetos.limits import EVIDENCE_MAX_GAP_S, SELDOM_LOOK_S, SUSPEND_NOTICED_S
 from fleetos.model.inventory import Picture
 
 # Distinct pictures kept of one watch: more than these is "anything may have happened" and proves nothing.
@@ -52,13 +53,17 @@ class Watch:
             same_since=sight.received,
         )
 
-    def add(self, sight: Sight) -> "Watch":
-        """The watch after one more look. A gap or a suspend before it starts the series anew."""
+    def add(self, sight: Sight, settle_s: float = math.inf) -> "Watch":
+        """The watch after one more look. A gap or a suspend before it starts the series anew.
+
+        Looks may come seldom once the last picture has been there for a whole settle: nothing is counted by them.
+        """
         same = sight.picture == self.last.picture
         after = replace(self, last=sight, same_since=self.same_since if same else sight.received)
         gap_s = sight.requested.since_s(self.last.received)
         slept_s = sight.received.suspended_s(self.last.received)
-        if gap_s > EVIDENCE_MAX_GAP_S or slept_s > SUSPEND_NOTICED_S:
+        gap_max_s = EVIDENCE_MAX_GAP_S if self.still_s() < settle_s else 2 * SELDOM_LOOK_S
+        if gap_s > gap_max_s or slept_s > SUSPEND_NOTICED_S:
             begun = Watch.start(sight)
             return replace(after, begun=begun.begun, pictures=begun.pictures)
         if sight.picture is None:

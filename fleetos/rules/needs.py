@@ -1,11 +1,12 @@
 """What a rule can answer: events to write, or needs that the ring serves when they are due."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from fleetos.clock import Moment
-from fleetos.limits import EVIDENCE_MAX_GAP_S, POWER_CALL_SERVERS
+from fleetos.limits import EVIDENCE_MAX_GAP_S, LOOK_AGAIN_SHARE, POWER_CALL_SERVERS, SELDOM_LOOK_S
 from fleetos.model.events import RunMoved, TargetEvent
 from fleetos.model.run import Settings
 from fleetos.rules.forecast import NOTHING_KNOWN, Forecast
@@ -118,9 +119,22 @@ class Context:
         """The wait of the protocol; on a loopback cloud no longer than its settle time."""
         return min(seconds, self.settle_s) if self.settings.loopback else seconds
 
-    def evidence_s(self) -> float:
-        """When to look again for evidence: half of the allowed gap, so that a slow answer does not break the series."""
-        return self._after_last_look_s(min(self.poll_s, self.settings.poll_max_s, EVIDENCE_MAX_GAP_S / 2))
+    def evidence_s(self, until_s: float = math.inf) -> float:
+        """When to look again for evidence: later and later, and when a settle or `until_s` is over.
+
+        Half of the allowed gap at most, so that a slow answer does not break the series; only where the last picture
+        has been there for a whole settle, and some time must pass before it says more, looks come seldom.
+        """
+        watch, most_s, due_s = self.watch, min(self.settings.poll_max_s, EVIDENCE_MAX_GAP_S / 2), until_s
+        if watch is not None:
+            counting = [m for m in (watch.begun, watch.same_since) if watch.last.requested.since_s(m) < self.settle_s]
+            due_s = min(due_s, *(since.elapsed_s + self.settle_s for since in counting), math.inf)
+            most_s = most_s if counting or math.isinf(until_s) else SELDOM_LOOK_S
+        return max(self.now.elapsed_s, min(due_s, self.patient_s(most_s)))
+
+    def patient_s(self, most_s: float) -> float:
+        """When to look again for what takes its time: the longer it has lasted the later, after `most_s` at most."""
+        return self._after_last_look_s(min(max(self.poll_s, self.here_s * LOOK_AGAIN_SHARE), most_s))
 
     def again_s(self) -> float:
         """When to look again at the polling beat."""

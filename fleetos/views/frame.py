@@ -10,7 +10,7 @@ from datetime import datetime
 from rich.cells import cell_len
 from rich.text import Text
 
-from fleetos.model.run import Target
+from fleetos.model.run import Settings, Target
 from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
 from fleetos.names import shown
 from fleetos.views.notes import note_of
@@ -134,7 +134,8 @@ def _rows(watch: Watch, now: datetime, width: int, room: int) -> list[Text]:
     troubled, doubtful, moving = shares
     shown = [*watch.troubled(troubled), *watch.doubtful(doubtful), *watch.moving(moving)]
     name_width = min(max((cell_len(called(target)) for target in shown), default=0), max(8, width // 3))
-    lines = [row(target, now, width, name_width) for target in shown]
+    settings = watch.progress.run.settings
+    lines = [row(target, settings, now, width, name_width) for target in shown]
     if hidden:
         sizes = zip(("failed or held", "unsure or waiting", "moving"), watch.sizes, shares, strict=True)
         more = ", ".join(f"{size - share:,} {what}" for what, size, share in sizes if size > share)
@@ -152,14 +153,14 @@ def _shares(sizes: Sequence[int], room: int) -> list[int]:
     return shares
 
 
-def row(target: Target, now: datetime, width: int, name_width: int) -> Text:
+def row(target: Target, settings: Settings, now: datetime, width: int, name_width: int) -> Text:
     """One line on one target: name, state, time in the state where there is room, and a note. Never wider."""
     text = Text(fill(shown(target.name) or target.server_id, name_width)).append(" ")
     text.append(f"{target.state:<{_STATE_WIDTH}} ", style=STYLES.get(target.state, ""))
     if width >= _NARROW:
         in_state_s = (now - target.since).total_seconds() if target.since else 0.0
         text.append(f"{span(in_state_s):>{_SINCE_WIDTH}}  ", style="dim")
-    text.append(clip(note_of(target, now), width - text.cell_len))
+    text.append(clip(note_of(target, settings, now), width - text.cell_len))
     return _cut(text, width)
 
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fleetos.model.codes import meaning_of
-from fleetos.model.run import Target
+from fleetos.model.run import Settings, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.views.reasons import REASONS
-from fleetos.views.wording import clip, printable, short_stamp, span
+from fleetos.views.wording import clip, limit_span, printable, short_stamp, span
 
 _JOB_ID_SHOWN = 12
 # Terminal cells of the cloud's own words in a line; all of them are in the JSON.
@@ -72,7 +72,7 @@ def own_words(target: Target) -> str:
     return "" if words == _bare(trouble) else printable(target.detail)
 
 
-def note_of(target: Target, now: datetime) -> str:
+def note_of(target: Target, settings: Settings, now: datetime) -> str:
     """A few words on why the target is where it is, most telling first."""
     match target.state:
         case TargetState.FAILED | TargetState.HELD | TargetState.SKIPPED | TargetState.CANCELLED:
@@ -81,9 +81,8 @@ def note_of(target: Target, now: datetime) -> str:
             return _joined(_next_try(target, now), _cause(target))
         case TargetState.INSPECTING:
             # Before another pass sends anything it looks as well, at what became of attempts whose outcome is known.
-            return _joined(
-                "outcome unknown, looking" if target.unsettled else "looking at it first", _job_words(target)
-            )
+            first = watched_words(target, settings, now) if target.unsettled else "looking at it first"
+            return _joined(first, printable(target.detail), _job_words(target))
         case TargetState.CHANGING:
             attempt = target.attempt
             adopted = attempt is not None and attempt.job_id is None and attempt.adopted
@@ -97,6 +96,16 @@ def note_of(target: Target, now: datetime) -> str:
             return f"power as before, then {target.then.state}" if target.then else "power as before"
         case _:
             return ""
+
+
+def watched_words(target: Target, settings: Settings, now: datetime) -> str:
+    """Until when an unknown outcome is watched at the latest, and by which of the plan's times."""
+    until = target.watched_until(settings)
+    if until is None:
+        return f"outcome unknown, watched for {limit_span(settings.settle_s)} (timeouts.settle)"
+    if until <= now:
+        return f"outcome unknown, watched for {limit_span(settings.settle_s)} more (timeouts.settle)"
+    return f"outcome unknown, watched until {until:%H:%MZ} at the latest (timeouts.change), then held or tried again"
 
 
 def _cause(target: Target) -> str:

@@ -19,13 +19,13 @@ from fleetos.model.events import (
     TargetEvent,
 )
 from fleetos.model.progress import Progress
-from fleetos.model.run import Target
+from fleetos.model.run import Settings, Target
 from fleetos.model.states import ENDS, TargetState
 from fleetos.model.wipes import wipes_of
 from fleetos.views.confirmation import image_lines, reinstall_lines
 from fleetos.views.event_documents import state_of
 from fleetos.views.frame import Spent
-from fleetos.views.notes import support_words
+from fleetos.views.notes import support_words, watched_words
 from fleetos.views.pace import Pace
 from fleetos.views.reasons import REASONS, run_words
 from fleetos.views.summary import summary
@@ -43,7 +43,6 @@ _TOLD = frozenset({TargetState.FAILED, TargetState.HELD, TargetState.BACKOFF, Ta
 _STATE_WORDS = {
     TargetState.READY: "turned away, will be asked again",
     TargetState.BACKOFF: "failed, will be tried again",
-    TargetState.INSPECTING: "outcome unknown, looking",
 }
 
 
@@ -90,7 +89,7 @@ class PlainView:
             if isinstance(record.event, RunEvent):
                 self._tell_run(record.event, record.at)
             else:
-                self._tell_event(record.event, progress.targets[record.event.server_id], record.at)
+                self._tell_event(record.event, progress, record.at)
         self._tell_progress(progress, requests, now)
 
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
@@ -130,26 +129,28 @@ class PlainView:
             case RunCreated():
                 self._say(at, f"run {event.run.id} created")
 
-    def _tell_event(self, event: TargetEvent, target: Target, at: datetime) -> None:
-        state = state_of(event)
+    def _tell_event(self, event: TargetEvent, progress: Progress, at: datetime) -> None:
+        target, settings, state = progress.targets[event.server_id], progress.run.settings, state_of(event)
         if isinstance(event, ChangeAnswered) and state is TargetState.READY and event.code:
             # The same answer may come every few seconds for as long as a quota is used up.
             if (event.server_id, event.code) not in self._turned_away:
                 self._turned_away.add((event.server_id, event.code))
-                self._tell_server(target, state, at)
+                self._tell_server(target, settings, state, at)
         elif state is TargetState.INSPECTING and not (target.unsettled or isinstance(event, ChangeAnswered)):
             return  # what another pass looks at first is no news, unless nobody knows what became of it
         elif state is not None and state in _TOLD:
-            self._tell_server(target, state, at)
+            self._tell_server(target, settings, state, at)
 
-    def _tell_server(self, target: Target, state: TargetState, at: datetime) -> None:
+    def _tell_server(self, target: Target, settings: Settings, state: TargetState, at: datetime) -> None:
         if self._lines_left <= 0:
             self._untold[state] += 1
             return
         self._lines_left -= 1
         # The record may be older than the target, which has moved on within the same turn.
         reason = REASONS[target.reason].short if target.reason and target.state is state else ""
-        parts = (_STATE_WORDS.get(state, str(state)), reason, support_words(target))
+        doubtful = state is TargetState.INSPECTING
+        words = watched_words(target, settings, at) if doubtful else _STATE_WORDS.get(state, str(state))
+        parts = (words, reason, support_words(target))
         self._say(at, f"{called_fully(target)}: {'; '.join(part for part in parts if part)}")
 
     def _tell_progress(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:

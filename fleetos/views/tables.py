@@ -152,7 +152,7 @@ def _target_row(progress: Progress, target: Target, now: datetime, *, driven: bo
     since = span((now - target.since).total_seconds()) if target.since else ""
     tries = f"{len(target.attempts)}/{max(target.attempts_allowed, len(target.attempts))}"
     # A target of which nothing is told has no story; what it waits for is the one thing to say of it.
-    note = note_of(target, now)
+    note = note_of(target, progress.run.settings, now)
     silent = target.state is TargetState.WAITING or (target.state is TargetState.READY and not note)
     waiting = why_waiting(progress, target, now) if silent else None
     # Where nobody drives the run, nobody's turn comes.

@@ -50,3 +50,29 @@ def test_a_server_that_the_cloud_does_not_find_for_some_seconds_is_not_gone(answ
     )
     assert check(story) == []
     assert {one.state for one in story.targets.values()} == {TargetState.DONE}
+
+
+@pytest.mark.parametrize(
+    ("picture", "settle_s", "polling", "most"),
+    [
+        ("no-disk", 10.0, Polling(1.0, 60.0), 80),
+        ("error", 10.0, Polling(1.0, 60.0), 80),
+        ("no-disk", 600.0, Polling(5.0, 60.0), 80),
+        ("endless", 10.0, Polling(1.0, 60.0), 200),
+    ],
+)
+def test_an_unknown_outcome_is_read_less_often_as_time_goes_by(
+    picture: str, settle_s: float, polling: Polling, most: int
+) -> None:
+    """Each server is watched for an hour or two; at the shortest interval that was thousands of reads for each."""
+    story = played(
+        1,
+        {"do": "cut-after", "on": "changeos", "nth": [1]},
+        {"do": "fail", "on": "changeos", "nth": [1], "picture": picture},
+        timeouts=Timeouts(change_s=3600.0, settle_s=settle_s),
+        polling=polling,
+        loopback=settle_s < 600,
+    )
+    assert check(story) == []
+    assert story.ended_s > 3600
+    assert story.ledger.requests["detail"] <= most

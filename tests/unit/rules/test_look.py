@@ -1,7 +1,11 @@
 """Watches: what counts as one series of looks, and for how long."""
 
+import math
 from dataclasses import replace
 
+import pytest
+
+from fleetos.limits import SELDOM_LOOK_S
 from fleetos.rules.ends import proven_gone
 from fleetos.rules.look import MAX_PICTURES, Watch
 from tests.unit.model.samples import RUNNING, STOPPED
@@ -63,3 +67,44 @@ def test_too_many_faces_prove_nothing() -> None:
 
 def test_only_404s_prove_nothing_of_a_picture() -> None:
     assert not watched((0, None), (5, None)).throughout(lambda one: one.stopped)
+
+
+def test_once_a_picture_has_lasted_a_settle_looks_may_come_seldom() -> None:
+    settled = watched(*steady(STOPPED, 600))
+    seldom = settled.add(sight(600 + 2 * SELDOM_LOOK_S, STOPPED), 600)
+    assert (seldom.lasted_s(), seldom.still_s()) == (1200, 1200)
+    assert settled.add(sight(601 + 2 * SELDOM_LOOK_S, STOPPED), 600).lasted_s() == 0
+    # As long as it counts, nothing but a minute will do: neither before that, nor for the picture that comes next.
+    assert settled.add(sight(661, STOPPED), 601).lasted_s() == 0
+    other = settled.add(sight(630, RUNNING), 600)
+    assert other.add(sight(690, RUNNING), 600).lasted_s() == 690
+    assert other.add(sight(691, RUNNING), 600).lasted_s() == 0
+    assert settled.add(sight(640, STOPPED, slept_s=5), 600).lasted_s() == 0
+
+
+@pytest.mark.parametrize(
+    ("looked_s", "here_s", "until_s", "next_s"),
+    [
+        (0, 0, math.inf, 5),
+        (10, 10, math.inf, 15),
+        (40, 40, math.inf, 50),
+        (80, 80, math.inf, 100),
+        (300, 300, math.inf, 330),
+        (580, 580, math.inf, 600),
+        (580, 580, 9000, 600),
+        (600, 600, math.inf, 630),
+        (600, 600, 9000, 750),
+        (3000, 3000, 9000, 3300),
+        (3000, 3000, 3050, 3050),
+    ],
+)
+def test_looks_come_later_and_later_but_in_time(looked_s: float, here_s: float, until_s: float, next_s: float) -> None:
+    scene = replace(context(steady(STOPPED, looked_s)), poll_s=5.0, now=moment(here_s))
+    assert scene.evidence_s(until_s + moment(0).elapsed_s) == moment(next_s).elapsed_s
+
+
+def test_looks_are_counted_anew_for_a_picture_that_came_later() -> None:
+    scene = replace(context([*steady(STOPPED, 900), (930, RUNNING)]), poll_s=5.0)
+    assert scene.evidence_s(moment(9000).elapsed_s) == moment(960).elapsed_s
+    late = replace(context([*steady(STOPPED, 900), *steady(RUNNING, 1520, from_s=930)]), poll_s=5.0)
+    assert late.evidence_s(moment(9000).elapsed_s) == moment(1530).elapsed_s

@@ -1,5 +1,6 @@
 """The plain view: what a cron mail says, and that it never says too much."""
 
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO, StringIO, TextIOWrapper
 
@@ -113,7 +114,26 @@ def test_another_pass_calls_no_known_outcome_unknown() -> None:
     again += stage.happen(Moved(where, TargetState.INSPECTING))
     view.turned(stage.progress, again, {}, stage.now)
     assert "outcome unknown" not in out.getvalue()
-    assert note_of(stage.progress.targets[where], stage.now).startswith("looking at it first")
+    note = note_of(stage.progress.targets[where], stage.progress.run.settings, stage.now)
+    assert note.startswith("looking at it first")
+
+
+def test_an_unknown_outcome_says_until_when_it_is_watched_and_why() -> None:
+    stage, view, out = begun(1)
+    where, settings = server_id(0), stage.progress.run.settings
+    lost = ChangeAnswered(where, 1, TargetState.INSPECTING, "ambiguous", detail="connection reset by peer")
+    deadline = stage.now + timedelta(seconds=settings.change_timeout_s)
+    ready = (Moved(where, TargetState.CHECKING), Moved(where, TargetState.READY))
+    sent = ChangeIntended(where, 1, STOPPED, deadline)
+    view.turned(stage.progress, [*stage.begin(), *stage.happen(*ready, sent, lost)], {}, stage.now)
+    target, until = stage.progress.targets[where], deadline + timedelta(seconds=settings.settle_s)
+    assert target.watched_until(settings) == until
+    words = f"outcome unknown, watched until {until:%H:%MZ} at the latest (timeouts.change), then held or tried again"
+    assert f"web-00 ({where}): {words}; " in out.getvalue()
+    assert note_of(target, settings, stage.now) == f"{words}; connection reset by peer"
+    # Whoever takes the run over later than that looks for one settle more.
+    assert "more (timeouts.settle); connection reset" in note_of(target, settings, until)
+    assert stage.progress.targets[where].watched_until(replace(settings, settle_s=0.0)) == deadline
 
 
 def test_ten_per_cent_steps() -> None:
