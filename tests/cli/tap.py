@@ -32,6 +32,7 @@ class Tap(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Pass)
         self.cloud_url = cloud_url
         self.password = password
+        self.paths: list[str] = []
         self.bodies: list[str] = []
         self.tokens: list[str] = []
         self.told: str | None = None
@@ -67,6 +68,7 @@ class _Pass(BaseHTTPRequestHandler):
 
     def _take(self, body: bytes | None) -> None:
         kind = "login" if self.path.endswith("/auth/tokens") else "read" if body is None else "write"
+        self.tap.paths.append(self.path)
         if self.path.endswith("/changeos"):
             kind = "change"
             self.tap.bodies.append((body or b"").decode())

@@ -8,7 +8,12 @@ from fleetos.model.codec import experience_from
 from fleetos.model.experience import Experience
 from tests.cli.play import Play
 
-LEAVES_WITHIN_S = 10.0
+# The cloud's own words for four requests a second, whatever the pace of this machine.
+LIMITED = {
+    "do": "refuse",
+    "code": "APIGW.0308",
+    "message": "The throttling threshold has been reached,policy user over ratelimit,limit:4,time:1 second",
+}
 
 
 def remembered(play: Play) -> Experience:
@@ -23,7 +28,7 @@ def test_an_interrupted_run_has_learned_for_the_next(play: Play) -> None:
     began = play.begin("apply", play.written(names, concurrency=1), "--yes")
     began.until("target.verifying")
     began.process.send_signal(signal.SIGINT)
-    assert began.end(LEAVES_WITHIN_S).returncode == 130
+    assert began.end().returncode == 130
     first = remembered(play)
     (durations,) = first.changes.values()
     assert len(durations) == 1
@@ -36,7 +41,7 @@ def test_an_interrupted_run_has_learned_for_the_next(play: Play) -> None:
 
 
 def test_what_the_cloud_allows_is_learned_by_its_refusals_and_kept(play: Play) -> None:
-    play.faults({"on": "any", "do": "throttle", "requests": 4, "per_s": 1, "stated": True})
+    play.faults({**LIMITED, "on": ["detail", "job", "list", "changeos"], "nth": [1]})
     assert play.fleetos("apply", play.written(play.take(3)), "--yes").returncode == 0
     play.faults()
     learned = remembered(play).limits
