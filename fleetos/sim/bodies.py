@@ -5,11 +5,14 @@ quoted: it may be a secret.
 """
 
 import json
+from base64 import b64decode
+from hashlib import sha256
 from typing import Annotated, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fleetos.sim.codes import Refusal, refusal
+from fleetos.sim.ledger import Content
 from fleetos.sim.orders import ChangeOs, Power
 
 # The documented special characters of a password, the newest and longest set.
@@ -205,8 +208,8 @@ def read(kind: type[B], content: Json) -> B:
     raise BodyError(refusal("Ecs.0005", message=f"{place}: {first['msg']}"))
 
 
-def change_order(content: Json, server_id: str, api: Literal["v1", "v2"], *, reinstall: bool) -> ChangeOs:
-    """Return the order of a changeos or reinstallos body. Raises BodyError."""
+def change_order(content: Json, path: str, server_id: str, api: Literal["v1", "v2"], *, reinstall: bool) -> ChangeOs:
+    """Return the order of a changeos or reinstallos body that came to this path. Raises BodyError."""
     asked = read(ReinstallBody, content).os_reinstall if reinstall else read(ChangeBody, content).os_change
     user_data = asked.metadata.user_data if asked.metadata is not None else None
     return ChangeOs(
@@ -221,7 +224,31 @@ def change_order(content: Json, server_id: str, api: Literal["v1", "v2"], *, rei
         key_id=asked.metadata.key_id if asked.metadata is not None else None,
         with_stop=asked.mode is not None,
         api=api,
+        content=_said(asked, cast("Json", next(iter(content.values()))), path),
     )
+
+
+def _said(asked: Reinstall, raw: Json, path: str) -> Content:
+    """Return what a change said. Its metadata are taken as they came, those that the cloud does not know included."""
+    metadata = cast("dict[str, str]", raw.get("metadata") or {})
+    user_data = metadata.get("user_data")
+    return Content(
+        path,
+        asked.imageid if isinstance(asked, Change) else None,
+        asked.keyname,
+        asked.userid,
+        None if asked.adminpass is None else sha256(asked.adminpass.encode()).hexdigest(),
+        None if user_data is None else _digest_of_base64(user_data),
+        {key: value for key, value in metadata.items() if key != "user_data"},
+        asked.mode,
+    )
+
+
+def _digest_of_base64(text: str) -> str:
+    try:
+        return sha256(b64decode(text, validate=True)).hexdigest()
+    except ValueError:
+        return "not base64"
 
 
 def power_order(content: Json) -> Power:

@@ -216,7 +216,7 @@ def _order(request: Request, route: Route) -> WriteOrder:
     content = parse(request.body)
     if route.operation == "power":
         return power_order(content)
-    return change_order(content, route.at_id, route.api, reinstall=route.operation == "reinstallos")
+    return change_order(content, request.path, route.at_id, route.api, reinstall=route.operation == "reinstallos")
 
 
 def _decision(entry: Entry) -> Decision:

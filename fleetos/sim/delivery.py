@@ -51,6 +51,9 @@ def _open(world: World, order: WriteOrder, decision: Decision, now: float, reque
     write.faults = sorted(hits)
     if isinstance(order, ChangeOs):
         write.image_id, write.image_before = order.image_id, _image_shown(world, order.server_id)
+        write.content = order.content
+    else:
+        write.hard = order.hard
     under_way: set[int] = set()
     for server_id in order.servers:
         server = world.servers.get(server_id)

@@ -9,12 +9,30 @@ from fleetos.sim.servers import Disk
 Came = Literal["dropped", "pending", "accepted", "refused"]
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a changeos or reinstallos said, word by word. Of secrets it holds SHA-256 digests, in hex.
+
+    `metadata` is without the user data, whose digest is that of the decoded bytes. None of it is ever stored.
+    """
+
+    path: str
+    image_id: str | None = None
+    keyname: str | None = None
+    userid: str | None = None
+    adminpass: str | None = None
+    user_data: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    mode: str | None = None
+
+
 @dataclass(slots=True)
 class Write:
     """One delivery of a write. `sent_at` is when it reached the gateway, `at` when the cloud looked at it.
 
     `image_before` is the image that the server of a change showed at `sent_at`. `during` are the changes that were in
     progress on the servers at `at`, `sent_during` those that were in progress or still on their way at `sent_at`.
+    `content` is what a change said, None where it came before a restart of the cloud.
     """
 
     seq: int
@@ -45,6 +63,7 @@ class Write:
     ended: Literal["success", "failed", "no-effect"] | None = None
     error_code: str | None = None
     faults: list[int] = field(default_factory=list[int])
+    content: Content | None = None
 
 
 class Ledger:

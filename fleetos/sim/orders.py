@@ -6,10 +6,14 @@ from pydantic import Field
 
 from fleetos.limits import SIM_RULES_MAX
 from fleetos.sim.faults import Model, Operation, Rule
+from fleetos.sim.ledger import Content
 
 
 class ChangeOs(Model):
-    """Change or reinstall the OS of one server. Of a password only its quality is kept."""
+    """Change or reinstall the OS of one server. Of a password only its quality is kept.
+
+    `content` is for the ledger alone and never stored: digests of secrets do not belong on a disk.
+    """
 
     kind: Literal["change"]
     server_id: str
@@ -22,6 +26,7 @@ class ChangeOs(Model):
     key_id: str | None = None
     with_stop: bool = False
     api: Literal["v1", "v2"] = "v2"
+    content: Annotated[Content | None, Field(exclude=True, repr=False)] = None
 
     @property
     def operation(self) -> Operation:

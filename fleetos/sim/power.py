@@ -21,7 +21,6 @@ def submit(world: World, write: Write, order: Power, decision: Decision, now: fl
         return refusal("Ecs.0118")
     found = [world.server(server_id) for server_id in order.servers]
     servers = [server for server in found if server is not None]
-    write.hard = order.hard
     write.during = sorted({seq for server in servers for seq in server.changes})
     if len(servers) < len(found):
         return refusal("Ecs.0114")

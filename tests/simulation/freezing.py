@@ -1,21 +1,18 @@
 """The plan of a play as a run: by what the cloud shows, and by what an earlier run has left in the database."""
 
-from dataclasses import replace
-from pathlib import Path
-
 from fleetos.model.events import Enlisted, RunCreated
-from fleetos.model.plan import ChangeSpec, Plan, SecretRef
-from fleetos.model.run import Order, Outcome, Scope, Target
+from fleetos.model.run import Outcome, Scope, Target
 from fleetos.planning.freeze import History
 from fleetos.planning.freeze import freeze as freeze_plan
+from fleetos.planning.orders import Orders, pins
 from fleetos.planning.preflight import Preflight, Resolved
+from fleetos.planning.select import select
 from fleetos.planning.settings import CloudFacts
-from fleetos.sim.world import World
 from fleetos.store.memory import MemoryRun, freeze
 from tests.simulation.process import Process
 from tests.simulation.session import logged_in
-from tests.simulation.spec import IMAGE, Spec
 from tests.simulation.stagehand import Stagehand
+from tests.simulation.wishes import environment, plan, said, wishes
 
 _DID_NOTHING = frozenset({Outcome.REFUSED, Outcome.NOT_DELIVERED})
 
@@ -23,21 +20,24 @@ _DID_NOTHING = frozenset({Outcome.REFUSED, Outcome.NOT_DELIVERED})
 async def frozen(stage: Stagehand, process: Process, before: MemoryRun | None) -> MemoryRun:
     """Return the run of the plan as it begins; `before` is the one before it over the same servers."""
     spec, world = stage.spec, stage.cloud.world
+    wanted = wishes(spec, world, again=before is not None)
+    stage.wanted, stage.env = said(spec, world, wanted), environment(wanted)
+    stage.secrets.update(stage.env.values())
     async with logged_in(process, stage, spec.limits) as cloud:
         inventory = await cloud.list_servers()
+        images, _ = await cloud.all_images()
         place = cloud.place
-    orders = _orders(spec, world)
-    servers = tuple(
-        Resolved(inventory.servers[one], order) for one, order in orders.items() if one in inventory.servers
-    )
-    images = {} if spec.reinstall else {IMAGE: next(iter(orders.values())).image_id}
-    scope = Scope("sim", place.region, place.project_id, str(place.ecs))
+    here = {one: wish for one, wish in wanted.items() if one in inventory.servers}
+    written, facts = plan(spec, here, world.user_id), CloudFacts(loopback=spec.loopback)
+    orders = Orders(written, images, world.scenario.key_pairs, facts)
+    made = [(server, orders.order(ref, server)) for server, ref in select(written, inventory).servers]
+    servers = tuple(Resolved(server, order) for server, order in made if order is not None)
     at = process.now()
     run = freeze_plan(
-        _plan(spec),
-        Preflight(servers, images, (), {}, frozenset()),
-        scope=scope,
-        facts=CloudFacts(loopback=spec.loopback),
+        written,
+        Preflight(servers, pins(orders), (), {}, frozenset()),
+        scope=Scope("sim", place.region, place.project_id, str(place.ecs)),
+        facts=facts,
         run_id="play" if before is None else "encore",
         now=at,
         history=None if before is None else _history(before),
@@ -45,35 +45,6 @@ async def frozen(stage: Stagehand, process: Process, before: MemoryRun | None) -
     targets = [event.target for event in run.events if isinstance(event, Enlisted)]
     more = [event for event in run.events if not isinstance(event, Enlisted | RunCreated)]
     return freeze(run.run, targets, more, at)
-
-
-def _orders(spec: Spec, world: World) -> dict[str, Order]:
-    """Return what each server gets: the image of the plan, or the one that it runs once more."""
-    image = world.image_named(IMAGE)
-    if image is None:
-        raise ValueError(f"the world has no image {IMAGE}")
-    login = SecretRef("env", "CANARY") if spec.secret else None
-    key = None if spec.secret else world.scenario.key_pairs[0]
-    order = Order(image.id, image.name, "v2", keyname=key, adminpass=login)
-    if not spec.reinstall:
-        return dict.fromkeys(world.servers, order)
-    own = {one: server.image or image for one, server in world.servers.items()}
-    return {one: replace(order, image_id=of.id, image_name=of.name, reinstall=True) for one, of in own.items()}
-
-
-def _plan(spec: Spec) -> Plan:
-    return Plan(
-        path=Path("plan.yaml"),
-        name="play",
-        change=ChangeSpec(reinstall=True) if spec.reinstall else ChangeSpec(image=IMAGE),
-        servers=(),
-        digest="0" * 64,
-        rollout=spec.rollout,
-        failure=spec.failure,
-        timeouts=spec.timeouts,
-        polling=spec.polling,
-        api=spec.limits,
-    )
 
 
 def _history(before: MemoryRun) -> History:

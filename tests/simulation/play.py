@@ -22,7 +22,7 @@ from tests.ledger import Ledger
 from tests.simulation.freezing import frozen
 from tests.simulation.operating import release, retry
 from tests.simulation.process import BORN, PROCESS, Fates, Process, make_loop
-from tests.simulation.session import SECRET, drive
+from tests.simulation.session import drive
 from tests.simulation.spec import Act, Spec
 from tests.simulation.stagehand import Noted, Stagehand, play_time
 from tests.simulation.story import Story
@@ -95,7 +95,6 @@ class _Play:
         process = Process(0, Fates(frozenset(), []), spec.clocks, 0.0, self._trace)
         stage.run = await frozen(stage, process, before)
         stage.run.records = Noted(stage.run.records, stage.note_records)
-        stage.secrets.add(SECRET)
 
     async def _freeze_again(self, faults: Sequence[Rule]) -> None:
         """Freeze the plan once more over the same servers. What is on its way from the first run stays so."""
@@ -249,7 +248,7 @@ class _Play:
 
     def _stored(self) -> list[str]:
         """The journal as a database would hold it, where there is a secret that could be in it."""
-        if not self._spec.secret and not self._spec.distortion.echo:
+        if not self._stage.env and not self._spec.distortion.echo:
             return []
         return [event_json(record.event) for record in self._stage.store.records]
 
@@ -286,6 +285,7 @@ class _Play:
             bound_s=bound_s,
             came_to_end=came_to_end,
             most_slots=stage.most_slots,
+            wanted=stage.wanted,
             secrets=tuple(sorted(stage.secrets)),
             texts=[*stage.texts, *self._stored()],
             facts=stage.facts,

@@ -22,6 +22,7 @@ from fleetos.model.requests import Request
 from fleetos.model.run import Order, Run, Target
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import Command, RunState
+from fleetos.planning.secrets import PlanSecrets
 from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.loop import now_s
 from fleetos.store.memory import MemoryJournal, Weather
@@ -33,7 +34,6 @@ from tests.simulation.wire import Wire
 # Slower than a real process, since most of the play's own time goes into the seconds in which nothing happens.
 BEATS = Beats(turn_s=300.0, requests_s=120.0)
 LEASE_BEAT_S = 20.0
-SECRET = 'Zq7!"Canary+pass/9'
 
 
 class Recorder:
@@ -68,17 +68,6 @@ class Recorder:
     async def keep_lease(self) -> None:
         """Renew the lease until cancelled."""
         await self._inner.keep_lease()
-
-
-class Pocket:
-    """Where the secrets of the play are."""
-
-    def __init__(self, *, secret: bool) -> None:
-        self._secret = secret
-
-    def resolve(self, order: Order) -> Secrets:
-        """Return the order's secrets."""
-        return Secrets(adminpass=SECRET if self._secret else None)
 
 
 class Watched:
@@ -212,7 +201,7 @@ async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
         edge = Edge(
             cloud=Watched(cloud, process, stage),
             journal=Recorder(process, stage, journal),
-            secrets=Pocket(secret=stage.spec.secret),
+            secrets=PlanSecrets(stage.env),
             listener=Onlooker(stage),
             clock=process,
             chance=SeededChance(stage.spec.seed * 1000 + process.number),

@@ -101,7 +101,8 @@ class Spec:
     """One play. `calm_at_s`: all faults end then, and the run must come to its end within a bound.
 
     `deaths` are the points, counted over the whole play from 1, at which the process dies. `reinstall`: servers get the
-    image that they run. `again`: the faults of a second run of the plan over the same servers, None if there is none.
+    image that they run. `diverse`: no two neighbours get the same image, login, user data or metadata. `again`: the
+    faults of a second run of the plan over the same servers, None if there is none.
     """
 
     seed: int
@@ -124,4 +125,5 @@ class Spec:
     calm_at_s: float = 3600.0
     enumerate: bool = False
     reinstall: bool = False
+    diverse: bool = False
     again: tuple[Rule, ...] | None = None

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fleetos.model.events import Record
 from fleetos.sim.chance import Chance
 from fleetos.sim.cloud import Cloud
+from fleetos.sim.ledger import Content
 from fleetos.sim.loop import now_s
 from fleetos.store.memory import CommitFault, MemoryRun
 from tests.simulation.process import BORN, PROCESS, Died, Fates, Process
@@ -41,6 +42,8 @@ class Stagehand:
     written: list[Written] = field(default_factory=list[Written])
     sessions: list[Session] = field(default_factory=list[Session])
     facts: Counter[str] = field(default_factory=Counter[str])
+    wanted: Mapping[str, Content] = field(default_factory=dict[str, Content])
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
     secrets: set[str] = field(default_factory=set[str])
     texts: list[str] = field(default_factory=list[str])
     ended: asyncio.Event = field(default_factory=asyncio.Event)

@@ -8,6 +8,7 @@ from typing import Literal
 from fleetos.model.events import Record
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RunState
+from fleetos.sim.ledger import Content
 from fleetos.sim.world import World
 from tests.ledger import Ledger
 from tests.simulation.spec import PointKind, Spec
@@ -104,8 +105,8 @@ class Story:
 
     `bound_s`: by then, after `calm_s`, the run must have ended. `deaths` counts the deaths that really happened.
     `earlier` is the run before it over the same servers, with the ledger and the world as they were at its end.
-    `texts` are all words that the process said to anybody: errors, hints and the journal as it is stored.
-    `past` is what the judges have made of the records.
+    `wanted` is what a change of each server must say. `texts` are all words that the process said to anybody: errors,
+    hints and the journal as it is stored. `past` is what the judges have made of the records.
     """
 
     spec: Spec
@@ -129,6 +130,7 @@ class Story:
     bound_s: float = 0.0
     came_to_end: bool = True
     most_slots: int = 0
+    wanted: Mapping[str, Content] = field(default_factory=dict[str, Content])
     secrets: tuple[str, ...] = ()
     texts: list[str] = field(default_factory=list[str])
     facts: Counter[str] = field(default_factory=Counter[str])

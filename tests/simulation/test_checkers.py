@@ -7,13 +7,15 @@ import json
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from fleetos.model.events import ChangeIntended, Record, RunDriverStarted, RunMoved
+from fleetos.model.events import ChangeIntended, Enlisted, Record, RunDriverStarted, RunMoved
+from fleetos.model.plan import StopMode
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.ledger import CHANGES
-from tests.simulation.checkers import check
+from tests.simulation.checkers import broken, check
 from tests.simulation.staged import (
     SETTLE_S,
     accepted_twice,
@@ -223,12 +225,70 @@ def _skipped_on_another_image(story: Story) -> None:
 
 
 def _skipped_yet_changed(story: Story) -> None:
-    changes(story)[0].servers = [named(story, "done-before")]
+    change, server_id = changes(story)[0], named(story, "done-before")
+    change.servers, change.content = [server_id], story.wanted[server_id]
 
 
 def _done_before_its_end(story: Story) -> None:
     """Let a change go on when its target is done."""
     changes(story)[0].ended = None
+
+
+def _says(**other: Any) -> Edit:
+    """Let the first change have said something else than what was frozen for its server."""
+
+    def edit(story: Story) -> None:
+        change = changes(story)[0]
+        assert change.content is not None
+        change.content = replace(change.content, **other)
+
+    return edit
+
+
+def _said_to_another(story: Story) -> None:
+    """Let the first change have said what is for the server of the second."""
+    first, second = changes(story)[:2]
+    first.content = second.content
+
+
+def _sent_to_a_stranger(story: Story) -> None:
+    story.targets = {one: target for one, target in story.targets.items() if one != stop_of(story).servers[0]}
+    story.records = [record for record in story.records if not isinstance(record.event, Enlisted)]
+
+
+def _stopped_hard(story: Story) -> None:
+    story.spec = replace(story.spec, rollout=replace(story.spec.rollout, stop=StopMode.SOFT))
+    stop_of(story).hard = True
+
+
+def _stopped_softly(story: Story) -> None:
+    story.spec = replace(story.spec, rollout=replace(story.spec.rollout, stop=StopMode.HARD))
+
+
+def _started_untouched(story: Story) -> None:
+    """Let a server be started that nobody of ours has taken down."""
+    alter(story, "stop", lambda sent: replace(sent, operation="start"))
+
+
+def _stopped_beside_its_change(story: Story) -> None:
+    story.spec = replace(story.spec, rollout=replace(story.spec.rollout, stop=StopMode.API))
+    for change in changes(story):
+        assert change.content is not None
+        change.content = replace(change.content, mode="withStopServer")
+    story.wanted = {one: replace(wanted, mode="withStopServer") for one, wanted in story.wanted.items()}
+
+
+def _stopped_at_the_end(story: Story) -> None:
+    def at_the_end(sent: Sent) -> Sent:
+        restoring = {one: replace(target, state=TargetState.RESTORING) for one, target in sent.targets.items()}
+        return replace(sent, targets=restoring)
+
+    alter(story, "stop", at_the_end)
+
+
+def _sent_four_times(story: Story) -> None:
+    sent = next(sent for sent in story.sent if sent.operation in CHANGES)
+    story.sent += [sent] * 3
 
 
 _BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
@@ -273,7 +333,21 @@ _BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
     (_done_before_its_end, plain, {"I12"}),
     (_skipped_in_error, plain, {"I12"}),
     (_skipped_on_another_image, plain, {"I12"}),
+    (_says(image_id="another"), plain, {"I13"}),
+    (_says(keyname="another"), plain, {"I13"}),
+    (_says(userid=None), plain, {"I13"}),
+    (_says(adminpass="another"), plain, {"I13"}),
+    (_says(user_data="another"), plain, {"I13"}),
+    (_says(metadata={"BYOL": "true"}), plain, {"I13"}),
+    (_says(mode="withStopServer"), plain, {"I13"}),
+    (_said_to_another, plain, {"I13"}),
+    (_stopped_hard, plain, {"I13"}),
+    (_stopped_softly, plain, {"I13"}),
+    (_stopped_beside_its_change, plain, {"I13"}),
 ]
+
+# What these see, others see as well: that is not what they are about.
+_ALSO = [_sent_to_a_stranger, _started_untouched, _stopped_at_the_end, _sent_four_times]
 
 
 @pytest.mark.parametrize(
@@ -283,3 +357,10 @@ def test_a_broken_invariant_is_found(edit: Edit, begin: Callable[[], Story], fou
     story = begin()
     edit(story)
     assert {violation.invariant for violation in check(story)} == found
+
+
+@pytest.mark.parametrize("edit", _ALSO, ids=[edit.__name__ for edit in _ALSO])
+def test_a_request_that_nobody_ordered_is_found(edit: Edit) -> None:
+    story = plain()
+    edit(story)
+    assert list(broken("I13", story))

@@ -15,6 +15,7 @@ from tests.simulation.faults import Fence, rules
 from tests.simulation.plots import with_plot
 from tests.simulation.rarities import with_rarity
 from tests.simulation.spec import IMAGE, Act, ActKind, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
+from tests.simulation.wishes import diverse
 
 T = TypeVar("T")
 OLD_IMAGE = "Standard_Debian_11_latest"
@@ -29,6 +30,8 @@ _PICTURES = ("rebuild", "rebuild", "idle", "no-disk", "early-disk")
 # Share of the worlds in which servers get the image that they run.
 _REINSTALLED = 0.08
 _METERED = 0.05
+# Share of the worlds in which each server gets something else.
+_DIVERSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ def world(seed: int) -> Spec:
     # Drawn apart from the rest, so that all other worlds are what they would be without it.
     if Random(f"metered {seed}").random() < _METERED:
         told = _metered(told, Random(f"metered by {seed}"))
+    if Random(f"diverse {seed}").random() < _DIVERSE:
+        told = replace(told, diverse=True, scenario=diverse(told.scenario))
     return _reinstalled(told) if Random(f"reinstall {seed}").random() < _REINSTALLED and _may(told) else told
 
 

@@ -5,6 +5,7 @@ They know nothing of the rules or the engine that they judge: only the cloud's t
 
 from collections.abc import Callable, Iterator, Mapping
 
+from tests.simulation.checkers.content import as_ordered
 from tests.simulation.checkers.disks import no_disk_of_ours_destroyed
 from tests.simulation.checkers.ending import comes_to_an_end
 from tests.simulation.checkers.journal import one_driver, replay_equals_stored
@@ -30,6 +31,7 @@ CHECKERS: Mapping[str, Checker] = {
     "I10": no_more_than_asked_for,
     "I11": one_driver,
     "I12": ends_as_told,
+    "I13": as_ordered,
 }
 
 

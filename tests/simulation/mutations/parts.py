@@ -2,7 +2,7 @@
 
 from tests.simulation.mutations.patches import Patch
 
-ENGINE, RULES, CLOUD = "fleetos/engine", "fleetos/rules", "fleetos/cloud"
+ENGINE, RULES, CLOUD, PLANNING = "fleetos/engine", "fleetos/rules", "fleetos/cloud", "fleetos/planning"
 FOLD = "fleetos/model/fold.py"
 # Parts of several faults.
 AGAIN_AT_ONCE = Patch(

@@ -1,0 +1,108 @@
+"""I13: each request says what was frozen for its own server, and goes to no other server and no other end.
+
+Judged by what came to the cloud, word by word, and by what each server was to get before anything was frozen.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
+
+from fleetos.limits import MAX_RESENDS
+from fleetos.model.events import Retried
+from fleetos.model.plan import PowerAfter, StopMode
+from fleetos.model.states import TargetState
+from fleetos.sim.ledger import Content, Write
+from tests.ledger import CHANGES
+from tests.simulation.checkers.past import groups, of_run, write_of
+from tests.simulation.story import Sent, Story, Violation
+
+# Of secrets and of what may hold one, only digests are compared; they need not be told to anybody either.
+_SECRET = frozenset({"adminpass", "user_data"})
+
+
+def as_ordered(story: Story) -> Iterator[Violation]:
+    """I13: as the ledger, and then the wire, tells it."""
+    for write in story.ledger.writes:
+        if not of_run(story, write.seq):
+            continue
+        if strangers := [one for one in write.servers if one not in story.targets]:
+            yield Violation("I13", f"{_named(write)} goes to {', '.join(strangers[:5])}, which the run does not have")
+        elif write.operation in CHANGES:
+            yield from _wrong_change(story, write)
+        elif write.operation == "stop":
+            yield from _wrong_stop(story, write)
+    yield from _sent_too_often(story)
+    yield from _needless_power(story)
+
+
+def _wrong_change(story: Story, write: Write) -> Iterator[Violation]:
+    wanted, said = story.wanted[write.servers[0]], write.content
+    if said is None:
+        yield Violation("I13", f"{_named(write)} said nothing that could be read")
+    elif said != wanted:
+        yield Violation("I13", f"{_named(write)} differs from what was frozen: {'; '.join(_differences(wanted, said))}")
+
+
+def _differences(wanted: Content, said: Content) -> Iterator[str]:
+    for name in (one.name for one in fields(Content)):
+        was, is_now = getattr(wanted, name), getattr(said, name)
+        if was != is_now:
+            yield f"{name} is another one" if name in _SECRET else f"{name} is {is_now}, not {was}"
+
+
+def _wrong_stop(story: Story, write: Write) -> Iterator[Violation]:
+    """Yield a stop that is harder, or softer, than the plan says."""
+    mode = story.spec.rollout.stop
+    if (write.hard and mode in (StopMode.SOFT, StopMode.API)) or (not write.hard and mode is StopMode.HARD):
+        yield Violation("I13", f"{_named(write)} is {'hard' if write.hard else 'soft'}, and the plan says {mode}")
+
+
+def _sent_too_often(story: Story) -> Iterator[Violation]:
+    """Yield the attempts that were sent more often than an outcome may be unknown; refusals do not count."""
+    retried = [
+        (written.at_s, record.event.server_id)
+        for written, records in groups(story)
+        for record in records
+        if isinstance(record.event, Retried)
+    ]
+    sends: Counter[tuple[str, int, int]] = Counter()
+    for sent in story.sent:
+        write, server_id = write_of(story, sent), sent.servers[0]
+        target = sent.targets.get(server_id)
+        if sent.operation not in CHANGES or write is None or write.came == "refused" or target is None:
+            continue
+        passes = sum(at_s <= sent.at_s and whose == server_id for at_s, whose in retried)
+        sends[server_id, len(target.attempts), passes] += 1
+    for (server_id, number, _), times in sends.items():
+        if times > 1 + MAX_RESENDS:
+            yield Violation("I13", f"attempt {number} of {server_id} was sent {times} times")
+
+
+def _needless_power(story: Story) -> Iterator[Violation]:
+    """Yield the starts of servers that nobody of ours has taken down, and the stops after an end that asks for none."""
+    taken_down: set[str] = set()
+    for sent in story.sent:
+        if sent.operation in CHANGES or sent.operation == "stop":
+            taken_down.update(sent.servers)
+        elif untouched := [one for one in sent.servers if one not in taken_down]:
+            yield Violation("I13", f"{_left(sent)} of {', '.join(untouched[:5])}, which this run has not taken down")
+        if sent.operation == "stop":
+            yield from _needless_stop(story, sent)
+
+
+def _needless_stop(story: Story, sent: Sent) -> Iterator[Violation]:
+    as_before = story.spec.rollout.power_after is PowerAfter.AS_BEFORE
+    for target in sent.targets.values():
+        again = target.state is TargetState.RESTORING
+        if again and not (as_before and target.baseline.stopped):
+            yield Violation("I13", f"{_left(sent)} of {target.server_id}, which ran before and is done")
+        if not again and story.spec.rollout.stop is StopMode.API:
+            yield Violation("I13", f"{_left(sent)} of {target.server_id}, which its change was to stop by itself")
+
+
+def _named(write: Write) -> str:
+    return f"write {write.seq} ({write.operation} of {', '.join(write.servers[:5])}, {write.came})"
+
+
+def _left(sent: Sent) -> str:
+    return f"process {sent.process} sent at {sent.at_s:.3f} a {sent.operation}"
