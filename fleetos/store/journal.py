@@ -36,14 +36,15 @@ class Entry:
 
 
 class SqlJournal:
-    """The journal of a run whose lease this process has taken."""
+    """The journal of a run whose lease this process has taken, and renews every `beat_s`."""
 
-    def __init__(self, database: Database, lease: Lease, clock: Clock) -> None:
+    def __init__(self, database: Database, lease: Lease, clock: Clock, beat_s: float = LEASE_BEAT_S) -> None:
         self._database = database
         self._lease = lease
         self._clock = clock
         self._last_seq = lease.last_seq
         self._proven = lease.proven
+        self._beat_s = beat_s
         self._group = GroupCommit[Entry, Sequence[Record]](self._commit)
 
     async def append(
@@ -81,7 +82,7 @@ class SqlJournal:
     async def keep_lease(self) -> None:
         """Renews the lease until cancelled. Raises LeaseLost or JournalUnwritable."""
         while True:
-            await anyio.sleep(LEASE_BEAT_S)
+            await anyio.sleep(self._beat_s)
             await self._group.durable(Entry(None, (), (), self._clock.now(), ()))
 
     async def release(self) -> None:

@@ -32,7 +32,10 @@ async def frozen(stage: Stagehand, process: Process, before: MemoryRun | None) -
     orders = Orders(written, images, world.scenario.key_pairs, facts)
     made = [(server, orders.order(ref, server)) for server, ref in select(written, inventory).servers]
     servers = tuple(Resolved(server, order) for server, order in made if order is not None)
-    at = process.now()
+    at, filed = process.now(), stage.filed
+    past = None
+    if before is not None:
+        past = _history(before) if filed is None else await filed.history(process, list(before.targets))
     run = freeze_plan(
         written,
         Preflight(servers, pins(orders), (), {}, frozenset()),
@@ -40,10 +43,12 @@ async def frozen(stage: Stagehand, process: Process, before: MemoryRun | None) -
         facts=facts,
         run_id="play" if before is None else "encore",
         now=at,
-        history=None if before is None else _history(before),
+        history=past,
     )
     targets = [event.target for event in run.events if isinstance(event, Enlisted)]
     more = [event for event in run.events if not isinstance(event, Enlisted | RunCreated)]
+    if filed is not None:
+        return await filed.freeze(process, run.run, targets, more)
     return freeze(run.run, targets, more, at)
 
 

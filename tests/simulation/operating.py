@@ -7,20 +7,29 @@ from fleetos.model.events import Event, Retried, RunPassStarted, Settled
 from fleetos.model.states import RETRIABLE
 from fleetos.store.memory import MemoryRun
 from tests.simulation.process import Process
+from tests.simulation.stagehand import Stagehand
 
 
-async def retry(store: MemoryRun, process: Process) -> None:
+async def retry(stage: Stagehand, process: Process) -> None:
     """One more attempt for whatever failed or is held, as the command `retry` does it."""
+    store = stage.store
     again = [target for target in store.targets.values() if target.state in RETRIABLE]
-    events = [Retried(target.server_id, target.disk_after or target.disk) for target in again]
-    await _write(store, process, [RunPassStarted(store.run.passes + 1), *events])
+    retried = [Retried(target.server_id, target.disk_after or target.disk) for target in again]
+    events = [RunPassStarted(store.run.passes + 1), *retried]
+    if stage.filed is not None:
+        await stage.filed.next_pass(process, events)
+    else:
+        await _write(store, process, events)
 
 
-async def release(store: MemoryRun, process: Process) -> bool:
+async def release(stage: Stagehand, process: Process) -> bool:
     """Return whether there were unknown outcomes to be let rest, as `abort --release` does it."""
-    unsettled = [target for target in store.targets.values() if target.ended and target.unsettled]
-    if unsettled:
-        await _write(store, process, [Settled(target.server_id) for target in unsettled])
+    unsettled = [target for target in stage.store.targets.values() if target.ended and target.unsettled]
+    events = [Settled(target.server_id) for target in unsettled]
+    if unsettled and stage.filed is not None:
+        await stage.filed.next_pass(process, events)
+    elif unsettled:
+        await _write(stage.store, process, events)
     return bool(unsettled)
 
 

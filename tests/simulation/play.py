@@ -19,6 +19,7 @@ from fleetos.sim.loop import now_s, run
 from fleetos.sim.orders import Foreign, SetFaults
 from fleetos.store.memory import MemoryRun
 from tests.ledger import Ledger
+from tests.simulation.filed import Filed, at_once
 from tests.simulation.freezing import frozen
 from tests.simulation.operating import release, retry
 from tests.simulation.process import BORN, PROCESS, Fates, Process, make_loop
@@ -59,8 +60,19 @@ class _Play:
         self._processes = 0
         self._drivers: list[tuple[Process, asyncio.Task[None]]] = []
         self._retries = spec.operator.retries
+        self._asking: asyncio.Future[None] | None = None
 
     async def story(self) -> Story:
+        if not self._spec.filed:
+            return await self._whole()
+        with at_once():
+            self._stage.filed = Filed(self._stage)
+            try:
+                return await self._whole()
+            finally:
+                await self._stage.filed.close()
+
+    async def _whole(self) -> Story:
         await self._freeze()
         self._prepare()
         story = await self._played()
@@ -127,7 +139,11 @@ class _Play:
 
     def _abort(self) -> None:
         self._trace("the operator asks to abort the run")
-        self._stage.store.add_request(RequestKind.ABORT, "operator", BORN)
+        filed = self._stage.filed
+        if filed is None:
+            self._stage.store.add_request(RequestKind.ABORT, "operator", BORN)
+        else:
+            self._asking = asyncio.ensure_future(filed.ask(self._process(), RequestKind.ABORT))
 
     def _calm(self) -> None:
         """All faults end."""
@@ -169,7 +185,7 @@ class _Play:
                     return True
                 self._retries -= 1
                 self._trace("the operator retries")
-                await retry(store, self._process())
+                await retry(self._stage, self._process())
             try:
                 async with asyncio.timeout(until_s - now_s()):
                     await self._drive()
@@ -233,7 +249,7 @@ class _Play:
         return Process(number, self._stage.fates, clocks, apart_s, self._trace)
 
     async def _release(self) -> None:
-        if await release(self._stage.store, self._process()):
+        if await release(self._stage, self._process()):
             self._trace("the operator lets unknown outcomes rest")
 
     # --- after the curtain ---
@@ -255,6 +271,8 @@ class _Play:
     def _told(self, began_s: float, bound_s: float, *, came_to_end: bool) -> Story:
         stage = self._stage
         stage.cloud.settle()
+        if stage.filed is not None:
+            stage.filed.reread()
         world, store = stage.cloud.world, stage.store
         ledger = Ledger(
             tuple(world.ledger.writes),
@@ -287,6 +305,7 @@ class _Play:
             most_slots=stage.most_slots,
             wanted=stage.wanted,
             secrets=tuple(sorted(stage.secrets)),
+            torn=stage.torn,
             texts=[*stage.texts, *self._stored()],
             facts=stage.facts,
         )

@@ -25,6 +25,7 @@ from fleetos.model.states import Command, RunState
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.loop import now_s
+from fleetos.store.journal import SqlJournal
 from fleetos.store.memory import MemoryJournal, Weather
 from tests.simulation.process import Process
 from tests.simulation.stagehand import Stagehand
@@ -36,10 +37,13 @@ BEATS = Beats(turn_s=300.0, requests_s=120.0)
 LEASE_BEAT_S = 20.0
 
 
+LeasedJournal = MemoryJournal | SqlJournal
+
+
 class Recorder:
     """The journal of one process, with a point to die at before and after each commit that holds records."""
 
-    def __init__(self, process: Process, stage: Stagehand, inner: MemoryJournal) -> None:
+    def __init__(self, process: Process, stage: Stagehand, inner: LeasedJournal) -> None:
         self._process = process
         self._stage = stage
         self._inner = inner
@@ -186,6 +190,8 @@ async def drive(process: Process, stage: Stagehand) -> None:
         ended, trouble = _end_by(error, process)
         stage.texts.append(f"{error!r} {getattr(error, 'hint', '')}")
     epoch = stage.epochs.get(process.number, 0)
+    if stage.filed is not None and (torn := stage.filed.torn()):
+        stage.torn.append(f"after process {process.number} at {now_s():.3f}: {torn}")
     stage.sessions.append(Session(process.number, epoch, began_s, now_s(), ended, trouble))
     stage.trace(f"ends: {ended} {trouble}")
 
@@ -195,8 +201,8 @@ async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
     async with logged_in(process, stage, _limits(store.run)) as cloud:
         if (other := stage.woken()) is not None:
             raise RunDriven(f"process {other} has renewed its lease", "")
-        stage.epochs[process.number] = store.epoch + 1
-        journal = store.take(process, Weather(stage.fault, stage.commit_s), LEASE_BEAT_S)
+        journal, progress = await _taken(process, stage)
+        stage.epochs[process.number] = stage.store.epoch
         numbers = count(1)
         edge = Edge(
             cloud=Watched(cloud, process, stage),
@@ -207,12 +213,18 @@ async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
             chance=SeededChance(stage.spec.seed * 1000 + process.number),
             new_id=lambda: f"call-{process.number}-{next(numbers)}",
         )
-        engine = Engine(store.progress(), edge, beats=BEATS)
+        engine = Engine(progress, edge, beats=BEATS)
         await engine.drive(f"machine-{process.number}:1", Command.RESUME)
         if engine.trouble is not None:
             return "left", engine.trouble.detail
         state = engine.progress.run.state
         return ("paused", engine.progress.run.detail) if state is RunState.PAUSED else ("over", "")
+
+
+async def _taken(process: Process, stage: Stagehand) -> tuple[LeasedJournal, Progress]:
+    if stage.filed is not None:
+        return await stage.filed.take(process, LEASE_BEAT_S)
+    return stage.store.take(process, Weather(stage.fault, stage.commit_s), LEASE_BEAT_S), stage.store.progress()
 
 
 def _limits(run: Run) -> ApiLimits:

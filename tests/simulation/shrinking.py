@@ -49,7 +49,8 @@ def servers(spec: Spec) -> int:
 
 _SINGLE = (
     "rollout", "failure", "timeouts", "polling", "limits", "loopback", "secret", "commits", "clocks", "distortion",
-    "operator", "reinstall", "diverse", "again",
+    "operator", "reinstall", "diverse", "filed",
+    "again",
 )  # fmt: skip
 _CLOUD = ("durations", "change", "tokens", "list", "lax", "logs", "temporary_servers")
 Step = Callable[[Spec], Iterator[Spec]]

@@ -101,8 +101,9 @@ class Spec:
     """One play. `calm_at_s`: all faults end then, and the run must come to its end within a bound.
 
     `deaths` are the points, counted over the whole play from 1, at which the process dies. `reinstall`: servers get the
-    image that they run. `diverse`: no two neighbours get the same image, login, user data or metadata. `again`: the
-    faults of a second run of the plan over the same servers, None if there is none.
+    image that they run. `diverse`: no two neighbours get the same image, login, user data or metadata. `filed`: the
+    run lives in an SQLite file. `again`: the faults of a second run of the plan over the same servers, None if there is
+    none.
     """
 
     seed: int
@@ -126,4 +127,5 @@ class Spec:
     enumerate: bool = False
     reinstall: bool = False
     diverse: bool = False
+    filed: bool = False
     again: tuple[Rule, ...] | None = None

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fleetos.model.events import Record
 from fleetos.sim.chance import Chance
@@ -14,6 +15,9 @@ from fleetos.store.memory import CommitFault, MemoryRun
 from tests.simulation.process import BORN, PROCESS, Died, Fates, Process
 from tests.simulation.spec import Spec
 from tests.simulation.story import Asked, Sent, Session, Written
+
+if TYPE_CHECKING:
+    from tests.simulation.filed import Filed
 
 
 def play_time() -> float:
@@ -31,6 +35,7 @@ class Stagehand:
     fates: Fates
     chance: Chance
     run: MemoryRun | None = None
+    filed: "Filed | None" = None
     epochs: dict[int, int] = field(default_factory=dict[int, int])
     commits: Counter[int] = field(default_factory=Counter[int])
     given_up: dict[int, int] = field(default_factory=dict[int, int])
@@ -46,6 +51,7 @@ class Stagehand:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     secrets: set[str] = field(default_factory=set[str])
     texts: list[str] = field(default_factory=list[str])
+    torn: list[str] = field(default_factory=list[str])
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -82,7 +88,7 @@ class Stagehand:
 
     def clear(self) -> None:
         """Begin the notes on a run anew."""
-        self.sent, self.asked, self.written, self.sessions = [], [], [], []
+        self.sent, self.asked, self.written, self.sessions, self.torn = [], [], [], [], []
         self.most_slots, self.given_up = 0, {}
 
     def fault(self) -> CommitFault | None:

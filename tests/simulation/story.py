@@ -106,7 +106,8 @@ class Story:
     `bound_s`: by then, after `calm_s`, the run must have ended. `deaths` counts the deaths that really happened.
     `earlier` is the run before it over the same servers, with the ledger and the world as they were at its end.
     `wanted` is what a change of each server must say. `texts` are all words that the process said to anybody: errors,
-    hints and the journal as it is stored. `past` is what the judges have made of the records.
+    hints and the journal as it is stored. `torn` says where a database held, when a process had ended, something else
+    than its records say. `past` is what the judges have made of the records.
     """
 
     spec: Spec
@@ -133,6 +134,7 @@ class Story:
     wanted: Mapping[str, Content] = field(default_factory=dict[str, Content])
     secrets: tuple[str, ...] = ()
     texts: list[str] = field(default_factory=list[str])
+    torn: list[str] = field(default_factory=list[str])
     facts: Counter[str] = field(default_factory=Counter[str])
     earlier: "Story | None" = None
     past: Past | None = field(default=None, init=False, repr=False, compare=False)

@@ -32,6 +32,8 @@ _REINSTALLED = 0.08
 _METERED = 0.05
 # Share of the worlds in which each server gets something else.
 _DIVERSE = 0.5
+# Share of the worlds, but for the large ones, in which the run lives in a file of SQLite: they take twice as long.
+_FILED, _LARGE = 0.1, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def world(seed: int) -> Spec:
         told = _metered(told, Random(f"metered by {seed}"))
     if Random(f"diverse {seed}").random() < _DIVERSE:
         told = replace(told, diverse=True, scenario=diverse(told.scenario))
+    told = replace(told, filed=size.servers < _LARGE and Random(f"filed {seed}").random() < _FILED)
     return _reinstalled(told) if Random(f"reinstall {seed}").random() < _REINSTALLED and _may(told) else told
 
 

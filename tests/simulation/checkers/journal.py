@@ -16,6 +16,7 @@ def replay_equals_stored(story: Story) -> Iterator[Violation]:
         if record.seq != place:
             yield Violation("I6", f"the record at place {place} has number {record.seq}")
             break
+    yield from (Violation("I6", told) for told in story.torn)
     try:
         progress = replay((record.at, record.event) for record in story.records)
     except (IllegalMove, ValueError) as error:
