@@ -50,12 +50,8 @@ class _AtOnce:
 
     def put_nowait(self, item: tuple[Any, Any]) -> None:
         future, function = item
-        try:
-            result = function()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever waits for the future
-            future.set_exception(error)
-        else:
-            future.set_result(result)
+        # Whatever it raises is raised where the future would have been waited for.
+        future.set_result(function())
 
     def start(self) -> None:
         """There is nothing to start."""

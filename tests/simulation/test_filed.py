@@ -18,8 +18,8 @@ from tests.simulation.staged import small
 from tests.simulation.stagehand import Stagehand, play_time
 from tests.simulation.story import Story
 
-LOST = {"do": "cut-after", "on": "changeos", "nth": [1]}
-FAILS = {"do": "fail", "on": "changeos"}
+LOST: dict[str, object] = {"do": "cut-after", "on": "changeos", "nth": [1]}
+FAILS: dict[str, object] = {"do": "fail", "on": "changeos"}
 
 
 def told(story: Story) -> list[tuple[str, str]]:
