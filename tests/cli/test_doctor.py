@@ -286,7 +286,7 @@ def test_a_cloud_that_asks_for_a_pause_is_not_waited_for(play: Play, monkeypatch
 
 def test_a_list_that_cannot_be_read_is_told_as_such(play: Play) -> None:
     play.faults({"on": "list", "do": "garble"})
-    found = of(examined(play, code=1), "permission", "list")
+    found = of(examined(play, code=69), "permission", "list")
     assert (found["values"]["right"], "cannot be read" in found["text"]) == ("unknown", True)
 
 

@@ -171,7 +171,7 @@ def test_lines_and_text_are_plain_in_a_pipe(fresh: Play) -> None:
 
 
 def test_images_that_may_not_be_listed_leave_the_ids_to_compare(fresh: Play) -> None:
-    fresh.post("/admin/faults", [{"on": "images", "do": "refuse", "code": "Pdp.0001", "nth": [1]}])
+    fresh.post("/admin/faults", [{"on": "images", "do": "refuse", "code": "Pdp.0001", "nth": [1, 2]}])
     document = told(fresh.called("drift", written(fresh, "old", "good"), "-o", "json"), ExitCode.CHANGES_PENDING)
     fresh.post("/admin/heal", {})
     assert [one["code"] for one in document["findings"]] == ["not-checked"]
