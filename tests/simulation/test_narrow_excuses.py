@@ -131,7 +131,9 @@ def _done_by_a_blind_failure(story: Story) -> None:
 
 
 def _foreign_though_ours(story: Story) -> None:
+    """Let one on a disk of ours, which shows what was ordered, have been called somebody else's."""
     change = changes(story)[0]
+    _ends(story, change.servers[0], TargetState.HELD, Reason.FOREIGN_CHANGE)
     order = story.targets[change.servers[0]].order
     story.world.servers[change.servers[0]].image = story.world.images[order.image_id]
 
@@ -184,7 +186,7 @@ _BEYOND: list[tuple[Edit, Callable[[], Story], set[str]]] = [
     (_skipped_yet_stopped, plain, {"I12"}),
     (_done_without_a_start, failing_well, {"I12"}),
     (_done_by_a_blind_failure, failing_well, {"I12"}),
-    (_foreign_though_ours, unflipped, {"I12"}),
+    (_foreign_though_ours, unflipped, {"I6", "I12"}),
     (_gone_though_there, plain, {"I6", "I12"}),
 ]
 
