@@ -48,8 +48,8 @@ DISKS = (
         "a server that shows the image is skipped, whatever state it is in",
         one(
             "fleetos/planning/preflight.py",
-            "return picture.image == image_id and picture.idle and picture.fault is None and picture.status in _QUIET",
-            "return picture.image == image_id",
+            " == image_id and picture.idle and picture.fault is None and picture.status in _QUIET",
+            " == image_id",
         ),
     ),
     Mutation(
