@@ -188,8 +188,12 @@ def test_without_a_database_there_is_nothing_yet_and_none_is_made(called: Called
         assert f"no runs yet in {path} (the default place); start one with: fleetos apply PLAN" in " ".join(err.split())
     for command in (("status", "02vh"), ("events", "02vh"), ("retry", "02vh"), ("abort", "02vh"), ("resume", "02vh")):
         assert called(*command)[0] == 64, command
-    documents = {"runs": {"runs": []}, "status": {"run": None, "counts": {"total": 0}, "targets": []}}
-    for command, document in (*documents.items(), ("events", {"events": []})):
+    documents: dict[str, dict[str, object]] = {
+        "runs": {"runs": []},
+        "status": {"run": None, "counts": {"total": 0}, "targets": []},
+        "events": {"events": []},
+    }
+    for command, document in documents.items():
         code, out, _ = called(command, "-o", "json")
         assert (code, json.loads(out)) == (0, {"v": 1, **document})
     assert called("runs", "-o", "jsonl")[:2] == (0, "")
