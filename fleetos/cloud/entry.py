@@ -59,8 +59,6 @@ class EntryReader:
     def truth(self, entry: Entry, key: str, *, default: bool) -> bool:
         """Return the truth value at the key."""
         value = entry.get(key, default)
-        if value is None:
-            return default
         if not isinstance(value, bool):
             self.wrong(key, "true or false")
             return default
@@ -165,7 +163,7 @@ def _from_list(reader: EntryReader, listed: object, written: Sequence[str], aske
         # openstacksdk takes the first of the list whatever region_name says.
         reader.wrong("region_name", f"not the first of `regions`: {names}", f"leave one of the two out, or {_NAME_ONE}")
     elif len(choices) > 1 and not written:
-        reader.wrong("region_name", f"a region: `regions` has {names}", _NAME_ONE)
+        reader.wrong("region_name", f"a region: one of {names}", _NAME_ONE)
     return first, choices[first]
 
 
@@ -204,6 +202,8 @@ def _unified(reader: EntryReader, entry: Entry) -> Entry:
             name = key.replace("-", "_")
             if key.endswith("endpoint-type"):
                 reader.wrong(key, "not a key that openstacksdk heeds", f"write {name}")
+            if key == "auth-url" and "{" in str(value):
+                reader.wrong(f"auth.{key}", "not a key that openstacksdk fills in", "write auth_url")
             if spelled.setdefault(name, key) != key:
                 reader.wrong(key, f"not a key that is spelled in one way: {spelled[name]} and {key}", f"write {name}")
             found[name] = value

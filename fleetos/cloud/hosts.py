@@ -10,9 +10,9 @@ from typing import Protocol, cast
 
 from fleetos.cloud.addresses import Origin, parse_origin
 
-# What `profile` stands for, as openstacksdk has it, but for two addresses that it lacks the scheme of.
+# What `profile` stands for, as openstacksdk has it; the second address lacks its scheme there.
 PROFILES: Mapping[str, Mapping[str, object]] = {
-    "otc": {"auth": {"auth_url": "https://iam.{region_name}.otc.t-systems.com/v3"}},
+    "otc": {"auth": {"auth_url": "https://iam.{region_name}.otc.t-systems.com/v3"}, "regions": ["eu-de", "eu-nl"]},
     "otc-swiss": {"auth": {"auth_url": "https://iam-pub.eu-ch2.sc.otc.t-systems.com/v3"}, "regions": ["eu-ch2"]},
 }
 _NAME = re.compile(r"[a-z0-9-]{1,63}")

@@ -307,6 +307,8 @@ def _auth_url(reader: EntryReader, keys: _Keys, region: str | None, *, needed: b
         return None
     if set("{}") & set(pattern.replace("{region_name}", "")):
         reader.wrong("auth.auth_url", "an address with no braces but {region_name}")
+    if "{" in pattern and not keys.auth.get("auth_url"):
+        reader.wrong("auth_url", "not a key that openstacksdk fills in", "write it in auth")
     if "{region_name}" in pattern:
         if region is None:
             reader.wrong("region_name", "a region, since the address of IAM depends on it")

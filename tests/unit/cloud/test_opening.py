@@ -320,7 +320,7 @@ def test_a_token_for_a_project_of_that_name_in_another_domain_is_refused(kind: s
     cloud = ScriptedCloud(JOB)
     cloud.logins = [answer(200, body)]
     with pytest.raises(UsageError, match=r"eu-de_project of domain (d-1|DOM1), not for eu-de_project of domain other"):
-        opening(cloud, proof=GivenToken("given"), **{f"project_domain_{kind}": "other"})
+        opening(cloud, None, proof=GivenToken("given"), **{f"project_domain_{kind}": "other"})
 
 
 def test_a_token_at_hand_is_shown_to_iam_and_ends_with_its_time() -> None:
