@@ -12,8 +12,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 import aiohttp
@@ -22,8 +20,8 @@ import httpx
 from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
 
-from fleetos.clock import Moment
 from fleetos.cloud.addresses import Proxies
+from fleetos.cloud.answer import Answer
 from fleetos.cloud.badges import Badge
 from fleetos.cloud.errors import plain
 from fleetos.errors import AnswerLost, NotSent
@@ -38,9 +36,6 @@ _address = lru_cache(maxsize=4096)(httpx.URL)
 _HEADERS = {"User-Agent": "fleetos", "Accept": "application/json", "Accept-Encoding": "gzip"}
 # Closing is bookkeeping on this machine; a peer that hangs must not hold up whoever was cancelled.
 _CLOSE_S = 2.0
-_DATE_CHARS = 64
-# Every answer of a simulated cloud has this header, and none of a real one.
-_SIMULATED = ("x-simulated-cloud", "fleetos")
 # How a body may be packed; once alone, so that no part of it grows beyond a thousand times its size.
 _CODINGS = frozenset({"", "identity", "gzip"})
 _DISTRUST_HINT = (
@@ -67,41 +62,6 @@ class Outgoing:
     effect: bool = False
     last_check: LastCheck | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer that came in whole. Header names are in lower case. `secrets` are those that it may quote.
-
-    `left`: when its request left, at the earliest.
-    """
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    left: Moment | None = None
-
-    @property
-    def simulated(self) -> bool:
-        """Return whether it comes from a simulated cloud."""
-        name, value = _SIMULATED
-        return self.headers.get(name) == value
-
-    @property
-    def told_at(self) -> datetime | None:
-        """Return the time of day at the cloud when it answered (the Date header, RFC 9110), None if it does not say."""
-        return _time_of_day(self.headers.get("date", "")[:_DATE_CHARS])
-
-
-# All answers of one second say the same.
-@lru_cache(maxsize=64)
-def _time_of_day(date: str) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(date)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 _leaving: ContextVar[Outgoing | None] = ContextVar("leaving", default=None)
@@ -131,27 +91,26 @@ class Transport:
 
     async def send(self, outgoing: Outgoing) -> Answer:
         """Return the answer, whatever its status. Never repeats. Raises NotSent or AnswerLost, without secrets."""
+        answer = await self._sent(outgoing)
+        before, self.simulated = self.simulated, answer.simulated and (self.simulated or not self._answered)
+        self._answered = True
+        if self.simulated != before and self.on_simulated is not None:
+            self.on_simulated(self.simulated)
+        return answer
+
+    async def _sent(self, outgoing: Outgoing) -> Answer:
         way = self._effects if outgoing.effect else self._reads
         secrets = (*outgoing.secrets, *self._secrets)
         token = _leaving.set(outgoing)
         try:
             with anyio.fail_after(outgoing.timeout_s):
-                answer = await _exchange(way, outgoing, secrets)
+                return await _exchange(way, outgoing, secrets)
         except Exception as error:  # noqa: BLE001 - the point of this module: whatever it is, it becomes one of ours
             failure = _failure(error, outgoing, secrets)
-        else:
-            self._hear(answer)
-            return answer
         finally:
             _leaving.reset(token)
         # Raised here and not above: the library's errors hold the request's headers, and with them the token.
         raise failure
-
-    def _hear(self, answer: Answer) -> None:
-        before, self.simulated = self.simulated, answer.simulated and (self.simulated or not self._answered)
-        self._answered = True
-        if self.simulated != before and self.on_simulated is not None:
-            self.on_simulated(self.simulated)
 
     async def aclose(self) -> None:
         """Closes all connections."""
