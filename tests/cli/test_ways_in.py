@@ -100,6 +100,42 @@ def test_a_program_prints_the_password(play: Play, printed: str, code: int, said
     assert "4711" not in done.stderr + done.stdout
 
 
+def test_a_clouds_yaml_of_somebody_else_gets_nothing_of_the_user(play: Play) -> None:
+    own = play.folder / "config" / "openstack"
+    own.mkdir(parents=True)
+    (own / "secure.yaml").write_text(json.dumps({"clouds": {"own": {"auth": {"password": PASSWORD}}}}))
+    auth = {"auth_url": f"{play.url}/v3", "username": USER, "user_domain_name": DOMAIN, "project_name": PROJECT}
+    entry: dict[str, Any] = {"auth": auth, "region_name": "eu-de"}
+    foreign, ran = play.folder / "clouds.yaml", play.folder / "ran"
+    play.env = {name: value for name, value in play.env.items() if not name.startswith("OS_")}
+    text, logins = play.written(["web-001"]), play.ledger().requests.get("token", 0)
+    for more in ({}, {"password_command": ["touch", str(ran)]}):
+        foreign.write_text(json.dumps({"clouds": {"own": entry | more}}))
+        if more:
+            (own / "secure.yaml").unlink()
+        refused = play.fleetos("plan", text, "--cloud", "own", OS_PASSWORD=PASSWORD)
+        assert refused.returncode == 65, refused.stderr
+        assert f"OS_CLIENT_CONFIG_FILE={foreign}" in refused.stderr
+    assert not ran.exists()
+    assert play.ledger().requests.get("token", 0) == logins
+    # What a folder has of its own it may use, and the user is told; the settings of the region count.
+    listed = [{"name": "eu-de", "values": {"auth": {"project-name": PROJECT}}}]
+    whole = {"auth": {**auth, "password": PASSWORD}, "regions": listed}
+    del whole["auth"]["project_name"]
+    foreign.write_text(json.dumps({"clouds": {"own": whole}}))
+    planned = play.fleetos("plan", text, "--cloud", "own")
+    assert planned.returncode == 0, planned.stderr
+    assert f"using clouds.own in {foreign}, of the working directory" in planned.stderr
+
+
+def test_a_key_with_an_address_of_an_unknown_cloud_sends_nothing(play: Play) -> None:
+    elsewhere = {"OS_AUTH_URL": "https://iam-proxy.own.invalid/v3", "OS_PROJECT_ID": "p1", "OS_REGION_NAME": "eu-de"}
+    play.env = {name: value for name, value in play.env.items() if not name.startswith("OS_")}
+    refused = play.fleetos("plan", play.written(["web-001"]), **KEY, **elsewhere)
+    assert refused.returncode == 65, refused.stderr
+    assert "ecs_endpoint_override" in refused.stderr
+
+
 def test_a_real_cloud_behind_this_machine_is_none_that_is_simulated(play: Play) -> None:
     names = play.take(1)
     text = play.written(names)
