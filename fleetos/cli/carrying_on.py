@@ -11,9 +11,11 @@ import typer
 from fleetos.cli import looping
 from fleetos.cli.confirming import confirm
 from fleetos.cli.driving import as_it_was, drive
+from fleetos.cli.events import print_events
 from fleetos.cli.exits import ExitCode, Leave, code_of
-from fleetos.cli.looking import line_of, print_events
+from fleetos.cli.looking import lease_of
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument, YesOption
+from fleetos.cli.surveying import scope_of
 from fleetos.cli.terminal import print_json, read_or_not, reporting, say, show, view_for
 from fleetos.cli.wiring import cloud_at, credentials, sound_database, watcher
 from fleetos.clock import SystemClock
@@ -31,6 +33,7 @@ from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
 from fleetos.store.queries import RunSummary
+from fleetos.views.condition import Driver, where_words
 from fleetos.views.confirmation import retry_confirmation
 from fleetos.views.documents import status_document
 from fleetos.views.frame import Spent
@@ -78,10 +81,12 @@ async def drive_on(
     try:
         if before is not None:
             before()
+        progress = await queries.load(opened, lease.run_id)
+        say(where_words(scope_of(progress.run.scope.cloud, cloud)))
         if output is Output.JSONL:
             with read_or_not():
-                await print_events(opened, lease.run_id, lease.last_seq - fresh, lease.last_seq)
-        progress = await queries.load(opened, lease.run_id)
+                first = lease.last_seq - fresh
+                await print_events(opened, lease.run_id, first, lease.last_seq, progress.targets)
         if progress.run.state in RUN_ENDS:
             # Another process drove it to its end while this one logged in.
             say("this run has ended meanwhile:")
@@ -168,7 +173,7 @@ def show_end(progress: Progress, output: Output) -> None:
     took_s = ((run.ended_at or SystemClock().now()) - (run.started_at or run.created_at)).total_seconds()
     with read_or_not():
         if output is Output.JSON:
-            print_json(status_document(progress))
+            print_json(status_document(progress, SystemClock().now(), exit_code=code_of(progress)))
         else:
             (show if output is Output.TABLE else say)(summary(progress, Spent(took_s)))
 
@@ -260,12 +265,13 @@ async def _abort(given: str, release: bool, output: Output, db: str | None, clou
             await _show_now(opened, run_id, output)
             return ExitCode.OK
         await runs.add_request(opened, run_id, RequestKind.ABORT, str(this_process()), SystemClock().now())
-        driver = line_of(found).driver
+        held = lease_of(found)
+        driver = held and held.present
         if driver is not None:
             say(f"{driver} drives this run and was asked to abort it; watch it with: fleetos events {run_id} -f")
             if release:
                 say("nothing is released while it is driven; call abort --release again when it has ended")
-            await _show_now(opened, run_id, output, driver)
+            await _show_now(opened, run_id, output, held)
             return ExitCode.OK
         code = _as_asked(await log_in_and_drive(opened, run_id, output), await queries.load(opened, run_id))
         if release:
@@ -273,10 +279,11 @@ async def _abort(given: str, release: bool, output: Output, db: str | None, clou
         return code
 
 
-async def _show_now(opened: Database, run_id: str, output: Output, driver: str | None = None) -> None:
+async def _show_now(opened: Database, run_id: str, output: Output, held: Driver | None = None) -> None:
     """Prints the run as it is now, for the programs that asked for a document."""
     if output is Output.JSON:
-        print_json(status_document(await queries.load(opened, run_id), driver=driver))
+        progress = await queries.load(opened, run_id)
+        print_json(status_document(progress, SystemClock().now(), held, exit_code=code_of(progress)))
 
 
 def _as_asked(code: int, progress: Progress) -> int:

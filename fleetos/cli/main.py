@@ -9,7 +9,18 @@ import typer
 from typer.exceptions import TyperException
 
 from fleetos import __version__
-from fleetos.cli import applying, carrying_on, checking, databasing, doctoring, drifting, looking, planning, simulating
+from fleetos.cli import (
+    applying,
+    carrying_on,
+    checking,
+    databasing,
+    doctoring,
+    drifting,
+    events,
+    looking,
+    planning,
+    simulating,
+)
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import Output
 from fleetos.cli.terminal import close_streams, open_streams, report, show
@@ -60,7 +71,7 @@ app.command(rich_help_panel=_RUNS)(carrying_on.retry)
 app.command(rich_help_panel=_RUNS)(carrying_on.abort)
 app.command(rich_help_panel=_RUNS)(looking.runs)
 app.command(rich_help_panel=_RUNS)(looking.status)
-app.command(rich_help_panel=_RUNS)(looking.events)
+app.command(rich_help_panel=_RUNS)(events.events)
 app.command(rich_help_panel=_AROUND)(doctoring.doctor)
 app.add_typer(simulating.app, name="sim", rich_help_panel=_AROUND)
 app.add_typer(databasing.app, name="db", rich_help_panel=_AROUND)

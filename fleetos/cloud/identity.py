@@ -75,6 +75,7 @@ class Grant:
     project_name: str | None = None
     catalog: tuple[Endpoint, ...] = ()
     domain_name: str | None = None
+    user_name: str | None = None
 
 
 def token_request(credentials: Credentials, password: Password) -> bytes:
@@ -123,13 +124,22 @@ def _described(body: bytes) -> Fields:
 
 def _granted(badge: Badge, life_s: float | None, described: Fields) -> Grant:
     project = part(described, "project")
-    project_id, user_id = text(project, "id"), text(part(described, "user"), "id")
+    project_id, user = text(project, "id"), part(described, "user")
     if project_id is None:
         raise Unreadable("the token is not for a project")
     if not is_project_id(project_id):
         raise Unreadable("the id of the token's project is none")
     domain_name = text(part(project, "domain"), "name")
-    return Grant(badge, life_s, project_id, user_id, text(project, "name"), _catalog(described), domain_name)
+    names = (text(project, "name"), _catalog(described), domain_name, _shown_name(user))
+    return Grant(badge, life_s, project_id, text(user, "id"), *names)
+
+
+def _shown_name(user: Fields) -> str | None:
+    """A name that is only shown, so that a strange one keeps nobody out."""
+    try:
+        return text(user, "name")
+    except Unreadable:
+        return None
 
 
 def find_endpoint(grant: Grant, credentials: Credentials, service: str) -> Origin | None:

@@ -23,16 +23,34 @@ COMMON_FIELDS = ("v", "seq", "at", "run", "type", "kind")
 EVENT_TYPES: Mapping[str, EventType] = {
     "run.created": EventType(
         "a plan was frozen into the run",
-        ("name", "plan_digest", "cloud", "region", "images", "concurrency", "attempts_allowed"),
+        (
+            "name",
+            "plan_digest",
+            "plan_path",
+            "cloud",
+            "region",
+            "project_id",
+            "project",
+            "domain",
+            "user",
+            "access_key",
+            "created_by",
+            "images",
+            "concurrency",
+            "attempts_allowed",
+        ),
     ),
     "run.driver-started": EventType("a process began to drive the run", ("driver",)),
+    "run.driver-ended": EventType(
+        "a process stopped driving the run before its end", ("driver", "why", "detail")
+    ),
     "run.pass-started": EventType("the operator asked for one more attempt for some targets", ("pass",)),
-    "run.running": EventType("somebody resumed the run", ("reason", "detail")),
-    "run.paused": EventType("the run admits nothing until it is resumed", ("reason", "detail")),
-    "run.finishing": EventType("the run was aborted; changes in flight end", ("reason", "detail")),
-    "run.done": EventType("every target has ended", ("reason", "detail")),
-    "run.failed": EventType("the failure budget is used up and every target has ended", ("reason", "detail")),
-    "run.aborted": EventType("the run was aborted and every target has ended", ("reason", "detail")),
+    "run.running": EventType("somebody resumed the run", ("reason", "detail", "by")),
+    "run.paused": EventType("the run admits nothing until it is resumed", ("reason", "detail", "by")),
+    "run.finishing": EventType("the run was aborted; changes in flight end", ("reason", "detail", "by")),
+    "run.done": EventType("every target has ended", ("reason", "detail", "by")),
+    "run.failed": EventType("the failure budget is used up and every target has ended", ("reason", "detail", "by")),
+    "run.aborted": EventType("the run was aborted and every target has ended", ("reason", "detail", "by")),
     "target.enlisted": EventType(
         "a server became a target", ("name", "state", "image", "image_name", "reinstall", "image_before", "system_disk")
     ),

@@ -13,7 +13,8 @@ from fleetos.engine.protocols import Journal
 from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
 from fleetos.model.events import Event, Moved, Record, RunDriverStarted, RunMoved, TargetEvent
-from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.fold import fold_target
+from fleetos.model.fold_run import fold_run
 from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import RequestKind
 from fleetos.model.run import Target

@@ -10,7 +10,7 @@ from sqlalchemy import select, text, update
 
 from fleetos.errors import DatabaseUnusable, IllegalMove, RunDriven, ServerClaimed, UnknownRun
 from fleetos.model.events import Moved, Retried, RunMoved, RunPassStarted, TargetEvent
-from fleetos.model.fold import fold_run
+from fleetos.model.fold_run import fold_run
 from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import Reason, RunState, TargetState

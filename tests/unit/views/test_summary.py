@@ -11,7 +11,7 @@ from fleetos.model.events import (
 )
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.frame import Spent
-from fleetos.views.summary import lying_stopped, next_commands, summary
+from fleetos.views.summary import next_commands, powered_off, summary
 from tests.unit.views.stage import JOB, STOPPED, Stage, a_run, server_id, target
 from tests.unit.views.test_wording import HOSTILE
 
@@ -128,10 +128,10 @@ def test_servers_that_lie_stopped_are_named_ended_or_not() -> None:
     stage.submit(1)
     stage.succeed(1)
     refused(stage, 2)
-    assert [one.position for one in lying_stopped(stage.progress)] == [0, 2]
+    assert [one.position for one in powered_off(stage.progress)] == [0, 2]
     text = text_of(stage)
-    assert "  2 servers may lie stopped by this run:\n" in text
-    assert text.index("may lie stopped") < text.rindex(f"web-00 ({server_id(0)})") < text.rindex("web-02")
+    assert "  Up to 2 servers may be powered off because of this run:\n" in text
+    assert text.index("may be powered off") < text.rindex(f"web-00 ({server_id(0)})") < text.rindex("web-02")
 
 
 def test_unknown_outcomes_and_overdue_changes_are_named() -> None:
@@ -153,7 +153,7 @@ def test_lists_are_bounded_and_say_what_they_leave_out() -> None:
         stage.fail(number)
     text = text_of(stage, shown=5)
     assert text.count("Ecs.0202") == 5
-    assert "and 95 more; `fleetos status -o json` names all" in text
+    assert "and 95 more; `fleetos status --all` names all" in text
     assert len(text.splitlines()) < 25
 
 
