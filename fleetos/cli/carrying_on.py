@@ -82,7 +82,9 @@ async def drive_on(
         if before is not None:
             before()
         progress = await queries.load(opened, lease.run_id)
-        say(where_words(scope_of(progress.run.scope.cloud, cloud)))
+        if not fresh:
+            # What this command froze or offered again has just been told with its cloud.
+            say(where_words(scope_of(progress.run.scope.cloud, cloud)))
         if output is Output.JSONL:
             with read_or_not():
                 first = lease.last_seq - fresh

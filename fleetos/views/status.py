@@ -78,7 +78,7 @@ class Status:
     def tail(self, names: int) -> list[Text]:
         """What needs a human and what to type next, with at most so many names in each list."""
         lines = [counts_line(self.progress), *report(self.progress, names)]
-        off = powered_off(self.progress)
+        off = sorted(powered_off(self.progress), key=_urgency)
         # While a run is driven servers are stopped for their change all the time.
         if off and not self.driven:
             shown = ", ".join(called(target) for target in off[:names])
@@ -139,6 +139,11 @@ class Status:
         return waiting.words if waiting is not None and silent else note
 
 
+def _urgency(target: Target) -> tuple[bool, int]:
+    """Sorts by position; a server whose change is under way comes later, as the cloud starts it by itself."""
+    return target.state is TargetState.CHANGING, target.position
+
+
 def _grouped(targets: Sequence[Target]) -> Sequence[Sequence[Target]]:
     """Powered-off servers first, then what is unsure or moves, what needs a human, the queue, and what has ended."""
     belongs: Sequence[Callable[[Target], bool]] = (
@@ -148,6 +153,6 @@ def _grouped(targets: Sequence[Target]) -> Sequence[Sequence[Target]]:
         lambda one: one.state is TargetState.WAITING,
     )
     groups: list[list[Target]] = [[] for _ in range(len(belongs) + 1)]
-    for target in sorted(targets, key=lambda one: one.position):
+    for target in sorted(targets, key=_urgency):
         groups[next((place for place, fits in enumerate(belongs) if fits(target)), len(belongs))].append(target)
     return groups

@@ -6,6 +6,8 @@ import pytest
 
 from fleetos.errors import LeaseLost, RunDriven
 from fleetos.limits import LEASE_TERM_S
+from fleetos.model.events import RunDriverEnded
+from fleetos.model.run import LeftBy
 from fleetos.store import leases, queries, runs
 from fleetos.store.database import Database
 from fleetos.store.holder import Holder, Life, this_process
@@ -131,6 +133,9 @@ async def test_who_lost_the_lease_is_told_to_whom(database: Database, clock: Han
     with pytest.raises(LeaseLost, match=f"process {this_process().pid}"):
         await journal.append(RUN, [], [], START)
     # Giving back what is not ours any more takes nothing from the other.
+    with pytest.raises(LeaseLost):
+        await journal.release(RunDriverEnded("the first", LeftBy.SIGNAL, "SIGTERM"))
+    assert (await queries.load(database, RUN.id)).run.left is None
     await journal.release()
     async with database.reading() as connection:
         assert (await look(connection, RUN.id, clock)).holder == replace(this_process(), since=clock.now())
@@ -151,5 +156,8 @@ async def test_lists_show_who_drives(sqlite: Database, clock: HandClock, me: Hol
     asking: Watcher = watcher(clock)
     (shown,) = await queries.newest_runs(sqlite, asking)
     assert (shown.driver and shown.driver.life) == life
+    # Who vanished is told as well, with the last sign of life.
+    assert (shown.lost and shown.lost.life) == (Life.DEAD if life is None else None)
+    assert [one.renewed_at for one in (shown.driver, shown.lost) if one is not None] == [START]
     async with sqlite.reading() as connection:
         assert looks_alive(await look(connection, RUN.id, clock), asking.me) == life

@@ -9,10 +9,10 @@ from fleetos.model.events import ChangeAnswered, ChangeIntended, Moved, RunDrive
 from fleetos.model.run import LeftBy, Outcome
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.condition import Driver
-from fleetos.views.documents import RunLine, error_document, runs_document, status_document, validate_document
+from fleetos.views.documents import Document, RunLine, error_document, runs_document, status_document, validate_document
 from tests.unit.views.stage import IMAGE, JOB, OLD_IMAGE, STOPPED, Stage, server_id, target
 
-ENDED = {
+ENDED: Document = {
     "labels": {},
     "flavor": None,
     "az": None,
