@@ -8,8 +8,8 @@ import typer
 from fleetos.cli import looping
 from fleetos.cli.carrying_on import check_cloud, log_in_and_drive, names_of
 from fleetos.cli.confirming import agree
-from fleetos.cli.exits import ExitCode, Leave
-from fleetos.cli.looking import line_of
+from fleetos.cli.exits import ExitCode, Leave, code_of
+from fleetos.cli.looking import lease_of
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument
 from fleetos.cli.terminal import on_terminal, print_json, reporting, say
 from fleetos.cli.wiring import sound_database, watcher
@@ -22,6 +22,7 @@ from fleetos.store import queries, runs
 from fleetos.store.database import Database
 from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
+from fleetos.views.condition import Driver
 from fleetos.views.confirmation import abort_confirmation
 from fleetos.views.documents import status_document
 from fleetos.views.wording import counted
@@ -68,7 +69,8 @@ async def _abort(given: str, yes: bool, release: bool, output: Output, db: str |
                 say(f"nothing to abort: run {run_id} has ended ({found.run.state})")
             await _show_now(opened, run_id, output)
             return ExitCode.OK
-        driver = line_of(found).driver
+        held = lease_of(found)
+        driver = held and held.present
         say(abort_confirmation(progress, driver))
         if on_terminal():
             agree(f"Abort run {run_id}?", yes=yes)
@@ -77,7 +79,7 @@ async def _abort(given: str, yes: bool, release: bool, output: Output, db: str |
             say(f"{driver} was asked to abort the run; watch it with: fleetos events {run_id} -f")
             if release:
                 say("nothing is released while it is driven; call abort --release again when it has ended")
-            await _show_now(opened, run_id, output, driver)
+            await _show_now(opened, run_id, output, held)
             return ExitCode.OK
         code = await log_in_and_drive(opened, run_id, output, Command.ABORT)
         progress = await queries.load(opened, run_id)
@@ -88,10 +90,11 @@ async def _abort(given: str, yes: bool, release: bool, output: Output, db: str |
         return _as_asked(code, progress)
 
 
-async def _show_now(opened: Database, run_id: str, output: Output, driver: str | None = None) -> None:
+async def _show_now(opened: Database, run_id: str, output: Output, held: Driver | None = None) -> None:
     """Prints the run as it is now, for the programs that asked for a document."""
     if output is Output.JSON:
-        print_json(status_document(await queries.load(opened, run_id), driver=driver))
+        progress = await queries.load(opened, run_id)
+        print_json(status_document(progress, SystemClock().now(), held, exit_code=code_of(progress)))
 
 
 def _as_asked(code: int, progress: Progress) -> int:

@@ -11,16 +11,18 @@ import typer
 from fleetos.cli import looping
 from fleetos.cli.confirming import Consent, confirm
 from fleetos.cli.driving import as_it_was, drive
+from fleetos.cli.events import print_events
 from fleetos.cli.exits import ExitCode, Leave, code_of
-from fleetos.cli.looking import print_events
 from fleetos.cli.options import CloudOption, DbOption, ExpectWipesOption, Output, OutputOption, RunArgument, YesOption
+from fleetos.cli.surveying import scope_of
 from fleetos.cli.terminal import print_json, read_or_not, reporting, say, show, view_for
 from fleetos.cli.wiring import cloud_at, credentials, is_missing, no_runs_yet, sound_database, watcher
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import StoreError, UsageError
 from fleetos.model.events import Event, Retried, RunMoved, RunPassStarted
-from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.fold import fold_target
+from fleetos.model.fold_run import fold_run
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
@@ -33,6 +35,7 @@ from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
 from fleetos.store.queries import RunSummary
+from fleetos.views.condition import where_words
 from fleetos.views.confirmation import carry_on_confirmation, retry_confirmation
 from fleetos.views.documents import status_document
 from fleetos.views.frame import Spent
@@ -81,6 +84,9 @@ async def drive_on(
     journal = SqlJournal(opened, lease, SystemClock())
     try:
         progress = await queries.load(opened, lease.run_id)
+        if not fresh:
+            # What this command froze or offered again has just been told with its cloud.
+            say(where_words(scope_of(progress.run.scope.cloud, cloud)))
         if progress.run.state in RUN_ENDS:
             # Another process drove it to its end while this one logged in.
             say("this run has ended meanwhile:")
@@ -92,7 +98,8 @@ async def drive_on(
         written = await _finish(journal, progress) if command is Command.ABORT else 0
         if output is Output.JSONL:
             with read_or_not():
-                await print_events(opened, lease.run_id, lease.last_seq - fresh, lease.last_seq + written)
+                first, last = lease.last_seq - fresh, lease.last_seq + written
+                await print_events(opened, lease.run_id, first, last, progress.targets)
         code = await drive(opened, journal, progress, cloud, view_for(output), command)
     finally:
         with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
@@ -189,7 +196,7 @@ def show_end(progress: Progress, output: Output) -> None:
     took_s = ((run.ended_at or SystemClock().now()) - (run.started_at or run.created_at)).total_seconds()
     with read_or_not():
         if output is Output.JSON:
-            print_json(status_document(progress))
+            print_json(status_document(progress, SystemClock().now(), exit_code=code_of(progress)))
         else:
             (show if output is Output.TABLE else say)(summary(progress, Spent(took_s)))
 

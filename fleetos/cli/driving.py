@@ -15,7 +15,10 @@ from fleetos.cloud.ecs import EcsCloud
 from fleetos.engine.drive import Edge, Engine
 from fleetos.errors import FleetosError, StoreError
 from fleetos.ids import SystemChance, token
+from fleetos.model.events import RunDriverEnded
+from fleetos.model.fold_run import fold_run
 from fleetos.model.progress import Progress
+from fleetos.model.run import LeftBy
 from fleetos.model.states import Command
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.store import history
@@ -23,9 +26,8 @@ from fleetos.store.database import Database
 from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
 from fleetos.views.onlooker import Onlooker
-from fleetos.views.summary import lying_stopped
+from fleetos.views.summary import powered_off, stopped_words
 from fleetos.views.view import View
-from fleetos.views.wording import counted
 
 # The view lets time pass at this beat while nothing happens.
 TICK_S = 0.25
@@ -37,6 +39,7 @@ class Interruption:
     """The first signal that asked fleetos to leave, if one did; `at_once` after the second."""
 
     code: ExitCode | None = None
+    signal: str = ""
     at_once: bool = False
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
@@ -68,6 +71,10 @@ async def drive(
                 await engine.drive(str(this_process()), command)
             except FleetosError as error:
                 trouble = error
+        await _give_back(journal, progress, onlooker, _ending(engine, interruption, trouble))
+    except BaseException as defect:
+        await _give_back(journal, progress, onlooker, _driver_ended(LeftBy.ERROR, type(defect).__name__))
+        raise
     finally:
         onlooker.ended(cloud.requests)
     try:
@@ -89,8 +96,31 @@ async def drive(
 
 def as_it_was(progress: Progress) -> str:
     """What to know of an unfinished run that cannot be driven now."""
-    stopped, run_id = counted(len(lying_stopped(progress)), "server"), progress.run.id
-    return f"{stopped} may lie stopped by run {run_id}; carry it on with: fleetos resume {run_id}"
+    stopped, run_id = len(powered_off(progress)), progress.run.id
+    return f"{stopped_words(stopped)} because of run {run_id}. Continue with: fleetos resume {run_id}"
+
+
+def _ending(engine: Engine, interruption: Interruption, trouble: FleetosError | None) -> RunDriverEnded:
+    """Why this process drives the run no longer, for a run that has not ended."""
+    if interruption.code is not None:
+        return _driver_ended(LeftBy.SIGNAL, interruption.signal)
+    if trouble is not None:
+        return _driver_ended(LeftBy.ERROR, trouble.message)
+    if engine.trouble is not None:
+        return _driver_ended(LeftBy.ERROR, engine.trouble.detail)
+    return _driver_ended(LeftBy.PAUSE)
+
+
+def _driver_ended(why: LeftBy, detail: str = "") -> RunDriverEnded:
+    return RunDriverEnded(str(this_process()), why, detail)
+
+
+async def _give_back(journal: SqlJournal, progress: Progress, onlooker: Onlooker, last: RunDriverEnded) -> None:
+    """Give the lease back and say why, as far as the database takes it: the lease runs out in any case."""
+    with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
+        for record in await journal.release(last):
+            progress.absorb(fold_run(progress.run, last, record.at), ())
+            onlooker.told(progress, record)
 
 
 def _code(engine: Engine, interruption: Interruption) -> int:
@@ -127,12 +157,12 @@ async def _heed(engine: Engine, onlooker: Onlooker, interruption: Interruption) 
         async for one in signals:
             if interruption.code is not None:
                 interruption.at_once = True
+                interruption.signal = f"{interruption.signal}, then {one.name}"
                 interruption.scope.cancel()
                 return
-            interruption.code = _SIGNALS[one]
-            run, stopped = engine.progress.run, counted(len(lying_stopped(engine.progress)), "server")
+            interruption.code, interruption.signal = _SIGNALS[one], one.name
             onlooker.note(
-                f"{one.name}: admitting no more, waiting for the requests on the wire to be answered. Again to leave "
-                f"at once. {stopped} may lie stopped by this run now. Carry on with: fleetos resume {run.id}"
+                f"{one.name}: starting no more servers, waiting for answers to the requests in flight. Repeat it to "
+                f"exit at once. {as_it_was(engine.progress)}"
             )
             engine.leave()

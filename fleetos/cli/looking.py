@@ -1,61 +1,97 @@
-"""`fleetos runs`, `status`, `events`: what was, what is, what happened. They only read."""
+"""`fleetos runs`, `status`: past runs and current state. They only read."""
 
-import sys
+import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import anyio
 import typer
 
-from fleetos.cli.options import AnyRunArgument, DbOption, Output, OutputOption
-from fleetos.cli.terminal import print_json, print_line, reporting, say, show, width
+from fleetos.cli.exits import code_of
+from fleetos.cli.options import AnyRunArgument, CloudOption, DbOption, Output, OutputOption, ServerOption
+from fleetos.cli.terminal import height, print_json, print_line, reporting, say, show, width
 from fleetos.cli.wiring import existing_database, no_runs_yet, watcher
 from fleetos.clock import SystemClock
-from fleetos.errors import UnknownRun
-from fleetos.limits import RECORDS_PER_PAGE
-from fleetos.model.events import Record
-from fleetos.model.states import RUN_ENDS
+from fleetos.errors import UnknownRun, UsageError
+from fleetos.limits import RUNS_SUGGESTED
+from fleetos.model.progress import Progress
+from fleetos.model.run import Target
+from fleetos.model.states import TargetState
 from fleetos.store import queries
 from fleetos.store.database import Database
+from fleetos.store.holder import Life
 from fleetos.store.queries import RunSummary
+from fleetos.views.condition import Driver
 from fleetos.views.documents import RunLine, runs_document, status_document
-from fleetos.views.event_documents import event_document
-from fleetos.views.tables import event_text, runs_table, status_table
-from fleetos.views.view import event_line
+from fleetos.views.status import Status, status_screen
+from fleetos.views.tables import runs_table
 
-FOLLOW_EVERY_S = 0.5
+
+def lease_of(summary: RunSummary) -> Driver | None:
+    """The process that has the lease of the run, or had it when it vanished; None: it was given back."""
+    found = summary.driver or summary.lost
+    if found is None:
+        return None
+    life = "gone" if summary.driver is None else "stopped" if found.life is Life.STOPPED else "alive"
+    return Driver(str(found.holder), found.holder.pid, found.renewed_at, life)
 
 
 def line_of(summary: RunSummary) -> RunLine:
     """The run as a list shows it."""
-    return RunLine(summary.run, summary.counts, str(summary.driver.holder) if summary.driver else None)
+    return RunLine(summary.run, summary.counts, lease_of(summary))
 
 
-async def chosen_run(opened: Database, given: str | None) -> str:
-    """The id of the run that is meant: the given one, else the newest unfinished, else the newest.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What names a run on the command line: the run, or the cloud that it works in, and the database."""
 
-    Raises UnknownRun for a given one that is not there. The database holds a run.
+    run: str | None
+    cloud: str | None
+    db: str | None
+
+    def of_cloud(self, found: Sequence[RunSummary]) -> Sequence[RunSummary]:
+        """Return those that work in the cloud that is asked for."""
+        return [one for one in found if self.cloud is None or one.run.scope.cloud == self.cloud]
+
+
+async def chosen_run(opened: Database, asked: Asked) -> str:
+    """Return the id of the run that is meant: the given one, else the newest unfinished, else the newest.
+
+    Raises UnknownRun for a given one that is not there, and where the cloud that is asked for has none. The database
+    holds a run.
     """
-    if given is not None:
-        return await queries.find_run(opened, given)
-    unfinished = await queries.unfinished_runs(opened, watcher())
-    found = unfinished or await queries.newest_runs(opened, watcher())
+    if asked.run is not None:
+        return await queries.find_run(opened, asked.run)
+    unfinished = asked.of_cloud(await queries.unfinished_runs(opened, watcher()))
+    found = unfinished or asked.of_cloud(await queries.newest_runs(opened, watcher()))
+    if not found:
+        where = f" in cloud {asked.cloud}" if asked.cloud else ""
+        raise UnknownRun(f"there are no runs{where} in {opened.location.shown}", "start one with: fleetos apply PLAN")
     return found[0].run.id
 
 
-def _no_runs(given: str | None, output: Output, db: str | None, empty: Mapping[str, object]) -> None:
-    """Print that there is no run yet, `empty` as the JSON of it. Raise UnknownRun if one was given."""
-    if given is not None:
-        raise UnknownRun(f"there is no run {given[:32]!r}", no_runs_yet(db))
+async def has_none(opened: Database | None, asked: Asked, output: Output, empty: Mapping[str, object]) -> bool:
+    """Return whether there is no run at all, after saying so; `empty` is the JSON of it.
+
+    Raises UnknownRun if one was asked for by its name.
+    """
+    if opened is not None and await queries.has_runs(opened):
+        return False
+    if asked.run is not None:
+        raise UnknownRun(f"there is no run {asked.run[:32]!r}", no_runs_yet(asked.db))
     if output is Output.JSON:
         print_json({"v": 1, **empty})
     else:
-        say(no_runs_yet(db))
+        say(no_runs_yet(asked.db))
+    return True
 
 
 @reporting
-def runs(output: OutputOption = Output.TABLE, db: DbOption = None) -> None:
+def runs(output: OutputOption = Output.TABLE, db: DbOption = None, cloud: CloudOption = None) -> None:
     """List all runs, the newest first.
+
+    Wherever a command takes a RUN, the name of its plan works as well: its only unfinished run, else its newest.
 
     Examples:
 
@@ -63,111 +99,114 @@ def runs(output: OutputOption = Output.TABLE, db: DbOption = None) -> None:
 
       fleetos runs -o json | jq -r '.runs[] | select(.state == "running") | .id'
     """
-    anyio.run(_runs, output, db)
+    anyio.run(_runs, output, Asked(None, cloud, db))
 
 
-async def _runs(output: Output, db: str | None) -> None:
-    async with existing_database(db) as opened:
-        if opened is None or not await queries.has_runs(opened):
-            _no_runs(None, output, db, {"runs": []})
+async def _runs(output: Output, asked: Asked) -> None:
+    async with existing_database(asked.db) as opened:
+        if await has_none(opened, asked, output, {"runs": []}) or opened is None:
             return
-        lines = [line_of(summary) for summary in await queries.newest_runs(opened, watcher())]
+        found = asked.of_cloud(await queries.newest_runs(opened, watcher()))
+        lines = [line_of(summary) for summary in found]
     if output is Output.JSON:
         print_json(runs_document(lines))
     elif output is Output.JSONL:
         for one in runs_document(lines)["runs"]:
             print_line(one)
-    else:
+    elif lines:
         show(runs_table(lines, SystemClock().now(), width()))
+    else:
+        say(f"there are no runs in cloud {asked.cloud}; fleetos runs lists those in others")
 
 
 @reporting
-def status(run: AnyRunArgument = None, output: OutputOption = Output.TABLE, db: DbOption = None) -> None:
-    """Show where a run and its servers are now.
+def status(
+    run: AnyRunArgument = None,
+    server: ServerOption = None,
+    state: Annotated[
+        list[TargetState] | None,
+        typer.Option(
+            "--state", metavar="STATE", help="Only servers in this state. Repeat it for more.", show_default=False
+        ),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show every server, also those that do not fit the terminal.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Show how a run stands, where its servers are, and what to do next.
+
+    On a terminal it fits the screen: powered-off servers come first, then what moves or needs you. In a pipe every
+    server has its line. `--server` and `--state` choose servers in every output.
 
     Examples:
 
       fleetos status
 
+      fleetos status web-tier --state held --state failed --all
+
       fleetos status RUN -o json | jq -r '.targets[] | select(.state == "held") | .name + " " + .reason'
     """
-    anyio.run(_status, run, output, db)
+    anyio.run(_status, Asked(run, cloud, db), _Filter(server or (), state or (), every), output)
 
 
-async def _status(given: str | None, output: Output, db: str | None) -> None:
-    async with existing_database(db) as opened:
-        if opened is None or not await queries.has_runs(opened):
-            _no_runs(given, output, db, {"run": None, "counts": {"total": 0}, "targets": []})
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """Which servers of a run are shown; empty: all of them."""
+
+    servers: Sequence[str]
+    states: Sequence[TargetState]
+    every: bool
+
+    def chosen(self, progress: Progress) -> Sequence[Target]:
+        """The targets to be shown, in plan order. Raises UsageError for a server that the run does not have."""
+        ids = servers_of(progress, self.servers)
+        return [
+            target
+            for target in progress.targets.values()
+            if (ids is None or target.server_id in ids) and (not self.states or target.state in self.states)
+        ]
+
+
+async def _status(asked: Asked, chosen: _Filter, output: Output) -> None:
+    async with existing_database(asked.db) as opened:
+        nothing: Mapping[str, object] = {"run": None, "counts": {"total": 0}, "targets": []}
+        if await has_none(opened, asked, output, nothing) or opened is None:
             return
-        run_id = await chosen_run(opened, given)
+        run_id = await chosen_run(opened, asked)
         progress = await queries.load(opened, run_id)
-        driver = line_of(await queries.summary(opened, run_id, watcher())).driver
+        lease = lease_of(await queries.summary(opened, run_id, watcher()))
+    targets, now = chosen.chosen(progress), SystemClock().now()
     if output is Output.TABLE:
-        show(status_table(progress, SystemClock().now(), driver=driver, width=width()))
-    elif output is Output.JSON:
-        print_json(status_document(progress, driver=driver))
+        rows = None if chosen.every else height()
+        show(status_screen(Status(progress, lease, now, width()), targets, rows))
+        return
+    document = status_document(progress, now, lease, exit_code=code_of(progress), targets=targets)
+    if output is Output.JSON:
+        print_json(document)
     else:
-        for one in status_document(progress, driver=driver)["targets"]:
+        for one in document["targets"]:
             print_line(one)
 
 
-@reporting
-def events(
-    run: AnyRunArgument = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
-    output: OutputOption = Output.TABLE,
-    db: DbOption = None,
-) -> None:
-    """Show what happened in a run, event by event.
+def servers_of(progress: Progress, given: Sequence[str]) -> frozenset[str] | None:
+    """The ids of the run's servers that are meant by names or ids; None where none is given, so that all are meant.
 
-    Examples:
-
-      fleetos events
-
-      fleetos events RUN --follow -o jsonl
+    Raises UsageError for one that the run does not have.
     """
-    anyio.run(_events, run, follow, output, db)
-
-
-async def _events(given: str | None, follow: bool, output: Output, db: str | None) -> None:
-    async with existing_database(db) as opened:
-        if opened is None or not await queries.has_runs(opened):
-            _no_runs(given, output, db, {"events": []})
-            return
-        run_id = await chosen_run(opened, given)
-        progress = await queries.load(opened, run_id)
-        names = {one.server_id: one.name for one in progress.targets.values()}
-        after, all_of_them = 0, list[object]()
-        while True:
-            page = await queries.events(opened, run_id, after)
-            if output is Output.JSON:
-                all_of_them += [event_document(record, run_id) for record in page]
-            else:
-                _print_page(page, run_id, names, output)
-            if page:
-                after = page[-1].seq
-            if len(page) == RECORDS_PER_PAGE:
-                continue
-            ended = (await queries.summary(opened, run_id, watcher())).run.state in RUN_ENDS
-            if not follow or (ended and not page):
-                break
-            await anyio.sleep(FOLLOW_EVERY_S)
-    if output is Output.JSON:
-        print_json({"v": 1, "events": all_of_them})
-
-
-async def print_events(opened: Database, run_id: str, after: int, last: int) -> None:
-    """Prints the records after one number, up to another, one event a line."""
-    while after < last:
-        page = await queries.events(opened, run_id, after, last - after)
-        _print_page(page, run_id, {}, Output.JSONL)
-        after = page[-1].seq
-
-
-def _print_page(page: Sequence[Record], run_id: str, names: dict[str, str], output: Output) -> None:
-    for record in page:
-        if output is Output.JSONL:
-            sys.stdout.write(event_line(record, run_id))
-        else:
-            show(event_text(record, run_id, names, width()))
-    sys.stdout.flush()
+    if not given:
+        return None
+    ids: set[str] = set()
+    for one in given:
+        found = {target.server_id for target in progress.targets.values() if one in (target.server_id, target.name)}
+        if not found:
+            names = list({target.name for target in progress.targets.values()})
+            near = difflib.get_close_matches(one, names, n=RUNS_SUGGESTED)
+            hint = (
+                f"did you mean {' or '.join(near)}?" if near else f"fleetos status {progress.run.id} --all names them"
+            )
+            raise UsageError(f"run {progress.run.id} has no server {one!r}", hint)
+        ids |= found
+    return frozenset(ids)

@@ -1,9 +1,10 @@
 """The `fleetos` command: parses, and leaves with the contract's exit codes."""
 
 import re
+import shutil
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -17,6 +18,7 @@ from fleetos.cli import (
     databasing,
     doctoring,
     drifting,
+    events,
     looking,
     planning,
     simulating,
@@ -31,14 +33,19 @@ from fleetos.errors import UsageError
 _PARSER_USAGE = 2
 _OUTPUT = re.compile(rf"(?:^| )(?:-o ?|--output[ =])({'|'.join(Output)})(?= |$)")
 
+# Panels cut the names of options on a terminal that is narrower than this; plain help breaks lines instead.
+_PANELS_NEED = 80
+_COLUMNS = shutil.get_terminal_size().columns
+_MARKUP: Literal["rich"] | None = "rich" if _COLUMNS >= _PANELS_NEED else None
+
 app = typer.Typer(
     name="fleetos",
     help="Change the OS of whole cloud server fleets, and never wipe a disk twice.",
     cls=PlainGroup,
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=_MARKUP,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": _COLUMNS},
 )
 
 
@@ -73,7 +80,7 @@ app.command(rich_help_panel=_RUNS)(carrying_on.retry)
 app.command(rich_help_panel=_RUNS)(abort.abort)
 app.command(rich_help_panel=_RUNS)(looking.runs)
 app.command(rich_help_panel=_RUNS)(looking.status)
-app.command(rich_help_panel=_RUNS)(looking.events)
+app.command(rich_help_panel=_RUNS)(events.events)
 app.command(rich_help_panel=_AROUND)(doctoring.doctor)
 app.add_typer(simulating.app, name="sim", rich_help_panel=_AROUND)
 app.add_typer(databasing.app, name="db", rich_help_panel=_AROUND)

@@ -43,14 +43,19 @@ ExpectWipesOption = Annotated[
     ),
 ]
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan, a YAML file.", show_default=False)]
+ServerOption = Annotated[
+    list[str] | None,
+    typer.Option("--server", metavar="NAME|ID", help="Only this server. Repeat it for more.", show_default=False),
+]
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="The run's id, or the beginning of it.", show_default=False)
+    str,
+    typer.Argument(metavar="RUN", help="The run's id, the beginning of it, or the run's name.", show_default=False),
 ]
 AnyRunArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="RUN",
-        help="The run's id, or the beginning of it. Default: the unfinished run, else the newest.",
+        help="The run's id, the beginning of it, or its name. Default: the unfinished run, else the newest.",
         show_default=False,
     ),
 ]

@@ -55,7 +55,9 @@ def takes_no_windows(host: str, region: str | None) -> bool:
 
 def scope_of(name: str | None, cloud: EcsCloud) -> Scope:
     """The part of the cloud that a run works in."""
-    return Scope(name, cloud.place.region, cloud.place.project_id, str(cloud.place.ecs))
+    place = cloud.place
+    names = (place.project, place.domain, place.user, place.access_key)
+    return Scope(name, place.region, place.project_id, str(place.ecs), *names)
 
 
 async def list_servers(plan: Plan, cloud: EcsCloud) -> Inventory:

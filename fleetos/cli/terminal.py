@@ -13,11 +13,10 @@ from typing import Any, ParamSpec, TypeVar
 from fleetos.cli.exits import ExitCode, Leave
 from fleetos.cli.options import Output
 from fleetos.errors import FleetosError, InputError
-from fleetos.views.console import Shown, put, put_wrapped, view_on, width_of
+from fleetos.views.console import Shown, height_of, put, put_question, put_wrapped, view_on, width_of
 from fleetos.views.documents import error_document
 from fleetos.views.failure import defect, failure
 from fleetos.views.view import JsonLinesView, View
-from fleetos.views.wording import printable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +41,11 @@ def show_wrapped(text: Shown) -> None:
 def width() -> int | None:
     """The width to print tables in; None where no terminal limits it."""
     return width_of(sys.stdout)
+
+
+def height() -> int | None:
+    """The rows that a table should fit in; None where no terminal limits them."""
+    return height_of(sys.stdout)
 
 
 def print_json(document: Any) -> None:
@@ -142,8 +146,14 @@ def ask(question: str) -> str:
     # An event loop hears of Ctrl-C only when it runs, and here it waits: from before the question is seen.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        sys.stderr.write(printable(question))
-        sys.stderr.flush()
-        return sys.stdin.readline().strip()
+        put_question(question, sys.stderr)
+        answer = sys.stdin.readline()
+        if not answer.endswith("\n"):
+            # What is printed next would go on in the line of the question.
+            sys.stderr.write("\n")
+        return answer.strip()
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise
     finally:
         signal.signal(signal.SIGINT, before)

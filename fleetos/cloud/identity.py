@@ -78,6 +78,7 @@ class Grant:
     catalog: tuple[Endpoint, ...] = ()
     domain_name: str | None = None
     domain_id: str | None = None
+    user_name: str | None = None
 
 
 def token_request(credentials: Credentials, password: Password) -> bytes:
@@ -129,14 +130,23 @@ def _described(body: bytes) -> Fields:
 
 def _granted(badge: Badge, life_s: float | None, described: Fields) -> Grant:
     project = part(described, "project")
-    project_id, user_id = text(project, "id"), text(part(described, "user"), "id")
+    project_id, user = text(project, "id"), part(described, "user")
     if project_id is None:
         raise Unreadable("the token is not for a project")
     if not is_project_id(project_id):
         raise Unreadable("the id of the token's project is none")
     domain = part(project, "domain")
     name, domain_id, domain_name = text(project, "name"), text(domain, "id"), text(domain, "name")
-    return Grant(badge, life_s, project_id, user_id, name, _catalog(described), domain_name, domain_id)
+    names = (name, _catalog(described), domain_name, domain_id, _shown_name(user))
+    return Grant(badge, life_s, project_id, text(user, "id"), *names)
+
+
+def _shown_name(user: Fields) -> str | None:
+    """A name that is only shown, so that a strange one keeps nobody out."""
+    try:
+        return text(user, "name")
+    except Unreadable:
+        return None
 
 
 def find_endpoint(grant: Grant, credentials: Credentials, service: str) -> Origin | None:

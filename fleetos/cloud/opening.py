@@ -14,7 +14,7 @@ from fleetos.cloud.hosts import domain_of, iam_of, origin_of
 from fleetos.cloud.identity import Credentials, Grant, find_endpoint, regions_of
 from fleetos.cloud.login import Login
 from fleetos.cloud.project import Place
-from fleetos.cloud.proofs import AccessKey
+from fleetos.cloud.proofs import AccessKey, Password
 from fleetos.cloud.session import Read, Session
 from fleetos.cloud.throttle import Throttle
 from fleetos.cloud.transport import open_transport, tls_context
@@ -23,6 +23,9 @@ from fleetos.ids import Chance
 from fleetos.model.plan import ApiLimits
 
 _ENDPOINT_VARIABLES = {"ecs": "FLEETOS_ECS_ENDPOINT", "ims": "FLEETOS_IMS_ENDPOINT"}
+
+# Letters at the end of an access key that tell people which one it is.
+_KEY_SHOWN = 4
 
 
 @asynccontextmanager
@@ -98,6 +101,7 @@ async def _prove(session: Session, place: Place) -> None:
 
 def place_of(grant: Grant, credentials: Credentials) -> Place:
     """Return where the project's services are. Raises UsageError when one that is needed cannot be found."""
+    proof = credentials.proof
     return Place(
         project_id=grant.project_id,
         region=credentials.region,
@@ -107,6 +111,10 @@ def place_of(grant: Grant, credentials: Credentials) -> Place:
         evs=_found(grant, credentials, "evs"),
         kms=_found(grant, credentials, "kms"),
         eps=_found(grant, credentials, "eps"),
+        project=grant.project_name or credentials.project_name,
+        domain=grant.domain_name or credentials.project_domain_name,
+        user=grant.user_name or (proof.username if isinstance(proof, Password) else None),
+        access_key=f"…{proof.access[-_KEY_SHOWN:]}" if isinstance(proof, AccessKey) else None,
     )
 
 

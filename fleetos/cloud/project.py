@@ -31,7 +31,8 @@ T = TypeVar("T")
 class Place:
     """Where a project is: its id, its region, the user whom the token is for, and the services.
 
-    Those for disks (EVS), encryption keys (KMS) and enterprise projects (EPS) may be absent.
+    Those for disks (EVS), encryption keys (KMS) and enterprise projects (EPS) may be absent. `project` and `domain` are
+    names, `user` who is logged in, or `access_key` the end of the key; each is None where the login does not tell it.
     """
 
     project_id: str
@@ -42,6 +43,10 @@ class Place:
     evs: Origin | None = None
     kms: Origin | None = None
     eps: Origin | None = None
+    project: str | None = None
+    domain: str | None = None
+    user: str | None = None
+    access_key: str | None = None
 
 
 class Project:

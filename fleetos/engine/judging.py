@@ -126,7 +126,7 @@ class Judge:
         run = turn.run
         if fact.request.kind is RequestKind.ABORT and run.state in (RunState.RUNNING, RunState.PAUSED):
             detail = f"aborted by {fact.request.by}"
-            self._books.write(turn, RunMoved(RunState.FINISHING, Reason.ABORTED, detail))
+            self._books.write(turn, RunMoved(RunState.FINISHING, Reason.ABORTED, detail, fact.request.by))
             waiting = (one.server_id for one in self._books.progress.targets.values() if one.state in QUEUED)
             self._books.touch(waiting)
         turn.answered.append(fact.request.id)

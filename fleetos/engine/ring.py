@@ -124,7 +124,7 @@ def conclude(turn: Turn) -> None:
     """Writes the end of a run whose targets have all ended."""
     run = turn.run
     if run.state is RunState.FINISHING and not turn.under_way:
-        turn.write(RunMoved(RunState.ABORTED, run.reason, run.detail))
+        turn.write(RunMoved(RunState.ABORTED, run.reason, run.detail, run.by))
     elif run.state is RunState.RUNNING and not turn.under_way:
         # A pass after an abort does not change those that the abort left: the run is no more done than before it.
         turn.write(RunMoved(RunState.ABORTED, Reason.ABORTED) if turn.cancelled else RunMoved(RunState.DONE))

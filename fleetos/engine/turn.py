@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from fleetos.model.events import Event, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
-from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.events import Event, RunEvent
+from fleetos.model.fold import fold_target
+from fleetos.model.fold_run import fold_run
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, ENDS, HOLDS_SLOT, TargetState
@@ -28,7 +29,7 @@ class Turn:
 
     def write(self, event: Event) -> None:
         """Takes the event in. Raises IllegalMove and is unchanged if the law forbids it."""
-        if isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted):
+        if isinstance(event, RunEvent):
             self.run = fold_run(self.run, event, self.at)
         else:
             before = self.target(event.server_id)

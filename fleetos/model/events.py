@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from fleetos.model.inventory import JobStatus, Picture
-from fleetos.model.run import End, Outcome, PowerOutcome, Run, Target
+from fleetos.model.run import End, LeftBy, Outcome, PowerOutcome, Run, Target
 from fleetos.model.states import Reason, RunState, TargetState
 
 
@@ -30,12 +30,23 @@ class RunDriverStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class RunDriverEnded:
+    """A process stopped driving a run that has not ended. `detail` names the signal, or tells the error."""
+
+    driver: str
+    why: LeftBy
+    detail: str = ""
+    kind: Literal["run-driver-ended"] = "run-driver-ended"
+
+
+@dataclass(frozen=True, slots=True)
 class RunMoved:
-    """The run went to another state."""
+    """The run went to another state. `by` names the operator who asked for it, empty where nobody did."""
 
     to: RunState
     reason: Reason | None = None
     detail: str = ""
+    by: str = ""
     kind: Literal["run-moved"] = "run-moved"
 
 
@@ -216,7 +227,7 @@ class Settled:
     kind: Literal["settled"] = "settled"
 
 
-RunEvent = RunCreated | RunDriverStarted | RunMoved | RunPassStarted
+RunEvent = RunCreated | RunDriverStarted | RunDriverEnded | RunMoved | RunPassStarted
 TargetEvent = (
     Enlisted
     | Moved

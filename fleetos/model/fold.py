@@ -1,4 +1,4 @@
-"""The fold: what a run and its targets are, given the events so far. Pure, and the only way they ever change.
+"""The fold: what the targets of a run are, given the events so far. Pure, and the only way they ever change.
 
 Every function takes the event's time and returns the new value; the law of states is asked before each move, so an
 illegal one raises IllegalMove and nothing has changed.
@@ -21,17 +21,12 @@ from fleetos.model.events import (
     PowerAnswered,
     PowerIntended,
     Retried,
-    RunCreated,
-    RunDriverStarted,
-    RunEvent,
-    RunMoved,
-    RunPassStarted,
     Settled,
     TargetEvent,
 )
 from fleetos.model.inventory import JobStatus
-from fleetos.model.run import Attempt, Outcome, PowerCall, PowerOutcome, Run, Target
-from fleetos.model.states import ENDS, RUN_ENDS, Reason, RunState, TargetState, check_move, check_run_move
+from fleetos.model.run import Attempt, Outcome, PowerCall, PowerOutcome, Target
+from fleetos.model.states import ENDS, Reason, TargetState, check_move
 
 _S = TargetState
 _POWERED = frozenset({_S.STOPPING, _S.STARTING, _S.RESTORING})
@@ -55,28 +50,6 @@ _PROVEN_BY_DISK = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
 # Answers that are proven non-deliveries and count towards their bound; throttling does not (protocol, section 3).
 CONFLICT = "conflict"
 COUNTED = frozenset({"later", "not-sent", "unauthenticated", CONFLICT})
-
-
-def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
-    """The run after the event. Raises IllegalMove."""
-    if isinstance(event, RunCreated):
-        return event.run
-    if run is None:
-        raise IllegalMove(f"the journal has a {event.kind} before the run was created")
-    match event:
-        case RunDriverStarted():
-            return replace(run, sessions=run.sessions + 1, started_at=run.started_at or at)
-        case RunMoved():
-            check_run_move(run.id, run.state, event.to)
-            ended_at = at if event.to in RUN_ENDS else None
-            return replace(run, state=event.to, since=at, ended_at=ended_at, reason=event.reason, detail=event.detail)
-        case RunPassStarted():
-            if run.state is RunState.PAUSED:
-                raise IllegalMove(f"run {run.id}: a pass does not end a pause")
-            if run.state is not RunState.RUNNING:
-                check_run_move(run.id, run.state, RunState.RUNNING)
-            run = replace(run, passes=event.number, state=RunState.RUNNING, since=at)
-            return replace(run, reason=None, detail="", ended_at=None)
 
 
 def fold_target(target: Target | None, event: TargetEvent, at: datetime) -> Target:

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from fleetos.model.events import Event, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
-from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.events import Event, RunEvent
+from fleetos.model.fold import fold_target
+from fleetos.model.fold_run import fold_run
 from fleetos.model.run import Run, Target
 from fleetos.model.states import AHEAD, HOLDS_SLOT, TargetState
 
@@ -67,7 +68,7 @@ def replay(events: Iterable[tuple[datetime, Event]]) -> Progress:
     run: Run | None = None
     targets: dict[str, Target] = {}
     for at, event in events:
-        if isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted):
+        if isinstance(event, RunEvent):
             run = fold_run(run, event, at)
         else:
             targets[event.server_id] = fold_target(targets.get(event.server_id), event, at)

@@ -244,19 +244,48 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The part of a cloud that a run works in: the entry's name (None: from OS_* variables), region, project."""
+    """The part of a cloud that a run works in: the entry's name (None: from OS_* variables), region, project.
+
+    Names are for people, and None where the login did not tell them: `project`, `domain`, and `user`, who was logged in
+    when the run was created, or by the access key that ends with `access_key`.
+    """
 
     cloud: str | None
     region: str | None
     project_id: str
     endpoint: str
+    project: str | None = None
+    domain: str | None = None
+    user: str | None = None
+    access_key: str | None = None
+
+
+class LeftBy(StrEnum):
+    """Why a process stopped driving a run that has not ended."""
+
+    SIGNAL = "signal"
+    PAUSE = "pause"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How the last process that drove a run left it. `detail` names the signal, or tells the error."""
+
+    at: datetime
+    driver: str
+    why: LeftBy
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """The frozen execution of a plan. `digest` covers plan, cloud, region and project; `passes` counts from 1;
-    `sessions` counts the processes that have driven it; `wipes` is how many system disks it was frozen to wipe;
-    `since` is when it came into its state, None before it has moved. Times are UTC.
+    `sessions` counts the processes that have driven it; `wipes` is how many system disks it was frozen to wipe. Times
+    are UTC.
+
+    `since` is when it came into its state, `by` who asked for that. `left` says why nobody drives it, None while
+    somebody does, and where the last process was killed before it could tell.
     """
 
     id: str
@@ -275,4 +304,7 @@ class Run:
     passes: int = 1
     sessions: int = 0
     wipes: int = 0
+    created_by: str = ""
     since: datetime | None = None
+    by: str = ""
+    left: Left | None = None

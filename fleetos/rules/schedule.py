@@ -27,14 +27,20 @@ class WaitReason(StrEnum):
     BACKOFF = "backoff"
     CONCURRENCY = "concurrency"
     PACE = "pace"
+    NOT_DRIVEN = "not-driven"
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One wait: its kind, and in words how it ends."""
+    """One wait: its kind, in words how it ends, and when, where that is known."""
 
     reason: WaitReason
     words: str
+    ends_at: datetime | None = None
+
+
+NOT_DRIVEN = Waiting(WaitReason.NOT_DRIVEN, "nobody drives the run")
+PAUSED = Waiting(WaitReason.PAUSED, "the run is paused")
 
 
 def why_waiting(progress: Progress, target: Target, now: datetime) -> Waiting | None:
@@ -45,27 +51,27 @@ def why_waiting(progress: Progress, target: Target, now: datetime) -> Waiting | 
     if target.state not in QUEUED:
         return None
     if run.state is RunState.PAUSED:
-        return Waiting(WaitReason.PAUSED, f"the run is paused: fleetos resume {run.id}")
+        return PAUSED
     if run.state is not RunState.RUNNING:
-        return Waiting(WaitReason.ABORTED, "the run was aborted and admits no more")
+        return Waiting(WaitReason.ABORTED, "the run was aborted and starts no more servers")
     if target.not_before is not None and target.not_before > now:
-        return Waiting(WaitReason.BACKOFF, f"until its next attempt may start at {target.not_before:%H:%M:%SZ}")
+        return Waiting(WaitReason.BACKOFF, f"retry at {target.not_before:%H:%M:%SZ}", target.not_before)
     limit, taken, ahead = run.settings.concurrency, progress.slots_taken, progress.ahead
     if taken + ahead >= limit:
-        nearer = f", {ahead} nearer to one" if ahead else ""
-        return Waiting(WaitReason.CONCURRENCY, f"until a slot is given back; {taken}/{limit} are taken{nearer}")
-    return Waiting(WaitReason.PACE, "until it is its turn: no more are stopped than changes can be sent")
+        nearer = f", {ahead} {'server' if ahead == 1 else 'servers'} ahead" if ahead else ""
+        return Waiting(WaitReason.CONCURRENCY, f"queued: {taken} of {limit} slots in use{nearer}")
+    return Waiting(WaitReason.PACE, "queued: no more servers are stopped than changes can be sent")
 
 
 def _why_ready(progress: Progress) -> Waiting | None:
     run, limit = progress.run, progress.run.settings.concurrency
     if run.state is RunState.PAUSED:
-        return Waiting(WaitReason.PAUSED, f"the run is paused: fleetos resume {run.id}")
+        return PAUSED
     if run.state is not RunState.RUNNING:
         return None
     if progress.slots_taken < limit:
-        return Waiting(WaitReason.PACE, "until it is its turn: changes are sent as fast as the cloud allows")
-    return Waiting(WaitReason.CONCURRENCY, f"waits for a slot; {progress.slots_taken}/{limit} are taken")
+        return Waiting(WaitReason.PACE, "queued: changes are sent as fast as the cloud allows")
+    return Waiting(WaitReason.CONCURRENCY, f"queued: {progress.slots_taken} of {limit} slots in use")
 
 
 class Queue:

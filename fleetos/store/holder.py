@@ -41,7 +41,12 @@ class Holder:
     since: datetime | None = None
 
     def __str__(self) -> str:
-        return f"process {self.pid} of {self.user} on {self.host}"
+        return f"process {self.pid} of {self.person}"
+
+    @property
+    def person(self) -> str:
+        """Return who started it, and where."""
+        return f"{self.user} on {self.host}"
 
 
 _HOLDER: TypeAdapter[Holder] = TypeAdapter(Holder)

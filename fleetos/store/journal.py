@@ -5,21 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import anyio
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.clock import Clock, Moment
 from fleetos.errors import DatabaseHeld, JournalUnwritable, LeaseLost, RunDriven, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
-from fleetos.model.events import Event, Record
+from fleetos.model.codec import run_from
+from fleetos.model.events import Event, Record, RunDriverEnded
+from fleetos.model.fold_run import fold_run
 from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import Run, Target
+from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, leases
 from fleetos.store.commits import GroupCommit
 from fleetos.store.database import Database
 from fleetos.store.dialects import upsert
 from fleetos.store.leases import Lease
-from fleetos.store.rows import RUN_VALUES, TARGET_KEYS, TARGET_VALUES, Rows, last_of_each, rows_of, run_row
+from fleetos.store.rows import RUN_VALUES, TARGET_KEYS, TARGET_VALUES, Rows, decoded, last_of_each, rows_of, run_row
 from fleetos.store.tables import records, requests, runs, targets
 from fleetos.store.values import understood
 
@@ -45,6 +48,7 @@ class SqlJournal:
         self._last_seq = lease.last_seq
         self._proven = lease.proven
         self._beat_s = beat_s
+        self._given_back = False
         self._group = GroupCommit[Entry, Sequence[Record]](self._commit)
 
     async def append(
@@ -85,11 +89,33 @@ class SqlJournal:
             await anyio.sleep(self._beat_s)
             await self._group.durable(Entry(None, (), (), self._clock.now(), ()))
 
-    async def release(self) -> None:
-        """Nothing, once the lease is given back, if it was still ours. Nothing can be appended afterwards."""
+    async def release(self, last: RunDriverEnded | None = None) -> Sequence[Record]:
+        """Give the lease back, if it is still ours. Nothing can be appended afterwards.
+
+        `last` is recorded in the same transaction unless the run has ended, so that whoever looks at it sees why
+        nobody drives it. Return its record, if there is one. Raises LeaseLost, with `last`, and JournalUnwritable.
+        """
         self._group.end(LeaseLost(f"run {self._lease.run_id} was given back by this process"))
+        if self._given_back:
+            return ()
         async with self._database.writing() as connection:
+            told = () if last is None else await self._record_end(connection, last)
             await leases.release(connection, self._lease.run_id, self._lease.epoch)
+        self._given_back = True
+        return told
+
+    async def _record_end(self, connection: AsyncConnection, last: RunDriverEnded) -> Sequence[Record]:
+        run_id, now = self._lease.run_id, self._clock.now()
+        await leases.prove(connection, run_id, self._lease.epoch, self._clock)
+        # What this process remembers may be less than what is durable: it may have been cancelled during a commit.
+        body = await connection.scalar(select(runs.c.body).where(runs.c.id == run_id))
+        run = decoded(run_from, body or "", self._database.location)
+        if run.state in RUN_ENDS:
+            return ()
+        record = Record(await newest_seq(connection, run_id) + 1, now, last)
+        await write(connection, [rows_of(run_id, [record], ())])
+        await update_run(connection, fold_run(run, last, now))
+        return (record,)
 
     async def _commit(self, group: Sequence[Entry]) -> Sequence[Sequence[Record]]:
         # Taken before the transaction: the others see the renewal later than this, never earlier.
@@ -127,6 +153,12 @@ class SqlJournal:
         if answered:
             ours = (requests.c.id == bindparam("request"), requests.c.run_id == run_id, requests.c.done_at.is_(None))
             await connection.execute(update(requests).where(*ours).values(done_at=bindparam("done")), answered)
+
+
+async def newest_seq(connection: AsyncConnection, run_id: str) -> int:
+    """Return the number of the run's newest record, 0 where it has none."""
+    newest = select(func.max(records.c.seq)).where(records.c.run_id == run_id)
+    return (await connection.scalar(newest)) or 0
 
 
 async def update_run(connection: AsyncConnection, run: Run) -> None:

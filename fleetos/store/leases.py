@@ -7,6 +7,7 @@ never compared.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import anyio
 from sqlalchemy import Row, Select, insert, select, update
@@ -35,7 +36,7 @@ class Lease:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What the row of a lease looked like. `age_s`: since its renewal, by the database's clock where it has one,
-    else by this machine's, which only serves to show it.
+    else by this machine's, which only serves to show it. `renewed_at` is that renewal, in UTC, to show as well.
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class Seen:
     beat: int
     holder: Holder | None
     age_s: float
+    renewed_at: datetime
 
     @property
     def marks(self) -> tuple[int, int]:
@@ -73,20 +75,25 @@ async def held(connection: AsyncConnection, clock: Clock) -> dict[str, Seen]:
     return {seen.run_id: seen for seen in map(_seen, rows)}
 
 
-def _rows(connection: AsyncConnection, clock: Clock) -> Select[str, int, int, str | None, float]:
+def _rows(connection: AsyncConnection, clock: Clock) -> Select[str, int, int, str | None, float, float]:
     age_s = now_s(connection.dialect.name, clock.now().timestamp()) - leases.c.renewed_s
-    return select(leases.c.run_id, leases.c.epoch, leases.c.beat, leases.c.holder, age_s)
+    return select(leases.c.run_id, leases.c.epoch, leases.c.beat, leases.c.holder, age_s, leases.c.renewed_s)
 
 
-def _seen(row: Row[str, int, int, str | None, float]) -> Seen:
-    run_id, epoch, beat, holder, age_s = row
+def _seen(row: Row[str, int, int, str | None, float, float]) -> Seen:
+    run_id, epoch, beat, holder, age_s, renewed_s = row
     return Seen(
         run_id,
         understood(int, epoch),
         understood(int, beat),
         None if holder is None else understood(holder_from, holder),
         understood(float, age_s),
+        understood(_utc, renewed_s),
     )
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 async def may_take(database: Database, run_id: str, watcher: Watcher) -> Seen:

@@ -13,10 +13,12 @@ import anyio
 from fleetos.clock import Clock, Moment
 from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
-from fleetos.model.events import Enlisted, Event, Record, RunCreated
+from fleetos.model.events import Enlisted, Event, Record, RunCreated, RunDriverEnded
+from fleetos.model.fold_run import fold_run
 from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import Run, Target
+from fleetos.model.states import RUN_ENDS
 from fleetos.store.commits import GroupCommit
 
 # What takes no longer than this is done at once.
@@ -142,9 +144,21 @@ class MemoryJournal:
                 self._group.end(error)
                 raise
 
-    async def release(self) -> None:
-        """Nothing; nothing can be appended afterwards."""
+    async def release(self, last: RunDriverEnded | None = None) -> Sequence[Record]:
+        """Let nothing be appended afterwards. Return the record of `last`: there is none where the run has ended.
+
+        Raises LeaseLost if another has the lease, and there is something to record.
+        """
         self._group.end(LeaseLost(f"run {self._store.run.id} was given back by this process"))
+        store, now = self._store, self._clock.now()
+        if last is None or store.run.state in RUN_ENDS:
+            return ()
+        if store.epoch != self._epoch:
+            raise LeaseLost(f"run {store.run.id} was taken over", "this process has stopped sending")
+        told = _numbered([last], now, len(store.records))
+        store.records.extend(told)
+        store.run = fold_run(store.run, last, now)
+        return told
 
     async def _commit(self, group: Sequence[_Entry]) -> Sequence[Sequence[Record]]:
         proven = self._clock.moment()

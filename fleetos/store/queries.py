@@ -2,8 +2,9 @@
 
 import difflib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +18,7 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, TargetState
 from fleetos.store import leases
 from fleetos.store.database import Database
-from fleetos.store.holder import Holder, Life, life_of
+from fleetos.store.holder import Holder, Life
 from fleetos.store.leases import Seen, Watcher
 from fleetos.store.location import Location
 from fleetos.store.rows import decoded
@@ -29,46 +30,54 @@ _OVER = [state.value for state in RUN_ENDS]
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """The process that holds a run's lease, as far as a glance from here tells."""
+    """The process that has the lease of a run, as far as a glance from here tells, and when it last renewed it."""
 
     holder: Holder
     life: Life
-    """STOPPED: a signal holds the process, and it renews nothing."""
-    renewed_ago_s: float
-    """Seconds since its last renewal: by the database's clock where it has one, else by this machine's."""
+    renewed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run in a list: itself, how many targets are in each state that occurs, and who drives it, if anybody does."""
+    """A run in a list: itself, how many targets are in each state that occurs, and who drives it, if anybody does.
+
+    `lost` is the process that drove it until it vanished without giving the lease back.
+    """
 
     run: Run
     counts: Mapping[TargetState, int]
     driver: Driver | None
+    lost: Driver | None = None
 
 
 async def find_run(database: Database, given: str) -> str:
-    """The id of the run that the given id, or the beginning of one, names.
+    """Return the id of the run that is meant by an id, a name, or the beginning of an id, in this order.
 
-    Raises UnknownRun when none or several begin so; the hint names near ones.
+    A name means its only unfinished run, else its newest. Raises UnknownRun when nothing or too much is meant; the
+    hint names candidates.
     """
+    # Ids and names are in ASCII, and a database cannot even be asked for bytes of a command line that are no UTF-8.
+    asked = given if given.isascii() else ""
+    newest = runs.c.created_no.desc()
+    begins = runs.c.id.startswith(asked, autoescape=True)
     async with database.reading() as connection:
-        begins = runs.c.id.startswith(given, autoescape=True)
-        newest = runs.c.created_no.desc()
+        named = select(runs.c.id, runs.c.state).where(runs.c.name == asked).order_by(newest).limit(RUNS_COMPARED)
+        ids_of_name = (await connection.execute(named)).all()
         statement = select(runs.c.id).where(begins).order_by(newest).limit(RUNS_SUGGESTED + 1)
-        # An id is in ASCII, and a database cannot even be asked for bytes of a command line that are no UTF-8.
-        asked = given != "" and given.isascii()
         found: Sequence[str] = (await connection.scalars(statement)).all() if asked else ()
-        if given in found:
-            return given
-        if len(found) == 1:
-            return found[0]
-        if found:
-            shown = ", ".join(found[:RUNS_SUGGESTED])
-            raise UnknownRun(f"several runs begin with {given}", f"give more letters: {shown}")
-        known = (await connection.scalars(select(runs.c.id).order_by(newest).limit(RUNS_COMPARED))).all()
-    near = difflib.get_close_matches(given, known, n=RUNS_SUGGESTED) or known[:1]
-    hint = f"did you mean {' or '.join(map(str, near))}?" if near else "this database holds no runs yet"
+        known = (await connection.execute(select(runs.c.id, runs.c.name).order_by(newest).limit(RUNS_COMPARED))).all()
+    if asked in found:
+        return asked
+    if ids_of_name:
+        return _of_name(given, [(run_id, state not in _OVER) for run_id, state in ids_of_name])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = ", ".join(found[:RUNS_SUGGESTED])
+        raise UnknownRun(f"several runs begin with {given}", f"give more letters: {shown}")
+    near = difflib.get_close_matches(given, list(dict.fromkeys(one for row in known for one in row)), n=RUNS_SUGGESTED)
+    newest_ids = [row.id for row in known[:1]]
+    hint = f"did you mean {' or '.join(near or newest_ids)}?" if known else "this database holds no runs yet"
     raise UnknownRun(f"there is no run {given[:32]!r} in {database.location.shown}", hint)
 
 
@@ -76,6 +85,15 @@ async def has_runs(database: Database) -> bool:
     """Return whether the database holds any run."""
     async with database.reading() as connection:
         return await connection.scalar(select(runs.c.id).limit(1)) is not None
+
+
+def _of_name(name: str, found: Sequence[tuple[str, bool]]) -> str:
+    """The run of that name that is meant. `found` are the ids, the newest first, each with whether it is unfinished."""
+    unfinished = [run_id for run_id, open_ in found if open_]
+    if len(unfinished) > 1:
+        shown = ", ".join(unfinished[:RUNS_SUGGESTED])
+        raise UnknownRun(f"{len(unfinished)} unfinished runs are named {name}", f"give the id of one: {shown}")
+    return unfinished[0] if unfinished else found[0][0]
 
 
 async def newest_runs(database: Database, watcher: Watcher, limit: int = RUNS_LISTED) -> Sequence[RunSummary]:
@@ -111,28 +129,18 @@ async def _summaries(database: Database, watcher: Watcher, chosen: Select[str]) 
         held = await leases.held(connection, watcher.clock)
     summaries: list[RunSummary] = []
     for run in found:
-        seen = held.get(run.id)
-        driver = _driver(seen, watcher) if seen is not None and leases.looks_alive(seen, watcher.me) else None
-        summaries.append(RunSummary(run, counts[run.id], driver))
+        driver, lost = _drivers(held.get(run.id), watcher)
+        summaries.append(RunSummary(run, counts[run.id], driver, lost))
     return summaries
 
 
-async def last_driver(database: Database, run_id: str, watcher: Watcher) -> Driver | None:
-    """Return the process that holds the run's lease, dead or alive; None if the last one gave the lease back.
-
-    A holder that is DEAD, or ELSEWHERE and past the term of the lease, was killed: its last renewal is the last sign
-    of its life.
-    """
-    async with database.reading() as connection:
-        held = await leases.held(connection, watcher.clock)
-    seen = held.get(run_id)
-    return None if seen is None else _driver(seen, watcher)
-
-
-def _driver(seen: Seen, watcher: Watcher) -> Driver | None:
-    if seen.holder is None:
-        return None
-    return Driver(seen.holder, life_of(seen.holder, watcher.me), max(0.0, seen.age_s))
+def _drivers(seen: Seen | None, watcher: Watcher) -> tuple[Driver | None, Driver | None]:
+    """Who drives the run of a lease, and who vanished while it did; at most one of them."""
+    if seen is None or seen.holder is None:
+        return None, None
+    life = leases.looks_alive(seen, watcher.me)
+    found = Driver(seen.holder, life or Life.DEAD, seen.renewed_at)
+    return (None, found) if life is None else (found, None)
 
 
 async def _counts(connection: AsyncConnection, of: ColumnElement[bool]) -> Mapping[str, Mapping[TargetState, int]]:
@@ -170,11 +178,24 @@ async def load_within(connection: AsyncConnection, run_id: str, location: Locati
 
 
 async def events(
-    database: Database, run_id: str, after_seq: int = 0, limit: int = RECORDS_PER_PAGE
+    database: Database,
+    run_id: str,
+    after_seq: int = 0,
+    limit: int = RECORDS_PER_PAGE,
+    *,
+    since: datetime | None = None,
+    servers: Collection[str] | None = None,
 ) -> Sequence[Record]:
-    """The run's records after that number, in order, at most `limit` of them."""
+    """The run's records after that number, in order, at most `limit` of them.
+
+    `since` leaves out what is older, `servers` what is of no such server; None leaves out nothing.
+    """
     columns = (records.c.seq, records.c.at, records.c.body)
     of_run = select(*columns).where(records.c.run_id == run_id, records.c.seq > after_seq)
+    if since is not None:
+        of_run = of_run.where(records.c.at >= since)
+    if servers is not None:
+        of_run = of_run.where(records.c.server_id.in_(servers))
     async with database.reading() as connection:
         page = of_run.order_by(records.c.seq).limit(min(limit, RECORDS_PER_PAGE))
         found = (await connection.execute(page)).all()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from fleetos.errors import DatabaseUnusable
 from fleetos.limits import ROWS_AT_ONCE
 from fleetos.model.codec import event_json, run_json, target_json
-from fleetos.model.events import Record, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
+from fleetos.model.events import Record, RunEvent
 from fleetos.model.run import Outcome, Run, Target
 from fleetos.store.files import damage_hint
 from fleetos.store.location import Location
@@ -57,7 +57,7 @@ def target_row(run_id: str, target: Target) -> Row:
 def record_row(run_id: str, record: Record) -> Row:
     """The record as a row."""
     event = record.event
-    of_run = isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted)
+    of_run = isinstance(event, RunEvent)
     return {
         "run_id": run_id,
         "seq": record.seq,

@@ -9,19 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import ServerClaimed, ServerTouched, UnknownRun
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
-from fleetos.model.events import Enlisted, Event, Record, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
-from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.events import Enlisted, Event, Record, RunCreated, RunEvent
+from fleetos.model.fold import fold_target
+from fleetos.model.fold_run import fold_run
 from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, history, leases
 from fleetos.store.database import Database
-from fleetos.store.journal import update_run, write
+from fleetos.store.journal import newest_seq, update_run, write
 from fleetos.store.leases import Lease, Watcher
 from fleetos.store.queries import load_within
 from fleetos.store.rows import Rows, in_pieces, run_row
-from fleetos.store.tables import records, requests, runs
+from fleetos.store.tables import requests, runs
 from fleetos.store.tables import targets as targets_table
 
 
@@ -35,6 +36,7 @@ async def create_run(
     ServerClaimed if another run holds one of the servers, IllegalMove, and JournalUnwritable.
     """
     proven = watcher.clock.moment()
+    run = replace(run, created_by=watcher.me.person)
     frozen = _Frozen(run, targets, more, at)
     claiming = [one for one in frozen.progress.targets.values() if one.keeps_claim]
     async with database.writing() as connection:
@@ -82,7 +84,7 @@ async def take_run(database: Database, run_id: str, watcher: Watcher) -> Lease:
     proven = watcher.clock.moment()
     async with database.writing() as connection:
         epoch = await leases.take(connection, seen, watcher)
-        return Lease(run_id, epoch, await _last_seq(connection, run_id), proven)
+        return Lease(run_id, epoch, await newest_seq(connection, run_id), proven)
 
 
 async def begin_pass(database: Database, run_id: str, events: Sequence[Event], at: datetime, watcher: Watcher) -> Lease:
@@ -106,7 +108,7 @@ async def begin_pass(database: Database, run_id: str, events: Sequence[Event], a
         memory = await claims.take(connection, run_id, [one for one in changed if one.keeps_claim], watcher)
         _refuse_foreign_sends(changed, memory, at)
         await _refuse_touched_since(connection, run_id, changed)
-        last_seq = await _last_seq(connection, run_id)
+        last_seq = await newest_seq(connection, run_id)
         new = [Record(seq, at, event) for seq, event in enumerate(events, last_seq + 1)]
         await write(connection, in_pieces(run_id, new, changed))
         await claims.follow(connection, run_id, changed)
@@ -133,7 +135,7 @@ def _folded(progress: Progress, events: Sequence[Event], at: datetime) -> tuple[
     run = progress.run
     changed: dict[str, Target] = {}
     for event in events:
-        if isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted):
+        if isinstance(event, RunEvent):
             run = fold_run(run, event, at)
         else:
             before = changed.get(event.server_id) or progress.targets.get(event.server_id)
@@ -190,8 +192,3 @@ async def _known(database: Database, run_id: str) -> None:
     async with database.reading() as connection:
         if await connection.scalar(select(runs.c.id).where(runs.c.id == run_id)) is None:
             raise UnknownRun(f"there is no run {run_id!r} in {database.location.shown}")
-
-
-async def _last_seq(connection: AsyncConnection, run_id: str) -> int:
-    newest = select(func.max(records.c.seq)).where(records.c.run_id == run_id)
-    return (await connection.scalar(newest)) or 0

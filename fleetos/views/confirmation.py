@@ -10,6 +10,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import AHEAD, QUEUED, Reason, RunState
 from fleetos.model.wipes import Wipes
+from fleetos.views.condition import where_words
 from fleetos.views.reasons import REASONS
 from fleetos.views.wording import called, called_fully, counted, limit_span, printable, short_stamp
 
@@ -35,6 +36,7 @@ def confirmation(run: Run, wiped: Sequence[Target], spared: Mapping[Reason, int]
     lines = [
         *_disks(run, wiped, shown),
         _warning(len(wiped)),
+        Text(f"  {where_words(run.scope)}"),
         *(Text(f"  {line}") for line in (*image_lines(run), *reinstall_lines(wiped))),
         *(Text(f"  spared: {count:,}, {REASONS[reason].short}") for reason, count in spared.items() if count),
         *(Text(f"  {rule}") for rule in rules(run)),
@@ -49,6 +51,7 @@ def retry_confirmation(run: Run, wiped: Sequence[Target]) -> Text:
         [
             *_disks(run, wiped, None),
             warned,
+            Text(f"  {where_words(run.scope)}"),
             *(Text(f"  {line}") for line in (*image_lines(run), *reinstall_lines(wiped))),
         ]
     )
@@ -130,7 +133,7 @@ def rules(run: Run) -> Sequence[str]:
     settings = run.settings
     sentences = [
         f"At most {settings.concurrency:,} at once.",
-        f"Each server is tried at most {counted(settings.attempts, 'time')}.",
+        f"Each server is tried {'once' if settings.attempts == 1 else f'at most {settings.attempts:,} times'}.",
         _STOP_WORDS[settings.stop],
         f"An unknown outcome is watched for {limit_span(settings.settle_s)} before that server is sent anything again.",
         f"A change that takes longer than {limit_span(settings.change_timeout_s)} is overdue and ends up held.",
@@ -149,7 +152,8 @@ def _warning(count: int) -> Text:
     if not count:
         return Text("No system disk will be wiped.")
     wipes = Text().append(f"WIPES {counted(count, 'system disk')}", style="bold red")
-    return wipes.append(". What is on them is lost; data disks are kept.")
+    them = "it" if count == 1 else "them"
+    return wipes.append(f". What is on {them} is lost; data disks are kept.")
 
 
 def _disks(run: Run, wiped: Sequence[Target], shown: int | None) -> Iterator[Text]:

@@ -53,6 +53,13 @@ def put_wrapped(text: Shown, out: TextIO) -> None:
     console.print(_shown(text), soft_wrap=not console.is_terminal)
 
 
+def put_question(text: str, out: TextIO) -> None:
+    """Writes a question like `put_wrapped`, and leaves the cursor behind it."""
+    console = console_on(out)
+    console.print(Text(printable(text)), soft_wrap=not console.is_terminal, end="")
+    out.flush()
+
+
 def _shown(text: Shown) -> Shown:
     return text if isinstance(text, Text) else Text(printable(text))
 
@@ -61,6 +68,12 @@ def width_of(out: TextIO) -> int | None:
     """The width of the terminal behind `out` in cells; None where nothing limits it."""
     console = console_on(out)
     return console.width if console.is_terminal else None
+
+
+def height_of(out: TextIO) -> int | None:
+    """The rows of the terminal behind `out`; None where nothing limits them."""
+    console = console_on(out)
+    return console.height if console.is_terminal else None
 
 
 def view_on(out: TextIO) -> View:

@@ -18,6 +18,7 @@ from fleetos.model.events import (
     Record,
     Retried,
     RunCreated,
+    RunDriverEnded,
     RunDriverStarted,
     RunEvent,
     RunMoved,
@@ -28,12 +29,14 @@ from fleetos.model.events import (
 from fleetos.model.inventory import JobStatus
 from fleetos.model.run import End, Run, Target
 from fleetos.model.states import RunState, TargetState
-from fleetos.views.documents import VERSION, Document
+from fleetos.views.documents import VERSION, Document, scope_fields
 from fleetos.views.wording import stamp
 
 
-def event_document(record: Record, run_id: str) -> Document:
+def event_document(record: Record, run_id: str, server: str | None = None) -> Document:
     """The record as one flat JSON object. A field without a value is left out; no value is ever a secret.
+
+    `server` is the name of the server that it is about, where that is known.
 
     `kind` is the event's own name, which tells apart the causes that lead to one state.
     """
@@ -48,6 +51,8 @@ def event_document(record: Record, run_id: str) -> Document:
     }
     if not isinstance(event, RunEvent):
         head["server_id"] = event.server_id
+        if name := server or (event.target.name if isinstance(event, Enlisted) else None):
+            head["server"] = name
         return head | _plain(_target_fields(event))
     return head | _plain(_run_fields(event))
 
@@ -57,7 +62,7 @@ def type_of(event: Event) -> str:
     match event:
         case RunMoved():
             return f"run.{event.to}"
-        case RunCreated() | RunDriverStarted() | RunPassStarted():
+        case RunCreated() | RunDriverStarted() | RunDriverEnded() | RunPassStarted():
             return f"run.{event.kind.removeprefix('run-')}"
         case PowerIntended():
             return f"target.{event.verb}-sent"
@@ -94,8 +99,10 @@ def _run_fields(event: RunEvent) -> Document:
             return _created_fields(event.run)
         case RunDriverStarted():
             return {"driver": event.driver}
+        case RunDriverEnded():
+            return {"driver": event.driver, "why": event.why, "detail": event.detail}
         case RunMoved():
-            return {"reason": event.reason, "detail": event.detail}
+            return {"reason": event.reason, "detail": event.detail, "by": event.by}
         case RunPassStarted():
             return {"pass": event.number}
 
@@ -104,8 +111,9 @@ def _created_fields(run: Run) -> Document:
     return {
         "name": run.name,
         "plan_digest": run.digest,
-        "cloud": run.scope.cloud,
-        "region": run.scope.region,
+        "plan_path": run.plan_path,
+        **scope_fields(run.scope),
+        "created_by": run.created_by,
         "images": dict(run.images),
         "concurrency": run.settings.concurrency,
         "attempts_allowed": run.settings.attempts,

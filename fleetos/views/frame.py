@@ -126,31 +126,31 @@ def _packed(items: Sequence[Text], width: int, *, lines_max: int) -> list[Text]:
 def _rows(watch: Watch, now: datetime, width: int, room: int) -> list[Text]:
     if room < 1 or not any(watch.sizes):
         return []
-    shares = _shares(watch.sizes, room)
-    hidden = sum(watch.sizes) - sum(shares)
+    given = shares(watch.sizes, room)
+    hidden = sum(watch.sizes) - sum(given)
     if hidden:
-        shares = _shares(watch.sizes, room - 1)
-        hidden = sum(watch.sizes) - sum(shares)
-    troubled, doubtful, moving = shares
+        given = shares(watch.sizes, room - 1)
+        hidden = sum(watch.sizes) - sum(given)
+    troubled, doubtful, moving = given
     shown = [*watch.troubled(troubled), *watch.doubtful(doubtful), *watch.moving(moving)]
     name_width = min(max((cell_len(called(target)) for target in shown), default=0), max(8, width // 3))
     settings = watch.progress.run.settings
     lines = [row(target, settings, now, width, name_width) for target in shown]
     if hidden:
-        sizes = zip(("failed or held", "unsure or waiting", "moving"), watch.sizes, shares, strict=True)
+        sizes = zip(("failed or held", "unsure or waiting", "moving"), watch.sizes, given, strict=True)
         more = ", ".join(f"{size - share:,} {what}" for what, size, share in sizes if size > share)
         lines.append(Text(clip(f"and {more}", width), style="dim"))
     return lines
 
 
-def _shares(sizes: Sequence[int], room: int) -> list[int]:
+def shares(sizes: Sequence[int], room: int) -> list[int]:
     """How many rows each group gets: the first ones come first, but leave a third to those behind them."""
-    shares: list[int] = []
+    given: list[int] = []
     for index, size in enumerate(sizes):
-        free = max(0, room - sum(shares))
+        free = max(0, room - sum(given))
         wanted = min(sum(sizes[index + 1 :]), free // 3)
-        shares.append(min(size, free - wanted))
-    return shares
+        given.append(min(size, free - wanted))
+    return given
 
 
 def row(target: Target, settings: Settings, now: datetime, width: int, name_width: int) -> Text:

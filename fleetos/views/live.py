@@ -75,7 +75,7 @@ class LiveView:
         self._console.print(summary(progress, Spent(elapsed_s, requests, self._pace)), highlight=False)
 
     def note(self, text: str, now: datetime) -> None:
-        self._console.print(Text(f"{short_stamp(now)} {printable(text)}"), soft_wrap=True, highlight=False)
+        self._console.print(Text(f"{short_stamp(now)} {printable(text)}"), highlight=False)
 
     def resized(self) -> None:
         """Draws the last picture anew in the terminal's new size."""

@@ -47,6 +47,8 @@ def support_words(target: Target) -> str:
     """Code with meaning, the cloud's own words, job id, request id and time in one line; empty without trouble."""
     trouble = trouble_of(target)
     words = clip(_bare(trouble), _WORDS_SHOWN)
+    if trouble.code and _alike(words, meaning_of(trouble.code) or ""):
+        words = ""
     parts = (
         code_words(trouble.code) if trouble.code else "",
         f'"{words}"' if words else "",
@@ -66,14 +68,22 @@ def _bare(trouble: Trouble) -> str:
 
 
 def own_words(target: Target) -> str:
-    """What fleetos itself says of the target's end; empty where it is only what the cloud said. Printable."""
+    """What fleetos itself says of the target's end, without what the cloud said, which is told beside it. Printable."""
     trouble = trouble_of(target)
-    words = _bare(replace(trouble, fail_reason=target.detail))
-    return "" if words == _bare(trouble) else printable(target.detail)
+    said, words = _bare(trouble), _bare(replace(trouble, fail_reason=target.detail))
+    if said and words.endswith(said):
+        words = words.removesuffix(said).rstrip(": ")
+    reason = REASONS[target.reason].short if target.reason else ""
+    return "" if _alike(words.removeprefix("is "), reason) else printable(words)
+
+
+def _alike(words: str, others: str) -> bool:
+    """Whether both say the same but for capitals and a full stop."""
+    return words.rstrip(". ").casefold() == others.rstrip(". ").casefold()
 
 
 def note_of(target: Target, settings: Settings, now: datetime) -> str:
-    """A few words on why the target is where it is, most telling first."""
+    """A few words on why the target of a driven run is where it is, most telling first."""
     match target.state:
         case TargetState.FAILED | TargetState.HELD | TargetState.SKIPPED | TargetState.CANCELLED:
             return _joined(_cause(target), _reason_words(target.reason), own_words(target))
@@ -81,7 +91,7 @@ def note_of(target: Target, settings: Settings, now: datetime) -> str:
             return _joined(_next_try(target, now), _cause(target))
         case TargetState.INSPECTING:
             # Before another pass sends anything it looks as well, at what became of attempts whose outcome is known.
-            first = watched_words(target, settings, now) if target.unsettled else "looking at it first"
+            first = watched_words(target, settings, now) if target.unsettled else "inspecting it first"
             return _joined(first, printable(target.detail), _job_words(target))
         case TargetState.CHANGING:
             attempt = target.attempt
@@ -108,6 +118,20 @@ def watched_words(target: Target, settings: Settings, now: datetime) -> str:
     return f"outcome unknown, watched until {until:%H:%MZ} at the latest (timeouts.change), then held or tried again"
 
 
+def resting_note(target: Target, waits: str) -> str:
+    """A few words on why a target does not move that nobody drives: `waits`, and what it would do else."""
+    power = "may be powered off" if target.stopped_at is not None else ""
+    match target.state:
+        case TargetState.BACKOFF:
+            return _joined(power, waits, _cause(target))
+        case TargetState.INSPECTING if target.unsettled:
+            return _joined("outcome unknown", power, waits, _job_words(target))
+        case TargetState.CHANGING:
+            return _joined("change sent", waits, _job_words(target))
+        case _:
+            return _joined(power, waits)
+
+
 def _cause(target: Target) -> str:
     trouble = trouble_of(target)
     if trouble.code:
@@ -121,8 +145,8 @@ def _reason_words(reason: Reason | None) -> str:
 
 def _next_try(target: Target, now: datetime) -> str:
     if target.not_before is None or target.not_before <= now:
-        return "again when a slot is free"
-    return f"again in {span((target.not_before - now).total_seconds())}"
+        return "retry is queued"
+    return f"retry in {span((target.not_before - now).total_seconds())}"
 
 
 def _attempt_words(target: Target) -> str:

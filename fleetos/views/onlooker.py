@@ -32,6 +32,10 @@ class Onlooker:
         with self._seen():
             self._view.turned(progress, records, requests, self._clock.now())
 
+    def told(self, progress: Progress, record: Record) -> None:
+        """Passes on a record that no turn of the engine has written."""
+        self.turned(progress, [record], self._requests)
+
     def tick(self) -> None:
         """Shows the time that has passed; worth calling about once a second."""
         if self._progress is not None:

@@ -12,6 +12,7 @@ from fleetos.model.events import (
     ChangeAnswered,
     Record,
     RunCreated,
+    RunDriverEnded,
     RunDriverStarted,
     RunEvent,
     RunMoved,
@@ -19,9 +20,10 @@ from fleetos.model.events import (
     TargetEvent,
 )
 from fleetos.model.progress import Progress
-from fleetos.model.run import Settings, Target
+from fleetos.model.run import Left, Settings, Target
 from fleetos.model.states import ENDS, TargetState
 from fleetos.model.wipes import wipes_of
+from fleetos.views.condition import left_words
 from fleetos.views.confirmation import image_lines, reinstall_lines
 from fleetos.views.event_documents import state_of
 from fleetos.views.frame import Spent
@@ -120,12 +122,15 @@ class PlainView:
     def _tell_run(self, event: RunEvent, at: datetime) -> None:
         match event:
             case RunMoved():
-                why = f": {run_words(event.reason)}" if event.reason else ""
-                self._say(at, f"run {event.to}{why}{f' {event.detail}' if event.detail else ''}")
+                what = run_words(event.reason) if event.reason else ""
+                words = f"{what} {event.detail}".strip()
+                self._say(at, f"run {event.to}{': ' if words else ''}{words}")
             case RunPassStarted():
                 self._say(at, f"pass {event.number} begins")
             case RunDriverStarted():
                 self._say(at, f"driven by {event.driver}")
+            case RunDriverEnded():
+                self._say(at, f"driven no more: {left_words(Left(at, event.driver, event.why, event.detail))}")
             case RunCreated():
                 self._say(at, f"run {event.run.id} created")
 
@@ -165,7 +170,7 @@ class PlainView:
         percent = 100 * ended // total if total else 100
         elapsed = span((now - self._begun_at).total_seconds()) if self._begun_at else "0s"
         calls = counted(sum(requests.values()), "API call")
-        self._say(now, f"{percent} % ended after {elapsed}: {counts}; {calls}")
+        self._say(now, f"{percent} % finished, {elapsed} elapsed: {counts}; {calls}")
         self._remember(progress, now)
 
     def _remember(self, progress: Progress, now: datetime) -> None:

@@ -11,6 +11,7 @@ from fleetos.model.plan import Place
 from fleetos.model.preview import Act, Band, Estimate, Preview, act_of
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, Reason
+from fleetos.views.condition import where_words
 from fleetos.views.confirmation import rules
 from fleetos.views.reasons import REASONS
 from fleetos.views.tables import Row, grid
@@ -94,6 +95,7 @@ def _below(preview: Preview) -> Iterator[Text]:
     yield Text(f"{sum_of}{counts.get(Act.REFUSE, 0):,} refused", "bold")
     if wipes:
         yield Text(f"WIPES {counted(wipes, 'system disk')}.", "bold red").append(" Data disks are kept.")
+    yield Text(f"  {where_words(preview.run.scope)}")
     yield from (Text(f"  {printable(words)}") for words in selected_words(preview.selected))
     for choice in preview.choices:
         yield Text(f"  image {printable(choice.name)} is {printable(choice.id)}, by {choice.api}: {choice.why}")

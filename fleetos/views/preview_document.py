@@ -4,7 +4,7 @@ from fleetos.model.findings import Finding, Level
 from fleetos.model.preview import Act, Band, Preview, act_of
 from fleetos.model.run import Target
 from fleetos.model.states import Reason
-from fleetos.views.documents import VERSION, Document
+from fleetos.views.documents import VERSION, Document, scope_fields
 from fleetos.views.reasons import REASONS
 
 
@@ -17,9 +17,7 @@ def preview_document(preview: Preview) -> Document:
             "name": run.name,
             "path": run.plan_path,
             "digest": run.digest,
-            "cloud": run.scope.cloud,
-            "region": run.scope.region,
-            "project_id": run.scope.project_id,
+            **scope_fields(run.scope),
         },
         "counts": {"total": len(preview.targets), **{act.value: counts.get(act, 0) for act in Act}},
         "images": [

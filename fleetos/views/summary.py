@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from rich.text import Text
@@ -12,7 +12,7 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
 from fleetos.views.frame import STYLES, Spent
 from fleetos.views.notes import own_words, support_words
-from fleetos.views.reasons import REASONS, run_words, todo_of
+from fleetos.views.reasons import REASONS, todo_of
 from fleetos.views.wording import called_fully, counted, printable, span
 
 # Servers named in each list of a summary; `status -o json` names all.
@@ -23,16 +23,33 @@ def summary(progress: Progress, spent: Spent, *, shown: int = NAMES_SHOWN) -> Te
     """The final summary, lines of any width. At most `shown` servers are named in each of its lists."""
     lines = [
         _headline(progress, spent),
-        _counts_line(progress),
-        *_troubles(progress, shown),
-        *_unsettled(progress, shown),
-        *_stopped(progress, shown),
-        *_overdue(progress, shown),
+        *_indented([counts_line(progress), *report(progress, shown)]),
+        *_indented(_stopped(progress, shown)),
         *([Text(f"  {_calls(progress, spent)}")] if spent.calls else []),
         *([Text(f"  {words}")] if (words := _pace(spent)) else []),
         *(Text.assemble("  next: ", (command, "bold")) for command in next_commands(progress)),
     ]
     return Text("\n").join(lines)
+
+
+def report(progress: Progress, shown: int) -> list[Text]:
+    """What needs a human: the servers by reason, unknown outcomes, overdue changes, and why the run does not go on.
+
+    At most `shown` servers are named in each list.
+    """
+    return [
+        *_troubles(progress, shown),
+        *_unsettled(progress, shown),
+        *_overdue(progress, shown),
+        *_reason_of_run(progress.run),
+    ]
+
+
+def stopped_words(count: int) -> str:
+    """How many servers may be powered off, as the beginning of a sentence."""
+    if count == 0:
+        return "No server is powered off"
+    return f"{'Up to ' if count > 1 else ''}{counted(count, 'server')} may be powered off"
 
 
 def next_commands(progress: Progress) -> Sequence[str]:
@@ -50,20 +67,8 @@ def next_commands(progress: Progress) -> Sequence[str]:
     return commands
 
 
-def end_words(run: Run, counts: Mapping[TargetState, int]) -> str:
-    """Return what a run that has ended did not do, in words; empty if it did all of it, or has not ended."""
-    if run.state not in RUN_ENDS:
-        return ""
-    short = sum(counts.get(state, 0) for state in RETRIABLE)
-    never = counts.get(TargetState.CANCELLED, 0)
-    parts = [f"{never:,} never changed (aborted)"] if never else []
-    parts += [f"{short:,} {'needs' if short == 1 else 'need'} you"] if short else []
-    done = [f"{counts[TargetState.DONE]:,} done"] if parts and counts.get(TargetState.DONE) else []
-    return ", ".join([*done, *parts])
-
-
-def lying_stopped(progress: Progress) -> list[Target]:
-    """The targets whose servers may lie stopped by this run now, in plan order."""
+def powered_off(progress: Progress) -> list[Target]:
+    """The targets whose servers may be powered off by this run now, in plan order."""
     return [target for target in progress.targets.values() if target.stopped_at is not None]
 
 
@@ -78,12 +83,20 @@ def _headline(progress: Progress, spent: Spent) -> Text:
         done = progress.counts.get(TargetState.DONE, 0)
         text.append(f": {done:,} done, {never:,} never changed (aborted)", style=style)
     if short and run.state in RUN_ENDS:
-        text.append(f", but {short:,} of {counted(len(progress.targets), 'server')} need you", style=style)
-    if run.reason is not None:
-        text.append(f"\n  {run_words(run.reason)} {todo_of(run.reason, run.id, run.settings)}")
-    if run.detail:
-        text.append(f"\n  {printable(run.detail)}")
+        need = "needs" if short == 1 else "need"
+        text.append(f", but {short:,} of {counted(len(progress.targets), 'server')} {need} you", style=style)
     return text
+
+
+def _reason_of_run(run: Run) -> Iterator[Text]:
+    """Why the run is paused or was aborted, in the cloud's words as well."""
+    if run.reason is None:
+        return
+    # The words of that reason are about a single server.
+    what = "" if run.reason is Reason.ABORTED else REASONS[run.reason].what
+    yield Text(f"{run.state}: ", "bold yellow").append(f"{what} {printable(run.detail)}".strip())
+    if run.state not in RUN_ENDS:
+        yield Text(f"  to do: {todo_of(run.reason, run.id, run.settings)}")
 
 
 def _run_words(run: Run) -> str:
@@ -98,8 +111,9 @@ def _run_words(run: Run) -> str:
             return str(run.state)
 
 
-def _counts_line(progress: Progress) -> Text:
-    text = Text(f"  {counted(len(progress.targets), 'server')}")
+def counts_line(progress: Progress) -> Text:
+    """How many servers are in which state."""
+    text = Text(counted(len(progress.targets), "server"))
     for index, state in enumerate(state for state in TargetState if progress.counts.get(state)):
         text.append(": " if index == 0 else ", ")
         text.append(f"{progress.counts[state]:,} {state}", style=STYLES.get(state, ""))
@@ -115,17 +129,17 @@ def _troubles(progress: Progress, shown: int) -> Iterator[Text]:
         yield from _reason_lines(progress.run, state, reason, len(targets))
         for target in targets[:shown]:
             said = "; ".join(part for part in (support_words(target), own_words(target)) if part)
-            yield Text(f"    {called_fully(target)}{': ' if said else ''}{said}")
-        yield from _and_more(len(targets) - shown)
+            yield Text(f"  {called_fully(target)}{': ' if said else ''}{said}")
+        yield from _and_more(len(targets) - shown, shown)
 
 
 def _reason_lines(run: Run, state: TargetState, reason: Reason | None, count: int) -> Iterator[Text]:
-    text = Text("  ").append(f"{count:,} {state}", style=STYLES[state])
+    text = Text(f"{count:,} {state}", style=STYLES[state])
     if reason is None:
         yield text
         return
     yield text.append(f", {REASONS[reason].short}. {REASONS[reason].what}")
-    yield Text(f"    to do: {todo_of(reason, run.id, run.settings)}")
+    yield Text(f"  to do: {todo_of(reason, run.id, run.settings)}")
 
 
 def _unsettled(progress: Progress, shown: int) -> Iterator[Text]:
@@ -133,18 +147,20 @@ def _unsettled(progress: Progress, shown: int) -> Iterator[Text]:
     if found and progress.run.state in RUN_ENDS:
         run_id = printable(progress.run.id)
         yield Text(
-            f"  {counted(len(found), 'server')} with an unknown outcome: no other run touches them until "
+            f"{counted(len(found), 'server')} with an unknown outcome: no other run touches "
+            f"{'it' if len(found) == 1 else 'them'} until "
             f"`fleetos retry {run_id}` or `fleetos abort {run_id} --release`"
         )
         yield from _names(found, shown)
 
 
 def _stopped(progress: Progress, shown: int) -> Iterator[Text]:
-    found = lying_stopped(progress)
+    found = powered_off(progress)
     if found:
-        text = Text("  ").append(f"{counted(len(found), 'server')} may lie stopped by this run", style="bold yellow")
+        text = Text(f"{stopped_words(len(found))} because of this run", style="bold yellow")
         if progress.run.state in RUN_ENDS:
-            text.append(f"; start them yourself, unless you call `fleetos retry {printable(progress.run.id)}`")
+            them = "it" if len(found) == 1 else "them"
+            text.append(f"; power {them} on yourself, unless you call `fleetos retry {printable(progress.run.id)}`")
         yield text.append(":")
         yield from _names(found, shown)
 
@@ -152,18 +168,22 @@ def _stopped(progress: Progress, shown: int) -> Iterator[Text]:
 def _overdue(progress: Progress, shown: int) -> Iterator[Text]:
     found = [target for target in progress.targets.values() if target.overdue]
     if found:
-        yield Text(f"  {counted(len(found), 'change')} overdue:")
+        yield Text(f"{counted(len(found), 'change')} overdue:")
         yield from _names(found, shown)
 
 
 def _names(targets: Sequence[Target], shown: int) -> Iterator[Text]:
-    yield from (Text(f"    {called_fully(target)}") for target in targets[:shown])
-    yield from _and_more(len(targets) - shown)
+    yield from (Text(f"  {called_fully(target)}") for target in targets[:shown])
+    yield from _and_more(len(targets) - shown, shown)
 
 
-def _and_more(hidden: int) -> Iterator[Text]:
-    if hidden > 0:
-        yield Text(f"    and {hidden:,} more; `fleetos status -o json` names all", style="dim")
+def _and_more(hidden: int, shown: int) -> Iterator[Text]:
+    if hidden > 0 and shown:
+        yield Text(f"  and {hidden:,} more; `fleetos status --all` names all", style="dim")
+
+
+def _indented(lines: Iterable[Text]) -> Iterator[Text]:
+    return (Text("  ").append_text(line) for line in lines)
 
 
 def _calls(progress: Progress, spent: Spent) -> str:
@@ -182,8 +202,8 @@ def _pace(spent: Spent) -> str:
     used, stopped_s = spent.pace.slots_used, spent.pace.stopped_s
     if used is None:
         return ""
-    words = f"slots: {used:.0%} taken while servers waited for one"
-    return words if stopped_s is None else f"{words}; stopped for {span(stopped_s)} before a change (median)"
+    words = f"slot use {100 * used:.0f} % while servers were queued"
+    return words if stopped_s is None else f"{words}; median downtime before a change {span(stopped_s)}"
 
 
 def _changed(targets: Iterable[Target]) -> int:

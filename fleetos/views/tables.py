@@ -1,6 +1,6 @@
-"""Tables for people: the runs, one run's status, its events."""
+"""Tables for people: the runs, and the events of one."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
@@ -8,23 +8,17 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from fleetos.model.events import Record, RunEvent
-from fleetos.model.progress import Progress
-from fleetos.model.run import Target
-from fleetos.model.states import ENDS, RUN_ENDS, TargetState
-from fleetos.rules.schedule import WaitReason, why_waiting
+from fleetos.model.states import TargetState
+from fleetos.views.condition import short_words
 from fleetos.views.documents import RunLine
 from fleetos.views.event_documents import event_document
 from fleetos.views.event_types import COMMON_FIELDS
-from fleetos.views.frame import STYLES
-from fleetos.views.notes import code_words, note_of
-from fleetos.views.reasons import REASONS, run_words
-from fleetos.views.summary import end_words, lying_stopped, next_commands
-from fleetos.views.watch import DOUBTFUL, TROUBLED
-from fleetos.views.wording import called, clip, counted, printable, short_stamp, span
+from fleetos.views.notes import code_words
+from fleetos.views.wording import clip, printable, short_stamp, span
 
-# Servers that a status table shows; all of them are in `-o json`.
-TARGETS_SHOWN = 50
 _GAP = "  "
+# Columns of the list of runs that give way on a narrow terminal, the first one first.
+_DISPENSABLE = ("CREATED", "DRIVER", "CLOUD", "SERVERS")
 
 Row = Sequence[str | Text]
 
@@ -43,40 +37,18 @@ def runs_table(lines: Iterable[RunLine], now: datetime, width: int | None = None
     rows = [_run_row(line, now) for line in lines]
     if not rows:
         return Text("no runs")
-    return grid(("RUN", "NAME", "STATE", "CREATED", "SERVERS", "DRIVER"), rows, width)
+    head = list(rows[0])
+    for column in _DISPENSABLE:
+        if width is None or _width(head, rows) <= width:
+            break
+        head.remove(column)
+    return grid(head, [[row[column] for column in head] for row in rows], width)
 
 
-def status_table(
-    progress: Progress,
-    now: datetime,
-    width: int | None = None,
-    *,
-    driver: str | None = None,
-    shown: int | None = TARGETS_SHOWN,
-) -> Text:
-    """The run, its counts, and its targets: those that need a human first, then those that move, then the others."""
-    run = progress.run
-    lines = [
-        Text(_cut(f"{printable(run.name)} {printable(run.id)}: {_state_words(progress, driver, now)}", width)),
-        Text(_cut(f"{counted(len(progress.targets), 'server')}: {count_words(progress.counts)}", width)),
-    ]
-    if run.reason is not None:
-        lines.append(Text(_cut(run_words(run.reason), width)))
-    stopped = len(lying_stopped(progress))
-    if driver is None and stopped:
-        lines.append(
-            Text(_cut(f"{counted(stopped, 'server')} may lie stopped by this run", width), style="bold yellow")
-        )
-    if driver is None:
-        lines += [Text(_cut(f"next: {command}", width)) for command in next_commands(progress)]
-    targets = sorted(progress.targets.values(), key=_interest)
-    hidden = 0 if shown is None else max(0, len(targets) - shown)
-    driven = driver is not None
-    rows = [_target_row(progress, target, now, driven=driven) for target in targets[: len(targets) - hidden]]
-    lines += [Text(""), grid(("SERVER", "STATE", "SINCE", "TRIES", "NOTE"), rows, width)]
-    if hidden:
-        lines.append(Text(_cut(f"and {counted(hidden, 'server')} more; -o json shows all", width), style="dim"))
-    return Text("\n", no_wrap=True).join(lines)
+def _width(head: Sequence[str], rows: Sequence[Mapping[str, str]]) -> int:
+    """How wide a table of these columns is."""
+    widths = [max(cell_len(printable(text)) for text in (one, *(row[one] for row in rows))) for one in head]
+    return sum(widths) + len(_GAP) * (len(head) - 1)
 
 
 def events_table(records: Iterable[Record], run_id: str, names: Mapping[str, str], width: int | None = None) -> Text:
@@ -114,62 +86,28 @@ def _cut(text: str, width: int | None) -> str:
     return text if width is None or cell_len(text) <= width else clip(text, width)
 
 
-def _run_row(line: RunLine, now: datetime) -> Row:
+def _run_row(line: RunLine, now: datetime) -> Mapping[str, str]:
     run = line.run
-    why = end_words(run, line.counts) if run.state in RUN_ENDS else REASONS[run.reason].short if run.reason else ""
-    state = f"{run.state}: {why}" if why else str(run.state)
-    age = f"{short_stamp(run.created_at)} ({span((now - run.created_at).total_seconds())} ago)"
-    return (run.id, run.name, state, age, count_words(line.counts), line.driver or "")
-
-
-def _state_words(progress: Progress, driver: str | None, now: datetime) -> str:
-    run = progress.run
-    words = str(run.state)
-    if run.ended_at is not None:
-        began = run.started_at or run.created_at
-        short = end_words(run, progress.counts)
-        return f"{words} after {span((run.ended_at - began).total_seconds())}{f': {short}' if short else ''}"
-    if driver is not None:
-        return f"{words}, driven by {printable(driver)}"
-    since = f", created {span((now - run.created_at).total_seconds())} ago"
-    return f"{words}, driven by nobody{since}"
-
-
-def _interest(target: Target) -> tuple[int, int]:
-    """Sorts the targets that need a human first, then the unsure, the moving, the waiting and the ended."""
-    groups: Sequence[Callable[[TargetState], bool]] = (
-        lambda state: state in TROUBLED,
-        lambda state: state in DOUBTFUL,
-        lambda state: state not in ENDS and state is not TargetState.WAITING,
-        lambda state: state is TargetState.WAITING,
-    )
-    place = next((index for index, belongs in enumerate(groups) if belongs(target.state)), len(groups))
-    return place, target.position
-
-
-def _target_row(progress: Progress, target: Target, now: datetime, *, driven: bool) -> Row:
-    state = Text(str(target.state), STYLES.get(target.state, ""))
-    since = span((now - target.since).total_seconds()) if target.since else ""
-    tries = f"{len(target.attempts)}/{max(target.attempts_allowed, len(target.attempts))}"
-    # A target of which nothing is told has no story; what it waits for is the one thing to say of it.
-    note = note_of(target, progress.run.settings, now)
-    silent = target.state is TargetState.WAITING or (target.state is TargetState.READY and not note)
-    waiting = why_waiting(progress, target, now) if silent else None
-    # Where nobody drives the run, nobody's turn comes.
-    if waiting is not None and (driven or waiting.reason is not WaitReason.PACE):
-        note = waiting.words
-    return (called(target), state, since, tries, note)
+    return {
+        "RUN": run.id,
+        "NAME": run.name,
+        "STATE": short_words(run, line.counts, line.lease),
+        "SERVERS": count_words(line.counts),
+        "CLOUD": run.scope.cloud or "OS_*",
+        "CREATED": f"{short_stamp(run.created_at)} ({span((now - run.created_at).total_seconds())} ago)",
+        "DRIVER": (line.lease.present or "") if line.lease else "",
+    }
 
 
 def _event_row(record: Record, run_id: str, names: Mapping[str, str]) -> Row:
-    fields = event_document(record, run_id)
     server_id = None if isinstance(record.event, RunEvent) else record.event.server_id
+    fields = event_document(record, run_id)
     server = printable(names.get(server_id) or server_id) if server_id else ""
     return (str(record.seq), short_stamp(record.at), fields["type"], server, _event_words(fields))
 
 
 def _event_words(fields: Mapping[str, object]) -> str:
-    hidden = {*COMMON_FIELDS, "server_id", "name"}
+    hidden = {*COMMON_FIELDS, "server_id", "server", "name"}
     return " ".join(f"{name}={_shown(name, value)}" for name, value in fields.items() if name not in hidden)
 
 

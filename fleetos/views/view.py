@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TextIO
 
-from fleetos.model.events import Record
+from fleetos.model.events import Record, RunEvent
 from fleetos.model.progress import Progress
+from fleetos.model.run import Target
 from fleetos.views.event_documents import event_document
 from fleetos.views.wording import printable, short_stamp
 
@@ -63,7 +64,7 @@ class JsonLinesView:
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
         del requests, now  # the records tell their own time
         for record in records:
-            self._data.write(event_line(record, progress.run.id))
+            self._data.write(event_line(record, progress.run.id, name_of(record, progress.targets)))
         if records:
             self._data.flush()
 
@@ -76,6 +77,12 @@ class JsonLinesView:
         self._notes.flush()
 
 
-def event_line(record: Record, run_id: str) -> str:
+def event_line(record: Record, run_id: str, server: str | None = None) -> str:
     """The record as one line of JSON in ASCII, with its line end."""
-    return json.dumps(event_document(record, run_id), separators=(",", ":")) + "\n"
+    return json.dumps(event_document(record, run_id, server), separators=(",", ":")) + "\n"
+
+
+def name_of(record: Record, targets: Mapping[str, Target]) -> str | None:
+    """The name of the server that the record is about, None where it is about the whole run."""
+    target = None if isinstance(record.event, RunEvent) else targets.get(record.event.server_id)
+    return target and target.name

@@ -62,6 +62,12 @@ def short_stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def clock_time(at: datetime, now: datetime) -> str:
+    """The time of day in UTC, with the date where it is another day than `now`."""
+    same_day = at.astimezone(UTC).date() == now.astimezone(UTC).date()
+    return f"{at.astimezone(UTC):%H:%M:%SZ}" if same_day else short_stamp(at)
+
+
 def span(seconds: float) -> str:
     """A length of time in two units at most: 45s, 2m10s, 1h05m, 3d04h."""
     whole = max(0, round(seconds))

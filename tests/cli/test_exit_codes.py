@@ -80,9 +80,15 @@ def test_a_login_that_is_refused_on_the_way_pauses_the_run(play: Play) -> None:
     play.faults({"on": "read", "do": "refuse", "code": "APIGW.0301"})
     done = began.end()
     assert done.returncode == 77
-    assert began.events[-1]["type"] == "run.paused"
+    assert [event["type"] for event in began.events[-2:]] == ["run.paused", "run.driver-ended"]
     assert f"fleetos resume {began.run_id}" in done.stderr
-    assert play.status()["run"]["state"] == "paused"
+    run = play.status()["run"]
+    assert (run["state"], run["condition"], run["exit_code"]) == ("paused", "paused", 77)
+    assert (run["pause"]["reason"], "APIGW.0301" in run["pause"]["detail"]) == ("authentication", True)
+    shown = play.called("status").stdout
+    assert "APIGW.0301" in shown
+    assert "to do: Correct them, then `fleetos resume" in shown
+    assert shown.endswith(f"next: fleetos resume {began.run_id}\nor end the run: fleetos abort {began.run_id}\n")
     play.post("/admin/heal", {})
     assert play.fleetos("resume").returncode == 0
     assert play.changes(names) == dict.fromkeys(names, 1)

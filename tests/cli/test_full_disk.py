@@ -18,7 +18,7 @@ def test_a_full_disk_stops_the_run_before_its_next_effect(play: Play) -> None:
     done = began.end()
     assert done.returncode == 20, done.stderr
     assert f"the database {play.database} cannot be written" in done.stderr
-    assert f"1 server may lie stopped by run {began.run_id}" in done.stderr
+    assert f"1 server may be powered off because of run {began.run_id}" in done.stderr
     assert f"fleetos resume {began.run_id}" in done.stderr
     assert "Traceback" not in done.stderr
     # Whatever the cloud was sent is on record, and most of the fleet was spared.

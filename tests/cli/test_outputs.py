@@ -5,12 +5,16 @@ from typing import Any
 
 from tests.cli.play import Play
 
+STATUS = {"v", "run", "counts", "powered_off", "targets"}
 RUN = {
     "id", "name", "state", "plan_digest", "created_at", "started_at", "ended_at", "passes", "resumed", "driver",
+    "condition", "cloud", "region", "project_id", "project", "domain", "user", "access_key", "created_by", "plan_path",
+    "images", "since", "pause", "abort", "lease", "left",
 }  # fmt: skip
 TARGET = {
     "server_id", "name", "state", "reason", "image_before", "image_after", "system_disk_before", "system_disk_after",
-    "attempts",
+    "attempts", "labels", "flavor", "az", "image", "image_name", "since", "detail", "todo", "not_before", "waits_for",
+    "powered_off",
 }  # fmt: skip
 ATTEMPT = {"number", "job_id", "outcome", "error_code", "fail_reason", "submitted_at", "ended_at"}
 EVENT = {"v", "seq", "at", "run", "type", "kind"}
@@ -24,7 +28,7 @@ def keys_of_status(document: dict[str, Any]) -> tuple[set[str], ...]:
 
 def check_status(text: str) -> dict[str, Any]:
     document = json.loads(text)
-    assert keys_of_status(document) == ({"v", "run", "counts", "targets"}, RUN, TARGET, ATTEMPT)
+    assert keys_of_status(document) == (STATUS, RUN | {"exit_code"}, TARGET, ATTEMPT)
     assert document["v"] == 1
     assert document["counts"] == {"total": 1, "done": 1}
     assert document["targets"][0]["attempts"][0]["outcome"] == "succeeded"
@@ -45,7 +49,8 @@ def test_documents_of_one_run(play: Play) -> None:
     listed = play.called("runs", "-o", "json")
     (run,) = json.loads(listed.stdout)["runs"]
     assert set(run) == RUN | {"counts"}
-    assert {key: run[key] for key in RUN} == document["run"]
+    assert {**{key: run[key] for key in RUN}, "exit_code": 0} == document["run"]
+    assert (run["region"], run["project"], run["user"]) == ("eu-de", "eu-de_sim", "sim")
     lines = play.fleetos("events", "-o", "jsonl").stdout.splitlines()
     events = [json.loads(line) for line in lines]
     assert json.loads(play.called("events", "-o", "json").stdout) == {"v": 1, "events": events}
@@ -53,6 +58,7 @@ def test_documents_of_one_run(play: Play) -> None:
     assert all(set(event) >= EVENT for event in events)
     assert {event["run"] for event in events} == {run["id"]}
     assert (events[0]["type"], events[-1]["type"]) == ("run.created", "run.done")
+    assert {event["server"] for event in events if "server_id" in event} == {document["targets"][0]["name"]}
     (changing,) = [event for event in events if event["type"] == "target.changing"]
     attempt = document["targets"][0]["attempts"][0]
     assert {changing[key] for key in ("server_id", "attempt", "job_id")} == {

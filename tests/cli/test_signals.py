@@ -19,12 +19,18 @@ def test_the_first_signal_admits_no_more_and_says_how_to_go_on(play: Play, numbe
     began.process.send_signal(number)
     done = began.end(LEAVES_WITHIN_S)
     assert done.returncode == code
-    heard = re.search(rf"{number.name}: .*?(\d+) servers? .*stopped .*fleetos resume (\w+)", done.stderr)
+    heard = re.search(rf"{number.name}: .*?(\d+) servers? .*powered off .*fleetos resume (\w+)", done.stderr)
     assert heard is not None, done.stderr
     assert heard.groups() == ("1", began.run_id)
+    told = {"type": "run.driver-ended", "why": "signal", "detail": number.name}
+    assert told.items() <= began.events[-1].items()
     assert sum(play.changes(names).values()) == 1
     run = play.status()["run"]
-    assert (run["state"], run["driver"]) == ("running", None)
+    assert (run["state"], run["driver"], run["lease"]) == ("running", None, None)
+    assert (run["condition"], run["exit_code"], run["left"]["detail"]) == ("interrupted", 20, number.name)
+    shown = play.called("status").stdout
+    assert f"interrupted ({number.name} to process {began.process.pid} of " in shown
+    assert shown.count("nobody drives the run") == 3
     play.post("/admin/heal", {})
     assert play.fleetos("resume").returncode == 0
     assert play.changes(names) == dict.fromkeys(names, 1)
@@ -44,6 +50,7 @@ def test_the_second_ctrl_c_leaves_a_request_on_the_wire(play: Play) -> None:
     began.process.send_signal(signal.SIGINT)
     assert began.end(LEAVES_WITHIN_S).returncode == 130
     began.until("target.submitting")
+    assert play.status()["run"]["left"]["detail"] == "SIGINT, then SIGINT"
     assert play.status()["targets"][0]["attempts"][0]["outcome"] is None
     done = play.fleetos("resume", began.run_id)
     assert done.returncode == 0, done.stderr

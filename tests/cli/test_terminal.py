@@ -11,16 +11,30 @@ import sys
 import termios
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.cli.play import SILENCE_MAX_S, Play
-from tests.stage import command
+from tests.stage import command, environment
 
 ESCAPES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 COLOURS = re.compile(r"\x1b\[[\d;]*[1-9][\d;]*m")
 # Only the terminal that controls a process turns the letter of Ctrl-C into a signal.
 TAKE_OVER = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+@pytest.mark.parametrize(("columns", "name"), [(45, "apply"), (20, "events"), (79, "status")])
+def test_help_cuts_no_name_of_an_option(columns: int, name: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(name, "--help"),
+        env=environment(tmp_path, COLUMNS=str(columns)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {"apply": "--expect-wipes N", "events": "--server NAME|ID", "status": "--state STATE"}[name] in done.stdout
+    assert not re.search(r"--[a-z-]*…", done.stdout)
 
 
 class Terminal:

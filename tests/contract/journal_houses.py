@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from fleetos.engine.protocols import Journal
-from fleetos.model.events import Event, Record
+from fleetos.model.events import Event, Record, RunDriverEnded
 from fleetos.model.progress import Progress
 from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
@@ -30,7 +30,7 @@ ClaimSeen = tuple[bool, datetime | None]
 
 
 class ReleasableJournal(Journal, Protocol):
-    async def release(self) -> None: ...
+    async def release(self, last: RunDriverEnded | None = None) -> Sequence[Record]: ...
 
 
 class House(Protocol):

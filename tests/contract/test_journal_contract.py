@@ -12,11 +12,12 @@ import pytest
 from fleetos.engine.protocols import Journal
 from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
-from fleetos.model.events import Event, Moved, Record, RunDriverStarted, RunMoved, TargetEvent
-from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.events import Event, Moved, Record, RunDriverEnded, RunDriverStarted, RunMoved, TargetEvent
+from fleetos.model.fold import fold_target
+from fleetos.model.fold_run import fold_run
 from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import RequestKind
-from fleetos.model.run import Target
+from fleetos.model.run import LeftBy, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.contract.journal_houses import House, build_house
 from tests.postgres import server_ends
@@ -313,6 +314,22 @@ async def test_a_journal_that_was_given_back_writes_nothing_more(house: House) -
     with pytest.raises(StoreError):
         await move(journal, targets[0])
     await move(await house.take(), targets[1])
+    await assert_consistent(house)
+
+
+async def test_the_end_of_driving_is_recorded_as_the_lease_is_given_back(house: House) -> None:
+    targets = make_targets(1)
+    journal = await house.create(RUN, targets)
+    last = RunDriverEnded("process 1 of root on vm", LeftBy.SIGNAL, "SIGTERM")
+    (told,) = await journal.release(last)
+    assert (told.event, told) == (last, (await house.records())[-1])
+    await assert_consistent(house)
+    # A run that has ended is driven by nobody, and of that its end tells.
+    second = await house.take()
+    ended = RunMoved(RunState.DONE)
+    await second.append(fold_run((await house.progress()).run, ended, START), [ended], [], START)
+    assert not await second.release(last)
+    assert (await house.records())[-1].event == ended
     await assert_consistent(house)
 
 

@@ -150,7 +150,7 @@ def test_every_done_server_had_exactly_one_whole_change(play: dict[str, Any]) ->
 def test_what_lies_stopped_is_named(play: dict[str, Any]) -> None:
     by_id = {target["server_id"]: name for name, target in targets(play).items()}
     stopped = {by_id[server_id] for server_id in stopped_by_us(play["ledger"], play["truth"])}
-    named = {name for name in MISFORTUNES if name in play["done"].stderr.partition("may lie stopped")[2]}
+    named = {name for name in MISFORTUNES if name in play["done"].stderr.partition("may be powered off")[2]}
     assert stopped <= named
     # Nothing was changed there, so they run again.
     for name in ("change-refused", "change-lost-thrice", "start-cut-before", "start-cut-after"):

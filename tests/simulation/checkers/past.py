@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fleetos.errors import IllegalMove
-from fleetos.model.events import Record, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
-from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.events import Record, RunDriverStarted, RunEvent
+from fleetos.model.fold import fold_target
+from fleetos.model.fold_run import fold_run
 from fleetos.model.run import Run, Target
 from fleetos.model.states import HOLDS_SLOT
 from fleetos.sim.ledger import Write
@@ -87,7 +88,7 @@ def _steps(story: Story) -> Iterator[Step]:
         for record in records:
             event, earlier, before, after = record.event, run, None, None
             try:
-                if isinstance(event, RunCreated | RunDriverStarted | RunMoved | RunPassStarted):
+                if isinstance(event, RunEvent):
                     run = fold_run(run, event, record.at)
                 else:
                     before = targets.get(event.server_id)

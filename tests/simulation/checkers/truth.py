@@ -8,7 +8,7 @@ from fleetos.model.run import Target
 from fleetos.model.states import RETRIABLE, Reason, TargetState
 from fleetos.sim.ledger import Write
 from fleetos.sim.servers import Disk, Server
-from fleetos.views.summary import lying_stopped
+from fleetos.views.summary import powered_off
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import at, believed, changes_of, of_run
 from tests.simulation.checkers.promise import (
@@ -38,7 +38,7 @@ _DOWN = frozenset({"stopped", "error"})
 
 def ends_as_told(story: Story) -> Iterator[Violation]:
     """I12: whoever lies stopped is named, and each recorded end equals the cloud's truth or says unknown."""
-    named = {target.server_id for target in lying_stopped(Progress(story.run, story.targets.values()))}
+    named = {target.server_id for target in powered_off(Progress(story.run, story.targets.values()))}
     for target in story.targets.values():
         server = story.world.servers[target.server_id]
         if _stopped_by_us(story, target, server) and target.server_id not in named:

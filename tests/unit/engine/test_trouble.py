@@ -16,7 +16,7 @@ from fleetos.errors import (
     ReadRefused,
 )
 from fleetos.model.events import PowerIntended, RunMoved
-from fleetos.model.fold import fold_run
+from fleetos.model.fold_run import fold_run
 from fleetos.model.progress import Progress
 from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import End, Order

@@ -7,7 +7,8 @@ import pytest
 
 from fleetos.errors import IllegalMove
 from fleetos.model.events import Moved, RunMoved
-from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.fold import fold_target
+from fleetos.model.fold_run import fold_run
 from fleetos.model.states import (
     AHEAD,
     ENDS,

@@ -67,7 +67,8 @@ def make_run(number: int = 1, digest: str = DIGEST, created_at: datetime = START
     )
     scope = Scope("sim", None, "project", "http://127.0.0.1")
     images = {"Debian": "image-new"}
-    return Run(f"run{number:07d}", "web-tier", digest, "/plan.yaml", scope, settings, images, created_at)
+    run = Run(f"run{number:07d}", "web-tier", digest, "/plan.yaml", scope, settings, images, created_at)
+    return replace(run, created_by=this_process().person)
 
 
 def make_target(number: int, **changes: object) -> Target:

@@ -10,6 +10,8 @@ import pytest
 
 from fleetos.errors import LeaseLost, RunDriven
 from fleetos.limits import LEASE_TERM_S
+from fleetos.model.events import RunDriverEnded
+from fleetos.model.run import LeftBy
 from fleetos.store import leases, queries, runs
 from fleetos.store.database import Database
 from fleetos.store.holder import Holder, Life, this_process
@@ -136,6 +138,9 @@ async def test_who_lost_the_lease_is_told_to_whom(database: Database, clock: Han
     with pytest.raises(LeaseLost, match=f"process {this_process().pid}"):
         await journal.append(RUN, [], [], START)
     # Giving back what is not ours any more takes nothing from the other.
+    with pytest.raises(LeaseLost):
+        await journal.release(RunDriverEnded("the first", LeftBy.SIGNAL, "SIGTERM"))
+    assert (await queries.load(database, RUN.id)).run.left is None
     await journal.release()
     async with database.reading() as connection:
         assert (await look(connection, RUN.id, clock)).holder == replace(this_process(), since=clock.now())
@@ -156,20 +161,11 @@ async def test_lists_show_who_drives(sqlite: Database, clock: HandClock, me: Hol
     asking: Watcher = watcher(clock)
     (shown,) = await queries.newest_runs(sqlite, asking)
     assert (shown.driver and shown.driver.life) == life
+    # Who vanished is told as well, with the last sign of life.
+    assert (shown.lost and shown.lost.life) == (Life.DEAD if life is None else None)
+    assert [one.renewed_at for one in (shown.driver, shown.lost) if one is not None] == [START]
     async with sqlite.reading() as connection:
         assert looks_alive(await look(connection, RUN.id, clock), asking.me) == life
-
-
-async def test_the_last_driver_is_told_with_its_last_renewal(sqlite: Database, clock: HandClock) -> None:
-    journal = await begin(sqlite, clock, dead_process())
-    clock.move(41)
-    left = await queries.last_driver(sqlite, RUN.id, watcher(clock))
-    assert left is not None
-    assert (left.life, left.renewed_ago_s) == (Life.DEAD, 41)
-    # Nobody drives it, so no list names the dead process as its driver.
-    assert (await queries.summary(sqlite, RUN.id, watcher(clock))).driver is None
-    await journal.release()
-    assert await queries.last_driver(sqlite, RUN.id, watcher(clock)) is None
 
 
 @pytest.fixture
@@ -189,4 +185,4 @@ async def test_a_driver_that_a_signal_holds_is_told_from_one_that_runs(
     clock.move(50)
     shown = (await queries.summary(sqlite, RUN.id, watcher(clock))).driver
     assert shown is not None
-    assert (shown.life, shown.renewed_ago_s) == (Life.STOPPED, 50)
+    assert (shown.life, shown.renewed_at) == (Life.STOPPED, START)

@@ -17,7 +17,7 @@ from fleetos.errors import (
     UnknownRun,
 )
 from fleetos.model.events import Moved, Retried, RunMoved, RunPassStarted, TargetEvent
-from fleetos.model.fold import fold_run
+from fleetos.model.fold_run import fold_run
 from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import Reason, RunState, TargetState
@@ -166,6 +166,45 @@ async def test_runs_are_found_by_the_beginning_of_their_id(database: Database, c
     for call in (queries.load(database, "gone"), queries.summary(database, "gone", watcher(clock))):
         with pytest.raises(UnknownRun):
             await call
+
+
+async def test_a_name_means_its_unfinished_run_else_its_newest(database: Database, clock: HandClock) -> None:
+    def named(number: int, name: str) -> Run:
+        return replace(make_run(number, created_at=START + timedelta(minutes=number)), name=name)
+
+    paths = [(one, path_to_done(one.server_id)) for one in (make_target(1),)]
+    for number in (1, 2):
+        run = named(number, "web")
+        await drive(database, await create(database, run, [make_target(1)], clock), run, paths)
+    assert await queries.find_run(database, "web") == "run0000002"
+    await create(database, named(3, "web"), [make_target(3)], clock)
+    run = named(4, "web")
+    await drive(database, await create(database, run, [make_target(1)], clock), run, paths)
+    assert await queries.find_run(database, "web") == "run0000003"
+    await create(database, named(5, "web"), [make_target(5)], clock)
+    with pytest.raises(UnknownRun, match="2 unfinished runs are named web") as several:
+        await queries.find_run(database, "web")
+    assert several.value.hint == "give the id of one: run0000005, run0000003"
+    # An id goes before a name, a name before the beginning of an id.
+    await create(database, named(6, "run0000001"), [make_target(6)], clock)
+    await create(database, named(7, "run"), [make_target(7)], clock)
+    assert await queries.find_run(database, "run0000001") == "run0000001"
+    assert await queries.find_run(database, "run") == "run0000007"
+    with pytest.raises(UnknownRun) as unknown:
+        await queries.find_run(database, "wep")
+    assert unknown.value.hint == "did you mean web?"
+
+
+async def test_events_are_chosen_by_time_and_server(database: Database, clock: HandClock) -> None:
+    targets = make_targets(2)
+    await create(database, RUN, targets, clock)
+    events = await queries.events(database, RUN.id)
+    assert [one.seq for one in events] == [1, 2, 3]
+    of_one = await queries.events(database, RUN.id, servers=[targets[1].server_id])
+    assert [one.seq for one in of_one] == [3]
+    assert await queries.events(database, RUN.id, servers=[]) == []
+    assert await queries.events(database, RUN.id, since=START) == events
+    assert await queries.events(database, RUN.id, since=START + timedelta(seconds=1)) == []
 
 
 async def test_an_empty_database_says_so(database: Database) -> None:

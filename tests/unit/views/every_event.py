@@ -17,6 +17,7 @@ from fleetos.model.events import (
     PowerIntended,
     Retried,
     RunCreated,
+    RunDriverEnded,
     RunDriverStarted,
     RunMoved,
     RunPassStarted,
@@ -24,7 +25,7 @@ from fleetos.model.events import (
 )
 from fleetos.model.inventory import JobStatus
 from fleetos.model.plan import SecretRef
-from fleetos.model.run import End, Outcome, PowerOutcome
+from fleetos.model.run import End, LeftBy, Outcome, PowerOutcome
 from fleetos.model.states import ENDS, MOVES, RUN_MOVES, Reason, TargetState
 from tests.unit.views.stage import IMAGE, JOB, START, STOPPED, a_run, server_id, target
 
@@ -40,11 +41,13 @@ def every_event() -> Iterator[Event]:
     """All kinds of events."""
     enlisted = target(1)
     order = replace(enlisted.order, adminpass=SecretRef("env", SECRET_PLACE))
-    yield RunCreated(a_run())
+    names = {"project": "eu-de_prod", "domain": "OTC0001", "user": "ops-rollout", "access_key": "…3F2K"}
+    yield RunCreated(replace(a_run(created_by="root on vm"), scope=replace(a_run().scope, **names)))
     yield RunDriverStarted("host:1")
+    yield RunDriverEnded("host:1", LeftBy.SIGNAL, "SIGTERM")
     yield RunPassStarted(2)
     for state in sorted({after for afters in RUN_MOVES.values() for after in afters}):
-        yield RunMoved(state, Reason.UNREACHABLE, "no route")
+        yield RunMoved(state, Reason.UNREACHABLE, "no route", "anna on vm")
     yield Enlisted(replace(enlisted, order=order))
     for state in sorted({after for afters in MOVES.values() for after in afters} - {_S.SUBMITTING}):
         yield Moved(WHERE, state, Reason.LOCKED, "disk-2", "said so", START, _END)

@@ -19,7 +19,8 @@ from fleetos.model.events import (
     RunDriverStarted,
     RunEvent,
 )
-from fleetos.model.fold import fold_run, fold_target
+from fleetos.model.fold import fold_target
+from fleetos.model.fold_run import fold_run
 from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.progress import Progress

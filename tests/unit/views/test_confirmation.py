@@ -17,6 +17,7 @@ def test_the_whole_text() -> None:
         "  WIPES system disk disk-1 of web-01\n"
         "  and 1 system disk more\n"
         "WIPES 3 system disks. What is on them is lost; data disks are kept.\n"
+        "  cloud otc-prod, region eu-de, project 0a1b\n"
         f"  image Standard_Debian_12_latest pinned to {IMAGE}\n"
         "  spared: 4, already on the image\n"
         "  At most 40 at once.\n"
@@ -94,7 +95,7 @@ def test_rules_follow_the_settings() -> None:
     )
     sentences = rules(a_run(settings=settings))
     assert sentences[0] == "At most 1 at once."
-    assert sentences[1] == "Each server is tried at most 1 time."
+    assert sentences[1] == "Each server is tried once."
     assert not any("After a failure" in one for one in sentences)
     assert any("unknown outcome is then never sent again" in one for one in sentences)
     assert any("stopped again" in one for one in sentences)

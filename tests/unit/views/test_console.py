@@ -10,7 +10,7 @@ from typing import TextIO
 import pytest
 from rich.text import Text
 
-from fleetos.views.console import put, put_wrapped, view_on, width_of
+from fleetos.views.console import height_of, put, put_question, put_wrapped, view_on, width_of
 from fleetos.views.live import LiveView
 from fleetos.views.plain import PlainView
 
@@ -86,9 +86,20 @@ def test_a_terminal_gets_colour_and_lines_broken_between_words() -> None:
     assert "wor\r" not in seen
 
 
+def test_a_question_is_broken_between_words_and_leaves_the_cursor_behind_it() -> None:
+    with terminal() as (out, looked_at):
+        put_question("Type the number of system disks that will be wiped (200 servers) to go on: ", out)
+        seen = os.read(looked_at, 4096).decode()
+    assert seen.split("\r\n") == ["Type the number of system disks that ", "will be wiped (200 servers) to go on: "]
+    out = StringIO()
+    put_question("word " * 20, out)
+    assert out.getvalue() == "word " * 20
+
+
 def test_the_view_and_the_width_follow_what_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(view_on(StringIO()), PlainView)
     assert width_of(StringIO()) is None
+    assert height_of(StringIO()) is None
     with terminal() as (out, _):
         assert isinstance(view_on(out), LiveView)
         assert width_of(out) == 40

@@ -8,13 +8,13 @@ from typing import get_args
 
 import pytest
 
-from fleetos.model.events import ChangeAnswered, Event, JobEnded, Moved, NotDelivered, Record
+from fleetos.model.events import ChangeAnswered, Enlisted, Event, JobEnded, Moved, NotDelivered, Record
 from fleetos.model.inventory import JobStatus
 from fleetos.model.states import Reason, TargetState
 from fleetos.views.event_documents import event_document, state_of, type_of
 from fleetos.views.event_types import COMMON_FIELDS, EVENT_TYPES
 from tests.unit.views.every_event import SECRET_PLACE, every_event
-from tests.unit.views.stage import JOB, START, Stage, server_id
+from tests.unit.views.stage import JOB, START, Stage, server_id, target
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "outputs.md"
 
@@ -40,6 +40,14 @@ def test_the_line_of_the_contract() -> None:
     }
 
 
+def test_an_event_of_a_target_has_the_name_of_its_server() -> None:
+    moved = Record(7, START, Moved(server_id(1), TargetState.HELD, Reason.LOCKED))
+    assert event_document(moved, "2b7c0m1x4q", "web-01")["server"] == "web-01"
+    assert "server" not in event_document(moved, "2b7c0m1x4q")
+    enlisted = Record(7, START, Enlisted(target(1)))
+    assert event_document(enlisted, "2b7c0m1x4q")["server"] == "web-01"
+
+
 def test_every_kind_of_event_is_among_the_samples() -> None:
     kinds: set[type] = set()
     for union in get_args(Event):
@@ -51,7 +59,7 @@ def test_the_catalogue_has_exactly_the_types_and_fields_that_occur() -> None:
     occurring: dict[str, set[str]] = defaultdict(set)
     for event in every_event():
         fields = document(event)
-        occurring[str(fields["type"])] |= set(fields) - set(COMMON_FIELDS) - {"server_id"}
+        occurring[str(fields["type"])] |= set(fields) - set(COMMON_FIELDS) - {"server_id", "server"}
     assert dict(occurring) == {name: set(one.fields) for name, one in EVENT_TYPES.items()}
 
 

@@ -47,7 +47,7 @@ def test_on_80_columns() -> None:
         "in flight 8/40  about 6m20s left  API calls 1,234",
         "web-40 held           0s  locked",
         "web-20 held           0s  Ecs.0202, creating the system disk failed; attempts u…",
-        "web-21 backoff        0s  again in 30s; Ecs.0202, creating the system disk fail…",
+        "web-21 backoff        0s  retry in 30s; Ecs.0202, creating the system disk fail…",
         "web-22 changing    2m21s  job ff80808288d4",
         "web-23 changing    2m18s  job ff80808288d4",
         "web-24 changing    2m15s  job ff80808288d4",
@@ -67,7 +67,7 @@ def test_on_40_columns_and_10_rows() -> None:
         "in flight 8/40  about 6m20s left",
         "web-40 held       locked",
         "web-20 held       Ecs.0202, creating th…",
-        "web-21 backoff    again in 30s; Ecs.020…",
+        "web-21 backoff    retry in 30s; Ecs.020…",
         "and 9 moving",
     ]
 
@@ -77,7 +77,7 @@ def test_on_200_columns_nothing_is_cut() -> None:
     text = "\n".join(seen(watch, stage, 200, 60))
     assert "…" not in text
     assert "web-20 held           0s  Ecs.0202, creating the system disk failed; attempts used up" in text
-    assert "web-21 backoff        0s  again in 30s; Ecs.0202, creating the system disk failed" in text
+    assert "web-21 backoff        0s  retry in 30s; Ecs.0202, creating the system disk failed" in text
     assert "and " not in text
     assert text.count("changing") == 9
 

@@ -72,7 +72,7 @@ def test_a_server_waits_from_its_stop_to_its_change() -> None:
     heard(pace, stage.wait(10), *changing(stage, 0))
     heard(pace, stage.wait(20), *changing(stage, 1), *changing(stage, 2))
     assert pace.stopped_s == pytest.approx(20.0)
-    assert "stopped for 20s before a change (median)" in summary(stage.progress, Spent(30, pace=pace)).plain
+    assert "median downtime before a change 20s" in summary(stage.progress, Spent(30, pace=pace)).plain
 
 
 def test_where_no_server_waits_the_summary_says_nothing_of_slots() -> None:

@@ -42,17 +42,20 @@ def test_a_whole_run() -> None:
         "2026-03-01T12:00:00Z run 2b7c0m1x4q created",
         "2026-03-01T12:00:00Z driven by host:1",
         f"2026-03-01T12:00:35Z {WEB_01}: failed, will be tried again; {FAILED}; sent 2026-03-01T12:00:05Z",
-        "2026-03-01T12:00:40Z 50 % ended after 40s: 1 backoff, 1 done; 3 API calls",
-        "2026-03-01T12:02:10Z 50 % ended after 2m10s: 1 checking, 1 done; 0 API calls",
+        "2026-03-01T12:00:40Z 50 % finished, 40s elapsed: 1 backoff, 1 done; 3 API calls",
+        "2026-03-01T12:02:10Z 50 % finished, 2m10s elapsed: 1 checking, 1 done; 0 API calls",
         f"2026-03-01T12:02:10Z {WEB_01}: held; attempts used up; {FAILED}; sent 2026-03-01T12:02:10Z",
-        "2026-03-01T12:02:10Z 100 % ended after 2m10s: 1 done, 1 held; 9 API calls",
+        "2026-03-01T12:02:10Z 100 % finished, 2m10s elapsed: 1 done, 1 held; 9 API calls",
         "2026-03-01T12:02:10Z run done",
-        "web-tier-debian-12 2b7c0m1x4q: done after 2m10s, but 1 of 2 servers need you",
+        "web-tier-debian-12 2b7c0m1x4q: done after 2m10s, but 1 of 2 servers needs you",
         "  2 servers: 1 done, 1 held",
         f"  1 held, attempts used up. {REASONS[used_up].what}",
         f"    to do: {todo_of(used_up, '2b7c0m1x4q')}",
         f"    {WEB_01}: {FAILED}; sent 2026-03-01T12:02:10Z",
-        "  1 server may lie stopped by this run; start them yourself, unless you call `fleetos retry 2b7c0m1x4q`:",
+        (
+            "  1 server may be powered off because of this run; power it on yourself, "
+            "unless you call `fleetos retry 2b7c0m1x4q`:"
+        ),
         f"    {WEB_01}",
         "  API calls: 9, 4.5 for each server that was changed or tried (sweep 9)",
         "  next: fleetos retry 2b7c0m1x4q",
@@ -115,7 +118,7 @@ def test_another_pass_calls_no_known_outcome_unknown() -> None:
     view.turned(stage.progress, again, {}, stage.now)
     assert "outcome unknown" not in out.getvalue()
     note = note_of(stage.progress.targets[where], stage.progress.run.settings, stage.now)
-    assert note.startswith("looking at it first")
+    assert note.startswith("inspecting it first")
 
 
 def test_an_unknown_outcome_says_until_when_it_is_watched_and_why() -> None:
@@ -141,7 +144,7 @@ def test_ten_per_cent_steps() -> None:
     for number in range(100):
         moved = stage.wait(0.1).happen(Moved(server_id(number), TargetState.CANCELLED, reason=Reason.ABORTED))
         view.turned(stage.progress, moved, {}, stage.now)
-    steps = [line.split()[1] for line in out.getvalue().splitlines() if "% ended" in line]
+    steps = [line.split()[1] for line in out.getvalue().splitlines() if "% finished" in line]
     assert steps == [str(percent) for percent in range(10, 101, 10)]
 
 

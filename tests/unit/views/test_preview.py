@@ -65,11 +65,12 @@ def test_a_pipe_gets_every_server_in_the_order_of_the_plan() -> None:
         "web-03: skip: already on the image",
         "web-04: refuse: is frozen",
     ]
-    assert lines[4:9] == [
+    assert lines[4:10] == [
         "warning: disks: are few (make more)",
         "note: disks: are many",
         "4 servers: 2 to change, 1 to skip, 1 refused",
         "WIPES 2 system disks. Data disks are kept.",
+        "  cloud otc-prod, region eu-de, project 0a1b",
         f"  image Standard_Debian_12_latest is {IMAGE}, by v2: the plan says so",
     ]
     assert "  At most 40 at once." in lines

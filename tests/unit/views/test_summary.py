@@ -13,7 +13,7 @@ from fleetos.model.events import (
 )
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.frame import Spent
-from fleetos.views.summary import end_words, lying_stopped, next_commands, summary
+from fleetos.views.summary import next_commands, powered_off, summary
 from tests.unit.views.stage import JOB, STOPPED, Stage, a_run, server_id, target
 from tests.unit.views.test_wording import HOSTILE
 
@@ -130,10 +130,10 @@ def test_servers_that_lie_stopped_are_named_ended_or_not() -> None:
     stage.submit(1)
     stage.succeed(1)
     refused(stage, 2)
-    assert [one.position for one in lying_stopped(stage.progress)] == [0, 2]
+    assert [one.position for one in powered_off(stage.progress)] == [0, 2]
     text = text_of(stage)
-    assert "  2 servers may lie stopped by this run:\n" in text
-    assert text.index("may lie stopped") < text.rindex(f"web-00 ({server_id(0)})") < text.rindex("web-02")
+    assert "  Up to 2 servers may be powered off because of this run:\n" in text
+    assert text.index("may be powered off") < text.rindex(f"web-00 ({server_id(0)})") < text.rindex("web-02")
 
 
 def test_unknown_outcomes_and_overdue_changes_are_named() -> None:
@@ -155,7 +155,7 @@ def test_lists_are_bounded_and_say_what_they_leave_out() -> None:
         stage.fail(number)
     text = text_of(stage, shown=5)
     assert text.count("Ecs.0202") == 5
-    assert "and 95 more; `fleetos status -o json` names all" in text
+    assert "and 95 more; `fleetos status --all` names all" in text
     assert len(text.splitlines()) < 25
 
 
@@ -195,26 +195,6 @@ def test_a_run_that_an_abort_left_unfinished_is_not_done(passes: int) -> None:
     assert lines[0].endswith(": aborted after 12m34s: 1 done, 2 never changed (aborted)")
     assert "this server" not in lines[1]
     assert lines[-1] == "  next: fleetos apply /plans/web.yaml --new-run"
-    assert end_words(stage.progress.run, stage.progress.counts) == "1 done, 2 never changed (aborted)"
-
-
-@pytest.mark.parametrize(
-    ("counts", "words"),
-    [
-        ({TargetState.DONE: 3, TargetState.SKIPPED: 1}, ""),
-        ({TargetState.DONE: 12, TargetState.HELD: 11, TargetState.FAILED: 1}, "12 done, 12 need you"),
-        ({TargetState.HELD: 1}, "1 needs you"),
-        ({TargetState.CANCELLED: 4}, "4 never changed (aborted)"),
-        (
-            {TargetState.DONE: 1, TargetState.CANCELLED: 1, TargetState.HELD: 1},
-            "1 done, 1 never changed (aborted), 1 needs you",
-        ),
-    ],
-)
-def test_the_list_of_runs_says_what_a_run_did_not_do(counts: dict[TargetState, int], words: str) -> None:
-    run = replace(a_run(), state=RunState.DONE)
-    assert end_words(run, counts) == words
-    assert end_words(replace(run, state=RunState.RUNNING), counts) == ""
 
 
 def test_the_calls_of_a_resumed_run_are_those_of_this_process() -> None:

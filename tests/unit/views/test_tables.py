@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 from rich.cells import cell_len
 
-from fleetos.model.events import Moved, Record, RunCreated, RunMoved
+from fleetos.model.events import Record, RunCreated
 from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.views.condition import Driver
 from fleetos.views.documents import RunLine
-from fleetos.views.tables import event_text, events_table, grid, runs_table, status_table
+from fleetos.views.tables import event_text, events_table, grid, runs_table
 from tests.unit.views.stage import JOB, Stage, a_run, server_id, target
 from tests.unit.views.test_wording import HOSTILE
 
@@ -20,77 +22,32 @@ def test_columns_line_up_whatever_the_letters() -> None:
 def test_runs() -> None:
     stage = Stage([target(number) for number in range(3)], a_run(name="web"))
     paused = replace(stage.progress.run, state=RunState.PAUSED, reason=Reason.UNREACHABLE)
-    lines = [RunLine(stage.progress.run, stage.progress.counts, "host:1"), RunLine(paused, {TargetState.DONE: 3})]
+    driver = Driver("host:1", 1, stage.now, "alive")
+    lines = [RunLine(stage.progress.run, stage.progress.counts, driver), RunLine(paused, {TargetState.DONE: 3})]
     assert runs_table(lines, stage.wait(3900).now).plain.split("\n") == [
-        "RUN         NAME  STATE                      CREATED                           SERVERS    DRIVER",
-        "2b7c0m1x4q  web   running                    2026-03-01T12:00:00Z (1h05m ago)  3 waiting  host:1",
-        "2b7c0m1x4q  web   paused: cloud unreachable  2026-03-01T12:00:00Z (1h05m ago)  3 done",
+        "RUN         NAME  STATE                      SERVERS    CLOUD     CREATED                           DRIVER",
+        "2b7c0m1x4q  web   running                    3 waiting  otc-prod  2026-03-01T12:00:00Z (1h05m ago)  host:1",
+        "2b7c0m1x4q  web   paused: cloud unreachable  3 done     otc-prod  2026-03-01T12:00:00Z (1h05m ago)",
     ]
     assert runs_table([], stage.now).plain == "no runs"
 
 
-def test_status_has_what_needs_a_human_first() -> None:
-    stage = Stage.of(6)
-    stage.begin()
-    stage.submit(1)
-    stage.submit(2)
-    stage.fail(2, TargetState.BACKOFF)
-    stage.submit(3)
-    stage.succeed(3)
-    stage.happen(Moved(server_id(4), TargetState.HELD, reason=Reason.LOCKED))
-    stage.wait(75)
-    turn = "until it is its turn: no more are stopped than changes can be sent"
-    assert status_table(stage.progress, stage.now, 200, driver="host:1", shown=5).plain.split("\n") == [
-        "web-tier-debian-12 2b7c0m1x4q: running, driven by host:1",
-        "6 servers: 2 waiting, 1 changing, 1 backoff, 1 done, 1 held",
-        "",
-        "SERVER  STATE     SINCE  TRIES  NOTE",
-        "web-04  held      1m15s  0/2    locked",
-        "web-02  backoff   1m15s  1/2    again when a slot is free; Ecs.0202, creating the system disk failed",
-        "web-01  changing  1m15s  1/2    job ff80808288d4",
-        f"web-00  waiting   1m15s  0/2    {turn}",
-        f"web-05  waiting   1m15s  0/2    {turn}",
-        "and 1 server more; -o json shows all",
-    ]
-
-
-def test_nobodys_turn_comes_in_a_run_that_nobody_drives() -> None:
-    stage = Stage.of(2)
-    stage.begin()
-    waiting = "until it is its turn"
-    assert waiting in status_table(stage.progress, stage.now, 200, driver="host:1").plain
-    assert waiting not in status_table(stage.progress, stage.now, 200).plain
-
-
-def test_status_says_what_a_target_that_is_ready_waits_for() -> None:
-    stage = Stage.of(42)
-    stage.begin()
-    for number in range(1, 41):
-        stage.submit(number)
-    stage.happen(Moved(server_id(0), TargetState.CHECKING))
-    stage.happen(Moved(server_id(0), TargetState.READY))
-    table = status_table(stage.progress, stage.now, 200, shown=50).plain
-    lines = [" ".join(line.split()) for line in table.split("\n")]
-    assert "web-00 ready 0s 0/2 waits for a slot; 40/40 are taken" in lines
-    waiting = "until a slot is given back; 40/40 are taken, 1 nearer to one"
-    assert f"web-41 waiting 0s 0/2 {waiting}" in lines
-
-
-def test_status_of_a_run_that_nobody_drives_or_that_is_paused_or_over() -> None:
-    stage = Stage.of(1)
-    stage.begin()
-    stage.wait(60)
-    undriven = status_table(stage.progress, stage.now).plain
-    assert "running, driven by nobody, created 1m00s ago" in undriven
-    assert "\nnext: fleetos resume 2b7c0m1x4q\n" in undriven
-    assert "lie stopped" not in undriven
-    stage.stop(0)
-    assert "\n1 server may lie stopped by this run\n" in status_table(stage.progress, stage.now).plain
-    assert "next:" not in status_table(stage.progress, stage.now, driver="host:1").plain
-    stage.happen(RunMoved(RunState.PAUSED, Reason.PERMISSION))
-    assert "does not allow it to do this." in status_table(stage.progress, stage.now).plain
-    stage.happen(RunMoved(RunState.RUNNING), Moved(server_id(0), TargetState.CANCELLED), RunMoved(RunState.DONE))
-    assert "2b7c0m1x4q: done after 1m00s" in status_table(stage.progress, stage.wait(9).now).plain
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (120, ["RUN", "NAME", "STATE", "SERVERS", "CLOUD", "CREATED", "DRIVER"]),
+        (80, ["RUN", "NAME", "STATE", "SERVERS", "CLOUD", "DRIVER"]),
+        (62, ["RUN", "NAME", "STATE", "SERVERS", "CLOUD"]),
+        (45, ["RUN", "NAME", "STATE", "SERVERS"]),
+        (30, ["RUN", "NAME", "STATE"]),
+    ],
+)
+def test_a_narrow_list_of_runs_loses_what_can_be_spared_first(width: int, columns: list[str]) -> None:
+    stage = Stage([target(number) for number in range(3)], a_run(name="web"))
+    driver = Driver("process 4711 of root on vm", 4711, stage.now, "alive")
+    line = RunLine(stage.progress.run, stage.progress.counts, driver)
+    head = runs_table([line], stage.now, width).plain.split("\n")[0]
+    assert head.split() == columns
 
 
 def test_events() -> None:
@@ -136,17 +93,9 @@ def test_no_line_is_wider_than_the_terminal_and_none_is_cut_in_a_pipe() -> None:
     names = {one.server_id: one.name for one in stage.progress.targets.values()}
     for width in (20, 40, 80, 200):
         for text in (
-            status_table(stage.progress, stage.now, width),
             events_table(records, "2b7c0m1x4q", names, width),
             runs_table([RunLine(stage.progress.run, stage.progress.counts)], stage.now, width),
         ):
             lines = text.plain.split("\n")
             assert all(cell_len(line) <= width and line.isprintable() for line in lines)
-    assert "…" not in status_table(stage.progress, stage.now).plain
     assert "…" not in events_table(records, "2b7c0m1x4q", names).plain
-
-
-def test_all_ten_thousand_are_shown_when_asked_for() -> None:
-    stage = Stage.of(10_000)
-    assert len(status_table(stage.progress, stage.now, None, shown=None).plain.split("\n")) == 10_005
-    assert len(status_table(stage.progress, stage.now, None).plain.split("\n")) == 56

@@ -96,7 +96,7 @@ def test_the_onlooker_adds_the_time_and_lets_it_pass() -> None:
     onlooker.note("done soon")
     onlooker.ended({"sweep": 3})
     text = out.getvalue()
-    assert "2026-03-01T12:10:00Z 0 % ended after 10m00s: 1 waiting; 2 API calls" in text
+    assert "2026-03-01T12:10:00Z 0 % finished, 10m00s elapsed: 1 waiting; 2 API calls" in text
     assert "2026-03-01T12:10:00Z done soon" in text
     assert "(sweep 3)" in text
 

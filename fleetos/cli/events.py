@@ -1,0 +1,215 @@
+"""`fleetos events`: the event log of a run, once or for as long as it is driven. It only reads."""
+
+import difflib
+import sys
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import anyio
+import typer
+
+from fleetos.cli.exits import ExitCode, Leave
+from fleetos.cli.looking import Asked, chosen_run, has_none, lease_of, servers_of
+from fleetos.cli.options import AnyRunArgument, CloudOption, DbOption, Output, OutputOption, ServerOption
+from fleetos.cli.terminal import print_json, reporting, say, show, width
+from fleetos.cli.wiring import existing_database, watcher
+from fleetos.clock import SystemClock
+from fleetos.errors import UsageError
+from fleetos.limits import RECORDS_PER_PAGE, RUNS_SUGGESTED
+from fleetos.model.events import Record
+from fleetos.model.run import Target
+from fleetos.model.states import RUN_ENDS
+from fleetos.planning.quantities import duration_s
+from fleetos.store import queries
+from fleetos.store.database import Database
+from fleetos.store.queries import RunSummary
+from fleetos.views.condition import condition_words, driven
+from fleetos.views.event_documents import event_document, type_of
+from fleetos.views.event_types import EVENT_TYPES
+from fleetos.views.tables import event_text
+from fleetos.views.view import event_line, name_of
+
+FOLLOW_EVERY_S = 0.5
+# Events that `--follow` shows a person of what was before.
+TAIL_ON_TERMINAL = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """Which events are shown: None leaves out nothing."""
+
+    since: datetime | None = None
+    servers: Collection[str] | None = None
+    types: frozenset[str] | None = None
+    tail: int | None = None
+
+    def has(self, record: Record) -> bool:
+        """Whether the record is of a type that is shown."""
+        return self.types is None or type_of(record.event) in self.types
+
+
+@dataclass(slots=True)
+class _Log:
+    """The event log of one run as it is read on."""
+
+    opened: Database
+    run_id: str
+    targets: Mapping[str, Target]
+    chosen: _Filter
+    output: Output
+    after: int = 0
+
+    async def read(self) -> list[Record]:
+        """The records that have come since, without those that are not wanted."""
+        found: list[Record] = []
+        while True:
+            page = await queries.events(
+                self.opened, self.run_id, self.after, since=self.chosen.since, servers=self.chosen.servers
+            )
+            found += [record for record in page if self.chosen.has(record)]
+            if page:
+                self.after = page[-1].seq
+            if len(page) < RECORDS_PER_PAGE:
+                return found
+
+    def show(self, records: Sequence[Record]) -> None:
+        """Print the records, each on its line, at once."""
+        names = {one.server_id: one.name for one in self.targets.values()}
+        for record in records:
+            if self.output is Output.JSONL:
+                sys.stdout.write(event_line(record, self.run_id, name_of(record, self.targets)))
+            else:
+                show(event_text(record, self.run_id, names, width()))
+        sys.stdout.flush()
+
+
+@reporting
+def events(
+    run: AnyRunArgument = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run has ended, or no process drives it.")
+    ] = False,
+    tail: Annotated[
+        int | None,
+        typer.Option("--tail", min=0, metavar="N", help="Begin with the last N events.", show_default=False),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="AGO|TIME", help="Only events since then: 90s, 1h30m, or a time in RFC 3339."),
+    ] = None,
+    server: ServerOption = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type", metavar="TYPE", help="Only events of this type. Repeat it for more.", show_default=False
+        ),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Show the event log of a run.
+
+    `--follow` exits with 0 when the run has ended, and with 20 when no process drives it: then it says since when and
+    why. On a terminal it begins with the last 10 events.
+
+    Examples:
+
+      fleetos events
+
+      fleetos events RUN --since 1h --type target.failed --type target.held
+
+      fleetos events RUN --follow -o jsonl
+    """
+    terminal = output is Output.TABLE and sys.stdout.isatty()
+    if tail is None and follow and since is None and terminal:
+        tail = TAIL_ON_TERMINAL
+    chosen = _Filter(_since(since), None, _types(kind or ()), tail)
+    raise Leave(anyio.run(_events, Asked(run, cloud, db), follow, chosen, server or (), output))
+
+
+def _since(given: str | None) -> datetime | None:
+    if given is None:
+        return None
+    ago_s = duration_s(given)
+    if ago_s is not None:
+        return SystemClock().now() - timedelta(seconds=ago_s)
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise UsageError(
+            f"--since {given} is neither a duration nor a time with a zone", "1h30m or 2026-03-01T12:00:00Z"
+        )
+    return at
+
+
+def _types(given: Sequence[str]) -> frozenset[str] | None:
+    for one in given:
+        if one not in EVENT_TYPES:
+            near = difflib.get_close_matches(one, list(EVENT_TYPES), n=RUNS_SUGGESTED)
+            hint = f"did you mean {' or '.join(near)}?" if near else "docs/reference/outputs.md lists all types"
+            raise UsageError(f"there is no type of event {one!r}", hint)
+    return frozenset(given) or None
+
+
+async def _events(asked: Asked, follow: bool, chosen: _Filter, servers: Sequence[str], output: Output) -> int:
+    async with existing_database(asked.db) as opened:
+        if await has_none(opened, asked, output, {"events": []}) or opened is None:
+            return ExitCode.OK
+        run_id = await chosen_run(opened, asked)
+        progress = await queries.load(opened, run_id)
+        chosen = replace(chosen, servers=servers_of(progress, servers))
+        log = _Log(opened, run_id, progress.targets, chosen, output)
+        if follow and output is not Output.JSON:
+            return await _follow(log)
+        records = await log.read()
+        # Of a run that is followed the last state is waited for first, since a document cannot be written in pieces.
+        code = await _follow(replace(log, chosen=replace(chosen, types=frozenset(), tail=0))) if follow else ExitCode.OK
+        records = _last(records + await log.read(), chosen.tail)
+    if output is Output.JSON:
+        documents = [event_document(record, run_id, name_of(record, progress.targets)) for record in records]
+        print_json({"v": 1, "events": documents})
+    else:
+        log.show(records)
+    return code
+
+
+def _last(records: Sequence[Record], count: int | None) -> Sequence[Record]:
+    return records if count is None else list(deque(records, maxlen=count))
+
+
+async def _follow(log: _Log) -> int:
+    """The exit code, once the run has ended or nobody drives it, with all that came until then printed."""
+    begun = False
+    while True:
+        # Asked before the records are read: what was written before the end is among them.
+        summary = await queries.summary(log.opened, log.run_id, watcher())
+        records = await log.read()
+        log.show(records if begun else _last(records, log.chosen.tail))
+        begun = True
+        if summary.run.state in RUN_ENDS:
+            return ExitCode.OK
+        if not driven(summary.run, lease_of(summary)):
+            _say_undriven(summary)
+            return ExitCode.RESUMABLE
+        await anyio.sleep(FOLLOW_EVERY_S)
+
+
+def _say_undriven(summary: RunSummary) -> None:
+    run = summary.run
+    words = condition_words(run, summary.counts, lease_of(summary), SystemClock().now())
+    say(f"no process drives run {run.id}: {words}; continue with: fleetos resume {run.id}")
+
+
+async def print_events(opened: Database, run_id: str, after: int, last: int, targets: Mapping[str, Target]) -> None:
+    """Print the records after one number, up to another, one event a line."""
+    log = _Log(opened, run_id, targets, _Filter(), Output.JSONL)
+    while after < last:
+        page = await queries.events(opened, run_id, after, last - after)
+        log.show(page)
+        after = page[-1].seq

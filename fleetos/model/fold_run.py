@@ -1,0 +1,35 @@
+"""The fold of the run itself: what it is, given its events so far. Pure, and the only way that it ever changes."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from fleetos.errors import IllegalMove
+from fleetos.model.events import RunCreated, RunDriverEnded, RunDriverStarted, RunEvent, RunMoved, RunPassStarted
+from fleetos.model.run import Left, Run
+from fleetos.model.states import RUN_ENDS, RunState, check_run_move
+
+
+def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
+    """Return the run after the event. Raises IllegalMove."""
+    if isinstance(event, RunCreated):
+        return event.run
+    if run is None:
+        raise IllegalMove(f"the journal has a {event.kind} before the run was created")
+    match event:
+        case RunDriverStarted():
+            return replace(run, sessions=run.sessions + 1, started_at=run.started_at or at, left=None)
+        case RunDriverEnded():
+            if run.state in RUN_ENDS:
+                raise IllegalMove(f"run {run.id}: it has ended, so that nobody drives it")
+            return replace(run, left=Left(at, event.driver, event.why, event.detail))
+        case RunMoved():
+            check_run_move(run.id, run.state, event.to)
+            after = replace(run, state=event.to, reason=event.reason, detail=event.detail, by=event.by, since=at)
+            return replace(after, ended_at=at if event.to in RUN_ENDS else None)
+        case RunPassStarted():
+            if run.state is RunState.PAUSED:
+                raise IllegalMove(f"run {run.id}: a pass does not end a pause")
+            if run.state is not RunState.RUNNING:
+                check_run_move(run.id, run.state, RunState.RUNNING)
+            again = replace(run, passes=event.number, state=RunState.RUNNING, reason=None, detail="", ended_at=None)
+            return replace(again, since=at, by="", left=None)
