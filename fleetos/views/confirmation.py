@@ -91,14 +91,13 @@ def abort_confirmation(progress: Progress, driver: str | None) -> Text:
     in_flight = sum(not target.ended for target in progress.targets.values()) - queued - ahead
     head = f"aborting run {printable(run.id)} of plan {printable(run.name)} ({printable(run.plan_path)}) wipes nothing:"
     ends_it = "this command ends it" if driver is None else f"{printable(driver)} drives it, and ends it"
-    lines = [
-        head,
-        f"  {counted(queued, 'server')} not started yet: left as they are",
-        f"  {counted(ahead, 'server')} about to be changed: started again if this run stopped them",
-        f"  {counted(in_flight, 'server')} in flight: waited for until their outcome is known",
-        f"  {ends_it}; an aborted run cannot be carried on",
+    parts = [
+        (queued, "not started yet: left unchanged"),
+        (ahead, "about to be changed: left unchanged, and powered on if this run stopped it"),
+        (in_flight, "in flight: waited for until the outcome is known"),
     ]
-    return Text("\n").join(Text(line) for line in lines)
+    lines = [head, *(f"  {counted(count, 'server')} {words}" for count, words in parts if count)]
+    return Text("\n").join(Text(line) for line in (*lines, f"  {ends_it}; an aborted run cannot be carried on"))
 
 
 def place_line(run: Run) -> str:

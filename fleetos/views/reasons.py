@@ -146,7 +146,7 @@ REASONS: Mapping[Reason, Words] = {
 
 
 _OF_RUN: Mapping[Reason, str] = {
-    _R.ABORTED: "It was aborted: no more servers are started, and changes in flight end.",
+    _R.ABORTED: "The run was aborted before all of its servers were changed.",
 }
 
 

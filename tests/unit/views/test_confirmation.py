@@ -2,9 +2,21 @@
 
 from dataclasses import replace
 
+import pytest
+
 from fleetos.model.plan import PowerAfter, StopMode
-from fleetos.model.states import Reason
-from fleetos.views.confirmation import confirmation, question, retry_confirmation, rules
+from fleetos.model.progress import Progress
+from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.model.wipes import wipes_of
+from fleetos.views.confirmation import (
+    abort_confirmation,
+    carry_on_confirmation,
+    carry_on_question,
+    confirmation,
+    question,
+    retry_confirmation,
+    rules,
+)
 from tests.unit.views.stage import IMAGE, SETTINGS, a_run, server_id, target
 from tests.unit.views.test_wording import HOSTILE
 
@@ -114,3 +126,32 @@ def test_the_question_asks_for_the_number() -> None:
 def test_hostile_names_stay_in_their_line() -> None:
     text = confirmation(a_run(images={HOSTILE: HOSTILE}), [target(0, HOSTILE)], {}).plain
     assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_a_run_that_is_carried_on_says_what_is_left_and_where() -> None:
+    paused = a_run(state=RunState.PAUSED, reason=Reason.UNREACHABLE, wipes=4)
+    targets = [replace(target(0), state=TargetState.DONE), replace(target(1), state=TargetState.CHANGING), target(2)]
+    wipes = wipes_of(paused, targets)
+    text = carry_on_confirmation(wipes).plain
+    assert f"run {paused.id} of plan {paused.name} is unfinished (paused: cloud unreachable), created 2026-" in text
+    assert "WIPES 1 system disk." in text
+    assert "The run was created to wipe 4." in text
+    assert "1 server under way already" in text
+    assert f"cloud {paused.scope.cloud}, region eu-de, project {paused.scope.project_id}" in text
+    assert carry_on_question(wipes).startswith(f"Carry on with run {paused.id}? It wipes 1 system disk for ")
+    aborted = wipes_of(replace(paused, state=RunState.FINISHING), targets)
+    assert carry_on_question(aborted) == f"Carry on with run {paused.id}? It wipes no further system disk."
+
+
+@pytest.mark.parametrize("driver", [None, "process 7 of root on vm"])
+def test_an_abort_says_that_it_wipes_nothing_and_what_becomes_of_whom(driver: str | None) -> None:
+    states = (TargetState.WAITING, TargetState.READY, TargetState.DONE, TargetState.BACKOFF)
+    text = abort_confirmation(
+        Progress(a_run(), [replace(target(n), state=state) for n, state in enumerate(states)]), driver
+    ).plain
+    assert "wipes nothing" in text
+    assert "WIPES" not in text
+    assert "2 servers not started yet" in text
+    assert "1 server about to be changed" in text
+    assert "in flight" not in text
+    assert ("process 7 of root on vm drives it" in text) is (driver is not None)
