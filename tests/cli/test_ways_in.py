@@ -120,8 +120,9 @@ def test_a_clouds_yaml_of_somebody_else_gets_nothing_of_the_user(play: Play) -> 
     assert play.ledger().requests.get("token", 0) == logins
     # What a folder has of its own it may use, and the user is told; the settings of the region count.
     listed = [{"name": "eu-de", "values": {"auth": {"project-name": PROJECT}}}]
-    whole = {"auth": {**auth, "password": PASSWORD}, "regions": listed}
-    del whole["auth"]["project_name"]
+    nobody = {**auth, "password": PASSWORD, "project-name": "nobody-s"}
+    del nobody["project_name"]
+    whole = {"auth": nobody, "regions": listed}
     foreign.write_text(json.dumps({"clouds": {"own": whole}}))
     planned = play.fleetos("plan", text, "--cloud", "own")
     assert planned.returncode == 0, planned.stderr
@@ -131,7 +132,8 @@ def test_a_clouds_yaml_of_somebody_else_gets_nothing_of_the_user(play: Play) -> 
 def test_a_key_with_an_address_of_an_unknown_cloud_sends_nothing(play: Play) -> None:
     elsewhere = {"OS_AUTH_URL": "https://iam-proxy.own.invalid/v3", "OS_PROJECT_ID": "p1", "OS_REGION_NAME": "eu-de"}
     play.env = {name: value for name, value in play.env.items() if not name.startswith("OS_")}
-    refused = play.fleetos("plan", play.written(["web-001"]), **KEY, **elsewhere)
+    play.env |= {**KEY, **elsewhere}
+    refused = play.fleetos("plan", play.written(["web-001"]))
     assert refused.returncode == 65, refused.stderr
     assert "ecs_endpoint_override" in refused.stderr
 

@@ -11,6 +11,7 @@ from fleetos.cloud.identity import Credentials
 from fleetos.errors import InputError, NoCredentials
 
 AUTH = "auth: {auth_url: https://iam.a.invalid/v3, username: u, password: geheim, project_name: p%s}"
+NO_ENV: dict[str, str] = {}
 VARIABLES = {"OS_AUTH_URL": "https://iam.a.invalid", "OS_PROJECT_ID": "p", "OS_REGION_NAME": "eu-de"}
 
 
@@ -152,7 +153,7 @@ def test_a_token_may_have_been_had_by_a_passcode(places: Places) -> None:
 def test_what_yaml_must_not_hold_is_named_with_its_line(places: Places, text: str, said: str) -> None:
     (places.cwd / "clouds.yaml").write_text(text)
     with pytest.raises(InputError) as caught:
-        anyio.run(load, "prod", None, {}, places)
+        anyio.run(load, "prod", None, NO_ENV, places)
     assert f"{places.cwd / 'clouds.yaml'}:" in str(caught.value)
     assert said in str(caught.value)
     assert "geheim" not in str(caught.value)
@@ -165,8 +166,8 @@ def test_scalars_are_those_of_pyyaml_whatever_the_file_says(places: Places) -> N
         + "}}"
     )
     (places.cwd / "clouds.yaml").write_text(text)
-    read = anyio.run(load, "prod", None, {}, places)
+    read = anyio.run(load, "prod", None, NO_ENV, places)
     assert (read.verify, read.region) == (False, "y")
     (places.cwd / "clouds.yaml").write_text("clouds: {19720: {}}")
     with pytest.raises(InputError, match="write the entry's name in quotes"):
-        anyio.run(load, "19720", None, {}, places)
+        anyio.run(load, "19720", None, NO_ENV, places)
