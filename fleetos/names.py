@@ -98,9 +98,9 @@ class Suggestions:
             found = [name for one in near for name in self._by_look[one]]
         return [name for name in found if name != wanted][:most]
 
-    def meant(self, wanted: str) -> str | None:
+    def meant(self, wanted: str, most: int = _SUGGESTED) -> str | None:
         """Return the question whether one of the names was meant, None where none comes near."""
-        near = self.nearest(wanted)
+        near = self.nearest(wanted, most)
         return f"did you mean {' or '.join(map(shown, near))}?" if near else None
 
 

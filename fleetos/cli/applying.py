@@ -192,7 +192,10 @@ def _say_done(progress: Progress, inventory: Inventory) -> None:
 
 async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud, wish: Wish) -> int:
     # What was read and frozen is let go of before the run is driven: for thousands of servers it is much.
-    lease, wipes, already = await _frozen_anew(opened, plan, name, cloud, wish)
+    begun = await _frozen_anew(opened, plan, name, cloud, wish)
+    if begun is None:
+        return ExitCode.OK
+    lease, wipes, already = begun
     code = await drive_on(opened, lease, cloud, wish.output, Command.APPLY, fresh=lease.last_seq)
     if not wipes and already:
         say(f"nothing to do: {already:,} already on the image")
@@ -201,8 +204,11 @@ async def _begin(opened: Database, plan: Plan, name: str | None, cloud: EcsCloud
 
 async def _frozen_anew(
     opened: Database, plan: Plan, name: str | None, cloud: EcsCloud, wish: Wish
-) -> tuple[Lease, int, int]:
-    """The lease of the new run that the operator agreed to, how many disks it wipes, how many servers it skips."""
+) -> tuple[Lease, int, int] | None:
+    """The lease of the new run that the operator agreed to, how many disks it wipes, how many servers it skips.
+
+    None: the plan's selectors match no server any more, since all that they matched were changed.
+    """
     facts, scope = facts_of(name, cloud), scope_of(name, cloud)
     known = await history.experience(opened, scope_key(scope))
     cloud.recall(known.limits)
@@ -212,6 +218,9 @@ async def _frozen_anew(
     for line in selected_words(found.selected):
         say(line)
     _say_findings(found.findings, frozen)
+    if not frozen.targets:
+        say("no run was created")
+        return None
     text = confirmation(frozen.run, frozen.wiped, frozen.spared)
     confirm(wish.consent, frozen.would_wipe, Command.APPLY, text, frozen)
     targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]

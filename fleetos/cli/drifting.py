@@ -54,11 +54,12 @@ async def _drift(plan: Plan, wish: _Wish) -> int:
         access = await credentials(name, plan.region)
         async with cloud_at(access, plan.api, _NOTHING) as cloud:
             scope = scope_of(name, cloud)
+            digest = run_digest(plan, scope)
             with hinting(_NOTHING):
-                found = await _found(plan, cloud, opened, scope_key(scope))
+                found = await _found(plan, cloud, opened, scope_key(scope), digest)
     with read_or_not():
         if wish.output is Output.JSON:
-            print_json(drift_document(found, plan, run_digest(plan, scope), scope))
+            print_json(drift_document(found, plan, digest, scope))
         elif wish.output is Output.JSONL:
             for one in standing_documents(found):
                 print_line(one)
@@ -68,12 +69,12 @@ async def _drift(plan: Plan, wish: _Wish) -> int:
     return ExitCode.CHANGES_PENDING if found.counts.get(Verdict.DRIFTED) else ExitCode.OK
 
 
-async def _found(plan: Plan, cloud: EcsCloud, opened: Database | None, scope: str) -> Drift:
+async def _found(plan: Plan, cloud: EcsCloud, opened: Database | None, scope: str, digest: str) -> Drift:
     """The drift, with what the database knows of the servers that do not run their image."""
     if opened is None:
-        return await compared(plan, cloud, None)
+        return await compared(plan, cloud, None, digest)
     cloud.recall((await history.experience(opened, scope)).limits)
-    found = await compared(plan, cloud, opened)
+    found = await compared(plan, cloud, opened, digest)
     asked = [one.server_id for one in found.servers if one.verdict is not Verdict.SAME]
     last = await history.last_changes(opened, asked)
     return replace(found, servers=tuple(replace(one, last=last.get(one.server_id)) for one in found.servers))

@@ -98,19 +98,22 @@ async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
     return found
 
 
-async def compared(plan: Plan, cloud: EcsCloud, opened: Database | None) -> Drift:
+async def compared(plan: Plan, cloud: EcsCloud, opened: Database | None, digest: str) -> Drift:
     """The plan's servers beside their images. Raises InputError with all that does not resolve.
 
-    `opened` tells which servers were deleted since a run had them; None: there is no database.
+    `opened` tells which servers were deleted since a run had them, and which a run of that digest had; None: there is
+    no database.
     """
     inventory = await list_servers(plan, cloud)
     reader = _Reader(cloud)
     known = await reader.images("names of old images, and which image is newer, are")
     images = await _meant(cloud, plan, known)
     former: Mapping[str, str] = {}
+    members: Collection[str] = ()
     if opened is not None:
+        members = await history.members_of(opened, digest)
         former = await history.former_servers(opened, *missing_of(plan, inventory))
-    return drift(plan, inventory, images, former, reader.images_alone())
+    return drift(plan, inventory, images, former, reader.images_alone(), members)
 
 
 async def frozen_now(

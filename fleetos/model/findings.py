@@ -50,6 +50,7 @@ class Check(StrEnum):
     IMAGE_ENCRYPTION = "image-encryption"
     NEWER_IMAGE = "newer-image"
     # The plan and the project.
+    DONE = "done"
     IDLE_EXCLUSION = "idle-exclusion"
     LOOK_ALIKE = "look-alike"
     STOP_BY_API = "stop-by-api"

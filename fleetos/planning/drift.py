@@ -1,16 +1,16 @@
 """A plan's servers held against the images that it names for them. Pure: it only compares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from fleetos.errors import InputError
 from fleetos.model.drift import Cause, Drift, Standing, Verdict
 from fleetos.model.inventory import Image, Inventory, Picture, Server
-from fleetos.model.plan import Plan
+from fleetos.model.plan import Plan, ServerRef
 from fleetos.planning.pinning import Pinning
 from fleetos.planning.problems import in_order
 from fleetos.planning.project_checks import is_newer, newer_images, unread_findings, unread_servers
-from fleetos.planning.select import select
+from fleetos.planning.select import changed_since, select
 from fleetos.planning.surroundings import Surroundings
 
 _GONE = Picture("DELETED", "deleted", None, None, None, None)
@@ -29,10 +29,17 @@ def missing_of(plan: Plan, inventory: Inventory) -> tuple[frozenset[str], frozen
 
 
 def drift(
-    plan: Plan, inventory: Inventory, images: Sequence[Image], former: Mapping[str, str], around: Surroundings
+    plan: Plan,
+    inventory: Inventory,
+    images: Sequence[Image],
+    former: Mapping[str, str],
+    around: Surroundings,
+    members: Collection[str] = (),
 ) -> Drift:
     """How each server of the plan stands to its image.
 
+    Selectors match without image and status, which a change alters: who was changed, and who runs a third image, is of
+    the plan all the same. One that has no other key matches the `members` of the plan's runs, by their ids.
     `images` are those that the cloud has for the plan's words. `former` are the names of servers by their ids that
     earlier runs had and that are not there: these are known to be deleted, while any other that is not there may be
     misspelled. Raises InputError with everything that does not resolve, each at its place.
@@ -40,13 +47,22 @@ def drift(
     ghosts = {server_id: Server(server_id, name, _GONE) for server_id, name in former.items()}
     found = select(plan, replace(inventory, servers={**ghosts, **inventory.servers}))
     pinning = Pinning(images)
+    listed: dict[str, tuple[Server, tuple[ServerRef, ...]]] = {}
+    listed.update((server.id, (server, (ref,))) for server, ref in found.servers)
+    for server, refs in changed_since(plan, inventory, members):
+        listed.setdefault(server.id, (server, refs))
     servers: list[Standing] = []
-    for server, ref in found.servers:
-        change = ref.change.over(plan.change)
-        wanted = None if change.reinstall else pinning.image(change, ref.place)
-        if wanted is not None or change.reinstall:
-            servers.append(_standing(server, wanted, around))
-    problems = (*found.problems, *pinning.problems)
+    for server, refs in listed.values():
+        changes = ((ref.change.over(plan.change), ref.place) for ref in refs)
+        wanted = [pinning.image(change, place) for change, place in changes if not change.reinstall]
+        known = [image for image in wanted if image is not None]
+        if known or not wanted:
+            # Of several images that it may have been changed to, the one that it runs.
+            of_own = [image for image in known if image.id == server.picture.likely_image]
+            servers.append(_standing(server, next(iter([*of_own, *known]), None), around))
+    matched = {ref.place for _, refs in listed.values() for ref in refs}
+    unmatched = dict.fromkeys(one.problem for one in found.unmatched if one.ref.place not in matched)
+    problems = (*found.problems, *unmatched, *pinning.problems)
     if problems:
         raise InputError(in_order(problems))
     unread = (*unread_findings(around), *unread_servers(plan, inventory))

@@ -121,6 +121,11 @@ class Orders:
         """The image and the API of each order made so far, and why it is that one."""
         return tuple(self._choices)
 
+    def image(self, ref: ServerRef) -> Image | None:
+        """The image that the servers of an entry are changed to; None with a problem, or where they are reinstalled."""
+        change = ref.change.over(self._plan.change)
+        return None if change.reinstall else self._pinning.image(change, ref.place)
+
     def order(self, ref: ServerRef, server: Server) -> Order | None:
         """What a server gets of which the plan says this, or None with a problem."""
         own = ref.change if ref.change.written else self._plan.change

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleetos.errors import InputError
+from fleetos.limits import SERVERS_NAMED
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Disks, Image, Inventory, Picture, Server
 from fleetos.model.plan import Place, Plan, SecretRef, StopMode, UserDataRef
@@ -13,7 +14,7 @@ from fleetos.names import shown
 from fleetos.planning.orders import WINDOWS, Orders, pins
 from fleetos.planning.problems import in_order
 from fleetos.planning.project_checks import newer_images, order_findings, project_findings, unread_servers
-from fleetos.planning.select import Selection, select
+from fleetos.planning.select import Selection, Unmatched, select
 from fleetos.planning.server_checks import Pairing, server_findings
 from fleetos.planning.settings import CloudFacts, settle_problem
 from fleetos.planning.surroundings import NOTHING_KNOWN, Surroundings
@@ -75,7 +76,9 @@ def preflight(
     orders = Orders(plan, images, key_pairs, facts)
     made = [(server, orders.order(ref, server), ref.labels) for server, ref in selection.servers]
     settle = settle_problem(plan, facts)
-    problems = (*selection.problems, *orders.problems, *(() if settle is None else (settle,)))
+    done = {one.ref.place: _done(one, plan, orders, around) for one in selection.unmatched}
+    unmatched = dict.fromkeys(one.problem for one in selection.unmatched if not done[one.ref.place])
+    problems = (*selection.problems, *unmatched, *orders.problems, *(() if settle is None else (settle,)))
     if problems:
         raise InputError(in_order(problems))
     servers = tuple(Resolved(server, order, labels) for server, order, labels in made if order is not None)
@@ -102,6 +105,7 @@ def preflight(
         findings=(
             *_of_plan(plan, selection, orders, facts, around),
             *unread_servers(plan, inventory),
+            *(finding for findings in done.values() for finding in findings),
             *_of_orders(servers, by_id, facts),
             *newer_images(orders.pinned.values(), around),
             *_of_project(plan, [one for one, _ in changed if one.server.id not in refusals], by_id, around),
@@ -114,6 +118,34 @@ def preflight(
         image_names={image.id: image.name for image in (*around.images.values(), *by_id.values())},
         selected=selection.selected,
     )
+
+
+def _done(one: Unmatched, plan: Plan, orders: Orders, around: Surroundings) -> Sequence[Finding]:
+    """That nothing is left to do for an entry which matches no server any more, empty if that is not so.
+
+    Some of the servers that it matched before run their image. The others are of another image, which is told; but
+    where the entry selects by an image that is not there, the name is mistyped, or nobody can tell.
+    """
+    image = None if plan.rollout.force or one.ref.select is None else orders.image(one.ref)
+    if image is None or one.ref.select is None:
+        return ()
+    on_image = [server for server in one.before if server.picture.likely_image == image.id]
+    others = [server for server in one.before if server.picture.likely_image != image.id]
+    if not on_image:
+        return ()
+    known = {text for other in around.images.values() for text in (other.id, other.name)}
+    if others and not known.issuperset(one.ref.select.image):
+        return ()
+    keys = " and ".join(f"`{key}`" for key in ("image", "status") if key in one.ref.select.written)
+    key = one.ref.place.key
+    text = f"nothing to do: {len(on_image):,} match without {keys} and run {image.name} already"
+    told = [Finding(Level.NOTE, Check.DONE, key, text)]
+    if others:
+        names = ", ".join(shown(server.name) for server in others[:SERVERS_NAMED])
+        more = f" and {len(others) - SERVERS_NAMED:,} more" if len(others) > SERVERS_NAMED else ""
+        text = f"{len(others):,} match without {keys}, and run another image: {names}{more}"
+        told.append(Finding(Level.WARNING, Check.DONE, key, text, "fleetos drift tells which"))
+    return told
 
 
 def _of_plan(

@@ -11,7 +11,7 @@ from fleetos.model.inventory import Inventory, Server
 from fleetos.model.plan import AllowedServer, Exclusion, Place, Plan, ServerRef
 from fleetos.names import Suggestions, look, shown
 from fleetos.planning.merge import merged
-from fleetos.planning.selectors import near_misses, selected
+from fleetos.planning.selectors import lasting, near_misses, selected
 from fleetos.planning.spelling import is_glob
 
 
@@ -32,6 +32,19 @@ class LookAlike:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmatched:
+    """An entry that matches no server that the plan does not exclude, and the problem that this is.
+
+    `before`: the servers that it may have matched before they were changed. Where they run their image already, all
+    is done and there is no problem.
+    """
+
+    ref: ServerRef
+    problem: Problem
+    before: tuple[Server, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """The servers that the plan means, in its order, each with what the plan says of it.
 
@@ -41,6 +54,7 @@ class Selection:
 
     servers: tuple[tuple[Server, ServerRef], ...]
     problems: tuple[Problem, ...]
+    unmatched: tuple[Unmatched, ...]
     idle_exclusions: tuple[Idle, ...]
     look_alikes: tuple[LookAlike, ...]
     selected: Mapping[Place, int]
@@ -61,9 +75,14 @@ def select(plan: Plan, inventory: Inventory) -> Selection:
     chosen = tuple((server, ref) for server, ref in meant if not excluder.excludes(server))
     allowed = frozenset(finder.allowed(plan.allow_managed))
     problems = [*finder.problems, *contradictions, *finder.unknown(plan.exclude)]
-    if not chosen and not problems:
+    unmatched = [Unmatched(ref, problem, _before(ref, inventory, excluder)) for ref, problem in finder.unmatched]
+    if meant and not chosen and not problems:
         text = f"every server of the plan is excluded ({len(meant):,} of {len(meant):,})"
-        problems.append(plan.place("exclude").fault(text, "leave at least one server in"))
+        problem = plan.place("exclude").fault(text, "leave at least one server in")
+        if all(ref.select for ref in plan.servers):
+            unmatched += [Unmatched(ref, problem, _before(ref, inventory, excluder)) for ref in plan.servers]
+        else:
+            problems.append(problem)
     if len(chosen) > PLAN_MAX_SERVERS:
         text = f"the plan matches {len(chosen):,} servers; a plan has at most {PLAN_MAX_SERVERS:,}"
         problems.append(plan.place("servers").fault(text))
@@ -71,6 +90,7 @@ def select(plan: Plan, inventory: Inventory) -> Selection:
     return Selection(
         chosen,
         tuple(problems),
+        tuple(unmatched),
         tuple(excluder.idle(servers)),
         tuple(excluder.look_alikes(servers)),
         finder.selected,
@@ -90,9 +110,35 @@ def selected_since(
     return tuple(server for server, change in fresh if images.get(change.image or "") not in server.picture.images)
 
 
+def changed_since(
+    plan: Plan, inventory: Inventory, members: Collection[str]
+) -> Iterator[tuple[Server, tuple[ServerRef, ...]]]:
+    """The servers that selectors match but for the keys that a change alters, each with the entries that do.
+
+    `members` are the ids of servers that runs of the plan had: an entry that has no other key matches these.
+    """
+    excluder = _Excluder(plan.exclude)
+    found: dict[str, list[ServerRef]] = {}
+    for ref in plan.servers:
+        wide = None if ref.select is None else lasting(ref.select)
+        if wide is None:
+            continue
+        for server in selected(wide, inventory.servers.values()):
+            if (wide.written or server.id in members) and not excluder.excludes(server):
+                found.setdefault(server.id, []).append(ref)
+    return ((inventory.servers[server_id], tuple(refs)) for server_id, refs in found.items())
+
+
+def _before(ref: ServerRef, inventory: Inventory, excluder: "_Excluder") -> tuple[Server, ...]:
+    wide = None if ref.select is None else lasting(ref.select)
+    servers = () if wide is None else selected(wide, inventory.servers.values())
+    return tuple(server for server in servers if not excluder.excludes(server))
+
+
 class _Finder:
     def __init__(self, inventory: Inventory) -> None:
         self.problems: list[Problem] = []
+        self.unmatched: list[tuple[ServerRef, Problem]] = []
         self.selected: dict[Place, int] = {}
         self._by_id = inventory.servers
         self._by_name: dict[str, list[Server]] = {}
@@ -111,7 +157,7 @@ class _Finder:
         found = selected(ref.select, servers)
         self.selected[ref.place] = len(found)
         if not found:
-            self.problems.append(near_misses(ref.select, ref.place, servers))
+            self.unmatched.append((ref, near_misses(ref.select, ref.place, servers)))
         return found
 
     def _one(self, ref: ServerRef) -> Server | None:

@@ -1,6 +1,5 @@
 """Selectors: what one says, which servers it means, and why it means none."""
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED
 from fleetos.model.inventory import Inventory, Server
 from fleetos.model.plan import ANY_VALUE, Network, Place, Plan, Selector
+from fleetos.names import Suggestions, shown
 from fleetos.planning.shape import SelectableStatus, SelectSection
 from fleetos.planning.spelling import is_project_id
 
@@ -85,6 +85,16 @@ def selected(selector: Selector, servers: Iterable[Server]) -> list[Server]:
     return sorted(found, key=lambda server: (server.name, server.id))
 
 
+def lasting(selector: Selector) -> Selector | None:
+    """The selector without the keys that a change of the OS alters, image and status; None if it has neither.
+
+    It matches the servers that the selector matched before they were changed, and may have no key left.
+    """
+    if not selector.image and not selector.status:
+        return None
+    return replace(selector, image=(), status=())
+
+
 def is_selectable(server: Server) -> bool:
     """Whether a selector may mean the server.
 
@@ -100,15 +110,15 @@ def near_misses(selector: Selector, place: Place, servers: Sequence[Server]) -> 
     criteria = _criteria(selector)
     fitting = {one.key: sum(map(one.fits, there)) for one in criteria}
     if not there:
-        return place.problem("servers that can be selected; the project has none")
+        return place.fault("the project has no server that can be selected")
     for one in criteria:
         if not fitting[one.key]:
-            return selector.places.get(one.key, place).problem(f"servers with {one.said}; none has it", one.near(there))
-    counts = ", ".join(f"`{key}` fits {count:,}" for key, count in fitting.items())
+            return selector.places.get(one.key, place).fault(f"no server has {one.said}", one.near(there))
+    counts = ", ".join(f"`{key}` matches {count:,}" for key, count in fitting.items())
     without = {one.key: _count(there, [other for other in criteria if other is not one]) for one in criteria}
     best = max(without, key=lambda key: without[key])
     hint = f"without `{best}` it would be {without[best]:,}" if without[best] else None
-    return place.problem(f"servers that fit every key; none does ({counts})", hint)
+    return place.fault(f"no server matches every key ({counts})", hint)
 
 
 def _count(servers: Sequence[Server], criteria: Sequence["_Criterion"]) -> int:
@@ -152,7 +162,7 @@ def _by_name(globs: tuple[str, ...]) -> _Criterion:
         names = [server.name for server in servers]
         found = [name for name in names if any(pattern.match(name) for pattern in other_case)]
         if found:
-            return f"upper and lower case count: {found[0]} is there"
+            return f"upper and lower case count: {shown(found[0])} is there"
         return _seen("names", names, globs)
 
     return _Criterion(
@@ -211,12 +221,12 @@ def _within(address: str, networks: tuple[Network, ...]) -> bool:
 
 
 def _tag(key: str, value: str) -> str:
-    return f"{key}={value}" if value else key
+    return f"{shown(key)}={shown(value)}" if value else shown(key)
 
 
 def _or(texts: Sequence[str]) -> str:
     more = len(texts) - CANDIDATES_LISTED
-    return " or ".join(texts[:CANDIDATES_LISTED]) + (f" or one of {more} more" if more > 0 else "")
+    return " or ".join(map(shown, texts[:CANDIDATES_LISTED])) + (f" or one of {more} more" if more > 0 else "")
 
 
 def _seen(what: str, texts: Iterable[str], wanted: Sequence[str]) -> str | None:
@@ -224,8 +234,8 @@ def _seen(what: str, texts: Iterable[str], wanted: Sequence[str]) -> str | None:
     counted: Mapping[str, int] = Counter(texts)
     if not counted:
         return f"{what} seen: none"
-    most = [text for text, _ in Counter(counted).most_common(CANDIDATES_LISTED)]
+    most = [shown(text) for text, _ in Counter(counted).most_common(CANDIDATES_LISTED)]
     more = len(counted) - len(most)
     seen = f"{what} seen: {', '.join(most)}" + (f" and {more:,} more" if more else "")
-    near = difflib.get_close_matches(wanted[0], counted, n=1, cutoff=0.6) if len(wanted) == 1 else []
-    return f"did you mean {near[0]}? {seen}" if near else seen
+    meant = Suggestions(counted).meant(wanted[0], most=1) if len(wanted) == 1 else None
+    return f"{meant} {seen}" if meant else seen

@@ -73,6 +73,13 @@ async def former_servers(database: Database, ids: Collection[str], names: Collec
     return found | {server_id: name for name, server_id in latest.items()}
 
 
+async def members_of(database: Database, digest: str) -> frozenset[str]:
+    """The ids of the servers that runs of that digest had."""
+    chosen = select(targets.c.server_id).join(runs, runs.c.id == targets.c.run_id).where(runs.c.digest == digest)
+    async with database.reading() as connection:
+        return frozenset(await connection.scalars(chosen))
+
+
 async def last_changes(database: Database, server_ids: Collection[str]) -> Mapping[str, LastChange]:
     """The latest change of each server that is known to have succeeded, by any run; servers without are left out.
 

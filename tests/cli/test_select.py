@@ -21,7 +21,12 @@ SCENARIO = {
         {"count": 2, "name": "slow-#", "tags": ["role=slow"]},
         {"count": 2, "name": "idle-#", "tags": ["role=idle"], "state": "stopped", "az": ["eu-de-03"]},
         {"count": 2, "name": "late-#", "tags": ["role=late"], "az": ["eu-de-03"]},
+        {"count": 3, "name": "old-#", "tags": ["role=old"]},
+        {"name": "old-gold", "tags": ["role=old"]},
+        {"count": 2, "name": "lone-#", "image": "Lone"},
     ],
+    "images": [{"name": f"Standard_Debian_{number}_latest"} for number in (11, 12)]
+    + [{"name": "Lone"}, {"name": "Third"}],
     "flavors": [{}, {"id": "m1.large.8"}],
     "enterprise_projects": [{"id": "0", "name": "default"}, {"id": OPS, "name": "ops"}],
     "durations": DURATIONS,
@@ -87,9 +92,9 @@ def test_a_selector_that_means_nothing_says_what_is_there(play: Play) -> None:
     assert refused.returncode == 65
     first, second = json.loads(refused.stdout)["error"]["problems"]
     assert (first["key"], first["line"]) == ("servers[0].select.tags.role", 4)
-    assert first["expected"] == "servers with tag role=dbs; none has it"
+    assert first["expected"] == "no server has tag role=dbs"
     assert first["hint"].startswith("did you mean role=db? tags seen: ")
-    assert second["expected"] == "servers that fit every key; none does (`name` fits 4, `az` fits 4)"
+    assert second["expected"] == "no server matches every key (`name` matches 4, `az` matches 4)"
     bad = play.called("validate", written(play, {"select": {"tag": {"role": "db"}, "status": "BUILD"}}), "-o", "json")
     assert bad.returncode == 65
     unknown, status = json.loads(bad.stdout)["errors"]
@@ -137,9 +142,9 @@ def test_the_platforms_temporary_servers_are_never_selected(play: Play, cloud: S
         assert named.returncode == 10, "it is in the list, and has no system disk"
         selected = other.called("apply", written(other, {"select": {"name": "temp-*"}}))
         assert selected.returncode == 65
-        assert "servers with a name like temp-*; none has it" in selected.stderr
+        assert "no server has a name like temp-*" in selected.stderr
         everything = other.called("apply", written(other, {"select": {"name": "*"}}))
-        assert f"servers[0].select at {tmp_path}/other/plan.yaml:4:12 means 14 servers" in everything.stderr
+        assert f"servers[0].select at {tmp_path}/other/plan.yaml:4:12 means 20 servers" in everything.stderr
     assert began.end().returncode == 0
     assert changed(play, "slow-1", "slow-2") == {"slow-1": 1, "slow-2": 1}
 
@@ -174,3 +179,45 @@ def test_an_enterprise_project_is_named_where_names_can_be_read(play: Play) -> N
             assert problem["expected"] == "the id of an enterprise project, or 0 for the default one"
             assert code in problem["hint"]
     play.faults()
+
+
+def test_a_plan_that_selects_by_the_old_image_is_done_once_all_are_changed(play: Play, tmp_path: Path) -> None:
+    old = "Standard_Debian_11_latest"
+    text = written(play, {"select": {"tags": {"role": "old"}, "image": old}}, exclude=[{"name": "old-gold"}])
+    assert play.fleetos("apply", text, "--yes", "--expect-wipes", "3").returncode == 0
+    assert changed(play, "old-1", "old-2", "old-3", "old-gold") == {"old-1": 1, "old-2": 1, "old-3": 1, "old-gold": 0}
+    planned = play.called("plan", text, "-o", "json", "--detailed-exitcode")
+    assert planned.returncode == 0, planned.stderr
+    (note,) = [one for one in json.loads(planned.stdout)["findings"] if one["code"] == "done"]
+    image = "Standard_Debian_12_latest"
+    assert note["text"] == f"nothing to do: 3 match without `image` and run {image} already"
+    assert "nothing to do: 3 match" in play.called("plan", text).stdout
+    # A timer comes again, also on a machine that has never heard of the run.
+    assert play.called("apply", text, "--yes", "--expect-wipes", "3").returncode == 0
+    fresh = play.called("apply", text, "--yes", "--expect-wipes", "3", "--db", str(tmp_path / "fresh.db"))
+    assert (fresh.returncode, "nothing to do: 3 match" in fresh.stderr) == (0, True), fresh.stderr
+    assert changed(play, "old-1", "old-gold") == {"old-1": 1, "old-gold": 0}
+    same = play.called("drift", text, "-o", "json")
+    assert (same.returncode, json.loads(same.stdout)["counts"]["same"]) == (0, 3)
+    # Somebody gives one of them a third image: drift tells, plan warns, and nothing is done to it.
+    play.act("old-2", act="change", image="Third")
+    drifted = play.called("drift", text, "-o", "json")
+    assert drifted.returncode == 2
+    verdicts = {one["name"]: one["verdict"] for one in json.loads(drifted.stdout)["servers"]}
+    assert verdicts == {"old-1": "same", "old-2": "drifted", "old-3": "same"}
+    warned = play.called("plan", text)
+    assert warned.returncode == 0
+    assert "1 match without `image`, and run another image: old-2" in warned.stdout
+    mistyped = written(play, {"select": {"tags": {"role": "old"}, "image": "Standard_Debian_11_latst"}})
+    refused = play.called("plan", mistyped)
+    assert (refused.returncode, f"did you mean {old}?" in refused.stderr) == (65, True)
+
+
+def test_drift_of_a_selector_by_image_alone_knows_the_servers_of_its_runs(play: Play) -> None:
+    text = written(play, {"select": {"image": "Lone"}})
+    assert play.fleetos("apply", text, "--yes", "--expect-wipes", "2").returncode == 0
+    told = play.called("drift", text, "-o", "json")
+    assert (told.returncode, json.loads(told.stdout)["counts"]["total"]) == (0, 2), told.stderr
+    assert play.called("plan", text).returncode == 0
+    play.act("lone-1", act="change", image="Third")
+    assert play.called("drift", text).returncode == 2

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED, PLAN_MAX_SERVERS, SELECTORS_MAX
-from fleetos.model.inventory import Server
-from fleetos.model.plan import Place, Selector
+from fleetos.model.inventory import Inventory, Server
+from fleetos.model.plan import Place, Plan, Selector
 from fleetos.planning.select import select, selected_since
 from fleetos.planning.selectors import near_misses, projects_by_name, selected, with_project_names
 from tests.hostile.chance import examples
@@ -87,6 +88,11 @@ def test_a_selector_means_those_that_fit_every_key_by_any_value(
     assert meant(desk, selector) == names
 
 
+def unmatched(plan: Plan, project: Inventory) -> list[Problem]:
+    """The problems of the selectors that match no server."""
+    return [one.problem for one in select(plan, project).unmatched]
+
+
 def test_an_enterprise_project_may_be_named(desk: Desk) -> None:
     names = {"0": "default", server_id(77): "ops"}
     named = with_project_names(PROJECT, names)
@@ -94,8 +100,8 @@ def test_an_enterprise_project_may_be_named(desk: Desk) -> None:
     assert projects_by_name(desk.plan(text)).keys() == {"ops"}
     assert projects_by_name(desk.plan(text_of({"enterprise_project": [server_id(77), "0"]}))) == {}
     assert {server.name for server, _ in select(desk.plan(text), named).servers} == {"web-01", "web-02"}
-    (problem,) = select(desk.plan(text_of({"enterprise_project": "opps"})), named).problems
-    assert problem.expected == "servers with enterprise project opps; none has it"
+    (problem,) = unmatched(desk.plan(text_of({"enterprise_project": "opps"})), named)
+    assert problem.expected == "no server has enterprise project opps"
     assert (problem.hint or "").startswith("did you mean ops? enterprise projects seen: ")
 
 
@@ -134,8 +140,8 @@ def test_a_contradiction_between_selectors_is_told_once(desk: Desk) -> None:
 
 def test_a_temporary_server_is_never_selected_but_may_be_named(desk: Desk) -> None:
     assert "temp-616fb98f" not in meant(desk, {"name": "*"})
-    (problem,) = select(desk.plan(text_of({"name": "temp-*"})), PROJECT).problems
-    assert problem.expected == "servers with a name like temp-*; none has it"
+    (problem,) = unmatched(desk.plan(text_of({"name": "temp-*"})), PROJECT)
+    assert problem.expected == "no server has a name like temp-*"
     ((named, _),) = select(desk.plan(HEAD + "servers: [{name: temp-616fb98f}]\n"), PROJECT).servers
     assert named == BUILT
 
@@ -146,47 +152,47 @@ def test_a_temporary_server_is_never_selected_but_may_be_named(desk: Desk) -> No
         (
             {"tags": {"role": "wbe"}, "name": "*"},
             "tags.role",
-            "servers with tag role=wbe; none has it",
+            "no server has tag role=wbe",
             "did you mean role=web? tags seen: role=web, role=db",
         ),
         (
             {"tags": {"rule": "*"}},
             "tags.rule",
-            "servers with tag rule; none has it",
+            "no server has tag rule",
             "did you mean role? keys of tags seen: role, gold",
         ),
         (
             {"tags": {"gold": "x"}},
             "tags.gold",
-            "servers with tag gold=x; none has it",
+            "no server has tag gold=x",
             "did you mean gold? tags seen: gold",
         ),
         (
             {"name": "WEB-*"},
             "name",
-            "servers with a name like WEB-*; none has it",
+            "no server has a name like WEB-*",
             "upper and lower case count: Web-03 is there",
         ),
         (
             {"name": ["x*", "y*"]},
             "name",
-            "servers with a name like x* or y*; none has it",
+            "no server has a name like x* or y*",
             "names seen: Web-03, db-01, web-02, web-01",
         ),
-        ({"az": "eu-de-3"}, "az", "servers with availability zone eu-de-3; none has it", "did you mean eu-de-02? "),
-        ({"flavor": "big"}, "flavor", "servers with flavor big; none has it", "flavors seen: m1.large.8, s3.medium.2"),
-        ({"status": "PAUSED"}, "status", "servers with status PAUSED; none has it", "statuses seen: "),
-        ({"ip": "10.9.0.0/16"}, "ip", "servers with an address in 10.9.0.0/16; none has it", "addresses seen: "),
+        ({"az": "eu-de-3"}, "az", "no server has availability zone eu-de-3", "did you mean eu-de-01? "),
+        ({"flavor": "big"}, "flavor", "no server has flavor big", "flavors seen: m1.large.8, s3.medium.2"),
+        ({"status": "PAUSED"}, "status", "no server has status PAUSED", "statuses seen: "),
+        ({"ip": "10.9.0.0/16"}, "ip", "no server has an address in 10.9.0.0/16", "addresses seen: "),
         (
             {"name": "web-*", "tags": {"role": "db"}, "az": "eu-de-01"},
             None,
-            "servers that fit every key; none does (`name` fits 2, `tags.role` fits 1, `az` fits 3)",
+            "no server matches every key (`name` matches 2, `tags.role` matches 1, `az` matches 3)",
             "without `name` it would be 1",
         ),
         (
             {"name": "web-*", "tags": {"role": "db"}, "az": "eu-de-02", "status": "ERROR"},
             None,
-            "servers that fit every key; none does (`name` fits 2, `tags.role` fits 1, `az` fits 1, `status` fits 1)",
+            "no server matches every key (`name` matches 2, `tags.role` matches 1, `az` matches 1, `status` matches 1)",
             None,
         ),
     ],
@@ -194,7 +200,7 @@ def test_a_temporary_server_is_never_selected_but_may_be_named(desk: Desk) -> No
 def test_a_selector_that_means_nothing_says_what_comes_near(
     desk: Desk, selector: dict[str, Any], key: str | None, expected: str, hint: str | None
 ) -> None:
-    (problem,) = select(desk.plan(text_of(selector)), PROJECT).problems
+    (problem,) = unmatched(desk.plan(text_of(selector)), PROJECT)
     assert problem.key == ".".join(["servers[0].select", *([key] if key else [])])
     assert problem.line == 4
     assert problem.expected == expected
@@ -203,8 +209,8 @@ def test_a_selector_that_means_nothing_says_what_comes_near(
 
 
 def test_a_project_without_servers(desk: Desk) -> None:
-    (problem,) = select(desk.plan(text_of({"name": "*"})), inventory([BUILT])).problems
-    assert problem.expected == "servers that can be selected; the project has none"
+    (problem,) = unmatched(desk.plan(text_of({"name": "*"})), inventory([BUILT]))
+    assert problem.expected == "the project has no server that can be selected"
 
 
 def test_near_misses_of_a_large_project_are_bounded() -> None:
@@ -339,7 +345,7 @@ def test_whoever_is_not_selected_is_a_near_miss_and_nothing_else(
     selector = Selector(name=(glob,), tags=tuple((key, (value,)) for key, value in tags.items()))
     if not selected(selector, servers):
         problem = near_misses(selector, NOWHERE, servers)
-        assert problem.expected.startswith("servers ")
+        assert problem.expected.startswith(("no server ", "the project has no server "))
 
 
 def test_a_selector_of_more_servers_than_a_plan_may_have_is_refused(desk: Desk) -> None:
