@@ -1,9 +1,12 @@
-"""Servers from a CSV file: a header with id or name and then labels, one server a row."""
+"""Servers from a CSV file: a header with a column id or name and columns for labels, one server a row.
+
+Also what spreadsheets and `openstack server list -f csv` make of one.
+"""
 
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,8 +19,10 @@ from fleetos.limits import (
     ROWS_EMPTY_MAX,
     ROWS_LINE_LETTERS,
     ROWS_MAX_BYTES,
+    TEXT_MAX_LETTERS,
 )
 from fleetos.model.plan import ChangeSpec, Place, ServerRef
+from fleetos.names import composed
 from fleetos.planning.reading import decoded, read_bounded
 from fleetos.planning.spelling import (
     GLOB_HINT,
@@ -34,7 +39,21 @@ _TEXT = re.compile(TEXT_PATTERN)
 _LABEL = re.compile(LABEL_PATTERN)
 _LABEL_VALUE = re.compile(LABEL_VALUE_PATTERN)
 _NO_CHANGE = ChangeSpec()
-_NO_ROW: tuple[int, list[str]] = (1, [])
+# The line by which spreadsheets tell each other what separates the columns.
+_SEPARATOR_LINE = re.compile(r'(\s*)"?sep=([,;|\t])"?[ \t]*(?=[\r\n]|\Z)', re.IGNORECASE)
+_FIRST_LINE = re.compile(r"\s*([^\r\n]*)")
+# Columns of `openstack server list -f csv`, also with --long, that say how a server is now. As labels they would make
+# another plan of the same file each time that it is exported.
+_EXPORTED = frozenset(
+    """
+    status|task state|power state|networks|image|image name|image id|flavor|flavor name|flavor id|availability zone
+    |pinned availability zone|host|properties|security groups|project id|user id|created at
+    """.replace("\n", "")
+    .replace("    ", "")
+    .split("|")
+)
+_HEADER_HINT = "begin it with a header such as `name,role`: a column `id` or `name`, and one for each label"
+_QUOTE_HINT = "put a text with a separator or a quote in double quotes"
 
 
 @dataclass(slots=True)
@@ -54,10 +73,10 @@ class Rows:
         """How many problems there are."""
         return len(self.problems) + self.unlisted
 
-    def refuse(self, place: Place, expected: str, hint: str | None = None) -> None:
-        """Adds a problem."""
+    def refuse(self, place: Place, text: str, hint: str | None = None) -> None:
+        """Adds a problem, which the text says. No cell is ever quoted: the file may be a wrong one, with secrets."""
         if len(self.problems) < ROW_PROBLEMS_LISTED:
-            self.problems.append(place.problem(expected, hint))
+            self.problems.append(place.fault(text, hint))
         else:
             self.unlisted += 1
 
@@ -71,15 +90,26 @@ class _NotCsv(Exception):
 
 
 def _numbered(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows with the line where each begins: a quoted cell may hold line breaks."""
+    """The rows, cells stripped, with the line where each begins: a quoted cell may hold line breaks."""
     begins = 1
-    reader = csv.reader(_lines(text), strict=True)
+    told = _SEPARATOR_LINE.match(text)
+    if told is not None:
+        # The line stays as an empty one, so that all others keep their numbers.
+        text = text[: told.end(1)] + text[told.end() :]
+    reader = csv.reader(_lines(text), strict=True, delimiter=_separator(text) if told is None else told.group(2))
     try:
         for cells in reader:
-            yield begins, cells
+            yield begins, [cell.strip() for cell in cells]
             begins = reader.line_num + 1
     except csv.Error as error:
         raise _NotCsv(begins, str(error)) from None
+
+
+def _separator(text: str) -> str:
+    """What separates the columns: a comma, or what the header has in its place."""
+    header = _FIRST_LINE.match(text)
+    line = "" if header is None else header.group(1)
+    return next((one for one in ",;\t|" if one in line), ",")
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -97,79 +127,113 @@ def read_rows(path: Path, most_bytes: int = ROWS_MAX_BYTES) -> Rows:
     text = decoded(data)
     del data
     file = str(path)
-    lines = _numbered(text)
+    lines = _filled(rows, file, _numbered(text))
     try:
-        columns = _columns(rows, file, next(lines, _NO_ROW)[1])
-        if columns is not None:
-            _read(rows, file, lines, columns)
+        header = next(lines, None)
+        if header is None:
+            if not rows.problems:
+                rows.refuse(Place(file, 1, 1, ""), "the file is empty", _HEADER_HINT)
+        else:
+            columns = _columns(rows, Place(file, header[0], 1, ""), header[1])
+            if columns is not None:
+                _read(rows, file, lines, columns)
     except _NotCsv as error:
-        place = Place(file, error.line, None, "")
-        rows.refuse(place, f"a CSV file: {error}", "a text with a comma or a quote stands in double quotes")
+        rows.refuse(Place(file, error.line, None, ""), f"this is no CSV: {error}", _QUOTE_HINT)
     if rows.unlisted:
         rows.problems.append(Problem(file, None, None, "", f"{rows.unlisted} more problems are not listed"))
     return rows
 
 
+def _filled(rows: Rows, file: str, lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not empty: spreadsheets leave rows of empty cells behind."""
+    empty = 0
+    for line, cells in lines:
+        if any(cells):
+            yield line, cells
+            continue
+        empty += 1
+        if empty > ROWS_EMPTY_MAX:
+            text = f"the file has more than {ROWS_EMPTY_MAX:,} empty rows"
+            rows.refuse(Place(file, line, 1, ""), text, "remove them")
+            return
+
+
 @dataclass(frozen=True, slots=True)
 class _Columns:
+    """Which column names the server, and which are labels; `width`: how many cells a row has at least."""
+
     kind: Literal["id", "name"]
-    labels: tuple[str, ...]
+    server: int
+    labels: Mapping[int, str]
+    passed: frozenset[int]
+
+    @property
+    def width(self) -> int:
+        """How many cells each row has."""
+        return 1 + max([self.server, *self.labels, *self.passed])
 
 
-def _columns(rows: Rows, file: str, header: list[str]) -> _Columns | None:
+def _columns(rows: Rows, place: Place, header: list[str]) -> _Columns | None:
     """What the columns are, by the header; None, with the problems in `rows`, if it is none."""
-    names = [cell.strip() for cell in header]
-    place = Place(file, 1, 1, "")
-    first = names[0] if names else ""
-    if first not in ("id", "name"):
-        hint = "separate the columns by commas" if ";" in first or "\t" in first else None
-        rows.refuse(place, "a header that begins with the column `id` or `name`", hint)
+    ids, names = ([at for at, cell in enumerate(header) if cell.casefold() == kind] for kind in ("id", "name"))
+    if not ids and not names:
+        rows.refuse(place, "no column of the header is called `id` or `name`", _HEADER_HINT)
         return None
-    labels = tuple(names[1:])
-    if "id" in labels or "name" in labels:
-        rows.refuse(place, "one column that names the server, `id` or `name`, and labels after it", "drop the other")
-    if len(set(labels)) != len(labels):
-        rows.refuse(place, "each label once in the header")
+    if len(ids) > 1 or len(names) > 1:
+        rows.refuse(place, f"two columns of the header are called `{'id' if len(ids) > 1 else 'name'}`", "remove one")
+        return None
+    # A list that a tool has exported has both. The id says which server it is; what changes by itself is no label.
+    exported = bool(ids and names)
+    passed = frozenset(
+        at for at, cell in enumerate(header) if exported and (at in names or cell.casefold() in _EXPORTED)
+    )
+    server = (ids or names)[0]
+    labels = {at: cell for at, cell in enumerate(header) if cell and at != server and at not in passed}
+    if len(set(labels.values())) != len(labels):
+        rows.refuse(place, "a label stands twice in the header", "remove one of the columns")
     if len(labels) > LABELS_MAX:
-        rows.refuse(place, f"at most {LABELS_MAX} labels")
-    if not all(_LABEL.fullmatch(label) for label in labels):
-        rows.refuse(place, f"in the header {MEANINGS[LABEL_PATTERN]}")
-    return None if rows.problems else _Columns("id" if first == "id" else "name", labels)
+        rows.refuse(place, f"the header has {len(labels):,} labels, more than {LABELS_MAX}", "remove columns")
+    if not all(_LABEL.fullmatch(label) for label in labels.values()):
+        text = "a column of the header has a name that no label can have"
+        rows.refuse(place, text, f"{MEANINGS[LABEL_PATTERN]}; rename the column, or remove it")
+    return None if rows.problems else _Columns("id" if ids else "name", server, labels, passed)
 
 
 def _read(rows: Rows, file: str, lines: Iterator[tuple[int, list[str]]], columns: _Columns) -> None:
-    width, empty = 1 + len(columns.labels), 0
     for line, cells in lines:
-        # Spreadsheets leave rows of empty cells behind.
-        if not any(cell.strip() for cell in cells):
-            empty += 1
-            if empty > ROWS_EMPTY_MAX:
-                rows.refuse(Place(file, line, 1, ""), f"at most {ROWS_EMPTY_MAX} empty rows", "remove them")
-                return
-            continue
         place = Place(file, line, 1, columns.kind)
         if len(rows.servers) + rows.refused >= PLAN_MAX_SERVERS:
-            rows.refuse(place, f"at most {PLAN_MAX_SERVERS} servers in a plan")
+            rows.refuse(place, f"a plan has at most {PLAN_MAX_SERVERS} servers")
             return
-        if len(cells) != width:
-            rows.refuse(place, f"{width} columns, as in the header", "a text with a comma stands in double quotes")
-            continue
-        _take(rows, place, columns, [cell.strip() for cell in cells])
+        if len(cells) < columns.width:
+            text = f"the row has {len(cells)} of the {columns.width} columns that the header names"
+            rows.refuse(place, text, "leave a cell empty, but keep its separator")
+        elif any(cell for at, cell in enumerate(cells) if cell and not _is_named(at, columns)):
+            rows.refuse(place, "the row has a value in a column without a name in the header", _QUOTE_HINT)
+        else:
+            _take(rows, place, columns, cells)
+
+
+def _is_named(at: int, columns: _Columns) -> bool:
+    return at == columns.server or at in columns.labels or at in columns.passed
 
 
 def _take(rows: Rows, place: Place, columns: _Columns, cells: list[str]) -> None:
-    server = cells[0]
-    labels = {label: value for label, value in zip(columns.labels, cells[1:], strict=True) if value}
+    server = composed(cells[columns.server])
+    labels = {label: composed(cells[at]) for at, label in columns.labels.items() if cells[at]}
     if not all(_LABEL_VALUE.fullmatch(value) for value in labels.values()):
-        rows.refuse(place, MEANINGS[LABEL_VALUE_PATTERN])
+        rows.refuse(place, f"a label's value is longer than {TEXT_MAX_LETTERS} letters, or holds control characters")
+    elif not server:
+        rows.refuse(place, f"the cell of `{columns.kind}` is empty", "give it a value, or remove the row")
     elif columns.kind == "id":
         if _ID.fullmatch(server):
             rows.servers.append(ServerRef(server.lower(), None, _NO_CHANGE, labels, place))
         else:
-            rows.refuse(place, MEANINGS[ID_PATTERN])
+            rows.refuse(place, "the cell of `id` is no id", MEANINGS[ID_PATTERN])
     elif is_glob(server):
-        rows.refuse(place, "the exact name of a server", GLOB_HINT)
+        rows.refuse(place, "the cell of `name` is a pattern", GLOB_HINT)
     elif _TEXT.fullmatch(server):
         rows.servers.append(ServerRef(None, server, _NO_CHANGE, labels, place))
     else:
-        rows.refuse(place, MEANINGS[TEXT_PATTERN])
+        text = f"the cell of `name` is longer than {TEXT_MAX_LETTERS} letters, or holds control characters"
+        rows.refuse(place, text)

@@ -141,9 +141,7 @@ class ServerByName(_Listed):
 class ServerFile(Section):
     """Servers in a CSV file."""
 
-    file: FilePath = Field(
-        description="A CSV file with a header: first the column id or name, then one column for each label."
-    )
+    file: FilePath = Field(description="A CSV file with a header: a column id or name, and one column for each label.")
 
 
 class SelectSection(Section):
