@@ -136,7 +136,7 @@ def write_frozen_plan(content: FrozenPlan, path: Path) -> None:
             raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no file can have this name"
-        problem = Problem(str(path), None, None, "", f"a file that can be written: {reason}", "give another --out")
+        problem = Problem(str(path), None, None, "", f"cannot be written: {reason}", "give another --out")
         raise InputError((problem,)) from None
 
 
@@ -147,9 +147,11 @@ def read_frozen_plan(path: Path) -> FrozenPlan:
     except Unreadable as bad:
         raise InputError((Problem(str(path), None, None, "", bad.expected, bad.hint),)) from None
     except ValidationError:
-        raise InputError((Problem(str(path), None, None, "", "a frozen plan of this version", _HINT),)) from None
+        text = "is no whole frozen plan of this version: it was cut short or changed, or another version wrote it"
+        raise InputError((Problem(str(path), None, None, "", text, _HINT),)) from None
     if content.sha256 != _sha256(content):
-        raise InputError((Problem(str(path), None, None, "", "a frozen plan that nobody has changed", _HINT),))
+        text = "was changed after `fleetos plan --out` wrote it"
+        raise InputError((Problem(str(path), None, None, "", text, _HINT),))
     return content
 
 

@@ -50,7 +50,9 @@ def load_plan(path: Path) -> Plan:
     file = str(path)
     if not _is_utf8(str(path.absolute())):
         # Such a path cannot be kept in the database, nor shown in JSON.
-        raise InputError((Problem(file, None, None, "", "a path in UTF-8, all its folders included", "rename it"),))
+        raise InputError(
+            (Problem(file, None, None, "", "the path is not UTF-8, or one of its folders is not", "rename it"),)
+        )
     root = read_tree(path)
     found = checked(root, file)
     if found.shape is None:
@@ -110,12 +112,12 @@ def read_tree(path: Path) -> Node:
         problem = _syntax_problem(file, error)
     except (YAMLError, OverflowError, ValueError):
         # The parser lets an escape beyond Unicode through as the error of chr().
-        problem = Problem(file, None, None, "", "valid YAML 1.2")
+        problem = Problem(file, None, None, "", "this is not valid YAML 1.2")
     if problem is not None:
         # Outside of the handler, so that no traceback carries the parser's excerpt of the file.
         raise InputError((problem,))
     if reader.root is None:
-        raise InputError((Problem(file, 1, 1, "", "a plan, but the file is empty", "begin with `version: 1`"),))
+        raise InputError((Problem(file, 1, 1, "", "the file is empty", "begin with `version: 1`"),))
     return reader.root
 
 
@@ -128,7 +130,7 @@ def _syntax_problem(file: str, error: Any) -> Problem:
     elif "mapping values are not allowed" in said:
         hint = "put the text in quotes, or begin a new line"
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (None, None)
-    return Problem(file, line, column, "", f"valid YAML 1.2: {said}", hint)
+    return Problem(file, line, column, "", f"this is not valid YAML 1.2: {said}", hint)
 
 
 def _masked(quoted: re.Match[str]) -> str:
@@ -195,20 +197,20 @@ class _Reader:
             case _:
                 pass
 
-    def _refusal(self, mark: Mark, expected: str, hint: str | None = None) -> InputError:
+    def _refusal(self, mark: Mark, text: str, hint: str | None = None) -> InputError:
         path = [level.key[0] for level in self._open if level.key is not None]
         if self._open and self._open[-1].next_key is not None:
             path.append(self._open[-1].next_key[0])
-        return InputError((Problem(self._file, mark.line, mark.column, dotted(path), expected, hint),))
+        return InputError((Problem(self._file, mark.line, mark.column, dotted(path), text, hint, fact=True),))
 
     def _document(self, event: Any) -> None:
         self._documents += 1
         if self._documents > 1:
-            raise self._refusal(_mark(event), "one document in a plan", "remove the `---`")
+            raise self._refusal(_mark(event), "a second document begins here", "remove the `---`")
         if event.version not in (None, (1, 2)):
-            raise self._refusal(Mark(1, 1), "YAML 1.2", "remove the %YAML line")
+            raise self._refusal(Mark(1, 1), "the file says that it is not YAML 1.2", "remove the %YAML line")
         if event.tags:
-            raise self._refusal(Mark(1, 1), "no %TAG line")
+            raise self._refusal(Mark(1, 1), "the file has a %TAG line", "remove it")
 
     def _wants_key(self) -> bool:
         return bool(self._open) and self._open[-1].node.is_mapping and self._open[-1].next_key is None
@@ -218,7 +220,7 @@ class _Reader:
         text = str(event.value)
         self._check_node(event, mark)
         if _UNUSABLE.search(text):
-            raise self._refusal(mark, "a text without NUL and without halves of surrogate pairs")
+            raise self._refusal(mark, "the text holds NUL, or half of a surrogate pair")
         if self._wants_key():
             self._take_key(event, text, mark)
             return
@@ -228,29 +230,32 @@ class _Reader:
     def _take_key(self, event: Any, text: str, mark: Mark) -> None:
         level = self._open[-1]
         if event.anchor is not None:
-            raise self._refusal(mark, "no anchor on a key")
+            raise self._refusal(mark, "an anchor on a key is not supported")
         if text == "<<":
-            raise self._refusal(mark, "no merge key `<<`", "write the keys out, or use `change` at the top")
+            hint = "write the keys out, or use `change` at the top"
+            raise self._refusal(mark, "the merge key `<<` is not supported", hint)
         first = level.node.keys.get(text)
         level.next_key = (text, mark)
         if first is not None:
-            raise self._refusal(mark, f"each key once; it also stands at {self._file}:{first.line}:{first.column}")
+            raise self._refusal(mark, f"the key stands twice; first at {self._file}:{first.line}:{first.column}")
 
     def _check_node(self, event: Any, mark: Mark) -> None:
         if event.tag is not None:
-            raise self._refusal(mark, "no tag", "remove the word that begins with `!`, or put the text in quotes")
+            raise self._refusal(
+                mark, "a tag is not supported", "remove the word that begins with `!`, or put the text in quotes"
+            )
 
     def _count(self, mark: Mark, values: int, height: int) -> None:
         self._values += values
         if self._values > PLAN_MAX_VALUES:
-            raise self._refusal(mark, f"at most {PLAN_MAX_VALUES} values, aliases followed", _CSV_HINT)
+            raise self._refusal(mark, f"the plan has more than {PLAN_MAX_VALUES} values, aliases followed", _CSV_HINT)
         if len(self._open) + height > PLAN_MAX_DEPTH:
-            raise self._refusal(mark, f"at most {PLAN_MAX_DEPTH} levels")
+            raise self._refusal(mark, f"the plan has more than {PLAN_MAX_DEPTH} levels")
 
     def _collection(self, event: Any) -> None:
         mark = _mark(event)
         if self._wants_key():
-            raise self._refusal(mark, "a text as key")
+            raise self._refusal(mark, "a key is no text", "put a text that begins with `{` or `[` in quotes")
         self._check_node(event, mark)
         self._count(mark, 1, 1)
         anchor: str | None = event.anchor
@@ -260,14 +265,14 @@ class _Reader:
     def _alias(self, event: Any) -> None:
         mark = _mark(event)
         if self._wants_key():
-            raise self._refusal(mark, "a text as key, not an alias")
+            raise self._refusal(mark, "a key is an alias, not a text", "put a text that begins with `*` in quotes")
         self._aliases += 1
         if self._aliases > PLAN_MAX_ALIASES:
-            raise self._refusal(mark, f"at most {PLAN_MAX_ALIASES} aliases", _CSV_HINT)
+            raise self._refusal(mark, f"the plan has more than {PLAN_MAX_ALIASES} aliases", _CSV_HINT)
         node = self._anchors.get(str(event.anchor))
         if node is None:
             hint = "put a text that begins with `*` in quotes"
-            raise self._refusal(mark, "an alias of something that stands complete before it", hint)
+            raise self._refusal(mark, "the alias names nothing that stands complete before it", hint)
         self._count(mark, node.count, node.height)
         self._placed(node, None, self._key())
 

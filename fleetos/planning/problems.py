@@ -1,7 +1,7 @@
 """From what a validation found to Problems: at their line and column, with what was expected and a hint."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ LATER: Mapping[tuple[str, ...], frozenset[str]] = {
     ("rollout",): frozenset({"waves", "between_waves", "max_unavailable", "order"}),
     ("failure",): frozenset({"max_failed", "max_failed_per_wave"}),
 }
-_NOT_SUPPORTED = ("not supported by this version", None)
+_NOT_SUPPORTED = "not supported by this version"
 _ENTRIES = frozenset({"servers", "exclude"})
 _MARKS = frozenset({"[key]", ONE, EACH})
 _TYPES = {
@@ -83,11 +83,12 @@ class Checked:
 def checked(root: Node, file: str) -> Checked:
     """The plan's shape and all problems of it."""
     if not root.is_mapping:
-        problem = place_of(root, (), file).problem("a mapping with the keys version, name, change and servers")
+        text = "the plan is no mapping of keys"
+        problem = place_of(root, (), file).fault(text, "its keys are version, name, change, servers and others")
         return Checked(None, (problem,), frozenset())
     empty = {path for path in nulls(root) if _is_empty_key(path)}
     problems = [
-        place_of(root, path, file).problem("a value", "leave the key out, or give it one")
+        place_of(root, path, file).fault("the key has no value", "leave the key out, or give it one")
         for path in sorted(empty, key=str)
     ]
     shape, errors = _validated(without(root.plain, tuple(empty)))
@@ -159,8 +160,29 @@ def known_keys(path: Path) -> tuple[str, ...]:
 
 
 def _problem(root: Node, file: str, path: Path, error: ErrorDetails) -> Problem:
-    expected, hint = _explained(path, error)
-    return place_of(root, path, file).problem(expected, hint)
+    place = place_of(root, path, file)
+    match error["type"]:
+        case "extra_forbidden":
+            return place.fault(*_unknown(path))
+        case "missing":
+            return place.fault("the key is missing, and is required")
+        case "union_tag_invalid" | "union_tag_not_found":
+            return _unnamed(root, path, file)
+        case _:
+            return place.problem(*_explained(path, error))
+
+
+def _unnamed(root: Node, path: Path, file: str) -> Problem:
+    """The problem of an entry that names its servers by none of the keys that do."""
+    ways = _ways(path)
+    node = root
+    for part in path:
+        node = node.below.get(part, node)
+    for key in node.keys:
+        near = _known_near(key, ways)
+        if near is not None:
+            return place_of(root, (*path, key), file).fault("the key is not known", f"did you mean `{near}`?")
+    return place_of(root, path, file).fault(f"the entry has none of {_spoken(ways)}", "each entry has exactly one")
 
 
 def _explained(path: Path, error: ErrorDetails) -> tuple[str, str | None]:
@@ -169,12 +191,6 @@ def _explained(path: Path, error: ErrorDetails) -> tuple[str, str | None]:
     match kind:
         case "plan":
             return context["expected"], context["hint"]
-        case "extra_forbidden":
-            return _unknown(path)
-        case "missing":
-            return "this key, which is required", None
-        case "union_tag_invalid" | "union_tag_not_found":
-            return "an entry with exactly one of " + _spoken(_ways(path)), None
         case "string_pattern_mismatch":
             return MEANINGS[context["pattern"]], None
         case "string_type":
@@ -199,19 +215,29 @@ def _ways(path: Path) -> tuple[str, ...]:
 
 
 def _unknown(path: Path) -> tuple[str, str | None]:
+    """What is wrong about a key that its section does not have, and a hint."""
     section, key = path[:-1], str(path[-1])
-    if key in LATER.get(_generic(section), frozenset()):
-        return _NOT_SUPPORTED
+    home = next((one for one, keys in LATER.items() if key in keys), None)
     known = known_keys(section)
+    if home is not None and (home == _generic(section) or not any(key in known_keys(one) for one in SECTIONS)):
+        where = f"`{dotted((*home, key))}`"
+        return _NOT_SUPPORTED, None if home == _generic(section) else f"it will be {where}"
     if key in known:
-        return "an entry with exactly one of " + _spoken(_ways(path)), f"remove `{key}`, or make it an entry of its own"
-    near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
-    if near:
-        return "a known key", f"did you mean `{near[0]}`?"
+        return (
+            f"the entry has more than one of {_spoken(_ways(path))}",
+            f"make `{key}` an entry of its own, or remove it",
+        )
+    near = _known_near(key, known)
+    if near is not None:
+        return "the key is not known", f"did you mean `{near}`?"
     elsewhere = sorted({_section_name(path) for path in SECTIONS if key in known_keys(path)} - {_section_name(section)})
     if elsewhere:
-        return "a known key", f"`{key}` belongs {' or '.join(elsewhere)}"
-    return "a known key", f"known here: {', '.join(known)}"
+        return "the key is not known here", f"`{key}` belongs {' or '.join(elsewhere)}"
+    return "the key is not known", f"known here: {', '.join(known)}"
+
+
+def _known_near(key: str, known: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)), None)
 
 
 def _section_name(path: Path) -> str:

@@ -69,18 +69,22 @@ def user_data_with_v1() -> str:
 
 GIANTS: Mapping[str, Giant] = {
     "too-large": Giant(lambda: "#" * (PLAN_MAX_BYTES + 1), first="is larger than"),
-    "bomb": Giant(bomb, first=f"at most {PLAN_MAX_VALUES} values"),
-    "aliases": Giant(lambda: "a: &a x\nb: [" + "*a," * 900_000 + "]", first=f"at most {PLAN_MAX_ALIASES} aliases"),
-    "deep": Giant(lambda: "[" * 4_000_000, first=f"at most {PLAN_MAX_DEPTH} levels"),
-    "tag": Giant(lambda: HEAD + "servers: !" + "a" * 2_000_000, first="no tag"),
-    "tag-escapes": Giant(lambda: HEAD + "servers: !<" + "%41" * 700_000 + "> x", first="no tag"),
+    "bomb": Giant(bomb, first=f"the plan has more than {PLAN_MAX_VALUES} values"),
+    "aliases": Giant(
+        lambda: "a: &a x\nb: [" + "*a," * 900_000 + "]", first=f"the plan has more than {PLAN_MAX_ALIASES} aliases"
+    ),
+    "deep": Giant(lambda: "[" * 4_000_000, first=f"the plan has more than {PLAN_MAX_DEPTH} levels"),
+    "tag": Giant(lambda: HEAD + "servers: !" + "a" * 2_000_000, first="a tag is not supported"),
+    "tag-escapes": Giant(lambda: HEAD + "servers: !<" + "%41" * 700_000 + "> x", first="a tag is not supported"),
     "quoted": Giant(lambda: HEAD + 'servers: [{name: "' + "a" * 3_000_000 + '"}]', first="1 to 255 letters"),
-    "long-key": Giant(lambda: HEAD + "? " + "k" * 1_000_000 + "\n: 1\nservers: [{name: a}]", first="a known key"),
-    "number": Giant(lambda: HEAD + "servers: [{name: a}]\nx: " + "9" * 1_000_000, first="a known key"),
+    "long-key": Giant(
+        lambda: HEAD + "? " + "k" * 1_000_000 + "\n: 1\nservers: [{name: a}]", first="the key is not known"
+    ),
+    "number": Giant(lambda: HEAD + "servers: [{name: a}]\nx: " + "9" * 1_000_000, first="the key is not known"),
     "keys": Giant(
         lambda: HEAD + "servers: [{name: a}]\n" + "".join(f"k{number}: 1\n" for number in range(8_000)),
         problems=INPUT_PROBLEMS_LISTED + 1,
-        first="a known key",
+        first="the key is not known",
     ),
     "user-data": Giant(user_data_with_v1, problems=INPUT_PROBLEMS_LISTED + 1, first="no user data with"),
     "one-file-often": Giant(
@@ -101,11 +105,13 @@ GIANTS: Mapping[str, Giant] = {
         lambda: filled(b"name,a\n\xf0\x9f\x98\x80\n", b"x\n"), problems=ROW_PROBLEMS_LISTED + 1, first="99001 more"
     ),
     "csv-duplicates": rows(lambda: filled(b"name\n", b"x\r\n", 60_000), servers=1),
-    "csv-blank": rows(lambda: filled(b"name\n", b"\n"), first=f"at most {ROWS_EMPTY_MAX} empty rows"),
-    "csv-returns": rows(lambda: filled(b"name\r", b"\r", SOME), first=f"at most {ROWS_EMPTY_MAX} empty rows"),
+    "csv-blank": rows(lambda: filled(b"name\n", b"\n"), first=f"the file has more than {ROWS_EMPTY_MAX:,} empty rows"),
+    "csv-returns": rows(
+        lambda: filled(b"name\r", b"\r", SOME), first=f"the file has more than {ROWS_EMPTY_MAX:,} empty rows"
+    ),
     "csv-header": rows(lambda: filled(b"name", b",a"), first=f"a CSV file: a line is longer than {ROWS_LINE_LETTERS}"),
-    "csv-field": rows(lambda: filled(b'name\n"', b"x\n", SOME), first="a CSV file: field larger than"),
-    "csv-quotes": rows(lambda: filled(b"name\n", b'""', SOME), first="a CSV file: a line is longer than"),
+    "csv-field": rows(lambda: filled(b'name\n"', b"x\n", SOME), first="this is no CSV: field larger than"),
+    "csv-quotes": rows(lambda: filled(b"name\n", b'""', SOME), first="this is no CSV: a line is longer than"),
     "csv-nul": rows(lambda: filled(b"name\n", b"x\n", SOME) + b"\0", first="control character U+0000"),
     "csv-utf-16": rows(lambda: ROWS.decode().encode("utf-16"), first="the file must be UTF-8"),
     "csv-latin-1": rows(lambda: b"name\n" + ROWS + b"\xfc\n", first="the file must be UTF-8"),

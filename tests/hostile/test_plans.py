@@ -214,7 +214,7 @@ def test_a_path_that_is_no_utf_8_is_refused(folder: Path, name: bytes) -> None:
     path = folder / name.decode("utf-8", "surrogateescape")
     path.parent.mkdir(exist_ok=True)
     path.write_text(HEAD + SERVERS, encoding="utf-8")
-    with pytest.raises(InputError, match="a path in UTF-8"):
+    with pytest.raises(InputError, match="the path is not UTF-8"):
         load_plan(path)
 
 

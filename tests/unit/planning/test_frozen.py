@@ -79,7 +79,7 @@ def test_an_older_file_is_replaced_whole_and_a_bad_place_is_told(desk: Desk) -> 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with pytest.raises(InputError) as caught:
         write_frozen_plan(read_frozen_plan(path), desk.folder / "none" / "frozen.json")
-    assert "a file that can be written" in caught.value.problems[0].expected
+    assert "cannot be written" in caught.value.problems[0].expected
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ def test_no_tag_does_anything(desk: Desk, value: str) -> None:
     made = desk.folder / "made"
     desk.write("own", CANARY)
     text = HEAD.replace("keyname: key", f"keyname: {value.format(path=made)}") + "servers: [{name: web-01}]\n"
-    assert desk.problem(text).expected == "no tag"
+    assert desk.problem(text).expected == "a tag is not supported"
     assert not made.exists()
 
 

@@ -235,9 +235,9 @@ def test_near_misses_of_a_large_project_are_bounded() -> None:
         ({"enterprise_project": "ops-*"}, "select.enterprise_project", "the exact text", "only `name` takes patterns"),
         ({"enterprise_project": 0}, "select.enterprise_project", "a text", "put it in quotes"),
         ({"tags": {"backup": True}}, "select.tags.backup", "a text", "put it in quotes"),
-        ({"nmae": "x"}, "select.nmae", "a known key", "did you mean `name`?"),
+        ({"nmae": "x"}, "select.nmae", "the key is not known", "did you mean `name`?"),
         ({"image": []}, "select.image", "at least one entry", None),
-        ({"az": None}, "select.az", "a value", "leave the key out, or give it one"),
+        ({"az": None}, "select.az", "the key has no value", "leave the key out, or give it one"),
         ("web-*", "select", "a mapping of keys", None),
     ],
 )
@@ -255,9 +255,9 @@ def test_an_entry_names_its_servers_in_one_way_and_exclusions_do_not_select(desk
     both, excluded = desk.problems(HEAD + "servers: [{select: {az: a}, name: a}]\nexclude: [{select: {az: a}}]\n")
     assert (both.key, both.expected) == (
         "servers[0].select",
-        "an entry with exactly one of `id`, `name`, `file` and `select`",
+        "the entry has more than one of `id`, `name`, `file` and `select`",
     )
-    assert (excluded.key, excluded.expected) == ("exclude[0]", "an entry with exactly one of `id` and `name`")
+    assert (excluded.key, excluded.expected) == ("exclude[0]", "the entry has none of `id` and `name`")
 
 
 def test_too_many_selectors_are_refused(desk: Desk) -> None:
