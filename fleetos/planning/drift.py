@@ -46,7 +46,7 @@ def drift(
     """
     ghosts = {server_id: Server(server_id, name, _GONE) for server_id, name in former.items()}
     found = select(plan, replace(inventory, servers={**ghosts, **inventory.servers}))
-    pinning = Pinning(images)
+    pinning = Pinning(images, around.images.values())
     listed: dict[str, tuple[Server, tuple[ServerRef, ...]]] = {}
     listed.update((server.id, (server, (ref,))) for server, ref in found.servers)
     for server, refs in changed_since(plan, inventory, members):

@@ -9,6 +9,7 @@ from fleetos.model.inventory import Image, Inventory, Server
 from fleetos.model.plan import ApiChoice, ChangeSpec, Place, Plan, SecretRef, ServerRef, UserDataRef
 from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
+from fleetos.names import shown
 from fleetos.planning.pinning import ACTIVE, Pinning, fault_of
 from fleetos.planning.select import select
 from fleetos.planning.settings import CloudFacts
@@ -82,11 +83,17 @@ class Orders:
 
     `used` are the images of the orders made by their ids, those that are reinstalled included, and `choices` the images
     and APIs. `secret_places` says where the secrets of the orders are referred to. `images` are all that were found for
-    the plan, `key_pairs` the names of those that the cloud lists for us, None if it did not.
+    the plan, `others` those that are known besides. `key_pairs` are the names that the cloud lists for us, None
+    if it did not.
     """
 
     def __init__(
-        self, plan: Plan, images: Sequence[Image], key_pairs: Collection[str] | None, facts: CloudFacts
+        self,
+        plan: Plan,
+        images: Sequence[Image],
+        key_pairs: Collection[str] | None,
+        facts: CloudFacts,
+        others: Collection[Image] = (),
     ) -> None:
         self._refused: dict[Problem, None] = {}
         self.used: dict[str, Image] = {}
@@ -97,7 +104,7 @@ class Orders:
         self._plan = plan
         self._folder = plan.path.parent
         self._images = images
-        self._pinning = Pinning(images)
+        self._pinning = Pinning(images, others)
         self._key_pairs = None if key_pairs is None else frozenset(key_pairs)
         self._facts = facts
         # By identity, which is safe: it holds on to the changes that it knows. One selector means thousands of servers.
@@ -209,8 +216,11 @@ class Orders:
             # The cloud lists only our own key pairs, and this one is said to be of another user.
             self.foreign_key_pairs.add(change.keyname)
             return
-        expected = f"one of our key pairs; {change.keyname} is none"
-        self._refuse(change, "keyname", server, expected, "a key pair of another user needs `userid`")
+        text = f"no key pair {shown(change.keyname)} belongs to the user that fleetos works as"
+        problem = change.places.get("keyname", server).fault(
+            text, "check the name; a key pair of another user needs `userid`"
+        )
+        self._refused[problem] = None
 
     def _owner(self, change: ChangeSpec) -> str | None:
         """The user to name with a key pair where the login does not do it: a key pair belongs to a user."""

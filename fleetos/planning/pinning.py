@@ -1,11 +1,12 @@
 """From a plan's words for images to images. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED
 from fleetos.model.inventory import Image
 from fleetos.model.plan import ChangeSpec, Place
+from fleetos.names import Suggestions, shown
 
 ACTIVE = "active"
 # The only images that a system disk is made of (IMS API, field virtual_env_type; error Ecs.0007).
@@ -13,10 +14,14 @@ _FOR_DISKS = "FusionCompute"
 
 
 class Pinning:
-    """Finds the one image that each word of a plan means. `images` are all that were found for the plan."""
+    """Finds the one image that each word of a plan means.
 
-    def __init__(self, images: Sequence[Image]) -> None:
+    `images` are all that were found for the plan, `others` those that are known besides, to suggest one of them.
+    """
+
+    def __init__(self, images: Sequence[Image], others: Iterable[Image] = ()) -> None:
         self._images = images
+        self._others = others
         self._pinned: dict[str, Image] = {}
         self._refused: dict[Problem, None] = {}
 
@@ -41,19 +46,29 @@ class Pinning:
         fault = fault_of(active[0]) if len(active) == 1 else None
         hint = None
         if fault is not None:
-            expected = f"{fault[0]}; {written} {fault[1]}"
+            text = f"{shown(written)} {fault[1]}"
+            hint = f"choose {fault[0]}"
         elif len(active) == 1:
             self._pinned[written] = active[0]
             return active[0]
         elif active:
-            expected = f"a name that exactly one active image has; {len(active)} are called {written}"
+            text = f"{len(active):,} active images are called {shown(written)}"
             hint = f"use an id: {', '.join(image.id for image in active[:CANDIDATES_LISTED])}"
         elif named:
-            expected = f"an active image; {written} is {', '.join(sorted({image.status for image in named}))}"
+            text = f"image {shown(written)} is {', '.join(sorted({image.status for image in named}))}, not active"
         else:
-            expected = f"the id or name of an image that we may use; {written} is none"
-        self._refused[change.places.get("image", server).problem(expected, hint)] = None
+            text = f"no image {shown(written)} is visible to this project"
+            hint = self._suggested(written)
+        self._refused[change.places.get("image", server).fault(text, hint)] = None
         return None
+
+    def _suggested(self, written: str) -> str | None:
+        """The images whose names come near, else the few that there are."""
+        names = sorted({image.name for image in self._others if image.status == ACTIVE})
+        meant = Suggestions(names).meant(written)
+        if meant is None and 0 < len(names) <= CANDIDATES_LISTED:
+            return f"there are: {', '.join(map(shown, names))}"
+        return meant
 
 
 def fault_of(image: Image) -> tuple[str, str] | None:

@@ -73,7 +73,7 @@ def preflight(
     cloud does not tell. Raises InputError with everything that does not resolve, each at its place.
     """
     selection = select(plan, inventory)
-    orders = Orders(plan, images, key_pairs, facts)
+    orders = Orders(plan, images, key_pairs, facts, around.images.values())
     made = [(server, orders.order(ref, server), ref.labels) for server, ref in selection.servers]
     settle = settle_problem(plan, facts)
     done = {one.ref.place: _done(one, plan, orders, around) for one in selection.unmatched}

@@ -152,7 +152,7 @@ def test_what_was_never_there_is_a_bad_plan(past: Play) -> None:
     assert [one["key"] for one in problems] == ["servers[1].name", "servers[2].id"]
     bad = past.called("drift", written(past, "kept", change="image: nothing"))
     assert bad.returncode == ExitCode.INPUT
-    assert "nothing is none" in bad.stderr
+    assert "no image nothing is visible to this project" in bad.stderr
 
 
 def test_lines_and_text_are_plain_in_a_pipe(fresh: Play) -> None:

@@ -174,7 +174,7 @@ def test_the_exit_code_says_whether_changes_are_pending(here: Play) -> None:
     ("names", "change", "words"),
     [
         (("nobody",), "keyname: KeyPair-350b", "no server of the project is called nobody"),
-        (("sound-a",), "keyname: not-ours", "not-ours is none"),
+        (("sound-a",), "keyname: not-ours", "no key pair not-ours belongs to the user"),
         (("sound-a",), "adminpass: {env: FLEET_PASSWORD}", "three of: upper case"),
         (("sound-a",), "keyname: KeyPair-350b, api: v1, user_data: {text: hello}", "no user data"),
     ],

@@ -12,6 +12,7 @@ from fleetos.model.plan import SecretRef
 from fleetos.planning.orders import images_wanted
 from fleetos.planning.preflight import Preflight, preflight
 from fleetos.planning.settings import CloudFacts
+from fleetos.planning.surroundings import Surroundings
 from tests.unit.planning.desk import DEBIAN, HEAD, NEW, Desk, a_server, inventory, picture, server_id
 
 OTC = CloudFacts(is_otc=True)
@@ -107,27 +108,27 @@ def test_inactive_images_of_the_same_name_do_not_matter(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("images", "expected", "hint"),
     [
-        ([], "the id or name of an image that we may use; Debian is none", None),
-        ([replace(DEBIAN, status="saving")], "an active image; Debian is saving", None),
+        ([], "no image Debian is visible to this project", None),
+        ([replace(DEBIAN, status="saving")], "image Debian is saving, not active", None),
         (
             [DEBIAN, replace(DEBIAN, id="image-2")],
-            "a name that exactly one active image has; 2 are called Debian",
+            "2 active images are called Debian",
             f"use an id: {NEW}, image-2",
         ),
         (
             [replace(DEBIAN, virtual_env_type="IsoImage")],
-            "an image for system disks; Debian is one for IsoImage",
-            None,
+            "Debian is one for IsoImage",
+            "choose an image for system disks",
         ),
         (
             [replace(DEBIAN, member_status="pending")],
-            "an image that we may use; Debian is shared with us and pending: accept it first",
-            None,
+            "Debian is shared with us and pending: accept it first",
+            "choose an image that we may use",
         ),
         (
             [replace(DEBIAN, withdrawn=True)],
-            "an image that is still offered; Debian was withdrawn from the marketplace",
-            None,
+            "Debian was withdrawn from the marketplace",
+            "choose an image that is still offered",
         ),
     ],
 )
@@ -135,6 +136,32 @@ def test_an_image_that_cannot_be_used(desk: Desk, images: list[Image], expected:
     (problem,) = refused(desk, PLAN, images)
     assert (problem.line, problem.column, problem.key) == (3, 10, "change.image")
     assert (problem.expected, problem.hint) == (expected, hint)
+
+
+@pytest.mark.parametrize(
+    ("known", "hint"),
+    [
+        (("Debain", "Ubuntu"), "did you mean Debain?"),
+        (("debian\u200b",), r"did you mean debian\u200b?"),
+        (("Ubuntu_24", "CentOS_7"), "there are: CentOS_7, Ubuntu_24"),
+        ((), None),
+    ],
+)
+def test_an_image_that_is_not_there_gets_candidates(desk: Desk, known: tuple[str, ...], hint: str | None) -> None:
+    images = {name: replace(DEBIAN, id=name, name=name) for name in known}
+    with pytest.raises(InputError) as caught:
+        preflight(desk.plan(PLAN), PROJECT, (), ("key",), ELSEWHERE, Surroundings(images=images))
+    (problem,) = caught.value.problems
+    assert (problem.said, problem.hint) == ("no image Debian is visible to this project", hint)
+
+
+def test_a_windows_image_is_refused_where_the_cloud_takes_none_but_for_a_reinstall(desk: Desk) -> None:
+    facts = CloudFacts(no_windows=True)
+    result = found(desk, PLAN.replace("Debian", "Windows"), [WINDOWS], facts=facts)
+    assert {one.check for one in result.refusals.values()} == {Check.OS_TYPE}
+    again = inventory([a_server(1, picture(image="image-win")), a_server(2, picture(image="image-win"))])
+    text = PLAN.replace("image: Debian", "reinstall: true")
+    assert preflight(desk.plan(text), again, [WINDOWS], ("key",), facts).refusals == {}
 
 
 def test_problems_of_servers_images_keys_and_settle_come_together(desk: Desk) -> None:
