@@ -17,7 +17,7 @@ from fleetos.model.fold import fold_target
 from fleetos.model.fold_run import fold_run
 from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import RequestKind
-from fleetos.model.run import LeftBy, Target
+from fleetos.model.run import LeftBy, Run, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.contract.journal_houses import House, build_house
 from tests.postgres import server_ends
@@ -151,6 +151,31 @@ async def test_the_later_value_of_one_group_wins(house: House) -> None:
     await asyncio.gather(*(journal.append(RUN, [event], [value], when) for event, value, when in appends))
     assert (await house.progress()).targets[target.server_id] == values[-1]
     await assert_consistent(house)
+
+
+async def test_the_newest_run_of_one_group_is_kept(house: House) -> None:
+    target = make_target(1)
+    journal = await house.create(RUN, [target])
+    run, appends = RUN, list[tuple[Run, RunMoved]]()
+    # The first is committed alone; the others wait meanwhile, and become durable together.
+    for state in (RunState.PAUSED, RunState.RUNNING, RunState.PAUSED, RunState.FINISHING):
+        moved = RunMoved(state)
+        run = fold_run(run, moved, START)
+        appends.append((run, moved))
+    await asyncio.gather(*(journal.append(one, [moved], [], START) for one, moved in appends))
+    assert (await house.progress()).run == run
+    await assert_consistent(house)
+
+
+@pytest.mark.parametrize("house", ["sqlite", "postgresql"], indirect=True)
+async def test_a_commit_that_fails_renews_no_lease(house: House) -> None:
+    """The lease is proven in the very transaction that writes, or another could drive between the two."""
+    journal = await house.create(RUN, make_targets(1))
+    before = await house.commits()
+    await house.break_commits()
+    with pytest.raises(JournalUnwritable):
+        await move(journal, make_target(0))
+    assert await house.commits() == before
 
 
 async def test_a_driver_who_was_taken_over_writes_nothing_more(house: House) -> None:

@@ -43,7 +43,7 @@ class Sent:
 class Asked:
     """One request of any kind as it left and, where an answer came, as it was answered.
 
-    `about` is the job that it asks for.
+    `about` is the job or the server that it asks for.
     """
 
     at_s: float

@@ -28,6 +28,8 @@ _POWER = {"os-stop": "stop", "os-start": "start", "reboot": "reboot"}
 _STRANGE = ("MIGRATING", "SHELVED", "UNKNOWN", "BANANA", "VERIFY_RESIZE")
 _CODE = re.compile(rb'"(?:error_)?code":\s*"([A-Za-z]+\.[0-9]+)"')
 _JSON = "application/json;charset=UTF-8"
+# What is asked for one thing alone.
+_ABOUT = frozenset({"job", "detail", "actions"})
 # A time-out is counted from a moment before the request leaves.
 _TICK_S = 1.0
 
@@ -69,7 +71,7 @@ class Wire(httpx.AsyncBaseTransport):
         finally:
             if before is not None:
                 operation = before.operation
-            about = route.at_id if route is not None and operation == "job" else None
+            about = route.at_id if route is not None and operation in _ABOUT else None
             stage.asked.append(Asked(left_s, number, operation, write, answered_s, status, retry_after_s, about))
             # Of those that a process gives up at once when it ends, nobody can say which was the first.
             told = f"{operation} {request.url.path[-12:] if not write else ''}-> {status or 'no answer'}"

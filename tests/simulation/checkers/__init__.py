@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from tests.simulation.checkers.content import as_ordered
 from tests.simulation.checkers.disks import no_disk_of_ours_destroyed
 from tests.simulation.checkers.ending import comes_to_an_end
+from tests.simulation.checkers.evidence import nothing_without_evidence
 from tests.simulation.checkers.journal import one_driver, replay_equals_stored
 from tests.simulation.checkers.rollout import no_more_than_slots, nothing_begun_out_of_turn
 from tests.simulation.checkers.secrecy import no_secret_told
@@ -32,6 +33,7 @@ CHECKERS: Mapping[str, Checker] = {
     "I11": one_driver,
     "I12": ends_as_told,
     "I13": as_ordered,
+    "I14": nothing_without_evidence,
 }
 
 

@@ -1,4 +1,4 @@
-"""Faults in what a request says, and to whom it goes."""
+"""Faults in what a request says and to whom it goes, and in what a verdict rests on."""
 
 from tests.simulation.mutations.parts import CLOUD, ENGINE, PLANNING, RULES, one
 from tests.simulation.mutations.patches import Mutation
@@ -101,5 +101,34 @@ CONTENT = (
         "I13",
         "a changed server that ran before is stopped at the end, as one that did not",
         one(f"{RULES}/ended.py", ' and target.baseline.status == "SHUTOFF"\n', "\n"),
+    ),
+)
+
+EVIDENCE = (
+    Mutation(
+        "gap-is-no-gap",
+        "I14",
+        "a series of looks goes on whatever time nobody looked",
+        one(f"{RULES}/look.py", "if gap_s > EVIDENCE_MAX_GAP_S or slept_s > SUSPEND_NOTICED_S:", "if False:"),
+    ),
+    Mutation(
+        "retried-after-a-poll",
+        "I14",
+        "a target with an unknown outcome is tried again after two equal looks",
+        one(
+            f"{RULES}/inspecting.py",
+            "    enough_s = context.settle_s if unknown else context.settings.poll_max_s\n",
+            "    enough_s = context.settings.poll_max_s\n",
+        ),
+    ),
+    Mutation(
+        "one-look-after-failure",
+        "I14",
+        "one look after a failed job is enough",
+        one(
+            f"{RULES}/ended.py",
+            "    if verdict in BY_TWO:\n        return context.settings.poll_max_s\n",
+            "    if verdict in BY_TWO:\n        return 0.0\n",
+        ),
     ),
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from tests.simulation.mutations.beside import Beside
 from tests.simulation.mutations.laboratory import CONTROL, Hunt
 from tests.simulation.mutations.patches import Mutation
 
@@ -12,6 +13,12 @@ def listed(mutations: Sequence[Mutation]) -> Iterator[str]:
     """Yield one line for each fault."""
     for one in mutations:
         yield f"{one.name:26} {one.invariant:4} {one.seeds:5}  {one.told}"
+
+
+def listed_beside(every: Sequence[Beside]) -> Iterator[str]:
+    """Yield one line for each fault that tests beside the code find, and why no world shows it."""
+    for one in every:
+        yield f"{one.mutation.name:26} {one.mutation.told}: {one.why}"
 
 
 def as_text(hunts: Sequence[Hunt]) -> Iterator[str]:

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 from fleetos.engine.sightings import Sighting
 from fleetos.limits import EVIDENCE_MAX_GAP_S
+from fleetos.model.events import Event, PowerAnswered, PowerIntended
+from fleetos.model.run import PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.rules.look import Sight
 from tests.unit.model.samples import STOPPED
 from tests.unit.rules.scene import moment
+from tests.unit.store.samples import make_target
 
 
 def look(at_s: float) -> Sight:
@@ -20,3 +23,29 @@ def test_what_the_log_said_counts_with_the_looks_that_it_was_asked_for_and_no_ot
     asked = replace(seen, traces=())
     assert asked.with_sight(state, look(60)).traces == ()
     assert asked.with_sight(state, look(31 + EVIDENCE_MAX_GAP_S)).traces is None
+
+
+def test_what_was_seen_before_a_stop_was_meant_or_had_ended_does_not_count_after_it() -> None:
+    stopping = make_target(1, state=TargetState.STOPPING)
+    seen = Sighting(moment(0), moment(0)).with_sight(stopping.state, look(10))
+    events: list[Event] = [
+        PowerIntended(stopping.server_id, "call", "stop", hard=False, size=1),
+        PowerAnswered(stopping.server_id, "call", PowerOutcome.ENDED),
+        PowerAnswered(stopping.server_id, "call", PowerOutcome.UNKNOWN),
+    ]
+    for event in events:
+        after = seen.after_event(stopping, stopping, event, moment(20))
+        assert after.watch is None, event
+        # Nor does one that was on its way by then; the state is the same one, and so is how long it has been there.
+        assert after.with_sight(stopping.state, look(19)).watch is None
+        assert after.with_sight(stopping.state, look(20)).watch is not None
+        assert after.entered == moment(0)
+    taken = PowerAnswered(stopping.server_id, "call", PowerOutcome.ACCEPTED, job_id="job")
+    assert seen.after_event(stopping, stopping, taken, moment(20)) is seen
+
+
+def test_only_reads_of_the_server_alone_are_evidence_for_an_unknown_outcome() -> None:
+    listed = replace(look(10), single=False)
+    begun = Sighting(moment(0), moment(0))
+    assert begun.with_sight(TargetState.INSPECTING, listed).watch is None
+    assert begun.with_sight(TargetState.CHECKING, listed).watch is not None
