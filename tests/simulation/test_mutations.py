@@ -8,7 +8,9 @@ import pytest
 
 from tests.simulation.checkers import CHECKERS
 from tests.simulation.mutations.__main__ import FOUND, NOT_FOUND, USAGE, main
+from tests.simulation.mutations.beside import BESIDE
 from tests.simulation.mutations.catalogue import MUTATIONS
+from tests.simulation.mutations.further import FURTHER
 from tests.simulation.mutations.laboratory import CONTROL, ROOT, Hunt
 from tests.simulation.mutations.patches import Mutation, Patch, StalePatchError, apply, mutated, source_below
 from tests.simulation.mutations.table import as_markdown, as_text
@@ -16,7 +18,10 @@ from tests.simulation.mutations.table import as_markdown, as_text
 QUICK = next(one for one in MUTATIONS if one.name == "write-repeated")
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
+EVERY = (*MUTATIONS, *FURTHER, *(one.mutation for one in BESIDE))
+
+
+@pytest.mark.parametrize("mutation", EVERY, ids=lambda one: one.name)
 def test_every_patch_fits_the_source_and_gives_other_python(mutation: Mutation) -> None:
     source_of = source_below(ROOT)
     for path, text in mutated(mutation, source_of).items():
@@ -26,7 +31,15 @@ def test_every_patch_fits_the_source_and_gives_other_python(mutation: Mutation) 
 
 def test_every_invariant_has_a_fault_of_its_own() -> None:
     assert {one.invariant for one in MUTATIONS} == set(CHECKERS)
-    assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
+    assert len({one.name for one in EVERY}) == len(EVERY)
+
+
+def test_the_tests_beside_the_code_are_there() -> None:
+    for one in BESIDE:
+        assert one.tests, one.mutation.name
+        for test in one.tests:
+            file, _, name = test.partition("::")
+            assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text(encoding="utf-8"), test
 
 
 @pytest.mark.parametrize(("source", "times"), [("x = 2\n", 0), ("x = 1\nx = 1\n", 2)])

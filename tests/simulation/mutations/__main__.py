@@ -18,7 +18,7 @@ _EPILOG = """\
 Each fault is put into a private copy of the packages; there seed after seed is played, from 1, until the checker of
 the fault's own invariant reports it. The unchanged source is played over the same seeds and must be clean.
 
---further hunts for more of them, one for each place where a wall of the protocol stands; that takes an hour. --beside
+--further hunts for more of them, one for each rule of the protocol; that takes long. --beside
 plays the tests that must find the faults which no world can show; the list says why none can.
 
 exit codes: 0 every fault was found by its own checker within its bound, and the control is clean; 1 not so;

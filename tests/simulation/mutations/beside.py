@@ -1,6 +1,6 @@
 """Faults that no simulated world can show, and the tests beside the code that find them: `--beside` plays these tests.
 
-Each says why: its place is not on the way of a simulated play, or another wall of the protocol stands behind it.
+Each says why: a simulated play does not come by its place, or another rule of the protocol stands behind it.
 """
 
 import os
@@ -71,8 +71,10 @@ BESIDE: Sequence[Beside] = (
         (
             JOURNAL,
             "                await leases.prove(connection, self._lease.run_id, self._lease.epoch, self._clock)\n",
-            "                await leases.prove(connection, self._lease.run_id, self._lease.epoch, self._clock)\n"
-            "            async with self._database.writing() as connection:\n",
+            (
+                "                await leases.prove(connection, self._lease.run_id, self._lease.epoch, self._clock)\n"
+                "            async with self._database.writing() as connection:\n"
+            ),
         ),
         "whoever has taken over has written a record, and the number of the next one is taken",
         f"{_CONTRACT}::test_a_commit_that_fails_renews_no_lease[sqlite]",

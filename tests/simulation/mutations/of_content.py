@@ -91,12 +91,6 @@ CONTENT = (
         ),
     ),
     Mutation(
-        "sent-without-end",
-        "I13",
-        "rules and law alike send one attempt as often as it stays unanswered",
-        one(f"{RULES}/inspecting.py", "    if attempt.resends >= MAX_RESENDS:\n", "    if attempt.resends >= 9:\n"),
-    ),
-    Mutation(
         "stopped-after-all",
         "I13",
         "a changed server that ran before is stopped at the end, as one that did not",
