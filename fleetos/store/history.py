@@ -114,25 +114,20 @@ async def touched_since_within(
 ) -> Mapping[str, str]:
     """Return what `touched_since` does, as the transaction sees it.
 
-    A newer run counts whatever the times say, which may come from machines whose clocks differ.
+    A later pass counts whatever the times say, which may come from machines whose clocks differ. No two passes have a
+    server at the same time: claims see to that.
     """
-    columns = (targets.c.server_id, targets.c.run_id, targets.c.touched_at, runs.c.created_at)
-    created_at = (await connection.execute(select(runs.c.created_at).where(runs.c.id == run_id))).scalar_one()
-    ours: dict[str, datetime] = {}
-    others: list[tuple[datetime, str, str, bool]] = []
+    columns = (targets.c.server_id, targets.c.run_id, targets.c.pass_no, targets.c.touched_at)
+    ours: dict[str, int] = {}
+    others: list[tuple[int, str, str]] = []
     for part in slices(server_ids):
-        touched = (targets.c.server_id.in_(part), targets.c.touched_at.is_not(None))
-        found = select(*columns).join(runs, runs.c.id == targets.c.run_id).where(*touched)
-        for server_id, other, touched_at, other_created_at in await connection.execute(found):
-            if touched_at is not None and other == run_id:
-                ours[server_id] = touched_at
+        found = select(*columns).where(targets.c.server_id.in_(part))
+        for server_id, other, pass_no, touched_at in await connection.execute(found):
+            if other == run_id:
+                ours[server_id] = pass_no
             elif touched_at is not None:
-                others.append((touched_at, server_id, other, other_created_at > created_at))
-    return {
-        server_id: other
-        for touched_at, server_id, other, newer in sorted(others)
-        if newer or touched_at > (ours.get(server_id) or created_at)
-    }
+                others.append((pass_no, server_id, other))
+    return {server_id: other for pass_no, server_id, other in sorted(others) if pass_no > ours.get(server_id, 0)}
 
 
 async def experience(database: Database, scope: str) -> Experience:

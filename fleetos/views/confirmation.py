@@ -69,7 +69,7 @@ def carry_on_confirmation(wipes: Wipes, *, shown: int = DISKS_SHOWN) -> Text:
         *_disks(run, wipes.left, shown),
         _warning(len(wipes.left)).append(f" The run was created to wipe {run.wipes:,}."),
         *([Text(f"  {counted(wipes.under_way, 'server')} under way already")] if wipes.under_way else []),
-        *(Text(f"  {line}") for line in (*image_lines(run), *reinstall_lines(wipes.left), place_line(run))),
+        *(Text(f"  {line}") for line in (*image_lines(run), *reinstall_lines(wipes.left), where_words(run.scope))),
     ]
     return Text("\n").join(lines)
 
@@ -98,14 +98,6 @@ def abort_confirmation(progress: Progress, driver: str | None) -> Text:
     ]
     lines = [head, *(f"  {counted(count, 'server')} {words}" for count, words in parts if count)]
     return Text("\n").join(Text(line) for line in (*lines, f"  {ends_it}; an aborted run cannot be carried on"))
-
-
-def place_line(run: Run) -> str:
-    """The cloud, region and project of the run."""
-    scope = run.scope
-    cloud = "OS_* variables" if scope.cloud is None else printable(scope.cloud)
-    region = "" if scope.region is None else f", region {printable(scope.region)}"
-    return f"cloud {cloud}{region}, project {printable(scope.project_id)}"
 
 
 def question(count: int) -> str:
