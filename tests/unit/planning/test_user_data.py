@@ -48,7 +48,7 @@ def test_what_nothing_could_read_is_refused(data: bytes, words: str) -> None:
         b"## template: jinja\n#cloud-config\na: {{ v1.region }}\n",
         MIME,
         b"MIME-Version: 1.0\nContent-Type: text/x\n\n",
-        gzip.compress(CONFIG),
+        gzip.compress(CONFIG, mtime=0),
         b"#ps1_sysnative\r\nx\r\n",
         b"<powershell>\r\nx\r\n</powershell>\r\n",
         b"rem cmd\r\necho\r\n",
