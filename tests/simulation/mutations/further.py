@@ -56,4 +56,50 @@ FURTHER: Sequence[Mutation] = (
         "    if attempt.resends >= MAX_RESENDS:\n",
         "    if attempt.resends >= 9:\n",
     ),
+    _f(
+        "stopped-at-first-sight",
+        "a stop counts as over as soon as the server is seen stopped",
+        "fleetos/rules/power.py",
+        "    if final or watch.same_s() >= context.short(STOP_QUIET_S):\n",
+        "    if True:\n",
+    ),
+    _f(
+        "code-without-status",
+        "a known code is believed under any status",
+        "fleetos/model/codes.py",
+        "    if known is None or not documented:\n",
+        "    if known is None:\n",
+    ),
+    _f(
+        "unknown-code-is-refusal",
+        "a code that nobody knows is a refusal",
+        "fleetos/model/codes.py",
+        ("    if known is None or not documented:\n        return AnswerClass.AMBIGUOUS, None\n"),
+        ("    if known is None or not documented:\n        return AnswerClass.LATER, None\n"),
+    ),
+    _f(
+        "locked-is-sent",
+        "a locked server is changed",
+        "fleetos/rules/steps.py",
+        "    if seen.locked:\n",
+        "    if False:\n",
+    ),
+    _f(
+        "wait-not-kept",
+        "a refused change is sent again without its wait",
+        "fleetos/rules/steps.py",
+        (
+            "    if target.not_before is not None and target.not_before > context.now.wall:\n"
+            "        return (Wait(context.due(target.not_before)),)\n"
+            "    # Nobody"
+        ),
+        "    # Nobody",
+    ),
+    _f(
+        "pending-for-ever",
+        "a stop whose process died stays pending",
+        "fleetos/engine/ring.py",
+        "                books.write(turn, power_forgotten(target, call))\n",
+        "                pass\n",
+    ),
 )
