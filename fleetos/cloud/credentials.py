@@ -13,10 +13,10 @@ from fleetos.cloud.entry import Asked, Entry, overlaid
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.profile import from_entry
 from fleetos.cloud.proofs import Password
+from fleetos.cloud.values import shown
 from fleetos.cloud.variables import from_sdk_file, from_variables, is_meant
 from fleetos.cloud.yaml_file import read_bounded
 from fleetos.errors import InputError, NoCredentials, Problem
-from fleetos.limits import TEXT_MAX_LETTERS
 
 _SDK_FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 # Names of entries that one message lists.
@@ -118,12 +118,12 @@ def _find_entry(cloud: str, files: ConfigFiles) -> _Sources:
 
 def _candidates(cloud: str, clouds: Mapping[object, object]) -> str:
     if any(str(name) == cloud for name in clouds):
-        return f"YAML reads {cloud} as something else than a text: write the entry's name in quotes"
+        return f"YAML reads {shown(cloud)} as something else than a text: write the entry's name in quotes"
     names = sorted(name for name in clouds if isinstance(name, str))
     if near := get_close_matches(cloud, names, n=1):
         return f"did you mean {near[0]!r}?"
     more = [f"{len(names) - _LISTED} more"] if len(names) > _LISTED else []
-    return f"entries: {', '.join([name[:TEXT_MAX_LETTERS] for name in names[:_LISTED]] + more) or 'none'}"
+    return f"entries: {', '.join([shown(name) for name in names[:_LISTED]] + more) or 'none'}"
 
 
 def _wrong(file: str, key: str, expected: str, hint: str | None = None) -> InputError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import cast
 
-from fleetos.cloud.values import fault_of
+from fleetos.cloud.values import fault_of, shown
 from fleetos.errors import Problem
 from fleetos.limits import REGIONS_LISTED
 
@@ -17,6 +17,8 @@ Entry = Mapping[str, object]
 
 # Keys of the values of a region that openstacksdk does not heed there.
 _NOT_IN_VALUES = ("profile", "cloud", "regions")
+# What is told of one entry.
+_PROBLEMS_MAX = 50
 _NAME_ONE = "name one of them: `region:` in the plan, or OS_REGION_NAME"
 
 
@@ -38,8 +40,9 @@ class EntryReader:
         self._key = key
 
     def wrong(self, key: str, expected: str, hint: str | None = None) -> None:
-        """Note what is wrong at a key of the entry."""
-        self.problems.append(Problem(self._file, None, None, f"{self._key}.{key}", expected, hint))
+        """Note what is wrong at a key of the entry; of an entry that is all wrong not everything."""
+        if len(self.problems) < _PROBLEMS_MAX:
+            self.problems.append(Problem(self._file, None, None, f"{self._key}.{key}", expected, hint))
 
     def text(
         self, entry: Entry, key: str, under: str = "", fault: Callable[[str], str | None] = fault_of
@@ -113,7 +116,9 @@ def _chosen(reader: EntryReader, entry: Entry, profile: Entry, asked: Asked) -> 
     if len(written) > 1 and asked.region not in written:
         if asked.usual_region in written and asked.region is None:
             return asked.usual_region, {}
-        reader.wrong("region_name", f"not one region: {', '.join(written[:REGIONS_LISTED])}", _NAME_ONE)
+        reader.wrong(
+            "region_name", f"not one region: {', '.join(shown(name) for name in written[:REGIONS_LISTED])}", _NAME_ONE
+        )
         return None, {}
     if not written and "regions" in profile:
         return _from_list(reader, profile["regions"], (), asked)
@@ -136,7 +141,7 @@ def _written(reader: EntryReader, entry: Entry) -> Sequence[str]:
     value = entry.get("region_name", entry.get("region-name"))
     if isinstance(value, list):
         names = cast("list[object]", value)
-        if not all(isinstance(one, str) and one for one in names):
+        if not all(isinstance(one, str) and one and fault_of(one) is None for one in names):
             reader.wrong("region_name", "a list of texts")
             return ()
         return cast("list[str]", names)
@@ -148,7 +153,7 @@ def _from_list(reader: EntryReader, listed: object, written: Sequence[str], aske
     choices = dict(_choices(reader, listed))
     if not choices:
         return None, {}
-    first, names = next(iter(choices)), ", ".join(list(choices)[:REGIONS_LISTED])
+    first, names = next(iter(choices)), ", ".join(shown(name) for name in list(choices)[:REGIONS_LISTED])
     if written:
         _compared(reader, written[0], asked)
     wanted = asked.region or (None if written else asked.usual_region)
@@ -178,7 +183,7 @@ def _choices(reader: EntryReader, listed: object) -> Iterator[tuple[str, Entry]]
         given = cast("Entry", one if is_mapping(one) else {"name": one})
         for key in given:
             if key not in ("name", "values"):
-                reader.wrong(f"{at}.{key}", "not a key of a region", "it has a name, and values")
+                reader.wrong(f"{at}.{shown(key)}", "not a key of a region", "it has a name, and values")
         name, values = reader.text(given, "name", f"{at}."), given.get("values")
         if values is not None and not is_mapping(values):
             reader.wrong(f"{at}.values", "a mapping")
@@ -201,11 +206,12 @@ def _unified(reader: EntryReader, entry: Entry) -> Entry:
         for key, value in part.items():
             name = key.replace("-", "_")
             if key.endswith("endpoint-type"):
-                reader.wrong(key, "not a key that openstacksdk heeds", f"write {name}")
-            if key == "auth-url" and "{" in str(value):
+                reader.wrong(shown(key), "not a key that openstacksdk heeds", f"write {shown(name)}")
+            if key == "auth-url" and isinstance(value, str) and "{" in value:
                 reader.wrong(f"auth.{key}", "not a key that openstacksdk fills in", "write auth_url")
             if spelled.setdefault(name, key) != key:
-                reader.wrong(key, f"not a key that is spelled in one way: {spelled[name]} and {key}", f"write {name}")
+                two = f"{shown(spelled[name])} and {shown(key)}"
+                reader.wrong(shown(key), f"not a key that is spelled in one way: {two}", f"write {shown(name)}")
             found[name] = value
         unified.append(found)
     return {**unified[1], "auth": unified[0]}

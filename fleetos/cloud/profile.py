@@ -10,7 +10,7 @@ from fleetos.cloud.entry import Asked, Entry, EntryReader, settled
 from fleetos.cloud.hosts import PROFILES, is_region, vendor_profile
 from fleetos.cloud.identity import Credentials, is_project_id
 from fleetos.cloud.proofs import AccessKey, GivenToken, Password, Proof
-from fleetos.cloud.values import fault_in_header
+from fleetos.cloud.values import fault_in_header, shown
 from fleetos.errors import InputError
 
 Way = Literal["password", "token", "aksk"]
@@ -172,7 +172,7 @@ def _refuse_others(reader: EntryReader, keys: _Keys) -> None:
     for key in keys.auth:
         if key not in _IN_AUTH and key not in OTHER_WAYS and key not in _BESIDE_AUTH:
             near = get_close_matches(key, _IN_AUTH, n=1)
-            reader.wrong(f"auth.{key}", "not a key of auth", f"did you mean {near[0]}?" if near else None)
+            reader.wrong(f"auth.{shown(key)}", "not a key of auth", f"did you mean {near[0]}?" if near else None)
     for key, instead in _WRITE.items():
         if keys.entry.get(key):
             reader.wrong(key, "not a key that fleetos heeds", f"write {instead}")

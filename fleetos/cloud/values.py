@@ -2,7 +2,7 @@
 
 import re
 
-from fleetos.limits import HEADER_BYTES
+from fleetos.limits import HEADER_BYTES, TEXT_MAX_LETTERS
 
 # The longest value is a path; names and passwords have some dozen letters.
 _VALUE_CHARS = 4096
@@ -15,6 +15,11 @@ def fault_of(value: str) -> str | None:
     if len(value) > _VALUE_CHARS:
         return f"at most {_VALUE_CHARS} letters"
     return "a text in UTF-8 without control characters" if _UNUSABLE.search(value) else None
+
+
+def shown(name: object) -> str:
+    """Return a name out of a file as a message may show it: bounded, and with no letter that a terminal obeys."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(name)[:TEXT_MAX_LETTERS])
 
 
 def fault_in_header(value: str) -> str | None:

@@ -12,8 +12,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.resolver import VersionedResolver
 
+from fleetos.cloud.values import shown
 from fleetos.errors import InputError, Problem
-from fleetos.limits import CREDENTIALS_FILE_BYTES, TEXT_MAX_LETTERS
+from fleetos.limits import CREDENTIALS_FILE_BYTES
 
 # Keys of all mappings of a file with merge keys (`<<`) followed: aliases of aliases multiply them.
 _KEYS_MAX = 1_000_000
@@ -57,14 +58,13 @@ class _Constructor(SafeConstructor):
     def check_mapping_key(self, node: Any, key_node: Any, mapping: Any, key: Hashable, value: Any) -> bool:
         del node, value
         if key in mapping:
-            shown = str(key)[:TEXT_MAX_LETTERS]
-            raise _Refused(key_node.start_mark, f"the key {shown} stands there twice", "keep one of the two")
+            name = shown(key) if isinstance(key, str | int) else "of several values"
+            raise _Refused(key_node.start_mark, f"the key {name} stands there twice", "keep one of the two")
         return True
 
     def refuse_tag(self, node: Any) -> None:
-        tag = str(node.tag)[:TEXT_MAX_LETTERS]
         hint = "write the value itself, or use password_command"
-        raise _Refused(node.start_mark, f"fleetos does not know the tag {tag}", hint)
+        raise _Refused(node.start_mark, f"fleetos does not know the tag {shown(node.tag)}", hint)
 
 
 cast("Any", _Constructor).add_constructor(None, _Constructor.refuse_tag)

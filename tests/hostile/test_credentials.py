@@ -275,3 +275,23 @@ def test_a_thousand_entries_are_named_in_a_bounded_message(places: Places) -> No
         load("zzz", None, {}, places)
     assert len(caught.value.message) < 10_000
     assert "980 more" in caught.value.message
+
+
+@pytest.mark.parametrize("key", ["auth", "auth-url", "regions"])
+def test_names_of_keys_are_shown_bounded_and_without_control(places: Places, key: str) -> None:
+    nasty = {f"k\x1b[2J{number}" + "x" * 300: "geheim" for number in range(2000)}
+    filled = {key: [nasty] if key == "regions" else nasty}
+    clouds_yaml(places, json_bytes({"clouds": {"prod": filled}}))
+    with pytest.raises(FleetosError) as caught:
+        load("prod", None, {}, places)
+    assert "\x1b" not in caught.value.message
+    assert "geheim" not in caught.value.message
+    assert len(caught.value.message) < 50_000
+
+
+def test_a_bomb_of_aliases_is_no_address(places: Places) -> None:
+    levels = [f"a{one}: &a{one} [{', '.join([f'*a{one - 1}'] * 9)}]" for one in range(1, 12)]
+    bomb = "\n".join(["a0: &a0 [x]", *levels])
+    for key in ("auth-url", "auth_url", "regions", "region_name", "verify", "interface", "profile", "project-id"):
+        clouds_yaml(places, f"{bomb}\nclouds: {{prod: {{{key}: *a11, auth: {{{key}: *a11}}}}}}")
+        assert outcome(places, "prod", {}) is None
