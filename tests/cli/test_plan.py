@@ -238,6 +238,15 @@ def test_a_frozen_plan_runs_only_while_the_cloud_agrees(here: Play) -> None:
     assert len(here.ledger().writes) == before
     assert here.runs() == []
     here.called("plan", plan, "--out", frozen)
+    whole = Path(frozen).read_text(encoding="utf-8")
+    for text, words in (
+        (whole.replace('"spare-1"', '"spare-9"'), f"{frozen}: was changed after `fleetos plan --out` wrote it"),
+        (whole[: len(whole) // 2], f"{frozen}: is no whole frozen plan of this version"),
+    ):
+        Path(frozen).write_text(text, encoding="utf-8")
+        tampered = here.called("apply", frozen, "--yes")
+        assert (tampered.returncode, words in tampered.stderr) == (ExitCode.INPUT, True), tampered.stderr
+    Path(frozen).write_text(whole, encoding="utf-8")
     written(here, "spare-1", "spare-2")
     assert "says something else" in here.called("apply", frozen, "--yes").stderr
     written(here, "spare-1", "spare-2", "frozen")

@@ -139,7 +139,7 @@ def test_a_good_plan_is_valid_without_any_cloud(called: Called) -> None:
     assert (code, err) == (0, "")
     assert "is valid" in out
     code, out, err = called("validate", str(plan), "-o", "json")
-    assert (code, json.loads(out), err) == (0, {"v": 1, "errors": []}, "")
+    assert (code, json.loads(out), err) == (0, {"v": 1, "errors": [], "warnings": []}, "")
 
 
 def test_errors_are_documents_where_json_is_asked_for(called: Called, tmp_path: Path) -> None:

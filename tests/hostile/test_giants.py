@@ -109,7 +109,9 @@ GIANTS: Mapping[str, Giant] = {
     "csv-returns": rows(
         lambda: filled(b"name\r", b"\r", SOME), first=f"the file has more than {ROWS_EMPTY_MAX:,} empty rows"
     ),
-    "csv-header": rows(lambda: filled(b"name", b",a"), first=f"this is no CSV: a line is longer than {ROWS_LINE_LETTERS}"),
+    "csv-header": rows(
+        lambda: filled(b"name", b",a"), first=f"this is no CSV: a line is longer than {ROWS_LINE_LETTERS}"
+    ),
     "csv-field": rows(lambda: filled(b'name\n"', b"x\n", SOME), first="this is no CSV: field larger than"),
     "csv-quotes": rows(lambda: filled(b"name\n", b'""', SOME), first="this is no CSV: a line is longer than"),
     "csv-nul": rows(lambda: filled(b"name\n", b"x\n", SOME) + b"\0", first="control character U+0000"),
