@@ -8,11 +8,6 @@ INTENT_MAX_AGE_S = 5.0
 FRESH_READ_MAX_AGE_S = 60.0
 # Evidence for an unknown outcome is gathered by reads at most this far apart; a longer gap starts the settle anew.
 EVIDENCE_MAX_GAP_S = 60.0
-# While an unknown outcome is watched, the next look comes after this share of the time that it has been watched for.
-LOOK_AGAIN_SHARE = 0.25
-# A server that has shown one picture for a whole settle time, and of which only time can tell more, is looked at this
-# often; twice as much is a gap then.
-SELDOM_LOOK_S = 300.0
 # After the change time-out and so many settle times without a series of looks that lasts one, a human decides.
 SELDOM_SEEN_SETTLES = 4
 # A machine that slept longer than this between two reads has a gap in its evidence (scheduling noise is below it).
@@ -25,8 +20,6 @@ MAX_REFUSALS = 10
 CONFLICT_WAIT_S = 60.0
 # Two reads this far apart that show a server stopped and idle prove that no stop is still under way.
 STOP_QUIET_S = 30.0
-# Two reads this far apart that find no server prove that it was deleted: a cell of the cloud may flap for some seconds.
-GONE_APART_S = 30.0
 # Stop or start calls for one target in one step: more would only hide that it does not obey.
 MAX_POWER_CALLS = 4
 # fleetos does not stop a server with an unanswered send for a day: a late change must meet a running server.

@@ -12,7 +12,8 @@ from typing import Literal
 
 Operation = Literal[
     "token", "projects", "versions", "list", "server", "job", "image", "keypair", "flavors", "limits", "disk-quota",
-    "volumes", "actions", "credential", "key", "enterprise-projects", "stop", "start", "changeos", "reinstallos",
+    "volumes", "actions", "action", "credential", "key", "enterprise-projects", "stop", "start", "changeos",
+    "reinstallos",
 ]  # fmt: skip
 Service = Literal["iam", "ecs", "ims", "evs", "kms", "eps"]
 
@@ -123,6 +124,14 @@ CALLS: Mapping[Operation, Call] = {
         Use.EVIDENCE,
         None,
         "no action is listed for the log of a server; it may be missing",
+    ),
+    "action": Call(
+        "ecs",
+        "GET",
+        "/v2.1/{project}/servers/{server}/os-instance-actions/{request}",
+        Use.EVIDENCE,
+        None,
+        "no action is listed for it; where it may not be read, a change of unknown outcome is not known to have failed",
     ),
     "stop": Call("ecs", "POST", f"{_SERVERS}/action", Use.CHANGE, "ecs:cloudServers:stop"),
     "start": Call("ecs", "POST", f"{_SERVERS}/action", Use.CHANGE, "ecs:cloudServers:start"),

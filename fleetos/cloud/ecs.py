@@ -9,7 +9,7 @@ import anyio
 from fleetos.cloud.bodies import change_body, start_body, stop_body
 from fleetos.cloud.calls import Operation
 from fleetos.cloud.errors import read_complaint
-from fleetos.cloud.evidence import action_traces, volume_traces
+from fleetos.cloud.evidence import Action, actions, change_of, end_of, told, volume_traces
 from fleetos.cloud.fields import Fields, part
 from fleetos.cloud.ims import Images
 from fleetos.cloud.listing import ServerList
@@ -27,6 +27,7 @@ from fleetos.model.experience import Limit
 from fleetos.model.inventory import Disks, Flavor, Image, Inventory, Job, KeyState, Quota, Reply, Server, Undelivered
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
+from fleetos.model.traces import LoggedChange, Traces
 
 _UNKNOWN_JOB, _NO_KEY_PAIR = "common.0011", "ecs.0314"
 
@@ -143,22 +144,30 @@ class EcsCloud:
                 return None
         return parsed(about, answer, lambda fields: read_job(fields, job_id, answer.secrets))
 
-    async def traces(self, server_id: str, since: datetime) -> tuple[str, ...] | None:
-        """Return what was done to the server's disks since then, in words; None where no view is offered."""
+    async def traces(self, server_id: str, since: datetime) -> Traces | None:
+        """Return what was done to the server's disks since then; None where no view is offered."""
         project, own = self.place.project_id, segment(server_id)
         path = f"/v2.1/{project}/servers/{own}/os-instance-actions"
         read = self._read("actions", path, f"the actions on server {server_id}", Rank.EVIDENCE)
-        found = await read_offered(self._session, read, lambda fields: action_traces(fields, since))
+        found = await read_offered(self._session, read, lambda fields: actions(fields, since))
         volumes = None
         if self.place.evs is not None:
             params = {"server_id": server_id, "limit": str(LIST_PAGE)}
             about = f"the volumes of server {server_id}"
-            path = f"/v2/{project}/cloudvolumes/detail"
-            read = Read("volumes", self.place.evs, path, about, params, Rank.EVIDENCE)
+            read = Read("volumes", self.place.evs, f"/v2/{project}/cloudvolumes/detail", about, params, Rank.EVIDENCE)
             volumes = await read_offered(self._session, read, lambda fields: volume_traces(fields, server_id, since))
         if found is None and volumes is None:
             return None
-        return (*(found or ()), *(volumes or ()))
+        words = (*told([action.words for action in found or ()]), *told(volumes or ()))
+        return Traces(words, await self._logged_change(path, found) if found and not volumes else None)
+
+    async def _logged_change(self, path: str, found: Sequence[Action]) -> LoggedChange | None:
+        """How the change of our own ended that is all that was done; None where that is not so, or not told."""
+        if len(found) != 1 or (action := change_of(found, await self.user_id())) is None:
+            return None
+        about = f"action {action.request_id}"
+        read = self._read("action", f"{path}/{segment(action.request_id or '')}", about, Rank.EVIDENCE)
+        return await read_offered(self._session, read, lambda fields: end_of(fields, action))
 
     async def image(self, image_id: str) -> Image | None:
         """Return the image of that id, whatever its status; None if there is none."""

@@ -16,6 +16,7 @@ from fleetos.model.inventory import JobStatus
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RunState, TargetState
+from fleetos.model.traces import Traces
 from fleetos.rules.look import Sight, Watch
 from fleetos.rules.needs import AskJob, AskTraces, Context, Look, Need, Write
 from fleetos.rules.schedule import Allowance, Queue
@@ -117,11 +118,11 @@ class Books:
         self.reading.discard(job_id)
         return list(dict.fromkeys((*server_ids, *self._joined.pop(job_id, {}))))
 
-    def trace(self, server_id: str, traces: tuple[str, ...]) -> None:
+    def trace(self, server_id: str, traces: Traces) -> None:
         """Enters what the cloud's logs say of the target."""
         sighting = self._sightings.get(server_id)
         if sighting is not None:
-            self._sightings[server_id] = replace(sighting, traces=traces)
+            self._sightings[server_id] = replace(sighting, traces=traces, traced=self.now)
             self.dirty[server_id] = None
 
     def context(self, turn: Turn, server_id: str) -> Context:
@@ -139,6 +140,7 @@ class Books:
             finishing=run.state is RunState.FINISHING,
             watch=sighting.watch,
             traces=sighting.traces,
+            traced=sighting.traced,
             misses=sighting.misses,
             forecast=self.watch.forecast_of(target),
             shows_change=self.watch.shows_change,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fleetos.model.inventory import Job, Reply
 from fleetos.model.requests import Request
 from fleetos.model.states import Reason
+from fleetos.model.traces import Traces
 from fleetos.rules.look import Sight
 
 
@@ -42,10 +43,10 @@ class JobNotRead:
 
 @dataclass(frozen=True, slots=True)
 class TracesRead:
-    """The traces of a server were read; empty when there are none or the cloud does not offer them."""
+    """The traces of a server were read; none at all also where the cloud does not offer them."""
 
     server_id: str
-    traces: tuple[str, ...]
+    traces: Traces
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from fleetos.model.inventory import Reply, Server
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import Reason
+from fleetos.model.traces import NO_TRACES
 from fleetos.rules.look import Sight
 from fleetos.rules.polling import Read, ReadJob, ReadServer, ReadTraces, Sweep
 
@@ -115,7 +116,7 @@ class Performer:
         except PermissionDenied as error:
             if isinstance(read, ReadTraces):
                 # What may not be read is as good as not offered: the run can do without it.
-                return [TracesRead(read.server_id, ())]
+                return [TracesRead(read.server_id, NO_TRACES)]
             return [*_nothing(read), Refused(Reason.PERMISSION, error.message)]
         except (CloudUnreachable, NotSent, AnswerLost) as error:
             return [*_nothing(read), Unreachable(error.message)]
@@ -143,7 +144,7 @@ class Performer:
                 return [JobRead(read.job_id, read.server_ids, job)]
             case ReadTraces():
                 traces = await self._cloud.traces(read.server_id, read.ask.since)
-                return [TracesRead(read.server_id, traces or ())]
+                return [TracesRead(read.server_id, traces or NO_TRACES)]
 
 
 def _sight(server: Server | None, requested: Moment, received: Moment, *, single: bool) -> Sight:

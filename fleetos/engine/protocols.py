@@ -11,6 +11,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.requests import Request
 from fleetos.model.run import Order, Run, Target
 from fleetos.model.secrets import Secrets
+from fleetos.model.traces import Traces
 
 # Why a write must not leave now, or None if it may.
 LastCheck = Callable[[], str | None]
@@ -70,7 +71,7 @@ class Cloud(Protocol):
         """The job, or None if the cloud does not know it."""
         ...
 
-    async def traces(self, server_id: str, since: datetime) -> tuple[str, ...] | None:
+    async def traces(self, server_id: str, since: datetime) -> Traces | None:
         """What was done to the server's disks since then, by the action log and the volumes; None: not offered."""
         ...
 

@@ -7,6 +7,7 @@ from fleetos.clock import Moment
 from fleetos.model.events import ChangeAdopted, Event, JobEnded, PowerAnswered, PowerIntended
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.states import TargetState
+from fleetos.model.traces import Traces
 from fleetos.rules.look import Sight, Watch
 
 _S = TargetState
@@ -33,12 +34,14 @@ class Sighting:
 
     `misses` counts reads in a row that said nothing of the server. `job_asked`: when its job was last read. `job_ran`:
     when it was last seen to go on; `job_over`: the first answer since then that said otherwise, or knew no such job.
+    `traced`: when the traces were read.
     """
 
     entered: Moment
     since: Moment
     watch: Watch | None = None
-    traces: tuple[str, ...] | None = None
+    traces: Traces | None = None
+    traced: Moment | None = None
     misses: int = 0
     job_asked: Moment | None = None
     job_ran: Moment | None = None
@@ -49,7 +52,7 @@ class Sighting:
         if before.state is not after.state:
             by_job = isinstance(event, JobEnded)
             if (before.state, after.state) in _CARRIES and not by_job:
-                return replace(self, entered=now, traces=None)
+                return replace(self, entered=now, traces=None, traced=None)
             return Sighting(now, now)
         if isinstance(event, JobEnded | ChangeAdopted):
             return Sighting(now, now)
@@ -69,4 +72,5 @@ class Sighting:
         watch = Watch.start(sight) if self.watch is None else self.watch.add(sight, settle_s)
         # What the cloud's log said counts only together with the series of looks that asked for it.
         goes_on = self.watch is not None and self.watch.begun is watch.begun
-        return replace(self, watch=watch, misses=0, traces=self.traces if goes_on else None)
+        after = replace(self, watch=watch, misses=0)
+        return after if goes_on else replace(after, traces=None, traced=None)

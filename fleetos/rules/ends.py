@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from fleetos.limits import GONE_APART_S
 from fleetos.model.events import AttemptEnded, Moved, TargetEvent
 from fleetos.model.inventory import Picture
 from fleetos.model.run import End, Outcome, Target
@@ -10,6 +9,8 @@ from fleetos.model.states import QUEUED, Reason, TargetState
 from fleetos.rules.look import Watch
 from fleetos.rules.needs import Context, Decision, Look, Need, Write
 
+# Two reads this far apart that find no server prove that it was deleted: a cell of the cloud may flap for some seconds.
+GONE_APART_S = 30.0
 _CAN_RESTORE = frozenset(
     {
         TargetState.CHECKING,

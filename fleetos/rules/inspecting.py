@@ -13,11 +13,13 @@ from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState
+from fleetos.model.traces import LoggedEnd
+from fleetos.rules import action_log
 from fleetos.rules.changing import adopt
 from fleetos.rules.ended import Disk, disk_of, evidence_series, image_tells, image_words, on_image, start_once
 from fleetos.rules.ends import aborted, gone, held_after, hold, use_up
 from fleetos.rules.look import Watch
-from fleetos.rules.needs import AskJob, AskTraces, Context, Decision, Look, Need, Write
+from fleetos.rules.needs import AskJob, Context, Decision, Look, Need, Write
 
 
 def inspecting(target: Target, context: Context) -> Decision:
@@ -126,7 +128,7 @@ def _settled(target: Target, attempt: Attempt, seen: Picture, watch: Watch, cont
         detail = "it runs on the disk that it had: nothing tells whether its image was installed on it once more"
         return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
     if watch.throughout(lambda one: _untouched(attempt, one)):
-        return _nothing_happened(target, attempt, seen, context)
+        return _nothing_happened(target, attempt, seen, watch, context)
     if runs_on:
         if attempt.accepted:
             return use_up(target, Outcome.FAILED, "the change was accepted, but the old disk runs", seen, context)
@@ -159,16 +161,23 @@ def _failure(picture: Picture) -> tuple[str, str, str | None]:
     return (picture.status, picture.vm_state, picture.fault)
 
 
-def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, context: Context) -> Decision:
+def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
+    if context.traces is None:
+        return (action_log.ask(attempt, context), *_look_on(context))
+    logged, settings = action_log.end_of(attempt, context), context.settings
+    if logged is LoggedEnd.RUNNING:
+        return _going_on_by_log(target, attempt, seen, context)
     if attempt.accepted:
         detail = "the change was accepted, but the server stayed as it was"
         return use_up(target, Outcome.FAILED, detail, seen, context)
-    if context.traces is None:
-        return (AskTraces(attempt.traces_since, context.now.elapsed_s), *_look_on(context))
-    if context.traces:
+    if logged is LoggedEnd.ERROR:
+        return _ended_by_log(target, Outcome.FAILED, settings.poll_max_s, seen, watch, context)
+    if logged is LoggedEnd.SUCCESS and image_tells(target, attempt):
+        return _ended_by_log(target, Outcome.NO_EFFECT, context.settle_s, seen, watch, context)
+    if context.traces.words:
         if _late_s(attempt, context) <= 0:
-            return _look_on(context)
-        return hold(target, Reason.OUTCOME_UNKNOWN, f"the cloud's log shows: {'; '.join(context.traces)}", seen)
+            return (action_log.ask(attempt, context), *_look_on(context))
+        return hold(target, Reason.OUTCOME_UNKNOWN, f"the cloud's log shows: {action_log.words(context)}", seen)
     if context.settings.stop is StopMode.API:
         detail = "no answer, no effect seen; with stop: api there is no fence, so it is not sent again"
         return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
@@ -178,6 +187,23 @@ def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, context: 
         detail = f"{attempt.sends} sends were never answered and had no effect"
         return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
     return Write((NotDelivered(target.server_id, attempt.number),))
+
+
+def _going_on_by_log(target: Target, attempt: Attempt, seen: Picture, context: Context) -> Decision:
+    """The change that the log shows without an end: adopted, as it were, though its server shows nothing of it."""
+    if _late_s(attempt, context) <= context.settings.change_timeout_s:
+        return (action_log.ask(attempt, context), *_look_on(context))
+    return hold(target, Reason.STILL_CHANGING, "by the cloud's log its change still goes on", seen)
+
+
+def _ended_by_log(
+    target: Target, outcome: Outcome, enough_s: float, seen: Picture, watch: Watch, context: Context
+) -> Decision:
+    """The change whose end the log shows: as where a job tells the end, looks after that must bear it out."""
+    if action_log.seen_since_s(watch, context) < enough_s:
+        return _look_on(context)
+    how = "failed" if outcome is Outcome.FAILED else "succeeded, but disk and image are the old ones"
+    return use_up(target, outcome, f"by the cloud's log the change {how}: {action_log.words(context)}", seen, context)
 
 
 def _not_as_ordered(target: Target, seen: Picture) -> Write:
@@ -200,10 +226,15 @@ def _down_untold(target: Target, seen: Picture) -> Write:
 
 
 def _half_done(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
-    """A failed picture that is not the one before the send: certain only after settle and change time-out."""
+    """A failed picture that is not the one before the send: certain only after settle and change time-out, or once the
+    cloud's log tells that our change has failed.
+    """
     enough_s = context.settle_s + context.settings.change_timeout_s
     if watch.lasted_s() < enough_s:
-        return _look_on(context, watch.begun.elapsed_s + enough_s)
+        if action_log.end_of(attempt, context) is not LoggedEnd.ERROR:
+            return (action_log.ask(attempt, context), *_look_on(context, watch.begun.elapsed_s + enough_s))
+        if action_log.seen_since_s(watch, context) < context.settings.poll_max_s:
+            return _look_on(context)
     if seen.in_error and disk_of(attempt, seen) is Disk.NEW:
         return _not_as_ordered(target, seen)
     if seen.in_error:

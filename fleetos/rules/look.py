@@ -9,9 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fleetos.clock import Moment
-from fleetos.limits import EVIDENCE_MAX_GAP_S, SELDOM_LOOK_S, SUSPEND_NOTICED_S
+from fleetos.limits import EVIDENCE_MAX_GAP_S, SUSPEND_NOTICED_S
 from fleetos.model.inventory import Picture
 
+# While an outcome is unknown, the next look comes after this share of the time that it has been watched for.
+LOOK_AGAIN_SHARE = 0.25
+# A server that has shown one picture for a whole settle time, and of which only time can tell more, is looked at this
+# often; twice as much is a gap then.
+SELDOM_LOOK_S = 300.0
 # Distinct pictures kept of one watch: more than these is "anything may have happened" and proves nothing.
 MAX_PICTURES = 8
 

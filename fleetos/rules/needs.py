@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Literal
 
 from fleetos.clock import Moment
-from fleetos.limits import EVIDENCE_MAX_GAP_S, LOOK_AGAIN_SHARE, POWER_CALL_SERVERS, SELDOM_LOOK_S
+from fleetos.limits import EVIDENCE_MAX_GAP_S, POWER_CALL_SERVERS
 from fleetos.model.events import RunMoved, TargetEvent
 from fleetos.model.run import Settings
+from fleetos.model.traces import Traces
 from fleetos.rules.forecast import NOTHING_KNOWN, Forecast
-from fleetos.rules.look import Watch
+from fleetos.rules.look import LOOK_AGAIN_SHARE, SELDOM_LOOK_S, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Context:
     """What a rule may know besides the target.
 
     `entered` is when this process saw the target come to its state (or found it there). `watch` holds the looks
-    since then. `traces` is the answer to AskTraces: found traces, empty when none or not offered, None when not asked.
+    since then. `traces` is the answer to AskTraces, None when not asked; `traced` is when it came.
     `misses` counts reads in a row that said nothing of the server. `poll_s` is the present polling interval; `settle_s`
     the settle time of this cloud. `fraction` is chance. `forecast` says how long changes take here, `shows_change`
     whether this cloud shows them at all (None: not known yet). `by_sweep`: changes are watched by sweeps, else each by
@@ -96,7 +97,8 @@ class Context:
     running: bool
     finishing: bool
     watch: Watch | None = None
-    traces: tuple[str, ...] | None = None
+    traces: Traces | None = None
+    traced: Moment | None = None
     misses: int = 0
     forecast: Forecast = NOTHING_KNOWN
     shows_change: bool | None = None

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from fleetos.limits import SIM_BODY_BYTES_MAX
-from fleetos.sim import native, quotas, reads
+from fleetos.sim import actions, native, quotas, reads
 from fleetos.sim.bodies import BodyError, change_order, parse, power_order
 from fleetos.sim.codes import Refusal, body_of, refusal
 from fleetos.sim.delivery import Accepted, Verdict, act_foreign, deliver
@@ -27,7 +27,7 @@ _OVERSIZED_BYTES = 33 * 1024 * 1024
 _FULL = "This simulated world has had all the writes that it can keep: make a new one."
 _JSON = "application/json;charset=UTF-8"
 # What shows that something was done to a server: its actions, and the disks that there are.
-_LOGS = frozenset({"actions", "volumes", "volume"})
+_LOGS = frozenset({"actions", "action", "volumes", "volume"})
 
 _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
     "detail": reads.detail,
@@ -37,7 +37,8 @@ _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
     "disk-quota": quotas.disk_quota,
     "enterprise-projects": quotas.enterprise_projects,
     "job": reads.job,
-    "actions": reads.actions,
+    "actions": actions.listing,
+    "action": actions.detail,
     "block-device": reads.block_device,
     "volumes": reads.volumes,
     "volume": reads.volume,
@@ -84,7 +85,7 @@ class Cloud:
         if route.operation in ("power", "changeos", "reinstallos"):
             return self._write(request, route, now, request_id)
         self.world.ledger.requests[route.operation] += 1
-        servers = (route.at_id,) if route.operation in ("detail", "actions", "block-device") else ()
+        servers = (route.at_id,) if route.operation in ("detail", "actions", "action", "block-device") else ()
         fate = self.table.decide(route.operation, servers, now).whole
         if (early := _before(fate, request_id)) is not None:
             return early
@@ -98,7 +99,8 @@ class Cloud:
         if refused is None and route.operation == "projects":
             answer = json.dumps(self._tokens.projects(request.query.get("name"), _base_url(request)))
         elif refused is None:
-            look = reads.Look(now, request.query, fate.stale_s, route.at_id, request.body, _base_url(request))
+            base_url = _base_url(request)
+            look = reads.Look(now, request.query, fate.stale_s, route.at_id, request.body, base_url, route.part_id)
             answer = _READS[route.operation](self.world, look)
         else:
             answer = refused

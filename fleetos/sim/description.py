@@ -68,6 +68,7 @@ _TOLD: Mapping[RouteOperation, Told] = {
     "reinstallos": Told("install the OS of a server again", shapes.JobAnswer, {}, (*_WRITE, *_LOGIN_OF_SERVER),
                         bodies.ReinstallBody),
     "actions": Told("what was done to a server", shapes.ActionsAnswer, {}, ("Ecs.0114", "APIGW.0101")),
+    "action": Told("one thing that was done to a server", shapes.ActionAnswer, {}, ("Ecs.0114", "APIGW.0101")),
     "block-device": Told("the disks of a server", shapes.BlockDevicesAnswer, {}, ("Ecs.0114",)),
     "volumes": Told("a page of volumes", shapes.VolumesAnswer,
                     {"limit": _PAGE, "marker": _TEXT, "server_id": _TEXT, "sort_key": _TEXT, "sort_dir": _TEXT},

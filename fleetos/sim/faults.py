@@ -12,7 +12,8 @@ from fleetos.sim.chance import Chance, Key
 from fleetos.sim.codes import Form, Refusal, refusal
 
 Operation = Literal[
-    "token", "detail", "list", "job", "changeos", "reinstallos", "stop", "start", "reboot", "actions", "block-device",
+    "token", "detail", "list", "job", "changeos", "reinstallos", "stop", "start", "reboot", "actions", "action",
+    "block-device",
     "volumes", "volume", "images", "keypairs", "keypair", "projects", "native-servers", "native-images",
     "versions", "version", "flavors", "limits", "disk-quota", "key", "enterprise-projects", "credential",
 ]  # fmt: skip

@@ -49,13 +49,17 @@ class Power(Model):
 
 
 class Foreign(Model):
-    """What somebody else does to a server: at once, and past all rules. `fails`: the change leaves it in ERROR."""
+    """What somebody else does to a server: at once, and past all rules.
+
+    `fails`: the change leaves it in ERROR on a new disk. `in_vain`: it fails and leaves everything as it was.
+    """
 
     kind: Literal["foreign"]
     server_id: str
     act: Literal["start", "stop", "lock", "unlock", "change", "delete"]
     image: str | None = None
     fails: bool = False
+    in_vain: bool = False
 
 
 class SetFaults(Model):

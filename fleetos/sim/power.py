@@ -127,6 +127,9 @@ def foreign(world: World, write: Write, order: Foreign, now: float) -> bool:
         return False
     write.during = list(server.changes)
     write.acted_on.append(server.id)
+    if order.in_vain:
+        write.error_code = "Ecs.0202"
+        return True
     if order.act in ("start", "stop", "change"):
         # The support desk can do this even to a server whose rebuild never ends.
         server.task_state, server.endless, server.fault, server.stopped_by = None, False, None, None
@@ -152,6 +155,7 @@ def foreign(world: World, write: Write, order: Foreign, now: float) -> bool:
             server.failed_change = False
             if order.fails:
                 server.system_disk.successful, server.failed_change = False, True
-                server.vm_state, server.fault = "error", fault(message_of("Ecs.0202"), now)
+                write.error_code = "Ecs.0202"
+                server.vm_state, server.fault = "error", fault(message_of(write.error_code), now)
     server.show(now)
     return True

@@ -12,7 +12,6 @@ from fleetos.sim.grants import ALL_GRANTED, visible
 from fleetos.sim.scenario import DEFAULT_KEY
 from fleetos.sim.servers import Disk, Server, attached, device, stamp
 from fleetos.sim.shapes import (
-    ActionShown,
     AttachmentShown,
     BlockDeviceShown,
     KeyPairShown,
@@ -44,7 +43,7 @@ Answer = str | Refusal
 class Look:
     """One read: at which time, with which query, of a picture how old (`stale_s`), and of what.
 
-    `base_url` is the address by which the client has found the cloud.
+    `base_url` is the address by which the client has found the cloud, `part_id` names a part of what is looked at.
     """
 
     now: float
@@ -53,6 +52,7 @@ class Look:
     at_id: str = ""
     body: bytes = b""
     base_url: str = ""
+    part_id: str = ""
 
 
 def detail(world: World, look: Look) -> Answer:
@@ -153,28 +153,6 @@ def job(world: World, look: Look) -> Answer:
     if found is None or not found.known(look.now):
         return refusal("Common.0011")
     return json.dumps(jobs.picture(found, look.now))
-
-
-def actions(world: World, look: Look) -> Answer:
-    """Return what was done to a server, the newest first (Nova API, os-instance-actions)."""
-    server = world.server(look.at_id)
-    if server is None:
-        return refusal("Ecs.0114", form="nova")
-    names = {"changeos": "rebuild", "reinstallos": "rebuild", "change": "rebuild"}
-    done: list[ActionShown] = [
-        {
-            "action": names.get(write.operation, write.operation),
-            "instance_uuid": server.id,
-            "request_id": f"req-{write.request_id}",
-            "start_time": stamp(write.at or write.sent_at)[:-1] + ".000000",
-            "message": "Error" if write.error_code is not None else None,
-            "project_id": world.project_id,
-            "user_id": world.user_id,
-        }
-        for write in reversed(world.ledger.writes)
-        if write.came == "accepted" and server.id in write.servers
-    ]
-    return json.dumps({"instanceActions": done})
 
 
 def block_device(world: World, look: Look) -> Answer:

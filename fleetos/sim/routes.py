@@ -44,6 +44,7 @@ class Route:
     at_id: str = ""
     api: Literal["v1", "v2"] = "v1"
     open: bool = False
+    part_id: str = ""
 
 
 PATHS: tuple[Path, ...] = (
@@ -67,6 +68,7 @@ PATHS: tuple[Path, ...] = (
     Path("GET", "keypair", "/v2.1/{project}/os-keypairs/{id}"),
     Path("GET", "native-servers", "/v2.1/{project}/servers/detail"),
     Path("GET", "actions", "/v2.1/{project}/servers/{id}/os-instance-actions"),
+    Path("GET", "action", "/v2.1/{project}/servers/{id}/os-instance-actions/{request}"),
     Path("GET", "block-device", "/v1/{project}/cloudservers/{id}/block_device"),
     Path("GET", "volumes", "/v2/{project}/cloudvolumes/detail"),
     Path("GET", "volume", "/v2/{project}/cloudvolumes/{id}"),
@@ -85,5 +87,6 @@ def find(method: str, path: str) -> Route | None:
         if line.method == method and (match := pattern.fullmatch(path)) is not None:
             parts = match.groupdict()
             api: Literal["v1", "v2"] = "v2" if line.template.startswith("/v2/") else "v1"
-            return Route(line.operation, parts.get("project"), parts.get("id") or "", api, line.open)
+            at_id, part_id = parts.get("id") or "", parts.get("request") or ""
+            return Route(line.operation, parts.get("project"), at_id, api, line.open, part_id)
     return None

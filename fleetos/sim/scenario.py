@@ -167,6 +167,13 @@ class Listing(Model):
     page: Annotated[int, Field(ge=1, le=1000)] = 1000
 
 
+class ActionLog(Model):
+    """The log of what was done to a server. `events`: it tells how each action ended; `lag_s`: it is so far behind."""
+
+    events: bool = True
+    lag_s: Seconds = 0.0
+
+
 class Scenario(Model):
     """A whole simulated cloud. `lax` accepts a change in any state, `logs` tells whether it shows what was done, and
     `clock_ahead_s` is how far its clock is ahead of that of this machine. `granted_enterprise_projects` are those that
@@ -191,6 +198,7 @@ class Scenario(Model):
     list: Listing = Listing()
     lax: bool = False
     logs: bool = True
+    action_log: ActionLog = ActionLog()
     v1_change: bool = True
     temporary_servers: bool = False
     clock_ahead_s: Annotated[float, Field(ge=-(10**7), le=10**7)] = 0.0

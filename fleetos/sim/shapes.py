@@ -197,6 +197,28 @@ class ActionShown(TypedDict):
     user_id: str
 
 
+class ActionEventShown(TypedDict):
+    """A step of an action; one that goes on has neither an end nor a result."""
+
+    event: str
+    start_time: str
+    finish_time: str | None
+    result: str | None
+    traceback: str | None
+
+
+class ActionInFullShown(ActionShown):
+    """Something that was done to a server, with its steps."""
+
+    events: list[ActionEventShown]
+
+
+class ActionAnswer(TypedDict):
+    """One thing that was done to a server."""
+
+    instanceAction: ActionInFullShown
+
+
 class ActionsAnswer(TypedDict):
     """What was done to a server."""
 

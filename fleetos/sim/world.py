@@ -33,7 +33,7 @@ class World:
         self.now = born_at
         self.chance = Chance(scenario.seed)
         self.project_id = self.chance.hex("project")
-        self.user_id = self.chance.hex("user")
+        self.user_id, self.other_user_id = self.chance.hex("user"), self.chance.hex("other user")
         self.ledger = Ledger()
         self.jobs: dict[str, Job] = {}
         self.images: dict[str, Image] = {}

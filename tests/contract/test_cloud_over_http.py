@@ -22,6 +22,7 @@ from fleetos.model.inventory import Job, JobStatus, Reply
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
+from fleetos.model.traces import NO_TRACES
 from fleetos.sim.access import Access
 from fleetos.sim.cloud import Cloud
 from fleetos.sim.scenario import Scenario
@@ -139,7 +140,7 @@ async def test_a_server_goes_the_whole_way() -> None:
         stopped = await stop(client, [own])
         assert answer_class(stopped)[0] is AnswerClass.ACCEPTED
         await soon(lambda: client.server(own), lambda seen: seen is not None and seen.picture.stopped)
-        assert await client.traces(own, since) == ()
+        assert await client.traces(own, since) == NO_TRACES
         reply = await change(client, own, image, keyname="KeyPair-350b")
         assert answer_class(reply)[0] is AnswerClass.ACCEPTED
         job_id: str = getattr(reply, "job_id", "")
@@ -157,8 +158,8 @@ async def test_a_server_goes_the_whole_way() -> None:
         assert after.picture.disk != before.picture.disk
         traces = await client.traces(own, since)
         assert traces is not None
-        assert any("rebuild" in words for words in traces)
-        assert any(f"volume {after.picture.disk}" in words for words in traces)
+        assert any("rebuild" in words for words in traces.words)
+        assert any(f"volume {after.picture.disk}" in words for words in traces.words)
         assert client.requests["changeos"] == 1
 
 

@@ -61,6 +61,7 @@ class Things:
     project: str
     servers: list[str]
     image: str
+    action: str
     ids: Mapping[str, str]
     session: requests.Session
 
@@ -73,7 +74,7 @@ class Things:
         """Parameters of the operation's path that lead to something."""
         kind = next(word for word in reversed(operation.path.split("/")) if "{" not in word)
         own = self.servers[CHANGES.index(operation.label)] if operation.label in CHANGES else self.servers[-1]
-        known = {"project": self.project, "id": self.ids.get(kind, own)}
+        known = {"project": self.project, "id": self.ids.get(kind, own), "request": self.action}
         return {name: value for name, value in known.items() if f"{{{name}}}" in operation.path}
 
     def fill_in(self, body: Any) -> None:
@@ -109,7 +110,10 @@ def things(vendor: Vendor, env: Mapping[str, str], sim: Mapping[str, str]) -> It
     }
     url = sim["OS_AUTH_URL"].removesuffix("/v3")
     with requests.Session() as session:
-        yield Things(url, granted.x_subject_token, granted.token.project.id, servers, image, ids, session)
+        path = f"/v2.1/{granted.token.project.id}/servers/{servers[-1]}/os-instance-actions"
+        listed = session.get(url + path, headers={"X-Auth-Token": granted.x_subject_token}, timeout=10).json()
+        action = listed["instanceActions"][0]["request_id"]
+        yield Things(url, granted.x_subject_token, granted.token.project.id, servers, image, action, ids, session)
 
 
 def prove(strategy: Any, things: Things, *, fill_in: bool = False) -> set[int]:

@@ -15,6 +15,7 @@ from fleetos.cloud.ecs import EcsCloud
 from fleetos.model.inventory import NO_TRAITS, Server
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
+from fleetos.model.traces import LoggedEnd
 from tests.fidelity.house import permit
 from tests.fidelity.seen import server_of
 from tests.fidelity.vendor import Vendor
@@ -144,7 +145,11 @@ async def test_the_actions_on_a_server(bare: Path, env: Mapping[str, str], own: 
         assert traces is not None
         (action,) = connection.compute.server_actions(server)
         begun = datetime.fromisoformat(action.start_time).replace(tzinfo=UTC)
-        assert traces[0] == f"action {action.action} at {begun.isoformat(timespec='seconds')}"
+        assert traces.words[0] == f"action {action.action} at {begun.isoformat(timespec='seconds')}"
         assert action.project_id == own.place.project_id
+        shown = connection.compute.get_server_action(action.request_id, server)
+        assert traces.change is not None
+        assert (traces.change.started_at, traces.change.end) == (begun, LoggedEnd.RUNNING)
+        assert [step["finish_time"] for step in shown.events] == [None]
     finally:
         connection.close()

@@ -210,7 +210,9 @@ def test_a_right_answer_is_read() -> None:
         assert (server.id, job.id, job.sub_jobs[0].server_id) == ("s1", "j1", "s1")
         assert len((await client.list_servers()).servers) == 2
         assert len(await client.images_named("Debian")) == 1
-        assert len(await client.traces("s1", SINCE) or ()) == 2
+        traces = await client.traces("s1", SINCE)
+        assert traces is not None
+        assert len(traces.words) == 2
 
     names = ("server", "job", "list", "images", "actions", "volumes")
     with_client(HostileCloud([Raw(200, {}, json_bytes(RIGHT[name])) for name in names]), then)

@@ -71,9 +71,9 @@ def test_a_flood_of_traces_is_told_in_a_bounded_number() -> None:
     async def then(client: EcsCloud) -> None:
         traces = await client.traces("s1", SINCE)
         assert traces is not None
-        assert len(traces) == 2 * (TRACES_TOLD + 1)
-        assert traces[0] == "action rebuild-0 at an unknown time"
-        assert traces[TRACES_TOLD] == traces[-1] == f"{3000 - TRACES_TOLD} more"
+        assert len(traces.words) == 2 * (TRACES_TOLD + 1)
+        assert traces.words[0] == "action rebuild-0 at an unknown time"
+        assert traces.words[TRACES_TOLD] == traces.words[-1] == f"{3000 - TRACES_TOLD} more"
 
     with_client(HostileCloud([Raw(200, {}, json_bytes(one)) for one in (actions, volumes)]), then)
 

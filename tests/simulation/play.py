@@ -46,7 +46,9 @@ async def _pause(seconds: float) -> None:
 
 
 def _foreign(act: Act, server_id: str) -> Foreign:
-    return Foreign(kind="foreign", server_id=server_id, act=act.act, image=act.image, fails=act.fails)
+    return Foreign(
+        kind="foreign", server_id=server_id, act=act.act, image=act.image, fails=act.fails, in_vain=act.in_vain
+    )
 
 
 class _Play:

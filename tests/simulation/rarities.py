@@ -9,12 +9,15 @@ from random import Random
 
 from fleetos.model.plan import PowerAfter, Rollout, Share, StopMode
 from fleetos.sim.faults import Rule
+from fleetos.sim.scenario import ActionLog
 from tests.simulation.plots import all_stopped, faults
 from tests.simulation.spec import IMAGE, Act, Spec
 
 # Share of the worlds that have one: each kind is one in a hundred. They take long.
 _RARE = 0.08
 _OLD_IMAGE = "Standard_Debian_11_latest"
+# Shares of the worlds with a play of the log of actions, and, from there on, with a log that tells less or later.
+_LOG_PLAYED, _LOG_WITHOUT_EVENTS, _LOG_BEHIND = 0.05, 0.15, 0.3
 # A settle is never less than twice the longest change; late by no more than this, too, both are over after a settle.
 _LATE_SHARE = 0.4
 Rarity = Callable[[Random, Spec, int, float], Spec]
@@ -147,6 +150,51 @@ def _doubled(chance: Random, spec: Spec, servers: int, settle_s: float) -> Spec:
     """The gateway delivers a send that was answered once more, to a server that is to be stopped again."""
     double = {"do": "double", "on": "changeos", "rate": 0.7, "seconds": (settle_s * 0.2, settle_s * 0.9)}
     return replace(_fenced(spec, servers), faults=faults(double))
+
+
+def with_log(spec: Spec, servers: int, settle_s: float, *, plain: bool) -> Spec:
+    """Return the spec with a log of actions that does not tell how they ended, or is behind; or, if it is a plain one,
+    with a play of it.
+
+    Where there is no fence a log that is behind hides a change that came late: nobody could tell it.
+    """
+    chance = Random(f"log {spec.seed}")
+    kind = chance.random()
+    if kind < _LOG_PLAYED:
+        return _witnessed(chance, spec, servers, settle_s) if plain else spec
+    if kind < _LOG_WITHOUT_EVENTS:
+        return _cloud(spec, action_log=ActionLog(events=False))
+    if kind < _LOG_BEHIND and not spec.scenario.lax:
+        return _cloud(spec, action_log=ActionLog(lag_s=chance.choice((5.0, 60.0, settle_s * 0.4))))
+    return spec
+
+
+def _witnessed(chance: Random, spec: Spec, servers: int, settle_s: float) -> Spec:
+    """Answers are lost of changes that fail, do nothing or go on for long, all of it unseen: the log alone tells.
+
+    Or the requests never come, and somebody else fails at the same servers: that is no witness of ours.
+    """
+    often: Mapping[str, object] = chance.choice(({"nth": [1]}, {"nth": [1, 2]}, {"rate": 0.6}))
+    longest_s = settle_s * chance.choice((0.1, 0.4, 1.5))
+    manner = {"picture": "idle", "image_flips": "end"}
+    cloud: dict[str, object] = {
+        "change": spec.scenario.change.model_copy(update=manner),
+        "durations": spec.scenario.durations.model_copy(update={"change": (longest_s / 2, longest_s)}),
+        "lax": False,
+        "action_log": ActionLog(lag_s=chance.choice((0.0, 0.0, 5.0, settle_s * 0.2))),
+    }
+    spec = replace(_cloud(spec, **cloud), acts=(), calm_at_s=max(spec.calm_at_s, 10_800.0))
+    if chance.random() < 0.3:
+        at_s = [chance.uniform(60.0, settle_s) for _ in range(servers)]
+        acts = tuple(Act(at, "change", server, _OLD_IMAGE, in_vain=True) for server, at in enumerate(at_s))
+        return replace(spec, faults=faults({"do": "cut-before", "on": "changeos", **often}), acts=acts)
+    ends: tuple[Mapping[str, object], ...] = (
+        {"do": "fail", "on": "changeos", "picture": chance.choice(("old-disk", "error", "no-disk"))},
+        {"do": "no-effect", "on": "changeos"},
+        {"do": "stuck", "on": "changeos", "effect_happens": False},
+    )
+    lost = {"do": chance.choice(("cut-after", "hang-after")), "on": "changeos", **often}
+    return replace(spec, faults=faults(lost, {**chance.choice((ends[0], *ends)), **often}))
 
 
 _RARITIES: tuple[Rarity, ...] = (

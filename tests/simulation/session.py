@@ -22,6 +22,7 @@ from fleetos.model.requests import Request
 from fleetos.model.run import Order, Run, Target
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import Command, RunState
+from fleetos.model.traces import Traces
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.loop import now_s
@@ -110,7 +111,7 @@ class Watched:
     async def job(self, job_id: str) -> Job | None:
         return await self._inner.job(job_id)
 
-    async def traces(self, server_id: str, since: datetime) -> tuple[str, ...] | None:
+    async def traces(self, server_id: str, since: datetime) -> Traces | None:
         return await self._inner.traces(server_id, since)
 
     async def stop(self, server_ids: Sequence[str], *, hard: bool, permit: Permit, last_check: LastCheck) -> Reply:

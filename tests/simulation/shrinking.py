@@ -10,7 +10,7 @@ from math import floor
 from typing import Any
 
 from fleetos.model.plan import ApiLimits, Failure, Polling, Rollout, Share, Timeouts
-from fleetos.sim.scenario import ChangeManner, Durations, Listing, Scenario, ServerGroup, Tokens
+from fleetos.sim.scenario import ActionLog, ChangeManner, Durations, Listing, Scenario, ServerGroup, Tokens
 from tests.simulation.spec import Act, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
 
 Breaks = Callable[[Spec], bool]
@@ -52,7 +52,7 @@ _SINGLE = (
     "operator", "reinstall", "diverse", "filed",
     "again",
 )  # fmt: skip
-_CLOUD = ("durations", "change", "tokens", "list", "lax", "logs", "temporary_servers")
+_CLOUD = ("durations", "change", "tokens", "list", "lax", "logs", "action_log", "temporary_servers")
 Step = Callable[[Spec], Iterator[Spec]]
 
 
@@ -105,6 +105,7 @@ def _usual(spec: Spec) -> Iterator[Spec]:
     yield _cloud(spec, list=Listing())
     yield _cloud(spec, lax=False)
     yield _cloud(spec, logs=True)
+    yield _cloud(spec, action_log=ActionLog())
     yield _cloud(spec, temporary_servers=False)
 
 

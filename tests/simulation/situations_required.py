@@ -114,6 +114,9 @@ REQUIRED: Mapping[str, float] = {
     "retry-of-what-was-let-rest": 1.0,
     "second-run": 1.0,
     "second-run-remembers-a-send": 1.0,
+    "failed-by-the-log": 1.0,
+    "no-effect-by-the-log": 1.0,
+    "goes-on-by-the-log": 1.0,
 }
 
 # Of the thousand worlds from seed 1 on, not every hundred came to these. All others are demanded of fewer worlds.
@@ -156,5 +159,8 @@ RARE = frozenset(
         "retry-of-what-was-let-rest",
         "second-run",
         "second-run-remembers-a-send",
+        "failed-by-the-log",
+        "no-effect-by-the-log",
+        "goes-on-by-the-log",
     }
 )

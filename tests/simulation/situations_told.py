@@ -25,6 +25,8 @@ from tests.simulation.story import Story
 _S = TargetState
 # What the last check before a write says in a run that was paused after the intent.
 _KEPT_BACK = "the run is paused"
+# How the end of a change is told that stands in the cloud's log of actions.
+_BY_LOG = "by the cloud's log"
 
 
 def told(story: Story) -> Iterator[str]:
@@ -151,6 +153,10 @@ def _unknown_outcome(event: _Verdict, before: Target) -> Iterator[str]:
             yield "inspected-changing"
         case NotDelivered():
             yield "inspected-untouched"
+        case AttemptEnded() if event.detail.startswith(_BY_LOG):
+            yield "failed-by-the-log" if event.outcome is Outcome.FAILED else "no-effect-by-the-log"
+        case Moved(to=_S.HELD, reason=Reason.STILL_CHANGING) if event.detail.startswith(_BY_LOG):
+            yield "goes-on-by-the-log"
         case AttemptEnded(outcome=Outcome.FAILED):
             yield "adopted-change-fails" if adopted else "inspected-failed"
         case Moved(to=_S.VERIFYING):

@@ -21,7 +21,7 @@ POINT_KINDS: tuple[PointKind, ...] = ("before commit", "after commit", "before r
 class Act:
     """What somebody else does to the server at that place of the plan, `at_s` seconds after the run began.
 
-    `fails`: the change that he makes fails.
+    `fails`: the change that he makes fails; `in_vain`: and leaves everything as it was.
     """
 
     at_s: float
@@ -29,6 +29,7 @@ class Act:
     server: int
     image: str | None = None
     fails: bool = False
+    in_vain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def test_what_is_left_is_told_in_words() -> None:
     assert plain[0] == "seed: 5"
     told = described(crowded())
     assert "deaths: 3" in told
-    assert 'acts: {"at_s": 3.7, "act": "lock", "server": 0, "image": null, "fails": false}' in told
+    assert 'acts: {"at_s": 3.7, "act": "lock", "server": 0, "image": null, "fails": false, "in_vain": false}' in told
     assert 'faults: {"on": "changeos", "do": "stuck"}' in told
     assert any(line.startswith("servers: ") for line in told)
     assert not [line for line in told if line.startswith("enumerate")]

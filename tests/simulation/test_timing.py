@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 
 from fleetos.model.plan import Failure, Polling, Rollout, Share, Timeouts
-from fleetos.model.states import TargetState
+from fleetos.model.run import Outcome
+from fleetos.model.states import Reason, TargetState
 from fleetos.sim.scenario import Scenario
 from tests.simulation.checkers import check
 from tests.simulation.play import play
-from tests.simulation.spec import Spec
+from tests.simulation.spec import Act, Spec
 from tests.simulation.staged import changes, named
 from tests.simulation.story import Story
+from tests.simulation.worlds import OLD_IMAGE
 
 
 def played(
@@ -69,6 +71,7 @@ def test_an_unknown_outcome_is_read_less_often_as_time_goes_by(
         1,
         {"do": "cut-after", "on": "changeos", "nth": [1]},
         {"do": "fail", "on": "changeos", "nth": [1], "picture": picture},
+        cloud={"logs": False},
         timeouts=Timeouts(change_s=3600.0, settle_s=settle_s),
         polling=polling,
         loopback=settle_s < 600,
@@ -76,3 +79,72 @@ def test_an_unknown_outcome_is_read_less_often_as_time_goes_by(
     assert check(story) == []
     assert story.ended_s > 3600
     assert story.ledger.requests["detail"] <= most
+
+
+def lost_and_failed(picture: str, **log: object) -> Story:
+    """The play of one change whose answer is lost and which fails unseen, on a cloud with such a log of actions."""
+    return played(
+        1,
+        {"do": "cut-after", "on": "changeos", "nth": [1]},
+        {"do": "fail", "on": "changeos", "nth": [1], "picture": picture},
+        cloud={"change": {"picture": "idle"}, **log},
+        timeouts=Timeouts(change_s=3600.0, settle_s=600.0),
+        loopback=False,
+    )
+
+
+@pytest.mark.parametrize("picture", ["old-disk", "error"])
+@pytest.mark.parametrize("lag_s", [0.0, 300.0])
+def test_a_change_that_the_cloud_logs_as_failed_is_tried_again_after_a_settle(picture: str, lag_s: float) -> None:
+    story = lost_and_failed(picture, action_log={"lag_s": lag_s})
+    (target,) = story.targets.values()
+    assert check(story) == []
+    assert (target.state, [one.outcome for one in target.attempts]) == (
+        TargetState.DONE,
+        [Outcome.FAILED, Outcome.SUCCEEDED],
+    )
+    first, second = changes(story)
+    assert 600 < second.sent_at - first.sent_at < 900
+
+
+def test_a_change_that_left_no_disk_is_held_after_a_settle_if_the_cloud_logs_it() -> None:
+    story = lost_and_failed("no-disk")
+    (target,) = story.targets.values()
+    assert check(story) == []
+    assert (target.state, target.reason) == (TargetState.HELD, Reason.NO_SYSTEM_DISK)
+    assert story.ended_s < 1000
+
+
+@pytest.mark.parametrize("log", [{"action_log": {"events": False}}, {"change": {"job_vanishes_after_s": 0.0}}])
+def test_without_such_a_witness_the_outcome_stays_unknown(log: dict[str, object]) -> None:
+    acts = () if "action_log" in log else (Act(300.0, "change", 0, OLD_IMAGE, in_vain=True),)
+    lost = "cut-after" if "action_log" in log else "cut-before"
+    story = played(
+        1,
+        {"do": lost, "on": "changeos", "nth": [1]},
+        {"do": "fail", "on": "changeos", "nth": [1]},
+        cloud={"change": {"picture": "idle"}, **log},
+        timeouts=Timeouts(change_s=3600.0, settle_s=600.0),
+        loopback=False,
+        acts=acts,
+    )
+    (target,) = story.targets.values()
+    assert check(story) == []
+    assert (target.state, target.reason) == (TargetState.HELD, Reason.OUTCOME_UNKNOWN)
+    assert len(changes(story)) == 1
+    assert story.ended_s > 3600
+
+
+def test_a_change_that_the_log_shows_to_go_on_is_not_sent_again() -> None:
+    """It lasts longer than a settle, and its server looks idle."""
+    story = played(
+        1,
+        {"do": "cut-after", "on": "changeos", "nth": [1]},
+        cloud={"change": {"picture": "idle"}, "durations": {"change": (1500, 1500)}, "lax": True},
+        timeouts=Timeouts(change_s=3600.0, settle_s=600.0),
+        loopback=False,
+    )
+    (target,) = story.targets.values()
+    assert check(story) == []
+    assert target.state is TargetState.DONE
+    assert len(changes(story)) == 1

@@ -13,7 +13,7 @@ from fleetos.sim.faults import Rule
 from fleetos.sim.scenario import Scenario
 from tests.simulation.faults import Fence, rules
 from tests.simulation.plots import with_plot
-from tests.simulation.rarities import with_rarity
+from tests.simulation.rarities import with_log, with_rarity
 from tests.simulation.spec import IMAGE, Act, ActKind, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
 from tests.simulation.wishes import diverse
 
@@ -94,6 +94,7 @@ def world(seed: int) -> Spec:
     if told is spec:
         told = with_rarity(spec, size.servers, settled_s)
     # Drawn apart from the rest, so that all other worlds are what they would be without it.
+    told = with_log(told, size.servers, settled_s, plain=told is spec)
     if Random(f"metered {seed}").random() < _METERED:
         told = _metered(told, Random(f"metered by {seed}"))
     if Random(f"diverse {seed}").random() < _DIVERSE:

@@ -152,9 +152,15 @@ def image_shown_late(story: Story) -> bool:
 
 
 def left_no_trace(story: Story, write: Write) -> bool:
-    """Return whether nothing tells that a change was ever accepted: no answer, no log, and the server as it was."""
+    """Return whether nothing tells that a change was ever accepted: no answer, no log, and the server as it was.
+
+    A log that is behind shows nothing where that and the delay of the request reach a settle time together.
+    """
+    cloud = story.spec.scenario
     unseen = write.ended in ("failed", "no-effect") and write.disk_before not in write.disks_destroyed
-    return unseen and not story.spec.scenario.logs and write.job_id not in told_jobs(story)
+    delay_s = 0.0 if write.at is None else write.at - write.sent_at
+    unlogged = not cloud.logs or (cloud.action_log.lag_s > 0 and delay_s + cloud.action_log.lag_s >= settle_s(story))
+    return unseen and unlogged and write.job_id not in told_jobs(story)
 
 
 def named_by_operator(story: Story, disk: Disk, before_s: float) -> bool:

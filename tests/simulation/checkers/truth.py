@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from fleetos.model.events import AttemptEnded, ChangeIntended
 from fleetos.model.plan import PowerAfter
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
@@ -10,7 +11,7 @@ from fleetos.sim.ledger import Write
 from fleetos.sim.servers import Disk, Server
 from fleetos.views.summary import powered_off
 from tests.ledger import CHANGES
-from tests.simulation.checkers.past import at, believed, changes_of, of_run
+from tests.simulation.checkers.past import at, believed, changes_of, groups, of_run
 from tests.simulation.checkers.promise import (
     beyond_promise,
     denied_for_a_settle,
@@ -49,6 +50,37 @@ def ends_as_told(story: Story) -> Iterator[Violation]:
             how = f"{target.state} ({target.reason}: {target.detail})"
             yield Violation("I12", f"{target.server_id} is {how}, yet {wrong}")
     yield from _wrongly_failed(story)
+    yield from _wrongly_read_off_the_log(story)
+
+
+# What fleetos says of an attempt whose end the cloud's log told, and how its change must have ended then.
+_BY_LOG = {"by the cloud's log the change failed": "failed", "by the cloud's log the change succeeded": "no-effect"}
+
+
+def _wrongly_read_off_the_log(story: Story) -> Iterator[Violation]:
+    """Yield the ends of attempts that are said to stand in the cloud's log, and are not those of a change of ours."""
+    intended_s: dict[tuple[str, int], float] = {}
+    for written, records in groups(story):
+        for record in records:
+            event = record.event
+            if isinstance(event, ChangeIntended):
+                intended_s.setdefault((event.server_id, event.attempt), written.at_s)
+            if not isinstance(event, AttemptEnded):
+                continue
+            said = next((end for words, end in _BY_LOG.items() if event.detail.startswith(words)), None)
+            since_s = intended_s[event.server_id, event.attempt]
+            if said is not None and _first_end(story, event.server_id, since_s, written.at_s) != said:
+                yield Violation(
+                    "I12", f"record {record.seq} says of {event.server_id}: {event.detail}, which is not so"
+                )
+
+
+def _first_end(story: Story, server_id: str, since_s: float, until_s: float) -> str | None:
+    """Return how the first change that was sent after that second had ended by the other, None if it had not."""
+    made = (one for one in changes_of(story, server_id) if one.sent_at - story.born_at >= since_s)
+    first = next(made, None)
+    over = first is not None and first.ended_at is not None and first.ended_at - story.born_at <= until_s
+    return first.ended if first is not None and over else None
 
 
 def _stopped_by_us(story: Story, target: Target, server: Server) -> bool:

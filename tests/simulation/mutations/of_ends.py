@@ -1,8 +1,33 @@
 """Faults in what may be wiped, and in what is recorded as an end."""
 
-from tests.simulation.mutations.parts import FOLD, NO_DISK_RULE, NOT_SENT, RULES, one
+from tests.simulation.mutations.parts import CLOUD, FOLD, NO_DISK_RULE, NOT_SENT, RULES, one
 from tests.simulation.mutations.patches import Mutation, Patch
 
+_EVIDENCE = f"{CLOUD}/evidence.py"
+LOGS = (
+    Mutation(
+        "action-of-another",
+        "I12",
+        "whoever has made the change that the cloud's log shows, it counts as ours",
+        one(_EVIDENCE, "found[0].name != _CHANGE or found[0].user_id != user_id", "found[0].name != _CHANGE"),
+    ),
+    Mutation(
+        "action-without-an-end",
+        "I12",
+        "a change that the cloud's log shows without an end has failed",
+        one(
+            _EVIDENCE,
+            "LoggedChange(action.started_at, LoggedEnd.RUNNING)",
+            "LoggedChange(action.started_at, LoggedEnd.ERROR)",
+        ),
+    ),
+    Mutation(
+        "action-whatever-its-result",
+        "I12",
+        "a change whose end the cloud's log shows has failed, whatever its result",
+        one(_EVIDENCE, '_ENDS["error" if "error" in results else "success"]', "LoggedEnd.ERROR"),
+    ),
+)
 DISKS = (
     Mutation(
         "no-disk-rule",

@@ -52,10 +52,14 @@ def test_every_read_is_tried_and_no_effect_is() -> None:
     effects: set[Operation] = {one for one, call in CALLS.items() if call.use in EFFECTS}
     # What is asked before all others, or only for what a plan names.
     other = {one for one, call in CALLS.items() if call.use in (Use.LOGIN, Use.NAMED)}
-    assert set(DRY_READS) == CALLS.keys() - effects - other
+    # One entry of a log is there to be read only where the log has one.
+    assert set(DRY_READS) == CALLS.keys() - effects - other - {"action"}
     assert all(CALLS[one].method == "GET" for one in DRY_READS)
     assert all(CALLS[one].action is not None for one in effects)
     assert all(call.action or call.note or call.use is Use.LOGIN for call in CALLS.values())
+
+
+REBUILD = {"action": "rebuild", "user_id": "user-1", "request_id": "r", "start_time": f"{START:%FT%T}"}
 
 
 def body_for(request: httpx.Request) -> httpx.Response:
@@ -64,6 +68,8 @@ def body_for(request: httpx.Request) -> httpx.Response:
         return answer(200, {"key_info": {"key_state": "2"}})
     if request.method == "POST":
         return answer(200, {"job_id": JOB})
+    if path.endswith("/os-instance-actions"):
+        return answer(200, {"instanceActions": [REBUILD]})
     if path.endswith("/s1"):
         return answer(200, {"server": server_body("s1")})
     if "/jobs/" in path:

@@ -1,12 +1,13 @@
 """Jobs, and the traces that a request left. In virtual time."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import CloudUnreachable, ReadRefused
 from fleetos.model.inventory import Job, JobStatus, SubJob
+from fleetos.model.traces import LoggedEnd, Traces
 from tests.unit.cloud.scripted import (
     PROJECT,
     Answer,
@@ -158,7 +159,7 @@ NONE_OF_IT = error(404, "APIGW.0101")
 )
 def test_traces_of_a_change(actions: Answer, volumes: Answer, found: tuple[str, ...] | None) -> None:
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
-        assert await client.traces("s1", START) == found
+        assert await client.traces("s1", START) == (None if found is None else Traces(found))
         assert [(one.host, one.path) for one in cloud.calls] == [
             ("ecs.eu-de.cloud.invalid", f"/v2.1/{PROJECT}/servers/s1/os-instance-actions"),
             ("evs.eu-de.cloud.invalid", f"/v2/{PROJECT}/cloudvolumes/detail"),
@@ -203,11 +204,91 @@ def test_a_job_tells_how_long_it_took_if_that_can_be_true(began: object, ended: 
     with_cloud(answer(200, body), then=then)
 
 
+REBUILD: dict[str, object] = {
+    "action": "rebuild",
+    "request_id": "req-1",
+    "user_id": "user-1",
+    "start_time": "2026-01-02T03:09:00.000000",
+}
+BEGUN_AT = datetime(2026, 1, 2, 3, 9, tzinfo=UTC)
+ENDED = "2026-01-02T03:10:00.000000"
+
+
+def event(result: object, finish_time: object = ENDED) -> dict[str, object]:
+    return {"event": "compute_rebuild_instance", "result": result, "finish_time": finish_time}
+
+
+@pytest.mark.parametrize(
+    ("events", "end"),
+    [
+        ([event("Error")], LoggedEnd.ERROR),
+        ([event("Success")], LoggedEnd.SUCCESS),
+        ([event("Success"), event("Error")], LoggedEnd.ERROR),
+        ([event("error"), event("SUCCESS")], LoggedEnd.ERROR),
+        ([event("Error"), event(None, None)], LoggedEnd.RUNNING),
+        ([event(None, None)], LoggedEnd.RUNNING),
+        ([event("Error", "soon")], LoggedEnd.RUNNING),
+        ([event("Error"), event("Aborted")], LoggedEnd.UNTOLD),
+        ([event(None)], LoggedEnd.UNTOLD),
+        ([], LoggedEnd.UNTOLD),
+        (None, LoggedEnd.UNTOLD),
+    ],
+)
+def test_how_our_change_ended_by_its_events(events: list[dict[str, object]] | None, end: LoggedEnd) -> None:
+    shown = answer(200, {"instanceAction": {**REBUILD, "events": events}})
+
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        traces = await client.traces("s1", START)
+        assert traces is not None
+        assert traces.words == (ACTION_WORDS[0],)
+        assert traces.change is not None
+        assert (traces.change.started_at, traces.change.end) == (BEGUN_AT, end)
+        assert cloud.calls[-1].path == f"/v2.1/{PROJECT}/servers/s1/os-instance-actions/req-1"
+
+    with_cloud(answer(200, {"instanceActions": [REBUILD]}), shown, then=then, evs=False)
+
+
+@pytest.mark.parametrize(
+    ("listed", "volumes"),
+    [
+        pytest.param([{**REBUILD, "user_id": "another"}], NONE_OF_IT, id="another-user"),
+        pytest.param([{**REBUILD, "user_id": None}], NONE_OF_IT, id="no-user"),
+        pytest.param([{**REBUILD, "request_id": None}], NONE_OF_IT, id="no-request-id"),
+        pytest.param([{**REBUILD, "start_time": "soon"}], NONE_OF_IT, id="no-time"),
+        pytest.param([REBUILD, REBUILD], NONE_OF_IT, id="two-of-them"),
+        pytest.param([REBUILD, {**REBUILD, "action": "attach_volume"}], NONE_OF_IT, id="something-else-beside-it"),
+        pytest.param([{**REBUILD, "action": "resize"}], NONE_OF_IT, id="another-action"),
+        pytest.param([REBUILD], VOLUMES, id="a-new-disk"),
+    ],
+)
+def test_in_any_doubt_no_action_is_ours(listed: list[dict[str, object]], volumes: Answer) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        traces = await client.traces("s1", START)
+        assert traces is not None
+        assert traces.words
+        assert traces.change is None
+        assert len(cloud.calls) == 2
+
+    with_cloud(answer(200, {"instanceActions": listed}), volumes, then=then)
+
+
+@pytest.mark.parametrize(
+    "shown", [NONE_OF_IT, error(403, "Pdp.0001"), answer(200, {"instanceAction": {**REBUILD, "request_id": "req-2"}})]
+)
+def test_where_events_are_not_offered_nothing_is_told_of_the_end(shown: Answer) -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert await client.traces("s1", START) == Traces((ACTION_WORDS[0],))
+
+    with_cloud(answer(200, {"instanceActions": [REBUILD]}), shown, then=then, evs=False)
+
+
 def test_the_clouds_clock_may_be_a_little_behind() -> None:
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
         at = START.replace(hour=3, minute=9, second=0)
-        assert ACTION_WORDS[0] in (await client.traces("s1", at + timedelta(seconds=9)) or ())
-        assert ACTION_WORDS[0] not in (await client.traces("s1", at + timedelta(seconds=11)) or ())
+        for seconds, told in ((9, True), (11, False)):
+            traces = await client.traces("s1", at + timedelta(seconds=seconds))
+            assert traces is not None
+            assert (ACTION_WORDS[0] in traces.words) is told
 
     with_cloud(ACTIONS, then=then, evs=False)
 

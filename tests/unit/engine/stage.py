@@ -21,6 +21,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Settings, Target
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import HOLDS_SLOT, Command, TargetState
+from fleetos.model.traces import Traces
 from tests.unit.engine.list_journal import ListJournal
 from tests.unit.model.samples import NEW_IMAGE, RUNNING, SETTINGS, a_run, a_target
 
@@ -159,7 +160,7 @@ class SmallCloud:
         parts = tuple(SubJob(one, f"{job_id}-{one}", work.status) for one in work.server_ids)
         return Job(job_id, work.status, sub_jobs=parts if work.verb != "change" else ())
 
-    async def traces(self, server_id: str, since: datetime) -> tuple[str, ...] | None:
+    async def traces(self, server_id: str, since: datetime) -> Traces | None:
         """Not offered."""
         await self._read("traces")
         return None

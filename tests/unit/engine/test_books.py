@@ -36,6 +36,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.model.traces import NO_TRACES
 from fleetos.rules.needs import AskJob, AskTraces, Look, Need, Power, Submit, Wait
 from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep
 from tests.unit.engine.stage import Stage
@@ -133,7 +134,7 @@ def test_who_asks_for_a_job_under_way_gets_its_answer() -> None:
     assert {turn.target(one.server_id).state for one in targets} == {S.VERIFYING}
 
 
-@pytest.mark.parametrize("fact", [TracesRead(ID, ()), TracesNotRead(ID)])
+@pytest.mark.parametrize("fact", [TracesRead(ID, NO_TRACES), TracesNotRead(ID)])
 def test_traces_are_asked_for_once_at_a_time(fact: TracesRead | TracesNotRead) -> None:
     inspecting = a_target(state=S.INSPECTING, attempts=(an_attempt(unanswered=1),))
     books, turn = books_of(inspecting)
@@ -346,7 +347,7 @@ async def test_a_read_that_fails_says_so(error: CloudError, kinds: Sequence[type
     assert [type(fact) for fact in job] == [JobNotRead, *kinds[1:]]
     traces = await performer.read(ReadTraces(ID, AskTraces(START, 0.0)))
     if isinstance(error, PermissionDenied):
-        assert traces == [TracesRead(ID, ())]
+        assert traces == [TracesRead(ID, NO_TRACES)]
     else:
         assert [type(fact) for fact in traces] == [TracesNotRead, *kinds[1:]]
 

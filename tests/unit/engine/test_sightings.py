@@ -7,6 +7,7 @@ from fleetos.limits import EVIDENCE_MAX_GAP_S
 from fleetos.model.events import Event, PowerAnswered, PowerIntended
 from fleetos.model.run import PowerOutcome
 from fleetos.model.states import TargetState
+from fleetos.model.traces import NO_TRACES
 from fleetos.rules.look import Sight
 from tests.unit.model.samples import STOPPED
 from tests.unit.rules.scene import moment
@@ -20,8 +21,8 @@ def look(at_s: float) -> Sight:
 def test_what_the_log_said_counts_with_the_looks_that_it_was_asked_for_and_no_others() -> None:
     state = TargetState.INSPECTING
     seen = Sighting(moment(0), moment(0)).with_sight(state, look(0)).with_sight(state, look(30))
-    asked = replace(seen, traces=())
-    assert asked.with_sight(state, look(60)).traces == ()
+    asked = replace(seen, traces=NO_TRACES)
+    assert asked.with_sight(state, look(60)).traces == NO_TRACES
     assert asked.with_sight(state, look(31 + EVIDENCE_MAX_GAP_S)).traces is None
 
 

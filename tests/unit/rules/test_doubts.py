@@ -12,6 +12,7 @@ from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.plan import PowerAfter
 from fleetos.model.run import End, Outcome, Target
 from fleetos.model.states import Reason, TargetState
+from fleetos.model.traces import NO_TRACES
 from fleetos.rules.needs import AskJob, Context, Decision, Look, Wait
 from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
@@ -137,7 +138,7 @@ def test_a_job_that_was_unknown_is_asked_again() -> None:
 
 
 def test_a_job_counts_as_lost_when_it_was_denied_for_a_settle_and_of_late() -> None:
-    scene = context(steady(STOPPED, 2 * SETTLE))
+    scene = context(steady(STOPPED, 2 * SETTLE), traces=NO_TRACES)
     used_up = (S.BACKOFF, None, Outcome.FAILED)
     assert outcome_of(decide(accepted(), replace(scene, **denied(SETTLE - 10, 2 * SETTLE - 10)))) == used_up
     for from_s, until_s in [(SETTLE, 2 * SETTLE - 10), (0, 2 * SETTLE - BEAT - 1), (0, SETTLE)]:
@@ -220,7 +221,9 @@ def test_the_job_is_asked_twice_in_a_settle_however_seldom_the_plan_polls() -> N
 
 
 def test_a_job_that_ran_once_and_was_denied_for_a_settle_since_is_lost() -> None:
-    scene = replace(context(steady(STOPPED, 2 * SETTLE)), **denied(SETTLE - 10, 2 * SETTLE), job_ran=moment(0))
+    scene = replace(
+        context(steady(STOPPED, 2 * SETTLE), traces=NO_TRACES), **denied(SETTLE - 10, 2 * SETTLE), job_ran=moment(0)
+    )
     assert outcome_of(decide(accepted(), scene)) == (S.BACKOFF, None, Outcome.FAILED)
 
 

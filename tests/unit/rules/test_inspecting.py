@@ -12,6 +12,7 @@ from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState
+from fleetos.model.traces import NO_TRACES, Traces
 from fleetos.rules.needs import AskTraces, Decision
 from fleetos.rules.needs import Look as NeedsLook
 from fleetos.rules.steps import decide
@@ -118,7 +119,7 @@ def test_row_baseline_is_not_delivered_after_the_settle() -> None:
     asked = decide(inspected(), context(looks))
     assert isinstance(asked, tuple)
     assert AskTraces(START, context(looks).now.elapsed_s) in asked
-    assert only_event(decide(inspected(), context(looks, traces=()))) == NotDelivered(ID, 1)
+    assert only_event(decide(inspected(), context(looks, traces=NO_TRACES))) == NotDelivered(ID, 1)
 
 
 def test_row_baseline_traces_are_asked_for_by_the_clock_of_the_cloud_where_it_tells() -> None:
@@ -134,26 +135,26 @@ def test_row_baseline_looks_go_on_while_the_traces_are_asked_for() -> None:
 
 def test_row_baseline_in_its_own_failed_picture_is_not_delivered() -> None:
     target = inspected(before=ERROR)
-    assert only_event(decide(target, context(steady(ERROR, SETTLE), traces=()))) == NotDelivered(ID, 1)
+    assert only_event(decide(target, context(steady(ERROR, SETTLE), traces=NO_TRACES))) == NotDelivered(ID, 1)
     other = replace(ERROR, fault="500: another fault")
-    assert undecided(decide(target, context(steady(other, SETTLE), traces=())))
+    assert undecided(decide(target, context(steady(other, SETTLE), traces=NO_TRACES)))
 
 
 def test_row_baseline_with_a_job_id_uses_the_attempt_up() -> None:
     decision = decide(
-        ACCEPTED, context(steady(STOPPED, SETTLE), traces=(), job_asked=moment(SETTLE), job_over=moment(0))
+        ACCEPTED, context(steady(STOPPED, SETTLE), traces=NO_TRACES, job_asked=moment(SETTLE), job_over=moment(0))
     )
     assert outcome_of(decision) == (S.BACKOFF, None, Outcome.FAILED)
 
 
 def test_row_baseline_after_an_adoption_uses_the_attempt_up() -> None:
-    decision = decide(inspected(adopted=True), context(steady(STOPPED, SETTLE), traces=()))
+    decision = decide(inspected(adopted=True), context(steady(STOPPED, SETTLE), traces=NO_TRACES))
     assert outcome_of(decision) == (S.BACKOFF, None, Outcome.FAILED)
 
 
 @pytest.mark.parametrize("resends", range(MAX_RESENDS + 1))
 def test_row_baseline_at_most_two_resends_then_held(resends: int) -> None:
-    decision = decide(inspected(resends=resends), context(steady(STOPPED, SETTLE), traces=()))
+    decision = decide(inspected(resends=resends), context(steady(STOPPED, SETTLE), traces=NO_TRACES))
     if resends < MAX_RESENDS:
         assert only_event(decision) == NotDelivered(ID, 1)
     else:
@@ -161,7 +162,7 @@ def test_row_baseline_at_most_two_resends_then_held(resends: int) -> None:
 
 
 def test_row_baseline_traces_forbid_a_resend() -> None:
-    traces = ("action rebuild at 2026-03-01T12:00:01",)
+    traces = Traces(("action rebuild at 2026-03-01T12:00:01",))
     within = decide(inspected(), context(steady(STOPPED, SETTLE), traces=traces))
     assert undecided(within)
     late = decide(inspected(), context(steady(STOPPED, 3601), traces=traces))
@@ -171,21 +172,21 @@ def test_row_baseline_traces_forbid_a_resend() -> None:
 @pytest.mark.parametrize("picture", [STOPPED, RUNNING])
 def test_row_baseline_is_never_resent_without_the_fence(picture: Picture) -> None:
     target = inspected(before=picture)
-    decision = decide(target, context(steady(picture, SETTLE), settings=BY_API, traces=()))
+    decision = decide(target, context(steady(picture, SETTLE), settings=BY_API, traces=NO_TRACES))
     assert outcome_of(decision) == (S.HELD, Reason.OUTCOME_UNKNOWN, None)
 
 
 def test_row_baseline_with_another_image_is_not_the_baseline() -> None:
     flipped = replace(STOPPED, image=NEW_IMAGE)
-    assert undecided(decide(inspected(), context(steady(flipped, SETTLE), traces=())))
-    decision = decide(inspected(), context(steady(flipped, 3601), traces=()))
+    assert undecided(decide(inspected(), context(steady(flipped, SETTLE), traces=NO_TRACES)))
+    decision = decide(inspected(), context(steady(flipped, 3601), traces=NO_TRACES))
     assert outcome_of(decision) == (S.HELD, Reason.OUTCOME_UNKNOWN, None)
 
 
 def test_row_baseline_of_an_aborted_run_is_cancelled_and_started_again() -> None:
     target = replace(inspected(), stopped_at=START)
-    assert undecided(decide(target, aborting(steady(STOPPED, SETTLE - 1), traces=())))
-    after = decided(target, aborting(steady(STOPPED, SETTLE), traces=()))
+    assert undecided(decide(target, aborting(steady(STOPPED, SETTLE - 1), traces=NO_TRACES)))
+    after = decided(target, aborting(steady(STOPPED, SETTLE), traces=NO_TRACES))
     assert (after.state, after.unanswered, after.keeps_claim) == (S.RESTORING, 1, True)
     assert after.then is not None
     assert after.then.state is S.CANCELLED
@@ -197,7 +198,7 @@ GAP = [*steady(STOPPED, 300), *steady(STOPPED, 900, from_s=361)]
 
 
 def not_yet(looks: Sequence[Look], **changes: object) -> bool:
-    return undecided(decide(inspected(), replace(context(looks, traces=()), **changes)))
+    return undecided(decide(inspected(), replace(context(looks, traces=NO_TRACES), **changes)))
 
 
 def test_the_settle_starts_anew_after_a_gap() -> None:
@@ -210,7 +211,7 @@ def test_the_settle_starts_anew_after_a_suspend() -> None:
     assert watch is not None
     slept = replace(moment(600), awake_s=moment(595).awake_s)
     sight = replace(watch.last, requested=slept, received=slept)
-    scene = replace(context(steady(STOPPED, SETTLE), traces=()), watch=watch.add(sight))
+    scene = replace(context(steady(STOPPED, SETTLE), traces=NO_TRACES), watch=watch.add(sight))
     assert undecided(decide(inspected(), scene))
 
 
@@ -345,7 +346,7 @@ def test_row_gone_fails() -> None:
 )
 def test_row_any_other_is_watched_to_the_deadline_and_then_held(first: Picture, rest: Picture) -> None:
     def decided_at(until_s: float) -> Decision:
-        return decide(inspected(), context([(0, first), *steady(rest, until_s, from_s=30)], traces=()))
+        return decide(inspected(), context([(0, first), *steady(rest, until_s, from_s=30)], traces=NO_TRACES))
 
     assert undecided(decided_at(SETTLE))
     assert undecided(decided_at(3590.0))
@@ -353,15 +354,15 @@ def test_row_any_other_is_watched_to_the_deadline_and_then_held(first: Picture, 
 
 
 def test_row_any_other_names_what_was_seen() -> None:
-    event = only_event(decide(inspected(), context([(0, RUNNING), *steady(STOPPED, 3630, from_s=30)], traces=())))
+    looks = [(0, RUNNING), *steady(STOPPED, 3630, from_s=30)]
+    event = only_event(decide(inspected(), context(looks, traces=NO_TRACES)))
     assert isinstance(event, Moved)
     assert event.detail == "the looks show no known case: ACTIVE/idle on disk-old, SHUTOFF/idle on disk-old"
 
 
 def test_a_used_up_attempt_waits_for_its_backoff() -> None:
-    event = only_event(
-        decide(ACCEPTED, context(steady(STOPPED, SETTLE), traces=(), job_asked=moment(SETTLE), job_over=moment(0)))
-    )
+    scene = context(steady(STOPPED, SETTLE), traces=NO_TRACES, job_asked=moment(SETTLE), job_over=moment(0))
+    event = only_event(decide(ACCEPTED, scene))
     assert isinstance(event, AttemptEnded)
     assert event.not_before is not None
     assert (event.not_before - moment(SETTLE).wall).total_seconds() == SETTINGS.backoff_s

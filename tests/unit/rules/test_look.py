@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.limits import SELDOM_LOOK_S
 from fleetos.rules.ends import proven_gone
-from fleetos.rules.look import MAX_PICTURES, Watch
+from fleetos.rules.look import MAX_PICTURES, SELDOM_LOOK_S, Watch
 from tests.unit.model.samples import RUNNING, STOPPED
 from tests.unit.rules.scene import context, moment, sight, steady, watched
 

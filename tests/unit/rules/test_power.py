@@ -17,6 +17,7 @@ from fleetos.model.inventory import Picture
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import End, Outcome, PowerCall, PowerOutcome, Settings, Target
 from fleetos.model.states import NO_OTHER_WRITES, Reason, TargetState
+from fleetos.model.traces import NO_TRACES
 from fleetos.rules.needs import AskJob, Context, Decision, Look, Power, Wait
 from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
@@ -232,7 +233,7 @@ def test_unanswered_stops_are_bounded() -> None:
 def test_power_is_never_touched_while_the_os_changes(state: TargetState, picture: Picture) -> None:
     target = a_target(state=state, attempts=(an_attempt(unanswered=1),))
     for looks in ([(0.0, picture)], steady(picture, 600), steady(picture, 4300)):
-        decision = decide(target, context(looks, traces=()))
+        decision = decide(target, context(looks, traces=NO_TRACES))
         assert not isinstance(decision, tuple) or goes_on(decision)
 
 

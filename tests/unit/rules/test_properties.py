@@ -13,6 +13,7 @@ from fleetos.model.inventory import Delivered, Job, JobStatus, Picture, Reply, U
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Settings, Target
 from fleetos.model.states import NO_OTHER_WRITES, QUEUED, TargetState
+from fleetos.model.traces import NO_TRACES
 from fleetos.rules.answers import change_answered, job_seen, power_answered
 from fleetos.rules.ends import backoff_s
 from fleetos.rules.needs import AskJob, AskTraces, Context, Power, Submit, Write
@@ -135,7 +136,7 @@ class Player:
     def serve(self, need: object, reply: Reply, job: Job | None) -> bool:
         match need:
             case AskTraces():
-                self.sighting = replace(self.sighting, traces=())
+                self.sighting = replace(self.sighting, traces=NO_TRACES)
                 return True
             case AskJob():
                 events = job_seen(self.target, need.job_id, job, self.context())

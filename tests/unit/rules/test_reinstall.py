@@ -9,6 +9,7 @@ from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Order, Outcome, Target
 from fleetos.model.states import Reason, TargetState
+from fleetos.model.traces import NO_TRACES
 from fleetos.rules.needs import Submit
 from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
@@ -105,9 +106,9 @@ def test_under_stop_api_that_is_so_before_an_attempt_is_used_up() -> None:
 
 def test_a_server_that_stayed_stopped_was_not_reinstalled() -> None:
     """After a reinstall the cloud starts a server by itself."""
-    sent_again = decide(LOST, context(steady(STOPPED, SETTLE), traces=()))
+    sent_again = decide(LOST, context(steady(STOPPED, SETTLE), traces=NO_TRACES))
     assert isinstance(only_event(sent_again), NotDelivered)
-    assert at(ACCEPTED, STOPPED, SETTLE) == (S.BACKOFF, None, Outcome.FAILED)
+    assert at(ACCEPTED, STOPPED, SETTLE, traces=NO_TRACES) == (S.BACKOFF, None, Outcome.FAILED)
 
 
 @pytest.mark.parametrize("state", [S.CHECKING, S.READY])

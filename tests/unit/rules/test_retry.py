@@ -10,6 +10,7 @@ from fleetos.model.fold import fold_target
 from fleetos.model.inventory import Job, JobStatus, Picture
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
+from fleetos.model.traces import NO_TRACES
 from fleetos.rules.answers import job_seen
 from fleetos.rules.needs import AskJob
 from fleetos.rules.schedule import first_state
@@ -90,7 +91,7 @@ def test_a_retried_unknown_outcome_is_found_out() -> None:
     target = inspected(retried(attempt))
     assert decided(target, context([(0, CHANGED)])).state is S.VERIFYING
     assert decided(target, context([(0, REBUILD)])).state is S.CHANGING
-    assert decided(target, context(steady(STOPPED, SETTLE), traces=())).state is S.READY
+    assert decided(target, context(steady(STOPPED, SETTLE), traces=NO_TRACES)).state is S.READY
 
 
 def test_a_server_that_was_changed_after_all_is_not_wiped_unless_its_disk_is_named() -> None:
@@ -128,7 +129,8 @@ def test_a_retried_change_whose_job_goes_on_is_asked_again_and_then_held() -> No
 
 def test_a_retried_change_whose_job_is_forgotten_is_told_by_the_looks() -> None:
     target = inspected(retried(GOES_ON))
-    after = decided(target, context(steady(STOPPED, SETTLE), job_asked=moment(SETTLE), job_over=moment(0)))
+    scene = context(steady(STOPPED, SETTLE), traces=NO_TRACES, job_asked=moment(SETTLE), job_over=moment(0))
+    after = decided(target, scene)
     assert after.attempts[-1].outcome is Outcome.FAILED
 
 
