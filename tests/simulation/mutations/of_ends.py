@@ -4,12 +4,14 @@ from tests.simulation.mutations.parts import CLOUD, FOLD, NO_DISK_RULE, NOT_SENT
 from tests.simulation.mutations.patches import Mutation, Patch
 
 _EVIDENCE = f"{CLOUD}/evidence.py"
+# Few worlds lose an answer and have a log that alone tells.
 LOGS = (
     Mutation(
         "action-of-another",
         "I12",
         "whoever has made the change that the cloud's log shows, it counts as ours",
         one(_EVIDENCE, "found[0].name != _CHANGE or found[0].user_id != user_id", "found[0].name != _CHANGE"),
+        seeds=600,
     ),
     Mutation(
         "action-without-an-end",
@@ -20,12 +22,14 @@ LOGS = (
             "LoggedChange(action.started_at, LoggedEnd.RUNNING)",
             "LoggedChange(action.started_at, LoggedEnd.ERROR)",
         ),
+        seeds=600,
     ),
     Mutation(
         "action-whatever-its-result",
         "I12",
         "a change whose end the cloud's log shows has failed, whatever its result",
         one(_EVIDENCE, '_ENDS["error" if "error" in results else "success"]', "LoggedEnd.ERROR"),
+        seeds=600,
     ),
 )
 DISKS = (
