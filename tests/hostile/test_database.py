@@ -34,7 +34,8 @@ from fleetos.store.location import locate
 from fleetos.store.opening import open_database
 from fleetos.views.documents import status_document
 from fleetos.views.event_documents import event_document
-from fleetos.views.tables import events_table, status_table
+from fleetos.views.status import Status, status_screen
+from fleetos.views.tables import events_table
 from tests.hostile.chance import SEED, examples
 from tests.hostile.strategies import mangled, randoms, spoiled
 from tests.unit.store.samples import (
@@ -251,8 +252,8 @@ def test_a_body_is_a_value_that_can_be_kept_and_shown_or_none(random: Random) ->
     except ValueError:
         pass
     progress = Progress(run, [target])
-    json.dumps(status_document(progress))
-    assert_shown(status_table(progress, START, width=100).plain)
+    json.dumps(status_document(progress, START))
+    assert_shown(status_screen(Status(progress, None, START, 100), [target], 30).plain)
     try:
         event = event_from(event_body)
     except ValueError:
@@ -305,7 +306,7 @@ def test_a_journal_that_somebody_edited_is_replayed_or_refused(random: Random) -
         progress = replay((START, event) for event in events)
     except (FleetosError, ValueError):
         return
-    json.dumps(status_document(progress))
+    json.dumps(status_document(progress, START))
 
 
 @pytest.mark.parametrize(
