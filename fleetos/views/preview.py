@@ -67,9 +67,9 @@ def act_words(preview: Preview, target: Target) -> str:
 def estimate_words(estimate: Estimate) -> Sequence[str]:
     """How long it takes and what it asks of the API, a sentence each, with where the figures come from."""
     source = (
-        f"as {counted(estimate.remembered, 'change')} before"
+        f"from {counted(estimate.remembered, 'earlier change')}"
         if estimate.remembered
-        else "as the cloud's documents say, since none was seen here yet"
+        else "from the cloud's documents, since none was seen here yet"
     )
     change = f"One change takes {_band(estimate.change)}, {source}."
     if estimate.run is None:
@@ -116,7 +116,7 @@ def finding_words(finding: Finding) -> str:
 
 def selected_words(selected: Mapping[Place, int]) -> Sequence[str]:
     """How many servers each selector means, a line each. `selected` are the numbers by the selectors' places."""
-    return [f"{place.key} at {place} means {counted(count, 'server')}" for place, count in selected.items()]
+    return [f"{place.key} at {place} matches {counted(count, 'server')}" for place, count in selected.items()]
 
 
 def _rows(preview: Preview, target: Target, findings: Iterable[Finding], *, broken: bool) -> Iterator[Row]:

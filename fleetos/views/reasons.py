@@ -34,7 +34,7 @@ REASONS: Mapping[Reason, Words] = {
     _R.REFUSED: Words(
         "refused",
         "The cloud refused the request for good.",
-        "Cure what its code names; then `fleetos retry {run}`, or apply a corrected plan where the plan was wrong.",
+        "Fix the cause named by the code; then `fleetos retry {run}`, or apply a corrected plan if the plan was wrong.",
     ),
     _R.UNHEALTHY: Words(
         "unhealthy",
@@ -43,7 +43,7 @@ REASONS: Mapping[Reason, Words] = {
     ),
     _R.OUTCOME_UNKNOWN: Words(
         "outcome unknown",
-        "Nobody knows what came of the change, and watching the server did not tell.",
+        "The result of the change is unknown, and inspecting the server did not tell.",
         "Look at it in the cloud's console; `fleetos retry {run}` looks again before it sends anything.",
     ),
     _R.STILL_CHANGING: Words(
@@ -69,7 +69,7 @@ REASONS: Mapping[Reason, Words] = {
     _R.NO_SYSTEM_DISK: Words(
         "no system disk",
         "The server has no system disk attached, and without one the cloud changes no OS.",
-        "Have the disk attached again, by the support desk after a failed change; then `fleetos retry {run}`.",
+        "Ask support to attach the disk again; then `fleetos retry {run}`.",
     ),
     _R.WRONG_STATE: Words(
         "wrong state",
@@ -108,8 +108,8 @@ REASONS: Mapping[Reason, Words] = {
     ),
     _R.NOT_DELIVERED: Words(
         "not delivered",
-        "The request was turned away so often, without any effect, that fleetos gave up.",
-        "Cure what the last code names, then `fleetos retry {run}`.",
+        "The request was refused so often, without any effect, that fleetos gave up.",
+        "Fix the cause named by the last code, then `fleetos retry {run}`.",
     ),
     _R.ABORTED: Words(
         "aborted",
@@ -130,7 +130,7 @@ REASONS: Mapping[Reason, Words] = {
     _R.UNREACHABLE: Words(
         "cloud unreachable",
         "The cloud could not be reached, or answered with nothing but failures.",
-        "See to network, proxy and endpoint; then `fleetos resume {run}`, or `fleetos retry {run}` if it has ended.",
+        "Check network, proxy and endpoint, then `fleetos resume {run}`, or `fleetos retry {run}` if it has ended.",
     ),
     _R.TOO_MANY_OVERDUE: Words(
         "too many overdue",

@@ -76,7 +76,7 @@ def test_what_is_selected_is_changed_and_nothing_else(play: Play) -> None:
     ]
     done = play.fleetos("apply", text, "--yes", "--expect-wipes", "3", "-o", "json")
     assert done.returncode == 0, done.stderr
-    assert f"servers[1].select at {text}:4:57 means 4 servers" in done.stderr
+    assert f"servers[1].select at {text}:4:57 matches 4 servers" in done.stderr
     names = [target["name"] for target in json.loads(done.stdout)["targets"]]
     assert names == ["app-2", "app-1", "app-3"]
     everybody = list(play.servers())
@@ -144,7 +144,7 @@ def test_the_platforms_temporary_servers_are_never_selected(play: Play, cloud: S
         assert selected.returncode == 65
         assert "no server has a name like temp-*" in selected.stderr
         everything = other.called("apply", written(other, {"select": {"name": "*"}}))
-        assert f"servers[0].select at {tmp_path}/other/plan.yaml:4:12 means 20 servers" in everything.stderr
+        assert f"servers[0].select at {tmp_path}/other/plan.yaml:4:12 matches 20 servers" in everything.stderr
     assert began.end().returncode == 0
     assert changed(play, "slow-1", "slow-2") == {"slow-1": 1, "slow-2": 1}
 

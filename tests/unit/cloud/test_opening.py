@@ -1,5 +1,6 @@
 """Logging in: who asks, where the services are, and what is not acceptable. In virtual time."""
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,7 @@ import anyio
 import httpx
 import pytest
 
+from fleetos.cloud.identity import read_grant
 from fleetos.cloud.proofs import AccessKey, GivenToken, Password
 from fleetos.errors import AuthenticationFailed, CloudUnreachable, InputError, PermissionDenied, UsageError
 from tests.unit.cloud.scripted import (
@@ -47,6 +49,26 @@ def test_the_login_says_who_where_and_asks_for_the_catalog() -> None:
             "scope": {"project": {"name": "eu-de_project", "domain": {"name": "pd"}}},
         }
     }
+
+
+@pytest.mark.parametrize(
+    ("user", "shown"),
+    [
+        ({"id": "u1", "name": "ops-rollout"}, "ops-rollout"),
+        ({"id": "u1"}, None),
+        ({"id": "u1", "name": "x" * 5000}, None),
+        ({"id": "u1", "name": "a\x1b[31m"}, None),
+        ({"id": "u1", "name": 7}, None),
+    ],
+)
+def test_a_token_tells_who_is_logged_in_and_a_strange_name_keeps_nobody_out(
+    user: dict[str, object], shown: str | None
+) -> None:
+    project = {"id": PROJECT, "name": "eu-de_prod", "domain": {"name": "OTC0001"}}
+    body = json.dumps({"token": {"user": user, "project": project}}).encode()
+    grant = read_grant({"x-subject-token": "t1"}, body)
+    assert (grant.user_name, grant.user_id) == (shown, "u1")
+    assert (grant.project_name, grant.domain_name) == ("eu-de_prod", "OTC0001")
 
 
 @pytest.mark.parametrize(
@@ -217,6 +239,8 @@ def test_an_access_key_needs_neither_a_login_nor_a_catalog() -> None:
         async with opened(cloud, given) as client:
             await client.server("s1")
             place = client.place
+        # Four letters tell keys apart, and do not give the key away.
+        assert (place.user, place.access_key, place.project) == (None, f"…{KEY.access[-4:]}", "eu-de_project")
         assert (place.project_id, place.user_id, str(place.evs)) == (
             PROJECT,
             None,

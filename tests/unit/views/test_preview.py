@@ -19,7 +19,7 @@ from tests.unit.views.stage import IMAGE, OLD_IMAGE, a_run, server_id, target
 
 ESTIMATE = Estimate(Band(60, 240), 0, Band(60, 300), 30, 11, 5.0, 1.0)
 CHOICE = ImageChoice("Standard_Debian_12_latest", IMAGE, "v2", "the plan says so")
-DOCUMENTED = "One change takes 1m00s to 4m00s, as the cloud's documents say, since none was seen here yet."
+DOCUMENTED = "One change takes 1m00s to 4m00s, from the cloud's documents, since none was seen here yet."
 NAMES = {OLD_IMAGE: "Debian_11"}
 
 
@@ -120,11 +120,11 @@ def test_a_run_that_is_there_already_is_told(state: RunState, words: str) -> Non
         (
             replace(ESTIMATE, change=Band(90, 90), remembered=7, read_rate_per_s=None, write_rate_per_s=None),
             [
-                "One change takes 1m30s, as 7 changes before. All of them take 1m00s to 5m00s when none fails.",
+                "One change takes 1m30s, from 7 earlier changes. All of them take 1m00s to 5m00s when none fails.",
                 "About 41 API calls: 30 reads, 11 writes. No limit is in force.",
             ],
         ),
-        (replace(ESTIMATE, remembered=1, run=None), ["One change takes 1m00s to 4m00s, as 1 change before."]),
+        (replace(ESTIMATE, remembered=1, run=None), ["One change takes 1m00s to 4m00s, from 1 earlier change."]),
     ],
 )
 def test_where_figures_come_from_is_told(estimate: Estimate, words: list[str]) -> None:
@@ -193,7 +193,7 @@ def test_a_selector_is_told_with_its_number_and_the_same_image_once() -> None:
     shown = preview(replace(again, order=order), selected={Place("p.yaml", 4, 5, "servers[0].select"): 1})
     text = preview_lines(shown).plain
     assert "(Debian_11 again)" in text
-    assert "servers[0].select at p.yaml:4:5 means 1 server" in text
+    assert "servers[0].select at p.yaml:4:5 matches 1 server" in text
     told = preview_document(shown)
     assert told["selectors"] == [{"key": "servers[0].select", "place": "p.yaml:4:5", "servers": 1}]
     assert server_documents(shown)[0]["reinstall"] is True

@@ -76,7 +76,7 @@ def test_a_refused_server_has_its_code_in_words_and_the_request_id() -> None:
     stage.happen(Moved(server_id(0), TargetState.SKIPPED), RunMoved(RunState.DONE))
     lines = text_of(stage).splitlines()
     assert lines[2] == "  1 failed, refused. The cloud refused the request for good."
-    assert lines[3].startswith("    to do: Cure what its code names; ")
+    assert lines[3].startswith("    to do: Fix the cause named by the code; ")
     named = lines[4]
     assert named.startswith(f"    web-01 ({server_id(1)}): Ecs.0314, ")
     assert "request req-9" in named
@@ -145,7 +145,7 @@ def test_unknown_outcomes_and_overdue_changes_are_named() -> None:
     text = text_of(stage)
     assert "  2 servers with an unknown outcome: no other run touches them until " in text
     assert f"  1 change overdue:\n    web-01 ({server_id(1)})" in text
-    assert "outcome unknown. Nobody knows what came of the change" in text
+    assert "outcome unknown. The result of the change is unknown" in text
 
 
 def test_lists_are_bounded_and_say_what_they_leave_out() -> None:
