@@ -46,7 +46,7 @@ def test_a_key_drives_a_run_until_it_is_refused_and_a_token_carries_on(play: Pla
     play.faults({"on": "read", "do": "refuse", "code": "APIGW.0301"})
     done = began.end()
     assert done.returncode == 77
-    assert began.events[-1]["type"] == "run.paused"
+    assert [event["type"] for event in began.events[-2:]] == ["run.paused", "run.driver-ended"]
     assert "does not accept the signature of the access key" in done.stderr
     assert play.ledger().requests.get("token", 0) == logins
     assert all(secret not in done.stderr + done.stdout for secret in (SECRET_KEY, "Signature="))
