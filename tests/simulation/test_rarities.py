@@ -30,7 +30,7 @@ def test_few_worlds_have_one_and_the_others_stay_as_they_are() -> None:
         pytest.param(1130, "running-job-unknown", id="forgetful"),
         pytest.param(124, "change-longer-than-a-settle", id="overlong"),
         pytest.param(89, "foreign-change-fails", id="fails-elsewhere"),
-        pytest.param(377, "retry-of-what-was-let-rest", id="again"),
+        pytest.param(534, "retry-of-what-was-let-rest", id="again"),
         pytest.param(237, "outcome-let-rest", id="released"),
         pytest.param(228, "double-refused-by-fence", id="doubled"),
     ],
