@@ -218,11 +218,11 @@ async def _frozen_anew(
     for line in selected_words(found.selected):
         say(line)
     _say_findings(found.findings, frozen)
+    text = confirmation(frozen.run, frozen.wiped, frozen.spared)
+    confirm(wish.consent, frozen.would_wipe, Command.APPLY, text, frozen)
     if not frozen.targets:
         say("no run was created")
         return None
-    text = confirmation(frozen.run, frozen.wiped, frozen.spared)
-    confirm(wish.consent, frozen.would_wipe, Command.APPLY, text, frozen)
     targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
     more = [event for event in frozen.events[1:] if not isinstance(event, Enlisted)]
     lease = await runs.create_run(opened, frozen.run, targets, more, SystemClock().now(), watcher())

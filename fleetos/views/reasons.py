@@ -124,7 +124,7 @@ REASONS: Mapping[Reason, Words] = {
     _R.PERMISSION: Words(
         "no permission",
         "The cloud knows the account and does not allow it to do this.",
-        "Do what its code asks for: have the permission granted, the account cleared or the project corrected; then "
+        "Fix what its code names: grant the permission, clear the account or correct the project; then "
         "`fleetos resume {run}`.",
     ),
     _R.UNREACHABLE: Words(

@@ -39,8 +39,9 @@ def walks(cloud: Stage, folder: Path, names: list[str]) -> int:
     folder.mkdir()
     with tap(cloud.url, PASSWORD) as between, Play.at(cloud, folder, iter(())) as play:
         between.told = ""
+        play.env.update(between.environment())
         plan = play.written(names, concurrency=len(names))
-        done = play.fleetos("apply", plan, "--yes", **between.environment())
+        done = play.fleetos("apply", plan, "--yes")
         assert done.returncode == 0, done.stderr
         assert set(play.changes(names).values()) == {1}
         return sum(path.endswith(LAST_PAGE) for path in between.paths)

@@ -82,7 +82,7 @@ def surveyed(plan: Plan, script: Script, *, drifting: bool = False) -> Preflight
         try:
             found.append(await survey(plan, client, FACTS))
             if drifting:
-                await compared(plan, client, None)
+                await compared(plan, client, None, "")
         except FleetosError as error:
             found.append(error)
 

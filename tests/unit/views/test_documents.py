@@ -237,7 +237,8 @@ def test_a_pause_and_an_abort_say_why_since_when_and_by_whom() -> None:
         "detail": "Policy.0001: ecs:cloudServers:changeOS",
         "by": None,
         "at": "2026-03-01T12:00:05.000Z",
-        "todo": "Have the permission granted, then `fleetos resume 2b7c0m1x4q`.",
+        "todo": "Fix what its code names: grant the permission, clear the account or correct the project; then "
+        "`fleetos resume 2b7c0m1x4q`.",
     }
     assert (run["abort"], run["exit_code"]) == (None, 77)
     stage.wait(5).happen(RunMoved(RunState.FINISHING, Reason.ABORTED, "aborted by anna", "anna"))

@@ -135,7 +135,8 @@ def test_a_pause_says_what_the_cloud_said_and_what_to_do() -> None:
     assert sum("the run is paused" in line for line in lines) == 2
     assert lines[-4:] == [
         f"paused: The cloud knows the account and does not allow it to do this. {said}",
-        "  to do: Have the permission granted, then `fleetos resume 2b7c0m1x4q`.",
+        "  to do: Fix what its code names: grant the permission, clear the account or correct the project; "
+        "then `fleetos resume 2b7c0m1x4q`.",
         "next: fleetos resume 2b7c0m1x4q",
         "or end the run: fleetos abort 2b7c0m1x4q",
     ]
@@ -157,7 +158,7 @@ def test_a_run_that_is_over_says_what_is_left_to_do() -> None:
         stage.succeed(number)
     stage.happen(Moved(server_id(20), TargetState.HELD, reason=Reason.STOP_TIMEOUT), RunMoved(RunState.DONE))
     lines = lines_of(stage, None, 80, 40)
-    assert lines[0].endswith("ended after 52m00s with 3 held, 8 cancelled")
+    assert "ended after 52m00s with 3 held, 8 never changed (aborted)" in " ".join("".join(lines[:2]).split())
     assert any(line.startswith("web-20 ") and "may be powered off; does not stop" in line for line in lines)
     assert "1 server may be powered off because of this run: web-20" in lines
     assert lines[-1] == "next: fleetos retry 2b7c0m1x4q"
