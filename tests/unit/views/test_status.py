@@ -10,6 +10,7 @@ from fleetos.model.events import Moved, RunDriverEnded, RunMoved
 from fleetos.model.run import LeftBy
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.condition import Driver
+from fleetos.views.reasons import REASONS
 from fleetos.views.status import Status, status_screen
 from tests.unit.views.stage import START, Stage, server_id, target
 from tests.unit.views.test_wording import HOSTILE
@@ -135,8 +136,7 @@ def test_a_pause_says_what_the_cloud_said_and_what_to_do() -> None:
     assert sum("the run is paused" in line for line in lines) == 2
     assert lines[-4:] == [
         f"paused: The cloud knows the account and does not allow it to do this. {said}",
-        "  to do: Fix what its code names: grant the permission, clear the account or correct the project; "
-        "then `fleetos resume 2b7c0m1x4q`.",
+        f"  to do: {REASONS[Reason.PERMISSION].todo.replace('{run}', '2b7c0m1x4q')}",
         "next: fleetos resume 2b7c0m1x4q",
         "or end the run: fleetos abort 2b7c0m1x4q",
     ]
