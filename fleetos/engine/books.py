@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from fleetos.clock import Moment
 from fleetos.engine.agenda import Agenda
+from fleetos.engine.facts import TracesRead
 from fleetos.engine.sightings import Sighting
 from fleetos.engine.turn import Turn
 from fleetos.engine.watching import Watching, change_key
@@ -16,7 +17,6 @@ from fleetos.model.inventory import JobStatus
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RunState, TargetState
-from fleetos.model.traces import Traces
 from fleetos.rules.look import Sight, Watch
 from fleetos.rules.needs import AskJob, AskTraces, Context, Look, Need, Write
 from fleetos.rules.schedule import Allowance, Queue
@@ -118,12 +118,14 @@ class Books:
         self.reading.discard(job_id)
         return list(dict.fromkeys((*server_ids, *self._joined.pop(job_id, {}))))
 
-    def trace(self, server_id: str, traces: Traces) -> None:
-        """Enters what the cloud's logs say of the target."""
-        sighting = self._sightings.get(server_id)
-        if sighting is not None:
-            self._sightings[server_id] = replace(sighting, traces=traces, traced=self.now)
-            self.dirty[server_id] = None
+    def trace(self, fact: TracesRead) -> None:
+        """Enters what the cloud's logs say of the target, unless they were asked before its present looks began."""
+        sighting = self._sightings.get(fact.server_id)
+        if sighting is None:
+            return
+        self.dirty[fact.server_id] = None
+        if sighting.watch is not None and fact.requested.since_s(sighting.watch.begun) >= 0:
+            self._sightings[fact.server_id] = replace(sighting, traces=fact.traces, traced=self.now)
 
     def context(self, turn: Turn, server_id: str) -> Context:
         """What a rule may know besides the target."""

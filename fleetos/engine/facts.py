@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fleetos.clock import Moment
 from fleetos.model.inventory import Job, Reply
 from fleetos.model.requests import Request
 from fleetos.model.states import Reason
@@ -43,10 +44,14 @@ class JobNotRead:
 
 @dataclass(frozen=True, slots=True)
 class TracesRead:
-    """The traces of a server were read; none at all also where the cloud does not offer them."""
+    """The traces of a server were read; none at all also where the cloud does not offer them.
+
+    `requested` is when they were asked for: what a log said before the looks began says nothing of the time since.
+    """
 
     server_id: str
     traces: Traces
+    requested: Moment
 
 
 @dataclass(frozen=True, slots=True)

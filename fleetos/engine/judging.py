@@ -68,7 +68,7 @@ class Judge:
                     books.miss(server_id)
             case TracesRead():
                 books.reading.discard(trace_key(fact.server_id))
-                books.trace(fact.server_id, fact.traces)
+                books.trace(fact)
             case TracesNotRead():
                 books.reading.discard(trace_key(fact.server_id))
                 books.miss(fact.server_id)

@@ -109,22 +109,22 @@ class Performer:
 
     async def read(self, read: Read) -> list[Fact]:
         """What one read shows, or that it shows nothing."""
+        requested = self._clock.moment()
         try:
-            return await self._read(read)
+            return await self._read(read, requested)
         except AuthenticationFailed as error:
             return [*_nothing(read), Refused(Reason.AUTHENTICATION, error.message)]
         except PermissionDenied as error:
             if isinstance(read, ReadTraces):
                 # What may not be read is as good as not offered: the run can do without it.
-                return [TracesRead(read.server_id, NO_TRACES)]
+                return [TracesRead(read.server_id, NO_TRACES, requested)]
             return [*_nothing(read), Refused(Reason.PERMISSION, error.message)]
         except (CloudUnreachable, NotSent, AnswerLost) as error:
             return [*_nothing(read), Unreachable(error.message)]
         except CloudError:
             return _nothing(read)
 
-    async def _read(self, read: Read) -> list[Fact]:
-        requested = self._clock.moment()
+    async def _read(self, read: Read, requested: Moment) -> list[Fact]:
         match read:
             case Sweep():
                 found = await self._cloud.sweep(read.server_ids)
@@ -144,7 +144,7 @@ class Performer:
                 return [JobRead(read.job_id, read.server_ids, job)]
             case ReadTraces():
                 traces = await self._cloud.traces(read.server_id, read.ask.since)
-                return [TracesRead(read.server_id, traces or NO_TRACES)]
+                return [TracesRead(read.server_id, traces or NO_TRACES, requested)]
 
 
 def _sight(server: Server | None, requested: Moment, received: Moment, *, single: bool) -> Sight:

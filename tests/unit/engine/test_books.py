@@ -36,7 +36,8 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import Reason, RunState, TargetState
-from fleetos.model.traces import NO_TRACES
+from fleetos.model.traces import NO_TRACES, Traces
+from fleetos.rules.look import Sight
 from fleetos.rules.needs import AskJob, AskTraces, Look, Need, Power, Submit, Wait
 from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep
 from tests.unit.engine.stage import Stage
@@ -134,7 +135,7 @@ def test_who_asks_for_a_job_under_way_gets_its_answer() -> None:
     assert {turn.target(one.server_id).state for one in targets} == {S.VERIFYING}
 
 
-@pytest.mark.parametrize("fact", [TracesRead(ID, NO_TRACES), TracesNotRead(ID)])
+@pytest.mark.parametrize("fact", [TracesRead(ID, NO_TRACES, moment(0)), TracesNotRead(ID)])
 def test_traces_are_asked_for_once_at_a_time(fact: TracesRead | TracesNotRead) -> None:
     inspecting = a_target(state=S.INSPECTING, attempts=(an_attempt(unanswered=1),))
     books, turn = books_of(inspecting)
@@ -147,6 +148,19 @@ def test_traces_are_asked_for_once_at_a_time(fact: TracesRead | TracesNotRead) -
     books.dirty.clear()
     books.agenda.set(ID, (ask,))
     assert ring.decide(books, turn, None, each_its_own) == [ReadTraces(ID, ask)]
+
+
+@pytest.mark.parametrize(("asked_s", "counts"), [(-400.0, False), (-1.0, False), (0.0, True), (30.0, True)])
+def test_what_a_log_said_before_the_looks_began_does_not_count(asked_s: float, counts: bool) -> None:
+    """Its answer may be long in coming, and the looks may have been broken off and begun anew meanwhile."""
+    books, turn = books_of(a_target(state=S.INSPECTING, attempts=(an_attempt(unanswered=1),)))
+    books.settle(turn, ID)
+    books.look(turn, ID, Sight(STOPPED, moment(0), moment(0), single=True))
+    Judge(books).take(turn, [TracesRead(ID, Traces(("something",)), moment(asked_s))])
+    sighting = books.sighting(ID)
+    assert sighting is not None
+    assert sighting.traces == (Traces(("something",)) if counts else None)
+    assert ID in books.dirty
 
 
 def test_a_server_that_reads_say_nothing_of_is_asked_less_and_less_often() -> None:
@@ -347,7 +361,7 @@ async def test_a_read_that_fails_says_so(error: CloudError, kinds: Sequence[type
     assert [type(fact) for fact in job] == [JobNotRead, *kinds[1:]]
     traces = await performer.read(ReadTraces(ID, AskTraces(START, 0.0)))
     if isinstance(error, PermissionDenied):
-        assert traces == [TracesRead(ID, NO_TRACES)]
+        assert [(type(fact), getattr(fact, "traces", None)) for fact in traces] == [(TracesRead, NO_TRACES)]
     else:
         assert [type(fact) for fact in traces] == [TracesNotRead, *kinds[1:]]
 
