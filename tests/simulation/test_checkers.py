@@ -22,7 +22,6 @@ from tests.simulation.staged import (
     alter,
     changes,
     endless,
-    failing_once,
     freeze_with,
     insert,
     named,
@@ -292,38 +291,6 @@ def _sent_four_times(story: Story) -> None:
     story.sent += [sent] * 3
 
 
-def _looked_elsewhere(story: Story) -> None:
-    """Let nobody have looked at any server by a read of its own."""
-    story.asked = [one for one in story.asked if one.operation != "detail"]
-
-
-def _seldom_looked(story: Story) -> None:
-    """Let nobody have looked for longer than a series of looks may be broken off, in the middle of each settle."""
-    sent_s = max(sent.at_s for sent in story.sent if sent.operation in CHANGES)
-    story.asked = [one for one in story.asked if one.operation != "detail" or one.at_s > sent_s - SETTLE_S / 2]
-
-
-def _logs_not_asked(story: Story) -> None:
-    story.asked = [one for one in story.asked if one.operation != "actions"]
-
-
-def _looked_once(story: Story) -> None:
-    """Let all looks have been at one moment."""
-    looks = [one for one in story.asked if one.operation in ("detail", "list")]
-    story.asked = [one for one in story.asked if one not in looks]
-    story.asked += [replace(one, at_s=looks[-1].at_s, answered_s=looks[-1].answered_s) for one in looks]
-
-
-def _stop_not_seen_to_end(story: Story) -> None:
-    story.asked = [one for one in story.asked if one.operation == "changeos"]
-
-
-def _changed_though_locked(story: Story) -> None:
-    lock = replace(stop_of(story), actor="foreign", operation="lock", sent_at=story.born_at - 200.0)
-    lock.servers = list(changes(story)[0].servers)
-    story.ledger = replace(story.ledger, writes=(*story.ledger.writes, lock))
-
-
 _BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
     (_changes_together, plain, {"I1"}),
     (accepted_twice, resent, {"I1"}),
@@ -377,11 +344,6 @@ _BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
     (_stopped_hard, plain, {"I13"}),
     (_stopped_softly, plain, {"I13"}),
     (_stopped_beside_its_change, plain, {"I13"}),
-    (_looked_elsewhere, resent, {"I14"}),
-    (_seldom_looked, resent, {"I14"}),
-    (_logs_not_asked, resent, {"I14"}),
-    (_looked_once, failing_once, {"I14"}),
-    (_stop_not_seen_to_end, plain, {"I14"}),
 ]
 
 # What these see, others see as well: that is not what they are about.
@@ -390,7 +352,6 @@ _ALSO = [
     ("I13", _started_untouched),
     ("I13", _stopped_at_the_end),
     ("I13", _sent_four_times),
-    ("I14", _changed_though_locked),
 ]
 
 

@@ -39,7 +39,9 @@ def test_the_tests_beside_the_code_are_there() -> None:
         assert one.tests, one.mutation.name
         for test in one.tests:
             file, _, name = test.partition("::")
-            assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text(encoding="utf-8"), test
+            assert (f"def {name.partition('[')[0]}(" if name else "def test_") in (ROOT / file).read_text(
+                encoding="utf-8"
+            ), test
 
 
 @pytest.mark.parametrize(("source", "times"), [("x = 2\n", 0), ("x = 1\nx = 1\n", 2)])

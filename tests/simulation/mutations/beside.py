@@ -20,6 +20,7 @@ from tests.simulation.mutations.patches import Mutation
 _MORE = ("pyproject.toml", "migrations", "plans")
 _TESTS_MAX_S = 600.0
 _FOUND, _CLEAN = 1, 0
+SIGHTINGS = "fleetos/engine/sightings.py"
 CONFIRMING, JOURNAL = "fleetos/cli/confirming.py", "fleetos/store/journal.py"
 
 
@@ -96,6 +97,42 @@ BESIDE: Sequence[Beside] = (
         ),
         "one engine commits one turn at a time, and of each target one value",
         f"{_CONTRACT}::test_the_later_value_of_one_group_wins[sqlite]",
+    ),
+    _b(
+        "look-before-stop",
+        "a look from before a stop counts after it",
+        (
+            SIGHTINGS,
+            "            return Sighting(self.entered, now)\n        if isinstance(event, PowerAnswered)",
+            "            return self\n        if isinstance(event, PowerAnswered)",
+        ),
+        "it shows a server that runs, and a stop is over by its job or by looks that show it stopped",
+        "tests/unit/engine/test_sightings.py",
+    ),
+    _b(
+        "look-before-answer",
+        "a look from before a stop has ended counts after it",
+        (
+            SIGHTINGS,
+            "PowerOutcome.ACCEPTED):\n            return Sighting(self.entered, now)",
+            "PowerOutcome.ACCEPTED):\n            return self",
+        ),
+        "a stop is over by its job or by looks that show its server stopped",
+        "tests/unit/engine/test_sightings.py",
+    ),
+    _b(
+        "list-is-evidence",
+        "a page of the list is evidence for an unknown outcome",
+        (SIGHTINGS, "if state is TargetState.INSPECTING and not sight.single:", "if False:"),
+        "whoever is inspected is read alone, and comes along in no sweep",
+        "tests/unit/engine/test_sightings.py",
+    ),
+    _b(
+        "sleep-is-no-gap",
+        "a machine that slept counts as one that looked",
+        ("fleetos/rules/look.py", " or slept_s > SUSPEND_NOTICED_S:", ":"),
+        "whoever slept for long has a gap in its looks as well",
+        "tests/unit/rules/test_inspecting.py::test_the_settle_starts_anew_after_a_suspend",
     ),
 )
 

@@ -102,4 +102,18 @@ FURTHER: Sequence[Mutation] = (
         "                books.write(turn, power_forgotten(target, call))\n",
         "                pass\n",
     ),
+    _f(
+        "slots-at-admission",
+        "a free slot is asked for at the admission alone",
+        "fleetos/engine/sending.py",
+        ("            if turn.slots_taken >= turn.run.settings.concurrency:\n                break\n"),
+        "",
+    ),
+    _f(
+        "unanswered-not-counted",
+        "a lost answer is not remembered",
+        "fleetos/model/fold.py",
+        "                attempt = replace(attempt, unanswered=attempt.unanswered + 1)\n",
+        "",
+    ),
 )
