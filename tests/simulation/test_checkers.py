@@ -186,7 +186,7 @@ def _asked_before_told(story: Story) -> None:
 
 def _too_fast(story: Story) -> None:
     freeze_with(story, lambda settings: replace(settings, rate_per_s=1.0, burst=2.0, connections=2))
-    story.asked = [Asked(1.0, 1, "detail", False, 1.0, 200, None)] * 6
+    story.asked += [Asked(1.0, 1, "detail", False, 1.0, 200, None)] * 6
 
 
 def _zombie_writes(story: Story) -> None:
