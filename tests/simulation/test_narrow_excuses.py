@@ -69,7 +69,8 @@ def _asked_for_the_first_job(story: Story, *told: tuple[float, int]) -> None:
     """Let the first job have been asked for before the second change left: so many seconds, with that status."""
     first, second = changes(story)
     at_s = second.sent_at - story.born_at
-    story.asked = [
+    story.asked = [one for one in story.asked if one.about != first.job_id]
+    story.asked += [
         Asked(at_s + before_s, 1, "job", False, at_s + before_s, status, None, first.job_id)
         for before_s, status in told
     ]
@@ -183,7 +184,7 @@ _BEYOND: list[tuple[Edit, Callable[[], Story], set[str]]] = [
     (_started_after_its_end, failing_well, {"I4"}),
     (_failed_for_a_while, failing, {"I2", "I12"}),
     (_cancelled_after_a_loss, plain, {"I6", "I12"}),
-    (_skipped_yet_stopped, plain, {"I12"}),
+    (_skipped_yet_stopped, plain, {"I12", "I14"}),
     (_done_without_a_start, failing_well, {"I12"}),
     (_done_by_a_blind_failure, failing_well, {"I12"}),
     (_foreign_though_ours, unflipped, {"I6", "I12"}),
