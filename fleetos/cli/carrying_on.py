@@ -84,8 +84,8 @@ async def drive_on(
     journal = SqlJournal(opened, lease, SystemClock())
     try:
         progress = await queries.load(opened, lease.run_id)
-        if not fresh:
-            # What this command froze or offered again has just been told with its cloud.
+        if not fresh and consent is None:
+            # What this command froze, offered again or asks about is told with its cloud.
             say(where_words(scope_of(progress.run.scope.cloud, cloud)))
         if progress.run.state in RUN_ENDS:
             # Another process drove it to its end while this one logged in.

@@ -15,7 +15,7 @@ _ID_SHOWN = 8
 _SHORT = {
     TargetState.FAILED: "failed",
     TargetState.HELD: "held",
-    TargetState.CANCELLED: "never changed (aborted)",
+    TargetState.CANCELLED: "never changed",
 }
 
 
@@ -128,7 +128,7 @@ def left_words(left: Left) -> str:
 
 
 def short_counts(counts: Mapping[TargetState, int]) -> str:
-    """Return how many servers were not changed: `3 failed, 12 held, 20 never changed (aborted)`."""
+    """Return how many servers were not changed: `3 failed, 12 held, 20 never changed`."""
     return ", ".join(f"{counts[state]:,} {_SHORT[state]}" for state in _SHORT if counts.get(state))
 
 

@@ -81,7 +81,7 @@ def _headline(progress: Progress, spent: Spent) -> Text:
     never = progress.counts.get(TargetState.CANCELLED, 0)
     if never and run.state in RUN_ENDS:
         done = progress.counts.get(TargetState.DONE, 0)
-        text.append(f": {done:,} done, {never:,} never changed (aborted)", style=style)
+        text.append(f": {done:,} done, {never:,} never changed", style=style)
     if short and run.state in RUN_ENDS:
         need = "needs" if short == 1 else "need"
         text.append(f", but {short:,} of {counted(len(progress.targets), 'server')} {need} you", style=style)
@@ -92,9 +92,12 @@ def _reason_of_run(run: Run) -> Iterator[Text]:
     """Why the run is paused or was aborted, in the cloud's words as well."""
     if run.reason is None:
         return
-    # The words of that reason are about a single server.
-    what = "" if run.reason is Reason.ABORTED else REASONS[run.reason].what
-    yield Text(f"{run.state}: ", "bold yellow").append(f"{what} {printable(run.detail)}".strip())
+    if run.reason is Reason.ABORTED:
+        # The words of that reason are about a single server.
+        yield Text(printable(run.detail) or "aborted", "bold yellow")
+    else:
+        what = f"{REASONS[run.reason].what} {printable(run.detail)}".strip()
+        yield Text(f"{run.state}: ", "bold yellow").append(what)
     if run.state not in RUN_ENDS:
         yield Text(f"  to do: {todo_of(run.reason, run.id, run.settings)}")
 
