@@ -224,7 +224,7 @@ def change_order(content: Json, path: str, server_id: str, api: Literal["v1", "v
         key_id=asked.metadata.key_id if asked.metadata is not None else None,
         with_stop=asked.mode is not None,
         api=api,
-        content=_said(asked, cast("Json", next(iter(content.values()))), path),
+        content=_said(asked, cast("Json", content["os-reinstall" if reinstall else "os-change"]), path),
     )
 
 
@@ -237,7 +237,7 @@ def _said(asked: Reinstall, raw: Json, path: str) -> Content:
         asked.imageid if isinstance(asked, Change) else None,
         asked.keyname,
         asked.userid,
-        None if asked.adminpass is None else sha256(asked.adminpass.encode()).hexdigest(),
+        None if asked.adminpass is None else sha256(asked.adminpass.encode(errors="surrogatepass")).hexdigest(),
         None if user_data is None else _digest_of_base64(user_data),
         {key: value for key, value in metadata.items() if key != "user_data"},
         asked.mode,

@@ -59,7 +59,7 @@ MISFORTUNES: Mapping[str, tuple[list[dict[str, object]], tuple[str, str | None]]
     "shows-no-disk": ([{"do": "show", "on": "changeos", "picture": "no-disk"}], DONE),
     "shows-early-disk": ([{"do": "show", "on": "changeos", "picture": "early-disk"}], DONE),
     "image-late": ([{"do": "show", "on": "changeos", "image_flips": "late"}], DONE),
-    "image-never": ([{"do": "show", "on": "changeos", "image_flips": "never"}], ("held", "foreign-change")),
+    "image-never": ([{"do": "show", "on": "changeos", "image_flips": "never"}], ("held", "outcome-unknown")),
     "job-vanishes": ([{"do": "job-life", "on": "changeos", "vanishes_after_s": 0}], DONE),
     "job-comes-late": ([{"do": "job-life", "on": "changeos", "visible_after_s": 1.5}], DONE),
     "stop-cut-before": ([{"do": "cut-before", "on": "stop", "nth": [1]}], DONE),

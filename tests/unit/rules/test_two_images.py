@@ -8,6 +8,7 @@ from fleetos.model.events import NotDelivered
 from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
+from fleetos.model.traces import NO_TRACES
 from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
     NEW_DISK,
@@ -129,9 +130,9 @@ def test_a_failure_on_a_new_disk(before: Ids, after: Ids, verdict: object) -> No
 @pytest.mark.parametrize("metered", [T, C, None])
 def test_a_lost_send_is_repeated_only_where_both_ids_are_as_before(metered: str | None) -> None:
     target = changed((X, A), S.INSPECTING)
-    scene = context(steady(showing(STOPPED, (X, A)), SETTLE), traces=())
+    scene = context(steady(showing(STOPPED, (X, A)), SETTLE), traces=NO_TRACES)
     assert isinstance(only_event(decide(target, scene)), NotDelivered)
-    assert end(target, showing(STOPPED, (X, metered)), SETTLE, traces=()) is None
+    assert end(target, showing(STOPPED, (X, metered)), SETTLE, traces=NO_TRACES) is None
 
 
 @pytest.mark.parametrize(

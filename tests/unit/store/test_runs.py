@@ -347,45 +347,6 @@ async def test_the_latest_attempt_that_may_have_done_something_speaks(database: 
     assert await history.last_changes(database, [failed.server_id]) == {}
 
 
-@pytest.mark.parametrize("hours", [-5, 0, 5])
-async def test_what_was_committed_later_is_later_whatever_the_clocks_say(
-    database: Database, clock: HandClock, hours: int
-) -> None:
-    mended, spoilt = make_targets(2)
-    first, second = make_run(1), make_run(2, created_at=START + timedelta(hours=hours))
-    lease = await create(database, first, [mended, spoilt], clock)
-    paths = [(mended, path_to_failed(mended.server_id)), (spoilt, path_to_done(spoilt.server_id))]
-    await drive(database, lease, first, paths)
-    renamed = replace(mended, name="new-name")
-    lease = await create(database, second, [renamed, spoilt], clock)
-    paths = [(renamed, path_to_done(mended.server_id)), (spoilt, path_to_failed(spoilt.server_id))]
-    await drive(database, lease, second, paths)
-    both = [mended.server_id, spoilt.server_id]
-    asking = watcher(clock)
-    assert [one.run.id for one in await queries.runs_of_digest(database, first.digest, asking)] == [second.id, first.id]
-    assert [one.run.id for one in await queries.newest_runs(database, asking, limit=1)] == [second.id]
-    assert await history.bad_attempts(database, both) == {spoilt.server_id}
-    assert (await history.last_changes(database, both))[mended.server_id].run_id == second.id
-    assert (await history.former_servers(database, both, []))[mended.server_id] == "new-name"
-    # The older run may not take up again what the newer one has changed.
-    again = [RunPassStarted(2), Retried(mended.server_id, "disk-old")]
-    at = second.created_at - timedelta(hours=1)
-    with pytest.raises(ServerTouched, match=second.id):
-        await runs.begin_pass(database, first.id, again, at, watcher(clock, dead_process()))
-    assert await check(database) == []
-
-
-async def test_servers_that_are_gone_are_remembered(database: Database, clock: HandClock) -> None:
-    first, second = make_targets(2)
-    await create(database, RUN, [first, second], clock)
-    later = make_run(2, created_at=START + timedelta(days=1))
-    named_alike = replace(make_target(7), name=second.name)
-    await create(database, later, [named_alike], clock)
-    known = await history.former_servers(database, [first.server_id, "other"], [second.name, "nobody"])
-    assert known == {first.server_id: first.name, named_alike.server_id: second.name}
-    assert await history.former_servers(database, [], []) == {}
-
-
 async def test_a_check_finds_what_does_not_fit(database: Database, clock: HandClock) -> None:
     await create(database, RUN, make_targets(3), clock)
     await create(database, make_run(2), [make_target(7)], clock)

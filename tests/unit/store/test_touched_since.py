@@ -1,4 +1,4 @@
-"""Servers that another run has changed since are left alone by a next pass."""
+"""Earlier runs: what they changed, in which order, and whom a next pass leaves alone for it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,17 +6,20 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.errors import StoreError
+from fleetos.errors import ServerTouched, StoreError
 from fleetos.model.events import Moved, Retried, RunPassStarted, TargetEvent
 from fleetos.model.states import Reason, TargetState
 from fleetos.store import history, queries, runs
+from fleetos.store.checking import check
 from fleetos.store.database import Database
 from fleetos.store.journal import SqlJournal
 from tests.unit.store.samples import (
     START,
     HandClock,
+    dead_process,
     folded,
     make_run,
+    make_target,
     make_targets,
     path_to_done,
     path_to_failed,
@@ -67,3 +70,42 @@ async def test_an_older_run_counts_if_it_changed_the_server_later(database: Data
     tried = replace(tried, attempts=tuple(replace(one, sent_at=at) for one in tried.attempts))
     await SqlJournal(database, lease, clock).append((await queries.load(database, RUN.id)).run, [], [tried], at)
     assert await history.touched_since(database, newer.id, [target.server_id]) == {target.server_id: RUN.id}
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 5])
+async def test_what_was_committed_later_is_later_whatever_the_clocks_say(
+    database: Database, clock: HandClock, hours: int
+) -> None:
+    mended, spoilt = make_targets(2)
+    first, second = make_run(1), make_run(2, created_at=START + timedelta(hours=hours))
+    lease = await create(database, first, [mended, spoilt], clock)
+    paths = [(mended, path_to_failed(mended.server_id)), (spoilt, path_to_done(spoilt.server_id))]
+    await drive(database, lease, first, paths)
+    renamed = replace(mended, name="new-name")
+    lease = await create(database, second, [renamed, spoilt], clock)
+    paths = [(renamed, path_to_done(mended.server_id)), (spoilt, path_to_failed(spoilt.server_id))]
+    await drive(database, lease, second, paths)
+    both = [mended.server_id, spoilt.server_id]
+    asking = watcher(clock)
+    assert [one.run.id for one in await queries.runs_of_digest(database, first.digest, asking)] == [second.id, first.id]
+    assert [one.run.id for one in await queries.newest_runs(database, asking, limit=1)] == [second.id]
+    assert await history.bad_attempts(database, both) == {spoilt.server_id}
+    assert (await history.last_changes(database, both))[mended.server_id].run_id == second.id
+    assert (await history.former_servers(database, both, []))[mended.server_id] == "new-name"
+    # The older run may not take up again what the newer one has changed.
+    again = [RunPassStarted(2), Retried(mended.server_id, "disk-old")]
+    at = second.created_at - timedelta(hours=1)
+    with pytest.raises(ServerTouched, match=second.id):
+        await runs.begin_pass(database, first.id, again, at, watcher(clock, dead_process()))
+    assert await check(database) == []
+
+
+async def test_servers_that_are_gone_are_remembered(database: Database, clock: HandClock) -> None:
+    first, second = make_targets(2)
+    await create(database, RUN, [first, second], clock)
+    later = make_run(2, created_at=START + timedelta(days=1))
+    named_alike = replace(make_target(7), name=second.name)
+    await create(database, later, [named_alike], clock)
+    known = await history.former_servers(database, [first.server_id, "other"], [second.name, "nobody"])
+    assert known == {first.server_id: first.name, named_alike.server_id: second.name}
+    assert await history.former_servers(database, [], []) == {}
