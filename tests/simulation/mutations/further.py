@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from tests.simulation.mutations.parts import one
-from tests.simulation.mutations.patches import Mutation
+from tests.simulation.mutations.patches import Mutation, Patch
 
+INSPECTING = "fleetos/rules/inspecting.py"
 _ANY = ",".join(f"I{number}" for number in range(1, 15))
 
 
@@ -32,27 +33,31 @@ FURTHER: Sequence[Mutation] = (
             "            except NotSent"
         ),
     ),
-    _f(
+    Mutation(
         "logs-not-asked",
+        _ANY,
         "the cloud's logs are not asked before a change is sent again",
-        "fleetos/rules/inspecting.py",
         (
-            "    if context.traces is None:\n"
-            "        return (AskTraces(attempt.traces_since, context.now.elapsed_s), *_look_on(context))\n"
+            Patch(
+                INSPECTING,
+                "    if context.traces is None:\n"
+                "        return (action_log.ask(attempt, context), *_look_on(context))\n",
+                "",
+            ),
+            Patch(INSPECTING, "    if context.traces.words:\n", "    if context.traces and context.traces.words:\n"),
         ),
-        "",
     ),
     _f(
         "logs-not-heeded",
         "a change is sent again whatever the cloud's logs say",
-        "fleetos/rules/inspecting.py",
-        ("    if context.traces:\n        if _late_s"),
-        ("    if False:\n        if _late_s"),
+        INSPECTING,
+        "    if context.traces.words:\n",
+        "    if False:\n",
     ),
     _f(
         "sent-without-end",
         "rules and law alike send one attempt as often as it stays unanswered",
-        "fleetos/rules/inspecting.py",
+        INSPECTING,
         "    if attempt.resends >= MAX_RESENDS:\n",
         "    if attempt.resends >= 9:\n",
     ),

@@ -42,7 +42,7 @@ CONTENT = (
         "the order of the first server of a plan is that of all others",
         one(
             f"{PLANNING}/orders.py",
-            "        key = (id(own), server.picture.image if change.reinstall else None)\n",
+            "        key = (id(own), server.picture.likely_image if change.reinstall else None)\n",
             "        key = (0, None)\n",
         ),
     ),
@@ -103,7 +103,7 @@ EVIDENCE = (
         "gap-is-no-gap",
         "I14",
         "a series of looks goes on whatever time nobody looked",
-        one(f"{RULES}/look.py", "if gap_s > EVIDENCE_MAX_GAP_S or slept_s > SUSPEND_NOTICED_S:", "if False:"),
+        one(f"{RULES}/look.py", "if gap_s > gap_max_s or slept_s > SUSPEND_NOTICED_S:", "if False:"),
     ),
     Mutation(
         "retried-after-a-poll",
