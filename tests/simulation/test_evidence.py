@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from fleetos.model.events import AttemptEnded
+from fleetos.model.states import TargetState
 from tests.ledger import CHANGES
 from tests.simulation.checkers import broken, check
-from tests.simulation.staged import SETTLE_S, changes, failing_once, plain, resent, stop_of
-from tests.simulation.story import Story
+from tests.simulation.checkers.evidence import series_s
+from tests.simulation.staged import SETTLE_S, alter, changes, failing_once, failing_well, plain, resent, stop_of
+from tests.simulation.story import Asked, Sent, Story
 
 Edit = Callable[[Story], None]
 
@@ -65,3 +69,52 @@ def test_a_change_of_a_locked_server_is_found() -> None:
     story = plain()
     _changed_though_locked(story)
     assert list(broken("I14", story))
+
+
+def _ended_until(story: Story, later: timedelta) -> None:
+    """Let the wait after each failed attempt end so much later than its record was written."""
+    for place, record in enumerate(story.records):
+        if isinstance(record.event, AttemptEnded) and record.event.to is TargetState.BACKOFF:
+            story.records[place] = replace(record, event=replace(record.event, not_before=record.at + later))
+
+
+def test_a_server_that_goes_before_a_retry_that_is_due_is_found() -> None:
+    story = failing_once()
+    assert not list(broken("I4", story))
+    _ended_until(story, timedelta(seconds=-1))
+    assert any("before the retry of" in found.evidence for found in broken("I4", story))
+
+
+def test_a_retry_before_its_time_is_found() -> None:
+    story = failing_once()
+    assert not list(broken("I14", story))
+    _ended_until(story, timedelta(hours=1))
+    assert any("does not wait until" in found.evidence for found in broken("I14", story))
+
+
+def test_a_server_that_is_put_back_after_its_change_was_accepted_is_found() -> None:
+    story = failing_well()
+    assert not list(broken("I13", story))
+    alter(story, "start", _restoring)
+    assert any("as if none was" in found.evidence for found in broken("I13", story))
+
+
+def _restoring(sent: Sent) -> Sent:
+    put_back = {name: replace(target, state=TargetState.RESTORING) for name, target in sent.targets.items()}
+    return replace(sent, targets=put_back)
+
+
+@pytest.mark.parametrize(
+    ("at", "lasted_s"),
+    [
+        ((0, 50, 100), 100),
+        ((0, 50, 150), 0),
+        ((0, 50, 150, 160), 10),
+        # Once they have gone on for long enough they may come seldom, but not for ever.
+        ((0, 50, 100, 400), 400),
+        ((0, 50, 100, 800), 0),
+    ],
+)
+def test_a_gap_ends_a_series_of_looks(at: tuple[float, ...], lasted_s: float) -> None:
+    looks = [Asked(one, 1, "detail", False, one, 200, None, "a") for one in at]
+    assert series_s(looks, needed_s=100.0)[0] == lasted_s

@@ -10,6 +10,7 @@ from dataclasses import fields
 from fleetos.limits import MAX_RESENDS
 from fleetos.model.events import Retried
 from fleetos.model.plan import PowerAfter, StopMode
+from fleetos.model.run import Target
 from fleetos.model.states import TargetState
 from fleetos.sim.ledger import Content, Write
 from tests.ledger import CHANGES
@@ -86,8 +87,17 @@ def _needless_power(story: Story) -> Iterator[Violation]:
             taken_down.update(sent.servers)
         elif untouched := [one for one in sent.servers if one not in taken_down]:
             yield Violation("I13", f"{_left(sent)} of {', '.join(untouched[:5])}, which this run has not taken down")
+        elif touched := [one.server_id for one in sent.targets.values() if _is_put_back_after_change(one)]:
+            yield Violation(
+                "I13", f"{_left(sent)} of {', '.join(touched[:5])}, whose change was accepted, as if none was"
+            )
         if sent.operation == "stop":
             yield from _needless_stop(story, sent)
+
+
+def _is_put_back_after_change(target: Target) -> bool:
+    """Return whether it is to be as it was before its change, though the cloud has accepted one."""
+    return target.state is TargetState.RESTORING and any(one.accepted for one in target.attempts)
 
 
 def _needless_stop(story: Story, sent: Sent) -> Iterator[Violation]:

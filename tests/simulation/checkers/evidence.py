@@ -6,9 +6,10 @@ list is one at every server; it proves nothing where only single reads do.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from fleetos.limits import EVIDENCE_MAX_GAP_S
-from fleetos.model.events import AttemptEnded, ChangeAnswered, ChangeIntended, JobEnded, NotDelivered
+from fleetos.model.events import AttemptEnded, ChangeIntended, JobEnded, NotDelivered, Retried
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
 from tests.ledger import CHANGES
@@ -19,6 +20,8 @@ from tests.simulation.story import Asked, Step, Story, Violation
 _LOOKED = (200, 404)
 # What is asked for together is answered together, and a moment passes between an answer and its record.
 _SLACK_S = 1.0
+# A longer gap breaks also a series that has gone on for as long as is needed.
+_SELDOM_GAP_S = 600.0
 # For so long at most a look may be old when a change is sent.
 _LOOK_MAX_AGE_S = 100.0
 _FROM_DOUBT = frozenset(
@@ -31,7 +34,7 @@ def nothing_without_evidence(story: Story) -> Iterator[Violation]:
     looks = _Looks(story)
     entered: dict[str, float] = {}
     ended: dict[str, tuple[int, float]] = {}
-    not_before: dict[str, tuple[int, ChangeAnswered]] = {}
+    not_before: dict[str, tuple[int, datetime]] = {}
     for step in believed(story):
         event, before, after = step.record.event, step.before, step.after
         if before is None or after is None:
@@ -49,8 +52,10 @@ def nothing_without_evidence(story: Story) -> Iterator[Violation]:
             ended[server_id] = process, step.written.at_s
         elif isinstance(event, AttemptEnded):
             ended.pop(server_id, None)
-        elif isinstance(event, ChangeAnswered) and event.not_before is not None:
-            not_before[server_id] = process, event
+        if after.state in (TargetState.READY, TargetState.BACKOFF) and after.not_before is not None:
+            not_before[server_id] = process, after.not_before
+        elif isinstance(event, Retried):
+            not_before.pop(server_id, None)
         if before.state is not after.state:
             entered[server_id] = step.written.at_s
     yield from _locked(story)
@@ -85,17 +90,23 @@ class _Looks:
         return sorted(there, key=lambda one: one.answered_s or 0.0)
 
 
-def _series_s(looks: Sequence[Asked]) -> tuple[float, float]:
-    """Return how long the last looks without a gap go on, and when that series began."""
+def series_s(looks: Sequence[Asked], needed_s: float) -> tuple[float, float]:
+    """Return how long the last looks without a gap go on, and when that series began.
+
+    Once they have gone on for as long as is needed they may come seldom: what is waited for then is the cloud's log,
+    or a deadline.
+    """
     if not looks:
         return 0.0, 0.0
-    last, first = looks[-1], looks[-1]
-    for one in reversed(looks[:-1]):
-        if first.at_s - (one.answered_s or 0.0) > EVIDENCE_MAX_GAP_S + _SLACK_S:
-            break
-        first = one
-    began_s = first.answered_s or 0.0
-    return max(0.0, last.at_s - began_s), began_s
+    began_s = last_s = looks[0].answered_s or 0.0
+    lasted_s = 0.0
+    for one in looks:
+        gap_max_s = EVIDENCE_MAX_GAP_S if lasted_s < needed_s - _SLACK_S else _SELDOM_GAP_S
+        if one.at_s - last_s > gap_max_s + _SLACK_S:
+            began_s = one.answered_s or 0.0
+        last_s = one.answered_s or 0.0
+        lasted_s = max(0.0, one.at_s - began_s)
+    return lasted_s, began_s
 
 
 def _out_of_doubt(story: Story, looks: _Looks, step: Step, before: Target, after: Target) -> Iterator[Violation]:
@@ -108,8 +119,8 @@ def _out_of_doubt(story: Story, looks: _Looks, step: Step, before: Target, after
     since_s = max(
         (one.at_s for one in story.sent if _sends(one.operation, one.servers, server_id, one.at_s, at_s)), default=0.0
     )
-    lasted_s, began_s = _series_s(looks.of(process, server_id, since_s, at_s, single=True))
     needed_s = settle_s(story) if unknown else story.spec.polling.max_s / fast_clock(story)
+    lasted_s, began_s = series_s(looks.of(process, server_id, since_s, at_s, single=True), needed_s)
     if lasted_s < needed_s - _SLACK_S:
         told = f"{server_id} was looked at for {lasted_s:.0f} s without a gap, and needed {needed_s:.0f}"
         yield Violation("I14", f"record {step.record.seq} ends a doubt: {told}")
@@ -157,10 +168,9 @@ def _stopped(story: Story, looks: _Looks, step: Step, after: Target, since_s: fl
             yield Violation("I14", f"record {step.record.seq}: the stop of {server_id} at {stop.at_s:.3f} may go on")
 
 
-def _waited(story: Story, step: Step, process: int, by: int, answer: ChangeAnswered) -> Iterator[Violation]:
-    early = answer.not_before is not None and step.record.at < answer.not_before
-    if early and process == by and not story.spec.clocks.jumps:
-        yield Violation("I14", f"record {step.record.seq} does not wait until {answer.not_before}")
+def _waited(story: Story, step: Step, process: int, by: int, until: datetime) -> Iterator[Violation]:
+    if step.record.at < until and process == by and not story.spec.clocks.jumps:
+        yield Violation("I14", f"record {step.record.seq} does not wait until {until}")
 
 
 def _locked(story: Story) -> Iterator[Violation]:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from fleetos.model.events import ChangeIntended
 from fleetos.model.run import Target
@@ -83,7 +84,7 @@ def _runs(story: Story, change: Write, at: float) -> bool:
 
 
 def nothing_begun_out_of_turn(story: Story) -> Iterator[Violation]:
-    """I4: nothing is admitted, intended or sent while the run is paused, aborted or over."""
+    """I4: nothing is admitted, intended or sent while the run is paused, aborted or over, and a retry goes first."""
     for step in believed(story):
         run, record, before, after = step.run, step.record, step.before, step.after
         if run is None or run.state is RunState.RUNNING:
@@ -96,6 +97,24 @@ def nothing_begun_out_of_turn(story: Story) -> Iterator[Violation]:
         if sent.run_state is not RunState.RUNNING and not _puts_power_back(sent):
             told = f"the {sent.operation} of {', '.join(sent.servers[:5])}"
             yield Violation("I4", f"{told} left at {sent.at_s:.3f} in a run that was {sent.run_state}")
+    yield from _before_a_retry(story)
+
+
+def _before_a_retry(story: Story) -> Iterator[Violation]:
+    """Yield the servers that nobody had tried and that were admitted though a retry was due."""
+    retries: dict[str, datetime] = {}
+    for step in believed(story):
+        record, before, after = step.record, step.before, step.after
+        if before is None or after is None:
+            continue
+        untried = before.state is TargetState.WAITING and not before.attempts and _admitted(after.state)
+        due = [one for one, not_before in retries.items() if not_before <= record.at]
+        if untried and due:
+            told = f"{after.server_id} before the retry of {due[0]}, due since {retries[due[0]]}"
+            yield Violation("I4", f"record {record.seq} admits {told}")
+        retries.pop(after.server_id, None)
+        if after.state is TargetState.BACKOFF and after.not_before is not None:
+            retries[after.server_id] = after.not_before
 
 
 def _admitted(to: TargetState) -> bool:
