@@ -21,10 +21,13 @@ from fleetos.model.states import (
     RUN_ENDS,
     RUN_MOVES,
     STABLE,
+    Command,
+    Reason,
     RunState,
     TargetState,
     check_move,
     check_run_move,
+    ends_pause,
 )
 from tests.unit.model.samples import START, a_run, a_target
 
@@ -172,3 +175,12 @@ def test_every_run_state_reaches_an_end() -> None:
                     reached.add(after)
                     rest.append(after)
         assert reached & RUN_ENDS
+
+
+@pytest.mark.parametrize("reason", [None, *Reason])
+def test_a_pause_is_ended_by_a_person_or_by_a_cause_that_may_have_been_repaired(reason: Reason | None) -> None:
+    assert ends_pause(Command.RESUME, reason)
+    outside = {Reason.AUTHENTICATION, Reason.PERMISSION, Reason.UNREACHABLE}
+    assert ends_pause(Command.APPLY, reason) is (reason in outside)
+    assert not ends_pause(Command.RETRY, reason)
+    assert not ends_pause(Command.ABORT, reason)
