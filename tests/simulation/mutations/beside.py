@@ -22,6 +22,7 @@ _TESTS_MAX_S = 600.0
 _FOUND, _CLEAN = 1, 0
 SIGHTINGS = "fleetos/engine/sightings.py"
 CONFIRMING, JOURNAL = "fleetos/cli/confirming.py", "fleetos/store/journal.py"
+AGREEMENT, LAW = "fleetos/planning/agreement.py", "fleetos/model/states.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ def _b(name: str, told: str, place: tuple[str, str, str], why: str, *tests: str)
 _NOT_PLAYED = "the command line is not played"
 _TERMINAL = "tests/cli/test_terminal.py"
 _CONTRACT = "tests/contract/test_journal_contract.py"
+_AGREED = "tests/cli/test_agreed.py"
+_NUMBER_CARRIED_ON = f"{_AGREED}::test_a_number_is_held_against_a_run_that_is_carried_on"
 
 BESIDE: Sequence[Beside] = (
     _b(
@@ -65,6 +68,96 @@ BESIDE: Sequence[Beside] = (
         (CONFIRMING, '.lower() not in ("y", "yes"):', '.lower() in ("n", "no"):'),
         _NOT_PLAYED,
         f"{_TERMINAL}::test_an_unfinished_run_is_carried_on_only_if_somebody_says_so",
+    ),
+    _b(
+        "no-agreement",
+        "nothing is held against what the operator agreed to",
+        (
+            AGREEMENT,
+            "    run = wipes.run\n    if run.state is RunState.PAUSED",
+            "    run = wipes.run\n    if run.id:\n        return None\n    if run.state is RunState.PAUSED",
+        ),
+        _NOT_PLAYED,
+        "tests/unit/planning/test_agreement.py::test_a_number_agrees_or_refuses",
+    ),
+    _b(
+        "any-number-expected",
+        "whatever number --expect-wipes gives is accepted",
+        (AGREEMENT, "agreement.expected in _numbers(wipes, command):", "_numbers(wipes, command):"),
+        _NOT_PLAYED,
+        _NUMBER_CARRIED_ON,
+    ),
+    _b(
+        "yes-skips-number",
+        "with --yes the number of --expect-wipes is not asked for",
+        (CONFIRMING, "    refused = disagreement(", "    refused = None if consent.yes else disagreement("),
+        _NOT_PLAYED,
+        _NUMBER_CARRIED_ON,
+    ),
+    _b(
+        "no-differences-left",
+        "a run that is carried on is not held against the frozen plan",
+        (AGREEMENT, "            else differences_left(agreement.plan, run, wipes.targets)\n", "            else ()\n"),
+        _NOT_PLAYED,
+        f"{_AGREED}::test_a_frozen_plan_and_an_unfinished_run_must_want_the_same",
+    ),
+    _b(
+        "order-digest-left-out",
+        "a run that sends other user data or another login than the frozen plan says is carried on",
+        ("fleetos/planning/frozen.py", '            "order": _order_digest(target.order),\n', ""),
+        _NOT_PLAYED,
+        "tests/unit/planning/test_agreement.py::test_a_run_that_would_do_anything_else_is_refused",
+    ),
+    _b(
+        "every-pause-ends",
+        "every command ends every pause",
+        (
+            LAW,
+            "    match command:\n        case Command.RESUME:\n            return True\n",
+            "    return True\n    match command:\n        case Command.RESUME:\n            return True\n",
+        ),
+        _NOT_PLAYED,
+        "tests/unit/planning/test_agreement.py::test_a_pause_for_a_person_comes_before_everything_else",
+    ),
+    _b(
+        "timer-ends-overdue",
+        "an apply by a timer ends the pause for too many overdue changes",
+        (LAW, "ENDED_BY_APPLY = frozenset({", "ENDED_BY_APPLY = frozenset({Reason.TOO_MANY_OVERDUE, "),
+        _NOT_PLAYED,
+        f"{_AGREED}::test_a_timer_does_not_end_the_stop_for_overdue_changes",
+    ),
+    _b(
+        "abort-ends-pause",
+        "an abort begins by ending the pause",
+        (
+            LAW,
+            "        case Command.RETRY | Command.ABORT:\n            return False\n",
+            "        case Command.RETRY | Command.ABORT:\n            return True\n",
+        ),
+        "the command records that the run admits no more before a driver begins",
+        "tests/unit/model/test_states.py::test_a_pause_is_ended_by_a_person_or_by_a_cause_that_may_have_been_repaired",
+    ),
+    _b(
+        "digest-without-project",
+        "the same plan in another project is taken for the same run",
+        (
+            "fleetos/planning/digest.py",
+            '"region": scope.region, "project": scope.project_id}',
+            '"region": scope.region}',
+        ),
+        _NOT_PLAYED,
+        f"{_AGREED}::test_the_same_plan_in_another_project_is_another_run",
+    ),
+    _b(
+        "retry-takes-all",
+        "a retry offers servers that a newer run has changed since",
+        (
+            "fleetos/cli/carrying_on.py",
+            "        again = [target for target in again if target.server_id not in touched]\n",
+            "        again = list(again)\n",
+        ),
+        _NOT_PLAYED,
+        f"{_AGREED}::test_a_retry_leaves_out_what_a_newer_run_has_made",
     ),
     _b(
         "proven-apart",
