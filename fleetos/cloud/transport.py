@@ -20,7 +20,7 @@ import httpx
 from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
 
-from fleetos.cloud.addresses import Proxies
+from fleetos.cloud.addresses import Proxies, is_loopback
 from fleetos.cloud.answer import Answer
 from fleetos.cloud.badges import Badge
 from fleetos.cloud.errors import plain
@@ -71,7 +71,8 @@ class Transport:
     """Sends requests, counts those that leave, and says of a failed one whether it left.
 
     `simulated` is whether all answers so far, and at least one, came from a simulated cloud; `on_simulated` is told
-    when that changes. A real cloud may be behind an address of this machine, as by a tunnel, so no address tells.
+    when that changes. Only an answer from this machine that says so counts: a real cloud may be behind an address of
+    this machine, as by a tunnel, and whoever stands before a distant one, as a proxy, can add a header.
     """
 
     def __init__(
@@ -92,7 +93,8 @@ class Transport:
     async def send(self, outgoing: Outgoing) -> Answer:
         """Return the answer, whatever its status. Never repeats. Raises NotSent or AnswerLost, without secrets."""
         answer = await self._sent(outgoing)
-        before, self.simulated = self.simulated, answer.simulated and (self.simulated or not self._answered)
+        word = answer.simulated and is_loopback(httpx.URL(outgoing.url).host)
+        before, self.simulated = self.simulated, word and (self.simulated or not self._answered)
         self._answered = True
         if self.simulated != before and self.on_simulated is not None:
             self.on_simulated(self.simulated)

@@ -188,29 +188,39 @@ def marked(one: httpx.Response) -> httpx.Response:
     return httpx.Response(one.status_code, headers={**one.headers, "X-Simulated-Cloud": "fleetos"}, content=one.content)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:5000/v3", "https://iam.eu-de.cloud.invalid/v3"])
+HERE, THERE = "http://127.0.0.1:5000", "https://ecs.eu-de.cloud.invalid"
+
+
 @pytest.mark.parametrize(
-    ("login", "read", "rates"),
+    ("login", "read", "iam", "ecs", "rates"),
     [
-        (False, False, (5.0, 5.0)),
-        (False, True, (5.0, 5.0)),
-        (True, False, (None, 5.0)),
-        (True, True, (None, None)),
+        (False, False, HERE, HERE, (5.0, 5.0)),
+        (False, True, HERE, HERE, (5.0, 5.0)),
+        (True, False, HERE, HERE, (None, 5.0)),
+        (True, True, HERE, HERE, (None, None)),
+        (True, True, "http://[::1]:5000", "http://localhost:5000", (None, None)),
+        # What stands before a distant cloud can add a header.
+        (True, True, THERE, THERE, (5.0, 5.0)),
+        (True, True, HERE, THERE, (None, 5.0)),
+        (True, True, THERE, HERE, (5.0, 5.0)),
+        (True, True, "https://localhost.cloud.invalid", HERE, (5.0, 5.0)),
+        (True, True, "https://127.0.0.1.cloud.invalid", HERE, (5.0, 5.0)),
     ],
 )
-def test_a_cloud_is_simulated_by_its_own_word_and_by_no_address(
-    url: str, login: bool, read: bool, rates: tuple[float | None, float | None]
+def test_a_cloud_is_simulated_by_its_word_together_with_an_address_of_this_machine(
+    login: bool, read: bool, iam: str, ecs: str, rates: tuple[float | None, float | None]
 ) -> None:
     one = answer(200, {"server": server_body("s1")})
     cloud = ScriptedCloud(marked(one) if read else one)
     cloud.logins = [lambda _: marked(cloud.grant()) if login else cloud.grant()]
 
     async def main() -> None:
-        async with opened(cloud, replace(CREDENTIALS, auth_url=url)) as client:
+        given = replace(CREDENTIALS, auth_url=f"{iam}/v3", endpoints={"ecs": ecs})
+        async with opened(cloud, given) as client:
             before = client.read_rate_per_s()
             await client.server("s1")
             assert (before, client.read_rate_per_s()) == rates
-            assert client.simulated is (login and read)
+            assert client.simulated is (rates == (None, None))
 
     run(main)
 
