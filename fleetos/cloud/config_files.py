@@ -1,8 +1,8 @@
 """Which files of openstacksdk are read, and which of them may be put together.
 
 A folder with a plan in it may be somebody else's: a clone of a repository. Of the working directory a file is read, as
-openstacksdk does it, but it is *foreign*: nothing from elsewhere is laid over it, and it is laid over nothing else,
-unless a variable names it.
+openstacksdk does it, but it is *foreign*, unless a variable names it: nothing from elsewhere is laid over it, and it is
+laid over nothing else.
 """
 
 import os
@@ -51,12 +51,13 @@ class Found:
         return _real(self.path).parent
 
     def goes_with(self, other: "Found") -> bool:
-        """Return whether the two may be put together: one is named, or both are in one folder.
+        """Return whether the two may be put together: both are in one folder, or one is named and neither is foreign.
 
-        A link in a foreign folder leads out of it.
+        A link in a foreign folder leads out of it. A variable that names the user's secrets trusts no other file with
+        them.
         """
-        beside = self.path.parent == other.path.parent and not (self.foreign or other.foreign)
-        return other.named or beside or self.folder == other.folder or (self.named and not other.foreign)
+        beside = self.path.parent == other.path.parent or self.named or other.named
+        return self.folder == other.folder or (beside and not (self.foreign or other.foreign))
 
     @property
     def untrusted(self) -> str | None:

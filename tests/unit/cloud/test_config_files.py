@@ -99,7 +99,20 @@ def test_a_variable_trusts_a_file(places: Places, own: Path) -> None:
     named = {"OS_CLIENT_CONFIG_FILE": "clouds.yaml"}
     assert password(places, named) == "geheim"
     assert found(places, named).notice is None
-    assert password(places, {"OS_CLIENT_SECURE_FILE": str(own / "secure.yaml")}) == "geheim"
+
+
+def test_a_variable_that_names_the_secrets_trusts_no_foreign_file_with_them(places: Places, own: Path) -> None:
+    (places.cwd / "clouds.yaml").write_text(OPEN)
+    (own / "secrets").write_text(SECRET)
+    named = {"OS_CLIENT_SECURE_FILE": str(own / "secrets")}
+    assert f"OS_CLIENT_CONFIG_FILE={places.cwd / 'clouds.yaml'}" in refused(places, named)
+    assert password(places, {**named, "OS_CLIENT_CONFIG_FILE": "clouds.yaml"}) == "geheim"
+    # Nor with secrets that are named from the working directory; an entry of the user's own may have them.
+    (places.cwd / "kept").mkdir()
+    (places.cwd / "kept" / "secrets").write_text(SECRET)
+    assert "OS_CLIENT_CONFIG_FILE=" in refused(places, {"OS_CLIENT_SECURE_FILE": "kept/secrets"})
+    (places.cwd / "clouds.yaml").rename(own / "clouds.yaml")
+    assert password(places, {"OS_CLIENT_SECURE_FILE": "kept/secrets"}) == "geheim"
 
 
 def test_the_working_directory_may_be_the_folder_of_settings(places: Places, own: Path) -> None:

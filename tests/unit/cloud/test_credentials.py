@@ -135,7 +135,8 @@ def test_secrets_are_merged_in(places: Places, tmp_path: Path) -> None:
     assert (password(found), user(found), found.region) == ("geheim", "al", "eu-nl")
     assert found.found_in == f"clouds.prod in {places.cwd / 'clouds.yaml'} and {places.cwd / 'secure.yaml'}"
     write(tmp_path, "clouds: {prod: {auth: {password: named}}}", "s")
-    assert password(load("prod", None, {"OS_CLIENT_SECURE_FILE": str(tmp_path / "s")}, places)) == "named"
+    both = {"OS_CLIENT_SECURE_FILE": str(tmp_path / "s"), "OS_CLIENT_CONFIG_FILE": "clouds.yaml"}
+    assert password(load("prod", None, both, places)) == "named"
     write(places.cwd, "clouds: {other: {}}", "secure.yaml")
     assert "auth.password" in problems(places)
 
