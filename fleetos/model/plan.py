@@ -167,7 +167,8 @@ SELECT_KEYS = ("name", "tags", "az", "image", "flavor", "status", "enterprise_pr
 class ServerRef:
     """One server as the plan or a CSV row names it, or many by a selector: one of `id`, `name` and `select` is set.
 
-    `change` holds only what differs for this server. A name that does not resolve is reported at `place`.
+    `change` holds only what differs for this server. A name that does not resolve is reported at `place`. `called` is
+    the name that a CSV row gives beside the id: the server must have it, else the id may be that of another row.
     """
 
     id: str | None
@@ -176,6 +177,7 @@ class ServerRef:
     labels: Mapping[str, str]
     place: Place
     select: Selector | None = None
+    called: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

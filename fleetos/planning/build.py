@@ -212,7 +212,7 @@ class _Builder:
                 listed += self._rows(entry, path)
                 continue
             listed.append(self._listed(entry, path))
-        kept, contradictions = merged(((server.id, server.name, server.select), server) for server in listed)
+        kept, contradictions = merged(((one.id, one.name, one.called, one.select), one) for one in listed)
         self.problems += contradictions
         if len(kept) > PLAN_MAX_SERVERS:
             self.problems.append(self._place(("servers",)).problem(f"at most {PLAN_MAX_SERVERS} servers in a plan"))

@@ -160,10 +160,14 @@ def _filled(rows: Rows, file: str, lines: Iterator[tuple[int, list[str]]]) -> It
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Which column names the server, and which are labels; `width`: how many cells a row has at least."""
+    """Which column names the server, and which are labels; `width`: how many cells a row has at least.
+
+    `called` is the column with the server's name where another one has its id.
+    """
 
     kind: Literal["id", "name"]
     server: int
+    called: int | None
     labels: Mapping[int, str]
     passed: frozenset[int]
 
@@ -182,7 +186,8 @@ def _columns(rows: Rows, place: Place, header: list[str]) -> _Columns | None:
     if len(ids) > 1 or len(names) > 1:
         rows.refuse(place, f"two columns of the header are called `{'id' if len(ids) > 1 else 'name'}`", "remove one")
         return None
-    # A list that a tool has exported has both. The id says which server it is; what changes by itself is no label.
+    # A list that a tool has exported has both. The id says which server it is, the name is held against it; what
+    # changes by itself is no label.
     exported = bool(ids and names)
     passed = frozenset(
         at for at, cell in enumerate(header) if exported and (at in names or cell.casefold() in _EXPORTED)
@@ -196,7 +201,8 @@ def _columns(rows: Rows, place: Place, header: list[str]) -> _Columns | None:
     if not all(_LABEL.fullmatch(label) for label in labels.values()):
         text = "a column of the header has a name that no label can have"
         rows.refuse(place, text, f"{MEANINGS[LABEL_PATTERN]}; rename the column, or remove it")
-    return None if rows.problems else _Columns("id" if ids else "name", server, labels, passed)
+    called = names[0] if exported else None
+    return None if rows.problems else _Columns("id" if ids else "name", server, called, labels, passed)
 
 
 def _read(rows: Rows, file: str, lines: Iterator[tuple[int, list[str]]], columns: _Columns) -> None:
@@ -227,7 +233,8 @@ def _take(rows: Rows, place: Place, columns: _Columns, cells: list[str]) -> None
         rows.refuse(place, f"the cell of `{columns.kind}` is empty", "give it a value, or remove the row")
     elif columns.kind == "id":
         if _ID.fullmatch(server):
-            rows.servers.append(ServerRef(server.lower(), None, _NO_CHANGE, labels, place))
+            called = None if columns.called is None else composed(cells[columns.called]) or None
+            rows.servers.append(ServerRef(server.lower(), None, _NO_CHANGE, labels, place, called=called))
         else:
             rows.refuse(place, "the cell of `id` is no id", MEANINGS[ID_PATTERN])
     elif is_glob(server):

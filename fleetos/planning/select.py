@@ -166,6 +166,10 @@ class _Finder:
             if server is None:
                 text = f"no server of the project has the id {ref.id}"
                 self.problems.append(ref.place.fault(text, self._unread()))
+            elif ref.called is not None and ref.called != server.name.strip():
+                text = f"the server {ref.id} is called {shown(server.name)}; the row names another"
+                hint = "correct the row: its id may be that of another row; or remove the column `name`"
+                self.problems.append(ref.place.fault(text, hint))
             return server
         return self._named(ref.name or "", ref.place)
 

@@ -136,7 +136,7 @@ def test_a_list_of_servers_that_openstack_has_exported_is_read_by_its_ids(desk: 
     rows = f'"{server_id(1).upper()}","web-01","{{}}","net=10.0.0.1, 10.0.0.2","Running","r1"\n'
     before = desk.plan(PLAN, {"s.csv": head + rows.format("ACTIVE")})
     (server,) = before.servers
-    assert (server.id, server.name, server.labels) == (server_id(1), None, {"rack": "r1"})
+    assert (server.id, server.name, server.called, server.labels) == (server_id(1), None, "web-01", {"rack": "r1"})
     # What a server is now does not make another plan.
     assert desk.plan(PLAN, {"s.csv": head + rows.format("SHUTOFF")}).digest == before.digest
 

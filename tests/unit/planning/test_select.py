@@ -155,3 +155,27 @@ def test_a_name_with_brackets_spares_itself(desk: Desk) -> None:
     project = inventory([a_server(1), a_server(2, name="web[1]"), a_server(3, name="web1")])
     found = select(excluding(desk, "web[1]"), project)
     assert [server.name for server, _ in found.servers] == ["web-01"]
+
+
+@pytest.mark.parametrize("name", ["web-1", " web-1 ", "m\u00fcnchen", ""])
+def test_a_row_with_an_id_and_the_name_of_its_server_means_that_server(desk: Desk, name: str) -> None:
+    plan = desk.plan(HEAD + "servers: [{file: s.csv}]\n", {"s.csv": f"ID,Name\n{server_id(1)},{name}\n"})
+    found = select(plan, inventory([a_server(1, name=name or "web-1")]))
+    assert [server.id for server, _ in found.servers] == [server_id(1)]
+    assert not found.problems
+
+
+def test_a_row_whose_id_is_that_of_another_name_is_refused(desk: Desk) -> None:
+    # As where a spreadsheet has sorted one column and not the other, or one letter differs.
+    text = f"ID,Name\n{server_id(1)},db-2\n{server_id(2)},web-1\n{server_id(3)},Web-3\n{server_id(4)},web-4\n"
+    plan = desk.plan(HEAD + "servers: [{file: s.csv}]\n", {"s.csv": text})
+    servers = inventory(a_server(at, name=name) for at, name in enumerate(("web-1", "db-2", "web-3", "web-4"), 1))
+    told = [(one.line, one.expected) for one in select(plan, servers).problems]
+    assert [line for line, _ in told] == [2, 3, 4]
+    assert f"{server_id(2)} is called db-2" in told[1][1]
+
+
+def test_of_two_rows_with_one_id_each_name_counts(desk: Desk) -> None:
+    text = f"id,name\n{server_id(1)},web-1\n{server_id(1)},web-2\n"
+    plan = desk.plan(HEAD + "servers: [{file: s.csv}]\n", {"s.csv": text})
+    assert [one.line for one in select(plan, inventory([a_server(1, name="web-1")])).problems] == [3]
