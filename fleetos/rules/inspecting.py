@@ -166,7 +166,7 @@ def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, watch: Wa
         return (action_log.ask(attempt, context), *_look_on(context))
     logged, settings = action_log.end_of(attempt, context), context.settings
     if logged is LoggedEnd.RUNNING:
-        return _going_on_by_log(target, attempt, seen, context)
+        return _going_on_by_log(target, attempt, context)
     if attempt.accepted:
         detail = "the change was accepted, but the server stayed as it was"
         return use_up(target, Outcome.FAILED, detail, seen, context)
@@ -189,11 +189,13 @@ def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, watch: Wa
     return Write((NotDelivered(target.server_id, attempt.number),))
 
 
-def _going_on_by_log(target: Target, attempt: Attempt, seen: Picture, context: Context) -> Decision:
+def _going_on_by_log(target: Target, attempt: Attempt, context: Context) -> Decision:
     """The change that the log shows without an end: adopted, as it were, though its server shows nothing of it."""
     if _late_s(attempt, context) <= context.settings.change_timeout_s:
         return (action_log.ask(attempt, context), *_look_on(context))
-    return hold(target, Reason.STILL_CHANGING, "by the cloud's log its change still goes on", seen)
+    # Its power is not put back: nothing else is sent to a server that is being changed.
+    detail = "by the cloud's log its change still goes on"
+    return Write((Moved(target.server_id, TargetState.HELD, Reason.STILL_CHANGING, detail=detail),))
 
 
 def _ended_by_log(
@@ -235,6 +237,8 @@ def _half_done(target: Target, attempt: Attempt, seen: Picture, watch: Watch, co
             return (action_log.ask(attempt, context), *_look_on(context, watch.begun.elapsed_s + enough_s))
         if action_log.seen_since_s(watch, context) < context.settings.poll_max_s:
             return _look_on(context)
+    if action_log.end_of(attempt, context) is LoggedEnd.RUNNING:
+        return _going_on_by_log(target, attempt, context)
     if seen.in_error and disk_of(attempt, seen) is Disk.NEW:
         return _not_as_ordered(target, seen)
     if seen.in_error:

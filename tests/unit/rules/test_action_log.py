@@ -14,7 +14,7 @@ from fleetos.model.traces import LoggedChange, LoggedEnd, Traces
 from fleetos.rules.needs import AskTraces, Context, Look
 from fleetos.rules.steps import decide
 from tests.unit.model.samples import ERROR, NO_DISK, RUNNING, SETTINGS, START, STOPPED, a_target, an_attempt
-from tests.unit.rules.scene import context, moment, needs, only_event, outcome_of, steady, undecided
+from tests.unit.rules.scene import after, context, moment, needs, only_event, outcome_of, steady, undecided
 
 SETTLE, TIMEOUT, BEAT = SETTINGS.settle_s, SETTINGS.change_timeout_s, SETTINGS.poll_max_s
 # The cloud's clock is ten minutes ahead of ours.
@@ -95,6 +95,22 @@ def test_a_change_that_the_log_shows_to_go_on_is_never_believed_to_be_over(targe
     event = only_event(decide(target, scene(STOPPED, 2 * TIMEOUT + 1, traces)))
     assert isinstance(event, Moved)
     assert (event.to, event.reason) == (S.HELD, Reason.STILL_CHANGING)
+
+
+def test_a_server_whose_change_goes_on_by_the_log_is_not_started() -> None:
+    target = replace(lost(), stopped_at=START)
+    decision = decide(target, scene(STOPPED, 2 * TIMEOUT + 1, logged(LoggedEnd.RUNNING)))
+    assert outcome_of(decision) == (S.HELD, Reason.STILL_CHANGING, None)
+
+
+@pytest.mark.parametrize("picture", [ERROR, NO_DISK, replace(ERROR, disk="made-by-it")])
+def test_a_half_done_change_that_goes_on_by_the_log_is_not_over(picture: Picture) -> None:
+    traces = logged(LoggedEnd.RUNNING)
+    for until_s in (SETTLE + TIMEOUT, 2 * TIMEOUT):
+        assert undecided(decide(lost(), scene(picture, until_s, traces)))
+    target = after(lost(), decide(lost(), scene(picture, 2 * TIMEOUT + SETTLE, traces)))
+    assert (target.state, target.reason) == (S.HELD, Reason.STILL_CHANGING)
+    assert target.keeps_claim
 
 
 def test_a_log_that_has_no_end_yet_is_read_again_less_and_less_often() -> None:
