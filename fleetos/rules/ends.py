@@ -21,6 +21,8 @@ _CAN_RESTORE = frozenset(
         TargetState.BACKOFF,
     }
 )
+# Outcomes of a change that the cloud has taken, also where its answer to the request was lost.
+_TAKEN = frozenset({Outcome.FAILED, Outcome.NO_EFFECT})
 
 
 def must_restore(target: Target, seen: Picture | None) -> bool:
@@ -67,7 +69,7 @@ def aborted(target: Target, seen: Picture | None) -> Write:
     if target.state in QUEUED and target.attempt is not None:
         detail = "the run was aborted before the outcome of an earlier send was looked at again"
         return hold(target, Reason.OUTCOME_UNKNOWN, detail)
-    last = next((one for one in reversed(target.attempts) if one.accepted), None)
+    last = next((one for one in reversed(target.attempts) if one.accepted or one.outcome in _TAKEN), None)
     if last is not None:
         detail = f"the run was aborted after a change that failed: {last.fail_reason or 'no reason given'}"
         return hold(target, Reason.ABORTED, detail, seen)

@@ -14,7 +14,18 @@ from fleetos.model.traces import LoggedChange, LoggedEnd, Traces
 from fleetos.rules.needs import AskTraces, Context, Look
 from fleetos.rules.steps import decide
 from tests.unit.model.samples import ERROR, NO_DISK, RUNNING, SETTINGS, START, STOPPED, a_target, an_attempt
-from tests.unit.rules.scene import after, context, moment, needs, only_event, outcome_of, steady, undecided
+from tests.unit.rules.scene import (
+    aborting,
+    after,
+    context,
+    decided,
+    moment,
+    needs,
+    only_event,
+    outcome_of,
+    steady,
+    undecided,
+)
 
 SETTLE, TIMEOUT, BEAT = SETTINGS.settle_s, SETTINGS.change_timeout_s, SETTINGS.poll_max_s
 # The cloud's clock is ten minutes ahead of ours.
@@ -156,3 +167,16 @@ def test_a_running_server_is_judged_by_what_is_seen_of_it() -> None:
 
 def test_an_empty_log_proves_nothing_against_it() -> None:
     assert only_event(decide(lost(), scene(STOPPED, SETTLE, Traces()))) == NotDelivered("server-0001", 1)
+
+
+@pytest.mark.parametrize(
+    ("picture", "end"), [(STOPPED, LoggedEnd.ERROR), (STOPPED, LoggedEnd.SUCCESS), (ERROR, LoggedEnd.ERROR)]
+)
+def test_an_abort_calls_no_server_unchanged_whose_change_has_failed_by_the_log(
+    picture: Picture, end: LoggedEnd
+) -> None:
+    target = after(lost(), decide(lost(), scene(picture, 2 * SETTLE, logged(end))))
+    assert target.state is S.BACKOFF
+    for state in (S.BACKOFF, S.CHECKING):
+        ended = decided(replace(target, state=state), aborting(steady(picture, 30)))
+        assert (ended.state, ended.reason) == (S.HELD, Reason.ABORTED)
