@@ -18,7 +18,7 @@ FleetosError
 |   |-- RunDriven           another live process drives the run or holds the database (21)
 |   |-- ServerClaimed       an undriven unfinished run holds one of the servers (20)
 |   |-- ServerTouched       another run has changed one of the servers since (20)
-|   |-- DatabaseUnusable    too new, corrupt, or not ours (1)
+|   |-- DatabaseUnusable    too new, damaged, or not ours (65)
 |   `-- UnknownRun          no run of that id (64)
 `-- IllegalMove          a defect of fleetos: the law of states forbids the move (1)
 """
@@ -186,6 +186,8 @@ class ServerTouched(StoreError):
 
 class DatabaseUnusable(StoreError):
     """The database is newer than this program, damaged, or not one of ours."""
+
+    exit_code = 65
 
 
 class UnknownRun(StoreError):

@@ -70,7 +70,7 @@ async def _check(db: str | None) -> None:
             show(problem)
     if problems:
         say(f"{len(problems)} problems; `fleetos db backup` copies what is there")
-        raise Leave(ExitCode.DEFECT)
+        raise Leave(ExitCode.INPUT)
     show(f"{located(db).shown} is sound")
 
 

@@ -210,19 +210,19 @@ def test_a_damaged_database_is_broken_and_the_cloud_is_looked_at(play: Play) -> 
     content = bytearray(file.read_bytes())
     content[4096:12288] = b"\xa5" * 8192
     file.write_bytes(content)
-    checks = examined(play, code=1)
+    checks = examined(play, code=65)
     assert "damaged" in of(checks, "integrity")["text"]
     assert of(checks, "login")["grade"] == "fine"
     file.write_bytes(b"")
-    assert "is empty" in of(examined(play, code=1), "database")["text"]
+    assert "is empty" in of(examined(play, code=65), "database")["text"]
     file.write_bytes(b"no database at all" * 1000)
-    assert of(examined(play, code=1), "integrity")["grade"] == "broken"
+    assert of(examined(play, code=65), "integrity")["grade"] == "broken"
 
 
 def test_a_database_that_does_not_answer_in_time(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     made(play)
     monkeypatch.setattr(diagnosing_database, "DATABASE_EXAMINED_WITHIN_S", 0.0)
-    checks = examined(play, code=1)
+    checks = examined(play, code=65)
     assert "did not answer within" in of(checks, "database")["text"]
     assert of(checks, "login")["grade"] == "fine"
 
@@ -236,10 +236,10 @@ def test_an_old_database_is_told_and_left_as_it_is(play: Play) -> None:
     with closing(sqlite3.connect(file)) as connection, connection:
         assert connection.execute("SELECT version_num FROM fleetos_revision").fetchall() == [("0001",)]
         connection.execute("UPDATE fleetos_revision SET version_num = '9999'")
-    assert "newer than this program" in of(examined(play, code=1), "schema")["text"]
+    assert "newer than this program" in of(examined(play, code=65), "schema")["text"]
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("DROP TABLE fleetos_revision")
-    assert "belongs to another program" in of(examined(play, code=1), "schema")["text"]
+    assert "belongs to another program" in of(examined(play, code=65), "schema")["text"]
 
 
 def test_modes_and_copies_are_told_and_left_as_they_are(play: Play) -> None:
@@ -253,7 +253,7 @@ def test_modes_and_copies_are_told_and_left_as_they_are(play: Play) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
     file.unlink()
     Path(f"{file}-wal").write_bytes(b"commits")
-    assert "holds its newest commits" in of(examined(play, code=1), "database")["text"]
+    assert "holds its newest commits" in of(examined(play, code=65), "database")["text"]
 
 
 def test_a_second_name_is_broken(play: Play) -> None:

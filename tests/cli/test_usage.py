@@ -2,8 +2,10 @@
 
 import json
 import re
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -243,7 +245,7 @@ def test_a_file_of_another_kind_is_refused_as_it_is(called: Called, tmp_path: Pa
     path.write_bytes(content)
     for command in (("runs",), ("status",), ("db", "check"), ("resume",)):
         code, out, err = called(*command, "--db", str(path))
-        assert (code, out) == (1, ""), command
+        assert (code, out) == (65, ""), command
         assert words in err
         assert str(path) in err
     assert path.read_bytes() == content
@@ -270,6 +272,23 @@ def test_a_database_without_a_run_is_checked_copied_and_upgraded(called: Called,
     code, _, err = called("db", "backup", str(copy), "--db", str(path))
     assert (code, str(copy) in err) == (64, True)
     assert called("db", "check", "--db", str(copy))[0] == 0
+
+
+def test_tables_that_do_not_fit_together_and_those_of_others_are_bad_input(called: Called, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    files.make_private(path)
+    assert called("db", "upgrade", "--db", str(path))[0] == 0
+    edits = (
+        ("INSERT INTO clouds (scope, body) VALUES ('sim', '[')", "sim"),
+        ("UPDATE fleetos_revision SET version_num = '9999'", "9999"),
+        ("DROP TABLE fleetos_revision", "belongs to another program"),
+    )
+    for edit, words in edits:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(edit)
+        code, out, err = called("db", "check", "--db", str(path))
+        assert code == 65, edit
+        assert words in " ".join((out + err).split())
 
 
 def test_a_copy_never_takes_the_name_of_a_log(called: Called, tmp_path: Path) -> None:

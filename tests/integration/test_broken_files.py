@@ -189,9 +189,9 @@ def test_it_is_refused_and_left_as_it_is(scene: Scene, case: Case, command: str,
     before, sent = contents(file.parent), scene.play.ledger()
     done = scene.call(tmp_path, file, *scene.commands()[command], way=case.way)
     after, ledger = contents(file.parent), scene.play.ledger()
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 65, done.stderr
     error = json.loads(done.stdout)["error"]
-    assert error["exit_code"] == 1
+    assert error["exit_code"] == 65
     assert case.says in error["message"]
     assert str(file) in error["message"] or str(file.parent) in error["message"]
     assert (COPY in error["hint"]) == case.names_copy

@@ -85,7 +85,7 @@ def test_a_sound_file_is_fine_in_every_way() -> None:
 )
 def test_a_file_that_cannot_serve_is_broken(changes: dict[str, object], words: str) -> None:
     one = found(replace(FILE, **changes), Topic.DATABASE)
-    assert (one.grade, one.exit_code, words in one.text) == (Grade.BROKEN, 1, True)
+    assert (one.grade, one.exit_code, words in one.text) == (Grade.BROKEN, 65, True)
 
 
 def test_a_file_that_is_not_there_yet_is_fine_and_has_no_mode() -> None:
@@ -148,8 +148,8 @@ def test_free_space(free: int | None, grade: Grade, code: int) -> None:
         ("0001", True, True, Grade.DOUBTFUL, 0),
         (None, True, True, Grade.FINE, 0),
         (None, True, False, Grade.FINE, 0),
-        ("0001", True, False, Grade.BROKEN, 1),
-        ("9999", False, True, Grade.BROKEN, 1),
+        ("0001", True, False, Grade.BROKEN, 65),
+        ("9999", False, True, Grade.BROKEN, 65),
     ],
 )
 def test_the_revision_of_the_tables(revision: str | None, known: bool, migrates: bool, grade: Grade, code: int) -> None:
