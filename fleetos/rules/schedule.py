@@ -20,7 +20,7 @@ Entry = TypeVar("Entry", tuple[bool, int, str], tuple[datetime, int, str])
 
 
 class WaitReason(StrEnum):
-    """Why a target is not admitted."""
+    """Why a target does not move on."""
 
     PAUSED = "paused"
     ABORTED = "aborted"
@@ -28,6 +28,7 @@ class WaitReason(StrEnum):
     CONCURRENCY = "concurrency"
     PACE = "pace"
     NOT_DRIVEN = "not-driven"
+    OUTCOME = "outcome"
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,32 @@ def test_the_document_says_what_the_messages_promise_of_a_run_that_was_left() ->
     assert (targets[3]["labels"], targets[3]["az"]) == ({"pair": "a"}, "eu-de-01")
 
 
+def test_an_unknown_outcome_says_until_when_it_is_watched() -> None:
+    stage = Stage.of(3)
+    stage.begin()
+    for number in range(3):
+        stage.stop(number)
+        stage.happen(Moved(server_id(number), TargetState.READY))
+    deadline = stage.now + timedelta(hours=1)
+    for number in (0, 1):
+        lost = ChangeAnswered(server_id(number), 1, TargetState.INSPECTING, "ambiguous")
+        stage.happen(ChangeIntended(server_id(number), 1, STOPPED, deadline), lost)
+
+    alive = Driver("host:1", 1, stage.now, "alive")
+
+    def waits(lease: Driver | None) -> list[tuple[str, str | None]]:
+        found = [one["waits_for"] for one in status_document(stage.progress, stage.now, lease)["targets"]]
+        return [(one["reason"], one["ends_at"]) for one in found]
+
+    until = "2026-03-01T13:10:00.000Z"
+    assert waits(alive)[:2] == [("outcome", until), ("outcome", until)]
+    assert waits(alive)[2][0] == "pace"
+    assert waits(None) == [("not-driven", None)] * 3
+    # Past that time only the driver knows when its last look began.
+    stage.wait(2 * 3600)
+    assert waits(alive)[0] == ("outcome", None)
+
+
 def test_a_pause_and_an_abort_say_why_since_when_and_by_whom() -> None:
     stage = Stage.of(1)
     stage.begin()
