@@ -27,6 +27,8 @@ def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
             after = replace(run, state=event.to, reason=event.reason, detail=event.detail, by=event.by, since=at)
             return replace(after, ended_at=at if event.to in RUN_ENDS else None)
         case RunPassStarted():
+            if event.number != run.passes + 1:
+                raise IllegalMove(f"run {run.id}: pass {event.number} does not follow pass {run.passes}")
             if run.state is RunState.PAUSED:
                 raise IllegalMove(f"run {run.id}: a pass does not end a pause")
             if run.state is not RunState.RUNNING:

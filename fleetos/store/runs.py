@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fleetos.errors import ServerClaimed, ServerTouched, UnknownRun
+from fleetos.errors import IllegalMove, ServerClaimed, ServerTouched, UnknownRun, UsageError
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
 from fleetos.model.events import Enlisted, Event, Record, RunCreated, RunEvent
 from fleetos.model.fold import fold_target
@@ -92,7 +92,7 @@ async def begin_pass(database: Database, run_id: str, events: Sequence[Event], a
     they move are taken, in the transaction that takes the lease.
 
     Raises RunDriven, ServerClaimed, ServerTouched if another run has changed one of the servers since, UnknownRun,
-    IllegalMove if the run or a target is not there any more where the events expect it, and JournalUnwritable.
+    UsageError if the run or a target is not there any more where the events expect it, and JournalUnwritable.
     """
     await _known(database, run_id)
     seen = await leases.may_take(database, run_id, watcher)
@@ -104,7 +104,13 @@ async def begin_pass(database: Database, run_id: str, events: Sequence[Event], a
             # Whoever asked to abort the run was too late for that pass, and did not mean the next.
             undone = (requests.c.run_id == run_id, requests.c.done_at.is_(None))
             await connection.execute(update(requests).where(*undone).values(done_at=at))
-        run, changed = _folded(progress, events, at)
+        try:
+            run, changed = _folded(progress, events, at)
+        except IllegalMove as error:
+            raise UsageError(
+                f"run {run_id} has changed since this command read it, so nothing was done",
+                f"fleetos status {run_id} says how it is now",
+            ) from error
         memory = await claims.take(connection, run_id, [one for one in changed if one.keeps_claim], watcher)
         _refuse_foreign_sends(changed, memory, at)
         await _refuse_touched_since(connection, run_id, changed)

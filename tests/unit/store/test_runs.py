@@ -15,6 +15,7 @@ from fleetos.errors import (
     ServerClaimed,
     ServerTouched,
     UnknownRun,
+    UsageError,
 )
 from fleetos.model.events import Moved, Retried, RunMoved, RunPassStarted, TargetEvent
 from fleetos.model.fold_run import fold_run
@@ -282,7 +283,7 @@ async def test_a_next_pass_is_refused_as_a_whole(database: Database, clock: Hand
     await drive(database, lease, RUN, paths)
     before = await queries.load(database, RUN.id)
     both = [RunPassStarted(2), Retried(failed.server_id, "disk-old"), Retried(done.server_id, "disk-new")]
-    with pytest.raises(IllegalMove):
+    with pytest.raises(UsageError, match="has changed since this command read it"):
         await runs.begin_pass(database, RUN.id, both, START, watcher(clock))
     await create(database, make_run(2), [failed], clock)
     again = [RunPassStarted(2), Retried(failed.server_id, "disk-old")]
@@ -291,6 +292,28 @@ async def test_a_next_pass_is_refused_as_a_whole(database: Database, clock: Hand
     after = await queries.load(database, RUN.id)
     assert (after.run, dict(after.targets)) == (before.run, dict(before.targets))
     assert (await queries.summary(database, RUN.id, watcher(clock))).driver is None
+
+
+async def test_of_two_retries_of_what_both_have_read_the_later_one_is_wrong_usage(
+    database: Database, clock: HandClock
+) -> None:
+    first, second = make_targets(2)
+    lease = await create(database, RUN, [first, second], clock)
+    await drive(database, lease, RUN, [(one, path_to_failed(one.server_id)) for one in (first, second)])
+    read = [[RunPassStarted(2), Retried(one.server_id, "disk-old")] for one in (first, second)]
+    lease = await runs.begin_pass(database, RUN.id, read[0], START, watcher(clock, dead_process()))
+    # Its process died, and then it was aborted: whoever listed the servers before that is late, for whichever of them.
+    for _ in range(2):
+        for events in read:
+            with pytest.raises(UsageError, match="has changed since this command read it") as caught:
+                await runs.begin_pass(database, RUN.id, events, START, watcher(clock, dead_process(2)))
+            assert (caught.value.exit_code, caught.value.hint) == (64, f"fleetos status {RUN.id} says how it is now")
+        running = await queries.load(database, RUN.id)
+        if running.run.state is RunState.RUNNING:
+            path = [Moved(first.server_id, TargetState.HELD, reason=Reason.ABORTED)]
+            await drive(database, lease, running.run, [(running.targets[first.server_id], path)])
+    assert (await queries.load(database, RUN.id)).run.passes == 2
+    assert await check(database) == []
 
 
 async def test_a_next_pass_heeds_the_unanswered_send_of_another_run(database: Database, clock: HandClock) -> None:
