@@ -58,7 +58,7 @@ def next_commands(progress: Progress) -> Sequence[str]:
     if progress.run.state not in RUN_ENDS:
         return (f"fleetos resume {run_id}",)
     commands: list[str] = []
-    if any(progress.counts.get(state, 0) for state in RETRIABLE):
+    if any(target.retriable for target in progress.targets.values()):
         commands.append(f"fleetos retry {run_id}")
     elif any(target.unsettled for target in progress.targets.values()):
         commands.append(f"fleetos abort {run_id} --release")

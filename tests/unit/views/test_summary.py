@@ -115,6 +115,23 @@ def test_a_run_that_left_servers_behind_does_not_look_done() -> None:
     assert not any("green" in str(span.style) and span.start == 31 for span in text.spans)
 
 
+@pytest.mark.parametrize(
+    ("reasons", "commands"),
+    [
+        ((Reason.MANAGED,), []),
+        ((Reason.MANAGED, Reason.MANAGED), []),
+        ((Reason.MANAGED, Reason.LOCKED), ["fleetos retry 2b7c0m1x4q"]),
+    ],
+)
+def test_no_retry_is_advised_that_would_do_nothing(reasons: tuple[Reason, ...], commands: list[str]) -> None:
+    stage = Stage.of(len(reasons))
+    stage.begin()
+    for number, reason in enumerate(reasons):
+        stage.happen(Moved(server_id(number), TargetState.HELD, reason=reason))
+    stage.happen(RunMoved(RunState.DONE))
+    assert next_commands(stage.progress) == commands
+
+
 def test_job_id_and_code_of_a_failed_change() -> None:
     stage = Stage.of(1)
     stage.submit(0)
