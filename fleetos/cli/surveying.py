@@ -159,16 +159,19 @@ async def _meant(
 
 
 async def _key_pairs(cloud: EcsCloud, plan: Plan) -> tuple[frozenset[str], Mapping[str, str]]:
-    """The plan's key pairs that are the user's own, and why others could not be looked up, by name.
+    """Key pairs of the user, all of the plan's among them, and why others could not be looked up, by name.
 
     Where the plan says whose a key pair is, it may be one that we cannot see. Raises CloudError for any other.
     """
     own: set[str] = set()
     unread: dict[str, str] = {}
+    missing: set[str] = set()
     for name, owner_named in sorted(key_pairs_wanted(plan).items()):
         try:
             if await cloud.has_key_pair(name):
                 own.add(name)
+            elif not owner_named:
+                missing.add(name)
         except AuthenticationFailed:
             raise
         except CloudError as error:
@@ -176,7 +179,18 @@ async def _key_pairs(cloud: EcsCloud, plan: Plan) -> tuple[frozenset[str], Mappi
                 error.hint = error.hint or "say `userid:` beside `keyname`, and the plan goes on without this look-up"
                 raise
             unread[name] = error.message
-    return frozenset(own), unread
+    # Only for suggestions: a list that does not come, or contradicts what was said of one alone, changes nothing.
+    listed = await _listed_key_pairs(cloud) if missing else frozenset[str]()
+    return frozenset(own) | (listed - key_pairs_wanted(plan).keys()), unread
+
+
+async def _listed_key_pairs(cloud: EcsCloud) -> frozenset[str]:
+    try:
+        return frozenset(await cloud.key_pairs())
+    except AuthenticationFailed:
+        raise
+    except CloudError:
+        return frozenset()
 
 
 @dataclass

@@ -11,8 +11,8 @@ from enum import StrEnum, auto
 from typing import Literal
 
 Operation = Literal[
-    "token", "projects", "versions", "list", "server", "job", "image", "keypair", "flavors", "limits", "disk-quota",
-    "volumes", "actions", "action", "credential", "key", "enterprise-projects", "stop", "start", "changeos",
+    "token", "projects", "versions", "list", "server", "job", "image", "keypair", "keypairs", "flavors", "limits",
+    "disk-quota", "volumes", "actions", "action", "credential", "key", "enterprise-projects", "stop", "start", "changeos",
     "reinstallos",
 ]  # fmt: skip
 Service = Literal["iam", "ecs", "ims", "evs", "kms", "eps"]
@@ -106,6 +106,14 @@ CALLS: Mapping[Operation, Call] = {
     ),
     "image": Call("ims", "GET", "/v2/cloudimages", Use.RUN, "ims:images:list", sparing=_ONE),
     "keypair": Call("ecs", "GET", "/v2.1/{project}/os-keypairs/{name}", Use.KEY_PAIR, "ecs:serverKeypairs:get"),
+    "keypairs": Call(
+        "ecs",
+        "GET",
+        "/v2.1/{project}/os-keypairs",
+        Use.NAMED,
+        "ecs:serverKeypairs:list",
+        "ecs:serverKeypairs:list (inferred) is needed to suggest others where a plan names a key pair that is not there",
+    ),
     "flavors": Call("ecs", "GET", f"{_SERVERS}/flavors", Use.PREFLIGHT, "ecs:cloudServerFlavors:get"),
     "limits": Call("ecs", "GET", f"{_SERVERS}/limits", Use.PREFLIGHT, "ecs:cloudServerQuotas:get"),
     "disk-quota": Call(

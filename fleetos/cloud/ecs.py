@@ -13,7 +13,7 @@ from fleetos.cloud.evidence import Action, actions, change_of, end_of, told, vol
 from fleetos.cloud.fields import Fields, part
 from fleetos.cloud.ims import Images
 from fleetos.cloud.listing import ServerList
-from fleetos.cloud.pictures import read_job, read_server
+from fleetos.cloud.pictures import key_pair_names, read_job, read_server
 from fleetos.cloud.project import Place, Project
 from fleetos.cloud.reads import is_gone, parsed, read_offered, segment
 from fleetos.cloud.session import Read, Session, Write
@@ -222,6 +222,12 @@ class EcsCloud:
                 return False
             raise
         return True
+
+    async def key_pairs(self) -> tuple[str, ...]:
+        """Return the names of the key pairs that the user whom the token is for has."""
+        about = "the key pairs"
+        answer = await self._session.read(self._read("keypairs", f"/v2.1/{self.place.project_id}/os-keypairs", about))
+        return parsed(about, answer, key_pair_names)
 
     def hide(self, password: str) -> None:
         """Keep a password out of whatever the cloud says later, such as why a job failed."""

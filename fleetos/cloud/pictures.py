@@ -119,6 +119,11 @@ def read_image(fields: Fields) -> Image:
     )
 
 
+def key_pair_names(fields: Fields) -> tuple[str, ...]:
+    """Return the names in a list of key pairs (ECS API, "querying SSH key pairs"). Raises Unreadable."""
+    return tuple(_name(part(one, "keypair"), "name") for one in parts(fields, "keypairs"))
+
+
 def read_disk(fields: Fields) -> Disk:
     """Return a volume (EVS API, "querying details about all disks"). Raises Unreadable."""
     metadata = part(fields, "metadata")

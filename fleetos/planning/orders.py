@@ -10,7 +10,7 @@ from fleetos.model.plan import ApiChoice, ChangeSpec, Place, Plan, SecretRef, Se
 from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
 from fleetos.names import shown
-from fleetos.planning.pinning import ACTIVE, Pinning, fault_of
+from fleetos.planning.pinning import ACTIVE, Pinning, candidates, fault_of
 from fleetos.planning.select import select
 from fleetos.planning.settings import CloudFacts
 
@@ -217,9 +217,9 @@ class Orders:
             self.foreign_key_pairs.add(change.keyname)
             return
         text = f"no key pair {shown(change.keyname)} belongs to the user that fleetos works as"
-        problem = change.places.get("keyname", server).fault(
-            text, "check the name; a key pair of another user needs `userid`"
-        )
+        near = candidates(change.keyname, self._key_pairs)
+        hint = "a key pair of another user needs `userid`"
+        problem = change.places.get("keyname", server).fault(text, f"{near} {hint}" if near else hint)
         self._refused[problem] = None
 
     def _owner(self, change: ChangeSpec) -> str | None:

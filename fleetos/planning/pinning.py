@@ -1,6 +1,6 @@
 """From a plan's words for images to images. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED
@@ -64,11 +64,15 @@ class Pinning:
 
     def _suggested(self, written: str) -> str | None:
         """The images whose names come near, else the few that there are."""
-        names = sorted({image.name for image in self._others if image.status == ACTIVE})
-        meant = Suggestions(names).meant(written)
-        if meant is None and 0 < len(names) <= CANDIDATES_LISTED:
-            return f"there are: {', '.join(map(shown, names))}"
-        return meant
+        return candidates(written, {image.name for image in self._others if image.status == ACTIVE})
+
+
+def candidates(written: str, names: Collection[str]) -> str | None:
+    """Return the question whether one of the names was meant, or all of them if they are few."""
+    meant = Suggestions(sorted(names)).meant(written)
+    if meant is None and 0 < len(names) <= CANDIDATES_LISTED:
+        return f"there are: {', '.join(map(shown, sorted(names)))}"
+    return meant
 
 
 def fault_of(image: Image) -> tuple[str, str] | None:

@@ -133,6 +133,23 @@ def test_a_key_pair_that_cannot_be_looked_up(here: Play, fault: dict[str, Any], 
     assert here.called("plan", written(here, "{name: slow}", key="keyname: KeyPair-account")).returncode == code
 
 
+@pytest.mark.parametrize(
+    ("fault", "code", "hint"),
+    [
+        ({}, ExitCode.INPUT, "did you mean KeyPair-350b?"),
+        ({"code": "Policy.0001", "status": 403}, ExitCode.INPUT, "a key pair of another user needs `userid`"),
+        ({"code": "Ecs.0013", "status": 500}, ExitCode.INPUT, "a key pair of another user needs `userid`"),
+    ],
+)
+def test_a_mistyped_key_pair_names_others_where_they_can_be_listed(
+    here: Play, fault: dict[str, Any], code: int, hint: str
+) -> None:
+    here.post("/admin/faults", [{"on": "keypairs", "do": "refuse", **fault}] if fault else [])
+    done = here.called("plan", written(here, "{name: slow}", key="keyname: keypair-350B"))
+    assert done.returncode == code, done.stderr
+    assert f"hint: {hint}" in done.stderr
+
+
 def test_what_is_advised_fits_the_plan_and_can_help(here: Play) -> None:
     here.post("/admin/faults", [{"on": "stop", "do": "stuck"}])
     plan = written(here, "{name: slow}, {name: icy}", TIMES.replace("stop: 10s", "stop: 1s"))

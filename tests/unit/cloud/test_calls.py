@@ -74,7 +74,7 @@ def body_for(request: httpx.Request) -> httpx.Response:
         return answer(200, {"server": server_body("s1")})
     if "/jobs/" in path:
         return answer(200, {"job_id": JOB, "status": "RUNNING"})
-    return answer(200, {"servers": [server_body("s1")], "count": 1, "images": [], "keypair": {}, "volumes": []})
+    return answer(200, {"servers": [server_body("s1")], "count": 1, "images": [], "keypair": {}, "keypairs": [], "volumes": []})
 
 
 def everything(client: EcsCloud) -> list[Callable[[], Awaitable[object]]]:
@@ -107,6 +107,7 @@ def everything(client: EcsCloud) -> list[Callable[[], Awaitable[object]]]:
         lambda: client.key_state("k"),
         client.enterprise_projects,
         lambda: client.has_key_pair("k"),
+        client.key_pairs,
         lambda: client.stop(["s1"], hard=False, permit=permit(), last_check=lambda: None),
         lambda: client.start(["s1"], permit=permit(), last_check=lambda: None),
         *(change(api, reinstall=reinstall) for api in ("v1", "v2") for reinstall in (False, True)),

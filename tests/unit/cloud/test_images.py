@@ -108,6 +108,19 @@ def test_images_that_cannot_be_read_are_refused(body: object) -> None:
     with_cloud(answer(200, body), then=then)
 
 
+def test_the_names_of_key_pairs() -> None:
+    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+        assert await client.key_pairs() == ("KeyPair-1", "two")
+        assert await client.key_pairs() == ()
+        with pytest.raises(ReadRefused, match="the key pairs"):
+            await client.key_pairs()
+        assert cloud.calls[0].path == f"/v2.1/{PROJECT}/os-keypairs"
+
+    pairs = {"keypairs": [{"keypair": {"name": "KeyPair-1"}}, {"keypair": {"name": "two"}}]}
+    answers = answer(200, pairs), answer(200, {"keypairs": []}), answer(200, {"keypairs": [{"keypair": 5}]})
+    with_cloud(*answers, then=then)
+
+
 def test_key_pairs() -> None:
     async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
         assert await client.has_key_pair("KeyPair-1")

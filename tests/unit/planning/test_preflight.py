@@ -214,6 +214,20 @@ def test_a_key_pair_that_is_not_ours_is_refused_or_doubted(desk: Desk) -> None:
     assert found(desk, PLAN, keys=None).findings == ()
 
 
+@pytest.mark.parametrize(
+    ("own", "hint"),
+    [
+        (("KEY", "other"), "did you mean KEY?"),
+        (("key-1", "zzz"), "did you mean key-1?"),
+        (("zzz", "Ops"), "there are: Ops, zzz"),
+        ((), ""),
+    ],
+)
+def test_the_key_pairs_that_come_near_are_named(desk: Desk, own: tuple[str, ...], hint: str) -> None:
+    (problem,) = refused(desk, PLAN, keys=own)
+    assert problem.hint == f"{hint} a key pair of another user needs `userid`".lstrip()
+
+
 def test_windows_without_cloud_init_takes_no_key_pair(desk: Desk) -> None:
     text = PLAN.replace("Debian", "Windows")
     (problem,) = refused(desk, text, [replace(WINDOWS, inject_flag="true")])
