@@ -1,5 +1,6 @@
 """Runs, targets and a clock set by hand, for the tests of the store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,15 +11,20 @@ from fleetos.model.events import (
     ChangeIntended,
     JobEnded,
     Moved,
+    RunMoved,
     TargetEvent,
 )
 from fleetos.model.fold import fold_target
+from fleetos.model.fold_run import fold_run
 from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Order, Outcome, Run, Scope, Settings, Target
-from fleetos.model.states import TargetState
+from fleetos.model.states import RunState, TargetState
+from fleetos.store import runs
+from fleetos.store.database import Database
 from fleetos.store.holder import Holder, this_process
-from fleetos.store.leases import Watcher
+from fleetos.store.journal import SqlJournal
+from fleetos.store.leases import Lease, Watcher
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PICTURE = Picture("SHUTOFF", "stopped", None, 4, "disk-old", "image-old")
@@ -138,3 +144,24 @@ def foreign_process() -> Holder:
 def watcher(clock: HandClock, me: Holder | None = None) -> Watcher:
     """Who asks for leases on that clock: this process, or the one that is given."""
     return Watcher(me or this_process(), clock, sleep=clock.sleep)
+
+
+async def create(database: Database, run: Run, frozen: Sequence[Target], clock: HandClock) -> Lease:
+    """A run whose driver has died since."""
+    return await runs.create_run(database, run, frozen, [], run.created_at, watcher(clock, dead_process()))
+
+
+async def drive(database: Database, lease: Lease, run: Run, paths: Sequence[tuple[Target, list[TargetEvent]]]) -> Run:
+    """The run after all targets have walked their paths, all ended when those have."""
+    journal = SqlJournal(database, lease, HandClock())
+    ended = True
+    for target, path in paths:
+        after = folded(target, path, run.created_at)
+        ended = ended and after.ended
+        await journal.append(run, path, [after], run.created_at)
+    if ended:
+        after_all = fold_run(run, RunMoved(RunState.DONE), run.created_at)
+        await journal.append(after_all, [RunMoved(RunState.DONE)], [], run.created_at)
+        run = after_all
+    await journal.release()
+    return run
