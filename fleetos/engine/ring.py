@@ -138,7 +138,8 @@ def _pause_if_overdue(books: Books, turn: Turn) -> None:
     run = turn.run
     more = turn.overdue > books.progress.overdue
     if run.state is RunState.RUNNING and turn.under_way and more and turn.overdue >= run.settings.concurrency:
-        detail = f"{turn.overdue} changes are overdue, as many as may be in flight at once"
+        are = "change is" if turn.overdue == 1 else "changes are"
+        detail = f"{turn.overdue} {are} overdue, as many as may be in flight at once"
         books.write(turn, RunMoved(RunState.PAUSED, Reason.TOO_MANY_OVERDUE, detail))
 
 
