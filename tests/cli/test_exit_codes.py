@@ -32,8 +32,8 @@ def test_nobody_to_ask_is_wrong_usage(play: Play) -> None:
     names = play.take(1)
     done = play.called("apply", play.written(names))
     assert done.returncode == 64
-    assert "1 system disk would be wiped and nobody is there to be asked" in done.stderr
-    assert "hint: add --yes if you mean it" in done.stderr
+    assert "1 system disk would be wiped and there is no terminal to confirm on" in done.stderr
+    assert "hint: add --yes to confirm" in done.stderr
     assert play.writes(names) == []
 
 
@@ -125,11 +125,11 @@ def test_an_unknown_outcome_and_an_overdue_change_are_no_ordinary_failures(play:
     assert len(play.writes([unknown])) == stops
 
 
-def test_a_damaged_database_is_a_failure_of_its_own(play: Play) -> None:
+def test_a_damaged_database_is_bad_input(play: Play) -> None:
     play.database.parent.mkdir(parents=True)
     play.database.write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)
     done = play.fleetos("status", "-o", "json")
-    assert done.returncode == 1
-    assert json.loads(done.stdout)["error"]["exit_code"] == 1
+    assert done.returncode == 65
+    assert json.loads(done.stdout)["error"]["exit_code"] == 65
     assert str(play.database) in done.stderr
     assert "Traceback" not in done.stderr
