@@ -12,8 +12,8 @@ from typing import Literal
 
 Operation = Literal[
     "token", "projects", "versions", "list", "server", "job", "image", "keypair", "keypairs", "flavors", "limits",
-    "disk-quota", "volumes", "actions", "action", "credential", "key", "enterprise-projects", "stop", "start", "changeos",
-    "reinstallos",
+    "disk-quota", "volumes", "actions", "action", "credential", "key", "enterprise-projects", "stop", "start",
+    "changeos", "reinstallos",
 ]  # fmt: skip
 Service = Literal["iam", "ecs", "ims", "evs", "kms", "eps"]
 
@@ -112,7 +112,7 @@ CALLS: Mapping[Operation, Call] = {
         "/v2.1/{project}/os-keypairs",
         Use.NAMED,
         "ecs:serverKeypairs:list",
-        "ecs:serverKeypairs:list (inferred) is needed to suggest others where a plan names a key pair that is not there",
+        "ecs:serverKeypairs:list (inferred) is needed to suggest others where a plan names an unknown key pair",
     ),
     "flavors": Call("ecs", "GET", f"{_SERVERS}/flavors", Use.PREFLIGHT, "ecs:cloudServerFlavors:get"),
     "limits": Call("ecs", "GET", f"{_SERVERS}/limits", Use.PREFLIGHT, "ecs:cloudServerQuotas:get"),

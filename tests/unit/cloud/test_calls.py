@@ -74,7 +74,9 @@ def body_for(request: httpx.Request) -> httpx.Response:
         return answer(200, {"server": server_body("s1")})
     if "/jobs/" in path:
         return answer(200, {"job_id": JOB, "status": "RUNNING"})
-    return answer(200, {"servers": [server_body("s1")], "count": 1, "images": [], "keypair": {}, "keypairs": [], "volumes": []})
+    return answer(
+        200, {"servers": [server_body("s1")], "count": 1, "images": [], "keypair": {}, "keypairs": [], "volumes": []}
+    )
 
 
 def everything(client: EcsCloud) -> list[Callable[[], Awaitable[object]]]:

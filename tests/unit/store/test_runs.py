@@ -12,10 +12,9 @@ from fleetos.errors import (
     IllegalMove,
     RunDriven,
     ServerClaimed,
-    ServerTouched,
     UnknownRun,
 )
-from fleetos.model.events import Moved, Retried, RunPassStarted
+from fleetos.model.events import Moved
 from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run
 from fleetos.model.states import Reason, TargetState
@@ -28,7 +27,6 @@ from tests.unit.store.samples import (
     START,
     HandClock,
     create,
-    dead_process,
     drive,
     folded,
     make_run,
