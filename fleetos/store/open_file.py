@@ -17,6 +17,8 @@ from fleetos.store.holder import PROC
 
 LOGS = ("-wal", "-shm")
 FILE_MODE = 0o600
+# How often the lock is tried for while it turns out empty, which each time somebody else must have brought about.
+_SHARE_TRIES = 20
 # How mountinfo writes a blank, a tab, a line break and a backslash in a path (proc(5)).
 _OCTAL = re.compile(r"\\([0-7]{3})")
 # "12 1 0:5 ROOT MOUNT_POINT OPTIONS ... - KIND SOURCE" (proc(5), mountinfo).
@@ -138,6 +140,14 @@ class OpenFile:
     def _share(self, used: str) -> bool:
         """Hold the lock file together with all who use the same files. Return False if others use different ones."""
         lock = self._opened_lock()
+        # Whoever let go of an idle database between two of these steps has emptied the file.
+        line = next(filter(None, (self._shared_line(lock, used) for _ in range(_SHARE_TRIES))), "")
+        if line != used:
+            self.release()
+        return line == used
+
+    def _shared_line(self, lock: int, used: str) -> str:
+        """Write the line if nobody shares the lock, then share it. Return the line that those who share it agree on."""
         if _line(lock) != used:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -147,10 +157,7 @@ class OpenFile:
             else:
                 os.pwrite(lock, used.encode().ljust(len(_line(lock))), 0)
         fcntl.flock(lock, fcntl.LOCK_SH)
-        same = _line(lock) == used
-        if not same:
-            self.release()
-        return same
+        return _line(lock)
 
     def _opened_lock(self) -> int:
         if self._lock is None:

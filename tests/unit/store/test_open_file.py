@@ -1,5 +1,6 @@
 """One file, one name: what is refused when a database is opened, and what ends a driver that has it open."""
 
+import fcntl
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,29 @@ def test_who_has_the_old_log_open_keeps_others_away_until_it_ends(tmp_path: Path
     assert second.locked
     assert first.lost()
     second.release()
+
+
+def test_who_comes_while_the_last_one_lets_go_of_the_lock_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "fleet.db"
+    path.touch()
+    first, second = open_file.OpenFile(path), open_file.OpenFile(path)
+    first.note_logs()
+    lock = fcntl.flock
+
+    def just_before(handle: int, operation: int) -> None:
+        # The second one has read what the first wrote, and now waits for the lock.
+        if operation == fcntl.LOCK_SH:
+            first.release(idle=True)
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", just_before)
+    second.note_logs()
+    assert second.locked
+    monkeypatch.undo()
+    open_file.OpenFile(path).note_logs()
+    assert open_file.lock_of(path).read_text().split()[0] == str(path.stat().st_ino)
 
 
 async def test_several_writers_share_the_file(sqlite: Database, clock: HandClock) -> None:
