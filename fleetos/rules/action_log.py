@@ -14,7 +14,7 @@ from fleetos.rules.needs import AskTraces, Context
 def ask(attempt: Attempt, context: Context) -> AskTraces:
     """The next question: at once, then less and less often, since what the log does not tell yet it may tell later."""
     now_s, traced = context.now.elapsed_s, context.traced
-    if traced is None:
+    if traced is None or is_stale(context):
         return AskTraces(attempt.traces_since, now_s)
     pause_s = max(context.settings.poll_max_s, min(context.here_s * LOOK_AGAIN_SHARE, SELDOM_LOOK_S))
     return AskTraces(attempt.traces_since, max(now_s, traced.elapsed_s + pause_s))
@@ -32,6 +32,12 @@ def end_of(attempt: Attempt, context: Context) -> LoggedEnd | None:
     sending_s = max(0.0, (attempt.sent_at - attempt.intended_at).total_seconds())
     late_s = (change.started_at - attempt.cloud_at).total_seconds()
     return change.end if -TRACE_SKEW_S <= late_s <= sending_s + context.settle_s else None
+
+
+def is_stale(context: Context) -> bool:
+    """Whether the log was read before a settle was over since the job went on: it may not have told of its end then."""
+    traced, over = context.traced, context.job_over
+    return traced is not None and over is not None and traced.since_s(over) < context.settle_s
 
 
 def seen_since_s(watch: Watch, context: Context) -> float:

@@ -162,7 +162,7 @@ def _failure(picture: Picture) -> tuple[str, str, str | None]:
 
 
 def _nothing_happened(target: Target, attempt: Attempt, seen: Picture, watch: Watch, context: Context) -> Decision:
-    if context.traces is None:
+    if context.traces is None or action_log.is_stale(context):
         return (action_log.ask(attempt, context), *_look_on(context))
     logged, settings = action_log.end_of(attempt, context), context.settings
     if logged is LoggedEnd.RUNNING:

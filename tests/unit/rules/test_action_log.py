@@ -10,7 +10,7 @@ from fleetos.model.inventory import Picture
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason
 from fleetos.model.states import TargetState as S
-from fleetos.model.traces import LoggedChange, LoggedEnd, Traces
+from fleetos.model.traces import NO_TRACES, LoggedChange, LoggedEnd, Traces
 from fleetos.rules.needs import AskTraces, Context, Look
 from fleetos.rules.steps import decide
 from tests.unit.model.samples import ERROR, NO_DISK, RUNNING, SETTINGS, START, STOPPED, a_target, an_attempt
@@ -180,3 +180,20 @@ def test_an_abort_calls_no_server_unchanged_whose_change_has_failed_by_the_log(
     for state in (S.BACKOFF, S.CHECKING):
         ended = decided(replace(target, state=state), aborting(steady(picture, 30)))
         assert (ended.state, ended.reason) == (S.HELD, Reason.ABORTED)
+
+
+def test_a_log_that_was_read_before_the_job_went_on_is_read_again() -> None:
+    """The cloud knew the job for a while, and forgot it once more."""
+    target = lost(accepted_at=START, unanswered=0, job_id="job-1")
+    early, later = (
+        context(
+            steady(STOPPED, 2 * SETTLE),
+            traces=NO_TRACES,
+            traced=moment(traced_s),
+            job_over=moment(SETTLE),
+            job_asked=moment(2 * SETTLE),
+        )
+        for traced_s in (SETTLE, 2 * SETTLE)
+    )
+    assert AskTraces(CLOUD, early.now.elapsed_s) in needs(decide(target, early))
+    assert outcome_of(decide(target, later)) == (S.BACKOFF, None, Outcome.FAILED)
