@@ -12,26 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.simulation.mutations.behind import BEHIND_OTHERS
 from tests.simulation.mutations.laboratory import CONTROL, ROOT, copy_of
-from tests.simulation.mutations.parts import one
+from tests.simulation.mutations.parts import Beside, beside
 from tests.simulation.mutations.patches import Mutation
 
 # What tests need beside the packages.
 _MORE = ("pyproject.toml", "migrations", "plans")
 _TESTS_MAX_S = 600.0
 _FOUND, _CLEAN = 1, 0
-SIGHTINGS = "fleetos/engine/sightings.py"
 CONFIRMING, JOURNAL = "fleetos/cli/confirming.py", "fleetos/store/journal.py"
 AGREEMENT, LAW = "fleetos/planning/agreement.py", "fleetos/model/states.py"
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """A fault, why no world shows it, and the tests of which at least one must fail by it."""
-
-    mutation: Mutation
-    why: str
-    tests: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +35,6 @@ class Played:
     spent_s: float
 
 
-def _b(name: str, told: str, place: tuple[str, str, str], why: str, *tests: str) -> Beside:
-    return Beside(Mutation(name, "-", told, one(*place)), why, tests)
-
-
 _NOT_PLAYED = "the command line is not played"
 _TERMINAL = "tests/cli/test_terminal.py"
 _CONTRACT = "tests/contract/test_journal_contract.py"
@@ -55,21 +42,21 @@ _AGREED = "tests/cli/test_agreed.py"
 _NUMBER_CARRIED_ON = f"{_AGREED}::test_a_number_is_held_against_a_run_that_is_carried_on"
 
 BESIDE: Sequence[Beside] = (
-    _b(
+    beside(
         "any-number-agrees",
         "any number agrees at the question, as long as it is a number",
         (CONFIRMING, '.replace(",", "") != str(', '.replace(",", "").isdigit() is False and "" != str('),
         _NOT_PLAYED,
         f"{_TERMINAL}::test_the_number_of_disks_is_asked_for_and_must_be_right",
     ),
-    _b(
+    beside(
         "any-word-but-no-agrees",
         "whoever does not say no has agreed",
         (CONFIRMING, '.lower() not in ("y", "yes"):', '.lower() in ("n", "no"):'),
         _NOT_PLAYED,
         f"{_TERMINAL}::test_an_unfinished_run_is_carried_on_only_if_somebody_says_so",
     ),
-    _b(
+    beside(
         "no-agreement",
         "nothing is held against what the operator agreed to",
         (
@@ -80,35 +67,35 @@ BESIDE: Sequence[Beside] = (
         _NOT_PLAYED,
         "tests/unit/planning/test_agreement.py::test_a_number_agrees_or_refuses",
     ),
-    _b(
+    beside(
         "any-number-expected",
         "whatever number --expect-wipes gives is accepted",
         (AGREEMENT, "agreement.expected in _numbers(wipes, command):", "_numbers(wipes, command):"),
         _NOT_PLAYED,
         _NUMBER_CARRIED_ON,
     ),
-    _b(
+    beside(
         "yes-skips-number",
         "with --yes the number of --expect-wipes is not asked for",
         (CONFIRMING, "    refused = disagreement(", "    refused = None if consent.yes else disagreement("),
         _NOT_PLAYED,
         _NUMBER_CARRIED_ON,
     ),
-    _b(
+    beside(
         "no-differences-left",
         "a run that is carried on is not held against the frozen plan",
         (AGREEMENT, "            else differences_left(agreement.plan, run, wipes.targets)\n", "            else ()\n"),
         _NOT_PLAYED,
         f"{_AGREED}::test_a_frozen_plan_and_an_unfinished_run_must_want_the_same",
     ),
-    _b(
+    beside(
         "order-digest-left-out",
         "a run that sends other user data or another login than the frozen plan says is carried on",
         ("fleetos/planning/frozen.py", '            "order": _order_digest(target.order),\n', ""),
         _NOT_PLAYED,
         "tests/unit/planning/test_agreement.py::test_a_run_that_would_do_anything_else_is_refused",
     ),
-    _b(
+    beside(
         "every-pause-ends",
         "every command ends every pause",
         (
@@ -119,14 +106,14 @@ BESIDE: Sequence[Beside] = (
         _NOT_PLAYED,
         "tests/unit/planning/test_agreement.py::test_a_pause_for_a_person_comes_before_everything_else",
     ),
-    _b(
+    beside(
         "timer-ends-overdue",
         "an apply by a timer ends the pause for too many overdue changes",
         (LAW, "ENDED_BY_APPLY = frozenset({", "ENDED_BY_APPLY = frozenset({Reason.TOO_MANY_OVERDUE, "),
         _NOT_PLAYED,
         f"{_AGREED}::test_a_timer_does_not_end_the_stop_for_overdue_changes",
     ),
-    _b(
+    beside(
         "abort-ends-pause",
         "an abort begins by ending the pause",
         (
@@ -137,7 +124,7 @@ BESIDE: Sequence[Beside] = (
         "the command records that the run admits no more before a driver begins",
         "tests/unit/model/test_states.py::test_a_pause_is_ended_by_a_person_or_by_a_cause_that_may_have_been_repaired",
     ),
-    _b(
+    beside(
         "digest-without-project",
         "the same plan in another project is taken for the same run",
         (
@@ -148,7 +135,7 @@ BESIDE: Sequence[Beside] = (
         _NOT_PLAYED,
         f"{_AGREED}::test_the_same_plan_in_another_project_is_another_run",
     ),
-    _b(
+    beside(
         "retry-takes-all",
         "a retry offers servers that a newer run has changed since",
         (
@@ -159,7 +146,7 @@ BESIDE: Sequence[Beside] = (
         _NOT_PLAYED,
         f"{_AGREED}::test_a_retry_leaves_out_what_a_newer_run_has_made",
     ),
-    _b(
+    beside(
         "proven-apart",
         "the lease is proven in a transaction of its own, before the one that writes",
         (
@@ -173,14 +160,14 @@ BESIDE: Sequence[Beside] = (
         "whoever has taken over has written a record, and the number of the next one is taken",
         f"{_CONTRACT}::test_a_commit_that_fails_renews_no_lease[sqlite]",
     ),
-    _b(
+    beside(
         "oldest-run-kept",
         "of several values of a run in one commit the oldest is kept",
         (JOURNAL, "(entry.run for entry in reversed(group) if", "(entry.run for entry in group if"),
         "one engine commits one turn at a time: only a renewal of the lease joins it",
         f"{_CONTRACT}::test_the_newest_run_of_one_group_is_kept[sqlite]",
     ),
-    _b(
+    beside(
         "oldest-target-kept",
         "of several values of a target in one commit the oldest is kept",
         (
@@ -191,49 +178,14 @@ BESIDE: Sequence[Beside] = (
         "one engine commits one turn at a time, and of each target one value",
         f"{_CONTRACT}::test_the_later_value_of_one_group_wins[sqlite]",
     ),
-    _b(
-        "look-before-stop",
-        "a look from before a stop counts after it",
-        (
-            SIGHTINGS,
-            "            return Sighting(self.entered, now)\n        if isinstance(event, PowerAnswered)",
-            "            return self\n        if isinstance(event, PowerAnswered)",
-        ),
-        "it shows a server that runs, and a stop is over by its job or by looks that show it stopped",
-        "tests/unit/engine/test_sightings.py",
-    ),
-    _b(
-        "look-before-answer",
-        "a look from before a stop has ended counts after it",
-        (
-            SIGHTINGS,
-            "PowerOutcome.ACCEPTED):\n            return Sighting(self.entered, now)",
-            "PowerOutcome.ACCEPTED):\n            return self",
-        ),
-        "a stop is over by its job or by looks that show its server stopped",
-        "tests/unit/engine/test_sightings.py",
-    ),
-    _b(
-        "list-is-evidence",
-        "a page of the list is evidence for an unknown outcome",
-        (SIGHTINGS, "if state is TargetState.INSPECTING and not sight.single:", "if False:"),
-        "whoever is inspected is read alone, and comes along in no sweep",
-        "tests/unit/engine/test_sightings.py",
-    ),
-    _b(
-        "sleep-is-no-gap",
-        "a machine that slept counts as one that looked",
-        ("fleetos/rules/look.py", " or slept_s > SUSPEND_NOTICED_S:", ":"),
-        "whoever slept for long has a gap in its looks as well",
-        "tests/unit/rules/test_inspecting.py::test_the_settle_starts_anew_after_a_suspend",
-    ),
+    *BEHIND_OTHERS,
 )
 
 
-def play_beside(beside: Beside, root: Path = ROOT) -> Played:
+def play_beside(fault: Beside, root: Path = ROOT) -> Played:
     """Return what the tests of a fault say in a copy that has it."""
-    code, told, spent_s = _tested(beside.mutation, beside.tests, root)
-    return Played(beside, code == _FOUND, told, spent_s)
+    code, told, spent_s = _tested(fault.mutation, fault.tests, root)
+    return Played(fault, code == _FOUND, told, spent_s)
 
 
 def clean(every: Sequence[Beside], root: Path = ROOT) -> bool:

@@ -1,6 +1,8 @@
-"""Places of the source, and patches that several faults share."""
+"""Places of the source, patches that several faults share, and what makes a fault of them."""
 
-from tests.simulation.mutations.patches import Patch
+from dataclasses import dataclass
+
+from tests.simulation.mutations.patches import Mutation, Patch
 
 ENGINE, RULES, CLOUD, PLANNING = "fleetos/engine", "fleetos/rules", "fleetos/cloud", "fleetos/planning"
 FOLD = "fleetos/model/fold.py"
@@ -25,3 +27,17 @@ NO_DISK_RULE = (
 def one(path: str, old: str, new: str) -> tuple[Patch, ...]:
     """Return the one patch of a fault that lies in one place."""
     return (Patch(path, old, new),)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A fault, why no world shows it, and the tests of which at least one must fail by it."""
+
+    mutation: Mutation
+    why: str
+    tests: tuple[str, ...]
+
+
+def beside(name: str, told: str, place: tuple[str, str, str], why: str, *tests: str) -> Beside:
+    """Return a fault that lies in one place and that tests beside the code find."""
+    return Beside(Mutation(name, "-", told, one(*place)), why, tests)

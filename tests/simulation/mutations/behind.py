@@ -1,0 +1,129 @@
+"""Faults behind which another rule of the protocol stands: no world shows them, tests of the rules do."""
+
+from collections.abc import Sequence
+
+from tests.simulation.mutations.parts import Beside, beside
+
+SIGHTINGS, INSPECTING = "fleetos/engine/sightings.py", "fleetos/rules/inspecting.py"
+
+BEHIND_OTHERS: Sequence[Beside] = (
+    beside(
+        "look-before-stop",
+        "a look from before a stop counts after it",
+        (
+            SIGHTINGS,
+            "            return Sighting(self.entered, now)\n        if isinstance(event, PowerAnswered)",
+            "            return self\n        if isinstance(event, PowerAnswered)",
+        ),
+        "it shows a server that runs, and a stop is over by its job or by looks that show it stopped",
+        "tests/unit/engine/test_sightings.py",
+    ),
+    beside(
+        "look-before-answer",
+        "a look from before a stop has ended counts after it",
+        (
+            SIGHTINGS,
+            "PowerOutcome.ACCEPTED):\n            return Sighting(self.entered, now)",
+            "PowerOutcome.ACCEPTED):\n            return self",
+        ),
+        "a stop is over by its job or by looks that show its server stopped",
+        "tests/unit/engine/test_sightings.py",
+    ),
+    beside(
+        "list-is-evidence",
+        "a page of the list is evidence for an unknown outcome",
+        (SIGHTINGS, "if state is TargetState.INSPECTING and not sight.single:", "if False:"),
+        "whoever is inspected is read alone, and comes along in no sweep",
+        "tests/unit/engine/test_sightings.py",
+    ),
+    beside(
+        "sleep-is-no-gap",
+        "a machine that slept counts as one that looked",
+        ("fleetos/rules/look.py", " or slept_s > SUSPEND_NOTICED_S:", ":"),
+        "whoever slept for long has a gap in its looks as well",
+        "tests/unit/rules/test_inspecting.py::test_the_settle_starts_anew_after_a_suspend",
+    ),
+    beside(
+        "late-look-counts",
+        "a look that was asked for before a move counts after it",
+        (SIGHTINGS, "        if sight.requested.elapsed_s < self.since.elapsed_s:\n            return self\n", ""),
+        "a verdict needs a second look or a settle, and a send a look of the last minute",
+        "tests/unit/engine/test_books.py::test_a_look_that_was_asked_for_before_the_move_does_not_count",
+    ),
+    beside(
+        "old-log-counts",
+        "what the cloud's log said counts for a later series of looks",
+        (
+            SIGHTINGS,
+            "        return after if goes_on else replace(after, traces=None, traced=None)\n",
+            "        return after\n",
+        ),
+        "the log is asked when a settle is over, and the verdict follows with the next look",
+        "tests/unit/engine/test_sightings.py::test_what_the_log_said_counts_with_the_looks_that_it_was_asked_for_and_no_others",
+    ),
+    beside(
+        "verified-by-disk",
+        "a server with an unknown outcome is verified whatever image its new disk has",
+        (
+            INSPECTING,
+            "    if disk_of(attempt, seen) is Disk.NEW and on_image(target, attempt, seen) and seen.running:\n",
+            "    if disk_of(attempt, seen) is Disk.NEW and seen.running:\n",
+        ),
+        "the verification asks for the image once more",
+        "tests/unit/rules/test_inspecting.py::test_row_changed_is_the_only_verdict_before_the_settle_ends",
+    ),
+    beside(
+        "resent-when-aborted",
+        "an inspection ends in a repetition though the run was aborted",
+        (
+            INSPECTING,
+            "    if context.finishing:\n        return aborted(target, seen)\n    if attempt.resends",
+            "    if attempt.resends",
+        ),
+        "a server that is ready ends with the run before anything is sent",
+        "tests/unit/rules/test_inspecting.py::test_row_baseline_of_an_aborted_run_is_cancelled_and_started_again",
+    ),
+    beside(
+        "log-of-any-time",
+        "a change in the cloud's log is ours whenever it began",
+        (
+            "fleetos/rules/action_log.py",
+            "    return change.end if -TRACE_SKEW_S <= late_s <= sending_s + context.settle_s else None\n",
+            "    return change.end\n",
+        ),
+        "the log is asked for what came since the send, and nobody else in a world uses our login",
+        "tests/unit/rules/test_action_log.py::test_only_what_began_while_the_request_could_arrive_is_ours",
+    ),
+    beside(
+        "log-without-looks",
+        "what the cloud's log says is believed without a look after it",
+        (INSPECTING, "    if action_log.seen_since_s(watch, context) < enough_s:\n", "    if False:\n"),
+        "a whole settle of looks that bear it out has gone before",
+        "tests/unit/rules/test_action_log.py::test_a_change_that_failed_by_the_log_is_used_up_after_the_settle_and_two_equal_looks",
+    ),
+    beside(
+        "any-error-is-ours",
+        "a server in an error is changed though no change of ours has failed on it",
+        ("fleetos/rules/steps.py", "    return seen.in_error and failed_before\n", "    return seen.in_error\n"),
+        "its disk is still the one that was frozen, so that no judge of disks objects",
+        "tests/unit/rules/test_disk_rule.py::test_an_error_is_ours_to_change_only_after_a_failed_change",
+    ),
+    beside(
+        "any-2xx-is-accepted",
+        "an answer 2xx without a job counts as accepted",
+        (
+            "fleetos/model/codes.py",
+            "    if 200 <= reply.status < 300 and reply.job_id:\n",
+            "    if 200 <= reply.status < 300:\n",
+        ),
+        "where there is no job the server is looked at and, if it does not change, inspected",
+        "tests/unit/model/test_codes.py::test_a_code_with_its_documented_status_proves_its_class",
+    ),
+    beside(
+        "lease-not-asked",
+        "a write leaves whether or not the lease was renewed within its term",
+        ("fleetos/engine/drive.py", "        if not self._journal.lease_valid(now):\n", "        if False:\n"),
+        "the commit of its intent has proven the lease, and no intent older than five seconds is sent",
+        "tests/unit/engine/test_trouble.py::test_a_write_without_a_valid_lease_is_not_sent_and_the_target_is_ready_again",
+    ),
+)
