@@ -2,26 +2,21 @@
 
 from collections.abc import Sequence
 
-from tests.simulation.mutations.parts import one
+from tests.simulation.mutations.more import MORE
+from tests.simulation.mutations.parts import ANY, seen_by_any
 from tests.simulation.mutations.patches import Mutation, Patch
 
 INSPECTING = "fleetos/rules/inspecting.py"
-_ANY = ",".join(f"I{number}" for number in range(1, 15))
-
-
-def _f(name: str, told: str, path: str, old: str, new: str) -> Mutation:
-    return Mutation(name, _ANY, told, one(path, old, new))
-
 
 FURTHER: Sequence[Mutation] = (
-    _f(
+    seen_by_any(
         "no-effect-at-once",
         "a job without an effect is believed at the first look",
         "fleetos/rules/ended.py",
         ("        return max(context.settle_s, context.settings.start_timeout_s)\n    return context.settle_s\n"),
         ("        return max(context.settle_s, context.settings.start_timeout_s)\n    return 0.0\n"),
     ),
-    _f(
+    seen_by_any(
         "login-repeats-write",
         "a write that is refused for its token is sent again with a new one",
         "fleetos/cloud/session.py",
@@ -35,7 +30,7 @@ FURTHER: Sequence[Mutation] = (
     ),
     Mutation(
         "logs-not-asked",
-        _ANY,
+        ANY,
         "the cloud's logs are not asked before a change is sent again",
         (
             Patch(
@@ -47,49 +42,49 @@ FURTHER: Sequence[Mutation] = (
             Patch(INSPECTING, "    if context.traces.words:\n", "    if context.traces and context.traces.words:\n"),
         ),
     ),
-    _f(
+    seen_by_any(
         "logs-not-heeded",
         "a change is sent again whatever the cloud's logs say",
         INSPECTING,
         "    if context.traces.words:\n",
         "    if False:\n",
     ),
-    _f(
+    seen_by_any(
         "sent-without-end",
         "rules and law alike send one attempt as often as it stays unanswered",
         INSPECTING,
         "    if attempt.resends >= MAX_RESENDS:\n",
         "    if attempt.resends >= 9:\n",
     ),
-    _f(
+    seen_by_any(
         "stopped-at-first-sight",
         "a stop counts as over as soon as the server is seen stopped",
         "fleetos/rules/power.py",
         "    if final or watch.same_s() >= context.short(STOP_QUIET_S):\n",
         "    if True:\n",
     ),
-    _f(
+    seen_by_any(
         "code-without-status",
         "a known code is believed under any status",
         "fleetos/model/codes.py",
         "    if known is None or not documented:\n",
         "    if known is None:\n",
     ),
-    _f(
+    seen_by_any(
         "unknown-code-is-refusal",
         "a code that nobody knows is a refusal",
         "fleetos/model/codes.py",
         ("    if known is None or not documented:\n        return AnswerClass.AMBIGUOUS, None\n"),
         ("    if known is None or not documented:\n        return AnswerClass.LATER, None\n"),
     ),
-    _f(
+    seen_by_any(
         "locked-is-sent",
         "a locked server is changed",
         "fleetos/rules/steps.py",
         "    if seen.locked:\n",
         "    if False:\n",
     ),
-    _f(
+    seen_by_any(
         "wait-not-kept",
         "a refused change is sent again without its wait",
         "fleetos/rules/steps.py",
@@ -100,25 +95,26 @@ FURTHER: Sequence[Mutation] = (
         ),
         "    # Nobody",
     ),
-    _f(
+    seen_by_any(
         "pending-for-ever",
         "a stop whose process died stays pending",
         "fleetos/engine/ring.py",
         "                books.write(turn, power_forgotten(target, call))\n",
         "                pass\n",
     ),
-    _f(
+    seen_by_any(
         "slots-at-admission",
         "a free slot is asked for at the admission alone",
         "fleetos/engine/sending.py",
         ("            if turn.slots_taken >= turn.run.settings.concurrency:\n                break\n"),
         "",
     ),
-    _f(
+    seen_by_any(
         "unanswered-not-counted",
         "a lost answer is not remembered",
         "fleetos/model/fold.py",
         "                attempt = replace(attempt, unanswered=attempt.unanswered + 1)\n",
         "",
     ),
+    *MORE,
 )

@@ -2,103 +2,91 @@
 
 from collections.abc import Sequence
 
-from tests.simulation.mutations.parts import CLOUD, ENGINE, FOLD, PLANNING, RULES, one
+from tests.simulation.mutations.parts import CLOUD, ENGINE, FOLD, PLANNING, RULES, seen_by_any
 from tests.simulation.mutations.patches import Mutation
 
-ANY = ",".join(f"I{number}" for number in range(1, 15))
 _POWER, _ENDED, _ENDS, _BODIES = f"{RULES}/power.py", f"{RULES}/ended.py", f"{RULES}/ends.py", f"{CLOUD}/bodies.py"
 
 
-def _m(name: str, told: str, path: str, old: str, new: str) -> Mutation:
-    return Mutation(name, ANY, told, one(path, old, new))
-
-
 MORE: Sequence[Mutation] = (
-    _m(
+    seen_by_any(
         "started-after-change",
         "a server that fleetos stopped is started again as it was, though its change was accepted",
         _ENDS,
         "        and not any(attempt.accepted for attempt in target.attempts)\n",
         "",
     ),
-    _m(
+    seen_by_any(
         "untried-first",
         "servers that nobody has tried go before a retry that is due",
         f"{RULES}/schedule.py",
         "        if self._retries and self._retries[0][0] <= now:\n",
         "        if not self._waiting and self._retries and self._retries[0][0] <= now:\n",
     ),
-    _m(
+    seen_by_any(
         "backoff-not-kept",
         "a failed attempt is followed by the next one without its wait",
         f"{RULES}/schedule.py",
         "        if self._retries and self._retries[0][0] <= now:\n",
         "        if self._retries:\n",
     ),
-    _m(
+    seen_by_any(
         "half-a-settle",
         "a settle takes half of its time",
         f"{ENGINE}/books.py",
         "settle_s=self.watch.settle_s(run.settings)",
         "settle_s=self.watch.settle_s(run.settings) / 2",
     ),
-    _m(
+    seen_by_any(
         "unanswered-stop-is-over",
         "a stop that was never answered counts as over once its server is seen stopped",
         _POWER,
         "    final = all(call.outcome in (PowerOutcome.ENDED, PowerOutcome.REFUSED) for call in target.calls)\n",
         "    final = all(call.outcome is not PowerOutcome.ACCEPTED for call in target.calls)\n",
     ),
-    _m(
+    seen_by_any(
         "restored-whatever-came",
         "a server that could not be started again counts as started",
         _POWER,
         '"it could not be started again", restored=False',
         '"it could not be started again", restored=True',
     ),
-    _m(
+    seen_by_any(
         "held-counts-as-running",
         "a server that is left to a human after an attempt counts as running",
         _ENDS,
         "        restored=seen.running,\n",
         "        restored=True,\n",
     ),
-    _m(
+    seen_by_any(
         "move-forgets-stop",
         "whichever way a target moves, its server counts as running again",
         FOLD,
         "        stopped_at=None if event.restored else after.stopped_at,\n",
         "        stopped_at=None,\n",
     ),
-    _m(
-        "proven-though-down",
-        "a changed server is done though it is down",
-        _ENDED,
-        "    if disk is Disk.NEW and ours and succeeded and seen.running:\n",
-        "    if disk is Disk.NEW and ours and succeeded:\n",
-    ),
-    _m(
+    seen_by_any(
         "proven-by-image-alone",
         "a job that succeeded and the image prove a change, whatever disk there is",
         _ENDED,
         "    if disk is Disk.NEW and ours and succeeded and seen.running:\n",
         "    if ours and succeeded and seen.running:\n",
     ),
-    _m(
+    seen_by_any(
         "any-image-is-ours",
         "whatever image a new disk has, it is the one that was ordered",
         _ENDED,
         "    ours = on_image(target, attempt, seen) or (succeeded and target.order.image_id in seen.images)\n",
         "    ours = True\n",
     ),
-    _m(
+    seen_by_any(
         "foreign-is-ours",
         "a disk with another image, after a change that failed, counts as what the change has left",
         _ENDED,
         "    if disk is Disk.NEW and not ours:\n        return Verdict.FOREIGN\n",
         "    if disk is Disk.NEW and not ours:\n        return Verdict.FAILED\n",
     ),
-    _m(
+    seen_by_any(
         "server-error-is-refusal",
         "an answer 500, 502 or 504 proves that nothing was done",
         "fleetos/model/codes.py",
@@ -108,109 +96,130 @@ MORE: Sequence[Mutation] = (
             "    504: AnswerClass.LATER,\n"
         ),
     ),
-    _m(
+    seen_by_any(
         "day-forgotten",
         "that a send was never answered is forgotten when its attempt goes on",
         FOLD,
         "    last = target.remembered_at if resolved else target.last_unanswered_at\n",
         "    last = target.remembered_at\n",
     ),
-    _m(
+    seen_by_any(
         "adopted-is-answered",
         "a change that is seen at a server counts as the answer to the send",
         FOLD,
         "        attempt = replace(_open(target, event.attempt), adopted=True)\n",
         "        attempt = replace(_open(target, event.attempt), adopted=True, unanswered=0)\n",
     ),
-    _m(
+    seen_by_any(
         "stop-job-for-ever",
         "the job of a stop is asked without a bound",
         _POWER,
         "    if not jobs or overdue_s >= 0:\n",
         "    if not jobs:\n",
     ),
-    _m(
+    seen_by_any(
         "log-success-is-failure",
         "a change that the cloud's log shows as a success without effect counts as one that failed",
         f"{RULES}/inspecting.py",
         "    if logged is LoggedEnd.ERROR:\n        return _ended_by_log",
         "    if logged in (LoggedEnd.ERROR, LoggedEnd.SUCCESS):\n        return _ended_by_log",
     ),
-    _m(
+    seen_by_any(
         "savings-without-end",
         "whoever rests saves up requests without a bound",
         f"{CLOUD}/bucket.py",
         "        self._tokens = min(self.burst, self._tokens + max(0.0, now_s - self._at_s) * self.rate_per_s)\n",
         "        self._tokens += max(0.0, now_s - self._at_s) * self.rate_per_s\n",
     ),
-    _m(
+    seen_by_any(
         "half-the-wait",
         "after a 429 half of the wait is kept that the cloud asks for",
         f"{CLOUD}/throttle.py",
         "self._open_at_s = max(self._open_at_s, now_s + wait_s)",
         "self._open_at_s = max(self._open_at_s, now_s + wait_s / 2)",
     ),
-    _m(
+    seen_by_any(
         "plan-before-server",
         "what a plan says for all servers goes before what it says of one",
         f"{PLANNING}/orders.py",
         "own.over(self._plan.change)",
         "self._plan.change.over(own)",
     ),
-    _m(
+    seen_by_any(
         "one-user-data-for-all",
         "user data that was read once is taken for every other file",
         f"{PLANNING}/secrets.py",
         "        if hashlib.sha256(data).hexdigest() != ref.sha256:\n",
         '        data = self.__dict__.setdefault("_first", data)\n        if False:\n',
     ),
-    _m(
+    seen_by_any(
         "user-data-as-it-is",
         "user data is sent without its encoding",
         _BODIES,
         "b64encode(secrets.user_data).decode()",
         "secrets.user_data.decode()",
     ),
-    _m(
+    seen_by_any(
         "password-beside-key-left-out",
         "a password is left out where there is metadata",
         _BODIES,
         "    if secrets.adminpass is not None:\n",
         "    if secrets.adminpass is not None and not order.metadata:\n",
     ),
-    _m(
-        "owner-is-who-sends",
-        "a key pair is said to be that of whoever is logged in, whomever the plan names",
-        _BODIES,
-        "(owner := order.userid or user_id)",
-        "(owner := user_id or order.userid)",
-    ),
-    _m(
+    seen_by_any(
         "stops-hard-on-the-wire",
         "every stop asks the cloud to switch off",
         _BODIES,
         '"HARD" if hard else "SOFT"',
         '"HARD"',
     ),
-    _m(
+    seen_by_any(
         "reinstall-is-change",
         "a reinstall is sent as a change of the image",
         _BODIES,
         '{"os-reinstall" if order.reinstall else "os-change": change}',
         '{"os-change": change}',
     ),
-    _m(
+    seen_by_any(
         "retry-not-inspected",
         "a retry after an unknown outcome begins without an inspection",
         f"{RULES}/schedule.py",
         "    if target.state is TargetState.WAITING and target.attempts:\n",
         "    if False:\n",
     ),
-    _m(
+    seen_by_any(
         "conflict-is-proof",
         "a conflict proves that no earlier send was carried out",
         f"{RULES}/answers.py",
         "        case AnswerClass.CONFLICT if target.unanswered:\n            return (answer,)\n",
         "",
+    ),
+    seen_by_any(
+        "first-stop-hard",
+        "the first stop of a server switches it off, whatever the plan says",
+        _POWER,
+        '        return (Power("stop", hard=context.settings.stop is StopMode.HARD),)\n',
+        '        return (Power("stop", hard=True),)\n',
+    ),
+    seen_by_any(
+        "last-stop-hard",
+        "a changed server that was stopped before is switched off at the end, whatever the plan says",
+        _POWER,
+        '    power = Power("stop", hard=context.settings.stop is StopMode.HARD)\n',
+        '    power = Power("stop", hard=True)\n',
+    ),
+    seen_by_any(
+        "job-tells-secrets",
+        "what a job says of its failure is kept as it is, secrets and all",
+        f"{CLOUD}/pictures.py",
+        "    return plain(reason, secrets)\n",
+        "    return plain(reason)\n",
+    ),
+    seen_by_any(
+        "fault-tells-secrets",
+        "what a server says of its error is kept as it is, secrets and all",
+        f"{CLOUD}/pictures.py",
+        "    return plain(message, secrets) if",
+        "    return plain(message) if",
     ),
 )

@@ -41,3 +41,12 @@ class Beside:
 def beside(name: str, told: str, place: tuple[str, str, str], why: str, *tests: str) -> Beside:
     """Return a fault that lies in one place and that tests beside the code find."""
     return Beside(Mutation(name, "-", told, one(*place)), why, tests)
+
+
+# Whichever checker sees the fault first.
+ANY = ",".join(f"I{number}" for number in range(1, 15))
+
+
+def seen_by_any(name: str, told: str, path: str, old: str, new: str) -> Mutation:
+    """Return a fault that lies in one place and that any checker may find."""
+    return Mutation(name, ANY, told, one(path, old, new))
