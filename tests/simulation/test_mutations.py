@@ -13,7 +13,7 @@ from tests.simulation.mutations.catalogue import MUTATIONS
 from tests.simulation.mutations.further import FURTHER
 from tests.simulation.mutations.laboratory import CONTROL, ROOT, Hunt
 from tests.simulation.mutations.patches import Mutation, Patch, StalePatchError, apply, mutated, source_below
-from tests.simulation.mutations.table import as_markdown, as_text
+from tests.simulation.mutations.table import as_markdown, as_text, beside_as_markdown
 
 QUICK = next(one for one in MUTATIONS if one.name == "write-repeated")
 
@@ -76,6 +76,13 @@ def test_what_is_no_fault_is_not_found(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr("tests.simulation.mutations.__main__.MUTATIONS", [harmless])
     assert main([]) == NOT_FOUND
     assert "NOT FOUND" in capsys.readouterr().out
+
+
+def test_the_table_of_those_beside_the_simulation_says_why_and_by_which_tests() -> None:
+    rows = [line.split("|")[1:-1] for line in beside_as_markdown(BESIDE)]
+    assert [row[0].strip() for row in rows[2:]] == [one.mutation.name for one in BESIDE]
+    assert all(cell.strip() for row in rows for cell in row)
+    assert {len(row) for row in rows} == {4}
 
 
 def test_the_table_says_what_came_of_it() -> None:

@@ -10,7 +10,7 @@ from tests.simulation.mutations.catalogue import MUTATIONS
 from tests.simulation.mutations.further import FURTHER
 from tests.simulation.mutations.laboratory import ROOT, Hunt, control, hunt
 from tests.simulation.mutations.patches import Mutation, StalePatchError, mutated, source_below
-from tests.simulation.mutations.table import as_markdown, as_text, listed, listed_beside
+from tests.simulation.mutations.table import as_markdown, as_text, beside_as_markdown, listed, listed_beside
 
 FOUND, NOT_FOUND, USAGE, INTERRUPTED = 0, 1, 2, 130
 _JOBS_MAX = 64
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     every = [one.mutation for one in BESIDE] if asked.beside else FURTHER if asked.further else MUTATIONS
     chosen = [one for one in every if not asked.only or one.name in asked.only]
     if asked.list:
-        print("\n".join(listed_beside(BESIDE) if asked.beside else listed(chosen)))
+        told_beside = beside_as_markdown if asked.output == "markdown" else listed_beside
+        print("\n".join(told_beside(BESIDE) if asked.beside else listed(chosen)))
         return FOUND
     try:
         for mutation in chosen:

@@ -21,6 +21,15 @@ def listed_beside(every: Sequence[Beside]) -> Iterator[str]:
         yield f"{one.mutation.name:26} {one.mutation.told}: {one.why}"
 
 
+def beside_as_markdown(every: Sequence[Beside]) -> Iterator[str]:
+    """Yield the same as it stands in the documentation, with the tests."""
+    yield "| Fault | What is wrong | Why no world shows it | Found by |"
+    yield "|---|---|---|---|"
+    for one in every:
+        tests = ", ".join(f"`{test.removeprefix('tests/')}`" for test in one.tests)
+        yield f"| {one.mutation.name} | {one.mutation.told} | {one.why} | {tests} |"
+
+
 def as_text(hunts: Sequence[Hunt]) -> Iterator[str]:
     """Yield the table, and below it the evidence of what did not come as it must."""
     yield f"{'mutation':26} {'by':4} {'seeds':>5}  {'result':12} {'also':14} {'s':>5}  fault"
