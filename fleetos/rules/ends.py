@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from fleetos.model.events import AttemptEnded, Moved, TargetEvent
 from fleetos.model.inventory import Picture
-from fleetos.model.run import End, Outcome, Target
+from fleetos.model.run import Attempt, End, Outcome, Target
 from fleetos.model.states import QUEUED, Reason, TargetState
 from fleetos.rules.look import Watch
 from fleetos.rules.needs import Context, Decision, Look, Need, Write
@@ -25,6 +25,10 @@ _CAN_RESTORE = frozenset(
 _TAKEN = frozenset({Outcome.FAILED, Outcome.NO_EFFECT})
 
 
+def _was_taken(attempt: Attempt) -> bool:
+    return attempt.accepted or attempt.outcome in _TAKEN
+
+
 def must_restore(target: Target, seen: Picture | None) -> bool:
     """Whether the server is to be started again: stopped by us, ran before, never changed, its own disk.
 
@@ -34,7 +38,7 @@ def must_restore(target: Target, seen: Picture | None) -> bool:
         target.state in _CAN_RESTORE
         and target.stopped_at is not None
         and target.ran_before
-        and not any(attempt.accepted for attempt in target.attempts)
+        and not any(_was_taken(attempt) for attempt in target.attempts)
         and (seen is None or seen.disk == target.baseline.disk)
     )
 
@@ -69,7 +73,7 @@ def aborted(target: Target, seen: Picture | None) -> Write:
     if target.state in QUEUED and target.attempt is not None:
         detail = "the run was aborted before the outcome of an earlier send was looked at again"
         return hold(target, Reason.OUTCOME_UNKNOWN, detail)
-    last = next((one for one in reversed(target.attempts) if one.accepted or one.outcome in _TAKEN), None)
+    last = next((one for one in reversed(target.attempts) if _was_taken(one)), None)
     if last is not None:
         detail = f"the run was aborted after a change that failed: {last.fail_reason or 'no reason given'}"
         return hold(target, Reason.ABORTED, detail, seen)

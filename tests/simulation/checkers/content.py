@@ -10,7 +10,7 @@ from dataclasses import fields
 from fleetos.limits import MAX_RESENDS
 from fleetos.model.events import Retried
 from fleetos.model.plan import PowerAfter, StopMode
-from fleetos.model.run import Target
+from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
 from fleetos.sim.ledger import Content, Write
 from tests.ledger import CHANGES
@@ -19,6 +19,8 @@ from tests.simulation.story import Sent, Story, Violation
 
 # Of secrets and of what may hold one, only digests are compared; they need not be told to anybody either.
 _SECRET = frozenset({"adminpass", "user_data"})
+# What comes of a change that the cloud has taken, whether or not it was told so.
+_TAKEN = frozenset({Outcome.FAILED, Outcome.NO_EFFECT})
 
 
 def as_ordered(story: Story) -> Iterator[Violation]:
@@ -96,8 +98,9 @@ def _needless_power(story: Story) -> Iterator[Violation]:
 
 
 def _is_put_back_after_change(target: Target) -> bool:
-    """Return whether it is to be as it was before its change, though the cloud has accepted one."""
-    return target.state is TargetState.RESTORING and any(one.accepted for one in target.attempts)
+    """Return whether it is to be as it was before its change, though the cloud has taken one."""
+    taken = any(one.accepted or one.outcome in _TAKEN for one in target.attempts)
+    return target.state is TargetState.RESTORING and taken
 
 
 def _needless_stop(story: Story, sent: Sent) -> Iterator[Violation]:

@@ -13,7 +13,7 @@ MORE: Sequence[Mutation] = (
         "started-after-change",
         "a server that fleetos stopped is started again as it was, though its change was accepted",
         _ENDS,
-        "        and not any(attempt.accepted for attempt in target.attempts)\n",
+        "        and not any(_was_taken(attempt) for attempt in target.attempts)\n",
         "",
     ),
     seen_by_any(

@@ -197,3 +197,12 @@ def test_a_log_that_was_read_before_the_job_went_on_is_read_again() -> None:
     )
     assert AskTraces(CLOUD, early.now.elapsed_s) in needs(decide(target, early))
     assert outcome_of(decide(target, later)) == (S.BACKOFF, None, Outcome.FAILED)
+
+
+@pytest.mark.parametrize("end", [LoggedEnd.ERROR, LoggedEnd.SUCCESS])
+def test_a_server_whose_change_has_ended_by_the_log_is_not_put_back_as_it_was(end: LoggedEnd) -> None:
+    stopped = replace(lost(), stopped_at=START)
+    target = replace(after(stopped, decide(stopped, scene(STOPPED, 2 * SETTLE, logged(end)))), state=S.CHECKING)
+    assert target.stopped_at == START
+    ended = decided(target, aborting(steady(STOPPED, 30)))
+    assert (ended.state, ended.reason, ended.stopped_at) == (S.HELD, Reason.ABORTED, START)
