@@ -170,7 +170,7 @@ async def _resume(given: str | None, output: Output, db: str | None, cloud: str 
         if found.run.state not in RUN_ENDS:
             return await log_in_and_drive(opened, found.run.id, output, Command.RESUME)
         progress = await queries.load(opened, found.run.id)
-        say("no run is unfinished; the newest one:" if given is None else "this run has ended:")
+        say("there are no unfinished runs; the newest one:" if given is None else "this run has ended:")
         show_end(progress, output)
         return code_of(progress)
 

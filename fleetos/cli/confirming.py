@@ -48,8 +48,8 @@ def confirm(consent: Consent, wipes: Wipes, command: Command, text: Shown, froze
         return
     if not on_terminal():
         raise UsageError(
-            f"{counted(left, 'system disk')} would be wiped and nobody is there to be asked",
-            "add --yes if you mean it",
+            f"{counted(left, 'system disk')} would be wiped and there is no terminal to confirm on",
+            "add --yes to confirm",
         )
     if _answer(question(left)).replace(",", "") != str(left):
         raise NotConfirmed(_NOTHING)
@@ -63,7 +63,7 @@ def agree(prompt: str, *, yes: bool) -> None:
     if yes:
         return
     if not on_terminal():
-        raise UsageError(f"{prompt} Nobody is there to be asked.", "add --yes if you mean it")
+        raise UsageError(f"{prompt} There is no terminal to confirm on.", "add --yes to confirm")
     if _answer(f"{prompt} [y/N] ").lower() not in ("y", "yes"):
         raise NotConfirmed(_NOTHING)
 

@@ -20,7 +20,7 @@ app = typer.Typer(cls=PlainGroup, help="Upgrade, check or copy the database.", n
 @app.command()
 @reporting
 def upgrade(db: DbOption = None) -> None:
-    """Bring the tables to what this program needs, after a copy; only while no run is driven.
+    """Upgrade the schema, after a backup; no run may be active.
 
     Example:
 
@@ -50,7 +50,7 @@ async def _upgrade(db: str | None) -> None:
 @app.command()
 @reporting
 def check(db: DbOption = None) -> None:
-    """Prove that the file is sound and that each journal tells what the tables say.
+    """Check the file, and that each journal agrees with the tables.
 
     Example:
 

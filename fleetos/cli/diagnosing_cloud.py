@@ -72,7 +72,7 @@ async def look_at_cloud(plan: Plan | None, asked: str | None, opened: Database |
         return
     except FleetosError as error:
         tell(broken(Topic.CREDENTIALS, error))
-        _leave_out(tell, "there are no credentials that serve", *_CLOUD)
+        _leave_out(tell, "there are no usable credentials", *_CLOUD)
         return
     limits = ApiLimits() if plan is None else plan.api
     opening = open_session(access, clock=SystemClock(), chance=SystemChance(), limits=limits, env=os.environ)

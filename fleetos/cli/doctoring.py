@@ -63,7 +63,7 @@ def doctor(
         ),
     ] = None,
     policy: Annotated[
-        bool, typer.Option("--policy", help="Print the least policy of IAM that a rollout needs, and nothing else.")
+        bool, typer.Option("--policy", help="Print the minimal IAM policy that a rollout needs, and nothing else.")
     ] = False,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,

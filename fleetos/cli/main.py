@@ -1,4 +1,4 @@
-"""The `fleetos` command: parses, and leaves with the contract's exit codes."""
+"""The `fleetos` command: parses, and exits with the contract's exit codes."""
 
 import re
 import shutil
@@ -29,7 +29,7 @@ from fleetos.cli.options import Output
 from fleetos.cli.terminal import close_streams, open_streams, report, show
 from fleetos.errors import UsageError
 
-# What the option parser leaves with when a command is called wrongly; ours is 64.
+# What the option parser exits with when a command is called wrongly; ours is 64.
 _PARSER_USAGE = 2
 _OUTPUT = re.compile(rf"(?:^| )(?:-o ?|--output[ =])({'|'.join(Output)})(?= |$)")
 
@@ -68,7 +68,7 @@ def fleetos(
     del version
 
 
-_PLANS, _RUNS, _AROUND = "Plans", "Runs", "Around them"
+_PLANS, _RUNS, _TOOLS = "Plans", "Runs", "Tools"
 
 app.command(rich_help_panel=_PLANS)(checking.validate)
 app.command(rich_help_panel=_PLANS)(planning.plan)
@@ -81,13 +81,13 @@ app.command(rich_help_panel=_RUNS)(abort.abort)
 app.command(rich_help_panel=_RUNS)(looking.runs)
 app.command(rich_help_panel=_RUNS)(looking.status)
 app.command(rich_help_panel=_RUNS)(events.events)
-app.command(rich_help_panel=_AROUND)(doctoring.doctor)
-app.add_typer(simulating.app, name="sim", rich_help_panel=_AROUND)
-app.add_typer(databasing.app, name="db", rich_help_panel=_AROUND)
+app.command(rich_help_panel=_TOOLS)(doctoring.doctor)
+app.add_typer(simulating.app, name="sim", rich_help_panel=_TOOLS)
+app.add_typer(databasing.app, name="db", rich_help_panel=_TOOLS)
 
 
 def main() -> None:
-    """Runs the command and leaves with its exit code."""
+    """Runs the command and exits with its exit code."""
     open_streams()
     try:
         _run()

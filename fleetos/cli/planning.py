@@ -55,7 +55,7 @@ def plan(
         ),
     ] = None,
     detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Leave with 2 if a system disk would be wiped, else with 0.")
+        bool, typer.Option("--detailed-exitcode", help="Exit with 2 if a system disk would be wiped, else with 0.")
     ] = False,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,

@@ -22,7 +22,7 @@ HEAD = """# The commands
 Made from the commands' own `--help` by `python -m fleetos.cli.reference docs/reference/commands.md`; do not edit it.
 
 Data goes to standard output, everything else to standard error. Colour and live lines appear on a terminal only, and
-`NO_COLOR` is respected. How they leave: [exit codes](exit-codes.md). What `-o json` prints: [outputs](outputs.md).
+`NO_COLOR` is respected. Exit codes: [exit codes](exit-codes.md). What `-o json` prints: [outputs](outputs.md).
 """
 _EXAMPLES = re.compile(r"^Examples?:$", re.MULTILINE)
 

@@ -81,4 +81,4 @@ def reset(
       fleetos sim reset
     """
     anyio.run(builtin.reset, state_folder() / "sim", scenario)
-    say("the simulated cloud of `cloud: sim` starts anew; change it again with: fleetos apply PLAN --new-run")
+    say("the simulated cloud was reset; run again with: fleetos apply PLAN --new-run")

@@ -112,7 +112,7 @@ CALLS: Mapping[Operation, Call] = {
         "/v2.1/{project}/os-keypairs",
         Use.NAMED,
         "ecs:serverKeypairs:list",
-        "ecs:serverKeypairs:list (inferred) is needed to suggest others where a plan names an unknown key pair",
+        "ecs:serverKeypairs:list (inferred) is needed to suggest others for a key pair that is not there",
     ),
     "flavors": Call("ecs", "GET", f"{_SERVERS}/flavors", Use.PREFLIGHT, "ecs:cloudServerFlavors:get"),
     "limits": Call("ecs", "GET", f"{_SERVERS}/limits", Use.PREFLIGHT, "ecs:cloudServerQuotas:get"),
@@ -157,7 +157,7 @@ DRY_READS: Sequence[Operation] = (
 
 
 def policy(*, reinstall: bool) -> dict[str, object]:
-    """Return the least policy that a rollout needs, as a custom policy of IAM; with the reinstall of an OS or without.
+    """Return the minimal policy of a rollout, as a custom policy of IAM; with the reinstall of an OS or without.
 
     What only some plans need is said beside it. Those of IAM itself are not in it: a policy is for services of projects
     or for global ones, never for both.

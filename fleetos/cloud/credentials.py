@@ -101,7 +101,7 @@ def _find_entry(cloud: str, files: ConfigFiles) -> _Sources:
     file = files.first("clouds")
     if file is None:
         looked = f"looked for {files.looked_for('clouds')}"
-        raise _wrong("clouds.yaml", f"clouds.{cloud}", "a file with this entry", looked)
+        raise _wrong("clouds.yaml", f"clouds.{cloud}", f"not there: no cloud `{shown(cloud)}` in clouds.yaml", looked)
     clouds = entries_of(file.path, "clouds")
     if cloud not in clouds:
         raise _wrong(str(file.path), f"clouds.{cloud}", "an entry of that name", _candidates(cloud, clouds))

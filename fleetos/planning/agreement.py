@@ -88,7 +88,7 @@ def _outdated(differing: list[str], run_id: str | None) -> PlanOutdated:
     lines = "\n".join([*told, *([f"and {more:,} more"] if more else [])])
     if run_id is None:
         return PlanOutdated(
-            f"the cloud is not as it was when the plan was frozen:\n{lines}",
+            f"the cloud has changed since the plan was frozen:\n{lines}",
             "look at it anew: fleetos plan PLAN --out FILE; nothing was touched",
         )
     return PlanOutdated(

@@ -245,7 +245,7 @@ def _of_server(old: FrozenServer, new: FrozenServer) -> Iterator[str]:
     if old.reinstall != new.reinstall:
         changed.append(f"the plan {'now reinstalls it' if new.reinstall else 'no longer reinstalls it'}")
     if (old.action, old.reason) != (new.action, new.reason):
-        changed.append(f"it comes to {_act(new)}, not {_act(old)}")
+        changed.append(f"now: {_act(new)}, then: {_act(old)}")
     yield f"{old.name} ({old.id}): {'; '.join(changed)}"
 
 

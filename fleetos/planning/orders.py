@@ -74,8 +74,8 @@ def why_api(choice: ApiChoice | None, image: Image, facts: CloudFacts) -> str:
     if facts.is_otc:
         return "Open Telekom Cloud documents no other"
     if image.inject_flag == "true":
-        return "the image says that it has no cloud-init (__support_fc_inject)"
-    return "the image does not say that it has no cloud-init"
+        return "image marked as lacking cloud-init: __support_fc_inject"
+    return "image not marked as lacking cloud-init"
 
 
 class Orders:

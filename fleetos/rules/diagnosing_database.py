@@ -150,7 +150,7 @@ def of_schema(facts: SchemaFacts, where: str) -> Diagnosis:
 def of_runs(runs: Sequence[RunFacts], now: datetime) -> Sequence[Diagnosis]:
     """What is to be said of each unfinished run: who drives it, or how to carry it on."""
     if not runs:
-        return [Diagnosis(Topic.LEASE, Grade.FINE, "no run is unfinished, and nobody holds a lease")]
+        return [Diagnosis(Topic.LEASE, Grade.FINE, "there are no unfinished runs, and nobody holds a lease")]
     return [_of_run(run, now) for run in runs]
 
 
@@ -162,7 +162,7 @@ def _of_run(run: RunFacts, now: datetime) -> Diagnosis:
         return Diagnosis(Topic.UNFINISHED, Grade.DOUBTFUL, text, hint, run.run_id, values)
     until = now + timedelta(seconds=run.left_s)
     values["until"] = f"{until:%Y-%m-%dT%H:%M:%S}Z"
-    text = f"{run.name} is driven by {run.holder}, until {until:%H:%M:%S} UTC if it renews its lease no more"
+    text = f"{run.name} is driven by {run.holder}, lease valid until {until:%H:%M:%S} UTC"
     if run.life == "stopped":
         text, hint = f"{text}; it is stopped by a signal", "continue it (kill -CONT) or end it, then resume the run"
         return Diagnosis(Topic.LEASE, Grade.DOUBTFUL, text, hint, run.run_id, values)

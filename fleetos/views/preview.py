@@ -98,7 +98,7 @@ def _below(preview: Preview) -> Iterator[Text]:
     yield Text(f"  {where_words(preview.run.scope)}")
     yield from (Text(f"  {printable(words)}") for words in selected_words(preview.selected))
     for choice in preview.choices:
-        yield Text(f"  image {printable(choice.name)} is {printable(choice.id)}, by {choice.api}: {choice.why}")
+        yield Text(f"  image {printable(choice.name)} is {printable(choice.id)}, API {choice.api} ({choice.why})")
     if wipes:
         yield from (Text(f"  {rule}") for rule in rules(preview.run))
     yield from (Text(f"  {words}") for words in estimate_words(preview.estimate))

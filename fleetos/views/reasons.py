@@ -99,7 +99,7 @@ REASONS: Mapping[Reason, Words] = {
     _R.STOP_REFUSED: Words(
         "stop refused",
         "The cloud refused to stop the server.",
-        "Cure what its code names, then `fleetos retry {run}`.",
+        "Fix the cause named by the code, then `fleetos retry {run}`.",
     ),
     _R.START_FAILED: Words(
         "does not start",

@@ -58,7 +58,7 @@ def test_an_unfinished_run_is_carried_on_with_its_pins(play: Play) -> None:
     assert play.changes(names) == dict.fromkeys(names, 1)
     told = play.called("resume", "-o", "json")
     assert (told.returncode, json.loads(told.stdout)["run"]["id"]) == (0, began.run_id)
-    assert "no run is unfinished" in told.stderr
+    assert "there are no unfinished runs" in told.stderr
 
 
 def test_a_forced_change_is_not_repeated_by_accident(play: Play) -> None:

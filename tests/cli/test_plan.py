@@ -153,7 +153,7 @@ def test_the_text_is_plain_in_a_pipe_and_says_why(here: Play) -> None:
     first, second, third, *_ = done.stdout.splitlines()
     assert (first, third) == ("locked: refuse: is locked", "done: skip: already on the image")
     assert second == f"sound-a: WIPES system disk {disk} ({DEBIAN_11} -> {DEBIAN_12})"
-    assert ", by v2: the image does not say that it has no cloud-init" in done.stdout
+    assert ", API v2 (image not marked as lacking cloud-init)" in done.stdout
     assert "\x1b" not in done.stdout
     assert "3 servers: 1 to change, 1 to skip, 1 refused" in done.stdout
 

@@ -125,8 +125,8 @@ def test_a_plan_that_says_something_else_is_refused(desk: Desk) -> None:
     [
         ((replace(SERVERS[0], picture=picture(disk="other")), *SERVERS[1:]), "web-01 .*system disk is other, not"),
         ((replace(SERVERS[0], picture=picture(image="third")), *SERVERS[1:]), "web-01 .*its image is third, not"),
-        ((SERVERS[0], a_server(2), SERVERS[2]), r"web-02 .*comes to change, not refuse \(unsuitable\)"),
-        ((*SERVERS[:2], replace(SERVERS[2], picture=picture())), "web-03 .*comes to change, not skip"),
+        ((SERVERS[0], a_server(2), SERVERS[2]), r"web-02 .*now: change, then: refuse \(unsuitable\)"),
+        ((*SERVERS[:2], replace(SERVERS[2], picture=picture())), "web-03 .*now: change, then: skip"),
         ((replace(SERVERS[0], id=server_id(9)), *SERVERS[1:]), "is not among the servers of the plan any more"),
     ],
 )
@@ -156,7 +156,7 @@ def test_a_reinstall_is_pinned_as_one(desk: Desk) -> None:
     assert content.servers[2].image_before == content.servers[2].image_after == NEW
     assert list(differences(content, frozen(desk, *SERVERS, text=again))) == []
     *_, other = differences(content, frozen(desk, *SERVERS))
-    assert "the plan no longer reinstalls it; it comes to skip, not change" in other
+    assert "the plan no longer reinstalls it; now: skip, then: change" in other
 
 
 def test_a_server_that_comes_to_another_login_is_told(desk: Desk) -> None:

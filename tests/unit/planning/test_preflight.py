@@ -247,8 +247,8 @@ def test_windows_needs_a_login(desk: Desk, flag: str | None, needed: str) -> Non
     [
         ("v1", None, ELSEWHERE, "the plan says so"),
         ("auto", "true", OTC, "Open Telekom Cloud documents no other"),
-        ("auto", "true", ELSEWHERE, "the image says that it has no cloud-init (__support_fc_inject)"),
-        ("auto", None, ELSEWHERE, "the image does not say that it has no cloud-init"),
+        ("auto", "true", ELSEWHERE, "image marked as lacking cloud-init: __support_fc_inject"),
+        ("auto", None, ELSEWHERE, "image not marked as lacking cloud-init"),
     ],
 )
 def test_the_choice_of_the_api_has_a_reason(

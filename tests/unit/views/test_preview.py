@@ -71,7 +71,7 @@ def test_a_pipe_gets_every_server_in_the_order_of_the_plan() -> None:
         "4 servers: 2 to change, 1 to skip, 1 refused",
         "WIPES 2 system disks. Data disks are kept.",
         "  cloud otc-prod, region eu-de, project 0a1b",
-        f"  image Standard_Debian_12_latest is {IMAGE}, by v2: the plan says so",
+        f"  image Standard_Debian_12_latest is {IMAGE}, API v2 (the plan says so)",
     ]
     assert "  At most 40 at once." in lines
 
