@@ -101,10 +101,10 @@ def _find_entry(cloud: str, files: ConfigFiles) -> _Sources:
     file = files.first("clouds")
     if file is None:
         looked = f"looked for {files.looked_for('clouds')}"
-        raise _wrong("clouds.yaml", f"clouds.{cloud}", f"not there: no cloud `{shown(cloud)}` in clouds.yaml", looked)
+        raise _wrong("clouds.yaml", f"clouds.{cloud}", "not found: there is no clouds.yaml", looked)
     clouds = entries_of(file.path, "clouds")
     if cloud not in clouds:
-        raise _wrong(str(file.path), f"clouds.{cloud}", "an entry of that name", _candidates(cloud, clouds))
+        raise _wrong(str(file.path), f"clouds.{cloud}", "not found", _candidates(cloud, clouds))
     entry = mapping(clouds[cloud], str(file.path), f"clouds.{cloud}")
     used = [file]
     if (secrets := files.beside(file, "secure", cloud)) is not None:

@@ -250,8 +250,8 @@ def test_all_problems_are_told_at_once(places: Places) -> None:
         ("\x00geheim", "YAML that can be read"),
         ("clouds: " + "[" * 20_000, "YAML that can be read"),
         ("#" * (CREDENTIALS_FILE_BYTES + 1), "at most"),
-        ("", "an entry of that name"),
-        ("clouds:", "an entry of that name"),
+        ("", "clouds.prod: not found"),
+        ("clouds:", "clouds.prod: not found"),
     ],
 )
 def test_a_file_that_will_not_do(places: Places, text: str, expected: str) -> None:
