@@ -74,7 +74,7 @@ def own_words(target: Target) -> str:
     if said and words.endswith(said):
         words = words.removesuffix(said).rstrip(": ")
     reason = REASONS[target.reason].short if target.reason else ""
-    return "" if _alike(words.removeprefix("is "), reason) else printable(words)
+    return "" if _alike(words.removeprefix("is ").removeprefix("the run was "), reason) else printable(words)
 
 
 def _alike(words: str, others: str) -> bool:

@@ -122,8 +122,7 @@ class PlainView:
     def _tell_run(self, event: RunEvent, at: datetime) -> None:
         match event:
             case RunMoved():
-                what = run_words(event.reason) if event.reason else ""
-                words = f"{what} {event.detail}".strip()
+                words = run_words(event.to, event.reason, event.detail)
                 self._say(at, f"run {event.to}{': ' if words else ''}{words}")
             case RunPassStarted():
                 self._say(at, f"pass {event.number} begins")

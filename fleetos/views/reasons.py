@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Settings
-from fleetos.model.states import Reason
+from fleetos.model.states import Reason, RunState
 from fleetos.views.wording import printable
 
 
@@ -150,9 +150,14 @@ _OF_RUN: Mapping[Reason, str] = {
 }
 
 
-def run_words(reason: Reason) -> str:
-    """Return the sentence that says of a whole run why it is in its state."""
-    return _OF_RUN.get(reason, REASONS[reason].what)
+def run_words(state: RunState, reason: Reason | None, detail: str) -> str:
+    """Return why a whole run is in its state, and by whom, as words behind that state; empty where no reason is known.
+
+    Who aborted it says that it was aborted.
+    """
+    if reason is Reason.ABORTED and detail:
+        return detail.removeprefix(f"{state} ")
+    return f"{_OF_RUN.get(reason, REASONS[reason].what) if reason else ''} {detail}".strip()
 
 
 def todo_of(reason: Reason, run_id: str, settings: Settings | None = None) -> str:

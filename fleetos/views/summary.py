@@ -12,7 +12,7 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
 from fleetos.views.frame import STYLES, Spent
 from fleetos.views.notes import own_words, support_words
-from fleetos.views.reasons import REASONS, todo_of
+from fleetos.views.reasons import REASONS, run_words, todo_of
 from fleetos.views.wording import called_fully, counted, printable, span
 
 # Servers named in each list of a summary; `status -o json` names all.
@@ -92,12 +92,7 @@ def _reason_of_run(run: Run) -> Iterator[Text]:
     """Why the run is paused or was aborted, in the cloud's words as well."""
     if run.reason is None:
         return
-    if run.reason is Reason.ABORTED:
-        # The words of that reason are about a single server.
-        yield Text(printable(run.detail) or "aborted", "bold yellow")
-    else:
-        what = f"{REASONS[run.reason].what} {printable(run.detail)}".strip()
-        yield Text(f"{run.state}: ", "bold yellow").append(what)
+    yield Text(f"{run.state}: ", "bold yellow").append(printable(run_words(run.state, run.reason, run.detail)))
     if run.state not in RUN_ENDS:
         yield Text(f"  to do: {todo_of(run.reason, run.id, run.settings)}")
 

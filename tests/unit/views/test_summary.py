@@ -13,6 +13,7 @@ from fleetos.model.events import (
 )
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.frame import Spent
+from fleetos.views.notes import note_of
 from fleetos.views.summary import next_commands, powered_off, summary
 from tests.unit.views.stage import JOB, STOPPED, Stage, a_run, server_id, target
 from tests.unit.views.test_wording import HOSTILE
@@ -211,7 +212,23 @@ def test_a_run_that_an_abort_left_unfinished_is_not_done(passes: int) -> None:
     lines = text_of(stage).splitlines()
     assert lines[0].endswith(": aborted after 12m34s: 1 done, 2 never changed")
     assert "this server" not in lines[1]
+    why = [line for line in lines if line.startswith("  aborted: ")]
+    assert why == ["  aborted: The run was aborted before all of its servers were changed."]
     assert lines[-1] == "  next: fleetos apply /plans/web.yaml --new-run"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [(RunState.FINISHING, "finishing: aborted by root"), (RunState.ABORTED, "aborted: by root")]
+)
+def test_who_aborted_a_run_is_said_once(state: RunState, said: str) -> None:
+    stage = Stage.of(2)
+    stage.begin()
+    stage.happen(Moved(server_id(0), TargetState.CANCELLED, Reason.ABORTED, detail="the run was aborted"))
+    stage.happen(RunMoved(RunState.FINISHING, Reason.ABORTED, "aborted by root"))
+    if state is RunState.ABORTED:
+        stage.happen(RunMoved(state, Reason.ABORTED, "aborted by root"))
+    assert f"  {said}" in text_of(stage).splitlines()
+    assert note_of(stage.one(0), stage.progress.run.settings, stage.now) == "aborted"
 
 
 def test_the_calls_of_a_resumed_run_are_those_of_this_process() -> None:
