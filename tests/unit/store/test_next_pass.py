@@ -9,7 +9,7 @@ from fleetos.errors import (
     ServerTouched,
     UsageError,
 )
-from fleetos.model.events import Moved, Retried, RunMoved, RunPassStarted
+from fleetos.model.events import Moved, Retried, RunMoved, RunPassStarted, TargetEvent
 from fleetos.model.requests import RequestKind
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.store import queries, runs
@@ -99,7 +99,7 @@ async def test_of_two_retries_of_what_both_have_read_the_later_one_is_wrong_usag
             assert (caught.value.exit_code, caught.value.hint) == (64, f"fleetos status {RUN.id} says how it is now")
         running = await queries.load(database, RUN.id)
         if running.run.state is RunState.RUNNING:
-            path = [Moved(first.server_id, TargetState.HELD, reason=Reason.ABORTED)]
+            path: list[TargetEvent] = [Moved(first.server_id, TargetState.HELD, reason=Reason.ABORTED)]
             await drive(database, lease, running.run, [(running.targets[first.server_id], path)])
     assert (await queries.load(database, RUN.id)).run.passes == 2
     assert await check(database) == []
