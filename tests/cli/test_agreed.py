@@ -52,7 +52,7 @@ def test_a_frozen_plan_and_an_unfinished_run_must_want_the_same(play: Play) -> N
     assert again.returncode == 65
     assert f"run {run_id} of this frozen plan has ended (done), and nothing was done" in again.stderr
     assert "--new-run" in again.stderr
-    assert "is not as it was" in play.called("apply", frozen, "--yes", "--new-run").stderr
+    assert "has changed since the plan was frozen" in play.called("apply", frozen, "--yes", "--new-run").stderr
     assert play.changes(names) == dict.fromkeys(names, 1)
     assert len(play.runs()) == 1
 
