@@ -93,7 +93,7 @@ def test_a_timer_does_not_end_the_stop_for_overdue_changes(play: Play) -> None:
         assert again.returncode == 22, again.stderr
         said = again.stderr.replace("\n", " ")
         assert f"run {run_id} has been paused (too-many-overdue) since 20" in said
-        assert "1 changes are overdue" in said
+        assert "1 change is overdue" in said
         assert f"fleetos resume {run_id}" in said
     assert (len(play.writes(names)), sum(play.changes(names).values())) == (writes, 1)
     assert play.status()["run"]["state"] == "paused"
