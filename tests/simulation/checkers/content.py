@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from fleetos.limits import MAX_RESENDS
-from fleetos.model.events import Retried
+from fleetos.model.events import ChangeAnswered, PowerIntended, Retried
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
@@ -61,18 +61,21 @@ def _wrong_stop(story: Story, write: Write) -> Iterator[Violation]:
 
 
 def _sent_too_often(story: Story) -> Iterator[Violation]:
-    """Yield the attempts that were sent more often than an outcome may be unknown; refusals do not count."""
-    retried = [
-        (written.at_s, record.event.server_id)
-        for written, records in groups(story)
-        for record in records
-        if isinstance(record.event, Retried)
-    ]
+    """Yield the attempts that were sent more often than an outcome may be unknown.
+
+    Refusals do not count, and neither does what never left: the sender was told so, and nothing came to the cloud.
+    """
+    events = [(written.at_s, record.event) for written, records in groups(story) for record in records]
+    retried = [(at_s, event.server_id) for at_s, event in events if isinstance(event, Retried)]
+    answers = [(at_s, event) for at_s, event in events if isinstance(event, ChangeAnswered)]
     sends: Counter[tuple[str, int, int]] = Counter()
     for sent in story.sent:
         write, server_id = write_of(story, sent), sent.servers[0]
         target = sent.targets.get(server_id)
         if sent.operation not in CHANGES or write is None or write.came == "refused" or target is None:
+            continue
+        answer = next((one for at_s, one in answers if one.server_id == server_id and at_s >= sent.at_s), None)
+        if write.came == "dropped" and answer is not None and answer.answer == "not-sent":
             continue
         passes = sum(at_s <= sent.at_s and whose == server_id for at_s, whose in retried)
         sends[server_id, len(target.attempts), passes] += 1
@@ -82,9 +85,19 @@ def _sent_too_often(story: Story) -> Iterator[Violation]:
 
 
 def _needless_power(story: Story) -> Iterator[Violation]:
-    """Yield the starts of servers that nobody of ours has taken down, and the stops after an end that asks for none."""
+    """Yield the starts of servers that nobody of ours has taken down, and the stops after an end that asks for none.
+
+    A stop that was intended may have been sent: of a process that died then nobody knows.
+    """
+    intended = [
+        (written.at_s, record.event.server_id)
+        for written, records in groups(story)
+        for record in records
+        if isinstance(record.event, PowerIntended) and record.event.verb == "stop"
+    ]
     taken_down: set[str] = set()
     for sent in story.sent:
+        taken_down.update(server_id for at_s, server_id in intended if at_s <= sent.at_s)
         if sent.operation in CHANGES or sent.operation == "stop":
             taken_down.update(sent.servers)
         elif untouched := [one for one in sent.servers if one not in taken_down]:
