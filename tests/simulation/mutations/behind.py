@@ -102,6 +102,13 @@ BEHIND_OTHERS: Sequence[Beside] = (
         "tests/unit/rules/test_action_log.py::test_a_change_that_failed_by_the_log_is_used_up_after_the_settle_and_two_equal_looks",
     ),
     beside(
+        "log-not-heeded",
+        "a change is sent again whatever the cloud's log says",
+        (INSPECTING, "    if context.traces.words:\n", "    if False:\n"),
+        "what a log tells of is seen at the server too before a settle is over, in all but very few worlds",
+        "tests/unit/rules/test_inspecting.py::test_row_baseline_traces_forbid_a_resend",
+    ),
+    beside(
         "any-error-is-ours",
         "a server in an error is changed though no change of ours has failed on it",
         ("fleetos/rules/steps.py", "    return seen.in_error and failed_before\n", "    return seen.in_error\n"),

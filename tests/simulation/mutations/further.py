@@ -35,19 +35,12 @@ FURTHER: Sequence[Mutation] = (
         (
             Patch(
                 INSPECTING,
-                "    if context.traces is None:\n"
+                "    if context.traces is None or action_log.is_stale(context):\n"
                 "        return (action_log.ask(attempt, context), *_look_on(context))\n",
                 "",
             ),
             Patch(INSPECTING, "    if context.traces.words:\n", "    if context.traces and context.traces.words:\n"),
         ),
-    ),
-    seen_by_any(
-        "logs-not-heeded",
-        "a change is sent again whatever the cloud's logs say",
-        INSPECTING,
-        "    if context.traces.words:\n",
-        "    if False:\n",
     ),
     seen_by_any(
         "sent-without-end",
