@@ -116,9 +116,8 @@ def _chosen(reader: EntryReader, entry: Entry, profile: Entry, asked: Asked) -> 
     if len(written) > 1 and asked.region not in written:
         if asked.usual_region in written and asked.region is None:
             return asked.usual_region, {}
-        reader.wrong(
-            "region_name", f"not one region: {', '.join(shown(name) for name in written[:REGIONS_LISTED])}", _NAME_ONE
-        )
+        # The names are not shown: what was written here by mistake may be a secret.
+        reader.wrong("region_name", f"not one region: it has {len(written)}", _NAME_ONE)
         return None, {}
     if not written and "regions" in profile:
         return _from_list(reader, profile["regions"], (), asked)

@@ -137,7 +137,9 @@ def _sends(operation: str, servers: Sequence[str], server_id: str, at_s: float, 
 def _ended(story: Story, looks: _Looks, step: Step, event: AttemptEnded, since_s: float) -> Iterator[Violation]:
     if event.outcome not in (Outcome.FAILED, Outcome.NO_EFFECT) or not event.disk:
         return
-    seen = looks.of(step.written.process, event.server_id, since_s, step.written.at_s, single=False)
+    # A look that left together with the question for the job was answered before that answer was recorded.
+    asked_s = since_s - _SLACK_S
+    seen = looks.of(step.written.process, event.server_id, asked_s, step.written.at_s, single=False)
     lasted_s = seen[-1].at_s - (seen[0].answered_s or 0.0) if seen else 0.0
     needed_s = settle_s(story) if event.outcome is Outcome.NO_EFFECT else story.spec.polling.max_s / fast_clock(story)
     if lasted_s < needed_s - _SLACK_S:

@@ -80,7 +80,7 @@ def test_another_way_to_log_in_is_refused_by_its_key(places: Places, key: str, b
         (f"regions: [{{name: a, values: {{profile: otc}}}}], {AUTH % ''}", "regions.profile: not a key"),
         (f"regions: [{{name: a, values: {{region_name: b}}}}], {AUTH % ''}", "regions.region_name: not a key"),
         (f"regions: [a, b], region_name: b, {AUTH % ''}", "region_name: not the first of `regions`: a, b"),
-        (f"region_name: 'a,b', {AUTH % ''}", "region_name: not one region: a, b"),
+        (f"region_name: 'a,b', {AUTH % ''}", "region_name: not one region: it has 2"),
     ],
 )
 def test_what_is_not_heeded_is_named(places: Places, entry: str, said: str) -> None:
