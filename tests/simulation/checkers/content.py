@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from fleetos.limits import MAX_RESENDS
-from fleetos.model.events import ChangeAnswered, PowerIntended, Retried
+from fleetos.model.events import ChangeAnswered, ChangeIntended, PowerIntended, Retried
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
@@ -87,13 +87,14 @@ def _sent_too_often(story: Story) -> Iterator[Violation]:
 def _needless_power(story: Story) -> Iterator[Violation]:
     """Yield the starts of servers that nobody of ours has taken down, and the stops after an end that asks for none.
 
-    A stop that was intended may have been sent: of a process that died then nobody knows.
+    A stop or change that was intended may have been sent: of a process that died then nobody knows.
     """
     intended = [
         (written.at_s, record.event.server_id)
         for written, records in groups(story)
         for record in records
-        if isinstance(record.event, PowerIntended) and record.event.verb == "stop"
+        if isinstance(record.event, ChangeIntended)
+        or (isinstance(record.event, PowerIntended) and record.event.verb == "stop")
     ]
     taken_down: set[str] = set()
     for sent in story.sent:
