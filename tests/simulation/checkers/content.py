@@ -90,7 +90,7 @@ def _needless_power(story: Story) -> Iterator[Violation]:
     A stop or change that was intended may have been sent: of a process that died then nobody knows.
     """
     intended = [
-        (written.at_s, record.event.server_id)
+        (written.at_s, written.process, record.event.server_id)
         for written, records in groups(story)
         for record in records
         if isinstance(record.event, ChangeIntended)
@@ -98,7 +98,9 @@ def _needless_power(story: Story) -> Iterator[Violation]:
     ]
     taken_down: set[str] = set()
     for sent in story.sent:
-        taken_down.update(server_id for at_s, server_id in intended if at_s <= sent.at_s)
+        taken_down.update(
+            server_id for at_s, process, server_id in intended if at_s <= sent.at_s and process != sent.process
+        )
         if sent.operation in CHANGES or sent.operation == "stop":
             taken_down.update(sent.servers)
         elif untouched := [one for one in sent.servers if one not in taken_down]:
