@@ -117,4 +117,4 @@ def _restoring(sent: Sent) -> Sent:
 )
 def test_a_gap_ends_a_series_of_looks(at: tuple[float, ...], lasted_s: float) -> None:
     looks = [Asked(one, 1, "detail", False, one, 200, None, "a") for one in at]
-    assert series_s(looks, needed_s=100.0)[0] == lasted_s
+    assert series_s(looks, settled_s=100.0)[0] == lasted_s

@@ -90,18 +90,18 @@ class _Looks:
         return sorted(there, key=lambda one: one.answered_s or 0.0)
 
 
-def series_s(looks: Sequence[Asked], needed_s: float) -> tuple[float, float]:
+def series_s(looks: Sequence[Asked], settled_s: float) -> tuple[float, float]:
     """Return how long the last looks without a gap go on, and when that series began.
 
-    Once they have gone on for as long as is needed they may come seldom: what is waited for then is the cloud's log,
-    or a deadline.
+    Once they have gone on for a settle they may come seldom: what is waited for then is the cloud's log, a deadline,
+    or a polling interval that is longer than a settle.
     """
     if not looks:
         return 0.0, 0.0
     began_s = last_s = looks[0].answered_s or 0.0
     lasted_s = 0.0
     for one in looks:
-        gap_max_s = EVIDENCE_MAX_GAP_S if lasted_s < needed_s - _SLACK_S else _SELDOM_GAP_S
+        gap_max_s = EVIDENCE_MAX_GAP_S if lasted_s < settled_s - _SLACK_S else _SELDOM_GAP_S
         if one.at_s - last_s > gap_max_s + _SLACK_S:
             began_s = one.answered_s or 0.0
         last_s = one.answered_s or 0.0
@@ -120,7 +120,7 @@ def _out_of_doubt(story: Story, looks: _Looks, step: Step, before: Target, after
         (one.at_s for one in story.sent if _sends(one.operation, one.servers, server_id, one.at_s, at_s)), default=0.0
     )
     needed_s = settle_s(story) if unknown else story.spec.polling.max_s / fast_clock(story)
-    lasted_s, began_s = series_s(looks.of(process, server_id, since_s, at_s, single=True), needed_s)
+    lasted_s, began_s = series_s(looks.of(process, server_id, since_s, at_s, single=True), settle_s(story))
     if lasted_s < needed_s - _SLACK_S:
         told = f"{server_id} was looked at for {lasted_s:.0f} s without a gap, and needed {needed_s:.0f}"
         yield Violation("I14", f"record {step.record.seq} ends a doubt: {told}")
