@@ -9,7 +9,7 @@ FleetosError
 |   |-- AuthenticationFailed  the cloud does not accept who we are (77)
 |   |-- PermissionDenied      it knows us and refuses (77)
 |   |-- ReadRefused           a read was answered with an error code
-|   |-- NotSent               proven: the request never left (protocol: transport)
+|   |-- NotSent               proven: the request never left
 |   `-- AnswerLost            it may have left; nobody knows what came of it
 |-- StoreError
 |   |-- JournalUnwritable   a commit failed, so no further effect is allowed (20)

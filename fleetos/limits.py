@@ -1,6 +1,6 @@
 """Every bound and time-out, with its reason. Times in seconds unless the name says otherwise."""
 
-# --- the safety protocol -------------------------------------------------------------------------------------
+# --- the safety protocol (docs/safety-protocol.md) -----------------------------------------------------------
 
 # An intent older than this is not sent: the process was frozen in between, and others may have acted since.
 INTENT_MAX_AGE_S = 5.0

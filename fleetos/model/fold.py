@@ -47,7 +47,8 @@ _ANYWHERE = frozenset(_S)
 # With another disk than before, these outcomes show that the cloud did take an unanswered request.
 _PROVEN_BY_DISK = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
 
-# Answers that are proven non-deliveries and count towards their bound; throttling does not (protocol, section 3).
+# Answers that are proven non-deliveries and count towards their bound; throttling does not.
+# Safety protocol, section 3: docs/safety-protocol.md#3-replies
 CONFLICT = "conflict"
 COUNTED = frozenset({"later", "not-sent", "unauthenticated", CONFLICT})
 

@@ -233,7 +233,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long each step may take, in seconds. `settle_s` None: chosen by the cloud (protocol: inspecting)."""
+    """How long each step may take, in seconds. `settle_s` None: chosen by the cloud.
+
+    Safety protocol, section 4: docs/safety-protocol.md#4-unknown-outcomes
+    """
 
     stop_s: float = 600.0
     change_s: float = 3600.0

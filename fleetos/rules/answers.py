@@ -1,4 +1,8 @@
-"""What an answer says: the verdicts on replies to writes and on jobs (protocol, sections 3 and 5). Pure."""
+"""What an answer says: the verdicts on replies to writes and on jobs. Pure.
+
+Safety protocol, section 3: docs/safety-protocol.md#3-replies
+Safety protocol, section 5: docs/safety-protocol.md#5-ended-jobs
+"""
 
 from dataclasses import replace
 from datetime import timedelta

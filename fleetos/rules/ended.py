@@ -1,4 +1,6 @@
-"""What came of a change whose job has ended: the table of protocol section 5, and the way to it. Pure.
+"""What came of a change whose job has ended: the table, and the way to it. Pure.
+
+Safety protocol, section 5: docs/safety-protocol.md#5-ended-jobs
 
 SUCCESS of a job is not success of the target, and FAIL is not proof of an old disk.
 """

@@ -1,4 +1,6 @@
-"""An unknown outcome: what the looks since it say (protocol, section 4), and the job if one is on record. Pure.
+"""An unknown outcome: what the looks since it say, and the job if one is on record. Pure.
+
+Safety protocol, section 4: docs/safety-protocol.md#4-unknown-outcomes
 
 Evidence is single reads without a gap; nothing but a proven success or a visible change is concluded before the
 settle time is over. A case that no row knows is watched to the deadline and then held. A job that goes on says more

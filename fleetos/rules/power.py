@@ -1,4 +1,7 @@
-"""Stops and starts: effects with rules of their own (protocol, section 7). Pure."""
+"""Stops and starts: effects with rules of their own. Pure.
+
+Safety protocol, section 7: docs/safety-protocol.md#7-power-calls
+"""
 
 from fleetos.limits import ASK_AGAIN_SHARE, FRESH_READ_MAX_AGE_S, MAX_POWER_CALLS, MAX_REFUSALS, STOP_QUIET_S
 from fleetos.model.events import Moved

@@ -1,4 +1,7 @@
-"""Section 3 of the protocol: what an answer proves, row by row, for changes and for power calls."""
+"""Replies, row by row: what each proves, for changes and for power calls.
+
+Safety protocol, section 3: docs/safety-protocol.md#3-replies
+"""
 
 from dataclasses import replace
 from datetime import timedelta

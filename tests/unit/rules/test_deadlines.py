@@ -1,4 +1,7 @@
-"""Section 6 of the protocol: changes that take too long, and adopted ones."""
+"""Changes that take too long, and adopted ones.
+
+Safety protocol, section 6: docs/safety-protocol.md#6-deadlines
+"""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,8 @@
-"""Sections 1 and 2 of the protocol: what must be seen of a server before anything is done to it."""
+"""The disk rule: what must be seen of a server before anything is done to it.
+
+Safety protocol, section 1: docs/safety-protocol.md#1-what-a-run-knows-of-a-server
+Safety protocol, section 2: docs/safety-protocol.md#2-one-submit
+"""
 
 from dataclasses import replace
 from datetime import timedelta

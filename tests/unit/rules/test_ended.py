@@ -1,4 +1,7 @@
-"""Section 5 of the protocol, row by row: what a job that has ended means together with disk, image and picture."""
+"""Ended jobs, row by row: what the end means together with disk, image and picture.
+
+Safety protocol, section 5: docs/safety-protocol.md#5-ended-jobs
+"""
 
 from dataclasses import replace
 from datetime import timedelta

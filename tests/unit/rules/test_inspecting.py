@@ -1,4 +1,7 @@
-"""Section 4 of the protocol, row by row: what looks at an unknown outcome prove, and when."""
+"""Unknown outcomes, row by row: what looks prove, and when.
+
+Safety protocol, section 4: docs/safety-protocol.md#4-unknown-outcomes
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""Section 7 of the protocol: stops and starts are effects with rules of their own."""
+"""Stops and starts: effects with rules of their own.
+
+Safety protocol, section 7: docs/safety-protocol.md#7-power-calls
+"""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,7 @@
-"""Section 8 of the protocol: what the operator's `retry` and later passes do with a target."""
+"""Later passes: what the operator's `retry` does with a target.
+
+Safety protocol, section 8: docs/safety-protocol.md#8-leases-claims-and-passes
+"""
 
 from dataclasses import replace
 from datetime import timedelta
