@@ -1,9 +1,10 @@
 """Draw text with terminal colours, read from standard input, as an SVG picture on standard output.
 
-docs/apply.svg is a screen of a real run, taken from tmux:
+docs/apply.svg is a screen of a real run, taken from tmux (the first line of the screen was left out):
 
-  tmux new-session -d -s demo -x 80 -y 24 '.venv/bin/fleetos apply plans/demo.yaml --yes'
-  sleep 15 && tmux capture-pane -e -p -t demo | .venv/bin/python scripts/picture.py 'fleetos apply plans/demo.yaml' > docs/apply.svg
+  tmux new-session -d -s demo -x 80 -y 24 '.venv/bin/fleetos apply plans/demo.yaml --yes'; sleep 15
+  tmux capture-pane -e -p -t demo | tail -n +2 > screen
+  .venv/bin/python scripts/picture.py 'fleetos apply plans/demo.yaml' < screen > docs/apply.svg
 """
 
 import io
