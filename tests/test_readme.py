@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+# Decisions and changes tell of the files of their own time.
+PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md" and not page.is_relative_to(ROOT / "docs" / "adr")]
 SCRIPT_TIMEOUT_S = 60
 # What somebody reads before they decide to go on; everything else has a page in docs.
 README_LINES = 120
@@ -150,9 +152,15 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not list(dead_links(page, page.read_text(encoding="utf-8")))
 
 
+@pytest.mark.parametrize("page", PRESENT, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
+    named = set(re.findall(r"`((?:fleetos|tests|scripts|plans|benchmarks)/[\w/.-]+)", page.read_text(encoding="utf-8")))
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
 def test_every_page_is_linked_from_the_readme() -> None:
     linked = {(ROOT / target).resolve() for target in re.findall(r"\]\(([^)\s#]+)\)", README)}
-    pages = [page for page in PAGES if page.name != "README.md" and not page.is_relative_to(ROOT / "docs" / "adr")]
+    pages = [page for page in (*PRESENT, ROOT / "CHANGELOG.md") if page.name != "README.md"]
     assert len(pages) > 4
     assert not [str(page.relative_to(ROOT)) for page in pages if page not in linked]
 
