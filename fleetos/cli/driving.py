@@ -31,7 +31,7 @@ from fleetos.views.view import View
 
 # The view lets time pass at this beat while nothing happens.
 TICK_S = 0.25
-_SIGNALS = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
+_SIGNALS = {signal.SIGHUP: ExitCode.SIGHUP, signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
 
 
 @dataclass(slots=True)
@@ -67,11 +67,13 @@ async def drive(
     onlooker.started(progress)
     try:
         async with _company(engine, onlooker, interruption):
-            try:
-                await engine.drive(str(this_process()), command)
-            except FleetosError as error:
-                trouble = error
-        await _give_back(journal, progress, onlooker, _ending(engine, interruption, trouble))
+            with interruption.scope:
+                try:
+                    await engine.drive(str(this_process()), command)
+                except FleetosError as error:
+                    trouble = error
+            # Still in company: a signal that comes now must not end the process before this is written.
+            await _give_back(journal, progress, onlooker, _ending(engine, interruption, trouble))
     except BaseException as defect:
         await _give_back(journal, progress, onlooker, _driver_ended(LeftBy.ERROR, type(defect).__name__))
         raise
@@ -136,8 +138,7 @@ async def _company(engine: Engine, onlooker: Onlooker, interruption: Interruptio
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_tick, onlooker)
         tasks.start_soon(_heed, engine, onlooker, interruption)
-        with interruption.scope:
-            yield
+        yield
         _end(tasks)
 
 
@@ -151,18 +152,33 @@ async def _tick(onlooker: Onlooker) -> None:
         onlooker.tick()
 
 
+def _heeded() -> list[signal.Signals]:
+    """Return the signals that ask fleetos to leave: not SIGHUP where it is ignored, as under nohup."""
+    return [
+        number
+        for number in _SIGNALS
+        if number is not signal.SIGHUP or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    ]
+
+
 async def _heed(engine: Engine, onlooker: Onlooker, interruption: Interruption) -> None:
-    """The first signal lets the requests on the wire end, the second leaves at once."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    """Let the requests on the wire end at the first signal, and leave at once at the second.
+
+    A terminal that closes sends SIGHUP more than once, and systemd sends it right behind SIGTERM (systemd.kill,
+    SendSIGHUP): it is never the second.
+    """
+    with anyio.open_signal_receiver(*_heeded()) as signals:
         async for one in signals:
             if interruption.code is not None:
+                if one is signal.SIGHUP:
+                    continue
                 interruption.at_once = True
                 interruption.signal = f"{interruption.signal}, then {one.name}"
                 interruption.scope.cancel()
                 return
             interruption.code, interruption.signal = _SIGNALS[one], one.name
             onlooker.note(
-                f"{one.name}: starting no more servers, waiting for answers to the requests in flight. Repeat it to "
-                f"exit at once. {as_it_was(engine.progress)}"
+                f"{one.name}: starting no more servers, waiting for answers to the requests in flight. Another "
+                f"SIGINT or SIGTERM exits at once. {as_it_was(engine.progress)}"
             )
             engine.leave()

@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     INPUT = 65
     UNREACHABLE = 69
     AUTHENTICATION = 77
+    SIGHUP = 129
     SIGINT = 130
     SIGTERM = 143
 

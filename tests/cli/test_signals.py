@@ -1,16 +1,20 @@
-"""Ctrl-C and SIGTERM: what is on the wire is waited for, the rest can be resumed, and the message says how."""
+"""Ctrl-C, SIGTERM and SIGHUP: what is on the wire is waited for, the rest can be resumed, and the message says how."""
 
 import re
 import signal
+import subprocess
+import sys
 
 import pytest
 
-from tests.cli.play import SILENCE_MAX_S, Play
+from tests.cli.play import SILENCE_MAX_S, Began, Play
+from tests.cli.test_terminal import terminal
+from tests.stage import command
 
 LEAVES_WITHIN_S = 10.0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_first_signal_admits_no_more_and_says_how_to_go_on(play: Play, number: signal.Signals, code: int) -> None:
     names = play.take(3)
     play.faults({"on": "job", "do": "latency", "seconds": [0.5, 0.5]})
@@ -75,3 +79,52 @@ def test_ctrl_c_before_the_run_leaves_none_behind(play: Play) -> None:
     assert "Traceback" not in said
     assert play.runs() == []
     assert play.writes(names) == []
+
+
+def test_a_hangup_behind_another_signal_does_not_end_the_wait(play: Play) -> None:
+    names = play.take(1)
+    play.faults({"on": "changeos", "do": "hang-after", "seconds": SILENCE_MAX_S})
+    began = play.begin("apply", play.written(names), "--yes")
+    while not play.changes(names)[names[0]]:
+        assert began.process.poll() is None
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
+        began.process.send_signal(number)
+    with pytest.raises(subprocess.TimeoutExpired):
+        began.process.wait(2)
+    began.process.send_signal(signal.SIGTERM)
+    assert began.end(LEAVES_WITHIN_S).returncode == 143
+    assert play.status()["run"]["left"]["detail"] == "SIGTERM, then SIGTERM"
+
+
+def test_nohup_keeps_a_run_going(play: Play) -> None:
+    names = play.take(2)
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", ignoring, *command("apply", play.written(names), "--yes", "-o", "jsonl")],
+        env=play.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    began = Began(process)
+    play.began.append(began)
+    began.until("target.changing")
+    process.send_signal(signal.SIGHUP)
+    assert began.end().returncode == 0
+    assert play.changes(names) == dict.fromkeys(names, 1)
+
+
+def test_a_terminal_that_is_closed_leaves_the_end_in_the_journal(play: Play) -> None:
+    names = play.take(3)
+    play.faults({"on": "job", "do": "latency", "seconds": [0.5, 0.5]})
+    with terminal(play, "apply", play.written(names, concurrency=1), "--yes") as shown:
+        shown.until("changing")
+        shown.closes()
+        assert shown.process.wait(LEAVES_WITHIN_S) == 129
+    left = play.status()["run"]["left"]
+    assert (left["why"], left["detail"]) == ("signal", "SIGHUP")
+    play.post("/admin/heal", {})
+    assert play.fleetos("resume").returncode == 0
+    assert play.changes(names) == dict.fromkeys(names, 1)

@@ -45,6 +45,11 @@ class Terminal:
         self.seen = ""
         self._end = end
 
+    @property
+    def open(self) -> bool:
+        """Whether the window is still there."""
+        return self._end >= 0
+
     def until(self, text: str) -> str:
         """All that was shown so far, once it holds the text. Fails if the command ends or falls silent before."""
         while text not in self.seen:
@@ -58,6 +63,11 @@ class Terminal:
     def resized(self, columns: int) -> None:
         """Makes the window so wide, as a person drags it."""
         fcntl.ioctl(self._end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def closes(self) -> None:
+        """Closes the window: the kernel sends SIGHUP, and nothing can be written any more."""
+        os.close(self._end)
+        self._end = -1
 
     def ends(self) -> int:
         """The exit code, once everything was shown."""
@@ -98,7 +108,8 @@ def terminal(play: Play, *arguments: str, columns: int = 100, **more: str) -> Ge
     finally:
         process.kill()
         process.wait()
-        os.close(ours)
+        if shown.open:
+            os.close(ours)
 
 
 def pictures(seen: str) -> list[str]:
