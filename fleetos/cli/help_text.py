@@ -1,13 +1,71 @@
-"""Help of the commands: a flag takes no value, so no type stands beside it."""
+"""Help of the commands: a flag takes no value, so no type stands beside it, and no word is broken."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+import typer
+from typer._click.formatting import HelpFormatter
 from typer.core import TyperGroup, TyperOption
+
+# Where descriptions have fewer columns than this beside the names, they stand below them.
+_BESIDE_NEEDS = 30
+_BELOW = " " * 6
+_GAP = 2
+
+
+class WholeWords(HelpFormatter):
+    """Plain help whose lines end between words: a word that is wider than its line stays whole on a line of its own."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """Write how the command is called."""
+        first = f"{'Usage: ' if prefix is None else prefix}{prog} "
+        self._write_wrapped(args, first, " " * (self.current_indent + 2 * _GAP))
+
+    def write_text(self, text: str) -> None:
+        """Write paragraphs, each with the indent that it has."""
+        paragraphs = [part for part in text.expandtabs().split("\n\n") if part.strip()]
+        for number, part in enumerate(paragraphs):
+            own = len(part.lstrip("\n")) - len(part.lstrip())
+            indent = " " * (self.current_indent + own)
+            self.write("\n" if number else "")
+            self._write_wrapped(part.strip(), indent, indent)
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = _GAP) -> None:
+        """Write names and what they mean: side by side, or on a narrow terminal one below the other."""
+        rows = list(rows)
+        margin = " " * self.current_indent
+        longest = max((len(name) for name, _ in rows if len(name) <= col_max), default=0)
+        column = margin + " " * (longest + col_spacing)
+        beside = self.width - len(column) >= _BESIDE_NEEDS
+        for name, meaning in rows:
+            if beside and len(name) <= longest:
+                self._write_wrapped(meaning, f"{margin}{name}".ljust(len(column)), column)
+                continue
+            self.write(f"{margin}{name}\n")
+            below = column if beside else margin + _BELOW
+            self._write_wrapped(meaning, below, below)
+
+    def _write_wrapped(self, text: str, first: str, rest: str) -> None:
+        lines = textwrap.wrap(
+            text,
+            self.width,
+            initial_indent=first,
+            subsequent_indent=rest,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self.write("".join(f"{line.rstrip()}\n" for line in lines or [first]))
+
+
+class _Context(typer.Context):
+    formatter_class = WholeWords
 
 
 class PlainGroup(TyperGroup):
     """Group of commands whose help shows a type only where a value is given."""
+
+    context_class = _Context
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options of the group itself."""
@@ -19,6 +77,7 @@ class PlainGroup(TyperGroup):
         """Return the command of that name; None if there is none."""
         found = super().get_command(ctx, cmd_name)
         if found is not None:
+            found.context_class = _Context
             _hide_types(found.get_params(ctx))
         return found
 
