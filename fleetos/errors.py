@@ -19,6 +19,8 @@ FleetosError
 |   |-- ServerClaimed       an undriven unfinished run holds one of the servers (20)
 |   |-- ServerTouched       another run has changed one of the servers since (20)
 |   |-- DatabaseUnusable    too new, damaged, or not ours (65)
+|   |-- DatabaseUnavailable   the server cannot be reached, or takes no connections now (69)
+|   |-- DatabaseRefused     the server refuses the login or a permission (77)
 |   `-- UnknownRun          no run of that id (64)
 `-- IllegalMove          a defect of fleetos: the law of states forbids the move (1)
 """
@@ -188,6 +190,18 @@ class DatabaseUnusable(StoreError):
     """The database is newer than this program, damaged, or not one of ours."""
 
     exit_code = 65
+
+
+class DatabaseUnavailable(StoreError):
+    """The database server cannot be reached, or takes no connections now."""
+
+    exit_code = 69
+
+
+class DatabaseRefused(StoreError):
+    """The database server does not accept the login, or refuses a permission."""
+
+    exit_code = 77
 
 
 class UnknownRun(StoreError):

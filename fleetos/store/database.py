@@ -1,7 +1,7 @@
 """One open database: a single writer, some readers beside it, and errors in words that an operator understands."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -11,13 +11,30 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fleetos.errors import DatabaseUnusable, JournalUnwritable, RunDriven, StoreError, UsageError
+from fleetos.errors import (
+    DatabaseRefused,
+    DatabaseUnavailable,
+    DatabaseUnusable,
+    JournalUnwritable,
+    RunDriven,
+    StoreError,
+    UsageError,
+)
 from fleetos.store import files
 from fleetos.store.dialects import Fault, Role, engine_for, fault_of
 from fleetos.store.location import Location
 from fleetos.store.open_file import OpenFile
 from fleetos.store.tables import claims
 
+# What is raised of faults of a database server, and what to do.
+_AT_SERVER: Mapping[Fault, tuple[type[StoreError], str]] = {
+    Fault.UNAVAILABLE: (
+        DatabaseUnavailable,
+        "see to it that its server runs and takes connections, then call fleetos again",
+    ),
+    Fault.REFUSED: (DatabaseRefused, "check user and password in the URL, and what that user may do in this database"),
+    Fault.MISSING: (DatabaseUnusable, "create it (CREATE DATABASE), or check the name in the URL"),
+}
 # Marks a connection whose logs were noted.
 _NOTED = "fleetos_logs_noted"
 
@@ -48,7 +65,8 @@ class Database:
         """The writer's connection in a transaction of its own, committed at the end, durably.
 
         Raises RunDriven when another process holds the database, DatabaseUnusable when it is damaged,
-        DatabaseReplaced when it is not the file any more that was opened, and JournalUnwritable for everything else:
+        DatabaseReplaced when it is not the file any more that was opened, DatabaseUnavailable or DatabaseRefused where
+        its server says so, and JournalUnwritable for everything else:
         nothing was written, or, if the commit itself failed, nobody knows.
         """
         async with self._turn:
@@ -63,7 +81,7 @@ class Database:
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """A reader's connection that sees one moment of the database in all its statements.
 
-        Raises RunDriven, DatabaseUnusable or DatabaseReplaced.
+        Raises RunDriven, DatabaseUnusable, DatabaseUnavailable, DatabaseRefused or DatabaseReplaced.
         """
         with self.faults(DatabaseUnusable, "cannot be read"):
             self._check_file()
@@ -111,9 +129,10 @@ class Database:
                 return RunDriven(f"the database {place} is locked by {holder}", hint)
             case Fault.DAMAGED:
                 return DatabaseUnusable(f"{place} is damaged, or is not a database of fleetos", files.damage_hint(path))
-            case Fault.OTHER:
+            case fault:
                 told = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-                return otherwise(f"the database {place} {what}: {self.location.scrubbed(told[0])}")
+                kind, hint = _AT_SERVER.get(fault, (otherwise, None))
+                return kind(f"the database {place} {what}: {self.location.scrubbed(told[0])}", hint)
 
     async def backup(self, to: Path) -> None:
         """Nothing, once a durable copy of the last committed database is at `to`.

@@ -1,6 +1,7 @@
 """All that differs between SQLite and PostgreSQL: how a connection is set up, a few phrases, and what errors mean."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Sequence
 from enum import StrEnum, auto
@@ -29,8 +30,6 @@ _POSTGRES_SESSION = (
 _ONCE_MORE_S = 0.02
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
-# SQLSTATE lock_not_available and deadlock_detected (PostgreSQL manual, appendix A).
-_POSTGRES_BUSY = frozenset({"55P03", "40P01"})
 
 
 class Role(StrEnum):
@@ -45,6 +44,9 @@ class Fault(StrEnum):
 
     BUSY = auto()  # somebody else holds it
     DAMAGED = auto()  # it is corrupt, or no database
+    UNAVAILABLE = auto()  # its server cannot be reached, or takes no connections now
+    REFUSED = auto()  # its server refuses the login or a permission
+    MISSING = auto()  # its server has no such database
     OTHER = auto()
 
 
@@ -181,7 +183,45 @@ def fault_of(error: BaseException) -> Fault:
                 return Fault.DAMAGED if type(cause) is sqlite3.OperationalError else Fault.OTHER
             code &= 0xFF
             return Fault.BUSY if code in _BUSY else Fault.DAMAGED if code in _DAMAGED else Fault.OTHER
-        if getattr(cause, "sqlstate", None) in _POSTGRES_BUSY:
-            return Fault.BUSY
+        if hasattr(cause, "sqlstate"):
+            return _of_postgres(cause)
         cause = cause.__cause__
     return Fault.OTHER
+
+
+# By SQLSTATE (PostgreSQL manual, appendix A).
+_BY_STATE = {
+    "55P03": Fault.BUSY,  # lock_not_available
+    "40P01": Fault.BUSY,  # deadlock_detected
+    "57P01": Fault.UNAVAILABLE,  # admin_shutdown
+    "57P02": Fault.UNAVAILABLE,  # crash_shutdown
+    "57P03": Fault.UNAVAILABLE,  # cannot_connect_now
+    "53300": Fault.UNAVAILABLE,  # too_many_connections
+    "28000": Fault.REFUSED,  # invalid_authorization_specification
+    "28P01": Fault.REFUSED,  # invalid_password
+    "42501": Fault.REFUSED,  # insufficient_privilege
+    "3D000": Fault.MISSING,  # invalid_catalog_name
+}
+_CONNECTION_EXCEPTION = "08"
+# libpq shows no SQLSTATE of a connection that cannot be made, so its words must do: first the server's own, behind
+# their severity (postmaster.c, postinit.c, auth.c), then those of libpq and psycopg about a server that is silent.
+_BY_WORDS = (
+    (r'FATAL: .*database "[^"]*" does not exist', Fault.MISSING),
+    (r"FATAL: .*(database system is |too many (clients|connections)|connection slots are )", Fault.UNAVAILABLE),
+    (r'FATAL: .*(authentication|pg_hba\.conf|permi(ssion|tted)|role "[^"]*" does not exist)', Fault.REFUSED),
+    (r"no password supplied", Fault.REFUSED),
+    (r"FATAL: ", Fault.OTHER),
+    (r"Is the server running|failed to resolve host|could not translate host name", Fault.UNAVAILABLE),
+    (r"timeout expired|timed out|unreachable|No route to host|Connection (refused|reset)", Fault.UNAVAILABLE),
+    (r"server closed the connection|connection is (closed|lost)", Fault.UNAVAILABLE),
+)
+
+
+def _of_postgres(error: BaseException) -> Fault:
+    """Return what an error of the server means, or one of a connection that could not be made."""
+    state = getattr(error, "sqlstate", None)
+    if state is None:
+        return next((fault for words, fault in _BY_WORDS if re.search(words, str(error))), Fault.OTHER)
+    if state.startswith(_CONNECTION_EXCEPTION):
+        return Fault.UNAVAILABLE
+    return _BY_STATE.get(state, Fault.OTHER)
