@@ -141,7 +141,9 @@ def of_permission(facts: PermissionFacts) -> Diagnosis:
 def of_memory(facts: MemoryFacts, now: datetime) -> Sequence[Diagnosis]:
     """The pace that earlier runs have learned here, and how much is known of how long changes take."""
     durations = {"changes": facts.changes, "kinds": facts.kinds, "longest_change_s": facts.longest_change_s}
-    known = f"{facts.changes:,} changes of {facts.kinds:,} kinds (image, flavor, zone) are remembered"
+    changes = "1 change" if facts.changes == 1 else f"{facts.changes:,} changes"
+    kinds = "1 kind" if facts.kinds == 1 else f"{facts.kinds:,} kinds"
+    known = f"remembered: {changes} of {kinds} (image, flavor, zone)"
     watched = "an unknown outcome is watched for at least twice as long, up to timeouts.change"
     longest = f", the longest took {roughly(facts.longest_change_s)}: {watched}" if facts.longest_change_s else ""
     found: list[Diagnosis] = []
