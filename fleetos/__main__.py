@@ -4,7 +4,7 @@ import gc
 
 
 def main() -> None:
-    """Runs the command and leaves with its exit code."""
+    """Run the command and exit with its exit code."""
     # What is imported stays for good: to look for garbage in it, now or later, would only make the start longer.
     gc.disable()
     from fleetos.cli.main import main as run

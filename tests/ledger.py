@@ -88,7 +88,7 @@ def writes_while_changing(ledger: Ledger) -> list[Write]:
 
 
 def stopped_by_us(ledger: Ledger, truth: Mapping[str, object]) -> list[str]:
-    """Return the ids of servers that lie stopped because a client stopped them; `truth` is `GET /admin/servers`."""
+    """Return the ids of servers that are powered off because a client stopped them; `truth` is `GET /admin/servers`."""
     servers = cast("list[dict[str, object]]", truth["servers"])
     return [
         str(server["id"])

@@ -34,7 +34,7 @@ def drift(
 ) -> None:
     """Tell which servers of a plan do not run the image that it names for them. Changes nothing.
 
-    Leaves with 2 if a server drifted, else with 0. Servers that are deleted, frozen or being changed, and those for
+    Exits with 2 if a server drifted, else with 0. Servers that are deleted, frozen or being changed, and those for
     which the cloud shows no image, are unknown; they do not count as drifted.
 
     Examples:

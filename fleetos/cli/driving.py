@@ -1,4 +1,4 @@
-"""Driving a run from the command line: engine, view and signals together, and the code to leave with."""
+"""Driving a run from the command line: engine, view and signals together, and the exit code."""
 
 import contextlib
 import signal

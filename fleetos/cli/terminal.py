@@ -76,7 +76,7 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def reported(*args: P.args, **kwargs: P.kwargs) -> R:
-        """What the command returns; an error of it leaves with its exit code."""
+        """What the command returns; an error of it exits with its code."""
         try:
             return command(*args, **kwargs)
         except FleetosError as error:
@@ -90,7 +90,7 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             begun = "; `fleetos status` shows what was begun, and that can be resumed"
             say(f"stopped by Ctrl-C{begun if command.__name__ in _BEGIN else ''}")
             raise Leave(ExitCode.SIGINT) from None
-        except Exception as error:  # noqa: BLE001 - the last resort: any defect leaves with its own code
+        except Exception as error:  # noqa: BLE001 - the last resort: any defect exits with its own code
             with read_or_not():
                 put(defect(traceback.format_exc()), sys.stderr)
             told = FleetosError(
@@ -126,7 +126,7 @@ def open_streams() -> None:
 
 
 def close_streams() -> None:
-    """Writes what is left, and forgets it where nobody reads; the interpreter would leave with a code of its own."""
+    """Writes what is left, and forgets it where nobody reads; the interpreter would exit with a code of its own."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

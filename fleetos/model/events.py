@@ -75,7 +75,7 @@ class Moved:
     """A target moved, for a reason that needs no other event.
 
     `disk`: the system disk seen, where it is not the one that may be wiped. `restored`: its power is
-    seen to be as it should be, so it does not lie stopped by us.
+    seen to be as it should be, so it is not powered off by us.
     """
 
     server_id: str
@@ -162,7 +162,7 @@ class NotDelivered:
 class AttemptEnded:
     """The verdict on an attempt, and where the target goes by it. Disk and image are those it left behind.
 
-    `restored`: the server was seen running, so it does not lie stopped by us.
+    `restored`: the server was seen running, so it is not powered off by us.
     """
 
     server_id: str

@@ -129,7 +129,7 @@ class Target:
 
     `baseline` is the picture at the freeze, and `flavor` and `az` are those of then. `disk` is the one system disk that
     may be wiped now: the frozen one, or the one that this target's own failed attempt left. `not_before` is UTC. `then`
-    is set while power is restored. `stopped_at` is set while the server may lie stopped by us. `calls` are the power
+    is set while power is restored. `stopped_at` is set while the server may be powered off by us. `calls` are the power
     calls of the present step. `refusals` counts proven non-deliveries, up to their bound. `last_unanswered_at` is the
     time of the last send of any run of ours whose outcome nobody knows; `remembered_at` that of the last such send
     which nothing seen in this run can account for: an earlier run left it, or the operator let it rest.

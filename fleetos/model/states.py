@@ -114,7 +114,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.FAILED: "it is gone",
         _S.HELD: "it is not as the run knows it",
         _S.CANCELLED: "the run was aborted",
-        _S.RESTORING: "it lies stopped by us and will not be changed",
+        _S.RESTORING: "it is powered off by us and will not be changed",
     },
     _S.DRAINING: {
         _S.STOPPING: "its load is away",
@@ -136,7 +136,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.FAILED: "it is gone",
         _S.HELD: "it is not as the run knows it, or was refused too often",
         _S.CANCELLED: "the run was aborted",
-        _S.RESTORING: "it lies stopped by us and will not be changed",
+        _S.RESTORING: "it is powered off by us and will not be changed",
     },
     _S.SUBMITTING: {
         _S.CHANGING: "the cloud accepted the change",
@@ -144,7 +144,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.INSPECTING: "nobody knows whether it was accepted",
         _S.FAILED: "the cloud refused the request for good",
         _S.HELD: "the cloud refused it for a reason that a human must clear",
-        _S.RESTORING: "the cloud refused it for good, and it lies stopped by us",
+        _S.RESTORING: "the cloud refused it for good, and it is powered off by us",
     },
     _S.CHANGING: {
         _S.VERIFYING: "the job succeeded",
@@ -163,7 +163,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.STARTING: "the new disk is there and the server is down",
         _S.FAILED: "it is gone",
         _S.HELD: "the evidence needs a human",
-        _S.RESTORING: "it was not changed, lies stopped by us and will not be tried again",
+        _S.RESTORING: "it was not changed, is powered off by us and will not be tried again",
         _S.CANCELLED: "the run was aborted and nothing was changed",
     },
     _S.VERIFYING: {
@@ -190,7 +190,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.CHECKING: "its wait is over and a slot is free, or soon will be",
         _S.HELD: "no attempt is left, or the run was aborted after a change that failed",
         _S.CANCELLED: "the run was aborted",
-        _S.RESTORING: "it lies stopped by us and will not be changed",
+        _S.RESTORING: "it is powered off by us and will not be changed",
     },
     _S.DONE: {},
     _S.SKIPPED: {},

@@ -134,7 +134,7 @@ def _in_order(heap: Sequence[Entry]) -> Iterator[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How many may be stopped, so that none lies stopped for long where changes are sent slower than slots are free.
+    """How many may be stopped, so that none stays off for long where changes are sent slower than slots are free.
 
     It grows by `per_s`, the pace of writes, None for any. `most`: what can be sent in twice the time that a stop takes.
     """

@@ -1,4 +1,4 @@
-"""How full a run keeps its slots, and how long servers lie stopped before their change, as one process sees it."""
+"""How full a run keeps its slots, and how long servers stay powered off before their change, as one process sees it."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -51,7 +51,7 @@ def test_an_undriven_run_keeps_its_servers_until_somebody_ends_it(play: Play) ->
     began.kill()
     run_id = began.run_id
     ids = {play.servers()[name]["id"] for name in names}
-    assert ids.intersection(stopped_by_us(play.ledger(), play.truth())), "nothing lies stopped, so nothing is proven"
+    assert ids.intersection(stopped_by_us(play.ledger(), play.truth())), "nothing is powered off, so nothing is proven"
     play.post("/admin/heal", {})
     other = play.called("apply", play.written(names[:1], "other.yaml"), "--yes")
     assert other.returncode == 20

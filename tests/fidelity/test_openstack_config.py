@@ -307,8 +307,9 @@ def forms() -> Iterator[tuple[str, str]]:
     yield "a tenant beside auth against a project in it", f"tenant_name: old, auth: {{{url}, {who}, project_name: new}}"
     yield "a project beside auth against a tenant in it", f"project_name: new, auth: {{{url}, {who}, tenant_name: old}}"
     yield "an id of one project, the name of another", f"auth: {{{url}, {who}, project_id: p1, project_name: other}}"
-    yield "an address beside auth against one in it", (
-        f"auth_url: https://iam.b.invalid/v3, auth: {{{url}, {who}, {project}}}"
+    yield (
+        "an address beside auth against one in it",
+        f"auth_url: https://iam.b.invalid/v3, auth: {{{url}, {who}, {project}}}",
     )
     yield "a user beside auth", f"username: operator, password: secret, auth: {{{url}, {project}}}"
     yield "an older name of the user", f"auth: {{{url}, user_name: operator, password: secret, {project}}}"

@@ -78,7 +78,7 @@ def overtaken(story: Story, stop: Write, server_id: str) -> bool:
         if write.came == "accepted" and server_id in write.servers and write.sent_at >= stop.sent_at
     ]
     ended = [write.ended_at for write in since if write.operation in CHANGES and write.ended_at is not None]
-    # A server that was started after it was taken down does not lie stopped by that.
+    # A server that was started after it was taken down is not powered off by that.
     started = any(
         write.operation == "start" and write.actor == "client" and server_id in write.acted_on for write in since
     )

@@ -1,4 +1,4 @@
-"""I12: who lies stopped is named, and what is recorded is true or says that it is unknown."""
+"""I12: who stays powered off is named, and what is recorded is true or says that it is unknown."""
 
 from collections.abc import Iterator
 
@@ -38,7 +38,7 @@ _DOWN = frozenset({"stopped", "error"})
 
 
 def ends_as_told(story: Story) -> Iterator[Violation]:
-    """I12: whoever lies stopped is named, and each recorded end equals the cloud's truth or says unknown."""
+    """I12: whoever stays powered off is named, and each recorded end equals the cloud's truth or says unknown."""
     named = {target.server_id for target in powered_off(Progress(story.run, story.targets.values()))}
     for target in story.targets.values():
         server = story.world.servers[target.server_id]
@@ -84,7 +84,7 @@ def _first_end(story: Story, server_id: str, since_s: float, until_s: float) -> 
 
 
 def _stopped_by_us(story: Story, target: Target, server: Server) -> bool:
-    """Return whether it lies stopped by a stop or a change of ours: nobody has turned it on or off since."""
+    """Return whether it is powered off by a stop or a change of ours: nobody has turned it on or off since."""
     if server.vm_state not in _DOWN or server.stopped_by is None or not of_run(story, server.stopped_by):
         return False
     as_before = story.spec.rollout.power_after is PowerAfter.AS_BEFORE

@@ -102,7 +102,7 @@ SENDING = (
     Mutation(
         "started-while-changing",
         "I9",
-        "a server that lies stopped while its OS changes is started",
+        "a server that is powered off while its OS changes is started",
         one(
             f"{RULES}/changing.py",
             "    overdue = _overdue(target, attempt, context)\n",

@@ -1,4 +1,4 @@
-"""How full the slots are, and how long servers lie stopped."""
+"""How full the slots are, and how long servers stay powered off."""
 
 from dataclasses import replace
 from datetime import timedelta
