@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 
 from fleetos.errors import Problem
+from fleetos.files import TooLarge, Unreadable, read_bounded
 from fleetos.limits import (
     PLAN_MAX_LISTED,
     PLAN_MAX_SERVERS,
@@ -33,7 +34,6 @@ from fleetos.model.plan import (
 from fleetos.planning.digest import content_digest
 from fleetos.planning.merge import merged
 from fleetos.planning.quantities import spelled_duration
-from fleetos.planning.reading import TooLarge, Unreadable, read_bounded
 from fleetos.planning.rows import read_rows
 from fleetos.planning.selectors import selector_of
 from fleetos.planning.shape import (

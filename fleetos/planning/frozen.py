@@ -1,10 +1,8 @@
 """A plan as it was frozen at one moment, in a file that `apply` holds the cloud against. It contains no secrets."""
 
-import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -14,13 +12,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fleetos.errors import FleetosError, InputError, Problem, UsageError
+from fleetos.files import Unreadable, read_bounded, write_private
 from fleetos.limits import FROZEN_PLAN_MAX_BYTES, PLAN_MAX_SERVERS, TEXT_MAX_LETTERS
 from fleetos.model.plan import Plan
 from fleetos.model.preview import Act, act_of
 from fleetos.model.run import Order, Run, Target
 from fleetos.model.states import RunState, TargetState
 from fleetos.planning.freeze import FrozenRun
-from fleetos.planning.reading import Unreadable, read_bounded
 
 _KIND = "fleetos-frozen-plan"
 _HINT = "make it anew: fleetos plan PLAN --out FILE"
@@ -119,21 +117,8 @@ def write_frozen_plan(content: FrozenPlan, path: Path) -> None:
     Raise UsageError if it would replace something else than a frozen plan.
     """
     check_replaceable(path)
-    text = content.model_dump_json(indent=1) + "\n"
     try:
-        # In the same folder, so that putting it in its place is one step; such a file is made 0600.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        partial = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise
+        write_private(path, f"{content.model_dump_json(indent=1)}\n".encode())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no file can have this name"
         problem = Problem(str(path), None, None, "", f"cannot be written: {reason}", "give another --out")

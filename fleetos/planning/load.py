@@ -20,11 +20,11 @@ from ruamel.yaml.scanner import Scanner
 from ruamel.yaml.tokens import TagToken
 
 from fleetos.errors import InputError, Problem
+from fleetos.files import TooLarge, Unreadable, decode_text, read_bounded
 from fleetos.limits import PLAN_MAX_ALIASES, PLAN_MAX_BYTES, PLAN_MAX_DEPTH, PLAN_MAX_VALUES
 from fleetos.model.plan import Plan
 from fleetos.planning.build import build_plan
 from fleetos.planning.problems import checked, listed
-from fleetos.planning.reading import TooLarge, Unreadable, decoded, read_bounded
 from fleetos.planning.tree import Mark, Node, dotted
 
 _CSV_HINT = "list a large fleet in a CSV file and name it under servers as `file:`"
@@ -95,7 +95,7 @@ def read_tree(path: Path) -> Node:
     """The YAML file as a tree. Raises InputError with the one problem that ends the reading."""
     file = str(path)
     try:
-        text = decoded(read_bounded(path, PLAN_MAX_BYTES))
+        text = decode_text(read_bounded(path, PLAN_MAX_BYTES))
     except Unreadable as bad:
         hint = _CSV_HINT if isinstance(bad, TooLarge) else bad.hint
         raise InputError(

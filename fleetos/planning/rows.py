@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from fleetos.errors import Problem
+from fleetos.files import decode_text, read_bounded
 from fleetos.limits import (
     LABELS_MAX,
     PLAN_MAX_SERVERS,
@@ -23,7 +24,6 @@ from fleetos.limits import (
 )
 from fleetos.model.plan import ChangeSpec, Place, ServerRef
 from fleetos.names import composed
-from fleetos.planning.reading import decoded, read_bounded
 from fleetos.planning.spelling import (
     GLOB_HINT,
     ID_PATTERN,
@@ -124,7 +124,7 @@ def read_rows(path: Path, most_bytes: int = ROWS_MAX_BYTES) -> Rows:
     """The servers of the CSV file. Raises Unreadable if it cannot be read as text."""
     data = read_bounded(path, most_bytes)
     rows = Rows(size=len(data))
-    text = decoded(data)
+    text = decode_text(data)
     del data
     file = str(path)
     lines = _filled(rows, file, _numbered(text))

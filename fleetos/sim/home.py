@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from fleetos.errors import UsageError
+from fleetos.files import PRIVATE_FILE, make_private_folder, write_private
 
 # Whoever asks for the occupant holds the lock for a moment: one refusal does not mean that the folder is taken.
 _TRIES = 20
@@ -29,7 +30,7 @@ class Home:
 
     def make(self) -> None:
         """Make the folder if it is not there, and those above it that are missing, each for its owner alone."""
-        _make(self.folder)
+        make_private_folder(self.folder)
 
     @contextlib.contextmanager
     def occupied(self) -> Generator[None]:
@@ -57,10 +58,7 @@ class Home:
 
     def write_address(self, url: str, world: str) -> None:
         """Write down where the world is served."""
-        partial = self.folder / "address.new"
-        partial.touch(mode=0o600)
-        partial.write_text(json.dumps({"v": 1, "base_url": url, "world": world}))
-        partial.replace(self.address)
+        write_private(self.address, json.dumps({"v": 1, "base_url": url, "world": world}).encode())
 
     def read_address(self) -> tuple[str, str] | None:
         """Return base URL and world as they were written last, or None."""
@@ -76,25 +74,10 @@ class Home:
             path.unlink(missing_ok=True)
 
 
-def _make(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make(folder.parent)
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        # Somebody else was quicker, unless what is there is no folder.
-        if not folder.is_dir():
-            raise
-    else:
-        # A umask can only take bits away, and the owner needs all of his.
-        folder.chmod(0o700)
-
-
 @contextlib.contextmanager
 def locked(path: Path) -> Generator[int | None]:
     """Hold a file's lock; gives the open file, or None when another holds it."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

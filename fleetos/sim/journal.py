@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import Field, ValidationError
 
 from fleetos.errors import InputError, Problem
+from fleetos.files import write_private
 from fleetos.limits import SIM_WRITES_MAX
 from fleetos.sim.fate_table import Decision
 from fleetos.sim.faults import NO_FATE, Fate, Model
@@ -74,10 +75,7 @@ class Journal:
 
 def create(path: Path, header: Header) -> Journal:
     """Return the journal of a new world, in a file that was not there."""
-    partial = path.with_suffix(".new")
-    partial.touch(mode=0o600)
-    partial.write_text(header.model_dump_json() + "\n")
-    partial.replace(path)
+    write_private(path, f"{header.model_dump_json()}\n".encode())
     return Journal(path, header, 0)
 
 

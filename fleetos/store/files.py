@@ -6,19 +6,18 @@ import glob
 import os
 import sqlite3
 import stat
-import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 from fleetos.errors import DatabaseUnusable
+from fleetos.files import PRIVATE_FILE, create_private, make_private_folder, sync_folder
 from fleetos.limits import COPIES_LOOKED_AT
 from fleetos.store.holder import PROC, is_stopped
 from fleetos.store.migration import VERSION_TABLE
-from fleetos.store.open_file import FILE_MODE, lock_of, refuse_second_names, was_replaced
+from fleetos.store.open_file import lock_of, refuse_second_names, was_replaced
 
-FOLDER_MODE = 0o700
 _BACKUP_MARK = ".backup-"
 # What SQLite keeps beside a database while it is open, and after a crash.
 _LOGS = ("-wal", "-journal")
@@ -32,7 +31,7 @@ def make_private(path: Path) -> None:
     it makes them; those that a killed process left are closed to others here. Raises as `exists` does.
     """
     with _opening(path, "give another place with --db, or make this one writable"):
-        _make_folder(path.parent)
+        make_private_folder(path.parent)
         if not is_there(path):
             with contextlib.suppress(FileExistsError):
                 _make_empty_database(path)
@@ -136,28 +135,7 @@ def _make_empty_database(path: Path) -> None:
         # Any write makes the first page, which says that this is a database.
         empty.execute("PRAGMA user_version = 0")
         content = empty.serialize()
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        _fill(handle, content)
-        try:
-            os.link(name, path)
-        except FileExistsError:
-            raise
-        except OSError:
-            # A file system without hard links. Who comes between the next two calls is refused, and may come again.
-            _fill(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE), content)
-    finally:
-        # Whoever met the file with two names may have removed this one.
-        Path(name).unlink(missing_ok=True)
-    _make_durable(path.parent)
-
-
-def _fill(handle: int, content: bytes) -> None:
-    """Writes the content durably and closes the file."""
-    with open(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
+    create_private(path, content)
 
 
 def _beside(path: Path, suffixes: Sequence[str] = _BESIDE) -> list[Path]:
@@ -171,30 +149,8 @@ def is_kept_beside(path: Path) -> bool:
 
 def _close_to_others(path: Path) -> None:
     about = path.stat()
-    if stat.S_IMODE(about.st_mode) & ~FILE_MODE and about.st_uid == os.geteuid():
-        path.chmod(stat.S_IMODE(about.st_mode) & FILE_MODE)
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    try:
-        folder.mkdir(mode=FOLDER_MODE)
-    except FileExistsError:
-        return
-    # A umask can only take bits away, and the owner needs all of his.
-    folder.chmod(FOLDER_MODE)
-    _make_durable(folder.parent)
-
-
-def _make_durable(folder: Path) -> None:
-    """Nothing, once the names in the folder would survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    if stat.S_IMODE(about.st_mode) & ~PRIVATE_FILE and about.st_uid == os.geteuid():
+        path.chmod(stat.S_IMODE(about.st_mode) & PRIVATE_FILE)
 
 
 def backup_name(path: Path, revision: str, now: datetime) -> Path:
@@ -242,7 +198,7 @@ def copy_database(path: Path, to: Path) -> None:
 
     Raises FileExistsError, OSError or sqlite3.Error. Blocks: call it in a thread.
     """
-    handle = os.open(to, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    handle = os.open(to, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         with (
             closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as source,
@@ -257,7 +213,7 @@ def copy_database(path: Path, to: Path) -> None:
         raise
     finally:
         os.close(handle)
-    _make_durable(to.parent)
+    sync_folder(to.parent)
 
 
 def locked_by(path: Path) -> str | None:

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fleetos.errors import DatabaseReplaced, RunDriven, UsageError
+from fleetos.files import PRIVATE_FILE
 from fleetos.store.holder import PROC
 
 LOGS = ("-wal", "-shm")
-FILE_MODE = 0o600
 # How often the lock is tried for while it turns out empty, which each time somebody else must have brought about.
 _SHARE_TRIES = 20
 # How mountinfo writes a blank, a tab, a line break and a backslash in a path (proc(5)).
@@ -162,7 +162,7 @@ class OpenFile:
     def _opened_lock(self) -> int:
         if self._lock is None:
             path = lock_of(self._path)
-            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
             owner = self._path.stat()
             if os.geteuid() == 0 and owner.st_uid != 0:
                 # As SQLite does it for its logs: the owner must be able to open what root has made.

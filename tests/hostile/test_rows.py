@@ -8,8 +8,8 @@ from random import Random
 import pytest
 from hypothesis import given
 
+from fleetos.files import TooLarge, Unreadable
 from fleetos.limits import ROW_PROBLEMS_LISTED, ROWS_EMPTY_MAX, ROWS_LINE_LETTERS
-from fleetos.planning.reading import TooLarge, Unreadable
 from fleetos.planning.rows import Rows, read_rows
 from tests.hostile.chance import examples
 from tests.hostile.strategies import NASTY_TEXTS, mangled, randoms
