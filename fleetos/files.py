@@ -8,6 +8,8 @@ import stat
 import tempfile
 from pathlib import Path
 
+from fleetos.errors import Problem
+
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -15,7 +17,7 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 
-class Unreadable(Exception):
+class UnreadableFile(Exception):
     """A file cannot be used: what was expected of it and, where it is known, the line and column (from 1)."""
 
     def __init__(
@@ -27,46 +29,51 @@ class Unreadable(Exception):
         self.line = line
         self.column = column
 
+    def problem(self, path: Path) -> Problem:
+        """Return the problem as messages show it."""
+        expected = self.expected.removeprefix(f"{path} ")
+        return Problem(str(path), self.line, self.column, "", expected, self.hint)
 
-class TooLarge(Unreadable):
+
+class FileTooLarge(UnreadableFile):
     """A file is larger than its bound."""
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
     """Return the bytes of a regular file of at most `max_bytes`.
 
-    Raise Unreadable. A pipe or a device is refused: it cannot be read again when a run is resumed.
+    Raise UnreadableFile. A pipe or a device is refused: it cannot be read again when a run is resumed.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise Unreadable(f"{path} is not a regular file")
+            raise UnreadableFile(f"{path} is not a regular file")
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
-        raise Unreadable(f"{path} cannot be read: {error.strerror or 'unknown error'}") from None
+        raise UnreadableFile(f"{path} cannot be read: {error.strerror or 'unknown error'}") from None
     except ValueError:
-        raise Unreadable("the path holds a character that no path can hold") from None
+        raise UnreadableFile("the path holds a character that no path can hold") from None
     if len(data) > max_bytes:
-        raise TooLarge(f"{path} is larger than {max_bytes} bytes")
+        raise FileTooLarge(f"{path} is larger than {max_bytes} bytes")
     return data
 
 
 def decode_text(data: bytes) -> str:
     """Return the text of UTF-8 bytes, without a byte order mark.
 
-    Raise Unreadable, with the place, for other encodings and for control characters.
+    Raise UnreadableFile, with the place, for other encodings and for control characters.
     """
     if data.startswith(_UTF16):
-        raise Unreadable("the file must be UTF-8, it is UTF-16", "save it as UTF-8", line=1, column=1)
+        raise UnreadableFile("the file must be UTF-8, it is UTF-16", "save it as UTF-8", line=1, column=1)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line, column = _position_after(data[: error.start].decode("utf-8-sig", "replace"))
-        raise Unreadable("the file must be UTF-8", "save it as UTF-8", line=line, column=column) from None
+        raise UnreadableFile("the file must be UTF-8", "save it as UTF-8", line=line, column=column) from None
     control = _CONTROL.search(text)
     if control is not None:
         line, column = _position_after(text[: control.start()])
-        raise Unreadable(f"control character U+{ord(control.group()):04X}", "remove it", line=line, column=column)
+        raise UnreadableFile(f"control character U+{ord(control.group()):04X}", "remove it", line=line, column=column)
     return text
 
 

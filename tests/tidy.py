@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-MODULE_LINES = 330
+MODULE_LINES = 500
 # A module of tests lists cases, so it may be longer.
 TEST_MODULE_LINES = 400
 FUNCTION_LINES = 60

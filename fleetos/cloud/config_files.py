@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import cast
 
 from fleetos.cloud.entry import Entry, is_mapping
-from fleetos.cloud.yaml_file import read_yaml
 from fleetos.errors import InputError, Problem
+from fleetos.files import FileTooLarge, UnreadableFile, decode_text, read_bounded
+from fleetos.limits import CREDENTIALS_FILE_BYTES
+from fleetos.yaml_file import Bounds, UnreadableYaml, parse_pyyaml
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _VARIABLES = {"clouds": "OS_CLIENT_CONFIG_FILE", "secure": "OS_CLIENT_SECURE_FILE"}
+# An entry is six levels deep. Values are not counted: nothing here follows an alias, however many there are.
+_BOUNDS = Bounds("file", depth=100, aliases=100_000)
 # The key that holds the entries.
 _SECTIONS = {"clouds": "clouds", "secure": "clouds", "clouds-public": "public-clouds"}
 
@@ -147,12 +151,37 @@ def is_file(file: Path) -> bool:
 
 def entries_of(file: Path, section: str) -> Mapping[object, object]:
     """Return the entries of a file. Raises InputError."""
-    read = read_yaml(file)
+    read = _read_yaml(file)
     whole = mapping({} if read is None else read, str(file), "")
     entries: object = whole.get(section) or {}
     if not isinstance(entries, Mapping):
         raise InputError((Problem(str(file), None, None, section, "a mapping of names"),))
     return cast("Mapping[object, object]", entries)
+
+
+def _read_yaml(file: Path) -> object:
+    """Return what the file holds, None for an empty one. Raise InputError, which quotes no line and names no key."""
+    content = read_credentials_file(file)
+    try:
+        return parse_pyyaml(decode_text(content), str(file), _BOUNDS)
+    except (UnreadableFile, UnreadableYaml) as bad:
+        expected, hint, line, column = str(bad), bad.hint, bad.line, bad.column
+        if isinstance(bad, UnreadableYaml) and bad.is_syntax:
+            # What the parser says may name a letter of a secret.
+            expected = ""
+    expected = f"not YAML that can be read: {expected}".removesuffix(": ")
+    raise InputError((Problem(str(file), line, column, "", expected, hint),))
+
+
+def read_credentials_file(file: Path) -> bytes:
+    """Return the bytes of a file of credentials. Raise InputError for one that cannot be read or is too long."""
+    try:
+        return read_bounded(file, CREDENTIALS_FILE_BYTES)
+    except FileTooLarge:
+        problem = Problem(str(file), None, None, "", f"not a file of at most {CREDENTIALS_FILE_BYTES} bytes")
+    except UnreadableFile as bad:
+        problem = bad.problem(file)
+    raise InputError((problem,))
 
 
 def mapping(value: object, file: str, key: str) -> Entry:

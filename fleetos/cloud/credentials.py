@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from fleetos.cloud.config_files import ConfigFiles, Found, Places, entries_of, is_file, mapping
+from fleetos.cloud.config_files import ConfigFiles, Found, Places, entries_of, is_file, mapping, read_credentials_file
 from fleetos.cloud.elsewhere import Command, password_from
 from fleetos.cloud.entry import Asked, Entry, overlaid
 from fleetos.cloud.identity import Credentials
@@ -15,7 +15,6 @@ from fleetos.cloud.profile import from_entry
 from fleetos.cloud.proofs import Password
 from fleetos.cloud.values import shown
 from fleetos.cloud.variables import from_sdk_file, from_variables, is_meant
-from fleetos.cloud.yaml_file import read_bounded
 from fleetos.errors import InputError, NoCredentials, Problem
 
 _SDK_FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
@@ -91,7 +90,7 @@ def _basic_of(file: Path) -> Mapping[str, str]:
     # A percent sign in a secret key is one.
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(read_bounded(file).decode())
+        parser.read_string(read_credentials_file(file).decode())
     except (configparser.Error, UnicodeDecodeError):
         raise _wrong(str(file), "", "not a file of sections with keys and values") from None
     return dict(parser["basic"]) if parser.has_section("basic") else {}

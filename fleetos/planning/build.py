@@ -2,10 +2,10 @@
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path as FilePath
+from pathlib import Path
 
 from fleetos.errors import Problem
-from fleetos.files import TooLarge, Unreadable, read_bounded
+from fleetos.files import FileTooLarge, UnreadableFile, read_bounded
 from fleetos.limits import (
     PLAN_MAX_LISTED,
     PLAN_MAX_SERVERS,
@@ -33,6 +33,7 @@ from fleetos.model.plan import (
 )
 from fleetos.planning.digest import content_digest
 from fleetos.planning.merge import merged
+from fleetos.planning.problems import place_of
 from fleetos.planning.quantities import spelled_duration
 from fleetos.planning.rows import read_rows
 from fleetos.planning.selectors import selector_of
@@ -48,8 +49,8 @@ from fleetos.planning.shape import (
     ServerSelect,
 )
 from fleetos.planning.spelling import UserDataEntry
-from fleetos.planning.tree import Node, Path, dotted, place_of
 from fleetos.planning.user_data import user_data_doubts, user_data_fault
+from fleetos.yaml_file import KeyPath, Node, dotted
 
 # Different user data of one plan that is parsed, to tell whether cloud-init will read it.
 _USER_DATA_JUDGED = 100
@@ -57,7 +58,7 @@ _LISTS = frozenset({("servers",), ("exclude",), ("allow_managed",)})
 
 
 def build_plan(
-    shape: PlanShape, root: Node, path: FilePath, pruned: frozenset[Path]
+    shape: PlanShape, root: Node, path: Path, pruned: frozenset[KeyPath]
 ) -> tuple[Plan, tuple[Problem, ...]]:
     """The plan, and what is wrong with it beyond its shape.
 
@@ -111,7 +112,7 @@ def _says_what(change: ChangeSpec) -> bool:
 
 
 class _Builder:
-    def __init__(self, root: Node, path: FilePath, pruned: frozenset[Path]) -> None:
+    def __init__(self, root: Node, path: Path, pruned: frozenset[KeyPath]) -> None:
         self.problems: list[Problem] = []
         self.doubts: list[Problem] = []
         self._judged: set[bytes] = set()
@@ -120,18 +121,18 @@ class _Builder:
         self._pruned = pruned
         self._file = str(path)
         self._digests: dict[str, str | None] = {}
-        self._files: set[FilePath] = set()
+        self._files: set[Path] = set()
         self._bytes_left = ROWS_MAX_BYTES
         self._user_data_refused: set[Problem] = set()
         self._selectors = 0
 
-    def _place(self, path: Path) -> Place:
+    def _place(self, path: KeyPath) -> Place:
         return place_of(self._root, path, self._file)
 
     def places(self) -> dict[str, Place]:
         """The places of all keys but those within the lists; `""` is the whole file."""
         found: dict[str, Place] = {}
-        open_paths: list[tuple[Path, Node]] = [((), self._root)]
+        open_paths: list[tuple[KeyPath, Node]] = [((), self._root)]
         while open_paths:
             path, node = open_paths.pop()
             found[dotted(path)] = self._place(path)
@@ -139,7 +140,7 @@ class _Builder:
                 open_paths += [((*path, key), below) for key, below in node.below.items()]
         return found
 
-    def change(self, section: ChangeSection | None, path: Path) -> ChangeSpec:
+    def change(self, section: ChangeSection | None, path: KeyPath) -> ChangeSpec:
         """What the section says, with its files digested."""
         if section is None:
             return ChangeSpec()
@@ -177,13 +178,13 @@ class _Builder:
         digest = self._digests[str(path)]
         return None if digest is None else UserDataRef(str(path), in_plan=False, sha256=digest)
 
-    def _file_digest(self, path: FilePath, place: Place) -> str | None:
+    def _file_digest(self, path: Path, place: Place) -> str | None:
         try:
             data = read_bounded(path, USER_DATA_MAX_BYTES)
-        except TooLarge:
+        except FileTooLarge:
             self.problems.append(place.problem(f"user data of at most {USER_DATA_MAX_BYTES} bytes; {path} is larger"))
             return None
-        except Unreadable as bad:
+        except UnreadableFile as bad:
             self.problems.append(place.problem(f"a file with user data: {bad.expected}", bad.hint))
             return None
         self._judge_user_data(str(path), data, place)
@@ -220,7 +221,7 @@ class _Builder:
             self.problems.append(self._place(("servers",)).problem("at least one server; the files hold none"))
         return tuple(kept.values())
 
-    def _listed(self, entry: ServerById | ServerByName | ServerSelect, path: Path) -> ServerRef:
+    def _listed(self, entry: ServerById | ServerByName | ServerSelect, path: KeyPath) -> ServerRef:
         change = self.change(entry.change, (*path, "change"))
         match entry:
             case ServerById():
@@ -231,7 +232,7 @@ class _Builder:
                 place = self._place((*path, "select"))
                 return ServerRef(None, None, change, entry.labels, place, self._selector(entry.select, path))
 
-    def _selector(self, section: SelectSection, entry: Path) -> Selector:
+    def _selector(self, section: SelectSection, entry: KeyPath) -> Selector:
         path = (*entry, "select")
         self._selectors += 1
         if self._selectors == SELECTORS_MAX + 1:
@@ -240,7 +241,7 @@ class _Builder:
             self.problems.append(self._place(path).problem("at least one key", 'all servers are {name: "*"}'))
         return selector_of(section, lambda *keys: self._place((*path, *keys)))
 
-    def _rows(self, entry: ServerFile, path: Path) -> list[ServerRef]:
+    def _rows(self, entry: ServerFile, path: KeyPath) -> list[ServerRef]:
         file = self._path.parent / entry.file
         if file in self._files:
             # Whoever is listed twice is one server.
@@ -248,11 +249,11 @@ class _Builder:
         self._files.add(file)
         try:
             rows = read_rows(file, self._bytes_left)
-        except TooLarge:
+        except FileTooLarge:
             expected = f"CSV files of at most {ROWS_MAX_BYTES} bytes together; {file} is larger than what is left"
             self.problems.append(self._place((*path, "file")).problem(expected))
             return []
-        except Unreadable as bad:
+        except UnreadableFile as bad:
             if bad.line is not None:
                 self.problems.append(Problem(str(file), bad.line, bad.column, "", bad.expected, bad.hint))
             else:
@@ -312,6 +313,6 @@ class _Builder:
         if shape.polling.min > shape.polling.max:
             self._bound(("polling", "min"), ("polling", "max"), spelled_duration(shape.polling.max))
 
-    def _bound(self, low: Path, high: Path, most: str) -> None:
+    def _bound(self, low: KeyPath, high: KeyPath, most: str) -> None:
         if low not in self._pruned and high not in self._pruned:
             self.problems.append(self._place(low).problem(f"at most {dotted(high)}, which is {most}"))

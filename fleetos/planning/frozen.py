@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fleetos.errors import FleetosError, InputError, Problem, UsageError
-from fleetos.files import Unreadable, read_bounded, write_private
+from fleetos.files import UnreadableFile, read_bounded, write_private
 from fleetos.limits import FROZEN_PLAN_MAX_BYTES, PLAN_MAX_SERVERS, TEXT_MAX_LETTERS
 from fleetos.model.plan import Plan
 from fleetos.model.preview import Act, act_of
@@ -129,8 +129,8 @@ def read_frozen_plan(path: Path) -> FrozenPlan:
     """The frozen plan in the file. Raises InputError where it is not as it was written."""
     try:
         content = FrozenPlan.model_validate_json(read_bounded(path, FROZEN_PLAN_MAX_BYTES))
-    except Unreadable as bad:
-        raise InputError((Problem(str(path), None, None, "", bad.expected, bad.hint),)) from None
+    except UnreadableFile as bad:
+        raise InputError((bad.problem(path),)) from None
     except ValidationError:
         text = "is no whole frozen plan of this version: it was cut short or changed, or another version wrote it"
         raise InputError((Problem(str(path), None, None, "", text, _HINT),)) from None

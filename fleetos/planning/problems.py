@@ -1,15 +1,16 @@
 """From what a validation found to Problems: at their line and column, with what was expected and a hint."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fleetos.errors import Problem
 from fleetos.limits import INPUT_PROBLEMS_LISTED
+from fleetos.model.plan import Place
 from fleetos.planning.shape import (
     ApiSection,
     ChangeSection,
@@ -28,7 +29,7 @@ from fleetos.planning.shape import (
     TimeoutsSection,
 )
 from fleetos.planning.spelling import EACH, MEANINGS, ONE
-from fleetos.planning.tree import SECRET_KEYS, Node, Path, dotted, nulls, place_of, without
+from fleetos.yaml_file import SECRET_KEYS, Key, KeyPath, Node, dotted
 
 # What stands at which path; `*` is any item of a list.
 SECTIONS: Mapping[tuple[str, ...], tuple[type[BaseModel], ...]] = {
@@ -76,8 +77,20 @@ class Checked:
 
     shape: PlanShape | None
     problems: tuple[Problem, ...]
-    pruned: frozenset[Path]
+    pruned: frozenset[KeyPath]
     unlisted: int = 0
+
+
+def place_of(root: Node, path: KeyPath, file: str) -> Place:
+    """Return the place of a path: its key or item, or the nearest that is there of those around it."""
+    node, mark = root, root.mark
+    for part in path:
+        if part not in node.below:
+            break
+        below = node.below[part]
+        mark = node.keys.get(part, below.mark) if isinstance(part, str) else below.mark
+        node = below
+    return Place(file, mark.line, mark.column, dotted(path))
 
 
 def checked(root: Node, file: str) -> Checked:
@@ -86,18 +99,18 @@ def checked(root: Node, file: str) -> Checked:
         text = "the plan is no mapping of keys"
         problem = place_of(root, (), file).fault(text, "its keys are version, name, change, servers and others")
         return Checked(None, (problem,), frozenset())
-    empty = {path for path in nulls(root) if _is_empty_key(path)}
+    empty = {path for path in _null_paths(root) if _is_empty_key(path)}
     problems = [
         place_of(root, path, file).fault("the key has no value", "leave the key out, or give it one")
         for path in sorted(empty, key=str)
     ]
-    shape, errors = _validated(without(root.plain, tuple(empty)))
+    shape, errors = _validated(_without(root.plain, tuple(empty)))
     if shape is not None:
         return Checked(shape, tuple(problems), frozenset(empty))
     found = [(path, error) for error in errors if (path := _path(error)) not in empty]
     problems += [_problem(root, file, path, error) for path, error in found[:INPUT_PROBLEMS_LISTED]]
     pruned = empty | {_entry(path) for path, _ in found}
-    rest = without(root.plain, tuple(pruned))
+    rest = _without(root.plain, tuple(pruned))
     rest.setdefault("version", 1)
     rest.setdefault("name", "unnamed")
     shape, _ = _validated(rest)
@@ -119,7 +132,7 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda one: (one.file, one.line or 0, one.column or 0)))
 
 
-def _is_empty_key(path: Path) -> bool:
+def _is_empty_key(path: KeyPath) -> bool:
     """Whether the key at the path, which has no value, is one that the format knows."""
     if not path or not isinstance(path[-1], str) or SECRET_KEYS & set(path[:-1]):
         return False
@@ -135,7 +148,7 @@ def _validated(plain: Any) -> tuple[PlanShape | None, list[ErrorDetails]]:
         return None, error.errors(include_input=False, include_url=False)
 
 
-def _path(error: ErrorDetails) -> Path:
+def _path(error: ErrorDetails) -> KeyPath:
     """The path of an error: its location without the tags of unions and the marks of mapping keys."""
     location = tuple(part for part in error["loc"] if part not in _MARKS)
     if len(location) > 2 and location[0] in _ENTRIES:
@@ -143,23 +156,23 @@ def _path(error: ErrorDetails) -> Path:
     return location
 
 
-def _entry(path: Path) -> Path:
+def _entry(path: KeyPath) -> KeyPath:
     """The path, or the entry of a list as a whole where it is the key by which the entry names its servers."""
     return path[:2] if len(path) == 3 and path[0] in _ENTRIES and path[2] in _ways(path) else path
 
 
-def _generic(path: Path) -> tuple[str, ...]:
+def _generic(path: KeyPath) -> tuple[str, ...]:
     return tuple("*" if isinstance(part, int) else part for part in path)
 
 
-def known_keys(path: Path) -> tuple[str, ...]:
+def known_keys(path: KeyPath) -> tuple[str, ...]:
     """The keys that the format knows at the path, in its order; none where keys are free or there are none."""
     models = SECTIONS.get(_generic(path), ())
     names = (info.alias or name for model in models for name, info in model.model_fields.items())
     return tuple(dict.fromkeys(names))
 
 
-def _problem(root: Node, file: str, path: Path, error: ErrorDetails) -> Problem:
+def _problem(root: Node, file: str, path: KeyPath, error: ErrorDetails) -> Problem:
     place = place_of(root, path, file)
     match error["type"]:
         case "extra_forbidden":
@@ -172,7 +185,7 @@ def _problem(root: Node, file: str, path: Path, error: ErrorDetails) -> Problem:
             return place.problem(*_explained(path, error))
 
 
-def _unnamed(root: Node, path: Path, file: str) -> Problem:
+def _unnamed(root: Node, path: KeyPath, file: str) -> Problem:
     """The problem of an entry that names its servers by none of the keys that do."""
     ways = _ways(path)
     node = root
@@ -185,7 +198,7 @@ def _unnamed(root: Node, path: Path, file: str) -> Problem:
     return place_of(root, path, file).fault(f"the entry has none of {_spoken(ways)}", "each entry has exactly one")
 
 
-def _explained(path: Path, error: ErrorDetails) -> tuple[str, str | None]:
+def _explained(path: KeyPath, error: ErrorDetails) -> tuple[str, str | None]:
     """What was expected at the path, and a hint."""
     kind, context = error["type"], error.get("ctx", {})
     match kind:
@@ -210,11 +223,11 @@ def _explained(path: Path, error: ErrorDetails) -> tuple[str, str | None]:
             return _TYPES.get(kind, error["msg"]), None
 
 
-def _ways(path: Path) -> tuple[str, ...]:
+def _ways(path: KeyPath) -> tuple[str, ...]:
     return ("id", "name") if path[0] == "exclude" else ("id", "name", "file", "select")
 
 
-def _unknown(path: Path) -> tuple[str, str | None]:
+def _unknown(path: KeyPath) -> tuple[str, str | None]:
     """What is wrong about a key that its section does not have, and a hint."""
     section, key = path[:-1], str(path[-1])
     home = next((one for one, keys in LATER.items() if key in keys), None)
@@ -240,10 +253,41 @@ def _known_near(key: str, known: Sequence[str]) -> str | None:
     return next(iter(difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)), None)
 
 
-def _section_name(path: Path) -> str:
+def _section_name(path: KeyPath) -> str:
     spelled = dotted(_generic(path)).replace(".*", "[]")
     return f"into `{spelled}`" if spelled else "to the top level"
 
 
 def _spoken(words: tuple[str, ...]) -> str:
     return ", ".join(f"`{word}`" for word in words[:-1]) + f" and `{words[-1]}`"
+
+
+def _null_paths(root: Node) -> Iterator[KeyPath]:
+    """Yield the paths of the keys and items that have no value, in the order of the document."""
+    stack: list[tuple[KeyPath, Node]] = [((), root)]
+    while stack:
+        path, node = stack.pop()
+        if node.plain is None:
+            yield path
+        stack.extend((((*path, key), below) for key, below in reversed(node.below.items())))
+
+
+def _without(value: Any, paths: Sequence[KeyPath]) -> Any:
+    """Return a copy of plain values that lacks what the paths name; what no path touches is shared."""
+    heads: dict[Key, list[KeyPath]] = {}
+    for path in paths:
+        heads.setdefault(path[0], []).append(path[1:])
+    gone = {head for head, rests in heads.items() if () in rests}
+    if isinstance(value, dict):
+        items = cast("dict[Key, Any]", value)
+        return {
+            key: _without(item, heads[key]) if key in heads else item for key, item in items.items() if key not in gone
+        }
+    if isinstance(value, list):
+        listed = cast("list[Any]", value)
+        return [
+            _without(item, heads[index]) if index in heads else item
+            for index, item in enumerate(listed)
+            if index not in gone
+        ]
+    return value

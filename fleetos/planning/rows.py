@@ -121,7 +121,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def read_rows(path: Path, most_bytes: int = ROWS_MAX_BYTES) -> Rows:
-    """The servers of the CSV file. Raises Unreadable if it cannot be read as text."""
+    """The servers of the CSV file. Raises UnreadableFile if it cannot be read as text."""
     data = read_bounded(path, most_bytes)
     rows = Rows(size=len(data))
     text = decode_text(data)

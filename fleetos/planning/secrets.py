@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from fleetos.errors import InputError, Problem
-from fleetos.files import Unreadable, read_bounded
+from fleetos.files import UnreadableFile, read_bounded
 from fleetos.limits import PASSWORDS_HIDDEN, SECRET_FILE_MAX_BYTES, USER_DATA_MAX_BYTES
 from fleetos.model.plan import Place, SecretRef, UserDataRef
 from fleetos.model.run import Order
@@ -108,7 +108,7 @@ class PlanSecrets:
         else:
             try:
                 data = read_bounded(Path(ref.path), USER_DATA_MAX_BYTES)
-            except Unreadable as bad:
+            except UnreadableFile as bad:
                 raise _Unusable(f"the user data of this run: {bad.expected}", _FROZEN_HINT) from None
         if hashlib.sha256(data).hexdigest() != ref.sha256:
             raise _Unusable(f"the user data of this run; it has been changed in {ref.path}", _FROZEN_HINT)
@@ -128,7 +128,7 @@ def _place(ref: SecretRef | UserDataRef, places: Places) -> Place:
 def _secret_file(path: Path) -> str:
     try:
         data = read_bounded(path, SECRET_FILE_MAX_BYTES)
-    except Unreadable as bad:
+    except UnreadableFile as bad:
         raise _Unusable(f"a file with a password: {bad.expected}") from None
     try:
         return data.decode("utf-8-sig")

@@ -9,13 +9,9 @@ import binascii
 import codecs
 import re
 from collections.abc import Iterator
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, MappingStartEvent, NodeEvent
 
 from fleetos.names import Suggestions
+from fleetos.yaml_file import UnreadableYaml, kind_of_document
 
 Told = tuple[str, str]
 
@@ -114,25 +110,11 @@ def _is_base64(data: bytes) -> bool:
 def _config_doubts(text: str) -> Iterator[Told]:
     hint = "check it: cloud-init schema --config-file FILE"
     try:
-        top = _top_of(text)
-    except (YAMLError, ValueError, OverflowError, RecursionError):
+        kind = kind_of_document(text, _YAML_LEVELS)
+    except UnreadableYaml:
         yield "is a #cloud-config that is not valid YAML", hint
         return
-    if top is None:
+    if kind is None:
         yield "is a #cloud-config with nothing in it", "add its keys, or leave `user_data` out"
-    elif not isinstance(top, MappingStartEvent):
+    elif kind != "mapping":
         yield "is a #cloud-config that is no mapping of keys", hint
-
-
-def _top_of(text: str) -> object:
-    """The event at which the first value begins, None where there is none. All is parsed, down to a bound of levels."""
-    parser: Any = YAML(typ="safe", pure=True)
-    top, levels = None, 0
-    for event in parser.parse(text):
-        levels += isinstance(event, CollectionStartEvent)
-        levels -= isinstance(event, CollectionEndEvent)
-        if top is None and isinstance(event, NodeEvent):
-            top = event
-        if levels > _YAML_LEVELS:
-            break
-    return top

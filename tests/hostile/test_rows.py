@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from hypothesis import given
 
-from fleetos.files import TooLarge, Unreadable
+from fleetos.files import FileTooLarge, UnreadableFile
 from fleetos.limits import ROW_PROBLEMS_LISTED, ROWS_EMPTY_MAX, ROWS_LINE_LETTERS
 from fleetos.planning.rows import Rows, read_rows
 from tests.hostile.chance import examples
@@ -24,12 +24,12 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("rows") / "s.csv"
 
 
-def rows_of(file: Path, data: bytes, **bounds: int) -> Rows | Unreadable:
+def rows_of(file: Path, data: bytes, **bounds: int) -> Rows | UnreadableFile:
     """The rows, or why there are none; problems with lines, in bounded messages."""
     file.write_bytes(data)
     try:
         rows = read_rows(file, **bounds)
-    except Unreadable as error:
+    except UnreadableFile as error:
         return error
     assert len(rows.problems) <= ROW_PROBLEMS_LISTED + 1
     for problem in rows.problems:
@@ -111,4 +111,4 @@ def test_what_a_spreadsheet_leaves_behind_is_no_problem(file: Path) -> None:
 
 def test_the_bound_in_bytes_is_the_callers(file: Path) -> None:
     assert isinstance(rows_of(file, b"name\nx\n", most_bytes=7), Rows)
-    assert isinstance(rows_of(file, b"name\nx\n\n", most_bytes=7), TooLarge)
+    assert isinstance(rows_of(file, b"name\nx\n\n", most_bytes=7), FileTooLarge)

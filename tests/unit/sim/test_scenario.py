@@ -64,7 +64,7 @@ def test_an_empty_scenario_is_the_default_one() -> None:
         ("servers:\n  - {count: 3, address: 255.255.255.254}\n", 1, 1, ""),
         ("servers:\n  - {address: somewhere}\n", 2, 15, "servers.0.address"),
         ("seed: 1\n  bad: [", 2, 6, ""),
-        ("seed: 1\nseed: 2\n", 2, 1, ""),
+        ("seed: 1\nseed: 2\n", 2, 1, "seed"),
     ],
 )
 def test_a_bad_scenario_says_where(text: str, line: int, column: int, key: str) -> None:
