@@ -22,10 +22,10 @@ from fleetos.store import queries, runs
 from fleetos.store.database import Database
 from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
+from fleetos.text import counted
 from fleetos.views.condition import Driver
 from fleetos.views.confirmation import abort_confirmation
 from fleetos.views.documents import status_document
-from fleetos.views.wording import counted
 
 
 @reporting

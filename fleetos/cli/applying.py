@@ -38,9 +38,9 @@ from fleetos.store import history, queries, runs
 from fleetos.store.database import Database
 from fleetos.store.leases import Lease
 from fleetos.store.queries import RunSummary
+from fleetos.text import counted, join_some
 from fleetos.views.confirmation import confirmation
 from fleetos.views.preview import finding_words, selected_words
-from fleetos.views.wording import counted
 
 _NO_RUN = "no run was created, nothing was touched"
 # Findings of preflight that are printed before the question.
@@ -164,10 +164,9 @@ def _check_selection(plan: Plan, progress: Progress, inventory: Inventory) -> No
     run = progress.run
     more = selected_since(plan, inventory, progress.targets.keys(), run.images)
     if more:
-        named = ", ".join(server.name for server in more[:SERVERS_NAMED])
-        rest = f" and {len(more) - SERVERS_NAMED:,} more" if len(more) > SERVERS_NAMED else ""
+        named = join_some([server.name for server in more], SERVERS_NAMED)
         raise NotRepeated(
-            f"run {run.id} of this plan has ended, and `select` now means servers that it does not have: {named}{rest}",
+            f"run {run.id} of this plan has ended, and `select` now means servers that it does not have: {named}",
             "call apply with --new-run; what runs the image already is skipped then",
         )
 
@@ -185,7 +184,7 @@ def _say_done(progress: Progress, inventory: Inventory) -> None:
         say(f"run {run.id} of this plan has ended and is not repeated, but {len(left):,} of its {count:,} servers are")
         say("no longer on the image; to change them (again): fleetos apply PLAN --new-run")
         return
-    say(f"nothing to do: {count:,} {'server' if count == 1 else 'servers'} already on the image (run {run.id})")
+    say(f"nothing to do: {counted(count, 'server')} already on the image (run {run.id})")
     if run.scope.cloud == SIM:
         say("for another try: fleetos sim reset, then apply with --new-run")
 

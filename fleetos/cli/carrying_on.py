@@ -35,6 +35,7 @@ from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
 from fleetos.store.queries import RunSummary
+from fleetos.text import join_some
 from fleetos.views.condition import where_words
 from fleetos.views.confirmation import carry_on_confirmation, retry_confirmation
 from fleetos.views.documents import status_document
@@ -269,5 +270,4 @@ def _say_left_out(left_out: Sequence[Target], touched: Mapping[str, str], run: R
 
 def names_of(targets: Sequence[Target]) -> str:
     """Return the names of the targets, of many the first ones and how many more there are."""
-    more = f" and {len(targets) - NAMES_SHOWN:,} more" if len(targets) > NAMES_SHOWN else ""
-    return ", ".join(called(target) for target in targets[:NAMES_SHOWN]) + more
+    return join_some([called(target) for target in targets], NAMES_SHOWN)

@@ -9,8 +9,8 @@ from fleetos.errors import InputError, Problem
 from fleetos.model.plan import Plan
 from fleetos.planning.load import load_plan
 from fleetos.planning.schema import plan_schema
+from fleetos.text import counted
 from fleetos.views.documents import validate_document
-from fleetos.views.wording import counted
 
 
 @reporting

@@ -8,9 +8,9 @@ from fleetos.model.states import Command
 from fleetos.model.wipes import Wipes
 from fleetos.planning.agreement import Agreement, NotConfirmed, disagreement
 from fleetos.planning.freeze import FrozenRun
+from fleetos.text import counted
 from fleetos.views.confirmation import carry_on_question, question
 from fleetos.views.console import Shown
-from fleetos.views.wording import counted
 
 _NOTHING = "not confirmed, nothing was touched"
 

@@ -1,6 +1,5 @@
 """`fleetos events`: the event log of a run, once or for as long as it is driven. It only reads."""
 
-import difflib
 import sys
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
@@ -26,6 +25,7 @@ from fleetos.planning.quantities import duration_s
 from fleetos.store import queries
 from fleetos.store.database import Database
 from fleetos.store.queries import RunSummary
+from fleetos.text import did_you_mean
 from fleetos.views.condition import condition_words, driven
 from fleetos.views.event_documents import event_document, type_of
 from fleetos.views.event_types import EVENT_TYPES
@@ -151,8 +151,7 @@ def _since(given: str | None) -> datetime | None:
 def _types(given: Sequence[str]) -> frozenset[str] | None:
     for one in given:
         if one not in EVENT_TYPES:
-            near = difflib.get_close_matches(one, list(EVENT_TYPES), n=RUNS_SUGGESTED)
-            hint = f"did you mean {' or '.join(near)}?" if near else "docs/reference/outputs.md lists all types"
+            hint = did_you_mean(one, EVENT_TYPES, RUNS_SUGGESTED) or "docs/reference/outputs.md lists all types"
             raise UsageError(f"there is no type of event {one!r}", hint)
     return frozenset(given) or None
 

@@ -1,6 +1,5 @@
 """`fleetos runs`, `status`: past runs and current state. They only read."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -22,6 +21,7 @@ from fleetos.store import queries
 from fleetos.store.database import Database
 from fleetos.store.holder import Life
 from fleetos.store.queries import RunSummary
+from fleetos.text import did_you_mean
 from fleetos.views.condition import Driver
 from fleetos.views.documents import RunLine, runs_document, status_document
 from fleetos.views.status import Status, status_screen
@@ -202,11 +202,8 @@ def servers_of(progress: Progress, given: Sequence[str]) -> frozenset[str] | Non
     for one in given:
         found = {target.server_id for target in progress.targets.values() if one in (target.server_id, target.name)}
         if not found:
-            names = list({target.name for target in progress.targets.values()})
-            near = difflib.get_close_matches(one, names, n=RUNS_SUGGESTED)
-            hint = (
-                f"did you mean {' or '.join(near)}?" if near else f"fleetos status {progress.run.id} --all names them"
-            )
+            names = {target.name for target in progress.targets.values()}
+            hint = did_you_mean(one, names, RUNS_SUGGESTED) or f"fleetos status {progress.run.id} --all names them"
             raise UsageError(f"run {progress.run.id} has no server {one!r}", hint)
         ids |= found
     return frozenset(ids)

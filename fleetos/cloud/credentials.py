@@ -4,7 +4,6 @@ the file of the vendor's SDK. What one of them says is never completed by anothe
 import configparser
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from fleetos.cloud.config_files import ConfigFiles, Found, Places, entries_of, is_file, mapping, read_credentials_file
@@ -16,6 +15,7 @@ from fleetos.cloud.proofs import Password
 from fleetos.cloud.values import shown
 from fleetos.cloud.variables import from_sdk_file, from_variables, is_meant
 from fleetos.errors import InputError, NoCredentials, Problem
+from fleetos.text import did_you_mean
 
 _SDK_FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 # Names of entries that one message lists.
@@ -119,8 +119,8 @@ def _candidates(cloud: str, clouds: Mapping[object, object]) -> str:
     if any(str(name) == cloud for name in clouds):
         return f"YAML reads {shown(cloud)} as something else than a text: write the entry's name in quotes"
     names = sorted(name for name in clouds if isinstance(name, str))
-    if near := get_close_matches(cloud, names, n=1):
-        return f"did you mean {near[0]!r}?"
+    if near := did_you_mean(cloud, names, spelled=repr):
+        return near
     more = [f"{len(names) - _LISTED} more"] if len(names) > _LISTED else []
     return f"entries: {', '.join([shown(name) for name in names[:_LISTED]] + more) or 'none'}"
 

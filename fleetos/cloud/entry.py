@@ -6,12 +6,12 @@ would pass over what somebody meant, the entry is refused instead. No error show
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import cast
 
 from fleetos.cloud.values import fault_of, shown
 from fleetos.errors import Problem
 from fleetos.limits import REGIONS_LISTED
+from fleetos.text import did_you_mean
 
 Entry = Mapping[str, object]
 
@@ -158,8 +158,8 @@ def _from_list(reader: EntryReader, listed: object, written: Sequence[str], aske
     wanted = asked.region or (None if written else asked.usual_region)
     if wanted is not None:
         if wanted not in choices:
-            near = get_close_matches(wanted, choices, n=1)
-            hint = f"did you mean {near[0]!r}? Its regions: {names}" if near else f"its regions: {names}"
+            near = did_you_mean(wanted, choices, spelled=repr)
+            hint = f"{near} Its regions: {names}" if near else f"its regions: {names}"
             reader.wrong("regions", f"not a list that has {wanted}", hint)
             return wanted, {}
         return wanted, choices[wanted]

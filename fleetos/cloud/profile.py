@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Literal, cast
 
 from fleetos.cloud.elsewhere import Command, Elsewhere, Keyring
@@ -12,6 +11,7 @@ from fleetos.cloud.identity import Credentials, is_project_id
 from fleetos.cloud.proofs import AccessKey, GivenToken, Password, Proof
 from fleetos.cloud.values import fault_in_header, shown
 from fleetos.errors import InputError
+from fleetos.text import did_you_mean
 
 Way = Literal["password", "token", "aksk"]
 
@@ -171,8 +171,7 @@ def _refuse_others(reader: EntryReader, keys: _Keys) -> None:
                 reader.wrong(f"{under}{key}", WAYS_IN_WORDS, f"a login by {key} is not supported by this version")
     for key in keys.auth:
         if key not in _IN_AUTH and key not in OTHER_WAYS and key not in _BESIDE_AUTH:
-            near = get_close_matches(key, _IN_AUTH, n=1)
-            reader.wrong(f"auth.{shown(key)}", "not a key of auth", f"did you mean {near[0]}?" if near else None)
+            reader.wrong(f"auth.{shown(key)}", "not a key of auth", did_you_mean(key, _IN_AUTH))
     for key, instead in _WRITE.items():
         if keys.entry.get(key):
             reader.wrong(key, "not a key that fleetos heeds", f"write {instead}")

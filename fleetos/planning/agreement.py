@@ -7,6 +7,7 @@ from fleetos.model.states import Command, RunState, ends_pause
 from fleetos.model.wipes import Wipes
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.frozen import FrozenPlan, PlanOutdated, differences, differences_left
+from fleetos.text import counted
 
 # Differences between a frozen plan and the cloud, or a run, that one message names.
 DIFFERENCES_TOLD = 20
@@ -66,7 +67,7 @@ def _numbers(wipes: Wipes, command: Command) -> frozenset[int]:
 
 def _number_words(wipes: Wipes, command: Command) -> str:
     left, frozen = len(wipes.left), wipes.run.wipes
-    disks = "1 system disk" if left == 1 else f"{left:,} system disks"
+    disks = counted(left, "system disk")
     if command is Command.APPLY and frozen != left:
         return f"run {wipes.run.id} was created to wipe {frozen:,} and would wipe {disks} now"
     return f"{disks} would be wiped"

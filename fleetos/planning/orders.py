@@ -13,6 +13,7 @@ from fleetos.names import shown
 from fleetos.planning.pinning import ACTIVE, Pinning, candidates, fault_of
 from fleetos.planning.select import select
 from fleetos.planning.settings import CloudFacts
+from fleetos.text import join_some
 
 WINDOWS = "Windows"
 _NO_IMAGE = Image("", "unknown", "unknown")
@@ -246,9 +247,7 @@ class Orders:
 
 
 def _imageless(place: Place, names: Sequence[str]) -> Problem:
-    more = len(names) - SERVERS_NAMED
-    named = ", ".join(names[:SERVERS_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-    expected = f"servers whose image the cloud shows: it shows none for {named}"
+    expected = f"servers whose image the cloud shows: it shows none for {join_some(names, SERVERS_NAMED)}"
     return place.problem(expected, "give these an image, or exclude them")
 
 

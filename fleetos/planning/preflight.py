@@ -18,6 +18,7 @@ from fleetos.planning.select import Selection, Unmatched, select
 from fleetos.planning.server_checks import Pairing, server_findings
 from fleetos.planning.settings import CloudFacts, settle_problem
 from fleetos.planning.surroundings import NOTHING_KNOWN, Surroundings
+from fleetos.text import join_some
 
 _QUIET = frozenset({"ACTIVE", "SHUTOFF"})
 
@@ -141,9 +142,8 @@ def _done(one: Unmatched, plan: Plan, orders: Orders, around: Surroundings) -> S
     text = f"nothing to do: {len(on_image):,} match without {keys} and run {image.name} already"
     told = [Finding(Level.NOTE, Check.DONE, key, text)]
     if others:
-        names = ", ".join(shown(server.name) for server in others[:SERVERS_NAMED])
-        more = f" and {len(others) - SERVERS_NAMED:,} more" if len(others) > SERVERS_NAMED else ""
-        text = f"{len(others):,} match without {keys}, and run another image: {names}{more}"
+        names = join_some([shown(server.name) for server in others], SERVERS_NAMED)
+        text = f"{len(others):,} match without {keys}, and run another image: {names}"
         told.append(Finding(Level.WARNING, Check.DONE, key, text, "fleetos drift tells which"))
     return told
 

@@ -12,6 +12,7 @@ from fleetos.model.run import Order
 from fleetos.planning.orders import WINDOWS
 from fleetos.planning.settings import CloudFacts
 from fleetos.planning.surroundings import Surroundings
+from fleetos.text import join_some
 
 _NUMBER = re.compile(r"\d+")
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -84,8 +85,7 @@ def unread_servers(plan: Plan, inventory: Inventory) -> Iterator[Finding]:
     if not unread or not plan.selects:
         return
     are = "server could not be read, and is" if len(unread) == 1 else "servers could not be read, and are"
-    more = f" and {len(unread) - SERVERS_NAMED:,} more" if len(unread) > SERVERS_NAMED else ""
-    text = f"{len(unread):,} {are} matched by no selector: {', '.join(unread[:SERVERS_NAMED])}{more}"
+    text = f"{len(unread):,} {are} matched by no selector: {join_some(unread, SERVERS_NAMED)}"
     yield _warning(Check.UNREADABLE, "select", text, "see in the cloud's console whether the plan should have them")
 
 
@@ -93,8 +93,7 @@ def claim_findings(holders: Mapping[str, str], names: Mapping[str, str]) -> Iter
     """For each run that holds servers which the plan would change. `holders` are run ids by server id."""
     for run_id in sorted(set(holders.values())):
         held = sorted(names[server_id] for server_id, holder in holders.items() if holder == run_id)
-        more = f" and {len(held) - SERVERS_NAMED:,} more" if len(held) > SERVERS_NAMED else ""
-        text = f"holds {', '.join(held[:SERVERS_NAMED])}{more}, so that apply would not begin"
+        text = f"holds {join_some(held, SERVERS_NAMED)}, so that apply would not begin"
         hint = f"why, and what to do about it: fleetos status {run_id}"
         yield _warning(Check.CLAIMED, f"run {run_id}", text, hint)
 

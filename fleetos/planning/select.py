@@ -13,6 +13,7 @@ from fleetos.names import Suggestions, look, shown
 from fleetos.planning.merge import merged
 from fleetos.planning.selectors import lasting, near_misses, selected
 from fleetos.planning.spelling import is_glob
+from fleetos.text import and_more, join_some
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +188,7 @@ class _Finder:
     def _unread(self) -> str | None:
         if not self._unidentified:
             return None
-        more = len(self._unidentified) - CANDIDATES_LISTED
-        named = ", ".join(self._unidentified[:CANDIDATES_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+        named = join_some(self._unidentified, CANDIDATES_LISTED)
         return f"the list of servers shows some whose ids cannot be read: {named}"
 
     def allowed(self, servers: Sequence[AllowedServer]) -> Iterator[str]:
@@ -226,8 +226,7 @@ def _listed(candidates: Sequence[Server]) -> str:
         f"{server.id} ({', '.join(part for part in (server.picture.status, server.az) if part)})"
         for server in candidates[:CANDIDATES_LISTED]
     ]
-    more = len(candidates) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return ", ".join(shown) + and_more(len(candidates) - len(shown))
 
 
 class _Excluder:
@@ -265,6 +264,5 @@ class _Excluder:
 def _nearly_matched(pattern: str, looks: Mapping[str, str]) -> str | None:
     glob = re.compile(translate(look(pattern)))
     found = [name for name, seen in looks.items() if glob.match(seen)]
-    named = ", ".join(map(shown, found[:CANDIDATES_LISTED]))
-    more = f" and {len(found) - CANDIDATES_LISTED:,} more" if len(found) > CANDIDATES_LISTED else ""
-    return f"but for capitals or look-alike letters it matches {named}{more}" if found else None
+    named = join_some(list(map(shown, found)), CANDIDATES_LISTED)
+    return f"but for capitals or look-alike letters it matches {named}" if found else None

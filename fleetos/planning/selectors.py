@@ -15,6 +15,7 @@ from fleetos.model.plan import ANY_VALUE, Network, Place, Plan, Selector
 from fleetos.names import Suggestions, shown
 from fleetos.planning.shape import SelectableStatus, SelectSection
 from fleetos.planning.spelling import is_project_id
+from fleetos.text import join_some
 
 T = TypeVar("T")
 S = TypeVar("S", bound=str)
@@ -234,8 +235,6 @@ def _seen(what: str, texts: Iterable[str], wanted: Sequence[str]) -> str | None:
     counted: Mapping[str, int] = Counter(texts)
     if not counted:
         return f"{what} seen: none"
-    most = [shown(text) for text, _ in Counter(counted).most_common(CANDIDATES_LISTED)]
-    more = len(counted) - len(most)
-    seen = f"{what} seen: {', '.join(most)}" + (f" and {more:,} more" if more else "")
+    seen = f"{what} seen: {join_some([shown(text) for text, _ in Counter(counted).most_common()], CANDIDATES_LISTED)}"
     meant = Suggestions(counted).meant(wanted[0], most=1) if len(wanted) == 1 else None
     return f"{meant} {seen}" if meant else seen

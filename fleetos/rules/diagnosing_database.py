@@ -16,6 +16,7 @@ from fleetos.model.diagnosis import (
     roughly,
     skipped,
 )
+from fleetos.text import counted
 
 # Free space below which a database may not grow as a run needs it (100,000 targets: some 300 MB, and as much in its
 # write-ahead log), and that below which next to nothing fits.
@@ -177,8 +178,7 @@ def of_claims(claims: Sequence[ClaimFacts]) -> Sequence[Diagnosis]:
 
 
 def _of_claim(claim: ClaimFacts) -> Diagnosis:
-    servers = "1 server" if claim.servers == 1 else f"{claim.servers:,} servers"
-    text = f"has ended ({claim.state}) and still holds {servers} of unknown outcome"
+    text = f"has ended ({claim.state}) and still holds {counted(claim.servers, 'server')} of unknown outcome"
     hint = f"look at them, then fleetos retry {claim.run_id}, or fleetos abort {claim.run_id} --release"
     values = {"state": claim.state, "servers": claim.servers}
     return Diagnosis(Topic.CLAIMS, Grade.DOUBTFUL, text, hint, claim.run_id, values)

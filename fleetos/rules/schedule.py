@@ -14,6 +14,7 @@ from fleetos.model.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import QUEUED, RunState, TargetState
+from fleetos.text import counted
 
 _FIRST = datetime.min.replace(tzinfo=UTC)
 Entry = TypeVar("Entry", tuple[bool, int, str], tuple[datetime, int, str])
@@ -59,7 +60,7 @@ def why_waiting(progress: Progress, target: Target, now: datetime) -> Waiting | 
         return Waiting(WaitReason.BACKOFF, f"retry at {target.not_before:%H:%M:%SZ}", target.not_before)
     limit, taken, ahead = run.settings.concurrency, progress.slots_taken, progress.ahead
     if taken + ahead >= limit:
-        nearer = f", {ahead} {'server' if ahead == 1 else 'servers'} ahead" if ahead else ""
+        nearer = f", {counted(ahead, 'server')} ahead" if ahead else ""
         return Waiting(WaitReason.CONCURRENCY, f"queued: {taken} of {limit} slots in use{nearer}")
     return Waiting(WaitReason.PACE, "queued: no more servers are stopped than changes can be sent")
 

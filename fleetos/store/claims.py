@@ -19,6 +19,7 @@ from fleetos.store.leases import Watcher, driven, look, looks_alive
 from fleetos.store.rows import claim_row
 from fleetos.store.tables import claims, runs, targets
 from fleetos.store.values import understood
+from fleetos.text import join_some
 
 
 def slices(server_ids: Iterable[str]) -> list[Sequence[str]]:
@@ -62,8 +63,7 @@ async def _claimed(connection: AsyncConnection, foreign: list[tuple[str, str]], 
     """
     run_id = foreign[0][0]
     theirs = [name for holder, name in foreign if holder == run_id]
-    more = f" and {len(theirs) - SERVERS_NAMED:,} more" if len(theirs) > SERVERS_NAMED else ""
-    named = f"{len(theirs):,} of these servers: {', '.join(theirs[:SERVERS_NAMED])}{more}"
+    named = f"{len(theirs):,} of these servers: {join_some(theirs, SERVERS_NAMED)}"
     others = len({holder for holder, _ in foreign}) - 1
     if others:
         named += f"; {others} other {'run holds' if others == 1 else 'runs hold'} {len(foreign) - len(theirs):,} more"

@@ -1,6 +1,5 @@
 """What is read of runs: lists, one run's progress, its records. Nothing here changes anything."""
 
-import difflib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from fleetos.store.location import Location
 from fleetos.store.rows import decoded
 from fleetos.store.tables import records, runs, targets
 from fleetos.store.values import understood
+from fleetos.text import did_you_mean
 
 _OVER = [state.value for state in RUN_ENDS]
 
@@ -75,9 +75,11 @@ async def find_run(database: Database, given: str) -> str:
     if found:
         shown = ", ".join(found[:RUNS_SUGGESTED])
         raise UnknownRun(f"several runs begin with {given}", f"give more letters: {shown}")
-    near = difflib.get_close_matches(given, list(dict.fromkeys(one for row in known for one in row)), n=RUNS_SUGGESTED)
-    newest_ids = [row.id for row in known[:1]]
-    hint = f"did you mean {' or '.join(near or newest_ids)}?" if known else "this database holds no runs yet"
+    if known:
+        words = dict.fromkeys(word for row in known for word in row)
+        hint = did_you_mean(given, words, RUNS_SUGGESTED) or f"did you mean {known[0].id}?"
+    else:
+        hint = "this database holds no runs yet"
     raise UnknownRun(f"there is no run {given[:32]!r} in {database.location.shown}", hint)
 
 

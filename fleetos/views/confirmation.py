@@ -10,9 +10,10 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import AHEAD, QUEUED, Reason, RunState
 from fleetos.model.wipes import Wipes
+from fleetos.text import counted
 from fleetos.views.condition import where_words
 from fleetos.views.reasons import REASONS
-from fleetos.views.wording import called, called_fully, counted, limit_span, printable, short_stamp
+from fleetos.views.wording import called, called_fully, limit_span, printable, short_stamp
 
 # System disks named before the question; beyond them the number alone is told. With all that is said below them they
 # fit on a terminal of 24 rows.

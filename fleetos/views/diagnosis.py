@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from fleetos.model.diagnosis import Diagnosis, Grade, Topic
+from fleetos.text import counted
 from fleetos.views.documents import VERSION, Document
-from fleetos.views.wording import counted, printable
+from fleetos.views.wording import printable
 
 _STYLES = {Grade.FINE: "green", Grade.DOUBTFUL: "bold yellow", Grade.BROKEN: "bold red", Grade.SKIPPED: "dim"}
 _WIDTH = max(map(len, Grade)) + 1

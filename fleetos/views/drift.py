@@ -11,11 +11,12 @@ from fleetos.model.inventory import Image
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
 from fleetos.names import shown
+from fleetos.text import counted
 from fleetos.views.documents import VERSION, Document
 from fleetos.views.preview import LEVEL_STYLES, finding_words
 from fleetos.views.preview_document import finding_document
 from fleetos.views.tables import Row, grid
-from fleetos.views.wording import counted, printable, short_stamp, stamp
+from fleetos.views.wording import printable, short_stamp, stamp
 
 # Servers that a table on a terminal names of each verdict; all of them stand in a pipe and in `-o json`.
 ROWS_SHOWN = 20

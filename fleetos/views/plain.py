@@ -23,6 +23,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Left, Settings, Target
 from fleetos.model.states import ENDS, TargetState
 from fleetos.model.wipes import wipes_of
+from fleetos.text import counted
 from fleetos.views.condition import left_words
 from fleetos.views.confirmation import image_lines, reinstall_lines
 from fleetos.views.event_documents import state_of
@@ -31,7 +32,7 @@ from fleetos.views.notes import support_words, watched_words
 from fleetos.views.pace import Pace
 from fleetos.views.reasons import REASONS, run_words
 from fleetos.views.summary import summary
-from fleetos.views.wording import called_fully, counted, printable, printable_lines, short_stamp, span
+from fleetos.views.wording import called_fully, printable, printable_lines, short_stamp, span
 
 # Lines on single servers in one minute; what comes beyond them is counted and told as one line.
 SERVER_LINES_A_MINUTE = 20

@@ -11,11 +11,12 @@ from fleetos.model.plan import Place
 from fleetos.model.preview import Act, Band, Estimate, Preview, act_of
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, Reason
+from fleetos.text import counted
 from fleetos.views.condition import where_words
 from fleetos.views.confirmation import rules
 from fleetos.views.reasons import REASONS
 from fleetos.views.tables import Row, grid
-from fleetos.views.wording import called, counted, printable, span
+from fleetos.views.wording import called, printable, span
 
 # Servers that a table on a terminal names of each act; all of them stand in a pipe and in `-o json`.
 ROWS_SHOWN = 20

@@ -10,6 +10,7 @@ from rich.text import Text
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, TargetState
+from fleetos.text import join_some
 from fleetos.views.condition import Condition, Driver, condition, condition_words, driven, where_words
 from fleetos.views.frame import STYLES, shares
 from fleetos.views.notes import note_of, resting_note
@@ -81,10 +82,9 @@ class Status:
         off = sorted(powered_off(self.progress), key=_urgency)
         # While a run is driven servers are stopped for their change all the time.
         if off and not self.driven:
-            shown = ", ".join(called(target) for target in off[:names])
-            more = f" and {len(off) - names:,} more" if names and len(off) > names else ""
+            shown = join_some([called(target) for target in off], names) if names else ""
             text = Text(f"{stopped_words(len(off))} because of this run", "bold yellow")
-            lines.append(text.append(f": {shown}{more}" if shown else ""))
+            lines.append(text.append(f": {shown}" if shown else ""))
         return wrapped([*lines, *self._next()], self.width)
 
     def _next(self) -> list[Text]:

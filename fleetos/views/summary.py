@@ -10,10 +10,11 @@ from rich.text import Text
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
+from fleetos.text import counted
 from fleetos.views.frame import STYLES, Spent
 from fleetos.views.notes import own_words, support_words
 from fleetos.views.reasons import REASONS, run_words, todo_of
-from fleetos.views.wording import called_fully, counted, printable, span
+from fleetos.views.wording import called_fully, printable, span
 
 # Servers named in each list of a summary; `status -o json` names all.
 NAMES_SHOWN = 20

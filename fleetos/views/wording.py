@@ -89,11 +89,6 @@ def limit_span(seconds: float) -> str:
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
 
 
-def counted(number: int, noun: str) -> str:
-    """The number with its noun: 1 server, 1,200 servers."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def called(target: Target) -> str:
     """What people call the target's server: its name, or its id where it has none. Printable."""
     return printable(shown(target.name)) or printable(target.server_id)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from fleetos.views.wording import clip, counted, fill, limit_span, printable, short_stamp, span, stamp
+from fleetos.text import counted
+from fleetos.views.wording import clip, fill, limit_span, printable, short_stamp, span, stamp
 
 HOSTILE = "web\x1b[2J\x1b]0;owned\x07\r\n\u202egnp.exe\u2028\x9b31m\x00"
 
