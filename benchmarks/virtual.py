@@ -22,7 +22,6 @@ from fleetos.cloud.opening import open_cloud
 from fleetos.cloud.proofs import Password
 from fleetos.engine.drive import Edge, Engine
 from fleetos.errors import AnswerLost, NotSent
-from fleetos.ids import SeededChance
 from fleetos.model.events import Enlisted, Record, RunCreated
 from fleetos.model.plan import ApiLimits, ChangeSpec, Plan, Polling, Rollout, Share
 from fleetos.model.progress import Progress
@@ -41,6 +40,7 @@ from fleetos.sim.transport import SimTransport
 from fleetos.sim.wire import Outcome, Request
 from fleetos.store.memory import MemoryRun, freeze
 from tests.ledger import Ledger
+from tests.support.chance import SeededChance
 
 BORN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 IMAGE = "Standard_Debian_12_latest"

@@ -28,16 +28,6 @@ class SystemChance:
         return self._random.random()
 
 
-class SeededChance:
-    """Chance that repeats itself: the same seed draws the same numbers."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose, guards nothing
-
-    def fraction(self) -> float:
-        return self._random.random()
-
-
 def run_id(now: datetime) -> str:
     """A new id of a run: ten letters that sort by time (seconds) and end in chance, so two in a second differ."""
     seconds = max(0, int(now.timestamp()) - EPOCH_S)

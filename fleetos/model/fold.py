@@ -71,7 +71,7 @@ def fold_target(target: Target | None, event: TargetEvent, at: datetime) -> Targ
             stopped_at = (target.stopped_at or at) if event.verb == "stop" else target.stopped_at
             return replace(target, calls=(*target.calls, call), stopped_at=stopped_at)
         case PowerAnswered():
-            return _power_answered(target, event, at)
+            return _power_answered(target, event)
         case Retried():
             return _retried(target, event, at)
         case Settled():
@@ -251,18 +251,11 @@ def _attempt_ended(target: Target, event: AttemptEnded, at: datetime) -> Target:
     )
 
 
-def _power_answered(target: Target, event: PowerAnswered, at: datetime) -> Target:
+def _power_answered(target: Target, event: PowerAnswered) -> Target:
     if not any(call.id == event.call_id for call in target.calls):
         raise IllegalMove(f"target {target.server_id}: there is no power call {event.call_id}")
-    settled = event.outcome not in (PowerOutcome.PENDING, PowerOutcome.ACCEPTED)
     calls = tuple(
-        replace(
-            call,
-            outcome=event.outcome,
-            job_id=event.job_id or call.job_id,
-            code=event.code,
-            settled_at=at if settled else None,
-        )
+        replace(call, outcome=event.outcome, job_id=event.job_id or call.job_id, code=event.code)
         if call.id == event.call_id
         else call
         for call in target.calls

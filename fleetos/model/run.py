@@ -111,7 +111,6 @@ class PowerCall:
     outcome: PowerOutcome = PowerOutcome.PENDING
     job_id: str | None = None
     code: str | None = None
-    settled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

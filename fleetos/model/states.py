@@ -87,12 +87,11 @@ QUEUED = frozenset({_S.WAITING, _S.BACKOFF})
 STABLE = ENDS | QUEUED
 IN_FLIGHT = frozenset(_S) - STABLE
 
-# A slot is taken by the intent of a change, and given back by the record that ends it.
+# A slot is taken by the intent of a change, and given back by the record that ends it. In between nothing else may be
+# written to the server.
 HOLDS_SLOT = frozenset({_S.SUBMITTING, _S.CHANGING, _S.INSPECTING})
 # Admitted, and made ready just ahead of a slot.
 AHEAD = frozenset({_S.CHECKING, _S.DRAINING, _S.STOPPING, _S.READY})
-# Between an intent and the verdict nothing else may be written to the server.
-NO_OTHER_WRITES = frozenset({_S.SUBMITTING, _S.CHANGING, _S.INSPECTING})
 # What `retry` may put back into the queue.
 RETRIABLE = frozenset({_S.FAILED, _S.HELD})
 # Only a plan that allows it changes such a server, so a retry of the run that has left it alone does not.

@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from fleetos.errors import RunDriven, ServerClaimed, StoreError
 from fleetos.limits import IDS_PER_STATEMENT, SERVERS_NAMED
 from fleetos.model.run import Target
-from fleetos.model.states import ENDS, RUN_ENDS, RunState
+from fleetos.model.states import RUN_ENDS, RunState
 from fleetos.store.dialects import upsert
 from fleetos.store.leases import Watcher, driven, look, looks_alive
 from fleetos.store.rows import claim_row
-from fleetos.store.tables import claims, runs, targets
+from fleetos.store.tables import claims, runs
 from fleetos.store.values import understood
 from fleetos.text import join_some
 
@@ -104,11 +104,3 @@ async def follow(connection: AsyncConnection, run_id: str, changed: Sequence[Tar
     if kept:
         moved = update(claims).where(*ours).values(run_id=bindparam("next"), unanswered_at=bindparam("memory"))
         await connection.execute(moved, kept)
-
-
-async def release_ended(connection: AsyncConnection, run_id: str) -> None:
-    """Nothing, once the run holds no server whose target has ended; what is remembered of unanswered sends stays."""
-    ended = select(targets.c.server_id).where(targets.c.run_id == run_id, targets.c.state.in_(list(ENDS)))
-    ours = (claims.c.run_id == run_id, claims.c.server_id.in_(ended))
-    await connection.execute(delete(claims).where(*ours, claims.c.unanswered_at.is_(None)))
-    await connection.execute(update(claims).where(*ours).values(run_id=None))

@@ -172,20 +172,6 @@ async def _refuse_touched_since(connection: AsyncConnection, run_id: str, change
         )
 
 
-async def release_claims(database: Database, run_id: str, watcher: Watcher) -> None:
-    """Nothing, once the run holds no server whose target has ended, whatever is known of its outcome.
-
-    Raises RunDriven if somebody drives it, UnknownRun, JournalUnwritable.
-    """
-    await _known(database, run_id)
-    seen = await leases.may_take(database, run_id, watcher)
-    async with database.writing() as connection:
-        # Taken and given back, so that a driver who wakes up after all is shut out.
-        epoch = await leases.take(connection, seen, watcher)
-        await claims.release_ended(connection, run_id)
-        await leases.release(connection, run_id, epoch)
-
-
 async def add_request(database: Database, run_id: str, kind: RequestKind, by: str, at: datetime) -> None:
     """Nothing, once the run's driver, this one or the next, will find the request. Raises UnknownRun."""
     await _known(database, run_id)

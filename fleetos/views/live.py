@@ -40,7 +40,6 @@ class LiveView:
         self._spent = Spent(0.0)
         self._pace = Pace()
         self._drawn_at: datetime | None = None
-        self._now: datetime | None = None
         self._widths: Sequence[int] = ()
         self._drawn_width = 0
 
@@ -67,7 +66,6 @@ class LiveView:
         self._spent = Spent((now - self._watch.begun_at).total_seconds(), requests, self._pace)
         if self._drawn_at is None or not timedelta(0) <= now - self._drawn_at < _DRAW_EVERY:
             self._draw(now)
-        self._now = now
 
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
         elapsed_s = (now - self._watch.begun_at).total_seconds() if self._watch else 0.0
@@ -76,11 +74,6 @@ class LiveView:
 
     def note(self, text: str, now: datetime) -> None:
         self._console.print(Text(f"{short_stamp(now)} {printable(text)}"), highlight=False)
-
-    def resized(self) -> None:
-        """Draws the last picture anew in the terminal's new size."""
-        if self._now is not None:
-            self._draw(self._now)
 
     def close(self) -> None:
         """Takes the picture off the screen and gives the cursor back. Does nothing the second time."""
@@ -98,7 +91,7 @@ class LiveView:
         self._widths = [line.cell_len for line in picture.split("\n")]
         self._drawn_width = width
         self._live.update(picture, refresh=True)
-        self._drawn_at = self._now = now
+        self._drawn_at = now
 
     def _unwrap(self) -> None:
         """Clears what a terminal that became narrower has wrapped of the last picture.

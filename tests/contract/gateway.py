@@ -12,13 +12,13 @@ from fleetos.cloud.ecs import EcsCloud
 from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
 from fleetos.cloud.proofs import Password
-from fleetos.ids import SeededChance
 from fleetos.model.inventory import Reply
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 from tests.canaries import ADMINPASS, LOGIN_PASSWORD, USER_DATA
 from tests.contract.peers import Peer, Script, always, peer
+from tests.support.chance import SeededChance
 
 TOKEN = "MIIHcanary" + "".join(f"{number:x}/+" for number in range(2000, 2400))
 PROJECT = "0123456789abcdef0123456789abcdef"

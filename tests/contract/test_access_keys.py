@@ -17,7 +17,6 @@ from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
 from fleetos.cloud.proofs import AccessKey, GivenToken, Password, Proof
 from fleetos.errors import AuthenticationFailed, UsageError
-from fleetos.ids import SeededChance
 from fleetos.model.inventory import Delivered
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
@@ -44,6 +43,7 @@ from tests.contract.gateway import PROJECT as PEERS_PROJECT
 from tests.contract.gateway import SERVER, change, gateway
 from tests.contract.loopback_tls import AUTHORITY, HERE, serving, trusted
 from tests.contract.peers import Exchange, always, peer
+from tests.support.chance import SeededChance
 
 KEY = AccessKey(ACCESS_KEY, SECRET_KEY)
 TEMPORARY = AccessKey(TEMPORARY_ACCESS_KEY, TEMPORARY_SECRET_KEY, SECURITY_TOKEN)

@@ -16,7 +16,6 @@ from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
 from fleetos.cloud.proofs import Password
 from fleetos.errors import AuthenticationFailed, CloudUnreachable
-from fleetos.ids import SeededChance
 from fleetos.model.codes import AnswerClass, answer_class
 from fleetos.model.inventory import Job, JobStatus, Reply
 from fleetos.model.plan import ApiLimits
@@ -27,6 +26,7 @@ from fleetos.sim.access import Access
 from fleetos.sim.cloud import Cloud
 from fleetos.sim.scenario import Scenario
 from fleetos.sim.serve import Listen, serve
+from tests.support.chance import SeededChance
 
 T = TypeVar("T")
 FAST: dict[str, object] = {"stop": (0, 0), "start": (0, 0), "change": (0.01, 0.02), "job_init": (0, 0)}

@@ -14,13 +14,13 @@ from fleetos.cloud.proofs import Password
 from fleetos.cloud.transport import tls_context
 from fleetos.cloud.variables import from_variables
 from fleetos.errors import CloudUnreachable
-from fleetos.ids import SeededChance
 from fleetos.model.inventory import Undelivered
 from fleetos.model.plan import ApiLimits
 from tests.canaries import LOGIN_PASSWORD
 from tests.contract.gateway import SECRETS, SERVER, TOKEN, change, gateway, stop
 from tests.contract.loopback_tls import AUTHORITY, ELSEWHERE, EXPIRED, HERE, SELF_SIGNED, serving, trusted
 from tests.contract.peers import Exchange, always
+from tests.support.chance import SeededChance
 
 # What is served, what is trusted (None: what the system trusts), and how OpenSSL begins to speak of it.
 DISTRUSTED: dict[str, tuple[str, str | None, str]] = {

@@ -16,9 +16,9 @@ from fleetos.cloud.opening import open_cloud, open_session
 from fleetos.cloud.proofs import Password, Proof
 from fleetos.cloud.session import Session
 from fleetos.cloud.throttle import Permit
-from fleetos.ids import SeededChance
 from fleetos.model.plan import ApiLimits
 from tests.stage import command, environment
+from tests.support.chance import SeededChance
 
 _EXPORT = re.compile(r"^export (\w+)=(.*)", re.MULTILINE)
 

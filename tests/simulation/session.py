@@ -13,7 +13,6 @@ from fleetos.cloud.proofs import Password
 from fleetos.engine.drive import Beats, Edge, Engine
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost, RunDriven
-from fleetos.ids import SeededChance
 from fleetos.model.events import Event, Record
 from fleetos.model.inventory import Job, Reply, Server
 from fleetos.model.plan import ApiLimits
@@ -32,6 +31,7 @@ from tests.simulation.process import Process
 from tests.simulation.stagehand import Stagehand
 from tests.simulation.story import Ended, Session
 from tests.simulation.wire import Wire
+from tests.support.chance import SeededChance
 
 # Slower than a real process, since most of the play's own time goes into the seconds in which nothing happens.
 BEATS = Beats(turn_s=300.0, requests_s=120.0)

@@ -18,7 +18,7 @@ from fleetos.model.events import (
 )
 from fleetos.model.inventory import JobStatus
 from fleetos.model.run import Outcome, PowerOutcome, Run, Target
-from fleetos.model.states import ENDS, NO_OTHER_WRITES, QUEUED, Reason, RunState, TargetState
+from fleetos.model.states import ENDS, HOLDS_SLOT, QUEUED, Reason, RunState, TargetState
 from tests.simulation.checkers.past import believed
 from tests.simulation.story import Story
 
@@ -70,7 +70,7 @@ def _of_run(event: RunDriverStarted | RunMoved, run: Run, targets: dict[str, Tar
             if any(target.state in QUEUED for target in targets.values()):
                 yield "admission-waits-while-paused"
         case RunMoved(to=RunState.FINISHING):
-            changing = any(target.state in NO_OTHER_WRITES for target in targets.values())
+            changing = any(target.state in HOLDS_SLOT for target in targets.values())
             yield "abort-with-changes-in-flight" if changing else "abort"
         case _:
             pass

@@ -12,12 +12,12 @@ from fleetos.cloud.identity import Credentials
 from fleetos.cloud.opening import open_cloud
 from fleetos.cloud.proofs import Password
 from fleetos.errors import AnswerLost, NotSent
-from fleetos.ids import SeededChance
 from fleetos.model.plan import ApiLimits
 from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.cloud import Cloud
 from fleetos.sim.scenario import Scenario
 from fleetos.sim.transport import SimTransport
+from tests.support.chance import SeededChance
 from tests.unit.cloud.virtual import START, VirtualClock, now_s
 
 # A request takes up to this long to reach the cloud, and an answer between these.

@@ -13,7 +13,6 @@ from fleetos.clock import SystemClock
 from fleetos.engine.drive import Edge, Engine
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import FleetosError
-from fleetos.ids import SeededChance
 from fleetos.model.events import Record
 from fleetos.model.inventory import Delivered, Job, JobStatus, Picture, Reply, Server, SubJob, Unanswered, Undelivered
 from fleetos.model.plan import StopMode
@@ -22,6 +21,7 @@ from fleetos.model.run import Order, Settings, Target
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import HOLDS_SLOT, Command, TargetState
 from fleetos.model.traces import Traces
+from tests.support.chance import SeededChance
 from tests.unit.engine.list_journal import ListJournal
 from tests.unit.model.samples import NEW_IMAGE, RUNNING, SETTINGS, a_run, a_target
 

@@ -9,7 +9,6 @@ from fleetos.engine.facts import JobRead, NotSeen, Saw
 from fleetos.engine.judging import Judge
 from fleetos.engine.turn import Turn
 from fleetos.engine.watching import Watching
-from fleetos.ids import SeededChance
 from fleetos.model.events import JobEnded, PowerAnswered
 from fleetos.model.experience import NONE
 from fleetos.model.inventory import Job, JobStatus, Picture
@@ -18,6 +17,7 @@ from fleetos.model.run import PowerCall, PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState
 from fleetos.rules.forecast import Forecast
 from fleetos.rules.polling import Read
+from tests.support.chance import SeededChance
 from tests.unit.model.samples import SETTINGS, START, a_run, a_target, an_attempt
 from tests.unit.rules.scene import moment, sight
 

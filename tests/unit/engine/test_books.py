@@ -27,7 +27,6 @@ from fleetos.engine.perform import Performer, SubmitChange
 from fleetos.engine.sightings import Sighting
 from fleetos.engine.turn import Turn
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, IllegalMove, PermissionDenied
-from fleetos.ids import SeededChance
 from fleetos.limits import INTENT_MAX_AGE_S, UNREACHABLE_FAILURES, UNREACHABLE_S
 from fleetos.model.events import ChangeAdopted, JobEnded, Moved, PowerAnswered, RunMoved
 from fleetos.model.experience import NONE
@@ -40,6 +39,7 @@ from fleetos.model.traces import NO_TRACES, Traces
 from fleetos.rules.look import Sight
 from fleetos.rules.needs import AskJob, AskTraces, Look, Need, Power, Submit, Wait
 from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep
+from tests.support.chance import SeededChance
 from tests.unit.engine.stage import Stage
 from tests.unit.model.samples import REBUILD, RUNNING, START, STOPPED, a_run, a_target, an_attempt
 from tests.unit.rules.scene import moment, sight

@@ -9,7 +9,6 @@ from fleetos.engine.books import Books
 from fleetos.engine.perform import StartServers, StopServers, SubmitChange
 from fleetos.engine.sending import Sender
 from fleetos.engine.turn import Turn
-from fleetos.ids import SeededChance
 from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.events import ChangeIntended, RunMoved
 from fleetos.model.experience import NONE
@@ -18,6 +17,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import HOLDS_SLOT, Reason, RunState, TargetState
 from fleetos.rules.needs import Look, Submit
+from tests.support.chance import SeededChance
 from tests.unit.engine.stage import NoSecrets, SmallCloud, Stage
 from tests.unit.model.samples import RUNNING, SETTINGS, START, STOPPED, a_run, a_target, an_attempt
 from tests.unit.rules.scene import moment, sight

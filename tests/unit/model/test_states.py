@@ -15,7 +15,6 @@ from fleetos.model.states import (
     HOLDS_SLOT,
     IN_FLIGHT,
     MOVES,
-    NO_OTHER_WRITES,
     QUEUED,
     RETRIABLE,
     RUN_ENDS,
@@ -132,7 +131,6 @@ def test_the_sets_agree() -> None:
     assert not STABLE & IN_FLIGHT
     assert set(TargetState) == STABLE | IN_FLIGHT
     assert HOLDS_SLOT <= IN_FLIGHT
-    assert NO_OTHER_WRITES <= HOLDS_SLOT
     assert AHEAD <= IN_FLIGHT - HOLDS_SLOT
     assert RETRIABLE <= ENDS
 

@@ -19,7 +19,7 @@ from fleetos.limits import (
 from fleetos.model.inventory import Picture
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import End, Outcome, PowerCall, PowerOutcome, Settings, Target
-from fleetos.model.states import NO_OTHER_WRITES, Reason, TargetState
+from fleetos.model.states import HOLDS_SLOT, Reason, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.needs import AskJob, Context, Decision, Look, Power, Wait
 from fleetos.rules.steps import decide
@@ -231,7 +231,7 @@ def test_unanswered_stops_are_bounded() -> None:
 # --- when nothing may be stopped ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", sorted(NO_OTHER_WRITES))
+@pytest.mark.parametrize("state", sorted(HOLDS_SLOT))
 @pytest.mark.parametrize("picture", [RUNNING, STOPPED, ERROR, REBUILD, CHANGED, CHANGED_DOWN])
 def test_power_is_never_touched_while_the_os_changes(state: TargetState, picture: Picture) -> None:
     target = a_target(state=state, attempts=(an_attempt(unanswered=1),))

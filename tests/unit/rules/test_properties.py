@@ -12,7 +12,7 @@ from fleetos.model.fold import fold_target
 from fleetos.model.inventory import Delivered, Job, JobStatus, Picture, Reply, Unanswered, Undelivered
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Settings, Target
-from fleetos.model.states import NO_OTHER_WRITES, QUEUED, TargetState
+from fleetos.model.states import HOLDS_SLOT, QUEUED, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.answers import change_answered, job_seen, power_answered
 from fleetos.rules.ends import backoff_s
@@ -153,7 +153,7 @@ class Player:
                 return False
 
     def power(self, need: Power, reply: Reply) -> None:
-        assert self.target.state not in NO_OTHER_WRITES
+        assert self.target.state not in HOLDS_SLOT
         self.write(PowerIntended(self.target.server_id, f"call-{self.seconds}", need.verb, need.hard, 1))
         for event in power_answered(self.target, self.target.calls[-1], reply, self.context()):
             self.write(event)

@@ -12,6 +12,7 @@ from fleetos.model.events import (
     JobEnded,
     Moved,
     RunMoved,
+    Settled,
     TargetEvent,
 )
 from fleetos.model.fold import fold_target
@@ -20,7 +21,7 @@ from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Order, Outcome, Run, Scope, Settings, Target
 from fleetos.model.states import RunState, TargetState
-from fleetos.store import runs
+from fleetos.store import queries, runs
 from fleetos.store.database import Database
 from fleetos.store.holder import Holder, this_process
 from fleetos.store.journal import SqlJournal
@@ -165,3 +166,12 @@ async def drive(database: Database, lease: Lease, run: Run, paths: Sequence[tupl
         run = after_all
     await journal.release()
     return run
+
+
+async def settle(database: Database, run_id: str, clock: HandClock) -> None:
+    """Settle the unknown outcomes of a run that has ended, so that it holds no server any more."""
+    targets = (await queries.load(database, run_id)).targets.values()
+    events = [Settled(target.server_id) for target in targets if target.ended and target.unsettled]
+    if events:
+        lease = await runs.begin_pass(database, run_id, events, START, watcher(clock))
+        await SqlJournal(database, lease, clock).release()

@@ -27,6 +27,7 @@ from tests.unit.store.samples import (
     path_to_done,
     path_to_failed,
     path_to_unknown,
+    settle,
     watcher,
 )
 
@@ -112,7 +113,7 @@ async def test_a_next_pass_heeds_the_unanswered_send_of_another_run(database: Da
     other = make_run(2, created_at=START + timedelta(hours=1))
     lease = await create(database, other, [target], clock)
     await drive(database, lease, other, [(target, path_to_unknown(target.server_id))])
-    await runs.release_claims(database, other.id, watcher(clock))
+    await settle(database, other.id, clock)
     again = [RunPassStarted(2), Retried(target.server_id, "disk-old")]
     with pytest.raises(ServerClaimed, match="unanswered"):
         await runs.begin_pass(database, RUN.id, again, START + timedelta(hours=2), watcher(clock))

@@ -35,6 +35,7 @@ from tests.unit.store.samples import (
     path_to_done,
     path_to_failed,
     path_to_unknown,
+    settle,
     watcher,
 )
 
@@ -99,7 +100,7 @@ async def test_a_server_with_an_unknown_outcome_stays_claimed_after_the_end(
     assert refused.value.hint is not None
     assert f"fleetos abort {RUN.id} --release" in refused.value.hint
     assert await history.holders(database, [target.server_id, "other"]) == {target.server_id: RUN.id}
-    await runs.release_claims(database, RUN.id, watcher(clock))
+    await settle(database, RUN.id, clock)
     assert await history.holders(database, [target.server_id]) == {}
     # What is remembered goes into the next run's target, and from there nowhere else.
     await create(database, make_run(2), [target], clock)
@@ -107,12 +108,6 @@ async def test_a_server_with_an_unknown_outcome_stays_claimed_after_the_end(
     assert (loaded.last_unanswered_at, loaded.remembered_at) == (START, START)
     assert await check(database) == []
     assert await history.unanswered_sends(database, [target.server_id, "other"]) == {target.server_id: START}
-
-
-async def test_claims_of_a_driven_run_are_not_released(database: Database, clock: HandClock) -> None:
-    await runs.create_run(database, RUN, make_targets(1), [], START, watcher(clock))
-    with pytest.raises(RunDriven):
-        await runs.release_claims(database, RUN.id, watcher(clock))
 
 
 async def test_a_server_that_is_skipped_at_the_freeze_is_not_claimed(database: Database, clock: HandClock) -> None:
@@ -223,7 +218,6 @@ async def test_requests_need_a_run(database: Database, clock: HandClock) -> None
     for call in (
         runs.add_request(database, "gone", RequestKind.ABORT, "me", START),
         runs.take_run(database, "gone", watcher(clock)),
-        runs.release_claims(database, "gone", watcher(clock)),
         runs.begin_pass(database, "gone", [], START, watcher(clock)),
     ):
         with pytest.raises(UnknownRun):

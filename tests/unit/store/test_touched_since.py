@@ -24,6 +24,7 @@ from tests.unit.store.samples import (
     path_to_done,
     path_to_failed,
     path_to_unknown,
+    settle,
     watcher,
 )
 from tests.unit.store.test_runs import RUN, create, drive
@@ -41,7 +42,7 @@ async def test_a_next_pass_leaves_what_a_newer_run_has_changed(
     lease = await create(database, newer, [theirs], clock)
     late = replace(newer, created_at=START - timedelta(hours=1))
     await drive(database, lease, late, [(theirs, path(theirs.server_id))])
-    await runs.release_claims(database, newer.id, watcher(clock))
+    await settle(database, newer.id, clock)
     ids = [theirs.server_id, ours.server_id]
     assert await history.touched_since(database, RUN.id, ids) == {theirs.server_id: newer.id}
     begins = RunPassStarted(2)

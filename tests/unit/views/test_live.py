@@ -71,7 +71,7 @@ def test_a_terminal_that_becomes_narrower_keeps_no_leftovers() -> None:
         view.turned(stage.progress, stage.wait(10).submit(number), REQUESTS, stage.now)
     for width in (50, 20, 100):
         screen.resize(width)
-        view.resized()
+        view.turned(stage.progress, (), REQUESTS, stage.wait(10).now)
         shown = screen.show()
         assert sum("[---" in line for line in shown) == 1
         assert shown[0].startswith("web-t")
@@ -122,7 +122,6 @@ def test_data_on_standard_output_does_not_go_to_the_terminal(capsys: pytest.Capt
 def test_closing_twice_or_before_the_start_does_nothing() -> None:
     screen = Screen(80, 24)
     view = LiveView(screen.console)
-    view.resized()
     view.close()
     _, view = begun(screen)
     view.close()
