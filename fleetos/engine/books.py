@@ -1,12 +1,13 @@
 """The books of a run while this process drives it: agenda, queue, looks. All of it can be lost and made anew."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from fleetos.clock import Moment
 from fleetos.engine.agenda import Agenda
 from fleetos.engine.facts import TracesRead
 from fleetos.engine.sightings import Sighting
+from fleetos.engine.sweeps import SweepPlanner
 from fleetos.engine.turn import Turn
 from fleetos.engine.watching import Watching, change_key
 from fleetos.ids import Chance
@@ -18,68 +19,102 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RunState, TargetState
 from fleetos.rules.look import Sight, Watch
-from fleetos.rules.needs import AskJob, AskTraces, Context, Look, Need, Write
-from fleetos.rules.schedule import Allowance, Queue
+from fleetos.rules.needs import AskJob, AskTraces, Context, Look, Need, Wait, Write
+from fleetos.rules.schedule import Allowance, Queue, Room, admit
 from fleetos.rules.steps import decide
 
 # Events that one target may write in one turn; more is a rule that goes in circles.
 MAX_STEPS_A_TURN = 12
 
 
-def trace_key(server_id: str) -> str:
-    """What `reading` holds while the traces of a server are read; no id of the cloud looks like it."""
-    return f"traces of {server_id}"
-
-
 class Books:
     """What the ring keeps beside the durable progress, and the one way to write an event into a turn.
 
-    `riders` follow the sweep for another reason than a change that runs: a look must not be too long in coming.
+    Only its own methods change it. `sweep_calls` tells how many requests a sweep of a number of servers takes.
     """
 
-    def __init__(self, progress: Progress, chance: Chance, now: Moment, experience: Experience) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        chance: Chance,
+        now: Moment,
+        experience: Experience,
+        sweep_calls: Callable[[int], int],
+    ) -> None:
         self.progress = progress
-        self.now = now
-        self.poll_s = progress.run.settings.poll_min_s
         self.agenda = Agenda()
         self.queue = Queue.of(progress.targets.values())
-        self.allowance = Allowance()
         self.dirty: dict[str, None] = {}
-        self.reading: set[str] = set()
-        self.sweeping: set[str] = set()
-        self.unswept: list[str] = []
-        self.riders: dict[str, None] = {}
         self.watch = Watching(experience, {change_key(one): None for one in progress.targets.values()})
-        self._glimpsed: dict[str, Sight | None] = {}
+        poll_s = progress.run.settings.poll_min_s
+        self.sweeps = SweepPlanner(self.watch, self.agenda, self.queue, sweep_calls, chance, poll_s)
+        self._now = now
+        self._allowance = Allowance()
+        self._queued_sights: dict[str, Sight | None] = {}
         self._chance = chance
         self._sightings: dict[str, Sighting] = {}
-        self._joined: dict[str, dict[str, None]] = {}
 
-    def open(self, server_id: str) -> None:
-        """Begins to watch a target that this process found under way."""
-        self._sightings[server_id] = Sighting(self.now, self.now)
-        self.watch.found(self.progress.targets[server_id], self.now)
+    @property
+    def now(self) -> Moment:
+        """When the turn began that is being made."""
+        return self._now
+
+    def begin_turn(self, now: Moment) -> Turn:
+        """Return a turn that has written nothing yet."""
+        self._now = now
+        return Turn(self.progress, now.wall)
+
+    def adopt(self, server_id: str) -> None:
+        """Begin to watch a target that this process found under way."""
+        self._sightings[server_id] = Sighting(self._now, self._now)
+        self.watch.adopt(self.progress.targets[server_id], self._now)
         self.dirty[server_id] = None
 
-    def fraction(self) -> float:
-        """A number of chance, from 0 up to 1."""
-        return self._chance.fraction()
-
     def sighting(self, server_id: str) -> Sighting | None:
-        """What has been seen of the target since its last move; None if it is not under way."""
+        """Return what has been seen of the target since its last move; None if it is not under way."""
         return self._sightings.get(server_id)
 
-    def touch(self, server_ids: Iterable[str]) -> None:
-        """Lets these targets decide in this turn."""
+    def mark_dirty(self, server_ids: Iterable[str]) -> None:
+        """Let these targets decide in this turn."""
         self.dirty.update(dict.fromkeys(server_ids))
 
-    def look(self, turn: Turn, server_id: str, sight: Sight) -> None:
-        """Enters one look at a target."""
+    def take_due(self, together_s: float) -> list[tuple[str, Need]]:
+        """Return the needs that are due, as `Agenda.due`. Targets whose wait is over decide in this turn."""
+        due = self.agenda.due(self._now.elapsed_s, together_s)
+        self.mark_dirty(server_id for server_id, need in due if isinstance(need, Wait))
+        return due
+
+    def refill_allowance(self, writes_per_s: float | None) -> None:
+        """Let servers be stopped as fast as changes can be sent; None for any rate."""
+        self._allowance = self._allowance.at(self._now.elapsed_s, writes_per_s, self.watch.stop_lead_s)
+
+    def admit(self, turn: Turn, slots_freed_soon: float) -> bool:
+        """Write the moves of all targets that may start now. Return whether there are any."""
+        room = Room(turn.slots_taken, turn.ahead, slots_freed_soon, self._allowance.places(turn.ready))
+        moves = admit(self.queue, turn.run, turn.target, room, self._now.wall)
+        if moves:
+            self._allowance = self._allowance.less(len(moves))
+        for move in moves:
+            self.write(turn, move)
+        return bool(moves)
+
+    def next_admission_s(self, now: Moment) -> float | None:
+        """Return when the next target may be admitted, on the elapsed clock; None while none can be."""
+        at, progress = self.queue.next_at(), self.progress
+        if at is None or progress.run.state is not RunState.RUNNING:
+            return None
+        if progress.slots_taken + progress.ahead >= progress.run.settings.concurrency:
+            return None
+        in_s = self._allowance.again_in_s(now.elapsed_s, progress.ready)
+        return now.elapsed_s + max(in_s, (at - now.wall).total_seconds())
+
+    def add_observation(self, turn: Turn, server_id: str, sight: Sight) -> None:
+        """Enter one look at a target."""
         sighting = self._sightings.get(server_id)
         state = turn.target(server_id).state
         if sighting is None:
-            if server_id in self._glimpsed:
-                self._glimpsed[server_id] = sight
+            if server_id in self._queued_sights:
+                self._queued_sights[server_id] = sight
             return
         self._sightings[server_id] = after = sighting.with_sight(state, sight, self.watch.settle_s(turn.run.settings))
         if state is TargetState.CHANGING and sight.picture is not None and sight.picture.changing:
@@ -89,55 +124,46 @@ class Books:
         if after is sighting or not (seen_before and server_id in self.agenda.following):
             self.dirty[server_id] = None
 
-    def glimpse(self, server_ids: Iterable[str]) -> None:
-        """Enters that these targets, which are next in the queue, are seen along with the sweep that begins now."""
-        self._glimpsed = dict.fromkeys(server_ids)
+    def observe_queued(self, server_ids: Iterable[str]) -> None:
+        """Enter that these targets, which are next in the queue, are seen along with the sweep that begins now."""
+        self._queued_sights = dict.fromkeys(server_ids)
 
-    def miss(self, server_id: str) -> None:
-        """Enters a read that said nothing of the target."""
+    def add_missed_read(self, server_id: str) -> None:
+        """Enter a read that said nothing of the target."""
         sighting = self._sightings.get(server_id)
         if sighting is not None:
             self._sightings[server_id] = replace(sighting, misses=sighting.misses + 1)
             self.dirty[server_id] = None
 
-    def hit(self, server_id: str, *, goes_on: bool) -> None:
-        """Enters that a read of the target's job was answered, and whether the job goes on."""
+    def add_job_read(self, server_id: str, *, goes_on: bool) -> None:
+        """Enter that a read of the target's job was answered, and whether the job goes on."""
         sighting = self._sightings.get(server_id)
         if sighting is not None:
-            ran, over = (self.now, None) if goes_on else (sighting.job_ran, sighting.job_over or self.now)
-            after = replace(sighting, misses=0, job_asked=self.now, job_ran=ran, job_over=over)
+            ran, over = (self._now, None) if goes_on else (sighting.job_ran, sighting.job_over or self._now)
+            after = replace(sighting, misses=0, job_asked=self._now, job_ran=ran, job_over=over)
             self._sightings[server_id] = after
             self.dirty[server_id] = None
 
-    def waiting_for(self, job_id: str, server_ids: Iterable[str]) -> None:
-        """Enters that these targets ask for a job whose read is under way for others."""
-        self._joined.setdefault(job_id, {}).update(dict.fromkeys(server_ids))
-
-    def read_of(self, job_id: str, server_ids: Iterable[str]) -> list[str]:
-        """All targets that a read of the job is for, those that joined it under way included. It is over."""
-        self.reading.discard(job_id)
-        return list(dict.fromkeys((*server_ids, *self._joined.pop(job_id, {}))))
-
-    def trace(self, fact: TracesRead) -> None:
-        """Enters what the cloud's logs say of the target, unless they were asked before its present looks began."""
+    def add_traces(self, fact: TracesRead) -> None:
+        """Enter what the cloud's logs say of the target, unless they were asked before its present looks began."""
         sighting = self._sightings.get(fact.server_id)
         if sighting is None:
             return
         self.dirty[fact.server_id] = None
         if sighting.watch is not None and fact.requested.since_s(sighting.watch.begun) >= 0:
-            self._sightings[fact.server_id] = replace(sighting, traces=fact.traces, traced=self.now)
+            self._sightings[fact.server_id] = replace(sighting, traces=fact.traces, traced=self._now)
 
     def context(self, turn: Turn, server_id: str) -> Context:
-        """What a rule may know besides the target."""
+        """Return what a rule may know besides the target."""
         run, target = turn.run, turn.target(server_id)
         sighting = self._sightings[server_id]
         return Context(
-            now=self.now,
+            now=self._now,
             entered=sighting.entered,
             settings=run.settings,
             settle_s=self.watch.settle_s(run.settings),
-            poll_s=self.poll_s,
-            fraction=self.fraction(),
+            poll_s=self.sweeps.poll_s,
+            fraction=self._chance.fraction(),
             running=run.state is RunState.RUNNING,
             finishing=run.state is RunState.FINISHING,
             watch=sighting.watch,
@@ -146,7 +172,7 @@ class Books:
             misses=sighting.misses,
             forecast=self.watch.forecast_of(target),
             shows_change=self.watch.shows_change,
-            by_sweep=self.watch.by_sweep,
+            by_sweep=self.sweeps.by_sweep,
             job_asked=sighting.job_asked,
             job_ran=sighting.job_ran,
             job_over=sighting.job_over,
@@ -154,53 +180,51 @@ class Books:
         )
 
     def write(self, turn: Turn, event: TargetEvent | RunMoved) -> None:
-        """Writes the event into the turn and keeps the books by it. A run that is there already does not move."""
+        """Write the event into the turn and keep the books by it. A run that is there already does not move."""
         if isinstance(event, RunMoved):
             if turn.run.state is not event.to:
                 turn.write(event)
-                self.touch(self._sightings)
+                self.mark_dirty(self._sightings)
             return
         before = turn.target(event.server_id)
         self._measure(before, event)
         turn.write(event)
         after = turn.target(event.server_id)
-        self.watch.follow(before, after, self.now)
+        self.watch.follow(before, after, self._now)
         sighting = self._sightings.get(event.server_id) or self._first_sighting(event.server_id)
-        self._sightings[event.server_id] = sighting.after_event(before, after, event, self.now)
+        self._sightings[event.server_id] = sighting.after_event(before, after, event, self._now)
         self.dirty[event.server_id] = None
         if after.state in QUEUED and before.state not in QUEUED:
             self.queue.put(after)
 
     def _first_sighting(self, server_id: str) -> Sighting:
-        """Nothing seen yet, or what a sweep showed in passing while the target was next in the queue.
+        """Return one with nothing seen yet, or what a sweep showed in passing while the target was next in the queue.
 
-        A target leaves the queue by this, so that what is asked for after it is no glimpse of the time before.
+        A target leaves the queue by this, so that a look requested later does not count for the time before.
         """
-        sight = self._glimpsed.pop(server_id, None)
-        if sight is None or sight.picture is None or self.now.since_s(sight.requested) >= FRESH_READ_MAX_AGE_S:
-            return Sighting(self.now, self.now)
-        return Sighting(self.now, sight.requested, Watch.start(sight))
+        sight = self._queued_sights.pop(server_id, None)
+        if sight is None or sight.picture is None or self._now.since_s(sight.requested) >= FRESH_READ_MAX_AGE_S:
+            return Sighting(self._now, self._now)
+        return Sighting(self._now, sight.requested, Watch.start(sight))
 
     def settle(self, turn: Turn, server_id: str) -> tuple[Need, ...]:
-        """The target's needs, once it has written all that it can write now."""
+        """Let the target write all that it can write now, and return its needs."""
         for _ in range(MAX_STEPS_A_TURN):
             target = turn.target(server_id)
             queued = target.state in QUEUED
             if target.ended or (queued and turn.run.state is not RunState.FINISHING):
                 self.agenda.drop(server_id)
-                self.riders.pop(server_id, None)
+                self.sweeps.follow(server_id, waiting=False)
                 self._sightings.pop(server_id, None)
                 self.dirty.pop(server_id, None)
                 return ()
-            self._sightings.setdefault(server_id, Sighting(self.now, self.now))
+            self._sightings.setdefault(server_id, Sighting(self._now, self._now))
             decision = decide(target, self.context(turn, server_id))
             if not isinstance(decision, Write):
                 needs = tuple(self._adjusted(server_id, need) for need in decision)
                 self.agenda.set(server_id, needs)
-                if server_id in self.agenda.following and target.state is not TargetState.CHANGING:
-                    self.riders[server_id] = None
-                else:
-                    self.riders.pop(server_id, None)
+                waiting = server_id in self.agenda.following and target.state is not TargetState.CHANGING
+                self.sweeps.follow(server_id, waiting=waiting)
                 self.dirty.pop(server_id, None)
                 return needs
             for event in decision.events:
@@ -213,7 +237,7 @@ class Books:
         if not misses or not isinstance(need, Look | AskJob | AskTraces):
             return need
         pause_s = min(READ_AGAIN_S * 2 ** min(misses - 1, 10), self.progress.run.settings.poll_max_s)
-        due_s = max(need.due_s, self.now.elapsed_s + pause_s)
+        due_s = max(need.due_s, self._now.elapsed_s + pause_s)
         if isinstance(need, Look):
             return Look(due_s, single=True)
         return replace(need, due_s=due_s)
@@ -225,8 +249,8 @@ class Books:
         attempt, sighting = before.attempt, self._sightings.get(before.server_id)
         if attempt is None or sighting is None or attempt.accepted_at is None:
             return
-        seen_s = self.now.since_s(sighting.entered)
-        whole_s = (self.now.wall - attempt.accepted_at).total_seconds()
+        seen_s = self._now.since_s(sighting.entered)
+        whole_s = (self._now.wall - attempt.accepted_at).total_seconds()
         if abs(whole_s - seen_s) < 1.0 + 0.1 * seen_s:
             seen = sighting.watch
             self.watch.lasted(seen_s, shown=None if seen is None else any(one.changing for one in seen.pictures))

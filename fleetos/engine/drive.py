@@ -62,7 +62,7 @@ class Engine:
         self._listener = edge.listener
         self._clock = edge.clock
         self._beats = beats or Beats()
-        self._books = Books(progress, edge.chance, edge.clock.moment(), experience)
+        self._books = Books(progress, edge.chance, edge.clock.moment(), experience, edge.cloud.sweep_calls)
         self._judge = Judge(self._books)
         self._sender = Sender(self._books, edge.cloud, edge.secrets, edge.new_id)
         self._performer = Performer(edge.cloud, edge.clock, self._halted)
@@ -97,14 +97,14 @@ class Engine:
             raise _first_of_ours(group) from None
 
     async def _turns(self, tasks: TaskGroup, driver: str, command: Command) -> None:
-        turn = self._turn()
+        turn = self._books.begin_turn(self._clock.moment())
         ring.begin(self._books, turn, driver, command)
         # An abort that was asked for while nobody drove the run is heard before anything is admitted.
         self._judge.take(turn, await self._requests())
         await self._commit(turn)
         while True:
             self._news = anyio.Event()
-            turn = self._turn()
+            turn = self._books.begin_turn(self._clock.moment())
             facts = list(self._inbox)
             self._inbox.clear()
             self._judge.take(turn, facts)
@@ -112,8 +112,7 @@ class Engine:
             writes: list[Write] = []
             if not self._ending(turn):
                 cloud = self._cloud
-                reads_per_s, writes_per_s = cloud.read_rate_per_s(), cloud.write_rate_per_s()
-                reads = ring.decide(self._books, turn, reads_per_s, cloud.sweep_calls, writes_per_s)
+                reads = ring.reconcile(self._books, turn, cloud.read_rate_per_s(), cloud.write_rate_per_s())
             # Asked again: what was decided may have paused the run.
             if not self._ending(turn):
                 writes = self._sender.serve(turn, self._books.now)
@@ -127,10 +126,6 @@ class Engine:
             if self._over():
                 return
             await self._wait()
-
-    def _turn(self) -> Turn:
-        self._books.now = self._clock.moment()
-        return Turn(self.progress, self._books.now.wall)
 
     @property
     def trouble(self) -> Refused | None:

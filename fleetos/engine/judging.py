@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from fleetos.engine.books import Books, trace_key
+from fleetos.engine.books import Books
 from fleetos.engine.facts import (
     Asked,
     ChangeReplied,
@@ -19,10 +19,10 @@ from fleetos.engine.facts import (
 )
 from fleetos.engine.health import Health
 from fleetos.engine.turn import Turn
-from fleetos.model.events import RunMoved, TargetEvent
+from fleetos.model.events import RunMoved
 from fleetos.model.requests import RequestKind
 from fleetos.model.states import QUEUED, Reason, RunState, TargetState
-from fleetos.rules.answers import change_answered, job_seen, power_answered
+from fleetos.rules.answers import Events, change_answered, job_seen, power_answered
 
 ReadFact = Saw | NotSeen | TracesRead | TracesNotRead | JobRead | JobNotRead
 
@@ -42,9 +42,10 @@ class Judge:
                 case Saw() | NotSeen() | TracesRead() | TracesNotRead() | JobRead() | JobNotRead():
                     self._read(turn, fact)
                 case ChangeReplied():
-                    self._change(turn, fact)
+                    self._write(turn, self._change(turn, fact))
                 case PowerReplied():
-                    self._power(turn, fact)
+                    for server_id in fact.server_ids:
+                        self._write(turn, self._power(turn, fact, server_id))
                 case Refused():
                     self._pause(turn, fact.reason, fact.detail)
                 case Unreachable():
@@ -58,63 +59,59 @@ class Judge:
         match fact:
             case Saw():
                 self._health.answered()
-                books.reading.discard(fact.server_id)
-                books.sweeping.discard(fact.server_id)
-                books.look(turn, fact.server_id, fact.sight)
+                books.sweeps.finish_servers((fact.server_id,))
+                books.add_observation(turn, fact.server_id, fact.sight)
             case NotSeen():
+                books.sweeps.finish_servers(fact.server_ids)
                 for server_id in fact.server_ids:
-                    books.reading.discard(server_id)
-                    books.sweeping.discard(server_id)
-                    books.miss(server_id)
+                    books.add_missed_read(server_id)
             case TracesRead():
-                books.reading.discard(trace_key(fact.server_id))
-                books.trace(fact)
+                books.sweeps.finish_traces(fact.server_id)
+                books.add_traces(fact)
             case TracesNotRead():
-                books.reading.discard(trace_key(fact.server_id))
-                books.miss(fact.server_id)
+                books.sweeps.finish_traces(fact.server_id)
+                books.add_missed_read(fact.server_id)
             case JobNotRead():
-                for server_id in books.read_of(fact.job_id, fact.server_ids):
-                    books.miss(server_id)
+                for server_id in books.sweeps.finish_job(fact.job_id, fact.server_ids):
+                    books.add_missed_read(server_id)
             case JobRead():
                 self._health.answered()
-                for server_id in books.read_of(fact.job_id, fact.server_ids):
+                for server_id in books.sweeps.finish_job(fact.job_id, fact.server_ids):
                     self._job(turn, server_id, fact)
 
     def _job(self, turn: Turn, server_id: str, fact: JobRead) -> None:
         books = self._books
         if books.sighting(server_id) is None:
             return
-        books.hit(server_id, goes_on=fact.job is not None and not fact.job.status_of(server_id).final)
+        books.add_job_read(server_id, goes_on=fact.job is not None and not fact.job.status_of(server_id).final)
         target = turn.target(server_id)
         for event in job_seen(target, fact.job_id, fact.job, books.context(turn, server_id)):
             if fact.job is not None:
                 books.watch.learn(target, event, fact.job)
             books.write(turn, event)
 
-    def _change(self, turn: Turn, fact: ChangeReplied) -> None:
+    def _change(self, turn: Turn, fact: ChangeReplied) -> Events:
         target = turn.target(fact.server_id)
         attempt = target.attempt
         if attempt is None or attempt.number != fact.attempt or target.state is not TargetState.SUBMITTING:
             raise RuntimeError(
                 f"an answer came for attempt {fact.attempt} of {fact.server_id}, which is not submitting"
             )
-        for event in change_answered(target, attempt, fact.reply, self._books.context(turn, fact.server_id)):
-            self._write(turn, event)
+        return change_answered(target, attempt, fact.reply, self._books.context(turn, fact.server_id))
 
-    def _power(self, turn: Turn, fact: PowerReplied) -> None:
-        for server_id in fact.server_ids:
-            target = turn.target(server_id)
-            call = next((one for one in target.calls if one.id == fact.call_id), None)
-            if call is None:
-                raise RuntimeError(f"an answer came for call {fact.call_id} of {server_id}, which was not made")
-            for event in power_answered(target, call, fact.reply, self._books.context(turn, server_id)):
-                self._write(turn, event)
+    def _power(self, turn: Turn, fact: PowerReplied, server_id: str) -> Events:
+        target = turn.target(server_id)
+        call = next((one for one in target.calls if one.id == fact.call_id), None)
+        if call is None:
+            raise RuntimeError(f"an answer came for call {fact.call_id} of {server_id}, which was not made")
+        return power_answered(target, call, fact.reply, self._books.context(turn, server_id))
 
-    def _write(self, turn: Turn, event: TargetEvent | RunMoved) -> None:
-        if isinstance(event, RunMoved):
-            self._pause(turn, event.reason or Reason.PERMISSION, event.detail)
-        else:
-            self._books.write(turn, event)
+    def _write(self, turn: Turn, events: Events) -> None:
+        for event in events:
+            if isinstance(event, RunMoved):
+                self._pause(turn, event.reason or Reason.PERMISSION, event.detail)
+            else:
+                self._books.write(turn, event)
 
     def _pause(self, turn: Turn, reason: Reason, detail: str) -> None:
         if turn.run.state is RunState.RUNNING:
@@ -128,5 +125,5 @@ class Judge:
             detail = f"aborted by {fact.request.by}"
             self._books.write(turn, RunMoved(RunState.FINISHING, Reason.ABORTED, detail, fact.request.by))
             waiting = (one.server_id for one in self._books.progress.targets.values() if one.state in QUEUED)
-            self._books.touch(waiting)
-        turn.answered.append(fact.request.id)
+            self._books.mark_dirty(waiting)
+        turn.answer(fact.request.id)

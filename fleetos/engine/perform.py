@@ -20,7 +20,7 @@ from fleetos.engine.facts import (
 from fleetos.engine.protocols import Cloud, Permit
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, NotSent, PermissionDenied
 from fleetos.limits import INTENT_MAX_AGE_S
-from fleetos.model.inventory import Reply, Server
+from fleetos.model.inventory import Server
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import Reason
@@ -75,7 +75,7 @@ class Performer:
         self._halted = halted
 
     async def write(self, action: Write) -> Fact:
-        """The answer to one write. The last check stands right before the request, with no await between them."""
+        """Send one write and return its answer. The last check stands right before the request, without an await."""
 
         def last_check() -> str | None:
             now = self._clock.moment()
@@ -84,28 +84,18 @@ class Performer:
                 return f"not sent: the intent was {age_s:.1f} s old"
             return self._halted(action, now)
 
-        reply = await self._send(action, last_check)
-        if isinstance(action, SubmitChange):
-            return ChangeReplied(action.server_id, action.attempt, reply)
-        return PowerReplied(action.call_id, action.server_ids, reply)
-
-    async def _send(self, action: Write, last_check: Callable[[], str | None]) -> Reply:
+        permit = action.permit
         match action:
-            case SubmitChange():
-                return await self._cloud.change_os(
-                    action.server_id,
-                    action.order,
-                    action.secrets,
-                    stop_first=action.stop_first,
-                    permit=action.permit,
-                    last_check=last_check,
+            case SubmitChange(server_id, attempt, order, stop_first):
+                reply = await self._cloud.change_os(
+                    server_id, order, action.secrets, stop_first=stop_first, permit=permit, last_check=last_check
                 )
-            case StopServers():
-                return await self._cloud.stop(
-                    action.server_ids, hard=action.hard, permit=action.permit, last_check=last_check
-                )
-            case StartServers():
-                return await self._cloud.start(action.server_ids, permit=action.permit, last_check=last_check)
+                return ChangeReplied(server_id, attempt, reply)
+            case StopServers(call_id, server_ids, hard):
+                reply = await self._cloud.stop(server_ids, hard=hard, permit=permit, last_check=last_check)
+            case StartServers(call_id, server_ids):
+                reply = await self._cloud.start(server_ids, permit=permit, last_check=last_check)
+        return PowerReplied(call_id, server_ids, reply)
 
     async def read(self, read: Read) -> list[Fact]:
         """What one read shows, or that it shows nothing."""

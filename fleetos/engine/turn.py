@@ -40,6 +40,10 @@ class Turn:
             self.changed[event.server_id] = after
         self.events.append(event)
 
+    def answer(self, request_id: int) -> None:
+        """Mark the operator's request as done by this turn."""
+        self.answered.append(request_id)
+
     @property
     def slots_taken(self) -> int:
         """How many slots are taken after this turn."""

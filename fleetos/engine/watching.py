@@ -1,4 +1,4 @@
-"""The changes under way together: how old they are, how long others took, and when they are worth the next sweep."""
+"""The changes under way together: how old they are, and how long others took."""
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +9,6 @@ from fleetos.limits import (
     CHANGES_LOOKED_AT,
     DURATIONS_KEPT,
     ENOUGH_OF_A_KIND,
-    FOLLOW_PART,
     FRESH_READ_MAX_AGE_S,
     LEAD,
     MOST_HAVE_STOPPED,
@@ -22,7 +21,6 @@ from fleetos.model.experience import NONE, Experience, image_of, settle_s
 from fleetos.model.inventory import Job, JobStatus
 from fleetos.model.run import PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState
-from fleetos.rules import polling
 from fleetos.rules.forecast import Forecast, Kind, Outlook
 
 
@@ -37,8 +35,7 @@ class Watching:
     `since_s` holds, for each that runs, when it began on the elapsed clock. `forecast` is that of all kinds of changes
     together, which serves for a kind of which too little is known.
 
-    `stop_s`: by when most stops have ended, None while none has. `beat_at_s`: when those who follow the sweep are to
-    be seen next, None while nobody does.
+    `stop_s`: by when most stops have ended, None while none has.
     """
 
     def __init__(self, experience: Experience = NONE, keys: Iterable[str] = ()) -> None:
@@ -46,9 +43,6 @@ class Watching:
         self.experience = experience
         self._longest_s = experience.longest_change_s
         self.since_s: dict[str, float] = {}
-        self.by_sweep = False
-        self.beat_at_s: float | None = None
-        self.swept_s = 0.0
         self._kinds: dict[str, str] = {}
         self._ended_s: deque[float] = deque(_before_s(experience, set(kinds)), maxlen=DURATIONS_KEPT)
         self._of_kind_s: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DURATIONS_KEPT))
@@ -57,7 +51,7 @@ class Watching:
         self._stops_s: deque[float] = deque(experience.stops_s, maxlen=DURATIONS_KEPT)
         self.forecast = Forecast.of(self._ended_s)
         self._forecasts = self._by_kind({}, 1)
-        self._soon = (0.0, 0.0)
+        self._freed_soon = (0.0, 0.0)
         self.stop_s = Forecast.of(self._stops_s).by_s(MOST_HAVE_STOPPED)
 
     @property
@@ -69,7 +63,7 @@ class Watching:
         """For how long an unknown outcome is watched. While a run goes on it only grows."""
         return settle_s(settings.settle_s, self._longest_s, settings.change_timeout_s)
 
-    def found(self, target: Target, now: Moment) -> None:
+    def adopt(self, target: Target, now: Moment) -> None:
         """Enters a target that an earlier process left under way."""
         if target.state is TargetState.CHANGING and target.attempt is not None:
             accepted = target.attempt.accepted_at or target.attempt.sent_at
@@ -151,34 +145,23 @@ class Watching:
         self.forecast = Forecast.of(self._ended_s, chain.from_iterable(ages.values()), each)
         self._forecasts = self._by_kind(ages, each)
 
-    def swept(self, calls: int, now: Moment, settings: Settings, fraction: float) -> None:
-        """Enters that all who follow are being swept, in so many calls, and sets the next beat."""
-        self.swept_s = now.elapsed_s
-        self.beat_at_s = now.elapsed_s + polling.beat_s(self.outlook(now), calls, settings, fraction)
-
     @property
-    def lead_s(self) -> float:
+    def stop_lead_s(self) -> float:
         """How long it takes from a stop to a server that is known to be ready, while that is not known a look's age."""
         return FRESH_READ_MAX_AGE_S if self.stop_s is None else self.stop_s * LEAD
 
-    def soon(self, now: Moment) -> float:
+    def slots_freed_soon(self, now: Moment) -> float:
         """How many changes are expected to end before a server that is stopped now is ready.
 
         All ages are looked at for it, and turns come many a second: what was found holds for a moment.
         """
         if self.stop_s is None or not self.forecast.known:
             return 0.0
-        found, until_s = self._soon
+        freed, until_s = self._freed_soon
         if now.elapsed_s >= until_s:
-            found = self.outlook(now).expected(self.lead_s)
-            self._soon = (found, now.elapsed_s + min(self.stop_s * SOON_HOLDS, SOON_HOLDS_MAX_S))
-        return found
-
-    def hurry(self, settings: Settings) -> None:
-        """Sets the beat so that those who follow for another reason than a change do not wait for long."""
-        if self.beat_at_s is not None:
-            in_s = min(settings.poll_max_s, FRESH_READ_MAX_AGE_S) * FOLLOW_PART if self.since_s else settings.poll_min_s
-            self.beat_at_s = min(self.beat_at_s, self.swept_s + in_s)
+            freed = self.outlook(now).expected(self.stop_lead_s)
+            self._freed_soon = (freed, now.elapsed_s + min(self.stop_s * SOON_HOLDS, SOON_HOLDS_MAX_S))
+        return freed
 
 
 def _before_s(experience: Experience, keys: set[str]) -> Iterator[float]:

@@ -14,7 +14,7 @@ from fleetos.rules.ends import gone
 from fleetos.rules.forecast import Kind, Outlook
 from fleetos.rules.look import Watch
 from fleetos.rules.needs import AskJob, Context, Decision, Follow, Look, Need, Wait, Write
-from fleetos.rules.polling import beat_s
+from fleetos.rules.polling import sweep_interval_s
 
 
 def changing(target: Target, context: Context) -> Decision:
@@ -40,7 +40,7 @@ def _polled(attempt: Attempt, job_id: str, context: Context) -> tuple[Need, ...]
     if not context.by_sweep:
         last_s = context.now.elapsed_s - context.here_s if context.job_asked is None else context.job_asked.elapsed_s
         alone = Outlook((Kind(context.forecast, (age_s,)),))
-        pause_s = beat_s(alone, 1, context.settings, context.fraction)
+        pause_s = sweep_interval_s(alone, 1, context.settings, context.fraction)
         return (AskJob(job_id, max(context.now.elapsed_s, last_s + pause_s)),)
     return (Follow(), AskJob(job_id, _ask_s(attempt, age_s, context)))
 

@@ -57,7 +57,7 @@ def interval_s(outstanding: int, reads_per_s: float | None, settings: Settings, 
     return min(wanted_s, settings.poll_max_s) * (1.0 - JITTER * fraction)
 
 
-def beat_s(changes: Outlook, calls: int, settings: Settings, fraction: float) -> float:
+def sweep_interval_s(changes: Outlook, calls: int, settings: Settings, fraction: float) -> float:
     """Seconds until the changes are worth the next look, which takes so many calls, within the plan's bounds.
 
     So long that some of them have ended by then for each call, and not so long that one that ended early waits for a

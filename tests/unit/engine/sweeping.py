@@ -7,7 +7,6 @@ from fleetos.engine import ring
 from fleetos.engine.books import Books
 from fleetos.engine.facts import JobRead, NotSeen, Saw
 from fleetos.engine.judging import Judge
-from fleetos.engine.turn import Turn
 from fleetos.engine.watching import Watching
 from fleetos.model.events import JobEnded, PowerAnswered
 from fleetos.model.experience import NONE
@@ -48,19 +47,21 @@ class Ring:
 
     def __init__(self, *targets: Target, settings: Settings = SETTINGS, calls: Callable[[int], int] = one_page) -> None:
         self.progress = Progress(a_run(settings), targets)
-        self.books = Books(self.progress, SeededChance(1), moment(0), NONE)
-        self.judge = Judge(self.books)
         self.calls = calls
+        self.books = Books(self.progress, SeededChance(1), moment(0), NONE, self._sweep_calls)
+        self.judge = Judge(self.books)
         for target in targets:
             if target.state not in (S.WAITING, S.BACKOFF):
-                self.books.open(target.server_id)
+                self.books.adopt(target.server_id)
+
+    def _sweep_calls(self, servers: int) -> int:
+        return self.calls(servers)
 
     def turn(self, at_s: float, *facts: Saw | NotSeen | JobRead) -> list[Read]:
         """The reads of a turn that takes these facts."""
-        self.books.now = moment(at_s)
-        turn = Turn(self.progress, self.books.now.wall)
+        turn = self.books.begin_turn(moment(at_s))
         self.judge.take(turn, facts)
-        reads = ring.decide(self.books, turn, None, self.calls)
+        reads = ring.reconcile(self.books, turn, None)
         self.progress.absorb(turn.run, list(turn.changed.values()))
         return reads
 
@@ -93,6 +94,11 @@ def learn(watch: Watching, change_s: float, stop_s: float) -> None:
     call = PowerCall("call-1", "stop", hard=False, size=1, intended_at=START)
     stopped = Job("stop-1", JobStatus.SUCCESS, took_s=stop_s)
     watch.learn(a_target(calls=(call,)), PowerAnswered(name(1), "call-1", PowerOutcome.ENDED), stopped)
+
+
+def sweep_at(stage: Ring, at_s: float) -> None:
+    """Let the next sweep be due at that second."""
+    stage.books.sweeps._next_sweep_at_s = moment(at_s).elapsed_s
 
 
 def foresee(watch: Watching, forecast: Forecast) -> None:

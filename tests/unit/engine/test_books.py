@@ -51,10 +51,10 @@ CHANGING = a_target(state=S.CHANGING, attempts=(an_attempt(accepted_at=START, jo
 
 def books_of(*targets: Target) -> tuple[Books, Turn]:
     progress = Progress(a_run(), targets)
-    books = Books(progress, SeededChance(1), moment(0), NONE)
+    books = Books(progress, SeededChance(1), moment(0), NONE, each_its_own)
     for target in targets:
         if not target.ended:
-            books.open(target.server_id)
+            books.adopt(target.server_id)
     return books, Turn(progress, START)
 
 
@@ -113,14 +113,12 @@ def test_a_wait_is_not_lost_when_others_are_due_just_before_it() -> None:
     wait_s = 1.0
     waiting = a_target(1, state=S.READY, not_before=START + timedelta(seconds=wait_s))
     books, turn = books_of(waiting, a_target(2, state=S.CHECKING))
-    assert ring.decide(books, turn, None, each_its_own) == [Sweep(("server-0002",))]
+    assert ring.reconcile(books, turn, None) == [Sweep(("server-0002",))]
     assert ring.next_due_s(books, moment(0)) == moment(wait_s).elapsed_s
-    books.now = moment(wait_s)
-    turn = Turn(books.progress, books.now.wall)
-    books.touch(())
-    assert ring.decide(books, turn, None, each_its_own) == []
-    books.sweeping.clear()
-    assert ring.decide(books, turn, None, each_its_own) == [Sweep((ID,))]
+    turn = books.begin_turn(moment(wait_s))
+    assert ring.reconcile(books, turn, None) == []
+    books.sweeps.finish_servers(("server-0002",))
+    assert ring.reconcile(books, turn, None) == [Sweep((ID,))]
 
 
 def test_who_asks_for_a_job_under_way_gets_its_answer() -> None:
@@ -128,9 +126,9 @@ def test_who_asks_for_a_job_under_way_gets_its_answer() -> None:
     books, turn = books_of(*targets)
     books.agenda.set("server-0001", (AskJob("job-1", 0.0),))
     books.dirty.clear()
-    assert ring.decide(books, turn, None, each_its_own) == [ReadJob("job-1", ("server-0001",))]
+    assert ring.reconcile(books, turn, None) == [ReadJob("job-1", ("server-0001",))]
     books.agenda.set("server-0002", (AskJob("job-1", 0.0),))
-    assert ring.decide(books, turn, None, each_its_own) == []
+    assert ring.reconcile(books, turn, None) == []
     Judge(books).take(turn, [JobRead("job-1", ("server-0001",), Job("job-1", JobStatus.SUCCESS))])
     assert {turn.target(one.server_id).state for one in targets} == {S.VERIFYING}
 
@@ -143,11 +141,11 @@ def test_traces_are_asked_for_once_at_a_time(fact: TracesRead | TracesNotRead) -
     for expected in ([ReadTraces(ID, ask)], []):
         books.dirty.clear()
         books.agenda.set(ID, (ask,))
-        assert ring.decide(books, turn, None, each_its_own) == expected
+        assert ring.reconcile(books, turn, None) == expected
     Judge(books).take(turn, [fact])
     books.dirty.clear()
     books.agenda.set(ID, (ask,))
-    assert ring.decide(books, turn, None, each_its_own) == [ReadTraces(ID, ask)]
+    assert ring.reconcile(books, turn, None) == [ReadTraces(ID, ask)]
 
 
 @pytest.mark.parametrize(("asked_s", "counts"), [(-400.0, False), (-1.0, False), (0.0, True), (30.0, True)])
@@ -155,7 +153,7 @@ def test_what_a_log_said_before_the_looks_began_does_not_count(asked_s: float, c
     """Its answer may be long in coming, and the looks may have been broken off and begun anew meanwhile."""
     books, turn = books_of(a_target(state=S.INSPECTING, attempts=(an_attempt(unanswered=1),)))
     books.settle(turn, ID)
-    books.look(turn, ID, Sight(STOPPED, moment(0), moment(0), single=True))
+    books.add_observation(turn, ID, Sight(STOPPED, moment(0), moment(0), single=True))
     Judge(books).take(turn, [TracesRead(ID, Traces(("something",)), moment(asked_s))])
     sighting = books.sighting(ID)
     assert sighting is not None
@@ -168,7 +166,7 @@ def test_a_server_that_reads_say_nothing_of_is_asked_less_and_less_often() -> No
     looks: list[Need] = []
     for _ in range(9):
         looks += books.settle(turn, ID)
-        books.miss(ID)
+        books.add_missed_read(ID)
     pauses = (0, 1, 2, 4, 8, 16, 32, 60, 60)
     assert looks == [Look(moment(pause).elapsed_s, single=pause > 0) for pause in pauses]
 
@@ -257,7 +255,7 @@ def test_only_a_change_that_was_seen_from_end_to_end_is_learned_from() -> None:
     ):
         books, turn = books_of(CHANGING)
         # Where `later_s` is 0, this process came to it two minutes after it was accepted.
-        books.now = replace(moment(later_s), wall=START + timedelta(seconds=120))
+        books.begin_turn(replace(moment(later_s), wall=START + timedelta(seconds=120)))
         books.write(turn, event)
         assert books.watch.experience.longest_change_s == longest_s
 
@@ -290,7 +288,7 @@ def test_an_unreachable_cloud_pauses_the_run() -> None:
     books, turn = books_of(CHANGING)
     judge = Judge(books)
     for number in range(UNREACHABLE_FAILURES):
-        books.now = moment(number * UNREACHABLE_S / (UNREACHABLE_FAILURES - 1))
+        books.begin_turn(moment(number * UNREACHABLE_S / (UNREACHABLE_FAILURES - 1)))
         judge.take(turn, [NotSeen((ID,)), Unreachable("no route to host")])
     assert (turn.run.state, turn.run.reason, turn.run.detail) == (
         RunState.PAUSED,

@@ -8,7 +8,7 @@ import pytest
 from fleetos.clock import Moment
 from fleetos.engine.turn import Turn
 from fleetos.engine.watching import Watching, change_key
-from fleetos.limits import ENOUGH_OF_A_KIND, FOLLOW_PART, FRESH_READ_MAX_AGE_S, LEAD
+from fleetos.limits import ENOUGH_OF_A_KIND, LEAD
 from fleetos.model.events import ChangeAdopted, JobEnded, PowerAnswered, TargetEvent
 from fleetos.model.experience import NONE
 from fleetos.model.inventory import Job, JobStatus, SubJob
@@ -16,7 +16,7 @@ from fleetos.model.run import PowerCall, PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.rules.forecast import Forecast
 from tests.unit.engine.sweeping import Ring, changing, foresee, learn, name, next_in_line, seen
-from tests.unit.model.samples import CHANGED, REBUILD, SETTINGS, START, a_target, an_attempt
+from tests.unit.model.samples import CHANGED, REBUILD, START, a_target, an_attempt
 from tests.unit.rules.scene import moment, sight
 
 S = TargetState
@@ -29,17 +29,17 @@ def ages_s(watch: Watching, now: Moment) -> list[float]:
 
 def test_a_change_is_as_old_as_the_cloud_s_acceptance_of_it() -> None:
     watch = Watching()
-    watch.found(changing(1), moment(120))
+    watch.adopt(changing(1), moment(120))
     assert ages_s(watch, moment(130)) == [130]
     unaccepted = an_attempt(sent_at=START + timedelta(seconds=60), unanswered=1)
-    watch.found(a_target(2, state=S.CHANGING, attempts=(unaccepted,)), moment(120))
-    watch.found(a_target(3, state=S.INSPECTING, attempts=(unaccepted,)), moment(120))
+    watch.adopt(a_target(2, state=S.CHANGING, attempts=(unaccepted,)), moment(120))
+    watch.adopt(a_target(3, state=S.INSPECTING, attempts=(unaccepted,)), moment(120))
     assert sorted(ages_s(watch, moment(130))) == [70, 130]
 
 
 def test_a_clock_that_went_back_makes_no_negative_age() -> None:
     watch = Watching()
-    watch.found(changing(1), replace(moment(0), wall=START - timedelta(hours=1)))
+    watch.adopt(changing(1), replace(moment(0), wall=START - timedelta(hours=1)))
     assert ages_s(watch, moment(0)) == [0]
 
 
@@ -85,20 +85,9 @@ def test_slots_that_are_free_soon_are_those_of_changes_that_end_while_a_server_i
     watch = stage.books.watch
     foresee(watch, Forecast.of([400.0] * 4))
     lead_s = 20.0 * LEAD
-    assert watch.soon(moment(400 - lead_s - 1)) == 0
-    assert watch.soon(moment(400 - lead_s)) == 5
-    assert Watching().soon(moment(0)) == 0
-
-
-def test_whoever_waits_for_a_sweep_but_not_for_a_change_is_seen_before_a_look_is_too_old() -> None:
-    watch = Watching()
-    watch.swept(1, moment(0), SETTINGS, 0.0)
-    watch.hurry(SETTINGS)
-    assert watch.beat_at_s == moment(SETTINGS.poll_min_s).elapsed_s
-    watch.found(changing(1), moment(0))
-    watch.swept(1, moment(10_000), replace(SETTINGS, poll_max_s=600.0), 0.0)
-    watch.hurry(replace(SETTINGS, poll_max_s=600.0))
-    assert watch.beat_at_s == moment(10_000 + FRESH_READ_MAX_AGE_S * FOLLOW_PART).elapsed_s
+    assert watch.slots_freed_soon(moment(400 - lead_s - 1)) == 0
+    assert watch.slots_freed_soon(moment(400 - lead_s)) == 5
+    assert Watching().slots_freed_soon(moment(0)) == 0
 
 
 def test_needs_of_a_followed_change_are_kept_until_something_is_new() -> None:
@@ -109,9 +98,9 @@ def test_needs_of_a_followed_change_are_kept_until_something_is_new() -> None:
     busy = dict.fromkeys(range(1, 5), REBUILD)
     stage.turn(at_s + 1, *seen(at_s, busy))
     stage.turn(at_s + 20)
-    stage.books.look(Turn(stage.progress, START), name(1), sight(at_s + 21, REBUILD))
+    stage.books.add_observation(Turn(stage.progress, START), name(1), sight(at_s + 21, REBUILD))
     assert stage.books.dirty == {}
-    stage.books.look(Turn(stage.progress, START), name(1), sight(at_s + 22, CHANGED))
+    stage.books.add_observation(Turn(stage.progress, START), name(1), sight(at_s + 22, CHANGED))
     assert list(stage.books.dirty) == [name(1)]
 
 
@@ -138,8 +127,8 @@ def test_changes_on_other_flavors_are_foreseen_apart_once_enough_have_ended() ->
     watch.foresee(moment(0))
     assert (watch.forecast_of(small).typical_s, watch.forecast_of(large).typical_s) == (100.0, 1000.0)
     assert watch.forecast_of(changing(3)) is watch.forecast
-    watch.found(large, moment(0))
-    watch.found(replace(small, server_id=name(3)), moment(0))
+    watch.adopt(large, moment(0))
+    watch.adopt(replace(small, server_id=name(3)), moment(0))
     assert [kind.forecast.typical_s for kind in watch.outlook(moment(1)).kinds] == [1000.0, 100.0]
 
 

@@ -30,21 +30,21 @@ class Out:
 
     def __init__(self, *targets: Target, concurrency: int = 2) -> None:
         self.progress = Progress(a_run(replace(SETTINGS, concurrency=concurrency)), targets)
-        self.books = Books(self.progress, SeededChance(1), moment(0), NONE)
+        self.books = Books(self.progress, SeededChance(1), moment(0), NONE, lambda servers: servers)
         self.cloud: SmallCloud = Stage(len(targets)).cloud
         self.sender = Sender(self.books, self.cloud, NoSecrets(), lambda: "call-1")
         self.turn = Turn(self.progress, START)
         for target in targets:
-            self.books.open(target.server_id)
+            self.books.adopt(target.server_id)
             self.see(target, RUNNING if target.state is S.STOPPING else STOPPED)
 
     def see(self, target: Target, picture: Picture, at_s: float = 0.0) -> None:
-        self.books.look(self.turn, target.server_id, sight(at_s, picture))
+        self.books.add_observation(self.turn, target.server_id, sight(at_s, picture))
         self.books.settle(self.turn, target.server_id)
 
     def serve(self, at_s: float = 0.0) -> list[str]:
         """What leaves in a turn at that second."""
-        self.books.now = moment(at_s)
+        self.books.begin_turn(moment(at_s))
         return list(_named(self.sender.serve(self.turn, moment(at_s))))
 
     def states(self) -> list[TargetState]:
@@ -109,8 +109,8 @@ def test_who_waited_too_long_for_a_slot_is_looked_at_again_before_it_is_submitte
 def test_who_was_started_while_it_waited_for_a_slot_is_not_submitted() -> None:
     out = Out(ready(1), busy(2), busy(3), concurrency=2)
     assert out.serve() == []
-    out.books.look(out.turn, "server-0001", sight(30, RUNNING))
-    out.books.now = moment(30)
+    out.books.add_observation(out.turn, "server-0001", sight(30, RUNNING))
+    out.books.begin_turn(moment(30))
     out.books.settle(out.turn, "server-0001")
     assert out.states()[0] is S.CHECKING
     assert out.books.agenda.writes == {}

@@ -14,7 +14,18 @@ from fleetos.model.plan import StopMode
 from fleetos.model.states import RunState, TargetState
 from fleetos.rules.forecast import Forecast
 from fleetos.rules.polling import Read, ReadJob, ReadServer, Sweep
-from tests.unit.engine.sweeping import Ring, changing, foresee, full_at_five, learn, name, next_in_line, one_page, seen
+from tests.unit.engine.sweeping import (
+    Ring,
+    changing,
+    foresee,
+    full_at_five,
+    learn,
+    name,
+    next_in_line,
+    one_page,
+    seen,
+    sweep_at,
+)
 from tests.unit.model.samples import CHANGED, REBUILD, RUNNING, SETTINGS, START, STOPPED, a_target, an_attempt
 from tests.unit.rules.scene import moment
 
@@ -85,22 +96,24 @@ def test_a_look_at_one_puts_the_beat_off_only_if_all_whose_time_has_come_are_see
     stage = Ring(*map(changing, range(1, 8)), calls=calls)
     stage.turn(0)
     learn(stage.books.watch, 400.0, 20.0)
-    stage.books.watch.beat_at_s = beat_s = moment(401).elapsed_s
-    stage.books.unswept = [name(1)]
-    assert len(_servers(stage.turn(400))) == (7 if put_off else 5)
-    assert (stage.books.watch.beat_at_s != beat_s) is put_off
+    sweep_at(stage, 401)
+    assert list(stage.books.sweeps.start_reads([Sweep((name(1),))])) == []
+    shown = _servers(stage.turn(400))
+    assert len(shown) == (7 if put_off else 5)
+    stage.books.sweeps.finish_servers(shown)
+    assert (stage.books.sweeps.next_due_s != moment(401).elapsed_s) is put_off
 
 
 def test_whoever_rides_along_is_seen_before_a_look_is_too_old_and_no_longer_once_it_has_ended() -> None:
     slow = replace(SETTINGS, poll_max_s=600.0)
     stage = Ring(*map(changing, range(1, 5)), replace(changing(5), state=S.VERIFYING), settings=slow)
     stage.turn(0)
-    assert list(stage.books.riders) == [name(5)]
+    assert list(stage.books.sweeps._sweep_followers) == [name(5)]
     at_s = stage.beat()
     assert at_s <= FRESH_READ_MAX_AGE_S * FOLLOW_PART
     stage.turn(at_s)
     stage.turn(at_s + 1, *seen(at_s, {5: CHANGED}))
-    assert (stage.state(5), list(stage.books.riders)) == (S.DONE, [])
+    assert (stage.state(5), list(stage.books.sweeps._sweep_followers)) == (S.DONE, [])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +138,8 @@ def test_a_beat_at_which_all_are_being_read_already_is_over() -> None:
     stage = Ring(*map(changing, range(1, 5)))
     stage.turn(0)
     at_s = stage.beat()
-    stage.books.reading.update(name(number) for number in range(1, 5))
+    alone = [ReadServer(name(number)) for number in range(1, 5)]
+    assert list(stage.books.sweeps.start_reads(alone)) == alone
     assert stage.turn(at_s) == []
     assert stage.beat() > at_s
 
@@ -166,7 +180,7 @@ def test_a_change_past_its_deadline_is_decided_upon_by_looks_that_are_all_the_sa
 
 def sweep_of(stage: Ring, at_s: float) -> list[str]:
     """Whom the sweep at that second sees."""
-    stage.books.watch.beat_at_s = moment(at_s).elapsed_s
+    sweep_at(stage, at_s)
     return _servers(stage.turn(at_s))
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fleetos.limits import AGES_LOOKED_AT, BEAT_OF_AGE, ENDS_A_CALL, JITTER
 from fleetos.rules.forecast import Forecast, Kind, Outlook
-from fleetos.rules.polling import beat_s
+from fleetos.rules.polling import sweep_interval_s
 from tests.unit.model.samples import SETTINGS
 
 LEAST, MOST = SETTINGS.poll_min_s, SETTINGS.poll_max_s
@@ -25,37 +25,39 @@ def all_of(forecast: Forecast, ages_s: list[float]) -> Outlook:
 
 
 def test_while_nothing_is_known_the_look_comes_after_a_part_of_the_age() -> None:
-    assert beat_s(all_of(NOTHING, [300.0]), 1, SETTINGS, 0.0) == 300 * BEAT_OF_AGE
-    assert beat_s(all_of(NOTHING, [100.0, 300.0, 400.0]), 1, SETTINGS, 0.0) == 300 * BEAT_OF_AGE
-    assert beat_s(all_of(NOTHING, [0.4]), 1, QUICK, 0.0) == pytest.approx(0.04)
+    assert sweep_interval_s(all_of(NOTHING, [300.0]), 1, SETTINGS, 0.0) == 300 * BEAT_OF_AGE
+    assert sweep_interval_s(all_of(NOTHING, [100.0, 300.0, 400.0]), 1, SETTINGS, 0.0) == 300 * BEAT_OF_AGE
+    assert sweep_interval_s(all_of(NOTHING, [0.4]), 1, QUICK, 0.0) == pytest.approx(0.04)
 
 
 def test_it_stays_within_the_bounds_of_the_plan() -> None:
-    assert beat_s(all_of(NOTHING, [0.0]), 1, SETTINGS, 0.0) == LEAST
-    assert beat_s(all_of(NOTHING, [36_000.0]), 1, SETTINGS, 0.0) == MOST
-    assert beat_s(all_of(NOTHING, []), 1, SETTINGS, 0.0) == MOST
+    assert sweep_interval_s(all_of(NOTHING, [0.0]), 1, SETTINGS, 0.0) == LEAST
+    assert sweep_interval_s(all_of(NOTHING, [36_000.0]), 1, SETTINGS, 0.0) == MOST
+    assert sweep_interval_s(all_of(NOTHING, []), 1, SETTINGS, 0.0) == MOST
 
 
 def test_while_nothing_can_have_ended_nobody_looks() -> None:
-    assert beat_s(all_of(MINUTES, [0.0] * 100), 1, SETTINGS, 0.0) == MOST
-    assert beat_s(all_of(MINUTES, [200.0] * 100), 1, SETTINGS, 0.0) == MOST
+    assert sweep_interval_s(all_of(MINUTES, [0.0] * 100), 1, SETTINGS, 0.0) == MOST
+    assert sweep_interval_s(all_of(MINUTES, [200.0] * 100), 1, SETTINGS, 0.0) == MOST
 
 
 def test_where_ends_are_dense_the_look_comes_when_some_have_ended() -> None:
     # Of a hundred changes of 300 s one is expected to end each second, and so the last of those that are enough.
     some_s = float(ceil(ENDS_A_CALL))
-    assert beat_s(all_of(MINUTES, [300.0] * 100), 1, SETTINGS, 0.0) == pytest.approx(max(LEAST, some_s), abs=0.1)
+    assert sweep_interval_s(all_of(MINUTES, [300.0] * 100), 1, SETTINGS, 0.0) == pytest.approx(
+        max(LEAST, some_s), abs=0.1
+    )
     fine = replace(SETTINGS, poll_min_s=1.0)
-    assert beat_s(all_of(MINUTES, [300.0] * 100), 1, fine, 0.0) == pytest.approx(some_s, abs=0.1)
-    assert beat_s(all_of(MINUTES, [300.0] * 500), 1, fine, 0.0) == pytest.approx(1.0, abs=0.1)
+    assert sweep_interval_s(all_of(MINUTES, [300.0] * 100), 1, fine, 0.0) == pytest.approx(some_s, abs=0.1)
+    assert sweep_interval_s(all_of(MINUTES, [300.0] * 500), 1, fine, 0.0) == pytest.approx(1.0, abs=0.1)
 
 
 def test_a_look_of_several_calls_waits_for_more_ends() -> None:
     fine = replace(SETTINGS, poll_min_s=1.0)
     thousand = all_of(MINUTES, [300.0] * 1000)
     # Ten end each second.
-    assert beat_s(thousand, 1, fine, 0.0) == pytest.approx(1.0, abs=0.1)
-    assert beat_s(thousand, 20, fine, 0.0) == pytest.approx(ENDS_A_CALL * 20 / 10, abs=1.1)
+    assert sweep_interval_s(thousand, 1, fine, 0.0) == pytest.approx(1.0, abs=0.1)
+    assert sweep_interval_s(thousand, 20, fine, 0.0) == pytest.approx(ENDS_A_CALL * 20 / 10, abs=1.1)
 
 
 def test_of_many_changes_some_ages_stand_for_all() -> None:
@@ -69,42 +71,44 @@ def test_of_many_changes_some_ages_stand_for_all() -> None:
 
 def test_the_first_look_falls_where_the_ends_begin() -> None:
     # The first of them end in 31 s, the next each second.
-    assert 30 < beat_s(all_of(MINUTES, [270.0] * 100), 1, SETTINGS, 0.0) < 40
+    assert 30 < sweep_interval_s(all_of(MINUTES, [270.0] * 100), 1, SETTINGS, 0.0) < 40
 
 
 def test_one_change_that_may_have_ended_does_not_wait_for_others() -> None:
-    few = beat_s(all_of(MINUTES, [300.0, 0.0, 0.0]), 1, SETTINGS, 0.0)
+    few = sweep_interval_s(all_of(MINUTES, [300.0, 0.0, 0.0]), 1, SETTINGS, 0.0)
     assert few < MOST
     assert few >= 25
 
 
 def test_changes_of_less_than_a_second_are_seen_as_soon_in_proportion() -> None:
     seconds = Forecast.of([number / 1000 for number in range(301, 401)])
-    assert beat_s(all_of(seconds, [0.0] * 10), 1, QUICK, 0.0) == pytest.approx(0.32, abs=0.08)
-    assert beat_s(all_of(seconds, [0.3] * 100), 1, QUICK, 0.0) == pytest.approx(0.01, abs=0.005)
+    assert sweep_interval_s(all_of(seconds, [0.0] * 10), 1, QUICK, 0.0) == pytest.approx(0.32, abs=0.08)
+    assert sweep_interval_s(all_of(seconds, [0.3] * 100), 1, QUICK, 0.0) == pytest.approx(0.01, abs=0.005)
 
 
 def test_each_kind_is_foreseen_by_itself() -> None:
     hours = Forecast.of([3600.0 + number * 60 for number in range(100)])
     mixed = Outlook((Kind(hours, (300.0,) * 100), Kind(MINUTES, (300.0,) * 100)))
-    assert beat_s(mixed, 1, SETTINGS, 0.0) == beat_s(all_of(MINUTES, [300.0] * 100), 1, SETTINGS, 0.0)
-    assert beat_s(Outlook((Kind(hours, (300.0,) * 200),)), 1, SETTINGS, 0.0) == MOST
+    assert sweep_interval_s(mixed, 1, SETTINGS, 0.0) == sweep_interval_s(
+        all_of(MINUTES, [300.0] * 100), 1, SETTINGS, 0.0
+    )
+    assert sweep_interval_s(Outlook((Kind(hours, (300.0,) * 200),)), 1, SETTINGS, 0.0) == MOST
     unknown = Outlook((Kind(hours, (300.0,) * 100), Kind(NOTHING, (300.0,))))
-    assert beat_s(unknown, 1, SETTINGS, 0.0) == 300 * BEAT_OF_AGE
+    assert sweep_interval_s(unknown, 1, SETTINGS, 0.0) == 300 * BEAT_OF_AGE
 
 
 def test_changes_of_hours_are_not_looked_at_before_their_time() -> None:
     hours = Forecast.of([3600.0 + number * 60 for number in range(100)])
-    assert beat_s(all_of(hours, [600.0] * 50), 1, SETTINGS, 0.0) == MOST
+    assert sweep_interval_s(all_of(hours, [600.0] * 50), 1, SETTINGS, 0.0) == MOST
 
 
 def test_one_that_outlasts_all_others_is_seen_after_a_part_of_its_age() -> None:
-    assert beat_s(all_of(MINUTES, [500.0]), 1, SETTINGS, 0.0) == 500 * BEAT_OF_AGE
-    assert beat_s(all_of(MINUTES, [450.0, 0.0, 0.0]), 1, SETTINGS, 0.0) == 450 * BEAT_OF_AGE
+    assert sweep_interval_s(all_of(MINUTES, [500.0]), 1, SETTINGS, 0.0) == 500 * BEAT_OF_AGE
+    assert sweep_interval_s(all_of(MINUTES, [450.0, 0.0, 0.0]), 1, SETTINGS, 0.0) == 450 * BEAT_OF_AGE
 
 
 def test_chance_only_shortens_it() -> None:
-    assert beat_s(all_of(NOTHING, [300.0]), 1, SETTINGS, 0.5) == pytest.approx(30 * (1 - JITTER / 2))
+    assert sweep_interval_s(all_of(NOTHING, [300.0]), 1, SETTINGS, 0.5) == pytest.approx(30 * (1 - JITTER / 2))
 
 
 @given(
@@ -118,5 +122,5 @@ def test_the_beat_stays_within_the_bounds(
     ended: list[float], ages: list[float], least: float, factor: float, fraction: float
 ) -> None:
     settings = replace(SETTINGS, poll_min_s=least, poll_max_s=least * factor)
-    found = beat_s(all_of(Forecast.of(ended, ages), ages), 1, settings, fraction)
+    found = sweep_interval_s(all_of(Forecast.of(ended, ages), ages), 1, settings, fraction)
     assert settings.poll_min_s * (1 - JITTER) <= found <= settings.poll_max_s
