@@ -92,27 +92,28 @@ class Transport:
 
     async def send(self, outgoing: Outgoing) -> Answer:
         """Return the answer, whatever its status. Never repeats. Raises NotSent or AnswerLost, without secrets."""
-        answer = await self._sent(outgoing)
-        word = answer.simulated and is_loopback(httpx.URL(outgoing.url).host)
-        before, self.simulated = self.simulated, word and (self.simulated or not self._answered)
-        self._answered = True
-        if self.simulated != before and self.on_simulated is not None:
-            self.on_simulated(self.simulated)
-        return answer
-
-    async def _sent(self, outgoing: Outgoing) -> Answer:
         way = self._effects if outgoing.effect else self._reads
         secrets = (*outgoing.secrets, *self._secrets)
         token = _leaving.set(outgoing)
         try:
             with anyio.fail_after(outgoing.timeout_s):
-                return await _exchange(way, outgoing, secrets)
+                answer = await _exchange(way, outgoing, secrets)
         except Exception as error:  # noqa: BLE001 - the point of this module: whatever it is, it becomes one of ours
             failure = _failure(error, outgoing, secrets)
+        else:
+            self._note_simulated(answer, outgoing)
+            return answer
         finally:
             _leaving.reset(token)
         # Raised here and not above: the library's errors hold the request's headers, and with them the token.
         raise failure
+
+    def _note_simulated(self, answer: Answer, outgoing: Outgoing) -> None:
+        word = answer.simulated and is_loopback(httpx.URL(outgoing.url).host)
+        before, self.simulated = self.simulated, word and (self.simulated or not self._answered)
+        self._answered = True
+        if self.simulated != before and self.on_simulated is not None:
+            self.on_simulated(self.simulated)
 
     async def aclose(self) -> None:
         """Closes all connections."""

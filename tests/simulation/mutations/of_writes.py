@@ -40,12 +40,12 @@ SENDING = (
         "a write whose answer was lost is sent once more by the transport",
         one(
             f"{CLOUD}/transport.py",
-            "                return await _exchange(way, outgoing, secrets)\n",
+            "                answer = await _exchange(way, outgoing, secrets)\n",
             """\
                 try:
-                    return await _exchange(way, outgoing, secrets)
+                    answer = await _exchange(way, outgoing, secrets)
                 except AnswerLost:
-                    return await _exchange(way, outgoing, secrets)
+                    answer = await _exchange(way, outgoing, secrets)
 """,
         ),
     ),
