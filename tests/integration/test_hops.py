@@ -1,0 +1,53 @@
+"""A write passes few functions on its way out, and its answer few on its way into the journal."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from fleetos.sim.access import Access
+from tests.integration.hops import DURABLE, JUDGED, POST
+from tests.stage import COMMAND_TIMEOUT_S, environment
+
+FRAMES, FILES = 12, 8
+ROOT = Path(__file__).parents[2]
+# The command line has frames of its own above the engine.
+COMMAND_LINE = ("__main__", "cli/", "app/")
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[str, str]]]:
+    """The stacks of one run below the command line: file and function."""
+    folder = tmp_path_factory.mktemp("hops")
+    env = environment(folder, PYTHONPATH=str(ROOT), **Access("http://127.0.0.1:9").environment())
+    command = [sys.executable, "-m", "tests.integration.hops"]
+    done = subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False
+    )
+    told = cast("dict[str, Any]", json.loads(done.stderr.splitlines()[-1]))
+    assert told.pop("code") == 0, done.stderr
+    return {
+        what: [(file, function) for file, function in stack if not file.startswith(COMMAND_LINE)]
+        for what, stack in told.items()
+    }
+
+
+def frugal(frames: list[tuple[str, str]]) -> bool:
+    """Whether these are few functions in few files, of which the engine's are some."""
+    files = {file for file, _ in frames}
+    assert any(file.startswith("engine/") for file in files), frames
+    return len(frames) <= FRAMES and len(files) <= FILES
+
+
+def test_a_write_passes_few_functions_on_its_way_out(stacks: dict[str, list[tuple[str, str]]]) -> None:
+    assert frugal(stacks[POST]), stacks[POST]
+    assert any(file.startswith("cloud/") for file, _ in stacks[POST])
+
+
+def test_an_answer_passes_few_functions_on_its_way_into_the_journal(stacks: dict[str, list[tuple[str, str]]]) -> None:
+    passed = list(dict.fromkeys((*stacks[JUDGED], *stacks[DURABLE])))
+    assert frugal(passed), passed
+    assert any(file.startswith("store/") for file, _ in passed)
