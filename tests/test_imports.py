@@ -33,12 +33,19 @@ SPOILED = {
         ("views/view.py", "import fleetos.cli.main", "fleetos.views is not allowed to import fleetos.cli"),
         ("stray.py", "", "The following modules are not listed as layers: - fleetos.stray"),
     ],
+    "app": [
+        ("app/doctor/cloud_checks.py", "import typer", "fleetos.app.doctor.cloud_checks -> typer"),
+        ("app/doctor/cloud_checks.py", "import rich.text", "fleetos.app.doctor.cloud_checks -> rich"),
+        ("app/doctor/cloud_checks.py", "import fleetos.cli.output", "cloud_checks -> fleetos.cli.output"),
+    ],
     "engine": [("engine/drive.py", "import fleetos.store.journal", "fleetos.engine.drive -> fleetos.store.journal")],
     "views": [("views/view.py", "import fleetos.cloud.transport", "fleetos.views.view -> fleetos.cloud.transport")],
     "sim": [("sim/world.py", "import fleetos.cloud.transport", "fleetos.sim.world -> fleetos.cloud.transport")],
     "pure": [
         ("rules/steps.py", "import anyio", "fleetos.rules.steps -> anyio"),
         ("model/run.py", "import time", "fleetos.model.run -> time"),
+        ("app/doctor/cloud_rules.py", "import os", "fleetos.app.doctor.cloud_rules -> os"),
+        ("app/doctor/database_rules.py", "import os", "fleetos.app.doctor.database_rules -> os"),
     ],
     "http": [
         ("cli/main.py", "import httpx", "fleetos.cli.main -> httpx"),

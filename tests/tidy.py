@@ -32,7 +32,7 @@ class Ban:
 _CLOCK = "an injected Clock: now() or moment()"
 _CHANCE = "an injected Chance, run_id() or token() of fleetos.ids"
 _OWNED = "anyio: a task group owns every task, a cancel scope every deadline"
-_PRINT = "a view of fleetos.views, or fleetos.cli.terminal"
+_PRINT = "a view of fleetos.views, or fleetos.cli.output"
 
 # uvicorn and the wire-level faults speak asyncio's own transports and protocols.
 _ASYNCIO_HOMES = (

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from fleetos.cli import looping
-from fleetos.cli.carrying_on import check_cloud, log_in_and_drive, names_of
-from fleetos.cli.confirming import agree
-from fleetos.cli.exits import ExitCode, Leave, code_of
-from fleetos.cli.looking import lease_of
+from fleetos.cli.confirm import agree
+from fleetos.cli.exit_codes import ExitCode, Leave, code_of
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument
-from fleetos.cli.terminal import on_terminal, print_json, reporting, say
+from fleetos.cli.output import on_terminal, print_json, reporting, say
+from fleetos.cli.resume import check_cloud, log_in_and_drive, names_of
+from fleetos.cli.status import lease_of
 from fleetos.cli.wiring import sound_database, watcher
 from fleetos.clock import SystemClock
 from fleetos.model.events import Settled

@@ -7,13 +7,23 @@ from typing import TypeVar
 
 import anyio
 
+from fleetos.app.doctor.cloud_checks import DryReads, credential_facts, knocked, login_facts
+from fleetos.app.doctor.cloud_rules import (
+    of_clock,
+    of_credentials,
+    of_endpoint,
+    of_login,
+    of_memory,
+    of_permission,
+    of_silence,
+    without_endpoint,
+)
 from fleetos.cli.surveying import scope_of
 from fleetos.cli.wiring import chosen_cloud, credentials, scope_key
 from fleetos.clock import SystemClock
 from fleetos.cloud.addresses import Origin, proxies_from
 from fleetos.cloud.calls import CALLS, DRY_READS, EFFECTS, Operation, Service
 from fleetos.cloud.ecs import EcsCloud, Place
-from fleetos.cloud.examining import DryReads, credential_facts, knocked, login_facts
 from fleetos.cloud.identity import Credentials, Grant
 from fleetos.cloud.opening import iam_address, open_session, overridden, place_of
 from fleetos.cloud.session import Session
@@ -41,16 +51,6 @@ from fleetos.model.diagnosis import (
     skipped,
 )
 from fleetos.model.plan import ApiLimits, Plan
-from fleetos.rules.diagnosing_cloud import (
-    of_clock,
-    of_credentials,
-    of_endpoint,
-    of_login,
-    of_memory,
-    of_permission,
-    of_silence,
-    without_endpoint,
-)
 from fleetos.store import history
 from fleetos.store.database import Database
 

@@ -10,12 +10,12 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
+from fleetos.app.doctor.database_rules import of_backup, of_claims, of_file, of_runs, of_schema, of_timeline
 from fleetos.cli.wiring import located, named_by, watcher
 from fleetos.clock import SystemClock
 from fleetos.errors import DatabaseUnusable, StoreError, UsageError
 from fleetos.limits import DATABASE_EXAMINED_WITHIN_S
 from fleetos.model.diagnosis import Diagnosis, Grade, Topic, broken, skipped
-from fleetos.rules.diagnosing_database import of_backup, of_claims, of_file, of_runs, of_schema, of_timeline
 from fleetos.store.checking import prove_sound
 from fleetos.store.database import Database
 from fleetos.store.examining import claim_facts, file_facts, run_facts, schema_facts, timeline

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import TaskGroup
 
-from fleetos.cli.exits import ExitCode, code_of, code_of_reason
+from fleetos.cli.exit_codes import ExitCode, code_of, code_of_reason
 from fleetos.cli.wiring import scope_key
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud

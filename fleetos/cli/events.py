@@ -10,10 +10,10 @@ from typing import Annotated
 import anyio
 import typer
 
-from fleetos.cli.exits import ExitCode, Leave
-from fleetos.cli.looking import Asked, chosen_run, has_none, lease_of, servers_of
+from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.options import AnyRunArgument, CloudOption, DbOption, Output, OutputOption, ServerOption
-from fleetos.cli.terminal import print_json, reporting, say, show, width
+from fleetos.cli.output import print_json, reporting, say, show, width
+from fleetos.cli.status import Asked, chosen_run, has_none, lease_of, servers_of
 from fleetos.cli.wiring import existing_database, watcher
 from fleetos.clock import SystemClock
 from fleetos.errors import UsageError

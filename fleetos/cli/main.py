@@ -12,21 +12,21 @@ from typer.exceptions import TyperException
 from fleetos import __version__
 from fleetos.cli import (
     abort,
-    applying,
-    carrying_on,
-    checking,
-    databasing,
-    doctoring,
-    drifting,
+    apply,
+    db,
+    doctor,
+    drift,
     events,
-    looking,
-    planning,
-    simulating,
+    plan,
+    resume,
+    sim,
+    status,
+    validate,
 )
-from fleetos.cli.exits import ExitCode, Leave
+from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.help_text import PlainGroup
 from fleetos.cli.options import Output
-from fleetos.cli.terminal import close_streams, open_streams, report, show
+from fleetos.cli.output import close_streams, open_streams, report, show
 from fleetos.errors import UsageError
 
 # What the option parser exits with when a command is called wrongly; ours is 64.
@@ -70,20 +70,20 @@ def fleetos(
 
 _PLANS, _RUNS, _TOOLS = "Plans", "Runs", "Tools"
 
-app.command(rich_help_panel=_PLANS)(checking.validate)
-app.command(rich_help_panel=_PLANS)(planning.plan)
-app.command(rich_help_panel=_PLANS)(applying.apply)
-app.command(rich_help_panel=_PLANS)(drifting.drift)
-app.command(rich_help_panel=_PLANS)(checking.schema)
-app.command(rich_help_panel=_RUNS)(carrying_on.resume)
-app.command(rich_help_panel=_RUNS)(carrying_on.retry)
+app.command(rich_help_panel=_PLANS)(validate.validate)
+app.command(rich_help_panel=_PLANS)(plan.plan)
+app.command(rich_help_panel=_PLANS)(apply.apply)
+app.command(rich_help_panel=_PLANS)(drift.drift)
+app.command(rich_help_panel=_PLANS)(validate.schema)
+app.command(rich_help_panel=_RUNS)(resume.resume)
+app.command(rich_help_panel=_RUNS)(resume.retry)
 app.command(rich_help_panel=_RUNS)(abort.abort)
-app.command(rich_help_panel=_RUNS)(looking.runs)
-app.command(rich_help_panel=_RUNS)(looking.status)
+app.command(rich_help_panel=_RUNS)(status.runs)
+app.command(rich_help_panel=_RUNS)(status.status)
 app.command(rich_help_panel=_RUNS)(events.events)
-app.command(rich_help_panel=_TOOLS)(doctoring.doctor)
-app.add_typer(simulating.app, name="sim", rich_help_panel=_TOOLS)
-app.add_typer(databasing.app, name="db", rich_help_panel=_TOOLS)
+app.command(rich_help_panel=_TOOLS)(doctor.doctor)
+app.add_typer(sim.app, name="sim", rich_help_panel=_TOOLS)
+app.add_typer(db.app, name="db", rich_help_panel=_TOOLS)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from fleetos.cli.terminal import say
+from fleetos.cli.output import say
 from fleetos.clock import SystemClock
 from fleetos.cloud.config_files import Places
 from fleetos.cloud.credentials import load as load_credentials

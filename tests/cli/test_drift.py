@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.cli.exits import ExitCode
+from fleetos.cli.exit_codes import ExitCode
 from tests.cli.play import PACE, Play
 from tests.stage import Done, Stage, stage
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from fleetos import errors
-from fleetos.cli.exits import ExitCode
+from fleetos.cli.exit_codes import ExitCode
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "exit-codes.md").read_text()
 ROWS = {int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| ([^|]+) \|", PAGE, re.MULTILINE)}

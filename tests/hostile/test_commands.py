@@ -13,7 +13,7 @@ from hypothesis import given
 from typer.testing import CliRunner
 
 from fleetos.cli.main import app
-from fleetos.cli.terminal import reporting
+from fleetos.cli.output import reporting
 from tests.hostile.chance import examples
 from tests.hostile.plans import plan_tree, write_files
 from tests.hostile.strategies import mangled, randoms, spoiled

@@ -21,7 +21,7 @@ from tests.simulation.mutations.patches import Mutation
 _MORE = ("pyproject.toml", "migrations", "plans")
 _TESTS_MAX_S = 600.0
 _FOUND, _CLEAN = 1, 0
-CONFIRMING, JOURNAL = "fleetos/cli/confirming.py", "fleetos/store/journal.py"
+CONFIRMING, JOURNAL = "fleetos/cli/confirm.py", "fleetos/store/journal.py"
 AGREEMENT, LAW = "fleetos/planning/agreement.py", "fleetos/model/states.py"
 
 
@@ -139,7 +139,7 @@ BESIDE: Sequence[Beside] = (
         "retry-takes-all",
         "a retry offers servers that a newer run has changed since",
         (
-            "fleetos/cli/carrying_on.py",
+            "fleetos/cli/resume.py",
             "        again = [target for target in again if target.server_id not in touched]\n",
             "        again = list(again)\n",
         ),

@@ -14,9 +14,9 @@ import typer
 
 from fleetos.cli.diagnosing_cloud import look_at_cloud
 from fleetos.cli.diagnosing_database import look_at_database
-from fleetos.cli.exits import Leave
+from fleetos.cli.exit_codes import Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption
-from fleetos.cli.terminal import print_json, print_line, read_or_not, reporting, say, show, show_wrapped, width
+from fleetos.cli.output import print_json, print_line, read_or_not, reporting, say, show, show_wrapped, width
 from fleetos.cloud.calls import policy as least_policy
 from fleetos.cloud.calls import policy_notes
 from fleetos.model.diagnosis import Diagnosis, exit_code_of

@@ -9,7 +9,7 @@ import anyio
 import typer
 
 from fleetos.cli.help_text import PlainGroup
-from fleetos.cli.terminal import print_json, reporting, say, show
+from fleetos.cli.output import print_json, reporting, say, show
 from fleetos.cli.wiring import SCENARIO, state_folder
 from fleetos.sim import builtin
 from fleetos.sim.access import Access

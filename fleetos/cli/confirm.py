@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from fleetos.cli.terminal import ask, on_terminal, say
+from fleetos.cli.output import ask, on_terminal, say
 from fleetos.errors import FleetosError, UsageError
 from fleetos.model.states import Command
 from fleetos.model.wipes import Wipes

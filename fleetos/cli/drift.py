@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from fleetos.cli.exits import ExitCode, Leave
+from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument
+from fleetos.cli.output import print_json, print_line, read_or_not, reporting, show_wrapped, width
 from fleetos.cli.surveying import compared, scope_of
-from fleetos.cli.terminal import print_json, print_line, read_or_not, reporting, show_wrapped, width
 from fleetos.cli.wiring import chosen_cloud, cloud_at, credentials, existing_database, hinting, scope_key
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.model.drift import Drift, Verdict

@@ -6,10 +6,10 @@ from typing import Annotated
 import anyio
 import typer
 
-from fleetos.cli.exits import ExitCode, Leave
+from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.help_text import PlainGroup
 from fleetos.cli.options import DbOption
-from fleetos.cli.terminal import read_or_not, reporting, say, show
+from fleetos.cli.output import read_or_not, reporting, say, show
 from fleetos.cli.wiring import existing_database, is_missing, located, no_runs_yet, watcher
 from fleetos.errors import UnknownRun
 from fleetos.store import checking, opening

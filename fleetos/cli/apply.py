@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from fleetos.cli import looping
-from fleetos.cli.carrying_on import check_project, drive_on, show_end
-from fleetos.cli.confirming import Consent, confirm
-from fleetos.cli.exits import ExitCode, Leave, code_of
+from fleetos.cli.confirm import Consent, confirm
+from fleetos.cli.exit_codes import ExitCode, Leave, code_of
 from fleetos.cli.options import CloudOption, DbOption, ExpectWipesOption, Output, OutputOption, PlanArgument, YesOption
+from fleetos.cli.output import reporting, say
+from fleetos.cli.resume import check_project, drive_on, show_end
 from fleetos.cli.surveying import facts_of, frozen_now, images_meant, list_servers, scope_of, survey
-from fleetos.cli.terminal import reporting, say
 from fleetos.cli.wiring import SIM, chosen_cloud, cloud_at, credentials, hinting, scope_key, sound_database, watcher
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from fleetos.cli.exits import ExitCode, Leave
+from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.options import Output
 from fleetos.errors import FleetosError, InputError
 from fleetos.views.console import Shown, height_of, put, put_question, put_wrapped, view_on, width_of

@@ -7,9 +7,9 @@ from typing import Annotated
 import anyio
 import typer
 
-from fleetos.cli.exits import code_of
+from fleetos.cli.exit_codes import code_of
 from fleetos.cli.options import AnyRunArgument, CloudOption, DbOption, Output, OutputOption, ServerOption
-from fleetos.cli.terminal import height, print_json, print_line, reporting, say, show, width
+from fleetos.cli.output import height, print_json, print_line, reporting, say, show, width
 from fleetos.cli.wiring import existing_database, no_runs_yet, watcher
 from fleetos.clock import SystemClock
 from fleetos.errors import UnknownRun, UsageError

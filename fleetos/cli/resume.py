@@ -9,13 +9,13 @@ import anyio
 import typer
 
 from fleetos.cli import looping
-from fleetos.cli.confirming import Consent, confirm
+from fleetos.cli.confirm import Consent, confirm
 from fleetos.cli.driving import as_it_was, drive
 from fleetos.cli.events import print_events
-from fleetos.cli.exits import ExitCode, Leave, code_of
+from fleetos.cli.exit_codes import ExitCode, Leave, code_of
 from fleetos.cli.options import CloudOption, DbOption, ExpectWipesOption, Output, OutputOption, RunArgument, YesOption
+from fleetos.cli.output import print_json, read_or_not, reporting, say, show, view_for
 from fleetos.cli.surveying import scope_of
-from fleetos.cli.terminal import print_json, read_or_not, reporting, say, show, view_for
 from fleetos.cli.wiring import cloud_at, credentials, is_missing, no_runs_yet, sound_database, watcher
 from fleetos.clock import SystemClock
 from fleetos.cloud.ecs import EcsCloud

@@ -8,10 +8,10 @@ from typing import Annotated
 import anyio
 import typer
 
-from fleetos.cli.exits import ExitCode, Leave
+from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument
+from fleetos.cli.output import print_json, print_line, read_or_not, reporting, say, show_wrapped, width
 from fleetos.cli.surveying import facts_of, frozen_now, scope_of, survey
-from fleetos.cli.terminal import print_json, print_line, read_or_not, reporting, say, show_wrapped, width
 from fleetos.cli.wiring import chosen_cloud, cloud_at, credentials, existing_database, hinting, scope_key, watcher
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.model.experience import NONE

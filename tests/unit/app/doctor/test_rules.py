@@ -5,6 +5,27 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fleetos.app.doctor.cloud_rules import (
+    TOKEN_SHORT_S,
+    of_clock,
+    of_credentials,
+    of_endpoint,
+    of_login,
+    of_memory,
+    of_permission,
+    of_silence,
+    without_endpoint,
+)
+from fleetos.app.doctor.database_rules import (
+    FREE_LITTLE_BYTES,
+    FREE_NONE_BYTES,
+    of_backup,
+    of_claims,
+    of_file,
+    of_runs,
+    of_schema,
+    of_timeline,
+)
 from fleetos.errors import CloudUnreachable, DatabaseUnusable, InputError, Problem, UsageError
 from fleetos.model.diagnosis import (
     ClaimFacts,
@@ -27,27 +48,6 @@ from fleetos.model.diagnosis import (
     skipped,
 )
 from fleetos.model.experience import Limit
-from fleetos.rules.diagnosing_cloud import (
-    TOKEN_SHORT_S,
-    of_clock,
-    of_credentials,
-    of_endpoint,
-    of_login,
-    of_memory,
-    of_permission,
-    of_silence,
-    without_endpoint,
-)
-from fleetos.rules.diagnosing_database import (
-    FREE_LITTLE_BYTES,
-    FREE_NONE_BYTES,
-    of_backup,
-    of_claims,
-    of_file,
-    of_runs,
-    of_schema,
-    of_timeline,
-)
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 FILE = FileFacts("/s/f.db", 4096, 0o600, True, True, "/s", 0o700, True, "ext4", FREE_LITTLE_BYTES)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from fleetos.cli.exits import ExitCode, Leave
+from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.options import Output, OutputOption, PlanArgument
-from fleetos.cli.terminal import print_json, print_line, read_or_not, report, reporting, say, show
+from fleetos.cli.output import print_json, print_line, read_or_not, report, reporting, say, show
 from fleetos.errors import InputError, Problem
 from fleetos.model.plan import Plan
 from fleetos.planning.load import load_plan
