@@ -141,5 +141,5 @@ def test_a_command_starts_without_what_few_commands_need() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
     )
     loaded = set(done.stdout.split())
-    assert "fleetos.cli.driving" in loaded
+    assert "fleetos.app.drive" in loaded
     assert not loaded & {"alembic", "starlette", "uvicorn", "fleetos.sim.cloud", "fleetos.sim.scenario"}

@@ -1,31 +1,20 @@
-"""`fleetos abort`: end a run early. It wipes nothing."""
+"""`fleetos abort`."""
 
-from collections.abc import Collection
 from typing import Annotated
 
 import typer
 
-from fleetos.cli import looping
-from fleetos.cli.confirm import agree
-from fleetos.cli.exit_codes import ExitCode, Leave, code_of
+from fleetos.app import control
+from fleetos.app.context import AppContext, run_loop
+from fleetos.app.lookup import find_run
+from fleetos.app.results import AbortResult, Release
+from fleetos.cli.confirm import TerminalOperator
+from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_abort
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument
-from fleetos.cli.output import on_terminal, print_json, reporting, say
-from fleetos.cli.resume import check_cloud, log_in_and_drive, names_of
-from fleetos.cli.status import lease_of
-from fleetos.cli.wiring import sound_database, watcher
+from fleetos.cli.output import print_json, reporting, say, show_drive
 from fleetos.clock import SystemClock
-from fleetos.model.events import Settled
-from fleetos.model.progress import Progress
-from fleetos.model.requests import RequestKind
-from fleetos.model.states import RUN_ENDS, Command, TargetState
-from fleetos.store import queries, runs
-from fleetos.store.database import Database
-from fleetos.store.holder import this_process
-from fleetos.store.journal import SqlJournal
-from fleetos.text import counted
-from fleetos.views.condition import Driver
-from fleetos.views.confirmation import abort_confirmation
 from fleetos.views.documents import status_document
+from fleetos.views.wording import counted
 
 
 @reporting
@@ -52,71 +41,48 @@ def abort(
 
       fleetos abort 0c4k2m7 --release --yes
     """
-    raise Leave(looping.run(_abort, run, yes, release, output, db, cloud))
+    operator = TerminalOperator(output, yes=yes)
+    raise Leave(run_loop(_abort, AppContext(db, say), run, cloud, operator, release))
 
 
-async def _abort(given: str, yes: bool, release: bool, output: Output, db: str | None, cloud: str | None) -> int:
-    async with sound_database(db) as opened:
-        run_id = await queries.find_run(opened, given)
-        found = await queries.summary(opened, run_id, watcher())
-        check_cloud(found.run, cloud)
-        progress = await queries.load(opened, run_id)
-        unknown = [one.server_id for one in progress.targets.values() if one.ended and one.unsettled]
-        if found.run.state in RUN_ENDS:
-            if release:
-                await _release(opened, run_id, unknown)
-            else:
-                say(f"nothing to abort: run {run_id} has ended ({found.run.state})")
-            await _show_now(opened, run_id, output)
-            return ExitCode.OK
-        held = lease_of(found)
-        driver = held and held.present
-        say(abort_confirmation(progress, driver))
-        if on_terminal():
-            agree(f"Abort run {run_id}?", yes=yes)
-        await runs.add_request(opened, run_id, RequestKind.ABORT, str(this_process()), SystemClock().now())
-        if driver is not None:
-            say(f"{driver} was asked to abort the run; watch it with: fleetos events {run_id} -f")
-            if release:
-                say("nothing is released while it is driven; call abort --release again when it has ended")
-            await _show_now(opened, run_id, output, held)
-            return ExitCode.OK
-        code = await log_in_and_drive(opened, run_id, output, Command.ABORT)
-        progress = await queries.load(opened, run_id)
-        if release and progress.run.state in RUN_ENDS:
-            await _release(opened, run_id, unknown)
-        elif release:
-            say(f"nothing was released: run {run_id} has not ended; call abort --release again when it has")
-        return _as_asked(code, progress)
+async def _abort(
+    context: AppContext, given: str, cloud: str | None, operator: TerminalOperator, release: bool
+) -> ExitCode:
+    async with context.sound_database() as database:
+        found = await find_run(context, database, given, cloud)
+        result = await control.abort(context, database, found, operator, release=release)
+        if result.drive is not None:
+            await show_drive(database, result.drive, operator.output)
+    if result.driver is not None:
+        _say_asked(result, release)
+    elif result.release is not None:
+        _say_released(result.progress.run.id, result.release)
+    elif release:
+        run_id = result.progress.run.id
+        say(f"nothing was released: run {run_id} has not ended; call abort --release again when it has")
+    elif result.drive is None:
+        say(f"nothing to abort: run {result.progress.run.id} has ended ({result.progress.run.state})")
+    if result.drive is None and operator.output is Output.JSON:
+        code = code_of(result.progress)
+        print_json(status_document(result.progress, SystemClock().now(), result.driver, exit_code=code))
+    return code_of_abort(result)
 
 
-async def _show_now(opened: Database, run_id: str, output: Output, held: Driver | None = None) -> None:
-    """Prints the run as it is now, for the programs that asked for a document."""
-    if output is Output.JSON:
-        progress = await queries.load(opened, run_id)
-        print_json(status_document(progress, SystemClock().now(), held, exit_code=code_of(progress)))
+def _say_asked(result: AbortResult, release: bool) -> None:
+    run_id, driver = result.progress.run.id, result.driver and result.driver.present
+    say(f"{driver} was asked to abort the run; watch it with: fleetos events {run_id} -f")
+    if release:
+        say("nothing is released while it is driven; call abort --release again when it has ended")
 
 
-def _as_asked(code: int, progress: Progress) -> int:
-    """An abort that ended as it was asked to is no failure, however many targets it cancelled."""
-    trouble = progress.counts.get(TargetState.FAILED, 0) + progress.counts.get(TargetState.HELD, 0)
-    return ExitCode.OK if code == ExitCode.SOME_FAILED and not trouble else code
-
-
-async def _release(opened: Database, run_id: str, known: Collection[str]) -> None:
-    """Frees servers with an unknown outcome, of those that the operator knew before the command began."""
-    progress = await queries.load(opened, run_id)
-    unsettled = [target for target in progress.targets.values() if target.ended and target.unsettled]
-    if not unsettled:
+def _say_released(run_id: str, release: Release) -> None:
+    released, kept = release.released, release.kept
+    if not released and not kept:
         say(f"run {run_id} holds no server with an unknown outcome")
-        return
-    released = [target for target in unsettled if target.server_id in known]
     if released:
-        events = [Settled(target.server_id) for target in released]
-        lease = await runs.begin_pass(opened, run_id, events, SystemClock().now(), watcher())
-        await SqlJournal(opened, lease, SystemClock()).release()
-        say(f"released {counted(len(released), 'server')} with an unknown outcome: {names_of(released)}")
-    fresh = [target for target in unsettled if target.server_id not in known]
-    if fresh:
-        say(f"not released: the outcome of {counted(len(fresh), 'server')} became unknown only now: {names_of(fresh)}")
+        names = control.names_of(released)
+        say(f"released {counted(len(released), 'server')} with an unknown outcome: {names}")
+    if kept:
+        names = control.names_of(kept)
+        say(f"not released: the outcome of {counted(len(kept), 'server')} became unknown only now: {names}")
         say(f"check them, then: fleetos abort {run_id} --release")

@@ -1,18 +1,32 @@
-"""The question before disks are wiped."""
+"""Ask the operator before disks are wiped, and show what is known until then."""
 
 from dataclasses import dataclass, field
 
-from fleetos.cli.output import ask, on_terminal, say
+from fleetos.cli.options import Output
+from fleetos.cli.output import ask, on_terminal, say, view_for
 from fleetos.errors import FleetosError, UsageError
+from fleetos.model.findings import Level
+from fleetos.model.progress import Progress
 from fleetos.model.states import Command
 from fleetos.model.wipes import Wipes
-from fleetos.planning.agreement import Agreement, NotConfirmed, disagreement
+from fleetos.planning.agreement import Agreement, NotConfirmed
 from fleetos.planning.freeze import FrozenRun
-from fleetos.text import counted
-from fleetos.views.confirmation import carry_on_question, question
-from fleetos.views.console import Shown
+from fleetos.planning.preflight import Preflight
+from fleetos.views.confirmation import (
+    abort_confirmation,
+    carry_on_confirmation,
+    carry_on_question,
+    confirmation,
+    question,
+    retry_confirmation,
+)
+from fleetos.views.preview import finding_words, selected_words
+from fleetos.views.view import View
+from fleetos.views.wording import counted
 
 _NOTHING = "not confirmed, nothing was touched"
+# Findings of preflight that are printed before the question.
+FINDINGS_SHOWN = 20
 
 
 class Interrupted(FleetosError):
@@ -22,43 +36,77 @@ class Interrupted(FleetosError):
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
-    """How the operator agrees: in advance by --yes, --expect-wipes or a frozen plan, else at the question."""
+class TerminalOperator:
+    """The operator who called a command: agrees in advance by its options, else at the question."""
 
-    yes: bool = False
+    output: Output
     agreement: Agreement = field(default_factory=Agreement)
+    """A number of disks (--expect-wipes) or a frozen plan; it holds also where nothing is asked."""
+    yes: bool = False
+    """Whether --yes answers the question."""
 
+    @property
+    def streams_events(self) -> bool:
+        """Whether the output is a line of JSON for each event."""
+        return self.output is Output.JSONL
 
-def confirm(consent: Consent, wipes: Wipes, command: Command, text: Shown, frozen: FrozenRun | None = None) -> None:
-    """Return if the operator agrees to what the command would wipe; `frozen` is the run where it makes a new one.
+    def open_view(self) -> View:
+        """Return the view that fits the output."""
+        return view_for(self.output)
 
-    Raises what `disagreement` finds, UsageError where nobody can be asked, NotConfirmed or Interrupted where the
-    answer is no.
-    """
-    refused = disagreement(consent.agreement, wipes, command, frozen)
-    if refused is None or isinstance(refused, NotConfirmed):
-        say(text)
-    if refused is not None:
-        raise refused
-    left = len(wipes.left)
-    if consent.yes or not left + wipes.under_way:
-        return
-    if command is Command.APPLY and frozen is None:
-        agree(carry_on_question(wipes), yes=False)
-        return
-    if not on_terminal():
-        raise UsageError(
-            f"{counted(left, 'system disk')} would be wiped and there is no terminal to confirm on",
-            "add --yes to confirm",
-        )
-    if _answer(question(left)).replace(",", "") != str(left):
-        raise NotConfirmed(_NOTHING)
+    def found(self, preflight: Preflight, frozen: FrozenRun) -> None:
+        """Say what was selected and found, the worst first: first of all which servers are left alone, and why."""
+        for line in selected_words(preflight.selected):
+            say(line)
+        wiped, levels = {target.server_id for target in frozen.wiped}, list(reversed(Level))
+        findings = sorted(preflight.findings, key=lambda one: levels.index(one.level))
+        heard = [
+            one for one in findings if one.level is Level.REFUSED or one.server_id is None or one.server_id in wiped
+        ]
+        for finding in heard[:FINDINGS_SHOWN]:
+            say(f"{finding.level}: {finding_words(finding)}")
+        if len(heard) > FINDINGS_SHOWN:
+            say(f"and {counted(len(heard) - FINDINGS_SHOWN, 'finding')} more; fleetos plan shows all")
+
+    def show_wipes(self, wipes: Wipes, command: Command, frozen: FrozenRun | None) -> None:
+        """Say which system disks the command would wipe."""
+        if frozen is not None:
+            say(confirmation(frozen.run, frozen.wiped, frozen.spared))
+        elif command is Command.RETRY:
+            say(retry_confirmation(wipes.run, wipes.left))
+        else:
+            say(carry_on_confirmation(wipes))
+
+    def confirm(self, wipes: Wipes, command: Command, frozen: FrozenRun | None) -> None:
+        """Return if the operator agrees to what was shown.
+
+        Raise UsageError where nobody can be asked, NotConfirmed or Interrupted where the answer is no.
+        """
+        if self.yes:
+            return
+        if command is Command.APPLY and frozen is None:
+            agree(carry_on_question(wipes), yes=False)
+            return
+        left = len(wipes.left)
+        if not on_terminal():
+            raise UsageError(
+                f"{counted(left, 'system disk')} would be wiped and there is no terminal to confirm on",
+                "add --yes to confirm",
+            )
+        if _answer(question(left)).replace(",", "") != str(left):
+            raise NotConfirmed(_NOTHING)
+
+    def confirm_abort(self, progress: Progress, driver: str | None) -> None:
+        """Say what an abort does; on a terminal, return if the operator agrees. An abort wipes nothing."""
+        say(abort_confirmation(progress, driver))
+        if on_terminal():
+            agree(f"Abort run {progress.run.id}?", yes=self.yes)
 
 
 def agree(prompt: str, *, yes: bool) -> None:
     """Return if the operator agrees.
 
-    Raises UsageError where nobody can be asked, NotConfirmed on any other word, Interrupted at Ctrl-C.
+    Raise UsageError where nobody can be asked, NotConfirmed on any other word, Interrupted at Ctrl-C.
     """
     if yes:
         return

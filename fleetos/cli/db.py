@@ -1,4 +1,4 @@
-"""`fleetos db`: the database's upkeep."""
+"""`fleetos db`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,11 +6,11 @@ from typing import Annotated
 import anyio
 import typer
 
+from fleetos.app.context import AppContext
 from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.help_text import PlainGroup
 from fleetos.cli.options import DbOption
 from fleetos.cli.output import read_or_not, reporting, say, show
-from fleetos.cli.wiring import existing_database, is_missing, located, no_runs_yet, watcher
 from fleetos.errors import UnknownRun
 from fleetos.store import checking, opening
 
@@ -26,16 +26,16 @@ def upgrade(db: DbOption = None) -> None:
 
       fleetos db upgrade
     """
-    anyio.run(_upgrade, db)
+    anyio.run(_upgrade, AppContext(db, say))
 
 
-async def _upgrade(db: str | None) -> None:
-    if is_missing(db):
-        say(no_runs_yet(db))
+async def _upgrade(context: AppContext) -> None:
+    if context.is_missing():
+        say(context.no_runs_yet())
         return
-    opened = opening.at(located(db))
+    opened = opening.at(context.location())
     try:
-        done = await opening.upgrade(opened, watcher())
+        done = await opening.upgrade(opened, context.watcher())
     finally:
         await opened.close()
     if done.before == done.after:
@@ -56,13 +56,13 @@ def check(db: DbOption = None) -> None:
 
       fleetos db check
     """
-    anyio.run(_check, db)
+    anyio.run(_check, AppContext(db, say))
 
 
-async def _check(db: str | None) -> None:
-    async with existing_database(db) as opened:
+async def _check(context: AppContext) -> None:
+    async with context.existing_database() as opened:
         if opened is None:
-            say(no_runs_yet(db))
+            say(context.no_runs_yet())
             return
         problems = await checking.check(opened)
     with read_or_not():
@@ -71,7 +71,7 @@ async def _check(db: str | None) -> None:
     if problems:
         say(f"{len(problems)} problems; `fleetos db backup` copies what is there")
         raise Leave(ExitCode.INPUT)
-    show(f"{located(db).shown} is sound")
+    show(f"{context.location().shown} is sound")
 
 
 @app.command()
@@ -86,12 +86,12 @@ def backup(
 
       fleetos db backup /var/backups/fleetos.db
     """
-    anyio.run(_backup, to, db)
+    anyio.run(_backup, AppContext(db, say), to)
 
 
-async def _backup(to: Path, db: str | None) -> None:
-    async with existing_database(db) as opened:
+async def _backup(context: AppContext, to: Path) -> None:
+    async with context.existing_database() as opened:
         if opened is None:
-            raise UnknownRun("there is nothing to copy", no_runs_yet(db))
+            raise UnknownRun("there is nothing to copy", context.no_runs_yet())
         await opened.backup(to)
-    show(f"copied {located(db).shown} to {to}")
+    show(f"copied {context.location().shown} to {to}")

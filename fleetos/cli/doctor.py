@@ -1,10 +1,5 @@
-"""`fleetos doctor`: looks at the database, the clock, the credentials and the cloud, and says what is wrong with them.
+"""`fleetos doctor`."""
 
-It reads. Nothing is written to the cloud, and no database is made or migrated.
-"""
-
-import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +7,9 @@ from typing import Annotated
 import anyio
 import typer
 
-from fleetos.cli.diagnosing_cloud import look_at_cloud
-from fleetos.cli.diagnosing_database import look_at_database
+from fleetos.app.context import AppContext
+from fleetos.app.doctor.cloud_probe import probe_cloud
+from fleetos.app.doctor.database_probe import probe_database
 from fleetos.cli.exit_codes import Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption
 from fleetos.cli.output import print_json, print_line, read_or_not, reporting, say, show, show_wrapped, width
@@ -24,17 +20,15 @@ from fleetos.model.plan import Plan
 from fleetos.planning.load import load_plan
 from fleetos.views.diagnosis import diagnosis_document, diagnosis_line, doctor_document, sum_line
 
-Tell = Callable[[Diagnosis], None]
-
 
 @dataclass
-class _Told:
-    """What was found so far; each is shown as soon as it is known, but for the one document of JSON."""
+class _Report:
+    """Diagnoses so far; each is shown as soon as it is known, but for the one document of JSON."""
 
     output: Output
     all: list[Diagnosis] = field(default_factory=list[Diagnosis])
 
-    def tell(self, diagnosis: Diagnosis) -> None:
+    def add(self, diagnosis: Diagnosis) -> None:
         self.all.append(diagnosis)
         with read_or_not():
             if self.output is Output.TABLE:
@@ -85,15 +79,14 @@ def doctor(
     if policy:
         _print_policy(loaded)
         return
-    raise Leave(anyio.run(_doctor, loaded, cloud, db, output))
+    raise Leave(anyio.run(_doctor, AppContext(db, say), loaded, cloud, output))
 
 
-async def _doctor(plan: Plan | None, cloud: str | None, db: str | None, output: Output) -> int:
-    told = _Told(output)
-    async with contextlib.AsyncExitStack() as stack:
-        opened = await look_at_database(db, told.tell, stack)
-        await look_at_cloud(plan, cloud, opened, told.tell)
-    return told.end()
+async def _doctor(context: AppContext, plan: Plan | None, cloud: str | None, output: Output) -> int:
+    report = _Report(output)
+    async with probe_database(context, report.add) as database:
+        await probe_cloud(context, plan, cloud, database, report.add)
+    return report.end()
 
 
 def _print_policy(plan: Plan | None) -> None:

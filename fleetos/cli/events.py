@@ -1,4 +1,4 @@
-"""`fleetos events`: the event log of a run, once or for as long as it is driven. It only reads."""
+"""`fleetos events`."""
 
 import sys
 from collections import deque
@@ -10,11 +10,12 @@ from typing import Annotated
 import anyio
 import typer
 
+from fleetos.app.context import AppContext
+from fleetos.app.lookup import RunChoice, choose_run, driver_of, find_servers
 from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.options import AnyRunArgument, CloudOption, DbOption, Output, OutputOption, ServerOption
 from fleetos.cli.output import print_json, reporting, say, show, width
-from fleetos.cli.status import Asked, chosen_run, has_none, lease_of, servers_of
-from fleetos.cli.wiring import existing_database, watcher
+from fleetos.cli.status import has_none
 from fleetos.clock import SystemClock
 from fleetos.errors import UsageError
 from fleetos.limits import RECORDS_PER_PAGE, RUNS_SUGGESTED
@@ -39,7 +40,7 @@ TAIL_ON_TERMINAL = 10
 
 @dataclass(frozen=True, slots=True)
 class _Filter:
-    """Which events are shown: None leaves out nothing."""
+    """Filter of the events that are shown; None leaves out nothing."""
 
     since: datetime | None = None
     servers: Collection[str] | None = None
@@ -47,15 +48,16 @@ class _Filter:
     tail: int | None = None
 
     def has(self, record: Record) -> bool:
-        """Whether the record is of a type that is shown."""
+        """Return whether the record is of a type that is shown."""
         return self.types is None or type_of(record.event) in self.types
 
 
 @dataclass(slots=True)
 class _Log:
-    """The event log of one run as it is read on."""
+    """Event log of one run as it is read on."""
 
-    opened: Database
+    context: AppContext
+    database: Database
     run_id: str
     targets: Mapping[str, Target]
     chosen: _Filter
@@ -63,11 +65,11 @@ class _Log:
     after: int = 0
 
     async def read(self) -> list[Record]:
-        """The records that have come since, without those that are not wanted."""
+        """Return the records that have come since, without those that are not wanted."""
         found: list[Record] = []
         while True:
             page = await queries.events(
-                self.opened, self.run_id, self.after, since=self.chosen.since, servers=self.chosen.servers
+                self.database, self.run_id, self.after, since=self.chosen.since, servers=self.chosen.servers
             )
             found += [record for record in page if self.chosen.has(record)]
             if page:
@@ -128,7 +130,7 @@ def events(
     if tail is None and follow and since is None and terminal:
         tail = TAIL_ON_TERMINAL
     chosen = _Filter(_since(since), None, _types(kind or ()), tail)
-    raise Leave(anyio.run(_events, Asked(run, cloud, db), follow, chosen, server or (), output))
+    raise Leave(anyio.run(_events, AppContext(db, say), RunChoice(run, cloud), follow, chosen, server or (), output))
 
 
 def _since(given: str | None) -> datetime | None:
@@ -156,14 +158,16 @@ def _types(given: Sequence[str]) -> frozenset[str] | None:
     return frozenset(given) or None
 
 
-async def _events(asked: Asked, follow: bool, chosen: _Filter, servers: Sequence[str], output: Output) -> int:
-    async with existing_database(asked.db) as opened:
-        if await has_none(opened, asked, output, {"events": []}) or opened is None:
+async def _events(
+    context: AppContext, choice: RunChoice, follow: bool, chosen: _Filter, servers: Sequence[str], output: Output
+) -> ExitCode:
+    async with context.existing_database() as database:
+        if await has_none(context, database, choice, output, {"events": []}) or database is None:
             return ExitCode.OK
-        run_id = await chosen_run(opened, asked)
-        progress = await queries.load(opened, run_id)
-        chosen = replace(chosen, servers=servers_of(progress, servers))
-        log = _Log(opened, run_id, progress.targets, chosen, output)
+        run_id = await choose_run(context, database, choice)
+        progress = await queries.load(database, run_id)
+        chosen = replace(chosen, servers=find_servers(progress, servers))
+        log = _Log(context, database, run_id, progress.targets, chosen, output)
         if follow and output is not Output.JSON:
             return await _follow(log)
         records = await log.read()
@@ -182,18 +186,18 @@ def _last(records: Sequence[Record], count: int | None) -> Sequence[Record]:
     return records if count is None else list(deque(records, maxlen=count))
 
 
-async def _follow(log: _Log) -> int:
-    """The exit code, once the run has ended or nobody drives it, with all that came until then printed."""
+async def _follow(log: _Log) -> ExitCode:
+    """Print all that comes until the run has ended or no process drives it; return the exit code."""
     begun = False
     while True:
         # Asked before the records are read: what was written before the end is among them.
-        summary = await queries.summary(log.opened, log.run_id, watcher())
+        summary = await queries.summary(log.database, log.run_id, log.context.watcher())
         records = await log.read()
         log.show(records if begun else _last(records, log.chosen.tail))
         begun = True
         if summary.run.state in RUN_ENDS:
             return ExitCode.OK
-        if not driven(summary.run, lease_of(summary)):
+        if not driven(summary.run, driver_of(summary)):
             _say_undriven(summary)
             return ExitCode.RESUMABLE
         await anyio.sleep(FOLLOW_EVERY_S)
@@ -201,14 +205,5 @@ async def _follow(log: _Log) -> int:
 
 def _say_undriven(summary: RunSummary) -> None:
     run = summary.run
-    words = condition_words(run, summary.counts, lease_of(summary), SystemClock().now())
+    words = condition_words(run, summary.counts, driver_of(summary), SystemClock().now())
     say(f"no process drives run {run.id}: {words}; continue with: fleetos resume {run.id}")
-
-
-async def print_events(opened: Database, run_id: str, after: int, last: int, targets: Mapping[str, Target]) -> None:
-    """Print the records after one number, up to another, one event a line."""
-    log = _Log(opened, run_id, targets, _Filter(), Output.JSONL)
-    while after < last:
-        page = await queries.events(opened, run_id, after, last - after)
-        log.show(page)
-        after = page[-1].seq

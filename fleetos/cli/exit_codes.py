@@ -1,7 +1,9 @@
-"""Exit codes: what a script learns from how fleetos left."""
+"""Exit codes of the command: what a script learns from how fleetos left."""
 
 from enum import IntEnum
+from signal import SIGINT, SIGTERM
 
+from fleetos.app.results import AbortResult, DriveResult
 from fleetos.model.progress import Progress
 from fleetos.model.states import ENDED_BY_APPLY, RUN_ENDS, Reason, RunState, TargetState
 
@@ -28,7 +30,7 @@ class ExitCode(IntEnum):
 
 
 class Leave(SystemExit):
-    """Leaves the command with a code; everything that was to be said has been said."""
+    """Exit of the command with a code; everything that was to be said has been said."""
 
     def __init__(self, code: int) -> None:
         super().__init__(int(code))
@@ -39,10 +41,11 @@ _BY_PAUSE = {
     Reason.PERMISSION: ExitCode.AUTHENTICATION,
     Reason.UNREACHABLE: ExitCode.UNREACHABLE,
 }
+_BY_SIGNAL = {SIGINT: ExitCode.SIGINT, SIGTERM: ExitCode.SIGTERM}
 
 
 def code_of_reason(reason: Reason | None) -> ExitCode:
-    """The exit code of a run that was left before its end for that reason; None: there is none, it can be resumed.
+    """Return the exit code of a run that was left before its end for that reason; None: for none, it can be resumed.
 
     A pause that the next call of a timer does not end needs a person.
     """
@@ -52,7 +55,7 @@ def code_of_reason(reason: Reason | None) -> ExitCode:
 
 
 def code_of(progress: Progress) -> ExitCode:
-    """The exit code that the run's state and counts ask for."""
+    """Return the exit code that the run's state and counts ask for."""
     run = progress.run
     if run.state not in RUN_ENDS:
         return code_of_reason(run.reason if run.state is RunState.PAUSED else None)
@@ -64,3 +67,20 @@ def code_of(progress: Progress) -> ExitCode:
     if any(progress.counts.get(state, 0) for state in short):
         return ExitCode.SOME_FAILED
     return ExitCode.OK
+
+
+def code_of_drive(result: DriveResult) -> ExitCode:
+    """Return the exit code of a run that this process has driven, or found ended."""
+    code = code_of(result.progress)
+    if result.signal is not None and (result.at_once or code is ExitCode.RESUMABLE):
+        return _BY_SIGNAL[result.signal]
+    return code if result.trouble is None else code_of_reason(result.trouble)
+
+
+def code_of_abort(result: AbortResult) -> ExitCode:
+    """Return the exit code of an abort: one that ended as it was asked to is no failure, however many it cancelled."""
+    if result.drive is None:
+        return ExitCode.OK
+    code, counts = code_of_drive(result.drive), result.progress.counts
+    trouble = counts.get(TargetState.FAILED, 0) + counts.get(TargetState.HELD, 0)
+    return ExitCode.OK if code is ExitCode.SOME_FAILED and not trouble else code

@@ -19,6 +19,7 @@ from fleetos.cli import (
     events,
     plan,
     resume,
+    retry,
     sim,
     status,
     validate,
@@ -76,7 +77,7 @@ app.command(rich_help_panel=_PLANS)(apply.apply)
 app.command(rich_help_panel=_PLANS)(drift.drift)
 app.command(rich_help_panel=_PLANS)(validate.schema)
 app.command(rich_help_panel=_RUNS)(resume.resume)
-app.command(rich_help_panel=_RUNS)(resume.retry)
+app.command(rich_help_panel=_RUNS)(retry.retry)
 app.command(rich_help_panel=_RUNS)(abort.abort)
 app.command(rich_help_panel=_RUNS)(status.runs)
 app.command(rich_help_panel=_RUNS)(status.status)

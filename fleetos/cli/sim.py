@@ -1,4 +1,4 @@
-"""`fleetos sim`: the simulated cloud, served over HTTP for rehearsals and tests."""
+"""`fleetos sim`."""
 
 import shlex
 import sys
@@ -8,9 +8,9 @@ from typing import Annotated
 import anyio
 import typer
 
+from fleetos.app.context import SCENARIO, state_folder
 from fleetos.cli.help_text import PlainGroup
 from fleetos.cli.output import print_json, reporting, say, show
-from fleetos.cli.wiring import SCENARIO, state_folder
 from fleetos.sim import builtin
 from fleetos.sim.access import Access
 

@@ -1,6 +1,6 @@
 """What `fleetos doctor` looks at: the facts, before anybody judges them, and the judgement, a line each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -57,6 +57,9 @@ class Diagnosis:
     subject: str | None = None
     values: Mapping[str, Value] = field(default_factory=dict[str, Value])
     exit_code: int = 0
+
+
+Tell = Callable[[Diagnosis], None]
 
 
 def exit_code_of(diagnoses: Sequence[Diagnosis]) -> int:

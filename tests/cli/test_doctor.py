@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.cli import diagnosing_cloud, diagnosing_database
+from fleetos.app.doctor import cloud_probe, database_probe
 from fleetos.cloud import session
 from fleetos.cloud.calls import DRY_READS
 from fleetos.model.codec import experience_json
@@ -221,7 +221,7 @@ def test_a_damaged_database_is_broken_and_the_cloud_is_looked_at(play: Play) -> 
 
 def test_a_database_that_does_not_answer_in_time(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     made(play)
-    monkeypatch.setattr(diagnosing_database, "DATABASE_EXAMINED_WITHIN_S", 0.0)
+    monkeypatch.setattr(database_probe, "DATABASE_EXAMINED_WITHIN_S", 0.0)
     checks = examined(play, code=65)
     assert "did not answer within" in of(checks, "database")["text"]
     assert of(checks, "login")["grade"] == "fine"
@@ -276,7 +276,7 @@ def test_a_cloud_out_of_reach(play: Play, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_cloud_that_asks_for_a_pause_is_not_waited_for(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosing_cloud, "EXAMINED_WITHIN_S", 0.5)
+    monkeypatch.setattr(cloud_probe, "EXAMINED_WITHIN_S", 0.5)
     play.faults({"on": "list", "do": "throttle", "requests": 0, "per_s": 60, "retry_after_s": 30})
     checks = examined(play, code=69)
     found = of(checks, "permission", "list")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetos.cli.wiring import home_folder, located, state_folder
+from fleetos.app.context import AppContext, home_folder, state_folder
 from fleetos.errors import UsageError
 from tests.cli.play import Play
 
@@ -47,7 +47,7 @@ def test_the_home_is_that_of_the_environment_or_of_the_passwd_entry(
 def test_the_state_has_no_place_without_a_home(monkeypatch: pytest.MonkeyPatch, home: str, state: str) -> None:
     monkeypatch.setenv("HOME", home)
     monkeypatch.setenv("XDG_STATE_HOME", state)
-    for asked in (state_folder, lambda: located(None)):
+    for asked in (state_folder, AppContext(None, print).location):
         with pytest.raises(UsageError) as refused:
             asked()
         assert refused.value.hint == "set HOME or --db"
@@ -55,9 +55,9 @@ def test_the_state_has_no_place_without_a_home(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_place_that_is_named_needs_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", "")
-    assert located(str(tmp_path / "x.db")).path == tmp_path / "x.db"
+    assert AppContext(str(tmp_path / "x.db"), print).location().path == tmp_path / "x.db"
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert located(None).path == tmp_path / "fleetos" / "fleetos.db"
+    assert AppContext(None, print).location().path == tmp_path / "fleetos" / "fleetos.db"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from random import Random
 import httpx
 import pytest
 
-from fleetos.cli.surveying import compared, survey
+from fleetos.app.survey import compare, survey
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import CloudError, FleetosError
 from fleetos.model.codes import CODES
@@ -82,7 +82,7 @@ def surveyed(plan: Plan, script: Script, *, drifting: bool = False) -> Preflight
         try:
             found.append(await survey(plan, client, FACTS))
             if drifting:
-                await compared(plan, client, None, "")
+                await compare(plan, client, None, "")
         except FleetosError as error:
             found.append(error)
 

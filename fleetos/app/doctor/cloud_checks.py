@@ -1,27 +1,16 @@
-"""How `fleetos doctor` looks at a cloud: it knocks, logs in for real, and tries every read that fleetos makes.
+"""Try every read that fleetos makes, and note what it shows of its permission. Change nothing, and judge nothing."""
 
-Nothing here changes anything. What came of it is told as facts; nobody is judged here.
-"""
-
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fleetos.cloud.addresses import Origin, Proxies
-from fleetos.cloud.calls import CALLS, EFFECTS, Call, Operation, Service, Use
+from fleetos.cloud.calls import CALLS, EFFECTS, Call, Operation, Use
 from fleetos.cloud.ecs import Place
 from fleetos.cloud.fields import Fields, Unreadable, parts, text
-from fleetos.cloud.identity import Credentials, Grant
-from fleetos.cloud.proofs import AccessKey, GivenToken, Password
 from fleetos.cloud.reads import GrantedReads, is_gone, parsed, segment
 from fleetos.cloud.session import Read, Session
 from fleetos.errors import AuthenticationFailed, CloudError, PermissionDenied, ReadRefused
 from fleetos.model.codes import code_key
 from fleetos.model.diagnosis import (
-    ClockFacts,
-    CredentialFacts,
-    EndpointFacts,
-    LoginFacts,
     PermissionFacts,
     Right,
 )
@@ -33,8 +22,6 @@ _ABSENT = frozenset({404, 405, 501})
 # What may be allowed in some enterprise projects alone, and then is asked for in these.
 _BY_PROJECT = frozenset({"list", "image", "volumes"})
 _GRANTED = "in the enterprise projects that the user may see, not in the whole project"
-# The date of an answer has no fractions of a second.
-_DATE_STEP_S = 1.0
 _LOST: Mapping[Use, str] = {
     Use.LOGIN: "it is not known who asks",
     Use.RUN: "no run is possible without it",
@@ -45,61 +32,6 @@ _LOST: Mapping[Use, str] = {
     Use.CHANGE: "no run is possible without it",
     Use.REINSTALL: "no plan with reinstall: true is possible",
 }
-
-
-def credential_facts(credentials: Credentials) -> CredentialFacts:
-    """Return which way to log in these credentials are; nothing secret of them."""
-    proof = credentials.proof
-    match proof:
-        case Password():
-            way, user = "password", proof.username or proof.user_id
-        case GivenToken():
-            way, user = "token", None
-        case AccessKey():
-            way, user = "access key", None
-    return CredentialFacts(
-        way=way,
-        user=user,
-        found_in=credentials.found_in,
-        region=credentials.region,
-        verify=credentials.verify,
-        dated=isinstance(proof, AccessKey),
-        temporary=isinstance(proof, AccessKey) and proof.security_token is not None,
-        renewable=not isinstance(proof, GivenToken),
-    )
-
-
-def login_facts(grant: Grant) -> LoginFacts:
-    """Return what a login has given."""
-    life_s = None if grant.life_s is None or math.isinf(grant.life_s) else grant.life_s
-    return LoginFacts(grant.project_id, grant.project_name, grant.domain_name, life_s)
-
-
-async def knocked(
-    session: Session, service: Service, origin: Origin, proxies: Proxies
-) -> tuple[EndpointFacts, ClockFacts | None]:
-    """Return how a service answers, and how far the clocks are apart if it has told the time.
-
-    Raises CloudUnreachable, also for a certificate that is refused.
-    """
-    answer = await session.knock(origin)
-    arrived, left = session.clock.moment(), answer.left or session.clock.moment()
-    told_at = answer.told_at
-    facts = EndpointFacts(
-        service=service,
-        address=str(origin),
-        loopback=origin.loopback,
-        status=answer.status,
-        latency_s=arrived.since_s(left),
-        proxy=proxies.for_host(origin.host),
-    )
-    if told_at is None:
-        return facts, None
-    # The cloud's clock showed it at some moment between the two of ours, cut off to the second.
-    least_s = (left.wall - told_at).total_seconds() - _DATE_STEP_S
-    most_s = (arrived.wall - told_at).total_seconds()
-    ahead_s = least_s if least_s > 0 else min(most_s, 0.0)
-    return facts, ClockFacts(ahead_s, arrived.wall, f"the {service} service")
 
 
 class DryReads:

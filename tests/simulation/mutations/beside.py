@@ -77,7 +77,11 @@ BESIDE: Sequence[Beside] = (
     beside(
         "yes-skips-number",
         "with --yes the number of --expect-wipes is not asked for",
-        (CONFIRMING, "    refused = disagreement(", "    refused = None if consent.yes else disagreement("),
+        (
+            "fleetos/cli/apply.py",
+            "Agreement(expect_wipes, agreed)",
+            "Agreement(None if yes else expect_wipes, agreed)",
+        ),
         _NOT_PLAYED,
         _NUMBER_CARRIED_ON,
     ),
@@ -139,9 +143,9 @@ BESIDE: Sequence[Beside] = (
         "retry-takes-all",
         "a retry offers servers that a newer run has changed since",
         (
-            "fleetos/cli/resume.py",
-            "        again = [target for target in again if target.server_id not in touched]\n",
-            "        again = list(again)\n",
+            "fleetos/app/control.py",
+            "    again = [target for target in again if target.server_id not in touched]\n",
+            "    again = list(again)\n",
         ),
         _NOT_PLAYED,
         f"{_AGREED}::test_a_retry_leaves_out_what_a_newer_run_has_made",

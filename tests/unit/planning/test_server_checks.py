@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from fleetos.cli.surveying import takes_no_windows
+from fleetos.app.survey import takes_no_windows
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Disk, Disks, Flavor, Image, KeyState, Quota, Server, Traits
 from fleetos.model.run import Order

@@ -1,22 +1,18 @@
-"""What is read of a cloud before a run: for `plan` and `drift`, which tell of it, and for `apply`, which freezes it."""
+"""Read the cloud for a plan: run preflight before a run, or compare its servers with their images."""
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from fleetos.cli.wiring import SIM
-from fleetos.clock import SystemClock
+from fleetos.app.context import SIM, scope_key
 from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import AuthenticationFailed, CloudError, InputError, PermissionDenied
-from fleetos.ids import run_id
 from fleetos.limits import KEYS_ASKED
-from fleetos.model.drift import Drift
-from fleetos.model.experience import Experience
+from fleetos.model.drift import Drift, Verdict
 from fleetos.model.inventory import Image, Inventory, KeyState
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
 from fleetos.planning.drift import drift, missing_of
-from fleetos.planning.freeze import FrozenRun, History, freeze
 from fleetos.planning.orders import images_reinstalled, images_wanted, key_pairs_wanted, keys_wanted, names_key_pair
 from fleetos.planning.pinning import ACTIVE
 from fleetos.planning.preflight import Preflight, preflight
@@ -37,7 +33,7 @@ T = TypeVar("T")
 
 
 def facts_of(name: str | None, cloud: EcsCloud) -> CloudFacts:
-    """What planning needs to know of the endpoint and the login."""
+    """Return what planning needs to know of the endpoint and the login."""
     host = cloud.place.ecs.host
     return CloudFacts(
         is_otc=host.endswith(_OTC_DOMAIN),
@@ -49,21 +45,21 @@ def facts_of(name: str | None, cloud: EcsCloud) -> CloudFacts:
 
 
 def takes_no_windows(host: str, region: str | None) -> bool:
-    """Whether the cloud at that host documents that it changes no server to Windows."""
+    """Return whether the cloud at that host documents that it changes no server to Windows."""
     return host.endswith(_HUAWEI_DOMAINS) and region is not None and not region.startswith(_MAINLAND)
 
 
 def scope_of(name: str | None, cloud: EcsCloud) -> Scope:
-    """The part of the cloud that a run works in."""
+    """Return the part of the cloud that a run works in."""
     place = cloud.place
     names = (place.project, place.domain, place.user, place.access_key)
     return Scope(name, place.region, place.project_id, str(place.ecs), *names)
 
 
 async def list_servers(plan: Plan, cloud: EcsCloud) -> Inventory:
-    """All servers, with the names of their enterprise projects where the plan selects by such a name.
+    """Return all servers, with the names of their enterprise projects where the plan selects by such a name.
 
-    Raises InputError where these names are needed and cannot be had with this login.
+    Raise InputError where these names are needed and cannot be had with this login.
     """
     inventory = await cloud.list_servers()
     wanted = projects_by_name(plan)
@@ -82,7 +78,7 @@ async def list_servers(plan: Plan, cloud: EcsCloud) -> Inventory:
 
 
 async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
-    """The plan held against the cloud, its secrets looked at too. Raises InputError with all that does not resolve."""
+    """Hold the plan against the cloud, and check its secrets. Raise InputError with all that does not resolve."""
     inventory = await list_servers(plan, cloud)
     key_pairs, key_pairs_unread = await _key_pairs(cloud, plan)
     if not facts.names_user and names_key_pair(plan):
@@ -98,11 +94,25 @@ async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
     return found
 
 
-async def compared(plan: Plan, cloud: EcsCloud, opened: Database | None, digest: str) -> Drift:
-    """The plan's servers beside their images. Raises InputError with all that does not resolve.
+async def find_drift(plan: Plan, cloud: EcsCloud, database: Database | None, scope: Scope, digest: str) -> Drift:
+    """Return the drift, with what the database knows of the servers that do not run their image.
 
-    `opened` tells which servers were deleted since a run had them, and which a run of that digest had; None: there is
-    no database.
+    `database` None: there is none yet. Raise InputError with all that does not resolve.
+    """
+    if database is None:
+        return await compare(plan, cloud, None, digest)
+    cloud.recall((await history.experience(database, scope_key(scope))).limits)
+    found = await compare(plan, cloud, database, digest)
+    asked = [one.server_id for one in found.servers if one.verdict is not Verdict.SAME]
+    last = await history.last_changes(database, asked)
+    return replace(found, servers=tuple(replace(one, last=last.get(one.server_id)) for one in found.servers))
+
+
+async def compare(plan: Plan, cloud: EcsCloud, database: Database | None, digest: str) -> Drift:
+    """Return the plan's servers beside their images. Raise InputError with all that does not resolve.
+
+    `database` tells which servers were deleted since a run had them, and which a run of that digest had; None: there
+    is no database.
     """
     inventory = await list_servers(plan, cloud)
     reader = _Reader(cloud)
@@ -110,37 +120,21 @@ async def compared(plan: Plan, cloud: EcsCloud, opened: Database | None, digest:
     images = await _meant(cloud, plan, known)
     former: Mapping[str, str] = {}
     members: Collection[str] = ()
-    if opened is not None:
-        members = await history.members_of(opened, digest)
-        former = await history.former_servers(opened, *missing_of(plan, inventory))
+    if database is not None:
+        members = await history.members_of(database, digest)
+        former = await history.former_servers(database, *missing_of(plan, inventory))
     return drift(plan, inventory, images, former, reader.images_alone(), members)
 
 
-async def frozen_now(
-    opened: Database | None, plan: Plan, scope: Scope, found: Preflight, facts: CloudFacts, known: Experience
-) -> FrozenRun:
-    """The run that the plan would be, or will be, at this moment; `opened` None: there is no database yet."""
-    past = History(longest_change_s=known.longest_change_s)
-    if opened is not None:
-        server_ids = [one.server.id for one in found.servers]
-        past = History(
-            bad_attempts=await history.bad_attempts(opened, server_ids),
-            unanswered=await history.unanswered_sends(opened, server_ids),
-            longest_change_s=known.longest_change_s,
-        )
-    now = SystemClock().now()
-    return freeze(plan, found, scope=scope, facts=facts, run_id=run_id(now), now=now, history=past)
-
-
 async def images_meant(cloud: EcsCloud, plan: Plan) -> Sequence[Image]:
-    """All images that the plan's words may mean: by id, and by exact name."""
+    """Return all images that the plan's words may mean: by id, and by exact name."""
     return await _meant(cloud, plan, None)
 
 
 async def _meant(
     cloud: EcsCloud, plan: Plan, known: Mapping[str, Image] | None, ids: Collection[str] = ()
 ) -> Sequence[Image]:
-    """All images that the plan's words may mean, and those of the ids.
+    """Return all images that the plan's words may mean, and those of the ids.
 
     `known` are all images that there are, None if they could not all be read: what is among them needs no call.
     """
@@ -159,9 +153,9 @@ async def _meant(
 
 
 async def _key_pairs(cloud: EcsCloud, plan: Plan) -> tuple[frozenset[str], Mapping[str, str]]:
-    """Key pairs of the user, all of the plan's among them, and why others could not be looked up, by name.
+    """Return key pairs of the user, all of the plan's among them, and why others could not be looked up, by name.
 
-    Where the plan says whose a key pair is, it may be one that we cannot see. Raises CloudError for any other.
+    Where the plan says whose a key pair is, it may be one that we cannot see. Raise CloudError for any other.
     """
     own: set[str] = set()
     unread: dict[str, str] = {}
@@ -195,7 +189,7 @@ async def _listed_key_pairs(cloud: EcsCloud) -> frozenset[str]:
 
 @dataclass
 class _Reader:
-    """Reads what a plan can do without. What a cloud does not offer or allow is noted, and not checked then."""
+    """Reader of what a plan can do without: what a cloud does not offer or allow is noted, and not checked."""
 
     cloud: EcsCloud
 
@@ -205,7 +199,7 @@ class _Reader:
         self._keys: dict[str, KeyState] = {}
 
     async def images(self, lost: str) -> Mapping[str, Image] | None:
-        """All images by id, None if not all could be read. `lost` says what is not checked without them."""
+        """Return all images by id, None if not all could be read. `lost` says what is not checked without them."""
         read = await self._optional("images", lost, self.cloud.all_images())
         if read is None:
             return None
@@ -213,7 +207,7 @@ class _Reader:
         return self._images if read[1] else None
 
     async def ask_keys(self, key_ids: Sequence[str]) -> None:
-        """Asks for the states of encryption keys. One that is refused speaks for all."""
+        """Ask for the states of encryption keys. One that is refused speaks for all."""
         lost = "whether they are there and enabled is"
         for key_id in key_ids[:KEYS_ASKED]:
             state = await self._optional("encryption keys", lost, self.cloud.key_state(key_id))
@@ -224,11 +218,11 @@ class _Reader:
             self._unread.append(Unread("encryption keys", f"only {KEYS_ASKED} are asked for", lost))
 
     def images_alone(self) -> Surroundings:
-        """Of the project around the servers the images that could be read."""
+        """Return of the project around the servers only the images that could be read."""
         return Surroundings(images=self._images, unread=tuple(self._unread))
 
     async def surroundings(self, known: Mapping[str, Image] | None, enough_gib: int) -> Surroundings:
-        """The project around the servers, as far as it can be read."""
+        """Return the project around the servers, as far as it can be read."""
         cloud = self.cloud
         return Surroundings(
             images=self._images if known is None else known,

@@ -1,13 +1,15 @@
-"""The part of `fleetos doctor` that looks at a cloud: from the credentials to the reads that fleetos makes."""
+"""Collect facts about the cloud and have them judged: from the credentials to the reads that fleetos makes."""
 
+import math
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
 
-from fleetos.app.doctor.cloud_checks import DryReads, credential_facts, knocked, login_facts
+from fleetos.app.context import AppContext, chosen_cloud, scope_key
+from fleetos.app.doctor.cloud_checks import DryReads
 from fleetos.app.doctor.cloud_rules import (
     of_clock,
     of_credentials,
@@ -18,14 +20,13 @@ from fleetos.app.doctor.cloud_rules import (
     of_silence,
     without_endpoint,
 )
-from fleetos.cli.surveying import scope_of
-from fleetos.cli.wiring import chosen_cloud, credentials, scope_key
-from fleetos.clock import SystemClock
-from fleetos.cloud.addresses import Origin, proxies_from
+from fleetos.app.survey import scope_of
+from fleetos.cloud.addresses import Origin, Proxies, proxies_from
 from fleetos.cloud.calls import CALLS, DRY_READS, EFFECTS, Operation, Service
 from fleetos.cloud.ecs import EcsCloud, Place
 from fleetos.cloud.identity import Credentials, Grant
 from fleetos.cloud.opening import iam_address, open_session, overridden, place_of
+from fleetos.cloud.proofs import AccessKey, GivenToken, Password
 from fleetos.cloud.session import Session
 from fleetos.errors import (
     AuthenticationFailed,
@@ -43,9 +44,12 @@ from fleetos.model.diagnosis import (
     ClockFacts,
     CredentialFacts,
     Diagnosis,
+    EndpointFacts,
     Grade,
+    LoginFacts,
     MemoryFacts,
     PermissionFacts,
+    Tell,
     Topic,
     broken,
     skipped,
@@ -54,16 +58,19 @@ from fleetos.model.plan import ApiLimits, Plan
 from fleetos.store import history
 from fleetos.store.database import Database
 
-Tell = Callable[[Diagnosis], None]
 T = TypeVar("T")
+# The date of an answer has no fractions of a second.
+_DATE_STEP_S = 1.0
 _CLOUD = (Topic.ENDPOINT, Topic.CLOCK, Topic.LOGIN, Topic.PERMISSION, Topic.LIMITS, Topic.DURATIONS)
 
 
-async def look_at_cloud(plan: Plan | None, asked: str | None, opened: Database | None, tell: Tell) -> None:
-    """Nothing, once all that was found is told. `opened` None: nothing can be read of a database."""
+async def probe_cloud(
+    context: AppContext, plan: Plan | None, asked: str | None, database: Database | None, tell: Tell
+) -> None:
+    """Tell all that is found of the cloud. `database` None: nothing can be read of one."""
     try:
         name = chosen_cloud(asked, None if plan is None else plan.cloud)
-        access = await credentials(name, None if plan is None else plan.region)
+        access = await context.credentials(name, None if plan is None else plan.region)
     except NoCredentials as error:
         hint = "name an entry of clouds.yaml (--cloud, OS_CLOUD), or set the OS_* variables"
         text, code = "no credentials were found", error.exit_code
@@ -75,17 +82,71 @@ async def look_at_cloud(plan: Plan | None, asked: str | None, opened: Database |
         _leave_out(tell, "there are no usable credentials", *_CLOUD)
         return
     limits = ApiLimits() if plan is None else plan.api
-    opening = open_session(access, clock=SystemClock(), chance=SystemChance(), limits=limits, env=os.environ)
+    opening = open_session(access, clock=context.clock, chance=SystemChance(), limits=limits, env=os.environ)
     facts = credential_facts(access)
     tell(of_credentials(facts))
     try:
         async with opening as session:
-            await _Look(session, access, facts, tell, keyed=plan is not None and _gives_key_pair(plan)).all(
-                name, opened
-            )
+            keyed = plan is not None and _gives_key_pair(plan)
+            await _Probe(session, access, facts, tell, keyed).all(name, database)
     except UsageError as error:
         tell(broken(Topic.ENDPOINT, error))
         _leave_out(tell, "the cloud cannot be asked", *_CLOUD[1:])
+
+
+def credential_facts(credentials: Credentials) -> CredentialFacts:
+    """Return which way to log in these credentials are; nothing secret of them."""
+    proof = credentials.proof
+    match proof:
+        case Password():
+            way, user = "password", proof.username or proof.user_id
+        case GivenToken():
+            way, user = "token", None
+        case AccessKey():
+            way, user = "access key", None
+    return CredentialFacts(
+        way=way,
+        user=user,
+        found_in=credentials.found_in,
+        region=credentials.region,
+        verify=credentials.verify,
+        dated=isinstance(proof, AccessKey),
+        temporary=isinstance(proof, AccessKey) and proof.security_token is not None,
+        renewable=not isinstance(proof, GivenToken),
+    )
+
+
+def login_facts(grant: Grant) -> LoginFacts:
+    """Return what a login has given."""
+    life_s = None if grant.life_s is None or math.isinf(grant.life_s) else grant.life_s
+    return LoginFacts(grant.project_id, grant.project_name, grant.domain_name, life_s)
+
+
+async def knock(
+    session: Session, service: Service, origin: Origin, proxies: Proxies
+) -> tuple[EndpointFacts, ClockFacts | None]:
+    """Return how a service answers, and how far the clocks are apart if it has told the time.
+
+    Raises CloudUnreachable, also for a certificate that is refused.
+    """
+    answer = await session.knock(origin)
+    arrived, left = session.clock.moment(), answer.left or session.clock.moment()
+    told_at = answer.told_at
+    facts = EndpointFacts(
+        service=service,
+        address=str(origin),
+        loopback=origin.loopback,
+        status=answer.status,
+        latency_s=arrived.since_s(left),
+        proxy=proxies.for_host(origin.host),
+    )
+    if told_at is None:
+        return facts, None
+    # The cloud's clock showed it at some moment between the two of ours, cut off to the second.
+    least_s = (left.wall - told_at).total_seconds() - _DATE_STEP_S
+    most_s = (arrived.wall - told_at).total_seconds()
+    ahead_s = least_s if least_s > 0 else min(most_s, 0.0)
+    return facts, ClockFacts(ahead_s, arrived.wall, f"the {service} service")
 
 
 def _gives_key_pair(plan: Plan) -> bool:
@@ -98,8 +159,8 @@ def _leave_out(tell: Tell, why: str, *topics: Topic) -> None:
 
 
 @dataclass
-class _Look:
-    """One look at one cloud. What it finds is told as it comes."""
+class _Probe:
+    """Probe of one cloud. What it finds is told as it comes."""
 
     session: Session
     access: Credentials
@@ -111,8 +172,8 @@ class _Look:
         self._proxies = proxies_from(os.environ)
         self._clock_told = False
 
-    async def all(self, name: str | None, opened: Database | None) -> None:
-        """Nothing, once everything was looked at that can be. Raises UsageError for an address that cannot be one."""
+    async def all(self, name: str | None, database: Database | None) -> None:
+        """Look at everything that can be looked at. Raise UsageError for an address that cannot be one."""
         _, iam = iam_address(overridden(self.access, os.environ))
         if iam is None:
             self.tell(skipped(Topic.ENDPOINT, "nothing says where IAM is, and nothing needs to", subject="iam"))
@@ -134,7 +195,7 @@ class _Look:
         if not self._clock_told:
             self.tell(skipped(Topic.CLOCK, "no answer bears a date"))
         if await self._permissions(place, grant):
-            await self._memory(name, place, opened)
+            await self._memory(name, place, database)
 
     def _without(self, *topics: Topic, why: str) -> None:
         if not self._clock_told:
@@ -142,13 +203,13 @@ class _Look:
         _leave_out(self.tell, why, *topics)
 
     async def _knock(self, services: Sequence[tuple[Service, Origin]]) -> None:
-        """Asks the services side by side, and tells of them in their order, and of the clock after the first date."""
+        """Ask the services side by side; tell of them in their order, and of the clock after the first date."""
         found: dict[str, Diagnosis] = {}
         clocks: dict[str, ClockFacts] = {}
 
         async def one(service: Service, origin: Origin) -> None:
             try:
-                endpoint, clock = await self._in_time(service, knocked(self.session, service, origin, self._proxies))
+                endpoint, clock = await self._in_time(service, knock(self.session, service, origin, self._proxies))
             except CloudError as error:
                 found[service] = of_silence(service, error, needed=self._needs(service))
                 return
@@ -166,7 +227,7 @@ class _Look:
                 self.tell(of_clock(clocks[service], self.facts))
 
     def _needs(self, service: Service) -> bool:
-        """Whether there is no run without it: an access key whose project is known asks nothing of IAM."""
+        """Return whether there is no run without it: an access key whose project is known asks nothing of IAM."""
         return service != "evs" and not (service == "iam" and self.facts.dated and self.access.project_id is not None)
 
     async def _login(self) -> Grant | None:
@@ -181,7 +242,10 @@ class _Look:
         return grant
 
     async def _permissions(self, place: Place, grant: Grant) -> bool:
-        """Whether the cloud takes what it is shown. An access key is tried by the first read alone."""
+        """Tell what each read shows; return whether the cloud accepts the credentials.
+
+        An access key is tried by the first read alone.
+        """
         reads = DryReads(self.session, place, keyed=self.keyed)
         first, *others = DRY_READS
         try:
@@ -215,23 +279,23 @@ class _Look:
         except CloudUnreachable as error:
             return reads.unknown(operation, error)
 
-    async def _memory(self, name: str | None, place: Place, opened: Database | None) -> None:
-        if opened is None:
+    async def _memory(self, name: str | None, place: Place, database: Database | None) -> None:
+        if database is None:
             _leave_out(self.tell, "there is no database that remembers", Topic.LIMITS, Topic.DURATIONS)
             return
         try:
-            known = await history.experience(opened, scope_key(scope_of(name, EcsCloud(self.session, place))))
+            known = await history.experience(database, scope_key(scope_of(name, EcsCloud(self.session, place))))
         except StoreError as error:
             self.tell(broken(Topic.LIMITS, error))
             return
         kept_s = LIMIT_FORGOTTEN_LOOPBACK_S if self.session.simulated else LIMIT_FORGOTTEN_S
         changes = sum(map(len, known.changes.values()))
         facts = MemoryFacts(known.limits, kept_s, changes, len(known.changes), known.longest_change_s)
-        for one in of_memory(facts, SystemClock().now()):
+        for one in of_memory(facts, self.session.clock.now()):
             self.tell(one)
 
     async def _in_time(self, about: str, work: Awaitable[T]) -> T:
-        """What the work comes to. Raises CloudUnreachable if it takes too long, and what it raises."""
+        """Return what the work comes to. Raise CloudUnreachable if it takes too long, and what it raises."""
         try:
             with anyio.fail_after(EXAMINED_WITHIN_S):
                 return await work

@@ -1,7 +1,7 @@
-"""The part of `fleetos doctor` that looks at the database. It opens what is there as a reader, and makes nothing."""
+"""Collect facts about the database and have them judged. Open what is there as a reader, and make nothing."""
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,30 +10,36 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
+from fleetos.app.context import AppContext
 from fleetos.app.doctor.database_rules import of_backup, of_claims, of_file, of_runs, of_schema, of_timeline
-from fleetos.cli.wiring import located, named_by, watcher
-from fleetos.clock import SystemClock
+from fleetos.clock import Clock
 from fleetos.errors import DatabaseUnusable, StoreError, UsageError
 from fleetos.limits import DATABASE_EXAMINED_WITHIN_S
-from fleetos.model.diagnosis import Diagnosis, Grade, Topic, broken, skipped
+from fleetos.model.diagnosis import Diagnosis, Grade, Tell, Topic, broken, skipped
 from fleetos.store.checking import prove_sound
 from fleetos.store.database import Database
 from fleetos.store.examining import claim_facts, file_facts, run_facts, schema_facts, timeline
 from fleetos.store.files import newest_backup
 
-Tell = Callable[[Diagnosis], None]
 T = TypeVar("T")
 _TABLES = (Topic.LEASE, Topic.CLAIMS)
 
 
-async def look_at_database(db: str | None, tell: Tell, stack: contextlib.AsyncExitStack) -> Database | None:
-    """The database, to be closed by the stack, if its tables can be read; None if not. All that was found is told."""
+@contextlib.asynccontextmanager
+async def probe_database(context: AppContext, tell: Tell) -> AsyncGenerator[Database | None]:
+    """Tell all that is found of the database; yield it if its tables can be read, else None."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield await _probe(context, tell, stack)
+
+
+async def _probe(context: AppContext, tell: Tell, stack: contextlib.AsyncExitStack) -> Database | None:
     try:
-        location = located(db)
+        location = context.location()
     except UsageError as error:
         tell(broken(Topic.DATABASE, error))
         return _unread(tell, "there is no database to look at", Topic.SCHEMA, Topic.INTEGRITY)
-    if location.path is not None and not await _file_serves(location.path, named_by(db) if db else None, tell):
+    named_by = context.named_by() if context.db else None
+    if location.path is not None and not await _file_serves(location.path, named_by, context.clock, tell):
         return _unread(tell, "there is no database to look at", Topic.SCHEMA, Topic.INTEGRITY)
     database = Database(location)
     stack.push_async_callback(database.close)
@@ -52,11 +58,11 @@ async def look_at_database(db: str | None, tell: Tell, stack: contextlib.AsyncEx
     if schema.revision != schema.needed:
         return _unread(tell, "the tables are of another revision")
     try:
-        runs, claims = await _in_time(run_facts(database, watcher())), await _in_time(claim_facts(database))
+        runs, claims = await _in_time(run_facts(database, context.watcher())), await _in_time(claim_facts(database))
     except StoreError as error:
         tell(broken(Topic.LEASE, error))
         return None
-    for one in (*of_runs(runs, SystemClock().now()), *of_claims(claims)):
+    for one in (*of_runs(runs, context.clock.now()), *of_claims(claims)):
         tell(one)
     return database
 
@@ -66,8 +72,8 @@ def _unread(tell: Tell, why: str, *topics: Topic) -> None:
         tell(skipped(topic, why))
 
 
-async def _file_serves(path: Path, named: str | None, tell: Tell) -> bool:
-    """Whether there is a file that can be opened."""
+async def _file_serves(path: Path, named: str | None, clock: Clock, tell: Tell) -> bool:
+    """Return whether there is a file that can be opened, and tell what is found of it."""
     # A network file system may hang, and then so does the thread that asks it.
     try:
         facts = await _in_time(anyio.to_thread.run_sync(file_facts, path, abandon_on_cancel=True))
@@ -84,12 +90,12 @@ async def _file_serves(path: Path, named: str | None, tell: Tell) -> bool:
     except StoreError as error:
         tell(skipped(Topic.BACKUP, error.message))
         return True
-    tell(of_backup(*backup, SystemClock().now()))
+    tell(of_backup(*backup, clock.now()))
     return True
 
 
 def _backup(path: Path) -> tuple[str | None, datetime | None]:
-    """The newest sound copy beside the database, and when it was made."""
+    """Return the newest sound copy beside the database, and when it was made."""
     found = newest_backup(path)
     return (None, None) if found is None else (str(found), datetime.fromtimestamp(found.stat().st_mtime, UTC))
 
@@ -106,7 +112,7 @@ async def _is_sound(database: Database, tell: Tell) -> bool:
 
 
 async def _in_time(work: Awaitable[T]) -> T:
-    """What the work comes to. Raises DatabaseUnusable if it takes too long, and what it raises."""
+    """Return what the work comes to. Raise DatabaseUnusable if it takes too long, and what it raises."""
     try:
         with anyio.fail_after(DATABASE_EXAMINED_WITHIN_S):
             return await work

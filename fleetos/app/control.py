@@ -1,0 +1,168 @@
+"""Apply a plan; resume, retry and abort a run."""
+
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+
+from fleetos.app.context import AppContext
+from fleetos.app.drive import Operator, agree, as_it_was, drive
+from fleetos.app.freeze import NO_RUN, check_finished, create_run
+from fleetos.app.lookup import driver_of
+from fleetos.app.results import AbortResult, DriveResult, FinishedRun, Release
+from fleetos.app.survey import scope_of
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.errors import UsageError
+from fleetos.model.events import Event, Retried, RunPassStarted, Settled
+from fleetos.model.fold import fold_target
+from fleetos.model.fold_run import fold_run
+from fleetos.model.plan import ApiLimits, Plan
+from fleetos.model.progress import Progress
+from fleetos.model.requests import RequestKind
+from fleetos.model.run import Run, Target
+from fleetos.model.states import RUN_ENDS, Command
+from fleetos.model.wipes import wipes_of
+from fleetos.planning.digest import run_digest
+from fleetos.store import history, queries, runs
+from fleetos.store.database import Database
+from fleetos.store.holder import this_process
+from fleetos.store.journal import SqlJournal
+from fleetos.store.queries import RunSummary
+from fleetos.views.summary import NAMES_SHOWN
+from fleetos.views.wording import called
+
+
+async def apply(
+    context: AppContext, database: Database, plan: Plan, name: str | None, operator: Operator, *, new_run: bool
+) -> DriveResult | FinishedRun | None:
+    """Carry on the plan's unfinished run, else leave its ended run as it is, else freeze a new one and drive it.
+
+    `new_run`: freeze a new one even if one has ended. None: no server is selected, and no run was created. Raise
+    NotRepeated if an ended run is not what the plan means now.
+    """
+    async with context.open_cloud(name, plan.region, plan.api, NO_RUN) as cloud:
+        earlier = await queries.runs_of_digest(database, run_digest(plan, scope_of(name, cloud)), context.watcher())
+        unfinished = next((one.run for one in earlier if one.run.state not in RUN_ENDS), None)
+        if unfinished is not None:
+            _check_project(unfinished, cloud)
+            if new_run:
+                context.say(f"run {unfinished.id} of this plan is unfinished, so there is no new one")
+            lease = await runs.take_run(database, unfinished.id, context.watcher())
+            return await drive(context, database, lease, cloud, operator, Command.APPLY)
+        if earlier and not new_run:
+            from_frozen_plan = operator.agreement.plan is not None
+            return await check_finished(database, plan, earlier[0].run, cloud, from_frozen_plan=from_frozen_plan)
+        # What was read and frozen is let go of before the run is driven: for thousands of servers it is much.
+        created = await create_run(context, database, plan, name, cloud, operator)
+        if created is None:
+            return None
+        return await drive(context, database, created, cloud, operator, Command.APPLY, fresh=created.last_seq)
+
+
+async def resume(
+    context: AppContext, database: Database, run_id: str, operator: Operator, command: Command = Command.RESUME
+) -> DriveResult:
+    """Carry on an unfinished run in its own cloud. An abort does so as well, with its own command."""
+    progress = await queries.load(database, run_id)
+    run = progress.run
+    async with context.open_cloud(run.scope.cloud, run.scope.region, _limits_of(run), as_it_was(progress)) as cloud:
+        _check_project(run, cloud)
+        lease = await runs.take_run(database, run_id, context.watcher())
+        return await drive(context, database, lease, cloud, operator, command)
+
+
+async def retry(context: AppContext, database: Database, run_id: str, operator: Operator) -> DriveResult | Progress:
+    """Give the targets of an ended run that failed or are held one more attempt each.
+
+    Leave out a server that another run has changed since. Return the run as it is if no target is left to retry.
+    Raise UsageError if the run has not ended.
+    """
+    progress = await queries.load(database, run_id)
+    if progress.run.state not in RUN_ENDS:
+        raise UsageError(f"run {run_id} has not ended", f"carry on with: fleetos resume {run_id}")
+    again = [target for target in progress.targets.values() if target.retriable]
+    touched = await history.touched_since(database, run_id, [target.server_id for target in again])
+    _say_left_out(context, [target for target in again if target.server_id in touched], touched, progress.run)
+    again = [target for target in again if target.server_id not in touched]
+    if not again:
+        left = "no other target" if touched else "no target"
+        context.say(f"nothing to retry: {left} of run {run_id} failed or is held")
+        return progress
+    now, run = context.clock.now(), progress.run
+    begins = RunPassStarted(run.passes + 1)
+    # The last system disk that the run knows of is the one that a retry may wipe.
+    retried = [Retried(target.server_id, target.disk_after or target.disk) for target in again]
+    targets = [fold_target(target, event, now) for target, event in zip(again, retried, strict=True)]
+    agree(operator, wipes_of(fold_run(run, begins, now), targets), Command.RETRY)
+    events: list[Event] = [begins, *retried]
+    hint = f"run {run_id} is as it was"
+    async with context.open_cloud(run.scope.cloud, run.scope.region, _limits_of(run), hint) as cloud:
+        _check_project(run, cloud)
+        lease = await runs.begin_pass(database, run_id, events, now, context.watcher())
+        return await drive(context, database, lease, cloud, operator, Command.RETRY, fresh=len(events))
+
+
+async def abort(
+    context: AppContext, database: Database, found: RunSummary, operator: Operator, *, release: bool
+) -> AbortResult:
+    """End the run early: ask the process that drives it, or drive it to its end here. Wipe nothing.
+
+    `release` frees the servers whose outcome was unknown before, once the run has ended.
+    """
+    run_id = found.run.id
+    progress = await queries.load(database, run_id)
+    known = [target.server_id for target in progress.targets.values() if target.ended and target.unsettled]
+    driver = driver_of(found)
+    driven = None
+    if found.run.state not in RUN_ENDS:
+        operator.confirm_abort(progress, driver and driver.present)
+        await runs.add_request(database, run_id, RequestKind.ABORT, str(this_process()), context.clock.now())
+        if driver is not None and driver.present:
+            return AbortResult(await queries.load(database, run_id), driver)
+        driven = await resume(context, database, run_id, operator, Command.ABORT)
+        progress = await queries.load(database, run_id)
+    released = None
+    if release and progress.run.state in RUN_ENDS:
+        released = await _release(context, database, progress, known)
+        progress = await queries.load(database, run_id)
+    return AbortResult(progress, drive=driven, release=released)
+
+
+async def _release(context: AppContext, database: Database, progress: Progress, known: Collection[str]) -> Release:
+    """Free servers with an unknown outcome, of those that the operator knew before the command began."""
+    unsettled = [target for target in progress.targets.values() if target.ended and target.unsettled]
+    released = [target for target in unsettled if target.server_id in known]
+    if released:
+        events = [Settled(target.server_id) for target in released]
+        lease = await runs.begin_pass(database, progress.run.id, events, context.clock.now(), context.watcher())
+        await SqlJournal(database, lease, context.clock).release()
+    return Release(released, [target for target in unsettled if target.server_id not in known])
+
+
+def names_of(targets: Sequence[Target]) -> str:
+    """Return the names of the targets, of many the first ones and how many more there are."""
+    more = f" and {len(targets) - NAMES_SHOWN:,} more" if len(targets) > NAMES_SHOWN else ""
+    return ", ".join(called(target) for target in targets[:NAMES_SHOWN]) + more
+
+
+def _say_left_out(context: AppContext, left_out: Sequence[Target], touched: Mapping[str, str], run: Run) -> None:
+    """Say which targets are not retried, because another run has changed their servers since."""
+    by_run: dict[str, list[Target]] = {}
+    for target in left_out:
+        by_run.setdefault(touched[target.server_id], []).append(target)
+    for other, targets in by_run.items():
+        context.say(f"left out: {names_of(targets)}, changed by run {other} after run {run.id}")
+    if left_out:
+        context.say(f"to change them again: fleetos plan {shlex.quote(run.plan_path)}, then apply it with --new-run")
+
+
+def _limits_of(run: Run) -> ApiLimits:
+    """Return what the run may ask of the API."""
+    return ApiLimits(run.settings.rate_per_s, run.settings.burst, run.settings.connections)
+
+
+def _check_project(run: Run, cloud: EcsCloud) -> None:
+    """Raise UsageError unless the credentials lead to the project of the run."""
+    if cloud.place.project_id != run.scope.project_id:
+        raise UsageError(
+            f"these credentials lead to project {cloud.place.project_id}, run {run.id} is in {run.scope.project_id}",
+            "log in to the project of the run",
+        )

@@ -1,0 +1,266 @@
+"""Drive a run until it ends or pauses, or a signal asks to leave: lease, engine, observer and signals together."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from signal import SIGINT, SIGTERM, Signals
+from typing import Protocol
+
+import anyio
+
+from fleetos.app.context import AppContext, scope_key
+from fleetos.app.results import DriveResult
+from fleetos.app.survey import scope_of
+from fleetos.cloud.ecs import EcsCloud
+from fleetos.engine.drive import Edge, Engine
+from fleetos.errors import FleetosError, StoreError
+from fleetos.ids import SystemChance, token
+from fleetos.model.events import RunDriverEnded, RunMoved
+from fleetos.model.fold_run import fold_run
+from fleetos.model.progress import Progress
+from fleetos.model.run import LeftBy
+from fleetos.model.states import RUN_ENDS, Command, Reason, RunState
+from fleetos.model.wipes import Wipes, wipes_of
+from fleetos.planning.agreement import Agreement, NotConfirmed, disagreement
+from fleetos.planning.freeze import FrozenRun
+from fleetos.planning.preflight import Preflight
+from fleetos.planning.secrets import PlanSecrets
+from fleetos.store import history, queries
+from fleetos.store.database import Database
+from fleetos.store.holder import this_process
+from fleetos.store.journal import SqlJournal
+from fleetos.store.leases import Lease
+from fleetos.views.condition import where_words
+from fleetos.views.onlooker import Onlooker
+from fleetos.views.summary import powered_off, stopped_words
+from fleetos.views.view import View
+
+# The view lets time pass at this beat while nothing happens.
+TICK_S = 0.25
+
+
+class Operator(Protocol):
+    """Whoever asks for a run to be driven: agrees to what is wiped, and watches."""
+
+    @property
+    def agreement(self) -> Agreement:
+        """What was agreed to in advance."""
+        ...
+
+    @property
+    def streams_events(self) -> bool:
+        """Whether the view gets every event, also those written before the engine begins."""
+        ...
+
+    def found(self, preflight: Preflight, frozen: FrozenRun) -> None:
+        """Hear what was found in the cloud for a new run, before anything is agreed to."""
+        ...
+
+    def show_wipes(self, wipes: Wipes, command: Command, frozen: FrozenRun | None) -> None:
+        """Hear what the command would wipe; `frozen` is the run where it makes a new one."""
+        ...
+
+    def confirm(self, wipes: Wipes, command: Command, frozen: FrozenRun | None) -> None:
+        """Return if the operator agrees to what was shown. Raise NotConfirmed, or why nobody can be asked."""
+        ...
+
+    def confirm_abort(self, progress: Progress, driver: str | None) -> None:
+        """Return if the operator agrees to end the run, which `driver` drives. Raise as `confirm` does."""
+        ...
+
+    def open_view(self) -> View:
+        """Return the view that shows the run while it is driven."""
+        ...
+
+
+@dataclass(slots=True)
+class _Interruption:
+    """The first signal that asked fleetos to leave, if one did; `at_once` after the second."""
+
+    signal: Signals | None = None
+    words: str = ""
+    at_once: bool = False
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+
+def agree(operator: Operator, wipes: Wipes, command: Command, frozen: FrozenRun | None = None) -> None:
+    """Return if what the command would wipe was agreed to, in advance and by whoever can be asked.
+
+    `frozen` is the run where the command makes a new one. Raise what `disagreement` finds, or what `confirm` raises.
+    """
+    refused = disagreement(operator.agreement, wipes, command, frozen)
+    if refused is None or isinstance(refused, NotConfirmed):
+        operator.show_wipes(wipes, command, frozen)
+    if refused is not None:
+        raise refused
+    if wipes.left or wipes.under_way:
+        operator.confirm(wipes, command, frozen)
+
+
+async def drive(
+    context: AppContext,
+    database: Database,
+    lease: Lease,
+    cloud: EcsCloud,
+    operator: Operator,
+    command: Command,
+    fresh: int = 0,
+) -> DriveResult:
+    """Drive the run of the lease until it is driven no more, and give the lease back.
+
+    `fresh` is how many of the newest records this command wrote when it took the lease: they are its events as well.
+    An apply that wrote none carries on what it has not asked about, so what is left is agreed to now that nobody else
+    drives the run. Raise LeaseLost or JournalUnwritable when this process can drive the run no further.
+    """
+    journal = SqlJournal(database, lease, context.clock)
+    try:
+        progress = await queries.load(database, lease.run_id)
+        carried_on = command is Command.APPLY and not fresh
+        if not fresh and not carried_on:
+            # What this command froze, offered again or asks about is told with its cloud.
+            context.say(where_words(scope_of(progress.run.scope.cloud, cloud)))
+        if progress.run.state in RUN_ENDS:
+            # Another process drove it to its end while this one logged in.
+            return DriveResult(progress, driven=False)
+        if carried_on:
+            agree(operator, wipes_of(progress.run, progress.targets.values()), command)
+        written = await _finish(context, journal, progress) if command is Command.ABORT else 0
+        observer = Onlooker(operator.open_view(), context.clock)
+        if operator.streams_events:
+            await _show_written(database, progress, observer, lease.last_seq - fresh, lease.last_seq + written)
+        return await _drive(context, database, journal, progress, cloud, observer, command)
+    finally:
+        with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
+            await journal.release()
+
+
+async def _finish(context: AppContext, journal: SqlJournal, progress: Progress) -> int:
+    """Let the run admit no more, before a driver could admit anybody; return how many records say so."""
+    if progress.run.state is RunState.FINISHING:
+        return 0
+    event = RunMoved(RunState.FINISHING, Reason.ABORTED, f"aborted by {this_process()}")
+    now = context.clock.now()
+    run = fold_run(progress.run, event, now)
+    await journal.append(run, [event], [], now)
+    progress.absorb(run, ())
+    return 1
+
+
+async def _show_written(database: Database, progress: Progress, observer: Onlooker, after: int, last: int) -> None:
+    """Show the records after one number, up to another."""
+    while after < last:
+        page = await queries.events(database, progress.run.id, after, last - after)
+        observer.turned(progress, page, {})
+        after = page[-1].seq
+
+
+async def _drive(
+    context: AppContext,
+    database: Database,
+    journal: SqlJournal,
+    progress: Progress,
+    cloud: EcsCloud,
+    observer: Onlooker,
+    command: Command,
+) -> DriveResult:
+    scope = scope_key(progress.run.scope)
+    began = await history.experience(database, scope)
+    cloud.recall(began.limits)
+    secrets = PlanSecrets()
+    # An earlier process may have sent them, and the cloud may quote them only now.
+    for password in secrets.passwords(target.order for target in progress.targets.values() if not target.ended):
+        cloud.hide(password)
+    edge = Edge(cloud, journal, secrets, observer, context.clock, SystemChance(), token)
+    engine = Engine(progress, edge, began)
+    interruption = _Interruption()
+    trouble: FleetosError | None = None
+    observer.started(progress)
+    try:
+        async with _company(engine, observer, interruption):
+            try:
+                await engine.drive(str(this_process()), command)
+            except FleetosError as error:
+                trouble = error
+        await _give_back(journal, progress, observer, _ending(engine, interruption, trouble))
+    except BaseException as defect:
+        await _give_back(journal, progress, observer, _driver_ended(LeftBy.ERROR, type(defect).__name__))
+        raise
+    finally:
+        observer.ended(cloud.requests)
+    try:
+        # However the run was left: what it has learned holds for the next one.
+        learned = engine.experience.with_limits(cloud.learned())
+        if learned != began:
+            await history.remember(database, scope, learned, began)
+    except StoreError:
+        # What ended the run says more than that it could not be remembered either.
+        if trouble is None:
+            raise
+    if trouble is not None:
+        trouble.hint = trouble.hint or as_it_was(progress)
+        raise trouble
+    why = None if engine.trouble is None else engine.trouble.reason
+    return DriveResult(engine.progress, signal=interruption.signal, at_once=interruption.at_once, trouble=why)
+
+
+def as_it_was(progress: Progress) -> str:
+    """Return what to know of an unfinished run that cannot be driven now."""
+    stopped, run_id = len(powered_off(progress)), progress.run.id
+    return f"{stopped_words(stopped)} because of run {run_id}. Continue with: fleetos resume {run_id}"
+
+
+def _ending(engine: Engine, interruption: _Interruption, trouble: FleetosError | None) -> RunDriverEnded:
+    """Why this process drives the run no longer, for a run that has not ended."""
+    if interruption.signal is not None:
+        return _driver_ended(LeftBy.SIGNAL, interruption.words)
+    if trouble is not None:
+        return _driver_ended(LeftBy.ERROR, trouble.message)
+    if engine.trouble is not None:
+        return _driver_ended(LeftBy.ERROR, engine.trouble.detail)
+    return _driver_ended(LeftBy.PAUSE)
+
+
+def _driver_ended(why: LeftBy, detail: str = "") -> RunDriverEnded:
+    return RunDriverEnded(str(this_process()), why, detail)
+
+
+async def _give_back(journal: SqlJournal, progress: Progress, observer: Onlooker, last: RunDriverEnded) -> None:
+    """Give the lease back and say why, as far as the database takes it: the lease runs out in any case."""
+    with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
+        for record in await journal.release(last):
+            progress.absorb(fold_run(progress.run, last, record.at), ())
+            observer.told(progress, record)
+
+
+@contextlib.asynccontextmanager
+async def _company(engine: Engine, observer: Onlooker, interruption: _Interruption) -> AsyncGenerator[None]:
+    """Heed signals and let time pass on the view, for as long as the engine drives."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_tick, observer)
+        tasks.start_soon(_heed, engine, observer, interruption)
+        with interruption.scope:
+            yield
+        tasks.cancel_scope.cancel()
+
+
+async def _tick(observer: Onlooker) -> None:
+    while True:
+        await anyio.sleep(TICK_S)
+        observer.tick()
+
+
+async def _heed(engine: Engine, observer: Onlooker, interruption: _Interruption) -> None:
+    """Let the requests on the wire end after the first signal, and leave at once after the second."""
+    with anyio.open_signal_receiver(SIGINT, SIGTERM) as signals:
+        async for one in signals:
+            if interruption.signal is not None:
+                interruption.at_once = True
+                interruption.words = f"{interruption.words}, then {one.name}"
+                interruption.scope.cancel()
+                return
+            interruption.signal, interruption.words = one, one.name
+            observer.note(
+                f"{one.name}: starting no more servers, waiting for answers to the requests in flight. Repeat it to "
+                f"exit at once. {as_it_was(engine.progress)}"
+            )
+            engine.leave()

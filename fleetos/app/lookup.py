@@ -1,0 +1,111 @@
+"""Find the run, its driver and the servers that an operator means."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fleetos.app.context import AppContext
+from fleetos.errors import UnknownRun, UsageError
+from fleetos.limits import RUNS_SUGGESTED
+from fleetos.model.progress import Progress
+from fleetos.model.run import Run
+from fleetos.store import queries
+from fleetos.store.database import Database
+from fleetos.store.holder import Life
+from fleetos.store.queries import RunSummary
+from fleetos.views.condition import Driver
+
+
+@dataclass(frozen=True, slots=True)
+class RunChoice:
+    """What names a run: the run itself, or the cloud that it works in."""
+
+    run: str | None
+    """An id, the beginning of one, or the name of a plan."""
+    cloud: str | None
+
+    def in_cloud(self, found: Sequence[RunSummary]) -> Sequence[RunSummary]:
+        """Return those that work in the cloud that is asked for."""
+        return [one for one in found if self.cloud is None or one.run.scope.cloud == self.cloud]
+
+
+def driver_of(summary: RunSummary) -> Driver | None:
+    """Return the process that has the lease of the run, or had it when it vanished; None: it was given back."""
+    found = summary.driver or summary.lost
+    if found is None:
+        return None
+    life = "gone" if summary.driver is None else "stopped" if found.life is Life.STOPPED else "alive"
+    return Driver(str(found.holder), found.holder.pid, found.renewed_at, life)
+
+
+async def choose_run(context: AppContext, database: Database, choice: RunChoice) -> str:
+    """Return the id of the run that is meant: the given one, else the newest unfinished, else the newest.
+
+    Raise UnknownRun for a given one that is not there, and where the cloud that is asked for has none. The database
+    holds a run.
+    """
+    if choice.run is not None:
+        return await queries.find_run(database, choice.run)
+    unfinished = choice.in_cloud(await queries.unfinished_runs(database, context.watcher()))
+    found = unfinished or choice.in_cloud(await queries.newest_runs(database, context.watcher()))
+    if not found:
+        where = f" in cloud {choice.cloud}" if choice.cloud else ""
+        raise UnknownRun(f"there are no runs{where} in {database.location.shown}", "start one with: fleetos apply PLAN")
+    return found[0].run.id
+
+
+async def find_run(context: AppContext, database: Database, given: str, cloud: str | None) -> RunSummary:
+    """Return the run of that id or name. Raise UnknownRun, and UsageError if it is in another cloud than `cloud`."""
+    found = await queries.summary(database, await queries.find_run(database, given), context.watcher())
+    _check_cloud(found.run, cloud)
+    return found
+
+
+async def find_resumable(
+    context: AppContext, database: Database, given: str | None, cloud: str | None
+) -> RunSummary | None:
+    """Return the run to be carried on: the given one, else the only unfinished, else the newest; None: there is none.
+
+    Raise UsageError if several are unfinished, and as `find_run` does.
+    """
+    if given is not None:
+        return await find_run(context, database, given, cloud)
+    unfinished = await queries.unfinished_runs(database, context.watcher())
+    if len(unfinished) > 1:
+        ids = ", ".join(one.run.id for one in unfinished)
+        raise UsageError(f"{len(unfinished)} runs are unfinished: {ids}", "say which: fleetos resume RUN")
+    found = unfinished or await queries.newest_runs(database, context.watcher(), limit=1)
+    if not found:
+        return None
+    _check_cloud(found[0].run, cloud)
+    return found[0]
+
+
+def _check_cloud(run: Run, asked: str | None) -> None:
+    """Raise UsageError if the cloud that is asked for is not the run's."""
+    if asked is not None and asked != run.scope.cloud:
+        raise UsageError(
+            f"--cloud {asked} differs from the cloud of run {run.id}: {run.scope.cloud or 'the OS_* variables'}",
+            "a run stays in the cloud that it was frozen for; leave --cloud out",
+        )
+
+
+def find_servers(progress: Progress, given: Sequence[str]) -> frozenset[str] | None:
+    """Return the ids of the run's servers with these names or ids; None where none is given, so that all are meant.
+
+    Raise UsageError for one that the run does not have.
+    """
+    if not given:
+        return None
+    ids: set[str] = set()
+    for one in given:
+        found = {target.server_id for target in progress.targets.values() if one in (target.server_id, target.name)}
+        if not found:
+            names = list({target.name for target in progress.targets.values()})
+            near = difflib.get_close_matches(one, names, n=RUNS_SUGGESTED)
+            hint = (
+                f"did you mean {' or '.join(near)}?" if near else f"fleetos status {progress.run.id} --all names them"
+            )
+            raise UsageError(f"run {progress.run.id} has no server {one!r}", hint)
+        ids |= found
+    return frozenset(ids)
