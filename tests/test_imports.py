@@ -38,6 +38,13 @@ SPOILED = {
         ("app/doctor/cloud_checks.py", "import rich.text", "fleetos.app.doctor.cloud_checks -> rich"),
         ("app/doctor/cloud_checks.py", "import fleetos.cli.output", "cloud_checks -> fleetos.cli.output"),
     ],
+    "app-layers": [
+        (
+            "app/survey.py",
+            "import fleetos.app.control",
+            "fleetos.app.survey is not allowed to import fleetos.app.control",
+        ),
+    ],
     "engine": [("engine/drive.py", "import fleetos.store.journal", "fleetos.engine.drive -> fleetos.store.journal")],
     "views": [("views/view.py", "import fleetos.cloud.transport", "fleetos.views.view -> fleetos.cloud.transport")],
     "sim": [("sim/world.py", "import fleetos.cloud.transport", "fleetos.sim.world -> fleetos.cloud.transport")],
