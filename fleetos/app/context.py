@@ -74,7 +74,7 @@ def state_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What a use case gets from whoever calls it, and what it opens with that."""
+    """Settings that a use case gets from its caller, and the database and cloud that it opens with them."""
 
     db: str | None
     """Path or URL of the database, as --db or $FLEETOS_DB gives it; None: the one in the state folder."""

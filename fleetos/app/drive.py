@@ -40,16 +40,16 @@ TICK_S = 0.25
 
 
 class Operator(Protocol):
-    """Whoever asks for a run to be driven: agrees to what is wiped, and watches."""
+    """Operator for whom a run is driven: agrees to what is wiped, and watches."""
 
     @property
     def agreement(self) -> Agreement:
-        """What was agreed to in advance."""
+        """Agreement made before the command began."""
         ...
 
     @property
     def streams_events(self) -> bool:
-        """Whether the view gets every event, also those written before the engine begins."""
+        """True if the view gets every event, also those written before the engine begins."""
         ...
 
     def found(self, preflight: Preflight, frozen: FrozenRun) -> None:
@@ -75,7 +75,7 @@ class Operator(Protocol):
 
 @dataclass(slots=True)
 class _Interruption:
-    """The first signal that asked fleetos to leave, if one did; `at_once` after the second."""
+    """First signal that asked fleetos to leave, if one did; `at_once` after the second."""
 
     signal: Signals | None = None
     words: str = ""
@@ -210,7 +210,7 @@ def as_it_was(progress: Progress) -> str:
 
 
 def _ending(engine: Engine, interruption: _Interruption, trouble: FleetosError | None) -> RunDriverEnded:
-    """Why this process drives the run no longer, for a run that has not ended."""
+    """Return why this process drives the run no longer, for a run that has not ended."""
     if interruption.signal is not None:
         return _driver_ended(LeftBy.SIGNAL, interruption.words)
     if trouble is not None:

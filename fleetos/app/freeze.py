@@ -46,7 +46,7 @@ class Survey:
 
     found: Preflight
     known: Experience
-    """What earlier runs learned of this part of the cloud."""
+    """Experience of earlier runs in this part of the cloud."""
     frozen: FrozenRun
     """The run that the plan would be, or will be."""
 

@@ -18,7 +18,7 @@ from fleetos.views.condition import Driver
 
 @dataclass(frozen=True, slots=True)
 class RunChoice:
-    """What names a run: the run itself, or the cloud that it works in."""
+    """Run that is asked for: by its name, or by the cloud that it works in."""
 
     run: str | None
     """An id, the beginning of one, or the name of a plan."""

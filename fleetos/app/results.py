@@ -12,18 +12,18 @@ from fleetos.views.condition import Driver
 
 @dataclass(frozen=True, slots=True)
 class DriveResult:
-    """How a run was left."""
+    """Result of driving a run."""
 
     progress: Progress
     """The run as this process left it."""
     driven: bool = True
     """False: another process had ended the run before this one could drive it."""
     signal: Signals | None = None
-    """The first signal that asked to leave."""
+    """First signal that asked to leave."""
     at_once: bool = False
-    """Whether a second signal asked to leave at once."""
+    """True after a second signal, which leaves at once."""
     trouble: Reason | None = None
-    """Why the engine left a run that is neither paused nor ended."""
+    """Reason for which the engine left a run that is neither paused nor ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class FinishedRun:
 
     progress: Progress
     off_image: int | None
-    """How many of its servers are no longer on their image; None: nobody looked."""
+    """Number of its servers that are no longer on their image; None: nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What became of the servers with an unknown outcome that an ended run held."""
+    """Servers with an unknown outcome that an ended run held."""
 
     released: Sequence[Target]
     kept: Sequence[Target]
@@ -46,13 +46,13 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class AbortResult:
-    """What came of an abort."""
+    """Result of an abort."""
 
     progress: Progress
     """The run as it is now."""
     driver: Driver | None = None
     """The process that drives the run, and was asked to end it; None: there is none, or the run had ended."""
     drive: DriveResult | None = None
-    """How this process drove the run to its end; None: it did not."""
+    """Result of driving the run to its end here; None: it was not driven here."""
     release: Release | None = None
     """None: no release was asked for, or the run has not ended."""

@@ -43,11 +43,11 @@ class TerminalOperator:
     agreement: Agreement = field(default_factory=Agreement)
     """A number of disks (--expect-wipes) or a frozen plan; it holds also where nothing is asked."""
     yes: bool = False
-    """Whether --yes answers the question."""
+    """True if --yes answers the question."""
 
     @property
     def streams_events(self) -> bool:
-        """Whether the output is a line of JSON for each event."""
+        """True if the output is a line of JSON for each event."""
         return self.output is Output.JSONL
 
     def open_view(self) -> View:

@@ -8,7 +8,7 @@ import typer
 
 
 class Output(StrEnum):
-    """How data is printed."""
+    """Format in which data is printed."""
 
     TABLE = "table"
     JSON = "json"

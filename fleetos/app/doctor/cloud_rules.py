@@ -1,4 +1,4 @@
-"""What `fleetos doctor` makes of a cloud: what is fine, what is doubtful or broken, and what to do about it."""
+"""Judge the facts about the cloud: fine, doubtful or broken, and what to do about it. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,7 +45,7 @@ def of_credentials(facts: CredentialFacts) -> Diagnosis:
 
 
 def of_login(facts: LoginFacts, access: CredentialFacts) -> Diagnosis:
-    """What the login gave, and for how long."""
+    """Judge what the login gave, and for how long."""
     values = {"project_id": facts.project_id, "project": facts.project, "domain": facts.domain}
     values |= {"life_s": facts.life_s if facts.life_s is None else round(facts.life_s)}
     named = f"{facts.project} ({facts.project_id})" if facts.project else facts.project_id
@@ -64,7 +64,7 @@ def of_login(facts: LoginFacts, access: CredentialFacts) -> Diagnosis:
 
 
 def of_clock(facts: ClockFacts, access: CredentialFacts) -> Diagnosis:
-    """What a clock that differs means: nothing to what is sent, but a signature far off is refused (ADR 9)."""
+    """Judge the clock. One that differs means nothing to what is sent, but a signature far off is refused (ADR 9)."""
     off_s = abs(facts.ahead_s)
     values = {"ahead_s": round(facts.ahead_s, 1), "here": f"{facts.here:%Y-%m-%dT%H:%M:%S}Z"}
     if off_s < CLOCK_DOUBTFUL_S:
@@ -84,7 +84,7 @@ def of_clock(facts: ClockFacts, access: CredentialFacts) -> Diagnosis:
 
 
 def of_endpoint(facts: EndpointFacts, access: CredentialFacts) -> Diagnosis:
-    """What is to be said of a service that has answered, whatever it answered."""
+    """Judge a service that has answered, whatever it answered."""
     latency_ms = round(facts.latency_s * 1000)
     secure = facts.address.startswith("https:")
     values = {"address": facts.address, "status": facts.status, "latency_ms": latency_ms, "tls": secure}
@@ -100,20 +100,20 @@ def of_endpoint(facts: EndpointFacts, access: CredentialFacts) -> Diagnosis:
 
 
 def of_silence(service: str, error: FleetosError, *, needed: bool) -> Diagnosis:
-    """What is to be said of a service that does not answer: nothing worse than a doubt where runs do without it."""
+    """Judge a service that does not answer: nothing worse than a doubt where runs do without it."""
     told = broken(Topic.ENDPOINT, error, service)
     return told if needed else replace(told, grade=Grade.DOUBTFUL, exit_code=0)
 
 
 def without_endpoint(service: str) -> Diagnosis:
-    """What is to be said of a service that the cloud does not have, and that fleetos can do without."""
+    """Judge a service that the cloud does not have, and that fleetos can do without."""
     text = "the cloud's catalog has none: sizes of disks and their quota are not checked"
     hint = f"set {service}_endpoint_override in the cloud's entry, if there is one"
     return Diagnosis(Topic.ENDPOINT, Grade.DOUBTFUL, text, hint, service)
 
 
 def of_permission(facts: PermissionFacts) -> Diagnosis:
-    """What a dry read has shown, and what is lost without the permission."""
+    """Judge what a dry read has shown; say what is lost without the permission."""
     values = {"action": facts.action, "right": facts.right.value}
     named = f" ({facts.action})" if facts.action else ""
     if facts.right is Right.ALLOWED:

@@ -1,4 +1,4 @@
-"""What `fleetos doctor` makes of a database: what is fine, what is doubtful or broken, and what to do about it."""
+"""Judge the facts about the database: fine, doubtful or broken, and what to do about it. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ _SHARED = frozenset(
 
 
 def of_file(facts: FileFacts) -> Sequence[Diagnosis]:
-    """What is to be said of the file, its folder, and the file system that they lie on."""
+    """Judge the file, its folder, and the file system that they lie on."""
     return [_of_place(facts), *_of_modes(facts), _of_file_system(facts), _of_space(facts)]
 
 
@@ -98,7 +98,7 @@ def _of_space(facts: FileFacts) -> Diagnosis:
 
 
 def of_backup(backup: str | None, made_at: datetime | None, now: datetime) -> Diagnosis:
-    """What is to be said of the newest sound copy beside the file."""
+    """Judge the newest sound copy beside the file."""
     hint = "fleetos db backup FILE makes one"
     if backup is None or made_at is None:
         text, values = "no copy lies beside it; copies elsewhere are not looked for", {"path": None, "age_s": None}
@@ -109,7 +109,7 @@ def of_backup(backup: str | None, made_at: datetime | None, now: datetime) -> Di
 
 
 def of_timeline(timeline: int | None) -> Diagnosis:
-    """What is to be said of a PostgreSQL server whose standby may have taken over.
+    """Judge a PostgreSQL server whose standby may have taken over.
 
     Which timeline the last run was driven on is nowhere written, so a lost commit cannot be told from none.
     """
@@ -124,7 +124,7 @@ def of_timeline(timeline: int | None) -> Diagnosis:
 
 
 def of_schema(facts: SchemaFacts, where: str) -> Diagnosis:
-    """Whether the tables are those that this program needs, and who brings them up to date if not."""
+    """Judge whether the tables are those that this program needs, and say who brings them up to date if not."""
     program = f"{facts.kind} {facts.version}"
     values = {"kind": facts.kind, "version": facts.version, "revision": facts.revision, "needed": facts.needed}
     if facts.revision == facts.needed:
@@ -149,7 +149,7 @@ def of_schema(facts: SchemaFacts, where: str) -> Diagnosis:
 
 
 def of_runs(runs: Sequence[RunFacts], now: datetime) -> Sequence[Diagnosis]:
-    """What is to be said of each unfinished run: who drives it, or how to carry it on."""
+    """Judge each unfinished run: who drives it, or how to carry it on."""
     if not runs:
         return [Diagnosis(Topic.LEASE, Grade.FINE, "there are no unfinished runs, and nobody holds a lease")]
     return [_of_run(run, now) for run in runs]
@@ -171,7 +171,7 @@ def _of_run(run: RunFacts, now: datetime) -> Diagnosis:
 
 
 def of_claims(claims: Sequence[ClaimFacts]) -> Sequence[Diagnosis]:
-    """What is to be said of servers that are held by runs that have ended."""
+    """Judge the claims on servers that are held by runs that have ended."""
     if not claims:
         return [Diagnosis(Topic.CLAIMS, Grade.FINE, "no run that has ended holds a server")]
     return [_of_claim(one) for one in claims]
