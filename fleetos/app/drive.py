@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from signal import SIGINT, SIGTERM, Signals
+from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, Signals, getsignal
 from typing import Protocol
 
 import anyio
@@ -177,11 +177,13 @@ async def _drive(
     observer.started(progress)
     try:
         async with _company(engine, observer, interruption):
-            try:
-                await engine.drive(str(this_process()), command)
-            except FleetosError as error:
-                trouble = error
-        await _give_back(journal, progress, observer, _ending(engine, interruption, trouble))
+            with interruption.scope:
+                try:
+                    await engine.drive(str(this_process()), command)
+                except FleetosError as error:
+                    trouble = error
+            # Still in company: a signal that comes now must not end the process before this is written.
+            await _give_back(journal, progress, observer, _ending(engine, interruption, trouble))
     except BaseException as defect:
         await _give_back(journal, progress, observer, _driver_ended(LeftBy.ERROR, type(defect).__name__))
         raise
@@ -238,8 +240,7 @@ async def _company(engine: Engine, observer: Onlooker, interruption: _Interrupti
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_tick, observer)
         tasks.start_soon(_heed, engine, observer, interruption)
-        with interruption.scope:
-            yield
+        yield
         tasks.cancel_scope.cancel()
 
 
@@ -249,18 +250,29 @@ async def _tick(observer: Onlooker) -> None:
         observer.tick()
 
 
+def _signals_to_heed() -> list[Signals]:
+    """Return the signals that ask fleetos to leave: not SIGHUP where it is ignored, as under nohup."""
+    return [SIGINT, SIGTERM, *([] if getsignal(SIGHUP) is SIG_IGN else [SIGHUP])]
+
+
 async def _heed(engine: Engine, observer: Onlooker, interruption: _Interruption) -> None:
-    """Let the requests on the wire end after the first signal, and leave at once after the second."""
-    with anyio.open_signal_receiver(SIGINT, SIGTERM) as signals:
+    """Let the requests on the wire end after the first signal, and leave at once after the second.
+
+    A terminal that closes sends SIGHUP more than once, and systemd sends it right behind SIGTERM (systemd.kill,
+    SendSIGHUP): it is never the second.
+    """
+    with anyio.open_signal_receiver(*_signals_to_heed()) as signals:
         async for one in signals:
             if interruption.signal is not None:
+                if one is SIGHUP:
+                    continue
                 interruption.at_once = True
                 interruption.words = f"{interruption.words}, then {one.name}"
                 interruption.scope.cancel()
                 return
             interruption.signal, interruption.words = one, one.name
             observer.note(
-                f"{one.name}: starting no more servers, waiting for answers to the requests in flight. Repeat it to "
-                f"exit at once. {as_it_was(engine.progress)}"
+                f"{one.name}: starting no more servers, waiting for answers to the requests in flight. Another "
+                f"SIGINT or SIGTERM exits at once. {as_it_was(engine.progress)}"
             )
             engine.leave()

@@ -13,8 +13,8 @@ from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_abort
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument
 from fleetos.cli.output import print_json, reporting, say, show_drive
 from fleetos.clock import SystemClock
+from fleetos.text import counted
 from fleetos.views.documents import status_document
-from fleetos.views.wording import counted
 
 
 @reporting

@@ -19,7 +19,7 @@ from fleetos.model.states import Reason, TargetState
 from fleetos.planning.agreement import Agreement
 from fleetos.planning.frozen import check_plan, is_frozen_plan, read_frozen_plan
 from fleetos.planning.load import load_plan
-from fleetos.views.wording import counted
+from fleetos.text import counted
 
 
 @reporting

@@ -12,6 +12,7 @@ from fleetos.model.wipes import Wipes
 from fleetos.planning.agreement import Agreement, NotConfirmed
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.preflight import Preflight
+from fleetos.text import counted
 from fleetos.views.confirmation import (
     abort_confirmation,
     carry_on_confirmation,
@@ -22,7 +23,6 @@ from fleetos.views.confirmation import (
 )
 from fleetos.views.preview import finding_words, selected_words
 from fleetos.views.view import View
-from fleetos.views.wording import counted
 
 _NOTHING = "not confirmed, nothing was touched"
 # Findings of preflight that are printed before the question.

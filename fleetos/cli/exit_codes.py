@@ -1,7 +1,7 @@
 """Exit codes of the command: what a script learns from how fleetos left."""
 
 from enum import IntEnum
-from signal import SIGINT, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM
 
 from fleetos.app.results import AbortResult, DriveResult
 from fleetos.model.progress import Progress
@@ -41,7 +41,7 @@ _BY_PAUSE = {
     Reason.PERMISSION: ExitCode.AUTHENTICATION,
     Reason.UNREACHABLE: ExitCode.UNREACHABLE,
 }
-_BY_SIGNAL = {SIGINT: ExitCode.SIGINT, SIGTERM: ExitCode.SIGTERM}
+_BY_SIGNAL = {SIGHUP: ExitCode.SIGHUP, SIGINT: ExitCode.SIGINT, SIGTERM: ExitCode.SIGTERM}
 
 
 def code_of_reason(reason: Reason | None) -> ExitCode:
