@@ -56,7 +56,7 @@ class Books:
 
     @property
     def now(self) -> Moment:
-        """When the turn began that is being made."""
+        """Start of the present turn."""
         return self._now
 
     def begin_turn(self, now: Moment) -> Turn:

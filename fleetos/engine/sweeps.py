@@ -62,12 +62,12 @@ class SweepPlanner:
 
     @property
     def by_sweep(self) -> bool:
-        """Whether changes are watched by sweeps, else each by its job."""
+        """Method by which changes are watched: True for sweeps, False for the job of each."""
         return self._by_sweep
 
     @property
     def next_due_s(self) -> float | None:
-        """When the next sweep is due on the elapsed clock; None while one is in flight, or nobody follows."""
+        """Due time of the next sweep on the elapsed clock; None while one is in flight, or nobody follows."""
         return None if self._sweep_in_flight else self._next_sweep_at_s
 
     def set_poll_interval(self, outstanding: int, reads_per_s: float | None, settings: Settings) -> None:
@@ -92,7 +92,7 @@ class SweepPlanner:
         for read in reads:
             match read:
                 case polling.Sweep():
-                    self._enqueue([one for one in read.server_ids if one not in self._reads_in_flight])
+                    self._enqueue(self._not_in_flight(read.server_ids))
                 case polling.ReadJob(job_id=key) if key in self._reads_in_flight:
                     self._joined.setdefault(key, {}).update(dict.fromkeys(read.server_ids))
                 case polling.ReadServer(server_id=key) | polling.ReadJob(job_id=key):
@@ -103,8 +103,8 @@ class SweepPlanner:
     def schedule(self, now: Moment, settings: Settings) -> None:
         """Enqueue those who follow the sweep when their time has come.
 
-        Those who may show something new; the others come along where they fit. Where it is nobody's time, all of them
-        are seen: a change that fails may end earlier than any that succeeded.
+        They are those who may show something new; the others come along where they fit. Where it is nobody's time, all
+        of them are seen: a change that fails may end earlier than any that succeeded.
         """
         following = self._agenda.following
         if not following:
@@ -118,7 +118,7 @@ class SweepPlanner:
         if self.next_due_s is None or now.elapsed_s < self.next_due_s:
             return
         self._watch.foresee(now)
-        others = [one for one in following if one not in self._reads_in_flight]
+        others = self._not_in_flight(following)
         due = self._may_have_ended(others, now) or others
         if not due and not self._sweep_queue:
             # All of them are being read already; a sweep that stays due would turn the ring without a pause.
@@ -140,7 +140,7 @@ class SweepPlanner:
             covered = len(wanted) + len(queued)
             return more[: bisect_right(range(len(more)), calls, key=lambda place: self._calls(covered + place + 1))]
 
-        others = [one for one in self._agenda.following if one not in self._reads_in_flight and one not in wanted]
+        others = [one for one in self._not_in_flight(self._agenda.following) if one not in wanted]
         ending = self._may_have_ended(others, now)
         wanted.update(dict.fromkeys(fits(ending)))
         if wanted.keys() >= set(ending):
@@ -170,6 +170,9 @@ class SweepPlanner:
         self._sweep_queue += server_ids
         self._reads_in_flight.update(server_ids)
 
+    def _not_in_flight(self, server_ids: Iterable[str]) -> list[str]:
+        return [server_id for server_id in server_ids if server_id not in self._reads_in_flight]
+
     def _once(self, key: str, read: polling.Read) -> Iterator[polling.Read]:
         if key not in self._reads_in_flight:
             self._reads_in_flight.add(key)
@@ -189,13 +192,13 @@ class SweepPlanner:
             self._next_sweep_at_s = min(self._next_sweep_at_s, self._swept_at_s + in_s)
 
     def _may_have_ended(self, server_ids: Iterable[str], now: Moment) -> list[str]:
-        """Those of the servers that may show something new."""
-        return [one for one in server_ids if self._watch.may_have_ended(one, now)]
+        """Return those of the servers that may show something new."""
+        return [server_id for server_id in server_ids if self._watch.may_have_ended(server_id, now)]
 
     def _next_in_queue(self, now: Moment) -> list[str]:
-        """Those who may be admitted before the next sweep: seen along, they can be stopped then."""
+        """Return those who may be admitted before the next sweep: seen along, they can be stopped then."""
         soon = math.ceil(2 * self._watch.slots_freed_soon(now)) if self._by_sweep else 0
-        return [one for one in self._queue.first(soon, now.wall) if one not in self._reads_in_flight]
+        return self._not_in_flight(self._queue.first(soon, now.wall))
 
 
 def _traces_key(server_id: str) -> str:
