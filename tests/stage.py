@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from fleetos.sim.access import Access
 from tests.ledger import Ledger, read_ledger
+from tests.support.fork_server import ForkedProcess, Process
 
 COMMAND_TIMEOUT_S = 120.0
 HTTP_TIMEOUT_S = 10.0
@@ -46,19 +47,18 @@ class Stage:
 
     def fleetos(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S, **more: str) -> Done:
         """The real command, run to its end."""
-        return subprocess.run(
-            command(*arguments),
-            cwd=self.folder,
-            env={**self.env, **more},
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        process = self.start(*arguments, **more)
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        return Done(process.args, process.returncode, out, err)
 
-    def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
-        """The real command, started."""
+    def start(self, *arguments: str, **more: str) -> Process:
+        """The real command, started: by an interpreter of its own where `more` says how that starts, else forked."""
+        if not any(name.startswith("PYTHON") for name in more):
+            return ForkedProcess(arguments, self.folder, {**self.env, **more})
         return subprocess.Popen(
             command(*arguments),
             cwd=self.folder,
@@ -140,7 +140,7 @@ def until(condition: Callable[[], bool], timeout_s: float = COMMAND_TIMEOUT_S) -
         time.sleep(0.02)
 
 
-def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
+def kill_after(process: Process, seconds: float) -> bool:
     """Kills the process with SIGKILL after so many seconds. Returns whether it was still there to be killed."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -1,7 +1,6 @@
 """A play: the real command with a database and servers of its own, in a cloud that it shares with other plays."""
 
 import json
-import subprocess
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from fleetos.sim.ledger import Write
 from tests.integration.plans import plan
 from tests.ledger import CHANGES
 from tests.stage import Done, Stage, environment
+from tests.support.fork_server import Process
 
 PACE = """
 polling: {min: 100ms, max: 200ms}
@@ -110,7 +110,7 @@ class Play(Stage):
 class Began:
     """A command under way that prints its events."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process) -> None:
         self.process = process
         self.events: list[Event] = []
         self._watchdog = Timer(SILENCE_MAX_S, process.kill)

@@ -1,0 +1,212 @@
+"""Fork processes of the real command from one that has imported everything.
+
+To start Python and import fleetos takes many times longer than most commands run. Each command here is a process of its
+own with its own environment, folder, standard streams and exit code, and ends as an interpreter ends; only its imports
+are inherited. What depends on how an interpreter starts (PYTHON* variables, a closed stream) starts one instead.
+"""
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+from typing import IO, cast
+
+from fleetos.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+REQUEST_BYTES_MAX = 1 << 17
+# What commands import while they run, and what they import of others.
+_ROOMS = ("cli", "cloud", "engine", "model", "planning", "rules", "store", "views")
+_LIBRARIES = ("aiohttp", "aiosqlite", "alembic.command", "httpx_aiohttp", "uvloop")
+
+
+class ForkedProcess:
+    """A command that the fork server started, used like a `subprocess.Popen[str]` with both outputs in pipes."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+        self.args: Sequence[str] = ["fleetos", *arguments]
+        self._ended: int | None = None
+        out, out_end = os.pipe()
+        err, err_end = os.pipe()
+        self.stdout: IO[str] | None = os.fdopen(out, encoding="utf-8")
+        self.stderr: IO[str] | None = os.fdopen(err, encoding="utf-8")
+        self._status, status_end = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        request = json.dumps([list(arguments), str(folder), dict(env)]).encode()
+        socket.send_fds(_server(), [request], [out_end, err_end, status_end.fileno()])
+        os.close(out_end)
+        os.close(err_end)
+        status_end.close()
+        self.pid = int(self._status.recv(32))
+
+    @property
+    def returncode(self) -> int:
+        """The exit code, or the negative number of the signal that ended it."""
+        assert self._ended is not None, "the command has not ended"
+        return self._ended
+
+    def poll(self) -> int | None:
+        """Return the exit code if the command has ended."""
+        if self._ended is None and select.select([self._status], [], [], 0)[0]:
+            self._take_status()
+        return self._ended
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code once the command has ended."""
+        if self._ended is None:
+            if not select.select([self._status], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            self._take_status()
+        return self.returncode
+
+    def _take_status(self) -> None:
+        self._ended = int(self._status.recv(32))
+        self._status.close()
+
+    def communicate(self, *, timeout: float | None = None) -> tuple[str, str]:
+        """Return the rest of both outputs, once the command has ended."""
+        assert self.stdout is not None
+        assert self.stderr is not None
+        with ThreadPoolExecutor(2) as pool:
+            out, err = pool.submit(_rest, self.stdout), pool.submit(_rest, self.stderr)
+            try:
+                self.wait(timeout)
+            except subprocess.TimeoutExpired:
+                # Else the threads would read for as long as it runs.
+                self.kill()
+                raise
+            return out.result(), err.result()
+
+    def send_signal(self, sig: int) -> None:
+        """Send the signal, unless the command has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        """End the command at once."""
+        self.send_signal(signal.SIGKILL)
+
+
+Process = subprocess.Popen[str] | ForkedProcess
+
+
+def _rest(stream: IO[str]) -> str:
+    if stream.closed:
+        return ""
+    with stream:
+        return stream.read()
+
+
+@cache
+def _server() -> socket.socket:
+    """Start the fork server of this process, and return the socket on which it takes commands."""
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    # Nothing of the environment is kept by a command, but what reads it as it is imported reads this one.
+    env = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, str(theirs.fileno())],
+        cwd=ROOT,
+        env={**env, "PYTHONWARNINGS": "error"},
+        stdin=subprocess.DEVNULL,
+        pass_fds=[theirs.fileno()],
+    )
+    theirs.close()
+
+    def leave() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(leave)
+    return ours
+
+
+# --- within the server ---------------------------------------------------------------------------------------
+
+
+def _import_everything() -> None:
+    for room in _ROOMS:
+        package = importlib.import_module(f"fleetos.{room}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    for name in _LIBRARIES:
+        importlib.import_module(name)
+
+
+def _serve(requests: socket.socket) -> Callable[[], None] | None:
+    """Fork a process for each request until nobody can send one. Return in each fork: what it has to become."""
+    running: dict[int, tuple[int, socket.socket]] = {}
+    selector = DefaultSelector()
+    selector.register(requests, EVENT_READ)
+    while True:
+        for key, _ in selector.select():
+            if key.fd in running:
+                selector.unregister(key.fd)
+                _report_end(key.fd, *running.pop(key.fd))
+                continue
+            message, received, *_ = socket.recv_fds(requests, REQUEST_BYTES_MAX, 3)
+            if not message:
+                return None
+            out, err, number = received
+            status = socket.socket(fileno=number)
+            if (pid := os.fork()) == 0:
+                selector.close()
+                for one in (requests, status, *(other for _, other in running.values())):
+                    os.close(one.detach())
+                for fd in running:
+                    os.close(fd)
+                return lambda: _become(message, out, err)
+            os.close(out)
+            os.close(err)
+            status.send(b"%d" % pid)
+            running[watched := os.pidfd_open(pid)] = (pid, status)
+            selector.register(watched, EVENT_READ)
+
+
+def _report_end(watched: int, pid: int, status: socket.socket) -> None:
+    os.close(watched)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    # Perhaps nobody asks any more.
+    with status, suppress(BrokenPipeError):
+        status.send(b"%d" % code)
+
+
+def _become(request: bytes, out: int, err: int) -> None:
+    """Run the command as this process."""
+    arguments, folder, env = cast("tuple[list[str], str, dict[str, str]]", json.loads(request))
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(folder)
+    for pipe, number in ((out, 1), (err, 2)):
+        os.dup2(pipe, number)
+        os.close(pipe)
+    sys.argv = ["fleetos", *arguments]
+    main()
+
+
+def _main(number: int) -> None:
+    _import_everything()
+    gc.collect()
+    gc.freeze()
+    requests = socket.socket(fileno=number)
+    try:
+        become = _serve(requests)
+    except KeyboardInterrupt:
+        become = None
+    if become is not None:
+        become()
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]))
