@@ -1,9 +1,23 @@
-"""What holds for every run of the tests: nothing that was collected is looked at as garbage."""
+"""What holds for every run of the tests: its workers, its garbage, and what each test costs."""
 
 import gc
-from collections.abc import Generator
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.support import cost, fork_server
+
+TESTS = Path(__file__).parent
+STARTED_CPU_S = pytest.StashKey[float]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the number of workers for `-n auto`, which pyproject.toml asks for."""
+    chosen = config.option.keyword or config.getoption("lf", default=False)
+    return 0 if chosen else cost.number_of_workers(config.args, TESTS, len(os.sched_getaffinity(0)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -15,3 +29,41 @@ def pytest_collection() -> Generator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[STARTED_CPU_S] = _cpu_s()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds the processor time of a test to its report. Its end is left out: the last one ends what all have shared."""
+    report = yield
+    if call.when == "call":
+        report.user_properties.append(("cpu_s", _cpu_s() - item.stash[STARTED_CPU_S]))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names slow tests that are not marked. A loaded machine makes tests slow, so that none fails for it."""
+    if lines := cost.unmarked(_costs(terminalreporter)):
+        terminalreporter.section(f"over {cost.SLOW_S:g} s of processor time and not marked slow")
+        for line in lines:
+            terminalreporter.line(line)
+
+
+def _costs(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, float, bool]]:
+    for reports in reporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name == "cpu_s" and report.when == "call":
+                    yield report.nodeid, float(value), "slow" in report.keywords
+
+
+def _cpu_s() -> float:
+    """Return the processor time so far of this process, of its children that have ended, and of forked commands."""
+    user, system, of_children, in_children, _ = os.times()
+    return user + system + of_children + in_children + fork_server.ended_cpu_s()

@@ -5,12 +5,12 @@ from dataclasses import replace
 from fleetos.engine.agenda import Agenda
 from fleetos.engine.sweeps import Batch, SweepPlanner
 from fleetos.engine.watching import Watching
-from fleetos.ids import SeededChance
 from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S
 from fleetos.model.run import Settings
 from fleetos.rules.needs import AskTraces, Follow
 from fleetos.rules.polling import Read, ReadJob, ReadServer, ReadTraces, Sweep
 from fleetos.rules.schedule import Queue
+from tests.support.chance import SeededChance
 from tests.unit.engine.sweeping import changing, name, one_page
 from tests.unit.model.samples import SETTINGS, START
 from tests.unit.rules.scene import moment
