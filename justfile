@@ -13,7 +13,7 @@ setup:
 
 # Run the fast tests on all cores.
 test:
-    .venv/bin/pytest -q -n auto -m "not slow"
+    .venv/bin/pytest -q -m "not slow"
 
 # Run the tests of one file, folder or name: just test-one tests/unit/rules
 test-one PATH:
@@ -25,7 +25,7 @@ lint:
 
 # Check everything: the linters, all tests, 400 simulated worlds. Takes long.
 check: lint
-    .venv/bin/pytest -q -n auto
+    .venv/bin/pytest -q
     .venv/bin/python -m tests.simulation --seeds 400 --from 1
 
 # Check the last commit as CI does, in clones of it.
