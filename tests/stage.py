@@ -21,7 +21,7 @@ from tests.ledger import Ledger, read_ledger
 from tests.support.fork_server import ForkedProcess, Process
 
 COMMAND_TIMEOUT_S = 120.0
-HTTP_TIMEOUT_S = 10.0
+HTTP_TIMEOUT_S = 60.0
 Done = subprocess.CompletedProcess[str]
 
 

@@ -20,7 +20,7 @@ from tests.support.fork_server import Process
 
 PACE = """
 polling: {min: 100ms, max: 200ms}
-timeouts: {stop: 10s, change: 20s, settle: 1s, start: 10s}
+timeouts: {stop: 1m, change: 1m, settle: 1s, start: 1m}
 """
 # A process that says nothing for so long hangs, and is killed.
 SILENCE_MAX_S = 60.0

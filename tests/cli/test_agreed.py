@@ -8,8 +8,8 @@ from tests.cli.conftest import SCENARIO
 from tests.cli.play import Play
 from tests.stage import Stage, stage
 
-UNKNOWN_SOON = "\npolling: {min: 100ms, max: 200ms}\ntimeouts: {stop: 10s, change: 20s, settle: 1s, start: 10s}\n"
-OVERDUE_SOON = "\npolling: {min: 100ms, max: 200ms}\ntimeouts: {stop: 10s, change: 1s, settle: 1s, start: 10s}\n"
+UNKNOWN_SOON = "\npolling: {min: 100ms, max: 200ms}\ntimeouts: {stop: 1m, change: 1m, settle: 1s, start: 1m}\n"
+OVERDUE_SOON = "\npolling: {min: 100ms, max: 200ms}\ntimeouts: {stop: 1m, change: 1s, settle: 1s, start: 1m}\n"
 
 
 def left_half_way(play: Play, names: list[str]) -> tuple[str, str]:

@@ -297,7 +297,7 @@ def test_ctrl_c_leaves_at_once(play: Play) -> None:
         assert process.stdout is not None
         until(lambda: "endpoint iam" in (process.stdout.readline() if process.stdout else ""))
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=60)
     finally:
         process.kill()
         process.communicate()

@@ -101,7 +101,7 @@ def test_an_unknown_outcome_and_an_overdue_change_are_no_ordinary_failures(play:
         {"on": "changeos", "do": "stuck", "servers": [overdue], "effect_happens": True},
         {"on": "changeos", "do": "fail", "servers": [overdue], "picture": ["endless"]},
     )
-    pace = "polling: {min: 100ms, max: 200ms}\ntimeouts: {stop: 10s, change: 2s, settle: 1s, start: 5s}\n"
+    pace = "polling: {min: 100ms, max: 200ms}\ntimeouts: {stop: 1m, change: 2s, settle: 1s, start: 1m}\n"
     text = play.written([unknown, overdue], rollout="  stop: api", pace=pace)
     done = play.fleetos("apply", text, "--yes", "-o", "json")
     assert done.returncode == 22, done.stderr

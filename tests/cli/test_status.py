@@ -9,10 +9,13 @@ import pytest
 from tests.cli.play import Began, Play
 from tests.stage import until
 
+# Longer than any of these tests takes: a change stays under way until its driver is killed, however slow the machine.
+SLOW_JOBS = {"on": "job", "do": "latency", "seconds": [60, 60]}
+
 
 def killed(play: Play, names: list[str]) -> Began:
     """A run of these servers, one at a time, whose driver was killed while the first was changed."""
-    play.faults({"on": "job", "do": "latency", "seconds": [0.5, 0.5]})
+    play.faults(SLOW_JOBS)
     began = play.begin("apply", play.written(names, concurrency=1), "--yes")
     began.until("target.changing")
     began.kill()
@@ -42,7 +45,7 @@ def test_a_run_whose_driver_was_killed_is_abandoned_and_promises_nothing(play: P
 
 def test_a_follower_leaves_when_the_driver_is_killed(play: Play) -> None:
     names = play.take(2)
-    play.faults({"on": "job", "do": "latency", "seconds": [0.5, 0.5]})
+    play.faults(SLOW_JOBS)
     began = play.begin("apply", play.written(names, concurrency=1), "--yes")
     began.until("target.changing")
     follower = play.begin("events", "--follow")
@@ -59,7 +62,7 @@ def test_a_follower_leaves_when_the_driver_is_killed(play: Play) -> None:
 
 def test_a_driver_that_a_signal_holds_is_told(play: Play) -> None:
     names = play.take(2)
-    play.faults({"on": "job", "do": "latency", "seconds": [0.5, 0.5]})
+    play.faults({"on": "changeos", "do": "latency", "seconds": [5, 5], "servers": names[1:]})
     began = play.begin("apply", play.written(names, concurrency=1), "--yes")
     began.until("target.changing")
     pid = began.process.pid

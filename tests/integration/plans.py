@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 PACE = """
 polling: {min: 100ms, max: 400ms}
-timeouts: {stop: 20s, change: 30s, settle: 3s, start: 20s}
+timeouts: {stop: 1m, change: 1m, settle: 3s, start: 1m}
 """
 
 

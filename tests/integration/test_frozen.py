@@ -33,7 +33,7 @@ postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
 SETTLE_S = 1.0
 PACE = f"""
 polling: {{min: 200ms, max: 400ms}}
-timeouts: {{stop: 20s, change: 20s, settle: {SETTLE_S:g}s, start: 10s}}
+timeouts: {{stop: 2m, change: 2m, settle: {SETTLE_S:g}s, start: 2m}}
 """
 SERVERS = 3
 

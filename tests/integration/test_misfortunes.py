@@ -28,7 +28,7 @@ PICTURES = ("rebuild", "idle")
 SETTLE_S = 3.0
 PACE = f"""
 polling: {{min: 100ms, max: 400ms}}
-timeouts: {{stop: 6s, change: 8s, settle: {SETTLE_S:g}s, start: 8s}}
+timeouts: {{stop: 12s, change: 15s, settle: {SETTLE_S:g}s, start: 1m}}
 """
 
 # Name of the server: its misfortune, and the end that it must come to (state, reason).

@@ -25,6 +25,9 @@ from tests.support.chance import SeededChance
 from tests.unit.engine.list_journal import ListJournal
 from tests.unit.model.samples import NEW_IMAGE, RUNNING, SETTINGS, a_run, a_target
 
+PATIENCE_S = 60.0
+"""A test that waits longer fails: far beyond what a loaded machine takes."""
+
 QUICK = replace(
     SETTINGS,
     loopback=True,
@@ -323,7 +326,7 @@ class Stage:
         )
         return Engine(self.journal.progress(), edge)
 
-    async def drive(self, within_s: float = 20.0, command: Command = Command.RESUME) -> Progress:
+    async def drive(self, within_s: float = PATIENCE_S, command: Command = Command.RESUME) -> Progress:
         """The progress after one process has driven the run; ends with no crime."""
         with anyio.fail_after(within_s):
             await self.engine().drive("host:1", command)

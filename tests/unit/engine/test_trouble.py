@@ -22,7 +22,7 @@ from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import End, Order
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import IN_FLIGHT, Command, Reason, RunState, TargetState
-from tests.unit.engine.stage import LOST_AFTER, QUICK, NoSecrets, Stage, refused
+from tests.unit.engine.stage import LOST_AFTER, PATIENCE_S, QUICK, NoSecrets, Stage, refused
 from tests.unit.model.samples import START, STOPPED, a_target, an_attempt
 
 S = TargetState
@@ -30,7 +30,7 @@ ABORT = Request(1, RequestKind.ABORT, "ops", START)
 
 
 async def failing(stage: Stage, error: FleetosError) -> None:
-    with anyio.fail_after(20), pytest.raises(type(error)):
+    with anyio.fail_after(PATIENCE_S), pytest.raises(type(error)):
         await stage.engine().drive("host:1", Command.RESUME)
 
 
@@ -105,7 +105,7 @@ async def test_leaving_records_what_is_on_the_wire() -> None:
     engine = stage.engine()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(engine.drive, "host:1", Command.RESUME)
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE_S):
             await stage.cloud.crowd.wait()
         engine.leave()
         await anyio.sleep(0.03)
@@ -124,7 +124,7 @@ async def test_leaving_sends_nothing_that_is_only_intended() -> None:
     stage = Stage(picture=STOPPED)
     engine = stage.engine()
     stage.watcher.act = lambda progress: engine.leave() if progress.counts[S.SUBMITTING] else None
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         await engine.drive("host:1", Command.RESUME)
     assert stage.cloud.sent == []
     assert stage.states() == {S.READY: 1}
@@ -169,7 +169,7 @@ async def test_an_aborted_run_that_the_cloud_refuses_is_left_with_its_trouble() 
     stage.journal.asked = [ABORT]
     stage.cloud.read_error = AuthenticationFailed("401")
     engine = stage.engine()
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         await engine.drive("host:1", Command.RESUME)
     assert engine.trouble is not None
     assert engine.trouble.reason is Reason.AUTHENTICATION
@@ -223,7 +223,7 @@ async def test_a_secret_that_changed_pauses_the_run_before_anything_is_sent() ->
     stage.cloud.pictures = dict.fromkeys(stage.cloud.pictures, STOPPED)
     engine = stage.engine()
     engine._sender._secrets = Changed()
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         await engine.drive("host:1", Command.RESUME)
     assert (stage.journal.run.state, stage.journal.run.reason) == (RunState.PAUSED, Reason.INPUT_CHANGED)
     assert stage.cloud.sent == []

@@ -98,10 +98,10 @@ def test_conflicting_labels_of_two_rows_name_both(desk: Desk) -> None:
 
 def test_a_hundred_thousand_rows_are_read_within_seconds_and_no_more(desk: Desk) -> None:
     rows = ["id,pair", *(f"{server_id(number)},p{number // 2}" for number in range(PLAN_MAX_SERVERS))]
-    begun = time.perf_counter()
+    begun = time.process_time()
     plan = desk.plan(PLAN, {"s.csv": "\n".join(rows)})
     # About a second on the slowest machine seen; the bound only catches a rule that looks at all pairs.
-    assert time.perf_counter() - begun < 15
+    assert time.process_time() - begun < 15
     assert len(plan.servers) == PLAN_MAX_SERVERS
     rows.append(f"{server_id(PLAN_MAX_SERVERS)},x")
     problem = desk.problem(PLAN, {"s.csv": "\n".join(rows)})

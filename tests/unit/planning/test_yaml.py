@@ -88,9 +88,9 @@ def test_an_alias_stands_for_what_it_names(desk: Desk) -> None:
 
 def test_a_bomb_of_aliases_is_refused_at_once(desk: Desk) -> None:
     levels = "\n".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]" for i in range(1, 12))
-    begun = time.perf_counter()
+    begun = time.process_time()
     problem = desk.problem(f"l0: &l0 [x, x]\n{levels}\n")
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
     assert problem.expected == f"the plan has more than {PLAN_MAX_VALUES} values, aliases followed"
     assert problem.hint is not None
     assert "CSV" in problem.hint
