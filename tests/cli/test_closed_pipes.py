@@ -38,6 +38,7 @@ def test_a_run_that_nobody_reads_of_is_driven_to_its_end_and_leaves_with_its_cod
     assert play.status()["counts"] == {"total": 2, "done": 1, "held": 1}
 
 
+@pytest.mark.slow
 def test_the_exit_code_is_kept_when_nobody_reads(play: Play) -> None:
     names = play.take(1)
     plan = play.written(names)
@@ -56,6 +57,7 @@ def test_the_exit_code_is_kept_when_nobody_reads(play: Play) -> None:
     assert frozen.exists()
 
 
+@pytest.mark.slow
 def test_a_reader_who_has_enough_is_no_failure(play: Play) -> None:
     play.fleetos("apply", play.written(play.take(1)), "--yes")
     for arguments in (("events",), ("events", "-o", "jsonl"), ("status",), ("schema",)):

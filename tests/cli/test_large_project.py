@@ -47,6 +47,7 @@ def walks(cloud: Stage, folder: Path, names: list[str]) -> int:
         return sum(path.endswith(LAST_PAGE) for path in between.paths)
 
 
+@pytest.mark.slow
 def test_a_fleet_is_swept_by_what_its_names_share(cloud: Stage, tmp_path: Path) -> None:
     alike = walks(cloud, tmp_path / "alike", [f"web-{number:02}" for number in range(1, FLEET + 1)])
     strange = walks(cloud, tmp_path / "strange", [*STRANGE])

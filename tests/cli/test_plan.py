@@ -291,6 +291,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_ten_thousand_servers_take_few_calls(large: Stage) -> None:
     (large.folder / "all.csv").write_text("name\n" + "".join(f"web-{one:05}\n" for one in range(1, 10_001)))
     plan = large.plan(

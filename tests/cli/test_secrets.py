@@ -131,6 +131,7 @@ def drive(play: Play, between: Tap, plan: str) -> tuple[str, list[bytes | str]]:
     return began.run_id, [*outputs, *seen, repr(began.events), *left.values()]
 
 
+@pytest.mark.slow
 def test_secrets_reach_the_cloud_and_nothing_else(play: Play, careless: None) -> None:
     plan, names = secret_plan(play)
     with tap(play.url, LOGIN_PASSWORD) as between:

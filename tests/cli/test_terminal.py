@@ -118,6 +118,7 @@ def pictures(seen: str) -> list[str]:
     return [line for line in re.split(r"[\r\n]+", ESCAPES.sub("", drawn)) if line.strip()]
 
 
+@pytest.mark.slow
 def test_the_number_of_disks_is_asked_for_and_must_be_right(play: Play) -> None:
     names = play.take(2)
     text = play.written(names)
@@ -158,6 +159,7 @@ def test_no_drawn_line_is_wider_than_the_window(play: Play, columns: int) -> Non
     assert "done after" in rest
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_is_carried_on_only_if_somebody_says_so(play: Play) -> None:
     names = play.take(2)
     text = play.written(names, concurrency=1)
@@ -192,6 +194,7 @@ def test_an_unfinished_run_is_carried_on_only_if_somebody_says_so(play: Play) ->
     assert play.changes(names) == dict.fromkeys(names, 1)
 
 
+@pytest.mark.slow
 def test_a_plan_fits_into_the_window_and_is_coloured(play: Play) -> None:
     names = play.take(2)
     with terminal(play, "plan", play.written(names), columns=72) as shown:

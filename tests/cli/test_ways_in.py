@@ -154,6 +154,7 @@ def test_a_real_cloud_behind_this_machine_is_none_that_is_simulated(play: Play) 
     assert play.writes(names) == []
 
 
+@pytest.mark.slow
 def test_what_the_simulated_cloud_prints_is_enough_to_sign(play: Play) -> None:
     sim = play.start("sim", "--servers", "3")
     try:

@@ -147,6 +147,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[s
     return {one["plan"].removesuffix(".yaml"): {**one, "stderr": done.stderr} for one in told}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GIANTS)
 def test_a_giant_is_loaded_or_refused_within_bounds(outcomes: Mapping[str, Mapping[str, Any]], name: str) -> None:
     giant, outcome = GIANTS[name], outcomes[name]

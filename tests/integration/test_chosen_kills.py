@@ -27,6 +27,8 @@ from tests.ledger import (
 )
 from tests.stage import Done, stage, until
 
+pytestmark = pytest.mark.slow
+
 SETTLE_S = 1.0
 PACE = f"""
 polling: {{min: 200ms, max: 400ms}}

@@ -29,6 +29,8 @@ from tests.ledger import (
 from tests.postgres import fresh_database, server_ends
 from tests.stage import Done, stage, until
 
+pytestmark = pytest.mark.slow
+
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
 SETTLE_S = 1.0
 PACE = f"""

@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.integration.plans import PACE, plan
 from tests.ledger import (
     changes_per_server,
@@ -19,6 +21,8 @@ from tests.ledger import (
     writes_while_changing,
 )
 from tests.stage import Stage, command, kill_after, stage, until
+
+pytestmark = pytest.mark.slow
 
 KILLS = 8
 SETTLE_S = 3.0

@@ -23,6 +23,8 @@ from tests.ledger import (
 )
 from tests.stage import stage
 
+pytestmark = pytest.mark.slow
+
 # How servers look during a change.
 PICTURES = ("rebuild", "idle")
 SETTLE_S = 3.0

@@ -23,6 +23,8 @@ from tests.ledger import (
 from tests.postgres import fresh_database, server_ends
 from tests.stage import Done, Stage, stage
 
+pytestmark = pytest.mark.slow
+
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
 SETTLE_S = 1.0
 SERVERS = 60

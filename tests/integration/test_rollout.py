@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.integration.plans import plan
 from tests.ledger import changes_per_server, successful_disks_destroyed, writes_while_changing
 from tests.stage import stage
+
+pytestmark = pytest.mark.slow
 
 RUNNING, STOPPED, FAILED, ON_IMAGE, LOCKED = 200, 40, 20, 30, 10
 

@@ -98,6 +98,7 @@ def raises(story: Story) -> list[Violation]:
     raise LookupError("no such server")
 
 
+@pytest.mark.slow
 def test_fixed_seeds_are_proved_and_counted() -> None:
     done = simulation("--seeds", "3", "--from", "19", "--no-enumerate", "--jobs", "2", "-o", "json")
     told = json.loads(done.stdout)
@@ -107,6 +108,7 @@ def test_fixed_seeds_are_proved_and_counted() -> None:
     assert told["virtual_hours"] > 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_takes_the_same_course_in_every_process() -> None:
     here: list[list[str]] = [[], []]
     play = ("--seed", "20", "--die", "6,14")
@@ -153,6 +155,7 @@ def test_deaths_can_be_chosen() -> None:
     assert [line for line in lines if "deaths: none" in line]
 
 
+@pytest.mark.slow
 def test_what_breaks_is_told_shrunk_and_played_again(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ("--seeds", "2", "--from", str(EVERYWHERE), "--jobs", "1", "--shrink", "6", "-o", "json")
     assert main(asked, dislikes_deaths, tiny) == NOT_CLEAN
@@ -190,6 +193,7 @@ def test_a_play_that_raises_is_a_finding(capsys: pytest.CaptureFixture[str]) -> 
     assert "error LookupError is broken: Traceback" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hangs", [ponders_one, waits_for_ever])
 def test_a_worker_that_hangs_is_a_finding_and_replaced(
     hangs: Callable[[Story], list[Violation]], monkeypatch: pytest.MonkeyPatch
@@ -201,6 +205,7 @@ def test_a_worker_that_hangs_is_a_finding_and_replaced(
     assert sum(result.worlds for result in results) == 2
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_a_finding_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_POINTS_AT_ONCE", 8)
     first, lost, *others = proved(iter((EVERYWHERE,)), Orders(dies_of_the_third_point, tiny), 1)
@@ -218,6 +223,7 @@ def test_a_reader_that_leaves_is_left_in_peace() -> None:
     assert not done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_the_summary_so_far() -> None:
     line = [sys.executable, "-m", "tests.simulation", "--seeds", "100000", "-o", "json"]
     with subprocess.Popen(

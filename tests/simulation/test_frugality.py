@@ -13,6 +13,7 @@ SLOTS_USED = {"rebuild": 0.94, "idle": 0.90}
 STOPPED_FOR_S = 30.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture", ["rebuild", "idle"])
 def test_a_rollout_takes_few_calls_and_leaves_no_slot_unused(picture: str) -> None:
     story = rollout(picture, SERVERS, CONCURRENCY)

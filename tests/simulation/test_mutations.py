@@ -62,6 +62,7 @@ def test_a_stale_patch_ends_the_command_and_is_named(
     assert "stale: fleetos/none.py has 0 times" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_fault_is_found_and_the_sound_source_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--only", QUICK.name]) == FOUND
     control, found = capsys.readouterr().out.splitlines()[1:]
@@ -71,6 +72,7 @@ def test_a_fault_is_found_and_the_sound_source_is_clean(capsys: pytest.CaptureFi
     assert " found " in found
 
 
+@pytest.mark.slow
 def test_what_is_no_fault_is_not_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     harmless = dataclasses.replace(QUICK, patches=(), seeds=1)
     monkeypatch.setattr("tests.simulation.mutations.__main__.MUTATIONS", [harmless])

@@ -214,7 +214,7 @@ def test_more_ids_than_one_query_takes_are_asked_in_parts() -> None:
         assert [len(one.params["server_id"].split(",")) for one in cloud.calls] == [LIST_IDS, LIST_IDS, 1]
         assert client.sweep_calls(len(wanted)) == 3
 
-    with_cloud(by_ids(30_000), then=then)
+    with_cloud(by_ids(6_000), then=then)
 
 
 def test_pages_are_walked_where_they_are_fewer_than_the_parts() -> None:

@@ -24,6 +24,7 @@ SPAN_S = 300.0
 SLOW = Limit(2.0, 1.0, START - timedelta(days=1))
 
 
+@pytest.mark.slow
 def test_a_limit_that_nobody_states_is_found_and_kept() -> None:
     counted: list[Counted] = []
 
@@ -37,6 +38,7 @@ def test_a_limit_that_nobody_states_is_found_and_kept() -> None:
     assert one.statuses[200] > 0.75 * 20 * SPAN_S
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_that_share_a_limit_share_it_evenly(processes: int) -> None:
     counted: list[Counted] = []
@@ -88,6 +90,7 @@ def test_the_echo_of_a_refusal_lowers_nothing_more_and_a_login_nothing_at_all() 
     run(main)
 
 
+@pytest.mark.slow
 def test_the_pace_rises_with_every_request_up_to_the_budget_and_not_by_waiting() -> None:
     async def main() -> None:
         pace = throttle(ApiLimits(connections=64))

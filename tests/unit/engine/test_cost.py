@@ -50,6 +50,7 @@ async def cost(number: int, concurrency: int) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wide", [False, True], ids=["twenty-at-once", "all-at-once"])
 async def test_the_cost_of_a_target_does_not_grow_with_the_run(wide: bool) -> None:
     few, many = 80, 320
@@ -60,6 +61,7 @@ async def test_the_cost_of_a_target_does_not_grow_with_the_run(wide: bool) -> No
     assert large["decide"] / many < 40
 
 
+@pytest.mark.slow
 async def test_two_thousand_targets_on_an_instant_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(2000, replace(CALM, concurrency=500))
     stage.cloud.reads_a_work = 1

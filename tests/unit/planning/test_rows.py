@@ -96,6 +96,7 @@ def test_conflicting_labels_of_two_rows_name_both(desk: Desk) -> None:
     assert "s.csv:2:1" in problem.expected
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_are_read_within_seconds_and_no_more(desk: Desk) -> None:
     rows = ["id,pair", *(f"{server_id(number)},p{number // 2}" for number in range(PLAN_MAX_SERVERS))]
     begun = time.process_time()
