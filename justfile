@@ -47,6 +47,6 @@ demo:
 
 # Generate the pages that are made from the code, and test all pages.
 docs:
-    .venv/bin/python -m fleetos.views.diagram docs/architecture.md
+    .venv/bin/python -m fleetos.views.state_diagram docs/architecture.md
     .venv/bin/python -m fleetos.cli.reference docs/reference/commands.md
     .venv/bin/pytest -q tests/test_readme.py tests/test_justfile.py tests/unit/test_docs_architecture.py tests/unit/test_docs_safety_protocol.py tests/cli/test_pages.py

@@ -26,8 +26,8 @@ from fleetos.store.database import Database
 from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
 from fleetos.store.queries import RunSummary
-from fleetos.views.summary import NAMES_SHOWN
-from fleetos.views.wording import called
+from fleetos.views.terminal.summary import NAMES_SHOWN
+from fleetos.views.text.format import called
 
 
 async def apply(

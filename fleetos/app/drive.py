@@ -30,9 +30,9 @@ from fleetos.store.database import Database
 from fleetos.store.holder import this_process
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
-from fleetos.views.condition import where_words
-from fleetos.views.onlooker import Onlooker
-from fleetos.views.summary import powered_off, stopped_words
+from fleetos.views.observer import Onlooker
+from fleetos.views.terminal.summary import powered_off, stopped_words
+from fleetos.views.text.run_condition import where_words
 from fleetos.views.view import View
 
 # The view lets time pass at this beat while nothing happens.

@@ -13,7 +13,7 @@ from fleetos.store import queries
 from fleetos.store.database import Database
 from fleetos.store.holder import Life
 from fleetos.store.queries import RunSummary
-from fleetos.views.condition import Driver
+from fleetos.views.text.run_condition import Driver
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from signal import Signals
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import Reason
-from fleetos.views.condition import Driver
+from fleetos.views.text.run_condition import Driver
 
 
 @dataclass(frozen=True, slots=True)

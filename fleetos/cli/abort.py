@@ -14,7 +14,7 @@ from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, Run
 from fleetos.cli.output import print_json, reporting, say, show_drive
 from fleetos.clock import SystemClock
 from fleetos.text import counted
-from fleetos.views.documents import status_document
+from fleetos.views.documents.run import status_document
 
 
 @reporting

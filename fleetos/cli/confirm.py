@@ -13,7 +13,7 @@ from fleetos.planning.agreement import Agreement, NotConfirmed
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.preflight import Preflight
 from fleetos.text import counted
-from fleetos.views.confirmation import (
+from fleetos.views.terminal.confirmation import (
     abort_confirmation,
     carry_on_confirmation,
     carry_on_question,
@@ -21,7 +21,7 @@ from fleetos.views.confirmation import (
     question,
     retry_confirmation,
 )
-from fleetos.views.preview import finding_words, selected_words
+from fleetos.views.terminal.preview import finding_words, selected_words
 from fleetos.views.view import View
 
 _NOTHING = "not confirmed, nothing was touched"

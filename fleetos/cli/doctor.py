@@ -18,7 +18,7 @@ from fleetos.cloud.calls import policy_notes
 from fleetos.model.diagnosis import Diagnosis, exit_code_of
 from fleetos.model.plan import Plan
 from fleetos.planning.load import load_plan
-from fleetos.views.diagnosis import diagnosis_document, diagnosis_line, doctor_document, sum_line
+from fleetos.views.terminal.diagnosis import diagnosis_document, diagnosis_line, doctor_document, sum_line
 
 
 @dataclass

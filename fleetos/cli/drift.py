@@ -12,8 +12,8 @@ from fleetos.model.drift import Drift, Verdict
 from fleetos.model.plan import Plan
 from fleetos.planning.digest import run_digest
 from fleetos.planning.load import load_plan
-from fleetos.views.console import Shown
-from fleetos.views.drift import drift_document, drift_lines, drift_table
+from fleetos.views.terminal.console import Shown
+from fleetos.views.terminal.drift import drift_document, drift_lines, drift_table
 
 
 @reporting

@@ -27,10 +27,10 @@ from fleetos.store import queries
 from fleetos.store.database import Database
 from fleetos.store.queries import RunSummary
 from fleetos.text import did_you_mean
-from fleetos.views.condition import condition_words, driven
-from fleetos.views.event_documents import event_document, type_of
-from fleetos.views.event_types import EVENT_TYPES
-from fleetos.views.tables import event_text
+from fleetos.views.documents.event_types import EVENT_TYPES
+from fleetos.views.documents.events import event_document, type_of
+from fleetos.views.terminal.tables import event_text
+from fleetos.views.text.run_condition import condition_words, driven
 from fleetos.views.view import event_line, name_of
 
 FOLLOW_EVERY_S = 0.5

@@ -18,11 +18,11 @@ from fleetos.errors import FleetosError, InputError
 from fleetos.model.progress import Progress
 from fleetos.store import queries
 from fleetos.store.database import Database
-from fleetos.views.console import Shown, height_of, put, put_question, put_wrapped, view_on, width_of
-from fleetos.views.documents import Document, error_document, status_document
-from fleetos.views.failure import defect, failure
-from fleetos.views.frame import Spent
-from fleetos.views.summary import summary
+from fleetos.views.documents.run import Document, error_document, status_document
+from fleetos.views.terminal.console import Shown, height_of, put, put_question, put_wrapped, view_on, width_of
+from fleetos.views.terminal.errors import defect, failure
+from fleetos.views.terminal.frame import Spent
+from fleetos.views.terminal.summary import summary
 from fleetos.views.view import JsonLinesView, View
 
 P = ParamSpec("P")

@@ -17,9 +17,9 @@ from fleetos.model.preview import Preview
 from fleetos.model.states import RUN_ENDS
 from fleetos.planning.frozen import check_replaceable, frozen_plan, write_frozen_plan
 from fleetos.planning.load import load_plan
-from fleetos.views.console import Shown
-from fleetos.views.preview import preview_lines, preview_table
-from fleetos.views.preview_document import preview_document
+from fleetos.views.documents.preview import preview_document
+from fleetos.views.terminal.console import Shown
+from fleetos.views.terminal.preview import preview_lines, preview_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from fleetos.model.plan import Plan
 from fleetos.planning.load import load_plan
 from fleetos.planning.schema import plan_schema
 from fleetos.text import counted
-from fleetos.views.documents import validate_document
+from fleetos.views.documents.run import validate_document
 
 
 @reporting

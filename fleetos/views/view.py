@@ -8,8 +8,8 @@ from typing import Protocol, TextIO
 from fleetos.model.events import Record, RunEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.views.event_documents import event_document
-from fleetos.views.wording import printable, short_stamp
+from fleetos.views.documents.events import event_document
+from fleetos.views.text.format import printable, short_stamp
 
 
 class View(Protocol):

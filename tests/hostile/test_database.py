@@ -32,10 +32,10 @@ from fleetos.store.checking import check
 from fleetos.store.database import Database
 from fleetos.store.location import locate
 from fleetos.store.opening import open_database
-from fleetos.views.documents import status_document
-from fleetos.views.event_documents import event_document
-from fleetos.views.status import Status, status_screen
-from fleetos.views.tables import events_table
+from fleetos.views.documents.events import event_document
+from fleetos.views.documents.run import status_document
+from fleetos.views.terminal.status import Status, status_screen
+from fleetos.views.terminal.tables import events_table
 from tests.hostile.chance import SEED, examples
 from tests.hostile.strategies import mangled, randoms, spoiled
 from tests.unit.store.samples import (

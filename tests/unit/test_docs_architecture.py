@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fleetos.model.states import MOVES, RUN_MOVES
-from fleetos.views.diagram import law, main
+from fleetos.views.state_diagram import law, main
 
 HOUSE = Path(__file__).parents[2]
 PAGE = HOUSE / "docs" / "architecture.md"
@@ -18,7 +18,7 @@ def page() -> str:
 
 
 def test_the_law_of_states_is_up_to_date() -> None:
-    hint = "run: python -m fleetos.views.diagram docs/architecture.md"
+    hint = "run: python -m fleetos.views.state_diagram docs/architecture.md"
     assert main([str(PAGE), "--check"]) == 0, hint
     assert law() in page()
 

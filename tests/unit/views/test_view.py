@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from fleetos.clock import Moment
-from fleetos.views.live import LiveView
-from fleetos.views.onlooker import Onlooker
-from fleetos.views.plain import PlainView
+from fleetos.views.observer import Onlooker
+from fleetos.views.terminal.live import LiveView
+from fleetos.views.terminal.plain import PlainView
 from fleetos.views.view import JsonLinesView, SilentView, View
 from tests.unit.views.stage import Stage, target
 

@@ -1,0 +1,4 @@
+"""JSON for programs.
+
+Start with `run.py`.
+"""

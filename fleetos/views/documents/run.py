@@ -1,0 +1,222 @@
+"""The JSON documents that programs read: a run's status, the list of runs, errors. All have `"v": 1`.
+
+Every value is plain JSON, every time RFC 3339 in UTC. What a document has is documented in
+docs/reference/outputs.md; a change to it is a change to the public contract.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fleetos.errors import CloudError, FleetosError, InputError, Problem
+from fleetos.model.progress import Progress
+from fleetos.model.run import Attempt, Left, Outcome, Run, Scope, Target
+from fleetos.model.states import RETRIABLE, RunState, TargetState
+from fleetos.views.terminal.summary import powered_off
+from fleetos.views.text.format import stamp, stamp_or_none
+from fleetos.views.text.reasons import todo_of
+from fleetos.views.text.run_condition import Driver, condition, driven
+from fleetos.views.text.waiting import waits_for
+
+VERSION = 1
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run as a list of runs shows it. `lease` None: no process has it."""
+
+    run: Run
+    counts: Mapping[TargetState, int]
+    lease: Driver | None = None
+
+
+def status_document(
+    progress: Progress,
+    now: datetime,
+    lease: Driver | None = None,
+    *,
+    exit_code: int | None = None,
+    targets: Iterable[Target] | None = None,
+) -> Document:
+    """The status of a run: the run, how many targets are in each state, and every target with its attempts.
+
+    `exit_code` is what a command would exit with that finds the run as it is. `targets` None: all of them.
+    """
+    line = RunLine(progress.run, progress.counts, lease)
+    shown = progress.targets.values() if targets is None else targets
+    return {
+        "v": VERSION,
+        "run": {**_run_fields(line), "exit_code": None if driven(progress.run, lease) else exit_code},
+        "counts": _count_fields(progress.counts),
+        "powered_off": [{"server_id": one.server_id, "name": one.name} for one in powered_off(progress)],
+        "targets": [target_document(progress, target, lease, now) for target in shown],
+    }
+
+
+def runs_document(lines: Iterable[RunLine]) -> Document:
+    """The list of runs, each with its counts."""
+    return {
+        "v": VERSION,
+        "runs": [{**_run_fields(line), "counts": _count_fields(line.counts)} for line in lines],
+    }
+
+
+def error_document(error: FleetosError) -> Document:
+    """What went wrong. Fields that only some errors have are null in the others."""
+    cloud = error if isinstance(error, CloudError) else None
+    problems = error.problems if isinstance(error, InputError) else ()
+    return {
+        "v": VERSION,
+        "error": {
+            "message": error.message,
+            "hint": error.hint,
+            "code": cloud.code if cloud else None,
+            "status": cloud.status if cloud else None,
+            "request_id": cloud.request_id if cloud else None,
+            "exit_code": error.exit_code,
+            "problems": [_problem_fields(problem) for problem in problems],
+        },
+    }
+
+
+def validate_document(problems: Sequence[Problem], doubts: Sequence[Problem] = ()) -> Document:
+    """What is wrong with a plan, an empty list of errors if nothing is, and what is doubtful."""
+    return {
+        "v": VERSION,
+        "errors": [_problem_fields(problem) for problem in problems],
+        "warnings": [_problem_fields(doubt) for doubt in doubts],
+    }
+
+
+def scope_fields(scope: Scope) -> Document:
+    """Which cloud, region and project, and who was logged in."""
+    return {
+        "cloud": scope.cloud,
+        "region": scope.region,
+        "project_id": scope.project_id,
+        "project": scope.project,
+        "domain": scope.domain,
+        "user": scope.user,
+        "access_key": scope.access_key,
+    }
+
+
+def _run_fields(line: RunLine) -> Document:
+    run, lease = line.run, line.lease
+    return {
+        "id": run.id,
+        "name": run.name,
+        "state": run.state.value,
+        "plan_digest": run.digest,
+        "created_at": stamp(run.created_at),
+        "started_at": stamp_or_none(run.started_at),
+        "ended_at": stamp_or_none(run.ended_at),
+        "passes": run.passes,
+        "resumed": max(0, run.sessions - 1),
+        "driver": lease.present if lease else None,
+        "condition": condition(run, line.counts, lease).value,
+        **scope_fields(run.scope),
+        "created_by": run.created_by or None,
+        "plan_path": run.plan_path,
+        "images": dict(run.images),
+        "since": stamp(run.since or run.created_at),
+        "pause": _asked_fields(run, RunState.PAUSED),
+        "abort": _asked_fields(run, RunState.FINISHING, RunState.ABORTED),
+        "lease": _lease_fields(lease),
+        "left": _left_fields(run.left),
+    }
+
+
+def _asked_fields(run: Run, *states: RunState) -> Document | None:
+    """Why the run is in one of these states, who asked for it, and what to do; None where it is in no such state."""
+    if run.state not in states:
+        return None
+    return {
+        "reason": run.reason.value if run.reason else None,
+        "detail": run.detail or None,
+        "by": run.by or None,
+        "at": stamp_or_none(run.since),
+        "todo": todo_of(run.reason, run.id, run.settings) if run.reason and run.state is RunState.PAUSED else None,
+    }
+
+
+def _lease_fields(lease: Driver | None) -> Document | None:
+    if lease is None:
+        return None
+    return {"holder": lease.holder, "last_renewed_at": stamp(lease.renewed_at), "life": lease.life}
+
+
+def _left_fields(left: Left | None) -> Document | None:
+    if left is None:
+        return None
+    return {"at": stamp(left.at), "driver": left.driver, "why": left.why.value, "detail": left.detail or None}
+
+
+def _count_fields(counts: Mapping[TargetState, int]) -> dict[str, int]:
+    occurring = {state.value: counts[state] for state in TargetState if counts.get(state)}
+    return {"total": sum(occurring.values()), **occurring}
+
+
+def target_document(progress: Progress, target: Target, lease: Driver | None, now: datetime) -> Document:
+    """One target: where it is and why, what it waits for, and every attempt."""
+    waiting, reason = waits_for(progress, target, lease, now), target.reason
+    return {
+        "server_id": target.server_id,
+        "name": target.name,
+        "state": target.state.value,
+        "reason": target.reason.value if target.reason else None,
+        "image_before": target.baseline.likely_image,
+        "image_after": target.image_after,
+        "system_disk_before": target.baseline.disk,
+        "system_disk_after": target.disk_after,
+        "attempts": [_attempt_fields(target, attempt) for attempt in target.attempts],
+        "labels": dict(target.labels),
+        "flavor": target.flavor,
+        "az": target.az,
+        "image": target.order.image_id,
+        "image_name": target.order.image_name,
+        "since": stamp_or_none(target.since),
+        "detail": target.detail or None,
+        "todo": todo_of(reason, progress.run.id, progress.run.settings)
+        if reason and target.state in RETRIABLE
+        else None,
+        "not_before": stamp_or_none(target.not_before),
+        "waits_for": None
+        if waiting is None
+        else {"reason": waiting.reason.value, "detail": waiting.words, "ends_at": stamp_or_none(waiting.ends_at)},
+        "powered_off": target.stopped_at is not None,
+    }
+
+
+def _attempt_fields(target: Target, attempt: Attempt) -> Document:
+    outcome = outcome_of(target, attempt)
+    return {
+        "number": attempt.number,
+        "job_id": attempt.job_id,
+        "outcome": outcome.value if outcome else None,
+        "error_code": attempt.error_code,
+        "fail_reason": attempt.fail_reason,
+        "submitted_at": stamp(attempt.sent_at),
+        "ended_at": stamp_or_none(attempt.ended_at),
+    }
+
+
+def outcome_of(target: Target, attempt: Attempt) -> Outcome | None:
+    """How the attempt ended: None while it is in flight, unknown when its target has ended without a verdict."""
+    if attempt.outcome is None and target.ended:
+        return Outcome.UNKNOWN
+    return attempt.outcome
+
+
+def _problem_fields(problem: Problem) -> Document:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "key": problem.key,
+        "expected": problem.expected,
+        "hint": problem.hint,
+    }

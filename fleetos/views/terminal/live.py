@@ -1,0 +1,110 @@
+"""The view for a terminal: one picture that is drawn anew in place, and the summary left behind at the end."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from rich.console import Console
+from rich.control import Control
+from rich.live import Live
+from rich.segment import ControlType
+from rich.text import Text
+
+from fleetos.model.events import Record
+from fleetos.model.progress import Progress
+from fleetos.views.slot_usage import Pace
+from fleetos.views.terminal.frame import Spent, frame
+from fleetos.views.terminal.highlights import Watch
+from fleetos.views.terminal.summary import summary
+from fleetos.views.text.format import printable, short_stamp
+
+# Eight pictures a second are as smooth as eyes need, and cost next to nothing.
+_DRAW_EVERY = timedelta(seconds=1 / 8)
+
+
+def wants_live(console: Console) -> bool:
+    """Whether the console is a terminal that can move its cursor."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+class LiveView:
+    """Draws on `console`, at most eight times a second, only while it is called: there is no thread.
+
+    The size of the terminal is asked before each picture, so a resize shows in the next one; `resized` draws it at
+    once and is meant for SIGWINCH.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._watch: Watch | None = None
+        self._spent = Spent(0.0)
+        self._pace = Pace()
+        self._drawn_at: datetime | None = None
+        self._widths: Sequence[int] = ()
+        self._drawn_width = 0
+
+    def started(self, progress: Progress, now: datetime) -> None:
+        """Takes the lower end of the terminal until `ended` or `close`."""
+        self._watch = Watch(progress, now)
+        # Standard output stays untouched: it is for data. What goes to standard error appears above the picture.
+        self._live = Live(
+            Text(""),
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            vertical_overflow="crop",
+        )
+        self._live.start()
+        self._draw(now)
+
+    def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
+        if self._watch is None:
+            return
+        self._pace.turned(progress, records, now)
+        self._watch.turned(records, now)
+        self._spent = Spent((now - self._watch.begun_at).total_seconds(), requests, self._pace)
+        if self._drawn_at is None or not timedelta(0) <= now - self._drawn_at < _DRAW_EVERY:
+            self._draw(now)
+
+    def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
+        elapsed_s = (now - self._watch.begun_at).total_seconds() if self._watch else 0.0
+        self.close()
+        self._console.print(summary(progress, Spent(elapsed_s, requests, self._pace)), highlight=False)
+
+    def note(self, text: str, now: datetime) -> None:
+        self._console.print(Text(f"{short_stamp(now)} {printable(text)}"), highlight=False)
+
+    def close(self) -> None:
+        """Takes the picture off the screen and gives the cursor back. Does nothing the second time."""
+        live, self._live = self._live, None
+        if live is not None:
+            self._unwrap()
+            live.stop()
+
+    def _draw(self, now: datetime) -> None:
+        if self._live is None or self._watch is None:
+            return
+        self._unwrap()
+        width, height = self._console.size
+        picture = frame(self._watch, self._spent, now, width, height)
+        self._widths = [line.cell_len for line in picture.split("\n")]
+        self._drawn_width = width
+        self._live.update(picture, refresh=True)
+        self._drawn_at = now
+
+    def _unwrap(self) -> None:
+        """Clears what a terminal that became narrower has wrapped of the last picture.
+
+        The picture then fills more rows than were drawn, and Live goes up by the drawn ones only.
+        """
+        width = self._console.width
+        if not self._widths or width >= self._drawn_width or width <= 0:
+            return
+        extra = sum(max(0, -(-cells // width) - 1) for cells in self._widths)
+        rows = extra + len(self._widths) - 1
+        up = ((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2))
+        erase = [(ControlType.ERASE_IN_LINE, 2), *(code for _ in range(rows) for code in up)]
+        down = [(ControlType.CURSOR_DOWN, len(self._widths) - 1)] if len(self._widths) > 1 else []
+        self._console.control(Control(ControlType.CARRIAGE_RETURN, *erase, *down))
+        self._drawn_width = width

@@ -1,0 +1,209 @@
+"""The last word on a run: how it ended, who needs a human and why, and what to type next."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from rich.text import Text
+
+from fleetos.model.progress import Progress
+from fleetos.model.run import Run, Target
+from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
+from fleetos.text import counted
+from fleetos.views.terminal.frame import STYLES, Spent
+from fleetos.views.text.format import called_fully, printable, span
+from fleetos.views.text.reasons import REASONS, run_words, todo_of
+from fleetos.views.text.target_notes import own_words, support_words
+
+# Servers named in each list of a summary; `status -o json` names all.
+NAMES_SHOWN = 20
+
+
+def summary(progress: Progress, spent: Spent, *, shown: int = NAMES_SHOWN) -> Text:
+    """The final summary, lines of any width. At most `shown` servers are named in each of its lists."""
+    lines = [
+        _headline(progress, spent),
+        *_indented([counts_line(progress), *report(progress, shown)]),
+        *_indented(_stopped(progress, shown)),
+        *([Text(f"  {_calls(progress, spent)}")] if spent.calls else []),
+        *([Text(f"  {words}")] if (words := _pace(spent)) else []),
+        *(Text.assemble("  next: ", (command, "bold")) for command in next_commands(progress)),
+    ]
+    return Text("\n").join(lines)
+
+
+def report(progress: Progress, shown: int) -> list[Text]:
+    """What needs a human: the servers by reason, unknown outcomes, overdue changes, and why the run does not go on.
+
+    At most `shown` servers are named in each list.
+    """
+    return [
+        *_troubles(progress, shown),
+        *_unsettled(progress, shown),
+        *_overdue(progress, shown),
+        *_reason_of_run(progress.run),
+    ]
+
+
+def stopped_words(count: int) -> str:
+    """How many servers may be powered off, as the beginning of a sentence."""
+    if count == 0:
+        return "No server is powered off"
+    return f"{'Up to ' if count > 1 else ''}{counted(count, 'server')} may be powered off"
+
+
+def next_commands(progress: Progress) -> Sequence[str]:
+    """What the operator can type next, most fitting first; empty if there is nothing left to do."""
+    run_id = printable(progress.run.id)
+    if progress.run.state not in RUN_ENDS:
+        return (f"fleetos resume {run_id}",)
+    commands: list[str] = []
+    if any(target.retriable for target in progress.targets.values()):
+        commands.append(f"fleetos retry {run_id}")
+    elif any(target.unsettled for target in progress.targets.values()):
+        commands.append(f"fleetos abort {run_id} --release")
+    if progress.counts.get(TargetState.CANCELLED, 0):
+        commands.append(f"fleetos apply {shlex.quote(printable(progress.run.plan_path))} --new-run")
+    return commands
+
+
+def powered_off(progress: Progress) -> list[Target]:
+    """The targets whose servers may be powered off by this run now, in plan order."""
+    return [target for target in progress.targets.values() if target.stopped_at is not None]
+
+
+def _headline(progress: Progress, spent: Spent) -> Text:
+    run, short = progress.run, sum(progress.counts.get(state, 0) for state in RETRIABLE)
+    style = "bold green" if run.state is RunState.DONE and not short else "bold yellow"
+    text = Text().append(f"{printable(run.name)} {printable(run.id)}: ", style="bold")
+    text.append(_run_words(run), style=style)
+    text.append(f" after {span(spent.elapsed_s)}")
+    never = progress.counts.get(TargetState.CANCELLED, 0)
+    if never and run.state in RUN_ENDS:
+        done = progress.counts.get(TargetState.DONE, 0)
+        text.append(f": {done:,} done, {never:,} never changed", style=style)
+    if short and run.state in RUN_ENDS:
+        need = "needs" if short == 1 else "need"
+        text.append(f", but {short:,} of {counted(len(progress.targets), 'server')} {need} you", style=style)
+    return text
+
+
+def _reason_of_run(run: Run) -> Iterator[Text]:
+    """Why the run is paused or was aborted, in the cloud's words as well."""
+    if run.reason is None:
+        return
+    yield Text(f"{run.state}: ", "bold yellow").append(printable(run_words(run.state, run.reason, run.detail)))
+    if run.state not in RUN_ENDS:
+        yield Text(f"  to do: {todo_of(run.reason, run.id, run.settings)}")
+
+
+def _run_words(run: Run) -> str:
+    match run.state:
+        case RunState.RUNNING:
+            return "unfinished, left"
+        case RunState.FINISHING:
+            return "aborted, left before its changes in flight had ended,"
+        case RunState.FAILED:
+            return "stopped by the failure budget"
+        case _:
+            return str(run.state)
+
+
+def counts_line(progress: Progress) -> Text:
+    """How many servers are in which state."""
+    text = Text(counted(len(progress.targets), "server"))
+    for index, state in enumerate(state for state in TargetState if progress.counts.get(state)):
+        text.append(": " if index == 0 else ", ")
+        text.append(f"{progress.counts[state]:,} {state}", style=STYLES.get(state, ""))
+    return text
+
+
+def _troubles(progress: Progress, shown: int) -> Iterator[Text]:
+    """Failed and held targets by reason: the reason once, its servers below it."""
+    found = [target for target in progress.targets.values() if target.state in RETRIABLE]
+    found.sort(key=lambda one: (one.state, one.reason or "", one.position))
+    for (state, reason), grouped in groupby(found, key=lambda one: (one.state, one.reason)):
+        targets = list(grouped)
+        yield from _reason_lines(progress.run, state, reason, len(targets))
+        for target in targets[:shown]:
+            said = "; ".join(part for part in (support_words(target), own_words(target)) if part)
+            yield Text(f"  {called_fully(target)}{': ' if said else ''}{said}")
+        yield from _and_more(len(targets) - shown, shown)
+
+
+def _reason_lines(run: Run, state: TargetState, reason: Reason | None, count: int) -> Iterator[Text]:
+    text = Text(f"{count:,} {state}", style=STYLES[state])
+    if reason is None:
+        yield text
+        return
+    yield text.append(f", {REASONS[reason].short}. {REASONS[reason].what}")
+    yield Text(f"  to do: {todo_of(reason, run.id, run.settings)}")
+
+
+def _unsettled(progress: Progress, shown: int) -> Iterator[Text]:
+    found = [target for target in progress.targets.values() if target.ended and target.unsettled]
+    if found and progress.run.state in RUN_ENDS:
+        run_id = printable(progress.run.id)
+        yield Text(
+            f"{counted(len(found), 'server')} with an unknown outcome: no other run touches "
+            f"{'it' if len(found) == 1 else 'them'} until "
+            f"`fleetos retry {run_id}` or `fleetos abort {run_id} --release`"
+        )
+        yield from _names(found, shown)
+
+
+def _stopped(progress: Progress, shown: int) -> Iterator[Text]:
+    found = powered_off(progress)
+    if found:
+        text = Text(f"{stopped_words(len(found))} because of this run", style="bold yellow")
+        if progress.run.state in RUN_ENDS:
+            them = "it" if len(found) == 1 else "them"
+            text.append(f"; power {them} on yourself, unless you call `fleetos retry {printable(progress.run.id)}`")
+        yield text.append(":")
+        yield from _names(found, shown)
+
+
+def _overdue(progress: Progress, shown: int) -> Iterator[Text]:
+    found = [target for target in progress.targets.values() if target.overdue]
+    if found:
+        yield Text(f"{counted(len(found), 'change')} overdue:")
+        yield from _names(found, shown)
+
+
+def _names(targets: Sequence[Target], shown: int) -> Iterator[Text]:
+    yield from (Text(f"  {called_fully(target)}") for target in targets[:shown])
+    yield from _and_more(len(targets) - shown, shown)
+
+
+def _and_more(hidden: int, shown: int) -> Iterator[Text]:
+    if hidden > 0 and shown:
+        yield Text(f"  and {hidden:,} more; `fleetos status --all` names all", style="dim")
+
+
+def _indented(lines: Iterable[Text]) -> Iterator[Text]:
+    return (Text("  ").append_text(line) for line in lines)
+
+
+def _calls(progress: Progress, spent: Spent) -> str:
+    words = f"API calls: {spent.calls:,}"
+    changed = _changed(progress.targets.values())
+    if changed and progress.run.sessions <= 1:
+        words += f", {spent.calls / changed:.1f} for each server that was changed or tried"
+    else:
+        words += " by this process"
+    kinds = ", ".join(f"{printable(kind)} {count:,}" for kind, count in Counter(spent.requests).most_common() if count)
+    return f"{words} ({kinds})" if kinds else words
+
+
+def _pace(spent: Spent) -> str:
+    """How full the slots were, where more servers than slots made that a question; empty where not."""
+    used, stopped_s = spent.pace.slots_used, spent.pace.stopped_s
+    if used is None:
+        return ""
+    words = f"slot use {100 * used:.0f} % while servers were queued"
+    return words if stopped_s is None else f"{words}; median downtime before a change {span(stopped_s)}"
+
+
+def _changed(targets: Iterable[Target]) -> int:
+    return sum(bool(target.attempts) for target in targets)

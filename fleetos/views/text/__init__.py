@@ -1,0 +1,4 @@
+"""Words that several views share: reasons, notes, times.
+
+Start with `reasons.py`.
+"""

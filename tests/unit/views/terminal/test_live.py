@@ -1,0 +1,151 @@
+"""The live view on a small terminal of our own."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from fleetos.model.events import RunMoved
+from fleetos.model.states import RunState, TargetState
+from fleetos.views.terminal.live import LiveView, wants_live
+from tests.unit.views.screen import Screen
+from tests.unit.views.stage import Stage
+
+REQUESTS = {"sweep": 12}
+
+
+def begun(screen: Screen, count: int = 5) -> tuple[Stage, LiveView]:
+    stage, view = Stage.of(count), LiveView(screen.console)
+    view.started(stage.progress, stage.now)
+    view.turned(stage.progress, stage.begin(), REQUESTS, stage.now)
+    return stage, view
+
+
+def test_the_picture_is_drawn_in_place() -> None:
+    screen = Screen(80, 24)
+    stage, view = begun(screen)
+    for number in range(3):
+        view.turned(stage.progress, stage.wait(10).submit(number), REQUESTS, stage.now)
+    assert screen.show() == [
+        "web-tier-debian-12  2b7c0m1x4q  running  30s",
+        "[------------------------------------------------------------]   0 % 0/5",
+        "changing 3  waiting 2",
+        "in flight 3/40  API calls 12",
+        "web-00 changing      20s  job ff80808288d4",
+        "web-01 changing      10s  job ff80808288d4",
+        "web-02 changing       0s  job ff80808288d4",
+    ]
+    assert not screen.cursor_shown
+    view.close()
+
+
+def test_the_end_leaves_the_summary_and_nothing_else() -> None:
+    screen = Screen(80, 24)
+    stage, view = begun(screen, 1)
+    view.turned(stage.progress, stage.wait(10).submit(0), REQUESTS, stage.now)
+    view.turned(stage.progress, [*stage.wait(60).succeed(0), *stage.happen(RunMoved(RunState.DONE))], {}, stage.now)
+    view.ended(stage.progress, REQUESTS, stage.now)
+    assert screen.show() == [
+        "web-tier-debian-12 2b7c0m1x4q: done after 1m10s",
+        "  1 server: 1 done",
+        "  API calls: 12, 12.0 for each server that was changed or tried (sweep 12)",
+    ]
+    assert screen.cursor_shown
+
+
+def test_notes_stay_above_the_picture() -> None:
+    screen = Screen(80, 24)
+    stage, view = begun(screen)
+    view.note("stopping; answers on the wire are awaited\x1b[2J", stage.now)
+    view.turned(stage.progress, stage.wait(10).submit(0), REQUESTS, stage.now)
+    shown = screen.show()
+    assert shown[0] == r"2026-03-01T12:00:00Z stopping; answers on the wire are awaited\x1b[2J"
+    assert shown[1].startswith("web-tier-debian-12")
+    view.close()
+
+
+def test_a_terminal_that_becomes_narrower_keeps_no_leftovers() -> None:
+    screen = Screen(80, 24)
+    stage, view = begun(screen)
+    for number in range(3):
+        view.turned(stage.progress, stage.wait(10).submit(number), REQUESTS, stage.now)
+    for width in (50, 20, 100):
+        screen.resize(width)
+        view.turned(stage.progress, (), REQUESTS, stage.wait(10).now)
+        shown = screen.show()
+        assert sum("[---" in line for line in shown) == 1
+        assert shown[0].startswith("web-t")
+        assert len(shown) == len([line for line in shown if line])
+        assert max(len(line) for line in shown) <= width
+    view.close()
+
+
+def test_a_terminal_that_became_narrower_before_the_end_keeps_only_the_summary() -> None:
+    screen = Screen(80, 24)
+    stage, view = begun(screen)
+    view.turned(stage.progress, stage.wait(10).submit(0), REQUESTS, stage.now)
+    screen.resize(40)
+    view.ended(stage.progress, REQUESTS, stage.now)
+    shown = screen.show()
+    assert shown[:2] == ["web-tier-debian-12 2b7c0m1x4q:", "unfinished, left after 10s"]
+    assert not any("[---" in line for line in shown)
+
+
+def test_it_draws_at_most_eight_times_a_second() -> None:
+    out = StringIO()
+    console = Console(file=out, force_terminal=True, width=80, height=24)
+    stage, view = Stage.of(3), LiveView(console)
+    view.started(stage.progress, stage.now)
+    for _ in range(1000):
+        view.turned(stage.progress, (), REQUESTS, stage.wait(0.002).now)
+    assert 14 <= out.getvalue().count("web-tier-debian-12") <= 17, "two seconds"
+    view.close()
+
+
+def test_a_clock_that_goes_back_does_not_freeze_the_picture() -> None:
+    screen = Screen(80, 24)
+    stage, view = begun(screen)
+    view.turned(stage.progress, stage.wait(-3600).submit(0), REQUESTS, stage.now)
+    assert "changing 1  waiting 4" in screen.show()
+    view.close()
+
+
+def test_data_on_standard_output_does_not_go_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen(80, 24)
+    _, view = begun(screen)
+    print("data")
+    view.close()
+    assert capsys.readouterr().out == "data\n"
+    assert screen.show() == []
+
+
+def test_closing_twice_or_before_the_start_does_nothing() -> None:
+    screen = Screen(80, 24)
+    view = LiveView(screen.console)
+    view.close()
+    _, view = begun(screen)
+    view.close()
+    view.close()
+    assert screen.show() == []
+    assert screen.cursor_shown
+
+
+def test_no_color_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = StringIO()
+    console = Console(file=out, force_terminal=True, width=80, height=24, color_system="truecolor")
+    stage, view = Stage.of(1), LiveView(console)
+    view.started(stage.progress, stage.now)
+    view.turned(stage.progress, [*stage.submit(0), *stage.fail(0, TargetState.HELD)], {}, stage.wait(1).now)
+    view.ended(stage.progress, {}, stage.now)
+    assert "\x1b[3" not in out.getvalue(), "no colour of letters"
+    assert "held" in out.getvalue()
+
+
+def test_dumb_terminals_and_files_get_no_live_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert wants_live(Console(file=StringIO(), force_terminal=True))
+    assert not wants_live(Console(file=StringIO(), force_terminal=False))
+    monkeypatch.setenv("TERM", "dumb")
+    assert not wants_live(Console(file=StringIO(), force_terminal=True))

@@ -1,0 +1,164 @@
+"""The status fits the screen, says first how the run stands, and last what to type next."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from rich.cells import cell_len
+
+from fleetos.model.events import Moved, RunDriverEnded, RunMoved
+from fleetos.model.run import LeftBy
+from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.views.terminal.status import Status, status_screen
+from fleetos.views.text.reasons import REASONS
+from fleetos.views.text.run_condition import Driver
+from tests.unit.views.stage import START, Stage, server_id, target
+from tests.unit.views.text.test_format import HOSTILE
+
+WHO = "process 8514 of root on vm"
+ALIVE = Driver(WHO, 8514, START, "alive")
+GONE = Driver(WHO, 8514, START, "gone")
+
+
+def lines_of(
+    stage: Stage, lease: Driver | None = None, width: int | None = None, height: int | None = None
+) -> list[str]:
+    status = Status(stage.progress, lease, stage.now, width)
+    return status_screen(status, list(stage.progress.targets.values()), height).plain.split("\n")
+
+
+def left_behind(count: int = 60) -> Stage:
+    """A run of which two servers are held, some are changed, one is stopped, and the rest waits."""
+    stage = Stage.of(count)
+    stage.progress.run = replace(stage.progress.run, created_by="root on vm")
+    stage.begin()
+    for number in range(3, 13):
+        stage.submit(number)
+    stage.succeed(3)
+    for number in (1, 2):
+        stage.happen(Moved(server_id(number), TargetState.HELD, reason=Reason.LOCKED, detail="is locked"))
+    stage.stop(20)
+    return stage.wait(52 * 60)
+
+
+def test_whoever_is_called_at_night_reads_it_all_on_24_rows_of_80() -> None:
+    lines = lines_of(left_behind(), GONE, 80, 24)
+    assert len(lines) <= 23
+    assert lines == [
+        "web-tier-debian-12 2b7c0m1x4q: abandoned, last sign of life 12:00:00Z (52m00s",
+        "  ago), process 8514 of root on vm",
+        "cloud otc-prod, region eu-de, project 0a1b",
+        "created 12:00:00Z by root on vm from /plans/web.yaml",
+        "",
+        "SERVER  STATE     SINCE   TRIES  NOTE",
+        "web-20  stopping  52m00s  0/2    may be powered off; nobody drives the run",
+        "web-04  changing  52m00s  1/2    change sent; nobody drives the run; job ff8080…",
+        "web-05  changing  52m00s  1/2    change sent; nobody drives the run; job ff8080…",
+        "web-06  changing  52m00s  1/2    change sent; nobody drives the run; job ff8080…",
+        "web-01  held      52m00s  0/2    locked",
+        "web-02  held      52m00s  0/2    locked",
+        "--all shows 54 more: 47 waiting, 6 changing, 1 done",
+        "",
+        "60 servers: 47 waiting, 1 stopping, 9 changing, 1 done, 2 held",
+        "2 held, locked. The server is locked in the cloud.",
+        "  to do: Unlock it, then `fleetos retry 2b7c0m1x4q`.",
+        "  web-01 (00000001-46ca-475e-917e-2563e5a8cd19)",
+        "  web-02 (00000002-46ca-475e-917e-2563e5a8cd19)",
+        "Up to 10 servers may be powered off because of this run: web-20, web-04, web-05,",
+        "  web-06, web-07, web-08, web-09, web-10, web-11, web-12",
+        "next: fleetos resume 2b7c0m1x4q",
+        "or end the run: fleetos abort 2b7c0m1x4q",
+    ]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (45, 20), (100, 30), (120, 50), (40, 12), (20, 8)])
+@pytest.mark.parametrize("lease", [ALIVE, GONE, None])
+def test_no_line_is_wider_than_the_terminal_and_the_next_command_is_last(
+    width: int, height: int, lease: Driver | None
+) -> None:
+    stage = left_behind()
+    stage.progress.absorb(stage.progress.run, [target(30, "a" * 60), target(31, "ウ" * 60), target(32, HOSTILE)])
+    lines = lines_of(stage, lease, width, height)
+    assert all(cell_len(line) <= width and line.isprintable() for line in lines)
+    assert "2b7c0m1x4q" in " ".join(lines[-2:])
+    if height >= 20:
+        assert len(lines) < height
+
+
+def test_a_pipe_has_every_server_and_cuts_none() -> None:
+    lines = lines_of(left_behind(10_000), GONE)
+    assert sum("nobody drives the run" in line for line in lines) == 10_000 - 3
+    assert not any("…" in line for line in lines)
+
+
+def test_powered_off_servers_come_before_those_that_are_merely_held() -> None:
+    stage = left_behind()
+    names = [line.split()[0] for line in lines_of(stage, GONE) if line.startswith("web-")][1:]
+    assert names[:10] == ["web-20", *(f"web-{number:02}" for number in range(4, 13))]
+    assert names[10:13] == ["web-01", "web-02", "web-00"]
+
+
+def test_a_run_that_is_driven_says_what_each_server_waits_for() -> None:
+    stage = Stage.of(42)
+    stage.begin()
+    for number in range(1, 41):
+        stage.submit(number)
+    stage.happen(Moved(server_id(0), TargetState.CHECKING))
+    stage.happen(Moved(server_id(0), TargetState.READY))
+    lines = [" ".join(line.split()) for line in lines_of(stage, ALIVE)]
+    assert "web-00 ready 0s 0/2 queued: 40 of 40 slots in use" in lines
+    assert "web-41 waiting 0s 0/2 queued: 40 of 40 slots in use, 1 server ahead" in lines
+    assert "web-01 changing 0s 1/2 job ff80808288d4" in lines
+    assert not any("powered off" in line for line in lines)
+    assert lines[-1] == "next: fleetos events 2b7c0m1x4q --follow"
+
+
+def test_nobodys_turn_comes_in_a_run_that_nobody_drives() -> None:
+    stage = Stage.of(2)
+    stage.begin()
+    stage.submit(0)
+    stage.fail(0, TargetState.BACKOFF)
+    for lease in (None, GONE):
+        rows = [line for line in lines_of(stage, lease) if line.startswith("web-0")]
+        assert all("nobody drives the run" in row for row in rows)
+        assert not any("queued" in row or "retry" in row for row in rows)
+    assert any("Ecs.0202" in line for line in lines_of(stage))
+    assert any("retry in 30s" in line for line in lines_of(stage, ALIVE))
+
+
+def test_a_pause_says_what_the_cloud_said_and_what_to_do() -> None:
+    stage = Stage.of(2)
+    stage.begin()
+    said = "Policy.0001: ecs:cloudServers:changeOS"
+    stage.happen(RunMoved(RunState.PAUSED, Reason.PERMISSION, said), RunDriverEnded(WHO, LeftBy.PAUSE))
+    lines = lines_of(stage.wait(60))
+    assert lines[0].endswith("paused 12:00:00Z (1m00s ago): no permission")
+    assert sum("the run is paused" in line for line in lines) == 2
+    assert lines[-4:] == [
+        f"paused: The cloud knows the account and does not allow it to do this. {said}",
+        f"  to do: {REASONS[Reason.PERMISSION].todo.replace('{run}', '2b7c0m1x4q')}",
+        "next: fleetos resume 2b7c0m1x4q",
+        "or end the run: fleetos abort 2b7c0m1x4q",
+    ]
+
+
+def test_a_driver_that_a_signal_holds_can_be_let_go_on() -> None:
+    stage = Stage.of(1)
+    stage.begin()
+    lines = lines_of(stage, Driver(WHO, 8514, START - timedelta(seconds=50), "stopped"))
+    assert lines[0].endswith(f"its driver is stopped by a signal: {WHO}, last renewed 50s ago")
+    assert lines[-1] == "next: kill -CONT 8514 to let it go on; or kill -9 8514, then fleetos resume 2b7c0m1x4q"
+
+
+def test_a_run_that_is_over_says_what_is_left_to_do() -> None:
+    stage = left_behind(21)
+    for number in (0, *range(13, 20)):
+        stage.happen(Moved(server_id(number), TargetState.CANCELLED))
+    for number in range(4, 13):
+        stage.succeed(number)
+    stage.happen(Moved(server_id(20), TargetState.HELD, reason=Reason.STOP_TIMEOUT), RunMoved(RunState.DONE))
+    lines = lines_of(stage, None, 80, 40)
+    assert "ended after 52m00s with 3 held, 8 never changed" in " ".join("".join(lines[:2]).split())
+    assert any(line.startswith("web-20 ") and "may be powered off; does not stop" in line for line in lines)
+    assert "1 server may be powered off because of this run: web-20" in lines
+    assert lines[-2:] == ["next: fleetos retry 2b7c0m1x4q", "next: fleetos apply /plans/web.yaml --new-run"]

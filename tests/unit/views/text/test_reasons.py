@@ -1,0 +1,64 @@
+"""Every reason has its words."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from fleetos.model.plan import StopMode
+from fleetos.model.states import Reason
+from fleetos.views.text.reasons import REASONS, todo_of
+from tests.unit.model.samples import SETTINGS
+
+COMMANDS = {"retry", "resume", "abort", "apply", "status"}
+
+
+def test_every_reason_is_in_the_table() -> None:
+    assert set(REASONS) == set(Reason)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_words_are_a_phrase_a_sentence_and_advice(reason: Reason) -> None:
+    words = REASONS[reason]
+    assert len(words.short) <= 30
+    assert words.short[0].islower()
+    assert words.short[-1] != "."
+    assert re.fullmatch(r"[A-Z][^.]*\.", words.what), "one sentence"
+    assert words.todo[0].isupper()
+    assert words.todo.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("stop", "advised", "never"),
+    [
+        (StopMode.SOFT, "`rollout.stop: soft-then-hard` or a longer `timeouts.stop`", "raise"),
+        (StopMode.SOFT_THEN_HARD, "raise `timeouts.stop`", "hard"),
+        (StopMode.HARD, "raise `timeouts.stop`", "hard"),
+    ],
+)
+def test_advice_about_a_stop_fits_what_the_plan_says(stop: StopMode, advised: str, never: str) -> None:
+    todo = todo_of(Reason.STOP_TIMEOUT, "2b7c0m1x4q", replace(SETTINGS, stop=stop))
+    assert advised in todo
+    assert never not in todo.replace("soft-then-hard", "" if stop is StopMode.SOFT else "hard")
+
+
+@pytest.mark.parametrize(
+    ("reason", "never"),
+    [
+        (Reason.STOP_TIMEOUT, "hard stop"),
+        (Reason.UNSUITABLE, "another image"),
+        (Reason.UNREACHABLE, "resume 2b7c0m1x4q`."),
+        (Reason.PERMISSION, "Have the permission"),
+    ],
+)
+def test_nothing_is_advised_that_may_not_help(reason: Reason, never: str) -> None:
+    assert never not in todo_of(reason, "2b7c0m1x4q")
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_advice_names_real_commands_with_the_run(reason: Reason) -> None:
+    advice = todo_of(reason, "2b7c0m1x4q")
+    assert "{" not in advice
+    for command, argument in re.findall(r"`fleetos (\w+) (\w+)", advice):
+        assert command in COMMANDS
+        assert argument == ("PLAN" if command == "apply" else "2b7c0m1x4q")
