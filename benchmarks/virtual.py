@@ -29,7 +29,7 @@ from fleetos.model.run import Order, Scope
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import Command
 from fleetos.planning.freeze import freeze as freeze_plan
-from fleetos.planning.preflight import Preflight, Resolved
+from fleetos.planning.preflight.preflight import Preflight, Resolved
 from fleetos.planning.settings import CloudFacts
 from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.cloud import Cloud

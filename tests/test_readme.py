@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from fleetos.cli.main import app
 from fleetos.errors import InputError
-from fleetos.planning.load import load_plan
+from fleetos.planning.plan_file.load import load_plan
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

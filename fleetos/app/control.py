@@ -20,7 +20,7 @@ from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, Command
 from fleetos.model.wipes import wipes_of
-from fleetos.planning.digest import run_digest
+from fleetos.planning.plan_file.digest import run_digest
 from fleetos.store import history, queries, runs
 from fleetos.store.database import Database
 from fleetos.store.holder import this_process

@@ -23,7 +23,7 @@ from fleetos.model.states import RUN_ENDS, Command, Reason, RunState
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.agreement import Agreement, NotConfirmed, disagreement
 from fleetos.planning.freeze import FrozenRun
-from fleetos.planning.preflight import Preflight
+from fleetos.planning.preflight.preflight import Preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.store import history, queries
 from fleetos.store.database import Database

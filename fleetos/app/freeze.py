@@ -21,10 +21,10 @@ from fleetos.model.run import Run
 from fleetos.model.states import RUN_ENDS, Command, RunState, TargetState
 from fleetos.planning.estimate import estimated
 from fleetos.planning.freeze import FrozenRun, History, freeze
-from fleetos.planning.pinning import ACTIVE
-from fleetos.planning.preflight import Preflight
-from fleetos.planning.project_checks import claim_findings
-from fleetos.planning.select import selected_since
+from fleetos.planning.preflight.image_pins import ACTIVE
+from fleetos.planning.preflight.preflight import Preflight
+from fleetos.planning.preflight.project_checks import claim_findings
+from fleetos.planning.preflight.server_selection import selected_since
 from fleetos.store import history, queries, runs
 from fleetos.store.database import Database
 from fleetos.store.leases import Lease

@@ -13,13 +13,19 @@ from fleetos.model.inventory import Image, Inventory, KeyState
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
 from fleetos.planning.drift import drift, missing_of
-from fleetos.planning.orders import images_reinstalled, images_wanted, key_pairs_wanted, keys_wanted, names_key_pair
-from fleetos.planning.pinning import ACTIVE
-from fleetos.planning.preflight import Preflight, preflight
+from fleetos.planning.preflight.image_pins import ACTIVE
+from fleetos.planning.preflight.orders import (
+    images_reinstalled,
+    images_wanted,
+    key_pairs_wanted,
+    keys_wanted,
+    names_key_pair,
+)
+from fleetos.planning.preflight.preflight import Preflight, preflight
+from fleetos.planning.preflight.project_facts import Surroundings, Unread
+from fleetos.planning.preflight.selectors import projects_by_name, with_project_names
 from fleetos.planning.secrets import PlanSecrets
-from fleetos.planning.selectors import projects_by_name, with_project_names
 from fleetos.planning.settings import CloudFacts
-from fleetos.planning.surroundings import Surroundings, Unread
 from fleetos.store import history
 from fleetos.store.database import Database
 

@@ -17,8 +17,8 @@ from fleetos.model.plan import Plan
 from fleetos.model.progress import Progress
 from fleetos.model.states import Reason, TargetState
 from fleetos.planning.agreement import Agreement
-from fleetos.planning.frozen import check_plan, is_frozen_plan, read_frozen_plan
-from fleetos.planning.load import load_plan
+from fleetos.planning.frozen_plan import check_plan, is_frozen_plan, read_frozen_plan
+from fleetos.planning.plan_file.load import load_plan
 from fleetos.text import counted
 
 

@@ -11,7 +11,7 @@ from fleetos.model.states import Command
 from fleetos.model.wipes import Wipes
 from fleetos.planning.agreement import Agreement, NotConfirmed
 from fleetos.planning.freeze import FrozenRun
-from fleetos.planning.preflight import Preflight
+from fleetos.planning.preflight.preflight import Preflight
 from fleetos.text import counted
 from fleetos.views.terminal.confirmation import (
     abort_confirmation,

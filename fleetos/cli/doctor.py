@@ -17,7 +17,7 @@ from fleetos.cloud.calls import policy as least_policy
 from fleetos.cloud.calls import policy_notes
 from fleetos.model.diagnosis import Diagnosis, exit_code_of
 from fleetos.model.plan import Plan
-from fleetos.planning.load import load_plan
+from fleetos.planning.plan_file.load import load_plan
 from fleetos.views.terminal.diagnosis import diagnosis_document, diagnosis_line, doctor_document, sum_line
 
 

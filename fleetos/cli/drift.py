@@ -10,8 +10,8 @@ from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, Pla
 from fleetos.cli.output import reporting, say, width, write
 from fleetos.model.drift import Drift, Verdict
 from fleetos.model.plan import Plan
-from fleetos.planning.digest import run_digest
-from fleetos.planning.load import load_plan
+from fleetos.planning.plan_file.digest import run_digest
+from fleetos.planning.plan_file.load import load_plan
 from fleetos.views.terminal.console import Shown
 from fleetos.views.terminal.drift import drift_document, drift_lines, drift_table
 

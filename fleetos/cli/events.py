@@ -22,7 +22,7 @@ from fleetos.limits import RECORDS_PER_PAGE, RUNS_SUGGESTED
 from fleetos.model.events import Record
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS
-from fleetos.planning.quantities import duration_s
+from fleetos.planning.plan_file.units import duration_s
 from fleetos.store import queries
 from fleetos.store.database import Database
 from fleetos.store.queries import RunSummary

@@ -15,8 +15,8 @@ from fleetos.cli.output import reporting, say, width, write
 from fleetos.model.plan import Plan
 from fleetos.model.preview import Preview
 from fleetos.model.states import RUN_ENDS
-from fleetos.planning.frozen import check_replaceable, frozen_plan, write_frozen_plan
-from fleetos.planning.load import load_plan
+from fleetos.planning.frozen_plan import check_replaceable, frozen_plan, write_frozen_plan
+from fleetos.planning.plan_file.load import load_plan
 from fleetos.views.documents.preview import preview_document
 from fleetos.views.terminal.console import Shown
 from fleetos.views.terminal.preview import preview_lines, preview_table

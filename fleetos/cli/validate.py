@@ -5,8 +5,8 @@ from fleetos.cli.options import Output, OutputOption, PlanArgument
 from fleetos.cli.output import print_json, report, reporting, say, write, write_document
 from fleetos.errors import InputError
 from fleetos.model.plan import Plan
-from fleetos.planning.load import load_plan
-from fleetos.planning.schema import plan_schema
+from fleetos.planning.plan_file.json_schema import plan_schema
+from fleetos.planning.plan_file.load import load_plan
 from fleetos.text import counted
 from fleetos.views.documents.run import validate_document
 

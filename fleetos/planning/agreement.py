@@ -6,7 +6,7 @@ from fleetos.errors import FleetosError
 from fleetos.model.states import Command, RunState, ends_pause
 from fleetos.model.wipes import Wipes
 from fleetos.planning.freeze import FrozenRun
-from fleetos.planning.frozen import FrozenPlan, PlanOutdated, differences, differences_left
+from fleetos.planning.frozen_plan import FrozenPlan, PlanOutdated, differences, differences_left
 from fleetos.text import counted
 
 # Differences between a frozen plan and the cloud, or a run, that one message names.

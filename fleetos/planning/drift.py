@@ -7,11 +7,11 @@ from fleetos.errors import InputError
 from fleetos.model.drift import Cause, Drift, Standing, Verdict
 from fleetos.model.inventory import Image, Inventory, Picture, Server
 from fleetos.model.plan import Plan, ServerRef
-from fleetos.planning.pinning import Pinning
-from fleetos.planning.problems import in_order
-from fleetos.planning.project_checks import is_newer, newer_images, unread_findings, unread_servers
-from fleetos.planning.select import changed_since, select
-from fleetos.planning.surroundings import Surroundings
+from fleetos.planning.plan_file.validation import in_order
+from fleetos.planning.preflight.image_pins import Pinning
+from fleetos.planning.preflight.project_checks import is_newer, newer_images, unread_findings, unread_servers
+from fleetos.planning.preflight.project_facts import Surroundings
+from fleetos.planning.preflight.server_selection import changed_since, select
 
 _GONE = Picture("DELETED", "deleted", None, None, None, None)
 # A list may show a server that is gone for a while yet.

@@ -13,8 +13,8 @@ from fleetos.model.plan import Plan
 from fleetos.model.run import Run, Scope, Settings, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.wipes import Wipes, wipes_of
-from fleetos.planning.digest import run_digest
-from fleetos.planning.preflight import Preflight, Resolved, runs_image
+from fleetos.planning.plan_file.digest import run_digest
+from fleetos.planning.preflight.preflight import Preflight, Resolved, runs_image
 from fleetos.planning.settings import CloudFacts, settings_of, settle_problem
 
 _REASONS = {

@@ -13,7 +13,7 @@ from fleetos.limits import PASSWORDS_HIDDEN, SECRET_FILE_MAX_BYTES, USER_DATA_MA
 from fleetos.model.plan import Place, SecretRef, UserDataRef
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
-from fleetos.planning.load import user_data_texts
+from fleetos.planning.plan_file.load import user_data_texts
 
 # API page ecs_02_0202; the longer set of special characters of its newest edition is accepted.
 _LEAST_LETTERS, _MOST_LETTERS = 8, 26

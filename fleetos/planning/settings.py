@@ -7,7 +7,7 @@ from fleetos.limits import SETTLE_ELSEWHERE_S, SETTLE_MIN_S, SETTLE_OTC_S, SETTL
 from fleetos.model import experience
 from fleetos.model.plan import Plan
 from fleetos.model.run import Settings
-from fleetos.planning.quantities import spelled_duration
+from fleetos.planning.plan_file.units import spelled_duration
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from fleetos.errors import InputError
-from fleetos.planning.load import load_plan
+from fleetos.planning.plan_file.load import load_plan
 
 # The largest good plan takes some 400 MB for its 100,000 servers, and a few seconds.
 MEMORY_BYTES = 1024 * 2**20

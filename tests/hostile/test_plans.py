@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from fleetos.errors import InputError
 from fleetos.limits import INPUT_PROBLEMS_LISTED, TEXT_MAX_LETTERS
 from fleetos.model.plan import Plan
-from fleetos.planning.load import load_plan
+from fleetos.planning.plan_file.load import load_plan
 from tests.hostile.chance import examples
 from tests.hostile.plans import plan_tree, shuffled, write_files
 from tests.hostile.strategies import NASTY_TEXTS, mangled, randoms, spoiled, trees

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fleetos.limits import CONCURRENCY_MAX, DURATION_MAX_S, RATE_MAX_REQUESTS
 from fleetos.model.plan import Share
-from fleetos.planning.quantities import duration_s, rate, share, spelled_duration, spelled_rate, spelled_share
+from fleetos.planning.plan_file.units import duration_s, rate, share, spelled_duration, spelled_rate, spelled_share
 from tests.hostile.chance import examples
 from tests.hostile.strategies import NASTY_LEAVES, NASTY_TEXTS, randoms
 

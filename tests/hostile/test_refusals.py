@@ -12,8 +12,8 @@ from fleetos.cloud.ecs import EcsCloud
 from fleetos.errors import CloudError, FleetosError
 from fleetos.model.codes import CODES
 from fleetos.model.plan import Plan
-from fleetos.planning.load import load_plan
-from fleetos.planning.preflight import Preflight
+from fleetos.planning.plan_file.load import load_plan
+from fleetos.planning.preflight.preflight import Preflight
 from fleetos.planning.settings import CloudFacts
 from tests.hostile.chance import SEED
 from tests.hostile.clouds import check_error

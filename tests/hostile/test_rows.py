@@ -10,7 +10,7 @@ from hypothesis import given
 
 from fleetos.files import FileTooLarge, UnreadableFile
 from fleetos.limits import ROW_PROBLEMS_LISTED, ROWS_EMPTY_MAX, ROWS_LINE_LETTERS
-from fleetos.planning.rows import Rows, read_rows
+from fleetos.planning.plan_file.csv_servers import Rows, read_rows
 from tests.hostile.chance import examples
 from tests.hostile.strategies import NASTY_TEXTS, mangled, randoms
 

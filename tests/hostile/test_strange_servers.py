@@ -18,8 +18,8 @@ from fleetos.model.plan import Plan
 from fleetos.model.run import Target
 from fleetos.model.states import TargetState
 from fleetos.planning.freeze import freeze
-from fleetos.planning.load import load_plan
-from fleetos.planning.preflight import Preflight, preflight
+from fleetos.planning.plan_file.load import load_plan
+from fleetos.planning.preflight.preflight import Preflight, preflight
 from fleetos.planning.settings import CloudFacts
 from tests.hostile.chance import SEED
 from tests.hostile.clouds import HostileCloud, Raw, check_value, with_client

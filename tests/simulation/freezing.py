@@ -4,9 +4,9 @@ from fleetos.model.events import Enlisted, RunCreated
 from fleetos.model.run import Outcome, Scope, Target
 from fleetos.planning.freeze import History
 from fleetos.planning.freeze import freeze as freeze_plan
-from fleetos.planning.orders import Orders, pins
-from fleetos.planning.preflight import Preflight, Resolved
-from fleetos.planning.select import select
+from fleetos.planning.preflight.orders import Orders, pins
+from fleetos.planning.preflight.preflight import Preflight, Resolved
+from fleetos.planning.preflight.server_selection import select
 from fleetos.planning.settings import CloudFacts
 from fleetos.store.memory import MemoryRun, freeze
 from tests.simulation.process import Process

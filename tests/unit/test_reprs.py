@@ -17,9 +17,9 @@ from fleetos.cloud.proofs import AccessKey, GivenToken, Password
 from fleetos.cloud.signing import Signable
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
-from fleetos.planning.load import read_tree
-from fleetos.planning.preflight import preflight
-from fleetos.planning.problems import checked
+from fleetos.planning.plan_file.load import read_tree
+from fleetos.planning.plan_file.validation import checked
+from fleetos.planning.preflight.preflight import preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
 from fleetos.store.location import locate

@@ -95,7 +95,7 @@ BESIDE: Sequence[Beside] = (
     beside(
         "order-digest-left-out",
         "a run that sends other user data or another login than the frozen plan says is carried on",
-        ("fleetos/planning/frozen.py", '            "order": _order_digest(target.order),\n', ""),
+        ("fleetos/planning/frozen_plan.py", '            "order": _order_digest(target.order),\n', ""),
         _NOT_PLAYED,
         "tests/unit/planning/test_agreement.py::test_a_run_that_would_do_anything_else_is_refused",
     ),
@@ -132,7 +132,7 @@ BESIDE: Sequence[Beside] = (
         "digest-without-project",
         "the same plan in another project is taken for the same run",
         (
-            "fleetos/planning/digest.py",
+            "fleetos/planning/plan_file/digest.py",
             '"region": scope.region, "project": scope.project_id}',
             '"region": scope.region}',
         ),

@@ -99,7 +99,7 @@ MORE: Sequence[Mutation] = (
     seen_by_any(
         "plan-before-server",
         "what a plan says for all servers goes before what it says of one",
-        f"{PLANNING}/orders.py",
+        f"{PLANNING}/preflight/orders.py",
         "own.over(self._plan.change)",
         "self._plan.change.over(own)",
     ),

@@ -41,7 +41,7 @@ CONTENT = (
         "I13",
         "the order of the first server of a plan is that of all others",
         one(
-            f"{PLANNING}/orders.py",
+            f"{PLANNING}/preflight/orders.py",
             "        key = (id(own), server.picture.likely_image if change.reinstall else None)\n",
             "        key = (0, None)\n",
         ),
@@ -50,7 +50,7 @@ CONTENT = (
         "api-by-default",
         "I13",
         "an image that says it has no cloud-init is changed by the call for those with it",
-        one(f"{PLANNING}/orders.py", 'return "v1" if image.inject_flag == "true" else "v2"', 'return "v2"'),
+        one(f"{PLANNING}/preflight/orders.py", 'return "v1" if image.inject_flag == "true" else "v2"', 'return "v2"'),
     ),
     Mutation(
         "metadata-with-user-data-only",

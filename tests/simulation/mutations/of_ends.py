@@ -76,7 +76,7 @@ DISKS = (
         "I12",
         "a server that shows the image is skipped, whatever state it is in",
         one(
-            "fleetos/planning/preflight.py",
+            "fleetos/planning/preflight/preflight.py",
             " == image_id and picture.idle and picture.fault is None and picture.status in _QUIET",
             " == image_id",
         ),

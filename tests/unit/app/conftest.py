@@ -16,8 +16,8 @@ from fleetos.model.states import Command
 from fleetos.model.wipes import Wipes
 from fleetos.planning.agreement import Agreement, NotConfirmed
 from fleetos.planning.freeze import FrozenRun
-from fleetos.planning.load import load_plan
-from fleetos.planning.preflight import Preflight
+from fleetos.planning.plan_file.load import load_plan
+from fleetos.planning.preflight.preflight import Preflight
 from fleetos.sim.ledger import Write
 from fleetos.views.view import SilentView, View
 from tests.integration.plans import plan

@@ -7,7 +7,7 @@ from fleetos.app.freeze import NO_RUN, NOTHING_TOUCHED, NotRepeated, create_run,
 from fleetos.app.results import DriveResult, FinishedRun
 from fleetos.model.states import Command
 from fleetos.planning.agreement import Agreement, NotConfirmed
-from fleetos.planning.frozen import frozen_plan
+from fleetos.planning.frozen_plan import frozen_plan
 from fleetos.store import queries
 from tests.unit.app.conftest import Case, ScriptedOperator
 

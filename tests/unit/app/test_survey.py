@@ -6,7 +6,7 @@ from fleetos.app.freeze import NOTHING_TOUCHED
 from fleetos.app.survey import facts_of, find_drift, scope_of, survey
 from fleetos.errors import InputError
 from fleetos.model.drift import Verdict
-from fleetos.planning.digest import run_digest
+from fleetos.planning.plan_file.digest import run_digest
 from tests.unit.app.conftest import Case
 
 

@@ -12,7 +12,7 @@ from fleetos.errors import InputError, Problem
 from fleetos.model.inventory import Image, Inventory, Picture, Server
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
-from fleetos.planning.load import load_plan
+from fleetos.planning.plan_file.load import load_plan
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SCOPE = Scope("otc-prod", "eu-de", "0a1b2c", "https://ecs.example")

@@ -10,10 +10,10 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import Command, Reason, RunState, TargetState
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.agreement import Agreement, NeedsResume, NotConfirmed, disagreement
-from fleetos.planning.frozen import FrozenPlan, PlanOutdated, differences_left, frozen_plan
+from fleetos.planning.frozen_plan import FrozenPlan, PlanOutdated, differences_left, frozen_plan
 from tests.unit.model.samples import a_run, a_target
 from tests.unit.planning.desk import NEW, Desk, picture
-from tests.unit.planning.test_frozen import SERVERS, TEXT, frozen
+from tests.unit.planning.test_frozen_plan import SERVERS, TEXT, frozen
 
 S = TargetState
 Edit = Callable[[Run, list[Target]], tuple[Run, list[Target]]]

@@ -9,7 +9,7 @@ from fleetos.errors import InputError
 from fleetos.model.drift import Cause, Verdict
 from fleetos.model.inventory import Image, Picture, Traits
 from fleetos.planning.drift import drift, missing_of
-from fleetos.planning.surroundings import Surroundings, Unread
+from fleetos.planning.preflight.project_facts import Surroundings, Unread
 from tests.unit.planning.desk import HEAD, NEW, OLD, Desk, a_server, inventory, picture, server_id
 
 PLAN = HEAD + "servers: [{name: web-01}, {name: web-02}]\n"

@@ -12,9 +12,9 @@ from fleetos.model.inventory import Picture, Traits
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Settings
 from fleetos.model.states import Reason, RunState, TargetState
-from fleetos.planning.digest import run_digest
 from fleetos.planning.freeze import FrozenRun, History, freeze
-from fleetos.planning.preflight import preflight
+from fleetos.planning.plan_file.digest import run_digest
+from fleetos.planning.preflight.preflight import preflight
 from fleetos.planning.settings import CloudFacts
 from tests.unit.planning.desk import DEBIAN, HEAD, NEW, NOW, OLD, SCOPE, Desk, a_server, inventory, picture, server_id
 

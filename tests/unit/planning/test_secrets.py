@@ -8,7 +8,7 @@ from fleetos.errors import InputError, Problem
 from fleetos.limits import PASSWORDS_HIDDEN, SECRET_FILE_MAX_BYTES, USER_DATA_MAX_BYTES
 from fleetos.model.plan import SecretRef
 from fleetos.model.run import Order
-from fleetos.planning.preflight import preflight
+from fleetos.planning.preflight.preflight import preflight
 from fleetos.planning.secrets import PlanSecrets, password_fault
 from fleetos.planning.settings import CloudFacts
 from tests.unit.planning.desk import DEBIAN, HEAD, Desk, a_server, inventory

@@ -24,7 +24,7 @@ from fleetos.limits import (
 )
 from fleetos.model.plan import ChangeSpec, Place, ServerRef
 from fleetos.names import composed
-from fleetos.planning.spelling import (
+from fleetos.planning.plan_file.value_types import (
     GLOB_HINT,
     ID_PATTERN,
     LABEL_PATTERN,

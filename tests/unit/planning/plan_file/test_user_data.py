@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.planning.user_data import user_data_doubts, user_data_fault
+from fleetos.planning.plan_file.user_data import user_data_doubts, user_data_fault
 from tests.unit.planning.desk import HEAD, Desk
 
 CONFIG = b"#cloud-config\nruncmd:\n  - touch /ok\n"

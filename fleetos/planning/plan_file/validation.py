@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from fleetos.errors import Problem
 from fleetos.limits import INPUT_PROBLEMS_LISTED
 from fleetos.model.plan import Place
-from fleetos.planning.shape import (
+from fleetos.planning.plan_file.schema import (
     ApiSection,
     ChangeSection,
     ExcludedId,
@@ -28,7 +28,7 @@ from fleetos.planning.shape import (
     ServerSelect,
     TimeoutsSection,
 )
-from fleetos.planning.spelling import EACH, MEANINGS, ONE
+from fleetos.planning.plan_file.value_types import EACH, MEANINGS, ONE
 from fleetos.yaml_file import SECRET_KEYS, Key, KeyPath, Node, dotted
 
 # What stands at which path; `*` is any item of a list.

@@ -11,13 +11,13 @@ from fleetos.model.plan import Place, Plan, SecretRef, StopMode, UserDataRef
 from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
 from fleetos.names import shown
-from fleetos.planning.orders import WINDOWS, Orders, pins
-from fleetos.planning.problems import in_order
-from fleetos.planning.project_checks import newer_images, order_findings, project_findings, unread_servers
-from fleetos.planning.select import Selection, Unmatched, select
-from fleetos.planning.server_checks import Pairing, server_findings
+from fleetos.planning.plan_file.validation import in_order
+from fleetos.planning.preflight.orders import WINDOWS, Orders, pins
+from fleetos.planning.preflight.project_checks import newer_images, order_findings, project_findings, unread_servers
+from fleetos.planning.preflight.project_facts import NOTHING_KNOWN, Surroundings
+from fleetos.planning.preflight.server_checks import Pairing, server_findings
+from fleetos.planning.preflight.server_selection import Selection, Unmatched, select
 from fleetos.planning.settings import CloudFacts, settle_problem
-from fleetos.planning.surroundings import NOTHING_KNOWN, Surroundings
 from fleetos.text import join_some
 
 _QUIET = frozenset({"ACTIVE", "SHUTOFF"})

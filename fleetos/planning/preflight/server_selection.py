@@ -10,9 +10,9 @@ from fleetos.limits import CANDIDATES_LISTED, NAMES_COMPARED, PLAN_MAX_SERVERS
 from fleetos.model.inventory import Inventory, Server
 from fleetos.model.plan import AllowedServer, Exclusion, Place, Plan, ServerRef
 from fleetos.names import Suggestions, look, shown
-from fleetos.planning.merge import merged
-from fleetos.planning.selectors import lasting, near_misses, selected
-from fleetos.planning.spelling import is_glob
+from fleetos.planning.plan_file.duplicates import merged
+from fleetos.planning.plan_file.value_types import is_glob
+from fleetos.planning.preflight.selectors import lasting, near_misses, selected
 from fleetos.text import and_more, join_some
 
 

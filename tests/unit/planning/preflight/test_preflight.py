@@ -9,10 +9,10 @@ from fleetos.errors import InputError, Problem
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Image, Picture
 from fleetos.model.plan import SecretRef
-from fleetos.planning.orders import images_wanted
-from fleetos.planning.preflight import Preflight, preflight
+from fleetos.planning.preflight.orders import images_wanted
+from fleetos.planning.preflight.preflight import Preflight, preflight
+from fleetos.planning.preflight.project_facts import Surroundings
 from fleetos.planning.settings import CloudFacts
-from fleetos.planning.surroundings import Surroundings
 from tests.unit.planning.desk import DEBIAN, HEAD, NEW, Desk, a_server, inventory, picture, server_id
 
 OTC = CloudFacts(is_otc=True)

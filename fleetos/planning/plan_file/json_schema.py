@@ -4,8 +4,8 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from fleetos.planning.problems import SECTIONS
-from fleetos.planning.shape import PlanShape
+from fleetos.planning.plan_file.schema import PlanShape
+from fleetos.planning.plan_file.validation import SECTIONS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TITLE = PlanShape.model_config.get("title")

@@ -31,13 +31,10 @@ from fleetos.model.plan import (
     Timeouts,
     UserDataRef,
 )
-from fleetos.planning.digest import content_digest
-from fleetos.planning.merge import merged
-from fleetos.planning.problems import place_of
-from fleetos.planning.quantities import spelled_duration
-from fleetos.planning.rows import read_rows
-from fleetos.planning.selectors import selector_of
-from fleetos.planning.shape import (
+from fleetos.planning.plan_file.csv_servers import read_rows
+from fleetos.planning.plan_file.digest import content_digest
+from fleetos.planning.plan_file.duplicates import merged
+from fleetos.planning.plan_file.schema import (
     ChangeSection,
     ExcludedId,
     MetadataSection,
@@ -48,8 +45,11 @@ from fleetos.planning.shape import (
     ServerFile,
     ServerSelect,
 )
-from fleetos.planning.spelling import UserDataEntry
-from fleetos.planning.user_data import user_data_doubts, user_data_fault
+from fleetos.planning.plan_file.units import spelled_duration
+from fleetos.planning.plan_file.user_data import user_data_doubts, user_data_fault
+from fleetos.planning.plan_file.validation import place_of
+from fleetos.planning.plan_file.value_types import UserDataEntry
+from fleetos.planning.preflight.selectors import selector_of
 from fleetos.yaml_file import KeyPath, Node, dotted
 
 # Different user data of one plan that is parsed, to tell whether cloud-init will read it.

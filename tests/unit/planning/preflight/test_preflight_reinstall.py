@@ -10,9 +10,9 @@ from fleetos.model.findings import Check
 from fleetos.model.inventory import Image, Traits
 from fleetos.model.states import TargetState
 from fleetos.planning.freeze import freeze
-from fleetos.planning.orders import images_reinstalled
-from fleetos.planning.preflight import Preflight, preflight
-from fleetos.planning.select import selected_since
+from fleetos.planning.preflight.orders import images_reinstalled
+from fleetos.planning.preflight.preflight import Preflight, preflight
+from fleetos.planning.preflight.server_selection import selected_since
 from fleetos.planning.settings import CloudFacts
 from tests.unit.planning.desk import DEBIAN, NEW, NOW, OLD, SCOPE, Desk, a_server, inventory, picture
 

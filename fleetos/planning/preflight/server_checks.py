@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Disk, Flavor, Image, KeyState, Server, Traits
-from fleetos.planning.hardware_checks import hardware_findings
-from fleetos.planning.orders import WINDOWS
-from fleetos.planning.surroundings import Surroundings
+from fleetos.planning.preflight.hardware_checks import hardware_findings
+from fleetos.planning.preflight.orders import WINDOWS
+from fleetos.planning.preflight.project_facts import Surroundings
 
 _CHANGEABLE = frozenset({"ACTIVE", "SHUTOFF", "ERROR"})
 # Where a server stays until somebody fetches it back; every other status passes by itself.

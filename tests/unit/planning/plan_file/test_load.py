@@ -19,7 +19,7 @@ from fleetos.model.plan import (
     StopMode,
     Timeouts,
 )
-from fleetos.planning.load import load_plan
+from fleetos.planning.plan_file.load import load_plan
 from tests.unit.planning.desk import HEAD, Desk, places, server_id
 
 EVERYTHING = """\

@@ -18,7 +18,7 @@ from fleetos.limits import (
 )
 from fleetos.model.plan import ANY_VALUE, Network, SecretRef, Share
 from fleetos.names import composed
-from fleetos.planning.quantities import (
+from fleetos.planning.plan_file.units import (
     DURATION_PATTERN,
     PERCENT_PATTERN,
     RATE_PATTERN,

@@ -13,8 +13,8 @@ from fleetos.limits import CANDIDATES_LISTED
 from fleetos.model.inventory import Inventory, Server
 from fleetos.model.plan import ANY_VALUE, Network, Place, Plan, Selector
 from fleetos.names import Suggestions, shown
-from fleetos.planning.shape import SelectableStatus, SelectSection
-from fleetos.planning.spelling import is_project_id
+from fleetos.planning.plan_file.schema import SelectableStatus, SelectSection
+from fleetos.planning.plan_file.value_types import is_project_id
 from fleetos.text import join_some
 
 T = TypeVar("T")

@@ -9,12 +9,12 @@ from typing import Any, cast
 import pytest
 
 from fleetos.limits import PLAN_MAX_BYTES, PLAN_MAX_VALUES, ROWS_MAX_BYTES
-from fleetos.planning.load import load_plan, read_tree
-from fleetos.planning.problems import LATER, SECTIONS
-from fleetos.planning.schema import DIALECT, plan_schema
+from fleetos.planning.plan_file.json_schema import DIALECT, plan_schema
+from fleetos.planning.plan_file.load import load_plan, read_tree
+from fleetos.planning.plan_file.validation import LATER, SECTIONS
 from tests.unit.planning.desk import Desk
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 PLANS = sorted((ROOT / "plans").glob("*.yaml"))
 PAGE = (ROOT / "docs" / "reference" / "plan.md").read_text()
 ROW = re.compile(r"^\| `([^`]+)` \|\s*([^|]*?)\s*\| (.+) \|$", re.MULTILINE)

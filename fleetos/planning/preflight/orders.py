@@ -10,8 +10,8 @@ from fleetos.model.plan import ApiChoice, ChangeSpec, Place, Plan, SecretRef, Se
 from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
 from fleetos.names import shown
-from fleetos.planning.pinning import ACTIVE, Pinning, candidates, fault_of
-from fleetos.planning.select import select
+from fleetos.planning.preflight.image_pins import ACTIVE, Pinning, candidates, fault_of
+from fleetos.planning.preflight.server_selection import select
 from fleetos.planning.settings import CloudFacts
 from fleetos.text import join_some
 

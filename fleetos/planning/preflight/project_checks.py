@@ -9,9 +9,9 @@ from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Image, Inventory
 from fleetos.model.plan import Plan
 from fleetos.model.run import Order
-from fleetos.planning.orders import WINDOWS
+from fleetos.planning.preflight.orders import WINDOWS
+from fleetos.planning.preflight.project_facts import Surroundings
 from fleetos.planning.settings import CloudFacts
-from fleetos.planning.surroundings import Surroundings
 from fleetos.text import join_some
 
 _NUMBER = re.compile(r"\d+")

@@ -14,8 +14,8 @@ from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED, PLAN_MAX_SERVERS, SELECTORS_MAX
 from fleetos.model.inventory import Inventory, Server
 from fleetos.model.plan import Place, Plan, Selector
-from fleetos.planning.select import select, selected_since
-from fleetos.planning.selectors import near_misses, projects_by_name, selected, with_project_names
+from fleetos.planning.preflight.selectors import near_misses, projects_by_name, selected, with_project_names
+from fleetos.planning.preflight.server_selection import select, selected_since
 from tests.hostile.chance import examples
 from tests.unit.planning.desk import HEAD, NEW, Desk, a_server, inventory, picture, server_id
 

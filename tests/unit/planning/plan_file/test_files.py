@@ -12,8 +12,8 @@ import pytest
 
 from fleetos.errors import InputError, Problem
 from fleetos.limits import ROWS_MAX_BYTES
-from fleetos.planning.load import load_plan
-from fleetos.planning.preflight import preflight
+from fleetos.planning.plan_file.load import load_plan
+from fleetos.planning.preflight.preflight import preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
 from tests.unit.planning.desk import DEBIAN, HEAD, Desk, a_server, inventory

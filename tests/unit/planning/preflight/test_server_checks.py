@@ -10,10 +10,10 @@ from fleetos.app.survey import takes_no_windows
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Disk, Disks, Flavor, Image, KeyState, Quota, Server, Traits
 from fleetos.model.run import Order
-from fleetos.planning.project_checks import claim_findings, newer_images, order_findings, project_findings
-from fleetos.planning.server_checks import Pairing, server_findings
+from fleetos.planning.preflight.project_checks import claim_findings, newer_images, order_findings, project_findings
+from fleetos.planning.preflight.project_facts import NOTHING_KNOWN, Surroundings, Unread
+from fleetos.planning.preflight.server_checks import Pairing, server_findings
 from fleetos.planning.settings import CloudFacts
-from fleetos.planning.surroundings import NOTHING_KNOWN, Surroundings, Unread
 from tests.unit.planning.desk import DEBIAN, OLD, a_server, picture
 
 SERVER = a_server(1, picture())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fleetos.limits import CONCURRENCY_MAX, DURATION_MAX_S, RATE_MAX_REQUESTS
 from fleetos.model.plan import Share
-from fleetos.planning.quantities import (
+from fleetos.planning.plan_file.units import (
     Rate,
     duration_s,
     rate,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from fleetos.limits import ATTEMPTS_MAX, CONNECTIONS_MAX, LABELS_MAX, PLAN_MAX_SERVERS, SELECT_VALUES_MAX
 from fleetos.model.plan import ApiLimits, Failure, Polling, Rollout, Timeouts
-from fleetos.planning.spelling import (
+from fleetos.planning.plan_file.value_types import (
     ApiRate,
     Concurrency,
     EnterpriseProject,

@@ -6,7 +6,7 @@ import pytest
 
 from fleetos.model.plan import Plan
 from fleetos.names import shown
-from fleetos.planning.select import select
+from fleetos.planning.preflight.server_selection import select
 from tests.unit.planning.desk import HEAD, Desk, a_server, inventory, picture, server_id
 
 PROJECT = inventory(

@@ -8,8 +8,8 @@ import pytest
 
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
-from fleetos.planning.digest import run_digest
-from fleetos.planning.load import load_plan
+from fleetos.planning.plan_file.digest import run_digest
+from fleetos.planning.plan_file.load import load_plan
 from tests.unit.planning.desk import Desk
 
 FILES = {"s.csv": "name,pair\nweb-02,a\n", "data": "#cloud-config\n"}

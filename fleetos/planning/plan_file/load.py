@@ -7,8 +7,8 @@ from fleetos.errors import InputError, Problem
 from fleetos.files import FileTooLarge, UnreadableFile, decode_text, read_bounded
 from fleetos.limits import PLAN_MAX_ALIASES, PLAN_MAX_BYTES, PLAN_MAX_DEPTH, PLAN_MAX_VALUES
 from fleetos.model.plan import Plan
-from fleetos.planning.build import build_plan
-from fleetos.planning.problems import checked, listed
+from fleetos.planning.plan_file.build import build_plan
+from fleetos.planning.plan_file.validation import checked, listed
 from fleetos.yaml_file import Bounds, Node, UnreadableYaml, parse_yaml
 
 _CSV_HINT = "list a large fleet in a CSV file and name it under servers as `file:`"

@@ -12,7 +12,7 @@ import pytest
 from fleetos.errors import InputError
 from fleetos.model.inventory import Server, Traits
 from fleetos.planning.freeze import FrozenRun, freeze
-from fleetos.planning.frozen import (
+from fleetos.planning.frozen_plan import (
     PlanOutdated,
     check_plan,
     differences,
@@ -21,7 +21,7 @@ from fleetos.planning.frozen import (
     read_frozen_plan,
     write_frozen_plan,
 )
-from fleetos.planning.preflight import preflight
+from fleetos.planning.preflight.preflight import preflight
 from fleetos.planning.settings import CloudFacts
 from tests.unit.planning.desk import DEBIAN, HEAD, NEW, NOW, SCOPE, Desk, a_server, inventory, picture, server_id
 

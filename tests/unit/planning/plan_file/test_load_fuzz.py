@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleetos.errors import InputError
-from fleetos.planning.load import load_plan
+from fleetos.planning.plan_file.load import load_plan
 
 EVERYTHING = """\
 version: 1

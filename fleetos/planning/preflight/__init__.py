@@ -1,0 +1,4 @@
+"""Check a plan against what the cloud has. Pure.
+
+Start with `preflight.py`.
+"""
