@@ -16,10 +16,10 @@ import anyio
 import httpx
 
 from fleetos.clock import Moment
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.identity import Credentials
-from fleetos.cloud.opening import open_cloud
-from fleetos.cloud.proofs import Password
+from fleetos.cloud.auth.credentials import Password
+from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.connect import open_cloud
 from fleetos.engine.drive import Edge, Engine
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.model.events import Enlisted, Record, RunCreated

@@ -50,8 +50,12 @@ SPOILED = {
         ),
     ],
     "engine": [("engine/drive.py", "import fleetos.store.journal", "fleetos.engine.drive -> fleetos.store.journal")],
-    "views": [("views/view.py", "import fleetos.cloud.transport", "fleetos.views.view -> fleetos.cloud.transport")],
-    "sim": [("sim/world.py", "import fleetos.cloud.transport", "fleetos.sim.world -> fleetos.cloud.transport")],
+    "views": [
+        ("views/view.py", "import fleetos.cloud.http.transport", "fleetos.views.view -> fleetos.cloud.http.transport")
+    ],
+    "sim": [
+        ("sim/world.py", "import fleetos.cloud.http.transport", "fleetos.sim.world -> fleetos.cloud.http.transport")
+    ],
     "pure": [
         ("rules/steps.py", "import anyio", "fleetos.rules.steps -> anyio"),
         ("model/run.py", "import time", "fleetos.model.run -> time"),

@@ -13,11 +13,11 @@ import anyio
 import platformdirs
 
 from fleetos.clock import Clock, SystemClock
-from fleetos.cloud.config_files import Places
-from fleetos.cloud.credentials import load as load_credentials
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.identity import Credentials
-from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.auth.config_files import Places
+from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.sources import load as load_credentials
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.connect import open_cloud
 from fleetos.errors import CloudError, StoreError, UnknownRun, UsageError
 from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits

@@ -9,7 +9,7 @@ from fleetos.app.freeze import NO_RUN, check_finished, create_run
 from fleetos.app.lookup import driver_of
 from fleetos.app.results import AbortResult, DriveResult, FinishedRun, Release
 from fleetos.app.survey import scope_of
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
 from fleetos.errors import UsageError
 from fleetos.model.events import Event, Retried, RunPassStarted, Settled
 from fleetos.model.fold import fold_target

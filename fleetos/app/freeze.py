@@ -7,7 +7,7 @@ from fleetos.app.context import AppContext, hinting, scope_key
 from fleetos.app.drive import Operator, agree
 from fleetos.app.results import FinishedRun
 from fleetos.app.survey import facts_of, images_meant, list_servers, scope_of, survey
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
 from fleetos.errors import FleetosError
 from fleetos.ids import run_id
 from fleetos.limits import SERVERS_NAMED

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fleetos.app.context import SIM, scope_key
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
 from fleetos.errors import AuthenticationFailed, CloudError, InputError, PermissionDenied
 from fleetos.limits import KEYS_ASKED
 from fleetos.model.drift import Drift, Verdict

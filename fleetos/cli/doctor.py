@@ -13,8 +13,8 @@ from fleetos.app.doctor.database_probe import probe_database
 from fleetos.cli.exit_codes import Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption
 from fleetos.cli.output import print_json, print_line, read_or_not, reporting, say, show, show_wrapped, width
-from fleetos.cloud.calls import policy as least_policy
-from fleetos.cloud.calls import policy_notes
+from fleetos.cloud.operations import policy as least_policy
+from fleetos.cloud.operations import policy_notes
 from fleetos.model.diagnosis import Diagnosis, exit_code_of
 from fleetos.model.plan import Plan
 from fleetos.planning.plan_file.load import load_plan

@@ -13,16 +13,16 @@ from urllib.parse import quote, urlencode
 import anyio
 
 from fleetos.clock import Clock
-from fleetos.cloud.addresses import Origin
-from fleetos.cloud.answers import advice, failed_read, reply_of, throttled, unreachable, words
-from fleetos.cloud.auth import Auth, HeldBadge
-from fleetos.cloud.calls import Operation
-from fleetos.cloud.errors import Complaint, read_complaint
-from fleetos.cloud.identity import Grant
-from fleetos.cloud.login import Login
-from fleetos.cloud.throttle import Kind, Permit, Throttle
-from fleetos.cloud.transport import Answer, LastCheck, Outgoing, Transport
-from fleetos.cloud.turns import Rank
+from fleetos.cloud.auth.grant import Grant
+from fleetos.cloud.auth.login import Login
+from fleetos.cloud.auth.token_cache import Auth, HeldBadge
+from fleetos.cloud.http.addresses import Origin
+from fleetos.cloud.http.classification import advice, failed_read, reply_of, throttled, unreachable, words
+from fleetos.cloud.http.error_body import Complaint, read_complaint
+from fleetos.cloud.http.transport import Answer, LastCheck, Outgoing, Transport
+from fleetos.cloud.operations import Operation
+from fleetos.cloud.rate.priority_queue import Rank
+from fleetos.cloud.rate.throttle import Kind, Permit, Throttle
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, NotSent
 from fleetos.ids import Chance
 from fleetos.limits import (

@@ -14,7 +14,7 @@ import pytest
 
 from fleetos.app.doctor import cloud_probe, database_probe
 from fleetos.cloud import session
-from fleetos.cloud.calls import DRY_READS
+from fleetos.cloud.operations import DRY_READS
 from fleetos.model.codec import experience_json
 from fleetos.model.diagnosis import Topic
 from fleetos.model.experience import Experience, Limit

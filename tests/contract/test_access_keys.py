@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from fleetos.clock import SystemClock
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.identity import Credentials
-from fleetos.cloud.opening import open_cloud
-from fleetos.cloud.proofs import AccessKey, GivenToken, Password, Proof
+from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password, Proof
+from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.connect import open_cloud
 from fleetos.errors import AuthenticationFailed, UsageError
 from fleetos.model.inventory import Delivered
 from fleetos.model.plan import ApiLimits

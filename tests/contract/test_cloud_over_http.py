@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 import pytest
 
 from fleetos.clock import Moment, SystemClock
-from fleetos.cloud import session, throttle
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.identity import Credentials
-from fleetos.cloud.opening import open_cloud
-from fleetos.cloud.proofs import Password
+from fleetos.cloud import session
+from fleetos.cloud.auth.credentials import Password
+from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.connect import open_cloud
+from fleetos.cloud.rate import throttle
 from fleetos.errors import AuthenticationFailed, CloudUnreachable
 from fleetos.model.codes import AnswerClass, answer_class
 from fleetos.model.inventory import Job, JobStatus, Reply

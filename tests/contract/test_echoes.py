@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fleetos.cloud import session, throttle
+from fleetos.cloud import session
+from fleetos.cloud.rate import throttle
 from fleetos.errors import CloudError
 from fleetos.limits import MESSAGE_CHARS
 from fleetos.model.inventory import Delivered, Unanswered

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from fleetos.cloud import transport as module
-from fleetos.cloud.addresses import Proxies
-from fleetos.cloud.transport import Outgoing, Transport, open_transport
+from fleetos.cloud.http import transport as module
+from fleetos.cloud.http.addresses import Proxies
+from fleetos.cloud.http.transport import Outgoing, Transport, open_transport
 from fleetos.errors import AnswerLost, NotSent
 from tests.contract.loopback_tls import serving
 from tests.contract.peers import Exchange, Script, always, peer, silence

@@ -7,12 +7,12 @@ import pytest
 
 from fleetos.clock import SystemClock
 from fleetos.cloud import session
-from fleetos.cloud.entry import Asked
-from fleetos.cloud.identity import Credentials
-from fleetos.cloud.opening import iam_address, open_session
-from fleetos.cloud.proofs import Password
-from fleetos.cloud.transport import tls_context
-from fleetos.cloud.variables import from_variables
+from fleetos.cloud.auth.cloud_entry import Asked
+from fleetos.cloud.auth.credentials import Password
+from fleetos.cloud.auth.environment import from_variables
+from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.connect import iam_address, open_session
+from fleetos.cloud.http.transport import tls_context
 from fleetos.errors import CloudUnreachable
 from fleetos.model.inventory import Undelivered
 from fleetos.model.plan import ApiLimits

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fleetos.cloud.addresses import Proxies, proxies_from
-from fleetos.cloud.transport import Answer, LastCheck, Outgoing, Transport, open_transport, tls_context
+from fleetos.cloud.http.addresses import Proxies, proxies_from
+from fleetos.cloud.http.transport import Answer, LastCheck, Outgoing, Transport, open_transport, tls_context
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.limits import HEADER_BYTES
 from tests.contract.loopback_tls import serving, trusted

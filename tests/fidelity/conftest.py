@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 import pytest
 import pytest_asyncio
 
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
 from fleetos.sim.scenario import DEFAULT_KEY
 from tests.fidelity.house import fleetos_client, served
 from tests.fidelity.sending import KEY

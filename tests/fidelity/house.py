@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from fleetos.clock import SystemClock
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.identity import Credentials
-from fleetos.cloud.opening import open_cloud, open_session
-from fleetos.cloud.proofs import Password, Proof
+from fleetos.cloud.auth.credentials import Password, Proof
+from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.connect import open_cloud, open_session
+from fleetos.cloud.rate.throttle import Permit
 from fleetos.cloud.session import Session
-from fleetos.cloud.throttle import Permit
 from fleetos.model.plan import ApiLimits
 from tests.stage import command, environment
 from tests.support.chance import SeededChance

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
-from fleetos.cloud.proofs import AccessKey
+from fleetos.cloud.auth.credentials import AccessKey
 from fleetos.sim.access import ACCESS_KEY, SECRET_KEY
 from tests.fidelity.wire import Exchange
 

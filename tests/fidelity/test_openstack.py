@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
 from fleetos.model.inventory import NO_TRAITS, Server
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets

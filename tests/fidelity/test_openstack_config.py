@@ -15,12 +15,12 @@ import anyio
 import pytest
 import yaml
 
-from fleetos.cloud.config_files import Places
-from fleetos.cloud.credentials import load
-from fleetos.cloud.entry import Asked, overlaid
-from fleetos.cloud.identity import Credentials
-from fleetos.cloud.profile import from_entry
-from fleetos.cloud.proofs import Password
+from fleetos.cloud.auth.cloud_entry import Asked, overlaid
+from fleetos.cloud.auth.clouds_yaml import from_entry
+from fleetos.cloud.auth.config_files import Places
+from fleetos.cloud.auth.credentials import Password
+from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.sources import load
 from fleetos.errors import InputError
 
 pytestmark = [

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
 from fleetos.model.inventory import Delivered
 from fleetos.sim.faults import Form
 from tests.fidelity.house import permit

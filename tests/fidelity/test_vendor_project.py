@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from fleetos.cloud.addresses import parse_origin
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.http.addresses import parse_origin
 from fleetos.model.inventory import Flavor, KeyState
 from fleetos.sim.access import ACCESS_KEY
 from fleetos.sim.scenario import DEFAULT_KEY

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.proofs import GivenToken
+from fleetos.cloud.auth.credentials import GivenToken
+from fleetos.cloud.client import EcsCloud
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 from tests.fidelity.house import fleetos_client, permit

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
 from fleetos.model.inventory import Delivered, Image, Job, JobStatus, Reply, Server, SubJob, Traits
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import httpx
 
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.opening import open_cloud
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.connect import open_cloud
 from fleetos.errors import CloudError, FleetosError
 from fleetos.limits import ID_CHARS, MESSAGE_CHARS
 from fleetos.model.inventory import Undelivered

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
 from fleetos.errors import CloudError, UsageError
 from fleetos.model.inventory import Reply
 from fleetos.model.run import Order

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from fleetos.cloud.addresses import parse_origin, proxies_from
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.errors import retry_after_s
-from fleetos.cloud.fields import Unreadable, number, stamp
-from fleetos.cloud.identity import Endpoint, read_grant, regions_of
-from fleetos.cloud.throttle import Kind, Refusal, Throttle
+from fleetos.cloud.auth.grant import Endpoint, read_grant, regions_of
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.http.addresses import parse_origin, proxies_from
+from fleetos.cloud.http.error_body import retry_after_s
+from fleetos.cloud.http.json_fields import Unreadable, number, stamp
+from fleetos.cloud.rate.throttle import Kind, Refusal, Throttle
 from fleetos.errors import CloudUnreachable, ReadRefused, UsageError
 from fleetos.limits import ANSWER_BYTES, CLOSURE_TOLD_MAX_S, REGIONS_LISTED, TRACES_TOLD
 from fleetos.model.plan import ApiLimits

@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from fleetos.cloud.addresses import Proxies
-from fleetos.cloud.transport import Outgoing, Transport, open_transport
+from fleetos.cloud.http.addresses import Proxies
+from fleetos.cloud.http.transport import Outgoing, Transport, open_transport
 from fleetos.errors import AnswerLost
 from tests.contract.peers import Exchange, Script, peer
 from tests.hostile.chance import SEED

@@ -13,13 +13,13 @@ import httpx
 import pytest
 from hypothesis import given
 
-from fleetos.cloud.addresses import parse_origin, proxies_from
-from fleetos.cloud.badges import KeyBadge, TokenBadge
-from fleetos.cloud.config_files import Places
-from fleetos.cloud.credentials import load as load_async
-from fleetos.cloud.hosts import origin_of
-from fleetos.cloud.identity import Credentials, token_request
-from fleetos.cloud.proofs import AccessKey, GivenToken, Password
+from fleetos.cloud.auth.config_files import Places
+from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password
+from fleetos.cloud.auth.grant import Credentials, token_request
+from fleetos.cloud.auth.known_clouds import origin_of
+from fleetos.cloud.auth.request_auth import KeyBadge, TokenBadge
+from fleetos.cloud.auth.sources import load as load_async
+from fleetos.cloud.http.addresses import parse_origin, proxies_from
 from fleetos.errors import FleetosError, InputError, UsageError
 from tests.hostile.chance import examples
 from tests.hostile.strategies import NASTY_TEXTS, json_bytes, mangled, randoms, spoiled

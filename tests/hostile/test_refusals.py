@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from fleetos.app.survey import compare, survey
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
 from fleetos.errors import CloudError, FleetosError
 from fleetos.model.codes import CODES
 from fleetos.model.plan import Plan

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
 from fleetos.errors import InputError
 from fleetos.model.findings import Check
 from fleetos.model.inventory import Inventory

@@ -25,8 +25,8 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.pool import PoolProxiedConnection
 
 from fleetos.cli.main import main
-from fleetos.cloud import transport
-from fleetos.cloud.transport import Answer, Outgoing, Transport
+from fleetos.cloud.http import transport
+from fleetos.cloud.http.transport import Answer, Outgoing, Transport
 from fleetos.store import holder, leases, runs
 from fleetos.store.holder import is_stopped
 from tests.stage import Done, until

@@ -23,9 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 import fleetos
 from fleetos.cli.main import main
 from fleetos.clock import SystemClock
-from fleetos.cloud import opening
-from fleetos.cloud.addresses import Proxies
-from fleetos.cloud.transport import Transport
+from fleetos.cloud import connect
+from fleetos.cloud.http.addresses import Proxies
+from fleetos.cloud.http.transport import Transport
 from fleetos.engine import turn
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.model.events import ChangeAnswered, TargetEvent
@@ -48,7 +48,7 @@ POST, JUDGED, DURABLE = "post", "judged", "durable"
 
 _began: WeakKeyDictionary[asyncio.Task[Any], Stack] = WeakKeyDictionary()
 _create_task = asyncio.BaseEventLoop.create_task
-_open_transport = opening.open_transport
+_open_transport = connect.open_transport
 _fold_target = turn.fold_target
 _execute = AsyncConnection.execute
 stacks: dict[str, Stack] = {}
@@ -124,7 +124,7 @@ def trace_run(*arguments: str) -> object:
     sys.modules.update(blocked)
     replaced: list[tuple[object, str, Callable[..., Any]]] = [
         (asyncio.BaseEventLoop, "create_task", _task),
-        (opening, "open_transport", _in_process),
+        (connect, "open_transport", _in_process),
         (turn, "fold_target", _fold),
         (AsyncConnection, "execute", _executed),
     ]

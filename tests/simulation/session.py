@@ -6,10 +6,10 @@ from datetime import datetime
 from itertools import count
 
 from fleetos.clock import Moment
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.identity import Credentials
-from fleetos.cloud.opening import open_cloud
-from fleetos.cloud.proofs import Password
+from fleetos.cloud.auth.credentials import Password
+from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.connect import open_cloud
 from fleetos.engine.drive import Beats, Edge, Engine
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost, RunDriven

@@ -9,12 +9,12 @@ from typing import cast
 import httpx
 import pytest
 
-from fleetos.cloud.addresses import proxies_from
-from fleetos.cloud.badges import KeyBadge
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.opening import open_cloud
-from fleetos.cloud.proofs import AccessKey, GivenToken, Password
-from fleetos.cloud.signing import Signable
+from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password
+from fleetos.cloud.auth.request_auth import KeyBadge
+from fleetos.cloud.auth.signature import Signable
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.connect import open_cloud
+from fleetos.cloud.http.addresses import proxies_from
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
 from fleetos.planning.plan_file.load import read_tree

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fleetos.cloud.calls import CALLS, EFFECTS, Call, Operation, Use
-from fleetos.cloud.ecs import Place
-from fleetos.cloud.fields import Fields, Unreadable, parts, text
-from fleetos.cloud.reads import GrantedReads, is_gone, parsed, segment
+from fleetos.cloud.api.reads import GrantedReads, is_gone, parsed, segment
+from fleetos.cloud.client import Place
+from fleetos.cloud.http.json_fields import Fields, Unreadable, parts, text
+from fleetos.cloud.operations import CALLS, EFFECTS, Call, Operation, Use
 from fleetos.cloud.session import Read, Session
 from fleetos.errors import AuthenticationFailed, CloudError, PermissionDenied, ReadRefused
 from fleetos.model.codes import code_key

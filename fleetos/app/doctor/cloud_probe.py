@@ -21,12 +21,12 @@ from fleetos.app.doctor.cloud_rules import (
     without_endpoint,
 )
 from fleetos.app.survey import scope_of
-from fleetos.cloud.addresses import Origin, Proxies, proxies_from
-from fleetos.cloud.calls import CALLS, DRY_READS, EFFECTS, Operation, Service
-from fleetos.cloud.ecs import EcsCloud, Place
-from fleetos.cloud.identity import Credentials, Grant
-from fleetos.cloud.opening import iam_address, open_session, overridden, place_of
-from fleetos.cloud.proofs import AccessKey, GivenToken, Password
+from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password
+from fleetos.cloud.auth.grant import Credentials, Grant
+from fleetos.cloud.client import EcsCloud, Place
+from fleetos.cloud.connect import iam_address, open_session, overridden, place_of
+from fleetos.cloud.http.addresses import Origin, Proxies, proxies_from
+from fleetos.cloud.operations import CALLS, DRY_READS, EFFECTS, Operation, Service
 from fleetos.cloud.session import Session
 from fleetos.errors import (
     AuthenticationFailed,

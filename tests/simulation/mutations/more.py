@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from tests.simulation.mutations.parts import CLOUD, ENGINE, FOLD, PLANNING, RULES, seen_by_any
 from tests.simulation.mutations.patches import Mutation
 
-_POWER, _ENDED, _ENDS, _BODIES = f"{RULES}/power.py", f"{RULES}/ended.py", f"{RULES}/ends.py", f"{CLOUD}/bodies.py"
+_POWER, _ENDED, _ENDS, _BODIES = (
+    f"{RULES}/power.py",
+    f"{RULES}/ended.py",
+    f"{RULES}/ends.py",
+    f"{CLOUD}/api/request_bodies.py",
+)
 
 
 MORE: Sequence[Mutation] = (
@@ -85,14 +90,14 @@ MORE: Sequence[Mutation] = (
     seen_by_any(
         "savings-without-end",
         "whoever rests saves up requests without a bound",
-        f"{CLOUD}/bucket.py",
+        f"{CLOUD}/rate/token_bucket.py",
         "        self._tokens = min(self.burst, self._tokens + max(0.0, now_s - self._at_s) * self.rate_per_s)\n",
         "        self._tokens += max(0.0, now_s - self._at_s) * self.rate_per_s\n",
     ),
     seen_by_any(
         "half-the-wait",
         "after a 429 half of the wait is kept that the cloud asks for",
-        f"{CLOUD}/throttle.py",
+        f"{CLOUD}/rate/throttle.py",
         "self._open_at_s = max(self._open_at_s, now_s + wait_s)",
         "self._open_at_s = max(self._open_at_s, now_s + wait_s / 2)",
     ),

@@ -56,14 +56,14 @@ CONTENT = (
         "metadata-with-user-data-only",
         "I13",
         "what a plan says of the disk is sent only where there is user data",
-        one(f"{CLOUD}/bodies.py", "    if metadata:\n", '    if "user_data" in metadata:\n'),
+        one(f"{CLOUD}/api/request_bodies.py", "    if metadata:\n", '    if "user_data" in metadata:\n'),
     ),
     Mutation(
         "user-data-kept-for-the-next",
         "I13",
         "the metadata of the plan is written into, so that a later server gets the user data of an earlier one",
         one(
-            f"{CLOUD}/bodies.py",
+            f"{CLOUD}/api/request_bodies.py",
             "    metadata = dict(order.metadata)\n",
             "    metadata = change_body.__dict__.setdefault(repr(order.metadata), dict(order.metadata))\n",
         ),
@@ -72,7 +72,11 @@ CONTENT = (
         "owner-forgotten",
         "I13",
         "a key pair is sent without the user whose it is, where the plan names none",
-        one(f"{CLOUD}/bodies.py", "if (owner := order.userid or user_id) is not None", "if owner := order.userid"),
+        one(
+            f"{CLOUD}/api/request_bodies.py",
+            "if (owner := order.userid or user_id) is not None",
+            "if owner := order.userid",
+        ),
     ),
     Mutation(
         "stops-by-itself-always",

@@ -3,7 +3,7 @@
 from tests.simulation.mutations.parts import CLOUD, FOLD, NO_DISK_RULE, NOT_SENT, RULES, one
 from tests.simulation.mutations.patches import Mutation, Patch
 
-_EVIDENCE = f"{CLOUD}/evidence.py"
+_EVIDENCE = f"{CLOUD}/api/action_log.py"
 # Few worlds lose an answer and have a log that alone tells.
 LOGS = (
     Mutation(

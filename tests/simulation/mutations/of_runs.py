@@ -148,14 +148,18 @@ CLOUD_SIDE = (
         "told-secrets",
         "I8",
         "the cloud's words are kept as they are, secrets and all",
-        one(f"{CLOUD}/errors.py", "blotted(letters, secrets)[: 4 * MESSAGE_CHARS]", "letters[: 4 * MESSAGE_CHARS]"),
+        one(
+            f"{CLOUD}/http/error_body.py",
+            "blotted(letters, secrets)[: 4 * MESSAGE_CHARS]",
+            "letters[: 4 * MESSAGE_CHARS]",
+        ),
     ),
     Mutation(
         "refused-scope-stays-open",
         "I10",
         "after a 429 others go on sending",
         one(
-            f"{CLOUD}/throttle.py",
+            f"{CLOUD}/rate/throttle.py",
             "self._open_at_s = max(self._open_at_s, now_s + wait_s)",
             "self._open_at_s = max(self._open_at_s, now_s)",
         ),
@@ -164,6 +168,6 @@ CLOUD_SIDE = (
         "half-a-token",
         "I10",
         "requests leave at twice the rate that the plan allows",
-        one(f"{CLOUD}/bucket.py", "        self._tokens -= 1.0\n", "        self._tokens -= 0.5\n"),
+        one(f"{CLOUD}/rate/token_bucket.py", "        self._tokens -= 1.0\n", "        self._tokens -= 0.5\n"),
     ),
 )

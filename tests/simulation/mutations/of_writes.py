@@ -39,7 +39,7 @@ SENDING = (
         "I5",
         "a write whose answer was lost is sent once more by the transport",
         one(
-            f"{CLOUD}/transport.py",
+            f"{CLOUD}/http/transport.py",
             "                answer = await _exchange(way, outgoing, secrets)\n",
             """\
                 try:

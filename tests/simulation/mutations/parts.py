@@ -17,7 +17,7 @@ NO_SETTLE = Patch(
     "settle_s=self.watch.settle_s(run.settings)",
     "settle_s=0.0",
 )
-NOT_SENT = Patch(f"{CLOUD}/transport.py", "return type(told)(told.message)", "return NotSent(told.message)")
+NOT_SENT = Patch(f"{CLOUD}/http/transport.py", "return type(told)(told.message)", "return NotSent(told.message)")
 NO_DISK_RULE = (
     Patch(f"{RULES}/steps.py", "    if seen.disk != target.disk:\n", "    if False:\n"),
     Patch(FOLD, "event.before.disk is None or event.before.disk != target.disk", "event.before.disk is None"),

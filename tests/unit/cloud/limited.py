@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import anyio
 import httpx
 
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.identity import Credentials
-from fleetos.cloud.opening import open_cloud
-from fleetos.cloud.proofs import Password
+from fleetos.cloud.auth.credentials import Password
+from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.connect import open_cloud
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.model.plan import ApiLimits
 from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 
 from fleetos.clock import Clock
-from fleetos.cloud.ecs import EcsCloud
-from fleetos.cloud.identity import Credentials
-from fleetos.cloud.opening import open_cloud
-from fleetos.cloud.proofs import Password
+from fleetos.cloud.auth.credentials import Password
+from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.connect import open_cloud
 from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.virtual import FixedChance, VirtualClock, now_s, run
 

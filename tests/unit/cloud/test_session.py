@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from fleetos.clock import Moment
-from fleetos.cloud.ecs import EcsCloud
+from fleetos.cloud.client import EcsCloud
 from fleetos.errors import (
     AnswerLost,
     AuthenticationFailed,

@@ -4,7 +4,7 @@ import pytest
 
 from fleetos.app.doctor.cloud_probe import probe_cloud
 from fleetos.app.doctor.database_probe import probe_database
-from fleetos.cloud.calls import DRY_READS
+from fleetos.cloud.operations import DRY_READS
 from fleetos.model.diagnosis import Diagnosis, Grade, Topic
 from tests.unit.app.conftest import Case
 

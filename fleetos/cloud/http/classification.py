@@ -1,0 +1,122 @@
+"""What an answer means: to the pace, to a read, to the login, and to a write."""
+
+import re
+
+from fleetos.clock import Clock
+from fleetos.cloud.auth.request_auth import Badge
+from fleetos.cloud.http.error_body import Complaint, parse_json, retry_after_s, told_limit
+from fleetos.cloud.http.transport import Answer
+from fleetos.cloud.rate.throttle import Kind, Refusal
+from fleetos.errors import (
+    AuthenticationFailed,
+    CloudError,
+    CloudUnreachable,
+    PermissionDenied,
+    ReadRefused,
+)
+from fleetos.limits import CLOCK_DIFFERENCE_S
+from fleetos.model.codes import AnswerClass, known_code, meaning_of
+from fleetos.model.inventory import Delivered, Reply, Unanswered
+
+# A job id is 32 hexadecimal digits in all examples (API page ecs_02_0901); other clouds write UUIDs.
+_JOB_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
+
+
+def throttled(answer: Answer, complaint: Complaint, kind: Kind, left_s: float, clock: Clock) -> Refusal | None:
+    """Return what a 429 (or its older form, Common.1503 with 503) tells about coming back; None for other answers."""
+    known = known_code(complaint.code)
+    by_code = known is not None and known.write is AnswerClass.THROTTLED and answer.status in known.statuses
+    if answer.status != 429 and not by_code:
+        return None
+    return Refusal(kind, left_s, retry_after_s(answer.headers, clock), told_limit(complaint.message))
+
+
+def words(answer: Answer, complaint: Complaint) -> str:
+    """Return an error answer in words: status, code, meaning, message, request id."""
+    said = [f"HTTP {answer.status}"]
+    if complaint.code is not None:
+        meaning = meaning_of(complaint.code)
+        said.append(f"{complaint.code} ({meaning})" if meaning else complaint.code)
+    text = ", ".join(said)
+    text = f"{text}: {complaint.message}" if complaint.message else text
+    return f"{text} [request {complaint.request_id}]" if complaint.request_id else text
+
+
+def failed_read(about: str, answer: Answer, complaint: Complaint) -> tuple[CloudError, bool]:
+    """Return what a refused read of `about` comes to, and whether repeating it may cure it."""
+    status, known = answer.status, known_code(complaint.code)
+    documented = known is not None and status in known.statuses
+    kind, again = ReadRefused, known is not None and known.read_again
+    if status == 403 or (known is not None and documented and known.write is AnswerClass.STOP_RUN):
+        kind, again = PermissionDenied, False
+    elif status == 408 or status >= 500:
+        kind, again = CloudUnreachable, True
+    failure = kind(
+        f"{about}: {words(answer, complaint)}",
+        "the address leads elsewhere: check the endpoint" if 300 <= status < 400 else None,
+        code=complaint.code,
+        status=status,
+        request_id=complaint.request_id,
+    )
+    return failure, again
+
+
+def unreachable(about: str, error: CloudError) -> CloudUnreachable:
+    """Return a request that found no answer as the failure of a read of `about`."""
+    return CloudUnreachable(
+        f"{about}: {error.message}", error.hint, code=error.code, status=error.status, request_id=error.request_id
+    )
+
+
+def advice(badge: Badge, answer: Answer, clock: Clock) -> str:
+    """Return what to do about a badge that was refused: set the clock, where that is what is wrong with a signature."""
+    if not badge.dated or answer.told_at is None:
+        return badge.hint
+    ahead_s = (clock.now() - answer.told_at).total_seconds()
+    if abs(ahead_s) < CLOCK_DIFFERENCE_S:
+        return badge.hint
+    way = "ahead of" if ahead_s > 0 else "behind"
+    return f"the clock of this machine is {abs(ahead_s) / 60:.0f} minutes {way} the cloud's: set it; 15 are too many"
+
+
+def refused_login(answer: Answer, complaint: Complaint, hint: str) -> CloudError:
+    """Return what a refused login comes to: every 4xx is a verdict, for which `hint` is given; the rest may pass."""
+    if 400 <= answer.status < 500 and answer.status != 408:
+        return AuthenticationFailed(
+            f"IAM refuses the login: {words(answer, complaint)}",
+            hint,
+            code=complaint.code,
+            status=answer.status,
+            request_id=complaint.request_id,
+        )
+    return CloudUnreachable(
+        f"IAM does not answer the login: {words(answer, complaint)}",
+        "the address leads elsewhere, and no password is sent there: check auth_url"
+        if 300 <= answer.status < 400
+        else None,
+        code=complaint.code,
+        status=answer.status,
+        request_id=complaint.request_id,
+    )
+
+
+def reply_of(answer: Answer, complaint: Complaint, clock: Clock) -> Reply:
+    """Return the answer to a write. A 2xx whose body cannot be read is no answer: the write may have been done."""
+    job_id = None
+    if 200 <= answer.status < 300:
+        content = parse_json(answer.body)
+        if not isinstance(content, dict):
+            return Unanswered(f"HTTP {answer.status} with a body that cannot be read")
+        given: object = content.get("job_id")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if given is not None and given != "":
+            if not isinstance(given, str) or not _JOB_ID.fullmatch(given):
+                return Unanswered(f"HTTP {answer.status} with a job id that cannot be read")
+            job_id = given
+    return Delivered(
+        status=answer.status,
+        job_id=job_id,
+        code=complaint.code if job_id is None else None,
+        message=complaint.message if job_id is None else None,
+        request_id=complaint.request_id,
+        retry_after_s=retry_after_s(answer.headers, clock),
+    )
