@@ -25,11 +25,11 @@ from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
 from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
-from fleetos.store.holder import this_process
+from fleetos.store.connect import open_database
+from fleetos.store.database.location import locate
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Watcher
-from fleetos.store.location import locate
-from fleetos.store.opening import open_database
+from fleetos.store.process import this_process
 from fleetos.store.runs import create_run
 from tests.unit.store.samples import make_run, make_targets, path_to_done
 

@@ -38,7 +38,7 @@ from fleetos.sim.routes import find
 from fleetos.sim.scenario import Scenario
 from fleetos.sim.transport import SimTransport
 from fleetos.sim.wire import Outcome, Request
-from fleetos.store.memory import MemoryRun, freeze
+from fleetos.store.memory_journal import MemoryRun, freeze
 from tests.ledger import Ledger
 from tests.support.chance import SeededChance
 

@@ -7,10 +7,10 @@ import anyio
 from alembic import context
 from sqlalchemy import Connection
 
-from fleetos.store.dialects import Role, engine_for
-from fleetos.store.location import locate
-from fleetos.store.migration import VERSION_TABLE
-from fleetos.store.tables import metadata
+from fleetos.store.database.dialects import Role, engine_for
+from fleetos.store.database.location import locate
+from fleetos.store.database.migration import VERSION_TABLE
+from fleetos.store.database.tables import metadata
 
 
 def migrate(connection: Connection) -> None:

@@ -21,8 +21,8 @@ SUPPRESSIONS = {
         "a back end of the keyring raises whatever it likes, which may quote a secret",
     ),
     "fleetos/cloud/http/transport.py": (1, "whatever the transport raises becomes one of our two errors"),
-    "fleetos/store/migration.py": (1, "the table's name in the statement is a constant"),
-    "fleetos/store/tables.py": (2, "SQLAlchemy names the arguments of a column type"),
+    "fleetos/store/database/migration.py": (1, "the table's name in the statement is a constant"),
+    "fleetos/store/database/tables.py": (2, "SQLAlchemy names the arguments of a column type"),
     "tests/postgres.py": (1, "the import reads the environment, which the test sets first"),
     "tests/simulation/session.py": (1, "a simulated process ends by whatever it ends by, and that is the finding"),
 }
@@ -195,4 +195,4 @@ def test_an_unwanted_file_is_seen() -> None:
     for path in ("fleetos.db", "run.log", ".env", "a/__pycache__/b.py", "dist/fleetos.tar.gz", "k.pem"):
         assert len(list(tidy.unwanted(path, 10))) == 1, path
     assert len(list(tidy.unwanted("big.json", tidy.FILE_BYTES + 1))) == 1
-    assert not list(tidy.unwanted("fleetos/store/database.py", 10))
+    assert not list(tidy.unwanted("fleetos/store/database/database.py", 10))

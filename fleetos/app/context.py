@@ -23,13 +23,13 @@ from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Scope
 from fleetos.sim import builtin
-from fleetos.store import files
-from fleetos.store.checking import prove_sound
-from fleetos.store.database import Database
-from fleetos.store.holder import Holder, this_process
+from fleetos.store.connect import Upgraded, open_database, open_to_read
+from fleetos.store.database import sqlite_files
+from fleetos.store.database.database import Database
+from fleetos.store.database.location import Location, locate
+from fleetos.store.integrity import prove_sound
 from fleetos.store.leases import Watcher
-from fleetos.store.location import Location, locate
-from fleetos.store.opening import Upgraded, open_database, open_to_read
+from fleetos.store.process import Holder, this_process
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -192,7 +192,7 @@ class AppContext:
 
 
 def _is_there(location: Location) -> bool:
-    return location.path is None or files.exists(location.path)
+    return location.path is None or sqlite_files.exists(location.path)
 
 
 def chosen_cloud(asked: str | None, written: str | None) -> str | None:

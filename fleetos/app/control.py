@@ -22,9 +22,9 @@ from fleetos.model.states import RUN_ENDS, Command
 from fleetos.model.wipes import wipes_of
 from fleetos.planning.plan_file.digest import run_digest
 from fleetos.store import history, queries, runs
-from fleetos.store.database import Database
-from fleetos.store.holder import this_process
+from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
+from fleetos.store.process import this_process
 from fleetos.store.queries import RunSummary
 from fleetos.views.terminal.summary import NAMES_SHOWN
 from fleetos.views.text.format import called

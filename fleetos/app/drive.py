@@ -26,10 +26,10 @@ from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.preflight.preflight import Preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.store import history, queries
-from fleetos.store.database import Database
-from fleetos.store.holder import this_process
+from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
+from fleetos.store.process import this_process
 from fleetos.views.observer import Onlooker
 from fleetos.views.terminal.summary import powered_off, stopped_words
 from fleetos.views.text.run_condition import where_words

@@ -26,7 +26,7 @@ from fleetos.planning.preflight.preflight import Preflight
 from fleetos.planning.preflight.project_checks import claim_findings
 from fleetos.planning.preflight.server_selection import selected_since
 from fleetos.store import history, queries, runs
-from fleetos.store.database import Database
+from fleetos.store.database.database import Database
 from fleetos.store.leases import Lease
 from fleetos.store.queries import RunSummary
 

@@ -10,8 +10,8 @@ from fleetos.limits import RUNS_SUGGESTED
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run
 from fleetos.store import queries
-from fleetos.store.database import Database
-from fleetos.store.holder import Life
+from fleetos.store.database.database import Database
+from fleetos.store.process import Life
 from fleetos.store.queries import RunSummary
 from fleetos.views.text.run_condition import Driver
 

@@ -27,7 +27,7 @@ from fleetos.planning.preflight.selectors import projects_by_name, with_project_
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
 from fleetos.store import history
-from fleetos.store.database import Database
+from fleetos.store.database.database import Database
 
 # Hosts of Open Telekom Cloud, whose API reference differs from the sister clouds' (its list of endpoints).
 _OTC_DOMAIN = ".otc.t-systems.com"

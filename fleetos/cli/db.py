@@ -12,7 +12,7 @@ from fleetos.cli.help_text import PlainGroup
 from fleetos.cli.options import DbOption
 from fleetos.cli.output import read_or_not, reporting, say, show
 from fleetos.errors import UnknownRun
-from fleetos.store import checking, opening
+from fleetos.store import connect, integrity
 
 app = typer.Typer(cls=PlainGroup, help="Upgrade, check or copy the database.", no_args_is_help=True)
 
@@ -33,9 +33,9 @@ async def _upgrade(context: AppContext) -> None:
     if context.is_missing():
         say(context.no_runs_yet())
         return
-    opened = opening.at(context.location())
+    opened = connect.at(context.location())
     try:
-        done = await opening.upgrade(opened, context.watcher())
+        done = await connect.upgrade(opened, context.watcher())
     finally:
         await opened.close()
     if done.before == done.after:
@@ -64,7 +64,7 @@ async def _check(context: AppContext) -> None:
         if opened is None:
             say(context.no_runs_yet())
             return
-        problems = await checking.check(opened)
+        problems = await integrity.check(opened)
     with read_or_not():
         for problem in problems:
             show(problem)

@@ -24,7 +24,7 @@ from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.planning.plan_file.units import duration_s
 from fleetos.store import queries
-from fleetos.store.database import Database
+from fleetos.store.database.database import Database
 from fleetos.store.queries import RunSummary
 from fleetos.text import did_you_mean
 from fleetos.views.documents.event_types import EVENT_TYPES

@@ -17,7 +17,7 @@ from fleetos.clock import SystemClock
 from fleetos.errors import FleetosError, InputError
 from fleetos.model.progress import Progress
 from fleetos.store import queries
-from fleetos.store.database import Database
+from fleetos.store.database.database import Database
 from fleetos.views.documents.run import Document, error_document, status_document
 from fleetos.views.terminal.console import Shown, height_of, put, put_question, put_wrapped, view_on, width_of
 from fleetos.views.terminal.errors import defect, failure

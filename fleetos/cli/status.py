@@ -18,7 +18,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import TargetState
 from fleetos.store import queries
-from fleetos.store.database import Database
+from fleetos.store.database.database import Database
 from fleetos.views.documents.run import Document, RunLine, runs_document, status_document
 from fleetos.views.terminal.status import Status, status_screen
 from fleetos.views.terminal.tables import runs_table

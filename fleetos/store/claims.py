@@ -14,11 +14,11 @@ from fleetos.errors import RunDriven, ServerClaimed, StoreError
 from fleetos.limits import IDS_PER_STATEMENT, SERVERS_NAMED
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, RunState
-from fleetos.store.dialects import upsert
+from fleetos.store.database.dialects import upsert
+from fleetos.store.database.tables import claims, runs
+from fleetos.store.database.values import understood
 from fleetos.store.leases import Watcher, driven, look, looks_alive
 from fleetos.store.rows import claim_row
-from fleetos.store.tables import claims, runs
-from fleetos.store.values import understood
 from fleetos.text import join_some
 
 

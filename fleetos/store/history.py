@@ -11,11 +11,11 @@ from fleetos.model.drift import LastChange
 from fleetos.model.experience import NONE, Experience, merged
 from fleetos.model.run import Outcome
 from fleetos.store.claims import slices
-from fleetos.store.database import Database
-from fleetos.store.dialects import upsert
+from fleetos.store.database.database import Database
+from fleetos.store.database.dialects import upsert
+from fleetos.store.database.tables import claims, clouds, runs, targets
+from fleetos.store.database.values import understood
 from fleetos.store.rows import decoded
-from fleetos.store.tables import claims, clouds, runs, targets
-from fleetos.store.values import understood
 
 
 async def bad_attempts(database: Database, server_ids: Collection[str]) -> frozenset[str]:

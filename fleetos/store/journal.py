@@ -18,13 +18,13 @@ from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, leases
-from fleetos.store.commits import GroupCommit
-from fleetos.store.database import Database
-from fleetos.store.dialects import upsert
+from fleetos.store.database.database import Database
+from fleetos.store.database.dialects import upsert
+from fleetos.store.database.tables import records, requests, runs, targets
+from fleetos.store.database.values import understood
+from fleetos.store.group_commit import GroupCommit
 from fleetos.store.leases import Lease
 from fleetos.store.rows import RUN_VALUES, TARGET_KEYS, TARGET_VALUES, Rows, decoded, last_of_each, rows_of, run_row
-from fleetos.store.tables import records, requests, runs, targets
-from fleetos.store.values import understood
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from fleetos.clock import Clock, Moment
 from fleetos.errors import LeaseLost, RunDriven
 from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S
-from fleetos.store.database import Database
-from fleetos.store.dialects import now_s
-from fleetos.store.holder import Holder, Life, holder_from, holder_json, life_of
-from fleetos.store.tables import leases
-from fleetos.store.values import understood
+from fleetos.store.database.database import Database
+from fleetos.store.database.dialects import now_s
+from fleetos.store.database.tables import leases
+from fleetos.store.database.values import understood
+from fleetos.store.process import Holder, Life, holder_from, holder_json, life_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, TargetState
 from fleetos.store import leases
-from fleetos.store.database import Database
-from fleetos.store.holder import Holder, Life
+from fleetos.store.database.database import Database
+from fleetos.store.database.location import Location
+from fleetos.store.database.tables import records, runs, targets
+from fleetos.store.database.values import understood
 from fleetos.store.leases import Seen, Watcher
-from fleetos.store.location import Location
+from fleetos.store.process import Holder, Life
 from fleetos.store.rows import decoded
-from fleetos.store.tables import records, runs, targets
-from fleetos.store.values import understood
 from fleetos.text import did_you_mean
 
 _OVER = [state.value for state in RUN_ENDS]

@@ -9,8 +9,8 @@ from fleetos.limits import ROWS_AT_ONCE
 from fleetos.model.codec import event_json, run_json, target_json
 from fleetos.model.events import Record, RunEvent
 from fleetos.model.run import Outcome, Run, Target
-from fleetos.store.files import damage_hint
-from fleetos.store.location import Location
+from fleetos.store.database.location import Location
+from fleetos.store.database.sqlite_files import damage_hint
 
 Row = dict[str, Any]
 Value = TypeVar("Value")

@@ -17,13 +17,13 @@ from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, history, leases
-from fleetos.store.database import Database
+from fleetos.store.database.database import Database
+from fleetos.store.database.tables import requests, runs
+from fleetos.store.database.tables import targets as targets_table
 from fleetos.store.journal import newest_seq, update_run, write
 from fleetos.store.leases import Lease, Watcher
 from fleetos.store.queries import load_within
 from fleetos.store.rows import Rows, in_pieces, run_row
-from fleetos.store.tables import requests, runs
-from fleetos.store.tables import targets as targets_table
 
 
 async def create_run(

@@ -19,7 +19,7 @@ from fleetos.model.codec import experience_json
 from fleetos.model.diagnosis import Topic
 from fleetos.model.experience import Experience, Limit
 from fleetos.sim.access import ACCESS_KEY, PASSWORD, SECRET_KEY
-from fleetos.store import files
+from fleetos.store.database import sqlite_files
 from tests.cli.play import Play
 from tests.stage import Done, Stage, stage, until
 
@@ -200,7 +200,7 @@ def test_a_lease_is_told_while_it_is_held_and_missed_when_its_holder_is_dead(pla
 
 def made(play: Play) -> Path:
     """A database with all its tables and no run."""
-    files.make_private(play.database)
+    sqlite_files.make_private(play.database)
     assert play.called("db", "upgrade").returncode == 0
     return play.database
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fleetos.cli.main import main
-from fleetos.store import files
-from fleetos.store.migration import REVISION
+from fleetos.store.database import sqlite_files
+from fleetos.store.database.migration import REVISION
 
 Called = Callable[..., tuple[int, str, str]]
 ERROR = {"message", "hint", "code", "status", "request_id", "exit_code", "problems"}
@@ -254,7 +254,7 @@ def test_a_file_of_another_kind_is_refused_as_it_is(called: Called, tmp_path: Pa
 
 def test_a_database_without_a_run_is_checked_copied_and_upgraded(called: Called, tmp_path: Path) -> None:
     path = tmp_path / "fleet.db"
-    files.make_private(path)
+    sqlite_files.make_private(path)
     assert called("runs", "--db", str(path))[:2] == (0, "")
     made = f"made the tables of revision {REVISION}: the database had none\n"
     assert called("db", "upgrade", "--db", str(path))[:2] == (0, made)
@@ -276,7 +276,7 @@ def test_a_database_without_a_run_is_checked_copied_and_upgraded(called: Called,
 
 def test_tables_that_do_not_fit_together_and_those_of_others_are_bad_input(called: Called, tmp_path: Path) -> None:
     path = tmp_path / "fleet.db"
-    files.make_private(path)
+    sqlite_files.make_private(path)
     assert called("db", "upgrade", "--db", str(path))[0] == 0
     edits = (
         ("INSERT INTO clouds (scope, body) VALUES ('sim', '[')", "sim"),
@@ -293,7 +293,7 @@ def test_tables_that_do_not_fit_together_and_those_of_others_are_bad_input(calle
 
 def test_a_copy_never_takes_the_name_of_a_log(called: Called, tmp_path: Path) -> None:
     path = tmp_path / "fleet.db"
-    files.make_private(path)
+    sqlite_files.make_private(path)
     called("db", "upgrade", "--db", str(path))
     for name in ("fleet.db-journal", "fleet.db-wal", "fleet.db-shm", "other.db-wal", ".fleet.db.lock"):
         code, _, err = called("db", "backup", str(tmp_path / name), "--db", str(path))
@@ -310,7 +310,7 @@ def test_a_frozen_plan_replaces_nothing_but_one(
     (tmp_path / "empty").touch()
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
     (tmp_path / "link").symlink_to(plan)
-    files.make_private(tmp_path / "fleet.db")
+    sqlite_files.make_private(tmp_path / "fleet.db")
     monkeypatch.setenv("FLEETOS_DB", str(tmp_path / "fleet.db"))
     before = {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()}
     for name in ("plan.yaml", "fleet.db", "folder", "empty", "nowhere", "link"):

@@ -11,11 +11,11 @@ from dataclasses import replace
 from fleetos.clock import SystemClock
 from fleetos.errors import StoreError
 from fleetos.store import queries, runs
-from fleetos.store.holder import this_process
+from fleetos.store.connect import open_database
+from fleetos.store.database.location import locate
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Watcher
-from fleetos.store.location import locate
-from fleetos.store.opening import open_database
+from fleetos.store.process import this_process
 
 
 def say(line: str) -> None:

@@ -14,14 +14,14 @@ from fleetos.model.events import Event, Record, RunDriverEnded
 from fleetos.model.progress import Progress
 from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
-from fleetos.store import memory, queries, runs
-from fleetos.store.database import Database
+from fleetos.store import memory_journal, queries, runs
+from fleetos.store.connect import open_database
+from fleetos.store.database.database import Database
+from fleetos.store.database.location import locate
+from fleetos.store.database.tables import claims, targets
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Watcher, look
-from fleetos.store.location import locate
-from fleetos.store.memory import CommitFault, MemoryRun, Weather
-from fleetos.store.opening import open_database
-from fleetos.store.tables import claims, targets
+from fleetos.store.memory_journal import CommitFault, MemoryRun, Weather
 from tests.postgres import fresh_database
 from tests.unit.store.samples import START, HandClock, dead_process, watcher
 
@@ -89,7 +89,7 @@ class MemoryHouse:
         return self._run
 
     async def create(self, run: Run, targets: Sequence[Target], more: Sequence[Event] = ()) -> ReleasableJournal:
-        self._run = memory.freeze(run, targets, more, START)
+        self._run = memory_journal.freeze(run, targets, more, START)
         return await self.take()
 
     async def take(self) -> ReleasableJournal:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from fleetos.store import runs
-from fleetos.store.checking import check
-from fleetos.store.database import Database
+from fleetos.store.connect import open_database
+from fleetos.store.database.database import Database
+from fleetos.store.database.location import locate
+from fleetos.store.integrity import check
 from fleetos.store.leases import look
-from fleetos.store.location import locate
-from fleetos.store.opening import open_database
 from tests.postgres import fresh_database, server_ends
 from tests.unit.store.samples import START, HandClock, dead_process, make_run, make_targets, watcher
 

@@ -28,10 +28,10 @@ from fleetos.model.experience import NONE, Limit, merged
 from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import RequestKind
 from fleetos.store import history, queries, runs
-from fleetos.store.checking import check
-from fleetos.store.database import Database
-from fleetos.store.location import locate
-from fleetos.store.opening import open_database
+from fleetos.store.connect import open_database
+from fleetos.store.database.database import Database
+from fleetos.store.database.location import locate
+from fleetos.store.integrity import check
 from fleetos.views.documents.events import event_document
 from fleetos.views.documents.run import status_document
 from fleetos.views.terminal.status import Status, status_screen

@@ -27,8 +27,8 @@ from sqlalchemy.pool import PoolProxiedConnection
 from fleetos.cli.main import main
 from fleetos.cloud.http import transport
 from fleetos.cloud.http.transport import Answer, Outgoing, Transport
-from fleetos.store import holder, leases, runs
-from fleetos.store.holder import is_stopped
+from fleetos.store import leases, process, runs
+from fleetos.store.process import is_stopped
 from tests.stage import Done, until
 
 COMMAND_TIMEOUT_S = 90.0
@@ -159,7 +159,7 @@ def _become(folder: Path, env: Mapping[str, str], arguments: tuple[str, ...], ou
     sys.argv = ["fleetos", *arguments]
     if way.elsewhere:
         (folder / "machine-id").write_text("another\n")
-        _PATCH.setattr(holder, "MACHINE_ID_FILES", (folder / "machine-id",))
+        _PATCH.setattr(process, "MACHINE_ID_FILES", (folder / "machine-id",))
     if way.bound:
         _drop_powers()
     if way.file_bytes_max is not None:

@@ -27,13 +27,13 @@ from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.planning.freeze import History
 from fleetos.store import history, queries, runs
-from fleetos.store.database import Database
-from fleetos.store.holder import this_process
+from fleetos.store.database.database import Database
+from fleetos.store.database.location import locate
+from fleetos.store.database.tables import metadata
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Watcher
-from fleetos.store.location import locate
-from fleetos.store.memory import Claim, CommitFault, MemoryRun
-from fleetos.store.tables import metadata
+from fleetos.store.memory_journal import Claim, CommitFault, MemoryRun
+from fleetos.store.process import this_process
 from tests.simulation.process import Process
 from tests.simulation.stagehand import Stagehand
 

@@ -8,7 +8,7 @@ from fleetos.planning.preflight.orders import Orders, pins
 from fleetos.planning.preflight.preflight import Preflight, Resolved
 from fleetos.planning.preflight.server_selection import select
 from fleetos.planning.settings import CloudFacts
-from fleetos.store.memory import MemoryRun, freeze
+from fleetos.store.memory_journal import MemoryRun, freeze
 from tests.simulation.process import Process
 from tests.simulation.session import logged_in
 from tests.simulation.stagehand import Stagehand

@@ -17,7 +17,7 @@ from fleetos.sim.cloud import Cloud
 from fleetos.sim.faults import Rule
 from fleetos.sim.loop import now_s, run
 from fleetos.sim.orders import Foreign, SetFaults
-from fleetos.store.memory import MemoryRun
+from fleetos.store.memory_journal import MemoryRun
 from tests.ledger import Ledger
 from tests.simulation.filed import Filed, at_once
 from tests.simulation.freezing import frozen

@@ -26,7 +26,7 @@ from fleetos.planning.secrets import PlanSecrets
 from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.loop import now_s
 from fleetos.store.journal import SqlJournal
-from fleetos.store.memory import MemoryJournal, Weather
+from fleetos.store.memory_journal import MemoryJournal, Weather
 from tests.simulation.process import Process
 from tests.simulation.stagehand import Stagehand
 from tests.simulation.story import Ended, Session

@@ -11,7 +11,7 @@ from fleetos.sim.chance import Chance
 from fleetos.sim.cloud import Cloud
 from fleetos.sim.ledger import Content
 from fleetos.sim.loop import now_s
-from fleetos.store.memory import CommitFault, MemoryRun
+from fleetos.store.memory_journal import CommitFault, MemoryRun
 from tests.simulation.process import BORN, PROCESS, Died, Fates, Process
 from tests.simulation.spec import Spec
 from tests.simulation.story import Asked, Sent, Session, Written

@@ -22,7 +22,7 @@ from fleetos.planning.plan_file.validation import checked
 from fleetos.planning.preflight.preflight import preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
-from fleetos.store.location import locate
+from fleetos.store.database.location import locate
 from tests.canaries import ADMINPASS, LOGIN_PASSWORD, leaks
 from tests.unit.cloud.scripted import CREDENTIALS, ScriptedCloud, answer
 from tests.unit.cloud.virtual import FixedChance, VirtualClock, run

@@ -56,7 +56,7 @@ from fleetos.model.diagnosis import (
 )
 from fleetos.model.plan import ApiLimits, Plan
 from fleetos.store import history
-from fleetos.store.database import Database
+from fleetos.store.database.database import Database
 
 T = TypeVar("T")
 # The date of an answer has no fractions of a second.

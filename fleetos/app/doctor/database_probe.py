@@ -16,10 +16,10 @@ from fleetos.clock import Clock
 from fleetos.errors import DatabaseUnusable, StoreError, UsageError
 from fleetos.limits import DATABASE_EXAMINED_WITHIN_S
 from fleetos.model.diagnosis import Diagnosis, Grade, Tell, Topic, broken, skipped
-from fleetos.store.checking import prove_sound
-from fleetos.store.database import Database
-from fleetos.store.examining import claim_facts, file_facts, run_facts, schema_facts, timeline
-from fleetos.store.files import newest_backup
+from fleetos.store.database.database import Database
+from fleetos.store.database.sqlite_files import newest_backup
+from fleetos.store.diagnostics import claim_facts, file_facts, run_facts, schema_facts, timeline
+from fleetos.store.integrity import prove_sound
 
 T = TypeVar("T")
 _TABLES = (Topic.LEASE, Topic.CLAIMS)

@@ -128,7 +128,7 @@ JOURNAL = (
         "epoch-not-asked",
         "I11",
         "a commit does not ask whether somebody else has taken the run over",
-        one("fleetos/store/memory.py", "        if self._store.epoch != self._epoch:\n", "        if False:\n"),
+        one("fleetos/store/memory_journal.py", "        if self._store.epoch != self._epoch:\n", "        if False:\n"),
     ),
     Mutation(
         "no-last-check",

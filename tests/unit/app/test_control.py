@@ -10,7 +10,7 @@ from fleetos.errors import UsageError
 from fleetos.model.progress import Progress
 from fleetos.model.states import Command, RunState, TargetState
 from fleetos.planning.agreement import NotConfirmed
-from fleetos.store.database import Database
+from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from tests.unit.app.conftest import Case, ScriptedOperator
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fleetos.store.database import Database
-from fleetos.store.location import locate
-from fleetos.store.opening import open_database
+from fleetos.store.connect import open_database
+from fleetos.store.database.database import Database
+from fleetos.store.database.location import locate
 from tests.postgres import fresh_database, server_ends
 from tests.unit.store.samples import HandClock, watcher
 

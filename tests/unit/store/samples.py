@@ -22,10 +22,10 @@ from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Order, Outcome, Run, Scope, Settings, Target
 from fleetos.model.states import RunState, TargetState
 from fleetos.store import queries, runs
-from fleetos.store.database import Database
-from fleetos.store.holder import Holder, this_process
+from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease, Watcher
+from fleetos.store.process import Holder, this_process
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PICTURE = Picture("SHUTOFF", "stopped", None, 4, "disk-old", "image-old")

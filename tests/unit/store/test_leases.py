@@ -13,10 +13,10 @@ from fleetos.limits import LEASE_TERM_S
 from fleetos.model.events import RunDriverEnded
 from fleetos.model.run import LeftBy
 from fleetos.store import leases, queries, runs
-from fleetos.store.database import Database
-from fleetos.store.holder import Holder, Life, this_process
+from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Watcher, look, looks_alive, may_take
+from fleetos.store.process import Holder, Life, this_process
 from tests.unit.store.samples import (
     START,
     HandClock,
@@ -26,7 +26,7 @@ from tests.unit.store.samples import (
     make_targets,
     watcher,
 )
-from tests.unit.store.test_holder import holder_of
+from tests.unit.store.test_process import holder_of
 
 RUN = make_run()
 

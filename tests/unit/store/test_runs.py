@@ -19,10 +19,10 @@ from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run
 from fleetos.model.states import Reason, TargetState
 from fleetos.store import history, queries, runs
-from fleetos.store.checking import check
-from fleetos.store.database import Database
+from fleetos.store.database.database import Database
+from fleetos.store.database.tables import claims, targets
+from fleetos.store.integrity import check
 from fleetos.store.journal import SqlJournal
-from fleetos.store.tables import claims, targets
 from tests.unit.store.samples import (
     START,
     HandClock,

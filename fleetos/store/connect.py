@@ -7,13 +7,14 @@ from pathlib import Path
 import anyio.to_thread
 
 from fleetos.errors import DatabaseUnusable, JournalUnwritable, RunDriven
-from fleetos.store import files, leases
-from fleetos.store.database import Database
-from fleetos.store.dialects import lock_for_upgrade
+from fleetos.store import leases
+from fleetos.store.database import sqlite_files
+from fleetos.store.database.database import Database
+from fleetos.store.database.dialects import lock_for_upgrade
+from fleetos.store.database.location import Location
+from fleetos.store.database.migration import REVISION, known_revisions, migrate, revision_of, table_names
+from fleetos.store.database.tables import metadata
 from fleetos.store.leases import Seen, Watcher
-from fleetos.store.location import Location
-from fleetos.store.migration import REVISION, known_revisions, migrate, revision_of, table_names
-from fleetos.store.tables import metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def at(location: Location) -> Database:
     Raises DatabaseUnusable.
     """
     if location.path is not None:
-        files.make_private(location.path)
+        sqlite_files.make_private(location.path)
     return Database(location)
 
 
@@ -59,7 +60,7 @@ async def open_to_read(location: Location) -> Database | None:
     Make nothing, migrate nothing, change no mode. Raise DatabaseUnusable, RunDriven if another process holds it, and
     UsageError for a file with a second name.
     """
-    if location.path is not None and not files.exists(location.path):
+    if location.path is not None and not sqlite_files.exists(location.path):
         return None
     database = Database(location)
     try:
@@ -126,9 +127,9 @@ async def _copy(database: Database, before: str, watcher: Watcher) -> Path | Non
     path = database.location.path
     if path is None:
         return None
-    to = files.backup_name(path, before, watcher.clock.now())
+    to = sqlite_files.backup_name(path, before, watcher.clock.now())
     with database.faults(JournalUnwritable, f"cannot be copied to {to}"):
-        await anyio.to_thread.run_sync(files.copy_database, path, to)
+        await anyio.to_thread.run_sync(sqlite_files.copy_database, path, to)
     return to
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from fleetos.errors import DatabaseUnusable
 from fleetos.files import PRIVATE_FILE, create_private, make_private_folder, sync_folder
 from fleetos.limits import COPIES_LOOKED_AT
-from fleetos.store.holder import PROC, is_stopped
-from fleetos.store.migration import VERSION_TABLE
-from fleetos.store.open_file import lock_of, refuse_second_names, was_replaced
+from fleetos.store.database.migration import VERSION_TABLE
+from fleetos.store.database.open_file import lock_of, refuse_second_names, was_replaced
+from fleetos.store.process import PROC, is_stopped
 
 _BACKUP_MARK = ".backup-"
 # What SQLite keeps beside a database while it is open, and after a crash.

@@ -19,7 +19,7 @@ from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
-from fleetos.store.commits import GroupCommit
+from fleetos.store.group_commit import GroupCommit
 
 # What takes no longer than this is done at once.
 _AT_ONCE_S = 0.001

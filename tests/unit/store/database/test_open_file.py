@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from fleetos.errors import DatabaseReplaced, DatabaseUnusable, LeaseLost, RunDriven, UsageError
-from fleetos.store import files, open_file, runs
-from fleetos.store.database import Database
+from fleetos.store import runs
+from fleetos.store.connect import open_database
+from fleetos.store.database import open_file, sqlite_files
+from fleetos.store.database.database import Database
+from fleetos.store.database.location import locate
 from fleetos.store.journal import SqlJournal
-from fleetos.store.location import locate
-from fleetos.store.opening import open_database
 from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
 
 RUN = make_run()
@@ -149,19 +150,19 @@ def remove(path: Path) -> None:
 
 
 def test_a_hard_link_is_refused_by_either_name(tmp_path: Path) -> None:
-    files.make_private(tmp_path / "one.db")
+    sqlite_files.make_private(tmp_path / "one.db")
     link(tmp_path / "one.db")
     for name in ("one.db", "two.db"):
-        for opened in (files.make_private, files.exists):
+        for opened in (sqlite_files.make_private, sqlite_files.exists):
             with pytest.raises(UsageError, match="a hard link"):
                 opened(tmp_path / name)
 
 
 def test_the_name_that_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "fleet [1].db"
-    files.make_private(path)
+    sqlite_files.make_private(path)
     (tmp_path / f".{path.name}.k2j3h4").hardlink_to(path)
-    files.make_private(path)
+    sqlite_files.make_private(path)
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
@@ -170,15 +171,15 @@ def test_a_file_that_is_mounted_by_itself_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     path = tmp_path / point
-    files.make_private(path)
+    sqlite_files.make_private(path)
     (tmp_path / "self").mkdir()
     told = tmp_path / "self" / "mountinfo"
     monkeypatch.setattr(open_file, "PROC", tmp_path)
     told.write_text(f"40 22 8:1 / {str(path.parent).replace(' ', chr(92) + '040')} rw - ext4 /dev/sda1 rw\n")
-    files.make_private(path)
+    sqlite_files.make_private(path)
     told.write_text(f"40 22 8:1 /x {str(path).replace(' ', chr(92) + '040')} rw - ext4 /dev/sda1 rw\n")
     with pytest.raises(UsageError, match="mount point of its own"):
-        files.make_private(path)
+        sqlite_files.make_private(path)
 
 
 @pytest.mark.parametrize(

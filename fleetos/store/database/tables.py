@@ -21,7 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-from fleetos.store.values import understood
+from fleetos.store.database.values import understood
 
 # Every constraint has a name, so that a later migration can speak of it in both dialects.
 metadata = MetaData(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fleetos.errors import DatabaseReplaced, RunDriven, UsageError
 from fleetos.files import PRIVATE_FILE
-from fleetos.store.holder import PROC
+from fleetos.store.process import PROC
 
 LOGS = ("-wal", "-shm")
 # How often the lock is tried for while it turns out empty, which each time somebody else must have brought about.

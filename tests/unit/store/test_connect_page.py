@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from fleetos.limits import DATABASE_BUSY_S, LEASE_TERM_S
-from fleetos.store.migration import VERSION_TABLE
-from fleetos.store.tables import metadata
+from fleetos.store.database.migration import VERSION_TABLE
+from fleetos.store.database.tables import metadata
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "database.md").read_text()
 

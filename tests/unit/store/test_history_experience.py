@@ -10,8 +10,8 @@ from fleetos.errors import DatabaseUnusable
 from fleetos.limits import CHANGES_REMEMBERED
 from fleetos.model.experience import NONE, Experience, Limit
 from fleetos.store import history
-from fleetos.store.database import Database
-from fleetos.store.opening import open_database
+from fleetos.store.connect import open_database
+from fleetos.store.database.database import Database
 from tests.unit.store.samples import START, HandClock, watcher
 
 SCOPE = "https://ecs.example.com project"

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from fleetos.limits import DATABASE_BUSY_S, DATABASE_NETWORK_S, DATABASE_READERS, IDLE_TRANSACTION_S
-from fleetos.store.location import Location
+from fleetos.store.database.location import Location
 
 _POSTGRES_SESSION = (
     "SET synchronous_commit = on",

@@ -11,13 +11,13 @@ from fleetos.limits import PROBLEMS_LISTED
 from fleetos.model.codec import event_from, experience_from
 from fleetos.model.progress import Progress, replay
 from fleetos.model.requests import RequestKind
-from fleetos.store.database import Database
-from fleetos.store.files import damage_hint
-from fleetos.store.holder import holder_from
+from fleetos.store.database.database import Database
+from fleetos.store.database.sqlite_files import damage_hint
+from fleetos.store.database.tables import claims, clouds, leases, records, requests, runs, targets
+from fleetos.store.database.values import understood
+from fleetos.store.process import holder_from
 from fleetos.store.queries import load_within
 from fleetos.store.rows import decoded, run_row, target_row
-from fleetos.store.tables import claims, clouds, leases, records, requests, runs, targets
-from fleetos.store.values import understood
 
 # All that a row repeats of its body. Numbers of passes are the database's own, and in no journal.
 _OWN = ("body", "created_no", "pass_no")

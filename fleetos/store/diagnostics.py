@@ -12,13 +12,13 @@ from fleetos.limits import LEASE_TERM_S
 from fleetos.model.diagnosis import ClaimFacts, FileFacts, RunFacts, SchemaFacts
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import leases, queries
-from fleetos.store.database import Database
-from fleetos.store.files import exists
+from fleetos.store.connect import revision
+from fleetos.store.database.database import Database
+from fleetos.store.database.migration import REVISION, known_revisions
+from fleetos.store.database.open_file import mounts
+from fleetos.store.database.sqlite_files import exists
+from fleetos.store.database.tables import claims, runs
 from fleetos.store.leases import Watcher
-from fleetos.store.migration import REVISION, known_revisions
-from fleetos.store.open_file import mounts
-from fleetos.store.opening import revision
-from fleetos.store.tables import claims, runs
 
 _OVER = [state.value for state in RUN_ENDS]
 

@@ -19,13 +19,14 @@ from sqlalchemy import text
 
 from fleetos.errors import DatabaseHeld, DatabaseUnusable, JournalUnwritable, RunDriven, UsageError
 from fleetos.model.events import RunDriverStarted
-from fleetos.store import files, queries, runs
-from fleetos.store.checking import check
-from fleetos.store.database import Database
+from fleetos.store import queries, runs
+from fleetos.store.connect import open_database, upgrade
+from fleetos.store.database import sqlite_files
+from fleetos.store.database.database import Database
+from fleetos.store.database.location import locate
+from fleetos.store.database.migration import REVISION
+from fleetos.store.integrity import check
 from fleetos.store.journal import SqlJournal
-from fleetos.store.location import locate
-from fleetos.store.migration import REVISION
-from fleetos.store.opening import open_database, upgrade
 from tests.postgres import fresh_database
 from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
 
@@ -173,7 +174,7 @@ async def test_a_damaged_database_names_its_newest_copy(sqlite: Database, clock:
     assert path is not None
     await runs.create_run(sqlite, make_run(), make_targets(300), [], START, watcher(clock))
     for revision, day in (("0002", 1), ("0001", 7)):
-        await sqlite.backup(files.backup_name(path, revision, START.replace(day=day)))
+        await sqlite.backup(sqlite_files.backup_name(path, revision, START.replace(day=day)))
     await sqlite.close()
     content = bytearray(path.read_bytes())
     content[4096 * 2 :] = b"\xff" * (len(content) - 4096 * 2)
@@ -220,7 +221,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 async def test_a_locked_database_names_who_holds_it(
     sqlite: Database, locker: subprocess.Popen[bytes], clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fleetos.store.dialects.DATABASE_BUSY_S", 0.1)
+    monkeypatch.setattr("fleetos.store.database.dialects.DATABASE_BUSY_S", 0.1)
     opened = await open_database(sqlite.location, watcher(clock))
     with pytest.raises(RunDriven) as refused:
         await runs.create_run(opened, make_run(), make_targets(1), [], START, watcher(clock))
@@ -236,7 +237,7 @@ async def test_a_locked_database_names_who_holds_it(
 @pytest.mark.parametrize("doing", ["SELECT * FROM sqlite_master", "BEGIN IMMEDIATE", "CREATE TABLE other (id)"])
 async def test_who_looks_at_a_new_file_is_waited_for(tmp_path: Path, clock: HandClock, doing: str) -> None:
     location = locate(tmp_path / "fleet.db")
-    files.make_private(tmp_path / "fleet.db")
+    sqlite_files.make_private(tmp_path / "fleet.db")
     with closing(sqlite3.connect(tmp_path / "fleet.db", isolation_level=None)) as other:
         if not doing.startswith("BEGIN"):
             other.execute("BEGIN")
@@ -295,8 +296,8 @@ async def test_a_postgres_is_not_copied(clock: HandClock, tmp_path: Path) -> Non
 OPEN_AS_NOBODY = """
 import asyncio, os, sys
 from fleetos.errors import DatabaseUnusable
-from fleetos.store.location import locate
-from fleetos.store.opening import open_database
+from fleetos.store.database.location import locate
+from fleetos.store.connect import open_database
 from tests.unit.store.samples import HandClock, watcher
 clock = watcher(HandClock())
 if os.geteuid() == 0:
@@ -337,8 +338,8 @@ import asyncio, resource, signal, sys
 from fleetos.errors import JournalUnwritable
 from fleetos.store import runs
 from fleetos.store.journal import SqlJournal
-from fleetos.store.location import locate
-from fleetos.store.opening import open_database
+from fleetos.store.database.location import locate
+from fleetos.store.connect import open_database
 from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
 
 async def main():
@@ -381,7 +382,7 @@ def test_a_full_disk_ends_the_journal_and_harms_nothing(tmp_path: Path) -> None:
 async def test_a_file_that_another_process_holds_ends_the_journal_with_its_own_code(
     tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fleetos.store.dialects.DATABASE_BUSY_S", 0.05)
+    monkeypatch.setattr("fleetos.store.database.dialects.DATABASE_BUSY_S", 0.05)
     path = tmp_path / "fleet.db"
     database = await open_database(locate(path), watcher(clock))
     run = make_run()

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from fleetos.errors import DatabaseUnusable
-from fleetos.store import files, open_file, queries, runs
-from fleetos.store.checking import prove_sound
-from fleetos.store.database import Database
-from fleetos.store.opening import open_database
+from fleetos.store import queries, runs
+from fleetos.store.connect import open_database
+from fleetos.store.database import open_file, sqlite_files
+from fleetos.store.database.database import Database
+from fleetos.store.integrity import prove_sound
 from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
 
 
@@ -122,11 +123,11 @@ def older(path: Path, seconds: int) -> None:
 
 
 def test_the_newest_sound_copy_is_named_whoever_made_it(path: Path) -> None:
-    assert files.newest_backup(path) is None
+    assert sqlite_files.newest_backup(path) is None
     for number, name in enumerate(("fleetos.db.backup-0001-20260301T120000Z", "fleetos-monday.db", "fleetos.db.bak")):
         shutil.copy(path, path.with_name(name))
         older(path.with_name(name), 1000 - number)
-    assert files.newest_backup(path) == path.with_name("fleetos.db.bak")
+    assert sqlite_files.newest_backup(path) == path.with_name("fleetos.db.bak")
     # Newer than all of them, and none of them worth being named.
     path.with_name("fleetos.db.empty").touch()
     path.with_name("fleetos.db.torn").write_bytes(path.read_bytes()[:10_000])
@@ -136,8 +137,8 @@ def test_the_newest_sound_copy_is_named_whoever_made_it(path: Path) -> None:
     shutil.copy(path, path.with_name("another.db"))
     with closing(sqlite3.connect(path.with_name("fleetos-photos.db"))) as other:
         other.execute("CREATE TABLE photos (id)")
-    assert files.newest_backup(path) == path.with_name("fleetos.db.bak")
-    assert "fleetos.db.bak" in files.damage_hint(path)
+    assert sqlite_files.newest_backup(path) == path.with_name("fleetos.db.bak")
+    assert "fleetos.db.bak" in sqlite_files.damage_hint(path)
     left = sorted(one for one in names(path.parent) if one.endswith(("-wal", "-shm", "-journal")))
     assert left == []
 
@@ -148,15 +149,15 @@ def test_a_file_system_without_hard_links_does(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "link", link)
     path = tmp_path / "fleetos.db"
-    files.make_private(path)
+    sqlite_files.make_private(path)
     assert names(tmp_path) == ["fleetos.db"]
     assert path.stat().st_size > 0
-    files.make_private(path)
+    sqlite_files.make_private(path)
 
 
 def test_a_new_file_is_a_whole_database_from_its_first_moment(tmp_path: Path) -> None:
     path = tmp_path / "fleetos.db"
-    files.make_private(path)
+    sqlite_files.make_private(path)
     assert names(tmp_path) == ["fleetos.db"]
     with closing(sqlite3.connect(path)) as made:
         assert made.execute("PRAGMA integrity_check").fetchone() == ("ok",)

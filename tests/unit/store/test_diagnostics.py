@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import text
 
 from fleetos.model.diagnosis import ClaimFacts, RunFacts
-from fleetos.store import open_file, runs
-from fleetos.store.database import Database
-from fleetos.store.examining import claim_facts, file_facts, run_facts, schema_facts, timeline
-from fleetos.store.migration import REVISION
+from fleetos.store import runs
+from fleetos.store.database import open_file
+from fleetos.store.database.database import Database
+from fleetos.store.database.migration import REVISION
+from fleetos.store.diagnostics import claim_facts, file_facts, run_facts, schema_facts, timeline
 from tests.unit.store.samples import HandClock, dead_process, make_run, make_targets, watcher
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fleetos.errors import UsageError
-from fleetos.store.location import locate
+from fleetos.store.database.location import locate
 
 SECRET = "geheim-42"
 

@@ -10,8 +10,8 @@ from fleetos.errors import ServerTouched, StoreError
 from fleetos.model.events import Moved, Retried, RunPassStarted, TargetEvent
 from fleetos.model.states import Reason, TargetState
 from fleetos.store import history, queries, runs
-from fleetos.store.checking import check
-from fleetos.store.database import Database
+from fleetos.store.database.database import Database
+from fleetos.store.integrity import check
 from fleetos.store.journal import SqlJournal
 from tests.unit.store.samples import (
     START,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetos.errors import FleetosError, JournalUnwritable, LeaseLost
-from fleetos.store.commits import GroupCommit
+from fleetos.store.group_commit import GroupCommit
 
 
 class Recorder:

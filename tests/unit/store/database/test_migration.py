@@ -15,13 +15,14 @@ from sqlalchemy import Connection, inspect, text
 from fleetos.errors import DatabaseUnusable, JournalUnwritable, RunDriven
 from fleetos.limits import DURATION_MAX_S
 from fleetos.model.experience import Experience
-from fleetos.store import history, migration, opening, queries, runs
-from fleetos.store.database import Database
-from fleetos.store.holder import Holder, this_process
-from fleetos.store.location import locate
-from fleetos.store.migration import REVISION, VERSION_TABLE, migrations_folder
-from fleetos.store.opening import Upgraded, open_database, upgrade
-from fleetos.store.tables import metadata
+from fleetos.store import connect, history, queries, runs
+from fleetos.store.connect import Upgraded, open_database, upgrade
+from fleetos.store.database import migration
+from fleetos.store.database.database import Database
+from fleetos.store.database.location import locate
+from fleetos.store.database.migration import REVISION, VERSION_TABLE, migrations_folder
+from fleetos.store.database.tables import metadata
+from fleetos.store.process import Holder, this_process
 from tests.postgres import fresh_database
 from tests.unit.store.samples import START, HandClock, dead_process, foreign_process, make_run, make_targets, watcher
 
@@ -86,7 +87,7 @@ def newer_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(migrations_folder(), folder)
     (folder / "versions" / "r0003_note.py").write_text(NEXT)
     monkeypatch.setattr(migration, "migrations_folder", lambda: folder)
-    monkeypatch.setattr(opening, "REVISION", "0003")
+    monkeypatch.setattr(connect, "REVISION", "0003")
     return folder
 
 
@@ -106,7 +107,7 @@ async def test_the_longest_change_becomes_experience(
         later.unlink()
     with monkeypatch.context() as older:
         older.setattr(migration, "migrations_folder", lambda: first)
-        older.setattr(opening, "REVISION", "0001")
+        older.setattr(connect, "REVISION", "0001")
         database = await open_database(location, watcher(clock))
         async with database.writing() as connection:
             rows = [("a", 300.5), ("b", 1e9), ("c", -1.0)]

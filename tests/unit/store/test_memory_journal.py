@@ -8,7 +8,7 @@ from fleetos.errors import JournalUnwritable, LeaseLost
 from fleetos.model.events import Moved
 from fleetos.model.fold import fold_target
 from fleetos.model.states import TargetState
-from fleetos.store.memory import CommitFault, MemoryJournal, Weather, freeze
+from fleetos.store.memory_journal import CommitFault, MemoryJournal, Weather, freeze
 from tests.unit.store.samples import START, HandClock, make_run, make_targets
 
 RUN = make_run()

@@ -20,11 +20,11 @@ from fleetos.errors import (
     StoreError,
     UsageError,
 )
-from fleetos.store import files
-from fleetos.store.dialects import Fault, Role, engine_for, fault_of
-from fleetos.store.location import Location
-from fleetos.store.open_file import OpenFile
-from fleetos.store.tables import claims
+from fleetos.store.database import sqlite_files
+from fleetos.store.database.dialects import Fault, Role, engine_for, fault_of
+from fleetos.store.database.location import Location
+from fleetos.store.database.open_file import OpenFile
+from fleetos.store.database.tables import claims
 
 # What is raised of faults of a database server, and what to do.
 _AT_SERVER: Mapping[Fault, tuple[type[StoreError], str]] = {
@@ -124,11 +124,13 @@ class Database:
         place, path = self.location.shown, self.location.path
         match fault_of(error):
             case Fault.BUSY:
-                holder = (path and files.locked_by(path)) or "another process"
+                holder = (path and sqlite_files.locked_by(path)) or "another process"
                 hint = "let it end or end it, then call fleetos again"
                 return RunDriven(f"the database {place} is locked by {holder}", hint)
             case Fault.DAMAGED:
-                return DatabaseUnusable(f"{place} is damaged, or is not a database of fleetos", files.damage_hint(path))
+                return DatabaseUnusable(
+                    f"{place} is damaged, or is not a database of fleetos", sqlite_files.damage_hint(path)
+                )
             case fault:
                 told = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
                 kind, hint = _AT_SERVER.get(fault, (otherwise, None))
@@ -142,12 +144,12 @@ class Database:
         path = self.location.path
         if path is None:
             raise UsageError("fleetos copies SQLite databases only", "use pg_dump for this one")
-        if files.is_kept_beside(to):
+        if sqlite_files.is_kept_beside(to):
             raise UsageError(f"{to} is the name of a log or lock of a database, not of a copy", "give another name")
         try:
             with self.faults(JournalUnwritable, f"cannot be copied to {to}"):
                 # Readers in this thread are separate connections, so the copy may be taken while others write.
-                await anyio.to_thread.run_sync(files.copy_database, path, to)
+                await anyio.to_thread.run_sync(sqlite_files.copy_database, path, to)
         except JournalUnwritable as error:
             if isinstance(error.__cause__, FileExistsError):
                 raise UsageError(f"{to} exists already", "give a name that is free") from None

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fleetos.store import holder as module
-from fleetos.store.holder import Holder, Life, holder_from, holder_json, is_stopped, life_of, this_process
+from fleetos.store import process as module
+from fleetos.store.process import Holder, Life, holder_from, holder_json, is_stopped, life_of, this_process
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from fleetos.model.events import Moved, Retried, RunMoved, RunPassStarted, Targe
 from fleetos.model.requests import RequestKind
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.store import queries, runs
-from fleetos.store.checking import check
-from fleetos.store.database import Database
+from fleetos.store.database.database import Database
+from fleetos.store.integrity import check
 from fleetos.store.journal import SqlJournal
 from tests.unit.store.samples import (
     START,
