@@ -8,9 +8,9 @@ import json
 import sys
 
 from fleetos.clock import SystemClock
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.scenario import Scenario
-from fleetos.sim.wire import Reply, Request
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.wire.messages import Reply, Request
 
 JOB_ID = "0" * 32
 _ANSWER = json.dumps({"job_id": JOB_ID, "job_type": "changeOS", "status": "RUNNING", "end_time": ""}).encode()

@@ -14,8 +14,8 @@ from typing import Any, cast
 
 import httpx
 
-from fleetos.sim.access import Access
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.api.access import Access
+from fleetos.sim.scenario.scenario import Scenario
 from tests.ledger import Ledger, read_ledger
 
 # The ledger of 20,000 servers has some 50 MB.
@@ -65,7 +65,7 @@ def cloud_process(folder: Path, scenario: Scenario) -> Generator[CloudProcess]:
     env = _environment(folder)
     with (folder / "cloud.txt").open("ab") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fleetos.sim.serve", "--scenario", str(file), "--listen", "127.0.0.1:0"],
+            [sys.executable, "-m", "fleetos.sim.server.serve", "--scenario", str(file), "--listen", "127.0.0.1:0"],
             cwd=folder,
             env=env,
             stdout=subprocess.PIPE,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.arithmetic import list_schedule_s, mean_running
-from fleetos.sim.chance import Chance
-from fleetos.sim.ledger import Write
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.random_draws import Chance
+from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.world.ledger import Write
 from tests.ledger import Ledger, changes_per_server
 
 # A hard stop takes this part of the drawn time of a soft one, as the simulated cloud has it.

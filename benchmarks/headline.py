@@ -11,7 +11,7 @@ from benchmarks.arithmetic import median, most_within, quantile
 from benchmarks.evidence import changes, slot_use, slots_filled, stopped_before_change_s
 from benchmarks.report import Section, Table, number, percent, say
 from benchmarks.virtual import FLEET, Manner, Outlay, per_server, roll_out
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.scenario import Scenario
 
 SERVERS, CONCURRENCY = 1_000, 100
 QUICK_SERVERS, QUICK_CONCURRENCY = 24, 8

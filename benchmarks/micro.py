@@ -24,7 +24,7 @@ from fleetos.engine.turn import Turn
 from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
-from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
+from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.store.connect import open_database
 from fleetos.store.database.location import locate
 from fleetos.store.journal import SqlJournal

@@ -20,8 +20,8 @@ from benchmarks.peer_tables import Aftermath, Record, Rollout, cost_table, kill_
 from benchmarks.process_tree import Command, TimedOut, run
 from benchmarks.report import Section, say
 from benchmarks.scaled import IMAGE, KIND, ROUGH, Weather, world
-from fleetos.sim.chance import Chance
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.random_draws import Chance
+from fleetos.sim.scenario.scenario import Scenario
 from tests.ledger import Ledger, changes_per_server
 
 SERVERS, CONCURRENCY = 60, 20

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.headline import CHANGE_S, SEED, STOP_S
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.scenario import Scenario
 
 SCALE = 60.0
 # What the clients are told, before it is scaled.

@@ -20,7 +20,7 @@ from benchmarks.process_tree import Command, TimedOut, Usage, run
 from benchmarks.relay import relay
 from benchmarks.report import ROOT, Section, Table, number, say
 from benchmarks.scaled import world
-from fleetos.sim.access import Access
+from fleetos.sim.api.access import Access
 
 VIRTUAL_SIZES, REAL_SIZES = (100, 1_000, 10_000, 100_000), (100, 1_000, 10_000)
 QUICK_VIRTUAL_SIZES, QUICK_REAL_SIZES = (20, 40), (8, 16)

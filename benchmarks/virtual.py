@@ -31,13 +31,13 @@ from fleetos.model.states import Command
 from fleetos.planning.freeze import freeze as freeze_plan
 from fleetos.planning.preflight.preflight import Preflight, Resolved
 from fleetos.planning.settings import CloudFacts
-from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.loop import VirtualLoop, now_s, run
-from fleetos.sim.routes import find
-from fleetos.sim.scenario import Scenario
-from fleetos.sim.transport import SimTransport
-from fleetos.sim.wire import Outcome, Request
+from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.routes import find
+from fleetos.sim.in_process import SimTransport
+from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.virtual_time import VirtualLoop, now_s, run
+from fleetos.sim.wire.messages import Outcome, Request
 from fleetos.store.memory_journal import MemoryRun, freeze
 from tests.ledger import Ledger
 from tests.support.chance import SeededChance

@@ -10,8 +10,8 @@ from typing import cast
 
 from pydantic import TypeAdapter
 
-from fleetos.sim.ledger import Write
-from fleetos.sim.servers import Disk
+from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.servers import Disk
 
 CHANGES = frozenset({"changeos", "reinstallos"})
 POWER = frozenset({"stop", "start", "reboot"})

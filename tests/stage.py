@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from fleetos.sim.access import Access
+from fleetos.sim.api.access import Access
 from tests.ledger import Ledger, read_ledger
 from tests.support.fork_server import ForkedProcess, Process
 
@@ -112,7 +112,7 @@ def stage(folder: Path, scenario: Mapping[str, object]) -> Generator[Stage]:
     file.write_text(json.dumps(scenario), encoding="utf-8")
     env = environment(folder)
     cloud = subprocess.Popen(
-        [sys.executable, "-m", "fleetos.sim.serve", "--scenario", str(file), "--listen", "127.0.0.1:0"],
+        [sys.executable, "-m", "fleetos.sim.server.serve", "--scenario", str(file), "--listen", "127.0.0.1:0"],
         cwd=folder,
         env=env,
         stdout=subprocess.PIPE,

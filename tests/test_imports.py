@@ -54,7 +54,11 @@ SPOILED = {
         ("views/view.py", "import fleetos.cloud.http.transport", "fleetos.views.view -> fleetos.cloud.http.transport")
     ],
     "sim": [
-        ("sim/world.py", "import fleetos.cloud.http.transport", "fleetos.sim.world -> fleetos.cloud.http.transport")
+        (
+            "sim/world/world.py",
+            "import fleetos.cloud.http.transport",
+            "fleetos.sim.world.world -> fleetos.cloud.http.transport",
+        )
     ],
     "pure": [
         ("rules/steps.py", "import anyio", "fleetos.rules.steps -> anyio"),
@@ -64,7 +68,7 @@ SPOILED = {
     ],
     "http": [
         ("cli/main.py", "import httpx", "fleetos.cli.main -> httpx"),
-        ("sim/world.py", "import httpx", "fleetos.sim.world -> httpx"),
+        ("sim/world/world.py", "import httpx", "fleetos.sim.world.world -> httpx"),
         ("engine/drive.py", "import aiohttp", "fleetos.engine.drive -> aiohttp"),
     ],
     "database": [
@@ -157,4 +161,4 @@ def test_a_command_starts_without_what_few_commands_need() -> None:
     )
     loaded = set(done.stdout.split())
     assert "fleetos.app.drive" in loaded
-    assert not loaded & {"alembic", "starlette", "uvicorn", "fleetos.sim.cloud", "fleetos.sim.scenario"}
+    assert not loaded & {"alembic", "starlette", "uvicorn", "fleetos.sim.api.gateway", "fleetos.sim.scenario.scenario"}

@@ -36,11 +36,11 @@ _PRINT = "a view of fleetos.views, or fleetos.cli.output"
 
 # uvicorn and the wire-level faults speak asyncio's own transports and protocols.
 _ASYNCIO_HOMES = (
-    "fleetos/sim/app.py", "fleetos/sim/builtin.py", "fleetos/sim/loop.py", "fleetos/sim/serve.py", "benchmarks/",
+    "fleetos/sim/server/asgi.py", "fleetos/sim/server/builtin.py", "fleetos/sim/virtual_time.py", "fleetos/sim/server/serve.py", "benchmarks/",
 )  # fmt: skip
 # What measures time reads it from where it is measured, and is a program of its own.
-_TIME_HOMES = ("fleetos/clock.py", "fleetos/sim/home.py", "benchmarks/")
-_PRINT_HOMES = ("fleetos/cli/", "fleetos/views/", "fleetos/sim/serve.py", "scripts/", "benchmarks/")
+_TIME_HOMES = ("fleetos/clock.py", "fleetos/sim/server/state_folder.py", "benchmarks/")
+_PRINT_HOMES = ("fleetos/cli/", "fleetos/views/", "fleetos/sim/server/serve.py", "scripts/", "benchmarks/")
 
 BANS = (
     Ban("datetime.datetime.now", _CLOCK, ("fleetos/clock.py",)),
@@ -52,7 +52,7 @@ BANS = (
     Ban(
         "time.sleep",
         "anyio.sleep, or better an event",
-        ("fleetos/sim/home.py", "tests/stage.py", "benchmarks/"),
+        ("fleetos/sim/server/state_folder.py", "tests/stage.py", "benchmarks/"),
         in_tests=True,
     ),
     Ban("random", _CHANCE, ("fleetos/ids.py",)),

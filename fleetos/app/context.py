@@ -22,7 +22,7 @@ from fleetos.errors import CloudError, StoreError, UnknownRun, UsageError
 from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Scope
-from fleetos.sim import builtin
+from fleetos.sim.server import builtin
 from fleetos.store.connect import Upgraded, open_database, open_to_read
 from fleetos.store.database import sqlite_files
 from fleetos.store.database.database import Database

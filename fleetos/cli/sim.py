@@ -11,8 +11,8 @@ import typer
 from fleetos.app.context import SCENARIO, state_folder
 from fleetos.cli.help_text import PlainGroup
 from fleetos.cli.output import print_json, reporting, say, show
-from fleetos.sim import builtin
-from fleetos.sim.access import Access
+from fleetos.sim.api.access import Access
+from fleetos.sim.server import builtin
 
 app = typer.Typer(cls=PlainGroup, invoke_without_command=True)
 
@@ -47,11 +47,11 @@ def serve(
     if context.invoked_subcommand is not None:
         return
     if openapi:
-        from fleetos.sim import description
+        from fleetos.sim.api import openapi
 
-        print_json(description.openapi())
+        print_json(openapi.openapi())
         return
-    from fleetos.sim.serve import Listen, chosen_scenario, run
+    from fleetos.sim.server.serve import Listen, chosen_scenario, run
 
     def announce(url: str) -> None:
         access = Access(url)

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from benchmarks.evidence import changes, harm, slot_use, slots_filled, stopped_before_change_s
-from fleetos.sim.ledger import Write
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.world.ledger import Write
 from tests.ledger import Ledger
 
 

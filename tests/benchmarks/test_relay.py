@@ -8,8 +8,8 @@ import httpx
 from benchmarks.canned import JOB_ID, Canned
 from benchmarks.relay import relay
 from fleetos.clock import SystemClock
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.scenario.scenario import Scenario
 
 
 async def test_requests_are_passed_on_and_noted() -> None:

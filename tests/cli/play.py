@@ -12,7 +12,7 @@ from typing import Any, cast
 from typer.testing import CliRunner
 
 from fleetos.cli.main import app
-from fleetos.sim.ledger import Write
+from fleetos.sim.world.ledger import Write
 from tests.integration.plans import plan
 from tests.ledger import CHANGES
 from tests.stage import Done, Stage, environment

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from fleetos.sim.access import PASSWORD
+from fleetos.sim.api.access import PASSWORD
 from tests.stage import HTTP_TIMEOUT_S
 
 GONE = 502

@@ -18,7 +18,7 @@ from fleetos.cloud.operations import DRY_READS
 from fleetos.model.codec import experience_json
 from fleetos.model.diagnosis import Topic
 from fleetos.model.experience import Experience, Limit
-from fleetos.sim.access import ACCESS_KEY, PASSWORD, SECRET_KEY
+from fleetos.sim.api.access import ACCESS_KEY, PASSWORD, SECRET_KEY
 from fleetos.store.database import sqlite_files
 from tests.cli.play import Play
 from tests.stage import Done, Stage, stage, until

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetos.sim.access import PASSWORD
+from fleetos.sim.api.access import PASSWORD
 from tests.cli.play import Play
 from tests.cli.tap import tap
 from tests.stage import Stage, stage

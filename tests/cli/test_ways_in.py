@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.sim.access import (
+from fleetos.sim.api.access import (
     ACCESS_KEY,
     DOMAIN,
     PASSWORD,

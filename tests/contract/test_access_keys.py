@@ -21,7 +21,7 @@ from fleetos.model.inventory import Delivered
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
-from fleetos.sim.access import (
+from fleetos.sim.api.access import (
     ACCESS_KEY,
     DOMAIN,
     PASSWORD,
@@ -33,11 +33,11 @@ from fleetos.sim.access import (
     TEMPORARY_SECRET_KEY,
     USER,
 )
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.scenario import Scenario
-from fleetos.sim.serve import Listen, serve
-from fleetos.sim.signatures import KeyOffice
-from fleetos.sim.wire import Request
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.signatures import KeyOffice
+from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.server.serve import Listen, serve
+from fleetos.sim.wire.messages import Request
 from tests.canaries import ADMINPASS
 from tests.contract.gateway import PROJECT as PEERS_PROJECT
 from tests.contract.gateway import SERVER, change, gateway

@@ -23,10 +23,10 @@ from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 from fleetos.model.traces import NO_TRACES
-from fleetos.sim.access import Access
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.scenario import Scenario
-from fleetos.sim.serve import Listen, serve
+from fleetos.sim.api.access import Access
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.server.serve import Listen, serve
 from tests.support.chance import SeededChance
 
 T = TypeVar("T")

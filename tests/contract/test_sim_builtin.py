@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from fleetos.errors import CloudUnreachable, InputError
-from fleetos.sim import builtin
-from fleetos.sim.access import Access
-from fleetos.sim.home import Home
+from fleetos.sim.api.access import Access
+from fleetos.sim.server import builtin
+from fleetos.sim.server.state_folder import Home
 from tests.unit.sim.bench import LOGIN
 
 SCENARIO = """
@@ -88,7 +88,7 @@ async def test_another_process_at_the_old_address_is_not_taken_for_ours(state: P
     home = builtin.home_of(state, scenario)
     os.kill(home.occupant() or 0, signal.SIGKILL)
     address = access.base_url.removeprefix("http://")
-    command = [sys.executable, "-m", "fleetos.sim.serve", "--listen", address, "--servers", "2"]
+    command = [sys.executable, "-m", "fleetos.sim.server.serve", "--listen", address, "--servers", "2"]
     stranger = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert stranger.stdout is not None
     assert json.loads(await stranger.stdout.readline())["base_url"] == access.base_url

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from fleetos.errors import UsageError
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.scenario import Scenario
-from fleetos.sim.serve import Listen, serve
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.server.serve import Listen, serve
 from tests.unit.sim.bench import LOGIN
 
 

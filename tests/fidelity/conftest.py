@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from fleetos.cloud.client import EcsCloud
-from fleetos.sim.scenario import DEFAULT_KEY
+from fleetos.sim.scenario.scenario import DEFAULT_KEY
 from tests.fidelity.house import fleetos_client, served
 from tests.fidelity.sending import KEY
 from tests.fidelity.vendor import Vendor, project_of, signing

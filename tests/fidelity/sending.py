@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from fleetos.cloud.auth.credentials import AccessKey
-from fleetos.sim.access import ACCESS_KEY, SECRET_KEY
+from fleetos.sim.api.access import ACCESS_KEY, SECRET_KEY
 from tests.fidelity.wire import Exchange
 
 KEY = AccessKey(ACCESS_KEY, SECRET_KEY)

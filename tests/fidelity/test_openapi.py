@@ -16,10 +16,10 @@ from schemathesis import GenerationMode
 from typer.testing import CliRunner
 
 from fleetos.cli.main import app
-from fleetos.sim.access import ACCESS_KEY
-from fleetos.sim.description import openapi
-from fleetos.sim.routes import PATHS
-from fleetos.sim.scenario import DEFAULT_KEY
+from fleetos.sim.api.access import ACCESS_KEY
+from fleetos.sim.api.openapi import openapi
+from fleetos.sim.api.routes import PATHS
+from fleetos.sim.scenario.scenario import DEFAULT_KEY
 from tests.fidelity.vendor import Vendor, ecs, evs, ims, login
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore")

@@ -8,7 +8,7 @@ import pytest
 
 from fleetos.cloud.client import EcsCloud
 from fleetos.model.inventory import Delivered
-from fleetos.sim.faults import Form
+from fleetos.sim.scenario.faults import Form
 from tests.fidelity.house import permit
 from tests.fidelity.vendor import Vendor, ecs, exceptions, login
 from tests.fidelity.wire import Wire

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from fleetos.sim.access import ACCESS_KEY
-from fleetos.sim.scenario import DEFAULT_KEY
+from fleetos.sim.api.access import ACCESS_KEY
+from fleetos.sim.scenario.scenario import DEFAULT_KEY
 from tests.fidelity.vendor import Vendor, ecs, eps, evs, iam, ims, kms, login, plain
 from tests.fidelity.wire import Wire
 

@@ -7,8 +7,8 @@ import pytest
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.http.addresses import parse_origin
 from fleetos.model.inventory import Flavor, KeyState
-from fleetos.sim.access import ACCESS_KEY
-from fleetos.sim.scenario import DEFAULT_KEY
+from fleetos.sim.api.access import ACCESS_KEY
+from fleetos.sim.scenario.scenario import DEFAULT_KEY
 from tests.fidelity.conftest import OLD_KEY
 from tests.fidelity.house import before_login, fleetos_client
 from tests.fidelity.sending import KEY, sent, without

@@ -12,7 +12,7 @@ from fleetos.cloud.client import EcsCloud
 from fleetos.model.inventory import Delivered, Image, Job, JobStatus, Reply, Server, SubJob, Traits
 from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
-from fleetos.sim.access import ACCESS_KEY
+from fleetos.sim.api.access import ACCESS_KEY
 from tests.fidelity.house import permit
 from tests.fidelity.seen import server_of
 from tests.fidelity.vendor import Vendor, ecs, evs, exceptions, iam, ims

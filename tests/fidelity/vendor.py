@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fleetos.sim.access import ACCESS_KEY, SECRET_KEY
+from fleetos.sim.api.access import ACCESS_KEY, SECRET_KEY
 
 # The SDK comes without types.
 ecs: Any = importlib.import_module("huaweicloudsdkecs.v2")

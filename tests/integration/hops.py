@@ -30,9 +30,9 @@ from fleetos.engine import turn
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.model.events import ChangeAnswered, TargetEvent
 from fleetos.model.run import Target
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.scenario import Scenario
-from fleetos.sim.transport import SimTransport
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.in_process import SimTransport
+from fleetos.sim.scenario.scenario import Scenario
 from tests.integration.plans import plan
 
 Stack = list[tuple[str, str]]

@@ -15,7 +15,7 @@ from signal import SIGSTOP
 import pytest
 
 from fleetos.limits import LEASE_TERM_S
-from fleetos.sim.ledger import Write
+from fleetos.sim.world.ledger import Write
 from tests.cli.play import Play
 from tests.integration.chosen import At, Point, Way, start
 from tests.ledger import (

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from fleetos.sim.access import Access
+from fleetos.sim.api.access import Access
 from tests.integration.hops import DURABLE, JUDGED, POST
 from tests.stage import COMMAND_TIMEOUT_S, environment
 

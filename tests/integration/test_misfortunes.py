@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.scenario import Scenario
 from tests.integration.plans import plan
 from tests.ledger import (
     Ledger,

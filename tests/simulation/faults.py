@@ -6,7 +6,7 @@ from typing import cast
 
 from pydantic import TypeAdapter
 
-from fleetos.sim.faults import Rule
+from fleetos.sim.scenario.faults import Rule
 
 _RULES: TypeAdapter[tuple[Rule, ...]] = TypeAdapter(tuple[Rule, ...])
 _AMBIGUOUS = ("Ecs.0002", "Ecs.1000", "Ecs.1001", "Ecs.1002", "Ecs.1300", "Ecs.9999", "Common.0001")

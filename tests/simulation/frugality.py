@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 
 from fleetos.model.plan import ApiLimits, Polling, Rollout, Share, Timeouts
-from fleetos.sim.ledger import Write
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.world.ledger import Write
 from tests.ledger import CHANGES
 from tests.simulation.play import play
 from tests.simulation.spec import Operator, Spec

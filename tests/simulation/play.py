@@ -12,11 +12,11 @@ from fleetos.model.codec import event_json
 from fleetos.model.plan import PowerAfter
 from fleetos.model.requests import RequestKind
 from fleetos.model.states import RETRIABLE, RUN_ENDS
-from fleetos.sim.chance import Chance
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.faults import Rule
-from fleetos.sim.loop import now_s, run
-from fleetos.sim.orders import Foreign, SetFaults
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.random_draws import Chance
+from fleetos.sim.scenario.faults import Rule
+from fleetos.sim.virtual_time import now_s, run
+from fleetos.sim.world.orders import Foreign, SetFaults
 from fleetos.store.memory_journal import MemoryRun
 from tests.ledger import Ledger
 from tests.simulation.filed import Filed, at_once

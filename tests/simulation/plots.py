@@ -11,8 +11,8 @@ from random import Random
 from pydantic import TypeAdapter
 
 from fleetos.model.plan import ApiLimits, PowerAfter, Rollout, Share, StopMode
-from fleetos.sim.faults import Rule
-from fleetos.sim.scenario import Tokens
+from fleetos.sim.scenario.faults import Rule
+from fleetos.sim.scenario.scenario import Tokens
 from tests.simulation.spec import Act, Operator, Spec
 
 _RULES: TypeAdapter[tuple[Rule, ...]] = TypeAdapter(tuple[Rule, ...])

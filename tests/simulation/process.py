@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleetos.clock import Moment
-from fleetos.sim.loop import VirtualLoop, now_s
+from fleetos.sim.virtual_time import VirtualLoop, now_s
 from tests.simulation.spec import Clocks, Freeze, PointKind
 
 BORN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

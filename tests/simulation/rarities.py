@@ -8,8 +8,8 @@ from dataclasses import replace
 from random import Random
 
 from fleetos.model.plan import PowerAfter, Rollout, Share, StopMode
-from fleetos.sim.faults import Rule
-from fleetos.sim.scenario import ActionLog
+from fleetos.sim.scenario.faults import Rule
+from fleetos.sim.scenario.scenario import ActionLog
 from tests.simulation.plots import all_stopped, faults
 from tests.simulation.spec import IMAGE, Act, Spec
 

@@ -23,8 +23,8 @@ from fleetos.model.secrets import Secrets
 from fleetos.model.states import Command, RunState
 from fleetos.model.traces import Traces
 from fleetos.planning.secrets import PlanSecrets
-from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
-from fleetos.sim.loop import now_s
+from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
+from fleetos.sim.virtual_time import now_s
 from fleetos.store.journal import SqlJournal
 from fleetos.store.memory_journal import MemoryJournal, Weather
 from tests.simulation.process import Process

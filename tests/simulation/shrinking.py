@@ -10,7 +10,7 @@ from math import floor
 from typing import Any
 
 from fleetos.model.plan import ApiLimits, Failure, Polling, Rollout, Share, Timeouts
-from fleetos.sim.scenario import ActionLog, ChangeManner, Durations, Listing, Scenario, ServerGroup, Tokens
+from fleetos.sim.scenario.scenario import ActionLog, ChangeManner, Durations, Listing, Scenario, ServerGroup, Tokens
 from tests.simulation.spec import Act, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
 
 Breaks = Callable[[Spec], bool]

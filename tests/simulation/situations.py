@@ -6,9 +6,9 @@ Each name counts places, not plays. What must occur in many worlds stands in REQ
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
-from fleetos.sim.chance import Chance
-from fleetos.sim.faults import Failure, Fate
-from fleetos.sim.ledger import Write
+from fleetos.sim.random_draws import Chance
+from fleetos.sim.scenario.faults import Failure, Fate
+from fleetos.sim.world.ledger import Write
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import write_of
 from tests.simulation.situations_rare import of_few

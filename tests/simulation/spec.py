@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fleetos.model.plan import ApiLimits, Failure, Polling, Rollout, Timeouts
-from fleetos.sim.faults import Rule
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.faults import Rule
+from fleetos.sim.scenario.scenario import Scenario
 
 # What every plan orders.
 IMAGE = "Standard_Debian_12_latest"

@@ -6,7 +6,7 @@ from typing import cast
 
 from pydantic import BaseModel, TypeAdapter
 
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.scenario import Scenario
 from tests.simulation.spec import Spec
 
 _SPEC = TypeAdapter(Spec)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from fleetos.model.events import Event, Record, RunCreated
 from fleetos.model.plan import Polling, Rollout, Share, Timeouts
 from fleetos.model.run import Settings
-from fleetos.sim.ledger import Write
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.world.ledger import Write
 from tests.ledger import CHANGES
 from tests.simulation.play import play
 from tests.simulation.spec import IMAGE, Spec

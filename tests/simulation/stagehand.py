@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fleetos.model.events import Record
-from fleetos.sim.chance import Chance
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.ledger import Content
-from fleetos.sim.loop import now_s
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.random_draws import Chance
+from fleetos.sim.virtual_time import now_s
+from fleetos.sim.world.ledger import Content
 from fleetos.store.memory_journal import CommitFault, MemoryRun
 from tests.simulation.process import BORN, PROCESS, Died, Fates, Process
 from tests.simulation.spec import Spec

@@ -8,8 +8,8 @@ from typing import Literal
 from fleetos.model.events import Record
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RunState
-from fleetos.sim.ledger import Content
-from fleetos.sim.world import World
+from fleetos.sim.world.ledger import Content
+from fleetos.sim.world.world import World
 from tests.ledger import Ledger
 from tests.simulation.spec import PointKind, Spec
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from fleetos.model.plan import Polling
-from fleetos.sim.faults import Stale
-from fleetos.sim.scenario import Durations, Scenario, ServerGroup
+from fleetos.sim.scenario.faults import Stale
+from fleetos.sim.scenario.scenario import Durations, Scenario, ServerGroup
 from tests.simulation import workers
 from tests.simulation.__main__ import CLEAN, INTERRUPTED, NOT_CLEAN, USAGE, main
 from tests.simulation.checkers import CHECKERS

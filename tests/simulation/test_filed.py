@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.sim.chance import Chance
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.loop import run
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.random_draws import Chance
+from fleetos.sim.virtual_time import run
 from tests.simulation.checkers import broken, check
 from tests.simulation.filed import Filed, at_once
 from tests.simulation.freezing import frozen

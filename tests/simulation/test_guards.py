@@ -3,7 +3,7 @@
 from fleetos.model.events import ChangeIntended, Moved
 from fleetos.model.plan import ApiLimits, Polling, Rollout, Share, Timeouts
 from fleetos.model.states import TargetState
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.scenario import Scenario
 from tests.simulation.checkers import check
 from tests.simulation.play import play
 from tests.simulation.spec import Operator, Spec

@@ -11,8 +11,8 @@ import pytest
 from fleetos.model.events import AttemptEnded, ChangeIntended, Moved, Retried
 from fleetos.model.plan import Failure
 from fleetos.model.states import Reason, RunState, TargetState
-from fleetos.sim.ledger import Write
-from fleetos.sim.servers import Disk
+from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.servers import Disk
 from tests.simulation.checkers import check
 from tests.simulation.checkers.promise import named_by_operator
 from tests.simulation.staged import (

@@ -6,7 +6,7 @@ import pytest
 
 from fleetos.model.plan import Polling, Rollout, Share, StopMode, Timeouts
 from fleetos.model.states import Reason, TargetState
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.scenario import Scenario
 from tests.simulation.checkers import check
 from tests.simulation.play import play
 from tests.simulation.spec import Act, Clocks, Jump, Operator, Spec

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from fleetos.sim.faults import Stale, Stuck
-from fleetos.sim.scenario import Scenario, ServerGroup
+from fleetos.sim.scenario.faults import Stale, Stuck
+from fleetos.sim.scenario.scenario import Scenario, ServerGroup
 from tests.simulation.play import play
 from tests.simulation.shrinking import servers, shrink, size
 from tests.simulation.spec import Act, Clocks, Commits, Freeze, Jump, Operator, Spec

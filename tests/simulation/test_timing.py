@@ -8,7 +8,7 @@ import pytest
 from fleetos.model.plan import Failure, Polling, Rollout, Share, Timeouts
 from fleetos.model.run import Outcome
 from fleetos.model.states import Reason, TargetState
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.scenario import Scenario
 from tests.simulation.checkers import check
 from tests.simulation.play import play
 from tests.simulation.spec import Act, Spec

@@ -15,10 +15,10 @@ import httpx
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.limits import READ_TIMEOUT_S, WRITE_TIMEOUT_S
 from fleetos.model.states import HOLDS_SLOT
-from fleetos.sim.access import PASSWORD
-from fleetos.sim.loop import now_s
-from fleetos.sim.routes import find
-from fleetos.sim.transport import SimTransport
+from fleetos.sim.api.access import PASSWORD
+from fleetos.sim.api.routes import find
+from fleetos.sim.in_process import SimTransport
+from fleetos.sim.virtual_time import now_s
 from tests.ledger import CHANGES
 from tests.simulation.process import Process
 from tests.simulation.stagehand import Stagehand

@@ -10,10 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from fleetos.model.plan import ChangeSpec, Place, Plan, SecretRef, ServerRef, StopMode, UserDataRef
-from fleetos.sim.ledger import Content
-from fleetos.sim.scenario import DEFAULT_KEY, ImageEntry, Scenario
-from fleetos.sim.servers import Server
-from fleetos.sim.world import World
+from fleetos.sim.scenario.scenario import DEFAULT_KEY, ImageEntry, Scenario
+from fleetos.sim.world.ledger import Content
+from fleetos.sim.world.servers import Server
+from fleetos.sim.world.world import World
 from tests.simulation.spec import IMAGE, Spec
 
 # Two more images: one like that of the plan, and one that says of itself that it has no cloud-init.

@@ -9,8 +9,8 @@ from random import Random
 from typing import TypeVar
 
 from fleetos.model.plan import ApiLimits, Failure, Polling, PowerAfter, Rollout, Share, StopMode, Timeouts
-from fleetos.sim.faults import Rule
-from fleetos.sim.scenario import Scenario
+from fleetos.sim.scenario.faults import Rule
+from fleetos.sim.scenario.scenario import Scenario
 from tests.simulation.faults import Fence, rules
 from tests.simulation.plots import with_plot
 from tests.simulation.rarities import with_log, with_rarity

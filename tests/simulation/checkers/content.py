@@ -12,7 +12,7 @@ from fleetos.model.events import ChangeAnswered, ChangeIntended, PowerIntended, 
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
-from fleetos.sim.ledger import Content, Write
+from fleetos.sim.world.ledger import Content, Write
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import groups, of_run, write_of
 from tests.simulation.story import Sent, Story, Violation

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fleetos.model.events import AttemptEnded, ChangeIntended, Enlisted, Record, Retried
 from fleetos.model.run import Outcome
-from fleetos.sim.servers import Disk
+from fleetos.sim.world.servers import Disk
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import at, groups, of_client, write_of
 from tests.simulation.checkers.promise import beyond_promise, named_by_operator

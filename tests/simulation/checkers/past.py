@@ -9,7 +9,7 @@ from fleetos.model.fold import fold_target
 from fleetos.model.fold_run import fold_run
 from fleetos.model.run import Run, Target
 from fleetos.model.states import HOLDS_SLOT
-from fleetos.sim.ledger import Write
+from fleetos.sim.world.ledger import Write
 from tests.ledger import CHANGES
 from tests.simulation.story import Past, Sent, Step, Story, Written
 

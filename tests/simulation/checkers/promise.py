@@ -6,9 +6,9 @@ The numbers are those of the plan and of the protocol, not those that the run wa
 from collections.abc import Iterator, Mapping
 
 from fleetos.model.events import ChangeAnswered, Enlisted, Retried
-from fleetos.sim.faults import Show
-from fleetos.sim.ledger import Write
-from fleetos.sim.servers import Disk
+from fleetos.sim.scenario.faults import Show
+from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.servers import Disk
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import groups, of_run
 from tests.simulation.story import Story

@@ -7,7 +7,7 @@ from datetime import datetime
 from fleetos.model.events import ChangeIntended
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
-from fleetos.sim.ledger import Write
+from fleetos.sim.world.ledger import Write
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import believed, of_run, write_of
 from tests.simulation.checkers.promise import beyond_promise, held_for_lost, settle_s

@@ -9,7 +9,7 @@ from itertools import pairwise
 from fleetos.model.events import ChangeIntended, PowerIntended, Retried
 from fleetos.model.run import PowerCall, PowerOutcome
 from fleetos.model.states import TargetState
-from fleetos.sim.ledger import Write
+from fleetos.sim.world.ledger import Write
 from tests.ledger import CHANGES, POWER
 from tests.simulation.checkers.past import at, groups, write_of
 from tests.simulation.checkers.promise import DAY_S, beyond_promise, held_for_lost, left_no_trace, settle_s

@@ -7,8 +7,8 @@ from fleetos.model.plan import PowerAfter
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import RETRIABLE, Reason, TargetState
-from fleetos.sim.ledger import Write
-from fleetos.sim.servers import Disk, Server
+from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.servers import Disk, Server
 from fleetos.views.terminal.summary import powered_off
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import at, believed, changes_of, groups, of_run

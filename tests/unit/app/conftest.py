@@ -18,7 +18,7 @@ from fleetos.planning.agreement import Agreement, NotConfirmed
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.plan_file.load import load_plan
 from fleetos.planning.preflight.preflight import Preflight
-from fleetos.sim.ledger import Write
+from fleetos.sim.world.ledger import Write
 from fleetos.views.view import SilentView, View
 from tests.integration.plans import plan
 from tests.ledger import CHANGES, stopped_by_us, successful_disks_destroyed

@@ -13,10 +13,10 @@ from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.model.plan import ApiLimits
-from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.scenario import Scenario
-from fleetos.sim.transport import SimTransport
+from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.in_process import SimTransport
+from fleetos.sim.scenario.scenario import Scenario
 from tests.support.chance import SeededChance
 from tests.unit.cloud.virtual import START, VirtualClock, now_s
 

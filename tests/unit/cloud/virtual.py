@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from fleetos.clock import Moment
-from fleetos.sim.loop import now_s, run
+from fleetos.sim.virtual_time import now_s, run
 
 __all__ = ["START", "FixedChance", "VirtualClock", "now_s", "run"]
 

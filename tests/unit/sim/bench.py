@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from fleetos.sim.access import DOMAIN, PASSWORD, PROJECT, USER
-from fleetos.sim.cloud import Cloud
-from fleetos.sim.journal import FORMAT, Header, Journal, create
-from fleetos.sim.scenario import Scenario
-from fleetos.sim.wire import Outcome, Reply, Request
+from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, USER
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.wire.messages import Outcome, Reply, Request
+from fleetos.sim.world.journal import FORMAT, Header, Journal, create
 from tests.ledger import Ledger, read_ledger
 
 BORN = 1_800_000_000.0

@@ -1,0 +1,4 @@
+"""Processes that serve a simulated world on loopback.
+
+Start with `serve.py`.
+"""

@@ -1,0 +1,4 @@
+"""Requests, responses and error codes of the simulated cloud, before sockets.
+
+Start with `messages.py`.
+"""

@@ -1,0 +1,181 @@
+import json
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from fleetos.errors import InputError, UsageError
+from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.scenario.faults import Refuse
+from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.server.persistent_world import open_world
+from fleetos.sim.server.state_folder import Home
+from fleetos.sim.world import journal as journals
+from fleetos.sim.world.journal import FORMAT, load
+from fleetos.sim.world.orders import Foreign, SetFaults
+from tests.unit.sim.bench import BORN, Kept
+
+RULES = [
+    {"on": "stop", "do": "cut-after", "nth": [2]},
+    {"on": "changeos", "do": "fail", "rate": 0.5, "picture": ["old-disk", "error", "no-disk", "new-disk"]},
+    {"on": "changeos", "do": "double", "rate": 0.3, "seconds": [5, 200]},
+    {"on": "write", "do": "cut-before", "rate": 0.1},
+    {"on": "detail", "do": "throttle", "requests": 5, "per_s": 30},
+]
+
+
+def replayed(path: Path, now: float) -> Cloud:
+    journal, entries = load(path)
+    cloud = Cloud(journal.header.scenario, journal.header.born_at, lambda: now, journal)
+    for entry in entries:
+        cloud.replay(entry)
+    cloud.settle()
+    return cloud
+
+
+def truth(cloud: Cloud) -> object:
+    ledger = cloud.world.ledger.as_dict(cloud.world.now)
+    del ledger["requests"]
+    for write in cast("list[dict[str, object]]", ledger["writes"]):
+        # What a change said is in memory alone: digests of secrets do not belong on a disk.
+        del write["content"]
+    return ledger, [server.frames for server in cloud.world.servers.values()], cloud.world.jobs
+
+
+def busy(path: Path) -> Kept:
+    bench = Kept(path, servers=[{"count": 6, "name": "web-###"}], faults=RULES)
+    for turn in range(30):
+        name = f"web-00{turn % 6 + 1}"
+        bench.send("POST", "/v1/{p}/cloudservers/action", {"os-stop": {"servers": [{"id": bench.id(name)}]}})
+        bench.wait(12)
+        bench.send_change(name, adminpass="Never-On-Disk-1")
+        bench.wait(33)
+        if turn == 20:
+            rule = Refuse.model_validate({"do": "refuse", "on": "stop", "rate": 0.5})
+            bench.cloud.order(SetFaults(kind="faults", rules=(rule,)))
+            bench.cloud.order(Foreign(kind="foreign", server_id=bench.id("web-002"), act="lock"))
+    return bench
+
+
+def test_a_world_is_the_fold_of_its_journal(tmp_path: Path) -> None:
+    path = tmp_path / "world.jsonl"
+    bench = busy(path)
+    assert len(bench.ledger().writes) > 60
+    again = replayed(path, bench.now)
+    assert truth(again) == truth(bench.cloud)
+    stored = path.read_text()
+    assert "Never-On-Disk" not in stored
+    assert {write.content is not None for write in bench.ledger().writes if write.operation == "changeos"} == {True}
+    assert sha256(b"Never-On-Disk-1").hexdigest() not in stored
+
+
+def test_effects_that_were_due_while_nobody_ran_the_world_happen(tmp_path: Path) -> None:
+    path = tmp_path / "world.jsonl"
+    bench = Kept(path, servers=[{"state": "stopped"}])
+    bench.change()
+    again = replayed(path, bench.now + 5000)
+    assert [server.status for server in again.world.servers.values()] == ["ACTIVE"]
+    assert again.world.ledger.writes[0].ended_at == BORN + 100
+
+
+def test_the_count_of_a_rule_goes_on_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "world.jsonl"
+    bench = Kept(
+        path, servers=[{"count": 2, "name": "web-###"}], faults=[{"on": "stop", "do": "cut-after", "nth": [2]}]
+    )
+    bench.power("os-stop", "web-001")
+    bench.cloud = replayed(path, bench.now)
+    with pytest.raises(AssertionError, match="Cut"):
+        bench.power("os-stop", "web-001")
+
+
+def test_request_ids_do_not_repeat_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "world.jsonl"
+    bench = Kept(path, servers=[{"count": 3, "name": "web-###"}])
+    for number in (1, 2, 3):
+        bench.power("os-stop", f"web-00{number}")
+        bench.cloud = replayed(path, bench.now)
+    ids = [write.request_id for write in bench.ledger().writes]
+    assert len(set(ids)) == len(ids) == 3
+
+
+def test_a_line_that_was_not_finished_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "world.jsonl"
+    bench = Kept(path, servers=[{"state": "stopped"}])
+    bench.change()
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"at": 18000')
+    assert len(replayed(path, bench.now).world.ledger.writes) == 1
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("text", ["", "\n", "{}\n", "[]\n", "x\n", '{"format": 1}\n'])
+def test_a_file_that_is_no_journal(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "world.jsonl"
+    path.write_text(text)
+    with pytest.raises(InputError, match="cannot be read as the journal"):
+        load(path)
+
+
+def test_a_journal_of_another_format(tmp_path: Path) -> None:
+    path = tmp_path / "world.jsonl"
+    Kept(path)
+    header = json.loads(path.read_text())
+    path.write_text(json.dumps({**header, "format": FORMAT + 1}) + "\n")
+    with pytest.raises(InputError, match="another version"):
+        load(path)
+
+
+def test_a_full_world_takes_no_more_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "SIM_WRITES_MAX", 1)
+    bench = Kept(tmp_path / "world.jsonl", servers=[{"count": 2, "name": "web-###"}])
+    assert bench.power("os-stop", "web-001")[0] == 200
+    assert bench.power("os-stop", "web-002")[0] == 503
+    assert len(bench.ledger().writes) == 1
+
+
+def test_a_home_has_one_occupant_and_private_files(tmp_path: Path) -> None:
+    home = Home(tmp_path / "state" / "sim")
+    assert home.occupant() is None
+    with home.occupied():
+        assert home.occupant() is not None
+        with pytest.raises(UsageError, match="another process"), Home(home.folder).occupied():
+            pass
+        cloud, world = open_world(home.journal, Scenario(), lambda: BORN)
+        home.write_address("http://127.0.0.1:1", world)
+    assert home.occupant() is None
+    assert home.read_address() == ("http://127.0.0.1:1", world)
+    assert home.folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in home.folder.iterdir()} == {0o600}
+    assert open_world(home.journal, Scenario(seed=9), lambda: BORN)[1] == world
+    home.forget()
+    assert home.read_address() is None
+    anew, _ = open_world(home.journal, Scenario(seed=9), lambda: BORN)
+    assert anew.world.servers.keys() != cloud.world.servers.keys()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o177])
+def test_a_home_is_private_with_all_that_was_made_for_it(tmp_path: Path, umask: int) -> None:
+    home = Home(tmp_path / "state" / "fleetos" / "sim")
+    before = os.umask(umask)
+    try:
+        with home.occupied():
+            _, world = open_world(home.journal, Scenario(), lambda: BORN)
+            home.write_address("http://127.0.0.1:1", world)
+    finally:
+        os.umask(before)
+    made = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "state", *(tmp_path / "state").rglob("*"))}
+    assert len(made) > 4
+    assert not {path: oct(mode) for path, mode in made.items() if mode != (0o700 if path.is_dir() else 0o600)}
+    home.make()
+    (tmp_path / "taken").touch()
+    with pytest.raises(FileExistsError):
+        Home(tmp_path / "taken").make()
+
+
+def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    Home(tmp_path / "sim").make()
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
