@@ -18,10 +18,10 @@ from fleetos.model.inventory import JobStatus
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RunState, TargetState
-from fleetos.rules.look import Sight, Watch
+from fleetos.rules.admission.admit import Allowance, Queue, Room, admit
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import AskJob, AskTraces, Context, Look, Need, Wait, Write
-from fleetos.rules.schedule import Allowance, Queue, Room, admit
-from fleetos.rules.steps import decide
+from fleetos.rules.observation import Sight, Watch
 
 # Events that one target may write in one turn; more is a rule that goes in circles.
 MAX_STEPS_A_TURN = 12

@@ -7,7 +7,7 @@ from fleetos.model.inventory import Job, Reply
 from fleetos.model.requests import Request
 from fleetos.model.states import Reason
 from fleetos.model.traces import Traces
-from fleetos.rules.look import Sight
+from fleetos.rules.observation import Sight
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from fleetos.engine.turn import Turn
 from fleetos.model.events import RunMoved
 from fleetos.model.requests import RequestKind
 from fleetos.model.states import QUEUED, Reason, RunState, TargetState
-from fleetos.rules.answers import Events, change_answered, job_seen, power_answered
+from fleetos.rules.replies import Events, change_answered, job_seen, power_answered
 
 ReadFact = Saw | NotSeen | TracesRead | TracesNotRead | JobRead | JobNotRead
 

@@ -25,7 +25,7 @@ from fleetos.model.run import Order
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import Reason
 from fleetos.model.traces import NO_TRACES
-from fleetos.rules.look import Sight
+from fleetos.rules.observation import Sight
 from fleetos.rules.polling import Read, ReadJob, ReadServer, ReadTraces, Sweep
 
 

@@ -10,8 +10,8 @@ from fleetos.model.events import RunDriverStarted, RunMoved
 from fleetos.model.run import PowerOutcome
 from fleetos.model.states import QUEUED, Command, Reason, RunState, TargetState, ends_pause
 from fleetos.rules import polling
-from fleetos.rules.answers import change_forgotten, power_forgotten
 from fleetos.rules.needs import Need
+from fleetos.rules.replies import change_forgotten, power_forgotten
 
 
 def begin(books: Books, turn: Turn, driver: str, command: Command) -> None:

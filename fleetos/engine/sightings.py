@@ -8,7 +8,7 @@ from fleetos.model.events import ChangeAdopted, Event, JobEnded, PowerAnswered, 
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.states import TargetState
 from fleetos.model.traces import Traces
-from fleetos.rules.look import Sight, Watch
+from fleetos.rules.observation import Sight, Watch
 
 _S = TargetState
 

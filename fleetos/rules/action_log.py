@@ -7,8 +7,8 @@ happened: a log may be behind, or not be offered.
 from fleetos.limits import TRACE_SKEW_S
 from fleetos.model.run import Attempt
 from fleetos.model.traces import LoggedEnd
-from fleetos.rules.look import LOOK_AGAIN_SHARE, SELDOM_LOOK_S, Watch
 from fleetos.rules.needs import AskTraces, Context
+from fleetos.rules.observation import LOOK_AGAIN_SHARE, SELDOM_LOOK_S, Watch
 
 
 def ask(attempt: Attempt, context: Context) -> AskTraces:

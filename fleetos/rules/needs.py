@@ -11,7 +11,7 @@ from fleetos.model.events import RunMoved, TargetEvent
 from fleetos.model.run import Settings
 from fleetos.model.traces import Traces
 from fleetos.rules.forecast import NOTHING_KNOWN, Forecast
-from fleetos.rules.look import LOOK_AGAIN_SHARE, SELDOM_LOOK_S, Watch
+from fleetos.rules.observation import LOOK_AGAIN_SHARE, SELDOM_LOOK_S, Watch
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tests.simulation.mutations.parts import Beside, beside
 
-SIGHTINGS, INSPECTING = "fleetos/engine/sightings.py", "fleetos/rules/inspecting.py"
+SIGHTINGS, INSPECTING = "fleetos/engine/sightings.py", "fleetos/rules/states/inspecting.py"
 
 BEHIND_OTHERS: Sequence[Beside] = (
     beside(
@@ -39,9 +39,9 @@ BEHIND_OTHERS: Sequence[Beside] = (
     beside(
         "sleep-is-no-gap",
         "a machine that slept counts as one that looked",
-        ("fleetos/rules/look.py", " or slept_s > SUSPEND_NOTICED_S:", ":"),
+        ("fleetos/rules/observation.py", " or slept_s > SUSPEND_NOTICED_S:", ":"),
         "whoever slept for long has a gap in its looks as well",
-        "tests/unit/rules/test_inspecting.py::test_the_settle_starts_anew_after_a_suspend",
+        "tests/unit/rules/states/test_inspecting.py::test_the_settle_starts_anew_after_a_suspend",
     ),
     beside(
         "late-look-counts",
@@ -70,7 +70,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
             "    if disk_of(attempt, seen) is Disk.NEW and seen.running:\n",
         ),
         "the verification asks for the image once more",
-        "tests/unit/rules/test_inspecting.py::test_row_changed_is_the_only_verdict_before_the_settle_ends",
+        "tests/unit/rules/states/test_inspecting.py::test_row_changed_is_the_only_verdict_before_the_settle_ends",
     ),
     beside(
         "resent-when-aborted",
@@ -81,7 +81,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
             "    if attempt.resends",
         ),
         "a server that is ready ends with the run before anything is sent",
-        "tests/unit/rules/test_inspecting.py::test_row_baseline_of_an_aborted_run_is_cancelled_and_started_again",
+        "tests/unit/rules/states/test_inspecting.py::test_row_baseline_of_an_aborted_run_is_cancelled_and_started_again",
     ),
     beside(
         "log-of-any-time",
@@ -106,14 +106,14 @@ BEHIND_OTHERS: Sequence[Beside] = (
         "a change is sent again whatever the cloud's log says",
         (INSPECTING, "    if context.traces.words:\n", "    if False:\n"),
         "what a log tells of is seen at the server too before a settle is over, in all but very few worlds",
-        "tests/unit/rules/test_inspecting.py::test_row_baseline_traces_forbid_a_resend",
+        "tests/unit/rules/states/test_inspecting.py::test_row_baseline_traces_forbid_a_resend",
     ),
     beside(
         "any-error-is-ours",
         "a server in an error is changed though no change of ours has failed on it",
-        ("fleetos/rules/steps.py", "    return seen.in_error and failed_before\n", "    return seen.in_error\n"),
+        ("fleetos/rules/decide.py", "    return seen.in_error and failed_before\n", "    return seen.in_error\n"),
         "its disk is still the one that was frozen, so that no judge of disks objects",
-        "tests/unit/rules/test_disk_rule.py::test_an_error_is_ours_to_change_only_after_a_failed_change",
+        "tests/unit/rules/test_decide_disk.py::test_an_error_is_ours_to_change_only_after_a_failed_change",
     ),
     beside(
         "any-2xx-is-accepted",

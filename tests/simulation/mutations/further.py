@@ -6,13 +6,13 @@ from tests.simulation.mutations.more import MORE
 from tests.simulation.mutations.parts import ANY, seen_by_any
 from tests.simulation.mutations.patches import Mutation, Patch
 
-INSPECTING = "fleetos/rules/inspecting.py"
+INSPECTING = "fleetos/rules/states/inspecting.py"
 
 FURTHER: Sequence[Mutation] = (
     seen_by_any(
         "no-effect-at-once",
         "a job without an effect is believed at the first look",
-        "fleetos/rules/ended.py",
+        "fleetos/rules/states/verifying.py",
         ("        return max(context.settle_s, context.settings.start_timeout_s)\n    return context.settle_s\n"),
         ("        return max(context.settle_s, context.settings.start_timeout_s)\n    return 0.0\n"),
     ),
@@ -52,7 +52,7 @@ FURTHER: Sequence[Mutation] = (
     seen_by_any(
         "stopped-at-first-sight",
         "a stop counts as over as soon as the server is seen stopped",
-        "fleetos/rules/power.py",
+        "fleetos/rules/states/power.py",
         "    if final or watch.same_s() >= context.short(STOP_QUIET_S):\n",
         "    if True:\n",
     ),
@@ -73,14 +73,14 @@ FURTHER: Sequence[Mutation] = (
     seen_by_any(
         "locked-is-sent",
         "a locked server is changed",
-        "fleetos/rules/steps.py",
+        "fleetos/rules/decide.py",
         "    if seen.locked:\n",
         "    if False:\n",
     ),
     seen_by_any(
         "wait-not-kept",
         "a refused change is sent again without its wait",
-        "fleetos/rules/steps.py",
+        "fleetos/rules/decide.py",
         (
             "    if target.not_before is not None and target.not_before > context.now.wall:\n"
             "        return (Wait(context.due(target.not_before)),)\n"

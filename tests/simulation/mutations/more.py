@@ -6,9 +6,9 @@ from tests.simulation.mutations.parts import CLOUD, ENGINE, FOLD, PLANNING, RULE
 from tests.simulation.mutations.patches import Mutation
 
 _POWER, _ENDED, _ENDS, _BODIES = (
-    f"{RULES}/power.py",
-    f"{RULES}/ended.py",
-    f"{RULES}/ends.py",
+    f"{RULES}/states/power.py",
+    f"{RULES}/states/verifying.py",
+    f"{RULES}/outcomes.py",
     f"{CLOUD}/api/request_bodies.py",
 )
 
@@ -24,14 +24,14 @@ MORE: Sequence[Mutation] = (
     seen_by_any(
         "untried-first",
         "servers that nobody has tried go before a retry that is due",
-        f"{RULES}/schedule.py",
+        f"{RULES}/admission/admit.py",
         "        if self._retries and self._retries[0][0] <= now:\n",
         "        if not self._waiting and self._retries and self._retries[0][0] <= now:\n",
     ),
     seen_by_any(
         "backoff-not-kept",
         "a failed attempt is followed by the next one without its wait",
-        f"{RULES}/schedule.py",
+        f"{RULES}/admission/admit.py",
         "        if self._retries and self._retries[0][0] <= now:\n",
         "        if self._retries:\n",
     ),

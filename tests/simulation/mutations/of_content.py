@@ -89,7 +89,7 @@ CONTENT = (
         "I13",
         "a server is switched off though the plan only lets it be shut down",
         one(
-            f"{RULES}/power.py",
+            f"{RULES}/states/power.py",
             "harder = context.settings.stop is StopMode.SOFT_THEN_HARD and not any(call.hard for call in target.calls)",
             "harder = not any(call.hard for call in target.calls)",
         ),
@@ -98,7 +98,7 @@ CONTENT = (
         "stopped-after-all",
         "I13",
         "a changed server that ran before is stopped at the end, as one that did not",
-        one(f"{RULES}/ended.py", ' and target.baseline.status == "SHUTOFF"\n', "\n"),
+        one(f"{RULES}/states/verifying.py", ' and target.baseline.status == "SHUTOFF"\n', "\n"),
     ),
 )
 
@@ -107,14 +107,14 @@ EVIDENCE = (
         "gap-is-no-gap",
         "I14",
         "a series of looks goes on whatever time nobody looked",
-        one(f"{RULES}/look.py", "if gap_s > gap_max_s or slept_s > SUSPEND_NOTICED_S:", "if False:"),
+        one(f"{RULES}/observation.py", "if gap_s > gap_max_s or slept_s > SUSPEND_NOTICED_S:", "if False:"),
     ),
     Mutation(
         "retried-after-a-poll",
         "I14",
         "a target with an unknown outcome is tried again after two equal looks",
         one(
-            f"{RULES}/inspecting.py",
+            f"{RULES}/states/inspecting.py",
             "    enough_s = context.settle_s if unknown else context.settings.poll_max_s\n",
             "    enough_s = context.settings.poll_max_s\n",
         ),
@@ -124,7 +124,7 @@ EVIDENCE = (
         "I14",
         "one look after a failed job is enough",
         one(
-            f"{RULES}/ended.py",
+            f"{RULES}/states/verifying.py",
             "    if verdict in BY_TWO:\n        return context.settings.poll_max_s\n",
             "    if verdict in BY_TWO:\n        return 0.0\n",
         ),

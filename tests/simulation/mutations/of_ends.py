@@ -37,14 +37,14 @@ DISKS = (
         "no-disk-rule",
         "I2",
         "whatever disk a server has may be wiped",
-        (*NO_DISK_RULE, Patch(f"{RULES}/power.py", "    if seen.disk != target.disk:\n", "    if False:\n")),
+        (*NO_DISK_RULE, Patch(f"{RULES}/states/power.py", "    if seen.disk != target.disk:\n", "    if False:\n")),
     ),
     Mutation(
         "old-look",
         "I2",
         "a write leaves by whatever was seen last, however long it had to wait",
         one(
-            f"{RULES}/steps.py",
+            f"{RULES}/decide.py",
             "    return watch is not None and context.now.since_s(watch.last.requested) <",
             "    return watch is not None or context.now.since_s(context.entered) <",
         ),
@@ -60,7 +60,7 @@ DISKS = (
         "I12",
         "a job that succeeded is proof of a change, and nobody looks",
         one(
-            f"{RULES}/ended.py",
+            f"{RULES}/states/verifying.py",
             "    if disk is Disk.NEW and ours and succeeded and seen.running:\n",
             "    if succeeded:\n",
         ),
@@ -69,7 +69,7 @@ DISKS = (
         "gone-at-once",
         "I12",
         "a server of which one read says that there is none counts as deleted",
-        one(f"{RULES}/ends.py", " and watch.same_s() >= context.short(GONE_APART_S)", ""),
+        one(f"{RULES}/outcomes.py", " and watch.same_s() >= context.short(GONE_APART_S)", ""),
     ),
     Mutation(
         "skipped-by-image",

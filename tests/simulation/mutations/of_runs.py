@@ -39,9 +39,11 @@ ROLLOUT = (
         "I4",
         "an aborted run admits those who wait",
         (
-            Patch(f"{RULES}/schedule.py", "    if run.state is not RunState.RUNNING:\n        return moves\n", ""),
             Patch(
-                f"{RULES}/steps.py",
+                f"{RULES}/admission/admit.py", "    if run.state is not RunState.RUNNING:\n        return moves\n", ""
+            ),
+            Patch(
+                f"{RULES}/decide.py",
                 "    if context.finishing:\n        return aborted(target, None)\n    return ()\n",
                 "    return ()\n",
             ),
@@ -68,7 +70,7 @@ ROLLOUT = (
         "I4",
         "a run that pauses since too many changes are overdue admits the next server",
         one(
-            f"{RULES}/schedule.py",
+            f"{RULES}/admission/admit.py",
             "    if run.state is not RunState.RUNNING:\n        return moves\n",
             "    if run.state not in (RunState.RUNNING, RunState.PAUSED):\n        return moves\n",
         ),
@@ -78,7 +80,7 @@ ROLLOUT = (
         "I7",
         "whoever takes a run over gives each change its whole time anew",
         one(
-            f"{RULES}/changing.py",
+            f"{RULES}/states/changing.py",
             """\
     late_s = (context.now.wall - attempt.deadline).total_seconds()
     if late_s < 0:
@@ -96,7 +98,7 @@ ROLLOUT = (
         "I7",
         "a change that does not end is waited for without a bound",
         one(
-            f"{RULES}/changing.py",
+            f"{RULES}/states/changing.py",
             "    if late_s > context.settings.change_timeout_s and context.here_s >= context.settle_s:\n",
             "    if False:\n",
         ),

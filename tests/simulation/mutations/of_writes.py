@@ -78,7 +78,7 @@ SENDING = (
         "I1",
         "rules and law alike allow one attempt more than the plan",
         (
-            Patch(f"{RULES}/ends.py", "if used < target.attempts_allowed:", "if used <= target.attempts_allowed:"),
+            Patch(f"{RULES}/outcomes.py", "if used < target.attempts_allowed:", "if used <= target.attempts_allowed:"),
             Patch(FOLD, ">= target.attempts_allowed:", "> target.attempts_allowed:"),
         ),
     ),
@@ -87,7 +87,7 @@ SENDING = (
         "I12",
         "a change whose job the cloud does not know has failed",
         one(
-            f"{RULES}/answers.py",
+            f"{RULES}/replies.py",
             "        accepted = attempt.accepted_at or attempt.sent_at\n",
             """\
         from fleetos.model.events import AttemptEnded
@@ -104,7 +104,7 @@ SENDING = (
         "I9",
         "a server that is powered off while its OS changes is started",
         one(
-            f"{RULES}/changing.py",
+            f"{RULES}/states/changing.py",
             "    overdue = _overdue(target, attempt, context)\n",
             """\
     if context.watch is None:
@@ -123,7 +123,7 @@ POWER = (
         "I9",
         "a server with an unanswered send is stopped like any other",
         one(
-            f"{RULES}/steps.py",
+            f"{RULES}/decide.py",
             "    young = last is not None and (context.now.wall - last).total_seconds() < NO_STOP_AFTER_UNANSWERED_S\n",
             "    young = last is not None and (context.now.wall - last).total_seconds() < 0.0\n",
         ),
@@ -133,7 +133,7 @@ POWER = (
         "I9",
         "a changed server is stopped again as it was before, though an earlier send was never answered",
         one(
-            f"{RULES}/ended.py",
+            f"{RULES}/states/verifying.py",
             "            not_before = last + timedelta(seconds=NO_STOP_AFTER_UNANSWERED_S)\n",
             "            not_before = last + timedelta(seconds=1)\n",
         ),
@@ -143,7 +143,7 @@ POWER = (
         "I9",
         "a server with an unknown outcome is started as soon as it is seen stopped",
         one(
-            f"{RULES}/inspecting.py",
+            f"{RULES}/states/inspecting.py",
             "    if seen.changing and not never_asked:\n        return adopt(target, attempt)\n",
             """\
     if seen.stopped and not target.started:

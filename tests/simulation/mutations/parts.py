@@ -8,7 +8,7 @@ ENGINE, RULES, CLOUD, PLANNING = "fleetos/engine", "fleetos/rules", "fleetos/clo
 FOLD = "fleetos/model/fold.py"
 # Parts of several faults.
 AGAIN_AT_ONCE = Patch(
-    f"{RULES}/answers.py",
+    f"{RULES}/replies.py",
     "TargetState.INSPECTING, answer=str(AnswerClass.AMBIGUOUS), detail=detail",
     "TargetState.READY, answer=str(AnswerClass.AMBIGUOUS), detail=detail",
 )
@@ -19,7 +19,7 @@ NO_SETTLE = Patch(
 )
 NOT_SENT = Patch(f"{CLOUD}/http/transport.py", "return type(told)(told.message)", "return NotSent(told.message)")
 NO_DISK_RULE = (
-    Patch(f"{RULES}/steps.py", "    if seen.disk != target.disk:\n", "    if False:\n"),
+    Patch(f"{RULES}/decide.py", "    if seen.disk != target.disk:\n", "    if False:\n"),
     Patch(FOLD, "event.before.disk is None or event.before.disk != target.disk", "event.before.disk is None"),
 )
 

@@ -36,8 +36,8 @@ from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.traces import NO_TRACES, Traces
-from fleetos.rules.look import Sight
 from fleetos.rules.needs import AskJob, AskTraces, Look, Need, Power, Submit, Wait
+from fleetos.rules.observation import Sight
 from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep
 from tests.support.chance import SeededChance
 from tests.unit.engine.stage import Stage

@@ -13,8 +13,8 @@ import fleetos
 from fleetos.engine import books
 from fleetos.model.run import Target
 from fleetos.model.states import Command, TargetState
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Decision
-from fleetos.rules.steps import decide
 from tests.unit.engine.stage import QUICK, Stage
 
 ROOM = str(Path(fleetos.__file__).parent)

@@ -8,7 +8,7 @@ from fleetos.model.events import Event, PowerAnswered, PowerIntended
 from fleetos.model.run import PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.model.traces import NO_TRACES
-from fleetos.rules.look import Sight
+from fleetos.rules.observation import Sight
 from tests.unit.model.samples import STOPPED
 from tests.unit.rules.scene import moment
 from tests.unit.store.samples import make_target

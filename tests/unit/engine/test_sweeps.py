@@ -7,9 +7,9 @@ from fleetos.engine.sweeps import Batch, SweepPlanner
 from fleetos.engine.watching import Watching
 from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S
 from fleetos.model.run import Settings
+from fleetos.rules.admission.admit import Queue
 from fleetos.rules.needs import AskTraces, Follow
 from fleetos.rules.polling import Read, ReadJob, ReadServer, ReadTraces, Sweep
-from fleetos.rules.schedule import Queue
 from tests.support.chance import SeededChance
 from tests.unit.engine.sweeping import changing, name, one_page
 from tests.unit.model.samples import SETTINGS, START

@@ -9,9 +9,9 @@ from fleetos.model.events import AttemptEnded, Moved, TargetEvent
 from fleetos.model.fold import fold_target
 from fleetos.model.inventory import Picture
 from fleetos.model.run import Settings, Target
-from fleetos.rules.look import Sight, Watch
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Decision, Need, Write
-from fleetos.rules.steps import decide
+from fleetos.rules.observation import Sight, Watch
 from tests.unit.model.samples import SETTINGS, START
 
 Look = tuple[float, Picture | None]

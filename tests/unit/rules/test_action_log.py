@@ -11,8 +11,8 @@ from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason
 from fleetos.model.states import TargetState as S
 from fleetos.model.traces import NO_TRACES, LoggedChange, LoggedEnd, Traces
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import AskTraces, Context, Look
-from fleetos.rules.steps import decide
 from tests.unit.model.samples import ERROR, NO_DISK, RUNNING, SETTINGS, START, STOPPED, a_target, an_attempt
 from tests.unit.rules.scene import (
     aborting,

@@ -17,11 +17,19 @@ from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import LoggedEnd
 from fleetos.rules import action_log
-from fleetos.rules.changing import adopt
-from fleetos.rules.ended import Disk, disk_of, evidence_series, image_tells, image_words, on_image, start_once
-from fleetos.rules.ends import aborted, gone, held_after, hold, use_up
-from fleetos.rules.look import Watch
 from fleetos.rules.needs import AskJob, Context, Decision, Look, Need, Write
+from fleetos.rules.observation import Watch
+from fleetos.rules.outcomes import aborted, gone, held_after, hold, use_up
+from fleetos.rules.states.changing import adopt
+from fleetos.rules.states.verifying import (
+    Disk,
+    disk_of,
+    evidence_series,
+    image_tells,
+    image_words,
+    on_image,
+    start_once,
+)
 
 
 def inspecting(target: Target, context: Context) -> Decision:

@@ -14,10 +14,10 @@ from fleetos.model.inventory import Job, JobStatus, Picture
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
-from fleetos.rules.answers import job_seen
+from fleetos.rules.admission.admit import first_state
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import AskJob
-from fleetos.rules.schedule import first_state
-from fleetos.rules.steps import decide
+from fleetos.rules.replies import job_seen
 from tests.unit.model.samples import (
     CHANGED,
     ERROR,

@@ -9,12 +9,12 @@ from fleetos.model.events import ChangeAdopted, Moved
 from fleetos.model.inventory import JobStatus
 from fleetos.model.run import Attempt, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.rules.ended import Disk, disk_of, judged, on_image
-from fleetos.rules.ends import gone
 from fleetos.rules.forecast import Kind, Outlook
-from fleetos.rules.look import Watch
 from fleetos.rules.needs import AskJob, Context, Decision, Follow, Look, Need, Wait, Write
+from fleetos.rules.observation import Watch
+from fleetos.rules.outcomes import gone
 from fleetos.rules.polling import sweep_interval_s
+from fleetos.rules.states.verifying import Disk, disk_of, judged, on_image
 
 
 def changing(target: Target, context: Context) -> Decision:

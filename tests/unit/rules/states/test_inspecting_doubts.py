@@ -13,8 +13,8 @@ from fleetos.model.plan import PowerAfter
 from fleetos.model.run import End, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import AskJob, Context, Decision, Look, Wait
-from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,

@@ -9,9 +9,9 @@ from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
 from fleetos.model.run import PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.rules.ends import aborted, gone, hold, look_for_it, proven_gone
-from fleetos.rules.look import Watch
 from fleetos.rules.needs import AskJob, Context, Decision, Look, Need, Power, Wait, Write
+from fleetos.rules.observation import Watch
+from fleetos.rules.outcomes import aborted, gone, hold, look_for_it, proven_gone
 
 
 def stopping(target: Target, context: Context) -> Decision:

@@ -21,8 +21,8 @@ from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import End, Outcome, PowerCall, PowerOutcome, Settings, Target
 from fleetos.model.states import HOLDS_SLOT, Reason, TargetState
 from fleetos.model.traces import NO_TRACES
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import AskJob, Context, Decision, Look, Power, Wait
-from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,

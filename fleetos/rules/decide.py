@@ -8,12 +8,12 @@ from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, PowerOutcome, Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
-from fleetos.rules.changing import changing
-from fleetos.rules.ended import image_words, verifying
-from fleetos.rules.ends import aborted, gone, hold, unread
-from fleetos.rules.inspecting import inspecting
 from fleetos.rules.needs import Context, Decision, Follow, Look, Power, Submit, Wait, Write
-from fleetos.rules.power import restoring, starting, stopping
+from fleetos.rules.outcomes import aborted, gone, hold, unread
+from fleetos.rules.states.changing import changing
+from fleetos.rules.states.inspecting import inspecting
+from fleetos.rules.states.power import restoring, starting, stopping
+from fleetos.rules.states.verifying import image_words, verifying
 
 
 def decide(target: Target, context: Context) -> Decision:

@@ -14,10 +14,10 @@ from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Settings, Target
 from fleetos.model.states import HOLDS_SLOT, QUEUED, TargetState
 from fleetos.model.traces import NO_TRACES
-from fleetos.rules.answers import change_answered, job_seen, power_answered
-from fleetos.rules.ends import backoff_s
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import AskJob, AskTraces, Context, Power, Submit, Write
-from fleetos.rules.steps import decide
+from fleetos.rules.outcomes import backoff_s
+from fleetos.rules.replies import change_answered, job_seen, power_answered
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,

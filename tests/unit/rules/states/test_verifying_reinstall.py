@@ -10,8 +10,8 @@ from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Order, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import Submit
-from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
     ERROR,
     NEW_DISK,

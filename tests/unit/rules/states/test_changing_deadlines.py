@@ -13,9 +13,9 @@ from fleetos.model.fold import fold_target
 from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.run import Target
 from fleetos.model.states import HOLDS_SLOT, Reason, TargetState
-from fleetos.rules.answers import job_seen
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import AskJob, Look, Wait
-from fleetos.rules.steps import decide
+from fleetos.rules.replies import job_seen
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,

@@ -14,8 +14,8 @@ from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.plan import PowerAfter
 from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import Decision
-from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,

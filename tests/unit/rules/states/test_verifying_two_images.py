@@ -9,7 +9,7 @@ from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
-from fleetos.rules.steps import decide
+from fleetos.rules.decide import decide
 from tests.unit.model.samples import (
     NEW_DISK,
     NEW_IMAGE,

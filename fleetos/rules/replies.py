@@ -13,8 +13,8 @@ from fleetos.model.events import ChangeAnswered, JobEnded, Moved, PowerAnswered,
 from fleetos.model.inventory import Delivered, Job, JobStatus, Reply
 from fleetos.model.run import Attempt, End, PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, RunState, TargetState
-from fleetos.rules.ends import must_restore
 from fleetos.rules.needs import Context
+from fleetos.rules.outcomes import must_restore
 
 Events = tuple[TargetEvent | RunMoved, ...]
 

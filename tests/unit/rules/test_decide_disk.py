@@ -15,8 +15,8 @@ from fleetos.model.inventory import Picture
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, PowerCall, Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import Follow, Look, Submit, Wait
-from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
     CHANGED,
     ERROR,

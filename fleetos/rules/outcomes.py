@@ -6,8 +6,8 @@ from fleetos.model.events import AttemptEnded, Moved, TargetEvent
 from fleetos.model.inventory import Picture
 from fleetos.model.run import Attempt, End, Outcome, Target
 from fleetos.model.states import QUEUED, Reason, TargetState
-from fleetos.rules.look import Watch
 from fleetos.rules.needs import Context, Decision, Look, Need, Write
+from fleetos.rules.observation import Watch
 
 # Two reads this far apart that find no server prove that it was deleted: a cell of the cloud may flap for some seconds.
 GONE_APART_S = 30.0

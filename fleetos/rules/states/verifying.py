@@ -14,9 +14,9 @@ from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.plan import PowerAfter
 from fleetos.model.run import Attempt, End, Outcome, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.rules.ends import gone, held_after, hold, use_up
-from fleetos.rules.look import Watch
 from fleetos.rules.needs import Context, Decision, Follow, Look, Write
+from fleetos.rules.observation import Watch
+from fleetos.rules.outcomes import gone, held_after, hold, use_up
 
 
 class Verdict(Enum):

@@ -7,10 +7,10 @@ import pytest
 from fleetos.limits import ASK_AGAIN_SHARE, SHOWN_WITHIN_S
 from fleetos.model.inventory import JobStatus, Picture
 from fleetos.model.states import TargetState
-from fleetos.rules.ended import judged
+from fleetos.rules.decide import decide
 from fleetos.rules.forecast import Forecast
 from fleetos.rules.needs import AskJob, Context, Follow, Look
-from fleetos.rules.steps import decide
+from fleetos.rules.states.verifying import judged
 from tests.unit.model.samples import CHANGED, ERROR, NO_DISK, REBUILD, SETTINGS, START, STOPPED, a_target, an_attempt
 from tests.unit.rules.scene import Look as Seen
 from tests.unit.rules.scene import context, moment, needs

@@ -16,9 +16,9 @@ from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES, Traces
+from fleetos.rules.decide import decide
 from fleetos.rules.needs import AskTraces, Decision
 from fleetos.rules.needs import Look as NeedsLook
-from fleetos.rules.steps import decide
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.rules.ends import proven_gone
-from fleetos.rules.look import MAX_PICTURES, SELDOM_LOOK_S, Watch
+from fleetos.rules.observation import MAX_PICTURES, SELDOM_LOOK_S, Watch
+from fleetos.rules.outcomes import proven_gone
 from tests.unit.model.samples import RUNNING, STOPPED
 from tests.unit.rules.scene import context, moment, sight, steady, watched
 

@@ -12,7 +12,7 @@ from fleetos.model.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, HOLDS_SLOT, QUEUED, RunState, TargetState
-from fleetos.rules.schedule import Allowance, Queue, Room, WaitReason, admit, why_waiting
+from fleetos.rules.admission.admit import Allowance, Queue, Room, WaitReason, admit, why_waiting
 from tests.unit.model.samples import SETTINGS, START, a_run, a_target, an_attempt
 
 S = TargetState

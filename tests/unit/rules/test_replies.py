@@ -14,7 +14,7 @@ from fleetos.model.fold import fold_target
 from fleetos.model.inventory import Delivered, Job, JobStatus, Reply, SubJob, Unanswered, Undelivered
 from fleetos.model.run import Outcome, PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, RunState, TargetState
-from fleetos.rules.answers import (
+from fleetos.rules.replies import (
     change_answered,
     change_forgotten,
     describe,

@@ -1,0 +1,4 @@
+"""Admission: which targets may start, and why the others wait.
+
+Start with `admit.py`.
+"""
