@@ -20,7 +20,7 @@ from fleetos.cloud.auth.credentials import Password
 from fleetos.cloud.auth.grant import Credentials
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud
-from fleetos.engine.drive import Edge, Engine
+from fleetos.engine.engine import Edge, Engine
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.model.events import Enlisted, Record, RunCreated
 from fleetos.model.plan import ApiLimits, ChangeSpec, Plan, Polling, Rollout, Share

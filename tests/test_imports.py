@@ -49,7 +49,7 @@ SPOILED = {
             "fleetos.app.survey is not allowed to import fleetos.app.control",
         ),
     ],
-    "engine": [("engine/drive.py", "import fleetos.store.journal", "fleetos.engine.drive -> fleetos.store.journal")],
+    "engine": [("engine/engine.py", "import fleetos.store.journal", "fleetos.engine.engine -> fleetos.store.journal")],
     "views": [
         ("views/view.py", "import fleetos.cloud.http.transport", "fleetos.views.view -> fleetos.cloud.http.transport")
     ],
@@ -69,14 +69,14 @@ SPOILED = {
     "http": [
         ("cli/main.py", "import httpx", "fleetos.cli.main -> httpx"),
         ("sim/world/world.py", "import httpx", "fleetos.sim.world.world -> httpx"),
-        ("engine/drive.py", "import aiohttp", "fleetos.engine.drive -> aiohttp"),
+        ("engine/engine.py", "import aiohttp", "fleetos.engine.engine -> aiohttp"),
     ],
     "database": [
         ("cli/main.py", "from sqlalchemy import text", "fleetos.cli.main -> sqlalchemy"),
-        ("engine/drive.py", "import sqlite3", "fleetos.engine.drive -> sqlite3"),
+        ("engine/engine.py", "import sqlite3", "fleetos.engine.engine -> sqlite3"),
     ],
     "yaml": [("cli/main.py", "import ruamel.yaml", "fleetos.cli.main -> ruamel")],
-    "terminal": [("engine/drive.py", "from rich.text import Text", "fleetos.engine.drive -> rich")],
+    "terminal": [("engine/engine.py", "from rich.text import Text", "fleetos.engine.engine -> rich")],
     "commands": [("views/view.py", "import typer", "fleetos.views.view -> typer")],
 }
 

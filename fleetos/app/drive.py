@@ -12,7 +12,7 @@ from fleetos.app.context import AppContext, scope_key
 from fleetos.app.results import DriveResult
 from fleetos.app.survey import scope_of
 from fleetos.cloud.client import EcsCloud
-from fleetos.engine.drive import Edge, Engine
+from fleetos.engine.engine import Edge, Engine
 from fleetos.errors import FleetosError, StoreError
 from fleetos.ids import SystemChance, token
 from fleetos.model.events import RunDriverEnded, RunMoved

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fleetos.clock import Moment
 from fleetos.engine.agenda import Agenda
-from fleetos.engine.watching import Watching
+from fleetos.engine.change_tracker import Watching
 from fleetos.ids import Chance
 from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S
 from fleetos.model.plan import StopMode

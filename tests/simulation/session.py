@@ -10,7 +10,7 @@ from fleetos.cloud.auth.credentials import Password
 from fleetos.cloud.auth.grant import Credentials
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud
-from fleetos.engine.drive import Beats, Edge, Engine
+from fleetos.engine.engine import Beats, Edge, Engine
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost, RunDriven
 from fleetos.model.events import Event, Record

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tests.simulation.mutations.parts import Beside, beside
 
-SIGHTINGS, INSPECTING = "fleetos/engine/sightings.py", "fleetos/rules/states/inspecting.py"
+SIGHTINGS, INSPECTING = "fleetos/engine/observations.py", "fleetos/rules/states/inspecting.py"
 
 BEHIND_OTHERS: Sequence[Beside] = (
     beside(
@@ -16,7 +16,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
             "            return self\n        if isinstance(event, PowerAnswered)",
         ),
         "it shows a server that runs, and a stop is over by its job or by looks that show it stopped",
-        "tests/unit/engine/test_sightings.py",
+        "tests/unit/engine/test_observations.py",
     ),
     beside(
         "look-before-answer",
@@ -27,14 +27,14 @@ BEHIND_OTHERS: Sequence[Beside] = (
             "PowerOutcome.ACCEPTED):\n            return self",
         ),
         "a stop is over by its job or by looks that show its server stopped",
-        "tests/unit/engine/test_sightings.py",
+        "tests/unit/engine/test_observations.py",
     ),
     beside(
         "list-is-evidence",
         "a page of the list is evidence for an unknown outcome",
         (SIGHTINGS, "if state is TargetState.INSPECTING and not sight.single:", "if False:"),
         "whoever is inspected is read alone, and comes along in no sweep",
-        "tests/unit/engine/test_sightings.py",
+        "tests/unit/engine/test_observations.py",
     ),
     beside(
         "sleep-is-no-gap",
@@ -48,7 +48,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
         "a look that was asked for before a move counts after it",
         (SIGHTINGS, "        if sight.requested.elapsed_s < self.since.elapsed_s:\n            return self\n", ""),
         "a verdict needs a second look or a settle, and a send a look of the last minute",
-        "tests/unit/engine/test_books.py::test_a_look_that_was_asked_for_before_the_move_does_not_count",
+        "tests/unit/engine/test_tracker.py::test_a_look_that_was_asked_for_before_the_move_does_not_count",
     ),
     beside(
         "old-log-counts",
@@ -59,7 +59,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
             "        return after\n",
         ),
         "the log is asked when a settle is over, and the verdict follows with the next look",
-        "tests/unit/engine/test_sightings.py::test_what_the_log_said_counts_with_the_looks_that_it_was_asked_for_and_no_others",
+        "tests/unit/engine/test_observations.py::test_what_the_log_said_counts_with_the_looks_that_it_was_asked_for_and_no_others",
     ),
     beside(
         "verified-by-disk",
@@ -129,8 +129,8 @@ BEHIND_OTHERS: Sequence[Beside] = (
     beside(
         "lease-not-asked",
         "a write leaves whether or not the lease was renewed within its term",
-        ("fleetos/engine/drive.py", "        if not self._journal.lease_valid(now):\n", "        if False:\n"),
+        ("fleetos/engine/engine.py", "        if not self._journal.lease_valid(now):\n", "        if False:\n"),
         "the commit of its intent has proven the lease, and no intent older than five seconds is sent",
-        "tests/unit/engine/test_trouble.py::test_a_write_without_a_valid_lease_is_not_sent_and_the_target_is_ready_again",
+        "tests/unit/engine/test_engine_trouble.py::test_a_write_without_a_valid_lease_is_not_sent_and_the_target_is_ready_again",
     ),
 )

@@ -91,14 +91,14 @@ FURTHER: Sequence[Mutation] = (
     seen_by_any(
         "pending-for-ever",
         "a stop whose process died stays pending",
-        "fleetos/engine/ring.py",
+        "fleetos/engine/reconcile.py",
         "                books.write(turn, power_forgotten(target, call))\n",
         "                pass\n",
     ),
     seen_by_any(
         "slots-at-admission",
         "a free slot is asked for at the admission alone",
-        "fleetos/engine/sending.py",
+        "fleetos/engine/sender.py",
         ("            if turn.slots_taken >= turn.run.settings.concurrency:\n                break\n"),
         "",
     ),

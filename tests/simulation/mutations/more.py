@@ -38,7 +38,7 @@ MORE: Sequence[Mutation] = (
     seen_by_any(
         "half-a-settle",
         "a settle takes half of its time",
-        f"{ENGINE}/books.py",
+        f"{ENGINE}/tracker.py",
         "settle_s=self.watch.settle_s(run.settings)",
         "settle_s=self.watch.settle_s(run.settings) / 2",
     ),

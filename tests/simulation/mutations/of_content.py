@@ -11,7 +11,7 @@ CONTENT = (
         "I13",
         "a server is sent what the first of the run was to get",
         one(
-            f"{ENGINE}/sending.py",
+            f"{ENGINE}/sender.py",
             "SubmitChange(server_id, number, target.order, stop_first,",
             f"SubmitChange(server_id, number, {_OF_ANOTHER}, stop_first,",
         ),
@@ -21,7 +21,7 @@ CONTENT = (
         "I13",
         "a server is sent the password and the user data of the first of the run",
         one(
-            f"{ENGINE}/sending.py",
+            f"{ENGINE}/sender.py",
             "self._secrets.resolve(target.order)",
             f"self._secrets.resolve({_OF_ANOTHER})",
         ),
@@ -82,7 +82,7 @@ CONTENT = (
         "stops-by-itself-always",
         "I13",
         "a change may stop its server by itself, whatever the plan says",
-        one(f"{ENGINE}/sending.py", "stop_first = turn.run.settings.stop is StopMode.API", "stop_first = True"),
+        one(f"{ENGINE}/sender.py", "stop_first = turn.run.settings.stop is StopMode.API", "stop_first = True"),
     ),
     Mutation(
         "hard-at-once",

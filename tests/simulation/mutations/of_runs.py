@@ -9,7 +9,7 @@ ROLLOUT = (
         "I3",
         "one more change is sent than may run at once",
         one(
-            f"{ENGINE}/sending.py",
+            f"{ENGINE}/sender.py",
             "turn.slots_taken >= turn.run.settings.concurrency",
             "turn.slots_taken > turn.run.settings.concurrency",
         ),
@@ -53,14 +53,14 @@ ROLLOUT = (
         "pause-is-not-heard",
         "I4",
         "the turn that pauses the run goes on to send",
-        one(f"{ENGINE}/drive.py", "self._leaving or turn.run.state is RunState.PAUSED\n", "self._leaving\n"),
+        one(f"{ENGINE}/engine.py", "self._leaving or turn.run.state is RunState.PAUSED\n", "self._leaving\n"),
     ),
     Mutation(
         "pause-is-not-asked-for",
         "I4",
         "a write that waits for a token leaves though the run has been paused meanwhile",
         one(
-            f"{ENGINE}/drive.py",
+            f"{ENGINE}/engine.py",
             "        if state is RunState.RUNNING or (",
             "        if state in (RunState.RUNNING, RunState.PAUSED) or (",
         ),
@@ -111,7 +111,7 @@ JOURNAL = (
         "I6",
         "of several targets that one turn changed, one is not stored",
         one(
-            f"{ENGINE}/drive.py",
+            f"{ENGINE}/engine.py",
             "self._journal.append(turn.run, turn.events, changed, turn.at, turn.answered)",
             "self._journal.append(turn.run, turn.events, changed[:1], turn.at, turn.answered)",
         ),
@@ -121,7 +121,7 @@ JOURNAL = (
         "I6",
         "of several records of one turn, the first is not written",
         one(
-            f"{ENGINE}/drive.py",
+            f"{ENGINE}/engine.py",
             "self._journal.append(turn.run, turn.events, changed, turn.at, turn.answered)",
             "self._journal.append(turn.run, turn.events[1:] or turn.events, changed, turn.at, turn.answered)",
         ),
@@ -137,7 +137,7 @@ JOURNAL = (
         "I11",
         "nothing is asked in the moment before a write leaves",
         one(
-            f"{ENGINE}/perform.py",
+            f"{ENGINE}/performer.py",
             "        def last_check() -> str | None:\n",
             "        def last_check() -> str | None:\n            return None\n",
         ),

@@ -19,7 +19,7 @@ SENDING = (
         "I5",
         "writes leave before their intents are durable",
         one(
-            f"{ENGINE}/drive.py",
+            f"{ENGINE}/engine.py",
             """\
             await self._commit(turn)
             for write in writes:

@@ -13,7 +13,7 @@ AGAIN_AT_ONCE = Patch(
     "TargetState.READY, answer=str(AnswerClass.AMBIGUOUS), detail=detail",
 )
 NO_SETTLE = Patch(
-    f"{ENGINE}/books.py",
+    f"{ENGINE}/tracker.py",
     "settle_s=self.watch.settle_s(run.settings)",
     "settle_s=0.0",
 )

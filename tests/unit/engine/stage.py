@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 
 from fleetos.clock import SystemClock
-from fleetos.engine.drive import Edge, Engine
+from fleetos.engine.engine import Edge, Engine
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import FleetosError
 from fleetos.model.events import Record

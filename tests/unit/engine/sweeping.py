@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from fleetos.engine import ring
-from fleetos.engine.books import Books
+from fleetos.engine import reconcile
+from fleetos.engine.change_tracker import Watching
 from fleetos.engine.facts import JobRead, NotSeen, Saw
-from fleetos.engine.judging import Judge
-from fleetos.engine.watching import Watching
+from fleetos.engine.judge import Judge
+from fleetos.engine.tracker import Books
 from fleetos.model.events import JobEnded, PowerAnswered
 from fleetos.model.experience import NONE
 from fleetos.model.inventory import Job, JobStatus, Picture
@@ -61,13 +61,13 @@ class Ring:
         """The reads of a turn that takes these facts."""
         turn = self.books.begin_turn(moment(at_s))
         self.judge.take(turn, facts)
-        reads = ring.reconcile(self.books, turn, None)
+        reads = reconcile.reconcile(self.books, turn, None)
         self.progress.absorb(turn.run, list(turn.changed.values()))
         return reads
 
     def beat(self) -> float:
         """When the ring turns next, in seconds."""
-        due_s = ring.next_due_s(self.books, self.books.now)
+        due_s = reconcile.next_due_s(self.books, self.books.now)
         assert due_s is not None
         return due_s - moment(0).elapsed_s
 

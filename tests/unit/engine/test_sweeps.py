@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from fleetos.engine.agenda import Agenda
+from fleetos.engine.change_tracker import Watching
 from fleetos.engine.sweeps import Batch, SweepPlanner
-from fleetos.engine.watching import Watching
 from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S
 from fleetos.model.run import Settings
 from fleetos.rules.admission.admit import Queue

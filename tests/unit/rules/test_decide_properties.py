@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetos.clock import Moment
-from fleetos.engine.sightings import Sighting
+from fleetos.engine.observations import Sighting
 from fleetos.model.events import ChangeIntended, Moved, PowerIntended, RunMoved, TargetEvent
 from fleetos.model.fold import fold_target
 from fleetos.model.inventory import Delivered, Job, JobStatus, Picture, Reply, Unanswered, Undelivered

@@ -12,13 +12,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from fleetos.clock import Clock, Moment
-from fleetos.engine import ring
-from fleetos.engine.books import Books
+from fleetos.engine import reconcile
 from fleetos.engine.facts import Asked, Fact, Refused
-from fleetos.engine.judging import Judge
-from fleetos.engine.perform import Performer, SubmitChange, Write
+from fleetos.engine.judge import Judge
+from fleetos.engine.performer import Performer, SubmitChange, Write
 from fleetos.engine.protocols import Cloud, Journal, Listener, SecretSource
-from fleetos.engine.sending import Sender
+from fleetos.engine.sender import Sender
+from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
 from fleetos.errors import FleetosError
 from fleetos.ids import Chance
@@ -98,7 +98,7 @@ class Engine:
 
     async def _turns(self, tasks: TaskGroup, driver: str, command: Command) -> None:
         turn = self._books.begin_turn(self._clock.moment())
-        ring.begin(self._books, turn, driver, command)
+        reconcile.begin(self._books, turn, driver, command)
         # An abort that was asked for while nobody drove the run is heard before anything is admitted.
         self._judge.take(turn, await self._requests())
         await self._commit(turn)
@@ -112,11 +112,11 @@ class Engine:
             writes: list[Write] = []
             if not self._ending(turn):
                 cloud = self._cloud
-                reads = ring.reconcile(self._books, turn, cloud.read_rate_per_s(), cloud.write_rate_per_s())
+                reads = reconcile.reconcile(self._books, turn, cloud.read_rate_per_s(), cloud.write_rate_per_s())
             # Asked again: what was decided may have paused the run.
             if not self._ending(turn):
                 writes = self._sender.serve(turn, self._books.now)
-            ring.conclude(turn)
+            reconcile.conclude(turn)
             await self._commit(turn)
             for write in writes:
                 self._on_the_wire += 1
@@ -153,7 +153,7 @@ class Engine:
     async def _wait(self) -> None:
         wait_s = self._beats.turn_s
         now = self._clock.moment()
-        due_s = ring.next_due_s(self._books, now)
+        due_s = reconcile.next_due_s(self._books, now)
         if not self._leaving and self.progress.run.state is not RunState.PAUSED:
             if due_s is not None:
                 wait_s = min(wait_s, max(0.0, due_s - now.elapsed_s))

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from fleetos.clock import Moment
 from fleetos.engine.agenda import Agenda
+from fleetos.engine.change_tracker import Watching, change_key
 from fleetos.engine.facts import TracesRead
-from fleetos.engine.sightings import Sighting
+from fleetos.engine.observations import Sighting
 from fleetos.engine.sweeps import SweepPlanner
 from fleetos.engine.turn import Turn
-from fleetos.engine.watching import Watching, change_key
 from fleetos.ids import Chance
 from fleetos.limits import FRESH_READ_MAX_AGE_S, READ_AGAIN_S
 from fleetos.model.events import JobEnded, RunMoved, TargetEvent

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from fleetos.clock import Moment
+from fleetos.engine.change_tracker import Watching, change_key
 from fleetos.engine.turn import Turn
-from fleetos.engine.watching import Watching, change_key
 from fleetos.limits import ENOUGH_OF_A_KIND, LEAD
 from fleetos.model.events import ChangeAdopted, JobEnded, PowerAnswered, TargetEvent
 from fleetos.model.experience import NONE

@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from fleetos.clock import Moment
-from fleetos.engine import ring
+from fleetos.engine import reconcile
 from fleetos.engine.agenda import Agenda
-from fleetos.engine.books import Books
 from fleetos.engine.facts import (
     ChangeReplied,
     JobNotRead,
@@ -22,9 +21,10 @@ from fleetos.engine.facts import (
     Unreachable,
 )
 from fleetos.engine.health import Health
-from fleetos.engine.judging import Judge
-from fleetos.engine.perform import Performer, SubmitChange
-from fleetos.engine.sightings import Sighting
+from fleetos.engine.judge import Judge
+from fleetos.engine.observations import Sighting
+from fleetos.engine.performer import Performer, SubmitChange
+from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, IllegalMove, PermissionDenied
 from fleetos.limits import INTENT_MAX_AGE_S, UNREACHABLE_FAILURES, UNREACHABLE_S
@@ -113,12 +113,12 @@ def test_a_wait_is_not_lost_when_others_are_due_just_before_it() -> None:
     wait_s = 1.0
     waiting = a_target(1, state=S.READY, not_before=START + timedelta(seconds=wait_s))
     books, turn = books_of(waiting, a_target(2, state=S.CHECKING))
-    assert ring.reconcile(books, turn, None) == [Sweep(("server-0002",))]
-    assert ring.next_due_s(books, moment(0)) == moment(wait_s).elapsed_s
+    assert reconcile.reconcile(books, turn, None) == [Sweep(("server-0002",))]
+    assert reconcile.next_due_s(books, moment(0)) == moment(wait_s).elapsed_s
     turn = books.begin_turn(moment(wait_s))
-    assert ring.reconcile(books, turn, None) == []
+    assert reconcile.reconcile(books, turn, None) == []
     books.sweeps.finish_servers(("server-0002",))
-    assert ring.reconcile(books, turn, None) == [Sweep((ID,))]
+    assert reconcile.reconcile(books, turn, None) == [Sweep((ID,))]
 
 
 def test_who_asks_for_a_job_under_way_gets_its_answer() -> None:
@@ -126,9 +126,9 @@ def test_who_asks_for_a_job_under_way_gets_its_answer() -> None:
     books, turn = books_of(*targets)
     books.agenda.set("server-0001", (AskJob("job-1", 0.0),))
     books.dirty.clear()
-    assert ring.reconcile(books, turn, None) == [ReadJob("job-1", ("server-0001",))]
+    assert reconcile.reconcile(books, turn, None) == [ReadJob("job-1", ("server-0001",))]
     books.agenda.set("server-0002", (AskJob("job-1", 0.0),))
-    assert ring.reconcile(books, turn, None) == []
+    assert reconcile.reconcile(books, turn, None) == []
     Judge(books).take(turn, [JobRead("job-1", ("server-0001",), Job("job-1", JobStatus.SUCCESS))])
     assert {turn.target(one.server_id).state for one in targets} == {S.VERIFYING}
 
@@ -141,11 +141,11 @@ def test_traces_are_asked_for_once_at_a_time(fact: TracesRead | TracesNotRead) -
     for expected in ([ReadTraces(ID, ask)], []):
         books.dirty.clear()
         books.agenda.set(ID, (ask,))
-        assert ring.reconcile(books, turn, None) == expected
+        assert reconcile.reconcile(books, turn, None) == expected
     Judge(books).take(turn, [fact])
     books.dirty.clear()
     books.agenda.set(ID, (ask,))
-    assert ring.reconcile(books, turn, None) == [ReadTraces(ID, ask)]
+    assert reconcile.reconcile(books, turn, None) == [ReadTraces(ID, ask)]
 
 
 @pytest.mark.parametrize(("asked_s", "counts"), [(-400.0, False), (-1.0, False), (0.0, True), (30.0, True)])

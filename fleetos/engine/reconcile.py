@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from fleetos.clock import Moment
-from fleetos.engine.books import Books
+from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
 from fleetos.limits import POLL_TOGETHER
 from fleetos.model.events import RunDriverStarted, RunMoved

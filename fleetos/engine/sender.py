@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from fleetos.clock import Moment
-from fleetos.engine.books import Books
-from fleetos.engine.perform import StartServers, StopServers, SubmitChange, Write
+from fleetos.engine.performer import StartServers, StopServers, SubmitChange, Write
 from fleetos.engine.protocols import Cloud, Permit, SecretSource
+from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
 from fleetos.errors import InputError
 from fleetos.model.events import ChangeIntended, PowerIntended, RunMoved

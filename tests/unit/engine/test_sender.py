@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.engine.books import Books
-from fleetos.engine.perform import StartServers, StopServers, SubmitChange
-from fleetos.engine.sending import Sender
+from fleetos.engine.performer import StartServers, StopServers, SubmitChange
+from fleetos.engine.sender import Sender
+from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
 from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.events import ChangeIntended, RunMoved

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from fleetos.engine.books import Books
 from fleetos.engine.facts import (
     Asked,
     ChangeReplied,
@@ -18,6 +17,7 @@ from fleetos.engine.facts import (
     Unreachable,
 )
 from fleetos.engine.health import Health
+from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
 from fleetos.model.events import RunMoved
 from fleetos.model.requests import RequestKind

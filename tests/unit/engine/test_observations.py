@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fleetos.engine.sightings import Sighting
+from fleetos.engine.observations import Sighting
 from fleetos.limits import EVIDENCE_MAX_GAP_S
 from fleetos.model.events import Event, PowerAnswered, PowerIntended
 from fleetos.model.run import PowerOutcome

@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 
 import fleetos
-from fleetos.engine import books
+from fleetos.engine import tracker
 from fleetos.model.run import Target
 from fleetos.model.states import Command, TargetState
 from fleetos.rules.decide import decide
@@ -72,7 +72,7 @@ async def test_two_thousand_targets_on_an_instant_cloud(monkeypatch: pytest.Monk
         decisions += 1
         return decide(target, context)
 
-    monkeypatch.setattr(books, "decide", counted)
+    monkeypatch.setattr(tracker, "decide", counted)
     await stage.drive()
     assert stage.states() == {TargetState.DONE: 2000}
     assert stage.sent("change") == 2000
