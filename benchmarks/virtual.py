@@ -22,7 +22,7 @@ from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud
 from fleetos.engine.engine import Edge, Engine
 from fleetos.errors import AnswerLost, NotSent
-from fleetos.model.events import Enlisted, Record, RunCreated
+from fleetos.model.journal.events import Enlisted, Record, RunCreated
 from fleetos.model.plan import ApiLimits, ChangeSpec, Plan, Polling, Rollout, Share
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Scope

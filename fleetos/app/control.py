@@ -11,12 +11,12 @@ from fleetos.app.results import AbortResult, DriveResult, FinishedRun, Release
 from fleetos.app.survey import scope_of
 from fleetos.cloud.client import EcsCloud
 from fleetos.errors import UsageError
-from fleetos.model.events import Event, Retried, RunPassStarted, Settled
-from fleetos.model.fold import fold_target
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.events import Event, Retried, RunPassStarted, Settled
+from fleetos.model.journal.fold import fold_target
+from fleetos.model.journal.fold_run import fold_run
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.plan import ApiLimits, Plan
 from fleetos.model.progress import Progress
-from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, Command
 from fleetos.model.wipes import wipes_of

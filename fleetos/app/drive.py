@@ -15,8 +15,8 @@ from fleetos.cloud.client import EcsCloud
 from fleetos.engine.engine import Edge, Engine
 from fleetos.errors import FleetosError, StoreError
 from fleetos.ids import SystemChance, token
-from fleetos.model.events import RunDriverEnded, RunMoved
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.events import RunDriverEnded, RunMoved
+from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress
 from fleetos.model.run import LeftBy
 from fleetos.model.states import RUN_ENDS, Command, Reason, RunState

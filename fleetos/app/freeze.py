@@ -11,9 +11,9 @@ from fleetos.cloud.client import EcsCloud
 from fleetos.errors import FleetosError
 from fleetos.ids import run_id
 from fleetos.limits import SERVERS_NAMED
-from fleetos.model.events import Enlisted
 from fleetos.model.experience import NONE, Experience
 from fleetos.model.inventory import Inventory
+from fleetos.model.journal.events import Enlisted
 from fleetos.model.plan import Plan
 from fleetos.model.preview import Preview
 from fleetos.model.progress import Progress

@@ -19,7 +19,7 @@ from fleetos.cli.status import has_none
 from fleetos.clock import SystemClock
 from fleetos.errors import UsageError
 from fleetos.limits import RECORDS_PER_PAGE, RUNS_SUGGESTED
-from fleetos.model.events import Record
+from fleetos.model.journal.events import Record
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.planning.plan_file.units import duration_s

@@ -16,9 +16,9 @@ from fleetos.limits import (
     SOON_HOLDS_MAX_S,
     SURELY_BEFORE,
 )
-from fleetos.model.events import JobEnded, PowerAnswered, RunMoved, TargetEvent
 from fleetos.model.experience import NONE, Experience, image_of, settle_s
 from fleetos.model.inventory import Job, JobStatus
+from fleetos.model.journal.events import JobEnded, PowerAnswered, RunMoved, TargetEvent
 from fleetos.model.run import PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState
 from fleetos.rules.forecast import Forecast, Kind, Outlook

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fleetos.clock import Moment
 from fleetos.model.inventory import Job, Reply
-from fleetos.model.requests import Request
+from fleetos.model.journal.requests import Request
 from fleetos.model.states import Reason
 from fleetos.model.traces import Traces
 from fleetos.rules.observation import Sight

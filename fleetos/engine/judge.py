@@ -19,8 +19,8 @@ from fleetos.engine.facts import (
 from fleetos.engine.health import Health
 from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
-from fleetos.model.events import RunMoved
-from fleetos.model.requests import RequestKind
+from fleetos.model.journal.events import RunMoved
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.states import QUEUED, Reason, RunState, TargetState
 from fleetos.rules.replies import Events, change_answered, job_seen, power_answered
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from fleetos.clock import Moment
-from fleetos.model.events import ChangeAdopted, Event, JobEnded, PowerAnswered, PowerIntended
+from fleetos.model.journal.events import ChangeAdopted, Event, JobEnded, PowerAnswered, PowerIntended
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.states import TargetState
 from fleetos.model.traces import Traces

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Protocol
 
 from fleetos.clock import Moment
-from fleetos.model.events import Event, Record
 from fleetos.model.inventory import Job, Reply, Server
+from fleetos.model.journal.events import Event, Record
+from fleetos.model.journal.requests import Request
 from fleetos.model.progress import Progress
-from fleetos.model.requests import Request
 from fleetos.model.run import Order, Run, Target
 from fleetos.model.secrets import Secrets
 from fleetos.model.traces import Traces

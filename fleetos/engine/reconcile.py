@@ -6,7 +6,7 @@ from fleetos.clock import Moment
 from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
 from fleetos.limits import POLL_TOGETHER
-from fleetos.model.events import RunDriverStarted, RunMoved
+from fleetos.model.journal.events import RunDriverStarted, RunMoved
 from fleetos.model.run import PowerOutcome
 from fleetos.model.states import QUEUED, Command, Reason, RunState, TargetState, ends_pause
 from fleetos.rules import polling

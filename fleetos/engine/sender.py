@@ -9,7 +9,7 @@ from fleetos.engine.protocols import Cloud, Permit, SecretSource
 from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
 from fleetos.errors import InputError
-from fleetos.model.events import ChangeIntended, PowerIntended, RunMoved
+from fleetos.model.journal.events import ChangeIntended, PowerIntended, RunMoved
 from fleetos.model.plan import StopMode
 from fleetos.model.states import Reason, RunState
 from fleetos.rules.needs import Power, Submit

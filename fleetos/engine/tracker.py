@@ -12,9 +12,9 @@ from fleetos.engine.sweeps import SweepPlanner
 from fleetos.engine.turn import Turn
 from fleetos.ids import Chance
 from fleetos.limits import FRESH_READ_MAX_AGE_S, READ_AGAIN_S
-from fleetos.model.events import JobEnded, RunMoved, TargetEvent
 from fleetos.model.experience import Experience
 from fleetos.model.inventory import JobStatus
+from fleetos.model.journal.events import JobEnded, RunMoved, TargetEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RunState, TargetState

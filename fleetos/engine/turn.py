@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from fleetos.model.events import Event, RunEvent
-from fleetos.model.fold import fold_target
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.events import Event, RunEvent
+from fleetos.model.journal.fold import fold_target
+from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, ENDS, HOLDS_SLOT, TargetState

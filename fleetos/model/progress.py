@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from fleetos.model.events import Event, RunEvent
-from fleetos.model.fold import fold_target
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.events import Event, RunEvent
+from fleetos.model.journal.fold import fold_target
+from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.run import Run, Target
 from fleetos.model.states import AHEAD, HOLDS_SLOT, TargetState
 

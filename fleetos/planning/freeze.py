@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fleetos.errors import InputError
-from fleetos.model.events import Enlisted, Event, Moved, RunCreated
 from fleetos.model.findings import Check, Finding
-from fleetos.model.fold import fold_target
+from fleetos.model.journal.events import Enlisted, Event, Moved, RunCreated
+from fleetos.model.journal.fold import fold_target
 from fleetos.model.plan import Plan
 from fleetos.model.run import Run, Scope, Settings, Target
 from fleetos.model.states import Reason, TargetState

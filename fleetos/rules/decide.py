@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S, NO_STOP_AFTER_UNANSWERED_S, UNREAD_MAX
-from fleetos.model.events import Moved
 from fleetos.model.inventory import Picture
+from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, PowerOutcome, Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState

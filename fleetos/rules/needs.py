@@ -7,7 +7,7 @@ from typing import Literal
 
 from fleetos.clock import Moment
 from fleetos.limits import EVIDENCE_MAX_GAP_S, POWER_CALL_SERVERS
-from fleetos.model.events import RunMoved, TargetEvent
+from fleetos.model.journal.events import RunMoved, TargetEvent
 from fleetos.model.run import Settings
 from fleetos.model.traces import Traces
 from fleetos.rules.forecast import NOTHING_KNOWN, Forecast

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from fleetos.model.events import AttemptEnded, Moved, TargetEvent
 from fleetos.model.inventory import Picture
+from fleetos.model.journal.events import AttemptEnded, Moved, TargetEvent
 from fleetos.model.run import Attempt, End, Outcome, Target
 from fleetos.model.states import QUEUED, Reason, TargetState
 from fleetos.rules.needs import Context, Decision, Look, Need, Write

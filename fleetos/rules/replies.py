@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from fleetos.limits import CONFLICT_WAIT_S, JOB_UNKNOWN_GRACE_S, LATER_WAIT_S, MAX_REFUSALS, NOT_SENT_WAIT_S
 from fleetos.model.codes import AnswerClass, answer_class, meaning_of
-from fleetos.model.events import ChangeAnswered, JobEnded, Moved, PowerAnswered, RunMoved, TargetEvent
 from fleetos.model.inventory import Delivered, Job, JobStatus, Reply
+from fleetos.model.journal.events import ChangeAnswered, JobEnded, Moved, PowerAnswered, RunMoved, TargetEvent
 from fleetos.model.run import Attempt, End, PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.rules.needs import Context

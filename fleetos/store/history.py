@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fleetos.model.codec import experience_from, experience_json, target_from
 from fleetos.model.drift import LastChange
 from fleetos.model.experience import NONE, Experience, merged
+from fleetos.model.journal.codec import experience_from, experience_json, target_from
 from fleetos.model.run import Outcome
 from fleetos.store.claims import slices
 from fleetos.store.database.database import Database

@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import DatabaseUnusable, FleetosError
 from fleetos.limits import PROBLEMS_LISTED
-from fleetos.model.codec import event_from, experience_from
+from fleetos.model.journal.codec import event_from, experience_from
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
-from fleetos.model.requests import RequestKind
 from fleetos.store.database.database import Database
 from fleetos.store.database.sqlite_files import damage_hint
 from fleetos.store.database.tables import claims, clouds, leases, records, requests, runs, targets

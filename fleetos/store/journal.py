@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from fleetos.clock import Clock, Moment
 from fleetos.errors import DatabaseHeld, JournalUnwritable, LeaseLost, RunDriven, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
-from fleetos.model.codec import run_from
-from fleetos.model.events import Event, Record, RunDriverEnded
-from fleetos.model.fold_run import fold_run
-from fleetos.model.requests import Request, RequestKind
+from fleetos.model.journal.codec import run_from
+from fleetos.model.journal.events import Event, Record, RunDriverEnded
+from fleetos.model.journal.fold_run import fold_run
+from fleetos.model.journal.requests import Request, RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, leases

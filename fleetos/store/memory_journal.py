@@ -13,10 +13,10 @@ import anyio
 from fleetos.clock import Clock, Moment
 from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
-from fleetos.model.events import Enlisted, Event, Record, RunCreated, RunDriverEnded
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.events import Enlisted, Event, Record, RunCreated, RunDriverEnded
+from fleetos.model.journal.fold_run import fold_run
+from fleetos.model.journal.requests import Request, RequestKind
 from fleetos.model.progress import Progress, replay
-from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.store.group_commit import GroupCommit

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import UnknownRun
 from fleetos.limits import RECORDS_PER_PAGE, ROWS_AT_ONCE, RUNS_COMPARED, RUNS_LISTED, RUNS_SUGGESTED
-from fleetos.model.codec import event_from, run_from, target_from
-from fleetos.model.events import Record
+from fleetos.model.journal.codec import event_from, run_from, target_from
+from fleetos.model.journal.events import Record
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, TargetState

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from fleetos.errors import DatabaseUnusable
 from fleetos.limits import ROWS_AT_ONCE
-from fleetos.model.codec import event_json, run_json, target_json
-from fleetos.model.events import Record, RunEvent
+from fleetos.model.journal.codec import event_json, run_json, target_json
+from fleetos.model.journal.events import Record, RunEvent
 from fleetos.model.run import Outcome, Run, Target
 from fleetos.store.database.location import Location
 from fleetos.store.database.sqlite_files import damage_hint

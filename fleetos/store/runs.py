@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import IllegalMove, ServerClaimed, ServerTouched, UnknownRun, UsageError
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
-from fleetos.model.events import Enlisted, Event, Record, RunCreated, RunEvent
-from fleetos.model.fold import fold_target
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.events import Enlisted, Event, Record, RunCreated, RunEvent
+from fleetos.model.journal.fold import fold_target
+from fleetos.model.journal.fold_run import fold_run
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
-from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, history, leases

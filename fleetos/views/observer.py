@@ -4,7 +4,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 from fleetos.clock import Clock
-from fleetos.model.events import Record
+from fleetos.model.journal.events import Record
 from fleetos.model.progress import Progress
 from fleetos.views.view import SilentView, View
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 
-from fleetos.model.events import ChangeIntended, Moved, Record
+from fleetos.model.journal.events import ChangeIntended, Moved, Record
 from fleetos.model.progress import Progress
 from fleetos.model.states import TargetState
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TextIO
 
-from fleetos.model.events import Record, RunEvent
+from fleetos.model.journal.events import Record, RunEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.views.documents.events import event_document

@@ -15,9 +15,9 @@ import pytest
 from fleetos.app.doctor import cloud_probe, database_probe
 from fleetos.cloud import session
 from fleetos.cloud.operations import DRY_READS
-from fleetos.model.codec import experience_json
 from fleetos.model.diagnosis import Topic
 from fleetos.model.experience import Experience, Limit
+from fleetos.model.journal.codec import experience_json
 from fleetos.sim.api.access import ACCESS_KEY, PASSWORD, SECRET_KEY
 from fleetos.store.database import sqlite_files
 from tests.cli.play import Play

@@ -4,8 +4,8 @@ import signal
 import sqlite3
 from contextlib import closing
 
-from fleetos.model.codec import experience_from
 from fleetos.model.experience import Experience
+from fleetos.model.journal.codec import experience_from
 from tests.cli.play import Play
 
 # The cloud's own words for four requests a second, whatever the pace of this machine.

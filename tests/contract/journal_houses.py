@@ -10,9 +10,9 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from fleetos.engine.protocols import Journal
-from fleetos.model.events import Event, Record, RunDriverEnded
+from fleetos.model.journal.events import Event, Record, RunDriverEnded
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress
-from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.store import memory_journal, queries, runs
 from fleetos.store.connect import open_database

@@ -12,11 +12,11 @@ import pytest
 from fleetos.engine.protocols import Journal
 from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
-from fleetos.model.events import Event, Moved, Record, RunDriverEnded, RunDriverStarted, RunMoved, TargetEvent
-from fleetos.model.fold import fold_target
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.events import Event, Moved, Record, RunDriverEnded, RunDriverStarted, RunMoved, TargetEvent
+from fleetos.model.journal.fold import fold_target
+from fleetos.model.journal.fold_run import fold_run
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
-from fleetos.model.requests import RequestKind
 from fleetos.model.run import LeftBy, Run, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.contract.journal_houses import House, build_house

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from fleetos.errors import JournalUnwritable
-from fleetos.model.events import Moved
-from fleetos.model.fold import fold_target
+from fleetos.model.journal.events import Moved
+from fleetos.model.journal.fold import fold_target
 from fleetos.model.states import TargetState
 from tests.contract.journal_houses import SqlHouse
 from tests.postgres import fresh_database, server_ends

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 
 from fleetos.errors import FleetosError
-from fleetos.model.codec import (
+from fleetos.model.experience import NONE, Limit, merged
+from fleetos.model.journal.codec import (
     event_from,
     event_json,
     experience_from,
@@ -23,10 +24,9 @@ from fleetos.model.codec import (
     target_from,
     target_json,
 )
-from fleetos.model.events import Enlisted, Event, Record, RunCreated
-from fleetos.model.experience import NONE, Limit, merged
+from fleetos.model.journal.events import Enlisted, Event, Record, RunCreated
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
-from fleetos.model.requests import RequestKind
 from fleetos.store import history, queries, runs
 from fleetos.store.connect import open_database
 from fleetos.store.database.database import Database

@@ -28,7 +28,7 @@ from fleetos.cloud.http.addresses import Proxies
 from fleetos.cloud.http.transport import Transport
 from fleetos.engine import turn
 from fleetos.errors import AnswerLost, NotSent
-from fleetos.model.events import ChangeAnswered, TargetEvent
+from fleetos.model.journal.events import ChangeAnswered, TargetEvent
 from fleetos.model.run import Target
 from fleetos.sim.api.gateway import Cloud
 from fleetos.sim.in_process import SimTransport

@@ -20,10 +20,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import JournalUnwritable
-from fleetos.model.codec import event_from, run_from, target_from
-from fleetos.model.events import Enlisted, Event, Record
+from fleetos.model.journal.codec import event_from, run_from, target_from
+from fleetos.model.journal.events import Enlisted, Event, Record
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
-from fleetos.model.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.planning.freeze import History
 from fleetos.store import history, queries, runs

@@ -1,6 +1,6 @@
 """The plan of a play as a run: by what the cloud shows, and by what an earlier run has left in the database."""
 
-from fleetos.model.events import Enlisted, RunCreated
+from fleetos.model.journal.events import Enlisted, RunCreated
 from fleetos.model.run import Outcome, Scope, Target
 from fleetos.planning.freeze import History
 from fleetos.planning.freeze import freeze as freeze_plan

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fleetos.engine.turn import Turn
-from fleetos.model.events import Event, Retried, RunPassStarted, Settled
+from fleetos.model.journal.events import Event, Retried, RunPassStarted, Settled
 from fleetos.model.states import RETRIABLE
 from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.process import Process

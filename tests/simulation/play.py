@@ -8,9 +8,9 @@ from copy import deepcopy
 from typing import Any
 
 from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S
-from fleetos.model.codec import event_json
+from fleetos.model.journal.codec import event_json
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.plan import PowerAfter
-from fleetos.model.requests import RequestKind
 from fleetos.model.states import RETRIABLE, RUN_ENDS
 from fleetos.sim.api.gateway import Cloud
 from fleetos.sim.random_draws import Chance

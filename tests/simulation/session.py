@@ -13,11 +13,11 @@ from fleetos.cloud.connect import open_cloud
 from fleetos.engine.engine import Beats, Edge, Engine
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost, RunDriven
-from fleetos.model.events import Event, Record
 from fleetos.model.inventory import Job, Reply, Server
+from fleetos.model.journal.events import Event, Record
+from fleetos.model.journal.requests import Request
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
-from fleetos.model.requests import Request
 from fleetos.model.run import Order, Run, Target
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import Command, RunState

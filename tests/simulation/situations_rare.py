@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fleetos.model.events import Enlisted, Moved, NotDelivered, Retried, Settled
+from fleetos.model.journal.events import Enlisted, Moved, NotDelivered, Retried, Settled
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
 from tests.ledger import CHANGES

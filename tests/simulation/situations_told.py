@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from fleetos.model.events import (
+from fleetos.model.inventory import JobStatus
+from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAdopted,
     ChangeAnswered,
@@ -16,7 +17,6 @@ from fleetos.model.events import (
     RunDriverStarted,
     RunMoved,
 )
-from fleetos.model.inventory import JobStatus
 from fleetos.model.run import Outcome, PowerOutcome, Run, Target
 from fleetos.model.states import ENDS, HOLDS_SLOT, QUEUED, Reason, RunState, TargetState
 from tests.simulation.checkers.past import believed

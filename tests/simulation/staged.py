@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from fleetos.model.events import Event, Record, RunCreated
+from fleetos.model.journal.events import Event, Record, RunCreated
 from fleetos.model.plan import Polling, Rollout, Share, Timeouts
 from fleetos.model.run import Settings
 from fleetos.sim.scenario.scenario import Scenario

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fleetos.model.events import Record
+from fleetos.model.journal.events import Record
 from fleetos.sim.api.gateway import Cloud
 from fleetos.sim.random_draws import Chance
 from fleetos.sim.virtual_time import now_s

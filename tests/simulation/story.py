@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fleetos.model.events import Record
+from fleetos.model.journal.events import Record
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RunState
 from fleetos.sim.world.ledger import Content

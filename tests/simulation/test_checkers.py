@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.model.events import ChangeIntended, Enlisted, Record, RunDriverStarted, RunMoved
+from fleetos.model.journal.events import ChangeIntended, Enlisted, Record, RunDriverStarted, RunMoved
 from fleetos.model.plan import StopMode
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.ledger import CHANGES

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.events import AttemptEnded
+from fleetos.model.journal.events import AttemptEnded
 from fleetos.model.states import TargetState
 from tests.ledger import CHANGES
 from tests.simulation.checkers import broken, check

@@ -1,6 +1,6 @@
 """Guards of the protocol whose lack no checker would find in generated worlds, since others stand behind them."""
 
-from fleetos.model.events import ChangeIntended, Moved
+from fleetos.model.journal.events import ChangeIntended, Moved
 from fleetos.model.plan import ApiLimits, Polling, Rollout, Share, Timeouts
 from fleetos.model.states import TargetState
 from fleetos.sim.scenario.scenario import Scenario

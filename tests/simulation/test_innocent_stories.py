@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.model.events import ChangeIntended, Retried
+from fleetos.model.journal.events import ChangeIntended, Retried
 from tests.simulation.checkers import check
 from tests.simulation.staged import (
     SETTLE_S,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.model.events import AttemptEnded, ChangeIntended, Moved, Retried
+from fleetos.model.journal.events import AttemptEnded, ChangeIntended, Moved, Retried
 from fleetos.model.plan import Failure
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.sim.world.ledger import Write

@@ -10,7 +10,7 @@ from itertools import islice, takewhile
 from typing import TypeVar
 
 from fleetos.limits import STOPPED_TOGETHER
-from fleetos.model.events import Moved
+from fleetos.model.journal.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import QUEUED, RunState, TargetState

@@ -5,8 +5,8 @@ change, or when its time has come on a cloud that shows a change as a stopped, i
 """
 
 from fleetos.limits import ASK_AGAIN_SHARE, MOST_HAVE_ENDED, SHOWN_WITHIN_S
-from fleetos.model.events import ChangeAdopted, Moved
 from fleetos.model.inventory import JobStatus
+from fleetos.model.journal.events import ChangeAdopted, Moved
 from fleetos.model.run import Attempt, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.rules.forecast import Kind, Outlook

@@ -10,8 +10,8 @@ than any look: some clouds show a change as a stopped, idle server.
 import math
 
 from fleetos.limits import MAX_RESENDS, SELDOM_SEEN_SETTLES
-from fleetos.model.events import Moved, NotDelivered
 from fleetos.model.inventory import Picture
+from fleetos.model.journal.events import Moved, NotDelivered
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState

@@ -4,8 +4,8 @@ Safety protocol, section 7: docs/safety-protocol.md#7-power-calls
 """
 
 from fleetos.limits import ASK_AGAIN_SHARE, FRESH_READ_MAX_AGE_S, MAX_POWER_CALLS, MAX_REFUSALS, STOP_QUIET_S
-from fleetos.model.events import Moved
 from fleetos.model.inventory import Picture
+from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode
 from fleetos.model.run import PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, TargetState

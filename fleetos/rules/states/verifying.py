@@ -9,8 +9,8 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
-from fleetos.model.events import AttemptEnded, Moved
 from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.journal.events import AttemptEnded, Moved
 from fleetos.model.plan import PowerAfter
 from fleetos.model.run import Attempt, End, Outcome, Target
 from fleetos.model.states import Reason, TargetState

@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from fleetos.model.events import (
+from fleetos.model.inventory import JobStatus
+from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAdopted,
     ChangeAnswered,
@@ -26,7 +27,6 @@ from fleetos.model.events import (
     Settled,
     TargetEvent,
 )
-from fleetos.model.inventory import JobStatus
 from fleetos.model.run import End, Run, Target
 from fleetos.model.states import RunState, TargetState
 from fleetos.views.documents.run import VERSION, Document, scope_fields

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from fleetos.model.events import Record, RunEvent
+from fleetos.model.journal.events import Record, RunEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, TargetState

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.segment import ControlType
 from rich.text import Text
 
-from fleetos.model.events import Record
+from fleetos.model.journal.events import Record
 from fleetos.model.progress import Progress
 from fleetos.views.slot_usage import Pace
 from fleetos.views.terminal.frame import Spent, frame

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TextIO
 
-from fleetos.model.events import (
+from fleetos.model.journal.events import (
     ChangeAnswered,
     Record,
     RunCreated,

@@ -7,7 +7,7 @@ from typing import cast
 from rich.cells import cell_len
 from rich.text import Text
 
-from fleetos.model.events import Record, RunEvent
+from fleetos.model.journal.events import Record, RunEvent
 from fleetos.model.states import TargetState
 from fleetos.views.documents.event_types import COMMON_FIELDS
 from fleetos.views.documents.events import event_document

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from fleetos.limits import MAX_RESENDS
-from fleetos.model.events import ChangeAnswered, ChangeIntended, PowerIntended, Retried
+from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, PowerIntended, Retried
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState

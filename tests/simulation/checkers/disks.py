@@ -5,7 +5,7 @@ disk rule. Judged by the disks that the cloud made and destroyed.
 from collections import defaultdict
 from collections.abc import Iterator
 
-from fleetos.model.events import AttemptEnded, ChangeIntended, Enlisted, Record, Retried
+from fleetos.model.journal.events import AttemptEnded, ChangeIntended, Enlisted, Record, Retried
 from fleetos.model.run import Outcome
 from fleetos.sim.world.servers import Disk
 from tests.ledger import CHANGES

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fleetos.model.events import RunDriverStarted
+from fleetos.model.journal.events import RunDriverStarted
 from fleetos.model.plan import StopMode
 from fleetos.model.states import IN_FLIGHT, TargetState
 from tests.simulation.checkers.past import believed

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from fleetos.limits import EVIDENCE_MAX_GAP_S
-from fleetos.model.events import AttemptEnded, ChangeIntended, JobEnded, NotDelivered, Retried
+from fleetos.model.journal.events import AttemptEnded, ChangeIntended, JobEnded, NotDelivered, Retried
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
 from tests.ledger import CHANGES

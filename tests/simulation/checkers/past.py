@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fleetos.errors import IllegalMove
-from fleetos.model.events import Record, RunDriverStarted, RunEvent
-from fleetos.model.fold import fold_target
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.events import Record, RunDriverStarted, RunEvent
+from fleetos.model.journal.fold import fold_target
+from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.run import Run, Target
 from fleetos.model.states import HOLDS_SLOT
 from fleetos.sim.world.ledger import Write

@@ -5,7 +5,7 @@ The numbers are those of the plan and of the protocol, not those that the run wa
 
 from collections.abc import Iterator, Mapping
 
-from fleetos.model.events import ChangeAnswered, Enlisted, Retried
+from fleetos.model.journal.events import ChangeAnswered, Enlisted, Retried
 from fleetos.sim.scenario.faults import Show
 from fleetos.sim.world.ledger import Write
 from fleetos.sim.world.servers import Disk

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from fleetos.model.events import ChangeIntended
+from fleetos.model.journal.events import ChangeIntended
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
 from fleetos.sim.world.ledger import Write

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
-from fleetos.model.events import ChangeIntended, PowerIntended, Retried
+from fleetos.model.journal.events import ChangeIntended, PowerIntended, Retried
 from fleetos.model.run import PowerCall, PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.sim.world.ledger import Write

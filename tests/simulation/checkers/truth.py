@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fleetos.model.events import AttemptEnded, ChangeIntended
+from fleetos.model.journal.events import AttemptEnded, ChangeIntended
 from fleetos.model.plan import PowerAfter
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target

@@ -105,7 +105,7 @@ FURTHER: Sequence[Mutation] = (
     seen_by_any(
         "unanswered-not-counted",
         "a lost answer is not remembered",
-        "fleetos/model/fold.py",
+        "fleetos/model/journal/fold.py",
         "                attempt = replace(attempt, unanswered=attempt.unanswered + 1)\n",
         "",
     ),

@@ -90,7 +90,7 @@ SENDING = (
             f"{RULES}/replies.py",
             "        accepted = attempt.accepted_at or attempt.sent_at\n",
             """\
-        from fleetos.model.events import AttemptEnded
+        from fleetos.model.journal.events import AttemptEnded
         from fleetos.model.run import Outcome
 
         reason, disk = Reason.ATTEMPTS_USED_UP, attempt.before.disk

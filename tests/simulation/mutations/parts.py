@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tests.simulation.mutations.patches import Mutation, Patch
 
 ENGINE, RULES, CLOUD, PLANNING = "fleetos/engine", "fleetos/rules", "fleetos/cloud", "fleetos/planning"
-FOLD = "fleetos/model/fold.py"
+FOLD = "fleetos/model/journal/fold.py"
 # Parts of several faults.
 AGAIN_AT_ONCE = Patch(
     f"{RULES}/replies.py",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleetos.app.context import AppContext
-from fleetos.model.events import Record
+from fleetos.model.journal.events import Record
 from fleetos.model.plan import Plan
 from fleetos.model.progress import Progress
 from fleetos.model.states import Command

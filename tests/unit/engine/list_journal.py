@@ -9,12 +9,12 @@ import anyio.lowlevel
 
 from fleetos.clock import Moment
 from fleetos.errors import FleetosError
-from fleetos.model.codec import event_from, event_json
-from fleetos.model.events import ChangeIntended, Enlisted, Event, PowerIntended, Record, RunCreated, RunEvent
-from fleetos.model.fold import fold_target
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.codec import event_from, event_json
+from fleetos.model.journal.events import ChangeIntended, Enlisted, Event, PowerIntended, Record, RunCreated, RunEvent
+from fleetos.model.journal.fold import fold_target
+from fleetos.model.journal.fold_run import fold_run
+from fleetos.model.journal.requests import Request
 from fleetos.model.progress import Progress, replay
-from fleetos.model.requests import Request
 from fleetos.model.run import Run, Target
 from tests.unit.model.samples import START
 

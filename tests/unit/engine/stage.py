@@ -13,8 +13,8 @@ from fleetos.clock import SystemClock
 from fleetos.engine.engine import Edge, Engine
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import FleetosError
-from fleetos.model.events import Record
 from fleetos.model.inventory import Delivered, Job, JobStatus, Picture, Reply, Server, SubJob, Unanswered, Undelivered
+from fleetos.model.journal.events import Record
 from fleetos.model.plan import StopMode
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Settings, Target

@@ -8,9 +8,9 @@ from fleetos.engine.change_tracker import Watching
 from fleetos.engine.facts import JobRead, NotSeen, Saw
 from fleetos.engine.judge import Judge
 from fleetos.engine.tracker import Books
-from fleetos.model.events import JobEnded, PowerAnswered
 from fleetos.model.experience import NONE
 from fleetos.model.inventory import Job, JobStatus, Picture
+from fleetos.model.journal.events import JobEnded, PowerAnswered
 from fleetos.model.progress import Progress
 from fleetos.model.run import PowerCall, PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState

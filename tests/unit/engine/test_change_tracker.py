@@ -8,8 +8,8 @@ import pytest
 from fleetos.engine.facts import JobRead, NotSeen, Saw
 from fleetos.engine.turn import Turn
 from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S
-from fleetos.model.events import Moved
 from fleetos.model.inventory import Job, JobStatus
+from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode
 from fleetos.model.states import RunState, TargetState
 from fleetos.rules.forecast import Forecast

@@ -9,9 +9,9 @@ from fleetos.clock import Moment
 from fleetos.engine.change_tracker import Watching, change_key
 from fleetos.engine.turn import Turn
 from fleetos.limits import ENOUGH_OF_A_KIND, LEAD
-from fleetos.model.events import ChangeAdopted, JobEnded, PowerAnswered, TargetEvent
 from fleetos.model.experience import NONE
 from fleetos.model.inventory import Job, JobStatus, SubJob
+from fleetos.model.journal.events import ChangeAdopted, JobEnded, PowerAnswered, TargetEvent
 from fleetos.model.run import PowerCall, PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.rules.forecast import Forecast

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.model.events import ChangeIntended
+from fleetos.model.journal.events import ChangeIntended
 from fleetos.model.run import Outcome
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.unit.engine.stage import LOST_AFTER, LOST_BEFORE, QUICK, Fate, Stage, refused

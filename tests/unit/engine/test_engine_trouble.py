@@ -15,10 +15,10 @@ from fleetos.errors import (
     Problem,
     ReadRefused,
 )
-from fleetos.model.events import PowerIntended, RunMoved
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.events import PowerIntended, RunMoved
+from fleetos.model.journal.fold_run import fold_run
+from fleetos.model.journal.requests import Request, RequestKind
 from fleetos.model.progress import Progress
-from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import End, Order
 from fleetos.model.secrets import Secrets
 from fleetos.model.states import IN_FLIGHT, Command, Reason, RunState, TargetState

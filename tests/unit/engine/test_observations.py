@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from fleetos.engine.observations import Sighting
 from fleetos.limits import EVIDENCE_MAX_GAP_S
-from fleetos.model.events import Event, PowerAnswered, PowerIntended
+from fleetos.model.journal.events import Event, PowerAnswered, PowerIntended
 from fleetos.model.run import PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.model.traces import NO_TRACES

@@ -10,9 +10,9 @@ from fleetos.engine.sender import Sender
 from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
 from fleetos.limits import FRESH_READ_MAX_AGE_S
-from fleetos.model.events import ChangeIntended, RunMoved
 from fleetos.model.experience import NONE
 from fleetos.model.inventory import Picture
+from fleetos.model.journal.events import ChangeIntended, RunMoved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import HOLDS_SLOT, Reason, RunState, TargetState

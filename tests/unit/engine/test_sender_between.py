@@ -8,9 +8,9 @@ import pytest
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import ReadRefused
 from fleetos.model.inventory import Picture, Reply
+from fleetos.model.journal.requests import Request, RequestKind
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.progress import Progress
-from fleetos.model.requests import Request, RequestKind
 from fleetos.model.run import End, Outcome, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.unit.engine.stage import LOST_BEFORE, QUICK, SmallCloud, Stage, refused

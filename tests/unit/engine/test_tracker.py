@@ -28,9 +28,9 @@ from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, IllegalMove, PermissionDenied
 from fleetos.limits import INTENT_MAX_AGE_S, UNREACHABLE_FAILURES, UNREACHABLE_S
-from fleetos.model.events import ChangeAdopted, JobEnded, Moved, PowerAnswered, RunMoved
 from fleetos.model.experience import NONE
 from fleetos.model.inventory import Delivered, Job, JobStatus, Undelivered
+from fleetos.model.journal.events import ChangeAdopted, JobEnded, Moved, PowerAnswered, RunMoved
 from fleetos.model.progress import Progress
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.secrets import Secrets

@@ -12,8 +12,8 @@ from fleetos.limits import (
     DURATION_MAX_S,
     STOPS_REMEMBERED,
 )
-from fleetos.model.codec import experience_from, experience_json
 from fleetos.model.experience import NONE, Experience, Limit, checked, merged, settle_s
+from fleetos.model.journal.codec import experience_from, experience_json
 from tests.unit.model.samples import START
 
 LIMIT = Limit(2.0, 4.0, START)

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from fleetos.errors import IllegalMove
-from fleetos.model.events import Moved, RunMoved
-from fleetos.model.fold import fold_target
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.events import Moved, RunMoved
+from fleetos.model.journal.fold import fold_target
+from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.states import (
     AHEAD,
     ENDS,

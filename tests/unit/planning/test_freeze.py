@@ -7,8 +7,8 @@ import pytest
 
 from fleetos.errors import InputError
 from fleetos.limits import SETTLE_ELSEWHERE_S, SETTLE_OTC_S, SETTLE_SIM_S
-from fleetos.model.events import Enlisted, Moved, RunCreated
 from fleetos.model.inventory import Picture, Traits
+from fleetos.model.journal.events import Enlisted, Moved, RunCreated
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Settings
 from fleetos.model.states import Reason, RunState, TargetState

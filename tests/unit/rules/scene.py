@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from fleetos.clock import Moment
-from fleetos.model.events import AttemptEnded, Moved, TargetEvent
-from fleetos.model.fold import fold_target
 from fleetos.model.inventory import Picture
+from fleetos.model.journal.events import AttemptEnded, Moved, TargetEvent
+from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import Settings, Target
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Decision, Need, Write

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.events import AttemptEnded, Moved, NotDelivered
 from fleetos.model.inventory import Picture
+from fleetos.model.journal.events import AttemptEnded, Moved, NotDelivered
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason
 from fleetos.model.states import TargetState as S

@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 
 from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S, UNREAD_MAX
-from fleetos.model.events import Moved
 from fleetos.model.inventory import Picture
+from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, PowerCall, Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState

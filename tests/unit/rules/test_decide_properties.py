@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from fleetos.clock import Moment
 from fleetos.engine.observations import Sighting
-from fleetos.model.events import ChangeIntended, Moved, PowerIntended, RunMoved, TargetEvent
-from fleetos.model.fold import fold_target
 from fleetos.model.inventory import Delivered, Job, JobStatus, Picture, Reply, Unanswered, Undelivered
+from fleetos.model.journal.events import ChangeIntended, Moved, PowerIntended, RunMoved, TargetEvent
+from fleetos.model.journal.fold import fold_target
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Settings, Target
 from fleetos.model.states import HOLDS_SLOT, QUEUED, TargetState

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.events import JobEnded, Retried
-from fleetos.model.fold import fold_target
 from fleetos.model.inventory import Job, JobStatus, Picture
+from fleetos.model.journal.events import JobEnded, Retried
+from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import text
 
 from fleetos.errors import DatabaseHeld, DatabaseUnusable, JournalUnwritable, RunDriven, UsageError
-from fleetos.model.events import RunDriverStarted
+from fleetos.model.journal.events import RunDriverStarted
 from fleetos.store import queries, runs
 from fleetos.store.connect import open_database, upgrade
 from fleetos.store.database import sqlite_files

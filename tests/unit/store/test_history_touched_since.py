@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from fleetos.errors import ServerTouched, StoreError
-from fleetos.model.events import Moved, Retried, RunPassStarted, TargetEvent
+from fleetos.model.journal.events import Moved, Retried, RunPassStarted, TargetEvent
 from fleetos.model.states import Reason, TargetState
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database

@@ -10,7 +10,7 @@ import pytest
 
 from fleetos.errors import LeaseLost, RunDriven
 from fleetos.limits import LEASE_TERM_S
-from fleetos.model.events import RunDriverEnded
+from fleetos.model.journal.events import RunDriverEnded
 from fleetos.model.run import LeftBy
 from fleetos.store import leases, queries, runs
 from fleetos.store.database.database import Database

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from fleetos.errors import JournalUnwritable, LeaseLost
-from fleetos.model.events import Moved
-from fleetos.model.fold import fold_target
+from fleetos.model.journal.events import Moved
+from fleetos.model.journal.fold import fold_target
 from fleetos.model.states import TargetState
 from fleetos.store.memory_journal import CommitFault, MemoryJournal, Weather, freeze
 from tests.unit.store.samples import START, HandClock, make_run, make_targets

@@ -14,8 +14,8 @@ from fleetos.errors import (
     ServerClaimed,
     UnknownRun,
 )
-from fleetos.model.events import Moved
-from fleetos.model.requests import RequestKind
+from fleetos.model.journal.events import Moved
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.run import Run
 from fleetos.model.states import Reason, TargetState
 from fleetos.store import history, queries, runs

@@ -9,8 +9,8 @@ from fleetos.errors import (
     ServerTouched,
     UsageError,
 )
-from fleetos.model.events import Moved, Retried, RunMoved, RunPassStarted, TargetEvent
-from fleetos.model.requests import RequestKind
+from fleetos.model.journal.events import Moved, Retried, RunMoved, RunPassStarted, TargetEvent
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.store import queries, runs
 from fleetos.store.database.database import Database

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fleetos.model.events import (
+from fleetos.model.inventory import JobStatus
+from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAdopted,
     ChangeAnswered,
@@ -23,7 +24,6 @@ from fleetos.model.events import (
     RunPassStarted,
     Settled,
 )
-from fleetos.model.inventory import JobStatus
 from fleetos.model.plan import SecretRef
 from fleetos.model.run import End, LeftBy, Outcome, PowerOutcome
 from fleetos.model.states import ENDS, MOVES, RUN_MOVES, Reason, TargetState

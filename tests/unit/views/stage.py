@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fleetos.model.events import (
+from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAnswered,
     ChangeIntended,
@@ -19,9 +20,8 @@ from fleetos.model.events import (
     RunDriverStarted,
     RunEvent,
 )
-from fleetos.model.fold import fold_target
-from fleetos.model.fold_run import fold_run
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.journal.fold import fold_target
+from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Outcome, Run, Scope, Settings, Target

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.events import ChangeAnswered, ChangeIntended, Event, Moved, PowerIntended
+from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, Event, Moved, PowerIntended
 from fleetos.model.states import TargetState
 from fleetos.views.slot_usage import Pace
 from fleetos.views.terminal.frame import Spent

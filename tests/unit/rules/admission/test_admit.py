@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.model.events import Moved
+from fleetos.model.journal.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, HOLDS_SLOT, QUEUED, RunState, TargetState

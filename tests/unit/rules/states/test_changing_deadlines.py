@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.events import ChangeIntended
-from fleetos.model.fold import fold_target
 from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.journal.events import ChangeIntended
+from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import Target
 from fleetos.model.states import HOLDS_SLOT, Reason, TargetState
 from fleetos.rules.decide import decide

@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 
 from fleetos.limits import MAX_RESENDS, SELDOM_SEEN_SETTLES
-from fleetos.model.events import AttemptEnded, ChangeAdopted, Moved, NotDelivered
 from fleetos.model.inventory import Picture
+from fleetos.model.journal.events import AttemptEnded, ChangeAdopted, Moved, NotDelivered
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState

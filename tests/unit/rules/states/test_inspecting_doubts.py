@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
-from fleetos.model.events import AttemptEnded, ChangeAnswered, Settled
-from fleetos.model.fold import fold_target
 from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.journal.events import AttemptEnded, ChangeAnswered, Settled
+from fleetos.model.journal.fold import fold_target
 from fleetos.model.plan import PowerAfter
 from fleetos.model.run import End, Outcome, Target
 from fleetos.model.states import Reason, TargetState

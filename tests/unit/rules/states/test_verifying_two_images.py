@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.model.events import NotDelivered
 from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.journal.events import NotDelivered
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES

@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from fleetos.model.events import ChangeAnswered, Enlisted, Event, JobEnded, Moved, NotDelivered, Record
 from fleetos.model.inventory import JobStatus
+from fleetos.model.journal.events import ChangeAnswered, Enlisted, Event, JobEnded, Moved, NotDelivered, Record
 from fleetos.model.states import Reason, TargetState
 from fleetos.views.documents.event_types import COMMON_FIELDS, EVENT_TYPES
 from fleetos.views.documents.events import event_document, state_of, type_of

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from fleetos.errors import AuthenticationFailed, FleetosError, InputError, Problem, UsageError
-from fleetos.model.events import ChangeAnswered, ChangeIntended, Moved, RunDriverEnded, RunMoved
+from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, Moved, RunDriverEnded, RunMoved
 from fleetos.model.run import LeftBy, Outcome
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.documents.run import (

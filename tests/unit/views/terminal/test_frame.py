@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from fleetos.model.events import Moved, RunMoved
+from fleetos.model.journal.events import Moved, RunMoved
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.terminal.frame import Spent, frame
 from fleetos.views.terminal.highlights import Watch

@@ -1,6 +1,6 @@
 """What is of interest is kept in order, and the estimate follows the pace."""
 
-from fleetos.model.events import Moved, Retried, RunPassStarted
+from fleetos.model.journal.events import Moved, Retried, RunPassStarted
 from fleetos.model.states import Reason, TargetState
 from fleetos.views.terminal.highlights import Watch, changed_ids
 from tests.unit.views.stage import Stage, server_id

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from fleetos.model.events import RunMoved
+from fleetos.model.journal.events import RunMoved
 from fleetos.model.states import RunState, TargetState
 from fleetos.views.terminal.live import LiveView, wants_live
 from tests.unit.views.screen import Screen

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO, StringIO, TextIOWrapper
 
-from fleetos.model.events import ChangeAnswered, ChangeIntended, Moved, Retried, RunMoved, RunPassStarted
+from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, Moved, Retried, RunMoved, RunPassStarted
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.terminal.plain import SERVER_LINES_A_MINUTE, PlainView
 from fleetos.views.text.reasons import REASONS, todo_of

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from rich.cells import cell_len
 
-from fleetos.model.events import Moved, RunDriverEnded, RunMoved
+from fleetos.model.journal.events import Moved, RunDriverEnded, RunMoved
 from fleetos.model.run import LeftBy
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.terminal.status import Status, status_screen

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.events import (
+from fleetos.model.journal.events import (
     ChangeAnswered,
     ChangeIntended,
     Moved,

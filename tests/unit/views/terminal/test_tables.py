@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from fleetos.model.events import Record, RunCreated
+from fleetos.model.journal.events import Record, RunCreated
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.documents.run import RunLine
 from fleetos.views.terminal.tables import event_text, events_table, grid, runs_table

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from fleetos.model.events import Event, Moved, RunDriverEnded, RunDriverStarted, RunMoved
+from fleetos.model.journal.events import Event, Moved, RunDriverEnded, RunDriverStarted, RunMoved
 from fleetos.model.run import LeftBy, Scope
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.text.run_condition import Condition, Driver, condition, condition_words, short_words, where_words

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from fleetos.errors import IllegalMove
-from fleetos.model.events import Enlisted, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
-from fleetos.model.fold_run import fold_run
+from fleetos.model.journal.events import Enlisted, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
+from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress, replay
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.unit.model.samples import START, a_run, a_target

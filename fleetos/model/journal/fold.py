@@ -9,7 +9,8 @@ from datetime import datetime
 
 from fleetos.errors import IllegalMove
 from fleetos.limits import MAX_RESENDS
-from fleetos.model.events import (
+from fleetos.model.inventory import JobStatus
+from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAdopted,
     ChangeAnswered,
@@ -24,7 +25,6 @@ from fleetos.model.events import (
     Settled,
     TargetEvent,
 )
-from fleetos.model.inventory import JobStatus
 from fleetos.model.run import Attempt, Outcome, PowerCall, PowerOutcome, Target
 from fleetos.model.states import ENDS, Reason, TargetState, check_move
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetos.errors import IllegalMove
-from fleetos.model.codec import event_from, event_json, run_from, run_json, target_from, target_json
 from fleetos.model.codes import AnswerClass
-from fleetos.model.events import (
+from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.journal.codec import event_from, event_json, run_from, run_json, target_from, target_json
+from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAdopted,
     ChangeAnswered,
@@ -27,8 +28,7 @@ from fleetos.model.events import (
     Settled,
     TargetEvent,
 )
-from fleetos.model.fold import fold_target
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.journal.fold import fold_target
 from fleetos.model.plan import SecretRef, UserDataRef
 from fleetos.model.progress import replay
 from fleetos.model.run import End, Order, Outcome, PowerOutcome, Target

@@ -7,7 +7,8 @@ import pytest
 
 from fleetos.errors import IllegalMove
 from fleetos.limits import MAX_RESENDS
-from fleetos.model.events import (
+from fleetos.model.inventory import JobStatus
+from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAdopted,
     ChangeAnswered,
@@ -22,8 +23,7 @@ from fleetos.model.events import (
     Settled,
     TargetEvent,
 )
-from fleetos.model.fold import fold_target
-from fleetos.model.inventory import JobStatus
+from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import End, Outcome, PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, TargetState
 from tests.unit.model.samples import (

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 from pydantic import Field, TypeAdapter
 from pydantic_core import SchemaValidator
 
-from fleetos.model.events import Event
 from fleetos.model.experience import Experience, checked
+from fleetos.model.journal.events import Event
 from fleetos.model.run import Run, Target
 
 Value = TypeVar("Value")

@@ -4,7 +4,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from fleetos.errors import IllegalMove
-from fleetos.model.events import RunCreated, RunDriverEnded, RunDriverStarted, RunEvent, RunMoved, RunPassStarted
+from fleetos.model.journal.events import (
+    RunCreated,
+    RunDriverEnded,
+    RunDriverStarted,
+    RunEvent,
+    RunMoved,
+    RunPassStarted,
+)
 from fleetos.model.run import Left, Run
 from fleetos.model.states import RUN_ENDS, RunState, check_run_move
 
