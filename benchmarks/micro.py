@@ -17,8 +17,7 @@ from benchmarks.arithmetic import median
 from benchmarks.canned import JOB_ID
 from benchmarks.report import ROOT, Section, Table, number, percent, say
 from fleetos.clock import SystemClock
-from fleetos.cloud.auth.credentials import Password
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.connect import open_cloud
 from fleetos.engine.turn import Turn
 from fleetos.ids import SystemChance

@@ -16,8 +16,7 @@ import anyio
 import httpx
 
 from fleetos.clock import Moment
-from fleetos.cloud.auth.credentials import Password
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud
 from fleetos.engine.engine import Edge, Engine
@@ -25,8 +24,7 @@ from fleetos.errors import AnswerLost, NotSent
 from fleetos.model.journal.events import Enlisted, Record, RunCreated
 from fleetos.model.plan import ApiLimits, ChangeSpec, Plan, Polling, Rollout, Share
 from fleetos.model.progress import Progress
-from fleetos.model.run import Order, Scope
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Scope, Secrets
 from fleetos.model.states import Command
 from fleetos.planning.freeze import freeze as freeze_plan
 from fleetos.planning.preflight.preflight import Preflight, Resolved

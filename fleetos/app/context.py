@@ -14,7 +14,7 @@ import platformdirs
 
 from fleetos.clock import Clock, SystemClock
 from fleetos.cloud.auth.config_files import Places
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials
 from fleetos.cloud.auth.sources import load as load_credentials
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud

@@ -31,8 +31,8 @@ from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
 from fleetos.store.process import this_process
 from fleetos.views.observer import Onlooker
-from fleetos.views.terminal.summary import powered_off, stopped_words
-from fleetos.views.text.run_condition import where_words
+from fleetos.views.terminal.summary import stopped_words
+from fleetos.views.text.run_condition import powered_off, where_words
 from fleetos.views.view import View
 
 # The view lets time pass at this beat while nothing happens.

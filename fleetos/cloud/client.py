@@ -25,8 +25,7 @@ from fleetos.limits import LIST_PAGE, POWER_CALL_SERVERS
 from fleetos.model.codes import code_key
 from fleetos.model.experience import Limit
 from fleetos.model.inventory import Disks, Flavor, Image, Inventory, Job, KeyState, Quota, Reply, Server, Undelivered
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from fleetos.model.traces import LoggedChange, Traces
 
 _UNKNOWN_JOB, _NO_KEY_PAIR = "common.0011", "ecs.0314"

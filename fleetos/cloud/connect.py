@@ -9,8 +9,8 @@ import httpx
 
 from fleetos.clock import Clock
 from fleetos.cloud.api.project import Place
-from fleetos.cloud.auth.credentials import AccessKey, Password
-from fleetos.cloud.auth.grant import Credentials, Grant, find_endpoint, regions_of
+from fleetos.cloud.auth.credentials import AccessKey, Credentials, Password
+from fleetos.cloud.auth.grant import Grant, find_endpoint, regions_of
 from fleetos.cloud.auth.known_clouds import domain_of, iam_of, origin_of
 from fleetos.cloud.auth.login import Login
 from fleetos.cloud.client import EcsCloud

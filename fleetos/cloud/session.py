@@ -15,14 +15,15 @@ import anyio
 from fleetos.clock import Clock
 from fleetos.cloud.auth.grant import Grant
 from fleetos.cloud.auth.login import Login
+from fleetos.cloud.auth.request_auth import advice
 from fleetos.cloud.auth.token_cache import Auth, HeldBadge
 from fleetos.cloud.http.addresses import Origin
-from fleetos.cloud.http.classification import advice, failed_read, reply_of, throttled, unreachable, words
+from fleetos.cloud.http.classification import failed_read, reply_of, unreachable, words
 from fleetos.cloud.http.error_body import Complaint, read_complaint
 from fleetos.cloud.http.transport import Answer, LastCheck, Outgoing, Transport
 from fleetos.cloud.operations import Operation
 from fleetos.cloud.rate.priority_queue import Rank
-from fleetos.cloud.rate.throttle import Kind, Permit, Throttle
+from fleetos.cloud.rate.throttle import Kind, Permit, Throttle, throttled
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, NotSent
 from fleetos.ids import Chance
 from fleetos.limits import (
@@ -37,7 +38,7 @@ from fleetos.limits import (
     WRITE_TIMEOUT_S,
 )
 from fleetos.model.inventory import Reply, Unanswered, Undelivered
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Secrets
 
 T = TypeVar("T")
 _JSON: Mapping[str, str] = {"Content-Type": "application/json"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from fleetos.clock import Moment
 from fleetos.engine.facts import (
     Asked,
     ChangeReplied,
@@ -16,9 +17,9 @@ from fleetos.engine.facts import (
     TracesRead,
     Unreachable,
 )
-from fleetos.engine.health import Health
 from fleetos.engine.tracker import Books
 from fleetos.engine.turn import Turn
+from fleetos.limits import UNREACHABLE_FAILURES, UNREACHABLE_S
 from fleetos.model.journal.events import RunMoved
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.states import QUEUED, Reason, RunState, TargetState
@@ -127,3 +128,22 @@ class Judge:
             waiting = (one.server_id for one in self._books.progress.targets.values() if one.state in QUEUED)
             self._books.mark_dirty(waiting)
         turn.answer(fact.request.id)
+
+
+class Health:
+    """Counts failures in a row; an answer of any kind begins anew."""
+
+    def __init__(self) -> None:
+        self._since: Moment | None = None
+        self._failures = 0
+
+    def answered(self) -> None:
+        """The cloud said something."""
+        self._since = None
+        self._failures = 0
+
+    def failed(self, now: Moment) -> bool:
+        """Whether the cloud counts as unreachable after one more failure."""
+        self._since = self._since or now
+        self._failures += 1
+        return self._failures >= UNREACHABLE_FAILURES and now.since_s(self._since) >= UNREACHABLE_S

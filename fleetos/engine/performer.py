@@ -21,8 +21,7 @@ from fleetos.engine.protocols import Cloud, Permit
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, NotSent, PermissionDenied
 from fleetos.limits import INTENT_MAX_AGE_S
 from fleetos.model.inventory import Server
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from fleetos.model.states import Reason
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.observation import Sight

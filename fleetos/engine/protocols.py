@@ -9,8 +9,7 @@ from fleetos.model.inventory import Job, Reply, Server
 from fleetos.model.journal.events import Event, Record
 from fleetos.model.journal.requests import Request
 from fleetos.model.progress import Progress
-from fleetos.model.run import Order, Run, Target
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Run, Secrets, Target
 from fleetos.model.traces import Traces
 
 # Why a write must not leave now, or None if it may.

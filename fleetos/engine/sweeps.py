@@ -16,7 +16,7 @@ from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Settings
 from fleetos.rules import polling
-from fleetos.rules.admission.admit import Queue
+from fleetos.rules.admission.queue import Queue
 
 
 @dataclass(frozen=True, slots=True)

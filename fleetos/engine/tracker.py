@@ -18,7 +18,10 @@ from fleetos.model.journal.events import JobEnded, RunMoved, TargetEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RunState, TargetState
-from fleetos.rules.admission.admit import Allowance, Queue, Room, admit
+from fleetos.rules.admission.admit import admit
+from fleetos.rules.admission.queue import Queue
+from fleetos.rules.admission.slots import Room
+from fleetos.rules.admission.stop_rate import Allowance
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import AskJob, AskTraces, Context, Look, Need, Wait, Write
 from fleetos.rules.observation import Sight, Watch

@@ -307,3 +307,11 @@ class Run:
     since: datetime | None = None
     by: str = ""
     left: Left | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The secret parts of one order, in memory only, never in a repr. `user_data` is raw, not yet base64."""
+
+    adminpass: str | None = field(default=None, repr=False)
+    user_data: bytes | None = field(default=None, repr=False)

@@ -11,8 +11,7 @@ from fleetos.errors import InputError, Problem
 from fleetos.files import UnreadableFile, read_bounded
 from fleetos.limits import PASSWORDS_HIDDEN, SECRET_FILE_MAX_BYTES, USER_DATA_MAX_BYTES
 from fleetos.model.plan import Place, SecretRef, UserDataRef
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from fleetos.planning.plan_file.load import user_data_texts
 
 # API page ecs_02_0202; the longer set of special characters of its newest edition is accepted.

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
-from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S, NO_STOP_AFTER_UNANSWERED_S, UNREAD_MAX
-from fleetos.model.inventory import Picture
-from fleetos.model.journal.events import Moved
-from fleetos.model.plan import StopMode
-from fleetos.model.run import Outcome, PowerOutcome, Target
-from fleetos.model.states import IN_FLIGHT, Reason, TargetState
-from fleetos.rules.needs import Context, Decision, Follow, Look, Power, Submit, Wait, Write
-from fleetos.rules.outcomes import aborted, gone, hold, unread
+from fleetos.limits import UNREAD_MAX
+from fleetos.model.run import PowerOutcome, Target
+from fleetos.model.states import IN_FLIGHT, TargetState
+from fleetos.rules.needs import Context, Decision, Look, Power
+from fleetos.rules.outcomes import unread
 from fleetos.rules.states.changing import changing
 from fleetos.rules.states.inspecting import inspecting
 from fleetos.rules.states.power import restoring, starting, stopping
-from fleetos.rules.states.verifying import image_words, verifying
+from fleetos.rules.states.ready import _checking, _fresh, _queued, _ready
+from fleetos.rules.states.verifying import verifying
 
 
 def decide(target: Target, context: Context) -> Decision:
@@ -28,122 +26,12 @@ def decide(target: Target, context: Context) -> Decision:
     return decision
 
 
-def _fresh(context: Context) -> bool:
-    """Whether the last look is young enough to send something by it."""
-    watch = context.watch
-    return watch is not None and context.now.since_s(watch.last.requested) < context.short(FRESH_READ_MAX_AGE_S)
-
-
 def _lives_by_reads(target: Target) -> bool:
     """Whether only a read can move the target: nothing of it is on the wire, and no deadline of its own runs."""
     if target.state is TargetState.CHANGING:
         return target.attempt is not None and target.attempt.job_final
     on_the_wire = any(call.outcome is PowerOutcome.PENDING for call in target.calls)
     return target.state in IN_FLIGHT and target.state is not TargetState.SUBMITTING and not on_the_wire
-
-
-def _queued(target: Target, context: Context) -> Decision:
-    if context.finishing:
-        return aborted(target, None)
-    return ()
-
-
-def _checking(target: Target, context: Context) -> Decision:
-    watch = context.watch
-    seen = None if watch is None else watch.picture
-    if context.finishing:
-        return aborted(target, seen)
-    if watch is None:
-        return (Look(context.now.elapsed_s),)
-    if seen is None:
-        return gone(target, watch, context)
-    return wrong(target, seen) or _checked(target, seen, context)
-
-
-def wrong(target: Target, seen: Picture) -> Write | None:
-    """The hold that the disk rule, a lock or a changed image demands before any effect; None if all is as known."""
-    if seen.disk is None:
-        return hold(target, Reason.NO_SYSTEM_DISK, "the server shows no system disk", seen)
-    if seen.disk != target.disk:
-        detail = f"its system disk is {seen.disk}, not {target.disk} as this run knows it"
-        return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
-    before = target.baseline
-    if not target.attempts and _other_image(before, seen):
-        detail = f"it shows {image_words(seen)}, not {before.likely_image} as at the freeze"
-        return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
-    if target.order.reinstall and seen.likely_image != target.order.image_id:
-        detail = f"it shows {image_words(seen)}, and a reinstall would install that, not {before.likely_image}"
-        return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
-    if seen.locked:
-        return hold(target, Reason.LOCKED, "the server is locked", seen)
-    return None
-
-
-def _other_image(before: Picture, seen: Picture) -> bool:
-    """Whether the image is surely another: what is not told, or told by one of two ids alone, is no evidence."""
-    if not (before.images and seen.images):
-        return False
-    both_tell = before.metered is not None and seen.metered is not None
-    return before.images.isdisjoint(seen.images) or (both_tell and before.images != seen.images)
-
-
-def may_submit(target: Target, seen: Picture, *, by_api: bool) -> bool:
-    """Whether the picture allows a changeos: stopped and idle, or failed by a change, or any idle one if asked to."""
-    if seen.stopped or (by_api and seen.running):
-        return True
-    failed_before = target.baseline.in_error or any(one.outcome is Outcome.FAILED for one in target.attempts)
-    return seen.in_error and failed_before
-
-
-def _checked(target: Target, seen: Picture, context: Context) -> Decision:
-    by_api = context.settings.stop is StopMode.API
-    if not context.running:
-        return (Wait(context.again_s()),)
-    last = target.last_unanswered_at
-    young = last is not None and (context.now.wall - last).total_seconds() < NO_STOP_AFTER_UNANSWERED_S
-    if seen.running and young:
-        detail = f"it runs, and a send at {last:%Y-%m-%d %H:%M:%SZ} was never answered: not stopped for a day"
-        return hold(target, Reason.UNANSWERED_SEND, detail, seen)
-    if by_api and target.unanswered:
-        detail = "a send was never answered; with stop: api there is no fence, so nothing is sent after it"
-        return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
-    if target.attempt is not None and target.attempt.unanswered and seen.stopped:
-        detail = "it ran after a send that was never answered, and is stopped now: somebody else works on it"
-        return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
-    if may_submit(target, seen, by_api=by_api):
-        return Write((Moved(target.server_id, TargetState.READY),))
-    if seen.running:
-        return Write((Moved(target.server_id, TargetState.STOPPING),))
-    if context.here_s > CHECKING_S or seen.in_error:
-        detail = f"it is {seen.status} (task: {seen.task or 'none'}), neither running nor stopped"
-        return hold(target, Reason.WRONG_STATE, detail, seen)
-    return (Look(context.again_s()),)
-
-
-def _ready(target: Target, context: Context) -> Decision:
-    watch = context.watch
-    seen = None if watch is None else watch.picture
-    if context.finishing:
-        return aborted(target, seen)
-    if target.not_before is not None and target.not_before > context.now.wall:
-        return (Wait(context.due(target.not_before)),)
-    # Nobody brings a deleted server back: that it is gone needs no fresh look, which slow reads may never be.
-    if watch is not None and seen is None:
-        return gone(target, watch, context)
-    if seen is None or not _fresh(context):
-        return (Look(context.now.elapsed_s),)
-    refused = wrong(target, seen)
-    if refused is not None:
-        return refused
-    if may_submit(target, seen, by_api=context.settings.stop is StopMode.API):
-        # While no slot is free, others' sweeps keep the look fresh.
-        return (Submit(), Follow())
-    if seen.running:
-        return Write((Moved(target.server_id, TargetState.CHECKING),))
-    if context.here_s > CHECKING_S:
-        detail = f"it is {seen.status} (task: {seen.task or 'none'}), no longer stopped"
-        return hold(target, Reason.WRONG_STATE, detail, seen)
-    return (Look(context.again_s()),)
 
 
 # A target in `submitting` waits for its answer, and no plan can ask for a drain: no rule leads there.

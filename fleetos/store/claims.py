@@ -15,8 +15,7 @@ from fleetos.limits import IDS_PER_STATEMENT, SERVERS_NAMED
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, RunState
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.tables import claims, runs
-from fleetos.store.database.values import understood
+from fleetos.store.database.tables import claims, runs, understood
 from fleetos.store.leases import Watcher, driven, look, looks_alive
 from fleetos.store.rows import claim_row
 from fleetos.text import join_some

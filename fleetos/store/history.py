@@ -13,8 +13,7 @@ from fleetos.model.run import Outcome
 from fleetos.store.claims import slices
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.tables import claims, clouds, runs, targets
-from fleetos.store.database.values import understood
+from fleetos.store.database.tables import claims, clouds, runs, targets, understood
 from fleetos.store.rows import decoded
 
 

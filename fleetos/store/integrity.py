@@ -13,8 +13,7 @@ from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
 from fleetos.store.database.database import Database
 from fleetos.store.database.sqlite_files import damage_hint
-from fleetos.store.database.tables import claims, clouds, leases, records, requests, runs, targets
-from fleetos.store.database.values import understood
+from fleetos.store.database.tables import claims, clouds, leases, records, requests, runs, targets, understood
 from fleetos.store.process import holder_from
 from fleetos.store.queries import load_within
 from fleetos.store.rows import decoded, run_row, target_row

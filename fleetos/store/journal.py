@@ -20,8 +20,7 @@ from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, leases
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.tables import records, requests, runs, targets
-from fleetos.store.database.values import understood
+from fleetos.store.database.tables import records, requests, runs, targets, understood
 from fleetos.store.group_commit import GroupCommit
 from fleetos.store.leases import Lease
 from fleetos.store.rows import RUN_VALUES, TARGET_KEYS, TARGET_VALUES, Rows, decoded, last_of_each, rows_of, run_row

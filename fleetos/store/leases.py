@@ -18,8 +18,7 @@ from fleetos.errors import LeaseLost, RunDriven
 from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import now_s
-from fleetos.store.database.tables import leases
-from fleetos.store.database.values import understood
+from fleetos.store.database.tables import leases, understood
 from fleetos.store.process import Holder, Life, holder_from, holder_json, life_of
 
 

@@ -18,8 +18,7 @@ from fleetos.model.states import RUN_ENDS, TargetState
 from fleetos.store import leases
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import Location
-from fleetos.store.database.tables import records, runs, targets
-from fleetos.store.database.values import understood
+from fleetos.store.database.tables import records, runs, targets, understood
 from fleetos.store.leases import Seen, Watcher
 from fleetos.store.process import Holder, Life
 from fleetos.store.rows import decoded

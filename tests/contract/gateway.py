@@ -8,14 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleetos.clock import SystemClock
-from fleetos.cloud.auth.credentials import Password
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud
 from fleetos.model.inventory import Reply
 from fleetos.model.plan import ApiLimits
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from tests.canaries import ADMINPASS, LOGIN_PASSWORD, USER_DATA
 from tests.contract.peers import Peer, Script, always, peer
 from tests.support.chance import SeededChance

@@ -12,15 +12,13 @@ import httpx
 import pytest
 
 from fleetos.clock import SystemClock
-from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password, Proof
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password, Proof
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud
 from fleetos.errors import AuthenticationFailed, UsageError
 from fleetos.model.inventory import Delivered
 from fleetos.model.plan import ApiLimits
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from fleetos.sim.api.access import (
     ACCESS_KEY,
     DOMAIN,

@@ -11,8 +11,7 @@ import pytest
 
 from fleetos.clock import Moment, SystemClock
 from fleetos.cloud import session
-from fleetos.cloud.auth.credentials import Password
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud
 from fleetos.cloud.rate import throttle
@@ -20,8 +19,7 @@ from fleetos.errors import AuthenticationFailed, CloudUnreachable
 from fleetos.model.codes import AnswerClass, answer_class
 from fleetos.model.inventory import Job, JobStatus, Reply
 from fleetos.model.plan import ApiLimits
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from fleetos.model.traces import NO_TRACES
 from fleetos.sim.api.access import Access
 from fleetos.sim.api.gateway import Cloud

@@ -8,9 +8,8 @@ import pytest
 from fleetos.clock import SystemClock
 from fleetos.cloud import session
 from fleetos.cloud.auth.cloud_entry import Asked
-from fleetos.cloud.auth.credentials import Password
+from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.auth.environment import from_variables
-from fleetos.cloud.auth.grant import Credentials
 from fleetos.cloud.connect import iam_address, open_session
 from fleetos.cloud.http.transport import tls_context
 from fleetos.errors import CloudUnreachable

@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from fleetos.clock import SystemClock
-from fleetos.cloud.auth.credentials import Password, Proof
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials, Password, Proof
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud, open_session
 from fleetos.cloud.rate.throttle import Permit

@@ -13,8 +13,7 @@ import pytest
 
 from fleetos.cloud.client import EcsCloud
 from fleetos.model.inventory import NO_TRAITS, Server
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from fleetos.model.traces import LoggedEnd
 from tests.fidelity.house import permit
 from tests.fidelity.seen import server_of

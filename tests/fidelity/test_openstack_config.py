@@ -18,8 +18,7 @@ import yaml
 from fleetos.cloud.auth.cloud_entry import Asked, overlaid
 from fleetos.cloud.auth.clouds_yaml import from_entry
 from fleetos.cloud.auth.config_files import Places
-from fleetos.cloud.auth.credentials import Password
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.auth.sources import load
 from fleetos.errors import InputError
 

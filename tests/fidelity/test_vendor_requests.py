@@ -9,8 +9,7 @@ import pytest
 
 from fleetos.cloud.auth.credentials import GivenToken
 from fleetos.cloud.client import EcsCloud
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from tests.fidelity.house import fleetos_client, permit
 from tests.fidelity.sending import KEY, sent, without
 from tests.fidelity.vendor import Vendor, ecs, evs, exceptions, iam, ims, login, with_token

@@ -10,8 +10,7 @@ import pytest
 
 from fleetos.cloud.client import EcsCloud
 from fleetos.model.inventory import Delivered, Image, Job, JobStatus, Reply, Server, SubJob, Traits
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from fleetos.sim.api.access import ACCESS_KEY
 from tests.fidelity.house import permit
 from tests.fidelity.seen import server_of

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from fleetos.cloud.client import EcsCloud
 from fleetos.errors import CloudError, UsageError
 from fleetos.model.inventory import Reply
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from tests.hostile.chance import SEED, examples
 from tests.hostile.clouds import (
     SINCE,

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 
 from fleetos.cloud.auth.config_files import Places
-from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password
-from fleetos.cloud.auth.grant import Credentials, token_request
+from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password
+from fleetos.cloud.auth.grant import token_request
 from fleetos.cloud.auth.known_clouds import origin_of
 from fleetos.cloud.auth.request_auth import KeyBadge, TokenBadge
 from fleetos.cloud.auth.sources import load as load_async

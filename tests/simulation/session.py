@@ -6,8 +6,7 @@ from datetime import datetime
 from itertools import count
 
 from fleetos.clock import Moment
-from fleetos.cloud.auth.credentials import Password
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud
 from fleetos.engine.engine import Beats, Edge, Engine
@@ -18,8 +17,7 @@ from fleetos.model.journal.events import Event, Record
 from fleetos.model.journal.requests import Request
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
-from fleetos.model.run import Order, Run, Target
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Run, Secrets, Target
 from fleetos.model.states import Command, RunState
 from fleetos.model.traces import Traces
 from fleetos.planning.secrets import PlanSecrets

@@ -21,8 +21,8 @@ from fleetos.app.doctor.cloud_rules import (
     without_endpoint,
 )
 from fleetos.app.survey import scope_of
-from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password
-from fleetos.cloud.auth.grant import Credentials, Grant
+from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password
+from fleetos.cloud.auth.grant import Grant
 from fleetos.cloud.client import EcsCloud, Place
 from fleetos.cloud.connect import iam_address, open_session, overridden, place_of
 from fleetos.cloud.http.addresses import Origin, Proxies, proxies_from

@@ -3,8 +3,7 @@
 from base64 import b64encode
 from collections.abc import Sequence
 
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 
 Body = dict[str, object]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from fleetos.cloud.auth.values import fault_of, shown
+from fleetos.cloud.auth.credentials import fault_of, shown
 from fleetos.errors import Problem
 from fleetos.limits import REGIONS_LISTED
 from fleetos.text import did_you_mean

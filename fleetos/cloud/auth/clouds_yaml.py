@@ -5,11 +5,18 @@ from collections.abc import Mapping
 from typing import Literal, cast
 
 from fleetos.cloud.auth.cloud_entry import Asked, Entry, EntryReader, settled
-from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password, Proof
-from fleetos.cloud.auth.grant import Credentials, is_project_id
+from fleetos.cloud.auth.credentials import (
+    AccessKey,
+    Credentials,
+    GivenToken,
+    Password,
+    Proof,
+    fault_in_header,
+    is_project_id,
+    shown,
+)
 from fleetos.cloud.auth.known_clouds import PROFILES, is_region, vendor_profile
 from fleetos.cloud.auth.password_sources import Command, Elsewhere, Keyring
-from fleetos.cloud.auth.values import fault_in_header, shown
 from fleetos.errors import InputError
 from fleetos.text import did_you_mean
 

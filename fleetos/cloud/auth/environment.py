@@ -5,10 +5,17 @@ from dataclasses import replace
 
 from fleetos.cloud.auth.cloud_entry import Asked
 from fleetos.cloud.auth.clouds_yaml import OTHER_WAYS, WAYS, WAYS_IN_WORDS, Way
-from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password, Proof
-from fleetos.cloud.auth.grant import Credentials, is_project_id
+from fleetos.cloud.auth.credentials import (
+    AccessKey,
+    Credentials,
+    GivenToken,
+    Password,
+    Proof,
+    fault_in_header,
+    fault_of,
+    is_project_id,
+)
 from fleetos.cloud.auth.known_clouds import is_region
-from fleetos.cloud.auth.values import fault_in_header, fault_of
 from fleetos.errors import InputError, Problem
 
 # Ways to log in that there are not; openstacksdk reads each key of an entry from a variable as well.

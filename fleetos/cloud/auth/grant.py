@@ -1,14 +1,12 @@
 """Who asks: the request for a token, and what IAM grants with it (IAM API, "token through password")."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
-from fleetos.cloud.auth.credentials import Password, Proof
+from fleetos.cloud.auth.credentials import Credentials, Password, fault_in_header, is_project_id
 from fleetos.cloud.auth.request_auth import Badge, TokenBadge
-from fleetos.cloud.auth.values import fault_in_header
 from fleetos.cloud.http.addresses import Origin, parse_origin
 from fleetos.cloud.http.json_fields import Fields, Unreadable, parse_object, part, parts, stamp, text
 from fleetos.errors import UsageError
@@ -25,35 +23,6 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
 # Catalogs of all regions together have some hundred entries; a public address is a short text.
 _ENDPOINTS = 5000
 _URL_CHARS = 2000
-# It stands in the path of every request: 32 hexadecimal digits in all examples, UUIDs elsewhere.
-_PROJECT_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """How to log in to one project of a cloud.
-
-    `auth_url` is the address of IAM, None where a region must do. `cloud` is the entry of clouds.yaml, None for
-    variables. `endpoints` override where services are found, by service (ecs, ims, evs, kms, eps). `authorities` is a
-    file with the certificates to trust, None for the system's. `found_in` is where they come from, in words; `notice`
-    is what the user is told of that.
-    """
-
-    auth_url: str | None
-    proof: Proof
-    cloud: str | None = None
-    project_name: str | None = None
-    project_id: str | None = None
-    project_domain_name: str | None = None
-    project_domain_id: str | None = None
-    region: str | None = None
-    interface: str = "public"
-    authorities: str | None = None
-    verify: bool = True
-    insecure_http: bool = False
-    endpoints: Mapping[str, str] = field(default_factory=dict[str, str])
-    found_in: str = field(default="", compare=False)
-    notice: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +86,6 @@ def read_given(token: str, body: bytes, at: datetime) -> Grant:
     expires = stamp(text(described, "expires_at"))
     life_s = max((expires - at).total_seconds(), 0.0) if expires else None
     return _granted(TokenBadge(token, renewable=False), life_s, described)
-
-
-def is_project_id(text: str) -> bool:
-    """Return whether a text can be the id of a project."""
-    return _PROJECT_ID.fullmatch(text) is not None
 
 
 def _described(body: bytes) -> Fields:

@@ -7,15 +7,21 @@ from urllib.parse import quote
 import httpx
 
 from fleetos.clock import Clock
-from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password
-from fleetos.cloud.auth.grant import Credentials, Grant, is_project_id, read_given, read_grant, token_request
-from fleetos.cloud.auth.request_auth import KeyBadge, TokenBadge
-from fleetos.cloud.http.classification import advice, refused_login, throttled, words
-from fleetos.cloud.http.error_body import read_complaint
+from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password, is_project_id
+from fleetos.cloud.auth.grant import Grant, read_given, read_grant, token_request
+from fleetos.cloud.auth.request_auth import KeyBadge, TokenBadge, advice
+from fleetos.cloud.http.classification import words
+from fleetos.cloud.http.error_body import Complaint, read_complaint
 from fleetos.cloud.http.json_fields import Fields, Unreadable, need, parse_object, part, parts, text
 from fleetos.cloud.http.transport import Answer, Outgoing, Transport
-from fleetos.cloud.rate.throttle import Kind, Throttle
-from fleetos.errors import CloudError, CloudUnreachable, PermissionDenied, UsageError
+from fleetos.cloud.rate.throttle import Kind, Throttle, throttled
+from fleetos.errors import (
+    AuthenticationFailed,
+    CloudError,
+    CloudUnreachable,
+    PermissionDenied,
+    UsageError,
+)
 from fleetos.limits import CANDIDATES_LISTED, READ_TIMEOUT_S, SMALL_ANSWER_BYTES
 
 _REFUSED = (
@@ -198,3 +204,24 @@ class Login:
         if wanted is not None and wanted != own:
             raise UsageError(f"the token that was given to fleetos is for project {own}, not for {wanted}", _OTHER)
         return grant
+
+
+def refused_login(answer: Answer, complaint: Complaint, hint: str) -> CloudError:
+    """Return what a refused login comes to: every 4xx is a verdict, for which `hint` is given; the rest may pass."""
+    if 400 <= answer.status < 500 and answer.status != 408:
+        return AuthenticationFailed(
+            f"IAM refuses the login: {words(answer, complaint)}",
+            hint,
+            code=complaint.code,
+            status=answer.status,
+            request_id=complaint.request_id,
+        )
+    return CloudUnreachable(
+        f"IAM does not answer the login: {words(answer, complaint)}",
+        "the address leads elsewhere, and no password is sent there: check auth_url"
+        if 300 <= answer.status < 400
+        else None,
+        code=complaint.code,
+        status=answer.status,
+        request_id=complaint.request_id,
+    )

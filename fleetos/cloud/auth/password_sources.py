@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import Process
 
-from fleetos.cloud.auth.values import fault_of
+from fleetos.cloud.auth.credentials import fault_of
 from fleetos.errors import InputError, Problem
 from fleetos.limits import PASSWORD_COMMAND_S, SECRET_FILE_MAX_BYTES
 

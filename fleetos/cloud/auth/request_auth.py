@@ -5,8 +5,11 @@ from datetime import datetime
 
 import httpx
 
+from fleetos.clock import Clock
 from fleetos.cloud.auth.credentials import AccessKey
 from fleetos.cloud.auth.signature import Signable, authorization, stamp
+from fleetos.cloud.http.transport import Answer
+from fleetos.limits import CLOCK_DIFFERENCE_S
 
 # Signed when the request has them. Those that a library or a proxy adds or rewrites on the way are not.
 _SIGNED = frozenset({"host", "content-type", "x-project-id", "x-sdk-date", "x-security-token"})
@@ -79,3 +82,14 @@ class KeyBadge(Badge):
         what = Signable(request.method, request.url.raw_path.decode("ascii"), signed, request.content)
         request.headers["Authorization"] = authorization(self._key.access, self._key.secret, what)
         yield request
+
+
+def advice(badge: Badge, answer: Answer, clock: Clock) -> str:
+    """Return what to do about a badge that was refused: set the clock, where that is what is wrong with a signature."""
+    if not badge.dated or answer.told_at is None:
+        return badge.hint
+    ahead_s = (clock.now() - answer.told_at).total_seconds()
+    if abs(ahead_s) < CLOCK_DIFFERENCE_S:
+        return badge.hint
+    way = "ahead of" if ahead_s > 0 else "behind"
+    return f"the clock of this machine is {abs(ahead_s) / 60:.0f} minutes {way} the cloud's: set it; 15 are too many"

@@ -17,11 +17,9 @@ from fleetos.cloud.auth.config_files import (
     mapping,
     read_credentials_file,
 )
-from fleetos.cloud.auth.credentials import Password
+from fleetos.cloud.auth.credentials import Credentials, Password, shown
 from fleetos.cloud.auth.environment import from_sdk_file, from_variables, is_meant
-from fleetos.cloud.auth.grant import Credentials
 from fleetos.cloud.auth.password_sources import Command, password_from
-from fleetos.cloud.auth.values import shown
 from fleetos.errors import InputError, NoCredentials, Problem
 from fleetos.text import did_you_mean
 

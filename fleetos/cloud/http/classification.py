@@ -3,32 +3,19 @@
 import re
 
 from fleetos.clock import Clock
-from fleetos.cloud.auth.request_auth import Badge
-from fleetos.cloud.http.error_body import Complaint, parse_json, retry_after_s, told_limit
+from fleetos.cloud.http.error_body import Complaint, parse_json, retry_after_s
 from fleetos.cloud.http.transport import Answer
-from fleetos.cloud.rate.throttle import Kind, Refusal
 from fleetos.errors import (
-    AuthenticationFailed,
     CloudError,
     CloudUnreachable,
     PermissionDenied,
     ReadRefused,
 )
-from fleetos.limits import CLOCK_DIFFERENCE_S
 from fleetos.model.codes import AnswerClass, known_code, meaning_of
 from fleetos.model.inventory import Delivered, Reply, Unanswered
 
 # A job id is 32 hexadecimal digits in all examples (API page ecs_02_0901); other clouds write UUIDs.
 _JOB_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
-
-
-def throttled(answer: Answer, complaint: Complaint, kind: Kind, left_s: float, clock: Clock) -> Refusal | None:
-    """Return what a 429 (or its older form, Common.1503 with 503) tells about coming back; None for other answers."""
-    known = known_code(complaint.code)
-    by_code = known is not None and known.write is AnswerClass.THROTTLED and answer.status in known.statuses
-    if answer.status != 429 and not by_code:
-        return None
-    return Refusal(kind, left_s, retry_after_s(answer.headers, clock), told_limit(complaint.message))
 
 
 def words(answer: Answer, complaint: Complaint) -> str:
@@ -65,38 +52,6 @@ def unreachable(about: str, error: CloudError) -> CloudUnreachable:
     """Return a request that found no answer as the failure of a read of `about`."""
     return CloudUnreachable(
         f"{about}: {error.message}", error.hint, code=error.code, status=error.status, request_id=error.request_id
-    )
-
-
-def advice(badge: Badge, answer: Answer, clock: Clock) -> str:
-    """Return what to do about a badge that was refused: set the clock, where that is what is wrong with a signature."""
-    if not badge.dated or answer.told_at is None:
-        return badge.hint
-    ahead_s = (clock.now() - answer.told_at).total_seconds()
-    if abs(ahead_s) < CLOCK_DIFFERENCE_S:
-        return badge.hint
-    way = "ahead of" if ahead_s > 0 else "behind"
-    return f"the clock of this machine is {abs(ahead_s) / 60:.0f} minutes {way} the cloud's: set it; 15 are too many"
-
-
-def refused_login(answer: Answer, complaint: Complaint, hint: str) -> CloudError:
-    """Return what a refused login comes to: every 4xx is a verdict, for which `hint` is given; the rest may pass."""
-    if 400 <= answer.status < 500 and answer.status != 408:
-        return AuthenticationFailed(
-            f"IAM refuses the login: {words(answer, complaint)}",
-            hint,
-            code=complaint.code,
-            status=answer.status,
-            request_id=complaint.request_id,
-        )
-    return CloudUnreachable(
-        f"IAM does not answer the login: {words(answer, complaint)}",
-        "the address leads elsewhere, and no password is sent there: check auth_url"
-        if 300 <= answer.status < 400
-        else None,
-        code=complaint.code,
-        status=answer.status,
-        request_id=complaint.request_id,
     )
 
 

@@ -14,6 +14,9 @@ from typing import Protocol
 
 import anyio
 
+from fleetos.clock import Clock
+from fleetos.cloud.http.error_body import Complaint, retry_after_s, told_limit
+from fleetos.cloud.http.transport import Answer
 from fleetos.cloud.rate.adaptive_rate import Found, Pace
 from fleetos.cloud.rate.priority_queue import Line, Rank, Waiter
 from fleetos.cloud.rate.token_bucket import TICK_S, Bucket
@@ -30,6 +33,7 @@ from fleetos.limits import (
     LIMIT_FORGOTTEN_S,
     WISH_GRACE_S,
 )
+from fleetos.model.codes import AnswerClass, known_code
 from fleetos.model.experience import Limit
 from fleetos.model.plan import ApiLimits
 
@@ -279,3 +283,12 @@ class Throttle:
             self._out.discard(permit)
             self._paces[Kind.WRITE].put_back()
             self._line.wake()
+
+
+def throttled(answer: Answer, complaint: Complaint, kind: Kind, left_s: float, clock: Clock) -> Refusal | None:
+    """Return what a 429 (or its older form, Common.1503 with 503) tells about coming back; None for other answers."""
+    known = known_code(complaint.code)
+    by_code = known is not None and known.write is AnswerClass.THROTTLED and answer.status in known.statuses
+    if answer.status != 429 and not by_code:
+        return None
+    return Refusal(kind, left_s, retry_after_s(answer.headers, clock), told_limit(complaint.message))

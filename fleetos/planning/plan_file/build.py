@@ -45,11 +45,11 @@ from fleetos.planning.plan_file.schema import (
     ServerFile,
     ServerSelect,
 )
+from fleetos.planning.plan_file.selector_section import selector_of
 from fleetos.planning.plan_file.units import spelled_duration
 from fleetos.planning.plan_file.user_data import user_data_doubts, user_data_fault
 from fleetos.planning.plan_file.validation import place_of
 from fleetos.planning.plan_file.value_types import UserDataEntry
-from fleetos.planning.preflight.selectors import selector_of
 from fleetos.yaml_file import KeyPath, Node, dotted
 
 # Different user data of one plan that is parsed, to tell whether cloud-init will read it.

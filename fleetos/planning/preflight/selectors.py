@@ -6,19 +6,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import translate
 from ipaddress import ip_address
-from typing import TypeVar, cast, get_args
+from typing import get_args
 
 from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED
 from fleetos.model.inventory import Inventory, Server
 from fleetos.model.plan import ANY_VALUE, Network, Place, Plan, Selector
 from fleetos.names import Suggestions, shown
-from fleetos.planning.plan_file.schema import SelectableStatus, SelectSection
+from fleetos.planning.plan_file.schema import SelectableStatus
 from fleetos.planning.plan_file.value_types import is_project_id
 from fleetos.text import join_some
 
-T = TypeVar("T")
-S = TypeVar("S", bound=str)
 Fits = Callable[[Server], bool]
 
 _SELECTABLE = frozenset[str](get_args(SelectableStatus))
@@ -30,34 +28,6 @@ _CALLED = {
     "status": ("status", "statuses"),
     "enterprise_project": ("enterprise project", "enterprise projects"),
 }
-
-
-def selector_of(section: SelectSection, place: Callable[..., Place]) -> Selector:
-    """The selector that the section describes. `place` says where a key of it stands."""
-    tags = {key: _sorted(values) for key, values in (section.tags or {}).items()}
-    places = {key: place(key) for key in section.model_fields_set}
-    return Selector(
-        name=_sorted(section.name),
-        tags=tuple(sorted(tags.items())),
-        az=_sorted(section.az),
-        image=_sorted(section.image),
-        flavor=_sorted(section.flavor),
-        status=_sorted(section.status),
-        enterprise_project=_sorted(section.enterprise_project),
-        ip=tuple(sorted(set(_each(section.ip)), key=str)),
-        places={**places, **{f"tags.{key}": place("tags", key) for key in tags}},
-    )
-
-
-def _each(values: T | list[T] | None) -> list[T]:
-    """The values of a key that is written as one or as a list."""
-    if values is None:
-        return []
-    return cast("list[T]", values) if isinstance(values, list) else [values]
-
-
-def _sorted(values: S | list[S] | None) -> tuple[S, ...]:
-    return tuple(sorted(set(_each(values))))
 
 
 def projects_by_name(plan: Plan) -> Mapping[str, Place]:

@@ -8,7 +8,7 @@ from fleetos.sim.api.request_bodies import BodyError, DescribeKey, parse, read
 from fleetos.sim.wire.error_codes import refusal
 from fleetos.sim.wire.quota_types import EnterpriseShown, FlavorListed, KeyShown
 from fleetos.sim.world.servers import stamp
-from fleetos.sim.world.world import World
+from fleetos.sim.world.world import World, disks_in_use
 
 # KMS API, field key_state.
 _KEY_STATES = {"waiting": "1", "enabled": "2", "disabled": "3", "deletion": "4", "import": "5"}
@@ -104,9 +104,3 @@ def key(world: World, look: Look) -> Answer:
         "origin": "external" if found.state == "import" else "kms",
     }
     return json.dumps({"key_info": shown})
-
-
-def disks_in_use(world: World) -> tuple[int, int]:
-    """Return how many disks the project has, and their GB together."""
-    there = [disk for disk in world.ledger.disks.values() if disk.destroyed_at is None]
-    return len(there), sum(disk.size_gb for disk in there)

@@ -18,12 +18,13 @@ import uvicorn
 from fleetos.clock import SystemClock
 from fleetos.errors import FleetosError, UsageError
 from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.random_draws import Chance
 from fleetos.sim.scenario.builtin_world import builtin_scenario
 from fleetos.sim.scenario.load import load_scenario
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.server.asgi import CuttingProtocol, make_app
-from fleetos.sim.server.persistent_world import open_world
 from fleetos.sim.server.state_folder import Home
+from fleetos.sim.world.journal import FORMAT, Header, create, load
 
 # How often an idle process looks whether it has been idle long enough.
 _LOOK_S = 0.2
@@ -215,3 +216,18 @@ def chosen_scenario(path: Path | None, servers: int | None) -> Scenario:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def open_world(path: Path, scenario: Scenario, now: Callable[[], float]) -> tuple[Cloud, str]:
+    """Return the cloud whose world a journal keeps, and the world's name; without one a new world of the scenario."""
+    if path.exists():
+        journal, entries = load(path)
+    else:
+        born_at = now()
+        world = Chance(scenario.seed).hex("world", str(born_at))
+        header = Header(format=FORMAT, world=world, born_at=born_at, scenario=scenario)
+        journal, entries = create(path, header), iter(())
+    cloud = Cloud(journal.header.scenario, journal.header.born_at, now, journal)
+    for entry in entries:
+        cloud.replay(entry)
+    return cloud, journal.header.world

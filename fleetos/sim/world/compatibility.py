@@ -3,11 +3,10 @@
 Law: API page ecs_02_0202 and the appendix "error codes". Where no code is documented, that of an invalid parameter.
 """
 
-from fleetos.sim.api.quotas import disks_in_use
 from fleetos.sim.scenario.images import Image, firmware, is_arm, platforms
 from fleetos.sim.wire.error_codes import Refusal, refusal
 from fleetos.sim.world.servers import Disk, Server
-from fleetos.sim.world.world import World
+from fleetos.sim.world.world import World, disks_in_use
 
 _MARKET = "market"
 

@@ -183,3 +183,9 @@ class World:
 def fault(message: str, at: float) -> FaultShown:
     """Return what `fault` of a server in ERROR holds."""
     return {"code": 500, "created": stamp(at), "message": message, "details": ""}
+
+
+def disks_in_use(world: World) -> tuple[int, int]:
+    """Return how many disks the project has, and their GB together."""
+    there = [disk for disk in world.ledger.disks.values() if disk.destroyed_at is None]
+    return len(there), sum(disk.size_gb for disk in there)

@@ -3,7 +3,9 @@
 `metadata` is what the migrations lead to; a test compares the two.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     Boolean,
@@ -21,7 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-from fleetos.store.database.values import understood
+from fleetos.errors import DatabaseUnusable
 
 # Every constraint has a name, so that a later migration can speak of it in both dialects.
 metadata = MetaData(
@@ -136,3 +138,17 @@ clouds = Table(
     Column("scope", Text, primary_key=True),
     Column("body", Text, nullable=False),
 )
+
+
+Value = TypeVar("Value")
+
+
+def understood(read: Callable[[Any], Value], value: object) -> Value:
+    """What `read` makes of the value of a column. Raises DatabaseUnusable if that is nothing."""
+    try:
+        return read(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DatabaseUnusable(
+            f"the database holds a value that cannot be read back ({type(error).__name__})",
+            "check it with `fleetos db check`",
+        ) from None

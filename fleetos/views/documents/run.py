@@ -13,10 +13,9 @@ from fleetos.errors import CloudError, FleetosError, InputError, Problem
 from fleetos.model.progress import Progress
 from fleetos.model.run import Attempt, Left, Outcome, Run, Scope, Target
 from fleetos.model.states import RETRIABLE, RunState, TargetState
-from fleetos.views.terminal.summary import powered_off
 from fleetos.views.text.format import stamp, stamp_or_none
 from fleetos.views.text.reasons import todo_of
-from fleetos.views.text.run_condition import Driver, condition, driven
+from fleetos.views.text.run_condition import Driver, condition, driven, powered_off
 from fleetos.views.text.waiting import waits_for
 
 VERSION = 1

@@ -12,10 +12,18 @@ from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, TargetState
 from fleetos.text import join_some
 from fleetos.views.terminal.frame import STYLES, shares
-from fleetos.views.terminal.summary import NAMES_SHOWN, counts_line, next_commands, powered_off, report, stopped_words
+from fleetos.views.terminal.summary import NAMES_SHOWN, counts_line, next_commands, report, stopped_words
 from fleetos.views.terminal.tables import grid
 from fleetos.views.text.format import called, clock_time, printable, span
-from fleetos.views.text.run_condition import Condition, Driver, condition, condition_words, driven, where_words
+from fleetos.views.text.run_condition import (
+    Condition,
+    Driver,
+    condition,
+    condition_words,
+    driven,
+    powered_off,
+    where_words,
+)
 from fleetos.views.text.target_notes import note_of, resting_note
 from fleetos.views.text.waiting import waits_for
 from fleetos.views.text.wrap import wrapped

@@ -14,6 +14,7 @@ from fleetos.text import counted
 from fleetos.views.terminal.frame import STYLES, Spent
 from fleetos.views.text.format import called_fully, printable, span
 from fleetos.views.text.reasons import REASONS, run_words, todo_of
+from fleetos.views.text.run_condition import powered_off
 from fleetos.views.text.target_notes import own_words, support_words
 
 # Servers named in each list of a summary; `status -o json` names all.
@@ -66,11 +67,6 @@ def next_commands(progress: Progress) -> Sequence[str]:
     if progress.counts.get(TargetState.CANCELLED, 0):
         commands.append(f"fleetos apply {shlex.quote(printable(progress.run.plan_path))} --new-run")
     return commands
-
-
-def powered_off(progress: Progress) -> list[Target]:
-    """The targets whose servers may be powered off by this run now, in plan order."""
-    return [target for target in progress.targets.values() if target.stopped_at is not None]
 
 
 def _headline(progress: Progress, spent: Spent) -> Text:

@@ -6,7 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from fleetos.model.run import Left, LeftBy, Run, Scope
+from fleetos.model.progress import Progress
+from fleetos.model.run import Left, LeftBy, Run, Scope, Target
 from fleetos.model.states import RUN_ENDS, RunState, TargetState
 from fleetos.views.text.format import clip, clock_time, printable, span
 from fleetos.views.text.reasons import REASONS
@@ -174,3 +175,8 @@ def _when(at: datetime, now: datetime) -> str:
 
 def _ago(at: datetime, now: datetime) -> str:
     return f"{span((now - at).total_seconds())} ago"
+
+
+def powered_off(progress: Progress) -> list[Target]:
+    """The targets whose servers may be powered off by this run now, in plan order."""
+    return [target for target in progress.targets.values() if target.stopped_at is not None]

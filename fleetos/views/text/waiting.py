@@ -5,7 +5,7 @@ from datetime import datetime
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import RunState, TargetState
-from fleetos.rules.admission.admit import NOT_DRIVEN, PAUSED, Waiting, WaitReason, why_waiting
+from fleetos.rules.admission.wait_reasons import NOT_DRIVEN, PAUSED, Waiting, WaitReason, why_waiting
 from fleetos.views.text.run_condition import Driver, driven
 from fleetos.views.text.target_notes import watched_words
 

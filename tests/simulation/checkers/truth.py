@@ -9,7 +9,7 @@ from fleetos.model.run import Target
 from fleetos.model.states import RETRIABLE, Reason, TargetState
 from fleetos.sim.world.ledger import Write
 from fleetos.sim.world.servers import Disk, Server
-from fleetos.views.terminal.summary import powered_off
+from fleetos.views.text.run_condition import powered_off
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import at, believed, changes_of, groups, of_run
 from tests.simulation.checkers.promise import (

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 import anyio
 import httpx
 
-from fleetos.cloud.auth.credentials import Password
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud
 from fleetos.errors import AnswerLost, NotSent

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 
 from fleetos.clock import Clock
-from fleetos.cloud.auth.credentials import Password
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.connect import open_cloud
 from fleetos.model.plan import ApiLimits

@@ -10,8 +10,7 @@ from fleetos.cloud.client import EcsCloud
 from fleetos.engine.protocols import Cloud
 from fleetos.limits import PASSWORDS_HIDDEN
 from fleetos.model.inventory import Undelivered
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from tests.unit.cloud.scripted import (
     PROJECT,
     Answer,

@@ -14,8 +14,7 @@ import fleetos.cloud
 from fleetos.cloud.client import EcsCloud
 from fleetos.cloud.operations import CALLS, DRY_READS, EFFECTS, Call, Operation, Use, policy, policy_notes
 from fleetos.cloud.rate.throttle import Permit
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from tests.unit.cloud.scripted import ScriptedCloud, Seen, answer, opened, server_body
 from tests.unit.cloud.virtual import START, run
 

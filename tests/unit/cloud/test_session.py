@@ -21,8 +21,7 @@ from fleetos.errors import (
 from fleetos.limits import CLOSURE_S, READ_TRIES, WRITE_DEPARTS_WITHIN_S
 from fleetos.model.inventory import Delivered, Reply, Unanswered, Undelivered
 from fleetos.model.plan import ApiLimits
-from fleetos.model.run import Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets
 from tests.unit.cloud.scripted import CREDENTIALS, Answer, ScriptedCloud, answer, error, opened, server_body, with_cloud
 from tests.unit.cloud.virtual import VirtualClock, now_s, run
 

@@ -17,8 +17,7 @@ from fleetos.model.inventory import Delivered, Job, JobStatus, Picture, Reply, S
 from fleetos.model.journal.events import Record
 from fleetos.model.plan import StopMode
 from fleetos.model.progress import Progress
-from fleetos.model.run import Order, Settings, Target
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import Order, Secrets, Settings, Target
 from fleetos.model.states import HOLDS_SLOT, Command, TargetState
 from fleetos.model.traces import Traces
 from tests.support.chance import SeededChance

@@ -19,8 +19,7 @@ from fleetos.model.journal.events import PowerIntended, RunMoved
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.journal.requests import Request, RequestKind
 from fleetos.model.progress import Progress
-from fleetos.model.run import End, Order
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import End, Order, Secrets
 from fleetos.model.states import IN_FLIGHT, Command, Reason, RunState, TargetState
 from tests.unit.engine.stage import LOST_AFTER, PATIENCE_S, QUICK, NoSecrets, Stage, refused
 from tests.unit.model.samples import START, STOPPED, a_target, an_attempt

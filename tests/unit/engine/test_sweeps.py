@@ -7,7 +7,7 @@ from fleetos.engine.change_tracker import Watching
 from fleetos.engine.sweeps import Batch, SweepPlanner
 from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S
 from fleetos.model.run import Settings
-from fleetos.rules.admission.admit import Queue
+from fleetos.rules.admission.queue import Queue
 from fleetos.rules.needs import AskTraces, Follow
 from fleetos.rules.polling import Read, ReadJob, ReadServer, ReadTraces, Sweep
 from tests.support.chance import SeededChance

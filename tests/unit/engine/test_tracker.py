@@ -20,8 +20,7 @@ from fleetos.engine.facts import (
     TracesRead,
     Unreachable,
 )
-from fleetos.engine.health import Health
-from fleetos.engine.judge import Judge
+from fleetos.engine.judge import Health, Judge
 from fleetos.engine.observations import Sighting
 from fleetos.engine.performer import Performer, SubmitChange
 from fleetos.engine.tracker import Books
@@ -32,8 +31,7 @@ from fleetos.model.experience import NONE
 from fleetos.model.inventory import Delivered, Job, JobStatus, Undelivered
 from fleetos.model.journal.events import ChangeAdopted, JobEnded, Moved, PowerAnswered, RunMoved
 from fleetos.model.progress import Progress
-from fleetos.model.run import PowerOutcome, Target
-from fleetos.model.secrets import Secrets
+from fleetos.model.run import PowerOutcome, Secrets, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.traces import NO_TRACES, Traces
 from fleetos.rules.needs import AskJob, AskTraces, Look, Need, Power, Submit, Wait

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from fleetos.cloud.auth.config_files import Places
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials
 from fleetos.cloud.auth.sources import load
 from fleetos.errors import InputError, NoCredentials
 

@@ -12,8 +12,7 @@ import pytest
 
 from fleetos.cloud.auth import password_sources
 from fleetos.cloud.auth.config_files import Places
-from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password, Proof
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password, Proof
 from fleetos.cloud.auth.known_clouds import iam_of, origin_of
 from fleetos.cloud.auth.sources import load
 from fleetos.errors import InputError

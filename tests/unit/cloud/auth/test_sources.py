@@ -8,8 +8,7 @@ import anyio
 import pytest
 
 from fleetos.cloud.auth.config_files import Places
-from fleetos.cloud.auth.credentials import Password
-from fleetos.cloud.auth.grant import Credentials
+from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.auth.sources import load as load_async
 from fleetos.errors import InputError
 from fleetos.limits import CREDENTIALS_FILE_BYTES

@@ -12,7 +12,11 @@ from fleetos.model.journal.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, HOLDS_SLOT, QUEUED, RunState, TargetState
-from fleetos.rules.admission.admit import Allowance, Queue, Room, WaitReason, admit, why_waiting
+from fleetos.rules.admission.admit import admit
+from fleetos.rules.admission.queue import Queue
+from fleetos.rules.admission.slots import Room
+from fleetos.rules.admission.stop_rate import Allowance
+from fleetos.rules.admission.wait_reasons import WaitReason, why_waiting
 from tests.unit.model.samples import SETTINGS, START, a_run, a_target, an_attempt
 
 S = TargetState

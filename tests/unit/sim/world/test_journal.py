@@ -10,7 +10,7 @@ from fleetos.errors import InputError, UsageError
 from fleetos.sim.api.gateway import Cloud
 from fleetos.sim.scenario.faults import Refuse
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.server.persistent_world import open_world
+from fleetos.sim.server.serve import open_world
 from fleetos.sim.server.state_folder import Home
 from fleetos.sim.world import journal as journals
 from fleetos.sim.world.journal import FORMAT, load

@@ -13,7 +13,8 @@ from fleetos.model.journal.events import (
 )
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.terminal.frame import Spent
-from fleetos.views.terminal.summary import next_commands, powered_off, summary
+from fleetos.views.terminal.summary import next_commands, summary
+from fleetos.views.text.run_condition import powered_off
 from fleetos.views.text.target_notes import note_of
 from tests.unit.views.stage import JOB, STOPPED, Stage, a_run, server_id, target
 from tests.unit.views.text.test_format import HOSTILE

@@ -1,0 +1,68 @@
+"""Why a target is not admitted, in words. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from fleetos.model.progress import Progress
+from fleetos.model.run import Target
+from fleetos.model.states import QUEUED, RunState, TargetState
+from fleetos.text import counted
+
+
+class WaitReason(StrEnum):
+    """Why a target does not move on."""
+
+    PAUSED = "paused"
+    ABORTED = "aborted"
+    BACKOFF = "backoff"
+    CONCURRENCY = "concurrency"
+    PACE = "pace"
+    NOT_DRIVEN = "not-driven"
+    OUTCOME = "outcome"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One wait: its kind, in words how it ends, and when, where that is known."""
+
+    reason: WaitReason
+    words: str
+    ends_at: datetime | None = None
+
+
+NOT_DRIVEN = Waiting(WaitReason.NOT_DRIVEN, "nobody drives the run")
+
+
+PAUSED = Waiting(WaitReason.PAUSED, "the run is paused")
+
+
+def why_waiting(progress: Progress, target: Target, now: datetime) -> Waiting | None:
+    """The one reason that keeps a target from being admitted or, once it is ready, from its change; None if none."""
+    run = progress.run
+    if target.state is TargetState.READY:
+        return _why_ready(progress)
+    if target.state not in QUEUED:
+        return None
+    if run.state is RunState.PAUSED:
+        return PAUSED
+    if run.state is not RunState.RUNNING:
+        return Waiting(WaitReason.ABORTED, "the run was aborted and starts no more servers")
+    if target.not_before is not None and target.not_before > now:
+        return Waiting(WaitReason.BACKOFF, f"retry at {target.not_before:%H:%M:%SZ}", target.not_before)
+    limit, taken, ahead = run.settings.concurrency, progress.slots_taken, progress.ahead
+    if taken + ahead >= limit:
+        nearer = f", {counted(ahead, 'server')} ahead" if ahead else ""
+        return Waiting(WaitReason.CONCURRENCY, f"queued: {taken} of {limit} slots in use{nearer}")
+    return Waiting(WaitReason.PACE, "queued: no more servers are stopped than changes can be sent")
+
+
+def _why_ready(progress: Progress) -> Waiting | None:
+    run, limit = progress.run, progress.run.settings.concurrency
+    if run.state is RunState.PAUSED:
+        return PAUSED
+    if run.state is not RunState.RUNNING:
+        return None
+    if progress.slots_taken < limit:
+        return Waiting(WaitReason.PACE, "queued: changes are sent as fast as the cloud allows")
+    return Waiting(WaitReason.CONCURRENCY, f"queued: {progress.slots_taken} of {limit} slots in use")
