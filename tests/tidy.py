@@ -36,7 +36,8 @@ _PRINT = "a view of fleetos.views, or fleetos.cli.output"
 
 # uvicorn and the wire-level faults speak asyncio's own transports and protocols.
 _ASYNCIO_HOMES = (
-    "fleetos/sim/server/asgi.py", "fleetos/sim/server/builtin.py", "fleetos/sim/virtual_time.py", "fleetos/sim/server/serve.py", "benchmarks/",
+    "fleetos/sim/server/asgi.py", "fleetos/sim/server/builtin.py", "fleetos/sim/server/serve.py",
+    "fleetos/sim/virtual_time.py", "benchmarks/",
 )  # fmt: skip
 # What measures time reads it from where it is measured, and is a program of its own.
 _TIME_HOMES = ("fleetos/clock.py", "fleetos/sim/server/state_folder.py", "benchmarks/")

@@ -10,7 +10,7 @@ from fleetos.rules.outcomes import unread
 from fleetos.rules.states.changing import changing
 from fleetos.rules.states.inspecting import inspecting
 from fleetos.rules.states.power import restoring, starting, stopping
-from fleetos.rules.states.ready import _checking, _fresh, _queued, _ready
+from fleetos.rules.states.ready import checking, is_fresh, queued, ready
 from fleetos.rules.states.verifying import verifying
 
 
@@ -20,7 +20,7 @@ def decide(target: Target, context: Context) -> Decision:
         return unread(target, context.misses)
     rule = _RULES.get(target.state)
     decision = () if rule is None else rule(target, context)
-    if isinstance(decision, tuple) and any(isinstance(need, Power) for need in decision) and not _fresh(context):
+    if isinstance(decision, tuple) and any(isinstance(need, Power) for need in decision) and not is_fresh(context):
         # A stop or start may have waited long for its permit.
         return (Look(context.now.elapsed_s),)
     return decision
@@ -36,14 +36,14 @@ def _lives_by_reads(target: Target) -> bool:
 
 # A target in `submitting` waits for its answer, and no plan can ask for a drain: no rule leads there.
 _RULES: Mapping[TargetState, Callable[[Target, Context], Decision]] = {
-    TargetState.WAITING: _queued,
-    TargetState.CHECKING: _checking,
+    TargetState.WAITING: queued,
+    TargetState.CHECKING: checking,
     TargetState.STOPPING: stopping,
-    TargetState.READY: _ready,
+    TargetState.READY: ready,
     TargetState.CHANGING: changing,
     TargetState.INSPECTING: inspecting,
     TargetState.VERIFYING: verifying,
     TargetState.STARTING: starting,
     TargetState.RESTORING: restoring,
-    TargetState.BACKOFF: _queued,
+    TargetState.BACKOFF: queued,
 }

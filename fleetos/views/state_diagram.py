@@ -1,7 +1,7 @@
 """The law of states as Mermaid diagrams and tables, written into a page between two markers.
 
-Run it as `python -m fleetos.views.state_diagram docs/architecture.md`; with `--check` it changes nothing and tells by its
-exit code whether the page is as it would write it.
+Run it as `python -m fleetos.views.state_diagram docs/architecture.md`; with `--check` it changes nothing and tells by
+its exit code whether the page is as it would write it.
 """
 
 import sys

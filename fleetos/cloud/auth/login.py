@@ -9,7 +9,7 @@ import httpx
 from fleetos.clock import Clock
 from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password, is_project_id
 from fleetos.cloud.auth.grant import Grant, read_given, read_grant, token_request
-from fleetos.cloud.auth.request_auth import KeyBadge, TokenBadge, advice
+from fleetos.cloud.auth.request_auth import Badge, KeyBadge, TokenBadge, advice
 from fleetos.cloud.http.classification import words
 from fleetos.cloud.http.error_body import Complaint, read_complaint
 from fleetos.cloud.http.json_fields import Fields, Unreadable, need, parse_object, part, parts, text
@@ -108,8 +108,9 @@ class Login:
                         status=answer.status,
                         request_id=complaint.request_id,
                     )
-                badge = outgoing.badge
-                raise refused_login(answer, complaint, advice(badge, answer, self._clock) if badge else _REFUSED)
+                auth = outgoing.auth
+                hint = advice(auth, answer, self._clock) if isinstance(auth, Badge) else _REFUSED
+                raise refused_login(answer, complaint, hint)
             self._throttle.refused(told)
 
     def _versioned(self) -> str:
@@ -139,7 +140,7 @@ class Login:
             headers={"X-Subject-Token": token.text},
             timeout_s=READ_TIMEOUT_S,
             answer_bytes=SMALL_ANSWER_BYTES,
-            badge=TokenBadge(token.text, renewable=False),
+            auth=TokenBadge(token.text, renewable=False),
             secrets=(token.text,),
         )
 
@@ -159,7 +160,7 @@ class Login:
             headers={},
             timeout_s=READ_TIMEOUT_S,
             answer_bytes=SMALL_ANSWER_BYTES,
-            badge=badge,
+            auth=badge,
             secrets=badge.secrets,
         )
 
@@ -174,7 +175,7 @@ class Login:
             headers={},
             timeout_s=READ_TIMEOUT_S,
             answer_bytes=SMALL_ANSWER_BYTES,
-            badge=badge,
+            auth=badge,
             secrets=badge.secrets,
         )
 

@@ -20,7 +20,6 @@ import httpx
 from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
 
-from fleetos.cloud.auth.request_auth import Badge
 from fleetos.cloud.http.addresses import Proxies, is_loopback
 from fleetos.cloud.http.error_body import plain
 from fleetos.cloud.http.response import Answer
@@ -48,7 +47,7 @@ _DISTRUST_HINT = (
 class Outgoing:
     """One request. `operation` is what it is counted as; headers and content may hold `secrets`, all of them named.
 
-    `badge` is put on last: it may be a signature over all the rest.
+    `auth` is put on last: it may be a signature over all the rest.
     """
 
     operation: str
@@ -58,7 +57,7 @@ class Outgoing:
     timeout_s: float
     answer_bytes: int
     content: bytes | None = field(default=None, repr=False)
-    badge: Badge | None = field(default=None, repr=False)
+    auth: httpx.Auth | None = field(default=None, repr=False)
     effect: bool = False
     last_check: LastCheck | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -244,8 +243,8 @@ async def _exchange(way: httpx.AsyncBaseTransport, outgoing: Outgoing, secrets: 
     limits = {"timeout": {"connect": CONNECT_TIMEOUT_S, "pool": CONNECT_TIMEOUT_S}}
     url = _address(outgoing.url)
     request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.content, extensions=limits)
-    badged = request if outgoing.badge is None else next(outgoing.badge.sync_auth_flow(request))
-    response = await way.handle_async_request(badged)
+    authenticated = request if outgoing.auth is None else next(outgoing.auth.sync_auth_flow(request))
+    response = await way.handle_async_request(authenticated)
     try:
         answered = dict(response.headers.items())
         _check_coding(answered.get("content-encoding", ""))

@@ -7,8 +7,6 @@ from fleetos.model.plan import Place, Selector
 from fleetos.planning.plan_file.schema import SelectSection
 
 T = TypeVar("T")
-
-
 S = TypeVar("S", bound=str)
 
 

@@ -11,19 +11,19 @@ from fleetos.rules.outcomes import aborted, gone, hold
 from fleetos.rules.states.verifying import image_words
 
 
-def _fresh(context: Context) -> bool:
+def is_fresh(context: Context) -> bool:
     """Whether the last look is young enough to send something by it."""
     watch = context.watch
     return watch is not None and context.now.since_s(watch.last.requested) < context.short(FRESH_READ_MAX_AGE_S)
 
 
-def _queued(target: Target, context: Context) -> Decision:
+def queued(target: Target, context: Context) -> Decision:
     if context.finishing:
         return aborted(target, None)
     return ()
 
 
-def _checking(target: Target, context: Context) -> Decision:
+def checking(target: Target, context: Context) -> Decision:
     watch = context.watch
     seen = None if watch is None else watch.picture
     if context.finishing:
@@ -95,7 +95,7 @@ def _checked(target: Target, seen: Picture, context: Context) -> Decision:
     return (Look(context.again_s()),)
 
 
-def _ready(target: Target, context: Context) -> Decision:
+def ready(target: Target, context: Context) -> Decision:
     watch = context.watch
     seen = None if watch is None else watch.picture
     if context.finishing:
@@ -105,7 +105,7 @@ def _ready(target: Target, context: Context) -> Decision:
     # Nobody brings a deleted server back: that it is gone needs no fresh look, which slow reads may never be.
     if watch is not None and seen is None:
         return gone(target, watch, context)
-    if seen is None or not _fresh(context):
+    if seen is None or not is_fresh(context):
         return (Look(context.now.elapsed_s),)
     refused = wrong(target, seen)
     if refused is not None:

@@ -1,4 +1,4 @@
-"""The process of a simulated cloud: `python -m fleetos.sim.server.serve` listens on loopback until it is told to end."""
+"""Process of a simulated cloud: `python -m fleetos.sim.server.serve` listens on loopback until it is told to end."""
 
 import argparse
 import asyncio

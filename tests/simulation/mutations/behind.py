@@ -111,7 +111,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
     beside(
         "any-error-is-ours",
         "a server in an error is changed though no change of ours has failed on it",
-        ("fleetos/rules/decide.py", "    return seen.in_error and failed_before\n", "    return seen.in_error\n"),
+        ("fleetos/rules/states/ready.py", "    return seen.in_error and failed_before\n", "    return seen.in_error\n"),
         "its disk is still the one that was frozen, so that no judge of disks objects",
         "tests/unit/rules/test_decide_disk.py::test_an_error_is_ours_to_change_only_after_a_failed_change",
     ),

@@ -73,14 +73,14 @@ FURTHER: Sequence[Mutation] = (
     seen_by_any(
         "locked-is-sent",
         "a locked server is changed",
-        "fleetos/rules/decide.py",
+        "fleetos/rules/states/ready.py",
         "    if seen.locked:\n",
         "    if False:\n",
     ),
     seen_by_any(
         "wait-not-kept",
         "a refused change is sent again without its wait",
-        "fleetos/rules/decide.py",
+        "fleetos/rules/states/ready.py",
         (
             "    if target.not_before is not None and target.not_before > context.now.wall:\n"
             "        return (Wait(context.due(target.not_before)),)\n"

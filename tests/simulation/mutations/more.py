@@ -24,14 +24,14 @@ MORE: Sequence[Mutation] = (
     seen_by_any(
         "untried-first",
         "servers that nobody has tried go before a retry that is due",
-        f"{RULES}/admission/admit.py",
+        "fleetos/rules/admission/queue.py",
         "        if self._retries and self._retries[0][0] <= now:\n",
         "        if not self._waiting and self._retries and self._retries[0][0] <= now:\n",
     ),
     seen_by_any(
         "backoff-not-kept",
         "a failed attempt is followed by the next one without its wait",
-        f"{RULES}/admission/admit.py",
+        "fleetos/rules/admission/queue.py",
         "        if self._retries and self._retries[0][0] <= now:\n",
         "        if self._retries:\n",
     ),

@@ -44,7 +44,7 @@ DISKS = (
         "I2",
         "a write leaves by whatever was seen last, however long it had to wait",
         one(
-            f"{RULES}/decide.py",
+            "fleetos/rules/states/ready.py",
             "    return watch is not None and context.now.since_s(watch.last.requested) <",
             "    return watch is not None or context.now.since_s(context.entered) <",
         ),

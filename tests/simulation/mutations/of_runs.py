@@ -43,7 +43,7 @@ ROLLOUT = (
                 f"{RULES}/admission/admit.py", "    if run.state is not RunState.RUNNING:\n        return moves\n", ""
             ),
             Patch(
-                f"{RULES}/decide.py",
+                "fleetos/rules/states/ready.py",
                 "    if context.finishing:\n        return aborted(target, None)\n    return ()\n",
                 "    return ()\n",
             ),

@@ -123,7 +123,7 @@ POWER = (
         "I9",
         "a server with an unanswered send is stopped like any other",
         one(
-            f"{RULES}/decide.py",
+            "fleetos/rules/states/ready.py",
             "    young = last is not None and (context.now.wall - last).total_seconds() < NO_STOP_AFTER_UNANSWERED_S\n",
             "    young = last is not None and (context.now.wall - last).total_seconds() < 0.0\n",
         ),

@@ -19,7 +19,7 @@ NO_SETTLE = Patch(
 )
 NOT_SENT = Patch(f"{CLOUD}/http/transport.py", "return type(told)(told.message)", "return NotSent(told.message)")
 NO_DISK_RULE = (
-    Patch(f"{RULES}/decide.py", "    if seen.disk != target.disk:\n", "    if False:\n"),
+    Patch(f"{RULES}/states/ready.py", "    if seen.disk != target.disk:\n", "    if False:\n"),
     Patch(FOLD, "event.before.disk is None or event.before.disk != target.disk", "event.before.disk is None"),
 )
 
