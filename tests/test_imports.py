@@ -49,6 +49,41 @@ SPOILED = {
             "fleetos.app.survey is not allowed to import fleetos.app.control",
         ),
     ],
+    "engine-parts": [
+        ("engine/tracker.py", "import fleetos.engine.reconcile", "fleetos.engine.tracker -> fleetos.engine.reconcile")
+    ],
+    "cloud-parts": [
+        (
+            "cloud/http/transport.py",
+            "import fleetos.cloud.auth.login",
+            "fleetos.cloud.http is not allowed to import fleetos.cloud.auth",
+        )
+    ],
+    "store-parts": [
+        ("store/leases.py", "import fleetos.store.journal", "fleetos.store.leases -> fleetos.store.journal")
+    ],
+    "sim-parts": [
+        (
+            "sim/world/world.py",
+            "import fleetos.sim.api.gateway",
+            "fleetos.sim.world is not allowed to import fleetos.sim.api",
+        )
+    ],
+    "rules-parts": [("rules/needs.py", "import fleetos.rules.decide", "fleetos.rules.needs -> fleetos.rules.decide")],
+    "views-parts": [
+        (
+            "views/text/format.py",
+            "import fleetos.views.terminal.live",
+            "fleetos.views.text is not allowed to import fleetos.views.terminal",
+        )
+    ],
+    "planning-parts": [
+        (
+            "planning/plan_file/units.py",
+            "import fleetos.planning.preflight.orders",
+            "fleetos.planning.plan_file is not allowed to import fleetos.planning.preflight",
+        )
+    ],
     "engine": [("engine/engine.py", "import fleetos.store.journal", "fleetos.engine.engine -> fleetos.store.journal")],
     "views": [
         ("views/view.py", "import fleetos.cloud.http.transport", "fleetos.views.view -> fleetos.cloud.http.transport")

@@ -47,9 +47,9 @@ def serve(
     if context.invoked_subcommand is not None:
         return
     if openapi:
-        from fleetos.sim.api import openapi
+        from fleetos.sim.api.openapi import openapi as description
 
-        print_json(openapi.openapi())
+        print_json(description())
         return
     from fleetos.sim.server.serve import Listen, chosen_scenario, run
 
