@@ -8,9 +8,9 @@ import json
 import sys
 
 from fleetos.clock import SystemClock
-from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.wire.messages import Reply, Request
+from fleetos.sim.wire.messages import SimRequest, SimResponse
 
 JOB_ID = "0" * 32
 _ANSWER = json.dumps({"job_id": JOB_ID, "job_type": "changeOS", "status": "RUNNING", "end_time": ""}).encode()
@@ -21,7 +21,7 @@ _OK = _HEAD % (200, len(_ANSWER)) + b"\r\n" + _ANSWER
 class Canned(asyncio.Protocol):
     """One connection, which may carry any number of requests, one after the other."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: SimulatedCloud) -> None:
         self._cloud = cloud
         self._received = b""
         self._transport: asyncio.Transport | None = None
@@ -44,8 +44,8 @@ class Canned(asyncio.Protocol):
             self._transport.write(_OK if head.startswith(b"GET") else self._token(fields, body))
 
     def _token(self, fields: dict[str, str], body: bytes) -> bytes:
-        ending = self._cloud.handle(Request("POST", "/v3/auth/tokens", {}, fields, body)).ending
-        if not isinstance(ending, Reply):
+        ending = self._cloud.handle(SimRequest("POST", "/v3/auth/tokens", {}, fields, body)).ending
+        if not isinstance(ending, SimResponse):
             raise TypeError(f"no answer to a login: {ending}")
         token = dict(ending.headers).get("X-Subject-Token", "")
         head = _HEAD % (ending.status, len(ending.body))
@@ -60,7 +60,7 @@ def _fields(head: bytes) -> dict[str, str]:
 async def main() -> None:
     """Serves until it is killed."""
     clock = SystemClock()
-    cloud = Cloud(Scenario(), clock.now().timestamp(), lambda: clock.now().timestamp())
+    cloud = SimulatedCloud(Scenario(), clock.now().timestamp(), lambda: clock.now().timestamp())
     server = await asyncio.get_running_loop().create_server(lambda: Canned(cloud), "127.0.0.1", 0)
     sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()

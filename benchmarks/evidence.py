@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.arithmetic import list_schedule_s, mean_running
-from fleetos.sim.random_draws import Chance
+from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from tests.ledger import Ledger, changes_per_server
 
 # A hard stop takes this part of the drawn time of a soft one, as the simulated cloud has it.
@@ -58,7 +58,7 @@ def stopped_before_change_s(ledger: Ledger, scenario: Scenario) -> list[float]:
 
     The ledger says when a stop was accepted; how long it took is drawn by the scenario's seed, and so known as well.
     """
-    chance = Chance(scenario.seed)
+    chance = RandomDraws(scenario.seed)
     stopped_s: dict[str, float] = {}
     waits_s: list[float] = []
     for write in ledger.writes:
@@ -71,7 +71,7 @@ def stopped_before_change_s(ledger: Ledger, scenario: Scenario) -> list[float]:
     return waits_s
 
 
-def _stop_s(write: Write, server_id: str, scenario: Scenario, chance: Chance) -> float:
+def _stop_s(write: LedgerEntry, server_id: str, scenario: Scenario, chance: RandomDraws) -> float:
     takes_s = chance.between(scenario.durations.stop, "stop", write.seq, server_id)
     return takes_s * (HARD_STOP_PART if write.hard else 1.0)
 

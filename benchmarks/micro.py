@@ -27,7 +27,7 @@ from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.store.connect import open_database
 from fleetos.store.database.location import locate
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import Watcher
+from fleetos.store.leases import LeaseRequester
 from fleetos.store.process import this_process
 from fleetos.store.runs import create_run
 from tests.unit.store.samples import make_run, make_targets, path_to_done
@@ -95,7 +95,7 @@ async def _journal_and_sqlite(group: int, commits: int) -> tuple[float, float]:
 async def _journal(path: Path, group: int, commits: int) -> float:
     """Targets take their way to a successful end, one event after the other, so many events in a commit."""
     clock = SystemClock()
-    watcher = Watcher(this_process(), clock)
+    watcher = LeaseRequester(this_process(), clock)
     database = await open_database(locate(path), watcher, None)
     try:
         now, count = clock.now(), group * commits

@@ -20,7 +20,7 @@ from benchmarks.peer_tables import Aftermath, Record, Rollout, cost_table, kill_
 from benchmarks.process_tree import Command, TimedOut, run
 from benchmarks.report import Section, say
 from benchmarks.scaled import IMAGE, KIND, ROUGH, Weather, world
-from fleetos.sim.random_draws import Chance
+from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.scenario import Scenario
 from tests.ledger import Ledger, changes_per_server
 
@@ -98,7 +98,7 @@ def _staged(fleet: Fleet, weather: Weather, way: Way, play: Callable[[CloudProce
 
 def image_id(scenario: Scenario) -> str:
     """The id that the cloud of the scenario has for the new image."""
-    return next(entry.made(Chance(scenario.seed)).id for entry in scenario.images if entry.name == IMAGE)
+    return next(entry.made(RandomDraws(scenario.seed)).id for entry in scenario.images if entry.name == IMAGE)
 
 
 def _roll_out(cloud: CloudProcess, way: Way, fleet: Fleet) -> Rollout:

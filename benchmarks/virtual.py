@@ -17,9 +17,9 @@ import httpx
 
 from fleetos.clock import Moment
 from fleetos.cloud.auth.credentials import Credentials, Password
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
-from fleetos.engine.engine import Edge, Engine
+from fleetos.engine.engine import Dependencies, Engine
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.model.journal.events import Enlisted, Record, RunCreated
 from fleetos.model.plan import ApiLimits, ChangeSpec, Plan, Polling, Rollout, Share
@@ -30,12 +30,12 @@ from fleetos.planning.freeze import freeze as freeze_plan
 from fleetos.planning.preflight.preflight import Preflight, Resolved
 from fleetos.planning.settings import CloudFacts
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
-from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.api.routes import find
 from fleetos.sim.in_process import SimTransport
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.virtual_time import VirtualLoop, now_s, run
-from fleetos.sim.wire.messages import Outcome, Request
+from fleetos.sim.wire.messages import SimRequest, WireOutcome
 from fleetos.store.memory_journal import MemoryRun, freeze
 from tests.ledger import Ledger
 from tests.support.chance import SeededChance
@@ -92,12 +92,12 @@ class VirtualClock:
         return Moment(BORN + timedelta(seconds=at_s), at_s, at_s)
 
 
-class MeteredCloud(Cloud):
+class MeteredCloud(SimulatedCloud):
     """A simulated cloud that knows its own CPU time, so that the client's is the rest."""
 
     cpu_s = 0.0
 
-    def handle(self, request: Request) -> Outcome:
+    def handle(self, request: SimRequest) -> WireOutcome:
         """How the request ends."""
         began_s = time.process_time()
         outcome = super().handle(request)
@@ -108,7 +108,7 @@ class MeteredCloud(Cloud):
 class CountingTransport(httpx.AsyncBaseTransport):
     """Counts the requests that reach the cloud, and those that it refuses for their number."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: SimulatedCloud) -> None:
         self.asked: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.requests_s: list[float] = []
@@ -161,7 +161,7 @@ async def _roll_out(scenario: Scenario, manner: Manner) -> Outlay:
         frozen_s, cloud_before_s = time.process_time(), world.cpu_s
         numbers = count(1)
         journal = store.take(clock)
-        edge = Edge(cloud, journal, NoSecrets(), Nobody(), clock, chance, lambda: f"call-{next(numbers)}")
+        edge = Dependencies(cloud, journal, NoSecrets(), Nobody(), clock, chance, lambda: f"call-{next(numbers)}")
         await Engine(store.progress(), edge).drive("machine-1:1", Command.APPLY)
     ended_s = time.process_time()
     world.settle()
@@ -197,7 +197,7 @@ def _credentials(manner: Manner) -> Credentials:
     )
 
 
-async def _frozen(cloud: EcsCloud, world: Cloud, clock: VirtualClock, manner: Manner) -> MemoryRun:
+async def _frozen(cloud: CloudClient, world: SimulatedCloud, clock: VirtualClock, manner: Manner) -> MemoryRun:
     """The run, frozen by what the cloud shows, as `fleetos apply` does it."""
     inventory, place = await cloud.list_servers(), cloud.place
     image = world.world.image_named(IMAGE)

@@ -54,39 +54,39 @@ UNREAD_MAX = 60
 # A write that did not leave is tried again after this; longer in sum than it takes to call the cloud unreachable.
 NOT_SENT_WAIT_S = 15.0
 # Needs that are due this soon are served together with those due now, so that reads go out in one go (share of min).
-POLL_TOGETHER = 0.25
+POLL_GROUP_SHARE = 0.25
 # A sweep is worth its calls when for each so many of the changes that it looks at are expected to have ended since the
 # last one.
-ENDS_A_CALL = 2.8
+ENDS_PER_SWEEP_CALL = 2.8
 # Where fewer change at once: after the first end is this likely, a sweep follows within this share of a typical change.
 FIRST_END_LIKELY = 0.25
-BEAT_OF_TYPICAL = 0.03
+SWEEP_TYPICAL_SHARE = 0.03
 # Where nothing is known of how long changes take, the next look comes after this share of their age.
-BEAT_OF_AGE = 0.1
+UNKNOWN_SWEEP_AGE_SHARE = 0.1
 # A job whose server looks as if the change were over, though it is not, is asked again after this share of its age.
 ASK_AGAIN_SHARE = 0.25
 # What has not ended by when so many others have is asked by its job.
 MOST_HAVE_ENDED = 0.95
 # From a stop to a server that is known to be ready it takes so much of the time by which most stops have ended: its job
 # is asked by then, and a sweep follows.
-LEAD = 1.6
+STOP_LEAD_FACTOR = 1.6
 # Of the servers that will soon have a slot, so large a share is stopped together.
-STOPPED_TOGETHER = 0.85
+STOP_GROUP_SHARE = 0.85
 # A stop is asked for its end when so many others have ended.
 MOST_HAVE_STOPPED = 0.98
 # On a cloud that shows changes, one that is not seen by then has ended already, or never began.
 SHOWN_WITHIN_S = 60.0
 # Whoever is only to be verified, or waits stopped for a slot, is seen at least this often (share of polling.max).
-FOLLOW_PART = 0.5
+FOLLOWER_MAX_AGE_SHARE = 0.5
 # So many durations of the latest changes say how long the next ones take.
-DURATIONS_KEPT = 256
+DURATION_SAMPLES_MAX = 256
 # A kind of changes of which so many have ended is foreseen by itself, any other by what all take.
-ENOUGH_OF_A_KIND = 8
+GROUP_SAMPLES_MIN = 8
 # A change that has lasted for less than this share of the shortest known need not be looked at.
-SURELY_BEFORE = 0.8
+EARLIEST_END_SHARE = 0.8
 # How many changes will soon end is counted anew after this share of what a stop takes, a second at most.
-SOON_HOLDS = 0.03
-SOON_HOLDS_MAX_S = 1.0
+SLOT_FORECAST_TTL_SHARE = 0.03
+SLOT_FORECAST_TTL_MAX_S = 1.0
 # Of more changes of one kind so many ages say how many will end, and when.
 AGES_LOOKED_AT = 64
 # Of about so many more changes that run, of all kinds, only every n-th is looked at: turns must not cost O(changes).

@@ -10,26 +10,26 @@ from typing import cast
 
 from pydantic import TypeAdapter
 
-from fleetos.sim.world.ledger import Write
-from fleetos.sim.world.servers import Disk
+from fleetos.sim.world.ledger import LedgerEntry
+from fleetos.sim.world.servers import SimDisk
 
 CHANGES = frozenset({"changeos", "reinstallos"})
 POWER = frozenset({"stop", "start", "reboot"})
-_WRITES = TypeAdapter(list[Write])
-_DISKS = TypeAdapter(list[Disk])
+_WRITES = TypeAdapter(list[LedgerEntry])
+_DISKS = TypeAdapter(list[SimDisk])
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """What `GET /admin/ledger` says. Writes are numbered from 1 in their order."""
 
-    writes: tuple[Write, ...]
-    disks: tuple[Disk, ...]
+    writes: tuple[LedgerEntry, ...]
+    disks: tuple[SimDisk, ...]
     requests: Mapping[str, int]
     max_changes_in_flight: int
     changes_in_flight: int
 
-    def write(self, seq: int) -> Write:
+    def write(self, seq: int) -> LedgerEntry:
         """Return the write with this number."""
         return self.writes[seq - 1]
 
@@ -45,16 +45,16 @@ def read_ledger(content: Mapping[str, object]) -> Ledger:
     )
 
 
-def changes_per_server(ledger: Ledger) -> dict[str, list[Write]]:
+def changes_per_server(ledger: Ledger) -> dict[str, list[LedgerEntry]]:
     """Return the accepted changes of each server that had any."""
-    found: dict[str, list[Write]] = defaultdict(list)
+    found: dict[str, list[LedgerEntry]] = defaultdict(list)
     for write in ledger.writes:
         if write.operation in CHANGES and write.came == "accepted":
             found[write.servers[0]].append(write)
     return dict(found)
 
 
-def successful_disks_destroyed(ledger: Ledger) -> list[Disk]:
+def successful_disks_destroyed(ledger: Ledger) -> list[SimDisk]:
     """Return the disks that a successful change of ours made and that another of ours destroyed."""
     return [
         disk
@@ -63,13 +63,13 @@ def successful_disks_destroyed(ledger: Ledger) -> list[Disk]:
     ]
 
 
-def changes_sent_too_early(ledger: Ledger, settle_s: float) -> list[tuple[Write, Write]]:
+def changes_sent_too_early(ledger: Ledger, settle_s: float) -> list[tuple[LedgerEntry, LedgerEntry]]:
     """Return each change that was sent while an earlier one ran or was not delivered yet, with that earlier one.
 
     After a full settle since the earlier one was sent, a client may hold it for lost. A copy that the gateway made is
     no send.
     """
-    found: list[tuple[Write, Write]] = []
+    found: list[tuple[LedgerEntry, LedgerEntry]] = []
     for write in ledger.writes:
         if write.operation in CHANGES and write.actor == "client" and write.copy_of is None:
             earlier = [ledger.write(seq) for seq in write.sent_during]
@@ -77,12 +77,12 @@ def changes_sent_too_early(ledger: Ledger, settle_s: float) -> list[tuple[Write,
     return found
 
 
-def changes_accepted_while_changing(ledger: Ledger) -> list[Write]:
+def changes_accepted_while_changing(ledger: Ledger) -> list[LedgerEntry]:
     """Return the changes that were accepted while another one ran (possible in a lax world only)."""
     return [w for w in ledger.writes if w.operation in CHANGES and w.came == "accepted" and w.during]
 
 
-def writes_while_changing(ledger: Ledger) -> list[Write]:
+def writes_while_changing(ledger: Ledger) -> list[LedgerEntry]:
     """Return the stops, starts and reboots of clients that reached a server while its OS changed."""
     return [w for w in ledger.writes if w.operation in POWER and w.actor == "client" and w.during]
 

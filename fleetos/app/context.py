@@ -13,10 +13,10 @@ import anyio
 import platformdirs
 
 from fleetos.clock import Clock, SystemClock
-from fleetos.cloud.auth.config_files import Places
+from fleetos.cloud.auth.config_files import SearchFolders
 from fleetos.cloud.auth.credentials import Credentials
 from fleetos.cloud.auth.sources import load as load_credentials
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
 from fleetos.errors import CloudError, StoreError, UnknownRun, UsageError
 from fleetos.ids import SystemChance
@@ -27,8 +27,8 @@ from fleetos.store.connect import Upgraded, open_database, open_to_read
 from fleetos.store.database import sqlite_files
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import Location, locate
-from fleetos.store.integrity import prove_sound
-from fleetos.store.leases import Watcher
+from fleetos.store.integrity import check_integrity
+from fleetos.store.leases import LeaseRequester
 from fleetos.store.process import Holder, this_process
 
 T = TypeVar("T")
@@ -96,9 +96,9 @@ class AppContext:
         """Return the sentence for a database that holds no run, or is not there."""
         return f"no runs yet in {self.location().shown} ({self.named_by()}); start one with: fleetos apply PLAN"
 
-    def watcher(self) -> Watcher:
+    def watcher(self) -> LeaseRequester:
         """Return this process as it asks for leases; it says when it waits for one."""
-        return Watcher(this_process(), self.clock, on_wait=self._say_wait)
+        return LeaseRequester(this_process(), self.clock, on_wait=self._say_wait)
 
     def is_missing(self) -> bool:
         """Return whether the database is not there. Raise UsageError if one is named that is not there."""
@@ -147,7 +147,7 @@ class AppContext:
             try:
                 if new and self.db:
                     self.say(f"made a new database: {location.shown} ({self.named_by()})")
-                await prove_sound(opened)
+                await check_integrity(opened)
                 yield opened
             finally:
                 await opened.close()
@@ -160,7 +160,7 @@ class AppContext:
 
         Raise UsageError or InputError for what is missing.
         """
-        places = Places(Path.cwd(), home_folder(os.environ) or _NO_HOME)
+        places = SearchFolders(Path.cwd(), home_folder(os.environ) or _NO_HOME)
         if cloud != SIM:
             found = await load_credentials(cloud, region, os.environ, places)
             if found.notice is not None:
@@ -174,7 +174,7 @@ class AppContext:
     @contextlib.asynccontextmanager
     async def open_cloud(
         self, name: str | None, region: str | None, limits: ApiLimits, state_of_things: str
-    ) -> AsyncGenerator[EcsCloud]:
+    ) -> AsyncGenerator[CloudClient]:
         """Yield the cloud, logged in. Raise AuthenticationFailed or CloudUnreachable, hinting at the state."""
         access = await self.credentials(name, region)
         async with contextlib.AsyncExitStack() as stack:

@@ -9,7 +9,7 @@ from fleetos.app.freeze import NO_RUN, check_finished, create_run
 from fleetos.app.lookup import driver_of
 from fleetos.app.results import AbortResult, DriveResult, FinishedRun, Release
 from fleetos.app.survey import scope_of
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import UsageError
 from fleetos.model.journal.events import Event, Retried, RunPassStarted, Settled
 from fleetos.model.journal.fold import fold_target
@@ -159,7 +159,7 @@ def _limits_of(run: Run) -> ApiLimits:
     return ApiLimits(run.settings.rate_per_s, run.settings.burst, run.settings.connections)
 
 
-def _check_project(run: Run, cloud: EcsCloud) -> None:
+def _check_project(run: Run, cloud: CloudClient) -> None:
     """Raise UsageError unless the credentials lead to the project of the run."""
     if cloud.place.project_id != run.scope.project_id:
         raise UsageError(

@@ -11,8 +11,8 @@ import anyio
 from fleetos.app.context import AppContext, scope_key
 from fleetos.app.results import DriveResult
 from fleetos.app.survey import scope_of
-from fleetos.cloud.client import EcsCloud
-from fleetos.engine.engine import Edge, Engine
+from fleetos.cloud.client import CloudClient
+from fleetos.engine.engine import Dependencies, Engine
 from fleetos.errors import FleetosError, StoreError
 from fleetos.ids import SystemChance, token
 from fleetos.model.journal.events import RunDriverEnded, RunMoved
@@ -30,7 +30,7 @@ from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
 from fleetos.store.process import this_process
-from fleetos.views.observer import Onlooker
+from fleetos.views.observer import ViewObserver
 from fleetos.views.terminal.summary import stopped_words
 from fleetos.views.text.run_condition import powered_off, where_words
 from fleetos.views.view import View
@@ -101,7 +101,7 @@ async def drive(
     context: AppContext,
     database: Database,
     lease: Lease,
-    cloud: EcsCloud,
+    cloud: CloudClient,
     operator: Operator,
     command: Command,
     fresh: int = 0,
@@ -125,7 +125,7 @@ async def drive(
         if carried_on:
             agree(operator, wipes_of(progress.run, progress.targets.values()), command)
         written = await _finish(context, journal, progress) if command is Command.ABORT else 0
-        observer = Onlooker(operator.open_view(), context.clock)
+        observer = ViewObserver(operator.open_view(), context.clock)
         if operator.streams_events:
             await _show_written(database, progress, observer, lease.last_seq - fresh, lease.last_seq + written)
         return await _drive(context, database, journal, progress, cloud, observer, command)
@@ -146,7 +146,7 @@ async def _finish(context: AppContext, journal: SqlJournal, progress: Progress) 
     return 1
 
 
-async def _show_written(database: Database, progress: Progress, observer: Onlooker, after: int, last: int) -> None:
+async def _show_written(database: Database, progress: Progress, observer: ViewObserver, after: int, last: int) -> None:
     """Show the records after one number, up to another."""
     while after < last:
         page = await queries.events(database, progress.run.id, after, last - after)
@@ -159,8 +159,8 @@ async def _drive(
     database: Database,
     journal: SqlJournal,
     progress: Progress,
-    cloud: EcsCloud,
-    observer: Onlooker,
+    cloud: CloudClient,
+    observer: ViewObserver,
     command: Command,
 ) -> DriveResult:
     scope = scope_key(progress.run.scope)
@@ -170,7 +170,7 @@ async def _drive(
     # An earlier process may have sent them, and the cloud may quote them only now.
     for password in secrets.passwords(target.order for target in progress.targets.values() if not target.ended):
         cloud.hide(password)
-    edge = Edge(cloud, journal, secrets, observer, context.clock, SystemChance(), token)
+    edge = Dependencies(cloud, journal, secrets, observer, context.clock, SystemChance(), token)
     engine = Engine(progress, edge, began)
     interruption = _Interruption()
     trouble: FleetosError | None = None
@@ -226,7 +226,7 @@ def _driver_ended(why: LeftBy, detail: str = "") -> RunDriverEnded:
     return RunDriverEnded(str(this_process()), why, detail)
 
 
-async def _give_back(journal: SqlJournal, progress: Progress, observer: Onlooker, last: RunDriverEnded) -> None:
+async def _give_back(journal: SqlJournal, progress: Progress, observer: ViewObserver, last: RunDriverEnded) -> None:
     """Give the lease back and say why, as far as the database takes it: the lease runs out in any case."""
     with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
         for record in await journal.release(last):
@@ -235,7 +235,7 @@ async def _give_back(journal: SqlJournal, progress: Progress, observer: Onlooker
 
 
 @contextlib.asynccontextmanager
-async def _company(engine: Engine, observer: Onlooker, interruption: _Interruption) -> AsyncGenerator[None]:
+async def _company(engine: Engine, observer: ViewObserver, interruption: _Interruption) -> AsyncGenerator[None]:
     """Heed signals and let time pass on the view, for as long as the engine drives."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_tick, observer)
@@ -244,7 +244,7 @@ async def _company(engine: Engine, observer: Onlooker, interruption: _Interrupti
         tasks.cancel_scope.cancel()
 
 
-async def _tick(observer: Onlooker) -> None:
+async def _tick(observer: ViewObserver) -> None:
     while True:
         await anyio.sleep(TICK_S)
         observer.tick()
@@ -255,7 +255,7 @@ def _signals_to_heed() -> list[Signals]:
     return [SIGINT, SIGTERM, *([] if getsignal(SIGHUP) is SIG_IGN else [SIGHUP])]
 
 
-async def _heed(engine: Engine, observer: Onlooker, interruption: _Interruption) -> None:
+async def _heed(engine: Engine, observer: ViewObserver, interruption: _Interruption) -> None:
     """Let the requests on the wire end after the first signal, and leave at once after the second.
 
     A terminal that closes sends SIGHUP more than once, and systemd sends it right behind SIGTERM (systemd.kill,

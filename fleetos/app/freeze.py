@@ -7,7 +7,7 @@ from fleetos.app.context import AppContext, hinting, scope_key
 from fleetos.app.drive import Operator, agree
 from fleetos.app.results import FinishedRun
 from fleetos.app.survey import facts_of, images_meant, list_servers, scope_of, survey
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import FleetosError
 from fleetos.ids import run_id
 from fleetos.limits import SERVERS_NAMED
@@ -52,7 +52,12 @@ class Survey:
 
 
 async def survey_and_freeze(
-    context: AppContext, database: Database | None, plan: Plan, name: str | None, cloud: EcsCloud, state_of_things: str
+    context: AppContext,
+    database: Database | None,
+    plan: Plan,
+    name: str | None,
+    cloud: CloudClient,
+    state_of_things: str,
 ) -> Survey:
     """Return what the plan means in the cloud now; `database` None: there is none yet.
 
@@ -77,7 +82,7 @@ async def survey_and_freeze(
 
 
 async def create_run(
-    context: AppContext, database: Database, plan: Plan, name: str | None, cloud: EcsCloud, operator: Operator
+    context: AppContext, database: Database, plan: Plan, name: str | None, cloud: CloudClient, operator: Operator
 ) -> Lease | None:
     """Return the lease of the new run that the operator agreed to.
 
@@ -95,7 +100,7 @@ async def create_run(
 
 
 async def preview_run(
-    context: AppContext, database: Database | None, plan: Plan, name: str | None, cloud: EcsCloud
+    context: AppContext, database: Database | None, plan: Plan, name: str | None, cloud: CloudClient
 ) -> tuple[FrozenRun, Preview]:
     """Return the run that `apply` would create now, and what there is to know of it before."""
     surveyed = await survey_and_freeze(context, database, plan, name, cloud, NOTHING_TOUCHED)
@@ -131,7 +136,7 @@ def _of_others(holders: Mapping[str, str], earlier: Sequence[RunSummary]) -> Map
 
 
 async def check_finished(
-    database: Database, plan: Plan, run: Run, cloud: EcsCloud, *, from_frozen_plan: bool
+    database: Database, plan: Plan, run: Run, cloud: CloudClient, *, from_frozen_plan: bool
 ) -> FinishedRun:
     """Return the newest run of this plan, which has ended and stays as it is.
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fleetos.app.context import SIM, scope_key
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import AuthenticationFailed, CloudError, InputError, PermissionDenied
 from fleetos.limits import KEYS_ASKED
-from fleetos.model.drift import Drift, Verdict
+from fleetos.model.drift import Drift, DriftState
 from fleetos.model.inventory import Image, Inventory, KeyState
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
@@ -22,7 +22,7 @@ from fleetos.planning.preflight.orders import (
     names_key_pair,
 )
 from fleetos.planning.preflight.preflight import Preflight, preflight
-from fleetos.planning.preflight.project_facts import Surroundings, Unread
+from fleetos.planning.preflight.project_facts import ProjectFacts, Unread
 from fleetos.planning.preflight.selectors import projects_by_name, with_project_names
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
@@ -38,7 +38,7 @@ _MAINLAND = "cn-"
 T = TypeVar("T")
 
 
-def facts_of(name: str | None, cloud: EcsCloud) -> CloudFacts:
+def facts_of(name: str | None, cloud: CloudClient) -> CloudFacts:
     """Return what planning needs to know of the endpoint and the login."""
     host = cloud.place.ecs.host
     return CloudFacts(
@@ -55,14 +55,14 @@ def takes_no_windows(host: str, region: str | None) -> bool:
     return host.endswith(_HUAWEI_DOMAINS) and region is not None and not region.startswith(_MAINLAND)
 
 
-def scope_of(name: str | None, cloud: EcsCloud) -> Scope:
+def scope_of(name: str | None, cloud: CloudClient) -> Scope:
     """Return the part of the cloud that a run works in."""
     place = cloud.place
     names = (place.project, place.domain, place.user, place.access_key)
     return Scope(name, place.region, place.project_id, str(place.ecs), *names)
 
 
-async def list_servers(plan: Plan, cloud: EcsCloud) -> Inventory:
+async def list_servers(plan: Plan, cloud: CloudClient) -> Inventory:
     """Return all servers, with the names of their enterprise projects where the plan selects by such a name.
 
     Raise InputError where these names are needed and cannot be had with this login.
@@ -83,7 +83,7 @@ async def list_servers(plan: Plan, cloud: EcsCloud) -> Inventory:
     return with_project_names(inventory, names)
 
 
-async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
+async def survey(plan: Plan, cloud: CloudClient, facts: CloudFacts) -> Preflight:
     """Hold the plan against the cloud, and check its secrets. Raise InputError with all that does not resolve."""
     inventory = await list_servers(plan, cloud)
     key_pairs, key_pairs_unread = await _key_pairs(cloud, plan)
@@ -100,7 +100,7 @@ async def survey(plan: Plan, cloud: EcsCloud, facts: CloudFacts) -> Preflight:
     return found
 
 
-async def find_drift(plan: Plan, cloud: EcsCloud, database: Database | None, scope: Scope, digest: str) -> Drift:
+async def find_drift(plan: Plan, cloud: CloudClient, database: Database | None, scope: Scope, digest: str) -> Drift:
     """Return the drift, with what the database knows of the servers that do not run their image.
 
     `database` None: there is none yet. Raise InputError with all that does not resolve.
@@ -109,12 +109,12 @@ async def find_drift(plan: Plan, cloud: EcsCloud, database: Database | None, sco
         return await compare(plan, cloud, None, digest)
     cloud.recall((await history.experience(database, scope_key(scope))).limits)
     found = await compare(plan, cloud, database, digest)
-    asked = [one.server_id for one in found.servers if one.verdict is not Verdict.SAME]
+    asked = [one.server_id for one in found.servers if one.verdict is not DriftState.SAME]
     last = await history.last_changes(database, asked)
     return replace(found, servers=tuple(replace(one, last=last.get(one.server_id)) for one in found.servers))
 
 
-async def compare(plan: Plan, cloud: EcsCloud, database: Database | None, digest: str) -> Drift:
+async def compare(plan: Plan, cloud: CloudClient, database: Database | None, digest: str) -> Drift:
     """Return the plan's servers beside their images. Raise InputError with all that does not resolve.
 
     `database` tells which servers were deleted since a run had them, and which a run of that digest had; None: there
@@ -132,13 +132,13 @@ async def compare(plan: Plan, cloud: EcsCloud, database: Database | None, digest
     return drift(plan, inventory, images, former, reader.images_alone(), members)
 
 
-async def images_meant(cloud: EcsCloud, plan: Plan) -> Sequence[Image]:
+async def images_meant(cloud: CloudClient, plan: Plan) -> Sequence[Image]:
     """Return all images that the plan's words may mean: by id, and by exact name."""
     return await _meant(cloud, plan, None)
 
 
 async def _meant(
-    cloud: EcsCloud, plan: Plan, known: Mapping[str, Image] | None, ids: Collection[str] = ()
+    cloud: CloudClient, plan: Plan, known: Mapping[str, Image] | None, ids: Collection[str] = ()
 ) -> Sequence[Image]:
     """Return all images that the plan's words may mean, and those of the ids.
 
@@ -158,7 +158,7 @@ async def _meant(
     return list(images.values())
 
 
-async def _key_pairs(cloud: EcsCloud, plan: Plan) -> tuple[frozenset[str], Mapping[str, str]]:
+async def _key_pairs(cloud: CloudClient, plan: Plan) -> tuple[frozenset[str], Mapping[str, str]]:
     """Return key pairs of the user, all of the plan's among them, and why others could not be looked up, by name.
 
     Where the plan says whose a key pair is, it may be one that we cannot see. Raise CloudError for any other.
@@ -184,7 +184,7 @@ async def _key_pairs(cloud: EcsCloud, plan: Plan) -> tuple[frozenset[str], Mappi
     return frozenset(own) | (listed - key_pairs_wanted(plan).keys()), unread
 
 
-async def _listed_key_pairs(cloud: EcsCloud) -> frozenset[str]:
+async def _listed_key_pairs(cloud: CloudClient) -> frozenset[str]:
     try:
         return frozenset(await cloud.key_pairs())
     except AuthenticationFailed:
@@ -197,7 +197,7 @@ async def _listed_key_pairs(cloud: EcsCloud) -> frozenset[str]:
 class _Reader:
     """Reader of what a plan can do without: what a cloud does not offer or allow is noted, and not checked."""
 
-    cloud: EcsCloud
+    cloud: CloudClient
 
     def __post_init__(self) -> None:
         self._unread: list[Unread] = []
@@ -223,14 +223,14 @@ class _Reader:
         if len(key_ids) > KEYS_ASKED:
             self._unread.append(Unread("encryption keys", f"only {KEYS_ASKED} are asked for", lost))
 
-    def images_alone(self) -> Surroundings:
+    def images_alone(self) -> ProjectFacts:
         """Return of the project around the servers only the images that could be read."""
-        return Surroundings(images=self._images, unread=tuple(self._unread))
+        return ProjectFacts(images=self._images, unread=tuple(self._unread))
 
-    async def surroundings(self, known: Mapping[str, Image] | None, enough_gib: int) -> Surroundings:
+    async def surroundings(self, known: Mapping[str, Image] | None, enough_gib: int) -> ProjectFacts:
         """Return the project around the servers, as far as it can be read."""
         cloud = self.cloud
-        return Surroundings(
+        return ProjectFacts(
             images=self._images if known is None else known,
             disks=await self._optional("disks", "sizes, status and encryption are", cloud.disks(enough_gib)),
             flavors=await self._optional("flavors", "the architecture of servers is", cloud.flavors()),

@@ -8,7 +8,7 @@ from fleetos.app.survey import find_drift, scope_of
 from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument
 from fleetos.cli.output import reporting, say, width, write
-from fleetos.model.drift import Drift, Verdict
+from fleetos.model.drift import Drift, DriftState
 from fleetos.model.plan import Plan
 from fleetos.planning.plan_file.digest import run_digest
 from fleetos.planning.plan_file.load import load_plan
@@ -47,7 +47,7 @@ async def _drift(context: AppContext, plan: Plan, asked: str | None, output: Out
         with hinting(NOTHING_TOUCHED):
             drift = await find_drift(plan, cloud, database, scope, digest)
     write(output, lambda: drift_document(drift, plan, digest, scope), "servers", lambda: _table(drift), wrap=True)
-    return ExitCode.CHANGES_PENDING if drift.counts.get(Verdict.DRIFTED) else ExitCode.OK
+    return ExitCode.CHANGES_PENDING if drift.counts.get(DriftState.DRIFTED) else ExitCode.OK
 
 
 def _table(drift: Drift) -> Shown:

@@ -9,17 +9,17 @@ import anyio
 from fleetos.cloud.api.action_log import Action, actions, change_of, end_of, told, volume_traces
 from fleetos.cloud.api.decode import key_pair_names, read_job, read_server
 from fleetos.cloud.api.images import Images
-from fleetos.cloud.api.project import Place, Project
+from fleetos.cloud.api.project import Project, ProjectEndpoints
 from fleetos.cloud.api.reads import is_gone, parsed, read_offered, segment
 from fleetos.cloud.api.request_bodies import change_body, start_body, stop_body
 from fleetos.cloud.api.servers import ServerList
-from fleetos.cloud.http.error_body import read_complaint
+from fleetos.cloud.http.error_body import parse_error_body
 from fleetos.cloud.http.json_fields import Fields, part
 from fleetos.cloud.http.transport import LastCheck
 from fleetos.cloud.operations import Operation
-from fleetos.cloud.rate.priority_queue import Rank
+from fleetos.cloud.rate.priority_queue import Priority
 from fleetos.cloud.rate.throttle import Permit
-from fleetos.cloud.session import Read, Session, Write
+from fleetos.cloud.session import ReadRequest, Session, WriteRequest
 from fleetos.errors import CloudError, ReadRefused
 from fleetos.limits import LIST_PAGE, POWER_CALL_SERVERS
 from fleetos.model.codes import code_key
@@ -31,14 +31,14 @@ from fleetos.model.traces import LoggedChange, Traces
 _UNKNOWN_JOB, _NO_KEY_PAIR = "common.0011", "ecs.0314"
 
 
-class EcsCloud:
+class CloudClient:
     """One project of a cloud.
 
     Reads raise AuthenticationFailed, PermissionDenied, CloudUnreachable or ReadRefused. Writes are sent at most once
     and do not raise.
     """
 
-    def __init__(self, session: Session, place: Place) -> None:
+    def __init__(self, session: Session, place: ProjectEndpoints) -> None:
         self.place = place
         self._session = session
         self._list = ServerList(session, place.ecs, place.project_id)
@@ -92,9 +92,9 @@ class EcsCloud:
 
         A 404 alone does not say so: gateways answer it too. It takes a code or a body that speaks of the server.
         """
-        return await self._server(server_id, Rank.EVIDENCE)
+        return await self._server(server_id, Priority.EVIDENCE)
 
-    async def _server(self, server_id: str, rank: Rank) -> Server | None:
+    async def _server(self, server_id: str, rank: Priority) -> Server | None:
         about = f"server {server_id}"
         path = f"/v1/{self.place.project_id}/cloudservers/{segment(server_id)}"
         try:
@@ -138,7 +138,7 @@ class EcsCloud:
         fields = parsed(about, answer, lambda fields: fields)
         # A query that failed may also come as a 200 that holds a code in place of a status.
         if fields.get("status") is None:
-            code = read_complaint(answer.headers, answer.body, answer.secrets).code
+            code = parse_error_body(answer.headers, answer.body, answer.secrets).code
             if code_key(code or "") == _UNKNOWN_JOB:
                 return None
         return parsed(about, answer, lambda fields: read_job(fields, job_id, answer.secrets))
@@ -147,13 +147,15 @@ class EcsCloud:
         """Return what was done to the server's disks since then; None where no view is offered."""
         project, own = self.place.project_id, segment(server_id)
         path = f"/v2.1/{project}/servers/{own}/os-instance-actions"
-        read = self._read("actions", path, f"the actions on server {server_id}", Rank.EVIDENCE)
+        read = self._read("actions", path, f"the actions on server {server_id}", Priority.EVIDENCE)
         found = await read_offered(self._session, read, lambda fields: actions(fields, since))
         volumes = None
         if self.place.evs is not None:
             params = {"server_id": server_id, "limit": str(LIST_PAGE)}
             about = f"the volumes of server {server_id}"
-            read = Read("volumes", self.place.evs, f"/v2/{project}/cloudvolumes/detail", about, params, Rank.EVIDENCE)
+            read = ReadRequest(
+                "volumes", self.place.evs, f"/v2/{project}/cloudvolumes/detail", about, params, Priority.EVIDENCE
+            )
             volumes = await read_offered(self._session, read, lambda fields: volume_traces(fields, server_id, since))
         if found is None and volumes is None:
             return None
@@ -165,7 +167,7 @@ class EcsCloud:
         if len(found) != 1 or (action := change_of(found, await self.user_id())) is None:
             return None
         about = f"action {action.request_id}"
-        read = self._read("action", f"{path}/{segment(action.request_id or '')}", about, Rank.EVIDENCE)
+        read = self._read("action", f"{path}/{segment(action.request_id or '')}", about, Priority.EVIDENCE)
         return await read_offered(self._session, read, lambda fields: end_of(fields, action))
 
     async def image(self, image_id: str) -> Image | None:
@@ -264,7 +266,7 @@ class EcsCloud:
         body = change_body(order, secrets, user_id=self.place.user_id, stop_first=stop_first)
         if secrets.adminpass is not None:
             self.hide(secrets.adminpass)
-        write = Write(operation, self.place.ecs, path, body, _spelled(secrets))
+        write = WriteRequest(operation, self.place.ecs, path, body, _spelled(secrets))
         return await self._session.write(write, permit, last_check)
 
     async def _power(
@@ -279,12 +281,12 @@ class EcsCloud:
             permit.give_back()
             return Undelivered(f"a call names 1 to {POWER_CALL_SERVERS} servers, not {len(server_ids)}")
         path = f"/v1/{self.place.project_id}/cloudservers/action"
-        return await self._session.write(Write(operation, self.place.ecs, path, body), permit, check)
+        return await self._session.write(WriteRequest(operation, self.place.ecs, path, body), permit, check)
 
     # --- within ----------------------------------------------------------------------------------------------
 
-    def _read(self, operation: Operation, path: str, about: str, rank: Rank = Rank.POLL) -> Read:
-        return Read(operation, self.place.ecs, path, about, rank=rank)
+    def _read(self, operation: Operation, path: str, about: str, rank: Priority = Priority.POLL) -> ReadRequest:
+        return ReadRequest(operation, self.place.ecs, path, about, rank=rank)
 
     async def _one_by_one(self, server_ids: Sequence[str]) -> dict[str, Server]:
         """Single reads side by side. One that is refused leaves its server out, unless all are refused."""
@@ -293,7 +295,7 @@ class EcsCloud:
 
         async def look(server_id: str) -> None:
             try:
-                server = await self._server(server_id, Rank.POLL)
+                server = await self._server(server_id, Priority.POLL)
             except CloudError as error:
                 failures.append(error)
                 return

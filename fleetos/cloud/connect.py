@@ -8,16 +8,16 @@ from dataclasses import replace
 import httpx
 
 from fleetos.clock import Clock
-from fleetos.cloud.api.project import Place
+from fleetos.cloud.api.project import ProjectEndpoints
 from fleetos.cloud.auth.credentials import AccessKey, Credentials, Password
 from fleetos.cloud.auth.grant import Grant, find_endpoint, regions_of
 from fleetos.cloud.auth.known_clouds import domain_of, iam_of, origin_of
 from fleetos.cloud.auth.login import Login
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.http.addresses import Origin, parse_origin, proxies_from
 from fleetos.cloud.http.transport import open_transport, tls_context
 from fleetos.cloud.rate.throttle import Throttle
-from fleetos.cloud.session import Read, Session
+from fleetos.cloud.session import ReadRequest, Session
 from fleetos.errors import InputError, Problem, UsageError
 from fleetos.ids import Chance
 from fleetos.model.plan import ApiLimits
@@ -37,7 +37,7 @@ async def open_cloud(
     limits: ApiLimits,
     env: Mapping[str, str],
     inner: httpx.AsyncBaseTransport | None = None,
-) -> AsyncGenerator[EcsCloud]:
+) -> AsyncGenerator[CloudClient]:
     """Yield the cloud of the credentials, logged in; leaving closes its connections.
 
     `env` is asked for proxies and for endpoints that override the catalog. `inner` replaces the sockets, for a
@@ -48,7 +48,7 @@ async def open_cloud(
         place = place_of(await session.login(), overridden(credentials, env))
         if isinstance(credentials.proof, AccessKey):
             await _prove(session, place)
-        yield EcsCloud(session, place)
+        yield CloudClient(session, place)
 
 
 @asynccontextmanager
@@ -93,16 +93,16 @@ def overridden(credentials: Credentials, env: Mapping[str, str]) -> Credentials:
     return replace(credentials, endpoints={**credentials.endpoints, **overrides})
 
 
-async def _prove(session: Session, place: Place) -> None:
+async def _prove(session: Session, place: ProjectEndpoints) -> None:
     """Let one request go alone, so that a key that is not accepted is refused once and not by all that come at once."""
     path = f"/v1/{place.project_id}/cloudservers/detail"
-    await session.read(Read("list", place.ecs, path, "the access key", {"limit": "1", "offset": "1"}))
+    await session.read(ReadRequest("list", place.ecs, path, "the access key", {"limit": "1", "offset": "1"}))
 
 
-def place_of(grant: Grant, credentials: Credentials) -> Place:
+def place_of(grant: Grant, credentials: Credentials) -> ProjectEndpoints:
     """Return where the project's services are. Raises UsageError when one that is needed cannot be found."""
     proof = credentials.proof
-    return Place(
+    return ProjectEndpoints(
         project_id=grant.project_id,
         region=credentials.region,
         user_id=grant.user_id,

@@ -15,15 +15,15 @@ import anyio
 from fleetos.clock import Clock
 from fleetos.cloud.auth.grant import Grant
 from fleetos.cloud.auth.login import Login
-from fleetos.cloud.auth.request_auth import advice
-from fleetos.cloud.auth.token_cache import Auth, HeldBadge
+from fleetos.cloud.auth.request_auth import refusal_hint
+from fleetos.cloud.auth.token_cache import CachedToken, TokenCache
 from fleetos.cloud.http.addresses import Origin
 from fleetos.cloud.http.classification import failed_read, reply_of, unreachable, words
-from fleetos.cloud.http.error_body import Complaint, read_complaint
-from fleetos.cloud.http.transport import Answer, LastCheck, Outgoing, Transport
+from fleetos.cloud.http.error_body import ErrorBody, parse_error_body
+from fleetos.cloud.http.transport import HttpRequest, HttpResponse, LastCheck, Transport
 from fleetos.cloud.operations import Operation
-from fleetos.cloud.rate.priority_queue import Rank
-from fleetos.cloud.rate.throttle import Kind, Permit, Throttle, throttled
+from fleetos.cloud.rate.priority_queue import Priority
+from fleetos.cloud.rate.throttle import Permit, RequestClass, Throttle, throttled
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, NotSent
 from fleetos.ids import Chance
 from fleetos.limits import (
@@ -45,7 +45,7 @@ _JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadRequest:
     """One read: what it is counted as, where it goes, what it is about, in words for errors, and how urgent it is.
 
     With a `body` it is sent as a POST, for an API that asks so and changes nothing.
@@ -56,12 +56,12 @@ class Read:
     path: str
     about: str
     params: Mapping[str, str] = field(default_factory=dict[str, str])
-    rank: Rank = Rank.POLL
+    rank: Priority = Priority.POLL
     body: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class WriteRequest:
     """One write. `body` may hold secrets; those in `secrets` are blotted out of what the cloud is quoted with."""
 
     operation: Operation
@@ -90,7 +90,7 @@ class Session:
         self._transport = transport
         self._chance = chance
         self._login = login
-        self._auth = Auth(login.ask, self._elapsed)
+        self._auth = TokenCache(login.ask, self._elapsed)
         # In the order of their last use; a dict for that order's sake.
         self._heldwords: dict[Secrets, None] = {}
         self.throttle = throttle
@@ -129,9 +129,9 @@ class Session:
         """Return the user whose access key signs the requests, None where nobody says or another badge is shown."""
         return await self._login.owner()
 
-    async def knock(self, origin: Origin) -> Answer:
+    async def probe_endpoint(self, origin: Origin) -> HttpResponse:
         """Return what a service answers to somebody who shows nothing, whatever that is. Raises CloudUnreachable."""
-        outgoing = Outgoing(
+        outgoing = HttpRequest(
             operation="versions",
             method="GET",
             url=_url(origin, "/"),
@@ -146,11 +146,11 @@ class Session:
         except (NotSent, AnswerLost) as error:
             raise unreachable(str(origin), error) from None
 
-    async def read(self, read: Read) -> Answer:
+    async def read(self, read: ReadRequest) -> HttpResponse:
         """Return the answer, a 2xx. Raises AuthenticationFailed, PermissionDenied, CloudUnreachable or ReadRefused."""
         return await self._patiently(lambda: self._read_once(read))
 
-    async def write(self, write: Write, permit: Permit, last_check: LastCheck) -> Reply:
+    async def write(self, write: WriteRequest, permit: Permit, last_check: LastCheck) -> Reply:
         """Return what came of the one request. Raises ValueError for a permit that is not out, and nothing else."""
         begun_s = self._elapsed()
 
@@ -169,12 +169,12 @@ class Session:
                 return Undelivered("no token could be had in time")
             except CloudError as error:
                 return Undelivered(f"no token: {error.message}")
-            outgoing = Outgoing(
+            outgoing = HttpRequest(
                 operation=write.operation,
                 method="POST",
                 url=_url(write.origin, write.path),
                 headers=_JSON,
-                auth=held.badge,
+                auth=held.auth,
                 timeout_s=WRITE_TIMEOUT_S,
                 answer_bytes=SMALL_ANSWER_BYTES,
                 content=json.dumps(write.body).encode(),
@@ -189,8 +189,8 @@ class Session:
                 return Undelivered(error.message)
             except AnswerLost as error:
                 return Unanswered(error.message)
-            complaint = read_complaint(answer.headers, answer.body, answer.secrets)
-            self._heed(answer, complaint, Kind.WRITE, left_s)
+            complaint = parse_error_body(answer.headers, answer.body, answer.secrets)
+            self._heed(answer, complaint, RequestClass.WRITE, left_s)
             self._judge(held, answer, complaint, write.operation)
             return reply_of(answer, complaint, self.clock)
 
@@ -208,14 +208,14 @@ class Session:
             wait_s = min(READ_WAIT_S * 2.0 ** (failures - 1), READ_WAIT_MAX_S)
             await anyio.sleep(wait_s * (0.5 + self._chance.fraction()))
 
-    async def _current(self) -> HeldBadge:
+    async def _current(self) -> CachedToken:
         try:
             return await self._auth.current()
         except (NotSent, AnswerLost, CloudUnreachable) as error:
             failure = unreachable("the login", error)
         raise _Again(failure)
 
-    async def _read_once(self, read: Read) -> Answer:
+    async def _read_once(self, read: ReadRequest) -> HttpResponse:
         answer, refused = await self._ask(read)
         if refused is not None:
             # The token may have ended early: it is renewed, and the read repeated once.
@@ -224,7 +224,7 @@ class Session:
             raise _Again(refused)
         return answer
 
-    async def _ask(self, read: Read) -> tuple[Answer, AuthenticationFailed | None]:
+    async def _ask(self, read: ReadRequest) -> tuple[HttpResponse, AuthenticationFailed | None]:
         """One request, in its turn: what `_sent` returns, and raises."""
         async with self.throttle.reading(read.rank):
             if self._auth.at_hand is not None:
@@ -234,18 +234,18 @@ class Session:
         async with self.throttle.reading(read.rank):
             return await self._sent(read)
 
-    async def _sent(self, read: Read) -> tuple[Answer, AuthenticationFailed | None]:
+    async def _sent(self, read: ReadRequest) -> tuple[HttpResponse, AuthenticationFailed | None]:
         """Its 2xx answer, or the failure of a badge that may be renewed. Raises all else."""
         held = await self._current()
         if self.throttle.closed_for_s() > 0:
             # The token was long in coming, and meanwhile the cloud has asked everybody to wait.
             raise _Throttled
-        outgoing = Outgoing(
+        outgoing = HttpRequest(
             operation=read.operation,
             method="GET" if read.body is None else "POST",
             url=_url(read.origin, read.path, read.params),
             headers={} if read.body is None else _JSON,
-            auth=held.badge,
+            auth=held.auth,
             timeout_s=READ_TIMEOUT_S,
             answer_bytes=ANSWER_BYTES,
             content=None if read.body is None else json.dumps(read.body).encode(),
@@ -261,8 +261,8 @@ class Session:
         if 200 <= answer.status < 300 and answer.status != 202:
             self._auth.worked(held)
             return answer, None
-        complaint = read_complaint(answer.headers, answer.body, answer.secrets)
-        if self._heed(answer, complaint, Kind.READ, left.elapsed_s):
+        complaint = parse_error_body(answer.headers, answer.body, answer.secrets)
+        if self._heed(answer, complaint, RequestClass.READ, left.elapsed_s):
             raise _Throttled
         if (refused := self._judge(held, answer, complaint, read.about)) is not None:
             if self._auth.ended:
@@ -271,14 +271,16 @@ class Session:
         failure, again = failed_read(read.about, answer, complaint)
         raise _Again(failure) if again else failure
 
-    def _heed(self, answer: Answer, complaint: Complaint, kind: Kind, left_s: float) -> bool:
+    def _heed(self, answer: HttpResponse, complaint: ErrorBody, kind: RequestClass, left_s: float) -> bool:
         """Closes the scope after a 429, and tells whether it was one."""
         told = throttled(answer, complaint, kind, left_s, self.clock)
         if told is not None:
             self.throttle.refused(told)
         return told is not None
 
-    def _judge(self, held: HeldBadge, answer: Answer, complaint: Complaint, about: str) -> AuthenticationFailed | None:
+    def _judge(
+        self, held: CachedToken, answer: HttpResponse, complaint: ErrorBody, about: str
+    ) -> AuthenticationFailed | None:
         """Notes what a service thinks of the badge, and returns the failure when it was refused."""
         if answer.status != 401:
             # A gateway in trouble, or in a hurry, may not have looked at it.
@@ -286,8 +288,8 @@ class Session:
                 self._auth.worked(held)
             return None
         failure = AuthenticationFailed(
-            f"{about}: the cloud does not accept {held.badge.called}: {words(answer, complaint)}",
-            advice(held.badge, answer, self.clock),
+            f"{about}: the cloud does not accept {held.auth.called}: {words(answer, complaint)}",
+            refusal_hint(held.auth, answer, self.clock),
             code=complaint.code,
             status=401,
             request_id=complaint.request_id,
@@ -295,9 +297,9 @@ class Session:
         self._auth.rejected(held, failure)
         return failure
 
-    def _secrets(self, held: HeldBadge) -> tuple[str, ...]:
+    def _secrets(self, held: CachedToken) -> tuple[str, ...]:
         """What an answer may quote whatever was asked."""
-        return (*held.badge.secrets, *(one.adminpass for one in self._heldwords if one.adminpass is not None))
+        return (*held.auth.secrets, *(one.adminpass for one in self._heldwords if one.adminpass is not None))
 
     def _elapsed(self) -> float:
         return self.clock.moment().elapsed_s

@@ -3,7 +3,7 @@
 import heapq
 from itertools import count
 
-from fleetos.rules.needs import AskJob, AskTraces, Follow, Look, Need, Power, Submit, Wait
+from fleetos.rules.needs import AskJob, AskTraces, Follow, Need, PowerNeed, ReadServerNeed, Submit, Wait
 
 
 class Agenda:
@@ -16,23 +16,23 @@ class Agenda:
         self._heap: list[tuple[float, int, str, Need]] = []
         self._numbers = count()
         self._first: dict[str, int] = {}
-        self.writes: dict[Power | Submit, dict[str, None]] = {}
-        self._writing: dict[str, Power | Submit] = {}
+        self.writes: dict[PowerNeed | Submit, dict[str, None]] = {}
+        self._writing: dict[str, PowerNeed | Submit] = {}
         self.following: dict[str, None] = {}
 
     def set(self, server_id: str, needs: tuple[Need, ...]) -> None:
         """Replaces the needs of the target. One that still needs the same write keeps its place among the others."""
         self._first[server_id] = next(self._numbers)
-        self._await(server_id, next((need for need in needs if isinstance(need, Power | Submit)), None))
+        self._await(server_id, next((need for need in needs if isinstance(need, PowerNeed | Submit)), None))
         if Follow() not in needs:
             self.following.pop(server_id, None)
         for need in needs:
             match need:
-                case Power() | Submit():
+                case PowerNeed() | Submit():
                     pass
                 case Follow():
                     self.following[server_id] = None
-                case Wait() | Look() | AskJob() | AskTraces():
+                case Wait() | ReadServerNeed() | AskJob() | AskTraces():
                     heapq.heappush(self._heap, (need.due_s, next(self._numbers), server_id, need))
 
     def drop(self, server_id: str) -> None:
@@ -41,7 +41,7 @@ class Agenda:
         self._await(server_id, None)
         self.following.pop(server_id, None)
 
-    def _await(self, server_id: str, write: Power | Submit | None) -> None:
+    def _await(self, server_id: str, write: PowerNeed | Submit | None) -> None:
         before = self._writing.pop(server_id, None)
         if write is not None:
             self._writing[server_id] = write

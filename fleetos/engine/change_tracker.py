@@ -7,21 +7,21 @@ from itertools import chain, islice
 from fleetos.clock import Moment
 from fleetos.limits import (
     CHANGES_LOOKED_AT,
-    DURATIONS_KEPT,
-    ENOUGH_OF_A_KIND,
+    DURATION_SAMPLES_MAX,
+    EARLIEST_END_SHARE,
     FRESH_READ_MAX_AGE_S,
-    LEAD,
+    GROUP_SAMPLES_MIN,
     MOST_HAVE_STOPPED,
-    SOON_HOLDS,
-    SOON_HOLDS_MAX_S,
-    SURELY_BEFORE,
+    SLOT_FORECAST_TTL_MAX_S,
+    SLOT_FORECAST_TTL_SHARE,
+    STOP_LEAD_FACTOR,
 )
 from fleetos.model.experience import NONE, Experience, image_of, settle_s
 from fleetos.model.inventory import Job, JobStatus
 from fleetos.model.journal.events import JobEnded, PowerAnswered, RunMoved, TargetEvent
 from fleetos.model.run import PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState
-from fleetos.rules.forecast import Forecast, Kind, Outlook
+from fleetos.rules.forecast import ChangeGroup, Forecast, RunningChanges
 
 
 def change_key(target: Target) -> str:
@@ -29,7 +29,7 @@ def change_key(target: Target) -> str:
     return "/".join((target.order.image_id, target.flavor or "", target.az or ""))
 
 
-class Watching:
+class ChangeTracker:
     """What is known of the changes of one run, and what was learned of their cloud in it and before it.
 
     `since_s` holds, for each that runs, when it began on the elapsed clock. `forecast` is that of all kinds of changes
@@ -44,15 +44,15 @@ class Watching:
         self._longest_s = experience.longest_change_s
         self.since_s: dict[str, float] = {}
         self._kinds: dict[str, str] = {}
-        self._ended_s: deque[float] = deque(_before_s(experience, set(kinds)), maxlen=DURATIONS_KEPT)
-        self._of_kind_s: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DURATIONS_KEPT))
+        self._ended_s: deque[float] = deque(_before_s(experience, set(kinds)), maxlen=DURATION_SAMPLES_MAX)
+        self._of_kind_s: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DURATION_SAMPLES_MAX))
         for key in kinds:
             self._of_kind_s[key].extend(experience.changes.get(key, ()))
-        self._stops_s: deque[float] = deque(experience.stops_s, maxlen=DURATIONS_KEPT)
+        self._stops_s: deque[float] = deque(experience.stops_s, maxlen=DURATION_SAMPLES_MAX)
         self.forecast = Forecast.of(self._ended_s)
         self._forecasts = self._by_kind({}, 1)
         self._freed_soon = (0.0, 0.0)
-        self.stop_s = Forecast.of(self._stops_s).by_s(MOST_HAVE_STOPPED)
+        self.stop_s = Forecast.of(self._stops_s).quantile_s(MOST_HAVE_STOPPED)
 
     @property
     def shows_change(self) -> bool | None:
@@ -94,7 +94,7 @@ class Watching:
                 self.experience = self.experience.with_change(key, took_s)
             case PowerAnswered(outcome=PowerOutcome.ENDED, code=None) if _is_stop(target, event.call_id):
                 self._stops_s.append(took_s)
-                self.stop_s = Forecast.of(self._stops_s).by_s(MOST_HAVE_STOPPED)
+                self.stop_s = Forecast.of(self._stops_s).quantile_s(MOST_HAVE_STOPPED)
                 self.experience = self.experience.with_stop(took_s)
             case _:
                 pass
@@ -119,13 +119,13 @@ class Watching:
         """Whether any change of its kind has ended by that age; true of whatever is no change, or not foreseen."""
         since_s = self.since_s.get(server_id)
         first_s = self._forecasts.get(self._kinds.get(server_id, ""), self.forecast).first_s
-        return since_s is None or first_s is None or now.elapsed_s - since_s >= first_s * SURELY_BEFORE
+        return since_s is None or first_s is None or now.elapsed_s - since_s >= first_s * EARLIEST_END_SHARE
 
-    def outlook(self, now: Moment) -> Outlook:
+    def outlook(self, now: Moment) -> RunningChanges:
         """All changes that run, by kind."""
         ages, each = self._ages_s(now)
-        kinds = (Kind.of(self._forecasts.get(key, self.forecast), some, each) for key, some in ages.items())
-        return Outlook(tuple(kinds))
+        kinds = (ChangeGroup.of(self._forecasts.get(key, self.forecast), some, each) for key, some in ages.items())
+        return RunningChanges(tuple(kinds))
 
     def _ages_s(self, now: Moment) -> tuple[dict[str, list[float]], int]:
         """The ages of the changes by kind, of very many of every n-th; and that n."""
@@ -136,7 +136,7 @@ class Watching:
         return ages, each
 
     def _by_kind(self, ages: Mapping[str, list[float]], each: int) -> dict[str, Forecast]:
-        kinds = [(key, ended_s) for key, ended_s in self._of_kind_s.items() if len(ended_s) >= ENOUGH_OF_A_KIND]
+        kinds = [(key, ended_s) for key, ended_s in self._of_kind_s.items() if len(ended_s) >= GROUP_SAMPLES_MIN]
         return {key: Forecast.of(ended_s, ages.get(key, ()), each) for key, ended_s in kinds}
 
     def foresee(self, now: Moment) -> None:
@@ -148,7 +148,7 @@ class Watching:
     @property
     def stop_lead_s(self) -> float:
         """How long it takes from a stop to a server that is known to be ready, while that is not known a look's age."""
-        return FRESH_READ_MAX_AGE_S if self.stop_s is None else self.stop_s * LEAD
+        return FRESH_READ_MAX_AGE_S if self.stop_s is None else self.stop_s * STOP_LEAD_FACTOR
 
     def slots_freed_soon(self, now: Moment) -> float:
         """How many changes are expected to end before a server that is stopped now is ready.
@@ -160,7 +160,10 @@ class Watching:
         freed, until_s = self._freed_soon
         if now.elapsed_s >= until_s:
             freed = self.outlook(now).expected(self.stop_lead_s)
-            self._freed_soon = (freed, now.elapsed_s + min(self.stop_s * SOON_HOLDS, SOON_HOLDS_MAX_S))
+            self._freed_soon = (
+                freed,
+                now.elapsed_s + min(self.stop_s * SLOT_FORECAST_TTL_SHARE, SLOT_FORECAST_TTL_MAX_S),
+            )
         return freed
 
 

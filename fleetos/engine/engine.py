@@ -13,12 +13,12 @@ from anyio.abc import TaskGroup
 
 from fleetos.clock import Clock, Moment
 from fleetos.engine import reconcile
-from fleetos.engine.facts import Asked, Fact, Refused
+from fleetos.engine.facts import Fact, OperatorRequested, Refused
 from fleetos.engine.judge import Judge
 from fleetos.engine.performer import Performer, SubmitChange, Write
 from fleetos.engine.protocols import Cloud, Journal, Listener, SecretSource
 from fleetos.engine.sender import Sender
-from fleetos.engine.tracker import Books
+from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
 from fleetos.errors import FleetosError
 from fleetos.ids import Chance
@@ -30,7 +30,7 @@ from fleetos.rules.polling import Read
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class Dependencies:
     """All that the engine touches of the world."""
 
     cloud: Cloud
@@ -43,7 +43,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Beats:
+class Intervals:
     """How often, in seconds, the ring turns at least, and how often it asks for requests of the operator."""
 
     turn_s: float = TURN_AT_LEAST_S
@@ -54,15 +54,15 @@ class Engine:
     """One run being driven by this process."""
 
     def __init__(
-        self, progress: Progress, edge: Edge, experience: Experience = NONE, beats: Beats | None = None
+        self, progress: Progress, edge: Dependencies, experience: Experience = NONE, beats: Intervals | None = None
     ) -> None:
         self.progress = progress
         self._cloud = edge.cloud
         self._journal = edge.journal
         self._listener = edge.listener
         self._clock = edge.clock
-        self._beats = beats or Beats()
-        self._books = Books(progress, edge.chance, edge.clock.moment(), experience, edge.cloud.sweep_calls)
+        self._beats = beats or Intervals()
+        self._books = Tracker(progress, edge.chance, edge.clock.moment(), experience, edge.cloud.sweep_calls)
         self._judge = Judge(self._books)
         self._sender = Sender(self._books, edge.cloud, edge.secrets, edge.new_id)
         self._performer = Performer(edge.cloud, edge.clock, self._halted)
@@ -182,11 +182,11 @@ class Engine:
                 self._tell(asked)
             await anyio.sleep(self._beats.requests_s)
 
-    async def _requests(self) -> list[Asked]:
+    async def _requests(self) -> list[OperatorRequested]:
         """The operator's requests that this process has not heard yet."""
         fresh = [request for request in await self._journal.requests() if request.id not in self._asked]
         self._asked.update(request.id for request in fresh)
-        return [Asked(request) for request in fresh]
+        return [OperatorRequested(request) for request in fresh]
 
     def _halted(self, write: Write, now: Moment) -> str | None:
         """Why the write may not be sent at this very moment, or None."""

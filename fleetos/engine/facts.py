@@ -4,22 +4,22 @@ from dataclasses import dataclass
 
 from fleetos.clock import Moment
 from fleetos.model.inventory import Job, Reply
-from fleetos.model.journal.requests import Request
+from fleetos.model.journal.requests import OperatorRequest
 from fleetos.model.states import Reason
 from fleetos.model.traces import Traces
-from fleetos.rules.observation import Sight
+from fleetos.rules.observation import Observation
 
 
 @dataclass(frozen=True, slots=True)
-class Saw:
+class ServerRead:
     """One server was read."""
 
     server_id: str
-    sight: Sight
+    sight: Observation
 
 
 @dataclass(frozen=True, slots=True)
-class NotSeen:
+class ServersNotRead:
     """These servers were asked for, and the answer says nothing of them (a list page shifts, a read fails)."""
 
     server_ids: tuple[str, ...]
@@ -88,22 +88,22 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreachable:
+class CloudNotReached:
     """A read found no cloud."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class OperatorRequested:
     """An operator asked something of the run."""
 
-    request: Request
+    request: OperatorRequest
 
 
 Fact = (
-    Saw
-    | NotSeen
+    ServerRead
+    | ServersNotRead
     | JobRead
     | JobNotRead
     | TracesRead
@@ -111,6 +111,6 @@ Fact = (
     | ChangeReplied
     | PowerReplied
     | Refused
-    | Unreachable
-    | Asked
+    | CloudNotReached
+    | OperatorRequested
 )

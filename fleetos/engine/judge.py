@@ -4,20 +4,20 @@ from collections.abc import Iterable
 
 from fleetos.clock import Moment
 from fleetos.engine.facts import (
-    Asked,
     ChangeReplied,
+    CloudNotReached,
     Fact,
     JobNotRead,
     JobRead,
-    NotSeen,
+    OperatorRequested,
     PowerReplied,
     Refused,
-    Saw,
+    ServerRead,
+    ServersNotRead,
     TracesNotRead,
     TracesRead,
-    Unreachable,
 )
-from fleetos.engine.tracker import Books
+from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
 from fleetos.limits import UNREACHABLE_FAILURES, UNREACHABLE_S
 from fleetos.model.journal.events import RunMoved
@@ -25,13 +25,13 @@ from fleetos.model.journal.requests import RequestKind
 from fleetos.model.states import QUEUED, Reason, RunState, TargetState
 from fleetos.rules.replies import Events, change_answered, job_seen, power_answered
 
-ReadFact = Saw | NotSeen | TracesRead | TracesNotRead | JobRead | JobNotRead
+ReadFact = ServerRead | ServersNotRead | TracesRead | TracesNotRead | JobRead | JobNotRead
 
 
 class Judge:
     """Judges facts for one run. `trouble` is set when an aborted run, which cannot pause, must be left alone."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Tracker) -> None:
         self._books = books
         self._health = Health()
         self.trouble: Refused | None = None
@@ -40,7 +40,7 @@ class Judge:
         """Judges the facts in their order."""
         for fact in facts:
             match fact:
-                case Saw() | NotSeen() | TracesRead() | TracesNotRead() | JobRead() | JobNotRead():
+                case ServerRead() | ServersNotRead() | TracesRead() | TracesNotRead() | JobRead() | JobNotRead():
                     self._read(turn, fact)
                 case ChangeReplied():
                     self._write(turn, self._change(turn, fact))
@@ -49,20 +49,20 @@ class Judge:
                         self._write(turn, self._power(turn, fact, server_id))
                 case Refused():
                     self._pause(turn, fact.reason, fact.detail)
-                case Unreachable():
+                case CloudNotReached():
                     if self._health.failed(self._books.now):
                         self._pause(turn, Reason.UNREACHABLE, fact.detail)
-                case Asked():
+                case OperatorRequested():
                     self._asked(turn, fact)
 
     def _read(self, turn: Turn, fact: ReadFact) -> None:
         books = self._books
         match fact:
-            case Saw():
+            case ServerRead():
                 self._health.answered()
                 books.sweeps.finish_servers((fact.server_id,))
                 books.add_observation(turn, fact.server_id, fact.sight)
-            case NotSeen():
+            case ServersNotRead():
                 books.sweeps.finish_servers(fact.server_ids)
                 for server_id in fact.server_ids:
                     books.add_missed_read(server_id)
@@ -82,7 +82,7 @@ class Judge:
 
     def _job(self, turn: Turn, server_id: str, fact: JobRead) -> None:
         books = self._books
-        if books.sighting(server_id) is None:
+        if books.observations_of(server_id) is None:
             return
         books.add_job_read(server_id, goes_on=fact.job is not None and not fact.job.status_of(server_id).final)
         target = turn.target(server_id)
@@ -120,7 +120,7 @@ class Judge:
         elif turn.run.state is RunState.FINISHING:
             self.trouble = Refused(reason, detail)
 
-    def _asked(self, turn: Turn, fact: Asked) -> None:
+    def _asked(self, turn: Turn, fact: OperatorRequested) -> None:
         run = turn.run
         if fact.request.kind is RequestKind.ABORT and run.state in (RunState.RUNNING, RunState.PAUSED):
             detail = f"aborted by {fact.request.by}"

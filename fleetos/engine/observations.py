@@ -8,7 +8,7 @@ from fleetos.model.journal.events import ChangeAdopted, Event, JobEnded, PowerAn
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.states import TargetState
 from fleetos.model.traces import Traces
-from fleetos.rules.observation import Sight, Watch
+from fleetos.rules.observation import Observation, ObservationSeries
 
 _S = TargetState
 
@@ -29,7 +29,7 @@ _CARRIES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class TargetObservations:
     """`entered`: when this process saw the target come to its state. Looks requested before `since` do not count.
 
     `misses` counts reads in a row that said nothing of the server. `job_asked`: when its job was last read. `job_ran`:
@@ -39,7 +39,7 @@ class Sighting:
 
     entered: Moment
     since: Moment
-    watch: Watch | None = None
+    watch: ObservationSeries | None = None
     traces: Traces | None = None
     traced: Moment | None = None
     misses: int = 0
@@ -47,29 +47,29 @@ class Sighting:
     job_ran: Moment | None = None
     job_over: Moment | None = None
 
-    def after_event(self, before: Target, after: Target, event: Event, now: Moment) -> "Sighting":
+    def after_event(self, before: Target, after: Target, event: Event, now: Moment) -> "TargetObservations":
         """What still counts after the event."""
         if before.state is not after.state:
             by_job = isinstance(event, JobEnded)
             if (before.state, after.state) in _CARRIES and not by_job:
                 return replace(self, entered=now, traces=None, traced=None)
-            return Sighting(now, now)
+            return TargetObservations(now, now)
         if isinstance(event, JobEnded | ChangeAdopted):
-            return Sighting(now, now)
+            return TargetObservations(now, now)
         if isinstance(event, PowerIntended):
             # What was seen before a stop or start says nothing of what it does.
-            return Sighting(self.entered, now)
+            return TargetObservations(self.entered, now)
         if isinstance(event, PowerAnswered) and event.outcome not in (PowerOutcome.PENDING, PowerOutcome.ACCEPTED):
-            return Sighting(self.entered, now)
+            return TargetObservations(self.entered, now)
         return self
 
-    def with_sight(self, state: TargetState, sight: Sight, settle_s: float = math.inf) -> "Sighting":
+    def with_sight(self, state: TargetState, sight: Observation, settle_s: float = math.inf) -> "TargetObservations":
         """The sighting with one more look, if it counts: evidence for an unknown outcome is single reads only."""
         if sight.requested.elapsed_s < self.since.elapsed_s:
             return self
         if state is TargetState.INSPECTING and not sight.single:
             return self
-        watch = Watch.start(sight) if self.watch is None else self.watch.add(sight, settle_s)
+        watch = ObservationSeries.start(sight) if self.watch is None else self.watch.add(sight, settle_s)
         # What the cloud's log said counts only together with the series of looks that asked for it.
         goes_on = self.watch is not None and self.watch.begun is watch.begun
         after = replace(self, watch=watch, misses=0)

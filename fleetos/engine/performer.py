@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from fleetos.clock import Clock, Moment
 from fleetos.engine.facts import (
     ChangeReplied,
+    CloudNotReached,
     Fact,
     JobNotRead,
     JobRead,
-    NotSeen,
     PowerReplied,
     Refused,
-    Saw,
+    ServerRead,
+    ServersNotRead,
     TracesNotRead,
     TracesRead,
-    Unreachable,
 )
 from fleetos.engine.protocols import Cloud, Permit
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, NotSent, PermissionDenied
@@ -24,7 +24,7 @@ from fleetos.model.inventory import Server
 from fleetos.model.run import Order, Secrets
 from fleetos.model.states import Reason
 from fleetos.model.traces import NO_TRACES
-from fleetos.rules.observation import Sight
+from fleetos.rules.observation import Observation
 from fleetos.rules.polling import Read, ReadJob, ReadServer, ReadTraces, Sweep
 
 
@@ -109,7 +109,7 @@ class Performer:
                 return [TracesRead(read.server_id, NO_TRACES, requested)]
             return [*_nothing(read), Refused(Reason.PERMISSION, error.message)]
         except (CloudUnreachable, NotSent, AnswerLost) as error:
-            return [*_nothing(read), Unreachable(error.message)]
+            return [*_nothing(read), CloudNotReached(error.message)]
         except CloudError:
             return _nothing(read)
 
@@ -120,14 +120,14 @@ class Performer:
                 received = self._clock.moment()
                 absent = tuple(server_id for server_id in read.server_ids if server_id not in found)
                 seen: list[Fact] = [
-                    Saw(server_id, _sight(found[server_id], requested, received, single=False))
+                    ServerRead(server_id, _sight(found[server_id], requested, received, single=False))
                     for server_id in read.server_ids
                     if server_id in found
                 ]
-                return [*seen, NotSeen(absent)] if absent else seen
+                return [*seen, ServersNotRead(absent)] if absent else seen
             case ReadServer():
                 server = await self._cloud.server(read.server_id)
-                return [Saw(read.server_id, _sight(server, requested, self._clock.moment(), single=True))]
+                return [ServerRead(read.server_id, _sight(server, requested, self._clock.moment(), single=True))]
             case ReadJob():
                 job = await self._cloud.job(read.job_id)
                 return [JobRead(read.job_id, read.server_ids, job)]
@@ -136,19 +136,19 @@ class Performer:
                 return [TracesRead(read.server_id, traces or NO_TRACES, requested)]
 
 
-def _sight(server: Server | None, requested: Moment, received: Moment, *, single: bool) -> Sight:
+def _sight(server: Server | None, requested: Moment, received: Moment, *, single: bool) -> Observation:
     if server is None:
-        return Sight(None, requested, received, single)
-    return Sight(server.picture, server.asked or requested, received, single, server.told_at)
+        return Observation(None, requested, received, single)
+    return Observation(server.picture, server.asked or requested, received, single, server.told_at)
 
 
 def _nothing(read: Read) -> list[Fact]:
     match read:
         case Sweep():
-            return [NotSeen(read.server_ids)]
+            return [ServersNotRead(read.server_ids)]
         case ReadJob():
             return [JobNotRead(read.job_id, read.server_ids)]
         case ReadTraces():
             return [TracesNotRead(read.server_id)]
         case ReadServer():
-            return [NotSeen((read.server_id,))]
+            return [ServersNotRead((read.server_id,))]

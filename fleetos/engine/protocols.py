@@ -7,7 +7,7 @@ from typing import Protocol
 from fleetos.clock import Moment
 from fleetos.model.inventory import Job, Reply, Server
 from fleetos.model.journal.events import Event, Record
-from fleetos.model.journal.requests import Request
+from fleetos.model.journal.requests import OperatorRequest
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Run, Secrets, Target
 from fleetos.model.traces import Traces
@@ -109,7 +109,7 @@ class Journal(Protocol):
         """
         ...
 
-    async def requests(self) -> Sequence[Request]:
+    async def requests(self) -> Sequence[OperatorRequest]:
         """The operator's requests that are not done yet."""
         ...
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from fleetos.clock import Moment
-from fleetos.engine.tracker import Books
+from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
-from fleetos.limits import POLL_TOGETHER
+from fleetos.limits import POLL_GROUP_SHARE
 from fleetos.model.journal.events import RunDriverStarted, RunMoved
 from fleetos.model.run import PowerOutcome
 from fleetos.model.states import QUEUED, Command, Reason, RunState, TargetState, ends_pause
@@ -14,7 +14,7 @@ from fleetos.rules.needs import Need
 from fleetos.rules.replies import change_forgotten, power_forgotten
 
 
-def begin(books: Books, turn: Turn, driver: str, command: Command) -> None:
+def begin(books: Tracker, turn: Turn, driver: str, command: Command) -> None:
     """Writes that this process drives the run, and what a process that died in mid-send has left unknown.
 
     A pause that the command may not end stays.
@@ -39,7 +39,7 @@ def begin(books: Books, turn: Turn, driver: str, command: Command) -> None:
 
 
 def reconcile(
-    books: Books, turn: Turn, reads_per_s: float | None, writes_per_s: float | None = None
+    books: Tracker, turn: Turn, reads_per_s: float | None, writes_per_s: float | None = None
 ) -> list[polling.Read]:
     """Let every target that is due decide, admit whom the slots allow, and return the reads that are due.
 
@@ -47,7 +47,7 @@ def reconcile(
     """
     now, settings, sweeps = books.now, turn.run.settings, books.sweeps
     sweeps.set_poll_interval(turn.slots_taken, reads_per_s, settings)
-    together_s = settings.poll_min_s * POLL_TOGETHER
+    together_s = settings.poll_min_s * POLL_GROUP_SHARE
     if sweeps.choose_method():
         books.mark_dirty(books.watch.since_s)
     due = books.take_due(together_s)
@@ -79,7 +79,7 @@ def conclude(turn: Turn) -> None:
         turn.write(RunMoved(RunState.ABORTED, Reason.ABORTED) if turn.cancelled else RunMoved(RunState.DONE))
 
 
-def _pause_if_overdue(books: Books, turn: Turn) -> None:
+def _pause_if_overdue(books: Tracker, turn: Turn) -> None:
     """Pauses the run when one more change is overdue and as many are as may be in flight, before others are admitted.
 
     A run that somebody resumed in spite of them goes on, and so does one in which nobody is left to be spared.
@@ -92,7 +92,7 @@ def _pause_if_overdue(books: Books, turn: Turn) -> None:
         books.write(turn, RunMoved(RunState.PAUSED, Reason.TOO_MANY_OVERDUE, detail))
 
 
-def next_due_s(books: Books, now: Moment) -> float | None:
+def next_due_s(books: Tracker, now: Moment) -> float | None:
     """Return when the next target is due, on the elapsed clock; None when nothing is."""
     if books.dirty:
         return now.elapsed_s
@@ -100,7 +100,7 @@ def next_due_s(books: Books, now: Moment) -> float | None:
     return min((due_s for due_s in dues if due_s is not None), default=None)
 
 
-def _still_wanted(books: Books, turn: Turn, due: list[tuple[str, Need]]) -> Iterator[tuple[str, Need]]:
+def _still_wanted(books: Tracker, turn: Turn, due: list[tuple[str, Need]]) -> Iterator[tuple[str, Need]]:
     for server_id, need in due:
-        if books.sighting(server_id) is not None and not turn.target(server_id).ended:
+        if books.observations_of(server_id) is not None and not turn.target(server_id).ended:
             yield server_id, need

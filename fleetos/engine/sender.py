@@ -6,13 +6,13 @@ from datetime import timedelta
 from fleetos.clock import Moment
 from fleetos.engine.performer import StartServers, StopServers, SubmitChange, Write
 from fleetos.engine.protocols import Cloud, Permit, SecretSource
-from fleetos.engine.tracker import Books
+from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
 from fleetos.errors import InputError
 from fleetos.model.journal.events import ChangeIntended, PowerIntended, RunMoved
 from fleetos.model.plan import StopMode
 from fleetos.model.states import Reason, RunState
-from fleetos.rules.needs import Power, Submit
+from fleetos.rules.needs import PowerNeed, Submit
 
 
 class Sender:
@@ -21,7 +21,7 @@ class Sender:
     `starved`: whether something waits for a permit and for nothing else.
     """
 
-    def __init__(self, books: Books, cloud: Cloud, secrets: SecretSource, new_id: Callable[[], str]) -> None:
+    def __init__(self, books: Tracker, cloud: Cloud, secrets: SecretSource, new_id: Callable[[], str]) -> None:
         self._books = books
         self._cloud = cloud
         self._secrets = secrets
@@ -42,7 +42,7 @@ class Sender:
             actions += action
         if turn.run.state is RunState.PAUSED:
             return actions
-        powers = [(need, list(server_ids)) for need, server_ids in waiting.items() if isinstance(need, Power)]
+        powers = [(need, list(server_ids)) for need, server_ids in waiting.items() if isinstance(need, PowerNeed)]
         for need, server_ids in powers:
             for start in range(0, len(server_ids), need.at_most):
                 action = self._power(turn, now, need, server_ids[start : start + need.at_most])
@@ -69,7 +69,7 @@ class Sender:
     def _intended(self, turn: Turn, now: Moment, server_id: str, permit: Permit) -> SubmitChange | None:
         if Submit() not in self._books.settle(turn, server_id):
             return None
-        target, sighting = turn.target(server_id), self._books.sighting(server_id)
+        target, sighting = turn.target(server_id), self._books.observations_of(server_id)
         if sighting is None or sighting.watch is None or sighting.watch.picture is None:
             return None
         try:
@@ -91,7 +91,7 @@ class Sender:
         self.starved = self.starved or permit is None
         return permit
 
-    def _power(self, turn: Turn, now: Moment, need: Power, wanted: list[str]) -> list[Write] | None:
+    def _power(self, turn: Turn, now: Moment, need: PowerNeed, wanted: list[str]) -> list[Write] | None:
         """One stop or start for those who still need it; None if no permit is to be had, as in `_submit`."""
         needing = (server_id for server_id in wanted if self._books.settle(turn, server_id) == (need,))
         first = next(needing, None)

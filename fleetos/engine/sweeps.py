@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from fleetos.clock import Moment
 from fleetos.engine.agenda import Agenda
-from fleetos.engine.change_tracker import Watching
+from fleetos.engine.change_tracker import ChangeTracker
 from fleetos.ids import Chance
-from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S
+from fleetos.limits import FOLLOWER_MAX_AGE_SHARE, FRESH_READ_MAX_AGE_S
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Settings
 from fleetos.rules import polling
@@ -32,7 +32,7 @@ class SweepPlanner:
 
     def __init__(
         self,
-        watch: Watching,
+        watch: ChangeTracker,
         agenda: Agenda,
         queue: Queue,
         sweep_calls: Callable[[int], int],
@@ -187,7 +187,7 @@ class SweepPlanner:
     def _advance_sweep(self, settings: Settings) -> None:
         """Let those who wait for another reason than a change not wait for long."""
         if self._next_sweep_at_s is not None:
-            followed_s = min(settings.poll_max_s, FRESH_READ_MAX_AGE_S) * FOLLOW_PART
+            followed_s = min(settings.poll_max_s, FRESH_READ_MAX_AGE_S) * FOLLOWER_MAX_AGE_SHARE
             in_s = followed_s if self._watch.since_s else settings.poll_min_s
             self._next_sweep_at_s = min(self._next_sweep_at_s, self._swept_at_s + in_s)
 

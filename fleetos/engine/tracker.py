@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from fleetos.clock import Moment
 from fleetos.engine.agenda import Agenda
-from fleetos.engine.change_tracker import Watching, change_key
+from fleetos.engine.change_tracker import ChangeTracker, change_key
 from fleetos.engine.facts import TracesRead
-from fleetos.engine.observations import Sighting
+from fleetos.engine.observations import TargetObservations
 from fleetos.engine.sweeps import SweepPlanner
 from fleetos.engine.turn import Turn
 from fleetos.ids import Chance
@@ -20,17 +20,17 @@ from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RunState, TargetState
 from fleetos.rules.admission.admit import admit
 from fleetos.rules.admission.queue import Queue
-from fleetos.rules.admission.slots import Room
-from fleetos.rules.admission.stop_rate import Allowance
+from fleetos.rules.admission.slots import Slots
+from fleetos.rules.admission.stop_rate import StopRate
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskJob, AskTraces, Context, Look, Need, Wait, Write
-from fleetos.rules.observation import Sight, Watch
+from fleetos.rules.needs import AskJob, AskTraces, Context, Need, ReadServerNeed, Wait, WriteEvents
+from fleetos.rules.observation import Observation, ObservationSeries
 
 # Events that one target may write in one turn; more is a rule that goes in circles.
 MAX_STEPS_A_TURN = 12
 
 
-class Books:
+class Tracker:
     """What the ring keeps beside the durable progress, and the one way to write an event into a turn.
 
     Only its own methods change it. `sweep_calls` tells how many requests a sweep of a number of servers takes.
@@ -48,14 +48,14 @@ class Books:
         self.agenda = Agenda()
         self.queue = Queue.of(progress.targets.values())
         self.dirty: dict[str, None] = {}
-        self.watch = Watching(experience, {change_key(one): None for one in progress.targets.values()})
+        self.watch = ChangeTracker(experience, {change_key(one): None for one in progress.targets.values()})
         poll_s = progress.run.settings.poll_min_s
         self.sweeps = SweepPlanner(self.watch, self.agenda, self.queue, sweep_calls, chance, poll_s)
         self._now = now
-        self._allowance = Allowance()
-        self._queued_sights: dict[str, Sight | None] = {}
+        self._allowance = StopRate()
+        self._queued_sights: dict[str, Observation | None] = {}
         self._chance = chance
-        self._sightings: dict[str, Sighting] = {}
+        self._sightings: dict[str, TargetObservations] = {}
 
     @property
     def now(self) -> Moment:
@@ -69,11 +69,11 @@ class Books:
 
     def adopt(self, server_id: str) -> None:
         """Begin to watch a target that this process found under way."""
-        self._sightings[server_id] = Sighting(self._now, self._now)
+        self._sightings[server_id] = TargetObservations(self._now, self._now)
         self.watch.adopt(self.progress.targets[server_id], self._now)
         self.dirty[server_id] = None
 
-    def sighting(self, server_id: str) -> Sighting | None:
+    def observations_of(self, server_id: str) -> TargetObservations | None:
         """Return what has been seen of the target since its last move; None if it is not under way."""
         return self._sightings.get(server_id)
 
@@ -89,14 +89,14 @@ class Books:
 
     def refill_allowance(self, writes_per_s: float | None) -> None:
         """Let servers be stopped as fast as changes can be sent; None for any rate."""
-        self._allowance = self._allowance.at(self._now.elapsed_s, writes_per_s, self.watch.stop_lead_s)
+        self._allowance = self._allowance.refilled(self._now.elapsed_s, writes_per_s, self.watch.stop_lead_s)
 
     def admit(self, turn: Turn, slots_freed_soon: float) -> bool:
         """Write the moves of all targets that may start now. Return whether there are any."""
-        room = Room(turn.slots_taken, turn.ahead, slots_freed_soon, self._allowance.places(turn.ready))
+        room = Slots(turn.slots_taken, turn.ahead, slots_freed_soon, self._allowance.available(turn.ready))
         moves = admit(self.queue, turn.run, turn.target, room, self._now.wall)
         if moves:
-            self._allowance = self._allowance.less(len(moves))
+            self._allowance = self._allowance.take(len(moves))
         for move in moves:
             self.write(turn, move)
         return bool(moves)
@@ -108,10 +108,10 @@ class Books:
             return None
         if progress.slots_taken + progress.ahead >= progress.run.settings.concurrency:
             return None
-        in_s = self._allowance.again_in_s(now.elapsed_s, progress.ready)
+        in_s = self._allowance.retry_in_s(now.elapsed_s, progress.ready)
         return now.elapsed_s + max(in_s, (at - now.wall).total_seconds())
 
-    def add_observation(self, turn: Turn, server_id: str, sight: Sight) -> None:
+    def add_observation(self, turn: Turn, server_id: str, sight: Observation) -> None:
         """Enter one look at a target."""
         sighting = self._sightings.get(server_id)
         state = turn.target(server_id).state
@@ -200,15 +200,15 @@ class Books:
         if after.state in QUEUED and before.state not in QUEUED:
             self.queue.put(after)
 
-    def _first_sighting(self, server_id: str) -> Sighting:
+    def _first_sighting(self, server_id: str) -> TargetObservations:
         """Return one with nothing seen yet, or what a sweep showed in passing while the target was next in the queue.
 
         A target leaves the queue by this, so that a look requested later does not count for the time before.
         """
         sight = self._queued_sights.pop(server_id, None)
         if sight is None or sight.picture is None or self._now.since_s(sight.requested) >= FRESH_READ_MAX_AGE_S:
-            return Sighting(self._now, self._now)
-        return Sighting(self._now, sight.requested, Watch.start(sight))
+            return TargetObservations(self._now, self._now)
+        return TargetObservations(self._now, sight.requested, ObservationSeries.start(sight))
 
     def settle(self, turn: Turn, server_id: str) -> tuple[Need, ...]:
         """Let the target write all that it can write now, and return its needs."""
@@ -221,9 +221,9 @@ class Books:
                 self._sightings.pop(server_id, None)
                 self.dirty.pop(server_id, None)
                 return ()
-            self._sightings.setdefault(server_id, Sighting(self._now, self._now))
+            self._sightings.setdefault(server_id, TargetObservations(self._now, self._now))
             decision = decide(target, self.context(turn, server_id))
-            if not isinstance(decision, Write):
+            if not isinstance(decision, WriteEvents):
                 needs = tuple(self._adjusted(server_id, need) for need in decision)
                 self.agenda.set(server_id, needs)
                 waiting = server_id in self.agenda.following and target.state is not TargetState.CHANGING
@@ -237,12 +237,12 @@ class Books:
     def _adjusted(self, server_id: str, need: Need) -> Need:
         """A server that reads say nothing of is asked by itself, and less and less often."""
         misses = self._sightings[server_id].misses
-        if not misses or not isinstance(need, Look | AskJob | AskTraces):
+        if not misses or not isinstance(need, ReadServerNeed | AskJob | AskTraces):
             return need
         pause_s = min(READ_AGAIN_S * 2 ** min(misses - 1, 10), self.progress.run.settings.poll_max_s)
         due_s = max(need.due_s, self._now.elapsed_s + pause_s)
-        if isinstance(need, Look):
-            return Look(due_s, single=True)
+        if isinstance(need, ReadServerNeed):
+            return ReadServerNeed(due_s, single=True)
         return replace(need, due_s=due_s)
 
     def _measure(self, before: Target, event: TargetEvent) -> None:

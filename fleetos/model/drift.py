@@ -10,7 +10,7 @@ from fleetos.model.findings import Finding
 from fleetos.model.inventory import Image
 
 
-class Verdict(StrEnum):
+class DriftState(StrEnum):
     """How a server stands to the image that its plan names. The values are public."""
 
     DRIFTED = "drifted"
@@ -43,7 +43,7 @@ class LastChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ServerDrift:
     """One server beside the image that it should run.
 
     `wanted` None: the plan installs again whatever it runs. `image_id` None: the cloud shows none; `image_name` is what
@@ -52,7 +52,7 @@ class Standing:
 
     server_id: str
     name: str
-    verdict: Verdict
+    verdict: DriftState
     wanted: Image | None
     image_id: str | None = None
     image_name: str | None = None
@@ -69,11 +69,11 @@ class Standing:
 class Drift:
     """All servers of a plan, in its order. `images` are those that it names, by its words for them."""
 
-    servers: tuple[Standing, ...]
+    servers: tuple[ServerDrift, ...]
     images: Mapping[str, Image] = field(default_factory=dict[str, Image])
     findings: tuple[Finding, ...] = ()
 
     @property
-    def counts(self) -> Mapping[Verdict, int]:
+    def counts(self) -> Mapping[DriftState, int]:
         """How many servers come to which verdict."""
         return Counter(one.verdict for one in self.servers)

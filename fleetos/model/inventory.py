@@ -9,7 +9,7 @@ from fleetos.clock import Moment
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ServerSnapshot:
     """Those parts of a server by which fleetos judges it; two reads are equal when their pictures are.
 
     `status`, `vm_state`, `task` and `power` are the cloud's own words (API page ecs_02_0104, fields status and
@@ -101,7 +101,7 @@ class Server:
 
     id: str
     name: str
-    picture: Picture
+    picture: ServerSnapshot
     az: str | None = None
     flavor: str | None = None
     key_name: str | None = None
@@ -117,7 +117,7 @@ class Server:
     unread: str | None = None
 
 
-NOTHING_SEEN = Picture("UNKNOWN", "", None, None, None, None)
+NOTHING_SEEN = ServerSnapshot("UNKNOWN", "", None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class PowerAfter(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourcePosition:
     """Where something stands in an input file. Lines and columns count from 1; `key` is dotted, `servers[0].id`."""
 
     file: str
@@ -93,7 +93,7 @@ class ChangeSpec:
     adminpass: SecretRef | None = None
     user_data: UserDataRef | None = None
     metadata: Mapping[str, str] | None = None
-    places: Mapping[str, Place] = field(default_factory=dict[str, Place], compare=False, repr=False)
+    places: Mapping[str, SourcePosition] = field(default_factory=dict[str, SourcePosition], compare=False, repr=False)
 
     @property
     def written(self) -> Mapping[str, object]:
@@ -151,7 +151,7 @@ class Selector:
     status: tuple[str, ...] = ()
     enterprise_project: tuple[str, ...] = ()
     ip: tuple[Network, ...] = ()
-    places: Mapping[str, Place] = field(default_factory=dict[str, Place], compare=False, repr=False)
+    places: Mapping[str, SourcePosition] = field(default_factory=dict[str, SourcePosition], compare=False, repr=False)
 
     @property
     def written(self) -> Mapping[str, object]:
@@ -175,7 +175,7 @@ class ServerRef:
     name: str | None
     change: ChangeSpec
     labels: Mapping[str, str]
-    place: Place
+    place: SourcePosition
     select: Selector | None = None
     called: str | None = None
 
@@ -186,7 +186,7 @@ class Exclusion:
 
     id: str | None
     name: str | None
-    place: Place
+    place: SourcePosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class AllowedServer:
     """A server that may be changed although it belongs to another service, by its id or its exact name."""
 
     server: str
-    place: Place
+    place: SourcePosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailurePolicy:
     """How often a server's change is tried, and how long a failed one waits."""
 
     attempts: int = 2
@@ -281,11 +281,11 @@ class Plan:
     exclude: tuple[Exclusion, ...] = ()
     allow_managed: tuple[AllowedServer, ...] = ()
     rollout: Rollout = field(default_factory=Rollout)
-    failure: Failure = field(default_factory=Failure)
+    failure: FailurePolicy = field(default_factory=FailurePolicy)
     timeouts: Timeouts = field(default_factory=Timeouts)
     polling: Polling = field(default_factory=Polling)
     api: ApiLimits = field(default_factory=ApiLimits)
-    places: Mapping[str, Place] = field(default_factory=dict[str, Place], compare=False, repr=False)
+    places: Mapping[str, SourcePosition] = field(default_factory=dict[str, SourcePosition], compare=False, repr=False)
     doubts: tuple[Problem, ...] = field(default=(), compare=False)
 
     @property
@@ -298,7 +298,7 @@ class Plan:
         """Whether servers get the image that they run."""
         return any(change.reinstall for change in (self.change, *(server.change for server in self.servers)))
 
-    def place(self, key: str) -> Place:
+    def place(self, key: str) -> SourcePosition:
         """Where the dotted key stands; where it is left out, the file as a whole."""
         root = self.places.get("")
-        return self.places.get(key) or Place(root.file if root else str(self.path), None, None, key)
+        return self.places.get(key) or SourcePosition(root.file if root else str(self.path), None, None, key)

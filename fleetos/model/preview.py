@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from fleetos.model.findings import Finding, Level
-from fleetos.model.plan import Place
+from fleetos.model.plan import SourcePosition
 from fleetos.model.run import Run, Target
 from fleetos.model.states import TargetState
 
@@ -71,7 +71,7 @@ class Preview:
     image_names: Mapping[str, str]
     estimate: Estimate
     earlier: Run | None = None
-    selected: Mapping[Place, int] = field(default_factory=dict[Place, int])
+    selected: Mapping[SourcePosition, int] = field(default_factory=dict[SourcePosition, int])
 
     @property
     def counts(self) -> Mapping[Act, int]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.plan import PowerAfter, SecretRef, StopMode, UserDataRef
 from fleetos.model.states import ENDS, NEVER_RETRIED, RETRIABLE, Reason, RunState, TargetState
 
@@ -52,7 +52,7 @@ class Attempt:
     """
 
     number: int
-    before: Picture
+    before: ServerSnapshot
     intended_at: datetime
     sent_at: datetime
     deadline: datetime
@@ -138,7 +138,7 @@ class Target:
     name: str
     position: int
     order: Order
-    baseline: Picture
+    baseline: ServerSnapshot
     disk: str | None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     flavor: str | None = None

@@ -4,16 +4,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from fleetos.errors import InputError
-from fleetos.model.drift import Cause, Drift, Standing, Verdict
-from fleetos.model.inventory import Image, Inventory, Picture, Server
+from fleetos.model.drift import Cause, Drift, DriftState, ServerDrift
+from fleetos.model.inventory import Image, Inventory, Server, ServerSnapshot
 from fleetos.model.plan import Plan, ServerRef
 from fleetos.planning.plan_file.validation import in_order
 from fleetos.planning.preflight.image_pins import Pinning
 from fleetos.planning.preflight.project_checks import is_newer, newer_images, unread_findings, unread_servers
-from fleetos.planning.preflight.project_facts import Surroundings
+from fleetos.planning.preflight.project_facts import ProjectFacts
 from fleetos.planning.preflight.server_selection import changed_since, select
 
-_GONE = Picture("DELETED", "deleted", None, None, None, None)
+_GONE = ServerSnapshot("DELETED", "deleted", None, None, None, None)
 # A list may show a server that is gone for a while yet.
 _DELETED = frozenset({"DELETED", "SOFT_DELETED"})
 # While its OS is being changed, or after a change that failed, a server may show an image that it does not run.
@@ -33,7 +33,7 @@ def drift(
     inventory: Inventory,
     images: Sequence[Image],
     former: Mapping[str, str],
-    around: Surroundings,
+    around: ProjectFacts,
     members: Collection[str] = (),
 ) -> Drift:
     """How each server of the plan stands to its image.
@@ -51,7 +51,7 @@ def drift(
     listed.update((server.id, (server, (ref,))) for server, ref in found.servers)
     for server, refs in changed_since(plan, inventory, members):
         listed.setdefault(server.id, (server, refs))
-    servers: list[Standing] = []
+    servers: list[ServerDrift] = []
     for server, refs in listed.values():
         changes = ((ref.change.over(plan.change), ref.place) for ref in refs)
         wanted = [pinning.image(change, place) for change, place in changes if not change.reinstall]
@@ -70,14 +70,14 @@ def drift(
     return Drift(tuple(servers), pinning.pinned, findings)
 
 
-def _standing(server: Server, wanted: Image | None, around: Surroundings) -> Standing:
+def _standing(server: Server, wanted: Image | None, around: ProjectFacts) -> ServerDrift:
     picture = server.picture
     seen = _seen(server, around)
-    verdict, cause = Verdict.UNKNOWN, _doubt(server)
+    verdict, cause = DriftState.UNKNOWN, _doubt(server)
     if cause is None and seen is not None:
         cause = None if wanted is None or seen.id == wanted.id else _cause(seen, wanted)
-        verdict = Verdict.SAME if cause is None else Verdict.DRIFTED
-    return Standing(
+        verdict = DriftState.SAME if cause is None else DriftState.DRIFTED
+    return ServerDrift(
         server_id=server.id,
         name=server.name,
         verdict=verdict,
@@ -101,7 +101,7 @@ def _doubt(server: Server) -> Cause | None:
     return Cause.NO_IMAGE if server.picture.likely_image is None else None
 
 
-def _seen(server: Server, around: Surroundings) -> Image | None:
+def _seen(server: Server, around: ProjectFacts) -> Image | None:
     """The image that the server shows; of one that is there no longer, what the server remembers of it."""
     image_id = server.picture.likely_image
     if image_id is None:

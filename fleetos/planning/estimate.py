@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import chain
 
-from fleetos.limits import STOPPED_TOGETHER
+from fleetos.limits import STOP_GROUP_SHARE
 from fleetos.model.experience import Durations, Experience, image_of
 from fleetos.model.preview import Band, Estimate
 from fleetos.model.run import Run, Target
@@ -80,7 +80,7 @@ def _calls(wiped: Sequence[Target], concurrency: int) -> tuple[int, int]:
         return 0, 0
     at_once = min(concurrency, changes)
     running = sum(target.ran_before for target in wiped)
-    writes = changes + -(-running // max(1, round(STOPPED_TOGETHER * at_once)))
+    writes = changes + -(-running // max(1, round(STOP_GROUP_SHARE * at_once)))
     calls = round(changes * (_CALLS_AT_LEAST + _CALLS_ALONE / at_once**_CALLS_FALL))
     return max(calls - writes, changes), writes
 

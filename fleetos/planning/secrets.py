@@ -10,7 +10,7 @@ from pathlib import Path
 from fleetos.errors import InputError, Problem
 from fleetos.files import UnreadableFile, read_bounded
 from fleetos.limits import PASSWORDS_HIDDEN, SECRET_FILE_MAX_BYTES, USER_DATA_MAX_BYTES
-from fleetos.model.plan import Place, SecretRef, UserDataRef
+from fleetos.model.plan import SecretRef, SourcePosition, UserDataRef
 from fleetos.model.run import Order, Secrets
 from fleetos.planning.plan_file.load import user_data_texts
 
@@ -21,7 +21,7 @@ _CLASSES_NEEDED = 3
 _WINDOWS_USER = "administrator"
 _WINDOWS_USER_PART = 3
 
-Places = Mapping[SecretRef | UserDataRef, Place]
+SecretPositions = Mapping[SecretRef | UserDataRef, SourcePosition]
 
 
 class _Unusable(Exception):
@@ -45,7 +45,7 @@ class PlanSecrets:
         """The order's secrets. Raises InputError if one is missing or is not what was frozen."""
         return self._resolved(order, {}, frozenset())
 
-    def check(self, orders: Iterable[Order], places: Places, windows: frozenset[str] = frozenset()) -> None:
+    def check(self, orders: Iterable[Order], places: SecretPositions, windows: frozenset[str] = frozenset()) -> None:
         """Nothing, if all secrets of the orders are there and can be used.
 
         `windows` are the ids of Windows images, which forbid more passwords. Raises InputError with all that is wrong.
@@ -67,7 +67,7 @@ class PlanSecrets:
                 found += [] if ref is None else [self._password(ref, windows=False)]
         return tuple(found)
 
-    def _resolved(self, order: Order, places: Places, windows: frozenset[str]) -> Secrets:
+    def _resolved(self, order: Order, places: SecretPositions, windows: frozenset[str]) -> Secrets:
         problems: list[Problem] = []
         password: str | None = None
         user_data: bytes | None = None
@@ -117,11 +117,11 @@ class PlanSecrets:
 _FROZEN_HINT = "put it back as it was and resume the run, or abort the run and apply the plan anew"
 
 
-def _place(ref: SecretRef | UserDataRef, places: Places) -> Place:
+def _place(ref: SecretRef | UserDataRef, places: SecretPositions) -> SourcePosition:
     key = "adminpass" if isinstance(ref, SecretRef) else "user_data"
     file = ref.where if isinstance(ref, SecretRef) else ref.path
     elsewhere = "environment" if isinstance(ref, SecretRef) and ref.kind == "env" else file
-    return places.get(ref) or Place(elsewhere, None, None, key)
+    return places.get(ref) or SourcePosition(elsewhere, None, None, key)
 
 
 def _secret_file(path: Path) -> str:

@@ -7,7 +7,7 @@ from fleetos.limits import SETTLE_ELSEWHERE_S, SETTLE_MIN_S, SETTLE_OTC_S, SETTL
 from fleetos.model import experience
 from fleetos.model.plan import Plan
 from fleetos.model.run import Settings
-from fleetos.planning.plan_file.units import spelled_duration
+from fleetos.planning.plan_file.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def settle_problem(plan: Plan, facts: CloudFacts) -> Problem | None:
     settle_s = plan.timeouts.settle_s
     if settle_s is None or settle_s >= SETTLE_MIN_S or facts.near:
         return None
-    least = spelled_duration(SETTLE_MIN_S)
+    least = format_duration(SETTLE_MIN_S)
     expected = f"at least {least}: a lost request may still take effect until then"
     return plan.place("timeouts.settle").problem(expected, "leave it to `auto`")
 

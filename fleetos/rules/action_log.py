@@ -8,7 +8,7 @@ from fleetos.limits import TRACE_SKEW_S
 from fleetos.model.run import Attempt
 from fleetos.model.traces import LoggedEnd
 from fleetos.rules.needs import AskTraces, Context
-from fleetos.rules.observation import LOOK_AGAIN_SHARE, SELDOM_LOOK_S, Watch
+from fleetos.rules.observation import LOOK_AGAIN_SHARE, SELDOM_LOOK_S, ObservationSeries
 
 
 def ask(attempt: Attempt, context: Context) -> AskTraces:
@@ -40,7 +40,7 @@ def is_stale(context: Context) -> bool:
     return traced is not None and over is not None and traced.since_s(over) < context.settle_s
 
 
-def seen_since_s(watch: Watch, context: Context) -> float:
+def seen_since_s(watch: ObservationSeries, context: Context) -> float:
     """For how long the server was looked at after the log was read."""
     return 0.0 if context.traced is None else watch.last.requested.since_s(context.traced)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from fleetos.limits import UNREAD_MAX
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.states import IN_FLIGHT, TargetState
-from fleetos.rules.needs import Context, Decision, Look, Power
+from fleetos.rules.needs import Context, Decision, PowerNeed, ReadServerNeed
 from fleetos.rules.outcomes import unread
 from fleetos.rules.states.changing import changing
 from fleetos.rules.states.inspecting import inspecting
@@ -20,9 +20,9 @@ def decide(target: Target, context: Context) -> Decision:
         return unread(target, context.misses)
     rule = _RULES.get(target.state)
     decision = () if rule is None else rule(target, context)
-    if isinstance(decision, tuple) and any(isinstance(need, Power) for need in decision) and not is_fresh(context):
+    if isinstance(decision, tuple) and any(isinstance(need, PowerNeed) for need in decision) and not is_fresh(context):
         # A stop or start may have waited long for its permit.
-        return (Look(context.now.elapsed_s),)
+        return (ReadServerNeed(context.now.elapsed_s),)
     return decision
 
 

@@ -55,7 +55,7 @@ class Forecast:
         """The middle of the durations that ended, None if none did."""
         return self.ages_s[len(self.ages_s) // 2] if self.ages_s else None
 
-    def by_s(self, share: float) -> float | None:
+    def quantile_s(self, share: float) -> float | None:
         """By which age this share of all has ended; the last known age if that is later, None if nothing is known."""
         if not self.ages_s:
             return None
@@ -84,7 +84,7 @@ NOTHING_KNOWN = Forecast()
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ChangeGroup:
     """Changes of one kind that run: their forecast, their ages, and for how many changes each of these ages stands."""
 
     forecast: Forecast
@@ -92,32 +92,32 @@ class Kind:
     weight: float = 1.0
 
     @staticmethod
-    def of(forecast: Forecast, ages_s: Sequence[float], each: int = 1) -> "Kind":
+    def of(forecast: Forecast, ages_s: Sequence[float], each: int = 1) -> "ChangeGroup":
         """The kind, of many changes by a part of their ages: what is foreseen differs little, and costs much less.
 
         Each of the given ages stands for so many changes.
         """
         if len(ages_s) <= AGES_LOOKED_AT:
-            return Kind(forecast, tuple(ages_s), each)
+            return ChangeGroup(forecast, tuple(ages_s), each)
         share, in_order = len(ages_s) / AGES_LOOKED_AT, sorted(ages_s)
         looked_at = tuple(in_order[int((place + 0.5) * share)] for place in range(AGES_LOOKED_AT))
-        return Kind(forecast, looked_at, share * each)
+        return ChangeGroup(forecast, looked_at, share * each)
 
-    def where(self, wanted: Callable[[float], bool]) -> "Kind":
+    def where(self, wanted: Callable[[float], bool]) -> "ChangeGroup":
         """Those of them with such an age."""
-        return Kind(self.forecast, tuple(filter(wanted, self.ages_s)), self.weight)
+        return ChangeGroup(self.forecast, tuple(filter(wanted, self.ages_s)), self.weight)
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class RunningChanges:
     """The changes that run, by kind."""
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ChangeGroup, ...]
 
-    def foreseen(self) -> "Outlook":
+    def foreseen(self) -> "RunningChanges":
         """Those of them of which their forecasts say anything."""
         kinds = (kind.where(kind.forecast.reaches) for kind in self.kinds)
-        return Outlook(tuple(kind for kind in kinds if kind.ages_s))
+        return RunningChanges(tuple(kind for kind in kinds if kind.ages_s))
 
     def unforeseen_s(self) -> list[float]:
         """The ages of all others, the youngest first."""

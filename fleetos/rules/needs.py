@@ -11,11 +11,11 @@ from fleetos.model.journal.events import RunMoved, TargetEvent
 from fleetos.model.run import Settings
 from fleetos.model.traces import Traces
 from fleetos.rules.forecast import NOTHING_KNOWN, Forecast
-from fleetos.rules.observation import LOOK_AGAIN_SHARE, SELDOM_LOOK_S, Watch
+from fleetos.rules.observation import LOOK_AGAIN_SHARE, SELDOM_LOOK_S, ObservationSeries
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class WriteEvents:
     """These events are due; the target is asked again after them."""
 
     events: tuple[TargetEvent | RunMoved, ...]
@@ -29,7 +29,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReadServerNeed:
     """The server is to be read at `due_s`; `single`: by a read of its own, as evidence demands."""
 
     due_s: float
@@ -58,7 +58,7 @@ class AskTraces:
 
 
 @dataclass(frozen=True, slots=True)
-class Power:
+class PowerNeed:
     """A stop or start is to be sent, in a call that names at most `at_most` servers."""
 
     verb: Literal["stop", "start"]
@@ -71,8 +71,8 @@ class Submit:
     """The changeos is to be sent, as soon as a permit is won."""
 
 
-Need = Wait | Look | Follow | AskJob | AskTraces | Power | Submit
-Decision = Write | tuple[Need, ...]
+Need = Wait | ReadServerNeed | Follow | AskJob | AskTraces | PowerNeed | Submit
+Decision = WriteEvents | tuple[Need, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Context:
     fraction: float
     running: bool
     finishing: bool
-    watch: Watch | None = None
+    watch: ObservationSeries | None = None
     traces: Traces | None = None
     traced: Moment | None = None
     misses: int = 0

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from fleetos.clock import Moment
 from fleetos.limits import EVIDENCE_MAX_GAP_S, SUSPEND_NOTICED_S
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import ServerSnapshot
 
 # While an outcome is unknown, the next look comes after this share of the time that it has been watched for.
 LOOK_AGAIN_SHARE = 0.25
@@ -22,13 +22,13 @@ MAX_PICTURES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """One look: the picture, or None for the 404 of a single read. `single`: by a read of this server alone.
 
     `told_at`: the time of day by the cloud's clock when it answered, None if it did not say.
     """
 
-    picture: Picture | None
+    picture: ServerSnapshot | None
     requested: Moment
     received: Moment
     single: bool
@@ -36,7 +36,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class ObservationSeries:
     """The looks at one server since its last move.
 
     `begun` is when the present series without a gap began; `pictures` are all that it saw. `same_since` is the
@@ -44,21 +44,21 @@ class Watch:
     """
 
     begun: Moment
-    last: Sight
-    pictures: frozenset[Picture]
+    last: Observation
+    pictures: frozenset[ServerSnapshot]
     same_since: Moment
 
     @staticmethod
-    def start(sight: Sight) -> "Watch":
+    def start(sight: Observation) -> "ObservationSeries":
         """A watch that begins with this look."""
-        return Watch(
+        return ObservationSeries(
             begun=sight.received,
             last=sight,
             pictures=frozenset() if sight.picture is None else frozenset({sight.picture}),
             same_since=sight.received,
         )
 
-    def add(self, sight: Sight, settle_s: float = math.inf) -> "Watch":
+    def add(self, sight: Observation, settle_s: float = math.inf) -> "ObservationSeries":
         """The watch after one more look. A gap or a suspend before it starts the series anew.
 
         Looks may come seldom once the last picture has been there for a whole settle: nothing is counted by them.
@@ -69,14 +69,14 @@ class Watch:
         slept_s = sight.received.suspended_s(self.last.received)
         gap_max_s = EVIDENCE_MAX_GAP_S if self.still_s() < settle_s else 2 * SELDOM_LOOK_S
         if gap_s > gap_max_s or slept_s > SUSPEND_NOTICED_S:
-            begun = Watch.start(sight)
+            begun = ObservationSeries.start(sight)
             return replace(after, begun=begun.begun, pictures=begun.pictures)
         if sight.picture is None:
             return after
         return replace(after, pictures=self.pictures | {sight.picture})
 
     @property
-    def picture(self) -> Picture | None:
+    def picture(self) -> ServerSnapshot | None:
         """The last picture, None where the last look found no server."""
         return self.last.picture
 
@@ -92,6 +92,6 @@ class Watch:
         """Seconds of the series for which the last picture has been the same: what a settle counts."""
         return min(self.same_s(), self.lasted_s())
 
-    def throughout(self, test: Callable[[Picture], bool]) -> bool:
+    def throughout(self, test: Callable[[ServerSnapshot], bool]) -> bool:
         """Whether every look of the series passes the test."""
         return 0 < len(self.pictures) <= MAX_PICTURES and all(test(picture) for picture in self.pictures)

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.events import AttemptEnded, Moved, TargetEvent
 from fleetos.model.run import Attempt, End, Outcome, Target
 from fleetos.model.states import QUEUED, Reason, TargetState
-from fleetos.rules.needs import Context, Decision, Look, Need, Write
-from fleetos.rules.observation import Watch
+from fleetos.rules.needs import Context, Decision, Need, ReadServerNeed, WriteEvents
+from fleetos.rules.observation import ObservationSeries
 
 # Two reads this far apart that find no server prove that it was deleted: a cell of the cloud may flap for some seconds.
 GONE_APART_S = 30.0
@@ -29,7 +29,7 @@ def _was_taken(attempt: Attempt) -> bool:
     return attempt.accepted or attempt.outcome in _TAKEN
 
 
-def must_restore(target: Target, seen: Picture | None) -> bool:
+def must_restore(target: Target, seen: ServerSnapshot | None) -> bool:
     """Whether the server is to be started again: stopped by us, ran before, never changed, its own disk.
 
     `seen` None: nothing is known now; the look before the start decides.
@@ -43,7 +43,9 @@ def must_restore(target: Target, seen: Picture | None) -> bool:
     )
 
 
-def give_up(target: Target, state: TargetState, reason: Reason, detail: str, seen: Picture | None = None) -> Write:
+def give_up(
+    target: Target, state: TargetState, reason: Reason, detail: str, seen: ServerSnapshot | None = None
+) -> WriteEvents:
     """The target ends without (another) change: at once, or after its power is restored."""
     restore = must_restore(target, seen)
     to = TargetState.RESTORING if restore else state
@@ -51,24 +53,24 @@ def give_up(target: Target, state: TargetState, reason: Reason, detail: str, see
     attempt = target.attempt
     disk = seen.disk if seen is not None else None
     if attempt is None or attempt.accepted or attempt.unanswered:
-        return Write((Moved(target.server_id, to, reason, disk=_other(target, disk), detail=detail, then=then),))
+        return WriteEvents((Moved(target.server_id, to, reason, disk=_other(target, disk), detail=detail, then=then),))
     outcome = Outcome.NOT_DELIVERED
     ended = AttemptEnded(
         target.server_id, attempt.number, outcome, to, disk=disk, reason=reason, detail=detail, then=then
     )
-    return Write((ended,))
+    return WriteEvents((ended,))
 
 
 def _other(target: Target, disk: str | None) -> str | None:
     return disk if disk is not None and disk != target.disk else None
 
 
-def hold(target: Target, reason: Reason, detail: str, seen: Picture | None = None) -> Write:
+def hold(target: Target, reason: Reason, detail: str, seen: ServerSnapshot | None = None) -> WriteEvents:
     """The target waits for a human."""
     return give_up(target, TargetState.HELD, reason, detail, seen)
 
 
-def aborted(target: Target, seen: Picture | None) -> Write:
+def aborted(target: Target, seen: ServerSnapshot | None) -> WriteEvents:
     """The end of a target that an abort finds before its change, or before its next one: then a human decides."""
     if target.state in QUEUED and target.attempt is not None:
         detail = "the run was aborted before the outcome of an earlier send was looked at again"
@@ -84,45 +86,45 @@ def aborted(target: Target, seen: Picture | None) -> Write:
     return give_up(target, TargetState.CANCELLED, Reason.ABORTED, "the run was aborted", seen)
 
 
-def proven_gone(watch: Watch, context: Context) -> bool:
+def proven_gone(watch: ObservationSeries, context: Context) -> bool:
     """Whether the server was deleted: two single reads, far enough apart, answered 404 and none between showed it."""
     return watch.picture is None and watch.same_s() >= context.short(GONE_APART_S)
 
 
-def look_for_it(watch: Watch, context: Context) -> tuple[Need, ...]:
+def look_for_it(watch: ObservationSeries, context: Context) -> tuple[Need, ...]:
     """The next look for a server that the last one did not find: some on the way to the one that proves it gone."""
     last_s = max(context.now.elapsed_s, watch.same_since.elapsed_s + context.short(GONE_APART_S))
-    return (Look(min(context.evidence_s(), last_s), single=True),)
+    return (ReadServerNeed(min(context.evidence_s(), last_s), single=True),)
 
 
-def gone(target: Target, watch: Watch, context: Context) -> Decision:
+def gone(target: Target, watch: ObservationSeries, context: Context) -> Decision:
     """The end of a target whose server was deleted, once that is proven."""
     if not proven_gone(watch, context):
         return look_for_it(watch, context)
     detail = f"the cloud says twice, {watch.same_s():.0f} s apart, that there is no such server"
     attempt = target.attempt
     if attempt is None:
-        return Write((Moved(target.server_id, TargetState.FAILED, Reason.GONE, detail=detail),))
+        return WriteEvents((Moved(target.server_id, TargetState.FAILED, Reason.GONE, detail=detail),))
     outcome = Outcome.FAILED if attempt.accepted else Outcome.UNKNOWN if attempt.unanswered else Outcome.NOT_DELIVERED
     ended = AttemptEnded(
         target.server_id, attempt.number, outcome, TargetState.FAILED, reason=Reason.GONE, detail=detail
     )
-    return Write((ended,))
+    return WriteEvents((ended,))
 
 
-def unread(target: Target, misses: int) -> Write:
+def unread(target: Target, misses: int) -> WriteEvents:
     """The target waits for a human, since nothing can be learnt of its server; a proven change stays done."""
     detail = f"{misses} reads in a row said nothing of the server"
     if target.then is not None and target.then.state is TargetState.DONE:
         # Its new OS is proven, and nothing may invite to change it once more.
         detail += ": it could not be stopped as it was"
-        return Write((Moved(target.server_id, TargetState.DONE, detail=detail),))
+        return WriteEvents((Moved(target.server_id, TargetState.DONE, detail=detail),))
     if target.then is not None and target.then.detail:
         detail = f"{target.then.detail}; {detail}"
-    return Write((Moved(target.server_id, TargetState.HELD, Reason.UNREACHABLE, detail=detail),))
+    return WriteEvents((Moved(target.server_id, TargetState.HELD, Reason.UNREACHABLE, detail=detail),))
 
 
-def use_up(target: Target, outcome: Outcome, detail: str, seen: Picture, context: Context) -> Write:
+def end_attempt(target: Target, outcome: Outcome, detail: str, seen: ServerSnapshot, context: Context) -> WriteEvents:
     """The open attempt is used up: the next waits for its backoff, or the target is held when none is left."""
     attempt = target.attempt
     if attempt is None:
@@ -146,10 +148,10 @@ def use_up(target: Target, outcome: Outcome, detail: str, seen: Picture, context
     else:
         reason = Reason.ATTEMPTS_USED_UP
         events = (held_after(target, outcome, reason, detail, seen),)
-    return Write(events)
+    return WriteEvents(events)
 
 
-def held_after(target: Target, outcome: Outcome, reason: Reason, detail: str, seen: Picture) -> AttemptEnded:
+def held_after(target: Target, outcome: Outcome, reason: Reason, detail: str, seen: ServerSnapshot) -> AttemptEnded:
     """The verdict that ends the open attempt and leaves the target to a human."""
     attempt = target.attempt
     if attempt is None:

@@ -4,16 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fleetos.limits import (
-    BEAT_OF_AGE,
-    BEAT_OF_TYPICAL,
-    ENDS_A_CALL,
+    ENDS_PER_SWEEP_CALL,
     FIRST_END_LIKELY,
     JITTER,
     POLL_BUDGET_SHARE,
+    SWEEP_TYPICAL_SHARE,
+    UNKNOWN_SWEEP_AGE_SHARE,
 )
 from fleetos.model.run import Settings
-from fleetos.rules.forecast import Outlook
-from fleetos.rules.needs import AskJob, AskTraces, Look, Need
+from fleetos.rules.forecast import RunningChanges
+from fleetos.rules.needs import AskJob, AskTraces, Need, ReadServerNeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def interval_s(outstanding: int, reads_per_s: float | None, settings: Settings, 
     return min(wanted_s, settings.poll_max_s) * (1.0 - JITTER * fraction)
 
 
-def sweep_interval_s(changes: Outlook, calls: int, settings: Settings, fraction: float) -> float:
+def sweep_interval_s(changes: RunningChanges, calls: int, settings: Settings, fraction: float) -> float:
     """Seconds until the changes are worth the next look, which takes so many calls, within the plan's bounds.
 
     So long that some of them have ended by then for each call, and not so long that one that ended early waits for a
@@ -68,11 +68,11 @@ def sweep_interval_s(changes: Outlook, calls: int, settings: Settings, fraction:
     wanted_s = most_s
     foreseen, beyond_s = changes.foreseen(), changes.unforeseen_s()
     if foreseen.number:
-        some_s = foreseen.time_until(ENDS_A_CALL * calls, most_s)
+        some_s = foreseen.time_until(ENDS_PER_SWEEP_CALL * calls, most_s)
         first_s = foreseen.time_until(min(FIRST_END_LIKELY, foreseen.number / 4), most_s)
-        wanted_s = min(some_s, first_s + BEAT_OF_TYPICAL * foreseen.typical_s)
+        wanted_s = min(some_s, first_s + SWEEP_TYPICAL_SHARE * foreseen.typical_s)
     if beyond_s:
-        wanted_s = min(wanted_s, beyond_s[len(beyond_s) // 2] * BEAT_OF_AGE)
+        wanted_s = min(wanted_s, beyond_s[len(beyond_s) // 2] * UNKNOWN_SWEEP_AGE_SHARE)
     return min(max(wanted_s, least_s), most_s) * (1.0 - JITTER * fraction)
 
 
@@ -86,9 +86,9 @@ def reads(due: Iterable[tuple[str, Need]]) -> list[Read]:
         match need:
             case AskJob():
                 jobs.setdefault(need.job_id, []).append(server_id)
-            case Look(single=True):
+            case ReadServerNeed(single=True):
                 single[server_id] = None
-            case Look():
+            case ReadServerNeed():
                 swept[server_id] = None
             case AskTraces():
                 traces.append(ReadTraces(server_id, need))

@@ -9,8 +9,8 @@ from email.utils import formatdate
 
 import httpx
 
-from fleetos.sim.api.gateway import Cloud
-from fleetos.sim.wire.messages import SIMULATED, Cut, Hang, Reply, Request, Unreachable
+from fleetos.sim.api.gateway import SimulatedCloud
+from fleetos.sim.wire.messages import SIMULATED, Cut, Hang, NeverSent, SimRequest, SimResponse
 
 _HERE = frozenset({"127.0.0.1", "::1", "localhost"})
 MakeError = Callable[[httpx.Request], Exception]
@@ -24,7 +24,7 @@ class SimTransport(httpx.AsyncBaseTransport):
 
     def __init__(
         self,
-        cloud: Cloud,
+        cloud: SimulatedCloud,
         sleep: Callable[[float], Awaitable[object]],
         on_not_sent: MakeError,
         on_lost: MakeError,
@@ -39,16 +39,16 @@ class SimTransport(httpx.AsyncBaseTransport):
         body = await request.aread()
         headers = dict(request.headers.items())
         target = request.url.raw_path.decode("ascii")
-        asked = Request(request.method, request.url.path, dict(request.url.params), headers, body, target)
+        asked = SimRequest(request.method, request.url.path, dict(request.url.params), headers, body, target)
         outcome = self.cloud.handle(asked)
         if outcome.delay_s > 0:
             await self._sleep(outcome.delay_s)
         match outcome.ending:
-            case Reply(status, answered, content):
+            case SimResponse(status, answered, content):
                 date = ("Date", formatdate(self.cloud.now, usegmt=True))
                 told = [SIMULATED] if request.url.host in _HERE else []
                 return httpx.Response(status, headers=[*answered, date, *told], content=content, request=request)
-            case Unreachable():
+            case NeverSent():
                 raise self._on_not_sent(request)
             case Hang(seconds):
                 await self._sleep(seconds)

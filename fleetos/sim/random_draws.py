@@ -13,7 +13,7 @@ T = TypeVar("T")
 Key = str | int
 
 
-class Chance:
+class RandomDraws:
     """Draws by seed, kind and key. Two objects with one seed give the same draws."""
 
     __slots__ = ("_seed",)

@@ -15,8 +15,8 @@ from fleetos.limits import IDS_PER_STATEMENT, SERVERS_NAMED
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, RunState
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.tables import claims, runs, understood
-from fleetos.store.leases import Watcher, driven, look, looks_alive
+from fleetos.store.database.tables import claims, decode_column, runs
+from fleetos.store.leases import LeaseRequester, driven, look, looks_alive
 from fleetos.store.rows import claim_row
 from fleetos.text import join_some
 
@@ -28,7 +28,7 @@ def slices(server_ids: Iterable[str]) -> list[Sequence[str]]:
 
 
 async def take(
-    connection: AsyncConnection, run_id: str, targets: Sequence[Target], watcher: Watcher
+    connection: AsyncConnection, run_id: str, targets: Sequence[Target], watcher: LeaseRequester
 ) -> Mapping[str, datetime]:
     """The times of unanswered sends that the servers' claims remember, once the run holds all of the servers.
 
@@ -55,7 +55,7 @@ async def take(
     return memory
 
 
-async def _claimed(connection: AsyncConnection, foreign: list[tuple[str, str]], watcher: Watcher) -> StoreError:
+async def _claimed(connection: AsyncConnection, foreign: list[tuple[str, str]], watcher: LeaseRequester) -> StoreError:
     """Return the error that names a run which holds some of the servers, how many, and what can be done about it.
 
     `foreign` are the holders and the names of the servers that they hold, in order.
@@ -74,7 +74,7 @@ async def _claimed(connection: AsyncConnection, foreign: list[tuple[str, str]], 
         error = driven(seen, life)
         hint = f"wait for it to end (fleetos events {run_id} --follow), or leave these servers out of the plan"
         return RunDriven(f"{error.message}; it is of plan {plan} and holds {named}", hint)
-    if understood(RunState, found) in RUN_ENDS:
+    if decode_column(RunState, found) in RUN_ENDS:
         hint = f"settle their unknown outcomes: `fleetos retry {run_id}` or `fleetos abort {run_id} --release`"
         return ServerClaimed(f"run {run_id} of plan {plan} has ended and still holds {named}", hint)
     hint = f"carry it on with `fleetos resume {run_id}`, or end it with `fleetos abort {run_id}`"

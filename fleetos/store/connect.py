@@ -14,7 +14,7 @@ from fleetos.store.database.dialects import lock_for_upgrade
 from fleetos.store.database.location import Location
 from fleetos.store.database.migration import REVISION, known_revisions, migrate, revision_of, table_names
 from fleetos.store.database.tables import metadata
-from fleetos.store.leases import Seen, Watcher
+from fleetos.store.leases import LeaseRequester, LeaseRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def at(location: Location) -> Database:
 
 
 async def open_database(
-    location: Location, watcher: Watcher, on_upgrade: Callable[[Upgraded], None] | None = None
+    location: Location, watcher: LeaseRequester, on_upgrade: Callable[[Upgraded], None] | None = None
 ) -> Database:
     """The database, ready for use, with the tables that this program needs.
 
@@ -81,7 +81,9 @@ async def _is_current(database: Database) -> bool:
     raise DatabaseUnusable(f"{shown} has revision {found}, this program needs {REVISION}", hint)
 
 
-async def _make_current(database: Database, watcher: Watcher, on_upgrade: Callable[[Upgraded], None] | None) -> None:
+async def _make_current(
+    database: Database, watcher: LeaseRequester, on_upgrade: Callable[[Upgraded], None] | None
+) -> None:
     before = await revision(database)
     if before == REVISION:
         return
@@ -93,7 +95,7 @@ async def _make_current(database: Database, watcher: Watcher, on_upgrade: Callab
         on_upgrade(done)
 
 
-async def upgrade(database: Database, watcher: Watcher) -> Upgraded:
+async def upgrade(database: Database, watcher: LeaseRequester) -> Upgraded:
     """What was done to bring the tables to REVISION; `before` equals `after` when nothing was to do.
 
     Everything happens in one exclusive transaction, and only while nobody drives a run. Raises DatabaseUnusable,
@@ -117,13 +119,13 @@ async def upgrade(database: Database, watcher: Watcher) -> Upgraded:
     return Upgraded(before, REVISION, copy)
 
 
-async def _takeable(database: Database, watcher: Watcher) -> dict[str, Seen]:
+async def _takeable(database: Database, watcher: LeaseRequester) -> dict[str, LeaseRow]:
     async with database.reading() as connection:
         found = await leases.held(connection, watcher.clock)
     return {run_id: await leases.may_take(database, run_id, watcher) for run_id in found}
 
 
-async def _copy(database: Database, before: str, watcher: Watcher) -> Path | None:
+async def _copy(database: Database, before: str, watcher: LeaseRequester) -> Path | None:
     path = database.location.path
     if path is None:
         return None

@@ -18,7 +18,7 @@ from fleetos.store.database.migration import REVISION, known_revisions
 from fleetos.store.database.open_file import mounts
 from fleetos.store.database.sqlite_files import exists
 from fleetos.store.database.tables import claims, runs
-from fleetos.store.leases import Watcher
+from fleetos.store.leases import LeaseRequester
 
 _OVER = [state.value for state in RUN_ENDS]
 
@@ -67,7 +67,7 @@ async def timeline(database: Database) -> int | None:
     return found if isinstance(found, int) else None
 
 
-async def run_facts(database: Database, watcher: Watcher) -> Sequence[RunFacts]:
+async def run_facts(database: Database, watcher: LeaseRequester) -> Sequence[RunFacts]:
     """The runs that have not ended, each with whoever holds its lease. Raises as `schema_facts` does."""
     unfinished = await queries.unfinished_runs(database, watcher)
     async with database.reading() as connection:

@@ -13,7 +13,7 @@ from fleetos.model.run import Outcome
 from fleetos.store.claims import slices
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.tables import claims, clouds, runs, targets, understood
+from fleetos.store.database.tables import claims, clouds, decode_column, runs, targets
 from fleetos.store.rows import decoded
 
 
@@ -153,4 +153,4 @@ async def remember(database: Database, scope: str, now: Experience, since: Exper
 
 async def _experience(connection: AsyncConnection, scope: str) -> Experience:
     body = await connection.scalar(select(clouds.c.body).where(clouds.c.scope == scope))
-    return NONE if body is None else understood(experience_from, body)
+    return NONE if body is None else decode_column(experience_from, body)

@@ -13,7 +13,7 @@ from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
 from fleetos.store.database.database import Database
 from fleetos.store.database.sqlite_files import damage_hint
-from fleetos.store.database.tables import claims, clouds, leases, records, requests, runs, targets, understood
+from fleetos.store.database.tables import claims, clouds, decode_column, leases, records, requests, runs, targets
 from fleetos.store.process import holder_from
 from fleetos.store.queries import load_within
 from fleetos.store.rows import decoded, run_row, target_row
@@ -40,7 +40,7 @@ async def check(database: Database) -> Sequence[str]:
     return problems[:PROBLEMS_LISTED]
 
 
-async def prove_sound(database: Database) -> None:
+async def check_integrity(database: Database) -> None:
     """Nothing, once the file of an SQLite database is proven to be built as it should be; cheap beside a replay.
 
     Raises DatabaseUnusable, RunDriven if another process holds it.
@@ -93,9 +93,9 @@ async def _strange_rows(connection: AsyncConnection, run_id: str, told: Progress
             strange.add(str(row.server_id))
     holding = (leases.c.run_id == run_id, leases.c.holder.is_not(None))
     for holder in await connection.scalars(select(leases.c.holder).where(*holding)):
-        understood(holder_from, holder)
+        decode_column(holder_from, holder)
     for kind in await connection.scalars(select(requests.c.kind).where(requests.c.run_id == run_id).distinct()):
-        understood(RequestKind, kind)
+        decode_column(RequestKind, kind)
     return strange
 
 
@@ -103,7 +103,7 @@ async def _cloud_problems(connection: AsyncConnection) -> list[str]:
     problems: list[str] = []
     for scope, body in await connection.execute(select(clouds.c.scope, clouds.c.body).order_by(clouds.c.scope)):
         try:
-            understood(experience_from, body)
+            decode_column(experience_from, body)
         except FleetosError:
             problems.append(f"cloud {scope}: what was learned of it cannot be read back")
     return problems

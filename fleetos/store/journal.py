@@ -14,20 +14,29 @@ from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
 from fleetos.model.journal.codec import run_from
 from fleetos.model.journal.events import Event, Record, RunDriverEnded
 from fleetos.model.journal.fold_run import fold_run
-from fleetos.model.journal.requests import Request, RequestKind
+from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, leases
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.tables import records, requests, runs, targets, understood
+from fleetos.store.database.tables import decode_column, records, requests, runs, targets
 from fleetos.store.group_commit import GroupCommit
 from fleetos.store.leases import Lease
-from fleetos.store.rows import RUN_VALUES, TARGET_KEYS, TARGET_VALUES, Rows, decoded, last_of_each, rows_of, run_row
+from fleetos.store.rows import (
+    RUN_VALUES,
+    TARGET_KEYS,
+    TARGET_VALUES,
+    AppendRows,
+    decoded,
+    last_of_each,
+    rows_of,
+    run_row,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PendingAppend:
     """What one call of `append` wants durable. `run` None: nothing but the lease is renewed."""
 
     run: Run | None
@@ -48,7 +57,7 @@ class SqlJournal:
         self._proven = lease.proven
         self._beat_s = beat_s
         self._given_back = False
-        self._group = GroupCommit[Entry, Sequence[Record]](self._commit)
+        self._group = GroupCommit[PendingAppend, Sequence[Record]](self._commit)
 
     async def append(
         self, run: Run, events: Sequence[Event], changed: Sequence[Target], at: datetime, answered: Sequence[int] = ()
@@ -60,16 +69,18 @@ class SqlJournal:
         """
         if run.id != self._lease.run_id:
             raise ValueError(f"run {run.id} is not the one of this journal, {self._lease.run_id}")
-        return await self._group.durable(Entry(run, events, changed, at, answered))
+        return await self._group.durable(PendingAppend(run, events, changed, at, answered))
 
-    async def requests(self) -> Sequence[Request]:
+    async def requests(self) -> Sequence[OperatorRequest]:
         """The operator's requests that are not done yet, oldest first. Raises JournalUnwritable."""
         undone = (requests.c.run_id == self._lease.run_id, requests.c.done_at.is_(None))
         columns = (requests.c.id, requests.c.kind, requests.c.asked_by, requests.c.at)
         try:
             async with self._database.reading() as connection:
                 found = await connection.execute(select(*columns).where(*undone).order_by(requests.c.id))
-                return [Request(number, understood(RequestKind, kind), by, at) for number, kind, by, at in found]
+                return [
+                    OperatorRequest(number, decode_column(RequestKind, kind), by, at) for number, kind, by, at in found
+                ]
         except LeaseLost:
             raise
         except StoreError as error:
@@ -86,7 +97,7 @@ class SqlJournal:
         """Renews the lease until cancelled. Raises LeaseLost or JournalUnwritable."""
         while True:
             await anyio.sleep(self._beat_s)
-            await self._group.durable(Entry(None, (), (), self._clock.now(), ()))
+            await self._group.durable(PendingAppend(None, (), (), self._clock.now(), ()))
 
     async def release(self, last: RunDriverEnded | None = None) -> Sequence[Record]:
         """Give the lease back, if it is still ours. Nothing can be appended afterwards.
@@ -116,7 +127,7 @@ class SqlJournal:
         await update_run(connection, fold_run(run, last, now))
         return (record,)
 
-    async def _commit(self, group: Sequence[Entry]) -> Sequence[Sequence[Record]]:
+    async def _commit(self, group: Sequence[PendingAppend]) -> Sequence[Sequence[Record]]:
         # Taken before the transaction: the others see the renewal later than this, never earlier.
         proven = self._clock.moment()
         seq = self._last_seq
@@ -142,7 +153,7 @@ class SqlJournal:
         self._last_seq, self._proven = seq, proven
         return appended
 
-    async def _settle(self, connection: AsyncConnection, group: Sequence[Entry]) -> None:
+    async def _settle(self, connection: AsyncConnection, group: Sequence[PendingAppend]) -> None:
         """Nothing, once the run's own row and the requests that were heeded are in the transaction."""
         run_id = self._lease.run_id
         newest = next((entry.run for entry in reversed(group) if entry.run is not None), None)
@@ -166,7 +177,7 @@ async def update_run(connection: AsyncConnection, run: Run) -> None:
     await connection.execute(update(runs).where(runs.c.id == run.id).values({name: row[name] for name in RUN_VALUES}))
 
 
-async def write(connection: AsyncConnection, pieces: Iterable[Rows]) -> None:
+async def write(connection: AsyncConnection, pieces: Iterable[AppendRows]) -> None:
     """Nothing, once the records and the values of targets that they led to are in the transaction.
 
     The only place that writes either of them.

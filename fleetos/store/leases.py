@@ -18,7 +18,7 @@ from fleetos.errors import LeaseLost, RunDriven
 from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import now_s
-from fleetos.store.database.tables import leases, understood
+from fleetos.store.database.tables import decode_column, leases
 from fleetos.store.process import Holder, Life, holder_from, holder_json, life_of
 
 
@@ -33,7 +33,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LeaseRow:
     """What the row of a lease looked like. `age_s`: since its renewal, by the database's clock where it has one,
     else by this machine's, which only serves to show it. `renewed_at` is that renewal, in UTC, to show as well.
     """
@@ -52,7 +52,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Watcher:
+class LeaseRequester:
     """Who asks for leases, and how he waits. `on_wait` hears of a foreign holder and the seconds that may be left."""
 
     me: Holder
@@ -62,13 +62,13 @@ class Watcher:
     term_s: float = LEASE_TERM_S
 
 
-async def look(connection: AsyncConnection, run_id: str, clock: Clock) -> Seen:
+async def look(connection: AsyncConnection, run_id: str, clock: Clock) -> LeaseRow:
     """The lease of the run as it is now. The run must exist."""
     row = (await connection.execute(_rows(connection, clock).where(leases.c.run_id == run_id))).one()
     return _seen(row)
 
 
-async def held(connection: AsyncConnection, clock: Clock) -> dict[str, Seen]:
+async def held(connection: AsyncConnection, clock: Clock) -> dict[str, LeaseRow]:
     """All leases that somebody holds, dead or alive, by run id."""
     rows = (await connection.execute(_rows(connection, clock).where(leases.c.holder.is_not(None)))).all()
     return {seen.run_id: seen for seen in map(_seen, rows)}
@@ -79,15 +79,15 @@ def _rows(connection: AsyncConnection, clock: Clock) -> Select[str, int, int, st
     return select(leases.c.run_id, leases.c.epoch, leases.c.beat, leases.c.holder, age_s, leases.c.renewed_s)
 
 
-def _seen(row: Row[str, int, int, str | None, float, float]) -> Seen:
+def _seen(row: Row[str, int, int, str | None, float, float]) -> LeaseRow:
     run_id, epoch, beat, holder, age_s, renewed_s = row
-    return Seen(
+    return LeaseRow(
         run_id,
-        understood(int, epoch),
-        understood(int, beat),
-        None if holder is None else understood(holder_from, holder),
-        understood(float, age_s),
-        understood(_utc, renewed_s),
+        decode_column(int, epoch),
+        decode_column(int, beat),
+        None if holder is None else decode_column(holder_from, holder),
+        decode_column(float, age_s),
+        decode_column(_utc, renewed_s),
     )
 
 
@@ -95,7 +95,7 @@ def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-async def may_take(database: Database, run_id: str, watcher: Watcher) -> Seen:
+async def may_take(database: Database, run_id: str, watcher: LeaseRequester) -> LeaseRow:
     """The lease as it was when it could be taken: free, its holder dead, or not renewed for a whole term.
 
     Waits for up to the term for a holder that only its renewals can speak for. Raises RunDriven as soon as the
@@ -125,7 +125,7 @@ async def may_take(database: Database, run_id: str, watcher: Watcher) -> Seen:
     return seen
 
 
-def driven(seen: Seen, life: Life) -> RunDriven:
+def driven(seen: LeaseRow, life: Life) -> RunDriven:
     """The error that says who drives the run, and whether that process is stopped."""
     ago = f"renewed {max(0.0, seen.age_s):.0f} s ago"
     if seen.holder is not None and seen.holder.since is not None:
@@ -139,7 +139,7 @@ def driven(seen: Seen, life: Life) -> RunDriven:
     )
 
 
-def looks_alive(seen: Seen, me: Holder) -> Life | None:
+def looks_alive(seen: LeaseRow, me: Holder) -> Life | None:
     """How the holder looks at a glance, for messages and lists; None: nobody drives the run. Decides nothing."""
     if seen.holder is None:
         return None
@@ -149,11 +149,11 @@ def looks_alive(seen: Seen, me: Holder) -> Life | None:
     return life
 
 
-def _holding(watcher: Watcher) -> str:
+def _holding(watcher: LeaseRequester) -> str:
     return holder_json(replace(watcher.me, since=watcher.clock.now()))
 
 
-async def create(connection: AsyncConnection, run_id: str, watcher: Watcher) -> int:
+async def create(connection: AsyncConnection, run_id: str, watcher: LeaseRequester) -> int:
     """The epoch of the first lease of a new run."""
     renewed = now_s(connection.dialect.name, watcher.clock.now().timestamp())
     values = {"run_id": run_id, "epoch": 1, "beat": 0, "holder": _holding(watcher), "renewed_s": renewed}
@@ -161,7 +161,7 @@ async def create(connection: AsyncConnection, run_id: str, watcher: Watcher) -> 
     return 1
 
 
-async def take(connection: AsyncConnection, seen: Seen, watcher: Watcher) -> int:
+async def take(connection: AsyncConnection, seen: LeaseRow, watcher: LeaseRequester) -> int:
     """The new epoch, once the lease is ours within this transaction.
 
     Raises RunDriven if it is not as it was seen: somebody else was faster, or its holder woke up.

@@ -15,7 +15,7 @@ from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
 from fleetos.model.journal.events import Enlisted, Event, Record, RunCreated, RunDriverEnded
 from fleetos.model.journal.fold_run import fold_run
-from fleetos.model.journal.requests import Request, RequestKind
+from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
@@ -33,7 +33,7 @@ class CommitFault(StrEnum):
 
 
 @dataclass(slots=True)
-class Weather:
+class CommitFaults:
     """What befalls the commits of a memory journal. Both are asked anew for each commit."""
 
     fault: Callable[[], CommitFault | None] = lambda: None
@@ -56,7 +56,7 @@ class MemoryRun:
     targets: dict[str, Target]
     records: list[Record]
     claims: dict[str, Claim] = field(default_factory=dict[str, Claim])
-    requests: dict[int, Request] = field(default_factory=dict[int, Request])
+    requests: dict[int, OperatorRequest] = field(default_factory=dict[int, OperatorRequest])
     requests_made: int = 0
     epoch: int = 0
 
@@ -67,12 +67,12 @@ class MemoryRun:
     def add_request(self, kind: RequestKind, by: str, at: datetime) -> None:
         """Nothing, once the run's driver will find the request."""
         self.requests_made += 1
-        self.requests[self.requests_made] = Request(self.requests_made, kind, by, at)
+        self.requests[self.requests_made] = OperatorRequest(self.requests_made, kind, by, at)
 
-    def take(self, clock: Clock, weather: Weather | None = None, beat_s: float = LEASE_BEAT_S) -> "MemoryJournal":
+    def take(self, clock: Clock, weather: CommitFaults | None = None, beat_s: float = LEASE_BEAT_S) -> "MemoryJournal":
         """The journal of a new driver, which renews its lease every `beat_s`; every earlier one has lost the lease."""
         self.epoch += 1
-        return MemoryJournal(self, self.epoch, clock, weather or Weather(), beat_s)
+        return MemoryJournal(self, self.epoch, clock, weather or CommitFaults(), beat_s)
 
 
 def freeze(run: Run, targets: Sequence[Target], more: Sequence[Event], at: datetime) -> MemoryRun:
@@ -97,7 +97,7 @@ class _Entry:
 class MemoryJournal:
     """The journal of one driver of a run in memory."""
 
-    def __init__(self, store: MemoryRun, epoch: int, clock: Clock, weather: Weather, beat_s: float) -> None:
+    def __init__(self, store: MemoryRun, epoch: int, clock: Clock, weather: CommitFaults, beat_s: float) -> None:
         self._store = store
         self._epoch = epoch
         self._clock = clock
@@ -117,7 +117,7 @@ class MemoryJournal:
             raise ValueError(f"run {run.id} is not the one of this journal, {self._store.run.id}")
         return await self._group.durable(_Entry(run, events, changed, at, answered))
 
-    async def requests(self) -> Sequence[Request]:
+    async def requests(self) -> Sequence[OperatorRequest]:
         """The operator's requests that are not done yet, oldest first."""
         return list(self._store.requests.values())
 

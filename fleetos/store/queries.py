@@ -18,8 +18,8 @@ from fleetos.model.states import RUN_ENDS, TargetState
 from fleetos.store import leases
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import Location
-from fleetos.store.database.tables import records, runs, targets, understood
-from fleetos.store.leases import Seen, Watcher
+from fleetos.store.database.tables import decode_column, records, runs, targets
+from fleetos.store.leases import LeaseRequester, LeaseRow
 from fleetos.store.process import Holder, Life
 from fleetos.store.rows import decoded
 from fleetos.text import did_you_mean
@@ -28,7 +28,7 @@ _OVER = [state.value for state in RUN_ENDS]
 
 
 @dataclass(frozen=True, slots=True)
-class Driver:
+class LeaseHolder:
     """The process that has the lease of a run, as far as a glance from here tells, and when it last renewed it."""
 
     holder: Holder
@@ -45,8 +45,8 @@ class RunSummary:
 
     run: Run
     counts: Mapping[TargetState, int]
-    driver: Driver | None
-    lost: Driver | None = None
+    driver: LeaseHolder | None
+    lost: LeaseHolder | None = None
 
 
 async def find_run(database: Database, given: str) -> str:
@@ -97,22 +97,22 @@ def _of_name(name: str, found: Sequence[tuple[str, bool]]) -> str:
     return unfinished[0] if unfinished else found[0][0]
 
 
-async def newest_runs(database: Database, watcher: Watcher, limit: int = RUNS_LISTED) -> Sequence[RunSummary]:
+async def newest_runs(database: Database, watcher: LeaseRequester, limit: int = RUNS_LISTED) -> Sequence[RunSummary]:
     """The newest runs, ended or not, the newest first."""
     return await _summaries(database, watcher, select(runs.c.body).limit(limit))
 
 
-async def unfinished_runs(database: Database, watcher: Watcher) -> Sequence[RunSummary]:
+async def unfinished_runs(database: Database, watcher: LeaseRequester) -> Sequence[RunSummary]:
     """The runs that have not ended, the newest first."""
     return await _summaries(database, watcher, select(runs.c.body).where(runs.c.state.not_in(_OVER)))
 
 
-async def runs_of_digest(database: Database, digest: str, watcher: Watcher) -> Sequence[RunSummary]:
+async def runs_of_digest(database: Database, digest: str, watcher: LeaseRequester) -> Sequence[RunSummary]:
     """The runs that were frozen from a plan of that digest, the newest first."""
     return await _summaries(database, watcher, select(runs.c.body).where(runs.c.digest == digest))
 
 
-async def summary(database: Database, run_id: str, watcher: Watcher) -> RunSummary:
+async def summary(database: Database, run_id: str, watcher: LeaseRequester) -> RunSummary:
     """One run in short. Raises UnknownRun."""
     found = await _summaries(database, watcher, select(runs.c.body).where(runs.c.id == run_id))
     if not found:
@@ -120,7 +120,7 @@ async def summary(database: Database, run_id: str, watcher: Watcher) -> RunSumma
     return found[0]
 
 
-async def _summaries(database: Database, watcher: Watcher, chosen: Select[str]) -> Sequence[RunSummary]:
+async def _summaries(database: Database, watcher: LeaseRequester, chosen: Select[str]) -> Sequence[RunSummary]:
     async with database.reading() as connection:
         newest_first = chosen.order_by(runs.c.created_no.desc(), runs.c.id.desc())
         bodies = (await connection.scalars(newest_first)).all()
@@ -135,12 +135,12 @@ async def _summaries(database: Database, watcher: Watcher, chosen: Select[str]) 
     return summaries
 
 
-def _drivers(seen: Seen | None, watcher: Watcher) -> tuple[Driver | None, Driver | None]:
+def _drivers(seen: LeaseRow | None, watcher: LeaseRequester) -> tuple[LeaseHolder | None, LeaseHolder | None]:
     """Who drives the run of a lease, and who vanished while it did; at most one of them."""
     if seen is None or seen.holder is None:
         return None, None
     life = leases.looks_alive(seen, watcher.me)
-    found = Driver(seen.holder, life or Life.DEAD, seen.renewed_at)
+    found = LeaseHolder(seen.holder, life or Life.DEAD, seen.renewed_at)
     return (None, found) if life is None else (found, None)
 
 
@@ -149,7 +149,7 @@ async def _counts(connection: AsyncConnection, of: ColumnElement[bool]) -> Mappi
     found = await connection.execute(select(*columns).where(of).group_by(targets.c.run_id, targets.c.state))
     counts: defaultdict[str, dict[TargetState, int]] = defaultdict(dict)
     for run_id, state, number in found:
-        counts[run_id][understood(TargetState, state)] = number
+        counts[run_id][decode_column(TargetState, state)] = number
     return counts
 
 

@@ -69,19 +69,19 @@ def record_row(run_id: str, record: Record) -> Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class AppendRows:
     """Records and the values of targets that they led to, ready to be written."""
 
     records: list[Row]
     targets: list[Row]
 
 
-def rows_of(run_id: str, records: Iterable[Record], targets: Iterable[Target]) -> Rows:
+def rows_of(run_id: str, records: Iterable[Record], targets: Iterable[Target]) -> AppendRows:
     """The values as rows. Made before a transaction begins, so that it holds the database no longer than it must."""
-    return Rows([record_row(run_id, one) for one in records], [target_row(run_id, one) for one in targets])
+    return AppendRows([record_row(run_id, one) for one in records], [target_row(run_id, one) for one in targets])
 
 
-def in_pieces(run_id: str, records: Sequence[Record], targets: Sequence[Target]) -> Iterator[Rows]:
+def in_pieces(run_id: str, records: Sequence[Record], targets: Sequence[Target]) -> Iterator[AppendRows]:
     """Yield the values as rows, some at a time, for a run that is written whole: its rows are larger than itself."""
     for start in range(0, len(records), ROWS_AT_ONCE):
         yield rows_of(run_id, records[start : start + ROWS_AT_ONCE], ())

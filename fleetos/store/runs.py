@@ -21,13 +21,18 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.tables import requests, runs
 from fleetos.store.database.tables import targets as targets_table
 from fleetos.store.journal import newest_seq, update_run, write
-from fleetos.store.leases import Lease, Watcher
+from fleetos.store.leases import Lease, LeaseRequester
 from fleetos.store.queries import load_within
-from fleetos.store.rows import Rows, in_pieces, run_row
+from fleetos.store.rows import AppendRows, in_pieces, run_row
 
 
 async def create_run(
-    database: Database, run: Run, targets: Sequence[Target], more: Sequence[Event], at: datetime, watcher: Watcher
+    database: Database,
+    run: Run,
+    targets: Sequence[Target],
+    more: Sequence[Event],
+    at: datetime,
+    watcher: LeaseRequester,
 ) -> Lease:
     """The lease of the new run, once all of it is durable, in one transaction: the run, its targets, their claims,
     and the records RunCreated, Enlisted for each target, and `more`.
@@ -62,7 +67,7 @@ class _Frozen:
         self.progress = replay((at, event) for event in events)
         self.records = [Record(seq, at, event) for seq, event in enumerate(events, 1)]
 
-    def rows(self) -> Iterator[Rows]:
+    def rows(self) -> Iterator[AppendRows]:
         """Yield its records and targets as rows, some at a time."""
         return in_pieces(self.progress.run.id, self.records, list(self.progress.targets.values()))
 
@@ -74,7 +79,7 @@ def _remembering(target: Target, memory: Mapping[str, datetime]) -> Target:
     return replace(target, last_unanswered_at=found, remembered_at=found)
 
 
-async def take_run(database: Database, run_id: str, watcher: Watcher) -> Lease:
+async def take_run(database: Database, run_id: str, watcher: LeaseRequester) -> Lease:
     """The lease of a run that nobody drives any more. Waits for up to its term if only renewals can tell.
 
     Raises RunDriven, UnknownRun, and JournalUnwritable.
@@ -87,7 +92,9 @@ async def take_run(database: Database, run_id: str, watcher: Watcher) -> Lease:
         return Lease(run_id, epoch, await newest_seq(connection, run_id), proven)
 
 
-async def begin_pass(database: Database, run_id: str, events: Sequence[Event], at: datetime, watcher: Watcher) -> Lease:
+async def begin_pass(
+    database: Database, run_id: str, events: Sequence[Event], at: datetime, watcher: LeaseRequester
+) -> Lease:
     """The lease of the run for a next pass: the events are folded and recorded, and the claims of the targets that
     they move are taken, in the transaction that takes the lease.
 

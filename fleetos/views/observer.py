@@ -9,7 +9,7 @@ from fleetos.model.progress import Progress
 from fleetos.views.view import SilentView, View
 
 
-class Onlooker:
+class ViewObserver:
     """Tells one view of each turn; `tick` lets time pass on it while no turn has anything to say.
 
     A view that cannot write any more (a closed pipe, a terminal that is gone, a full disk) is silent from then on: a

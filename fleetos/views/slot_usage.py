@@ -9,7 +9,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.states import TargetState
 
 
-class Pace:
+class SlotUsage:
     """Adds up what the turns of a run show. Times are those at which it hears of them, and of the records."""
 
     def __init__(self) -> None:

@@ -6,18 +6,18 @@ import pytest
 
 from benchmarks.evidence import changes, harm, slot_use, slots_filled, stopped_before_change_s
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from tests.ledger import Ledger
 
 
-def change(seq: int, server_id: str, begun_s: float, ended_s: float, *, succeeded: bool = True) -> Write:
+def change(seq: int, server_id: str, begun_s: float, ended_s: float, *, succeeded: bool = True) -> LedgerEntry:
     """An accepted change that has ended."""
-    write = Write(seq, begun_s, "changeos", [server_id], f"request-{seq}", came="accepted", at=begun_s)
+    write = LedgerEntry(seq, begun_s, "changeos", [server_id], f"request-{seq}", came="accepted", at=begun_s)
     write.ended_at, write.ended = ended_s, "success" if succeeded else "failed"
     return write
 
 
-def ledger(*writes: Write) -> Ledger:
+def ledger(*writes: LedgerEntry) -> Ledger:
     """A ledger with these writes alone."""
     return Ledger(writes, (), Counter(), 0, 0)
 
@@ -34,8 +34,8 @@ def test_the_use_of_slots_is_the_ideal_time_over_the_real_one() -> None:
 
 def test_the_time_a_server_lies_stopped_is_from_the_end_of_its_stop() -> None:
     scenario = Scenario.model_validate({"durations": {"stop": [3.0, 3.0]}})
-    soft = Write(1, 0.0, "stop", ["a", "b"], "request-1", came="accepted", at=0.0, acted_on=["a", "b"])
-    hard = Write(2, 0.0, "stop", ["c"], "request-2", came="accepted", at=0.0, hard=True, acted_on=["c"])
+    soft = LedgerEntry(1, 0.0, "stop", ["a", "b"], "request-1", came="accepted", at=0.0, acted_on=["a", "b"])
+    hard = LedgerEntry(2, 0.0, "stop", ["c"], "request-2", came="accepted", at=0.0, hard=True, acted_on=["c"])
     told = ledger(soft, hard, change(3, "a", 5, 9), change(4, "c", 5, 9), change(5, "stopped-before", 5, 9))
     assert stopped_before_change_s(told, scenario) == pytest.approx([2.0, 5.0 - 0.6])
 

@@ -8,13 +8,13 @@ import httpx
 from benchmarks.canned import JOB_ID, Canned
 from benchmarks.relay import relay
 from fleetos.clock import SystemClock
-from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.scenario import Scenario
 
 
 async def test_requests_are_passed_on_and_noted() -> None:
     clock = SystemClock()
-    cloud = Cloud(Scenario(), clock.now().timestamp(), lambda: clock.now().timestamp())
+    cloud = SimulatedCloud(Scenario(), clock.now().timestamp(), lambda: clock.now().timestamp())
     server = await asyncio.get_running_loop().create_server(lambda: Canned(cloud), "127.0.0.1", 0)
     began_s = time.monotonic()
     async with server:

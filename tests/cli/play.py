@@ -12,7 +12,7 @@ from typing import Any, cast
 from typer.testing import CliRunner
 
 from fleetos.cli.main import app
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from tests.integration.plans import plan
 from tests.ledger import CHANGES
 from tests.stage import Done, Stage, environment
@@ -69,7 +69,7 @@ class Play(Stage):
         """Lets somebody else act on a server."""
         self.post(f"/admin/servers/{self.servers()[name]['id']}", order)
 
-    def writes(self, names: Sequence[str]) -> list[Write]:
+    def writes(self, names: Sequence[str]) -> list[LedgerEntry]:
         """All writes that named one of these servers, in their order."""
         ids = {self.servers()[name]["id"] for name in names}
         return [write for write in self.ledger().writes if ids.intersection(write.servers)]

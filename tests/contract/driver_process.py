@@ -14,7 +14,7 @@ from fleetos.store import queries, runs
 from fleetos.store.connect import open_database
 from fleetos.store.database.location import locate
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import Watcher
+from fleetos.store.leases import LeaseRequester
 from fleetos.store.process import this_process
 
 
@@ -26,7 +26,7 @@ def say(line: str) -> None:
 async def drive(where: str, run_id: str, *, elsewhere: bool) -> None:
     clock = SystemClock()
     me = replace(this_process(), machine="another") if elsewhere else this_process()
-    watcher = Watcher(me, clock, term_s=0.3 if elsewhere else 30.0)
+    watcher = LeaseRequester(me, clock, term_s=0.3 if elsewhere else 30.0)
     database = await open_database(locate(where), watcher)
     try:
         lease = await runs.take_run(database, run_id, watcher)

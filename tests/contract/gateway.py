@@ -9,7 +9,7 @@ from typing import Any
 
 from fleetos.clock import SystemClock
 from fleetos.cloud.auth.credentials import Credentials, Password
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
 from fleetos.model.inventory import Reply
 from fleetos.model.plan import ApiLimits
@@ -40,7 +40,7 @@ class Gateway:
     logins: list[bytes] = field(default_factory=list[bytes])
 
     @asynccontextmanager
-    async def client(self, env: Mapping[str, str] | None = None, **changes: Any) -> AsyncGenerator[EcsCloud]:
+    async def client(self, env: Mapping[str, str] | None = None, **changes: Any) -> AsyncGenerator[CloudClient]:
         """Yield the client, logged in with these changes to its credentials."""
         elsewhere = self.ecs.url("", self.scheme)
         credentials = Credentials(
@@ -65,7 +65,7 @@ async def gateway(
         yield Gateway(first, second, "https" if tls is not None else "http", logins)
 
 
-async def change(client: EcsCloud) -> Reply:
+async def change(client: CloudClient) -> Reply:
     """The reply to a change of the OS with all the secrets that there can be."""
     permit = client.permit()
     assert permit is not None
@@ -74,7 +74,7 @@ async def change(client: EcsCloud) -> Reply:
     return await client.change_os(SERVER, order, secrets, stop_first=False, permit=permit, last_check=lambda: None)
 
 
-async def stop(client: EcsCloud) -> Reply:
+async def stop(client: CloudClient) -> Reply:
     """The reply to a stop."""
     permit = client.permit()
     assert permit is not None

@@ -20,8 +20,8 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.database.tables import claims, targets
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import Watcher, look
-from fleetos.store.memory_journal import CommitFault, MemoryRun, Weather
+from fleetos.store.leases import LeaseRequester, look
+from fleetos.store.memory_journal import CommitFault, CommitFaults, MemoryRun
 from tests.postgres import fresh_database
 from tests.unit.store.samples import START, HandClock, dead_process, watcher
 
@@ -77,7 +77,7 @@ class MemoryHouse:
         self._commits = 0
         self._fault: CommitFault | None = None
         self._run: MemoryRun | None = None
-        self._weather = Weather(fault=self._next_fault, commit_s=lambda: 0.002)
+        self._weather = CommitFaults(fault=self._next_fault, commit_s=lambda: 0.002)
 
     def _next_fault(self) -> CommitFault | None:
         self._commits += 1
@@ -148,7 +148,7 @@ class SqlHouse:
     async def open(self) -> None:
         self._database = await open_database(self.location, self._next_driver())
 
-    def _next_driver(self) -> Watcher:
+    def _next_driver(self) -> LeaseRequester:
         return watcher(self.clock, dead_process(next(self._drivers)))
 
     async def create(self, run: Run, targets: Sequence[Target], more: Sequence[Event] = ()) -> ReleasableJournal:

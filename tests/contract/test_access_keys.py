@@ -13,7 +13,7 @@ import pytest
 
 from fleetos.clock import SystemClock
 from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password, Proof
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
 from fleetos.errors import AuthenticationFailed, UsageError
 from fleetos.model.inventory import Delivered
@@ -31,11 +31,11 @@ from fleetos.sim.api.access import (
     TEMPORARY_SECRET_KEY,
     USER,
 )
-from fleetos.sim.api.gateway import Cloud
-from fleetos.sim.api.signatures import KeyOffice
+from fleetos.sim.api.gateway import SimulatedCloud
+from fleetos.sim.api.signatures import SignatureChecker
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.server.serve import Listen, serve
-from fleetos.sim.wire.messages import Request
+from fleetos.sim.wire.messages import SimRequest
 from tests.canaries import ADMINPASS
 from tests.contract.gateway import PROJECT as PEERS_PROJECT
 from tests.contract.gateway import SERVER, change, gateway
@@ -62,11 +62,11 @@ class Clock(SystemClock):
 class Scene:
     """A served cloud."""
 
-    cloud: Cloud
+    cloud: SimulatedCloud
     url: str
 
     @asynccontextmanager
-    async def client(self, proof: Proof, ahead_s: float = 0.0, **changes: Any) -> AsyncGenerator[EcsCloud]:
+    async def client(self, proof: Proof, ahead_s: float = 0.0, **changes: Any) -> AsyncGenerator[CloudClient]:
         """Yield a client, logged in, whose clock is so far ahead."""
         given = Credentials(f"{self.url}/v3", proof, project_name=PROJECT, region=REGION)
         clock, limits = Clock(ahead_s), ApiLimits()
@@ -84,7 +84,7 @@ class Scene:
 async def scene(**scenario: object) -> AsyncGenerator[Scene]:
     described = {"servers": [{"count": 2}], "durations": {"stop": (0, 0), "job_init": (0, 0)}, **scenario}
     now = SystemClock().now
-    cloud = Cloud(Scenario.model_validate(described), now().timestamp(), lambda: now().timestamp())
+    cloud = SimulatedCloud(Scenario.model_validate(described), now().timestamp(), lambda: now().timestamp())
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving_ = asyncio.create_task(serve(cloud, Listen(), listening.set_result))
     try:
@@ -259,7 +259,7 @@ async def test_a_signed_request_goes_only_where_it_is_trusted(tmp_path: Path) ->
 
 async def test_a_signature_survives_a_proxy() -> None:
     verdicts: list[object] = []
-    office = KeyOffice(PEERS_PROJECT)
+    office = SignatureChecker(PEERS_PROJECT)
 
     async def between(exchange: Exchange) -> None:
         """A proxy that asks the gateway's code what it makes of each request, and answers in its place."""
@@ -269,7 +269,7 @@ async def test_a_signature_survives_a_proxy() -> None:
             method, address, _ = first.split(" ")
             headers = {name.lower(): text for name, _, text in (line.partition(": ") for line in lines)}
             target = address.removeprefix(f"http://{headers['host']}")
-            asked = Request(method, target, {}, headers, body, target)
+            asked = SimRequest(method, target, {}, headers, body, target)
             verdicts.append(office.judge(asked, SystemClock().now().timestamp()))
             await exchange.answer(body=b'{"servers": []}')
 

@@ -12,7 +12,7 @@ import pytest
 from fleetos.clock import Moment, SystemClock
 from fleetos.cloud import session
 from fleetos.cloud.auth.credentials import Credentials, Password
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
 from fleetos.cloud.rate import throttle
 from fleetos.errors import AuthenticationFailed, CloudUnreachable
@@ -22,7 +22,7 @@ from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order, Secrets
 from fleetos.model.traces import NO_TRACES
 from fleetos.sim.api.access import Access
-from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.server.serve import Listen, serve
 from tests.support.chance import SeededChance
@@ -56,12 +56,12 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 class Stage:
     """A served cloud, and how to log in to it. The clock is the cloud's and the client's."""
 
-    cloud: Cloud
+    cloud: SimulatedCloud
     credentials: Credentials
     clock: AheadClock
 
     @asynccontextmanager
-    async def client(self, **changes: Any) -> AsyncGenerator[EcsCloud]:
+    async def client(self, **changes: Any) -> AsyncGenerator[CloudClient]:
         """Yield a client, logged in."""
         credentials = replace(self.credentials, **changes) if changes else self.credentials
         limits = ApiLimits()
@@ -88,7 +88,7 @@ class Stage:
 async def stage(*faults: object, **scenario: object) -> AsyncGenerator[Stage]:
     described = {"durations": FAST, "servers": [{"count": 4}], **scenario, "faults": faults}
     clock = AheadClock()
-    cloud = Cloud(Scenario.model_validate(described), clock.now().timestamp(), lambda: clock.now().timestamp())
+    cloud = SimulatedCloud(Scenario.model_validate(described), clock.now().timestamp(), lambda: clock.now().timestamp())
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(cloud, Listen(), listening.set_result))
     try:
@@ -114,13 +114,13 @@ async def soon(read: Callable[[], Awaitable[T]], right: Callable[[T], bool]) -> 
             await asyncio.sleep(0.01)
 
 
-async def stop(client: EcsCloud, ids: list[str]) -> Reply:
+async def stop(client: CloudClient, ids: list[str]) -> Reply:
     permit = client.permit()
     assert permit is not None
     return await client.stop(ids, hard=True, permit=permit, last_check=lambda: None)
 
 
-async def change(client: EcsCloud, server_id: str, image_id: str, **order: str) -> Reply:
+async def change(client: CloudClient, server_id: str, image_id: str, **order: str) -> Reply:
     permit = client.permit()
     assert permit is not None
     wanted = replace(Order(image_id, "name", "v2"), **order)

@@ -15,7 +15,7 @@ import pytest
 from fleetos.errors import CloudUnreachable, InputError
 from fleetos.sim.api.access import Access
 from fleetos.sim.server import builtin
-from fleetos.sim.server.state_folder import Home
+from fleetos.sim.server.state_folder import StateFolder
 from tests.unit.sim.bench import LOGIN
 
 SCENARIO = """
@@ -40,7 +40,7 @@ def change(access: Access, name: str) -> str:
     return fetch(access, "POST", path, {"os-change": {"imageid": image}}, token)[0]["job_id"]
 
 
-async def _left(home: Home) -> None:
+async def _left(home: StateFolder) -> None:
     if home.occupant() is not None:
         await asyncio.sleep(0.1)
         await _left(home)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fleetos.errors import UsageError
-from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.server.serve import Listen, serve
 from tests.unit.sim.bench import LOGIN
@@ -18,7 +18,7 @@ from tests.unit.sim.bench import LOGIN
 class Wire:
     """A served cloud and a client that writes HTTP by hand."""
 
-    def __init__(self, cloud: Cloud, url: str) -> None:
+    def __init__(self, cloud: SimulatedCloud, url: str) -> None:
         self.cloud = cloud
         self.url = url
         self.port = int(url.rpartition(":")[2])
@@ -62,7 +62,7 @@ class Wire:
 @asynccontextmanager
 async def served(*faults: object, **scenario: object) -> AsyncGenerator[Wire]:
     now = 1_800_000_000.0
-    cloud = Cloud(Scenario.model_validate({**scenario, "faults": faults}), now, lambda: now)
+    cloud = SimulatedCloud(Scenario.model_validate({**scenario, "faults": faults}), now, lambda: now)
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(cloud, Listen(), listening.set_result))
     try:
@@ -164,7 +164,7 @@ async def test_the_back_door() -> None:
 
 async def test_an_idle_process_ends_but_not_while_a_change_is_in_flight() -> None:
     now = [1_800_000_000.0]
-    cloud = Cloud(Scenario.model_validate({"servers": [{"state": "stopped"}]}), now[0], lambda: now[0])
+    cloud = SimulatedCloud(Scenario.model_validate({"servers": [{"state": "stopped"}]}), now[0], lambda: now[0])
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(cloud, Listen(), listening.set_result, idle_exit_s=0.1))
     wire = Wire(cloud, await listening)

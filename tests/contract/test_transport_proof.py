@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from fleetos.cloud.http import transport as module
 from fleetos.cloud.http.addresses import Proxies
-from fleetos.cloud.http.transport import Outgoing, Transport, open_transport
+from fleetos.cloud.http.transport import HttpRequest, Transport, open_transport
 from fleetos.errors import AnswerLost, NotSent
 from tests.contract.loopback_tls import serving
 from tests.contract.peers import Exchange, Script, always, peer, silence
@@ -21,8 +21,8 @@ TOKEN = "secret-token-4711"
 BODY = b'{"os-change": {"adminpass": "secret-password"}}'
 
 
-def outgoing(url: str, *, effect: bool = True, timeout_s: float = 5.0, answer_bytes: int = 65536) -> Outgoing:
-    return Outgoing(
+def outgoing(url: str, *, effect: bool = True, timeout_s: float = 5.0, answer_bytes: int = 65536) -> HttpRequest:
+    return HttpRequest(
         operation="changeos" if effect else "server",
         method="POST" if effect else "GET",
         url=url,
@@ -194,7 +194,7 @@ async def test_a_trickle_ends_with_the_whole_time_out() -> None:
 
 async def test_a_peer_that_never_reads_ends_with_the_whole_time_out() -> None:
     async with peer(silence) as other, transport() as out:
-        big = Outgoing("changeos", "POST", other.url(), {}, 0.5, 65536, b"x" * 1_000_000, effect=True)
+        big = HttpRequest("changeos", "POST", other.url(), {}, 0.5, 65536, b"x" * 1_000_000, effect=True)
         with pytest.raises(AnswerLost, match="no answer within"):
             await out.send(big)
 

@@ -7,7 +7,7 @@ import pytest
 
 from fleetos.clock import SystemClock
 from fleetos.cloud import session
-from fleetos.cloud.auth.cloud_entry import Asked
+from fleetos.cloud.auth.cloud_entry import CloudChoice
 from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.auth.environment import from_variables
 from fleetos.cloud.connect import iam_address, open_session
@@ -115,10 +115,10 @@ async def test_a_knock_shows_nothing_and_tells_of_the_certificate(tmp_path: Path
         opening = open_session(access, clock=SystemClock(), chance=SeededChance(1), limits=ApiLimits(), env={})
         async with opening as session:
             if name == "trusted":
-                assert (await session.knock(origin)).status == 404
+                assert (await session.probe_endpoint(origin)).status == 404
             else:
                 with pytest.raises(CloudUnreachable, match=r"certificate of 127\.0\.0\.1 is refused"):
-                    await session.knock(origin)
+                    await session.probe_endpoint(origin)
     assert [one.split(b"\r\n")[0] for one in seen] == ([b"GET / HTTP/1.1"] if name == "trusted" else [])
     assert not [one for one in seen if b"x-auth-token" in one.lower() or LOGIN_PASSWORD.encode() in one]
 
@@ -126,8 +126,8 @@ async def test_a_knock_shows_nothing_and_tells_of_the_certificate(tmp_path: Path
 def test_nothing_but_an_entry_of_clouds_yaml_can_switch_verification_off(monkeypatch: pytest.MonkeyPatch) -> None:
     env = {"OS_AUTH_URL": "https://iam.invalid", "OS_USERNAME": "al", "OS_PASSWORD": "p", "OS_PROJECT_NAME": "p"}
     lax = {"OS_INSECURE": "true", "OS_VERIFY": "false", "PYTHONHTTPSVERIFY": "0", "OS_CLOUD": "", "verify": "false"}
-    plain = from_variables(env, Asked(None, None))
-    assert from_variables({**env, **lax}, Asked(None, None)) == plain
+    plain = from_variables(env, CloudChoice(None, None))
+    assert from_variables({**env, **lax}, CloudChoice(None, None)) == plain
     assert plain.verify
     for name, value in lax.items():
         monkeypatch.setenv(name, value)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleetos.cloud.http.addresses import Proxies, proxies_from
-from fleetos.cloud.http.transport import Answer, LastCheck, Outgoing, Transport, open_transport, tls_context
+from fleetos.cloud.http.transport import HttpRequest, HttpResponse, LastCheck, Transport, open_transport, tls_context
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.limits import HEADER_BYTES
 from tests.contract.loopback_tls import serving, trusted
@@ -21,8 +21,8 @@ HANGS_S = 20.0
 
 def outgoing(
     url: str, *, effect: bool = False, last_check: LastCheck | None = None, token: str = "t", answer_bytes: int = 65536
-) -> Outgoing:
-    return Outgoing(
+) -> HttpRequest:
+    return HttpRequest(
         operation="stop" if effect else "list",
         method="POST" if effect else "GET",
         url=url,
@@ -56,7 +56,7 @@ async def test_an_answer_comes_in_whole() -> None:
 
 
 async def test_the_answer_shows_nothing_in_its_repr() -> None:
-    answer = Answer(201, {"x-subject-token": "secret"}, b"secret")
+    answer = HttpResponse(201, {"x-subject-token": "secret"}, b"secret")
     assert "secret" not in repr(answer)
     assert "secret" not in repr(outgoing("http://127.0.0.1/", token="secret", effect=True))
 

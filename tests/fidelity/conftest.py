@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 import pytest
 import pytest_asyncio
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.sim.scenario.scenario import DEFAULT_KEY
 from tests.fidelity.house import fleetos_client, served
 from tests.fidelity.sending import KEY
@@ -88,14 +88,14 @@ def vendor(env: Mapping[str, str], wire: Wire) -> Iterator[Vendor]:
 
 
 @pytest_asyncio.fixture
-async def own(env: Mapping[str, str], vendor: Vendor) -> AsyncIterator[EcsCloud]:
+async def own(env: Mapping[str, str], vendor: Vendor) -> AsyncIterator[CloudClient]:
     """fleetos' client."""
     async with fleetos_client(env) as client:
         yield client
 
 
 @pytest_asyncio.fixture
-async def signed(env: Mapping[str, str], vendor: Vendor) -> AsyncIterator[EcsCloud]:
+async def signed(env: Mapping[str, str], vendor: Vendor) -> AsyncIterator[CloudClient]:
     """fleetos' client, which signs with the access key of the SDK."""
     del vendor  # for the proxies of this machine, which it takes out of the way
     async with fleetos_client(env, KEY) as client:

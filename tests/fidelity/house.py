@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fleetos.clock import SystemClock
 from fleetos.cloud.auth.credentials import Credentials, Password, Proof
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud, open_session
 from fleetos.cloud.rate.throttle import Permit
 from fleetos.cloud.session import Session
@@ -52,7 +52,7 @@ def served(folder: Path, scenario: Path) -> Generator[Mapping[str, str]]:
 
 
 @asynccontextmanager
-async def fleetos_client(env: Mapping[str, str], proof: Proof | None = None) -> AsyncGenerator[EcsCloud]:
+async def fleetos_client(env: Mapping[str, str], proof: Proof | None = None) -> AsyncGenerator[CloudClient]:
     """fleetos' own client of the cloud in that environment, logged in: by the password there, or by another proof."""
     shown = _credentials(env, proof)
     opening = open_cloud(shown, clock=SystemClock(), chance=SeededChance(1), limits=ApiLimits(), env={})
@@ -77,7 +77,7 @@ def _credentials(env: Mapping[str, str], proof: Proof | None = None) -> Credenti
     )
 
 
-def permit(client: EcsCloud) -> Permit:
+def permit(client: CloudClient) -> Permit:
     """Leave to write."""
     given = client.permit()
     assert given is not None

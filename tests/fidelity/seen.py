@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from fleetos.model.inventory import Picture, Server
+from fleetos.model.inventory import Server, ServerSnapshot
 
 
 def server_of(
@@ -21,7 +21,7 @@ def server_of(
     return Server(
         id=seen.id,
         name=seen.name,
-        picture=Picture(seen.status, vm_state, task, power, disk, seen.image.id, fault, locked),
+        picture=ServerSnapshot(seen.status, vm_state, task, power, disk, seen.image.id, fault, locked),
         flavor=seen.flavor.id,
         key_name=seen.key_name,
         os_type=seen.metadata["os_type"],

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.model.inventory import NO_TRAITS, Server
 from fleetos.model.run import Order, Secrets
 from fleetos.model.traces import LoggedEnd
@@ -105,7 +105,7 @@ def as_server(seen: Any) -> Server:
     )
 
 
-async def test_servers_images_and_key_pairs(connection: Any, own: EcsCloud) -> None:
+async def test_servers_images_and_key_pairs(connection: Any, own: CloudClient) -> None:
     servers = {one.id: as_server(one) for one in connection.compute.servers(details=True)}
     listed = (await own.list_servers()).servers
     known_here = {"enterprise_project": None, "traits": NO_TRAITS}
@@ -131,7 +131,7 @@ async def test_servers_images_and_key_pairs(connection: Any, own: EcsCloud) -> N
         connection.compute.get_keypair("nobody")
 
 
-async def test_the_actions_on_a_server(bare: Path, env: Mapping[str, str], own: EcsCloud, wire: Wire) -> None:
+async def test_the_actions_on_a_server(bare: Path, env: Mapping[str, str], own: CloudClient, wire: Wire) -> None:
     del bare  # for the environment, which it takes out of the way
     connection = openstack.connect(**auth_of(env), region_name=env["OS_REGION_NAME"])
     try:

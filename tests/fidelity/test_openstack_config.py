@@ -15,9 +15,9 @@ import anyio
 import pytest
 import yaml
 
-from fleetos.cloud.auth.cloud_entry import Asked, overlaid
+from fleetos.cloud.auth.cloud_entry import CloudChoice, overlaid
 from fleetos.cloud.auth.clouds_yaml import from_entry
-from fleetos.cloud.auth.config_files import Places
+from fleetos.cloud.auth.config_files import SearchFolders
 from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.auth.sources import load
 from fleetos.errors import InputError
@@ -105,10 +105,10 @@ def theirs(region: Any) -> Meant:
 
 
 @pytest.fixture
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchFolders:
     for name in [name for name in os.environ if name.startswith("OS_")]:
         monkeypatch.delenv(name)
-    found = Places(tmp_path / "cwd", tmp_path / "home", tmp_path / "site")
+    found = SearchFolders(tmp_path / "cwd", tmp_path / "home", tmp_path / "site")
     for folder in found.folders({}):
         folder.mkdir(parents=True)
     return found
@@ -131,7 +131,7 @@ def verdict(read_here: Callable[[], Credentials], read_there: Callable[[], Any])
     return ("same" if here == there else "different"), here, there
 
 
-def compared(places: Places, region: str | None, env: Mapping[str, str] | None = None) -> tuple[str, Any, Any]:
+def compared(places: SearchFolders, region: str | None, env: Mapping[str, str] | None = None) -> tuple[str, Any, Any]:
     """How the readings of the entry `prod` in the folder's files compare, or those of the variables."""
     cloud = None if env else "prod"
 
@@ -265,11 +265,11 @@ class Written:
             return config.get_one("prod", region_name=self.region)
 
         whole = overlaid(self.clouds, self.secure)
-        asked = Asked("prod", self.region)
+        asked = CloudChoice("prod", self.region)
         return verdict(lambda: from_entry(whole, asked, "clouds.yaml", PUBLIC["public-clouds"])[0], there)
 
 
-def test_generated_entries_are_read_as_openstacksdk_reads_them(places: Places) -> None:
+def test_generated_entries_are_read_as_openstacksdk_reads_them(places: SearchFolders) -> None:
     counts: Counter[str] = Counter()
     for number in range(ENTRIES):
         one = Written.by(number)
@@ -280,7 +280,7 @@ def test_generated_entries_are_read_as_openstacksdk_reads_them(places: Places) -
     assert counts["same"] > ENTRIES // 3, counts
 
 
-def test_files_are_parsed_and_merged_as_openstacksdk_does_it(places: Places) -> None:
+def test_files_are_parsed_and_merged_as_openstacksdk_does_it(places: SearchFolders) -> None:
     (places.cwd / "clouds-public.yaml").write_text(json.dumps(PUBLIC))
     for number in range(ENTRIES, ENTRIES + 60):
         one = Written.by(number)
@@ -335,13 +335,13 @@ def forms() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("about", "text"), list(forms()), ids=[about for about, _ in forms()])
-def test_a_form_that_people_write_is_read(places: Places, about: str, text: str) -> None:
+def test_a_form_that_people_write_is_read(places: SearchFolders, about: str, text: str) -> None:
     (places.cwd / "clouds.yaml").write_text(f"clouds:\n  19720: {{}}\n  prod: {{{text}}}\n")
     said, here, there = compared(places, None)
     assert said == "same", f"{about}: {here} {there}"
 
 
-def test_the_region_that_is_asked_for_brings_its_settings(places: Places) -> None:
+def test_the_region_that_is_asked_for_brings_its_settings(places: SearchFolders) -> None:
     auth = "auth: {auth_url: https://iam.a.invalid, username: a, password: b, project_name: live, user_domain_name: d}"
     values = "values: {auth: {project-domain-name: other, project_name: test}, interface: internal}"
     listed = f"regions: [eu-nl, {{name: eu-de, {values}}}]"
@@ -354,7 +354,7 @@ def test_the_region_that_is_asked_for_brings_its_settings(places: Places) -> Non
         assert compared(places, refused)[0] == "refused"
 
 
-def test_variables_are_read_as_openstacksdk_reads_them(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_read_as_openstacksdk_reads_them(places: SearchFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: Counter[str] = Counter()
     for number in range(300):
         chance = Random(SEED * 1_000_000 + number)

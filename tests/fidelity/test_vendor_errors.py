@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.model.inventory import Delivered
 from fleetos.sim.scenario.faults import Form
 from tests.fidelity.house import permit
@@ -37,7 +37,7 @@ def stopped(vendor: Vendor) -> Any:
 
 @pytest.mark.parametrize("code", ["Ecs.0100", "Ecs.0603", "Ecs.1000", "APIGW.0301", "Common.0001", "Pdp.0001"])
 @pytest.mark.parametrize("form", get_args(Form))
-async def test_an_error(form: str, code: str, cloud: Stage, vendor: Vendor, own: EcsCloud, wire: Wire) -> None:
+async def test_an_error(form: str, code: str, cloud: Stage, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
     cloud.post("/admin/faults", [{"on": "stop", "do": "refuse", "code": code, "form": form, "message": "because"}])
     reply = await own.stop([SERVER], hard=False, permit=permit(own), last_check=lambda: None)
     assert isinstance(reply, Delivered)
@@ -68,7 +68,7 @@ def test_a_refused_login(vendor: Vendor, env: Mapping[str, str]) -> None:
     assert refused.value.error_msg
 
 
-async def test_a_202_of_flow_control_is_no_acceptance(cloud: Stage, vendor: Vendor, own: EcsCloud) -> None:
+async def test_a_202_of_flow_control_is_no_acceptance(cloud: Stage, vendor: Vendor, own: CloudClient) -> None:
     cloud.post("/admin/faults", [{"on": "stop", "do": "refuse", "code": "Common.0024"}])
     reply = await own.stop([SERVER], hard=False, permit=permit(own), last_check=lambda: None)
     assert isinstance(reply, Delivered)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.http.addresses import parse_origin
 from fleetos.model.inventory import Flavor, KeyState
 from fleetos.sim.api.access import ACCESS_KEY
@@ -23,7 +23,7 @@ pytestmark = [
 PAGE = 1000
 
 
-async def test_the_flavors(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+async def test_the_flavors(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
     read = await signed.flavors()
     mine = sent(wire.last)
     listed = vendor.ecs.list_flavors(ecs.ListFlavorsRequest()).flavors
@@ -36,7 +36,7 @@ async def test_the_flavors(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None
         assert read[one.id] == Flavor(one.id, "x86", "kvm", told.ecsperformancetype)
 
 
-async def test_the_quota_of_servers(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+async def test_the_quota_of_servers(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
     read = await signed.server_quota()
     mine = sent(wire.last)
     absolute = vendor.ecs.show_server_limits(ecs.ShowServerLimitsRequest()).absolute
@@ -45,7 +45,7 @@ async def test_the_quota_of_servers(vendor: Vendor, signed: EcsCloud, wire: Wire
     assert read.servers is None
 
 
-async def test_the_quota_of_disks(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+async def test_the_quota_of_disks(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
     read = await signed.disk_quota()
     mine = sent(wire.last)
     project_id = signed.place.project_id
@@ -57,7 +57,7 @@ async def test_the_quota_of_disks(vendor: Vendor, signed: EcsCloud, wire: Wire) 
     assert read.disks_gib == quota.gigabytes.limit - quota.gigabytes.in_use
 
 
-async def test_the_disks(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+async def test_the_disks(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
     read = await signed.disks(1)
     mine = sent(wire.last)
     listed = vendor.evs.list_volumes(evs.ListVolumesRequest(limit=PAGE, sort_key="size", sort_dir="asc")).volumes
@@ -69,7 +69,7 @@ async def test_the_disks(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(("key_id", "state"), [(DEFAULT_KEY, KeyState.ENABLED), (OLD_KEY, KeyState.DISABLED)])
-async def test_an_encryption_key(key_id: str, state: KeyState, vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+async def test_an_encryption_key(key_id: str, state: KeyState, vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
     assert await signed.key_state(key_id) is state
     mine = sent(wire.last)
     body = kms.OperateKeyRequestBody(key_id=key_id)
@@ -78,7 +78,7 @@ async def test_an_encryption_key(key_id: str, state: KeyState, vendor: Vendor, s
     assert (key.key_id, key.key_state) == (key_id, {KeyState.ENABLED: "2", KeyState.DISABLED: "3"}[state])
 
 
-async def test_an_encryption_key_that_there_is_not(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+async def test_an_encryption_key_that_there_is_not(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
     assert await signed.key_state("no-key") is KeyState.ABSENT
     mine = sent(wire.last)
     body = kms.OperateKeyRequestBody(key_id="no-key")
@@ -88,7 +88,7 @@ async def test_an_encryption_key_that_there_is_not(vendor: Vendor, signed: EcsCl
     assert refused.value.error_code == "KMS.0205"
 
 
-async def test_the_enterprise_projects(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+async def test_the_enterprise_projects(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
     read = await signed.enterprise_projects()
     mine = sent(wire.last)
     listed = vendor.eps.list_enterprise_project(eps.ListEnterpriseProjectRequest(limit=PAGE, offset=0))
@@ -98,7 +98,7 @@ async def test_the_enterprise_projects(vendor: Vendor, signed: EcsCloud, wire: W
     assert read == {one.id: one.name for one in listed.enterprise_projects}
 
 
-async def test_the_user_of_an_access_key(vendor: Vendor, signed: EcsCloud, wire: Wire) -> None:
+async def test_the_user_of_an_access_key(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
     assert await signed.user_id() is not None
     mine = sent(wire.last)
     vendor.iam.show_permanent_access_key(iam.ShowPermanentAccessKeyRequest(access_key=ACCESS_KEY))
@@ -115,7 +115,7 @@ async def test_the_trial_of_an_access_key(vendor: Vendor, wire: Wire, env: Mappi
 async def test_the_knock_at_a_service(vendor: Vendor, wire: Wire, env: Mapping[str, str]) -> None:
     iam_at = parse_origin(env["OS_AUTH_URL"], "auth_url", insecure_http=False)
     async with before_login(env) as session:
-        assert (await session.knock(iam_at)).told_at is not None
+        assert (await session.probe_endpoint(iam_at)).told_at is not None
     mine = sent(wire.last)
     vendor.iam.keystone_list_versions(iam.KeystoneListVersionsRequest())
     # The SDK shows who it is even where nobody asks.

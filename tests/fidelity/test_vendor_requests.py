@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleetos.cloud.auth.credentials import GivenToken
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.model.run import Order, Secrets
 from tests.fidelity.house import fleetos_client, permit
 from tests.fidelity.sending import KEY, sent, without
@@ -24,7 +24,7 @@ IDS = ("8d1c66b0-9d2b-4b4c-9d55-4a1d7ef51111", "8d1c66b0-9d2b-4b4c-9d55-4a1d7ef5
 
 
 @pytest.fixture
-def own(signed: EcsCloud) -> EcsCloud:
+def own(signed: CloudClient) -> CloudClient:
     """fleetos' client, which signs like the SDK."""
     return signed
 
@@ -68,7 +68,7 @@ async def test_requests_with_a_token(vendor: Vendor, wire: Wire, env: Mapping[st
     assert mine == [without(one, "x-project-id") for one in theirs]
 
 
-async def test_reads_of_servers(vendor: Vendor, own: EcsCloud, wire: Wire) -> None:
+async def test_reads_of_servers(vendor: Vendor, own: CloudClient, wire: Wire) -> None:
     await own.list_servers()
     mine = sent(wire.last)
     vendor.ecs.list_servers_details(ecs.ListServersDetailsRequest(limit=1000, offset=1))
@@ -81,7 +81,7 @@ async def test_reads_of_servers(vendor: Vendor, own: EcsCloud, wire: Wire) -> No
     assert mine.path.endswith(f"/cloudservers/{IDS[0]}")
 
 
-async def test_a_sweep_by_ids(vendor: Vendor, own: EcsCloud, wire: Wire) -> None:
+async def test_a_sweep_by_ids(vendor: Vendor, own: CloudClient, wire: Wire) -> None:
     listed = list((await own.list_servers()).servers)
     first = len(wire.kept)
     await own.sweep(listed[:3])
@@ -93,7 +93,7 @@ async def test_a_sweep_by_ids(vendor: Vendor, own: EcsCloud, wire: Wire) -> None
     assert mine == [sent(one) for one in wire.since(first)]
 
 
-async def test_a_read_of_a_job(vendor: Vendor, own: EcsCloud, wire: Wire) -> None:
+async def test_a_read_of_a_job(vendor: Vendor, own: CloudClient, wire: Wire) -> None:
     job_id = "ff80808288d41e1b018990260955686a"
     assert await own.job(job_id) is None
     mine = sent(wire.last)
@@ -103,7 +103,7 @@ async def test_a_read_of_a_job(vendor: Vendor, own: EcsCloud, wire: Wire) -> Non
 
 
 @pytest.mark.parametrize("name", ["KeyPair-350b", "a key pair: ü~*+%"])
-async def test_a_read_of_a_key_pair(name: str, vendor: Vendor, own: EcsCloud, wire: Wire) -> None:
+async def test_a_read_of_a_key_pair(name: str, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
     found = await own.has_key_pair(name)
     mine = sent(wire.last)
     request = ecs.NovaShowKeypairRequest(keypair_name=name)
@@ -117,7 +117,7 @@ async def test_a_read_of_a_key_pair(name: str, vendor: Vendor, own: EcsCloud, wi
 
 
 @pytest.mark.parametrize("name", ["Standard_Debian_11_latest", "a name: ü&=+ ~*/"])
-async def test_reads_of_images(name: str, vendor: Vendor, own: EcsCloud, wire: Wire) -> None:
+async def test_reads_of_images(name: str, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
     first = len(wire.kept)
     await own.images_named(name)
     mine = [sent(one) for one in wire.since(first)]
@@ -133,7 +133,7 @@ async def test_reads_of_images(name: str, vendor: Vendor, own: EcsCloud, wire: W
     assert mine == [sent(one) for one in wire.kept[-2:]]
 
 
-async def test_a_read_of_volumes(vendor: Vendor, own: EcsCloud, wire: Wire) -> None:
+async def test_a_read_of_volumes(vendor: Vendor, own: CloudClient, wire: Wire) -> None:
     await own.traces(IDS[0], datetime.now(UTC))
     mine = sent(wire.last)
     vendor.evs.list_volumes(evs.ListVolumesRequest(server_id=IDS[0], limit=1000))
@@ -141,7 +141,7 @@ async def test_a_read_of_volumes(vendor: Vendor, own: EcsCloud, wire: Wire) -> N
 
 
 @pytest.mark.parametrize("hard", [False, True])
-async def test_a_stop(hard: bool, vendor: Vendor, own: EcsCloud, wire: Wire) -> None:
+async def test_a_stop(hard: bool, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
     await own.stop(IDS, hard=hard, permit=permit(own), last_check=lambda: None)
     mine = sent(wire.last)
     servers = [ecs.ServerId(id=one) for one in IDS]
@@ -151,7 +151,7 @@ async def test_a_stop(hard: bool, vendor: Vendor, own: EcsCloud, wire: Wire) -> 
     assert mine == sent(wire.last)
 
 
-async def test_a_start(vendor: Vendor, own: EcsCloud, wire: Wire) -> None:
+async def test_a_start(vendor: Vendor, own: CloudClient, wire: Wire) -> None:
     await own.start(IDS, permit=permit(own), last_check=lambda: None)
     mine = sent(wire.last)
     option = ecs.BatchStartServersOption(servers=[ecs.ServerId(id=one) for one in IDS])
@@ -191,7 +191,7 @@ async def test_a_change_of_the_os(
     stop_first: bool,
     options: dict[str, Any],
     vendor: Vendor,
-    own: EcsCloud,
+    own: CloudClient,
     wire: Wire,
 ) -> None:
     wanted = Order("an-image", "its name", api, **order)
@@ -212,7 +212,7 @@ async def test_a_change_of_the_os(
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-async def test_a_reinstall(api: Any, vendor: Vendor, own: EcsCloud, wire: Wire) -> None:
+async def test_a_reinstall(api: Any, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
     wanted = Order("an-image", "its name", api, keyname="k", userid="u", reinstall=True)
     await own.change_os(IDS[0], wanted, Secrets(), stop_first=True, permit=permit(own), last_check=lambda: None)
     mine = sent(wire.last)

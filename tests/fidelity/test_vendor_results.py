@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.model.inventory import Delivered, Image, Job, JobStatus, Reply, Server, SubJob, Traits
 from fleetos.model.run import Order, Secrets
 from fleetos.sim.api.access import ACCESS_KEY
@@ -111,7 +111,7 @@ def took_s(seen: Any) -> float | None:
     return (datetime.fromisoformat(seen.end_time) - datetime.fromisoformat(seen.begin_time)).total_seconds()
 
 
-async def ended(own: EcsCloud, job_id: str) -> Job:
+async def ended(own: CloudClient, job_id: str) -> Job:
     """The job, once it has ended."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
@@ -128,7 +128,7 @@ def job_id_of(reply: Reply) -> str:
     return reply.job_id
 
 
-async def test_servers(vendor: Vendor, own: EcsCloud) -> None:
+async def test_servers(vendor: Vendor, own: CloudClient) -> None:
     listed = {one.id: as_server(one) for one in shown(vendor)}
     assert {one.picture.status for one in listed.values()} >= {"ACTIVE", "SHUTOFF", "ERROR"}, (
         "the cloud has servers of each kind"
@@ -145,7 +145,7 @@ async def test_servers(vendor: Vendor, own: EcsCloud) -> None:
         assert await own.server(server_id) == as_server(alone) == listed[server_id]
 
 
-async def test_servers_by_id(vendor: Vendor, own: EcsCloud) -> None:
+async def test_servers_by_id(vendor: Vendor, own: CloudClient) -> None:
     ids = [one.id for one in shown(vendor, "off-0")]
     request = ecs.ListServersDetailsRequest(server_id=",".join([*ids, "nobody"]))
     found = vendor.ecs.list_servers_details(request).servers
@@ -154,7 +154,7 @@ async def test_servers_by_id(vendor: Vendor, own: EcsCloud) -> None:
     assert dict(await own.sweep([*ids, "nobody"])) == by_id
 
 
-async def test_pages(vendor: Vendor, own: EcsCloud) -> None:
+async def test_pages(vendor: Vendor, own: CloudClient) -> None:
     by_page: list[str] = []
     by_marker: list[str] = []
     for page in range(1, 5):
@@ -186,7 +186,7 @@ def test_filters_of_the_list(query: dict[str, Any], wanted: Sequence[str], vendo
     assert [one.name for one in found.servers][: len(wanted) + 1] == wanted
 
 
-async def test_images(vendor: Vendor, own: EcsCloud) -> None:
+async def test_images(vendor: Vendor, own: CloudClient) -> None:
     images = vendor.ims.list_images(ims.ListImagesRequest()).images
     assert len({one.status for one in images}) == 2
     for one in images:
@@ -199,7 +199,7 @@ async def test_images(vendor: Vendor, own: EcsCloud) -> None:
     assert vendor.ims.list_images(ims.ListImagesRequest(id="nobody", limit=1)).images == []
 
 
-async def test_key_pairs(vendor: Vendor, own: EcsCloud) -> None:
+async def test_key_pairs(vendor: Vendor, own: CloudClient) -> None:
     (pair,) = vendor.ecs.nova_list_keypairs(ecs.NovaListKeypairsRequest()).keypairs
     assert await own.has_key_pair(pair.keypair.name)
     alone = vendor.ecs.nova_show_keypair(ecs.NovaShowKeypairRequest(keypair_name=pair.keypair.name)).keypair
@@ -212,7 +212,7 @@ async def test_key_pairs(vendor: Vendor, own: EcsCloud) -> None:
     assert refused.value.status_code == 404
 
 
-async def test_volumes(vendor: Vendor, own: EcsCloud) -> None:
+async def test_volumes(vendor: Vendor, own: CloudClient) -> None:
     server = await own.server(shown(vendor, "web-001")[0].id)
     assert server is not None
     volumes = vendor.evs.list_volumes(evs.ListVolumesRequest(server_id=server.id)).volumes
@@ -228,7 +228,7 @@ async def test_volumes(vendor: Vendor, own: EcsCloud) -> None:
     assert [one.volume_id for one in blocks.volume_attachments if one.boot_index == 0] == [server.picture.disk]
 
 
-async def test_stop_and_start(vendor: Vendor, own: EcsCloud) -> None:
+async def test_stop_and_start(vendor: Vendor, own: CloudClient) -> None:
     mine, theirs = (as_server(one) for one in shown(vendor, "web-01")[:2])
     reply = await own.stop([mine.id], hard=False, permit=permit(own), last_check=lambda: None)
     option = ecs.BatchStopServersOption(servers=[ecs.ServerId(id=theirs.id)], type="SOFT")
@@ -248,7 +248,7 @@ async def test_stop_and_start(vendor: Vendor, own: EcsCloud) -> None:
     assert [one.status for one in shown(vendor, "web-01")[:2]] == ["ACTIVE", "ACTIVE"]
 
 
-async def test_a_reboot_is_a_batch_too(vendor: Vendor, own: EcsCloud) -> None:
+async def test_a_reboot_is_a_batch_too(vendor: Vendor, own: CloudClient) -> None:
     server_id = shown(vendor, "web-009")[0].id
     option = ecs.BatchRebootSeversOption(servers=[ecs.ServerId(id=server_id)], type="SOFT")
     body = ecs.BatchRebootServersRequestBody(reboot=option)
@@ -258,7 +258,7 @@ async def test_a_reboot_is_a_batch_too(vendor: Vendor, own: EcsCloud) -> None:
     assert [one.server_id for one in job.sub_jobs] == [server_id]
 
 
-async def test_changes_of_the_os(vendor: Vendor, own: EcsCloud) -> None:
+async def test_changes_of_the_os(vendor: Vendor, own: CloudClient) -> None:
     mine, theirs, old = (as_server(one) for one in shown(vendor, "off-0")[3:6])
     image_id = vendor.ims.list_images(ims.ListImagesRequest(name="Standard_Debian_12_latest")).images[0].id
     order = Order(image_id, "Standard_Debian_12_latest", "v2", keyname="KeyPair-350b")
@@ -287,7 +287,7 @@ async def test_changes_of_the_os(vendor: Vendor, own: EcsCloud) -> None:
 
 @pytest.mark.parametrize(("name", "picture"), [("doomed-1", "error"), ("doomed-2", "endless"), ("doomed-3", "no-disk")])
 async def test_a_change_that_fails(
-    name: str, picture: str, vendor: Vendor, own: EcsCloud, wire: Wire, tmp_path: Path
+    name: str, picture: str, vendor: Vendor, own: CloudClient, wire: Wire, tmp_path: Path
 ) -> None:
     cloud = Stage(tmp_path, f"http://{wire.cloud}")
     before = as_server(shown(vendor, name)[0])
@@ -315,6 +315,6 @@ async def test_a_change_that_fails(
     assert (after.picture.disk is None) == (picture == "no-disk")
 
 
-async def test_the_user_of_an_access_key(vendor: Vendor, own: EcsCloud) -> None:
+async def test_the_user_of_an_access_key(vendor: Vendor, own: CloudClient) -> None:
     shown = vendor.iam.show_permanent_access_key(iam.ShowPermanentAccessKeyRequest(access_key=ACCESS_KEY)).credential
     assert (shown.access, shown.user_id, shown.status) == (ACCESS_KEY, own.place.user_id, "active")

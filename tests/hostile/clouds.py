@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import httpx
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
 from fleetos.errors import CloudError, FleetosError
 from fleetos.limits import ID_CHARS, MESSAGE_CHARS
@@ -87,7 +87,7 @@ def good_grant() -> Raw:
     return Raw(201, {"x-subject-token": "t1"}, json_bytes({"token": token}))
 
 
-def with_client(cloud: HostileCloud, then: Callable[[EcsCloud], Awaitable[None]]) -> None:
+def with_client(cloud: HostileCloud, then: Callable[[CloudClient], Awaitable[None]]) -> None:
     """Runs `then` with a client of that cloud, in virtual time. Raises what the login raises."""
 
     async def main() -> None:

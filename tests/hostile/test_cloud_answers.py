@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import CloudError, UsageError
 from fleetos.model.inventory import Reply
 from fleetos.model.run import Order, Secrets
@@ -80,7 +80,7 @@ RIGHT: Any = {
 }
 
 
-async def ask(client: EcsCloud, cloud: HostileCloud, what: str) -> None:
+async def ask(client: CloudClient, cloud: HostileCloud, what: str) -> None:
     """Asks for it until the cloud has no answer left."""
     reads: dict[str, tuple[Callable[[], Awaitable[object]], ...]] = {
         "server": (lambda: client.server("s1"),),
@@ -94,7 +94,7 @@ async def ask(client: EcsCloud, cloud: HostileCloud, what: str) -> None:
     await judge_all(cloud, *reads[what])
 
 
-async def write(client: EcsCloud, *, change: bool) -> Reply:
+async def write(client: CloudClient, *, change: bool) -> Reply:
     """One write, when the pace allows it."""
     permit = client.permit()
     for _ in range(PERMIT_TRIES):
@@ -116,7 +116,7 @@ async def write(client: EcsCloud, *, change: bool) -> Reply:
 def test_whatever_comes_back(what: str, random: Random) -> None:
     cloud = HostileCloud(raws(random, RIGHT[what], 12))
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         await ask(client, cloud, what)
 
     with_client(cloud, then)
@@ -126,7 +126,7 @@ def test_whatever_comes_back(what: str, random: Random) -> None:
 def test_every_part_of_an_answer_may_be_anything(what: str) -> None:
     cloud = HostileCloud([Raw(200, {}, json_bytes(tree)) for tree in replaced(Random(SEED), RIGHT[what], 25)])
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         await ask(client, cloud, what)
 
     with_client(cloud, then)
@@ -138,7 +138,7 @@ def test_every_part_of_an_answer_may_be_anything(what: str) -> None:
 def test_any_json(what: str, data: st.DataObject) -> None:
     cloud = HostileCloud([Raw(200, {}, json_bytes(data.draw(trees))) for _ in range(3)])
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         await ask(client, cloud, what)
 
     with_client(cloud, then)
@@ -149,7 +149,7 @@ def test_any_json(what: str, data: st.DataObject) -> None:
 def test_any_status_with_any_bytes(answers: list[Raw]) -> None:
     cloud = HostileCloud(answers)
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         await judge_all(cloud, lambda: client.server("s1"), lambda: client.job("j1"), client.list_servers)
 
     with_client(cloud, then)
@@ -161,7 +161,7 @@ def test_any_status_with_any_bytes(answers: list[Raw]) -> None:
 def test_a_write_leaves_once_whatever_comes_back(change: bool, random: Random) -> None:
     cloud = HostileCloud(raws(random, RIGHT["write"], 3))
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         check_value(await write(client, change=change))
 
     with_client(cloud, then)
@@ -188,7 +188,7 @@ def test_every_part_of_a_grant_may_be_anything() -> None:
 def log_in(cloud: HostileCloud) -> None:
     """Logs in and reads a server; an error must be ours."""
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         check_value(client.place)
         await judge(client.server("s1"))
 
@@ -202,7 +202,7 @@ def log_in(cloud: HostileCloud) -> None:
 def test_a_right_answer_is_read() -> None:
     """Shows that what is spoiled above is right before that."""
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         server, job = await client.server("s1"), await client.job("j1")
         assert server is not None
         assert job is not None

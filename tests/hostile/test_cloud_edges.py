@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from fleetos.cloud.auth.grant import Endpoint, read_grant, regions_of
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.http.addresses import parse_origin, proxies_from
 from fleetos.cloud.http.error_body import retry_after_s
-from fleetos.cloud.http.json_fields import Unreadable, number, stamp
-from fleetos.cloud.rate.throttle import Kind, Refusal, Throttle
+from fleetos.cloud.http.json_fields import InvalidJson, number, stamp
+from fleetos.cloud.rate.throttle import RequestClass, Throttle, Throttled
 from fleetos.errors import CloudUnreachable, ReadRefused, UsageError
 from fleetos.limits import ANSWER_BYTES, CLOSURE_TOLD_MAX_S, REGIONS_LISTED, TRACES_TOLD
 from fleetos.model.plan import ApiLimits
@@ -27,7 +27,7 @@ BOMB = gzip.compress(gzip.compress(bytes(100 * 2**20), 1), 1)
 
 @pytest.mark.parametrize("text", ["--5", "-", "+5", "5-", "1" * 19, "\u0663", "0x5"])
 def test_a_text_that_only_looks_like_a_number_is_unreadable(text: str) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(InvalidJson):
         number({"count": text}, "count")
 
 
@@ -51,7 +51,7 @@ def test_an_address_with_an_impossible_host_or_port_is_refused(address: str) -> 
 def test_a_project_that_would_change_the_path_of_requests_is_none(project: str) -> None:
     tree = json.loads(good_grant().body)
     tree["token"]["project"]["id"] = project
-    with pytest.raises(Unreadable, match="project"):
+    with pytest.raises(InvalidJson, match="project"):
         read_grant({"x-subject-token": "t"}, json_bytes(tree))
 
 
@@ -68,7 +68,7 @@ def test_a_flood_of_traces_is_told_in_a_bounded_number() -> None:
     volume = {"created_at": "2026-01-02T03:04:05", "attachments": [{"server_id": "s1"}]}
     volumes: Any = {"volumes": [{**volume, "id": f"v{place}"} for place in range(3000)]}
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         traces = await client.traces("s1", SINCE)
         assert traces is not None
         assert len(traces.words) == 2 * (TRACES_TOLD + 1)
@@ -81,7 +81,7 @@ def test_a_flood_of_traces_is_told_in_a_bounded_number() -> None:
 def test_tags_keep_the_letters_that_nobody_sees_and_none_that_a_terminal_obeys() -> None:
     tree = {"server": server_body("s1", tags=["a=\x1b[31m", "\u202ek=v"])}
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         server = await client.server("s1")
         assert server is not None
         assert server.tags == {"a": "\ufffd[31m", "\u202ek": "v"}
@@ -92,7 +92,7 @@ def test_tags_keep_the_letters_that_nobody_sees_and_none_that_a_terminal_obeys()
 def test_a_named_limit_makes_nobody_wait_for_ever() -> None:
     async def main() -> None:
         pace = Throttle(ApiLimits(), now_s, FixedChance(0.0))
-        pace.refused(Refusal(Kind.READ, now_s(), limit=(1, 999_999 * 86_400.0)))
+        pace.refused(Throttled(RequestClass.READ, now_s(), limit=(1, 999_999 * 86_400.0)))
         for _ in range(3):
             begun_s = now_s()
             async with pace.reading():
@@ -103,7 +103,7 @@ def test_a_named_limit_makes_nobody_wait_for_ever() -> None:
 
 @pytest.mark.parametrize("coding", ["gzip, gzip", "gzip,gzip,gzip", "deflate", "br", "x-gzip", "\x7f"])
 def test_what_is_packed_twice_or_otherwise_is_not_unpacked(coding: str) -> None:
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         with pytest.raises(CloudUnreachable, match="packed in a way that was not asked for"):
             await client.server("s1")
 
@@ -118,7 +118,7 @@ def test_what_is_packed_twice_or_otherwise_is_not_unpacked(coding: str) -> None:
 def test_a_bomb_that_is_packed_once_ends_at_the_bound() -> None:
     bomb = gzip.compress(bytes(4 * ANSWER_BYTES), 9)
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         with pytest.raises(CloudUnreachable, match="the answer is longer than"):
             await client.server("s1")
 
@@ -137,7 +137,7 @@ def test_a_list_that_never_ends_is_left_at_the_last_page() -> None:
 
     cloud = HostileCloud([Raw(200, {}, page(1))] * 600)
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         # The same page again and again: the cloud does not heed the number of the page.
         assert len((await client.list_servers()).servers) == 1000
         assert cloud.requests == 3
@@ -157,7 +157,7 @@ def test_a_strange_retry_after_is_bounded_or_none(text: str) -> None:
 
 
 def test_another_servers_answer_is_refused_in_a_bounded_message() -> None:
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         with pytest.raises(ReadRefused, match="another server") as caught:
             await client.server("s1")
         assert len(caught.value.message) < 400

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from fleetos.cloud.http.addresses import Proxies
-from fleetos.cloud.http.transport import Outgoing, Transport, open_transport
+from fleetos.cloud.http.transport import HttpRequest, Transport, open_transport
 from fleetos.errors import AnswerLost
 from tests.contract.peers import Exchange, Script, peer
 from tests.hostile.chance import SEED
@@ -67,7 +67,7 @@ def saying(answers: list[bytes], *, close: bool = True) -> Script:
 
 async def ask(transport: Transport, url: str) -> bytes | None:
     """The body of an answer; None where it was lost."""
-    outgoing = Outgoing("list", "GET", url, {"X-Auth-Token": "secret-token"}, 5.0, BOUND_BYTES)
+    outgoing = HttpRequest("list", "GET", url, {"X-Auth-Token": "secret-token"}, 5.0, BOUND_BYTES)
     try:
         answer = await transport.send(outgoing)
     except AnswerLost as error:

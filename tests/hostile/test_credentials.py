@@ -13,11 +13,11 @@ import httpx
 import pytest
 from hypothesis import given
 
-from fleetos.cloud.auth.config_files import Places
+from fleetos.cloud.auth.config_files import SearchFolders
 from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password
 from fleetos.cloud.auth.grant import token_request
 from fleetos.cloud.auth.known_clouds import origin_of
-from fleetos.cloud.auth.request_auth import KeyBadge, TokenBadge
+from fleetos.cloud.auth.request_auth import SignatureAuth, TokenAuth
 from fleetos.cloud.auth.sources import load as load_async
 from fleetos.cloud.http.addresses import parse_origin, proxies_from
 from fleetos.errors import FleetosError, InputError, UsageError
@@ -77,17 +77,19 @@ AUTH = "auth: {username: u, password: geheim-1, project_name: n}"
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
+def places(tmp_path_factory: pytest.TempPathFactory) -> SearchFolders:
     folder = tmp_path_factory.mktemp("credentials")
-    return Places(folder, folder / "home", folder / "site")
+    return SearchFolders(folder, folder / "home", folder / "site")
 
 
-def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: Places) -> Credentials:
+def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: SearchFolders) -> Credentials:
     """The credentials, without a loop of the caller's."""
     return anyio.run(load_async, cloud, region, env, places)
 
 
-def outcome(places: Places, cloud: str | None, env: dict[str, str], region: str | None = None) -> Credentials | None:
+def outcome(
+    places: SearchFolders, cloud: str | None, env: dict[str, str], region: str | None = None
+) -> Credentials | None:
     """The credentials, which can be sent and used; None for an error that is ours and shows no secret."""
     found, told = None, ""
     try:
@@ -113,27 +115,27 @@ def used(found: Credentials) -> None:
         case Password():
             assert token_request(found, proof).isascii()
         case GivenToken():
-            request = next(TokenBadge(proof.text).sync_auth_flow(request))
+            request = next(TokenAuth(proof.text).sync_auth_flow(request))
         case AccessKey():
             origin_of("ecs", found.region, "https://iam.invalid")
-            badge = KeyBadge(proof, found.project_id, lambda: datetime(2026, 1, 2, tzinfo=UTC))
+            badge = SignatureAuth(proof, found.project_id, lambda: datetime(2026, 1, 2, tzinfo=UTC))
             request = next(badge.sync_auth_flow(request))
     assert all(value.isascii() and value.isprintable() for value in request.headers.values())
 
 
-def clouds_yaml(places: Places, content: str | bytes) -> None:
+def clouds_yaml(places: SearchFolders, content: str | bytes) -> None:
     data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
     (places.cwd / "clouds.yaml").write_bytes(data)
 
 
-def test_what_is_spoiled_below_is_right(places: Places) -> None:
+def test_what_is_spoiled_below_is_right(places: SearchFolders) -> None:
     assert outcome(places, None, dict(GOOD)) is not None
     clouds_yaml(places, json_bytes(ENTRY))
     assert outcome(places, "prod", {}) is not None
 
 
 @pytest.mark.parametrize("name", [*GOOD, "OS_PROJECT_ID", "OS_CLOUD", "XDG_CONFIG_HOME", "OS_CLIENT_CONFIG_FILE"])
-def test_every_variable_may_be_anything(places: Places, name: str) -> None:
+def test_every_variable_may_be_anything(places: SearchFolders, name: str) -> None:
     clouds_yaml(places, json_bytes(ENTRY))
     for text in (*NASTY_TEXTS, "a" * 100_000):
         outcome(places, None, {**GOOD, name: text})
@@ -141,7 +143,7 @@ def test_every_variable_may_be_anything(places: Places, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*SIGNING, "OS_TOKEN", "OS_AUTH_TYPE", "HUAWEICLOUD_SDK_CREDENTIALS_FILE"])
-def test_every_variable_of_the_other_ways_may_be_anything(places: Places, name: str) -> None:
+def test_every_variable_of_the_other_ways_may_be_anything(places: SearchFolders, name: str) -> None:
     vendors = {f"HUAWEICLOUD_SDK_{key.removeprefix('OS_')}": text for key, text in SIGNING.items()}
     for text in (*NASTY_TEXTS, "a" * 200_000):
         outcome(places, None, {**SIGNING, name: text})
@@ -151,7 +153,7 @@ def test_every_variable_of_the_other_ways_may_be_anything(places: Places, name: 
 
 @examples(60)
 @given(randoms)
-def test_the_file_of_the_vendors_sdk_may_be_anything(places: Places, random: Random) -> None:
+def test_the_file_of_the_vendors_sdk_may_be_anything(places: SearchFolders, random: Random) -> None:
     text = b"[basic]\nak = AK\nsk = geheim-1\nproject_id = p\nsecurity_token = geheim-2\niam_endpoint = https://iam.invalid\n"
     file = places.home / ".huaweicloud" / "credentials"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +164,7 @@ def test_the_file_of_the_vendors_sdk_may_be_anything(places: Places, random: Ran
 
 @examples(60)
 @given(randoms)
-def test_an_entry_with_a_key_or_a_program_may_be_anything(places: Places, random: Random) -> None:
+def test_an_entry_with_a_key_or_a_program_may_be_anything(places: SearchFolders, random: Random) -> None:
     for more in (BY_KEY, BY_TOKEN, BY_PROGRAM):
         clouds_yaml(places, json_bytes(spoiled(random, {"clouds": {"prod": more}})))
         outcome(places, "prod", {})
@@ -182,7 +184,7 @@ def test_proxies_may_be_anything(name: str) -> None:
 
 @examples(80)
 @given(randoms)
-def test_clouds_yaml_may_be_anything(places: Places, random: Random) -> None:
+def test_clouds_yaml_may_be_anything(places: SearchFolders, random: Random) -> None:
     clouds_yaml(places, mangled(random, json_bytes(spoiled(random, ENTRY)), depths=(20, 200)))
     found = outcome(places, "prod", {})
     if found is not None and found.auth_url is not None and found.auth_url.startswith("https://iam."):
@@ -195,7 +197,7 @@ def test_clouds_yaml_may_be_anything(places: Places, random: Random) -> None:
     ["evil.invalid/", "evil.invalid/#", "x@evil.invalid/", "a.evil.invalid?", "..", "\\evil.invalid/", "a b", "\n"],
 )
 @pytest.mark.parametrize("by_plan", [True, False])
-def test_a_region_leads_the_password_to_no_other_host(places: Places, region: str, by_plan: bool) -> None:
+def test_a_region_leads_the_password_to_no_other_host(places: SearchFolders, region: str, by_plan: bool) -> None:
     own = "eu-de" if by_plan else region
     entry = {"profile": "otc", "region_name": own, "auth": ENTRY["clouds"]["prod"]["auth"]}
     clouds_yaml(places, json_bytes({"clouds": {"prod": entry}}))
@@ -229,7 +231,7 @@ def test_a_region_leads_the_password_to_no_other_host(places: Places, region: st
         ),
     ],
 )
-def test_what_yaml_takes_for_something_else(places: Places, text: str) -> None:
+def test_what_yaml_takes_for_something_else(places: SearchFolders, text: str) -> None:
     for entry in (
         f"clouds: {{prod: {text}}}",
         f"clouds: {{prod: {{profile: {text}, {AUTH}}}}}",
@@ -241,7 +243,7 @@ def test_what_yaml_takes_for_something_else(places: Places, text: str) -> None:
 
 
 @pytest.mark.parametrize("levels", [6, 8, 30])
-def test_merge_keys_that_multiply_are_refused_at_once(places: Places, levels: int) -> None:
+def test_merge_keys_that_multiply_are_refused_at_once(places: SearchFolders, levels: int) -> None:
     lines = [f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 9)}]}}" for level in range(1, levels)]
     bomb = "\n".join(["a0: &a0 {k: v, l: w}", *lines])
     clouds_yaml(places, f"{bomb}\nclouds: {{prod: {{profile: otc, region_name: eu-de, {AUTH}}}}}")
@@ -251,7 +253,7 @@ def test_merge_keys_that_multiply_are_refused_at_once(places: Places, levels: in
     assert time.process_time() - begun_s < 10
 
 
-def test_secrets_are_merged_without_following_aliases(places: Places) -> None:
+def test_secrets_are_merged_without_following_aliases(places: SearchFolders) -> None:
     def bomb(name: str) -> str:
         levels = [f"{name}{level}: &{name}{level} {{" for level in range(1, 12)]
         inner = [", ".join(f"k{key}: *{name}{level}" for key in range(9)) for level in range(11)]
@@ -269,7 +271,7 @@ def test_secrets_are_merged_without_following_aliases(places: Places) -> None:
     assert found.proof == Password("u", "nearer")
 
 
-def test_a_thousand_entries_are_named_in_a_bounded_message(places: Places) -> None:
+def test_a_thousand_entries_are_named_in_a_bounded_message(places: SearchFolders) -> None:
     clouds_yaml(places, json_bytes({"clouds": {f"entry-{number:05}" + "x" * 500: {} for number in range(1000)}}))
     with pytest.raises(FleetosError) as caught:
         load("zzz", None, {}, places)
@@ -278,7 +280,7 @@ def test_a_thousand_entries_are_named_in_a_bounded_message(places: Places) -> No
 
 
 @pytest.mark.parametrize("key", ["auth", "auth-url", "regions"])
-def test_names_of_keys_are_shown_bounded_and_without_control(places: Places, key: str) -> None:
+def test_names_of_keys_are_shown_bounded_and_without_control(places: SearchFolders, key: str) -> None:
     nasty = {f"k\x1b[2J{number}" + "x" * 300: "geheim" for number in range(2000)}
     filled = {key: [nasty] if key == "regions" else nasty}
     clouds_yaml(places, json_bytes({"clouds": {"prod": filled}}))
@@ -289,7 +291,7 @@ def test_names_of_keys_are_shown_bounded_and_without_control(places: Places, key
     assert len(caught.value.message) < 50_000
 
 
-def test_a_bomb_of_aliases_is_no_address(places: Places) -> None:
+def test_a_bomb_of_aliases_is_no_address(places: SearchFolders) -> None:
     levels = [f"a{one}: &a{one} [{', '.join([f'*a{one - 1}'] * 9)}]" for one in range(1, 12)]
     bomb = "\n".join(["a0: &a0 [x]", *levels])
     for key in ("auth-url", "auth_url", "regions", "region_name", "verify", "interface", "profile", "project-id"):

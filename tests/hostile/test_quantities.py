@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fleetos.limits import CONCURRENCY_MAX, DURATION_MAX_S, RATE_MAX_REQUESTS
 from fleetos.model.plan import Share
-from fleetos.planning.plan_file.units import duration_s, rate, share, spelled_duration, spelled_rate, spelled_share
+from fleetos.planning.plan_file.units import duration_s, format_duration, format_rate, format_share, rate, share
 from tests.hostile.chance import examples
 from tests.hostile.strategies import NASTY_LEAVES, NASTY_TEXTS, randoms
 
@@ -57,10 +57,10 @@ def test_durations_keep_their_order(one: list[Part], other: list[Part]) -> None:
 @examples(100)
 @given(st.integers(0, int(DURATION_MAX_S * 1000)))
 def test_every_spelling_of_a_duration_is_the_same(milliseconds: int) -> None:
-    spelled = spelled_duration(milliseconds / 1000)
+    spelled = format_duration(milliseconds / 1000)
     spellings = [spelled, f"{milliseconds}ms", f"{milliseconds // 1000}.{milliseconds % 1000:03}s"]
     assert {duration_s(text) for text in spellings} == {milliseconds / 1000}
-    assert spelled_duration(duration_s(spelled) or 0.0) == spelled
+    assert format_duration(duration_s(spelled) or 0.0) == spelled
 
 
 @examples(300)
@@ -70,7 +70,7 @@ def test_a_percentage_is_exact(millionths: int, total: int, at_least: int) -> No
     assert found is not None
     exact = math.floor(Fraction(millionths, 10**8) * total)
     assert found.of(total, at_least=at_least) == max(at_least, exact)
-    assert share(spelled_share(found)) == found
+    assert share(format_share(found)) == found
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_rate_never_allows_more_than_it_says(requests: int, parts: list[Part])
     assert 0 < found.steady_per_s <= requests / found.per_s
     # What leaves at once and what is refilled within the time are together what may leave in it.
     assert found.burst + found.steady_per_s * found.per_s <= requests + 1 + 1e-6
-    again = rate(spelled_rate(found))
+    again = rate(format_rate(found))
     assert again is not None
     # It is spelled in whole milliseconds.
     assert again.per_s == pytest.approx(found.per_s, abs=0.000501)

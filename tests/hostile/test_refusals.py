@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from fleetos.app.survey import compare, survey
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import CloudError, FleetosError
 from fleetos.model.codes import CODES
 from fleetos.model.plan import Plan
@@ -78,7 +78,7 @@ def surveyed(plan: Plan, script: Script, *, drifting: bool = False) -> Preflight
     """What preflight finds, or the error of the cloud. Any other error fails."""
     found: list[Preflight | FleetosError] = []
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         try:
             found.append(await survey(plan, client, FACTS))
             if drifting:

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from fleetos.files import FileTooLarge, UnreadableFile
 from fleetos.limits import ROW_PROBLEMS_LISTED, ROWS_EMPTY_MAX, ROWS_LINE_LETTERS
-from fleetos.planning.plan_file.csv_servers import Rows, read_rows
+from fleetos.planning.plan_file.csv_servers import CsvServers, read_rows
 from tests.hostile.chance import examples
 from tests.hostile.strategies import NASTY_TEXTS, mangled, randoms
 
@@ -24,7 +24,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("rows") / "s.csv"
 
 
-def rows_of(file: Path, data: bytes, **bounds: int) -> Rows | UnreadableFile:
+def rows_of(file: Path, data: bytes, **bounds: int) -> CsvServers | UnreadableFile:
     """The rows, or why there are none; problems with lines, in bounded messages."""
     file.write_bytes(data)
     try:
@@ -67,7 +67,7 @@ def table(random: Random) -> tuple[list[list[str]], bytes]:
 def test_what_was_written_is_read_back(file: Path, random: Random) -> None:
     cells, data = table(random)
     rows = rows_of(file, data)
-    assert isinstance(rows, Rows), rows
+    assert isinstance(rows, CsvServers), rows
     assert not rows.problems
     read = [(one.name, one.labels) for one in rows.servers]
     labelled = [{"pair": pair.strip(), "rack": rack.strip()} for _, pair, rack in cells]
@@ -96,19 +96,19 @@ def test_every_cell_may_be_anything(file: Path, header: str) -> None:
 def test_a_line_may_be_so_long_and_no_longer(file: Path) -> None:
     fits = b"name\nx" + b" " * (ROWS_LINE_LETTERS - 2) + b"\n"
     rows = rows_of(file, fits)
-    assert isinstance(rows, Rows)
+    assert isinstance(rows, CsvServers)
     assert [one.name for one in rows.servers] == ["x"]
     rows = rows_of(file, fits.replace(b"x", b"xx"))
-    assert isinstance(rows, Rows)
+    assert isinstance(rows, CsvServers)
     assert [one.line for one in rows.problems] == [2]
 
 
 def test_what_a_spreadsheet_leaves_behind_is_no_problem(file: Path) -> None:
     rows = rows_of(file, b"name,a\nx,y\n" + b",\n" * ROWS_EMPTY_MAX)
-    assert isinstance(rows, Rows)
+    assert isinstance(rows, CsvServers)
     assert (len(rows.servers), rows.problems) == (1, [])
 
 
 def test_the_bound_in_bytes_is_the_callers(file: Path) -> None:
-    assert isinstance(rows_of(file, b"name\nx\n", most_bytes=7), Rows)
+    assert isinstance(rows_of(file, b"name\nx\n", most_bytes=7), CsvServers)
     assert isinstance(rows_of(file, b"name\nx\n\n", most_bytes=7), FileTooLarge)

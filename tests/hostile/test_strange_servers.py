@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import InputError
 from fleetos.model.findings import Check
 from fleetos.model.inventory import Inventory
@@ -62,7 +62,7 @@ def listed(*pages: Raw) -> list[Inventory]:
     """What the client makes of each of these lists."""
     found: list[Inventory] = []
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         found.extend([await client.list_servers() for _ in pages])
 
     with_client(HostileCloud(pages), then)
@@ -152,7 +152,7 @@ def test_a_server_that_two_pages_show_under_two_names_is_neither(plan_of: Callab
     head = json.loads(pages[0].body) | {"count": 9}
     found: list[Inventory] = []
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         found.append(await client.list_servers())
 
     last = Raw(200, {}, json_bytes({"count": 9, "servers": []}))
@@ -221,7 +221,7 @@ def test_a_sweep_takes_a_strange_server_for_one_that_is_not_there() -> None:
     strange = page({**BODY, "os-extended-volumes:volumes_attached": 5})
     seen: list[set[str]] = []
 
-    async def then(client: EcsCloud) -> None:
+    async def then(client: CloudClient) -> None:
         seen.append(set(await client.sweep(sorted(NAMES))))
 
     with_client(HostileCloud([strange, strange, strange]), then)

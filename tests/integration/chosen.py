@@ -26,7 +26,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from fleetos.cli.main import main
 from fleetos.cloud.http import transport
-from fleetos.cloud.http.transport import Answer, Outgoing, Transport
+from fleetos.cloud.http.transport import HttpRequest, HttpResponse, Transport
 from fleetos.store import leases, process, runs
 from fleetos.store.process import is_stopped
 from tests.stage import Done, until
@@ -237,7 +237,7 @@ def _watch_requests(arrive: Callable[[At, str], None]) -> None:
         if (outgoing := transport._leaving.get()) is not None:
             arrive(At.AFTER_SEND, outgoing.operation)
 
-    async def sending(self: Transport, outgoing: Outgoing) -> Answer:
+    async def sending(self: Transport, outgoing: HttpRequest) -> HttpResponse:
         answer = await send(self, outgoing)
         arrive(At.ANSWERED, outgoing.operation)
         return answer
@@ -256,7 +256,7 @@ def _meet_at(meeting: Meeting, barrier: Barrier) -> None:
     elif meeting is Meeting.LEASE_SEEN:
         may_take = leases.may_take
 
-        async def taking(*arguments: Any) -> leases.Seen:
+        async def taking(*arguments: Any) -> leases.LeaseRow:
             seen = await may_take(*arguments)
             meet()
             return seen

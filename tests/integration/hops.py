@@ -30,7 +30,7 @@ from fleetos.engine import turn
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.model.journal.events import ChangeAnswered, TargetEvent
 from fleetos.model.run import Target
-from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.in_process import SimTransport
 from fleetos.sim.scenario.scenario import Scenario
 from tests.integration.plans import plan
@@ -99,7 +99,7 @@ class Noting(SimTransport):
 @asynccontextmanager
 async def _in_process(*, proxies: Proxies, **_sockets: object) -> AsyncGenerator[Transport]:
     clock = SystemClock()
-    cloud = Cloud(Scenario.model_validate(SCENARIO), clock.now().timestamp(), lambda: clock.now().timestamp())
+    cloud = SimulatedCloud(Scenario.model_validate(SCENARIO), clock.now().timestamp(), lambda: clock.now().timestamp())
     inner = Noting(cloud, anyio.sleep, lambda request: NotSent(str(request.url)), lambda _: AnswerLost("lost"))
     async with _open_transport(proxies=proxies, inner=inner) as transport:
         yield transport

@@ -15,7 +15,7 @@ from signal import SIGSTOP
 import pytest
 
 from fleetos.limits import LEASE_TERM_S
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from tests.cli.play import Play
 from tests.integration.chosen import At, Point, Way, start
 from tests.ledger import (
@@ -80,8 +80,8 @@ class Told:
     sleeper: int
     came: Done
     woke: Done
-    before: list[Write]
-    after: list[Write]
+    before: list[LedgerEntry]
+    after: list[LedgerEntry]
 
 
 def tell(frozen: Frozen, play: Play, names: list[str]) -> Told:

@@ -31,7 +31,7 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.database.tables import metadata
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import Watcher
+from fleetos.store.leases import LeaseRequester
 from fleetos.store.memory_journal import Claim, CommitFault, MemoryRun
 from fleetos.store.process import this_process
 from tests.simulation.process import Process
@@ -213,9 +213,9 @@ def _server_of(record: Record) -> str | None:
     return event.target.server_id if isinstance(event, Enlisted) else getattr(event, "server_id", None)
 
 
-def _watcher(process: Process, number: int) -> Watcher:
+def _watcher(process: Process, number: int) -> LeaseRequester:
     """Whose process has ended when the next one comes: what a lease is worth in time is played by the play."""
-    return Watcher(replace(this_process(), started=1 + number), process, sleep=anyio.sleep)
+    return LeaseRequester(replace(this_process(), started=1 + number), process, sleep=anyio.sleep)
 
 
 @cache

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fleetos.model.plan import ApiLimits, Polling, Rollout, Share, Timeouts
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from tests.ledger import CHANGES
 from tests.simulation.play import play
 from tests.simulation.spec import Operator, Spec
@@ -68,7 +68,7 @@ def _told(at: float | None) -> float:
     return at
 
 
-def _stopped_at(story: Story, change: Write) -> float:
+def _stopped_at(story: Story, change: LedgerEntry) -> float:
     stops = [one for one in story.ledger.writes if one.operation == "stop" and change.servers[0] in one.servers]
     durations = story.world.scenario.durations
     last = stops[-1]

@@ -12,8 +12,8 @@ from fleetos.model.journal.codec import event_json
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.plan import PowerAfter
 from fleetos.model.states import RETRIABLE, RUN_ENDS
-from fleetos.sim.api.gateway import Cloud
-from fleetos.sim.random_draws import Chance
+from fleetos.sim.api.gateway import SimulatedCloud
+from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.virtual_time import now_s, run
 from fleetos.sim.world.orders import Foreign, SetFaults
@@ -55,10 +55,10 @@ class _Play:
     def __init__(self, spec: Spec, trace: Callable[[str], None] | None) -> None:
         self._spec = spec
         self._tell = trace
-        cloud = Cloud(spec.scenario, BORN.timestamp(), play_time)
+        cloud = SimulatedCloud(spec.scenario, BORN.timestamp(), play_time)
         # Nothing goes wrong before the run is frozen.
         fates = Fates(frozenset(spec.deaths), list(spec.freezes), calm=True)
-        self._stage = Stagehand(spec, cloud, self._trace, fates, Chance(spec.seed))
+        self._stage = Stagehand(spec, cloud, self._trace, fates, RandomDraws(spec.seed))
         self._processes = 0
         self._drivers: list[tuple[Process, asyncio.Task[None]]] = []
         self._retries = spec.operator.retries

@@ -7,14 +7,14 @@ from itertools import count
 
 from fleetos.clock import Moment
 from fleetos.cloud.auth.credentials import Credentials, Password
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
-from fleetos.engine.engine import Beats, Edge, Engine
+from fleetos.engine.engine import Dependencies, Engine, Intervals
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost, RunDriven
 from fleetos.model.inventory import Job, Reply, Server
 from fleetos.model.journal.events import Event, Record
-from fleetos.model.journal.requests import Request
+from fleetos.model.journal.requests import OperatorRequest
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Run, Secrets, Target
@@ -24,7 +24,7 @@ from fleetos.planning.secrets import PlanSecrets
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.virtual_time import now_s
 from fleetos.store.journal import SqlJournal
-from fleetos.store.memory_journal import MemoryJournal, Weather
+from fleetos.store.memory_journal import CommitFaults, MemoryJournal
 from tests.simulation.process import Process
 from tests.simulation.stagehand import Stagehand
 from tests.simulation.story import Ended, Session
@@ -32,7 +32,7 @@ from tests.simulation.wire import Wire
 from tests.support.chance import SeededChance
 
 # Slower than a real process, since most of the play's own time goes into the seconds in which nothing happens.
-BEATS = Beats(turn_s=300.0, requests_s=120.0)
+BEATS = Intervals(turn_s=300.0, requests_s=120.0)
 LEASE_BEAT_S = 20.0
 
 
@@ -60,7 +60,7 @@ class Recorder:
         self._process.point("after commit")
         return records
 
-    async def requests(self) -> Sequence[Request]:
+    async def requests(self) -> Sequence[OperatorRequest]:
         """Return the operator's requests."""
         return await self._inner.requests()
 
@@ -76,7 +76,7 @@ class Recorder:
 class Watched:
     """The cloud of one process; notes each write that the last check keeps from leaving."""
 
-    def __init__(self, inner: EcsCloud, process: Process, stage: Stagehand) -> None:
+    def __init__(self, inner: CloudClient, process: Process, stage: Stagehand) -> None:
         self._inner = inner
         self._process = process
         self._stage = stage
@@ -162,7 +162,7 @@ class Onlooker:
 
 
 @contextlib.asynccontextmanager
-async def logged_in(process: Process, stage: Stagehand, limits: ApiLimits) -> AsyncGenerator[EcsCloud]:
+async def logged_in(process: Process, stage: Stagehand, limits: ApiLimits) -> AsyncGenerator[CloudClient]:
     """Yield the cloud as a client of this process sees it."""
     spec = stage.spec
     host = "127.0.0.1:9" if spec.loopback else "cloud.example"
@@ -203,7 +203,7 @@ async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
         journal, progress = await _taken(process, stage)
         stage.epochs[process.number] = stage.store.epoch
         numbers = count(1)
-        edge = Edge(
+        edge = Dependencies(
             cloud=Watched(cloud, process, stage),
             journal=Recorder(process, stage, journal),
             secrets=PlanSecrets(stage.env),
@@ -223,7 +223,7 @@ async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
 async def _taken(process: Process, stage: Stagehand) -> tuple[LeasedJournal, Progress]:
     if stage.filed is not None:
         return await stage.filed.take(process, LEASE_BEAT_S)
-    return stage.store.take(process, Weather(stage.fault, stage.commit_s), LEASE_BEAT_S), stage.store.progress()
+    return stage.store.take(process, CommitFaults(stage.fault, stage.commit_s), LEASE_BEAT_S), stage.store.progress()
 
 
 def _limits(run: Run) -> ApiLimits:

@@ -9,8 +9,16 @@ from dataclasses import replace
 from math import floor
 from typing import Any
 
-from fleetos.model.plan import ApiLimits, Failure, Polling, Rollout, Share, Timeouts
-from fleetos.sim.scenario.scenario import ActionLog, ChangeManner, Durations, Listing, Scenario, ServerGroup, Tokens
+from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, Rollout, Share, Timeouts
+from fleetos.sim.scenario.scenario import (
+    ActionLog,
+    ChangeManner,
+    Listing,
+    PhaseDurations,
+    Scenario,
+    ServerGroup,
+    Tokens,
+)
 from tests.simulation.spec import Act, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
 
 Breaks = Callable[[Spec], bool]
@@ -92,14 +100,14 @@ def _usual(spec: Spec) -> Iterator[Spec]:
     yield replace(spec, limits=ApiLimits())
     yield replace(spec, rollout=Rollout(concurrency=spec.rollout.concurrency))
     yield replace(spec, rollout=replace(spec.rollout, concurrency=Share(1)))
-    yield replace(spec, failure=Failure())
-    if spec.failure.attempts > Failure().attempts:
+    yield replace(spec, failure=FailurePolicy())
+    if spec.failure.attempts > FailurePolicy().attempts:
         yield replace(spec, failure=replace(spec.failure, attempts=1))
     yield replace(spec, polling=Polling())
     yield replace(spec, timeouts=Timeouts(settle_s=spec.timeouts.settle_s))
     yield replace(spec, timeouts=Timeouts())
     yield replace(spec, loopback=False)
-    yield _cloud(spec, durations=Durations())
+    yield _cloud(spec, durations=PhaseDurations())
     yield _cloud(spec, change=ChangeManner())
     yield _cloud(spec, tokens=Tokens())
     yield _cloud(spec, list=Listing())
@@ -179,7 +187,7 @@ def _round_numbers(spec: Spec) -> Iterator[Spec]:
     if spec.operator.abort_at_s is not None:
         yield replace(spec, operator=replace(spec.operator, abort_at_s=float(floor(spec.operator.abort_at_s))))
     durations = spec.scenario.durations
-    if durations != Durations():
+    if durations != PhaseDurations():
         for name in ("stop", "start", "change"):
             low_s = floor(getattr(durations, name)[0])
             yield _cloud(spec, durations=durations.model_copy(update={name: (float(low_s), float(low_s))}))

@@ -6,9 +6,9 @@ Each name counts places, not plays. What must occur in many worlds stands in REQ
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
-from fleetos.sim.random_draws import Chance
-from fleetos.sim.scenario.faults import Failure, Fate
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.random_draws import RandomDraws
+from fleetos.sim.scenario.faults import FailureOutcome, FaultEffect
+from fleetos.sim.world.ledger import LedgerEntry
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import write_of
 from tests.simulation.situations_rare import of_few
@@ -59,7 +59,7 @@ def _asked(story: Story) -> Iterator[str]:
 
 def _late(story: Story) -> Iterator[str]:
     """What came late: a change of which the same attempt had been sent again by then."""
-    sends: dict[tuple[str, int], list[Write]] = defaultdict(list)
+    sends: dict[tuple[str, int], list[LedgerEntry]] = defaultdict(list)
     for sent in story.sent:
         write, target = write_of(story, sent), sent.targets.get(sent.servers[0])
         if sent.operation in CHANGES and write is not None and target is not None and target.attempts:
@@ -90,7 +90,7 @@ def _delivered(story: Story) -> Iterator[str]:
 def _changed(story: Story) -> Iterator[str]:
     """How the changes that the cloud accepted looked, and how they failed."""
     counts: Counter[str] = Counter()
-    chance, manner = Chance(story.spec.scenario.seed), story.spec.scenario.change
+    chance, manner = RandomDraws(story.spec.scenario.seed), story.spec.scenario.change
     for write in story.ledger.writes:
         if write.operation not in CHANGES or write.actor != "client" or write.copy_of is not None:
             continue
@@ -110,7 +110,7 @@ def _changed(story: Story) -> Iterator[str]:
             yield f"change-fails-{fate.fail.picture}"
 
 
-def _fate(story: Story, write: Write, chance: Chance, nth: int) -> Fate:
+def _fate(story: Story, write: LedgerEntry, chance: RandomDraws, nth: int) -> FaultEffect:
     """Return what the rules that struck a change did to it, as the simulated cloud drew it."""
     fields: dict[str, object] = {}
     for index in write.faults:
@@ -118,7 +118,7 @@ def _fate(story: Story, write: Write, chance: Chance, nth: int) -> Fate:
         for name, value in rule.fields(chance, index, write.operation, write.servers[0], nth).items():
             fields.setdefault(name, value)
     failure = fields.get("fail")
-    return Fate.model_validate({**fields, "fail": failure if isinstance(failure, Failure) else None})
+    return FaultEffect.model_validate({**fields, "fail": failure if isinstance(failure, FailureOutcome) else None})
 
 
 def _befallen(story: Story) -> Iterator[str]:

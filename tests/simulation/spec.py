@@ -6,7 +6,7 @@ A play is a pure function of its spec; a spec is a pure function of its seed, un
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fleetos.model.plan import ApiLimits, Failure, Polling, Rollout, Timeouts
+from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, Rollout, Timeouts
 from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.scenario.scenario import Scenario
 
@@ -110,7 +110,7 @@ class Spec:
     seed: int
     scenario: Scenario
     rollout: Rollout = field(default_factory=Rollout)
-    failure: Failure = field(default_factory=Failure)
+    failure: FailurePolicy = field(default_factory=FailurePolicy)
     timeouts: Timeouts = field(default_factory=Timeouts)
     polling: Polling = field(default_factory=Polling)
     limits: ApiLimits = field(default_factory=ApiLimits)

@@ -7,7 +7,7 @@ from fleetos.model.journal.events import Event, Record, RunCreated
 from fleetos.model.plan import Polling, Rollout, Share, Timeouts
 from fleetos.model.run import Settings
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from tests.ledger import CHANGES
 from tests.simulation.play import play
 from tests.simulation.spec import IMAGE, Spec
@@ -80,12 +80,12 @@ def endless() -> Story:
     return staged({"do": "stuck", "on": "changeos"})
 
 
-def changes(story: Story) -> list[Write]:
+def changes(story: Story) -> list[LedgerEntry]:
     """Return the changes in the ledger."""
     return [write for write in story.ledger.writes if write.operation in CHANGES]
 
 
-def stop_of(story: Story) -> Write:
+def stop_of(story: Story) -> LedgerEntry:
     """Return the first stop in the ledger."""
     return next(write for write in story.ledger.writes if write.operation == "stop")
 

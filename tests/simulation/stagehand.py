@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fleetos.model.journal.events import Record
-from fleetos.sim.api.gateway import Cloud
-from fleetos.sim.random_draws import Chance
+from fleetos.sim.api.gateway import SimulatedCloud
+from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.virtual_time import now_s
 from fleetos.sim.world.ledger import Content
 from fleetos.store.memory_journal import CommitFault, MemoryRun
@@ -30,10 +30,10 @@ class Stagehand:
     """The things of one play, and the notes on it."""
 
     spec: Spec
-    cloud: Cloud
+    cloud: SimulatedCloud
     trace: Callable[[str], None]
     fates: Fates
-    chance: Chance
+    chance: RandomDraws
     run: MemoryRun | None = None
     filed: "Filed | None" = None
     epochs: dict[int, int] = field(default_factory=dict[int, int])

@@ -15,7 +15,7 @@ import pytest
 
 from fleetos.model.plan import Polling
 from fleetos.sim.scenario.faults import Stale
-from fleetos.sim.scenario.scenario import Durations, Scenario, ServerGroup
+from fleetos.sim.scenario.scenario import PhaseDurations, Scenario, ServerGroup
 from tests.simulation import workers
 from tests.simulation.__main__ import CLEAN, INTERRUPTED, NOT_CLEAN, USAGE, main
 from tests.simulation.checkers import CHECKERS
@@ -51,7 +51,7 @@ def tiny(seed: int) -> Spec:
     """A world of one server that is over within two minutes and a dozen requests, with two deaths or one everywhere."""
     return Spec(
         seed=seed,
-        scenario=Scenario(seed=seed, servers=(ServerGroup(),), durations=Durations(change=(30.0, 40.0))),
+        scenario=Scenario(seed=seed, servers=(ServerGroup(),), durations=PhaseDurations(change=(30.0, 40.0))),
         polling=Polling(20.0, 20.0),
         faults=(Stale(do="stale", on="read", seconds=(0.0, 1.0)),),
         operator=Operator((1.0, 2.0)),

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.sim.api.gateway import Cloud
-from fleetos.sim.random_draws import Chance
+from fleetos.sim.api.gateway import SimulatedCloud
+from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.virtual_time import run
 from tests.simulation.checkers import broken, check
 from tests.simulation.filed import Filed, at_once
@@ -55,9 +55,9 @@ def test_commits_that_fail_leave_nothing_torn() -> None:
 
 def test_what_is_stored_otherwise_than_its_records_say_is_seen() -> None:
     async def altered() -> str:
-        cloud = Cloud(small().scenario, BORN.timestamp(), play_time)
+        cloud = SimulatedCloud(small().scenario, BORN.timestamp(), play_time)
         fates = Fates(frozenset(), [], calm=True)
-        stage = Stagehand(replace(small(), filed=True), cloud, lambda text: None, fates, Chance(1))
+        stage = Stagehand(replace(small(), filed=True), cloud, lambda text: None, fates, RandomDraws(1))
         with at_once():
             filed = stage.filed = Filed(stage)
             process = Process(0, fates, stage.spec.clocks, 0.0, lambda text: None)

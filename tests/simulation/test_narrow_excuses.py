@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from fleetos.model.journal.events import AttemptEnded, ChangeIntended, Moved, Retried
-from fleetos.model.plan import Failure
+from fleetos.model.plan import FailurePolicy
 from fleetos.model.states import Reason, RunState, TargetState
-from fleetos.sim.world.ledger import Write
-from fleetos.sim.world.servers import Disk
+from fleetos.sim.world.ledger import LedgerEntry
+from fleetos.sim.world.servers import SimDisk
 from tests.simulation.checkers import check
 from tests.simulation.checkers.promise import named_by_operator
 from tests.simulation.staged import (
@@ -34,18 +34,18 @@ from tests.simulation.story import Asked, Story
 Edit = Callable[[Story], None]
 
 
-def _enter(story: Story, write: Write) -> Write:
+def _enter(story: Story, write: LedgerEntry) -> LedgerEntry:
     """Return one more write of the ledger."""
     write = replace(write, seq=len(story.ledger.writes) + 1)
     story.ledger = replace(story.ledger, writes=(*story.ledger.writes, write))
     return write
 
 
-def _good_disk(story: Story) -> Disk:
+def _good_disk(story: Story) -> SimDisk:
     return next(disk for disk in story.ledger.disks if disk.successful)
 
 
-def _goes_on(story: Story, change: Write) -> None:
+def _goes_on(story: Story, change: LedgerEntry) -> None:
     change.ended_at = None
     for task in story.world.jobs[change.job_id or ""].tasks:
         task.ended_at = None
@@ -77,7 +77,7 @@ def _asked_for_the_first_job(story: Story, *told: tuple[float, int]) -> None:
 
 
 def _more_attempts_than_the_plan_allows(story: Story) -> None:
-    story.spec = replace(story.spec, failure=Failure(attempts=1))
+    story.spec = replace(story.spec, failure=FailurePolicy(attempts=1))
 
 
 def _slot_given_back_too_early(story: Story) -> None:

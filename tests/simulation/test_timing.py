@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.model.plan import Failure, Polling, Rollout, Share, Timeouts
+from fleetos.model.plan import FailurePolicy, Polling, Rollout, Share, Timeouts
 from fleetos.model.run import Outcome
 from fleetos.model.states import Reason, TargetState
 from fleetos.sim.scenario.scenario import Scenario
@@ -33,7 +33,7 @@ def test_a_failed_server_is_tried_again_long_before_the_last_untried_one(failed:
         24,
         {"do": "fail", "on": "changeos", "servers": [failed], "nth": [1]},
         rollout=Rollout(Share(4.0)),
-        failure=Failure(2, 2.0, 2.0),
+        failure=FailurePolicy(2, 2.0, 2.0),
     )
     assert check(story) == []
     assert {one.state for one in story.targets.values()} == {TargetState.DONE}

@@ -9,10 +9,10 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from fleetos.model.plan import ChangeSpec, Place, Plan, SecretRef, ServerRef, StopMode, UserDataRef
+from fleetos.model.plan import ChangeSpec, Plan, SecretRef, ServerRef, SourcePosition, StopMode, UserDataRef
 from fleetos.sim.scenario.scenario import DEFAULT_KEY, ImageEntry, Scenario
 from fleetos.sim.world.ledger import Content
-from fleetos.sim.world.servers import Server
+from fleetos.sim.world.servers import SimServer
 from fleetos.sim.world.world import World
 from tests.simulation.spec import IMAGE, Spec
 
@@ -34,7 +34,7 @@ _METADATA: tuple[Mapping[str, str], ...] = (
     {"note": "the cloud does not know this key"},
 )
 _FILES = tuple(sorted((Path(__file__).parent / "user_data").glob("*.sh")))
-_PLAN = Place("plan.yaml", None, None, "")
+_PLAN = SourcePosition("plan.yaml", None, None, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def wishes(spec: Spec, world: World, *, again: bool) -> dict[str, Wish]:
     return dict.fromkeys(world.servers, replace(login, image=None) if spec.reinstall else login)
 
 
-def _of_its_own(spec: Spec, server: Server, number: int, *, shift: int) -> Wish:
+def _of_its_own(spec: Spec, server: SimServer, number: int, *, shift: int) -> Wish:
     """Return a wish that is like that of no neighbour: each key goes round at a beat of its own."""
     turn = number + shift
     image = IMAGE
@@ -132,7 +132,7 @@ def said(spec: Spec, world: World, wanted: Mapping[str, Wish]) -> dict[str, Cont
     return {one: _said(spec, world, world.servers[one], wish) for one, wish in wanted.items()}
 
 
-def _said(spec: Spec, world: World, server: Server, wish: Wish) -> Content:
+def _said(spec: Spec, world: World, server: SimServer, wish: Wish) -> Content:
     image = server.image if wish.image is None else world.image_named(wish.image)
     api = "v1" if image is not None and image.flags.get(_NO_CLOUD_INIT) == "true" else "v2"
     operation = "reinstallos" if wish.image is None else "changeos"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar
 
-from fleetos.model.plan import ApiLimits, Failure, Polling, PowerAfter, Rollout, Share, StopMode, Timeouts
+from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, PowerAfter, Rollout, Share, StopMode, Timeouts
 from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.scenario.scenario import Scenario
 from tests.simulation.faults import Fence, rules
@@ -73,7 +73,7 @@ def world(seed: int) -> Spec:
         seed=seed,
         scenario=_scenario(chance, seed, size, fence, timeouts),
         rollout=Rollout(Share(float(chance.randint(1, max(1, size.servers)))), stop, power_after=power_after),
-        failure=Failure(chance.randint(1, 4), chance.choice((5.0, 30.0)), chance.choice((60.0, 300.0))),
+        failure=FailurePolicy(chance.randint(1, 4), chance.choice((5.0, 30.0)), chance.choice((60.0, 300.0))),
         timeouts=timeouts,
         polling=polling,
         limits=_limits(chance),

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password
-from fleetos.cloud.auth.request_auth import KeyBadge
+from fleetos.cloud.auth.request_auth import SignatureAuth
 from fleetos.cloud.auth.signature import Signable
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
 from fleetos.cloud.http.addresses import proxies_from
 from fleetos.model.plan import ApiLimits
@@ -53,15 +53,15 @@ HOLDERS = {
         "Credentials",
         "Password",
         "Grant",
-        "HeldBadge",
-        "TokenBadge",
-        "KeyBadge",
+        "CachedToken",
+        "TokenAuth",
+        "SignatureAuth",
         "AccessKey",
         "GivenToken",
         "Signable",
         "Session",
-        "Outgoing",
-        "Write",
+        "HttpRequest",
+        "WriteRequest",
     ),
 }
 
@@ -124,7 +124,7 @@ def test_no_object_shows_a_secret_while_a_change_is_sent(tmp_path: Path) -> None
     kept += [locate(f"postgresql://fleet:{DATABASE}@db.invalid/runs"), read_tree(wrong)]
     env = {"HTTPS_PROXY": f"http://al:{PROXY}@proxy.invalid:3128"}
     kept.append(proxies_from(env))
-    kept += [KEY, GIVEN, replace(CREDENTIALS, proof=KEY), KeyBadge(KEY, "p", VirtualClock().now)]
+    kept += [KEY, GIVEN, replace(CREDENTIALS, proof=KEY), SignatureAuth(KEY, "p", VirtualClock().now)]
     kept.append(Signable("GET", "/", {"x-security-token": SECURITY_TOKEN}))
     credentials = replace(CREDENTIALS, proof=Password("al", LOGIN_PASSWORD))
     cloud = Watched()
@@ -136,7 +136,7 @@ def test_no_object_shows_a_secret_while_a_change_is_sent(tmp_path: Path) -> None
         ) as client:
             return await change(client)
 
-    async def change(client: EcsCloud) -> str:
+    async def change(client: CloudClient) -> str:
         permit = client.permit()
         assert permit is not None
         return repr(

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fleetos.cloud.api.reads import GrantedReads, is_gone, parsed, segment
-from fleetos.cloud.client import Place
-from fleetos.cloud.http.json_fields import Fields, Unreadable, parts, text
+from fleetos.cloud.client import ProjectEndpoints
+from fleetos.cloud.http.json_fields import Fields, InvalidJson, parts, text
 from fleetos.cloud.operations import CALLS, EFFECTS, Call, Operation, Use
-from fleetos.cloud.session import Read, Session
+from fleetos.cloud.session import ReadRequest, Session
 from fleetos.errors import AuthenticationFailed, CloudError, PermissionDenied, ReadRefused
 from fleetos.model.codes import code_key
 from fleetos.model.diagnosis import (
@@ -37,7 +37,7 @@ _LOST: Mapping[Use, str] = {
 class DryReads:
     """Every read that fleetos makes, tried once and cheaply. `keyed`: a plan is meant that gives servers a key pair."""
 
-    def __init__(self, session: Session, place: Place, *, keyed: bool) -> None:
+    def __init__(self, session: Session, place: ProjectEndpoints, *, keyed: bool) -> None:
         self._session = session
         self._origins = {"ecs": place.ecs, "ims": place.ims, "evs": place.evs}
         self._keyed = keyed
@@ -57,7 +57,7 @@ class DryReads:
         if "{server}" in call.path and "server" not in self._named:
             return self.untried(operation, "no server is known to ask for")
         path = call.path.format(**{name: segment(value) for name, value in self._named.items()})
-        read = Read(operation, origin, path, f"{call.method} {call.path}", call.sparing)
+        read = ReadRequest(operation, origin, path, f"{call.method} {call.path}", call.sparing)
         granted = GrantedReads(self._session)
         try:
             answer = await (granted.read(read) if operation in _BY_PROJECT else self._session.read(read))
@@ -104,6 +104,6 @@ def _first_server(listed: Fields) -> dict[str, str]:
     try:
         first = next(iter(parts(listed, "servers")), None)
         server_id = None if first is None else text(first, "id")
-    except Unreadable:
+    except InvalidJson:
         return {}
     return {} if server_id is None else {"server": server_id}

@@ -23,7 +23,7 @@ from fleetos.app.doctor.cloud_rules import (
 from fleetos.app.survey import scope_of
 from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password
 from fleetos.cloud.auth.grant import Grant
-from fleetos.cloud.client import EcsCloud, Place
+from fleetos.cloud.client import CloudClient, ProjectEndpoints
 from fleetos.cloud.connect import iam_address, open_session, overridden, place_of
 from fleetos.cloud.http.addresses import Origin, Proxies, proxies_from
 from fleetos.cloud.operations import CALLS, DRY_READS, EFFECTS, Operation, Service
@@ -129,7 +129,7 @@ async def knock(
 
     Raises CloudUnreachable, also for a certificate that is refused.
     """
-    answer = await session.knock(origin)
+    answer = await session.probe_endpoint(origin)
     arrived, left = session.clock.moment(), answer.left or session.clock.moment()
     told_at = answer.told_at
     facts = EndpointFacts(
@@ -241,7 +241,7 @@ class _Probe:
             self.tell(of_login(login_facts(grant), self.facts))
         return grant
 
-    async def _permissions(self, place: Place, grant: Grant) -> bool:
+    async def _permissions(self, place: ProjectEndpoints, grant: Grant) -> bool:
         """Tell what each read shows; return whether the cloud accepts the credentials.
 
         An access key is tried by the first read alone.
@@ -279,12 +279,12 @@ class _Probe:
         except CloudUnreachable as error:
             return reads.unknown(operation, error)
 
-    async def _memory(self, name: str | None, place: Place, database: Database | None) -> None:
+    async def _memory(self, name: str | None, place: ProjectEndpoints, database: Database | None) -> None:
         if database is None:
             _leave_out(self.tell, "there is no database that remembers", Topic.LIMITS, Topic.DURATIONS)
             return
         try:
-            known = await history.experience(database, scope_key(scope_of(name, EcsCloud(self.session, place))))
+            known = await history.experience(database, scope_key(scope_of(name, CloudClient(self.session, place))))
         except StoreError as error:
             self.tell(broken(Topic.LIMITS, error))
             return

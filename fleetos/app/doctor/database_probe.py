@@ -19,7 +19,7 @@ from fleetos.model.diagnosis import Diagnosis, Grade, Tell, Topic, broken, skipp
 from fleetos.store.database.database import Database
 from fleetos.store.database.sqlite_files import newest_backup
 from fleetos.store.diagnostics import claim_facts, file_facts, run_facts, schema_facts, timeline
-from fleetos.store.integrity import prove_sound
+from fleetos.store.integrity import check_integrity
 
 T = TypeVar("T")
 _TABLES = (Topic.LEASE, Topic.CLAIMS)
@@ -102,7 +102,7 @@ def _backup(path: Path) -> tuple[str | None, datetime | None]:
 
 async def _is_sound(database: Database, tell: Tell) -> bool:
     try:
-        await _in_time(prove_sound(database))
+        await _in_time(check_integrity(database))
     except StoreError as error:
         tell(broken(Topic.INTEGRITY, error))
         return False

@@ -9,9 +9,9 @@ from typing import TypeVar, cast
 
 from fleetos.clock import Moment
 from fleetos.cloud.http.error_body import plain
-from fleetos.cloud.http.json_fields import Fields, Unreadable, need, number, part, parts, stamp, text, truth
+from fleetos.cloud.http.json_fields import Fields, InvalidJson, need, number, part, parts, stamp, text, truth
 from fleetos.limits import ADDRESS_CHARS, ADDRESSES_SEEN, DURATION_MAX_S, ID_CHARS
-from fleetos.model.inventory import Disk, Flavor, Image, Job, JobStatus, Picture, Server, SubJob, Traits
+from fleetos.model.inventory import Disk, Flavor, Image, Job, JobStatus, Server, ServerSnapshot, SubJob, Traits
 from fleetos.names import composed
 
 # A tag's key and value have at most 36 and 43 characters on one cloud, 128 and 255 on another.
@@ -50,7 +50,7 @@ def read_server(
     """Return a server, without the secrets in the words about its fault; the times as they are. Raises Unreadable."""
     metadata, tags = part(fields, "metadata"), _tags(fields)
     image, metered = text(part(fields, "image"), "id"), text(metadata, "metering.image_id")
-    picture = Picture(
+    picture = ServerSnapshot(
         status=text(fields, "status") or "UNKNOWN",
         vm_state=text(fields, "OS-EXT-STS:vm_state") or "",
         task=text(fields, "OS-EXT-STS:task_state"),
@@ -129,7 +129,7 @@ def read_disk(fields: Fields) -> Disk:
     metadata = part(fields, "metadata")
     size_gib = number(fields, "size")
     if size_gib is None or size_gib < 0:
-        raise Unreadable("size is missing")
+        raise InvalidJson("size is missing")
     encrypted = text(metadata, "__system__encrypted") == "1"
     return Disk(need(fields, "id"), size_gib, text(fields, "status") or "unknown", encrypted)
 
@@ -155,7 +155,7 @@ def _told(read: Callable[[Fields, str], T | None], fields: Fields, key: str) -> 
     """What preflight would like to know; of the wrong type it is as good as not told, and no other read may fail."""
     try:
         return read(fields, key)
-    except Unreadable:
+    except InvalidJson:
         return None
 
 
@@ -203,7 +203,7 @@ def _name(fields: Fields, key: str) -> str:
     """The name as it is but for letters that cannot be kept: a strange name of a stranger's server is no fault."""
     name = fields.get(key)
     if name is not None and not isinstance(name, str):
-        raise Unreadable(f"{key} is no text")
+        raise InvalidJson(f"{key} is no text")
     return kept((name or "")[:ID_CHARS])[:ID_CHARS]
 
 
@@ -237,11 +237,11 @@ def _tags(fields: Fields) -> dict[str, str]:
     if listed is None:
         return {}
     if not isinstance(listed, list):
-        raise Unreadable("tags is no list")
+        raise InvalidJson("tags is no list")
     found: dict[str, str] = {}
     for entry in cast("list[object]", listed):
         if not isinstance(entry, str) or len(entry) > _TAG_CHARS:
-            raise Unreadable("tags holds what is no text")
+            raise InvalidJson("tags holds what is no text")
         key, _, value = kept(entry).partition("=")
         found[key] = value
     return found
@@ -286,7 +286,7 @@ def _reason(fields: Fields, secrets: Collection[str]) -> str | None:
     if reason is None or reason == "":
         return None
     if not isinstance(reason, str):
-        raise Unreadable("fail_reason is no text")
+        raise InvalidJson("fail_reason is no text")
     return plain(reason, secrets)
 
 

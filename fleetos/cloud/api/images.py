@@ -6,7 +6,7 @@ from fleetos.cloud.api.decode import read_image
 from fleetos.cloud.api.reads import ALL_GRANTED, GrantedReads, parsed
 from fleetos.cloud.http.addresses import Origin
 from fleetos.cloud.http.json_fields import parts
-from fleetos.cloud.session import Read, Session
+from fleetos.cloud.session import ReadRequest, Session
 from fleetos.errors import PermissionDenied, ReadRefused
 from fleetos.limits import IMAGE_PAGE, IMAGE_PAGES
 from fleetos.model.inventory import Image
@@ -54,5 +54,5 @@ class Images:
             return ()
 
     async def _ask(self, params: Mapping[str, str], about: str) -> tuple[Image, ...]:
-        answer = await self._reads.read(Read("image", self._origin, "/v2/cloudimages", about, params))
+        answer = await self._reads.read(ReadRequest("image", self._origin, "/v2/cloudimages", about, params))
         return parsed(about, answer, lambda fields: tuple(map(read_image, parts(fields, "images"))))

@@ -16,7 +16,7 @@ _LEFT_OUT_MOST = 2
 _PLAIN = re.compile(r"[A-Za-z0-9._-]*")
 
 
-class Narrowing:
+class NameFilters:
     """What is known of the names in a list, and the texts by which a fleet is asked for, each with its pages.
 
     There are no texts while the names are not known, where the fleet shares none, and once the cloud did not heed them.

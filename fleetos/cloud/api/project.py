@@ -8,8 +8,8 @@ from typing import TypeVar
 from fleetos.cloud.api.decode import read_disk, read_flavor
 from fleetos.cloud.api.reads import GrantedReads, parsed
 from fleetos.cloud.http.addresses import Origin
-from fleetos.cloud.http.json_fields import Fields, Unreadable, need, number, part, parts, text
-from fleetos.cloud.session import Read, Session
+from fleetos.cloud.http.json_fields import Fields, InvalidJson, need, number, part, parts, text
+from fleetos.cloud.session import ReadRequest, Session
 from fleetos.errors import ReadRefused
 from fleetos.limits import DISK_PAGE, DISK_PAGES, DISK_PAGES_WHOLE, ENTERPRISE_PAGE, ENTERPRISE_PAGES
 from fleetos.model.inventory import Disk, Disks, Flavor, KeyState, Quota
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProjectEndpoints:
     """Where a project is: its id, its region, the user whom the token is for, and the services.
 
     Those for disks (EVS), encryption keys (KMS) and enterprise projects (EPS) may be absent. `project` and `domain` are
@@ -55,7 +55,7 @@ class Project:
     What would be read of a service that the place does not have is None.
     """
 
-    def __init__(self, session: Session, place: Place) -> None:
+    def __init__(self, session: Session, place: ProjectEndpoints) -> None:
         self._session = session
         self._volumes = GrantedReads(session)
         self._ecs = place.ecs
@@ -97,7 +97,7 @@ class Project:
             return {flavor.id: flavor for flavor in map(read_flavor, parts(fields, "flavors"))}
 
         path = f"/v1/{self._project_id}/cloudservers/flavors"
-        return await self._asked(Read("flavors", self._ecs, path, "the flavors"), parse)
+        return await self._asked(ReadRequest("flavors", self._ecs, path, "the flavors"), parse)
 
     async def disk_quota(self) -> Quota | None:
         """Return how many disks and how many GiB may still be made (EVS API, "querying tenant quotas")."""
@@ -109,7 +109,7 @@ class Project:
             return Quota(disks=_left_of(part(quotas, "volumes")), disks_gib=_left_of(part(quotas, "gigabytes")))
 
         path = f"/v2/{self._project_id}/os-quota-sets/{self._project_id}"
-        read = Read("disk-quota", self._evs, path, "the quota of disks", {"usage": "True"})
+        read = ReadRequest("disk-quota", self._evs, path, "the quota of disks", {"usage": "True"})
         return await self._asked(read, parse)
 
     async def server_quota(self) -> Quota:
@@ -120,7 +120,7 @@ class Project:
             return Quota(servers=_left(number(absolute, "maxTotalInstances"), number(absolute, "totalInstancesUsed")))
 
         path = f"/v1/{self._project_id}/cloudservers/limits"
-        return await self._asked(Read("limits", self._ecs, path, "the quota of servers"), parse)
+        return await self._asked(ReadRequest("limits", self._ecs, path, "the quota of servers"), parse)
 
     async def key_state(self, key_id: str) -> KeyState | None:
         """Return the state of an encryption key (KMS API, "querying the information about a CMK").
@@ -135,7 +135,7 @@ class Project:
 
         path, about = f"/v1.0/{self._project_id}/kms/describe-key", f"encryption key {key_id}"
         try:
-            return await self._asked(Read("key", self._kms, path, about, body={"key_id": key_id}), parse)
+            return await self._asked(ReadRequest("key", self._kms, path, about, body={"key_id": key_id}), parse)
         except ReadRefused as error:
             if error.code is not None and error.code.casefold() == _NO_KEY:
                 return KeyState.ABSENT
@@ -155,7 +155,7 @@ class Project:
         found: dict[str, str] = {}
         for page in range(ENTERPRISE_PAGES):
             params = {"limit": str(ENTERPRISE_PAGE), "offset": str(page * ENTERPRISE_PAGE)}
-            read = Read("enterprise-projects", self._eps, _ENTERPRISE, "the enterprise projects", params)
+            read = ReadRequest("enterprise-projects", self._eps, _ENTERPRISE, "the enterprise projects", params)
             shown = await self._asked(read, parse)
             fresh = shown.keys() - found.keys()
             found.update(shown)
@@ -169,10 +169,10 @@ class Project:
 
         params = {"limit": str(DISK_PAGE), "sort_key": "size", "sort_dir": "asc", **marker}
         path = f"/v2/{self._project_id}/cloudvolumes/detail"
-        read = Read("volumes", evs, path, "the list of disks", params)
+        read = ReadRequest("volumes", evs, path, "the list of disks", params)
         return parsed(read.about, await self._volumes.read(read), parse)
 
-    async def _asked(self, read: Read, parse: Callable[[Fields], T]) -> T:
+    async def _asked(self, read: ReadRequest, parse: Callable[[Fields], T]) -> T:
         return parsed(read.about, await self._session.read(read), parse)
 
 
@@ -187,5 +187,5 @@ def _left(limit: int | None, used: int | None) -> int | None:
     if limit is None or used is None or limit < 0:
         return None
     if used < 0:
-        raise Unreadable("a quota of which less than nothing is used")
+        raise InvalidJson("a quota of which less than nothing is used")
     return max(0, limit - used)

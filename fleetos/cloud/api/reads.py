@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import quote
 
-from fleetos.cloud.http.error_body import read_complaint
-from fleetos.cloud.http.json_fields import Fields, Unreadable, parse_object
-from fleetos.cloud.http.transport import Answer
-from fleetos.cloud.session import Read, Session
+from fleetos.cloud.http.error_body import parse_error_body
+from fleetos.cloud.http.json_fields import Fields, InvalidJson, parse_object
+from fleetos.cloud.http.transport import HttpResponse
+from fleetos.cloud.session import ReadRequest, Session
 from fleetos.errors import PermissionDenied, ReadRefused
 from fleetos.model.codes import AnswerClass, known_code
 
@@ -20,19 +20,19 @@ _FORBIDDEN = 403
 ALL_GRANTED = {"enterprise_project_id": "all_granted_eps"}
 
 
-def parsed(about: str, answer: Answer, parse: Callable[[Fields], T]) -> T:
+def parsed(about: str, answer: HttpResponse, parse: Callable[[Fields], T]) -> T:
     """Return what `parse` makes of the answer's JSON object. Raises ReadRefused where it is not as promised."""
     try:
         return parse(parse_object(answer.body))
-    except Unreadable as error:
+    except InvalidJson as error:
         reason = str(error)
-    request_id = read_complaint(answer.headers, b"").request_id
+    request_id = parse_error_body(answer.headers, b"").request_id
     raise ReadRefused(
         f"{about}: the cloud's answer cannot be read: {reason}", status=answer.status, request_id=request_id
     )
 
 
-async def read_offered(session: Session, read: Read, parse: Callable[[Fields], T]) -> T | None:
+async def read_offered(session: Session, read: ReadRequest, parse: Callable[[Fields], T]) -> T | None:
     """Return what a view shows that not every cloud has, or not to every user; None where it is not offered."""
     try:
         answer = await session.read(read)
@@ -56,7 +56,7 @@ class GrantedReads:
         self._session = session
         self.narrowed = False
 
-    async def read(self, read: Read) -> Answer:
+    async def read(self, read: ReadRequest) -> HttpResponse:
         """Return the answer. Raises what a read raises."""
         narrow = replace(read, params={**read.params, **ALL_GRANTED})
         if self.narrowed:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from fleetos.cloud.api.decode import kept, read_server
-from fleetos.cloud.api.name_filter import Narrowing
+from fleetos.cloud.api.name_filter import NameFilters
 from fleetos.cloud.api.reads import GrantedReads, parsed
 from fleetos.cloud.http.addresses import Origin
-from fleetos.cloud.http.json_fields import Fields, Unreadable, need, number
-from fleetos.cloud.http.transport import Answer
-from fleetos.cloud.session import Read, Session
+from fleetos.cloud.http.json_fields import Fields, InvalidJson, need, number
+from fleetos.cloud.http.transport import HttpResponse
+from fleetos.cloud.session import ReadRequest, Session
 from fleetos.errors import PermissionDenied, ReadRefused
 from fleetos.limits import ID_CHARS, LIST_IDS, LIST_PAGE, LIST_PAGES
 from fleetos.model.inventory import NOTHING_SEEN, Server
@@ -64,7 +64,7 @@ class ServerList:
         self._reads = GrantedReads(session)
         self._origin = origin
         self._path = f"/v1/{project_id}/cloudservers/detail"
-        self._narrowing = Narrowing()
+        self._narrowing = NameFilters()
         self.pages = 0
         self.by_ids: bool | None = None
 
@@ -172,22 +172,22 @@ class ServerList:
     async def _page(self, page: int, wanted: Set[str] | None, query: Mapping[str, str]) -> _Page:
         about = f"page {page} of the server list"
         params = {"limit": str(LIST_PAGE), "offset": str(page), **query}
-        answer = await self._reads.read(Read("list", self._origin, self._path, about, params))
+        answer = await self._reads.read(ReadRequest("list", self._origin, self._path, about, params))
         return parsed(about, answer, lambda fields: _page_of(fields, answer, wanted, by_ids="server_id" in query))
 
 
-def _page_of(fields: Fields, answer: Answer, wanted: Set[str] | None, *, by_ids: bool) -> _Page:
+def _page_of(fields: Fields, answer: HttpResponse, wanted: Set[str] | None, *, by_ids: bool) -> _Page:
     """Return a page. An entry that cannot be read stands for its own server alone. Raises Unreadable."""
     listed = fields.get("servers")
     if listed is not None and not isinstance(listed, list):
-        raise Unreadable("servers is no list")
+        raise InvalidJson("servers is no list")
     entries: dict[str, Fields] = {}
     twice: set[str] = set()
     unidentified: list[str] = []
     for entry in cast("list[object]", listed or []):
         try:
             own = need(_object(entry), "id")
-        except Unreadable as error:
+        except InvalidJson as error:
             unidentified.append(f"{shown(_name(entry)) or 'one without a name'} ({error})")
             continue
         one = _object(entry)
@@ -206,7 +206,7 @@ def _page_of(fields: Fields, answer: Answer, wanted: Set[str] | None, *, by_ids:
     return _Page(number(fields, "count"), names, servers, unidentified)
 
 
-def _server(own: str, entry: Fields, answer: Answer, *, strictly: bool) -> Server:
+def _server(own: str, entry: Fields, answer: HttpResponse, *, strictly: bool) -> Server:
     """The server of an entry, `unread` where that cannot be read; `strictly` also where its name cannot.
 
     By its name a plan leaves a server out, so that one without a name is none that may be chosen by anything else.
@@ -215,7 +215,7 @@ def _server(own: str, entry: Fields, answer: Answer, *, strictly: bool) -> Serve
         return _unread(own, "", "name is missing, or cannot be read")
     try:
         return read_server(entry, answer.secrets, answer.left, answer.told_at)
-    except Unreadable as error:
+    except InvalidJson as error:
         return _unread(own, _name(entry), str(error))
 
 
@@ -233,7 +233,7 @@ def _agreed(before: Mapping[str, Server], page: Mapping[str, Server]) -> Mapping
 
 def _object(entry: object) -> Fields:
     if not isinstance(entry, dict):
-        raise Unreadable("it is no object")
+        raise InvalidJson("it is no object")
     return cast("Fields", entry)
 
 

@@ -23,7 +23,7 @@ _NAME_ONE = "name one of them: `region:` in the plan, or OS_REGION_NAME"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CloudChoice:
     """What is said before any file: the cloud's name, the plan's region, and OS_REGION_NAME if the plan has none."""
 
     cloud: str | None
@@ -91,7 +91,7 @@ def overlaid(below: Entry, above: Entry) -> Entry:
     return {**below, **above}
 
 
-def settled(reader: EntryReader, entry: Entry, profile: Entry, asked: Asked) -> tuple[Entry, str | None]:
+def settled(reader: EntryReader, entry: Entry, profile: Entry, asked: CloudChoice) -> tuple[Entry, str | None]:
     """Return the entry over its profile with the values of the chosen region over both, and that region.
 
     Keys are spelled with underscores in it.
@@ -108,7 +108,7 @@ def settled(reader: EntryReader, entry: Entry, profile: Entry, asked: Asked) -> 
     return _unified(reader, overlaid(overlaid(profile, entry), values)), region
 
 
-def _chosen(reader: EntryReader, entry: Entry, profile: Entry, asked: Asked) -> tuple[str | None, Entry]:
+def _chosen(reader: EntryReader, entry: Entry, profile: Entry, asked: CloudChoice) -> tuple[str | None, Entry]:
     """The region that is meant, and the settings that are its own."""
     written = _written(reader, entry)
     if "regions" in entry:
@@ -128,7 +128,7 @@ def _chosen(reader: EntryReader, entry: Entry, profile: Entry, asked: Asked) -> 
     return own or asked.usual_region, {}
 
 
-def _compared(reader: EntryReader, region: str | None, asked: Asked) -> None:
+def _compared(reader: EntryReader, region: str | None, asked: CloudChoice) -> None:
     """Note that entry and environment name different regions, where the plan names none."""
     if asked.region is None and region is not None and asked.usual_region not in (None, region):
         expected = f"not one region: it says {region}, OS_REGION_NAME says {asked.usual_region}"
@@ -148,7 +148,9 @@ def _written(reader: EntryReader, entry: Entry) -> Sequence[str]:
     return text.split(",") if text is not None else ()
 
 
-def _from_list(reader: EntryReader, listed: object, written: Sequence[str], asked: Asked) -> tuple[str | None, Entry]:
+def _from_list(
+    reader: EntryReader, listed: object, written: Sequence[str], asked: CloudChoice
+) -> tuple[str | None, Entry]:
     choices = dict(_choices(reader, listed))
     if not choices:
         return None, {}

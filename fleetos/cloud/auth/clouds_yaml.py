@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Literal, cast
 
-from fleetos.cloud.auth.cloud_entry import Asked, Entry, EntryReader, settled
+from fleetos.cloud.auth.cloud_entry import CloudChoice, Entry, EntryReader, settled
 from fleetos.cloud.auth.credentials import (
     AccessKey,
     Credentials,
@@ -16,7 +16,7 @@ from fleetos.cloud.auth.credentials import (
     shown,
 )
 from fleetos.cloud.auth.known_clouds import PROFILES, is_region, vendor_profile
-from fleetos.cloud.auth.password_sources import Command, Elsewhere, Keyring
+from fleetos.cloud.auth.password_sources import Elsewhere, Keyring, PasswordCommand
 from fleetos.errors import InputError
 from fleetos.text import did_you_mean
 
@@ -100,7 +100,7 @@ class _Keys:
 
 
 def from_entry(
-    entry: Entry, asked: Asked, file: str, public: Entry | None = None
+    entry: Entry, asked: CloudChoice, file: str, public: Entry | None = None
 ) -> tuple[Credentials, Elsewhere | None]:
     """Return the credentials of an entry of clouds.yaml, secrets merged in, and where a password is that is not in it.
 
@@ -264,7 +264,7 @@ def _elsewhere(reader: EntryReader, keys: _Keys) -> Elsewhere | None:
     return command or keyring
 
 
-def _command(reader: EntryReader, value: object) -> Command | None:
+def _command(reader: EntryReader, value: object) -> PasswordCommand | None:
     if value is None or value == "":
         return None
     try:
@@ -274,7 +274,7 @@ def _command(reader: EntryReader, value: object) -> Command | None:
     if not isinstance(words, list) or not words or not all(isinstance(one, str) for one in cast("list[object]", words)):
         reader.wrong("password_command", "a program and its arguments: a list of texts, or a text with closed quotes")
         return None
-    return Command(tuple(cast("list[str]", words)))
+    return PasswordCommand(tuple(cast("list[str]", words)))
 
 
 def _keyring(reader: EntryReader, entry: Entry) -> Keyring | None:

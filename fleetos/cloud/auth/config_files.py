@@ -27,7 +27,7 @@ _SECTIONS = {"clouds": "clouds", "secure": "clouds", "clouds-public": "public-cl
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class SearchFolders:
     """The folders that are searched: the working directory, the user's home, and the machine's settings."""
 
     cwd: Path
@@ -42,7 +42,7 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """One file. `named`: a variable names it. `foreign`: it is of a working directory that is no folder of settings."""
 
     path: Path
@@ -54,7 +54,7 @@ class Found:
         """Return the folder in which the file really is."""
         return _real(self.path).parent
 
-    def goes_with(self, other: "Found") -> bool:
+    def goes_with(self, other: "FoundFile") -> bool:
         """Return whether the two may be put together: both are in one folder, or one is named and neither is foreign.
 
         A link in a foreign folder leads out of it. A variable that names the user's secrets trusts no other file with
@@ -79,17 +79,17 @@ class Found:
 class ConfigFiles:
     """The files in the folders, and those that variables name."""
 
-    def __init__(self, env: Mapping[str, str], places: Places) -> None:
+    def __init__(self, env: Mapping[str, str], places: SearchFolders) -> None:
         self._env = env
         self._cwd = places.cwd
         self._folders = places.folders(env)
         self._own = {_real(folder) for folder in self._folders[1:]}
 
-    def first(self, stem: str) -> Found | None:
+    def first(self, stem: str) -> FoundFile | None:
         """Return the file that a variable names, which must be there, or the first in the folders."""
         return next(self._all(stem), None)
 
-    def beside(self, clouds: Found, stem: str, entry: str) -> tuple[Found, Entry] | None:
+    def beside(self, clouds: FoundFile, stem: str, entry: str) -> tuple[FoundFile, Entry] | None:
         """Return the file to be put together with a clouds.yaml and what it says of an entry, None without either.
 
         Raises InputError where openstacksdk would take the entry of a file that is not to be put together with it.
@@ -108,22 +108,22 @@ class ConfigFiles:
         """Return the paths that were tried, in words."""
         return ", ".join(str(folder / f"{stem}.yaml") for folder in self._folders)
 
-    def _all(self, stem: str) -> Iterator[Found]:
+    def _all(self, stem: str) -> Iterator[FoundFile]:
         if given := self._env.get(_VARIABLES.get(stem, "")):
             file = self._cwd / given
             if not is_file(file):
                 expected = "not a file that can be read"
                 raise InputError((Problem(str(file), None, None, "", expected, f"{_VARIABLES[stem]} names it"),))
-            yield Found(file, named=True)
+            yield FoundFile(file, named=True)
             return
         for number, folder in enumerate(self._folders):
             foreign = number == 0 and _real(folder) not in self._own
             for path in (folder / f"{stem}{suffix}" for suffix in _SUFFIXES):
                 if is_file(path):
-                    yield Found(path, foreign=foreign)
+                    yield FoundFile(path, foreign=foreign)
 
 
-def _apart(clouds: Found, other: Found, key: str) -> InputError:
+def _apart(clouds: FoundFile, other: FoundFile, key: str) -> InputError:
     expected = f"not used for the entry in {clouds.path}: the files are in different folders"
     name = "OS_CLIENT_SECURE_FILE" if other.path.stem == "secure" and other.foreign else "OS_CLIENT_CONFIG_FILE"
     named = other if name == "OS_CLIENT_SECURE_FILE" else clouds

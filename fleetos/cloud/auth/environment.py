@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from fleetos.cloud.auth.cloud_entry import Asked
+from fleetos.cloud.auth.cloud_entry import CloudChoice
 from fleetos.cloud.auth.clouds_yaml import OTHER_WAYS, WAYS, WAYS_IN_WORDS, Way
 from fleetos.cloud.auth.credentials import (
     AccessKey,
@@ -62,7 +62,7 @@ def is_meant(env: Mapping[str, str]) -> bool:
     return any(env.get(name) for name in (*_OURS, "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK"))
 
 
-def from_variables(env: Mapping[str, str], asked: Asked) -> Credentials:
+def from_variables(env: Mapping[str, str], asked: CloudChoice) -> Credentials:
     """Return the credentials in the OS_* variables, else in those of the vendor's SDK.
 
     Raises InputError that names those that are missing or unusable.
@@ -89,7 +89,7 @@ def from_variables(env: Mapping[str, str], asked: Asked) -> Credentials:
     return replace(found, found_in="the OS_* variables")
 
 
-def from_sdk_file(values: Mapping[str, str], env: Mapping[str, str], asked: Asked, file: str) -> Credentials:
+def from_sdk_file(values: Mapping[str, str], env: Mapping[str, str], asked: CloudChoice, file: str) -> Credentials:
     """Return the credentials in the section `basic` of the file of the vendor's SDK; the region is a variable's.
 
     Raises InputError that names what is missing or unusable.
@@ -146,7 +146,7 @@ def _domain(reader: _Reader, own: str, *shared: str) -> str | None:
     return reader.first(own, *(name for name in shared if not (by_version and "DEFAULT" in name)))
 
 
-def _credentials(reader: _Reader, asked: Asked, proof: Proof, *project_ids: str) -> Credentials:
+def _credentials(reader: _Reader, asked: CloudChoice, proof: Proof, *project_ids: str) -> Credentials:
     by_key = isinstance(proof, AccessKey)
     auth_url = reader.first("OS_AUTH_URL") if by_key else reader.need("OS_AUTH_URL")
     project_name, project_id = reader.first("OS_PROJECT_NAME", "OS_TENANT_NAME"), reader.first(*project_ids)

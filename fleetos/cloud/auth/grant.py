@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fleetos.cloud.auth.credentials import Credentials, Password, fault_in_header, is_project_id
-from fleetos.cloud.auth.request_auth import Badge, TokenBadge
+from fleetos.cloud.auth.request_auth import RequestAuth, TokenAuth
 from fleetos.cloud.http.addresses import Origin, parse_origin
-from fleetos.cloud.http.json_fields import Fields, Unreadable, parse_object, part, parts, stamp, text
+from fleetos.cloud.http.json_fields import Fields, InvalidJson, parse_object, part, parts, stamp, text
 from fleetos.errors import UsageError
 from fleetos.limits import REGIONS_LISTED
 
@@ -39,7 +39,7 @@ class Endpoint:
 class Grant:
     """What requests may show from now on, its life in seconds (None: nobody says), and what came with it."""
 
-    badge: Badge
+    auth: RequestAuth
     life_s: float | None
     project_id: str
     user_id: str | None
@@ -70,11 +70,11 @@ def read_grant(headers: Mapping[str, str], body: bytes) -> Grant:
     """Return what IAM granted. Raises Unreadable."""
     token = headers.get("x-subject-token", "")
     if not token or fault_in_header(token) is not None:
-        raise Unreadable("the header X-Subject-Token holds no token")
+        raise InvalidJson("the header X-Subject-Token holds no token")
     described = _described(body)
     issued, expires = stamp(text(described, "issued_at")), stamp(text(described, "expires_at"))
     life_s = (expires - issued).total_seconds() if issued and expires else None
-    return _granted(TokenBadge(token), life_s, described)
+    return _granted(TokenAuth(token), life_s, described)
 
 
 def read_given(token: str, body: bytes, at: datetime) -> Grant:
@@ -85,20 +85,20 @@ def read_given(token: str, body: bytes, at: datetime) -> Grant:
         raise UsageError("the token that was given to fleetos is for no project", "ask IAM for one of the project")
     expires = stamp(text(described, "expires_at"))
     life_s = max((expires - at).total_seconds(), 0.0) if expires else None
-    return _granted(TokenBadge(token, renewable=False), life_s, described)
+    return _granted(TokenAuth(token, renewable=False), life_s, described)
 
 
 def _described(body: bytes) -> Fields:
     return part(parse_object(body), "token")
 
 
-def _granted(badge: Badge, life_s: float | None, described: Fields) -> Grant:
+def _granted(badge: RequestAuth, life_s: float | None, described: Fields) -> Grant:
     project = part(described, "project")
     project_id, user = text(project, "id"), part(described, "user")
     if project_id is None:
-        raise Unreadable("the token is not for a project")
+        raise InvalidJson("the token is not for a project")
     if not is_project_id(project_id):
-        raise Unreadable("the id of the token's project is none")
+        raise InvalidJson("the id of the token's project is none")
     domain = part(project, "domain")
     name, domain_id, domain_name = text(project, "name"), text(domain, "id"), text(domain, "name")
     names = (name, _catalog(described), domain_name, domain_id, _shown_name(user))
@@ -109,7 +109,7 @@ def _shown_name(user: Fields) -> str | None:
     """A name that is only shown, so that a strange one keeps nobody out."""
     try:
         return text(user, "name")
-    except Unreadable:
+    except InvalidJson:
         return None
 
 

@@ -9,12 +9,12 @@ import httpx
 from fleetos.clock import Clock
 from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password, is_project_id
 from fleetos.cloud.auth.grant import Grant, read_given, read_grant, token_request
-from fleetos.cloud.auth.request_auth import Badge, KeyBadge, TokenBadge, advice
+from fleetos.cloud.auth.request_auth import RequestAuth, SignatureAuth, TokenAuth, refusal_hint
 from fleetos.cloud.http.classification import words
-from fleetos.cloud.http.error_body import Complaint, read_complaint
-from fleetos.cloud.http.json_fields import Fields, Unreadable, need, parse_object, part, parts, text
-from fleetos.cloud.http.transport import Answer, Outgoing, Transport
-from fleetos.cloud.rate.throttle import Kind, Throttle, throttled
+from fleetos.cloud.http.error_body import ErrorBody, parse_error_body
+from fleetos.cloud.http.json_fields import Fields, InvalidJson, need, parse_object, part, parts, text
+from fleetos.cloud.http.transport import HttpRequest, HttpResponse, Transport
+from fleetos.cloud.rate.throttle import RequestClass, Throttle, throttled
 from fleetos.errors import (
     AuthenticationFailed,
     CloudError,
@@ -65,7 +65,7 @@ class Login:
                     return self._checked(grant)
                 case AccessKey():
                     return await self._by_key(proof)
-        except Unreadable as error:
+        except InvalidJson as error:
             raise CloudUnreachable(f"the answer of IAM cannot be read: {error}") from None
 
     async def owner(self) -> str | None:
@@ -79,7 +79,7 @@ class Login:
         try:
             answer = await self._answer(self._about_key(proof, self._iam))
             return text(part(parse_object(answer.body), "credential"), "user_id")
-        except (CloudError, Unreadable):
+        except (CloudError, InvalidJson):
             return None
 
     async def _by_key(self, key: AccessKey) -> Grant:
@@ -87,17 +87,17 @@ class Login:
         if project_id is None:
             answer = await self._answer(self._projects(key))
             project_id = self._only_project(parts(parse_object(answer.body), "projects"))
-        return Grant(KeyBadge(key, project_id, self._clock.now), math.inf, project_id, None)
+        return Grant(SignatureAuth(key, project_id, self._clock.now), math.inf, project_id, None)
 
-    async def _answer(self, outgoing: Outgoing) -> Answer:
+    async def _answer(self, outgoing: HttpRequest) -> HttpResponse:
         while True:
             await self._throttle.opened()
             left_s = self._clock.moment().elapsed_s
             answer = await self._transport.send(outgoing)
             if answer.status in (200, 201):
                 return answer
-            complaint = read_complaint(answer.headers, answer.body, answer.secrets)
-            told = throttled(answer, complaint, Kind.LOGIN, left_s, self._clock)
+            complaint = parse_error_body(answer.headers, answer.body, answer.secrets)
+            told = throttled(answer, complaint, RequestClass.LOGIN, left_s, self._clock)
             if told is None:
                 if outgoing.operation == "projects" and answer.status == 403:
                     # The key itself is accepted.
@@ -109,7 +109,7 @@ class Login:
                         request_id=complaint.request_id,
                     )
                 auth = outgoing.auth
-                hint = advice(auth, answer, self._clock) if isinstance(auth, Badge) else _REFUSED
+                hint = refusal_hint(auth, answer, self._clock) if isinstance(auth, RequestAuth) else _REFUSED
                 raise refused_login(answer, complaint, hint)
             self._throttle.refused(told)
 
@@ -119,8 +119,8 @@ class Login:
         plain = self._iam.rstrip("/")
         return plain if httpx.URL(plain).path.strip("/") else f"{plain}/v3"
 
-    def _by_password(self, password: Password) -> Outgoing:
-        return Outgoing(
+    def _by_password(self, password: Password) -> HttpRequest:
+        return HttpRequest(
             operation="token",
             method="POST",
             url=f"{self._versioned()}/auth/tokens",
@@ -131,20 +131,20 @@ class Login:
             secrets=(password.password,),
         )
 
-    def _about(self, token: GivenToken) -> Outgoing:
+    def _about(self, token: GivenToken) -> HttpRequest:
         """What IAM knows of a token (IAM API, "verifying a token"): its project, its end, and the catalog."""
-        return Outgoing(
+        return HttpRequest(
             operation="token",
             method="GET",
             url=f"{self._versioned()}/auth/tokens",
             headers={"X-Subject-Token": token.text},
             timeout_s=READ_TIMEOUT_S,
             answer_bytes=SMALL_ANSWER_BYTES,
-            auth=TokenBadge(token.text, renewable=False),
+            auth=TokenAuth(token.text, renewable=False),
             secrets=(token.text,),
         )
 
-    def _projects(self, key: AccessKey) -> Outgoing:
+    def _projects(self, key: AccessKey) -> HttpRequest:
         """The projects of that name (IAM API, "querying project information"); a region's own has the region's name."""
         name = self._credentials.project_name or self._credentials.region
         if name is None:
@@ -152,8 +152,8 @@ class Login:
                 "nothing says which project the access key is to be used in",
                 "name it: project_id, project_name or a region; OS_PROJECT_ID, OS_PROJECT_NAME or OS_REGION_NAME",
             )
-        badge = KeyBadge(key, None, self._clock.now)
-        return Outgoing(
+        badge = SignatureAuth(key, None, self._clock.now)
+        return HttpRequest(
             operation="projects",
             method="GET",
             url=f"{self._versioned()}/projects?name={quote(name, safe='')}",
@@ -164,11 +164,11 @@ class Login:
             secrets=badge.secrets,
         )
 
-    def _about_key(self, key: AccessKey, iam: str) -> Outgoing:
+    def _about_key(self, key: AccessKey, iam: str) -> HttpRequest:
         """What IAM knows of an access key. Its version of the API is beside the one that the address may name."""
-        address, badge = httpx.URL(iam), KeyBadge(key, None, self._clock.now)
+        address, badge = httpx.URL(iam), SignatureAuth(key, None, self._clock.now)
         path = f"/v3.0/OS-CREDENTIAL/credentials/{quote(key.access, safe='')}"
-        return Outgoing(
+        return HttpRequest(
             operation="credential",
             method="GET",
             url=str(address.copy_with(raw_path=path.encode())),
@@ -182,7 +182,7 @@ class Login:
     def _only_project(self, found: Sequence[Fields]) -> str:
         ids = [need(one, "id") for one in found]
         if not all(is_project_id(one) for one in ids):
-            raise Unreadable("the id of a project is none")
+            raise InvalidJson("the id of a project is none")
         if len(ids) == 1:
             return ids[0]
         name = self._credentials.project_name or self._credentials.region
@@ -207,7 +207,7 @@ class Login:
         return grant
 
 
-def refused_login(answer: Answer, complaint: Complaint, hint: str) -> CloudError:
+def refused_login(answer: HttpResponse, complaint: ErrorBody, hint: str) -> CloudError:
     """Return what a refused login comes to: every 4xx is a verdict, for which `hint` is given; the rest may pass."""
     if 400 <= answer.status < 500 and answer.status != 408:
         return AuthenticationFailed(

@@ -22,7 +22,7 @@ from fleetos.limits import PASSWORD_COMMAND_S, SECRET_FILE_MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class PasswordCommand:
     """A program with its arguments, which no shell reads. It prints the password, and a line break that is no part."""
 
     arguments: tuple[str, ...] = field(repr=False)
@@ -36,7 +36,7 @@ class Keyring:
     user: str
 
 
-Elsewhere = Command | Keyring
+Elsewhere = PasswordCommand | Keyring
 
 
 class _Keyring(Protocol):
@@ -56,7 +56,7 @@ async def password_from(source: Elsewhere, file: str, key: str) -> str:
 
     try:
         with anyio.fail_after(PASSWORD_COMMAND_S):
-            found = await (_printed(source, wrong) if isinstance(source, Command) else _kept(source, wrong))
+            found = await (_printed(source, wrong) if isinstance(source, PasswordCommand) else _kept(source, wrong))
     except TimeoutError:
         raise wrong(f"a password within {PASSWORD_COMMAND_S:g} s") from None
     if not found:
@@ -66,7 +66,7 @@ async def password_from(source: Elsewhere, file: str, key: str) -> str:
     return found
 
 
-async def _printed(command: Command, wrong: Wrong) -> str:
+async def _printed(command: PasswordCommand, wrong: Wrong) -> str:
     try:
         process = await anyio.open_process(command.arguments, stdin=None, stdout=subprocess.PIPE, stderr=None)
     except (OSError, ValueError) as error:

@@ -8,14 +8,14 @@ import httpx
 from fleetos.clock import Clock
 from fleetos.cloud.auth.credentials import AccessKey
 from fleetos.cloud.auth.signature import Signable, authorization, stamp
-from fleetos.cloud.http.transport import Answer
+from fleetos.cloud.http.transport import HttpResponse
 from fleetos.limits import CLOCK_DIFFERENCE_S
 
 # Signed when the request has them. Those that a library or a proxy adds or rewrites on the way are not.
 _SIGNED = frozenset({"host", "content-type", "x-project-id", "x-sdk-date", "x-security-token"})
 
 
-class Badge(httpx.Auth):
+class RequestAuth(httpx.Auth):
     """What requests show. Its repr shows nothing.
 
     `secrets`: what no answer may be quoted with. `renewable`: whether IAM gives another one for the asking. `dated`:
@@ -29,7 +29,7 @@ class Badge(httpx.Auth):
     hint = ""
 
 
-class TokenBadge(Badge):
+class TokenAuth(RequestAuth):
     """A token of IAM (header X-Auth-Token)."""
 
     called = "the token that it gave"
@@ -40,7 +40,7 @@ class TokenBadge(Badge):
         self.renewable = renewable
         if not renewable:
             self.called = "the token that was given to fleetos"
-            self.hint = f"it has ended or was taken back, or is of another region: give a new one. {TokenBadge.hint}"
+            self.hint = f"it has ended or was taken back, or is of another region: give a new one. {TokenAuth.hint}"
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Yield the request with the token on it."""
@@ -50,7 +50,7 @@ class TokenBadge(Badge):
         yield request
 
 
-class KeyBadge(Badge):
+class SignatureAuth(RequestAuth):
     """The signature of an access key over each request, as it leaves (IAM API Reference, "AK/SK-based authentication").
 
     `project_id` None: for requests to IAM, which are about no project. A security token is sent, and signed too.
@@ -84,7 +84,7 @@ class KeyBadge(Badge):
         yield request
 
 
-def advice(badge: Badge, answer: Answer, clock: Clock) -> str:
+def refusal_hint(badge: RequestAuth, answer: HttpResponse, clock: Clock) -> str:
     """Return what to do about a badge that was refused: set the clock, where that is what is wrong with a signature."""
     if not badge.dated or answer.told_at is None:
         return badge.hint

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fleetos.cloud.auth.cloud_entry import Asked, Entry, overlaid
+from fleetos.cloud.auth.cloud_entry import CloudChoice, Entry, overlaid
 from fleetos.cloud.auth.clouds_yaml import from_entry
 from fleetos.cloud.auth.config_files import (
     ConfigFiles,
-    Found,
-    Places,
+    FoundFile,
+    SearchFolders,
     entries_of,
     is_file,
     mapping,
@@ -19,7 +19,7 @@ from fleetos.cloud.auth.config_files import (
 )
 from fleetos.cloud.auth.credentials import Credentials, Password, shown
 from fleetos.cloud.auth.environment import from_sdk_file, from_variables, is_meant
-from fleetos.cloud.auth.password_sources import Command, password_from
+from fleetos.cloud.auth.password_sources import PasswordCommand, password_from
 from fleetos.errors import InputError, NoCredentials, Problem
 from fleetos.text import did_you_mean
 
@@ -34,17 +34,17 @@ class _Sources:
 
     entry: Entry
     public: Entry
-    files: tuple[Found, ...]
+    files: tuple[FoundFile, ...]
 
 
-async def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: Places) -> Credentials:
+async def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: SearchFolders) -> Credentials:
     """Return the credentials of an entry of clouds.yaml, by default $OS_CLOUD, and without one those of the variables.
 
     `region` overrides the entry's. OS_CACERT counts where the entry names no certificates. A password that is kept
     elsewhere is asked for. Raises InputError that says what was looked for and where; NoCredentials, which is one,
     where nobody has given any.
     """
-    asked = Asked(cloud or env.get("OS_CLOUD") or None, region, env.get("OS_REGION_NAME") or None)
+    asked = CloudChoice(cloud or env.get("OS_CLOUD") or None, region, env.get("OS_REGION_NAME") or None)
     if asked.cloud is None:
         return _without_entry(env, asked, places)
     sources = _find_entry(asked.cloud, ConfigFiles(env, places))
@@ -52,7 +52,7 @@ async def load(cloud: str | None, region: str | None, env: Mapping[str, str], pl
     found, elsewhere = from_entry(sources.entry, asked, str(file.path), sources.public)
     where = f"clouds.{asked.cloud} in {' and '.join(str(one.path) for one in sources.files)}"
     if elsewhere is not None and isinstance(found.proof, Password):
-        key = "password_command" if isinstance(elsewhere, Command) else "password_keyring"
+        key = "password_command" if isinstance(elsewhere, PasswordCommand) else "password_keyring"
         _check_trusted(sources.files, f"clouds.{asked.cloud}.{key}")
         password = await password_from(elsewhere, str(file.path), f"clouds.{asked.cloud}.{key}")
         found = replace(found, proof=replace(found.proof, password=password))
@@ -66,7 +66,7 @@ async def load(cloud: str | None, region: str | None, env: Mapping[str, str], pl
     return found
 
 
-def _check_trusted(files: tuple[Found, ...], key: str) -> None:
+def _check_trusted(files: tuple[FoundFile, ...], key: str) -> None:
     """Refuse to run a program, or to open a keyring, because of a file that somebody else may have written."""
     for one in files:
         if (why := one.untrusted) is not None:
@@ -76,7 +76,7 @@ def _check_trusted(files: tuple[Found, ...], key: str) -> None:
             raise _wrong(str(one.path), key, why, hint)
 
 
-def _without_entry(env: Mapping[str, str], asked: Asked, places: Places) -> Credentials:
+def _without_entry(env: Mapping[str, str], asked: CloudChoice, places: SearchFolders) -> Credentials:
     if not is_meant(env):
         given = env.get(_SDK_FILE)
         file = places.cwd / given if given else places.home / ".huaweicloud" / "credentials"

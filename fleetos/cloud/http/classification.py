@@ -3,8 +3,8 @@
 import re
 
 from fleetos.clock import Clock
-from fleetos.cloud.http.error_body import Complaint, parse_json, retry_after_s
-from fleetos.cloud.http.transport import Answer
+from fleetos.cloud.http.error_body import ErrorBody, parse_json, retry_after_s
+from fleetos.cloud.http.transport import HttpResponse
 from fleetos.errors import (
     CloudError,
     CloudUnreachable,
@@ -18,7 +18,7 @@ from fleetos.model.inventory import Delivered, Reply, Unanswered
 _JOB_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 
 
-def words(answer: Answer, complaint: Complaint) -> str:
+def words(answer: HttpResponse, complaint: ErrorBody) -> str:
     """Return an error answer in words: status, code, meaning, message, request id."""
     said = [f"HTTP {answer.status}"]
     if complaint.code is not None:
@@ -29,7 +29,7 @@ def words(answer: Answer, complaint: Complaint) -> str:
     return f"{text} [request {complaint.request_id}]" if complaint.request_id else text
 
 
-def failed_read(about: str, answer: Answer, complaint: Complaint) -> tuple[CloudError, bool]:
+def failed_read(about: str, answer: HttpResponse, complaint: ErrorBody) -> tuple[CloudError, bool]:
     """Return what a refused read of `about` comes to, and whether repeating it may cure it."""
     status, known = answer.status, known_code(complaint.code)
     documented = known is not None and status in known.statuses
@@ -55,7 +55,7 @@ def unreachable(about: str, error: CloudError) -> CloudUnreachable:
     )
 
 
-def reply_of(answer: Answer, complaint: Complaint, clock: Clock) -> Reply:
+def reply_of(answer: HttpResponse, complaint: ErrorBody, clock: Clock) -> Reply:
     """Return the answer to a write. A 2xx whose body cannot be read is no answer: the write may have been done."""
     job_id = None
     if 200 <= answer.status < 300:

@@ -9,7 +9,7 @@ from math import inf
 from typing import cast
 
 from fleetos.clock import Clock
-from fleetos.cloud.http.redaction import blotted, holds_secret
+from fleetos.cloud.http.redaction import holds_secret, redact
 from fleetos.limits import CLOSURE_TOLD_MAX_S, ERROR_BODY_BYTES, ERROR_FIELDS, ERROR_NESTING, MESSAGE_CHARS
 
 # Tried in this order, as the vendor's SDK does: gateway, an older gateway, job query.
@@ -31,7 +31,7 @@ _UNIT_S = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ErrorBody:
     """What an error answer says: the cloud's code, or the name of a Nova body, or None; and its message, bounded."""
 
     code: str | None
@@ -39,7 +39,7 @@ class Complaint:
     request_id: str | None = None
 
 
-def read_complaint(headers: Mapping[str, str], body: bytes, secrets: Collection[str] = ()) -> Complaint:
+def parse_error_body(headers: Mapping[str, str], body: bytes, secrets: Collection[str] = ()) -> ErrorBody:
     """Return what an error answer says, without the secrets of its request; never raises.
 
     Header names are in lower case.
@@ -54,7 +54,7 @@ def read_complaint(headers: Mapping[str, str], body: bytes, secrets: Collection[
     else:
         message = body[: 8 * MESSAGE_CHARS].decode("utf-8", "replace")
     said = plain(message, secrets) if message else None
-    return Complaint(_unless_secret(code, secrets), said, _unless_secret(_request_id(asked_by), secrets))
+    return ErrorBody(_unless_secret(code, secrets), said, _unless_secret(_request_id(asked_by), secrets))
 
 
 def parse_json(body: bytes | str) -> object:
@@ -105,7 +105,7 @@ def plain(text: str, secrets: Collection[str] = ()) -> str | None:
     letters = "".join(letter for letter in text[: 8 * MESSAGE_CHARS] if letter.isprintable() or letter.isspace())
     # Looked through before the markup goes, which may tear a secret apart, and well beyond what is kept, so that no
     # beginning of one is left where the text is cut.
-    words = _TAG.sub(" ", blotted(letters, secrets)[: 4 * MESSAGE_CHARS]).split()
+    words = _TAG.sub(" ", redact(letters, secrets)[: 4 * MESSAGE_CHARS]).split()
     return " ".join(words)[:MESSAGE_CHARS] or None
 
 
@@ -123,7 +123,7 @@ def retry_after_s(headers: Mapping[str, str], clock: Clock) -> float | None:
     return min(max((until - clock.now()).total_seconds(), 0.0), CLOSURE_TOLD_MAX_S)
 
 
-def told_limit(message: str | None) -> tuple[int, float] | None:
+def stated_limit(message: str | None) -> tuple[int, float] | None:
     """Return the limit in a 429's text, as (requests, seconds), None if it names none: `limit:200,time:5 minute`."""
     found = _LIMIT.search(message) if message else None
     if found is None:

@@ -13,7 +13,7 @@ Fields = Mapping[str, object]
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
-class Unreadable(ValueError):
+class InvalidJson(ValueError):
     """An answer is not what the API promises; the text says which field, never its value."""
 
 
@@ -21,7 +21,7 @@ def parse_object(body: bytes) -> Fields:
     """Return the JSON object of an answer. Raises Unreadable."""
     content = parse_json(body)
     if not isinstance(content, dict):
-        raise Unreadable("the answer is no JSON object")
+        raise InvalidJson("the answer is no JSON object")
     return cast("Fields", content)
 
 
@@ -31,7 +31,7 @@ def part(fields: Fields, key: str) -> Fields:
     if value is None or value == "":
         return {}
     if not isinstance(value, dict):
-        raise Unreadable(f"{key} is no object")
+        raise InvalidJson(f"{key} is no object")
     return cast("Fields", value)
 
 
@@ -41,11 +41,11 @@ def parts(fields: Fields, key: str) -> Sequence[Fields]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise Unreadable(f"{key} is no list")
+        raise InvalidJson(f"{key} is no list")
     found: list[Fields] = []
     for entry in cast("list[object]", value):
         if not isinstance(entry, dict):
-            raise Unreadable(f"{key} holds what is no object")
+            raise InvalidJson(f"{key} holds what is no object")
         found.append(cast("Fields", entry))
     return found
 
@@ -56,7 +56,7 @@ def text(fields: Fields, key: str, most_chars: int = ID_CHARS) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or len(value) > most_chars or not value.isprintable():
-        raise Unreadable(f"{key} is no text of at most {most_chars} printable characters")
+        raise InvalidJson(f"{key} is no text of at most {most_chars} printable characters")
     return value
 
 
@@ -64,7 +64,7 @@ def need(fields: Fields, key: str, most_chars: int = ID_CHARS) -> str:
     """Return the text at `key`. Raises Unreadable where there is none."""
     value = text(fields, key, most_chars)
     if value is None:
-        raise Unreadable(f"{key} is missing")
+        raise InvalidJson(f"{key} is missing")
     return value
 
 
@@ -76,7 +76,7 @@ def number(fields: Fields, key: str) -> int | None:
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
-        raise Unreadable(f"{key} is no whole number")
+        raise InvalidJson(f"{key} is no whole number")
     return value
 
 
@@ -86,7 +86,7 @@ def truth(fields: Fields, key: str) -> bool:
     if value is None:
         return False
     if not isinstance(value, bool):
-        raise Unreadable(f"{key} is neither true nor false")
+        raise InvalidJson(f"{key} is neither true nor false")
     return value
 
 

@@ -32,7 +32,7 @@ _WORD = re.compile(rf"(?<![\w+/=%~\\-])[\w+/=%~\\.-]{{{_END_CHARS},{_STRETCH_CHA
 _PERCENT = re.compile("%[0-9A-F]{2}")
 
 
-def blotted(text: str, secrets: Iterable[str]) -> str:
+def redact(text: str, secrets: Iterable[str]) -> str:
     """Return the text without the secrets: each stretch of one, in whatever spelling, is three stars."""
     hidden = bytearray(len(text))
     for secret in secrets:

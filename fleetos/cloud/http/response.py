@@ -14,7 +14,7 @@ _SIMULATED = ("x-simulated-cloud", "fleetos")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """An answer that came in whole. Header names are in lower case. `secrets` are those that it may quote.
 
     `left`: when its request left, at the earliest.

@@ -22,7 +22,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from fleetos.cloud.http.addresses import Proxies, is_loopback
 from fleetos.cloud.http.error_body import plain
-from fleetos.cloud.http.response import Answer
+from fleetos.cloud.http.response import HttpResponse
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.limits import CONNECT_TIMEOUT_S, HEADER_BYTES
 
@@ -44,7 +44,7 @@ _DISTRUST_HINT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class HttpRequest:
     """One request. `operation` is what it is counted as; headers and content may hold `secrets`, all of them named.
 
     `auth` is put on last: it may be a signature over all the rest.
@@ -63,7 +63,7 @@ class Outgoing:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
-_leaving: ContextVar[Outgoing | None] = ContextVar("leaving", default=None)
+_leaving: ContextVar[HttpRequest | None] = ContextVar("leaving", default=None)
 
 
 class Transport:
@@ -89,7 +89,7 @@ class Transport:
         self.on_simulated: Callable[[bool], None] | None = None
         self.left = left
 
-    async def send(self, outgoing: Outgoing) -> Answer:
+    async def send(self, outgoing: HttpRequest) -> HttpResponse:
         """Return the answer, whatever its status. Never repeats. Raises NotSent or AnswerLost, without secrets."""
         way = self._effects if outgoing.effect else self._reads
         secrets = (*outgoing.secrets, *self._secrets)
@@ -107,7 +107,7 @@ class Transport:
         # Raised here and not above: the library's errors hold the request's headers, and with them the token.
         raise failure
 
-    def _note_simulated(self, answer: Answer, outgoing: Outgoing) -> None:
+    def _note_simulated(self, answer: HttpResponse, outgoing: HttpRequest) -> None:
         word = answer.simulated and is_loopback(httpx.URL(outgoing.url).host)
         before, self.simulated = self.simulated, word and (self.simulated or not self._answered)
         self._answered = True
@@ -234,7 +234,7 @@ def _leave(left: Counter[str]) -> None:
     left[outgoing.operation] += 1
 
 
-async def _exchange(way: httpx.AsyncBaseTransport, outgoing: Outgoing, secrets: tuple[str, ...]) -> Answer:
+async def _exchange(way: httpx.AsyncBaseTransport, outgoing: HttpRequest, secrets: tuple[str, ...]) -> HttpResponse:
     """One request and its answer. There is no client of the library in between: nothing here could follow a redirect,
     keep a cookie, or send a request for a second time."""
     closing = {"Connection": "close"} if outgoing.effect else {}
@@ -254,7 +254,7 @@ async def _exchange(way: httpx.AsyncBaseTransport, outgoing: Outgoing, secrets: 
         with anyio.move_on_after(_CLOSE_S, shield=True):
             await response.aclose()
         raise
-    return Answer(response.status_code, answered, body, secrets)
+    return HttpResponse(response.status_code, answered, body, secrets)
 
 
 async def _whole(response: httpx.Response, most_bytes: int) -> bytes:
@@ -275,7 +275,7 @@ def _check_coding(coding: str) -> None:
         raise AnswerLost("the answer is packed in a way that was not asked for")
 
 
-def _failure(error: Exception, outgoing: Outgoing, secrets: tuple[str, ...]) -> NotSent | AnswerLost:
+def _failure(error: Exception, outgoing: HttpRequest, secrets: tuple[str, ...]) -> NotSent | AnswerLost:
     if type(error) is TimeoutError:
         return AnswerLost(f"no answer within {outgoing.timeout_s:g} s")
     chain = list(_causes(error))

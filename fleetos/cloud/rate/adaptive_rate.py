@@ -8,7 +8,7 @@ sends more is refused more often, so that several who share a limit come to shar
 from collections import deque
 from dataclasses import dataclass
 
-from fleetos.cloud.rate.token_bucket import Bucket
+from fleetos.cloud.rate.token_bucket import TokenBucket
 from fleetos.limits import (
     CLOSURE_TOLD_MAX_S,
     PACE_BURST_S,
@@ -23,7 +23,7 @@ from fleetos.limits import (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LearnedRate:
     """A pace that was learned: requests a second, how many at once, whether the cloud named it, and when."""
 
     rate_per_s: float
@@ -32,22 +32,22 @@ class Found:
     at_s: float
 
 
-def told_pace(requests: int, window_s: float) -> tuple[float, float]:
+def rate_for_limit(requests: int, window_s: float) -> tuple[float, float]:
     """Return rate and burst that keep a limit of so many requests in every window, except for limits of one or two."""
     burst = max(1.0, requests / 10)
     return max(requests - burst, requests / 2) / window_s, burst
 
 
-class Pace:
+class AdaptiveRate:
     """The pace of one kind of requests. `budget` may be shared with the other kind, `usual_per_s` is a safe rate."""
 
-    def __init__(self, budget: Bucket, usual_per_s: float, *, loopback: bool) -> None:
+    def __init__(self, budget: TokenBucket, usual_per_s: float, *, loopback: bool) -> None:
         self.budget = budget
         self._usual_per_s = usual_per_s
         self._step_per_s = (1 - PACE_SHARE) / (PACE_RECOVERY_LOOPBACK_S if loopback else PACE_RECOVERY_S)
         # What the cloud has named, and what is kept: that, or less. The second is None while the budget is all.
-        self._told: Found | None = None
-        self._bucket: Bucket | None = None
+        self._told: LearnedRate | None = None
+        self._bucket: TokenBucket | None = None
         self._at_s = 0.0
         self._sent: deque[float] = deque(maxlen=PACE_SENT_COUNTED)
 
@@ -57,13 +57,13 @@ class Pace:
         return self.budget.rate_per_s if self._bucket is None else self._bucket.rate_per_s
 
     @property
-    def found(self) -> Found | None:
+    def found(self) -> LearnedRate | None:
         """What was learned, if anything; `at_s` is when the last refusal came."""
         bucket = self._bucket
         if bucket is None or bucket.rate_per_s is None:
             return None
         told = self._told is not None and bucket.rate_per_s >= self._told.rate_per_s
-        return Found(min(bucket.rate_per_s, RATE_MAX_REQUESTS), bucket.burst, told, self._at_s)
+        return LearnedRate(min(bucket.rate_per_s, RATE_MAX_REQUESTS), bucket.burst, told, self._at_s)
 
     def wait_s(self, now_s: float, *, sparing: bool = False) -> float:
         """Return how long until a request may leave; 0 if now. `sparing`: it leaves what is spared for others."""
@@ -90,7 +90,7 @@ class Pace:
         if self._bucket is not None:
             self._bucket.drain(until_s)
 
-    def recall(self, found: Found, now_s: float) -> None:
+    def recall(self, found: LearnedRate, now_s: float) -> None:
         """Begin with what an earlier run has found, if that is slower."""
         if found.told:
             self._told = found
@@ -100,11 +100,11 @@ class Pace:
 
     def told(self, requests: int, window_s: float, now_s: float) -> bool:
         """Keep to a limit that the cloud has named. Return False if what is sent is within it already."""
-        rate_per_s, burst = told_pace(requests, window_s)
+        rate_per_s, burst = rate_for_limit(requests, window_s)
         rate_per_s = max(rate_per_s, 1 / CLOSURE_TOLD_MAX_S)
         if not self._is_slower(rate_per_s):
             return False
-        self._told = Found(rate_per_s, burst, told=True, at_s=now_s)
+        self._told = LearnedRate(rate_per_s, burst, told=True, at_s=now_s)
         self._keep(rate_per_s, burst, now_s)
         return True
 
@@ -127,12 +127,12 @@ class Pace:
         burst = min(burst, self._told.burst) if self._told is not None else burst
         burst = min(burst, self.budget.burst) if self.budget.rate_per_s is not None else burst
         if self._bucket is None:
-            self._bucket = Bucket(rate_per_s, burst, now_s)
+            self._bucket = TokenBucket(rate_per_s, burst, now_s)
         else:
             self._bucket.turn(rate_per_s, burst)
         self._at_s = now_s
 
-    def _rise(self, bucket: Bucket) -> None:
+    def _rise(self, bucket: TokenBucket) -> None:
         """One step faster. The budget ends it, and so does the limit that the cloud has named."""
         before_per_s = bucket.rate_per_s or self._usual_per_s
         # Above the usual rate it is the same for all in a second: of two who share a limit, the slower one gains.

@@ -10,7 +10,7 @@ import anyio
 from fleetos.limits import PASSED_OVER_MAX
 
 
-class Rank(IntEnum):
+class Priority(IntEnum):
     """How urgent a request is, the most urgent first.
 
     Evidence is what a send of unknown outcome waits for, and what proves that a server may be wiped. Among writes
@@ -25,7 +25,7 @@ class Rank(IntEnum):
 class Waiter:
     """A read that waits in a line."""
 
-    def __init__(self, rank: Rank) -> None:
+    def __init__(self, rank: Priority) -> None:
         self.rank = rank
         self._news = anyio.Event()
 
@@ -40,15 +40,15 @@ class Waiter:
             await self._news.wait()
 
 
-class Line:
+class PriorityQueue:
     """The reads that wait, in the order of their ranks and then of their coming."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Rank, deque[Waiter]] = {rank: deque() for rank in Rank}
-        self._passed = dict.fromkeys(Rank, 0)
+        self._waiting: dict[Priority, deque[Waiter]] = {rank: deque() for rank in Priority}
+        self._passed = dict.fromkeys(Priority, 0)
 
     @contextmanager
-    def standing(self, rank: Rank) -> Generator[Waiter]:
+    def enqueued(self, rank: Priority) -> Generator[Waiter]:
         """Stand in line; whoever is first afterwards is woken."""
         waiter = Waiter(rank)
         self._waiting[rank].append(waiter)
@@ -68,16 +68,16 @@ class Line:
         ranks = self.ranks()
         return self._waiting[self.next(ranks)][0] if ranks else None
 
-    def ranks(self) -> list[Rank]:
+    def ranks(self) -> list[Priority]:
         """Return the ranks of all that wait."""
         return [rank for rank, waiting in self._waiting.items() if waiting]
 
-    def next(self, ranks: Collection[Rank]) -> Rank:
+    def next(self, ranks: Collection[Priority]) -> Priority:
         """Return whose turn it is among these, of which there is at least one."""
         tired = [rank for rank in ranks if self._passed[rank] >= PASSED_OVER_MAX]
         return max(tired) if tired else min(ranks)
 
-    def served(self, rank: Rank, ranks: Collection[Rank]) -> None:
+    def record_served(self, rank: Priority, ranks: Collection[Priority]) -> None:
         """Note that a request of that rank may leave while those of the others waited as well."""
         for other in ranks:
             if other > rank:

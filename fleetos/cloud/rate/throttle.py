@@ -15,11 +15,11 @@ from typing import Protocol
 import anyio
 
 from fleetos.clock import Clock
-from fleetos.cloud.http.error_body import Complaint, retry_after_s, told_limit
-from fleetos.cloud.http.transport import Answer
-from fleetos.cloud.rate.adaptive_rate import Found, Pace
-from fleetos.cloud.rate.priority_queue import Line, Rank, Waiter
-from fleetos.cloud.rate.token_bucket import TICK_S, Bucket
+from fleetos.cloud.http.error_body import ErrorBody, retry_after_s, stated_limit
+from fleetos.cloud.http.transport import HttpResponse
+from fleetos.cloud.rate.adaptive_rate import AdaptiveRate, LearnedRate
+from fleetos.cloud.rate.priority_queue import Priority, PriorityQueue, Waiter
+from fleetos.cloud.rate.token_bucket import TICK_S, TokenBucket
 from fleetos.ids import Chance
 from fleetos.limits import (
     AUTO_BURST,
@@ -45,7 +45,7 @@ _JITTER_PART = 0.25
 _READ_FIRST_S = 0.1
 
 
-class Kind(Enum):
+class RequestClass(Enum):
     """What a request is counted as. Logins are counted by another service, and have no pace of their own."""
 
     READ = "read"
@@ -54,7 +54,7 @@ class Kind(Enum):
 
 
 # What is asked of a cloud of which nothing better is known.
-_USUAL_PER_S = {Kind.READ: AUTO_READS_PER_S, Kind.WRITE: AUTO_WRITES_PER_S}
+_USUAL_PER_S = {RequestClass.READ: AUTO_READS_PER_S, RequestClass.WRITE: AUTO_WRITES_PER_S}
 
 
 class Permit(Protocol):
@@ -77,10 +77,10 @@ class WritePermit:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Throttled:
     """A 429: when its request left (on the throttle's clock), and what the cloud said about coming back."""
 
-    kind: Kind
+    kind: RequestClass
     left_s: float
     retry_after_s: float | None = None
     limit: tuple[int, float] | None = None
@@ -99,12 +99,12 @@ class Throttle:
         self._chance = chance
         self._limits = limits
         self.loopback = loopback
-        self._paces: dict[Kind, Pace] = {}
+        self._paces: dict[RequestClass, AdaptiveRate] = {}
         self.set_pace(loopback=loopback)
         # Half the places each: whoever holds a place for a write reads before it sends, and must find one for that.
         self._write_places = max(1, limits.connections // 2)
         self._read_places = max(1, limits.connections - self._write_places)
-        self._line = Line()
+        self._line = PriorityQueue()
         self._reading = self._writing = 0
         self._out: set[Permit] = set()
         self._wanted_until_s = self._open_at_s = self._closed_at_s = elapsed()
@@ -117,12 +117,14 @@ class Throttle:
         self.loopback = loopback
         if rate_per_s is not None:
             # A stated rate is for all requests together.
-            stated = Bucket(rate_per_s, max(1.0, rate_per_s) if burst is None else burst, now_s, spared=1)
+            stated = TokenBucket(rate_per_s, max(1.0, rate_per_s) if burst is None else burst, now_s, spared=1)
             budgets = dict.fromkeys(_USUAL_PER_S, stated)
         else:
             rates = dict.fromkeys(_USUAL_PER_S, None) if loopback else _USUAL_PER_S
-            budgets = {kind: Bucket(rate, AUTO_BURST, now_s) for kind, rate in rates.items()}
-        self._paces = {kind: Pace(budgets[kind], usual, loopback=loopback) for kind, usual in _USUAL_PER_S.items()}
+            budgets = {kind: TokenBucket(rate, AUTO_BURST, now_s) for kind, rate in rates.items()}
+        self._paces = {
+            kind: AdaptiveRate(budgets[kind], usual, loopback=loopback) for kind, usual in _USUAL_PER_S.items()
+        }
 
     def recall(self, limits: Mapping[str, Limit], now: datetime) -> None:
         """Begin with what earlier runs have learned, where that is slower and not too old. `now` is UTC."""
@@ -133,7 +135,7 @@ class Throttle:
             age_s = max(0.0, (now - limit.learned_at).total_seconds()) if limit is not None else kept_s
             if limit is not None and age_s < kept_s:
                 at_s = self._elapsed() - age_s
-                pace.recall(Found(limit.rate_per_s, limit.burst, limit.told, at_s), self._elapsed())
+                pace.recall(LearnedRate(limit.rate_per_s, limit.burst, limit.told, at_s), self._elapsed())
 
     def learned(self, now: datetime) -> Mapping[str, Limit]:
         """Return what is worth remembering, by kind. `now` is UTC."""
@@ -147,11 +149,11 @@ class Throttle:
 
     def read_rate_per_s(self) -> float | None:
         """Return how many reads a second are allowed, None for unlimited."""
-        return self._paces[Kind.READ].rate_per_s
+        return self._paces[RequestClass.READ].rate_per_s
 
     def write_rate_per_s(self) -> float | None:
         """Return how many writes a second are allowed, None for unlimited."""
-        return self._paces[Kind.WRITE].rate_per_s
+        return self._paces[RequestClass.WRITE].rate_per_s
 
     def closed_for_s(self) -> float:
         """Return how long the scope stays closed, 0 if it is open."""
@@ -164,9 +166,9 @@ class Throttle:
             if self.closed_for_s() == 0 and self._has_write_place():
                 self._wanted_until_s = now_s + wait_s + WISH_GRACE_S
             return None
-        self._served(Rank.WRITE)
+        self._served(Priority.WRITE)
         self._wanted_until_s = now_s
-        self._paces[Kind.WRITE].take(now_s)
+        self._paces[RequestClass.WRITE].take(now_s)
         self._line.wake()
         permit = WritePermit(self._give_back)
         self._out.add(permit)
@@ -178,7 +180,7 @@ class Throttle:
             return max(closed_s, TICK_S)
         if not self._has_write_place():
             return math.inf
-        wait_s = self._paces[Kind.WRITE].wait_s(self._elapsed())
+        wait_s = self._paces[RequestClass.WRITE].wait_s(self._elapsed())
         return max(wait_s, _READ_FIRST_S) if self._shared and self._read_comes_first() else wait_s
 
     @asynccontextmanager
@@ -194,13 +196,13 @@ class Throttle:
             self._writing -= 1
 
     @asynccontextmanager
-    async def reading(self, rank: Rank = Rank.POLL) -> AsyncGenerator[None]:
+    async def reading(self, rank: Priority = Priority.POLL) -> AsyncGenerator[None]:
         """Hold a place for one read, once its turn, a token and an open scope have come."""
-        with self._line.standing(rank) as waiter:
+        with self._line.enqueued(rank) as waiter:
             while (wait_s := self._read_in_s(waiter)) > 0:
                 await waiter.wait(wait_s)
             self._served(rank)
-            self._paces[Kind.READ].take(self._elapsed())
+            self._paces[RequestClass.READ].take(self._elapsed())
             self._reading += 1
         try:
             yield
@@ -216,7 +218,7 @@ class Throttle:
                 return
             await anyio.sleep(max(wait_s, TICK_S))
 
-    def refused(self, refusal: Refusal) -> None:
+    def refused(self, refusal: Throttled) -> None:
         """Close the scope after a 429: for the longest of Retry-After, the limit's window, and our doubling wait."""
         now_s, pace = self._elapsed(), self._paces.get(refusal.kind)
         told = pace is not None and refusal.limit is not None and pace.told(*refusal.limit, now_s)
@@ -247,25 +249,25 @@ class Throttle:
     @property
     def _shared(self) -> bool:
         """Whether reads and writes draw from the same bucket."""
-        return self._paces[Kind.READ].budget is self._paces[Kind.WRITE].budget
+        return self._paces[RequestClass.READ].budget is self._paces[RequestClass.WRITE].budget
 
     def _has_write_place(self) -> bool:
         return len(self._out) + self._writing < self._write_places
 
-    def _ranks(self) -> list[Rank]:
+    def _ranks(self) -> list[Priority]:
         """Whoever waits for the next token of reads."""
         wanted = self._shared and self._wanted_until_s > self._elapsed()
-        return [*self._line.ranks(), *([Rank.WRITE] if wanted else [])]
+        return [*self._line.ranks(), *([Priority.WRITE] if wanted else [])]
 
     def _read_comes_first(self) -> bool:
         """Whether a read waits for nothing but the next token, and is more urgent than any write."""
         if self._reading >= self._read_places or self._reads_closed_for_s() > 0:
             return False
-        return self._line.next([*self._line.ranks(), Rank.WRITE]) is not Rank.WRITE
+        return self._line.next([*self._line.ranks(), Priority.WRITE]) is not Priority.WRITE
 
-    def _served(self, rank: Rank) -> None:
-        if rank is not Rank.WRITE or self._shared:
-            self._line.served(rank, self._ranks())
+    def _served(self, rank: Priority) -> None:
+        if rank is not Priority.WRITE or self._shared:
+            self._line.record_served(rank, self._ranks())
 
     def _read_in_s(self, waiter: Waiter) -> float:
         """In how many seconds the read is worth another look; endless where it will be woken."""
@@ -274,21 +276,23 @@ class Throttle:
         now_s = self._elapsed()
         if (closed_s := self._reads_closed_for_s()) > 0:
             return max(closed_s, TICK_S)
-        if self._line.next(self._ranks()) is Rank.WRITE:
+        if self._line.next(self._ranks()) is Priority.WRITE:
             return max(self._wanted_until_s - now_s, TICK_S)
-        return self._paces[Kind.READ].wait_s(now_s, sparing=True)
+        return self._paces[RequestClass.READ].wait_s(now_s, sparing=True)
 
     def _give_back(self, permit: Permit) -> None:
         if permit in self._out:
             self._out.discard(permit)
-            self._paces[Kind.WRITE].put_back()
+            self._paces[RequestClass.WRITE].put_back()
             self._line.wake()
 
 
-def throttled(answer: Answer, complaint: Complaint, kind: Kind, left_s: float, clock: Clock) -> Refusal | None:
+def throttled(
+    answer: HttpResponse, complaint: ErrorBody, kind: RequestClass, left_s: float, clock: Clock
+) -> Throttled | None:
     """Return what a 429 (or its older form, Common.1503 with 503) tells about coming back; None for other answers."""
     known = known_code(complaint.code)
     by_code = known is not None and known.write is AnswerClass.THROTTLED and answer.status in known.statuses
     if answer.status != 429 and not by_code:
         return None
-    return Refusal(kind, left_s, retry_after_s(answer.headers, clock), told_limit(complaint.message))
+    return Throttled(kind, left_s, retry_after_s(answer.headers, clock), stated_limit(complaint.message))

@@ -4,7 +4,7 @@
 TICK_S = 0.001
 
 
-class Bucket:
+class TokenBucket:
     """A token bucket over a clock of the caller. `rate_per_s` None: unlimited.
 
     `spared`: tokens that reads leave to writes, where both draw from one bucket. A write is decided by a look of the

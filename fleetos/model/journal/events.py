@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.run import End, LeftBy, Outcome, PowerOutcome, Run, Target
 from fleetos.model.states import Reason, RunState, TargetState
 
@@ -98,7 +98,7 @@ class ChangeIntended:
 
     server_id: str
     attempt: int
-    before: Picture
+    before: ServerSnapshot
     deadline: datetime
     cloud_at: datetime | None = None
     kind: Literal["change-intended"] = "change-intended"

@@ -12,7 +12,7 @@ class RequestKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class OperatorRequest:
     """An operator's request, as the database holds it. `by` names the operator, `at` is UTC."""
 
     id: int

@@ -19,14 +19,14 @@ from fleetos.model.plan import (
     ApiLimits,
     ChangeSpec,
     Exclusion,
-    Failure,
-    Place,
+    FailurePolicy,
     Plan,
     Polling,
     PowerAfter,
     Rollout,
     Selector,
     ServerRef,
+    SourcePosition,
     StopMode,
     Timeouts,
     UserDataRef,
@@ -46,7 +46,7 @@ from fleetos.planning.plan_file.schema import (
     ServerSelect,
 )
 from fleetos.planning.plan_file.selector_section import selector_of
-from fleetos.planning.plan_file.units import spelled_duration
+from fleetos.planning.plan_file.units import format_duration
 from fleetos.planning.plan_file.user_data import user_data_doubts, user_data_fault
 from fleetos.planning.plan_file.validation import place_of
 from fleetos.planning.plan_file.value_types import UserDataEntry
@@ -86,7 +86,7 @@ def build_plan(
             shape.rollout.force,
             PowerAfter(shape.rollout.power_after),
         ),
-        failure=Failure(shape.failure.attempts, shape.failure.backoff, shape.failure.max_backoff),
+        failure=FailurePolicy(shape.failure.attempts, shape.failure.backoff, shape.failure.max_backoff),
         timeouts=Timeouts(shape.timeouts.stop, shape.timeouts.change, shape.timeouts.settle, shape.timeouts.start),
         polling=Polling(shape.polling.min, shape.polling.max),
         api=_api_limits(shape),
@@ -126,12 +126,12 @@ class _Builder:
         self._user_data_refused: set[Problem] = set()
         self._selectors = 0
 
-    def _place(self, path: KeyPath) -> Place:
+    def _place(self, path: KeyPath) -> SourcePosition:
         return place_of(self._root, path, self._file)
 
-    def places(self) -> dict[str, Place]:
+    def places(self) -> dict[str, SourcePosition]:
         """The places of all keys but those within the lists; `""` is the whole file."""
-        found: dict[str, Place] = {}
+        found: dict[str, SourcePosition] = {}
         open_paths: list[tuple[KeyPath, Node]] = [((), self._root)]
         while open_paths:
             path, node = open_paths.pop()
@@ -167,7 +167,7 @@ class _Builder:
             places=places,
         )
 
-    def _user_data(self, entry: UserDataEntry, place: Place) -> UserDataRef | None:
+    def _user_data(self, entry: UserDataEntry, place: SourcePosition) -> UserDataRef | None:
         if entry.kind == "text":
             data = entry.content.encode()
             self._judge_user_data("the text", data, place)
@@ -178,7 +178,7 @@ class _Builder:
         digest = self._digests[str(path)]
         return None if digest is None else UserDataRef(str(path), in_plan=False, sha256=digest)
 
-    def _file_digest(self, path: Path, place: Place) -> str | None:
+    def _file_digest(self, path: Path, place: SourcePosition) -> str | None:
         try:
             data = read_bounded(path, USER_DATA_MAX_BYTES)
         except FileTooLarge:
@@ -190,7 +190,7 @@ class _Builder:
         self._judge_user_data(str(path), data, place)
         return hashlib.sha256(data).hexdigest()
 
-    def _judge_user_data(self, subject: str, data: bytes, place: Place) -> None:
+    def _judge_user_data(self, subject: str, data: bytes, place: SourcePosition) -> None:
         fault = user_data_fault(data)
         if fault is not None:
             self.problems.append(place.fault(f"{subject} {fault[0]}", fault[1]))
@@ -308,10 +308,10 @@ class _Builder:
     def check_times(self, shape: PlanShape) -> None:
         """Adds a problem where a lower bound is above its upper bound."""
         if shape.failure.backoff > shape.failure.max_backoff:
-            most = spelled_duration(shape.failure.max_backoff)
+            most = format_duration(shape.failure.max_backoff)
             self._bound(("failure", "backoff"), ("failure", "max_backoff"), most)
         if shape.polling.min > shape.polling.max:
-            self._bound(("polling", "min"), ("polling", "max"), spelled_duration(shape.polling.max))
+            self._bound(("polling", "min"), ("polling", "max"), format_duration(shape.polling.max))
 
     def _bound(self, low: KeyPath, high: KeyPath, most: str) -> None:
         if low not in self._pruned and high not in self._pruned:

@@ -22,7 +22,7 @@ from fleetos.limits import (
     ROWS_MAX_BYTES,
     TEXT_MAX_LETTERS,
 )
-from fleetos.model.plan import ChangeSpec, Place, ServerRef
+from fleetos.model.plan import ChangeSpec, ServerRef, SourcePosition
 from fleetos.names import composed
 from fleetos.planning.plan_file.value_types import (
     GLOB_HINT,
@@ -57,7 +57,7 @@ _QUOTE_HINT = "put a text with a separator or a quote in double quotes"
 
 
 @dataclass(slots=True)
-class Rows:
+class CsvServers:
     """The servers of one CSV file of `size` bytes, and what is wrong with it.
 
     `unlisted` counts problems beyond the bound.
@@ -73,7 +73,7 @@ class Rows:
         """How many problems there are."""
         return len(self.problems) + self.unlisted
 
-    def refuse(self, place: Place, text: str, hint: str | None = None) -> None:
+    def refuse(self, place: SourcePosition, text: str, hint: str | None = None) -> None:
         """Adds a problem, which the text says. No cell is ever quoted: the file may be a wrong one, with secrets."""
         if len(self.problems) < ROW_PROBLEMS_LISTED:
             self.problems.append(place.fault(text, hint))
@@ -120,10 +120,10 @@ def _lines(text: str) -> Iterator[str]:
         yield line
 
 
-def read_rows(path: Path, most_bytes: int = ROWS_MAX_BYTES) -> Rows:
+def read_rows(path: Path, most_bytes: int = ROWS_MAX_BYTES) -> CsvServers:
     """The servers of the CSV file. Raises UnreadableFile if it cannot be read as text."""
     data = read_bounded(path, most_bytes)
-    rows = Rows(size=len(data))
+    rows = CsvServers(size=len(data))
     text = decode_text(data)
     del data
     file = str(path)
@@ -132,19 +132,19 @@ def read_rows(path: Path, most_bytes: int = ROWS_MAX_BYTES) -> Rows:
         header = next(lines, None)
         if header is None:
             if not rows.problems:
-                rows.refuse(Place(file, 1, 1, ""), "the file is empty", _HEADER_HINT)
+                rows.refuse(SourcePosition(file, 1, 1, ""), "the file is empty", _HEADER_HINT)
         else:
-            columns = _columns(rows, Place(file, header[0], 1, ""), header[1])
+            columns = _columns(rows, SourcePosition(file, header[0], 1, ""), header[1])
             if columns is not None:
                 _read(rows, file, lines, columns)
     except _NotCsv as error:
-        rows.refuse(Place(file, error.line, None, ""), f"this is no CSV: {error}", _QUOTE_HINT)
+        rows.refuse(SourcePosition(file, error.line, None, ""), f"this is no CSV: {error}", _QUOTE_HINT)
     if rows.unlisted:
         rows.problems.append(Problem(file, None, None, "", f"{rows.unlisted} more problems are not listed"))
     return rows
 
 
-def _filled(rows: Rows, file: str, lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+def _filled(rows: CsvServers, file: str, lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not empty: spreadsheets leave rows of empty cells behind."""
     empty = 0
     for line, cells in lines:
@@ -154,7 +154,7 @@ def _filled(rows: Rows, file: str, lines: Iterator[tuple[int, list[str]]]) -> It
         empty += 1
         if empty > ROWS_EMPTY_MAX:
             text = f"the file has more than {ROWS_EMPTY_MAX:,} empty rows"
-            rows.refuse(Place(file, line, 1, ""), text, "remove them")
+            rows.refuse(SourcePosition(file, line, 1, ""), text, "remove them")
             return
 
 
@@ -177,7 +177,7 @@ class _Columns:
         return 1 + max([self.server, *self.labels, *self.passed])
 
 
-def _columns(rows: Rows, place: Place, header: list[str]) -> _Columns | None:
+def _columns(rows: CsvServers, place: SourcePosition, header: list[str]) -> _Columns | None:
     """What the columns are, by the header; None, with the problems in `rows`, if it is none."""
     ids, names = ([at for at, cell in enumerate(header) if cell.casefold() == kind] for kind in ("id", "name"))
     if not ids and not names:
@@ -205,9 +205,9 @@ def _columns(rows: Rows, place: Place, header: list[str]) -> _Columns | None:
     return None if rows.problems else _Columns("id" if ids else "name", server, called, labels, passed)
 
 
-def _read(rows: Rows, file: str, lines: Iterator[tuple[int, list[str]]], columns: _Columns) -> None:
+def _read(rows: CsvServers, file: str, lines: Iterator[tuple[int, list[str]]], columns: _Columns) -> None:
     for line, cells in lines:
-        place = Place(file, line, 1, columns.kind)
+        place = SourcePosition(file, line, 1, columns.kind)
         if len(rows.servers) + rows.refused >= PLAN_MAX_SERVERS:
             rows.refuse(place, f"a plan has at most {PLAN_MAX_SERVERS} servers")
             return
@@ -224,7 +224,7 @@ def _is_named(at: int, columns: _Columns) -> bool:
     return at == columns.server or at in columns.labels or at in columns.passed
 
 
-def _take(rows: Rows, place: Place, columns: _Columns, cells: list[str]) -> None:
+def _take(rows: CsvServers, place: SourcePosition, columns: _Columns, cells: list[str]) -> None:
     server = composed(cells[columns.server])
     labels = {label: composed(cells[at]) for at, label in columns.labels.items() if cells[at]}
     if not all(_LABEL_VALUE.fullmatch(value) for value in labels.values()):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, cast
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from fleetos.limits import ATTEMPTS_MAX, CONNECTIONS_MAX, LABELS_MAX, PLAN_MAX_SERVERS, SELECT_VALUES_MAX
-from fleetos.model.plan import ApiLimits, Failure, Polling, Rollout, Timeouts
+from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, Rollout, Timeouts
 from fleetos.planning.plan_file.value_types import (
     ApiRate,
     Concurrency,
@@ -56,7 +56,7 @@ SelectableStatus = Literal[
     "SHELVED_OFFLOADED",
 ]
 
-_ROLLOUT, _FAILURE, _TIMEOUTS, _POLLING, _API = Rollout(), Failure(), Timeouts(), Polling(), ApiLimits()
+_ROLLOUT, _FAILURE, _TIMEOUTS, _POLLING, _API = Rollout(), FailurePolicy(), Timeouts(), Polling(), ApiLimits()
 
 
 class Section(BaseModel):

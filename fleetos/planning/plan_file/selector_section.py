@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from fleetos.model.plan import Place, Selector
+from fleetos.model.plan import Selector, SourcePosition
 from fleetos.planning.plan_file.schema import SelectSection
 
 T = TypeVar("T")
 S = TypeVar("S", bound=str)
 
 
-def selector_of(section: SelectSection, place: Callable[..., Place]) -> Selector:
+def selector_of(section: SelectSection, place: Callable[..., SourcePosition]) -> Selector:
     """The selector that the section describes. `place` says where a key of it stands."""
     tags = {key: _sorted(values) for key, values in (section.tags or {}).items()}
     places = {key: place(key) for key in section.model_fields_set}

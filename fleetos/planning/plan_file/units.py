@@ -29,7 +29,7 @@ def duration_s(text: str) -> float | None:
     return float(total_ms / 1000)
 
 
-def spelled_duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """The shortest spelling of a duration, to the millisecond; `duration_s` reads it back."""
     left_ms = round(seconds * 1000)
     spelled = ""
@@ -49,7 +49,7 @@ def share(value: object) -> Share | None:
     return None
 
 
-def spelled_share(value: Share) -> str | int:
+def format_share(value: Share) -> str | int:
     """The spelling of a share; `share` reads it back."""
     if not value.percent:
         return int(value.number)
@@ -85,6 +85,6 @@ def rate(text: str) -> Rate | None:
     return Rate(int(requests), per_s)
 
 
-def spelled_rate(value: Rate) -> str:
+def format_rate(value: Rate) -> str:
     """The spelling of a rate; `rate` reads it back."""
-    return f"{value.requests}/{spelled_duration(value.per_s)}"
+    return f"{value.requests}/{format_duration(value.per_s)}"

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from fleetos.errors import Problem
 from fleetos.limits import INPUT_PROBLEMS_LISTED
-from fleetos.model.plan import Place
+from fleetos.model.plan import SourcePosition
 from fleetos.planning.plan_file.schema import (
     ApiSection,
     ChangeSection,
@@ -81,7 +81,7 @@ class Checked:
     unlisted: int = 0
 
 
-def place_of(root: Node, path: KeyPath, file: str) -> Place:
+def place_of(root: Node, path: KeyPath, file: str) -> SourcePosition:
     """Return the place of a path: its key or item, or the nearest that is there of those around it."""
     node, mark = root, root.mark
     for part in path:
@@ -90,7 +90,7 @@ def place_of(root: Node, path: KeyPath, file: str) -> Place:
         below = node.below[part]
         mark = node.keys.get(part, below.mark) if isinstance(part, str) else below.mark
         node = below
-    return Place(file, mark.line, mark.column, dotted(path))
+    return SourcePosition(file, mark.line, mark.column, dotted(path))
 
 
 def checked(root: Node, file: str) -> Checked:

@@ -24,11 +24,11 @@ from fleetos.planning.plan_file.units import (
     RATE_PATTERN,
     Rate,
     duration_s,
+    format_duration,
+    format_rate,
+    format_share,
     rate,
     share,
-    spelled_duration,
-    spelled_rate,
-    spelled_share,
 )
 
 NAME_PATTERN = "^[a-z0-9-]{1,63}$"
@@ -85,7 +85,7 @@ def exact_name(text: str) -> str:
 
 
 def _duration_between(least_s: float, most_s: float) -> PlainValidator:
-    expected = f"a duration such as 200ms, 30s or 1h30m, from {spelled_duration(least_s)} to {spelled_duration(most_s)}"
+    expected = f"a duration such as 200ms, 30s or 1h30m, from {format_duration(least_s)} to {format_duration(most_s)}"
 
     def parse(value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -99,7 +99,7 @@ def _duration_between(least_s: float, most_s: float) -> PlainValidator:
 
 
 _DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})
-_SPELLED = PlainSerializer(spelled_duration)
+_SPELLED = PlainSerializer(format_duration)
 
 # The shortest steps that make sense even on a simulated cloud; all are bounded by DURATION_MAX_S.
 StepTime = Annotated[float, _duration_between(1.0, DURATION_MAX_S), _SPELLED, _DURATION_SCHEMA]
@@ -119,7 +119,7 @@ def _settle(value: object) -> float | None:
 Settle = Annotated[
     float | None,
     PlainValidator(_settle),
-    PlainSerializer(lambda seconds: "auto" if seconds is None else spelled_duration(seconds)),
+    PlainSerializer(lambda seconds: "auto" if seconds is None else format_duration(seconds)),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "string", "pattern": DURATION_PATTERN}]}),
 ]
 
@@ -134,7 +134,7 @@ def _share(value: object) -> Share:
 Concurrency = Annotated[
     Share,
     PlainValidator(_share),
-    PlainSerializer(spelled_share),
+    PlainSerializer(format_share),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": PERCENT_PATTERN}]}),
 ]
 
@@ -151,7 +151,7 @@ def _rate(value: object) -> Rate | None:
 ApiRate = Annotated[
     Rate | None,
     PlainValidator(_rate),
-    PlainSerializer(lambda value: "auto" if value is None else spelled_rate(value)),
+    PlainSerializer(lambda value: "auto" if value is None else format_rate(value)),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "string", "pattern": RATE_PATTERN}]}),
 ]
 

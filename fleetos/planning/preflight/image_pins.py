@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED
 from fleetos.model.inventory import Image
-from fleetos.model.plan import ChangeSpec, Place
+from fleetos.model.plan import ChangeSpec, SourcePosition
 from fleetos.names import Suggestions, shown
 
 ACTIVE = "active"
@@ -35,7 +35,7 @@ class Pinning:
         """What is wrong with the words so far, each once."""
         return tuple(self._refused)
 
-    def image(self, change: ChangeSpec, server: Place) -> Image | None:
+    def image(self, change: ChangeSpec, server: SourcePosition) -> Image | None:
         """The image that a change names, by id or else by name; None with a problem at its key, or at the server."""
         written = change.image or ""
         if written in self._pinned:

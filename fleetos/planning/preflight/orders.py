@@ -6,7 +6,7 @@ from typing import Literal
 from fleetos.errors import Problem
 from fleetos.limits import SERVERS_NAMED
 from fleetos.model.inventory import Image, Inventory, Server
-from fleetos.model.plan import ApiChoice, ChangeSpec, Place, Plan, SecretRef, ServerRef, UserDataRef
+from fleetos.model.plan import ApiChoice, ChangeSpec, Plan, SecretRef, ServerRef, SourcePosition, UserDataRef
 from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
 from fleetos.names import shown
@@ -98,7 +98,7 @@ class Orders:
     ) -> None:
         self._refused: dict[Problem, None] = {}
         self.used: dict[str, Image] = {}
-        self.secret_places: dict[SecretRef | UserDataRef, Place] = {}
+        self.secret_places: dict[SecretRef | UserDataRef, SourcePosition] = {}
         self.foreign_key_pairs: set[str] = set()
         self.ownerless_key_pairs: set[str] = set()
         self._choices: dict[ImageChoice, None] = {}
@@ -111,7 +111,7 @@ class Orders:
         # By identity, which is safe: it holds on to the changes that it knows. One selector means thousands of servers.
         self._changes: dict[int, tuple[ChangeSpec, ChangeSpec]] = {}
         self._made: dict[tuple[int, str | None], Order | None] = {}
-        self._imageless: dict[Place, list[str]] = {}
+        self._imageless: dict[SourcePosition, list[str]] = {}
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -153,7 +153,7 @@ class Orders:
             self._made[key] = self._make(change, ref.place, named(change, server, ref.place))
         return self._made[key]
 
-    def _make(self, change: ChangeSpec, server: Place, image: Image | None) -> Order | None:
+    def _make(self, change: ChangeSpec, server: SourcePosition, image: Image | None) -> Order | None:
         self._check_key_pair(change, server)
         if image is None:
             return None
@@ -176,11 +176,13 @@ class Orders:
             reinstall=bool(change.reinstall),
         )
 
-    def _refuse(self, change: ChangeSpec, key: str, server: Place, expected: str, hint: str | None = None) -> None:
+    def _refuse(
+        self, change: ChangeSpec, key: str, server: SourcePosition, expected: str, hint: str | None = None
+    ) -> None:
         problem = change.places.get(key, server).problem(expected, hint)
         self._refused[problem] = None
 
-    def _check_login(self, change: ChangeSpec, server: Place, image: Image, api: str) -> None:
+    def _check_login(self, change: ChangeSpec, server: SourcePosition, image: Image, api: str) -> None:
         """What API page ecs_02_0202 asks for so that somebody can enter the server afterwards."""
         if image.os_type != WINDOWS:
             return
@@ -191,11 +193,11 @@ class Orders:
             expected = "adminpass" if api == "v1" else "keyname or adminpass"
             self._refuse(change, "image", server, f"{expected} beside it: {image.name} is Windows, which needs a login")
 
-    def _named(self, change: ChangeSpec, server: Server, place: Place) -> Image | None:
+    def _named(self, change: ChangeSpec, server: Server, place: SourcePosition) -> Image | None:
         del server
         return self._pinning.image(change, place)
 
-    def _running(self, change: ChangeSpec, server: Server, place: Place) -> Image | None:
+    def _running(self, change: ChangeSpec, server: Server, place: SourcePosition) -> Image | None:
         """The image that the server runs, if it can be installed again (ECS API, "reinstalling an ECS OS")."""
         image = next((one for one in self._images if one.id == server.picture.likely_image), None)
         if image is None or image.status != ACTIVE:
@@ -210,7 +212,7 @@ class Orders:
         self._refuse(change, "reinstall", place, expected, "give this one another image, or exclude it")
         return None
 
-    def _check_key_pair(self, change: ChangeSpec, server: Place) -> None:
+    def _check_key_pair(self, change: ChangeSpec, server: SourcePosition) -> None:
         if change.keyname is None or self._key_pairs is None or change.keyname in self._key_pairs:
             return
         if change.userid is not None:
@@ -231,7 +233,7 @@ class Orders:
             self.ownerless_key_pairs.add(change.keyname)
         return self._facts.user_id
 
-    def _secret(self, change: ChangeSpec, server: Place) -> SecretRef | None:
+    def _secret(self, change: ChangeSpec, server: SourcePosition) -> SecretRef | None:
         secret = change.adminpass
         if secret is None:
             return None
@@ -240,13 +242,13 @@ class Orders:
         self.secret_places.setdefault(secret, change.places.get("adminpass", server))
         return secret
 
-    def _user_data(self, change: ChangeSpec, server: Place) -> UserDataRef | None:
+    def _user_data(self, change: ChangeSpec, server: SourcePosition) -> UserDataRef | None:
         if change.user_data is not None:
             self.secret_places.setdefault(change.user_data, change.places.get("user_data", server))
         return change.user_data
 
 
-def _imageless(place: Place, names: Sequence[str]) -> Problem:
+def _imageless(place: SourcePosition, names: Sequence[str]) -> Problem:
     expected = f"servers whose image the cloud shows: it shows none for {join_some(names, SERVERS_NAMED)}"
     return place.problem(expected, "give these an image, or exclude them")
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from fleetos.errors import InputError
 from fleetos.limits import SERVERS_NAMED
 from fleetos.model.findings import Check, Finding, Level
-from fleetos.model.inventory import Disks, Image, Inventory, Picture, Server
-from fleetos.model.plan import Place, Plan, SecretRef, StopMode, UserDataRef
+from fleetos.model.inventory import Disks, Image, Inventory, Server, ServerSnapshot
+from fleetos.model.plan import Plan, SecretRef, SourcePosition, StopMode, UserDataRef
 from fleetos.model.preview import ImageChoice
 from fleetos.model.run import Order
 from fleetos.names import shown
 from fleetos.planning.plan_file.validation import in_order
 from fleetos.planning.preflight.orders import WINDOWS, Orders, pins
 from fleetos.planning.preflight.project_checks import newer_images, order_findings, project_findings, unread_servers
-from fleetos.planning.preflight.project_facts import NOTHING_KNOWN, Surroundings
-from fleetos.planning.preflight.server_checks import Pairing, server_findings
+from fleetos.planning.preflight.project_facts import NOTHING_KNOWN, ProjectFacts
+from fleetos.planning.preflight.server_checks import ServerCheckInput, server_findings
 from fleetos.planning.preflight.server_selection import Selection, Unmatched, select
 from fleetos.planning.settings import CloudFacts, settle_problem
 from fleetos.text import join_some
@@ -46,12 +46,12 @@ class Preflight:
     servers: tuple[Resolved, ...]
     images: Mapping[str, str]
     findings: tuple[Finding, ...]
-    secret_places: Mapping[SecretRef | UserDataRef, Place]
+    secret_places: Mapping[SecretRef | UserDataRef, SourcePosition]
     windows: frozenset[str]
     refusals: Mapping[str, Finding] = field(default_factory=dict[str, Finding])
     choices: tuple[ImageChoice, ...] = ()
     image_names: Mapping[str, str] = field(default_factory=dict[str, str])
-    selected: Mapping[Place, int] = field(default_factory=dict[Place, int])
+    selected: Mapping[SourcePosition, int] = field(default_factory=dict[SourcePosition, int])
 
     @property
     def orders(self) -> tuple[Order, ...]:
@@ -66,7 +66,7 @@ def preflight(
     images: Sequence[Image],
     key_pairs: Collection[str] | None,
     facts: CloudFacts,
-    around: Surroundings = NOTHING_KNOWN,
+    around: ProjectFacts = NOTHING_KNOWN,
 ) -> Preflight:
     """The plan resolved against the cloud.
 
@@ -121,7 +121,7 @@ def preflight(
     )
 
 
-def _done(one: Unmatched, plan: Plan, orders: Orders, around: Surroundings) -> Sequence[Finding]:
+def _done(one: Unmatched, plan: Plan, orders: Orders, around: ProjectFacts) -> Sequence[Finding]:
     """That nothing is left to do for an entry which matches no server any more, empty if that is not so.
 
     Some of the servers that it matched before run their image. The others are of another image, which is told; but
@@ -149,7 +149,7 @@ def _done(one: Unmatched, plan: Plan, orders: Orders, around: Surroundings) -> S
 
 
 def _of_plan(
-    plan: Plan, selection: Selection, orders: Orders, facts: CloudFacts, around: Surroundings
+    plan: Plan, selection: Selection, orders: Orders, facts: CloudFacts, around: ProjectFacts
 ) -> Iterator[Finding]:
     warning = Level.WARNING
     for doubt in plan.doubts:
@@ -185,7 +185,7 @@ def _of_orders(servers: Sequence[Resolved], images: Mapping[str, Image], facts: 
 
 
 def _of_project(
-    plan: Plan, changed: Sequence[Resolved], images: Mapping[str, Image], around: Surroundings
+    plan: Plan, changed: Sequence[Resolved], images: Mapping[str, Image], around: ProjectFacts
 ) -> Iterator[Finding]:
     """What the project says to the changes of those servers."""
     at_once = min(plan.rollout.concurrency.of(len(changed), at_least=1), len(changed))
@@ -199,13 +199,13 @@ def _of_project(
 def _pairing(
     one: Resolved,
     images: Mapping[str, Image],
-    around: Surroundings,
+    around: ProjectFacts,
     allowed: Collection[str],
     facts: CloudFacts,
     *,
     again: bool,
-) -> Pairing:
-    return Pairing(
+) -> ServerCheckInput:
+    return ServerCheckInput(
         one.server,
         images[one.order.image_id],
         one.order.metadata,
@@ -216,6 +216,6 @@ def _pairing(
     )
 
 
-def runs_image(picture: Picture, image_id: str) -> bool:
+def runs_image(picture: ServerSnapshot, image_id: str) -> bool:
     """Whether a server runs the image already and nothing about it is in doubt."""
     return picture.likely_image == image_id and picture.idle and picture.fault is None and picture.status in _QUIET

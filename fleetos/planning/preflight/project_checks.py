@@ -10,7 +10,7 @@ from fleetos.model.inventory import Image, Inventory
 from fleetos.model.plan import Plan
 from fleetos.model.run import Order
 from fleetos.planning.preflight.orders import WINDOWS
-from fleetos.planning.preflight.project_facts import Surroundings
+from fleetos.planning.preflight.project_facts import ProjectFacts
 from fleetos.planning.settings import CloudFacts
 from fleetos.text import join_some
 
@@ -51,7 +51,7 @@ def _login(order: Order, image: Image, facts: CloudFacts) -> Iterator[Finding]:
             yield _warning(Check.LOGIN, subject, "adminpass has no effect on Linux beside user_data")
 
 
-def newer_images(pinned: Collection[Image], around: Surroundings) -> Iterator[Finding]:
+def newer_images(pinned: Collection[Image], around: ProjectFacts) -> Iterator[Finding]:
     """For each pinned image, the newest active one whose name differs in numbers only."""
     for image in {one.id: one for one in pinned}.values():
         alike = [other for other in around.images.values() if other.status == "active" and is_newer(other, image)]
@@ -61,7 +61,7 @@ def newer_images(pinned: Collection[Image], around: Surroundings) -> Iterator[Fi
             yield Finding(Level.NOTE, Check.NEWER_IMAGE, image.name, text, "nothing is chosen anew by itself")
 
 
-def project_findings(around: Surroundings, at_once: int, largest_gib: int) -> Iterator[Finding]:
+def project_findings(around: ProjectFacts, at_once: int, largest_gib: int) -> Iterator[Finding]:
     """What stands in the way of so many changes at once, the largest new disk being of that size."""
     yield from unread_findings(around)
     if around.disks is not None and not around.disks.whole:
@@ -70,7 +70,7 @@ def project_findings(around: Surroundings, at_once: int, largest_gib: int) -> It
     yield from _quotas(around, at_once, largest_gib)
 
 
-def unread_findings(around: Surroundings) -> Iterator[Finding]:
+def unread_findings(around: ProjectFacts) -> Iterator[Finding]:
     """What could not be read, and so was not checked."""
     for unread in around.unread:
         level = Level.WARNING if unread.denied else Level.NOTE
@@ -98,7 +98,7 @@ def claim_findings(holders: Mapping[str, str], names: Mapping[str, str]) -> Iter
         yield _warning(Check.CLAIMED, f"run {run_id}", text, hint)
 
 
-def _quotas(around: Surroundings, at_once: int, largest_gib: int) -> Iterator[Finding]:
+def _quotas(around: ProjectFacts, at_once: int, largest_gib: int) -> Iterator[Finding]:
     """A change makes the new disk while the old one is there, and a temporary server (ecs_02_0202; Ecs.0021, 0001)."""
     disks, servers = around.disk_quota, around.server_quota
     hint = "raise the quota, or lower rollout.concurrency" if at_once > 1 else "raise the quota"

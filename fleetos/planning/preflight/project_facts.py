@@ -17,7 +17,7 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ProjectFacts:
     """The project around its servers. `images` are all that are known, by id; None: not read, so nothing is checked.
 
     `keys` are the states of those encryption keys that were asked for and told, by id. `key_pairs_unread` says why key
@@ -34,4 +34,4 @@ class Surroundings:
     key_pairs_unread: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-NOTHING_KNOWN = Surroundings()
+NOTHING_KNOWN = ProjectFacts()

@@ -11,7 +11,7 @@ from typing import get_args
 from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED
 from fleetos.model.inventory import Inventory, Server
-from fleetos.model.plan import ANY_VALUE, Network, Place, Plan, Selector
+from fleetos.model.plan import ANY_VALUE, Network, Plan, Selector, SourcePosition
 from fleetos.names import Suggestions, shown
 from fleetos.planning.plan_file.schema import SelectableStatus
 from fleetos.planning.plan_file.value_types import is_project_id
@@ -30,9 +30,9 @@ _CALLED = {
 }
 
 
-def projects_by_name(plan: Plan) -> Mapping[str, Place]:
+def projects_by_name(plan: Plan) -> Mapping[str, SourcePosition]:
     """The enterprise projects that selectors of the plan name by name, and where the first of them does."""
-    found: dict[str, Place] = {}
+    found: dict[str, SourcePosition] = {}
     for ref in plan.servers:
         for name in () if ref.select is None else ref.select.enterprise_project:
             if ref.select is not None and not is_project_id(name):
@@ -75,7 +75,7 @@ def is_selectable(server: Server) -> bool:
     return server.picture.status in _SELECTABLE
 
 
-def near_misses(selector: Selector, place: Place, servers: Sequence[Server]) -> Problem:
+def near_misses(selector: Selector, place: SourcePosition, servers: Sequence[Server]) -> Problem:
     """Why the selector means none of the servers, at the key that is to blame, with what comes near it."""
     there = [server for server in servers if is_selectable(server)]
     criteria = _criteria(selector)

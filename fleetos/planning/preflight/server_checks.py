@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Disk, Flavor, Image, KeyState, Server, Traits
 from fleetos.planning.preflight.orders import WINDOWS
-from fleetos.planning.preflight.project_facts import Surroundings
+from fleetos.planning.preflight.project_facts import ProjectFacts
 
 _CHANGEABLE = frozenset({"ACTIVE", "SHUTOFF", "ERROR"})
 # Where a server stays until somebody fetches it back; every other status passes by itself.
@@ -22,7 +22,7 @@ _ENCRYPTED, _KEY = "__system__encrypted", "__system__cmkid"
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
+class ServerCheckInput:
     """A server, the image that it is to get with which metadata, and what surrounds them.
 
     `again`: it is to be changed even if it runs the image already.
@@ -33,7 +33,7 @@ class Pairing:
     server: Server
     image: Image
     metadata: Mapping[str, str]
-    around: Surroundings
+    around: ProjectFacts
     again: bool = False
     allowed: bool = False
     no_windows: bool = False
@@ -56,7 +56,7 @@ class Pairing:
         return self.found(Level.WARNING, check, text, hint)
 
 
-def server_findings(pairing: Pairing) -> Iterator[Finding]:
+def server_findings(pairing: ServerCheckInput) -> Iterator[Finding]:
     """All that is found, what refuses the server and what does not."""
     if pairing.server.unread is not None:
         text, hint = f"could not be read: {pairing.server.unread}", "see in the cloud's console what is odd about it"
@@ -69,7 +69,7 @@ def server_findings(pairing: Pairing) -> Iterator[Finding]:
     yield from _machine(pairing)
 
 
-def _state(pairing: Pairing) -> Iterator[Finding]:
+def _state(pairing: ServerCheckInput) -> Iterator[Finding]:
     picture, traits = pairing.server.picture, pairing.server.traits
     if picture.disk is None:
         hint = "attach one; after a failed change ask the support desk"
@@ -94,7 +94,7 @@ def _state(pairing: Pairing) -> Iterator[Finding]:
         yield pairing.warned(Check.HOST_DOWN, f"is on a host that is {traits.host_status}")
 
 
-def _contract(pairing: Pairing) -> Iterator[Finding]:
+def _contract(pairing: ServerCheckInput) -> Iterator[Finding]:
     """Who may do what with it: error codes Ecs.0030 and Ecs.0510; spot servers are excluded by the API page."""
     traits, image = pairing.server.traits, pairing.image
     if traits.bare_metal:
@@ -126,7 +126,7 @@ def _thaw(traits: Traits) -> str:
     return f"{pay}; if it is frozen for a violation or by the authorities, ask the cloud's support desk"
 
 
-def _managed(pairing: Pairing, service: str) -> Finding:
+def _managed(pairing: ServerCheckInput, service: str) -> Finding:
     """A change of a node's OS behind the back of CCE takes the node out (CCE user guide, "high-risk operations")."""
     if pairing.allowed:
         return pairing.warned(Check.MANAGED, f"belongs to {service}; the plan allows its change")
@@ -134,7 +134,7 @@ def _managed(pairing: Pairing, service: str) -> Finding:
     return pairing.refused(Check.MANAGED, f"belongs to {service}, and a change of its OS behind that breaks it", hint)
 
 
-def _disk(pairing: Pairing) -> Iterator[Finding]:
+def _disk(pairing: ServerCheckInput) -> Iterator[Finding]:
     disks, own = pairing.around.disks, pairing.server.picture.disk
     disk = None if disks is None or own is None else disks.known.get(own)
     least_gib = pairing.image.min_disk_gib or 0
@@ -151,7 +151,7 @@ def _disk(pairing: Pairing) -> Iterator[Finding]:
         )
 
 
-def _keys(pairing: Pairing) -> Iterator[Finding]:
+def _keys(pairing: ServerCheckInput) -> Iterator[Finding]:
     """The key of the new disk, and that of an encrypted image (KMS API, key_state; error codes Ecs.0119, Ecs.0912)."""
     keys, image, hint = pairing.around.keys, pairing.image, "name a key that is enabled, or enable this one"
     key_id = pairing.metadata.get(_KEY)
@@ -165,7 +165,7 @@ def _keys(pairing: Pairing) -> Iterator[Finding]:
         yield pairing.refused(Check.ENCRYPTION_KEY, text, "have the key enabled, or choose another image")
 
 
-def _too_small(pairing: Pairing, size_gib: int, least_gib: int) -> Finding:
+def _too_small(pairing: ServerCheckInput, size_gib: int, least_gib: int) -> Finding:
     """The disk of a server that is paid by use grows; one that is paid by year or month cannot (ecs_02_0202)."""
     text = f"has a system disk of {size_gib} GiB, and {pairing.image.name} needs {least_gib}"
     if pairing.server.traits.charging == _YEARLY_MONTHLY:
@@ -174,14 +174,14 @@ def _too_small(pairing: Pairing, size_gib: int, least_gib: int) -> Finding:
     return pairing.warned(Check.DISK_GROWS, f"{text}: it grows, and so does its price")
 
 
-def _not_at_rest(pairing: Pairing, disk: Disk) -> Finding:
+def _not_at_rest(pairing: ServerCheckInput, disk: Disk) -> Finding:
     text = f"has a system disk in status {disk.status}"
     if disk.status.startswith("error"):
         return pairing.refused(Check.DISK_STATUS, text, "have the disk repaired")
     return pairing.warned(Check.DISK_STATUS, text, "the cloud changes it once the disk is in-use")
 
 
-def _machine(pairing: Pairing) -> Iterator[Finding]:
+def _machine(pairing: ServerCheckInput) -> Iterator[Finding]:
     server, image = pairing.server, pairing.image
     old = pairing.around.images.get(server.picture.likely_image or "")
     yield from _processor(pairing, old)
@@ -205,7 +205,7 @@ def _machine(pairing: Pairing) -> Iterator[Finding]:
         yield pairing.warned(Check.OS_TYPE, text)
 
 
-def _processor(pairing: Pairing, old: Image | None) -> Iterator[Finding]:
+def _processor(pairing: ServerCheckInput, old: Image | None) -> Iterator[Finding]:
     """The flavor knows best; where flavors are not read, the old image runs on the server and so tells as much.
 
     An image that names no architecture is one for x86: only ARM is named (IMS, field __support_arm).
@@ -223,7 +223,7 @@ def _processor(pairing: Pairing, old: Image | None) -> Iterator[Finding]:
         yield pairing.refused(Check.ARCHITECTURE, text, f"choose an image for {own}")
 
 
-def _firmware(pairing: Pairing, old: Image) -> Iterator[Finding]:
+def _firmware(pairing: ServerCheckInput, old: Image) -> Iterator[Finding]:
     """BIOS and UEFI do not go together (ecs_02_0202). That an image that does not say boots by BIOS is inferred."""
     before, after = old.firmware, pairing.image.firmware
     if (before or "bios") == (after or "bios"):
@@ -252,10 +252,10 @@ _GPU, _HANA = frozenset({"kvm_gpu_type", "xen_gpu_type"}), frozenset({"xen_hana"
 _PLAIN = frozenset({"kvm", "xen"})
 
 
-Told = tuple[Level, Check, str, str]
+HardwareNeeds = tuple[Level, Check, str, str]
 
 
-def hardware_findings(flavor: Flavor, image: Image) -> Iterator[Told]:
+def hardware_findings(flavor: Flavor, image: Image) -> Iterator[HardwareNeeds]:
     """What is found about a server of that flavor that gets the image; nothing where the image does not say.
 
     Refused is what the documents exclude: another platform, and an image that is for special servers alone. That an
@@ -279,7 +279,7 @@ def hardware_findings(flavor: Flavor, image: Image) -> Iterator[Told]:
         yield Level.WARNING, Check.HARDWARE, text, "try one server first"
 
 
-def _gpu(flavor: Flavor, image: Image) -> Iterator[Told]:
+def _gpu(flavor: Flavor, image: Image) -> Iterator[HardwareNeeds]:
     """An image for GPUs names their type, and cannot be one for plain servers too."""
     for_gpu = bool(image.supports & _GPU)
     if flavor.gpu and not for_gpu:

@@ -8,7 +8,7 @@ from fnmatch import translate
 from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED, NAMES_COMPARED, PLAN_MAX_SERVERS
 from fleetos.model.inventory import Inventory, Server
-from fleetos.model.plan import AllowedServer, Exclusion, Place, Plan, ServerRef
+from fleetos.model.plan import AllowedServer, Exclusion, Plan, ServerRef, SourcePosition
 from fleetos.names import Suggestions, look, shown
 from fleetos.planning.plan_file.duplicates import merged
 from fleetos.planning.plan_file.value_types import is_glob
@@ -58,7 +58,7 @@ class Selection:
     unmatched: tuple[Unmatched, ...]
     idle_exclusions: tuple[Idle, ...]
     look_alikes: tuple[LookAlike, ...]
-    selected: Mapping[Place, int]
+    selected: Mapping[SourcePosition, int]
     allowed: frozenset[str] = frozenset()
 
 
@@ -140,7 +140,7 @@ class _Finder:
     def __init__(self, inventory: Inventory) -> None:
         self.problems: list[Problem] = []
         self.unmatched: list[tuple[ServerRef, Problem]] = []
-        self.selected: dict[Place, int] = {}
+        self.selected: dict[SourcePosition, int] = {}
         self._by_id = inventory.servers
         self._by_name: dict[str, list[Server]] = {}
         for server in inventory.servers.values():
@@ -174,7 +174,7 @@ class _Finder:
             return server
         return self._named(ref.name or "", ref.place)
 
-    def _named(self, name: str, place: Place) -> Server | None:
+    def _named(self, name: str, place: SourcePosition) -> Server | None:
         candidates = self._by_name.get(name, [])
         if len(candidates) == 1:
             return candidates[0]
@@ -234,7 +234,7 @@ class _Excluder:
         self._exclusions = exclusions
         self._globs = [(one, re.compile(translate(one.name))) for one in exclusions if one.name is not None]
         self._ids = {one.id for one in exclusions if one.id is not None}
-        self._used: set[Place] = set()
+        self._used: set[SourcePosition] = set()
 
     def excludes(self, server: Server) -> bool:
         """Whether the server is left out. A name with `[` in it is spared by its own letters as well."""

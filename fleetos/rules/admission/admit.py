@@ -7,10 +7,10 @@ from fleetos.model.journal.events import Moved
 from fleetos.model.run import Run, Target
 from fleetos.model.states import QUEUED, RunState, TargetState
 from fleetos.rules.admission.queue import Queue
-from fleetos.rules.admission.slots import Room
+from fleetos.rules.admission.slots import Slots
 
 
-def admit(queue: Queue, run: Run, target: Callable[[str], Target], room: Room, now: datetime) -> list[Moved]:
+def admit(queue: Queue, run: Run, target: Callable[[str], Target], room: Slots, now: datetime) -> list[Moved]:
     """The moves of those who may start now: as many as there are slots free, or soon to be."""
     moves: list[Moved] = []
     if run.state is not RunState.RUNNING:

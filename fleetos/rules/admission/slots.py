@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from fleetos.limits import STOPPED_TOGETHER
+from fleetos.limits import STOP_GROUP_SHARE
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Slots:
     """The slots that are taken, the targets made ready ahead of one, and how many slots will soon be given back.
 
     `most`: how many may be made ready at all, None for any number.
@@ -24,5 +24,5 @@ class Room:
         """
         free = concurrency - self.taken - self.ahead
         soon = free + int(self.soon)
-        places = soon if free > 0 or soon >= max(1.0, self.soon * STOPPED_TOGETHER) else 0
+        places = soon if free > 0 or soon >= max(1.0, self.soon * STOP_GROUP_SHARE) else 0
         return places if self.most is None else min(places, self.most)

@@ -23,7 +23,7 @@ class WaitReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitNote:
     """One wait: its kind, in words how it ends, and when, where that is known."""
 
     reason: WaitReason
@@ -31,13 +31,13 @@ class Waiting:
     ends_at: datetime | None = None
 
 
-NOT_DRIVEN = Waiting(WaitReason.NOT_DRIVEN, "nobody drives the run")
+NOT_DRIVEN = WaitNote(WaitReason.NOT_DRIVEN, "nobody drives the run")
 
 
-PAUSED = Waiting(WaitReason.PAUSED, "the run is paused")
+PAUSED = WaitNote(WaitReason.PAUSED, "the run is paused")
 
 
-def why_waiting(progress: Progress, target: Target, now: datetime) -> Waiting | None:
+def why_waiting(progress: Progress, target: Target, now: datetime) -> WaitNote | None:
     """The one reason that keeps a target from being admitted or, once it is ready, from its change; None if none."""
     run = progress.run
     if target.state is TargetState.READY:
@@ -47,22 +47,22 @@ def why_waiting(progress: Progress, target: Target, now: datetime) -> Waiting | 
     if run.state is RunState.PAUSED:
         return PAUSED
     if run.state is not RunState.RUNNING:
-        return Waiting(WaitReason.ABORTED, "the run was aborted and starts no more servers")
+        return WaitNote(WaitReason.ABORTED, "the run was aborted and starts no more servers")
     if target.not_before is not None and target.not_before > now:
-        return Waiting(WaitReason.BACKOFF, f"retry at {target.not_before:%H:%M:%SZ}", target.not_before)
+        return WaitNote(WaitReason.BACKOFF, f"retry at {target.not_before:%H:%M:%SZ}", target.not_before)
     limit, taken, ahead = run.settings.concurrency, progress.slots_taken, progress.ahead
     if taken + ahead >= limit:
         nearer = f", {counted(ahead, 'server')} ahead" if ahead else ""
-        return Waiting(WaitReason.CONCURRENCY, f"queued: {taken} of {limit} slots in use{nearer}")
-    return Waiting(WaitReason.PACE, "queued: no more servers are stopped than changes can be sent")
+        return WaitNote(WaitReason.CONCURRENCY, f"queued: {taken} of {limit} slots in use{nearer}")
+    return WaitNote(WaitReason.PACE, "queued: no more servers are stopped than changes can be sent")
 
 
-def _why_ready(progress: Progress) -> Waiting | None:
+def _why_ready(progress: Progress) -> WaitNote | None:
     run, limit = progress.run, progress.run.settings.concurrency
     if run.state is RunState.PAUSED:
         return PAUSED
     if run.state is not RunState.RUNNING:
         return None
     if progress.slots_taken < limit:
-        return Waiting(WaitReason.PACE, "queued: changes are sent as fast as the cloud allows")
-    return Waiting(WaitReason.CONCURRENCY, f"queued: {progress.slots_taken} of {limit} slots in use")
+        return WaitNote(WaitReason.PACE, "queued: changes are sent as fast as the cloud allows")
+    return WaitNote(WaitReason.CONCURRENCY, f"queued: {progress.slots_taken} of {limit} slots in use")

@@ -4,13 +4,13 @@ Safety protocol, section 7: docs/safety-protocol.md#7-power-calls
 """
 
 from fleetos.limits import ASK_AGAIN_SHARE, FRESH_READ_MAX_AGE_S, MAX_POWER_CALLS, MAX_REFUSALS, STOP_QUIET_S
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode
 from fleetos.model.run import PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.rules.needs import AskJob, Context, Decision, Look, Need, Power, Wait, Write
-from fleetos.rules.observation import Watch
+from fleetos.rules.needs import AskJob, Context, Decision, Need, PowerNeed, ReadServerNeed, Wait, WriteEvents
+from fleetos.rules.observation import ObservationSeries
 from fleetos.rules.outcomes import aborted, gone, hold, look_for_it, proven_gone
 
 
@@ -30,26 +30,26 @@ def stopping(target: Target, context: Context) -> Decision:
     if watch is not None and watch.picture is None:
         return gone(target, watch, context)
     if watch is None or watch.picture is None or (not target.calls and _stale(watch, context)):
-        return (Look(context.now.elapsed_s),)
+        return (ReadServerNeed(context.now.elapsed_s),)
     return _stopping_seen(target, watch, watch.picture, context)
 
 
-def _stopping_seen(target: Target, watch: Watch, seen: Picture, context: Context) -> Decision:
+def _stopping_seen(target: Target, watch: ObservationSeries, seen: ServerSnapshot, context: Context) -> Decision:
     if seen.disk != target.disk:
         return hold(target, Reason.FOREIGN_CHANGE, f"its system disk became {seen.disk} while it was stopped", seen)
     if seen.stopped:
         return _stopped(target, watch, context)
     if seen.running and not target.calls and context.running:
-        return (Power("stop", hard=context.settings.stop is StopMode.HARD),)
+        return (PowerNeed("stop", hard=context.settings.stop is StopMode.HARD),)
     if seen.running:
         return _still_running(target, seen, watch, context)
     if _overdue_s(target, context) > context.settings.stop_timeout_s:
         detail = f"it is {seen.status} (task: {seen.task or 'none'}) long after the stop"
         return hold(target, Reason.STOP_TIMEOUT, detail, seen)
-    return (Look(context.again_s()),)
+    return (ReadServerNeed(context.again_s()),)
 
 
-def _stale(watch: Watch, context: Context) -> bool:
+def _stale(watch: ObservationSeries, context: Context) -> bool:
     """Whether the last look is too old to send anything by it."""
     return context.now.since_s(watch.last.requested) >= context.short(FRESH_READ_MAX_AGE_S)
 
@@ -96,40 +96,40 @@ def _overdue_s(target: Target, context: Context) -> float:
     return min(age_s, context.here_s) - _timeout_s(target, context)
 
 
-def _stopped(target: Target, watch: Watch, context: Context) -> Decision:
+def _stopped(target: Target, watch: ObservationSeries, context: Context) -> Decision:
     """A stopped picture counts once every call is final, or when two looks some time apart show it."""
     final = all(call.outcome in (PowerOutcome.ENDED, PowerOutcome.REFUSED) for call in target.calls)
     if final or watch.same_s() >= context.short(STOP_QUIET_S):
-        return Write((Moved(target.server_id, TargetState.READY),))
-    return (Look(watch.same_since.elapsed_s + context.short(STOP_QUIET_S)),)
+        return WriteEvents((Moved(target.server_id, TargetState.READY),))
+    return (ReadServerNeed(watch.same_since.elapsed_s + context.short(STOP_QUIET_S)),)
 
 
-def _still_running(target: Target, seen: Picture, watch: Watch, context: Context) -> Decision:
+def _still_running(target: Target, seen: ServerSnapshot, watch: ObservationSeries, context: Context) -> Decision:
     if not context.running:
         return hold_or_abort(target, seen, context)
     if wait := _not_yet(target, context):
         return wait
     last = target.calls[-1]
     if last.outcome is PowerOutcome.REFUSED and _countable(target) < MAX_POWER_CALLS:
-        return (Power("stop", hard=last.hard, at_most=max(1, last.size // 2)),)
+        return (PowerNeed("stop", hard=last.hard, at_most=max(1, last.size // 2)),)
     overdue = _overdue_s(target, context) >= 0
     believed = watch.same_s() >= context.settings.poll_max_s
     harder = context.settings.stop is StopMode.SOFT_THEN_HARD and not any(call.hard for call in target.calls)
     if harder and (overdue or (believed and last.outcome is PowerOutcome.ENDED)):
-        return (Power("stop", hard=True),)
+        return (PowerNeed("stop", hard=True),)
     quiet = watch.same_s() >= 2 * context.short(STOP_QUIET_S)
     if last.outcome is PowerOutcome.UNKNOWN and quiet and _countable(target) < MAX_POWER_CALLS:
-        return (Power("stop", hard=last.hard),)
+        return (PowerNeed("stop", hard=last.hard),)
     refused = last.outcome is PowerOutcome.REFUSED
     if overdue or refused:
         if refused:
             return hold(target, Reason.STOP_REFUSED, target.detail, seen)
         said = f"; the last stop ended with {last.code}" if last.code else ""
         return hold(target, Reason.STOP_TIMEOUT, f"it still runs after the stop's time-out{said}", seen)
-    return (Look(context.again_s()),)
+    return (ReadServerNeed(context.again_s()),)
 
 
-def hold_or_abort(target: Target, seen: Picture, context: Context) -> Decision:
+def hold_or_abort(target: Target, seen: ServerSnapshot, context: Context) -> Decision:
     """A run that is not running sends no stop: an aborted one ends the target, a paused one waits."""
     if context.finishing:
         return aborted(target, seen)
@@ -148,14 +148,14 @@ def starting(target: Target, context: Context) -> Decision:
         return waits
     step = _start_step(target, context)
     if step is None:
-        return Write((Moved(target.server_id, TargetState.VERIFYING, restored=True),))
+        return WriteEvents((Moved(target.server_id, TargetState.VERIFYING, restored=True),))
     if not isinstance(step, str):
         return step
     watch = context.watch
     if watch is not None and watch.picture is None:
         return gone(target, watch, context)
     disk = None if watch is None or watch.picture is None else watch.picture.disk
-    return Write((Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=disk, detail=step),))
+    return WriteEvents((Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=disk, detail=step),))
 
 
 _GONE = "gone"
@@ -165,7 +165,7 @@ def _start_step(target: Target, context: Context) -> tuple[Need, ...] | str | No
     """The next need on the way to a running server; None when it runs, a text why it will not."""
     watch = context.watch
     if watch is None:
-        return (Look(context.now.elapsed_s),)
+        return (ReadServerNeed(context.now.elapsed_s),)
     seen = watch.picture
     if seen is None:
         return _GONE if proven_gone(watch, context) else look_for_it(watch, context)
@@ -178,16 +178,16 @@ def _start_step(target: Target, context: Context) -> tuple[Need, ...] | str | No
     if (seen.stopped or seen.in_error) and _start_again(target.calls, watch, context):
         last = target.calls[-1] if target.calls else None
         if last is not None and last.outcome is PowerOutcome.REFUSED:
-            return (Power("start", at_most=max(1, last.size // 2)),)
-        return (Power("start"),)
-    return (Look(context.again_s()),)
+            return (PowerNeed("start", at_most=max(1, last.size // 2)),)
+        return (PowerNeed("start"),)
+    return (ReadServerNeed(context.again_s()),)
 
 
 def _start_overdue_s(context: Context) -> float:
     return context.here_s - context.settings.start_timeout_s
 
 
-def _start_again(calls: tuple[PowerCall, ...], watch: Watch, context: Context) -> bool:
+def _start_again(calls: tuple[PowerCall, ...], watch: ObservationSeries, context: Context) -> bool:
     if not calls:
         return True
     counted = sum(call.outcome is not PowerOutcome.REFUSED or call.size == 1 for call in calls)
@@ -213,7 +213,7 @@ def restoring(target: Target, context: Context) -> Decision:
     if seen is not None and seen.disk != target.baseline.disk:
         return _restored(target, "its system disk is another now, so fleetos did not start it", restored=False)
     if seen is not None and seen.changing and context.here_s <= context.settings.start_timeout_s:
-        return (Look(context.again_s()),)
+        return (ReadServerNeed(context.again_s()),)
     step = _start_step(target, context)
     if step is None:
         return _quietly_running(target, context)
@@ -227,16 +227,16 @@ def _quietly_running(target: Target, context: Context) -> Decision:
     watch, quiet_s = context.watch, context.short(STOP_QUIET_S)
     started = any(call.outcome is PowerOutcome.ENDED and call.code is None for call in target.calls)
     if watch is not None and not started and watch.same_s() < quiet_s:
-        return (Look(watch.same_since.elapsed_s + quiet_s),)
+        return (ReadServerNeed(watch.same_since.elapsed_s + quiet_s),)
     return _restored(target, "", restored=True)
 
 
-def _restored(target: Target, trouble: str, *, restored: bool) -> Write:
+def _restored(target: Target, trouble: str, *, restored: bool) -> WriteEvents:
     end = target.then
     if end is None:
         raise ValueError(f"target {target.server_id} restores its power without an end to come to")
     detail = "; ".join(part for part in (end.detail, trouble) if part)
-    return Write((Moved(target.server_id, end.state, end.reason, detail=detail, restored=restored),))
+    return WriteEvents((Moved(target.server_id, end.state, end.reason, detail=detail, restored=restored),))
 
 
 def _stop_again(target: Target, context: Context) -> Decision:
@@ -253,7 +253,7 @@ def _stop_again(target: Target, context: Context) -> Decision:
     if watch is not None and proven_gone(watch, context):
         return _restored(target, "it is gone, and could not be stopped as it was", restored=True)
     if watch is None or (not target.calls and _stale(watch, context)):
-        return (Look(context.now.elapsed_s),)
+        return (ReadServerNeed(context.now.elapsed_s),)
     seen = watch.picture
     if seen is not None and seen.disk != target.disk_after:
         return _restored(target, "it changed again before it could be stopped as it was", restored=True)
@@ -261,7 +261,7 @@ def _stop_again(target: Target, context: Context) -> Decision:
         return look_for_it(watch, context)
     if seen.stopped:
         return _restored(target, "", restored=True)
-    power = Power("stop", hard=context.settings.stop is StopMode.HARD)
+    power = PowerNeed("stop", hard=context.settings.stop is StopMode.HARD)
     if seen.running and not target.calls and target.refusals < MAX_REFUSALS:
         # Asked before the time-out: the stay in this state may hold a day's wait for an unanswered send.
         return (power,)
@@ -270,4 +270,4 @@ def _stop_again(target: Target, context: Context) -> Decision:
     quiet = watch.same_s() >= context.short(STOP_QUIET_S)
     if seen.running and quiet and 0 < len(target.calls) < MAX_POWER_CALLS:
         return (power,)
-    return (Look(context.again_s()),)
+    return (ReadServerNeed(context.again_s()),)

@@ -1,12 +1,12 @@
 """Waiting, checking, ready: may this target be stopped and submitted? Pure."""
 
 from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S, NO_STOP_AFTER_UNANSWERED_S
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.rules.needs import Context, Decision, Follow, Look, Submit, Wait, Write
+from fleetos.rules.needs import Context, Decision, Follow, ReadServerNeed, Submit, Wait, WriteEvents
 from fleetos.rules.outcomes import aborted, gone, hold
 from fleetos.rules.states.verifying import image_words
 
@@ -29,13 +29,13 @@ def checking(target: Target, context: Context) -> Decision:
     if context.finishing:
         return aborted(target, seen)
     if watch is None:
-        return (Look(context.now.elapsed_s),)
+        return (ReadServerNeed(context.now.elapsed_s),)
     if seen is None:
         return gone(target, watch, context)
     return wrong(target, seen) or _checked(target, seen, context)
 
 
-def wrong(target: Target, seen: Picture) -> Write | None:
+def wrong(target: Target, seen: ServerSnapshot) -> WriteEvents | None:
     """The hold that the disk rule, a lock or a changed image demands before any effect; None if all is as known."""
     if seen.disk is None:
         return hold(target, Reason.NO_SYSTEM_DISK, "the server shows no system disk", seen)
@@ -54,7 +54,7 @@ def wrong(target: Target, seen: Picture) -> Write | None:
     return None
 
 
-def _other_image(before: Picture, seen: Picture) -> bool:
+def _other_image(before: ServerSnapshot, seen: ServerSnapshot) -> bool:
     """Whether the image is surely another: what is not told, or told by one of two ids alone, is no evidence."""
     if not (before.images and seen.images):
         return False
@@ -62,7 +62,7 @@ def _other_image(before: Picture, seen: Picture) -> bool:
     return before.images.isdisjoint(seen.images) or (both_tell and before.images != seen.images)
 
 
-def may_submit(target: Target, seen: Picture, *, by_api: bool) -> bool:
+def may_submit(target: Target, seen: ServerSnapshot, *, by_api: bool) -> bool:
     """Whether the picture allows a changeos: stopped and idle, or failed by a change, or any idle one if asked to."""
     if seen.stopped or (by_api and seen.running):
         return True
@@ -70,7 +70,7 @@ def may_submit(target: Target, seen: Picture, *, by_api: bool) -> bool:
     return seen.in_error and failed_before
 
 
-def _checked(target: Target, seen: Picture, context: Context) -> Decision:
+def _checked(target: Target, seen: ServerSnapshot, context: Context) -> Decision:
     by_api = context.settings.stop is StopMode.API
     if not context.running:
         return (Wait(context.again_s()),)
@@ -86,13 +86,13 @@ def _checked(target: Target, seen: Picture, context: Context) -> Decision:
         detail = "it ran after a send that was never answered, and is stopped now: somebody else works on it"
         return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
     if may_submit(target, seen, by_api=by_api):
-        return Write((Moved(target.server_id, TargetState.READY),))
+        return WriteEvents((Moved(target.server_id, TargetState.READY),))
     if seen.running:
-        return Write((Moved(target.server_id, TargetState.STOPPING),))
+        return WriteEvents((Moved(target.server_id, TargetState.STOPPING),))
     if context.here_s > CHECKING_S or seen.in_error:
         detail = f"it is {seen.status} (task: {seen.task or 'none'}), neither running nor stopped"
         return hold(target, Reason.WRONG_STATE, detail, seen)
-    return (Look(context.again_s()),)
+    return (ReadServerNeed(context.again_s()),)
 
 
 def ready(target: Target, context: Context) -> Decision:
@@ -106,7 +106,7 @@ def ready(target: Target, context: Context) -> Decision:
     if watch is not None and seen is None:
         return gone(target, watch, context)
     if seen is None or not is_fresh(context):
-        return (Look(context.now.elapsed_s),)
+        return (ReadServerNeed(context.now.elapsed_s),)
     refused = wrong(target, seen)
     if refused is not None:
         return refused
@@ -114,8 +114,8 @@ def ready(target: Target, context: Context) -> Decision:
         # While no slot is free, others' sweeps keep the look fresh.
         return (Submit(), Follow())
     if seen.running:
-        return Write((Moved(target.server_id, TargetState.CHECKING),))
+        return WriteEvents((Moved(target.server_id, TargetState.CHECKING),))
     if context.here_s > CHECKING_S:
         detail = f"it is {seen.status} (task: {seen.task or 'none'}), no longer stopped"
         return hold(target, Reason.WRONG_STATE, detail, seen)
-    return (Look(context.again_s()),)
+    return (ReadServerNeed(context.again_s()),)

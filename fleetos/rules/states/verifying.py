@@ -9,17 +9,17 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.journal.events import AttemptEnded, Moved
 from fleetos.model.plan import PowerAfter
 from fleetos.model.run import Attempt, End, Outcome, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.rules.needs import Context, Decision, Follow, Look, Write
-from fleetos.rules.observation import Watch
-from fleetos.rules.outcomes import gone, held_after, hold, use_up
+from fleetos.rules.needs import Context, Decision, Follow, ReadServerNeed, WriteEvents
+from fleetos.rules.observation import ObservationSeries
+from fleetos.rules.outcomes import end_attempt, gone, held_after, hold
 
 
-class Verdict(Enum):
+class ChangeVerdict(Enum):
     """What the end of a job and the picture after it say together."""
 
     PROVEN = auto()  # the new OS is there and runs
@@ -35,11 +35,13 @@ class Verdict(Enum):
 
 
 # Verdicts that one look proves, that two equal looks prove, and that need a whole settle time.
-AT_ONCE = frozenset({Verdict.PROVEN})
-BY_TWO = frozenset({Verdict.DOWN, Verdict.FAILED, Verdict.NO_DISK, Verdict.FOREIGN, Verdict.UNTOLD})
+AT_ONCE = frozenset({ChangeVerdict.PROVEN})
+BY_TWO = frozenset(
+    {ChangeVerdict.DOWN, ChangeVerdict.FAILED, ChangeVerdict.NO_DISK, ChangeVerdict.FOREIGN, ChangeVerdict.UNTOLD}
+)
 
 
-class Disk(Enum):
+class DiskMatch(Enum):
     """The system disk as compared with the one before the attempt."""
 
     NONE = auto()
@@ -47,14 +49,14 @@ class Disk(Enum):
     NEW = auto()
 
 
-def disk_of(attempt: Attempt, seen: Picture) -> Disk:
+def disk_of(attempt: Attempt, seen: ServerSnapshot) -> DiskMatch:
     """Which disk the picture shows."""
     if seen.disk is None:
-        return Disk.NONE
-    return Disk.SAME if seen.disk == attempt.before.disk else Disk.NEW
+        return DiskMatch.NONE
+    return DiskMatch.SAME if seen.disk == attempt.before.disk else DiskMatch.NEW
 
 
-def on_image(target: Target, attempt: Attempt, seen: Picture) -> bool:
+def on_image(target: Target, attempt: Attempt, seen: ServerSnapshot) -> bool:
     """Whether the picture shows the ordered image, or shows none on a server that never showed one.
 
     Of two ids that differ, the one that is the ordered image counts only if it was another before the attempt: one that
@@ -75,47 +77,49 @@ def image_tells(target: Target, attempt: Attempt) -> bool:
     return not target.order.reinstall and bool(before) and target.order.image_id not in before
 
 
-def judge(target: Target, attempt: Attempt, status: JobStatus, seen: Picture) -> Verdict:
+def judge(target: Target, attempt: Attempt, status: JobStatus, seen: ServerSnapshot) -> ChangeVerdict:
     """The row of the table that job, disk, image and picture fall into; the first that fits, AGAIN if none does."""
     disk = disk_of(attempt, seen)
     succeeded = status is JobStatus.SUCCESS
     # Beside the word of our own job either id will do.
     ours = on_image(target, attempt, seen) or (succeeded and target.order.image_id in seen.images)
-    if disk is Disk.NEW and ours and succeeded and seen.running:
-        return Verdict.PROVEN
-    if disk is Disk.NEW and not succeeded and not image_tells(target, attempt):
+    if disk is DiskMatch.NEW and ours and succeeded and seen.running:
+        return ChangeVerdict.PROVEN
+    if disk is DiskMatch.NEW and not succeeded and not image_tells(target, attempt):
         # The image looks the same before and after: it says nothing of what a failure left on the new disk.
         if seen.changing:
-            return Verdict.AGAIN
-        return Verdict.UNTOLD if ours else Verdict.FOREIGN
-    if disk is Disk.NEW and ours and (seen.stopped or seen.in_error):
-        return Verdict.DOWN
+            return ChangeVerdict.AGAIN
+        return ChangeVerdict.UNTOLD if ours else ChangeVerdict.FOREIGN
+    if disk is DiskMatch.NEW and ours and (seen.stopped or seen.in_error):
+        return ChangeVerdict.DOWN
     if succeeded:
         return _after_success(target, attempt, disk, seen, ours=ours)
     # An error on a new disk without the ordered image may be somebody else's work, be it on the image of before.
-    if seen.idle and not seen.changing and (disk is Disk.SAME or (disk is Disk.NONE and seen.in_error)):
-        return Verdict.FAILED
-    if disk is Disk.NONE:
-        return Verdict.NO_DISK
-    if disk is Disk.NEW and not ours:
-        return Verdict.FOREIGN
-    return Verdict.AGAIN
+    if seen.idle and not seen.changing and (disk is DiskMatch.SAME or (disk is DiskMatch.NONE and seen.in_error)):
+        return ChangeVerdict.FAILED
+    if disk is DiskMatch.NONE:
+        return ChangeVerdict.NO_DISK
+    if disk is DiskMatch.NEW and not ours:
+        return ChangeVerdict.FOREIGN
+    return ChangeVerdict.AGAIN
 
 
-def _after_success(target: Target, attempt: Attempt, disk: Disk, seen: Picture, *, ours: bool) -> Verdict:
-    if disk is Disk.NEW and not ours:
-        return Verdict.OTHER_IMAGE
-    if disk is Disk.SAME and not image_tells(target, attempt):
+def _after_success(
+    target: Target, attempt: Attempt, disk: DiskMatch, seen: ServerSnapshot, *, ours: bool
+) -> ChangeVerdict:
+    if disk is DiskMatch.NEW and not ours:
+        return ChangeVerdict.OTHER_IMAGE
+    if disk is DiskMatch.SAME and not image_tells(target, attempt):
         # The image cannot tell whether nothing was done, or all of it on a disk that keeps its id.
-        return Verdict.KEPT_DISK
-    if disk is Disk.SAME and target.order.image_id in seen.images:
-        return Verdict.KEPT_DISK
-    if disk is Disk.SAME and seen.images == attempt.before.images:
-        return Verdict.NO_EFFECT
-    return Verdict.AGAIN
+        return ChangeVerdict.KEPT_DISK
+    if disk is DiskMatch.SAME and target.order.image_id in seen.images:
+        return ChangeVerdict.KEPT_DISK
+    if disk is DiskMatch.SAME and seen.images == attempt.before.images:
+        return ChangeVerdict.NO_EFFECT
+    return ChangeVerdict.AGAIN
 
 
-def proven(target: Target, seen: Picture, context: Context) -> Write:
+def proven(target: Target, seen: ServerSnapshot, context: Context) -> WriteEvents:
     """The end of a target whose new OS is proven: done, or first stopped again if it was stopped before."""
     attempt = target.attempt
     if attempt is None:
@@ -141,7 +145,7 @@ def proven(target: Target, seen: Picture, context: Context) -> Write:
         not_before=not_before,
         then=then,
     )
-    return Write((ended,))
+    return WriteEvents((ended,))
 
 
 def verifying(target: Target, context: Context) -> Decision:
@@ -157,7 +161,7 @@ def judged(target: Target, status: JobStatus, context: Context) -> Decision:
     if watch is None:
         # Who is being verified holds no slot, so that others' next sweep is soon enough, if it shows the server at all.
         riding = context.by_sweep and status is JobStatus.SUCCESS and not context.misses
-        return (Follow(),) if riding else (Look(context.now.elapsed_s),)
+        return (Follow(),) if riding else (ReadServerNeed(context.now.elapsed_s),)
     seen = watch.picture
     if seen is None:
         return gone(target, watch, context)
@@ -169,43 +173,43 @@ def judged(target: Target, status: JobStatus, context: Context) -> Decision:
         lasted_s = watch.same_s()
     else:
         # A settle is one of evidence, without a gap; an AGAIN of changing faces is bounded by the stay in the state.
-        lasted_s = context.here_s if verdict is Verdict.AGAIN else watch.still_s()
+        lasted_s = context.here_s if verdict is ChangeVerdict.AGAIN else watch.still_s()
     if lasted_s >= enough_s:
         return _act(target, attempt, verdict, seen, context)
     if context.here_s >= context.settings.change_timeout_s + enough_s:
-        return _act(target, attempt, Verdict.AGAIN, seen, context)
+        return _act(target, attempt, ChangeVerdict.AGAIN, seen, context)
     if verdict in BY_TWO:
         second_s = max(context.now.elapsed_s, watch.same_since.elapsed_s + enough_s)
-        return (Look(min(context.again_s(), second_s)),)
-    return (Look(context.evidence_s()),)
+        return (ReadServerNeed(min(context.again_s(), second_s)),)
+    return (ReadServerNeed(context.evidence_s()),)
 
 
-def _enough_s(verdict: Verdict, context: Context) -> float:
+def _enough_s(verdict: ChangeVerdict, context: Context) -> float:
     if verdict in AT_ONCE:
         return 0.0
     if verdict in BY_TWO:
         return context.settings.poll_max_s
-    if verdict is Verdict.AGAIN:
+    if verdict is ChangeVerdict.AGAIN:
         return max(context.settle_s, context.settings.start_timeout_s)
     return context.settle_s
 
 
-def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, context: Context) -> Decision:
+def _act(target: Target, attempt: Attempt, verdict: ChangeVerdict, seen: ServerSnapshot, context: Context) -> Decision:
     said = f"{attempt.error_code or 'no code'}: {attempt.fail_reason or 'no reason given'}"
     match verdict:
-        case Verdict.PROVEN:
+        case ChangeVerdict.PROVEN:
             return proven(target, seen, context)
-        case Verdict.DOWN:
+        case ChangeVerdict.DOWN:
             return start_once(target, seen)
-        case Verdict.OTHER_IMAGE:
+        case ChangeVerdict.OTHER_IMAGE:
             # A cloud that is slow or wrong about images is as likely as a colleague who came right after our job.
             detail = f"the job succeeded and the system disk is new, but the server shows {image_words(seen)}"
-            return Write((held_after(target, Outcome.FOREIGN, Reason.OUTCOME_UNKNOWN, detail, seen),))
-        case Verdict.NO_EFFECT:
-            return use_up(
+            return WriteEvents((held_after(target, Outcome.FOREIGN, Reason.OUTCOME_UNKNOWN, detail, seen),))
+        case ChangeVerdict.NO_EFFECT:
+            return end_attempt(
                 target, Outcome.NO_EFFECT, "the job succeeded, but disk and image are the old ones", seen, context
             )
-        case Verdict.KEPT_DISK:
+        case ChangeVerdict.KEPT_DISK:
             image = "became" if image_tells(target, attempt) else "says nothing, as it is what it was: it is"
             detail = (
                 f"the job succeeded and the image {image} {seen.likely_image or 'not shown'}, yet the system disk kept"
@@ -213,9 +217,9 @@ def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, cont
                 " no proof of a change"
             )
             return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
-        case Verdict.FAILED:
-            return use_up(target, Outcome.FAILED, said, seen, context)
-        case Verdict.NO_DISK:
+        case ChangeVerdict.FAILED:
+            return end_attempt(target, Outcome.FAILED, said, seen, context)
+        case ChangeVerdict.NO_DISK:
             held = held_after(
                 target,
                 Outcome.FAILED,
@@ -223,34 +227,36 @@ def _act(target: Target, attempt: Attempt, verdict: Verdict, seen: Picture, cont
                 f"the change failed ({said}) and left no system disk",
                 seen,
             )
-            return Write((held,))
-        case Verdict.FOREIGN | Verdict.UNTOLD:
+            return WriteEvents((held,))
+        case ChangeVerdict.FOREIGN | ChangeVerdict.UNTOLD:
             detail = f"the change failed ({said}) and left a disk with {image_words(seen)}"
-            if verdict is Verdict.FOREIGN:
-                return Write((held_after(target, Outcome.FAILED, Reason.FOREIGN_CHANGE, detail, seen),))
+            if verdict is ChangeVerdict.FOREIGN:
+                return WriteEvents((held_after(target, Outcome.FAILED, Reason.FOREIGN_CHANGE, detail, seen),))
             detail += ", as before it: that does not tell what is on the disk"
-            return Write((held_after(target, Outcome.FAILED, Reason.OUTCOME_UNKNOWN, detail, seen),))
-        case Verdict.AGAIN:
+            return WriteEvents((held_after(target, Outcome.FAILED, Reason.OUTCOME_UNKNOWN, detail, seen),))
+        case ChangeVerdict.AGAIN:
             detail = f"the job ended, but the server is {seen.status} (task: {seen.task or 'none'}) on disk {seen.disk}"
             reason = Reason.STILL_CHANGING if seen.changing else Reason.OUTCOME_UNKNOWN
             return hold(target, reason, detail, seen)
 
 
-def start_once(target: Target, seen: Picture) -> Write:
+def start_once(target: Target, seen: ServerSnapshot) -> WriteEvents:
     """The one start that the cloud owed a changed server; a second wait for it is a human's."""
     if target.started:
         detail = f"it has its new disk, but is {seen.status} even after a start"
-        return Write((Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=seen.disk, detail=detail),))
-    return Write((Moved(target.server_id, TargetState.STARTING),))
+        return WriteEvents(
+            (Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=seen.disk, detail=detail),)
+        )
+    return WriteEvents((Moved(target.server_id, TargetState.STARTING),))
 
 
-def image_words(seen: Picture) -> str:
+def image_words(seen: ServerSnapshot) -> str:
     """The image that a picture shows, or both where they differ, in words."""
     if seen.metered is None:
         return f"image {seen.image or 'unknown'}"
     return f"image {seen.image} (image.id) and image {seen.metered} (metering.image_id)"
 
 
-def evidence_series(watch: Watch) -> str:
+def evidence_series(watch: ObservationSeries) -> str:
     """The looks of a watch in words, for the detail of a hold."""
     return ", ".join(sorted(f"{one.status}/{one.task or 'idle'} on {one.disk}" for one in watch.pictures))

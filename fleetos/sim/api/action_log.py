@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from fleetos.sim.api.reads import Answer, Look
+from fleetos.sim.api.reads import Answer, ReadQuery
 from fleetos.sim.wire.error_codes import refusal
 from fleetos.sim.wire.response_types import ActionEventShown, ActionInFullShown, ActionShown
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.sim.world.servers import stamp
 from fleetos.sim.world.world import World
 
@@ -25,20 +25,20 @@ _EVENTS = {"rebuild": "compute_rebuild_instance", "start": "compute_start_instan
 class _Done:
     """An action as the log has it by now."""
 
-    write: Write
+    write: LedgerEntry
     name: str
     ended_at: float | None
     result: Literal["Success", "Error"] | None
 
 
-def listing(world: World, look: Look) -> Answer:
+def listing(world: World, look: ReadQuery) -> Answer:
     """Return what was done to a server, the newest first."""
     if world.server(look.at_id) is None:
         return refusal("Ecs.0114", form="nova")
     return json.dumps({"instanceActions": [_shown(world, look.at_id, done) for done in _logged(world, look)]})
 
 
-def detail(world: World, look: Look) -> Answer:
+def detail(world: World, look: ReadQuery) -> Answer:
     """Return one action with its events."""
     done = next((one for one in _logged(world, look) if _request_id(one.write) == look.part_id), None)
     if done is None or not world.scenario.action_log.events:
@@ -54,7 +54,7 @@ def detail(world: World, look: Look) -> Answer:
     return json.dumps({"instanceAction": content})
 
 
-def _logged(world: World, look: Look) -> Iterator[_Done]:
+def _logged(world: World, look: ReadQuery) -> Iterator[_Done]:
     until = look.now - world.scenario.action_log.lag_s
     for write in reversed(world.ledger.writes):
         begun_at = write.at if write.at is not None else write.sent_at
@@ -67,7 +67,7 @@ def _logged(world: World, look: Look) -> Iterator[_Done]:
         yield _Done(write, name, ended_at if ended else None, result if ended else None)
 
 
-def _end(world: World, write: Write, server_id: str) -> tuple[float | None, bool]:
+def _end(world: World, write: LedgerEntry, server_id: str) -> tuple[float | None, bool]:
     """Return when the action ended, None if it goes on, and whether it failed."""
     job = world.jobs.get(write.job_id or "")
     if job is None:
@@ -90,7 +90,7 @@ def _shown(world: World, server_id: str, done: _Done) -> ActionShown:
     }
 
 
-def _request_id(write: Write) -> str:
+def _request_id(write: LedgerEntry) -> str:
     return f"req-{write.request_id}"
 
 

@@ -11,16 +11,16 @@ from fleetos.sim.api import action_log, openstack, quotas, reads
 from fleetos.sim.api.grants import denied
 from fleetos.sim.api.request_bodies import BodyError, change_order, parse, power_order
 from fleetos.sim.api.routes import Route, find
-from fleetos.sim.api.signatures import KeyOffice
-from fleetos.sim.api.tokens import TokenOffice
-from fleetos.sim.scenario.fault_table import NO_DECISION, Decision, FateTable
-from fleetos.sim.scenario.faults import Fate, Lost
+from fleetos.sim.api.signatures import SignatureChecker
+from fleetos.sim.api.tokens import TokenIssuer
+from fleetos.sim.scenario.fault_table import NO_DECISION, FaultDecision, FaultTable
+from fleetos.sim.scenario.faults import FaultEffect, Lost
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.wire.error_codes import Refusal, body_of, refusal
-from fleetos.sim.wire.messages import Cut, Ending, Hang, Outcome, Reply, Request, Unreachable
+from fleetos.sim.wire.error_codes import ApiError, body_of, refusal
+from fleetos.sim.wire.messages import Cut, Ending, Hang, NeverSent, SimRequest, SimResponse, WireOutcome
 from fleetos.sim.world.delivery import Accepted, Verdict, act_foreign, deliver
-from fleetos.sim.world.journal import Entry, Journal
-from fleetos.sim.world.orders import ChangeOs, Foreign, Order, Power, SetFaults, WriteOrder
+from fleetos.sim.world.journal import JournalLine, WorldJournal
+from fleetos.sim.world.orders import ChangeOs, Foreign, Order, PowerOrder, SetFaults, WriteOrder
 from fleetos.sim.world.world import World
 
 _OVERSIZED_BYTES = 33 * 1024 * 1024
@@ -29,7 +29,7 @@ _JSON = "application/json;charset=UTF-8"
 # What shows that something was done to a server: its actions, and the disks that there are.
 _LOGS = frozenset({"actions", "action", "volumes", "volume"})
 
-_READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
+_READS: dict[str, Callable[[World, reads.ReadQuery], reads.Answer]] = {
     "detail": reads.detail,
     "list": reads.listing,
     "flavors": quotas.flavors,
@@ -54,34 +54,34 @@ _READS: dict[str, Callable[[World, reads.Look], reads.Answer]] = {
 }
 
 
-class Cloud:
+class SimulatedCloud:
     """A world with its fault rules and tokens. `now` returns seconds since 1970; the journal, if any, keeps writes.
 
     The clock of the cloud itself may differ from that, as the scenario says.
     """
 
     def __init__(
-        self, scenario: Scenario, born_at: float, now: Callable[[], float], journal: Journal | None = None
+        self, scenario: Scenario, born_at: float, now: Callable[[], float], journal: WorldJournal | None = None
     ) -> None:
         ahead_s = scenario.clock_ahead_s
         self.world = World(scenario, born_at + ahead_s)
-        self.table = FateTable(scenario.faults, self.world.chance, self.world.name_of)
-        self._tokens = TokenOffice(self.world.chance, scenario.tokens, self.world.project_id, self.world.user_id)
-        self._keys = KeyOffice(self.world.project_id)
+        self.table = FaultTable(scenario.faults, self.world.chance, self.world.name_of)
+        self._tokens = TokenIssuer(self.world.chance, scenario.tokens, self.world.project_id, self.world.user_id)
+        self._keys = SignatureChecker(self.world.project_id)
         self._now = lambda: now() + ahead_s
         self._journal = journal
         self._requests = 0
 
-    def handle(self, request: Request) -> Outcome:
+    def handle(self, request: SimRequest) -> WireOutcome:
         """Return how the request ends; its effect on the world has happened when this returns."""
         now = self.world.advance(self._now())
         self._requests += 1
         request_id = self.world.chance.hex("request", self._requests)
         route = find(request.method, request.path)
         if route is None:
-            return Outcome(_refused(refusal("APIGW.0101"), request_id))
+            return WireOutcome(_refused(refusal("APIGW.0101"), request_id))
         if len(request.body) > SIM_BODY_BYTES_MAX:
-            return Outcome(_refused(refusal("APIGW.0201", status=413), request_id))
+            return WireOutcome(_refused(refusal("APIGW.0201", status=413), request_id))
         if route.operation in ("power", "changeos", "reinstallos"):
             return self._write(request, route, now, request_id)
         self.world.ledger.requests[route.operation] += 1
@@ -100,7 +100,7 @@ class Cloud:
             answer = json.dumps(self._tokens.projects(request.query.get("name"), _base_url(request)))
         elif refused is None:
             base_url = _base_url(request)
-            look = reads.Look(now, request.query, fate.stale_s, route.at_id, request.body, base_url, route.part_id)
+            look = reads.ReadQuery(now, request.query, fate.stale_s, route.at_id, request.body, base_url, route.part_id)
             answer = _READS[route.operation](self.world, look)
         else:
             answer = refused
@@ -119,45 +119,45 @@ class Cloud:
         """Carry out an order that no client gave (faults, a foreign actor), and return whether it could be done."""
         now = self.world.advance(self._now())
         self._requests += 1
-        entry = Entry(at=now, order=order, request_id=self.world.chance.hex("request", self._requests))
+        entry = JournalLine(at=now, order=order, request_id=self.world.chance.hex("request", self._requests))
         done = self._execute(entry)
         self._store(entry)
         return done
 
-    def replay(self, entry: Entry) -> None:
+    def replay(self, entry: JournalLine) -> None:
         """Carry out an entry of the journal again, at its own time."""
         self.world.advance(entry.at)
         # Request ids of the time after a restart must differ from those before: reads are not in the journal.
         self._requests += 1 << 20
-        if isinstance(entry.order, ChangeOs | Power):
+        if isinstance(entry.order, ChangeOs | PowerOrder):
             self.world.ledger.requests[entry.order.operation] += 1
             self.table.count(entry.order.operation, entry.order.servers, _decision(entry))
         self._execute(entry)
 
-    def _execute(self, entry: Entry) -> bool:
+    def _execute(self, entry: JournalLine) -> bool:
         order = entry.order
         if isinstance(order, SetFaults):
-            self.table = FateTable(order.rules, self.world.chance, self.world.name_of)
+            self.table = FaultTable(order.rules, self.world.chance, self.world.name_of)
             return True
         if isinstance(order, Foreign):
             return act_foreign(self.world, order, entry.at, entry.request_id)
         return isinstance(deliver(self.world, order, _decision(entry), entry.at, entry.request_id), Accepted)
 
-    def _store(self, entry: Entry) -> None:
+    def _store(self, entry: JournalLine) -> None:
         if self._journal is not None:
             self._journal.append(entry)
 
     # --- writes --------------------------------------------------------------------------------------------
 
-    def _write(self, request: Request, route: Route, now: float, request_id: str) -> Outcome:
+    def _write(self, request: SimRequest, route: Route, now: float, request_id: str) -> WireOutcome:
         try:
             order = _order(request, route)
         except BodyError as error:
             self.world.ledger.requests[route.operation] += 1
-            return Outcome(_refused(self._entry_refused(request, route, now) or error.refused, request_id))
+            return WireOutcome(_refused(self._entry_refused(request, route, now) or error.refused, request_id))
         self.world.ledger.requests[order.operation] += 1
         if self._journal is not None and self._journal.full:
-            return Outcome(_refused(refusal("Common.0001", status=503, message=_FULL), request_id))
+            return WireOutcome(_refused(refusal("Common.0001", status=503, message=_FULL), request_id))
         decision = self.table.decide(order.operation, order.servers, now)
         if decision.whole.refuse is None and decision.whole.dropped is None:
             refused = self._entry_refused(request, route, now) or denied(
@@ -165,12 +165,12 @@ class Cloud:
             )
             if refused is not None:
                 whole = decision.whole.model_copy(update={"refuse": refused})
-                decision = Decision(whole, decision.servers)
+                decision = FaultDecision(whole, decision.servers)
         verdict = deliver(self.world, order, decision, now, request_id)
-        self._store(Entry.of(now, order, decision, request_id))
+        self._store(JournalLine.of(now, order, decision, request_id))
         return _write_outcome(decision.whole, verdict, request_id)
 
-    def _entry_refused(self, request: Request, route: Route, now: float) -> Refusal | None:
+    def _entry_refused(self, request: SimRequest, route: Route, now: float) -> ApiError | None:
         if route.open:
             return None
         if "authorization" in request.headers:
@@ -187,47 +187,47 @@ class Cloud:
             return refusal("APIGW.0101")
         return None
 
-    def _token(self, request: Request, now: float, request_id: str) -> Reply:
+    def _token(self, request: SimRequest, now: float, request_id: str) -> SimResponse:
         issued = self._tokens.issue(request.body, _base_url(request), now, self._requests)
-        if isinstance(issued, Refusal):
+        if isinstance(issued, ApiError):
             return _refused(issued, request_id)
         token, described = issued
         if request.query.get("nocatalog"):
             del described["token"]["catalog"]
         reply = _answered(json.dumps(described), request_id)
-        return Reply(201, (*reply.headers, ("X-Subject-Token", token)), reply.body)
+        return SimResponse(201, (*reply.headers, ("X-Subject-Token", token)), reply.body)
 
-    def _shown(self, request: Request, now: float, request_id: str) -> Reply:
+    def _shown(self, request: SimRequest, now: float, request_id: str) -> SimResponse:
         """What IAM says of a token that is shown to it (IAM API, "verifying a token")."""
         token = request.headers.get("x-subject-token")
         shown = self._tokens.show(token, _base_url(request), now)
-        if isinstance(shown, Refusal):
+        if isinstance(shown, ApiError):
             return _refused(shown, request_id)
         if request.query.get("nocatalog"):
             del shown["token"]["catalog"]
         reply = _answered(json.dumps(shown), request_id)
-        return Reply(200, (*reply.headers, ("X-Subject-Token", token or "")), reply.body)
+        return SimResponse(200, (*reply.headers, ("X-Subject-Token", token or "")), reply.body)
 
 
-def _base_url(request: Request) -> str:
+def _base_url(request: SimRequest) -> str:
     """Return the address by which the client has found the cloud."""
     return f"{request.headers.get('x-forwarded-proto', 'http')}://{request.headers.get('host', '127.0.0.1')}"
 
 
-def _order(request: Request, route: Route) -> WriteOrder:
+def _order(request: SimRequest, route: Route) -> WriteOrder:
     content = parse(request.body)
     if route.operation == "power":
         return power_order(content)
     return change_order(content, request.path, route.at_id, route.api, reinstall=route.operation == "reinstallos")
 
 
-def _decision(entry: Entry) -> Decision:
+def _decision(entry: JournalLine) -> FaultDecision:
     if entry.fate is None and not entry.fates:
         return NO_DECISION
-    return Decision(entry.fate or Fate(), entry.fates)
+    return FaultDecision(entry.fate or FaultEffect(), entry.fates)
 
 
-def _write_outcome(fate: Fate, verdict: Verdict | None, request_id: str) -> Outcome:
+def _write_outcome(fate: FaultEffect, verdict: Verdict | None, request_id: str) -> WireOutcome:
     if (early := _before(fate, request_id)) is not None:
         return early
     if isinstance(verdict, Accepted):
@@ -240,26 +240,26 @@ def _write_outcome(fate: Fate, verdict: Verdict | None, request_id: str) -> Outc
     return _after(fate, reply, request_id)
 
 
-def _before(fate: Fate, request_id: str) -> Outcome | None:
+def _before(fate: FaultEffect, request_id: str) -> WireOutcome | None:
     """Return how a request ends that the world must not see, or None."""
     if fate.dropped == "unreachable":
-        return Outcome(Unreachable(), fate.delay_s)
+        return WireOutcome(NeverSent(), fate.delay_s)
     if fate.refuse is not None:
-        return Outcome(_refused(fate.refuse, request_id), fate.delay_s)
+        return WireOutcome(_refused(fate.refuse, request_id), fate.delay_s)
     if fate.dropped is not None:
-        return Outcome(_lost(fate.dropped, fate.hang_s, request_id), fate.delay_s)
+        return WireOutcome(_lost(fate.dropped, fate.hang_s, request_id), fate.delay_s)
     return None
 
 
-def _after(fate: Fate, reply: Reply, request_id: str) -> Outcome:
+def _after(fate: FaultEffect, reply: SimResponse, request_id: str) -> WireOutcome:
     """Return how a request ends whose effect has happened."""
     if fate.lost is not None:
-        return Outcome(_lost(fate.lost, fate.hang_s, request_id), fate.delay_s)
+        return WireOutcome(_lost(fate.lost, fate.hang_s, request_id), fate.delay_s)
     if fate.error_after is not None:
-        return Outcome(_refused(fate.error_after, request_id), fate.delay_s)
+        return WireOutcome(_refused(fate.error_after, request_id), fate.delay_s)
     if fate.garble is not None:
         reply = _garbled(fate.garble, reply)
-    return Outcome(reply, fate.delay_s)
+    return WireOutcome(reply, fate.delay_s)
 
 
 def _lost(how: Lost, hang_s: float, request_id: str) -> Ending:
@@ -274,31 +274,31 @@ def _lost(how: Lost, hang_s: float, request_id: str) -> Ending:
             return _refused(refusal("APIGW.0201"), request_id)
 
 
-def _garbled(how: str, reply: Reply) -> Reply:
+def _garbled(how: str, reply: SimResponse) -> SimResponse:
     match how:
         case "html":
-            return Reply(reply.status, (("Content-Type", "text/html"),), b"<html><body>Welcome</body></html>")
+            return SimResponse(reply.status, (("Content-Type", "text/html"),), b"<html><body>Welcome</body></html>")
         case "truncated":
-            return Reply(reply.status, reply.headers, reply.body[: len(reply.body) // 2])
+            return SimResponse(reply.status, reply.headers, reply.body[: len(reply.body) // 2])
         case "oversized":
-            return Reply(reply.status, reply.headers, b'{"pad": "' + b"x" * _OVERSIZED_BYTES + b'"}')
+            return SimResponse(reply.status, reply.headers, b'{"pad": "' + b"x" * _OVERSIZED_BYTES + b'"}')
         case "empty":
-            return Reply(reply.status, reply.headers, b"")
+            return SimResponse(reply.status, reply.headers, b"")
         case "no-job-id":
-            return Reply(reply.status, reply.headers, b"{}")
+            return SimResponse(reply.status, reply.headers, b"{}")
         case _:
-            return Reply(reply.status, reply.headers, b"\x00\xff\xfe" + reply.body[:16])
+            return SimResponse(reply.status, reply.headers, b"\x00\xff\xfe" + reply.body[:16])
 
 
-def _answered(answer: str | Refusal, request_id: str) -> Reply:
-    if isinstance(answer, Refusal):
+def _answered(answer: str | ApiError, request_id: str) -> SimResponse:
+    if isinstance(answer, ApiError):
         return _refused(answer, request_id)
-    return Reply(200, (("Content-Type", _JSON), ("X-Request-Id", request_id)), answer.encode())
+    return SimResponse(200, (("Content-Type", _JSON), ("X-Request-Id", request_id)), answer.encode())
 
 
-def _refused(refused: Refusal, request_id: str) -> Reply:
+def _refused(refused: ApiError, request_id: str) -> SimResponse:
     content_type, body = body_of(refused, request_id)
     headers = [("Content-Type", content_type), ("X-Request-Id", request_id)]
     if refused.retry_after_s is not None:
         headers.append(("Retry-After", str(refused.retry_after_s)))
-    return Reply(refused.status, tuple(headers), body)
+    return SimResponse(refused.status, tuple(headers), body)

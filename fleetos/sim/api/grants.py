@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from fleetos.sim.scenario.faults import Operation
-from fleetos.sim.wire.error_codes import Refusal, refusal
-from fleetos.sim.world.servers import Server
+from fleetos.sim.wire.error_codes import ApiError, refusal
+from fleetos.sim.world.servers import SimServer
 from fleetos.sim.world.world import World
 
 ALL_GRANTED = "all_granted_eps"
@@ -13,7 +13,7 @@ _LISTS = frozenset({"list", "native-servers", "images", "native-images", "volume
 _WHOLE = frozenset({"flavors", "limits", "disk-quota"})
 
 
-def denied(world: World, operation: Operation, servers: Iterable[str], query: Mapping[str, str]) -> Refusal | None:
+def denied(world: World, operation: Operation, servers: Iterable[str], query: Mapping[str, str]) -> ApiError | None:
     """Return the refusal of a request about these servers, or None if the user may make it.
 
     A list of the whole project is refused as a whole, whatever it would show (ECS API, "listing details about ECSs",
@@ -30,7 +30,7 @@ def denied(world: World, operation: Operation, servers: Iterable[str], query: Ma
     return None if allowed else refusal("Pdp.0001", message=f"Policy doesn't allow {operation} to be performed.")
 
 
-def visible(world: World, server: Server) -> bool:
+def visible(world: World, server: SimServer) -> bool:
     """Return whether the user may see the server."""
     granted = world.scenario.granted_enterprise_projects
     return not granted or server.body.enterprise_project in granted

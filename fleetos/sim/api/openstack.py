@@ -9,7 +9,7 @@ from typing import cast
 from urllib.parse import urlencode
 
 from fleetos.sim.api.access import ACCESS_KEY
-from fleetos.sim.api.reads import PAGE_MAX, Answer, Look, after, images_asked_for, number
+from fleetos.sim.api.reads import PAGE_MAX, Answer, ReadQuery, after, images_asked_for, number
 from fleetos.sim.wire.error_codes import refusal
 from fleetos.sim.wire.openstack_types import CredentialShown
 from fleetos.sim.world.servers import stamp_us
@@ -21,7 +21,7 @@ _UPDATED = "2026-01-01T00:00:00Z"
 Json = dict[str, object]
 
 
-def servers(world: World, look: Look) -> Answer:
+def servers(world: World, look: ReadQuery) -> Answer:
     """Return a page of servers as Nova shows them."""
     limit = number(look.query.get("limit"), PAGE_MAX)
     if limit is None or not 1 <= limit <= PAGE_MAX:
@@ -64,7 +64,7 @@ def _server(shown: Json, own: str) -> Json:
     }
 
 
-def images(world: World, look: Look) -> Answer:
+def images(world: World, look: ReadQuery) -> Answer:
     """Return a page of images as Glance shows them."""
     limit = number(look.query.get("limit"), 500)
     if limit is None or limit < 0:
@@ -78,7 +78,7 @@ def images(world: World, look: Look) -> Answer:
     return json.dumps(content)
 
 
-def credential(world: World, look: Look) -> Answer:
+def credential(world: World, look: ReadQuery) -> Answer:
     """Return an access key without its secret (IAM, "querying a permanent access key"): a temporary one is none."""
     if look.at_id != ACCESS_KEY:
         return refusal("IAM.0004", form="nova", message="The access key could not be found.")
@@ -94,14 +94,14 @@ def credential(world: World, look: Look) -> Answer:
     return json.dumps({"credential": shown})
 
 
-def versions(world: World, look: Look) -> Answer:
+def versions(world: World, look: ReadQuery) -> Answer:
     """Return the versions of the image API: all services have one address here, and none other is found this way."""
     del world
     version = {"id": "v2.5", "status": "CURRENT", "links": [_link("self", f"{look.base_url}/v2/")]}
     return json.dumps({"versions": [version]})
 
 
-def version(world: World, look: Look) -> Answer:
+def version(world: World, look: ReadQuery) -> Answer:
     """Return what one version of an API is: v3 of Keystone, or v2.1 of Nova."""
     del world
     links = [_link("self", f"{look.base_url}/{look.at_id}/")]

@@ -3,7 +3,7 @@
 import json
 
 from fleetos.sim.api.access import REGION
-from fleetos.sim.api.reads import PAGE_MAX, Answer, Look, number
+from fleetos.sim.api.reads import PAGE_MAX, Answer, ReadQuery, number
 from fleetos.sim.api.request_bodies import BodyError, DescribeKey, parse, read
 from fleetos.sim.wire.error_codes import refusal
 from fleetos.sim.wire.quota_types import EnterpriseShown, FlavorListed, KeyShown
@@ -14,7 +14,7 @@ from fleetos.sim.world.world import World, disks_in_use
 _KEY_STATES = {"waiting": "1", "enabled": "2", "disabled": "3", "deletion": "4", "import": "5"}
 
 
-def flavors(world: World, look: Look) -> Answer:
+def flavors(world: World, look: ReadQuery) -> Answer:
     """Return the flavors; only those of ARM servers name their architecture (ECS, "querying details about flavors")."""
     del look
     shown: list[FlavorListed] = []
@@ -33,7 +33,7 @@ def flavors(world: World, look: Look) -> Answer:
     return json.dumps({"flavors": shown})
 
 
-def disk_quota(world: World, look: Look) -> Answer:
+def disk_quota(world: World, look: ReadQuery) -> Answer:
     """Return what the project may have of disks, and what it has (EVS, "querying tenant quotas")."""
     quota = world.scenario.quota
     used, used_gb = disks_in_use(world)
@@ -45,7 +45,7 @@ def disk_quota(world: World, look: Look) -> Answer:
     return json.dumps({"quota_set": quotas})
 
 
-def limits(world: World, look: Look) -> Answer:
+def limits(world: World, look: ReadQuery) -> Answer:
     """Return what the project may have of servers, and what it has (ECS, "querying tenant quotas")."""
     del look
     there = [server for server in world.servers.values() if server.vm_state != "deleted"]
@@ -60,7 +60,7 @@ def limits(world: World, look: Look) -> Answer:
     return json.dumps({"absolute": absolute})
 
 
-def enterprise_projects(world: World, look: Look) -> Answer:
+def enterprise_projects(world: World, look: ReadQuery) -> Answer:
     """Return a page of enterprise projects; a name fits all that have it in theirs (EPS, "listing ...")."""
     limit, offset = number(look.query.get("limit"), PAGE_MAX), number(look.query.get("offset"), 0)
     if limit is None or offset is None or not 1 <= limit <= PAGE_MAX:
@@ -79,7 +79,7 @@ def enterprise_projects(world: World, look: Look) -> Answer:
     return json.dumps({"enterprise_projects": shown, "total_count": len(found)})
 
 
-def key(world: World, look: Look) -> Answer:
+def key(world: World, look: ReadQuery) -> Answer:
     """Return one encryption key. That there is none of that id is answered like an id that is not valid."""
     try:
         key_id = read(DescribeKey, parse(look.body)).key_id

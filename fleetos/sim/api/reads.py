@@ -9,7 +9,7 @@ from typing import TypeVar
 from fleetos.sim.api.grants import ALL_GRANTED, visible
 from fleetos.sim.scenario import images
 from fleetos.sim.scenario.scenario import DEFAULT_KEY
-from fleetos.sim.wire.error_codes import Refusal, refusal
+from fleetos.sim.wire.error_codes import ApiError, refusal
 from fleetos.sim.wire.response_types import (
     AttachmentShown,
     BlockDeviceShown,
@@ -19,7 +19,7 @@ from fleetos.sim.wire.response_types import (
     VolumeShown,
 )
 from fleetos.sim.world import jobs
-from fleetos.sim.world.servers import Disk, Server, attached, device, stamp
+from fleetos.sim.world.servers import SimDisk, SimServer, attached, device, stamp
 from fleetos.sim.world.world import World
 
 _SERVER_IDS_MAX = 100
@@ -30,18 +30,18 @@ _ALSO_SHOWN: dict[str, frozenset[str]] = {
     "SHUTOFF": frozenset({"SHUTOFF", "RESIZE", "REBUILD"}),
     "ERROR": frozenset({"ERROR", "REBUILD"}),
 }
-_DISK_ORDERS: dict[str, Callable[[Disk], tuple[float | str, ...]]] = {
+_DISK_ORDERS: dict[str, Callable[[SimDisk], tuple[float | str, ...]]] = {
     "id": lambda disk: (disk.id,),
     "status": lambda disk: (disk.status, disk.id),
     "size": lambda disk: (disk.size_gb, disk.id),
     "created_at": lambda disk: (disk.made_at, disk.id),
 }
 T = TypeVar("T")
-Answer = str | Refusal
+Answer = str | ApiError
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReadQuery:
     """One read: at which time, with which query, of a picture how old (`stale_s`), and of what.
 
     `base_url` is the address by which the client has found the cloud, `part_id` names a part of what is looked at.
@@ -56,7 +56,7 @@ class Look:
     part_id: str = ""
 
 
-def detail(world: World, look: Look) -> Answer:
+def detail(world: World, look: ReadQuery) -> Answer:
     """Return one server."""
     server = world.server(look.at_id)
     if server is None:
@@ -64,7 +64,7 @@ def detail(world: World, look: Look) -> Answer:
     return f'{{"server": {server.frame(look.now - look.stale_s)}}}'
 
 
-def listing(world: World, look: Look) -> Answer:
+def listing(world: World, look: ReadQuery) -> Answer:
     """Return a page of servers with details. `offset` is a page number, from 1."""
     rules, query = world.scenario.list, look.query
     limit = number(query.get("limit"), 25)
@@ -76,7 +76,7 @@ def listing(world: World, look: Look) -> Answer:
     limit = min(limit, rules.page)
     found = [one for one in world.servers.values() if one.vm_state != "deleted" and visible(world, one)]
     wanted = _filter(query)
-    if isinstance(wanted, Refusal):
+    if isinstance(wanted, ApiError):
         return wanted
     found = [server for server in found if all(fits(server) for fits in wanted)]
     if rules.marker and query.get("marker"):
@@ -90,7 +90,7 @@ def listing(world: World, look: Look) -> Answer:
     return f'{{"count": {len(found)}, "servers": [{", ".join(shown)}]}}'
 
 
-def _by_id(world: World, look: Look) -> Answer:
+def _by_id(world: World, look: ReadQuery) -> Answer:
     ids = look.query["server_id"].split(",")
     if len(ids) > _SERVER_IDS_MAX:
         return refusal("Ecs.0005", message=f"at most {_SERVER_IDS_MAX} ids in server_id.")
@@ -106,8 +106,8 @@ def _by_id(world: World, look: Look) -> Answer:
     return f'{{"count": {len(ids)}, "servers": [{", ".join(shown)}]}}'
 
 
-def _filter(query: Mapping[str, str]) -> list[Callable[[Server], bool]] | Refusal:
-    wanted: list[Callable[[Server], bool]] = []
+def _filter(query: Mapping[str, str]) -> list[Callable[[SimServer], bool]] | ApiError:
+    wanted: list[Callable[[SimServer], bool]] = []
     if name := query.get("name"):
         # "." matches any character, everything else is meant as it stands.
         pattern = re.compile(".".join(re.escape(part) for part in name.split(".")))
@@ -132,23 +132,23 @@ def _filter(query: Mapping[str, str]) -> list[Callable[[Server], bool]] | Refusa
     return wanted
 
 
-def _of_a_batch(server: Server) -> bool:
+def _of_a_batch(server: SimServer) -> bool:
     """Return whether a server was made together with others: here none was."""
     del server
     return False
 
 
-def _tagged(server: Server, tag: str) -> bool:
+def _tagged(server: SimServer, tag: str) -> bool:
     return any(tag in (own, own.partition("=")[0]) for own in server.body.tags)
 
 
-def _temporary(server: Server) -> str:
+def _temporary(server: SimServer) -> str:
     """Return the server that the platform works with during a change; clients are to ignore it."""
     shown: TemporaryShown = {"id": f"{server.id[:-4]}feed", "name": f"temp-{server.id[:8]}", "status": "BUILD"}
     return json.dumps(shown)
 
 
-def job(world: World, look: Look) -> Answer:
+def job(world: World, look: ReadQuery) -> Answer:
     """Return a job; an unknown, not yet visible or purged one is Common.0011, with HTTP 400."""
     found = world.jobs.get(look.at_id)
     if found is None or not found.known(look.now):
@@ -156,7 +156,7 @@ def job(world: World, look: Look) -> Answer:
     return json.dumps(jobs.picture(found, look.now))
 
 
-def block_device(world: World, look: Look) -> Answer:
+def block_device(world: World, look: ReadQuery) -> Answer:
     """Return the disks of a server with their sizes; here `bootIndex` is a number."""
     server = world.server(look.at_id)
     if server is None:
@@ -170,7 +170,7 @@ def block_device(world: World, look: Look) -> Answer:
     return json.dumps({"attachableQuantity": free, "volumeAttachments": disks})
 
 
-def volumes(world: World, look: Look) -> Answer:
+def volumes(world: World, look: ReadQuery) -> Answer:
     """Return a page of disks, in the order asked for (EVS, "querying details about all disks")."""
     limit = number(look.query.get("limit"), PAGE_MAX)
     if limit is None or not 1 <= limit <= PAGE_MAX:
@@ -185,7 +185,7 @@ def volumes(world: World, look: Look) -> Answer:
     return json.dumps({"count": len(found), "volumes": [_volume(world, disk) for disk in page], "volumes_links": []})
 
 
-def volume(world: World, look: Look) -> Answer:
+def volume(world: World, look: ReadQuery) -> Answer:
     """Return one disk."""
     disk = world.ledger.disks.get(look.at_id)
     if disk is None or disk.destroyed_at is not None:
@@ -193,7 +193,7 @@ def volume(world: World, look: Look) -> Answer:
     return json.dumps({"volume": _volume(world, disk)})
 
 
-def _volume(world: World, disk: Disk) -> VolumeShown:
+def _volume(world: World, disk: SimDisk) -> VolumeShown:
     server = world.server(disk.server_id)
     place = attached(server).index(disk) if server is not None and disk in attached(server) else None
     attachments: list[AttachmentShown] = []
@@ -216,7 +216,7 @@ def _volume(world: World, disk: Disk) -> VolumeShown:
     }
 
 
-def image_page(world: World, look: Look) -> Answer:
+def image_page(world: World, look: ReadQuery) -> Answer:
     """Return a page of images; every other key of the query must equal the image's field (IMS, "querying images")."""
     limit = number(look.query.get("limit"), 500)
     if limit is None or limit < 0:
@@ -238,13 +238,13 @@ def _same(value: object, asked: str) -> bool:
     return str(value).lower() == asked.lower() if isinstance(value, bool) else str(value) == asked
 
 
-def key_pairs(world: World, look: Look) -> Answer:
+def key_pairs(world: World, look: ReadQuery) -> Answer:
     """Return the key pairs of the user."""
     del look
     return json.dumps({"keypairs": [{"keypair": _key_pair(world, name)} for name in world.scenario.key_pairs]})
 
 
-def key_pair(world: World, look: Look) -> Answer:
+def key_pair(world: World, look: ReadQuery) -> Answer:
     """Return one key pair."""
     if look.at_id not in world.scenario.key_pairs:
         return refusal("Ecs.0114", form="nova", message=f"Keypair {look.at_id} not found.")

@@ -11,9 +11,9 @@ from typing import Annotated, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fleetos.sim.wire.error_codes import Refusal, refusal
+from fleetos.sim.wire.error_codes import ApiError, refusal
 from fleetos.sim.world.ledger import Content
-from fleetos.sim.world.orders import ChangeOs, Power
+from fleetos.sim.world.orders import ChangeOs, PowerOrder
 
 # The documented special characters of a password, the newest and longest set.
 _SPECIAL = frozenset("!@$%^-_=+[{}]:,./?~#*")
@@ -24,18 +24,18 @@ Json = dict[str, object]
 class BodyError(Exception):
     """The body is not what the API expects; `refused` is the answer."""
 
-    def __init__(self, refused: Refusal) -> None:
+    def __init__(self, refused: ApiError) -> None:
         super().__init__(refused.message)
         self.refused = refused
 
 
-class Body(BaseModel):
+class RequestModel(BaseModel):
     """A part of a body: of exact types, with keys that it does not know left out."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", populate_by_name=False)
 
 
-class Metadata(Body):
+class Metadata(RequestModel):
     """What a change may be told about the disk and the first start."""
 
     encrypted: Annotated[Literal["0", "1"] | None, Field(alias="__system__encrypted")] = None
@@ -44,7 +44,7 @@ class Metadata(Body):
     byol: Annotated[Literal["true"] | None, Field(alias="BYOL")] = None
 
 
-class Reinstall(Body):
+class Reinstall(RequestModel):
     """What a reinstallation says (API page ecs_02_0204)."""
 
     adminpass: str | None = None
@@ -61,31 +61,31 @@ class Change(Reinstall):
     imageid: Annotated[str, Field(min_length=1)]
 
 
-class ChangeBody(Body):
+class ChangeBody(RequestModel):
     """The body of a changeos."""
 
     os_change: Annotated[Change, Field(alias="os-change")]
 
 
-class ReinstallBody(Body):
+class ReinstallBody(RequestModel):
     """The body of a reinstallos."""
 
     os_reinstall: Annotated[Reinstall, Field(alias="os-reinstall")]
 
 
-class DescribeKey(Body):
+class DescribeKey(RequestModel):
     """Which encryption key is asked about (KMS API, "querying the information about a CMK")."""
 
     key_id: str
 
 
-class ServerId(Body):
+class ServerId(RequestModel):
     """One server of several."""
 
     id: str
 
 
-class Named(Body):
+class Named(RequestModel):
     """The servers of a start (API page ecs_02_0303)."""
 
     servers: Annotated[list[ServerId], Field(min_length=1)]
@@ -103,28 +103,28 @@ class Reboot(Named):
     type: Literal["SOFT", "HARD"]
 
 
-class StopBody(Body):
+class StopBody(RequestModel):
     """The body of a stop of several servers."""
 
     model_config = ConfigDict(extra="forbid")
     os_stop: Annotated[Stop, Field(alias="os-stop")]
 
 
-class StartBody(Body):
+class StartBody(RequestModel):
     """The body of a start of several servers."""
 
     model_config = ConfigDict(extra="forbid")
     os_start: Annotated[Named, Field(alias="os-start")]
 
 
-class RebootBody(Body):
+class RebootBody(RequestModel):
     """The body of a reboot of several servers."""
 
     model_config = ConfigDict(extra="forbid")
     reboot: Reboot
 
 
-class Known(Body):
+class Known(RequestModel):
     """A domain or a project, by id or name."""
 
     id: str | None = None
@@ -138,52 +138,52 @@ class User(Known):
     domain: Known | None = None
 
 
-class PasswordOf(Body):
+class PasswordOf(RequestModel):
     """The part of a login that is named after its method."""
 
     user: User
 
 
-class OldToken(Body):
+class OldToken(RequestModel):
     """A token that is given for another one."""
 
     id: str
 
 
-class ByPassword(Body):
+class ByPassword(RequestModel):
     """Who one is, by a password."""
 
     methods: Annotated[list[Literal["password"]], Field(min_length=1, max_length=1)]
     password: PasswordOf
 
 
-class ByToken(Body):
+class ByToken(RequestModel):
     """Who one is, by a token."""
 
     methods: Annotated[list[Literal["token"]], Field(min_length=1, max_length=1)]
     token: OldToken
 
 
-class Scope(Body):
+class TokenScope(RequestModel):
     """What the token shall be for."""
 
     project: Known | None = None
 
 
-class Auth(Body):
+class LoginModel(RequestModel):
     """A login."""
 
     identity: ByPassword | ByToken
-    scope: Scope | None = None
+    scope: TokenScope | None = None
 
 
-class TokenBody(Body):
+class TokenBody(RequestModel):
     """The body of a request for a token (IAM API, "token through password", "obtaining a scoped token")."""
 
-    auth: Auth
+    auth: LoginModel
 
 
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=RequestModel)
 
 
 def parse(body: bytes) -> Json:
@@ -251,7 +251,7 @@ def _digest_of_base64(text: str) -> str:
         return "not base64"
 
 
-def power_order(content: Json) -> Power:
+def power_order(content: Json) -> PowerOrder:
     """Return the order of a `cloudservers/action` body. Raises BodyError."""
     match list(content):
         case ["os-stop"]:
@@ -266,9 +266,9 @@ def power_order(content: Json) -> Power:
             raise BodyError(refusal("Ecs.0005", message="exactly one of os-stop, os-start and reboot is expected."))
 
 
-def _power(operation: Literal["stop", "start", "reboot"], asked: Named, *, hard: bool) -> Power:
+def _power(operation: Literal["stop", "start", "reboot"], asked: Named, *, hard: bool) -> PowerOrder:
     ids = tuple(dict.fromkeys(one.id for one in asked.servers))
-    return Power(kind="power", operation=operation, servers=ids, hard=hard)
+    return PowerOrder(kind="power", operation=operation, servers=ids, hard=hard)
 
 
 def _quality(word: str) -> Literal["good", "bad"]:

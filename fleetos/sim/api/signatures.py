@@ -12,8 +12,8 @@ from hmac import new as hmac
 from urllib.parse import parse_qsl
 
 from fleetos.sim.api.access import ACCESS_KEY, SECRET_KEY, SECURITY_TOKEN, TEMPORARY_ACCESS_KEY, TEMPORARY_SECRET_KEY
-from fleetos.sim.wire.error_codes import Refusal, refusal
-from fleetos.sim.wire.messages import Request
+from fleetos.sim.wire.error_codes import ApiError, refusal
+from fleetos.sim.wire.messages import SimRequest
 
 _SCHEME = re.compile(r"SDK-HMAC-SHA256 Access=([^\s,]+), SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})")
 _DATE = "%Y%m%dT%H%M%SZ"
@@ -24,7 +24,7 @@ _ABOUT = "Incorrect IAM authentication information: "
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-class KeyOffice:
+class SignatureChecker:
     """Judges signatures. Its memory is of refusals in a row, and it is lost with the process."""
 
     def __init__(self, project_id: str) -> None:
@@ -36,7 +36,7 @@ class KeyOffice:
         self._refused: dict[str, int] = {}
         self._locked_until: dict[str, float] = {}
 
-    def judge(self, request: Request, now: float) -> Refusal | None:
+    def judge(self, request: SimRequest, now: float) -> ApiError | None:
         """Return None for a request that is rightly signed, else the gateway's refusal."""
         scheme = _SCHEME.fullmatch(request.headers.get("authorization", ""))
         if scheme is None:
@@ -54,7 +54,7 @@ class KeyOffice:
         return _refused(wrong) if wrong is not None else None
 
     def _wrong(
-        self, request: Request, signed: list[str], signature: str, key: tuple[str, str | None], now: float
+        self, request: SimRequest, signed: list[str], signature: str, key: tuple[str, str | None], now: float
     ) -> str | None:
         secret, token = key
         given = request.headers
@@ -74,7 +74,7 @@ class KeyOffice:
         return None if compare_digest(_signature(request, signed, secret), signature) else "verify aksk signature fail"
 
 
-def _signature(request: Request, signed: list[str], secret: str) -> str:
+def _signature(request: SimRequest, signed: list[str], secret: str) -> str:
     path, _, query = request.target.partition("?")
     lines = [request.method, _path(path), _query(query)]
     lines += [name + ":" + request.headers[name].strip() for name in sorted(signed)]
@@ -106,5 +106,5 @@ def _spelled(content: bytes) -> str:
     return "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in content)
 
 
-def _refused(why: str) -> Refusal:
+def _refused(why: str) -> ApiError:
     return refusal("APIGW.0301", message=_ABOUT + why)

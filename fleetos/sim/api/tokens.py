@@ -5,9 +5,9 @@ from hmac import compare_digest
 
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.api.request_bodies import BodyError, ByToken, TokenBody, User, parse, read
-from fleetos.sim.random_draws import Chance
+from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.scenario import Tokens
-from fleetos.sim.wire.error_codes import Refusal, refusal
+from fleetos.sim.wire.error_codes import ApiError, refusal
 from fleetos.sim.wire.openstack_types import DomainShown, ProjectListed, ProjectsAnswer, ServiceShown, TokenAnswer
 
 # (catalog type, name, path of the public endpoint)
@@ -26,17 +26,17 @@ _SERVICES = (
 )
 
 
-class TokenOffice:
+class TokenIssuer:
     """Gives out tokens and judges them. Project and user id are those of the world."""
 
-    def __init__(self, chance: Chance, settings: Tokens, project_id: str, user_id: str) -> None:
+    def __init__(self, chance: RandomDraws, settings: Tokens, project_id: str, user_id: str) -> None:
         self._chance = chance
         self._settings = settings
         self._project_id = project_id
         self._user_id = user_id
         self._domain_id = chance.hex("domain")
 
-    def issue(self, body: bytes, base_url: str, now: float, number: int) -> tuple[str, TokenAnswer] | Refusal:
+    def issue(self, body: bytes, base_url: str, now: float, number: int) -> tuple[str, TokenAnswer] | ApiError:
         """Return a token and the body that goes with it, or the refusal (IAM API, "token through password").
 
         A token is given for another one too, and lives no longer than that (IAM API, "obtaining a scoped token").
@@ -65,7 +65,7 @@ class TokenOffice:
         known = (user.id or user.name) in (USER, self._user_id) and domain in (DOMAIN, self._domain_id, None)
         return right and known
 
-    def judge(self, token: str | None, now: float) -> Refusal | None:
+    def judge(self, token: str | None, now: float) -> ApiError | None:
         """Return None for a valid token, else the gateway's refusal."""
         if not token:
             return refusal("APIGW.0301")
@@ -76,7 +76,7 @@ class TokenOffice:
             return refusal("APIGW.0301")
         return refusal("APIGW.0307") if _expires(token) <= now else None
 
-    def show(self, token: str | None, base_url: str, now: float) -> TokenAnswer | Refusal:
+    def show(self, token: str | None, base_url: str, now: float) -> TokenAnswer | ApiError:
         """Return what a token is for and until when, or the refusal: a token that is none is not found."""
         if token is None or self.judge(token, now) is not None:
             return refusal("IAM.0004", form="nova")

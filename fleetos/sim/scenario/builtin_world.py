@@ -1,7 +1,7 @@
 """The world behind `cloud: sim`: a fleet to try fleetos on, with a few things that go wrong and end well."""
 
 from fleetos.sim.scenario.faults import Fail, LostAfter
-from fleetos.sim.scenario.scenario import ChangeManner, Durations, ImageEntry, Scenario, ServerGroup
+from fleetos.sim.scenario.scenario import ChangeManner, ImageEntry, PhaseDurations, Scenario, ServerGroup
 
 SERVERS = 200
 # Servers whose first submit has its effect while its answer is lost; none of them is among those whose change fails.
@@ -32,7 +32,7 @@ def builtin_scenario() -> Scenario:
             ImageEntry(name="Standard_Windows_2022_latest", os_type="Windows", min_disk_gb=60),
         ),
         key_pairs=("KeyPair-350b", "KeyPair-dmz"),
-        durations=Durations(
+        durations=PhaseDurations(
             stop=(0.5, 1.5), start=(0.5, 1.5), reboot=(1.0, 2.0), change=(1.5, 4.0), job_init=(0.05, 0.3)
         ),
         change=ChangeManner(flip_lag_s=1.0),

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fleetos.sim.random_draws import Chance, Key
-from fleetos.sim.wire.error_codes import Form, Refusal, refusal
+from fleetos.sim.random_draws import Key, RandomDraws
+from fleetos.sim.wire.error_codes import ApiError, Form, refusal
 
 Operation = Literal[
     "token", "detail", "list", "job", "changeos", "reinstallos", "stop", "start", "reboot", "actions", "action",
@@ -39,7 +39,7 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Failure(Model):
+class FailureOutcome(Model):
     """A change, stop or start that is accepted and fails."""
 
     code: str
@@ -47,16 +47,16 @@ class Failure(Model):
     picture: FailurePicture = "old-disk"
 
 
-class Fate(Model):
+class FaultEffect(Model):
     """What the rules have decided for one request, or for one server of a request. The default is: nothing."""
 
     rules: tuple[int, ...] = ()
     # On the wire, before the world sees the request.
-    refuse: Refusal | None = None
+    refuse: ApiError | None = None
     dropped: Lost | Literal["unreachable"] | None = None
     # On the wire, after the effect.
     lost: Lost | None = None
-    error_after: Refusal | None = None
+    error_after: ApiError | None = None
     garble: Garble | None = None
     hang_s: float = 3600.0
     delay_s: float = 0.0
@@ -64,7 +64,7 @@ class Fate(Model):
     late_s: float | None = None
     double_s: float | None = None
     # In the world.
-    fail: Failure | None = None
+    fail: FailureOutcome | None = None
     no_effect: bool = False
     stuck: bool = False
     lag_s: float = 0.0
@@ -74,7 +74,7 @@ class Fate(Model):
     job_vanishes_after_s: float | None = None
 
 
-NO_FATE = Fate()
+NO_FATE = FaultEffect()
 
 
 class RuleBase(Model):
@@ -87,7 +87,7 @@ class RuleBase(Model):
     nth: tuple[Annotated[int, Field(ge=1)], ...] = ()
     per_server: Annotated[int, Field(ge=1)] | None = None
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         """Return the fields of the fate that this rule sets."""
         raise NotImplementedError
 
@@ -101,12 +101,12 @@ class Refuse(RuleBase):
     message: str | None = None
     form: Form | None = None
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         code = _one(self.code, chance, "code", *key)
         return {"refuse": refusal(code, status=self.status, message=self.message, form=self.form)}
 
 
-class Throttle(RuleBase):
+class ThrottleFault(RuleBase):
     """429 to every request beyond `requests` in a window of `per_s`; the text names the limit if `stated`."""
 
     do: Literal["throttle"]
@@ -116,7 +116,7 @@ class Throttle(RuleBase):
     plain: bool = False
     retry_after_s: int | None = None
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         del chance, key
         window = f"{self.per_s / 60:g} minute" if self.per_s >= 60 else f"{self.per_s:g} second"
         limit = f",policy user over ratelimit,limit:{self.requests},time:{window}" if self.stated else ""
@@ -132,7 +132,7 @@ class LostBefore(RuleBase):
     do: Literal["cut-before", "close-before", "hang-before", "unreachable"]
     seconds: Seconds = 3600.0
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         del chance, key
         return {"dropped": self.do.removesuffix("-before"), "hang_s": self.seconds}
 
@@ -143,7 +143,7 @@ class LostAfter(RuleBase):
     do: Literal["cut-after", "close-after", "hang-after"]
     seconds: Seconds = 3600.0
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         del chance, key
         return {"lost": self.do.removesuffix("-after"), "hang_s": self.seconds}
 
@@ -156,7 +156,7 @@ class ErrorAfter(RuleBase):
     status: Annotated[int, Field(ge=200, le=599)] | None = None
     form: Form | None = None
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         code = _one(self.code, chance, "code", *key)
         return {"error_after": refusal(code, status=self.status, form=self.form)}
 
@@ -168,7 +168,7 @@ class Late(RuleBase):
     seconds: Span
     answer: Lost = "cut"
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         return {"late_s": chance.between(self.seconds, "late", *key), "lost": self.answer}
 
 
@@ -178,7 +178,7 @@ class Double(RuleBase):
     do: Literal["double"]
     seconds: Span
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         return {"double_s": chance.between(self.seconds, "double", *key)}
 
 
@@ -188,7 +188,7 @@ class GarbleAnswer(RuleBase):
     do: Literal["garble"]
     body: Garble | OneOrMore[Garble] = "html"
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         return {"garble": _one(self.body, chance, "garble", *key)}
 
 
@@ -198,7 +198,7 @@ class Latency(RuleBase):
     do: Literal["latency"]
     seconds: Span
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         return {"delay_s": chance.between(self.seconds, "latency", *key)}
 
 
@@ -208,7 +208,7 @@ class Stale(RuleBase):
     do: Literal["stale"]
     seconds: tuple[Annotated[float, Field(ge=0, le=60)], Annotated[float, Field(ge=0, le=60)]]
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         return {"stale_s": chance.between(self.seconds, "stale", *key)}
 
 
@@ -220,10 +220,10 @@ class Fail(RuleBase):
     code: str | OneOrMore[str] = "Ecs.0202"
     picture: FailurePicture | OneOrMore[FailurePicture] = "old-disk"
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         code = _one(self.code, chance, "code", *key)
         picture: FailurePicture = _one(self.picture, chance, "failed picture", *key)
-        return {"fail": Failure(code=code, reason=refusal(code).message, picture=picture)}
+        return {"fail": FailureOutcome(code=code, reason=refusal(code).message, picture=picture)}
 
 
 class NoEffect(RuleBase):
@@ -232,7 +232,7 @@ class NoEffect(RuleBase):
     effect: ClassVar[bool] = True
     do: Literal["no-effect"]
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         del chance, key
         return {"no_effect": True}
 
@@ -244,7 +244,7 @@ class Stuck(RuleBase):
     do: Literal["stuck"]
     effect_happens: bool = False
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         del chance, key
         return {"stuck": True, "no_effect": not self.effect_happens}
 
@@ -256,7 +256,7 @@ class Lag(RuleBase):
     do: Literal["lag"]
     seconds: Span
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         return {"lag_s": chance.between(self.seconds, "lag", *key)}
 
 
@@ -268,7 +268,7 @@ class Show(RuleBase):
     picture: Picture | OneOrMore[Picture] | None = None
     image_flips: Flip | OneOrMore[Flip] | None = None
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         fields: dict[str, object] = {}
         if self.picture is not None:
             fields["picture"] = _one(self.picture, chance, "picture", *key)
@@ -285,18 +285,18 @@ class JobLife(RuleBase):
     visible_after_s: Seconds | None = None
     vanishes_after_s: Seconds | None = None
 
-    def fields(self, chance: Chance, *key: Key) -> dict[str, object]:
+    def fields(self, chance: RandomDraws, *key: Key) -> dict[str, object]:
         del chance, key
         fields = {"job_visible_after_s": self.visible_after_s, "job_vanishes_after_s": self.vanishes_after_s}
         return {name: value for name, value in fields.items() if value is not None}
 
 
 Rule = Annotated[
-    Refuse | Throttle | LostBefore | LostAfter | ErrorAfter | Late | Double | GarbleAnswer | Latency | Stale
+    Refuse | ThrottleFault | LostBefore | LostAfter | ErrorAfter | Late | Double | GarbleAnswer | Latency | Stale
     | Fail | NoEffect | Stuck | Lag | Show | JobLife,
     Field(discriminator="do"),
 ]  # fmt: skip
 
 
-def _one(options: S | tuple[S, ...], chance: Chance, kind: str, *key: Key) -> S:
+def _one(options: S | tuple[S, ...], chance: RandomDraws, kind: str, *key: Key) -> S:
     return options if isinstance(options, str) else chance.pick(options, kind, *key)

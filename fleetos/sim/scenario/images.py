@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class SimImage:
     """One image. `flags` are further fields, as the IMS answers with them (values of `__*` flags are strings)."""
 
     id: str
@@ -16,7 +16,7 @@ class Image:
     flags: dict[str, str | int | bool] = field(default_factory=dict[str, "str | int | bool"])
 
 
-def picture(image: Image, created: str) -> dict[str, object]:
+def picture(image: SimImage, created: str) -> dict[str, object]:
     """Return an image as `GET /v2/cloudimages` shows it (IMS API, "querying images")."""
     return {
         "id": image.id,
@@ -43,18 +43,18 @@ def picture(image: Image, created: str) -> dict[str, object]:
     }
 
 
-def is_arm(image: Image) -> bool:
+def is_arm(image: SimImage) -> bool:
     """Return whether the image is one for ARM servers."""
     return image.flags.get("__support_arm") == "true" or image.flags.get("architecture") == "arm"
 
 
-def platforms(image: Image) -> frozenset[str]:
+def platforms(image: SimImage) -> frozenset[str]:
     """Return the platforms that the image is for, each with whether it is for servers with a GPU: kvm, kvm_gpu_type."""
     flags = {"__support_kvm": "true", **image.flags}
     kinds = ("kvm", "xen", "kvm_gpu_type", "xen_gpu_type")
     return frozenset(kind for kind in kinds if flags.get(f"__support_{kind}", "false") not in ("", "false"))
 
 
-def firmware(image: Image) -> object:
+def firmware(image: SimImage) -> object:
     """Return how the image boots; an image that does not say so boots by BIOS."""
     return image.flags.get("hw_firmware_type", "bios")

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from fleetos.limits import SIM_RULES_MAX, SIM_SERVERS_MAX
-from fleetos.sim.random_draws import Chance
+from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.faults import Flip, Model, OneOrMore, Picture, Rule, Seconds
-from fleetos.sim.scenario.images import Image
+from fleetos.sim.scenario.images import SimImage
 
 ServerState = Literal["running", "stopped", "failed"]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -100,7 +100,7 @@ class ServerGroup(Model):
         """Return the address of the server at this place of the group, None where the world chooses one."""
         return None if self.address is None else str(self.address + index)
 
-    def state_of(self, chance: Chance, name: str) -> ServerState:
+    def state_of(self, chance: RandomDraws, name: str) -> ServerState:
         """Return the state in which a server of the group begins; weights are drawn from."""
         if not isinstance(self.state, dict):
             return self.state
@@ -123,13 +123,15 @@ class ImageEntry(Model):
     imagetype: Literal["gold", "private", "shared", "market"] = "gold"
     flags: dict[str, str | int | bool] = Field(default_factory=dict[str, "str | int | bool"])
 
-    def made(self, chance: Chance) -> Image:
+    def made(self, chance: RandomDraws) -> SimImage:
         """Return the image."""
         image_id = self.id or chance.uuid("image", self.name)
-        return Image(image_id, self.name, self.status, self.min_disk_gb, self.os_type, self.imagetype, dict(self.flags))
+        return SimImage(
+            image_id, self.name, self.status, self.min_disk_gb, self.os_type, self.imagetype, dict(self.flags)
+        )
 
 
-class Durations(Model):
+class PhaseDurations(Model):
     """How long things take, in seconds, each evenly spread over its span."""
 
     stop: Span = (5.0, 20.0)
@@ -192,7 +194,7 @@ class Scenario(Model):
     encryption_keys: tuple[KeyEntry, ...] = (KeyEntry(id=DEFAULT_KEY),)
     enterprise_projects: tuple[EnterpriseEntry, ...] = (EnterpriseEntry(id="0", name="default"),)
     granted_enterprise_projects: tuple[Name, ...] = ()
-    durations: Durations = Durations()
+    durations: PhaseDurations = PhaseDurations()
     change: ChangeManner = ChangeManner()
     tokens: Tokens = Tokens()
     list: Listing = Listing()

@@ -5,16 +5,16 @@ from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from fleetos.sim.api.gateway import Cloud
-from fleetos.sim.wire.messages import Reply, Request
+from fleetos.sim.api.gateway import SimulatedCloud
+from fleetos.sim.wire.messages import SimRequest, SimResponse
 from fleetos.sim.world.orders import Foreign, SetFaults
-from fleetos.sim.world.servers import Server
+from fleetos.sim.world.servers import SimServer
 
 _FOREIGN = TypeAdapter(Foreign)
 _FAULTS = TypeAdapter(SetFaults)
 
 
-def answer(cloud: Cloud, request: Request, identity: dict[str, object]) -> Reply:
+def answer(cloud: SimulatedCloud, request: SimRequest, identity: dict[str, object]) -> SimResponse:
     """Return the answer to a request below /admin/. `identity` is what /admin/health says of the process."""
     now = cloud.settle()
     match request.method, request.path.removeprefix("/admin").strip("/").split("/"):
@@ -36,7 +36,7 @@ def answer(cloud: Cloud, request: Request, identity: dict[str, object]) -> Reply
             return _json(404, {"error": "no such admin path"})
 
 
-def _set_faults(cloud: Cloud, body: bytes) -> Reply:
+def _set_faults(cloud: SimulatedCloud, body: bytes) -> SimResponse:
     try:
         rules = _FAULTS.validate_python({"kind": "faults", "rules": _rules(body)})
     except (ValidationError, ValueError) as error:
@@ -51,7 +51,7 @@ def _rules(body: bytes) -> object:
     return cast("dict[str, object]", content).get("faults") if isinstance(content, dict) else content
 
 
-def _act(cloud: Cloud, server_id: str, body: bytes) -> Reply:
+def _act(cloud: SimulatedCloud, server_id: str, body: bytes) -> SimResponse:
     try:
         content: object = json.loads(body)
         fields = cast("dict[str, object]", content) if isinstance(content, dict) else {}
@@ -70,7 +70,7 @@ def _said(error: Exception) -> object:
     return "not JSON"
 
 
-def _truth(server: Server) -> dict[str, object]:
+def _truth(server: SimServer) -> dict[str, object]:
     return {
         "id": server.id,
         "name": server.body.name,
@@ -87,5 +87,5 @@ def _truth(server: Server) -> dict[str, object]:
     }
 
 
-def _json(status: int, content: object) -> Reply:
-    return Reply(status, (("Content-Type", "application/json"),), json.dumps(content).encode())
+def _json(status: int, content: object) -> SimResponse:
+    return SimResponse(status, (("Content-Type", "application/json"),), json.dumps(content).encode())

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fleetos.limits import SIM_BODY_BYTES_MAX
-from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.server import admin
-from fleetos.sim.wire.messages import SIMULATED, Cut, Hang, Outcome, Reply, Request
+from fleetos.sim.wire.messages import SIMULATED, Cut, Hang, SimRequest, SimResponse, WireOutcome
 
 # Rules of a scenario posted to /admin/faults may be longer than a request of the API.
 _READ_BYTES_MAX = 4 * SIM_BODY_BYTES_MAX
@@ -33,7 +33,7 @@ class CuttingProtocol(H11Protocol):
         super().connection_made(cast("asyncio.Transport", transport))
 
 
-def make_app(cloud: Cloud, identity: dict[str, object], seen: Callable[[], None]) -> ASGIApp:
+def make_app(cloud: SimulatedCloud, identity: dict[str, object], seen: Callable[[], None]) -> ASGIApp:
     """Return the application. `seen` is called for each request, so that an idle process can be told."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,17 +49,17 @@ def make_app(cloud: Cloud, identity: dict[str, object], seen: Callable[[], None]
         headers = dict(http.headers)
         query = cast("bytes", scope["query_string"])
         target = cast("bytes", scope["raw_path"]) + (b"?" + query if query else b"")
-        asked = Request(
+        asked = SimRequest(
             http.method, str(scope["path"]), dict(http.query_params), headers, body, target.decode("latin-1")
         )
         if asked.path.startswith("/admin/"):
-            outcome = Outcome(admin.answer(cloud, asked, identity))
+            outcome = WireOutcome(admin.answer(cloud, asked, identity))
         else:
             outcome = cloud.handle(asked)
         if outcome.delay_s > 0:
             await asyncio.sleep(outcome.delay_s)
         ending = outcome.ending
-        if isinstance(ending, Reply):
+        if isinstance(ending, SimResponse):
             await _response(ending, cloud.now)(scope, receive, send)
             return
         if isinstance(ending, Hang):
@@ -81,7 +81,7 @@ async def _read(http: HttpRequest) -> bytes:
     return b"".join(parts)
 
 
-def _response(reply: Reply, now: float) -> Response:
+def _response(reply: SimResponse, now: float) -> Response:
     response = Response(reply.body, reply.status, dict([("Date", formatdate(now, usegmt=True)), SIMULATED]))
     for name, value in reply.headers:
         response.headers[name] = value

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from fleetos.errors import CloudUnreachable
 from fleetos.limits import SIM_END_S, SIM_IDLE_EXIT_S, SIM_READY_S
 from fleetos.sim.api.access import Access
-from fleetos.sim.server.state_folder import Home, locked
+from fleetos.sim.server.state_folder import StateFolder, locked
 
 # Whoever starts the process may take SIM_READY_S, and somebody may be before us in the queue as well.
 _TURN_S = 3 * SIM_READY_S
@@ -55,15 +55,15 @@ async def reset(state_dir: Path, scenario: Path | None = None) -> None:
         home.forget()
 
 
-def home_of(state_dir: Path, scenario: Path | None) -> Home:
+def home_of(state_dir: Path, scenario: Path | None) -> StateFolder:
     """Return the home of the built-in world, or of a scenario's."""
     if scenario is None:
-        return Home(state_dir / "sim")
-    return Home(state_dir / f"sim-{sha256(str(scenario.resolve()).encode()).hexdigest()[:12]}")
+        return StateFolder(state_dir / "sim")
+    return StateFolder(state_dir / f"sim-{sha256(str(scenario.resolve()).encode()).hexdigest()[:12]}")
 
 
 @contextlib.asynccontextmanager
-async def _turn(home: Home) -> AsyncGenerator[None]:
+async def _turn(home: StateFolder) -> AsyncGenerator[None]:
     """Be the only one who starts or ends the process. Raises CloudUnreachable after _TURN_S."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _TURN_S
@@ -77,7 +77,7 @@ async def _turn(home: Home) -> AsyncGenerator[None]:
         await asyncio.sleep(_LOOK_S)
 
 
-async def _started(home: Home, scenario: Path | None, idle_exit_s: float) -> Access:
+async def _started(home: StateFolder, scenario: Path | None, idle_exit_s: float) -> Access:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SIM_READY_S
     ports = _ports(home)
@@ -98,14 +98,14 @@ async def _started(home: Home, scenario: Path | None, idle_exit_s: float) -> Acc
     raise CloudUnreachable(f"the simulated cloud in {home.folder} does not start: {said}", "fleetos sim reset")
 
 
-def _ports(home: Home) -> list[int]:
+def _ports(home: StateFolder) -> list[int]:
     """Return the ports to try: where it was before, then any."""
     last = home.read_address()
     port = urlsplit(last[0]).port if last is not None else None
     return [port, 0] if port is not None else [0]
 
 
-def _spawn(home: Home, scenario: Path | None, port: int, idle_exit_s: float) -> int:
+def _spawn(home: StateFolder, scenario: Path | None, port: int, idle_exit_s: float) -> int:
     """Start the process in a session of its own, so that it outlives its caller, and return its id."""
     arguments = [sys.executable, "-P", "-m", "fleetos.sim.server.serve", "--listen", f"127.0.0.1:{port}"]
     arguments += ["--state", str(home.folder), "--idle-exit", str(idle_exit_s)]
@@ -127,7 +127,7 @@ def _has_ended(child: int) -> bool:
     return True
 
 
-async def _end(home: Home) -> None:
+async def _end(home: StateFolder) -> None:
     """End the process that serves the world, politely at first. Raises CloudUnreachable if it does not end."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -146,7 +146,7 @@ async def _end(home: Home) -> None:
         raise CloudUnreachable(f"the process of the simulated cloud in {home.folder} does not end")
 
 
-async def _found(home: Home) -> Access | None:
+async def _found(home: StateFolder) -> Access | None:
     """Return the way in if the world of this home is being served at the address on record."""
     last = home.read_address()
     if last is None:

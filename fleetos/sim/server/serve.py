@@ -17,13 +17,13 @@ import uvicorn
 
 from fleetos.clock import SystemClock
 from fleetos.errors import FleetosError, UsageError
-from fleetos.sim.api.gateway import Cloud
-from fleetos.sim.random_draws import Chance
+from fleetos.sim.api.gateway import SimulatedCloud
+from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.builtin_world import builtin_scenario
 from fleetos.sim.scenario.load import load_scenario
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.server.asgi import CuttingProtocol, make_app
-from fleetos.sim.server.state_folder import Home
+from fleetos.sim.server.state_folder import StateFolder
 from fleetos.sim.world.journal import FORMAT, Header, create, load
 
 # How often an idle process looks whether it has been idle long enough.
@@ -58,7 +58,7 @@ class Listen:
 
 
 async def serve(
-    cloud: Cloud,
+    cloud: SimulatedCloud,
     listen: Listen,
     announce: Callable[[str], None],
     *,
@@ -158,16 +158,16 @@ def run(
 ) -> None:
     """Serve a simulated cloud until SIGTERM or SIGINT; with `state` its world is kept in that folder."""
 
-    async def until_told(cloud: Cloud, tell: Callable[[str], None], identity: dict[str, object]) -> None:
+    async def until_told(cloud: SimulatedCloud, tell: Callable[[str], None], identity: dict[str, object]) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await serve(cloud, listen, tell, stop=stop, idle_exit_s=idle_exit_s, identity=identity)
 
     if state is None:
-        asyncio.run(until_told(Cloud(scenario, wall_s(), wall_s), announce, {"pid": os.getpid()}))
+        asyncio.run(until_told(SimulatedCloud(scenario, wall_s(), wall_s), announce, {"pid": os.getpid()}))
         return
-    home = Home(state)
+    home = StateFolder(state)
     with home.occupied():
         cloud, world = open_world(home.journal, scenario, wall_s)
         identity: dict[str, object] = {"pid": os.getpid(), "world": world}
@@ -218,16 +218,16 @@ if __name__ == "__main__":
     sys.exit(main())
 
 
-def open_world(path: Path, scenario: Scenario, now: Callable[[], float]) -> tuple[Cloud, str]:
+def open_world(path: Path, scenario: Scenario, now: Callable[[], float]) -> tuple[SimulatedCloud, str]:
     """Return the cloud whose world a journal keeps, and the world's name; without one a new world of the scenario."""
     if path.exists():
         journal, entries = load(path)
     else:
         born_at = now()
-        world = Chance(scenario.seed).hex("world", str(born_at))
+        world = RandomDraws(scenario.seed).hex("world", str(born_at))
         header = Header(format=FORMAT, world=world, born_at=born_at, scenario=scenario)
         journal, entries = create(path, header), iter(())
-    cloud = Cloud(journal.header.scenario, journal.header.born_at, now, journal)
+    cloud = SimulatedCloud(journal.header.scenario, journal.header.born_at, now, journal)
     for entry in entries:
         cloud.replay(entry)
     return cloud, journal.header.world

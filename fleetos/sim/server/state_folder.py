@@ -17,7 +17,7 @@ _TRIES = 20
 _PAUSE_S = 0.05
 
 
-class Home:
+class StateFolder:
     """One folder, made 0700, with files that only its owner reads whatever the folder allows."""
 
     def __init__(self, folder: Path) -> None:

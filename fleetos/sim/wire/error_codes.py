@@ -88,7 +88,7 @@ _JOB_CODES = frozenset({"Common.0011", "Common.0025"})
 _NOVA_KEYS = {400: "badRequest", 401: "unauthorized", 403: "forbidden", 404: "itemNotFound", 409: "conflictingRequest"}
 
 
-class Refusal(BaseModel):
+class ApiError(BaseModel):
     """An error answer: the cloud's code, the HTTP status, the message, and the shape of the body."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,10 +100,12 @@ class Refusal(BaseModel):
     retry_after_s: int | None = None
 
 
-def refusal(code: str, *, status: int | None = None, message: str | None = None, form: Form | None = None) -> Refusal:
+def refusal(code: str, *, status: int | None = None, message: str | None = None, form: Form | None = None) -> ApiError:
     """Return the refusal for a code; what is not given is taken from the table, an unknown code being a 400."""
     known_status, known_message = _DOCUMENTED.get(code, (400, f"The operation failed with {code}."))
-    return Refusal(code=code, status=status or known_status, message=message or known_message, form=form or _form(code))
+    return ApiError(
+        code=code, status=status or known_status, message=message or known_message, form=form or _form(code)
+    )
 
 
 def message_of(code: str) -> str:
@@ -117,7 +119,7 @@ def _form(code: str) -> Form:
     return "job" if code in _JOB_CODES else "ecs"
 
 
-def body_of(refused: Refusal, request_id: str) -> tuple[str, bytes]:
+def body_of(refused: ApiError, request_id: str) -> tuple[str, bytes]:
     """Return the content type and the body of an error answer, in the shape that the refusal asks for."""
     code, message = refused.code, refused.message
     nova = {_NOVA_KEYS.get(refused.status, "computeFault"): {"message": message, "code": refused.status}}

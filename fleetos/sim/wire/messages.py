@@ -8,7 +8,7 @@ SIMULATED = ("X-Simulated-Cloud", "fleetos")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SimRequest:
     """One HTTP request. Header names are in lower case; the path is decoded and has no query.
 
     `target` is path and query as they came, over which a signature is checked.
@@ -23,7 +23,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SimResponse:
     """An answer that reaches the client."""
 
     status: int
@@ -46,15 +46,15 @@ class Hang:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreachable:
+class NeverSent:
     """The request never left the client. Over a real socket, which is connected by then, this is a cut."""
 
 
-Ending = Reply | Cut | Hang | Unreachable
+Ending = SimResponse | Cut | Hang | NeverSent
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WireOutcome:
     """How a request ends, and how long the client waits for that. Its effect on the world has already happened."""
 
     ending: Ending

@@ -3,20 +3,20 @@
 Law: API page ecs_02_0202 and the appendix "error codes". Where no code is documented, that of an invalid parameter.
 """
 
-from fleetos.sim.scenario.images import Image, firmware, is_arm, platforms
-from fleetos.sim.wire.error_codes import Refusal, refusal
-from fleetos.sim.world.servers import Disk, Server
+from fleetos.sim.scenario.images import SimImage, firmware, is_arm, platforms
+from fleetos.sim.wire.error_codes import ApiError, refusal
+from fleetos.sim.world.servers import SimDisk, SimServer
 from fleetos.sim.world.world import World, disks_in_use
 
 _MARKET = "market"
 
 
-def misfit(world: World, server: Server, image: Image) -> Refusal | None:
+def misfit(world: World, server: SimServer, image: SimImage) -> ApiError | None:
     """Return the refusal of a change of the server to the image, None if they go together."""
     return _by_contract(server, image) or _by_disk(world, server, image) or _by_flavor(server, image)
 
 
-def _by_contract(server: Server, image: Image) -> Refusal | None:
+def _by_contract(server: SimServer, image: SimImage) -> ApiError | None:
     body = server.body
     if body.frozen:
         return refusal("Ecs.0030")
@@ -28,7 +28,7 @@ def _by_contract(server: Server, image: Image) -> Refusal | None:
     return None
 
 
-def _by_disk(world: World, server: Server, image: Image) -> Refusal | None:
+def _by_disk(world: World, server: SimServer, image: SimImage) -> ApiError | None:
     disk = server.system_disk
     if disk is not None and disk.status != "in-use":
         return refusal("Ecs.0073" if disk.status == "backing-up" else "Ecs.0101")
@@ -37,7 +37,7 @@ def _by_disk(world: World, server: Server, image: Image) -> Refusal | None:
     return refusal("Ecs.0021") if _over_quota(world, disk, image) else None
 
 
-def _over_quota(world: World, disk: Disk | None, image: Image) -> bool:
+def _over_quota(world: World, disk: SimDisk | None, image: SimImage) -> bool:
     """Whether there is no room for the new disk beside the old one."""
     quota = world.scenario.quota
     used, used_gb = disks_in_use(world) if quota.volumes >= 0 or quota.gigabytes >= 0 else (0, 0)
@@ -45,7 +45,7 @@ def _over_quota(world: World, disk: Disk | None, image: Image) -> bool:
     return 0 <= quota.volumes < used + 1 or 0 <= quota.gigabytes < used_gb + size_gb
 
 
-def _by_flavor(server: Server, image: Image) -> Refusal | None:
+def _by_flavor(server: SimServer, image: SimImage) -> ApiError | None:
     flavor = server.body.flavor
     if image.flags.get("virtual_env_type", "FusionCompute") != "FusionCompute":
         return refusal("Ecs.0007")

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from fleetos.sim.scenario.fault_table import Decision
-from fleetos.sim.wire.error_codes import Refusal
+from fleetos.sim.scenario.fault_table import FaultDecision
+from fleetos.sim.wire.error_codes import ApiError
 from fleetos.sim.world import os_change, power
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.sim.world.orders import ChangeOs, Foreign, WriteOrder
 from fleetos.sim.world.world import World
 
@@ -17,10 +17,10 @@ class Accepted:
     job_id: str
 
 
-Verdict = Accepted | Refusal
+Verdict = Accepted | ApiError
 
 
-def deliver(world: World, order: WriteOrder, decision: Decision, now: float, request_id: str) -> Verdict | None:
+def deliver(world: World, order: WriteOrder, decision: FaultDecision, now: float, request_id: str) -> Verdict | None:
     """Return the world's verdict on a write, or None where no answer will come."""
     fate = decision.whole
     write = _open(world, order, decision, now, request_id)
@@ -45,7 +45,7 @@ def deliver(world: World, order: WriteOrder, decision: Decision, now: float, req
     return verdict
 
 
-def _open(world: World, order: WriteOrder, decision: Decision, now: float, request_id: str) -> Write:
+def _open(world: World, order: WriteOrder, decision: FaultDecision, now: float, request_id: str) -> LedgerEntry:
     write = world.ledger.open(order.operation, list(order.servers), now, request_id)
     hits = {index for fate in (decision.whole, *decision.servers.values()) for index in fate.rules}
     write.faults = sorted(hits)
@@ -68,7 +68,7 @@ def _image_shown(world: World, server_id: str) -> str | None:
     return server.image.id if server is not None and server.image is not None and server.body.shows_image else None
 
 
-def _await(world: World, order: WriteOrder, decision: Decision, write: Write, due: float) -> None:
+def _await(world: World, order: WriteOrder, decision: FaultDecision, write: LedgerEntry, due: float) -> None:
     waiting = world.ledger.undelivered
     if isinstance(order, ChangeOs):
         waiting.setdefault(order.server_id, []).append(write.seq)
@@ -81,7 +81,7 @@ def _await(world: World, order: WriteOrder, decision: Decision, write: Write, du
     world.later(due, arrive)
 
 
-def _decide(world: World, order: WriteOrder, decision: Decision, write: Write, at: float) -> Verdict:
+def _decide(world: World, order: WriteOrder, decision: FaultDecision, write: LedgerEntry, at: float) -> Verdict:
     write.at = at
     if isinstance(order, ChangeOs):
         refused = os_change.submit(world, write, order, decision.of(order.server_id), at)

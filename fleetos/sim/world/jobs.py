@@ -18,7 +18,7 @@ class Task:
 
 
 @dataclass(slots=True)
-class Job:
+class SimJob:
     """One job. `single` jobs name their server in `entities`, the others have sub jobs."""
 
     id: str
@@ -47,7 +47,7 @@ class Job:
         return ended_at is None or now < ended_at + self.vanishes_after_s
 
 
-def picture(job: Job, now: float) -> JobShown:
+def picture(job: SimJob, now: float) -> JobShown:
     """Return a job as `GET jobs/{id}` shows it (API page ecs_02_0901)."""
     ended_at = job.ended_at
     content: JobShown = {
@@ -67,20 +67,20 @@ def picture(job: Job, now: float) -> JobShown:
     return content
 
 
-def _entities(job: Job, now: float) -> OneServer | SeveralServers:
+def _entities(job: SimJob, now: float) -> OneServer | SeveralServers:
     if job.single:
         return {"server_id": job.tasks[0].server_id}
     subs = [_sub_job(job, task, now) for task in job.tasks]
     return {"sub_jobs_total": len(subs), "sub_jobs": subs}
 
 
-def _status(job: Job, now: float) -> JobStatus:
+def _status(job: SimJob, now: float) -> JobStatus:
     if job.ended_at is not None:
         return "FAIL" if any(task.error_code is not None for task in job.tasks) else "SUCCESS"
     return "INIT" if job.stuck or now < job.running_at else "RUNNING"
 
 
-def _sub_job(job: Job, task: Task, now: float) -> TaskShown:
+def _sub_job(job: SimJob, task: Task, now: float) -> TaskShown:
     ended = task.ended_at is not None and not job.stuck
     running: JobStatus = "INIT" if job.stuck or now < job.running_at else "RUNNING"
     final: JobStatus = "SUCCESS" if task.error_code is None else "FAIL"

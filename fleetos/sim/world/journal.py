@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError
 from fleetos.errors import InputError, Problem
 from fleetos.files import write_private
 from fleetos.limits import SIM_WRITES_MAX
-from fleetos.sim.scenario.fault_table import Decision
-from fleetos.sim.scenario.faults import NO_FATE, Fate, Model
+from fleetos.sim.scenario.fault_table import FaultDecision
+from fleetos.sim.scenario.faults import NO_FATE, FaultEffect, Model
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.world.orders import Order
 
@@ -20,17 +20,17 @@ from fleetos.sim.world.orders import Order
 FORMAT = 1
 
 
-class Entry(Model):
+class JournalLine(Model):
     """One order: when it came, what was asked, and what the fault rules made of it."""
 
     at: float
     order: Order
     request_id: str = ""
-    fate: Fate | None = None
-    fates: dict[str, Fate] = Field(default_factory=dict[str, Fate])
+    fate: FaultEffect | None = None
+    fates: dict[str, FaultEffect] = Field(default_factory=dict[str, FaultEffect])
 
     @classmethod
-    def of(cls, at: float, order: Order, decision: Decision, request_id: str) -> Self:
+    def of(cls, at: float, order: Order, decision: FaultDecision, request_id: str) -> Self:
         """Return the entry of a write with what was decided about it."""
         whole = decision.whole if decision.whole is not NO_FATE else None
         fates = {server_id: fate for server_id, fate in decision.servers.items() if fate is not NO_FATE}
@@ -46,7 +46,7 @@ class Header(Model):
     scenario: Scenario
 
 
-class Journal:
+class WorldJournal:
     """The file of one world. Appending is one write to the file, so that a killed process loses nothing it answered."""
 
     def __init__(self, path: Path, header: Header, entries: int) -> None:
@@ -54,7 +54,7 @@ class Journal:
         self.entries = entries
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: JournalLine) -> None:
         """Store an entry; it survives the death of the process, not that of the machine."""
         line = (entry.model_dump_json(exclude_defaults=True) + "\n").encode()
         if os.write(self._file, line) != len(line):
@@ -73,13 +73,13 @@ class Journal:
         os.close(self._file)
 
 
-def create(path: Path, header: Header) -> Journal:
+def create(path: Path, header: Header) -> WorldJournal:
     """Return the journal of a new world, in a file that was not there."""
     write_private(path, f"{header.model_dump_json()}\n".encode())
-    return Journal(path, header, 0)
+    return WorldJournal(path, header, 0)
 
 
-def load(path: Path) -> tuple[Journal, Iterator[Entry]]:
+def load(path: Path) -> tuple[WorldJournal, Iterator[JournalLine]]:
     """Return the journal in a file and its entries. Raises InputError for a file of another kind or format.
 
     A line without its end is what was being written when the process died: nobody has had an answer to it.
@@ -94,10 +94,10 @@ def load(path: Path) -> tuple[Journal, Iterator[Entry]]:
         if found != FORMAT:
             raise _unusable(path, f"the world of another version (format {found}, not {FORMAT})")
         header = Header.model_validate_json(lines[0])
-        entries = [Entry.model_validate_json(line) for line in lines[1:]]
+        entries = [JournalLine.model_validate_json(line) for line in lines[1:]]
     except (ValidationError, ValueError, KeyError, IndexError, TypeError) as error:
         raise _unusable(path, "cannot be read as the journal of a world") from error
-    return Journal(path, header, len(entries)), iter(entries)
+    return WorldJournal(path, header, len(entries)), iter(entries)
 
 
 def _unusable(path: Path, what: str) -> InputError:

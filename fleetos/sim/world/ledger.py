@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from fleetos.sim.world.servers import Disk
+from fleetos.sim.world.servers import SimDisk
 
 Came = Literal["dropped", "pending", "accepted", "refused"]
 
@@ -27,7 +27,7 @@ class Content:
 
 
 @dataclass(slots=True)
-class Write:
+class LedgerEntry:
     """One delivery of a write. `sent_at` is when it reached the gateway, `at` when the cloud looked at it.
 
     `image_before` is the image that the server of a change showed at `sent_at`. `during` are the changes that were in
@@ -70,16 +70,18 @@ class Ledger:
     """All writes in order, all disks there ever were, and counts of the requests."""
 
     def __init__(self) -> None:
-        self.writes: list[Write] = []
-        self.disks: dict[str, Disk] = {}
+        self.writes: list[LedgerEntry] = []
+        self.disks: dict[str, SimDisk] = {}
         self.requests: Counter[str] = Counter()
         self.changes_in_flight = 0
         self.max_changes_in_flight = 0
         self.undelivered: dict[str, list[int]] = {}
 
-    def open(self, operation: str, servers: list[str], at: float, request_id: str, *, foreign: bool = False) -> Write:
+    def open(
+        self, operation: str, servers: list[str], at: float, request_id: str, *, foreign: bool = False
+    ) -> LedgerEntry:
         """Return a new write, entered at the end."""
-        write = Write(
+        write = LedgerEntry(
             seq=len(self.writes) + 1,
             sent_at=at,
             operation=operation,

@@ -39,7 +39,7 @@ class ChangeOs(Model):
         return (self.server_id,)
 
 
-class Power(Model):
+class PowerOrder(Model):
     """Stop, start or reboot servers."""
 
     kind: Literal["power"]
@@ -69,5 +69,5 @@ class SetFaults(Model):
     rules: Annotated[tuple[Rule, ...], Field(max_length=SIM_RULES_MAX)] = ()
 
 
-Order = Annotated[ChangeOs | Power | Foreign | SetFaults, Field(discriminator="kind")]
-WriteOrder = ChangeOs | Power
+Order = Annotated[ChangeOs | PowerOrder | Foreign | SetFaults, Field(discriminator="kind")]
+WriteOrder = ChangeOs | PowerOrder

@@ -6,14 +6,14 @@ expect are here.
 
 from dataclasses import dataclass
 
-from fleetos.sim.scenario.faults import Failure, Fate
-from fleetos.sim.scenario.images import Image
-from fleetos.sim.wire.error_codes import Refusal, message_of, refusal
+from fleetos.sim.scenario.faults import FailureOutcome, FaultEffect
+from fleetos.sim.scenario.images import SimImage
+from fleetos.sim.wire.error_codes import ApiError, message_of, refusal
 from fleetos.sim.world.compatibility import misfit
-from fleetos.sim.world.jobs import Job
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.jobs import SimJob
+from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.sim.world.orders import ChangeOs
-from fleetos.sim.world.servers import Disk, Server
+from fleetos.sim.world.servers import SimDisk, SimServer
 from fleetos.sim.world.world import World, fault
 
 # The point of a change at which the early-disk picture shows the new disk.
@@ -22,21 +22,21 @@ _USER_DATA_BYTES_MAX = 32 * 1024
 
 
 @dataclass(slots=True)
-class Change:
+class RunningChange:
     """One accepted change on its way. `aside` are the disks that it has found in the place of the system disk."""
 
-    write: Write
-    job: Job
-    server: Server
-    image: Image
-    fate: Fate
-    aside: list[Disk]
+    write: LedgerEntry
+    job: SimJob
+    server: SimServer
+    image: SimImage
+    fate: FaultEffect
+    aside: list[SimDisk]
     encrypted: bool = False
     key_id: str | None = None
-    new: Disk | None = None
+    new: SimDisk | None = None
 
 
-def submit(world: World, write: Write, order: ChangeOs, fate: Fate, now: float) -> Refusal | None:
+def submit(world: World, write: LedgerEntry, order: ChangeOs, fate: FaultEffect, now: float) -> ApiError | None:
     """Return the refusal, or None if the change was accepted and begins."""
     server = world.server(order.server_id)
     if server is None:
@@ -59,7 +59,7 @@ def submit(world: World, write: Write, order: ChangeOs, fate: Fate, now: float) 
     return None
 
 
-def _login(world: World, order: ChangeOs) -> Refusal | None:
+def _login(world: World, order: ChangeOs) -> ApiError | None:
     if order.keyname is not None and order.adminpass != "none":
         return refusal("Ecs.0005", message="adminpass and keyname exclude each other.")
     if order.adminpass == "bad":
@@ -73,7 +73,7 @@ def _login(world: World, order: ChangeOs) -> Refusal | None:
     return None
 
 
-def _key(world: World, order: ChangeOs, image: Image) -> Refusal | None:
+def _key(world: World, order: ChangeOs, image: SimImage) -> ApiError | None:
     """Whether the image can be read and the disk be encrypted (error codes Ecs.0119, Ecs.0912)."""
     states = {key.id: key.state for key in world.scenario.encryption_keys}
     wanted = order.key_id if order.encrypted else None
@@ -83,7 +83,7 @@ def _key(world: World, order: ChangeOs, image: Image) -> Refusal | None:
     return None if all(states.get(key or "", "enabled") == "enabled" for key in used) else refusal("Ecs.0119")
 
 
-def _state(world: World, server: Server, order: ChangeOs) -> Refusal | None:
+def _state(world: World, server: SimServer, order: ChangeOs) -> ApiError | None:
     if server.locked:
         return refusal("Ecs.0605")
     if not world.scenario.lax:
@@ -96,11 +96,13 @@ def _state(world: World, server: Server, order: ChangeOs) -> Refusal | None:
     return refusal("Ecs.0105") if server.system_disk is None and not server.changes else None
 
 
-def _begin(world: World, write: Write, order: ChangeOs, fate: Fate, server: Server, image: Image, now: float) -> None:
+def _begin(
+    world: World, write: LedgerEntry, order: ChangeOs, fate: FaultEffect, server: SimServer, image: SimImage, now: float
+) -> None:
     spans, manner = world.scenario.durations, world.scenario.change
     job = world.new_job(write, "reInitOs" if order.image_id is None else "changeOS", [server.id], now, single=True)
     world.live(job, fate)
-    change = Change(write, job, server, image, fate, _boot(server), order.encrypted, order.key_id)
+    change = RunningChange(write, job, server, image, fate, _boot(server), order.encrypted, order.key_id)
     server.changes.append(write.seq)
     world.ledger.change_begins()
     takes_s = world.chance.between(spans.change, "change", write.seq)
@@ -118,7 +120,7 @@ def _begin(world: World, write: Write, order: ChangeOs, fate: Fate, server: Serv
     world.later(begins + takes_s + fate.lag_s, lambda at: _end(world, change, at))
 
 
-def _work(world: World, change: Change, at: float) -> None:
+def _work(world: World, change: RunningChange, at: float) -> None:
     """Take the server out of the hands of its owner: this is what a change looks like."""
     server, fate = change.server, change.fate
     if server.vm_state == "active":
@@ -138,14 +140,14 @@ def _work(world: World, change: Change, at: float) -> None:
     server.show(at)
 
 
-def _early_disk(world: World, change: Change, at: float) -> None:
+def _early_disk(world: World, change: RunningChange, at: float) -> None:
     if change.server.vm_state != "deleted":
         change.aside += _boot(change.server)
         change.server.system_disk = _new_disk(world, change, at)
         change.server.show(at)
 
 
-def _end_job(change: Change, at: float) -> None:
+def _end_job(change: RunningChange, at: float) -> None:
     task, failure = change.job.tasks[0], change.fate.fail
     task.ended_at = at
     if failure is not None:
@@ -153,7 +155,7 @@ def _end_job(change: Change, at: float) -> None:
         change.write.error_code = failure.code
 
 
-def _end(world: World, change: Change, at: float) -> None:
+def _end(world: World, change: RunningChange, at: float) -> None:
     server, write, fate = change.server, change.write, change.fate
     server.changes.remove(write.seq)
     world.ledger.change_ends()
@@ -174,7 +176,7 @@ def _end(world: World, change: Change, at: float) -> None:
     server.show(at)
 
 
-def _succeed(world: World, change: Change, at: float) -> None:
+def _succeed(world: World, change: RunningChange, at: float) -> None:
     server = change.server
     disk = _new_disk(world, change, at)
     disk.successful = True
@@ -188,13 +190,13 @@ def _succeed(world: World, change: Change, at: float) -> None:
         world.later(at + world.scenario.change.flip_lag_s, lambda late: _flip(change, disk, late))
 
 
-def _flip(change: Change, disk: Disk, at: float) -> None:
+def _flip(change: RunningChange, disk: SimDisk, at: float) -> None:
     if change.server.system_disk is disk and change.server.vm_state != "deleted":
         change.server.image = change.image
         change.server.show(at)
 
 
-def _fail(world: World, change: Change, failure: Failure, at: float) -> None:
+def _fail(world: World, change: RunningChange, failure: FailureOutcome, at: float) -> None:
     server = change.server
     server.failed_change = True
     if server.vm_state == "active":
@@ -217,19 +219,19 @@ def _fail(world: World, change: Change, failure: Failure, at: float) -> None:
         server.vm_state, server.fault = "stopped", None
 
 
-def _boot(server: Server) -> list[Disk]:
+def _boot(server: SimServer) -> list[SimDisk]:
     """Return the system disk, if there is one."""
     return [server.system_disk] if server.system_disk is not None else []
 
 
-def _kept(change: Change) -> Disk | None:
+def _kept(change: RunningChange) -> SimDisk | None:
     """Return the disk that a change leaves in place when it undoes what it did: the one there, else the last before."""
     candidates = [*change.aside, *_boot(change.server)]
     alive = [disk for disk in candidates if disk.destroyed_at is None and disk is not change.new]
     return alive[-1] if alive else None
 
 
-def _new_disk(world: World, change: Change, at: float) -> Disk:
+def _new_disk(world: World, change: RunningChange, at: float) -> SimDisk:
     """Return the disk that this change makes, made now if it is not there (any more); it grows to the image's need."""
     if change.new is None or change.new.destroyed_at is not None:
         size_gb = max([change.image.min_disk_gb, *(disk.size_gb for disk in change.aside)])
@@ -238,7 +240,7 @@ def _new_disk(world: World, change: Change, at: float) -> Disk:
     return change.new
 
 
-def _swap(world: World, change: Change, disk: Disk | None, at: float) -> None:
+def _swap(world: World, change: RunningChange, disk: SimDisk | None, at: float) -> None:
     """Put a disk (or none) in the place of whatever is there, and destroy that."""
     for replaced in (*change.aside, *_boot(change.server), *([change.new] if change.new is not None else [])):
         if replaced is not disk:

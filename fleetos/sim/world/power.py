@@ -1,12 +1,12 @@
 """Stop, start and reboot of servers, and what a foreign actor does (API pages "batch operations")."""
 
-from fleetos.sim.scenario.fault_table import Decision
-from fleetos.sim.scenario.faults import Fate
-from fleetos.sim.wire.error_codes import Refusal, message_of, refusal
+from fleetos.sim.scenario.fault_table import FaultDecision
+from fleetos.sim.scenario.faults import FaultEffect
+from fleetos.sim.wire.error_codes import ApiError, message_of, refusal
 from fleetos.sim.world.jobs import Task
-from fleetos.sim.world.ledger import Write
-from fleetos.sim.world.orders import Foreign, Power
-from fleetos.sim.world.servers import Server
+from fleetos.sim.world.ledger import LedgerEntry
+from fleetos.sim.world.orders import Foreign, PowerOrder
+from fleetos.sim.world.servers import SimServer
 from fleetos.sim.world.world import World, fault
 
 SERVERS_PER_CALL_MAX = 1000
@@ -15,7 +15,7 @@ _JOB_TYPES = {"stop": "stopServer", "start": "startServer", "reboot": "rebootSer
 _HARD = 0.2
 
 
-def submit(world: World, write: Write, order: Power, decision: Decision, now: float) -> Refusal | None:
+def submit(world: World, write: LedgerEntry, order: PowerOrder, decision: FaultDecision, now: float) -> ApiError | None:
     """Return the refusal of the whole call, or None; one missing or locked server refuses it for all."""
     if len(order.servers) > SERVERS_PER_CALL_MAX:
         return refusal("Ecs.0118")
@@ -36,7 +36,9 @@ def submit(world: World, write: Write, order: Power, decision: Decision, now: fl
     return None
 
 
-def _begin(world: World, write: Write, order: Power, part: tuple[Server, Task], fate: Fate, now: float) -> None:
+def _begin(
+    world: World, write: LedgerEntry, order: PowerOrder, part: tuple[SimServer, Task], fate: FaultEffect, now: float
+) -> None:
     server, task = part
     if server.changes or server.endless:
         _end_task(task, now, "Ecs.0603")
@@ -51,7 +53,7 @@ def _begin(world: World, write: Write, order: Power, part: tuple[Server, Task], 
     world.later(now + takes_s, lambda at: _end_part(world, write, order, part, fate, at))
 
 
-def _show_task(server: Server, order: Power, now: float) -> None:
+def _show_task(server: SimServer, order: PowerOrder, now: float) -> None:
     if order.operation == "stop" and server.vm_state == "active":
         server.task_state = "powering-off"
     elif order.operation == "start" and server.vm_state in ("stopped", "error"):
@@ -61,7 +63,9 @@ def _show_task(server: Server, order: Power, now: float) -> None:
     server.show(now)
 
 
-def _end_part(world: World, write: Write, order: Power, part: tuple[Server, Task], fate: Fate, at: float) -> None:
+def _end_part(
+    world: World, write: LedgerEntry, order: PowerOrder, part: tuple[SimServer, Task], fate: FaultEffect, at: float
+) -> None:
     server, task = part
     if fate.fail is not None:
         _rest(server, at)
@@ -77,18 +81,18 @@ def _end_part(world: World, write: Write, order: Power, part: tuple[Server, Task
         _end_task(task, at, _act(write, order, server, at))
 
 
-def _act_late(write: Write, order: Power, server: Server, at: float) -> None:
+def _act_late(write: LedgerEntry, order: PowerOrder, server: SimServer, at: float) -> None:
     """Act after the job has ended: nobody is told whether it could be done."""
     _act(write, order, server, at)
 
 
-def _rest(server: Server, at: float) -> None:
+def _rest(server: SimServer, at: float) -> None:
     if not server.changes and not server.endless and server.vm_state != "deleted":
         server.task_state = None
         server.show(at)
 
 
-def _act(write: Write, order: Power, server: Server, at: float) -> str | None:
+def _act(write: LedgerEntry, order: PowerOrder, server: SimServer, at: float) -> str | None:
     """Do it, and return the error code if it cannot be done now."""
     if server.vm_state == "deleted":
         return "Ecs.0114"
@@ -119,7 +123,7 @@ def _end_task(task: Task, at: float, code: str | None = None) -> None:
         task.error_code, task.reason = code, message_of(code)
 
 
-def foreign(world: World, write: Write, order: Foreign, now: float) -> bool:
+def foreign(world: World, write: LedgerEntry, order: Foreign, now: float) -> bool:
     """Let somebody else act on a server, and return whether it could be done."""
     server = world.server(order.server_id)
     image = world.image_named(order.image) if order.image is not None else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from fleetos.sim.scenario.images import Image
+from fleetos.sim.scenario.images import SimImage
 from fleetos.sim.wire.response_types import AddressShown, AttachedShown, FaultShown, FlavorShown, ServerShown
 
 # Stale reads look at most this far back; older pictures are forgotten.
@@ -29,7 +29,7 @@ _POWER = {"active": 1, "stopped": 4, "error": 0, "deleted": 0}
 
 
 @dataclass(slots=True)
-class Disk:
+class SimDisk:
     """One volume, also after it was destroyed. `made_by` and `destroyed_by` are numbers of writes in the ledger."""
 
     id: str
@@ -52,7 +52,7 @@ CHARGING_MODES = {"by-use": "0", "yearly-monthly": "1", "spot": "2"}
 
 
 @dataclass(frozen=True, slots=True)
-class Flavor:
+class SimFlavor:
     """The size of a server, and which hardware it runs on; `platform` is kvm or xen, `performance` its class."""
 
     id: str
@@ -65,7 +65,7 @@ class Flavor:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class ServerSpec:
     """What never changes of a server. `charging` is a key of CHARGING_MODES."""
 
     name: str
@@ -77,7 +77,7 @@ class Body:
     created: float
     user_id: str
     project_id: str
-    flavor: Flavor
+    flavor: SimFlavor
     charging: str
     frozen: bool
     host_status: str
@@ -87,14 +87,14 @@ class Body:
 
 
 @dataclass(slots=True)
-class Server:
+class SimServer:
     """One server as it is. `changes` are the numbers of the OS changes in progress, whatever the picture shows."""
 
     id: str
-    body: Body
-    image: Image | None
-    system_disk: Disk | None
-    data_disks: tuple[Disk, ...]
+    body: ServerSpec
+    image: SimImage | None
+    system_disk: SimDisk | None
+    data_disks: tuple[SimDisk, ...]
     vm_state: str
     updated: float
     launched_at: float
@@ -148,7 +148,7 @@ def stamp_us(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-def attached(server: Server) -> list[Disk]:
+def attached(server: SimServer) -> list[SimDisk]:
     """Return the disks of a server, the system disk first."""
     system = [server.system_disk] if server.system_disk is not None else []
     return [*system, *server.data_disks]
@@ -159,7 +159,7 @@ def device(place: int) -> str:
     return f"/dev/vd{'abcdefghijklmnopqrstuvw'[place]}"
 
 
-def picture(server: Server) -> ServerShown:
+def picture(server: SimServer) -> ServerShown:
     """Return a server as `GET cloudservers/{id}` shows it (structure: ECS API, "querying details about ECSs")."""
     body, image = server.body, server.image if server.body.shows_image else None
     metadata = {"charging_mode": CHARGING_MODES[body.charging], "vpc_id": "00000000-0000-4000-8000-00000000vpc0"}
@@ -218,6 +218,6 @@ def picture(server: Server) -> ServerShown:
     }
 
 
-def _flavor(flavor: Flavor) -> FlavorShown:
+def _flavor(flavor: SimFlavor) -> FlavorShown:
     vcpus, ram = str(flavor.vcpus), str(flavor.ram_mb)
     return {"id": flavor.id, "name": flavor.id, "vcpus": vcpus, "ram": ram, "disk": "0"}

@@ -8,14 +8,14 @@ a heap, and happens at its own time, however late somebody looks.
 import heapq
 from collections.abc import Callable
 
-from fleetos.sim.random_draws import Chance
-from fleetos.sim.scenario.faults import Fate
-from fleetos.sim.scenario.images import Image
+from fleetos.sim.random_draws import RandomDraws
+from fleetos.sim.scenario.faults import FaultEffect
+from fleetos.sim.scenario.images import SimImage
 from fleetos.sim.scenario.scenario import Scenario, ServerGroup
 from fleetos.sim.wire.response_types import FaultShown
-from fleetos.sim.world.jobs import Job, Task
-from fleetos.sim.world.ledger import Ledger, Write
-from fleetos.sim.world.servers import Body, Disk, Flavor, Server, stamp
+from fleetos.sim.world.jobs import SimJob, Task
+from fleetos.sim.world.ledger import Ledger, LedgerEntry
+from fleetos.sim.world.servers import ServerSpec, SimDisk, SimFlavor, SimServer, stamp
 
 # What happens to the world at the time given.
 Effect = Callable[[float], None]
@@ -31,15 +31,15 @@ class World:
         self.scenario = scenario
         self.born_at = born_at
         self.now = born_at
-        self.chance = Chance(scenario.seed)
+        self.chance = RandomDraws(scenario.seed)
         self.project_id = self.chance.hex("project")
         self.user_id, self.other_user_id = self.chance.hex("user"), self.chance.hex("other user")
         self.ledger = Ledger()
-        self.jobs: dict[str, Job] = {}
-        self.images: dict[str, Image] = {}
-        self.servers: dict[str, Server] = {}
+        self.jobs: dict[str, SimJob] = {}
+        self.images: dict[str, SimImage] = {}
+        self.servers: dict[str, SimServer] = {}
         self.flavors = {
-            one.id: Flavor(
+            one.id: SimFlavor(
                 one.id, one.vcpus, one.ram_mb, one.architecture == "arm", one.platform, one.performance, one.gpu
             )
             for one in scenario.flavors
@@ -73,7 +73,7 @@ class World:
 
     # --- things --------------------------------------------------------------------------------------------
 
-    def server(self, server_id: str) -> Server | None:
+    def server(self, server_id: str) -> SimServer | None:
         """Return a server, or None if there is none, or none any more."""
         server = self.servers.get(server_id)
         return server if server is not None and server.vm_state != "deleted" else None
@@ -83,15 +83,17 @@ class World:
         server = self.servers.get(server_id)
         return server.body.name if server is not None else ""
 
-    def image_named(self, wanted: str) -> Image | None:
+    def image_named(self, wanted: str) -> SimImage | None:
         """Return the image with this id or name."""
         by_id = self.images.get(wanted)
         return by_id or next((image for image in self.images.values() if image.name == wanted), None)
 
-    def new_disk(self, server_id: str, at: float, image: Image | None, size_gb: int, write: Write | None) -> Disk:
+    def new_disk(
+        self, server_id: str, at: float, image: SimImage | None, size_gb: int, write: LedgerEntry | None
+    ) -> SimDisk:
         """Return a new disk, entered in the ledger."""
         self._disks_made += 1
-        disk = Disk(
+        disk = SimDisk(
             id=self.chance.uuid("disk", self._disks_made),
             server_id=server_id,
             boot=image is not None,
@@ -105,25 +107,25 @@ class World:
             write.disk_made = disk.id
         return disk
 
-    def destroy(self, disk: Disk, at: float, write: Write) -> None:
+    def destroy(self, disk: SimDisk, at: float, write: LedgerEntry) -> None:
         """Destroy a disk; one that is destroyed already stays so."""
         if disk.destroyed_at is None:
             disk.destroyed_at, disk.destroyed_by = at, write.seq
             write.disks_destroyed.append(disk.id)
 
-    def new_job(self, write: Write, kind: str, servers: list[str], at: float, *, single: bool) -> Job:
+    def new_job(self, write: LedgerEntry, kind: str, servers: list[str], at: float, *, single: bool) -> SimJob:
         """Return a new job for an accepted write."""
         job_id = self.chance.hex("job", write.seq)
         init_s = self.chance.between(self.scenario.durations.job_init, "init", job_id)
         tasks = [Task(self.chance.hex("sub job", write.seq, place), sid) for place, sid in enumerate(servers)]
-        job = Job(job_id, kind, at, at + init_s, single, tasks)
+        job = SimJob(job_id, kind, at, at + init_s, single, tasks)
         job.visible_after_s = self.scenario.change.job_visible_after_s
         job.vanishes_after_s = self.scenario.change.job_vanishes_after_s
         self.jobs[job_id] = job
         write.job_id = job_id
         return job
 
-    def live(self, job: Job, fate: Fate) -> None:
+    def live(self, job: SimJob, fate: FaultEffect) -> None:
         """Give a job the life that a fate wants for it."""
         job.stuck = job.stuck or fate.stuck
         if fate.job_visible_after_s is not None:
@@ -139,7 +141,7 @@ class World:
         always = self.image_named(group.image_id or "")
         born = self.born_at - _AGE_S
         place = len(self.servers)
-        body = Body(
+        body = ServerSpec(
             name=name,
             az=group.az[index % len(group.az)],
             enterprise_project=group.enterprise_project,
@@ -161,7 +163,7 @@ class World:
         if disk is not None:
             disk.status, disk.encrypted = group.system_disk_status, group.system_disk_encrypted
         data = tuple(self.new_disk(server_id, born, None, 100, None) for _ in range(group.data_disks))
-        server = Server(
+        server = SimServer(
             id=server_id,
             body=body,
             image=image,

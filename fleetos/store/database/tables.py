@@ -46,7 +46,7 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else understood(_utc, value)
+        return None if value is None else decode_column(_utc, value)
 
 
 def _utc(text: str) -> datetime:
@@ -143,7 +143,7 @@ clouds = Table(
 Value = TypeVar("Value")
 
 
-def understood(read: Callable[[Any], Value], value: object) -> Value:
+def decode_column(read: Callable[[Any], Value], value: object) -> Value:
     """What `read` makes of the value of a column. Raises DatabaseUnusable if that is nothing."""
     try:
         return read(value)

@@ -6,7 +6,7 @@ from itertools import groupby
 from rich.cells import cell_len
 from rich.text import Text
 
-from fleetos.model.drift import Cause, Drift, LastChange, Standing, Verdict
+from fleetos.model.drift import Cause, Drift, DriftState, LastChange, ServerDrift
 from fleetos.model.inventory import Image
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
@@ -21,9 +21,9 @@ from fleetos.views.text.format import printable, short_stamp, stamp
 # Servers that a table on a terminal names of each verdict; all of them stand in a pipe and in `-o json`.
 ROWS_SHOWN = 20
 _GAP = 2
-_STYLES = {Verdict.DRIFTED: "red", Verdict.UNKNOWN: "yellow", Verdict.SAME: "dim"}
-_VERDICTS = {Verdict.DRIFTED: "drifted", Verdict.UNKNOWN: "unknown", Verdict.SAME: "on the image"}
-_ORDER = tuple(Verdict)
+_STYLES = {DriftState.DRIFTED: "red", DriftState.UNKNOWN: "yellow", DriftState.SAME: "dim"}
+_VERDICTS = {DriftState.DRIFTED: "drifted", DriftState.UNKNOWN: "unknown", DriftState.SAME: "on the image"}
+_ORDER = tuple(DriftState)
 _DOUBTS = {
     Cause.DELETED: "it was deleted",
     Cause.FROZEN: "it is frozen by the cloud",
@@ -37,7 +37,7 @@ _KINDS = {Cause.OLDER: ", which is older than ", Cause.NEWER: ", which is newer 
 def drift_table(drift: Drift, width: int) -> Text:
     """The drift for a terminal: servers that drifted first, and of many alike the first few."""
     servers = sorted(drift.servers, key=lambda one: _ORDER.index(one.verdict))
-    lengths = (cell_len(called(one) + "; ".join(words(one))) for one in servers if one.verdict is not Verdict.SAME)
+    lengths = (cell_len(called(one) + "; ".join(words(one))) for one in servers if one.verdict is not DriftState.SAME)
     broken = max(lengths, default=0) + _GAP > width
     rows: list[Row] = []
     for verdict, alike in groupby(servers, key=lambda one: one.verdict):
@@ -59,12 +59,12 @@ def drift_lines(drift: Drift) -> Text:
     return Text("\n").join([*lines, *_below(drift)])
 
 
-def called(one: Standing) -> str:
+def called(one: ServerDrift) -> str:
     """What people call the server. Printable."""
     return printable(shown(one.name)) or printable(one.server_id)
 
 
-def words(one: Standing) -> Sequence[str]:
+def words(one: ServerDrift) -> Sequence[str]:
     """How the server stands to its image, in parts: what it runs, its ids, and since when."""
     if one.cause is None:
         return (f"runs {_seen(one)}{'' if one.wanted else ', which the plan installs again'}",)
@@ -96,7 +96,7 @@ def drift_document(drift: Drift, plan: Plan, digest: str, scope: Scope) -> Docum
             "region": scope.region,
             "project_id": scope.project_id,
         },
-        "counts": {"total": len(drift.servers), **{one.value: drift.counts.get(one, 0) for one in Verdict}},
+        "counts": {"total": len(drift.servers), **{one.value: drift.counts.get(one, 0) for one in DriftState}},
         "images": _images(drift.images),
         "servers": standing_documents(drift),
         "findings": [finding_document(finding) for finding in drift.findings],
@@ -108,13 +108,13 @@ def standing_documents(drift: Drift) -> list[Document]:
     return [_standing(one) for one in drift.servers]
 
 
-def _standing(one: Standing) -> Document:
+def _standing(one: ServerDrift) -> Document:
     return {
         "server_id": one.server_id,
         "name": one.name,
         "verdict": one.verdict.value,
         "code": one.cause.value if one.cause else None,
-        "reason": None if one.verdict is Verdict.SAME else words(one)[0],
+        "reason": None if one.verdict is DriftState.SAME else words(one)[0],
         "image": one.image_id,
         "image_name": one.image_name,
         "image_wanted": None if one.wanted is None else one.wanted.id,
@@ -129,16 +129,16 @@ def _images(images: Mapping[str, Image]) -> list[Document]:
     return [{"name": written, "id": image.id} for written, image in sorted(images.items())]
 
 
-def _since(one: Standing, last: LastChange) -> str:
+def _since(one: ServerDrift, last: LastChange) -> str:
     run, at = printable(last.run_id), short_stamp(last.at)
-    if one.verdict is Verdict.UNKNOWN:
+    if one.verdict is DriftState.UNKNOWN:
         return f"last changed at {at}, by run {run}"
     if one.as_left:
         return f"since {at}, by run {run}"
     return f"not by fleetos: run {run} left it on image {printable(last.image_id)} at {at}"
 
 
-def _seen(one: Standing) -> str:
+def _seen(one: ServerDrift) -> str:
     return printable(one.image_name or one.image_id or "an unknown image")
 
 

@@ -13,8 +13,8 @@ from rich.text import Text
 from fleetos.model.run import Settings, Target
 from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
 from fleetos.names import shown
-from fleetos.views.slot_usage import Pace
-from fleetos.views.terminal.highlights import Watch
+from fleetos.views.slot_usage import SlotUsage
+from fleetos.views.terminal.highlights import Highlights
 from fleetos.views.text.format import called, clip, fill, printable, span
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.target_notes import note_of
@@ -50,7 +50,7 @@ class Spent:
 
     elapsed_s: float
     requests: Mapping[str, int] = field(default_factory=dict[str, int])
-    pace: Pace = field(default_factory=Pace)
+    pace: SlotUsage = field(default_factory=SlotUsage)
 
     @property
     def calls(self) -> int:
@@ -58,7 +58,7 @@ class Spent:
         return sum(self.requests.values())
 
 
-def frame(watch: Watch, spent: Spent, now: datetime, width: int, height: int) -> Text:
+def frame(watch: Highlights, spent: Spent, now: datetime, width: int, height: int) -> Text:
     """The picture of the run, for a terminal `width` cells wide and `height` rows high."""
     room = max(1, height - 1)
     head = [_title(watch, spent, width), _bar(watch, width)]
@@ -69,7 +69,7 @@ def frame(watch: Watch, spent: Spent, now: datetime, width: int, height: int) ->
     return Text("\n", no_wrap=True, overflow="crop", end="").join(lines)
 
 
-def _title(watch: Watch, spent: Spent, width: int) -> Text:
+def _title(watch: Highlights, spent: Spent, width: int) -> Text:
     run = watch.progress.run
     state = str(run.state) if run.reason is None else f"{run.state}: {REASONS[run.reason].short}"
     name, run_id, elapsed = printable(run.name), printable(run.id), span(spent.elapsed_s)
@@ -81,7 +81,7 @@ def _title(watch: Watch, spent: Spent, width: int) -> Text:
     return _cut(text.append(f"  {elapsed}"), width)
 
 
-def _bar(watch: Watch, width: int) -> Text:
+def _bar(watch: Highlights, width: int) -> Text:
     total, ended = watch.total, watch.ended
     # Rounded down: a run shows 100 % only when every target has ended.
     numbers = f" {100 * ended // total if total else 100:3} % {ended:,}/{total:,}"
@@ -95,12 +95,12 @@ def _bar(watch: Watch, width: int) -> Text:
     return bar.append("-" * (cells - full), style="dim").append("]").append(numbers)
 
 
-def _counts(watch: Watch) -> Sequence[Text]:
+def _counts(watch: Highlights) -> Sequence[Text]:
     counts = watch.progress.counts
     return [Text(f"{state} {counts[state]:,}", STYLES.get(state, "")) for state in _COUNT_ORDER if counts.get(state)]
 
 
-def _facts(watch: Watch, spent: Spent, now: datetime) -> Sequence[Text]:
+def _facts(watch: Highlights, spent: Spent, now: datetime) -> Sequence[Text]:
     progress = watch.progress
     facts = [f"in flight {progress.slots_taken:,}/{progress.run.settings.concurrency:,}"]
     left_s = watch.left_s(now)
@@ -123,7 +123,7 @@ def _packed(items: Sequence[Text], width: int, *, lines_max: int) -> list[Text]:
     return lines
 
 
-def _rows(watch: Watch, now: datetime, width: int, room: int) -> list[Text]:
+def _rows(watch: Highlights, now: datetime, width: int, room: int) -> list[Text]:
     if room < 1 or not any(watch.sizes):
         return []
     given = shares(watch.sizes, room)

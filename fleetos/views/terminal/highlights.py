@@ -27,7 +27,7 @@ def changed_ids(records: Iterable[Record]) -> Mapping[str, None]:
     return {record.event.server_id: None for record in records if not isinstance(record.event, RunEvent)}
 
 
-class Watch:
+class Highlights:
     """Which targets are of interest, and how fast the run goes.
 
     Three groups, each with the one that moved longest ago first: troubled (failed, held), doubtful (an unknown

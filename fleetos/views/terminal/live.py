@@ -11,9 +11,9 @@ from rich.text import Text
 
 from fleetos.model.journal.events import Record
 from fleetos.model.progress import Progress
-from fleetos.views.slot_usage import Pace
+from fleetos.views.slot_usage import SlotUsage
 from fleetos.views.terminal.frame import Spent, frame
-from fleetos.views.terminal.highlights import Watch
+from fleetos.views.terminal.highlights import Highlights
 from fleetos.views.terminal.summary import summary
 from fleetos.views.text.format import printable, short_stamp
 
@@ -36,16 +36,16 @@ class LiveView:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
-        self._watch: Watch | None = None
+        self._watch: Highlights | None = None
         self._spent = Spent(0.0)
-        self._pace = Pace()
+        self._pace = SlotUsage()
         self._drawn_at: datetime | None = None
         self._widths: Sequence[int] = ()
         self._drawn_width = 0
 
     def started(self, progress: Progress, now: datetime) -> None:
         """Takes the lower end of the terminal until `ended` or `close`."""
-        self._watch = Watch(progress, now)
+        self._watch = Highlights(progress, now)
         # Standard output stays untouched: it is for data. What goes to standard error appears above the picture.
         self._live = Live(
             Text(""),

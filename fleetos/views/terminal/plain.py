@@ -25,7 +25,7 @@ from fleetos.model.states import ENDS, TargetState
 from fleetos.model.wipes import wipes_of
 from fleetos.text import counted
 from fleetos.views.documents.events import state_of
-from fleetos.views.slot_usage import Pace
+from fleetos.views.slot_usage import SlotUsage
 from fleetos.views.terminal.confirmation import image_lines, reinstall_lines
 from fleetos.views.terminal.frame import Spent
 from fleetos.views.terminal.summary import summary
@@ -70,7 +70,7 @@ class PlainView:
         self._told_counts: Mapping[TargetState, int] = {}
         self._told_steps = 0
         self._turned_away: set[tuple[str, str]] = set()
-        self._pace = Pace()
+        self._pace = SlotUsage()
 
     def started(self, progress: Progress, now: datetime) -> None:
         run = progress.run

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from fleetos.model.findings import Finding, Level
-from fleetos.model.plan import Place
+from fleetos.model.plan import SourcePosition
 from fleetos.model.preview import Act, Band, Estimate, Preview, act_of
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, Reason
@@ -115,7 +115,7 @@ def finding_words(finding: Finding) -> str:
     return f"{printable(finding.subject)}: {printable(finding.text)}{hint}"
 
 
-def selected_words(selected: Mapping[Place, int]) -> Sequence[str]:
+def selected_words(selected: Mapping[SourcePosition, int]) -> Sequence[str]:
     """How many servers each selector means, a line each. `selected` are the numbers by the selectors' places."""
     return [f"{place.key} at {place} matches {counted(count, 'server')}" for place, count in selected.items()]
 

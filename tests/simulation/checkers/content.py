@@ -12,7 +12,7 @@ from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, PowerIn
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
-from fleetos.sim.world.ledger import Content, Write
+from fleetos.sim.world.ledger import Content, LedgerEntry
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import groups, of_run, write_of
 from tests.simulation.story import Sent, Story, Violation
@@ -38,7 +38,7 @@ def as_ordered(story: Story) -> Iterator[Violation]:
     yield from _needless_power(story)
 
 
-def _wrong_change(story: Story, write: Write) -> Iterator[Violation]:
+def _wrong_change(story: Story, write: LedgerEntry) -> Iterator[Violation]:
     wanted, said = story.wanted[write.servers[0]], write.content
     if said is None:
         yield Violation("I13", f"{_named(write)} said nothing that could be read")
@@ -53,7 +53,7 @@ def _differences(wanted: Content, said: Content) -> Iterator[str]:
             yield f"{name} is another one" if name in _SECRET else f"{name} is {is_now}, not {was}"
 
 
-def _wrong_stop(story: Story, write: Write) -> Iterator[Violation]:
+def _wrong_stop(story: Story, write: LedgerEntry) -> Iterator[Violation]:
     """Yield a stop that is harder, or softer, than the plan says."""
     mode = story.spec.rollout.stop
     if (write.hard and mode in (StopMode.SOFT, StopMode.API)) or (not write.hard and mode is StopMode.HARD):
@@ -129,7 +129,7 @@ def _needless_stop(story: Story, sent: Sent) -> Iterator[Violation]:
             yield Violation("I13", f"{_left(sent)} of {target.server_id}, which its change was to stop by itself")
 
 
-def _named(write: Write) -> str:
+def _named(write: LedgerEntry) -> str:
     return f"write {write.seq} ({write.operation} of {', '.join(write.servers[:5])}, {write.came})"
 
 

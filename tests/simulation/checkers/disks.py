@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fleetos.model.journal.events import AttemptEnded, ChangeIntended, Enlisted, Record, Retried
 from fleetos.model.run import Outcome
-from fleetos.sim.world.servers import Disk
+from fleetos.sim.world.servers import SimDisk
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import at, groups, of_client, write_of
 from tests.simulation.checkers.promise import beyond_promise, named_by_operator
@@ -115,9 +115,9 @@ def _foreign(story: Story, disk_id: str | None) -> bool:
     return disk is not None and disk.made_by is not None and not of_client(story, disk.made_by)
 
 
-def _made_by_success(story: Story, disk: Disk) -> bool:
+def _made_by_success(story: Story, disk: SimDisk) -> bool:
     return disk.successful is True and of_client(story, disk.made_by)
 
 
-def _told(story: Story, disk: Disk) -> str:
+def _told(story: Story, disk: SimDisk) -> str:
     return f"disk {disk.id} of {disk.server_id}, made by write {disk.made_by} at {at(story, disk.made_at)},"

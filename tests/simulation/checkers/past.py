@@ -9,12 +9,12 @@ from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.run import Run, Target
 from fleetos.model.states import HOLDS_SLOT
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from tests.ledger import CHANGES
 from tests.simulation.story import Past, Sent, Step, Story, Written
 
 
-def write_of(story: Story, sent: Sent) -> Write | None:
+def write_of(story: Story, sent: Sent) -> LedgerEntry | None:
     """Return the entry of a sent write in the ledger, None if it never arrived. Copies are entries of their own."""
     for seq in sent.seqs:
         if seq <= len(story.ledger.writes):
@@ -34,7 +34,7 @@ def of_run(story: Story, seq: int | None) -> bool:
     return of_client(story, seq) and seq is not None and story.ledger.write(seq).sent_at >= story.began_at
 
 
-def changes_of(story: Story, server_id: str) -> list[Write]:
+def changes_of(story: Story, server_id: str) -> list[LedgerEntry]:
     """Return this run's changes of a server that the cloud accepted, be it by a copy that the gateway made."""
     return [
         write

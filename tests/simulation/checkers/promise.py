@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from fleetos.model.journal.events import ChangeAnswered, Enlisted, Retried
 from fleetos.sim.scenario.faults import Show
-from fleetos.sim.world.ledger import Write
-from fleetos.sim.world.servers import Disk
+from fleetos.sim.world.ledger import LedgerEntry
+from fleetos.sim.world.servers import SimDisk
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import groups, of_run
 from tests.simulation.story import Story
@@ -38,7 +38,7 @@ def settle_s(story: Story) -> float:
     return told_s / fast_clock(story)
 
 
-def beyond_promise(story: Story, write: Write) -> bool:
+def beyond_promise(story: Story, write: LedgerEntry) -> bool:
     """Return whether nothing is promised of this delivery: it came a settle or more after it was sent, or twice.
 
     A client that was told of the first delivery cannot know of the second; only the fence stands before it. So there
@@ -48,7 +48,7 @@ def beyond_promise(story: Story, write: Write) -> bool:
     return (late or write.copy_of is not None) and not _stopped_between(story, write)
 
 
-def _stopped_between(story: Story, write: Write) -> bool:
+def _stopped_between(story: Story, write: LedgerEntry) -> bool:
     """Return whether a client had its server stopped after the write was sent, and before it came."""
     if write.operation not in CHANGES or write.at is None:
         return False
@@ -63,7 +63,7 @@ def _stopped_between(story: Story, write: Write) -> bool:
     )
 
 
-def overtaken(story: Story, stop: Write, server_id: str) -> bool:
+def overtaken(story: Story, stop: LedgerEntry, server_id: str) -> bool:
     """Return whether this copy of a stop took the server down when what was sent after that stop was done already.
 
     A stop is done once its job has ended or two looks half a minute apart say so, and no cloud changes an OS in less.
@@ -85,7 +85,7 @@ def overtaken(story: Story, stop: Write, server_id: str) -> bool:
     return started or any(ended_at <= stop.at for ended_at in ended)
 
 
-def held_for_lost(story: Story, write: Write, at: float, within_s: float) -> bool:
+def held_for_lost(story: Story, write: LedgerEntry, at: float, within_s: float) -> bool:
     """Return whether a change that was sent so long before a time of the ledger may be taken for lost by then.
 
     Not if its client had been told of its job and that went on, unless the cloud did not know it for a whole settle.
@@ -95,7 +95,7 @@ def held_for_lost(story: Story, write: Write, at: float, within_s: float) -> boo
     return not _known_to_run(story, write, at) or denied_for_a_settle(story, write, at - story.born_at)
 
 
-def _known_to_run(story: Story, write: Write, at: float) -> bool:
+def _known_to_run(story: Story, write: LedgerEntry, at: float) -> bool:
     job = story.world.jobs.get(write.job_id or "")
     told_at = None if job is None else told_jobs(story).get(job.id)
     if job is None or told_at is None or story.born_at + told_at > at:
@@ -104,7 +104,7 @@ def _known_to_run(story: Story, write: Write, at: float) -> bool:
     return visible and (job.ended_at is None or job.ended_at > at)
 
 
-def denied_for_a_settle(story: Story, write: Write, at_s: float) -> bool:
+def denied_for_a_settle(story: Story, write: LedgerEntry, at_s: float) -> bool:
     """Return whether all that the cloud said of a job for a settle, up to then, was that it knows none.
 
     Answers that say nothing of a job, be they of a gateway or too many requests, do not count.
@@ -121,7 +121,7 @@ def denied_for_a_settle(story: Story, write: Write, at_s: float) -> bool:
     return bool(denied_s) and denied_s[-1] - denied_s[0] >= settle_s(story)
 
 
-def told_of_end(story: Story, change: Write) -> bool:
+def told_of_end(story: Story, change: LedgerEntry) -> bool:
     """Return whether the cloud has answered for the job of a change once that had ended."""
     job = story.world.jobs.get(change.job_id or "")
     if job is None or job.ended_at is None:
@@ -151,7 +151,7 @@ def image_shown_late(story: Story) -> bool:
     return late and manner.flip_lag_s + _STALE_S >= settle_s(story)
 
 
-def left_no_trace(story: Story, write: Write) -> bool:
+def left_no_trace(story: Story, write: LedgerEntry) -> bool:
     """Return whether nothing tells that a change was ever accepted: no answer, no log, and the server as it was.
 
     A log that is behind shows nothing where that and the delay of the request reach a settle time together.
@@ -163,7 +163,7 @@ def left_no_trace(story: Story, write: Write) -> bool:
     return unseen and unlogged and write.job_id not in told_jobs(story)
 
 
-def named_by_operator(story: Story, disk: Disk, before_s: float) -> bool:
+def named_by_operator(story: Story, disk: SimDisk, before_s: float) -> bool:
     """Return whether the operator named the disk as one to be wiped, before that second of the play.
 
     A retry names the last disk of its server that is known, and a new run those that earlier ones have left.

@@ -7,7 +7,7 @@ from datetime import datetime
 from fleetos.model.journal.events import ChangeIntended
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import believed, of_run, write_of
 from tests.simulation.checkers.promise import beyond_promise, held_for_lost, settle_s
@@ -42,7 +42,7 @@ def _running(story: Story, allowed: int) -> Iterator[Violation]:
 
     Not those whose target has ended: an overdue one has given its slot back, and says so.
     """
-    accepted: deque[tuple[Sent, Write]] = deque()
+    accepted: deque[tuple[Sent, LedgerEntry]] = deque()
     for sent in story.sent:
         write = write_of(story, sent)
         if sent.operation in CHANGES and write is not None and write.came == "accepted":
@@ -58,7 +58,7 @@ def _running(story: Story, allowed: int) -> Iterator[Violation]:
 
 
 def _too_many(
-    story: Story, sent: Sent, write: Write, targets: Mapping[str, Target], allowed: int
+    story: Story, sent: Sent, write: LedgerEntry, targets: Mapping[str, Target], allowed: int
 ) -> Iterator[Violation]:
     changing = {
         one.servers[0]
@@ -70,7 +70,7 @@ def _too_many(
         yield Violation("I3", f"{len(changing)} of {allowed} servers changed at {sent.at_s:.3f}")
 
 
-def _runs(story: Story, change: Write, at: float) -> bool:
+def _runs(story: Story, change: LedgerEntry, at: float) -> bool:
     """Return whether a change runs by the cloud's truth at that time of the ledger, and its client must think so.
 
     Its end is that of its job: what a server shows after it is no part of it.

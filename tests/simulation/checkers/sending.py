@@ -9,7 +9,7 @@ from itertools import pairwise
 from fleetos.model.journal.events import ChangeIntended, PowerIntended, Retried
 from fleetos.model.run import PowerCall, PowerOutcome
 from fleetos.model.states import TargetState
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from tests.ledger import CHANGES, POWER
 from tests.simulation.checkers.past import at, groups, write_of
 from tests.simulation.checkers.promise import DAY_S, beyond_promise, held_for_lost, left_no_trace, settle_s
@@ -25,8 +25,8 @@ def one_change_at_a_time(story: Story) -> Iterator[Violation]:
     A retry of the operator is another attempt, also where it goes on with one whose outcome nobody could tell. And no
     server has more of them than the plan allows, whatever numbers they bear.
     """
-    accepted: dict[tuple[str, int, int], list[Write]] = defaultdict(list)
-    tried: dict[str, list[Write]] = defaultdict(list)
+    accepted: dict[tuple[str, int, int], list[LedgerEntry]] = defaultdict(list)
+    tried: dict[str, list[LedgerEntry]] = defaultdict(list)
     retried = list(_retries(story))
     for sent in story.sent:
         write = write_of(story, sent)
@@ -88,7 +88,7 @@ def nothing_beside_a_change(story: Story) -> Iterator[Violation]:
             yield Violation("I9", f"{_told(story, write)} was sent while {_told(story, change)} was under way")
 
 
-def _under_way(story: Story, write: Write, within_s: float) -> Iterator[Write]:
+def _under_way(story: Story, write: LedgerEntry, within_s: float) -> Iterator[LedgerEntry]:
     """Yield the clients' changes that were running or on their way when this write was sent, `within_s` after them.
 
     Not copies that the gateway made: nobody who was told of the first delivery can know of the second. And not those
@@ -145,7 +145,7 @@ def _named(sent: Sent) -> str:
     return f"the {sent.operation} of {servers} by process {sent.process} at {sent.at_s:.3f}"
 
 
-def _told(story: Story, write: Write) -> str:
+def _told(story: Story, write: LedgerEntry) -> str:
     servers = ", ".join(write.servers[:5])
     times = f"sent {at(story, write.sent_at)}, arrived {at(story, write.at)}, ended {at(story, write.ended_at)}"
     return f"write {write.seq} ({write.operation} of {servers}, {write.came}, {times})"

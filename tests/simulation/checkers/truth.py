@@ -7,8 +7,8 @@ from fleetos.model.plan import PowerAfter
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import RETRIABLE, Reason, TargetState
-from fleetos.sim.world.ledger import Write
-from fleetos.sim.world.servers import Disk, Server
+from fleetos.sim.world.ledger import LedgerEntry
+from fleetos.sim.world.servers import SimDisk, SimServer
 from fleetos.views.text.run_condition import powered_off
 from tests.ledger import CHANGES
 from tests.simulation.checkers.past import at, believed, changes_of, groups, of_run
@@ -83,7 +83,7 @@ def _first_end(story: Story, server_id: str, since_s: float, until_s: float) -> 
     return first.ended if first is not None and over else None
 
 
-def _stopped_by_us(story: Story, target: Target, server: Server) -> bool:
+def _stopped_by_us(story: Story, target: Target, server: SimServer) -> bool:
     """Return whether it is powered off by a stop or a change of ours: nobody has turned it on or off since."""
     if server.vm_state not in _DOWN or server.stopped_by is None or not of_run(story, server.stopped_by):
         return False
@@ -113,7 +113,7 @@ def _wrongly_failed(story: Story) -> Iterator[Violation]:
                 yield Violation("I12", f"record {record.seq} says {after.reason}, yet it runs on {_told(story, disk)}")
 
 
-def _good_disks(story: Story, target: Target, at_s: float) -> Iterator[Disk]:
+def _good_disks(story: Story, target: Target, at_s: float) -> Iterator[SimDisk]:
     """Yield the system disks that changes of ours had made well by then, and that were there then."""
     now = story.born_at + at_s
     for disk in story.ledger.disks:
@@ -132,7 +132,7 @@ def _deleted(story: Story, server_id: str, now: float) -> bool:
     )
 
 
-def _wrong_end(story: Story, target: Target, server: Server) -> str:
+def _wrong_end(story: Story, target: Target, server: SimServer) -> str:
     """Return what is not true of a recorded end, empty if it is true or says unknown."""
     match target.state:
         case TargetState.DONE:
@@ -151,7 +151,7 @@ def _wrong_end(story: Story, target: Target, server: Server) -> str:
             return ""
 
 
-def _wrong_skip(story: Story, target: Target, server: Server) -> str:
+def _wrong_skip(story: Story, target: Target, server: SimServer) -> str:
     """Return what is not true of a server that was left alone since it had the image already."""
     named = [write for write in story.ledger.writes if target.server_id in write.servers]
     ours = next((write for write in named if of_run(story, write.seq)), None)
@@ -164,7 +164,7 @@ def _wrong_skip(story: Story, target: Target, server: Server) -> str:
     return f"it is {server.vm_state} on image {image}"
 
 
-def _wrong_success(story: Story, target: Target, server: Server) -> str:
+def _wrong_success(story: Story, target: Target, server: SimServer) -> str:
     disk = next((one for one in story.ledger.disks if one.id == target.disk_after), None)
     if disk is None or disk.server_id != target.server_id:
         return f"disk {target.disk_after} is none of its own"
@@ -182,7 +182,7 @@ def _wrong_success(story: Story, target: Target, server: Server) -> str:
     return f"{_told(story, disk)} was destroyed by write {destroyer.seq}"
 
 
-def _good_all_the_same(story: Story, target: Target, change: Write) -> bool:
+def _good_all_the_same(story: Story, target: Target, change: LedgerEntry) -> bool:
     """Return whether a change that did not succeed may count as one that did.
 
     Its job failed, and it left the image that was ordered: started afterwards, that is what was wanted. Where the
@@ -204,7 +204,7 @@ def _good_all_the_same(story: Story, target: Target, change: Write) -> bool:
     return bool(afterwards)
 
 
-def _wrong_foreign(story: Story, target: Target, server: Server) -> str:
+def _wrong_foreign(story: Story, target: Target, server: SimServer) -> str:
     """Return whose work it is that is said to be somebody else's, if it is ours and shows as what was ordered."""
     as_ordered = server.image is not None and server.image.id == target.order.image_id
     touched = any(write.actor == "foreign" and target.server_id in write.servers for write in story.ledger.writes)
@@ -212,7 +212,7 @@ def _wrong_foreign(story: Story, target: Target, server: Server) -> str:
     return _wrong_failure(story, target, server) if told else ""
 
 
-def _wrong_failure(story: Story, target: Target, server: Server) -> str:
+def _wrong_failure(story: Story, target: Target, server: SimServer) -> str:
     disk = server.system_disk
     if disk is None or disk.made_by is None or not _ours(story, disk, story.ended_s):
         return ""
@@ -221,7 +221,7 @@ def _wrong_failure(story: Story, target: Target, server: Server) -> str:
     return f"it runs on {_told(story, disk)}"
 
 
-def _longer_than_a_settle(story: Story, target: Target, change: Write) -> bool:
+def _longer_than_a_settle(story: Story, target: Target, change: LedgerEntry) -> bool:
     """Return whether it went on for so long without showing: then it counts as not begun, as is promised.
 
     That its outcome is unknown is said beside the reason, or the cloud said of its job that there is none.
@@ -240,7 +240,7 @@ def _changed(story: Story, server_id: str) -> str:
     return ""
 
 
-def _ours(story: Story, disk: Disk, before_s: float) -> bool:
+def _ours(story: Story, disk: SimDisk, before_s: float) -> bool:
     """Return whether a change of ours made the disk well, and that could be known.
 
     Not if it came too late, or twice; nor if the operator had named the disk by then as one to be wiped.
@@ -250,5 +250,5 @@ def _ours(story: Story, disk: Disk, before_s: float) -> bool:
     return not beyond_promise(story, story.ledger.write(disk.made_by)) and not named_by_operator(story, disk, before_s)
 
 
-def _told(story: Story, disk: Disk) -> str:
+def _told(story: Story, disk: SimDisk) -> str:
     return f"disk {disk.id}, made by write {disk.made_by} at {at(story, disk.made_at)},"

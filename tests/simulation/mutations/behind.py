@@ -12,7 +12,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
         "a look from before a stop counts after it",
         (
             SIGHTINGS,
-            "            return Sighting(self.entered, now)\n        if isinstance(event, PowerAnswered)",
+            "            return TargetObservations(self.entered, now)\n        if isinstance(event, PowerAnswered)",
             "            return self\n        if isinstance(event, PowerAnswered)",
         ),
         "it shows a server that runs, and a stop is over by its job or by looks that show it stopped",
@@ -23,7 +23,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
         "a look from before a stop has ended counts after it",
         (
             SIGHTINGS,
-            "PowerOutcome.ACCEPTED):\n            return Sighting(self.entered, now)",
+            "PowerOutcome.ACCEPTED):\n            return TargetObservations(self.entered, now)",
             "PowerOutcome.ACCEPTED):\n            return self",
         ),
         "a stop is over by its job or by looks that show its server stopped",
@@ -66,8 +66,8 @@ BEHIND_OTHERS: Sequence[Beside] = (
         "a server with an unknown outcome is verified whatever image its new disk has",
         (
             INSPECTING,
-            "    if disk_of(attempt, seen) is Disk.NEW and on_image(target, attempt, seen) and seen.running:\n",
-            "    if disk_of(attempt, seen) is Disk.NEW and seen.running:\n",
+            "    if disk_of(attempt, seen) is DiskMatch.NEW and on_image(target, attempt, seen) and seen.running:\n",
+            "    if disk_of(attempt, seen) is DiskMatch.NEW and seen.running:\n",
         ),
         "the verification asks for the image once more",
         "tests/unit/rules/states/test_inspecting.py::test_row_changed_is_the_only_verdict_before_the_settle_ends",

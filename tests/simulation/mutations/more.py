@@ -140,14 +140,14 @@ MORE: Sequence[Mutation] = (
         "first-stop-hard",
         "the first stop of a server switches it off, whatever the plan says",
         _POWER,
-        '        return (Power("stop", hard=context.settings.stop is StopMode.HARD),)\n',
-        '        return (Power("stop", hard=True),)\n',
+        '        return (PowerNeed("stop", hard=context.settings.stop is StopMode.HARD),)\n',
+        '        return (PowerNeed("stop", hard=True),)\n',
     ),
     seen_by_any(
         "last-stop-hard",
         "a changed server that was stopped before is switched off at the end, whatever the plan says",
         _POWER,
-        '    power = Power("stop", hard=context.settings.stop is StopMode.HARD)\n',
-        '    power = Power("stop", hard=True)\n',
+        '    power = PowerNeed("stop", hard=context.settings.stop is StopMode.HARD)\n',
+        '    power = PowerNeed("stop", hard=True)\n',
     ),
 )

@@ -61,7 +61,7 @@ DISKS = (
         "a job that succeeded is proof of a change, and nobody looks",
         one(
             f"{RULES}/states/verifying.py",
-            "    if disk is Disk.NEW and ours and succeeded and seen.running:\n",
+            "    if disk is DiskMatch.NEW and ours and succeeded and seen.running:\n",
             "    if succeeded:\n",
         ),
     ),

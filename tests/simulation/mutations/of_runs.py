@@ -152,7 +152,7 @@ CLOUD_SIDE = (
         "the cloud's words are kept as they are, secrets and all",
         one(
             f"{CLOUD}/http/error_body.py",
-            "blotted(letters, secrets)[: 4 * MESSAGE_CHARS]",
+            "redact(letters, secrets)[: 4 * MESSAGE_CHARS]",
             "letters[: 4 * MESSAGE_CHARS]",
         ),
     ),

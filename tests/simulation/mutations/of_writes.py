@@ -108,9 +108,9 @@ SENDING = (
             "    overdue = _overdue(target, attempt, context)\n",
             """\
     if context.watch is None:
-        return (Look(context.now.elapsed_s),)
+        return (ReadServerNeed(context.now.elapsed_s),)
     if context.watch.picture is not None and context.watch.picture.stopped:
-        return Write((Moved(target.server_id, TargetState.STARTING),))
+        return WriteEvents((Moved(target.server_id, TargetState.STARTING),))
     overdue = _overdue(target, attempt, context)
 """,
         ),

@@ -18,7 +18,7 @@ from fleetos.planning.agreement import Agreement, NotConfirmed
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.plan_file.load import load_plan
 from fleetos.planning.preflight.preflight import Preflight
-from fleetos.sim.world.ledger import Write
+from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.views.view import SilentView, View
 from tests.integration.plans import plan
 from tests.ledger import CHANGES, stopped_by_us, successful_disks_destroyed
@@ -105,17 +105,17 @@ class Case:
         assert len(names) == count, "the cloud of these tests needs more servers"
         return names
 
-    def plan(self, names: Sequence[str], *, attempts: int = 1, rollout: str = "") -> Plan:
+    def plan(self, names: Sequence[str], *, attempts: int = 1) -> Plan:
         """Return a plan for these servers, with a pace that fits a test."""
         path = self.folder / "plan.yaml"
-        path.write_text(plan(names, attempts=attempts, rollout=rollout, pace=PACE), encoding="utf-8")
+        path.write_text(plan(names, attempts=attempts, pace=PACE), encoding="utf-8")
         return load_plan(path)
 
     def faults(self, *rules: Mapping[str, object]) -> None:
         """Let the cloud go wrong by these rules alone."""
         self.cloud.post("/admin/faults", list(rules))
 
-    def writes(self, names: Sequence[str]) -> list[Write]:
+    def writes(self, names: Sequence[str]) -> list[LedgerEntry]:
         """Return all writes that named one of these servers."""
         servers = self.cloud.servers()
         ids = {servers[name]["id"] for name in names}

@@ -42,7 +42,7 @@ async def test_a_signal_leaves_the_run_and_a_later_resume_ends_it(case: Case) ->
 
     sent: list[bool] = []
     operator = ScriptedOperator(after_turn=interrupt)
-    plan = case.plan(names, rollout="")
+    plan = case.plan(names)
     async with case.context.sound_database(make=True) as database:
         left = await control.apply(case.context, database, plan, None, operator, new_run=False)
         assert isinstance(left, DriveResult)

@@ -5,7 +5,7 @@ import pytest
 from fleetos.app.freeze import NOTHING_TOUCHED
 from fleetos.app.survey import facts_of, find_drift, scope_of, survey
 from fleetos.errors import InputError
-from fleetos.model.drift import Verdict
+from fleetos.model.drift import DriftState
 from fleetos.planning.plan_file.digest import run_digest
 from tests.unit.app.conftest import Case
 
@@ -28,6 +28,6 @@ async def test_drift_is_found_without_a_database(case: Case) -> None:
     async with case.context.open_cloud(None, plan.region, plan.api, NOTHING_TOUCHED) as cloud:
         scope = scope_of(None, cloud)
         drift = await find_drift(plan, cloud, None, scope, run_digest(plan, scope))
-    assert drift.counts == {Verdict.DRIFTED: 1}
+    assert drift.counts == {DriftState.DRIFTED: 1}
     assert case.writes(names) == []
     assert not (case.folder / "fleetos.db").exists()

@@ -8,12 +8,12 @@ import anyio
 import httpx
 
 from fleetos.cloud.auth.credentials import Credentials, Password
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.model.plan import ApiLimits
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
-from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.in_process import SimTransport
 from fleetos.sim.scenario.scenario import Scenario
 from tests.support.chance import SeededChance
@@ -28,7 +28,7 @@ HERE, ELSEWHERE = "127.0.0.1:9", "cloud.example"
 class Counted(httpx.AsyncBaseTransport):
     """The way of one client to the cloud, which counts what comes back."""
 
-    def __init__(self, cloud: Cloud, seed: int) -> None:
+    def __init__(self, cloud: SimulatedCloud, seed: int) -> None:
         self._chance = SeededChance(seed)
         self.statuses: Counter[int] = Counter()
         self.times: list[float] = []
@@ -55,18 +55,20 @@ class Counted(httpx.AsyncBaseTransport):
         return self.statuses[429] / max(1, self.asked)
 
 
-def limited(requests: int, per_s: float, *, stated: bool = False) -> Cloud:
+def limited(requests: int, per_s: float, *, stated: bool = False) -> SimulatedCloud:
     """A cloud that allows so many requests in every such time, whoever sends them."""
     rules = [
         {"do": "throttle", "on": ["read", "write"], "requests": requests, "per_s": per_s, "stated": stated},
         {"do": "latency", "on": "any", "seconds": LATENCY_S},
     ]
     scenario = Scenario.model_validate({"servers": [{"count": 10, "name": "web-###"}], "faults": rules})
-    return Cloud(scenario, START.timestamp(), lambda: START.timestamp() + now_s())
+    return SimulatedCloud(scenario, START.timestamp(), lambda: START.timestamp() + now_s())
 
 
 @asynccontextmanager
-async def client(cloud: Cloud, host: str, seed: int, limits: ApiLimits) -> AsyncGenerator[tuple[EcsCloud, Counted]]:
+async def client(
+    cloud: SimulatedCloud, host: str, seed: int, limits: ApiLimits
+) -> AsyncGenerator[tuple[CloudClient, Counted]]:
     """One process's client, and what is counted of it."""
     counted = Counted(cloud, seed)
     credentials = Credentials(
@@ -83,7 +85,7 @@ async def client(cloud: Cloud, host: str, seed: int, limits: ApiLimits) -> Async
         yield opened, counted
 
 
-async def ask_on(opened: EcsCloud, server_id: str, until_s: float, done: Callable[[], None] = lambda: None) -> None:
+async def ask_on(opened: CloudClient, server_id: str, until_s: float, done: Callable[[], None] = lambda: None) -> None:
     """Ask for a server again and again."""
     while now_s() < until_s:
         await opened.server(server_id)
@@ -91,7 +93,13 @@ async def ask_on(opened: EcsCloud, server_id: str, until_s: float, done: Callabl
 
 
 async def busy(
-    cloud: Cloud, for_s: float, *, host: str = HERE, seed: int = 1, limits: ApiLimits | None = None, askers: int = 16
+    cloud: SimulatedCloud,
+    for_s: float,
+    *,
+    host: str = HERE,
+    seed: int = 1,
+    limits: ApiLimits | None = None,
+    askers: int = 16,
 ) -> Counted:
     """What comes back to a client whose many askers never rest, for so long."""
     server_id = next(iter(cloud.world.servers))

@@ -11,7 +11,7 @@ import httpx
 
 from fleetos.clock import Clock
 from fleetos.cloud.auth.credentials import Credentials, Password
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
 from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.virtual import FixedChance, VirtualClock, now_s, run
@@ -144,7 +144,7 @@ async def opened(
     limits: ApiLimits | None = None,
     env: Mapping[str, str] | None = None,
     clock: Clock | None = None,
-) -> AsyncGenerator[EcsCloud]:
+) -> AsyncGenerator[CloudClient]:
     """Yield the client, logged in."""
     chance = FixedChance(0.5)
     async with open_cloud(
@@ -192,7 +192,7 @@ def server_body(server_id: str, **more: object) -> dict[str, object]:
 
 def with_cloud(
     *answers: Answer | Script,
-    then: Callable[[EcsCloud, ScriptedCloud], Coroutine[Any, Any, None]],
+    then: Callable[[CloudClient, ScriptedCloud], Coroutine[Any, Any, None]],
     evs: bool = True,
 ) -> None:
     """Run `then` in virtual time with a client of a cloud that gives these answers."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import CloudUnreachable, ReadRefused
 from fleetos.model.inventory import Job, JobStatus, SubJob
 from fleetos.model.traces import LoggedEnd, Traces
@@ -70,7 +70,7 @@ from tests.unit.cloud.virtual import START
     ],
 )
 def test_jobs_are_read(body: dict[str, object], job: Job) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.job("j") == job
         assert cloud.calls[0].path == f"/v1/{PROJECT}/jobs/j"
 
@@ -88,7 +88,7 @@ def test_jobs_are_read(body: dict[str, object], job: Job) -> None:
     ],
 )
 def test_a_job_that_the_cloud_does_not_know(given: Answer) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.job("j") is None
 
     with_cloud(given, then=then)
@@ -108,7 +108,7 @@ def test_a_job_that_the_cloud_does_not_know(given: Answer) -> None:
     ],
 )
 def test_a_job_that_cannot_be_read_is_not_unknown(given: Answer) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(ReadRefused, match="job j"):
             await client.job("j")
 
@@ -158,7 +158,7 @@ NONE_OF_IT = error(404, "APIGW.0101")
     ],
 )
 def test_traces_of_a_change(actions: Answer, volumes: Answer, found: tuple[str, ...] | None) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.traces("s1", START) == (None if found is None else Traces(found))
         assert [(one.host, one.path) for one in cloud.calls] == [
             ("ecs.eu-de.cloud.invalid", f"/v2.1/{PROJECT}/servers/s1/os-instance-actions"),
@@ -195,7 +195,7 @@ def test_a_job_tells_how_long_it_took_if_that_can_be_true(began: object, ended: 
     part = {"job_id": "a", "status": "SUCCESS", "entities": {"server_id": "s"}, **times}
     body = {"status": "SUCCESS", "entities": {"sub_jobs": [part]}, **times}
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         job = await client.job("j")
         assert job is not None
         assert job.took_s == took_s
@@ -237,7 +237,7 @@ def event(result: object, finish_time: object = ENDED) -> dict[str, object]:
 def test_how_our_change_ended_by_its_events(events: list[dict[str, object]] | None, end: LoggedEnd) -> None:
     shown = answer(200, {"instanceAction": {**REBUILD, "events": events}})
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         traces = await client.traces("s1", START)
         assert traces is not None
         assert traces.words == (ACTION_WORDS[0],)
@@ -262,7 +262,7 @@ def test_how_our_change_ended_by_its_events(events: list[dict[str, object]] | No
     ],
 )
 def test_in_any_doubt_no_action_is_ours(listed: list[dict[str, object]], volumes: Answer) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         traces = await client.traces("s1", START)
         assert traces is not None
         assert traces.words
@@ -276,14 +276,14 @@ def test_in_any_doubt_no_action_is_ours(listed: list[dict[str, object]], volumes
     "shown", [NONE_OF_IT, error(403, "Pdp.0001"), answer(200, {"instanceAction": {**REBUILD, "request_id": "req-2"}})]
 )
 def test_where_events_are_not_offered_nothing_is_told_of_the_end(shown: Answer) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.traces("s1", START) == Traces((ACTION_WORDS[0],))
 
     with_cloud(answer(200, {"instanceActions": [REBUILD]}), shown, then=then, evs=False)
 
 
 def test_the_clouds_clock_may_be_a_little_behind() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         at = START.replace(hour=3, minute=9, second=0)
         for seconds, told in ((9, True), (11, False)):
             traces = await client.traces("s1", at + timedelta(seconds=seconds))
@@ -294,7 +294,7 @@ def test_the_clouds_clock_may_be_a_little_behind() -> None:
 
 
 def test_a_view_that_fails_is_not_the_same_as_one_that_is_not_offered() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(CloudUnreachable):
             await client.traces("s1", START)
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from fleetos.cloud.api.decode import read_server
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import ReadRefused
 from fleetos.limits import ADDRESSES_SEEN
-from fleetos.model.inventory import Picture, Server, Traits
+from fleetos.model.inventory import Server, ServerSnapshot, Traits
 from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.scripted import (
     PROJECT,
@@ -25,11 +25,11 @@ from tests.unit.cloud.virtual import run
 
 
 def test_a_server_is_read_with_all_that_counts() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.server("s1") == Server(
             id="s1",
             name="name-s1",
-            picture=Picture("SHUTOFF", "stopped", None, 4, "disk-1", "image-1"),
+            picture=ServerSnapshot("SHUTOFF", "stopped", None, 4, "disk-1", "image-1"),
             az="eu-de-01",
             flavor="s3.medium.2",
             key_name="KeyPair-1",
@@ -60,7 +60,7 @@ def test_a_server_is_read_with_all_that_counts() -> None:
     ],
 )
 def test_a_server_has_the_time_at_which_the_cloud_told_of_it(date: str, told_at: datetime | None) -> None:
-    async def then(client: EcsCloud, _: ScriptedCloud) -> None:
+    async def then(client: CloudClient, _: ScriptedCloud) -> None:
         server = await client.server("s1")
         assert server is not None
         assert server.told_at == told_at
@@ -115,7 +115,7 @@ ATTACHED = "os-extended-volumes:volumes_attached"
     ],
 )
 def test_pictures_of_servers(more: dict[str, object], expected: dict[str, object]) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         server = await client.server("s1")
         assert server is not None
         assert {key: getattr(server.picture, key) for key in expected} == expected
@@ -153,7 +153,7 @@ def test_pictures_of_servers(more: dict[str, object], expected: dict[str, object
     ],
 )
 def test_by_what_servers_are_selected(more: dict[str, object], expected: dict[str, object]) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         server = await client.server("s1")
         assert server is not None
         assert {key: getattr(server, key) for key in expected} == expected
@@ -162,8 +162,8 @@ def test_by_what_servers_are_selected(more: dict[str, object], expected: dict[st
 
 
 def test_a_server_that_says_next_to_nothing_is_read() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
-        assert await client.server("s1") == Server("s1", "", Picture("UNKNOWN", "", None, None, None, None))
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
+        assert await client.server("s1") == Server("s1", "", ServerSnapshot("UNKNOWN", "", None, None, None, None))
 
     with_cloud(answer(200, {"server": {"id": "s1"}}), then=then)
 
@@ -205,7 +205,7 @@ def test_a_server_that_says_next_to_nothing_is_read() -> None:
     ],
 )
 def test_what_has_the_wrong_type_is_no_server(more: dict[str, object]) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(ReadRefused, match="server s1"):
             await client.server("s1")
         assert len(cloud.calls) == 1
@@ -227,7 +227,7 @@ def test_what_has_the_wrong_type_is_no_server(more: dict[str, object]) -> None:
     ],
 )
 def test_gone_takes_more_than_a_404(given: Answer, gone: bool) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         if gone:
             assert await client.server("s1") is None
         else:
@@ -238,7 +238,7 @@ def test_gone_takes_more_than_a_404(given: Answer, gone: bool) -> None:
 
 
 def test_an_id_stays_one_segment_of_the_path() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.server("../x?y#z") is None
         assert cloud.calls[0].path == f"/v1/{PROJECT}/cloudservers/../x?y#z"
         assert cloud.calls[0].params == {}

@@ -6,7 +6,7 @@ from typing import Literal
 import httpx
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.engine.protocols import Cloud
 from fleetos.limits import PASSWORDS_HIDDEN
 from fleetos.model.inventory import Undelivered
@@ -23,7 +23,7 @@ JOB = answer(200, {"job_id": "ff80"})
 
 
 def test_it_is_what_the_engine_asks_for() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         needed: Cloud = client
         assert needed.read_rate_per_s() == 5.0
 
@@ -31,7 +31,7 @@ def test_it_is_what_the_engine_asks_for() -> None:
 
 
 def test_power_calls_name_their_servers() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         for call in ("soft", "hard", "start"):
             permit = client.permit()
             assert permit is not None
@@ -53,7 +53,7 @@ def test_power_calls_name_their_servers() -> None:
 
 @pytest.mark.parametrize("count", [0, 1001])
 def test_a_power_call_of_a_wrong_size_does_not_leave(count: int) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         permit = client.permit()
         assert permit is not None
         ids = [f"s{number}" for number in range(count)]
@@ -106,7 +106,7 @@ def test_a_power_call_of_a_wrong_size_does_not_leave(count: int) -> None:
 def test_a_change_sends_every_field_of_its_order(
     order: Order, secrets: Secrets, stop_first: bool, path: str, change: dict[str, object]
 ) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         permit = client.permit()
         assert permit is not None
         await client.change_os("s1", order, secrets, stop_first=stop_first, permit=permit, last_check=lambda: None)
@@ -122,7 +122,7 @@ def test_a_reinstall_names_no_image(api: Literal["v1", "v2"], stop_first: bool) 
     order = Order("i", "n", api, keyname="k", metadata={"BYOL": "true"}, reinstall=True)
     data = b"#cloud-config\n" if api == "v2" else None
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         permit = client.permit()
         assert permit is not None
         secrets = Secrets(user_data=data)
@@ -137,7 +137,7 @@ def test_a_reinstall_names_no_image(api: Literal["v1", "v2"], stop_first: bool) 
 
 
 def test_user_data_is_never_dropped_in_silence() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         permit = client.permit()
         assert permit is not None
         reply = await client.change_os(
@@ -161,7 +161,7 @@ def test_the_last_passwords_are_kept_out_of_what_the_cloud_says() -> None:
         del request
         return answer(200, {"status": "FAIL", "fail_reason": " ".join(sent)})
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         # The first is used once more, so the second is the oldest.
         for password in (*sent[:-1], sent[0], sent[-1]):
             client.hide(password)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import fleetos.cloud
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.operations import CALLS, DRY_READS, EFFECTS, Call, Operation, Use, policy, policy_notes
 from fleetos.cloud.rate.throttle import Permit
 from fleetos.model.run import Order, Secrets
@@ -20,7 +20,7 @@ from tests.unit.cloud.virtual import START, run
 
 HOUSE = Path(__file__).parents[3]
 # The classes and functions that take the name of an operation.
-_TAKE_ONE = {"Read", "Write", "Outgoing", "_read", "_power"}
+_TAKE_ONE = {"ReadRequest", "WriteRequest", "HttpRequest", "_read", "_power"}
 JOB = "ff80808288d41e1b018990260955686a"
 # What a path of the table has for what it is about.
 _PLACE = re.compile(r"\\\{(\w+)\\\}")
@@ -28,7 +28,7 @@ _PLACE = re.compile(r"\\\{(\w+)\\\}")
 
 def named() -> Iterator[tuple[str, str]]:
     """Each operation that the client's source names, and the file that does."""
-    for file in sorted(Path(next(iter(fleetos.cloud.__path__))).glob("*.py")):
+    for file in sorted(Path(next(iter(fleetos.cloud.__path__))).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
                 continue
@@ -78,7 +78,7 @@ def body_for(request: httpx.Request) -> httpx.Response:
     )
 
 
-def everything(client: EcsCloud) -> list[Callable[[], Awaitable[object]]]:
+def everything(client: CloudClient) -> list[Callable[[], Awaitable[object]]]:
     """Every method of the client that sends something."""
 
     def permit() -> Permit:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from fleetos.clock import Moment
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import (
     AnswerLost,
     AuthenticationFailed,
@@ -29,7 +29,7 @@ FOUND = answer(200, {"server": server_body("s1")})
 JOB = answer(200, {"job_id": "ff80808288d41e1b018990260955686a"}, x_request_id="req-9")
 
 
-async def stop(client: EcsCloud, why: str | None = None) -> Reply:
+async def stop(client: CloudClient, why: str | None = None) -> Reply:
     permit = client.permit()
     assert permit is not None
     return await client.stop(["s1"], hard=False, permit=permit, last_check=lambda: why)
@@ -52,7 +52,7 @@ async def stop(client: EcsCloud, why: str | None = None) -> Reply:
     ],
 )
 def test_a_read_repeats_what_passes(passing: Answer) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.server("s1") is not None
         assert len(cloud.calls) == 3
         assert 1.0 <= now_s() <= 3.0
@@ -74,7 +74,7 @@ def test_a_read_repeats_what_passes(passing: Answer) -> None:
 def test_a_read_gives_up_in_the_end(
     answers: Answer, kind: type[CloudError], code: str | None, status: int | None
 ) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(kind, match="server s1") as caught:
             await client.server("s1")
         assert (caught.value.code, caught.value.status) == (code, status)
@@ -102,7 +102,7 @@ def test_a_read_gives_up_in_the_end(
     ],
 )
 def test_a_read_does_not_repeat_a_verdict(refusal: Answer, kind: type[CloudError]) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(kind, match="server s1"):
             await client.server("s1")
         assert len(cloud.calls) == 1
@@ -111,7 +111,7 @@ def test_a_read_does_not_repeat_a_verdict(refusal: Answer, kind: type[CloudError
 
 
 def test_an_error_says_all_that_the_support_desk_asks_for() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(ReadRefused) as caught:
             await client.server("s1")
         assert caught.value.message == (
@@ -126,7 +126,7 @@ def test_an_error_says_all_that_the_support_desk_asks_for() -> None:
 def test_a_429_is_waited_out_and_never_a_failure() -> None:
     slow = error(429, "APIGW.0308", "limit:200,time:5 minute")
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.server("s1") is not None
         assert len(cloud.calls) == 8
         times = [one.at_s for one in cloud.calls]
@@ -137,7 +137,7 @@ def test_a_429_is_waited_out_and_never_a_failure() -> None:
 
 @pytest.mark.parametrize("limited", [answer(429, b"slow down please"), error(503, "Common.1503"), error(429, "X.1")])
 def test_every_form_of_a_429_closes_the_scope(limited: Answer) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         reply = await stop(client)
         assert isinstance(reply, Delivered)
         assert reply.job_id is None
@@ -150,7 +150,7 @@ def test_every_form_of_a_429_closes_the_scope(limited: Answer) -> None:
 
 
 def test_a_401_on_a_read_renews_the_token_and_repeats_once() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.server("s1") is not None
         assert [one.token for one in cloud.calls] == ["t1", "t2"]
         assert now_s() == 0.0
@@ -159,7 +159,7 @@ def test_a_401_on_a_read_renews_the_token_and_repeats_once() -> None:
 
 
 def test_a_second_401_is_the_end_of_the_scope() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(AuthenticationFailed, match="does not accept the token"):
             await client.server("s1")
         count = len(cloud.seen)
@@ -185,7 +185,7 @@ def test_401s_that_come_and_go_are_repeated_within_a_bound() -> None:
             return error(400, "Common.0011")
         return refused
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         # Another read keeps proving that the tokens work.
         failures: list[CloudError] = []
 
@@ -209,7 +209,7 @@ def test_401s_that_come_and_go_are_repeated_within_a_bound() -> None:
 
 
 def test_a_401_on_a_write_is_reported_and_not_repeated() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         await client.server("s1")
         reply = await stop(client)
         assert isinstance(reply, Delivered)
@@ -252,7 +252,7 @@ WRITES: list[tuple[Answer, Reply]] = [
 
 @pytest.mark.parametrize(("given", "reply"), WRITES, ids=lambda value: str(value)[:50])
 def test_a_write_leaves_once_and_returns_what_came(given: Answer, reply: Reply) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await stop(client) == reply
         assert len(cloud.calls) == 1
         assert client.permit() is not None or client.permit_in_s() > 0
@@ -261,7 +261,7 @@ def test_a_write_leaves_once_and_returns_what_came(given: Answer, reply: Reply) 
 
 
 def test_a_write_that_the_last_look_forbids_does_not_leave() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await stop(client, "the lease is gone") == Undelivered("the lease is gone")
         assert cloud.calls == []
         assert client.requests == {"token": 1}
@@ -270,7 +270,7 @@ def test_a_write_that_the_last_look_forbids_does_not_leave() -> None:
 
 
 def test_a_permit_from_before_a_closure_does_not_leave_in_it() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         permit = client.permit()
         assert permit is not None
         await stop(client)
@@ -365,7 +365,7 @@ def test_many_reads_keep_to_the_pace() -> None:
 
 
 def test_a_secret_in_a_message_of_the_cloud_is_blotted_out() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         permit = client.permit()
         assert permit is not None
         order = Order("image-2", "name", "v2")

@@ -13,7 +13,7 @@ from fleetos.model.journal.codec import event_from, event_json
 from fleetos.model.journal.events import ChangeIntended, Enlisted, Event, PowerIntended, Record, RunCreated, RunEvent
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
-from fleetos.model.journal.requests import Request
+from fleetos.model.journal.requests import OperatorRequest
 from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Run, Target
 from tests.unit.model.samples import START
@@ -28,7 +28,7 @@ class ListJournal:
         progress = replay(self.events)
         self.run, self.targets = progress.run, dict(progress.targets)
         self.appends = 0
-        self.asked: list[Request] = []
+        self.asked: list[OperatorRequest] = []
         self.done: list[int] = []
         self.valid = True
         self.fails_at: int | None = None
@@ -73,7 +73,7 @@ class ListJournal:
         self.done += answered
         return [Record(first + place, at, event) for place, event in enumerate(events)]
 
-    async def requests(self) -> Sequence[Request]:
+    async def requests(self) -> Sequence[OperatorRequest]:
         """What operators asked for."""
         return [one for one in self.asked if one.id not in self.done]
 

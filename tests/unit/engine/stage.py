@@ -10,10 +10,20 @@ import anyio
 import anyio.lowlevel
 
 from fleetos.clock import SystemClock
-from fleetos.engine.engine import Edge, Engine
+from fleetos.engine.engine import Dependencies, Engine
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import FleetosError
-from fleetos.model.inventory import Delivered, Job, JobStatus, Picture, Reply, Server, SubJob, Unanswered, Undelivered
+from fleetos.model.inventory import (
+    Delivered,
+    Job,
+    JobStatus,
+    Reply,
+    Server,
+    ServerSnapshot,
+    SubJob,
+    Unanswered,
+    Undelivered,
+)
 from fleetos.model.journal.events import Record
 from fleetos.model.plan import StopMode
 from fleetos.model.progress import Progress
@@ -89,9 +99,9 @@ class SmallCloud:
     `crimes` lists what must never happen; the tests end with none.
     """
 
-    def __init__(self, journal: ListJournal, server_ids: Sequence[str], picture: Picture = RUNNING) -> None:
+    def __init__(self, journal: ListJournal, server_ids: Sequence[str], picture: ServerSnapshot = RUNNING) -> None:
         self._journal = journal
-        self.pictures: dict[str, Picture | None] = dict.fromkeys(server_ids, picture)
+        self.pictures: dict[str, ServerSnapshot | None] = dict.fromkeys(server_ids, picture)
         self.works: dict[str, Work] = {}
         self._at: dict[str, list[Work]] = {}
         self.changing = 0
@@ -304,7 +314,11 @@ class Stage:
     """A run between a small cloud and a journal in memory."""
 
     def __init__(
-        self, number: int = 1, settings: Settings = QUICK, picture: Picture = RUNNING, targets: Sequence[Target] = ()
+        self,
+        number: int = 1,
+        settings: Settings = QUICK,
+        picture: ServerSnapshot = RUNNING,
+        targets: Sequence[Target] = (),
     ) -> None:
         made = list(targets) or [a_target(one, baseline=picture) for one in range(1, number + 1)]
         self.journal = ListJournal(a_run(settings), made)
@@ -314,7 +328,7 @@ class Stage:
 
     def engine(self) -> Engine:
         """A new process over what the journal tells."""
-        edge = Edge(
+        edge = Dependencies(
             cloud=self.cloud,
             journal=self.journal,
             secrets=NoSecrets(),

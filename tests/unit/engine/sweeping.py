@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fleetos.engine import reconcile
-from fleetos.engine.change_tracker import Watching
-from fleetos.engine.facts import JobRead, NotSeen, Saw
+from fleetos.engine.change_tracker import ChangeTracker
+from fleetos.engine.facts import JobRead, ServerRead, ServersNotRead
 from fleetos.engine.judge import Judge
-from fleetos.engine.tracker import Books
+from fleetos.engine.tracker import Tracker
 from fleetos.model.experience import NONE
-from fleetos.model.inventory import Job, JobStatus, Picture
+from fleetos.model.inventory import Job, JobStatus, ServerSnapshot
 from fleetos.model.journal.events import JobEnded, PowerAnswered
 from fleetos.model.progress import Progress
 from fleetos.model.run import PowerCall, PowerOutcome, Settings, Target
@@ -48,7 +48,7 @@ class Ring:
     def __init__(self, *targets: Target, settings: Settings = SETTINGS, calls: Callable[[int], int] = one_page) -> None:
         self.progress = Progress(a_run(settings), targets)
         self.calls = calls
-        self.books = Books(self.progress, SeededChance(1), moment(0), NONE, self._sweep_calls)
+        self.books = Tracker(self.progress, SeededChance(1), moment(0), NONE, self._sweep_calls)
         self.judge = Judge(self.books)
         for target in targets:
             if target.state not in (S.WAITING, S.BACKOFF):
@@ -57,7 +57,7 @@ class Ring:
     def _sweep_calls(self, servers: int) -> int:
         return self.calls(servers)
 
-    def turn(self, at_s: float, *facts: Saw | NotSeen | JobRead) -> list[Read]:
+    def turn(self, at_s: float, *facts: ServerRead | ServersNotRead | JobRead) -> list[Read]:
         """The reads of a turn that takes these facts."""
         turn = self.books.begin_turn(moment(at_s))
         self.judge.take(turn, facts)
@@ -75,8 +75,8 @@ class Ring:
         return self.progress.targets[name(number)].state
 
 
-def seen(at_s: float, pictures: Mapping[int, Picture]) -> list[Saw]:
-    return [Saw(name(number), replace(sight(at_s, one), single=False)) for number, one in pictures.items()]
+def seen(at_s: float, pictures: Mapping[int, ServerSnapshot]) -> list[ServerRead]:
+    return [ServerRead(name(number), replace(sight(at_s, one), single=False)) for number, one in pictures.items()]
 
 
 def next_in_line(settings: Settings = SETTINGS) -> Ring:
@@ -88,7 +88,7 @@ def next_in_line(settings: Settings = SETTINGS) -> Ring:
     return stage
 
 
-def learn(watch: Watching, change_s: float, stop_s: float) -> None:
+def learn(watch: ChangeTracker, change_s: float, stop_s: float) -> None:
     done = Job("job-1", JobStatus.SUCCESS, took_s=change_s)
     watch.learn(changing(1), JobEnded(name(1), 1, "job-1", JobStatus.SUCCESS), done)
     call = PowerCall("call-1", "stop", hard=False, size=1, intended_at=START)
@@ -101,6 +101,6 @@ def sweep_at(stage: Ring, at_s: float) -> None:
     stage.books.sweeps._next_sweep_at_s = moment(at_s).elapsed_s
 
 
-def foresee(watch: Watching, forecast: Forecast) -> None:
+def foresee(watch: ChangeTracker, forecast: Forecast) -> None:
     """Let this be known of changes of every kind."""
     watch.forecast, watch._forecasts = forecast, {}

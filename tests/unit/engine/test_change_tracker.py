@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.engine.facts import JobRead, NotSeen, Saw
+from fleetos.engine.facts import JobRead, ServerRead, ServersNotRead
 from fleetos.engine.turn import Turn
-from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S
+from fleetos.limits import FOLLOWER_MAX_AGE_SHARE, FRESH_READ_MAX_AGE_S
 from fleetos.model.inventory import Job, JobStatus
 from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode
@@ -110,7 +110,7 @@ def test_whoever_rides_along_is_seen_before_a_look_is_too_old_and_no_longer_once
     stage.turn(0)
     assert list(stage.books.sweeps._sweep_followers) == [name(5)]
     at_s = stage.beat()
-    assert at_s <= FRESH_READ_MAX_AGE_S * FOLLOW_PART
+    assert at_s <= FRESH_READ_MAX_AGE_S * FOLLOWER_MAX_AGE_SHARE
     stage.turn(at_s)
     stage.turn(at_s + 1, *seen(at_s, {5: CHANGED}))
     assert (stage.state(5), list(stage.books.sweeps._sweep_followers)) == (S.DONE, [])
@@ -123,13 +123,13 @@ def test_a_job_that_goes_on_is_known_to(job: Job | None, *, runs: bool) -> None:
     stage = Ring(replace(changing(1), state=S.INSPECTING), *map(changing, range(2, 5)))
     stage.turn(0)
     stage.turn(10, JobRead("job-1", (name(1),), job))
-    sighting = stage.books.sighting(name(1))
+    sighting = stage.books.observations_of(name(1))
     assert sighting is not None
     assert (sighting.job_ran == moment(10)) is runs
     assert sighting.job_over == (None if runs or job is not None else moment(10))
     if job is None:
         stage.turn(20, JobRead("job-1", (name(1),), None))
-        again = stage.books.sighting(name(1))
+        again = stage.books.observations_of(name(1))
         assert again is not None
         assert (again.job_asked, again.job_over) == (moment(20), moment(10))
 
@@ -151,7 +151,7 @@ def test_one_that_sweeps_do_not_show_is_read_by_itself_once_it_is_to_be_verified
     at_s = stage.beat()
     stage.turn(at_s)
     shown = seen(at_s, dict.fromkeys(range(2, 5), REBUILD))
-    stage.turn(at_s + 1, *shown, NotSeen((name(1),)))
+    stage.turn(at_s + 1, *shown, ServersNotRead((name(1),)))
     reads = stage.turn(at_s + 5)
     assert ReadServer(name(1)) in reads
 
@@ -163,7 +163,7 @@ def test_a_change_past_its_deadline_is_decided_upon_by_looks_that_are_all_the_sa
     pictures = dict.fromkeys(range(1, 5), REBUILD)
     while at_s < 2 * timeout_s + 5 * SETTINGS.poll_max_s and stage.state(1) is S.CHANGING:
         reads = stage.turn(at_s)
-        facts: list[Saw | NotSeen | JobRead] = []
+        facts: list[ServerRead | ServersNotRead | JobRead] = []
         for read in reads:
             if isinstance(read, Sweep):
                 facts += [one for one in seen(at_s, pictures) if one.server_id in read.server_ids]
@@ -215,7 +215,7 @@ def test_what_was_asked_for_before_a_target_came_to_the_queue_is_no_glimpse() ->
     # Nobody asked for it as one of the queue.
     stage.turn(10, *seen(5, {8: STOPPED}))
     stage.books.write(Turn(stage.progress, START), Moved(name(8), S.CHECKING))
-    sighting = stage.books.sighting(name(8))
+    sighting = stage.books.observations_of(name(8))
     assert sighting is not None
     assert sighting.watch is None
 

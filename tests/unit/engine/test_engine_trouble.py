@@ -17,7 +17,7 @@ from fleetos.errors import (
 )
 from fleetos.model.journal.events import PowerIntended, RunMoved
 from fleetos.model.journal.fold_run import fold_run
-from fleetos.model.journal.requests import Request, RequestKind
+from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.progress import Progress
 from fleetos.model.run import End, Order, Secrets
 from fleetos.model.states import IN_FLIGHT, Command, Reason, RunState, TargetState
@@ -25,7 +25,7 @@ from tests.unit.engine.stage import LOST_AFTER, PATIENCE_S, QUICK, NoSecrets, St
 from tests.unit.model.samples import START, STOPPED, a_target, an_attempt
 
 S = TargetState
-ABORT = Request(1, RequestKind.ABORT, "ops", START)
+ABORT = OperatorRequest(1, RequestKind.ABORT, "ops", START)
 
 
 async def failing(stage: Stage, error: FleetosError) -> None:

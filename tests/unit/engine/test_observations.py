@@ -2,25 +2,25 @@
 
 from dataclasses import replace
 
-from fleetos.engine.observations import Sighting
+from fleetos.engine.observations import TargetObservations
 from fleetos.limits import EVIDENCE_MAX_GAP_S
 from fleetos.model.journal.events import Event, PowerAnswered, PowerIntended
 from fleetos.model.run import PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.model.traces import NO_TRACES
-from fleetos.rules.observation import Sight
+from fleetos.rules.observation import Observation
 from tests.unit.model.samples import STOPPED
 from tests.unit.rules.scene import moment
 from tests.unit.store.samples import make_target
 
 
-def look(at_s: float) -> Sight:
-    return Sight(STOPPED, moment(at_s), moment(at_s), single=True)
+def look(at_s: float) -> Observation:
+    return Observation(STOPPED, moment(at_s), moment(at_s), single=True)
 
 
 def test_what_the_log_said_counts_with_the_looks_that_it_was_asked_for_and_no_others() -> None:
     state = TargetState.INSPECTING
-    seen = Sighting(moment(0), moment(0)).with_sight(state, look(0)).with_sight(state, look(30))
+    seen = TargetObservations(moment(0), moment(0)).with_sight(state, look(0)).with_sight(state, look(30))
     asked = replace(seen, traces=NO_TRACES)
     assert asked.with_sight(state, look(60)).traces == NO_TRACES
     assert asked.with_sight(state, look(31 + EVIDENCE_MAX_GAP_S)).traces is None
@@ -28,7 +28,7 @@ def test_what_the_log_said_counts_with_the_looks_that_it_was_asked_for_and_no_ot
 
 def test_what_was_seen_before_a_stop_was_meant_or_had_ended_does_not_count_after_it() -> None:
     stopping = make_target(1, state=TargetState.STOPPING)
-    seen = Sighting(moment(0), moment(0)).with_sight(stopping.state, look(10))
+    seen = TargetObservations(moment(0), moment(0)).with_sight(stopping.state, look(10))
     events: list[Event] = [
         PowerIntended(stopping.server_id, "call", "stop", hard=False, size=1),
         PowerAnswered(stopping.server_id, "call", PowerOutcome.ENDED),
@@ -47,6 +47,6 @@ def test_what_was_seen_before_a_stop_was_meant_or_had_ended_does_not_count_after
 
 def test_only_reads_of_the_server_alone_are_evidence_for_an_unknown_outcome() -> None:
     listed = replace(look(10), single=False)
-    begun = Sighting(moment(0), moment(0))
+    begun = TargetObservations(moment(0), moment(0))
     assert begun.with_sight(TargetState.INSPECTING, listed).watch is None
     assert begun.with_sight(TargetState.CHECKING, listed).watch is not None

@@ -7,16 +7,16 @@ import pytest
 
 from fleetos.engine.performer import StartServers, StopServers, SubmitChange
 from fleetos.engine.sender import Sender
-from fleetos.engine.tracker import Books
+from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
 from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.experience import NONE
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.events import ChangeIntended, RunMoved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import HOLDS_SLOT, Reason, RunState, TargetState
-from fleetos.rules.needs import Look, Submit
+from fleetos.rules.needs import ReadServerNeed, Submit
 from tests.support.chance import SeededChance
 from tests.unit.engine.stage import NoSecrets, SmallCloud, Stage
 from tests.unit.model.samples import RUNNING, SETTINGS, START, STOPPED, a_run, a_target, an_attempt
@@ -30,7 +30,7 @@ class Out:
 
     def __init__(self, *targets: Target, concurrency: int = 2) -> None:
         self.progress = Progress(a_run(replace(SETTINGS, concurrency=concurrency)), targets)
-        self.books = Books(self.progress, SeededChance(1), moment(0), NONE, lambda servers: servers)
+        self.books = Tracker(self.progress, SeededChance(1), moment(0), NONE, lambda servers: servers)
         self.cloud: SmallCloud = Stage(len(targets)).cloud
         self.sender = Sender(self.books, self.cloud, NoSecrets(), lambda: "call-1")
         self.turn = Turn(self.progress, START)
@@ -38,7 +38,7 @@ class Out:
             self.books.adopt(target.server_id)
             self.see(target, RUNNING if target.state is S.STOPPING else STOPPED)
 
-    def see(self, target: Target, picture: Picture, at_s: float = 0.0) -> None:
+    def see(self, target: Target, picture: ServerSnapshot, at_s: float = 0.0) -> None:
         self.books.add_observation(self.turn, target.server_id, sight(at_s, picture))
         self.books.settle(self.turn, target.server_id)
 
@@ -101,7 +101,7 @@ def test_who_waited_too_long_for_a_slot_is_looked_at_again_before_it_is_submitte
     assert out.serve(FRESH_READ_MAX_AGE_S) == []
     assert out.states() == [S.READY]
     looks = [need for _, need in out.books.agenda.due(moment(FRESH_READ_MAX_AGE_S).elapsed_s, 0.0)]
-    assert looks == [Look(moment(FRESH_READ_MAX_AGE_S).elapsed_s)]
+    assert looks == [ReadServerNeed(moment(FRESH_READ_MAX_AGE_S).elapsed_s)]
     out.see(out.turn.target("server-0001"), STOPPED, FRESH_READ_MAX_AGE_S)
     assert out.serve(FRESH_READ_MAX_AGE_S + 1) == ["change server-0001"]
 

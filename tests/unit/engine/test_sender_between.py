@@ -7,8 +7,8 @@ import pytest
 
 from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import ReadRefused
-from fleetos.model.inventory import Picture, Reply
-from fleetos.model.journal.requests import Request, RequestKind
+from fleetos.model.inventory import Reply, ServerSnapshot
+from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.progress import Progress
 from fleetos.model.run import End, Outcome, Target
@@ -17,7 +17,7 @@ from tests.unit.engine.stage import LOST_BEFORE, QUICK, SmallCloud, Stage, refus
 from tests.unit.model.samples import RUNNING, START, STOPPED, a_target, an_attempt
 
 S = TargetState
-ABORT = Request(1, RequestKind.ABORT, "ops", START)
+ABORT = OperatorRequest(1, RequestKind.ABORT, "ops", START)
 
 
 class SlowToLeave(SmallCloud):
@@ -30,7 +30,7 @@ class SlowToLeave(SmallCloud):
 
 
 @pytest.mark.parametrize("picture", [RUNNING, STOPPED], ids=["stop", "change"])
-async def test_an_abort_is_heard_by_a_write_that_has_not_left_yet(picture: Picture) -> None:
+async def test_an_abort_is_heard_by_a_write_that_has_not_left_yet(picture: ServerSnapshot) -> None:
     stage = Stage(picture=picture)
     stage.cloud = SlowToLeave(stage.journal, list(stage.journal.targets), picture)
     stage.cloud.gate = aborted = anyio.Event()

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from fleetos.engine.agenda import Agenda
-from fleetos.engine.change_tracker import Watching
+from fleetos.engine.change_tracker import ChangeTracker
 from fleetos.engine.sweeps import Batch, SweepPlanner
-from fleetos.limits import FOLLOW_PART, FRESH_READ_MAX_AGE_S
+from fleetos.limits import FOLLOWER_MAX_AGE_SHARE, FRESH_READ_MAX_AGE_S
 from fleetos.model.run import Settings
 from fleetos.rules.admission.queue import Queue
 from fleetos.rules.needs import AskTraces, Follow
@@ -22,7 +22,7 @@ class Planned:
     """A planner over that number of changes, all of which began at second 0 and follow the sweep."""
 
     def __init__(self, changes: int = 0) -> None:
-        self.watch, self.agenda = Watching(), Agenda()
+        self.watch, self.agenda = ChangeTracker(), Agenda()
         self.planner = SweepPlanner(self.watch, self.agenda, Queue(), one_page, SeededChance(1), SETTINGS.poll_min_s)
         for number in range(1, changes + 1):
             self.watch.adopt(changing(number), moment(0))
@@ -72,7 +72,7 @@ def test_who_waits_for_a_sweep_and_not_for_a_change_is_seen_before_a_look_is_too
         plan.agenda.set(name(9), (Follow(),))
         plan.planner.follow(name(9), waiting=True)
     assert waiting.due(0) == SETTINGS.poll_min_s
-    assert beside_changes.due(10_000, SLOW) == 10_000 + FRESH_READ_MAX_AGE_S * FOLLOW_PART
+    assert beside_changes.due(10_000, SLOW) == 10_000 + FRESH_READ_MAX_AGE_S * FOLLOWER_MAX_AGE_SHARE
 
 
 def test_who_no_longer_waits_does_not_advance_the_sweep() -> None:
@@ -81,7 +81,7 @@ def test_who_no_longer_waits_does_not_advance_the_sweep() -> None:
     plan.planner.follow(name(1), waiting=False)
     due_s = plan.due(10_000, SLOW)
     assert due_s is not None
-    assert due_s > 10_000 + FRESH_READ_MAX_AGE_S * FOLLOW_PART
+    assert due_s > 10_000 + FRESH_READ_MAX_AGE_S * FOLLOWER_MAX_AGE_SHARE
 
 
 def test_nothing_is_read_twice_at_a_time() -> None:

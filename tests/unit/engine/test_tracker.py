@@ -11,19 +11,19 @@ from fleetos.engine import reconcile
 from fleetos.engine.agenda import Agenda
 from fleetos.engine.facts import (
     ChangeReplied,
+    CloudNotReached,
     JobNotRead,
     JobRead,
-    NotSeen,
     Refused,
-    Saw,
+    ServerRead,
+    ServersNotRead,
     TracesNotRead,
     TracesRead,
-    Unreachable,
 )
 from fleetos.engine.judge import Health, Judge
-from fleetos.engine.observations import Sighting
+from fleetos.engine.observations import TargetObservations
 from fleetos.engine.performer import Performer, SubmitChange
-from fleetos.engine.tracker import Books
+from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, IllegalMove, PermissionDenied
 from fleetos.limits import INTENT_MAX_AGE_S, UNREACHABLE_FAILURES, UNREACHABLE_S
@@ -34,8 +34,8 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import PowerOutcome, Secrets, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.traces import NO_TRACES, Traces
-from fleetos.rules.needs import AskJob, AskTraces, Look, Need, Power, Submit, Wait
-from fleetos.rules.observation import Sight
+from fleetos.rules.needs import AskJob, AskTraces, Need, PowerNeed, ReadServerNeed, Submit, Wait
+from fleetos.rules.observation import Observation
 from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep
 from tests.support.chance import SeededChance
 from tests.unit.engine.stage import Stage
@@ -47,9 +47,9 @@ ID = "server-0001"
 CHANGING = a_target(state=S.CHANGING, attempts=(an_attempt(accepted_at=START, job_id="job-1"),))
 
 
-def books_of(*targets: Target) -> tuple[Books, Turn]:
+def books_of(*targets: Target) -> tuple[Tracker, Turn]:
     progress = Progress(a_run(), targets)
-    books = Books(progress, SeededChance(1), moment(0), NONE, each_its_own)
+    books = Tracker(progress, SeededChance(1), moment(0), NONE, each_its_own)
     for target in targets:
         if not target.ended:
             books.adopt(target.server_id)
@@ -66,7 +66,7 @@ def each_its_own(servers: int) -> int:
 
 def test_setting_needs_replaces_those_before() -> None:
     agenda = Agenda()
-    agenda.set("a", (Look(10), Submit()))
+    agenda.set("a", (ReadServerNeed(10), Submit()))
     agenda.set("a", (Wait(20),))
     assert agenda.writes == {}
     assert agenda.next_s() == 20
@@ -76,19 +76,19 @@ def test_setting_needs_replaces_those_before() -> None:
 
 def test_reads_that_are_due_soon_go_out_together_but_no_wait_ends_early() -> None:
     agenda = Agenda()
-    agenda.set("a", (Look(10),))
-    agenda.set("b", (Look(11),))
+    agenda.set("a", (ReadServerNeed(10),))
+    agenda.set("b", (ReadServerNeed(11),))
     agenda.set("c", (Wait(11),))
-    agenda.set("d", (Look(13),))
+    agenda.set("d", (ReadServerNeed(13),))
     assert agenda.due(9, 5) == []
-    assert agenda.due(10, 2) == [("a", Look(10)), ("b", Look(11))]
+    assert agenda.due(10, 2) == [("a", ReadServerNeed(10)), ("b", ReadServerNeed(11))]
     assert agenda.next_s() == 11
-    assert agenda.due(11, 2) == [("c", Wait(11)), ("d", Look(13))]
+    assert agenda.due(11, 2) == [("c", Wait(11)), ("d", ReadServerNeed(13))]
 
 
 def test_a_dropped_target_needs_nothing() -> None:
     agenda = Agenda()
-    agenda.set("a", (Look(10), Submit()))
+    agenda.set("a", (ReadServerNeed(10), Submit()))
     agenda.drop("a")
     assert agenda.writes == {}
     assert agenda.next_s() is None
@@ -100,7 +100,7 @@ def test_who_needs_the_same_write_again_keeps_the_place_in_the_line() -> None:
     agenda.set("b", (Submit(), Wait(20)))
     agenda.set("a", (Submit(), Wait(20)))
     assert [list(waiting) for waiting in agenda.writes.values()] == [["a", "b"]]
-    agenda.set("a", (Power("stop", hard=True, at_most=1),))
+    agenda.set("a", (PowerNeed("stop", hard=True, at_most=1),))
     assert [list(waiting) for waiting in agenda.writes.values()] == [["b"], ["a"]]
 
 
@@ -151,9 +151,9 @@ def test_what_a_log_said_before_the_looks_began_does_not_count(asked_s: float, c
     """Its answer may be long in coming, and the looks may have been broken off and begun anew meanwhile."""
     books, turn = books_of(a_target(state=S.INSPECTING, attempts=(an_attempt(unanswered=1),)))
     books.settle(turn, ID)
-    books.add_observation(turn, ID, Sight(STOPPED, moment(0), moment(0), single=True))
+    books.add_observation(turn, ID, Observation(STOPPED, moment(0), moment(0), single=True))
     Judge(books).take(turn, [TracesRead(ID, Traces(("something",)), moment(asked_s))])
-    sighting = books.sighting(ID)
+    sighting = books.observations_of(ID)
     assert sighting is not None
     assert sighting.traces == (Traces(("something",)) if counts else None)
     assert ID in books.dirty
@@ -166,7 +166,7 @@ def test_a_server_that_reads_say_nothing_of_is_asked_less_and_less_often() -> No
         looks += books.settle(turn, ID)
         books.add_missed_read(ID)
     pauses = (0, 1, 2, 4, 8, 16, 32, 60, 60)
-    assert looks == [Look(moment(pause).elapsed_s, single=pause > 0) for pause in pauses]
+    assert looks == [ReadServerNeed(moment(pause).elapsed_s, single=pause > 0) for pause in pauses]
 
 
 def test_a_turn_that_the_law_refuses_is_unchanged() -> None:
@@ -195,15 +195,15 @@ def test_a_turn_counts_as_the_progress_will() -> None:
 
 
 def test_a_look_that_was_asked_for_before_the_move_does_not_count() -> None:
-    sighting = Sighting(moment(10), moment(10))
+    sighting = TargetObservations(moment(10), moment(10))
     assert sighting.with_sight(S.CHECKING, sight(9, RUNNING)).watch is None
     assert sighting.with_sight(S.CHECKING, sight(10, RUNNING)).watch is not None
 
 
 def test_list_pages_are_no_evidence_for_an_unknown_outcome() -> None:
     swept = replace(sight(10, STOPPED), single=False)
-    assert Sighting(moment(0), moment(0)).with_sight(S.INSPECTING, swept).watch is None
-    assert Sighting(moment(0), moment(0)).with_sight(S.STOPPING, swept).watch is not None
+    assert TargetObservations(moment(0), moment(0)).with_sight(S.INSPECTING, swept).watch is None
+    assert TargetObservations(moment(0), moment(0)).with_sight(S.STOPPING, swept).watch is not None
 
 
 @pytest.mark.parametrize(
@@ -224,16 +224,16 @@ def test_list_pages_are_no_evidence_for_an_unknown_outcome() -> None:
 def test_what_was_seen_counts_only_where_it_caused_the_move(
     before: TargetState, after: TargetState, counts: bool
 ) -> None:
-    sighting = Sighting(moment(0), moment(0)).with_sight(before, sight(5, STOPPED))
+    sighting = TargetObservations(moment(0), moment(0)).with_sight(before, sight(5, STOPPED))
     moved = sighting.after_event(a_target(state=before), a_target(state=after), Moved(ID, after), moment(6))
     assert (moved.watch is not None) == counts
     assert moved.entered == moment(6)
 
 
 def test_the_end_of_a_job_or_a_stop_asks_for_fresh_looks() -> None:
-    sighting = Sighting(moment(0), moment(0)).with_sight(S.CHANGING, sight(5, REBUILD))
+    sighting = TargetObservations(moment(0), moment(0)).with_sight(S.CHANGING, sight(5, REBUILD))
     failed = JobEnded(ID, 1, "job-1", JobStatus.FAIL)
-    assert sighting.after_event(CHANGING, CHANGING, failed, moment(6)) == Sighting(moment(6), moment(6))
+    assert sighting.after_event(CHANGING, CHANGING, failed, moment(6)) == TargetObservations(moment(6), moment(6))
     verifying = replace(CHANGING, state=S.VERIFYING)
     ended = JobEnded(ID, 1, "job-1", JobStatus.SUCCESS)
     assert sighting.after_event(CHANGING, verifying, ended, moment(6)).watch is None
@@ -259,9 +259,11 @@ def test_only_a_change_that_was_seen_from_end_to_end_is_learned_from() -> None:
 
 
 def test_an_adopted_change_is_watched_anew() -> None:
-    sighting = Sighting(moment(0), moment(0)).with_sight(S.INSPECTING, sight(5, REBUILD))
+    sighting = TargetObservations(moment(0), moment(0)).with_sight(S.INSPECTING, sight(5, REBUILD))
     inspecting = replace(CHANGING, state=S.INSPECTING)
-    assert sighting.after_event(inspecting, CHANGING, ChangeAdopted(ID, 1), moment(6)) == Sighting(moment(6), moment(6))
+    assert sighting.after_event(inspecting, CHANGING, ChangeAdopted(ID, 1), moment(6)) == TargetObservations(
+        moment(6), moment(6)
+    )
 
 
 # --- health --------------------------------------------------------------------------------------------------
@@ -287,7 +289,7 @@ def test_an_unreachable_cloud_pauses_the_run() -> None:
     judge = Judge(books)
     for number in range(UNREACHABLE_FAILURES):
         books.begin_turn(moment(number * UNREACHABLE_S / (UNREACHABLE_FAILURES - 1)))
-        judge.take(turn, [NotSeen((ID,)), Unreachable("no route to host")])
+        judge.take(turn, [ServersNotRead((ID,)), CloudNotReached("no route to host")])
     assert (turn.run.state, turn.run.reason, turn.run.detail) == (
         RunState.PAUSED,
         Reason.UNREACHABLE,
@@ -340,11 +342,11 @@ async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
 @pytest.mark.parametrize(
     ("error", "kinds"),
     [
-        (AuthenticationFailed("401"), [NotSeen, Refused]),
-        (PermissionDenied("403"), [NotSeen, Refused]),
-        (CloudUnreachable("refused"), [NotSeen, Unreachable]),
-        (AnswerLost("reset"), [NotSeen, Unreachable]),
-        (CloudError("500"), [NotSeen]),
+        (AuthenticationFailed("401"), [ServersNotRead, Refused]),
+        (PermissionDenied("403"), [ServersNotRead, Refused]),
+        (CloudUnreachable("refused"), [ServersNotRead, CloudNotReached]),
+        (AnswerLost("reset"), [ServersNotRead, CloudNotReached]),
+        (CloudError("500"), [ServersNotRead]),
     ],
 )
 async def test_a_read_that_fails_says_so(error: CloudError, kinds: Sequence[type]) -> None:
@@ -366,13 +368,13 @@ async def test_a_sweep_tells_what_it_saw_and_what_not() -> None:
     stage = Stage(2)
     stage.cloud.hidden = {"server-0002"}
     facts = await Performer(stage.cloud, Ticking(), lambda _write, _now: None).read(Sweep((ID, "server-0002")))
-    assert [type(fact) for fact in facts] == [Saw, NotSeen]
-    assert facts[1] == NotSeen(("server-0002",))
+    assert [type(fact) for fact in facts] == [ServerRead, ServersNotRead]
+    assert facts[1] == ServersNotRead(("server-0002",))
 
 
 def test_needs_are_of_few_kinds() -> None:
     """The agenda sorts by time and never compares needs."""
     agenda = Agenda()
-    needs: tuple[Need, ...] = (Look(5), Wait(5), AskJob("job-1", 5), AskTraces(START, 5))
+    needs: tuple[Need, ...] = (ReadServerNeed(5), Wait(5), AskJob("job-1", 5), AskTraces(START, 5))
     agenda.set("a", needs)
     assert [need for _, need in agenda.due(5, 0)] == list(needs)

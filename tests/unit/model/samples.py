@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Attempt, Order, Run, Scope, Settings, Target
 
@@ -11,11 +11,11 @@ START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 OLD_IMAGE, NEW_IMAGE, OTHER_IMAGE = "image-old", "image-new", "image-other"
 OLD_DISK, NEW_DISK = "disk-old", "disk-new"
 
-RUNNING = Picture("ACTIVE", "active", None, 1, OLD_DISK, OLD_IMAGE)
-STOPPED = Picture("SHUTOFF", "stopped", None, 4, OLD_DISK, OLD_IMAGE)
+RUNNING = ServerSnapshot("ACTIVE", "active", None, 1, OLD_DISK, OLD_IMAGE)
+STOPPED = ServerSnapshot("SHUTOFF", "stopped", None, 4, OLD_DISK, OLD_IMAGE)
 STOPPING = replace(RUNNING, task="powering-off")
-REBUILD = Picture("REBUILD", "stopped", "rebuilding", 4, OLD_DISK, OLD_IMAGE)
-ERROR = Picture("ERROR", "error", None, 4, OLD_DISK, OLD_IMAGE, fault="500: no valid host")
+REBUILD = ServerSnapshot("REBUILD", "stopped", "rebuilding", 4, OLD_DISK, OLD_IMAGE)
+ERROR = ServerSnapshot("ERROR", "error", None, 4, OLD_DISK, OLD_IMAGE, fault="500: no valid host")
 NO_DISK = replace(STOPPED, disk=None)
 CHANGED = replace(RUNNING, disk=NEW_DISK, image=NEW_IMAGE)
 CHANGED_DOWN = replace(STOPPED, disk=NEW_DISK, image=NEW_IMAGE)

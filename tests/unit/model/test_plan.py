@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from fleetos.model.plan import CHANGE_KEYS, ApiChoice, ChangeSpec, Place, Plan, SecretRef, Share, UserDataRef
+from fleetos.model.plan import CHANGE_KEYS, ApiChoice, ChangeSpec, Plan, SecretRef, Share, SourcePosition, UserDataRef
 
 PASSWORD = SecretRef("env", "PW")
-HERE, THERE = Place("plan.yaml", 3, 5, "change.image"), Place("plan.yaml", 9, 7, "servers[0].change.image")
+HERE, THERE = (
+    SourcePosition("plan.yaml", 3, 5, "change.image"),
+    SourcePosition("plan.yaml", 9, 7, "servers[0].change.image"),
+)
 FULL = ChangeSpec(
     image="a",
     api=ApiChoice.V1,
@@ -68,8 +71,8 @@ def test_empty_metadata_of_its_own_takes_the_common_one_away() -> None:
 
 
 def test_a_key_that_is_left_out_has_the_file_as_its_place() -> None:
-    root = Place("plan.yaml", 1, 1, "")
+    root = SourcePosition("plan.yaml", 1, 1, "")
     plan = Plan(Path("/plans/plan.yaml"), "x", FULL, (), "", places={"": root, "change.image": HERE})
     assert plan.place("change.image") is HERE
-    assert plan.place("api.rate") == Place("plan.yaml", None, None, "api.rate")
+    assert plan.place("api.rate") == SourcePosition("plan.yaml", None, None, "api.rate")
     assert str(plan.place("api.rate")) == "plan.yaml"

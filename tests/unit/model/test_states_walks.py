@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fleetos.errors import IllegalMove
 from fleetos.model.codes import AnswerClass
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.journal.codec import event_from, event_json, run_from, run_json, target_from, target_json
 from fleetos.model.journal.events import (
     AttemptEnded,
@@ -45,7 +45,7 @@ DISKS = st.sampled_from([OLD_DISK, NEW_DISK, None])
 NUMBERS = st.integers(1, 4)
 THEN = st.none() | st.builds(End, st.sampled_from(sorted(ENDS)), REASONS, TEXTS)
 PICTURES = st.builds(
-    Picture,
+    ServerSnapshot,
     status=st.sampled_from(["ACTIVE", "SHUTOFF", "ERROR"]),
     vm_state=TEXTS,
     task=st.none() | TEXTS,

@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from fleetos.errors import InputError, Problem
-from fleetos.model.inventory import Image, Inventory, Picture, Server
+from fleetos.model.inventory import Image, Inventory, Server, ServerSnapshot
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
 from fleetos.planning.plan_file.load import load_plan
@@ -64,12 +64,14 @@ class Desk:
 
 def picture(
     status: str = "ACTIVE", *, image: str | None = OLD, disk: str | None = "disk-old", task: str | None = None
-) -> Picture:
+) -> ServerSnapshot:
     vm_state = {"ACTIVE": "active", "SHUTOFF": "stopped"}.get(status, "error")
-    return Picture(status, vm_state, task, 1 if status == "ACTIVE" else 4, disk, image)
+    return ServerSnapshot(status, vm_state, task, 1 if status == "ACTIVE" else 4, disk, image)
 
 
-def a_server(number: int, seen: Picture | None = None, *, name: str | None = None, os_type: str = "Linux") -> Server:
+def a_server(
+    number: int, seen: ServerSnapshot | None = None, *, name: str | None = None, os_type: str = "Linux"
+) -> Server:
     return Server(server_id(number), name or f"web-{number:02d}", seen or picture(), az="eu-de-01", os_type=os_type)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fleetos.errors import InputError
 from fleetos.limits import SETTLE_ELSEWHERE_S, SETTLE_OTC_S, SETTLE_SIM_S
-from fleetos.model.inventory import Picture, Traits
+from fleetos.model.inventory import ServerSnapshot, Traits
 from fleetos.model.journal.events import Enlisted, Moved, RunCreated
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Settings
@@ -26,7 +26,7 @@ ELSEWHERE = CloudFacts()
 
 def frozen(
     desk: Desk,
-    *seen: Picture,
+    *seen: ServerSnapshot,
     more: str = "",
     facts: CloudFacts = OTC,
     history: History | None = None,
@@ -151,7 +151,7 @@ def test_a_server_on_the_image_is_skipped(desk: Desk, status: str) -> None:
         replace(picture(image=NEW), fault="out of hosts"),
     ],
 )
-def test_whatever_is_in_doubt_waits_to_be_looked_at(desk: Desk, seen: Picture) -> None:
+def test_whatever_is_in_doubt_waits_to_be_looked_at(desk: Desk, seen: ServerSnapshot) -> None:
     assert frozen(desk, seen).targets[0].state is TargetState.WAITING
 
 
@@ -164,7 +164,7 @@ def test_whatever_is_in_doubt_waits_to_be_looked_at(desk: Desk, seen: Picture) -
     ],
 )
 def test_a_server_that_preflight_refuses_is_held_at_once(
-    desk: Desk, seen: Picture, traits: Traits, reason: Reason, detail: str
+    desk: Desk, seen: ServerSnapshot, traits: Traits, reason: Reason, detail: str
 ) -> None:
     plan = desk.plan(HEAD + "servers: [{name: web-01}, {name: web-02}]\n")
     servers = inventory([replace(a_server(1, seen), traits=traits), a_server(2)])

@@ -5,16 +5,16 @@ from dataclasses import replace
 from datetime import timedelta
 
 from fleetos.clock import Moment
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.events import AttemptEnded, Moved, TargetEvent
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import Settings, Target
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import Context, Decision, Need, Write
-from fleetos.rules.observation import Sight, Watch
+from fleetos.rules.needs import Context, Decision, Need, WriteEvents
+from fleetos.rules.observation import Observation, ObservationSeries
 from tests.unit.model.samples import SETTINGS, START
 
-Look = tuple[float, Picture | None]
+Look = tuple[float, ServerSnapshot | None]
 
 
 def moment(seconds: float, slept_s: float = 0.0) -> Moment:
@@ -22,21 +22,21 @@ def moment(seconds: float, slept_s: float = 0.0) -> Moment:
     return Moment(START + timedelta(seconds=seconds), 1000.0 + seconds, 500.0 + seconds - slept_s)
 
 
-def sight(seconds: float, picture: Picture | None, slept_s: float = 0.0) -> Sight:
+def sight(seconds: float, picture: ServerSnapshot | None, slept_s: float = 0.0) -> Observation:
     """A single read that was answered at once."""
-    return Sight(picture, moment(seconds, slept_s), moment(seconds, slept_s), single=True)
+    return Observation(picture, moment(seconds, slept_s), moment(seconds, slept_s), single=True)
 
 
-def watched(*looks: Look) -> Watch:
+def watched(*looks: Look) -> ObservationSeries:
     """The watch of these looks."""
     first, *rest = looks
-    watch = Watch.start(sight(*first))
+    watch = ObservationSeries.start(sight(*first))
     for one in rest:
         watch = watch.add(sight(*one))
     return watch
 
 
-def steady(picture: Picture | None, until_s: float, from_s: float = 0.0, every_s: float = 30.0) -> list[Look]:
+def steady(picture: ServerSnapshot | None, until_s: float, from_s: float = 0.0, every_s: float = 30.0) -> list[Look]:
     """Looks at one picture at a beat, the last exactly at the end."""
     times: list[float] = []
     at_s = from_s
@@ -71,7 +71,7 @@ def aborting(looks: Iterable[Look] = (), **changes: object) -> Context:
 
 def after(target: Target, decision: Decision, at_s: float = 0.0) -> Target:
     """The target after the events that the decision writes."""
-    assert isinstance(decision, Write), decision
+    assert isinstance(decision, WriteEvents), decision
     for event in decision.events:
         assert isinstance(event, TargetEvent)
         target = fold_target(target, event, moment(at_s).wall)
@@ -85,7 +85,7 @@ def decided(target: Target, scene: Context) -> Target:
 
 def only_event(decision: Decision) -> TargetEvent:
     """The one event that the decision writes."""
-    assert isinstance(decision, Write), decision
+    assert isinstance(decision, WriteEvents), decision
     (event,) = decision.events
     assert isinstance(event, TargetEvent)
     return event
@@ -93,13 +93,13 @@ def only_event(decision: Decision) -> TargetEvent:
 
 def needs(decision: Decision) -> tuple[Need, ...]:
     """The needs that the decision tells."""
-    assert not isinstance(decision, Write), decision
+    assert not isinstance(decision, WriteEvents), decision
     return decision
 
 
 def undecided(decision: Decision) -> bool:
     """Whether the rule wants to see more before it judges."""
-    return not isinstance(decision, Write)
+    return not isinstance(decision, WriteEvents)
 
 
 def outcome_of(decision: Decision) -> tuple[object, ...]:

@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.events import AttemptEnded, Moved, NotDelivered
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason
 from fleetos.model.states import TargetState as S
 from fleetos.model.traces import NO_TRACES, LoggedChange, LoggedEnd, Traces
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskTraces, Context, Look
+from fleetos.rules.needs import AskTraces, Context, ReadServerNeed
 from tests.unit.model.samples import ERROR, NO_DISK, RUNNING, SETTINGS, START, STOPPED, a_target, an_attempt
 from tests.unit.rules.scene import (
     aborting,
@@ -44,7 +44,7 @@ def logged(end: LoggedEnd, began_s: float = 1.0) -> Traces:
     return Traces(WORDS, LoggedChange(CLOUD + timedelta(seconds=began_s), end))
 
 
-def scene(picture: Picture, until_s: float, traces: Traces, read_s: float = SETTLE) -> Context:
+def scene(picture: ServerSnapshot, until_s: float, traces: Traces, read_s: float = SETTLE) -> Context:
     """What is known after looks at one picture, with what the log said at `read_s`."""
     return context(steady(picture, until_s), traces=traces, traced=moment(read_s))
 
@@ -115,7 +115,7 @@ def test_a_server_whose_change_goes_on_by_the_log_is_not_started() -> None:
 
 
 @pytest.mark.parametrize("picture", [ERROR, NO_DISK, replace(ERROR, disk="made-by-it")])
-def test_a_half_done_change_that_goes_on_by_the_log_is_not_over(picture: Picture) -> None:
+def test_a_half_done_change_that_goes_on_by_the_log_is_not_over(picture: ServerSnapshot) -> None:
     traces = logged(LoggedEnd.RUNNING)
     for until_s in (SETTLE + TIMEOUT, 2 * TIMEOUT):
         assert undecided(decide(lost(), scene(picture, until_s, traces)))
@@ -150,14 +150,14 @@ def test_a_success_whose_image_would_not_show_is_held() -> None:
     [(ERROR, (S.BACKOFF, None, Outcome.FAILED)), (NO_DISK, (S.HELD, Reason.NO_SYSTEM_DISK, Outcome.FAILED))],
 )
 def test_a_half_done_change_that_failed_by_the_log_is_judged_after_the_settle(
-    picture: Picture, end: tuple[object, ...]
+    picture: ServerSnapshot, end: tuple[object, ...]
 ) -> None:
     assert undecided(decide(lost(), scene(picture, SETTLE + BEAT - 1, logged(LoggedEnd.ERROR))))
     assert outcome_of(decide(lost(), scene(picture, SETTLE + BEAT, logged(LoggedEnd.ERROR)))) == end
     for end_by_log in (LoggedEnd.RUNNING, LoggedEnd.SUCCESS, LoggedEnd.UNTOLD):
         assert undecided(decide(lost(), scene(picture, SETTLE + TIMEOUT - 1, logged(end_by_log))))
     asked = needs(decide(lost(), context(steady(picture, SETTLE))))
-    assert [type(need) for need in asked] == [AskTraces, Look]
+    assert [type(need) for need in asked] == [AskTraces, ReadServerNeed]
 
 
 def test_a_running_server_is_judged_by_what_is_seen_of_it() -> None:
@@ -173,7 +173,7 @@ def test_an_empty_log_proves_nothing_against_it() -> None:
     ("picture", "end"), [(STOPPED, LoggedEnd.ERROR), (STOPPED, LoggedEnd.SUCCESS), (ERROR, LoggedEnd.ERROR)]
 )
 def test_an_abort_calls_no_server_unchanged_whose_change_has_failed_by_the_log(
-    picture: Picture, end: LoggedEnd
+    picture: ServerSnapshot, end: LoggedEnd
 ) -> None:
     target = after(lost(), decide(lost(), scene(picture, 2 * SETTLE, logged(end))))
     assert target.state is S.BACKOFF

@@ -10,13 +10,13 @@ from datetime import timedelta
 import pytest
 
 from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S, UNREAD_MAX
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, PowerCall, Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import Follow, Look, Submit, Wait
+from fleetos.rules.needs import Follow, ReadServerNeed, Submit, Wait
 from tests.unit.model.samples import (
     CHANGED,
     ERROR,
@@ -60,7 +60,7 @@ CHANGED_SINCE = [
 
 @pytest.mark.parametrize(("picture", "reason"), CHANGED_SINCE)
 @pytest.mark.parametrize("state", [S.CHECKING, S.READY])
-def test_what_changed_since_preflight_is_held(state: TargetState, picture: Picture, reason: Reason) -> None:
+def test_what_changed_since_preflight_is_held(state: TargetState, picture: ServerSnapshot, reason: Reason) -> None:
     assert outcome_of(decide(a_target(state=state), context([(0, picture)]))) == (S.HELD, reason, None)
 
 
@@ -95,7 +95,7 @@ def test_after_a_failed_attempt_its_own_disk_is_the_one_that_may_be_wiped() -> N
 def test_gone_needs_two_404s_of_single_reads(state: TargetState) -> None:
     target = a_target(state=state, attempts=(an_attempt(unanswered=1),))
     once = decide(target, context([(0, None)]))
-    assert once == (Look(moment(30).elapsed_s, single=True),)
+    assert once == (ReadServerNeed(moment(30).elapsed_s, single=True),)
     twice = decided(target, context([(0, None), (30, None)]))
     assert (twice.state, twice.reason) == (S.FAILED, Reason.GONE)
     for looks in ([(0, None), (15, RUNNING), (30, None)], [(0, None), (5, None), (10, None), (29, None)]):
@@ -122,12 +122,12 @@ def test_gone_needs_no_fresh_look(state: TargetState) -> None:
         pytest.param(STOPPED, BY_API, S.READY, id="stopped-under-api"),
     ],
 )
-def test_a_checked_server_goes_on(picture: Picture, settings: object, to: TargetState) -> None:
+def test_a_checked_server_goes_on(picture: ServerSnapshot, settings: object, to: TargetState) -> None:
     assert decided(checking(), replace(context([(0, picture)]), settings=settings)).state is to
 
 
 @pytest.mark.parametrize("picture", [STOPPING, replace(STOPPED, task="powering-on"), REBUILD])
-def test_a_passing_picture_is_watched_for_a_while(picture: Picture) -> None:
+def test_a_passing_picture_is_watched_for_a_while(picture: ServerSnapshot) -> None:
     assert undecided(decide(checking(), context([(CHECKING_S, picture)])))
     assert decided(checking(), context([(CHECKING_S + 1, picture)])).reason is Reason.WRONG_STATE
 
@@ -143,18 +143,18 @@ def test_an_error_is_ours_to_change_only_after_a_failed_change() -> None:
 
 @pytest.mark.parametrize("state", [S.CHECKING, S.READY])
 def test_nothing_is_decided_without_a_look(state: TargetState) -> None:
-    assert decide(a_target(state=state), context()) == (Look(moment(0).elapsed_s),)
+    assert decide(a_target(state=state), context()) == (ReadServerNeed(moment(0).elapsed_s),)
 
 
 def test_a_submit_needs_a_look_of_the_last_minute() -> None:
     young = replace(context([(0, STOPPED)]), now=moment(FRESH_READ_MAX_AGE_S - 1))
     assert decide(ready(), young) == (Submit(), Follow())
     old = replace(context([(0, STOPPED)]), now=moment(FRESH_READ_MAX_AGE_S))
-    assert decide(ready(), old) == (Look(old.now.elapsed_s),)
+    assert decide(ready(), old) == (ReadServerNeed(old.now.elapsed_s),)
 
 
 @pytest.mark.parametrize("picture", [STOPPING, replace(STOPPED, task="powering-on"), REBUILD, ERROR])
-def test_a_submit_needs_a_server_that_is_stopped_and_idle(picture: Picture) -> None:
+def test_a_submit_needs_a_server_that_is_stopped_and_idle(picture: ServerSnapshot) -> None:
     assert Submit() not in needs(decide(ready(), context([(0, picture)])))
     held = decided(ready(), context([(CHECKING_S + 1, picture)]))
     assert (held.state, held.reason) == (S.HELD, Reason.WRONG_STATE)

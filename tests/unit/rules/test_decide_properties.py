@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetos.clock import Moment
-from fleetos.engine.observations import Sighting
-from fleetos.model.inventory import Delivered, Job, JobStatus, Picture, Reply, Unanswered, Undelivered
+from fleetos.engine.observations import TargetObservations
+from fleetos.model.inventory import Delivered, Job, JobStatus, Reply, ServerSnapshot, Unanswered, Undelivered
 from fleetos.model.journal.events import ChangeIntended, Moved, PowerIntended, RunMoved, TargetEvent
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.plan import PowerAfter, StopMode
@@ -15,7 +15,7 @@ from fleetos.model.run import Settings, Target
 from fleetos.model.states import HOLDS_SLOT, QUEUED, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskJob, AskTraces, Context, Power, Submit, Write
+from fleetos.rules.needs import AskJob, AskTraces, Context, PowerNeed, Submit, WriteEvents
 from fleetos.rules.outcomes import backoff_s
 from fleetos.rules.replies import change_answered, job_seen, power_answered
 from tests.unit.model.samples import (
@@ -86,13 +86,13 @@ class Player:
     target: Target
     numbers: Settings
     now: Moment = field(default_factory=lambda: moment(0))
-    shown: Picture | None = None
+    shown: ServerSnapshot | None = None
     sends: int = 0
     finishing: bool = False
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        self.sighting = Sighting(self.now, self.now)
+        self.sighting = TargetObservations(self.now, self.now)
 
     def context(self) -> Context:
         return replace(
@@ -112,7 +112,7 @@ class Player:
         self.target = fold_target(before, event, self.now.wall)
         self.sighting = self.sighting.after_event(before, self.target, event, self.now)
 
-    def show(self, picture: Picture | None, reply: Reply, job: Job | None) -> None:
+    def show(self, picture: ServerSnapshot | None, reply: Reply, job: Job | None) -> None:
         """Shows the picture for one look, 20 s after the last, and plays what the rules make of it."""
         self.seconds += 20
         self.now, self.shown = moment(self.seconds), picture
@@ -125,7 +125,7 @@ class Player:
                     return
                 self.write(Moved(self.target.server_id, S.CHECKING))
             decision = decide(self.target, self.context())
-            if isinstance(decision, Write):
+            if isinstance(decision, WriteEvents):
                 for event in decision.events:
                     self.write(event)
                 continue
@@ -143,7 +143,7 @@ class Player:
                 for event in events:
                     self.write(event)
                 return bool(events)
-            case Power():
+            case PowerNeed():
                 self.power(need, reply)
                 return True
             case Submit():
@@ -152,7 +152,7 @@ class Player:
             case _:
                 return False
 
-    def power(self, need: Power, reply: Reply) -> None:
+    def power(self, need: PowerNeed, reply: Reply) -> None:
         assert self.target.state not in HOLDS_SLOT
         self.write(PowerIntended(self.target.server_id, f"call-{self.seconds}", need.verb, need.hard, 1))
         for event in power_answered(self.target, self.target.calls[-1], reply, self.context()):
@@ -178,7 +178,7 @@ class Player:
             self.write(event)
 
 
-def play(player: Player, steps: list[tuple[Picture | None, int, Reply, Job | None, bool]]) -> None:
+def play(player: Player, steps: list[tuple[ServerSnapshot | None, int, Reply, Job | None, bool]]) -> None:
     allowed = player.target.attempts_allowed
     for picture, stays, reply, job, abort in steps:
         player.finishing = player.finishing or (abort and stays == 2)
@@ -206,7 +206,7 @@ BEGINNINGS = st.sampled_from(
 @given(beginning=BEGINNINGS, steps=STEPS, mode=MODES, after=st.sampled_from(PowerAfter))
 def test_no_send_but_at_the_disk_that_may_be_wiped(
     beginning: Target,
-    steps: list[tuple[Picture | None, int, Reply, Job | None, bool]],
+    steps: list[tuple[ServerSnapshot | None, int, Reply, Job | None, bool]],
     mode: StopMode,
     after: PowerAfter,
 ) -> None:
@@ -216,7 +216,7 @@ def test_no_send_but_at_the_disk_that_may_be_wiped(
 @settings(max_examples=200, deadline=None)
 @given(beginning=BEGINNINGS, picture=PICTURES, reply=REPLIES, job=JOBS, mode=MODES)
 def test_a_cloud_that_stays_as_it_is_brings_every_target_to_rest(
-    beginning: Target, picture: Picture | None, reply: Reply, job: Job | None, mode: StopMode
+    beginning: Target, picture: ServerSnapshot | None, reply: Reply, job: Job | None, mode: StopMode
 ) -> None:
     """Every state in flight has an end of its own, whatever the cloud goes on to show and to answer."""
     steady_reply = Delivered(400, code="Ecs.0314") if isinstance(reply, Delivered) and reply.status == 429 else reply

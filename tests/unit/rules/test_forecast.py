@@ -4,21 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.rules.forecast import Forecast, Kind, Outlook
+from fleetos.rules.forecast import ChangeGroup, Forecast, RunningChanges
 
 AGES = st.lists(st.floats(0, 1000), max_size=30)
 
 
-def of_one_kind(forecast: Forecast, ages_s: list[float]) -> Outlook:
+def of_one_kind(forecast: Forecast, ages_s: list[float]) -> RunningChanges:
     """Changes of one kind."""
-    return Outlook((Kind(forecast, tuple(ages_s)),))
+    return RunningChanges((ChangeGroup(forecast, tuple(ages_s)),))
 
 
 def test_without_an_end_nothing_is_known() -> None:
     for forecast in (Forecast(), Forecast.of([]), Forecast.of([], [5.0, 10.0])):
         assert not forecast.known
         assert forecast.typical_s is None
-        assert forecast.by_s(0.95) is None
+        assert forecast.quantile_s(0.95) is None
         assert forecast.ends(10, 1000) == 0
         assert forecast.expected([1, 2, 3], 1000) == 0
         assert of_one_kind(forecast, [1, 2, 3]).time_until(1, 60) == 60
@@ -44,9 +44,9 @@ def test_one_that_has_lasted_just_as_long_was_at_risk() -> None:
 def test_one_age_may_stand_for_several_changes() -> None:
     assert Forecast.of([10, 20, 40], [15, 30, 50], each=3) == Forecast.of([10, 20, 40], [15, 30, 50] * 3)
     forecast = Forecast.of([10, 20, 30, 40])
-    one, three = Kind.of(forecast, [5.0, 15.0], each=3), Kind.of(forecast, [5.0, 15.0] * 3)
-    assert Outlook((one,)).number == Outlook((three,)).number == 6
-    assert Outlook((one,)).expected(10) == pytest.approx(Outlook((three,)).expected(10))
+    one, three = ChangeGroup.of(forecast, [5.0, 15.0], each=3), ChangeGroup.of(forecast, [5.0, 15.0] * 3)
+    assert RunningChanges((one,)).number == RunningChanges((three,)).number == 6
+    assert RunningChanges((one,)).expected(10) == pytest.approx(RunningChanges((three,)).expected(10))
 
 
 def test_ends_at_one_time_count_each() -> None:
@@ -70,10 +70,10 @@ def test_beyond_what_is_known_no_end_is_promised() -> None:
 
 def test_the_age_by_which_most_have_ended() -> None:
     hundred = Forecast.of(range(1, 101))
-    assert hundred.by_s(0.5) == 50
-    assert hundred.by_s(0.945) == 95
+    assert hundred.quantile_s(0.5) == 50
+    assert hundred.quantile_s(0.945) == 95
     # Most of them still run: the last known end says the most that can be said.
-    assert Forecast.of([10, 20], [100] * 8).by_s(0.95) == 20
+    assert Forecast.of([10, 20], [100] * 8).quantile_s(0.95) == 20
 
 
 def test_the_time_until_so_many_have_ended() -> None:
@@ -85,7 +85,7 @@ def test_the_time_until_so_many_have_ended() -> None:
 
 def test_changes_of_several_kinds_are_counted_together() -> None:
     short, long = Forecast.of([10, 20, 30, 40]), Forecast.of([100, 200, 300, 400])
-    both = Outlook((Kind(short, (0.0,) * 4), Kind(long, (0.0,) * 4)))
+    both = RunningChanges((ChangeGroup(short, (0.0,) * 4), ChangeGroup(long, (0.0,) * 4)))
     assert both.number == 8
     assert both.expected(100) == pytest.approx(4 + 1)
     assert both.time_until(5, 1000) == pytest.approx(100, abs=0.5)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.rules.observation import MAX_PICTURES, SELDOM_LOOK_S, Watch
+from fleetos.rules.observation import MAX_PICTURES, SELDOM_LOOK_S, ObservationSeries
 from fleetos.rules.outcomes import proven_gone
 from tests.unit.model.samples import RUNNING, STOPPED
 from tests.unit.rules.scene import context, moment, sight, steady, watched
@@ -14,7 +14,7 @@ from tests.unit.rules.scene import context, moment, sight, steady, watched
 def test_a_series_lasts_from_the_first_answer_to_the_last_request() -> None:
     first = replace(sight(0, STOPPED), received=moment(4))
     last = replace(sight(50, STOPPED), received=moment(58))
-    watch = Watch.start(first).add(last)
+    watch = ObservationSeries.start(first).add(last)
     assert (watch.lasted_s(), watch.same_s(), watch.still_s()) == (46, 46, 46)
 
 
@@ -34,9 +34,9 @@ def test_a_gap_forgets_the_pictures_before_it() -> None:
 
 
 def test_a_suspend_starts_the_series_anew_though_the_reads_are_close() -> None:
-    watch = Watch.start(sight(0, STOPPED)).add(sight(40, STOPPED, slept_s=5))
+    watch = ObservationSeries.start(sight(0, STOPPED)).add(sight(40, STOPPED, slept_s=5))
     assert watch.lasted_s() == 0
-    assert Watch.start(sight(0, STOPPED)).add(sight(40, STOPPED, slept_s=1)).lasted_s() == 40
+    assert ObservationSeries.start(sight(0, STOPPED)).add(sight(40, STOPPED, slept_s=1)).lasted_s() == 40
 
 
 def test_another_picture_begins_another_stillness() -> None:

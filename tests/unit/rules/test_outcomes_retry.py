@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.inventory import Job, JobStatus, Picture
+from fleetos.model.inventory import Job, JobStatus, ServerSnapshot
 from fleetos.model.journal.events import JobEnded, Retried
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import Outcome, Target
@@ -60,7 +60,7 @@ def test_exactly_one_more_attempt() -> None:
 
 
 @pytest.mark.parametrize("picture", [STOPPED, RUNNING, ERROR])
-def test_known_outcomes_need_two_equal_reads_before_it_is_checked(picture: Picture) -> None:
+def test_known_outcomes_need_two_equal_reads_before_it_is_checked(picture: ServerSnapshot) -> None:
     target = inspected(retried(FAILED))
     assert undecided(decide(target, context(steady(picture, BEAT - 1))))
     assert decided(target, context(steady(picture, BEAT))).state is S.CHECKING

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetos.limits import JITTER, POLL_BUDGET_SHARE
-from fleetos.rules.needs import AskJob, AskTraces, Look, Power, Submit, Wait
+from fleetos.rules.needs import AskJob, AskTraces, PowerNeed, ReadServerNeed, Submit, Wait
 from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep, interval_s, reads
 from tests.unit.model.samples import SETTINGS, START
 
@@ -14,17 +14,17 @@ from tests.unit.model.samples import SETTINGS, START
 def test_one_read_serves_all_that_wait_for_it() -> None:
     ask = AskTraces(START, 0)
     due = [
-        ("a", Look(0)),
-        ("b", Look(0)),
-        ("c", Look(0, single=True)),
-        ("c", Look(0)),
+        ("a", ReadServerNeed(0)),
+        ("b", ReadServerNeed(0)),
+        ("c", ReadServerNeed(0, single=True)),
+        ("c", ReadServerNeed(0)),
         ("d", AskJob("job-1", 0)),
         ("e", AskJob("job-1", 0)),
         ("e", AskJob("job-2", 0)),
         ("f", ask),
         ("g", Wait(0)),
         ("h", Submit()),
-        ("i", Power("stop")),
+        ("i", PowerNeed("stop")),
     ]
     assert reads(due) == [
         ReadJob("job-1", ("d", "e")),

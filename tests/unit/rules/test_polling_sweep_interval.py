@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.limits import AGES_LOOKED_AT, BEAT_OF_AGE, ENDS_A_CALL, JITTER
-from fleetos.rules.forecast import Forecast, Kind, Outlook
+from fleetos.limits import AGES_LOOKED_AT, ENDS_PER_SWEEP_CALL, JITTER, UNKNOWN_SWEEP_AGE_SHARE
+from fleetos.rules.forecast import ChangeGroup, Forecast, RunningChanges
 from fleetos.rules.polling import sweep_interval_s
 from tests.unit.model.samples import SETTINGS
 
@@ -19,14 +19,14 @@ NOTHING = Forecast()
 MINUTES = Forecast.of(range(301, 401))
 
 
-def all_of(forecast: Forecast, ages_s: list[float]) -> Outlook:
+def all_of(forecast: Forecast, ages_s: list[float]) -> RunningChanges:
     """Changes of one kind."""
-    return Outlook((Kind(forecast, tuple(ages_s)),))
+    return RunningChanges((ChangeGroup(forecast, tuple(ages_s)),))
 
 
 def test_while_nothing_is_known_the_look_comes_after_a_part_of_the_age() -> None:
-    assert sweep_interval_s(all_of(NOTHING, [300.0]), 1, SETTINGS, 0.0) == 300 * BEAT_OF_AGE
-    assert sweep_interval_s(all_of(NOTHING, [100.0, 300.0, 400.0]), 1, SETTINGS, 0.0) == 300 * BEAT_OF_AGE
+    assert sweep_interval_s(all_of(NOTHING, [300.0]), 1, SETTINGS, 0.0) == 300 * UNKNOWN_SWEEP_AGE_SHARE
+    assert sweep_interval_s(all_of(NOTHING, [100.0, 300.0, 400.0]), 1, SETTINGS, 0.0) == 300 * UNKNOWN_SWEEP_AGE_SHARE
     assert sweep_interval_s(all_of(NOTHING, [0.4]), 1, QUICK, 0.0) == pytest.approx(0.04)
 
 
@@ -43,7 +43,7 @@ def test_while_nothing_can_have_ended_nobody_looks() -> None:
 
 def test_where_ends_are_dense_the_look_comes_when_some_have_ended() -> None:
     # Of a hundred changes of 300 s one is expected to end each second, and so the last of those that are enough.
-    some_s = float(ceil(ENDS_A_CALL))
+    some_s = float(ceil(ENDS_PER_SWEEP_CALL))
     assert sweep_interval_s(all_of(MINUTES, [300.0] * 100), 1, SETTINGS, 0.0) == pytest.approx(
         max(LEAST, some_s), abs=0.1
     )
@@ -57,14 +57,14 @@ def test_a_look_of_several_calls_waits_for_more_ends() -> None:
     thousand = all_of(MINUTES, [300.0] * 1000)
     # Ten end each second.
     assert sweep_interval_s(thousand, 1, fine, 0.0) == pytest.approx(1.0, abs=0.1)
-    assert sweep_interval_s(thousand, 20, fine, 0.0) == pytest.approx(ENDS_A_CALL * 20 / 10, abs=1.1)
+    assert sweep_interval_s(thousand, 20, fine, 0.0) == pytest.approx(ENDS_PER_SWEEP_CALL * 20 / 10, abs=1.1)
 
 
 def test_of_many_changes_some_ages_stand_for_all() -> None:
     ages = [float(age) for age in range(1000)]
-    kind = Kind.of(MINUTES, ages)
+    kind = ChangeGroup.of(MINUTES, ages)
     assert (len(kind.ages_s), kind.ages_s[0] < 20, kind.ages_s[-1] > 980) == (AGES_LOOKED_AT, True, True)
-    few, all_ages = Outlook((kind,)), all_of(MINUTES, ages)
+    few, all_ages = RunningChanges((kind,)), all_of(MINUTES, ages)
     assert few.number == pytest.approx(1000)
     assert few.expected(60.0) == pytest.approx(all_ages.expected(60.0), rel=0.1)
 
@@ -88,13 +88,13 @@ def test_changes_of_less_than_a_second_are_seen_as_soon_in_proportion() -> None:
 
 def test_each_kind_is_foreseen_by_itself() -> None:
     hours = Forecast.of([3600.0 + number * 60 for number in range(100)])
-    mixed = Outlook((Kind(hours, (300.0,) * 100), Kind(MINUTES, (300.0,) * 100)))
+    mixed = RunningChanges((ChangeGroup(hours, (300.0,) * 100), ChangeGroup(MINUTES, (300.0,) * 100)))
     assert sweep_interval_s(mixed, 1, SETTINGS, 0.0) == sweep_interval_s(
         all_of(MINUTES, [300.0] * 100), 1, SETTINGS, 0.0
     )
-    assert sweep_interval_s(Outlook((Kind(hours, (300.0,) * 200),)), 1, SETTINGS, 0.0) == MOST
-    unknown = Outlook((Kind(hours, (300.0,) * 100), Kind(NOTHING, (300.0,))))
-    assert sweep_interval_s(unknown, 1, SETTINGS, 0.0) == 300 * BEAT_OF_AGE
+    assert sweep_interval_s(RunningChanges((ChangeGroup(hours, (300.0,) * 200),)), 1, SETTINGS, 0.0) == MOST
+    unknown = RunningChanges((ChangeGroup(hours, (300.0,) * 100), ChangeGroup(NOTHING, (300.0,))))
+    assert sweep_interval_s(unknown, 1, SETTINGS, 0.0) == 300 * UNKNOWN_SWEEP_AGE_SHARE
 
 
 def test_changes_of_hours_are_not_looked_at_before_their_time() -> None:
@@ -103,8 +103,8 @@ def test_changes_of_hours_are_not_looked_at_before_their_time() -> None:
 
 
 def test_one_that_outlasts_all_others_is_seen_after_a_part_of_its_age() -> None:
-    assert sweep_interval_s(all_of(MINUTES, [500.0]), 1, SETTINGS, 0.0) == 500 * BEAT_OF_AGE
-    assert sweep_interval_s(all_of(MINUTES, [450.0, 0.0, 0.0]), 1, SETTINGS, 0.0) == 450 * BEAT_OF_AGE
+    assert sweep_interval_s(all_of(MINUTES, [500.0]), 1, SETTINGS, 0.0) == 500 * UNKNOWN_SWEEP_AGE_SHARE
+    assert sweep_interval_s(all_of(MINUTES, [450.0, 0.0, 0.0]), 1, SETTINGS, 0.0) == 450 * UNKNOWN_SWEEP_AGE_SHARE
 
 
 def test_chance_only_shortens_it() -> None:

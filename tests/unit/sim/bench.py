@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, USER
-from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.wire.messages import Outcome, Reply, Request
-from fleetos.sim.world.journal import FORMAT, Header, Journal, create
+from fleetos.sim.wire.messages import SimRequest, SimResponse, WireOutcome
+from fleetos.sim.world.journal import FORMAT, Header, WorldJournal, create
 from tests.ledger import Ledger, read_ledger
 
 BORN = 1_800_000_000.0
@@ -37,10 +37,10 @@ class Bench:
     def __init__(self, **scenario: object) -> None:
         self.start(None, scenario)
 
-    def start(self, journal: Journal | None, scenario: dict[str, object]) -> None:
+    def start(self, journal: WorldJournal | None, scenario: dict[str, object]) -> None:
         content: dict[str, object] = {"durations": FIXED, **scenario}
         self.now = BORN
-        self.cloud = Cloud(Scenario.model_validate(content), BORN, lambda: self.now, journal)
+        self.cloud = SimulatedCloud(Scenario.model_validate(content), BORN, lambda: self.now, journal)
         self.token = ""
         self.token = self.login()
 
@@ -48,20 +48,20 @@ class Bench:
         self.now += seconds
         self.cloud.settle()
 
-    def send(self, method: str, path: str, body: object = None, **query: str) -> Outcome:
+    def send(self, method: str, path: str, body: object = None, **query: str) -> WireOutcome:
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         headers = {"x-auth-token": self.token, "host": "sim.test"}
         project = self.cloud.world.project_id
-        return self.cloud.handle(Request(method, path.format(p=project), query, headers, content))
+        return self.cloud.handle(SimRequest(method, path.format(p=project), query, headers, content))
 
     def call(self, method: str, path: str, body: object = None, **query: str) -> tuple[int, dict[str, Any]]:
         ending = self.send(method, path, body, **query).ending
-        assert isinstance(ending, Reply), ending
+        assert isinstance(ending, SimResponse), ending
         return ending.status, cast("dict[str, Any]", json.loads(ending.body))
 
     def login(self) -> str:
         ending = self.send("POST", "/v3/auth/tokens", LOGIN).ending
-        assert isinstance(ending, Reply)
+        assert isinstance(ending, SimResponse)
         return dict(ending.headers).get("X-Subject-Token", "")
 
     def id(self, name: str = "web-001") -> str:
@@ -85,13 +85,13 @@ class Bench:
         server = self.server(name)
         return server["status"], server["OS-EXT-STS:vm_state"], server["OS-EXT-STS:task_state"]
 
-    def send_change(self, name: str = "web-001", **fields: object) -> Outcome:
+    def send_change(self, name: str = "web-001", **fields: object) -> WireOutcome:
         asked = {"imageid": self.image(), **fields}
         return self.send("POST", f"/v2/{{p}}/cloudservers/{self.id(name)}/changeos", {"os-change": asked})
 
     def change(self, name: str = "web-001", **fields: object) -> tuple[int, dict[str, Any]]:
         ending = self.send_change(name, **fields).ending
-        assert isinstance(ending, Reply), ending
+        assert isinstance(ending, SimResponse), ending
         return ending.status, cast("dict[str, Any]", json.loads(ending.body))
 
     def refused(self, name: str = "web-001", **fields: object) -> tuple[int, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from fleetos.clock import Moment
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAnswered,
@@ -24,11 +24,11 @@ from fleetos.model.states import RunState, TargetState
 from fleetos.store import queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import Lease, Watcher
+from fleetos.store.leases import Lease, LeaseRequester
 from fleetos.store.process import Holder, this_process
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-PICTURE = Picture("SHUTOFF", "stopped", None, 4, "disk-old", "image-old")
+PICTURE = ServerSnapshot("SHUTOFF", "stopped", None, 4, "disk-old", "image-old")
 DIGEST = "sha256:" + "a" * 64
 
 
@@ -142,9 +142,9 @@ def foreign_process() -> Holder:
     return replace(this_process(), machine="another", boot="another", host="other-host", pid=4711)
 
 
-def watcher(clock: HandClock, me: Holder | None = None) -> Watcher:
+def watcher(clock: HandClock, me: Holder | None = None) -> LeaseRequester:
     """Who asks for leases on that clock: this process, or the one that is given."""
-    return Watcher(me or this_process(), clock, sleep=clock.sleep)
+    return LeaseRequester(me or this_process(), clock, sleep=clock.sleep)
 
 
 async def create(database: Database, run: Run, frozen: Sequence[Target], clock: HandClock) -> Lease:

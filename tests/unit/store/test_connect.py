@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from fleetos.errors import DatabaseHeld, DatabaseUnusable, JournalUnwritable, RunDriven, UsageError
+from fleetos.errors import DatabaseHeld, DatabaseUnavailable, DatabaseUnusable, JournalUnwritable, RunDriven, UsageError
 from fleetos.model.journal.events import RunDriverStarted
 from fleetos.store import queries, runs
 from fleetos.store.connect import open_database, upgrade
@@ -265,7 +265,7 @@ async def test_a_locked_postgres_is_21(clock: HandClock, monkeypatch: pytest.Mon
 
 async def test_an_unreachable_postgres_shows_no_password(clock: HandClock) -> None:
     location = locate("postgresql://fleet:geheim-42@127.0.0.1:1/runs")
-    with pytest.raises(DatabaseUnusable) as refused:
+    with pytest.raises(DatabaseUnavailable) as refused:
         await open_database(location, watcher(clock))
     assert "postgresql://fleet@127.0.0.1:1/runs" in refused.value.message
     assert "geheim-42" not in f"{refused.value} {refused.value.__cause__!r} {Database(location)!r}"

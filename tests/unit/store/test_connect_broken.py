@@ -14,7 +14,7 @@ from fleetos.store import queries, runs
 from fleetos.store.connect import open_database
 from fleetos.store.database import open_file, sqlite_files
 from fleetos.store.database.database import Database
-from fleetos.store.integrity import prove_sound
+from fleetos.store.integrity import check_integrity
 from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
 
 
@@ -36,7 +36,7 @@ async def refusal(sqlite: Database, clock: HandClock) -> DatabaseUnusable:
 async def use(sqlite: Database, clock: HandClock) -> None:
     opened = await open_database(sqlite.location, watcher(clock))
     try:
-        await prove_sound(opened)
+        await check_integrity(opened)
         await queries.load(opened, make_run().id)
     finally:
         await opened.close()

@@ -15,7 +15,7 @@ from fleetos.model.run import LeftBy
 from fleetos.store import leases, queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import Watcher, look, looks_alive, may_take
+from fleetos.store.leases import LeaseRequester, look, looks_alive, may_take
 from fleetos.store.process import Holder, Life, this_process
 from tests.unit.store.samples import (
     START,
@@ -158,7 +158,7 @@ async def test_who_lost_the_lease_is_told_to_whom(database: Database, clock: Han
 async def test_lists_show_who_drives(sqlite: Database, clock: HandClock, me: Holder, age_s: float, life: Life) -> None:
     await begin(sqlite, clock, me)
     clock.move(age_s)
-    asking: Watcher = watcher(clock)
+    asking: LeaseRequester = watcher(clock)
     (shown,) = await queries.newest_runs(sqlite, asking)
     assert (shown.driver and shown.driver.life) == life
     # Who vanished is told as well, with the last sign of life.

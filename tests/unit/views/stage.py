@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAnswered,
@@ -31,8 +31,8 @@ START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 IMAGE = "67f433d8-ed0e-4321-a8a2-a71838539e09"
 OLD_IMAGE = "11111111-ed0e-4321-a8a2-a71838539e09"
 JOB = "ff80808288d41e1b018990260955686a"
-RUNNING = Picture("ACTIVE", "active", None, 1, "disk-old", OLD_IMAGE)
-STOPPED = Picture("SHUTOFF", "stopped", None, 4, "disk-old", OLD_IMAGE)
+RUNNING = ServerSnapshot("ACTIVE", "active", None, 1, "disk-old", OLD_IMAGE)
+STOPPED = ServerSnapshot("SHUTOFF", "stopped", None, 4, "disk-old", OLD_IMAGE)
 
 SETTINGS = Settings(
     concurrency=40,

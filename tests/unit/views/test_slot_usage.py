@@ -7,7 +7,7 @@ import pytest
 
 from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, Event, Moved, PowerIntended
 from fleetos.model.states import TargetState
-from fleetos.views.slot_usage import Pace
+from fleetos.views.slot_usage import SlotUsage
 from fleetos.views.terminal.frame import Spent
 from fleetos.views.terminal.summary import summary
 from tests.unit.views.stage import STOPPED, Stage, a_run, server_id, target
@@ -39,12 +39,12 @@ def changing(stage: Stage, number: int) -> list[Event]:
     return [intended, ChangeAnswered(where, 1, S.CHANGING, "accepted", job_id=f"job-{number}")]
 
 
-def heard(pace: Pace, stage: Stage, *events: Event) -> None:
+def heard(pace: SlotUsage, stage: Stage, *events: Event) -> None:
     pace.turned(stage.progress, stage.happen(*events), stage.now)
 
 
 def test_a_slot_counts_while_somebody_waits_for_one() -> None:
-    stage, pace = stage_of(3, concurrency=2), Pace()
+    stage, pace = stage_of(3, concurrency=2), SlotUsage()
     heard(pace, stage, *ready(stage, 0), *ready(stage, 1))
     stage.wait(100)
     # Nothing has been changed yet: that is no empty slot.
@@ -64,7 +64,7 @@ def test_a_slot_counts_while_somebody_waits_for_one() -> None:
 
 
 def test_a_server_waits_from_its_stop_to_its_change() -> None:
-    stage, pace = stage_of(3, concurrency=1), Pace()
+    stage, pace = stage_of(3, concurrency=1), SlotUsage()
     heard(pace, stage, *ready(stage, 0), *ready(stage, 1))
     # This one lay stopped before anybody came.
     heard(pace, stage, Moved(server_id(2), S.CHECKING), Moved(server_id(2), S.READY))
@@ -76,7 +76,7 @@ def test_a_server_waits_from_its_stop_to_its_change() -> None:
 
 
 def test_where_no_server_waits_the_summary_says_nothing_of_slots() -> None:
-    stage, pace = stage_of(1, concurrency=1), Pace()
+    stage, pace = stage_of(1, concurrency=1), SlotUsage()
     heard(pace, stage, *ready(stage, 0), *changing(stage, 0))
     heard(pace, stage.wait(60))
     assert "slots" not in summary(stage.progress, Spent(60, pace=pace)).plain

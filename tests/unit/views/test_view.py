@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from fleetos.clock import Moment
-from fleetos.views.observer import Onlooker
+from fleetos.views.observer import ViewObserver
 from fleetos.views.terminal.live import LiveView
 from fleetos.views.terminal.plain import PlainView
 from fleetos.views.view import JsonLinesView, SilentView, View
@@ -86,7 +86,7 @@ def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_onlooker_adds_the_time_and_lets_it_pass() -> None:
     out = StringIO()
     stage = Stage.of(1)
-    onlooker = Onlooker(PlainView(out), StageClock(stage))
+    onlooker = ViewObserver(PlainView(out), StageClock(stage))
     onlooker.tick()
     assert out.getvalue() == ""
     onlooker.started(stage.progress)
@@ -103,7 +103,7 @@ def test_the_onlooker_adds_the_time_and_lets_it_pass() -> None:
 
 def test_a_run_goes_on_when_nobody_looks_any_more() -> None:
     pipe, stage = Closed(), Stage.of(1)
-    onlooker = Onlooker(PlainView(pipe), StageClock(stage))
+    onlooker = ViewObserver(PlainView(pipe), StageClock(stage))
     onlooker.started(stage.progress)
     onlooker.turned(stage.progress, stage.begin(), {})
     onlooker.tick()
@@ -118,4 +118,4 @@ def test_a_defect_of_a_view_is_not_hidden() -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        Onlooker(Defective(), StageClock(Stage.of(1))).note("x")
+        ViewObserver(Defective(), StageClock(Stage.of(1))).note("x")

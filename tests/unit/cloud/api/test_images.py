@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import ReadRefused
 from fleetos.model.inventory import Image
 from tests.unit.cloud.scripted import (
@@ -28,7 +28,7 @@ def image_body(image_id: str, name: str, status: str = "active") -> dict[str, ob
 
 
 def test_an_image_is_found_by_its_id() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.image("i1") == Image("i1", "Debian", "active", "Linux", 40, "true", "FusionCompute")
         assert (cloud.calls[0].host, cloud.calls[0].path) == ("ims.eu-de.cloud.invalid", "/v2/cloudimages")
         assert cloud.calls[0].params == {"id": "i1", "limit": "1"}
@@ -49,7 +49,7 @@ def test_an_image_is_found_by_its_id() -> None:
     ],
 )
 def test_what_an_image_is_for_is_read_from_its_flags(flags: dict[str, object], supports: set[str]) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         image = await client.image("i1")
         assert image is not None
         assert image.supports == supports
@@ -58,7 +58,7 @@ def test_what_an_image_is_for_is_read_from_its_flags(flags: dict[str, object], s
 
 
 def test_another_image_than_the_one_asked_for_is_none() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.image("i1") is None
 
     with_cloud(answer(200, {"images": [image_body("i2", "Debian")]}), then=then)
@@ -73,7 +73,7 @@ def test_images_of_a_name_are_exact_and_active() -> None:
         image_body("i5", "Debian"),
     ]
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert [image.id for image in await client.images_named("Debian")] == ["i1", "i5"]
         assert cloud.calls[0].params == {"name": "Debian", "status": "active"}
 
@@ -90,7 +90,7 @@ def test_images_of_a_name_are_exact_and_active() -> None:
     ],
 )
 def test_images_of_other_enterprise_projects_are_asked_for_second(second: Answer, found: bool) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert (await client.image("i1") is not None) is found
         assert cloud.calls[1].params["enterprise_project_id"] == "all_granted_eps"
 
@@ -101,7 +101,7 @@ def test_images_of_other_enterprise_projects_are_asked_for_second(second: Answer
     "body", [{"images": 5}, {"images": [{"name": "x"}]}, {"images": [{"id": "i", "min_disk": "x"}]}]
 )
 def test_images_that_cannot_be_read_are_refused(body: object) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(ReadRefused, match="image"):
             await client.images_named("Debian")
 
@@ -109,7 +109,7 @@ def test_images_that_cannot_be_read_are_refused(body: object) -> None:
 
 
 def test_the_names_of_key_pairs() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.key_pairs() == ("KeyPair-1", "two")
         assert await client.key_pairs() == ()
         with pytest.raises(ReadRefused, match="the key pairs"):
@@ -122,7 +122,7 @@ def test_the_names_of_key_pairs() -> None:
 
 
 def test_key_pairs() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.has_key_pair("KeyPair-1")
         assert not await client.has_key_pair("no such/key")
         with pytest.raises(ReadRefused, match="key pair 'x'"):

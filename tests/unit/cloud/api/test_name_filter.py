@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import httpx
 import pytest
 
-from fleetos.cloud.api.name_filter import Narrowing, texts_of
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.api.name_filter import NameFilters, texts_of
+from fleetos.cloud.client import CloudClient
 from fleetos.limits import LIST_PAGE
 from tests.unit.cloud.scripted import Answer, Script, ScriptedCloud, answer, error, server_body, with_cloud
 
@@ -56,7 +56,7 @@ FLEETS = {
 def test_a_small_part_of_a_long_list_is_asked_for_by_what_its_names_share(
     fleet: Mapping[str, str], texts: list[str]
 ) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert (await client.list_servers()).servers.keys() >= fleet.keys()
         cloud.seen.clear()
         for _ in range(2):
@@ -71,7 +71,7 @@ def test_a_small_part_of_a_long_list_is_asked_for_by_what_its_names_share(
 def test_names_are_learned_from_a_walk_where_nobody_surveyed_the_project() -> None:
     fleet = WEB
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         first = [*fleet][:20]
         assert (await client.sweep(first)).keys() == set(first)
         assert client.sweep_calls(20) == 1
@@ -86,7 +86,7 @@ def test_names_are_learned_from_a_walk_where_nobody_surveyed_the_project() -> No
 def test_a_list_by_a_text_of_many_names_is_not_asked_for() -> None:
     fleet = named(*(f"other-{number:05}" for number in range(0, 5000, 250)))
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         await client.list_servers()
         assert (await client.sweep([*fleet])).keys() == fleet.keys()
         assert asked_for(cloud) == [*"123456", "ids", *"123456"]
@@ -105,7 +105,7 @@ IGNORED: dict[str, Callable[[str, str], bool]] = {
 def test_a_cloud_that_does_not_heed_names_costs_some_calls_and_no_server(heeds: Callable[[str, str], bool]) -> None:
     fleet = WEB
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         for _ in range(6):
             assert (await client.sweep([*fleet])).keys() == fleet.keys()
         cloud.seen.clear()
@@ -123,7 +123,7 @@ def test_a_cloud_that_refuses_names_is_not_asked_by_them_again() -> None:
     def script(request: httpx.Request) -> Answer:
         return error(400, "Ecs.0005") if "name" in request.url.params else listed(request)
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         for _ in range(5):
             assert (await client.sweep([*fleet])).keys() == fleet.keys()
         whole = ["1", "2"]
@@ -138,7 +138,7 @@ def test_a_server_that_got_another_name_is_found_by_it() -> None:
     def script(request: httpx.Request) -> Answer:
         return a_large_project(fleet, 2500, heeds=part_of)(request)
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         await client.sweep([*fleet])
         fleet["id-7"] = "db-007"
         cloud.seen.clear()
@@ -151,7 +151,7 @@ def test_a_server_that_got_another_name_is_found_by_it() -> None:
 
 
 def test_what_a_list_took_is_no_news_of_texts_that_another_sweep_has_chosen_meanwhile() -> None:
-    narrowing = Narrowing()
+    narrowing = NameFilters()
     narrowing.learn({"a": "web-1", "b": "web-2", "c": "mail-1"})
     assert narrowing.groups({"a", "b"}, 9) == {"web-": {"a", "b"}}
     assert narrowing.groups({"a", "b", "c"}, 9) == {"mail-": {"c"}, "web-": {"a", "b"}}
@@ -164,7 +164,7 @@ def test_what_a_list_took_is_no_news_of_texts_that_another_sweep_has_chosen_mean
 
 
 def test_texts_are_chosen_for_all_that_was_ever_wanted() -> None:
-    narrowing = Narrowing()
+    narrowing = NameFilters()
     narrowing.learn({"a": "web-1", "b": "mail-1", "c": "shop-x"})
     assert narrowing.groups({"a"}, 9).keys() == {"web-1"}
     assert narrowing.groups({"b"}, 9) == {"-1": {"b"}}

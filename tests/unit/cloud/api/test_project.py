@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import PermissionDenied, ReadRefused
 from fleetos.limits import DISK_PAGE, DISK_PAGES_WHOLE, IMAGE_PAGE, IMAGE_PAGES
 from fleetos.model.inventory import Flavor, KeyState, Quota
@@ -39,7 +39,7 @@ def volumes(sizes: list[int], *, sort: bool = True, count: bool = True) -> Scrip
 def test_disks_are_read_until_none_can_be_too_small(
     sizes: list[int], sort: bool, asked: int, whole: bool, others_gib: int
 ) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         disks = await client.disks(40)
         assert disks is not None
         assert (len(cloud.calls), disks.whole, disks.others_gib) == (asked, whole, others_gib)
@@ -57,7 +57,7 @@ def test_flavors_name_arm_or_are_x86() -> None:
     special: object = {"id": "p1", "os_extra_specs": {**gpu, "ecs:performancetype": "computing"}}
     found = answer(200, {"flavors": [x86, arm, {"id": "old"}, special]})
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.flavors() == {
             "s3": Flavor("s3", "x86", "xen"), "kc1": Flavor("kc1", "arm"), "old": Flavor("old", "x86"),
             "p1": Flavor("p1", "x86", "kvm", "computing", gpu=True),
@@ -70,7 +70,7 @@ def test_quotas_say_what_is_left() -> None:
     quota_set = {"volumes": {"limit": 10, "in_use": 7, "reserved": 1}, "gigabytes": {"limit": -1, "in_use": 3}}
     absolute = {"maxTotalInstances": 5, "totalInstancesUsed": 9}
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.disk_quota() == Quota(disks=2)
         assert await client.server_quota() == Quota(servers=0)
 
@@ -87,7 +87,7 @@ def test_quotas_say_what_is_left() -> None:
     ],
 )
 def test_disks_that_cannot_be_read(said: Answer, raised: type[Exception]) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(raised):
             await client.disks(40)
 
@@ -106,7 +106,7 @@ def test_disks_that_cannot_be_read(said: Answer, raised: type[Exception]) -> Non
     ],
 )  # fmt: skip
 def test_a_key_is_asked_for_by_a_post_that_changes_nothing(said: Answer, state: KeyState) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.key_state("k-1") is state
         (call,) = cloud.calls
         assert (call.method, call.host, call.body) == ("POST", "kms.eu-de.cloud.invalid", {"key_id": "k-1"})
@@ -121,7 +121,7 @@ def test_enterprise_projects_are_walked_by_pages() -> None:
         shown = [{"id": f"ep-{number}", "name": f"n-{number}"} for number in range(first, min(first + limit, 1500))]
         return answer(200, {"enterprise_projects": shown, "total_count": 1500})
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         names = await client.enterprise_projects()
         assert names is not None
         assert (len(names), names["ep-1499"], len(cloud.calls)) == (1500, "n-1499", 2)
@@ -131,7 +131,7 @@ def test_enterprise_projects_are_walked_by_pages() -> None:
 
 
 def test_a_key_that_cannot_be_read_is_no_answer() -> None:
-    async def refused(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def refused(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(PermissionDenied):
             await client.key_state("k-1")
 
@@ -147,11 +147,11 @@ def test_images_are_walked_to_their_end_or_to_a_bound() -> None:
 
         return one
 
-    async def all_of_them(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def all_of_them(client: CloudClient, cloud: ScriptedCloud) -> None:
         images, whole = await client.all_images()
         assert (len(images), whole, len(cloud.calls)) == (700, True, 2)
 
-    async def too_many(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def too_many(client: CloudClient, cloud: ScriptedCloud) -> None:
         images, whole = await client.all_images()
         assert (len(images), whole, len(cloud.calls)) == (IMAGE_PAGE * IMAGE_PAGES, False, IMAGE_PAGES)
 

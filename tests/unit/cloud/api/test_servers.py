@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import AuthenticationFailed, CloudUnreachable, PermissionDenied, ReadRefused
 from fleetos.limits import LIST_IDS, LIST_PAGE
 from tests.unit.cloud.scripted import (
@@ -49,7 +49,7 @@ def pages(total: int, *, extra: int = 0, count: bool = True, most: int = LIST_PA
     ],
 )
 def test_the_list_is_walked_to_its_end(total: int, extra: int, count: bool, most: int, asked: int) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         inventory = await client.list_servers()
         assert len(inventory.servers) == total + extra
         assert inventory.requested_at == START
@@ -63,7 +63,7 @@ def test_the_list_is_walked_to_its_end(total: int, extra: int, count: bool, most
 def test_a_cloud_that_ignores_the_page_number_ends_the_walk() -> None:
     page = answer(200, {"count": 5000, "servers": [server_body(f"s{number}") for number in range(1000)]})
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert len((await client.list_servers()).servers) == 1000
         assert len(cloud.calls) == 2
 
@@ -79,7 +79,7 @@ UNREADABLE: list[object] = [
 
 @pytest.mark.parametrize("body", UNREADABLE)
 def test_a_list_that_cannot_be_read_is_refused(body: object) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(ReadRefused, match="page 1 of the server list"):
             await client.list_servers()
 
@@ -87,7 +87,7 @@ def test_a_list_that_cannot_be_read_is_refused(body: object) -> None:
 
 
 def test_a_sweep_lists_only_as_far_as_it_must() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         wanted = [f"s{number:05}" for number in range(10)]
         assert set(await client.sweep(wanted)) == set(wanted)
         # The cloud is asked once whether it lists by ids.
@@ -103,13 +103,13 @@ def test_a_sweep_does_not_read_servers_that_nobody_asked_for() -> None:
     strange = {"id": "strange", "status": {"not": "a text"}}
     own = [server_body(f"s{number}") for number in range(4)]
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert len(await client.sweep(["s0", "s1", "s2", "s3"])) == 4
 
     with_cloud(answer(200, {"count": 5, "servers": [strange, *own]}), then=then)
 
 
-async def large(client: EcsCloud, cloud: ScriptedCloud) -> None:
+async def large(client: CloudClient, cloud: ScriptedCloud) -> None:
     """Let the client learn that the list has eight pages and cannot be asked by ids."""
     assert await client.sweep(["nobody", "no-one"]) == {}
     assert len(cloud.calls) == 1 + 8
@@ -117,7 +117,7 @@ async def large(client: EcsCloud, cloud: ScriptedCloud) -> None:
 
 
 def test_a_few_servers_are_read_one_by_one() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert set(await client.sweep(["a"])) == {"a"}
         assert await client.sweep([]) == {}
         assert [one.path.rpartition("/")[2] for one in cloud.calls] == ["a"]
@@ -145,7 +145,7 @@ def test_one_refused_read_leaves_its_server_out() -> None:
     found = answer(200, {"server": server_body("a")})
     answers: dict[str, Answer] = {"a": found, "b": error(400, "Ecs.0000"), "c": error(404, "Ecs.0114")}
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         await large(client, cloud)
         assert set(await client.sweep(["a", "b", "c"])) == {"a"}
         with pytest.raises(ReadRefused, match="server b"):
@@ -166,7 +166,7 @@ def test_one_refused_read_leaves_its_server_out() -> None:
 def test_what_stops_the_run_is_never_left_out(given: Answer, kind: type[Exception]) -> None:
     found = answer(200, {"server": server_body("a")})
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         await large(client, cloud)
         with pytest.raises(kind):
             await client.sweep(["a", "b"])
@@ -198,7 +198,7 @@ def named(number: int) -> list[str]:
 
 
 def test_a_list_by_ids_shows_those_that_are_there() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert set(await client.sweep([*named(5), "nobody"])) == set(named(5))
         assert [one.params["server_id"].split(",") for one in cloud.calls] == [["nobody", *named(5)]]
 
@@ -206,7 +206,7 @@ def test_a_list_by_ids_shows_those_that_are_there() -> None:
 
 
 def test_more_ids_than_one_query_takes_are_asked_in_parts() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         await client.list_servers()
         cloud.seen.clear()
         wanted = named(2 * LIST_IDS + 1)
@@ -218,7 +218,7 @@ def test_more_ids_than_one_query_takes_are_asked_in_parts() -> None:
 
 
 def test_pages_are_walked_where_they_are_fewer_than_the_parts() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         await client.list_servers()
         cloud.seen.clear()
         assert len(await client.sweep(named(450))) == 450
@@ -229,7 +229,7 @@ def test_pages_are_walked_where_they_are_fewer_than_the_parts() -> None:
 
 
 def test_a_cloud_that_ignores_the_ids_is_not_asked_by_them_again() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         for _ in range(2):
             assert set(await client.sweep(named(5))) == set(named(5))
         assert ["server_id" in one.params for one in cloud.calls] == [True, False, False]
@@ -243,7 +243,7 @@ def test_a_cloud_that_refuses_the_ids_is_not_asked_by_them_again() -> None:
     def script(request: httpx.Request) -> Answer:
         return error(400, "Ecs.0005") if "server_id" in request.url.params else listed(request)
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         for _ in range(2):
             assert set(await client.sweep(named(5))) == set(named(5))
         assert ["server_id" in one.params for one in cloud.calls] == [True, False, False]
@@ -258,7 +258,7 @@ def test_one_refused_query_of_a_cloud_that_heeds_ids_is_no_reason_to_walk_for_ev
         named_ids = "server_id" in request.url.params
         return error(400, "Ecs.0005") if named_ids and refusals.pop(0) else listed(request)
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         for _ in range(3):
             assert set(await client.sweep(named(5))) == set(named(5))
         assert ["server_id" in one.params for one in cloud.calls] == [True, True, False, True]
@@ -267,7 +267,7 @@ def test_one_refused_query_of_a_cloud_that_heeds_ids_is_no_reason_to_walk_for_ev
 
 
 def test_what_a_sweep_costs_is_known_before_it() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         # Nothing is known of the list: one request is hoped for.
         assert [client.sweep_calls(number) for number in (0, 1, 2, 250)] == [0, 1, 1, 1]
         await large(client, cloud)
@@ -277,7 +277,7 @@ def test_what_a_sweep_costs_is_known_before_it() -> None:
 
 
 def test_a_walk_that_ends_early_does_not_make_the_list_shorter() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         await large(client, cloud)
         assert len(await client.sweep(named(20))) == 20
         assert len(cloud.calls) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from fleetos.cloud.auth.config_files import Places
+from fleetos.cloud.auth.config_files import SearchFolders
 from fleetos.cloud.auth.credentials import Credentials
 from fleetos.cloud.auth.sources import load
 from fleetos.errors import InputError, NoCredentials
@@ -16,16 +16,16 @@ VARIABLES = {"OS_AUTH_URL": "https://iam.a.invalid", "OS_PROJECT_ID": "p", "OS_R
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(tmp_path, tmp_path / "home", tmp_path / "site")
+def places(tmp_path: Path) -> SearchFolders:
+    return SearchFolders(tmp_path, tmp_path / "home", tmp_path / "site")
 
 
-def found(places: Places, entry: str, region: str | None = None, **env: str) -> Credentials:
+def found(places: SearchFolders, entry: str, region: str | None = None, **env: str) -> Credentials:
     (places.cwd / "clouds.yaml").write_text(f"clouds:\n  prod: {{{entry}}}\n")
     return anyio.run(load, "prod", region, env, places)
 
 
-def refused(places: Places, entry: str, region: str | None = None, **env: str) -> str:
+def refused(places: SearchFolders, entry: str, region: str | None = None, **env: str) -> str:
     with pytest.raises(InputError) as caught:
         found(places, entry, region, **env)
     told = str(caught.value)
@@ -42,7 +42,7 @@ def refused(places: Places, entry: str, region: str | None = None, **env: str) -
     ],
 )
 @pytest.mark.parametrize("beside", [True, False])
-def test_another_way_to_log_in_is_refused_by_its_key(places: Places, key: str, beside: bool) -> None:
+def test_another_way_to_log_in_is_refused_by_its_key(places: SearchFolders, key: str, beside: bool) -> None:
     entry = f"{key}: x, {AUTH % ''}" if beside else AUTH % f", {key}: x"
     assert f"{'' if beside else 'auth.'}{key.replace('-', '_')}: expected password" in refused(places, entry)
 
@@ -83,17 +83,17 @@ def test_another_way_to_log_in_is_refused_by_its_key(places: Places, key: str, b
         (f"region_name: 'a,b', {AUTH % ''}", "region_name: not one region: it has 2"),
     ],
 )
-def test_what_is_not_heeded_is_named(places: Places, entry: str, said: str) -> None:
+def test_what_is_not_heeded_is_named(places: SearchFolders, entry: str, said: str) -> None:
     assert said in refused(places, entry)
 
 
-def test_a_region_that_is_not_listed_has_a_candidate(places: Places) -> None:
+def test_a_region_that_is_not_listed_has_a_candidate(places: SearchFolders) -> None:
     entry = f"regions: [eu-de, eu-nl], {AUTH % ''}"
     assert "regions: not a list that has eu_de\n  hint: did you mean 'eu-de'?" in refused(places, entry, "eu_de")
     assert found(places, entry, "eu-nl").region == "eu-nl"
 
 
-def test_the_variable_for_the_region_counts_or_is_told_of(places: Places) -> None:
+def test_the_variable_for_the_region_counts_or_is_told_of(places: SearchFolders) -> None:
     assert found(places, AUTH % "", OS_REGION_NAME="eu-nl").region == "eu-nl"
     assert found(places, f"regions: [eu-de, eu-nl], {AUTH % ''}", OS_REGION_NAME="eu-nl").region == "eu-nl"
     assert found(places, f"region_name: 'eu-de,eu-nl', {AUTH % ''}", OS_REGION_NAME="eu-nl").region == "eu-nl"
@@ -118,7 +118,7 @@ def test_the_variable_for_the_region_counts_or_is_told_of(places: Places) -> Non
         ({"OS_APPLICATION_CREDENTIAL_ID": "a"}, "OS_APPLICATION_CREDENTIAL_ID"),
     ],
 )
-def test_variables_for_another_way_to_log_in_are_refused(places: Places, env: dict[str, str], said: str) -> None:
+def test_variables_for_another_way_to_log_in_are_refused(places: SearchFolders, env: dict[str, str], said: str) -> None:
     with pytest.raises(InputError) as caught:
         anyio.run(load, None, None, VARIABLES | env, places)
     assert not isinstance(caught.value, NoCredentials)
@@ -126,7 +126,7 @@ def test_variables_for_another_way_to_log_in_are_refused(places: Places, env: di
     assert "123456" not in str(caught.value)
 
 
-def test_a_token_may_have_been_had_by_a_passcode(places: Places) -> None:
+def test_a_token_may_have_been_had_by_a_passcode(places: SearchFolders) -> None:
     env = VARIABLES | {"OS_TOKEN": "token", "OS_PASSCODE": "123456"}
     assert anyio.run(load, None, None, env, places).project_id == "p"
 
@@ -150,7 +150,7 @@ def test_a_token_may_have_been_had_by_a_passcode(places: Places) -> None:
         ("clouds:\n  prod: {auth: {password: 1e5, x: !Ref geheim}}", "know the tag !Ref"),
     ],
 )
-def test_what_yaml_must_not_hold_is_named_with_its_line(places: Places, text: str, said: str) -> None:
+def test_what_yaml_must_not_hold_is_named_with_its_line(places: SearchFolders, text: str, said: str) -> None:
     (places.cwd / "clouds.yaml").write_text(text)
     with pytest.raises(InputError) as caught:
         anyio.run(load, "prod", None, NO_ENV, places)
@@ -159,7 +159,7 @@ def test_what_yaml_must_not_hold_is_named_with_its_line(places: Places, text: st
     assert "geheim" not in str(caught.value)
 
 
-def test_scalars_are_those_of_pyyaml_whatever_the_file_says(places: Places) -> None:
+def test_scalars_are_those_of_pyyaml_whatever_the_file_says(places: SearchFolders) -> None:
     text = (
         "%YAML 1.2\n---\nclouds: {19720: {}, prod: {verify: off, region_name: y, "
         + AUTH % ", user_domain_name: 1e5"

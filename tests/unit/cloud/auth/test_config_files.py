@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from fleetos.cloud.auth.config_files import Places
+from fleetos.cloud.auth.config_files import SearchFolders
 from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.auth.sources import load
 from fleetos.errors import InputError
@@ -20,24 +20,24 @@ SECRET = "clouds: {prod: {auth: {password: geheim}}}"
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    found = Places(tmp_path / "cwd", tmp_path / "home", tmp_path / "site")
+def places(tmp_path: Path) -> SearchFolders:
+    found = SearchFolders(tmp_path / "cwd", tmp_path / "home", tmp_path / "site")
     for folder in found.folders({}):
         folder.mkdir(parents=True)
     return found
 
 
 @pytest.fixture
-def own(places: Places) -> Path:
+def own(places: SearchFolders) -> Path:
     """The user's own folder of settings."""
     return places.home / ".config" / "openstack"
 
 
-def found(places: Places, env: Mapping[str, str] | None = None) -> Credentials:
+def found(places: SearchFolders, env: Mapping[str, str] | None = None) -> Credentials:
     return anyio.run(load, "prod", None, env or {}, places)
 
 
-def refused(places: Places, env: Mapping[str, str] | None = None) -> str:
+def refused(places: SearchFolders, env: Mapping[str, str] | None = None) -> str:
     """The text of the refusal, which shows no secret."""
     with pytest.raises(InputError) as caught:
         found(places, env)
@@ -45,13 +45,13 @@ def refused(places: Places, env: Mapping[str, str] | None = None) -> str:
     return str(caught.value)
 
 
-def password(places: Places, env: Mapping[str, str] | None = None) -> str:
+def password(places: SearchFolders, env: Mapping[str, str] | None = None) -> str:
     proof = found(places, env).proof
     assert isinstance(proof, Password)
     return proof.password
 
 
-def test_secrets_of_the_user_do_not_meet_a_file_of_the_working_directory(places: Places, own: Path) -> None:
+def test_secrets_of_the_user_do_not_meet_a_file_of_the_working_directory(places: SearchFolders, own: Path) -> None:
     (places.cwd / "clouds.yaml").write_text(OPEN)
     for folder in (own, places.site):
         (folder / "secure.yaml").write_text(SECRET)
@@ -63,12 +63,12 @@ def test_secrets_of_the_user_do_not_meet_a_file_of_the_working_directory(places:
     assert "auth.password" in refused(places)
 
 
-def test_variables_give_no_password_to_an_entry(places: Places) -> None:
+def test_variables_give_no_password_to_an_entry(places: SearchFolders) -> None:
     (places.cwd / "clouds.yaml").write_text(OPEN)
     assert "OS_PASSWORD does not count" in refused(places, {"OS_PASSWORD": "geheim", "OS_USERNAME": "al"})
 
 
-def test_a_file_of_the_working_directory_is_not_laid_over_the_users_own(places: Places, own: Path) -> None:
+def test_a_file_of_the_working_directory_is_not_laid_over_the_users_own(places: SearchFolders, own: Path) -> None:
     (own / "clouds.yaml").write_text(CLOSED)
     (places.cwd / "secure.yaml").write_text("clouds: {prod: {auth: {auth_url: https://iam.evil.invalid/v3}}}")
     assert str(places.cwd / "secure.yaml") in refused(places)
@@ -79,7 +79,7 @@ def test_a_file_of_the_working_directory_is_not_laid_over_the_users_own(places: 
     assert found(places).auth_url == "https://iam.here.invalid/v3"
 
 
-def test_one_folder_is_one_owner(places: Places, own: Path) -> None:
+def test_one_folder_is_one_owner(places: SearchFolders, own: Path) -> None:
     (own / "clouds.yaml").write_text(OPEN)
     (own / "secure.yaml").write_text(SECRET)
     assert password(places) == "geheim"
@@ -92,7 +92,7 @@ def test_one_folder_is_one_owner(places: Places, own: Path) -> None:
     )
 
 
-def test_a_variable_trusts_a_file(places: Places, own: Path) -> None:
+def test_a_variable_trusts_a_file(places: SearchFolders, own: Path) -> None:
     (places.cwd / "clouds.yaml").write_text(OPEN)
     (own / "secure.yaml").write_text(SECRET)
     named = {"OS_CLIENT_CONFIG_FILE": "clouds.yaml"}
@@ -100,7 +100,7 @@ def test_a_variable_trusts_a_file(places: Places, own: Path) -> None:
     assert found(places, named).notice is None
 
 
-def test_a_variable_that_names_the_secrets_trusts_no_foreign_file_with_them(places: Places, own: Path) -> None:
+def test_a_variable_that_names_the_secrets_trusts_no_foreign_file_with_them(places: SearchFolders, own: Path) -> None:
     (places.cwd / "clouds.yaml").write_text(OPEN)
     (own / "secrets").write_text(SECRET)
     named = {"OS_CLIENT_SECURE_FILE": str(own / "secrets")}
@@ -114,15 +114,15 @@ def test_a_variable_that_names_the_secrets_trusts_no_foreign_file_with_them(plac
     assert password(places, {"OS_CLIENT_SECURE_FILE": "kept/secrets"}) == "geheim"
 
 
-def test_the_working_directory_may_be_the_folder_of_settings(places: Places, own: Path) -> None:
+def test_the_working_directory_may_be_the_folder_of_settings(places: SearchFolders, own: Path) -> None:
     (own / "clouds.yaml").write_text(ENTRY % ("here", "", ", password_command: [echo, geheim]"))
     (own / "clouds.yaml").chmod(0o600)
-    there = Places(own, places.home, places.site)
+    there = SearchFolders(own, places.home, places.site)
     assert password(there) == "geheim"
     assert found(there).notice is None
 
 
-def test_links_lead_out_of_a_foreign_folder(places: Places, own: Path, tmp_path: Path) -> None:
+def test_links_lead_out_of_a_foreign_folder(places: SearchFolders, own: Path, tmp_path: Path) -> None:
     (own / "secure.yaml").write_text(SECRET)
     (places.cwd / "clouds.yaml").write_text(OPEN)
     (places.cwd / "secure.yaml").symlink_to(own / "secure.yaml")
@@ -140,7 +140,7 @@ def test_links_lead_out_of_a_foreign_folder(places: Places, own: Path, tmp_path:
 
 
 @pytest.mark.parametrize("key", ["password_command: [touch, %s]", "password_keyring: {service: otc, user: me}"])
-def test_a_file_of_the_working_directory_runs_nothing(places: Places, key: str) -> None:
+def test_a_file_of_the_working_directory_runs_nothing(places: SearchFolders, key: str) -> None:
     ran = places.cwd / "ran"
     more = f", {key % ran if '%s' in key else key}"
     (places.cwd / "clouds.yaml").write_text(ENTRY % ("here", "", more))
@@ -157,7 +157,7 @@ def test_a_file_of_the_working_directory_runs_nothing(places: Places, key: str) 
 @pytest.mark.parametrize(("mode", "said"), [(0o644, None), (0o600, None), (0o664, "go-w"), (0o646, "go-w")])
 @pytest.mark.parametrize("named", [True, False])
 def test_a_program_is_run_for_a_file_that_only_its_owner_writes(
-    places: Places, own: Path, mode: int, said: str | None, named: bool
+    places: SearchFolders, own: Path, mode: int, said: str | None, named: bool
 ) -> None:
     file = own / "clouds.yaml"
     file.write_text(ENTRY % ("here", "", ", password_command: [echo, geheim]"))
@@ -170,7 +170,7 @@ def test_a_program_is_run_for_a_file_that_only_its_owner_writes(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_no_program_is_run_for_a_file_of_somebody_else(places: Places, own: Path) -> None:
+def test_no_program_is_run_for_a_file_of_somebody_else(places: SearchFolders, own: Path) -> None:
     file = own / "clouds.yaml"
     file.write_text(ENTRY % ("here", "", ", password_command: [echo, geheim]"))
     os.chown(file, 12345, -1)
@@ -180,7 +180,7 @@ def test_no_program_is_run_for_a_file_of_somebody_else(places: Places, own: Path
 PROFILE = "public-clouds: {ours: {auth: {auth_url: https://iam.%s.invalid/v3, user_domain_name: d}, region_name: r1}}"
 
 
-def test_profiles_of_a_file_are_read(places: Places, own: Path) -> None:
+def test_profiles_of_a_file_are_read(places: SearchFolders, own: Path) -> None:
     (own / "clouds.yaml").write_text("clouds: {prod: {profile: ours, auth: {username: u, password: p, project_id: i}}}")
     (places.site / "clouds-public.yaml").write_text(PROFILE % "site")
     read = found(places)
@@ -197,7 +197,7 @@ def test_profiles_of_a_file_are_read(places: Places, own: Path) -> None:
 
 
 def test_the_settings_folder_of_a_variable_comes_before_the_usual_one(
-    places: Places, own: Path, tmp_path: Path
+    places: SearchFolders, own: Path, tmp_path: Path
 ) -> None:
     (own / "clouds.yaml").write_text(CLOSED)
     env = {"XDG_CONFIG_HOME": str(tmp_path / "xdg")}

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.errors import PermissionDenied
 from tests.unit.cloud.scripted import Answer, ScriptedCloud, answer, error, server_body, with_cloud
 
@@ -36,7 +36,7 @@ def narrowed(cloud: ScriptedCloud) -> list[bool]:
 
 
 def test_the_list_is_asked_once_more_and_then_as_it_is_allowed() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert len((await client.list_servers()).servers) == 2
         assert len((await client.list_servers()).servers) == 2
         assert set(await client.sweep(["s1", "s2"])) == {"s1", "s2"}
@@ -46,7 +46,7 @@ def test_the_list_is_asked_once_more_and_then_as_it_is_allowed() -> None:
 
 
 def test_a_process_that_begins_with_a_sweep_learns_it_too() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert set(await client.sweep(["s1", "s2"])) == {"s1", "s2"}
         assert set(await client.sweep(["s1", "s2"])) == {"s1", "s2"}
         assert narrowed(cloud) == [False, True, True]
@@ -58,7 +58,7 @@ def test_a_list_by_ids_that_is_refused_all_the_same_is_walked() -> None:
     def script(request: httpx.Request) -> Answer:
         return DENIED if "server_id" in request.url.params else granted(request)
 
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         for _ in range(2):
             assert set(await client.sweep(["s1", "s2"])) == {"s1", "s2"}
         assert ["server_id" in one.params for one in cloud.calls] == [True, True, False, False, False]
@@ -68,7 +68,7 @@ def test_a_list_by_ids_that_is_refused_all_the_same_is_walked() -> None:
 
 @pytest.mark.parametrize("second", [DENIED, error(400, "Ecs.0005"), error(404, "APIGW.0101")])
 def test_who_may_see_nothing_is_told_what_the_first_answer_said(second: Answer) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         for _ in range(2):
             with pytest.raises(PermissionDenied, match=r"Pdp\.0001"):
                 await client.list_servers()
@@ -79,7 +79,7 @@ def test_who_may_see_nothing_is_told_what_the_first_answer_said(second: Answer) 
 
 @pytest.mark.parametrize("code", ["Ecs.0023", "Common.0018"])
 def test_another_project_is_no_matter_of_enterprise_projects(code: str) -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(PermissionDenied):
             await client.list_servers()
         assert narrowed(cloud) == [False]
@@ -88,7 +88,7 @@ def test_another_project_is_no_matter_of_enterprise_projects(code: str) -> None:
 
 
 def test_images_and_disks_are_read_in_the_same_way() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert (await client.all_images())[1]
         assert await client.image("i1") is not None
         assert await client.image("i2") is None
@@ -103,7 +103,7 @@ def test_images_and_disks_are_read_in_the_same_way() -> None:
 
 
 def test_a_single_server_elsewhere_stays_refused() -> None:
-    async def then(client: EcsCloud, cloud: ScriptedCloud) -> None:
+    async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         assert await client.server("s1") is not None
         with pytest.raises(PermissionDenied):
             await client.server("s9")

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from fleetos.cloud.auth import password_sources
-from fleetos.cloud.auth.config_files import Places
+from fleetos.cloud.auth.config_files import SearchFolders
 from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password, Proof
 from fleetos.cloud.auth.known_clouds import iam_of, origin_of
 from fleetos.cloud.auth.sources import load
@@ -27,14 +27,16 @@ FILE = "[global]\ndomain_id = d\n[basic]\nak = AK5\nsk = geheim-5%s\nproject_id 
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    found = Places(tmp_path / "cwd", tmp_path / "home", tmp_path / "site")
+def places(tmp_path: Path) -> SearchFolders:
+    found = SearchFolders(tmp_path / "cwd", tmp_path / "home", tmp_path / "site")
     for folder in (*found.folders({}), found.home / ".huaweicloud"):
         folder.mkdir(parents=True)
     return found
 
 
-def found(places: Places, env: Mapping[str, str], entry: str | None = None, region: str | None = None) -> Credentials:
+def found(
+    places: SearchFolders, env: Mapping[str, str], entry: str | None = None, region: str | None = None
+) -> Credentials:
     """The credentials in the variables, or in an entry of clouds.yaml given as its lines."""
     if entry is not None:
         lines = "".join(f"    {line}\n" for line in entry.splitlines())
@@ -45,7 +47,7 @@ def found(places: Places, env: Mapping[str, str], entry: str | None = None, regi
     return anyio.run(load, None if entry is None else "prod", region, env, places)
 
 
-def problems(places: Places, env: Mapping[str, str], entry: str | None = None, region: str | None = None) -> str:
+def problems(places: SearchFolders, env: Mapping[str, str], entry: str | None = None, region: str | None = None) -> str:
     """The text of the refusal, which shows no secret, also not where it was raised from."""
     with pytest.raises(InputError) as caught:
         found(places, env, entry, region)
@@ -71,7 +73,9 @@ def problems(places: Places, env: Mapping[str, str], entry: str | None = None, r
         (SDK | {"HUAWEICLOUD_SDK_SECURITY_TOKEN": "geheim-6"}, AccessKey("AK4", "geheim-4", "geheim-6")),
     ],
 )
-def test_the_most_lasting_way_counts_unless_one_is_named(places: Places, env: dict[str, str], proof: Proof) -> None:
+def test_the_most_lasting_way_counts_unless_one_is_named(
+    places: SearchFolders, env: dict[str, str], proof: Proof
+) -> None:
     (places.home / ".huaweicloud" / "credentials").write_text(FILE)
     assert found(places, env).proof == proof
 
@@ -94,11 +98,11 @@ def test_the_most_lasting_way_counts_unless_one_is_named(places: Places, env: di
         ({}, "OS_USERNAME: a value"),
     ],
 )
-def test_variables_that_will_not_do(places: Places, env: dict[str, str], said: str) -> None:
+def test_variables_that_will_not_do(places: SearchFolders, env: dict[str, str], said: str) -> None:
     assert said in problems(places, env)
 
 
-def test_the_file_of_the_vendors_sdk_comes_last(places: Places) -> None:
+def test_the_file_of_the_vendors_sdk_comes_last(places: SearchFolders) -> None:
     file = places.home / ".huaweicloud" / "credentials"
     file.write_text(FILE)
     got = found(places, {"OS_REGION_NAME": "eu-nl", "OS_PROJECT_ID": "other"})
@@ -121,7 +125,7 @@ def test_the_file_of_the_vendors_sdk_comes_last(places: Places) -> None:
         ("x" * 2**21, "at most"),
     ],
 )
-def test_a_file_of_the_vendors_sdk_that_will_not_do(places: Places, text: str, said: str) -> None:
+def test_a_file_of_the_vendors_sdk_that_will_not_do(places: SearchFolders, text: str, said: str) -> None:
     (places.home / ".huaweicloud" / "credentials").write_text(text)
     assert said in problems(places, {})
 
@@ -140,12 +144,12 @@ def test_a_file_of_the_vendors_sdk_that_will_not_do(places: Places, text: str, s
         ("auth_type: aksk\nak: AK\nsk: geheim-2\nauth: {username: al, password: geheim-1}", BY_KEY),
     ],
 )
-def test_the_ways_of_an_entry(places: Places, entry: str, proof: Proof) -> None:
+def test_the_ways_of_an_entry(places: SearchFolders, entry: str, proof: Proof) -> None:
     # The environment completes nothing.
     assert found(places, USER | KEY | SDK, f"{entry}\nregion_name: eu-de").proof == proof
 
 
-def test_a_secret_key_may_stand_in_the_other_file(places: Places) -> None:
+def test_a_secret_key_may_stand_in_the_other_file(places: SearchFolders) -> None:
     (places.home / ".config" / "openstack" / "secure.yaml").write_text("clouds: {prod: {sk: geheim-2}}")
     assert found(places, {}, "ak: AK\nregion_name: eu-de").proof == BY_KEY
 
@@ -171,7 +175,7 @@ def test_a_secret_key_may_stand_in_the_other_file(places: Places) -> None:
         ("auth: {username: u, project_id: p}\nprofile: otc\npassword_keyring: geheim", "password_keyring: a mapping"),
     ],
 )
-def test_an_entry_that_will_not_do(places: Places, entry: str, said: str) -> None:
+def test_an_entry_that_will_not_do(places: SearchFolders, entry: str, said: str) -> None:
     assert said in problems(places, {}, f"{entry}\n" + ("" if "region_name" in entry else "region_name: eu-de"))
 
 
@@ -191,7 +195,7 @@ def by(source: str) -> str:
         ("[sh, -c, 'echo gehört; echo geheim >&2']", "gehört"),
     ],
 )
-def test_a_program_prints_the_password(places: Places, command: str, password: str) -> None:
+def test_a_program_prints_the_password(places: SearchFolders, command: str, password: str) -> None:
     assert found(places, {}, by(f"password_command: {command}")).proof == Password("u", password)
 
 
@@ -208,7 +212,9 @@ def test_a_program_prints_the_password(places: Places, command: str, password: s
         ("[sleep, '60']", "a password within 0.2 s"),
     ],
 )
-def test_a_program_that_does_not(places: Places, command: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_does_not(
+    places: SearchFolders, command: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if "sleep" in command:
         monkeypatch.setattr(password_sources, "PASSWORD_COMMAND_S", 0.2)
     told = problems(places, {}, by(f"password_command: {command}"))
@@ -216,7 +222,7 @@ def test_a_program_that_does_not(places: Places, command: str, said: str, monkey
     assert told.startswith("clouds.prod.password_command")
 
 
-def test_a_program_runs_only_when_the_entry_is_right_and_only_once(places: Places) -> None:
+def test_a_program_runs_only_when_the_entry_is_right_and_only_once(places: SearchFolders) -> None:
     told = places.cwd / "told"
     command = f"password_command: [sh, -c, 'echo x >> {told}; echo geheim']"
     problems(places, {}, by(command) + "\nverify: maybe")
@@ -234,7 +240,7 @@ class Kept(ModuleType):
         return "geheim" if (service, user) == ("s", "u") else None
 
 
-def test_the_keyring_of_the_system_has_the_password(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_keyring_of_the_system_has_the_password(places: SearchFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", Kept("keyring"))
     assert found(places, {}, by("password_keyring: {service: s, user: u}")).proof == Password("u", "geheim")
     assert "keyring set s other" in problems(places, {}, by("password_keyring: {service: s, user: other}"))
@@ -244,12 +250,12 @@ def test_the_keyring_of_the_system_has_the_password(places: Places, monkeypatch:
     assert "fleetos[keyring]" in problems(places, {}, by("password_keyring: {service: s, user: u}"))
 
 
-def test_the_real_keyring_is_called_as_it_wants(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_keyring_is_called_as_it_wants(places: SearchFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     assert "keyring set s u" in problems(places, {}, by("password_keyring: {service: s, user: u}"))
 
 
-def test_openstacksdk_knows_more_clouds(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openstacksdk_knows_more_clouds(places: SearchFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = "auth: {username: u, password: geheim, project_id: p}\nprofile: "
     assert found(places, {}, f"{entry}citycloud\nregion_name: Fra1").auth_url == "https://Fra1.citycloud.com:5000/v3/"
     one = found(places, {}, f"{entry}binero")

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from fleetos.cloud.auth.config_files import Places
+from fleetos.cloud.auth.config_files import SearchFolders
 from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.auth.sources import load as load_async
 from fleetos.errors import InputError
@@ -34,7 +34,7 @@ VARIABLES = {
 }
 
 
-def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: Places) -> Credentials:
+def load(cloud: str | None, region: str | None, env: Mapping[str, str], places: SearchFolders) -> Credentials:
     """The credentials, without a loop of the caller's."""
     return anyio.run(load_async, cloud, region, env, places)
 
@@ -50,8 +50,8 @@ def password(found: Credentials) -> str:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    found = Places(tmp_path / "cwd", tmp_path / "home", tmp_path / "site")
+def places(tmp_path: Path) -> SearchFolders:
+    found = SearchFolders(tmp_path / "cwd", tmp_path / "home", tmp_path / "site")
     for folder in found.folders({}):
         folder.mkdir(parents=True)
     return found
@@ -68,7 +68,7 @@ def entry(
     return f"clouds:\n  prod:\n    auth: {{{auth}}}\n" + "".join(f"    {line}\n" for line in more.splitlines())
 
 
-def problems(places: Places, cloud: str | None = "prod", **env: str) -> str:
+def problems(places: SearchFolders, cloud: str | None = "prod", **env: str) -> str:
     """The text of the refusal, which shows no secret, also not where it was raised from."""
     with pytest.raises(InputError) as caught:
         load(cloud, None, env, places)
@@ -76,7 +76,7 @@ def problems(places: Places, cloud: str | None = "prod", **env: str) -> str:
     return "\n".join(f"{one.file}:{one.line}: {one.key}: {one.expected} ({one.hint})" for one in caught.value.problems)
 
 
-def test_the_vendors_profile_gives_the_address(places: Places) -> None:
+def test_the_vendors_profile_gives_the_address(places: SearchFolders) -> None:
     write(places.cwd, FULL)
     assert load("prod", None, {}, places) == Credentials(
         auth_url="https://iam.eu-de.otc.t-systems.com/v3",
@@ -88,37 +88,37 @@ def test_the_vendors_profile_gives_the_address(places: Places) -> None:
     assert "geheim" not in repr(load("prod", None, {}, places))
 
 
-def test_the_region_of_the_plan_wins(places: Places) -> None:
+def test_the_region_of_the_plan_wins(places: SearchFolders) -> None:
     write(places.cwd, FULL)
     found = load("prod", "eu-nl", {}, places)
     assert (found.region, found.auth_url) == ("eu-nl", "https://iam.eu-nl.otc.t-systems.com/v3")
 
 
-def test_the_swiss_profile_has_a_region_of_its_own(places: Places) -> None:
+def test_the_swiss_profile_has_a_region_of_its_own(places: SearchFolders) -> None:
     write(places.cwd, FULL.replace("profile: otc", "profile: otc-swiss").replace("    region_name: eu-de\n", ""))
     found = load("prod", None, {}, places)
     assert (found.region, found.auth_url) == ("eu-ch2", "https://iam-pub.eu-ch2.sc.otc.t-systems.com/v3")
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_the_folders_of_openstacksdk_are_searched_in_order(places: Places, place: int) -> None:
+def test_the_folders_of_openstacksdk_are_searched_in_order(places: SearchFolders, place: int) -> None:
     for number, folder in enumerate(places.folders({})[place:], start=place):
         write(folder, FULL.replace("username: al", f"username: user{number}"))
     assert user(load("prod", None, {}, places)) == f"user{place}"
 
 
-def test_the_settings_folder_follows_its_variable(places: Places, tmp_path: Path) -> None:
+def test_the_settings_folder_follows_its_variable(places: SearchFolders, tmp_path: Path) -> None:
     write(tmp_path / "xdg" / "openstack", FULL)
     assert user(load("prod", None, {"XDG_CONFIG_HOME": str(tmp_path / "xdg")}, places)) == "al"
 
 
 @pytest.mark.parametrize("name", ["clouds.yaml", "clouds.yml", "clouds.json"])
-def test_three_endings_are_known(places: Places, name: str) -> None:
+def test_three_endings_are_known(places: SearchFolders, name: str) -> None:
     write(places.cwd, FULL, name)
     assert user(load("prod", None, {}, places)) == "al"
 
 
-def test_one_file_can_be_named(places: Places, tmp_path: Path) -> None:
+def test_one_file_can_be_named(places: SearchFolders, tmp_path: Path) -> None:
     write(places.cwd, "clouds: {}")
     write(tmp_path / "x", FULL, "mine")
     named = {"OS_CLIENT_CONFIG_FILE": str(tmp_path / "x" / "mine")}
@@ -126,7 +126,7 @@ def test_one_file_can_be_named(places: Places, tmp_path: Path) -> None:
     assert "OS_CLIENT_CONFIG_FILE names it" in problems(places, OS_CLIENT_CONFIG_FILE=str(tmp_path / "no"))
 
 
-def test_secrets_are_merged_in(places: Places, tmp_path: Path) -> None:
+def test_secrets_are_merged_in(places: SearchFolders, tmp_path: Path) -> None:
     write(places.cwd, FULL.replace("      password: geheim\n", ""))
     assert "secure.yaml" in problems(places)
     write(places.cwd, "clouds: {prod: {auth: {password: geheim}, region_name: eu-nl}}", "secure.yaml")
@@ -140,13 +140,13 @@ def test_secrets_are_merged_in(places: Places, tmp_path: Path) -> None:
     assert "auth.password" in problems(places)
 
 
-def test_the_variable_chooses_where_the_plan_does_not(places: Places) -> None:
+def test_the_variable_chooses_where_the_plan_does_not(places: SearchFolders) -> None:
     write(places.cwd, FULL)
     assert load(None, None, {**VARIABLES, "OS_CLOUD": "prod"}, places).cloud == "prod"
     assert load("prod", None, {"OS_CLOUD": "other"}, places).cloud == "prod"
 
 
-def test_what_an_entry_can_say(places: Places) -> None:
+def test_what_an_entry_can_say(places: SearchFolders) -> None:
     more = (
         "region_name: eu-de\ninterface: publicURL\ncacert: ~/ca.pem\nverify: false\ninsecure_http: true\n"
         "ecs_endpoint_override: https://ecs.invalid\nims_endpoint_override: https://ims.invalid\nauth_type: v3password"
@@ -179,12 +179,12 @@ def test_what_an_entry_can_say(places: Places) -> None:
         ("region_name: [eu-nl]", "eu-nl"),
     ],
 )
-def test_the_region_of_an_entry(places: Places, more: str, region: str | None) -> None:
+def test_the_region_of_an_entry(places: SearchFolders, more: str, region: str | None) -> None:
     write(places.cwd, entry(more=more))
     assert load("prod", None, {}, places).region == region
 
 
-def test_certificates_of_the_environment_count_where_the_entry_names_none(places: Places) -> None:
+def test_certificates_of_the_environment_count_where_the_entry_names_none(places: SearchFolders) -> None:
     write(places.cwd, entry())
     assert load("prod", None, {"OS_CACERT": "/ca"}, places).authorities == "/ca"
     write(places.cwd, entry(more="cacert: /own"))
@@ -219,14 +219,14 @@ def test_certificates_of_the_environment_count_where_the_entry_names_none(places
         ("username: u, password: p, project_name: n, auth_url: https://x", "insecure_http: 1", "insecure_http: true"),
     ],
 )
-def test_an_entry_that_will_not_do(places: Places, auth: str, more: str, expected: str) -> None:
+def test_an_entry_that_will_not_do(places: SearchFolders, auth: str, more: str, expected: str) -> None:
     write(places.cwd, entry(auth, more))
     told = problems(places)
     assert expected in told
     assert str(places.cwd / "clouds.yaml") in told
 
 
-def test_all_problems_are_told_at_once(places: Places) -> None:
+def test_all_problems_are_told_at_once(places: SearchFolders) -> None:
     write(places.cwd, "clouds: {prod: {auth_type: oidc}}")
     told = problems(places)
     assert all(key in told for key in ("auth_type", "auth_url", "username", "password", "project_name"))
@@ -253,23 +253,23 @@ def test_all_problems_are_told_at_once(places: Places) -> None:
         ("clouds:", "clouds.prod: not found"),
     ],
 )
-def test_a_file_that_will_not_do(places: Places, text: str, expected: str) -> None:
+def test_a_file_that_will_not_do(places: SearchFolders, text: str, expected: str) -> None:
     write(places.cwd, text)
     assert expected in problems(places)
 
 
-def test_bytes_that_are_no_text(places: Places) -> None:
+def test_bytes_that_are_no_text(places: SearchFolders) -> None:
     (places.cwd / "clouds.yaml").write_bytes(b"clouds: \xff\xfe geheim")
     assert "YAML that can be read" in problems(places)
 
 
-def test_a_file_that_may_not_be_read(places: Places, tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read(places: SearchFolders, tmp_path: Path) -> None:
     # A link that leads to itself can be read by nobody, not even by root.
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert "names it" in problems(places, OS_CLIENT_CONFIG_FILE=str(tmp_path / "loop"))
 
 
-def test_an_entry_that_is_not_there(places: Places) -> None:
+def test_an_entry_that_is_not_there(places: SearchFolders) -> None:
     assert "looked for" in problems(places)
     assert str(places.site / "clouds.yaml") in problems(places)
     write(places.cwd, FULL)
@@ -277,13 +277,13 @@ def test_an_entry_that_is_not_there(places: Places) -> None:
     assert "entries: prod" in problems(places, "zzz")
 
 
-def test_an_alias_cycle_ends(places: Places) -> None:
+def test_an_alias_cycle_ends(places: SearchFolders) -> None:
     write(places.cwd, entry(more="loop: &a {b: *a}"))
     write(places.cwd, "clouds: {prod: {loop: &a {b: *a}}}", "secure.yaml")
     assert user(load("prod", None, {}, places)) == "u"
 
 
-def test_variables_alone_are_enough(places: Places) -> None:
+def test_variables_alone_are_enough(places: SearchFolders) -> None:
     assert load(None, None, VARIABLES, places) == Credentials(
         auth_url="https://iam.invalid/v3",
         proof=Password("al", "geheim", "OTC001"),
@@ -292,7 +292,7 @@ def test_variables_alone_are_enough(places: Places) -> None:
     )
 
 
-def test_older_names_of_variables(places: Places) -> None:
+def test_older_names_of_variables(places: SearchFolders) -> None:
     env = {
         "OS_AUTH_URL": "https://iam.invalid/v3",
         "OS_USERNAME": "al",
@@ -309,7 +309,7 @@ def test_older_names_of_variables(places: Places) -> None:
     assert (found.authorities, found.region, found.project_domain_name) == ("/ca", "eu-nl", "pd")
 
 
-def test_missing_variables_are_all_named(places: Places) -> None:
+def test_missing_variables_are_all_named(places: SearchFolders) -> None:
     told = problems(places, None)
     assert all(f"{name}: a value" in told for name in ("OS_AUTH_URL", "OS_USERNAME", "OS_PASSWORD"))
     assert "OS_PROJECT_NAME or OS_PROJECT_ID" in told

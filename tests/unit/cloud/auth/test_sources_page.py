@@ -25,7 +25,7 @@ VARIABLE = re.compile(r"(?:OS|FLEETOS|XDG|HUAWEICLOUD_SDK)_[A-Z_]+|HTTPS_PROXY|N
 def named_in_code() -> set[str]:
     """The variables in the string constants of the client that are nothing but a variable."""
     names: set[str] = set()
-    for file in Path(str(fleetos.cloud.__path__[0])).glob("*.py"):
+    for file in Path(str(fleetos.cloud.__path__[0])).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value):
                 names.add(node.value)

@@ -8,8 +8,8 @@ import pytest
 
 from fleetos.cloud.auth.credentials import AccessKey
 from fleetos.cloud.auth.grant import Grant
-from fleetos.cloud.auth.request_auth import KeyBadge, TokenBadge
-from fleetos.cloud.auth.token_cache import Auth, HeldBadge
+from fleetos.cloud.auth.request_auth import SignatureAuth, TokenAuth
+from fleetos.cloud.auth.token_cache import CachedToken, TokenCache
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError
 from tests.unit.cloud.virtual import VirtualClock, now_s, run
 
@@ -31,23 +31,23 @@ class Iam:
         answer = self.answers.pop(0) if self.answers else None
         if answer is not None:
             raise answer
-        return Grant(TokenBadge(f"t{len(self.asked)}"), self.life_s, "project", "user")
+        return Grant(TokenAuth(f"t{len(self.asked)}"), self.life_s, "project", "user")
 
 
-def shown(held: HeldBadge) -> str:
-    (token,) = held.badge.secrets
+def shown(held: CachedToken) -> str:
+    (token,) = held.auth.secrets
     return token
 
 
-def auth(iam: Iam, skew: Callable[[], float] = lambda: 0.0) -> Auth:
-    return Auth(iam.ask, lambda: now_s() + skew())
+def auth(iam: Iam, skew: Callable[[], float] = lambda: 0.0) -> TokenCache:
+    return TokenCache(iam.ask, lambda: now_s() + skew())
 
 
 def test_all_who_need_a_token_share_one_request() -> None:
     async def main() -> None:
         iam = Iam(takes_s=2.0)
         office = auth(iam)
-        got: list[HeldBadge] = []
+        got: list[CachedToken] = []
 
         async def need() -> None:
             got.append(await office.current())
@@ -262,9 +262,9 @@ def test_a_token_ages_while_the_machine_sleeps() -> None:
 
 
 def test_nothing_shows_the_token() -> None:
-    badge = TokenBadge("secret")
+    badge = TokenAuth("secret")
     assert "secret" not in repr(badge)
-    assert "secret" not in repr(HeldBadge(badge, 0.0, 0.0, replaces_refused=False))
+    assert "secret" not in repr(CachedToken(badge, 0.0, 0.0, replaces_refused=False))
     assert "secret" not in repr(Grant(badge, 1.0, "p", "u"))
 
 
@@ -274,9 +274,9 @@ def test_a_badge_that_cannot_be_renewed_serves_to_its_end_and_is_not_asked_for_a
 
         async def once() -> Grant:
             asked.append(now_s())
-            return Grant(TokenBadge("t1", renewable=False), 3600.0, "project", "user")
+            return Grant(TokenAuth("t1", renewable=False), 3600.0, "project", "user")
 
-        office = Auth(once, now_s)
+        office = TokenCache(once, now_s)
         await office.current()
         await anyio.sleep(3599.0)
         assert shown(await office.current()) == "t1"
@@ -294,12 +294,12 @@ def test_a_badge_that_cannot_be_renewed_serves_to_its_end_and_is_not_asked_for_a
 @pytest.mark.parametrize("worked", [True, False])
 def test_the_first_refusal_of_a_badge_that_cannot_be_renewed_is_the_end(worked: bool) -> None:
     async def main() -> None:
-        key = KeyBadge(AccessKey("AK", "secret"), "project", VirtualClock().now)
+        key = SignatureAuth(AccessKey("AK", "secret"), "project", VirtualClock().now)
 
         async def once() -> Grant:
             return Grant(key, math.inf, "project", None)
 
-        office = Auth(once, now_s)
+        office = TokenCache(once, now_s)
         held = await office.current()
         if worked:
             office.worked(held)

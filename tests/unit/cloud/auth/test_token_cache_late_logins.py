@@ -6,7 +6,7 @@ import anyio
 import httpx
 import pytest
 
-from fleetos.cloud.client import EcsCloud
+from fleetos.cloud.client import CloudClient
 from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.scripted import ScriptedCloud, answer, error, opened, server_body
 from tests.unit.cloud.virtual import now_s, run
@@ -27,7 +27,7 @@ class SlowOffice(ScriptedCloud):
         return await super().handle_async_request(request)
 
 
-async def ask(client: EcsCloud, count: int) -> None:
+async def ask(client: CloudClient, count: int) -> None:
     async with anyio.create_task_group() as group:
         for _ in range(count):
             group.start_soon(client.server, "s1")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetos.clock import Moment
-from fleetos.cloud.http.error_body import plain, read_complaint, retry_after_s, told_limit
+from fleetos.cloud.http.error_body import parse_error_body, plain, retry_after_s, stated_limit
 from fleetos.limits import MESSAGE_CHARS
 
 NOVA_IN_MESSAGE = '{"badRequest": {"message": "Instance x is not STOPPED", "code": 400}}'
@@ -24,7 +24,7 @@ class FixedClock:
 
 def said(body: object) -> tuple[str | None, str | None]:
     text = body if isinstance(body, str) else json.dumps(body)
-    complaint = read_complaint({}, text.encode())
+    complaint = parse_error_body({}, text.encode())
     return complaint.code, complaint.message
 
 
@@ -138,7 +138,7 @@ def test_bombs_are_only_text(bomb: str) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read(body: bytes) -> None:
-    complaint = read_complaint({}, body)
+    complaint = parse_error_body({}, body)
     assert complaint.message is None or complaint.message.isprintable()
 
 
@@ -184,7 +184,7 @@ def test_a_long_message_is_cut_and_its_controls_are_dropped() -> None:
     ],
 )
 def test_the_request_id_is_found(headers: dict[str, str], body: object, request_id: str | None) -> None:
-    assert read_complaint(headers, json.dumps(body).encode()).request_id == request_id
+    assert parse_error_body(headers, json.dumps(body).encode()).request_id == request_id
 
 
 @pytest.mark.parametrize(
@@ -223,4 +223,4 @@ def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> N
     ],
 )
 def test_a_429_may_tell_its_limit(message: str | None, limit: tuple[int, float] | None) -> None:
-    assert told_limit(message) == limit
+    assert stated_limit(message) == limit

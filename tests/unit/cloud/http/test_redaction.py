@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.cloud.http.error_body import plain, read_complaint
-from fleetos.cloud.http.redaction import blotted, holds_secret
+from fleetos.cloud.http.error_body import parse_error_body, plain
+from fleetos.cloud.http.redaction import holds_secret, redact
 from fleetos.limits import MESSAGE_CHARS
 from tests.canaries import ADMINPASS, LOGIN_PASSWORD, USER_DATA, leaks, spellings
 
@@ -25,7 +25,7 @@ WAYS = sorted(way for way in spellings("any") if not way.endswith(NOT_SOUGHT))
 @pytest.mark.parametrize("name", sorted(SECRETS))
 def test_a_secret_is_blotted_in_every_spelling(name: str, way: str) -> None:
     spelled = spellings(SECRETS[name])[way].decode()
-    said = blotted(f"cannot read '{spelled}' of the request", SECRETS.values())
+    said = redact(f"cannot read '{spelled}' of the request", SECRETS.values())
     assert said.startswith("cannot read '")
     assert said.endswith("' of the request")
     assert "***" in said
@@ -44,7 +44,7 @@ def test_wherever_the_quotation_is_cut_no_half_of_a_secret_is_left(
 ) -> None:
     spelled = spellings(secret)[way].decode()
     shown = spelled[first : first + size]
-    said = blotted(before + shown, (secret,))
+    said = redact(before + shown, (secret,))
     # A long secret is looked for in steps, so a stretch may be longer than half of a short one before it is seen.
     # What is looked for in base64 is up to eight letters longer than what is certain of it here.
     least = max(4, (len(secret) + 1) // 2) if len(spelled) <= 56 else 24
@@ -67,7 +67,7 @@ def test_of_a_token_that_was_cut_off_anywhere_five_letters_stay_at_most(
     spelled = spellings(secret)[way].decode()
     first = min(first, max(0, len(spelled) - size))
     shown = spelled[first : first + size]
-    said = blotted(around[0] + shown + around[1], (secret,))
+    said = redact(around[0] + shown + around[1], (secret,))
     left = said.removeprefix(around[0]).removesuffix(around[1])
     # Dots at its ends are no letters: who leaves something out writes the same.
     letters = shown.strip(".")
@@ -77,19 +77,19 @@ def test_of_a_token_that_was_cut_off_anywhere_five_letters_stay_at_most(
 @pytest.mark.parametrize("size", range(6, 24))
 def test_the_ends_of_a_token_are_blotted_wherever_they_stand(size: int) -> None:
     for part in (TOKEN[:size], TOKEN[-size:]):
-        assert blotted(f"quoted:{part}(and so on)", (TOKEN,)) == "quoted:***(and so on)"
+        assert redact(f"quoted:{part}(and so on)", (TOKEN,)) == "quoted:***(and so on)"
     inside = TOKEN[101 : 101 + size]
-    assert "***" in blotted(f"the token '{inside}' is cut", (TOKEN,))
-    assert blotted("the server cannot be rebooted", (USER_DATA + "\nreboot",)) == "the server cannot be rebooted"
+    assert "***" in redact(f"the token '{inside}' is cut", (TOKEN,))
+    assert redact("the server cannot be rebooted", (USER_DATA + "\nreboot",)) == "the server cannot be rebooted"
 
 
 @given(st.text("abc*<&%+ \n", max_size=80), st.text("XYZ/=", min_size=4, max_size=60))
 def test_what_has_nothing_of_a_secret_stays_as_it_is(text: str, secret: str) -> None:
-    assert blotted(text, (secret,)) == text
+    assert redact(text, (secret,)) == text
 
 
 def test_short_words_are_no_secrets() -> None:
-    assert blotted("abc is what it is", ("abc", "")) == "abc is what it is"
+    assert redact("abc is what it is", ("abc", "")) == "abc is what it is"
     assert not holds_secret("abc is what it is", ("abc", ""))
     assert holds_secret("abcd", ("abcd",))
 
@@ -115,7 +115,7 @@ def test_no_end_of_a_secret_is_left_where_a_message_is_cut(before: int) -> None:
     ],
 )
 def test_an_error_body_quotes_no_secret(body: bytes) -> None:
-    complaint = read_complaint({}, body, (LOGIN_PASSWORD, ADMINPASS, TAGGED))
+    complaint = parse_error_body({}, body, (LOGIN_PASSWORD, ADMINPASS, TAGGED))
     assert complaint.message is not None
     assert "***" in complaint.message
     assert not leaks(
@@ -127,7 +127,7 @@ def test_an_error_body_quotes_no_secret(body: bytes) -> None:
 
 def test_a_code_or_an_id_that_holds_a_secret_is_none() -> None:
     body = json.dumps({"error": {"code": "sim.1.2.abcdef", "message": "m"}}).encode()
-    complaint = read_complaint({"x-request-id": "id-sim.1.2.abcdef"}, body, ("sim.1.2.abcdef",))
+    complaint = parse_error_body({"x-request-id": "id-sim.1.2.abcdef"}, body, ("sim.1.2.abcdef",))
     assert (complaint.code, complaint.message, complaint.request_id) == (None, "m", None)
     # An ordinary code is no secret because it looks a little like one.
-    assert read_complaint({}, body, ("sim.1.2.abcxyz",)).code == "sim.1.2.abcdef"
+    assert parse_error_body({}, body, ("sim.1.2.abcxyz",)).code == "sim.1.2.abcdef"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.cloud.rate.throttle import Kind, Refusal, Throttle, WritePermit
-from fleetos.cloud.rate.token_bucket import Bucket
+from fleetos.cloud.rate.throttle import RequestClass, Throttle, Throttled, WritePermit
+from fleetos.cloud.rate.token_bucket import TokenBucket
 from fleetos.limits import AUTO_BURST, AUTO_READS_PER_S, AUTO_WRITES_PER_S, CLOSURE_MAX_S, CLOSURE_S, PACE_SHARE_MIN
 from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.virtual import FixedChance, now_s, run
@@ -54,7 +54,7 @@ async def write_times(pace: Throttle, count: int) -> list[float]:
     gaps=st.lists(st.floats(0, 10), min_size=1, max_size=60),
 )
 def test_a_bucket_never_gives_more_than_its_rate_and_burst(rate: float, burst: float, gaps: list[float]) -> None:
-    bucket = Bucket(rate, burst, 0.0)
+    bucket = TokenBucket(rate, burst, 0.0)
     taken: list[float] = []
     at_s = 0.0
     for gap in gaps:
@@ -68,7 +68,7 @@ def test_a_bucket_never_gives_more_than_its_rate_and_burst(rate: float, burst: f
 
 
 def test_a_drained_bucket_saves_nothing_up_before_its_time() -> None:
-    bucket = Bucket(1.0, 10.0, 0.0)
+    bucket = TokenBucket(1.0, 10.0, 0.0)
     bucket.drain(60.0)
     assert bucket.wait_s(50.0) == 0
     bucket.take(60.0)
@@ -76,7 +76,7 @@ def test_a_drained_bucket_saves_nothing_up_before_its_time() -> None:
 
 
 def test_waiting_as_told_is_enough() -> None:
-    bucket = Bucket(0.3, 1.0, 0.0)
+    bucket = TokenBucket(0.3, 1.0, 0.0)
     at_s = 0.0
     for _ in range(50):
         bucket.take(at_s)
@@ -148,7 +148,7 @@ def test_the_login_decides_the_pace() -> None:
         pace = throttle(loopback=True)
         pace.set_pace(loopback=False)
         assert pace.read_rate_per_s() == AUTO_READS_PER_S
-        pace.refused(Refusal(Kind.READ, 0.0))
+        pace.refused(Throttled(RequestClass.READ, 0.0))
         assert pace.closed_for_s() == CLOSURE_S
 
     run(main)
@@ -248,7 +248,7 @@ def test_a_read_that_is_cancelled_while_it_waits_leaves_its_turn() -> None:
 def test_a_429_closes_everything_for_everybody() -> None:
     async def main() -> None:
         pace = throttle()
-        pace.refused(Refusal(Kind.READ, now_s()))
+        pace.refused(Throttled(RequestClass.READ, now_s()))
         assert pace.permit() is None
         assert pace.permit_in_s() == CLOSURE_S
         times = await read_times(pace, 1)
@@ -265,7 +265,7 @@ def test_closures_double_up_to_their_bound() -> None:
         for _ in range(7):
             await pace.opened()
             await anyio.sleep(1)
-            pace.refused(Refusal(Kind.WRITE, now_s()))
+            pace.refused(Throttled(RequestClass.WRITE, now_s()))
             closures.append(pace.closed_for_s())
         assert closures == pytest.approx([60, 120, 240, 480, 960, CLOSURE_MAX_S, CLOSURE_MAX_S])
 
@@ -277,10 +277,10 @@ def test_the_echo_of_one_burst_is_one_strike() -> None:
         pace = throttle()
         left_s = now_s()
         for _ in range(20):
-            pace.refused(Refusal(Kind.READ, left_s))
+            pace.refused(Throttled(RequestClass.READ, left_s))
         assert pace.closed_for_s() == CLOSURE_S
         await anyio.sleep(5)
-        pace.refused(Refusal(Kind.READ, left_s))
+        pace.refused(Throttled(RequestClass.READ, left_s))
         assert pace.closed_for_s() == CLOSURE_S - 5
 
     run(main)
@@ -292,11 +292,11 @@ def test_a_quiet_time_as_long_as_the_closure_is_forgiven() -> None:
         for _ in range(3):
             await pace.opened()
             await anyio.sleep(1)
-            pace.refused(Refusal(Kind.READ, now_s()))
+            pace.refused(Throttled(RequestClass.READ, now_s()))
         assert pace.closed_for_s() == 240
         await pace.opened()
         await anyio.sleep(241)
-        pace.refused(Refusal(Kind.READ, now_s()))
+        pace.refused(Throttled(RequestClass.READ, now_s()))
         assert pace.closed_for_s() == CLOSURE_S
 
     run(main)
@@ -305,14 +305,14 @@ def test_a_quiet_time_as_long_as_the_closure_is_forgiven() -> None:
 @pytest.mark.parametrize(
     ("refusal", "closed_s"),
     [
-        (Refusal(Kind.READ, 0.0, retry_after_s=90.0), 90.0),
-        (Refusal(Kind.READ, 0.0, retry_after_s=5.0), 60.0),
-        (Refusal(Kind.READ, 0.0, limit=(200, 300.0)), 300.0),
-        (Refusal(Kind.READ, 0.0, retry_after_s=400.0, limit=(200, 300.0)), 400.0),
-        (Refusal(Kind.READ, 0.0, limit=(10, 86400.0)), 3600.0),
+        (Throttled(RequestClass.READ, 0.0, retry_after_s=90.0), 90.0),
+        (Throttled(RequestClass.READ, 0.0, retry_after_s=5.0), 60.0),
+        (Throttled(RequestClass.READ, 0.0, limit=(200, 300.0)), 300.0),
+        (Throttled(RequestClass.READ, 0.0, retry_after_s=400.0, limit=(200, 300.0)), 400.0),
+        (Throttled(RequestClass.READ, 0.0, limit=(10, 86400.0)), 3600.0),
     ],
 )
-def test_the_longest_of_all_that_is_told_counts(refusal: Refusal, closed_s: float) -> None:
+def test_the_longest_of_all_that_is_told_counts(refusal: Throttled, closed_s: float) -> None:
     async def main() -> None:
         pace = throttle()
         pace.refused(refusal)
@@ -325,7 +325,7 @@ def test_the_longest_of_all_that_is_told_counts(refusal: Refusal, closed_s: floa
 def test_the_opening_is_jittered_but_never_early(chance: float) -> None:
     async def main() -> None:
         pace = throttle(chance=chance)
-        pace.refused(Refusal(Kind.READ, 0.0, retry_after_s=100.0))
+        pace.refused(Throttled(RequestClass.READ, 0.0, retry_after_s=100.0))
         assert pace.closed_for_s() == pytest.approx(100 * (1 + chance / 4))
 
     run(main)
@@ -334,14 +334,14 @@ def test_the_opening_is_jittered_but_never_early(chance: float) -> None:
 def test_a_named_limit_is_kept_from_then_on_by_its_kind_alone() -> None:
     async def main() -> None:
         pace = throttle()
-        pace.refused(Refusal(Kind.WRITE, 0.0, limit=(30, 300.0)))
+        pace.refused(Throttled(RequestClass.WRITE, 0.0, limit=(30, 300.0)))
         await pace.opened()
         times = await write_times(pace, 100)
         for first in range(100):
             assert sum(times[first] <= at < times[first] + 300.0 for at in times) <= 30
         assert pace.read_rate_per_s() == AUTO_READS_PER_S
         # A limit above the rate that is refused all the same is used up by others as well.
-        pace.refused(Refusal(Kind.READ, now_s(), limit=(10_000, 1.0)))
+        pace.refused(Throttled(RequestClass.READ, now_s(), limit=(10_000, 1.0)))
         assert pace.read_rate_per_s() == AUTO_READS_PER_S * PACE_SHARE_MIN
 
     run(main)
@@ -350,7 +350,7 @@ def test_a_named_limit_is_kept_from_then_on_by_its_kind_alone() -> None:
 def test_after_a_closure_writes_go_first_and_nothing_was_saved_up() -> None:
     async def main() -> None:
         pace = throttle()
-        pace.refused(Refusal(Kind.READ, 0.0))
+        pace.refused(Throttled(RequestClass.READ, 0.0))
         reads: list[float] = []
         writes: list[float] = []
 
@@ -374,9 +374,9 @@ def test_after_a_closure_writes_go_first_and_nothing_was_saved_up() -> None:
 def test_closures_on_this_machine_begin_at_a_second() -> None:
     async def main() -> None:
         pace = throttle(loopback=True)
-        pace.refused(Refusal(Kind.READ, 0.0))
+        pace.refused(Throttled(RequestClass.READ, 0.0))
         assert pace.closed_for_s() == 1.0
-        pace.refused(Refusal(Kind.READ, 0.0, limit=(1, 300.0)))
+        pace.refused(Throttled(RequestClass.READ, 0.0, limit=(1, 300.0)))
         assert pace.closed_for_s() == 300.0
 
     run(main)

@@ -10,7 +10,7 @@ from fleetos.model.plan import (
     ApiChoice,
     ApiLimits,
     ChangeSpec,
-    Failure,
+    FailurePolicy,
     Polling,
     PowerAfter,
     Rollout,
@@ -73,7 +73,7 @@ def test_every_key_arrives_in_the_plan(desk: Desk) -> None:
     assert plan.rollout == Rollout(
         Share(12.5, percent=True), StopMode.HARD, force=True, power_after=PowerAfter.AS_BEFORE
     )
-    assert plan.failure == Failure(3, 90.0, 3600.0)
+    assert plan.failure == FailurePolicy(3, 90.0, 3600.0)
     assert plan.timeouts == Timeouts(60.0, 7200.0, 900.0, 90.0)
     assert plan.polling == Polling(0.2, 1.5)
     assert plan.api.connections == 4
@@ -86,7 +86,7 @@ def test_what_is_left_out_has_the_defaults_of_the_model(desk: Desk) -> None:
     plan = desk.plan(HEAD + "servers: [{name: web-01}]\n")
     assert (plan.cloud, plan.region, plan.exclude) == (None, None, ())
     assert plan.rollout == Rollout()
-    assert plan.failure == Failure()
+    assert plan.failure == FailurePolicy()
     assert plan.timeouts == Timeouts()
     assert plan.polling == Polling()
     assert plan.api == ApiLimits()

@@ -11,11 +11,11 @@ from fleetos.model.plan import Share
 from fleetos.planning.plan_file.units import (
     Rate,
     duration_s,
+    format_duration,
+    format_rate,
+    format_share,
     rate,
     share,
-    spelled_duration,
-    spelled_rate,
-    spelled_share,
 )
 
 
@@ -34,21 +34,21 @@ def test_no_duration(text: str) -> None:
 
 @given(st.integers(0, int(DURATION_MAX_S * 1000)))
 def test_a_duration_is_spelled_back(milliseconds: int) -> None:
-    spelled = spelled_duration(milliseconds / 1000)
+    spelled = format_duration(milliseconds / 1000)
     assert duration_s(spelled) == pytest.approx(milliseconds / 1000, abs=1e-9)
-    assert spelled_duration(duration_s(spelled) or 0.0) == spelled
+    assert format_duration(duration_s(spelled) or 0.0) == spelled
 
 
 @given(st.integers(1, CONCURRENCY_MAX))
 def test_a_number_is_spelled_back(number: int) -> None:
     assert share(number) == Share(number)
-    assert share(spelled_share(Share(number))) == Share(number)
+    assert share(format_share(Share(number))) == Share(number)
 
 
 @given(st.integers(1, 100 * 10**6))
 def test_a_percentage_is_spelled_back(millionths: int) -> None:
     percent = Share(millionths / 10**6, percent=True)
-    read = share(spelled_share(percent))
+    read = share(format_share(percent))
     assert read is not None
     assert read.percent
     assert read.number == pytest.approx(percent.number)
@@ -82,7 +82,7 @@ def test_no_rate(text: str) -> None:
 @given(st.integers(1, RATE_MAX_REQUESTS), st.integers(1, int(DURATION_MAX_S * 1000)))
 def test_a_rate_is_spelled_back(requests: int, milliseconds: int) -> None:
     one = Rate(requests, milliseconds / 1000)
-    assert rate(spelled_rate(one)) == one
+    assert rate(format_rate(one)) == one
 
 
 @given(st.integers(1, 1000), st.integers(1, 600), st.lists(st.floats(0, 100), max_size=20))

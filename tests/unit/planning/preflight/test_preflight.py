@@ -7,11 +7,11 @@ import pytest
 
 from fleetos.errors import InputError, Problem
 from fleetos.model.findings import Check, Finding, Level
-from fleetos.model.inventory import Image, Picture
+from fleetos.model.inventory import Image, ServerSnapshot
 from fleetos.model.plan import SecretRef
 from fleetos.planning.preflight.orders import images_wanted
 from fleetos.planning.preflight.preflight import Preflight, preflight
-from fleetos.planning.preflight.project_facts import Surroundings
+from fleetos.planning.preflight.project_facts import ProjectFacts
 from fleetos.planning.settings import CloudFacts
 from tests.unit.planning.desk import DEBIAN, HEAD, NEW, Desk, a_server, inventory, picture, server_id
 
@@ -45,7 +45,7 @@ def refused(
     return caught.value.problems
 
 
-def about(desk: Desk, seen: Picture, os_type: str = "Linux", text: str = PLAN) -> list[tuple[Level, str]]:
+def about(desk: Desk, seen: ServerSnapshot, os_type: str = "Linux", text: str = PLAN) -> list[tuple[Level, str]]:
     """What is found about the first server when it looks like this."""
     project = inventory([a_server(1, seen, os_type=os_type), a_server(2)])
     findings = preflight(desk.plan(text), project, (DEBIAN,), ("key",), ELSEWHERE).findings
@@ -150,7 +150,7 @@ def test_an_image_that_cannot_be_used(desk: Desk, images: list[Image], expected:
 def test_an_image_that_is_not_there_gets_candidates(desk: Desk, known: tuple[str, ...], hint: str | None) -> None:
     images = {name: replace(DEBIAN, id=name, name=name) for name in known}
     with pytest.raises(InputError) as caught:
-        preflight(desk.plan(PLAN), PROJECT, (), ("key",), ELSEWHERE, Surroundings(images=images))
+        preflight(desk.plan(PLAN), PROJECT, (), ("key",), ELSEWHERE, ProjectFacts(images=images))
     (problem,) = caught.value.problems
     assert (problem.said, problem.hint) == ("no image Debian is visible to this project", hint)
 
@@ -292,7 +292,7 @@ def test_windows_images_are_told(desk: Desk) -> None:
         ),
     ],
 )
-def test_what_is_found_about_a_server(desk: Desk, seen: Picture, finding: tuple[Level, str]) -> None:
+def test_what_is_found_about_a_server(desk: Desk, seen: ServerSnapshot, finding: tuple[Level, str]) -> None:
     assert about(desk, seen) == [finding]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED, PLAN_MAX_SERVERS, SELECTORS_MAX
 from fleetos.model.inventory import Inventory, Server
-from fleetos.model.plan import Place, Plan, Selector
+from fleetos.model.plan import Plan, Selector, SourcePosition
 from fleetos.planning.preflight.selectors import near_misses, projects_by_name, selected, with_project_names
 from fleetos.planning.preflight.server_selection import select, selected_since
 from tests.hostile.chance import examples
@@ -40,7 +40,7 @@ BARE = a_server(4, picture(image=None), name="Web-03")
 BUILT = a_server(5, replace(picture(), status="BUILD", vm_state="building"), name="temp-616fb98f")
 ODD = a_server(6, replace(picture(), status="NEW_WORD"), name="web-odd")
 PROJECT = inventory([BUILT, BARE, DB, WEB_2, WEB_1, ODD])
-NOWHERE = Place("plan.yaml", 1, 1, "servers[0].select")
+NOWHERE = SourcePosition("plan.yaml", 1, 1, "servers[0].select")
 
 
 def text_of(*selectors: object, more: str = "") -> str:

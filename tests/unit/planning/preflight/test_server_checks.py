@@ -11,8 +11,8 @@ from fleetos.model.findings import Check, Finding, Level
 from fleetos.model.inventory import Disk, Disks, Flavor, Image, KeyState, Quota, Server, Traits
 from fleetos.model.run import Order
 from fleetos.planning.preflight.project_checks import claim_findings, newer_images, order_findings, project_findings
-from fleetos.planning.preflight.project_facts import NOTHING_KNOWN, Surroundings, Unread
-from fleetos.planning.preflight.server_checks import Pairing, server_findings
+from fleetos.planning.preflight.project_facts import NOTHING_KNOWN, ProjectFacts, Unread
+from fleetos.planning.preflight.server_checks import ServerCheckInput, server_findings
 from fleetos.planning.settings import CloudFacts
 from tests.unit.planning.desk import DEBIAN, OLD, a_server, picture
 
@@ -27,14 +27,14 @@ def server(flavor: str | None = None, **traits: Any) -> Server:
     return replace(SERVER, flavor=flavor, traits=Traits(**traits))
 
 
-def disk(size_gib: int = 40, status: str = "in-use", *, encrypted: bool = False) -> Surroundings:
-    return Surroundings(disks=Disks({DISK: Disk(DISK, size_gib, status, encrypted)}))
+def disk(size_gib: int = 40, status: str = "in-use", *, encrypted: bool = False) -> ProjectFacts:
+    return ProjectFacts(disks=Disks({DISK: Disk(DISK, size_gib, status, encrypted)}))
 
 
 def found(
-    one: Server, image: Image = DEBIAN, around: Surroundings = NOTHING_KNOWN, **metadata: str
+    one: Server, image: Image = DEBIAN, around: ProjectFacts = NOTHING_KNOWN, **metadata: str
 ) -> list[tuple[Level, Check]]:
-    findings = list(server_findings(Pairing(one, image, metadata, around)))
+    findings = list(server_findings(ServerCheckInput(one, image, metadata, around)))
     assert all(finding.server_id == one.id and finding.subject == one.name for finding in findings)
     return [(finding.level, finding.check) for finding in findings]
 
@@ -75,11 +75,11 @@ def test_a_server_by_its_traits(traits: dict[str, Any], image: dict[str, Any], e
         ("0", disk(status="error_extending"), {}, [(REFUSED, Check.DISK_STATUS)]),
         ("0", disk(encrypted=True), {}, [(WARNING, Check.DISK_ENCRYPTION)]),
         ("0", disk(encrypted=True), {"__system__encrypted": "1"}, []),
-        ("0", Surroundings(disks=Disks({}, whole=False, others_gib=40)), {}, []),
+        ("0", ProjectFacts(disks=Disks({}, whole=False, others_gib=40)), {}, []),
     ],
 )
 def test_a_server_by_its_disk(
-    charging: str, around: Surroundings, metadata: dict[str, str], expected: list[tuple[Level, Check]]
+    charging: str, around: ProjectFacts, metadata: dict[str, str], expected: list[tuple[Level, Check]]
 ) -> None:
     assert found(server(charging=charging), replace(DEBIAN, min_disk_gib=40), around, **metadata) == expected
 
@@ -119,8 +119,8 @@ def test_an_image_is_for_the_hardware_of_the_flavor(
     flavor: Flavor, supports: str, expected: list[tuple[Level, Check]]
 ) -> None:
     image = replace(DEBIAN, supports=frozenset(supports.split()))
-    assert found(server(flavor="f"), image, Surroundings(flavors={"f": flavor})) == expected
-    assert found(server(flavor="unknown"), image, Surroundings(flavors={"f": flavor})) == []
+    assert found(server(flavor="f"), image, ProjectFacts(flavors={"f": flavor})) == expected
+    assert found(server(flavor="unknown"), image, ProjectFacts(flavors={"f": flavor})) == []
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_an_image_is_for_the_hardware_of_the_flavor(
 def test_the_keys_of_the_disk_and_of_the_image(
     state: KeyState, own: list[tuple[Level, Check]], image: list[tuple[Level, Check]]
 ) -> None:
-    around = Surroundings(keys={"key": state})
+    around = ProjectFacts(keys={"key": state})
     asked = {"__system__encrypted": "1", "__system__cmkid": "key"}
     assert found(SERVER, DEBIAN, around, **asked) == own
     assert found(SERVER, replace(DEBIAN, key_id="key"), around) == image
@@ -159,7 +159,7 @@ def test_the_keys_of_the_disk_and_of_the_image(
 def test_the_flavor_and_else_the_old_image_tell_the_processor(
     flavor: str, old: str | None, new: str | None, expected: list[tuple[Level, Check]]
 ) -> None:
-    around = Surroundings(images={OLD: replace(OLD_IMAGE, architecture=old)}, flavors=FLAVORS)
+    around = ProjectFacts(images={OLD: replace(OLD_IMAGE, architecture=old)}, flavors=FLAVORS)
     assert found(server(flavor=flavor), replace(DEBIAN, architecture=new, firmware="bios"), around) == expected
 
 
@@ -177,7 +177,7 @@ def test_the_flavor_and_else_the_old_image_tell_the_processor(
 def test_firmware_that_is_only_inferred_refuses_nobody(
     old: str | None, new: str | None, expected: list[tuple[Level, Check]]
 ) -> None:
-    around = Surroundings(images={OLD: replace(OLD_IMAGE, firmware=old)})
+    around = ProjectFacts(images={OLD: replace(OLD_IMAGE, firmware=old)})
     assert found(SERVER, replace(DEBIAN, firmware=new), around) == expected
 
 
@@ -200,7 +200,7 @@ def an_image(name: str, day: int, status: str = "active") -> Image:
 )
 def test_a_newer_image_of_the_same_pattern_is_told(others: list[Image], newer: str | None) -> None:
     pinned = an_image("Debian_12_latest", 5)
-    around = Surroundings(images={one.id: one for one in (pinned, *others)})
+    around = ProjectFacts(images={one.id: one for one in (pinned, *others)})
     findings = list(newer_images([pinned, pinned], around))
     assert [(one.level, one.check) for one in findings] == ([] if newer is None else [(NOTE, Check.NEWER_IMAGE)])
     assert newer is None or f"({newer})" in findings[0].text
@@ -209,14 +209,14 @@ def test_a_newer_image_of_the_same_pattern_is_told(others: list[Image], newer: s
 @pytest.mark.parametrize(
     ("around", "checks"),
     [
-        (Surroundings(disk_quota=Quota(disks=10, disks_gib=400), server_quota=Quota(servers=10)), []),
-        (Surroundings(disk_quota=Quota(disks=9)), [Check.DISK_QUOTA]),
-        (Surroundings(disk_quota=Quota(disks_gib=399)), [Check.DISK_QUOTA]),
-        (Surroundings(server_quota=Quota(servers=0)), [Check.SERVER_QUOTA]),
-        (Surroundings(disks=Disks({}, whole=False)), [Check.NOT_CHECKED]),
+        (ProjectFacts(disk_quota=Quota(disks=10, disks_gib=400), server_quota=Quota(servers=10)), []),
+        (ProjectFacts(disk_quota=Quota(disks=9)), [Check.DISK_QUOTA]),
+        (ProjectFacts(disk_quota=Quota(disks_gib=399)), [Check.DISK_QUOTA]),
+        (ProjectFacts(server_quota=Quota(servers=0)), [Check.SERVER_QUOTA]),
+        (ProjectFacts(disks=Disks({}, whole=False)), [Check.NOT_CHECKED]),
     ],
 )
-def test_room_for_what_changes_at_once(around: Surroundings, checks: list[Check]) -> None:
+def test_room_for_what_changes_at_once(around: ProjectFacts, checks: list[Check]) -> None:
     assert [one.check for one in project_findings(around, 10, 40)] == checks
 
 
@@ -234,7 +234,7 @@ def test_runs_that_hold_servers_of_the_plan_are_told() -> None:
 
 def test_what_could_not_be_read_is_told_and_a_missing_permission_is_worse() -> None:
     unread = (Unread("disks", "no", "sizes are", denied=True), Unread("flavors", "none", "the architecture is"))
-    assert list(project_findings(Surroundings(unread=unread), 1, 40)) == [
+    assert list(project_findings(ProjectFacts(unread=unread), 1, 40)) == [
         Finding(
             WARNING,
             Check.NOT_CHECKED,
@@ -248,7 +248,7 @@ def test_what_could_not_be_read_is_told_and_a_missing_permission_is_worse() -> N
 
 @pytest.mark.parametrize(("charging", "first"), [("0", "pay what the account owes"), ("1", "renew or pay its order")])
 def test_a_freeze_is_said_to_end_by_what_ends_it(charging: str, first: str) -> None:
-    findings = server_findings(Pairing(server(frozen=True, charging=charging), DEBIAN, {}, NOTHING_KNOWN))
+    findings = server_findings(ServerCheckInput(server(frozen=True, charging=charging), DEBIAN, {}, NOTHING_KNOWN))
     hint = next(one.hint for one in findings if one.check is Check.FROZEN) or ""
     assert hint.startswith(first)
     assert "support desk" in hint
@@ -257,7 +257,7 @@ def test_a_freeze_is_said_to_end_by_what_ends_it(charging: str, first: str) -> N
 
 @pytest.mark.parametrize(("at_once", "lower"), [(1, False), (2, True)])
 def test_one_change_at_a_time_cannot_be_fewer(at_once: int, lower: bool) -> None:
-    around = Surroundings(disk_quota=Quota(disks=0), server_quota=Quota(servers=0))
+    around = ProjectFacts(disk_quota=Quota(disks=0), server_quota=Quota(servers=0))
     hints = [one.hint or "" for one in project_findings(around, at_once, 40)]
     assert len(hints) == 2
     assert all(("rollout.concurrency" in hint) is lower for hint in hints)
@@ -272,7 +272,7 @@ def test_the_other_api_is_advised(api: Literal["v1", "v2"], other: str) -> None:
 
 
 def test_a_managed_server_that_the_plan_allows_is_told() -> None:
-    pairing = Pairing(server(managed_by="CCE"), DEBIAN, {}, NOTHING_KNOWN, allowed=True)
+    pairing = ServerCheckInput(server(managed_by="CCE"), DEBIAN, {}, NOTHING_KNOWN, allowed=True)
     assert [(one.level, one.check) for one in server_findings(pairing)] == [(WARNING, Check.MANAGED)]
 
 
@@ -288,5 +288,5 @@ def test_a_managed_server_that_the_plan_allows_is_told() -> None:
 )
 def test_windows_is_refused_where_the_api_page_says_so(host: str, region: str, level: Level) -> None:
     windows = replace(DEBIAN, os_type="Windows")
-    pairing = Pairing(server(), windows, {}, NOTHING_KNOWN, no_windows=takes_no_windows(host, region))
+    pairing = ServerCheckInput(server(), windows, {}, NOTHING_KNOWN, no_windows=takes_no_windows(host, region))
     assert [(one.level, one.check) for one in server_findings(pairing)] == [(level, Check.OS_TYPE)]

@@ -14,8 +14,8 @@ from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, HOLDS_SLOT, QUEUED, RunState, TargetState
 from fleetos.rules.admission.admit import admit
 from fleetos.rules.admission.queue import Queue
-from fleetos.rules.admission.slots import Room
-from fleetos.rules.admission.stop_rate import Allowance
+from fleetos.rules.admission.slots import Slots
+from fleetos.rules.admission.stop_rate import StopRate
 from fleetos.rules.admission.wait_reasons import WaitReason, why_waiting
 from tests.unit.model.samples import SETTINGS, START, a_run, a_target, an_attempt
 
@@ -28,7 +28,7 @@ def admitted(
     run = a_run(replace(SETTINGS, concurrency=concurrency), state=state)
     progress = Progress(run, targets)
     return admit(
-        Queue.of(targets), run, progress.targets.__getitem__, Room(progress.slots_taken, progress.ahead, soon), START
+        Queue.of(targets), run, progress.targets.__getitem__, Slots(progress.slots_taken, progress.ahead, soon), START
     )
 
 
@@ -73,7 +73,7 @@ def test_nothing_is_admitted_unless_the_run_runs(state: RunState) -> None:
 def test_a_stale_entry_admits_nobody() -> None:
     queue = Queue.of([a_target(1)])
     moved = a_target(1, state=S.CANCELLED)
-    assert admit(queue, a_run(), {moved.server_id: moved}.__getitem__, Room(0, 0), START) == []
+    assert admit(queue, a_run(), {moved.server_id: moved}.__getitem__, Slots(0, 0), START) == []
     assert queue.next_at() is None
 
 
@@ -114,32 +114,32 @@ def test_servers_on_their_way_to_a_slot_count_as_those_that_have_one() -> None:
     ],
 )
 def test_as_many_are_made_ready_as_slots_will_be_free(taken: int, ahead: int, soon: float, places: int) -> None:
-    assert Room(taken, ahead, soon).places(10) == places
+    assert Slots(taken, ahead, soon).places(10) == places
 
 
 def test_no_more_are_stopped_than_changes_can_be_sent() -> None:
-    full = Allowance().at(100.0, 0.5, 20.0)
-    assert full.places(ready=0) == 20
-    some = full.less(12)
-    assert (some.places(ready=0), some.again_in_s(100.0, ready=0)) == (0, 4.0)
-    later = some.at(104.0, 0.5, 20.0)
-    assert (later.places(ready=0), later.again_in_s(104.0, ready=0)) == (10, 0.0)
-    assert (later.places(ready=10), later.places(ready=11)) == (10, 0)
-    assert later.again_in_s(104.0, ready=11) == math.inf
-    assert later.at(1000.0, 0.5, 20.0).places(ready=0) == 20
-    assert Room(0, 0, most=later.places(ready=0)).places(100) == 10
+    full = StopRate().refilled(100.0, 0.5, 20.0)
+    assert full.available(ready=0) == 20
+    some = full.take(12)
+    assert (some.available(ready=0), some.retry_in_s(100.0, ready=0)) == (0, 4.0)
+    later = some.refilled(104.0, 0.5, 20.0)
+    assert (later.available(ready=0), later.retry_in_s(104.0, ready=0)) == (10, 0.0)
+    assert (later.available(ready=10), later.available(ready=11)) == (10, 0)
+    assert later.retry_in_s(104.0, ready=11) == math.inf
+    assert later.refilled(1000.0, 0.5, 20.0).available(ready=0) == 20
+    assert Slots(0, 0, most=later.available(ready=0)).places(100) == 10
 
 
 def test_where_writes_have_no_pace_any_number_may_be_stopped() -> None:
-    free = Allowance().at(100.0, None, 20.0)
-    assert (free.places(ready=1000), free.again_in_s(100.0, ready=1000)) == (None, 0.0)
-    assert Room(0, 0, most=None).places(100) == 100
+    free = StopRate().refilled(100.0, None, 20.0)
+    assert (free.available(ready=1000), free.retry_in_s(100.0, ready=1000)) == (None, 0.0)
+    assert Slots(0, 0, most=None).places(100) == 100
 
 
 def test_however_slow_writes_are_somebody_is_stopped() -> None:
-    slow = Allowance().at(0.0, 0.001, 20.0)
-    assert slow.places(ready=1) == 2
-    assert slow.less(2).again_in_s(0.0, ready=0) == 1000.0
+    slow = StopRate().refilled(0.0, 0.001, 20.0)
+    assert slow.available(ready=1) == 2
+    assert slow.take(2).retry_in_s(0.0, ready=0) == 1000.0
 
 
 def test_what_an_earlier_send_did_is_looked_into_in_a_slot_of_its_own() -> None:

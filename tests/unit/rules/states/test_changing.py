@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from fleetos.limits import ASK_AGAIN_SHARE, SHOWN_WITHIN_S
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.states import TargetState
 from fleetos.rules.decide import decide
 from fleetos.rules.forecast import Forecast
-from fleetos.rules.needs import AskJob, Context, Follow, Look
+from fleetos.rules.needs import AskJob, Context, Follow, ReadServerNeed
 from fleetos.rules.states.verifying import judged
 from tests.unit.model.samples import CHANGED, ERROR, NO_DISK, REBUILD, SETTINGS, START, STOPPED, a_target, an_attempt
 from tests.unit.rules.scene import Look as Seen
@@ -48,12 +48,12 @@ def test_a_change_that_is_watched_alone_is_asked_by_its_job() -> None:
 
 
 @pytest.mark.parametrize("picture", [CHANGED, ERROR, NO_DISK, STOPPED])
-def test_the_job_of_one_that_was_seen_changing_and_is_no_more_is_asked_at_once(picture: Picture) -> None:
+def test_the_job_of_one_that_was_seen_changing_and_is_no_more_is_asked_at_once(picture: ServerSnapshot) -> None:
     assert asks_at(swept((60, REBUILD), (90, picture))) == 90
 
 
 @pytest.mark.parametrize("picture", [CHANGED, ERROR, NO_DISK])
-def test_one_that_shows_the_marks_of_a_change_was_seen_to_end(picture: Picture) -> None:
+def test_one_that_shows_the_marks_of_a_change_was_seen_to_end(picture: ServerSnapshot) -> None:
     assert asks_at(swept((90, picture))) == 90
 
 
@@ -110,7 +110,7 @@ def test_after_the_deadline_its_looks_and_answers_come_at_a_steady_beat() -> Non
     asked = needs(decide(JOB, scene))
     assert asked == (
         AskJob("job-1", moment(TIMEOUT + SETTINGS.poll_max_s).elapsed_s),
-        Look(moment(TIMEOUT + 5 + SETTINGS.poll_max_s).elapsed_s),
+        ReadServerNeed(moment(TIMEOUT + 5 + SETTINGS.poll_max_s).elapsed_s),
     )
     assert asks_at(swept((TIMEOUT + 5, REBUILD))) == TIMEOUT + 5
 
@@ -122,12 +122,12 @@ VERIFYING = replace(JOB, state=TargetState.VERIFYING)
 
 def test_one_that_is_only_to_be_verified_comes_along_with_the_next_sweep() -> None:
     assert decide(VERIFYING, swept()) == (Follow(),)
-    assert decide(VERIFYING, context()) == (Look(moment(0).elapsed_s),)
+    assert decide(VERIFYING, context()) == (ReadServerNeed(moment(0).elapsed_s),)
 
 
 def test_one_that_sweeps_do_not_show_is_looked_at_by_itself() -> None:
-    assert decide(VERIFYING, swept(misses=1)) == (Look(moment(0).elapsed_s),)
+    assert decide(VERIFYING, swept(misses=1)) == (ReadServerNeed(moment(0).elapsed_s),)
 
 
 def test_one_that_failed_holds_its_slot_and_is_looked_at_now() -> None:
-    assert judged(JOB, JobStatus.FAIL, swept()) == (Look(moment(0).elapsed_s),)
+    assert judged(JOB, JobStatus.FAIL, swept()) == (ReadServerNeed(moment(0).elapsed_s),)

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.journal.events import ChangeIntended
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import Target
 from fleetos.model.states import HOLDS_SLOT, Reason, TargetState
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskJob, Look, Wait
+from fleetos.rules.needs import AskJob, ReadServerNeed, Wait
 from fleetos.rules.replies import job_seen
 from tests.unit.model.samples import (
     CHANGED,
@@ -43,7 +43,7 @@ def test_a_job_is_asked_until_the_deadline() -> None:
 @pytest.mark.parametrize("target", [JOB, ADOPTED])
 def test_after_the_deadline_the_server_is_read(target: Target) -> None:
     asked = needs(decide(target, replace(context(), now=moment(TIMEOUT))))
-    assert any(isinstance(need, Look) and need.due_s <= moment(TIMEOUT).elapsed_s for need in asked)
+    assert any(isinstance(need, ReadServerNeed) and need.due_s <= moment(TIMEOUT).elapsed_s for need in asked)
 
 
 def test_the_answers_about_the_job_do_not_put_the_next_read_off() -> None:
@@ -51,12 +51,12 @@ def test_the_answers_about_the_job_do_not_put_the_next_read_off() -> None:
     dues: list[float] = []
     for seconds in (0, 20, 40, 59):
         asked = needs(decide(JOB, replace(scene, now=moment(TIMEOUT + seconds))))
-        dues += [need.due_s for need in asked if isinstance(need, Look)]
+        dues += [need.due_s for need in asked if isinstance(need, ReadServerNeed)]
     assert dues == [moment(TIMEOUT + SETTINGS.poll_max_s).elapsed_s] * 4
 
 
 @pytest.mark.parametrize("picture", [STOPPED, REBUILD, RUNNING, NO_DISK])
-def test_a_change_that_goes_on_is_watched_for_as_long_again_and_then_held(picture: Picture) -> None:
+def test_a_change_that_goes_on_is_watched_for_as_long_again_and_then_held(picture: ServerSnapshot) -> None:
     before = replace(context([(2 * TIMEOUT, picture)]), now=moment(2 * TIMEOUT))
     assert undecided(decide(JOB, before))
     after = decided(JOB, replace(context([(2 * TIMEOUT + 1, picture)]), now=moment(2 * TIMEOUT + 1)))
@@ -107,7 +107,7 @@ def test_an_adopted_change_that_shows_no_more_is_inspected_anew() -> None:
 
 def test_an_adopted_change_is_read_by_itself() -> None:
     (look,) = needs(decide(ADOPTED, context([(60, REBUILD)])))
-    assert isinstance(look, Look)
+    assert isinstance(look, ReadServerNeed)
     assert look.single
 
 
@@ -129,5 +129,5 @@ def test_a_failed_job_past_its_deadline_is_judged_by_its_end() -> None:
 def test_an_adopted_change_is_not_asked_about_by_a_job_that_the_cloud_does_not_know() -> None:
     adopted = a_target(state=S.CHANGING, attempts=(an_attempt(accepted_at=START, job_id="job-1", adopted=True),))
     (look,) = needs(decide(adopted, context([(60, REBUILD)])))
-    assert isinstance(look, Look)
+    assert isinstance(look, ReadServerNeed)
     assert job_seen(adopted, "job-1", None, context([(600, REBUILD)])) == ()

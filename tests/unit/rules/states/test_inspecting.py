@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from fleetos.limits import MAX_RESENDS, SELDOM_SEEN_SETTLES
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.events import AttemptEnded, ChangeAdopted, Moved, NotDelivered
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Outcome, Target
@@ -18,7 +18,7 @@ from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES, Traces
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import AskTraces, Decision
-from fleetos.rules.needs import Look as NeedsLook
+from fleetos.rules.needs import ReadServerNeed as NeedsLook
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,
@@ -106,7 +106,7 @@ def test_row_changed_on_a_cloud_that_shows_no_image_goes_by_the_disk() -> None:
 
 @pytest.mark.parametrize("picture", [REBUILD, replace(STOPPED, task="spawning"), replace(CHANGED, task="powering-on")])
 @pytest.mark.parametrize("at_s", AT_ONCE)
-def test_row_changing_is_adopted_with_the_deadline_of_the_attempt(picture: Picture, at_s: float) -> None:
+def test_row_changing_is_adopted_with_the_deadline_of_the_attempt(picture: ServerSnapshot, at_s: float) -> None:
     scene = context([*steady(STOPPED, at_s), (at_s + 10, picture)])
     assert only_event(decide(inspected(), scene)) == ChangeAdopted(ID, 1)
     after = decided(inspected(), scene)
@@ -133,7 +133,7 @@ def test_row_baseline_traces_are_asked_for_by_the_clock_of_the_cloud_where_it_te
 
 def test_row_baseline_looks_go_on_while_the_traces_are_asked_for() -> None:
     asked = needs(decide(inspected(), context(steady(STOPPED, SETTLE))))
-    assert [type(need).__name__ for need in asked] == ["AskTraces", "Look"]
+    assert [type(need).__name__ for need in asked] == ["AskTraces", "ReadServerNeed"]
 
 
 def test_row_baseline_in_its_own_failed_picture_is_not_delivered() -> None:
@@ -173,7 +173,7 @@ def test_row_baseline_traces_forbid_a_resend() -> None:
 
 
 @pytest.mark.parametrize("picture", [STOPPED, RUNNING])
-def test_row_baseline_is_never_resent_without_the_fence(picture: Picture) -> None:
+def test_row_baseline_is_never_resent_without_the_fence(picture: ServerSnapshot) -> None:
     target = inspected(before=picture)
     decision = decide(target, context(steady(picture, SETTLE), settings=BY_API, traces=NO_TRACES))
     assert outcome_of(decision) == (S.HELD, Reason.OUTCOME_UNKNOWN, None)
@@ -261,7 +261,7 @@ def test_row_started_with_a_job_id_uses_the_attempt_up() -> None:
 
 
 @pytest.mark.parametrize("picture", [ERROR, NO_DISK, replace(ERROR, disk=None)])
-def test_row_failed_waits_for_settle_and_change_time_out(picture: Picture) -> None:
+def test_row_failed_waits_for_settle_and_change_time_out(picture: ServerSnapshot) -> None:
     assert undecided(decide(inspected(), context(steady(picture, SETTLE))))
     assert undecided(decide(inspected(), context(steady(picture, FAILED_AFTER - 1))))
 
@@ -291,7 +291,7 @@ FOREIGN_DOWN = replace(CHANGED_DOWN, image="image-other")
 
 
 @pytest.mark.parametrize("picture", [CHANGED_DOWN, CHANGED_ERROR])
-def test_row_down_is_started_once_and_else_held(picture: Picture) -> None:
+def test_row_down_is_started_once_and_else_held(picture: ServerSnapshot) -> None:
     assert decided(inspected(), context(steady(picture, SETTLE))).state is S.STARTING
     started = replace(inspected(), started=True)
     after = decided(started, context(steady(picture, SETTLE)))
@@ -301,7 +301,7 @@ def test_row_down_is_started_once_and_else_held(picture: Picture) -> None:
 @pytest.mark.parametrize(
     "picture", [CHANGED_DOWN, CHANGED_ERROR, replace(FOREIGN, status="SHUTOFF", vm_state="stopped")]
 )
-def test_row_down_a_picture_that_comes_up_late_is_watched_for_a_settle_of_its_own(picture: Picture) -> None:
+def test_row_down_a_picture_that_comes_up_late_is_watched_for_a_settle_of_its_own(picture: ServerSnapshot) -> None:
     looks = [*steady(STOPPED, SETTLE - 30), *steady(picture, SETTLE + 30, from_s=SETTLE)]
     assert undecided(decide(inspected(), context(looks)))
     looks = [*steady(STOPPED, SETTLE - 30), *steady(picture, 2 * SETTLE, from_s=SETTLE)]
@@ -324,7 +324,7 @@ def test_row_down_a_late_picture_is_watched_even_past_the_deadline() -> None:
     "picture",
     [FOREIGN, replace(FOREIGN, image=None), replace(CHANGED_DOWN, image="image-other"), replace(CHANGED, image=None)],
 )
-def test_row_foreign_is_held(picture: Picture) -> None:
+def test_row_foreign_is_held(picture: ServerSnapshot) -> None:
     decision = decide(inspected(), context(steady(picture, SETTLE)))
     assert outcome_of(decision) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FOREIGN)
 
@@ -347,7 +347,7 @@ def test_row_gone_fails() -> None:
         pytest.param(*2 * [replace(CHANGED, status="PAUSED")], id="new-disk-paused"),
     ],
 )
-def test_row_any_other_is_watched_to_the_deadline_and_then_held(first: Picture, rest: Picture) -> None:
+def test_row_any_other_is_watched_to_the_deadline_and_then_held(first: ServerSnapshot, rest: ServerSnapshot) -> None:
     def decided_at(until_s: float) -> Decision:
         return decide(inspected(), context([(0, first), *steady(rest, until_s, from_s=30)], traces=NO_TRACES))
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.journal.events import AttemptEnded, ChangeAnswered, Settled
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.plan import PowerAfter
@@ -14,7 +14,7 @@ from fleetos.model.run import End, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskJob, Context, Decision, Look, Wait
+from fleetos.rules.needs import AskJob, Context, Decision, ReadServerNeed, Wait
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,
@@ -39,7 +39,7 @@ AS_BEFORE = replace(SETTINGS, power_after=PowerAfter.AS_BEFORE)
 SILENT = [NEW_IMAGE, None]
 
 
-def on(picture: Picture, image: str | None) -> Picture:
+def on(picture: ServerSnapshot, image: str | None) -> ServerSnapshot:
     return replace(picture, image=image)
 
 
@@ -63,7 +63,7 @@ def denied(from_s: float, until_s: float) -> dict[str, object]:
 
 @pytest.mark.parametrize("image", SILENT)
 @pytest.mark.parametrize("picture", [RUNNING, STOPPED])
-def test_a_success_on_the_same_disk_is_not_tried_again(image: str | None, picture: Picture) -> None:
+def test_a_success_on_the_same_disk_is_not_tried_again(image: str | None, picture: ServerSnapshot) -> None:
     """A cloud that keeps the ids of disks shows just this after all was done."""
     target = silent(image, S.VERIFYING, accepted_at=START, job_id="job-1", job_status=JobStatus.SUCCESS)
     decision = decide(target, context(steady(on(picture, image), SETTLE)))
@@ -72,7 +72,7 @@ def test_a_success_on_the_same_disk_is_not_tried_again(image: str | None, pictur
 
 @pytest.mark.parametrize("image", SILENT)
 @pytest.mark.parametrize("picture", [CHANGED_DOWN, CHANGED_ERROR, CHANGED])
-def test_a_failure_that_left_a_new_disk_is_held(image: str | None, picture: Picture) -> None:
+def test_a_failure_that_left_a_new_disk_is_held(image: str | None, picture: ServerSnapshot) -> None:
     target = silent(image, S.CHANGING, accepted_at=START, job_id="job-1", job_status=JobStatus.FAIL)
     decision = decide(target, context(steady(on(picture, image), BEAT)))
     assert outcome_of(decision) == (S.HELD, Reason.OUTCOME_UNKNOWN, Outcome.FAILED)
@@ -87,7 +87,7 @@ def test_a_failure_that_left_another_image_is_told_so(image: str | None) -> None
 
 @pytest.mark.parametrize("image", SILENT)
 @pytest.mark.parametrize("picture", [CHANGED_DOWN, CHANGED_ERROR])
-def test_a_new_disk_that_is_down_after_a_lost_answer_is_held(image: str | None, picture: Picture) -> None:
+def test_a_new_disk_that_is_down_after_a_lost_answer_is_held(image: str | None, picture: ServerSnapshot) -> None:
     decision = decide(silent(image, S.INSPECTING, unanswered=1), context(steady(on(picture, image), SETTLE)))
     assert outcome_of(decision) == (S.HELD, Reason.OUTCOME_UNKNOWN, None)
 
@@ -147,11 +147,11 @@ def test_a_job_counts_as_lost_when_it_was_denied_for_a_settle_and_of_late() -> N
 
 def test_answers_about_the_job_do_not_put_the_next_look_off() -> None:
     scene = replace(context(steady(STOPPED, 60)), now=moment(70), **denied(0, 70))
-    looks = [need for need in needs(decide(accepted(), scene)) if isinstance(need, Look)]
-    assert looks == [Look(moment(90).elapsed_s, single=True)]
+    looks = [need for need in needs(decide(accepted(), scene)) if isinstance(need, ReadServerNeed)]
+    assert looks == [ReadServerNeed(moment(90).elapsed_s, single=True)]
     gone = replace(context([(60, None)]), now=moment(80), **denied(0, 80))
-    looks = [need for need in needs(decide(accepted(), gone)) if isinstance(need, Look)]
-    assert looks == [Look(moment(90).elapsed_s, single=True)]
+    looks = [need for need in needs(decide(accepted(), gone)) if isinstance(need, ReadServerNeed)]
+    assert looks == [ReadServerNeed(moment(90).elapsed_s, single=True)]
 
 
 def test_a_job_that_is_known_again_and_runs_forbids_every_verdict() -> None:

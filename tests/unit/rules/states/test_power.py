@@ -16,13 +16,13 @@ from fleetos.limits import (
     NO_STOP_AFTER_UNANSWERED_S,
     STOP_QUIET_S,
 )
-from fleetos.model.inventory import Picture
+from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import End, Outcome, PowerCall, PowerOutcome, Settings, Target
 from fleetos.model.states import HOLDS_SLOT, Reason, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskJob, Context, Decision, Look, Power, Wait
+from fleetos.rules.needs import AskJob, Context, Decision, PowerNeed, ReadServerNeed, Wait
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,
@@ -45,7 +45,7 @@ from tests.unit.rules.scene import aborting, context, decided, moment, needs, ou
 S, P = TargetState, PowerOutcome
 SOFT = replace(SETTINGS, stop=StopMode.SOFT)
 HARD = replace(SETTINGS, stop=StopMode.HARD)
-SOFT_STOP, HARD_STOP = Power("stop"), Power("stop", hard=True)
+SOFT_STOP, HARD_STOP = PowerNeed("stop"), PowerNeed("stop", hard=True)
 TIMEOUT = SETTINGS.stop_timeout_s
 
 
@@ -60,32 +60,32 @@ def stopping(*calls: PowerCall, **changes: object) -> Target:
     return replace(target, **changes)
 
 
-def seen(picture: Picture, at_s: float, since_s: float | None = None, settings: Settings = SETTINGS) -> Context:
+def seen(picture: ServerSnapshot, at_s: float, since_s: float | None = None, settings: Settings = SETTINGS) -> Context:
     """A picture that has been the same since then (or is seen for the first time)."""
     return context(steady(picture, at_s, from_s=at_s if since_s is None else since_s), settings)
 
 
 def goes_on(decision: Decision) -> bool:
     """Whether nothing is decided and nothing is sent."""
-    return undecided(decision) and not any(isinstance(need, Power) for need in needs(decision))
+    return undecided(decision) and not any(isinstance(need, PowerNeed) for need in needs(decision))
 
 
 # --- the first stop -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("settings", "stop"), [(SETTINGS, SOFT_STOP), (SOFT, SOFT_STOP), (HARD, HARD_STOP)])
-def test_a_running_server_is_stopped_as_the_plan_says(settings: Settings, stop: Power) -> None:
+def test_a_running_server_is_stopped_as_the_plan_says(settings: Settings, stop: PowerNeed) -> None:
     assert decide(stopping(), seen(RUNNING, 0, settings=settings)) == (stop,)
 
 
 def test_a_stop_needs_a_look_of_the_last_minute() -> None:
-    assert decide(stopping(), context()) == (Look(moment(0).elapsed_s),)
+    assert decide(stopping(), context()) == (ReadServerNeed(moment(0).elapsed_s),)
     old = replace(seen(RUNNING, 0), now=moment(FRESH_READ_MAX_AGE_S))
-    assert decide(stopping(), old) == (Look(old.now.elapsed_s),)
+    assert decide(stopping(), old) == (ReadServerNeed(old.now.elapsed_s),)
 
 
 @pytest.mark.parametrize("picture", [FOREIGN, NO_DISK])
-def test_a_server_with_another_disk_is_not_stopped(picture: Picture) -> None:
+def test_a_server_with_another_disk_is_not_stopped(picture: ServerSnapshot) -> None:
     assert outcome_of(decide(stopping(), seen(picture, 0)))[:2] == (S.HELD, Reason.FOREIGN_CHANGE)
 
 
@@ -152,7 +152,7 @@ def test_stopped_is_otherwise_believed_by_two_reads_half_a_minute_apart(calls: t
 
 
 @pytest.mark.parametrize("picture", [STOPPING, replace(STOPPED, task="powering-on"), REBUILD])
-def test_passing_pictures_do_not_count_as_stopped(picture: Picture) -> None:
+def test_passing_pictures_do_not_count_as_stopped(picture: ServerSnapshot) -> None:
     assert goes_on(decide(stopping(call(P.ENDED)), seen(picture, 60, since_s=0)))
     held = decided(stopping(call(P.ENDED)), seen(picture, 2 * TIMEOUT + 1, since_s=2 * TIMEOUT))
     assert held.then is not None or held.reason is Reason.STOP_TIMEOUT
@@ -196,12 +196,12 @@ def test_a_plan_that_says_soft_is_never_stopped_hard() -> None:
 
 def test_a_refused_batch_is_split_anew() -> None:
     refused = stopping(call(P.REFUSED, size=9))
-    assert decide(refused, seen(RUNNING, 10)) == (Power("stop", at_most=4),)
-    assert decide(stopping(call(P.REFUSED, size=2)), seen(RUNNING, 10)) == (Power("stop", at_most=1),)
+    assert decide(refused, seen(RUNNING, 10)) == (PowerNeed("stop", at_most=4),)
+    assert decide(stopping(call(P.REFUSED, size=2)), seen(RUNNING, 10)) == (PowerNeed("stop", at_most=1),)
 
 
 @pytest.mark.parametrize("picture", [STOPPING, STOPPED, FOREIGN])
-def test_a_split_leaves_out_who_does_not_need_it_any_more(picture: Picture) -> None:
+def test_a_split_leaves_out_who_does_not_need_it_any_more(picture: ServerSnapshot) -> None:
     decision = decide(stopping(call(P.REFUSED, size=9)), seen(picture, 10))
     assert not isinstance(decision, tuple) or goes_on(decision)
 
@@ -209,7 +209,7 @@ def test_a_split_leaves_out_who_does_not_need_it_any_more(picture: Picture) -> N
 def test_splits_do_not_count_but_refusals_of_one_server_do() -> None:
     splits = [call(P.REFUSED, size=size) for size in (64, 32, 16, 8, 4, 2)]
     singles = [call(P.REFUSED) for _ in range(MAX_POWER_CALLS - 1)]
-    assert decide(stopping(*splits, *singles), seen(RUNNING, 10, settings=SOFT)) == (Power("stop", at_most=1),)
+    assert decide(stopping(*splits, *singles), seen(RUNNING, 10, settings=SOFT)) == (PowerNeed("stop", at_most=1),)
     spent = stopping(*splits, *singles, call(P.REFUSED), detail="Ecs.0605: locked")
     after = decided(spent, seen(RUNNING, 10, settings=SOFT))
     assert after.then is not None
@@ -233,7 +233,7 @@ def test_unanswered_stops_are_bounded() -> None:
 
 @pytest.mark.parametrize("state", sorted(HOLDS_SLOT))
 @pytest.mark.parametrize("picture", [RUNNING, STOPPED, ERROR, REBUILD, CHANGED, CHANGED_DOWN])
-def test_power_is_never_touched_while_the_os_changes(state: TargetState, picture: Picture) -> None:
+def test_power_is_never_touched_while_the_os_changes(state: TargetState, picture: ServerSnapshot) -> None:
     target = a_target(state=state, attempts=(an_attempt(unanswered=1),))
     for looks in ([(0.0, picture)], steady(picture, 600), steady(picture, 4300)):
         decision = decide(target, context(looks, traces=NO_TRACES))
@@ -260,8 +260,8 @@ def start_call(outcome: PowerOutcome, **changes: object) -> PowerCall:
 
 
 @pytest.mark.parametrize("picture", [CHANGED_DOWN, CHANGED_ERROR])
-def test_a_changed_server_is_started_and_verified(picture: Picture) -> None:
-    assert decide(STARTING, seen(picture, 0)) == (Power("start"),)
+def test_a_changed_server_is_started_and_verified(picture: ServerSnapshot) -> None:
+    assert decide(STARTING, seen(picture, 0)) == (PowerNeed("start"),)
     started = replace(STARTING, calls=(start_call(P.ENDED),))
     after = decided(started, seen(CHANGED, 60))
     assert (after.state, after.stopped_at) == (S.VERIFYING, None)
@@ -270,7 +270,7 @@ def test_a_changed_server_is_started_and_verified(picture: Picture) -> None:
 def test_a_start_is_repeated_only_when_the_server_stays_down() -> None:
     started = replace(STARTING, calls=(start_call(P.UNKNOWN),))
     assert goes_on(decide(started, seen(CHANGED_DOWN, 60)))
-    assert decide(started, seen(CHANGED_DOWN, 90, since_s=60)) == (Power("start"),)
+    assert decide(started, seen(CHANGED_DOWN, 90, since_s=60)) == (PowerNeed("start"),)
     spent = replace(STARTING, calls=tuple(start_call(P.UNKNOWN) for _ in range(MAX_POWER_CALLS)))
     assert goes_on(decide(spent, seen(CHANGED_DOWN, 90, since_s=30)))
 
@@ -284,7 +284,7 @@ def test_a_server_that_does_not_start_is_held() -> None:
 
 def test_a_refused_batch_of_starts_is_split() -> None:
     refused = replace(STARTING, calls=(start_call(P.REFUSED, size=9),))
-    assert decide(refused, seen(CHANGED_DOWN, 10)) == (Power("start", at_most=4),)
+    assert decide(refused, seen(CHANGED_DOWN, 10)) == (PowerNeed("start", at_most=4),)
 
 
 # --- restoring ----------------------------------------------------------------------------------------------
@@ -297,8 +297,8 @@ def restoring(*calls: PowerCall, **changes: object) -> Target:
 
 
 def test_a_server_that_we_stopped_is_started_again_before_its_end() -> None:
-    assert decide(restoring(), context()) == (Look(moment(0).elapsed_s),)
-    assert decide(restoring(), seen(STOPPED, 0)) == (Power("start"),)
+    assert decide(restoring(), context()) == (ReadServerNeed(moment(0).elapsed_s),)
+    assert decide(restoring(), seen(STOPPED, 0)) == (PowerNeed("start"),)
     after = decided(restoring(start_call(P.ENDED)), seen(RUNNING, 30))
     assert (after.state, after.reason, after.stopped_at) == (S.HELD, Reason.REFUSED, None)
 
@@ -306,7 +306,7 @@ def test_a_server_that_we_stopped_is_started_again_before_its_end() -> None:
 def test_a_server_that_still_runs_is_watched_for_a_late_stop() -> None:
     assert goes_on(decide(restoring(), seen(RUNNING, 0)))
     assert decided(restoring(), seen(RUNNING, STOP_QUIET_S, since_s=0)).state is S.HELD
-    assert decide(restoring(), context([(0, RUNNING), (20, STOPPED)])) == (Power("start"),)
+    assert decide(restoring(), context([(0, RUNNING), (20, STOPPED)])) == (PowerNeed("start"),)
 
 
 @pytest.mark.parametrize("outcome", [P.UNKNOWN, P.REFUSED])
@@ -316,7 +316,7 @@ def test_a_look_that_may_be_from_before_the_stop_is_no_proof_of_a_start(outcome:
 
 
 @pytest.mark.parametrize("picture", [replace(STOPPED, disk="disk-foreign"), NO_DISK])
-def test_a_server_with_another_disk_is_not_started_and_stays_marked(picture: Picture) -> None:
+def test_a_server_with_another_disk_is_not_started_and_stays_marked(picture: ServerSnapshot) -> None:
     after = decided(restoring(), seen(picture, 0))
     assert (after.state, after.stopped_at) == (S.HELD, START)
     assert "fleetos did not start it" in after.detail
@@ -347,7 +347,7 @@ PROVEN = a_target(
 )
 
 
-def as_before(picture: Picture, at_s: float, since_s: float | None = None) -> Context:
+def as_before(picture: ServerSnapshot, at_s: float, since_s: float | None = None) -> Context:
     return seen(picture, at_s, since_s, AS_BEFORE)
 
 

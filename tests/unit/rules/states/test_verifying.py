@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.journal.events import AttemptEnded
 from fleetos.model.plan import PowerAfter
 from fleetos.model.run import Attempt, Outcome, Target
@@ -54,7 +54,7 @@ def ended(status: JobStatus, **changes: object) -> Target:
 SUCCESS, FAIL = ended(JobStatus.SUCCESS), ended(JobStatus.FAIL)
 
 
-def at(target: Target, picture: Picture, seconds: float, **changes: object) -> tuple[object, ...] | None:
+def at(target: Target, picture: ServerSnapshot, seconds: float, **changes: object) -> tuple[object, ...] | None:
     """What is decided when the picture has been the same so long; None: nothing yet."""
     decision = decide(target, replace(context(steady(picture, seconds)), **changes))
     return None if undecided(decision) else outcome_of(decision)
@@ -125,7 +125,7 @@ def test_row_success_as_before_waits_a_day_for_an_unanswered_send(
 
 @pytest.mark.parametrize("picture", [CHANGED_DOWN, CHANGED_ERROR])
 @pytest.mark.parametrize("status", BOTH)
-def test_row_any_new_target_down_is_started_once(status: JobStatus, picture: Picture) -> None:
+def test_row_any_new_target_down_is_started_once(status: JobStatus, picture: ServerSnapshot) -> None:
     assert at(ended(status), picture, BEAT - 1) is None
     assert at(ended(status), picture, BEAT) == (S.STARTING, None, None)
     assert at(ended(status, started=True), picture, BEAT) == (S.HELD, Reason.START_FAILED, None)
@@ -135,7 +135,7 @@ def test_row_any_new_target_down_is_started_once(status: JobStatus, picture: Pic
 
 
 @pytest.mark.parametrize("picture", [OTHER, OTHER_DOWN, replace(CHANGED, image=None), replace(OTHER, task="x")])
-def test_row_success_new_another_is_held_after_a_settle(picture: Picture) -> None:
+def test_row_success_new_another_is_held_after_a_settle(picture: ServerSnapshot) -> None:
     assert at(SUCCESS, picture, SETTLE - 1) is None
     assert at(SUCCESS, picture, SETTLE) == (S.HELD, Reason.OUTCOME_UNKNOWN, Outcome.FOREIGN)
 
@@ -144,7 +144,7 @@ def test_row_success_new_another_is_held_after_a_settle(picture: Picture) -> Non
 
 
 @pytest.mark.parametrize("picture", [STOPPED, RUNNING, ERROR])
-def test_row_success_same_same_uses_the_attempt_up_after_a_settle(picture: Picture) -> None:
+def test_row_success_same_same_uses_the_attempt_up_after_a_settle(picture: ServerSnapshot) -> None:
     assert at(SUCCESS, picture, SETTLE - 1) is None
     assert at(SUCCESS, picture, SETTLE) == (S.BACKOFF, None, Outcome.NO_EFFECT)
     assert at(replace(SUCCESS, attempts_allowed=1), picture, SETTLE) == (
@@ -165,7 +165,7 @@ def test_row_success_same_same_settles_without_a_gap() -> None:
 
 
 @pytest.mark.parametrize("picture", [replace(RUNNING, image=NEW_IMAGE), replace(STOPPED, image=NEW_IMAGE)])
-def test_row_success_same_became_target_is_held(picture: Picture) -> None:
+def test_row_success_same_became_target_is_held(picture: ServerSnapshot) -> None:
     assert at(SUCCESS, picture, 0) is None
     assert at(SUCCESS, picture, SETTLE) == (S.HELD, Reason.OUTCOME_UNKNOWN, None)
 
@@ -174,7 +174,7 @@ def test_row_success_same_became_target_is_held(picture: Picture) -> None:
 
 
 @pytest.mark.parametrize("picture", [STOPPED, RUNNING, ERROR, replace(STOPPED, image=NEW_IMAGE)])
-def test_row_fail_same_or_error_uses_the_attempt_up(picture: Picture) -> None:
+def test_row_fail_same_or_error_uses_the_attempt_up(picture: ServerSnapshot) -> None:
     assert at(FAIL, picture, BEAT - 1) is None
     assert at(FAIL, picture, BEAT) == (S.BACKOFF, None, Outcome.FAILED)
     assert at(replace(FAIL, attempts_allowed=1), picture, BEAT) == (S.HELD, Reason.ATTEMPTS_USED_UP, Outcome.FAILED)
@@ -197,7 +197,7 @@ def test_row_fail_error_on_a_new_disk_may_be_the_work_of_somebody_else(image: st
 
 
 @pytest.mark.parametrize("picture", [NO_DISK, replace(NO_DISK, image=None), replace(REBUILD, disk=None)])
-def test_row_fail_none_is_held(picture: Picture) -> None:
+def test_row_fail_none_is_held(picture: ServerSnapshot) -> None:
     assert at(FAIL, picture, BEAT - 1) is None
     assert at(FAIL, picture, BEAT) == (S.HELD, Reason.NO_SYSTEM_DISK, Outcome.FAILED)
 
@@ -206,7 +206,7 @@ def test_row_fail_none_is_held(picture: Picture) -> None:
 
 
 @pytest.mark.parametrize("picture", [OTHER, OTHER_DOWN, replace(OTHER, task="x")])
-def test_row_fail_new_another_is_held_and_names_the_disk(picture: Picture) -> None:
+def test_row_fail_new_another_is_held_and_names_the_disk(picture: ServerSnapshot) -> None:
     assert at(FAIL, picture, BEAT - 1) is None
     assert at(FAIL, picture, BEAT) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FAILED)
     after = decided(FAIL, context(steady(picture, BEAT)))
@@ -228,7 +228,7 @@ def test_row_fail_new_another_is_held_and_names_the_disk(picture: Picture) -> No
         pytest.param(SUCCESS, replace(STOPPED, image=OTHER_IMAGE), id="success-same-disk-third-image"),
     ],
 )
-def test_a_case_beyond_the_table_is_looked_at_again_and_then_held(target: Target, picture: Picture) -> None:
+def test_a_case_beyond_the_table_is_looked_at_again_and_then_held(target: Target, picture: ServerSnapshot) -> None:
     assert at(target, picture, SETTLE - 1) is None
     reason = Reason.STILL_CHANGING if picture.changing else Reason.OUTCOME_UNKNOWN
     assert at(target, picture, SETTLE) == (S.HELD, reason, None)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.journal.events import NotDelivered
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Attempt, Order, Outcome, Target
@@ -48,7 +48,7 @@ LOST = target(S.INSPECTING, an_attempt(unanswered=1))
 ACCEPTED = target(S.INSPECTING, an_attempt(accepted_at=START, adopted=True))
 
 
-def at(judged: Target, picture: Picture, seconds: float, **changes: object) -> tuple[object, ...] | None:
+def at(judged: Target, picture: ServerSnapshot, seconds: float, **changes: object) -> tuple[object, ...] | None:
     """What is decided when the picture has been the same so long; None: nothing yet."""
     decision = decide(judged, replace(context(steady(picture, seconds)), **changes))
     return None if undecided(decision) else outcome_of(decision)
@@ -68,7 +68,7 @@ def test_another_image_or_none_is_no_reinstall(image: str | None) -> None:
 
 
 @pytest.mark.parametrize("picture", [RUNNING, STOPPED, ERROR])
-def test_a_success_on_the_same_disk_is_never_tried_again(picture: Picture) -> None:
+def test_a_success_on_the_same_disk_is_never_tried_again(picture: ServerSnapshot) -> None:
     """A cloud that keeps the ids of disks would show just this after all was done: a second try would wipe that."""
     assert at(SUCCESS, picture, SETTLE - 1) is None
     assert at(SUCCESS, picture, SETTLE) == (S.HELD, Reason.OUTCOME_UNKNOWN, None)
@@ -79,7 +79,7 @@ def test_a_lost_answer_and_a_new_disk_that_is_down_is_held() -> None:
 
 
 @pytest.mark.parametrize("picture", [ANEW, DOWN, BROKEN])
-def test_a_failure_that_left_a_new_disk_is_held(picture: Picture) -> None:
+def test_a_failure_that_left_a_new_disk_is_held(picture: ServerSnapshot) -> None:
     assert at(FAIL, picture, BEAT - 1) is None
     assert at(FAIL, picture, BEAT) == (S.HELD, Reason.OUTCOME_UNKNOWN, Outcome.FAILED)
     after = decided(FAIL, context(steady(picture, BEAT)))
@@ -88,7 +88,7 @@ def test_a_failure_that_left_a_new_disk_is_held(picture: Picture) -> None:
 
 
 @pytest.mark.parametrize("picture", [STOPPED, RUNNING, ERROR])
-def test_a_failure_on_the_same_disk_is_tried_again(picture: Picture) -> None:
+def test_a_failure_on_the_same_disk_is_tried_again(picture: ServerSnapshot) -> None:
     assert at(FAIL, picture, BEAT) == (S.BACKOFF, None, Outcome.FAILED)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.model.inventory import JobStatus, Picture
+from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.journal.events import NotDelivered
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
@@ -34,7 +34,7 @@ UNCLEAR = (S.HELD, Reason.OUTCOME_UNKNOWN, Outcome.FOREIGN)
 STRANGER = (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FOREIGN)
 
 
-def showing(picture: Picture, ids: Ids) -> Picture:
+def showing(picture: ServerSnapshot, ids: Ids) -> ServerSnapshot:
     """The picture with these two ids, as it is read: the second is told only where it contradicts the first."""
     image, metered = ids
     return replace(picture, image=image or metered, metered=metered if image and metered != image else None)
@@ -48,7 +48,7 @@ def changed(before: Ids, state: TargetState, status: JobStatus | None = None) ->
     return a_target(state=state, baseline=showing(RUNNING, before), attempts=(attempt,))
 
 
-def end(target: Target, picture: Picture, seconds: float, **more: object) -> tuple[object, ...] | None:
+def end(target: Target, picture: ServerSnapshot, seconds: float, **more: object) -> tuple[object, ...] | None:
     """What is decided when the picture has been the same for so long; None: nothing yet."""
     decision = decide(target, replace(context(steady(picture, seconds)), **more))
     return None if undecided(decision) else outcome_of(decision)

@@ -3,7 +3,7 @@ from typing import Any, cast
 import pytest
 
 from fleetos.sim.api.request_bodies import BodyError, parse
-from fleetos.sim.wire.messages import Reply
+from fleetos.sim.wire.messages import SimResponse
 from fleetos.sim.world.servers import FRAMES_KEPT_S
 from tests.unit.sim.bench import LOGIN, Bench, stopped
 
@@ -156,7 +156,7 @@ def test_the_token_names_its_project_expiry_and_endpoints() -> None:
     bench = Bench(tokens={"lifetime_s": 60, "length": 5000})
     assert len(bench.token) == 5000
     ending = bench.send("POST", "/v3/auth/tokens", LOGIN).ending
-    assert isinstance(ending, Reply)
+    assert isinstance(ending, SimResponse)
     token = cast("dict[str, Any]", parse(ending.body)["token"])
     assert ending.status == 201
     assert token["project"]["id"] == bench.cloud.world.project_id

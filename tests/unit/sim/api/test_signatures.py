@@ -14,7 +14,7 @@ from fleetos.sim.api.access import (
     TEMPORARY_ACCESS_KEY,
     TEMPORARY_SECRET_KEY,
 )
-from fleetos.sim.wire.messages import Reply, Request
+from fleetos.sim.wire.messages import SimRequest, SimResponse
 from tests.unit.sim.bench import BORN, Bench
 
 HOST = "ecs.sim.test"
@@ -31,7 +31,7 @@ def signed(
     at: float | None = None,
     body: bytes = b"",
     **headers: str,
-) -> Request:
+) -> SimRequest:
     """A request as the vendor's SDK signs and spells it."""
     signer: Any = importlib.import_module("huaweicloudsdkcore.signer.signer").Signer
     asked: Any = importlib.import_module("huaweicloudsdkcore.sdk_request").SdkRequest
@@ -43,13 +43,13 @@ def signed(
     query = [] if method == "POST" else list(QUERY)
     made = signer(key).sign(asked(method, "https", HOST, where, "", query, shown, body))
     sent = {str(name).lower(): str(text) for name, text in made.header_params.items()}
-    return Request(method, where, dict(query), sent, body, made.uri)
+    return SimRequest(method, where, dict(query), sent, body, made.uri)
 
 
-def told(bench: Bench, request: Request) -> tuple[int, str]:
+def told(bench: Bench, request: SimRequest) -> tuple[int, str]:
     """Status and message of the answer."""
     ending = bench.cloud.handle(request).ending
-    assert isinstance(ending, Reply)
+    assert isinstance(ending, SimResponse)
     content = json.loads(ending.body)
     if ending.status == 401:
         assert content["error_code"] == "APIGW.0301"
@@ -76,7 +76,7 @@ def test_what_the_vendors_sdk_signs_is_taken() -> None:
 def test_another_spelling_of_the_same_is_the_same(target: str) -> None:
     bench = Bench()
     request = signed(bench)
-    spelled = Request(
+    spelled = SimRequest(
         request.method,
         request.path,
         request.query,
@@ -92,9 +92,9 @@ def test_nothing_can_be_touched_on_the_way() -> None:
     right = signed(bench, "POST", "/v1/{p}/cloudservers/action", body=b'{"os-stop": {}}', Content_Type="a/json")
     sent = dict(right.headers)
 
-    def touched(**changes: Any) -> Request:
+    def touched(**changes: Any) -> SimRequest:
         parts = {name: getattr(right, name) for name in ("method", "path", "query", "headers", "body", "target")}
-        return Request(**{**parts, **changes})
+        return SimRequest(**{**parts, **changes})
 
     for other in (
         touched(method="GET", path=right.path.replace("action", "detail")),
@@ -149,7 +149,7 @@ def test_headers_that_are_no_signature(header: str | None, said: str) -> None:
     headers = {name: text for name, text in request.headers.items() if name != "authorization"}
     if header is not None:
         headers["authorization"] = header
-    status, message = told(bench, Request("GET", request.path, {}, headers, b"", request.target))
+    status, message = told(bench, SimRequest("GET", request.path, {}, headers, b"", request.target))
     assert status == 401
     assert said in message
 
@@ -180,16 +180,16 @@ def test_a_refused_signature_has_no_effect() -> None:
 def test_projects_and_tokens_are_shown_to_who_may_ask() -> None:
     bench = Bench()
     request = signed(bench, path="/v3/projects")
-    ending = bench.cloud.handle(Request("GET", request.path, {}, request.headers, b"", request.target)).ending
-    assert isinstance(ending, Reply)
+    ending = bench.cloud.handle(SimRequest("GET", request.path, {}, request.headers, b"", request.target)).ending
+    assert isinstance(ending, SimResponse)
     assert [one["id"] for one in json.loads(ending.body)["projects"]] == [bench.cloud.world.project_id]
     assert bench.call("GET", "/v3/projects", name="eu-de")[1]["projects"] == []
     subject = {"x-auth-token": bench.token, "x-subject-token": bench.token, "host": HOST}
-    shown = bench.cloud.handle(Request("GET", "/v3/auth/tokens", {}, subject, b"")).ending
-    assert isinstance(shown, Reply)
+    shown = bench.cloud.handle(SimRequest("GET", "/v3/auth/tokens", {}, subject, b"")).ending
+    assert isinstance(shown, SimResponse)
     assert json.loads(shown.body)["token"]["project"]["id"] == bench.cloud.world.project_id
     assert dict(shown.headers)["X-Subject-Token"] == bench.token
     wrong = {**subject, "x-subject-token": "sim.1.2.3"}
-    refused = bench.cloud.handle(Request("GET", "/v3/auth/tokens", {}, wrong, b"")).ending
-    assert isinstance(refused, Reply)
+    refused = bench.cloud.handle(SimRequest("GET", "/v3/auth/tokens", {}, wrong, b"")).ending
+    assert isinstance(refused, SimResponse)
     assert refused.status == 404

@@ -5,22 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from fleetos.sim.api.gateway import Cloud
-from fleetos.sim.random_draws import Chance
-from fleetos.sim.scenario.fault_table import Decision, FateTable
+from fleetos.sim.api.gateway import SimulatedCloud
+from fleetos.sim.random_draws import RandomDraws
+from fleetos.sim.scenario.fault_table import FaultDecision, FaultTable
 from fleetos.sim.scenario.faults import NO_FATE, Operation, Rule
 from fleetos.sim.wire.error_codes import refusal
-from fleetos.sim.wire.messages import Cut, Ending, Hang, Reply, Unreachable
-from fleetos.sim.world.journal import Entry
-from fleetos.sim.world.orders import Power
+from fleetos.sim.wire.messages import Cut, Ending, Hang, NeverSent, SimResponse
+from fleetos.sim.world.journal import JournalLine
+from fleetos.sim.world.orders import PowerOrder
 from tests import ledger as judge
 from tests.unit.sim.bench import Bench, stopped
 
 RULES: TypeAdapter[list[Rule]] = TypeAdapter(list[Rule])
 
 
-def table(*rules: object, seed: int = 1) -> FateTable:
-    return FateTable(RULES.validate_python(list(rules)), Chance(seed), lambda server_id: f"name-{server_id}")
+def table(*rules: object, seed: int = 1) -> FaultTable:
+    return FaultTable(RULES.validate_python(list(rules)), RandomDraws(seed), lambda server_id: f"name-{server_id}")
 
 
 def endings(bench: Bench, number: int) -> list[Ending]:
@@ -111,9 +111,11 @@ def test_counting_a_known_decision_equals_deciding() -> None:
     calls = [("a",), ("a", "b"), ("b",), ("a", "b", "c"), ("c",), ("c",)]
     for servers in calls[:3]:
         decision = one.decide("stop", servers, 0)
-        order = Power(kind="power", operation="stop", servers=servers)
-        entry = Entry.model_validate_json(Entry.of(0, order, decision, "r").model_dump_json(exclude_defaults=True))
-        other.count("stop", servers, Decision(entry.fate or NO_FATE, entry.fates))
+        order = PowerOrder(kind="power", operation="stop", servers=servers)
+        entry = JournalLine.model_validate_json(
+            JournalLine.of(0, order, decision, "r").model_dump_json(exclude_defaults=True)
+        )
+        other.count("stop", servers, FaultDecision(entry.fate or NO_FATE, entry.fates))
     for servers in calls[3:]:
         assert one.decide("stop", servers, 0) == other.decide("stop", servers, 0)
 
@@ -130,7 +132,7 @@ def test_counting_a_known_decision_equals_deciding() -> None:
         ("close-after", Cut(reset=False), True),
         ("hang-before", Hang(3600), False),
         ("hang-after", Hang(3600), True),
-        ("unreachable", Unreachable(), False),
+        ("unreachable", NeverSent(), False),
     ],
 )
 def test_answers_that_are_lost(do: str, ending: Ending, happens: bool) -> None:
@@ -150,7 +152,7 @@ def test_errors_before_and_after_the_effect() -> None:
     bench = stopped(faults=rules)
     assert bench.refused() == (500, "Common.0001")
     ending = bench.send_change().ending
-    assert isinstance(ending, Reply)
+    assert isinstance(ending, SimResponse)
     assert (ending.status, ending.body[:6]) == (502, b"<html>")
     bench.wait(100)
     assert bench.look()[0] == "ACTIVE"
@@ -162,7 +164,7 @@ def test_a_late_effect_comes_after_its_answer_was_lost(answer: str) -> None:
     rule = {"on": "changeos", "do": "late", "seconds": [300, 300], "answer": answer, "nth": [1]}
     bench = stopped(faults=[rule])
     ending = bench.send_change().ending
-    assert not isinstance(ending, Reply) or ending.status == 504
+    assert not isinstance(ending, SimResponse) or ending.status == 504
     bench.wait(299)
     assert bench.look() == ("SHUTOFF", "stopped", None)
     assert bench.ledger().writes[0].came == "pending"
@@ -221,8 +223,8 @@ def test_a_throttled_request_says_so(stated: bool, text: str) -> None:
     rule = {"on": "detail", "do": "throttle", "requests": 2, "per_s": 300, "stated": stated, "retry_after_s": 7}
     bench = stopped(faults=[rule])
     passed, _, refused = endings(bench, 3)
-    assert isinstance(passed, Reply)
-    assert isinstance(refused, Reply)
+    assert isinstance(passed, SimResponse)
+    assert isinstance(refused, SimResponse)
     assert (passed.status, refused.status) == (200, 429)
     assert b"APIGW.0308" in refused.body
     assert text in refused.body.decode()
@@ -241,7 +243,7 @@ def test_flow_control_with_http_202_has_no_job_id() -> None:
 def test_answers_that_cannot_be_read_come_after_the_effect(how: str) -> None:
     bench = stopped(faults=[{"on": "changeos", "do": "garble", "body": how}])
     ending = bench.send_change().ending
-    assert isinstance(ending, Reply)
+    assert isinstance(ending, SimResponse)
     assert ending.status == 200
     assert b"job_id" not in ending.body or how in ("truncated", "garbage")
     assert (len(ending.body) > 2**25) is (how == "oversized")
@@ -253,7 +255,7 @@ def test_answers_that_cannot_be_read_come_after_the_effect(how: str) -> None:
 def test_every_shape_of_an_error_body(form: str) -> None:
     bench = stopped(faults=[{"on": "detail", "do": "refuse", "code": "Ecs.1000", "form": form}])
     (ending,) = endings(bench, 1)
-    assert isinstance(ending, Reply)
+    assert isinstance(ending, SimResponse)
     assert ending.status == 400
     assert (b"Ecs.1000" in ending.body) is (form in ("ecs", "gateway", "job", "nested"))
     assert (b"badRequest" in ending.body) is (form in ("nova", "nested"))
@@ -312,7 +314,7 @@ def test_the_moments_of_looking_do_not_change_what_happens() -> None:
     def world(step: float) -> object:
         bench = Bench(servers=[{"count": 4, "state": "stopped"}], durations={"change": [10, 90]}, faults=[
             {"on": "changeos", "do": "fail", "rate": 0.5, "picture": ["old-disk", "error"]}])  # fmt: skip
-        cloud: Cloud = bench.cloud
+        cloud: SimulatedCloud = bench.cloud
         for number in range(1, 5):
             bench.change(f"web-00{number}")
         while bench.now < cloud.world.born_at + 200:

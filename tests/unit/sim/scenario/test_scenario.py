@@ -6,7 +6,7 @@ from fleetos.errors import InputError, Problem
 from fleetos.limits import SIM_SCENARIO_BYTES_MAX
 from fleetos.sim.scenario.builtin_world import LOST, builtin_scenario
 from fleetos.sim.scenario.load import load_scenario, parse_scenario
-from fleetos.sim.wire.messages import Reply
+from fleetos.sim.wire.messages import SimResponse
 from fleetos.sim.world.world import World
 from tests.unit.sim.bench import BORN, Bench
 
@@ -135,7 +135,7 @@ def test_every_server_of_the_built_in_world_ends_well_at_the_second_try() -> Non
 
 
 def _lost(bench: Bench, name: str) -> bool:
-    return not isinstance(bench.send_change(name).ending, Reply)
+    return not isinstance(bench.send_change(name).ending, SimResponse)
 
 
 def test_another_number_of_servers() -> None:

@@ -7,11 +7,11 @@ from typing import cast
 import pytest
 
 from fleetos.errors import InputError, UsageError
-from fleetos.sim.api.gateway import Cloud
+from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.faults import Refuse
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.server.serve import open_world
-from fleetos.sim.server.state_folder import Home
+from fleetos.sim.server.state_folder import StateFolder
 from fleetos.sim.world import journal as journals
 from fleetos.sim.world.journal import FORMAT, load
 from fleetos.sim.world.orders import Foreign, SetFaults
@@ -26,16 +26,16 @@ RULES = [
 ]
 
 
-def replayed(path: Path, now: float) -> Cloud:
+def replayed(path: Path, now: float) -> SimulatedCloud:
     journal, entries = load(path)
-    cloud = Cloud(journal.header.scenario, journal.header.born_at, lambda: now, journal)
+    cloud = SimulatedCloud(journal.header.scenario, journal.header.born_at, lambda: now, journal)
     for entry in entries:
         cloud.replay(entry)
     cloud.settle()
     return cloud
 
 
-def truth(cloud: Cloud) -> object:
+def truth(cloud: SimulatedCloud) -> object:
     ledger = cloud.world.ledger.as_dict(cloud.world.now)
     del ledger["requests"]
     for write in cast("list[dict[str, object]]", ledger["writes"]):
@@ -137,11 +137,11 @@ def test_a_full_world_takes_no_more_writes(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_home_has_one_occupant_and_private_files(tmp_path: Path) -> None:
-    home = Home(tmp_path / "state" / "sim")
+    home = StateFolder(tmp_path / "state" / "sim")
     assert home.occupant() is None
     with home.occupied():
         assert home.occupant() is not None
-        with pytest.raises(UsageError, match="another process"), Home(home.folder).occupied():
+        with pytest.raises(UsageError, match="another process"), StateFolder(home.folder).occupied():
             pass
         cloud, world = open_world(home.journal, Scenario(), lambda: BORN)
         home.write_address("http://127.0.0.1:1", world)
@@ -158,7 +158,7 @@ def test_a_home_has_one_occupant_and_private_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o177])
 def test_a_home_is_private_with_all_that_was_made_for_it(tmp_path: Path, umask: int) -> None:
-    home = Home(tmp_path / "state" / "fleetos" / "sim")
+    home = StateFolder(tmp_path / "state" / "fleetos" / "sim")
     before = os.umask(umask)
     try:
         with home.occupied():
@@ -172,10 +172,10 @@ def test_a_home_is_private_with_all_that_was_made_for_it(tmp_path: Path, umask: 
     home.make()
     (tmp_path / "taken").touch()
     with pytest.raises(FileExistsError):
-        Home(tmp_path / "taken").make()
+        StateFolder(tmp_path / "taken").make()
 
 
 def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    Home(tmp_path / "sim").make()
+    StateFolder(tmp_path / "sim").make()
     assert tmp_path.stat().st_mode & 0o777 == 0o755

@@ -53,7 +53,7 @@ def test_the_folder_is_found_in_a_checkout_and_in_an_installation(tmp_path: Path
 
 
 def test_the_wheel_takes_the_migrations_along() -> None:
-    told = (Path(migration.__file__).parents[2] / "pyproject.toml").read_text()
+    told = (Path(migration.__file__).parents[3] / "pyproject.toml").read_text()
     assert 'migrations = "fleetos/migrations"' in told
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from rich.cells import cell_len
 
-from fleetos.model.drift import Cause, Drift, LastChange, Standing, Verdict
+from fleetos.model.drift import Cause, Drift, DriftState, LastChange, ServerDrift
 from fleetos.model.inventory import Image
 from fleetos.views.terminal.drift import ROWS_SHOWN, drift_lines, drift_table, totals
 
@@ -12,14 +12,14 @@ WANTED = Image("image-12", "Debian_12", "active")
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def drifted(number: int, name: str | None = None) -> Standing:
+def drifted(number: int, name: str | None = None) -> ServerDrift:
     last = LastChange("2b7c0m1x4q", AT, "image-11")
     names = (f"id-{number}", f"web-{number:03}" if name is None else name)
-    return Standing(*names, Verdict.DRIFTED, WANTED, "image-11", "Debian_11", Cause.OLDER, last)
+    return ServerDrift(*names, DriftState.DRIFTED, WANTED, "image-11", "Debian_11", Cause.OLDER, last)
 
 
-def same(number: int) -> Standing:
-    return Standing(f"id-{number}", f"web-{number:03}", Verdict.SAME, WANTED, "image-12", "Debian_12")
+def same(number: int) -> ServerDrift:
+    return ServerDrift(f"id-{number}", f"web-{number:03}", DriftState.SAME, WANTED, "image-12", "Debian_12")
 
 
 def test_a_narrow_terminal_gets_what_is_known_of_a_server_line_by_line() -> None:

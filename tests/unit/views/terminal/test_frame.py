@@ -10,17 +10,17 @@ from rich.cells import cell_len
 from fleetos.model.journal.events import Moved, RunMoved
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.terminal.frame import Spent, frame
-from fleetos.views.terminal.highlights import Watch
+from fleetos.views.terminal.highlights import Highlights
 from tests.unit.views.stage import Stage, a_run, server_id, target
 from tests.unit.views.text.test_format import HOSTILE
 
 SPENT = Spent(190, {"sweep": 1_000, "change": 234})
 
 
-def busy() -> tuple[Stage, Watch]:
+def busy() -> tuple[Stage, Highlights]:
     """Sixty servers: twenty done, two held, one in backoff, seven changing, the others waiting."""
     stage = Stage.of(60)
-    watch = Watch(stage.progress, stage.now)
+    watch = Highlights(stage.progress, stage.now)
     watch.turned(stage.begin(), stage.now)
     for number in range(30):
         watch.turned(stage.wait(3).submit(number), stage.now)
@@ -34,7 +34,7 @@ def busy() -> tuple[Stage, Watch]:
     return stage, watch
 
 
-def seen(watch: Watch, stage: Stage, width: int, height: int) -> list[str]:
+def seen(watch: Highlights, stage: Stage, width: int, height: int) -> list[str]:
     return frame(watch, SPENT, stage.now, width, height).plain.split("\n")
 
 
@@ -84,7 +84,7 @@ def test_on_200_columns_nothing_is_cut() -> None:
 
 def test_one_server() -> None:
     stage = Stage.of(1)
-    watch = Watch(stage.progress, stage.now)
+    watch = Highlights(stage.progress, stage.now)
     watch.turned([*stage.begin(), *stage.submit(0)], stage.now)
     stage.wait(65)
     assert seen(watch, stage, 80, 24)[1:] == [
@@ -105,7 +105,7 @@ def test_a_paused_run_says_why() -> None:
 
 def test_all_failed_leaves_room_for_those_that_move() -> None:
     stage = Stage.of(60)
-    watch = Watch(stage.progress, stage.now)
+    watch = Highlights(stage.progress, stage.now)
     watch.turned(stage.begin(), stage.now)
     for number in range(50):
         watch.turned([*stage.submit(number), *stage.fail(number)], stage.now)
@@ -128,7 +128,7 @@ def test_each_count_has_its_own_colour() -> None:
 
 def test_a_hostile_name_cannot_break_the_screen() -> None:
     stage = Stage([target(0, HOSTILE), target(1, "[bold red]x[/]"), target(2, "ウ" * 50)], a_run(name=HOSTILE))
-    watch = Watch(stage.progress, stage.now)
+    watch = Highlights(stage.progress, stage.now)
     for number in range(3):
         watch.turned(stage.submit(number), stage.now)
     for width in (20, 40, 80, 200):
@@ -150,7 +150,7 @@ def test_never_wider_nor_higher_than_the_terminal(
     width: int, height: int, count: int, name: str, data: st.DataObject
 ) -> None:
     stage = Stage([replace(target(number), name=f"{name}{number}") for number in range(count)], a_run(name=name or "x"))
-    watch = Watch(stage.progress, stage.now)
+    watch = Highlights(stage.progress, stage.now)
     for number in range(count):
         fate = data.draw(st.sampled_from(["wait", "submit", "succeed", "fail", "backoff"])) if count < 20 else "fail"
         if fate != "wait":
@@ -170,7 +170,7 @@ def test_never_wider_nor_higher_than_the_terminal(
 def test_the_bar_is_full_only_at_the_end(ended: int) -> None:
     stage = Stage.of(10_000)
     moves = [Moved(server_id(number), TargetState.CANCELLED) for number in range(ended)]
-    watch = Watch(stage.progress, stage.now)
+    watch = Highlights(stage.progress, stage.now)
     watch.turned(stage.happen(*moves), stage.now)
     bar = seen(watch, stage, 80, 24)[1]
     assert (" 100 % " in bar) == (ended == 10_000)

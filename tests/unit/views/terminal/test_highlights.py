@@ -2,13 +2,13 @@
 
 from fleetos.model.journal.events import Moved, Retried, RunPassStarted
 from fleetos.model.states import Reason, TargetState
-from fleetos.views.terminal.highlights import Watch, changed_ids
+from fleetos.views.terminal.highlights import Highlights, changed_ids
 from tests.unit.views.stage import Stage, server_id
 
 
-def begun(count: int) -> tuple[Stage, Watch]:
+def begun(count: int) -> tuple[Stage, Highlights]:
     stage = Stage.of(count)
-    watch = Watch(stage.progress, stage.now)
+    watch = Highlights(stage.progress, stage.now)
     watch.turned(stage.begin(), stage.now)
     return stage, watch
 
@@ -45,7 +45,7 @@ def test_a_watch_that_comes_late_sees_the_same() -> None:
         watch.turned(stage.wait(1).fail(number), stage.now)
     for number in range(5, 9):
         watch.turned(stage.wait(1).fail(number, TargetState.BACKOFF), stage.now)
-    late = Watch(stage.progress, stage.now)
+    late = Highlights(stage.progress, stage.now)
     for group in ("troubled", "doubtful", "moving"):
         assert getattr(late, group)(50) == getattr(watch, group)(50)
     assert late.sizes == watch.sizes == (5, 4, 6)

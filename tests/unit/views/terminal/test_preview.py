@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fleetos.model.findings import Check, Finding, Level
-from fleetos.model.plan import Place
+from fleetos.model.plan import SourcePosition
 from fleetos.model.preview import Act, Band, Estimate, ImageChoice, Preview
 from fleetos.model.run import Target
 from fleetos.model.states import Reason, RunState, TargetState
@@ -190,7 +190,7 @@ def test_acts_are_ordered_by_what_needs_a_human() -> None:
 def test_a_selector_is_told_with_its_number_and_the_same_image_once() -> None:
     again = target(1)
     order = replace(again.order, image_id=OLD_IMAGE, image_name="Debian_11", reinstall=True)
-    shown = preview(replace(again, order=order), selected={Place("p.yaml", 4, 5, "servers[0].select"): 1})
+    shown = preview(replace(again, order=order), selected={SourcePosition("p.yaml", 4, 5, "servers[0].select"): 1})
     text = preview_lines(shown).plain
     assert "(Debian_11 again)" in text
     assert "servers[0].select at p.yaml:4:5 matches 1 server" in text
