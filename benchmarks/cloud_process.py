@@ -16,7 +16,7 @@ import httpx
 
 from fleetos.sim.api.access import Access
 from fleetos.sim.scenario.scenario import Scenario
-from tests.ledger import Ledger, read_ledger
+from tests.support.ledger import Ledger, read_ledger
 
 # The ledger of 20,000 servers has some 50 MB.
 _HTTP_TIMEOUT_S = 120.0

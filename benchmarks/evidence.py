@@ -8,7 +8,7 @@ from benchmarks.arithmetic import list_schedule_s, mean_running
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.world.ledger import LedgerEntry
-from tests.ledger import Ledger, changes_per_server
+from tests.support.ledger import Ledger, changes_per_server
 
 # A hard stop takes this part of the drawn time of a soft one, as the simulated cloud has it.
 HARD_STOP_PART = 0.2

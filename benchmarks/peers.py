@@ -22,7 +22,7 @@ from benchmarks.report import Section, say
 from benchmarks.scaled import IMAGE, KIND, ROUGH, Weather, world
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.scenario import Scenario
-from tests.ledger import Ledger, changes_per_server
+from tests.support.ledger import Ledger, changes_per_server
 
 SERVERS, CONCURRENCY = 60, 20
 QUICK_SERVERS, QUICK_CONCURRENCY = 8, 4

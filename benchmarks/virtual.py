@@ -37,8 +37,8 @@ from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.virtual_time import VirtualLoop, now_s, run
 from fleetos.sim.wire.messages import SimRequest, WireOutcome
 from fleetos.store.memory_journal import MemoryRun, freeze
-from tests.ledger import Ledger
 from tests.support.chance import SeededChance
+from tests.support.ledger import Ledger
 
 BORN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 IMAGE = "Standard_Debian_12_latest"

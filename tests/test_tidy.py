@@ -23,7 +23,7 @@ SUPPRESSIONS = {
     "fleetos/cloud/http/transport.py": (1, "whatever the transport raises becomes one of our two errors"),
     "fleetos/store/database/migration.py": (1, "the table's name in the statement is a constant"),
     "fleetos/store/database/tables.py": (2, "SQLAlchemy names the arguments of a column type"),
-    "tests/postgres.py": (1, "the import reads the environment, which the test sets first"),
+    "tests/support/postgres.py": (1, "the import reads the environment, which the test sets first"),
     "tests/simulation/session.py": (1, "a simulated process ends by whatever it ends by, and that is the finding"),
 }
 

@@ -53,7 +53,7 @@ BANS = (
     Ban(
         "time.sleep",
         "anyio.sleep, or better an event",
-        ("fleetos/sim/server/state_folder.py", "tests/stage.py", "benchmarks/"),
+        ("fleetos/sim/server/state_folder.py", "tests/support/commands.py", "benchmarks/"),
         in_tests=True,
     ),
     Ban("random", _CHANCE, ("fleetos/ids.py",)),

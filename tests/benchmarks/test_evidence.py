@@ -7,7 +7,7 @@ import pytest
 from benchmarks.evidence import changes, harm, slot_use, slots_filled, stopped_before_change_s
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.world.ledger import LedgerEntry
-from tests.ledger import Ledger
+from tests.support.ledger import Ledger
 
 
 def change(seq: int, server_id: str, begun_s: float, ended_s: float, *, succeeded: bool = True) -> LedgerEntry:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.play import Play
-from tests.stage import Stage, stage
+from tests.support.commands import Stage, stage
 
 SERVERS = 160
 SCENARIO = {

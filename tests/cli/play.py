@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from fleetos.cli.main import app
 from fleetos.sim.world.ledger import LedgerEntry
 from tests.integration.plans import plan
-from tests.ledger import CHANGES
-from tests.stage import Done, Stage, environment
+from tests.support.commands import Done, Stage, environment
 from tests.support.fork_server import Process
+from tests.support.ledger import CHANGES
 
 PACE = """
 polling: {min: 100ms, max: 200ms}

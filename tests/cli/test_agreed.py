@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.conftest import SCENARIO
 from tests.cli.play import Play
-from tests.stage import Stage, stage
+from tests.support.commands import Stage, stage
 
 UNKNOWN_SOON = "\npolling: {min: 100ms, max: 200ms}\ntimeouts: {stop: 1m, change: 1m, settle: 1s, start: 1m}\n"
 OVERDUE_SOON = "\npolling: {min: 100ms, max: 200ms}\ntimeouts: {stop: 1m, change: 1s, settle: 1s, start: 1m}\n"

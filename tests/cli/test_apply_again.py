@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.cli.conftest import SCENARIO
 from tests.cli.play import Play
-from tests.ledger import successful_disks_destroyed
-from tests.stage import Done, stage
+from tests.support.commands import Done, stage
+from tests.support.ledger import successful_disks_destroyed
 
 
 def test_the_plan_is_what_it_says_and_not_how_it_is_written(play: Play) -> None:

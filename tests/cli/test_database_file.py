@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.play import Began, Play
-from tests.stage import Done
+from tests.support.commands import Done
 
 
 def files_of(database: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from sqlalchemy import URL, make_url
 from typer.testing import CliRunner
 
 from fleetos.cli.main import app
-from tests.postgres import fresh_database, server_ends
+from tests.support.postgres import fresh_database, server_ends
 
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
 

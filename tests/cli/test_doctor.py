@@ -21,7 +21,7 @@ from fleetos.model.journal.codec import experience_json
 from fleetos.sim.api.access import ACCESS_KEY, PASSWORD, SECRET_KEY
 from fleetos.store.database import sqlite_files
 from tests.cli.play import Play
-from tests.stage import Done, Stage, stage, until
+from tests.support.commands import Done, Stage, stage, until
 
 KEY = {"OS_AUTH_TYPE": "aksk", "OS_ACCESS_KEY": ACCESS_KEY, "OS_SECRET_KEY": SECRET_KEY}
 Check = Mapping[str, Any]

@@ -10,7 +10,7 @@ import pytest
 
 from fleetos.cli.exit_codes import ExitCode
 from tests.cli.play import PACE, Play
-from tests.stage import Done, Stage, stage
+from tests.support.commands import Done, Stage, stage
 
 OLD, WANTED, NEWER, OTHER = "Debian_11_latest", "Debian_12_latest", "Debian_13_latest", "Alma_9"
 SCENARIO: dict[str, Any] = {

@@ -5,7 +5,7 @@ import re
 import socket
 
 from tests.cli.play import Play
-from tests.ledger import stopped_by_us
+from tests.support.ledger import stopped_by_us
 
 
 def test_a_run_has_one_driver_and_can_be_asked_to_end(play: Play) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.play import PACE, Play
-from tests.stage import Stage, stage
+from tests.support.commands import Stage, stage
 
 GOLD = (
     "db-gold",

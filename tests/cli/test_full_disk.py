@@ -3,7 +3,7 @@
 import resource
 
 from tests.cli.play import Play
-from tests.ledger import changes_sent_too_early
+from tests.support.ledger import changes_sent_too_early
 
 
 def test_a_full_disk_stops_the_run_before_its_next_effect(play: Play) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from fleetos.sim.api.access import PASSWORD
 from tests.cli.play import Play
-from tests.cli.tap import tap
-from tests.stage import Stage, stage
+from tests.support.commands import Stage, stage
+from tests.support.proxy import tap
 
 FLEET = 18
 # Together with the fleets, three pages.

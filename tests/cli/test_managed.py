@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.play import PACE, Play
-from tests.stage import Stage, stage
+from tests.support.commands import Stage, stage
 
 CLUSTER = "CCE-Cluster-ID=4c9b1c5e-0000-4000-8000-0255ac10005d"
 NODE = "CCE-Dynamic-Provisioning-Node=0d6b7a5e-0000-4000-8000-0255ac10005d"

@@ -10,8 +10,8 @@ import pytest
 
 from fleetos.cli.exit_codes import ExitCode
 from tests.cli.play import Play
-from tests.ledger import CHANGES
-from tests.stage import Done, Stage, stage
+from tests.support.commands import Done, Stage, stage
+from tests.support.ledger import CHANGES
 
 OWN = "441d5677-b76a-4dd4-a97a-ef7fd633c095"
 DEBIAN_11, DEBIAN_12 = "Standard_Debian_11_latest", "Standard_Debian_12_latest"

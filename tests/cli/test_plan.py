@@ -10,8 +10,8 @@ import pytest
 
 from fleetos.cli.exit_codes import ExitCode
 from tests.cli.play import Play
-from tests.ledger import CHANGES
-from tests.stage import Done, Stage, stage
+from tests.support.commands import Done, Stage, stage
+from tests.support.ledger import CHANGES
 
 DEBIAN_11, DEBIAN_12 = "Standard_Debian_11_latest", "Standard_Debian_12_latest"
 GOOD_KEY = "83cdb52d-9ebf-4469-9cfa-e7b5b80da846"

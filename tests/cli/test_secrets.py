@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.canaries import ADMINPASS, LOGIN_PASSWORD, USER_DATA, leaks
 from tests.cli.play import Began, Play
-from tests.cli.tap import Tap, tap
-from tests.stage import COMMAND_TIMEOUT_S, Done
+from tests.support.commands import COMMAND_TIMEOUT_S, Done
+from tests.support.proxy import Tap, tap
+from tests.support.secrets import ADMINPASS, LOGIN_PASSWORD, USER_DATA, leaks
 
 OTHER_PASSWORD = "Hd3-kP+9/rT%sWz@"
 IN_PLAN = "#cloud-config {runcmd: [Bn8/+tRw<5_kL]}"

@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from tests.canaries import leaks
 from tests.cli.play import Play
-from tests.postgres import fresh_database, server_ends
+from tests.support.postgres import fresh_database, server_ends
+from tests.support.secrets import leaks
 
 PASSWORD = 'Db9"/uv Wx+%13@z'
 KEY_PASSWORD = "Kd4/mN-8+qR"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.play import PACE, Play
-from tests.stage import Stage, stage
+from tests.support.commands import Stage, stage
 
 OPS = "7e25b1da-389f-4697-a79d-f3a0e5bd494e"
 DURATIONS = {"stop": [0.05, 0.1], "start": [0.05, 0.1], "change": [0.3, 0.5], "job_init": [0, 0.05]}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.play import SILENCE_MAX_S, Began, Play
 from tests.cli.test_terminal import terminal
-from tests.stage import command
+from tests.support.commands import command
 
 # Far beyond what a loaded machine takes, and far below what hangs in these tests.
 LEAVES_WITHIN_S = 60.0

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.cli.play import Began, Play
-from tests.stage import until
+from tests.support.commands import until
 
 # Longer than any of these tests takes: a change stays under way until its driver is killed, however slow the machine.
 SLOW_JOBS = {"on": "job", "do": "latency", "seconds": [60, 60]}

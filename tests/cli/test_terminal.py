@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.play import SILENCE_MAX_S, Play
-from tests.stage import command, environment
+from tests.support.commands import command, environment
 
 ESCAPES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 COLOURS = re.compile(r"\x1b\[[\d;]*[1-9][\d;]*m")

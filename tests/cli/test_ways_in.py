@@ -19,7 +19,7 @@ from fleetos.sim.api.access import (
     USER,
 )
 from tests.cli.play import Play
-from tests.cli.tap import tap
+from tests.support.proxy import tap
 
 TEMPORARY: dict[str, Any] = {
     "OS_ACCESS_KEY": TEMPORARY_ACCESS_KEY,

@@ -14,9 +14,9 @@ from fleetos.cloud.connect import open_cloud
 from fleetos.model.inventory import Reply
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order, Secrets
-from tests.canaries import ADMINPASS, LOGIN_PASSWORD, USER_DATA
 from tests.contract.peers import Peer, Script, always, peer
 from tests.support.chance import SeededChance
+from tests.support.secrets import ADMINPASS, LOGIN_PASSWORD, USER_DATA
 
 TOKEN = "MIIHcanary" + "".join(f"{number:x}/+" for number in range(2000, 2400))
 PROJECT = "0123456789abcdef0123456789abcdef"

@@ -36,12 +36,12 @@ from fleetos.sim.api.signatures import SignatureChecker
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.server.serve import Listen, serve
 from fleetos.sim.wire.messages import SimRequest
-from tests.canaries import ADMINPASS
 from tests.contract.gateway import PROJECT as PEERS_PROJECT
 from tests.contract.gateway import SERVER, change, gateway
 from tests.contract.loopback_tls import AUTHORITY, HERE, serving, trusted
 from tests.contract.peers import Exchange, always, peer
 from tests.support.chance import SeededChance
+from tests.support.secrets import ADMINPASS
 
 KEY = AccessKey(ACCESS_KEY, SECRET_KEY)
 TEMPORARY = AccessKey(TEMPORARY_ACCESS_KEY, TEMPORARY_SECRET_KEY, SECURITY_TOKEN)

@@ -15,9 +15,9 @@ from fleetos.cloud.rate import throttle
 from fleetos.errors import CloudError
 from fleetos.limits import MESSAGE_CHARS
 from fleetos.model.inventory import Delivered, Unanswered
-from tests.canaries import ADMINPASS, leaks
 from tests.contract.gateway import SECRETS, SERVER, change, gateway, stop
 from tests.contract.peers import Exchange, Script, always, peer
+from tests.support.secrets import ADMINPASS, leaks
 
 # Less than half of the shortest secret may be left of one that was cut off.
 LEAST = 11

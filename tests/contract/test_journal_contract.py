@@ -19,8 +19,8 @@ from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
 from fleetos.model.run import LeftBy, Run, Target
 from fleetos.model.states import Reason, RunState, TargetState
-from tests.contract.journal_houses import House, build_house
-from tests.postgres import server_ends
+from tests.contract.journal_factories import House, build_house
+from tests.support.postgres import server_ends
 from tests.unit.store.samples import (
     START,
     make_run,

@@ -16,7 +16,7 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.integrity import check
 from fleetos.store.leases import look
-from tests.postgres import fresh_database, server_ends
+from tests.support.postgres import fresh_database, server_ends
 from tests.unit.store.samples import START, HandClock, dead_process, make_run, make_targets, watcher
 
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)

@@ -10,8 +10,8 @@ from fleetos.errors import JournalUnwritable
 from fleetos.model.journal.events import Moved
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.states import TargetState
-from tests.contract.journal_houses import SqlHouse
-from tests.postgres import fresh_database, server_ends
+from tests.contract.journal_factories import SqlHouse
+from tests.support.postgres import fresh_database, server_ends
 from tests.unit.store.samples import START, make_run, make_target
 
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)

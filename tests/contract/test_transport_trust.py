@@ -15,11 +15,11 @@ from fleetos.cloud.http.transport import tls_context
 from fleetos.errors import CloudUnreachable
 from fleetos.model.inventory import Undelivered
 from fleetos.model.plan import ApiLimits
-from tests.canaries import LOGIN_PASSWORD
 from tests.contract.gateway import SECRETS, SERVER, TOKEN, change, gateway, stop
 from tests.contract.loopback_tls import AUTHORITY, ELSEWHERE, EXPIRED, HERE, SELF_SIGNED, serving, trusted
 from tests.contract.peers import Exchange, always
 from tests.support.chance import SeededChance
+from tests.support.secrets import LOGIN_PASSWORD
 
 # What is served, what is trusted (None: what the system trusts), and how OpenSSL begins to speak of it.
 DISTRUSTED: dict[str, tuple[str, str | None, str]] = {

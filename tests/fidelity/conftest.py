@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from fleetos.cloud.client import CloudClient
 from fleetos.sim.scenario.scenario import DEFAULT_KEY
-from tests.fidelity.house import fleetos_client, served
 from tests.fidelity.sending import KEY
+from tests.fidelity.sim_process import fleetos_client, served
 from tests.fidelity.vendor import Vendor, project_of, signing
 from tests.fidelity.wire import Wire, wire_to
 

@@ -15,8 +15,8 @@ from fleetos.cloud.client import CloudClient
 from fleetos.model.inventory import NO_TRAITS, Server
 from fleetos.model.run import Order, Secrets
 from fleetos.model.traces import LoggedEnd
-from tests.fidelity.house import permit
 from tests.fidelity.seen import server_of
+from tests.fidelity.sim_process import permit
 from tests.fidelity.vendor import Vendor
 from tests.fidelity.wire import Wire
 

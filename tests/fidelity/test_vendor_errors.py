@@ -9,10 +9,10 @@ import pytest
 from fleetos.cloud.client import CloudClient
 from fleetos.model.inventory import Delivered
 from fleetos.sim.scenario.faults import Form
-from tests.fidelity.house import permit
+from tests.fidelity.sim_process import permit
 from tests.fidelity.vendor import Vendor, ecs, exceptions, login
 from tests.fidelity.wire import Wire
-from tests.stage import Stage
+from tests.support.commands import Stage
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore")
 SERVER = "8d1c66b0-9d2b-4b4c-9d55-4a1d7ef51111"

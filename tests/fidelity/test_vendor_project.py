@@ -10,8 +10,8 @@ from fleetos.model.inventory import Flavor, KeyState
 from fleetos.sim.api.access import ACCESS_KEY
 from fleetos.sim.scenario.scenario import DEFAULT_KEY
 from tests.fidelity.conftest import OLD_KEY
-from tests.fidelity.house import before_login, fleetos_client
 from tests.fidelity.sending import KEY, sent, without
+from tests.fidelity.sim_process import before_login, fleetos_client
 from tests.fidelity.vendor import Vendor, ecs, eps, evs, exceptions, iam, kms
 from tests.fidelity.wire import Wire
 

@@ -10,8 +10,8 @@ import pytest
 from fleetos.cloud.auth.credentials import GivenToken
 from fleetos.cloud.client import CloudClient
 from fleetos.model.run import Order, Secrets
-from tests.fidelity.house import fleetos_client, permit
 from tests.fidelity.sending import KEY, sent, without
+from tests.fidelity.sim_process import fleetos_client, permit
 from tests.fidelity.vendor import Vendor, ecs, evs, exceptions, iam, ims, login, with_token
 from tests.fidelity.wire import Wire
 

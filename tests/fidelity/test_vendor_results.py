@@ -12,11 +12,11 @@ from fleetos.cloud.client import CloudClient
 from fleetos.model.inventory import Delivered, Image, Job, JobStatus, Reply, Server, SubJob, Traits
 from fleetos.model.run import Order, Secrets
 from fleetos.sim.api.access import ACCESS_KEY
-from tests.fidelity.house import permit
 from tests.fidelity.seen import server_of
+from tests.fidelity.sim_process import permit
 from tests.fidelity.vendor import Vendor, ecs, evs, exceptions, iam, ims
 from tests.fidelity.wire import Wire
-from tests.stage import Stage
+from tests.support.commands import Stage
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore"),

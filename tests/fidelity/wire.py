@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.stage import HTTP_TIMEOUT_S
+from tests.support.commands import HTTP_TIMEOUT_S
 
 # Of this hop alone (RFC 9110, 7.6.1), or written anew by the relay.
 _OWN = frozenset({"connection", "keep-alive", "content-length", "transfer-encoding", "date", "server"})

@@ -18,7 +18,7 @@ from tests.hostile.chance import examples
 from tests.hostile.plans import plan_tree, write_files
 from tests.hostile.strategies import mangled, randoms, spoiled
 from tests.hostile.test_database import kept_at
-from tests.stage import environment
+from tests.support.commands import environment
 from tests.unit.store.samples import HandClock, make_run
 
 PLAN = "version: 1\nname: x\nchange: {image: a}\nservers: [{name: a}]\n"

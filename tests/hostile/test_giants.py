@@ -26,7 +26,7 @@ from fleetos.limits import (
     ROWS_LINE_LETTERS,
     ROWS_MAX_BYTES,
 )
-from tests.hostile.giants import CPU_S, MEMORY_BYTES
+from tests.hostile.large_plans import CPU_S, MEMORY_BYTES
 
 HEAD = "version: 1\nname: x\nchange: {image: a}\n"
 TIMEOUT_S = 300.0
@@ -130,7 +130,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[s
             (folder / f"{name}.csv").write_bytes(giant.csv())
     for number in range(LINKS):
         (folder / f"link-{number}.csv").symlink_to(folder / "many-files.csv")
-    command = [sys.executable, "-m", "tests.hostile.giants", str(folder)]
+    command = [sys.executable, "-m", "tests.hostile.large_plans", str(folder)]
     done = subprocess.run(
         command,
         cwd=Path(__file__).parents[2],

@@ -29,7 +29,7 @@ from fleetos.cloud.http import transport
 from fleetos.cloud.http.transport import HttpRequest, HttpResponse, Transport
 from fleetos.store import leases, process, runs
 from fleetos.store.process import is_stopped
-from tests.stage import Done, until
+from tests.support.commands import Done, until
 
 COMMAND_TIMEOUT_S = 90.0
 # Who waits for others at the chosen place does not wait for ever, should one of them have ended before.

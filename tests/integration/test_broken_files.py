@@ -22,8 +22,8 @@ import pytest
 
 from tests.cli.play import PACE, Play
 from tests.integration.chosen import PLAIN, At, Point, Way, start
-from tests.ledger import changes_per_server, stopped_by_us, successful_disks_destroyed
-from tests.stage import Done, stage
+from tests.support.commands import Done, stage
+from tests.support.ledger import changes_per_server, stopped_by_us, successful_disks_destroyed
 
 SERVERS = 8
 NAMES = [f"web-{number:03d}" for number in range(1, SERVERS + 1)]

@@ -17,7 +17,8 @@ import pytest
 
 from tests.cli.play import Play
 from tests.integration.chosen import At, Point, Way, start
-from tests.ledger import (
+from tests.support.commands import Done, stage, until
+from tests.support.ledger import (
     Ledger,
     changes_per_server,
     changes_sent_too_early,
@@ -25,7 +26,6 @@ from tests.ledger import (
     successful_disks_destroyed,
     writes_while_changing,
 )
-from tests.stage import Done, stage, until
 
 pytestmark = pytest.mark.slow
 

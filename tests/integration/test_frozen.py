@@ -18,7 +18,8 @@ from fleetos.limits import LEASE_TERM_S
 from fleetos.sim.world.ledger import LedgerEntry
 from tests.cli.play import Play
 from tests.integration.chosen import At, Point, Way, start
-from tests.ledger import (
+from tests.support.commands import Done, stage, until
+from tests.support.ledger import (
     Ledger,
     changes_per_server,
     changes_sent_too_early,
@@ -26,8 +27,7 @@ from tests.ledger import (
     successful_disks_destroyed,
     writes_while_changing,
 )
-from tests.postgres import fresh_database, server_ends
-from tests.stage import Done, stage, until
+from tests.support.postgres import fresh_database, server_ends
 
 pytestmark = pytest.mark.slow
 

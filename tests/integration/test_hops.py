@@ -10,7 +10,7 @@ import pytest
 
 from fleetos.sim.api.access import Access
 from tests.integration.hops import DURABLE, JUDGED, POST
-from tests.stage import COMMAND_TIMEOUT_S, environment
+from tests.support.commands import COMMAND_TIMEOUT_S, environment
 
 FRAMES, FILES = 12, 8
 ROOT = Path(__file__).parents[2]

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.integration.plans import PACE, plan
-from tests.ledger import (
+from tests.support.commands import Stage, command, kill_after, stage, until
+from tests.support.ledger import (
     changes_per_server,
     changes_sent_too_early,
     stopped_by_us,
     successful_disks_destroyed,
     writes_while_changing,
 )
-from tests.stage import Stage, command, kill_after, stage, until
 
 pytestmark = pytest.mark.slow
 

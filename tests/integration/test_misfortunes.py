@@ -13,7 +13,8 @@ import pytest
 
 from fleetos.sim.scenario.scenario import Scenario
 from tests.integration.plans import plan
-from tests.ledger import (
+from tests.support.commands import stage
+from tests.support.ledger import (
     Ledger,
     changes_per_server,
     changes_sent_too_early,
@@ -21,7 +22,6 @@ from tests.ledger import (
     successful_disks_destroyed,
     writes_while_changing,
 )
-from tests.stage import stage
 
 pytestmark = pytest.mark.slow
 

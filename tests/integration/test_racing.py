@@ -13,15 +13,15 @@ import pytest
 
 from tests.cli.play import Play
 from tests.integration.chosen import At, Meeting, Point, Way, context, start
-from tests.ledger import (
+from tests.support.commands import Done, Stage, stage
+from tests.support.ledger import (
     changes_per_server,
     changes_sent_too_early,
     stopped_by_us,
     successful_disks_destroyed,
     writes_while_changing,
 )
-from tests.postgres import fresh_database, server_ends
-from tests.stage import Done, Stage, stage
+from tests.support.postgres import fresh_database, server_ends
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.plans import plan
-from tests.ledger import changes_per_server, successful_disks_destroyed, writes_while_changing
-from tests.stage import stage
+from tests.support.commands import stage
+from tests.support.ledger import changes_per_server, successful_disks_destroyed, writes_while_changing
 
 pytestmark = pytest.mark.slow
 

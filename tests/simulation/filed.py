@@ -35,7 +35,7 @@ from fleetos.store.leases import LeaseRequester
 from fleetos.store.memory_journal import Claim, CommitFault, MemoryRun
 from fleetos.store.process import this_process
 from tests.simulation.process import Process
-from tests.simulation.stagehand import Stagehand
+from tests.simulation.run_context import Stagehand
 
 # Where files are memory: what a disk does is not what is tested here.
 _MEMORY = Path("/dev/shm")

@@ -10,8 +10,8 @@ from fleetos.planning.preflight.server_selection import select
 from fleetos.planning.settings import CloudFacts
 from fleetos.store.memory_journal import MemoryRun, freeze
 from tests.simulation.process import Process
+from tests.simulation.run_context import Stagehand
 from tests.simulation.session import logged_in
-from tests.simulation.stagehand import Stagehand
 from tests.simulation.wishes import environment, plan, said, wishes
 
 _DID_NOTHING = frozenset({Outcome.REFUSED, Outcome.NOT_DELIVERED})

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from fleetos.model.plan import ApiLimits, Polling, Rollout, Share, Timeouts
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.world.ledger import LedgerEntry
-from tests.ledger import CHANGES
 from tests.simulation.play import play
+from tests.simulation.run_trace import Story
 from tests.simulation.spec import Operator, Spec
-from tests.simulation.story import Story
+from tests.support.ledger import CHANGES
 
 # How servers look during a change: as what they are, or stopped and idle.
 PICTURES = ("rebuild", "idle")

@@ -7,7 +7,7 @@ from fleetos.model.journal.events import Event, Retried, RunPassStarted, Settled
 from fleetos.model.states import RETRIABLE
 from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.process import Process
-from tests.simulation.stagehand import Stagehand
+from tests.simulation.run_context import Stagehand
 
 
 async def retry(stage: Stagehand, process: Process) -> None:

@@ -18,15 +18,15 @@ from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.virtual_time import now_s, run
 from fleetos.sim.world.orders import Foreign, SetFaults
 from fleetos.store.memory_journal import MemoryRun
-from tests.ledger import Ledger
 from tests.simulation.filed import Filed, at_once
 from tests.simulation.freezing import frozen
 from tests.simulation.operating import release, retry
 from tests.simulation.process import BORN, PROCESS, Fates, Process, make_loop
+from tests.simulation.run_context import Noted, Stagehand, play_time
+from tests.simulation.run_trace import Story
 from tests.simulation.session import drive
 from tests.simulation.spec import Act, Spec
-from tests.simulation.stagehand import Noted, Stagehand, play_time
-from tests.simulation.story import Story
+from tests.support.ledger import Ledger
 
 _DAY_S = 24 * 3600.0
 

@@ -13,9 +13,9 @@ from types import TracebackType
 
 from tests.simulation.checkers import CHECKERS, broken, check
 from tests.simulation.play import play
+from tests.simulation.run_trace import Story, Violation
 from tests.simulation.situations import situations
 from tests.simulation.spec import PointKind, Spec
-from tests.simulation.story import Story, Violation
 from tests.simulation.worlds import SMALL_EVERY, world
 
 Judge = Callable[[Story], list[Violation]]

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from tests.simulation.play import play
 from tests.simulation.proof import Caught, Die, Judge, Result
+from tests.simulation.run_trace import Story
 from tests.simulation.spec import Spec
-from tests.simulation.story import Story
 from tests.simulation.workers import PLAY_MAX_S
 
 

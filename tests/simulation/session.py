@@ -26,8 +26,8 @@ from fleetos.sim.virtual_time import now_s
 from fleetos.store.journal import SqlJournal
 from fleetos.store.memory_journal import CommitFaults, MemoryJournal
 from tests.simulation.process import Process
-from tests.simulation.stagehand import Stagehand
-from tests.simulation.story import Ended, Session
+from tests.simulation.run_context import Stagehand
+from tests.simulation.run_trace import Ended, Session
 from tests.simulation.wire import Wire
 from tests.support.chance import SeededChance
 

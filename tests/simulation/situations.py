@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.faults import FailureOutcome, FaultEffect
 from fleetos.sim.world.ledger import LedgerEntry
-from tests.ledger import CHANGES
 from tests.simulation.checkers.past import write_of
+from tests.simulation.run_trace import Story
+from tests.simulation.situations_journal import told
 from tests.simulation.situations_rare import of_few
 from tests.simulation.situations_required import RARE, REQUIRED
-from tests.simulation.situations_told import told
-from tests.simulation.story import Story
+from tests.support.ledger import CHANGES
 
 # In fewer worlds rare situations may be missing, and in still fewer any.
 WORLDS_AT_LEAST = 2000

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from fleetos.model.journal.events import Enlisted, Moved, NotDelivered, Retried, Settled
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
-from tests.ledger import CHANGES
 from tests.simulation.checkers.past import believed
 from tests.simulation.checkers.promise import settle_s
-from tests.simulation.story import Story
+from tests.simulation.run_trace import Story
+from tests.support.ledger import CHANGES
 
 
 def of_few(story: Story) -> Iterator[str]:

@@ -14,9 +14,8 @@ import pytest
 from fleetos.model.journal.events import ChangeIntended, Enlisted, Record, RunDriverStarted, RunMoved
 from fleetos.model.plan import StopMode
 from fleetos.model.states import Reason, RunState, TargetState
-from tests.ledger import CHANGES
 from tests.simulation.checkers import broken, check
-from tests.simulation.staged import (
+from tests.simulation.edited_runs import (
     SETTLE_S,
     accepted_twice,
     alter,
@@ -30,7 +29,8 @@ from tests.simulation.staged import (
     resent,
     stop_of,
 )
-from tests.simulation.story import Asked, Sent, Session, Story
+from tests.simulation.run_trace import Asked, Sent, Session, Story
+from tests.support.ledger import CHANGES
 
 Edit = Callable[[Story], None]
 

@@ -21,12 +21,12 @@ from tests.simulation.__main__ import CLEAN, INTERRUPTED, NOT_CLEAN, USAGE, main
 from tests.simulation.checkers import CHECKERS
 from tests.simulation.play import play
 from tests.simulation.proof import DETERMINISM, Found, Orders, Result, deaths_from, is_played_twice, points_to_die_at
+from tests.simulation.run_trace import Story, Violation
 from tests.simulation.seeds import Seeds
 from tests.simulation.situations import WORLDS_AT_LEAST, WORLDS_FOR_THE_COMMON
 from tests.simulation.situations_required import REQUIRED
 from tests.simulation.spec import Operator, Spec
 from tests.simulation.spec_file import from_json, to_json
-from tests.simulation.story import Story, Violation
 from tests.simulation.summary import Totals, as_json, as_lines, command
 from tests.simulation.workers import CRASHED, HANGS, proved
 from tests.simulation.worlds import SMALL_EVERY, world

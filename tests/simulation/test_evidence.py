@@ -8,11 +8,11 @@ import pytest
 
 from fleetos.model.journal.events import AttemptEnded
 from fleetos.model.states import TargetState
-from tests.ledger import CHANGES
 from tests.simulation.checkers import broken, check
 from tests.simulation.checkers.evidence import series_s
-from tests.simulation.staged import SETTLE_S, alter, changes, failing_once, failing_well, plain, resent, stop_of
-from tests.simulation.story import Asked, Sent, Story
+from tests.simulation.edited_runs import SETTLE_S, alter, changes, failing_once, failing_well, plain, resent, stop_of
+from tests.simulation.run_trace import Asked, Sent, Story
+from tests.support.ledger import CHANGES
 
 Edit = Callable[[Story], None]
 

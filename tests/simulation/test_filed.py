@@ -9,14 +9,14 @@ from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.virtual_time import run
 from tests.simulation.checkers import broken, check
+from tests.simulation.edited_runs import small
 from tests.simulation.filed import Filed, at_once
 from tests.simulation.freezing import frozen
 from tests.simulation.play import play
 from tests.simulation.process import BORN, Fates, Process
+from tests.simulation.run_context import Stagehand, play_time
+from tests.simulation.run_trace import Story
 from tests.simulation.spec import Commits, Operator, Spec
-from tests.simulation.staged import small
-from tests.simulation.stagehand import Stagehand, play_time
-from tests.simulation.story import Story
 
 LOST: dict[str, object] = {"do": "cut-after", "on": "changeos", "nth": [1]}
 FAILS: dict[str, object] = {"do": "fail", "on": "changeos"}

@@ -5,10 +5,10 @@ from fleetos.model.plan import ApiLimits, Polling, Rollout, Share, Timeouts
 from fleetos.model.states import TargetState
 from fleetos.sim.scenario.scenario import Scenario
 from tests.simulation.checkers import check
+from tests.simulation.edited_runs import SETTLE_S, changes
 from tests.simulation.play import play
+from tests.simulation.run_trace import Story
 from tests.simulation.spec import Operator, Spec
-from tests.simulation.staged import SETTLE_S, changes
-from tests.simulation.story import Story
 
 
 def _lost_three_times(late_s: float) -> Story:

@@ -7,7 +7,7 @@ import pytest
 
 from fleetos.model.journal.events import ChangeIntended, Retried
 from tests.simulation.checkers import check
-from tests.simulation.staged import (
+from tests.simulation.edited_runs import (
     SETTLE_S,
     accepted_twice,
     changes,
@@ -18,7 +18,7 @@ from tests.simulation.staged import (
     resent,
     stop_of,
 )
-from tests.simulation.story import Asked, Story
+from tests.simulation.run_trace import Asked, Story
 
 Edit = Callable[[Story], None]
 

@@ -15,7 +15,7 @@ from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.sim.world.servers import SimDisk
 from tests.simulation.checkers import check
 from tests.simulation.checkers.promise import named_by_operator
-from tests.simulation.staged import (
+from tests.simulation.edited_runs import (
     SETTLE_S,
     alter,
     changes,
@@ -29,7 +29,7 @@ from tests.simulation.staged import (
     stop_of,
     unflipped,
 )
-from tests.simulation.story import Asked, Story
+from tests.simulation.run_trace import Asked, Story
 
 Edit = Callable[[Story], None]
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.checkers import check
+from tests.simulation.edited_runs import SETTLE_S, small
+from tests.simulation.fault_scripts import faults
 from tests.simulation.play import play
-from tests.simulation.plots import faults
-from tests.simulation.rarities import with_rarity
+from tests.simulation.rare_inputs import with_rarity
+from tests.simulation.run_trace import Story
 from tests.simulation.situations import situations
 from tests.simulation.spec import Operator
-from tests.simulation.staged import SETTLE_S, small
-from tests.simulation.story import Story
 from tests.simulation.worlds import world
 
 

@@ -9,8 +9,8 @@ from fleetos.model.states import Reason, TargetState
 from fleetos.sim.scenario.scenario import Scenario
 from tests.simulation.checkers import check
 from tests.simulation.play import play
+from tests.simulation.run_trace import Story
 from tests.simulation.spec import Act, Clocks, Jump, Operator, Spec
-from tests.simulation.story import Story
 
 
 def played(scenario: Scenario, **more: Any) -> Story:

@@ -2,10 +2,10 @@
 
 from collections import Counter
 
+from tests.simulation.edited_runs import plain, resent, staged
 from tests.simulation.play import play
 from tests.simulation.situations import WORLDS_AT_LEAST, WORLDS_FOR_THE_COMMON, missing, situations
 from tests.simulation.situations_required import RARE, REQUIRED
-from tests.simulation.staged import plain, resent, staged
 from tests.simulation.worlds import world
 
 

@@ -10,10 +10,10 @@ from fleetos.model.run import Outcome
 from fleetos.model.states import Reason, TargetState
 from fleetos.sim.scenario.scenario import Scenario
 from tests.simulation.checkers import check
+from tests.simulation.edited_runs import changes, named
 from tests.simulation.play import play
+from tests.simulation.run_trace import Story
 from tests.simulation.spec import Act, Spec
-from tests.simulation.staged import changes, named
-from tests.simulation.story import Story
 from tests.simulation.worlds import OLD_IMAGE
 
 

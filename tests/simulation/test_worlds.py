@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.ledger import CHANGES
 from tests.simulation.checkers import check
 from tests.simulation.play import play
 from tests.simulation.situations import situations
 from tests.simulation.worlds import SMALL_EVERY, world
+from tests.support.ledger import CHANGES
 
 
 def test_the_same_seed_gives_the_same_world() -> None:

@@ -19,10 +19,10 @@ from fleetos.sim.api.access import PASSWORD
 from fleetos.sim.api.routes import find
 from fleetos.sim.in_process import SimTransport
 from fleetos.sim.virtual_time import now_s
-from tests.ledger import CHANGES
 from tests.simulation.process import Process
-from tests.simulation.stagehand import Stagehand
-from tests.simulation.story import Asked, Sent
+from tests.simulation.run_context import Stagehand
+from tests.simulation.run_trace import Asked, Sent
+from tests.support.ledger import CHANGES
 
 _POWER = {"os-stop": "stop", "os-start": "start", "reboot": "reboot"}
 _STRANGE = ("MIGRATING", "SHELVED", "UNKNOWN", "BANANA", "VERIFY_RESIZE")

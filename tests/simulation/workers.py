@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from tests.simulation.proof import DETERMINISM, Die, Orders, Result, course, die_at, prove
-from tests.simulation.story import Violation
+from tests.simulation.run_trace import Violation
 
 # Processor time: no play takes a tenth of this. Time that stands still takes for ever.
 PLAY_MAX_S = 60.0

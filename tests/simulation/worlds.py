@@ -11,9 +11,9 @@ from typing import TypeVar
 from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, PowerAfter, Rollout, Share, StopMode, Timeouts
 from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.scenario.scenario import Scenario
+from tests.simulation.fault_scripts import with_plot
 from tests.simulation.faults import Fence, rules
-from tests.simulation.plots import with_plot
-from tests.simulation.rarities import with_log, with_rarity
+from tests.simulation.rare_inputs import with_log, with_rarity
 from tests.simulation.spec import IMAGE, Act, ActKind, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
 from tests.simulation.wishes import diverse
 

@@ -1,1 +1,1 @@
-"""Support of the tests: builders, fakes and drivers that several rooms of them share. No test lives here."""
+"""Support of the tests, shared by several rooms of them: processes, judges, databases, proxies. No test lives here."""

@@ -23,7 +23,7 @@ from fleetos.planning.preflight.preflight import preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
 from fleetos.store.database.location import locate
-from tests.canaries import ADMINPASS, LOGIN_PASSWORD, leaks
+from tests.support.secrets import ADMINPASS, LOGIN_PASSWORD, leaks
 from tests.unit.cloud.scripted import CREDENTIALS, ScriptedCloud, answer
 from tests.unit.cloud.virtual import FixedChance, VirtualClock, run
 from tests.unit.planning.desk import DEBIAN, HEAD, Desk, a_server, inventory

@@ -15,7 +15,7 @@ from tests.simulation.checkers.secrecy import no_secret_told
 from tests.simulation.checkers.sending import nothing_beside_a_change, one_change_at_a_time, one_intent_each
 from tests.simulation.checkers.throttling import no_more_than_asked_for
 from tests.simulation.checkers.truth import ends_as_told
-from tests.simulation.story import Story, Violation
+from tests.simulation.run_trace import Story, Violation
 
 Checker = Callable[[Story], Iterator[Violation]]
 

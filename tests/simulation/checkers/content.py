@@ -13,9 +13,9 @@ from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
 from fleetos.sim.world.ledger import Content, LedgerEntry
-from tests.ledger import CHANGES
 from tests.simulation.checkers.past import groups, of_run, write_of
-from tests.simulation.story import Sent, Story, Violation
+from tests.simulation.run_trace import Sent, Story, Violation
+from tests.support.ledger import CHANGES
 
 # Of secrets and of what may hold one, only digests are compared; they need not be told to anybody either.
 _SECRET = frozenset({"adminpass", "user_data"})

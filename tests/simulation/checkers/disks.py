@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from fleetos.model.journal.events import AttemptEnded, ChangeIntended, Enlisted, Record, Retried
 from fleetos.model.run import Outcome
 from fleetos.sim.world.servers import SimDisk
-from tests.ledger import CHANGES
 from tests.simulation.checkers.past import at, groups, of_client, write_of
 from tests.simulation.checkers.promise import beyond_promise, named_by_operator
-from tests.simulation.story import Story, Violation
+from tests.simulation.run_trace import Story, Violation
+from tests.support.ledger import CHANGES
 
 _PROVEN_FAILED = frozenset({Outcome.FAILED, Outcome.NO_EFFECT})
 # A change is sent by a look that is younger than a minute, and by an intent that is younger than five seconds; what a

@@ -7,7 +7,7 @@ from fleetos.model.plan import StopMode
 from fleetos.model.states import IN_FLIGHT, TargetState
 from tests.simulation.checkers.past import believed
 from tests.simulation.checkers.promise import settle_s
-from tests.simulation.story import Story, Violation
+from tests.simulation.run_trace import Story, Violation
 
 
 def comes_to_an_end(story: Story) -> Iterator[Violation]:

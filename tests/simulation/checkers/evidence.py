@@ -12,10 +12,10 @@ from fleetos.limits import EVIDENCE_MAX_GAP_S
 from fleetos.model.journal.events import AttemptEnded, ChangeIntended, JobEnded, NotDelivered, Retried
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
-from tests.ledger import CHANGES
 from tests.simulation.checkers.past import believed, write_of
 from tests.simulation.checkers.promise import QUIET_S, fast_clock, settle_s
-from tests.simulation.story import Asked, Step, Story, Violation
+from tests.simulation.run_trace import Asked, Step, Story, Violation
+from tests.support.ledger import CHANGES
 
 _LOOKED = (200, 404)
 # What is asked for together is answered together, and a moment passes between an answer and its record.

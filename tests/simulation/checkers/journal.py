@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fleetos.errors import IllegalMove
 from fleetos.model.progress import replay
-from tests.simulation.story import Story, Violation
+from tests.simulation.run_trace import Story, Violation
 
 # The number under which the operator's own writes (a retry) are noted.
 _OPERATOR = 0

@@ -10,8 +10,8 @@ from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.run import Run, Target
 from fleetos.model.states import HOLDS_SLOT
 from fleetos.sim.world.ledger import LedgerEntry
-from tests.ledger import CHANGES
-from tests.simulation.story import Past, Sent, Step, Story, Written
+from tests.simulation.run_trace import Past, Sent, Step, Story, Written
+from tests.support.ledger import CHANGES
 
 
 def write_of(story: Story, sent: Sent) -> LedgerEntry | None:

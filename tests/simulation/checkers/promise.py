@@ -9,9 +9,9 @@ from fleetos.model.journal.events import ChangeAnswered, Enlisted, Retried
 from fleetos.sim.scenario.faults import Show
 from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.sim.world.servers import SimDisk
-from tests.ledger import CHANGES
 from tests.simulation.checkers.past import groups, of_run
-from tests.simulation.story import Story
+from tests.simulation.run_trace import Story
+from tests.support.ledger import CHANGES
 
 # The settle time of a plan that names none, on a cloud of this machine and on any other that is not known.
 _SETTLE_NEAR_S, _SETTLE_FAR_S = 10.0, 1800.0

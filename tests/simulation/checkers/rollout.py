@@ -8,10 +8,10 @@ from fleetos.model.journal.events import ChangeIntended
 from fleetos.model.run import Target
 from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
 from fleetos.sim.world.ledger import LedgerEntry
-from tests.ledger import CHANGES
 from tests.simulation.checkers.past import believed, of_run, write_of
 from tests.simulation.checkers.promise import beyond_promise, held_for_lost, settle_s
-from tests.simulation.story import Sent, Story, Violation
+from tests.simulation.run_trace import Sent, Story, Violation
+from tests.support.ledger import CHANGES
 
 
 def no_more_than_slots(story: Story) -> Iterator[Violation]:

@@ -6,7 +6,7 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
-from tests.simulation.story import Story, Violation
+from tests.simulation.run_trace import Story, Violation
 
 # Shorter pieces of base64 are found everywhere.
 _PIECE_CHARS = 12

@@ -10,10 +10,10 @@ from fleetos.model.journal.events import ChangeIntended, PowerIntended, Retried
 from fleetos.model.run import PowerCall, PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.sim.world.ledger import LedgerEntry
-from tests.ledger import CHANGES, POWER
 from tests.simulation.checkers.past import at, groups, write_of
 from tests.simulation.checkers.promise import DAY_S, beyond_promise, held_for_lost, left_no_trace, settle_s
-from tests.simulation.story import Sent, Story, Violation
+from tests.simulation.run_trace import Sent, Story, Violation
+from tests.support.ledger import CHANGES, POWER
 
 # Server, number of the attempt, and for which time it is sent.
 _Intent = tuple[str, int, int]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from fleetos.limits import CLOSURE_LOOPBACK_S, CLOSURE_S, CLOSURE_TOLD_MAX_S
 from tests.simulation.checkers.promise import fast_clock
-from tests.simulation.story import Asked, Story, Violation
+from tests.simulation.run_trace import Asked, Story, Violation
 
 _TOO_MANY = 429
 # Moments this close are one moment.

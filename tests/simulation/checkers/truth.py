@@ -10,7 +10,6 @@ from fleetos.model.states import RETRIABLE, Reason, TargetState
 from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.sim.world.servers import SimDisk, SimServer
 from fleetos.views.text.run_condition import powered_off
-from tests.ledger import CHANGES
 from tests.simulation.checkers.past import at, believed, changes_of, groups, of_run
 from tests.simulation.checkers.promise import (
     beyond_promise,
@@ -21,7 +20,8 @@ from tests.simulation.checkers.promise import (
     settle_s,
     told_of_end,
 )
-from tests.simulation.story import Story, Violation
+from tests.simulation.run_trace import Story, Violation
+from tests.support.ledger import CHANGES
 
 # Ends for these reasons do not say that a change failed: they say that nobody knows, or that a human must look.
 UNKNOWN = frozenset(

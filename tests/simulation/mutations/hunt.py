@@ -14,8 +14,8 @@ import fleetos
 from tests.simulation.checkers import CHECKERS, broken
 from tests.simulation.play import play
 from tests.simulation.proof import Caught, deaths_from
+from tests.simulation.run_trace import Story, Violation
 from tests.simulation.spec import Spec
-from tests.simulation.story import Story, Violation
 from tests.simulation.worlds import world
 
 _EVIDENCE_CHARS = 600

@@ -21,8 +21,8 @@ from fleetos.planning.preflight.preflight import Preflight
 from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.views.view import SilentView, View
 from tests.integration.plans import plan
-from tests.ledger import CHANGES, stopped_by_us, successful_disks_destroyed
-from tests.stage import Stage, stage
+from tests.support.commands import Stage, stage
+from tests.support.ledger import CHANGES, stopped_by_us, successful_disks_destroyed
 
 SERVERS = 40
 SCENARIO = {

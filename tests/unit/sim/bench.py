@@ -9,7 +9,7 @@ from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.wire.messages import SimRequest, SimResponse, WireOutcome
 from fleetos.sim.world.journal import FORMAT, Header, WorldJournal, create
-from tests.ledger import Ledger, read_ledger
+from tests.support.ledger import Ledger, read_ledger
 
 BORN = 1_800_000_000.0
 LOGIN: dict[str, object] = {

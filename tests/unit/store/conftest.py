@@ -8,7 +8,7 @@ import pytest
 from fleetos.store.connect import open_database
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
-from tests.postgres import fresh_database, server_ends
+from tests.support.postgres import fresh_database, server_ends
 from tests.unit.store.samples import HandClock, watcher
 
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)

@@ -27,7 +27,7 @@ from fleetos.store.database.location import locate
 from fleetos.store.database.migration import REVISION
 from fleetos.store.integrity import check
 from fleetos.store.journal import SqlJournal
-from tests.postgres import fresh_database
+from tests.support.postgres import fresh_database
 from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fleetos.cloud.http.error_body import parse_error_body, plain
 from fleetos.cloud.http.redaction import holds_secret, redact
 from fleetos.limits import MESSAGE_CHARS
-from tests.canaries import ADMINPASS, LOGIN_PASSWORD, USER_DATA, leaks, spellings
+from tests.support.secrets import ADMINPASS, LOGIN_PASSWORD, USER_DATA, leaks, spellings
 
 TOKEN = "MIIHtoken" + "".join(f"{number:x}/+" for number in range(3000, 4000))
 TAGGED = "Kc3u<q>L8v_yZt4w"

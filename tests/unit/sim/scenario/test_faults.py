@@ -13,7 +13,7 @@ from fleetos.sim.wire.error_codes import refusal
 from fleetos.sim.wire.messages import Cut, Ending, Hang, NeverSent, SimResponse
 from fleetos.sim.world.journal import JournalLine
 from fleetos.sim.world.orders import PowerOrder
-from tests import ledger as judge
+from tests.support import ledger as judge
 from tests.unit.sim.bench import Bench, stopped
 
 RULES: TypeAdapter[list[Rule]] = TypeAdapter(list[Rule])

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from fleetos.sim.world.orders import Foreign
-from tests import ledger as judge
+from tests.support import ledger as judge
 from tests.unit.sim.bench import Bench, stopped
 
 

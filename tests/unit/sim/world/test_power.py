@@ -1,6 +1,6 @@
 import pytest
 
-from tests import ledger as judge
+from tests.support import ledger as judge
 from tests.unit.sim.bench import Bench, stopped
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetos.sim.world.orders import Foreign
-from tests import ledger as judge
+from tests.support import ledger as judge
 from tests.unit.sim.bench import Bench
 
 PICTURES = ["rebuild", "idle", "no-disk", "early-disk"]

@@ -23,7 +23,7 @@ from fleetos.store.database.location import locate
 from fleetos.store.database.migration import REVISION, VERSION_TABLE, migrations_folder
 from fleetos.store.database.tables import metadata
 from fleetos.store.process import Holder, this_process
-from tests.postgres import fresh_database
+from tests.support.postgres import fresh_database
 from tests.unit.store.samples import START, HandClock, dead_process, foreign_process, make_run, make_targets, watcher
 
 NEXT = """

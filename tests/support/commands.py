@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from fleetos.sim.api.access import Access
-from tests.ledger import Ledger, read_ledger
 from tests.support.fork_server import ForkedProcess, Process
+from tests.support.ledger import Ledger, read_ledger
 
 COMMAND_TIMEOUT_S = 120.0
 HTTP_TIMEOUT_S = 60.0

@@ -8,10 +8,10 @@ from fleetos.model.plan import Polling, Rollout, Share, Timeouts
 from fleetos.model.run import Settings
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.world.ledger import LedgerEntry
-from tests.ledger import CHANGES
 from tests.simulation.play import play
+from tests.simulation.run_trace import Sent, Story
 from tests.simulation.spec import IMAGE, Spec
-from tests.simulation.story import Sent, Story
+from tests.support.ledger import CHANGES
 
 SETTLE_S = 30.0
 

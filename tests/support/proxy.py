@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from fleetos.sim.api.access import PASSWORD
-from tests.stage import HTTP_TIMEOUT_S
+from tests.support.commands import HTTP_TIMEOUT_S
 
 GONE = 502
 _KEPT = ("X-Auth-Token", "Content-Type")

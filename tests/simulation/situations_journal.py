@@ -20,7 +20,7 @@ from fleetos.model.journal.events import (
 from fleetos.model.run import Outcome, PowerOutcome, Run, Target
 from fleetos.model.states import ENDS, HOLDS_SLOT, QUEUED, Reason, RunState, TargetState
 from tests.simulation.checkers.past import believed
-from tests.simulation.story import Story
+from tests.simulation.run_trace import Story
 
 _S = TargetState
 # What the last check before a write says in a run that was paused after the intent.

@@ -16,8 +16,8 @@ from fleetos.cloud.connect import open_cloud, open_session
 from fleetos.cloud.rate.throttle import Permit
 from fleetos.cloud.session import Session
 from fleetos.model.plan import ApiLimits
-from tests.stage import command, environment
 from tests.support.chance import SeededChance
+from tests.support.commands import command, environment
 
 _EXPORT = re.compile(r"^export (\w+)=(.*)", re.MULTILINE)
 

@@ -22,7 +22,7 @@ from fleetos.store.database.tables import claims, targets
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import LeaseRequester, look
 from fleetos.store.memory_journal import CommitFault, CommitFaults, MemoryRun
-from tests.postgres import fresh_database
+from tests.support.postgres import fresh_database
 from tests.unit.store.samples import START, HandClock, dead_process, watcher
 
 # Whether the server is held, and the time of an unanswered send that is remembered.

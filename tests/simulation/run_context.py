@@ -13,8 +13,8 @@ from fleetos.sim.virtual_time import now_s
 from fleetos.sim.world.ledger import Content
 from fleetos.store.memory_journal import CommitFault, MemoryRun
 from tests.simulation.process import BORN, PROCESS, Died, Fates, Process
+from tests.simulation.run_trace import Asked, Sent, Session, Written
 from tests.simulation.spec import Spec
-from tests.simulation.story import Asked, Sent, Session, Written
 
 if TYPE_CHECKING:
     from tests.simulation.filed import Filed

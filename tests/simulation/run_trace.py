@@ -10,8 +10,8 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import RunState
 from fleetos.sim.world.ledger import Content
 from fleetos.sim.world.world import World
-from tests.ledger import Ledger
 from tests.simulation.spec import PointKind, Spec
+from tests.support.ledger import Ledger
 
 Ended = Literal["over", "paused", "lease-lost", "unwritable", "died", "unreachable", "refused", "defect", "left"]
 

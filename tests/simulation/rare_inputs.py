@@ -10,7 +10,7 @@ from random import Random
 from fleetos.model.plan import PowerAfter, Rollout, Share, StopMode
 from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.scenario.scenario import ActionLog
-from tests.simulation.plots import all_stopped, faults
+from tests.simulation.fault_scripts import all_stopped, faults
 from tests.simulation.spec import IMAGE, Act, Spec
 
 # Share of the worlds that have one: each kind is one in a hundred. They take long.
