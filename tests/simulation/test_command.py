@@ -34,7 +34,7 @@ from tests.simulation.worlds import SMALL_EVERY, world
 ROOT = Path(__file__).parents[2]
 # Seeds of the tiny worlds below: that at whose every point its process dies, and others.
 EVERYWHERE, ONE, ANOTHER = 10, 1, 2
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0
 
 
 def simulation(*arguments: str, hash_seed: str = "random") -> "subprocess.CompletedProcess[str]":
