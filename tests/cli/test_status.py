@@ -3,19 +3,21 @@
 import json
 import os
 import signal
+from collections.abc import Mapping
 
 import pytest
 
 from tests.cli.play import Began, Play
 from tests.support.commands import until
 
-# Longer than any of these tests takes: a change stays under way until its driver is killed, however slow the machine.
-SLOW_JOBS = {"on": "job", "do": "latency", "seconds": [60, 60]}
+# A change stays under way, however slow the machine; and one that takes its time and ends.
+STUCK: Mapping[str, object] = {"on": "changeos", "do": "stuck"}
+SLOW: Mapping[str, object] = {"on": "job", "do": "latency", "seconds": [0.5, 0.5]}
 
 
-def killed(play: Play, names: list[str]) -> Began:
+def killed(play: Play, names: list[str], fault: Mapping[str, object] = STUCK) -> Began:
     """A run of these servers, one at a time, whose driver was killed while the first was changed."""
-    play.faults(SLOW_JOBS)
+    play.faults(fault)
     began = play.begin("apply", play.written(names, concurrency=1), "--yes")
     began.until("target.changing")
     began.kill()
@@ -45,7 +47,7 @@ def test_a_run_whose_driver_was_killed_is_abandoned_and_promises_nothing(play: P
 
 def test_a_follower_leaves_when_the_driver_is_killed(play: Play) -> None:
     names = play.take(2)
-    play.faults(SLOW_JOBS)
+    play.faults(STUCK)
     began = play.begin("apply", play.written(names, concurrency=1), "--yes")
     began.until("target.changing")
     follower = play.begin("events", "--follow")
@@ -123,7 +125,7 @@ def test_events_are_chosen_by_server_type_time_and_number(play: Play) -> None:
 
 def test_the_name_of_a_run_means_its_unfinished_one_else_its_newest(play: Play) -> None:
     names = play.take(2)
-    first = killed(play, names[:1])
+    first = killed(play, names[:1], SLOW)
     assert play.status("a-test-rollout")["run"]["id"] == first.run_id
     assert play.fleetos("resume", "a-test-rollout").returncode == 0
     second = play.begin("apply", play.written(names[1:]), "--yes")
