@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,13 @@ from tests.support import cost, fork_server
 
 TESTS = Path(__file__).parent
 STARTED_CPU_S = pytest.StashKey[float]()
+
+# Under nohup, or in the background of a script, signals are ignored, and every process that a test starts would inherit
+# that. A handler is not inherited.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
