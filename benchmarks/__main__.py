@@ -15,6 +15,7 @@ from benchmarks.peers import Choice, peers
 from benchmarks.report import Report, Section, Table
 from benchmarks.scaled import SCALE
 from benchmarks.scaling import scaling
+from benchmarks.start_up import start_up
 from fleetos.clock import SystemClock
 from fleetos.errors import FleetosError
 
@@ -35,6 +36,7 @@ MEASUREMENTS: Mapping[str, Callable[[Asked], Section]] = {
     "peers": lambda asked: peers(asked.servers, asked.runs, asked.scale, asked.choice, quick=asked.quick),
     "scaling": lambda asked: scaling(asked.servers, asked.scale, quick=asked.quick),
     "micro": lambda asked: micro(asked.runs, quick=asked.quick),
+    "start-up": lambda asked: start_up(asked.runs, quick=asked.quick),
 }
 EXAMPLES = """
 measurements:
@@ -44,6 +46,7 @@ measurements:
   scaling    how calls, CPU time, memory and journal grow with the fleet, up to 100,000 servers in virtual time and
              10,000 in real time, and how long a resume takes to get going (half an hour; --servers N: up to N)
   micro      the journal beside sqlite3, the client beside aiohttp (a minute)
+  start-up   CPU time and memory of commands that do next to nothing, beside bare Python (a minute)
   all        all of them, one after the other
 
 examples:

@@ -109,10 +109,10 @@ async def _journal(path: Path, group: int, commits: int) -> float:
         for first in range(0, count, group):
             turn = Turn(progress, clock.now())
             for event in events[first : first + group]:
-                turn.write(event)
+                turn.write_event(event)
             changed = list(turn.changed.values())
             await journal.append(turn.run, turn.events, changed, turn.at)
-            progress.absorb(turn.run, changed)
+            progress.update_targets(turn.run, changed)
         return count / (time.perf_counter() - began_s)
     finally:
         await database.close()

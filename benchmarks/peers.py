@@ -98,7 +98,7 @@ def _staged(fleet: Fleet, weather: Weather, way: Way, play: Callable[[CloudProce
 
 def image_id(scenario: Scenario) -> str:
     """The id that the cloud of the scenario has for the new image."""
-    return next(entry.made(RandomDraws(scenario.seed)).id for entry in scenario.images if entry.name == IMAGE)
+    return next(entry.make_image(RandomDraws(scenario.seed)).id for entry in scenario.images if entry.name == IMAGE)
 
 
 def _roll_out(cloud: CloudProcess, way: Way, fleet: Fleet) -> Rollout:

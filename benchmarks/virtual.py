@@ -27,11 +27,11 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Scope, Secrets
 from fleetos.model.states import Command
 from fleetos.planning.freeze import freeze as freeze_plan
-from fleetos.planning.preflight.preflight import Preflight, Resolved
+from fleetos.planning.preflight.preflight import Preflight, ResolvedServer
 from fleetos.planning.settings import CloudFacts
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.api.gateway import SimulatedCloud
-from fleetos.sim.api.routes import find
+from fleetos.sim.api.routes import find_route
 from fleetos.sim.in_process import SimTransport
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.virtual_time import VirtualLoop, now_s, run
@@ -160,11 +160,11 @@ async def _roll_out(scenario: Scenario, manner: Manner) -> Outlay:
         store = await _frozen(cloud, world, clock, manner)
         frozen_s, cloud_before_s = time.process_time(), world.cpu_s
         numbers = count(1)
-        journal = store.take(clock)
+        journal = store.open_journal(clock)
         edge = Dependencies(cloud, journal, NoSecrets(), Nobody(), clock, chance, lambda: f"call-{next(numbers)}")
         await Engine(store.progress(), edge).drive("machine-1:1", Command.APPLY)
     ended_s = time.process_time()
-    world.settle()
+    world.advance()
     told = world.world.ledger
     return Outlay(
         ledger=Ledger(
@@ -200,12 +200,12 @@ def _credentials(manner: Manner) -> Credentials:
 async def _frozen(cloud: CloudClient, world: SimulatedCloud, clock: VirtualClock, manner: Manner) -> MemoryRun:
     """The run, frozen by what the cloud shows, as `fleetos apply` does it."""
     inventory, place = await cloud.list_servers(), cloud.place
-    image = world.world.image_named(IMAGE)
+    image = world.world.find_image(IMAGE)
     if image is None:
         raise ValueError(f"the world has no image {IMAGE}")
     order = Order(image.id, image.name, "v2", keyname=world.world.scenario.key_pairs[0])
-    fleet = [one for one, server in world.world.servers.items() if server.body.name.startswith(FLEET)]
-    servers = tuple(Resolved(inventory.servers[one], order) for one in fleet)
+    fleet = [one for one, server in world.world.servers.items() if server.spec.name.startswith(FLEET)]
+    servers = tuple(ResolvedServer(inventory.servers[one], order) for one in fleet)
     plan = Plan(
         path=Path("plan.yaml"),
         name="benchmark",
@@ -230,7 +230,7 @@ async def _frozen(cloud: CloudClient, world: SimulatedCloud, clock: VirtualClock
 
 
 def _operation(request: httpx.Request, body: bytes) -> str:
-    route = find(request.method, request.url.path)
+    route = find_route(request.method, request.url.path)
     if route is None:
         return "unknown"
     if route.operation != "power":

@@ -1,16 +1,15 @@
-"""The program: `fleetos`, and `python -m fleetos`."""
+"""Entry point: `fleetos` and `python -m fleetos`."""
 
 import gc
 
 
 def main() -> None:
     """Run the command and exit with its exit code."""
-    # What is imported stays for good: to look for garbage in it, now or later, would only make the start longer.
+    # What is imported stays for good: to look for garbage in it would only make the start longer. fleetos.cli.lazy
+    # turns the collection on again when a command has been imported.
     gc.disable()
     from fleetos.cli.main import main as run
 
-    gc.freeze()
-    gc.enable()
     run()
 
 

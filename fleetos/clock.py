@@ -1,4 +1,4 @@
-"""The only place that reads the machine's clocks."""
+"""Wall clock and elapsed clock; the only place that reads them."""
 
 import time
 from dataclasses import dataclass
@@ -8,40 +8,44 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One instant on the three clocks that can disagree about it.
-
-    `wall` is UTC, `elapsed_s` counts from an arbitrary point and goes on while the machine is suspended
-    (CLOCK_BOOTTIME), `awake_s` stands still in a suspend (CLOCK_MONOTONIC).
-    """
+    """One instant on three clocks, which can disagree about it."""
 
     wall: datetime
+    """UTC."""
     elapsed_s: float
+    """Counts from an arbitrary point, also while the machine is suspended (CLOCK_BOOTTIME)."""
     awake_s: float
+    """Counts from an arbitrary point, but not while the machine is suspended (CLOCK_MONOTONIC)."""
 
     def since_s(self, earlier: "Moment") -> float:
-        """Seconds that really passed since `earlier`, a suspend included."""
+        """Return the time since `earlier`, suspends included."""
         return self.elapsed_s - earlier.elapsed_s
 
     def age_s(self, earlier: "Moment") -> float:
-        """The age of `earlier`, in doubt too old: the larger of both clocks, infinite if the wall clock went back."""
+        """Return the age of `earlier`, in doubt too high: the higher one of both clocks.
+
+        It is infinite if the wall clock went back.
+        """
         wall_s = (self.wall - earlier.wall).total_seconds()
         if wall_s < 0:
             return float("inf")
         return max(wall_s, self.since_s(earlier))
 
     def suspended_s(self, earlier: "Moment") -> float:
-        """Seconds between `earlier` and this moment in which the machine slept."""
+        """Return the time since `earlier` in which the machine was suspended."""
         return self.since_s(earlier) - (self.awake_s - earlier.awake_s)
 
 
 class Clock(Protocol):
+    """Source of the time. Tests and the simulation set their own."""
+
     def now(self) -> datetime: ...
 
     def moment(self) -> Moment: ...
 
 
 class SystemClock:
-    """The clocks of this machine."""
+    """Clocks of this machine."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

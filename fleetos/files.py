@@ -13,12 +13,12 @@ from fleetos.errors import Problem
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-# Tabs and line ends are none here; U+0085 is one of the latter.
+# Control characters without tabs and line ends; U+0085 is a line end.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 
 class UnreadableFile(Exception):
-    """A file cannot be used: what was expected of it and, where it is known, the line and column (from 1)."""
+    """A file that cannot be used: `expected` says why; line and column count from 1, None if unknown."""
 
     def __init__(
         self, expected: str, hint: str | None = None, *, line: int | None = None, column: int | None = None
@@ -30,13 +30,13 @@ class UnreadableFile(Exception):
         self.column = column
 
     def problem(self, path: Path) -> Problem:
-        """Return the problem as messages show it."""
+        """Return the problem for a message."""
         expected = self.expected.removeprefix(f"{path} ")
         return Problem(str(path), self.line, self.column, "", expected, self.hint)
 
 
 class FileTooLarge(UnreadableFile):
-    """A file is larger than its bound."""
+    """A file that is larger than its bound."""
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
@@ -101,16 +101,16 @@ def create_private(path: Path, content: bytes) -> None:
     except FileExistsError:
         raise
     except OSError:
-        # A file system without hard links. Who comes between the next two calls is refused, and may come again.
+        # A file system without hard links. A process that finds the file before it is filled must try again.
         _fill(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE), content)
     finally:
-        # Whoever met the file with two names may have removed this one.
+        # Another process that found two names of the file may have removed this one.
         partial.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
 def _write_beside(path: Path, content: bytes) -> Path:
-    """Write a temporary file in the same folder, so that moving it to `path` is one step. mkstemp makes it 0600."""
+    """Write a temporary file in the same folder, so that renaming it to `path` is atomic. mkstemp makes it 0600."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         _fill(handle, content)
@@ -136,17 +136,17 @@ def make_private_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=PRIVATE_FOLDER)
     except FileExistsError:
-        # Another process was quicker, unless what is there is no folder.
+        # Another process created it first, unless the name belongs to a file.
         if not folder.is_dir():
             raise
         return
-    # A umask can only take bits away, and the owner needs all of his.
+    # A umask may have removed bits that the owner needs.
     folder.chmod(PRIVATE_FOLDER)
     sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in the folder survive a power cut."""
+    """Write the names in the folder to the disk, so that they survive a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,11 +1,11 @@
-"""The only place that draws ids and chance."""
+"""Ids and randomness; the only place that draws them."""
 
 import random
 import secrets
 from datetime import datetime
 from typing import Protocol
 
-# Crockford's alphabet: no letter that is read as a digit, so that an id survives being typed from a screen.
+# Crockford's alphabet has no letter that looks like a digit, so that people can copy an id from a screen.
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 TIME_LETTERS = 7
 CHANCE_LETTERS = 3
@@ -13,13 +13,15 @@ EPOCH_S = 1_700_000_000
 
 
 class Chance(Protocol):
+    """Source of randomness. Tests and the simulation set their own."""
+
     def fraction(self) -> float:
-        """A number from 0 up to, not including, 1."""
+        """Return a random number from 0 up to, but not including, 1."""
         ...
 
 
 class SystemChance:
-    """Chance from the operating system's seed."""
+    """Randomness from the operating system."""
 
     def __init__(self) -> None:
         self._random = random.SystemRandom()
@@ -29,7 +31,7 @@ class SystemChance:
 
 
 def run_id(now: datetime) -> str:
-    """A new id of a run: ten letters that sort by time (seconds) and end in chance, so two in a second differ."""
+    """Return a new id of a run: seven letters that sort by time (seconds), then three random ones."""
     seconds = max(0, int(now.timestamp()) - EPOCH_S)
     letters = [ALPHABET[(seconds >> (5 * place)) & 31] for place in reversed(range(TIME_LETTERS))]
     letters += [secrets.choice(ALPHABET) for _ in range(CHANCE_LETTERS)]
@@ -37,5 +39,5 @@ def run_id(now: datetime) -> str:
 
 
 def token() -> str:
-    """32 hex digits that nobody can guess, for a call, a lease or a file name."""
+    """Return 32 hex digits that nobody can guess, for a call, a lease or a file name."""
     return secrets.token_hex(16)

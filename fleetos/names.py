@@ -1,4 +1,4 @@
-"""Names of servers, images and the like: compared, shown so that look-alikes differ, and suggested. Pure."""
+"""Names of servers, images and the like: compare them, show look-alikes differently, suggest near ones. Pure."""
 
 import difflib
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 # Control characters, invisible marks (bidi overrides among them), lone surrogates and unassigned code points.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Letters that a terminal shows as nothing or as a blank although their category says otherwise: the grapheme joiner,
+# Letters that a terminal shows as nothing or as a blank, although their category says otherwise: the grapheme joiner,
 # fillers of Hangul, variation selectors of Mongolian and of all scripts, and the braille pattern without dots.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0") | frozenset(
     chr(code) for code in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
@@ -24,20 +24,20 @@ _CONFUSABLE = str.maketrans(
 )
 _NUMBER_PADDING = re.compile(r"0+(?=[0-9])")
 _SEPARATORS = re.compile(r"[-_. ]+")
-# How alike two names are at least that one is suggested for the other.
+# Least similarity of a name that is suggested.
 _LEAST_ALIKE = 0.6
 _SUGGESTED = 3
-# How many of the nearest names are put in order, so that of equally near ones the first is suggested.
+# Number of near names that are sorted, so that of equally near ones the first by name is suggested.
 _COMPARED = 20
 
 
-def composed(text: str) -> str:
+def to_nfc(text: str) -> str:
     """Return the text in NFC, the form in which names are compared: two spellings of `ü` are the same letter."""
     return unicodedata.normalize("NFC", text)
 
 
-def escaped(letter: str) -> str:
-    """Return the letter, as an escape where nobody could tell by the eye that it is there, or which it is."""
+def escape_letter(letter: str) -> str:
+    """Return the letter, escaped if a reader could not see it or tell it from another."""
     hidden = letter in _BLANK or letter in _HYPHENS or (letter != " " and unicodedata.category(letter) == "Zs")
     if not hidden and unicodedata.category(letter) not in _UNSEEN:
         return letter
@@ -45,17 +45,17 @@ def escaped(letter: str) -> str:
 
 
 def shown(name: str) -> str:
-    """Return the name for a message: what cannot be seen is spelled out, and so are blanks at its ends."""
+    """Return the name for a message: invisible letters, look-alike dashes and blanks at the ends are escaped."""
     if name.isascii() and name.isprintable() and name.strip(" ") == name:
         return name
     inner = name.strip(" ")
     left = len(name) - len(name.lstrip(" ")) if inner else len(name)
     right = len(name) - len(inner) - left
-    return r"\x20" * left + "".join(map(escaped, inner)) + r"\x20" * right
+    return r"\x20" * left + "".join(map(escape_letter, inner)) + r"\x20" * right
 
 
-def look(name: str) -> str:
-    """Return what look-alikes have in common: no capitals, invisible letters, kinds of dashes, widths or scripts."""
+def skeleton(name: str) -> str:
+    """Return the form that look-alikes share: no capitals, invisible letters, kinds of dashes, widths or scripts."""
     if name.isascii():
         return " ".join(name.casefold().split())
     folded = unicodedata.normalize("NFKC", name).casefold()
@@ -71,38 +71,40 @@ def _look(letter: str) -> str:
 
 
 class Suggestions:
-    """The names that are known, of which one may have been meant where another was written."""
+    """Known names, to suggest one in place of a name that is unknown."""
 
     def __init__(self, known: Iterable[str]) -> None:
         self._by_look: dict[str, list[str]] = {}
         self._by_number: dict[str, list[str]] = {}
         for name in dict.fromkeys(known):
-            seen = look(name)
-            self._by_look.setdefault(seen, []).append(name)
-            self._by_number.setdefault(_unpadded(seen), []).append(name)
+            form = skeleton(name)
+            self._by_look.setdefault(form, []).append(name)
+            self._by_number.setdefault(_number_key(form), []).append(name)
 
-    def alike(self, wanted: str) -> list[str]:
-        """Return the known names that look the same and are others."""
-        return sorted(name for name in self._by_look.get(look(wanted), ()) if name != wanted)
+    def look_alikes(self, wanted: str) -> list[str]:
+        """Return the other known names that look the same."""
+        return sorted(name for name in self._by_look.get(skeleton(wanted), ()) if name != wanted)
 
     def nearest(self, wanted: str, most: int = _SUGGESTED) -> list[str]:
-        """Return the names that somebody may have meant, the likeliest first.
+        """Return at most `most` known names that the writer may have meant, the likeliest first.
 
-        Look-alikes come alone; else names that differ in zeros before numbers or in separators, then in some letters.
+        Look-alikes if there are any; else names that differ only in zeros before numbers or in separators; else names
+        that differ in some letters.
         """
-        seen = look(wanted)
-        found = self.alike(wanted) or sorted(self._by_number.get(_unpadded(seen), ()))
-        if not found:
-            near = difflib.get_close_matches(seen, self._by_look, n=_COMPARED, cutoff=_LEAST_ALIKE)
-            near.sort(key=lambda one: (-difflib.SequenceMatcher(None, one, seen).ratio(), one))
-            found = [name for one in near for name in self._by_look[one]]
-        return [name for name in found if name != wanted][:most]
+        form = skeleton(wanted)
+        names = self.look_alikes(wanted) or sorted(self._by_number.get(_number_key(form), ()))
+        if not names:
+            near = difflib.get_close_matches(form, self._by_look, n=_COMPARED, cutoff=_LEAST_ALIKE)
+            near.sort(key=lambda other: (-difflib.SequenceMatcher(None, other, form).ratio(), other))
+            names = [name for other in near for name in self._by_look[other]]
+        return [name for name in names if name != wanted][:most]
 
-    def meant(self, wanted: str, most: int = _SUGGESTED) -> str | None:
-        """Return the question whether one of the names was meant, None where none comes near."""
+    def did_you_mean(self, wanted: str, most: int = _SUGGESTED) -> str | None:
+        """Return a question with the nearest names, None if none is near."""
         near = self.nearest(wanted, most)
         return f"did you mean {' or '.join(map(shown, near))}?" if near else None
 
 
-def _unpadded(seen: str) -> str:
-    return _SEPARATORS.sub("", _NUMBER_PADDING.sub("", seen))
+def _number_key(form: str) -> str:
+    """Return the form without separators and without zeros before numbers."""
+    return _SEPARATORS.sub("", _NUMBER_PADDING.sub("", form))

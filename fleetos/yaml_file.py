@@ -1,7 +1,7 @@
 """Read one YAML document with the position of every key.
 
-Nothing else parses YAML. A document is refused with its line and column, in words that quote nothing of it: passwords
-and user data stand in such files, now and then in a wrong place.
+No other module parses YAML. Errors name line and column, but quote no value: passwords and user data are
+in such files, sometimes in a wrong place.
 """
 
 import re
@@ -33,16 +33,16 @@ from fleetos.limits import TEXT_MAX_LETTERS
 
 Key = str | int
 KeyPath = tuple[Key, ...]
-# Keys are repeated in messages: a password in the wrong place must not make them endless.
+# Messages repeat keys: a text in the wrong place must not make them endless.
 _KEY_LETTERS = 60
-# What stands below these keys is never shown, not even as a key.
+# Messages never show anything below these keys, not even a key.
 SECRET_KEYS = frozenset({"adminpass", "user_data"})
 _LITERALS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-# Numbers of the core schema of YAML 1.2; longer ones are no number that a document can mean.
+# Numbers of the core schema of YAML 1.2. No document means a longer one.
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}|0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,30}|[0-9]{1,30}(?:\.[0-9]{0,30})?)(?:[eE][-+]?[0-9]{1,3})?")
 _TAG_LETTERS = 100
@@ -50,27 +50,27 @@ _WORD_ENDS = "\0 \t\r\n\x85\u2028\u2029,[]{}"
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _PUNCTUATION = re.compile(r"<[a-z ]+>|[-,:?@`%&*!|>\[\]{}]|\\t")
-# Plain scalars that YAML 1.1 takes for a truth value or a number, and PyYAML for a text.
+# Plain scalars that are a boolean or a number in YAML 1.1, and a text for PyYAML.
 _PYYAML_TEXTS = re.compile(r"[yYnN]|[-+]?[0-9_]+[eE][-+]?[0-9]+")
 _MERGE: Any = object()
 _PYYAML_TAGS = frozenset(map(str, cast("Any", SafeConstructor).yaml_constructors))
 _STANDARD_TAG = "tag:yaml.org,2002:"
-# Keys that merge keys (`<<`) copy, in all: aliases of aliases multiply them.
+# Number of keys that all merge keys (`<<`) may copy: aliases of aliases multiply them.
 _MERGED_KEYS_MAX = 1_000_000
-# What the parser raises for scalars that are not what their tag or their look says: `!!bool x`, `2001-99-99`.
+# Errors of the parser for scalars whose value does not fit their tag or form: `!!bool x`, `2001-99-99`.
 _NO_VALUE = (YAMLError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in the text; line and column count from 1."""
+    """Position in the text; line and column count from 1."""
 
     line: int
     column: int
 
 
 class UnreadableYaml(Exception):
-    """A document that is not YAML (`is_syntax`), or holds what its kind of file must not hold, and where."""
+    """Document that is not YAML (`is_syntax`), or holds something that its kind of file must not hold."""
 
     def __init__(
         self, text: str, hint: str | None, mark: Mark | None, path: KeyPath = (), *, is_syntax: bool = False
@@ -84,7 +84,7 @@ class UnreadableYaml(Exception):
         self.is_syntax = is_syntax
 
     def problem(self, file: str) -> Problem:
-        """Return the problem as messages show it."""
+        """Return the problem for a message."""
         return Problem(file, self.line, self.column, dotted(self.path), self.text, self.hint, fact=not self.is_syntax)
 
 
@@ -93,7 +93,7 @@ class Bounds:
     """Bounds of one kind of document."""
 
     noun: str
-    """The document in messages."""
+    """Name of the kind of document in messages."""
     depth: int
     aliases: int
     values: int | None = None
@@ -106,13 +106,13 @@ class Bounds:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One value of the document. No repr shows what is in it."""
+    """One value of the document. No repr shows its content."""
 
     mark: Mark
     plain: Any = field(repr=False)
-    """The value and all below it as Python values."""
+    """The value with everything below it, as Python values."""
     keys: dict[str, Mark] = field(default_factory=dict[str, Mark], repr=False)
-    """The place of each key of a mapping."""
+    """Position of each key of a mapping."""
     below: "dict[Key, Node]" = field(default_factory=dict[Key, "Node"], repr=False)
     """The values of a mapping, or the items of a sequence."""
     count: int = 1
@@ -122,7 +122,7 @@ class Node:
 
     @property
     def is_mapping(self) -> bool:
-        """Whether it is a mapping."""
+        """True if the value is a mapping."""
         return isinstance(self.plain, dict)
 
     def add(self, key: tuple[str, Mark] | None, value: "Node") -> None:
@@ -173,9 +173,9 @@ def parse_pyyaml(text: str, file: str, bounds: Bounds) -> object:
 
 
 def kind_of_document(text: str, max_depth: int) -> Literal["mapping", "other"] | None:
-    """Return what the first value of a document is, None where there is none; its tags and keys may be any.
+    """Return the kind of the first value of a document, None if it is empty. Any tags and keys are allowed.
 
-    Raise UnreadableYaml for a syntax error; what is nested deeper than `max_depth` is not looked at.
+    Raise UnreadableYaml for a syntax error. Reading ends at the first value deeper than `max_depth`.
     """
     kind: Literal["mapping", "other"] | None = None
     depth = 0
@@ -189,7 +189,7 @@ def kind_of_document(text: str, max_depth: int) -> Literal["mapping", "other"] |
 
 
 class _Scanner(Scanner):
-    """Reads a tag as one word and keeps its beginning: the library takes minutes to decode one of a megabyte."""
+    """Scanner that keeps only the beginning of a tag: the library takes minutes to decode one of a megabyte."""
 
     def scan_tag(self) -> TagToken:
         reader = cast("Any", self).reader
@@ -202,7 +202,7 @@ class _Scanner(Scanner):
 
 
 def _events(text: str) -> Iterator[Any]:
-    """Yield the parser's events. It comes without types: what is taken from them is converted."""
+    """Yield the parser's events. The library has no types: callers convert every value."""
     parser: Any = YAML(typ="safe", pure=True)
     parser.Scanner = _Scanner
     try:
@@ -210,27 +210,28 @@ def _events(text: str) -> Iterator[Any]:
     except MarkedYAMLError as error:
         failure = _syntax_error(error)
     except (YAMLError, OverflowError, ValueError, RecursionError):
-        # The parser lets an escape beyond Unicode through as the error of chr().
+        # For an escape beyond Unicode the parser raises the error of chr().
         failure = UnreadableYaml("this is not valid YAML 1.2", None, None, is_syntax=True)
     else:
         return
-    # Outside of the handler, so that no traceback carries the parser's excerpt of the file.
+    # Raised outside of the handler, so that no traceback holds the parser's excerpt of the file.
     raise failure
 
 
 def _syntax_error(error: Any) -> UnreadableYaml:
     mark = error.problem_mark or error.context_mark
-    said = _QUOTED.sub(_masked, error.problem or "cannot be read")
+    problem = _QUOTED.sub(_mask, error.problem or "cannot be read")
     hint = None
-    if "cannot start any token" in said:
-        hint = "indent with spaces" if "\\t" in said else "put the text in quotes"
-    elif "mapping values are not allowed" in said:
+    if "cannot start any token" in problem:
+        hint = "indent with spaces" if "\\t" in problem else "put the text in quotes"
+    elif "mapping values are not allowed" in problem:
         hint = "put the text in quotes, or begin a new line"
     place = Mark(mark.line + 1, mark.column + 1) if mark is not None else None
-    return UnreadableYaml(f"this is not valid YAML 1.2: {said}", hint, place, is_syntax=True)
+    return UnreadableYaml(f"this is not valid YAML 1.2: {problem}", hint, place, is_syntax=True)
 
 
-def _masked(quoted: re.Match[str]) -> str:
+def _mask(quoted: re.Match[str]) -> str:
+    """Return quoted punctuation as it is, and any other quotation as `something else`."""
     text = quoted.group(1) if quoted.group(1) is not None else quoted.group(2)
     return f"'{text}'" if _PUNCTUATION.fullmatch(text.replace("\t", "\\t")) else "something else"
 
@@ -240,18 +241,18 @@ _KeyAt = tuple[str, Mark]
 
 @dataclass(slots=True, repr=False)
 class _Level:
-    """A mapping or sequence that is not closed yet."""
+    """Mapping or sequence that is not closed yet."""
 
     node: Node
     anchor: str | None
     key: _KeyAt | None
-    """Where it goes in the level above."""
+    """Its key in the level above."""
     next_key: _KeyAt | None = None
     """The key that waits for its value."""
 
 
 class _Reader:
-    """Builds the tree from parser events, and refuses what a document must not hold."""
+    """Builder of the tree from parser events, which refuses everything that a document must not hold."""
 
     _allows_cycles = False
 
@@ -301,14 +302,14 @@ class _Reader:
         if event.tags:
             self._refuse(Mark(1, 1), "the file has a %TAG line", "remove it")
 
-    def _wants_key(self) -> bool:
+    def _is_at_key(self) -> bool:
         return bool(self._open) and self._open[-1].node.is_mapping and self._open[-1].next_key is None
 
     def _take_scalar(self, event: Any) -> None:
         mark, text = _mark(event), str(event.value)
         if _UNUSABLE.search(text):
             self._refuse(mark, "the text holds NUL, or half of a surrogate pair")
-        if self._wants_key():
+        if self._is_at_key():
             self._take_key(event, mark)
             return
         self._count(mark, 1, 1)
@@ -316,7 +317,7 @@ class _Reader:
 
     def _value_of(self, event: Any, mark: Mark) -> Any:
         self._check_tag(event, mark)
-        return _resolved(str(event.value)) if event.implicit[0] else str(event.value)
+        return _resolve(str(event.value)) if event.implicit[0] else str(event.value)
 
     def _take_key(self, event: Any, mark: Mark) -> None:
         if event.anchor is not None:
@@ -353,7 +354,7 @@ class _Reader:
 
     def _take_collection(self, event: Any) -> None:
         mark = _mark(event)
-        if self._wants_key():
+        if self._is_at_key():
             self._refuse(mark, "a key is no text", "put a text that begins with `{` or `[` in quotes")
         self._check_tag(event, mark)
         self._count(mark, 1, 1)
@@ -369,7 +370,7 @@ class _Reader:
 
     def _take_alias(self, event: Any) -> None:
         mark = _mark(event)
-        if self._wants_key():
+        if self._is_at_key():
             self._refuse(mark, "a key is an alias, not a text", "put a text that begins with `*` in quotes")
         self._aliases += 1
         if self._aliases > self._bounds.aliases:
@@ -400,7 +401,7 @@ def _mark(event: Any) -> Mark:
     return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _resolved(text: str) -> str | int | float | bool | None:
+def _resolve(text: str) -> str | int | float | bool | None:
     """Return the value of a plain scalar by the core schema of YAML 1.2."""
     if text in _LITERALS:
         return _LITERALS[text]
@@ -410,7 +411,7 @@ def _resolved(text: str) -> str | int | float | bool | None:
 
 
 class _Resolver(VersionedResolver):
-    """Takes plain scalars as PyYAML does, by YAML 1.1 whatever the file names: `no` is false, but `n` a text."""
+    """Resolver of plain scalars as in PyYAML: YAML 1.1 for every file, so that `no` is false, but `n` is a text."""
 
     @property
     def processing_version(self) -> Any:
@@ -424,12 +425,12 @@ class _Resolver(VersionedResolver):
 
 
 def _shown(name: object) -> str:
-    """Return a name as a message may show it: bounded, and with no letter that a terminal obeys."""
+    """Return a name for a message: bounded, and without control characters for a terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(name)[:TEXT_MAX_LETTERS])
 
 
 class _PyYamlReader(_Reader):
-    """Reads scalars, keys and merge keys as PyYAML does."""
+    """Reader of scalars, keys and merge keys as in PyYAML."""
 
     _allows_cycles = True
 
@@ -438,11 +439,11 @@ class _PyYamlReader(_Reader):
         self._scalars: Any = YAML(typ="safe", pure=True)
         self._scalars.Resolver = _Resolver
         self._merged_keys = 0
-        # What `<<` brought into each open mapping: keys of its own replace those.
+        # Sources of `<<` in each open mapping, whose own keys replace theirs.
         self._merges: dict[Node, list[Node]] = {}
 
     def _check_directives(self, event: Any) -> None:
-        """Accept any: PyYAML reads YAML 1.1 whatever the file says."""
+        """Accept every directive: PyYAML reads YAML 1.1 even if the file names another version."""
 
     def _check_tag(self, event: Any, mark: Mark) -> None:
         if event.tag is not None:
@@ -466,7 +467,7 @@ class _PyYamlReader(_Reader):
         else:
             is_value = True
         if not is_value:
-            # Outside of the handler: the error holds the value.
+            # Raised outside of the handler: the error holds the value.
             self._refuse(mark, "a value is not what it looks like, or what its tag says", "put it in quotes")
         return value
 

@@ -1,6 +1,6 @@
-"""How alembic reaches the database: over the connection that fleetos hands it, else over `-x db=PATH-OR-URL`.
+"""Run alembic over the connection that fleetos passes, else over `-x db=PATH-OR-URL`.
 
-The second way is for developers, to write a migration: `alembic revision --autogenerate`.
+The second way is for developers who write a migration: `alembic revision --autogenerate`.
 """
 
 import anyio
@@ -14,7 +14,7 @@ from fleetos.store.database.tables import metadata
 
 
 def migrate(connection: Connection) -> None:
-    # SQLite can alter a table only by making it anew, which is what a batch does.
+    # SQLite can alter a table only by making a new one, as a batch does.
     batch = connection.dialect.name == "sqlite"
     context.configure(
         connection=connection, target_metadata=metadata, version_table=VERSION_TABLE, render_as_batch=batch

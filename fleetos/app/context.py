@@ -7,22 +7,16 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 import anyio
 import platformdirs
 
 from fleetos.clock import Clock, SystemClock
-from fleetos.cloud.auth.config_files import SearchFolders
-from fleetos.cloud.auth.credentials import Credentials
-from fleetos.cloud.auth.sources import load as load_credentials
-from fleetos.cloud.client import CloudClient
-from fleetos.cloud.connect import open_cloud
 from fleetos.errors import CloudError, StoreError, UnknownRun, UsageError
 from fleetos.ids import SystemChance
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Scope
-from fleetos.sim.server import builtin
 from fleetos.store.connect import Upgraded, open_database, open_to_read
 from fleetos.store.database import sqlite_files
 from fleetos.store.database.database import Database
@@ -30,6 +24,11 @@ from fleetos.store.database.location import Location, locate
 from fleetos.store.integrity import check_integrity
 from fleetos.store.leases import LeaseRequester
 from fleetos.store.process import Holder, this_process
+
+if TYPE_CHECKING:
+    # Most commands look into the database only: the client of the cloud is imported by what opens it.
+    from fleetos.cloud.auth.credentials import Credentials
+    from fleetos.cloud.client import CloudClient
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -134,7 +133,7 @@ class AppContext:
 
     @contextlib.asynccontextmanager
     async def sound_database(self, *, make: bool = False) -> AsyncGenerator[Database]:
-        """Yield the database for a use case that acts by what it says: proven to be sound before anything is sent.
+        """Yield the database for a use case that sends requests: its integrity is checked first.
 
         `make` it if it is not there. Raise UsageError or UnknownRun otherwise.
         """
@@ -155,27 +154,34 @@ class AppContext:
             error.hint = error.hint or "see to it that the database can be read and written, then call fleetos again"
             raise
 
-    async def credentials(self, cloud: str | None, region: str | None) -> Credentials:
+    async def credentials(self, cloud: str | None, region: str | None) -> "Credentials":
         """Return the credentials of the cloud; for `sim` start the built-in simulated cloud if it does not run.
 
         Raise UsageError or InputError for what is missing.
         """
+        from fleetos.cloud.auth.config_files import SearchFolders
+        from fleetos.cloud.auth.sources import load as load_credentials
+
         places = SearchFolders(Path.cwd(), home_folder(os.environ) or _NO_HOME)
         if cloud != SIM:
             found = await load_credentials(cloud, region, os.environ, places)
             if found.notice is not None:
                 self.say(found.notice)
             return found
+        from fleetos.sim.server import builtin
+
         scenario = os.environ.get(SCENARIO)
         access = await builtin.ensure(state_folder() / "sim", Path(scenario) if scenario else None)
-        found = await load_credentials(None, region, access.environment(), places)
-        return replace(found, found_in="the built-in simulated cloud")
+        credentials = await load_credentials(None, region, access.environment(), places)
+        return replace(credentials, found_in="the built-in simulated cloud")
 
     @contextlib.asynccontextmanager
     async def open_cloud(
         self, name: str | None, region: str | None, limits: ApiLimits, state_of_things: str
-    ) -> AsyncGenerator[CloudClient]:
+    ) -> "AsyncGenerator[CloudClient]":
         """Yield the cloud, logged in. Raise AuthenticationFailed or CloudUnreachable, hinting at the state."""
+        from fleetos.cloud.connect import open_cloud
+
         access = await self.credentials(name, region)
         async with contextlib.AsyncExitStack() as stack:
             opening = open_cloud(access, clock=self.clock, chance=SystemChance(), limits=limits, env=os.environ)
@@ -210,7 +216,7 @@ def chosen_cloud(asked: str | None, written: str | None) -> str | None:
 
 @contextlib.contextmanager
 def hinting(state_of_things: str) -> Generator[None]:
-    """Add to the hint of an error of the cloud what has become of the run, or that there is none."""
+    """Add the state of the run, or that there is none, to the hint of a CloudError."""
     try:
         yield
     except CloudError as error:

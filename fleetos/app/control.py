@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 
 from fleetos.app.context import AppContext
-from fleetos.app.drive import Operator, agree, as_it_was, drive
+from fleetos.app.drive import Operator, agree, drive, resume_hint
 from fleetos.app.freeze import NO_RUN, check_finished, create_run
 from fleetos.app.lookup import driver_of
 from fleetos.app.results import AbortResult, DriveResult, FinishedRun, Release
@@ -27,7 +27,7 @@ from fleetos.store.journal import SqlJournal
 from fleetos.store.process import this_process
 from fleetos.store.queries import RunSummary
 from fleetos.views.terminal.summary import NAMES_SHOWN
-from fleetos.views.text.format import called
+from fleetos.views.text.format import server_name
 
 
 async def apply(
@@ -40,7 +40,7 @@ async def apply(
     """
     async with context.open_cloud(name, plan.region, plan.api, NO_RUN) as cloud:
         earlier = await queries.runs_of_digest(database, run_digest(plan, scope_of(name, cloud)), context.watcher())
-        unfinished = next((one.run for one in earlier if one.run.state not in RUN_ENDS), None)
+        unfinished = next((summary.run for summary in earlier if summary.run.state not in RUN_ENDS), None)
         if unfinished is not None:
             _check_project(unfinished, cloud)
             if new_run:
@@ -50,7 +50,7 @@ async def apply(
         if earlier and not new_run:
             from_frozen_plan = operator.agreement.plan is not None
             return await check_finished(database, plan, earlier[0].run, cloud, from_frozen_plan=from_frozen_plan)
-        # What was read and frozen is let go of before the run is driven: for thousands of servers it is much.
+        # What was read and frozen is freed before the run is driven: for thousands of servers it takes much memory.
         created = await create_run(context, database, plan, name, cloud, operator)
         if created is None:
             return None
@@ -63,7 +63,7 @@ async def resume(
     """Carry on an unfinished run in its own cloud. An abort does so as well, with its own command."""
     progress = await queries.load(database, run_id)
     run = progress.run
-    async with context.open_cloud(run.scope.cloud, run.scope.region, _limits_of(run), as_it_was(progress)) as cloud:
+    async with context.open_cloud(run.scope.cloud, run.scope.region, _limits_of(run), resume_hint(progress)) as cloud:
         _check_project(run, cloud)
         lease = await runs.take_run(database, run_id, context.watcher())
         return await drive(context, database, lease, cloud, operator, command)
@@ -140,7 +140,7 @@ async def _release(context: AppContext, database: Database, progress: Progress, 
 def names_of(targets: Sequence[Target]) -> str:
     """Return the names of the targets, of many the first ones and how many more there are."""
     more = f" and {len(targets) - NAMES_SHOWN:,} more" if len(targets) > NAMES_SHOWN else ""
-    return ", ".join(called(target) for target in targets[:NAMES_SHOWN]) + more
+    return ", ".join(server_name(target) for target in targets[:NAMES_SHOWN]) + more
 
 
 def _say_left_out(context: AppContext, left_out: Sequence[Target], touched: Mapping[str, str], run: Run) -> None:

@@ -35,7 +35,7 @@ from fleetos.views.terminal.summary import stopped_words
 from fleetos.views.text.run_condition import powered_off, where_words
 from fleetos.views.view import View
 
-# The view lets time pass at this beat while nothing happens.
+# Interval at which the view shows that time passes while nothing happens.
 TICK_S = 0.25
 
 
@@ -52,16 +52,16 @@ class Operator(Protocol):
         """True if the view gets every event, also those written before the engine begins."""
         ...
 
-    def found(self, preflight: Preflight, frozen: FrozenRun) -> None:
-        """Hear what was found in the cloud for a new run, before anything is agreed to."""
+    def show_preflight(self, preflight: Preflight, frozen: FrozenRun) -> None:
+        """Show what preflight found for a new run, before the operator agrees to anything."""
         ...
 
     def show_wipes(self, wipes: Wipes, command: Command, frozen: FrozenRun | None) -> None:
-        """Hear what the command would wipe; `frozen` is the run where it makes a new one."""
+        """Show what the command would wipe; `frozen` is the run if it makes a new one."""
         ...
 
     def confirm(self, wipes: Wipes, command: Command, frozen: FrozenRun | None) -> None:
-        """Return if the operator agrees to what was shown. Raise NotConfirmed, or why nobody can be asked."""
+        """Return if the operator agrees to what was shown. Raise NotConfirmed, or UsageError without a terminal."""
         ...
 
     def confirm_abort(self, progress: Progress, driver: str | None) -> None:
@@ -84,9 +84,9 @@ class _Interruption:
 
 
 def agree(operator: Operator, wipes: Wipes, command: Command, frozen: FrozenRun | None = None) -> None:
-    """Return if what the command would wipe was agreed to, in advance and by whoever can be asked.
+    """Return if the operator agrees to what the command would wipe, both in advance and at the question.
 
-    `frozen` is the run where the command makes a new one. Raise what `disagreement` finds, or what `confirm` raises.
+    `frozen` is the run if the command makes a new one. Raise what `disagreement` finds, or what `confirm` raises.
     """
     refused = disagreement(operator.agreement, wipes, command, frozen)
     if refused is None or isinstance(refused, NotConfirmed):
@@ -106,25 +106,25 @@ async def drive(
     command: Command,
     fresh: int = 0,
 ) -> DriveResult:
-    """Drive the run of the lease until it is driven no more, and give the lease back.
+    """Drive the run of the lease until it ends or pauses, or this process leaves; then release the lease.
 
-    `fresh` is how many of the newest records this command wrote when it took the lease: they are its events as well.
-    An apply that wrote none carries on what it has not asked about, so what is left is agreed to now that nobody else
-    drives the run. Raise LeaseLost or JournalUnwritable when this process can drive the run no further.
+    `fresh`: number of the newest records that this command wrote when it took the lease; the view shows them too. An
+    apply that wrote none carries on a run that it has not asked about, so the operator agrees to what is left now that
+    no other process drives the run. Raise LeaseLost or JournalUnwritable if this process cannot drive it any further.
     """
     journal = SqlJournal(database, lease, context.clock)
     try:
         progress = await queries.load(database, lease.run_id)
         carried_on = command is Command.APPLY and not fresh
         if not fresh and not carried_on:
-            # What this command froze, offered again or asks about is told with its cloud.
+            # Other commands show the cloud together with what they ask.
             context.say(where_words(scope_of(progress.run.scope.cloud, cloud)))
         if progress.run.state in RUN_ENDS:
             # Another process drove it to its end while this one logged in.
             return DriveResult(progress, driven=False)
         if carried_on:
             agree(operator, wipes_of(progress.run, progress.targets.values()), command)
-        written = await _finish(context, journal, progress) if command is Command.ABORT else 0
+        written = await _stop_admission(context, journal, progress) if command is Command.ABORT else 0
         observer = ViewObserver(operator.open_view(), context.clock)
         if operator.streams_events:
             await _show_written(database, progress, observer, lease.last_seq - fresh, lease.last_seq + written)
@@ -134,20 +134,20 @@ async def drive(
             await journal.release()
 
 
-async def _finish(context: AppContext, journal: SqlJournal, progress: Progress) -> int:
-    """Let the run admit no more, before a driver could admit anybody; return how many records say so."""
+async def _stop_admission(context: AppContext, journal: SqlJournal, progress: Progress) -> int:
+    """Begin the abort before the engine can admit a target. Return the number of records written."""
     if progress.run.state is RunState.FINISHING:
         return 0
     event = RunMoved(RunState.FINISHING, Reason.ABORTED, f"aborted by {this_process()}")
     now = context.clock.now()
     run = fold_run(progress.run, event, now)
     await journal.append(run, [event], [], now)
-    progress.absorb(run, ())
+    progress.update_targets(run, ())
     return 1
 
 
 async def _show_written(database: Database, progress: Progress, observer: ViewObserver, after: int, last: int) -> None:
-    """Show the records after one number, up to another."""
+    """Show the records with numbers above `after`, up to `last`."""
     while after < last:
         page = await queries.events(database, progress.run.id, after, last - after)
         observer.turned(progress, page, {})
@@ -164,55 +164,55 @@ async def _drive(
     command: Command,
 ) -> DriveResult:
     scope = scope_key(progress.run.scope)
-    began = await history.experience(database, scope)
-    cloud.recall(began.limits)
+    earlier_experience = await history.experience(database, scope)
+    cloud.recall(earlier_experience.limits)
     secrets = PlanSecrets()
     # An earlier process may have sent them, and the cloud may quote them only now.
     for password in secrets.passwords(target.order for target in progress.targets.values() if not target.ended):
         cloud.hide(password)
-    edge = Dependencies(cloud, journal, secrets, observer, context.clock, SystemChance(), token)
-    engine = Engine(progress, edge, began)
+    dependencies = Dependencies(cloud, journal, secrets, observer, context.clock, SystemChance(), token)
+    engine = Engine(progress, dependencies, earlier_experience)
     interruption = _Interruption()
     trouble: FleetosError | None = None
     observer.started(progress)
     try:
-        async with _company(engine, observer, interruption):
+        async with _with_signals_and_ticks(engine, observer, interruption):
             with interruption.scope:
                 try:
                     await engine.drive(str(this_process()), command)
                 except FleetosError as error:
                     trouble = error
-            # Still in company: a signal that comes now must not end the process before this is written.
-            await _give_back(journal, progress, observer, _ending(engine, interruption, trouble))
+            # Signals are still handled here: one that comes now must not end the process before this is written.
+            await _release_lease(journal, progress, observer, _leave_event(engine, interruption, trouble))
     except BaseException as defect:
-        await _give_back(journal, progress, observer, _driver_ended(LeftBy.ERROR, type(defect).__name__))
+        await _release_lease(journal, progress, observer, _driver_ended(LeftBy.ERROR, type(defect).__name__))
         raise
     finally:
         observer.ended(cloud.requests)
     try:
-        # However the run was left: what it has learned holds for the next one.
+        # What this process learned helps the next one, however the run was left.
         learned = engine.experience.with_limits(cloud.learned())
-        if learned != began:
-            await history.remember(database, scope, learned, began)
+        if learned != earlier_experience:
+            await history.add_experience(database, scope, learned, earlier_experience)
     except StoreError:
-        # What ended the run says more than that it could not be remembered either.
+        # The error that ended the run says more than the failure to remember.
         if trouble is None:
             raise
     if trouble is not None:
-        trouble.hint = trouble.hint or as_it_was(progress)
+        trouble.hint = trouble.hint or resume_hint(progress)
         raise trouble
     why = None if engine.trouble is None else engine.trouble.reason
     return DriveResult(engine.progress, signal=interruption.signal, at_once=interruption.at_once, trouble=why)
 
 
-def as_it_was(progress: Progress) -> str:
-    """Return what to know of an unfinished run that cannot be driven now."""
+def resume_hint(progress: Progress) -> str:
+    """Return the hint for an unfinished run: its powered-off servers, and the command that resumes it."""
     stopped, run_id = len(powered_off(progress)), progress.run.id
     return f"{stopped_words(stopped)} because of run {run_id}. Continue with: fleetos resume {run_id}"
 
 
-def _ending(engine: Engine, interruption: _Interruption, trouble: FleetosError | None) -> RunDriverEnded:
-    """Return why this process drives the run no longer, for a run that has not ended."""
+def _leave_event(engine: Engine, interruption: _Interruption, trouble: FleetosError | None) -> RunDriverEnded:
+    """Return the event that says why this process leaves a run that has not ended."""
     if interruption.signal is not None:
         return _driver_ended(LeftBy.SIGNAL, interruption.words)
     if trouble is not None:
@@ -226,20 +226,22 @@ def _driver_ended(why: LeftBy, detail: str = "") -> RunDriverEnded:
     return RunDriverEnded(str(this_process()), why, detail)
 
 
-async def _give_back(journal: SqlJournal, progress: Progress, observer: ViewObserver, last: RunDriverEnded) -> None:
-    """Give the lease back and say why, as far as the database takes it: the lease runs out in any case."""
+async def _release_lease(journal: SqlJournal, progress: Progress, observer: ViewObserver, last: RunDriverEnded) -> None:
+    """Release the lease and record why. Ignore errors of the database: the lease expires in any case."""
     with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
         for record in await journal.release(last):
-            progress.absorb(fold_run(progress.run, last, record.at), ())
-            observer.told(progress, record)
+            progress.update_targets(fold_run(progress.run, last, record.at), ())
+            observer.forward_record(progress, record)
 
 
 @contextlib.asynccontextmanager
-async def _company(engine: Engine, observer: ViewObserver, interruption: _Interruption) -> AsyncGenerator[None]:
-    """Heed signals and let time pass on the view, for as long as the engine drives."""
+async def _with_signals_and_ticks(
+    engine: Engine, observer: ViewObserver, interruption: _Interruption
+) -> AsyncGenerator[None]:
+    """Handle signals and let time pass on the view while the engine drives."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_tick, observer)
-        tasks.start_soon(_heed, engine, observer, interruption)
+        tasks.start_soon(_handle_signals, engine, observer, interruption)
         yield
         tasks.cancel_scope.cancel()
 
@@ -250,29 +252,29 @@ async def _tick(observer: ViewObserver) -> None:
         observer.tick()
 
 
-def _signals_to_heed() -> list[Signals]:
+def _leave_signals() -> list[Signals]:
     """Return the signals that ask fleetos to leave: not SIGHUP where it is ignored, as under nohup."""
     return [SIGINT, SIGTERM, *([] if getsignal(SIGHUP) is SIG_IGN else [SIGHUP])]
 
 
-async def _heed(engine: Engine, observer: ViewObserver, interruption: _Interruption) -> None:
+async def _handle_signals(engine: Engine, observer: ViewObserver, interruption: _Interruption) -> None:
     """Let the requests on the wire end after the first signal, and leave at once after the second.
 
     A terminal that closes sends SIGHUP more than once, and systemd sends it right behind SIGTERM (systemd.kill,
     SendSIGHUP): it is never the second.
     """
-    with anyio.open_signal_receiver(*_signals_to_heed()) as signals:
-        async for one in signals:
+    with anyio.open_signal_receiver(*_leave_signals()) as signals:
+        async for signal in signals:
             if interruption.signal is not None:
-                if one is SIGHUP:
+                if signal is SIGHUP:
                     continue
                 interruption.at_once = True
-                interruption.words = f"{interruption.words}, then {one.name}"
+                interruption.words = f"{interruption.words}, then {signal.name}"
                 interruption.scope.cancel()
                 return
-            interruption.signal, interruption.words = one, one.name
+            interruption.signal, interruption.words = signal, signal.name
             observer.note(
-                f"{one.name}: starting no more servers, waiting for answers to the requests in flight. Another "
-                f"SIGINT or SIGTERM exits at once. {as_it_was(engine.progress)}"
+                f"{signal.name}: starting no more servers, waiting for answers to the requests in flight. Another "
+                f"SIGINT or SIGTERM exits at once. {resume_hint(engine.progress)}"
             )
             engine.leave()

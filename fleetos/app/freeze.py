@@ -11,7 +11,7 @@ from fleetos.cloud.client import CloudClient
 from fleetos.errors import FleetosError
 from fleetos.ids import run_id
 from fleetos.limits import SERVERS_NAMED
-from fleetos.model.experience import NONE, Experience
+from fleetos.model.experience import NO_EXPERIENCE, Experience
 from fleetos.model.inventory import Inventory
 from fleetos.model.journal.events import Enlisted
 from fleetos.model.plan import Plan
@@ -19,12 +19,12 @@ from fleetos.model.preview import Preview
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run
 from fleetos.model.states import RUN_ENDS, Command, RunState, TargetState
-from fleetos.planning.estimate import estimated
+from fleetos.planning.estimate import estimate_run
 from fleetos.planning.freeze import FrozenRun, History, freeze
 from fleetos.planning.preflight.image_pins import ACTIVE
 from fleetos.planning.preflight.preflight import Preflight
 from fleetos.planning.preflight.project_checks import claim_findings
-from fleetos.planning.preflight.server_selection import selected_since
+from fleetos.planning.preflight.server_selection import newly_selected
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.leases import Lease
@@ -42,9 +42,9 @@ class NotRepeated(FleetosError):
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A plan held against the cloud at one moment."""
+    """Plan checked against the cloud at one moment."""
 
-    found: Preflight
+    preflight: Preflight
     known: Experience
     """Experience of earlier runs in this part of the cloud."""
     frozen: FrozenRun
@@ -64,21 +64,21 @@ async def survey_and_freeze(
     Raise InputError with all that does not resolve, and CloudError, hinting at the state of things.
     """
     facts, scope = facts_of(name, cloud), scope_of(name, cloud)
-    known = NONE if database is None else await history.experience(database, scope_key(scope))
+    known = NO_EXPERIENCE if database is None else await history.experience(database, scope_key(scope))
     cloud.recall(known.limits)
     with hinting(state_of_things):
-        found = await survey(plan, cloud, facts)
+        preflight = await survey(plan, cloud, facts)
     past = History(longest_change_s=known.longest_change_s)
     if database is not None:
-        server_ids = [one.server.id for one in found.servers]
+        server_ids = [selected.server.id for selected in preflight.servers]
         past = History(
             bad_attempts=await history.bad_attempts(database, server_ids),
             unanswered=await history.unanswered_sends(database, server_ids),
             longest_change_s=known.longest_change_s,
         )
     now = context.clock.now()
-    frozen = freeze(plan, found, scope=scope, facts=facts, run_id=run_id(now), now=now, history=past)
-    return Survey(found, known, frozen)
+    frozen = freeze(plan, preflight, scope=scope, facts=facts, run_id=run_id(now), now=now, history=past)
+    return Survey(preflight, known, frozen)
 
 
 async def create_run(
@@ -90,13 +90,13 @@ async def create_run(
     """
     surveyed = await survey_and_freeze(context, database, plan, name, cloud, NO_RUN)
     frozen = surveyed.frozen
-    operator.found(surveyed.found, frozen)
+    operator.show_preflight(surveyed.preflight, frozen)
     agree(operator, frozen.would_wipe, Command.APPLY, frozen)
     if not frozen.targets:
         return None
     targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
-    more = [event for event in frozen.events[1:] if not isinstance(event, Enlisted)]
-    return await runs.create_run(database, frozen.run, targets, more, context.clock.now(), context.watcher())
+    further_events = [event for event in frozen.events[1:] if not isinstance(event, Enlisted)]
+    return await runs.create_run(database, frozen.run, targets, further_events, context.clock.now(), context.watcher())
 
 
 async def preview_run(
@@ -104,13 +104,13 @@ async def preview_run(
 ) -> tuple[FrozenRun, Preview]:
     """Return the run that `apply` would create now, and what there is to know of it before."""
     surveyed = await survey_and_freeze(context, database, plan, name, cloud, NOTHING_TOUCHED)
-    found, frozen = surveyed.found, surveyed.frozen
-    names = {target.server_id: target.name for target in frozen.wiped}
+    preflight, frozen = surveyed.preflight, surveyed.frozen
+    names = {target.server_id: target.name for target in frozen.targets_to_wipe}
     holders: Mapping[str, str] = {} if database is None else await history.holders(database, names)
     earlier = () if database is None else await queries.runs_of_digest(database, frozen.run.digest, context.watcher())
-    estimate = estimated(
+    estimate = estimate_run(
         frozen.run,
-        frozen.wiped,
+        frozen.targets_to_wipe,
         surveyed.known,
         facts_of(name, cloud),
         read_rate_per_s=cloud.read_rate_per_s(),
@@ -119,10 +119,10 @@ async def preview_run(
     preview = Preview(
         run=frozen.run,
         targets=frozen.targets,
-        findings=(*claim_findings(_of_others(holders, earlier), names), *found.findings),
-        choices=found.choices,
-        image_names=found.image_names,
-        selected=found.selected,
+        findings=(*claim_findings(_of_others(holders, earlier), names), *preflight.findings),
+        choices=preflight.choices,
+        image_names=preflight.image_names,
+        selected=preflight.selected,
         estimate=estimate,
         earlier=earlier[0].run if earlier else None,
     )
@@ -131,8 +131,8 @@ async def preview_run(
 
 def _of_others(holders: Mapping[str, str], earlier: Sequence[RunSummary]) -> Mapping[str, str]:
     """Return the holders without an unfinished run of the same plan, which apply would carry on."""
-    own = {one.run.id for one in earlier if one.run.state not in RUN_ENDS}
-    return {server_id: run_id for server_id, run_id in holders.items() if run_id not in own}
+    run_ids = {summary.run.id for summary in earlier if summary.run.state not in RUN_ENDS}
+    return {server_id: run_id for server_id, run_id in holders.items() if run_id not in run_ids}
 
 
 async def check_finished(
@@ -175,10 +175,10 @@ def _ended_well(progress: Progress) -> bool:
 def _check_selection(plan: Plan, progress: Progress, inventory: Inventory) -> None:
     """Raise NotRepeated if by now the plan's selectors mean servers that the run does not have."""
     run = progress.run
-    more = selected_since(plan, inventory, progress.targets.keys(), run.images)
-    if more:
-        named = ", ".join(server.name for server in more[:SERVERS_NAMED])
-        rest = f" and {len(more) - SERVERS_NAMED:,} more" if len(more) > SERVERS_NAMED else ""
+    new_servers = newly_selected(plan, inventory, progress.targets.keys(), run.images)
+    if new_servers:
+        named = ", ".join(server.name for server in new_servers[:SERVERS_NAMED])
+        rest = f" and {len(new_servers) - SERVERS_NAMED:,} more" if len(new_servers) > SERVERS_NAMED else ""
         raise NotRepeated(
             f"run {run.id} of this plan has ended, and `select` now means servers that it does not have: {named}{rest}",
             "call apply with --new-run; what runs the image already is skipped then",

@@ -24,18 +24,18 @@ class RunChoice:
     """An id, the beginning of one, or the name of a plan."""
     cloud: str | None
 
-    def in_cloud(self, found: Sequence[RunSummary]) -> Sequence[RunSummary]:
+    def in_cloud(self, summaries: Sequence[RunSummary]) -> Sequence[RunSummary]:
         """Return those that work in the cloud that is asked for."""
-        return [one for one in found if self.cloud is None or one.run.scope.cloud == self.cloud]
+        return [summary for summary in summaries if self.cloud is None or summary.run.scope.cloud == self.cloud]
 
 
 def driver_of(summary: RunSummary) -> Driver | None:
     """Return the process that has the lease of the run, or had it when it vanished; None: it was given back."""
-    found = summary.driver or summary.lost
-    if found is None:
+    driver = summary.driver or summary.lost
+    if driver is None:
         return None
-    life = "gone" if summary.driver is None else "stopped" if found.life is Life.STOPPED else "alive"
-    return Driver(str(found.holder), found.holder.pid, found.renewed_at, life)
+    life = "gone" if summary.driver is None else "stopped" if driver.life is Life.STOPPED else "alive"
+    return Driver(str(driver.holder), driver.holder.pid, driver.renewed_at, life)
 
 
 async def choose_run(context: AppContext, database: Database, choice: RunChoice) -> str:
@@ -47,18 +47,18 @@ async def choose_run(context: AppContext, database: Database, choice: RunChoice)
     if choice.run is not None:
         return await queries.find_run(database, choice.run)
     unfinished = choice.in_cloud(await queries.unfinished_runs(database, context.watcher()))
-    found = unfinished or choice.in_cloud(await queries.newest_runs(database, context.watcher()))
-    if not found:
+    summaries = unfinished or choice.in_cloud(await queries.newest_runs(database, context.watcher()))
+    if not summaries:
         where = f" in cloud {choice.cloud}" if choice.cloud else ""
         raise UnknownRun(f"there are no runs{where} in {database.location.shown}", "start one with: fleetos apply PLAN")
-    return found[0].run.id
+    return summaries[0].run.id
 
 
 async def find_run(context: AppContext, database: Database, given: str, cloud: str | None) -> RunSummary:
     """Return the run of that id or name. Raise UnknownRun, and UsageError if it is in another cloud than `cloud`."""
-    found = await queries.summary(database, await queries.find_run(database, given), context.watcher())
-    _check_cloud(found.run, cloud)
-    return found
+    summary = await queries.summary(database, await queries.find_run(database, given), context.watcher())
+    _check_cloud(summary.run, cloud)
+    return summary
 
 
 async def find_resumable(
@@ -72,13 +72,13 @@ async def find_resumable(
         return await find_run(context, database, given, cloud)
     unfinished = await queries.unfinished_runs(database, context.watcher())
     if len(unfinished) > 1:
-        ids = ", ".join(one.run.id for one in unfinished)
+        ids = ", ".join(summary.run.id for summary in unfinished)
         raise UsageError(f"{len(unfinished)} runs are unfinished: {ids}", "say which: fleetos resume RUN")
-    found = unfinished or await queries.newest_runs(database, context.watcher(), limit=1)
-    if not found:
+    summaries = unfinished or await queries.newest_runs(database, context.watcher(), limit=1)
+    if not summaries:
         return None
-    _check_cloud(found[0].run, cloud)
-    return found[0]
+    _check_cloud(summaries[0].run, cloud)
+    return summaries[0]
 
 
 def _check_cloud(run: Run, asked: str | None) -> None:
@@ -98,14 +98,16 @@ def find_servers(progress: Progress, given: Sequence[str]) -> frozenset[str] | N
     if not given:
         return None
     ids: set[str] = set()
-    for one in given:
-        found = {target.server_id for target in progress.targets.values() if one in (target.server_id, target.name)}
-        if not found:
+    for name_or_id in given:
+        matches = {
+            target.server_id for target in progress.targets.values() if name_or_id in (target.server_id, target.name)
+        }
+        if not matches:
             names = list({target.name for target in progress.targets.values()})
-            near = difflib.get_close_matches(one, names, n=RUNS_SUGGESTED)
+            near = difflib.get_close_matches(name_or_id, names, n=RUNS_SUGGESTED)
             hint = (
                 f"did you mean {' or '.join(near)}?" if near else f"fleetos status {progress.run.id} --all names them"
             )
-            raise UsageError(f"run {progress.run.id} has no server {one!r}", hint)
-        ids |= found
+            raise UsageError(f"run {progress.run.id} has no server {name_or_id!r}", hint)
+        ids |= matches
     return frozenset(ids)

@@ -12,14 +12,14 @@ from fleetos.model.drift import Drift, DriftState
 from fleetos.model.inventory import Image, Inventory, KeyState
 from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
-from fleetos.planning.drift import drift, missing_of
+from fleetos.planning.drift import drift, missing_servers
 from fleetos.planning.preflight.image_pins import ACTIVE
 from fleetos.planning.preflight.orders import (
-    images_reinstalled,
     images_wanted,
     key_pairs_wanted,
     keys_wanted,
     names_key_pair,
+    reinstalled_images,
 )
 from fleetos.planning.preflight.preflight import Preflight, preflight
 from fleetos.planning.preflight.project_facts import ProjectFacts, Unread
@@ -72,7 +72,7 @@ async def list_servers(plan: Plan, cloud: CloudClient) -> Inventory:
     if not wanted:
         return inventory
     try:
-        names, why = await cloud.enterprise_projects(), "the cloud's catalog has no such service"
+        names, why = await cloud.project.enterprise_projects(), "the cloud's catalog has no such service"
     except CloudError as error:
         # The list of servers was read with the same login, so it is this service that does not take it.
         names, why = None, error.message
@@ -84,14 +84,14 @@ async def list_servers(plan: Plan, cloud: CloudClient) -> Inventory:
 
 
 async def survey(plan: Plan, cloud: CloudClient, facts: CloudFacts) -> Preflight:
-    """Hold the plan against the cloud, and check its secrets. Raise InputError with all that does not resolve."""
+    """Check the plan against the cloud, and check its secrets. Raise InputError with all that does not resolve."""
     inventory = await list_servers(plan, cloud)
     key_pairs, key_pairs_unread = await _key_pairs(cloud, plan)
     if not facts.names_user and names_key_pair(plan):
         facts = replace(facts, user_id=await cloud.user_id())
     reader = _Reader(cloud)
     known = await reader.images("newer images, firmware and the architecture of old images are")
-    images = await _meant(cloud, plan, known, images_reinstalled(plan, inventory))
+    images = await _meant(cloud, plan, known, reinstalled_images(plan, inventory))
     await reader.ask_keys(sorted(keys_wanted(plan, images)))
     around = await reader.surroundings(known, max([0, *(image.min_disk_gib or 0 for image in images)]))
     around = replace(around, key_pairs_unread=key_pairs_unread)
@@ -108,10 +108,10 @@ async def find_drift(plan: Plan, cloud: CloudClient, database: Database | None, 
     if database is None:
         return await compare(plan, cloud, None, digest)
     cloud.recall((await history.experience(database, scope_key(scope))).limits)
-    found = await compare(plan, cloud, database, digest)
-    asked = [one.server_id for one in found.servers if one.verdict is not DriftState.SAME]
-    last = await history.last_changes(database, asked)
-    return replace(found, servers=tuple(replace(one, last=last.get(one.server_id)) for one in found.servers))
+    drift = await compare(plan, cloud, database, digest)
+    differing_ids = [server.server_id for server in drift.servers if server.verdict is not DriftState.SAME]
+    last = await history.last_changes(database, differing_ids)
+    return replace(drift, servers=tuple(replace(server, last=last.get(server.server_id)) for server in drift.servers))
 
 
 async def compare(plan: Plan, cloud: CloudClient, database: Database | None, digest: str) -> Drift:
@@ -127,8 +127,8 @@ async def compare(plan: Plan, cloud: CloudClient, database: Database | None, dig
     former: Mapping[str, str] = {}
     members: Collection[str] = ()
     if database is not None:
-        members = await history.members_of(database, digest)
-        former = await history.former_servers(database, *missing_of(plan, inventory))
+        members = await history.servers_of_digest(database, digest)
+        former = await history.former_servers(database, *missing_servers(plan, inventory))
     return drift(plan, inventory, images, former, reader.images_alone(), members)
 
 
@@ -148,11 +148,11 @@ async def _meant(
     for wanted in sorted(images_wanted(plan)):
         alike = [one for one in (known or {}).values() if wanted in (one.id, one.name)]
         if not any(one.id == wanted or one.status == ACTIVE for one in alike):
-            by_id = await cloud.image(wanted)
-            alike = [*(() if by_id is None else (by_id,)), *await cloud.images_named(wanted)]
+            by_id = await cloud.images.by_id(wanted)
+            alike = [*(() if by_id is None else (by_id,)), *await cloud.images.named(wanted)]
         images.update((one.id, one) for one in alike)
     for image_id in sorted(set(ids) - images.keys()):
-        image = (known or {}).get(image_id) or await cloud.image(image_id)
+        image = (known or {}).get(image_id) or await cloud.images.by_id(image_id)
         if image is not None:
             images[image.id] = image
     return list(images.values())
@@ -163,13 +163,13 @@ async def _key_pairs(cloud: CloudClient, plan: Plan) -> tuple[frozenset[str], Ma
 
     Where the plan says whose a key pair is, it may be one that we cannot see. Raise CloudError for any other.
     """
-    own: set[str] = set()
+    names: set[str] = set()
     unread: dict[str, str] = {}
     missing: set[str] = set()
     for name, owner_named in sorted(key_pairs_wanted(plan).items()):
         try:
-            if await cloud.has_key_pair(name):
-                own.add(name)
+            if await cloud.project.has_key_pair(name):
+                names.add(name)
             elif not owner_named:
                 missing.add(name)
         except AuthenticationFailed:
@@ -181,12 +181,12 @@ async def _key_pairs(cloud: CloudClient, plan: Plan) -> tuple[frozenset[str], Ma
             unread[name] = error.message
     # Only for suggestions: a list that does not come, or contradicts what was said of one alone, changes nothing.
     listed = await _listed_key_pairs(cloud) if missing else frozenset[str]()
-    return frozenset(own) | (listed - key_pairs_wanted(plan).keys()), unread
+    return frozenset(names) | (listed - key_pairs_wanted(plan).keys()), unread
 
 
 async def _listed_key_pairs(cloud: CloudClient) -> frozenset[str]:
     try:
-        return frozenset(await cloud.key_pairs())
+        return frozenset(await cloud.project.key_pairs())
     except AuthenticationFailed:
         raise
     except CloudError:
@@ -206,7 +206,7 @@ class _Reader:
 
     async def images(self, lost: str) -> Mapping[str, Image] | None:
         """Return all images by id, None if not all could be read. `lost` says what is not checked without them."""
-        read = await self._optional("images", lost, self.cloud.all_images())
+        read = await self._optional("images", lost, self.cloud.images.all())
         if read is None:
             return None
         self._images = {image.id: image for image in read[0]}
@@ -216,7 +216,7 @@ class _Reader:
         """Ask for the states of encryption keys. One that is refused speaks for all."""
         lost = "whether they are there and enabled is"
         for key_id in key_ids[:KEYS_ASKED]:
-            state = await self._optional("encryption keys", lost, self.cloud.key_state(key_id))
+            state = await self._optional("encryption keys", lost, self.cloud.project.key_state(key_id))
             if state is None:
                 return
             self._keys[key_id] = state
@@ -229,25 +229,25 @@ class _Reader:
 
     async def surroundings(self, known: Mapping[str, Image] | None, enough_gib: int) -> ProjectFacts:
         """Return the project around the servers, as far as it can be read."""
-        cloud = self.cloud
+        project = self.cloud.project
         return ProjectFacts(
             images=self._images if known is None else known,
-            disks=await self._optional("disks", "sizes, status and encryption are", cloud.disks(enough_gib)),
-            flavors=await self._optional("flavors", "the architecture of servers is", cloud.flavors()),
-            disk_quota=await self._optional("disk quota", "room for new disks is", cloud.disk_quota()),
-            server_quota=await self._optional("server quota", "room for temporary servers is", cloud.server_quota()),
+            disks=await self._optional("disks", "sizes, status and encryption are", project.disks(enough_gib)),
+            flavors=await self._optional("flavors", "the architecture of servers is", project.flavors()),
+            disk_quota=await self._optional("disk quota", "room for new disks is", project.disk_quota()),
+            server_quota=await self._optional("server quota", "room for temporary servers is", project.server_quota()),
             keys=self._keys,
             unread=tuple(self._unread),
         )
 
     async def _optional(self, what: str, lost: str, read: Awaitable[T | None]) -> T | None:
         try:
-            found = await read
+            value = await read
         except AuthenticationFailed:
             raise
         except CloudError as error:
             self._unread.append(Unread(what, error.message, lost, denied=isinstance(error, PermissionDenied)))
             return None
-        if found is None:
+        if value is None:
             self._unread.append(Unread(what, "the cloud's catalog has no such service", lost))
-        return found
+        return value

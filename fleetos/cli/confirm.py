@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from fleetos.cli.options import Output
 from fleetos.cli.output import ask, on_terminal, say, view_for
+from fleetos.cli.usage.options import Output
 from fleetos.errors import FleetosError, UsageError
 from fleetos.model.findings import Level
 from fleetos.model.progress import Progress
@@ -54,24 +54,26 @@ class TerminalOperator:
         """Return the view that fits the output."""
         return view_for(self.output)
 
-    def found(self, preflight: Preflight, frozen: FrozenRun) -> None:
+    def show_preflight(self, preflight: Preflight, frozen: FrozenRun) -> None:
         """Say what was selected and found, the worst first: first of all which servers are left alone, and why."""
         for line in selected_words(preflight.selected):
             say(line)
-        wiped, levels = {target.server_id for target in frozen.wiped}, list(reversed(Level))
-        findings = sorted(preflight.findings, key=lambda one: levels.index(one.level))
-        heard = [
-            one for one in findings if one.level is Level.REFUSED or one.server_id is None or one.server_id in wiped
+        wiped, levels = {target.server_id for target in frozen.targets_to_wipe}, list(reversed(Level))
+        findings = sorted(preflight.findings, key=lambda finding: levels.index(finding.level))
+        relevant = [
+            finding
+            for finding in findings
+            if finding.level is Level.REFUSED or finding.server_id is None or finding.server_id in wiped
         ]
-        for finding in heard[:FINDINGS_SHOWN]:
+        for finding in relevant[:FINDINGS_SHOWN]:
             say(f"{finding.level}: {finding_words(finding)}")
-        if len(heard) > FINDINGS_SHOWN:
-            say(f"and {counted(len(heard) - FINDINGS_SHOWN, 'finding')} more; fleetos plan shows all")
+        if len(relevant) > FINDINGS_SHOWN:
+            say(f"and {counted(len(relevant) - FINDINGS_SHOWN, 'finding')} more; fleetos plan shows all")
 
     def show_wipes(self, wipes: Wipes, command: Command, frozen: FrozenRun | None) -> None:
         """Say which system disks the command would wipe."""
         if frozen is not None:
-            say(confirmation(frozen.run, frozen.wiped, frozen.spared))
+            say(confirmation(frozen.run, frozen.targets_to_wipe, frozen.spared))
         elif command is Command.RETRY:
             say(retry_confirmation(wipes.run, wipes.left))
         else:
@@ -80,7 +82,7 @@ class TerminalOperator:
     def confirm(self, wipes: Wipes, command: Command, frozen: FrozenRun | None) -> None:
         """Return if the operator agrees to what was shown.
 
-        Raise UsageError where nobody can be asked, NotConfirmed or Interrupted where the answer is no.
+        Raise UsageError if there is no terminal, NotConfirmed or Interrupted if the operator does not agree.
         """
         if self.yes:
             return
@@ -106,7 +108,7 @@ class TerminalOperator:
 def agree(prompt: str, *, yes: bool) -> None:
     """Return if the operator agrees.
 
-    Raise UsageError where nobody can be asked, NotConfirmed on any other word, Interrupted at Ctrl-C.
+    Raise UsageError if there is no terminal, NotConfirmed on any other word, Interrupted at Ctrl-C.
     """
     if yes:
         return

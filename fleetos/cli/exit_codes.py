@@ -2,10 +2,14 @@
 
 from enum import IntEnum
 from signal import SIGHUP, SIGINT, SIGTERM
+from typing import TYPE_CHECKING
 
-from fleetos.app.results import AbortResult, DriveResult
-from fleetos.model.progress import Progress
 from fleetos.model.states import ENDED_BY_APPLY, RUN_ENDS, Reason, RunState, TargetState
+
+if TYPE_CHECKING:
+    # Help and --version leave with an exit code as well, and need no run.
+    from fleetos.app.results import AbortResult, DriveResult
+    from fleetos.model.progress import Progress
 
 
 class ExitCode(IntEnum):
@@ -54,7 +58,7 @@ def code_of_reason(reason: Reason | None) -> ExitCode:
     return _BY_PAUSE[reason] if reason in ENDED_BY_APPLY else ExitCode.UNKNOWN
 
 
-def code_of(progress: Progress) -> ExitCode:
+def code_of(progress: "Progress") -> ExitCode:
     """Return the exit code that the run's state and counts ask for."""
     run = progress.run
     if run.state not in RUN_ENDS:
@@ -69,7 +73,7 @@ def code_of(progress: Progress) -> ExitCode:
     return ExitCode.OK
 
 
-def code_of_drive(result: DriveResult) -> ExitCode:
+def code_of_drive(result: "DriveResult") -> ExitCode:
     """Return the exit code of a run that this process has driven, or found ended."""
     code = code_of(result.progress)
     if result.signal is not None and (result.at_once or code is ExitCode.RESUMABLE):
@@ -77,7 +81,7 @@ def code_of_drive(result: DriveResult) -> ExitCode:
     return code if result.trouble is None else code_of_reason(result.trouble)
 
 
-def code_of_abort(result: AbortResult) -> ExitCode:
+def code_of_abort(result: "AbortResult") -> ExitCode:
     """Return the exit code of an abort: one that ended as it was asked to is no failure, however many it cancelled."""
     if result.drive is None:
         return ExitCode.OK

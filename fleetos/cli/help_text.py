@@ -1,4 +1,4 @@
-"""Help of the commands: a flag takes no value, so no type stands beside it, and no word is broken."""
+"""Help of the commands: no type beside a flag, which takes no value, and lines broken between words."""
 
 import textwrap
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ class WholeWords(HelpFormatter):
         """Write paragraphs, each with the indent that it has."""
         paragraphs = [part for part in text.expandtabs().split("\n\n") if part.strip()]
         for number, part in enumerate(paragraphs):
-            own = len(part.lstrip("\n")) - len(part.lstrip())
-            indent = " " * (self.current_indent + own)
+            own_indent = len(part.lstrip("\n")) - len(part.lstrip())
+            indent = " " * (self.current_indent + own_indent)
             self.write("\n" if number else "")
             self._write_wrapped(part.strip(), indent, indent)
 
@@ -75,11 +75,11 @@ class PlainGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command of that name; None if there is none."""
-        found = super().get_command(ctx, cmd_name)
-        if found is not None:
-            found.context_class = _Context
-            _hide_types(found.get_params(ctx))
-        return found
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            command.context_class = _Context
+            _hide_types(command.get_params(ctx))
+        return command
 
 
 def _hide_types(params: Sequence[object]) -> None:

@@ -1,4 +1,4 @@
-"""The `fleetos` command: parses, and exits with the contract's exit codes."""
+"""The `fleetos` command: register commands, map errors to exit codes."""
 
 import re
 import shutil
@@ -10,24 +10,11 @@ import typer
 from typer.exceptions import TyperException
 
 from fleetos import __version__
-from fleetos.cli import (
-    abort,
-    apply,
-    db,
-    doctor,
-    drift,
-    events,
-    plan,
-    resume,
-    retry,
-    sim,
-    status,
-    validate,
-)
 from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.help_text import PlainGroup
-from fleetos.cli.options import Output
-from fleetos.cli.output import close_streams, open_streams, report, show
+from fleetos.cli.streams import close_streams, open_streams
+from fleetos.cli.usage import maintenance, plans, runs
+from fleetos.cli.usage.options import Output
 from fleetos.errors import UsageError
 
 # What the option parser exits with when a command is called wrongly; ours is 64.
@@ -52,7 +39,7 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:
     if value:
-        show(f"fleetos {__version__}")
+        typer.echo(f"fleetos {__version__}")
         raise Leave(ExitCode.OK)
 
 
@@ -69,26 +56,26 @@ def fleetos(
     del version
 
 
-_PLANS, _RUNS, _TOOLS = "Plans", "Runs", "Tools"
+_PLANS, _RUNS, _MAINTENANCE = "Plans", "Runs", "Maintenance"
 
-app.command(rich_help_panel=_PLANS)(validate.validate)
-app.command(rich_help_panel=_PLANS)(plan.plan)
-app.command(rich_help_panel=_PLANS)(apply.apply)
-app.command(rich_help_panel=_PLANS)(drift.drift)
-app.command(rich_help_panel=_PLANS)(validate.schema)
-app.command(rich_help_panel=_RUNS)(resume.resume)
-app.command(rich_help_panel=_RUNS)(retry.retry)
-app.command(rich_help_panel=_RUNS)(abort.abort)
-app.command(rich_help_panel=_RUNS)(status.runs)
-app.command(rich_help_panel=_RUNS)(status.status)
-app.command(rich_help_panel=_RUNS)(events.events)
-app.command(rich_help_panel=_TOOLS)(doctor.doctor)
-app.add_typer(sim.app, name="sim", rich_help_panel=_TOOLS)
-app.add_typer(db.app, name="db", rich_help_panel=_TOOLS)
+app.command(rich_help_panel=_PLANS)(plans.validate)
+app.command(rich_help_panel=_PLANS)(plans.plan)
+app.command(rich_help_panel=_PLANS)(plans.apply)
+app.command(rich_help_panel=_PLANS)(plans.drift)
+app.command(rich_help_panel=_PLANS)(plans.schema)
+app.command(rich_help_panel=_RUNS)(runs.resume)
+app.command(rich_help_panel=_RUNS)(runs.retry)
+app.command(rich_help_panel=_RUNS)(runs.abort)
+app.command(rich_help_panel=_RUNS)(runs.runs)
+app.command(rich_help_panel=_RUNS)(runs.status)
+app.command(rich_help_panel=_RUNS)(runs.events)
+app.command(rich_help_panel=_MAINTENANCE)(maintenance.doctor)
+app.add_typer(maintenance.sim, name="sim", rich_help_panel=_MAINTENANCE)
+app.add_typer(maintenance.db, name="db", rich_help_panel=_MAINTENANCE)
 
 
 def main() -> None:
-    """Runs the command and exits with its exit code."""
+    """Run the command and exit with its exit code."""
     open_streams()
     try:
         _run()
@@ -105,6 +92,8 @@ def _run() -> None:
     except SystemExit as left:
         raise SystemExit(ExitCode.USAGE if left.code == _PARSER_USAGE else left.code) from None
     except TyperException as error:
+        from fleetos.cli.output import report
+
         # The parser knows no JSON; it only leaves its errors to us when a program is to read them.
         report(UsageError(error.format_message(), "fleetos --help names all commands"), output)
         raise Leave(ExitCode.USAGE) from None
@@ -112,6 +101,6 @@ def _run() -> None:
 
 
 def output_asked(arguments: Sequence[str]) -> Output:
-    """The output that the words of a command line ask for, right or wrong as the rest of them may be."""
-    found = _OUTPUT.findall(" ".join(arguments))
-    return Output(found[-1]) if found else Output.TABLE
+    """Return the output that a command line asks for, even if the rest of it is wrong."""
+    outputs = _OUTPUT.findall(" ".join(arguments))
+    return Output(outputs[-1]) if outputs else Output.TABLE

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import sys
 import traceback
@@ -10,19 +9,12 @@ from collections.abc import Callable, Generator
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from fleetos.app.results import DriveResult
-from fleetos.cli.exit_codes import ExitCode, Leave, code_of
-from fleetos.cli.options import Output
-from fleetos.clock import SystemClock
+from fleetos.cli.exit_codes import ExitCode, Leave
+from fleetos.cli.usage.options import Output
 from fleetos.errors import FleetosError, InputError
-from fleetos.model.progress import Progress
-from fleetos.store import queries
-from fleetos.store.database.database import Database
-from fleetos.views.documents.run import Document, error_document, status_document
+from fleetos.views.documents.run import Document, error_document
 from fleetos.views.terminal.console import Shown, height_of, put, put_question, put_wrapped, view_on, width_of
 from fleetos.views.terminal.errors import defect, failure
-from fleetos.views.terminal.frame import Spent
-from fleetos.views.terminal.summary import summary
 from fleetos.views.view import JsonLinesView, View
 
 P = ParamSpec("P")
@@ -30,7 +22,7 @@ R = TypeVar("R")
 
 
 def say(text: Shown) -> None:
-    """Print a message that is not data. Nobody reads it where its pipe is closed, and then it is not missed."""
+    """Print a message that is not data. Ignore a closed pipe."""
     with read_or_not():
         put_wrapped(text, sys.stderr)
 
@@ -92,33 +84,10 @@ def print_line(document: Any) -> None:
 
 
 def view_for(output: Output) -> View:
-    """Return the view that shows a run being driven: on stdout for people, beside the data for programs."""
+    """Return the view of a driven run. For `json` it writes to stderr, as stdout is for the document."""
     if output is Output.JSONL:
         return JsonLinesView(sys.stdout, sys.stderr)
     return view_on(sys.stdout if output is Output.TABLE else sys.stderr)
-
-
-async def show_drive(database: Database, result: DriveResult, output: Output) -> None:
-    """Show how a run was left. The view has shown people the end of a run that was driven."""
-    if not result.driven:
-        say("this run has ended meanwhile:")
-        show_end(result.progress, output)
-    elif output is not Output.TABLE:
-        show_end(await queries.load(database, result.progress.run.id), output)
-
-
-def show_end(progress: Progress, output: Output) -> None:
-    """Show how a run ended: the summary to people, the status document to programs.
-
-    Where events are asked for, the summary is no data, so it goes beside them.
-    """
-    run, now = progress.run, SystemClock().now()
-    took_s = ((run.ended_at or now) - (run.started_at or run.created_at)).total_seconds()
-    with read_or_not():
-        if output is Output.JSON:
-            print_json(status_document(progress, now, exit_code=code_of(progress)))
-        else:
-            (show if output is Output.TABLE else say)(summary(progress, Spent(took_s)))
 
 
 # Commands that may leave a run behind.
@@ -137,10 +106,10 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             report(error, kwargs.get("output"))
             raise Leave(error.exit_code) from None
         except BrokenPipeError:
-            # Whoever read our output has enough of it.
+            # The reader of our output has closed the pipe.
             raise Leave(ExitCode.OK) from None
         except KeyboardInterrupt:
-            # While a run is driven the first signals are heeded in an orderly way; this is before or after that.
+            # While a run is driven, `drive` handles the first signals; this one came before or after that.
             begun = "; `fleetos status` shows what was begun, and that can be resumed"
             say(f"stopped by Ctrl-C{begun if command.__name__ in _BEGIN else ''}")
             raise Leave(ExitCode.SIGINT) from None
@@ -167,43 +136,25 @@ def report(error: FleetosError, output: object) -> None:
 
 @contextlib.contextmanager
 def read_or_not() -> Generator[None]:
-    """Ignore a closed pipe: that nobody reads what is printed ends no run and changes no exit code."""
+    """Ignore a closed pipe: output that is not read ends no run and changes no exit code."""
     with contextlib.suppress(BrokenPipeError):
         yield
 
 
-def open_streams() -> None:
-    """Give output that was closed before we began a place to go."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", closefd=False))
-
-
-def close_streams() -> None:
-    """Write what is left, and forget it where nobody reads; the interpreter would leave with a code of its own."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
-
-
 def on_terminal() -> bool:
-    """Return whether somebody is there to be asked."""
+    """Return whether there is a terminal to ask on."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask(question: str) -> str:
-    """Return what somebody at the terminal types; empty at end of input. Raise KeyboardInterrupt at Ctrl-C."""
-    # An event loop hears of Ctrl-C only when it runs, and here it waits: from before the question is seen.
+    """Return what the operator types at the terminal; empty at end of input. Raise KeyboardInterrupt at Ctrl-C."""
+    # An event loop handles Ctrl-C only when it runs, and here it waits. So set the handler before the question shows.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         put_question(question, sys.stderr)
         answer = sys.stdin.readline()
         if not answer.endswith("\n"):
-            # What is printed next would go on in the line of the question.
+            # Otherwise the next output would continue the line of the question.
             sys.stderr.write("\n")
         return answer.strip()
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
-"""The page of the commands, made from what they say of themselves with --help.
+"""Generate docs/reference/commands.md from --help.
 
-Run it as `python -m fleetos.cli.reference docs/reference/commands.md`; with `--check` it changes nothing and tells by
-its exit code whether the page is as it would write it.
+Run it as `python -m fleetos.cli.reference docs/reference/commands.md`; with `--check` it changes nothing, and exits
+with 1 if the page is outdated.
 """
 
 import re
@@ -28,8 +28,8 @@ _EXAMPLES = re.compile(r"^Examples?:$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """One command as its help tells it. `parameters`: how each is written, and what it is for."""
+class CommandHelp:
+    """One command and its help. `parameters`: pairs of how it is written, and its meaning."""
 
     words: str
     usage: str
@@ -38,26 +38,26 @@ class Command:
     examples: Sequence[str]
 
 
-def commands() -> list[Command]:
-    """All commands, in the order of the help; a group of commands before its members."""
+def commands() -> list[CommandHelp]:
+    """Return all commands, in the order of the help; a group of commands before its members."""
     return list(_of(cast("TyperGroup", typer.main.get_command(app)), None, "fleetos"))
 
 
-def _of(command: TyperGroup | TyperCommand, parent: typer.Context | None, name: str) -> Iterator[Command]:
+def _of(command: TyperGroup | TyperCommand, parent: typer.Context | None, name: str) -> Iterator[CommandHelp]:
     context = typer.Context(command, parent=parent, info_name=name)
     if parent is not None:
         yield _described(command, context)
     if isinstance(command, TyperGroup):
-        for one in command.list_commands(context):
-            member = command.get_command(context, one)
+        for member_name in command.list_commands(context):
+            member = command.get_command(context, member_name)
             if isinstance(member, TyperGroup | TyperCommand):
-                yield from _of(member, context, one)
+                yield from _of(member, context, member_name)
 
 
-def _described(command: TyperGroup | TyperCommand, context: typer.Context) -> Command:
+def _described(command: TyperGroup | TyperCommand, context: typer.Context) -> CommandHelp:
     text, *examples = _EXAMPLES.split(command.help or "")
     records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
-    return Command(
+    return CommandHelp(
         words=context.command_path,
         usage=" ".join(command.get_usage(context).removeprefix("Usage: ").split()),
         text=text.strip(),
@@ -67,11 +67,11 @@ def _described(command: TyperGroup | TyperCommand, context: typer.Context) -> Co
 
 
 def page() -> str:
-    """The whole page, in Markdown."""
+    """Return the whole page, in Markdown."""
     return "\n".join([HEAD, *(_section(command) for command in commands())])
 
 
-def _section(command: Command) -> str:
+def _section(command: CommandHelp) -> str:
     parts = [f"## {command.words}", "", command.text, "", "```text", command.usage, "```", ""]
     if command.parameters:
         parts += ["| Parameter | Meaning |", "|---|---|"]
@@ -83,13 +83,13 @@ def _section(command: Command) -> str:
 
 
 def _cell(text: str) -> str:
-    """The text in one cell of a table; a bar in it would end the cell."""
+    """Return the text for one cell of a table; a bar in it would end the cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code: 0 if the page is as it should be or was written, 1 if `--check` found it outdated."""
-    names = [one for one in arguments if one != "--check"]
+    """Return the exit code: 0 if the page is current or was written, 1 if `--check` found it outdated."""
+    names = [argument for argument in arguments if argument != "--check"]
     if len(names) != 1:
         raise UsageError("one page is needed", "python -m fleetos.cli.reference docs/reference/commands.md [--check]")
     path = Path(names[0])

@@ -1,4 +1,4 @@
-"""Every call that fleetos makes of a cloud, what it is for, and the action of IAM that allows it.
+"""Every API call that fleetos makes, and the permission it needs.
 
 The permission pages of both clouds name the same actions for these calls (ECS API, "permissions and supported actions";
 IMS API, "image management"; EVS API, "API actions"), as long as the policy is of version 1.1: the newer identity
@@ -19,44 +19,43 @@ Service = Literal["iam", "ecs", "ims", "evs", "kms", "eps"]
 
 
 class Use(StrEnum):
-    """What a call is for, and so what is lost without it."""
+    """Purpose of a call, and so the loss without it."""
 
-    LOGIN = auto()  # knowing who asks, and in which project
+    LOGIN = auto()  # the user and the project
     RUN = auto()  # without it there is no run
     KEY_PAIR = auto()  # without it no plan with a key pair
-    NAMED = auto()  # without it something that a plan names is not known
+    NAMED = auto()  # without it the meaning of a name in a plan is unknown
     PREFLIGHT = auto()  # without it a plan is checked less
     EVIDENCE = auto()  # without it an unknown outcome is judged by the server alone
     CHANGE = auto()  # the effects; without them fleetos may only look
     REINSTALL = auto()  # the effect of plans with `reinstall: true`
 
 
-# Those that change something. Whether they are allowed shows only when they are made.
+# Calls that change something. Only making one shows whether it is allowed.
 EFFECTS = frozenset({Use.CHANGE, Use.REINSTALL})
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One kind of request. `path` has places in braces for what it is about.
-
-    `action` None: none is asked for, or no page names one, as `note` says. `sparing` is the query that makes a dry read
-    cheap.
-    """
+    """One kind of request."""
 
     service: Service
     method: Literal["GET", "POST"]
     path: str
+    """The path, with placeholders in braces."""
     use: Use
     action: str | None = None
+    """The IAM action that allows it; None: none is needed, or no page names one, as `note` says."""
     note: str | None = None
-    sparing: Mapping[str, str] = field(default_factory=dict[str, str])
+    trial_query: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The query that keeps a trial read small."""
 
 
 _ONE = {"limit": "1"}
 _SERVERS = "/v1/{project}/cloudservers"
 
 CALLS: Mapping[Operation, Call] = {
-    # A token is given or shown for the asking, and versions are for everybody.
+    # Neither a token nor the list of versions needs a permission.
     "token": Call("iam", "POST", "/v3/auth/tokens", Use.LOGIN),
     "versions": Call("iam", "GET", "/", Use.LOGIN),
     "projects": Call(
@@ -94,7 +93,9 @@ CALLS: Mapping[Operation, Call] = {
         "eps:enterpriseProjects:list is needed for a plan that selects by the name of an enterprise project; EPS is "
         "global, so it needs a policy of its own",
     ),
-    "list": Call("ecs", "GET", f"{_SERVERS}/detail", Use.RUN, "ecs:cloudServers:list", sparing={**_ONE, "offset": "1"}),
+    "list": Call(
+        "ecs", "GET", f"{_SERVERS}/detail", Use.RUN, "ecs:cloudServers:list", trial_query={**_ONE, "offset": "1"}
+    ),
     "server": Call("ecs", "GET", f"{_SERVERS}/{{server}}", Use.RUN, "ecs:cloudServers:get"),
     "job": Call(
         "ecs",
@@ -104,7 +105,7 @@ CALLS: Mapping[Operation, Call] = {
         None,
         "no action is listed for it: any right to read servers is enough",
     ),
-    "image": Call("ims", "GET", "/v2/cloudimages", Use.RUN, "ims:images:list", sparing=_ONE),
+    "image": Call("ims", "GET", "/v2/cloudimages", Use.RUN, "ims:images:list", trial_query=_ONE),
     "keypair": Call("ecs", "GET", "/v2.1/{project}/os-keypairs/{name}", Use.KEY_PAIR, "ecs:serverKeypairs:get"),
     "keypairs": Call(
         "ecs",
@@ -122,9 +123,11 @@ CALLS: Mapping[Operation, Call] = {
         "/v2/{project}/os-quota-sets/{project}",
         Use.PREFLIGHT,
         "evs:quotas:get",
-        sparing={"usage": "True"},
+        trial_query={"usage": "True"},
     ),
-    "volumes": Call("evs", "GET", "/v2/{project}/cloudvolumes/detail", Use.PREFLIGHT, "evs:volumes:list", sparing=_ONE),
+    "volumes": Call(
+        "evs", "GET", "/v2/{project}/cloudvolumes/detail", Use.PREFLIGHT, "evs:volumes:list", trial_query=_ONE
+    ),
     "actions": Call(
         "ecs",
         "GET",
@@ -150,19 +153,19 @@ CALLS: Mapping[Operation, Call] = {
         "ecs", "POST", "/{api}/{project}/cloudservers/{server}/reinstallos", Use.REINSTALL, "ecs:cloudServers:rebuild"
     ),
 }
-# What may be read to learn whether it is allowed, in the order of its weight.
+# Calls that may be tried to learn whether they are allowed, the most important first.
 DRY_READS: Sequence[Operation] = (
     "list", "server", "job", "image", "keypair", "flavors", "limits", "disk-quota", "volumes", "actions",
 )  # fmt: skip
 
 
 def policy(*, reinstall: bool) -> dict[str, object]:
-    """Return the minimal policy of a rollout, as a custom policy of IAM; with the reinstall of an OS or without.
+    """Return the minimal policy for a run, as a custom policy of IAM, with or without the reinstall of an OS.
 
-    What only some plans need is said beside it. Those of IAM itself are not in it: a policy is for services of projects
-    or for global ones, never for both.
+    `policy_notes` names the permissions that only some plans need. Actions of IAM itself are left out: a policy is
+    either for services of projects or for global services.
     """
-    wanted = [
+    actions = [
         call.action
         for call in CALLS.values()
         if call.action is not None
@@ -170,16 +173,16 @@ def policy(*, reinstall: bool) -> dict[str, object]:
         and call.use is not Use.NAMED
         and (reinstall or call.use is not Use.REINSTALL)
     ]
-    return {"Version": "1.1", "Statement": [{"Effect": "Allow", "Action": wanted}]}
+    return {"Version": "1.1", "Statement": [{"Effect": "Allow", "Action": actions}]}
 
 
 def policy_notes(*, reinstall: bool) -> Sequence[str]:
-    """Return what is to be said beside the policy, a sentence each."""
-    actions = {one: call.action for one, call in CALLS.items()}
-    changing = ", ".join(str(call.action) for call in CALLS.values() if call.use is Use.CHANGE)
+    """Return the notes on the policy, one sentence each."""
+    actions = {operation: call.action for operation, call in CALLS.items()}
+    change_actions = ", ".join(str(call.action) for call in CALLS.values() if call.use is Use.CHANGE)
     return (
         "it is the same on Open Telekom Cloud and Huawei Cloud, but for the newer identity policies of the latter",
-        f"for somebody who may only look, leave out {changing}",
+        f"for somebody who may only look, leave out {change_actions}",
         *([] if reinstall else [f"a plan with reinstall: true needs {actions['reinstallos']} too"]),
         *(f"call {operation}: {call.note}" for operation, call in CALLS.items() if call.note is not None),
     )

@@ -1,6 +1,7 @@
-"""Drives one run to its end: turn after turn, each durable before any of its effects begins.
+"""Engine: turn after turn, each durable before its effects begin.
 
-There is one loop and it alone decides; the tasks beside it only carry one request each to the cloud and back.
+There is one loop and it alone decides; each task beside it only carries one request to the cloud and brings its
+facts back.
 """
 
 from collections import deque
@@ -15,7 +16,7 @@ from fleetos.clock import Clock, Moment
 from fleetos.engine import reconcile
 from fleetos.engine.facts import Fact, OperatorRequested, Refused
 from fleetos.engine.judge import Judge
-from fleetos.engine.performer import Performer, SubmitChange, Write
+from fleetos.engine.performer import Action, Performer, SubmitChange
 from fleetos.engine.protocols import Cloud, Journal, Listener, SecretSource
 from fleetos.engine.sender import Sender
 from fleetos.engine.tracker import Tracker
@@ -23,15 +24,15 @@ from fleetos.engine.turn import Turn
 from fleetos.errors import FleetosError
 from fleetos.ids import Chance
 from fleetos.limits import PERMIT_AGAIN_MAX_S, PERMIT_AGAIN_MIN_S, REQUESTS_EVERY_S, TURN_AT_LEAST_S
-from fleetos.model.experience import NONE, Experience
+from fleetos.model.experience import NO_EXPERIENCE, Experience
 from fleetos.model.progress import Progress
 from fleetos.model.states import RUN_ENDS, Command, RunState, TargetState
-from fleetos.rules.polling import Read
+from fleetos.rules.polling import DueRead
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """All that the engine touches of the world."""
+    """Everything outside of the engine that it uses."""
 
     cloud: Cloud
     journal: Journal
@@ -44,152 +45,156 @@ class Dependencies:
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """How often, in seconds, the ring turns at least, and how often it asks for requests of the operator."""
+    """Longest time between two turns, and time between two reads of the operator's requests."""
 
     turn_s: float = TURN_AT_LEAST_S
     requests_s: float = REQUESTS_EVERY_S
 
 
 class Engine:
-    """One run being driven by this process."""
+    """Engine of the one run that this process drives."""
 
     def __init__(
-        self, progress: Progress, edge: Dependencies, experience: Experience = NONE, beats: Intervals | None = None
+        self,
+        progress: Progress,
+        edge: Dependencies,
+        experience: Experience = NO_EXPERIENCE,
+        beats: Intervals | None = None,
     ) -> None:
         self.progress = progress
         self._cloud = edge.cloud
         self._journal = edge.journal
         self._listener = edge.listener
         self._clock = edge.clock
-        self._beats = beats or Intervals()
-        self._books = Tracker(progress, edge.chance, edge.clock.moment(), experience, edge.cloud.sweep_calls)
-        self._judge = Judge(self._books)
-        self._sender = Sender(self._books, edge.cloud, edge.secrets, edge.new_id)
-        self._performer = Performer(edge.cloud, edge.clock, self._halted)
+        self._intervals = beats or Intervals()
+        self._tracker = Tracker(progress, edge.chance, edge.clock.moment(), experience, edge.cloud.sweep_calls)
+        self._judge = Judge(self._tracker)
+        self._sender = Sender(self._tracker, edge.cloud, edge.secrets, edge.new_id)
+        self._performer = Performer(edge.cloud, edge.clock, self._why_not_sent)
         self._inbox: deque[Fact] = deque()
-        self._news = anyio.Event()
-        self._on_the_wire = 0
+        self._wake = anyio.Event()
+        self._writes_in_flight = 0
         self._leaving = False
-        self._asked: set[int] = set()
+        self._known_request_ids: set[int] = set()
 
     @property
     def experience(self) -> Experience:
-        """What is known of this cloud by now: all that the run began with, and what it has seen since."""
-        return self._books.watch.experience
+        """Experience with this cloud: all that the run began with, and what it has learned since."""
+        return self._tracker.changes.experience
 
     def leave(self) -> None:
-        """Asks the engine to admit no more and to return once the writes on the wire are answered and recorded."""
+        """Ask the engine to admit no more, and to return once the writes in flight are answered and recorded."""
         self._leaving = True
-        self._news.set()
+        self._wake.set()
 
     async def drive(self, driver: str, command: Command) -> None:
-        """Returns when the run has ended or paused, or after `leave`. `command` says which pauses this driver ends.
+        """Drive the run until it has ended or paused, or after `leave`. `command` says which pauses this driver ends.
 
-        Raises LeaseLost or JournalUnwritable; then nothing more is sent, and the run is resumable.
+        Raise LeaseLost or JournalUnwritable; then nothing more is sent, and the run is resumable.
         """
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._journal.keep_lease)
-                tasks.start_soon(self._listen)
-                await self._turns(tasks, driver, command)
+                tasks.start_soon(self._listen_for_requests)
+                await self._take_turns(tasks, driver, command)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            raise _first_of_ours(group) from None
+            raise _choose_error(group) from None
 
-    async def _turns(self, tasks: TaskGroup, driver: str, command: Command) -> None:
-        turn = self._books.begin_turn(self._clock.moment())
-        reconcile.begin(self._books, turn, driver, command)
-        # An abort that was asked for while nobody drove the run is heard before anything is admitted.
-        self._judge.take(turn, await self._requests())
+    async def _take_turns(self, tasks: TaskGroup, driver: str, command: Command) -> None:
+        turn = self._tracker.begin_turn(self._clock.moment())
+        reconcile.begin(self._tracker, turn, driver, command)
+        # An abort that was requested while the run had no driver is taken before anything is admitted.
+        self._judge.judge_facts(turn, await self._read_new_requests())
         await self._commit(turn)
         while True:
-            self._news = anyio.Event()
-            turn = self._books.begin_turn(self._clock.moment())
+            self._wake = anyio.Event()
+            turn = self._tracker.begin_turn(self._clock.moment())
             facts = list(self._inbox)
             self._inbox.clear()
-            self._judge.take(turn, facts)
-            reads: list[Read] = []
-            writes: list[Write] = []
-            if not self._ending(turn):
+            self._judge.judge_facts(turn, facts)
+            reads: list[DueRead] = []
+            writes: list[Action] = []
+            if not self._is_ending(turn):
                 cloud = self._cloud
-                reads = reconcile.reconcile(self._books, turn, cloud.read_rate_per_s(), cloud.write_rate_per_s())
-            # Asked again: what was decided may have paused the run.
-            if not self._ending(turn):
-                writes = self._sender.serve(turn, self._books.now)
+                reads = reconcile.reconcile(self._tracker, turn, cloud.read_rate_per_s(), cloud.write_rate_per_s())
+            # Checked again: a decision may have paused the run.
+            if not self._is_ending(turn):
+                writes = self._sender.prepare_writes(turn, self._tracker.now)
             reconcile.conclude(turn)
             await self._commit(turn)
             for write in writes:
-                self._on_the_wire += 1
-                tasks.start_soon(self._write, write)
+                self._writes_in_flight += 1
+                tasks.start_soon(self._perform_action, write)
             for read in reads:
-                tasks.start_soon(self._read, read)
-            if self._over():
+                tasks.start_soon(self._perform_read, read)
+            if self._is_over():
                 return
-            await self._wait()
+            await self._wait_for_next_turn()
 
     @property
     def trouble(self) -> Refused | None:
-        """Why an aborted run was left before its end, if it was; any other run pauses instead."""
+        """Reason why an aborted run was left before its end; None if it was not. Any other run pauses instead."""
         return self._judge.trouble
 
-    def _ending(self, turn: Turn) -> bool:
+    def _is_ending(self, turn: Turn) -> bool:
         self._leaving = self._leaving or self._judge.trouble is not None
         return self._leaving or turn.run.state is RunState.PAUSED
 
-    def _over(self) -> bool:
+    def _is_over(self) -> bool:
         state = self.progress.run.state
         if state in RUN_ENDS:
             return True
-        return (self._leaving or state is RunState.PAUSED) and not self._on_the_wire and not self._inbox
+        return (self._leaving or state is RunState.PAUSED) and not self._writes_in_flight and not self._inbox
 
     async def _commit(self, turn: Turn) -> None:
         if not turn.events and not turn.answered:
             return
         changed = list(turn.changed.values())
         records = await self._journal.append(turn.run, turn.events, changed, turn.at, turn.answered)
-        self.progress.absorb(turn.run, changed)
+        self.progress.update_targets(turn.run, changed)
         self._listener.turned(self.progress, records, self._cloud.requests)
 
-    async def _wait(self) -> None:
-        wait_s = self._beats.turn_s
+    async def _wait_for_next_turn(self) -> None:
+        wait_s = self._intervals.turn_s
         now = self._clock.moment()
-        due_s = reconcile.next_due_s(self._books, now)
+        due_s = reconcile.next_due_s(self._tracker, now)
         if not self._leaving and self.progress.run.state is not RunState.PAUSED:
             if due_s is not None:
                 wait_s = min(wait_s, max(0.0, due_s - now.elapsed_s))
-            if self._sender.starved:
+            if self._sender.waits_for_permit:
                 permit_s = max(PERMIT_AGAIN_MIN_S, self._cloud.permit_in_s())
                 wait_s = min(wait_s, permit_s, PERMIT_AGAIN_MAX_S)
         with anyio.move_on_after(wait_s):
-            await self._news.wait()
+            await self._wake.wait()
 
-    async def _write(self, action: Write) -> None:
-        fact = await self._performer.write(action)
-        self._on_the_wire -= 1
-        self._tell(fact)
+    async def _perform_action(self, action: Action) -> None:
+        fact = await self._performer.perform(action)
+        self._writes_in_flight -= 1
+        self._add_fact(fact)
 
-    async def _read(self, read: Read) -> None:
+    async def _perform_read(self, read: DueRead) -> None:
         for fact in await self._performer.read(read):
-            self._tell(fact)
+            self._add_fact(fact)
 
-    def _tell(self, fact: Fact) -> None:
+    def _add_fact(self, fact: Fact) -> None:
         self._inbox.append(fact)
-        self._news.set()
+        self._wake.set()
 
-    async def _listen(self) -> None:
+    async def _listen_for_requests(self) -> None:
         while True:
-            for asked in await self._requests():
-                self._tell(asked)
-            await anyio.sleep(self._beats.requests_s)
+            for asked in await self._read_new_requests():
+                self._add_fact(asked)
+            await anyio.sleep(self._intervals.requests_s)
 
-    async def _requests(self) -> list[OperatorRequested]:
-        """The operator's requests that this process has not heard yet."""
-        fresh = [request for request in await self._journal.requests() if request.id not in self._asked]
-        self._asked.update(request.id for request in fresh)
+    async def _read_new_requests(self) -> list[OperatorRequested]:
+        """Return the operator's requests that this process has not read yet."""
+        fresh = [request for request in await self._journal.requests() if request.id not in self._known_request_ids]
+        self._known_request_ids.update(request.id for request in fresh)
         return [OperatorRequested(request) for request in fresh]
 
-    def _halted(self, write: Write, now: Moment) -> str | None:
-        """Why the write may not be sent at this very moment, or None."""
+    def _why_not_sent(self, write: Action, now: Moment) -> str | None:
+        """Return why the write may not be sent at this very moment; None if it may."""
         if not self._journal.lease_valid(now):
             return "not sent: the lease was not renewed within its term"
         if self._leaving:
@@ -200,23 +205,23 @@ class Engine:
             return None
         return f"not sent: the run is {state}"
 
-    def _ends_a_target(self, write: Write) -> bool:
-        """Whether the write is no step towards a change."""
+    def _ends_a_target(self, write: Action) -> bool:
+        """Return True if the write is no step towards a change."""
         if isinstance(write, SubmitChange):
             return False
         states = {self.progress.targets[server_id].state for server_id in write.server_ids}
         return TargetState.STOPPING not in states
 
 
-def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error to report of several: one of fleetos' own if there is one, else the first."""
-    leaves = list(_leaves(group))
-    return next((one for one in leaves if isinstance(one, FleetosError)), leaves[0])
+def _choose_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error to report of several: one of fleetos' own if there is one, else the first."""
+    leaves = list(_iterate_leaves(group))
+    return next((error for error in leaves if isinstance(error, FleetosError)), leaves[0])
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for one in group.exceptions:
-        if isinstance(one, BaseExceptionGroup):
-            yield from _leaves(cast("BaseExceptionGroup[BaseException]", one))
+def _iterate_leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _iterate_leaves(cast("BaseExceptionGroup[BaseException]", error))
         else:
-            yield one
+            yield error

@@ -1,4 +1,4 @@
-"""What `perform` brings back from the world. Facts are judged by the rules and become events."""
+"""Facts that come back from the cloud. The rules judge them, and they become events."""
 
 from dataclasses import dataclass
 
@@ -12,22 +12,22 @@ from fleetos.rules.observation import Observation
 
 @dataclass(frozen=True, slots=True)
 class ServerRead:
-    """One server was read."""
+    """One read of one server."""
 
     server_id: str
-    sight: Observation
+    observation: Observation
 
 
 @dataclass(frozen=True, slots=True)
 class ServersNotRead:
-    """These servers were asked for, and the answer says nothing of them (a list page shifts, a read fails)."""
+    """Servers that were asked for and of which the answer says nothing (a list page shifts, a read fails)."""
 
     server_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class JobRead:
-    """One job was read for these targets; `job` None: the cloud does not know it."""
+    """One read of a job, for these targets; `job` None: the cloud does not know it."""
 
     job_id: str
     server_ids: tuple[str, ...]
@@ -36,7 +36,7 @@ class JobRead:
 
 @dataclass(frozen=True, slots=True)
 class JobNotRead:
-    """The read of a job failed."""
+    """Failed read of a job."""
 
     job_id: str
     server_ids: tuple[str, ...]
@@ -44,9 +44,10 @@ class JobNotRead:
 
 @dataclass(frozen=True, slots=True)
 class TracesRead:
-    """The traces of a server were read; none at all also where the cloud does not offer them.
+    """One read of a server's traces; also without any, where the cloud does not offer them.
 
-    `requested` is when they were asked for: what a log said before the looks began says nothing of the time since.
+    `requested` is when they were asked for: what a log said before the observations began says nothing of the time
+    since.
     """
 
     server_id: str
@@ -56,14 +57,14 @@ class TracesRead:
 
 @dataclass(frozen=True, slots=True)
 class TracesNotRead:
-    """The read of a server's traces failed."""
+    """Failed read of a server's traces."""
 
     server_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeReplied:
-    """A changeos was answered, or its answer is lost."""
+    """Reply to a changeos, or the loss of it."""
 
     server_id: str
     attempt: int
@@ -72,7 +73,7 @@ class ChangeReplied:
 
 @dataclass(frozen=True, slots=True)
 class PowerReplied:
-    """A stop or start was answered, or its answer is lost."""
+    """Reply to a stop or start, or the loss of it."""
 
     call_id: str
     server_ids: tuple[str, ...]
@@ -81,7 +82,7 @@ class PowerReplied:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The cloud refuses us as a whole: the run pauses."""
+    """Refusal of the cloud to serve us at all: the run pauses."""
 
     reason: Reason
     detail: str
@@ -89,14 +90,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class CloudNotReached:
-    """A read found no cloud."""
+    """Read that did not reach the cloud."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorRequested:
-    """An operator asked something of the run."""
+    """Request of an operator about the run."""
 
     request: OperatorRequest
 

@@ -1,4 +1,4 @@
-"""Facts become events: what the cloud answered and showed is judged by the rules and written into the turn."""
+"""Turn facts into events; detect an unreachable cloud."""
 
 from collections.abc import Iterable
 
@@ -23,127 +23,128 @@ from fleetos.limits import UNREACHABLE_FAILURES, UNREACHABLE_S
 from fleetos.model.journal.events import RunMoved
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.states import QUEUED, Reason, RunState, TargetState
-from fleetos.rules.replies import Events, change_answered, job_seen, power_answered
+from fleetos.rules.replies import Events, judge_change_reply, judge_job, judge_power_reply
 
 ReadFact = ServerRead | ServersNotRead | TracesRead | TracesNotRead | JobRead | JobNotRead
 
 
 class Judge:
-    """Judges facts for one run. `trouble` is set when an aborted run, which cannot pause, must be left alone."""
+    """Judge of the facts of one run."""
 
-    def __init__(self, books: Tracker) -> None:
-        self._books = books
-        self._health = Health()
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._health = CloudHealth()
         self.trouble: Refused | None = None
+        """Set when an aborted run, which cannot pause, must be left alone."""
 
-    def take(self, turn: Turn, facts: Iterable[Fact]) -> None:
-        """Judges the facts in their order."""
+    def judge_facts(self, turn: Turn, facts: Iterable[Fact]) -> None:
+        """Judge the facts in their order, and write their events into the turn."""
         for fact in facts:
             match fact:
                 case ServerRead() | ServersNotRead() | TracesRead() | TracesNotRead() | JobRead() | JobNotRead():
-                    self._read(turn, fact)
+                    self._judge_read(turn, fact)
                 case ChangeReplied():
-                    self._write(turn, self._change(turn, fact))
+                    self._write_events(turn, self._judge_change_reply(turn, fact))
                 case PowerReplied():
                     for server_id in fact.server_ids:
-                        self._write(turn, self._power(turn, fact, server_id))
+                        self._write_events(turn, self._judge_power_reply(turn, fact, server_id))
                 case Refused():
                     self._pause(turn, fact.reason, fact.detail)
                 case CloudNotReached():
-                    if self._health.failed(self._books.now):
+                    if self._health.record_failure(self._tracker.now):
                         self._pause(turn, Reason.UNREACHABLE, fact.detail)
                 case OperatorRequested():
-                    self._asked(turn, fact)
+                    self._take_request(turn, fact)
 
-    def _read(self, turn: Turn, fact: ReadFact) -> None:
-        books = self._books
+    def _judge_read(self, turn: Turn, fact: ReadFact) -> None:
+        tracker = self._tracker
         match fact:
             case ServerRead():
-                self._health.answered()
-                books.sweeps.finish_servers((fact.server_id,))
-                books.add_observation(turn, fact.server_id, fact.sight)
+                self._health.record_answer()
+                tracker.sweeps.finish_servers((fact.server_id,))
+                tracker.add_observation(turn, fact.server_id, fact.observation)
             case ServersNotRead():
-                books.sweeps.finish_servers(fact.server_ids)
+                tracker.sweeps.finish_servers(fact.server_ids)
                 for server_id in fact.server_ids:
-                    books.add_missed_read(server_id)
+                    tracker.add_missed_read(server_id)
             case TracesRead():
-                books.sweeps.finish_traces(fact.server_id)
-                books.add_traces(fact)
+                tracker.sweeps.finish_traces(fact.server_id)
+                tracker.add_traces(fact)
             case TracesNotRead():
-                books.sweeps.finish_traces(fact.server_id)
-                books.add_missed_read(fact.server_id)
+                tracker.sweeps.finish_traces(fact.server_id)
+                tracker.add_missed_read(fact.server_id)
             case JobNotRead():
-                for server_id in books.sweeps.finish_job(fact.job_id, fact.server_ids):
-                    books.add_missed_read(server_id)
+                for server_id in tracker.sweeps.finish_job(fact.job_id, fact.server_ids):
+                    tracker.add_missed_read(server_id)
             case JobRead():
-                self._health.answered()
-                for server_id in books.sweeps.finish_job(fact.job_id, fact.server_ids):
-                    self._job(turn, server_id, fact)
+                self._health.record_answer()
+                for server_id in tracker.sweeps.finish_job(fact.job_id, fact.server_ids):
+                    self._judge_job(turn, server_id, fact)
 
-    def _job(self, turn: Turn, server_id: str, fact: JobRead) -> None:
-        books = self._books
-        if books.observations_of(server_id) is None:
+    def _judge_job(self, turn: Turn, server_id: str, fact: JobRead) -> None:
+        tracker = self._tracker
+        if tracker.observations_of(server_id) is None:
             return
-        books.add_job_read(server_id, goes_on=fact.job is not None and not fact.job.status_of(server_id).final)
+        tracker.add_job_read(server_id, goes_on=fact.job is not None and not fact.job.status_of(server_id).final)
         target = turn.target(server_id)
-        for event in job_seen(target, fact.job_id, fact.job, books.context(turn, server_id)):
+        for event in judge_job(target, fact.job_id, fact.job, tracker.context(turn, server_id)):
             if fact.job is not None:
-                books.watch.learn(target, event, fact.job)
-            books.write(turn, event)
+                tracker.changes.record_job_duration(target, event, fact.job)
+            tracker.write_event(turn, event)
 
-    def _change(self, turn: Turn, fact: ChangeReplied) -> Events:
+    def _judge_change_reply(self, turn: Turn, fact: ChangeReplied) -> Events:
         target = turn.target(fact.server_id)
         attempt = target.attempt
         if attempt is None or attempt.number != fact.attempt or target.state is not TargetState.SUBMITTING:
             raise RuntimeError(
                 f"an answer came for attempt {fact.attempt} of {fact.server_id}, which is not submitting"
             )
-        return change_answered(target, attempt, fact.reply, self._books.context(turn, fact.server_id))
+        return judge_change_reply(target, attempt, fact.reply, self._tracker.context(turn, fact.server_id))
 
-    def _power(self, turn: Turn, fact: PowerReplied, server_id: str) -> Events:
+    def _judge_power_reply(self, turn: Turn, fact: PowerReplied, server_id: str) -> Events:
         target = turn.target(server_id)
-        call = next((one for one in target.calls if one.id == fact.call_id), None)
+        call = next((call for call in target.calls if call.id == fact.call_id), None)
         if call is None:
             raise RuntimeError(f"an answer came for call {fact.call_id} of {server_id}, which was not made")
-        return power_answered(target, call, fact.reply, self._books.context(turn, server_id))
+        return judge_power_reply(target, call, fact.reply, self._tracker.context(turn, server_id))
 
-    def _write(self, turn: Turn, events: Events) -> None:
+    def _write_events(self, turn: Turn, events: Events) -> None:
         for event in events:
             if isinstance(event, RunMoved):
                 self._pause(turn, event.reason or Reason.PERMISSION, event.detail)
             else:
-                self._books.write(turn, event)
+                self._tracker.write_event(turn, event)
 
     def _pause(self, turn: Turn, reason: Reason, detail: str) -> None:
         if turn.run.state is RunState.RUNNING:
-            self._books.write(turn, RunMoved(RunState.PAUSED, reason, detail))
+            self._tracker.write_event(turn, RunMoved(RunState.PAUSED, reason, detail))
         elif turn.run.state is RunState.FINISHING:
             self.trouble = Refused(reason, detail)
 
-    def _asked(self, turn: Turn, fact: OperatorRequested) -> None:
+    def _take_request(self, turn: Turn, fact: OperatorRequested) -> None:
         run = turn.run
         if fact.request.kind is RequestKind.ABORT and run.state in (RunState.RUNNING, RunState.PAUSED):
             detail = f"aborted by {fact.request.by}"
-            self._books.write(turn, RunMoved(RunState.FINISHING, Reason.ABORTED, detail, fact.request.by))
-            waiting = (one.server_id for one in self._books.progress.targets.values() if one.state in QUEUED)
-            self._books.mark_dirty(waiting)
-        turn.answer(fact.request.id)
+            self._tracker.write_event(turn, RunMoved(RunState.FINISHING, Reason.ABORTED, detail, fact.request.by))
+            waiting = (target.server_id for target in self._tracker.progress.targets.values() if target.state in QUEUED)
+            self._tracker.mark_dirty(waiting)
+        turn.answer_request(fact.request.id)
 
 
-class Health:
-    """Counts failures in a row; an answer of any kind begins anew."""
+class CloudHealth:
+    """Count of failed reads in a row; an answer of any kind begins anew."""
 
     def __init__(self) -> None:
         self._since: Moment | None = None
         self._failures = 0
 
-    def answered(self) -> None:
-        """The cloud said something."""
+    def record_answer(self) -> None:
+        """Record that the cloud answered."""
         self._since = None
         self._failures = 0
 
-    def failed(self, now: Moment) -> bool:
-        """Whether the cloud counts as unreachable after one more failure."""
+    def record_failure(self, now: Moment) -> bool:
+        """Record one more failure. Return True if the cloud counts as unreachable after it."""
         self._since = self._since or now
         self._failures += 1
         return self._failures >= UNREACHABLE_FAILURES and now.since_s(self._since) >= UNREACHABLE_S

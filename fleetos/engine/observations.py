@@ -1,4 +1,4 @@
-"""What this process has seen of each target since its last move. In memory only: evidence does not survive a crash."""
+"""Observations of each target since its last state change. In memory only: evidence does not survive a crash."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from fleetos.rules.observation import Observation, ObservationSeries
 
 _S = TargetState
 
-# Moves after which the look that caused them still counts.
+# Moves after which the observation that caused them still counts.
 _CARRIES = frozenset(
     {
         (_S.WAITING, _S.CHECKING),
@@ -30,47 +30,51 @@ _CARRIES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TargetObservations:
-    """`entered`: when this process saw the target come to its state. Looks requested before `since` do not count.
+    """Observations of one target since its last state change."""
 
-    `misses` counts reads in a row that said nothing of the server. `job_asked`: when its job was last read. `job_ran`:
-    when it was last seen to go on; `job_over`: the first answer since then that said otherwise, or knew no such job.
-    `traced`: when the traces were read.
-    """
-
-    entered: Moment
+    entered_at: Moment
+    """When this process saw the target enter its state."""
     since: Moment
-    watch: ObservationSeries | None = None
+    """Observations requested before this do not count."""
+    series: ObservationSeries | None = None
     traces: Traces | None = None
-    traced: Moment | None = None
-    misses: int = 0
-    job_asked: Moment | None = None
-    job_ran: Moment | None = None
-    job_over: Moment | None = None
+    traces_read_at: Moment | None = None
+    """When the traces were read."""
+    missed_reads: int = 0
+    """Reads in a row that said nothing of the server."""
+    job_read_at: Moment | None = None
+    """Last read of its job that was answered."""
+    job_running_at: Moment | None = None
+    """Last read that showed the job running."""
+    job_not_running_at: Moment | None = None
+    """First answer since then that did not show it running, or knew no such job."""
 
     def after_event(self, before: Target, after: Target, event: Event, now: Moment) -> "TargetObservations":
-        """What still counts after the event."""
+        """Return the observations that still count after the event."""
         if before.state is not after.state:
             by_job = isinstance(event, JobEnded)
             if (before.state, after.state) in _CARRIES and not by_job:
-                return replace(self, entered=now, traces=None, traced=None)
+                return replace(self, entered_at=now, traces=None, traces_read_at=None)
             return TargetObservations(now, now)
         if isinstance(event, JobEnded | ChangeAdopted):
             return TargetObservations(now, now)
         if isinstance(event, PowerIntended):
-            # What was seen before a stop or start says nothing of what it does.
-            return TargetObservations(self.entered, now)
+            # An observation from before a stop or start says nothing of what it does.
+            return TargetObservations(self.entered_at, now)
         if isinstance(event, PowerAnswered) and event.outcome not in (PowerOutcome.PENDING, PowerOutcome.ACCEPTED):
-            return TargetObservations(self.entered, now)
+            return TargetObservations(self.entered_at, now)
         return self
 
-    def with_sight(self, state: TargetState, sight: Observation, settle_s: float = math.inf) -> "TargetObservations":
-        """The sighting with one more look, if it counts: evidence for an unknown outcome is single reads only."""
-        if sight.requested.elapsed_s < self.since.elapsed_s:
+    def with_observation(
+        self, state: TargetState, observation: Observation, settle_s: float = math.inf
+    ) -> "TargetObservations":
+        """Return these with one more observation, if it counts: only single reads do for an unknown outcome."""
+        if observation.requested.elapsed_s < self.since.elapsed_s:
             return self
-        if state is TargetState.INSPECTING and not sight.single:
+        if state is TargetState.INSPECTING and not observation.single:
             return self
-        watch = ObservationSeries.start(sight) if self.watch is None else self.watch.add(sight, settle_s)
-        # What the cloud's log said counts only together with the series of looks that asked for it.
-        goes_on = self.watch is not None and self.watch.begun is watch.begun
-        after = replace(self, watch=watch, misses=0)
-        return after if goes_on else replace(after, traces=None, traced=None)
+        series = ObservationSeries.start(observation) if self.series is None else self.series.add(observation, settle_s)
+        # The cloud's log counts only together with the series of observations that asked for it.
+        same_series = self.series is not None and self.series.begun_at is series.begun_at
+        after = replace(self, series=series, missed_reads=0)
+        return after if same_series else replace(after, traces=None, traces_read_at=None)

@@ -1,4 +1,4 @@
-"""The only effects of the engine: an action goes out to the cloud, and facts come back."""
+"""Perform actions against the cloud and return facts: the only effects of the engine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,20 +17,21 @@ from fleetos.engine.facts import (
     TracesNotRead,
     TracesRead,
 )
-from fleetos.engine.protocols import Cloud, Permit
+from fleetos.engine.protocols import Cloud
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, NotSent, PermissionDenied
 from fleetos.limits import INTENT_MAX_AGE_S
 from fleetos.model.inventory import Server
+from fleetos.model.permit import Permit
 from fleetos.model.run import Order, Secrets
 from fleetos.model.states import Reason
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.observation import Observation
-from fleetos.rules.polling import Read, ReadJob, ReadServer, ReadTraces, Sweep
+from fleetos.rules.polling import DueRead, ReadJob, ReadServer, ReadTraces, Sweep
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitChange:
-    """Send one changeos whose intent is durable."""
+    """One changeos whose intent is durable."""
 
     server_id: str
     attempt: int
@@ -43,7 +44,7 @@ class SubmitChange:
 
 @dataclass(frozen=True, slots=True)
 class StopServers:
-    """Send one stop whose intents are durable."""
+    """One stop whose intents are durable."""
 
     call_id: str
     server_ids: tuple[str, ...]
@@ -54,7 +55,7 @@ class StopServers:
 
 @dataclass(frozen=True, slots=True)
 class StartServers:
-    """Send one start whose intents are durable."""
+    """One start whose intents are durable."""
 
     call_id: str
     server_ids: tuple[str, ...]
@@ -62,19 +63,19 @@ class StartServers:
     permit: Permit
 
 
-Write = SubmitChange | StopServers | StartServers
+Action = SubmitChange | StopServers | StartServers
 
 
 class Performer:
-    """Performs actions. `halted` says, without waiting, why this write may not be sent now, or None."""
+    """Performer of actions. `halted` returns, without waiting, why a write may not be sent now, or None."""
 
-    def __init__(self, cloud: Cloud, clock: Clock, halted: Callable[[Write, Moment], str | None]) -> None:
+    def __init__(self, cloud: Cloud, clock: Clock, halted: Callable[[Action, Moment], str | None]) -> None:
         self._cloud = cloud
         self._clock = clock
         self._halted = halted
 
-    async def write(self, action: Write) -> Fact:
-        """Send one write and return its answer. The last check stands right before the request, without an await."""
+    async def perform(self, action: Action) -> Fact:
+        """Send one write and return its reply. The last check stands right before the request, without an await."""
 
         def last_check() -> str | None:
             now = self._clock.moment()
@@ -96,38 +97,38 @@ class Performer:
                 reply = await self._cloud.start(server_ids, permit=permit, last_check=last_check)
         return PowerReplied(call_id, server_ids, reply)
 
-    async def read(self, read: Read) -> list[Fact]:
-        """What one read shows, or that it shows nothing."""
+    async def read(self, read: DueRead) -> list[Fact]:
+        """Perform one read and return what it shows, or that it shows nothing."""
         requested = self._clock.moment()
         try:
             return await self._read(read, requested)
         except AuthenticationFailed as error:
-            return [*_nothing(read), Refused(Reason.AUTHENTICATION, error.message)]
+            return [*_not_read(read), Refused(Reason.AUTHENTICATION, error.message)]
         except PermissionDenied as error:
             if isinstance(read, ReadTraces):
-                # What may not be read is as good as not offered: the run can do without it.
+                # What may not be read counts as not offered: the run can do without it.
                 return [TracesRead(read.server_id, NO_TRACES, requested)]
-            return [*_nothing(read), Refused(Reason.PERMISSION, error.message)]
+            return [*_not_read(read), Refused(Reason.PERMISSION, error.message)]
         except (CloudUnreachable, NotSent, AnswerLost) as error:
-            return [*_nothing(read), CloudNotReached(error.message)]
+            return [*_not_read(read), CloudNotReached(error.message)]
         except CloudError:
-            return _nothing(read)
+            return _not_read(read)
 
-    async def _read(self, read: Read, requested: Moment) -> list[Fact]:
+    async def _read(self, read: DueRead, requested: Moment) -> list[Fact]:
         match read:
             case Sweep():
-                found = await self._cloud.sweep(read.server_ids)
+                servers = await self._cloud.sweep(read.server_ids)
                 received = self._clock.moment()
-                absent = tuple(server_id for server_id in read.server_ids if server_id not in found)
-                seen: list[Fact] = [
-                    ServerRead(server_id, _sight(found[server_id], requested, received, single=False))
+                absent = tuple(server_id for server_id in read.server_ids if server_id not in servers)
+                facts: list[Fact] = [
+                    ServerRead(server_id, _observe(servers[server_id], requested, received, single=False))
                     for server_id in read.server_ids
-                    if server_id in found
+                    if server_id in servers
                 ]
-                return [*seen, ServersNotRead(absent)] if absent else seen
+                return [*facts, ServersNotRead(absent)] if absent else facts
             case ReadServer():
                 server = await self._cloud.server(read.server_id)
-                return [ServerRead(read.server_id, _sight(server, requested, self._clock.moment(), single=True))]
+                return [ServerRead(read.server_id, _observe(server, requested, self._clock.moment(), single=True))]
             case ReadJob():
                 job = await self._cloud.job(read.job_id)
                 return [JobRead(read.job_id, read.server_ids, job)]
@@ -136,13 +137,13 @@ class Performer:
                 return [TracesRead(read.server_id, traces or NO_TRACES, requested)]
 
 
-def _sight(server: Server | None, requested: Moment, received: Moment, *, single: bool) -> Observation:
+def _observe(server: Server | None, requested: Moment, received: Moment, *, single: bool) -> Observation:
     if server is None:
         return Observation(None, requested, received, single)
     return Observation(server.picture, server.asked or requested, received, single, server.told_at)
 
 
-def _nothing(read: Read) -> list[Fact]:
+def _not_read(read: DueRead) -> list[Fact]:
     match read:
         case Sweep():
             return [ServersNotRead(read.server_ids)]

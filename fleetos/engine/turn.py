@@ -1,4 +1,4 @@
-"""One turn of the ring: what it would write, and the run as it would be then. Nothing in it is durable yet."""
+"""Events of one turn, and the run as they make it. Nothing is durable yet."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from fleetos.model.states import AHEAD, ENDS, HOLDS_SLOT, TargetState
 
 
 class Turn:
-    """A draft over the durable progress. `at` is the time of all its records."""
+    """Draft over the durable progress. `at` is the time of all its records."""
 
     def __init__(self, progress: Progress, at: datetime) -> None:
         self._progress = progress
@@ -24,11 +24,11 @@ class Turn:
         self._overdue = progress.overdue
 
     def target(self, server_id: str) -> Target:
-        """The target as this turn would leave it."""
+        """Return the target as this turn would leave it."""
         return self.changed.get(server_id) or self._progress.targets[server_id]
 
-    def write(self, event: Event) -> None:
-        """Takes the event in. Raises IllegalMove and is unchanged if the law forbids it."""
+    def write_event(self, event: Event) -> None:
+        """Fold the event into the draft. Raise IllegalMove, and change nothing, if the law forbids it."""
         if isinstance(event, RunEvent):
             self.run = fold_run(self.run, event, self.at)
         else:
@@ -40,36 +40,36 @@ class Turn:
             self.changed[event.server_id] = after
         self.events.append(event)
 
-    def answer(self, request_id: int) -> None:
+    def answer_request(self, request_id: int) -> None:
         """Mark the operator's request as done by this turn."""
         self.answered.append(request_id)
 
     @property
     def slots_taken(self) -> int:
-        """How many slots are taken after this turn."""
+        """Number of slots in use after this turn."""
         return sum([self._counts.get(state, 0) for state in HOLDS_SLOT])
 
     @property
     def ahead(self) -> int:
-        """How many targets are being made ready ahead of their slot after this turn."""
+        """Number of targets that are made ready ahead of their slot after this turn."""
         return sum([self._counts.get(state, 0) for state in AHEAD])
 
     @property
     def ready(self) -> int:
-        """How many targets wait for nothing but their change to be sent after this turn."""
+        """Number of targets that wait for nothing but their change to be sent after this turn."""
         return self._counts.get(TargetState.READY, 0)
 
     @property
     def under_way(self) -> int:
-        """How many targets have not ended after this turn."""
+        """Number of targets that have not ended after this turn."""
         return sum(self._counts.values()) - sum([self._counts.get(state, 0) for state in ENDS])
 
     @property
     def cancelled(self) -> int:
-        """How many targets an abort has left unchanged."""
+        """Number of targets that an abort has left unchanged."""
         return self._counts.get(TargetState.CANCELLED, 0)
 
     @property
     def overdue(self) -> int:
-        """How many targets are held as still changing after this turn."""
+        """Number of targets that are held as still changing after this turn."""
         return self._overdue

@@ -1,8 +1,8 @@
-"""The cloud's error codes as data, and what an answer to a write proves.
+"""Error codes of the cloud as data, and the class of each answer to a write.
 
 The table follows the appendix "error codes" of the ECS API reference and the error page of the API gateway. A code
 proves something only together with a status that it is documented with: HTTP 400 is used for almost everything, and a
-known code under a 5xx may come from a gateway that gave up on a request that went on.
+known code under a 5xx may come from a gateway that gave up while its backend went on with the request.
 """
 
 from collections.abc import Mapping
@@ -14,35 +14,36 @@ from fleetos.model.inventory import Delivered, Reply, Unanswered, Undelivered
 
 
 class AnswerClass(StrEnum):
-    """What the answer to a write proves."""
+    """Class of an answer to a write, by what the answer proves."""
 
-    ACCEPTED = "accepted"  # the cloud has taken it: a 2xx with a job id
-    FATAL = "fatal"  # not done, a verdict on the request
-    STOP_RUN = "stop-run"  # not done, and nothing else of the run would be
-    UNAUTHENTICATED = "unauthenticated"  # not done, the token is to be renewed
-    GONE = "gone"  # not done, there is no such server
-    LATER = "later"  # not done, time cures it
-    THROTTLED = "throttled"  # not done, too many requests
-    CONFLICT = "conflict"  # not done, the state of the server forbids it
-    LOCKED = "locked"  # not done, somebody has locked the server
-    NOT_SENT = "not-sent"  # it never left this machine
-    AMBIGUOUS = "ambiguous"  # nobody knows
+    ACCEPTED = "accepted"  # accepted: a 2xx with a job id
+    FATAL = "fatal"  # not done; the request itself is refused
+    STOP_RUN = "stop-run"  # not done; the cloud would refuse every other write of the run too
+    UNAUTHENTICATED = "unauthenticated"  # not done; the token must be renewed
+    GONE = "gone"  # not done; there is no such server
+    LATER = "later"  # not done; it may succeed later
+    THROTTLED = "throttled"  # not done; too many requests
+    CONFLICT = "conflict"  # not done; the state of the server forbids it
+    LOCKED = "locked"  # not done; somebody has locked the server
+    NOT_SENT = "not-sent"  # the request never left this machine
+    AMBIGUOUS = "ambiguous"  # done or not done: unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One error code: the statuses it is documented with, what it proves of a write, and words for an operator.
-
-    `wait_s` is how long a repeated write should wait, None where the caller decides. `read_again` says that a read
-    that was answered so is worth repeating.
-    """
+    """One error code of the cloud."""
 
     code: str
     statuses: frozenset[int]
+    """The HTTP statuses that the code is documented with."""
     write: AnswerClass
+    """Class of an answer to a write with this code and one of `statuses`."""
     meaning: str
+    """Explanation for an operator."""
     wait_s: float | None = None
+    """Time to wait before the write is repeated; None: the caller decides."""
     read_again: bool = False
+    """A read with this answer is worth repeating."""
 
 
 # A backup of a system disk takes minutes (API reference: repeat after one to five).
@@ -147,7 +148,7 @@ _STATE = (
     Code("Ecs.0605", frozenset({400}), AnswerClass.LOCKED, "the server is locked"),
     Code("Ecs.0114", frozenset({404}), AnswerClass.GONE, "the server does not exist"),
     Code("Ecs.0614", frozenset({404}), AnswerClass.GONE, "the server does not exist"),
-    # Not a code but the name of a body (Nova API): the only other proof that a server is gone.
+    # Not a code but the key of an error body (Nova API): the only other proof that a server is gone.
     Code("itemNotFound", frozenset({404}), AnswerClass.GONE, "it does not exist"),
     Code("APIGW.0308", frozenset({429}), AnswerClass.THROTTLED, "too many requests", read_again=True),
     # 503 in an older table of the vendor, 429 in the newer one.
@@ -197,11 +198,11 @@ _AMBIGUOUS = (
     _unknown("Common.0999", "the job was terminated", read_again=False),
 )
 
-# Every code that is known, by its key (see `code_key`).
+# Every known code, by its key (see `code_key`).
 CODES: Mapping[str, Code] = {
     code.code.lower(): code for code in (*_FATAL, *_STOP_RUN, *_UNAUTHENTICATED, *_LATER, *_STATE, *_AMBIGUOUS)
 }
-# These statuses prove that the request was not carried out, whatever the code beside them.
+# These statuses prove that the request was not carried out, whatever the code.
 _BY_STATUS: Mapping[int, AnswerClass] = {
     401: AnswerClass.UNAUTHENTICATED,
     403: AnswerClass.STOP_RUN,
@@ -211,40 +212,40 @@ _BY_STATUS: Mapping[int, AnswerClass] = {
 
 
 def code_key(code: str) -> str:
-    """Return a code as CODES has it: in lower case, and with the gateway's one name for APIGW and APIG."""
+    """Return the key of a code in CODES: lower case, and `apigw.` for the gateway's other prefix `apig.`."""
     key = code.strip().lower()
     return f"apigw.{key.removeprefix('apig.')}" if key.startswith("apig.") else key
 
 
 def known_code(code: str | None) -> Code | None:
-    """Return what is known of a code as the cloud wrote it, None if nothing is."""
+    """Return the entry of a code in the cloud's spelling, None if the code is unknown."""
     return CODES.get(code_key(code)) if code else None
 
 
 def meaning_of(code: str) -> str | None:
-    """Return a code's meaning in words for an operator, None if it is not known."""
+    """Return the explanation of a code for an operator, None if the code is unknown."""
     known = known_code(code)
     return known.meaning if known else None
 
 
 def answer_class(reply: Reply) -> tuple[AnswerClass, float | None]:
-    """Return what the answer to a write proves, and how many seconds a repetition should wait if the cloud says so."""
+    """Return the class of an answer to a write, and the seconds to wait before it is repeated if they are known."""
     match reply:
         case Undelivered():
             return AnswerClass.NOT_SENT, None
         case Unanswered():
             return AnswerClass.AMBIGUOUS, None
         case Delivered():
-            return _class_of(reply)
+            return _delivered_class(reply)
 
 
-def _class_of(reply: Delivered) -> tuple[AnswerClass, float | None]:
+def _delivered_class(reply: Delivered) -> tuple[AnswerClass, float | None]:
     if 200 <= reply.status < 300 and reply.job_id:
         return AnswerClass.ACCEPTED, None
     known = known_code(reply.code)
     documented = known is not None and reply.status in known.statuses
-    waits = [one for one in (known.wait_s if known and documented else None, reply.retry_after_s) if one is not None]
-    wait_s = max(waits) if waits else None
+    waits_s = (known.wait_s if known and documented else None, reply.retry_after_s)
+    wait_s = max((wait_s for wait_s in waits_s if wait_s is not None), default=None)
     if (by_status := _BY_STATUS.get(reply.status)) is not None:
         return by_status, wait_s
     if known is None or not documented:

@@ -1,4 +1,4 @@
-"""What `fleetos doctor` looks at: the facts, before anybody judges them, and the judgement, a line each."""
+"""Facts that `fleetos doctor` collects, and diagnoses, its judgements on them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from fleetos.model.experience import Limit
 
 
 class Grade(StrEnum):
-    """How something is. Skipped is what could not be looked at, or cannot be without doing it."""
+    """Grade of a diagnosis. SKIPPED: not checked, because that is impossible or would need a write."""
 
     FINE = "fine"
     DOUBTFUL = "doubtful"
@@ -19,7 +19,7 @@ class Grade(StrEnum):
 
 
 class Topic(StrEnum):
-    """What was looked at, in the order of looking. The values are public: scripts tell diagnoses apart by them."""
+    """Topic of a diagnosis, in the order of checks. The values are public: scripts tell diagnoses apart by them."""
 
     DATABASE = "database"
     FILE_MODES = "file-modes"
@@ -45,46 +45,47 @@ Value = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One judgement. `subject` says which of its topic is meant, None where there is one only.
-
-    `values` are what programs may want of it; `exit_code` is what a broken one comes to, 0 for all others.
-    """
+    """One judgement."""
 
     topic: Topic
     grade: Grade
     text: str
     hint: str | None = None
     subject: str | None = None
+    """Part of the topic, None if the topic has only one."""
     values: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    """Facts for programs, in the JSON of the diagnosis."""
     exit_code: int = 0
+    """Exit code of a BROKEN diagnosis, 0 for any other."""
 
 
-Tell = Callable[[Diagnosis], None]
+OnDiagnosis = Callable[[Diagnosis], None]
 
 
 def exit_code_of(diagnoses: Sequence[Diagnosis]) -> int:
-    """The exit code of the first that is broken, 0 if none is."""
-    return next((one.exit_code for one in diagnoses if one.grade is Grade.BROKEN), 0)
+    """Return the exit code of the first BROKEN diagnosis, 0 if there is none."""
+    return next((diagnosis.exit_code for diagnosis in diagnoses if diagnosis.grade is Grade.BROKEN), 0)
 
 
-def broken(topic: Topic, error: FleetosError, subject: str | None = None) -> Diagnosis:
-    """The error as a diagnosis in one line, with its exit code."""
+def diagnose_error(topic: Topic, error: FleetosError, subject: str | None = None) -> Diagnosis:
+    """Return the BROKEN diagnosis for an error, in one line and with the exit code of the error."""
     text, hint = error.message, error.hint
     if isinstance(error, InputError):
         text = "; ".join(
-            f"{one.file}: {one.key}: {one.said}" if one.key else f"{one.file}: {one.said}" for one in error.problems
+            f"{problem.file}: {problem.key}: {problem.text}" if problem.key else f"{problem.file}: {problem.text}"
+            for problem in error.problems
         )
-        hint = next((one.hint for one in error.problems if one.hint), None)
+        hint = next((problem.hint for problem in error.problems if problem.hint), None)
     return Diagnosis(topic, Grade.BROKEN, text, hint, subject, exit_code=error.exit_code)
 
 
-def skipped(topic: Topic, why: str, hint: str | None = None, subject: str | None = None) -> Diagnosis:
-    """What was not looked at, and why."""
+def diagnose_skipped(topic: Topic, why: str, hint: str | None = None, subject: str | None = None) -> Diagnosis:
+    """Return the diagnosis for a check that was not made, and why."""
     return Diagnosis(topic, Grade.SKIPPED, why, hint, subject)
 
 
-def roughly(seconds: float) -> str:
-    """A length of time in one unit, at least two of it."""
+def format_roughly(seconds: float) -> str:
+    """Return a duration in the largest unit of which it has at least two."""
     for size_s, name in ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute")):
         if seconds >= 2 * size_s:
             return f"{seconds / size_s:.0f} {name}s"
@@ -96,57 +97,65 @@ def roughly(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """The file of a database, or the place where it would be. Modes are as chmod has them; None: not there, not known.
-
-    `folder` is the nearest that exists. `refused`: why no command opens the file.
-    `named_by`: the option or variable that names it; None for the default place.
-    """
+    """Facts about the file of a database, or about the place for it. None: the file is missing, or not known."""
 
     path: str
     size_bytes: int | None
     mode: int | None
+    """Mode bits as in chmod."""
     ours: bool
+    """The file is missing, or belongs to the user of this process."""
     usable: bool
+    """The file is missing, or a regular file that this process may read and write."""
     folder: str
+    """The nearest folder above `path` that exists."""
     folder_mode: int
     folder_usable: bool
+    """This process may create files in `folder`."""
     file_system: str | None
     free_bytes: int | None
     refused: FleetosError | None = None
+    """Error with which commands refuse the file."""
     named_by: str | None = None
+    """Option or variable that names the file; None: the default place."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaFacts:
-    """Kind and version of the database's program, and the revision of the tables. None: it holds none of fleetos."""
+    """Facts about the database's program and its tables."""
 
     kind: str
+    """Name of the program."""
     version: str
+    """Version of the program."""
     revision: str | None
+    """Revision of the tables; None: the database has no tables of fleetos."""
     needed: str
+    """Revision that this version of fleetos needs."""
     known: bool
-    # Whether the next command brings the tables up to date by itself.
+    """This version of fleetos knows `revision`."""
     migrates_itself: bool
+    """The next command migrates the tables by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """An unfinished run, and who holds its lease. `life` is what can be told of the holder from here.
-
-    `left_s`: how long the lease still counts if it is not renewed.
-    """
+    """Facts about an unfinished run and its lease."""
 
     run_id: str
     name: str
     state: str
     holder: str | None = None
+    """Process that holds the lease."""
     life: str | None = None
+    """State of that process, as far as this machine can see it."""
     left_s: float = 0.0
+    """Time until the lease ends if it is not renewed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimFacts:
-    """The servers that a run holds though it has ended."""
+    """Number of servers that a run still claims although it has ended."""
 
     run_id: str
     state: str
@@ -158,22 +167,28 @@ class ClaimFacts:
 
 @dataclass(frozen=True, slots=True)
 class CredentialFacts:
-    """Which way to log in was taken, as whom if that can be said, and where it was found. No secret is among them."""
+    """Facts about the credentials. None of them is secret."""
 
     way: str
+    """Way to log in."""
     user: str | None
+    """None: the credentials do not name their user."""
     found_in: str
+    """Source of the credentials."""
     region: str | None
     verify: bool
-    # A key is dated: a wrong clock makes it worthless. One for a time ends, and nobody says when.
+    """TLS certificates of the cloud are verified."""
     dated: bool = False
+    """Requests carry a date, as with an access key: a wrong clock makes the credentials worthless."""
     temporary: bool = False
+    """The credentials end at a time that nobody states."""
     renewable: bool = True
+    """fleetos can log in again when the token ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoginFacts:
-    """What the login has given. None is what the cloud does not say."""
+    """Facts from the login. None: the cloud does not say."""
 
     project_id: str
     project: str | None
@@ -183,27 +198,33 @@ class LoginFacts:
 
 @dataclass(frozen=True, slots=True)
 class EndpointFacts:
-    """The answer of a service to somebody who shows nothing: its status, and how long it took, connecting included."""
+    """Answer of a service to a request without credentials."""
 
     service: str
     address: str
     loopback: bool
+    """The address is on this machine."""
     status: int
+    """HTTP status."""
     latency_s: float
+    """Duration of the request, connecting included."""
     proxy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClockFacts:
-    """How far this machine's clock is ahead of the cloud's at least, negative where it is behind; and by whose word."""
+    """Difference between the clocks of this machine and of the cloud."""
 
     ahead_s: float
+    """Least time by which this machine is ahead, negative if it is behind."""
     here: datetime
+    """Time by this machine's clock."""
     by: str
+    """Service whose answer had the date."""
 
 
 class Right(StrEnum):
-    """What a dry read has shown of a permission."""
+    """Permission for a call, as far as a trial read shows it."""
 
     ALLOWED = "allowed"
     REFUSED = "refused"
@@ -214,27 +235,32 @@ class Right(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PermissionFacts:
-    """What is known of one call. `needed`: without it there is no run; `lost` is what there is not without it.
-
-    `narrowed`: the user may see servers, but in some enterprise projects only.
-    """
+    """Facts about the permission for one call."""
 
     call: str
     action: str | None
+    """The cloud's name of the permission."""
     right: Right
     needed: bool
+    """No run is possible without the call."""
     lost: str
+    """Feature that is missing without the call."""
     words: str | None = None
+    """Message of the error, if the call failed."""
     exit_code: int = 0
     narrowed: bool = False
+    """The user may see servers of some enterprise projects only."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryFacts:
-    """What the database remembers of a part of a cloud. `kept_s`: how long limits count after they were learned."""
+    """Experience with a part of a cloud that the database remembers."""
 
     limits: Mapping[str, Limit]
     kept_s: float
+    """Time for which limits count after they were learned."""
     changes: int
+    """Number of remembered changes."""
     kinds: int
+    """Number of kinds of remembered changes."""
     longest_change_s: float

@@ -1,4 +1,4 @@
-"""Drift: which servers of a plan do not run the image that it names, told without changing anything."""
+"""Drift: the servers of a plan that do not run the image that it names for them."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from fleetos.model.inventory import Image
 
 
 class DriftState(StrEnum):
-    """How a server stands to the image that its plan names. The values are public."""
+    """Comparison of a server with the image that its plan names. The values are public."""
 
     DRIFTED = "drifted"
     UNKNOWN = "unknown"
@@ -19,13 +19,13 @@ class DriftState(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a server does not count as running its image. The values are public."""
+    """Cause why a server does not count as running its image. The values are public."""
 
-    # It drifted: the image that it runs is older or newer of the same kind, or of another kind.
+    # The server drifted: it runs an older or newer image of the same kind, or one of another kind.
     OLDER = "older-image"
     NEWER = "newer-image"
     OTHER = "other-image"
-    # What it runs is unknown.
+    # The image that the server runs is unknown.
     DELETED = "deleted"
     FROZEN = "frozen"
     UNSETTLED = "unsettled"
@@ -35,7 +35,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LastChange:
-    """The latest change of a server that is known to have succeeded: its run, when it ended (UTC), and its image."""
+    """Latest change of a server that is known to have succeeded: its run, its end (UTC) and its image."""
 
     run_id: str
     at: datetime
@@ -44,30 +44,30 @@ class LastChange:
 
 @dataclass(frozen=True, slots=True)
 class ServerDrift:
-    """One server beside the image that it should run.
-
-    `wanted` None: the plan installs again whatever it runs. `image_id` None: the cloud shows none; `image_name` is what
-    is known of its name. `last` is None for a server that runs its image, and where the database knows no change of it.
-    """
+    """One server compared with the image that it should run."""
 
     server_id: str
     name: str
     verdict: DriftState
     wanted: Image | None
+    """The image that the plan names; None: the plan reinstalls the image that the server runs."""
     image_id: str | None = None
+    """The image that the server runs; None: the cloud shows none."""
     image_name: str | None = None
+    """Name of that image, as far as it is known."""
     cause: Cause | None = None
     last: LastChange | None = None
+    """None for a server that runs its image, and where the database knows no change of the server."""
 
     @property
     def as_left(self) -> bool:
-        """Whether it runs the image that its last change has left."""
+        """True if the server runs the image that its last change installed."""
         return self.last is not None and self.last.image_id == self.image_id
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """All servers of a plan, in its order. `images` are those that it names, by its words for them."""
+    """All servers of a plan, in its order. `images` maps each name of an image in the plan to that image."""
 
     servers: tuple[ServerDrift, ...]
     images: Mapping[str, Image] = field(default_factory=dict[str, Image])
@@ -75,5 +75,5 @@ class Drift:
 
     @property
     def counts(self) -> Mapping[DriftState, int]:
-        """How many servers come to which verdict."""
-        return Counter(one.verdict for one in self.servers)
+        """Number of servers with each verdict."""
+        return Counter(server.verdict for server in self.servers)

@@ -1,6 +1,6 @@
-"""What was learned of a part of a cloud, so that the next run there does not begin as a beginner.
+"""Experience with a part of a cloud, kept for the next run there.
 
-It makes runs faster and gentler. Only the longest change is also a matter of safety: it can lengthen a settle time.
+It makes runs faster and gentler. Only the longest change also matters for safety: it can lengthen a settle time.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from fleetos.limits import (
     CHANGE_KEY_LETTERS,
     CHANGE_KEYS_REMEMBERED,
     CHANGES_REMEMBERED,
-    CLOSURE_TOLD_MAX_S,
+    CLOSURE_STATED_MAX_S,
     DURATION_MAX_S,
     RATE_MAX_REQUESTS,
     STOPS_REMEMBERED,
@@ -20,113 +20,110 @@ from fleetos.limits import (
 
 Durations = tuple[float, ...]
 
-# The kinds of requests that a cloud counts apart.
+# The kinds of requests for which a cloud has separate limits.
 _KINDS = frozenset({"read", "write"})
-# Slower than one request in the longest closure is not learned: it would be no pace, but a standstill.
-_RATE_MIN_PER_S = 1 / CLOSURE_TOLD_MAX_S
+# A rate below one request in the longest closure is not learned: the run would stand still.
+_RATE_MIN_PER_S = 1 / CLOSURE_STATED_MAX_S
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A pace that a cloud was found to allow: requests a second, how many at once, and when that was learned (UTC).
-
-    `told`: the cloud has named it; else it was found by what was refused.
-    """
+    """Rate limit of a cloud, as far as it was learned."""
 
     rate_per_s: float
     burst: float
     learned_at: datetime
+    """UTC."""
     told: bool = False
+    """The cloud stated the limit; else it was derived from refusals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Experience:
-    """What is known of one cloud, region and project. All durations are in seconds, the latest last.
-
-    `lasted_s` are changes as they were waited for, from the acceptance until their end was seen.
-    `changes` are successful OS changes, by whatever the engine tells apart: the key that was used last comes last.
-    `shows_change`: whether a server is seen as REBUILD or with a task while its OS changes; None: not known yet.
-    `limits` holds what was learned from refusals (429), by kind of request: `read` or `write`.
-    """
+    """Experience with one cloud, region and project. All durations are in seconds, the latest last."""
 
     lasted_s: Durations = ()
+    """Changes as the driver waited for them: from the acceptance until it saw their end."""
     changes: Mapping[str, Durations] = field(default_factory=dict[str, Durations])
+    """Successful OS changes, by the engine's key for a kind of change; the key that was used last comes last."""
     stops_s: Durations = ()
     shows_change: bool | None = None
+    """The cloud shows a server as REBUILD or with a task while its OS changes; None: not known yet."""
     limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
+    """Limits learned from refusals (429), by kind of request: `read` or `write`."""
 
     @property
     def longest_change_s(self) -> float:
-        """The longest of the changes that are remembered; with each further change of a kind an older one goes."""
+        """Longest of the remembered changes; each new change of a kind pushes out an older one."""
         return max(chain(self.lasted_s, *self.changes.values()), default=0.0)
 
     def with_change(self, key: str, seconds: float) -> "Experience":
-        """This and one more successful change of that length."""
-        return replace(self, changes=_with(self.changes, key, (seconds,)))
+        """Return the experience with one more successful change."""
+        return replace(self, changes=_add_change(self.changes, key, (seconds,)))
 
     def with_lasted(self, seconds: float) -> "Experience":
-        """This and one more change that was waited for so long."""
-        return replace(self, lasted_s=_latest(self.lasted_s, (seconds,), CHANGES_REMEMBERED))
+        """Return the experience with one more change that the driver waited for."""
+        return replace(self, lasted_s=_append(self.lasted_s, (seconds,), CHANGES_REMEMBERED))
 
     def with_stop(self, seconds: float) -> "Experience":
-        """This and one more stop of that length."""
-        return replace(self, stops_s=_latest(self.stops_s, (seconds,), STOPS_REMEMBERED))
+        """Return the experience with one more stop."""
+        return replace(self, stops_s=_append(self.stops_s, (seconds,), STOPS_REMEMBERED))
 
-    def with_picture(self, *, shown: bool) -> "Experience":
-        """This, and whether a change that is certainly under way could be seen on its server."""
+    def with_change_shown(self, *, shown: bool) -> "Experience":
+        """Return the experience with `shown`: a change that was certainly under way could be seen on its server."""
         return replace(self, shows_change=shown)
 
     def with_limits(self, limits: Mapping[str, Limit]) -> "Experience":
-        """This with other limits."""
+        """Return the experience with other limits."""
         return replace(self, limits=dict(limits))
 
 
-# What is known of a cloud that was never used.
-NONE = Experience()
+# The experience with a cloud that was never used.
+NO_EXPERIENCE = Experience()
 
 
 def settle_s(least_s: float, longest_change_s: float, change_timeout_s: float) -> float:
-    """Return for how long an unknown outcome is watched: at least twice the longest change that is remembered.
+    """Return the time for which the driver watches an unknown outcome: at least twice the longest remembered change.
 
-    A change that outlives the plan's time-out is one that something went wrong with: no reason to wait for longer.
+    The plan's time-out bounds the latter: a change that outlives it went wrong, and is no reason to watch longer.
     """
     return max(least_s, min(2 * longest_change_s, change_timeout_s))
 
 
-def image_of(key: str) -> str:
-    """The id of the image that changes of this kind give: the first part of the key."""
+def image_id_of(key: str) -> str:
+    """Return the id of the image in a key of `Experience.changes`: its first part."""
     return key.partition("/")[0]
 
 
-def merged(kept: Experience, now: Experience, since: Experience) -> Experience:
-    """What to keep, when a run that began with `since` ends with `now`, and others may have added to `kept` meanwhile.
+def merge_experience(kept: Experience, now: Experience, since: Experience) -> Experience:
+    """Merge into `kept` what a run learned that began with `since` and ends with `now`.
 
-    What the run has seen itself is added to what is kept, and what it merely carried along is not.
+    Other runs may have added to `kept` meanwhile. Only what this run saw itself is added, not what it began with.
     """
     changes = kept.changes
     for key, durations in now.changes.items():
-        if seen := _beyond(durations, since.changes.get(key, ())):
-            changes = _with(changes, key, seen)
+        if new := _new_durations(durations, since.changes.get(key, ())):
+            changes = _add_change(changes, key, new)
     limits = dict(kept.limits)
     for kind, limit in now.limits.items():
         if limit != since.limits.get(kind) and (kind not in limits or limits[kind].learned_at <= limit.learned_at):
             limits[kind] = limit
     for kind in since.limits.keys() - now.limits.keys():
-        # Outgrown or too old, unless somebody has learned it anew.
+        # The run dropped the limit: it was outgrown or too old, unless another run has learned it again.
         if limits.get(kind) == since.limits[kind]:
             del limits[kind]
     learned = now.shows_change is not None and now.shows_change != since.shows_change
     return Experience(
-        lasted_s=_latest(kept.lasted_s, _beyond(now.lasted_s, since.lasted_s), CHANGES_REMEMBERED),
+        lasted_s=_append(kept.lasted_s, _new_durations(now.lasted_s, since.lasted_s), CHANGES_REMEMBERED),
         changes=changes,
-        stops_s=_latest(kept.stops_s, _beyond(now.stops_s, since.stops_s), STOPS_REMEMBERED),
+        stops_s=_append(kept.stops_s, _new_durations(now.stops_s, since.stops_s), STOPS_REMEMBERED),
         shows_change=now.shows_change if learned else kept.shows_change,
         limits=limits,
     )
 
 
-def checked(experience: Experience) -> Experience:
-    """The experience, proven to be one that could have been learned. Raises ValueError for any other."""
+def check_experience(experience: Experience) -> Experience:
+    """Return the experience. Raise ValueError if no run could have learned it."""
     keys = experience.changes.keys()
     if len(keys) > CHANGE_KEYS_REMEMBERED or max(map(len, keys), default=0) > CHANGE_KEY_LETTERS:
         raise ValueError("more kinds of changes than are kept, or a longer name of one")
@@ -136,35 +133,36 @@ def checked(experience: Experience) -> Experience:
     durations = (*chain(*series), *experience.stops_s)
     if not all(0 <= seconds <= DURATION_MAX_S for seconds in durations):
         raise ValueError("no duration of a step")
-    if not (experience.limits.keys() <= _KINDS and all(map(_possible, experience.limits.values()))):
+    if not (experience.limits.keys() <= _KINDS and all(map(_is_possible, experience.limits.values()))):
         raise ValueError("no limit of a cloud")
     return experience
 
 
-def _possible(limit: Limit) -> bool:
+def _is_possible(limit: Limit) -> bool:
     return _RATE_MIN_PER_S <= limit.rate_per_s <= RATE_MAX_REQUESTS and 1 <= limit.burst <= RATE_MAX_REQUESTS
 
 
-def _bounded(seconds: float) -> float:
-    """To the millisecond: more digits would only make rows longer."""
+def _clamp(seconds: float) -> float:
+    """Return the duration within bounds, rounded to milliseconds: more digits would only make rows longer."""
     return round(min(max(seconds, 0.0), DURATION_MAX_S), 3)
 
 
-def _latest(before: Durations, more: Durations, most: int) -> Durations:
-    return (*before, *(_bounded(seconds) for seconds in more))[-most:]
+def _append(durations: Durations, new: Durations, limit: int) -> Durations:
+    """Return the latest `limit` durations."""
+    return (*durations, *map(_clamp, new))[-limit:]
 
 
-def _with(changes: Mapping[str, Durations], key: str, more: Durations) -> dict[str, Durations]:
-    """The changes with more of that key, which comes last; the key that was not used for longest goes."""
+def _add_change(changes: Mapping[str, Durations], key: str, new: Durations) -> dict[str, Durations]:
+    """Return the changes with new durations under the key, which moves to the end. Drop the key unused for longest."""
     key = key[:CHANGE_KEY_LETTERS]
     others = {other: durations for other, durations in changes.items() if other != key}
     if len(others) >= CHANGE_KEYS_REMEMBERED:
         del others[next(iter(others))]
-    return {**others, key: _latest(changes.get(key, ()), more, CHANGES_REMEMBERED)}
+    return {**others, key: _append(changes.get(key, ()), new, CHANGES_REMEMBERED)}
 
 
-def _beyond(now: Durations, before: Durations) -> Durations:
-    """What `now` has beyond `before`, of which it is the continuation; the oldest values of `before` may be gone."""
+def _new_durations(now: Durations, before: Durations) -> Durations:
+    """Return the end of `now` that is not in `before`. `now` continues `before`, of which the oldest may be gone."""
     for shared in range(min(len(now), len(before)), 0, -1):
         if now[:shared] == before[-shared:]:
             return now[shared:]

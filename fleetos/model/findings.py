@@ -1,11 +1,11 @@
-"""What a plan's preflight found: each finding has a code, is about something, and says what to do."""
+"""Findings of preflight: each has a code, a subject, and a hint where the operator can do something."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How bad a finding is. A server that is `refused` is not touched; the others are changed all the same."""
+    """Severity of a finding. A run leaves `refused` servers alone and changes the others."""
 
     NOTE = "note"
     WARNING = "warning"
@@ -13,7 +13,7 @@ class Level(StrEnum):
 
 
 class Check(StrEnum):
-    """What was checked. The values are public: scripts tell findings apart by them."""
+    """Code of a check. The values are public: scripts tell findings apart by them."""
 
     # A server.
     UNREADABLE = "unreadable"
@@ -42,7 +42,7 @@ class Check(StrEnum):
     HARDWARE = "hardware"
     OS_TYPE = "os-type"
     IMAGE_UNCLEAR = "image-unclear"
-    # What servers get.
+    # The change that a plan describes.
     API = "api"
     LOGIN = "login"
     USER_DATA = "user-data"
@@ -62,14 +62,14 @@ class Check(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One result of preflight. `subject` is a server's name, an image's, a key of the plan, or what was not read.
-
-    `text` goes on where the subject ends. `server_id` None: it is about no single server.
-    """
+    """One result of preflight."""
 
     level: Level
     check: Check
     subject: str
+    """Name of a server or an image, a key of the plan, or the fact that could not be read."""
     text: str
+    """End of the sentence that `subject` begins."""
     hint: str | None = None
     server_id: str | None = None
+    """None: the finding is not about a single server."""

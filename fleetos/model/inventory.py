@@ -1,4 +1,4 @@
-"""What the cloud says: servers, jobs, images, and its answers to writes. Data with a time, known to be old."""
+"""Answers of the cloud as data: servers, jobs, images, and replies to writes. Each is old by the time it is read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,77 +10,82 @@ from fleetos.clock import Moment
 
 @dataclass(frozen=True, slots=True)
 class ServerSnapshot:
-    """Those parts of a server by which fleetos judges it; two reads are equal when their pictures are.
+    """Those fields of a server by which fleetos judges it. Two reads agree if their snapshots are equal.
 
-    `status`, `vm_state`, `task` and `power` are the cloud's own words (API page ecs_02_0104, fields status and
-    OS-EXT-STS:*). `disk` is the id of the attached volume with boot index 0, None when there is none.
-    `image` is `image.id`, else `metadata["metering.image_id"]`; None when both are absent: unverifiable. `metered` is
-    the latter where it names another image than the former: some clouds show one `image.id` for all servers (the
-    example of ecs_02_0104 does), others may be late with either.
+    The first four fields hold the cloud's own words (API page ecs_02_0104).
     """
 
     status: str
+    """The field `status`."""
     vm_state: str
+    """The field `OS-EXT-STS:vm_state`."""
     task: str | None
+    """The field `OS-EXT-STS:task_state`."""
     power: int | None
+    """The field `OS-EXT-STS:power_state`."""
     disk: str | None
+    """Id of the attached volume with boot index 0, None if there is none."""
     image: str | None
+    """`image.id`, else `metadata["metering.image_id"]`; None if both are absent: not verifiable."""
     fault: str | None = None
     locked: bool = False
     metered: str | None = None
+    """`metadata["metering.image_id"]` if `image.id` names another image, else None.
+
+    Some clouds show one `image.id` for all servers (the example of ecs_02_0104 does), others may be late with either.
+    """
 
     @property
     def images(self) -> frozenset[str]:
-        """The ids of the images that it is said to run: one, two that contradict each other, or none."""
-        return frozenset(one for one in (self.image, self.metered) if one is not None)
+        """Ids of the images that the cloud says it runs: one, two that contradict each other, or none."""
+        return frozenset(image_id for image_id in (self.image, self.metered) if image_id is not None)
 
     @property
     def likely_image(self) -> str | None:
-        """The id of the image to show and to select it by; of two the metered one, which is kept for each server."""
+        """Id of the image to show and to select by: of two the metered one, which the cloud keeps for each server."""
         return self.metered or self.image
 
     @property
     def idle(self) -> bool:
-        """Whether the cloud says that nothing is being done to the server."""
+        """True if the cloud shows no task on the server."""
         return self.task is None
 
     @property
     def stopped(self) -> bool:
-        """Whether it is stopped and idle (ACTIVE may be powering off, SHUTOFF may be powering on)."""
+        """True if the server is stopped and idle (ACTIVE may be powering off, SHUTOFF may be powering on)."""
         return self.status == "SHUTOFF" and self.vm_state == "stopped" and self.idle
 
     @property
     def running(self) -> bool:
-        """Whether it runs and is idle."""
+        """True if the server runs and is idle."""
         return self.status == "ACTIVE" and self.idle
 
     @property
     def in_error(self) -> bool:
-        """Whether the cloud shows it as failed and idle."""
+        """True if the cloud shows the server as failed and idle."""
         return self.status == "ERROR" and self.idle
 
     @property
     def changing(self) -> bool:
-        """Whether something is visibly being done to it."""
+        """True if the cloud shows a rebuild or a task on the server."""
         return self.status == "REBUILD" or not self.idle
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What preflight asks of a server beyond its picture (API page ecs_02_0104); None and False where it is not told.
-
-    `charging` is the cloud's `charging_mode`: "0" by use, "1" by year or month, "2" spot. `frozen` is an account's or
-    the police's freeze, `image_kind` the kind of the image that it was made of (`market`: from the marketplace).
-    `managed_by` is another service of the platform whose server it is, such as "CCE".
-    """
+    """Fields of a server that only preflight needs (API page ecs_02_0104). None or False: the cloud does not say."""
 
     ram_mib: int | None = None
     charging: str | None = None
+    """The cloud's `charging_mode`: "0" by use, "1" by year or month, "2" spot."""
     frozen: bool = False
+    """Frozen with its account, or by the police."""
     image_kind: str | None = None
+    """Kind of the image that the server was created from (`market`: from the marketplace)."""
     host_status: str | None = None
     bare_metal: bool = False
     managed_by: str | None = None
+    """The service of the platform that owns the server, such as "CCE"."""
 
 
 NO_TRAITS = Traits()
@@ -90,13 +95,8 @@ NO_TRAITS = Traits()
 class Server:
     """One cloud server as the list or a single read shows it.
 
-    `name` and `tags` are the cloud's own letters in NFC, those included that cannot be seen: they are compared as they
-    are, and `fleetos.names.shown` spells them out where somebody reads them.
-    `image_name` is what the cloud remembers of the image, `addresses` are those of all its networks, as the cloud
-    writes them. `tags` maps keys to values, empty for a tag without one. `enterprise_project` is an id, "0" for the
-    default one, None where the cloud tells none; its name is there only where it was asked for. `asked`: when the
-    request left that it answers; `told_at`: when the cloud answered, by its own clock. `unread`: why what the list
-    shows of it could not be read; nothing but the id is known then, and the name if it is not empty.
+    `name` and `tags` hold the cloud's own letters in NFC, invisible ones included: fleetos compares them as they are,
+    and `fleetos.names.shown` spells them out where a person reads them.
     """
 
     id: str
@@ -107,24 +107,32 @@ class Server:
     key_name: str | None = None
     os_type: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Keys and values; the value is empty for a tag without one."""
     image_name: str | None = None
+    """Name of the image as the cloud remembers it."""
     addresses: tuple[str, ...] = ()
+    """Addresses in all networks of the server, in the cloud's spelling."""
     enterprise_project: str | None = None
+    """Id, "0" for the default project; None: the cloud does not say."""
     enterprise_project_name: str | None = None
+    """Set only if the caller asked for it."""
     traits: Traits = NO_TRAITS
     asked: Moment | None = field(default=None, compare=False)
+    """Moment at which the request left."""
     told_at: datetime | None = field(default=None, compare=False)
+    """Time of the answer by the cloud's own clock."""
     unread: str | None = None
+    """Reason why the entry of the list could not be read; then only `id` is known, and `name` unless it is empty."""
 
 
-NOTHING_SEEN = ServerSnapshot("UNKNOWN", "", None, None, None, None)
+UNKNOWN_SNAPSHOT = ServerSnapshot("UNKNOWN", "", None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All servers of a project, by id, as the cloud listed them from `requested_at` on.
+    """All servers of a project by id. `requested_at` is the time of the first request for the list.
 
-    `unidentified` are those whose ids could not be read, in words.
+    `unidentified` describes the servers whose id could not be read.
     """
 
     servers: Mapping[str, Server]
@@ -133,24 +141,17 @@ class Inventory:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """The servers that could not be read, in words."""
+        """Descriptions of the servers that could not be read."""
         known = (server for server in self.servers.values() if server.unread is not None)
         return (*(f"{server.name or server.id} ({server.unread})" for server in known), *self.unidentified)
 
 
-_UNTOLD: frozenset[str] = frozenset()
+_NO_HARDWARE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image as IMS lists it. `inject_flag` is the raw `__support_fc_inject`, a hint for the choice of API.
-
-    `kind` is gold (public), private, shared or market. `architecture` is arm or x86, `firmware` bios or uefi; None:
-    not told. Memory of 0: no limit. `key_id` is the key of an encrypted image, `member_status` whether a shared one
-    was accepted. `withdrawn`: the marketplace no longer offers it. `takes_password`: a password can be set afterwards.
-    `supports` are the kinds of hardware that it says it is for, each as in the field `__support_...`: kvm, xen,
-    xen_gpu_type, diskintensive and the like; empty: it does not say.
-    """
+    """One image as IMS lists it. None: the cloud does not say."""
 
     id: str
     name: str
@@ -158,23 +159,34 @@ class Image:
     os_type: str | None = None
     min_disk_gib: int | None = None
     inject_flag: str | None = None
+    """The raw `__support_fc_inject`, a hint for the choice of API."""
     virtual_env_type: str | None = None
     kind: str | None = None
+    """gold (public), private, shared or market."""
     architecture: str | None = None
+    """arm or x86."""
     firmware: str | None = None
+    """bios or uefi."""
     min_ram_mib: int = 0
+    """0: no limit."""
     max_ram_mib: int = 0
+    """0: no limit."""
     key_id: str | None = None
+    """The key of an encrypted image."""
     member_status: str | None = None
+    """Tells whether the project accepted a shared image."""
     withdrawn: bool = False
+    """The marketplace no longer offers the image."""
     takes_password: bool = False
+    """A password can be set after the installation."""
     created_at: datetime | None = None
-    supports: frozenset[str] = _UNTOLD
+    supports: frozenset[str] = _NO_HARDWARE
+    """Kinds of hardware by the fields `__support_...`: kvm, xen, xen_gpu_type and the like; empty: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """One volume as EVS lists it; `status` is the cloud's word, `in-use` for an attached one that rests."""
+    """One volume as EVS lists it. `status` is the cloud's word: `in-use` for an attached volume without a task."""
 
     id: str
     size_gib: int
@@ -184,33 +196,33 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Disks:
-    """The volumes of a project, by id, read from the smallest on.
-
-    `whole`: all of them. Else those that are not `known` have at least `others_gib`, and nothing more is known of them.
-    """
+    """Volumes of a project by id, read in ascending size."""
 
     known: Mapping[str, Disk]
     whole: bool = True
+    """All volumes are in `known`."""
     others_gib: int = 0
+    """Lower bound of the size of each volume that is not in `known`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flavor:
-    """One flavor of the project's region; `architecture` is arm or x86.
-
-    `platform` is kvm or xen, `performance` the cloud's word for its class; None: not told. `gpu`: it has one.
-    """
+    """One flavor of the project's region. None: the cloud does not say."""
 
     id: str
     architecture: str
+    """arm or x86."""
     platform: str | None = None
+    """kvm or xen."""
     performance: str | None = None
+    """The cloud's word for the class of the flavor."""
     gpu: bool = False
+    """The flavor has a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What the project may still make; None: no limit, or not told."""
+    """Resources that the project may still create. None: no limit, or the cloud does not say."""
 
     disks: int | None = None
     disks_gib: int | None = None
@@ -218,7 +230,7 @@ class Quota:
 
 
 class KeyState(StrEnum):
-    """What is known of an encryption key. The values end a sentence that begins with the key."""
+    """State of an encryption key. The values end a sentence that begins with the key."""
 
     ENABLED = "is enabled"
     WAITING = "is waiting to be activated"
@@ -230,7 +242,7 @@ class KeyState(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """The cloud's word for an asynchronous task; anything unknown counts as RUNNING (API page ecs_02_0901)."""
+    """Status of an asynchronous task; an unknown one counts as RUNNING (API page ecs_02_0901)."""
 
     INIT = "INIT"
     RUNNING = "RUNNING"
@@ -239,13 +251,13 @@ class JobStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether the job has ended."""
+        """True if the job has ended."""
         return self in (JobStatus.SUCCESS, JobStatus.FAIL)
 
 
 @dataclass(frozen=True, slots=True)
 class SubJob:
-    """The part of a multi-server job that concerns one server."""
+    """Part of a multi-server job for one server. `took_s` is as in `Job`."""
 
     server_id: str
     job_id: str
@@ -257,35 +269,35 @@ class SubJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One asynchronous task of the cloud. `sub_jobs` is empty for a job on a single server.
-
-    `took_s`: the seconds from its begin to its end by the cloud's own clock, None while it runs or is not told.
-    """
+    """One asynchronous task of the cloud."""
 
     id: str
     status: JobStatus
     error_code: str | None = None
     fail_reason: str | None = None
     sub_jobs: tuple[SubJob, ...] = ()
+    """Empty for a job on a single server."""
     took_s: float | None = None
+    """Duration by the cloud's own clock; None: the job still runs, or the cloud does not say."""
 
-    def part_of(self, server_id: str) -> "SubJob | None":
-        """The sub-job of that server, if the job has one; the parent alone never judges a server."""
+    def sub_job_of(self, server_id: str) -> "SubJob | None":
+        """Return the sub-job of the server, None if there is none. The parent alone never judges a server."""
         return next((part for part in self.sub_jobs if part.server_id == server_id), None)
 
     def status_of(self, server_id: str) -> JobStatus:
-        """How far it is for that server: by its sub-job, or by the whole where there is none for it."""
-        part = self.part_of(server_id)
+        """Return the status for the server: of its sub-job, or of the whole job if the server has no sub-job."""
+        part = self.sub_job_of(server_id)
         return self.status if part is None else part.status
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The cloud answered a write. `code` is its error code as given, None on success; `job_id` None when absent."""
+    """The cloud's answer to a write."""
 
     status: int
     job_id: str | None = None
     code: str | None = None
+    """The cloud's error code in its own spelling, None on success."""
     message: str | None = None
     request_id: str | None = None
     retry_after_s: float | None = None
@@ -293,14 +305,14 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """Proven: the write never left this machine."""
+    """Proof that the write never left this machine."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The write may have been done; no usable answer came."""
+    """Lack of a usable answer: the cloud may or may not have done the write."""
 
     detail: str
 

@@ -1,4 +1,4 @@
-"""What the operator wrote: a plan, with defaults filled in and nothing resolved against the cloud."""
+"""Plan as the operator wrote it, with defaults filled in and nothing resolved against the cloud."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from fleetos.errors import Problem
 
 
 class ApiChoice(StrEnum):
-    """Which changeos call to use; v1 is for images without cloud-init, v2 for images with it."""
+    """Version of the changeos call: v1 for images without cloud-init, v2 for images with it."""
 
     AUTO = "auto"
     V1 = "v1"
@@ -19,7 +19,7 @@ class ApiChoice(StrEnum):
 
 
 class StopMode(StrEnum):
-    """How a server is stopped before its change. `api` lets the cloud stop it (mode withStopServer)."""
+    """Way to stop a server before its change. `api` lets the cloud stop it (mode withStopServer)."""
 
     SOFT = "soft"
     HARD = "hard"
@@ -28,7 +28,7 @@ class StopMode(StrEnum):
 
 
 class PowerAfter(StrEnum):
-    """Whether a server that was stopped before is stopped again after its change."""
+    """Power of a server after its change, if it was stopped before."""
 
     RUNNING = "running"
     AS_BEFORE = "as-before"
@@ -36,7 +36,7 @@ class PowerAfter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourcePosition:
-    """Where something stands in an input file. Lines and columns count from 1; `key` is dotted, `servers[0].id`."""
+    """Position in an input file. Lines and columns count from 1; `key` is dotted, such as `servers[0].id`."""
 
     file: str
     line: int | None
@@ -44,11 +44,11 @@ class SourcePosition:
     key: str
 
     def problem(self, expected: str, hint: str | None = None) -> Problem:
-        """What is wrong at this place, by what was expected there."""
+        """Return the problem that `expected` is not at this position."""
         return Problem(self.file, self.line, self.column, self.key, expected, hint)
 
     def fault(self, text: str, hint: str | None = None) -> Problem:
-        """What is wrong at this place, as the text says."""
+        """Return the problem that `text` describes by itself, at this position."""
         return Problem(self.file, self.line, self.column, self.key, text, hint, fact=True)
 
     def __str__(self) -> str:
@@ -57,9 +57,10 @@ class SourcePosition:
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:
-    """Where a secret is found when it is needed: the name of an environment variable, or the path of a file.
+    """Reference to a secret, which is read when it is needed.
 
-    In a plan the path is as written, relative to the plan's folder; in an order it is absolute.
+    `where` is the name of an environment variable, or the path of a file: in a plan relative to its folder, in an order
+    absolute.
     """
 
     kind: Literal["env", "file"]
@@ -68,9 +69,9 @@ class SecretRef:
 
 @dataclass(frozen=True, slots=True)
 class UserDataRef:
-    """Where user data is found, and the SHA-256 of its bytes in hex. `path` is absolute.
+    """Reference to user data, and the SHA-256 of its bytes in hex.
 
-    `in_plan`: it is a text inside the plan at `path`.
+    `path` is absolute; with `in_plan` it names the plan that holds the user data as a text.
     """
 
     path: str
@@ -80,13 +81,11 @@ class UserDataRef:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSpec:
-    """What a server gets, as written; None where the plan says nothing. `places` says where each key stands.
-
-    `reinstall` True: the image that the server runs once more, in place of `image`.
-    """
+    """Change of a server as written. None: the plan does not say."""
 
     image: str | None = None
     reinstall: bool | None = None
+    """True: reinstall the image that the server runs, instead of naming one in `image`."""
     api: ApiChoice | None = None
     keyname: str | None = None
     userid: str | None = None
@@ -94,17 +93,18 @@ class ChangeSpec:
     user_data: UserDataRef | None = None
     metadata: Mapping[str, str] | None = None
     places: Mapping[str, SourcePosition] = field(default_factory=dict[str, SourcePosition], compare=False, repr=False)
+    """Position of each key."""
 
     @property
     def written(self) -> Mapping[str, object]:
-        """The keys that are written, with their values."""
+        """Keys that are written, with their values."""
         return {key: value for key in CHANGE_KEYS if (value := getattr(self, key)) is not None}
 
     def over(self, base: "ChangeSpec") -> "ChangeSpec":
-        """What a server gets when these are its own keys and `base` is what every server gets.
+        """Return the change of a server that has these keys of its own, where `base` is the change of every server.
 
-        Each key replaces the base's. Its own login replaces the base's login, be it key pair or password, and its own
-        image or reinstall replaces the base's, whichever of the two that is.
+        Each key replaces the same key of `base`. Key pair and password replace each other, and so do `image` and
+        `reinstall`.
         """
         if not self.written:
             return base
@@ -130,34 +130,37 @@ CHANGE_KEYS = ("image", "reinstall", "api", "keyname", "userid", "adminpass", "u
 
 
 Network = IPv4Network | IPv6Network
-# In the value of a tag: whatever the value, and also none.
+# As the value of a tag: any value, also an empty one.
 ANY_VALUE = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Servers by what the cloud says of them: those that fit every key that is written, each by any of its values.
+    """Selector of servers: a server must match every key that is written, each by one of its values.
 
-    A key that is not written is empty. `name` holds case-sensitive globs, `tags` each key with the values that fit,
-    `image` ids and names, `ip` addresses and ranges; all others are compared letter by letter. Values are sorted, so
-    that two selectors which mean the same are equal.
+    A key that is not written is empty. Values are sorted, so that two selectors with the same meaning are equal, and
+    are compared letter by letter unless the key says otherwise.
     """
 
     name: tuple[str, ...] = ()
+    """Case-sensitive globs."""
     tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Each key with its matching values."""
     az: tuple[str, ...] = ()
     image: tuple[str, ...] = ()
+    """Ids and names."""
     flavor: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
     enterprise_project: tuple[str, ...] = ()
     ip: tuple[Network, ...] = ()
+    """Addresses and ranges."""
     places: Mapping[str, SourcePosition] = field(default_factory=dict[str, SourcePosition], compare=False, repr=False)
 
     @property
     def written(self) -> Mapping[str, object]:
-        """The keys that are written, with their values as plain texts."""
-        found: dict[str, object] = {key: value for key in SELECT_KEYS if (value := getattr(self, key))}
-        return found | {"ip": [str(network) for network in self.ip]} if self.ip else found
+        """Keys that are written, with their values; networks as texts."""
+        written: dict[str, object] = {key: value for key in SELECT_KEYS if (value := getattr(self, key))}
+        return written | {"ip": [str(network) for network in self.ip]} if self.ip else written
 
 
 SELECT_KEYS = ("name", "tags", "az", "image", "flavor", "status", "enterprise_project", "ip")
@@ -165,24 +168,26 @@ SELECT_KEYS = ("name", "tags", "az", "image", "flavor", "status", "enterprise_pr
 
 @dataclass(frozen=True, slots=True)
 class ServerRef:
-    """One server as the plan or a CSV row names it, or many by a selector: one of `id`, `name` and `select` is set.
+    """Reference to one server in the plan or a CSV row, or to many by a selector.
 
-    `change` holds only what differs for this server. A name that does not resolve is reported at `place`. `called` is
-    the name that a CSV row gives beside the id: the server must have it, else the id may be that of another row.
+    Exactly one of `id`, `name` and `select` is set.
     """
 
     id: str | None
     name: str | None
     change: ChangeSpec
+    """Only the keys that differ for this server."""
     labels: Mapping[str, str]
     place: SourcePosition
+    """Position at which problems with the server are reported."""
     select: Selector | None = None
     called: str | None = None
+    """Name beside an id in a CSV row. The server must have it, else the id may belong to another row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Servers that are left out: by id, by name, or by a case-sensitive glob for names."""
+    """Exclusion of servers by id, by name, or by a case-sensitive glob for names."""
 
     id: str | None
     name: str | None
@@ -191,7 +196,7 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class AllowedServer:
-    """A server that may be changed although it belongs to another service, by its id or its exact name."""
+    """Permission to change a server that belongs to another service, by its id or exact name."""
 
     server: str
     place: SourcePosition
@@ -199,13 +204,13 @@ class AllowedServer:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A number of servers, or a percentage of them when `percent` is set."""
+    """Number of servers, or a percentage of them if `percent` is set."""
 
     number: float
     percent: bool = False
 
     def of(self, total: int, *, at_least: int) -> int:
-        """How many of `total` it is: percentages round down, but never below `at_least`."""
+        """Return the number of servers out of `total`: percentages round down, but never below `at_least`."""
         if not self.percent:
             return max(at_least, int(self.number))
         # In millionths, the finest that a plan can say: 99.96 % of 10,000 are 9,996, but not with floats.
@@ -214,7 +219,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """The pace, and what is done to power."""
+    """Concurrency, and the power of servers before and after their change."""
 
     concurrency: Share = Share(10)
     stop: StopMode = StopMode.SOFT_THEN_HARD
@@ -224,7 +229,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class FailurePolicy:
-    """How often a server's change is tried, and how long a failed one waits."""
+    """Number of attempts for a server, and the wait after a failed one."""
 
     attempts: int = 2
     backoff_s: float = 30.0
@@ -233,7 +238,7 @@ class FailurePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long each step may take, in seconds. `settle_s` None: chosen by the cloud.
+    """Time-out of each step. `settle_s` None: fleetos chooses it by the cloud.
 
     Safety protocol, section 4: docs/safety-protocol.md#4-unknown-outcomes
     """
@@ -246,7 +251,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """Bounds of the interval at which jobs and servers are read, in seconds."""
+    """Bounds of the interval between reads of jobs and servers."""
 
     min_s: float = 5.0
     max_s: float = 60.0
@@ -254,7 +259,7 @@ class Polling:
 
 @dataclass(frozen=True, slots=True)
 class ApiLimits:
-    """What the cloud's API may be asked for: requests a second (None: learned), burst, and connections at once."""
+    """Limits for requests to the cloud: rate (None: learned), burst, and connections at once."""
 
     rate_per_s: float | None = None
     burst: float | None = None
@@ -263,19 +268,18 @@ class ApiLimits:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole plan; `path` is absolute. `places` says where each key outside `servers` stands.
-
-    `doubts` say what is probably not as it was meant; they refuse nothing.
-
-    `digest` is the SHA-256 of its normalised content, CSV rows and referenced files included, without cloud and
-    region, which may be chosen at the command line.
-    """
+    """Whole plan."""
 
     path: Path
+    """Absolute."""
     name: str
     change: ChangeSpec
     servers: tuple[ServerRef, ...]
     digest: str
+    """SHA-256 of the normalised content, CSV rows and referenced files included.
+
+    Cloud and region are not part of it: the command line may choose them.
+    """
     cloud: str | None = None
     region: str | None = None
     exclude: tuple[Exclusion, ...] = ()
@@ -286,19 +290,21 @@ class Plan:
     polling: Polling = field(default_factory=Polling)
     api: ApiLimits = field(default_factory=ApiLimits)
     places: Mapping[str, SourcePosition] = field(default_factory=dict[str, SourcePosition], compare=False, repr=False)
+    """Position of each key outside of `servers`."""
     doubts: tuple[Problem, ...] = field(default=(), compare=False)
+    """Warnings about probable mistakes; the plan is valid all the same."""
 
     @property
     def selects(self) -> bool:
-        """Whether it depends on what the cloud says which servers it means."""
+        """True if an entry of `servers` has a selector, so that the cloud decides the servers."""
         return any(server.select is not None for server in self.servers)
 
     @property
     def reinstalls(self) -> bool:
-        """Whether servers get the image that they run."""
+        """True if the plan reinstalls the image that a server runs."""
         return any(change.reinstall for change in (self.change, *(server.change for server in self.servers)))
 
     def place(self, key: str) -> SourcePosition:
-        """Where the dotted key stands; where it is left out, the file as a whole."""
+        """Return the position of the dotted key, or of the whole file if the key is not written."""
         root = self.places.get("")
         return self.places.get(key) or SourcePosition(root.file if root else str(self.path), None, None, key)

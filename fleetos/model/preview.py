@@ -1,4 +1,4 @@
-"""What a plan would do, before anything is done: for each server whether it is changed, and what that will take."""
+"""Preview of a plan: the run as it would be frozen now, and an estimate. Nothing is done yet."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from fleetos.model.states import TargetState
 
 
 class Act(StrEnum):
-    """What becomes of a server."""
+    """Action on a server."""
 
     REFUSE = "refuse"
     CHANGE = "change"
@@ -22,7 +22,7 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageChoice:
-    """An image that servers get, the API by which it is installed, and why it is that one."""
+    """Image that servers get, the API that installs it, and the reason for that API."""
 
     name: str
     id: str
@@ -32,7 +32,7 @@ class ImageChoice:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Between how many seconds and how many something takes."""
+    """Range of a duration."""
 
     low_s: float
     high_s: float
@@ -40,56 +40,61 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run will take when nothing goes wrong. `change` is one change, `run` all of them, None where none is due.
-
-    `remembered`: how many changes that band was seen in; 0: it is what the cloud's documents say. `reads` and `writes`
-    are requests; the rates are those that the budget allows now, None: any.
-    """
+    """Estimate of a run in which nothing goes wrong."""
 
     change: Band
+    """Duration of one change."""
     remembered: int
+    """Number of past changes that `change` rests on; 0: it rests on the cloud's documents."""
     run: Band | None
+    """Duration of the run; None: it has no change."""
     reads: int
+    """Number of read requests."""
     writes: int
+    """Number of write requests."""
     read_rate_per_s: float | None = None
+    """Rate that the budget allows now; None: unlimited."""
     write_rate_per_s: float | None = None
+    """Rate that the budget allows now; None: unlimited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A plan as it would be frozen now: the run, its targets as they would begin, and what preflight found.
-
-    `image_names` are the names of images by their ids. `earlier` is the newest run of the same plan that there is
-    already, in words of `state` and `id`; `apply` goes on with it or does not repeat it. `selected` says how many
-    servers each selector means, by its place.
-    """
+    """Plan as it would be frozen now."""
 
     run: Run
     targets: tuple[Target, ...]
+    """The targets in their first state."""
     findings: tuple[Finding, ...]
+    """Findings of preflight."""
     choices: tuple[ImageChoice, ...]
     image_names: Mapping[str, str]
+    """Names of images by their ids."""
     estimate: Estimate
     earlier: Run | None = None
+    """Newest run of the same plan in the database; `apply` continues it, or does not repeat it."""
     selected: Mapping[SourcePosition, int] = field(default_factory=dict[SourcePosition, int])
+    """Number of servers that each selector matches, by the place of the selector."""
 
     @property
     def counts(self) -> Mapping[Act, int]:
-        """How many servers come to which act."""
+        """Number of servers for each act."""
         return Counter(act_of(target) for target in self.targets)
 
     @property
     def wiped(self) -> tuple[Target, ...]:
-        """The targets whose system disk would be wiped."""
+        """Targets whose system disk would be wiped."""
         return tuple(target for target in self.targets if not target.ended)
 
-    def about(self, level: Level | None = None) -> tuple[Finding, ...]:
-        """The findings about no single server, of that level or of any."""
-        return tuple(one for one in self.findings if one.server_id is None and level in (None, one.level))
+    def general_findings(self, level: Level | None = None) -> tuple[Finding, ...]:
+        """Return the findings that are not about a single server, of one level or of all."""
+        return tuple(
+            finding for finding in self.findings if finding.server_id is None and level in (None, finding.level)
+        )
 
 
 def act_of(target: Target) -> Act:
-    """What becomes of a target that was just frozen."""
+    """Return the action on a target that was just frozen."""
     if target.state is TargetState.SKIPPED:
         return Act.SKIP
     return Act.REFUSE if target.ended else Act.CHANGE

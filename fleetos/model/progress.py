@@ -1,4 +1,4 @@
-"""How far a run has come: all its targets, kept in memory and moved by the fold."""
+"""Progress of a run: all its targets, kept in memory and moved by the fold."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -27,31 +27,31 @@ class Progress:
 
     @property
     def counts(self) -> Mapping[TargetState, int]:
-        """How many targets are in each state."""
+        """Number of targets in each state."""
         return self._counts
 
     @property
     def overdue(self) -> int:
-        """How many targets are held because their change is still going on after its time-out."""
+        """Number of targets that are held because their change went on after its time-out."""
         return self._overdue
 
     @property
     def slots_taken(self) -> int:
-        """How many of the run's slots are taken."""
+        """Number of slots in use."""
         return sum(self._counts[state] for state in HOLDS_SLOT)
 
     @property
     def ahead(self) -> int:
-        """How many targets are being made ready ahead of their slot."""
+        """Number of targets that are being prepared before their slot is free."""
         return sum(self._counts[state] for state in AHEAD)
 
     @property
     def ready(self) -> int:
-        """How many targets wait for nothing but their change to be sent."""
+        """Number of targets that only wait for their change to be sent."""
         return self._counts[TargetState.READY]
 
-    def absorb(self, run: Run, changed: Iterable[Target]) -> None:
-        """Takes over new values that are already durable."""
+    def update_targets(self, run: Run, changed: Iterable[Target]) -> None:
+        """Take over new values, which must be durable already."""
         self.run = run
         for target in changed:
             before = self._targets.get(target.server_id)
@@ -64,7 +64,7 @@ class Progress:
 
 
 def replay(events: Iterable[tuple[datetime, Event]]) -> Progress:
-    """The progress that the whole journal of a run tells. Raises IllegalMove if the law forbids what it says."""
+    """Return the progress that the whole journal of a run describes. Raise IllegalMove if an event breaks the law."""
     run: Run | None = None
     targets: dict[str, Target] = {}
     for at, event in events:

@@ -1,4 +1,7 @@
-"""A run and its targets: the frozen, numbered execution of a plan, and how far it has come."""
+"""Run, target, attempt, order, secrets of an order.
+
+The fields are the format of the journal and of JSON: renaming one needs a migration.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +15,7 @@ from fleetos.model.states import ENDS, NEVER_RETRIED, RETRIABLE, Reason, RunStat
 
 
 class Outcome(StrEnum):
-    """How an attempt ended."""
+    """Outcome of an attempt."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -25,10 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one server gets, resolved: image pinned to its id, API chosen, secrets still by reference.
-
-    `reinstall`: the image is the one that the server runs at the freeze, and the cloud is asked to install that anew.
-    """
+    """Change of one server, resolved: the image by its id, the API chosen, secrets still by reference."""
 
     image_id: str
     image_name: str
@@ -39,74 +39,83 @@ class Order:
     user_data: UserDataRef | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     reinstall: bool = False
+    """The cloud reinstalls `image_id`, which is the image that the server ran at the freeze."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of one OS change, counted from 1. Sends of the same attempt share its number and first baseline.
-
-    `before` is the picture at the first intent. `deadline` is when the change is overdue (UTC). `sends` counts
-    intents, `unanswered` those whose outcome nobody knows. `adopted` says that the server was seen changing without
-    a job id. `outcome` None: still open. `cloud_at` is a time before the first send by the cloud's own clock, None
-    where it does not tell.
-    """
+    """Attempt at one OS change. Repeated sends of an attempt share its number and `before`. Times are UTC."""
 
     number: int
+    """Counts from 1 within the target."""
     before: ServerSnapshot
+    """The server at the first intent."""
     intended_at: datetime
+    """Time of the first intent."""
     sent_at: datetime
+    """Time of the latest intent."""
     deadline: datetime
+    """Time at which the change is overdue."""
     sends: int = 1
+    """Number of intents."""
     unanswered: int = 0
+    """Number of sends with an unknown outcome."""
     resends: int = 0
+    """Number of proofs of non-delivery, each of which allows another send, up to `MAX_RESENDS`; a retry leaves one."""
     accepted_at: datetime | None = None
     adopted: bool = False
+    """The server was seen changing without a job id."""
     job_id: str | None = None
     job_status: JobStatus | None = None
     error_code: str | None = None
     fail_reason: str | None = None
     request_id: str | None = None
     outcome: Outcome | None = None
+    """None: the attempt is still open."""
     ended_at: datetime | None = None
     disk_after: str | None = None
+    """System disk at the end of the attempt."""
     image_after: str | None = None
+    """Image at the end of the attempt."""
     cloud_at: datetime | None = None
+    """Time before the first send by the cloud's own clock; None: the cloud did not say."""
 
     @property
     def accepted(self) -> bool:
-        """Whether the cloud is known to have taken the request."""
+        """True if the cloud is known to have accepted the request."""
         return self.accepted_at is not None or self.adopted
 
     @property
     def traces_since(self) -> datetime:
-        """From when on the cloud's logs may show what this attempt did: by the cloud's clock where that is known."""
+        """Earliest time at which the cloud's logs may show this attempt, by the cloud's clock if that is known."""
         return self.cloud_at or self.intended_at
 
     @property
     def job_final(self) -> bool:
-        """Whether its job is known to have ended."""
+        """True if the job of the attempt is known to have ended."""
         return self.job_status is not None and self.job_status.final
 
 
 class PowerOutcome(StrEnum):
-    """What is known of one stop or start call for one server."""
+    """Outcome of one stop or start call for one server, as far as it is known."""
 
-    PENDING = "pending"  # intended; the answer is not in
+    PENDING = "pending"  # intended; no answer yet
     ACCEPTED = "accepted"  # answered with a job that is not final yet
-    REFUSED = "refused"  # proven not done, and a verdict on the call
-    DROPPED = "dropped"  # proven not done, and no verdict: the call does not count
-    UNKNOWN = "unknown"  # nobody knows
+    REFUSED = "refused"  # proven not done; the cloud refused the call itself
+    DROPPED = "dropped"  # proven not done for another cause: the call does not count
+    UNKNOWN = "unknown"  # done or not done
     ENDED = "ended"  # its job is final
 
 
 @dataclass(frozen=True, slots=True)
 class PowerCall:
-    """One stop or start call as far as it concerns one server. `size` is how many servers the call named."""
+    """Stop or start call, seen from one of its servers."""
 
     id: str
     verb: Literal["stop", "start"]
     hard: bool
     size: int
+    """Number of servers in the call."""
     intended_at: datetime
     outcome: PowerOutcome = PowerOutcome.PENDING
     job_id: str | None = None
@@ -115,7 +124,7 @@ class PowerCall:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end that a target comes to once its power is restored."""
+    """End of a target that first gets its power restored."""
 
     state: TargetState
     reason: Reason | None
@@ -124,47 +133,54 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server as a member of a run.
-
-    `baseline` is the picture at the freeze, and `flavor` and `az` are those of then. `disk` is the one system disk that
-    may be wiped now: the frozen one, or the one that this target's own failed attempt left. `not_before` is UTC. `then`
-    is set while power is restored. `stopped_at` is set while the server may be powered off by us. `calls` are the power
-    calls of the present step. `refusals` counts proven non-deliveries, up to their bound. `last_unanswered_at` is the
-    time of the last send of any run of ours whose outcome nobody knows; `remembered_at` that of the last such send
-    which nothing seen in this run can account for: an earlier run left it, or the operator let it rest.
-    """
+    """Server in a run. Times are UTC."""
 
     server_id: str
     name: str
     position: int
     order: Order
     baseline: ServerSnapshot
+    """The server at the freeze."""
     disk: str | None
+    """The one system disk that may be wiped now: the frozen one, or the one that a failed attempt left."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     flavor: str | None = None
+    """Flavor at the freeze."""
     az: str | None = None
+    """Availability zone at the freeze."""
     state: TargetState = TargetState.WAITING
     since: datetime | None = None
+    """Time at which the target entered `state`."""
     reason: Reason | None = None
     detail: str = ""
     not_before: datetime | None = None
+    """Earliest time of the next step."""
     then: End | None = None
+    """Set while power is being restored."""
     attempts: tuple[Attempt, ...] = ()
     attempts_allowed: int = 1
     calls: tuple[PowerCall, ...] = ()
+    """Power calls of the present step."""
     stopped_at: datetime | None = None
+    """Set while the server may be powered off by fleetos: time of the first request that may have stopped it."""
     started: bool = False
+    """The driver has begun to start the server after its change."""
     refusals: int = 0
+    """Number of proven non-deliveries, up to `MAX_REFUSALS`."""
     last_unanswered_at: datetime | None = None
+    """Time of the last send with an unknown outcome, in this or any other run of this database."""
     remembered_at: datetime | None = None
+    """Time of the last such send that nothing in this run can explain: an earlier run or the operator left it so."""
     disk_after: str | None = None
+    """System disk that the driver saw last, after a success, a hold or a move that reports one."""
     image_after: str | None = None
+    """Image after a successful change."""
 
     def watched_until(self, settings: "Settings") -> datetime | None:
-        """Until when its unknown outcome is watched at the latest; None where none is, or nobody knows that yet.
+        """Return the latest time until which the driver watches an unknown outcome, None if there is none to watch.
 
-        A change may take its time-out, and the request may have come a settle late. Whoever takes the run over looks
-        for one settle time more.
+        A change may take its whole time-out, and its request may have arrived one settle time late. A driver that takes
+        the run over watches for one settle time more.
         """
         if self.state is not TargetState.INSPECTING or self.attempt is None:
             return None
@@ -172,55 +188,55 @@ class Target:
 
     @property
     def ended(self) -> bool:
-        """Whether it has come to an end."""
+        """True if the target is in an end state."""
         return self.state in ENDS
 
     @property
     def retriable(self) -> bool:
-        """Whether `retry` may put it back into the queue."""
+        """True if `retry` may queue the target again."""
         return self.state in RETRIABLE and self.reason not in NEVER_RETRIED
 
     @property
     def attempt(self) -> Attempt | None:
-        """The open attempt, if there is one."""
+        """The open attempt, None if there is none."""
         if self.attempts and self.attempts[-1].outcome is None:
             return self.attempts[-1]
         return None
 
     @property
     def unanswered(self) -> int:
-        """How many sends of this run have an outcome that nobody knows."""
-        return sum(one.unanswered for one in self.attempts)
+        """Number of sends in this run with an unknown outcome."""
+        return sum(attempt.unanswered for attempt in self.attempts)
 
     @property
     def ran_before(self) -> bool:
-        """Whether the server ran when the run was frozen."""
+        """True if the server ran when the run was frozen."""
         return self.baseline.status == "ACTIVE"
 
     @property
     def unsettled(self) -> bool:
-        """Whether a send of this run has no known outcome or a job of it is not known to be final.
+        """True if a send of this run has an unknown outcome, or a job of this run is not known to be final.
 
-        Not after a success: a late request meets a running server, and when it was sent is remembered all the same.
+        False after a success: a late request meets a running server, and `last_unanswered_at` still remembers it.
         """
         if self.attempts and self.attempts[-1].outcome is Outcome.SUCCEEDED:
             return False
-        return any(one.outcome is None or one.unanswered > 0 for one in self.attempts)
+        return any(attempt.outcome is None or attempt.unanswered > 0 for attempt in self.attempts)
 
     @property
     def keeps_claim(self) -> bool:
-        """Whether its server stays claimed by the run: until it has ended with a known outcome."""
+        """True while the run must keep its claim on the server: until the target has ended with a known outcome."""
         return not self.ended or self.unsettled
 
     @property
     def overdue(self) -> bool:
-        """Whether it is held because its change is still going on after its time-out."""
+        """True if the target is held because its change went on after its time-out."""
         return self.state is TargetState.HELD and self.reason is Reason.STILL_CHANGING
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The numbers of a run, frozen: nothing is left to choose while it is driven. Times in seconds."""
+    """Numbers of a run, frozen, so that a driver chooses none. The fields are as in the plan's sections."""
 
     concurrency: int
     stop: StopMode
@@ -236,31 +252,32 @@ class Settings:
     poll_min_s: float
     poll_max_s: float
     rate_per_s: float | None
+    """Requests a second; None: learned from the cloud."""
     burst: float | None
     connections: int
     loopback: bool = False
+    """The cloud is a simulated one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The part of a cloud that a run works in: the entry's name (None: from OS_* variables), region, project.
-
-    Names are for people, and None where the login did not tell them: `project`, `domain`, and `user`, who was logged in
-    when the run was created, or by the access key that ends with `access_key`.
-    """
+    """Part of a cloud that a run works in. Names are for people, and None if the login did not tell them."""
 
     cloud: str | None
+    """Name of the entry in clouds.yaml; None: OS_* variables."""
     region: str | None
     project_id: str
     endpoint: str
     project: str | None = None
     domain: str | None = None
     user: str | None = None
+    """User who was logged in when the run was created."""
     access_key: str | None = None
+    """End of the access key that the user logged in with."""
 
 
 class LeftBy(StrEnum):
-    """Why a process stopped driving a run that has not ended."""
+    """Cause for which a process stopped driving a run that has not ended."""
 
     SIGNAL = "signal"
     PAUSE = "pause"
@@ -269,7 +286,7 @@ class LeftBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """How the last process that drove a run left it. `detail` names the signal, or tells the error."""
+    """End of the last process that drove a run. `detail` names the signal or the error."""
 
     at: datetime
     driver: str
@@ -279,21 +296,17 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The frozen execution of a plan. `digest` covers plan, cloud, region and project; `passes` counts from 1;
-    `sessions` counts the processes that have driven it; `wipes` is how many system disks it was frozen to wipe. Times
-    are UTC.
-
-    `since` is when it came into its state, `by` who asked for that. `left` says why nobody drives it, None while
-    somebody does, and where the last process was killed before it could tell.
-    """
+    """Frozen execution of a plan. Times are UTC."""
 
     id: str
     name: str
     digest: str
+    """SHA-256 over plan, cloud, region and project."""
     plan_path: str
     scope: Scope
     settings: Settings
     images: Mapping[str, str]
+    """Ids of images by their names in the plan."""
     created_at: datetime
     state: RunState = RunState.RUNNING
     reason: Reason | None = None
@@ -301,17 +314,23 @@ class Run:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     passes: int = 1
+    """Number of the present pass, from 1."""
     sessions: int = 0
+    """Number of processes that have driven the run."""
     wipes: int = 0
+    """Number of system disks to wipe, as frozen."""
     created_by: str = ""
     since: datetime | None = None
+    """Time at which the run entered `state`."""
     by: str = ""
+    """Operator who asked for `state`, empty if nobody did."""
     left: Left | None = None
+    """End of the last driver; None: there is a driver, or the last one was killed before it could write this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The secret parts of one order, in memory only, never in a repr. `user_data` is raw, not yet base64."""
+    """Secrets of one order, in memory only, never in a repr. `user_data` is raw, not yet base64."""
 
     adminpass: str | None = field(default=None, repr=False)
     user_data: bytes | None = field(default=None, repr=False)

@@ -1,6 +1,6 @@
-"""The law of states: where a target and a run can be, and every legal move.
+"""Law of states: every state of targets and runs, and every legal move.
 
-All of the law is in this file. A move that no table names is refused by `check_move`, and nothing is changed.
+The whole law is in this file. A move that no table names is refused by `check_move`, and nothing is changed.
 The diagram in the documentation is generated from these tables.
 """
 
@@ -10,18 +10,18 @@ from fleetos.errors import IllegalMove
 
 
 class TargetState(StrEnum):
-    """Where a target is on its way."""
+    """State of a target within its run."""
 
-    WAITING = "waiting"  # in the queue, nothing done yet
-    CHECKING = "checking"  # admitted; the server is read just before its first effect
+    WAITING = "waiting"  # queued, nothing done yet
+    CHECKING = "checking"  # admitted; the server is read just before the first write to it
     DRAINING = "draining"  # load is being moved away
     STOPPING = "stopping"  # a stop was asked for and is not yet final
     READY = "ready"  # stopped and idle; the submit may be sent
     SUBMITTING = "submitting"  # the intent is durable; the request is on its way
     CHANGING = "changing"  # the cloud accepted the change, or was seen changing
     VERIFYING = "verifying"  # the job succeeded; the new OS is being proven
-    STARTING = "starting"  # a start that the cloud owed us
-    RESTORING = "restoring"  # power is put back as it was
+    STARTING = "starting"  # the change left it stopped, and the driver starts it
+    RESTORING = "restoring"  # its power is set back to what it was before the run
     BACKOFF = "backoff"  # a failed attempt waits for the next
     INSPECTING = "inspecting"  # an outcome is unknown: look before acting
     DONE = "done"
@@ -32,7 +32,7 @@ class TargetState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run is. A killed run stays `running`, without a driver."""
+    """State of a run. A run whose driver was killed stays `running`, without a driver."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -52,7 +52,7 @@ class Command(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a target was skipped, failed, held or cancelled, or why a run is paused."""
+    """Reason why a target was skipped, failed, held or cancelled, or why a run is paused. The values are stored."""
 
     ALREADY_ON_IMAGE = "already-on-image"
     GONE = "gone"
@@ -87,14 +87,14 @@ QUEUED = frozenset({_S.WAITING, _S.BACKOFF})
 STABLE = ENDS | QUEUED
 IN_FLIGHT = frozenset(_S) - STABLE
 
-# A slot is taken by the intent of a change, and given back by the record that ends it. In between nothing else may be
+# The intent of a change takes a slot, and the record that ends the change gives it back. In between nothing else may be
 # written to the server.
 HOLDS_SLOT = frozenset({_S.SUBMITTING, _S.CHANGING, _S.INSPECTING})
-# Admitted, and made ready just ahead of a slot.
+# Admitted, and prepared just before a slot is free.
 AHEAD = frozenset({_S.CHECKING, _S.DRAINING, _S.STOPPING, _S.READY})
-# What `retry` may put back into the queue.
+# States in which `retry` may queue a target again.
 RETRIABLE = frozenset({_S.FAILED, _S.HELD})
-# Only a plan that allows it changes such a server, so a retry of the run that has left it alone does not.
+# Only a plan that allows it may change a managed server, so a retry of a run that left the server alone does not.
 NEVER_RETRIED = frozenset({Reason.MANAGED})
 
 MOVES: dict[TargetState, dict[TargetState, str]] = {
@@ -221,14 +221,14 @@ RUN_MOVES: dict[RunState, dict[RunState, str]] = {
 }
 
 
-# Pauses for a cause outside of the run: it may have been repaired since, and shows again at once if it was not.
-# `apply`, which a timer calls, ends these alone. Every other pause stands for something that a person must look at,
-# and so does one that is added later and not listed here.
+# Pauses with a cause outside of the run: it may have been repaired since, and shows again at once if it was not.
+# `apply`, which a timer may call, ends only these. Every other pause, also one that is added later, is for a person
+# to look at.
 ENDED_BY_APPLY = frozenset({Reason.AUTHENTICATION, Reason.PERMISSION, Reason.UNREACHABLE})
 
 
 def ends_pause(command: Command, reason: Reason | None) -> bool:
-    """Return whether a driver that was started by this command goes on with a run that is paused for this reason."""
+    """Return whether a driver that this command started continues a run that is paused for this reason."""
     match command:
         case Command.RESUME:
             return True
@@ -239,18 +239,12 @@ def ends_pause(command: Command, reason: Reason | None) -> bool:
 
 
 def check_move(server_id: str, before: TargetState, after: TargetState) -> None:
-    """Nothing, if the law allows the move.
-
-    Raises IllegalMove otherwise.
-    """
+    """Raise IllegalMove unless the law allows the move."""
     if after not in MOVES[before]:
         raise IllegalMove(f"target {server_id}: the law of states has no move from {before} to {after}")
 
 
 def check_run_move(run_id: str, before: RunState, after: RunState) -> None:
-    """Nothing, if the law allows the move of the run.
-
-    Raises IllegalMove otherwise.
-    """
+    """Raise IllegalMove unless the law allows the move of the run."""
     if after not in RUN_MOVES[before]:
         raise IllegalMove(f"run {run_id}: the law of states has no move from {before} to {after}")

@@ -1,4 +1,4 @@
-"""What the cloud's own records say of what was done to a server since a request whose answer was lost."""
+"""Traces of a request whose answer was lost, as the cloud's own logs show them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,17 +6,17 @@ from enum import StrEnum
 
 
 class LoggedEnd(StrEnum):
-    """How an action ended, by the cloud's log of it."""
+    """Outcome of an action in the cloud's log."""
 
-    RUNNING = "running"  # a step of it has no end
+    RUNNING = "running"  # a step of the action has no end
     SUCCESS = "success"
     ERROR = "error"
-    UNTOLD = "untold"  # the log does not tell, or in words that are not in the documents
+    UNTOLD = "untold"  # the log does not say, or uses undocumented words
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedChange:
-    """A change of the OS that our own user has made, as the log has it. Times are by the cloud's clock."""
+    """OS change that our own user made, as the cloud's log shows it. Times are by the cloud's clock."""
 
     started_at: datetime
     end: LoggedEnd
@@ -25,13 +25,12 @@ class LoggedChange:
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What was done to a server's disks. `words` tells all of it; empty where there is none, or it is not offered.
-
-    `change` is set where one change of the OS by our own user is all that there is.
-    """
+    """Actions on the disks of one server, from the cloud's logs."""
 
     words: tuple[str, ...] = ()
+    """Each action in words; empty if there was none, or if the cloud offers no log."""
     change: LoggedChange | None = None
+    """Set if the only action is one OS change by our own user."""
 
 
 NO_TRACES = Traces()

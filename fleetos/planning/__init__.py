@@ -1,1 +1,5 @@
-"""Before a run: a plan file becomes a plan, and a plan and an inventory become a run. Nothing is changed."""
+"""Turn a plan file into a frozen run. Changes nothing in the cloud.
+
+Order: `agreement`, `frozen_plan` > `freeze`, `drift` > `preflight`, `estimate` > `secrets`, `settings` > `plan_file`.
+Start with `plan_file/load.py`, then `preflight/preflight.py`, then `freeze.py`.
+"""

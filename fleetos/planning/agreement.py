@@ -1,4 +1,4 @@
-"""What the operator agreed to, held against what a command would wipe. Pure; the same for every command."""
+"""Check what a command would wipe against what the operator agreed to. Pure; the same for every command."""
 
 from dataclasses import dataclass
 
@@ -9,25 +9,25 @@ from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.frozen_plan import FrozenPlan, PlanOutdated, differences, differences_left
 from fleetos.text import counted
 
-# Differences between a frozen plan and the cloud, or a run, that one message names.
-DIFFERENCES_TOLD = 20
+# A message lists at most this many differences between a frozen plan and the cloud, or a run.
+DIFFERENCES_LISTED = 20
 
 
 class NotConfirmed(FleetosError):
-    """The operator, or the number that a script expected, did not agree."""
+    """Refusal: the operator did not confirm, or a script expected another number of disks."""
 
     exit_code = 12
 
 
 class NeedsResume(FleetosError):
-    """The run is paused for something that a person must look at."""
+    """Refusal: the run is paused for something that a person must look at."""
 
     exit_code = 22
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What the operator agreed to before the command began: a number of system disks, a frozen plan, or neither."""
+    """Consent that the operator gave before the command began: a number of system disks, a frozen plan, or neither."""
 
     expected: int | None = None
     plan: FrozenPlan | None = None
@@ -38,11 +38,11 @@ def disagreement(
 ) -> FleetosError | None:
     """Return the error that refuses the command; None if it would wipe what was agreed to.
 
-    `frozen` is the run where the command makes a new one; None where it drives one that is there already.
+    `frozen` is the run that the command would create; None if it drives a run that exists.
     """
     run = wipes.run
     if run.state is RunState.PAUSED and not ends_pause(command, run.reason):
-        return _needs_resume(wipes)
+        return _needs_resume_error(wipes)
     if agreement.plan is not None:
         differing = list(
             differences(agreement.plan, frozen)
@@ -50,22 +50,25 @@ def disagreement(
             else differences_left(agreement.plan, run, wipes.targets)
         )
         if differing:
-            return _outdated(differing, None if frozen is not None else run.id)
-    if agreement.expected is None or agreement.expected in _numbers(wipes, command):
+            return _outdated_error(differing, None if frozen is not None else run.id)
+    if agreement.expected is None or agreement.expected in _accepted_numbers(wipes, command):
         return None
     return NotConfirmed(
-        f"--expect-wipes {agreement.expected}, but {_number_words(wipes, command)}",
+        f"--expect-wipes {agreement.expected}, but {_describe_number(wipes, command)}",
         "nothing was touched; look at the list above",
     )
 
 
-def _numbers(wipes: Wipes, command: Command) -> frozenset[int]:
-    """Numbers that agree. For a run that is carried on also the one it was frozen with: a timer's number is fixed."""
+def _accepted_numbers(wipes: Wipes, command: Command) -> frozenset[int]:
+    """Return the numbers of disks that count as agreed.
+
+    Where `apply` goes on with a run, the number that it was frozen with counts too: a timer's command line is fixed.
+    """
     left = len(wipes.left)
     return frozenset({left, wipes.run.wipes}) if command is Command.APPLY else frozenset({left})
 
 
-def _number_words(wipes: Wipes, command: Command) -> str:
+def _describe_number(wipes: Wipes, command: Command) -> str:
     left, frozen = len(wipes.left), wipes.run.wipes
     disks = counted(left, "system disk")
     if command is Command.APPLY and frozen != left:
@@ -73,24 +76,24 @@ def _number_words(wipes: Wipes, command: Command) -> str:
     return f"{disks} would be wiped"
 
 
-def _needs_resume(wipes: Wipes) -> NeedsResume:
+def _needs_resume_error(wipes: Wipes) -> NeedsResume:
     run = wipes.run
     since = f" since {run.since:%Y-%m-%d %H:%M:%S} UTC" if run.since is not None else ""
-    why = f": {run.detail}" if run.detail else ""
+    detail = f": {run.detail}" if run.detail else ""
     return NeedsResume(
-        f"run {run.id} has been paused ({run.reason}){since}{why}",
+        f"run {run.id} has been paused ({run.reason}){since}{detail}",
         f"nothing was changed; find out what is wrong (fleetos status {run.id}), then: fleetos resume {run.id}",
     )
 
 
-def _outdated(differing: list[str], run_id: str | None) -> PlanOutdated:
-    told = differing[:DIFFERENCES_TOLD]
-    more = len(differing) - len(told)
-    lines = "\n".join([*told, *([f"and {more:,} more"] if more else [])])
+def _outdated_error(differing: list[str], run_id: str | None) -> PlanOutdated:
+    listed = differing[:DIFFERENCES_LISTED]
+    unlisted = len(differing) - len(listed)
+    lines = "\n".join([*listed, *([f"and {unlisted:,} more"] if unlisted else [])])
     if run_id is None:
         return PlanOutdated(
             f"the cloud has changed since the plan was frozen:\n{lines}",
-            "look at it anew: fleetos plan PLAN --out FILE; nothing was touched",
+            "look at a new plan: fleetos plan PLAN --out FILE; nothing was touched",
         )
     return PlanOutdated(
         f"run {run_id} of this plan is unfinished, and what is left of it is not what the frozen plan says:\n{lines}",

@@ -1,4 +1,4 @@
-"""A plan as it was frozen at one moment, in a file that `apply` holds the cloud against. It contains no secrets."""
+"""Frozen plan file: write it, and compare it with the cloud. It contains no secrets."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from fleetos.model.states import RunState, TargetState
 from fleetos.planning.freeze import FrozenRun
 
 _KIND = "fleetos-frozen-plan"
-_HINT = "make it anew: fleetos plan PLAN --out FILE"
+_FREEZE_AGAIN_HINT = "freeze it again: fleetos plan PLAN --out FILE"
 _Text = Annotated[str, Field(max_length=4096)]
 _Id = Annotated[str, Field(max_length=TEXT_MAX_LETTERS)]
 
@@ -31,49 +31,52 @@ class _Shape(BaseModel):
 
 
 class FrozenServer(_Shape):
-    """A server of a frozen plan: what becomes of it, and the disk and image that this was decided by.
-
-    `order` is the digest of all that it gets: login, user data and metadata included, secrets by their names alone.
-    """
+    """A server of a frozen plan: the action on it, and the disk and image on which the action was decided."""
 
     id: _Id
     name: _Id
     action: Literal["change", "skip", "refuse"]
     reason: _Id | None
+    """Why the server is refused; None unless it is."""
     system_disk: _Id | None
     image_before: _Id | None
     image_after: _Id
     reinstall: bool
     api: Literal["v1", "v2"]
     order: _Id
+    """Digest of all that the server gets, with login, user data and metadata; secrets count by name alone."""
 
 
 class FrozenPlan(_Shape):
-    """A frozen plan. `digest` is that of the run, `sha256` that of everything else in the file."""
+    """A frozen plan, as its file holds it."""
 
     kind: Literal["fleetos-frozen-plan"]
     v: Literal[1]
     made_at: datetime
     plan_path: _Text
     plan_sha256: _Id
+    """Digest of what the plan says."""
     name: _Id
     digest: _Id
+    """Digest of the run: of the plan in its cloud, region and project."""
     cloud: _Id | None
     region: _Id | None
     project_id: _Id
     images: dict[_Id, _Id]
+    """Image ids by the plan's words for images."""
     servers: Annotated[tuple[FrozenServer, ...], Field(max_length=PLAN_MAX_SERVERS, strict=False)]
     sha256: _Id
+    """Digest of everything else in the file."""
 
 
 class PlanOutdated(FleetosError):
-    """A frozen plan and the cloud, or the plan that it was made of, no longer agree."""
+    """Refusal: a frozen plan no longer agrees with the cloud, or with the plan that it was made from."""
 
     exit_code = 65
 
 
 def is_frozen_plan(path: Path) -> bool:
-    """Whether the file begins as a frozen plan does; one that cannot be read is none, nor is a pipe."""
+    """Return whether the file begins as a frozen plan does. A pipe or an unreadable file does not."""
     try:
         if not path.is_file():
             return False
@@ -84,8 +87,8 @@ def is_frozen_plan(path: Path) -> bool:
     return "".join(begin.decode("utf-8", "replace").split()).startswith(f'{{"kind":"{_KIND}"')
 
 
-def frozen_plan(plan: Plan, frozen: FrozenRun) -> FrozenPlan:
-    """What `frozen` was decided by, for a file."""
+def make_frozen_plan(plan: Plan, frozen: FrozenRun) -> FrozenPlan:
+    """Build the content of a frozen plan file from the plan and the run that it was frozen into."""
     run = frozen.run
     content = FrozenPlan(
         kind=_KIND,
@@ -99,22 +102,22 @@ def frozen_plan(plan: Plan, frozen: FrozenRun) -> FrozenPlan:
         region=run.scope.region,
         project_id=run.scope.project_id,
         images=dict(run.images),
-        servers=tuple(map(_server, frozen.targets)),
+        servers=tuple(map(_freeze_server, frozen.targets)),
         sha256="",
     )
     return content.model_copy(update={"sha256": _sha256(content)})
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise UsageError if something else than a frozen plan is at the path: it would be lost."""
+    """Raise UsageError if the path holds anything but a frozen plan: it would be lost."""
     if os.path.lexists(path) and not is_frozen_plan(path):
         raise UsageError(f"{path} is there already and is not a frozen plan", "give --out a name that is free")
 
 
 def write_frozen_plan(content: FrozenPlan, path: Path) -> None:
-    """Write the file whole, readable by its owner only. Raise InputError where that fails.
+    """Write the whole file, readable by its owner only. Raise InputError if that fails.
 
-    Raise UsageError if it would replace something else than a frozen plan.
+    Raise UsageError if it would replace anything but a frozen plan.
     """
     check_replaceable(path)
     try:
@@ -126,74 +129,77 @@ def write_frozen_plan(content: FrozenPlan, path: Path) -> None:
 
 
 def read_frozen_plan(path: Path) -> FrozenPlan:
-    """The frozen plan in the file. Raises InputError where it is not as it was written."""
+    """Read a frozen plan. Raise InputError if the file is not as it was written."""
     try:
         content = FrozenPlan.model_validate_json(read_bounded(path, FROZEN_PLAN_MAX_BYTES))
-    except UnreadableFile as bad:
-        raise InputError((bad.problem(path),)) from None
+    except UnreadableFile as error:
+        raise InputError((error.problem(path),)) from None
     except ValidationError:
         text = "is no whole frozen plan of this version: it was cut short or changed, or another version wrote it"
-        raise InputError((Problem(str(path), None, None, "", text, _HINT),)) from None
+        raise InputError((Problem(str(path), None, None, "", text, _FREEZE_AGAIN_HINT),)) from None
     if content.sha256 != _sha256(content):
         text = "was changed after `fleetos plan --out` wrote it"
-        raise InputError((Problem(str(path), None, None, "", text, _HINT),))
+        raise InputError((Problem(str(path), None, None, "", text, _FREEZE_AGAIN_HINT),))
     return content
 
 
 def check_plan(written: FrozenPlan, plan: Plan) -> None:
-    """Nothing, if the plan still says what it said. Raises PlanOutdated."""
+    """Raise PlanOutdated if the plan says something else than when it was frozen."""
     if plan.digest != written.plan_sha256:
-        raise PlanOutdated(f"{plan.path} says something else than when it was frozen", _HINT)
+        raise PlanOutdated(f"{plan.path} says something else than when it was frozen", _FREEZE_AGAIN_HINT)
 
 
-def differences(written: FrozenPlan, now: FrozenRun) -> Iterator[str]:
-    """What is no longer as it was written, a sentence each. Power and time do not count."""
-    yield from _of_run(written, now.run)
+def differences(written: FrozenPlan, current: FrozenRun) -> Iterator[str]:
+    """Yield each difference between a frozen plan and the same plan frozen now, as a sentence.
+
+    Power and time do not count.
+    """
+    yield from _run_differences(written, current.run)
     before = {server.id: server for server in written.servers}
-    after = {target.server_id: _server(target) for target in now.targets}
+    after = {target.server_id: _freeze_server(target) for target in current.targets}
     for server_id, old in before.items():
         new = after.get(server_id)
         if new is None:
             yield f"{old.name} ({server_id}) is not among the servers of the plan any more"
         elif new != old:
-            yield from _of_server(old, new)
+            yield from _server_differences(old, new)
     for server_id in after.keys() - before.keys():
         yield f"{after[server_id].name} ({server_id}) was not among the servers of the plan"
 
 
 def differences_left(written: FrozenPlan, run: Run, targets: Iterable[Target]) -> Iterator[str]:
-    """Yield how what an unfinished run has still to do differs from what was written, a sentence each.
+    """Yield each difference between a frozen plan and what an unfinished run still has to do, as a sentence.
 
-    A server that the run has changed already, by the same order and from the same disk, is as it was written.
+    A server that the run has changed already, by the same order and from the same disk, is no difference.
     """
-    yield from _of_run(written, run)
+    yield from _run_differences(written, run)
     if run.state is RunState.FINISHING:
         yield f"run {run.id} was aborted and changes no more servers"
         return
-    wanted = {server.id: server for server in written.servers if server.action == "change"}
-    said = {server.id: _act(server) for server in written.servers}
+    to_change = {server.id: server for server in written.servers if server.action == "change"}
+    actions = {server.id: _describe_action(server) for server in written.servers}
     members = {target.server_id: target for target in targets}
     for server_id, target in members.items():
-        if not target.ended and server_id not in wanted:
-            yield f"{target.name} ({server_id}): the run changes it, {_says(said.get(server_id))}"
-    for server_id, server in wanted.items():
+        if not target.ended and server_id not in to_change:
+            yield f"{target.name} ({server_id}): the run changes it, {_describe_frozen_action(actions.get(server_id))}"
+    for server_id, server in to_change.items():
         member = members.get(server_id)
         if member is None:
             yield f"{server.name} ({server_id}): the frozen plan changes it, the run does not have it"
         elif member.ended and member.state is not TargetState.DONE:
             yield f"{server.name} ({server_id}): the frozen plan changes it, in the run it is {member.state}"
         else:
-            now = _still_to_do(server, member)
-            if now != server:
-                yield from _of_server(server, now)
+            current = _as_in_run(server, member)
+            if current != server:
+                yield from _server_differences(server, current)
 
 
-def _says(action: str | None) -> str:
+def _describe_frozen_action(action: str | None) -> str:
     return "the frozen plan does not list it" if action is None else f"the frozen plan says {action}"
 
 
-def _still_to_do(server: FrozenServer, target: Target) -> FrozenServer:
-    """The server as the run has it. Its disk is the frozen one, or one that a failed attempt of the run has left."""
+def _as_in_run(server: FrozenServer, target: Target) -> FrozenServer:
+    """Return the server as the run has it. Its disk is the frozen one, or one that a failed attempt of the run left."""
     disks = {target.baseline.disk, target.disk}
     return server.model_copy(
         update={
@@ -206,7 +212,7 @@ def _still_to_do(server: FrozenServer, target: Target) -> FrozenServer:
     )
 
 
-def _of_run(written: FrozenPlan, run: Run) -> Iterator[str]:
+def _run_differences(written: FrozenPlan, run: Run) -> Iterator[str]:
     if written.project_id != run.scope.project_id:
         yield f"the project is {run.scope.project_id}, not {written.project_id}"
     elif written.digest != run.digest:
@@ -216,29 +222,29 @@ def _of_run(written: FrozenPlan, run: Run) -> Iterator[str]:
             yield f"the image {name} now means {run.images.get(name)}, not {image_id}"
 
 
-def _of_server(old: FrozenServer, new: FrozenServer) -> Iterator[str]:
-    words: Mapping[str, tuple[str | None, str | None]] = {
+def _server_differences(old: FrozenServer, new: FrozenServer) -> Iterator[str]:
+    values: Mapping[str, tuple[str | None, str | None]] = {
         "system disk": (old.system_disk, new.system_disk),
         "image": (old.image_before, new.image_before),
         "new image": (old.image_after, new.image_after),
         "API": (old.api, new.api),
         "name": (old.name, new.name),
     }
-    changed = [f"its {word} is {now}, not {was}" for word, (was, now) in words.items() if was != now]
+    changed = [f"its {word} is {now}, not {was}" for word, (was, now) in values.items() if was != now]
     if not changed and old.order != new.order and old.reinstall == new.reinstall:
-        changed.append("its login, user data or metadata are no longer those of then")
+        changed.append("its login, user data or metadata are not those of the frozen plan")
     if old.reinstall != new.reinstall:
         changed.append(f"the plan {'now reinstalls it' if new.reinstall else 'no longer reinstalls it'}")
     if (old.action, old.reason) != (new.action, new.reason):
-        changed.append(f"now: {_act(new)}, then: {_act(old)}")
+        changed.append(f"now: {_describe_action(new)}, then: {_describe_action(old)}")
     yield f"{old.name} ({old.id}): {'; '.join(changed)}"
 
 
-def _act(server: FrozenServer) -> str:
+def _describe_action(server: FrozenServer) -> str:
     return server.action if server.reason is None else f"{server.action} ({server.reason})"
 
 
-def _server(target: Target) -> FrozenServer:
+def _freeze_server(target: Target) -> FrozenServer:
     act = act_of(target)
     return FrozenServer(
         id=target.server_id,
@@ -255,7 +261,7 @@ def _server(target: Target) -> FrozenServer:
 
 
 def _order_digest(order: Order) -> str:
-    # The image is compared by its id, which is told apart.
+    # The image's id identifies it; its name may change.
     content = asdict(replace(order, image_name=""))
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 

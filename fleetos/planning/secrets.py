@@ -1,4 +1,4 @@
-"""Where secrets come from: read when they are needed, kept out of everything that is written."""
+"""Resolve secrets from environment and files when they are needed. They never reach anything that is written."""
 
 import contextlib
 import hashlib
@@ -20,12 +20,13 @@ _SPECIAL = frozenset("!@$%^-_=+[{}]:,./?~#*")
 _CLASSES_NEEDED = 3
 _WINDOWS_USER = "administrator"
 _WINDOWS_USER_PART = 3
+_FROZEN_HINT = "put it back as it was and resume the run, or abort the run and apply the plan anew"
 
 SecretPositions = Mapping[SecretRef | UserDataRef, SourcePosition]
 
 
 class _Unusable(Exception):
-    """A secret cannot be used: what was expected of it. Never holds the secret."""
+    """Error: a secret cannot be used. It says what was expected, and never holds the secret."""
 
     def __init__(self, expected: str, hint: str | None = None) -> None:
         super().__init__(expected)
@@ -34,64 +35,67 @@ class _Unusable(Exception):
 
 
 class PlanSecrets:
-    """The secrets of orders, from the environment and from files. `env` None: the environment of this process."""
+    """Resolver of the secrets that orders refer to, in the environment and in files.
+
+    `env` None: the environment of this process.
+    """
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         self._env = os.environ if env is None else env
-        # Texts in a plan by their digest: finding one means reading the whole plan again.
+        # Texts of plans by their digest, kept because each search reads the whole plan again.
         self._texts: dict[str, bytes] = {}
 
     def resolve(self, order: Order) -> Secrets:
-        """The order's secrets. Raises InputError if one is missing or is not what was frozen."""
-        return self._resolved(order, {}, frozenset())
+        """Return the order's secrets. Raise InputError if one is missing or differs from what was frozen."""
+        return self._resolve_order(order, {}, frozenset())
 
     def check(self, orders: Iterable[Order], places: SecretPositions, windows: frozenset[str] = frozenset()) -> None:
-        """Nothing, if all secrets of the orders are there and can be used.
+        """Raise InputError unless every secret of the orders exists and can be used; it lists all problems.
 
-        `windows` are the ids of Windows images, which forbid more passwords. Raises InputError with all that is wrong.
+        `windows` are the ids of Windows images, which forbid more passwords.
         """
         problems: dict[Problem, None] = {}
         for order in orders:
             try:
-                self._resolved(order, places, windows)
+                self._resolve_order(order, places, windows)
             except InputError as error:
                 problems |= dict.fromkeys(error.problems)
         if problems:
             raise InputError(tuple(problems))
 
     def passwords(self, orders: Iterable[Order]) -> tuple[str, ...]:
-        """Those of the orders' first few passwords that are there."""
-        found: list[str] = []
+        """Return those of the orders' first PASSWORDS_HIDDEN passwords that can be resolved."""
+        passwords: list[str] = []
         for ref in islice(dict.fromkeys(order.adminpass for order in orders), PASSWORDS_HIDDEN):
             with contextlib.suppress(_Unusable):
-                found += [] if ref is None else [self._password(ref, windows=False)]
-        return tuple(found)
+                passwords += [] if ref is None else [self._resolve_password(ref, windows=False)]
+        return tuple(passwords)
 
-    def _resolved(self, order: Order, places: SecretPositions, windows: frozenset[str]) -> Secrets:
+    def _resolve_order(self, order: Order, places: SecretPositions, windows: frozenset[str]) -> Secrets:
         problems: list[Problem] = []
         password: str | None = None
         user_data: bytes | None = None
         if order.adminpass is not None:
             try:
-                password = self._password(order.adminpass, windows=order.image_id in windows)
-            except _Unusable as bad:
-                problems.append(_place(order.adminpass, places).problem(bad.expected, bad.hint))
+                password = self._resolve_password(order.adminpass, windows=order.image_id in windows)
+            except _Unusable as error:
+                problems.append(_place_of(order.adminpass, places).problem(error.expected, error.hint))
         if order.user_data is not None:
             try:
-                user_data = self._user_data(order.user_data)
-            except _Unusable as bad:
-                problems.append(_place(order.user_data, places).problem(bad.expected, bad.hint))
+                user_data = self._resolve_user_data(order.user_data)
+            except _Unusable as error:
+                problems.append(_place_of(order.user_data, places).problem(error.expected, error.hint))
         if problems:
             raise InputError(tuple(problems))
         return Secrets(password, user_data)
 
-    def _password(self, ref: SecretRef, *, windows: bool) -> str:
+    def _resolve_password(self, ref: SecretRef, *, windows: bool) -> str:
         if ref.kind == "env":
             password = self._env.get(ref.where, "")
             if not password:
                 raise _Unusable(f"a password in the environment variable {ref.where}, which is not set", "export it")
         else:
-            password = _secret_file(Path(ref.where))
+            password = _read_secret_file(Path(ref.where))
         password = password.removesuffix("\n").removesuffix("\r")
         fault = password_fault(password, windows=windows)
         if fault is not None:
@@ -99,45 +103,42 @@ class PlanSecrets:
             raise _Unusable(f"in {source} {ref.where} a password that {fault}")
         return password
 
-    def _user_data(self, ref: UserDataRef) -> bytes:
+    def _resolve_user_data(self, ref: UserDataRef) -> bytes:
         if ref.in_plan:
             if ref.sha256 not in self._texts:
-                self._texts |= _plan_texts(Path(ref.path))
+                self._texts |= _read_plan_texts(Path(ref.path))
             data = self._texts.get(ref.sha256, b"")
         else:
             try:
                 data = read_bounded(Path(ref.path), USER_DATA_MAX_BYTES)
-            except UnreadableFile as bad:
-                raise _Unusable(f"the user data of this run: {bad.expected}", _FROZEN_HINT) from None
+            except UnreadableFile as error:
+                raise _Unusable(f"the user data of this run: {error.expected}", _FROZEN_HINT) from None
         if hashlib.sha256(data).hexdigest() != ref.sha256:
             raise _Unusable(f"the user data of this run; it has been changed in {ref.path}", _FROZEN_HINT)
         return data
 
 
-_FROZEN_HINT = "put it back as it was and resume the run, or abort the run and apply the plan anew"
-
-
-def _place(ref: SecretRef | UserDataRef, places: SecretPositions) -> SourcePosition:
+def _place_of(ref: SecretRef | UserDataRef, places: SecretPositions) -> SourcePosition:
     key = "adminpass" if isinstance(ref, SecretRef) else "user_data"
     file = ref.where if isinstance(ref, SecretRef) else ref.path
     elsewhere = "environment" if isinstance(ref, SecretRef) and ref.kind == "env" else file
     return places.get(ref) or SourcePosition(elsewhere, None, None, key)
 
 
-def _secret_file(path: Path) -> str:
+def _read_secret_file(path: Path) -> str:
     try:
         data = read_bounded(path, SECRET_FILE_MAX_BYTES)
-    except UnreadableFile as bad:
-        raise _Unusable(f"a file with a password: {bad.expected}") from None
+    except UnreadableFile as error:
+        raise _Unusable(f"a file with a password: {error.expected}") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         pass
-    # Outside of the handler: the error holds the bytes that it could not decode.
+    # Raised outside of the handler: a UnicodeDecodeError as its context would hold the secret's bytes.
     raise _Unusable(f"a password in UTF-8 in the file {path}")
 
 
-def _plan_texts(path: Path) -> dict[str, bytes]:
+def _read_plan_texts(path: Path) -> dict[str, bytes]:
     try:
         texts = [text.encode() for text in user_data_texts(path)]
     except InputError:
@@ -146,7 +147,7 @@ def _plan_texts(path: Path) -> dict[str, bytes]:
 
 
 def password_fault(password: str, *, windows: bool) -> str | None:
-    """What the cloud would refuse a password for (error Ecs.0011), as the end of a sentence; None if it is fine.
+    """Return the rule that a password breaks (error Ecs.0011), as the end of a sentence; None if it breaks none.
 
     The rules are those of API page ecs_02_0202. That Linux forbids its user name too is inferred.
     """
@@ -167,7 +168,10 @@ def password_fault(password: str, *, windows: bool) -> str | None:
     for user in (_WINDOWS_USER, "root"):
         if user in folded or user[::-1] in folded:
             return "does not contain the name of the user, forwards or backwards"
-    parts = (_WINDOWS_USER[at : at + _WINDOWS_USER_PART] for at in range(len(_WINDOWS_USER) - _WINDOWS_USER_PART + 1))
+    parts = (
+        _WINDOWS_USER[start : start + _WINDOWS_USER_PART]
+        for start in range(len(_WINDOWS_USER) - _WINDOWS_USER_PART + 1)
+    )
     if windows and any(part in folded for part in parts):
         return "has no more than two letters in a row of the user name Administrator"
     return None

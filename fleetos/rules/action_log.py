@@ -1,30 +1,30 @@
-"""The cloud's log of actions as a witness of a change whose answer was lost. Pure.
+"""The cloud's action log as evidence for a change whose reply was lost. Pure.
 
-It is asked once a settle is over, so that no request of ours is on its way any more, and it never says that nothing
+It is read once a settle is over, so that no request of ours is on its way any more. It never proves that nothing
 happened: a log may be behind, or not be offered.
 """
 
 from fleetos.limits import TRACE_SKEW_S
 from fleetos.model.run import Attempt
 from fleetos.model.traces import LoggedEnd
-from fleetos.rules.needs import AskTraces, Context
-from fleetos.rules.observation import LOOK_AGAIN_SHARE, SELDOM_LOOK_S, ObservationSeries
+from fleetos.rules.needs import Context, ReadTracesNeed
+from fleetos.rules.observation import READ_AGAIN_SHARE, SELDOM_READ_S, ObservationSeries
 
 
-def ask(attempt: Attempt, context: Context) -> AskTraces:
-    """The next question: at once, then less and less often, since what the log does not tell yet it may tell later."""
-    now_s, traced = context.now.elapsed_s, context.traced
+def ask_for_traces(attempt: Attempt, context: Context) -> ReadTracesNeed:
+    """Return the next read of the traces: at once, then less and less often, since the log may be behind."""
+    now_s, traced = context.now.elapsed_s, context.traces_read_at
     if traced is None or is_stale(context):
-        return AskTraces(attempt.traces_since, now_s)
-    pause_s = max(context.settings.poll_max_s, min(context.here_s * LOOK_AGAIN_SHARE, SELDOM_LOOK_S))
-    return AskTraces(attempt.traces_since, max(now_s, traced.elapsed_s + pause_s))
+        return ReadTracesNeed(attempt.traces_since, now_s)
+    pause_s = max(context.settings.poll_max_s, min(context.in_state_s * READ_AGAIN_SHARE, SELDOM_READ_S))
+    return ReadTracesNeed(attempt.traces_since, max(now_s, traced.elapsed_s + pause_s))
 
 
-def end_of(attempt: Attempt, context: Context) -> LoggedEnd | None:
-    """How our change ended by the log; None where no entry is known to be that of this attempt.
+def find_logged_end(attempt: Attempt, context: Context) -> LoggedEnd | None:
+    """Return the end of our change by the log; None where no entry is known to be that of this attempt.
 
     The entry is by our own user and alone, and it began after the send, by no more than a request may be late. Where
-    the cloud did not tell its own time of the send, an earlier attempt could not be told from this one.
+    the cloud did not state its own time of the send, an earlier attempt could not be told from this one.
     """
     change = None if context.traces is None else context.traces.change
     if change is None or attempt.cloud_at is None:
@@ -35,16 +35,19 @@ def end_of(attempt: Attempt, context: Context) -> LoggedEnd | None:
 
 
 def is_stale(context: Context) -> bool:
-    """Whether the log was read before a settle was over since the job went on: it may not have told of its end then."""
-    traced, over = context.traced, context.job_over
+    """Return True if the log was read less than a settle after the job was first no longer seen running.
+
+    Such a log may not have shown the end yet.
+    """
+    traced, over = context.traces_read_at, context.job_not_running_at
     return traced is not None and over is not None and traced.since_s(over) < context.settle_s
 
 
-def seen_since_s(watch: ObservationSeries, context: Context) -> float:
-    """For how long the server was looked at after the log was read."""
-    return 0.0 if context.traced is None else watch.last.requested.since_s(context.traced)
+def observed_since_s(series: ObservationSeries, context: Context) -> float:
+    """Return the seconds for which the server was observed after the log was read."""
+    return 0.0 if context.traces_read_at is None else series.last.requested.since_s(context.traces_read_at)
 
 
-def words(context: Context) -> str:
-    """What the log shows, in words."""
+def describe_traces(context: Context) -> str:
+    """Describe in words what the log shows."""
     return "" if context.traces is None else "; ".join(context.traces.words)

@@ -1,4 +1,4 @@
-"""What a target needs next, by its state: the entry to all rules that work on one target. Pure."""
+"""Decide what is due for a target, by its state: the entry to all rules that work on one target. Pure."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,18 +6,18 @@ from fleetos.limits import UNREAD_MAX
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.states import IN_FLIGHT, TargetState
 from fleetos.rules.needs import Context, Decision, PowerNeed, ReadServerNeed
-from fleetos.rules.outcomes import unread
-from fleetos.rules.states.changing import changing
-from fleetos.rules.states.inspecting import inspecting
-from fleetos.rules.states.power import restoring, starting, stopping
-from fleetos.rules.states.ready import checking, is_fresh, queued, ready
-from fleetos.rules.states.verifying import verifying
+from fleetos.rules.outcomes import hold_unread
+from fleetos.rules.states.changing import decide_changing
+from fleetos.rules.states.inspecting import decide_inspecting
+from fleetos.rules.states.power import decide_restoring, decide_starting, decide_stopping
+from fleetos.rules.states.ready import decide_checking, decide_queued, decide_ready, is_fresh
+from fleetos.rules.states.verifying import decide_verifying
 
 
 def decide(target: Target, context: Context) -> Decision:
-    """What is due for the target, or what it waits for."""
-    if context.misses >= UNREAD_MAX and _lives_by_reads(target):
-        return unread(target, context.misses)
+    """Return what is due for the target, or what it waits for."""
+    if context.missed_reads >= UNREAD_MAX and _depends_on_reads(target):
+        return hold_unread(target, context.missed_reads)
     rule = _RULES.get(target.state)
     decision = () if rule is None else rule(target, context)
     if isinstance(decision, tuple) and any(isinstance(need, PowerNeed) for need in decision) and not is_fresh(context):
@@ -26,8 +26,8 @@ def decide(target: Target, context: Context) -> Decision:
     return decision
 
 
-def _lives_by_reads(target: Target) -> bool:
-    """Whether only a read can move the target: nothing of it is on the wire, and no deadline of its own runs."""
+def _depends_on_reads(target: Target) -> bool:
+    """Return True if only a read can move the target: no write of it is in flight, and no deadline of its own runs."""
     if target.state is TargetState.CHANGING:
         return target.attempt is not None and target.attempt.job_final
     on_the_wire = any(call.outcome is PowerOutcome.PENDING for call in target.calls)
@@ -36,14 +36,14 @@ def _lives_by_reads(target: Target) -> bool:
 
 # A target in `submitting` waits for its answer, and no plan can ask for a drain: no rule leads there.
 _RULES: Mapping[TargetState, Callable[[Target, Context], Decision]] = {
-    TargetState.WAITING: queued,
-    TargetState.CHECKING: checking,
-    TargetState.STOPPING: stopping,
-    TargetState.READY: ready,
-    TargetState.CHANGING: changing,
-    TargetState.INSPECTING: inspecting,
-    TargetState.VERIFYING: verifying,
-    TargetState.STARTING: starting,
-    TargetState.RESTORING: restoring,
-    TargetState.BACKOFF: queued,
+    TargetState.WAITING: decide_queued,
+    TargetState.CHECKING: decide_checking,
+    TargetState.STOPPING: decide_stopping,
+    TargetState.READY: decide_ready,
+    TargetState.CHANGING: decide_changing,
+    TargetState.INSPECTING: decide_inspecting,
+    TargetState.VERIFYING: decide_verifying,
+    TargetState.STARTING: decide_starting,
+    TargetState.RESTORING: decide_restoring,
+    TargetState.BACKOFF: decide_queued,
 }

@@ -1,6 +1,6 @@
-"""Looks at a server: what this process has seen of it, and for how long without a gap. In memory only.
+"""Observations of one server by this process, and how long they go on without a gap. In memory only. Pure.
 
-Evidence does not survive a crash: a process that was away may have missed anything, so it looks anew.
+Evidence does not survive a crash: a process that was away may have missed anything, so it observes anew.
 """
 
 import math
@@ -12,86 +12,86 @@ from fleetos.clock import Moment
 from fleetos.limits import EVIDENCE_MAX_GAP_S, SUSPEND_NOTICED_S
 from fleetos.model.inventory import ServerSnapshot
 
-# While an outcome is unknown, the next look comes after this share of the time that it has been watched for.
-LOOK_AGAIN_SHARE = 0.25
-# A server that has shown one picture for a whole settle time, and of which only time can tell more, is looked at this
+# While an outcome is unknown, the next read comes after this share of the time that it has been watched for.
+READ_AGAIN_SHARE = 0.25
+# A server that has shown one snapshot for a whole settle time, and of which only time can tell more, is read this
 # often; twice as much is a gap then.
-SELDOM_LOOK_S = 300.0
-# Distinct pictures kept of one watch: more than these is "anything may have happened" and proves nothing.
-MAX_PICTURES = 8
+SELDOM_READ_S = 300.0
+# More distinct snapshots than these in one series mean "anything may have happened" and prove nothing.
+MAX_SNAPSHOTS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One look: the picture, or None for the 404 of a single read. `single`: by a read of this server alone.
+    """One read of a server."""
 
-    `told_at`: the time of day by the cloud's clock when it answered, None if it did not say.
-    """
-
-    picture: ServerSnapshot | None
+    snapshot: ServerSnapshot | None
+    """None for the 404 of a single read."""
     requested: Moment
     received: Moment
     single: bool
-    told_at: datetime | None = None
+    """True for a read of this server alone."""
+    cloud_time: datetime | None = None
+    """Time of day by the cloud's clock when it answered; None if it did not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservationSeries:
-    """The looks at one server since its last move.
+    """Observations of one server since its last move."""
 
-    `begun` is when the present series without a gap began; `pictures` are all that it saw. `same_since` is the
-    first look that was equal to the last one.
-    """
-
-    begun: Moment
+    begun_at: Moment
+    """Start of the present series without a gap."""
     last: Observation
-    pictures: frozenset[ServerSnapshot]
-    same_since: Moment
+    snapshots: frozenset[ServerSnapshot]
+    """All distinct snapshots of that series."""
+    unchanged_since: Moment
+    """First observation of the last snapshot, if all since then were equal to it. A gap does not reset it."""
 
     @staticmethod
-    def start(sight: Observation) -> "ObservationSeries":
-        """A watch that begins with this look."""
+    def start(observation: Observation) -> "ObservationSeries":
+        """Return a series that begins with this observation."""
         return ObservationSeries(
-            begun=sight.received,
-            last=sight,
-            pictures=frozenset() if sight.picture is None else frozenset({sight.picture}),
-            same_since=sight.received,
+            begun_at=observation.received,
+            last=observation,
+            snapshots=frozenset() if observation.snapshot is None else frozenset({observation.snapshot}),
+            unchanged_since=observation.received,
         )
 
-    def add(self, sight: Observation, settle_s: float = math.inf) -> "ObservationSeries":
-        """The watch after one more look. A gap or a suspend before it starts the series anew.
+    def add(self, observation: Observation, settle_s: float = math.inf) -> "ObservationSeries":
+        """Return the series with one more observation. A gap or a suspend before it starts the series anew.
 
-        Looks may come seldom once the last picture has been there for a whole settle: nothing is counted by them.
+        Observations may come seldom once the last snapshot has been there for a whole settle: nothing is counted by
+        them.
         """
-        same = sight.picture == self.last.picture
-        after = replace(self, last=sight, same_since=self.same_since if same else sight.received)
-        gap_s = sight.requested.since_s(self.last.received)
-        slept_s = sight.received.suspended_s(self.last.received)
-        gap_max_s = EVIDENCE_MAX_GAP_S if self.still_s() < settle_s else 2 * SELDOM_LOOK_S
+        same = observation.snapshot == self.last.snapshot
+        after = replace(self, last=observation, unchanged_since=self.unchanged_since if same else observation.received)
+        gap_s = observation.requested.since_s(self.last.received)
+        slept_s = observation.received.suspended_s(self.last.received)
+        gap_max_s = EVIDENCE_MAX_GAP_S if self.unchanged_in_series_s() < settle_s else 2 * SELDOM_READ_S
         if gap_s > gap_max_s or slept_s > SUSPEND_NOTICED_S:
-            begun = ObservationSeries.start(sight)
-            return replace(after, begun=begun.begun, pictures=begun.pictures)
-        if sight.picture is None:
+            restarted = ObservationSeries.start(observation)
+            return replace(after, begun_at=restarted.begun_at, snapshots=restarted.snapshots)
+        if observation.snapshot is None:
             return after
-        return replace(after, pictures=self.pictures | {sight.picture})
+        return replace(after, snapshots=self.snapshots | {observation.snapshot})
 
     @property
-    def picture(self) -> ServerSnapshot | None:
-        """The last picture, None where the last look found no server."""
-        return self.last.picture
+    def snapshot(self) -> ServerSnapshot | None:
+        """Last snapshot; None where the last read found no server."""
+        return self.last.snapshot
 
-    def lasted_s(self) -> float:
-        """Seconds of the series, from the end of its first look to the start of its last."""
-        return self.last.requested.since_s(self.begun)
+    def duration_s(self) -> float:
+        """Return the seconds from the end of the series' first read to the start of its last."""
+        return self.last.requested.since_s(self.begun_at)
 
-    def same_s(self) -> float:
-        """Seconds for which the last picture has been the same, counted like `lasted_s`."""
-        return self.last.requested.since_s(self.same_since)
+    def unchanged_s(self) -> float:
+        """Return the seconds for which the last snapshot has been the same, counted like `duration_s`."""
+        return self.last.requested.since_s(self.unchanged_since)
 
-    def still_s(self) -> float:
-        """Seconds of the series for which the last picture has been the same: what a settle counts."""
-        return min(self.same_s(), self.lasted_s())
+    def unchanged_in_series_s(self) -> float:
+        """Return the seconds of the series for which the last snapshot has been the same: what a settle counts."""
+        return min(self.unchanged_s(), self.duration_s())
 
-    def throughout(self, test: Callable[[ServerSnapshot], bool]) -> bool:
-        """Whether every look of the series passes the test."""
-        return 0 < len(self.pictures) <= MAX_PICTURES and all(test(picture) for picture in self.pictures)
+    def all_match(self, test: Callable[[ServerSnapshot], bool]) -> bool:
+        """Return True if every observation of the series passes the test; more than MAX_SNAPSHOTS never do."""
+        return 0 < len(self.snapshots) <= MAX_SNAPSHOTS and all(test(snapshot) for snapshot in self.snapshots)

@@ -1,4 +1,4 @@
-"""What an answer says: the verdicts on replies to writes and on jobs. Pure.
+"""Verdicts on replies to writes, and on jobs. Pure.
 
 Safety protocol, section 3: docs/safety-protocol.md#3-replies
 Safety protocol, section 5: docs/safety-protocol.md#5-ended-jobs
@@ -25,14 +25,14 @@ _AGAIN = {
     AnswerClass.LATER: LATER_WAIT_S,
     AnswerClass.CONFLICT: CONFLICT_WAIT_S,
 }
-# Where the job of a change is asked: while it goes on, and while nobody knows what came of it.
+# States in which the job of a change is read: while it goes on, and while its outcome is unknown.
 _ASKED_BY_CHANGE = frozenset({TargetState.CHANGING, TargetState.INSPECTING})
-# These wait without a bound of their own: throttling ends by itself, and a run-wide stop is a human's.
+# These wait without a bound of their own: throttling ends by itself, and a human ends a run-wide stop.
 _UNCOUNTED = frozenset({AnswerClass.THROTTLED, AnswerClass.STOP_RUN})
 
 
 def describe(reply: Reply) -> str:
-    """The answer in words, with the cloud's code and request id."""
+    """Describe the reply in words, with the cloud's code and request id."""
     if not isinstance(reply, Delivered):
         return reply.detail
     parts = [reply.code or f"HTTP {reply.status}", reply.message or meaning_of(reply.code or "") or ""]
@@ -40,8 +40,8 @@ def describe(reply: Reply) -> str:
     return f"{text} (request {reply.request_id})" if reply.request_id else text
 
 
-def change_answered(target: Target, attempt: Attempt, reply: Reply, context: Context) -> Events:
-    """The events that follow from the answer to a changeos."""
+def judge_change_reply(target: Target, attempt: Attempt, reply: Reply, context: Context) -> Events:
+    """Return the events that follow from the reply to a changeos."""
     kind, wait_s = answer_class(reply)
     delivered = reply if isinstance(reply, Delivered) else None
     answer = ChangeAnswered(
@@ -62,57 +62,59 @@ def change_answered(target: Target, attempt: Attempt, reply: Reply, context: Con
         case AnswerClass.AMBIGUOUS:
             return (answer,)
         case AnswerClass.FATAL:
-            return (_end(target, answer, TargetState.FAILED, Reason.REFUSED),)
+            return (_end_target(target, answer, TargetState.FAILED, Reason.REFUSED),)
         case AnswerClass.GONE:
             return (replace(answer, to=TargetState.FAILED, reason=Reason.GONE),)
         case AnswerClass.LOCKED:
-            return (_end(target, answer, TargetState.HELD, Reason.LOCKED),)
+            return (_end_target(target, answer, TargetState.HELD, Reason.LOCKED),)
         case AnswerClass.STOP_RUN:
             paused = RunMoved(RunState.PAUSED, Reason.PERMISSION, answer.detail)
             return (replace(answer, to=TargetState.READY), paused)
         case AnswerClass.CONFLICT if target.unanswered:
             return (answer,)
         case _:
-            return (_again(target, answer, kind, wait_s, context),)
+            return (_send_again_later(target, answer, kind, wait_s, context),)
 
 
-def _end(target: Target, answer: ChangeAnswered, state: TargetState, reason: Reason) -> ChangeAnswered:
-    """The answer ends the target, once a server that fleetos stopped for it is started again."""
+def _end_target(target: Target, answer: ChangeAnswered, state: TargetState, reason: Reason) -> ChangeAnswered:
+    """End the target by this answer, once a server that fleetos stopped for it is started again."""
     if must_restore(target, None):
         then = End(state, reason, answer.detail)
         return replace(answer, to=TargetState.RESTORING, reason=reason, then=then)
     return replace(answer, to=state, reason=reason)
 
 
-def _again(
+def _send_again_later(
     target: Target, answer: ChangeAnswered, kind: AnswerClass, wait_s: float | None, context: Context
 ) -> ChangeAnswered:
-    """Proven not done: ready once more after a wait, until the bound of such answers is reached."""
+    """Make the target ready again after a wait, since its send was proven not done; hold it after MAX_REFUSALS."""
     if kind not in _UNCOUNTED and target.refusals + 1 >= MAX_REFUSALS:
         reason = Reason.WRONG_STATE if kind is AnswerClass.CONFLICT else Reason.REFUSED
-        return _end(target, answer, TargetState.HELD, reason)
+        return _end_target(target, answer, TargetState.HELD, reason)
     pause_s = _pause_s(kind, wait_s, context)
     not_before = context.now.wall + timedelta(seconds=pause_s) if pause_s else None
     return replace(answer, to=TargetState.READY, not_before=not_before)
 
 
-def _pause_s(kind: AnswerClass, told_s: float | None, context: Context) -> float:
-    """Seconds before the next send. A conflict is not believed earlier, however short a wait the code suggests."""
+def _pause_s(kind: AnswerClass, suggested_s: float | None, context: Context) -> float:
+    """Return the seconds before the next send; after a conflict never less than CONFLICT_WAIT_S."""
     least_s = _AGAIN.get(kind, 0.0)
-    pause_s = least_s if told_s is None else max(told_s, least_s) if kind is AnswerClass.CONFLICT else told_s
-    return context.short(pause_s)
+    pause_s = (
+        least_s if suggested_s is None else max(suggested_s, least_s) if kind is AnswerClass.CONFLICT else suggested_s
+    )
+    return context.cap_on_loopback_s(pause_s)
 
 
-def change_forgotten(target: Target, attempt: Attempt) -> ChangeAnswered:
-    """The event for an intent whose process died before it recorded an answer: nobody knows."""
+def end_forgotten_change(target: Target, attempt: Attempt) -> ChangeAnswered:
+    """Return the event for an intent whose process died before it recorded an answer: the outcome is unknown."""
     detail = "the process that sent it ended before the answer was recorded"
     return ChangeAnswered(
         target.server_id, attempt.number, TargetState.INSPECTING, answer=str(AnswerClass.AMBIGUOUS), detail=detail
     )
 
 
-def power_answered(target: Target, call: PowerCall, reply: Reply, context: Context) -> Events:
-    """The events that follow from the answer to a stop or start, for one server of it."""
+def judge_power_reply(target: Target, call: PowerCall, reply: Reply, context: Context) -> Events:
+    """Return the events that follow from the reply to a stop or start, for one server of it."""
     kind, wait_s = answer_class(reply)
     delivered = reply if isinstance(reply, Delivered) else None
     answer = PowerAnswered(
@@ -142,33 +144,33 @@ def power_answered(target: Target, call: PowerCall, reply: Reply, context: Conte
             return (replace(answer, outcome=PowerOutcome.REFUSED, not_before=later),)
 
 
-def power_forgotten(target: Target, call: PowerCall) -> PowerAnswered:
-    """The event for a stop or start whose process died before it recorded an answer."""
+def end_forgotten_power_call(target: Target, call: PowerCall) -> PowerAnswered:
+    """Return the event for a stop or start whose process died before it recorded an answer."""
     detail = "the process that sent it ended before the answer was recorded"
     return PowerAnswered(target.server_id, call.id, PowerOutcome.UNKNOWN, detail=detail)
 
 
-def job_seen(target: Target, job_id: str, job: Job | None, context: Context) -> Events:
-    """The events that follow from a read of the job; `job` None: the cloud does not know it."""
+def judge_job(target: Target, job_id: str, job: Job | None, context: Context) -> Events:
+    """Return the events that follow from a read of the job; `job` None: the cloud does not know it."""
     attempt = target.attempt
     if target.state in _ASKED_BY_CHANGE and attempt is not None and attempt.job_id == job_id:
-        return _change_job(target, attempt, job, context)
+        return _judge_change_job(target, attempt, job, context)
     calls = [call for call in target.calls if call.job_id == job_id and call.outcome is PowerOutcome.ACCEPTED]
-    return tuple(event for call in calls for event in _power_job(target, call, job, context))
+    return tuple(event for call in calls for event in _judge_power_job(target, call, job, context))
 
 
-def _change_job(target: Target, attempt: Attempt, job: Job | None, context: Context) -> Events:
+def _judge_change_job(target: Target, attempt: Attempt, job: Job | None, context: Context) -> Events:
     if attempt.job_final or attempt.job_id is None or attempt.adopted:
         return ()
     if job is None:
         if target.state is TargetState.INSPECTING:
             return ()
         accepted = attempt.accepted_at or attempt.sent_at
-        if (context.now.wall - accepted).total_seconds() < context.short(JOB_UNKNOWN_GRACE_S):
+        if (context.now.wall - accepted).total_seconds() < context.cap_on_loopback_s(JOB_UNKNOWN_GRACE_S):
             return ()
         detail = f"the cloud no longer knows job {attempt.job_id}"
         return (Moved(target.server_id, TargetState.INSPECTING, detail=detail),)
-    part = job.part_of(target.server_id)
+    part = job.sub_job_of(target.server_id)
     said = job if part is None else part
     if not said.status.final:
         return ()
@@ -176,12 +178,12 @@ def _change_job(target: Target, attempt: Attempt, job: Job | None, context: Cont
     return (ended,)
 
 
-def _power_job(target: Target, call: PowerCall, job: Job | None, context: Context) -> Events:
+def _judge_power_job(target: Target, call: PowerCall, job: Job | None, context: Context) -> Events:
     if job is None:
-        if (context.now.wall - call.intended_at).total_seconds() < context.short(JOB_UNKNOWN_GRACE_S):
+        if (context.now.wall - call.intended_at).total_seconds() < context.cap_on_loopback_s(JOB_UNKNOWN_GRACE_S):
             return ()
         return (PowerAnswered(target.server_id, call.id, PowerOutcome.UNKNOWN, detail="its job is unknown"),)
-    part = job.part_of(target.server_id)
+    part = job.sub_job_of(target.server_id)
     if part is None and (job.sub_jobs or call.size > 1):
         # The parent never judges a server; one that it does not list was perhaps never reached.
         if not job.status.final:

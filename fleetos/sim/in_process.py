@@ -1,7 +1,7 @@
-"""The simulated cloud as the transport of an httpx client in the same process: no sockets, the same answers.
+"""httpx transport to the simulated cloud, without sockets.
 
-Asked by an address of another machine it plays a real cloud, and does not say that it is a simulated one. Time is
-whatever the world's `now` and the given `sleep` say, so that it runs in virtual time as well.
+For a URL of another machine it plays a real cloud: its responses lack the header that marks a simulated one. Time
+comes from the cloud's `now` and the given `sleep`, so it also runs in virtual time.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,14 +12,14 @@ import httpx
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.wire.messages import SIMULATED, Cut, Hang, NeverSent, SimRequest, SimResponse
 
-_HERE = frozenset({"127.0.0.1", "::1", "localhost"})
+_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MakeError = Callable[[httpx.Request], Exception]
 
 
 class SimTransport(httpx.AsyncBaseTransport):
-    """Answers from a simulated cloud.
+    """Transport whose responses come from a simulated cloud.
 
-    `on_not_sent` makes the error for a request that never left, `on_lost` the one for an answer that does not come.
+    `on_not_sent` makes the error for a request that never left, `on_lost` the error for a lost response.
     """
 
     def __init__(
@@ -35,19 +35,21 @@ class SimTransport(httpx.AsyncBaseTransport):
         self._on_lost = on_lost
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the cloud's answer. Raises what `on_not_sent` and `on_lost` make."""
+        """Return the cloud's response. Raises the errors that `on_not_sent` and `on_lost` make."""
         body = await request.aread()
-        headers = dict(request.headers.items())
+        request_headers = dict(request.headers.items())
         target = request.url.raw_path.decode("ascii")
-        asked = SimRequest(request.method, request.url.path, dict(request.url.params), headers, body, target)
-        outcome = self.cloud.handle(asked)
+        sim_request = SimRequest(
+            request.method, request.url.path, dict(request.url.params), request_headers, body, target
+        )
+        outcome = self.cloud.handle(sim_request)
         if outcome.delay_s > 0:
             await self._sleep(outcome.delay_s)
         match outcome.ending:
-            case SimResponse(status, answered, content):
+            case SimResponse(status, headers, content):
                 date = ("Date", formatdate(self.cloud.now, usegmt=True))
-                told = [SIMULATED] if request.url.host in _HERE else []
-                return httpx.Response(status, headers=[*answered, date, *told], content=content, request=request)
+                marker = [SIMULATED] if request.url.host in _LOOPBACK_HOSTS else []
+                return httpx.Response(status, headers=[*headers, date, *marker], content=content, request=request)
             case NeverSent():
                 raise self._on_not_sent(request)
             case Hang(seconds):

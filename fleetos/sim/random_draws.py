@@ -1,7 +1,7 @@
-"""Chance without state: each draw is a function of the seed, its kind and its key.
+"""Random draws as a function of seed, kind and key.
 
-A sequence of draws would shift whenever one more is taken in between; a draw by key stays the same whatever else
-happens, also when requests of different servers interleave in another order, and there is no state to keep.
+A sequence of draws would shift with each additional draw. A draw by key stays the same even if requests of different
+servers interleave in another order, and there is no state to keep.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ Key = str | int
 
 
 class RandomDraws:
-    """Draws by seed, kind and key. Two objects with one seed give the same draws."""
+    """Draws by seed, kind and key. Two objects with the same seed give the same draws."""
 
     __slots__ = ("_seed",)
 
@@ -22,20 +22,20 @@ class RandomDraws:
         self._seed = str(seed).encode()[:64]
 
     def _bits(self, kind: str, key: tuple[Key, ...]) -> bytes:
-        text = "\x1f".join((kind, *map(str, key)))
-        return blake2b(text.encode(), digest_size=16, key=self._seed).digest()
+        message = "\x1f".join((kind, *map(str, key)))
+        return blake2b(message.encode(), digest_size=16, key=self._seed).digest()
 
     def unit(self, kind: str, *key: Key) -> float:
         """Return a number from 0 up to, but not including, 1."""
         return int.from_bytes(self._bits(kind, key)[:6], "big") / 2**48
 
     def between(self, span: tuple[float, float], kind: str, *key: Key) -> float:
-        """Return a number evenly spread over the span."""
+        """Return a number, uniformly distributed over the span."""
         low, high = span
         return low + (high - low) * self.unit(kind, *key)
 
     def pick(self, options: Sequence[T], kind: str, *key: Key) -> T:
-        """Return one of the options, each as likely as the others."""
+        """Return one of the options, all equally likely."""
         return options[int(self.unit(kind, *key) * len(options))]
 
     def hex(self, kind: str, *key: Key) -> str:

@@ -1,7 +1,7 @@
-"""Virtual time: an event loop that jumps to its next timer instead of waiting for it.
+"""Event loop that jumps to its next timer instead of waiting for it.
 
-Everything that sleeps by anyio or asyncio does so in no time at all, in the order in which it would have happened.
-Nothing may block in a thread or wait for a socket there: the loop would never hear of it, and says so.
+Code that sleeps by anyio or asyncio wakes at once, in the order of its timers. It must not block in a thread or wait
+for a socket: the loop never sees either end, and raises Deadlock.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 class Deadlock(RuntimeError):
-    """Everybody waits, and no timer will ever wake anybody."""
+    """Error: every task waits, and no timer is left to wake one."""
 
 
 class _Selector(selectors.BaseSelector):
-    """Knows the files that the loop registers and never waits for them; its waiting is what moves time on."""
+    """Selector that keeps the registered files but never waits for them; each `select` advances virtual time."""
 
     def __init__(self, round_s: float) -> None:
         self.now_s = 0.0
@@ -26,7 +26,7 @@ class _Selector(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise Deadlock("everybody waits, and nothing will ever happen")
+            raise Deadlock("every task waits, and no timer is left to wake one")
         self.now_s += max(timeout, self._round_s)
         return []
 
@@ -47,10 +47,9 @@ class _Selector(selectors.BaseSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose time begins at second 0 and passes only while everybody waits.
+    """Event loop whose time starts at 0 and advances only while every task waits.
 
-    `round_s` is how long a round of callbacks takes at least: with 0, whoever asks again and again without waiting
-    stops time itself.
+    A round of callbacks takes at least `round_s`. With 0, a task that polls without sleeping stops time.
     """
 
     def __init__(self, round_s: float = 0.0) -> None:
@@ -58,12 +57,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(self._virtual)
 
     def time(self) -> float:
-        """Return the virtual seconds since the loop was made."""
+        """Return the virtual seconds since the loop was created."""
         return self._virtual.now_s
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]], make_loop: Callable[[], VirtualLoop] = VirtualLoop) -> T:
-    """Return what `main` returns. Raises Deadlock when it can never come to an end."""
+    """Run `main` in virtual time and return its result. Raises Deadlock if it can never finish."""
     with asyncio.Runner(loop_factory=make_loop) as runner:
         return runner.run(main())
 

@@ -1,7 +1,7 @@
-"""Claims: a run's hold on servers, and the memory of unanswered sends that outlives it.
+"""Claims of a run on servers, and unanswered sends that outlive it.
 
-A row says who holds the server (run_id; NULL: nobody) and when a send to it was last left unanswered. A row that says
-neither is not kept.
+A row names the run that holds the server (run_id; NULL: no run) and the time of the last send to the server that was
+left unanswered. A row that would hold neither is deleted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,75 +16,79 @@ from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, RunState
 from fleetos.store.database.dialects import upsert
 from fleetos.store.database.tables import claims, decode_column, runs
-from fleetos.store.leases import LeaseRequester, driven, look, looks_alive
+from fleetos.store.leases import LeaseRequester, driven_error, probable_life, read_lease
 from fleetos.store.rows import claim_row
 from fleetos.text import join_some
 
 
-def slices(server_ids: Iterable[str]) -> list[Sequence[str]]:
-    """The ids in order, in parts that fit into one statement."""
+def id_batches(server_ids: Iterable[str]) -> list[Sequence[str]]:
+    """Return the ids in order, in batches that fit into one statement."""
     ids = sorted(server_ids)
     return [ids[start : start + IDS_PER_STATEMENT] for start in range(0, len(ids), IDS_PER_STATEMENT)]
 
 
 async def take(
-    connection: AsyncConnection, run_id: str, targets: Sequence[Target], watcher: LeaseRequester
+    connection: AsyncConnection, run_id: str, targets: Sequence[Target], requester: LeaseRequester
 ) -> Mapping[str, datetime]:
-    """The times of unanswered sends that the servers' claims remember, once the run holds all of the servers.
+    """Take the claims on all of the servers. Return the times of unanswered sends that these claims remember.
 
-    Raises RunDriven if a run that is being driven holds one of them, ServerClaimed if an undriven one does.
+    Raise RunDriven if a run that has a driver holds one of them, ServerClaimed if a run without a driver does.
     """
-    # In the order of the ids, so that two runs that are frozen at the same time cannot wait for each other.
-    rows = [claim_row(run_id, target) for target in sorted(targets, key=lambda one: one.server_id)]
-    free = or_(claims.c.run_id.is_(None), claims.c.run_id == run_id)
-    statement = upsert(connection.dialect.name, claims, keys=["server_id"], replaced=["run_id"], only_if=free)
-    if rows:
-        await connection.execute(statement, rows)
-    memory: dict[str, datetime] = {}
+    # Sorted by id: two runs that are frozen at the same time cannot deadlock.
+    new_claims = [claim_row(run_id, target) for target in sorted(targets, key=lambda target: target.server_id)]
+    is_free = or_(claims.c.run_id.is_(None), claims.c.run_id == run_id)
+    statement = upsert(connection.dialect.name, claims, keys=["server_id"], replaced=["run_id"], only_if=is_free)
+    if new_claims:
+        await connection.execute(statement, new_claims)
+    unanswered: dict[str, datetime] = {}
     foreign: list[tuple[str, str]] = []
-    names = {target.server_id: target.name for target in targets}
-    for part in slices(names):
-        found = await connection.execute(select(claims).where(claims.c.server_id.in_(part)))
-        for server_id, holder, unanswered_at in found:
+    names_by_id = {target.server_id: target.name for target in targets}
+    for batch in id_batches(names_by_id):
+        claim_rows = await connection.execute(select(claims).where(claims.c.server_id.in_(batch)))
+        for server_id, holder, unanswered_at in claim_rows:
             if holder != run_id:
-                foreign.append((holder, names[server_id]))
+                foreign.append((holder, names_by_id[server_id]))
             elif unanswered_at is not None:
-                memory[server_id] = unanswered_at
+                unanswered[server_id] = unanswered_at
     if foreign:
-        raise await _claimed(connection, sorted(foreign), watcher)
-    return memory
+        raise await _claim_error(connection, sorted(foreign), requester)
+    return unanswered
 
 
-async def _claimed(connection: AsyncConnection, foreign: list[tuple[str, str]], watcher: LeaseRequester) -> StoreError:
+async def _claim_error(
+    connection: AsyncConnection, foreign: list[tuple[str, str]], requester: LeaseRequester
+) -> StoreError:
     """Return the error that names a run which holds some of the servers, how many, and what can be done about it.
 
-    `foreign` are the holders and the names of the servers that they hold, in order.
+    `foreign` are pairs of a run id and the name of a server that this run holds, in order.
     """
     run_id = foreign[0][0]
-    theirs = [name for holder, name in foreign if holder == run_id]
-    named = f"{len(theirs):,} of these servers: {join_some(theirs, SERVERS_NAMED)}"
+    held_names = [name for holder, name in foreign if holder == run_id]
+    holding = f"{len(held_names):,} of these servers: {join_some(held_names, SERVERS_NAMED)}"
     others = len({holder for holder, _ in foreign}) - 1
     if others:
-        named += f"; {others} other {'run holds' if others == 1 else 'runs hold'} {len(foreign) - len(theirs):,} more"
+        holding += (
+            f"; {others} other {'run holds' if others == 1 else 'runs hold'} {len(foreign) - len(held_names):,} more"
+        )
     columns = select(runs.c.state, runs.c.name).where(runs.c.id == run_id)
-    found, plan = (await connection.execute(columns)).one()
-    seen = await look(connection, run_id, watcher.clock)
-    life = looks_alive(seen, watcher.me)
+    state, plan = (await connection.execute(columns)).one()
+    lease = await read_lease(connection, run_id, requester.clock)
+    life = probable_life(lease, requester.me)
     if life is not None:
-        error = driven(seen, life)
+        error = driven_error(lease, life)
         hint = f"wait for it to end (fleetos events {run_id} --follow), or leave these servers out of the plan"
-        return RunDriven(f"{error.message}; it is of plan {plan} and holds {named}", hint)
-    if decode_column(RunState, found) in RUN_ENDS:
+        return RunDriven(f"{error.message}; it is of plan {plan} and holds {holding}", hint)
+    if decode_column(RunState, state) in RUN_ENDS:
         hint = f"settle their unknown outcomes: `fleetos retry {run_id}` or `fleetos abort {run_id} --release`"
-        return ServerClaimed(f"run {run_id} of plan {plan} has ended and still holds {named}", hint)
+        return ServerClaimed(f"run {run_id} of plan {plan} has ended and still holds {holding}", hint)
     hint = f"carry it on with `fleetos resume {run_id}`, or end it with `fleetos abort {run_id}`"
-    return ServerClaimed(f"run {run_id} of plan {plan} is unfinished, nobody drives it, and it holds {named}", hint)
+    return ServerClaimed(f"run {run_id} of plan {plan} is unfinished, has no driver, and holds {holding}", hint)
 
 
-async def follow(connection: AsyncConnection, run_id: str, changed: Sequence[Target]) -> None:
-    """Nothing, once the run's claims are what the changed targets need: held, remembered only, or gone."""
-    kept: list[dict[str, str | datetime | None]] = []
-    gone: list[dict[str, str | datetime | None]] = []
+async def update_claims(connection: AsyncConnection, run_id: str, changed: Sequence[Target]) -> None:
+    """Hold, keep as a memory or delete the claims of the run, as the changed targets need it."""
+    updated: list[dict[str, str | datetime | None]] = []
+    deleted: list[dict[str, str | datetime | None]] = []
     for target in changed:
         row: dict[str, str | datetime | None] = {
             "server": target.server_id,
@@ -92,14 +96,14 @@ async def follow(connection: AsyncConnection, run_id: str, changed: Sequence[Tar
             "memory": target.last_unanswered_at,
         }
         if target.keeps_claim:
-            kept.append(row | {"next": run_id})
+            updated.append(row | {"next": run_id})
         elif target.last_unanswered_at is not None:
-            kept.append(row | {"next": None})
+            updated.append(row | {"next": None})
         else:
-            gone.append(row)
-    ours = (claims.c.server_id == bindparam("server"), claims.c.run_id == bindparam("holder"))
-    if gone:
-        await connection.execute(delete(claims).where(*ours), gone)
-    if kept:
-        moved = update(claims).where(*ours).values(run_id=bindparam("next"), unanswered_at=bindparam("memory"))
-        await connection.execute(moved, kept)
+            deleted.append(row)
+    own_claim = (claims.c.server_id == bindparam("server"), claims.c.run_id == bindparam("holder"))
+    if deleted:
+        await connection.execute(delete(claims).where(*own_claim), deleted)
+    if updated:
+        statement = update(claims).where(*own_claim).values(run_id=bindparam("next"), unanswered_at=bindparam("memory"))
+        await connection.execute(statement, updated)

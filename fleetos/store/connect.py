@@ -1,4 +1,4 @@
-"""Opening a database: made if it is missing, refused if it is not ours or too new, migrated if it is old."""
+"""Open a database: create it, refuse a foreign or newer one, migrate an old one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from fleetos.store.leases import LeaseRequester, LeaseRow
 
 @dataclass(frozen=True, slots=True)
 class Upgraded:
-    """What an upgrade did. `before` None: the tables were made. `copy` None: there was nothing to copy."""
+    """Result of an upgrade. `before` None: the tables were created. `copy` None: there was nothing to copy."""
 
     before: str | None
     after: str
     copy: Path | None
 
 
-def at(location: Location) -> Database:
-    """The database whose file is there, made private or new, and whose tables nobody has looked at yet.
+def prepare_database(location: Location) -> Database:
+    """Create the file or make it private, and return the database. Its tables are not checked yet.
 
-    Raises DatabaseUnusable.
+    Raise DatabaseUnusable.
     """
     if location.path is not None:
         sqlite_files.make_private(location.path)
@@ -37,17 +37,17 @@ def at(location: Location) -> Database:
 
 
 async def open_database(
-    location: Location, watcher: LeaseRequester, on_upgrade: Callable[[Upgraded], None] | None = None
+    location: Location, requester: LeaseRequester, on_upgrade: Callable[[Upgraded], None] | None = None
 ) -> Database:
-    """The database, ready for use, with the tables that this program needs.
+    """Return the database, ready for use, with the tables that this program needs.
 
-    An old SQLite database is migrated after a copy was made, and `on_upgrade` told; PostgreSQL waits for an explicit
-    `upgrade`, since only its operator can copy it. Raises DatabaseUnusable, or RunDriven when an upgrade is needed
-    while a run is driven, or when another process holds the database.
+    Migrate an old SQLite database after a copy was made, and report it to `on_upgrade`. An old PostgreSQL database
+    waits for an explicit `upgrade`, since only its operator can copy it. Raise DatabaseUnusable; RunDriven when an
+    upgrade is needed while a run has a driver, or when another process holds the database.
     """
-    database = at(location)
+    database = prepare_database(location)
     try:
-        await _make_current(database, watcher, on_upgrade)
+        await _make_current(database, requester, on_upgrade)
     except BaseException:
         await database.close()
         raise
@@ -57,7 +57,7 @@ async def open_database(
 async def open_to_read(location: Location) -> Database | None:
     """Return the database for a command that only reads, or None if there is none yet: no file, or no tables in it.
 
-    Make nothing, migrate nothing, change no mode. Raise DatabaseUnusable, RunDriven if another process holds it, and
+    Create nothing, migrate nothing, change no mode. Raise DatabaseUnusable, RunDriven if another process holds it, and
     UsageError for a file with a second name.
     """
     if location.path is not None and not sqlite_files.exists(location.path):
@@ -74,15 +74,15 @@ async def open_to_read(location: Location) -> Database | None:
 
 
 async def _is_current(database: Database) -> bool:
-    found = await revision(database)
-    if found is None or found == REVISION:
-        return found is not None
+    found_revision = await revision(database)
+    if found_revision is None or found_revision == REVISION:
+        return found_revision is not None
     shown, hint = database.location.shown, "upgrade it: fleetos db upgrade"
-    raise DatabaseUnusable(f"{shown} has revision {found}, this program needs {REVISION}", hint)
+    raise DatabaseUnusable(f"{shown} has revision {found_revision}, this program needs {REVISION}", hint)
 
 
 async def _make_current(
-    database: Database, watcher: LeaseRequester, on_upgrade: Callable[[Upgraded], None] | None
+    database: Database, requester: LeaseRequester, on_upgrade: Callable[[Upgraded], None] | None
 ) -> None:
     before = await revision(database)
     if before == REVISION:
@@ -90,69 +90,70 @@ async def _make_current(
     if before is not None and database.location.path is None:
         hint = "copy it with pg_dump, then call `fleetos db upgrade`"
         raise DatabaseUnusable(f"{database.location.shown} has revision {before}, this program needs {REVISION}", hint)
-    done = await upgrade(database, watcher)
-    if done.before is not None and on_upgrade is not None:
-        on_upgrade(done)
+    result = await upgrade(database, requester)
+    if result.before is not None and on_upgrade is not None:
+        on_upgrade(result)
 
 
-async def upgrade(database: Database, watcher: LeaseRequester) -> Upgraded:
-    """What was done to bring the tables to REVISION; `before` equals `after` when nothing was to do.
+async def upgrade(database: Database, requester: LeaseRequester) -> Upgraded:
+    """Bring the tables to REVISION. In the result, `before` equals `after` if they had it already.
 
-    Everything happens in one exclusive transaction, and only while nobody drives a run. Raises DatabaseUnusable,
+    Everything happens in one exclusive transaction, and only while no run has a driver. Raise DatabaseUnusable,
     RunDriven, or JournalUnwritable when the copy or the migration cannot be written.
     """
     before = await revision(database)
     if before == REVISION:
         return Upgraded(before, REVISION, None)
-    takeable = {} if before is None else await _takeable(database, watcher)
+    takeable = {} if before is None else await _wait_for_leases(database, requester)
     async with database.writing() as connection:
         await lock_for_upgrade(connection)
         before = await revision_of(connection)
         if before == REVISION:
             return Upgraded(before, REVISION, None)
         if before is not None:
-            for run_id, seen in (await leases.held(connection, watcher.clock)).items():
-                if run_id not in takeable or takeable[run_id].marks != seen.marks:
-                    raise RunDriven(f"run {run_id} is driven by {seen.holder}, so the database cannot be upgraded now")
-        copy = await _copy(database, before, watcher) if before is not None else None
+            for run_id, lease in (await leases.read_held_leases(connection, requester.clock)).items():
+                if run_id not in takeable or takeable[run_id].version != lease.version:
+                    raise RunDriven(f"run {run_id} is driven by {lease.holder}, so the database cannot be upgraded now")
+        copy = await _copy_before_upgrade(database, before, requester) if before is not None else None
         await migrate(connection)
     return Upgraded(before, REVISION, copy)
 
 
-async def _takeable(database: Database, watcher: LeaseRequester) -> dict[str, LeaseRow]:
+async def _wait_for_leases(database: Database, requester: LeaseRequester) -> dict[str, LeaseRow]:
     async with database.reading() as connection:
-        found = await leases.held(connection, watcher.clock)
-    return {run_id: await leases.may_take(database, run_id, watcher) for run_id in found}
+        held = await leases.read_held_leases(connection, requester.clock)
+    return {run_id: await leases.wait_until_takeable(database, run_id, requester) for run_id in held}
 
 
-async def _copy(database: Database, before: str, watcher: LeaseRequester) -> Path | None:
+async def _copy_before_upgrade(database: Database, before: str, requester: LeaseRequester) -> Path | None:
     path = database.location.path
     if path is None:
         return None
-    to = sqlite_files.backup_name(path, before, watcher.clock.now())
-    with database.faults(JournalUnwritable, f"cannot be copied to {to}"):
-        await anyio.to_thread.run_sync(sqlite_files.copy_database, path, to)
-    return to
+    copy = sqlite_files.backup_name(path, before, requester.clock.now())
+    with database.translate_errors(JournalUnwritable, f"cannot be copied to {copy}"):
+        await anyio.to_thread.run_sync(sqlite_files.copy_database, path, copy)
+    return copy
 
 
 async def revision(database: Database, *, newer: bool = False) -> str | None:
-    """The revision of the tables; None if the database is still empty.
+    """Return the revision of the tables; None if the database is still empty.
 
-    Raises DatabaseUnusable if it is not ours, or, unless `newer` ones are asked for too, of a later program.
+    Raise DatabaseUnusable if another program owns the database, or if its revision is unknown here and `newer` is
+    False.
     """
-    shown = database.location.shown
+    place = database.location.shown
     async with database.reading() as connection:
-        found = await revision_of(connection)
-        present = await table_names(connection) if found is None else frozenset[str]()
-    if found is None:
-        # A PostgreSQL database may be shared with others, as long as the names of the tables are free.
-        taken = present & metadata.tables.keys() if database.dialect == "postgresql" else present
-        if taken:
-            raise DatabaseUnusable(f"{shown} belongs to another program", "give another place with --db")
+        found_revision = await revision_of(connection)
+        present_tables = await table_names(connection) if found_revision is None else frozenset[str]()
+    if found_revision is None:
+        # A PostgreSQL database may be shared with other programs, as long as the names of our tables are free.
+        foreign_tables = present_tables & metadata.tables.keys() if database.dialect == "postgresql" else present_tables
+        if foreign_tables:
+            raise DatabaseUnusable(f"{place} belongs to another program", "give another place with --db")
         return None
-    if found != REVISION and not newer and found not in known_revisions():
+    if found_revision != REVISION and not newer and found_revision not in known_revisions():
         raise DatabaseUnusable(
-            f"{shown} has revision {found}, newer than this program, which knows up to {REVISION}",
+            f"{place} has revision {found_revision}, newer than this program, which knows up to {REVISION}",
             "use the fleetos that wrote it, or a newer one",
         )
-    return found
+    return found_revision

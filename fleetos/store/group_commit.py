@@ -1,7 +1,7 @@
-"""Group commit: whatever waits while one commit is under way becomes durable together in the next.
+"""Group commit: items that wait during a commit become durable together with the next one.
 
-There is no task of its own: the first that finds nobody committing commits for all that wait. A failure leaves nobody
-knowing what is durable, so it is final: everything that waits and everything later fails as well.
+There is no task of its own: the first caller that finds no commit under way commits for all that wait. After a failed
+commit it is unknown what is durable, so the failure is final: every waiting and every later call fails as well.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,65 +17,68 @@ Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
-class _Waiting(Generic[Item, Result]):
+class _PendingItem(Generic[Item, Result]):
     item: Item
     results: list[Result]
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Runs `commit(items)`, which makes all of them durable or raises, never twice at a time, in the order of calls."""
+    """Queue in front of `commit(items)`, which makes all items durable or raises.
+
+    It never runs twice at a time, and gets the items in the order of the calls.
+    """
 
     def __init__(self, commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
         self._commit = commit
-        self._turn = anyio.Lock()
-        self._waiting: list[_Waiting[Item, Result]] = []
-        self._ended: StoreError | None = None
+        self._lock = anyio.Lock()
+        self._pending: list[_PendingItem[Item, Result]] = []
+        self._error: StoreError | None = None
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing can be made durable here any more."""
-        return self._ended is not None
+    def closed(self) -> bool:
+        """True once nothing can be made durable here any more."""
+        return self._error is not None
 
-    def end(self, error: StoreError) -> None:
-        """Makes this and every later call fail with the error, unless an earlier one did already."""
-        self._ended = self._ended or error
+    def close(self, error: StoreError) -> None:
+        """Make this and every later call fail with the error, unless an earlier error was set."""
+        self._error = self._error or error
 
-    async def durable(self, item: Item) -> Result:
-        """What `commit` returned for the item, once it is durable. Raises LeaseLost or JournalUnwritable.
+    async def make_durable(self, item: Item) -> Result:
+        """Make the item durable and return what `commit` returned for it. Raise LeaseLost or JournalUnwritable.
 
-        A caller that is cancelled before the item's commit has begun can be sure that it is not made durable.
+        A caller that is cancelled before the item's commit has begun can be sure that the item does not become durable.
         """
-        self._refuse_when_ended()
-        mine = _Waiting[Item, Result](item, [])
-        self._waiting.append(mine)
+        self._refuse_when_closed()
+        pending = _PendingItem[Item, Result](item, [])
+        self._pending.append(pending)
         try:
-            async with self._turn:
-                # Whoever committed before us has taken everything that waited, perhaps with our item.
-                if not mine.results:
-                    self._refuse_when_ended()
+            async with self._lock:
+                # The commit before ours may have taken our item along.
+                if not pending.results:
+                    self._refuse_when_closed()
                     await self._commit_all()
         finally:
-            # Cancelled before anybody took it: nobody may make it durable later, behind its caller's back.
-            self._waiting = [one for one in self._waiting if one is not mine]
-        return mine.results[0]
+            # Cancelled before a commit took it: no later commit may make it durable behind its caller's back.
+            self._pending = [other for other in self._pending if other is not pending]
+        return pending.results[0]
 
     async def _commit_all(self) -> None:
-        group, self._waiting = self._waiting, []
+        group, self._pending = self._pending, []
         results: Sequence[Result] = ()
         try:
-            # A cancelled caller must not tear the commit of the others apart.
+            # The cancellation of one caller must not interrupt the commit of the others.
             with anyio.CancelScope(shield=True):
-                results = await self._commit([one.item for one in group])
+                results = await self._commit([pending.item for pending in group])
         except StoreError as error:
-            self.end(error)
+            self.close(error)
             raise
         except BaseException as error:
-            self.end(JournalUnwritable(f"a commit was broken off: {type(error).__name__}"))
+            self.close(JournalUnwritable(f"a commit was interrupted: {type(error).__name__}"))
             raise
-        for one, result in zip(group, results, strict=True):
-            one.results.append(result)
+        for pending, result in zip(group, results, strict=True):
+            pending.results.append(result)
 
-    def _refuse_when_ended(self) -> None:
-        if self._ended is not None:
-            again = type(self._ended)(self._ended.message, self._ended.hint)
-            raise again from self._ended
+    def _refuse_when_closed(self) -> None:
+        if self._error is not None:
+            copy = type(self._error)(self._error.message, self._error.hint)
+            raise copy from self._error

@@ -1,8 +1,7 @@
-"""The lease: the numbered, expiring right of one process to drive a run.
+"""Lease: the numbered, expiring right of one process to drive a run. Its epoch is a fencing token.
 
-The row of a lease stays for ever, so that its epoch only grows: whoever holds an older one is shut out by the count of
-rows that his UPDATE meets. A heartbeat counter, not a time, tells that a holder lives; clocks of two machines are
-never compared.
+The row of a lease is never deleted, so that its epoch only grows. An older holder is fenced out: its UPDATE matches no
+row. A heartbeat counter, not a time, shows that a holder is alive, since clocks of two machines are never compared.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,7 +23,10 @@ from fleetos.store.process import Holder, Life, holder_from, holder_json, life_o
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to drive a run. `last_seq` is the newest record when it was taken, `proven` a moment before that."""
+    """Right to drive a run.
+
+    `last_seq` is the number of the newest record when the lease was taken, `proven` a moment before that.
+    """
 
     run_id: str
     epoch: int
@@ -34,44 +36,48 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRow:
-    """What the row of a lease looked like. `age_s`: since its renewal, by the database's clock where it has one,
-    else by this machine's, which only serves to show it. `renewed_at` is that renewal, in UTC, to show as well.
-    """
+    """Row of a lease, as it was read."""
 
     run_id: str
     epoch: int
     beat: int
+    """Heartbeat counter: grows with every renewal."""
     holder: Holder | None
+    """None: the lease is free."""
     age_s: float
+    """Time since the renewal, by the clock of PostgreSQL; with SQLite by this machine's, and then only for display."""
     renewed_at: datetime
+    """Time of the renewal in UTC, for display only."""
 
     @property
-    def marks(self) -> tuple[int, int]:
-        """What changes with every taking and every renewal."""
+    def version(self) -> tuple[int, int]:
+        """Pair that changes whenever the lease is taken or renewed."""
         return self.epoch, self.beat
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequester:
-    """Who asks for leases, and how he waits. `on_wait` hears of a foreign holder and the seconds that may be left."""
+    """Process that asks for leases, and how it waits for them."""
 
     me: Holder
     clock: Clock
     on_wait: Callable[[Holder, float], None] | None = None
+    """Called before each wait with the foreign holder and the seconds until its lease expires."""
     sleep: Callable[[float], Awaitable[object]] = anyio.sleep
     term_s: float = LEASE_TERM_S
+    """A lease that was not renewed for so long can be taken."""
 
 
-async def look(connection: AsyncConnection, run_id: str, clock: Clock) -> LeaseRow:
-    """The lease of the run as it is now. The run must exist."""
+async def read_lease(connection: AsyncConnection, run_id: str, clock: Clock) -> LeaseRow:
+    """Read the lease of the run. The run must exist."""
     row = (await connection.execute(_rows(connection, clock).where(leases.c.run_id == run_id))).one()
-    return _seen(row)
+    return _lease_row(row)
 
 
-async def held(connection: AsyncConnection, clock: Clock) -> dict[str, LeaseRow]:
-    """All leases that somebody holds, dead or alive, by run id."""
+async def read_held_leases(connection: AsyncConnection, clock: Clock) -> dict[str, LeaseRow]:
+    """Read all leases that have a holder, dead or alive, by run id."""
     rows = (await connection.execute(_rows(connection, clock).where(leases.c.holder.is_not(None)))).all()
-    return {seen.run_id: seen for seen in map(_seen, rows)}
+    return {lease.run_id: lease for lease in map(_lease_row, rows)}
 
 
 def _rows(connection: AsyncConnection, clock: Clock) -> Select[str, int, int, str | None, float, float]:
@@ -79,7 +85,7 @@ def _rows(connection: AsyncConnection, clock: Clock) -> Select[str, int, int, st
     return select(leases.c.run_id, leases.c.epoch, leases.c.beat, leases.c.holder, age_s, leases.c.renewed_s)
 
 
-def _seen(row: Row[str, int, int, str | None, float, float]) -> LeaseRow:
+def _lease_row(row: Row[str, int, int, str | None, float, float]) -> LeaseRow:
     run_id, epoch, beat, holder, age_s, renewed_s = row
     return LeaseRow(
         run_id,
@@ -95,105 +101,110 @@ def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-async def may_take(database: Database, run_id: str, watcher: LeaseRequester) -> LeaseRow:
-    """The lease as it was when it could be taken: free, its holder dead, or not renewed for a whole term.
+async def wait_until_takeable(database: Database, run_id: str, requester: LeaseRequester) -> LeaseRow:
+    """Wait until the lease can be taken: free, its holder dead, or not renewed for a whole term. Return its row.
 
-    Waits for up to the term for a holder that only its renewals can speak for. Raises RunDriven as soon as the
-    holder is known to live.
+    A holder of another machine can only be judged by its renewals: that takes up to the term. Raise RunDriven as soon
+    as the holder is known to be alive.
     """
     async with database.reading() as connection:
-        first = await look(connection, run_id, watcher.clock)
-    since = watcher.clock.moment()
-    seen = first
-    while seen.holder is not None:
-        life = life_of(seen.holder, watcher.me)
+        first = await read_lease(connection, run_id, requester.clock)
+    began = requester.clock.moment()
+    lease = first
+    while lease.holder is not None:
+        life = life_of(lease.holder, requester.me)
         if life is Life.DEAD:
             break
-        if life is not Life.ELSEWHERE or seen.marks != first.marks:
-            raise driven(seen, life)
-        watched_s = watcher.clock.moment().since_s(since)
-        # Where the server has a clock it has watched for us; else only what we saw ourselves counts.
-        unrenewed_s = max(seen.age_s, watched_s) if database.dialect == "postgresql" else watched_s
-        if unrenewed_s > watcher.term_s:
+        if life is not Life.ELSEWHERE or lease.version != first.version:
+            raise driven_error(lease, life)
+        watched_s = requester.clock.moment().since_s(began)
+        # The clock of PostgreSQL measures since the renewal; with SQLite only the time that we have watched counts.
+        unrenewed_s = max(lease.age_s, watched_s) if database.dialect == "postgresql" else watched_s
+        if unrenewed_s > requester.term_s:
             break
-        left_s = watcher.term_s - unrenewed_s
-        if watcher.on_wait is not None:
-            watcher.on_wait(seen.holder, left_s)
-        await watcher.sleep(min(LEASE_LOOK_EVERY_S, left_s + 0.001))
+        left_s = requester.term_s - unrenewed_s
+        if requester.on_wait is not None:
+            requester.on_wait(lease.holder, left_s)
+        await requester.sleep(min(LEASE_LOOK_EVERY_S, left_s + 0.001))
         async with database.reading() as connection:
-            seen = await look(connection, run_id, watcher.clock)
-    return seen
+            lease = await read_lease(connection, run_id, requester.clock)
+    return lease
 
 
-def driven(seen: LeaseRow, life: Life) -> RunDriven:
-    """The error that says who drives the run, and whether that process is stopped."""
-    ago = f"renewed {max(0.0, seen.age_s):.0f} s ago"
-    if seen.holder is not None and seen.holder.since is not None:
-        ago = f"since {seen.holder.since:%Y-%m-%d %H:%M:%S} UTC, {ago}"
+def driven_error(lease: LeaseRow, life: Life) -> RunDriven:
+    """Return the error that names the driver of the run, and tells whether that process is stopped."""
+    renewed = f"renewed {max(0.0, lease.age_s):.0f} s ago"
+    if lease.holder is not None and lease.holder.since is not None:
+        renewed = f"since {lease.holder.since:%Y-%m-%d %H:%M:%S} UTC, {renewed}"
     if life is Life.STOPPED:
         hint = "it goes on when it is continued (kill -CONT) and can be ended (kill); then resume the run"
-        return RunDriven(f"run {seen.run_id} is driven by {seen.holder}, which is stopped by a signal ({ago})", hint)
+        return RunDriven(
+            f"run {lease.run_id} is driven by {lease.holder}, which is stopped by a signal ({renewed})", hint
+        )
     return RunDriven(
-        f"run {seen.run_id} is driven by {seen.holder} ({ago})",
-        f"wait for it to end, or ask it to: fleetos abort {seen.run_id}",
+        f"run {lease.run_id} is driven by {lease.holder} ({renewed})",
+        f"wait for it to end, or ask it to: fleetos abort {lease.run_id}",
     )
 
 
-def looks_alive(seen: LeaseRow, me: Holder) -> Life | None:
-    """How the holder looks at a glance, for messages and lists; None: nobody drives the run. Decides nothing."""
-    if seen.holder is None:
+def probable_life(lease: LeaseRow, me: Holder) -> Life | None:
+    """Return whether the holder is probably alive, for messages and lists; None if the run has no driver.
+
+    No decision may rest on it.
+    """
+    if lease.holder is None:
         return None
-    life = life_of(seen.holder, me)
-    if life is Life.DEAD or (life is Life.ELSEWHERE and seen.age_s > LEASE_TERM_S):
+    life = life_of(lease.holder, me)
+    if life is Life.DEAD or (life is Life.ELSEWHERE and lease.age_s > LEASE_TERM_S):
         return None
     return life
 
 
-def _holding(watcher: LeaseRequester) -> str:
-    return holder_json(replace(watcher.me, since=watcher.clock.now()))
+def _holder_column(requester: LeaseRequester) -> str:
+    return holder_json(replace(requester.me, since=requester.clock.now()))
 
 
-async def create(connection: AsyncConnection, run_id: str, watcher: LeaseRequester) -> int:
-    """The epoch of the first lease of a new run."""
-    renewed = now_s(connection.dialect.name, watcher.clock.now().timestamp())
-    values = {"run_id": run_id, "epoch": 1, "beat": 0, "holder": _holding(watcher), "renewed_s": renewed}
+async def create(connection: AsyncConnection, run_id: str, requester: LeaseRequester) -> int:
+    """Create the lease of a new run, held by the requester. Return its first epoch."""
+    renewed = now_s(connection.dialect.name, requester.clock.now().timestamp())
+    values = {"run_id": run_id, "epoch": 1, "beat": 0, "holder": _holder_column(requester), "renewed_s": renewed}
     await connection.execute(insert(leases).values(values))
     return 1
 
 
-async def take(connection: AsyncConnection, seen: LeaseRow, watcher: LeaseRequester) -> int:
-    """The new epoch, once the lease is ours within this transaction.
+async def take(connection: AsyncConnection, lease: LeaseRow, requester: LeaseRequester) -> int:
+    """Take the lease within this transaction. Return the new epoch.
 
-    Raises RunDriven if it is not as it was seen: somebody else was faster, or its holder woke up.
+    Raise RunDriven if the lease is not as it was read: another process was faster, or its holder woke up.
     """
-    renewed = now_s(connection.dialect.name, watcher.clock.now().timestamp())
-    same = (leases.c.run_id == seen.run_id, leases.c.epoch == seen.epoch, leases.c.beat == seen.beat)
-    taken = await connection.execute(
+    renewed = now_s(connection.dialect.name, requester.clock.now().timestamp())
+    unchanged = (leases.c.run_id == lease.run_id, leases.c.epoch == lease.epoch, leases.c.beat == lease.beat)
+    result = await connection.execute(
         update(leases)
-        .where(*same)
-        .values(epoch=seen.epoch + 1, beat=seen.beat + 1, holder=_holding(watcher), renewed_s=renewed)
+        .where(*unchanged)
+        .values(epoch=lease.epoch + 1, beat=lease.beat + 1, holder=_holder_column(requester), renewed_s=renewed)
     )
-    if taken.rowcount != 1:
-        other = await look(connection, seen.run_id, watcher.clock)
-        raise driven(other, Life.ALIVE)
-    return seen.epoch + 1
+    if result.rowcount != 1:
+        current = await read_lease(connection, lease.run_id, requester.clock)
+        raise driven_error(current, Life.ALIVE)
+    return lease.epoch + 1
 
 
-async def prove(connection: AsyncConnection, run_id: str, epoch: int, clock: Clock) -> None:
-    """Nothing, once the lease of that epoch is proven and renewed within this transaction. Raises LeaseLost."""
+async def renew(connection: AsyncConnection, run_id: str, epoch: int, clock: Clock) -> None:
+    """Renew the lease of that epoch within this transaction. Raise LeaseLost if another epoch has replaced it."""
     renewed = now_s(connection.dialect.name, clock.now().timestamp())
-    proven = await connection.execute(
+    result = await connection.execute(
         update(leases)
         .where(leases.c.run_id == run_id, leases.c.epoch == epoch)
         .values(beat=leases.c.beat + 1, renewed_s=renewed)
     )
-    if proven.rowcount != 1:
-        other = await look(connection, run_id, clock)
-        by = f"is driven by {other.holder} now" if other.holder else "was taken over"
-        raise LeaseLost(f"run {run_id} {by}", "this process has stopped sending; follow the other one")
+    if result.rowcount != 1:
+        current = await read_lease(connection, run_id, clock)
+        what_happened = f"is driven by {current.holder} now" if current.holder else "was taken over"
+        raise LeaseLost(f"run {run_id} {what_happened}", "this process has stopped sending; follow the other one")
 
 
 async def release(connection: AsyncConnection, run_id: str, epoch: int) -> None:
-    """Nothing, once nobody holds the lease of that epoch."""
-    ours = (leases.c.run_id == run_id, leases.c.epoch == epoch)
-    await connection.execute(update(leases).where(*ours).values(beat=leases.c.beat + 1, holder=None))
+    """Release the lease of that epoch."""
+    own_lease = (leases.c.run_id == run_id, leases.c.epoch == epoch)
+    await connection.execute(update(leases).where(*own_lease).values(beat=leases.c.beat + 1, holder=None))

@@ -1,4 +1,4 @@
-"""Who holds a lease: one process, named so exactly that another one can tell whether it still lives."""
+"""Identify a process, so exactly that another process can tell whether it is still alive."""
 
 import getpass
 import os
@@ -16,36 +16,38 @@ _GONE = frozenset("ZXx")
 
 
 class Life(StrEnum):
-    """What this process can tell of a holder."""
+    """Liveness of a holder, as far as this process can tell."""
 
     ALIVE = "alive"
-    STOPPED = "stopped"  # alive, but a signal holds it: it may go on at any moment
+    STOPPED = "stopped"  # alive, but stopped by a signal: it may continue at any moment
     DEAD = "dead"
-    ELSEWHERE = "elsewhere"  # another machine, boot or pid namespace: only its renewals speak for it
+    ELSEWHERE = "elsewhere"  # another machine, boot or pid namespace: it can only be judged by its renewals
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process. `started` is its start in clock ticks since boot, from /proc; None where the system has no such.
-
-    `since` is when it took the lease that it is named in, in UTC.
-    """
+    """Process that holds a lease, or asks for one. None in a field: the system does not tell."""
 
     machine: str
+    """Machine id, or the host name where there is none."""
     boot: str | None
+    """Id of the boot: pids of an earlier boot mean nothing."""
     namespace: str | None
+    """Pid namespace, as a link of /proc names it: each container has pids of its own."""
     pid: int
     started: int | None
+    """Start of the process in clock ticks since boot, from /proc: tells it from a later one with the same pid."""
     host: str
     user: str
     since: datetime | None = None
+    """When the process took the lease that names it, in UTC."""
 
     def __str__(self) -> str:
         return f"process {self.pid} of {self.person}"
 
     @property
     def person(self) -> str:
-        """Return who started it, and where."""
+        """User who started it, and the host."""
         return f"{self.user} on {self.host}"
 
 
@@ -53,19 +55,19 @@ _HOLDER: TypeAdapter[Holder] = TypeAdapter(Holder)
 
 
 def holder_json(holder: Holder) -> str:
-    """The holder as one line of JSON."""
+    """Return the holder as one line of JSON."""
     return _HOLDER.dump_json(holder).decode()
 
 
 def holder_from(text: str) -> Holder:
-    """The holder that the JSON tells. Raises ValueError."""
+    """Decode a holder. Raise ValueError."""
     return _HOLDER.validate_json(text)
 
 
 def this_process() -> Holder:
-    """The process that asks."""
-    host = _storable(os.uname().nodename)
-    stat = _stat(os.getpid())
+    """Identify the calling process."""
+    host = _escape_bytes(os.uname().nodename)
+    stat = _read_stat(os.getpid())
     return Holder(
         machine=_first_line(*MACHINE_ID_FILES) or host,
         boot=_first_line(PROC / "sys/kernel/random/boot_id"),
@@ -78,28 +80,28 @@ def this_process() -> Holder:
 
 
 def life_of(holder: Holder, me: Holder) -> Life:
-    """What `me` can tell of the holder. In doubt ELSEWHERE, never DEAD."""
-    known = None not in (holder.boot, holder.namespace, holder.started)
-    here = (holder.machine, holder.boot, holder.namespace) == (me.machine, me.boot, me.namespace)
-    if not (known and here):
+    """Return the liveness of the holder as `me` can tell it. In doubt ELSEWHERE, never DEAD."""
+    is_complete = None not in (holder.boot, holder.namespace, holder.started)
+    is_local = (holder.machine, holder.boot, holder.namespace) == (me.machine, me.boot, me.namespace)
+    if not (is_complete and is_local):
         return Life.ELSEWHERE
-    stat = _stat(holder.pid)
+    stat = _read_stat(holder.pid)
     if stat is None:
         # A /proc mounted with hidepid shows no process of another user, but a signal still finds it.
-        return Life.ELSEWHERE if _exists(holder.pid) else Life.DEAD
+        return Life.ELSEWHERE if _process_exists(holder.pid) else Life.DEAD
     if stat[1] != holder.started or stat[0] in _GONE:
         return Life.DEAD
     return Life.STOPPED if stat[0] in _STOPPED else Life.ALIVE
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether that process of this machine is held by a signal."""
-    stat = _stat(pid)
+    """Return whether that process of this machine is stopped by a signal."""
+    stat = _read_stat(pid)
     return stat is not None and stat[0] in _STOPPED
 
 
-def _stat(pid: int) -> tuple[str, int] | None:
-    """State letter and start time of a process, from /proc/PID/stat (proc(5), fields 3 and 22)."""
+def _read_stat(pid: int) -> tuple[str, int] | None:
+    """Return state letter and start time of a process, from /proc/PID/stat (proc(5), fields 3 and 22)."""
     try:
         text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
         # The name in brackets may itself hold blanks and brackets.
@@ -109,7 +111,7 @@ def _stat(pid: int) -> tuple[str, int] | None:
         return None
 
 
-def _exists(pid: int) -> bool:
+def _process_exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -139,11 +141,14 @@ def _first_line(*paths: Path) -> str | None:
 
 def _user() -> str:
     try:
-        return _storable(getpass.getuser())
+        return _escape_bytes(getpass.getuser())
     except (KeyError, OSError):
         return str(os.getuid())
 
 
-def _storable(name: str) -> str:
-    """The name with bytes that are no UTF-8 as escapes: a name from the environment may hold any, a database none."""
+def _escape_bytes(name: str) -> str:
+    """Escape the bytes of the name that are not UTF-8.
+
+    A name from the environment may hold any bytes, a column of the database may not.
+    """
     return name.encode("utf-8", "backslashreplace").decode("utf-8")

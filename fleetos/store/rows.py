@@ -1,4 +1,4 @@
-"""Model values as rows of the tables."""
+"""Convert model values to rows and back."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from fleetos.store.database.sqlite_files import damage_hint
 Row = dict[str, Any]
 Value = TypeVar("Value")
 
-# Attempts that ended so are proven to have done nothing to their server.
+# Outcomes that prove that the attempt has done nothing to its server.
 _DID_NOTHING = frozenset({Outcome.REFUSED, Outcome.NOT_DELIVERED})
 
 TARGET_KEYS = ("run_id", "server_id")
@@ -24,7 +24,7 @@ RUN_VALUES = ("name", "digest", "state", "body")
 
 
 def run_row(run: Run) -> Row:
-    """The run as a row."""
+    """Convert the run to a row."""
     return {
         "id": run.id,
         "name": run.name,
@@ -36,9 +36,11 @@ def run_row(run: Run) -> Row:
 
 
 def target_row(run_id: str, target: Target) -> Row:
-    """The target as a row. `touched_at` and `doubtful` are what later runs ask about its server."""
+    """Convert the target to a row. Later runs read `touched_at` and `doubtful` of its server."""
     last = target.attempts[-1] if target.attempts else None
-    touching = next((one for one in reversed(target.attempts) if one.outcome not in _DID_NOTHING), None)
+    last_touching = next(
+        (attempt for attempt in reversed(target.attempts) if attempt.outcome not in _DID_NOTHING), None
+    )
     return {
         "run_id": run_id,
         "server_id": target.server_id,
@@ -48,21 +50,21 @@ def target_row(run_id: str, target: Target) -> Row:
         "attempt": last.number if last else 0,
         "job_id": last.job_id if last else None,
         "disk": target.disk,
-        "touched_at": touching.sent_at if touching else None,
-        "doubtful": target.unsettled or (touching is not None and touching.outcome is not Outcome.SUCCEEDED),
+        "touched_at": last_touching.sent_at if last_touching else None,
+        "doubtful": target.unsettled or (last_touching is not None and last_touching.outcome is not Outcome.SUCCEEDED),
         "body": target_json(target),
     }
 
 
 def record_row(run_id: str, record: Record) -> Row:
-    """The record as a row."""
+    """Convert the record to a row."""
     event = record.event
-    of_run = isinstance(event, RunEvent)
+    is_run_event = isinstance(event, RunEvent)
     return {
         "run_id": run_id,
         "seq": record.seq,
         "at": record.at,
-        "server_id": None if of_run else event.server_id,
+        "server_id": None if is_run_event else event.server_id,
         "kind": event.kind,
         "body": event_json(event),
     }
@@ -70,37 +72,45 @@ def record_row(run_id: str, record: Record) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class AppendRows:
-    """Records and the values of targets that they led to, ready to be written."""
+    """Rows of records and of the values of targets that they led to."""
 
     records: list[Row]
     targets: list[Row]
 
 
-def rows_of(run_id: str, records: Iterable[Record], targets: Iterable[Target]) -> AppendRows:
-    """The values as rows. Made before a transaction begins, so that it holds the database no longer than it must."""
-    return AppendRows([record_row(run_id, one) for one in records], [target_row(run_id, one) for one in targets])
+def append_rows(run_id: str, records: Iterable[Record], targets: Iterable[Target]) -> AppendRows:
+    """Convert records and targets to rows.
+
+    Call it before the transaction begins, so that the transaction holds the database no longer than it must.
+    """
+    return AppendRows(
+        [record_row(run_id, record) for record in records], [target_row(run_id, target) for target in targets]
+    )
 
 
-def in_pieces(run_id: str, records: Sequence[Record], targets: Sequence[Target]) -> Iterator[AppendRows]:
-    """Yield the values as rows, some at a time, for a run that is written whole: its rows are larger than itself."""
+def append_row_batches(run_id: str, records: Sequence[Record], targets: Sequence[Target]) -> Iterator[AppendRows]:
+    """Yield the rows of records and targets in batches of ROWS_AT_ONCE.
+
+    For a run that is written whole: its rows take more memory than the run itself.
+    """
     for start in range(0, len(records), ROWS_AT_ONCE):
-        yield rows_of(run_id, records[start : start + ROWS_AT_ONCE], ())
+        yield append_rows(run_id, records[start : start + ROWS_AT_ONCE], ())
     for start in range(0, len(targets), ROWS_AT_ONCE):
-        yield rows_of(run_id, (), targets[start : start + ROWS_AT_ONCE])
+        yield append_rows(run_id, (), targets[start : start + ROWS_AT_ONCE])
 
 
 def claim_row(run_id: str, target: Target) -> Row:
-    """The claim of the run on the target's server as a row."""
+    """Convert the claim of the run on the target's server to a row."""
     return {"server_id": target.server_id, "run_id": run_id, "unanswered_at": target.last_unanswered_at}
 
 
-def last_of_each(targets: Iterable[Target]) -> list[Target]:
-    """The targets without those that a later value of the same server replaces."""
+def latest_by_server(targets: Iterable[Target]) -> list[Target]:
+    """Return the last value of each target: earlier ones of the same server are left out."""
     return list({target.server_id: target for target in targets}.values())
 
 
-def decoded(read: Callable[[str], Value], body: str, location: Location) -> Value:
-    """The value that a body tells. Raises DatabaseUnusable if it tells none."""
+def decode_body(read: Callable[[str], Value], body: str, location: Location) -> Value:
+    """Decode the body of a row with `read`. Raise DatabaseUnusable if it is not valid."""
     try:
         return read(body)
     except ValueError as error:

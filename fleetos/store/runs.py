@@ -1,4 +1,7 @@
-"""What changes a run besides the journal of its driver: freezing it, taking it over, a next pass, requests."""
+"""Create runs, take them over, begin a next pass, add operator requests.
+
+The journal of its driver is the only other way to change a run.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,131 +23,140 @@ from fleetos.store import claims, history, leases
 from fleetos.store.database.database import Database
 from fleetos.store.database.tables import requests, runs
 from fleetos.store.database.tables import targets as targets_table
-from fleetos.store.journal import newest_seq, update_run, write
+from fleetos.store.journal import newest_seq, update_run, write_rows
 from fleetos.store.leases import Lease, LeaseRequester
 from fleetos.store.queries import load_within
-from fleetos.store.rows import AppendRows, in_pieces, run_row
+from fleetos.store.rows import AppendRows, append_row_batches, run_row
 
 
 async def create_run(
     database: Database,
     run: Run,
     targets: Sequence[Target],
-    more: Sequence[Event],
+    further_events: Sequence[Event],
     at: datetime,
-    watcher: LeaseRequester,
+    requester: LeaseRequester,
 ) -> Lease:
-    """The lease of the new run, once all of it is durable, in one transaction: the run, its targets, their claims,
-    and the records RunCreated, Enlisted for each target, and `more`.
+    """Create the run in one transaction and return its lease.
 
-    What the database remembers of unanswered sends to the servers is entered into the targets. Raises RunDriven or
-    ServerClaimed if another run holds one of the servers, IllegalMove, and JournalUnwritable.
+    Written are the run, its targets and their claims, and the records RunCreated, Enlisted for each target, and
+    `further_events`. Unanswered sends to the servers that the database remembers are entered into the targets. Raise
+    RunDriven or ServerClaimed if another run holds one of the servers, IllegalMove, and JournalUnwritable.
     """
-    proven = watcher.clock.moment()
-    run = replace(run, created_by=watcher.me.person)
-    frozen = _Frozen(run, targets, more, at)
-    claiming = [one for one in frozen.progress.targets.values() if one.keeps_claim]
+    proven = requester.clock.moment()
+    run = replace(run, created_by=requester.me.person)
+    initial = _InitialRecords(run, targets, further_events, at)
+    claimants = [target for target in initial.progress.targets.values() if target.keeps_claim]
     async with database.writing() as connection:
-        number = await _next_pass(connection)
-        row = {**run_row(frozen.progress.run), "created_no": number, "pass_no": number}
+        number = await _next_pass_no(connection)
+        row = {**run_row(initial.progress.run), "created_no": number, "pass_no": number}
         await connection.execute(insert(runs), [row])
-        memory = await claims.take(connection, run.id, claiming, watcher)
-        if memory:
-            frozen = _Frozen(run, [_remembering(one, memory) for one in targets], more, at)
-        await write(connection, frozen.rows())
+        unanswered = await claims.take(connection, run.id, claimants, requester)
+        if unanswered:
+            initial = _InitialRecords(
+                run, [_with_remembered_send(target, unanswered) for target in targets], further_events, at
+            )
+        await write_rows(connection, initial.rows())
         await connection.execute(update(targets_table).where(targets_table.c.run_id == run.id).values(pass_no=number))
-        # A target that ended as it was enlisted has no claim; one that remembers a send passes it on to its claim.
-        await claims.follow(connection, run.id, [frozen.progress.targets[server_id] for server_id in memory])
-        epoch = await leases.create(connection, run.id, watcher)
-    return Lease(run.id, epoch, len(frozen.records), proven)
+        # A target that ended as it was enlisted has no claim; a target that remembers a send passes it on to its claim.
+        await claims.update_claims(
+            connection, run.id, [initial.progress.targets[server_id] for server_id in unanswered]
+        )
+        epoch = await leases.create(connection, run.id, requester)
+    return Lease(run.id, epoch, len(initial.records), proven)
 
 
-class _Frozen:
-    """A run at its freeze: its first records, what they lead to, and the rows that say so."""
+class _InitialRecords:
+    """Run at its freeze: its first records, the progress that they lead to, and their rows."""
 
-    def __init__(self, run: Run, targets: Sequence[Target], more: Sequence[Event], at: datetime) -> None:
-        events = [RunCreated(run), *(Enlisted(target) for target in targets), *more]
+    def __init__(self, run: Run, targets: Sequence[Target], further_events: Sequence[Event], at: datetime) -> None:
+        events = [RunCreated(run), *(Enlisted(target) for target in targets), *further_events]
         self.progress = replay((at, event) for event in events)
         self.records = [Record(seq, at, event) for seq, event in enumerate(events, 1)]
 
     def rows(self) -> Iterator[AppendRows]:
-        """Yield its records and targets as rows, some at a time."""
-        return in_pieces(self.progress.run.id, self.records, list(self.progress.targets.values()))
+        """Yield its records and targets as rows, in batches."""
+        return append_row_batches(self.progress.run.id, self.records, list(self.progress.targets.values()))
 
 
-def _remembering(target: Target, memory: Mapping[str, datetime]) -> Target:
-    found = memory.get(target.server_id)
-    if found is None or (target.last_unanswered_at is not None and target.last_unanswered_at >= found):
+def _with_remembered_send(target: Target, unanswered: Mapping[str, datetime]) -> Target:
+    sent_at = unanswered.get(target.server_id)
+    if sent_at is None or (target.last_unanswered_at is not None and target.last_unanswered_at >= sent_at):
         return target
-    return replace(target, last_unanswered_at=found, remembered_at=found)
+    return replace(target, last_unanswered_at=sent_at, remembered_at=sent_at)
 
 
-async def take_run(database: Database, run_id: str, watcher: LeaseRequester) -> Lease:
-    """The lease of a run that nobody drives any more. Waits for up to its term if only renewals can tell.
+async def take_run(database: Database, run_id: str, requester: LeaseRequester) -> Lease:
+    """Take the lease of a run that has no driver any more. Wait for up to its term if only renewals can tell.
 
-    Raises RunDriven, UnknownRun, and JournalUnwritable.
+    Raise RunDriven, UnknownRun, and JournalUnwritable.
     """
-    await _known(database, run_id)
-    seen = await leases.may_take(database, run_id, watcher)
-    proven = watcher.clock.moment()
+    await _require_run(database, run_id)
+    lease = await leases.wait_until_takeable(database, run_id, requester)
+    proven = requester.clock.moment()
     async with database.writing() as connection:
-        epoch = await leases.take(connection, seen, watcher)
+        epoch = await leases.take(connection, lease, requester)
         return Lease(run_id, epoch, await newest_seq(connection, run_id), proven)
 
 
 async def begin_pass(
-    database: Database, run_id: str, events: Sequence[Event], at: datetime, watcher: LeaseRequester
+    database: Database, run_id: str, events: Sequence[Event], at: datetime, requester: LeaseRequester
 ) -> Lease:
-    """The lease of the run for a next pass: the events are folded and recorded, and the claims of the targets that
-    they move are taken, in the transaction that takes the lease.
+    """Begin a next pass of the run: take its lease, fold and record the events, take the claims of moved targets.
 
-    Raises RunDriven, ServerClaimed, ServerTouched if another run has changed one of the servers since, UnknownRun,
-    UsageError if the run or a target is not there any more where the events expect it, and JournalUnwritable.
+    All of it happens in one transaction. Raise RunDriven, ServerClaimed, ServerTouched if another run has changed one
+    of the servers since, UnknownRun, UsageError if the run or a target is no longer in the state that the events
+    expect, and JournalUnwritable.
     """
-    await _known(database, run_id)
-    seen = await leases.may_take(database, run_id, watcher)
-    proven = watcher.clock.moment()
+    await _require_run(database, run_id)
+    lease = await leases.wait_until_takeable(database, run_id, requester)
+    proven = requester.clock.moment()
     async with database.writing() as connection:
-        epoch = await leases.take(connection, seen, watcher)
+        epoch = await leases.take(connection, lease, requester)
         progress = await load_within(connection, run_id, database.location)
         if progress.run.state in RUN_ENDS:
-            # Whoever asked to abort the run was too late for that pass, and did not mean the next.
-            undone = (requests.c.run_id == run_id, requests.c.done_at.is_(None))
-            await connection.execute(update(requests).where(*undone).values(done_at=at))
+            # A request to abort came too late for the last pass, and was not meant for the next.
+            open_requests = (requests.c.run_id == run_id, requests.c.done_at.is_(None))
+            await connection.execute(update(requests).where(*open_requests).values(done_at=at))
         try:
-            run, changed = _folded(progress, events, at)
+            run, changed = _fold_events(progress, events, at)
         except IllegalMove as error:
             raise UsageError(
                 f"run {run_id} has changed since this command read it, so nothing was done",
                 f"fleetos status {run_id} says how it is now",
             ) from error
-        memory = await claims.take(connection, run_id, [one for one in changed if one.keeps_claim], watcher)
-        _refuse_foreign_sends(changed, memory, at)
+        unanswered = await claims.take(
+            connection, run_id, [target for target in changed if target.keeps_claim], requester
+        )
+        _refuse_foreign_sends(changed, unanswered, at)
         await _refuse_touched_since(connection, run_id, changed)
         last_seq = await newest_seq(connection, run_id)
-        new = [Record(seq, at, event) for seq, event in enumerate(events, last_seq + 1)]
-        await write(connection, in_pieces(run_id, new, changed))
-        await claims.follow(connection, run_id, changed)
+        new_records = [Record(seq, at, event) for seq, event in enumerate(events, last_seq + 1)]
+        await write_rows(connection, append_row_batches(run_id, new_records, changed))
+        await claims.update_claims(connection, run_id, changed)
         await update_run(connection, run)
-        await _number_pass(connection, run_id, [one.server_id for one in changed if one.keeps_claim])
+        await _store_pass_no(connection, run_id, [target.server_id for target in changed if target.keeps_claim])
     return Lease(run_id, epoch, last_seq + len(events), proven)
 
 
-async def _next_pass(connection: AsyncConnection) -> int:
-    """Return the number of a pass that begins in this transaction. Two that begin at once share no server."""
+async def _next_pass_no(connection: AsyncConnection) -> int:
+    """Return the number of a pass that begins in this transaction.
+
+    Two passes that begin at the same time may get one number, but share no server.
+    """
     return await connection.scalar(select(func.coalesce(func.max(runs.c.pass_no), 0) + 1)) or 1
 
 
-async def _number_pass(connection: AsyncConnection, run_id: str, server_ids: Sequence[str]) -> None:
-    """Number a next pass of the run, and the servers that it takes up again."""
-    number = await _next_pass(connection)
+async def _store_pass_no(connection: AsyncConnection, run_id: str, server_ids: Sequence[str]) -> None:
+    """Store the number of a next pass at the run, and at the servers that it takes up again."""
+    number = await _next_pass_no(connection)
     await connection.execute(update(runs).where(runs.c.id == run_id).values(pass_no=number))
-    for part in claims.slices(server_ids):
-        taken_up = (targets_table.c.run_id == run_id, targets_table.c.server_id.in_(part))
-        await connection.execute(update(targets_table).where(*taken_up).values(pass_no=number))
+    for batch in claims.id_batches(server_ids):
+        is_taken_up = (targets_table.c.run_id == run_id, targets_table.c.server_id.in_(batch))
+        await connection.execute(update(targets_table).where(*is_taken_up).values(pass_no=number))
 
 
-def _folded(progress: Progress, events: Sequence[Event], at: datetime) -> tuple[Run, list[Target]]:
+def _fold_events(progress: Progress, events: Sequence[Event], at: datetime) -> tuple[Run, list[Target]]:
     run = progress.run
     changed: dict[str, Target] = {}
     for event in events:
@@ -156,10 +168,10 @@ def _folded(progress: Progress, events: Sequence[Event], at: datetime) -> tuple[
     return run, list(changed.values())
 
 
-def _refuse_foreign_sends(changed: Sequence[Target], memory: Mapping[str, datetime], at: datetime) -> None:
-    """Nothing, unless another run left an unanswered send to one of the servers that this run cannot know of."""
+def _refuse_foreign_sends(changed: Sequence[Target], unanswered: Mapping[str, datetime], at: datetime) -> None:
+    """Raise ServerClaimed if another run left a recent unanswered send that this run cannot know of."""
     for target in changed:
-        sent_at = memory.get(target.server_id)
+        sent_at = unanswered.get(target.server_id)
         if sent_at is None or (target.last_unanswered_at is not None and target.last_unanswered_at >= sent_at):
             continue
         if (at - sent_at).total_seconds() < NO_STOP_AFTER_UNANSWERED_S:
@@ -168,26 +180,26 @@ def _refuse_foreign_sends(changed: Sequence[Target], memory: Mapping[str, dateti
 
 
 async def _refuse_touched_since(connection: AsyncConnection, run_id: str, changed: Sequence[Target]) -> None:
-    """Raise ServerTouched if a server that is to be tried again was sent a change by another run since."""
-    again = {target.server_id: target for target in changed if not target.ended}
-    touched = await history.touched_since_within(connection, run_id, again)
+    """Raise ServerTouched if another run has since sent a change to a server that is to be tried again."""
+    retried = {target.server_id: target for target in changed if not target.ended}
+    touched = await history.touched_since_within(connection, run_id, retried)
     if touched:
-        server_id, other = next(iter(touched.items()))
+        server_id, other_run_id = next(iter(touched.items()))
         raise ServerTouched(
-            f"run {other} has changed {again[server_id].name} ({server_id}) after run {run_id}",
+            f"run {other_run_id} has changed {retried[server_id].name} ({server_id}) after run {run_id}",
             f"call `fleetos retry {run_id}` again: it leaves such servers out; a new plan can change them",
         )
 
 
 async def add_request(database: Database, run_id: str, kind: RequestKind, by: str, at: datetime) -> None:
-    """Nothing, once the run's driver, this one or the next, will find the request. Raises UnknownRun."""
-    await _known(database, run_id)
+    """Store a request for the run's driver, this one or the next. Raise UnknownRun."""
+    await _require_run(database, run_id)
     async with database.writing() as connection:
         row = {"run_id": run_id, "kind": kind.value, "asked_by": by, "at": at}
         await connection.execute(insert(requests), [row])
 
 
-async def _known(database: Database, run_id: str) -> None:
+async def _require_run(database: Database, run_id: str) -> None:
     async with database.reading() as connection:
         if await connection.scalar(select(runs.c.id).where(runs.c.id == run_id)) is None:
             raise UnknownRun(f"there is no run {run_id!r} in {database.location.shown}")

@@ -1,4 +1,4 @@
-"""What the engine tells after a turn, passed on to a view with the time that the view needs."""
+"""Forward engine turns to a view, with the wall clock time that the view needs."""
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from fleetos.views.view import SilentView, View
 
 
 class ViewObserver:
-    """Tells one view of each turn; `tick` lets time pass on it while no turn has anything to say.
+    """Observer that forwards each turn to one view, and lets time pass on it between turns.
 
-    A view that cannot write any more (a closed pipe, a terminal that is gone, a full disk) is silent from then on: a
-    run does not end because nobody looks.
+    A view that can no longer write (closed pipe, lost terminal, full disk) is replaced by a silent one: a run does not
+    end because its output is not read.
     """
 
     def __init__(self, view: View, clock: Clock) -> None:
@@ -24,34 +24,34 @@ class ViewObserver:
 
     def started(self, progress: Progress) -> None:
         self._progress = progress
-        with self._seen():
+        with self._silence_when_lost():
             self._view.started(progress, self._clock.now())
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int]) -> None:
         self._requests = requests
-        with self._seen():
+        with self._silence_when_lost():
             self._view.turned(progress, records, requests, self._clock.now())
 
-    def told(self, progress: Progress, record: Record) -> None:
-        """Passes on a record that no turn of the engine has written."""
+    def forward_record(self, progress: Progress, record: Record) -> None:
+        """Forward a record that was not written by a turn of the engine."""
         self.turned(progress, [record], self._requests)
 
     def tick(self) -> None:
-        """Shows the time that has passed; worth calling about once a second."""
+        """Let the view show the time that has passed. Call it about once a second."""
         if self._progress is not None:
             self.turned(self._progress, (), self._requests)
 
     def ended(self, requests: Mapping[str, int]) -> None:
         if self._progress is not None:
-            with self._seen():
+            with self._silence_when_lost():
                 self._view.ended(self._progress, requests, self._clock.now())
 
     def note(self, text: str) -> None:
-        with self._seen():
+        with self._silence_when_lost():
             self._view.note(text, self._clock.now())
 
     @contextmanager
-    def _seen(self) -> Generator[None]:
+    def _silence_when_lost(self) -> Generator[None]:
         try:
             yield
         except (OSError, UnicodeError):

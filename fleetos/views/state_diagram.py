@@ -1,7 +1,7 @@
-"""The law of states as Mermaid diagrams and tables, written into a page between two markers.
+"""Generate the state diagrams in docs/architecture.md, between two markers.
 
-Run it as `python -m fleetos.views.state_diagram docs/architecture.md`; with `--check` it changes nothing and tells by
-its exit code whether the page is as it would write it.
+Run it as `python -m fleetos.views.state_diagram docs/architecture.md`; with `--check` it changes nothing, and exits
+with 1 if the page is outdated.
 """
 
 import sys
@@ -20,7 +20,7 @@ _State = TypeVar("_State", bound=StrEnum)
 
 
 def law() -> str:
-    """The diagrams and tables of targets and runs, in Markdown."""
+    """Return the diagrams and tables of targets and runs, in Markdown."""
     return "\n".join(
         (
             "### Targets",
@@ -39,7 +39,7 @@ def law() -> str:
 
 
 def diagram(moves: Mapping[_State, Mapping[_State, str]], first: _State, ends: frozenset[_State]) -> str:
-    """A Mermaid state diagram of the moves. Moves from an end are drawn too: they are what the operator asks for."""
+    """Return a Mermaid state diagram of the moves. Moves from an end are drawn too: an operator may ask for them."""
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first}"]
     lines += [f"    {before} --> {after}" for before, afters in moves.items() for after in afters]
     lines += [f"    {state} --> [*]" for state in moves if state in ends]
@@ -47,17 +47,17 @@ def diagram(moves: Mapping[_State, Mapping[_State, str]], first: _State, ends: f
 
 
 def table(moves: Mapping[_State, Mapping[_State, str]]) -> str:
-    """A Markdown table of the moves: from, to, when."""
+    """Return a Markdown table of the moves, with their conditions."""
     rows = [
         f"| `{before}` | `{after}` | {when} |" for before, afters in moves.items() for after, when in afters.items()
     ]
     return "\n".join(["| From | To | When |", "|---|---|---|", *rows])
 
 
-def renewed(page: str) -> str:
-    """The page with the law of states between its markers.
+def update_page(page: str) -> str:
+    """Return the page with the law of states between its markers.
 
-    Raises UsageError if it does not have each marker once, in their order.
+    Raise UsageError unless it has each marker once, in their order.
     """
     head, begin, rest = page.partition(BEGIN)
     _, end, tail = rest.partition(END)
@@ -69,13 +69,13 @@ def renewed(page: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code: 0 if the page is as it should be or was written, 1 if `--check` found it outdated."""
-    names = [one for one in arguments if one != "--check"]
+    """Return the exit code: 0 if the page is current or was written, 1 if `--check` found it outdated."""
+    names = [argument for argument in arguments if argument != "--check"]
     if len(names) != 1:
         raise UsageError("one page is needed", "python -m fleetos.views.state_diagram docs/architecture.md [--check]")
     path = Path(names[0])
     page = path.read_text(encoding="utf-8")
-    after = renewed(page)
+    after = update_page(page)
     if "--check" in arguments:
         return int(after != page)
     path.write_text(after, encoding="utf-8")

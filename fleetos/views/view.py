@@ -1,4 +1,4 @@
-"""What every view can do, and the two that draw nothing: silence, and one JSON line for each event."""
+"""View protocol; the silent view and the JSON-lines view."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,34 +9,34 @@ from fleetos.model.journal.events import Record, RunEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.views.documents.events import event_document
-from fleetos.views.text.format import printable, short_stamp
+from fleetos.views.text.format import printable, short_timestamp
 
 
 class View(Protocol):
-    """Somebody who looks at a run while it is driven. All times are UTC and come from the caller.
+    """Display of a run while it is driven. All times are UTC and come from the caller.
 
-    `requests` is how many requests this process has sent so far, by operation.
+    `requests`: number of requests that this process has sent so far, by operation.
     """
 
     def started(self, progress: Progress, now: datetime) -> None:
-        """Called once, before the first turn."""
+        """Begin to show the run: once, before the first turn."""
         ...
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
-        """Called after each turn that was committed, with its records; without any, it lets time pass."""
+        """Show a committed turn with its records, or, without records, the time that has passed."""
         ...
 
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
-        """Called once, when the run is driven no longer, for whatever reason."""
+        """Show the end: once, when this process no longer drives the run, for whatever reason."""
         ...
 
     def note(self, text: str, now: datetime) -> None:
-        """Says something that is no event of the run: a signal that was heard, a wait for the lease."""
+        """Show a message that is no event of the run, such as a received signal or a wait for the lease."""
         ...
 
 
 class SilentView:
-    """Says nothing."""
+    """View that shows nothing."""
 
     def started(self, progress: Progress, now: datetime) -> None:
         pass
@@ -52,7 +52,7 @@ class SilentView:
 
 
 class JsonLinesView:
-    """Writes each event as one line of JSON to `data`, at once; notes go to `notes`, which is not for programs."""
+    """View that writes each event to `data` at once, as one line of JSON; notes go to `notes`, for people."""
 
     def __init__(self, data: TextIO, notes: TextIO) -> None:
         self._data = data
@@ -62,27 +62,27 @@ class JsonLinesView:
         pass
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
-        del requests, now  # the records tell their own time
+        del requests, now  # each record has its own time
         for record in records:
             self._data.write(event_line(record, progress.run.id, name_of(record, progress.targets)))
         if records:
             self._data.flush()
 
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
-        del progress, requests, now  # the last record has said it
+        del progress, requests, now  # the last record is the end of the run
         self._data.flush()
 
     def note(self, text: str, now: datetime) -> None:
-        self._notes.write(f"{short_stamp(now)} {printable(text)}\n")
+        self._notes.write(f"{short_timestamp(now)} {printable(text)}\n")
         self._notes.flush()
 
 
 def event_line(record: Record, run_id: str, server: str | None = None) -> str:
-    """The record as one line of JSON in ASCII, with its line end."""
+    """Return the record as one line of JSON in ASCII, with its line end."""
     return json.dumps(event_document(record, run_id, server), separators=(",", ":")) + "\n"
 
 
 def name_of(record: Record, targets: Mapping[str, Target]) -> str | None:
-    """The name of the server that the record is about, None where it is about the whole run."""
+    """Return the name of the server that the record is about; None if it is about the whole run."""
     target = None if isinstance(record.event, RunEvent) else targets.get(record.event.server_id)
     return target and target.name

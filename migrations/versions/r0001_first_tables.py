@@ -91,6 +91,6 @@ def upgrade() -> None:
     op.create_table(
         "clouds",
         sa.Column("scope", sa.Text, nullable=False),
-        sa.Column("longest_change_s", sa.Float, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("scope", name="pk_clouds"),
     )

@@ -17,7 +17,7 @@ from tests.support.postgres import fresh_database, server_ends
 
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
 
-UNAVAILABLE = (69, "see to it that its server runs and takes connections")
+UNAVAILABLE = (69, "check that its server runs and takes connections")
 REFUSED = (77, "check user and password in the URL")
 MISSING = (65, "create it (CREATE DATABASE), or check the name in the URL")
 PASSWORD = "right-horse-1"

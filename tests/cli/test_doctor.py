@@ -19,6 +19,7 @@ from fleetos.model.diagnosis import Topic
 from fleetos.model.experience import Experience, Limit
 from fleetos.model.journal.codec import experience_json
 from fleetos.sim.api.access import ACCESS_KEY, PASSWORD, SECRET_KEY
+from fleetos.store import connect, diagnostics
 from fleetos.store.database import sqlite_files
 from tests.cli.play import Play
 from tests.support.commands import Done, Stage, stage, until
@@ -229,9 +230,10 @@ def test_a_database_that_does_not_answer_in_time(play: Play, monkeypatch: pytest
 
 def test_an_old_database_is_told_and_left_as_it_is(play: Play) -> None:
     file = made(play)
-    with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute("UPDATE fleetos_revision SET version_num = '0001'")
-    checks = examined(play)
+    with pytest.MonkeyPatch.context() as newer_program:
+        newer_program.setattr(connect, "REVISION", "0002")
+        newer_program.setattr(diagnostics, "REVISION", "0002")
+        checks = examined(play)
     assert (of(checks, "schema")["grade"], of(checks, "lease")["grade"]) == ("doubtful", "skipped")
     with closing(sqlite3.connect(file)) as connection, connection:
         assert connection.execute("SELECT version_num FROM fleetos_revision").fetchall() == [("0001",)]

@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 
 from fleetos.model.experience import Experience
-from fleetos.model.journal.codec import experience_from
+from fleetos.model.journal.codec import experience_from_json
 from tests.cli.play import Play
 
 # The cloud's own words for four requests a second, whatever the pace of this machine.
@@ -20,7 +20,7 @@ def remembered(play: Play) -> Experience:
     """What the database knows of the one cloud of this play."""
     with closing(sqlite3.connect(play.database)) as connection:
         ((body,),) = connection.execute("SELECT body FROM clouds").fetchall()
-    return experience_from(body)
+    return experience_from_json(body)
 
 
 def test_an_interrupted_run_has_learned_for_the_next(play: Play) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetos.cli.reference import Command, commands, main
+from fleetos.cli.reference import CommandHelp, commands, main
 from fleetos.errors import UsageError
 from tests.test_readme import calls
 
@@ -17,7 +17,7 @@ ALL = {command.words: command for command in commands()}
 GROUPS = {"fleetos db"}
 
 
-def options(command: Command) -> set[str]:
+def options(command: CommandHelp) -> set[str]:
     """The options that a command takes, as its help spells them."""
     return {word for written, _ in command.parameters for word in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", written)}
 

@@ -38,7 +38,7 @@ def test_the_first_signal_admits_no_more_and_says_how_to_go_on(play: Play, numbe
     assert (run["condition"], run["exit_code"], run["left"]["detail"]) == ("interrupted", 20, number.name)
     shown = play.called("status").stdout
     assert f"interrupted ({number.name} to process {began.process.pid} of " in shown
-    assert shown.count("nobody drives the run") == 3
+    assert shown.count("no driver") == 3
     play.post("/admin/heal", {})
     assert play.fleetos("resume").returncode == 0
     assert play.changes(names) == dict.fromkeys(names, 1)

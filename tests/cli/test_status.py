@@ -1,4 +1,4 @@
-"""What `status`, `runs` and `events` tell of a run that nobody drives any more, to whoever is called at night."""
+"""What `status`, `runs` and `events` tell of a run that has no driver any more, to whoever is called at night."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def test_a_run_whose_driver_was_killed_is_abandoned_and_promises_nothing(play: P
     assert "abandoned, last sign of life " in shown
     assert "region eu-de, project eu-de_sim (" in shown
     assert "user sim" in shown
-    assert shown.count("nobody drives the run") == 3
+    assert shown.count("no driver") == 3
     assert f"1 server may be powered off because of this run: {names[0]}\n" in shown
     assert "queued" not in shown
     assert shown.endswith(f"next: fleetos resume {began.run_id}\nor end the run: fleetos abort {began.run_id}\n")

@@ -20,7 +20,7 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.database.tables import claims, targets
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import LeaseRequester, look
+from fleetos.store.leases import LeaseRequester, read_lease
 from fleetos.store.memory_journal import CommitFault, CommitFaults, MemoryRun
 from tests.support.postgres import fresh_database
 from tests.unit.store.samples import START, HandClock, dead_process, watcher
@@ -93,7 +93,7 @@ class MemoryHouse:
         return await self.take()
 
     async def take(self) -> ReleasableJournal:
-        return self.run.take(self.clock, self._weather)
+        return self.run.open_journal(self.clock, self._weather)
 
     async def reopen(self) -> None:
         """Nothing is kept anywhere but in the run."""
@@ -180,7 +180,7 @@ class SqlHouse:
 
     async def commits(self) -> int:
         async with self.database.reading() as connection:
-            return (await look(connection, self._run_id, self.clock)).beat
+            return (await read_lease(connection, self._run_id, self.clock)).beat
 
     async def break_commits(self) -> None:
         await self._alter(*BREAK[self.database.dialect])

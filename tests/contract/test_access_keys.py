@@ -34,7 +34,7 @@ from fleetos.sim.api.access import (
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.api.signatures import SignatureChecker
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.server.serve import Listen, serve
+from fleetos.sim.server.serve import ListenAddress, serve
 from fleetos.sim.wire.messages import SimRequest
 from tests.contract.gateway import PROJECT as PEERS_PROJECT
 from tests.contract.gateway import SERVER, change, gateway
@@ -86,7 +86,7 @@ async def scene(**scenario: object) -> AsyncGenerator[Scene]:
     now = SystemClock().now
     cloud = SimulatedCloud(Scenario.model_validate(described), now().timestamp(), lambda: now().timestamp())
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving_ = asyncio.create_task(serve(cloud, Listen(), listening.set_result))
+    serving_ = asyncio.create_task(serve(cloud, ListenAddress(), listening.set_result))
     try:
         yield Scene(cloud, await listening)
     finally:
@@ -100,8 +100,8 @@ async def test_every_kind_of_request_is_signed_rightly(key: AccessKey) -> None:
     async with scene(images=images, key_pairs=["KeyPair 1+é"]) as staged, staged.client(key) as client:
         own = next(iter(staged.cloud.world.servers))
         assert len((await client.list_servers()).servers) == 2
-        (image,) = await client.images_named(ODD_IMAGE)
-        assert await client.has_key_pair("KeyPair 1+é")
+        (image,) = await client.images.named(ODD_IMAGE)
+        assert await client.project.has_key_pair("KeyPair 1+é")
         permit = client.permit()
         assert permit is not None
         stopped = await client.stop([own], hard=True, permit=permit, last_check=lambda: None)
@@ -270,7 +270,7 @@ async def test_a_signature_survives_a_proxy() -> None:
             headers = {name.lower(): text for name, _, text in (line.partition(": ") for line in lines)}
             target = address.removeprefix(f"http://{headers['host']}")
             asked = SimRequest(method, target, {}, headers, body, target)
-            verdicts.append(office.judge(asked, SystemClock().now().timestamp()))
+            verdicts.append(office.check_request(asked, SystemClock().now().timestamp()))
             await exchange.answer(body=b'{"servers": []}')
 
     async with peer(between) as proxy:
@@ -279,7 +279,7 @@ async def test_a_signature_survives_a_proxy() -> None:
         env, limits = {"HTTPS_PROXY": proxy.url("")}, ApiLimits()
         opening = open_cloud(access, clock=SystemClock(), chance=SeededChance(1), limits=limits, env=env)
         async with opening as client:
-            await client.images_named(ODD_IMAGE)
+            await client.images.named(ODD_IMAGE)
             await change(client)
     assert len(verdicts) >= 3
     assert set(verdicts) == {None}

@@ -24,7 +24,7 @@ from fleetos.model.traces import NO_TRACES
 from fleetos.sim.api.access import Access
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.server.serve import Listen, serve
+from fleetos.sim.server.serve import ListenAddress, serve
 from tests.support.chance import SeededChance
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ async def stage(*faults: object, **scenario: object) -> AsyncGenerator[Stage]:
     clock = AheadClock()
     cloud = SimulatedCloud(Scenario.model_validate(described), clock.now().timestamp(), lambda: clock.now().timestamp())
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve(cloud, Listen(), listening.set_result))
+    serving = asyncio.create_task(serve(cloud, ListenAddress(), listening.set_result))
     try:
         access = Access(await listening)
         credentials = Credentials(
@@ -171,13 +171,13 @@ async def test_reading_what_is_there_and_what_is_not() -> None:
         assert await client.server("nobody") is None
         assert await client.job("nobody") is None
         image_id = scene.images()[0]
-        image = await client.image(image_id)
+        image = await client.images.by_id(image_id)
         assert image is not None
-        assert [one.id for one in await client.images_named(image.name)] == [image_id]
-        assert await client.images_named(image.name.lower()) == ()
-        assert await client.image("nobody") is None
-        assert await client.has_key_pair("KeyPair-350b")
-        assert not await client.has_key_pair("nobody")
+        assert [one.id for one in await client.images.named(image.name)] == [image_id]
+        assert await client.images.named(image.name.lower()) == ()
+        assert await client.images.by_id("nobody") is None
+        assert await client.project.has_key_pair("KeyPair-350b")
+        assert not await client.project.has_key_pair("nobody")
 
 
 @pytest.mark.parametrize(

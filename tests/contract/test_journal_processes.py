@@ -14,8 +14,8 @@ from fleetos.store import runs
 from fleetos.store.connect import open_database
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
-from fleetos.store.integrity import check
-from fleetos.store.leases import look
+from fleetos.store.integrity import find_problems
+from fleetos.store.leases import read_lease
 from tests.support.postgres import fresh_database, server_ends
 from tests.unit.store.samples import START, HandClock, dead_process, make_run, make_targets, watcher
 
@@ -87,7 +87,7 @@ async def open_with_run(where: str) -> Database:
 
 async def epoch_of(database: Database) -> int:
     async with database.reading() as connection:
-        return (await look(connection, RUN.id, HandClock())).epoch
+        return (await read_lease(connection, RUN.id, HandClock())).epoch
 
 
 @pytest.mark.slow
@@ -112,7 +112,7 @@ async def test_a_killed_process_is_followed_at_once(where: str, start: Start) ->
     assert line(second) == "taken 3"
     assert order(second) == "appended"
     assert close(second) == "released"
-    assert await check(database) == []
+    assert await find_problems(database) == []
     await database.close()
 
 
@@ -152,5 +152,5 @@ async def test_a_new_database_is_made_once(where: str, start: Start) -> None:
     said = [line(process) for process in [start() for _ in range(4)]]
     assert [one.split()[0] for one in said] == ["UnknownRun"] * 4
     database = await open_database(locate(where), watcher(HandClock()))
-    assert await check(database) == []
+    assert await find_problems(database) == []
     await database.close()

@@ -41,7 +41,7 @@ def change(access: Access, name: str) -> str:
 
 
 async def _left(home: StateFolder) -> None:
-    if home.occupant() is not None:
+    if home.server_pid() is not None:
         await asyncio.sleep(0.1)
         await _left(home)
 
@@ -58,13 +58,13 @@ async def test_a_killed_process_comes_back_with_its_world_at_its_address(state: 
     scenario = state / "s.yaml"
     access = await builtin.ensure(state, scenario)
     job_id = await asyncio.to_thread(change, access, "web-002")
-    pid = builtin.home_of(state, scenario).occupant()
+    pid = builtin.folder_for(state, scenario).server_pid()
     assert pid is not None
     assert os.getsid(pid) == pid
     os.kill(pid, signal.SIGKILL)
     again = await builtin.ensure(state, scenario)
     assert again == access
-    assert builtin.home_of(state, scenario).occupant() != pid
+    assert builtin.folder_for(state, scenario).server_pid() != pid
     await asyncio.sleep(0.4)
     ledger, _ = await asyncio.to_thread(fetch, again, "GET", "/admin/ledger")
     assert [(w["job_id"], w["ended"]) for w in ledger["writes"]] == [(job_id, "success")]
@@ -85,8 +85,8 @@ async def test_callers_that_race_get_one_process(state: Path) -> None:
 async def test_another_process_at_the_old_address_is_not_taken_for_ours(state: Path) -> None:
     scenario = state / "s.yaml"
     access = await builtin.ensure(state, scenario)
-    home = builtin.home_of(state, scenario)
-    os.kill(home.occupant() or 0, signal.SIGKILL)
+    home = builtin.folder_for(state, scenario)
+    os.kill(home.server_pid() or 0, signal.SIGKILL)
     address = access.base_url.removeprefix("http://")
     command = [sys.executable, "-m", "fleetos.sim.server.serve", "--listen", address, "--servers", "2"]
     stranger = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
@@ -103,7 +103,7 @@ async def test_a_reset_makes_a_new_world(state: Path) -> None:
     access = await builtin.ensure(state, scenario)
     await asyncio.to_thread(change, access, "web-001")
     await builtin.reset(state, scenario)
-    assert builtin.home_of(state, scenario).occupant() is None
+    assert builtin.folder_for(state, scenario).server_pid() is None
     again = await builtin.ensure(state, scenario)
     ledger, _ = await asyncio.to_thread(fetch, again, "GET", "/admin/ledger")
     assert ledger["writes"] == []
@@ -113,7 +113,7 @@ async def test_an_idle_process_ends_and_is_started_again(state: Path) -> None:
     scenario = state / "s.yaml"
     access = await builtin.ensure(state, scenario, idle_exit_s=0.2)
     await asyncio.to_thread(change, access, "web-001")
-    home = builtin.home_of(state, scenario)
+    home = builtin.folder_for(state, scenario)
     async with asyncio.timeout(20):
         await _left(home)
     again = await builtin.ensure(state, scenario)
@@ -127,8 +127,8 @@ async def test_a_bad_scenario_and_a_world_that_cannot_be_read(state: Path) -> No
     bad.write_text("severs: []")
     with pytest.raises(InputError, match="severs"):
         await builtin.ensure(state, bad)
-    home = builtin.home_of(state, None)
-    home.make()
+    home = builtin.folder_for(state, None)
+    home.create()
     home.journal.write_text("nonsense\n")
     with pytest.raises(CloudUnreachable, match="cannot be read as the journal"):
         await builtin.ensure(state)

@@ -11,7 +11,7 @@ import pytest
 from fleetos.errors import UsageError
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.server.serve import Listen, serve
+from fleetos.sim.server.serve import ListenAddress, serve
 from tests.unit.sim.bench import LOGIN
 
 
@@ -64,7 +64,7 @@ async def served(*faults: object, **scenario: object) -> AsyncGenerator[Wire]:
     now = 1_800_000_000.0
     cloud = SimulatedCloud(Scenario.model_validate({**scenario, "faults": faults}), now, lambda: now)
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve(cloud, Listen(), listening.set_result))
+    serving = asyncio.create_task(serve(cloud, ListenAddress(), listening.set_result))
     try:
         wire = Wire(cloud, await listening)
         _, headers, _ = await wire.call("POST", "/v3/auth/tokens", LOGIN)
@@ -166,7 +166,7 @@ async def test_an_idle_process_ends_but_not_while_a_change_is_in_flight() -> Non
     now = [1_800_000_000.0]
     cloud = SimulatedCloud(Scenario.model_validate({"servers": [{"state": "stopped"}]}), now[0], lambda: now[0])
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve(cloud, Listen(), listening.set_result, idle_exit_s=0.1))
+    serving = asyncio.create_task(serve(cloud, ListenAddress(), listening.set_result, idle_exit_s=0.1))
     wire = Wire(cloud, await listening)
     wire.token = (await wire.call("POST", "/v3/auth/tokens", LOGIN))[1]["x-subject-token"]
     image = next(iter(cloud.world.images))
@@ -182,12 +182,12 @@ async def test_an_idle_process_ends_but_not_while_a_change_is_in_flight() -> Non
 @pytest.mark.parametrize("text", ["0.0.0.0:80", "10.0.0.1:80", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", ""])
 def test_only_loopback_is_served(text: str) -> None:
     with pytest.raises(UsageError):
-        Listen.parse(text)
+        ListenAddress.parse(text)
 
 
 def test_addresses() -> None:
-    assert Listen.parse("localhost:0") == Listen("127.0.0.1", 0)
-    assert Listen.parse("[::1]:8080") == Listen("::1", 8080)
+    assert ListenAddress.parse("localhost:0") == ListenAddress("127.0.0.1", 0)
+    assert ListenAddress.parse("[::1]:8080") == ListenAddress("::1", 8080)
 
 
 async def test_long_tokens_pass() -> None:

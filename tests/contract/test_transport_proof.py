@@ -160,7 +160,7 @@ async def test_once_connected_every_failure_is_an_answer_lost(name: str, effect:
     assert_nothing_secret(caught.value)
     # The library repeats a read on a lost connection by itself, once; an effect it leaves alone.
     assert other.connections == 1 if effect else other.connections <= 2
-    assert sum(out.left.values()) == other.connections
+    assert sum(out.sent_counts.values()) == other.connections
 
 
 async def test_an_effect_leaves_once_whatever_happens() -> None:
@@ -169,7 +169,7 @@ async def test_an_effect_leaves_once_whatever_happens() -> None:
             with pytest.raises(AnswerLost):
                 await out.send(outgoing(other.url()))
     assert other.connections == 3
-    assert out.left == {"changeos": 3}
+    assert out.sent_counts == {"changeos": 3}
 
 
 @pytest.mark.parametrize("effect", [True, False])
@@ -207,7 +207,7 @@ async def test_a_refused_port_proves_not_sent() -> None:
                 await out.send(outgoing(f"http://127.0.0.1:{bound.getsockname()[1]}/x"))
     assert_nothing_secret(caught.value)
     assert caught.value.message.startswith("Connect call failed")
-    assert out.left == {}
+    assert out.sent_counts == {}
 
 
 async def test_an_unknown_name_proves_not_sent() -> None:
@@ -215,7 +215,7 @@ async def test_an_unknown_name_proves_not_sent() -> None:
         with pytest.raises(NotSent) as caught:
             await out.send(outgoing("http://ecs.nowhere.invalid/x"))
     assert_nothing_secret(caught.value)
-    assert out.left == {}
+    assert out.sent_counts == {}
 
 
 async def test_a_name_server_that_hangs_proves_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +223,7 @@ async def test_a_name_server_that_hangs_proves_not_sent(monkeypatch: pytest.Monk
     async with transport(NoNames(3600)) as out:
         with pytest.raises(NotSent, match="ConnectionTimeoutError"):
             await out.send(outgoing("http://ecs.nowhere.invalid/x"))
-    assert out.left == {}
+    assert out.sent_counts == {}
 
 
 async def test_a_host_that_takes_no_connection_proves_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +242,7 @@ async def test_a_host_that_takes_no_connection_proves_not_sent(monkeypatch: pyte
             async with transport() as out:
                 with pytest.raises(NotSent, match="ConnectionTimeoutError"):
                     await out.send(outgoing(f"http://127.0.0.1:{full.getsockname()[1]}/x"))
-            assert out.left == {}
+            assert out.sent_counts == {}
         finally:
             for filler in fillers:
                 filler.close()
@@ -253,7 +253,7 @@ async def test_a_certificate_that_nobody_vouches_for_proves_not_sent(tmp_path: P
         with pytest.raises(NotSent, match=r"certificate of 127\.0\.0\.1 is refused: self") as caught:
             await out.send(outgoing(other.url(scheme="https")))
     assert_nothing_secret(caught.value)
-    assert out.left == {}
+    assert out.sent_counts == {}
 
 
 @pytest.mark.parametrize("script", [garbage, greeting, reset_before_reading, close_before_reading])
@@ -266,7 +266,7 @@ async def test_a_failed_handshake_proves_not_sent(script: Script) -> None:
     async with peer(unread) as other, transport() as out:
         with pytest.raises(NotSent):
             await out.send(outgoing(other.url(scheme="https")))
-    assert out.left == {}
+    assert out.sent_counts == {}
 
 
 async def test_a_handshake_that_hangs_proves_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +274,7 @@ async def test_a_handshake_that_hangs_proves_not_sent(monkeypatch: pytest.Monkey
     async with peer(silence) as other, transport() as out:
         with pytest.raises(NotSent, match="ConnectionTimeoutError"):
             await out.send(outgoing(other.url(scheme="https")))
-    assert out.left == {}
+    assert out.sent_counts == {}
 
 
 async def test_a_class_that_nobody_has_seen_is_an_answer_lost() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from fleetos.cloud.http.addresses import Proxies, proxies_from
-from fleetos.cloud.http.transport import HttpRequest, HttpResponse, LastCheck, Transport, open_transport, tls_context
+from fleetos.cloud.http.transport import HttpRequest, HttpResponse, Transport, open_transport, tls_context
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.limits import HEADER_BYTES
+from fleetos.model.permit import LastCheck
 from tests.contract.loopback_tls import serving, trusted
 from tests.contract.peers import Exchange, always, peer
 
@@ -52,7 +53,7 @@ async def test_an_answer_comes_in_whole() -> None:
     assert answer.headers["x-request-id"] == "r-1"
     assert seen[0].startswith(b"GET /v1/p%2Fq?limit=1&name=a%20b HTTP/1.1\r\n")
     assert b"x-auth-token: t\r\n" in seen[0].lower()
-    assert out.left == {"list": 1}
+    assert out.sent_counts == {"list": 1}
 
 
 async def test_the_answer_shows_nothing_in_its_repr() -> None:
@@ -98,7 +99,7 @@ async def test_reads_share_a_connection_and_effects_have_their_own() -> None:
         for _ in range(3):
             await out.send(outgoing(other.url(), effect=True))
         assert other.connections == 4
-    assert out.left == {"list": 3, "stop": 3}
+    assert out.sent_counts == {"list": 3, "stop": 3}
     assert [b"connection: close\r\n" in request.lower() for request in seen] == [False] * 3 + [True] * 3
 
 
@@ -114,7 +115,7 @@ async def test_a_read_that_the_library_repeats_is_counted_twice() -> None:
         await out.send(outgoing(other.url()))
         await out.send(outgoing(other.url()))
         assert other.connections == 2
-    assert out.left == {"list": 3}
+    assert out.sent_counts == {"list": 3}
 
 
 async def test_compressed_answers_are_bounded_by_what_they_become() -> None:
@@ -154,7 +155,7 @@ async def test_the_last_look_comes_with_the_connection_at_hand_and_before_any_by
             await other.ended.wait()
     assert heard == [b""]
     assert looks == [1]
-    assert out.left == {}
+    assert out.sent_counts == {}
 
 
 async def test_a_last_look_that_allows_is_asked_once() -> None:
@@ -205,4 +206,4 @@ async def test_a_proxy_is_asked_for_a_tunnel_and_told_who_asks() -> None:
     assert b"secret-token" not in seen[0]
     assert "p@ss" not in repr(caught.value) + caught.value.message
     assert caught.value.message.startswith("the proxy refuses the way to ecs.cloud.invalid: 407")
-    assert out.left == {}
+    assert out.sent_counts == {}

@@ -13,8 +13,8 @@ from fleetos.clock import SystemClock
 from fleetos.cloud.auth.credentials import Credentials, Password, Proof
 from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud, open_session
-from fleetos.cloud.rate.throttle import Permit
 from fleetos.cloud.session import Session
+from fleetos.model.permit import Permit
 from fleetos.model.plan import ApiLimits
 from tests.support.chance import SeededChance
 from tests.support.commands import command, environment

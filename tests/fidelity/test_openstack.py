@@ -117,7 +117,7 @@ async def test_servers_images_and_key_pairs(connection: Any, own: CloudClient) -
     images = list(connection.image.images())
     assert [one.id for one in connection.image.images(limit=1)] == [one.id for one in images]
     for one in images:
-        image = await own.image(one.id)
+        image = await own.images.by_id(one.id)
         assert image is not None
         assert (image.name, image.status, image.min_disk_gib) == (one.name, one.status, one.min_disk)
         assert image.inject_flag == one.properties.get("__support_fc_inject")
@@ -125,7 +125,7 @@ async def test_servers_images_and_key_pairs(connection: Any, own: CloudClient) -
     assert windows.properties["__os_type"] == "Windows"
 
     (pair,) = connection.compute.keypairs()
-    assert await own.has_key_pair(pair.name)
+    assert await own.project.has_key_pair(pair.name)
     assert connection.compute.get_keypair(pair.name).fingerprint == pair.fingerprint
     with pytest.raises(openstack.exceptions.NotFoundException):
         connection.compute.get_keypair("nobody")

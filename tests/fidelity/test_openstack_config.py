@@ -15,7 +15,7 @@ import anyio
 import pytest
 import yaml
 
-from fleetos.cloud.auth.cloud_entry import CloudChoice, overlaid
+from fleetos.cloud.auth.cloud_entry import CloudChoice, merge_entries
 from fleetos.cloud.auth.clouds_yaml import from_entry
 from fleetos.cloud.auth.config_files import SearchFolders
 from fleetos.cloud.auth.credentials import Credentials, Password
@@ -264,7 +264,7 @@ class Written:
             config.cloud_config = {"clouds": merge(deepcopy({"prod": self.clouds}), deepcopy({"prod": self.secure}))}
             return config.get_one("prod", region_name=self.region)
 
-        whole = overlaid(self.clouds, self.secure)
+        whole = merge_entries(self.clouds, self.secure)
         asked = CloudChoice("prod", self.region)
         return verdict(lambda: from_entry(whole, asked, "clouds.yaml", PUBLIC["public-clouds"])[0], there)
 

@@ -24,7 +24,7 @@ PAGE = 1000
 
 
 async def test_the_flavors(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
-    read = await signed.flavors()
+    read = await signed.project.flavors()
     mine = sent(wire.last)
     listed = vendor.ecs.list_flavors(ecs.ListFlavorsRequest()).flavors
     assert mine == sent(wire.last)
@@ -37,7 +37,7 @@ async def test_the_flavors(vendor: Vendor, signed: CloudClient, wire: Wire) -> N
 
 
 async def test_the_quota_of_servers(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
-    read = await signed.server_quota()
+    read = await signed.project.server_quota()
     mine = sent(wire.last)
     absolute = vendor.ecs.show_server_limits(ecs.ShowServerLimitsRequest()).absolute
     assert mine == sent(wire.last)
@@ -46,7 +46,7 @@ async def test_the_quota_of_servers(vendor: Vendor, signed: CloudClient, wire: W
 
 
 async def test_the_quota_of_disks(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
-    read = await signed.disk_quota()
+    read = await signed.project.disk_quota()
     mine = sent(wire.last)
     project_id = signed.place.project_id
     quota = vendor.evs.cinder_list_quotas(evs.CinderListQuotasRequest(project_id, usage="True")).quota_set
@@ -58,7 +58,7 @@ async def test_the_quota_of_disks(vendor: Vendor, signed: CloudClient, wire: Wir
 
 
 async def test_the_disks(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
-    read = await signed.disks(1)
+    read = await signed.project.disks(1)
     mine = sent(wire.last)
     listed = vendor.evs.list_volumes(evs.ListVolumesRequest(limit=PAGE, sort_key="size", sort_dir="asc")).volumes
     assert mine == sent(wire.last)
@@ -70,7 +70,7 @@ async def test_the_disks(vendor: Vendor, signed: CloudClient, wire: Wire) -> Non
 
 @pytest.mark.parametrize(("key_id", "state"), [(DEFAULT_KEY, KeyState.ENABLED), (OLD_KEY, KeyState.DISABLED)])
 async def test_an_encryption_key(key_id: str, state: KeyState, vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
-    assert await signed.key_state(key_id) is state
+    assert await signed.project.key_state(key_id) is state
     mine = sent(wire.last)
     body = kms.OperateKeyRequestBody(key_id=key_id)
     key = vendor.kms.list_key_detail(kms.ListKeyDetailRequest(body=body)).key_info
@@ -79,7 +79,7 @@ async def test_an_encryption_key(key_id: str, state: KeyState, vendor: Vendor, s
 
 
 async def test_an_encryption_key_that_there_is_not(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
-    assert await signed.key_state("no-key") is KeyState.ABSENT
+    assert await signed.project.key_state("no-key") is KeyState.ABSENT
     mine = sent(wire.last)
     body = kms.OperateKeyRequestBody(key_id="no-key")
     with pytest.raises(exceptions.ClientRequestException) as refused:
@@ -89,7 +89,7 @@ async def test_an_encryption_key_that_there_is_not(vendor: Vendor, signed: Cloud
 
 
 async def test_the_enterprise_projects(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
-    read = await signed.enterprise_projects()
+    read = await signed.project.enterprise_projects()
     mine = sent(wire.last)
     listed = vendor.eps.list_enterprise_project(eps.ListEnterpriseProjectRequest(limit=PAGE, offset=0))
     # The SDK signs for the whole account, fleetos for a project of it.
@@ -115,7 +115,7 @@ async def test_the_trial_of_an_access_key(vendor: Vendor, wire: Wire, env: Mappi
 async def test_the_knock_at_a_service(vendor: Vendor, wire: Wire, env: Mapping[str, str]) -> None:
     iam_at = parse_origin(env["OS_AUTH_URL"], "auth_url", insecure_http=False)
     async with before_login(env) as session:
-        assert (await session.probe_endpoint(iam_at)).told_at is not None
+        assert (await session.probe_endpoint(iam_at)).cloud_time is not None
     mine = sent(wire.last)
     vendor.iam.keystone_list_versions(iam.KeystoneListVersionsRequest())
     # The SDK shows who it is even where nobody asks.

@@ -104,7 +104,7 @@ async def test_a_read_of_a_job(vendor: Vendor, own: CloudClient, wire: Wire) -> 
 
 @pytest.mark.parametrize("name", ["KeyPair-350b", "a key pair: ü~*+%"])
 async def test_a_read_of_a_key_pair(name: str, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
-    found = await own.has_key_pair(name)
+    found = await own.project.has_key_pair(name)
     mine = sent(wire.last)
     request = ecs.NovaShowKeypairRequest(keypair_name=name)
     if found:
@@ -119,14 +119,14 @@ async def test_a_read_of_a_key_pair(name: str, vendor: Vendor, own: CloudClient,
 @pytest.mark.parametrize("name", ["Standard_Debian_11_latest", "a name: ü&=+ ~*/"])
 async def test_reads_of_images(name: str, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
     first = len(wire.kept)
-    await own.images_named(name)
+    await own.images.named(name)
     mine = [sent(one) for one in wire.since(first)]
     first = len(wire.kept)
     request = {"name": name, "status": "active"}
     if not vendor.ims.list_images(ims.ListImagesRequest(**request)).images:
         vendor.ims.list_images(ims.ListImagesRequest(**request, enterprise_project_id="all_granted_eps"))
     assert mine == [sent(one) for one in wire.since(first)]
-    await own.image(IDS[0])
+    await own.images.by_id(IDS[0])
     mine = [sent(one) for one in wire.kept[-2:]]
     vendor.ims.list_images(ims.ListImagesRequest(id=IDS[0], limit=1))
     vendor.ims.list_images(ims.ListImagesRequest(id=IDS[0], limit=1, enterprise_project_id="all_granted_eps"))

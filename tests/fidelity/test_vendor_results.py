@@ -190,23 +190,23 @@ async def test_images(vendor: Vendor, own: CloudClient) -> None:
     images = vendor.ims.list_images(ims.ListImagesRequest()).images
     assert len({one.status for one in images}) == 2
     for one in images:
-        assert await own.image(one.id) == as_image(one)
+        assert await own.images.by_id(one.id) == as_image(one)
         (alone,) = vendor.ims.list_images(ims.ListImagesRequest(id=one.id, limit=1)).images
         assert as_image(alone) == as_image(one)
         active = vendor.ims.list_images(ims.ListImagesRequest(name=one.name, status="active")).images
-        assert await own.images_named(one.name) == tuple(map(as_image, active))
-    assert await own.image("nobody") is None
+        assert await own.images.named(one.name) == tuple(map(as_image, active))
+    assert await own.images.by_id("nobody") is None
     assert vendor.ims.list_images(ims.ListImagesRequest(id="nobody", limit=1)).images == []
 
 
 async def test_key_pairs(vendor: Vendor, own: CloudClient) -> None:
     (pair,) = vendor.ecs.nova_list_keypairs(ecs.NovaListKeypairsRequest()).keypairs
-    assert await own.has_key_pair(pair.keypair.name)
+    assert await own.project.has_key_pair(pair.keypair.name)
     alone = vendor.ecs.nova_show_keypair(ecs.NovaShowKeypairRequest(keypair_name=pair.keypair.name)).keypair
     assert (alone.name, alone.fingerprint, alone.user_id) == (
         pair.keypair.name, pair.keypair.fingerprint, own.place.user_id,
     )  # fmt: skip
-    assert not await own.has_key_pair("nobody")
+    assert not await own.project.has_key_pair("nobody")
     with pytest.raises(exceptions.ClientRequestException) as refused:
         vendor.ecs.nova_show_keypair(ecs.NovaShowKeypairRequest(keypair_name="nobody"))
     assert refused.value.status_code == 404

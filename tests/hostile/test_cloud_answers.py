@@ -86,8 +86,8 @@ async def ask(client: CloudClient, cloud: HostileCloud, what: str) -> None:
         "server": (lambda: client.server("s1"),),
         "list": (client.list_servers, lambda: client.sweep([f"s{number}" for number in range(9)])),
         "job": (lambda: client.job("j1"),),
-        "images": (lambda: client.image("i1"), lambda: client.images_named("Debian")),
-        "actions": (lambda: client.traces("s1", SINCE), lambda: client.has_key_pair("key")),
+        "images": (lambda: client.images.by_id("i1"), lambda: client.images.named("Debian")),
+        "actions": (lambda: client.traces("s1", SINCE), lambda: client.project.has_key_pair("key")),
         "volumes": (lambda: client.traces("s1", SINCE),),
         "write": (lambda: write(client, change=True), lambda: write(client, change=False)),
     }
@@ -208,7 +208,7 @@ def test_a_right_answer_is_read() -> None:
         assert job is not None
         assert (server.id, job.id, job.sub_jobs[0].server_id) == ("s1", "j1", "s1")
         assert len((await client.list_servers()).servers) == 2
-        assert len(await client.images_named("Debian")) == 1
+        assert len(await client.images.named("Debian")) == 1
         traces = await client.traces("s1", SINCE)
         assert traces is not None
         assert len(traces.words) == 2

@@ -11,10 +11,10 @@ from fleetos.cloud.auth.grant import Endpoint, read_grant, regions_of
 from fleetos.cloud.client import CloudClient
 from fleetos.cloud.http.addresses import parse_origin, proxies_from
 from fleetos.cloud.http.error_body import retry_after_s
-from fleetos.cloud.http.json_fields import InvalidJson, number, stamp
+from fleetos.cloud.http.json_fields import InvalidJson, number, parse_time
 from fleetos.cloud.rate.throttle import RequestClass, Throttle, Throttled
 from fleetos.errors import CloudUnreachable, ReadRefused, UsageError
-from fleetos.limits import ANSWER_BYTES, CLOSURE_TOLD_MAX_S, REGIONS_LISTED, TRACES_TOLD
+from fleetos.limits import ANSWER_BYTES, CLOSURE_STATED_MAX_S, REGIONS_LISTED, TRACES_LISTED
 from fleetos.model.plan import ApiLimits
 from tests.hostile.clouds import SINCE, HostileCloud, Raw, good_grant, with_client
 from tests.hostile.strategies import json_bytes
@@ -33,7 +33,7 @@ def test_a_text_that_only_looks_like_a_number_is_unreadable(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
 def test_a_time_beyond_the_first_or_last_is_none(text: str) -> None:
-    assert stamp(text) is None
+    assert parse_time(text) is None
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_a_flood_of_traces_is_told_in_a_bounded_number() -> None:
     async def then(client: CloudClient) -> None:
         traces = await client.traces("s1", SINCE)
         assert traces is not None
-        assert len(traces.words) == 2 * (TRACES_TOLD + 1)
+        assert len(traces.words) == 2 * (TRACES_LISTED + 1)
         assert traces.words[0] == "action rebuild-0 at an unknown time"
-        assert traces.words[TRACES_TOLD] == traces.words[-1] == f"{3000 - TRACES_TOLD} more"
+        assert traces.words[TRACES_LISTED] == traces.words[-1] == f"{3000 - TRACES_LISTED} more"
 
     with_client(HostileCloud([Raw(200, {}, json_bytes(one)) for one in (actions, volumes)]), then)
 
@@ -92,11 +92,11 @@ def test_tags_keep_the_letters_that_nobody_sees_and_none_that_a_terminal_obeys()
 def test_a_named_limit_makes_nobody_wait_for_ever() -> None:
     async def main() -> None:
         pace = Throttle(ApiLimits(), now_s, FixedChance(0.0))
-        pace.refused(Throttled(RequestClass.READ, now_s(), limit=(1, 999_999 * 86_400.0)))
+        pace.pause(Throttled(RequestClass.READ, now_s(), limit=(1, 999_999 * 86_400.0)))
         for _ in range(3):
             begun_s = now_s()
             async with pace.reading():
-                assert now_s() - begun_s <= 2 * CLOSURE_TOLD_MAX_S
+                assert now_s() - begun_s <= 2 * CLOSURE_STATED_MAX_S
 
     run(main)
 
@@ -151,7 +151,7 @@ def test_a_list_that_never_ends_is_left_at_the_last_page() -> None:
 def test_a_strange_retry_after_is_bounded_or_none(text: str) -> None:
     async def main() -> None:
         told_s = retry_after_s({"retry-after": text}, VirtualClock())
-        assert told_s is None or 0 <= told_s <= CLOSURE_TOLD_MAX_S
+        assert told_s is None or 0 <= told_s <= CLOSURE_STATED_MAX_S
 
     run(main)
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from fleetos.cloud.auth.config_files import SearchFolders
 from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password
 from fleetos.cloud.auth.grant import token_request
-from fleetos.cloud.auth.known_clouds import origin_of
+from fleetos.cloud.auth.known_clouds import derive_origin
 from fleetos.cloud.auth.request_auth import SignatureAuth, TokenAuth
 from fleetos.cloud.auth.sources import load as load_async
 from fleetos.cloud.http.addresses import parse_origin, proxies_from
@@ -117,7 +117,7 @@ def used(found: Credentials) -> None:
         case GivenToken():
             request = next(TokenAuth(proof.text).sync_auth_flow(request))
         case AccessKey():
-            origin_of("ecs", found.region, "https://iam.invalid")
+            derive_origin("ecs", found.region, "https://iam.invalid")
             badge = SignatureAuth(proof, found.project_id, lambda: datetime(2026, 1, 2, tzinfo=UTC))
             request = next(badge.sync_auth_flow(request))
     assert all(value.isascii() and value.isprintable() for value in request.headers.values())

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 
 from fleetos.errors import FleetosError
-from fleetos.model.experience import NONE, Limit, merged
+from fleetos.model.experience import NO_EXPERIENCE, Limit, merge_experience
 from fleetos.model.journal.codec import (
-    event_from,
+    event_from_json,
     event_json,
-    experience_from,
+    experience_from_json,
     experience_json,
-    run_from,
+    run_from_json,
     run_json,
-    target_from,
+    target_from_json,
     target_json,
 )
 from fleetos.model.journal.events import Enlisted, Event, Record, RunCreated
@@ -31,7 +31,7 @@ from fleetos.store import history, queries, runs
 from fleetos.store.connect import open_database
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
-from fleetos.store.integrity import check
+from fleetos.store.integrity import find_problems
 from fleetos.views.documents.events import event_document
 from fleetos.views.documents.run import status_document
 from fleetos.views.terminal.status import Status, status_screen
@@ -98,9 +98,9 @@ EVENTS: list[Event] = [
     *(*path_to_done("server-0000"), *UNKNOWN, *FAILED),
 ]
 LEARNED = (
-    NONE.with_change("image-new", 100.0)
+    NO_EXPERIENCE.with_change("image-new", 100.0)
     .with_stop(20.0)
-    .with_picture(shown=True)
+    .with_change_shown(shown=True)
     .with_limits({"read": Limit(2.0, 4.0, START)})
 )
 TARGETS = [folded(make_target(1), UNKNOWN, START), folded(make_target(2), FAILED, START)]
@@ -134,7 +134,7 @@ class Kept:
             lambda: history.unanswered_sends(database, ids),
             lambda: history.holders(database, ids),
             lambda: history.experience(database, "scope"),
-            lambda: check(database),
+            lambda: find_problems(database),
         )
 
 
@@ -143,10 +143,10 @@ async def kept_at(path: Path, clock: HandClock) -> Kept:
     database = await open_database(locate(path), watcher(clock))
     await runs.create_run(database, make_run(), make_targets(2), [], START, watcher(clock, foreign_process()))
     await runs.add_request(database, make_run().id, RequestKind.ABORT, "me", START)
-    await history.remember(database, "scope", LEARNED)
+    await history.add_experience(database, "scope", LEARNED)
     kept = Kept(path, database, clock)
     kept.write("UPDATE claims SET unanswered_at = '2026-03-01T12:00:00.000000+00:00'")
-    assert await check(database) == []
+    assert await find_problems(database) == []
     return kept
 
 
@@ -165,7 +165,7 @@ async def kept_at(path: Path, clock: HandClock) -> Kept:
 async def test_a_check_finds_columns_that_say_something_else(tmp_path: Path, statement: str) -> None:
     kept = await kept_at(tmp_path / "fleetos.db", HandClock())
     kept.write(statement)
-    (problem,) = await check(kept.database)
+    (problem,) = await find_problems(kept.database)
     assert problem.startswith("cloud scope" if "clouds" in statement else f"run {make_run().id}")
     assert ("server-0001" in problem) is ("targets" in statement)
     await kept.database.close()
@@ -241,23 +241,23 @@ def test_a_body_is_a_value_that_can_be_kept_and_shown_or_none(random: Random) ->
     target_body, run_body, event_body = bodies(random)
     run, target = make_run(), TARGETS[0]
     try:
-        target = target_from(target_body)
-        assert target_from(target_json(target)) == target
+        target = target_from_json(target_body)
+        assert target_from_json(target_json(target)) == target
     except ValueError:
         pass
     try:
-        run = run_from(run_body)
-        assert run_from(run_json(run)) == run
+        run = run_from_json(run_body)
+        assert run_from_json(run_json(run)) == run
     except ValueError:
         pass
     progress = Progress(run, [target])
     json.dumps(status_document(progress, START))
     assert_shown(status_screen(Status(progress, None, START, 100), [target], 30).plain)
     try:
-        event = event_from(event_body)
+        event = event_from_json(event_body)
     except ValueError:
         return
-    assert event_from(event_json(event)) == event
+    assert event_from_json(event_json(event)) == event
     record = Record(1, START, event)
     json.dumps(event_document(record, run.id))
     assert_shown(events_table([record], run.id, {}).plain)
@@ -268,12 +268,12 @@ def test_a_body_is_a_value_that_can_be_kept_and_shown_or_none(random: Random) ->
 def test_an_experience_is_within_its_bounds_or_none(random: Random) -> None:
     data = json.dumps(spoiled(random, json.loads(experience_json(LEARNED)), most=2)).encode()
     try:
-        learned = experience_from(mangled(random, data, depths=(20, 2_000)).decode("utf-8", "replace"))
+        learned = experience_from_json(mangled(random, data, depths=(20, 2_000)).decode("utf-8", "replace"))
     except ValueError:
         return
     more = learned.with_change("image-new", 1e9).with_stop(-1.0)
-    assert experience_from(experience_json(more)) == more
-    assert experience_from(experience_json(merged(LEARNED, more, learned)))
+    assert experience_from_json(experience_json(more)) == more
+    assert experience_from_json(experience_json(merge_experience(LEARNED, more, learned)))
 
 
 def assert_shown(text: str) -> None:
@@ -295,7 +295,7 @@ def test_a_journal_that_somebody_edited_is_replayed_or_refused(random: Random) -
                 random.shuffle(events)
             case _:
                 try:
-                    edited = event_from(
+                    edited = event_from_json(
                         json.dumps(spoiled(random, json.loads(event_json(random.choice(EVENTS))), most=1))
                     )
                 except ValueError:
@@ -322,4 +322,4 @@ def test_times_without_a_zone_and_endless_numbers_are_none(before: str, after: s
     body = run_json(make_run())
     assert before in body
     with pytest.raises(ValueError, match="validation error"):
-        run_from(body.replace(before, after))
+        run_from_json(body.replace(before, after))

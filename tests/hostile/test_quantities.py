@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from fleetos.limits import CONCURRENCY_MAX, DURATION_MAX_S, RATE_MAX_REQUESTS
 from fleetos.model.plan import Share
-from fleetos.planning.plan_file.units import duration_s, format_duration, format_rate, format_share, rate, share
+from fleetos.planning.plan_file.units import (
+    format_duration,
+    format_rate,
+    format_share,
+    parse_duration_s,
+    parse_rate,
+    parse_share,
+)
 from tests.hostile.chance import examples
 from tests.hostile.strategies import NASTY_LEAVES, NASTY_TEXTS, randoms
 
@@ -40,14 +47,14 @@ def percent(millionths: int) -> str:
 @given(PARTS)
 def test_a_duration_is_the_nearest_number_to_what_is_written(parts: list[Part]) -> None:
     text, seconds = written(parts)
-    assert duration_s(text) == float(seconds)
+    assert parse_duration_s(text) == float(seconds)
 
 
 @examples(100)
 @given(PARTS, PARTS)
 def test_durations_keep_their_order(one: list[Part], other: list[Part]) -> None:
     (text, seconds), (longer, more) = sorted((written(one), written(other)), key=lambda written: written[1])
-    first, second = duration_s(text), duration_s(longer)
+    first, second = parse_duration_s(text), parse_duration_s(longer)
     assert first is not None
     assert second is not None
     assert first <= second
@@ -59,18 +66,18 @@ def test_durations_keep_their_order(one: list[Part], other: list[Part]) -> None:
 def test_every_spelling_of_a_duration_is_the_same(milliseconds: int) -> None:
     spelled = format_duration(milliseconds / 1000)
     spellings = [spelled, f"{milliseconds}ms", f"{milliseconds // 1000}.{milliseconds % 1000:03}s"]
-    assert {duration_s(text) for text in spellings} == {milliseconds / 1000}
-    assert format_duration(duration_s(spelled) or 0.0) == spelled
+    assert {parse_duration_s(text) for text in spellings} == {milliseconds / 1000}
+    assert format_duration(parse_duration_s(spelled) or 0.0) == spelled
 
 
 @examples(300)
 @given(PERCENTS, TOTALS, st.integers(0, 1))
 def test_a_percentage_is_exact(millionths: int, total: int, at_least: int) -> None:
-    found = share(percent(millionths))
+    found = parse_share(percent(millionths))
     assert found is not None
     exact = math.floor(Fraction(millionths, 10**8) * total)
     assert found.of(total, at_least=at_least) == max(at_least, exact)
-    assert share(format_share(found)) == found
+    assert parse_share(format_share(found)) == found
 
 
 @pytest.mark.parametrize(
@@ -78,7 +85,7 @@ def test_a_percentage_is_exact(millionths: int, total: int, at_least: int) -> No
     [("99.96%", 10_000, 9_996), ("0.29%", 10_000, 29), ("1.15%", 2_000, 23), ("100%", 7, 7)],
 )
 def test_a_percentage_of_a_round_total_loses_none(text: str, total: int, number: int) -> None:
-    found = share(text)
+    found = parse_share(text)
     assert found is not None
     assert found.of(total, at_least=1) == number
 
@@ -95,7 +102,7 @@ def test_shares_keep_their_order_and_are_no_more_than_all(one: int, other: int, 
 @given(st.integers(1, RATE_MAX_REQUESTS), PARTS)
 def test_a_rate_never_allows_more_than_it_says(requests: int, parts: list[Part]) -> None:
     text, seconds = written(parts)
-    found = rate(f"{requests}/{text}")
+    found = parse_rate(f"{requests}/{text}")
     if not Fraction(1, 1000) <= seconds <= Fraction(DURATION_MAX_S):
         assert found is None
         return
@@ -105,7 +112,7 @@ def test_a_rate_never_allows_more_than_it_says(requests: int, parts: list[Part])
     assert 0 < found.steady_per_s <= requests / found.per_s
     # What leaves at once and what is refilled within the time are together what may leave in it.
     assert found.burst + found.steady_per_s * found.per_s <= requests + 1 + 1e-6
-    again = rate(format_rate(found))
+    again = parse_rate(format_rate(found))
     assert again is not None
     # It is spelled in whole milliseconds.
     assert again.per_s == pytest.approx(found.per_s, abs=0.000501)
@@ -113,11 +120,11 @@ def test_a_rate_never_allows_more_than_it_says(requests: int, parts: list[Part])
 
 def test_what_is_no_quantity_is_none() -> None:
     for text in NASTY_TEXTS:
-        assert duration_s(text) is None
-        assert rate(text) is None
-        assert rate(f"1/{text}") is None
+        assert parse_duration_s(text) is None
+        assert parse_rate(text) is None
+        assert parse_rate(f"1/{text}") is None
     for value in NASTY_LEAVES:
-        assert share(value) is None or value == 2
+        assert parse_share(value) is None or value == 2
 
 
 @examples(300)
@@ -125,19 +132,19 @@ def test_what_is_no_quantity_is_none() -> None:
 def test_what_is_nearly_a_quantity_is_one_or_none(random: Random) -> None:
     letters = "0123456789.smh%/ -+e\n\u0663"
     text = "".join(random.choice(letters) for _ in range(random.randint(0, 12)))
-    seconds, found, pace = duration_s(text), share(text), rate(text)
+    seconds, found, pace = parse_duration_s(text), parse_share(text), parse_rate(text)
     assert seconds is None or (0 <= seconds < math.inf and text.isascii() and text[-1] in "smh")
     assert found is None or (found.percent and 0 < found.number <= 100)
     assert pace is None or (0 < pace.requests <= RATE_MAX_REQUESTS and 0.001 <= pace.per_s <= DURATION_MAX_S)
 
 
 def test_a_number_of_servers_is_bounded() -> None:
-    assert share(CONCURRENCY_MAX) == Share(CONCURRENCY_MAX)
-    assert share(CONCURRENCY_MAX + 1) is None
-    assert share(10**5000) is None
+    assert parse_share(CONCURRENCY_MAX) == Share(CONCURRENCY_MAX)
+    assert parse_share(CONCURRENCY_MAX + 1) is None
+    assert parse_share(10**5000) is None
 
 
 def test_a_duration_of_a_million_parts_is_read_in_no_time() -> None:
-    assert duration_s("1ms" * 100_000) == 100.0
-    assert duration_s("1ms" * 100_000 + "x") is None
-    assert duration_s("1m" * 100_000 + "1") is None
+    assert parse_duration_s("1ms" * 100_000) == 100.0
+    assert parse_duration_s("1ms" * 100_000 + "x") is None
+    assert parse_duration_s("1m" * 100_000 + "1") is None

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from fleetos.files import FileTooLarge, UnreadableFile
 from fleetos.limits import ROW_PROBLEMS_LISTED, ROWS_EMPTY_MAX, ROWS_LINE_LETTERS
-from fleetos.planning.plan_file.csv_servers import CsvServers, read_rows
+from fleetos.planning.plan_file.csv_servers import CsvServers, read_csv_servers
 from tests.hostile.chance import examples
 from tests.hostile.strategies import NASTY_TEXTS, mangled, randoms
 
@@ -28,7 +28,7 @@ def rows_of(file: Path, data: bytes, **bounds: int) -> CsvServers | UnreadableFi
     """The rows, or why there are none; problems with lines, in bounded messages."""
     file.write_bytes(data)
     try:
-        rows = read_rows(file, **bounds)
+        rows = read_csv_servers(file, **bounds)
     except UnreadableFile as error:
         return error
     assert len(rows.problems) <= ROW_PROBLEMS_LISTED + 1

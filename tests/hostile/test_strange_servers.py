@@ -188,7 +188,7 @@ def test_what_no_parser_likes_spoils_no_page(plan_of: Callable[[str], Plan], wha
 def test_a_name_that_cannot_be_read_is_no_name(plan_of: Callable[[str], Plan], name: bytes) -> None:
     (inventory,) = listed(Raw(200, {}, page(BODY).body.replace(b'"web-1"', b'"' + name + b'"')))
     assert inventory.servers[STRANGE].unread is not None
-    with pytest.raises(InputError, match="no server of the project is called web-1, so it excludes nobody"):
+    with pytest.raises(InputError, match="no server of the project is called web-1, so it excludes no server"):
         planned(plan_of(SPARED), inventory)
     found, targets = planned(plan_of(SELECT), inventory)
     assert targets.keys() == set(OTHERS)

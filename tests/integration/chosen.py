@@ -225,16 +225,16 @@ def _watch_commits(arrive: Callable[[At, str], None], kind: str) -> None:
 
 def _watch_requests(arrive: Callable[[At, str], None]) -> None:
     """Tells of each request that leaves, when its last byte has been handed to the system, and when it is answered."""
-    leave, write, send = transport._leave, aiohttp.ClientRequest.write_bytes, Transport.send
+    leave, write, send = transport._check_and_count, aiohttp.ClientRequest.write_bytes, Transport.send
 
     def leaving(left: Any) -> None:
         leave(left)
-        if (outgoing := transport._leaving.get()) is not None:
+        if (outgoing := transport._current_request.get()) is not None:
             arrive(At.BEFORE_SEND, outgoing.operation)
 
     async def writing(*arguments: Any) -> None:
         await write(*arguments)
-        if (outgoing := transport._leaving.get()) is not None:
+        if (outgoing := transport._current_request.get()) is not None:
             arrive(At.AFTER_SEND, outgoing.operation)
 
     async def sending(self: Transport, outgoing: HttpRequest) -> HttpResponse:
@@ -242,7 +242,7 @@ def _watch_requests(arrive: Callable[[At, str], None]) -> None:
         arrive(At.ANSWERED, outgoing.operation)
         return answer
 
-    _PATCH.setattr(transport, "_leave", leaving)
+    _PATCH.setattr(transport, "_check_and_count", leaving)
     _PATCH.setattr(aiohttp.ClientRequest, "write_bytes", writing)
     _PATCH.setattr(Transport, "send", sending)
 
@@ -254,14 +254,14 @@ def _meet_at(meeting: Meeting, barrier: Barrier) -> None:
     if meeting is Meeting.START:
         meet()
     elif meeting is Meeting.LEASE_SEEN:
-        may_take = leases.may_take
+        wait_until_takeable = leases.wait_until_takeable
 
         async def taking(*arguments: Any) -> leases.LeaseRow:
-            seen = await may_take(*arguments)
+            seen = await wait_until_takeable(*arguments)
             meet()
             return seen
 
-        _PATCH.setattr(leases, "may_take", taking)
+        _PATCH.setattr(leases, "wait_until_takeable", taking)
     else:
         create_run = runs.create_run
 

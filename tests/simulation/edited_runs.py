@@ -92,7 +92,7 @@ def stop_of(story: Story) -> LedgerEntry:
 
 def named(story: Story, name: str) -> str:
     """Return the id of the server with that name."""
-    return next(server.id for server in story.world.servers.values() if server.body.name == name)
+    return next(server.id for server in story.world.servers.values() if server.spec.name == name)
 
 
 def alter(story: Story, operation: str, edit: Callable[[Sent], Sent]) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import JournalUnwritable
-from fleetos.model.journal.codec import event_from, run_from, target_from
+from fleetos.model.journal.codec import event_from_json, run_from_json, target_from_json
 from fleetos.model.journal.events import Enlisted, Event, Record
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
@@ -153,7 +153,7 @@ class Filed:
         """Take everything over as it stands in the tables now, whatever was told of it."""
         view = self._stage.store
         rows = self._witness.execute("SELECT body FROM targets WHERE run_id = ? ORDER BY position", (view.run.id,))
-        found = [target_from(body) for (body,) in rows]
+        found = [target_from_json(body) for (body,) in rows]
         view.targets = {target.server_id: target for target in found}
         view.run = self._run(view.run.id)
         view.records = self._records(view.run.id, 0)
@@ -166,22 +166,22 @@ class Filed:
         progress = replay((record.at, record.event) for record in records)
         if progress.run != self._run(view.run.id):
             return f"the run is stored otherwise than its records say: {progress.run.state}"
-        wrong = [one for one, body in rows if progress.targets.get(one) != target_from(body)]
+        wrong = [one for one, body in rows if progress.targets.get(one) != target_from_json(body)]
         return f"stored otherwise than the records say: {', '.join(wrong)}" if wrong else ""
 
     def _records(self, run_id: str, after: int) -> list[Record]:
         rows = self._witness.execute(
             "SELECT seq, at, body FROM records WHERE run_id = ? AND seq > ? ORDER BY seq", (run_id, after)
         )
-        return [Record(seq, datetime.fromisoformat(at), event_from(body)) for seq, at, body in rows]
+        return [Record(seq, datetime.fromisoformat(at), event_from_json(body)) for seq, at, body in rows]
 
     def _run(self, run_id: str) -> Run:
-        return run_from(self._witness.execute("SELECT body FROM runs WHERE id = ?", (run_id,)).fetchone()[0])
+        return run_from_json(self._witness.execute("SELECT body FROM runs WHERE id = ?", (run_id,)).fetchone()[0])
 
     def _target(self, run_id: str, server_id: str) -> Target:
         place = (run_id, server_id)
         found = self._witness.execute("SELECT body FROM targets WHERE run_id = ? AND server_id = ?", place).fetchone()
-        return target_from(found[0])
+        return target_from_json(found[0])
 
 
 class _Watched(Database):

@@ -4,8 +4,8 @@ from fleetos.model.journal.events import Enlisted, RunCreated
 from fleetos.model.run import Outcome, Scope, Target
 from fleetos.planning.freeze import History
 from fleetos.planning.freeze import freeze as freeze_plan
-from fleetos.planning.preflight.orders import Orders, pins
-from fleetos.planning.preflight.preflight import Preflight, Resolved
+from fleetos.planning.preflight.orders import Orders, image_ids
+from fleetos.planning.preflight.preflight import Preflight, ResolvedServer
 from fleetos.planning.preflight.server_selection import select
 from fleetos.planning.settings import CloudFacts
 from fleetos.store.memory_journal import MemoryRun, freeze
@@ -25,20 +25,20 @@ async def frozen(stage: Stagehand, process: Process, before: MemoryRun | None) -
     stage.secrets.update(stage.env.values())
     async with logged_in(process, stage, spec.limits) as cloud:
         inventory = await cloud.list_servers()
-        images, _ = await cloud.all_images()
+        images, _ = await cloud.images.all()
         place = cloud.place
     here = {one: wish for one, wish in wanted.items() if one in inventory.servers}
     written, facts = plan(spec, here, world.user_id), CloudFacts(loopback=spec.loopback)
     orders = Orders(written, images, world.scenario.key_pairs, facts)
-    made = [(server, orders.order(ref, server)) for server, ref in select(written, inventory).servers]
-    servers = tuple(Resolved(server, order) for server, order in made if order is not None)
+    made = [(server, orders.make_order(ref, server)) for server, ref in select(written, inventory).servers]
+    servers = tuple(ResolvedServer(server, order) for server, order in made if order is not None)
     at, filed = process.now(), stage.filed
     past = None
     if before is not None:
         past = _history(before) if filed is None else await filed.history(process, list(before.targets))
     run = freeze_plan(
         written,
-        Preflight(servers, pins(orders), (), {}, frozenset()),
+        Preflight(servers, image_ids(orders), (), {}, frozenset()),
         scope=Scope("sim", place.region, place.project_id, str(place.ecs)),
         facts=facts,
         run_id="play" if before is None else "encore",

@@ -72,7 +72,7 @@ def _stopped_at(story: Story, change: LedgerEntry) -> float:
     stops = [one for one in story.ledger.writes if one.operation == "stop" and change.servers[0] in one.servers]
     durations = story.world.scenario.durations
     last = stops[-1]
-    return _told(last.at) + story.world.chance.between(durations.stop, "stop", last.seq, change.servers[0])
+    return _told(last.at) + story.world.draws.between(durations.stop, "stop", last.seq, change.servers[0])
 
 
 def main() -> None:

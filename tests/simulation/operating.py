@@ -36,8 +36,8 @@ async def release(stage: Stagehand, process: Process) -> bool:
 async def _write(store: MemoryRun, process: Process, events: Sequence[Event]) -> None:
     turn = Turn(store.progress(), process.now())
     for event in events:
-        turn.write(event)
+        turn.write_event(event)
     # Whoever asked for something before this pass did not mean it.
     store.requests.clear()
-    journal = store.take(process)
+    journal = store.open_journal(process)
     await journal.append(turn.run, turn.events, list(turn.changed.values()), turn.at)

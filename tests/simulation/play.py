@@ -16,7 +16,7 @@ from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.virtual_time import now_s, run
-from fleetos.sim.world.orders import Foreign, SetFaults
+from fleetos.sim.world.orders import ForeignOrder, SetFaults
 from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.filed import Filed, at_once
 from tests.simulation.freezing import frozen
@@ -45,8 +45,8 @@ async def _pause(seconds: float) -> None:
     await asyncio.sleep(math.ceil(now * 1000) / 1000 + seconds - now)
 
 
-def _foreign(act: Act, server_id: str) -> Foreign:
-    return Foreign(
+def _foreign(act: Act, server_id: str) -> ForeignOrder:
+    return ForeignOrder(
         kind="foreign", server_id=server_id, act=act.act, image=act.image, fails=act.fails, in_vain=act.in_vain
     )
 
@@ -114,19 +114,19 @@ class _Play:
         """Freeze the plan once more over the same servers. What is on its way from the first run stays so."""
         stage, before = self._stage, self._stage.store
         stage.fates.calm = True
-        stage.cloud.order(SetFaults(kind="faults"))
+        stage.cloud.execute_order(SetFaults(kind="faults"))
         stage.clear()
         await self._freeze(before)
         stage.asked = []
         if now_s() < self._spec.calm_at_s:
-            stage.cloud.order(SetFaults(kind="faults", rules=tuple(faults)))
+            stage.cloud.execute_order(SetFaults(kind="faults", rules=tuple(faults)))
             stage.fates.calm = False
 
     def _prepare(self) -> None:
         """Let loose what goes wrong, each at its time."""
         spec, stage, loop = self._spec, self._stage, asyncio.get_running_loop()
         stage.requests, stage.asked, stage.fates.calm = 0, [], False
-        stage.cloud.order(SetFaults(kind="faults", rules=spec.faults))
+        stage.cloud.execute_order(SetFaults(kind="faults", rules=spec.faults))
         ids = list(stage.cloud.world.servers)
         for act in spec.acts:
             if act.server < len(ids):
@@ -136,7 +136,7 @@ class _Play:
         loop.call_at(spec.calm_at_s, self._calm, context=Context())
 
     def _act(self, act: Act, server_id: str) -> None:
-        done = self._stage.cloud.order(_foreign(act, server_id))
+        done = self._stage.cloud.execute_order(_foreign(act, server_id))
         self._trace(f"somebody: {act.act} {server_id[:8]} {'' if done else '(could not)'}")
 
     def _abort(self) -> None:
@@ -152,7 +152,7 @@ class _Play:
         self._trace("all faults end")
         fates = self._stage.fates
         fates.calm, fates.deaths = True, frozenset()
-        self._stage.cloud.order(SetFaults(kind="faults"))
+        self._stage.cloud.execute_order(SetFaults(kind="faults"))
 
     def _bound_s(self) -> float:
         """Return the seconds after the last fault by which the run must have come to its end.
@@ -272,7 +272,7 @@ class _Play:
 
     def _told(self, began_s: float, bound_s: float, *, came_to_end: bool) -> Story:
         stage = self._stage
-        stage.cloud.settle()
+        stage.cloud.advance()
         if stage.filed is not None:
             stage.filed.reread()
         world, store = stage.cloud.world, stage.store

@@ -10,7 +10,7 @@ from fleetos.model.journal.events import Record
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.virtual_time import now_s
-from fleetos.sim.world.ledger import Content
+from fleetos.sim.world.ledger import WriteContent
 from fleetos.store.memory_journal import CommitFault, MemoryRun
 from tests.simulation.process import BORN, PROCESS, Died, Fates, Process
 from tests.simulation.run_trace import Asked, Sent, Session, Written
@@ -47,7 +47,7 @@ class Stagehand:
     written: list[Written] = field(default_factory=list[Written])
     sessions: list[Session] = field(default_factory=list[Session])
     facts: Counter[str] = field(default_factory=Counter[str])
-    wanted: Mapping[str, Content] = field(default_factory=dict[str, Content])
+    wanted: Mapping[str, WriteContent] = field(default_factory=dict[str, WriteContent])
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     secrets: set[str] = field(default_factory=set[str])
     texts: list[str] = field(default_factory=list[str])

@@ -8,7 +8,7 @@ from typing import Literal
 from fleetos.model.journal.events import Record
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RunState
-from fleetos.sim.world.ledger import Content
+from fleetos.sim.world.ledger import WriteContent
 from fleetos.sim.world.world import World
 from tests.simulation.spec import PointKind, Spec
 from tests.support.ledger import Ledger
@@ -131,7 +131,7 @@ class Story:
     bound_s: float = 0.0
     came_to_end: bool = True
     most_slots: int = 0
-    wanted: Mapping[str, Content] = field(default_factory=dict[str, Content])
+    wanted: Mapping[str, WriteContent] = field(default_factory=dict[str, WriteContent])
     secrets: tuple[str, ...] = ()
     texts: list[str] = field(default_factory=list[str])
     torn: list[str] = field(default_factory=list[str])

@@ -10,11 +10,11 @@ from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
 from fleetos.engine.engine import Dependencies, Engine, Intervals
-from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost, RunDriven
 from fleetos.model.inventory import Job, Reply, Server
 from fleetos.model.journal.events import Event, Record
 from fleetos.model.journal.requests import OperatorRequest
+from fleetos.model.permit import LastCheck, Permit
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Run, Secrets, Target
@@ -223,7 +223,9 @@ async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
 async def _taken(process: Process, stage: Stagehand) -> tuple[LeasedJournal, Progress]:
     if stage.filed is not None:
         return await stage.filed.take(process, LEASE_BEAT_S)
-    return stage.store.take(process, CommitFaults(stage.fault, stage.commit_s), LEASE_BEAT_S), stage.store.progress()
+    return stage.store.open_journal(
+        process, CommitFaults(stage.fault, stage.commit_s), LEASE_BEAT_S
+    ), stage.store.progress()
 
 
 def _limits(run: Run) -> ApiLimits:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fleetos.model.plan import Polling
-from fleetos.sim.scenario.faults import Stale
+from fleetos.sim.scenario.faults import StaleReadFault
 from fleetos.sim.scenario.scenario import PhaseDurations, Scenario, ServerGroup
 from tests.simulation import workers
 from tests.simulation.__main__ import CLEAN, INTERRUPTED, NOT_CLEAN, USAGE, main
@@ -53,7 +53,7 @@ def tiny(seed: int) -> Spec:
         seed=seed,
         scenario=Scenario(seed=seed, servers=(ServerGroup(),), durations=PhaseDurations(change=(30.0, 40.0))),
         polling=Polling(20.0, 20.0),
-        faults=(Stale(do="stale", on="read", seconds=(0.0, 1.0)),),
+        faults=(StaleReadFault(do="stale", on="read", seconds=(0.0, 1.0)),),
         operator=Operator((1.0, 2.0)),
         loopback=True,
         deaths=() if seed == EVERYWHERE else (4, 9),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from fleetos.sim.scenario.faults import Stale, Stuck
+from fleetos.sim.scenario.faults import StaleReadFault, Stuck
 from fleetos.sim.scenario.scenario import Scenario, ServerGroup
 from tests.simulation.play import play
 from tests.simulation.shrinking import servers, shrink, size
@@ -18,9 +18,9 @@ def crowded() -> Spec:
     return replace(
         spec,
         faults=(
-            Stale(do="stale", on="read", seconds=(1.0, 2.0)),
+            StaleReadFault(do="stale", on="read", seconds=(1.0, 2.0)),
             Stuck(do="stuck", on="changeos"),
-            Stale(do="stale", on="list", seconds=(3.0, 4.0)),
+            StaleReadFault(do="stale", on="list", seconds=(3.0, 4.0)),
         ),
         acts=(Act(3.7, "lock", 0), Act(9.2, "stop", 11), Act(11.0, "delete", 3)),
         deaths=(3, 20, 40),

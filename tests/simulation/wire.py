@@ -16,7 +16,7 @@ from fleetos.errors import AnswerLost, NotSent
 from fleetos.limits import READ_TIMEOUT_S, WRITE_TIMEOUT_S
 from fleetos.model.states import HOLDS_SLOT
 from fleetos.sim.api.access import PASSWORD
-from fleetos.sim.api.routes import find
+from fleetos.sim.api.routes import find_route
 from fleetos.sim.in_process import SimTransport
 from fleetos.sim.virtual_time import now_s
 from tests.simulation.process import Process
@@ -53,7 +53,7 @@ class Wire(httpx.AsyncBaseTransport):
         self._process.point("before request")
         stage.requests += 1
         body = await request.aread()
-        route = find(request.method, request.url.path)
+        route = find_route(request.method, request.url.path)
         operation = "unknown" if route is None else route.operation
         write = operation == "power" or operation in CHANGES
         left_s = now_s()
@@ -71,7 +71,7 @@ class Wire(httpx.AsyncBaseTransport):
         finally:
             if before is not None:
                 operation = before.operation
-            about = route.at_id if route is not None and operation in _ABOUT else None
+            about = route.resource_id if route is not None and operation in _ABOUT else None
             stage.asked.append(Asked(left_s, number, operation, write, answered_s, status, retry_after_s, about))
             # Of those that a process gives up at once when it ends, nobody can say which was the first.
             told = f"{operation} {request.url.path[-12:] if not write else ''}-> {status or 'no answer'}"
@@ -84,7 +84,7 @@ class Wire(httpx.AsyncBaseTransport):
     def _before(self, operation: str, request: httpx.Request, body: bytes) -> Sent:
         """Note a write as it leaves, with what is true at this moment."""
         stage = self._stage
-        stage.cloud.settle()
+        stage.cloud.advance()
         verb, servers = _named(operation, request, body)
         world, store, process = stage.cloud.world, stage.store, self._process
         found = {server_id: world.servers.get(server_id) for server_id in servers}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fleetos.model.plan import ChangeSpec, Plan, SecretRef, ServerRef, SourcePosition, StopMode, UserDataRef
 from fleetos.sim.scenario.scenario import DEFAULT_KEY, ImageEntry, Scenario
-from fleetos.sim.world.ledger import Content
+from fleetos.sim.world.ledger import WriteContent
 from fleetos.sim.world.servers import SimServer
 from fleetos.sim.world.world import World
 from tests.simulation.spec import IMAGE, Spec
@@ -127,16 +127,16 @@ def _change(wish: Wish, user_id: str) -> ChangeSpec:
     )
 
 
-def said(spec: Spec, world: World, wanted: Mapping[str, Wish]) -> dict[str, Content]:
+def said(spec: Spec, world: World, wanted: Mapping[str, Wish]) -> dict[str, WriteContent]:
     """Return what a change of each server must say."""
     return {one: _said(spec, world, world.servers[one], wish) for one, wish in wanted.items()}
 
 
-def _said(spec: Spec, world: World, server: SimServer, wish: Wish) -> Content:
-    image = server.image if wish.image is None else world.image_named(wish.image)
+def _said(spec: Spec, world: World, server: SimServer, wish: Wish) -> WriteContent:
+    image = server.image if wish.image is None else world.find_image(wish.image)
     api = "v1" if image is not None and image.flags.get(_NO_CLOUD_INIT) == "true" else "v2"
     operation = "reinstallos" if wish.image is None else "changeos"
-    return Content(
+    return WriteContent(
         path=f"/{api}/{world.project_id}/cloudservers/{server.id}/{operation}",
         image_id=None if wish.image is None or image is None else image.id,
         keyname=wish.keyname,

@@ -29,7 +29,7 @@ from fleetos.__main__ import main
 ROOT = Path(__file__).parents[2]
 REQUEST_BYTES_MAX = 1 << 17
 # What commands import while they run, and what they import of others.
-_ROOMS = ("cli", "cloud", "engine", "model", "planning", "rules", "store", "views")
+_ROOMS = ("app", "cli", "cloud", "engine", "model", "planning", "rules", "store", "views")
 _LIBRARIES = ("aiohttp", "aiosqlite", "alembic.command", "httpx_aiohttp", "uvloop")
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.names import Suggestions, composed, look, shown
+from fleetos.names import Suggestions, shown, skeleton, to_nfc
 
 FLEET = [f"web-{number:03d}" for number in range(1, 300)]
 
@@ -40,12 +40,12 @@ def test_two_names_never_show_as_the_same(one: str, other: str) -> None:
     ["DB-Gold", "db\u2010gold", "db\u2014gold", "d\u200db-gold", "db-gold\u00a0", "\uff24\uff22-gold", "\u0501b-gold"],
 )
 def test_look_alikes_look_the_same(alike: str) -> None:
-    assert look(alike) == look("db-gold")
-    assert Suggestions(["web-01", "db-gold"]).meant(alike) == "did you mean db-gold?"
+    assert skeleton(alike) == skeleton("db-gold")
+    assert Suggestions(["web-01", "db-gold"]).did_you_mean(alike) == "did you mean db-gold?"
 
 
 def test_the_same_letter_has_two_spellings() -> None:
-    assert composed("mu\u0308nchen") == composed("m\u00fcnchen") != "munchen"
+    assert to_nfc("mu\u0308nchen") == to_nfc("m\u00fcnchen") != "munchen"
 
 
 @pytest.mark.parametrize(
@@ -65,5 +65,5 @@ def test_the_likeliest_name_comes_first(written: str, nearest: list[str]) -> Non
 
 def test_what_was_written_is_not_suggested() -> None:
     assert Suggestions(["a", "A"]).nearest("a") == ["A"]
-    assert Suggestions(["a"]).meant("a") is None
-    assert Suggestions([]).meant("a") is None
+    assert Suggestions(["a"]).did_you_mean("a") is None
+    assert Suggestions([]).did_you_mean("a") is None

@@ -18,7 +18,7 @@ from fleetos.cloud.http.addresses import proxies_from
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order
 from fleetos.planning.plan_file.load import read_tree
-from fleetos.planning.plan_file.validation import checked
+from fleetos.planning.plan_file.validation import validate_plan
 from fleetos.planning.preflight.preflight import preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
@@ -116,8 +116,8 @@ def test_no_object_shows_a_secret_while_a_change_is_sent(tmp_path: Path) -> None
     kept: list[object] = [
         plan,
         tree,
-        checked(tree, "plan.yaml"),
-        checked(read_tree(wrong), "wrong.yaml"),
+        validate_plan(tree, "plan.yaml"),
+        validate_plan(read_tree(wrong), "wrong.yaml"),
         source,
         secrets,
     ]

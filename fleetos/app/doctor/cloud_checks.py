@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fleetos.cloud.api.reads import GrantedReads, is_gone, parsed, segment
+from fleetos.cloud.api.reads import GrantedReads, is_gone, parse_response, segment
 from fleetos.cloud.client import ProjectEndpoints
 from fleetos.cloud.http.json_fields import Fields, InvalidJson, parts, text
 from fleetos.cloud.operations import CALLS, EFFECTS, Call, Operation, Use
@@ -57,14 +57,14 @@ class DryReads:
         if "{server}" in call.path and "server" not in self._named:
             return self.untried(operation, "no server is known to ask for")
         path = call.path.format(**{name: segment(value) for name, value in self._named.items()})
-        read = ReadRequest(operation, origin, path, f"{call.method} {call.path}", call.sparing)
+        read = ReadRequest(operation, origin, path, f"{call.method} {call.path}", call.trial_query)
         granted = GrantedReads(self._session)
         try:
             answer = await (granted.read(read) if operation in _BY_PROJECT else self._session.read(read))
             self._narrowed |= granted.narrowed
             if operation == "list":
                 # The reads of a single server have something to ask for then.
-                self._named |= parsed(read.about, answer, _first_server)
+                self._named |= parse_response(read.about, answer, _first_server)
         except AuthenticationFailed:
             raise
         except PermissionDenied as error:
@@ -100,7 +100,7 @@ class DryReads:
 
 
 def _first_server(listed: Fields) -> dict[str, str]:
-    """The id of the first server of a list, nothing without one that can be read."""
+    """Return the id of the first server of a list as a path parameter; empty if none can be read."""
     try:
         first = next(iter(parts(listed, "servers")), None)
         server_id = None if first is None else text(first, "id")

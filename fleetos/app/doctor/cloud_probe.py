@@ -24,7 +24,7 @@ from fleetos.app.survey import scope_of
 from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password
 from fleetos.cloud.auth.grant import Grant
 from fleetos.cloud.client import CloudClient, ProjectEndpoints
-from fleetos.cloud.connect import iam_address, open_session, overridden, place_of
+from fleetos.cloud.connect import iam_address, open_session, project_endpoints, with_overrides
 from fleetos.cloud.http.addresses import Origin, Proxies, proxies_from
 from fleetos.cloud.operations import CALLS, DRY_READS, EFFECTS, Operation, Service
 from fleetos.cloud.session import Session
@@ -48,11 +48,11 @@ from fleetos.model.diagnosis import (
     Grade,
     LoginFacts,
     MemoryFacts,
+    OnDiagnosis,
     PermissionFacts,
-    Tell,
     Topic,
-    broken,
-    skipped,
+    diagnose_error,
+    diagnose_skipped,
 )
 from fleetos.model.plan import ApiLimits, Plan
 from fleetos.store import history
@@ -65,9 +65,9 @@ _CLOUD = (Topic.ENDPOINT, Topic.CLOCK, Topic.LOGIN, Topic.PERMISSION, Topic.LIMI
 
 
 async def probe_cloud(
-    context: AppContext, plan: Plan | None, asked: str | None, database: Database | None, tell: Tell
+    context: AppContext, plan: Plan | None, asked: str | None, database: Database | None, tell: OnDiagnosis
 ) -> None:
-    """Tell all that is found of the cloud. `database` None: nothing can be read of one."""
+    """Report every check of the cloud. `database` None: no database can be read."""
     try:
         name = chosen_cloud(asked, None if plan is None else plan.cloud)
         access = await context.credentials(name, None if plan is None else plan.region)
@@ -78,7 +78,7 @@ async def probe_cloud(
         _leave_out(tell, "there are no credentials", *_CLOUD)
         return
     except FleetosError as error:
-        tell(broken(Topic.CREDENTIALS, error))
+        tell(diagnose_error(Topic.CREDENTIALS, error))
         _leave_out(tell, "there are no usable credentials", *_CLOUD)
         return
     limits = ApiLimits() if plan is None else plan.api
@@ -90,7 +90,7 @@ async def probe_cloud(
             keyed = plan is not None and _gives_key_pair(plan)
             await _Probe(session, access, facts, tell, keyed).all(name, database)
     except UsageError as error:
-        tell(broken(Topic.ENDPOINT, error))
+        tell(diagnose_error(Topic.ENDPOINT, error))
         _leave_out(tell, "the cloud cannot be asked", *_CLOUD[1:])
 
 
@@ -122,16 +122,16 @@ def login_facts(grant: Grant) -> LoginFacts:
     return LoginFacts(grant.project_id, grant.project_name, grant.domain_name, life_s)
 
 
-async def knock(
+async def probe_endpoint(
     session: Session, service: Service, origin: Origin, proxies: Proxies
 ) -> tuple[EndpointFacts, ClockFacts | None]:
-    """Return how a service answers, and how far the clocks are apart if it has told the time.
+    """Return the answer of a service, and the difference between the clocks if the answer has a date.
 
-    Raises CloudUnreachable, also for a certificate that is refused.
+    Raise CloudUnreachable, also for a certificate that is refused.
     """
     answer = await session.probe_endpoint(origin)
-    arrived, left = session.clock.moment(), answer.left or session.clock.moment()
-    told_at = answer.told_at
+    arrived, left = session.clock.moment(), answer.sent_at or session.clock.moment()
+    told_at = answer.cloud_time
     facts = EndpointFacts(
         service=service,
         address=str(origin),
@@ -153,9 +153,9 @@ def _gives_key_pair(plan: Plan) -> bool:
     return any(change.keyname for change in (plan.change, *(server.change for server in plan.servers)))
 
 
-def _leave_out(tell: Tell, why: str, *topics: Topic) -> None:
+def _leave_out(tell: OnDiagnosis, why: str, *topics: Topic) -> None:
     for topic in topics:
-        tell(skipped(topic, why))
+        tell(diagnose_skipped(topic, why))
 
 
 @dataclass
@@ -165,76 +165,80 @@ class _Probe:
     session: Session
     access: Credentials
     facts: CredentialFacts
-    tell: Tell
+    tell: OnDiagnosis
     keyed: bool
 
     def __post_init__(self) -> None:
         self._proxies = proxies_from(os.environ)
-        self._clock_told = False
+        self._clock_judged = False
 
     async def all(self, name: str | None, database: Database | None) -> None:
         """Look at everything that can be looked at. Raise UsageError for an address that cannot be one."""
-        _, iam = iam_address(overridden(self.access, os.environ))
+        _, iam = iam_address(with_overrides(self.access, os.environ))
         if iam is None:
-            self.tell(skipped(Topic.ENDPOINT, "nothing says where IAM is, and nothing needs to", subject="iam"))
+            self.tell(
+                diagnose_skipped(Topic.ENDPOINT, "nothing says where IAM is, and nothing needs to", subject="iam")
+            )
         else:
-            await self._knock([("iam", iam)])
+            await self._probe_endpoints([("iam", iam)])
         grant = await self._login()
         if grant is None:
             return
         try:
-            place = place_of(grant, overridden(self.access, os.environ))
+            place = project_endpoints(grant, with_overrides(self.access, os.environ))
         except (UsageError, InputError) as error:
-            self.tell(broken(Topic.ENDPOINT, error))
+            self.tell(diagnose_error(Topic.ENDPOINT, error))
             self._without(Topic.PERMISSION, Topic.LIMITS, Topic.DURATIONS, why="the services are not known")
             return
-        found: list[tuple[Service, Origin]] = [("ecs", place.ecs), ("ims", place.ims)]
-        await self._knock([*found, ("evs", place.evs)] if place.evs is not None else found)
+        services: list[tuple[Service, Origin]] = [("ecs", place.ecs), ("ims", place.ims)]
+        await self._probe_endpoints([*services, ("evs", place.evs)] if place.evs is not None else services)
         if place.evs is None:
             self.tell(without_endpoint("evs"))
-        if not self._clock_told:
-            self.tell(skipped(Topic.CLOCK, "no answer bears a date"))
+        if not self._clock_judged:
+            self.tell(diagnose_skipped(Topic.CLOCK, "no answer bears a date"))
         if await self._permissions(place, grant):
             await self._memory(name, place, database)
 
     def _without(self, *topics: Topic, why: str) -> None:
-        if not self._clock_told:
+        if not self._clock_judged:
             topics = (Topic.CLOCK, *topics)
         _leave_out(self.tell, why, *topics)
 
-    async def _knock(self, services: Sequence[tuple[Service, Origin]]) -> None:
-        """Ask the services side by side; tell of them in their order, and of the clock after the first date."""
-        found: dict[str, Diagnosis] = {}
+    async def _probe_endpoints(self, services: Sequence[tuple[Service, Origin]]) -> None:
+        """Probe the services concurrently; report them in order, and the clock after the first answer with a date."""
+        diagnoses: dict[str, Diagnosis] = {}
         clocks: dict[str, ClockFacts] = {}
 
-        async def one(service: Service, origin: Origin) -> None:
+        async def probe_service(service: Service, origin: Origin) -> None:
             try:
-                endpoint, clock = await self._in_time(service, knock(self.session, service, origin, self._proxies))
+                endpoint, clock = await self._in_time(
+                    service, probe_endpoint(self.session, service, origin, self._proxies)
+                )
             except CloudError as error:
-                found[service] = of_silence(service, error, needed=self._needs(service))
+                diagnoses[service] = of_silence(service, error, needed=self._needs(service))
                 return
-            found[service] = of_endpoint(endpoint, self.facts)
+            diagnoses[service] = of_endpoint(endpoint, self.facts)
             if clock is not None:
                 clocks[service] = clock
 
         async with anyio.create_task_group() as group:
             for service, origin in services:
-                group.start_soon(one, service, origin)
+                group.start_soon(probe_service, service, origin)
         for service, _ in services:
-            self.tell(found[service])
-            if service in clocks and not self._clock_told:
-                self._clock_told = True
+            self.tell(diagnoses[service])
+            if service in clocks and not self._clock_judged:
+                self._clock_judged = True
                 self.tell(of_clock(clocks[service], self.facts))
 
     def _needs(self, service: Service) -> bool:
-        """Return whether there is no run without it: an access key whose project is known asks nothing of IAM."""
+        """Return whether a run needs the service. An access key whose project is known does not need IAM."""
         return service != "evs" and not (service == "iam" and self.facts.dated and self.access.project_id is not None)
 
     async def _login(self) -> Grant | None:
         try:
             grant = await self._in_time("the login", self.session.login())
         except (CloudError, UsageError) as error:
-            self.tell(broken(Topic.LOGIN, error))
+            self.tell(diagnose_error(Topic.LOGIN, error))
             self._without(Topic.PERMISSION, Topic.LIMITS, Topic.DURATIONS, why="it needs the login")
             return None
         if not self.facts.dated:
@@ -242,23 +246,23 @@ class _Probe:
         return grant
 
     async def _permissions(self, place: ProjectEndpoints, grant: Grant) -> bool:
-        """Tell what each read shows; return whether the cloud accepts the credentials.
+        """Report what each dry read shows; return whether the cloud accepts the credentials.
 
         An access key is tried by the first read alone.
         """
         reads = DryReads(self.session, place, keyed=self.keyed)
         first, *others = DRY_READS
         try:
-            seen = [await self._read(reads, first)]
+            first_facts = [await self._read(reads, first)]
         except AuthenticationFailed as error:
-            self.tell(broken(Topic.LOGIN, error))
+            self.tell(diagnose_error(Topic.LOGIN, error))
             _leave_out(self.tell, "it needs the login", Topic.PERMISSION, Topic.LIMITS, Topic.DURATIONS)
             return False
         if self.facts.dated:
             self.tell(of_login(login_facts(grant), self.facts))
         results: dict[Operation, PermissionFacts] = {}
 
-        async def one(operation: Operation) -> None:
+        async def try_read(operation: Operation) -> None:
             try:
                 results[operation] = await self._read(reads, operation)
             except AuthenticationFailed as error:
@@ -266,10 +270,10 @@ class _Probe:
 
         async with anyio.create_task_group() as group:
             for operation in others:
-                group.start_soon(one, operation)
+                group.start_soon(try_read, operation)
         effects: list[Operation] = [operation for operation, call in CALLS.items() if call.use in EFFECTS]
-        untried = [reads.untried(one, "only doing it shows whether it is allowed") for one in effects]
-        for facts in (*seen, *(results[operation] for operation in others), *untried):
+        untried = [reads.untried(effect, "only doing it shows whether it is allowed") for effect in effects]
+        for facts in (*first_facts, *(results[operation] for operation in others), *untried):
             self.tell(of_permission(facts))
         return True
 
@@ -286,16 +290,16 @@ class _Probe:
         try:
             known = await history.experience(database, scope_key(scope_of(name, CloudClient(self.session, place))))
         except StoreError as error:
-            self.tell(broken(Topic.LIMITS, error))
+            self.tell(diagnose_error(Topic.LIMITS, error))
             return
         kept_s = LIMIT_FORGOTTEN_LOOPBACK_S if self.session.simulated else LIMIT_FORGOTTEN_S
         changes = sum(map(len, known.changes.values()))
         facts = MemoryFacts(known.limits, kept_s, changes, len(known.changes), known.longest_change_s)
-        for one in of_memory(facts, self.session.clock.now()):
-            self.tell(one)
+        for diagnosis in of_memory(facts, self.session.clock.now()):
+            self.tell(diagnosis)
 
     async def _in_time(self, about: str, work: Awaitable[T]) -> T:
-        """Return what the work comes to. Raise CloudUnreachable if it takes too long, and what it raises."""
+        """Return the result of the work. Raise CloudUnreachable after EXAMINED_WITHIN_S, and what the work raises."""
         try:
             with anyio.fail_after(EXAMINED_WITHIN_S):
                 return await work

@@ -16,8 +16,8 @@ from fleetos.model.diagnosis import (
     PermissionFacts,
     Right,
     Topic,
-    broken,
-    roughly,
+    diagnose_error,
+    format_roughly,
 )
 
 # From this difference on a clock is worth a look: a machine that asks a time server is within a second, and what is
@@ -32,7 +32,7 @@ _ZONE_STEP_S, _ZONE_SLACK_S = 1800.0, 90.0
 
 
 def of_credentials(facts: CredentialFacts) -> Diagnosis:
-    """Which way to log in was found, and where."""
+    """Judge the credentials that were found."""
     who = f" of {facts.user}" if facts.user else ""
     text = f"by the {facts.way}{who}, from {facts.found_in}"
     values = {"way": facts.way, "user": facts.user, "found_in": facts.found_in, "region": facts.region}
@@ -55,7 +55,7 @@ def of_login(facts: LoginFacts, access: CredentialFacts) -> Diagnosis:
         hint = "a run that outlives it pauses: give a new one, then fleetos resume"
         return Diagnosis(Topic.LOGIN, Grade.DOUBTFUL, text, hint, values=values)
     if facts.life_s is not None:
-        text = f"{text}; the token is valid for {roughly(facts.life_s)}"
+        text = f"{text}; the token is valid for {format_roughly(facts.life_s)}"
         text = f"{text} and renewed by itself" if access.renewable else text
     if not access.renewable and facts.life_s is not None and facts.life_s < TOKEN_SHORT_S:
         hint = "a run that outlives it pauses: give a new one, then fleetos resume"
@@ -70,7 +70,7 @@ def of_clock(facts: ClockFacts, access: CredentialFacts) -> Diagnosis:
     if off_s < CLOCK_DOUBTFUL_S:
         text = f"{facts.here:%Y-%m-%d %H:%M:%S} UTC here, as {facts.by} has it"
         return Diagnosis(Topic.CLOCK, Grade.FINE, text, values=values)
-    text = f"this machine is {roughly(off_s)} {'ahead of' if facts.ahead_s > 0 else 'behind'} {facts.by}"
+    text = f"this machine is {format_roughly(off_s)} {'ahead of' if facts.ahead_s > 0 else 'behind'} {facts.by}"
     steps = round(off_s / _ZONE_STEP_S)
     hint = "set it, best by a time server"
     if steps and abs(off_s - steps * _ZONE_STEP_S) < _ZONE_SLACK_S:
@@ -101,8 +101,8 @@ def of_endpoint(facts: EndpointFacts, access: CredentialFacts) -> Diagnosis:
 
 def of_silence(service: str, error: FleetosError, *, needed: bool) -> Diagnosis:
     """Judge a service that does not answer: nothing worse than a doubt where runs do without it."""
-    told = broken(Topic.ENDPOINT, error, service)
-    return told if needed else replace(told, grade=Grade.DOUBTFUL, exit_code=0)
+    diagnosis = diagnose_error(Topic.ENDPOINT, error, service)
+    return diagnosis if needed else replace(diagnosis, grade=Grade.DOUBTFUL, exit_code=0)
 
 
 def without_endpoint(service: str) -> Diagnosis:
@@ -139,14 +139,16 @@ def of_permission(facts: PermissionFacts) -> Diagnosis:
 
 
 def of_memory(facts: MemoryFacts, now: datetime) -> Sequence[Diagnosis]:
-    """The pace that earlier runs have learned here, and how much is known of how long changes take."""
+    """Report the rate limits and the durations of changes that earlier runs have learned."""
     durations = {"changes": facts.changes, "kinds": facts.kinds, "longest_change_s": facts.longest_change_s}
     changes = "1 change" if facts.changes == 1 else f"{facts.changes:,} changes"
     kinds = "1 kind" if facts.kinds == 1 else f"{facts.kinds:,} kinds"
     known = f"remembered: {changes} of {kinds} (image, flavor, zone)"
     watched = "an unknown outcome is watched for at least twice as long, up to timeouts.change"
-    longest = f", the longest took {roughly(facts.longest_change_s)}: {watched}" if facts.longest_change_s else ""
-    found: list[Diagnosis] = []
+    longest = (
+        f", the longest took {format_roughly(facts.longest_change_s)}: {watched}" if facts.longest_change_s else ""
+    )
+    diagnoses: list[Diagnosis] = []
     for kind, limit in facts.limits.items():
         age_s = max(0.0, (now - limit.learned_at).total_seconds())
         since = f"{limit.learned_at:%Y-%m-%d %H:%M} UTC"
@@ -155,8 +157,8 @@ def of_memory(facts: MemoryFacts, now: datetime) -> Sequence[Diagnosis]:
         values = {"rate_per_s": limit.rate_per_s, "told": limit.told, "learned_at": f"{limit.learned_at:%FT%TZ}"}
         in_force = age_s < facts.kept_s
         text = f"{text}; {'in force' if in_force else 'forgotten by now'}"
-        hint = f"forgotten {roughly(facts.kept_s)} after the last refusal (429)" if in_force else None
-        found.append(Diagnosis(Topic.LIMITS, Grade.FINE, text, hint, f"{kind}s", {**values, "in_force": in_force}))
-    if not found:
-        found.append(Diagnosis(Topic.LIMITS, Grade.FINE, "none was learned here: no 429 is remembered"))
-    return [*found, Diagnosis(Topic.DURATIONS, Grade.FINE, f"{known}{longest}", values=durations)]
+        hint = f"forgotten {format_roughly(facts.kept_s)} after the last refusal (429)" if in_force else None
+        diagnoses.append(Diagnosis(Topic.LIMITS, Grade.FINE, text, hint, f"{kind}s", {**values, "in_force": in_force}))
+    if not diagnoses:
+        diagnoses.append(Diagnosis(Topic.LIMITS, Grade.FINE, "none was learned here: no 429 is remembered"))
+    return [*diagnoses, Diagnosis(Topic.DURATIONS, Grade.FINE, f"{known}{longest}", values=durations)]

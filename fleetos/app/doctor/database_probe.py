@@ -15,10 +15,10 @@ from fleetos.app.doctor.database_rules import of_backup, of_claims, of_file, of_
 from fleetos.clock import Clock
 from fleetos.errors import DatabaseUnusable, StoreError, UsageError
 from fleetos.limits import DATABASE_EXAMINED_WITHIN_S
-from fleetos.model.diagnosis import Diagnosis, Grade, Tell, Topic, broken, skipped
+from fleetos.model.diagnosis import Diagnosis, Grade, OnDiagnosis, Topic, diagnose_error, diagnose_skipped
 from fleetos.store.database.database import Database
 from fleetos.store.database.sqlite_files import newest_backup
-from fleetos.store.diagnostics import claim_facts, file_facts, run_facts, schema_facts, timeline
+from fleetos.store.diagnostics import claim_facts, file_facts, read_timeline, run_facts, schema_facts
 from fleetos.store.integrity import check_integrity
 
 T = TypeVar("T")
@@ -26,17 +26,17 @@ _TABLES = (Topic.LEASE, Topic.CLAIMS)
 
 
 @contextlib.asynccontextmanager
-async def probe_database(context: AppContext, tell: Tell) -> AsyncGenerator[Database | None]:
-    """Tell all that is found of the database; yield it if its tables can be read, else None."""
+async def probe_database(context: AppContext, tell: OnDiagnosis) -> AsyncGenerator[Database | None]:
+    """Report every check of the database; yield it if its tables can be read, else None."""
     async with contextlib.AsyncExitStack() as stack:
         yield await _probe(context, tell, stack)
 
 
-async def _probe(context: AppContext, tell: Tell, stack: contextlib.AsyncExitStack) -> Database | None:
+async def _probe(context: AppContext, tell: OnDiagnosis, stack: contextlib.AsyncExitStack) -> Database | None:
     try:
         location = context.location()
     except UsageError as error:
-        tell(broken(Topic.DATABASE, error))
+        tell(diagnose_error(Topic.DATABASE, error))
         return _unread(tell, "there is no database to look at", Topic.SCHEMA, Topic.INTEGRITY)
     named_by = context.named_by() if context.db else None
     if location.path is not None and not await _file_serves(location.path, named_by, context.clock, tell):
@@ -48,47 +48,49 @@ async def _probe(context: AppContext, tell: Tell, stack: contextlib.AsyncExitSta
     try:
         schema = await _in_time(schema_facts(database))
     except StoreError as error:
-        tell(broken(Topic.SCHEMA if location.path is not None else Topic.DATABASE, error))
+        tell(diagnose_error(Topic.SCHEMA if location.path is not None else Topic.DATABASE, error))
         more = () if location.path is not None else (Topic.SCHEMA, Topic.INTEGRITY)
         return _unread(tell, "the database cannot be read", *more)
     if location.path is None:
         tell(Diagnosis(Topic.DATABASE, Grade.FINE, f"{location.shown} answers", values={"path": None}))
-        tell(of_timeline(await timeline(database)))
+        tell(of_timeline(await read_timeline(database)))
     tell(of_schema(schema, location.shown))
     if schema.revision != schema.needed:
         return _unread(tell, "the tables are of another revision")
     try:
         runs, claims = await _in_time(run_facts(database, context.watcher())), await _in_time(claim_facts(database))
     except StoreError as error:
-        tell(broken(Topic.LEASE, error))
+        tell(diagnose_error(Topic.LEASE, error))
         return None
-    for one in (*of_runs(runs, context.clock.now()), *of_claims(claims)):
-        tell(one)
+    for diagnosis in (*of_runs(runs, context.clock.now()), *of_claims(claims)):
+        tell(diagnosis)
     return database
 
 
-def _unread(tell: Tell, why: str, *topics: Topic) -> None:
+def _unread(tell: OnDiagnosis, why: str, *topics: Topic) -> None:
     for topic in (*topics, *_TABLES):
-        tell(skipped(topic, why))
+        tell(diagnose_skipped(topic, why))
 
 
-async def _file_serves(path: Path, named: str | None, clock: Clock, tell: Tell) -> bool:
-    """Return whether there is a file that can be opened, and tell what is found of it."""
+async def _file_serves(path: Path, named: str | None, clock: Clock, tell: OnDiagnosis) -> bool:
+    """Report the checks of the file; return whether it is there and can be opened."""
     # A network file system may hang, and then so does the thread that asks it.
     try:
         facts = await _in_time(anyio.to_thread.run_sync(file_facts, path, abandon_on_cancel=True))
     except StoreError as error:
-        tell(broken(Topic.DATABASE, error))
+        tell(diagnose_error(Topic.DATABASE, error))
         return False
-    found = of_file(replace(facts, named_by=named))
-    for one in found:
-        tell(one)
-    if facts.size_bytes is None or any(one.grade is Grade.BROKEN for one in found if one.topic is Topic.DATABASE):
+    diagnoses = of_file(replace(facts, named_by=named))
+    for diagnosis in diagnoses:
+        tell(diagnosis)
+    if facts.size_bytes is None or any(
+        diagnosis.grade is Grade.BROKEN for diagnosis in diagnoses if diagnosis.topic is Topic.DATABASE
+    ):
         return False
     try:
         backup = await _in_time(anyio.to_thread.run_sync(_backup, path, abandon_on_cancel=True))
     except StoreError as error:
-        tell(skipped(Topic.BACKUP, error.message))
+        tell(diagnose_skipped(Topic.BACKUP, error.message))
         return True
     tell(of_backup(*backup, clock.now()))
     return True
@@ -96,15 +98,15 @@ async def _file_serves(path: Path, named: str | None, clock: Clock, tell: Tell) 
 
 def _backup(path: Path) -> tuple[str | None, datetime | None]:
     """Return the newest sound copy beside the database, and when it was made."""
-    found = newest_backup(path)
-    return (None, None) if found is None else (str(found), datetime.fromtimestamp(found.stat().st_mtime, UTC))
+    copy = newest_backup(path)
+    return (None, None) if copy is None else (str(copy), datetime.fromtimestamp(copy.stat().st_mtime, UTC))
 
 
-async def _is_sound(database: Database, tell: Tell) -> bool:
+async def _is_sound(database: Database, tell: OnDiagnosis) -> bool:
     try:
         await _in_time(check_integrity(database))
     except StoreError as error:
-        tell(broken(Topic.INTEGRITY, error))
+        tell(diagnose_error(Topic.INTEGRITY, error))
         return False
     hint = "fleetos db check holds every journal against its tables too"
     tell(Diagnosis(Topic.INTEGRITY, Grade.FINE, "the file is built as it should be", hint))
@@ -112,7 +114,7 @@ async def _is_sound(database: Database, tell: Tell) -> bool:
 
 
 async def _in_time(work: Awaitable[T]) -> T:
-    """Return what the work comes to. Raise DatabaseUnusable if it takes too long, and what it raises."""
+    """Return the result of the work. Raise DatabaseUnusable after DATABASE_EXAMINED_WITHIN_S, and what it raises."""
     try:
         with anyio.fail_after(DATABASE_EXAMINED_WITHIN_S):
             return await work

@@ -12,9 +12,9 @@ from fleetos.model.diagnosis import (
     RunFacts,
     SchemaFacts,
     Topic,
-    broken,
-    roughly,
-    skipped,
+    diagnose_error,
+    diagnose_skipped,
+    format_roughly,
 )
 from fleetos.text import counted
 
@@ -30,14 +30,14 @@ _SHARED = frozenset(
 
 
 def of_file(facts: FileFacts) -> Sequence[Diagnosis]:
-    """Judge the file, its folder, and the file system that they lie on."""
+    """Judge the file, its folder, and their file system."""
     return [_of_place(facts), *_of_modes(facts), _of_file_system(facts), _of_space(facts)]
 
 
 def _of_place(facts: FileFacts) -> Diagnosis:
     values = {"path": facts.path, "size_bytes": facts.size_bytes}
     if facts.refused is not None:
-        return broken(Topic.DATABASE, facts.refused)
+        return diagnose_error(Topic.DATABASE, facts.refused)
     if facts.size_bytes is None:
         if not facts.folder_usable:
             return _damaged(f"{facts.path} cannot be made: {facts.folder} is not writable", "give another place: --db")
@@ -74,7 +74,7 @@ def _of_modes(facts: FileFacts) -> Sequence[Diagnosis]:
 def _of_file_system(facts: FileFacts) -> Diagnosis:
     kind = facts.file_system
     if kind is None:
-        return skipped(Topic.FILE_SYSTEM, "the system does not say which one it is")
+        return diagnose_skipped(Topic.FILE_SYSTEM, "the system does not say which one it is")
     values = {"kind": kind}
     if kind in _SHARED or kind.startswith("fuse."):
         hint = "keep it on a local disk, or use PostgreSQL for several machines"
@@ -86,7 +86,7 @@ def _of_file_system(facts: FileFacts) -> Diagnosis:
 def _of_space(facts: FileFacts) -> Diagnosis:
     free = facts.free_bytes
     if free is None:
-        return skipped(Topic.FREE_SPACE, "the system does not say how much there is")
+        return diagnose_skipped(Topic.FREE_SPACE, "the system does not say how much there is")
     text, values = f"{_size(free)} free on the disk of {facts.folder}", {"free_bytes": free}
     if free >= FREE_LITTLE_BYTES:
         return Diagnosis(Topic.FREE_SPACE, Grade.FINE, text, values=values)
@@ -105,7 +105,7 @@ def of_backup(backup: str | None, made_at: datetime | None, now: datetime) -> Di
         return Diagnosis(Topic.BACKUP, Grade.SKIPPED, text, hint, values=values)
     age_s = max(0.0, (now - made_at).total_seconds())
     values = {"path": backup, "age_s": round(age_s)}
-    return Diagnosis(Topic.BACKUP, Grade.FINE, f"{backup}, made {roughly(age_s)} ago", hint, values=values)
+    return Diagnosis(Topic.BACKUP, Grade.FINE, f"{backup}, made {format_roughly(age_s)} ago", hint, values=values)
 
 
 def of_timeline(timeline: int | None) -> Diagnosis:
@@ -151,7 +151,7 @@ def of_schema(facts: SchemaFacts, where: str) -> Diagnosis:
 def of_runs(runs: Sequence[RunFacts], now: datetime) -> Sequence[Diagnosis]:
     """Judge each unfinished run: who drives it, or how to carry it on."""
     if not runs:
-        return [Diagnosis(Topic.LEASE, Grade.FINE, "there are no unfinished runs, and nobody holds a lease")]
+        return [Diagnosis(Topic.LEASE, Grade.FINE, "there are no unfinished runs, and no process holds a lease")]
     return [_of_run(run, now) for run in runs]
 
 
@@ -159,7 +159,7 @@ def _of_run(run: RunFacts, now: datetime) -> Diagnosis:
     values = {"name": run.name, "state": run.state, "holder": run.holder, "life": run.life}
     if run.holder is None or run.life is None:
         hint = f"carry it on: fleetos resume {run.run_id}; or end it: fleetos abort {run.run_id}"
-        text = f"{run.name} is {run.state} and nobody drives it"
+        text = f"{run.name} is {run.state} and has no driver"
         return Diagnosis(Topic.UNFINISHED, Grade.DOUBTFUL, text, hint, run.run_id, values)
     until = now + timedelta(seconds=run.left_s)
     values["until"] = f"{until:%Y-%m-%dT%H:%M:%S}Z"
@@ -174,7 +174,7 @@ def of_claims(claims: Sequence[ClaimFacts]) -> Sequence[Diagnosis]:
     """Judge the claims on servers that are held by runs that have ended."""
     if not claims:
         return [Diagnosis(Topic.CLAIMS, Grade.FINE, "no run that has ended holds a server")]
-    return [_of_claim(one) for one in claims]
+    return [_of_claim(claim) for claim in claims]
 
 
 def _of_claim(claim: ClaimFacts) -> Diagnosis:

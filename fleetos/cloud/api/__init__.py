@@ -1,5 +1,4 @@
-"""Words of the cloud's API: paths, request bodies, and how responses are decoded.
+"""The cloud's API: paths, request bodies, and the decoding of responses.
 
-Start with `servers.py`. The simulated cloud reads the same API a second time, in `fleetos.sim`; neither imports the
-other.
+Start with `servers.py`. `fleetos.sim` implements the same API independently; neither imports the other.
 """

@@ -1,4 +1,4 @@
-"""From the cloud's JSON to servers, jobs and images (API pages ecs_02_0104, ecs_02_0901; IMS, querying images)."""
+"""Decode servers, jobs and images from JSON (API pages ecs_02_0104, ecs_02_0901; IMS, querying images)."""
 
 import json
 import re
@@ -8,18 +8,28 @@ from itertools import islice
 from typing import TypeVar, cast
 
 from fleetos.clock import Moment
-from fleetos.cloud.http.error_body import plain
-from fleetos.cloud.http.json_fields import Fields, InvalidJson, need, number, part, parts, stamp, text, truth
+from fleetos.cloud.http.error_body import sanitize
+from fleetos.cloud.http.json_fields import (
+    Fields,
+    InvalidJson,
+    boolean,
+    number,
+    parse_time,
+    part,
+    parts,
+    require_text,
+    text,
+)
 from fleetos.limits import ADDRESS_CHARS, ADDRESSES_SEEN, DURATION_MAX_S, ID_CHARS
 from fleetos.model.inventory import Disk, Flavor, Image, Job, JobStatus, Server, ServerSnapshot, SubJob, Traits
-from fleetos.names import composed
+from fleetos.names import to_nfc
 
 # A tag's key and value have at most 36 and 43 characters on one cloud, 128 and 255 on another.
 _TAG_CHARS = 512
 _ENTERPRISE_PROJECT = "_sys_enterprise_project_id"
 # A server that is a whole machine (ECS API, "listing details about ECSs", query not-tags).
 _BARE_METAL_TAG = "__type_baremetal"
-# What the metadata of such a machine says besides (BMS API, "querying details about BMSs", metering.resourcetype).
+# Metadata of such a machine (BMS API, "querying details about BMSs", metering.resourcetype).
 _BARE_METAL_RESOURCE = "hws.resource.type.pm"
 # Tags that a service of the platform puts on the servers that it has made (CCE user guide, "creating a node"; both are
 # left out of a node's own tags by the vendors' terraform providers).
@@ -37,34 +47,37 @@ _KINDS = (
     "highperformance",
 )
 _PLATFORMS = {"CloudCompute": "kvm", "FusionCompute": "xen"}
-# Control characters and lone surrogates: no plan can hold them, nor can every database.
+# Control characters and lone surrogates: no plan can contain them, and not every database can store them.
 _UNKEPT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-# The longest list of features that is looked at.
+# Longest feature list that is parsed.
 _FEATURES_CHARS = 4096
 T = TypeVar("T")
 
 
 def read_server(
-    fields: Fields, secrets: Collection[str] = (), asked: Moment | None = None, told_at: datetime | None = None
+    fields: Fields, secrets: Collection[str] = (), requested: Moment | None = None, cloud_time: datetime | None = None
 ) -> Server:
-    """Return a server, without the secrets in the words about its fault; the times as they are. Raises Unreadable."""
+    """Return a server, with the secrets redacted from its fault. Raise InvalidJson.
+
+    `requested` is when the request left, `cloud_time` the cloud's clock when it answered.
+    """
     metadata, tags = part(fields, "metadata"), _tags(fields)
-    image, metered = text(part(fields, "image"), "id"), text(metadata, "metering.image_id")
-    picture = ServerSnapshot(
+    image, metered_image = text(part(fields, "image"), "id"), text(metadata, "metering.image_id")
+    snapshot = ServerSnapshot(
         status=text(fields, "status") or "UNKNOWN",
         vm_state=text(fields, "OS-EXT-STS:vm_state") or "",
         task=text(fields, "OS-EXT-STS:task_state"),
         power=number(fields, "OS-EXT-STS:power_state"),
         disk=_system_disk(fields),
-        image=image or metered,
+        image=image or metered_image,
         fault=_fault(part(fields, "fault"), secrets),
-        locked=truth(fields, "locked"),
-        metered=metered if image is not None and metered != image else None,
+        locked=boolean(fields, "locked"),
+        metered=metered_image if image is not None and metered_image != image else None,
     )
     return Server(
-        id=need(fields, "id"),
+        id=require_text(fields, "id"),
         name=_name(fields, "name"),
-        picture=picture,
+        picture=snapshot,
         az=text(fields, "OS-EXT-AZ:availability_zone"),
         flavor=text(part(fields, "flavor"), "id"),
         key_name=text(fields, "key_name"),
@@ -74,85 +87,88 @@ def read_server(
         addresses=_addresses(part(fields, "addresses")),
         enterprise_project=_enterprise_project(fields),
         traits=_traits(fields, metadata, tags),
-        asked=asked,
-        told_at=told_at,
+        asked=requested,
+        told_at=cloud_time,
     )
 
 
 def read_job(fields: Fields, job_id: str, secrets: Collection[str] = ()) -> Job:
-    """Return a job, without the secrets in the words about its failure. Raises Unreadable.
+    """Return a job, with the secrets redacted from its failure. Raise InvalidJson.
 
     A status that is not in the documents counts as running.
     """
     entities = part(fields, "entities")
     return Job(
         id=job_id,
-        status=_job_status(need(fields, "status")),
+        status=_job_status(require_text(fields, "status")),
         error_code=_error_code(fields),
-        fail_reason=_reason(fields, secrets),
+        fail_reason=_fail_reason(fields, secrets),
         sub_jobs=tuple(_sub_jobs(parts(entities, "sub_jobs"), secrets)),
-        took_s=_took_s(fields),
+        took_s=_duration_s(fields),
     )
 
 
 def read_image(fields: Fields) -> Image:
-    """Return an image. Raises Unreadable."""
+    """Return an image. Raise InvalidJson."""
     return Image(
-        id=need(fields, "id"),
+        id=require_text(fields, "id"),
         name=_name(fields, "name"),
         status=text(fields, "status") or "",
         os_type=text(fields, "__os_type"),
         min_disk_gib=number(fields, "min_disk"),
         inject_flag=text(fields, "__support_fc_inject"),
         virtual_env_type=text(fields, "virtual_env_type"),
-        kind=_told(text, fields, "__imagetype"),
+        kind=_read_optional(text, fields, "__imagetype"),
         architecture=_image_architecture(fields),
-        firmware=_told(text, fields, "hw_firmware_type"),
-        min_ram_mib=_told(number, fields, "min_ram") or 0,
-        max_ram_mib=_told(number, fields, "max_ram") or 0,
-        key_id=_told(text, fields, "__system__cmkid"),
-        member_status=_told(text, fields, "member_status"),
-        withdrawn=_told(text, fields, "__is_offshelved") == "true",
+        firmware=_read_optional(text, fields, "hw_firmware_type"),
+        min_ram_mib=_read_optional(number, fields, "min_ram") or 0,
+        max_ram_mib=_read_optional(number, fields, "max_ram") or 0,
+        key_id=_read_optional(text, fields, "__system__cmkid"),
+        member_status=_read_optional(text, fields, "member_status"),
+        withdrawn=_read_optional(text, fields, "__is_offshelved") == "true",
         takes_password=_takes_password(fields.get("__os_feature_list")),
-        created_at=stamp(_told(text, fields, "created_at")),
+        created_at=parse_time(_read_optional(text, fields, "created_at")),
         supports=_supports(fields),
     )
 
 
 def key_pair_names(fields: Fields) -> tuple[str, ...]:
-    """Return the names in a list of key pairs (ECS API, "querying SSH key pairs"). Raises Unreadable."""
-    return tuple(_name(part(one, "keypair"), "name") for one in parts(fields, "keypairs"))
+    """Return the names in a list of key pairs (ECS API, "querying SSH key pairs"). Raise InvalidJson."""
+    return tuple(_name(part(entry, "keypair"), "name") for entry in parts(fields, "keypairs"))
 
 
 def read_disk(fields: Fields) -> Disk:
-    """Return a volume (EVS API, "querying details about all disks"). Raises Unreadable."""
+    """Return a volume (EVS API, "querying details about all disks"). Raise InvalidJson."""
     metadata = part(fields, "metadata")
     size_gib = number(fields, "size")
     if size_gib is None or size_gib < 0:
         raise InvalidJson("size is missing")
     encrypted = text(metadata, "__system__encrypted") == "1"
-    return Disk(need(fields, "id"), size_gib, text(fields, "status") or "unknown", encrypted)
+    return Disk(require_text(fields, "id"), size_gib, text(fields, "status") or "unknown", encrypted)
 
 
 def read_flavor(fields: Fields) -> Flavor:
-    """Return a flavor (ECS API, "querying details about flavors"). Raises Unreadable.
+    """Return a flavor (ECS API, "querying details about flavors"). Raise InvalidJson.
 
     Only flavors of ARM servers name their architecture. FusionCompute stands for Xen, CloudCompute for KVM.
     """
     specs = part(fields, "os_extra_specs")
-    passed_through = (_told(text, specs, "pci_passthrough:enable_gpu"), _told(text, specs, "pci_passthrough:gpu_specs"))
-    performance = _told(text, specs, "ecs:performancetype")
+    passed_through = (
+        _read_optional(text, specs, "pci_passthrough:enable_gpu"),
+        _read_optional(text, specs, "pci_passthrough:gpu_specs"),
+    )
+    performance = _read_optional(text, specs, "ecs:performancetype")
     return Flavor(
-        id=need(fields, "id"),
+        id=require_text(fields, "id"),
         architecture="arm" if _is_arm(text(specs, "ecs:instance_architecture")) else "x86",
-        platform=_PLATFORMS.get(_told(text, specs, "ecs:virtualization_env_types") or ""),
+        platform=_PLATFORMS.get(_read_optional(text, specs, "ecs:virtualization_env_types") or ""),
         performance=performance,
-        gpu=performance == "gpu" or any(told not in (None, "false") for told in passed_through),
+        gpu=performance == "gpu" or any(value not in (None, "false") for value in passed_through),
     )
 
 
-def _told(read: Callable[[Fields, str], T | None], fields: Fields, key: str) -> T | None:
-    """What preflight would like to know; of the wrong type it is as good as not told, and no other read may fail."""
+def _read_optional(read: Callable[[Fields, str], T | None], fields: Fields, key: str) -> T | None:
+    """Read a field that only preflight uses: a wrong type counts as absent, so that no other read fails by it."""
     try:
         return read(fields, key)
     except InvalidJson:
@@ -161,27 +177,28 @@ def _told(read: Callable[[Fields, str], T | None], fields: Fields, key: str) -> 
 
 def _traits(fields: Fields, metadata: Fields, tags: Mapping[str, str]) -> Traits:
     return Traits(
-        ram_mib=_told(number, _told(part, fields, "flavor") or {}, "ram"),
-        charging=_told(text, metadata, "charging_mode"),
-        frozen=_told(text, metadata, "EcmResStatus") == "freeze",
-        image_kind=_told(text, metadata, "metering.imagetype"),
-        host_status=_told(text, fields, "host_status"),
-        bare_metal=_BARE_METAL_TAG in tags or _told(text, metadata, "metering.resourcetype") == _BARE_METAL_RESOURCE,
+        ram_mib=_read_optional(number, _read_optional(part, fields, "flavor") or {}, "ram"),
+        charging=_read_optional(text, metadata, "charging_mode"),
+        frozen=_read_optional(text, metadata, "EcmResStatus") == "freeze",
+        image_kind=_read_optional(text, metadata, "metering.imagetype"),
+        host_status=_read_optional(text, fields, "host_status"),
+        bare_metal=_BARE_METAL_TAG in tags
+        or _read_optional(text, metadata, "metering.resourcetype") == _BARE_METAL_RESOURCE,
         managed_by=next((service for tag, service in _SERVICE_TAGS.items() if tag in tags), None),
     )
 
 
 def _image_architecture(fields: Fields) -> str | None:
-    if _told(text, fields, "__support_arm") == "true":
+    if _read_optional(text, fields, "__support_arm") == "true":
         return "arm"
-    architecture = _told(text, fields, "architecture")
+    architecture = _read_optional(text, fields, "architecture")
     return None if architecture is None else "arm" if _is_arm(architecture) else "x86"
 
 
 def _supports(fields: Fields) -> frozenset[str]:
-    """The kinds of hardware that an image is for (IMS API, "image attributes"): a yes, or for a GPU its type."""
-    told = {kind: _told(text, fields, f"{_SUPPORT}{kind}") for kind in _KINDS}
-    return frozenset(kind for kind, value in told.items() if (value or "false").casefold() != "false")
+    """Return the kinds of hardware that an image supports (IMS API, "image attributes": true, or the type of a GPU)."""
+    values = {kind: _read_optional(text, fields, f"{_SUPPORT}{kind}") for kind in _KINDS}
+    return frozenset(kind for kind, value in values.items() if (value or "false").casefold() != "false")
 
 
 def _is_arm(architecture: str | None) -> bool:
@@ -189,47 +206,47 @@ def _is_arm(architecture: str | None) -> bool:
 
 
 def _takes_password(features: object) -> bool:
-    """Whether the feature list, which is JSON in a text, says so."""
+    """Return whether the feature list, which is JSON inside a string, allows setting a password."""
     if not isinstance(features, str):
         return False
     try:
-        listed: object = json.loads(features[:_FEATURES_CHARS])
+        parsed: object = json.loads(features[:_FEATURES_CHARS])
     except (ValueError, RecursionError):
         return False
-    return isinstance(listed, dict) and cast("Fields", listed).get("onekey_resetpasswd") in ("true", True)
+    return isinstance(parsed, dict) and cast("Fields", parsed).get("onekey_resetpasswd") in ("true", True)
 
 
 def _name(fields: Fields, key: str) -> str:
-    """The name as it is but for letters that cannot be kept: a strange name of a stranger's server is no fault."""
+    """Return the normalized name, cut to ID_CHARS: a strange name of somebody else's server must not fail the list."""
     name = fields.get(key)
     if name is not None and not isinstance(name, str):
         raise InvalidJson(f"{key} is no text")
-    return kept((name or "")[:ID_CHARS])[:ID_CHARS]
+    return normalize_name((name or "")[:ID_CHARS])[:ID_CHARS]
 
 
-def kept(text: str) -> str:
-    """Return a text in the form in which names are compared. What no plan can hold, nor every database, is replaced.
+def normalize_name(text: str) -> str:
+    """Return a name in the form in which names are compared. Letters that cannot be stored are replaced.
 
-    All other letters stay, those included that cannot be seen: two names that only look the same are two names.
+    Invisible letters stay: two names that only look the same are two names.
     """
-    return composed(_UNKEPT.sub("\ufffd", text))
+    return to_nfc(_UNKEPT.sub("\ufffd", text))
 
 
 def _system_disk(fields: Fields) -> str | None:
-    """The id of the one attached volume with boot index 0; where no index is given, of the one at the root device."""
+    """Return the id of the one volume with boot index 0, or of the one at the root device if none has an index."""
     attached = parts(fields, "os-extended-volumes:volumes_attached")
     indexes = [number(volume, "bootIndex") for volume in attached]
-    first = [volume for volume, index in zip(attached, indexes, strict=True) if index == 0]
-    if not first and all(index is None for index in indexes):
+    boot_volumes = [volume for volume, index in zip(attached, indexes, strict=True) if index == 0]
+    if not boot_volumes and all(index is None for index in indexes):
         root = text(fields, "OS-EXT-SRV-ATTR:root_device_name")
-        first = [volume for volume in attached if root is not None and text(volume, "device") == root]
-    # Two first disks are none: which one would be wiped cannot be told.
-    return need(first[0], "id") if len(first) == 1 else None
+        boot_volumes = [volume for volume in attached if root is not None and text(volume, "device") == root]
+    # With two such volumes, the one that a change of the OS would wipe is unknown.
+    return require_text(boot_volumes[0], "id") if len(boot_volumes) == 1 else None
 
 
 def _fault(fault: Fields, secrets: Collection[str]) -> str | None:
     message = fault.get("message")
-    return plain(message, secrets) if isinstance(message, str) else ("fault" if fault else None)
+    return sanitize(message, secrets) if isinstance(message, str) else ("fault" if fault else None)
 
 
 def _tags(fields: Fields) -> dict[str, str]:
@@ -238,23 +255,23 @@ def _tags(fields: Fields) -> dict[str, str]:
         return {}
     if not isinstance(listed, list):
         raise InvalidJson("tags is no list")
-    found: dict[str, str] = {}
+    tags: dict[str, str] = {}
     for entry in cast("list[object]", listed):
         if not isinstance(entry, str) or len(entry) > _TAG_CHARS:
             raise InvalidJson("tags holds what is no text")
-        key, _, value = kept(entry).partition("=")
-        found[key] = value
-    return found
+        key, _, value = normalize_name(entry).partition("=")
+        tags[key] = value
+    return tags
 
 
 def _addresses(networks: Fields) -> tuple[str, ...]:
-    """The addresses in all networks of a server, fixed and floating."""
-    listed = (text(entry, "addr", ADDRESS_CHARS) for network in networks for entry in parts(networks, network))
-    return tuple(islice((address for address in listed if address is not None), ADDRESSES_SEEN))
+    """Return the addresses in all networks of a server, fixed and floating, at most ADDRESSES_SEEN."""
+    addresses = (text(entry, "addr", ADDRESS_CHARS) for network in networks for entry in parts(networks, network))
+    return tuple(islice((address for address in addresses if address is not None), ADDRESSES_SEEN))
 
 
 def _enterprise_project(fields: Fields) -> str | None:
-    """The id of the enterprise project: a field of its own on one cloud, a tag of the system on the other."""
+    """Return the id of the enterprise project: one cloud has a field for it, the other a system tag."""
     tagged = (text(tag, "value") for tag in parts(fields, "sys_tags") if tag.get("key") == _ENTERPRISE_PROJECT)
     return text(fields, "enterprise_project_id") or next(tagged, None)
 
@@ -263,15 +280,15 @@ def _job_status(status: str) -> JobStatus:
     return JobStatus(status) if status in JobStatus.__members__ else JobStatus.RUNNING
 
 
-def _took_s(fields: Fields) -> float | None:
-    """The seconds from the begin to the end of a job, None where they are not told or cannot be true."""
+def _duration_s(fields: Fields) -> float | None:
+    """Return the duration of a job, None if its times are absent or implausible."""
     began, ended = fields.get("begin_time"), fields.get("end_time")
-    began_at = stamp(began) if isinstance(began, str) else None
-    ended_at = stamp(ended) if isinstance(ended, str) else None
+    began_at = parse_time(began) if isinstance(began, str) else None
+    ended_at = parse_time(ended) if isinstance(ended, str) else None
     if began_at is None or ended_at is None:
         return None
-    took_s = (ended_at - began_at).total_seconds()
-    return took_s if 0.0 <= took_s <= DURATION_MAX_S else None
+    duration_s = (ended_at - began_at).total_seconds()
+    return duration_s if 0.0 <= duration_s <= DURATION_MAX_S else None
 
 
 def _error_code(fields: Fields) -> str | None:
@@ -281,31 +298,32 @@ def _error_code(fields: Fields) -> str | None:
     return text(fields, "error_code")
 
 
-def _reason(fields: Fields, secrets: Collection[str]) -> str | None:
+def _fail_reason(fields: Fields, secrets: Collection[str]) -> str | None:
     reason = fields.get("fail_reason")
     if reason is None or reason == "":
         return None
     if not isinstance(reason, str):
         raise InvalidJson("fail_reason is no text")
-    return plain(reason, secrets)
+    return sanitize(reason, secrets)
 
 
 def _sub_jobs(listed: Sequence[Fields], secrets: Collection[str]) -> "list[SubJob]":
-    found: list[SubJob] = []
-    for one in listed:
-        entities = part(one, "entities")
+    sub_jobs: list[SubJob] = []
+    for entry in listed:
+        entities = part(entry, "entities")
         server_id = text(entities, "server_id")
         if server_id is None:
             continue
-        told = entities.get("errorcode_message")
-        found.append(
+        message = entities.get("errorcode_message")
+        sub_jobs.append(
             SubJob(
                 server_id=server_id,
-                job_id=text(one, "job_id") or "",
-                status=_job_status(need(one, "status")),
-                error_code=_error_code(one),
-                fail_reason=_reason(one, secrets) or (plain(told, secrets) if isinstance(told, str) else None),
-                took_s=_took_s(one),
+                job_id=text(entry, "job_id") or "",
+                status=_job_status(require_text(entry, "status")),
+                error_code=_error_code(entry),
+                fail_reason=_fail_reason(entry, secrets)
+                or (sanitize(message, secrets) if isinstance(message, str) else None),
+                took_s=_duration_s(entry),
             )
         )
-    return found
+    return sub_jobs

@@ -1,4 +1,4 @@
-"""What the reads of all services share: from an answer to a value, and what a 404 proves."""
+"""Helpers shared by all reads: parse a response, classify a 404."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,43 +13,43 @@ from fleetos.errors import PermissionDenied, ReadRefused
 from fleetos.model.codes import AnswerClass, known_code
 
 T = TypeVar("T")
-# How a service says that it does not have an API: no such path, method, or function.
+# Statuses of a service that does not have an API: no such path, method, or function.
 _NOT_OFFERED = frozenset({404, 405, 501})
 _FORBIDDEN = 403
 # All enterprise projects that the user may see.
 ALL_GRANTED = {"enterprise_project_id": "all_granted_eps"}
 
 
-def parsed(about: str, answer: HttpResponse, parse: Callable[[Fields], T]) -> T:
-    """Return what `parse` makes of the answer's JSON object. Raises ReadRefused where it is not as promised."""
+def parse_response(about: str, response: HttpResponse, parse: Callable[[Fields], T]) -> T:
+    """Parse the JSON object of a response. Raise ReadRefused if it is not as the API promises."""
     try:
-        return parse(parse_object(answer.body))
+        return parse(parse_object(response.body))
     except InvalidJson as error:
         reason = str(error)
-    request_id = parse_error_body(answer.headers, b"").request_id
+    request_id = parse_error_body(response.headers, b"").request_id
     raise ReadRefused(
-        f"{about}: the cloud's answer cannot be read: {reason}", status=answer.status, request_id=request_id
+        f"{about}: the cloud's answer cannot be read: {reason}", status=response.status, request_id=request_id
     )
 
 
-async def read_offered(session: Session, read: ReadRequest, parse: Callable[[Fields], T]) -> T | None:
-    """Return what a view shows that not every cloud has, or not to every user; None where it is not offered."""
+async def read_if_offered(session: Session, read: ReadRequest, parse: Callable[[Fields], T]) -> T | None:
+    """Return the parsed response of an API that not every cloud offers, or not to every user; None if it does not."""
     try:
-        answer = await session.read(read)
+        response = await session.read(read)
     except PermissionDenied:
         return None
     except ReadRefused as error:
         if error.status in _NOT_OFFERED:
             return None
         raise
-    return parsed(read.about, answer, parse)
+    return parse_response(read.about, response, parse)
 
 
 class GrantedReads:
-    """Reads of one list, for a user who may be allowed to see some enterprise projects and not the whole project.
+    """Reads of one list, also for a user who may see some enterprise projects but not the whole project.
 
-    Such a user is refused (403) unless asking for `all_granted_eps` (ECS API, "listing details about ECSs"; EVS and IMS
-    have the same query). `narrowed`: that is what is asked for from now on.
+    The cloud refuses such a user (403) unless the query asks for `all_granted_eps` (ECS API, "listing details about
+    ECSs"; EVS and IMS have the same query). `narrowed`: every read asks for that from now on.
     """
 
     def __init__(self, session: Session) -> None:
@@ -57,30 +57,30 @@ class GrantedReads:
         self.narrowed = False
 
     async def read(self, read: ReadRequest) -> HttpResponse:
-        """Return the answer. Raises what a read raises."""
-        narrow = replace(read, params={**read.params, **ALL_GRANTED})
+        """Return the response. Raise what Session.read raises."""
+        granted_read = replace(read, params={**read.params, **ALL_GRANTED})
         if self.narrowed:
-            return await self._session.read(narrow)
+            return await self._session.read(granted_read)
         try:
             return await self._session.read(read)
         except PermissionDenied as error:
             if error.status != _FORBIDDEN:
                 raise
-            refused = error
+            refusal = error
         try:
-            answer = await self._session.read(narrow)
+            response = await self._session.read(granted_read)
         except (PermissionDenied, ReadRefused):
-            raise refused from None
+            raise refusal from None
         self.narrowed = True
-        return answer
+        return response
 
 
 def is_gone(error: ReadRefused) -> bool:
-    """Return whether a refused read proves that the thing does not exist; a 404 alone may be the gateway's own."""
+    """Return whether a refused read proves that the thing does not exist; a 404 without a code may be a gateway's."""
     known = known_code(error.code)
     return error.status == 404 and known is not None and known.write is AnswerClass.GONE
 
 
 def segment(name: str) -> str:
-    """Return an id or name as one segment of a path, whatever letters it has."""
+    """Return an id or name, percent-encoded, as one segment of a path."""
     return quote(name, safe="")

@@ -1,4 +1,4 @@
 """Find credentials, log in, and authenticate requests.
 
-Start with `sources.py` (where credentials come from), then `token_cache.py` (how long a token is used).
+Start with `sources.py` (find credentials), then `token_cache.py` (use and renew a token).
 """

@@ -1,8 +1,7 @@
-"""Which files of openstacksdk are read, and which of them may be put together.
+"""Find the configuration files of openstacksdk, and decide which of them may be merged.
 
-A folder with a plan in it may be somebody else's: a clone of a repository. Of the working directory a file is read, as
-openstacksdk does it, but it is *foreign*, unless a variable names it: nothing from elsewhere is laid over it, and it is
-laid over nothing else.
+The working directory may be somebody else's, such as a clone of a repository. Files in it are read, as openstacksdk
+does, but they are *foreign*, unless a variable names them: a foreign file is merged only with files of its own folder.
 """
 
 import os
@@ -20,30 +19,30 @@ from fleetos.yaml_file import Bounds, UnreadableYaml, parse_pyyaml
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _VARIABLES = {"clouds": "OS_CLIENT_CONFIG_FILE", "secure": "OS_CLIENT_SECURE_FILE"}
-# An entry is six levels deep. Values are not counted: nothing here follows an alias, however many there are.
+# An entry is six levels deep. Aliases are almost unlimited, since nothing here follows them.
 _BOUNDS = Bounds("file", depth=100, aliases=100_000)
-# The key that holds the entries.
+# The key of the entries in each file.
 _SECTIONS = {"clouds": "clouds", "secure": "clouds", "clouds-public": "public-clouds"}
 
 
 @dataclass(frozen=True, slots=True)
 class SearchFolders:
-    """The folders that are searched: the working directory, the user's home, and the machine's settings."""
+    """Folders to search: the working directory, the user's home, and the machine's settings."""
 
     cwd: Path
     home: Path
     site: Path = Path("/etc/openstack")
 
     def folders(self, env: Mapping[str, str]) -> tuple[Path, ...]:
-        """Return the folders in the order in which openstacksdk looks; the first file that is there is taken."""
+        """Return the folders in the order of openstacksdk, which takes the first file that exists."""
         settings = (Path(env["XDG_CONFIG_HOME"]),) if env.get("XDG_CONFIG_HOME") else ()
-        homes = tuple(one / "openstack" for one in (*settings, self.home / ".config"))
+        homes = tuple(folder / "openstack" for folder in (*settings, self.home / ".config"))
         return (self.cwd, *homes, self.site)
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """One file. `named`: a variable names it. `foreign`: it is of a working directory that is no folder of settings."""
+    """Configuration file. `named`: a variable names it. `foreign`: it is in a working directory with no settings."""
 
     path: Path
     named: bool = False
@@ -51,79 +50,84 @@ class FoundFile:
 
     @property
     def folder(self) -> Path:
-        """Return the folder in which the file really is."""
-        return _real(self.path).parent
+        """Folder of the file, with links followed."""
+        return _resolve(self.path).parent
 
-    def goes_with(self, other: "FoundFile") -> bool:
-        """Return whether the two may be put together: both are in one folder, or one is named and neither is foreign.
+    def may_merge_with(self, other: "FoundFile") -> bool:
+        """Return whether the two files may be merged.
 
-        A link in a foreign folder leads out of it. A variable that names the user's secrets trusts no other file with
-        them.
+        They may if both are really in one folder, or if neither is foreign and they share a path or one is named. Links
+        count by their target: a link in a foreign folder may lead out of it. A variable that names the user's secrets
+        does not make a foreign file trusted.
         """
         beside = self.path.parent == other.path.parent or self.named or other.named
         return self.folder == other.folder or (beside and not (self.foreign or other.foreign))
 
     @property
-    def untrusted(self) -> str | None:
-        """Return why no program is run because of this file, None if it may be."""
+    def distrust_reason(self) -> str | None:
+        """Reason why this file must not start a program, None if it may."""
         if self.foreign:
             return "not a key that is heeded in a file of the working directory"
-        about = self.path.stat()
-        if about.st_uid not in (0, os.geteuid()):
+        status = self.path.stat()
+        if status.st_uid not in (0, os.geteuid()):
             return "not a key that is heeded in another user's file"
-        if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return "not a key that is heeded in a file that others can write"
         return None
 
 
 class ConfigFiles:
-    """The files in the folders, and those that variables name."""
+    """Configuration files in the folders, and those that variables name."""
 
     def __init__(self, env: Mapping[str, str], places: SearchFolders) -> None:
         self._env = env
         self._cwd = places.cwd
         self._folders = places.folders(env)
-        self._own = {_real(folder) for folder in self._folders[1:]}
+        self._own = {_resolve(folder) for folder in self._folders[1:]}
 
     def first(self, stem: str) -> FoundFile | None:
-        """Return the file that a variable names, which must be there, or the first in the folders."""
+        """Return the file that a variable names, which must exist, else the first in the folders."""
         return next(self._all(stem), None)
 
     def beside(self, clouds: FoundFile, stem: str, entry: str) -> tuple[FoundFile, Entry] | None:
-        """Return the file to be put together with a clouds.yaml and what it says of an entry, None without either.
+        """Return the file to merge with a clouds.yaml, and its content of the entry; None without either.
 
-        Raises InputError where openstacksdk would take the entry of a file that is not to be put together with it.
+        Raise InputError if openstacksdk would take the entry from a file that must not be merged with it.
         """
         for file in self._all(stem):
-            entries = entries_of(file.path, _SECTIONS[stem])
-            found = entries.get(entry)
+            entries = read_entries(file.path, _SECTIONS[stem])
+            value = entries.get(entry)
             both_own = stem != "secure" and not (clouds.foreign or file.foreign)
-            if clouds.goes_with(file) or both_own:
-                return None if found is None else (file, mapping(found, str(file.path), f"{_SECTIONS[stem]}.{entry}"))
-            if found is not None:
-                raise _apart(clouds, file, f"{_SECTIONS[stem]}.{entry}")
+            if clouds.may_merge_with(file) or both_own:
+                return (
+                    None
+                    if value is None
+                    else (file, require_mapping(value, str(file.path), f"{_SECTIONS[stem]}.{entry}"))
+                )
+            if value is not None:
+                raise _merge_error(clouds, file, f"{_SECTIONS[stem]}.{entry}")
         return None
 
-    def looked_for(self, stem: str) -> str:
-        """Return the paths that were tried, in words."""
+    def describe_search(self, stem: str) -> str:
+        """Return the paths that were tried, separated by commas."""
         return ", ".join(str(folder / f"{stem}.yaml") for folder in self._folders)
 
     def _all(self, stem: str) -> Iterator[FoundFile]:
-        if given := self._env.get(_VARIABLES.get(stem, "")):
-            file = self._cwd / given
+        if named := self._env.get(_VARIABLES.get(stem, "")):
+            file = self._cwd / named
             if not is_file(file):
                 expected = "not a file that can be read"
                 raise InputError((Problem(str(file), None, None, "", expected, f"{_VARIABLES[stem]} names it"),))
             yield FoundFile(file, named=True)
             return
         for number, folder in enumerate(self._folders):
-            foreign = number == 0 and _real(folder) not in self._own
+            foreign = number == 0 and _resolve(folder) not in self._own
             for path in (folder / f"{stem}{suffix}" for suffix in _SUFFIXES):
                 if is_file(path):
                     yield FoundFile(path, foreign=foreign)
 
 
-def _apart(clouds: FoundFile, other: FoundFile, key: str) -> InputError:
+def _merge_error(clouds: FoundFile, other: FoundFile, key: str) -> InputError:
     expected = f"not used for the entry in {clouds.path}: the files are in different folders"
     name = "OS_CLIENT_SECURE_FILE" if other.path.stem == "secure" and other.foreign else "OS_CLIENT_CONFIG_FILE"
     named = other if name == "OS_CLIENT_SECURE_FILE" else clouds
@@ -133,8 +137,8 @@ def _apart(clouds: FoundFile, other: FoundFile, key: str) -> InputError:
     return InputError((Problem(str(other.path), None, None, key, expected, hint),))
 
 
-def _real(path: Path) -> Path:
-    """The path with all links followed; what leads nowhere is left as it is."""
+def _resolve(path: Path) -> Path:
+    """Resolve all links of a path; return it unchanged if that fails."""
     try:
         return path.resolve()
     except (OSError, ValueError, RuntimeError):
@@ -142,32 +146,32 @@ def _real(path: Path) -> Path:
 
 
 def is_file(file: Path) -> bool:
-    """Return whether there is a regular file."""
+    """Return whether the path is a regular file."""
     try:
         return stat.S_ISREG(file.stat().st_mode)
     except (OSError, ValueError):
         return False
 
 
-def entries_of(file: Path, section: str) -> Mapping[object, object]:
-    """Return the entries of a file. Raises InputError."""
-    read = _read_yaml(file)
-    whole = mapping({} if read is None else read, str(file), "")
-    entries: object = whole.get(section) or {}
+def read_entries(file: Path, section: str) -> Mapping[object, object]:
+    """Return the entries of a file. Raise InputError."""
+    content = _read_yaml(file)
+    document = require_mapping({} if content is None else content, str(file), "")
+    entries: object = document.get(section) or {}
     if not isinstance(entries, Mapping):
         raise InputError((Problem(str(file), None, None, section, "a mapping of names"),))
     return cast("Mapping[object, object]", entries)
 
 
 def _read_yaml(file: Path) -> object:
-    """Return what the file holds, None for an empty one. Raise InputError, which quotes no line and names no key."""
+    """Return the content of the file, None if it is empty. Raise InputError, which quotes no line and names no key."""
     content = read_credentials_file(file)
     try:
         return parse_pyyaml(decode_text(content), str(file), _BOUNDS)
-    except (UnreadableFile, UnreadableYaml) as bad:
-        expected, hint, line, column = str(bad), bad.hint, bad.line, bad.column
-        if isinstance(bad, UnreadableYaml) and bad.is_syntax:
-            # What the parser says may name a letter of a secret.
+    except (UnreadableFile, UnreadableYaml) as error:
+        expected, hint, line, column = str(error), error.hint, error.line, error.column
+        if isinstance(error, UnreadableYaml) and error.is_syntax:
+            # The message of the parser may quote a letter of a secret.
             expected = ""
     expected = f"not YAML that can be read: {expected}".removesuffix(": ")
     raise InputError((Problem(str(file), line, column, "", expected, hint),))
@@ -179,13 +183,13 @@ def read_credentials_file(file: Path) -> bytes:
         return read_bounded(file, CREDENTIALS_FILE_BYTES)
     except FileTooLarge:
         problem = Problem(str(file), None, None, "", f"not a file of at most {CREDENTIALS_FILE_BYTES} bytes")
-    except UnreadableFile as bad:
-        problem = bad.problem(file)
+    except UnreadableFile as error:
+        problem = error.problem(file)
     raise InputError((problem,))
 
 
-def mapping(value: object, file: str, key: str) -> Entry:
-    """Return a value that is a mapping with texts as its keys. Raises InputError for any other."""
+def require_mapping(value: object, file: str, key: str) -> Entry:
+    """Return the value if it is a mapping with strings as keys. Raise InputError if not."""
     if not is_mapping(value):
         expected = "a mapping of names" if key else "not a mapping of names"
         raise InputError((Problem(file, None, None, key, expected),))

@@ -1,18 +1,18 @@
-"""Who asks: the request for a token, and what IAM grants with it (IAM API, "token through password")."""
+"""Token request and what IAM grants with it (IAM API, "token through password")."""
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleetos.cloud.auth.credentials import Credentials, Password, fault_in_header, is_project_id
+from fleetos.cloud.auth.credentials import Credentials, Password, header_fault, is_project_id
 from fleetos.cloud.auth.request_auth import RequestAuth, TokenAuth
 from fleetos.cloud.http.addresses import Origin, parse_origin
-from fleetos.cloud.http.json_fields import Fields, InvalidJson, parse_object, part, parts, stamp, text
+from fleetos.cloud.http.json_fields import Fields, InvalidJson, parse_object, parse_time, part, parts, text
 from fleetos.errors import UsageError
 from fleetos.limits import REGIONS_LISTED
 
-# Names of a service in the catalog, the best first; ECS is known under several.
+# Types of a service in the catalog, the preferred one first.
 _TYPES: Mapping[str, tuple[str, ...]] = {
     "ecs": ("ecs", "ecsv1.1", "ecsv2", "compute", "computev2.1", "compute_legacy"),
     "ims": ("ims", "image", "imagev2"),
@@ -20,14 +20,14 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
     "eps": ("eps",),
     "evs": ("evs", "volumev2", "volumev3", "volume", "block-storage"),
 }
-# Catalogs of all regions together have some hundred entries; a public address is a short text.
+# A catalog of all regions has some hundred entries; an endpoint's address is short.
 _ENDPOINTS = 5000
 _URL_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One entry of the catalog."""
+    """Entry of the service catalog."""
 
     service: str
     interface: str
@@ -37,10 +37,11 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What requests may show from now on, its life in seconds (None: nobody says), and what came with it."""
+    """Result of a login: authentication for requests, and what IAM says about its project and user."""
 
     auth: RequestAuth
     life_s: float | None
+    """Seconds until `auth` expires, from the login; None: unknown."""
     project_id: str
     user_id: str | None
     project_name: str | None = None
@@ -51,15 +52,15 @@ class Grant:
 
 
 def token_request(credentials: Credentials, password: Password) -> bytes:
-    """Return the body that asks for a token of the project, the catalog included. It holds the password."""
+    """Return the body of a request for a token of the project, with the catalog. It contains the password."""
     user: dict[str, object] = {"name": password.username}
-    if domain := _named(password.domain_id, password.domain_name):
+    if domain := _id_or_name(password.domain_id, password.domain_name):
         user["domain"] = domain
     if password.user_id is not None:
         user = {"id": password.user_id}
     user["password"] = password.password
-    project = _named(credentials.project_id, credentials.project_name) or {}
-    project_domain = _named(credentials.project_domain_id, credentials.project_domain_name)
+    project = _id_or_name(credentials.project_id, credentials.project_name) or {}
+    project_domain = _id_or_name(credentials.project_domain_id, credentials.project_domain_name)
     if project_domain and credentials.project_id is None:
         project["domain"] = project_domain
     identity = {"methods": ["password"], "password": {"user": user}}
@@ -67,46 +68,48 @@ def token_request(credentials: Credentials, password: Password) -> bytes:
 
 
 def read_grant(headers: Mapping[str, str], body: bytes) -> Grant:
-    """Return what IAM granted. Raises Unreadable."""
+    """Return the grant in IAM's response to a token request. Raise InvalidJson."""
     token = headers.get("x-subject-token", "")
-    if not token or fault_in_header(token) is not None:
+    if not token or header_fault(token) is not None:
         raise InvalidJson("the header X-Subject-Token holds no token")
-    described = _described(body)
-    issued, expires = stamp(text(described, "issued_at")), stamp(text(described, "expires_at"))
+    description = _parse_token(body)
+    issued, expires = parse_time(text(description, "issued_at")), parse_time(text(description, "expires_at"))
     life_s = (expires - issued).total_seconds() if issued and expires else None
-    return _granted(TokenAuth(token), life_s, described)
+    return _build_grant(TokenAuth(token), life_s, description)
 
 
-def read_given(token: str, body: bytes, at: datetime) -> Grant:
-    """Return what IAM says of a token that it was shown at that time. Raises Unreadable, UsageError if it serves nobody
-    here: it is for no project."""
-    described = _described(body)
-    if not part(described, "project"):
+def read_given_token(token: str, body: bytes, at: datetime) -> Grant:
+    """Return the grant of a token that the user supplied, from IAM's description of it at the time `at`.
+
+    Raise InvalidJson, and UsageError if the token is not for a project.
+    """
+    description = _parse_token(body)
+    if not part(description, "project"):
         raise UsageError("the token that was given to fleetos is for no project", "ask IAM for one of the project")
-    expires = stamp(text(described, "expires_at"))
+    expires = parse_time(text(description, "expires_at"))
     life_s = max((expires - at).total_seconds(), 0.0) if expires else None
-    return _granted(TokenAuth(token, renewable=False), life_s, described)
+    return _build_grant(TokenAuth(token, renewable=False), life_s, description)
 
 
-def _described(body: bytes) -> Fields:
+def _parse_token(body: bytes) -> Fields:
     return part(parse_object(body), "token")
 
 
-def _granted(badge: RequestAuth, life_s: float | None, described: Fields) -> Grant:
-    project = part(described, "project")
-    project_id, user = text(project, "id"), part(described, "user")
+def _build_grant(auth: RequestAuth, life_s: float | None, token: Fields) -> Grant:
+    project = part(token, "project")
+    project_id, user = text(project, "id"), part(token, "user")
     if project_id is None:
         raise InvalidJson("the token is not for a project")
     if not is_project_id(project_id):
         raise InvalidJson("the id of the token's project is none")
     domain = part(project, "domain")
     name, domain_id, domain_name = text(project, "name"), text(domain, "id"), text(domain, "name")
-    names = (name, _catalog(described), domain_name, domain_id, _shown_name(user))
-    return Grant(badge, life_s, project_id, text(user, "id"), *names)
+    names = (name, _parse_catalog(token), domain_name, domain_id, _display_name(user))
+    return Grant(auth, life_s, project_id, text(user, "id"), *names)
 
 
-def _shown_name(user: Fields) -> str | None:
-    """A name that is only shown, so that a strange one keeps nobody out."""
+def _display_name(user: Fields) -> str | None:
+    """Return the user's name, None if it is unreadable: it is only displayed, so it must not fail the login."""
     try:
         return text(user, "name")
     except InvalidJson:
@@ -114,21 +117,29 @@ def _shown_name(user: Fields) -> str | None:
 
 
 def find_endpoint(grant: Grant, credentials: Credentials, service: str) -> Origin | None:
-    """Return where a service is, None if the catalog does not have it.
+    """Return the origin of a service, None if neither the settings nor the catalog have it.
 
-    The path of the catalog's address is not used: it differs between clouds, and ours are written down. Raises
-    UsageError when the address is not acceptable or the region must be chosen.
+    The path in the catalog is ignored: it differs between clouds, and fleetos has its own paths. Raise UsageError if
+    the address is not acceptable, or if the service is in several regions and none is chosen.
     """
-    what = f"the {service} endpoint"
-    if (given := credentials.endpoints.get(service)) is not None:
-        return parse_origin(given, what, insecure_http=credentials.insecure_http)
-    for kind in _TYPES[service]:
-        entries = [one for one in grant.catalog if one.service == kind and one.interface == credentials.interface]
-        fitting = [one for one in entries if credentials.region is None or one.region in (credentials.region, "*")]
-        origins = {parse_origin(one.url, what, insecure_http=credentials.insecure_http) for one in fitting}
+    name = f"the {service} endpoint"
+    if (address := credentials.endpoints.get(service)) is not None:
+        return parse_origin(address, name, insecure_http=credentials.insecure_http)
+    for service_type in _TYPES[service]:
+        entries = [
+            endpoint
+            for endpoint in grant.catalog
+            if endpoint.service == service_type and endpoint.interface == credentials.interface
+        ]
+        matching = [
+            endpoint
+            for endpoint in entries
+            if credentials.region is None or endpoint.region in (credentials.region, "*")
+        ]
+        origins = {parse_origin(endpoint.url, name, insecure_http=credentials.insecure_http) for endpoint in matching}
         if len(origins) > 1:
             raise UsageError(
-                f"{what} is in several regions: {regions_of(fitting)}",
+                f"{name} is in several regions: {regions_of(matching)}",
                 "name one: region in the plan or the cloud's entry",
             )
         if origins:
@@ -137,25 +148,25 @@ def find_endpoint(grant: Grant, credentials: Credentials, service: str) -> Origi
 
 
 def regions_of(endpoints: Iterable[Endpoint]) -> str:
-    """Return the regions of the endpoints in words, those for all regions left out."""
-    known = sorted({one.region for one in endpoints if one.region and one.region != "*"})
-    more = [f"{len(known) - REGIONS_LISTED} more"] if len(known) > REGIONS_LISTED else []
-    return ", ".join(known[:REGIONS_LISTED] + more) or "none"
+    """Return the names of the endpoints' regions, without the `*` for all regions; "none" if there are none."""
+    regions = sorted({endpoint.region for endpoint in endpoints if endpoint.region and endpoint.region != "*"})
+    more = [f"{len(regions) - REGIONS_LISTED} more"] if len(regions) > REGIONS_LISTED else []
+    return ", ".join(regions[:REGIONS_LISTED] + more) or "none"
 
 
-def _named(by_id: str | None, by_name: str | None) -> dict[str, object] | None:
+def _id_or_name(by_id: str | None, by_name: str | None) -> dict[str, object] | None:
     if by_id is not None:
         return {"id": by_id}
     return {"name": by_name} if by_name is not None else None
 
 
-def _catalog(described: Fields) -> tuple[Endpoint, ...]:
-    found: list[Endpoint] = []
-    for service in parts(described, "catalog"):
+def _parse_catalog(token: Fields) -> tuple[Endpoint, ...]:
+    endpoints: list[Endpoint] = []
+    for service in parts(token, "catalog"):
         kind = text(service, "type")
-        for one in parts(service, "endpoints"):
-            url = text(one, "url", _URL_CHARS)
-            if kind is not None and url is not None and len(found) < _ENDPOINTS:
-                region = text(one, "region") or text(one, "region_id")
-                found.append(Endpoint(kind, text(one, "interface") or "", region, url))
-    return tuple(found)
+        for endpoint in parts(service, "endpoints"):
+            url = text(endpoint, "url", _URL_CHARS)
+            if kind is not None and url is not None and len(endpoints) < _ENDPOINTS:
+                region = text(endpoint, "region") or text(endpoint, "region_id")
+                endpoints.append(Endpoint(kind, text(endpoint, "interface") or "", region, url))
+    return tuple(endpoints)

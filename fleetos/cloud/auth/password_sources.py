@@ -1,7 +1,7 @@
-"""Passwords that stand in no file: a program prints them, or the keyring of the system keeps them.
+"""Passwords from a command or the system keyring.
 
-Both are asked once, before the first request. Nothing of what they say, nor of how they are called, is in an error.
-What a program writes to its standard error goes where ours goes, since it may ask for a passphrase there.
+Either is read once, before the first request. Errors never show the output of the command, nor its arguments. Its
+standard error is ours, since it may ask for a passphrase there.
 """
 
 import contextlib
@@ -16,31 +16,31 @@ import anyio
 import anyio.to_thread
 from anyio.abc import Process
 
-from fleetos.cloud.auth.credentials import fault_of
+from fleetos.cloud.auth.credentials import text_fault
 from fleetos.errors import InputError, Problem
 from fleetos.limits import PASSWORD_COMMAND_S, SECRET_FILE_MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordCommand:
-    """A program with its arguments, which no shell reads. It prints the password, and a line break that is no part."""
+    """Program with its arguments, run without a shell. It prints the password, and possibly one line break."""
 
     arguments: tuple[str, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The entry of a service and a user in the keyring of the system."""
+    """Entry of a service and a user in the system keyring."""
 
     service: str
     user: str
 
 
-Elsewhere = PasswordCommand | Keyring
+PasswordSource = PasswordCommand | Keyring
 
 
 class _Keyring(Protocol):
-    """What is used of the library keyring, with types."""
+    """Types of the functions of the library keyring that fleetos uses."""
 
     def get_password(self, service_name: str, username: str) -> str | None: ...
 
@@ -48,50 +48,52 @@ class _Keyring(Protocol):
 Wrong = Callable[..., InputError]
 
 
-async def password_from(source: Elsewhere, file: str, key: str) -> str:
-    """Return the password. Raises InputError at `file` and `key` when there is none to be had in time."""
+async def read_password(source: PasswordSource, file: str, key: str) -> str:
+    """Return the password. Raise InputError at `file` and `key` if the source yields none within PASSWORD_COMMAND_S."""
 
     def wrong(expected: str, hint: str | None = None) -> InputError:
         return InputError((Problem(file, None, None, key, expected, hint),))
 
     try:
         with anyio.fail_after(PASSWORD_COMMAND_S):
-            found = await (_printed(source, wrong) if isinstance(source, PasswordCommand) else _kept(source, wrong))
+            password = await (
+                _run_command(source, wrong) if isinstance(source, PasswordCommand) else _read_keyring(source, wrong)
+            )
     except TimeoutError:
         raise wrong(f"a password within {PASSWORD_COMMAND_S:g} s") from None
-    if not found:
+    if not password:
         raise wrong("a password, and there is none")
-    if (fault := fault_of(found)) is not None:
+    if (fault := text_fault(password)) is not None:
         raise wrong(f"a password that is {fault}")
-    return found
+    return password
 
 
-async def _printed(command: PasswordCommand, wrong: Wrong) -> str:
+async def _run_command(command: PasswordCommand, wrong: Wrong) -> str:
     try:
         process = await anyio.open_process(command.arguments, stdin=None, stdout=subprocess.PIPE, stderr=None)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not the name of a program"
-        raise wrong(f"a program that can be started ({why})") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not the name of a program"
+        raise wrong(f"a program that can be started ({reason})") from None
     async with process:
         try:
-            printed = await _output(process)
-            # What prints more than a password is another program by mistake, and may never end.
-            code = await process.wait() if len(printed) <= SECRET_FILE_MAX_BYTES else None
+            output = await _read_output(process)
+            # A program that prints more than a password is the wrong one, and may never end.
+            exit_code = await process.wait() if len(output) <= SECRET_FILE_MAX_BYTES else None
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-    if code is None:
+    if exit_code is None:
         raise wrong(f"a password of at most {SECRET_FILE_MAX_BYTES} bytes")
-    if code != 0:
-        raise wrong(f"a program that prints the password; it ended with exit code {code}")
+    if exit_code != 0:
+        raise wrong(f"a program that prints the password; it ended with exit code {exit_code}")
     try:
-        return printed.decode().removesuffix("\n").removesuffix("\r")
+        return output.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise wrong("a password in UTF-8") from None
 
 
-async def _output(process: Process) -> bytes:
-    """What the program prints until it closes its output, cut off just past the limit."""
+async def _read_output(process: Process) -> bytes:
+    """Return the output of the program, cut off just past SECRET_FILE_MAX_BYTES."""
     parts: list[bytes] = []
     size = 0
     if process.stdout is not None:
@@ -103,20 +105,20 @@ async def _output(process: Process) -> bytes:
     return b"".join(parts)
 
 
-async def _kept(keyring: Keyring, wrong: Wrong) -> str:
+async def _read_keyring(keyring: Keyring, wrong: Wrong) -> str:
     try:
         library = cast("_Keyring", importlib.import_module("keyring"))
     except ImportError:
         raise wrong("the library keyring, which is not installed", "pip install 'fleetos[keyring]'") from None
     try:
-        # Its back ends wait for other processes, and for people who unlock them.
-        ask = partial(library.get_password, keyring.service, keyring.user)
-        found = await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+        # In a thread: a back end may wait for another process, or for a person who unlocks it.
+        read = partial(library.get_password, keyring.service, keyring.user)
+        password = await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
     except Exception as error:  # noqa: BLE001 - each back end has errors of its own, and what they quote nobody knows
         raise wrong(f"a keyring that can be read ({type(error).__name__})") from None
-    if found is None:
+    if password is None:
         raise wrong(
             f"an entry of service {keyring.service} and user {keyring.user} in the keyring",
             f"keyring set {keyring.service} {keyring.user}",
         )
-    return found
+    return password

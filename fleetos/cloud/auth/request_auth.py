@@ -1,4 +1,7 @@
-"""What a request shows of who asks: a token, or the signature of an access key. It is put on as the last thing."""
+"""Authenticate a request by an `X-Auth-Token` header or an AK/SK signature.
+
+Applied last: a signature covers the finished request.
+"""
 
 from collections.abc import Callable, Generator
 from datetime import datetime
@@ -7,30 +10,31 @@ import httpx
 
 from fleetos.clock import Clock
 from fleetos.cloud.auth.credentials import AccessKey
-from fleetos.cloud.auth.signature import Signable, authorization, stamp
+from fleetos.cloud.auth.signature import Signable, authorization, format_date
 from fleetos.cloud.http.transport import HttpResponse
 from fleetos.limits import CLOCK_DIFFERENCE_S
 
-# Signed when the request has them. Those that a library or a proxy adds or rewrites on the way are not.
+# Headers that are signed if present; not those that a library or a proxy may add or rewrite.
 _SIGNED = frozenset({"host", "content-type", "x-project-id", "x-sdk-date", "x-security-token"})
 
 
 class RequestAuth(httpx.Auth):
-    """What requests show. Its repr shows nothing.
-
-    `secrets`: what no answer may be quoted with. `renewable`: whether IAM gives another one for the asking. `dated`:
-    whether a wrong clock makes it worthless. `called` and `hint` are what is said when it is not accepted.
-    """
+    """Authentication of requests. Its repr shows no secret."""
 
     secrets: tuple[str, ...] = ()
+    """Secrets that are redacted from every response."""
     renewable = True
+    """IAM issues a new one at any time."""
     dated = False
+    """The cloud refuses it if the clock of this machine is wrong."""
     called = ""
+    """Its name in errors."""
     hint = ""
+    """Advice for the user if the cloud does not accept it."""
 
 
 class TokenAuth(RequestAuth):
-    """A token of IAM (header X-Auth-Token)."""
+    """Token of IAM (header X-Auth-Token)."""
 
     called = "the token that it gave"
     hint = "is the region right, and does the endpoint belong to the same cloud?"
@@ -43,17 +47,17 @@ class TokenAuth(RequestAuth):
             self.hint = f"it has ended or was taken back, or is of another region: give a new one. {TokenAuth.hint}"
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Yield the request with the token on it."""
-        # In front: who quotes the end of a request, cut off anywhere, is less likely to tear the token apart, and of a
-        # torn one five letters may stay.
+        """Yield the request with the token."""
+        # As the first header: a response that quotes the end of a request is then less likely to contain a part of the
+        # token, of which up to five letters would escape redaction.
         request.headers = httpx.Headers([(b"X-Auth-Token", self.secrets[0].encode()), *request.headers.raw])
         yield request
 
 
 class SignatureAuth(RequestAuth):
-    """The signature of an access key over each request, as it leaves (IAM API Reference, "AK/SK-based authentication").
+    """Signature of each request by an access key (IAM API Reference, "AK/SK-based authentication").
 
-    `project_id` None: for requests to IAM, which are about no project. A security token is sent, and signed too.
+    `project_id` is None for requests to IAM, which belong to no project. A security token is sent and signed too.
     """
 
     requires_request_body = True
@@ -72,24 +76,26 @@ class SignatureAuth(RequestAuth):
         self.secrets = (key.secret, *([key.security_token] if key.security_token is not None else []))
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Yield the request with its signature."""
-        request.headers["X-Sdk-Date"] = stamp(self._now())
+        """Yield the request with its date and signature."""
+        request.headers["X-Sdk-Date"] = format_date(self._now())
         if self._project_id is not None:
             request.headers["X-Project-Id"] = self._project_id
         if self._key.security_token is not None:
             request.headers["X-Security-Token"] = self._key.security_token
-        signed = {name: value for name, value in request.headers.items() if name in _SIGNED}
-        what = Signable(request.method, request.url.raw_path.decode("ascii"), signed, request.content)
-        request.headers["Authorization"] = authorization(self._key.access, self._key.secret, what)
+        signed_headers = {name: value for name, value in request.headers.items() if name in _SIGNED}
+        signable = Signable(request.method, request.url.raw_path.decode("ascii"), signed_headers, request.content)
+        request.headers["Authorization"] = authorization(self._key.access, self._key.secret, signable)
         yield request
 
 
-def refusal_hint(badge: RequestAuth, answer: HttpResponse, clock: Clock) -> str:
-    """Return what to do about a badge that was refused: set the clock, where that is what is wrong with a signature."""
-    if not badge.dated or answer.told_at is None:
-        return badge.hint
-    ahead_s = (clock.now() - answer.told_at).total_seconds()
+def refusal_hint(auth: RequestAuth, response: HttpResponse, clock: Clock) -> str:
+    """Return the hint for a refused token or signature: to set the clock, if that is why a signature was refused."""
+    if not auth.dated or response.cloud_time is None:
+        return auth.hint
+    ahead_s = (clock.now() - response.cloud_time).total_seconds()
     if abs(ahead_s) < CLOCK_DIFFERENCE_S:
-        return badge.hint
-    way = "ahead of" if ahead_s > 0 else "behind"
-    return f"the clock of this machine is {abs(ahead_s) / 60:.0f} minutes {way} the cloud's: set it; 15 are too many"
+        return auth.hint
+    direction = "ahead of" if ahead_s > 0 else "behind"
+    return (
+        f"the clock of this machine is {abs(ahead_s) / 60:.0f} minutes {direction} the cloud's: set it; 15 are too many"
+    )

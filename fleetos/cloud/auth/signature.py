@@ -1,7 +1,7 @@
-"""The signature of a request by an access key, SDK-HMAC-SHA256 (API Request Signing Guide, "Algorithm"). Pure.
+"""SDK-HMAC-SHA256 request signature (API Request Signing Guide, "Algorithm"). Pure.
 
-The signature is over what a request means, not over how it is spelled: paths and queries are decoded and encoded anew.
-So it stays right where a library on the way writes `%2A` as `*`.
+Paths and queries are decoded and encoded again before they are signed, so that the signature still holds if an HTTP
+library writes `%2A` as `*`.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ ALGORITHM = "SDK-HMAC-SHA256"
 
 @dataclass(frozen=True, slots=True)
 class Signable:
-    """What is signed of a request. `target` is its path and query as they are sent; header names are in lower case."""
+    """Signed parts of a request. `target` is its path and query as sent; header names are in lower case."""
 
     method: str
     target: str
@@ -24,13 +24,13 @@ class Signable:
     body: bytes = field(default=b"", repr=False)
 
 
-def stamp(at: datetime) -> str:
-    """Return a time in UTC as the header X-Sdk-Date has it."""
-    return at.strftime("%Y%m%dT%H%M%SZ")
+def format_date(time: datetime) -> str:
+    """Format a time in UTC for the header X-Sdk-Date."""
+    return time.strftime("%Y%m%dT%H%M%SZ")
 
 
 def canonical_request(request: Signable) -> str:
-    """Return the one spelling of a request over which both sides sign: its headers are all signed."""
+    """Return the canonical form of a request, which client and cloud sign alike. All its headers are signed."""
     path, _, query = request.target.partition("?")
     names = sorted(request.headers)
     return "\n".join(
@@ -47,7 +47,7 @@ def canonical_request(request: Signable) -> str:
 
 
 def authorization(access: str, secret: str, request: Signable) -> str:
-    """Return the header Authorization. Raises KeyError for a request without the header x-sdk-date."""
+    """Return the header Authorization. Raise KeyError for a request without the header x-sdk-date."""
     hashed = hashlib.sha256(canonical_request(request).encode()).hexdigest()
     to_sign = f"{ALGORITHM}\n{request.headers['x-sdk-date'].strip()}\n{hashed}"
     signature = hmac.new(secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
@@ -56,13 +56,13 @@ def authorization(access: str, secret: str, request: Signable) -> str:
 
 
 def _canonical_path(path: str) -> str:
-    """Segments encoded anew, with a slash at the end that is signed and not sent."""
+    """Encode the path again, and end it with a slash, which is signed but not sent."""
     encoded = quote(unquote_to_bytes(path), safe="/")
     return encoded if encoded.endswith("/") else f"{encoded}/"
 
 
 def _canonical_query(query: str) -> str:
-    """Parameters sorted by name, then value, as they are before they are encoded."""
+    """Encode the parameters again, sorted by their decoded names, then values."""
     split = (part.partition("=") for part in query.split("&") if part)
     pairs = sorted((unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in split)
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)

@@ -1,4 +1,4 @@
-"""The right to ask of one scope: had once by whoever needs it first, renewed early, given up on the first refusal."""
+"""Token of a project: log in once, renew early, never retry a refused login."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -10,32 +10,34 @@ from fleetos.cloud.auth.request_auth import RequestAuth
 from fleetos.errors import AuthenticationFailed, CloudError
 from fleetos.limits import TOKEN_MARGIN_PART, TOKEN_MARGIN_S, TOKEN_RETRY_S
 
-# A token without a readable life is taken for a day's, the documented validity; a 401 tells if it was less.
+# Assumed life of a token without a readable one: the documented validity. A 401 shows if it was shorter.
 _LIFE_S = 24 * 3600.0
 
 
 @dataclass(slots=True)
 class CachedToken:
-    """A badge and its times on the clock of the caller. `worked`: a service has taken it.
-
-    `replaces_refused`: it was asked for because a service did not take the one before.
-    """
+    """Token or access key in use, with its times on the elapsed clock of the cache."""
 
     auth: RequestAuth = field(repr=False)
     renew_at_s: float
+    """When the cache renews it."""
     ends_at_s: float
+    """When it expires."""
     replaces_refused: bool
-    worked: bool = False
+    """It was issued because a service refused the one before."""
+    accepted: bool = False
+    """A service has accepted it."""
     refused: bool = False
+    """A service has refused it."""
 
 
 class TokenCache:
-    """The badge of one scope.
+    """Token cache for one project: log in on first use, renew before expiry, never retry a refused login.
 
-    `ask` makes one request for what the scope is granted and raises AuthenticationFailed when it is refused, which is
-    final: every later call fails with the same error and nothing is sent, since repeated failures lock the account or
-    the key. Other errors of `ask` pass through. A badge that cannot be renewed is asked for once, and the end of it is
-    final too. `elapsed` gives seconds, suspended time included.
+    `ask` logs in by one request, and raises AuthenticationFailed if IAM refuses. That is final: every later call fails
+    with the same error and sends nothing, since repeated failures lock the account or the key. Other errors of `ask`
+    pass through. The end of a token or key that cannot be renewed is final too. `elapsed` returns seconds, suspended
+    time included.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[Grant]], elapsed: Callable[[], float]) -> None:
@@ -47,79 +49,79 @@ class TokenCache:
         self.grant: Grant | None = None
 
     @property
-    def ended(self) -> bool:
-        """Whether the credentials are given up: every call fails without a request."""
+    def given_up(self) -> bool:
+        """True if the credentials were refused or have ended: every call fails without a request."""
         return self._refusal is not None
 
     @property
-    def at_hand(self) -> CachedToken | None:
-        """The badge that serves now, None where it has to be asked for first, or is given up."""
-        held = self._held
-        serves = held is not None and not held.refused and self._elapsed() < held.renew_at_s
-        return held if serves and self._refusal is None else None
+    def usable(self) -> CachedToken | None:
+        """Token that is usable now, None if a login must come first, or the credentials were refused."""
+        token = self._held
+        serves = token is not None and not token.refused and self._elapsed() < token.renew_at_s
+        return token if serves and self._refusal is None else None
 
     async def current(self) -> CachedToken:
-        """Return a badge that serves now. Raises AuthenticationFailed, and what `ask` raises."""
-        self._check()
-        if (held := self.at_hand) is not None:
-            return held
+        """Return a usable token; log in or renew first if needed. Raise AuthenticationFailed, and what `ask` raises."""
+        self._raise_if_refused()
+        if (token := self.usable) is not None:
+            return token
         async with self._one_at_a_time:
-            self._check()
-            return self.at_hand or await self._renew(self._held)
+            self._raise_if_refused()
+            return self.usable or await self._renew(self._held)
 
-    def worked(self, held: CachedToken) -> None:
-        """Told that a service has taken the badge."""
-        held.worked = True
+    def mark_accepted(self, token: CachedToken) -> None:
+        """Record that a service accepted the token."""
+        token.accepted = True
 
-    def rejected(self, held: CachedToken, failure: AuthenticationFailed) -> None:
-        """Told that a service answered 401: the badge is renewed before its next use.
+    def mark_refused(self, token: CachedToken, failure: AuthenticationFailed) -> None:
+        """Record that a service answered 401: the next use renews the token.
 
-        A badge that cannot be renewed is the end, and so is a replacement that never worked either: the credentials
-        give what nobody takes, and `failure` is what every later call raises.
+        If the token cannot be renewed, or replaces a refused one and never worked either, the credentials are given up:
+        every later call raises `failure`.
         """
-        if not held.auth.renewable or (held.replaces_refused and not held.worked):
+        if not token.auth.renewable or (token.replaces_refused and not token.accepted):
             self._refusal = failure
-        held.refused = True
+        token.refused = True
 
-    def _check(self) -> None:
+    def _raise_if_refused(self) -> None:
         if self._refusal is not None:
-            raise _again(self._refusal)
+            raise _copy(self._refusal)
 
     async def _renew(self, old: CachedToken | None) -> CachedToken:
         if old is not None and not old.auth.renewable:
             self._refusal = AuthenticationFailed(f"{old.auth.called} has ended", old.auth.hint)
-            raise _again(self._refusal)
-        asked_s = self._elapsed()
+            raise _copy(self._refusal)
+        requested_s = self._elapsed()
         try:
             grant = await self._ask()
         except AuthenticationFailed as error:
-            self._refusal = _again(error)
+            self._refusal = _copy(error)
             raise
         except CloudError:
             if old is None or old.refused or self._elapsed() >= old.ends_at_s:
                 raise
             old.renew_at_s = min(self._elapsed() + TOKEN_RETRY_S, old.ends_at_s)
             return old
-        # Counted from before the request: a slow answer must not make a token seem younger than it is.
-        held = CachedToken(
-            grant.auth, asked_s + _serves_s(grant), asked_s + _life_s(grant), old is not None and old.refused
+        # Counted from before the request: after a slow response the token is already older.
+        token = CachedToken(
+            grant.auth, requested_s + _use_s(grant), requested_s + _life_s(grant), old is not None and old.refused
         )
-        self._held, self.grant = held, grant
-        return held
+        self._held, self.grant = token, grant
+        return token
 
 
 def _life_s(grant: Grant) -> float:
     return grant.life_s if grant.life_s is not None and grant.life_s > 0 else _LIFE_S
 
 
-def _serves_s(grant: Grant) -> float:
-    """How long what was granted is used: to its end only where nothing follows it."""
+def _use_s(grant: Grant) -> float:
+    """Return the seconds for which a grant is used: to its end only if it cannot be renewed."""
     life_s = _life_s(grant)
     return life_s - min(TOKEN_MARGIN_S, life_s * TOKEN_MARGIN_PART) if grant.auth.renewable else life_s
 
 
-def _again(error: AuthenticationFailed) -> AuthenticationFailed:
-    """A fresh copy: raising one exception object again and again would grow its traceback."""
+def _copy(error: AuthenticationFailed) -> AuthenticationFailed:
+    """Return a copy: raising the same exception object again and again would grow its traceback."""
     return AuthenticationFailed(
         error.message, error.hint, code=error.code, status=error.status, request_id=error.request_id
     )

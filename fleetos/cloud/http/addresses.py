@@ -1,4 +1,4 @@
-"""Where requests go: origins of services, what is this machine itself, and which proxy stands in between."""
+"""Origins, loopback and proxies."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ import httpx
 
 from fleetos.errors import UsageError
 
-# What a port is, and the longest name that a name server knows (RFC 1035).
+# The highest port, and the longest name in DNS (RFC 1035).
 _PORT_MAX = 65535
 _HOST_CHARS = 253
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Scheme, host and port of a service, all that is taken from an address: paths are our own."""
+    """Scheme, host and port of a service. The path of a configured address is ignored: fleetos has its own paths."""
 
     scheme: str
     host: str
@@ -28,33 +28,33 @@ class Origin:
 
     @property
     def loopback(self) -> bool:
-        """Whether it is on this machine."""
+        """True if the origin is on this machine."""
         return is_loopback(self.host)
 
 
-def parse_origin(address: str, what: str, *, insecure_http: bool = False) -> Origin:
-    """Return the origin of an address. `what` names it in errors.
+def parse_origin(address: str, name: str, *, insecure_http: bool = False) -> Origin:
+    """Return the origin of an address. `name` is its name in errors.
 
-    Raises UsageError for what is no http(s) address, for one with a user name in it, and for plain http to another
+    Raise UsageError for anything but an http(s) address, for one with a user name in it, and for plain http to another
     machine unless `insecure_http`.
     """
-    url = _url(address.strip())
+    url = _parse_url(address.strip())
     if url is None:
-        raise UsageError(f"{what} is not an address", "write it as https://host or https://host:port")
+        raise UsageError(f"{name} is not an address", "write it as https://host or https://host:port")
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
         raise UsageError(
-            f"{what} is not an http(s) address without a user name", "write it as https://host or https://host:port"
+            f"{name} is not an http(s) address without a user name", "write it as https://host or https://host:port"
         )
     if url.scheme == "http" and not insecure_http and not is_loopback(url.host):
         raise UsageError(
-            f"{what} is plain http to another machine, where the password and every token could be read on the way",
+            f"{name} is plain http to another machine, where the password and every token could be read on the way",
             "use https, or set insecure_http: true in the cloud's entry if you mean it",
         )
     return Origin(url.scheme, url.host, url.port)
 
 
-def _url(address: str) -> httpx.URL | None:
-    """The address, if it is one: its host can be read, which the library does late, and its port can be there."""
+def _parse_url(address: str) -> httpx.URL | None:
+    """Parse an address; return None if its host or port is invalid, which httpx checks late or not at all."""
     try:
         url = httpx.URL(address)
         host, port = url.host, url.port
@@ -65,7 +65,7 @@ def _url(address: str) -> httpx.URL | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine by its very name or number; no name is looked up."""
+    """Return whether a host is `localhost` or a loopback address; no name is resolved."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -74,9 +74,9 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The proxy for https (and, where it is allowed, http) addresses, and the hosts that are reached without it.
+    """Proxy for https (and, where it is allowed, http) addresses, and the hosts that are reached without it.
 
-    Loopback is never proxied. `user` is "name:password".
+    Requests to loopback never use the proxy. `user` is "name:password".
     """
 
     address: str | None = None
@@ -84,14 +84,14 @@ class Proxies:
     user: str | None = field(default=None, repr=False)
 
     def headers(self) -> dict[str, str]:
-        """Return the headers by which the proxy knows the user."""
+        """Return the headers that authenticate the user to the proxy."""
         if self.user is None:
             return {}
         return {"Proxy-Authorization": f"Basic {b64encode(self.user.encode()).decode()}"}
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no error may quote of a proxy."""
+        """Secrets of the proxy, which no error may quote."""
         if self.user is None:
             return ()
         return (self.user, self.user.partition(":")[2])
@@ -104,16 +104,16 @@ class Proxies:
 
 
 def proxies_from(env: Mapping[str, str]) -> Proxies:
-    """Return the proxies that HTTPS_PROXY and NO_PROXY (or their lower-case forms) ask for.
+    """Return the proxies that HTTPS_PROXY and NO_PROXY (or their lower-case forms) name.
 
-    Raises UsageError for a proxy that is no http(s) address.
+    Raise UsageError for a proxy that is not an http(s) address.
     """
     address = env.get("https_proxy") or env.get("HTTPS_PROXY")
     if not address:
         return Proxies()
     if "://" not in address:
         address = f"http://{address}"
-    url = _url(address)
+    url = _parse_url(address)
     if url is None:
         raise UsageError("HTTPS_PROXY is not an address", "write it as http://host:port")
     if url.scheme not in ("http", "https") or not url.host:
@@ -125,7 +125,7 @@ def proxies_from(env: Mapping[str, str]) -> Proxies:
 
 
 def _covers(entry: str, host: str) -> bool:
-    """Whether an entry of NO_PROXY is about a host: `*`, a domain and all below it, an address, or a network."""
+    """Return whether an entry of NO_PROXY covers a host: `*`, a domain and its subdomains, an address, a network."""
     if entry == "*":
         return True
     try:

@@ -1,4 +1,4 @@
-"""What an answer means: to the pace, to a read, to the login, and to a write."""
+"""Classify responses: failures of reads, and replies to writes."""
 
 import re
 
@@ -18,60 +18,60 @@ from fleetos.model.inventory import Delivered, Reply, Unanswered
 _JOB_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 
 
-def words(answer: HttpResponse, complaint: ErrorBody) -> str:
-    """Return an error answer in words: status, code, meaning, message, request id."""
-    said = [f"HTTP {answer.status}"]
-    if complaint.code is not None:
-        meaning = meaning_of(complaint.code)
-        said.append(f"{complaint.code} ({meaning})" if meaning else complaint.code)
-    text = ", ".join(said)
-    text = f"{text}: {complaint.message}" if complaint.message else text
-    return f"{text} [request {complaint.request_id}]" if complaint.request_id else text
+def describe_response(response: HttpResponse, error_body: ErrorBody) -> str:
+    """Describe an error response: status, code, meaning, message, request id."""
+    parts = [f"HTTP {response.status}"]
+    if error_body.code is not None:
+        meaning = meaning_of(error_body.code)
+        parts.append(f"{error_body.code} ({meaning})" if meaning else error_body.code)
+    text = ", ".join(parts)
+    text = f"{text}: {error_body.message}" if error_body.message else text
+    return f"{text} [request {error_body.request_id}]" if error_body.request_id else text
 
 
-def failed_read(about: str, answer: HttpResponse, complaint: ErrorBody) -> tuple[CloudError, bool]:
-    """Return what a refused read of `about` comes to, and whether repeating it may cure it."""
-    status, known = answer.status, known_code(complaint.code)
+def classify_read_failure(about: str, response: HttpResponse, error_body: ErrorBody) -> tuple[CloudError, bool]:
+    """Return the error for a refused read of `about`, and whether repeating the read may help."""
+    status, known = response.status, known_code(error_body.code)
     documented = known is not None and status in known.statuses
-    kind, again = ReadRefused, known is not None and known.read_again
+    error_class, worth_repeating = ReadRefused, known is not None and known.read_again
     if status == 403 or (known is not None and documented and known.write is AnswerClass.STOP_RUN):
-        kind, again = PermissionDenied, False
+        error_class, worth_repeating = PermissionDenied, False
     elif status == 408 or status >= 500:
-        kind, again = CloudUnreachable, True
-    failure = kind(
-        f"{about}: {words(answer, complaint)}",
+        error_class, worth_repeating = CloudUnreachable, True
+    failure = error_class(
+        f"{about}: {describe_response(response, error_body)}",
         "the address leads elsewhere: check the endpoint" if 300 <= status < 400 else None,
-        code=complaint.code,
+        code=error_body.code,
         status=status,
-        request_id=complaint.request_id,
+        request_id=error_body.request_id,
     )
-    return failure, again
+    return failure, worth_repeating
 
 
-def unreachable(about: str, error: CloudError) -> CloudUnreachable:
-    """Return a request that found no answer as the failure of a read of `about`."""
+def unreachable_error(about: str, error: CloudError) -> CloudUnreachable:
+    """Return the error for a read of `about` that got no response."""
     return CloudUnreachable(
         f"{about}: {error.message}", error.hint, code=error.code, status=error.status, request_id=error.request_id
     )
 
 
-def reply_of(answer: HttpResponse, complaint: ErrorBody, clock: Clock) -> Reply:
-    """Return the answer to a write. A 2xx whose body cannot be read is no answer: the write may have been done."""
+def parse_reply(response: HttpResponse, error_body: ErrorBody, clock: Clock) -> Reply:
+    """Return the reply to a write. A 2xx with an unreadable body counts as unanswered: the cloud may have acted."""
     job_id = None
-    if 200 <= answer.status < 300:
-        content = parse_json(answer.body)
+    if 200 <= response.status < 300:
+        content = parse_json(response.body)
         if not isinstance(content, dict):
-            return Unanswered(f"HTTP {answer.status} with a body that cannot be read")
-        given: object = content.get("job_id")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        if given is not None and given != "":
-            if not isinstance(given, str) or not _JOB_ID.fullmatch(given):
-                return Unanswered(f"HTTP {answer.status} with a job id that cannot be read")
-            job_id = given
+            return Unanswered(f"HTTP {response.status} with a body that cannot be read")
+        value: object = content.get("job_id")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if value is not None and value != "":
+            if not isinstance(value, str) or not _JOB_ID.fullmatch(value):
+                return Unanswered(f"HTTP {response.status} with a job id that cannot be read")
+            job_id = value
     return Delivered(
-        status=answer.status,
+        status=response.status,
         job_id=job_id,
-        code=complaint.code if job_id is None else None,
-        message=complaint.message if job_id is None else None,
-        request_id=complaint.request_id,
-        retry_after_s=retry_after_s(answer.headers, clock),
+        code=error_body.code if job_id is None else None,
+        message=error_body.message if job_id is None else None,
+        request_id=error_body.request_id,
+        retry_after_s=retry_after_s(response.headers, clock),
     )

@@ -1,4 +1,4 @@
-"""Strict, bounded reading of JSON: what is absent is None, what has the wrong type is refused."""
+"""Strict, bounded access to JSON fields: an absent field is None, a wrong type is refused."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 class InvalidJson(ValueError):
-    """An answer is not what the API promises; the text says which field, never its value."""
+    """A response is not as the API promises. The message names the field, never its value."""
 
 
 def parse_object(body: bytes) -> Fields:
-    """Return the JSON object of an answer. Raises Unreadable."""
+    """Return the JSON object of a response. Raise InvalidJson."""
     content = parse_json(body)
     if not isinstance(content, dict):
         raise InvalidJson("the answer is no JSON object")
@@ -26,7 +26,7 @@ def parse_object(body: bytes) -> Fields:
 
 
 def part(fields: Fields, key: str) -> Fields:
-    """Return the object at `key`, empty where it is absent, null, or an empty text. Raises Unreadable."""
+    """Return the object at `key`, empty if it is absent, null, or an empty string. Raise InvalidJson."""
     value = fields.get(key)
     if value is None or value == "":
         return {}
@@ -36,22 +36,22 @@ def part(fields: Fields, key: str) -> Fields:
 
 
 def parts(fields: Fields, key: str) -> Sequence[Fields]:
-    """Return the objects of the list at `key`, none where it is absent or null. Raises Unreadable."""
+    """Return the objects in the list at `key`, none if it is absent or null. Raise InvalidJson."""
     value = fields.get(key)
     if value is None:
         return ()
     if not isinstance(value, list):
         raise InvalidJson(f"{key} is no list")
-    found: list[Fields] = []
+    objects: list[Fields] = []
     for entry in cast("list[object]", value):
         if not isinstance(entry, dict):
             raise InvalidJson(f"{key} holds what is no object")
-        found.append(cast("Fields", entry))
-    return found
+        objects.append(cast("Fields", entry))
+    return objects
 
 
 def text(fields: Fields, key: str, most_chars: int = ID_CHARS) -> str | None:
-    """Return the text at `key`, None where it is absent, null or empty. Raises Unreadable, also for a longer text."""
+    """Return the string at `key`, None if it is absent, null or empty. Raise InvalidJson, also for a longer string."""
     value = fields.get(key)
     if value is None or value == "":
         return None
@@ -60,8 +60,8 @@ def text(fields: Fields, key: str, most_chars: int = ID_CHARS) -> str | None:
     return value
 
 
-def need(fields: Fields, key: str, most_chars: int = ID_CHARS) -> str:
-    """Return the text at `key`. Raises Unreadable where there is none."""
+def require_text(fields: Fields, key: str, most_chars: int = ID_CHARS) -> str:
+    """Return the string at `key`. Raise InvalidJson, also if it is absent or empty."""
     value = text(fields, key, most_chars)
     if value is None:
         raise InvalidJson(f"{key} is missing")
@@ -69,7 +69,7 @@ def need(fields: Fields, key: str, most_chars: int = ID_CHARS) -> str:
 
 
 def number(fields: Fields, key: str) -> int | None:
-    """Return the whole number at `key`, also one that is written as a text. Raises Unreadable."""
+    """Return the integer at `key`, None if it is absent; it may be written as a string. Raise InvalidJson."""
     value = fields.get(key)
     if value is None or value == "":
         return None
@@ -80,8 +80,8 @@ def number(fields: Fields, key: str) -> int | None:
     return value
 
 
-def truth(fields: Fields, key: str) -> bool:
-    """Return the truth value at `key`, False where it is absent or null. Raises Unreadable."""
+def boolean(fields: Fields, key: str) -> bool:
+    """Return the boolean at `key`, False if it is absent or null. Raise InvalidJson."""
     value = fields.get(key)
     if value is None:
         return False
@@ -90,13 +90,13 @@ def truth(fields: Fields, key: str) -> bool:
     return value
 
 
-def stamp(value: str | None) -> datetime | None:
-    """Return a time of the cloud, which is UTC where it names no zone; None where it cannot be read."""
+def parse_time(value: str | None) -> datetime | None:
+    """Parse a time of the cloud, in UTC if it names no zone; return None if it is unreadable."""
     if value is None or len(value) > 64:
         return None
     try:
-        at = datetime.fromisoformat(value)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        time = datetime.fromisoformat(value)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
-        # The second for a time within a day of the first or the last that a clock can show.
+        # OverflowError: a time within a day of the first or the last that datetime can represent.
         return None

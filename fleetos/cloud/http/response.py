@@ -1,4 +1,4 @@
-"""One answer of a cloud: what came, when, and whether it is the word of a simulated one."""
+"""One HTTP response of a cloud."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,40 +9,40 @@ from functools import lru_cache
 from fleetos.clock import Moment
 
 _DATE_CHARS = 64
-# Every answer of a simulated cloud has this header, and none of a real one.
+# Every response of a simulated cloud has this header; no response of a real cloud has it.
 _SIMULATED = ("x-simulated-cloud", "fleetos")
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """An answer that came in whole. Header names are in lower case. `secrets` are those that it may quote.
-
-    `left`: when its request left, at the earliest.
-    """
+    """Complete HTTP response."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
+    """The headers, with names in lower case."""
     body: bytes = field(repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    left: Moment | None = None
+    """The secrets that the response may quote."""
+    sent_at: Moment | None = None
+    """When the request left, at the earliest."""
 
     @property
     def simulated(self) -> bool:
-        """Return whether it comes from a simulated cloud."""
+        """True if the response says that it comes from a simulated cloud."""
         name, value = _SIMULATED
         return self.headers.get(name) == value
 
     @property
-    def told_at(self) -> datetime | None:
-        """Return the time of day at the cloud when it answered (the Date header, RFC 9110), None if it does not say."""
-        return _time_of_day(self.headers.get("date", "")[:_DATE_CHARS])
+    def cloud_time(self) -> datetime | None:
+        """The cloud's clock when it answered (the Date header, RFC 9110), None if absent or unreadable."""
+        return _parse_date(self.headers.get("date", "")[:_DATE_CHARS])
 
 
-# All answers of one second say the same.
+# All responses within one second have the same header.
 @lru_cache(maxsize=64)
-def _time_of_day(date: str) -> datetime | None:
+def _parse_date(date: str) -> datetime | None:
     try:
-        at = parsedate_to_datetime(date)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        time = parsedate_to_datetime(date)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

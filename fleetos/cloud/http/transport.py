@@ -1,9 +1,9 @@
-"""The one way out: requests over HTTP, and the proof whether one that failed ever left this machine.
+"""Send one request, and prove whether a failed one left this machine. No other module sends requests.
 
-The library reports a refused connection, a reset after the whole request was read, and an orderly close all by the
-same exception class, so its classes are not consulted. *Not sent* is proven by the aiohttp error at the end of the
-chain of causes (no connection was made), or by our own last look, which stands directly before the bytes. Everything
-else, classes that nobody has seen yet included, is *answer lost*.
+httpx reports a refused connection, a reset after the whole request was read, and an orderly close all by the same
+exception class, so its classes are not consulted. *Not sent* is proven by the aiohttp error at the end of the chain of
+causes (no connection was made), or by our own last check, directly before the first byte. Everything else, unknown
+classes included, is *answer lost*.
 """
 
 import ssl
@@ -21,21 +21,20 @@ from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
 
 from fleetos.cloud.http.addresses import Proxies, is_loopback
-from fleetos.cloud.http.error_body import plain
+from fleetos.cloud.http.error_body import sanitize
 from fleetos.cloud.http.response import HttpResponse
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.limits import CONNECT_TIMEOUT_S, HEADER_BYTES
+from fleetos.model.permit import LastCheck
 
-# Answers None when a request may leave now, else why it must not.
-LastCheck = Callable[[], str | None]
-# Causes of causes that are looked at; the library's own chains are three long.
+# Longest chain of causes that is followed; those of the libraries have three.
 _CAUSES = 10
-# The same servers and jobs are asked for again and again, and taking an address apart is no small part of a request.
-_address = lru_cache(maxsize=4096)(httpx.URL)
+# The same servers and jobs are read again and again, and parsing the URL is a notable part of a request's cost.
+_parse_url = lru_cache(maxsize=4096)(httpx.URL)
 _HEADERS = {"User-Agent": "fleetos", "Accept": "application/json", "Accept-Encoding": "gzip"}
-# Closing is bookkeeping on this machine; a peer that hangs must not hold up whoever was cancelled.
+# Closing a connection only frees resources here; a peer that hangs must not delay a cancelled task.
 _CLOSE_S = 2.0
-# How a body may be packed; once alone, so that no part of it grows beyond a thousand times its size.
+# Accepted content encodings. Only one layer: a body then grows to at most a thousand times its size.
 _CODINGS = frozenset({"", "identity", "gzip"})
 _DISTRUST_HINT = (
     "nothing was sent. Check the address, and the clock of this machine; "
@@ -45,33 +44,36 @@ _DISTRUST_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request. `operation` is what it is counted as; headers and content may hold `secrets`, all of them named.
-
-    `auth` is put on last: it may be a signature over all the rest.
-    """
+    """One HTTP request."""
 
     operation: str
+    """The kind of request, as it is counted."""
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
     timeout_s: float
     answer_bytes: int
+    """The longest body of the response that is accepted."""
     content: bytes | None = field(default=None, repr=False)
     auth: httpx.Auth | None = field(default=None, repr=False)
+    """Authentication, applied last: a signature covers the finished request."""
     effect: bool = False
+    """The request changes something, so it gets a new connection."""
     last_check: LastCheck | None = None
+    """Called directly before the first byte leaves."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    """All secrets in headers and content."""
 
 
-_leaving: ContextVar[HttpRequest | None] = ContextVar("leaving", default=None)
+_current_request: ContextVar[HttpRequest | None] = ContextVar("leaving", default=None)
 
 
 class Transport:
-    """Sends requests, counts those that leave, and says of a failed one whether it left.
+    """Sender of requests that counts those that leave, and proves of a failed one whether it left.
 
-    `simulated` is whether all answers so far, and at least one, came from a simulated cloud; `on_simulated` is told
-    when that changes. Only an answer from this machine that says so counts: a real cloud may be behind an address of
-    this machine, as by a tunnel, and whoever stands before a distant one, as a proxy, can add a header.
+    `simulated`: every response so far, and at least one, came from a simulated cloud. `on_simulated` is called when
+    that changes. Only a response from this machine with the right header counts: a tunnel can put a real cloud behind
+    an address of this machine, and a proxy in front of a distant cloud can add a header.
     """
 
     def __init__(
@@ -87,58 +89,58 @@ class Transport:
         self._answered = False
         self.simulated = False
         self.on_simulated: Callable[[bool], None] | None = None
-        self.left = left
+        self.sent_counts = left
 
-    async def send(self, outgoing: HttpRequest) -> HttpResponse:
-        """Return the answer, whatever its status. Never repeats. Raises NotSent or AnswerLost, without secrets."""
-        way = self._effects if outgoing.effect else self._reads
-        secrets = (*outgoing.secrets, *self._secrets)
-        token = _leaving.set(outgoing)
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Send once and return the response, whatever its status. Raise NotSent or AnswerLost, without secrets."""
+        transport = self._effects if request.effect else self._reads
+        secrets = (*request.secrets, *self._secrets)
+        token = _current_request.set(request)
         try:
-            with anyio.fail_after(outgoing.timeout_s):
-                answer = await _exchange(way, outgoing, secrets)
+            with anyio.fail_after(request.timeout_s):
+                response = await _exchange(transport, request, secrets)
         except Exception as error:  # noqa: BLE001 - the point of this module: whatever it is, it becomes one of ours
-            failure = _failure(error, outgoing, secrets)
+            failure = _convert_error(error, request, secrets)
         else:
-            self._note_simulated(answer, outgoing)
-            return answer
+            self._note_simulated(response, request)
+            return response
         finally:
-            _leaving.reset(token)
+            _current_request.reset(token)
         # Raised here and not above: the library's errors hold the request's headers, and with them the token.
         raise failure
 
-    def _note_simulated(self, answer: HttpResponse, outgoing: HttpRequest) -> None:
-        word = answer.simulated and is_loopback(httpx.URL(outgoing.url).host)
-        before, self.simulated = self.simulated, word and (self.simulated or not self._answered)
+    def _note_simulated(self, response: HttpResponse, request: HttpRequest) -> None:
+        says_simulated = response.simulated and is_loopback(httpx.URL(request.url).host)
+        before, self.simulated = self.simulated, says_simulated and (self.simulated or not self._answered)
         self._answered = True
         if self.simulated != before and self.on_simulated is not None:
             self.on_simulated(self.simulated)
 
     async def aclose(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         await self._reads.aclose()
         await self._effects.aclose()
 
 
 class InProcess(httpx.AsyncBaseTransport):
-    """A transport without sockets, with the same last look and count as the one over sockets."""
+    """httpx transport without sockets, with the same last check and count as the one with sockets."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, left: Counter[str]) -> None:
         self._inner = inner
         self._left = left
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the inner transport's answer. Raises NotSent when the last look forbids the request."""
-        _leave(self._left)
+        """Return the response of the inner transport. Raise NotSent if the last check forbids the request."""
+        _check_and_count(self._left)
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Closes the inner transport."""
+        """Close the inner transport."""
         await self._inner.aclose()
 
 
-class _Ways(httpx.AsyncBaseTransport):
-    """Sends each request directly or through the proxy, as its host demands."""
+class _ProxyRouter(httpx.AsyncBaseTransport):
+    """httpx transport that sends each request directly or through the proxy, depending on its host."""
 
     def __init__(self, session: aiohttp.ClientSession, context: ssl.SSLContext, proxies: Proxies) -> None:
         self._session = session
@@ -148,12 +150,12 @@ class _Ways(httpx.AsyncBaseTransport):
         self._proxied = AiohttpTransport(verify=context, client=session, proxy=proxy)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer. Raises what the library raises."""
-        way = self._direct if self._proxies.for_host(request.url.host) is None else self._proxied
-        return await way.handle_async_request(request)
+        """Return the response. Raise what httpx raises."""
+        transport = self._direct if self._proxies.for_host(request.url.host) is None else self._proxied
+        return await transport.handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Closes the session."""
+        """Close the session of aiohttp."""
         await self._session.close()
 
 
@@ -165,18 +167,20 @@ async def open_transport(
     resolver: AbstractResolver | None = None,
     inner: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncGenerator[Transport]:
-    """Yield a transport over sockets, or over `inner` when that is given, and close it.
+    """Yield a transport over sockets, or over `inner` if given, and close it.
 
-    `context` None: the system's and certifi's authorities.
+    `context` None: trust the certificate authorities of the system and of certifi.
     """
     left: Counter[str] = Counter()
     if inner is not None:
         ways: list[httpx.AsyncBaseTransport] = [InProcess(inner, left)]
     else:
         context = context or tls_context()
-        # An effect gets a connection of its own: one from the pool may have been closed by the other side a moment
-        # ago, and then nobody could say whether the request was read.
-        ways = [_Ways(_session(left, context, resolver, fresh=fresh), context, proxies) for fresh in (False, True)]
+        # A request with an effect gets a new connection. The peer may have closed a pooled one a moment ago, and then
+        # nothing shows whether it read the request.
+        ways = [
+            _ProxyRouter(_session(left, context, resolver, fresh=fresh), context, proxies) for fresh in (False, True)
+        ]
     transport = Transport(ways[0], ways[-1], left, proxies)
     try:
         yield transport
@@ -186,9 +190,9 @@ async def open_transport(
 
 
 def tls_context(authorities: str | None = None, *, verify: bool = True) -> ssl.SSLContext:
-    """Return how servers are checked: against the file `authorities` alone, else the system's and certifi's.
+    """Return a TLS context that trusts only the file `authorities`, or without one the system's and certifi's.
 
-    Raises OSError (ssl.SSLError is one) when the file cannot be used.
+    Raise OSError (ssl.SSLError is one) if the file cannot be used.
     """
     if authorities is not None:
         context = ssl.create_default_context(cafile=authorities)
@@ -207,7 +211,7 @@ def _session(
     trace = aiohttp.TraceConfig()
 
     async def headers_about_to_leave(*_: object) -> None:
-        _leave(left)
+        _check_and_count(left)
 
     trace.on_request_headers_sent.append(headers_about_to_leave)
     if fresh:
@@ -224,41 +228,45 @@ def _session(
     )
 
 
-def _leave(left: Counter[str]) -> None:
-    """The last look: aiohttp calls it with the connection at hand and not one byte written."""
-    outgoing = _leaving.get()
-    if outgoing is None:
+def _check_and_count(left: Counter[str]) -> None:
+    """Make the last check and count the request; aiohttp calls this once connected, before the first byte."""
+    request = _current_request.get()
+    if request is None:
         return
-    if outgoing.last_check is not None and (why := outgoing.last_check()) is not None:
-        raise NotSent(why)
-    left[outgoing.operation] += 1
+    if request.last_check is not None and (reason := request.last_check()) is not None:
+        raise NotSent(reason)
+    left[request.operation] += 1
 
 
-async def _exchange(way: httpx.AsyncBaseTransport, outgoing: HttpRequest, secrets: tuple[str, ...]) -> HttpResponse:
-    """One request and its answer. There is no client of the library in between: nothing here could follow a redirect,
-    keep a cookie, or send a request for a second time."""
-    closing = {"Connection": "close"} if outgoing.effect else {}
-    headers = {**_HEADERS, **outgoing.headers, **closing}
-    # Nobody waits for a place in the pool, so its time-out bounds what `connect` does not: the look-up of the name.
+async def _exchange(
+    transport: httpx.AsyncBaseTransport, request: HttpRequest, secrets: tuple[str, ...]
+) -> HttpResponse:
+    """Send one request and return its response.
+
+    This uses no httpx client, so nothing can follow a redirect, keep a cookie, or send the request a second time.
+    """
+    closing = {"Connection": "close"} if request.effect else {}
+    headers = {**_HEADERS, **request.headers, **closing}
+    # The pool is unlimited, so its time-out bounds only what `connect` does not: the name lookup.
     limits = {"timeout": {"connect": CONNECT_TIMEOUT_S, "pool": CONNECT_TIMEOUT_S}}
-    url = _address(outgoing.url)
-    request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.content, extensions=limits)
-    authenticated = request if outgoing.auth is None else next(outgoing.auth.sync_auth_flow(request))
-    response = await way.handle_async_request(authenticated)
+    url = _parse_url(request.url)
+    httpx_request = httpx.Request(request.method, url, headers=headers, content=request.content, extensions=limits)
+    authenticated = httpx_request if request.auth is None else next(request.auth.sync_auth_flow(httpx_request))
+    httpx_response = await transport.handle_async_request(authenticated)
     try:
-        answered = dict(response.headers.items())
-        _check_coding(answered.get("content-encoding", ""))
-        body = await _whole(response, outgoing.answer_bytes)
-        await response.aclose()
+        response_headers = dict(httpx_response.headers.items())
+        _check_coding(response_headers.get("content-encoding", ""))
+        body = await _read_body(httpx_response, request.answer_bytes)
+        await httpx_response.aclose()
     except BaseException:
         with anyio.move_on_after(_CLOSE_S, shield=True):
-            await response.aclose()
+            await httpx_response.aclose()
         raise
-    return HttpResponse(response.status_code, answered, body, secrets)
+    return HttpResponse(httpx_response.status_code, response_headers, body, secrets)
 
 
-async def _whole(response: httpx.Response, most_bytes: int) -> bytes:
-    """Return the body. Raises AnswerLost as soon as it is longer than that."""
+async def _read_body(response: httpx.Response, most_bytes: int) -> bytes:
+    """Return the body. Raise AnswerLost as soon as it is longer than `most_bytes`."""
     parts: list[bytes] = []
     size = 0
     async for part in response.aiter_bytes():
@@ -270,44 +278,44 @@ async def _whole(response: httpx.Response, most_bytes: int) -> bytes:
 
 
 def _check_coding(coding: str) -> None:
-    """Nothing, unless the body is packed otherwise than was asked for. Packed twice, a few bytes would fill memory."""
+    """Raise AnswerLost for an unexpected content encoding: packed twice, a few bytes would fill the memory."""
     if coding.strip().lower() not in _CODINGS:
         raise AnswerLost("the answer is packed in a way that was not asked for")
 
 
-def _failure(error: Exception, outgoing: HttpRequest, secrets: tuple[str, ...]) -> NotSent | AnswerLost:
+def _convert_error(error: Exception, request: HttpRequest, secrets: tuple[str, ...]) -> NotSent | AnswerLost:
     if type(error) is TimeoutError:
-        return AnswerLost(f"no answer within {outgoing.timeout_s:g} s")
+        return AnswerLost(f"no answer within {request.timeout_s:g} s")
     chain = list(_causes(error))
-    told = next((one for one in chain if isinstance(one, NotSent | AnswerLost)), None)
-    if told is not None:
-        return type(told)(told.message)
+    own_error = next((cause for cause in chain if isinstance(cause, NotSent | AnswerLost)), None)
+    if own_error is not None:
+        return type(own_error)(own_error.message)
     if isinstance(chain[-1], ssl.SSLCertVerificationError) and _proves_not_sent(chain):
-        # In the words of OpenSSL, which show the name that was asked for, and nothing else of the request.
-        fault = plain(str(getattr(chain[-1], "verify_message", "")).rstrip(".")) or "it cannot be verified"
-        return NotSent(f"the certificate of {httpx.URL(outgoing.url).host} is refused: {fault}", _DISTRUST_HINT)
-    text = _words(chain, secrets)
-    if any(isinstance(one, aiohttp.ClientHttpProxyError) for one in chain):
-        text = f"the proxy refuses the way to {httpx.URL(outgoing.url).host}: {text}"
-    return NotSent(text) if _proves_not_sent(chain) else AnswerLost(text)
+        # OpenSSL's message quotes only the host name of the request.
+        fault = sanitize(str(getattr(chain[-1], "verify_message", "")).rstrip(".")) or "it cannot be verified"
+        return NotSent(f"the certificate of {httpx.URL(request.url).host} is refused: {fault}", _DISTRUST_HINT)
+    description = _describe_failure(chain, secrets)
+    if any(isinstance(cause, aiohttp.ClientHttpProxyError) for cause in chain):
+        description = f"the proxy refuses the way to {httpx.URL(request.url).host}: {description}"
+    return NotSent(description) if _proves_not_sent(chain) else AnswerLost(description)
 
 
 def _proves_not_sent(chain: "list[BaseException]") -> bool:
-    return any(isinstance(one, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for one in chain)
+    return any(isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in chain)
 
 
-def _words(chain: "list[BaseException]", secrets: tuple[str, ...]) -> str:
-    """What went wrong at the root: in the system's words, or in the library's with the error's class.
+def _describe_failure(chain: "list[BaseException]", secrets: tuple[str, ...]) -> str:
+    """Describe the root cause: the system's message, or the library's with the class of the error.
 
-    The library quotes what it cannot read, and that may be the request, sent back.
+    The library quotes data that it cannot parse, and that may be the request, echoed by the peer: redact it.
     """
     root = chain[-1]
     if isinstance(root, OSError) and root.strerror and type(root).__module__ == "builtins":
-        return plain(root.strerror) or type(root).__name__
-    words = plain(str(root), secrets) or plain(str(chain[0]), secrets)
-    # The library's own error says at which point it was; below it lie errors that only say how it was broken off.
-    kind = type(next((one for one in chain if isinstance(one, aiohttp.ClientError)), root)).__name__
-    return f"{words} ({kind})" if words else kind
+        return sanitize(root.strerror) or type(root).__name__
+    message = sanitize(str(root), secrets) or sanitize(str(chain[0]), secrets)
+    # The class of aiohttp's error says at which point the request failed; its causes only say how.
+    error_class = type(next((cause for cause in chain if isinstance(cause, aiohttp.ClientError)), root)).__name__
+    return f"{message} ({error_class})" if message else error_class
 
 
 def _causes(error: BaseException) -> "list[BaseException]":

@@ -1,4 +1,4 @@
-"""Keep to the request rate of a project.
+"""Limit the request rate of a project.
 
-Start with `throttle.py`: a 429 is handled there.
+Start with `throttle.py`, which also handles a 429.
 """

@@ -1,4 +1,4 @@
-"""Whose turn it is when requests wait for the pace: the most urgent first, and nobody is passed over for ever."""
+"""Queue of waiting requests by priority, without starvation."""
 
 from collections import deque
 from collections.abc import Collection, Generator
@@ -11,10 +11,10 @@ from fleetos.limits import PASSED_OVER_MAX
 
 
 class Priority(IntEnum):
-    """How urgent a request is, the most urgent first.
+    """Priority of a request, the most urgent first.
 
-    Evidence is what a send of unknown outcome waits for, and what proves that a server may be wiped. Among writes
-    the engine chooses: changes before stops and starts. A poll that comes later tells more.
+    Evidence resolves a write of unknown outcome, or proves that a server may be wiped. Among writes the engine chooses:
+    changes before stops and starts. A later poll shows more, so polls are last.
     """
 
     EVIDENCE = 0
@@ -23,63 +23,63 @@ class Priority(IntEnum):
 
 
 class Waiter:
-    """A read that waits in a line."""
+    """Read that waits in the queue."""
 
-    def __init__(self, rank: Priority) -> None:
-        self.rank = rank
+    def __init__(self, priority: Priority) -> None:
+        self.priority = priority
         self._news = anyio.Event()
 
     def wake(self) -> None:
-        """Let it look again whether it is its turn."""
+        """Wake the read, so that it checks again whether it is its turn."""
         self._news.set()
 
     async def wait(self, most_s: float) -> None:
-        """Return when it was woken, or after so long."""
+        """Wait until woken, at most `most_s`."""
         self._news = anyio.Event()
         with anyio.move_on_after(most_s):
             await self._news.wait()
 
 
 class PriorityQueue:
-    """The reads that wait, in the order of their ranks and then of their coming."""
+    """Waiting reads, by priority and then by arrival."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Priority, deque[Waiter]] = {rank: deque() for rank in Priority}
-        self._passed = dict.fromkeys(Priority, 0)
+        self._waiting: dict[Priority, deque[Waiter]] = {priority: deque() for priority in Priority}
+        self._skip_counts = dict.fromkeys(Priority, 0)
 
     @contextmanager
-    def enqueued(self, rank: Priority) -> Generator[Waiter]:
-        """Stand in line; whoever is first afterwards is woken."""
-        waiter = Waiter(rank)
-        self._waiting[rank].append(waiter)
+    def enqueued(self, priority: Priority) -> Generator[Waiter]:
+        """Queue a read inside the block, and wake the first read after it."""
+        waiter = Waiter(priority)
+        self._waiting[priority].append(waiter)
         try:
             yield waiter
         finally:
-            self._waiting[rank].remove(waiter)
+            self._waiting[priority].remove(waiter)
             self.wake()
 
     def wake(self) -> None:
-        """Let the first in line look again."""
+        """Wake the first read."""
         if (first := self.first()) is not None:
             first.wake()
 
     def first(self) -> Waiter | None:
-        """Return the read whose turn it is among reads, None if there is none."""
-        ranks = self.ranks()
-        return self._waiting[self.next(ranks)][0] if ranks else None
+        """Return the read whose turn it is among the reads, None if none waits."""
+        waiting = self.priorities()
+        return self._waiting[self.choose(waiting)][0] if waiting else None
 
-    def ranks(self) -> list[Priority]:
-        """Return the ranks of all that wait."""
-        return [rank for rank, waiting in self._waiting.items() if waiting]
+    def priorities(self) -> list[Priority]:
+        """Return the priorities with a waiting read."""
+        return [priority for priority, waiting in self._waiting.items() if waiting]
 
-    def next(self, ranks: Collection[Priority]) -> Priority:
-        """Return whose turn it is among these, of which there is at least one."""
-        tired = [rank for rank in ranks if self._passed[rank] >= PASSED_OVER_MAX]
-        return max(tired) if tired else min(ranks)
+    def choose(self, waiting: Collection[Priority]) -> Priority:
+        """Return the priority whose turn it is among `waiting`, which must not be empty."""
+        skipped = [priority for priority in waiting if self._skip_counts[priority] >= PASSED_OVER_MAX]
+        return max(skipped) if skipped else min(waiting)
 
-    def record_served(self, rank: Priority, ranks: Collection[Priority]) -> None:
-        """Note that a request of that rank may leave while those of the others waited as well."""
-        for other in ranks:
-            if other > rank:
-                self._passed[other] += 1
-        self._passed[rank] = 0
+    def record_served(self, priority: Priority, waiting: Collection[Priority]) -> None:
+        """Record that a request of `priority` may leave while requests of `waiting` wait."""
+        for other in waiting:
+            if other > priority:
+                self._skip_counts[other] += 1
+        self._skip_counts[priority] = 0

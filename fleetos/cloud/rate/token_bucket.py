@@ -1,25 +1,25 @@
-"""A token bucket: so many requests a second, and so many at once after a rest."""
+"""Token bucket."""
 
-# The shortest wait that is worth a sleep; below it, rounding decides.
+# Shortest wait that is worth a sleep; a shorter one is below the rounding of floats.
 TICK_S = 0.001
 
 
 class TokenBucket:
-    """A token bucket over a clock of the caller. `rate_per_s` None: unlimited.
+    """Token bucket over a clock of the caller. `rate_per_s` None: unlimited.
 
-    `spared`: tokens that reads leave to writes, where both draw from one bucket. A write is decided by a look of the
-    last minute: if reads took every token of a slow bucket, each look would be too old when the write has its own.
+    `reserved`: tokens that reads leave to writes if both share the bucket. The decision to write needs a read of the
+    last minute: if reads took every token of a slow bucket, that read would be too old once the write gets its token.
     """
 
     def __init__(self, rate_per_s: float | None, burst: float, now_s: float, spared: int = 0) -> None:
         self.rate_per_s = rate_per_s
-        self.spared = spared
+        self.reserved = spared
         self.burst = max(1.0 + spared, burst)
         self._tokens = self.burst
         self._at_s = now_s
 
     def wait_s(self, now_s: float, needed: float = 1.0) -> float:
-        """Return how long until so many tokens are there; 0 if they are."""
+        """Return the seconds until `needed` tokens are available, 0 if they are now."""
         if self.rate_per_s is None:
             return 0.0
         self._tokens = min(self.burst, self._tokens + max(0.0, now_s - self._at_s) * self.rate_per_s)
@@ -29,21 +29,21 @@ class TokenBucket:
         return max(TICK_S, (needed - self._tokens) / self.rate_per_s)
 
     def take(self, now_s: float) -> None:
-        """Take a token; the caller has seen that one is there."""
+        """Take a token; `wait_s` must have returned 0."""
         self.wait_s(now_s)
         self._tokens -= 1.0
 
     def put_back(self) -> None:
-        """Return a token that was not used."""
+        """Put an unused token back."""
         self._tokens = min(self.burst, self._tokens + 1.0)
 
     def drain(self, until_s: float) -> None:
-        """Leave one token, and save up no more before `until_s`: the savings would be the next burst to be refused."""
+        """Leave one token, and refill none before `until_s`: the cloud would refuse the burst."""
         self._tokens = min(self._tokens, 1.0)
         self._at_s = max(self._at_s, until_s)
 
-    def turn(self, rate_per_s: float, burst: float) -> None:
-        """Go on at another pace; what was saved up beyond its burst is lost."""
+    def set_rate(self, rate_per_s: float, burst: float) -> None:
+        """Change rate and burst; tokens beyond the new burst are lost."""
         self.rate_per_s = rate_per_s
-        self.burst = max(1.0 + self.spared, burst)
+        self.burst = max(1.0 + self.reserved, burst)
         self._tokens = min(self._tokens, self.burst)

@@ -1,4 +1,4 @@
-"""Events of the journal, their form in the database, and the fold that makes a run of them.
+"""Journal: its events, their form in the database, and the fold of events into a run. No I/O.
 
-Start with `events.py`, then `fold.py`.
+Order: codec, fold > events. Start with `events.py`, then `fold.py`.
 """

@@ -1,22 +1,22 @@
-"""Model values to JSON and back. What cannot be read back raises ValueError."""
+"""Conversion of model values to JSON and back. The reading functions raise ValueError for invalid JSON or values."""
 
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 from pydantic import Field, TypeAdapter
 from pydantic_core import SchemaValidator
 
-from fleetos.model.experience import Experience, checked
+from fleetos.model.experience import Experience, check_experience
 from fleetos.model.journal.events import Event
 from fleetos.model.run import Run, Target
 
 Value = TypeVar("Value")
 
-# Beyond what the types say: all our times are UTC, and no number of ours is endless or none.
+# Stricter than the types: all times are UTC, and no number is infinite or NaN.
 _STRICTER = {"datetime": {"tz_constraint": 0}, "float": {"allow_inf_nan": False}}
 
 
 class _Codec(Generic[Value]):
-    """Writes values of one type, and reads them with the stricter rules."""
+    """Codec for one type, which reads with the stricter rules."""
 
     def __init__(self, adapter: TypeAdapter[Value]) -> None:
         self._adapter = adapter
@@ -31,14 +31,14 @@ class _Codec(Generic[Value]):
 
 def _stricter(schema: Any) -> Any:
     if isinstance(schema, list):
-        return [_stricter(one) for one in cast("list[Any]", schema)]
+        return [_stricter(item) for item in cast("list[Any]", schema)]
     if isinstance(schema, tuple):
-        return tuple(_stricter(one) for one in cast("tuple[Any, ...]", schema))
+        return tuple(_stricter(item) for item in cast("tuple[Any, ...]", schema))
     if not isinstance(schema, dict):
         return schema
     fields = cast("dict[str, Any]", schema)
-    more = _STRICTER.get(fields["type"], {}) if isinstance(fields.get("type"), str) else {}
-    return {key: _stricter(one) for key, one in fields.items()} | more
+    constraints = _STRICTER.get(fields["type"], {}) if isinstance(fields.get("type"), str) else {}
+    return {key: _stricter(value) for key, value in fields.items()} | constraints
 
 
 _EVENT: _Codec[Event] = _Codec(TypeAdapter(Annotated[Event, Field(discriminator="kind")]))
@@ -48,40 +48,40 @@ _EXPERIENCE: _Codec[Experience] = _Codec(TypeAdapter(Experience))
 
 
 def event_json(event: Event) -> str:
-    """The event as one line of JSON."""
+    """Return the event as one line of JSON."""
     return _EVENT.json(event)
 
 
-def event_from(text: str) -> Event:
-    """The event that the JSON tells."""
+def event_from_json(text: str) -> Event:
+    """Return the event that the JSON holds."""
     return _EVENT.read(text)
 
 
 def target_json(target: Target) -> str:
-    """The target as one line of JSON."""
+    """Return the target as one line of JSON."""
     return _TARGET.json(target)
 
 
-def target_from(text: str) -> Target:
-    """The target that the JSON tells."""
+def target_from_json(text: str) -> Target:
+    """Return the target that the JSON holds."""
     return _TARGET.read(text)
 
 
 def run_json(run: Run) -> str:
-    """The run as one line of JSON."""
+    """Return the run as one line of JSON."""
     return _RUN.json(run)
 
 
-def run_from(text: str) -> Run:
-    """The run that the JSON tells."""
+def run_from_json(text: str) -> Run:
+    """Return the run that the JSON holds."""
     return _RUN.read(text)
 
 
 def experience_json(experience: Experience) -> str:
-    """The experience as one line of JSON."""
+    """Return the experience as one line of JSON."""
     return _EXPERIENCE.json(experience)
 
 
-def experience_from(text: str) -> Experience:
-    """The experience that the JSON tells, within its bounds."""
-    return checked(_EXPERIENCE.read(text))
+def experience_from_json(text: str) -> Experience:
+    """Return the experience that the JSON holds. Raise ValueError also for one beyond its bounds."""
+    return check_experience(_EXPERIENCE.read(text))

@@ -1,7 +1,7 @@
-"""What happened: the events that the journal's records hold. Each is frozen and says all that its fold needs.
+"""Events of the journal. Each holds everything that its fold needs.
 
-An event of a target that moves it has a field `to`; its `type` is then `target.<state>`. The names of the other
-types say what was intended, answered or seen.
+An event that moves a target has a field `to`, and the public type `target.<state>`. The names of the other types say
+what was intended, answered or seen. Fields and the values of `kind` are stored: renaming one needs a migration.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from fleetos.model.states import Reason, RunState, TargetState
 
 @dataclass(frozen=True, slots=True)
 class RunCreated:
-    """A plan was frozen into a run."""
+    """Creation of a run from a plan."""
 
     run: Run
     kind: Literal["run-created"] = "run-created"
@@ -23,7 +23,7 @@ class RunCreated:
 
 @dataclass(frozen=True, slots=True)
 class RunDriverStarted:
-    """A process began to drive the run. `driver` names host and process."""
+    """Start of a process that drives the run. `driver` names host and process."""
 
     driver: str
     kind: Literal["run-driver-started"] = "run-driver-started"
@@ -31,7 +31,7 @@ class RunDriverStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunDriverEnded:
-    """A process stopped driving a run that has not ended. `detail` names the signal, or tells the error."""
+    """End of a process that drove a run which has not ended. `detail` names the signal or the error."""
 
     driver: str
     why: LeftBy
@@ -41,7 +41,7 @@ class RunDriverEnded:
 
 @dataclass(frozen=True, slots=True)
 class RunMoved:
-    """The run went to another state. `by` names the operator who asked for it, empty where nobody did."""
+    """Move of the run to another state. `by` names the operator who asked for it, empty if nobody did."""
 
     to: RunState
     reason: Reason | None = None
@@ -52,7 +52,7 @@ class RunMoved:
 
 @dataclass(frozen=True, slots=True)
 class RunPassStarted:
-    """The operator asked for one more attempt for some targets. `number` counts passes from 1."""
+    """Start of a pass: the operator asked for one more attempt for some targets. `number` counts passes from 1."""
 
     number: int
     kind: Literal["run-pass-started"] = "run-pass-started"
@@ -60,7 +60,7 @@ class RunPassStarted:
 
 @dataclass(frozen=True, slots=True)
 class Enlisted:
-    """A server became a target, frozen as the inventory showed it."""
+    """Addition of a server to the run, frozen as the inventory showed it."""
 
     target: Target
     kind: Literal["enlisted"] = "enlisted"
@@ -72,64 +72,78 @@ class Enlisted:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A target moved, for a reason that needs no other event.
-
-    `disk`: the system disk seen, where it is not the one that may be wiped. `restored`: its power is
-    seen to be as it should be, so it is not powered off by us.
-    """
+    """Move of a target that needs no event of its own."""
 
     server_id: str
     to: TargetState
+    """The new state."""
     reason: Reason | None = None
+    """Reason for an end state."""
     disk: str | None = None
+    """System disk that the driver saw, if it is not the one that may be wiped."""
     detail: str = ""
+    """Explanation for an operator."""
     not_before: datetime | None = None
+    """Earliest time of the next step (UTC)."""
     then: End | None = None
+    """End of the target once its power is restored."""
     restored: bool = False
+    """The driver saw the power as it should be, so that fleetos no longer keeps the server powered off."""
     kind: Literal["moved"] = "moved"
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeIntended:
-    """A changeos is about to be sent: the durable intent. `deadline`: when the change is overdue.
-
-    `cloud_at`: a time of day before the send by the cloud's own clock, None if the cloud did not say.
-    """
+    """Durable intent to send a changeos."""
 
     server_id: str
     attempt: int
+    """Number of the attempt."""
     before: ServerSnapshot
+    """The server before the send."""
     deadline: datetime
+    """Time at which the change is overdue (UTC)."""
     cloud_at: datetime | None = None
+    """Time before the send by the cloud's own clock; None: the cloud did not say."""
     kind: Literal["change-intended"] = "change-intended"
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeAnswered:
-    """What came back for a changeos, and where the target goes by it.
-
-    `answer` is the class of protocol's answer table; `not_before` the earliest next send (UTC).
-    """
+    """Answer to a changeos, and the move of the target that follows from it."""
 
     server_id: str
     attempt: int
+    """Number of the attempt."""
     to: TargetState
+    """The new state."""
     answer: str
+    """Value of `AnswerClass`."""
+    # Safety protocol, section 3: docs/safety-protocol.md#3-replies
     job_id: str | None = None
+    """Job of an accepted change."""
     deadline: datetime | None = None
+    """Time at which an accepted change is overdue (UTC)."""
     code: str | None = None
+    """The cloud's error code."""
     status: int | None = None
+    """HTTP status."""
     detail: str = ""
+    """The cloud's message, or an explanation for an operator."""
     request_id: str | None = None
+    """The cloud's id of the request."""
     reason: Reason | None = None
+    """Reason for an end state."""
     not_before: datetime | None = None
+    """Earliest time of the next send (UTC)."""
     then: End | None = None
+    """End of the target once its power is restored."""
     kind: Literal["change-answered"] = "change-answered"
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeAdopted:
-    """A server with an unknown outcome is seen changing: the change counts as accepted, without a job id."""
+    """Adoption of a change without a job id: a server with an unknown outcome was seen changing."""
 
     server_id: str
     attempt: int
@@ -138,20 +152,24 @@ class ChangeAdopted:
 
 @dataclass(frozen=True, slots=True)
 class JobEnded:
-    """The job of an accepted change is final; a success moves the target on to be verified."""
+    """End of the job of an accepted change. A success moves the target to VERIFYING."""
 
     server_id: str
     attempt: int
+    """Number of the attempt."""
     job_id: str
     status: JobStatus
+    """Final status of the job."""
     error_code: str | None = None
+    """The cloud's error code of a failed job."""
     fail_reason: str | None = None
+    """The cloud's explanation of a failed job."""
     kind: Literal["job-ended"] = "job-ended"
 
 
 @dataclass(frozen=True, slots=True)
 class NotDelivered:
-    """The evidence shows that an unanswered send never took effect: the same attempt may be sent again."""
+    """Proof that an unanswered send never took effect: the same attempt may be sent again."""
 
     server_id: str
     attempt: int
@@ -160,59 +178,72 @@ class NotDelivered:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """The verdict on an attempt, and where the target goes by it. Disk and image are those it left behind.
-
-    `restored`: the server was seen running, so it is not powered off by us.
-    """
+    """Verdict on an attempt, and the move of the target that follows from it."""
 
     server_id: str
     attempt: int
+    """Number of the attempt."""
     outcome: Outcome
     to: TargetState
+    """The new state."""
     disk: str | None = None
+    """System disk at the end of the attempt."""
     image: str | None = None
+    """Image at the end of the attempt."""
     reason: Reason | None = None
+    """Reason for an end state."""
     detail: str = ""
+    """Explanation for an operator."""
     not_before: datetime | None = None
+    """Earliest time of the next attempt (UTC)."""
     then: End | None = None
+    """End of the target once its power is restored."""
     restored: bool = False
+    """The driver saw the server running, so that fleetos no longer keeps it powered off."""
     kind: Literal["attempt-ended"] = "attempt-ended"
 
 
 @dataclass(frozen=True, slots=True)
 class PowerIntended:
-    """A stop or start that names this server is about to be sent."""
+    """Durable intent to send a stop or start call that names this server."""
 
     server_id: str
     call_id: str
+    """Id of the call, the same for all its servers."""
     verb: Literal["stop", "start"]
     hard: bool
+    """Stop without shutting down the OS."""
     size: int
+    """Number of servers in the call."""
     kind: Literal["power-intended"] = "power-intended"
 
 
 @dataclass(frozen=True, slots=True)
 class PowerAnswered:
-    """What came back for a stop or start, for one server of it. `outcome` ended: its job or sub-job is final.
-
-    `answer` is the class of protocol's answer table, empty where no answer but a job is judged.
-    """
+    """Answer to a stop or start call, or the end of its job, for one of its servers."""
 
     server_id: str
     call_id: str
     outcome: PowerOutcome
+    """ENDED: the job or sub-job of the server is final."""
     job_id: str | None = None
+    """Job of an accepted call."""
     code: str | None = None
+    """The cloud's error code."""
     detail: str = ""
+    """The cloud's message, or an explanation for an operator."""
     request_id: str | None = None
+    """The cloud's id of the request."""
     not_before: datetime | None = None
+    """Earliest time of the next step (UTC)."""
     answer: str = ""
+    """Value of `AnswerClass`; empty if the event is about a job."""
     kind: Literal["power-answered"] = "power-answered"
 
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """The operator asked for one more attempt for this target; it goes back to the queue."""
+    """Request of the operator for one more attempt: the target is queued again. `disk` may be wiped now."""
 
     server_id: str
     disk: str | None
@@ -221,7 +252,7 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The operator declared the unknown outcomes of this target settled, so that its claim may go."""
+    """Declaration of the operator that the unknown outcomes of this target are settled, which ends its claim."""
 
     server_id: str
     kind: Literal["settled"] = "settled"
@@ -247,7 +278,7 @@ Event = RunEvent | TargetEvent
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of the journal. `seq` counts from 1 within the run, without gaps; `at` is UTC."""
+    """One record of the journal. `seq` counts from 1 within the run, without gaps; `at` is UTC."""
 
     seq: int
     at: datetime

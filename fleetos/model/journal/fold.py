@@ -1,7 +1,7 @@
-"""The fold: what the targets of a run are, given the events so far. Pure, and the only way they ever change.
+"""Fold events into the targets of a run. Pure, and the only way in which a target changes.
 
-Every function takes the event's time and returns the new value; the law of states is asked before each move, so an
-illegal one raises IllegalMove and nothing has changed.
+Every function takes the time of the event and returns the new target. Each checks the law of states before a move: an
+illegal one raises IllegalMove, and nothing has changed.
 """
 
 from dataclasses import replace
@@ -30,9 +30,9 @@ from fleetos.model.states import ENDS, Reason, TargetState, check_move
 
 _S = TargetState
 _POWERED = frozenset({_S.STOPPING, _S.STARTING, _S.RESTORING})
-# Where each of these events can happen. The law of moves alone would let some of them happen elsewhere, and two of
-# them do not move the target at all.
-_WHERE: dict[type[TargetEvent], frozenset[TargetState]] = {
+# States in which each of these events may happen. The law of moves alone would allow some of them in other states, and
+# two of them do not move the target at all.
+_ALLOWED_STATES: dict[type[TargetEvent], frozenset[TargetState]] = {
     ChangeIntended: frozenset({_S.READY}),
     ChangeAnswered: frozenset({_S.SUBMITTING}),
     ChangeAdopted: frozenset({_S.INSPECTING}),
@@ -42,48 +42,51 @@ _WHERE: dict[type[TargetEvent], frozenset[TargetState]] = {
     PowerAnswered: _POWERED,
     Settled: ENDS,
 }
-_ANYWHERE = frozenset(_S)
+_ANY_STATE = frozenset(_S)
 
-# With another disk than before, these outcomes show that the cloud did take an unanswered request.
+# If the disk has changed, these outcomes show that the cloud did accept an unanswered request.
 _PROVEN_BY_DISK = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
 
-# Answers that are proven non-deliveries and count towards their bound; throttling does not.
+# Answers that prove a non-delivery and count towards `MAX_REFUSALS`. Throttling does not count.
 # Safety protocol, section 3: docs/safety-protocol.md#3-replies
 CONFLICT = "conflict"
 COUNTED = frozenset({"later", "not-sent", "unauthenticated", CONFLICT})
 
 
 def fold_target(target: Target | None, event: TargetEvent, at: datetime) -> Target:
-    """The target after the event. Raises IllegalMove."""
+    """Return the target after the event. Raise IllegalMove if the law forbids the event."""
     if isinstance(event, Enlisted):
         return replace(event.target, since=at)
     if target is None:
         raise IllegalMove(f"the journal has a {event.kind} of server {event.server_id}, which is no target")
-    if target.state not in _WHERE.get(type(event), _ANYWHERE):
+    if target.state not in _ALLOWED_STATES.get(type(event), _ANY_STATE):
         raise IllegalMove(f"target {target.server_id}: a {event.kind} cannot happen in state {target.state}")
     match event:
         case Moved():
-            return _moved(target, event, at)
+            return _fold_moved(target, event, at)
         case ChangeIntended() | ChangeAnswered() | ChangeAdopted() | JobEnded() | NotDelivered() | AttemptEnded():
-            return _attempted(target, event, at)
+            return _fold_attempt(target, event, at)
         case PowerIntended():
             call = PowerCall(event.call_id, event.verb, event.hard, event.size, at)
             stopped_at = (target.stopped_at or at) if event.verb == "stop" else target.stopped_at
             return replace(target, calls=(*target.calls, call), stopped_at=stopped_at)
         case PowerAnswered():
-            return _power_answered(target, event)
+            return _fold_power_answered(target, event)
         case Retried():
-            return _retried(target, event, at)
+            return _fold_retried(target, event, at)
         case Settled():
             attempts = tuple(
-                replace(one, unanswered=0, outcome=one.outcome or Outcome.UNKNOWN, ended_at=one.ended_at or at)
-                for one in target.attempts
+                replace(
+                    attempt, unanswered=0, outcome=attempt.outcome or Outcome.UNKNOWN, ended_at=attempt.ended_at or at
+                )
+                for attempt in target.attempts
             )
             left_at = target.last_unanswered_at if target.unanswered else target.remembered_at
             return replace(target, attempts=attempts, remembered_at=left_at)
 
 
-def _go(target: Target, to: TargetState, at: datetime, reason: Reason | None, detail: str) -> Target:
+def _move_to(target: Target, to: TargetState, at: datetime, reason: Reason | None, detail: str) -> Target:
+    """Return the target in another state, without the details of the old one. Raise IllegalMove."""
     check_move(target.server_id, target.state, to)
     return replace(
         target,
@@ -97,10 +100,10 @@ def _go(target: Target, to: TargetState, at: datetime, reason: Reason | None, de
     )
 
 
-def _moved(target: Target, event: Moved, at: datetime) -> Target:
+def _fold_moved(target: Target, event: Moved, at: datetime) -> Target:
     if TargetState.SUBMITTING in (target.state, event.to):
         raise IllegalMove(f"target {target.server_id}: a send needs an intent before it and an answer after it")
-    after = _go(target, event.to, at, event.reason, event.detail)
+    after = _move_to(target, event.to, at, event.reason, event.detail)
     return replace(
         after,
         not_before=event.not_before,
@@ -114,81 +117,85 @@ def _moved(target: Target, event: Moved, at: datetime) -> Target:
 _AttemptEvent = ChangeIntended | ChangeAnswered | ChangeAdopted | JobEnded | NotDelivered | AttemptEnded
 
 
-def _attempted(target: Target, event: _AttemptEvent, at: datetime) -> Target:
+def _fold_attempt(target: Target, event: _AttemptEvent, at: datetime) -> Target:
     match event:
         case ChangeIntended():
-            return _intended(target, event, at)
+            return _fold_change_intended(target, event, at)
         case ChangeAnswered():
-            return _answered(target, event, at)
+            return _fold_change_answered(target, event, at)
         case ChangeAdopted():
-            # What is seen at the server may be somebody else's: the send stays unanswered until its disk is seen.
-            attempt = replace(_open(target, event.attempt), adopted=True)
-            return _with(_go(target, TargetState.CHANGING, at, None, ""), attempt)
+            # The change may be somebody else's: the send stays unanswered until the driver sees the disk.
+            attempt = replace(_require_attempt(target, event.attempt), adopted=True)
+            return _replace_attempt(_move_to(target, TargetState.CHANGING, at, None, ""), attempt)
         case JobEnded():
             attempt = replace(
-                _open(target, event.attempt),
+                _require_attempt(target, event.attempt),
                 job_status=event.status,
                 error_code=event.error_code,
                 fail_reason=event.fail_reason,
             )
-            # Whoever was inspected is judged like all others whose job has failed.
+            # After a failed job an inspected target is judged like one that was changing.
             to = TargetState.VERIFYING if event.status is JobStatus.SUCCESS else TargetState.CHANGING
-            after = target if target.state is to else _go(target, to, at, None, "")
-            return _with(after, attempt)
+            after = target if target.state is to else _move_to(target, to, at, None, "")
+            return _replace_attempt(after, attempt)
         case NotDelivered():
-            attempt = _open(target, event.attempt)
-            after = _go(target, TargetState.READY, at, None, "")
-            return _with(after, replace(attempt, resends=attempt.resends + 1))
+            attempt = _require_attempt(target, event.attempt)
+            after = _move_to(target, TargetState.READY, at, None, "")
+            return _replace_attempt(after, replace(attempt, resends=attempt.resends + 1))
         case AttemptEnded():
-            return _attempt_ended(target, event, at)
+            return _fold_attempt_ended(target, event, at)
 
 
-def _open(target: Target, number: int) -> Attempt:
+def _require_attempt(target: Target, number: int) -> Attempt:
+    """Return the open attempt. Raise IllegalMove if it has another number, or if there is none."""
     attempt = target.attempt
     if attempt is None or attempt.number != number:
         raise IllegalMove(f"target {target.server_id}: attempt {number} is not open")
     return attempt
 
 
-def _with(target: Target, attempt: Attempt) -> Target:
-    resolved = not any(one.unanswered for one in (*target.attempts[:-1], attempt))
+def _replace_attempt(target: Target, attempt: Attempt) -> Target:
+    """Return the target with another last attempt. Reset `last_unanswered_at` if no send of the run is unanswered."""
+    resolved = not any(other.unanswered for other in (*target.attempts[:-1], attempt))
     last = target.remembered_at if resolved else target.last_unanswered_at
     return replace(target, attempts=(*target.attempts[:-1], attempt), last_unanswered_at=last)
 
 
-def _intended(target: Target, event: ChangeIntended, at: datetime) -> Target:
-    after = _go(target, TargetState.SUBMITTING, at, None, "")
+def _fold_change_intended(target: Target, event: ChangeIntended, at: datetime) -> Target:
+    after = _move_to(target, TargetState.SUBMITTING, at, None, "")
     if event.before.disk is None or event.before.disk != target.disk:
         raise IllegalMove(f"target {target.server_id}: disk {event.before.disk} is not the one that may be wiped")
     if event.before.running:
-        # Only a call that stops the server by itself is sent to a running one.
+        # Only a call that stops the server itself is sent to a running server.
         after = replace(after, stopped_at=after.stopped_at or at)
     attempt = target.attempt
     if attempt is None:
         if event.attempt != len(target.attempts) + 1:
             raise IllegalMove(f"target {target.server_id}: attempt {event.attempt} is out of order")
-        if sum(one.outcome is not None for one in target.attempts) >= target.attempts_allowed:
+        if sum(ended.outcome is not None for ended in target.attempts) >= target.attempts_allowed:
             raise IllegalMove(f"target {target.server_id}: all {target.attempts_allowed} attempts are used up")
         first = Attempt(
             event.attempt, event.before, intended_at=at, sent_at=at, deadline=event.deadline, cloud_at=event.cloud_at
         )
         return replace(after, attempts=(*target.attempts, first))
-    again = replace(_open(target, event.attempt), sent_at=at, sends=attempt.sends + 1, deadline=event.deadline)
+    again = replace(
+        _require_attempt(target, event.attempt), sent_at=at, sends=attempt.sends + 1, deadline=event.deadline
+    )
     return replace(after, attempts=(*target.attempts[:-1], again))
 
 
-def _answered(target: Target, event: ChangeAnswered, at: datetime) -> Target:
+def _fold_change_answered(target: Target, event: ChangeAnswered, at: datetime) -> Target:
     attempt = replace(
-        _open(target, event.attempt),
+        _require_attempt(target, event.attempt),
         error_code=event.code,
         fail_reason=event.detail or None,
         request_id=event.request_id,
     )
-    after = _go(target, event.to, at, event.reason, event.detail)
+    after = _move_to(target, event.to, at, event.reason, event.detail)
     after = replace(after, not_before=event.not_before, then=event.then)
     not_done = event.to not in (TargetState.CHANGING, TargetState.INSPECTING)
     if not_done and attempt.before.running and after.stopped_at == attempt.sent_at:
-        # The call that was to stop the server by itself did not.
+        # The call would have stopped the server itself, and was not done.
         after = replace(after, stopped_at=None)
     match event.to:
         case TargetState.CHANGING:
@@ -200,10 +207,10 @@ def _answered(target: Target, event: ChangeAnswered, at: datetime) -> Target:
                 fail_reason=None,
             )
         case TargetState.INSPECTING:
-            # A conflict was refused for certain; what is unknown then is an earlier send.
+            # A conflict is a certain refusal; then the unknown outcome is that of an earlier send.
             if event.answer != CONFLICT:
                 attempt = replace(attempt, unanswered=attempt.unanswered + 1)
-                return replace(_with(after, attempt), last_unanswered_at=max(at, target.remembered_at or at))
+                return replace(_replace_attempt(after, attempt), last_unanswered_at=max(at, target.remembered_at or at))
         case TargetState.READY:
             after = replace(
                 after,
@@ -211,11 +218,11 @@ def _answered(target: Target, event: ChangeAnswered, at: datetime) -> Target:
             )
         case _:
             attempt = replace(attempt, outcome=Outcome.REFUSED, ended_at=at)
-    return _with(after, attempt)
+    return _replace_attempt(after, attempt)
 
 
-def _attempt_ended(target: Target, event: AttemptEnded, at: datetime) -> Target:
-    attempt = _open(target, event.attempt)
+def _fold_attempt_ended(target: Target, event: AttemptEnded, at: datetime) -> Target:
+    attempt = _require_attempt(target, event.attempt)
     unanswered = attempt.unanswered
     if attempt.accepted_at is None and event.outcome in _PROVEN_BY_DISK and event.disk != attempt.before.disk:
         unanswered = max(0, unanswered - 1)
@@ -227,31 +234,31 @@ def _attempt_ended(target: Target, event: AttemptEnded, at: datetime) -> Target:
         unanswered=unanswered,
         disk_after=event.disk,
         image_after=event.image,
-        # What went wrong on the way to a success is in the journal; the attempt itself did not fail.
+        # Errors on the way to a success are in the journal; the attempt itself did not fail.
         error_code=None if succeeded else attempt.error_code,
         fail_reason=None if succeeded else attempt.fail_reason or event.detail or None,
     )
-    after = replace(_go(target, event.to, at, event.reason, event.detail), not_before=event.not_before, then=event.then)
-    after = _with(after, attempt)
+    after = replace(
+        _move_to(target, event.to, at, event.reason, event.detail), not_before=event.not_before, then=event.then
+    )
+    after = _replace_attempt(after, attempt)
     if succeeded:
         return replace(after, disk_after=event.disk, image_after=event.image, stopped_at=None)
     if event.restored:
         after = replace(after, stopped_at=None)
-    # The disk rule: what a failed attempt of ours left may be wiped by the next; anything else needs a human.
-    left = (
-        event.disk if event.outcome in (Outcome.FAILED, Outcome.NO_EFFECT) and event.to is TargetState.BACKOFF else None
-    )
+    # Disk rule: the next attempt may wipe the disk that a failed attempt of ours left; any other disk needs a human.
+    ours = event.outcome in (Outcome.FAILED, Outcome.NO_EFFECT) and event.to is TargetState.BACKOFF
     held = event.disk if event.to is TargetState.HELD else None
     return replace(
         after,
-        disk=left or after.disk,
+        disk=(event.disk if ours else None) or after.disk,
         disk_after=held or after.disk_after,
         refusals=0,
         started=False,
     )
 
 
-def _power_answered(target: Target, event: PowerAnswered) -> Target:
+def _fold_power_answered(target: Target, event: PowerAnswered) -> Target:
     if not any(call.id == event.call_id for call in target.calls):
         raise IllegalMove(f"target {target.server_id}: there is no power call {event.call_id}")
     calls = tuple(
@@ -261,10 +268,10 @@ def _power_answered(target: Target, event: PowerAnswered) -> Target:
         for call in target.calls
     )
     stopped_at = target.stopped_at
-    # Stops that were proven not done have stopped nothing, unless one of an earlier step did. Which step it was says
-    # the very time of its first call: later than that it may be earlier by a clock that was set back.
-    first = calls[0].verb == "stop" and calls[0].intended_at == stopped_at
-    if first and all(_not_done(call) for call in calls):
+    # Stops that were proven not done stopped nothing, unless a stop of an earlier step did. `stopped_at` is from this
+    # step if it is exactly the time of its first call. The order of times proves nothing: a clock may be set back.
+    stopped_now = calls[0].verb == "stop" and calls[0].intended_at == stopped_at
+    if stopped_now and all(_was_not_done(call) for call in calls):
         stopped_at = None
     calls = tuple(call for call in calls if call.outcome is not PowerOutcome.DROPPED)
     return replace(
@@ -277,13 +284,13 @@ def _power_answered(target: Target, event: PowerAnswered) -> Target:
     )
 
 
-def _not_done(call: PowerCall) -> bool:
+def _was_not_done(call: PowerCall) -> bool:
     return call.outcome in (PowerOutcome.REFUSED, PowerOutcome.DROPPED)
 
 
-def _retried(target: Target, event: Retried, at: datetime) -> Target:
-    used = sum(one.outcome is not None for one in target.attempts)
-    after = _go(target, TargetState.WAITING, at, None, "")
+def _fold_retried(target: Target, event: Retried, at: datetime) -> Target:
+    used = sum(attempt.outcome is not None for attempt in target.attempts)
+    after = _move_to(target, TargetState.WAITING, at, None, "")
     attempts = target.attempts
     if target.attempt is not None:
         attempts = (*attempts[:-1], replace(target.attempt, resends=MAX_RESENDS - 1))

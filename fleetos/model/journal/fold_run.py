@@ -1,4 +1,4 @@
-"""The fold of the run itself: what it is, given its events so far. Pure, and the only way that it ever changes."""
+"""Fold events into the run itself. Pure, and the only way in which a run changes."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +17,7 @@ from fleetos.model.states import RUN_ENDS, RunState, check_run_move
 
 
 def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
-    """Return the run after the event. Raises IllegalMove."""
+    """Return the run after the event. Raise IllegalMove if the law forbids the event."""
     if isinstance(event, RunCreated):
         return event.run
     if run is None:
@@ -27,7 +27,7 @@ def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
             return replace(run, sessions=run.sessions + 1, started_at=run.started_at or at, left=None)
         case RunDriverEnded():
             if run.state in RUN_ENDS:
-                raise IllegalMove(f"run {run.id}: it has ended, so that nobody drives it")
+                raise IllegalMove(f"run {run.id}: it has ended, so that it has no driver")
             return replace(run, left=Left(at, event.driver, event.why, event.detail))
         case RunMoved():
             check_run_move(run.id, run.state, event.to)

@@ -1,4 +1,4 @@
-"""What an operator asks of a run while it may be driven by another process: rows that the engine reads."""
+"""Requests of an operator to a run that another process may be driving. The engine reads them from the database."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,14 +6,14 @@ from enum import StrEnum
 
 
 class RequestKind(StrEnum):
-    """What an operator can ask of a run."""
+    """Kind of request."""
 
     ABORT = "abort"
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorRequest:
-    """An operator's request, as the database holds it. `by` names the operator, `at` is UTC."""
+    """One request, as the database holds it. `by` names the operator, `at` is UTC."""
 
     id: int
     kind: RequestKind

@@ -1,4 +1,4 @@
 """Read a plan file: its keys, its values, its problems.
 
-Asks no cloud. Start with `schema.py` (all keys), then `load.py`.
+This package asks no cloud. Start with `schema.py` (all keys), then `load.py`.
 """

@@ -1,4 +1,4 @@
-"""From the checked shape of a plan file to a Plan: named files are read, and keys are checked against each other."""
+"""Build a Plan from validated values: read the files that it names, and check keys against each other."""
 
 import hashlib
 from dataclasses import replace
@@ -31,9 +31,9 @@ from fleetos.model.plan import (
     Timeouts,
     UserDataRef,
 )
-from fleetos.planning.plan_file.csv_servers import read_rows
+from fleetos.planning.plan_file.csv_servers import read_csv_servers
 from fleetos.planning.plan_file.digest import content_digest
-from fleetos.planning.plan_file.duplicates import merged
+from fleetos.planning.plan_file.duplicates import merge_servers
 from fleetos.planning.plan_file.schema import (
     ChangeSection,
     ExcludedId,
@@ -45,29 +45,29 @@ from fleetos.planning.plan_file.schema import (
     ServerFile,
     ServerSelect,
 )
-from fleetos.planning.plan_file.selector_section import selector_of
+from fleetos.planning.plan_file.selector_section import build_selector
 from fleetos.planning.plan_file.units import format_duration
 from fleetos.planning.plan_file.user_data import user_data_doubts, user_data_fault
 from fleetos.planning.plan_file.validation import place_of
 from fleetos.planning.plan_file.value_types import UserDataEntry
 from fleetos.yaml_file import KeyPath, Node, dotted
 
-# Different user data of one plan that is parsed, to tell whether cloud-init will read it.
-_USER_DATA_JUDGED = 100
+# At most this many different user data of one plan are parsed to check that cloud-init will read them.
+_USER_DATA_CHECKED_MAX = 100
 _LISTS = frozenset({("servers",), ("exclude",), ("allow_managed",)})
 
 
 def build_plan(
     shape: PlanShape, root: Node, path: Path, pruned: frozenset[KeyPath]
 ) -> tuple[Plan, tuple[Problem, ...]]:
-    """The plan, and what is wrong with it beyond its shape.
+    """Return the plan, and the problems that its shape alone does not show.
 
-    `pruned` are the places that were left out of the shape because of problems: what is missing only for them is not
-    reported again.
+    `pruned` are the paths that were left out of the shape because of problems: a key that is missing only for this
+    reason is not reported again.
     """
     builder = _Builder(root, path, pruned)
-    change = builder.change(shape.change, ("change",))
-    servers = builder.servers(shape)
+    change = builder.build_change(shape.change, ("change",))
+    servers = builder.build_servers(shape)
     builder.check_changes(change, servers)
     builder.check_times(shape)
     plan = Plan(
@@ -78,8 +78,8 @@ def build_plan(
         digest="",
         cloud=shape.cloud,
         region=shape.region,
-        exclude=builder.exclusions(shape),
-        allow_managed=builder.allowed(shape),
+        exclude=builder.build_exclusions(shape),
+        allow_managed=builder.build_allowed(shape),
         rollout=Rollout(
             shape.rollout.concurrency,
             StopMode(shape.rollout.stop),
@@ -107,7 +107,7 @@ def _metadata(section: MetadataSection) -> dict[str, str]:
     return {key: str(value) for key, value in section.model_dump(by_alias=True, exclude_none=True).items()}
 
 
-def _says_what(change: ChangeSpec) -> bool:
+def _names_image(change: ChangeSpec) -> bool:
     return change.image is not None or change.reinstall is not None
 
 
@@ -115,7 +115,7 @@ class _Builder:
     def __init__(self, root: Node, path: Path, pruned: frozenset[KeyPath]) -> None:
         self.problems: list[Problem] = []
         self.doubts: list[Problem] = []
-        self._judged: set[bytes] = set()
+        self._checked_user_data: set[bytes] = set()
         self._root = root
         self._path = path
         self._pruned = pruned
@@ -130,18 +130,18 @@ class _Builder:
         return place_of(self._root, path, self._file)
 
     def places(self) -> dict[str, SourcePosition]:
-        """The places of all keys but those within the lists; `""` is the whole file."""
-        found: dict[str, SourcePosition] = {}
+        """Return the places of all keys except those inside lists; `""` is the whole file."""
+        positions: dict[str, SourcePosition] = {}
         open_paths: list[tuple[KeyPath, Node]] = [((), self._root)]
         while open_paths:
             path, node = open_paths.pop()
-            found[dotted(path)] = self._place(path)
+            positions[dotted(path)] = self._place(path)
             if path[:1] not in _LISTS:
                 open_paths += [((*path, key), below) for key, below in node.below.items()]
-        return found
+        return positions
 
-    def change(self, section: ChangeSection | None, path: KeyPath) -> ChangeSpec:
-        """What the section says, with its files digested."""
+    def build_change(self, section: ChangeSection | None, path: KeyPath) -> ChangeSpec:
+        """Build the change that a section describes, with digests of its files."""
         if section is None:
             return ChangeSpec()
         written = section.model_fields_set
@@ -170,7 +170,7 @@ class _Builder:
     def _user_data(self, entry: UserDataEntry, place: SourcePosition) -> UserDataRef | None:
         if entry.kind == "text":
             data = entry.content.encode()
-            self._judge_user_data("the text", data, place)
+            self._check_user_data_content("the text", data, place)
             return UserDataRef(str(self._path.absolute()), in_plan=True, sha256=hashlib.sha256(data).hexdigest())
         path = self._path.absolute().parent / entry.content
         if str(path) not in self._digests:
@@ -184,23 +184,23 @@ class _Builder:
         except FileTooLarge:
             self.problems.append(place.problem(f"user data of at most {USER_DATA_MAX_BYTES} bytes; {path} is larger"))
             return None
-        except UnreadableFile as bad:
-            self.problems.append(place.problem(f"a file with user data: {bad.expected}", bad.hint))
+        except UnreadableFile as error:
+            self.problems.append(place.problem(f"a file with user data: {error.expected}", error.hint))
             return None
-        self._judge_user_data(str(path), data, place)
+        self._check_user_data_content(str(path), data, place)
         return hashlib.sha256(data).hexdigest()
 
-    def _judge_user_data(self, subject: str, data: bytes, place: SourcePosition) -> None:
+    def _check_user_data_content(self, subject: str, data: bytes, place: SourcePosition) -> None:
         fault = user_data_fault(data)
         if fault is not None:
             self.problems.append(place.fault(f"{subject} {fault[0]}", fault[1]))
             return
-        if data not in self._judged and len(self._judged) < _USER_DATA_JUDGED:
-            self._judged.add(data)
+        if data not in self._checked_user_data and len(self._checked_user_data) < _USER_DATA_CHECKED_MAX:
+            self._checked_user_data.add(data)
             self.doubts += [place.fault(f"{subject} {text}", hint) for text, hint in user_data_doubts(data)]
 
-    def servers(self, shape: PlanShape) -> tuple[ServerRef, ...]:
-        """The servers of the list and of its CSV files, in order, duplicates merged."""
+    def build_servers(self, shape: PlanShape) -> tuple[ServerRef, ...]:
+        """Build the servers of the list and of its CSV files, in order, duplicates merged."""
         count = len(self._root.below["servers"].below)
         positions = (index for index in range(count) if ("servers", index) not in self._pruned)
         listed: list[ServerRef] = []
@@ -210,10 +210,10 @@ class _Builder:
                 self.problems.append(self._place(path).problem(f"at most {PLAN_MAX_SERVERS} servers in a plan"))
                 return tuple(listed)
             if isinstance(entry, ServerFile):
-                listed += self._rows(entry, path)
+                listed += self._csv_servers(entry, path)
                 continue
-            listed.append(self._listed(entry, path))
-        kept, contradictions = merged(((one.id, one.name, one.called, one.select), one) for one in listed)
+            listed.append(self._listed_server(entry, path))
+        kept, contradictions = merge_servers(((ref.id, ref.name, ref.called, ref.select), ref) for ref in listed)
         self.problems += contradictions
         if len(kept) > PLAN_MAX_SERVERS:
             self.problems.append(self._place(("servers",)).problem(f"at most {PLAN_MAX_SERVERS} servers in a plan"))
@@ -221,8 +221,8 @@ class _Builder:
             self.problems.append(self._place(("servers",)).problem("at least one server; the files hold none"))
         return tuple(kept.values())
 
-    def _listed(self, entry: ServerById | ServerByName | ServerSelect, path: KeyPath) -> ServerRef:
-        change = self.change(entry.change, (*path, "change"))
+    def _listed_server(self, entry: ServerById | ServerByName | ServerSelect, path: KeyPath) -> ServerRef:
+        change = self.build_change(entry.change, (*path, "change"))
         match entry:
             case ServerById():
                 return ServerRef(entry.id, None, change, entry.labels, self._place((*path, "id")))
@@ -239,63 +239,63 @@ class _Builder:
             self.problems.append(self._place(path).problem(f"at most {SELECTORS_MAX} entries with `select`"))
         if not section.model_fields_set and not any(pruned[: len(path)] == path for pruned in self._pruned):
             self.problems.append(self._place(path).problem("at least one key", 'all servers are {name: "*"}'))
-        return selector_of(section, lambda *keys: self._place((*path, *keys)))
+        return build_selector(section, lambda *keys: self._place((*path, *keys)))
 
-    def _rows(self, entry: ServerFile, path: KeyPath) -> list[ServerRef]:
+    def _csv_servers(self, entry: ServerFile, path: KeyPath) -> list[ServerRef]:
         file = self._path.parent / entry.file
         if file in self._files:
-            # Whoever is listed twice is one server.
+            # The same rows again would name the same servers.
             return []
         self._files.add(file)
         try:
-            rows = read_rows(file, self._bytes_left)
+            rows = read_csv_servers(file, self._bytes_left)
         except FileTooLarge:
             expected = f"CSV files of at most {ROWS_MAX_BYTES} bytes together; {file} is larger than what is left"
             self.problems.append(self._place((*path, "file")).problem(expected))
             return []
-        except UnreadableFile as bad:
-            if bad.line is not None:
-                self.problems.append(Problem(str(file), bad.line, bad.column, "", bad.expected, bad.hint))
+        except UnreadableFile as error:
+            if error.line is not None:
+                self.problems.append(Problem(str(file), error.line, error.column, "", error.expected, error.hint))
             else:
-                self.problems.append(self._place((*path, "file")).problem(f"a CSV file: {bad.expected}", bad.hint))
+                self.problems.append(self._place((*path, "file")).problem(f"a CSV file: {error.expected}", error.hint))
             return []
         self._bytes_left -= rows.size
         self.problems += rows.problems
         return rows.servers
 
-    def exclusions(self, shape: PlanShape) -> tuple[Exclusion, ...]:
-        """The servers that are left out."""
+    def build_exclusions(self, shape: PlanShape) -> tuple[Exclusion, ...]:
+        """Build the exclusions."""
         count = len(self._root.below["exclude"].below) if "exclude" in self._root.below else 0
         positions = (index for index in range(count) if ("exclude", index) not in self._pruned)
-        found: list[Exclusion] = []
+        exclusions: list[Exclusion] = []
         for index, entry in zip(positions, shape.exclude, strict=False):
             if isinstance(entry, ExcludedId):
-                found.append(Exclusion(entry.id, None, self._place(("exclude", index, "id"))))
+                exclusions.append(Exclusion(entry.id, None, self._place(("exclude", index, "id"))))
             else:
-                found.append(Exclusion(None, entry.name, self._place(("exclude", index, "name"))))
-        return tuple(found)
+                exclusions.append(Exclusion(None, entry.name, self._place(("exclude", index, "name"))))
+        return tuple(exclusions)
 
-    def allowed(self, shape: PlanShape) -> tuple[AllowedServer, ...]:
-        """The servers of other services that may be changed; none where the list has problems of its own."""
+    def build_allowed(self, shape: PlanShape) -> tuple[AllowedServer, ...]:
+        """Build the servers of other services that may be changed; none if the list has problems of its own."""
         if any(pruned[:1] == ("allow_managed",) for pruned in self._pruned):
             return ()
         listed = enumerate(shape.allow_managed)
         return tuple(AllowedServer(name, self._place(("allow_managed", index))) for index, name in listed)
 
     def check_changes(self, change: ChangeSpec, servers: tuple[ServerRef, ...]) -> None:
-        """Adds a problem where a server has no image, or user data for an API that takes none."""
+        """Add a problem where a server has no image, or where user data is for an API that takes none."""
         self._check_user_data(change)
         for server in servers:
             if server.change.api is not None or server.change.user_data is not None:
                 self._check_user_data(server.change.over(change))
-        if _says_what(change) or any(path[-1] in ("image", "reinstall", "change") for path in self._pruned):
+        if _names_image(change) or any(path[-1] in ("image", "reinstall", "change") for path in self._pruned):
             return
-        bare = [server for server in servers if not _says_what(server.change)]
+        bare = [server for server in servers if not _names_image(server.change)]
         if len(bare) == len(servers):
             self.problems.append(self._place(("change", "image")).problem("the image that the servers get"))
         elif bare:
-            more = f" (and {len(bare) - 1} more servers)" if len(bare) > 1 else ""
-            expected = f"an image for this server{more}"
+            others = f" (and {len(bare) - 1} more servers)" if len(bare) > 1 else ""
+            expected = f"an image for this server{others}"
             self.problems.append(bare[0].place.problem(expected, "say `image` under `change`, here or at the top"))
 
     def _check_user_data(self, change: ChangeSpec) -> None:
@@ -306,13 +306,13 @@ class _Builder:
                 self.problems.append(problem)
 
     def check_times(self, shape: PlanShape) -> None:
-        """Adds a problem where a lower bound is above its upper bound."""
+        """Add a problem where a lower bound is above its upper bound."""
         if shape.failure.backoff > shape.failure.max_backoff:
             most = format_duration(shape.failure.max_backoff)
-            self._bound(("failure", "backoff"), ("failure", "max_backoff"), most)
+            self._add_bound_problem(("failure", "backoff"), ("failure", "max_backoff"), most)
         if shape.polling.min > shape.polling.max:
-            self._bound(("polling", "min"), ("polling", "max"), format_duration(shape.polling.max))
+            self._add_bound_problem(("polling", "min"), ("polling", "max"), format_duration(shape.polling.max))
 
-    def _bound(self, low: KeyPath, high: KeyPath, most: str) -> None:
+    def _add_bound_problem(self, low: KeyPath, high: KeyPath, most: str) -> None:
         if low not in self._pruned and high not in self._pruned:
             self.problems.append(self._place(low).problem(f"at most {dotted(high)}, which is {most}"))

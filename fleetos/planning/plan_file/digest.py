@@ -1,4 +1,4 @@
-"""The digest by which a plan is known again: what it says, not how or where it is written."""
+"""Digest of a plan's meaning, independent of formatting."""
 
 import hashlib
 import json
@@ -8,25 +8,25 @@ from dataclasses import asdict, replace
 from fleetos.model.plan import ApiChoice, ChangeSpec, Plan, ServerRef
 from fleetos.model.run import Scope
 
-# Stands in every digest; raised when the same plan must no longer be taken for the same.
-_FORM = 2
+# Part of every digest. Raise it when an unchanged plan must get another digest.
+_DIGEST_VERSION = 2
 
 
 def content_digest(plan: Plan) -> str:
-    """The SHA-256, in hex, of all that the plan says except cloud and region.
+    """Return the SHA-256, in hex, of all that the plan says except cloud and region.
 
-    Defaults are filled in and durations are numbers, so formatting does not count; neither does where the plan and
-    its CSV files lie, nor whether a server stands in the plan or in a CSV file. User data counts by its content, a
+    Defaults are filled in and durations are numbers, so formatting does not count. Neither do the folders of the plan
+    and its CSV files, nor whether a server is listed in the plan or in a CSV file. User data counts by its content, a
     password by the place where it is found, and a selector by what it says, not by the servers that it means.
     """
     base = replace(plan.change, api=plan.change.api or ApiChoice.AUTO, metadata=plan.change.metadata or {})
-    common = _change(base, {})
+    common = _own_values(base, {})
     content: dict[str, object] = {
-        "form": _FORM,
+        "form": _DIGEST_VERSION,
         "name": plan.name,
         "change": common,
-        "servers": [_server(server, common) for server in plan.servers],
-        "exclude": [(one.id, one.name) for one in plan.exclude],
+        "servers": [_server_content(server, common) for server in plan.servers],
+        "exclude": [(entry.id, entry.name) for entry in plan.exclude],
         "rollout": asdict(plan.rollout),
         "failure": asdict(plan.failure),
         "timeouts": asdict(plan.timeouts),
@@ -34,7 +34,7 @@ def content_digest(plan: Plan) -> str:
         "api": asdict(plan.api),
     }
     if plan.allow_managed:
-        content["allow_managed"] = sorted(one.server for one in plan.allow_managed)
+        content["allow_managed"] = sorted(entry.server for entry in plan.allow_managed)
     return _sha256(content)
 
 
@@ -44,17 +44,17 @@ def run_digest(plan: Plan, scope: Scope) -> str:
     The project counts because OS_* variables name no cloud: the same plan in another project is another run. The
     endpoint does not, since one project may be reached by several.
     """
-    where = {"cloud": scope.cloud, "region": scope.region, "project": scope.project_id}
-    return "sha256:" + _sha256({"form": _FORM, "plan": plan.digest, **where})
+    place = {"cloud": scope.cloud, "region": scope.region, "project": scope.project_id}
+    return "sha256:" + _sha256({"form": _DIGEST_VERSION, "plan": plan.digest, **place})
 
 
-def _server(server: ServerRef, common: Mapping[str, object]) -> tuple[object, ...]:
-    said = (server.id, server.name, _change(server.change, common), sorted(server.labels.items()))
-    return said if server.select is None else (*said, server.select.written)
+def _server_content(server: ServerRef, common: Mapping[str, object]) -> tuple[object, ...]:
+    content = (server.id, server.name, _own_values(server.change, common), sorted(server.labels.items()))
+    return content if server.select is None else (*content, server.select.written)
 
 
-def _change(change: ChangeSpec, common: Mapping[str, object]) -> Mapping[str, object]:
-    """What is written of a change and differs from what every server gets."""
+def _own_values(change: ChangeSpec, common: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the written values of a change that differ from those that every server gets."""
     written = dict(change.written)
     if change.adminpass is not None:
         written["adminpass"] = [change.adminpass.kind, change.adminpass.where]

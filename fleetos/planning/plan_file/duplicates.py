@@ -1,4 +1,4 @@
-"""Duplicates of a server: merged into one, unless they contradict each other."""
+"""Merge duplicate servers, or report the contradiction."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
@@ -7,14 +7,14 @@ from fleetos.errors import Problem
 from fleetos.model.plan import CHANGE_KEYS, ChangeSpec, ServerRef
 
 
-def merged(servers: Iterable[tuple[Hashable, ServerRef]]) -> tuple[dict[Hashable, ServerRef], list[Problem]]:
-    """The servers by their identity, in the order of their first mention, and the contradictions between them.
+def merge_servers(servers: Iterable[tuple[Hashable, ServerRef]]) -> tuple[dict[Hashable, ServerRef], list[Problem]]:
+    """Return the servers by identity, in the order of their first mention, and the contradictions between them.
 
-    Each contradiction names both places. Two entries that mean thousands of servers both are joined, and judged, once.
+    Each contradiction names both places. Two entries that both mean thousands of servers are joined, and judged, once.
     """
     kept: dict[Hashable, ServerRef] = {}
     problems: list[Problem] = []
-    # By identity, which is safe: it holds on to the entries that it knows.
+    # Keyed by id(), which is safe: the values keep the entries alive.
     joined: dict[tuple[int, int], tuple[ServerRef, ServerRef, ServerRef]] = {}
     for identity, server in servers:
         first = kept.setdefault(identity, server)
@@ -22,19 +22,27 @@ def merged(servers: Iterable[tuple[Hashable, ServerRef]]) -> tuple[dict[Hashable
             continue
         pair = (id(first), id(server))
         if pair not in joined:
-            joined[pair] = (first, server, _joined(first, server, problems))
+            joined[pair] = (first, server, _merge(first, server, problems))
         kept[identity] = joined[pair][2]
     return kept, problems
 
 
-def _joined(first: ServerRef, second: ServerRef, problems: list[Problem]) -> ServerRef:
+def _merge(first: ServerRef, second: ServerRef, problems: list[Problem]) -> ServerRef:
     for key in CHANGE_KEYS:
         ours, theirs = getattr(first.change, key), getattr(second.change, key)
         if ours is not None and theirs is not None and ours != theirs:
             problems.append(_contradiction(first, second, key))
-    if _wholes(first.change) and _wholes(second.change) and _wholes(first.change) != _wholes(second.change):
+    if (
+        _image_keys(first.change)
+        and _image_keys(second.change)
+        and _image_keys(first.change) != _image_keys(second.change)
+    ):
         problems.append(_contradiction(first, second, "image or reinstall"))
-    if _logins(first.change) and _logins(second.change) and _logins(first.change) != _logins(second.change):
+    if (
+        _login_keys(first.change)
+        and _login_keys(second.change)
+        and _login_keys(first.change) != _login_keys(second.change)
+    ):
         problems.append(_contradiction(first, second, "keyname or adminpass"))
     for label, value in second.labels.items():
         if first.labels.get(label, value) != value:
@@ -44,11 +52,11 @@ def _joined(first: ServerRef, second: ServerRef, problems: list[Problem]) -> Ser
     return replace(first, change=second.change.over(first.change), labels={**second.labels, **first.labels})
 
 
-def _logins(change: ChangeSpec) -> frozenset[str]:
+def _login_keys(change: ChangeSpec) -> frozenset[str]:
     return frozenset(key for key in ("keyname", "adminpass") if getattr(change, key) is not None)
 
 
-def _wholes(change: ChangeSpec) -> frozenset[str]:
+def _image_keys(change: ChangeSpec) -> frozenset[str]:
     return frozenset(key for key in ("image", "reinstall") if getattr(change, key) is not None)
 
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of the plan file, for editors and for whoever writes plans by program."""
+"""JSON Schema of the plan file, for editors and for programs that write plans."""
 
 from typing import Any, cast
 
@@ -12,11 +12,11 @@ _TITLE = PlanShape.model_config.get("title")
 
 
 def plan_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a plan, with descriptions, and defaults spelled as a plan spells them.
+    """Return the JSON Schema (draft 2020-12) of a plan, with descriptions, and with defaults as a plan spells them.
 
-    It checks a little less than the loader: not the bounds of durations, nor keys against each other.
+    It checks a little less than the loader: neither the bounds of durations, nor keys against each other.
     """
-    schema = _cleaned(PlanShape.model_json_schema(by_alias=True))
+    schema = _clean(PlanShape.model_json_schema(by_alias=True))
     definitions: dict[str, Any] = schema["$defs"]
     for models in SECTIONS.values():
         for model in models:
@@ -27,28 +27,28 @@ def plan_schema() -> dict[str, Any]:
 
 
 def _defaults(model: type[BaseModel]) -> dict[str, Any]:
-    """The plain defaults of a section, by key. A key that is left out for want of a default has none."""
+    """Return the plain defaults of a section, by key. A key whose default is to be left out has none."""
     fields = {name: info for name, info in model.model_fields.items() if not info.is_required()}
     bare = model.model_construct()
     dumped = bare.model_dump(mode="json", by_alias=True, include=set(fields))
     return {key: value for key, value in dumped.items() if isinstance(value, str | int)}
 
 
-def _cleaned(value: Any) -> Any:
-    """The schema without the accidents of its making: generated titles, null for keys left out, and defaults."""
+def _clean(value: Any) -> Any:
+    """Return the schema without what pydantic adds: generated titles, null for keys left out, and defaults."""
     if isinstance(value, list):
-        return [_cleaned(item) for item in cast("list[Any]", value)]
+        return [_clean(item) for item in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
     fields = cast("dict[str, Any]", value)
-    kept = {key: item for key, item in fields.items() if key != "default" and not _is_made_title(key, item)}
+    kept = {key: item for key, item in fields.items() if key != "default" and not _is_generated_title(key, item)}
     choices: list[Any] = kept.get("anyOf", [])
     rest = [choice for choice in choices if choice != {"type": "null"}]
     if len(rest) < len(choices):
         del kept["anyOf"]
         kept |= rest[0] if len(rest) == 1 else {"anyOf": rest}
-    return {key: _cleaned(item) for key, item in kept.items()}
+    return {key: _clean(item) for key, item in kept.items()}
 
 
-def _is_made_title(key: str, item: object) -> bool:
+def _is_generated_title(key: str, item: object) -> bool:
     return key == "title" and isinstance(item, str) and item != _TITLE

@@ -1,4 +1,4 @@
-"""From a plan file to a Plan: YAML read with the place of every key, checked, and built. All errors at once."""
+"""Load a plan file and report all errors at once."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ from fleetos.files import FileTooLarge, UnreadableFile, decode_text, read_bounde
 from fleetos.limits import PLAN_MAX_ALIASES, PLAN_MAX_BYTES, PLAN_MAX_DEPTH, PLAN_MAX_VALUES
 from fleetos.model.plan import Plan
 from fleetos.planning.plan_file.build import build_plan
-from fleetos.planning.plan_file.validation import checked, listed
+from fleetos.planning.plan_file.validation import limit_problems, validate_plan
 from fleetos.yaml_file import Bounds, Node, UnreadableYaml, parse_yaml
 
 _CSV_HINT = "list a large fleet in a CSV file and name it under servers as `file:`"
@@ -23,23 +23,23 @@ _BOUNDS = Bounds(
 
 
 def load_plan(path: Path) -> Plan:
-    """The plan in the file, with its CSV files read and the files that it names digested.
+    """Load the plan with its CSV files, and digest the files that it names.
 
-    Raises InputError with every problem of the file; a syntax error or a duplicate key ends the list.
+    Raise InputError with every problem of the file; a syntax error or a duplicate key ends the list.
     """
     file = str(path)
     if not _is_utf8(str(path.absolute())):
-        # Such a path cannot be kept in the database, nor shown in JSON.
+        # The database cannot keep such a path, and JSON cannot show it.
         raise InputError(
             (Problem(file, None, None, "", "the path is not UTF-8, or one of its folders is not", "rename it"),)
         )
     root = read_tree(path)
-    found = checked(root, file)
-    if found.shape is None:
-        raise InputError(listed(found.problems, file, found.unlisted))
-    plan, more = build_plan(found.shape, root, path, found.pruned)
-    if found.problems or more:
-        raise InputError(listed((*found.problems, *more), file, found.unlisted))
+    validation = validate_plan(root, file)
+    if validation.shape is None:
+        raise InputError(limit_problems(validation.problems, file, validation.unlisted))
+    plan, build_problems = build_plan(validation.shape, root, path, validation.pruned)
+    if validation.problems or build_problems:
+        raise InputError(limit_problems((*validation.problems, *build_problems), file, validation.unlisted))
     return plan
 
 
@@ -52,15 +52,15 @@ def _is_utf8(text: str) -> bool:
 
 
 def user_data_texts(path: Path) -> tuple[str, ...]:
-    """The user data that stands as text in the plan file, in the order of the file.
+    """Return the user data that the plan file holds as text, in the order of the file.
 
-    Raises InputError if the file cannot be read as YAML; the rest of the plan need not be valid.
+    Raise InputError if the file cannot be read as YAML; the rest of the plan need not be valid.
     """
     root = read_tree(path)
     servers = root.below.get("servers")
     entries = (root, *(servers.below.values() if servers is not None else ()))
-    found = (_text_in(entry, ("change", "user_data", "text")) for entry in entries)
-    return tuple(text for text in found if text is not None)
+    texts = (_text_in(entry, ("change", "user_data", "text")) for entry in entries)
+    return tuple(text for text in texts if text is not None)
 
 
 def _text_in(node: Node, keys: tuple[str, ...]) -> str | None:
@@ -72,14 +72,14 @@ def _text_in(node: Node, keys: tuple[str, ...]) -> str | None:
 
 
 def read_tree(path: Path) -> Node:
-    """The YAML file as a tree. Raises InputError with the one problem that ends the reading."""
+    """Read the YAML file as a tree. Raise InputError with the one problem that ends the reading."""
     file = str(path)
     try:
         text = decode_text(read_bounded(path, PLAN_MAX_BYTES))
-    except FileTooLarge as bad:
-        raise InputError((replace(bad.problem(path), hint=_CSV_HINT),)) from None
-    except UnreadableFile as bad:
-        raise InputError((bad.problem(path),)) from None
+    except FileTooLarge as error:
+        raise InputError((replace(error.problem(path), hint=_CSV_HINT),)) from None
+    except UnreadableFile as error:
+        raise InputError((error.problem(path),)) from None
     try:
         root = parse_yaml(text, file, _BOUNDS)
     except UnreadableYaml as error:

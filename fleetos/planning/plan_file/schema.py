@@ -1,6 +1,6 @@
-"""The shape of the plan file: every key, its type, its default and its meaning. Nothing is looked up here.
+"""Keys of the plan file: type, default, meaning. Nothing is looked up here.
 
-Defaults are those of the model, spelled as a plan spells them. Descriptions end up in the JSON Schema.
+Defaults are those of the model, as a plan spells them. Descriptions end up in the JSON Schema.
 """
 
 from typing import Annotated, Literal, cast
@@ -37,8 +37,8 @@ from fleetos.planning.plan_file.value_types import (
     Wait,
 )
 
-# The statuses of the API (page ecs_02_0104) that a server keeps: not those of one that is being built or deleted, as
-# which the platform's temporary servers show up during a change.
+# The statuses of the API (page ecs_02_0104) except those of a server that is being built or deleted: the platform's
+# temporary servers show these during a change.
 SelectableStatus = Literal[
     "ACTIVE",
     "SHUTOFF",
@@ -80,7 +80,7 @@ class MetadataSection(Section):
 
 
 class ChangeSection(Section):
-    """What a server gets."""
+    """The image, login and metadata that a server gets."""
 
     image: Name | None = Field(
         default=None,
@@ -196,8 +196,8 @@ class ExcludedName(Section):
     )
 
 
-def _kind(value: object) -> str | None:
-    """By which key an entry names its servers; None if by none. More than one is refused as an unknown key."""
+def _entry_kind(value: object) -> str | None:
+    """Return the key by which an entry names its servers; None if there is none. A second one is refused as unknown."""
     if not isinstance(value, dict):
         return None
     keys = cast("dict[object, object]", value)
@@ -209,11 +209,11 @@ ServerEntry = Annotated[
     | Annotated[ServerByName, Tag("name")]
     | Annotated[ServerFile, Tag("file")]
     | Annotated[ServerSelect, Tag("select")],
-    Discriminator(_kind),
+    Discriminator(_entry_kind),
 ]
 ExcludeEntry = Annotated[
     Annotated[ExcludedId, Tag("id")] | Annotated[ExcludedName, Tag("name")],
-    Discriminator(_kind),
+    Discriminator(_entry_kind),
 ]
 
 
@@ -236,7 +236,7 @@ class RolloutSection(Section):
 
 
 class FailureSection(Section):
-    """How often a server's change is tried."""
+    """The number of attempts, and the waits between them."""
 
     attempts: int = Field(default=_FAILURE.attempts, ge=1, le=ATTEMPTS_MAX, description="OS changes tried per server.")
     backoff: Wait = Field(
@@ -246,7 +246,7 @@ class FailureSection(Section):
 
 
 class TimeoutsSection(Section):
-    """How long each step may take."""
+    """Time limits of each step."""
 
     stop: StepTime = Field(default=_TIMEOUTS.stop_s, description="For a stop to be final.")
     change: StepTime = Field(default=_TIMEOUTS.change_s, description="For a change, from its acceptance.")
@@ -266,7 +266,7 @@ class PollingSection(Section):
 
 
 class ApiSection(Section):
-    """What the cloud's API may be asked for."""
+    """Bounds of the requests to the cloud's API."""
 
     rate: ApiRate = Field(
         default=None,

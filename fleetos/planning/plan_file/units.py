@@ -1,4 +1,4 @@
-"""The quantities that a plan spells: durations, percentages and rates. Each parser has its speller."""
+"""Durations, percentages and rates: parse and format."""
 
 import re
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ DURATION_PATTERN = rf"^(?:{_PART})+$"
 PERCENT_PATTERN = r"^[0-9]{1,3}(?:\.[0-9]{1,6})?%$"
 RATE_PATTERN = rf"^[1-9][0-9]{{0,6}}/(?:s|m|h|(?:{_PART})+)$"
 
-# Used with fullmatch: `$` alone lets a line break at the end pass.
+# Used with fullmatch: `$` alone accepts a line break at the end.
 _DURATION = re.compile(DURATION_PATTERN)
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _PERCENT = re.compile(PERCENT_PATTERN)
 _RATE = re.compile(RATE_PATTERN)
 
 
-def duration_s(text: str) -> float | None:
-    """The seconds of a duration such as `200ms`, `30s` or `1h30m`; None if it is none."""
+def parse_duration_s(text: str) -> float | None:
+    """Parse a duration such as `200ms`, `30s` or `1h30m` to seconds; None if it is none."""
     if not _DURATION.fullmatch(text):
         return None
     # Exact, so that 1.001s and 1001ms are the same number of seconds.
@@ -30,7 +30,7 @@ def duration_s(text: str) -> float | None:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest spelling of a duration, to the millisecond; `duration_s` reads it back."""
+    """Return the shortest spelling of a duration, to the millisecond; `parse_duration_s` reads it back."""
     left_ms = round(seconds * 1000)
     spelled = ""
     for unit in ("h", "m", "s", "ms"):
@@ -39,8 +39,8 @@ def format_duration(seconds: float) -> str:
     return spelled or "0s"
 
 
-def share(value: object) -> Share | None:
-    """A number of servers, or a percentage of them as `25%`; None if it is neither, or out of bounds."""
+def parse_share(value: object) -> Share | None:
+    """Parse a number of servers, or a percentage of them such as `25%`; None if it is neither, or out of bounds."""
     if isinstance(value, int) and not isinstance(value, bool):
         return Share(value) if 1 <= value <= CONCURRENCY_MAX else None
     if isinstance(value, str) and _PERCENT.fullmatch(value):
@@ -50,7 +50,7 @@ def share(value: object) -> Share | None:
 
 
 def format_share(value: Share) -> str | int:
-    """The spelling of a share; `share` reads it back."""
+    """Return the spelling of a share; `parse_share` reads it back."""
     if not value.percent:
         return int(value.number)
     return f"{value.number:.6f}".rstrip("0").rstrip(".") + "%"
@@ -65,7 +65,7 @@ class Rate:
 
     @property
     def burst(self) -> int:
-        """How many requests may go out at once: a tenth of the allowance, from 1 to the bound of limits.py."""
+        """Number of requests that may go out at once: a tenth of the allowance, from 1 to RATE_BURST."""
         return max(1, min(RATE_BURST, self.requests // 10))
 
     @property
@@ -74,17 +74,17 @@ class Rate:
         return (self.requests - self.burst + 1) / self.per_s
 
 
-def rate(text: str) -> Rate | None:
-    """A rate such as `200/5m` or `10/s`; None if it is none, or out of bounds."""
+def parse_rate(text: str) -> Rate | None:
+    """Parse a rate such as `200/5m` or `10/s`; None if it is none, or out of bounds."""
     if not _RATE.fullmatch(text):
         return None
     requests, _, span = text.partition("/")
-    per_s = duration_s(span if span[0].isdigit() else f"1{span}")
+    per_s = parse_duration_s(span if span[0].isdigit() else f"1{span}")
     if per_s is None or not 0.001 <= per_s <= DURATION_MAX_S or int(requests) > RATE_MAX_REQUESTS:
         return None
     return Rate(int(requests), per_s)
 
 
 def format_rate(value: Rate) -> str:
-    """The spelling of a rate; `rate` reads it back."""
+    """Return the spelling of a rate; `parse_rate` reads it back."""
     return f"{value.requests}/{format_duration(value.per_s)}"

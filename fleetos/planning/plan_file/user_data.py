@@ -1,7 +1,7 @@
-"""Whether cloud-init, or cloudbase-init on Windows, will read user data: what is refused, and what is doubtful. Pure.
+"""Check that cloud-init, or cloudbase-init on Windows, will read user data. Pure.
 
-Nothing of the content is ever repeated: it may hold secrets. Sources: cloud-init, "user-data formats" (a text is known
-by how it begins); cloudbase-init, "userdata"; execve(2) of Linux, for the line ends of scripts.
+No message ever repeats the content: it may hold secrets. Sources: cloud-init, "user-data formats" (a text is known by
+how it begins); cloudbase-init, "userdata"; execve(2) of Linux, for the line ends of scripts.
 """
 
 import base64
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from fleetos.names import Suggestions
 from fleetos.yaml_file import UnreadableYaml, kind_of_document
 
-Told = tuple[str, str]
+TextAndHint = tuple[str, str]
 
 _GZIP = b"\x1f\x8b"
 _UTF16_OR_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -36,16 +36,16 @@ _HEADERS = (
     "rem cmd",
 )
 _OTHER_CONFIGS = ("#cloud-config-archive", "#cloud-config-jsonp")
-# Where the header of a MIME message has to stand.
+# The header of a MIME message must stand within this many bytes.
 _MIME_HEAD, _MIME = 4096, b"mime-version:"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/\s]{16,}={0,2}\s*")
-# Deeper than anybody writes; the parser takes seconds for thousands.
+# More levels than anybody writes; the parser needs seconds for thousands.
 _YAML_LEVELS = 64
 _SUGGESTIONS = Suggestions(header for header in _HEADERS if header != _SCRIPT)
 
 
-def user_data_fault(data: bytes) -> Told | None:
-    """What nothing on a server could read, as the end of a sentence that begins with the user data, and a hint."""
+def user_data_fault(data: bytes) -> TextAndHint | None:
+    """Return why no server can read the user data, as the end of a sentence, and a hint; None if one can."""
     if data.startswith(_GZIP):
         return None
     if data.startswith(_UTF16_OR_32):
@@ -57,8 +57,8 @@ def user_data_fault(data: bytes) -> Told | None:
     return None if data.strip() else ("is empty", "leave `user_data` out")
 
 
-def user_data_doubts(data: bytes) -> Iterator[Told]:
-    """What cloud-init will probably not read as it was meant, each as `user_data_fault` says it."""
+def user_data_doubts(data: bytes) -> Iterator[TextAndHint]:
+    """Yield what cloud-init will probably not read as it was meant, in the form of `user_data_fault`."""
     if data.startswith(_GZIP):
         return
     try:
@@ -75,7 +75,7 @@ def user_data_doubts(data: bytes) -> Iterator[Told]:
     if header == _TEMPLATE:
         header = _header(text.partition("\n")[2].lstrip())
     if header is None:
-        yield _unknown(data, text)
+        yield _unknown_header(data, text)
     elif header == _SCRIPT and "\r" in text:
         yield "is a script with CR LF line ends, which Linux cannot run", "save it with LF line ends"
     elif header == _CONFIG and not text.lower().startswith((_TEMPLATE, *_OTHER_CONFIGS)):
@@ -83,17 +83,21 @@ def user_data_doubts(data: bytes) -> Iterator[Told]:
 
 
 def _header(text: str) -> str | None:
-    """The longest header that the text begins with: cloud-init passes over capitals."""
+    """Return the longest header that the text begins with: cloud-init does not regard capitals."""
     begin = text[:64].lower()
     return max((header for header in _HEADERS if begin.startswith(header)), key=len, default=None)
 
 
-def _unknown(data: bytes, text: str) -> Told:
+def _unknown_header(data: bytes, text: str) -> TextAndHint:
     if _is_base64(data):
         return "looks like base64 already, and fleetos encodes it once more", "give it as it was before base64"
     first = text.partition("\n")[0].strip()[:64]
-    near = _SUGGESTIONS.nearest(first, most=1)
-    hint = f"did you mean `{near[0]}`?" if near else "begin it with a line such as `#cloud-config` or `#!/bin/sh`"
+    suggestions = _SUGGESTIONS.nearest(first, most=1)
+    hint = (
+        f"did you mean `{suggestions[0]}`?"
+        if suggestions
+        else "begin it with a line such as `#cloud-config` or `#!/bin/sh`"
+    )
     return "begins with a line that cloud-init does not know, so it will be ignored", hint
 
 
@@ -107,7 +111,7 @@ def _is_base64(data: bytes) -> bool:
     return True
 
 
-def _config_doubts(text: str) -> Iterator[Told]:
+def _config_doubts(text: str) -> Iterator[TextAndHint]:
     hint = "check it: cloud-init schema --config-file FILE"
     try:
         kind = kind_of_document(text, _YAML_LEVELS)

@@ -1,4 +1,4 @@
-"""The value types of the plan file: what may be written for each, what it means, and how a schema describes it."""
+"""Value types of the plan file: what may be written, what it means, and how a schema describes it."""
 
 import re
 from contextlib import suppress
@@ -17,18 +17,18 @@ from fleetos.limits import (
     USER_DATA_MAX_BYTES,
 )
 from fleetos.model.plan import ANY_VALUE, Network, SecretRef, Share
-from fleetos.names import composed
+from fleetos.names import to_nfc
 from fleetos.planning.plan_file.units import (
     DURATION_PATTERN,
     PERCENT_PATTERN,
     RATE_PATTERN,
     Rate,
-    duration_s,
     format_duration,
     format_rate,
     format_share,
-    rate,
-    share,
+    parse_duration_s,
+    parse_rate,
+    parse_share,
 )
 
 NAME_PATTERN = "^[a-z0-9-]{1,63}$"
@@ -41,7 +41,7 @@ VARIABLE_PATTERN = "^[A-Za-z_][0-9A-Za-z_]{0,127}$"
 NETWORK_PATTERN = "^[0-9a-fA-F.:]{2,39}(?:/[0-9]{1,3})?$"
 PATH_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]{1,1024}$"
 
-# What each pattern means, for messages.
+# The meaning of each pattern, for messages.
 MEANINGS = {
     NAME_PATTERN: "1 to 63 of the letters a-z, digits and hyphens",
     ID_PATTERN: "an id such as 616fb98f-46ca-475e-917e-2563e5a8cd19",
@@ -60,25 +60,25 @@ _ONLY_NAMES_HINT = "only `name` takes patterns"
 
 
 def refusal(expected: str, hint: str | None = None) -> PydanticCustomError:
-    """The error of a value that is not what was expected. The value itself is never repeated."""
+    """Return the error for a value that is not what was expected. Never repeat the value itself."""
     return PydanticCustomError("plan", "not as expected", {"expected": expected, "hint": hint})
 
 
 def is_glob(text: str) -> bool:
-    """Whether the text is a pattern rather than a name."""
+    """Return whether the text is a pattern and not a name."""
     return not _GLOB_LETTERS.isdisjoint(text)
 
 
-def named(text: str) -> str:
-    """The name in the form in which names are compared. A rare letter becomes two of them in it."""
-    name = composed(text)
+def normalize_name(text: str) -> str:
+    """Return the name in the form in which names are compared. A rare letter becomes two letters in it."""
+    name = to_nfc(text)
     if len(name) > TEXT_MAX_LETTERS:
         raise refusal(MEANINGS[TEXT_PATTERN])
     return name
 
 
 def exact_name(text: str) -> str:
-    """The name of a server, if it is no pattern."""
+    """Return the name of a server; refuse a pattern."""
     if is_glob(text):
         raise refusal("the exact name of a server", GLOB_HINT)
     return text
@@ -90,7 +90,7 @@ def _duration_between(least_s: float, most_s: float) -> PlainValidator:
     def parse(value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool):
             raise refusal(expected, "add a unit: ms, s, m or h")
-        seconds = duration_s(value) if isinstance(value, str) else None
+        seconds = parse_duration_s(value) if isinstance(value, str) else None
         if seconds is None or not least_s <= seconds <= most_s:
             raise refusal(expected)
         return seconds
@@ -101,7 +101,7 @@ def _duration_between(least_s: float, most_s: float) -> PlainValidator:
 _DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})
 _SPELLED = PlainSerializer(format_duration)
 
-# The shortest steps that make sense even on a simulated cloud; all are bounded by DURATION_MAX_S.
+# The lower bounds make sense even on a simulated cloud; DURATION_MAX_S bounds all from above.
 StepTime = Annotated[float, _duration_between(1.0, DURATION_MAX_S), _SPELLED, _DURATION_SCHEMA]
 Interval = Annotated[float, _duration_between(0.05, 3600.0), _SPELLED, _DURATION_SCHEMA]
 Wait = Annotated[float, _duration_between(0.0, DURATION_MAX_S), _SPELLED, _DURATION_SCHEMA]
@@ -110,7 +110,7 @@ Wait = Annotated[float, _duration_between(0.0, DURATION_MAX_S), _SPELLED, _DURAT
 def _settle(value: object) -> float | None:
     if value == "auto":
         return None
-    seconds = duration_s(value) if isinstance(value, str) else None
+    seconds = parse_duration_s(value) if isinstance(value, str) else None
     if seconds is None or not 1.0 <= seconds <= DURATION_MAX_S:
         raise refusal("auto, or a duration such as 10m")
     return seconds
@@ -125,10 +125,10 @@ Settle = Annotated[
 
 
 def _share(value: object) -> Share:
-    found = share(value)
-    if found is None:
+    parsed = parse_share(value)
+    if parsed is None:
         raise refusal("a number of servers from 1, or a percentage such as 25%")
-    return found
+    return parsed
 
 
 Concurrency = Annotated[
@@ -142,10 +142,10 @@ Concurrency = Annotated[
 def _rate(value: object) -> Rate | None:
     if value == "auto":
         return None
-    found = rate(value) if isinstance(value, str) else None
-    if found is None:
+    parsed = parse_rate(value) if isinstance(value, str) else None
+    if parsed is None:
         raise refusal("auto, or requests in a time such as 200/5m or 10/s")
-    return found
+    return parsed
 
 
 ApiRate = Annotated[
@@ -156,8 +156,8 @@ ApiRate = Annotated[
 ]
 
 
-def _one_text(value: object, keys: tuple[str, ...]) -> tuple[str, str] | None:
-    """The key and the text of a mapping that has exactly one of the keys, and nothing else."""
+def _single_item(value: object, keys: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return key and text of a mapping that has exactly one of the keys, and nothing else; else None."""
     if not isinstance(value, dict):
         return None
     items = tuple(cast("dict[object, object]", value).items())
@@ -168,12 +168,12 @@ def _one_text(value: object, keys: tuple[str, ...]) -> tuple[str, str] | None:
 
 
 def _secret(value: object) -> SecretRef:
-    # One error for all that can be wrong: a password written here must not be repeated, not even as a key.
-    found = _one_text(value, ("env", "file"))
+    # One error for everything that can be wrong: no message may repeat a password written here, not even as a key.
+    item = _single_item(value, ("env", "file"))
     hint = "a password in the plan itself is refused: put it into an environment variable or a file"
-    if found is None:
+    if item is None:
         raise refusal("{env: NAME} or {file: PATH}", hint)
-    kind, where = found
+    kind, where = item
     if kind == "env" and re.fullmatch(VARIABLE_PATTERN, where):
         return SecretRef("env", where)
     if kind == "file" and re.fullmatch(PATH_PATTERN, where):
@@ -208,10 +208,10 @@ class UserDataEntry:
 
 
 def _user_data(value: object) -> UserDataEntry:
-    found = _one_text(value, ("file", "text"))
-    if found is None:
+    item = _single_item(value, ("file", "text"))
+    if item is None:
         raise refusal("{file: PATH} or {text: ...}")
-    kind, content = found
+    kind, content = item
     if kind == "file":
         if not re.fullmatch(PATH_PATTERN, content):
             raise refusal("{file: PATH} with a path, relative to the plan's folder")
@@ -252,12 +252,12 @@ def _exact_text(text: str) -> str:
 
 
 def is_project_id(text: str) -> bool:
-    """Whether a text is the id of an enterprise project, and not its name."""
+    """Return whether a text is the id of an enterprise project, and not its name."""
     return text == DEFAULT_PROJECT or re.search(ID_PATTERN, text) is not None
 
 
 def _enterprise_project(text: str) -> str:
-    return text.lower() if is_project_id(text) else _exact_text(named(text))
+    return text.lower() if is_project_id(text) else _exact_text(normalize_name(text))
 
 
 def _tag_key(text: str) -> str:
@@ -285,17 +285,19 @@ def _network(value: object) -> Network:
 
 
 One = TypeVar("One")
-# The marks of a value and of a list of them in the places of errors; no key of a plan is spelled so.
+# Marks of one value and of a list in the locations of errors; no key of a plan is spelled like them.
 ONE, EACH = "[one]", "[each]"
 OneOrMore = Annotated[
     Annotated[One, Tag(ONE)]
     | Annotated[list[One], Field(min_length=1, max_length=SELECT_VALUES_MAX, description="any of these"), Tag(EACH)],
     Discriminator(lambda value: EACH if isinstance(value, list) else ONE),
 ]
-Name = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(named)]
+Name = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(normalize_name)]
 ExactText = Annotated[Name, AfterValidator(_exact_text)]
 TagKey = Annotated[Name, AfterValidator(_tag_key)]
-TagValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN), AfterValidator(named), AfterValidator(_tag_value)]
+TagValue = Annotated[
+    str, Field(pattern=LABEL_VALUE_PATTERN), AfterValidator(normalize_name), AfterValidator(_tag_value)
+]
 EnterpriseProject = Annotated[str, Field(pattern=TEXT_PATTERN), AfterValidator(_enterprise_project)]
 NetworkText = Annotated[
     Network, PlainValidator(_network), WithJsonSchema({"type": "string", "pattern": NETWORK_PATTERN})
@@ -316,5 +318,5 @@ UserId = Annotated[str, Field(pattern=USER_PATTERN)]
 Text = Annotated[str, Field(pattern=TEXT_PATTERN)]
 ServerName = Annotated[Name, AfterValidator(exact_name)]
 LabelName = Annotated[str, Field(pattern=LABEL_PATTERN)]
-LabelValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN), AfterValidator(named)]
+LabelValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN), AfterValidator(normalize_name)]
 FilePath = Annotated[str, Field(pattern=PATH_PATTERN)]

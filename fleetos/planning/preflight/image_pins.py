@@ -1,4 +1,4 @@
-"""From a plan's words for images to images. Pure."""
+"""Resolve image names to ids. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -9,14 +9,14 @@ from fleetos.model.plan import ChangeSpec, SourcePosition
 from fleetos.names import Suggestions, shown
 
 ACTIVE = "active"
-# The only images that a system disk is made of (IMS API, field virtual_env_type; error Ecs.0007).
+# The cloud makes system disks of these images only (IMS API, field virtual_env_type; error Ecs.0007).
 _FOR_DISKS = "FusionCompute"
 
 
-class Pinning:
-    """Finds the one image that each word of a plan means.
+class ImagePins:
+    """Resolver from the plan's words for images to images.
 
-    `images` are all that were found for the plan, `others` those that are known besides, to suggest one of them.
+    `images` are all that were read for the plan, `others` are more known images to suggest.
     """
 
     def __init__(self, images: Sequence[Image], others: Iterable[Image] = ()) -> None:
@@ -27,23 +27,26 @@ class Pinning:
 
     @property
     def pinned(self) -> Mapping[str, Image]:
-        """The images found so far, by the plan's words for them."""
+        """The images resolved so far, by the plan's words for them."""
         return self._pinned
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What is wrong with the words so far, each once."""
+        """Problems of the words so far, each once."""
         return tuple(self._refused)
 
-    def image(self, change: ChangeSpec, server: SourcePosition) -> Image | None:
-        """The image that a change names, by id or else by name; None with a problem at its key, or at the server."""
+    def resolve(self, change: ChangeSpec, server: SourcePosition) -> Image | None:
+        """Return the image that a change names, by id or else by name.
+
+        Return None and keep a problem at its key, or at the server, if it is not one usable image.
+        """
         written = change.image or ""
         if written in self._pinned:
             return self._pinned[written]
         named = [image for image in self._images if image.id == written]
         named = named or [image for image in self._images if image.name == written]
         active = [image for image in named if image.status == ACTIVE]
-        fault = fault_of(active[0]) if len(active) == 1 else None
+        fault = image_fault(active[0]) if len(active) == 1 else None
         hint = None
         if fault is not None:
             text = f"{shown(written)} {fault[1]}"
@@ -58,25 +61,25 @@ class Pinning:
             text = f"image {shown(written)} is {', '.join(sorted({image.status for image in named}))}, not active"
         else:
             text = f"no image {shown(written)} is visible to this project"
-            hint = self._suggested(written)
+            hint = self._suggest(written)
         self._refused[change.places.get("image", server).fault(text, hint)] = None
         return None
 
-    def _suggested(self, written: str) -> str | None:
-        """The images whose names come near, else the few that there are."""
-        return candidates(written, {image.name for image in self._others if image.status == ACTIVE})
+    def _suggest(self, written: str) -> str | None:
+        """Suggest the images with a similar name; if there are none, list all if they are few."""
+        return suggest_names(written, {image.name for image in self._others if image.status == ACTIVE})
 
 
-def candidates(written: str, names: Collection[str]) -> str | None:
-    """Return the question whether one of the names was meant, or all of them if they are few."""
-    meant = Suggestions(sorted(names)).meant(written)
+def suggest_names(written: str, names: Collection[str]) -> str | None:
+    """Return a hint that asks for a similar name, or that lists all names if they are few; else None."""
+    meant = Suggestions(sorted(names)).did_you_mean(written)
     if meant is None and 0 < len(names) <= CANDIDATES_LISTED:
         return f"there are: {', '.join(map(shown, sorted(names)))}"
     return meant
 
 
-def fault_of(image: Image) -> tuple[str, str] | None:
-    """What is expected of an active image, and why this one is not so; None if it is."""
+def image_fault(image: Image) -> tuple[str, str] | None:
+    """Return what is expected of an active image, and how this one fails that; None if it does not."""
     if image.virtual_env_type not in (None, _FOR_DISKS):
         return "an image for system disks", f"is one for {image.virtual_env_type}"
     if image.member_status not in (None, "accepted"):

@@ -1,4 +1,4 @@
-"""What is found about the images of a plan, and about the project as a whole. Pure."""
+"""Findings about images and the project. Pure."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -19,7 +19,7 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 def order_findings(order: Order, image: Image, facts: CloudFacts) -> Iterator[Finding]:
-    """What is odd about an order."""
+    """Yield the findings about an order and its image."""
     subject = order.image_name
     if order.api == "v1" and facts.is_otc:
         yield _warning(Check.API, subject, "Open Telekom Cloud documents only v2 of the change; v1 may not be there")
@@ -27,7 +27,7 @@ def order_findings(order: Order, image: Image, facts: CloudFacts) -> Iterator[Fi
         text = f"the image says that it has no cloud-init, which is not always true; it is changed with {order.api}"
         other = "`api: v2` if it has cloud-init" if order.api == "v1" else "`api: v1` if it is true"
         yield _warning(Check.API, subject, text, f"say {other}, and try one server first")
-    yield from _login(order, image, facts)
+    yield from _login_findings(order, image, facts)
     encrypted = order.metadata.get("__system__encrypted") == "1"
     if image.key_id is not None and not encrypted:
         text = "the image is encrypted, and the plan does not ask for an encrypted system disk"
@@ -37,7 +37,7 @@ def order_findings(order: Order, image: Image, facts: CloudFacts) -> Iterator[Fi
         yield _warning(Check.IMAGE_ENCRYPTION, subject, text, "add the id of a key that is enabled")
 
 
-def _login(order: Order, image: Image, facts: CloudFacts) -> Iterator[Finding]:
+def _login_findings(order: Order, image: Image, facts: CloudFacts) -> Iterator[Finding]:
     subject = order.image_name
     if order.adminpass is None and order.keyname is None and order.user_data is None:
         text = "no keyname, adminpass or user_data: only an image with a login of its own can be entered afterwards"
@@ -51,28 +51,28 @@ def _login(order: Order, image: Image, facts: CloudFacts) -> Iterator[Finding]:
             yield _warning(Check.LOGIN, subject, "adminpass has no effect on Linux beside user_data")
 
 
-def newer_images(pinned: Collection[Image], around: ProjectFacts) -> Iterator[Finding]:
-    """For each pinned image, the newest active one whose name differs in numbers only."""
-    for image in {one.id: one for one in pinned}.values():
-        alike = [other for other in around.images.values() if other.status == "active" and is_newer(other, image)]
+def newer_images(pinned: Collection[Image], project: ProjectFacts) -> Iterator[Finding]:
+    """Yield a note for each pinned image that has a newer active one whose name differs in numbers only."""
+    for image in {image.id: image for image in pinned}.values():
+        alike = [other for other in project.images.values() if other.status == "active" and is_newer(other, image)]
         if alike:
-            newest = max(alike, key=lambda one: (_numbers(one.name), one.created_at or _EARLIEST))
+            newest = max(alike, key=lambda other: (_numbers(other.name), other.created_at or _EARLIEST))
             text = f"there is a newer image of this kind: {newest.name} ({newest.id})"
             yield Finding(Level.NOTE, Check.NEWER_IMAGE, image.name, text, "nothing is chosen anew by itself")
 
 
-def project_findings(around: ProjectFacts, at_once: int, largest_gib: int) -> Iterator[Finding]:
-    """What stands in the way of so many changes at once, the largest new disk being of that size."""
-    yield from unread_findings(around)
-    if around.disks is not None and not around.disks.whole:
-        text = f"too many to read all: beyond the {len(around.disks.known):,} smallest, only their size was looked at"
+def project_findings(project: ProjectFacts, at_once: int, largest_gib: int) -> Iterator[Finding]:
+    """Yield what may hinder `at_once` changes at once, if the largest new disk has `largest_gib`."""
+    yield from unread_findings(project)
+    if project.disks is not None and not project.disks.whole:
+        text = f"too many to read all: beyond the {len(project.disks.known):,} smallest, only their size was looked at"
         yield Finding(Level.NOTE, Check.NOT_CHECKED, "disks", text)
-    yield from _quotas(around, at_once, largest_gib)
+    yield from _quota_findings(project, at_once, largest_gib)
 
 
-def unread_findings(around: ProjectFacts) -> Iterator[Finding]:
-    """What could not be read, and so was not checked."""
-    for unread in around.unread:
+def unread_findings(project: ProjectFacts) -> Iterator[Finding]:
+    """Yield what could not be read, and so was not checked."""
+    for unread in project.unread:
         level = Level.WARNING if unread.denied else Level.NOTE
         text = f"{unread.lost} not checked: {unread.why}"
         hint = "fleetos doctor shows which permission the user lacks" if unread.denied else None
@@ -80,7 +80,7 @@ def unread_findings(around: ProjectFacts) -> Iterator[Finding]:
 
 
 def unread_servers(plan: Plan, inventory: Inventory) -> Iterator[Finding]:
-    """That servers could not be read, where the plan has selectors: any of them may be one that was meant."""
+    """Warn about unreadable servers if the plan has selectors: any of them may be one that was meant."""
     unread = inventory.unread
     if not unread or not plan.selects:
         return
@@ -90,7 +90,7 @@ def unread_servers(plan: Plan, inventory: Inventory) -> Iterator[Finding]:
 
 
 def claim_findings(holders: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Finding]:
-    """For each run that holds servers which the plan would change. `holders` are run ids by server id."""
+    """Yield a warning for each run that holds servers of the plan. `holders` are run ids by server id."""
     for run_id in sorted(set(holders.values())):
         held = sorted(names[server_id] for server_id, holder in holders.items() if holder == run_id)
         text = f"holds {join_some(held, SERVERS_NAMED)}, so that apply would not begin"
@@ -98,9 +98,12 @@ def claim_findings(holders: Mapping[str, str], names: Mapping[str, str]) -> Iter
         yield _warning(Check.CLAIMED, f"run {run_id}", text, hint)
 
 
-def _quotas(around: ProjectFacts, at_once: int, largest_gib: int) -> Iterator[Finding]:
-    """A change makes the new disk while the old one is there, and a temporary server (ecs_02_0202; Ecs.0021, 0001)."""
-    disks, servers = around.disk_quota, around.server_quota
+def _quota_findings(project: ProjectFacts, at_once: int, largest_gib: int) -> Iterator[Finding]:
+    """Warn about quotas that are too small.
+
+    A change makes the new disk while the old one exists, and a temporary server (ecs_02_0202; Ecs.0021, 0001).
+    """
+    disks, servers = project.disk_quota, project.server_quota
     hint = "raise the quota, or lower rollout.concurrency" if at_once > 1 else "raise the quota"
     if disks is not None and disks.disks is not None and disks.disks < at_once:
         text = f"the quota leaves room for {disks.disks:,} more, and {at_once:,} changes at once need one each"
@@ -116,16 +119,16 @@ def _quotas(around: ProjectFacts, at_once: int, largest_gib: int) -> Iterator[Fi
 
 
 def is_newer(other: Image, image: Image) -> bool:
-    """Whether it is a newer image of the same kind.
+    """Return whether `other` is a newer image of the same kind as `image`.
 
-    Their names differ in numbers only, it is neither in these nor in age behind, and ahead in one of them.
+    Their names differ in numbers only; it is behind neither in these nor in age, and ahead in one of them.
     """
-    numbers, own = _numbers(other.name), _numbers(image.name)
-    if _pattern(other.name) != _pattern(image.name) or numbers < own or other.id == image.id:
+    numbers, image_numbers = _numbers(other.name), _numbers(image.name)
+    if _pattern(other.name) != _pattern(image.name) or numbers < image_numbers or other.id == image.id:
         return False
     if other.created_at is None or image.created_at is None:
-        return numbers > own
-    return other.created_at >= image.created_at and (numbers, other.created_at) > (own, image.created_at)
+        return numbers > image_numbers
+    return other.created_at >= image.created_at and (numbers, other.created_at) > (image_numbers, image.created_at)
 
 
 def _pattern(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Queue of the waiting targets. Pure."""
+"""Queue of waiting targets. Pure."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,15 +11,14 @@ from fleetos.model.states import QUEUED
 
 _FIRST = datetime.min.replace(tzinfo=UTC)
 
-
 Entry = TypeVar("Entry", tuple[bool, int, str], tuple[datetime, int, str])
 
 
 class Queue:
-    """The targets that wait; an index, rebuilt from the targets.
+    """Index of the waiting targets; rebuilt from the targets.
 
-    A retry whose wait is over goes first: its server may be stopped, or half changed. Then those that were tried
-    before, then plan order. A retry whose wait is not over holds nobody up.
+    A retry whose wait is over goes first: its server may be stopped, or half changed. Then targets that were tried
+    before, then plan order. A retry whose wait is not over holds up no other target.
     """
 
     def __init__(self) -> None:
@@ -28,41 +27,41 @@ class Queue:
 
     @staticmethod
     def of(targets: Iterable[Target]) -> "Queue":
-        """The queue of all targets that wait."""
+        """Return the queue of all targets that wait."""
         queue = Queue()
         for target in targets:
             if target.state in QUEUED:
-                queue.put(target)
+                queue.add_target(target)
         return queue
 
-    def put(self, target: Target) -> None:
-        """Takes in a target that has come to wait."""
+    def add_target(self, target: Target) -> None:
+        """Add a target that waits."""
         if target.not_before is not None:
             heapq.heappush(self._retries, (target.not_before, target.position, target.server_id))
         else:
             heapq.heappush(self._waiting, (not target.attempts, target.position, target.server_id))
 
-    def next_at(self) -> datetime | None:
-        """When the first in the queue may be admitted; None when it is empty."""
+    def next_due_at(self) -> datetime | None:
+        """Return when the first target in the queue may be admitted; None when the queue is empty."""
         if self._waiting:
             return _FIRST
         return self._retries[0][0] if self._retries else None
 
-    def first(self, number: int, now: datetime) -> list[str]:
-        """The first so many in the queue whose time has come, in their order. They stay in it."""
-        due = list(islice(takewhile(lambda entry: entry[0] <= now, _in_order(self._retries)), number))
-        rest = islice(_in_order(self._waiting), number - len(due))
+    def first_due(self, number: int, now: datetime) -> list[str]:
+        """Return the first `number` servers in the queue whose time has come, in their order. They stay in it."""
+        due = list(islice(takewhile(lambda entry: entry[0] <= now, _iterate_sorted(self._retries)), number))
+        rest = islice(_iterate_sorted(self._waiting), number - len(due))
         return [server_id for *_, server_id in (*due, *rest)]
 
-    def pop(self, now: datetime) -> str | None:
-        """The server that is first in the queue, if its time has come."""
+    def pop_due(self, now: datetime) -> str | None:
+        """Remove and return the first server in the queue, if its time has come."""
         if self._retries and self._retries[0][0] <= now:
             return heapq.heappop(self._retries)[2]
         return heapq.heappop(self._waiting)[2] if self._waiting else None
 
 
-def _in_order(heap: Sequence[Entry]) -> Iterator[Entry]:
-    """The entries of a heap, the least first. The heap stays as it is; the first few cost little."""
+def _iterate_sorted(heap: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield the entries of a heap, the least first. The heap stays as it is; the first few cost little."""
     near = [(heap[0], 0)] if heap else []
     while near:
         entry, place = heapq.heappop(near)

@@ -7,22 +7,23 @@ from fleetos.limits import STOP_GROUP_SHARE
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """The slots that are taken, the targets made ready ahead of one, and how many slots will soon be given back.
-
-    `most`: how many may be made ready at all, None for any number.
-    """
+    """Slots in use, targets made ready ahead of a slot, and slots soon free."""
 
     taken: int
+    """Slots in use."""
     ahead: int
-    soon: float = 0.0
-    most: int | None = None
+    """Targets that are being made ready, or are ready, ahead of their slot."""
+    freed_soon: float = 0.0
+    """Expected number of slots that are given back before a server that is stopped now is ready."""
+    stop_limit: int | None = None
+    """Most targets that may be made ready now; None: unlimited."""
 
-    def places(self, concurrency: int) -> int:
-        """How many more may be made ready: at once for each slot that is free, and together for those free soon.
+    def available(self, concurrency: int) -> int:
+        """Return how many more targets may be made ready: at once for a free slot, and in groups for slots soon free.
 
         Servers that are stopped together share a call and the reads that confirm it.
         """
         free = concurrency - self.taken - self.ahead
-        soon = free + int(self.soon)
-        places = soon if free > 0 or soon >= max(1.0, self.soon * STOP_GROUP_SHARE) else 0
-        return places if self.most is None else min(places, self.most)
+        soon = free + int(self.freed_soon)
+        places = soon if free > 0 or soon >= max(1.0, self.freed_soon * STOP_GROUP_SHARE) else 0
+        return places if self.stop_limit is None else min(places, self.stop_limit)

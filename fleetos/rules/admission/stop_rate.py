@@ -6,41 +6,50 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class StopRate:
-    """How many may be stopped, so that none stays off for long where changes are sent slower than slots are free.
+    """Token bucket that limits stops ahead of a slot.
 
-    It grows by `per_s`, the pace of writes, None for any. `most`: what can be sent in twice the time that a stop takes.
+    Without it, servers are stopped faster than changes can be sent, and stay stopped for long.
     """
 
     refill_per_s: float | None = None
+    """The rate of writes; None: unlimited."""
     capacity: float = 0.0
+    """Number of writes in twice the time that a stop takes, but at least 2."""
     tokens: float = 0.0
     updated_s: float = 0.0
+    """When `tokens` was computed, on the elapsed clock."""
 
-    def refilled(self, now_s: float, writes_per_s: float | None, stop_s: float) -> "StopRate":
-        """The allowance at a later moment, full at the first one; `stop_s` is what a stop takes until it is seen."""
+    def refill(self, now_s: float, writes_per_s: float | None, stop_s: float) -> "StopRate":
+        """Return the bucket at `now_s`; the first one is full.
+
+        `stop_s` is the time from a stop until the server is known to be ready.
+        """
         if writes_per_s is None:
             return StopRate()
-        most = max(2.0, 2 * writes_per_s * stop_s)
-        left = most if self.refill_per_s is None else self.tokens + (now_s - self.updated_s) * writes_per_s
-        return StopRate(writes_per_s, most, min(left, most), now_s)
+        capacity = max(2.0, 2 * writes_per_s * stop_s)
+        tokens = capacity if self.refill_per_s is None else self.tokens + (now_s - self.updated_s) * writes_per_s
+        return StopRate(writes_per_s, capacity, min(tokens, capacity), now_s)
 
     def take(self, stopped: int) -> "StopRate":
-        """What is left of it when so many are stopped."""
+        """Return the bucket after `stopped` servers were stopped."""
         return replace(self, tokens=self.tokens - stopped)
 
     def available(self, ready: int) -> int | None:
-        """How many may be stopped together while so many lie ready, None for any number; none if too few for a call."""
+        """Return how many servers may be stopped together while `ready` targets wait to be sent; None: any number.
+
+        Half of the capacity is the least: fewer stops are not worth a call.
+        """
         if self.refill_per_s is None:
             return None
-        return int(self.tokens) if self._bears(ready) and self.tokens >= self.capacity / 2 else 0
+        return int(self.tokens) if self._has_few_ready(ready) and self.tokens >= self.capacity / 2 else 0
 
     def retry_in_s(self, now_s: float, ready: int) -> float:
-        """In how many seconds some more may be stopped, endless while too many lie ready."""
+        """Return the seconds until some more may be stopped; infinite while too many targets are ready."""
         if self.refill_per_s is None:
             return 0.0
-        if not self._bears(ready):
+        if not self._has_few_ready(ready):
             return math.inf
         return max(0.0, self.updated_s + (self.capacity / 2 - self.tokens) / self.refill_per_s - now_s)
 
-    def _bears(self, ready: int) -> bool:
+    def _has_few_ready(self, ready: int) -> bool:
         return ready <= max(1.0, self.capacity / 2)

@@ -1,4 +1,4 @@
-"""Why a target is not admitted, in words. Pure."""
+"""Reasons why a target is not admitted, in words. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from fleetos.text import counted
 
 
 class WaitReason(StrEnum):
-    """Why a target does not move on."""
+    """Reason why a target does not move on."""
 
     PAUSED = "paused"
     ABORTED = "aborted"
@@ -24,24 +24,22 @@ class WaitReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WaitNote:
-    """One wait: its kind, in words how it ends, and when, where that is known."""
+    """One wait: its reason, in words how it ends, and when, where that is known."""
 
     reason: WaitReason
     words: str
     ends_at: datetime | None = None
 
 
-NOT_DRIVEN = WaitNote(WaitReason.NOT_DRIVEN, "nobody drives the run")
-
-
+NOT_DRIVEN = WaitNote(WaitReason.NOT_DRIVEN, "no driver")
 PAUSED = WaitNote(WaitReason.PAUSED, "the run is paused")
 
 
-def why_waiting(progress: Progress, target: Target, now: datetime) -> WaitNote | None:
-    """The one reason that keeps a target from being admitted or, once it is ready, from its change; None if none."""
+def find_wait(progress: Progress, target: Target, now: datetime) -> WaitNote | None:
+    """Return what keeps a target from being admitted or, once it is ready, from its change; None if nothing does."""
     run = progress.run
     if target.state is TargetState.READY:
-        return _why_ready(progress)
+        return _find_wait_when_ready(progress)
     if target.state not in QUEUED:
         return None
     if run.state is RunState.PAUSED:
@@ -57,7 +55,7 @@ def why_waiting(progress: Progress, target: Target, now: datetime) -> WaitNote |
     return WaitNote(WaitReason.PACE, "queued: no more servers are stopped than changes can be sent")
 
 
-def _why_ready(progress: Progress) -> WaitNote | None:
+def _find_wait_when_ready(progress: Progress) -> WaitNote | None:
     run, limit = progress.run, progress.run.settings.concurrency
     if run.state is RunState.PAUSED:
         return PAUSED

@@ -1,4 +1,4 @@
-"""Waiting, checking, ready: may this target be stopped and submitted? Pure."""
+"""Targets before their change (waiting, checking, ready): may this one be stopped and submitted? Pure."""
 
 from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S, NO_STOP_AFTER_UNANSWERED_S
 from fleetos.model.inventory import ServerSnapshot
@@ -6,116 +6,121 @@ from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.rules.needs import Context, Decision, Follow, ReadServerNeed, Submit, Wait, WriteEvents
-from fleetos.rules.outcomes import aborted, gone, hold
-from fleetos.rules.states.verifying import image_words
+from fleetos.rules.needs import Context, Decision, ReadServerNeed, SubmitNeed, SweepNeed, Wait, WriteEvents
+from fleetos.rules.outcomes import abort_target, fail_if_deleted, hold
+from fleetos.rules.states.verifying import describe_image
 
 
 def is_fresh(context: Context) -> bool:
-    """Whether the last look is young enough to send something by it."""
-    watch = context.watch
-    return watch is not None and context.now.since_s(watch.last.requested) < context.short(FRESH_READ_MAX_AGE_S)
+    """Return True if the last read is young enough to send something by it."""
+    series = context.series
+    return series is not None and context.now.since_s(series.last.requested) < context.cap_on_loopback_s(
+        FRESH_READ_MAX_AGE_S
+    )
 
 
-def queued(target: Target, context: Context) -> Decision:
-    if context.finishing:
-        return aborted(target, None)
+def decide_queued(target: Target, context: Context) -> Decision:
+    """End the target if its run was aborted; else leave it to the admission."""
+    if context.run_finishing:
+        return abort_target(target, None)
     return ()
 
 
-def checking(target: Target, context: Context) -> Decision:
-    watch = context.watch
-    seen = None if watch is None else watch.picture
-    if context.finishing:
-        return aborted(target, seen)
-    if watch is None:
+def decide_checking(target: Target, context: Context) -> Decision:
+    """Check the server before its first effect, then choose its way to the change."""
+    series = context.series
+    snapshot = None if series is None else series.snapshot
+    if context.run_finishing:
+        return abort_target(target, snapshot)
+    if series is None:
         return (ReadServerNeed(context.now.elapsed_s),)
-    if seen is None:
-        return gone(target, watch, context)
-    return wrong(target, seen) or _checked(target, seen, context)
+    if snapshot is None:
+        return fail_if_deleted(target, series, context)
+    return find_hold(target, snapshot) or _decide_checked(target, snapshot, context)
 
 
-def wrong(target: Target, seen: ServerSnapshot) -> WriteEvents | None:
-    """The hold that the disk rule, a lock or a changed image demands before any effect; None if all is as known."""
-    if seen.disk is None:
-        return hold(target, Reason.NO_SYSTEM_DISK, "the server shows no system disk", seen)
-    if seen.disk != target.disk:
-        detail = f"its system disk is {seen.disk}, not {target.disk} as this run knows it"
-        return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
+def find_hold(target: Target, snapshot: ServerSnapshot) -> WriteEvents | None:
+    """Return the hold that the disk rule, a lock or a changed image demands before any effect; None if none does."""
+    if snapshot.disk is None:
+        return hold(target, Reason.NO_SYSTEM_DISK, "the server shows no system disk", snapshot)
+    if snapshot.disk != target.disk:
+        detail = f"its system disk is {snapshot.disk}, not {target.disk} as this run knows it"
+        return hold(target, Reason.FOREIGN_CHANGE, detail, snapshot)
     before = target.baseline
-    if not target.attempts and _other_image(before, seen):
-        detail = f"it shows {image_words(seen)}, not {before.likely_image} as at the freeze"
-        return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
-    if target.order.reinstall and seen.likely_image != target.order.image_id:
-        detail = f"it shows {image_words(seen)}, and a reinstall would install that, not {before.likely_image}"
-        return hold(target, Reason.FOREIGN_CHANGE, detail, seen)
-    if seen.locked:
-        return hold(target, Reason.LOCKED, "the server is locked", seen)
+    if not target.attempts and _shows_other_image(before, snapshot):
+        detail = f"it shows {describe_image(snapshot)}, not {before.likely_image} as at the freeze"
+        return hold(target, Reason.FOREIGN_CHANGE, detail, snapshot)
+    if target.order.reinstall and snapshot.likely_image != target.order.image_id:
+        detail = f"it shows {describe_image(snapshot)}, and a reinstall would install that, not {before.likely_image}"
+        return hold(target, Reason.FOREIGN_CHANGE, detail, snapshot)
+    if snapshot.locked:
+        return hold(target, Reason.LOCKED, "the server is locked", snapshot)
     return None
 
 
-def _other_image(before: ServerSnapshot, seen: ServerSnapshot) -> bool:
-    """Whether the image is surely another: what is not told, or told by one of two ids alone, is no evidence."""
-    if not (before.images and seen.images):
+def _shows_other_image(before: ServerSnapshot, snapshot: ServerSnapshot) -> bool:
+    """Return True if the image is surely another: no image, or one that only one of two ids states, is no evidence."""
+    if not (before.images and snapshot.images):
         return False
-    both_tell = before.metered is not None and seen.metered is not None
-    return before.images.isdisjoint(seen.images) or (both_tell and before.images != seen.images)
+    both_tell = before.metered is not None and snapshot.metered is not None
+    return before.images.isdisjoint(snapshot.images) or (both_tell and before.images != snapshot.images)
 
 
-def may_submit(target: Target, seen: ServerSnapshot, *, by_api: bool) -> bool:
-    """Whether the picture allows a changeos: stopped and idle, or failed by a change, or any idle one if asked to."""
-    if seen.stopped or (by_api and seen.running):
+def may_submit(target: Target, snapshot: ServerSnapshot, *, by_api: bool) -> bool:
+    """Return True if the server may be submitted: stopped and idle, failed by a change, or running if `by_api`."""
+    if snapshot.stopped or (by_api and snapshot.running):
         return True
-    failed_before = target.baseline.in_error or any(one.outcome is Outcome.FAILED for one in target.attempts)
-    return seen.in_error and failed_before
+    failed_before = target.baseline.in_error or any(attempt.outcome is Outcome.FAILED for attempt in target.attempts)
+    return snapshot.in_error and failed_before
 
 
-def _checked(target: Target, seen: ServerSnapshot, context: Context) -> Decision:
+def _decide_checked(target: Target, snapshot: ServerSnapshot, context: Context) -> Decision:
     by_api = context.settings.stop is StopMode.API
-    if not context.running:
-        return (Wait(context.again_s()),)
+    if not context.run_running:
+        return (Wait(context.next_poll_s()),)
     last = target.last_unanswered_at
     young = last is not None and (context.now.wall - last).total_seconds() < NO_STOP_AFTER_UNANSWERED_S
-    if seen.running and young:
+    if snapshot.running and young:
         detail = f"it runs, and a send at {last:%Y-%m-%d %H:%M:%SZ} was never answered: not stopped for a day"
-        return hold(target, Reason.UNANSWERED_SEND, detail, seen)
+        return hold(target, Reason.UNANSWERED_SEND, detail, snapshot)
     if by_api and target.unanswered:
-        detail = "a send was never answered; with stop: api there is no fence, so nothing is sent after it"
-        return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
-    if target.attempt is not None and target.attempt.unanswered and seen.stopped:
+        detail = "a send was never answered; with stop: api there is no stopped-only rule, so nothing is sent after it"
+        return hold(target, Reason.OUTCOME_UNKNOWN, detail, snapshot)
+    if target.attempt is not None and target.attempt.unanswered and snapshot.stopped:
         detail = "it ran after a send that was never answered, and is stopped now: somebody else works on it"
-        return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
-    if may_submit(target, seen, by_api=by_api):
+        return hold(target, Reason.OUTCOME_UNKNOWN, detail, snapshot)
+    if may_submit(target, snapshot, by_api=by_api):
         return WriteEvents((Moved(target.server_id, TargetState.READY),))
-    if seen.running:
+    if snapshot.running:
         return WriteEvents((Moved(target.server_id, TargetState.STOPPING),))
-    if context.here_s > CHECKING_S or seen.in_error:
-        detail = f"it is {seen.status} (task: {seen.task or 'none'}), neither running nor stopped"
-        return hold(target, Reason.WRONG_STATE, detail, seen)
-    return (ReadServerNeed(context.again_s()),)
+    if context.in_state_s > CHECKING_S or snapshot.in_error:
+        detail = f"it is {snapshot.status} (task: {snapshot.task or 'none'}), neither running nor stopped"
+        return hold(target, Reason.WRONG_STATE, detail, snapshot)
+    return (ReadServerNeed(context.next_poll_s()),)
 
 
-def ready(target: Target, context: Context) -> Decision:
-    watch = context.watch
-    seen = None if watch is None else watch.picture
-    if context.finishing:
-        return aborted(target, seen)
+def decide_ready(target: Target, context: Context) -> Decision:
+    """Submit the change if a fresh read still shows the server as it must be."""
+    series = context.series
+    snapshot = None if series is None else series.snapshot
+    if context.run_finishing:
+        return abort_target(target, snapshot)
     if target.not_before is not None and target.not_before > context.now.wall:
-        return (Wait(context.due(target.not_before)),)
-    # Nobody brings a deleted server back: that it is gone needs no fresh look, which slow reads may never be.
-    if watch is not None and seen is None:
-        return gone(target, watch, context)
-    if seen is None or not is_fresh(context):
+        return (Wait(context.to_elapsed_s(target.not_before)),)
+    # A deleted server does not come back, so this needs no fresh read, which slow reads may never be.
+    if series is not None and snapshot is None:
+        return fail_if_deleted(target, series, context)
+    if snapshot is None or not is_fresh(context):
         return (ReadServerNeed(context.now.elapsed_s),)
-    refused = wrong(target, seen)
+    refused = find_hold(target, snapshot)
     if refused is not None:
         return refused
-    if may_submit(target, seen, by_api=context.settings.stop is StopMode.API):
-        # While no slot is free, others' sweeps keep the look fresh.
-        return (Submit(), Follow())
-    if seen.running:
+    if may_submit(target, snapshot, by_api=context.settings.stop is StopMode.API):
+        # While no slot is free, the sweeps for others keep the read fresh.
+        return (SubmitNeed(), SweepNeed())
+    if snapshot.running:
         return WriteEvents((Moved(target.server_id, TargetState.CHECKING),))
-    if context.here_s > CHECKING_S:
-        detail = f"it is {seen.status} (task: {seen.task or 'none'}), no longer stopped"
-        return hold(target, Reason.WRONG_STATE, detail, seen)
-    return (ReadServerNeed(context.again_s()),)
+    if context.in_state_s > CHECKING_S:
+        detail = f"it is {snapshot.status} (task: {snapshot.task or 'none'}), no longer stopped"
+        return hold(target, Reason.WRONG_STATE, detail, snapshot)
+    return (ReadServerNeed(context.next_poll_s()),)

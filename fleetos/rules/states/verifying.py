@@ -1,4 +1,4 @@
-"""What came of a change whose job has ended: the table, and the way to it. Pure.
+"""Verdict on a change whose job has ended: the table, and the way to it. Pure.
 
 Safety protocol, section 5: docs/safety-protocol.md#5-ended-jobs
 
@@ -14,13 +14,13 @@ from fleetos.model.journal.events import AttemptEnded, Moved
 from fleetos.model.plan import PowerAfter
 from fleetos.model.run import Attempt, End, Outcome, Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.rules.needs import Context, Decision, Follow, ReadServerNeed, WriteEvents
+from fleetos.rules.needs import Context, Decision, ReadServerNeed, SweepNeed, WriteEvents
 from fleetos.rules.observation import ObservationSeries
-from fleetos.rules.outcomes import end_attempt, gone, held_after, hold
+from fleetos.rules.outcomes import end_attempt, end_attempt_held, fail_if_deleted, hold
 
 
 class ChangeVerdict(Enum):
-    """What the end of a job and the picture after it say together."""
+    """Meaning of the end of a job and of the snapshot after it, taken together."""
 
     PROVEN = auto()  # the new OS is there and runs
     DOWN = auto()  # the new OS is there and is down: start it once
@@ -31,71 +31,75 @@ class ChangeVerdict(Enum):
     NO_DISK = auto()  # the attempt failed and left no system disk
     FOREIGN = auto()  # the attempt failed and left a disk that is not as ordered
     UNTOLD = auto()  # the attempt failed and left a disk of which nothing tells what is on it
-    AGAIN = auto()  # nothing that the table knows: look again, then hold
+    AGAIN = auto()  # nothing that the table knows: read again, then hold
 
 
-# Verdicts that one look proves, that two equal looks prove, and that need a whole settle time.
+# Verdicts that one read proves, and that two equal reads prove; all others need a whole settle time.
 AT_ONCE = frozenset({ChangeVerdict.PROVEN})
-BY_TWO = frozenset(
+BY_TWO_READS = frozenset(
     {ChangeVerdict.DOWN, ChangeVerdict.FAILED, ChangeVerdict.NO_DISK, ChangeVerdict.FOREIGN, ChangeVerdict.UNTOLD}
 )
 
 
 class DiskMatch(Enum):
-    """The system disk as compared with the one before the attempt."""
+    """System disk as compared with the one before the attempt."""
 
     NONE = auto()
     SAME = auto()
     NEW = auto()
 
 
-def disk_of(attempt: Attempt, seen: ServerSnapshot) -> DiskMatch:
-    """Which disk the picture shows."""
-    if seen.disk is None:
+def match_disk(attempt: Attempt, snapshot: ServerSnapshot) -> DiskMatch:
+    """Compare the disk that the snapshot shows with the one before the attempt."""
+    if snapshot.disk is None:
         return DiskMatch.NONE
-    return DiskMatch.SAME if seen.disk == attempt.before.disk else DiskMatch.NEW
+    return DiskMatch.SAME if snapshot.disk == attempt.before.disk else DiskMatch.NEW
 
 
-def on_image(target: Target, attempt: Attempt, seen: ServerSnapshot) -> bool:
-    """Whether the picture shows the ordered image, or shows none on a server that never showed one.
+def shows_ordered_image(target: Target, attempt: Attempt, snapshot: ServerSnapshot) -> bool:
+    """Return True if the snapshot shows the ordered image, or shows none on a server that never showed one.
 
     Of two ids that differ, the one that is the ordered image counts only if it was another before the attempt: one that
     is the same on whatever image, or late, says nothing.
     """
     ordered, before = target.order.image_id, attempt.before
-    if seen.image is None:
+    if snapshot.image is None:
         return target.baseline.image is None
-    if seen.metered is None:
-        return seen.image == ordered
-    was = before.likely_image if seen.metered == ordered else before.image
-    return ordered in seen.images and was != ordered
+    if snapshot.metered is None:
+        return snapshot.image == ordered
+    was = before.likely_image if snapshot.metered == ordered else before.image
+    return ordered in snapshot.images and was != ordered
 
 
-def image_tells(target: Target, attempt: Attempt) -> bool:
-    """Whether the ordered image shows that the change was made: the server had another one before, and shows it."""
+def image_proves_change(target: Target, attempt: Attempt) -> bool:
+    """Return True if showing the ordered image would prove the change: the server showed another one before."""
     before = attempt.before.images
     return not target.order.reinstall and bool(before) and target.order.image_id not in before
 
 
-def judge(target: Target, attempt: Attempt, status: JobStatus, seen: ServerSnapshot) -> ChangeVerdict:
-    """The row of the table that job, disk, image and picture fall into; the first that fits, AGAIN if none does."""
-    disk = disk_of(attempt, seen)
+def judge(target: Target, attempt: Attempt, status: JobStatus, snapshot: ServerSnapshot) -> ChangeVerdict:
+    """Return the first row of the table that fits job, disk, image and snapshot; AGAIN if none does."""
+    disk = match_disk(attempt, snapshot)
     succeeded = status is JobStatus.SUCCESS
-    # Beside the word of our own job either id will do.
-    ours = on_image(target, attempt, seen) or (succeeded and target.order.image_id in seen.images)
-    if disk is DiskMatch.NEW and ours and succeeded and seen.running:
+    # Together with the success of our own job either id is enough.
+    ours = shows_ordered_image(target, attempt, snapshot) or (succeeded and target.order.image_id in snapshot.images)
+    if disk is DiskMatch.NEW and ours and succeeded and snapshot.running:
         return ChangeVerdict.PROVEN
-    if disk is DiskMatch.NEW and not succeeded and not image_tells(target, attempt):
+    if disk is DiskMatch.NEW and not succeeded and not image_proves_change(target, attempt):
         # The image looks the same before and after: it says nothing of what a failure left on the new disk.
-        if seen.changing:
+        if snapshot.changing:
             return ChangeVerdict.AGAIN
         return ChangeVerdict.UNTOLD if ours else ChangeVerdict.FOREIGN
-    if disk is DiskMatch.NEW and ours and (seen.stopped or seen.in_error):
+    if disk is DiskMatch.NEW and ours and (snapshot.stopped or snapshot.in_error):
         return ChangeVerdict.DOWN
     if succeeded:
-        return _after_success(target, attempt, disk, seen, ours=ours)
-    # An error on a new disk without the ordered image may be somebody else's work, be it on the image of before.
-    if seen.idle and not seen.changing and (disk is DiskMatch.SAME or (disk is DiskMatch.NONE and seen.in_error)):
+        return _judge_success(target, attempt, disk, snapshot, ours=ours)
+    # An error on a new disk without the ordered image may be somebody else's work, even on the image of before.
+    if (
+        snapshot.idle
+        and not snapshot.changing
+        and (disk is DiskMatch.SAME or (disk is DiskMatch.NONE and snapshot.in_error))
+    ):
         return ChangeVerdict.FAILED
     if disk is DiskMatch.NONE:
         return ChangeVerdict.NO_DISK
@@ -104,23 +108,23 @@ def judge(target: Target, attempt: Attempt, status: JobStatus, seen: ServerSnaps
     return ChangeVerdict.AGAIN
 
 
-def _after_success(
-    target: Target, attempt: Attempt, disk: DiskMatch, seen: ServerSnapshot, *, ours: bool
+def _judge_success(
+    target: Target, attempt: Attempt, disk: DiskMatch, snapshot: ServerSnapshot, *, ours: bool
 ) -> ChangeVerdict:
     if disk is DiskMatch.NEW and not ours:
         return ChangeVerdict.OTHER_IMAGE
-    if disk is DiskMatch.SAME and not image_tells(target, attempt):
+    if disk is DiskMatch.SAME and not image_proves_change(target, attempt):
         # The image cannot tell whether nothing was done, or all of it on a disk that keeps its id.
         return ChangeVerdict.KEPT_DISK
-    if disk is DiskMatch.SAME and target.order.image_id in seen.images:
+    if disk is DiskMatch.SAME and target.order.image_id in snapshot.images:
         return ChangeVerdict.KEPT_DISK
-    if disk is DiskMatch.SAME and seen.images == attempt.before.images:
+    if disk is DiskMatch.SAME and snapshot.images == attempt.before.images:
         return ChangeVerdict.NO_EFFECT
     return ChangeVerdict.AGAIN
 
 
-def proven(target: Target, seen: ServerSnapshot, context: Context) -> WriteEvents:
-    """The end of a target whose new OS is proven: done, or first stopped again if it was stopped before."""
+def end_proven(target: Target, snapshot: ServerSnapshot, context: Context) -> WriteEvents:
+    """End a target whose new OS is proven: done, or first stopped again if it was stopped before."""
     attempt = target.attempt
     if attempt is None:
         raise ValueError(f"target {target.server_id} has no open attempt to succeed")
@@ -139,8 +143,8 @@ def proven(target: Target, seen: ServerSnapshot, context: Context) -> WriteEvent
         attempt.number,
         Outcome.SUCCEEDED,
         to,
-        disk=seen.disk,
-        image=target.order.image_id if target.order.image_id in seen.images else seen.likely_image,
+        disk=snapshot.disk,
+        image=target.order.image_id if target.order.image_id in snapshot.images else snapshot.likely_image,
         detail=detail,
         not_before=not_before,
         then=then,
@@ -148,115 +152,119 @@ def proven(target: Target, seen: ServerSnapshot, context: Context) -> WriteEvent
     return WriteEvents((ended,))
 
 
-def verifying(target: Target, context: Context) -> Decision:
-    """The next need of a target whose change is said or seen to have worked."""
-    return judged(target, JobStatus.SUCCESS, context)
+def decide_verifying(target: Target, context: Context) -> Decision:
+    """Return the next need of a target whose change is said or seen to have worked."""
+    return judge_ended_change(target, JobStatus.SUCCESS, context)
 
 
-def judged(target: Target, status: JobStatus, context: Context) -> Decision:
-    """The next need of a target whose job has ended: more looks, or what they prove."""
-    attempt, watch = target.attempt, context.watch
+def judge_ended_change(target: Target, status: JobStatus, context: Context) -> Decision:
+    """Return the next need of a target whose job has ended: more reads, or what they prove."""
+    attempt, series = target.attempt, context.series
     if attempt is None:
         raise ValueError(f"target {target.server_id} is judged without an open attempt")
-    if watch is None:
-        # Who is being verified holds no slot, so that others' next sweep is soon enough, if it shows the server at all.
-        riding = context.by_sweep and status is JobStatus.SUCCESS and not context.misses
-        return (Follow(),) if riding else (ReadServerNeed(context.now.elapsed_s),)
-    seen = watch.picture
-    if seen is None:
-        return gone(target, watch, context)
-    verdict = judge(target, attempt, status, seen)
-    enough_s = _enough_s(verdict, context)
+    if series is None:
+        # A target in this state holds no slot: the next sweep for others is soon enough, if it shows the server at all.
+        riding = context.by_sweep and status is JobStatus.SUCCESS and not context.missed_reads
+        return (SweepNeed(),) if riding else (ReadServerNeed(context.now.elapsed_s),)
+    snapshot = series.snapshot
+    if snapshot is None:
+        return fail_if_deleted(target, series, context)
+    verdict = judge(target, attempt, status, snapshot)
+    enough_s = _required_s(verdict, context)
     if verdict in AT_ONCE:
         lasted_s = enough_s
-    elif verdict in BY_TWO:
-        lasted_s = watch.same_s()
+    elif verdict in BY_TWO_READS:
+        lasted_s = series.unchanged_s()
     else:
-        # A settle is one of evidence, without a gap; an AGAIN of changing faces is bounded by the stay in the state.
-        lasted_s = context.here_s if verdict is ChangeVerdict.AGAIN else watch.still_s()
+        # A settle counts evidence without a gap; AGAIN with changing snapshots is bounded by the time in this state.
+        lasted_s = context.in_state_s if verdict is ChangeVerdict.AGAIN else series.unchanged_in_series_s()
     if lasted_s >= enough_s:
-        return _act(target, attempt, verdict, seen, context)
-    if context.here_s >= context.settings.change_timeout_s + enough_s:
-        return _act(target, attempt, ChangeVerdict.AGAIN, seen, context)
-    if verdict in BY_TWO:
-        second_s = max(context.now.elapsed_s, watch.same_since.elapsed_s + enough_s)
-        return (ReadServerNeed(min(context.again_s(), second_s)),)
-    return (ReadServerNeed(context.evidence_s()),)
+        return _act(target, attempt, verdict, snapshot, context)
+    if context.in_state_s >= context.settings.change_timeout_s + enough_s:
+        return _act(target, attempt, ChangeVerdict.AGAIN, snapshot, context)
+    if verdict in BY_TWO_READS:
+        second_s = max(context.now.elapsed_s, series.unchanged_since.elapsed_s + enough_s)
+        return (ReadServerNeed(min(context.next_poll_s(), second_s)),)
+    return (ReadServerNeed(context.next_evidence_read_s()),)
 
 
-def _enough_s(verdict: ChangeVerdict, context: Context) -> float:
+def _required_s(verdict: ChangeVerdict, context: Context) -> float:
     if verdict in AT_ONCE:
         return 0.0
-    if verdict in BY_TWO:
+    if verdict in BY_TWO_READS:
         return context.settings.poll_max_s
     if verdict is ChangeVerdict.AGAIN:
         return max(context.settle_s, context.settings.start_timeout_s)
     return context.settle_s
 
 
-def _act(target: Target, attempt: Attempt, verdict: ChangeVerdict, seen: ServerSnapshot, context: Context) -> Decision:
+def _act(
+    target: Target, attempt: Attempt, verdict: ChangeVerdict, snapshot: ServerSnapshot, context: Context
+) -> Decision:
     said = f"{attempt.error_code or 'no code'}: {attempt.fail_reason or 'no reason given'}"
     match verdict:
         case ChangeVerdict.PROVEN:
-            return proven(target, seen, context)
+            return end_proven(target, snapshot, context)
         case ChangeVerdict.DOWN:
-            return start_once(target, seen)
+            return start_once(target, snapshot)
         case ChangeVerdict.OTHER_IMAGE:
             # A cloud that is slow or wrong about images is as likely as a colleague who came right after our job.
-            detail = f"the job succeeded and the system disk is new, but the server shows {image_words(seen)}"
-            return WriteEvents((held_after(target, Outcome.FOREIGN, Reason.OUTCOME_UNKNOWN, detail, seen),))
+            detail = f"the job succeeded and the system disk is new, but the server shows {describe_image(snapshot)}"
+            return WriteEvents((end_attempt_held(target, Outcome.FOREIGN, Reason.OUTCOME_UNKNOWN, detail, snapshot),))
         case ChangeVerdict.NO_EFFECT:
             return end_attempt(
-                target, Outcome.NO_EFFECT, "the job succeeded, but disk and image are the old ones", seen, context
+                target, Outcome.NO_EFFECT, "the job succeeded, but disk and image are the old ones", snapshot, context
             )
         case ChangeVerdict.KEPT_DISK:
-            image = "became" if image_tells(target, attempt) else "says nothing, as it is what it was: it is"
+            image = "became" if image_proves_change(target, attempt) else "says nothing, as it is what it was: it is"
             detail = (
-                f"the job succeeded and the image {image} {seen.likely_image or 'not shown'}, yet the system disk kept"
-                " its id:"
-                " no proof of a change"
+                f"the job succeeded and the image {image} {snapshot.likely_image or 'not shown'}, yet the system"
+                " disk kept its id: no proof of a change"
             )
-            return hold(target, Reason.OUTCOME_UNKNOWN, detail, seen)
+            return hold(target, Reason.OUTCOME_UNKNOWN, detail, snapshot)
         case ChangeVerdict.FAILED:
-            return end_attempt(target, Outcome.FAILED, said, seen, context)
+            return end_attempt(target, Outcome.FAILED, said, snapshot, context)
         case ChangeVerdict.NO_DISK:
-            held = held_after(
+            held = end_attempt_held(
                 target,
                 Outcome.FAILED,
                 Reason.NO_SYSTEM_DISK,
                 f"the change failed ({said}) and left no system disk",
-                seen,
+                snapshot,
             )
             return WriteEvents((held,))
         case ChangeVerdict.FOREIGN | ChangeVerdict.UNTOLD:
-            detail = f"the change failed ({said}) and left a disk with {image_words(seen)}"
+            detail = f"the change failed ({said}) and left a disk with {describe_image(snapshot)}"
             if verdict is ChangeVerdict.FOREIGN:
-                return WriteEvents((held_after(target, Outcome.FAILED, Reason.FOREIGN_CHANGE, detail, seen),))
+                return WriteEvents((end_attempt_held(target, Outcome.FAILED, Reason.FOREIGN_CHANGE, detail, snapshot),))
             detail += ", as before it: that does not tell what is on the disk"
-            return WriteEvents((held_after(target, Outcome.FAILED, Reason.OUTCOME_UNKNOWN, detail, seen),))
+            return WriteEvents((end_attempt_held(target, Outcome.FAILED, Reason.OUTCOME_UNKNOWN, detail, snapshot),))
         case ChangeVerdict.AGAIN:
-            detail = f"the job ended, but the server is {seen.status} (task: {seen.task or 'none'}) on disk {seen.disk}"
-            reason = Reason.STILL_CHANGING if seen.changing else Reason.OUTCOME_UNKNOWN
-            return hold(target, reason, detail, seen)
+            shown = f"{snapshot.status} (task: {snapshot.task or 'none'}) on disk {snapshot.disk}"
+            detail = f"the job ended, but the server is {shown}"
+            reason = Reason.STILL_CHANGING if snapshot.changing else Reason.OUTCOME_UNKNOWN
+            return hold(target, reason, detail, snapshot)
 
 
-def start_once(target: Target, seen: ServerSnapshot) -> WriteEvents:
-    """The one start that the cloud owed a changed server; a second wait for it is a human's."""
+def start_once(target: Target, snapshot: ServerSnapshot) -> WriteEvents:
+    """Send the one start that the cloud owed a changed server; a second time, hold it for a human."""
     if target.started:
-        detail = f"it has its new disk, but is {seen.status} even after a start"
+        detail = f"it has its new disk, but is {snapshot.status} even after a start"
         return WriteEvents(
-            (Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=seen.disk, detail=detail),)
+            (Moved(target.server_id, TargetState.HELD, Reason.START_FAILED, disk=snapshot.disk, detail=detail),)
         )
     return WriteEvents((Moved(target.server_id, TargetState.STARTING),))
 
 
-def image_words(seen: ServerSnapshot) -> str:
-    """The image that a picture shows, or both where they differ, in words."""
-    if seen.metered is None:
-        return f"image {seen.image or 'unknown'}"
-    return f"image {seen.image} (image.id) and image {seen.metered} (metering.image_id)"
+def describe_image(snapshot: ServerSnapshot) -> str:
+    """Describe the image that a snapshot shows, or both where they differ."""
+    if snapshot.metered is None:
+        return f"image {snapshot.image or 'unknown'}"
+    return f"image {snapshot.image} (image.id) and image {snapshot.metered} (metering.image_id)"
 
 
-def evidence_series(watch: ObservationSeries) -> str:
-    """The looks of a watch in words, for the detail of a hold."""
-    return ", ".join(sorted(f"{one.status}/{one.task or 'idle'} on {one.disk}" for one in watch.pictures))
+def describe_series(series: ObservationSeries) -> str:
+    """Describe the observations of a series, for the detail of a hold."""
+    return ", ".join(
+        sorted(f"{snapshot.status}/{snapshot.task or 'idle'} on {snapshot.disk}" for snapshot in series.snapshots)
+    )

@@ -1,4 +1,4 @@
-"""API of the simulated cloud: from a request to a response.
+"""API of the simulated cloud: requests to responses.
 
 Start with `gateway.py`, then `routes.py`.
 """

@@ -1,4 +1,4 @@
-"""How a client gets into the simulated cloud. All of it is public: there is nothing behind it to protect."""
+"""Public credentials of the simulated cloud. It holds nothing that they protect."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ PROJECT = "eu-de_sim"
 REGION = "eu-de"
 ACCESS_KEY = "SIMACCESSKEY00000001"
 SECRET_KEY = f"{USER}-secret-key-of-no-worth"
-# Keys for a time come with a security token; these never end.
+# Temporary keys come with a security token; these never expire.
 TEMPORARY_ACCESS_KEY = "SIMACCESSKEY00000002"
 TEMPORARY_SECRET_KEY = f"{USER}-secret-key-for-a-time"
 SECURITY_TOKEN = f"{USER}-security-token"
@@ -17,7 +17,7 @@ SECURITY_TOKEN = f"{USER}-security-token"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Address and credentials of a running simulated cloud. Its access key is ACCESS_KEY, with SECRET_KEY."""
+    """Address and credentials of a running simulated cloud. Its access key is ACCESS_KEY with SECRET_KEY."""
 
     base_url: str
     username: str = USER
@@ -28,11 +28,11 @@ class Access:
 
     @property
     def auth_url(self) -> str:
-        """The address of IAM, as clouds.yaml names it."""
+        """URL of IAM, for `auth_url` in clouds.yaml."""
         return f"{self.base_url}/v3"
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that openstacksdk and fleetos read."""
+        """Return the environment variables that openstacksdk and fleetos read."""
         return {
             "OS_AUTH_URL": self.auth_url,
             "OS_USERNAME": self.username,
@@ -43,5 +43,5 @@ class Access:
         }
 
     def key_environment(self) -> dict[str, str]:
-        """Return the variables that make fleetos sign with the access key, beside those of `environment`."""
+        """Return the variables, besides those of `environment`, that make fleetos sign with the access key."""
         return {"OS_AUTH_TYPE": "aksk", "OS_ACCESS_KEY": ACCESS_KEY, "OS_SECRET_KEY": SECRET_KEY}

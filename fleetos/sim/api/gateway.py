@@ -1,6 +1,6 @@
-"""The simulated cloud without its sockets: a request goes in, and how it ends comes out.
+"""Handle a request: route, authenticate, apply faults, respond. No sockets here.
 
-`app.py` puts it behind HTTP, `transport.py` behind an httpx client in the same process.
+`server/asgi.py` serves it over HTTP, `in_process.py` to an httpx client in the same process.
 """
 
 import json
@@ -8,28 +8,28 @@ from collections.abc import Callable
 
 from fleetos.limits import SIM_BODY_BYTES_MAX
 from fleetos.sim.api import action_log, openstack, quotas, reads
-from fleetos.sim.api.grants import denied
-from fleetos.sim.api.request_bodies import BodyError, change_order, parse, power_order
-from fleetos.sim.api.routes import Route, find
+from fleetos.sim.api.grants import denial
+from fleetos.sim.api.request_bodies import BodyError, change_order, parse_body, power_order
+from fleetos.sim.api.routes import Route, find_route
 from fleetos.sim.api.signatures import SignatureChecker
 from fleetos.sim.api.tokens import TokenIssuer
 from fleetos.sim.scenario.fault_table import NO_DECISION, FaultDecision, FaultTable
-from fleetos.sim.scenario.faults import FaultEffect, Lost
+from fleetos.sim.scenario.faults import FaultEffect, LostAnswer
 from fleetos.sim.scenario.scenario import Scenario
-from fleetos.sim.wire.error_codes import ApiError, body_of, refusal
+from fleetos.sim.wire.error_codes import ApiError, error_body, refusal
 from fleetos.sim.wire.messages import Cut, Ending, Hang, NeverSent, SimRequest, SimResponse, WireOutcome
-from fleetos.sim.world.delivery import Accepted, Verdict, act_foreign, deliver
+from fleetos.sim.world.delivery import Accepted, Delivery, deliver, deliver_foreign_order
 from fleetos.sim.world.journal import JournalLine, WorldJournal
-from fleetos.sim.world.orders import ChangeOs, Foreign, Order, PowerOrder, SetFaults, WriteOrder
+from fleetos.sim.world.orders import ChangeOs, ForeignOrder, PowerOrder, SetFaults, WorldOrder, WriteOrder
 from fleetos.sim.world.world import World
 
 _OVERSIZED_BYTES = 33 * 1024 * 1024
-_FULL = "This simulated world has had all the writes that it can keep: make a new one."
+_JOURNAL_FULL = "This simulated world has had all the writes that it can keep: make a new one."
 _JSON = "application/json;charset=UTF-8"
-# What shows that something was done to a server: its actions, and the disks that there are.
-_LOGS = frozenset({"actions", "action", "volumes", "volume"})
+# Reads that show the history of a server: its actions, and the disks.
+_HISTORY_READS = frozenset({"actions", "action", "volumes", "volume"})
 
-_READS: dict[str, Callable[[World, reads.ReadQuery], reads.Answer]] = {
+_READS: dict[str, Callable[[World, reads.ReadQuery], reads.ReadResult]] = {
     "detail": reads.detail,
     "list": reads.listing,
     "flavors": quotas.flavors,
@@ -55,9 +55,9 @@ _READS: dict[str, Callable[[World, reads.ReadQuery], reads.Answer]] = {
 
 
 class SimulatedCloud:
-    """A world with its fault rules and tokens. `now` returns seconds since 1970; the journal, if any, keeps writes.
+    """World with its fault rules, tokens and, if given, a journal of its writes.
 
-    The clock of the cloud itself may differ from that, as the scenario says.
+    `now` returns seconds since 1970. The clock of the cloud is `clock_ahead_s` of the scenario ahead of it.
     """
 
     def __init__(
@@ -65,205 +65,205 @@ class SimulatedCloud:
     ) -> None:
         ahead_s = scenario.clock_ahead_s
         self.world = World(scenario, born_at + ahead_s)
-        self.table = FaultTable(scenario.faults, self.world.chance, self.world.name_of)
-        self._tokens = TokenIssuer(self.world.chance, scenario.tokens, self.world.project_id, self.world.user_id)
-        self._keys = SignatureChecker(self.world.project_id)
+        self.table = FaultTable(scenario.faults, self.world.draws, self.world.server_name)
+        self._tokens = TokenIssuer(self.world.draws, scenario.tokens, self.world.project_id, self.world.user_id)
+        self._signatures = SignatureChecker(self.world.project_id)
         self._now = lambda: now() + ahead_s
         self._journal = journal
         self._requests = 0
 
     def handle(self, request: SimRequest) -> WireOutcome:
-        """Return how the request ends; its effect on the world has happened when this returns."""
+        """Handle a request: change the world, and return the outcome for the client."""
         now = self.world.advance(self._now())
         self._requests += 1
-        request_id = self.world.chance.hex("request", self._requests)
-        route = find(request.method, request.path)
+        request_id = self.world.draws.hex("request", self._requests)
+        route = find_route(request.method, request.path)
         if route is None:
-            return WireOutcome(_refused(refusal("APIGW.0101"), request_id))
+            return WireOutcome(_respond_error(refusal("APIGW.0101"), request_id))
         if len(request.body) > SIM_BODY_BYTES_MAX:
-            return WireOutcome(_refused(refusal("APIGW.0201", status=413), request_id))
+            return WireOutcome(_respond_error(refusal("APIGW.0201", status=413), request_id))
         if route.operation in ("power", "changeos", "reinstallos"):
-            return self._write(request, route, now, request_id)
+            return self._handle_write(request, route, now, request_id)
         self.world.ledger.requests[route.operation] += 1
-        servers = (route.at_id,) if route.operation in ("detail", "actions", "action", "block-device") else ()
-        fate = self.table.decide(route.operation, servers, now).whole
-        if (early := _before(fate, request_id)) is not None:
+        servers = (route.resource_id,) if route.operation in ("detail", "actions", "action", "block-device") else ()
+        effect = self.table.decide(route.operation, servers, now).whole
+        if (early := _outcome_before_effect(effect, request_id)) is not None:
             return early
-        if route.operation == "token" and route.open:
-            return _after(fate, self._token(request, now, request_id), request_id)
-        refused = self._entry_refused(request, route, now) or denied(
-            self.world, route.operation, servers, request.query
-        )
-        if refused is None and route.operation == "token":
-            return _after(fate, self._shown(request, now, request_id), request_id)
-        if refused is None and route.operation == "projects":
-            answer = json.dumps(self._tokens.projects(request.query.get("name"), _base_url(request)))
-        elif refused is None:
+        if route.operation == "token" and route.public:
+            return _outcome_after_effect(effect, self._issue_token(request, now, request_id), request_id)
+        error = self._check_access(request, route, now) or denial(self.world, route.operation, servers, request.query)
+        if error is None and route.operation == "token":
+            return _outcome_after_effect(effect, self._describe_token(request, now, request_id), request_id)
+        if error is None and route.operation == "projects":
+            result = json.dumps(self._tokens.projects(request.query.get("name"), _base_url(request)))
+        elif error is None:
             base_url = _base_url(request)
-            look = reads.ReadQuery(now, request.query, fate.stale_s, route.at_id, request.body, base_url, route.part_id)
-            answer = _READS[route.operation](self.world, look)
+            query = reads.ReadQuery(
+                now, request.query, effect.stale_s, route.resource_id, request.body, base_url, route.subresource_id
+            )
+            result = _READS[route.operation](self.world, query)
         else:
-            answer = refused
-        return _after(fate, _answered(answer, request_id), request_id)
+            result = error
+        return _outcome_after_effect(effect, _respond(result, request_id), request_id)
 
     @property
     def now(self) -> float:
-        """The time of day at the cloud, in seconds since 1970."""
+        """Clock of the cloud, in seconds since 1970."""
         return self._now()
 
-    def settle(self) -> float:
-        """Move the world on to the present, and return its time."""
+    def advance(self) -> float:
+        """Advance the world to the present, and return its time."""
         return self.world.advance(self._now())
 
-    def order(self, order: Order) -> bool:
-        """Carry out an order that no client gave (faults, a foreign actor), and return whether it could be done."""
+    def execute_order(self, order: WorldOrder) -> bool:
+        """Carry out an order of an admin endpoint (faults, a foreign actor), and return whether it was possible."""
         now = self.world.advance(self._now())
         self._requests += 1
-        entry = JournalLine(at=now, order=order, request_id=self.world.chance.hex("request", self._requests))
-        done = self._execute(entry)
-        self._store(entry)
-        return done
+        line = JournalLine(at=now, order=order, request_id=self.world.draws.hex("request", self._requests))
+        possible = self._execute_line(line)
+        self._store_line(line)
+        return possible
 
-    def replay(self, entry: JournalLine) -> None:
-        """Carry out an entry of the journal again, at its own time."""
-        self.world.advance(entry.at)
-        # Request ids of the time after a restart must differ from those before: reads are not in the journal.
+    def replay(self, line: JournalLine) -> None:
+        """Carry out a line of the journal again, at its own time."""
+        self.world.advance(line.at)
+        # Request ids after a restart must differ from those before it, and the journal does not count reads.
         self._requests += 1 << 20
-        if isinstance(entry.order, ChangeOs | PowerOrder):
-            self.world.ledger.requests[entry.order.operation] += 1
-            self.table.count(entry.order.operation, entry.order.servers, _decision(entry))
-        self._execute(entry)
+        if isinstance(line.order, ChangeOs | PowerOrder):
+            self.world.ledger.requests[line.order.operation] += 1
+            self.table.count_request(line.order.operation, line.order.servers, _decision_of_line(line))
+        self._execute_line(line)
 
-    def _execute(self, entry: JournalLine) -> bool:
-        order = entry.order
+    def _execute_line(self, line: JournalLine) -> bool:
+        order = line.order
         if isinstance(order, SetFaults):
-            self.table = FaultTable(order.rules, self.world.chance, self.world.name_of)
+            self.table = FaultTable(order.rules, self.world.draws, self.world.server_name)
             return True
-        if isinstance(order, Foreign):
-            return act_foreign(self.world, order, entry.at, entry.request_id)
-        return isinstance(deliver(self.world, order, _decision(entry), entry.at, entry.request_id), Accepted)
+        if isinstance(order, ForeignOrder):
+            return deliver_foreign_order(self.world, order, line.at, line.request_id)
+        return isinstance(deliver(self.world, order, _decision_of_line(line), line.at, line.request_id), Accepted)
 
-    def _store(self, entry: JournalLine) -> None:
+    def _store_line(self, line: JournalLine) -> None:
         if self._journal is not None:
-            self._journal.append(entry)
+            self._journal.append_line(line)
 
     # --- writes --------------------------------------------------------------------------------------------
 
-    def _write(self, request: SimRequest, route: Route, now: float, request_id: str) -> WireOutcome:
+    def _handle_write(self, request: SimRequest, route: Route, now: float, request_id: str) -> WireOutcome:
         try:
-            order = _order(request, route)
+            order = _parse_order(request, route)
         except BodyError as error:
             self.world.ledger.requests[route.operation] += 1
-            return WireOutcome(_refused(self._entry_refused(request, route, now) or error.refused, request_id))
+            return WireOutcome(_respond_error(self._check_access(request, route, now) or error.api_error, request_id))
         self.world.ledger.requests[order.operation] += 1
-        if self._journal is not None and self._journal.full:
-            return WireOutcome(_refused(refusal("Common.0001", status=503, message=_FULL), request_id))
+        if self._journal is not None and self._journal.is_full:
+            return WireOutcome(_respond_error(refusal("Common.0001", status=503, message=_JOURNAL_FULL), request_id))
         decision = self.table.decide(order.operation, order.servers, now)
         if decision.whole.refuse is None and decision.whole.dropped is None:
-            refused = self._entry_refused(request, route, now) or denied(
+            access_error = self._check_access(request, route, now) or denial(
                 self.world, order.operation, order.servers, request.query
             )
-            if refused is not None:
-                whole = decision.whole.model_copy(update={"refuse": refused})
-                decision = FaultDecision(whole, decision.servers)
-        verdict = deliver(self.world, order, decision, now, request_id)
-        self._store(JournalLine.of(now, order, decision, request_id))
-        return _write_outcome(decision.whole, verdict, request_id)
+            if access_error is not None:
+                effect = decision.whole.model_copy(update={"refuse": access_error})
+                decision = FaultDecision(effect, decision.servers)
+        delivery = deliver(self.world, order, decision, now, request_id)
+        self._store_line(JournalLine.of_write(now, order, decision, request_id))
+        return _write_outcome(decision.whole, delivery, request_id)
 
-    def _entry_refused(self, request: SimRequest, route: Route, now: float) -> ApiError | None:
-        if route.open:
+    def _check_access(self, request: SimRequest, route: Route, now: float) -> ApiError | None:
+        if route.public:
             return None
         if "authorization" in request.headers:
-            refused = self._keys.judge(request, now)
+            error = self._signatures.check_request(request, now)
         else:
-            refused = self._tokens.judge(request.headers.get("x-auth-token"), now)
-        if refused is not None:
-            return refused
+            error = self._tokens.check_token(request.headers.get("x-auth-token"), now)
+        if error is not None:
+            return error
         if route.project is not None and route.project != self.world.project_id:
             return refusal("Ecs.0023")
-        if route.operation in _LOGS and not self.world.scenario.logs:
+        if route.operation in _HISTORY_READS and not self.world.scenario.logs:
             return refusal("APIGW.0101")
         if route.operation in ("changeos", "reinstallos") and route.api == "v1" and not self.world.scenario.v1_change:
             return refusal("APIGW.0101")
         return None
 
-    def _token(self, request: SimRequest, now: float, request_id: str) -> SimResponse:
-        issued = self._tokens.issue(request.body, _base_url(request), now, self._requests)
+    def _issue_token(self, request: SimRequest, now: float, request_id: str) -> SimResponse:
+        issued = self._tokens.issue_token(request.body, _base_url(request), now, self._requests)
         if isinstance(issued, ApiError):
-            return _refused(issued, request_id)
-        token, described = issued
+            return _respond_error(issued, request_id)
+        token, description = issued
         if request.query.get("nocatalog"):
-            del described["token"]["catalog"]
-        reply = _answered(json.dumps(described), request_id)
-        return SimResponse(201, (*reply.headers, ("X-Subject-Token", token)), reply.body)
+            del description["token"]["catalog"]
+        response = _respond(json.dumps(description), request_id)
+        return SimResponse(201, (*response.headers, ("X-Subject-Token", token)), response.body)
 
-    def _shown(self, request: SimRequest, now: float, request_id: str) -> SimResponse:
-        """What IAM says of a token that is shown to it (IAM API, "verifying a token")."""
+    def _describe_token(self, request: SimRequest, now: float, request_id: str) -> SimResponse:
+        """Return IAM's description of the token in X-Subject-Token (IAM API, "verifying a token")."""
         token = request.headers.get("x-subject-token")
-        shown = self._tokens.show(token, _base_url(request), now)
-        if isinstance(shown, ApiError):
-            return _refused(shown, request_id)
+        description = self._tokens.describe_token(token, _base_url(request), now)
+        if isinstance(description, ApiError):
+            return _respond_error(description, request_id)
         if request.query.get("nocatalog"):
-            del shown["token"]["catalog"]
-        reply = _answered(json.dumps(shown), request_id)
-        return SimResponse(200, (*reply.headers, ("X-Subject-Token", token or "")), reply.body)
+            del description["token"]["catalog"]
+        response = _respond(json.dumps(description), request_id)
+        return SimResponse(200, (*response.headers, ("X-Subject-Token", token or "")), response.body)
 
 
 def _base_url(request: SimRequest) -> str:
-    """Return the address by which the client has found the cloud."""
+    """Return the URL by which the client reached the cloud."""
     return f"{request.headers.get('x-forwarded-proto', 'http')}://{request.headers.get('host', '127.0.0.1')}"
 
 
-def _order(request: SimRequest, route: Route) -> WriteOrder:
-    content = parse(request.body)
+def _parse_order(request: SimRequest, route: Route) -> WriteOrder:
+    content = parse_body(request.body)
     if route.operation == "power":
         return power_order(content)
-    return change_order(content, request.path, route.at_id, route.api, reinstall=route.operation == "reinstallos")
+    return change_order(content, request.path, route.resource_id, route.api, reinstall=route.operation == "reinstallos")
 
 
-def _decision(entry: JournalLine) -> FaultDecision:
-    if entry.fate is None and not entry.fates:
+def _decision_of_line(line: JournalLine) -> FaultDecision:
+    if line.fate is None and not line.fates:
         return NO_DECISION
-    return FaultDecision(entry.fate or FaultEffect(), entry.fates)
+    return FaultDecision(line.fate or FaultEffect(), line.fates)
 
 
-def _write_outcome(fate: FaultEffect, verdict: Verdict | None, request_id: str) -> WireOutcome:
-    if (early := _before(fate, request_id)) is not None:
+def _write_outcome(effect: FaultEffect, delivery: Delivery | None, request_id: str) -> WireOutcome:
+    if (early := _outcome_before_effect(effect, request_id)) is not None:
         return early
-    if isinstance(verdict, Accepted):
-        reply = _answered(json.dumps({"job_id": verdict.job_id}), request_id)
-    elif verdict is None:
-        # A late effect has no answer: a rule that delays it also says how the answer is lost.
-        reply = _refused(refusal("APIGW.0201"), request_id)
+    if isinstance(delivery, Accepted):
+        response = _respond(json.dumps({"job_id": delivery.job_id}), request_id)
+    elif delivery is None:
+        # A late write has no result yet; the rule that delays it also loses the response.
+        response = _respond_error(refusal("APIGW.0201"), request_id)
     else:
-        reply = _refused(verdict, request_id)
-    return _after(fate, reply, request_id)
+        response = _respond_error(delivery, request_id)
+    return _outcome_after_effect(effect, response, request_id)
 
 
-def _before(fate: FaultEffect, request_id: str) -> WireOutcome | None:
-    """Return how a request ends that the world must not see, or None."""
-    if fate.dropped == "unreachable":
-        return WireOutcome(NeverSent(), fate.delay_s)
-    if fate.refuse is not None:
-        return WireOutcome(_refused(fate.refuse, request_id), fate.delay_s)
-    if fate.dropped is not None:
-        return WireOutcome(_lost(fate.dropped, fate.hang_s, request_id), fate.delay_s)
+def _outcome_before_effect(effect: FaultEffect, request_id: str) -> WireOutcome | None:
+    """Return the outcome of a request that must not reach the world, or None."""
+    if effect.dropped == "unreachable":
+        return WireOutcome(NeverSent(), effect.delay_s)
+    if effect.refuse is not None:
+        return WireOutcome(_respond_error(effect.refuse, request_id), effect.delay_s)
+    if effect.dropped is not None:
+        return WireOutcome(_lose_response(effect.dropped, effect.hang_s, request_id), effect.delay_s)
     return None
 
 
-def _after(fate: FaultEffect, reply: SimResponse, request_id: str) -> WireOutcome:
-    """Return how a request ends whose effect has happened."""
-    if fate.lost is not None:
-        return WireOutcome(_lost(fate.lost, fate.hang_s, request_id), fate.delay_s)
-    if fate.error_after is not None:
-        return WireOutcome(_refused(fate.error_after, request_id), fate.delay_s)
-    if fate.garble is not None:
-        reply = _garbled(fate.garble, reply)
-    return WireOutcome(reply, fate.delay_s)
+def _outcome_after_effect(effect: FaultEffect, response: SimResponse, request_id: str) -> WireOutcome:
+    """Return the outcome of a request that has had its effect."""
+    if effect.lost is not None:
+        return WireOutcome(_lose_response(effect.lost, effect.hang_s, request_id), effect.delay_s)
+    if effect.error_after is not None:
+        return WireOutcome(_respond_error(effect.error_after, request_id), effect.delay_s)
+    if effect.garble is not None:
+        response = _garble(effect.garble, response)
+    return WireOutcome(response, effect.delay_s)
 
 
-def _lost(how: Lost, hang_s: float, request_id: str) -> Ending:
-    match how:
+def _lose_response(loss: LostAnswer, hang_s: float, request_id: str) -> Ending:
+    match loss:
         case "cut":
             return Cut()
         case "close":
@@ -271,34 +271,34 @@ def _lost(how: Lost, hang_s: float, request_id: str) -> Ending:
         case "hang":
             return Hang(hang_s)
         case "504":
-            return _refused(refusal("APIGW.0201"), request_id)
+            return _respond_error(refusal("APIGW.0201"), request_id)
 
 
-def _garbled(how: str, reply: SimResponse) -> SimResponse:
-    match how:
+def _garble(kind: str, response: SimResponse) -> SimResponse:
+    match kind:
         case "html":
-            return SimResponse(reply.status, (("Content-Type", "text/html"),), b"<html><body>Welcome</body></html>")
+            return SimResponse(response.status, (("Content-Type", "text/html"),), b"<html><body>Welcome</body></html>")
         case "truncated":
-            return SimResponse(reply.status, reply.headers, reply.body[: len(reply.body) // 2])
+            return SimResponse(response.status, response.headers, response.body[: len(response.body) // 2])
         case "oversized":
-            return SimResponse(reply.status, reply.headers, b'{"pad": "' + b"x" * _OVERSIZED_BYTES + b'"}')
+            return SimResponse(response.status, response.headers, b'{"pad": "' + b"x" * _OVERSIZED_BYTES + b'"}')
         case "empty":
-            return SimResponse(reply.status, reply.headers, b"")
+            return SimResponse(response.status, response.headers, b"")
         case "no-job-id":
-            return SimResponse(reply.status, reply.headers, b"{}")
+            return SimResponse(response.status, response.headers, b"{}")
         case _:
-            return SimResponse(reply.status, reply.headers, b"\x00\xff\xfe" + reply.body[:16])
+            return SimResponse(response.status, response.headers, b"\x00\xff\xfe" + response.body[:16])
 
 
-def _answered(answer: str | ApiError, request_id: str) -> SimResponse:
-    if isinstance(answer, ApiError):
-        return _refused(answer, request_id)
-    return SimResponse(200, (("Content-Type", _JSON), ("X-Request-Id", request_id)), answer.encode())
+def _respond(result: str | ApiError, request_id: str) -> SimResponse:
+    if isinstance(result, ApiError):
+        return _respond_error(result, request_id)
+    return SimResponse(200, (("Content-Type", _JSON), ("X-Request-Id", request_id)), result.encode())
 
 
-def _refused(refused: ApiError, request_id: str) -> SimResponse:
-    content_type, body = body_of(refused, request_id)
+def _respond_error(error: ApiError, request_id: str) -> SimResponse:
+    content_type, body = error_body(error, request_id)
     headers = [("Content-Type", content_type), ("X-Request-Id", request_id)]
-    if refused.retry_after_s is not None:
-        headers.append(("Retry-After", str(refused.retry_after_s)))
-    return SimResponse(refused.status, tuple(headers), body)
+    if error.retry_after_s is not None:
+        headers.append(("Retry-After", str(error.retry_after_s)))
+    return SimResponse(error.status, tuple(headers), body)

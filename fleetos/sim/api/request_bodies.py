@@ -1,7 +1,7 @@
-"""The bodies of requests, as the API has them, and the orders that they are.
+"""Parse request bodies into orders.
 
-What is refused here never reaches the world. Keys that are not known are no error, as in the API. Nothing of a value is
-quoted: it may be a secret.
+A body refused here never reaches the world. Unknown keys are no error, as in the API. Refusals quote no value: it may
+be a secret.
 """
 
 import json
@@ -12,31 +12,31 @@ from typing import Annotated, Literal, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fleetos.sim.wire.error_codes import ApiError, refusal
-from fleetos.sim.world.ledger import Content
+from fleetos.sim.world.ledger import WriteContent
 from fleetos.sim.world.orders import ChangeOs, PowerOrder
 
-# The documented special characters of a password, the newest and longest set.
+# Special characters of a password: the newest and longest of the documented sets.
 _SPECIAL = frozenset("!@$%^-_=+[{}]:,./?~#*")
 
 Json = dict[str, object]
 
 
 class BodyError(Exception):
-    """The body is not what the API expects; `refused` is the answer."""
+    """Invalid body; `api_error` is the response."""
 
-    def __init__(self, refused: ApiError) -> None:
-        super().__init__(refused.message)
-        self.refused = refused
+    def __init__(self, api_error: ApiError) -> None:
+        super().__init__(api_error.message)
+        self.api_error = api_error
 
 
 class RequestModel(BaseModel):
-    """A part of a body: of exact types, with keys that it does not know left out."""
+    """Part of a body, with strict types; unknown keys are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", populate_by_name=False)
 
 
 class Metadata(RequestModel):
-    """What a change may be told about the disk and the first start."""
+    """Options of a change for the disk and the first start."""
 
     encrypted: Annotated[Literal["0", "1"] | None, Field(alias="__system__encrypted")] = None
     key_id: Annotated[str | None, Field(alias="__system__cmkid")] = None
@@ -45,7 +45,7 @@ class Metadata(RequestModel):
 
 
 class Reinstall(RequestModel):
-    """What a reinstallation says (API page ecs_02_0204)."""
+    """Parameters of a reinstallation (API page ecs_02_0204)."""
 
     adminpass: str | None = None
     keyname: str | None = None
@@ -56,7 +56,7 @@ class Reinstall(RequestModel):
 
 
 class Change(Reinstall):
-    """What a change says (API page ecs_02_0202)."""
+    """Parameters of a change (API page ecs_02_0202)."""
 
     imageid: Annotated[str, Field(min_length=1)]
 
@@ -74,31 +74,31 @@ class ReinstallBody(RequestModel):
 
 
 class DescribeKey(RequestModel):
-    """Which encryption key is asked about (KMS API, "querying the information about a CMK")."""
+    """Body of a query of an encryption key (KMS API, "querying the information about a CMK")."""
 
     key_id: str
 
 
 class ServerId(RequestModel):
-    """One server of several."""
+    """Id of one server among several."""
 
     id: str
 
 
-class Named(RequestModel):
-    """The servers of a start (API page ecs_02_0303)."""
+class ServerIds(RequestModel):
+    """Servers of a call for several servers; alone it is a start (API page ecs_02_0303)."""
 
     servers: Annotated[list[ServerId], Field(min_length=1)]
 
 
-class Stop(Named):
-    """A stop; without a type it is soft."""
+class Stop(ServerIds):
+    """Stop; soft without a type."""
 
     type: Literal["SOFT", "HARD"] | None = None
 
 
-class Reboot(Named):
-    """A reboot, which must say how."""
+class Reboot(ServerIds):
+    """Reboot; the type is required."""
 
     type: Literal["SOFT", "HARD"]
 
@@ -114,7 +114,7 @@ class StartBody(RequestModel):
     """The body of a start of several servers."""
 
     model_config = ConfigDict(extra="forbid")
-    os_start: Annotated[Named, Field(alias="os-start")]
+    os_start: Annotated[ServerIds, Field(alias="os-start")]
 
 
 class RebootBody(RequestModel):
@@ -124,56 +124,56 @@ class RebootBody(RequestModel):
     reboot: Reboot
 
 
-class Known(RequestModel):
-    """A domain or a project, by id or name."""
+class IdOrName(RequestModel):
+    """Domain or project, by id or name."""
 
     id: str | None = None
     name: str | None = None
 
 
-class User(Known):
-    """Who asks for a token by a password."""
+class LoginUser(IdOrName):
+    """User and password of a login."""
 
     password: str
-    domain: Known | None = None
+    domain: IdOrName | None = None
 
 
-class PasswordOf(RequestModel):
-    """The part of a login that is named after its method."""
+class PasswordLogin(RequestModel):
+    """Value of the key `password` of a login."""
 
-    user: User
+    user: LoginUser
 
 
-class OldToken(RequestModel):
-    """A token that is given for another one."""
+class TokenLogin(RequestModel):
+    """Token that is exchanged for another."""
 
     id: str
 
 
-class ByPassword(RequestModel):
-    """Who one is, by a password."""
+class PasswordIdentity(RequestModel):
+    """Identity proved by a password."""
 
     methods: Annotated[list[Literal["password"]], Field(min_length=1, max_length=1)]
-    password: PasswordOf
+    password: PasswordLogin
 
 
-class ByToken(RequestModel):
-    """Who one is, by a token."""
+class TokenIdentity(RequestModel):
+    """Identity proved by a token."""
 
     methods: Annotated[list[Literal["token"]], Field(min_length=1, max_length=1)]
-    token: OldToken
+    token: TokenLogin
 
 
 class TokenScope(RequestModel):
-    """What the token shall be for."""
+    """Requested scope of a token."""
 
-    project: Known | None = None
+    project: IdOrName | None = None
 
 
 class LoginModel(RequestModel):
-    """A login."""
+    """Identity and scope of a login."""
 
-    identity: ByPassword | ByToken
+    identity: PasswordIdentity | TokenIdentity
     scope: TokenScope | None = None
 
 
@@ -186,8 +186,8 @@ class TokenBody(RequestModel):
 B = TypeVar("B", bound=RequestModel)
 
 
-def parse(body: bytes) -> Json:
-    """Return the JSON object of a body. Raises BodyError."""
+def parse_body(body: bytes) -> Json:
+    """Parse the JSON object of a body. Raises BodyError."""
     try:
         content: object = json.loads(body)
     except (ValueError, RecursionError):
@@ -197,50 +197,49 @@ def parse(body: bytes) -> Json:
     return cast("Json", content)
 
 
-def read(kind: type[B], content: Json) -> B:
-    """Return the body of that kind. Raises BodyError."""
+def read_model(model: type[B], content: Json) -> B:
+    """Validate a JSON object as a model. Raises BodyError for the first problem, with its place."""
     try:
-        return kind.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
-        # Of what was wrong the first, by its place.
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    raise BodyError(refusal("Ecs.0005", message=f"{place}: {first['msg']}"))
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    raise BodyError(refusal("Ecs.0005", message=f"{place}: {problem['msg']}"))
 
 
 def change_order(content: Json, path: str, server_id: str, api: Literal["v1", "v2"], *, reinstall: bool) -> ChangeOs:
-    """Return the order of a changeos or reinstallos body that came to this path. Raises BodyError."""
-    asked = read(ReinstallBody, content).os_reinstall if reinstall else read(ChangeBody, content).os_change
-    user_data = asked.metadata.user_data if asked.metadata is not None else None
+    """Return the order in the body of a changeos or reinstallos request to `path`. Raises BodyError."""
+    change = read_model(ReinstallBody, content).os_reinstall if reinstall else read_model(ChangeBody, content).os_change
+    user_data = change.metadata.user_data if change.metadata is not None else None
     return ChangeOs(
         kind="change",
         server_id=server_id,
-        image_id=asked.imageid if isinstance(asked, Change) else None,
-        keyname=asked.keyname,
-        userid=asked.userid,
-        adminpass="none" if asked.adminpass is None else _quality(asked.adminpass),
+        image_id=change.imageid if isinstance(change, Change) else None,
+        keyname=change.keyname,
+        userid=change.userid,
+        adminpass="none" if change.adminpass is None else _password_quality(change.adminpass),
         user_data_bytes=len(user_data or "") * 3 // 4,
-        encrypted=asked.metadata is not None and asked.metadata.encrypted == "1",
-        key_id=asked.metadata.key_id if asked.metadata is not None else None,
-        with_stop=asked.mode is not None,
+        encrypted=change.metadata is not None and change.metadata.encrypted == "1",
+        key_id=change.metadata.key_id if change.metadata is not None else None,
+        with_stop=change.mode is not None,
         api=api,
-        content=_said(asked, cast("Json", content["os-reinstall" if reinstall else "os-change"]), path),
+        content=_write_content(change, cast("Json", content["os-reinstall" if reinstall else "os-change"]), path),
     )
 
 
-def _said(asked: Reinstall, raw: Json, path: str) -> Content:
-    """Return what a change said. Its metadata are taken as they came, those that the cloud does not know included."""
-    metadata = cast("dict[str, str]", raw.get("metadata") or {})
+def _write_content(change: Reinstall, raw_change: Json, path: str) -> WriteContent:
+    """Return the content of a change for the ledger, with all its metadata, also those that the cloud ignores."""
+    metadata = cast("dict[str, str]", raw_change.get("metadata") or {})
     user_data = metadata.get("user_data")
-    return Content(
+    return WriteContent(
         path,
-        asked.imageid if isinstance(asked, Change) else None,
-        asked.keyname,
-        asked.userid,
-        None if asked.adminpass is None else sha256(asked.adminpass.encode(errors="surrogatepass")).hexdigest(),
+        change.imageid if isinstance(change, Change) else None,
+        change.keyname,
+        change.userid,
+        None if change.adminpass is None else sha256(change.adminpass.encode(errors="surrogatepass")).hexdigest(),
         None if user_data is None else _digest_of_base64(user_data),
         {key: value for key, value in metadata.items() if key != "user_data"},
-        asked.mode,
+        change.mode,
     )
 
 
@@ -252,28 +251,28 @@ def _digest_of_base64(text: str) -> str:
 
 
 def power_order(content: Json) -> PowerOrder:
-    """Return the order of a `cloudservers/action` body. Raises BodyError."""
+    """Return the order in the body of a `cloudservers/action` request. Raises BodyError."""
     match list(content):
         case ["os-stop"]:
-            stop = read(StopBody, content).os_stop
-            return _power("stop", stop, hard=stop.type == "HARD")
+            stop = read_model(StopBody, content).os_stop
+            return _power_order_of("stop", stop, hard=stop.type == "HARD")
         case ["os-start"]:
-            return _power("start", read(StartBody, content).os_start, hard=False)
+            return _power_order_of("start", read_model(StartBody, content).os_start, hard=False)
         case ["reboot"]:
-            reboot = read(RebootBody, content).reboot
-            return _power("reboot", reboot, hard=reboot.type == "HARD")
+            reboot = read_model(RebootBody, content).reboot
+            return _power_order_of("reboot", reboot, hard=reboot.type == "HARD")
         case _:
             raise BodyError(refusal("Ecs.0005", message="exactly one of os-stop, os-start and reboot is expected."))
 
 
-def _power(operation: Literal["stop", "start", "reboot"], asked: Named, *, hard: bool) -> PowerOrder:
-    ids = tuple(dict.fromkeys(one.id for one in asked.servers))
+def _power_order_of(operation: Literal["stop", "start", "reboot"], change: ServerIds, *, hard: bool) -> PowerOrder:
+    ids = tuple(dict.fromkeys(server.id for server in change.servers))
     return PowerOrder(kind="power", operation=operation, servers=ids, hard=hard)
 
 
-def _quality(word: str) -> Literal["good", "bad"]:
-    """Judge a password: 8 to 26 characters of at least three kinds, and none that is not allowed."""
+def _password_quality(password: str) -> Literal["good", "bad"]:
+    """Judge a password: good if it has 8 to 26 allowed characters of at least three kinds."""
     kinds = (str.isupper, str.islower, str.isdigit, _SPECIAL.__contains__)
-    used = sum(any(kind(letter) for letter in word) for kind in kinds)
-    allowed = all((letter.isascii() and letter.isalnum()) or letter in _SPECIAL for letter in word)
-    return "good" if 8 <= len(word) <= 26 and used >= 3 and allowed else "bad"
+    kinds_used = sum(any(kind(letter) for letter in password) for kind in kinds)
+    allowed = all((letter.isascii() and letter.isalnum()) or letter in _SPECIAL for letter in password)
+    return "good" if 8 <= len(password) <= 26 and kinds_used >= 3 and allowed else "bad"

@@ -1,4 +1,4 @@
-"""The paths of the simulated cloud: which operation a method and a path mean, and on what."""
+"""Route table: operation and resource of a method and a path."""
 
 import re
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
-    """One line of the table. `power` stands for stop, start and reboot: only the body tells which."""
+class ApiPath:
+    """Line of the table. `power` stands for stop, start and reboot, which only the body tells apart."""
 
     method: Literal["GET", "POST"]
     operation: RouteOperation
@@ -20,73 +20,74 @@ class Path:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The names in the template, in their order."""
+        """Names of the parameters in the template, in order."""
         return tuple(_PARAMETER.findall(self.template))
 
     @property
-    def open(self) -> bool:
-        """Whether it is for anybody: to have a token, and to learn which versions of an API there are."""
+    def public(self) -> bool:
+        """True if it needs no credentials: issuing a token, and listing the versions of an API."""
         return self.operation in ("versions", "version") or (self.operation == "token" and self.method == "POST")
 
     def pattern(self) -> re.Pattern[str]:
-        """Return what matches a path of this line; a parameter is one segment."""
+        """Return the pattern of the paths of this line; a parameter matches one segment."""
         parts = _PARAMETER.split(self.template)
-        segments = [f"(?P<{part}>[^/]+)" if place % 2 else re.escape(part) for place, part in enumerate(parts)]
+        segments = [f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts)]
         return re.compile("".join(segments))
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a request is about."""
+    """Operation and resource of a request."""
 
     operation: RouteOperation
     project: str | None = None
-    at_id: str = ""
+    resource_id: str = ""
     api: Literal["v1", "v2"] = "v1"
-    open: bool = False
-    part_id: str = ""
+    public: bool = False
+    """It needs no credentials."""
+    subresource_id: str = ""
 
 
-PATHS: tuple[Path, ...] = (
-    Path("GET", "list", "/v1/{project}/cloudservers/detail"),
-    Path("GET", "flavors", "/v1/{project}/cloudservers/flavors"),
-    Path("GET", "limits", "/v1/{project}/cloudservers/limits"),
-    Path("GET", "detail", "/v1/{project}/cloudservers/{id}"),
-    Path("GET", "job", "/v1/{project}/jobs/{id}"),
-    Path("POST", "power", "/v1/{project}/cloudservers/action"),
-    Path("POST", "changeos", "/v1/{project}/cloudservers/{id}/changeos"),
-    Path("POST", "changeos", "/v2/{project}/cloudservers/{id}/changeos"),
-    Path("POST", "reinstallos", "/v1/{project}/cloudservers/{id}/reinstallos"),
-    Path("POST", "reinstallos", "/v2/{project}/cloudservers/{id}/reinstallos"),
-    Path("POST", "token", "/v3/auth/tokens"),
-    Path("GET", "token", "/v3/auth/tokens"),
-    Path("GET", "projects", "/v3/projects"),
-    Path("GET", "credential", "/v3.0/OS-CREDENTIAL/credentials/{id}"),
-    Path("GET", "images", "/v2/cloudimages"),
-    Path("GET", "native-images", "/v2/images"),
-    Path("GET", "keypairs", "/v2.1/{project}/os-keypairs"),
-    Path("GET", "keypair", "/v2.1/{project}/os-keypairs/{id}"),
-    Path("GET", "native-servers", "/v2.1/{project}/servers/detail"),
-    Path("GET", "actions", "/v2.1/{project}/servers/{id}/os-instance-actions"),
-    Path("GET", "action", "/v2.1/{project}/servers/{id}/os-instance-actions/{request}"),
-    Path("GET", "block-device", "/v1/{project}/cloudservers/{id}/block_device"),
-    Path("GET", "volumes", "/v2/{project}/cloudvolumes/detail"),
-    Path("GET", "volume", "/v2/{project}/cloudvolumes/{id}"),
-    Path("GET", "disk-quota", "/v2/{project}/os-quota-sets/{id}"),
-    Path("POST", "key", "/v1.0/{project}/kms/describe-key"),
-    Path("GET", "enterprise-projects", "/v1.0/enterprise-projects"),
-    Path("GET", "versions", "/"),
-    Path("GET", "version", "/{id}"),
+PATHS: tuple[ApiPath, ...] = (
+    ApiPath("GET", "list", "/v1/{project}/cloudservers/detail"),
+    ApiPath("GET", "flavors", "/v1/{project}/cloudservers/flavors"),
+    ApiPath("GET", "limits", "/v1/{project}/cloudservers/limits"),
+    ApiPath("GET", "detail", "/v1/{project}/cloudservers/{id}"),
+    ApiPath("GET", "job", "/v1/{project}/jobs/{id}"),
+    ApiPath("POST", "power", "/v1/{project}/cloudservers/action"),
+    ApiPath("POST", "changeos", "/v1/{project}/cloudservers/{id}/changeos"),
+    ApiPath("POST", "changeos", "/v2/{project}/cloudservers/{id}/changeos"),
+    ApiPath("POST", "reinstallos", "/v1/{project}/cloudservers/{id}/reinstallos"),
+    ApiPath("POST", "reinstallos", "/v2/{project}/cloudservers/{id}/reinstallos"),
+    ApiPath("POST", "token", "/v3/auth/tokens"),
+    ApiPath("GET", "token", "/v3/auth/tokens"),
+    ApiPath("GET", "projects", "/v3/projects"),
+    ApiPath("GET", "credential", "/v3.0/OS-CREDENTIAL/credentials/{id}"),
+    ApiPath("GET", "images", "/v2/cloudimages"),
+    ApiPath("GET", "native-images", "/v2/images"),
+    ApiPath("GET", "keypairs", "/v2.1/{project}/os-keypairs"),
+    ApiPath("GET", "keypair", "/v2.1/{project}/os-keypairs/{id}"),
+    ApiPath("GET", "native-servers", "/v2.1/{project}/servers/detail"),
+    ApiPath("GET", "actions", "/v2.1/{project}/servers/{id}/os-instance-actions"),
+    ApiPath("GET", "action", "/v2.1/{project}/servers/{id}/os-instance-actions/{request}"),
+    ApiPath("GET", "block-device", "/v1/{project}/cloudservers/{id}/block_device"),
+    ApiPath("GET", "volumes", "/v2/{project}/cloudvolumes/detail"),
+    ApiPath("GET", "volume", "/v2/{project}/cloudvolumes/{id}"),
+    ApiPath("GET", "disk-quota", "/v2/{project}/os-quota-sets/{id}"),
+    ApiPath("POST", "key", "/v1.0/{project}/kms/describe-key"),
+    ApiPath("GET", "enterprise-projects", "/v1.0/enterprise-projects"),
+    ApiPath("GET", "versions", "/"),
+    ApiPath("GET", "version", "/{id}"),
 )
 _ROUTES = tuple((path, path.pattern()) for path in PATHS)
 
 
-def find(method: str, path: str) -> Route | None:
-    """Return the route of a request, or None for a path that the cloud does not have."""
+def find_route(method: str, path: str) -> Route | None:
+    """Return the route of a request, or None for an unknown path."""
     for line, pattern in _ROUTES:
         if line.method == method and (match := pattern.fullmatch(path)) is not None:
             parts = match.groupdict()
             api: Literal["v1", "v2"] = "v2" if line.template.startswith("/v2/") else "v1"
             at_id, part_id = parts.get("id") or "", parts.get("request") or ""
-            return Route(line.operation, parts.get("project"), at_id, api, line.open, part_id)
+            return Route(line.operation, parts.get("project"), at_id, api, line.public, part_id)
     return None

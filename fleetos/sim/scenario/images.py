@@ -1,11 +1,11 @@
-"""The images of the simulated cloud."""
+"""Images of the simulated cloud."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class SimImage:
-    """One image. `flags` are further fields, as the IMS answers with them (values of `__*` flags are strings)."""
+    """Image of the cloud."""
 
     id: str
     name: str
@@ -14,10 +14,11 @@ class SimImage:
     os_type: str = "Linux"
     imagetype: str = "gold"
     flags: dict[str, str | int | bool] = field(default_factory=dict[str, "str | int | bool"])
+    """Further fields of its IMS response; values of `__*` flags are strings."""
 
 
-def picture(image: SimImage, created: str) -> dict[str, object]:
-    """Return an image as `GET /v2/cloudimages` shows it (IMS API, "querying images")."""
+def show_image(image: SimImage, created: str) -> dict[str, object]:
+    """Return an image in the format of `GET /v2/cloudimages` (IMS API, "querying images")."""
     return {
         "id": image.id,
         "name": image.name,
@@ -44,17 +45,17 @@ def picture(image: SimImage, created: str) -> dict[str, object]:
 
 
 def is_arm(image: SimImage) -> bool:
-    """Return whether the image is one for ARM servers."""
+    """Return whether the image is for ARM servers."""
     return image.flags.get("__support_arm") == "true" or image.flags.get("architecture") == "arm"
 
 
 def platforms(image: SimImage) -> frozenset[str]:
-    """Return the platforms that the image is for, each with whether it is for servers with a GPU: kvm, kvm_gpu_type."""
+    """Return the platforms that the image supports, each without and with a GPU: kvm, kvm_gpu_type."""
     flags = {"__support_kvm": "true", **image.flags}
     kinds = ("kvm", "xen", "kvm_gpu_type", "xen_gpu_type")
     return frozenset(kind for kind in kinds if flags.get(f"__support_{kind}", "false") not in ("", "false"))
 
 
 def firmware(image: SimImage) -> object:
-    """Return how the image boots; an image that does not say so boots by BIOS."""
+    """Return the firmware type of the image, BIOS if it states none."""
     return image.flags.get("hw_firmware_type", "bios")

@@ -1,4 +1,4 @@
-"""Reads a scenario file (YAML or JSON, which is a part of it) and says where it is wrong."""
+"""Load a scenario file (YAML, and so JSON), with the place of every problem; the built-in world."""
 
 from pathlib import Path
 
@@ -7,15 +7,20 @@ from pydantic import ValidationError
 from fleetos.errors import InputError, Problem
 from fleetos.files import UnreadableFile, decode_text, read_bounded
 from fleetos.limits import SIM_SCENARIO_BYTES_MAX, SIM_SCENARIO_DEPTH_MAX
-from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.scenario.faults import Fail, LostAfter
+from fleetos.sim.scenario.scenario import ChangeManner, ImageEntry, PhaseDurations, Scenario, ServerGroup
 from fleetos.yaml_file import Bounds, Mark, Node, UnreadableYaml, parse_yaml
 
-# A few aliases make a small file a huge value.
+# No aliases: a few of them make a huge value of a small file.
 _BOUNDS = Bounds("scenario", depth=SIM_SCENARIO_DEPTH_MAX, aliases=0)
+# Number of servers of the built-in world, a fleet to try fleetos on.
+SERVERS = 200
+# Servers whose first submit has its effect but loses its response. None of their changes fails.
+LOST = ("web-023", "web-118", "web-171")
 
 
 def load_scenario(path: Path) -> Scenario:
-    """Return the scenario in a file. Raises InputError with every problem in it, each with line and column."""
+    """Load the scenario in a file. Raises InputError with every problem, each with line and column."""
     try:
         text = decode_text(read_bounded(path, SIM_SCENARIO_BYTES_MAX))
     except UnreadableFile as error:
@@ -24,7 +29,7 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def parse_scenario(text: str, name: str) -> Scenario:
-    """Return the scenario in a text; `name` stands for the file in messages. Raises InputError."""
+    """Parse a scenario; messages call the text `name`. Raises InputError."""
     try:
         root = parse_yaml(text, name, _BOUNDS) or Node(Mark(1, 1), {})
     except UnreadableYaml as error:
@@ -32,12 +37,12 @@ def parse_scenario(text: str, name: str) -> Scenario:
     try:
         return Scenario.model_validate({} if root.plain is None else root.plain)
     except ValidationError as error:
-        found = [_problem(name, root, e["loc"], e["msg"]) for e in error.errors(include_input=False)]
-        raise InputError(tuple(found)) from error
+        problems = [_problem(name, root, e["loc"], e["msg"]) for e in error.errors(include_input=False)]
+        raise InputError(tuple(problems)) from error
 
 
 def _problem(name: str, node: Node, loc: tuple[int | str, ...], message: str) -> Problem:
-    """Return the problem at a place of the content. Parts of the place that are no keys of the file are left out."""
+    """Return the problem at the place `loc`, without the parts of `loc` that are no keys of the file."""
     keys: list[str] = []
     for part in loc:
         if part in node.below:
@@ -46,3 +51,38 @@ def _problem(name: str, node: Node, loc: tuple[int | str, ...], message: str) ->
         elif isinstance(part, str) and part == loc[-1] and node.is_mapping:
             keys.append(part)
     return Problem(name, node.mark.line, node.mark.column, ".".join(keys), message)
+
+
+def builtin_scenario() -> Scenario:
+    """Return the scenario of `cloud: sim`: about one change in fifteen fails once, and its retry succeeds."""
+    codes = ("Ecs.0202", "Ecs.0205", "Ecs.0217", "Ecs.0219", "Ecs.0503")
+    return Scenario(
+        # With this seed web-001 to web-005 run, and no server of LOST fails its change.
+        seed=31,
+        servers=(
+            ServerGroup(
+                count=SERVERS,
+                name="web-###",
+                state={"running": 0.9, "stopped": 0.1},
+                image="Standard_Debian_11_latest",
+                az=("eu-de-01", "eu-de-02", "eu-de-03"),
+                tags=("role=web", "stage=demo"),
+                key="KeyPair-350b",
+            ),
+        ),
+        images=(
+            ImageEntry(name="Standard_Debian_11_latest"),
+            ImageEntry(name="Standard_Debian_12_latest"),
+            ImageEntry(name="Standard_Ubuntu_24.04_latest"),
+            ImageEntry(name="Standard_Windows_2022_latest", os_type="Windows", min_disk_gb=60),
+        ),
+        key_pairs=("KeyPair-350b", "KeyPair-dmz"),
+        durations=PhaseDurations(
+            stop=(0.5, 1.5), start=(0.5, 1.5), reboot=(1.0, 2.0), change=(1.5, 4.0), job_init=(0.05, 0.3)
+        ),
+        change=ChangeManner(flip_lag_s=1.0),
+        faults=(
+            Fail(do="fail", on="changeos", rate=1 / 15, nth=(1,), code=codes, picture=("old-disk", "error")),
+            LostAfter(do="cut-after", on="changeos", servers=LOST, nth=(1,)),
+        ),
+    )

@@ -1,4 +1,4 @@
-"""The scenario: what a simulated cloud holds, how long things take, and what goes wrong. Frozen values, no I/O."""
+"""Scenario: contents, durations, faults. Frozen values, no I/O."""
 
 from ipaddress import IPv4Address
 from typing import Annotated, Literal
@@ -7,23 +7,23 @@ from pydantic import Field, JsonValue, model_validator
 
 from fleetos.limits import SIM_RULES_MAX, SIM_SERVERS_MAX
 from fleetos.sim.random_draws import RandomDraws
-from fleetos.sim.scenario.faults import Flip, Model, OneOrMore, Picture, Rule, Seconds
+from fleetos.sim.scenario.faults import ChangePicture, ImageFlip, Model, OneOrMore, Rule, Seconds
 from fleetos.sim.scenario.images import SimImage
 
 ServerState = Literal["running", "stopped", "failed"]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Span = tuple[Seconds, Seconds]
 _ADDRESSES = 2**32
-# How a server is paid for, and the cloud's `charging_mode` for it.
+# How a server is paid for.
 Charging = Literal["by-use", "yearly-monthly", "spot"]
 DiskStatus = Literal["in-use", "backing-up", "restoring-backup", "extending", "detaching", "error"]
 DEFAULT_FLAVOR = "s3.medium.2"
-# The key in the examples of the API's pages, with which disks that begin encrypted are encrypted too.
+# The key in the examples of the API pages; disks that are encrypted from the start use it too.
 DEFAULT_KEY = "83cdb52d-9ebf-4469-9cfa-e7b5b80da846"
 
 
 class FlavorEntry(Model):
-    """A flavor. `architecture` arm: one of the flavors whose extra specs name it. `performance` is its class."""
+    """Flavor. Only ARM flavors have extra specs that state the architecture; `performance` is the class."""
 
     id: Name = DEFAULT_FLAVOR
     vcpus: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -35,7 +35,7 @@ class FlavorEntry(Model):
 
 
 class QuotaSet(Model):
-    """What the project may have of disks, GB of disks, and servers; -1: any number."""
+    """Quotas of the project: disks, GB of disks, servers. -1: unlimited."""
 
     volumes: Annotated[int, Field(ge=-1)] = -1
     gigabytes: Annotated[int, Field(ge=-1)] = -1
@@ -43,25 +43,21 @@ class QuotaSet(Model):
 
 
 class KeyEntry(Model):
-    """An encryption key, by its id and what KMS says of its state."""
+    """Encryption key, by its id and its state in KMS."""
 
     id: Name
     state: Literal["waiting", "enabled", "disabled", "deletion", "import"] = "enabled"
 
 
 class EnterpriseEntry(Model):
-    """An enterprise project, by its id and name."""
+    """Enterprise project, by its id and name."""
 
     id: Name
     name: Name
 
 
 class ServerGroup(Model):
-    """Servers that are alike. Each run of `#` in the name becomes the number, filled with zeros to that width.
-
-    `image_id`: what `image.id` shows whatever they run, so that only `metering.image_id` tells. `shows` are fields that
-    reads show in place of the true ones, however strange.
-    """
+    """Group of similar servers. The first run of `#` in the name becomes the number, zero-padded to that width."""
 
     count: Annotated[int, Field(ge=0, le=SIM_SERVERS_MAX)] = 1
     name: Name = "web-###"
@@ -76,7 +72,9 @@ class ServerGroup(Model):
     key: Name | None = None
     shows_image: bool = True
     image_id: Name | None = None
+    """Override of `image.id` in reads, so that only `metering.image_id` shows the true image."""
     shows: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    """Fields that override the true ones in reads, with any value."""
     system_disk: bool = True
     system_disk_gb: Annotated[int, Field(ge=1, le=1024)] = 40
     data_disks: Annotated[int, Field(ge=0, le=22)] = 0
@@ -88,7 +86,7 @@ class ServerGroup(Model):
     host_status: Literal["UP", "UNKNOWN", "DOWN", "MAINTENANCE", ""] = "UP"
 
     def name_of(self, index: int) -> str:
-        """Return the name of the server at this place of the group, counted from 0."""
+        """Return the name of the server at `index` of the group, from 0."""
         number = self.first + index
         if "#" not in self.name:
             return self.name if self.count == 1 else f"{self.name}-{number}"
@@ -97,14 +95,14 @@ class ServerGroup(Model):
         return f"{head}{number:0{width}d}{rest.lstrip('#')}"
 
     def address_of(self, index: int) -> str | None:
-        """Return the address of the server at this place of the group, None where the world chooses one."""
+        """Return the address of the server at `index` of the group, or None if the world chooses one."""
         return None if self.address is None else str(self.address + index)
 
-    def state_of(self, chance: RandomDraws, name: str) -> ServerState:
-        """Return the state in which a server of the group begins; weights are drawn from."""
+    def state_of(self, draws: RandomDraws, name: str) -> ServerState:
+        """Return the initial state of a server, drawn by weight if `state` has weights."""
         if not isinstance(self.state, dict):
             return self.state
-        point = chance.unit("state", name) * sum(self.state.values())
+        point = draws.unit("state", name) * sum(self.state.values())
         for state, weight in self.state.items():
             point -= weight
             if point < 0:
@@ -113,7 +111,7 @@ class ServerGroup(Model):
 
 
 class ImageEntry(Model):
-    """An image. Without an id it gets one from the seed and its name."""
+    """Image. Without an id it gets one from the seed and its name."""
 
     name: Name
     id: Name | None = None
@@ -123,16 +121,16 @@ class ImageEntry(Model):
     imagetype: Literal["gold", "private", "shared", "market"] = "gold"
     flags: dict[str, str | int | bool] = Field(default_factory=dict[str, "str | int | bool"])
 
-    def made(self, chance: RandomDraws) -> SimImage:
-        """Return the image."""
-        image_id = self.id or chance.uuid("image", self.name)
+    def make_image(self, draws: RandomDraws) -> SimImage:
+        """Create the image of this entry."""
+        image_id = self.id or draws.uuid("image", self.name)
         return SimImage(
             image_id, self.name, self.status, self.min_disk_gb, self.os_type, self.imagetype, dict(self.flags)
         )
 
 
 class PhaseDurations(Model):
-    """How long things take, in seconds, each evenly spread over its span."""
+    """Durations in seconds, each uniformly distributed over its span."""
 
     stop: Span = (5.0, 20.0)
     start: Span = (5.0, 15.0)
@@ -142,26 +140,26 @@ class PhaseDurations(Model):
 
 
 class ChangeManner(Model):
-    """What a change looks like unless a rule `show` or `job-life` says otherwise."""
+    """Appearance of a change, unless a rule `show` or `job-life` overrides it."""
 
-    picture: Picture = "rebuild"
-    image_flips: Flip = "end"
+    picture: ChangePicture = "rebuild"
+    image_flips: ImageFlip = "end"
     flip_lag_s: Seconds = 30.0
     job_visible_after_s: Seconds = 0.0
     job_vanishes_after_s: Seconds = 86400.0
 
 
 class Tokens(Model):
-    """How long a token is valid, and how many characters it has at least."""
+    """Lifetime of tokens, and their minimum length in characters."""
 
     lifetime_s: Annotated[float, Field(gt=0, le=10**7)] = 86400.0
     length: Annotated[int, Field(ge=0, le=30_000)] = 0
 
 
 class Listing(Model):
-    """What the list of servers offers: not every cloud has the filter by id, or markers.
+    """Features of the list of servers: not every cloud has the filter by id, or markers.
 
-    `page`: it shows no more than so many servers at once, however many are asked for.
+    `page` is the maximum number of servers on a page, whatever `limit` a client gives.
     """
 
     server_id_filter: bool = True
@@ -170,17 +168,14 @@ class Listing(Model):
 
 
 class ActionLog(Model):
-    """The log of what was done to a server. `events`: it tells how each action ended; `lag_s`: it is so far behind."""
+    """Action log of servers. `events`: it shows the result of each action; `lag_s`: its delay."""
 
     events: bool = True
     lag_s: Seconds = 0.0
 
 
 class Scenario(Model):
-    """A whole simulated cloud. `lax` accepts a change in any state, `logs` tells whether it shows what was done, and
-    `clock_ahead_s` is how far its clock is ahead of that of this machine. `granted_enterprise_projects` are those that
-    the user may see; none named: the whole project.
-    """
+    """Contents, durations and faults of a simulated cloud."""
 
     seed: int = 1
     servers: tuple[ServerGroup, ...] = (ServerGroup(),)
@@ -194,28 +189,36 @@ class Scenario(Model):
     encryption_keys: tuple[KeyEntry, ...] = (KeyEntry(id=DEFAULT_KEY),)
     enterprise_projects: tuple[EnterpriseEntry, ...] = (EnterpriseEntry(id="0", name="default"),)
     granted_enterprise_projects: tuple[Name, ...] = ()
+    """Enterprise projects that the user may see; empty: the whole project."""
     durations: PhaseDurations = PhaseDurations()
     change: ChangeManner = ChangeManner()
     tokens: Tokens = Tokens()
     list: Listing = Listing()
     lax: bool = False
+    """Accept a change in any state of the server."""
     logs: bool = True
+    """Offer the action log and the volumes."""
     action_log: ActionLog = ActionLog()
     v1_change: bool = True
+    """Offer changeos and reinstallos in v1 of the API too."""
     temporary_servers: bool = False
+    """List the temporary servers of running changes."""
     clock_ahead_s: Annotated[float, Field(ge=-(10**7), le=10**7)] = 0.0
+    """Lead of the cloud's clock over that of this machine."""
     faults: Annotated[tuple[Rule, ...], Field(max_length=SIM_RULES_MAX)] = ()
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Scenario":
-        known = {image.name for image in self.images} | {image.id for image in self.images if image.id is not None}
+    def _check_consistency(self) -> "Scenario":
+        image_names = {image.name for image in self.images} | {
+            image.id for image in self.images if image.id is not None
+        }
         names: set[str] = set()
         if sum(group.count for group in self.servers) > SIM_SERVERS_MAX:
             raise ValueError(f"at most {SIM_SERVERS_MAX} servers in a world")
         for group in self.servers:
             if group.address is not None and int(group.address) + group.count > _ADDRESSES:
                 raise ValueError(f"servers {group.name!r}: {group.address} has no {group.count} addresses after it")
-            if group.image not in known:
+            if group.image not in image_names:
                 raise ValueError(f"servers {group.name!r}: image {group.image!r} is not among the images")
             if group.flavor not in {flavor.id for flavor in self.flavors}:
                 raise ValueError(f"servers {group.name!r}: flavor {group.flavor!r} is not among the flavors")
@@ -229,7 +232,7 @@ class Scenario(Model):
         return self
 
     def with_servers(self, count: int) -> "Scenario":
-        """Return the same scenario with another number of servers in its first group."""
+        """Return a copy with `count` servers in its first group."""
         groups = self.servers or (ServerGroup(),)
-        first = groups[0].model_copy(update={"count": count})
-        return Scenario.model_validate({**self.model_dump(), "servers": (first, *groups[1:])})
+        first_group = groups[0].model_copy(update={"count": count})
+        return Scenario.model_validate({**self.model_dump(), "servers": (first_group, *groups[1:])})

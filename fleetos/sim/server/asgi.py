@@ -1,4 +1,4 @@
-"""The simulated cloud behind HTTP: reads a request from the socket, hands it over, renders how it ends."""
+"""HTTP front of the simulated cloud: pass each request to the gateway, and send or cut its response."""
 
 import asyncio
 import socket
@@ -18,62 +18,67 @@ from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.server import admin
 from fleetos.sim.wire.messages import SIMULATED, Cut, Hang, SimRequest, SimResponse, WireOutcome
 
-# Rules of a scenario posted to /admin/faults may be longer than a request of the API.
+# Fault rules posted to /admin/faults may be longer than a request of the API.
 _READ_BYTES_MAX = 4 * SIM_BODY_BYTES_MAX
-# Closing a socket with this linger sends a reset instead of an orderly end.
+# Closing a socket with this linger option sends a reset instead of an orderly end.
 _RESET = struct.pack("ii", 1, 0)
 
 
 class CuttingProtocol(H11Protocol):
-    """uvicorn's protocol, which shows the application its connection, so that it can be cut."""
+    """uvicorn's protocol that passes the connection to the application, which may have to cut it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the connection for the requests on it."""
+        """Put the connection into the state of its requests."""
         self.app_state = {**self.app_state, "connection": transport}
         super().connection_made(cast("asyncio.Transport", transport))
 
 
-def make_app(cloud: SimulatedCloud, identity: dict[str, object], seen: Callable[[], None]) -> ASGIApp:
-    """Return the application. `seen` is called for each request, so that an idle process can be told."""
+def make_app(cloud: SimulatedCloud, identity: dict[str, object], on_request: Callable[[], None]) -> ASGIApp:
+    """Return the application. It calls `on_request` for each request, so that the process knows when it is idle."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or end its connection as the cloud decides."""
         if scope["type"] != "http":
             return
-        seen()
-        http = HttpRequest(scope, receive)
+        on_request()
+        http_request = HttpRequest(scope, receive)
         try:
-            body = await _read(http)
+            body = await _read_body(http_request)
         except ClientDisconnect:
             return
-        headers = dict(http.headers)
+        headers = dict(http_request.headers)
         query = cast("bytes", scope["query_string"])
         target = cast("bytes", scope["raw_path"]) + (b"?" + query if query else b"")
-        asked = SimRequest(
-            http.method, str(scope["path"]), dict(http.query_params), headers, body, target.decode("latin-1")
+        request = SimRequest(
+            http_request.method,
+            str(scope["path"]),
+            dict(http_request.query_params),
+            headers,
+            body,
+            target.decode("latin-1"),
         )
-        if asked.path.startswith("/admin/"):
-            outcome = WireOutcome(admin.answer(cloud, asked, identity))
+        if request.path.startswith("/admin/"):
+            outcome = WireOutcome(admin.handle_request(cloud, request, identity))
         else:
-            outcome = cloud.handle(asked)
+            outcome = cloud.handle(request)
         if outcome.delay_s > 0:
             await asyncio.sleep(outcome.delay_s)
         ending = outcome.ending
         if isinstance(ending, SimResponse):
-            await _response(ending, cloud.now)(scope, receive, send)
+            await _to_http_response(ending, cloud.now)(scope, receive, send)
             return
         if isinstance(ending, Hang):
-            await _gone(receive, ending.seconds)
-        await _cut(scope, receive, reset=not isinstance(ending, Cut) or ending.reset)
+            await _wait_for_disconnect(receive, ending.seconds)
+        await _cut_connection(scope, receive, reset=not isinstance(ending, Cut) or ending.reset)
 
     return app
 
 
-async def _read(http: HttpRequest) -> bytes:
-    """Return the body, cut off just past the limit: what is longer is refused whatever it says."""
+async def _read_body(http_request: HttpRequest) -> bytes:
+    """Read the body, and stop just past the limit: a longer body is refused anyway."""
     parts: list[bytes] = []
     size = 0
-    async for part in http.stream():
+    async for part in http_request.stream():
         parts.append(part)
         size += len(part)
         if size > _READ_BYTES_MAX:
@@ -81,15 +86,16 @@ async def _read(http: HttpRequest) -> bytes:
     return b"".join(parts)
 
 
-def _response(reply: SimResponse, now: float) -> Response:
-    response = Response(reply.body, reply.status, dict([("Date", formatdate(now, usegmt=True)), SIMULATED]))
-    for name, value in reply.headers:
+def _to_http_response(sim_response: SimResponse, now: float) -> Response:
+    date = ("Date", formatdate(now, usegmt=True))
+    response = Response(sim_response.body, sim_response.status, dict([date, SIMULATED]))
+    for name, value in sim_response.headers:
         response.headers[name] = value
     return response
 
 
-async def _gone(receive: Receive, seconds: float) -> None:
-    """Wait until the client gives up, or the time is over."""
+async def _wait_for_disconnect(receive: Receive, seconds: float) -> None:
+    """Wait until the client disconnects, at most `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":
@@ -98,8 +104,8 @@ async def _gone(receive: Receive, seconds: float) -> None:
         return
 
 
-async def _cut(scope: Scope, receive: Receive, *, reset: bool) -> None:
-    """End the connection without an answer, and wait until the server has seen it."""
+async def _cut_connection(scope: Scope, receive: Receive, *, reset: bool) -> None:
+    """End the connection without a response, and wait until the server has noticed."""
     connection = cast("asyncio.Transport", scope["state"]["connection"])
     if reset:
         raw = cast("socket.socket | None", connection.get_extra_info("socket"))
@@ -108,4 +114,4 @@ async def _cut(scope: Scope, receive: Receive, *, reset: bool) -> None:
         connection.abort()
     else:
         connection.close()
-    await _gone(receive, 5.0)
+    await _wait_for_disconnect(receive, 5.0)

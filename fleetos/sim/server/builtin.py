@@ -1,4 +1,7 @@
-"""The cloud behind `cloud: sim`: a process of its own, whose world is kept and which is found again by all callers."""
+"""`cloud: sim`: start or find the shared process.
+
+The process outlives its caller. Its state folder keeps the world, and the address by which later callers find it.
+"""
 
 import asyncio
 import contextlib
@@ -15,110 +18,112 @@ from urllib.parse import urlsplit
 from fleetos.errors import CloudUnreachable
 from fleetos.limits import SIM_END_S, SIM_IDLE_EXIT_S, SIM_READY_S
 from fleetos.sim.api.access import Access
-from fleetos.sim.server.state_folder import StateFolder, locked
+from fleetos.sim.server.state_folder import StateFolder, try_lock
 
-# Whoever starts the process may take SIM_READY_S, and somebody may be before us in the queue as well.
-_TURN_S = 3 * SIM_READY_S
-_LOOK_S = 0.05
+# A start takes up to SIM_READY_S, and other callers may be before us in the queue.
+_START_LOCK_S = 3 * SIM_READY_S
+_POLL_S = 0.05
 _HEALTH_S = 2.0
 _HEALTH_BYTES_MAX = 64 * 1024
-_LOG_TAIL = 500
-# Nothing else of the caller's environment is handed on: it may hold the credentials of a real cloud.
-_KEPT = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH"})
+_LOG_TAIL_CHARACTERS = 500
+# Besides these and PYTHON*, the process gets no variable of its caller: they may hold credentials of a real cloud.
+_ENVIRONMENT_KEPT = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH"})
 
 
 async def ensure(state_dir: Path, scenario: Path | None = None, *, idle_exit_s: float = SIM_IDLE_EXIT_S) -> Access:
-    """Return the way into the simulated cloud of a state folder, which is started if it does not run.
+    """Start the simulated cloud of a state folder unless it runs, and return its address and credentials.
 
-    A scenario counts when its world is made; each scenario file has a world of its own. Callers that race get the same
-    process. Raises InputError for a bad scenario, CloudUnreachable when the process does not come up.
+    Each scenario file has a world of its own, and takes effect only when that world is created. Callers that race get
+    the same process. Raises InputError for a bad scenario, CloudUnreachable if the process does not start.
     """
-    home = home_of(state_dir, scenario)
-    found = await _found(home)
-    if found is not None:
-        return found
+    folder = folder_for(state_dir, scenario)
+    access = await _find_running(folder)
+    if access is not None:
+        return access
     if scenario is not None:
         from fleetos.sim.scenario.load import load_scenario
 
         load_scenario(scenario)
-    home.make()
-    async with _turn(home):
-        return await _started(home, scenario, idle_exit_s)
+    folder.create()
+    async with _hold_start_lock(folder):
+        return await _start_and_wait(folder, scenario, idle_exit_s)
 
 
 async def reset(state_dir: Path, scenario: Path | None = None) -> None:
-    """End the process of a state folder and drop its world; the next `ensure` makes a new one."""
-    home = home_of(state_dir, scenario)
-    home.make()
-    async with _turn(home):
-        await _end(home)
-        home.forget()
+    """End the process of a state folder and delete its world; the next `ensure` creates a new one."""
+    folder = folder_for(state_dir, scenario)
+    folder.create()
+    async with _hold_start_lock(folder):
+        await _end_process(folder)
+        folder.delete_world()
 
 
-def home_of(state_dir: Path, scenario: Path | None) -> StateFolder:
-    """Return the home of the built-in world, or of a scenario's."""
+def folder_for(state_dir: Path, scenario: Path | None) -> StateFolder:
+    """Return the folder of the built-in world, or of a scenario's world."""
     if scenario is None:
         return StateFolder(state_dir / "sim")
     return StateFolder(state_dir / f"sim-{sha256(str(scenario.resolve()).encode()).hexdigest()[:12]}")
 
 
 @contextlib.asynccontextmanager
-async def _turn(home: StateFolder) -> AsyncGenerator[None]:
-    """Be the only one who starts or ends the process. Raises CloudUnreachable after _TURN_S."""
+async def _hold_start_lock(folder: StateFolder) -> AsyncGenerator[None]:
+    """Hold the lock under which a caller starts or ends the process. Raises CloudUnreachable after _START_LOCK_S."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + _TURN_S
+    deadline = loop.time() + _START_LOCK_S
     while True:
-        with locked(home.turn) as file:
+        with try_lock(folder.start_lock) as file:
             if file is not None:
                 yield
                 return
         if loop.time() > deadline:
-            raise CloudUnreachable(f"another process has been starting the simulated cloud in {home.folder} for long")
-        await asyncio.sleep(_LOOK_S)
+            raise CloudUnreachable(f"another process has been starting the simulated cloud in {folder.path} for long")
+        await asyncio.sleep(_POLL_S)
 
 
-async def _started(home: StateFolder, scenario: Path | None, idle_exit_s: float) -> Access:
+async def _start_and_wait(folder: StateFolder, scenario: Path | None, idle_exit_s: float) -> Access:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SIM_READY_S
-    ports = _ports(home)
+    ports = _ports_to_try(folder)
     child: int | None = None
     while loop.time() < deadline:
-        found = await _found(home)
-        if found is not None:
-            return found
+        access = await _find_running(folder)
+        if access is not None:
+            return access
         if child is not None and _has_ended(child):
             child = None
             if not ports:
                 break
-        # Asking for the occupant holds its lock for a moment, so it is not asked for while ours is starting.
-        if child is None and home.occupant() is None:
-            child = _spawn(home, scenario, ports.pop(0) if ports else 0, idle_exit_s)
-        await asyncio.sleep(_LOOK_S)
-    said = home.log.read_text(errors="replace")[-_LOG_TAIL:].strip() if home.log.exists() else ""
-    raise CloudUnreachable(f"the simulated cloud in {home.folder} does not start: {said}", "fleetos sim reset")
+        # The question itself holds the lock for a moment, which could refuse our process while it starts.
+        if child is None and folder.server_pid() is None:
+            child = _spawn_process(folder, scenario, ports.pop(0) if ports else 0, idle_exit_s)
+        await asyncio.sleep(_POLL_S)
+    log_tail = folder.log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:].strip() if folder.log.exists() else ""
+    raise CloudUnreachable(f"the simulated cloud in {folder.path} does not start: {log_tail}", "fleetos sim reset")
 
 
-def _ports(home: StateFolder) -> list[int]:
-    """Return the ports to try: where it was before, then any."""
-    last = home.read_address()
-    port = urlsplit(last[0]).port if last is not None else None
+def _ports_to_try(folder: StateFolder) -> list[int]:
+    """Return the ports to try: the last one, then any free one (0)."""
+    address = folder.read_address()
+    port = urlsplit(address[0]).port if address is not None else None
     return [port, 0] if port is not None else [0]
 
 
-def _spawn(home: StateFolder, scenario: Path | None, port: int, idle_exit_s: float) -> int:
+def _spawn_process(folder: StateFolder, scenario: Path | None, port: int, idle_exit_s: float) -> int:
     """Start the process in a session of its own, so that it outlives its caller, and return its id."""
     arguments = [sys.executable, "-P", "-m", "fleetos.sim.server.serve", "--listen", f"127.0.0.1:{port}"]
-    arguments += ["--state", str(home.folder), "--idle-exit", str(idle_exit_s)]
+    arguments += ["--state", str(folder.path), "--idle-exit", str(idle_exit_s)]
     if scenario is not None:
         arguments += ["--scenario", str(scenario.resolve())]
     log_flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 2, str(home.log), log_flags, 0o600),
+        (os.POSIX_SPAWN_OPEN, 2, str(folder.log), log_flags, 0o600),
     ]
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("PYTHON")}
-    return os.posix_spawn(sys.executable, arguments, kept, file_actions=actions, setsid=True)
+    environment = {
+        name: value for name, value in os.environ.items() if name in _ENVIRONMENT_KEPT or name.startswith("PYTHON")
+    }
+    return os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setsid=True)
 
 
 def _has_ended(child: int) -> bool:
@@ -127,36 +132,36 @@ def _has_ended(child: int) -> bool:
     return True
 
 
-async def _end(home: StateFolder) -> None:
-    """End the process that serves the world, politely at first. Raises CloudUnreachable if it does not end."""
+async def _end_process(folder: StateFolder) -> None:
+    """End the process that serves the world, with SIGTERM, then SIGKILL. Raises CloudUnreachable if it survives."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGKILL):
-        pid = home.occupant()
+        pid = folder.server_pid()
         if pid is None:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
         deadline = loop.time() + SIM_END_S
         while loop.time() < deadline:
-            await asyncio.sleep(_LOOK_S)
-            if home.occupant() is None:
+            await asyncio.sleep(_POLL_S)
+            if folder.server_pid() is None:
                 break
         _has_ended(pid)
-    if home.occupant() is not None:
-        raise CloudUnreachable(f"the process of the simulated cloud in {home.folder} does not end")
+    if folder.server_pid() is not None:
+        raise CloudUnreachable(f"the process of the simulated cloud in {folder.path} does not end")
 
 
-async def _found(home: StateFolder) -> Access | None:
-    """Return the way in if the world of this home is being served at the address on record."""
-    last = home.read_address()
-    if last is None:
+async def _find_running(folder: StateFolder) -> Access | None:
+    """Return the address and credentials if the recorded address serves the world of this folder, else None."""
+    address = folder.read_address()
+    if address is None:
         return None
-    url, world = last
-    health = await _health(url)
+    url, world = address
+    health = await _get_health(url)
     return Access(url) if health is not None and health.get("world") == world else None
 
 
-async def _health(url: str) -> dict[str, object] | None:
+async def _get_health(url: str) -> dict[str, object] | None:
     parts = urlsplit(url)
     if parts.hostname is None or parts.port is None:
         return None
@@ -165,8 +170,8 @@ async def _health(url: str) -> dict[str, object] | None:
         async with asyncio.timeout(_HEALTH_S):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
             writer.write(f"GET /admin/health HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
-            head, _, body = (await _all(reader)).partition(b"\r\n\r\n")
-            answer: object = json.loads(body) if b" 200 " in head[:20] else None
+            head, _, body = (await _read_to_end(reader)).partition(b"\r\n\r\n")
+            health: object = json.loads(body) if b" 200 " in head[:20] else None
     except (OSError, TimeoutError, ValueError):
         return None
     finally:
@@ -174,11 +179,11 @@ async def _health(url: str) -> dict[str, object] | None:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
-    return cast("dict[str, object]", answer) if isinstance(answer, dict) else None
+    return cast("dict[str, object]", health) if isinstance(health, dict) else None
 
 
-async def _all(reader: asyncio.StreamReader) -> bytes:
-    """Return what comes until the other side ends, up to the limit."""
+async def _read_to_end(reader: asyncio.StreamReader) -> bytes:
+    """Read until the peer closes, or until _HEALTH_BYTES_MAX is reached."""
     parts: list[bytes] = []
     size = 0
     while size < _HEALTH_BYTES_MAX and (part := await reader.read(_HEALTH_BYTES_MAX)):

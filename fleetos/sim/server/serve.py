@@ -1,4 +1,4 @@
-"""Process of a simulated cloud: `python -m fleetos.sim.server.serve` listens on loopback until it is told to end."""
+"""`python -m fleetos.sim.server.serve`: serve a world on loopback until SIGTERM or SIGINT."""
 
 import argparse
 import asyncio
@@ -19,31 +19,30 @@ from fleetos.clock import SystemClock
 from fleetos.errors import FleetosError, UsageError
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.random_draws import RandomDraws
-from fleetos.sim.scenario.builtin_world import builtin_scenario
-from fleetos.sim.scenario.load import load_scenario
+from fleetos.sim.scenario.load import builtin_scenario, load_scenario
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.server.asgi import CuttingProtocol, make_app
 from fleetos.sim.server.state_folder import StateFolder
-from fleetos.sim.world.journal import FORMAT, Header, create, load
+from fleetos.sim.world.journal import FORMAT, Header, create_journal, load_journal
 
-# How often an idle process looks whether it has been idle long enough.
-_LOOK_S = 0.2
-# Requests on the wire have this long to be answered after a SIGTERM; those that hang on purpose never are.
-_GRACE_S = 1
-# Tokens of real clouds are several KB, and a scenario can make them 30 KB.
+# How often the process checks whether it must exit.
+_POLL_S = 0.2
+# Requests in flight get this long after a SIGTERM; those that hang on purpose never get a response.
+_SHUTDOWN_S = 1
+# Tokens of real clouds have several KB, and a scenario can ask for 30 KB.
 _HEAD_BYTES_MAX = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """Where to listen. Port 0 takes any free one."""
+class ListenAddress:
+    """Address to listen on. Port 0 takes any free port."""
 
     host: str = "127.0.0.1"
     port: int = 0
 
     @classmethod
-    def parse(cls, text: str) -> "Listen":
-        """Return the address in a text like 127.0.0.1:8080. Raises UsageError; only loopback is served."""
+    def parse(cls, text: str) -> "ListenAddress":
+        """Parse an address like 127.0.0.1:8080. Raises UsageError; only loopback addresses are allowed."""
         host, colon, port = text.rpartition(":")
         host = host.strip("[]")
         try:
@@ -59,35 +58,34 @@ class Listen:
 
 async def serve(
     cloud: SimulatedCloud,
-    listen: Listen,
+    listen: ListenAddress,
     announce: Callable[[str], None],
     *,
     stop: asyncio.Event | None = None,
     idle_exit_s: float | None = None,
     identity: dict[str, object] | None = None,
 ) -> None:
-    """Serve a cloud until `stop` is set, or it has been idle; `announce` gets the base URL once it listens.
+    """Serve a cloud until `stop` is set or it is idle; call `announce` with the base URL once it listens.
 
-    Idle is a process without a request for `idle_exit_s`, and without a change in flight. Raises UsageError when the
-    address cannot be had.
+    Idle means no request for `idle_exit_s` and no change in flight. Raises UsageError if the address cannot be bound.
     """
     sock = _bind(listen)
     loop = asyncio.get_running_loop()
-    seen_at = loop.time()
+    last_request_at = loop.time()
 
-    def seen() -> None:
-        nonlocal seen_at
-        seen_at = loop.time()
+    def on_request() -> None:
+        nonlocal last_request_at
+        last_request_at = loop.time()
 
     config = uvicorn.Config(
-        make_app(cloud, identity or {}, seen),
+        make_app(cloud, identity or {}, on_request),
         http=CuttingProtocol,
         lifespan="off",
         log_config=None,
         access_log=False,
-        # The time of day is the cloud's, which need not be that of this machine.
+        # The application sends the Date header: the clock of the cloud may differ from that of this machine.
         date_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
         timeout_keep_alive=75,
         backlog=2048,
         h11_max_incomplete_event_size=_HEAD_BYTES_MAX,
@@ -96,10 +94,10 @@ async def serve(
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         while not serving.done():
-            await asyncio.wait({serving}, timeout=_LOOK_S)
+            await asyncio.wait({serving}, timeout=_POLL_S)
             server.should_exit = server.should_exit or (stop is not None and stop.is_set())
-            if idle_exit_s is not None and loop.time() - seen_at >= idle_exit_s:
-                cloud.settle()
+            if idle_exit_s is not None and loop.time() - last_request_at >= idle_exit_s:
+                cloud.advance()
                 server.should_exit = server.should_exit or cloud.world.ledger.changes_in_flight == 0
         await serving
     finally:
@@ -108,11 +106,11 @@ async def serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it listens."""
+    """uvicorn's server that calls `on_listening` once it listens."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
         super().__init__(config)
-        self._listening = listening
+        self._on_listening = on_listening
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -120,18 +118,18 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
+        """Listen, then call `on_listening`."""
         await super().startup(sockets)
         if self.started:
-            self._listening()
+            self._on_listening()
 
 
 def _url(host: str, sock: socket.socket) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{sock.getsockname()[1]}"
+    url_host = f"[{host}]" if ":" in host else host
+    return f"http://{url_host}:{sock.getsockname()[1]}"
 
 
-def _bind(listen: Listen) -> socket.socket:
+def _bind(listen: ListenAddress) -> socket.socket:
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -148,35 +146,58 @@ def wall_s() -> float:
     return SystemClock().now().timestamp()
 
 
+def open_world(path: Path, scenario: Scenario, now: Callable[[], float]) -> tuple[SimulatedCloud, str]:
+    """Load the world of a journal, or create a journal and a new world; return the cloud and the world's id."""
+    if path.exists():
+        journal, lines = load_journal(path)
+    else:
+        born_at = now()
+        world = RandomDraws(scenario.seed).hex("world", str(born_at))
+        header = Header(format=FORMAT, world=world, born_at=born_at, scenario=scenario)
+        journal, lines = create_journal(path, header), iter(())
+    cloud = SimulatedCloud(journal.header.scenario, journal.header.born_at, now, journal)
+    for line in lines:
+        cloud.replay(line)
+    return cloud, journal.header.world
+
+
 def run(
-    listen: Listen,
+    listen: ListenAddress,
     scenario: Scenario,
     *,
     state: Path | None = None,
     idle_exit_s: float | None = None,
     announce: Callable[[str], None],
 ) -> None:
-    """Serve a simulated cloud until SIGTERM or SIGINT; with `state` its world is kept in that folder."""
+    """Serve a simulated cloud until SIGTERM or SIGINT, with its world in the folder `state` if given."""
 
-    async def until_told(cloud: SimulatedCloud, tell: Callable[[str], None], identity: dict[str, object]) -> None:
+    async def serve_until_signal(
+        cloud: SimulatedCloud, announce_url: Callable[[str], None], identity: dict[str, object]
+    ) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await serve(cloud, listen, tell, stop=stop, idle_exit_s=idle_exit_s, identity=identity)
+        await serve(cloud, listen, announce_url, stop=stop, idle_exit_s=idle_exit_s, identity=identity)
 
     if state is None:
-        asyncio.run(until_told(SimulatedCloud(scenario, wall_s(), wall_s), announce, {"pid": os.getpid()}))
+        asyncio.run(serve_until_signal(SimulatedCloud(scenario, wall_s(), wall_s), announce, {"pid": os.getpid()}))
         return
-    home = StateFolder(state)
-    with home.occupied():
-        cloud, world = open_world(home.journal, scenario, wall_s)
+    folder = StateFolder(state)
+    with folder.hold():
+        cloud, world = open_world(folder.journal, scenario, wall_s)
         identity: dict[str, object] = {"pid": os.getpid(), "world": world}
 
-        def told(url: str) -> None:
-            home.write_address(url, world)
+        def announce_and_record(url: str) -> None:
+            folder.write_address(url, world)
             announce(url)
 
-        asyncio.run(until_told(cloud, told, identity))
+        asyncio.run(serve_until_signal(cloud, announce_and_record, identity))
+
+
+def choose_scenario(path: Path | None, servers: int | None) -> Scenario:
+    """Return the scenario of the file, or the built-in one, with `servers` servers in its first group if given."""
+    scenario = load_scenario(path) if path is not None else builtin_scenario()
+    return scenario if servers is None else scenario.with_servers(servers)
 
 
 def _print_address(url: str) -> None:
@@ -185,21 +206,21 @@ def _print_address(url: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code of `python -m fleetos.sim.server.serve`."""
+    """Run `python -m fleetos.sim.server.serve` and return its exit code."""
     parser = argparse.ArgumentParser(prog="fleetos.sim.server.serve")
     parser.add_argument("--listen", default="127.0.0.1:0")
     parser.add_argument("--scenario", type=Path)
     parser.add_argument("--servers", type=int)
     parser.add_argument("--state", type=Path)
     parser.add_argument("--idle-exit", type=float, metavar="SECONDS")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        scenario = chosen_scenario(given.scenario, given.servers)
+        scenario = choose_scenario(options.scenario, options.servers)
         run(
-            Listen.parse(given.listen),
+            ListenAddress.parse(options.listen),
             scenario,
-            state=given.state,
-            idle_exit_s=given.idle_exit,
+            state=options.state,
+            idle_exit_s=options.idle_exit,
             announce=_print_address,
         )
     except FleetosError as error:
@@ -208,26 +229,5 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def chosen_scenario(path: Path | None, servers: int | None) -> Scenario:
-    """Return the scenario in a file, or the built-in one, with another number of servers if one is given."""
-    scenario = load_scenario(path) if path is not None else builtin_scenario()
-    return scenario if servers is None else scenario.with_servers(servers)
-
-
 if __name__ == "__main__":
     sys.exit(main())
-
-
-def open_world(path: Path, scenario: Scenario, now: Callable[[], float]) -> tuple[SimulatedCloud, str]:
-    """Return the cloud whose world a journal keeps, and the world's name; without one a new world of the scenario."""
-    if path.exists():
-        journal, entries = load(path)
-    else:
-        born_at = now()
-        world = RandomDraws(scenario.seed).hex("world", str(born_at))
-        header = Header(format=FORMAT, world=world, born_at=born_at, scenario=scenario)
-        journal, entries = create(path, header), iter(())
-    cloud = SimulatedCloud(journal.header.scenario, journal.header.born_at, now, journal)
-    for entry in entries:
-        cloud.replay(entry)
-    return cloud, journal.header.world

@@ -1,4 +1,4 @@
-"""The folder in which a simulated world lives: its journal, its address, and the lock of the process that serves it."""
+"""Folder of a persistent world: journal, address, lock."""
 
 import contextlib
 import fcntl
@@ -12,71 +12,71 @@ from typing import cast
 from fleetos.errors import UsageError
 from fleetos.files import PRIVATE_FILE, make_private_folder, write_private
 
-# Whoever asks for the occupant holds the lock for a moment: one refusal does not mean that the folder is taken.
+# `server_pid` holds the lock for a moment: a single refusal does not mean that a process serves the folder.
 _TRIES = 20
 _PAUSE_S = 0.05
 
 
 class StateFolder:
-    """One folder, made 0700, with files that only its owner reads whatever the folder allows."""
+    """Folder with mode 0700. Its files are private to their owner even if the mode of the folder is wider."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.path = folder
         self.journal = folder / "world.jsonl"
         self.address = folder / "address.json"
         self.log = folder / "serve.log"
-        self.turn = folder / "turn.lock"
+        self.start_lock = folder / "turn.lock"
         self._lock = folder / "serve.lock"
 
-    def make(self) -> None:
-        """Make the folder if it is not there, and those above it that are missing, each for its owner alone."""
-        make_private_folder(self.folder)
+    def create(self) -> None:
+        """Create the folder and its missing parents, each private to the owner."""
+        make_private_folder(self.path)
 
     @contextlib.contextmanager
-    def occupied(self) -> Generator[None]:
-        """Hold the folder as the one process that serves its world. Raises UsageError if another does."""
-        self.make()
+    def hold(self) -> Generator[None]:
+        """Hold the folder as the only process that serves its world. Raises UsageError if another process does."""
+        self.create()
         for _ in range(_TRIES):
-            with locked(self._lock) as file:
+            with try_lock(self._lock) as file:
                 if file is not None:
                     os.ftruncate(file, 0)
                     os.pwrite(file, str(os.getpid()).encode(), 0)
                     yield
                     return
             time.sleep(_PAUSE_S)
-        raise UsageError(f"another process serves the world in {self.folder}")
+        raise UsageError(f"another process serves the world in {self.path}")
 
-    def occupant(self) -> int | None:
-        """Return the process id of the process that serves the world, or None if none does."""
+    def server_pid(self) -> int | None:
+        """Return the id of the process that serves the world, or None."""
         if not self._lock.exists():
             return None
-        with locked(self._lock) as file:
+        with try_lock(self._lock) as file:
             if file is not None:
                 return None
         text = self._lock.read_text()
         return int(text) if text.isdecimal() else None
 
     def write_address(self, url: str, world: str) -> None:
-        """Write down where the world is served."""
+        """Record the base URL at which the world is served."""
         write_private(self.address, json.dumps({"v": 1, "base_url": url, "world": world}).encode())
 
     def read_address(self) -> tuple[str, str] | None:
-        """Return base URL and world as they were written last, or None."""
+        """Return the base URL and the world that were recorded last, or None."""
         try:
             content = cast("dict[str, object]", json.loads(self.address.read_bytes()))
             return str(content["base_url"]), str(content["world"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def forget(self) -> None:
-        """Drop the world. Nobody may serve it."""
+    def delete_world(self) -> None:
+        """Delete the world. The caller makes sure that no process serves it."""
         for path in (self.journal, self.address, self.log):
             path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Generator[int | None]:
-    """Hold a file's lock; gives the open file, or None when another holds it."""
+def try_lock(path: Path) -> Generator[int | None]:
+    """Hold a file's lock: yield the open file, or None if another process holds the lock."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         try:

@@ -1,4 +1,4 @@
-"""The cloud's error codes, with the HTTP status that each is documented with, and the shapes of an error body."""
+"""Error codes with their documented HTTP status, and the formats of an error body."""
 
 import json
 from typing import Literal
@@ -89,7 +89,7 @@ _NOVA_KEYS = {400: "badRequest", 401: "unauthorized", 403: "forbidden", 404: "it
 
 
 class ApiError(BaseModel):
-    """An error answer: the cloud's code, the HTTP status, the message, and the shape of the body."""
+    """Error response: code, HTTP status, message, and the format of the body."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -101,15 +101,15 @@ class ApiError(BaseModel):
 
 
 def refusal(code: str, *, status: int | None = None, message: str | None = None, form: Form | None = None) -> ApiError:
-    """Return the refusal for a code; what is not given is taken from the table, an unknown code being a 400."""
+    """Return the error response of a code, with defaults from the table; an unknown code is a 400."""
     known_status, known_message = _DOCUMENTED.get(code, (400, f"The operation failed with {code}."))
     return ApiError(
         code=code, status=status or known_status, message=message or known_message, form=form or _form(code)
     )
 
 
-def message_of(code: str) -> str:
-    """Return the message that belongs to a code, as a job's `fail_reason` shows it."""
+def error_message(code: str) -> str:
+    """Return the message of a code, as in `fail_reason` of a job."""
     return refusal(code).message
 
 
@@ -119,11 +119,11 @@ def _form(code: str) -> Form:
     return "job" if code in _JOB_CODES else "ecs"
 
 
-def body_of(refused: ApiError, request_id: str) -> tuple[str, bytes]:
-    """Return the content type and the body of an error answer, in the shape that the refusal asks for."""
-    code, message = refused.code, refused.message
-    nova = {_NOVA_KEYS.get(refused.status, "computeFault"): {"message": message, "code": refused.status}}
-    match refused.form:
+def error_body(error: ApiError, request_id: str) -> tuple[str, bytes]:
+    """Return the content type and the body of an error response, in its format."""
+    code, message = error.code, error.message
+    nova = {_NOVA_KEYS.get(error.status, "computeFault"): {"message": message, "code": error.status}}
+    match error.form:
         case "ecs":
             content: object = {"error": {"code": code, "message": message}}
         case "gateway":
@@ -135,7 +135,7 @@ def body_of(refused: ApiError, request_id: str) -> tuple[str, bytes]:
         case "nested":
             content = {"error": {"code": code, "message": json.dumps(nova)}}
         case "html":
-            page = f"<html><head><title>{refused.status}</title></head><body><h1>{message}</h1></body></html>"
+            page = f"<html><head><title>{error.status}</title></head><body><h1>{message}</h1></body></html>"
             return "text/html", page.encode()
         case "plain":
             return "text/plain", message.encode()

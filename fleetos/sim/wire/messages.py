@@ -1,30 +1,30 @@
-"""What goes into the simulated cloud and what comes out, before any socket is involved."""
+"""Requests and responses of the simulated cloud, before sockets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# By this header of every answer a client knows that the cloud is a simulated one.
+# A response header that tells clients that the cloud is simulated.
 SIMULATED = ("X-Simulated-Cloud", "fleetos")
 
 
 @dataclass(frozen=True, slots=True)
 class SimRequest:
-    """One HTTP request. Header names are in lower case; the path is decoded and has no query.
-
-    `target` is path and query as they came, over which a signature is checked.
-    """
+    """HTTP request."""
 
     method: str
     path: str
+    """Decoded, without query."""
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    """Names are in lower case."""
     body: bytes
     target: str = ""
+    """Raw path and query, which a signature covers."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimResponse:
-    """An answer that reaches the client."""
+    """Response that reaches the client."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -33,21 +33,21 @@ class SimResponse:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The connection ends without an answer: by a reset, or in an orderly way (`reset=False`)."""
+    """End of the connection without a response: a reset, or an orderly close (`reset=False`)."""
 
     reset: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """No answer for `seconds`, then a cut."""
+    """Silence for `seconds`, then a cut."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class NeverSent:
-    """The request never left the client. Over a real socket, which is connected by then, this is a cut."""
+    """Request that never left the client. A real socket is connected already, so there it is a cut."""
 
 
 Ending = SimResponse | Cut | Hang | NeverSent
@@ -55,7 +55,7 @@ Ending = SimResponse | Cut | Hang | NeverSent
 
 @dataclass(frozen=True, slots=True)
 class WireOutcome:
-    """How a request ends, and how long the client waits for that. Its effect on the world has already happened."""
+    """End of a request, after the client has waited `delay_s`. Its effect on the world has already happened."""
 
     ending: Ending
     delay_s: float = 0.0

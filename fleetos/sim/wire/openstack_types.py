@@ -1,6 +1,6 @@
-"""What the simulated cloud answers by the native APIs of OpenStack, and what IMS and IAM answer, as types.
+"""Types of the responses of the native OpenStack APIs, IMS and IAM.
 
-The sources are the API pages that the makers of the pictures name.
+The functions that build the responses name the API pages.
 """
 
 from typing import Literal, NotRequired
@@ -17,7 +17,7 @@ class NativeAddress(AddressFields):
 
 
 class Linked(TypedDict):
-    """A thing that is named by its id and where it is."""
+    """Reference by id and links."""
 
     id: str
     links: list[LinkShown]
@@ -44,20 +44,20 @@ class NativeServer(ServerFields, _Attached):
 
 
 class NativeServersAnswer(TypedDict):
-    """A page of servers; the link is there when there are more."""
+    """A page of servers, with a link if there are more."""
 
     servers: list[NativeServer]
     servers_links: NotRequired[list[LinkShown]]
 
 
 class ImagesAnswer(TypedDict):
-    """A page of images. What an image shows depends on its kind: see `fleetos.sim.scenario.images`."""
+    """A page of images. The fields depend on the kind of the image: see `fleetos.sim.scenario.images`."""
 
     images: list[dict[str, object]]
 
 
 class NativeImagesAnswer(TypedDict):
-    """A page of images as Glance answers it; `next` is there when there are more."""
+    """A page of images as Glance shows it, with `next` if there are more."""
 
     images: list[dict[str, object]]
     schema: str
@@ -80,7 +80,7 @@ class VersionsAnswer(TypedDict):
 
 
 class MediaType(TypedDict):
-    """How a version of an API writes."""
+    """Media type of an API version."""
 
     base: str
     type: str
@@ -131,14 +131,14 @@ class ProjectShown(TypedDict):
 
 
 class RoleShown(TypedDict):
-    """What the user may be in the project."""
+    """Role of the user in the project."""
 
     id: str
     name: str
 
 
 class EndpointShown(TypedDict):
-    """Where a service is."""
+    """Address of a service."""
 
     id: str
     interface: str
@@ -157,7 +157,7 @@ class ServiceShown(TypedDict):
 
 
 class TokenShown(TypedDict):
-    """What a token is for, until when, and where the services are."""
+    """User, project, expiry and service catalog of a token."""
 
     methods: list[str]
     issued_at: str
@@ -169,7 +169,7 @@ class TokenShown(TypedDict):
 
 
 class TokenAnswer(TypedDict):
-    """What goes with a token, which itself is in the header X-Subject-Token."""
+    """Description of a token. The token itself is in the header X-Subject-Token."""
 
     token: TokenShown
 
@@ -192,7 +192,7 @@ class CredentialAnswer(TypedDict):
 
 
 class OwnLink(TypedDict):
-    """Where a thing itself is."""
+    """Link of a resource to itself."""
 
     self: str
 
@@ -211,7 +211,7 @@ class ProjectListed(TypedDict):
 
 
 class ProjectsAnswer(TypedDict):
-    """The projects that the asker may use."""
+    """The projects that the user may use."""
 
     projects: list[ProjectListed]
     links: OwnLink

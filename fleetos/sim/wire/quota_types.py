@@ -1,4 +1,4 @@
-"""The answers about flavors, quotas, encryption keys and enterprise projects, as types."""
+"""Types of the responses about flavors, quotas, encryption keys and enterprise projects."""
 
 from typing_extensions import TypedDict
 
@@ -26,7 +26,7 @@ class FlavorsAnswer(TypedDict):
 
 
 class AbsoluteShown(TypedDict):
-    """What a project may have of servers, -1 for as many as it likes, and what it has."""
+    """Quotas of servers, -1 for unlimited, and their use."""
 
     maxTotalInstances: int
     maxTotalCores: int

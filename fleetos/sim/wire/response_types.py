@@ -1,18 +1,18 @@
-"""What the simulated cloud answers, as types: its pictures are made by them, and its description is written from them.
+"""Types of the responses. The OpenAPI description is generated from them.
 
-The sources are the API pages that the makers of the pictures name.
+The functions that build the responses name the API pages.
 """
 
 from typing import Literal, NotRequired
 
-# The standard library's are understood by pydantic from Python 3.12 on.
+# pydantic understands those of the standard library only from Python 3.12 on.
 from typing_extensions import TypedDict
 
 JobStatus = Literal["INIT", "RUNNING", "SUCCESS", "FAIL"]
 
 
 class FaultShown(TypedDict):
-    """Why a server is in ERROR, or why a list by ids does not have it."""
+    """Reason why a server is in ERROR, or missing in a list by ids."""
 
     code: int
     created: str
@@ -27,7 +27,7 @@ class ImageOfServer(TypedDict):
 
 
 class FlavorShown(TypedDict):
-    """The flavor of a server; numbers are texts."""
+    """The flavor of a server; its numbers are strings."""
 
     id: str
     name: str
@@ -40,13 +40,13 @@ AddressFields = TypedDict("AddressFields", {"addr": str, "OS-EXT-IPS:type": str,
 
 
 class AddressShown(AddressFields):
-    """An address of a server; here its version is a text."""
+    """An address of a server; here its version is a string."""
 
     version: str
 
 
 class AttachedShown(TypedDict):
-    """A disk of a server; its place is a text, as is what becomes of it."""
+    """A disk of a server; `bootIndex` and `delete_on_termination` are strings."""
 
     id: str
     bootIndex: str
@@ -61,7 +61,7 @@ class TagShown(TypedDict):
     value: str
 
 
-# What the ECS API and Nova show of a server alike.
+# Fields of a server that the ECS API and Nova have in common.
 ServerFields = TypedDict(
     "ServerFields",
     {
@@ -90,7 +90,7 @@ ServerFields = TypedDict(
         "progress": int,
     },
 )
-# A key with such letters has no other way into a class.
+# The class syntax cannot have this key.
 _Attached = TypedDict("_Attached", {"os-extended-volumes:volumes_attached": list[AttachedShown]})
 
 
@@ -106,14 +106,14 @@ class ServerShown(ServerFields, _Attached):
 
 
 class UnknownShown(TypedDict):
-    """What a list by ids shows for an id that is no server's."""
+    """Entry of a list by ids for an unknown id."""
 
     id: str
     fault: FaultShown
 
 
 class TemporaryShown(TypedDict):
-    """The server that the platform works with during a change."""
+    """Temporary server of the platform during a change."""
 
     id: str
     name: str
@@ -127,33 +127,33 @@ class ServerAnswer(TypedDict):
 
 
 class ServersAnswer(TypedDict):
-    """A page of servers; `count` is how many there are on all pages."""
+    """A page of servers; `count` is the number on all pages."""
 
     count: int
     servers: list[ServerShown | UnknownShown | TemporaryShown]
 
 
 class JobAnswer(TypedDict):
-    """What was accepted."""
+    """Job of an accepted write."""
 
     job_id: str
 
 
 class OneServer(TypedDict):
-    """What a job on one server is about."""
+    """Server of a job on one server."""
 
     server_id: str
 
 
 class ServerOfTask(TypedDict):
-    """What the part of a job is about, and why it failed."""
+    """Server of a sub-job, and the reason why it failed."""
 
     server_id: str
     errorcode_message: str
 
 
 class TaskShown(TypedDict):
-    """The part of a job that belongs to one server."""
+    """Sub-job of one server."""
 
     job_id: str
     job_type: str
@@ -166,14 +166,14 @@ class TaskShown(TypedDict):
 
 
 class SeveralServers(TypedDict):
-    """What a job on several servers is about."""
+    """Sub-jobs of a job on several servers."""
 
     sub_jobs_total: int
     sub_jobs: list[TaskShown]
 
 
 class JobShown(TypedDict):
-    """A job; while it runs its end is empty, and it has no error to show."""
+    """A job. While it runs, `end_time` is empty and the error fields are missing."""
 
     job_id: str
     job_type: str
@@ -186,7 +186,7 @@ class JobShown(TypedDict):
 
 
 class ActionShown(TypedDict):
-    """Something that was done to a server."""
+    """An action on a server."""
 
     action: str
     instance_uuid: str
@@ -198,7 +198,7 @@ class ActionShown(TypedDict):
 
 
 class ActionEventShown(TypedDict):
-    """A step of an action; one that goes on has neither an end nor a result."""
+    """A step of an action; without end and result while it runs."""
 
     event: str
     start_time: str
@@ -208,25 +208,25 @@ class ActionEventShown(TypedDict):
 
 
 class ActionInFullShown(ActionShown):
-    """Something that was done to a server, with its steps."""
+    """An action on a server, with its steps."""
 
     events: list[ActionEventShown]
 
 
 class ActionAnswer(TypedDict):
-    """One thing that was done to a server."""
+    """One action on a server."""
 
     instanceAction: ActionInFullShown
 
 
 class ActionsAnswer(TypedDict):
-    """What was done to a server."""
+    """The actions on a server."""
 
     instanceActions: list[ActionShown]
 
 
 class BlockDeviceShown(TypedDict):
-    """A disk of a server; here its place is a number."""
+    """A disk of a server; here `bootIndex` is a number."""
 
     id: str
     volumeId: str
@@ -239,7 +239,7 @@ class BlockDeviceShown(TypedDict):
 
 
 class Attachable(TypedDict):
-    """How many disks more a server may have."""
+    """Number of disks that a server can still attach."""
 
     free_scsi: int
     free_blk: int
@@ -254,7 +254,7 @@ class BlockDevicesAnswer(TypedDict):
 
 
 class AttachmentShown(TypedDict):
-    """Where a volume is attached."""
+    """Server and device of an attached volume."""
 
     server_id: str
     volume_id: str
@@ -285,7 +285,7 @@ class VolumeAnswer(TypedDict):
 
 
 class LinkShown(TypedDict):
-    """An address that belongs to a thing."""
+    """A link of a resource."""
 
     rel: str
     href: str
@@ -300,7 +300,7 @@ class VolumesAnswer(TypedDict):
 
 
 class KeyPairShown(TypedDict):
-    """A key pair; alone it shows its owner too."""
+    """A key pair; a response with only one also shows its owner."""
 
     name: str
     fingerprint: str

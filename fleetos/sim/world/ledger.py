@@ -1,4 +1,4 @@
-"""The ledger: what was asked of the simulated cloud, what came of it, and what it did to which disk."""
+"""Record of every write and what it did: response, result, and the disks made and destroyed."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -6,68 +6,78 @@ from typing import Literal
 
 from fleetos.sim.world.servers import SimDisk
 
-Came = Literal["dropped", "pending", "accepted", "refused"]
+WriteState = Literal["dropped", "pending", "accepted", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """What a changeos or reinstallos said, word by word. Of secrets it holds SHA-256 digests, in hex.
-
-    `metadata` is without the user data, whose digest is that of the decoded bytes. None of it is ever stored.
-    """
+class WriteContent:
+    """Parameters of a changeos or reinstallos, as the request had them. Never stored on a disk."""
 
     path: str
     image_id: str | None = None
     keyname: str | None = None
     userid: str | None = None
     adminpass: str | None = None
+    """SHA-256 digest of the password, in hex."""
     user_data: str | None = None
+    """SHA-256 digest of the decoded bytes, in hex."""
     metadata: dict[str, str] = field(default_factory=dict[str, str])
+    """All metadata except the user data."""
     mode: str | None = None
 
 
 @dataclass(slots=True)
 class LedgerEntry:
-    """One delivery of a write. `sent_at` is when it reached the gateway, `at` when the cloud looked at it.
-
-    `image_before` is the image that the server of a change showed at `sent_at`. `during` are the changes that were in
-    progress on the servers at `at`, `sent_during` those that were in progress or still on their way at `sent_at`.
-    `content` is what a change said, None where it came before a restart of the cloud.
-    """
+    """Delivery of a write. The names of the fields are the JSON of the ledger."""
 
     seq: int
+    """Number of the delivery, from 1."""
     sent_at: float
+    """When the write reached the gateway."""
     operation: str
     servers: list[str]
     request_id: str
     actor: Literal["client", "foreign"] = "client"
-    came: Came = "pending"
+    came: WriteState = "pending"
     at: float | None = None
+    """When the cloud accepted or refused the write."""
     delivered: Literal["once", "late", "double"] = "once"
     copy_of: int | None = None
+    """`seq` of the first delivery, for a second one."""
     answer_lost: bool = False
+    """The client gets no response."""
     status: int | None = None
+    """HTTP status of the response."""
     code: str | None = None
+    """Error code of a refusal."""
     job_id: str | None = None
     image_id: str | None = None
     hard: bool = False
     userid: str | None = None
     disk_before: str | None = None
+    """System disk when the cloud received a change."""
     image_before: str | None = None
+    """Image that the server of a change showed at `sent_at`."""
     disk_made: str | None = None
     disks_destroyed: list[str] = field(default_factory=list[str])
     during: list[int] = field(default_factory=list[int])
+    """Changes in progress on the servers at `at`."""
     sent_during: list[int] = field(default_factory=list[int])
+    """Changes in progress, or not yet delivered, at `sent_at`."""
     acted_on: list[str] = field(default_factory=list[str])
+    """Servers on which a power order or a foreign actor acted."""
     ended_at: float | None = None
     ended: Literal["success", "failed", "no-effect"] | None = None
     error_code: str | None = None
+    """Error code of a failed job."""
     faults: list[int] = field(default_factory=list[int])
-    content: Content | None = None
+    """Indexes of the fault rules that struck, from 0."""
+    content: WriteContent | None = None
+    """Parameters of a change; None if it came before a restart of the cloud."""
 
 
 class Ledger:
-    """All writes in order, all disks there ever were, and counts of the requests."""
+    """All writes in order, all disks that ever existed, and counts of the requests."""
 
     def __init__(self) -> None:
         self.writes: list[LedgerEntry] = []
@@ -77,13 +87,13 @@ class Ledger:
         self.max_changes_in_flight = 0
         self.undelivered: dict[str, list[int]] = {}
 
-    def open(
-        self, operation: str, servers: list[str], at: float, request_id: str, *, foreign: bool = False
+    def add_entry(
+        self, operation: str, servers: list[str], time_s: float, request_id: str, *, foreign: bool = False
     ) -> LedgerEntry:
-        """Return a new write, entered at the end."""
+        """Add an entry for a new write, and return it."""
         write = LedgerEntry(
             seq=len(self.writes) + 1,
-            sent_at=at,
+            sent_at=time_s,
             operation=operation,
             servers=servers,
             request_id=request_id,
@@ -92,17 +102,22 @@ class Ledger:
         self.writes.append(write)
         return write
 
-    def change_begins(self) -> None:
+    def count_change_begin(self) -> None:
         """Count one more change in flight."""
         self.changes_in_flight += 1
         self.max_changes_in_flight = max(self.max_changes_in_flight, self.changes_in_flight)
 
-    def change_ends(self) -> None:
-        """Count one less."""
+    def count_change_end(self) -> None:
+        """Count one change less in flight."""
         self.changes_in_flight -= 1
 
+    def disks_in_use(self) -> tuple[int, int]:
+        """Return the number of existing disks, and their GB together."""
+        disks = [disk for disk in self.disks.values() if disk.destroyed_at is None]
+        return len(disks), sum(disk.size_gb for disk in disks)
+
     def as_dict(self, now: float) -> dict[str, object]:
-        """Return all of it, as `GET /admin/ledger` answers."""
+        """Return the ledger as `GET /admin/ledger` shows it."""
         return {
             "v": 1,
             "now": now,

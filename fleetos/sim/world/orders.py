@@ -1,4 +1,4 @@
-"""What the simulated cloud can be told to do, as values without secrets: the journal of a world consists of these."""
+"""Orders to the world, without secrets. The journal of a world stores them."""
 
 from typing import Annotated, Literal
 
@@ -6,14 +6,11 @@ from pydantic import Field
 
 from fleetos.limits import SIM_RULES_MAX
 from fleetos.sim.scenario.faults import Model, Operation, Rule
-from fleetos.sim.world.ledger import Content
+from fleetos.sim.world.ledger import WriteContent
 
 
 class ChangeOs(Model):
-    """Change or reinstall the OS of one server. Of a password only its quality is kept.
-
-    `content` is for the ledger alone and never stored: digests of secrets do not belong on a disk.
-    """
+    """Order to change the OS of one server, or to reinstall it if `image_id` is None."""
 
     kind: Literal["change"]
     server_id: str
@@ -21,26 +18,29 @@ class ChangeOs(Model):
     keyname: str | None = None
     userid: str | None = None
     adminpass: Literal["none", "good", "bad"] = "none"
+    """Quality of the password."""
     user_data_bytes: int = 0
     encrypted: bool = False
     key_id: str | None = None
     with_stop: bool = False
+    """The change may stop a running server itself (`mode: withStopServer`)."""
     api: Literal["v1", "v2"] = "v2"
-    content: Annotated[Content | None, Field(exclude=True, repr=False)] = None
+    content: Annotated[WriteContent | None, Field(exclude=True, repr=False)] = None
+    """For the ledger only, never stored: digests of secrets do not belong on a disk."""
 
     @property
     def operation(self) -> Operation:
-        """The operation's name in rules and ledger."""
+        """Name of the operation in fault rules and in the ledger."""
         return "reinstallos" if self.image_id is None else "changeos"
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """The servers it names."""
+        """Ids of the servers of the order."""
         return (self.server_id,)
 
 
 class PowerOrder(Model):
-    """Stop, start or reboot servers."""
+    """Order to stop, start or reboot servers."""
 
     kind: Literal["power"]
     operation: Literal["stop", "start", "reboot"]
@@ -48,10 +48,10 @@ class PowerOrder(Model):
     hard: bool = False
 
 
-class Foreign(Model):
-    """What somebody else does to a server: at once, and past all rules.
+class ForeignOrder(Model):
+    """Act of somebody else on a server: at once, and exempt from the fault rules.
 
-    `fails`: the change leaves it in ERROR on a new disk. `in_vain`: it fails and leaves everything as it was.
+    `fails`: the change leaves the server in ERROR on a new disk. `in_vain`: the act fails and changes nothing.
     """
 
     kind: Literal["foreign"]
@@ -63,11 +63,11 @@ class Foreign(Model):
 
 
 class SetFaults(Model):
-    """Replace the fault rules."""
+    """Order to replace the fault rules."""
 
     kind: Literal["faults"]
     rules: Annotated[tuple[Rule, ...], Field(max_length=SIM_RULES_MAX)] = ()
 
 
-Order = Annotated[ChangeOs | PowerOrder | Foreign | SetFaults, Field(discriminator="kind")]
+WorldOrder = Annotated[ChangeOs | PowerOrder | ForeignOrder | SetFaults, Field(discriminator="kind")]
 WriteOrder = ChangeOs | PowerOrder

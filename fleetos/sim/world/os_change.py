@@ -1,44 +1,45 @@
-"""The OS change: when the cloud refuses it, how it runs, and what it leaves behind.
+"""OS change: refusal, course, result.
 
-Law and effects: API page ecs_02_0202. The pictures after a failure are not documented; all five that clients must
-expect are here.
+Source: API page ecs_02_0202. The state after a failure is not documented; all five that clients must expect are here.
 """
 
 from dataclasses import dataclass
 
 from fleetos.sim.scenario.faults import FailureOutcome, FaultEffect
 from fleetos.sim.scenario.images import SimImage
-from fleetos.sim.wire.error_codes import ApiError, message_of, refusal
-from fleetos.sim.world.compatibility import misfit
+from fleetos.sim.wire.error_codes import ApiError, error_message, refusal
+from fleetos.sim.world.compatibility import find_incompatibility
 from fleetos.sim.world.jobs import SimJob
 from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.sim.world.orders import ChangeOs
 from fleetos.sim.world.servers import SimDisk, SimServer
-from fleetos.sim.world.world import World, fault
+from fleetos.sim.world.world import World, make_fault
 
-# The point of a change at which the early-disk picture shows the new disk.
-_EARLY = 0.5
+# Share of a change after which the picture `early-disk` shows the new disk.
+_EARLY_DISK_SHARE = 0.5
 _USER_DATA_BYTES_MAX = 32 * 1024
 
 
 @dataclass(slots=True)
 class RunningChange:
-    """One accepted change on its way. `aside` are the disks that it has found in the place of the system disk."""
+    """Accepted change in progress."""
 
     write: LedgerEntry
     job: SimJob
     server: SimServer
     image: SimImage
-    fate: FaultEffect
-    aside: list[SimDisk]
+    effect: FaultEffect
+    replaced_disks: list[SimDisk]
+    """System disks that the change found or took away."""
     encrypted: bool = False
     key_id: str | None = None
-    new: SimDisk | None = None
+    new_disk: SimDisk | None = None
+    """Disk that the change made, maybe destroyed since."""
 
 
-def submit(world: World, write: LedgerEntry, order: ChangeOs, fate: FaultEffect, now: float) -> ApiError | None:
-    """Return the refusal, or None if the change was accepted and begins."""
-    server = world.server(order.server_id)
+def submit(world: World, write: LedgerEntry, order: ChangeOs, effect: FaultEffect, now: float) -> ApiError | None:
+    """Begin a change and return None, or return the refusal."""
+    server = world.find_server(order.server_id)
     if server is None:
         return refusal("Ecs.0114")
     image = world.images.get(order.image_id) if order.image_id is not None else server.image
@@ -46,44 +47,44 @@ def submit(world: World, write: LedgerEntry, order: ChangeOs, fate: FaultEffect,
     write.disk_before = server.system_disk.id if server.system_disk is not None else None
     write.userid = order.userid
     write.during = list(server.changes)
-    refused = _login(world, order) or _state(world, server, order)
-    if refused is not None:
-        return refused
+    error = _refuse_login(world, order) or _refuse_state(world, server, order)
+    if error is not None:
+        return error
     if image is None or image.status == "deleted":
         return refusal("Ecs.0031")
     if image.status != "active":
         return refusal("Ecs.0032")
-    if (refused := _key(world, order, image) or misfit(world, server, image)) is not None:
-        return refused
-    _begin(world, write, order, fate, server, image, now)
+    if (error := _refuse_key(world, order, image) or find_incompatibility(world, server, image)) is not None:
+        return error
+    _begin(world, write, order, effect, server, image, now)
     return None
 
 
-def _login(world: World, order: ChangeOs) -> ApiError | None:
+def _refuse_login(world: World, order: ChangeOs) -> ApiError | None:
     if order.keyname is not None and order.adminpass != "none":
         return refusal("Ecs.0005", message="adminpass and keyname exclude each other.")
     if order.adminpass == "bad":
         return refusal("Ecs.0011")
     if order.keyname is not None:
-        mine = order.userid in (None, world.user_id)
-        if order.keyname not in world.scenario.key_pairs or not mine:
+        is_own_key = order.userid in (None, world.user_id)
+        if order.keyname not in world.scenario.key_pairs or not is_own_key:
             return refusal("Ecs.0314")
     if order.user_data_bytes > _USER_DATA_BYTES_MAX or (order.user_data_bytes and order.api == "v1"):
         return refusal("Ecs.0005", message="user_data is too large, or not accepted here.")
     return None
 
 
-def _key(world: World, order: ChangeOs, image: SimImage) -> ApiError | None:
-    """Whether the image can be read and the disk be encrypted (error codes Ecs.0119, Ecs.0912)."""
+def _refuse_key(world: World, order: ChangeOs, image: SimImage) -> ApiError | None:
+    """Refuse a change whose image cannot be read or whose disk cannot be encrypted (Ecs.0119, Ecs.0912)."""
     states = {key.id: key.state for key in world.scenario.encryption_keys}
-    wanted = order.key_id if order.encrypted else None
-    if wanted is not None and wanted not in states:
+    key_id = order.key_id if order.encrypted else None
+    if key_id is not None and key_id not in states:
         return refusal("Ecs.0912")
-    used = (wanted, str(image.flags.get("__system__cmkid", "")))
-    return None if all(states.get(key or "", "enabled") == "enabled" for key in used) else refusal("Ecs.0119")
+    key_ids = (key_id, str(image.flags.get("__system__cmkid", "")))
+    return None if all(states.get(key or "", "enabled") == "enabled" for key in key_ids) else refusal("Ecs.0119")
 
 
-def _state(world: World, server: SimServer, order: ChangeOs) -> ApiError | None:
+def _refuse_state(world: World, server: SimServer, order: ChangeOs) -> ApiError | None:
     if server.locked:
         return refusal("Ecs.0605")
     if not world.scenario.lax:
@@ -97,152 +98,166 @@ def _state(world: World, server: SimServer, order: ChangeOs) -> ApiError | None:
 
 
 def _begin(
-    world: World, write: LedgerEntry, order: ChangeOs, fate: FaultEffect, server: SimServer, image: SimImage, now: float
+    world: World,
+    write: LedgerEntry,
+    order: ChangeOs,
+    effect: FaultEffect,
+    server: SimServer,
+    image: SimImage,
+    now: float,
 ) -> None:
-    spans, manner = world.scenario.durations, world.scenario.change
-    job = world.new_job(write, "reInitOs" if order.image_id is None else "changeOS", [server.id], now, single=True)
-    world.live(job, fate)
-    change = RunningChange(write, job, server, image, fate, _boot(server), order.encrypted, order.key_id)
+    durations, manner = world.scenario.durations, world.scenario.change
+    job = world.make_job(write, "reInitOs" if order.image_id is None else "changeOS", [server.id], now, single=True)
+    world.apply_job_faults(job, effect)
+    change = RunningChange(write, job, server, image, effect, _system_disk_list(server), order.encrypted, order.key_id)
     server.changes.append(write.seq)
-    world.ledger.change_begins()
-    takes_s = world.chance.between(spans.change, "change", write.seq)
-    begins = now
+    world.ledger.count_change_begin()
+    duration_s = world.draws.between(durations.change, "change", write.seq)
+    begins_at = now
     if server.vm_state == "active":
-        begins += world.chance.between(spans.stop, "stop", write.seq)
+        begins_at += world.draws.between(durations.stop, "stop", write.seq)
         server.task_state = "powering-off"
-        server.show(now)
-        world.later(begins, lambda at: _work(world, change, at))
+        server.take_snapshot(now)
+        world.schedule(begins_at, lambda time_s: _take_over_server(world, change, time_s))
     else:
-        _work(world, change, now)
-    if (fate.picture or manner.picture) == "early-disk" and not fate.no_effect:
-        world.later(begins + _EARLY * takes_s, lambda at: _early_disk(world, change, at))
-    world.later(begins + takes_s, lambda at: _end_job(change, at))
-    world.later(begins + takes_s + fate.lag_s, lambda at: _end(world, change, at))
+        _take_over_server(world, change, now)
+    if (effect.picture or manner.picture) == "early-disk" and not effect.no_effect:
+        world.schedule(
+            begins_at + _EARLY_DISK_SHARE * duration_s, lambda time_s: _show_early_disk(world, change, time_s)
+        )
+    world.schedule(begins_at + duration_s, lambda time_s: _end_job(change, time_s))
+    world.schedule(begins_at + duration_s + effect.lag_s, lambda time_s: _end(world, change, time_s))
 
 
-def _work(world: World, change: RunningChange, at: float) -> None:
-    """Take the server out of the hands of its owner: this is what a change looks like."""
-    server, fate = change.server, change.fate
+def _take_over_server(world: World, change: RunningChange, time_s: float) -> None:
+    """Stop the server and show it as the picture of the change says."""
+    server, effect = change.server, change.effect
     if server.vm_state == "active":
         server.vm_state, server.stopped_by = "stopped", change.write.seq
-    shown = fate.picture or world.scenario.change.picture
+    picture = effect.picture or world.scenario.change.picture
     server.task_state = None
-    if not fate.no_effect:
-        if shown == "rebuild":
+    if not effect.no_effect:
+        if picture == "rebuild":
             server.task_state = "rebuilding"
-        elif shown == "no-disk":
-            change.aside += _boot(server)
+        elif picture == "no-disk":
+            change.replaced_disks += _system_disk_list(server)
             server.system_disk = None
-        if shown != "rebuild" and server.vm_state == "error":
+        if picture != "rebuild" and server.vm_state == "error":
             server.vm_state, server.fault = "stopped", None
-        if (fate.image_flips or world.scenario.change.image_flips) == "start":
+        if (effect.image_flips or world.scenario.change.image_flips) == "start":
             server.image = change.image
-    server.show(at)
+    server.take_snapshot(time_s)
 
 
-def _early_disk(world: World, change: RunningChange, at: float) -> None:
+def _show_early_disk(world: World, change: RunningChange, time_s: float) -> None:
     if change.server.vm_state != "deleted":
-        change.aside += _boot(change.server)
-        change.server.system_disk = _new_disk(world, change, at)
-        change.server.show(at)
+        change.replaced_disks += _system_disk_list(change.server)
+        change.server.system_disk = _own_disk(world, change, time_s)
+        change.server.take_snapshot(time_s)
 
 
-def _end_job(change: RunningChange, at: float) -> None:
-    task, failure = change.job.tasks[0], change.fate.fail
-    task.ended_at = at
+def _end_job(change: RunningChange, time_s: float) -> None:
+    task, failure = change.job.tasks[0], change.effect.fail
+    task.ended_at = time_s
     if failure is not None:
-        task.error_code, task.reason = failure.code, failure.reason or message_of(failure.code)
+        task.error_code, task.reason = failure.code, failure.reason or error_message(failure.code)
         change.write.error_code = failure.code
 
 
-def _end(world: World, change: RunningChange, at: float) -> None:
-    server, write, fate = change.server, change.write, change.fate
+def _end(world: World, change: RunningChange, time_s: float) -> None:
+    server, write, effect = change.server, change.write, change.effect
     server.changes.remove(write.seq)
-    world.ledger.change_ends()
-    write.ended_at = at
+    world.ledger.count_change_end()
+    write.ended_at = time_s
     if server.vm_state == "deleted":
         write.ended = "failed"
-        _swap(world, change, None, at)
+        _replace_system_disk(world, change, None, time_s)
         return
     server.task_state = None
-    if fate.fail is not None:
+    if effect.fail is not None:
         write.ended = "failed"
-        _fail(world, change, fate.fail, at)
-    elif fate.no_effect:
+        _fail(world, change, effect.fail, time_s)
+    elif effect.no_effect:
         write.ended = "no-effect"
     else:
         write.ended = "success"
-        _succeed(world, change, at)
-    server.show(at)
+        _succeed(world, change, time_s)
+    server.take_snapshot(time_s)
 
 
-def _succeed(world: World, change: RunningChange, at: float) -> None:
+def _succeed(world: World, change: RunningChange, time_s: float) -> None:
     server = change.server
-    disk = _new_disk(world, change, at)
+    disk = _own_disk(world, change, time_s)
     disk.successful = True
-    _swap(world, change, disk, at)
-    server.vm_state, server.launched_at = "active", at
+    _replace_system_disk(world, change, disk, time_s)
+    server.vm_state, server.launched_at = "active", time_s
     server.fault, server.failed_change, server.stopped_by = None, False, None
-    flips = change.fate.image_flips or world.scenario.change.image_flips
-    if flips in ("start", "end"):
+    image_flips = change.effect.image_flips or world.scenario.change.image_flips
+    if image_flips in ("start", "end"):
         server.image = change.image
-    elif flips == "late":
-        world.later(at + world.scenario.change.flip_lag_s, lambda late: _flip(change, disk, late))
+    elif image_flips == "late":
+        world.schedule(
+            time_s + world.scenario.change.flip_lag_s, lambda late_time_s: _flip_image(change, disk, late_time_s)
+        )
 
 
-def _flip(change: RunningChange, disk: SimDisk, at: float) -> None:
+def _flip_image(change: RunningChange, disk: SimDisk, time_s: float) -> None:
     if change.server.system_disk is disk and change.server.vm_state != "deleted":
         change.server.image = change.image
-        change.server.show(at)
+        change.server.take_snapshot(time_s)
 
 
-def _fail(world: World, change: RunningChange, failure: FailureOutcome, at: float) -> None:
+def _fail(world: World, change: RunningChange, failure: FailureOutcome, time_s: float) -> None:
     server = change.server
     server.failed_change = True
     if server.vm_state == "active":
         server.vm_state = "stopped"
     match failure.picture:
         case "old-disk" | "error" | "endless":
-            _swap(world, change, _kept(change), at)
+            _replace_system_disk(world, change, _surviving_disk(change), time_s)
         case "no-disk":
-            _swap(world, change, None, at)
+            _replace_system_disk(world, change, None, time_s)
         case "new-disk":
-            disk = _new_disk(world, change, at)
+            disk = _own_disk(world, change, time_s)
             disk.successful = False
-            _swap(world, change, disk, at)
+            _replace_system_disk(world, change, disk, time_s)
             server.image = change.image
     if failure.picture == "error":
-        server.vm_state, server.fault = "error", fault(failure.reason, at)
+        server.vm_state, server.fault = "error", make_fault(failure.reason, time_s)
     elif failure.picture == "endless":
         server.endless, server.task_state = True, "rebuilding"
     elif server.vm_state == "error":
         server.vm_state, server.fault = "stopped", None
 
 
-def _boot(server: SimServer) -> list[SimDisk]:
-    """Return the system disk, if there is one."""
+def _system_disk_list(server: SimServer) -> list[SimDisk]:
+    """Return the system disk as a list of one, or an empty list."""
     return [server.system_disk] if server.system_disk is not None else []
 
 
-def _kept(change: RunningChange) -> SimDisk | None:
-    """Return the disk that a change leaves in place when it undoes what it did: the one there, else the last before."""
-    candidates = [*change.aside, *_boot(change.server)]
-    alive = [disk for disk in candidates if disk.destroyed_at is None and disk is not change.new]
-    return alive[-1] if alive else None
+def _surviving_disk(change: RunningChange) -> SimDisk | None:
+    """Return the disk that a failed change leaves: the current one, else the last it replaced, but not its own."""
+    candidates = [*change.replaced_disks, *_system_disk_list(change.server)]
+    existing = [disk for disk in candidates if disk.destroyed_at is None and disk is not change.new_disk]
+    return existing[-1] if existing else None
 
 
-def _new_disk(world: World, change: RunningChange, at: float) -> SimDisk:
-    """Return the disk that this change makes, made now if it is not there (any more); it grows to the image's need."""
-    if change.new is None or change.new.destroyed_at is not None:
-        size_gb = max([change.image.min_disk_gb, *(disk.size_gb for disk in change.aside)])
-        change.new = world.new_disk(change.server.id, at, change.image, size_gb, change.write)
-        change.new.encrypted, change.new.key_id = change.encrypted, change.key_id
-    return change.new
+def _own_disk(world: World, change: RunningChange, time_s: float) -> SimDisk:
+    """Return the change's own disk, created unless it exists; its size covers the image's minimum."""
+    if change.new_disk is None or change.new_disk.destroyed_at is not None:
+        size_gb = max([change.image.min_disk_gb, *(disk.size_gb for disk in change.replaced_disks)])
+        change.new_disk = world.make_disk(change.server.id, time_s, change.image, size_gb, change.write)
+        change.new_disk.encrypted, change.new_disk.key_id = change.encrypted, change.key_id
+    return change.new_disk
 
 
-def _swap(world: World, change: RunningChange, disk: SimDisk | None, at: float) -> None:
-    """Put a disk (or none) in the place of whatever is there, and destroy that."""
-    for replaced in (*change.aside, *_boot(change.server), *([change.new] if change.new is not None else [])):
+def _replace_system_disk(world: World, change: RunningChange, disk: SimDisk | None, time_s: float) -> None:
+    """Make `disk` the system disk, None for none, and destroy the other disks that the change knows."""
+    for replaced in (
+        *change.replaced_disks,
+        *_system_disk_list(change.server),
+        *([change.new_disk] if change.new_disk is not None else []),
+    ):
         if replaced is not disk:
-            world.destroy(replaced, at, change.write)
+            world.destroy_disk(replaced, time_s, change.write)
     change.server.system_disk = disk

@@ -1,4 +1,4 @@
-"""One simulated server and its disks: what is true, and the pictures that reads show of it."""
+"""One server and its disks: the true state, and the snapshots that reads return."""
 
 import json
 from bisect import bisect_right
@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 from fleetos.sim.scenario.images import SimImage
 from fleetos.sim.wire.response_types import AddressShown, AttachedShown, FaultShown, FlavorShown, ServerShown
 
-# Stale reads look at most this far back; older pictures are forgotten.
-FRAMES_KEPT_S = 90.0
+# Stale reads look back at most this long; older snapshots are dropped.
+SNAPSHOTS_KEPT_S = 90.0
 
-# (vm_state, task_state) -> status; "*" is any state. Source: appendix "ECS statuses" of the ECS API reference.
+# (vm_state, task_state) -> status. Source: appendix "ECS statuses" of the ECS API reference.
 _REBUILDING = ("rebuilding", "rebuild_block_device_mapping", "rebuild_spawning")
 _REBOOTING = ("rebooting", "reboot_pending", "reboot_started")
-_HARD = ("rebooting_hard", "reboot_pending_hard", "reboot_started_hard")
+_HARD_REBOOTING = ("rebooting_hard", "reboot_pending_hard", "reboot_started_hard")
 _STATUS: dict[tuple[str, str | None], str] = {
     **{("active", task): "ACTIVE" for task in (None, "powering-off", "deleting")},
     **{("stopped", task): "SHUTOFF" for task in (None, "powering-on", "deleting")},
     **{("error", task): "ERROR" for task in (None, "deleting")},
     **{("active", task): "REBOOT" for task in _REBOOTING},
-    **{("active", task): "HARD_REBOOT" for task in _HARD},
+    **{("active", task): "HARD_REBOOT" for task in _HARD_REBOOTING},
     **{(vm, task): "REBUILD" for vm in ("active", "stopped", "error") for task in _REBUILDING},
     ("deleted", None): "DELETED",
 }
@@ -30,7 +30,7 @@ _POWER = {"active": 1, "stopped": 4, "error": 0, "deleted": 0}
 
 @dataclass(slots=True)
 class SimDisk:
-    """One volume, also after it was destroyed. `made_by` and `destroyed_by` are numbers of writes in the ledger."""
+    """Volume, also after it was destroyed."""
 
     id: str
     server_id: str
@@ -39,34 +39,39 @@ class SimDisk:
     size_gb: int
     made_at: float
     made_by: int | None = None
+    """`seq` of the write that made it; None: as old as the server."""
     successful: bool | None = None
+    """Whether the change that made it succeeded; None while it runs, and for an original disk."""
     status: str = "in-use"
     encrypted: bool = False
     key_id: str | None = None
     destroyed_at: float | None = None
     destroyed_by: int | None = None
+    """`seq` of the write that destroyed it."""
 
 
-# How a server is paid for, as `metadata.charging_mode` says it (ECS API, "querying details about ECSs").
+# How a server is paid for -> `metadata.charging_mode` (ECS API, "querying details about ECSs").
 CHARGING_MODES = {"by-use": "0", "yearly-monthly": "1", "spot": "2"}
 
 
 @dataclass(frozen=True, slots=True)
 class SimFlavor:
-    """The size of a server, and which hardware it runs on; `platform` is kvm or xen, `performance` its class."""
+    """Size and hardware of a server."""
 
     id: str
     vcpus: int
     ram_mb: int
     arm: bool
     platform: str = "kvm"
+    """kvm or xen."""
     performance: str = "normal"
+    """Class of the flavor, `ecs:performancetype`."""
     gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
-    """What never changes of a server. `charging` is a key of CHARGING_MODES."""
+    """Properties of a server that never change."""
 
     name: str
     az: str
@@ -79,19 +84,23 @@ class ServerSpec:
     project_id: str
     flavor: SimFlavor
     charging: str
+    """Key of CHARGING_MODES."""
     frozen: bool
     host_status: str
     shows_image: bool
+    """Whether reads show the image."""
     image_id: str | None = None
+    """Value of `image.id` in reads, if it differs from the true image."""
     shows: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Fields that override the true ones in reads."""
 
 
 @dataclass(slots=True)
 class SimServer:
-    """One server as it is. `changes` are the numbers of the OS changes in progress, whatever the picture shows."""
+    """True state of one server."""
 
     id: str
-    body: ServerSpec
+    spec: ServerSpec
     image: SimImage | None
     system_disk: SimDisk | None
     data_disks: tuple[SimDisk, ...]
@@ -102,69 +111,74 @@ class SimServer:
     key_name: str | None = None
     locked: bool = False
     failed_change: bool = False
+    """The last change failed."""
     endless: bool = False
+    """A failed change left a rebuild that never ends."""
     fault: FaultShown | None = None
     changes: list[int] = field(default_factory=list[int])
+    """`seq` of the OS changes in progress, whatever the snapshots show."""
     stopped_by: int | None = None
-    frames: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+    """`seq` of the write that stopped it."""
+    snapshots: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+    """Time and JSON, oldest first."""
 
     @property
     def status(self) -> str:
-        """The coarse state, as the cloud computes it."""
+        """Status that the API shows, computed from `vm_state` and `task_state`."""
         return _STATUS.get((self.vm_state, self.task_state), "UNKNOWN")
 
     @property
     def busy(self) -> bool:
-        """Whether the platform works on it."""
+        """True while the platform works on the server."""
         return bool(self.changes) or self.endless or self.task_state is not None
 
-    def show(self, at: float) -> None:
-        """Take the picture that reads show from now on."""
-        self.updated = at
-        text = json.dumps({**picture(self), **self.body.shows})
-        self.frames.append((at, text))
-        if len(self.frames) > 8 and self.frames[1][0] < at - FRAMES_KEPT_S:
-            first = bisect_right(self.frames, at - FRAMES_KEPT_S, key=_moment) - 1
-            del self.frames[: max(first, 0)]
+    def take_snapshot(self, time_s: float) -> None:
+        """Take the snapshot that reads return from `time_s` on."""
+        self.updated = time_s
+        snapshot = json.dumps({**show_server(self), **self.spec.shows})
+        self.snapshots.append((time_s, snapshot))
+        if len(self.snapshots) > 8 and self.snapshots[1][0] < time_s - SNAPSHOTS_KEPT_S:
+            first = bisect_right(self.snapshots, time_s - SNAPSHOTS_KEPT_S, key=_taken_at) - 1
+            del self.snapshots[: max(first, 0)]
 
-    def frame(self, at: float) -> str:
-        """Return the JSON that a read at that time showed: the newest picture not younger than `at`."""
-        if self.frames[-1][0] <= at:
-            return self.frames[-1][1]
-        return self.frames[max(bisect_right(self.frames, at, key=_moment) - 1, 0)][1]
-
-
-def _moment(frame: tuple[float, str]) -> float:
-    return frame[0]
+    def snapshot_at(self, time_s: float) -> str:
+        """Return the JSON of the newest snapshot taken at or before `time_s`, else of the oldest one kept."""
+        if self.snapshots[-1][0] <= time_s:
+            return self.snapshots[-1][1]
+        return self.snapshots[max(bisect_right(self.snapshots, time_s, key=_taken_at) - 1, 0)][1]
 
 
-def stamp(at: float) -> str:
-    """Return a time as the ECS API writes it: UTC, whole seconds."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _taken_at(snapshot: tuple[float, str]) -> float:
+    return snapshot[0]
 
 
-def stamp_us(at: float) -> str:
-    """Return a time with microseconds and no zone, as `OS-SRV-USG:launched_at` has it."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+def format_time(time_s: float) -> str:
+    """Format a time as the ECS API does: UTC, whole seconds."""
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def attached(server: SimServer) -> list[SimDisk]:
+def format_time_us(time_s: float) -> str:
+    """Format a time with microseconds and without a zone, as in `OS-SRV-USG:launched_at`."""
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def attached_disks(server: SimServer) -> list[SimDisk]:
     """Return the disks of a server, the system disk first."""
     system = [server.system_disk] if server.system_disk is not None else []
     return [*system, *server.data_disks]
 
 
-def device(place: int) -> str:
-    """Return the name of the disk at this place of a server's disks, counted from 0; there are at most 23."""
-    return f"/dev/vd{'abcdefghijklmnopqrstuvw'[place]}"
+def device_name(index: int) -> str:
+    """Return the device name of the disk at `index` among a server's disks, from 0 to 22."""
+    return f"/dev/vd{'abcdefghijklmnopqrstuvw'[index]}"
 
 
-def picture(server: SimServer) -> ServerShown:
+def show_server(server: SimServer) -> ServerShown:
     """Return a server as `GET cloudservers/{id}` shows it (structure: ECS API, "querying details about ECSs")."""
-    body, image = server.body, server.image if server.body.shows_image else None
-    metadata = {"charging_mode": CHARGING_MODES[body.charging], "vpc_id": "00000000-0000-4000-8000-00000000vpc0"}
-    metadata |= {"EcmResStatus": "freeze" if body.frozen else ""}
-    metadata["metering.resourcespeccode"] = f"{body.flavor.id}.linux"
+    spec, image = server.spec, server.image if server.spec.shows_image else None
+    metadata = {"charging_mode": CHARGING_MODES[spec.charging], "vpc_id": "00000000-0000-4000-8000-00000000vpc0"}
+    metadata |= {"EcmResStatus": "freeze" if spec.frozen else ""}
+    metadata["metering.resourcespeccode"] = f"{spec.flavor.id}.linux"
     if image is not None:
         metadata |= {
             "metering.image_id": image.id,
@@ -174,50 +188,50 @@ def picture(server: SimServer) -> ServerShown:
             "os_bit": "64",
         }
     address: AddressShown = {
-        "addr": body.address,
+        "addr": spec.address,
         "version": "4",
         "OS-EXT-IPS:type": "fixed",
-        "OS-EXT-IPS-MAC:mac_addr": body.mac,
+        "OS-EXT-IPS-MAC:mac_addr": spec.mac,
     }
     volumes: list[AttachedShown] = [
-        {"id": disk.id, "bootIndex": "0" if disk.boot else "-1", "device": device(place),
+        {"id": disk.id, "bootIndex": "0" if disk.boot else "-1", "device": device_name(index),
          "delete_on_termination": "true" if disk.boot else "false"}
-        for place, disk in enumerate(attached(server))
+        for index, disk in enumerate(attached_disks(server))
     ]  # fmt: skip
     return {
         "id": server.id,
-        "name": body.name,
+        "name": spec.name,
         "status": server.status,
-        "tenant_id": body.project_id,
-        "user_id": body.user_id,
-        "created": stamp(body.created),
-        "updated": stamp(server.updated),
-        "OS-SRV-USG:launched_at": stamp_us(server.launched_at),
+        "tenant_id": spec.project_id,
+        "user_id": spec.user_id,
+        "created": format_time(spec.created),
+        "updated": format_time(server.updated),
+        "OS-SRV-USG:launched_at": format_time_us(server.launched_at),
         "OS-SRV-USG:terminated_at": None,
         "OS-EXT-STS:vm_state": server.vm_state,
         "OS-EXT-STS:task_state": server.task_state,
         "OS-EXT-STS:power_state": _POWER.get(server.vm_state, 0),
-        "OS-EXT-AZ:availability_zone": body.az,
+        "OS-EXT-AZ:availability_zone": spec.az,
         "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
-        "image": {"id": body.image_id or image.id if image is not None else ""},
-        "flavor": _flavor(body.flavor),
+        "image": {"id": spec.image_id or image.id if image is not None else ""},
+        "flavor": _show_flavor(spec.flavor),
         "metadata": metadata,
         "addresses": {"00000000-0000-4000-8000-00000000vpc0": [address]},
         "os-extended-volumes:volumes_attached": volumes,
         "key_name": server.key_name,
         "locked": server.locked,
         "fault": server.fault,
-        "tags": list(body.tags),
-        "sys_tags": [{"key": "_sys_enterprise_project_id", "value": body.enterprise_project}],
-        "enterprise_project_id": body.enterprise_project,
-        "host_status": body.host_status,
-        "hostId": body.mac.replace(":", ""),
+        "tags": list(spec.tags),
+        "sys_tags": [{"key": "_sys_enterprise_project_id", "value": spec.enterprise_project}],
+        "enterprise_project_id": spec.enterprise_project,
+        "host_status": spec.host_status,
+        "hostId": spec.mac.replace(":", ""),
         "description": "",
         "config_drive": "",
         "progress": 0,
     }
 
 
-def _flavor(flavor: SimFlavor) -> FlavorShown:
+def _show_flavor(flavor: SimFlavor) -> FlavorShown:
     vcpus, ram = str(flavor.vcpus), str(flavor.ram_mb)
     return {"id": flavor.id, "name": flavor.id, "vcpus": vcpus, "ram": ram, "disk": "0"}

@@ -1,4 +1,4 @@
-"""One open database: a single writer, some readers beside it, and errors in words that an operator understands."""
+"""Open database: one writer, several readers, errors in words that an operator understands."""
 
 import sqlite3
 from collections.abc import AsyncGenerator, Generator, Mapping
@@ -21,28 +21,28 @@ from fleetos.errors import (
     UsageError,
 )
 from fleetos.store.database import sqlite_files
-from fleetos.store.database.dialects import Fault, Role, engine_for, fault_of
+from fleetos.store.database.dialects import Fault, Role, classify_error, engine_for
 from fleetos.store.database.location import Location
 from fleetos.store.database.open_file import OpenFile
 from fleetos.store.database.tables import claims
 
-# What is raised of faults of a database server, and what to do.
+# Error and hint for each fault of a database server.
 _AT_SERVER: Mapping[Fault, tuple[type[StoreError], str]] = {
     Fault.UNAVAILABLE: (
         DatabaseUnavailable,
-        "see to it that its server runs and takes connections, then call fleetos again",
+        "check that its server runs and takes connections, then call fleetos again",
     ),
     Fault.REFUSED: (DatabaseRefused, "check user and password in the URL, and what that user may do in this database"),
     Fault.MISSING: (DatabaseUnusable, "create it (CREATE DATABASE), or check the name in the URL"),
 }
-# Marks a connection whose logs were noted.
-_NOTED = "fleetos_logs_noted"
+# Key in the info of a connection whose logs were noted.
+_LOGS_NOTED = "fleetos_logs_noted"
 
 
 class Database:
-    """A database, connected on first use. Nothing is checked here: `opening.open_database` does that.
+    """Database that connects on first use. It checks nothing: `connect.open_database` does that.
 
-    The file of SQLite is the one that is there now: when another one takes its place, nothing is read or written.
+    The file of SQLite is the one that exists now: when another file takes its place, nothing is read or written.
     """
 
     def __init__(self, location: Location) -> None:
@@ -50,7 +50,7 @@ class Database:
         self._file = None if location.path is None else OpenFile(location.path)
         self._writer = engine_for(location, Role.WRITER)
         self._readers = engine_for(location, Role.READER)
-        self._turn = anyio.Lock()
+        self._writer_lock = anyio.Lock()
 
     def __repr__(self) -> str:
         return f"Database({self.location.shown})"
@@ -62,15 +62,15 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
-        """The writer's connection in a transaction of its own, committed at the end, durably.
+        """Yield the writer's connection in a transaction of its own, committed durably at the end.
 
-        Raises RunDriven when another process holds the database, DatabaseUnusable when it is damaged,
-        DatabaseReplaced when it is not the file any more that was opened, DatabaseUnavailable or DatabaseRefused where
-        its server says so, and JournalUnwritable for everything else:
-        nothing was written, or, if the commit itself failed, nobody knows.
+        Raise RunDriven when another process holds the database, DatabaseUnusable when it is damaged, DatabaseReplaced
+        when it is no longer the file that was opened, DatabaseUnavailable or DatabaseRefused when its server says so,
+        and JournalUnwritable for everything else: nothing was written or, if the commit itself failed, the outcome is
+        unknown.
         """
-        async with self._turn:
-            with self.faults(JournalUnwritable, "cannot be written"):
+        async with self._writer_lock:
+            with self.translate_errors(JournalUnwritable, "cannot be written"):
                 self._check_file()
                 async with self._writer.begin() as connection:
                     self._note_logs(connection)
@@ -79,11 +79,11 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
-        """A reader's connection that sees one moment of the database in all its statements.
+        """Yield a reader's connection that sees one moment of the database in all its statements.
 
-        Raises RunDriven, DatabaseUnusable, DatabaseUnavailable, DatabaseRefused or DatabaseReplaced.
+        Raise RunDriven, DatabaseUnusable, DatabaseUnavailable, DatabaseRefused or DatabaseReplaced.
         """
-        with self.faults(DatabaseUnusable, "cannot be read"):
+        with self.translate_errors(DatabaseUnusable, "cannot be read"):
             self._check_file()
             async with self._readers.connect() as connection:
                 yield connection
@@ -99,32 +99,35 @@ class Database:
 
     @property
     def in_place(self) -> bool:
-        """Whether the database is still the one that was opened, so that its leases and claims hold."""
-        return self._file is None or self._file.lost() is None
+        """True while the database is still the one that was opened, so that its leases and claims hold."""
+        return self._file is None or self._file.describe_loss() is None
 
     def _note_logs(self, connection: AsyncConnection) -> None:
-        about = connection.sync_connection.info if connection.sync_connection is not None else {}
-        if self._file is not None and _NOTED not in about:
+        notes = connection.sync_connection.info if connection.sync_connection is not None else {}
+        if self._file is not None and _LOGS_NOTED not in notes:
             self._file.note_logs()
-            about[_NOTED] = True
+            notes[_LOGS_NOTED] = True
 
     def _check_file(self) -> None:
         if self._file is not None:
             self._file.check()
 
     @contextmanager
-    def faults(self, otherwise: type[StoreError], what: str) -> Generator[None]:
-        """Turns an error of a driver into one of ours: `otherwise`, unless its code says something more exact."""
+    def translate_errors(self, otherwise: type[StoreError], problem: str) -> Generator[None]:
+        """Translate an error of a driver into one of fleetos.
+
+        It is `otherwise`, unless the code of the error says something more exact.
+        """
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-            raise self._in_words(error, otherwise, what) from error
+            raise self._translate_error(error, otherwise, problem) from error
 
-    def _in_words(self, error: Exception, otherwise: type[StoreError], what: str) -> StoreError:
+    def _translate_error(self, error: Exception, otherwise: type[StoreError], problem: str) -> StoreError:
         place, path = self.location.shown, self.location.path
-        match fault_of(error):
+        match classify_error(error):
             case Fault.BUSY:
-                holder = (path and sqlite_files.locked_by(path)) or "another process"
+                holder = (path and sqlite_files.find_lock_holder(path)) or "another process"
                 hint = "let it end or end it, then call fleetos again"
                 return RunDriven(f"the database {place} is locked by {holder}", hint)
             case Fault.DAMAGED:
@@ -132,23 +135,23 @@ class Database:
                     f"{place} is damaged, or is not a database of fleetos", sqlite_files.damage_hint(path)
                 )
             case fault:
-                told = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
+                lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
                 kind, hint = _AT_SERVER.get(fault, (otherwise, None))
-                return kind(f"the database {place} {what}: {self.location.scrubbed(told[0])}", hint)
+                return kind(f"the database {place} {problem}: {self.location.redact(lines[0])}", hint)
 
     async def backup(self, to: Path) -> None:
-        """Nothing, once a durable copy of the last committed database is at `to`.
+        """Write a durable copy of the last committed database to `to`.
 
-        Raises UsageError for PostgreSQL or if `to` exists, JournalUnwritable when it cannot be written.
+        Raise UsageError for PostgreSQL or if `to` exists, JournalUnwritable when it cannot be written.
         """
         path = self.location.path
         if path is None:
             raise UsageError("fleetos copies SQLite databases only", "use pg_dump for this one")
-        if sqlite_files.is_kept_beside(to):
+        if sqlite_files.is_companion_name(to):
             raise UsageError(f"{to} is the name of a log or lock of a database, not of a copy", "give another name")
         try:
-            with self.faults(JournalUnwritable, f"cannot be copied to {to}"):
-                # Readers in this thread are separate connections, so the copy may be taken while others write.
+            with self.translate_errors(JournalUnwritable, f"cannot be copied to {to}"):
+                # The copy uses connections of its own, so the writer may go on meanwhile.
                 await anyio.to_thread.run_sync(sqlite_files.copy_database, path, to)
         except JournalUnwritable as error:
             if isinstance(error.__cause__, FileExistsError):
@@ -156,13 +159,13 @@ class Database:
             raise
 
     async def close(self) -> None:
-        """Nothing, once every connection is closed."""
+        """Close every connection."""
         if self._file is not None:
             idle = False
             try:
                 idle = self._file.locked and await self._holds_no_server()
             finally:
-                # Before the last connection removes the logs: while the lock is held they are there.
+                # Released before the last connection removes the logs: while the lock is held, they exist.
                 self._file.release(idle=idle)
         await self._readers.dispose()
         await self._writer.dispose()

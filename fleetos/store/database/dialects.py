@@ -1,4 +1,4 @@
-"""All that differs between SQLite and PostgreSQL: how a connection is set up, a few phrases, and what errors mean."""
+"""Differences between SQLite and PostgreSQL: how a connection is set up, a few phrases, and what errors mean."""
 
 import os
 import re
@@ -26,23 +26,23 @@ _POSTGRES_SESSION = (
     f"SET idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_S * 1000:.0f}ms'",
     "SET client_min_messages = warning",
 )
-# Between two tries to get at a file that somebody else is making.
-_ONCE_MORE_S = 0.02
+# Pause between two tries to set up a file that another process is setting up.
+_WAL_RETRY_S = 0.02
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
 class Role(StrEnum):
-    """What a connection is for."""
+    """Purpose of a connection."""
 
     WRITER = auto()
     READER = auto()
 
 
 class Fault(StrEnum):
-    """What an error of the database means for us."""
+    """Meaning of an error of the database."""
 
-    BUSY = auto()  # somebody else holds it
+    BUSY = auto()  # another process holds it
     DAMAGED = auto()  # it is corrupt, or no database
     UNAVAILABLE = auto()  # its server cannot be reached, or takes no connections now
     REFUSED = auto()  # its server refuses the login or a permission
@@ -51,17 +51,17 @@ class Fault(StrEnum):
 
 
 def engine_for(location: Location, role: Role) -> AsyncEngine:
-    """A pool of connections for the role: one for the writer, a few for readers. Nothing is connected yet."""
+    """Create a pool of connections for the role: one for the writer, a few for readers. Connect nothing yet."""
     size = 1 if role is Role.WRITER else DATABASE_READERS
     connect_args: dict[str, Any] = {"timeout": DATABASE_BUSY_S}
     options: dict[str, Any] = {}
     if location.path is None:
         network_ms = int(DATABASE_NETWORK_S * 1000)
         connect_args = {"connect_timeout": int(DATABASE_NETWORK_S), "tcp_user_timeout": network_ms}
-        # A reader sees one moment of the database in all its statements, as it does in SQLite by itself.
+        # A reader sees one moment of the database in all its statements, as SQLite gives it without asking.
         options = {"isolation_level": "REPEATABLE READ"} if role is Role.READER else {}
     engine = create_async_engine(
-        location.url if location.path is None else _existing(location.path),
+        location.url if location.path is None else _existing_file_url(location.path),
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
         max_overflow=0,
@@ -69,54 +69,54 @@ def engine_for(location: Location, role: Role) -> AsyncEngine:
         hide_parameters=True,
         **options,
     )
-    _listen(engine, role)
+    _set_up_connections(engine, role)
     return engine
 
 
-def _existing(path: Path) -> URL:
-    """The URL of a file that is there: SQLite makes none where a path leads nowhere any more."""
+def _existing_file_url(path: Path) -> URL:
+    """Return the URL of an existing file: with it SQLite does not create a file where the path leads nowhere."""
     return URL.create("sqlite+aiosqlite", database=f"file://{quote(os.fsencode(path))}?mode=rw", query={"uri": "true"})
 
 
-def _listen(engine: AsyncEngine, role: Role) -> None:
-    postgres = engine.dialect.name == "postgresql"
+def _set_up_connections(engine: AsyncEngine, role: Role) -> None:
+    is_postgres = engine.dialect.name == "postgresql"
 
-    def connected(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        if postgres:
-            _run(connection, _POSTGRES_SESSION)
+    def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        if is_postgres:
+            _execute_all(connection, _POSTGRES_SESSION)
             connection.commit()
             return
-        # Without this the driver begins transactions by itself, and never an immediate one.
+        # Otherwise the driver begins transactions by itself, and never an immediate one.
         connection.isolation_level = None
         if role is Role.READER:
-            _run(connection, ("PRAGMA query_only = ON",))
+            _execute_all(connection, ("PRAGMA query_only = ON",))
         else:
-            _write_ahead(connection)
-            _run(connection, ("PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"))
+            _enable_wal(connection)
+            _execute_all(connection, ("PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"))
 
-    def began(connection: Connection) -> None:
-        if not postgres:
+    def on_begin(connection: Connection) -> None:
+        if not is_postgres:
             connection.exec_driver_sql("BEGIN" if role is Role.READER else "BEGIN IMMEDIATE")
 
-    event.listen(engine.sync_engine, "connect", connected)
-    event.listen(engine.sync_engine, "begin", began)
+    event.listen(engine.sync_engine, "connect", on_connect)
+    event.listen(engine.sync_engine, "begin", on_begin)
 
 
-def _write_ahead(connection: DBAPIConnection) -> None:
-    """Nothing, once the file has a write-ahead log; whoever looks at a new file meanwhile is waited for.
+def _enable_wal(connection: DBAPIConnection) -> None:
+    """Turn on the write-ahead log of the file. Wait while another process sets up a new file.
 
-    SQLite itself does not wait here: of two first commands on one new file the second would end refused.
+    SQLite itself does not wait here: of two first commands on one new file the second would fail.
     """
     cursor = connection.cursor()
-    give_up_s = anyio.current_time() + DATABASE_BUSY_S
+    deadline_s = anyio.current_time() + DATABASE_BUSY_S
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
             break
         except sqlite3.OperationalError as error:
-            if fault_of(error) is not Fault.BUSY or anyio.current_time() > give_up_s:
+            if classify_error(error) is not Fault.BUSY or anyio.current_time() > deadline_s:
                 raise
-        connection.run_async(_a_moment)
+        connection.run_async(_wait_for_retry)
     mode = cursor.fetchone()
     cursor.close()
     # A file system without shared memory leaves the mode as it was, and readers would then block the writer.
@@ -124,11 +124,11 @@ def _write_ahead(connection: DBAPIConnection) -> None:
         raise sqlite3.NotSupportedError("its file system offers no write-ahead log")
 
 
-async def _a_moment(_connection: object) -> None:
-    await anyio.sleep(_ONCE_MORE_S)
+async def _wait_for_retry(_connection: object) -> None:
+    await anyio.sleep(_WAL_RETRY_S)
 
 
-def _run(connection: DBAPIConnection, statements: Sequence[str]) -> None:
+def _execute_all(connection: DBAPIConnection, statements: Sequence[str]) -> None:
     cursor = connection.cursor()
     for statement in statements:
         cursor.execute(statement)
@@ -143,48 +143,48 @@ def upsert(
     replaced: Sequence[str],
     only_if: ColumnElement[bool] | None = None,
 ) -> Insert:
-    """An insert that, where a row of those keys is there already, takes over the replaced columns instead.
+    """Return an insert that, where a row of those keys exists, updates the `replaced` columns instead.
 
-    With `only_if` the row is left alone unless that holds for it.
+    With `only_if` an existing row is updated only where that holds for it.
     """
     insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
-    taken = {name: insert.excluded[name] for name in replaced}
-    return insert.on_conflict_do_update(index_elements=list(keys), set_=taken, where=only_if)
+    updates = {name: insert.excluded[name] for name in replaced}
+    return insert.on_conflict_do_update(index_elements=list(keys), set_=updates, where=only_if)
 
 
 def now_s(dialect: str, here_s: float) -> ColumnElement[float]:
-    """The time in seconds since 1970: the server's own at PostgreSQL, else `here_s`."""
+    """Return the time in seconds since 1970: the server's own on PostgreSQL, else `here_s`."""
     if dialect == "postgresql":
         return cast(func.extract("epoch", func.clock_timestamp()), Float)
     return literal(here_s)
 
 
 async def lock_for_upgrade(connection: AsyncConnection) -> None:
-    """Nothing, once no other process can write until this transaction ends.
+    """Block all other writers until this transaction ends.
 
-    SQLite's writer holds the whole file from its BEGIN IMMEDIATE on; a PostgreSQL needs to be asked.
+    The writer of SQLite holds the whole file from its BEGIN IMMEDIATE on; PostgreSQL needs explicit locks.
     """
     if connection.dialect.name == "postgresql":
-        # Any fixed number does; this one spells "fleetos".
+        # Any constant will do; this one spells "fleetos".
         await connection.execute(text("SELECT pg_advisory_xact_lock(28829630374113139)"))
         if await connection.scalar(text("SELECT to_regclass('leases') IS NOT NULL")):
             await connection.execute(text("LOCK TABLE leases, claims IN ACCESS EXCLUSIVE MODE"))
 
 
-def fault_of(error: BaseException) -> Fault:
-    """What the error means, by the driver's own code for it."""
+def classify_error(error: BaseException) -> Fault:
+    """Classify the error by the driver's own code for it."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     while cause is not None:
         if isinstance(cause, sqlite3.Error):
             # The low byte is the code, the rest tells its kind (SQLite manual, "Result and Error Codes").
             code = getattr(cause, "sqlite_errorcode", None)
             if code is None:
-                # Not SQLite's own: Python's driver could not read as text what SQLite holds as such.
+                # An error of Python's driver: it could not decode a value that SQLite holds as text.
                 return Fault.DAMAGED if type(cause) is sqlite3.OperationalError else Fault.OTHER
             code &= 0xFF
             return Fault.BUSY if code in _BUSY else Fault.DAMAGED if code in _DAMAGED else Fault.OTHER
         if hasattr(cause, "sqlstate"):
-            return _of_postgres(cause)
+            return _classify_postgres(cause)
         cause = cause.__cause__
     return Fault.OTHER
 
@@ -203,8 +203,8 @@ _BY_STATE = {
     "3D000": Fault.MISSING,  # invalid_catalog_name
 }
 _CONNECTION_EXCEPTION = "08"
-# libpq shows no SQLSTATE of a connection that cannot be made, so its words must do: first the server's own, behind
-# their severity (postmaster.c, postinit.c, auth.c), then those of libpq and psycopg about a server that is silent.
+# libpq gives no SQLSTATE for a connection that cannot be made, so its text is matched: first messages of the server,
+# behind their severity (postmaster.c, postinit.c, auth.c), then those of libpq and psycopg about a silent server.
 _BY_WORDS = (
     (r'FATAL: .*database "[^"]*" does not exist', Fault.MISSING),
     (r"FATAL: .*(database system is |too many (clients|connections)|connection slots are )", Fault.UNAVAILABLE),
@@ -217,8 +217,8 @@ _BY_WORDS = (
 )
 
 
-def _of_postgres(error: BaseException) -> Fault:
-    """Return what an error of the server means, or one of a connection that could not be made."""
+def _classify_postgres(error: BaseException) -> Fault:
+    """Classify an error of the server, or one of a connection that could not be made."""
     state = getattr(error, "sqlstate", None)
     if state is None:
         return next((fault for words, fault in _BY_WORDS if re.search(words, str(error))), Fault.OTHER)

@@ -1,4 +1,4 @@
-"""The revision of a database's tables, and the way to the one that this program needs."""
+"""Migrate tables to the revision that this program needs."""
 
 from pathlib import Path
 
@@ -7,15 +7,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 import fleetos
 
-# The revision that this program's statements are written for; a test holds it equal to the newest migration.
-REVISION = "0002"
+# Revision that the statements of this program are written for; a test compares it with the newest migration.
+REVISION = "0001"
 VERSION_TABLE = "fleetos_revision"
 
 
 def migrations_folder(package: Path | None = None) -> Path:
-    """The folder of the migrations: inside the installed package, or beside it in a checkout.
+    """Return the folder of the migrations: inside the installed package, or beside it in a checkout.
 
-    Raises FileNotFoundError when the installation has neither.
+    Raise FileNotFoundError when the installation has neither.
     """
     package = package or Path(fleetos.__file__).parent
     for folder in (package / "migrations", package.parent / "migrations"):
@@ -25,14 +25,14 @@ def migrations_folder(package: Path | None = None) -> Path:
 
 
 def known_revisions() -> frozenset[str]:
-    """All revisions that this program knows."""
+    """Return all revisions that this program knows."""
     from alembic.script import ScriptDirectory
 
     return frozenset(script.revision for script in ScriptDirectory(str(migrations_folder())).walk_revisions())
 
 
 async def revision_of(connection: AsyncConnection) -> str | None:
-    """The revision that the database says it has; None if it holds no table of fleetos."""
+    """Read the revision from the database; None if it holds no table of fleetos."""
     if not await connection.run_sync(_has_version_table):
         return None
     return await connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - a constant
@@ -43,12 +43,12 @@ def _has_version_table(connection: Connection) -> bool:
 
 
 async def table_names(connection: AsyncConnection) -> frozenset[str]:
-    """The names of all tables in the database."""
-    return frozenset(await connection.run_sync(lambda one: inspect(one).get_table_names()))
+    """Return the names of all tables in the database."""
+    return frozenset(await connection.run_sync(lambda sync_connection: inspect(sync_connection).get_table_names()))
 
 
 async def migrate(connection: AsyncConnection) -> None:
-    """Nothing, once the tables are those of REVISION, within the transaction that is under way."""
+    """Bring the tables to REVISION, within the transaction that is under way."""
     await connection.run_sync(_upgrade)
 
 

@@ -1,7 +1,7 @@
-"""The file of an open SQLite database: one name, one place, the same file from opening on.
+"""File of an open SQLite database: one name, one place, the same file from opening on.
 
 SQLite names its write-ahead log after the database. A file with a second name, or one that was moved while it is open,
-is two databases: each name has a log of its own, and what stands in one log holds no claim against the other.
+is two databases: each name has its own log, and a commit in one log is not seen through the other name.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import fcntl
 import glob
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from fleetos.errors import DatabaseReplaced, RunDriven, UsageError
@@ -17,9 +17,9 @@ from fleetos.files import PRIVATE_FILE
 from fleetos.store.process import PROC
 
 LOGS = ("-wal", "-shm")
-# How often the lock is tried for while it turns out empty, which each time somebody else must have brought about.
+# Tries to share the lock while its line is empty. Each time another process must have emptied it.
 _SHARE_TRIES = 20
-# How mountinfo writes a blank, a tab, a line break and a backslash in a path (proc(5)).
+# Escape of mountinfo for a blank, a tab, a line break or a backslash in a path (proc(5)).
 _OCTAL = re.compile(r"\\([0-7]{3})")
 # "12 1 0:5 ROOT MOUNT_POINT OPTIONS ... - KIND SOURCE" (proc(5), mountinfo).
 _MOUNT_POINT = 4
@@ -34,7 +34,7 @@ def refuse_second_names(path: Path) -> None:
             f"the database {path} has a second name (a hard link): each name would be a database of its own",
             f"find the names with: find / -xdev -samefile {path}; remove all but one, or link with `ln -s`",
         )
-    if str(path) in mounts():
+    if str(path) in read_mounts():
         raise UsageError(
             f"the database {path} is a mount point of its own: its log would stay outside of the mount",
             "mount the folder of the database, not the file",
@@ -43,33 +43,31 @@ def refuse_second_names(path: Path) -> None:
 
 def _drop_leftovers(path: Path) -> None:
     """Remove the names that a killed process left: it made the database under another name and gave it this one."""
-    for one in path.parent.glob(f".{glob.escape(path.name)}.*"):
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
         with contextlib.suppress(OSError):
-            if one.samefile(path):
-                one.unlink()
+            if leftover.samefile(path):
+                leftover.unlink()
 
 
-def mounts() -> Mapping[str, str]:
-    """Return the kinds of file systems by mount point; empty where the system does not say."""
+def read_mounts() -> Mapping[str, str]:
+    """Return the kinds of file systems by mount point; empty where the system does not tell.
+
+    Of several entries at one mount point the last one counts (proc(5)).
+    """
     try:
         lines = (PROC / "self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return {}
-    return mounts_in(lines)
-
-
-def mounts_in(lines: Sequence[str]) -> Mapping[str, str]:
-    """Return what these lines of mountinfo tell; of several at one place the last one counts (proc(5))."""
-    found: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for line in lines:
-        words, _, after = line.partition(" - ")
+        words, _, rest = line.partition(" - ")
         fields = words.split()
-        if len(fields) > _MOUNT_POINT and after:
-            found[_OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[_MOUNT_POINT])] = after.split()[0]
-    return found
+        if len(fields) > _MOUNT_POINT and rest:
+            kinds[_OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[_MOUNT_POINT])] = rest.split()[0]
+    return kinds
 
 
-def lock_of(path: Path) -> Path:
+def lock_path(path: Path) -> Path:
     """Return the lock file of the database. `mv fleetos.db*` and `rm fleetos.db*` leave it where it is.
 
     It names the files that its holders use, and keeps their names when they have ended, unless no server is held.
@@ -80,14 +78,14 @@ def lock_of(path: Path) -> Path:
 def was_replaced(path: Path) -> bool:
     """Return whether the file is another one than that which held servers when it was closed last."""
     try:
-        used = lock_of(path).read_text(encoding="ascii", errors="replace").split()
+        inodes = lock_path(path).read_text(encoding="ascii", errors="replace").split()
     except OSError:
         return False
-    return bool(used) and used[0] != str(path.stat().st_ino)
+    return bool(inodes) and inodes[0] != str(path.stat().st_ino)
 
 
 class OpenFile:
-    """The file that a database was opened as, and the logs that its writer uses."""
+    """File that a database was opened as, and the logs that its writer uses."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -95,27 +93,27 @@ class OpenFile:
         self._logs: list[tuple[int, int] | None] | None = None
         self._lock: int | None = None
 
-    def lost(self) -> str | None:
-        """Return what has become of the file or its logs; None while they are what they were."""
+    def describe_loss(self) -> str | None:
+        """Return what has become of the file or its logs; None while they are unchanged."""
         path = self._path
         try:
-            about = path.stat()
+            current = path.stat()
         except OSError:
             return f"the database {path} was moved or deleted"
-        if (about.st_dev, about.st_ino) != self._inode:
+        if (current.st_dev, current.st_ino) != self._inode:
             return f"the database {path} was replaced by another file"
-        if about.st_nlink > 1:
+        if current.st_nlink > 1:
             return f"the database {path} was given a second name (a hard link)"
-        if self._logs is not None and self._logs != self._logs_now():
+        if self._logs is not None and self._logs != self._log_inodes():
             return f"the log beside the database {path} (-wal, -shm) was moved, deleted or replaced"
         return None
 
     def check(self) -> None:
-        """Raise DatabaseReplaced unless the file and its logs are what they were."""
-        lost = self.lost()
-        if lost is not None:
+        """Raise DatabaseReplaced unless the file and its logs are unchanged."""
+        loss = self.describe_loss()
+        if loss is not None:
             raise DatabaseReplaced(
-                f"{lost} while it was in use",
+                f"{loss} while it was in use",
                 "this process sends nothing more; put the database back as it was, then: fleetos resume",
             )
 
@@ -125,57 +123,60 @@ class OpenFile:
         Raise RunDriven if another process uses this database with another file or other logs: that one had it open
         when they were moved or deleted, and may still be driving a run in them.
         """
-        self._logs = self._logs_now()
+        self._logs = self._log_inodes()
         self.check()
-        used = " ".join(str(one and one[1]) for one in (self._inode, *self._logs))
-        if not self._share(used):
+        inodes = " ".join(str(inode and inode[1]) for inode in (self._inode, *self._logs))
+        if not self._share(inodes):
             raise RunDriven(
                 f"another process still uses a database that was at {self._path} and was moved, deleted or replaced",
                 "put that file back, or wait for the process to end; no command may write here until then",
             )
 
-    def _logs_now(self) -> list[tuple[int, int] | None]:
+    def _log_inodes(self) -> list[tuple[int, int] | None]:
         return [_inode(self._path.with_name(self._path.name + suffix)) for suffix in LOGS]
 
-    def _share(self, used: str) -> bool:
+    def _share(self, inodes: str) -> bool:
         """Hold the lock file together with all who use the same files. Return False if others use different ones."""
-        lock = self._opened_lock()
-        # Whoever let go of an idle database between two of these steps has emptied the file.
-        line = next(filter(None, (self._shared_line(lock, used) for _ in range(_SHARE_TRIES))), "")
-        if line != used:
+        lock = self._open_lock()
+        # A process that released an idle database between two of these steps has emptied the file.
+        line = next(filter(None, (self._agree_on_line(lock, inodes) for _ in range(_SHARE_TRIES))), "")
+        if line != inodes:
             self.release()
-        return line == used
+        return line == inodes
 
-    def _shared_line(self, lock: int, used: str) -> str:
-        """Write the line if nobody shares the lock, then share it. Return the line that those who share it agree on."""
-        if _line(lock) != used:
+    def _agree_on_line(self, lock: int, inodes: str) -> str:
+        """Write the line if no other process shares the lock, then share it. Return the line that all agree on."""
+        if _read_line(lock) != inodes:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                # Somebody shares the lock, or is writing the line at this moment: the next call waits for that alone.
+                # Another process shares the lock, or is writing the line: the next call waits for the latter.
                 pass
             else:
-                os.pwrite(lock, used.encode().ljust(len(_line(lock))), 0)
+                os.pwrite(lock, inodes.encode().ljust(len(_read_line(lock))), 0)
         fcntl.flock(lock, fcntl.LOCK_SH)
-        return _line(lock)
+        return _read_line(lock)
 
-    def _opened_lock(self) -> int:
+    def _open_lock(self) -> int:
         if self._lock is None:
-            path = lock_of(self._path)
+            path = lock_path(self._path)
             self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
             owner = self._path.stat()
             if os.geteuid() == 0 and owner.st_uid != 0:
-                # As SQLite does it for its logs: the owner must be able to open what root has made.
+                # As SQLite does for its logs: the owner must be able to open a file that root has created.
                 os.fchown(self._lock, owner.st_uid, owner.st_gid)
         return self._lock
 
     @property
     def locked(self) -> bool:
-        """Whether this process holds the lock file."""
+        """True while this process holds the lock file."""
         return self._lock is not None
 
     def release(self, *, idle: bool = False) -> None:
-        """Let go of the lock file. An `idle` database holds no server: nobody needs to be told when it is deleted."""
+        """Release the lock file.
+
+        An `idle` database holds no server: its names are removed from the lock file, so that it may be deleted.
+        """
         if self._lock is None:
             return
         if idle:
@@ -186,13 +187,13 @@ class OpenFile:
         self._lock = None
 
 
-def _line(lock: int) -> str:
+def _read_line(lock: int) -> str:
     return os.pread(lock, 200, 0).decode("ascii", "replace").strip()
 
 
 def _inode(path: Path) -> tuple[int, int] | None:
     try:
-        about = path.stat()
+        file_stat = path.stat()
     except OSError:
         return None
-    return about.st_dev, about.st_ino
+    return file_stat.st_dev, file_stat.st_ino

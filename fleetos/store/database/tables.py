@@ -1,6 +1,6 @@
-"""The tables of the database, in SQL that SQLite and PostgreSQL both speak. docs/reference/database.md explains them.
+"""Tables, in SQL that SQLite and PostgreSQL both speak. docs/reference/database.md explains them.
 
-`metadata` is what the migrations lead to; a test compares the two.
+`metadata` is the result of the migrations; a test compares the two.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from fleetos.errors import DatabaseUnusable
 
-# Every constraint has a name, so that a later migration can speak of it in both dialects.
+# Every constraint has a name, so that a later migration can refer to it in both dialects.
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -37,7 +37,7 @@ metadata = MetaData(
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A UTC time as text of fixed width, which sorts by time and reads the same in both dialects."""
+    """UTC time as text of fixed width, which sorts by time and reads the same in both dialects."""
 
     impl = String(32)
     cache_ok = True
@@ -50,10 +50,10 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 def _utc(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
         raise ValueError("a time without a zone")
-    return at.astimezone(UTC)
+    return moment.astimezone(UTC)
 
 
 runs = Table(
@@ -64,7 +64,7 @@ runs = Table(
     Column("digest", String(80), nullable=False, index=True),
     Column("state", String(16), nullable=False),
     Column("created_at", UtcTime, nullable=False),
-    # Passes of all runs are numbered together, in the order of their commits: the clocks of two machines tell none.
+    # Passes of all runs are numbered together, in the order of their commits, which clocks of two machines do not tell.
     Column("created_no", Integer, nullable=False, server_default="0"),
     Column("pass_no", Integer, nullable=False, server_default="0"),
     Column("body", Text, nullable=False),
@@ -79,12 +79,12 @@ targets = Table(
     Column("name", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
-    # What the cloud names is never too long for its column: a commit must not fail over a job id.
+    # Values of the cloud go into columns without a limit: a commit must not fail because of a long job id.
     Column("job_id", Text),
     Column("disk", Text),
     Column("touched_at", UtcTime),
     Column("doubtful", Boolean, nullable=False),
-    # The pass in which its run took the server up last.
+    # The latest pass in which the run took up the server.
     Column("pass_no", Integer, nullable=False, server_default="0"),
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("run_id", "server_id"),
@@ -144,7 +144,7 @@ Value = TypeVar("Value")
 
 
 def decode_column(read: Callable[[Any], Value], value: object) -> Value:
-    """What `read` makes of the value of a column. Raises DatabaseUnusable if that is nothing."""
+    """Decode the value of a column with `read`. Raise DatabaseUnusable if it is not valid."""
     try:
         return read(value)
     except (ValueError, TypeError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""JSON for programs.
+"""JSON for programs. Its fields are a public contract: docs/reference/outputs.md.
 
 Start with `run.py`.
 """

@@ -1,4 +1,4 @@
-"""The catalogue of all types of events that programs read."""
+"""Catalogue of event types that programs read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """One type of event: what it says, and the fields that it may have besides those that all events have."""
+    """One type of event: its meaning, and the fields that it may have besides `COMMON_FIELDS`."""
 
     what: str
     fields: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Events as flat JSON documents. Their types are listed in event_types."""
+"""Events as flat JSON documents. `event_types` lists their types."""
 
 from datetime import datetime
 from typing import Any
@@ -30,21 +30,20 @@ from fleetos.model.journal.events import (
 from fleetos.model.run import End, Run, Target
 from fleetos.model.states import RunState, TargetState
 from fleetos.views.documents.run import VERSION, Document, scope_fields
-from fleetos.views.text.format import stamp
+from fleetos.views.text.format import timestamp
 
 
 def event_document(record: Record, run_id: str, server: str | None = None) -> Document:
-    """The record as one flat JSON object. A field without a value is left out; no value is ever a secret.
+    """Return the record as one flat JSON object. It has no field without a value, and never a secret.
 
-    `server` is the name of the server that it is about, where that is known.
-
-    `kind` is the event's own name, which tells apart the causes that lead to one state.
+    `server`: name of the server that the record is about, if it is known. The field `kind` is the event's own name,
+    which tells apart the causes that lead to one state.
     """
     event = record.event
     head: Document = {
         "v": VERSION,
         "seq": record.seq,
-        "at": stamp(record.at),
+        "at": timestamp(record.at),
         "run": run_id,
         "type": type_of(event),
         "kind": event.kind,
@@ -53,12 +52,12 @@ def event_document(record: Record, run_id: str, server: str | None = None) -> Do
         head["server_id"] = event.server_id
         if name := server or (event.target.name if isinstance(event, Enlisted) else None):
             head["server"] = name
-        return head | _plain(_target_fields(event))
-    return head | _plain(_run_fields(event))
+        return head | _json_fields(_target_fields(event))
+    return head | _json_fields(_run_fields(event))
 
 
 def type_of(event: Event) -> str:
-    """The event's type: `target.<state>` or `run.<state>` if it moves one, its own name otherwise."""
+    """Return the event's type: `target.<state>` or `run.<state>` if it moves one, its own name otherwise."""
     match event:
         case RunMoved():
             return f"run.{event.to}"
@@ -75,7 +74,7 @@ def type_of(event: Event) -> str:
 
 
 def state_of(event: Event) -> TargetState | None:
-    """The state that the event moves its target to, or None if it moves none."""
+    """Return the state that the event moves its target to, or None if it moves none."""
     match event:
         case Moved() | ChangeAnswered() | AttemptEnded():
             return event.to
@@ -200,15 +199,15 @@ def _wait_fields(event: Moved | ChangeAnswered | AttemptEnded) -> Document:
     return {"reason": event.reason, "detail": event.detail, "not_before": event.not_before, "then": event.then}
 
 
-def _plain(fields: Document) -> Document:
-    """The fields as JSON values, without those that say nothing."""
+def _json_fields(fields: Document) -> Document:
+    """Return the fields as JSON values, without those that are None or empty."""
     return {name: _value(value) for name, value in fields.items() if value is not None and value != ""}
 
 
 def _value(value: object) -> Any:
     match value:
         case datetime():
-            return stamp(value)
+            return timestamp(value)
         case TargetState() | RunState():
             return value.value
         case End():

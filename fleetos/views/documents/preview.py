@@ -1,4 +1,4 @@
-"""What `plan -o json` prints. What it has is documented in docs/reference/outputs.md."""
+"""JSON of `plan`. Its fields are documented in docs/reference/outputs.md."""
 
 from fleetos.model.findings import Finding, Level
 from fleetos.model.preview import Act, Band, Preview, act_of
@@ -9,7 +9,7 @@ from fleetos.views.text.reasons import REASONS
 
 
 def preview_document(preview: Preview) -> Document:
-    """The whole plan: what becomes of each server, what was found, by which rules, and what it will take."""
+    """Return the whole plan: the action for each server, the findings, the rules and the estimate."""
     run, counts = preview.run, preview.counts
     return {
         "v": VERSION,
@@ -35,8 +35,8 @@ def preview_document(preview: Preview) -> Document:
 
 
 def server_documents(preview: Preview) -> list[Document]:
-    """What becomes of each server, in the order of the plan."""
-    refused = {one.server_id: one for one in reversed(preview.findings) if one.level is Level.REFUSED}
+    """Return the action for each server, in the order of the plan."""
+    refused = {finding.server_id: finding for finding in reversed(preview.findings) if finding.level is Level.REFUSED}
     return [_server(target, refused.get(target.server_id)) for target in preview.targets]
 
 
@@ -65,7 +65,7 @@ def _server(target: Target, refusal: Finding | None) -> Document:
 
 
 def finding_document(finding: Finding) -> Document:
-    """One result of a preflight."""
+    """Return one finding of the preflight."""
     return {
         "code": finding.check.value,
         "level": finding.level.value,

@@ -1,7 +1,7 @@
-"""The JSON documents that programs read: a run's status, the list of runs, errors. All have `"v": 1`.
+"""JSON of a run's status, of the list of runs, and of errors. All documents have `"v": 1`.
 
-Every value is plain JSON, every time RFC 3339 in UTC. What a document has is documented in
-docs/reference/outputs.md; a change to it is a change to the public contract.
+Every value is plain JSON, every time is RFC 3339 in UTC. The fields are documented in docs/reference/outputs.md; to
+change one is to change the public contract.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,10 +13,10 @@ from fleetos.errors import CloudError, FleetosError, InputError, Problem
 from fleetos.model.progress import Progress
 from fleetos.model.run import Attempt, Left, Outcome, Run, Scope, Target
 from fleetos.model.states import RETRIABLE, RunState, TargetState
-from fleetos.views.text.format import stamp, stamp_or_none
+from fleetos.views.text.format import timestamp, timestamp_or_none
 from fleetos.views.text.reasons import todo_of
 from fleetos.views.text.run_condition import Driver, condition, driven, powered_off
-from fleetos.views.text.waiting import waits_for
+from fleetos.views.text.wait_words import waits_for
 
 VERSION = 1
 
@@ -25,7 +25,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One run as a list of runs shows it. `lease` None: no process has it."""
+    """One run in a list of runs. `lease` None: no process has it."""
 
     run: Run
     counts: Mapping[TargetState, int]
@@ -40,9 +40,9 @@ def status_document(
     exit_code: int | None = None,
     targets: Iterable[Target] | None = None,
 ) -> Document:
-    """The status of a run: the run, how many targets are in each state, and every target with its attempts.
+    """Return the status of a run: the run, the number of targets in each state, and each target with its attempts.
 
-    `exit_code` is what a command would exit with that finds the run as it is. `targets` None: all of them.
+    `exit_code`: exit code of a command that finds the run in this state. `targets` None: all targets of the run.
     """
     line = RunLine(progress.run, progress.counts, lease)
     shown = progress.targets.values() if targets is None else targets
@@ -50,13 +50,13 @@ def status_document(
         "v": VERSION,
         "run": {**_run_fields(line), "exit_code": None if driven(progress.run, lease) else exit_code},
         "counts": _count_fields(progress.counts),
-        "powered_off": [{"server_id": one.server_id, "name": one.name} for one in powered_off(progress)],
+        "powered_off": [{"server_id": target.server_id, "name": target.name} for target in powered_off(progress)],
         "targets": [target_document(progress, target, lease, now) for target in shown],
     }
 
 
 def runs_document(lines: Iterable[RunLine]) -> Document:
-    """The list of runs, each with its counts."""
+    """Return the list of runs, each with its counts."""
     return {
         "v": VERSION,
         "runs": [{**_run_fields(line), "counts": _count_fields(line.counts)} for line in lines],
@@ -64,7 +64,7 @@ def runs_document(lines: Iterable[RunLine]) -> Document:
 
 
 def error_document(error: FleetosError) -> Document:
-    """What went wrong. Fields that only some errors have are null in the others."""
+    """Return the error. Fields that only some errors have are null in the others."""
     cloud = error if isinstance(error, CloudError) else None
     problems = error.problems if isinstance(error, InputError) else ()
     return {
@@ -82,7 +82,7 @@ def error_document(error: FleetosError) -> Document:
 
 
 def validate_document(problems: Sequence[Problem], doubts: Sequence[Problem] = ()) -> Document:
-    """What is wrong with a plan, an empty list of errors if nothing is, and what is doubtful."""
+    """Return the errors of a plan, an empty list if it has none, and its warnings."""
     return {
         "v": VERSION,
         "errors": [_problem_fields(problem) for problem in problems],
@@ -91,7 +91,7 @@ def validate_document(problems: Sequence[Problem], doubts: Sequence[Problem] = (
 
 
 def scope_fields(scope: Scope) -> Document:
-    """Which cloud, region and project, and who was logged in."""
+    """Return the cloud, region and project, and the user or access key that was logged in."""
     return {
         "cloud": scope.cloud,
         "region": scope.region,
@@ -110,9 +110,9 @@ def _run_fields(line: RunLine) -> Document:
         "name": run.name,
         "state": run.state.value,
         "plan_digest": run.digest,
-        "created_at": stamp(run.created_at),
-        "started_at": stamp_or_none(run.started_at),
-        "ended_at": stamp_or_none(run.ended_at),
+        "created_at": timestamp(run.created_at),
+        "started_at": timestamp_or_none(run.started_at),
+        "ended_at": timestamp_or_none(run.ended_at),
         "passes": run.passes,
         "resumed": max(0, run.sessions - 1),
         "driver": lease.present if lease else None,
@@ -121,23 +121,23 @@ def _run_fields(line: RunLine) -> Document:
         "created_by": run.created_by or None,
         "plan_path": run.plan_path,
         "images": dict(run.images),
-        "since": stamp(run.since or run.created_at),
-        "pause": _asked_fields(run, RunState.PAUSED),
-        "abort": _asked_fields(run, RunState.FINISHING, RunState.ABORTED),
+        "since": timestamp(run.since or run.created_at),
+        "pause": _request_fields(run, RunState.PAUSED),
+        "abort": _request_fields(run, RunState.FINISHING, RunState.ABORTED),
         "lease": _lease_fields(lease),
         "left": _left_fields(run.left),
     }
 
 
-def _asked_fields(run: Run, *states: RunState) -> Document | None:
-    """Why the run is in one of these states, who asked for it, and what to do; None where it is in no such state."""
+def _request_fields(run: Run, *states: RunState) -> Document | None:
+    """Return why the run is in one of `states`, who asked for it, and what to do; None if it is in another state."""
     if run.state not in states:
         return None
     return {
         "reason": run.reason.value if run.reason else None,
         "detail": run.detail or None,
         "by": run.by or None,
-        "at": stamp_or_none(run.since),
+        "at": timestamp_or_none(run.since),
         "todo": todo_of(run.reason, run.id, run.settings) if run.reason and run.state is RunState.PAUSED else None,
     }
 
@@ -145,13 +145,13 @@ def _asked_fields(run: Run, *states: RunState) -> Document | None:
 def _lease_fields(lease: Driver | None) -> Document | None:
     if lease is None:
         return None
-    return {"holder": lease.holder, "last_renewed_at": stamp(lease.renewed_at), "life": lease.life}
+    return {"holder": lease.holder, "last_renewed_at": timestamp(lease.renewed_at), "life": lease.life}
 
 
 def _left_fields(left: Left | None) -> Document | None:
     if left is None:
         return None
-    return {"at": stamp(left.at), "driver": left.driver, "why": left.why.value, "detail": left.detail or None}
+    return {"at": timestamp(left.at), "driver": left.driver, "why": left.why.value, "detail": left.detail or None}
 
 
 def _count_fields(counts: Mapping[TargetState, int]) -> dict[str, int]:
@@ -160,7 +160,7 @@ def _count_fields(counts: Mapping[TargetState, int]) -> dict[str, int]:
 
 
 def target_document(progress: Progress, target: Target, lease: Driver | None, now: datetime) -> Document:
-    """One target: where it is and why, what it waits for, and every attempt."""
+    """Return one target: its state and the reason for it, what it waits for, and every attempt."""
     waiting, reason = waits_for(progress, target, lease, now), target.reason
     return {
         "server_id": target.server_id,
@@ -177,15 +177,15 @@ def target_document(progress: Progress, target: Target, lease: Driver | None, no
         "az": target.az,
         "image": target.order.image_id,
         "image_name": target.order.image_name,
-        "since": stamp_or_none(target.since),
+        "since": timestamp_or_none(target.since),
         "detail": target.detail or None,
         "todo": todo_of(reason, progress.run.id, progress.run.settings)
         if reason and target.state in RETRIABLE
         else None,
-        "not_before": stamp_or_none(target.not_before),
+        "not_before": timestamp_or_none(target.not_before),
         "waits_for": None
         if waiting is None
-        else {"reason": waiting.reason.value, "detail": waiting.words, "ends_at": stamp_or_none(waiting.ends_at)},
+        else {"reason": waiting.reason.value, "detail": waiting.words, "ends_at": timestamp_or_none(waiting.ends_at)},
         "powered_off": target.stopped_at is not None,
     }
 
@@ -198,13 +198,13 @@ def _attempt_fields(target: Target, attempt: Attempt) -> Document:
         "outcome": outcome.value if outcome else None,
         "error_code": attempt.error_code,
         "fail_reason": attempt.fail_reason,
-        "submitted_at": stamp(attempt.sent_at),
-        "ended_at": stamp_or_none(attempt.ended_at),
+        "submitted_at": timestamp(attempt.sent_at),
+        "ended_at": timestamp_or_none(attempt.ended_at),
     }
 
 
 def outcome_of(target: Target, attempt: Attempt) -> Outcome | None:
-    """How the attempt ended: None while it is in flight, unknown when its target has ended without a verdict."""
+    """Return the outcome of the attempt: None while it is in flight, UNKNOWN if its target ended without a verdict."""
     if attempt.outcome is None and target.ended:
         return Outcome.UNKNOWN
     return attempt.outcome

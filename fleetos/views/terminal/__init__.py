@@ -1,4 +1,4 @@
-"""Text for people: the live view, tables, summaries, errors.
+"""Text for people: the live view, tables, summaries, errors. The only part that knows a terminal.
 
 Start with `live.py` and `frame.py`.
 """

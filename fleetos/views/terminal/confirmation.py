@@ -1,4 +1,4 @@
-"""What an operator reads before a run may begin: what is wiped, with which image, by which rules."""
+"""Text shown before the operator confirms: the disks to be wiped, the images, and the rules."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,12 +11,12 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import AHEAD, QUEUED, Reason, RunState
 from fleetos.model.wipes import Wipes
 from fleetos.text import counted
-from fleetos.views.text.format import called, called_fully, limit_span, printable, short_stamp
+from fleetos.views.text.format import exact_duration, printable, server_name, server_name_and_id, short_timestamp
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.run_condition import where_words
 
-# System disks named before the question; beyond them the number alone is told. With all that is said below them they
-# fit on a terminal of 24 rows.
+# System disks named before the question; of the others only the number is shown. With the lines below them they fit a
+# terminal of 24 rows.
 DISKS_SHOWN = 12
 
 _STOP_WORDS: Mapping[StopMode, str] = {
@@ -29,10 +29,10 @@ _STOP_WORDS: Mapping[StopMode, str] = {
 
 
 def confirmation(run: Run, wiped: Sequence[Target], spared: Mapping[Reason, int], *, shown: int = DISKS_SHOWN) -> Text:
-    """The text before the question of `apply`. `wiped`: targets that would be changed; `spared`: why others are not.
+    """Return the text before the question of `apply`. `wiped`: targets to be changed; `spared`: reasons of the others.
 
-    A target's `disk` is the system disk that would be wiped. At most `shown` are named. The sum and the rules come
-    last, where a small screen still has them.
+    A target's `disk` is the system disk that would be wiped; at most `shown` are named. The sum and the rules come
+    last, where a small screen still shows them.
     """
     lines = [
         *_disks(run, wiped, shown),
@@ -46,12 +46,12 @@ def confirmation(run: Run, wiped: Sequence[Target], spared: Mapping[Reason, int]
 
 
 def retry_confirmation(run: Run, wiped: Sequence[Target]) -> Text:
-    """The text before the question of `retry`: one more attempt for each of the targets, all of which are named."""
-    warned = _warning(len(wiped)).append(" Each gets one more attempt.")
+    """Return the text before the question of `retry`, which names all targets: each gets one more attempt."""
+    warning = _warning(len(wiped)).append(" Each gets one more attempt.")
     return Text("\n").join(
         [
             *_disks(run, wiped, None),
-            warned,
+            warning,
             Text(f"  {where_words(run.scope)}"),
             *(Text(f"  {line}") for line in (*image_lines(run), *reinstall_lines(wiped))),
         ]
@@ -59,13 +59,13 @@ def retry_confirmation(run: Run, wiped: Sequence[Target]) -> Text:
 
 
 def carry_on_confirmation(wipes: Wipes, *, shown: int = DISKS_SHOWN) -> Text:
-    """The text before an unfinished run is carried on: what it is, what is left to be wiped, and where."""
+    """Return the text before an unfinished run is resumed: the run, the disks still to be wiped, and the project."""
     run = wipes.run
     state = f"{run.state}: {REASONS[run.reason].short}" if run.reason is not None else str(run.state)
     lines = [
         Text(
             f"run {printable(run.id)} of plan {printable(run.name)} is unfinished ({state}), "
-            f"created {short_stamp(run.created_at)}"
+            f"created {short_timestamp(run.created_at)}"
         ),
         *_disks(run, wipes.left, shown),
         _warning(len(wipes.left)).append(f" The run was created to wipe {run.wipes:,}."),
@@ -76,16 +76,16 @@ def carry_on_confirmation(wipes: Wipes, *, shown: int = DISKS_SHOWN) -> Text:
 
 
 def carry_on_question(wipes: Wipes) -> str:
-    """The prompt that asks whether an unfinished run is carried on, with the number of disks and the images."""
+    """Return the prompt that asks whether to resume an unfinished run, with the number of disks and the images."""
     run = wipes.run
     if run.state is RunState.FINISHING or not wipes.left:
         return f"Carry on with run {run.id}? It wipes no further system disk."
-    images = ", ".join(sorted({printable(one.order.image_name or one.order.image_id) for one in wipes.left}))
+    images = ", ".join(sorted({printable(target.order.image_name or target.order.image_id) for target in wipes.left}))
     return f"Carry on with run {run.id}? It wipes {counted(len(wipes.left), 'system disk')} for {images}."
 
 
 def abort_confirmation(progress: Progress, driver: str | None) -> Text:
-    """The text before a run is aborted: whose run it is, and what becomes of its servers. An abort wipes nothing."""
+    """Return the text before a run is aborted: the run, its driver, and what happens to its servers."""
     run, counts = progress.run, progress.counts
     queued = sum(counts.get(state, 0) for state in QUEUED)
     ahead = sum(counts.get(state, 0) for state in AHEAD)
@@ -102,36 +102,36 @@ def abort_confirmation(progress: Progress, driver: str | None) -> Text:
 
 
 def question(count: int) -> str:
-    """The prompt that asks for the number of system disks."""
+    """Return the prompt that asks for the number of system disks."""
     return f"Type the number of system disks that will be wiped ({counted(count, 'server')}) to go on: "
 
 
 def image_lines(run: Run) -> Sequence[str]:
-    """One line for each image of the run: the name in the plan, and the id that it is pinned to."""
+    """Return a line for each image of the run: its name in the plan, and the id that it is pinned to."""
     return [f"image {printable(name)} pinned to {printable(image_id)}" for name, image_id in run.images.items()]
 
 
 def reinstall_lines(wiped: Sequence[Target]) -> Sequence[str]:
-    """One line for each image that servers get once more: its name and id, and how many they are."""
-    again = Counter((one.order.image_name, one.order.image_id) for one in wiped if one.order.reinstall)
+    """Return a line for each image that servers get again: its name and id, and the number of servers."""
+    counts = Counter((target.order.image_name, target.order.image_id) for target in wiped if target.order.reinstall)
     return [
         f"image {printable(name)} pinned to {printable(image_id)}, once more for {counted(count, 'server')} on it"
-        for (name, image_id), count in again.items()
+        for (name, image_id), count in counts.items()
     ]
 
 
 def rules(run: Run) -> Sequence[str]:
-    """The run's numbers, each as a sentence that says what it is a number of."""
-    settings = run.settings
+    """Return the run's rules, one sentence each."""
+    settings, settle = run.settings, exact_duration(run.settings.settle_s)
     sentences = [
         f"At most {settings.concurrency:,} at once.",
         f"Each server is tried {'once' if settings.attempts == 1 else f'at most {settings.attempts:,} times'}.",
         _STOP_WORDS[settings.stop],
-        f"An unknown outcome is watched for {limit_span(settings.settle_s)} before that server is sent anything again.",
-        f"A change that takes longer than {limit_span(settings.change_timeout_s)} is overdue and ends up held.",
+        f"An unknown outcome is watched for {settle} before that server is sent anything again.",
+        f"A change that takes longer than {exact_duration(settings.change_timeout_s)} is overdue and ends up held.",
     ]
     if settings.attempts > 1:
-        first, most = limit_span(settings.backoff_s), limit_span(settings.max_backoff_s)
+        first, most = exact_duration(settings.backoff_s), exact_duration(settings.max_backoff_s)
         sentences.insert(2, f"After a failure the next try waits {first}, then twice as long each time, up to {most}.")
     if settings.power_after is PowerAfter.AS_BEFORE:
         sentences.append("A server that was stopped before is stopped again after its change.")
@@ -149,13 +149,13 @@ def _warning(count: int) -> Text:
 
 
 def _disks(run: Run, wiped: Sequence[Target], shown: int | None) -> Iterator[Text]:
-    """A line for each disk: with its server's id where the name is not the only one, its image where there are more."""
+    """Yield a line for each disk. It has the server's id if the name is not unique, the image if there are several."""
     named = wiped[:shown]
     names = Counter(target.name for target in wiped)
     several = len({target.order.image_id for target in wiped} | set(run.images.values())) > 1
     for target in named:
         disk = printable(target.disk) if target.disk else "(none known)"
-        server = called(target) if names[target.name] == 1 else called_fully(target)
+        server = server_name(target) if names[target.name] == 1 else server_name_and_id(target)
         image = f" for {printable(target.order.image_name or target.order.image_id)}" if several else ""
         yield Text("  ").append("WIPES system disk", style="red").append(f" {disk} of {server}{image}")
     if len(wiped) > len(named):

@@ -1,4 +1,4 @@
-"""Where text for people goes: a terminal with colour and a width, or a file that has neither."""
+"""Terminal or plain file: width and colour."""
 
 from collections.abc import Iterable
 from typing import TextIO
@@ -16,13 +16,10 @@ Shown = Text | str
 
 
 class _Console(Console):
-    """A console that shows what others wrote, and obeys none of it.
-
-    It tells its caller of a closed pipe, and leaves it to him whether to go on.
-    """
+    """Console that escapes control sequences in what it prints, and raises BrokenPipeError for a closed pipe."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The renderable in pieces. Names of others get into texts at many places, so the last one spells them out."""
+        """Yield the renderable in pieces, made printable: names from outside get into texts at many places."""
         for piece in super().render(renderable, options):
             yield piece if piece.control else Segment(printable_lines(piece.text), piece.style)
 
@@ -31,7 +28,7 @@ class _Console(Console):
 
 
 def console_on(out: TextIO) -> Console:
-    """A console that writes to `out`. Letters that its encoding does not have are written as escapes."""
+    """Return a console that writes to `out`. Letters that its encoding does not have are written as escapes."""
     reconfigure = getattr(out, "reconfigure", None)
     if out.errors == "strict" and callable(reconfigure):
         reconfigure(errors="backslashreplace")
@@ -39,22 +36,22 @@ def console_on(out: TextIO) -> Console:
 
 
 def put(text: Shown, out: TextIO) -> None:
-    """Writes the text and a line end to `out`. No line is broken, and nothing that others wrote is obeyed.
+    """Write the text and a line end to `out`. No line is broken, and control sequences are escaped.
 
-    A plain text is one line: a line break in it comes from a name, and is spelled out like all that a terminal obeys.
-    A text of several lines comes as a `Text`. A document for programs is not for here, since its letters must stay.
+    A `str` is one line: a line break in it comes from a name, and is escaped. Several lines come as a `Text`. Documents
+    for programs must not be written here: their letters must stay as they are.
     """
     console_on(out).print(_shown(text), soft_wrap=True)
 
 
 def put_wrapped(text: Shown, out: TextIO) -> None:
-    """Writes the text like `put`, but breaks long lines between words where `out` is a terminal."""
+    """Write the text like `put`, but break long lines between words if `out` is a terminal."""
     console = console_on(out)
     console.print(_shown(text), soft_wrap=not console.is_terminal)
 
 
 def put_question(text: str, out: TextIO) -> None:
-    """Writes a question like `put_wrapped`, and leaves the cursor behind it."""
+    """Write a question like `put_wrapped`, and leave the cursor behind it."""
     console = console_on(out)
     console.print(Text(printable(text)), soft_wrap=not console.is_terminal, end="")
     out.flush()
@@ -65,18 +62,18 @@ def _shown(text: Shown) -> Shown:
 
 
 def width_of(out: TextIO) -> int | None:
-    """The width of the terminal behind `out` in cells; None where nothing limits it."""
+    """Return the width of the terminal behind `out` in cells; None if `out` is no terminal."""
     console = console_on(out)
     return console.width if console.is_terminal else None
 
 
 def height_of(out: TextIO) -> int | None:
-    """The rows of the terminal behind `out`; None where nothing limits them."""
+    """Return the number of rows of the terminal behind `out`; None if `out` is no terminal."""
     console = console_on(out)
     return console.height if console.is_terminal else None
 
 
 def view_on(out: TextIO) -> View:
-    """The view for people on `out`: live where it is a terminal that can move its cursor, plain lines elsewhere."""
+    """Return the view for `out`: live on a terminal that can move its cursor, plain lines elsewhere."""
     console = console_on(out)
     return LiveView(console) if wants_live(console) else PlainView(out)

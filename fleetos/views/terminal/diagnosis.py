@@ -1,4 +1,4 @@
-"""What `doctor` tells people, a line each, and programs; its JSON is documented in docs/reference/outputs.md."""
+"""Text of `doctor`, a line for each check, and its JSON, documented in docs/reference/outputs.md."""
 
 import textwrap
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from fleetos.views.text.format import printable
 
 _STYLES = {Grade.FINE: "green", Grade.DOUBTFUL: "bold yellow", Grade.BROKEN: "bold red", Grade.SKIPPED: "dim"}
 _WIDTH = max(map(len, Grade)) + 1
-# In less room than this there would be a word a line.
+# On a narrower terminal each word would stand on a line of its own.
 _ROOM_MIN = 20
 
 
 def diagnosis_line(diagnosis: Diagnosis, width: int | None = None) -> Text:
-    """One line: how it is, what was looked at, what was found, and what to do about it.
+    """Return the check in one line: its grade, its topic, the result, and the hint.
 
-    Where it is longer than `width` cells, it goes on below, beside the grade; None: it is as long as it needs to be.
+    A line longer than `width` cells continues below, indented past the grade; None: no limit.
     """
     about = " ".join(part for part in (diagnosis.topic.value, diagnosis.subject) if part)
     hint = f" ({printable(diagnosis.hint)})" if diagnosis.hint else ""
@@ -32,15 +32,19 @@ def diagnosis_line(diagnosis: Diagnosis, width: int | None = None) -> Text:
 
 
 def sum_line(diagnoses: Sequence[Diagnosis]) -> Text:
-    """Return how many there are of each grade, and that no cloud was checked if none was asked anything."""
+    """Return the number of checks of each grade, and a note if no cloud was checked."""
     counts = _counts(diagnoses)
     grades = ", ".join(f"{counts[grade.value]:,} {grade.value}" for grade in Grade)
-    asked = any(one.topic is Topic.ENDPOINT and one.grade is not Grade.SKIPPED for one in diagnoses)
-    return Text(f"{counted(len(diagnoses), 'check')}: {grades}{'' if asked else '; no cloud was checked'}", "bold")
+    cloud_checked = any(
+        diagnosis.topic is Topic.ENDPOINT and diagnosis.grade is not Grade.SKIPPED for diagnosis in diagnoses
+    )
+    return Text(
+        f"{counted(len(diagnoses), 'check')}: {grades}{'' if cloud_checked else '; no cloud was checked'}", "bold"
+    )
 
 
 def diagnosis_document(diagnosis: Diagnosis) -> Document:
-    """One check for programs."""
+    """Return one check for programs."""
     return {
         "topic": diagnosis.topic.value,
         "subject": diagnosis.subject,
@@ -52,14 +56,14 @@ def diagnosis_document(diagnosis: Diagnosis) -> Document:
 
 
 def doctor_document(diagnoses: Sequence[Diagnosis], exit_code: int) -> Document:
-    """All checks, in the order in which they were made, and the exit code that they come to."""
+    """Return all checks, in the order in which they were made, and the resulting exit code."""
     return {
         "v": VERSION,
         "exit_code": exit_code,
         "counts": {"total": len(diagnoses), **_counts(diagnoses)},
-        "checks": [diagnosis_document(one) for one in diagnoses],
+        "checks": [diagnosis_document(diagnosis) for diagnosis in diagnoses],
     }
 
 
 def _counts(diagnoses: Sequence[Diagnosis]) -> dict[str, int]:
-    return {grade.value: sum(one.grade is grade for one in diagnoses) for grade in Grade}
+    return {grade.value: sum(diagnosis.grade is grade for diagnosis in diagnoses) for grade in Grade}

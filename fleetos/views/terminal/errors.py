@@ -1,4 +1,4 @@
-"""Errors as people read them: what went wrong after `error:`, what to do next after `hint:`."""
+"""Errors with hints: the message after `error:`, what to do next after `hint:`."""
 
 from rich.text import Text
 
@@ -8,7 +8,7 @@ from fleetos.views.text.target_notes import code_words
 
 
 def failure(error: FleetosError) -> Text:
-    """The error, its cause at the cloud where it has one, and the hint; one block for each problem of an input."""
+    """Return the error, the cloud's answer if there is one, and the hint; for an input, a block for each problem."""
     if isinstance(error, InputError) and error.problems:
         return Text("\n").join(_problem(problem) for problem in error.problems)
     lines = [_label("error", "bold red").append(_lines(error.message))]
@@ -19,9 +19,9 @@ def failure(error: FleetosError) -> Text:
     return Text("\n").join(lines)
 
 
-def defect(told: str) -> Text:
-    """The traceback of a defect in its own lines, which may quote names of others."""
-    return Text(printable_lines(told.rstrip("\n")))
+def defect(traceback_text: str) -> Text:
+    """Return the traceback of a defect, made printable: it may quote names from outside."""
+    return Text(printable_lines(traceback_text.rstrip("\n")))
 
 
 def _problem(problem: Problem) -> Text:
@@ -29,12 +29,12 @@ def _problem(problem: Problem) -> Text:
     text = _label("error", "bold red").append(f"{printable(place)}: ", style="bold")
     if problem.key:
         text.append(f"{printable(problem.key)}: ")
-    text.append(_lines(problem.said))
+    text.append(_lines(problem.text))
     return text.append("\n").append_text(_hint(problem.hint)) if problem.hint else text
 
 
 def _cloud_lines(error: CloudError) -> list[str]:
-    """What the cloud said, unless the message says it already."""
+    """Return the cloud's answer, as far as the message does not contain it."""
     lines: list[str] = []
     if isinstance(error, CloudUnreachable):
         lines.append("the cloud could not be reached, or answered with nothing but failures")
@@ -57,5 +57,5 @@ def _label(word: str, style: str) -> Text:
 
 
 def _lines(text: str) -> str:
-    """The text with its own line breaks kept, indented, and everything else made printable."""
+    """Return the text made printable, with its own line breaks kept and its further lines indented."""
     return printable_lines(text).replace("\n", "\n  ")

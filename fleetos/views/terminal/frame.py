@@ -1,6 +1,7 @@
-"""One picture of a run for a terminal of a given size. Pure: the same facts and size give the same text.
+"""One frame for a given terminal size. Pure: the same facts and size give the same text.
 
-No line is ever wider than the terminal, and there are never more lines than it has rows, less one for the cursor.
+No line is wider than the terminal, and a frame has at most as many lines as the terminal has rows, less one for the
+cursor.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
 from fleetos.names import shown
 from fleetos.views.slot_usage import SlotUsage
 from fleetos.views.terminal.highlights import Highlights
-from fleetos.views.text.format import called, clip, fill, printable, span
+from fleetos.views.text.format import clip, fill, printable, server_name, short_duration
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.target_notes import note_of
 
@@ -31,7 +32,7 @@ STYLES: Mapping[TargetState, str] = {
 _NARROW = 60
 _STATE_WIDTH = max(len(state) for state in TargetState)
 _SINCE_WIDTH = 6
-# What asks for a human stands first among the counts, then the other ends, then the way there.
+# States that need a human come first among the counts, then the other ends, then the states before them.
 _COUNT_ORDER = (
     TargetState.FAILED,
     TargetState.HELD,
@@ -46,7 +47,7 @@ _COUNT_ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What this process has used up so far: seconds, requests by operation, and how well it filled the slots."""
+    """Seconds, requests by operation, and use of slots by this process so far."""
 
     elapsed_s: float
     requests: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -54,26 +55,26 @@ class Spent:
 
     @property
     def calls(self) -> int:
-        """How many requests were sent in all."""
+        """Number of requests sent."""
         return sum(self.requests.values())
 
 
-def frame(watch: Highlights, spent: Spent, now: datetime, width: int, height: int) -> Text:
-    """The picture of the run, for a terminal `width` cells wide and `height` rows high."""
+def frame(highlights: Highlights, spent: Spent, now: datetime, width: int, height: int) -> Text:
+    """Return the frame for a terminal of `width` cells and `height` rows."""
     room = max(1, height - 1)
-    head = [_title(watch, spent, width), _bar(watch, width)]
-    counts = _packed(_counts(watch), width, lines_max=2 if room < 12 else 4)
-    facts = _packed(_facts(watch, spent, now), width, lines_max=1 if room < 12 else 2)
+    head = [_title(highlights, spent, width), _bar(highlights, width)]
+    counts = _pack(_counts(highlights), width, lines_max=2 if room < 12 else 4)
+    facts = _pack(_facts(highlights, spent, now), width, lines_max=1 if room < 12 else 2)
     lines = [*head, *counts, *facts][:room]
-    lines += _rows(watch, now, width, room - len(lines))
+    lines += _rows(highlights, now, width, room - len(lines))
     return Text("\n", no_wrap=True, overflow="crop", end="").join(lines)
 
 
-def _title(watch: Highlights, spent: Spent, width: int) -> Text:
-    run = watch.progress.run
+def _title(highlights: Highlights, spent: Spent, width: int) -> Text:
+    run = highlights.progress.run
     state = str(run.state) if run.reason is None else f"{run.state}: {REASONS[run.reason].short}"
-    name, run_id, elapsed = printable(run.name), printable(run.id), span(spent.elapsed_s)
-    # On a narrow terminal the id goes first, since the summary tells it again, and then the end of the name.
+    name, run_id, elapsed = printable(run.name), printable(run.id), short_duration(spent.elapsed_s)
+    # On a narrow terminal the id is left out first, since the summary has it too, and then the end of the name.
     if cell_len(f"{name}  {run_id}  {state}  {elapsed}") <= width:
         name = f"{name}  {run_id}"
     text = Text().append(clip(name, max(8, width - cell_len(f"  {state}  {elapsed}"))), style="bold")
@@ -81,39 +82,39 @@ def _title(watch: Highlights, spent: Spent, width: int) -> Text:
     return _cut(text.append(f"  {elapsed}"), width)
 
 
-def _bar(watch: Highlights, width: int) -> Text:
-    total, ended = watch.total, watch.ended
+def _bar(highlights: Highlights, width: int) -> Text:
+    total, ended = highlights.total, highlights.ended
     # Rounded down: a run shows 100 % only when every target has ended.
     numbers = f" {100 * ended // total if total else 100:3} % {ended:,}/{total:,}"
     cells = min(60, width - len(numbers) - 2)
     if cells < 4:
         return _cut(Text(numbers.strip()), width)
     full = cells * ended // total if total else cells
-    bad = sum(watch.progress.counts.get(state, 0) for state in (TargetState.FAILED, TargetState.HELD))
+    bad = sum(highlights.progress.counts.get(state, 0) for state in (TargetState.FAILED, TargetState.HELD))
     red = min(full, -(-cells * bad // total)) if total else 0
     bar = Text("[").append("#" * (full - red), style="green").append("#" * red, style="red")
     return bar.append("-" * (cells - full), style="dim").append("]").append(numbers)
 
 
-def _counts(watch: Highlights) -> Sequence[Text]:
-    counts = watch.progress.counts
+def _counts(highlights: Highlights) -> Sequence[Text]:
+    counts = highlights.progress.counts
     return [Text(f"{state} {counts[state]:,}", STYLES.get(state, "")) for state in _COUNT_ORDER if counts.get(state)]
 
 
-def _facts(watch: Highlights, spent: Spent, now: datetime) -> Sequence[Text]:
-    progress = watch.progress
+def _facts(highlights: Highlights, spent: Spent, now: datetime) -> Sequence[Text]:
+    progress = highlights.progress
     facts = [f"in flight {progress.slots_taken:,}/{progress.run.settings.concurrency:,}"]
-    left_s = watch.left_s(now)
-    if left_s is not None and progress.run.state is RunState.RUNNING and watch.ended < watch.total:
-        facts.append(f"about {span(left_s)} left" if left_s >= 60 else "less than 1m left")
+    remaining_s = highlights.remaining_s(now)
+    if remaining_s is not None and progress.run.state is RunState.RUNNING and highlights.ended < highlights.total:
+        facts.append(f"about {short_duration(remaining_s)} left" if remaining_s >= 60 else "less than 1m left")
     if progress.overdue:
         facts.append(f"overdue {progress.overdue:,}")
     facts.append(f"API calls {spent.calls:,}")
     return [Text(fact) for fact in facts]
 
 
-def _packed(items: Sequence[Text], width: int, *, lines_max: int) -> list[Text]:
-    """The items in as few lines as they fit in, at most `lines_max`; what does not fit is left out."""
+def _pack(items: Sequence[Text], width: int, *, lines_max: int) -> list[Text]:
+    """Return the items in as few lines as possible, at most `lines_max`; leave out what does not fit."""
     lines: list[Text] = []
     for item in items:
         if lines and lines[-1].cell_len + 2 + item.cell_len <= width:
@@ -123,28 +124,28 @@ def _packed(items: Sequence[Text], width: int, *, lines_max: int) -> list[Text]:
     return lines
 
 
-def _rows(watch: Highlights, now: datetime, width: int, room: int) -> list[Text]:
-    if room < 1 or not any(watch.sizes):
+def _rows(highlights: Highlights, now: datetime, width: int, room: int) -> list[Text]:
+    if room < 1 or not any(highlights.sizes):
         return []
-    given = shares(watch.sizes, room)
-    hidden = sum(watch.sizes) - sum(given)
+    rows_given = shares(highlights.sizes, room)
+    hidden = sum(highlights.sizes) - sum(rows_given)
     if hidden:
-        given = shares(watch.sizes, room - 1)
-        hidden = sum(watch.sizes) - sum(given)
-    troubled, doubtful, moving = given
-    shown = [*watch.troubled(troubled), *watch.doubtful(doubtful), *watch.moving(moving)]
-    name_width = min(max((cell_len(called(target)) for target in shown), default=0), max(8, width // 3))
-    settings = watch.progress.run.settings
+        rows_given = shares(highlights.sizes, room - 1)
+        hidden = sum(highlights.sizes) - sum(rows_given)
+    troubled, doubtful, moving = rows_given
+    shown = [*highlights.troubled(troubled), *highlights.doubtful(doubtful), *highlights.moving(moving)]
+    name_width = min(max((cell_len(server_name(target)) for target in shown), default=0), max(8, width // 3))
+    settings = highlights.progress.run.settings
     lines = [row(target, settings, now, width, name_width) for target in shown]
     if hidden:
-        sizes = zip(("failed or held", "unsure or waiting", "moving"), watch.sizes, given, strict=True)
-        more = ", ".join(f"{size - share:,} {what}" for what, size, share in sizes if size > share)
-        lines.append(Text(clip(f"and {more}", width), style="dim"))
+        sizes = zip(("failed or held", "unsure or waiting", "moving"), highlights.sizes, rows_given, strict=True)
+        hidden_words = ", ".join(f"{size - share:,} {group}" for group, size, share in sizes if size > share)
+        lines.append(Text(clip(f"and {hidden_words}", width), style="dim"))
     return lines
 
 
 def shares(sizes: Sequence[int], room: int) -> list[int]:
-    """How many rows each group gets: the first ones come first, but leave a third to those behind them."""
+    """Return the number of rows for each group: earlier groups come first, but leave a third for those behind them."""
     given: list[int] = []
     for index, size in enumerate(sizes):
         free = max(0, room - sum(given))
@@ -154,12 +155,12 @@ def shares(sizes: Sequence[int], room: int) -> list[int]:
 
 
 def row(target: Target, settings: Settings, now: datetime, width: int, name_width: int) -> Text:
-    """One line on one target: name, state, time in the state where there is room, and a note. Never wider."""
+    """Return one line about a target, at most `width` cells: name, state, time in the state if there is room, note."""
     text = Text(fill(shown(target.name) or target.server_id, name_width)).append(" ")
     text.append(f"{target.state:<{_STATE_WIDTH}} ", style=STYLES.get(target.state, ""))
     if width >= _NARROW:
         in_state_s = (now - target.since).total_seconds() if target.since else 0.0
-        text.append(f"{span(in_state_s):>{_SINCE_WIDTH}}  ", style="dim")
+        text.append(f"{short_duration(in_state_s):>{_SINCE_WIDTH}}  ", style="dim")
     text.append(clip(note_of(target, settings, now), width - text.cell_len))
     return _cut(text, width)
 

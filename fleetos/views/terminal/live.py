@@ -1,4 +1,4 @@
-"""The view for a terminal: one picture that is drawn anew in place, and the summary left behind at the end."""
+"""Live view: redraw one frame in place, and leave the summary behind at the end."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -15,28 +15,27 @@ from fleetos.views.slot_usage import SlotUsage
 from fleetos.views.terminal.frame import Spent, frame
 from fleetos.views.terminal.highlights import Highlights
 from fleetos.views.terminal.summary import summary
-from fleetos.views.text.format import printable, short_stamp
+from fleetos.views.text.format import printable, short_timestamp
 
-# Eight pictures a second are as smooth as eyes need, and cost next to nothing.
+# Eight frames a second look smooth, and cost next to nothing.
 _DRAW_EVERY = timedelta(seconds=1 / 8)
 
 
 def wants_live(console: Console) -> bool:
-    """Whether the console is a terminal that can move its cursor."""
+    """Return whether the console is a terminal that can move its cursor."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
 class LiveView:
-    """Draws on `console`, at most eight times a second, only while it is called: there is no thread.
+    """View that draws on `console` at most eight times a second, and only when it is called: it has no thread.
 
-    The size of the terminal is asked before each picture, so a resize shows in the next one; `resized` draws it at
-    once and is meant for SIGWINCH.
+    It asks the terminal for its size before each frame, so a resize shows in the next one.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
-        self._watch: Highlights | None = None
+        self._highlights: Highlights | None = None
         self._spent = Spent(0.0)
         self._pace = SlotUsage()
         self._drawn_at: datetime | None = None
@@ -44,9 +43,9 @@ class LiveView:
         self._drawn_width = 0
 
     def started(self, progress: Progress, now: datetime) -> None:
-        """Takes the lower end of the terminal until `ended` or `close`."""
-        self._watch = Highlights(progress, now)
-        # Standard output stays untouched: it is for data. What goes to standard error appears above the picture.
+        """Take the lower end of the terminal until `ended` or `close`."""
+        self._highlights = Highlights(progress, now)
+        # Standard output stays untouched: it is for data. Standard error appears above the frame.
         self._live = Live(
             Text(""),
             console=self._console,
@@ -59,44 +58,44 @@ class LiveView:
         self._draw(now)
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
-        if self._watch is None:
+        if self._highlights is None:
             return
-        self._pace.turned(progress, records, now)
-        self._watch.turned(records, now)
-        self._spent = Spent((now - self._watch.begun_at).total_seconds(), requests, self._pace)
+        self._pace.add_turn(progress, records, now)
+        self._highlights.update(records, now)
+        self._spent = Spent((now - self._highlights.started_at).total_seconds(), requests, self._pace)
         if self._drawn_at is None or not timedelta(0) <= now - self._drawn_at < _DRAW_EVERY:
             self._draw(now)
 
     def ended(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
-        elapsed_s = (now - self._watch.begun_at).total_seconds() if self._watch else 0.0
+        elapsed_s = (now - self._highlights.started_at).total_seconds() if self._highlights else 0.0
         self.close()
         self._console.print(summary(progress, Spent(elapsed_s, requests, self._pace)), highlight=False)
 
     def note(self, text: str, now: datetime) -> None:
-        self._console.print(Text(f"{short_stamp(now)} {printable(text)}"), highlight=False)
+        self._console.print(Text(f"{short_timestamp(now)} {printable(text)}"), highlight=False)
 
     def close(self) -> None:
-        """Takes the picture off the screen and gives the cursor back. Does nothing the second time."""
+        """Clear the frame and give the cursor back. A second call does nothing."""
         live, self._live = self._live, None
         if live is not None:
             self._unwrap()
             live.stop()
 
     def _draw(self, now: datetime) -> None:
-        if self._live is None or self._watch is None:
+        if self._live is None or self._highlights is None:
             return
         self._unwrap()
         width, height = self._console.size
-        picture = frame(self._watch, self._spent, now, width, height)
-        self._widths = [line.cell_len for line in picture.split("\n")]
+        drawn_frame = frame(self._highlights, self._spent, now, width, height)
+        self._widths = [line.cell_len for line in drawn_frame.split("\n")]
         self._drawn_width = width
-        self._live.update(picture, refresh=True)
+        self._live.update(drawn_frame, refresh=True)
         self._drawn_at = now
 
     def _unwrap(self) -> None:
-        """Clears what a terminal that became narrower has wrapped of the last picture.
+        """Clear the last frame if the terminal has become narrower and wrapped it.
 
-        The picture then fills more rows than were drawn, and Live goes up by the drawn ones only.
+        The frame then fills more rows than were drawn, and Live clears only the drawn ones.
         """
         width = self._console.width
         if not self._widths or width >= self._drawn_width or width <= 0:

@@ -1,6 +1,6 @@
-"""The view for no terminal: lines with a time, for a log file or the mail of a timer.
+"""View for log files: one line per change, with its time.
 
-However many servers a run has, it writes a bounded number of lines a minute.
+It writes a bounded number of lines a minute, even for a run of 100,000 servers.
 """
 
 from collections import Counter
@@ -29,15 +29,15 @@ from fleetos.views.slot_usage import SlotUsage
 from fleetos.views.terminal.confirmation import image_lines, reinstall_lines
 from fleetos.views.terminal.frame import Spent
 from fleetos.views.terminal.summary import summary
-from fleetos.views.text.format import called_fully, printable, printable_lines, short_stamp, span
+from fleetos.views.text.format import printable, printable_lines, server_name_and_id, short_duration, short_timestamp
 from fleetos.views.text.reasons import REASONS, run_words
 from fleetos.views.text.run_condition import left_words
 from fleetos.views.text.target_notes import support_words, watched_words
 
-# Lines on single servers in one minute; what comes beyond them is counted and told as one line.
+# Lines about single servers in one minute; further ones are counted, and become one line.
 SERVER_LINES_A_MINUTE = 20
 _MINUTE = timedelta(minutes=1)
-# A run in which nothing moves says so only this often.
+# Time between two lines while nothing moves.
 _STILL_ALIVE = timedelta(minutes=10)
 _STEP_PERCENT = 10
 
@@ -58,7 +58,7 @@ def _wipes_words(progress: Progress) -> str:
 
 
 class PlainView:
-    """Writes to `out` what an operator wants to know who is not looking. Every line is flushed."""
+    """View for an operator who does not watch: lines in `out`, each flushed at once."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -78,8 +78,8 @@ class PlainView:
         waiting = sum(not target.ended for target in progress.targets.values())
         left = "" if waiting == len(progress.targets) else f", {waiting:,} of them left"
         self._say(now, f"run {run.id} {run.name}: {counted(len(progress.targets), 'server')}{left}")
-        again = reinstall_lines([target for target in progress.targets.values() if not target.ended])
-        for line in (*image_lines(run), *again):
+        reinstalls = reinstall_lines([target for target in progress.targets.values() if not target.ended])
+        for line in (*image_lines(run), *reinstalls):
             self._say(now, line)
         self._say(now, _wipes_words(progress))
         self._remember(progress, now)
@@ -87,7 +87,7 @@ class PlainView:
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
         if self._minute_at is None or now - self._minute_at >= _MINUTE:
             self._new_minute(now)
-        self._pace.turned(progress, records, now)
+        self._pace.add_turn(progress, records, now)
         for record in records:
             if isinstance(record.event, RunEvent):
                 self._tell_run(record.event, record.at)
@@ -104,7 +104,7 @@ class PlainView:
         self._say(now, text)
 
     def _say(self, at: datetime, text: str) -> None:
-        self._write(f"{short_stamp(at)} {printable(text)}")
+        self._write(f"{short_timestamp(at)} {printable(text)}")
 
     def _write(self, text: str) -> None:
         # A log in another encoding than UTF-8 gets escapes, not an error in the middle of a run.
@@ -142,7 +142,7 @@ class PlainView:
                 self._turned_away.add((event.server_id, event.code))
                 self._tell_server(target, settings, state, at)
         elif state is TargetState.INSPECTING and not (target.unsettled or isinstance(event, ChangeAnswered)):
-            return  # what another pass looks at first is no news, unless nobody knows what became of it
+            return  # a retry inspects each server first: that is news only if an outcome is unknown
         elif state is not None and state in _TOLD:
             self._tell_server(target, settings, state, at)
 
@@ -151,12 +151,12 @@ class PlainView:
             self._untold[state] += 1
             return
         self._lines_left -= 1
-        # The record may be older than the target, which has moved on within the same turn.
+        # The target may have moved on since the record, within the same turn.
         reason = REASONS[target.reason].short if target.reason and target.state is state else ""
         doubtful = state is TargetState.INSPECTING
         words = watched_words(target, settings, at) if doubtful else _STATE_WORDS.get(state, str(state))
         parts = (words, reason, support_words(target))
-        self._say(at, f"{called_fully(target)}: {'; '.join(part for part in parts if part)}")
+        self._say(at, f"{server_name_and_id(target)}: {'; '.join(part for part in parts if part)}")
 
     def _tell_progress(self, progress: Progress, requests: Mapping[str, int], now: datetime) -> None:
         ended = sum(progress.counts.get(state, 0) for state in ENDS)
@@ -168,7 +168,7 @@ class PlainView:
             return
         counts = ", ".join(f"{progress.counts[state]:,} {state}" for state in TargetState if progress.counts.get(state))
         percent = 100 * ended // total if total else 100
-        elapsed = span((now - self._begun_at).total_seconds()) if self._begun_at else "0s"
+        elapsed = short_duration((now - self._begun_at).total_seconds()) if self._begun_at else "0s"
         calls = counted(sum(requests.values()), "API call")
         self._say(now, f"{percent} % finished, {elapsed} elapsed: {counts}; {calls}")
         self._remember(progress, now)

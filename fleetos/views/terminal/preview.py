@@ -1,4 +1,4 @@
-"""What `plan` tells people: what becomes of each server and why, by which rules, and what it will take."""
+"""Text of `plan`: the action for each server and the reason for it, the rules, and the estimate."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -14,14 +14,14 @@ from fleetos.model.states import RUN_ENDS, Reason
 from fleetos.text import counted
 from fleetos.views.terminal.confirmation import rules
 from fleetos.views.terminal.tables import Row, grid
-from fleetos.views.text.format import called, printable, span
+from fleetos.views.text.format import printable, server_name, short_duration
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.run_condition import where_words
 
-# Servers that a table on a terminal names of each act; all of them stand in a pipe and in `-o json`.
+# Servers of each action that a table on a terminal names; a pipe and `-o json` get all of them.
 ROWS_SHOWN = 20
 _GAP = 2
-# Findings that are told one by one; servers of which the same is found are told together.
+# General findings shown, one a line; `-o json` has all.
 FINDINGS_SHOWN = 20
 _STYLES = {Act.REFUSE: "bold yellow", Act.CHANGE: "red", Act.SKIP: "dim"}
 LEVEL_STYLES = {Level.REFUSED: "bold yellow", Level.WARNING: "yellow", Level.NOTE: "dim"}
@@ -29,33 +29,38 @@ _ORDER = tuple(Act)
 
 
 def preview_table(preview: Preview, width: int) -> Text:
-    """The plan for a terminal: problems first, and of many servers with the same fate the first few."""
-    found = _by_server(preview.findings)
-    targets = sorted(preview.targets, key=lambda one: (_ORDER.index(act_of(one)), one.server_id not in found))
-    broken = max((cell_len(called(one) + act_words(preview, one)) for one in preview.wiped), default=0) + _GAP > width
+    """Return the plan for a terminal: problems first, and at most ROWS_SHOWN servers of each action."""
+    findings = _by_server(preview.findings)
+    targets = sorted(
+        preview.targets, key=lambda target: (_ORDER.index(act_of(target)), target.server_id not in findings)
+    )
+    broken = (
+        max((cell_len(server_name(target) + act_words(preview, target)) for target in preview.wiped), default=0) + _GAP
+        > width
+    )
     rows: list[Row] = []
     for act, alike in groupby(targets, key=act_of):
-        named = list(alike)
-        for target in named[:ROWS_SHOWN]:
-            rows += _rows(preview, target, found.get(target.server_id, ()), broken=broken)
-        if len(named) > ROWS_SHOWN:
-            rows.append(("", Text(f"and {counted(len(named) - ROWS_SHOWN, 'server')} more to {act}", "dim")))
+        same_act = list(alike)
+        for target in same_act[:ROWS_SHOWN]:
+            rows += _rows(preview, target, findings.get(target.server_id, ()), broken=broken)
+        if len(same_act) > ROWS_SHOWN:
+            rows.append(("", Text(f"and {counted(len(same_act) - ROWS_SHOWN, 'server')} more to {act}", "dim")))
     table = grid(("SERVER", "WHAT HAPPENS"), rows, width)
     return Text("\n").join([table, Text(""), *_below(preview)])
 
 
 def preview_lines(preview: Preview) -> Text:
-    """The plan for a pipe: every server on a line of its own, in the order of the plan, then the rest."""
-    found = _by_server(preview.findings)
-    lines = [Text(f"{called(target)}: {act_words(preview, target)}") for target in preview.targets]
+    """Return the plan for a pipe: a line for each server, in the order of the plan, then the rest."""
+    findings = _by_server(preview.findings)
+    lines = [Text(f"{server_name(target)}: {act_words(preview, target)}") for target in preview.targets]
     for line, target in zip(lines, preview.targets, strict=True):
-        if act_of(target) is Act.CHANGE and (words := _words(found.get(target.server_id, ()))):
+        if act_of(target) is Act.CHANGE and (words := _words(findings.get(target.server_id, ()))):
             line.append(f"; {words}")
     return Text("\n").join([*lines, *_below(preview)])
 
 
 def act_words(preview: Preview, target: Target) -> str:
-    """What becomes of a server, and why not more."""
+    """Return the action for a server; if it is skipped or refused, with the reason."""
     match act_of(target):
         case Act.CHANGE:
             return f"{_disk_words(target)} {_images(preview, target)}"
@@ -66,7 +71,7 @@ def act_words(preview: Preview, target: Target) -> str:
 
 
 def estimate_words(estimate: Estimate) -> Sequence[str]:
-    """How long it takes and what it asks of the API, a sentence each, with where the figures come from."""
+    """Return the duration and the API calls of the run, a sentence each, with the source of the figures."""
     source = (
         f"from {counted(estimate.remembered, 'earlier change')}"
         if estimate.remembered
@@ -84,8 +89,8 @@ def estimate_words(estimate: Estimate) -> Sequence[str]:
 
 
 def _below(preview: Preview) -> Iterator[Text]:
-    """What holds for the plan as a whole: findings, sum, images, rules, estimate."""
-    general = sorted(preview.about(), key=lambda one: list(reversed(Level)).index(one.level))
+    """Yield the lines about the whole plan: findings, sum, images, rules, estimate."""
+    general = sorted(preview.general_findings(), key=lambda finding: list(reversed(Level)).index(finding.level))
     for finding in general[:FINDINGS_SHOWN]:
         yield Text(f"{finding.level}: ", LEVEL_STYLES[finding.level]).append(finding_words(finding))
     if len(general) > FINDINGS_SHOWN:
@@ -110,28 +115,28 @@ def _below(preview: Preview) -> Iterator[Text]:
 
 
 def finding_words(finding: Finding) -> str:
-    """The finding in one line, with its hint."""
+    """Return the finding in one line, with its hint."""
     hint = f" ({printable(finding.hint)})" if finding.hint else ""
     return f"{printable(finding.subject)}: {printable(finding.text)}{hint}"
 
 
 def selected_words(selected: Mapping[SourcePosition, int]) -> Sequence[str]:
-    """How many servers each selector means, a line each. `selected` are the numbers by the selectors' places."""
+    """Return a line for each selector: its position in the plan, and the number of servers that it matches."""
     return [f"{place.key} at {place} matches {counted(count, 'server')}" for place, count in selected.items()]
 
 
 def _rows(preview: Preview, target: Target, findings: Iterable[Finding], *, broken: bool) -> Iterator[Row]:
-    """A row for a server, and below it what else was found of one that is to be changed.
+    """Yield a row for a server and, if it is to be changed, a row for each finding about it.
 
     `broken`: disk and images do not fit on one line together.
     """
     act = act_of(target)
     broken = broken and act is Act.CHANGE
     text = Text(_disk_words(target) if broken else act_words(preview, target), _STYLES[act])
-    refusal = next((one for one in findings if one.level is Level.REFUSED), None)
+    refusal = next((finding for finding in findings if finding.level is Level.REFUSED), None)
     if act is Act.REFUSE and refusal is not None and refusal.hint:
         text.append(f" ({printable(refusal.hint)})", "dim")
-    yield (called(target), text)
+    yield (server_name(target), text)
     if broken:
         yield ("", f"  {_images(preview, target)}")
     for finding in findings if act is Act.CHANGE else ():
@@ -139,15 +144,15 @@ def _rows(preview: Preview, target: Target, findings: Iterable[Finding], *, brok
 
 
 def _by_server(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
-    found: dict[str, list[Finding]] = {}
+    by_server: dict[str, list[Finding]] = {}
     for finding in findings:
         if finding.server_id is not None:
-            found.setdefault(finding.server_id, []).append(finding)
-    return found
+            by_server.setdefault(finding.server_id, []).append(finding)
+    return by_server
 
 
 def _words(findings: Iterable[Finding]) -> str:
-    return "; ".join(printable(one.text) for one in findings)
+    return "; ".join(printable(finding.text) for finding in findings)
 
 
 def _disk_words(target: Target) -> str:
@@ -166,7 +171,7 @@ def _image(preview: Preview, image_id: str | None) -> str:
 
 
 def _band(band: Band) -> str:
-    low, high = span(band.low_s), span(band.high_s)
+    low, high = short_duration(band.low_s), short_duration(band.high_s)
     return low if low == high else f"{low} to {high}"
 
 

@@ -1,4 +1,4 @@
-"""The status of one run for people: what matters stands first and last, and fits the terminal."""
+"""Status of one run for people: it fits the terminal, with what matters first and last."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from fleetos.text import join_some
 from fleetos.views.terminal.frame import STYLES, shares
 from fleetos.views.terminal.summary import NAMES_SHOWN, counts_line, next_commands, report, stopped_words
 from fleetos.views.terminal.tables import grid
-from fleetos.views.text.format import called, clock_time, printable, span
+from fleetos.views.text.format import clock_time, printable, server_name, short_duration
 from fleetos.views.text.run_condition import (
     Condition,
     Driver,
@@ -25,33 +25,33 @@ from fleetos.views.text.run_condition import (
     where_words,
 )
 from fleetos.views.text.target_notes import note_of, resting_note
-from fleetos.views.text.waiting import waits_for
-from fleetos.views.text.wrap import wrapped
+from fleetos.views.text.wait_words import waits_for
+from fleetos.views.text.wrap import wrap_lines
 
-# On a narrower terminal some columns leave their place to the note.
+# A narrower terminal has no room for the columns SINCE and TRIES.
 _NARROW = 64
-# A screen of fewer rows does not say who made the run.
+# On a screen with fewer rows the line about who made the run is left out.
 _SHORT = 24
-# Before a table gets fewer lines than this, names in the report below it give way.
+# Lines that the table keeps; for them the report below it names fewer servers.
 _TABLE_LEAST = 6
-# How many names the report may have in each list; the first number that leaves room for the table is taken.
+# Names in each list of the report; the first number that leaves room for the table is used.
 _NAMES = (10, 5, 2, 1, 0)
 
 
 def status_screen(status: "Status", targets: Sequence[Target], height: int | None = None) -> Text:
-    """The run, the given of its targets, and the report: what is to do and what to type next stand last.
+    """Return the run, a table of `targets`, and the report, which ends with what to do and what to type next.
 
-    `height` None: everything is shown. Else servers are left out that do not fit, and how many is said.
+    `height` None: show everything. Otherwise leave out targets that do not fit, and say how many.
     """
     head = status.head(short=height is not None and height < _SHORT)
     if height is None:
         table, tail = status.table(targets, None), status.tail(NAMES_SHOWN)
     else:
-        # One row is the prompt's, and a blank line stands on either side of the table.
+        # One row is for the prompt, and two are the blank lines around the table.
         free = height - 1 - len(head) - 2
         tails = [status.tail(names) for names in _NAMES]
         needed = min(len(targets) + 1, _TABLE_LEAST)
-        tail = next((one for one in tails if free - len(one) >= needed), tails[-1])
+        tail = next((candidate for candidate in tails if free - len(candidate) >= needed), tails[-1])
         table = status.table(targets, max(0, free - len(tail)))
     blank = [Text("")]
     return Text("\n", no_wrap=True).join([*head, *(blank + table if table else []), *blank, *tail])
@@ -59,7 +59,7 @@ def status_screen(status: "Status", targets: Sequence[Target], height: int | Non
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A run as it looks now. `lease` None: no process has it. `width` in cells, None for no limit."""
+    """Run as it looks now. `lease` None: no process has it. `width` in cells; None: no limit."""
 
     progress: Progress
     lease: Driver | None
@@ -68,11 +68,11 @@ class Status:
 
     @property
     def driven(self) -> bool:
-        """Whether a process drives it."""
+        """True while a process drives the run."""
         return driven(self.progress.run, self.lease)
 
     def head(self, *, short: bool) -> list[Text]:
-        """How it stands, where it works, and, unless it is to be short, who made it."""
+        """Return the condition and the project of the run and, unless `short`, who created it."""
         run, counts, now = self.progress.run, self.progress.counts, self.now
         fine = condition(run, counts, self.lease) in (Condition.RUNNING, Condition.DONE)
         title = Text(f"{printable(run.name)} {printable(run.id)}: ", "bold")
@@ -82,21 +82,21 @@ class Status:
             Text(where_words(run.scope)),
             Text(f"created {clock_time(run.created_at, now)}{who} from {printable(run.plan_path)}"),
         ]
-        return wrapped(lines[:2] if short else lines, self.width)
+        return wrap_lines(lines[:2] if short else lines, self.width)
 
     def tail(self, names: int) -> list[Text]:
-        """What needs a human and what to type next, with at most so many names in each list."""
+        """Return what needs a human and what to type next, with at most `names` servers in each list."""
         lines = [counts_line(self.progress), *report(self.progress, names)]
-        off = sorted(powered_off(self.progress), key=_urgency)
-        # While a run is driven servers are stopped for their change all the time.
+        off = sorted(powered_off(self.progress), key=_powered_off_order)
+        # A run with a driver stops servers for their change all the time.
         if off and not self.driven:
-            shown = join_some([called(target) for target in off], names) if names else ""
+            shown = join_some([server_name(target) for target in off], names) if names else ""
             text = Text(f"{stopped_words(len(off))} because of this run", "bold yellow")
             lines.append(text.append(f": {shown}" if shown else ""))
-        return wrapped([*lines, *self._next()], self.width)
+        return wrap_lines([*lines, *self._next()], self.width)
 
     def _next(self) -> list[Text]:
-        """What to type next; in a run that nobody drives also how to end it."""
+        """Return what to type next; for an unfinished run without a driver also how to end it."""
         run_id = printable(self.progress.run.id)
         if self.lease is not None and self.driven:
             pid, then = self.lease.pid, f"then fleetos resume {run_id}"
@@ -108,8 +108,8 @@ class Status:
         return lines
 
     def table(self, targets: Sequence[Target], room: int | None) -> list[Text]:
-        """The targets in at most `room` lines, the head of the table included; empty where none fits."""
-        groups = _grouped(targets)
+        """Return the table of targets in at most `room` lines, its head included; empty if none fits."""
+        groups = _group(targets)
         shown = [target for group in groups for target in group]
         hidden: Mapping[TargetState, int] = {}
         if room is not None and len(shown) + 1 > room:
@@ -130,9 +130,9 @@ class Status:
         rows: list[Sequence[str | Text]] = []
         for target in targets:
             state = Text(str(target.state), STYLES.get(target.state, ""))
-            since = span((self.now - target.since).total_seconds()) if target.since else ""
+            since = short_duration((self.now - target.since).total_seconds()) if target.since else ""
             tries = f"{len(target.attempts)}/{max(target.attempts_allowed, len(target.attempts))}"
-            rows.append((called(target), state, *(() if narrow else (since, tries)), self._note(target)))
+            rows.append((server_name(target), state, *(() if narrow else (since, tries)), self._note(target)))
         return list(grid(head, rows, self.width).split("\n"))
 
     def _note(self, target: Target) -> str:
@@ -142,25 +142,25 @@ class Status:
         note = note_of(target, self.progress.run.settings, self.now)
         if target.ended and target.stopped_at is not None:
             note = f"may be powered off; {note}" if note else "may be powered off"
-        # A target of which nothing is told has no story; what it waits for is the one thing to say of it.
+        # Of a target without a note, only what it waits for can be said.
         silent = target.state is TargetState.WAITING or (target.state is TargetState.READY and not note)
         return waiting.words if waiting is not None and silent else note
 
 
-def _urgency(target: Target) -> tuple[bool, int]:
-    """Sorts by position; a server whose change is under way comes later, as the cloud starts it by itself."""
+def _powered_off_order(target: Target) -> tuple[bool, int]:
+    """Return the sort key: plan order, but changing servers last, as the cloud starts them by itself."""
     return target.state is TargetState.CHANGING, target.position
 
 
-def _grouped(targets: Sequence[Target]) -> Sequence[Sequence[Target]]:
-    """Powered-off servers first, then what is unsure or moves, what needs a human, the queue, and what has ended."""
+def _group(targets: Sequence[Target]) -> Sequence[Sequence[Target]]:
+    """Return five groups: powered off, unsure or moving, failed or held, waiting, and ended."""
     belongs: Sequence[Callable[[Target], bool]] = (
-        lambda one: one.stopped_at is not None,
-        lambda one: not one.ended and one.state is not TargetState.WAITING,
-        lambda one: one.state in (TargetState.FAILED, TargetState.HELD),
-        lambda one: one.state is TargetState.WAITING,
+        lambda target: target.stopped_at is not None,
+        lambda target: not target.ended and target.state is not TargetState.WAITING,
+        lambda target: target.state in (TargetState.FAILED, TargetState.HELD),
+        lambda target: target.state is TargetState.WAITING,
     )
     groups: list[list[Target]] = [[] for _ in range(len(belongs) + 1)]
-    for target in sorted(targets, key=_urgency):
+    for target in sorted(targets, key=_powered_off_order):
         groups[next((place for place, fits in enumerate(belongs) if fits(target)), len(belongs))].append(target)
     return groups

@@ -1,4 +1,4 @@
-"""The last word on a run: how it ended, who needs a human and why, and what to type next."""
+"""Summary at the end of a run: how it ended, which servers need a human and why, and what to type next."""
 
 import shlex
 from collections import Counter
@@ -12,7 +12,7 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
 from fleetos.text import counted
 from fleetos.views.terminal.frame import STYLES, Spent
-from fleetos.views.text.format import called_fully, printable, span
+from fleetos.views.text.format import printable, server_name_and_id, short_duration
 from fleetos.views.text.reasons import REASONS, run_words, todo_of
 from fleetos.views.text.run_condition import powered_off
 from fleetos.views.text.target_notes import own_words, support_words
@@ -22,7 +22,7 @@ NAMES_SHOWN = 20
 
 
 def summary(progress: Progress, spent: Spent, *, shown: int = NAMES_SHOWN) -> Text:
-    """The final summary, lines of any width. At most `shown` servers are named in each of its lists."""
+    """Return the summary, in lines of any width. Each of its lists names at most `shown` servers."""
     lines = [
         _headline(progress, spent),
         *_indented([counts_line(progress), *report(progress, shown)]),
@@ -35,9 +35,9 @@ def summary(progress: Progress, spent: Spent, *, shown: int = NAMES_SHOWN) -> Te
 
 
 def report(progress: Progress, shown: int) -> list[Text]:
-    """What needs a human: the servers by reason, unknown outcomes, overdue changes, and why the run does not go on.
+    """Return what needs a human: servers by reason, unknown outcomes, overdue changes, and why the run is paused.
 
-    At most `shown` servers are named in each list.
+    Each list names at most `shown` servers.
     """
     return [
         *_troubles(progress, shown),
@@ -48,14 +48,14 @@ def report(progress: Progress, shown: int) -> list[Text]:
 
 
 def stopped_words(count: int) -> str:
-    """How many servers may be powered off, as the beginning of a sentence."""
+    """Return the number of servers that may be powered off, as the beginning of a sentence."""
     if count == 0:
         return "No server is powered off"
     return f"{'Up to ' if count > 1 else ''}{counted(count, 'server')} may be powered off"
 
 
 def next_commands(progress: Progress) -> Sequence[str]:
-    """What the operator can type next, most fitting first; empty if there is nothing left to do."""
+    """Return the commands that the operator can type next, the best first; empty if nothing is left to do."""
     run_id = printable(progress.run.id)
     if progress.run.state not in RUN_ENDS:
         return (f"fleetos resume {run_id}",)
@@ -74,7 +74,7 @@ def _headline(progress: Progress, spent: Spent) -> Text:
     style = "bold green" if run.state is RunState.DONE and not short else "bold yellow"
     text = Text().append(f"{printable(run.name)} {printable(run.id)}: ", style="bold")
     text.append(_run_words(run), style=style)
-    text.append(f" after {span(spent.elapsed_s)}")
+    text.append(f" after {short_duration(spent.elapsed_s)}")
     never = progress.counts.get(TargetState.CANCELLED, 0)
     if never and run.state in RUN_ENDS:
         done = progress.counts.get(TargetState.DONE, 0)
@@ -86,7 +86,7 @@ def _headline(progress: Progress, spent: Spent) -> Text:
 
 
 def _reason_of_run(run: Run) -> Iterator[Text]:
-    """Why the run is paused or was aborted, in the cloud's words as well."""
+    """Yield why the run is paused or was aborted, with its detail, which may be the cloud's words."""
     if run.reason is None:
         return
     yield Text(f"{run.state}: ", "bold yellow").append(printable(run_words(run.state, run.reason, run.detail)))
@@ -107,7 +107,7 @@ def _run_words(run: Run) -> str:
 
 
 def counts_line(progress: Progress) -> Text:
-    """How many servers are in which state."""
+    """Return the number of servers in each state."""
     text = Text(counted(len(progress.targets), "server"))
     for index, state in enumerate(state for state in TargetState if progress.counts.get(state)):
         text.append(": " if index == 0 else ", ")
@@ -116,15 +116,15 @@ def counts_line(progress: Progress) -> Text:
 
 
 def _troubles(progress: Progress, shown: int) -> Iterator[Text]:
-    """Failed and held targets by reason: the reason once, its servers below it."""
-    found = [target for target in progress.targets.values() if target.state in RETRIABLE]
-    found.sort(key=lambda one: (one.state, one.reason or "", one.position))
-    for (state, reason), grouped in groupby(found, key=lambda one: (one.state, one.reason)):
+    """Yield failed and held targets by reason: each reason once, its servers below it."""
+    troubled = [target for target in progress.targets.values() if target.state in RETRIABLE]
+    troubled.sort(key=lambda target: (target.state, target.reason or "", target.position))
+    for (state, reason), grouped in groupby(troubled, key=lambda target: (target.state, target.reason)):
         targets = list(grouped)
         yield from _reason_lines(progress.run, state, reason, len(targets))
         for target in targets[:shown]:
-            said = "; ".join(part for part in (support_words(target), own_words(target)) if part)
-            yield Text(f"  {called_fully(target)}{': ' if said else ''}{said}")
+            words = "; ".join(part for part in (support_words(target), own_words(target)) if part)
+            yield Text(f"  {server_name_and_id(target)}{': ' if words else ''}{words}")
         yield from _and_more(len(targets) - shown, shown)
 
 
@@ -138,37 +138,37 @@ def _reason_lines(run: Run, state: TargetState, reason: Reason | None, count: in
 
 
 def _unsettled(progress: Progress, shown: int) -> Iterator[Text]:
-    found = [target for target in progress.targets.values() if target.ended and target.unsettled]
-    if found and progress.run.state in RUN_ENDS:
+    unsettled = [target for target in progress.targets.values() if target.ended and target.unsettled]
+    if unsettled and progress.run.state in RUN_ENDS:
         run_id = printable(progress.run.id)
         yield Text(
-            f"{counted(len(found), 'server')} with an unknown outcome: no other run touches "
-            f"{'it' if len(found) == 1 else 'them'} until "
+            f"{counted(len(unsettled), 'server')} with an unknown outcome: no other run touches "
+            f"{'it' if len(unsettled) == 1 else 'them'} until "
             f"`fleetos retry {run_id}` or `fleetos abort {run_id} --release`"
         )
-        yield from _names(found, shown)
+        yield from _names(unsettled, shown)
 
 
 def _stopped(progress: Progress, shown: int) -> Iterator[Text]:
-    found = powered_off(progress)
-    if found:
-        text = Text(f"{stopped_words(len(found))} because of this run", style="bold yellow")
+    stopped = powered_off(progress)
+    if stopped:
+        text = Text(f"{stopped_words(len(stopped))} because of this run", style="bold yellow")
         if progress.run.state in RUN_ENDS:
-            them = "it" if len(found) == 1 else "them"
+            them = "it" if len(stopped) == 1 else "them"
             text.append(f"; power {them} on yourself, unless you call `fleetos retry {printable(progress.run.id)}`")
         yield text.append(":")
-        yield from _names(found, shown)
+        yield from _names(stopped, shown)
 
 
 def _overdue(progress: Progress, shown: int) -> Iterator[Text]:
-    found = [target for target in progress.targets.values() if target.overdue]
-    if found:
-        yield Text(f"{counted(len(found), 'change')} overdue:")
-        yield from _names(found, shown)
+    overdue = [target for target in progress.targets.values() if target.overdue]
+    if overdue:
+        yield Text(f"{counted(len(overdue), 'change')} overdue:")
+        yield from _names(overdue, shown)
 
 
 def _names(targets: Sequence[Target], shown: int) -> Iterator[Text]:
-    yield from (Text(f"  {called_fully(target)}") for target in targets[:shown])
+    yield from (Text(f"  {server_name_and_id(target)}") for target in targets[:shown])
     yield from _and_more(len(targets) - shown, shown)
 
 
@@ -193,12 +193,12 @@ def _calls(progress: Progress, spent: Spent) -> str:
 
 
 def _pace(spent: Spent) -> str:
-    """How full the slots were, where more servers than slots made that a question; empty where not."""
+    """Return the share of slots in use while servers were queued; empty if none were."""
     used, stopped_s = spent.pace.slots_used, spent.pace.stopped_s
     if used is None:
         return ""
     words = f"slot use {100 * used:.0f} % while servers were queued"
-    return words if stopped_s is None else f"{words}; median downtime before a change {span(stopped_s)}"
+    return words if stopped_s is None else f"{words}; median downtime before a change {short_duration(stopped_s)}"
 
 
 def _changed(targets: Iterable[Target]) -> int:

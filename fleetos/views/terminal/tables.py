@@ -1,4 +1,4 @@
-"""Tables for people: the runs, and the events of one."""
+"""Tables of runs, and of the events of one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -12,28 +12,28 @@ from fleetos.model.states import TargetState
 from fleetos.views.documents.event_types import COMMON_FIELDS
 from fleetos.views.documents.events import event_document
 from fleetos.views.documents.run import RunLine
-from fleetos.views.text.format import clip, printable, short_stamp, span
+from fleetos.views.text.format import clip, printable, short_duration, short_timestamp
 from fleetos.views.text.run_condition import short_words
 from fleetos.views.text.target_notes import code_words
 
 _GAP = "  "
-# Columns of the list of runs that give way on a narrow terminal, the first one first.
+# Columns of the list of runs that a narrow terminal leaves out, in this order.
 _DISPENSABLE = ("CREATED", "DRIVER", "CLOUD", "SERVERS")
 
 Row = Sequence[str | Text]
 
 
 def grid(head: Sequence[str], rows: Sequence[Row], width: int | None) -> Text:
-    """The rows in columns under their heads. Lines are cut at `width` cells; None: as long as they need to be."""
-    cells = [[one if isinstance(one, Text) else Text(printable(one)) for one in row] for row in rows]
-    heads = [Text(one, style="bold") for one in head]
+    """Return the rows in columns under their heads. Lines are cut at `width` cells; None: no limit."""
+    cells = [[cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row] for row in rows]
+    heads = [Text(cell, style="bold") for cell in head]
     widths = [max(text.cell_len for text in column) for column in zip(heads, *cells, strict=True)]
     lines = [_line(row, widths, width) for row in (heads, *cells)]
     return Text("\n", no_wrap=True).join(lines)
 
 
 def runs_table(lines: Iterable[RunLine], now: datetime, width: int | None = None) -> Text:
-    """The runs, in the order given."""
+    """Return the table of runs, in the order given."""
     rows = [_run_row(line, now) for line in lines]
     if not rows:
         return Text("no runs")
@@ -46,13 +46,13 @@ def runs_table(lines: Iterable[RunLine], now: datetime, width: int | None = None
 
 
 def _width(head: Sequence[str], rows: Sequence[Mapping[str, str]]) -> int:
-    """How wide a table of these columns is."""
-    widths = [max(cell_len(printable(text)) for text in (one, *(row[one] for row in rows))) for one in head]
+    """Return the width of a table of these columns, in cells."""
+    widths = [max(cell_len(printable(text)) for text in (column, *(row[column] for row in rows))) for column in head]
     return sum(widths) + len(_GAP) * (len(head) - 1)
 
 
 def events_table(records: Iterable[Record], run_id: str, names: Mapping[str, str], width: int | None = None) -> Text:
-    """The records, one a line. `names` are the servers' names by id."""
+    """Return the table of records. `names`: the servers' names by id."""
     rows = [_event_row(record, run_id, names) for record in records]
     if not rows:
         return Text("no events")
@@ -60,13 +60,13 @@ def events_table(records: Iterable[Record], run_id: str, names: Mapping[str, str
 
 
 def event_text(record: Record, run_id: str, names: Mapping[str, str], width: int | None = None) -> Text:
-    """The record as one line, in columns that are the same for every record: for a table that goes on and on."""
-    seq, at, kind, server, detail = (str(cell) for cell in _event_row(record, run_id, names))
-    return Text(_cut(f"{seq:>6}  {at}  {kind:<22}  {server}  {detail}".rstrip(), width), no_wrap=True)
+    """Return the record as one line, in columns of fixed width: the lines of a followed run must align."""
+    seq, time, kind, server, detail = (str(cell) for cell in _event_row(record, run_id, names))
+    return Text(_cut(f"{seq:>6}  {time}  {kind:<22}  {server}  {detail}".rstrip(), width), no_wrap=True)
 
 
 def count_words(counts: Mapping[TargetState, int]) -> str:
-    """The counts by state in the order of the way, without those that are zero: `3 waiting, 97 done`."""
+    """Return the counts that are not zero, in the order of the states: `3 waiting, 97 done`."""
     return ", ".join(f"{counts[state]:,} {state}" for state in TargetState if counts.get(state))
 
 
@@ -94,7 +94,7 @@ def _run_row(line: RunLine, now: datetime) -> Mapping[str, str]:
         "STATE": short_words(run, line.counts, line.lease),
         "SERVERS": count_words(line.counts),
         "CLOUD": run.scope.cloud or "OS_*",
-        "CREATED": f"{short_stamp(run.created_at)} ({span((now - run.created_at).total_seconds())} ago)",
+        "CREATED": f"{short_timestamp(run.created_at)} ({short_duration((now - run.created_at).total_seconds())} ago)",
         "DRIVER": (line.lease.present or "") if line.lease else "",
     }
 
@@ -103,7 +103,7 @@ def _event_row(record: Record, run_id: str, names: Mapping[str, str]) -> Row:
     server_id = None if isinstance(record.event, RunEvent) else record.event.server_id
     fields = event_document(record, run_id)
     server = printable(names.get(server_id) or server_id) if server_id else ""
-    return (str(record.seq), short_stamp(record.at), fields["type"], server, _event_words(fields))
+    return (str(record.seq), short_timestamp(record.at), fields["type"], server, _event_words(fields))
 
 
 def _event_words(fields: Mapping[str, object]) -> str:
@@ -112,10 +112,10 @@ def _event_words(fields: Mapping[str, object]) -> str:
 
 
 def _shown(name: str, value: object) -> str:
-    """A field's value for people; in quotes where it has spaces, so that it is clear where it ends."""
+    """Return a field's value for people; in quotes if it has spaces, so that it is clear where it ends."""
     if isinstance(value, Mapping):
         pairs = cast("Mapping[str, object]", value)
-        return ",".join(f"{_shown('', key)}:{_shown('', one)}" for key, one in pairs.items())
+        return ",".join(f"{_shown('', key)}:{_shown('', item)}" for key, item in pairs.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     words = code_words(str(value)) if name == "error_code" else printable(str(value))

@@ -1,4 +1,4 @@
-"""Text that cannot break a screen, and times, spans and numbers in words."""
+"""Times, durations, numbers; text that cannot break a terminal."""
 
 import unicodedata
 from datetime import UTC, datetime
@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from rich.cells import cell_len, set_cell_size
 
 from fleetos.model.run import Target
-from fleetos.names import escaped, shown
+from fleetos.names import escape_letter, shown
 
-# More marks than this on one letter are no writing; they would paint over the lines above.
+# No script puts more marks than this on one letter; more would paint over the lines above.
 _MARKS_MAX = 3
 
 
 def printable(text: str) -> str:
-    """The text with everything that a terminal would obey, or not show as what it is, spelled out as an escape."""
+    """Return the text with escapes for all that a terminal would obey, or would not show as what it is."""
     if text.isascii() and text.isprintable():
         return text
     spelled: list[str] = []
@@ -22,20 +22,20 @@ def printable(text: str) -> str:
         category = unicodedata.category(letter)
         marks = marks + 1 if category in {"Mn", "Me"} else 0
         if marks <= _MARKS_MAX:
-            spelled.append(escaped(letter))
+            spelled.append(escape_letter(letter))
     return "".join(spelled)
 
 
 def printable_lines(text: str) -> str:
-    """The text made printable, with its own line breaks kept."""
+    """Return the text made printable, with its own line breaks kept."""
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def clip(text: str, width: int) -> str:
-    """The text made printable, at most `width` terminal cells wide; a cut shows as an ellipsis."""
+    """Return the text made printable and cut to `width` terminal cells; a cut shows as an ellipsis."""
     if width <= 0:
         return ""
-    # A letter takes at least one cell, but for a few marks: so no long text is ever measured whole.
+    # A letter with its marks takes at least one cell, so a long text need not be measured whole.
     spelled = printable(text[: width * (_MARKS_MAX + 1) + 1])
     if cell_len(spelled) <= width:
         return spelled
@@ -43,33 +43,33 @@ def clip(text: str, width: int) -> str:
 
 
 def fill(text: str, width: int) -> str:
-    """The text made printable and exactly `width` terminal cells wide."""
+    """Return the text made printable and exactly `width` terminal cells wide."""
     return set_cell_size(clip(text, width), max(0, width))
 
 
-def stamp(at: datetime) -> str:
-    """The time as RFC 3339 in UTC, to the millisecond, with Z."""
+def timestamp(at: datetime) -> str:
+    """Return the time as RFC 3339 in UTC, to the millisecond, with Z."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def stamp_or_none(at: datetime | None) -> str | None:
-    """The time as RFC 3339 in UTC, or None where there is none."""
-    return None if at is None else stamp(at)
+def timestamp_or_none(at: datetime | None) -> str | None:
+    """Return the time as RFC 3339 in UTC, to the millisecond; None for None."""
+    return None if at is None else timestamp(at)
 
 
-def short_stamp(at: datetime) -> str:
-    """The time as RFC 3339 in UTC to the second, for people."""
+def short_timestamp(at: datetime) -> str:
+    """Return the time as RFC 3339 in UTC, to the second, for people."""
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def clock_time(at: datetime, now: datetime) -> str:
-    """The time of day in UTC, with the date where it is another day than `now`."""
+    """Return the time of day in UTC, with the date if the day is not that of `now`."""
     same_day = at.astimezone(UTC).date() == now.astimezone(UTC).date()
-    return f"{at.astimezone(UTC):%H:%M:%SZ}" if same_day else short_stamp(at)
+    return f"{at.astimezone(UTC):%H:%M:%SZ}" if same_day else short_timestamp(at)
 
 
-def span(seconds: float) -> str:
-    """A length of time in two units at most: 45s, 2m10s, 1h05m, 3d04h."""
+def short_duration(seconds: float) -> str:
+    """Return a duration in at most two units: 45s, 2m10s, 1h05m, 3d04h."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole}s"
@@ -80,8 +80,8 @@ def span(seconds: float) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
 
 
-def limit_span(seconds: float) -> str:
-    """A length of time without units that are zero: 10m, 1h30m, 90s is 1m30s, 0.2s."""
+def exact_duration(seconds: float) -> str:
+    """Return a duration without units that are zero: 10m, 1h30m, 1m30s, 0.2s."""
     if 0 < seconds < 1:
         return f"{seconds:g}s"
     whole = round(seconds)
@@ -89,12 +89,12 @@ def limit_span(seconds: float) -> str:
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
 
 
-def called(target: Target) -> str:
-    """What people call the target's server: its name, or its id where it has none. Printable."""
+def server_name(target: Target) -> str:
+    """Return the name of the target's server, or its id if it has none. Printable."""
     return printable(shown(target.name)) or printable(target.server_id)
 
 
-def called_fully(target: Target) -> str:
-    """The server's name and its id, since names need not be unique. Printable."""
+def server_name_and_id(target: Target) -> str:
+    """Return the server's name and its id, since names need not be unique. Printable."""
     name = printable(shown(target.name))
     return f"{name} ({printable(target.server_id)})" if name else printable(target.server_id)

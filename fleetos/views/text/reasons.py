@@ -1,4 +1,4 @@
-"""Every reason in plain words: what it means, and what the operator can do about it."""
+"""Every reason in plain words: its meaning, and what the operator can do about it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -151,9 +151,9 @@ _OF_RUN: Mapping[Reason, str] = {
 
 
 def run_words(state: RunState, reason: Reason | None, detail: str) -> str:
-    """Return why a whole run is in its state, and by whom, as words behind that state; empty where no reason is known.
+    """Return why a run is in its state, and by whom, as words that follow the state; empty if no reason is known.
 
-    Who aborted it says that it was aborted.
+    The detail of an abort is enough: it says who aborted the run.
     """
     if reason is Reason.ABORTED and detail:
         return detail.removeprefix(f"{state} ")
@@ -161,9 +161,9 @@ def run_words(state: RunState, reason: Reason | None, detail: str) -> str:
 
 
 def todo_of(reason: Reason, run_id: str, settings: Settings | None = None) -> str:
-    """What the operator can do about the reason, with the run's id filled in. Printable.
+    """Return what the operator can do about the reason, with the run's id filled in. Printable.
 
-    `settings`: of the run, which a retry keeps, so that nothing is advised that they have already.
+    A retry keeps the run's `settings`: the advice must not name what they already say.
     """
     todo = REASONS[reason].todo
     if reason is Reason.STOP_TIMEOUT and settings is not None and settings.stop is StopMode.SOFT:

@@ -1,4 +1,4 @@
-"""How a run stands, in one word and in a line: who drives it, or why nobody does."""
+"""Condition of a run, in one word and in a line: its driver, or why it has none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Literal
 from fleetos.model.progress import Progress
 from fleetos.model.run import Left, LeftBy, Run, Scope, Target
 from fleetos.model.states import RUN_ENDS, RunState, TargetState
-from fleetos.views.text.format import clip, clock_time, printable, span
+from fleetos.views.text.format import clip, clock_time, printable, short_duration
 from fleetos.views.text.reasons import REASONS
 
 _ID_SHOWN = 8
@@ -22,7 +22,7 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """The process that has the lease of a run, when it last renewed it, and whether it seems to live."""
+    """Process that has the lease of a run, when it last renewed it, and whether it seems to live."""
 
     holder: str
     pid: int
@@ -31,28 +31,28 @@ class Driver:
 
     @property
     def present(self) -> str | None:
-        """Return its name, None where the process is gone."""
+        """Name of the process; None if it is gone."""
         return None if self.life == "gone" else self.holder
 
 
 class Condition(StrEnum):
-    """How a run stands."""
+    """Condition of a run. Its values are part of `status -o json`."""
 
     RUNNING = "running"
     ABORTING = "aborting"
-    STOPPED = "driver-stopped"  # its driver is held by a signal
+    STOPPED = "driver-stopped"  # a signal stopped the driver, as Ctrl-Z does
     PAUSED = "paused"
-    INTERRUPTED = "interrupted"  # the driver left, and said why
+    INTERRUPTED = "interrupted"  # the driver left, and recorded why
     ABANDONED = "abandoned"  # the driver vanished
-    WAITING = "not-driven"  # nobody has driven it yet
+    WAITING = "not-driven"  # no process has driven it yet
     DONE = "done"
-    ENDED = "ended"  # over, with servers that were not changed
+    ENDED = "ended"  # it has ended, with servers that were not changed
     FAILED = "failed"
     ABORTED = "aborted"
 
 
 def condition(run: Run, counts: Mapping[TargetState, int], lease: Driver | None) -> Condition:
-    """Return how the run stands. `lease` None: nobody has it."""
+    """Return the condition of the run. `lease` None: no process has it."""
     match run.state:
         case RunState.DONE:
             return Condition.ENDED if any(counts.get(state) for state in _SHORT) else Condition.DONE
@@ -73,16 +73,16 @@ def condition(run: Run, counts: Mapping[TargetState, int], lease: Driver | None)
 
 
 def driven(run: Run, lease: Driver | None) -> bool:
-    """Return whether a process drives the run, also one that a signal holds."""
+    """Return whether a process drives the run, or would if a signal had not stopped it."""
     return run.state not in RUN_ENDS and lease is not None and lease.life != "gone"
 
 
 def condition_words(run: Run, counts: Mapping[TargetState, int], lease: Driver | None, now: datetime) -> str:
-    """Return how the run stands in one line: since when, by whom, and why."""
-    found = condition(run, counts, lease)
-    match found:
+    """Return the condition of the run in one line: since when, by whom, and why."""
+    current = condition(run, counts, lease)
+    match current:
         case Condition.RUNNING | Condition.ABORTING:
-            return f"{found}, driven by {_holder(lease)}"
+            return f"{current}, driven by {_holder(lease)}"
         case Condition.STOPPED:
             return (
                 f"its driver is stopped by a signal: {_holder(lease)}, last renewed {_ago(_renewed(lease, now), now)}"
@@ -98,23 +98,23 @@ def condition_words(run: Run, counts: Mapping[TargetState, int], lease: Driver |
         case Condition.WAITING:
             return f"not driven by any process, created {_when(run.created_at, now)}"
         case _:
-            return _ended_words(run, counts, found)
+            return _ended_words(run, counts, current)
 
 
 def short_words(run: Run, counts: Mapping[TargetState, int], lease: Driver | None) -> str:
-    """Return how the run stands in a few words, for a list of runs."""
-    found = condition(run, counts, lease)
-    match found:
+    """Return the condition of the run in a few words, for a list of runs."""
+    current = condition(run, counts, lease)
+    match current:
         case Condition.PAUSED:
-            return f"{found}{_why(run)}"
+            return f"{current}{_why(run)}"
         case Condition.STOPPED:
             return "driver stopped"
         case Condition.WAITING:
             return "not driven"
         case Condition.ENDED:
-            return f"{found}: {short_counts(counts)}"
+            return f"{current}: {short_counts(counts)}"
         case _:
-            return str(found)
+            return str(current)
 
 
 def left_words(left: Left) -> str:
@@ -134,7 +134,7 @@ def short_counts(counts: Mapping[TargetState, int]) -> str:
 
 
 def where_words(scope: Scope) -> str:
-    """Return which cloud, region and project it is, and who was logged in. Printable."""
+    """Return cloud, region and project, and the user or access key that was logged in. Printable."""
     cloud = f"cloud {printable(scope.cloud)}" if scope.cloud else "cloud of the OS_* variables"
     region = f", region {printable(scope.region)}" if scope.region else ""
     project_id = printable(scope.project_id)
@@ -146,15 +146,15 @@ def where_words(scope: Scope) -> str:
     return f"{cloud}{region}, project {project}{user}{domain}"
 
 
-def _ended_words(run: Run, counts: Mapping[TargetState, int], found: Condition) -> str:
+def _ended_words(run: Run, counts: Mapping[TargetState, int], current: Condition) -> str:
     took = ""
     if run.ended_at is not None:
-        took = f" after {span((run.ended_at - (run.started_at or run.created_at)).total_seconds())}"
+        took = f" after {short_duration((run.ended_at - (run.started_at or run.created_at)).total_seconds())}"
     by = f" by {printable(run.by)}" if run.by else ""
     short = short_counts(counts)
-    if found is Condition.FAILED:
+    if current is Condition.FAILED:
         return f"stopped by the failure budget{took}" + (f": {short}" if short else "")
-    return f"{found}{by}{took}" + (f" with {short}" if short else "")
+    return f"{current}{by}{took}" + (f" with {short}" if short else "")
 
 
 def _why(run: Run) -> str:
@@ -174,9 +174,9 @@ def _when(at: datetime, now: datetime) -> str:
 
 
 def _ago(at: datetime, now: datetime) -> str:
-    return f"{span((now - at).total_seconds())} ago"
+    return f"{short_duration((now - at).total_seconds())} ago"
 
 
 def powered_off(progress: Progress) -> list[Target]:
-    """The targets whose servers may be powered off by this run now, in plan order."""
+    """Return the targets whose servers may be powered off by this run now, in plan order."""
     return [target for target in progress.targets.values() if target.stopped_at is not None]

@@ -1,4 +1,4 @@
-"""Lines that fit a terminal: broken between words, and what follows is indented."""
+"""Break lines between words so that they fit a terminal, and indent what follows."""
 
 from collections.abc import Iterable
 
@@ -8,16 +8,16 @@ from rich.text import Text
 _INDENT = 2
 
 
-def wrapped(lines: Iterable[Text], width: int | None) -> list[Text]:
-    """Return the lines with each that is wider than `width` cells broken between words; None: as they are."""
-    return [piece for line in lines for piece in ([line] if width is None else _pieces(line, max(1, width)))]
+def wrap_lines(lines: Iterable[Text], width: int | None) -> list[Text]:
+    """Return the lines, with those wider than `width` cells broken between words; None: no limit."""
+    return [piece for line in lines for piece in ([line] if width is None else _wrap_line(line, max(1, width)))]
 
 
-def _pieces(line: Text, width: int) -> Iterable[Text]:
-    own = line.cell_len - len(line.plain.lstrip(" "))
-    indent = " " * min(max(0, own) + _INDENT, width // 3)
+def _wrap_line(line: Text, width: int) -> Iterable[Text]:
+    indent_width = line.cell_len - len(line.plain.lstrip(" "))
+    indent = " " * min(max(0, indent_width) + _INDENT, width // 3)
     while line.cell_len > width:
-        cut = _cut_at(line.plain, width)
+        cut = _break_position(line.plain, width)
         first, line = line[:cut], line[cut:]
         first.rstrip()
         yield first
@@ -26,8 +26,8 @@ def _pieces(line: Text, width: int) -> Iterable[Text]:
     yield line
 
 
-def _cut_at(words: str, width: int) -> int:
-    """Where to break: at the last blank that fits, else within a word that is wider than the line."""
+def _break_position(words: str, width: int) -> int:
+    """Return where to break: at the last blank that fits, else within a word that is wider than the line."""
     fits = 0
     for place in range(1, len(words) + 1):
         if cell_len(words[:place]) > width:

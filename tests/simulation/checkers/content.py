@@ -12,7 +12,7 @@ from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, PowerIn
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
-from fleetos.sim.world.ledger import Content, LedgerEntry
+from fleetos.sim.world.ledger import LedgerEntry, WriteContent
 from tests.simulation.checkers.past import groups, of_run, write_of
 from tests.simulation.run_trace import Sent, Story, Violation
 from tests.support.ledger import CHANGES
@@ -46,8 +46,8 @@ def _wrong_change(story: Story, write: LedgerEntry) -> Iterator[Violation]:
         yield Violation("I13", f"{_named(write)} differs from what was frozen: {'; '.join(_differences(wanted, said))}")
 
 
-def _differences(wanted: Content, said: Content) -> Iterator[str]:
-    for name in (one.name for one in fields(Content)):
+def _differences(wanted: WriteContent, said: WriteContent) -> Iterator[str]:
+    for name in (one.name for one in fields(WriteContent)):
         was, is_now = getattr(wanted, name), getattr(said, name)
         if was != is_now:
             yield f"{name} is another one" if name in _SECRET else f"{name} is {is_now}, not {was}"

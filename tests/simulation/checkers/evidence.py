@@ -189,7 +189,7 @@ def _locked(story: Story) -> Iterator[Violation]:
             for write in story.ledger.writes
             if write.actor == "foreign" and write.operation in ("lock", "unlock") and server_id in write.servers
         ]
-        locked = [(0.0, story.world.servers[server_id].body.name in at_first), *acts]
+        locked = [(0.0, story.world.servers[server_id].spec.name in at_first), *acts]
         since_s, is_locked = [one for one in locked if one[0] <= sent.at_s][-1]
         if is_locked and sent.at_s - since_s > _LOOK_MAX_AGE_S:
             yield Violation("I14", f"a change was sent at {sent.at_s:.3f} to {server_id}, locked since {since_s:.0f} s")

@@ -6,7 +6,7 @@ A scope is what one process sees of a cloud: processes share no bucket.
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from fleetos.limits import CLOSURE_LOOPBACK_S, CLOSURE_S, CLOSURE_TOLD_MAX_S
+from fleetos.limits import CLOSURE_LOOPBACK_S, CLOSURE_S, CLOSURE_STATED_MAX_S
 from tests.simulation.checkers.promise import fast_clock
 from tests.simulation.run_trace import Asked, Story, Violation
 
@@ -35,7 +35,7 @@ def _closed(story: Story, requests: Sequence[Asked]) -> Iterator[Violation]:
     closures: list[tuple[float, float]] = []
     for one in answered:
         from_s = one.answered_s or 0.0
-        wait_s = min(one.retry_after_s or 0.0, CLOSURE_TOLD_MAX_S)
+        wait_s = min(one.retry_after_s or 0.0, CLOSURE_STATED_MAX_S)
         if one.at_s > closed_at_s:
             # An answer to a request that had left before is the echo of that closure, and only says what it says.
             wait_s, closed_at_s = max(wait_s, base_s), from_s

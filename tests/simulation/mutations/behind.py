@@ -12,7 +12,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
         "a look from before a stop counts after it",
         (
             SIGHTINGS,
-            "            return TargetObservations(self.entered, now)\n        if isinstance(event, PowerAnswered)",
+            "            return TargetObservations(self.entered_at, now)\n        if isinstance(event, PowerAnswered)",
             "            return self\n        if isinstance(event, PowerAnswered)",
         ),
         "it shows a server that runs, and a stop is over by its job or by looks that show it stopped",
@@ -23,7 +23,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
         "a look from before a stop has ended counts after it",
         (
             SIGHTINGS,
-            "PowerOutcome.ACCEPTED):\n            return TargetObservations(self.entered, now)",
+            "PowerOutcome.ACCEPTED):\n            return TargetObservations(self.entered_at, now)",
             "PowerOutcome.ACCEPTED):\n            return self",
         ),
         "a stop is over by its job or by looks that show its server stopped",
@@ -32,7 +32,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
     beside(
         "list-is-evidence",
         "a page of the list is evidence for an unknown outcome",
-        (SIGHTINGS, "if state is TargetState.INSPECTING and not sight.single:", "if False:"),
+        (SIGHTINGS, "if state is TargetState.INSPECTING and not observation.single:", "if False:"),
         "whoever is inspected is read alone, and comes along in no sweep",
         "tests/unit/engine/test_observations.py",
     ),
@@ -46,7 +46,11 @@ BEHIND_OTHERS: Sequence[Beside] = (
     beside(
         "late-look-counts",
         "a look that was asked for before a move counts after it",
-        (SIGHTINGS, "        if sight.requested.elapsed_s < self.since.elapsed_s:\n            return self\n", ""),
+        (
+            SIGHTINGS,
+            "        if observation.requested.elapsed_s < self.since.elapsed_s:\n            return self\n",
+            "",
+        ),
         "a verdict needs a second look or a settle, and a send a look of the last minute",
         "tests/unit/engine/test_tracker.py::test_a_look_that_was_asked_for_before_the_move_does_not_count",
     ),
@@ -55,7 +59,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
         "what the cloud's log said counts for a later series of looks",
         (
             SIGHTINGS,
-            "        return after if goes_on else replace(after, traces=None, traced=None)\n",
+            "        return after if same_series else replace(after, traces=None, traces_read_at=None)\n",
             "        return after\n",
         ),
         "the log is asked when a settle is over, and the verdict follows with the next look",
@@ -66,8 +70,8 @@ BEHIND_OTHERS: Sequence[Beside] = (
         "a server with an unknown outcome is verified whatever image its new disk has",
         (
             INSPECTING,
-            "    if disk_of(attempt, seen) is DiskMatch.NEW and on_image(target, attempt, seen) and seen.running:\n",
-            "    if disk_of(attempt, seen) is DiskMatch.NEW and seen.running:\n",
+            "        and shows_ordered_image(target, attempt, snapshot)\n        and snapshot.running\n    ):\n",
+            "        and snapshot.running\n    ):\n",
         ),
         "the verification asks for the image once more",
         "tests/unit/rules/states/test_inspecting.py::test_row_changed_is_the_only_verdict_before_the_settle_ends",
@@ -77,7 +81,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
         "an inspection ends in a repetition though the run was aborted",
         (
             INSPECTING,
-            "    if context.finishing:\n        return aborted(target, seen)\n    if attempt.resends",
+            "    if context.run_finishing:\n        return abort_target(target, snapshot)\n    if attempt.resends",
             "    if attempt.resends",
         ),
         "a server that is ready ends with the run before anything is sent",
@@ -97,7 +101,7 @@ BEHIND_OTHERS: Sequence[Beside] = (
     beside(
         "log-without-looks",
         "what the cloud's log says is believed without a look after it",
-        (INSPECTING, "    if action_log.seen_since_s(watch, context) < enough_s:\n", "    if False:\n"),
+        (INSPECTING, "    if action_log.observed_since_s(series, context) < enough_s:\n", "    if False:\n"),
         "a whole settle of looks that bear it out has gone before",
         "tests/unit/rules/test_action_log.py::test_a_change_that_failed_by_the_log_is_used_up_after_the_settle_and_two_equal_looks",
     ),
@@ -111,7 +115,11 @@ BEHIND_OTHERS: Sequence[Beside] = (
     beside(
         "any-error-is-ours",
         "a server in an error is changed though no change of ours has failed on it",
-        ("fleetos/rules/states/ready.py", "    return seen.in_error and failed_before\n", "    return seen.in_error\n"),
+        (
+            "fleetos/rules/states/ready.py",
+            "    return snapshot.in_error and failed_before\n",
+            "    return snapshot.in_error\n",
+        ),
         "its disk is still the one that was frozen, so that no judge of disks objects",
         "tests/unit/rules/test_decide_disk.py::test_an_error_is_ours_to_change_only_after_a_failed_change",
     ),

@@ -70,7 +70,7 @@ BESIDE: Sequence[Beside] = (
     beside(
         "any-number-expected",
         "whatever number --expect-wipes gives is accepted",
-        (AGREEMENT, "agreement.expected in _numbers(wipes, command):", "_numbers(wipes, command):"),
+        (AGREEMENT, "agreement.expected in _accepted_numbers(wipes, command):", "_accepted_numbers(wipes, command):"),
         _NOT_PLAYED,
         _NUMBER_CARRIED_ON,
     ),
@@ -78,7 +78,7 @@ BESIDE: Sequence[Beside] = (
         "yes-skips-number",
         "with --yes the number of --expect-wipes is not asked for",
         (
-            "fleetos/cli/apply.py",
+            "fleetos/cli/commands/apply.py",
             "Agreement(expect_wipes, agreed)",
             "Agreement(None if yes else expect_wipes, agreed)",
         ),
@@ -155,9 +155,9 @@ BESIDE: Sequence[Beside] = (
         "the lease is proven in a transaction of its own, before the one that writes",
         (
             JOURNAL,
-            "                await leases.prove(connection, self._lease.run_id, self._lease.epoch, self._clock)\n",
+            "                await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n",
             (
-                "                await leases.prove(connection, self._lease.run_id, self._lease.epoch, self._clock)\n"
+                "                await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n"
                 "            async with self._database.writing() as connection:\n"
             ),
         ),

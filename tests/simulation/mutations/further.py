@@ -20,11 +20,11 @@ FURTHER: Sequence[Mutation] = (
         "login-repeats-write",
         "a write that is refused for its token is sent again with a new one",
         "fleetos/cloud/session.py",
-        ("                answer = await self._transport.send(outgoing)\n            except NotSent"),
+        ("                response = await self._transport.send(request)\n            except NotSent"),
         (
-            "                answer = await self._transport.send(outgoing)\n"
-            "                if answer.status == 401:\n"
-            "                    answer = await self._transport.send(outgoing)\n"
+            "                response = await self._transport.send(request)\n"
+            "                if response.status == 401:\n"
+            "                    response = await self._transport.send(request)\n"
             "            except NotSent"
         ),
     ),
@@ -36,7 +36,7 @@ FURTHER: Sequence[Mutation] = (
             Patch(
                 INSPECTING,
                 "    if context.traces is None or action_log.is_stale(context):\n"
-                "        return (action_log.ask(attempt, context), *_look_on(context))\n",
+                "        return (action_log.ask_for_traces(attempt, context), *_read_again(context))\n",
                 "",
             ),
             Patch(INSPECTING, "    if context.traces.words:\n", "    if context.traces and context.traces.words:\n"),
@@ -53,7 +53,7 @@ FURTHER: Sequence[Mutation] = (
         "stopped-at-first-sight",
         "a stop counts as over as soon as the server is seen stopped",
         "fleetos/rules/states/power.py",
-        "    if final or watch.same_s() >= context.short(STOP_QUIET_S):\n",
+        "    if final or series.unchanged_s() >= context.cap_on_loopback_s(STOP_QUIET_S):\n",
         "    if True:\n",
     ),
     seen_by_any(
@@ -74,7 +74,7 @@ FURTHER: Sequence[Mutation] = (
         "locked-is-sent",
         "a locked server is changed",
         "fleetos/rules/states/ready.py",
-        "    if seen.locked:\n",
+        "    if snapshot.locked:\n",
         "    if False:\n",
     ),
     seen_by_any(
@@ -83,16 +83,16 @@ FURTHER: Sequence[Mutation] = (
         "fleetos/rules/states/ready.py",
         (
             "    if target.not_before is not None and target.not_before > context.now.wall:\n"
-            "        return (Wait(context.due(target.not_before)),)\n"
-            "    # Nobody"
+            "        return (Wait(context.to_elapsed_s(target.not_before)),)\n"
+            "    # A deleted"
         ),
-        "    # Nobody",
+        "    # A deleted",
     ),
     seen_by_any(
         "pending-for-ever",
         "a stop whose process died stays pending",
         "fleetos/engine/reconcile.py",
-        "                books.write(turn, power_forgotten(target, call))\n",
+        "                tracker.write_event(turn, end_forgotten_power_call(target, call))\n",
         "                pass\n",
     ),
     seen_by_any(

@@ -39,8 +39,8 @@ MORE: Sequence[Mutation] = (
         "half-a-settle",
         "a settle takes half of its time",
         f"{ENGINE}/tracker.py",
-        "settle_s=self.watch.settle_s(run.settings)",
-        "settle_s=self.watch.settle_s(run.settings) / 2",
+        "settle_s=self.changes.settle_s(run.settings)",
+        "settle_s=self.changes.settle_s(run.settings) / 2",
     ),
     seen_by_any(
         "unanswered-stop-is-over",
@@ -60,7 +60,7 @@ MORE: Sequence[Mutation] = (
         "held-counts-as-running",
         "a server that is left to a human after an attempt counts as running",
         _ENDS,
-        "        restored=seen.running,\n",
+        "        restored=snapshot.running,\n",
         "        restored=True,\n",
     ),
     seen_by_any(
@@ -105,8 +105,8 @@ MORE: Sequence[Mutation] = (
         "plan-before-server",
         "what a plan says for all servers goes before what it says of one",
         f"{PLANNING}/preflight/orders.py",
-        "own.over(self._plan.change)",
-        "self._plan.change.over(own)",
+        "spec.over(self._plan.change)",
+        "self._plan.change.over(spec)",
     ),
     seen_by_any(
         "one-user-data-for-all",

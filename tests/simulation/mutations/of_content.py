@@ -3,7 +3,7 @@
 from tests.simulation.mutations.parts import CLOUD, ENGINE, PLANNING, RULES, one
 from tests.simulation.mutations.patches import Mutation
 
-_OF_ANOTHER = "turn.target(next(iter(self._books.progress.targets))).order"
+_OF_ANOTHER = "turn.target(next(iter(self._tracker.progress.targets))).order"
 
 CONTENT = (
     Mutation(
@@ -42,7 +42,7 @@ CONTENT = (
         "the order of the first server of a plan is that of all others",
         one(
             f"{PLANNING}/preflight/orders.py",
-            "        key = (id(own), server.picture.likely_image if change.reinstall else None)\n",
+            "        key = (id(spec), server.picture.likely_image if change.reinstall else None)\n",
             "        key = (0, None)\n",
         ),
     ),
@@ -125,8 +125,8 @@ EVIDENCE = (
         "one look after a failed job is enough",
         one(
             f"{RULES}/states/verifying.py",
-            "    if verdict in BY_TWO:\n        return context.settings.poll_max_s\n",
-            "    if verdict in BY_TWO:\n        return 0.0\n",
+            "    if verdict in BY_TWO_READS:\n        return context.settings.poll_max_s\n",
+            "    if verdict in BY_TWO_READS:\n        return 0.0\n",
         ),
     ),
 )

@@ -10,7 +10,7 @@ LOGS = (
         "action-of-another",
         "I12",
         "whoever has made the change that the cloud's log shows, it counts as ours",
-        one(_EVIDENCE, "found[0].name != _CHANGE or found[0].user_id != user_id", "found[0].name != _CHANGE"),
+        one(_EVIDENCE, "actions[0].name != _CHANGE or actions[0].user_id != user_id", "actions[0].name != _CHANGE"),
         seeds=600,
     ),
     Mutation(
@@ -37,7 +37,7 @@ DISKS = (
         "no-disk-rule",
         "I2",
         "whatever disk a server has may be wiped",
-        (*NO_DISK_RULE, Patch(f"{RULES}/states/power.py", "    if seen.disk != target.disk:\n", "    if False:\n")),
+        (*NO_DISK_RULE, Patch(f"{RULES}/states/power.py", "    if snapshot.disk != target.disk:\n", "    if False:\n")),
     ),
     Mutation(
         "old-look",
@@ -45,8 +45,8 @@ DISKS = (
         "a write leaves by whatever was seen last, however long it had to wait",
         one(
             "fleetos/rules/states/ready.py",
-            "    return watch is not None and context.now.since_s(watch.last.requested) <",
-            "    return watch is not None or context.now.since_s(context.entered) <",
+            "    return series is not None and context.now.since_s(series.last.requested) <",
+            "    return series is not None or context.now.since_s(context.entered_at) <",
         ),
     ),
     Mutation(
@@ -61,7 +61,7 @@ DISKS = (
         "a job that succeeded is proof of a change, and nobody looks",
         one(
             f"{RULES}/states/verifying.py",
-            "    if disk is DiskMatch.NEW and ours and succeeded and seen.running:\n",
+            "    if disk is DiskMatch.NEW and ours and succeeded and snapshot.running:\n",
             "    if succeeded:\n",
         ),
     ),
@@ -69,7 +69,7 @@ DISKS = (
         "gone-at-once",
         "I12",
         "a server of which one read says that there is none counts as deleted",
-        one(f"{RULES}/outcomes.py", " and watch.same_s() >= context.short(GONE_APART_S)", ""),
+        one(f"{RULES}/outcomes.py", " and series.unchanged_s() >= context.cap_on_loopback_s(DELETED_APART_S)", ""),
     ),
     Mutation(
         "skipped-by-image",

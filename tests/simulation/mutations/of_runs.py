@@ -44,7 +44,7 @@ ROLLOUT = (
             ),
             Patch(
                 "fleetos/rules/states/ready.py",
-                "    if context.finishing:\n        return aborted(target, None)\n    return ()\n",
+                "    if context.run_finishing:\n        return abort_target(target, None)\n    return ()\n",
                 "    return ()\n",
             ),
         ),
@@ -84,10 +84,10 @@ ROLLOUT = (
             """\
     late_s = (context.now.wall - attempt.deadline).total_seconds()
     if late_s < 0:
-        return (Wait(context.due(attempt.deadline)),)
+        return (Wait(context.to_elapsed_s(attempt.deadline)),)
 """,
             """\
-    late_s = context.here_s - context.settings.change_timeout_s
+    late_s = context.in_state_s - context.settings.change_timeout_s
     if late_s < 0:
         return (Wait(context.now.elapsed_s - late_s),)
 """,
@@ -99,7 +99,7 @@ ROLLOUT = (
         "a change that does not end is waited for without a bound",
         one(
             f"{RULES}/states/changing.py",
-            "    if late_s > context.settings.change_timeout_s and context.here_s >= context.settle_s:\n",
+            "    if late_s > context.settings.change_timeout_s and context.in_state_s >= context.settle_s:\n",
             "    if False:\n",
         ),
     ),
@@ -152,8 +152,8 @@ CLOUD_SIDE = (
         "the cloud's words are kept as they are, secrets and all",
         one(
             f"{CLOUD}/http/error_body.py",
-            "redact(letters, secrets)[: 4 * MESSAGE_CHARS]",
-            "letters[: 4 * MESSAGE_CHARS]",
+            "redact(printable, secrets)[: 4 * MESSAGE_CHARS]",
+            "printable[: 4 * MESSAGE_CHARS]",
         ),
     ),
     Mutation(

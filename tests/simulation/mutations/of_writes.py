@@ -23,13 +23,13 @@ SENDING = (
             """\
             await self._commit(turn)
             for write in writes:
-                self._on_the_wire += 1
-                tasks.start_soon(self._write, write)
+                self._writes_in_flight += 1
+                tasks.start_soon(self._perform_action, write)
 """,
             """\
             for write in writes:
-                self._on_the_wire += 1
-                tasks.start_soon(self._write, write)
+                self._writes_in_flight += 1
+                tasks.start_soon(self._perform_action, write)
             await self._commit(turn)
 """,
         ),
@@ -40,12 +40,12 @@ SENDING = (
         "a write whose answer was lost is sent once more by the transport",
         one(
             f"{CLOUD}/http/transport.py",
-            "                answer = await _exchange(way, outgoing, secrets)\n",
+            "                response = await _exchange(transport, request, secrets)\n",
             """\
                 try:
-                    answer = await _exchange(way, outgoing, secrets)
+                    response = await _exchange(transport, request, secrets)
                 except AnswerLost:
-                    answer = await _exchange(way, outgoing, secrets)
+                    response = await _exchange(transport, request, secrets)
 """,
         ),
     ),
@@ -105,13 +105,13 @@ SENDING = (
         "a server that is powered off while its OS changes is started",
         one(
             f"{RULES}/states/changing.py",
-            "    overdue = _overdue(target, attempt, context)\n",
+            "    overdue = _check_deadline(target, attempt, context)\n",
             """\
-    if context.watch is None:
+    if context.series is None:
         return (ReadServerNeed(context.now.elapsed_s),)
-    if context.watch.picture is not None and context.watch.picture.stopped:
+    if context.series.snapshot is not None and context.series.snapshot.stopped:
         return WriteEvents((Moved(target.server_id, TargetState.STARTING),))
-    overdue = _overdue(target, attempt, context)
+    overdue = _check_deadline(target, attempt, context)
 """,
         ),
     ),
@@ -144,11 +144,11 @@ POWER = (
         "a server with an unknown outcome is started as soon as it is seen stopped",
         one(
             f"{RULES}/states/inspecting.py",
-            "    if seen.changing and not never_asked:\n        return adopt(target, attempt)\n",
+            "    if snapshot.changing and not never_asked:\n        return adopt(target, attempt)\n",
             """\
-    if seen.stopped and not target.started:
-        return start_once(target, seen)
-    if seen.changing and not never_asked:
+    if snapshot.stopped and not target.started:
+        return start_once(target, snapshot)
+    if snapshot.changing and not never_asked:
         return adopt(target, attempt)
 """,
         ),

@@ -14,12 +14,14 @@ AGAIN_AT_ONCE = Patch(
 )
 NO_SETTLE = Patch(
     f"{ENGINE}/tracker.py",
-    "settle_s=self.watch.settle_s(run.settings)",
+    "settle_s=self.changes.settle_s(run.settings)",
     "settle_s=0.0",
 )
-NOT_SENT = Patch(f"{CLOUD}/http/transport.py", "return type(told)(told.message)", "return NotSent(told.message)")
+NOT_SENT = Patch(
+    f"{CLOUD}/http/transport.py", "return type(own_error)(own_error.message)", "return NotSent(own_error.message)"
+)
 NO_DISK_RULE = (
-    Patch(f"{RULES}/states/ready.py", "    if seen.disk != target.disk:\n", "    if False:\n"),
+    Patch(f"{RULES}/states/ready.py", "    if snapshot.disk != target.disk:\n", "    if False:\n"),
     Patch(FOLD, "event.before.disk is None or event.before.disk != target.disk", "event.before.disk is None"),
 )
 

@@ -60,7 +60,7 @@ class ScriptedOperator:
     shown: list[tuple[Command, int]] = field(default_factory=list[tuple[Command, int]])
     asked: list[tuple[Command, int]] = field(default_factory=list[tuple[Command, int]])
 
-    def found(self, preflight: Preflight, frozen: FrozenRun) -> None:
+    def show_preflight(self, preflight: Preflight, frozen: FrozenRun) -> None:
         """Note the run as it was frozen."""
         self.surveyed.append(frozen)
 

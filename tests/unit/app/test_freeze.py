@@ -7,7 +7,7 @@ from fleetos.app.freeze import NO_RUN, NOTHING_TOUCHED, NotRepeated, create_run,
 from fleetos.app.results import DriveResult, FinishedRun
 from fleetos.model.states import Command
 from fleetos.planning.agreement import Agreement, NotConfirmed
-from fleetos.planning.frozen_plan import frozen_plan
+from fleetos.planning.frozen_plan import make_frozen_plan
 from fleetos.store import queries
 from tests.unit.app.conftest import Case, ScriptedOperator
 
@@ -59,7 +59,7 @@ async def test_an_ended_run_is_checked_and_not_repeated(case: Case) -> None:
         assert asked.asked == []
         async with case.context.open_cloud(None, plan.region, plan.api, NO_RUN) as cloud:
             frozen, _ = await preview_run(case.context, database, plan, None, cloud)
-        frozen_before = ScriptedOperator(agreement=Agreement(plan=frozen_plan(plan, frozen)))
+        frozen_before = ScriptedOperator(agreement=Agreement(plan=make_frozen_plan(plan, frozen)))
         with pytest.raises(NotRepeated):
             await control.apply(case.context, database, plan, None, frozen_before, new_run=False)
     assert case.changes(names) == {names[0]: 1}

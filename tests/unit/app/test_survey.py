@@ -18,7 +18,7 @@ async def test_a_survey_resolves_servers_and_images_and_writes_nothing(case: Cas
         with pytest.raises(InputError) as refused:
             await survey(case.plan([*names, "nobody"]), cloud, facts_of(None, cloud))
     assert [one.server.name for one in found.servers] == names
-    assert "nobody" in refused.value.problems[0].said
+    assert "nobody" in refused.value.problems[0].text
     assert case.writes(names) == []
 
 

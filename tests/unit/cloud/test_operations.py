@@ -13,7 +13,7 @@ import pytest
 import fleetos.cloud
 from fleetos.cloud.client import CloudClient
 from fleetos.cloud.operations import CALLS, DRY_READS, EFFECTS, Call, Operation, Use, policy, policy_notes
-from fleetos.cloud.rate.throttle import Permit
+from fleetos.model.permit import Permit
 from fleetos.model.run import Order, Secrets
 from tests.unit.cloud.scripted import ScriptedCloud, Seen, answer, opened, server_body
 from tests.unit.cloud.virtual import START, run
@@ -98,17 +98,17 @@ def everything(client: CloudClient) -> list[Callable[[], Awaitable[object]]]:
         lambda: client.server("s1"),
         lambda: client.job(JOB),
         lambda: client.traces("s1", START),
-        lambda: client.image("i"),
-        lambda: client.images_named("i"),
-        client.all_images,
-        lambda: client.disks(0),
-        client.flavors,
-        client.disk_quota,
-        client.server_quota,
-        lambda: client.key_state("k"),
-        client.enterprise_projects,
-        lambda: client.has_key_pair("k"),
-        client.key_pairs,
+        lambda: client.images.by_id("i"),
+        lambda: client.images.named("i"),
+        client.images.all,
+        lambda: client.project.disks(0),
+        client.project.flavors,
+        client.project.disk_quota,
+        client.project.server_quota,
+        lambda: client.project.key_state("k"),
+        client.project.enterprise_projects,
+        lambda: client.project.has_key_pair("k"),
+        client.project.key_pairs,
         lambda: client.stop(["s1"], hard=False, permit=permit(), last_check=lambda: None),
         lambda: client.start(["s1"], permit=permit(), last_check=lambda: None),
         *(change(api, reinstall=reinstall) for api in ("v1", "v2") for reinstall in (False, True)),

@@ -9,7 +9,7 @@ import anyio.lowlevel
 
 from fleetos.clock import Moment
 from fleetos.errors import FleetosError
-from fleetos.model.journal.codec import event_from, event_json
+from fleetos.model.journal.codec import event_from_json, event_json
 from fleetos.model.journal.events import ChangeIntended, Enlisted, Event, PowerIntended, Record, RunCreated, RunEvent
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
@@ -38,7 +38,7 @@ class ListJournal:
 
     def progress(self) -> Progress:
         """What the events tell, read back from their JSON."""
-        told = replay((at, event_from(event_json(event))) for at, event in self.events)
+        told = replay((at, event_from_json(event_json(event))) for at, event in self.events)
         assert told.targets == self.targets
         assert told.run == self.run
         return told

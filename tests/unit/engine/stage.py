@@ -11,7 +11,6 @@ import anyio.lowlevel
 
 from fleetos.clock import SystemClock
 from fleetos.engine.engine import Dependencies, Engine
-from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import FleetosError
 from fleetos.model.inventory import (
     Delivered,
@@ -25,6 +24,7 @@ from fleetos.model.inventory import (
     Undelivered,
 )
 from fleetos.model.journal.events import Record
+from fleetos.model.permit import LastCheck, Permit
 from fleetos.model.plan import StopMode
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Secrets, Settings, Target

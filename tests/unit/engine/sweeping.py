@@ -8,14 +8,14 @@ from fleetos.engine.change_tracker import ChangeTracker
 from fleetos.engine.facts import JobRead, ServerRead, ServersNotRead
 from fleetos.engine.judge import Judge
 from fleetos.engine.tracker import Tracker
-from fleetos.model.experience import NONE
+from fleetos.model.experience import NO_EXPERIENCE
 from fleetos.model.inventory import Job, JobStatus, ServerSnapshot
 from fleetos.model.journal.events import JobEnded, PowerAnswered
 from fleetos.model.progress import Progress
 from fleetos.model.run import PowerCall, PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState
 from fleetos.rules.forecast import Forecast
-from fleetos.rules.polling import Read
+from fleetos.rules.polling import DueRead
 from tests.support.chance import SeededChance
 from tests.unit.model.samples import SETTINGS, START, a_run, a_target, an_attempt
 from tests.unit.rules.scene import moment, sight
@@ -48,7 +48,7 @@ class Ring:
     def __init__(self, *targets: Target, settings: Settings = SETTINGS, calls: Callable[[int], int] = one_page) -> None:
         self.progress = Progress(a_run(settings), targets)
         self.calls = calls
-        self.books = Tracker(self.progress, SeededChance(1), moment(0), NONE, self._sweep_calls)
+        self.books = Tracker(self.progress, SeededChance(1), moment(0), NO_EXPERIENCE, self._sweep_calls)
         self.judge = Judge(self.books)
         for target in targets:
             if target.state not in (S.WAITING, S.BACKOFF):
@@ -57,12 +57,12 @@ class Ring:
     def _sweep_calls(self, servers: int) -> int:
         return self.calls(servers)
 
-    def turn(self, at_s: float, *facts: ServerRead | ServersNotRead | JobRead) -> list[Read]:
+    def turn(self, at_s: float, *facts: ServerRead | ServersNotRead | JobRead) -> list[DueRead]:
         """The reads of a turn that takes these facts."""
         turn = self.books.begin_turn(moment(at_s))
-        self.judge.take(turn, facts)
+        self.judge.judge_facts(turn, facts)
         reads = reconcile.reconcile(self.books, turn, None)
-        self.progress.absorb(turn.run, list(turn.changed.values()))
+        self.progress.update_targets(turn.run, list(turn.changed.values()))
         return reads
 
     def beat(self) -> float:
@@ -84,16 +84,16 @@ def next_in_line(settings: Settings = SETTINGS) -> Ring:
     stage = Ring(*map(changing, range(1, 6)), a_target(8), a_target(9), settings=settings)
     stage.turn(0)
     for change_s in (*[370.0] * 3, *[400.0] * 17):
-        learn(stage.books.watch, change_s, 20.0)
+        learn(stage.books.changes, change_s, 20.0)
     return stage
 
 
 def learn(watch: ChangeTracker, change_s: float, stop_s: float) -> None:
     done = Job("job-1", JobStatus.SUCCESS, took_s=change_s)
-    watch.learn(changing(1), JobEnded(name(1), 1, "job-1", JobStatus.SUCCESS), done)
+    watch.record_job_duration(changing(1), JobEnded(name(1), 1, "job-1", JobStatus.SUCCESS), done)
     call = PowerCall("call-1", "stop", hard=False, size=1, intended_at=START)
     stopped = Job("stop-1", JobStatus.SUCCESS, took_s=stop_s)
-    watch.learn(a_target(calls=(call,)), PowerAnswered(name(1), "call-1", PowerOutcome.ENDED), stopped)
+    watch.record_job_duration(a_target(calls=(call,)), PowerAnswered(name(1), "call-1", PowerOutcome.ENDED), stopped)
 
 
 def sweep_at(stage: Ring, at_s: float) -> None:

@@ -13,7 +13,7 @@ from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode
 from fleetos.model.states import RunState, TargetState
 from fleetos.rules.forecast import Forecast
-from fleetos.rules.polling import Read, ReadJob, ReadServer, Sweep
+from fleetos.rules.polling import DueRead, ReadJob, ReadServer, Sweep
 from tests.unit.engine.sweeping import (
     Ring,
     changing,
@@ -76,16 +76,16 @@ def test_changes_that_cannot_have_ended_come_along_where_there_is_room(
     """Four have lasted as long as the shortest known change, and three have just begun."""
     stage = Ring(*map(changing, range(1, 8)), calls=calls)
     stage.turn(0)
-    learn(stage.books.watch, 400.0, 20.0)
+    learn(stage.books.changes, 400.0, 20.0)
     for number in (5, 6, 7):
-        stage.books.watch.since_s[name(number)] = moment(390).elapsed_s
+        stage.books.changes.began_s[name(number)] = moment(390).elapsed_s
     assert sorted(sweep_of(stage, 400)) == [name(number) for number in whom]
 
 
 def test_a_beat_at_which_no_change_can_have_succeeded_shows_those_that_failed_early() -> None:
     stage = Ring(*map(changing, range(1, 5)))
     stage.turn(0)
-    learn(stage.books.watch, 400.0, 20.0)
+    learn(stage.books.changes, 400.0, 20.0)
     assert sorted(sweep_of(stage, 300)) == [name(number) for number in range(1, 5)]
 
 
@@ -95,7 +95,7 @@ def test_a_look_at_one_puts_the_beat_off_only_if_all_whose_time_has_come_are_see
 ) -> None:
     stage = Ring(*map(changing, range(1, 8)), calls=calls)
     stage.turn(0)
-    learn(stage.books.watch, 400.0, 20.0)
+    learn(stage.books.changes, 400.0, 20.0)
     sweep_at(stage, 401)
     assert list(stage.books.sweeps.start_reads([Sweep((name(1),))])) == []
     shown = _servers(stage.turn(400))
@@ -125,13 +125,13 @@ def test_a_job_that_goes_on_is_known_to(job: Job | None, *, runs: bool) -> None:
     stage.turn(10, JobRead("job-1", (name(1),), job))
     sighting = stage.books.observations_of(name(1))
     assert sighting is not None
-    assert (sighting.job_ran == moment(10)) is runs
-    assert sighting.job_over == (None if runs or job is not None else moment(10))
+    assert (sighting.job_running_at == moment(10)) is runs
+    assert sighting.job_not_running_at == (None if runs or job is not None else moment(10))
     if job is None:
         stage.turn(20, JobRead("job-1", (name(1),), None))
         again = stage.books.observations_of(name(1))
         assert again is not None
-        assert (again.job_asked, again.job_over) == (moment(20), moment(10))
+        assert (again.job_read_at, again.job_not_running_at) == (moment(20), moment(10))
 
 
 def test_a_beat_at_which_all_are_being_read_already_is_over() -> None:
@@ -184,7 +184,7 @@ def sweep_of(stage: Ring, at_s: float) -> list[str]:
     return _servers(stage.turn(at_s))
 
 
-def _servers(reads: list[Read]) -> list[str]:
+def _servers(reads: list[DueRead]) -> list[str]:
     return [one for read in reads if isinstance(read, Sweep) for one in read.server_ids]
 
 
@@ -204,7 +204,7 @@ def test_a_glimpse_that_is_older_than_a_minute_counts_no_more() -> None:
     busy = dict.fromkeys(range(1, 6), REBUILD)
     stage.turn(341, *seen(340, {**busy, 8: STOPPED, 9: STOPPED}))
     at_s = 340 + FRESH_READ_MAX_AGE_S
-    foresee(stage.books.watch, Forecast.of([410.0] * 4))
+    foresee(stage.books.changes, Forecast.of([410.0] * 4))
     assert {name(8), name(9)} <= set(_servers(stage.turn(at_s)))
     assert {stage.state(8), stage.state(9)} == {S.CHECKING}
 
@@ -214,10 +214,10 @@ def test_what_was_asked_for_before_a_target_came_to_the_queue_is_no_glimpse() ->
     stage.turn(0)
     # Nobody asked for it as one of the queue.
     stage.turn(10, *seen(5, {8: STOPPED}))
-    stage.books.write(Turn(stage.progress, START), Moved(name(8), S.CHECKING))
+    stage.books.write_event(Turn(stage.progress, START), Moved(name(8), S.CHECKING))
     sighting = stage.books.observations_of(name(8))
     assert sighting is not None
-    assert sighting.watch is None
+    assert sighting.series is None
 
 
 def test_nobody_is_seen_along_where_the_cloud_stops_by_itself_or_a_request_more_is_needed() -> None:
@@ -230,7 +230,7 @@ def test_nobody_is_seen_along_where_the_cloud_stops_by_itself_or_a_request_more_
 def test_a_run_that_does_not_run_admits_nobody_ahead() -> None:
     for state in set(RunState) - {RunState.RUNNING}:
         stage = next_in_line()
-        foresee(stage.books.watch, Forecast.of([400.0] * 4))
-        stage.progress.absorb(replace(stage.progress.run, state=state), [])
+        foresee(stage.books.changes, Forecast.of([400.0] * 4))
+        stage.progress.update_targets(replace(stage.progress.run, state=state), [])
         stage.turn(380)
         assert {stage.state(8), stage.state(9)} <= {S.WAITING, S.CANCELLED}

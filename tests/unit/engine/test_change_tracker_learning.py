@@ -9,7 +9,7 @@ from fleetos.clock import Moment
 from fleetos.engine.change_tracker import ChangeTracker, change_key
 from fleetos.engine.turn import Turn
 from fleetos.limits import GROUP_SAMPLES_MIN, STOP_LEAD_FACTOR
-from fleetos.model.experience import NONE
+from fleetos.model.experience import NO_EXPERIENCE
 from fleetos.model.inventory import Job, JobStatus, SubJob
 from fleetos.model.journal.events import ChangeAdopted, JobEnded, PowerAnswered, TargetEvent
 from fleetos.model.run import PowerCall, PowerOutcome
@@ -24,7 +24,7 @@ S = TargetState
 
 def ages_s(watch: ChangeTracker, now: Moment) -> list[float]:
     """The ages of all changes that run."""
-    return [age for kind in watch.outlook(now).kinds for age in kind.ages_s]
+    return [age for kind in watch.running_changes(now).groups for age in kind.ages_s]
 
 
 def test_a_change_is_as_old_as_the_cloud_s_acceptance_of_it() -> None:
@@ -45,10 +45,10 @@ def test_a_clock_that_went_back_makes_no_negative_age() -> None:
 
 def test_a_change_counts_while_it_goes_on() -> None:
     watch, target = ChangeTracker(), changing(1)
-    watch.follow(replace(target, state=S.SUBMITTING), target, moment(10))
-    watch.follow(target, target, moment(50))
+    watch.record_move(replace(target, state=S.SUBMITTING), target, moment(10))
+    watch.record_move(target, target, moment(50))
     assert ages_s(watch, moment(60)) == [50]
-    watch.follow(target, replace(target, state=S.VERIFYING), moment(70))
+    watch.record_move(target, replace(target, state=S.VERIFYING), moment(70))
     assert ages_s(watch, moment(80)) == []
 
 
@@ -64,8 +64,8 @@ def test_a_change_counts_while_it_goes_on() -> None:
 )
 def test_only_changes_that_succeeded_say_how_long_one_takes(event: TargetEvent, job: Job) -> None:
     watch = ChangeTracker()
-    watch.learn(changing(1), event, job)
-    watch.foresee(moment(0))
+    watch.record_job_duration(changing(1), event, job)
+    watch.update_forecasts(moment(0))
     assert not watch.forecast.known
 
 
@@ -74,15 +74,15 @@ def test_a_stop_of_many_is_learnt_by_the_part_of_each() -> None:
     calls = tuple(PowerCall(f"call-{verb}", verb, hard=False, size=2, intended_at=START) for verb in ("stop", "start"))
     parts = (SubJob(name(1), "a", JobStatus.SUCCESS, took_s=12.0), SubJob(name(2), "b", JobStatus.SUCCESS, took_s=30.0))
     job = Job("job", JobStatus.SUCCESS, sub_jobs=parts, took_s=31.0)
-    watch.learn(a_target(1, calls=calls), PowerAnswered(name(1), "call-start", PowerOutcome.ENDED), job)
-    assert watch.stop_s is None
-    watch.learn(a_target(1, calls=calls), PowerAnswered(name(1), "call-stop", PowerOutcome.ENDED), job)
-    assert watch.stop_s == 12
+    watch.record_job_duration(a_target(1, calls=calls), PowerAnswered(name(1), "call-start", PowerOutcome.ENDED), job)
+    assert watch.stop_duration_s is None
+    watch.record_job_duration(a_target(1, calls=calls), PowerAnswered(name(1), "call-stop", PowerOutcome.ENDED), job)
+    assert watch.stop_duration_s == 12
 
 
 def test_slots_that_are_free_soon_are_those_of_changes_that_end_while_a_server_is_stopped() -> None:
     stage = next_in_line()
-    watch = stage.books.watch
+    watch = stage.books.changes
     foresee(watch, Forecast.of([400.0] * 4))
     lead_s = 20.0 * STOP_LEAD_FACTOR
     assert watch.slots_freed_soon(moment(400 - lead_s - 1)) == 0
@@ -107,12 +107,12 @@ def test_needs_of_a_followed_change_are_kept_until_something_is_new() -> None:
 def test_what_a_run_learns_is_experience_and_the_next_begins_with_it() -> None:
     first = ChangeTracker()
     learn(first, 300.0, 20.0)
-    first.lasted(310.0, shown=True)
+    first.record_change_duration(310.0, shown=True)
     learned = first.experience
     assert (learned.changes, learned.stops_s) == ({change_key(changing(1)): (300.0,)}, (20.0,))
     assert (learned.longest_change_s, learned.shows_change) == (310.0, True)
     second = ChangeTracker(learned, [change_key(changing(1))])
-    assert (second.forecast.typical_s, second.stop_s, second.shows_change) == (300.0, 20.0, True)
+    assert (second.forecast.median_s, second.stop_duration_s, second.shows_change) == (300.0, 20.0, True)
     # Changes of another kind say nothing of these.
     assert not ChangeTracker(learned, ["another"]).forecast.known
 
@@ -123,17 +123,17 @@ def test_changes_on_other_flavors_are_foreseen_apart_once_enough_have_ended() ->
     for target, seconds in ((small, 100.0), (large, 1000.0)):
         event = JobEnded(target.server_id, 1, "job-1", JobStatus.SUCCESS)
         for _ in range(GROUP_SAMPLES_MIN):
-            watch.learn(target, event, Job("job-1", JobStatus.SUCCESS, took_s=seconds))
-    watch.foresee(moment(0))
-    assert (watch.forecast_of(small).typical_s, watch.forecast_of(large).typical_s) == (100.0, 1000.0)
+            watch.record_job_duration(target, event, Job("job-1", JobStatus.SUCCESS, took_s=seconds))
+    watch.update_forecasts(moment(0))
+    assert (watch.forecast_of(small).median_s, watch.forecast_of(large).median_s) == (100.0, 1000.0)
     assert watch.forecast_of(changing(3)) is watch.forecast
     watch.adopt(large, moment(0))
     watch.adopt(replace(small, server_id=name(3)), moment(0))
-    assert [kind.forecast.typical_s for kind in watch.outlook(moment(1)).kinds] == [1000.0, 100.0]
+    assert [kind.forecast.median_s for kind in watch.running_changes(moment(1)).groups] == [1000.0, 100.0]
 
 
 def test_a_kind_that_is_new_begins_with_what_others_of_its_image_took() -> None:
-    learned = NONE.with_change("image-1/small/zone-1", 100.0).with_change("image-2/small/zone-1", 900.0)
+    learned = NO_EXPERIENCE.with_change("image-1/small/zone-1", 100.0).with_change("image-2/small/zone-1", 900.0)
     assert ChangeTracker(learned, ["image-1/large/zone-2"]).forecast.ages_s == (100.0,)
     assert ChangeTracker(learned, ["image-1/large/zone-2", "image-2/small/zone-1"]).forecast.ages_s == (100.0, 900.0)
     assert ChangeTracker(learned, ["image-1/small/zone-1", "image-3/small/zone-1"]).forecast.ages_s == (100.0,)
@@ -141,9 +141,9 @@ def test_a_kind_that_is_new_begins_with_what_others_of_its_image_took() -> None:
 
 def test_a_cloud_that_is_taken_for_one_that_shows_nothing_is_believed_once_it_shows_a_change() -> None:
     watch = ChangeTracker()
-    watch.lasted(300.0, shown=False)
+    watch.record_change_duration(300.0, shown=False)
     assert watch.shows_change is False
-    watch.seen_changing()
+    watch.record_seen_changing()
     assert watch.shows_change is True
-    watch.lasted(300.0, shown=False)
+    watch.record_change_duration(300.0, shown=False)
     assert watch.shows_change is True

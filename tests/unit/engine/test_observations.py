@@ -20,15 +20,15 @@ def look(at_s: float) -> Observation:
 
 def test_what_the_log_said_counts_with_the_looks_that_it_was_asked_for_and_no_others() -> None:
     state = TargetState.INSPECTING
-    seen = TargetObservations(moment(0), moment(0)).with_sight(state, look(0)).with_sight(state, look(30))
+    seen = TargetObservations(moment(0), moment(0)).with_observation(state, look(0)).with_observation(state, look(30))
     asked = replace(seen, traces=NO_TRACES)
-    assert asked.with_sight(state, look(60)).traces == NO_TRACES
-    assert asked.with_sight(state, look(31 + EVIDENCE_MAX_GAP_S)).traces is None
+    assert asked.with_observation(state, look(60)).traces == NO_TRACES
+    assert asked.with_observation(state, look(31 + EVIDENCE_MAX_GAP_S)).traces is None
 
 
 def test_what_was_seen_before_a_stop_was_meant_or_had_ended_does_not_count_after_it() -> None:
     stopping = make_target(1, state=TargetState.STOPPING)
-    seen = TargetObservations(moment(0), moment(0)).with_sight(stopping.state, look(10))
+    seen = TargetObservations(moment(0), moment(0)).with_observation(stopping.state, look(10))
     events: list[Event] = [
         PowerIntended(stopping.server_id, "call", "stop", hard=False, size=1),
         PowerAnswered(stopping.server_id, "call", PowerOutcome.ENDED),
@@ -36,11 +36,11 @@ def test_what_was_seen_before_a_stop_was_meant_or_had_ended_does_not_count_after
     ]
     for event in events:
         after = seen.after_event(stopping, stopping, event, moment(20))
-        assert after.watch is None, event
+        assert after.series is None, event
         # Nor does one that was on its way by then; the state is the same one, and so is how long it has been there.
-        assert after.with_sight(stopping.state, look(19)).watch is None
-        assert after.with_sight(stopping.state, look(20)).watch is not None
-        assert after.entered == moment(0)
+        assert after.with_observation(stopping.state, look(19)).series is None
+        assert after.with_observation(stopping.state, look(20)).series is not None
+        assert after.entered_at == moment(0)
     taken = PowerAnswered(stopping.server_id, "call", PowerOutcome.ACCEPTED, job_id="job")
     assert seen.after_event(stopping, stopping, taken, moment(20)) is seen
 
@@ -48,5 +48,5 @@ def test_what_was_seen_before_a_stop_was_meant_or_had_ended_does_not_count_after
 def test_only_reads_of_the_server_alone_are_evidence_for_an_unknown_outcome() -> None:
     listed = replace(look(10), single=False)
     begun = TargetObservations(moment(0), moment(0))
-    assert begun.with_sight(TargetState.INSPECTING, listed).watch is None
-    assert begun.with_sight(TargetState.CHECKING, listed).watch is not None
+    assert begun.with_observation(TargetState.INSPECTING, listed).series is None
+    assert begun.with_observation(TargetState.CHECKING, listed).series is not None

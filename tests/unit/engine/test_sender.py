@@ -10,13 +10,13 @@ from fleetos.engine.sender import Sender
 from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
 from fleetos.limits import FRESH_READ_MAX_AGE_S
-from fleetos.model.experience import NONE
+from fleetos.model.experience import NO_EXPERIENCE
 from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.events import ChangeIntended, RunMoved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import HOLDS_SLOT, Reason, RunState, TargetState
-from fleetos.rules.needs import ReadServerNeed, Submit
+from fleetos.rules.needs import ReadServerNeed, SubmitNeed
 from tests.support.chance import SeededChance
 from tests.unit.engine.stage import NoSecrets, SmallCloud, Stage
 from tests.unit.model.samples import RUNNING, SETTINGS, START, STOPPED, a_run, a_target, an_attempt
@@ -30,7 +30,7 @@ class Out:
 
     def __init__(self, *targets: Target, concurrency: int = 2) -> None:
         self.progress = Progress(a_run(replace(SETTINGS, concurrency=concurrency)), targets)
-        self.books = Tracker(self.progress, SeededChance(1), moment(0), NONE, lambda servers: servers)
+        self.books = Tracker(self.progress, SeededChance(1), moment(0), NO_EXPERIENCE, lambda servers: servers)
         self.cloud: SmallCloud = Stage(len(targets)).cloud
         self.sender = Sender(self.books, self.cloud, NoSecrets(), lambda: "call-1")
         self.turn = Turn(self.progress, START)
@@ -40,12 +40,12 @@ class Out:
 
     def see(self, target: Target, picture: ServerSnapshot, at_s: float = 0.0) -> None:
         self.books.add_observation(self.turn, target.server_id, sight(at_s, picture))
-        self.books.settle(self.turn, target.server_id)
+        self.books.evaluate(self.turn, target.server_id)
 
     def serve(self, at_s: float = 0.0) -> list[str]:
         """What leaves in a turn at that second."""
         self.books.begin_turn(moment(at_s))
-        return list(_named(self.sender.serve(self.turn, moment(at_s))))
+        return list(_named(self.sender.prepare_writes(self.turn, moment(at_s))))
 
     def states(self) -> list[TargetState]:
         return [self.turn.target(server_id).state for server_id in self.progress.targets]
@@ -84,14 +84,14 @@ def test_without_a_free_slot_nothing_is_submitted_and_no_permit_is_taken(state: 
     out.cloud.permits = 1
     assert out.serve() == []
     assert out.cloud.permits == 1
-    assert not out.sender.starved
-    assert out.books.agenda.writes == {Submit(): {"server-0001": None}}
+    assert not out.sender.waits_for_permit
+    assert out.books.agenda.writes == {SubmitNeed(): {"server-0001": None}}
 
 
 def test_who_waits_for_a_slot_is_submitted_when_one_is_given_back() -> None:
     out = Out(ready(1), busy(2), busy(3))
     assert out.serve() == []
-    out.progress.absorb(out.progress.run, [replace(busy(2), state=S.VERIFYING)])
+    out.progress.update_targets(out.progress.run, [replace(busy(2), state=S.VERIFYING)])
     out.turn = Turn(out.progress, START)
     assert out.serve(FRESH_READ_MAX_AGE_S - 1) == ["change server-0001"]
 
@@ -100,7 +100,7 @@ def test_who_waited_too_long_for_a_slot_is_looked_at_again_before_it_is_submitte
     out = Out(ready(1))
     assert out.serve(FRESH_READ_MAX_AGE_S) == []
     assert out.states() == [S.READY]
-    looks = [need for _, need in out.books.agenda.due(moment(FRESH_READ_MAX_AGE_S).elapsed_s, 0.0)]
+    looks = [need for _, need in out.books.agenda.take_due(moment(FRESH_READ_MAX_AGE_S).elapsed_s, 0.0)]
     assert looks == [ReadServerNeed(moment(FRESH_READ_MAX_AGE_S).elapsed_s)]
     out.see(out.turn.target("server-0001"), STOPPED, FRESH_READ_MAX_AGE_S)
     assert out.serve(FRESH_READ_MAX_AGE_S + 1) == ["change server-0001"]
@@ -111,7 +111,7 @@ def test_who_was_started_while_it_waited_for_a_slot_is_not_submitted() -> None:
     assert out.serve() == []
     out.books.add_observation(out.turn, "server-0001", sight(30, RUNNING))
     out.books.begin_turn(moment(30))
-    out.books.settle(out.turn, "server-0001")
+    out.books.evaluate(out.turn, "server-0001")
     assert out.states()[0] is S.CHECKING
     assert out.books.agenda.writes == {}
 
@@ -123,7 +123,7 @@ def test_a_stop_needs_no_slot() -> None:
 
 def test_an_abort_before_the_submit_is_heard_by_it() -> None:
     out = Out(ready(1), a_target(2, state=S.STOPPING))
-    out.books.write(out.turn, RunMoved(RunState.FINISHING, Reason.ABORTED))
+    out.books.write_event(out.turn, RunMoved(RunState.FINISHING, Reason.ABORTED))
     assert out.serve() == []
     assert out.states() == [S.CANCELLED, S.CANCELLED]
     assert not any(isinstance(event, ChangeIntended) for event in out.turn.events)
@@ -132,9 +132,9 @@ def test_an_abort_before_the_submit_is_heard_by_it() -> None:
 def test_who_lies_stopped_ahead_of_a_slot_is_started_again_by_an_abort() -> None:
     ahead = [replace(ready(number), stopped_at=START) for number in (1, 2)]
     out = Out(*ahead, busy(3), busy(4))
-    out.books.write(out.turn, RunMoved(RunState.FINISHING, Reason.ABORTED))
+    out.books.write_event(out.turn, RunMoved(RunState.FINISHING, Reason.ABORTED))
     for server_id in tuple(out.books.dirty):
-        out.books.settle(out.turn, server_id)
+        out.books.evaluate(out.turn, server_id)
     assert out.states()[:2] == [S.RESTORING, S.RESTORING]
     assert not any(name.startswith("change") for name in out.serve())
 
@@ -143,7 +143,7 @@ def test_only_who_waits_for_a_permit_and_nothing_else_is_starved() -> None:
     out = Out(ready(1), a_target(2, state=S.STOPPING))
     out.cloud.permits = 0
     assert out.serve() == []
-    assert out.sender.starved
+    assert out.sender.waits_for_permit
     out.cloud.permits = 2
     assert out.serve() == ["change server-0001", "stop server-0002"]
-    assert not out.sender.starved
+    assert not out.sender.waits_for_permit

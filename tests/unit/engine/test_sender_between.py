@@ -5,10 +5,10 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from fleetos.engine.protocols import LastCheck, Permit
 from fleetos.errors import ReadRefused
 from fleetos.model.inventory import Reply, ServerSnapshot
 from fleetos.model.journal.requests import OperatorRequest, RequestKind
+from fleetos.model.permit import LastCheck, Permit
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.progress import Progress
 from fleetos.model.run import End, Outcome, Target

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from fleetos.engine.agenda import Agenda
 from fleetos.engine.change_tracker import ChangeTracker
-from fleetos.engine.sweeps import Batch, SweepPlanner
+from fleetos.engine.sweeps import SweepBatch, SweepPlanner
 from fleetos.limits import FOLLOWER_MAX_AGE_SHARE, FRESH_READ_MAX_AGE_S
 from fleetos.model.run import Settings
 from fleetos.rules.admission.queue import Queue
-from fleetos.rules.needs import AskTraces, Follow
-from fleetos.rules.polling import Read, ReadJob, ReadServer, ReadTraces, Sweep
+from fleetos.rules.needs import ReadTracesNeed, SweepNeed
+from fleetos.rules.polling import DueRead, ReadJob, ReadServer, ReadTraces, Sweep
 from tests.support.chance import SeededChance
 from tests.unit.engine.sweeping import changing, name, one_page
 from tests.unit.model.samples import SETTINGS, START
@@ -26,7 +26,7 @@ class Planned:
         self.planner = SweepPlanner(self.watch, self.agenda, Queue(), one_page, SeededChance(1), SETTINGS.poll_min_s)
         for number in range(1, changes + 1):
             self.watch.adopt(changing(number), moment(0))
-            self.agenda.set(name(number), (Follow(),))
+            self.agenda.set_needs(name(number), (SweepNeed(),))
 
     def due(self, at_s: float, settings: Settings = SETTINGS) -> float | None:
         """When the next sweep is due, in seconds, as planned at that second."""
@@ -34,11 +34,11 @@ class Planned:
         due_s = self.planner.next_due_s
         return None if due_s is None else due_s - moment(0).elapsed_s
 
-    def start(self, *reads: Read) -> list[Read]:
+    def start(self, *reads: DueRead) -> list[DueRead]:
         """The reads that leave now."""
         return list(self.planner.start_reads(reads))
 
-    def batch(self, at_s: float) -> Batch | None:
+    def batch(self, at_s: float) -> SweepBatch | None:
         """The sweep that leaves at that second."""
         return self.planner.next_batch(moment(at_s), SETTINGS)
 
@@ -57,19 +57,19 @@ def test_no_sweep_is_due_while_nobody_follows_or_one_is_in_flight() -> None:
     assert at_s is not None
     assert plan.batch(at_s - 1) is None
     plan.planner.schedule(moment(at_s), SETTINGS)
-    assert plan.batch(at_s) == Batch((name(1), name(2)), ())
+    assert plan.batch(at_s) == SweepBatch((name(1), name(2)), ())
     assert plan.due(at_s) is None
     plan.planner.finish_servers((name(1), name(2)))
     assert plan.due(at_s) is not None
-    plan.agenda.drop(name(1))
-    plan.agenda.drop(name(2))
+    plan.agenda.drop_target(name(1))
+    plan.agenda.drop_target(name(2))
     assert plan.due(at_s) is None
 
 
 def test_who_waits_for_a_sweep_and_not_for_a_change_is_seen_before_a_look_is_too_old() -> None:
     waiting, beside_changes = Planned(), Planned(1)
     for plan in (waiting, beside_changes):
-        plan.agenda.set(name(9), (Follow(),))
+        plan.agenda.set_needs(name(9), (SweepNeed(),))
         plan.planner.follow(name(9), waiting=True)
     assert waiting.due(0) == SETTINGS.poll_min_s
     assert beside_changes.due(10_000, SLOW) == 10_000 + FRESH_READ_MAX_AGE_S * FOLLOWER_MAX_AGE_SHARE
@@ -86,8 +86,8 @@ def test_who_no_longer_waits_does_not_advance_the_sweep() -> None:
 
 def test_nothing_is_read_twice_at_a_time() -> None:
     plan = Planned()
-    ask = AskTraces(START, 0.0)
-    reads: list[Read] = [ReadServer(name(1)), ReadJob("job-2", (name(2),)), ReadTraces(name(3), ask)]
+    ask = ReadTracesNeed(START, 0.0)
+    reads: list[DueRead] = [ReadServer(name(1)), ReadJob("job-2", (name(2),)), ReadTraces(name(3), ask)]
     assert plan.start(*reads) == reads
     assert plan.start(*reads, Sweep((name(1),))) == []
     assert plan.batch(0) is None
@@ -99,11 +99,11 @@ def test_nothing_is_read_twice_at_a_time() -> None:
 def test_servers_to_be_swept_share_the_next_sweep() -> None:
     plan = Planned()
     assert plan.start(Sweep((name(1),)), Sweep((name(1), name(2)))) == []
-    assert plan.batch(0) == Batch((name(1), name(2)), ())
+    assert plan.batch(0) == SweepBatch((name(1), name(2)), ())
     assert plan.start(Sweep((name(3),))) == []
     assert plan.batch(1) is None
     plan.planner.finish_servers((name(1), name(2)))
-    assert plan.batch(2) == Batch((name(3),), ())
+    assert plan.batch(2) == SweepBatch((name(3),), ())
 
 
 def test_who_joined_the_read_of_a_job_in_flight_gets_its_answer_once() -> None:

@@ -20,21 +20,21 @@ from fleetos.engine.facts import (
     TracesNotRead,
     TracesRead,
 )
-from fleetos.engine.judge import Health, Judge
+from fleetos.engine.judge import CloudHealth, Judge
 from fleetos.engine.observations import TargetObservations
 from fleetos.engine.performer import Performer, SubmitChange
 from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, IllegalMove, PermissionDenied
 from fleetos.limits import INTENT_MAX_AGE_S, UNREACHABLE_FAILURES, UNREACHABLE_S
-from fleetos.model.experience import NONE
+from fleetos.model.experience import NO_EXPERIENCE
 from fleetos.model.inventory import Delivered, Job, JobStatus, Undelivered
 from fleetos.model.journal.events import ChangeAdopted, JobEnded, Moved, PowerAnswered, RunMoved
 from fleetos.model.progress import Progress
 from fleetos.model.run import PowerOutcome, Secrets, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.traces import NO_TRACES, Traces
-from fleetos.rules.needs import AskJob, AskTraces, Need, PowerNeed, ReadServerNeed, Submit, Wait
+from fleetos.rules.needs import Need, PowerNeed, ReadJobNeed, ReadServerNeed, ReadTracesNeed, SubmitNeed, Wait
 from fleetos.rules.observation import Observation
 from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep
 from tests.support.chance import SeededChance
@@ -49,7 +49,7 @@ CHANGING = a_target(state=S.CHANGING, attempts=(an_attempt(accepted_at=START, jo
 
 def books_of(*targets: Target) -> tuple[Tracker, Turn]:
     progress = Progress(a_run(), targets)
-    books = Tracker(progress, SeededChance(1), moment(0), NONE, each_its_own)
+    books = Tracker(progress, SeededChance(1), moment(0), NO_EXPERIENCE, each_its_own)
     for target in targets:
         if not target.ended:
             books.adopt(target.server_id)
@@ -66,41 +66,41 @@ def each_its_own(servers: int) -> int:
 
 def test_setting_needs_replaces_those_before() -> None:
     agenda = Agenda()
-    agenda.set("a", (ReadServerNeed(10), Submit()))
-    agenda.set("a", (Wait(20),))
+    agenda.set_needs("a", (ReadServerNeed(10), SubmitNeed()))
+    agenda.set_needs("a", (Wait(20),))
     assert agenda.writes == {}
-    assert agenda.next_s() == 20
-    assert agenda.due(30, 0) == [("a", Wait(20))]
-    assert agenda.due(30, 0) == []
+    assert agenda.next_due_s() == 20
+    assert agenda.take_due(30, 0) == [("a", Wait(20))]
+    assert agenda.take_due(30, 0) == []
 
 
 def test_reads_that_are_due_soon_go_out_together_but_no_wait_ends_early() -> None:
     agenda = Agenda()
-    agenda.set("a", (ReadServerNeed(10),))
-    agenda.set("b", (ReadServerNeed(11),))
-    agenda.set("c", (Wait(11),))
-    agenda.set("d", (ReadServerNeed(13),))
-    assert agenda.due(9, 5) == []
-    assert agenda.due(10, 2) == [("a", ReadServerNeed(10)), ("b", ReadServerNeed(11))]
-    assert agenda.next_s() == 11
-    assert agenda.due(11, 2) == [("c", Wait(11)), ("d", ReadServerNeed(13))]
+    agenda.set_needs("a", (ReadServerNeed(10),))
+    agenda.set_needs("b", (ReadServerNeed(11),))
+    agenda.set_needs("c", (Wait(11),))
+    agenda.set_needs("d", (ReadServerNeed(13),))
+    assert agenda.take_due(9, 5) == []
+    assert agenda.take_due(10, 2) == [("a", ReadServerNeed(10)), ("b", ReadServerNeed(11))]
+    assert agenda.next_due_s() == 11
+    assert agenda.take_due(11, 2) == [("c", Wait(11)), ("d", ReadServerNeed(13))]
 
 
 def test_a_dropped_target_needs_nothing() -> None:
     agenda = Agenda()
-    agenda.set("a", (ReadServerNeed(10), Submit()))
-    agenda.drop("a")
+    agenda.set_needs("a", (ReadServerNeed(10), SubmitNeed()))
+    agenda.drop_target("a")
     assert agenda.writes == {}
-    assert agenda.next_s() is None
+    assert agenda.next_due_s() is None
 
 
 def test_who_needs_the_same_write_again_keeps_the_place_in_the_line() -> None:
     agenda = Agenda()
-    agenda.set("a", (Submit(),))
-    agenda.set("b", (Submit(), Wait(20)))
-    agenda.set("a", (Submit(), Wait(20)))
+    agenda.set_needs("a", (SubmitNeed(),))
+    agenda.set_needs("b", (SubmitNeed(), Wait(20)))
+    agenda.set_needs("a", (SubmitNeed(), Wait(20)))
     assert [list(waiting) for waiting in agenda.writes.values()] == [["a", "b"]]
-    agenda.set("a", (PowerNeed("stop", hard=True, at_most=1),))
+    agenda.set_needs("a", (PowerNeed("stop", hard=True, max_servers=1),))
     assert [list(waiting) for waiting in agenda.writes.values()] == [["b"], ["a"]]
 
 
@@ -122,12 +122,12 @@ def test_a_wait_is_not_lost_when_others_are_due_just_before_it() -> None:
 def test_who_asks_for_a_job_under_way_gets_its_answer() -> None:
     targets = [replace(CHANGING, server_id=f"server-{number:04}") for number in (1, 2)]
     books, turn = books_of(*targets)
-    books.agenda.set("server-0001", (AskJob("job-1", 0.0),))
+    books.agenda.set_needs("server-0001", (ReadJobNeed("job-1", 0.0),))
     books.dirty.clear()
     assert reconcile.reconcile(books, turn, None) == [ReadJob("job-1", ("server-0001",))]
-    books.agenda.set("server-0002", (AskJob("job-1", 0.0),))
+    books.agenda.set_needs("server-0002", (ReadJobNeed("job-1", 0.0),))
     assert reconcile.reconcile(books, turn, None) == []
-    Judge(books).take(turn, [JobRead("job-1", ("server-0001",), Job("job-1", JobStatus.SUCCESS))])
+    Judge(books).judge_facts(turn, [JobRead("job-1", ("server-0001",), Job("job-1", JobStatus.SUCCESS))])
     assert {turn.target(one.server_id).state for one in targets} == {S.VERIFYING}
 
 
@@ -135,14 +135,14 @@ def test_who_asks_for_a_job_under_way_gets_its_answer() -> None:
 def test_traces_are_asked_for_once_at_a_time(fact: TracesRead | TracesNotRead) -> None:
     inspecting = a_target(state=S.INSPECTING, attempts=(an_attempt(unanswered=1),))
     books, turn = books_of(inspecting)
-    ask = AskTraces(START, 0.0)
+    ask = ReadTracesNeed(START, 0.0)
     for expected in ([ReadTraces(ID, ask)], []):
         books.dirty.clear()
-        books.agenda.set(ID, (ask,))
+        books.agenda.set_needs(ID, (ask,))
         assert reconcile.reconcile(books, turn, None) == expected
-    Judge(books).take(turn, [fact])
+    Judge(books).judge_facts(turn, [fact])
     books.dirty.clear()
-    books.agenda.set(ID, (ask,))
+    books.agenda.set_needs(ID, (ask,))
     assert reconcile.reconcile(books, turn, None) == [ReadTraces(ID, ask)]
 
 
@@ -150,9 +150,9 @@ def test_traces_are_asked_for_once_at_a_time(fact: TracesRead | TracesNotRead) -
 def test_what_a_log_said_before_the_looks_began_does_not_count(asked_s: float, counts: bool) -> None:
     """Its answer may be long in coming, and the looks may have been broken off and begun anew meanwhile."""
     books, turn = books_of(a_target(state=S.INSPECTING, attempts=(an_attempt(unanswered=1),)))
-    books.settle(turn, ID)
+    books.evaluate(turn, ID)
     books.add_observation(turn, ID, Observation(STOPPED, moment(0), moment(0), single=True))
-    Judge(books).take(turn, [TracesRead(ID, Traces(("something",)), moment(asked_s))])
+    Judge(books).judge_facts(turn, [TracesRead(ID, Traces(("something",)), moment(asked_s))])
     sighting = books.observations_of(ID)
     assert sighting is not None
     assert sighting.traces == (Traces(("something",)) if counts else None)
@@ -163,7 +163,7 @@ def test_a_server_that_reads_say_nothing_of_is_asked_less_and_less_often() -> No
     books, turn = books_of(a_target(state=S.CHECKING))
     looks: list[Need] = []
     for _ in range(9):
-        looks += books.settle(turn, ID)
+        looks += books.evaluate(turn, ID)
         books.add_missed_read(ID)
     pauses = (0, 1, 2, 4, 8, 16, 32, 60, 60)
     assert looks == [ReadServerNeed(moment(pause).elapsed_s, single=pause > 0) for pause in pauses]
@@ -172,22 +172,22 @@ def test_a_server_that_reads_say_nothing_of_is_asked_less_and_less_often() -> No
 def test_a_turn_that_the_law_refuses_is_unchanged() -> None:
     turn = Turn(Progress(a_run(), [CHANGING]), START)
     with pytest.raises(IllegalMove):
-        turn.write(Moved(ID, S.READY))
+        turn.write_event(Moved(ID, S.READY))
     with pytest.raises(IllegalMove):
-        turn.write(RunMoved(RunState.RUNNING))
+        turn.write_event(RunMoved(RunState.RUNNING))
     assert (turn.events, turn.changed, turn.slots_taken, turn.run) == ([], {}, 1, a_run())
 
 
 def test_a_turn_counts_as_the_progress_will() -> None:
     progress = Progress(a_run(), [a_target(1), a_target(2), a_target(3)])
     turn = Turn(progress, START)
-    turn.write(Moved("server-0001", S.CHECKING))
-    turn.write(Moved("server-0001", S.HELD, Reason.STILL_CHANGING))
-    turn.write(Moved("server-0002", S.CHECKING))
-    turn.write(Moved("server-0003", S.INSPECTING))
+    turn.write_event(Moved("server-0001", S.CHECKING))
+    turn.write_event(Moved("server-0001", S.HELD, Reason.STILL_CHANGING))
+    turn.write_event(Moved("server-0002", S.CHECKING))
+    turn.write_event(Moved("server-0003", S.INSPECTING))
     assert (turn.slots_taken, turn.ahead, turn.under_way, turn.overdue) == (1, 1, 2, 1)
     assert (progress.slots_taken, progress.ahead, progress.overdue) == (0, 0, 0)
-    progress.absorb(turn.run, turn.changed.values())
+    progress.update_targets(turn.run, turn.changed.values())
     assert (progress.slots_taken, progress.ahead, progress.overdue) == (1, 1, 1)
 
 
@@ -196,14 +196,14 @@ def test_a_turn_counts_as_the_progress_will() -> None:
 
 def test_a_look_that_was_asked_for_before_the_move_does_not_count() -> None:
     sighting = TargetObservations(moment(10), moment(10))
-    assert sighting.with_sight(S.CHECKING, sight(9, RUNNING)).watch is None
-    assert sighting.with_sight(S.CHECKING, sight(10, RUNNING)).watch is not None
+    assert sighting.with_observation(S.CHECKING, sight(9, RUNNING)).series is None
+    assert sighting.with_observation(S.CHECKING, sight(10, RUNNING)).series is not None
 
 
 def test_list_pages_are_no_evidence_for_an_unknown_outcome() -> None:
     swept = replace(sight(10, STOPPED), single=False)
-    assert TargetObservations(moment(0), moment(0)).with_sight(S.INSPECTING, swept).watch is None
-    assert TargetObservations(moment(0), moment(0)).with_sight(S.STOPPING, swept).watch is not None
+    assert TargetObservations(moment(0), moment(0)).with_observation(S.INSPECTING, swept).series is None
+    assert TargetObservations(moment(0), moment(0)).with_observation(S.STOPPING, swept).series is not None
 
 
 @pytest.mark.parametrize(
@@ -224,24 +224,24 @@ def test_list_pages_are_no_evidence_for_an_unknown_outcome() -> None:
 def test_what_was_seen_counts_only_where_it_caused_the_move(
     before: TargetState, after: TargetState, counts: bool
 ) -> None:
-    sighting = TargetObservations(moment(0), moment(0)).with_sight(before, sight(5, STOPPED))
+    sighting = TargetObservations(moment(0), moment(0)).with_observation(before, sight(5, STOPPED))
     moved = sighting.after_event(a_target(state=before), a_target(state=after), Moved(ID, after), moment(6))
-    assert (moved.watch is not None) == counts
-    assert moved.entered == moment(6)
+    assert (moved.series is not None) == counts
+    assert moved.entered_at == moment(6)
 
 
 def test_the_end_of_a_job_or_a_stop_asks_for_fresh_looks() -> None:
-    sighting = TargetObservations(moment(0), moment(0)).with_sight(S.CHANGING, sight(5, REBUILD))
+    sighting = TargetObservations(moment(0), moment(0)).with_observation(S.CHANGING, sight(5, REBUILD))
     failed = JobEnded(ID, 1, "job-1", JobStatus.FAIL)
     assert sighting.after_event(CHANGING, CHANGING, failed, moment(6)) == TargetObservations(moment(6), moment(6))
     verifying = replace(CHANGING, state=S.VERIFYING)
     ended = JobEnded(ID, 1, "job-1", JobStatus.SUCCESS)
-    assert sighting.after_event(CHANGING, verifying, ended, moment(6)).watch is None
+    assert sighting.after_event(CHANGING, verifying, ended, moment(6)).series is None
     stopping = a_target(state=S.STOPPING)
     for outcome in PowerOutcome:
         answered = sighting.after_event(stopping, stopping, PowerAnswered(ID, "call-1", outcome), moment(6))
-        assert (answered.watch is None) == (outcome not in (PowerOutcome.PENDING, PowerOutcome.ACCEPTED))
-        assert answered.entered == moment(0)
+        assert (answered.series is None) == (outcome not in (PowerOutcome.PENDING, PowerOutcome.ACCEPTED))
+        assert answered.entered_at == moment(0)
 
 
 def test_only_a_change_that_was_seen_from_end_to_end_is_learned_from() -> None:
@@ -254,12 +254,12 @@ def test_only_a_change_that_was_seen_from_end_to_end_is_learned_from() -> None:
         books, turn = books_of(CHANGING)
         # Where `later_s` is 0, this process came to it two minutes after it was accepted.
         books.begin_turn(replace(moment(later_s), wall=START + timedelta(seconds=120)))
-        books.write(turn, event)
-        assert books.watch.experience.longest_change_s == longest_s
+        books.write_event(turn, event)
+        assert books.changes.experience.longest_change_s == longest_s
 
 
 def test_an_adopted_change_is_watched_anew() -> None:
-    sighting = TargetObservations(moment(0), moment(0)).with_sight(S.INSPECTING, sight(5, REBUILD))
+    sighting = TargetObservations(moment(0), moment(0)).with_observation(S.INSPECTING, sight(5, REBUILD))
     inspecting = replace(CHANGING, state=S.INSPECTING)
     assert sighting.after_event(inspecting, CHANGING, ChangeAdopted(ID, 1), moment(6)) == TargetObservations(
         moment(6), moment(6)
@@ -270,18 +270,18 @@ def test_an_adopted_change_is_watched_anew() -> None:
 
 
 def test_the_cloud_is_unreachable_after_so_many_failures_over_so_long() -> None:
-    health = Health()
-    assert not any(health.failed(moment(number)) for number in range(UNREACHABLE_FAILURES * 3))
-    assert health.failed(moment(UNREACHABLE_S))
+    health = CloudHealth()
+    assert not any(health.record_failure(moment(number)) for number in range(UNREACHABLE_FAILURES * 3))
+    assert health.record_failure(moment(UNREACHABLE_S))
 
 
 def test_an_answer_begins_the_count_anew() -> None:
-    health = Health()
+    health = CloudHealth()
     for number in range(UNREACHABLE_FAILURES):
-        health.failed(moment(number))
-    health.answered()
-    assert not health.failed(moment(UNREACHABLE_S))
-    assert not health.failed(moment(2 * UNREACHABLE_S))
+        health.record_failure(moment(number))
+    health.record_answer()
+    assert not health.record_failure(moment(UNREACHABLE_S))
+    assert not health.record_failure(moment(2 * UNREACHABLE_S))
 
 
 def test_an_unreachable_cloud_pauses_the_run() -> None:
@@ -289,7 +289,7 @@ def test_an_unreachable_cloud_pauses_the_run() -> None:
     judge = Judge(books)
     for number in range(UNREACHABLE_FAILURES):
         books.begin_turn(moment(number * UNREACHABLE_S / (UNREACHABLE_FAILURES - 1)))
-        judge.take(turn, [ServersNotRead((ID,)), CloudNotReached("no route to host")])
+        judge.judge_facts(turn, [ServersNotRead((ID,)), CloudNotReached("no route to host")])
     assert (turn.run.state, turn.run.reason, turn.run.detail) == (
         RunState.PAUSED,
         Reason.UNREACHABLE,
@@ -333,7 +333,7 @@ async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
     action = SubmitChange(
         ID, 1, a_target().order, stop_first=False, intended=moment(0), permit=permit, secrets=Secrets()
     )
-    fact = await performer.write(action)
+    fact = await performer.perform(action)
     assert isinstance(fact, ChangeReplied)
     assert isinstance(fact.reply, Delivered if leaves else Undelivered)
     assert len(stage.cloud.sent) == leaves
@@ -357,7 +357,7 @@ async def test_a_read_that_fails_says_so(error: CloudError, kinds: Sequence[type
     assert [type(fact) for fact in await performer.read(Sweep((ID,)))] == kinds
     job = await performer.read(ReadJob("job-1", (ID,)))
     assert [type(fact) for fact in job] == [JobNotRead, *kinds[1:]]
-    traces = await performer.read(ReadTraces(ID, AskTraces(START, 0.0)))
+    traces = await performer.read(ReadTraces(ID, ReadTracesNeed(START, 0.0)))
     if isinstance(error, PermissionDenied):
         assert [(type(fact), getattr(fact, "traces", None)) for fact in traces] == [(TracesRead, NO_TRACES)]
     else:
@@ -375,6 +375,6 @@ async def test_a_sweep_tells_what_it_saw_and_what_not() -> None:
 def test_needs_are_of_few_kinds() -> None:
     """The agenda sorts by time and never compares needs."""
     agenda = Agenda()
-    needs: tuple[Need, ...] = (ReadServerNeed(5), Wait(5), AskJob("job-1", 5), AskTraces(START, 5))
-    agenda.set("a", needs)
-    assert [need for _, need in agenda.due(5, 0)] == list(needs)
+    needs: tuple[Need, ...] = (ReadServerNeed(5), Wait(5), ReadJobNeed("job-1", 5), ReadTracesNeed(START, 5))
+    agenda.set_needs("a", needs)
+    assert [need for _, need in agenda.take_due(5, 0)] == list(needs)

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from fleetos.errors import IllegalMove
 from fleetos.model.codes import AnswerClass
 from fleetos.model.inventory import JobStatus, ServerSnapshot
-from fleetos.model.journal.codec import event_from, event_json, run_from, run_json, target_from, target_json
+from fleetos.model.journal.codec import (
+    event_from_json,
+    event_json,
+    run_from_json,
+    run_json,
+    target_from_json,
+    target_json,
+)
 from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAdopted,
@@ -138,10 +145,10 @@ def test_a_legal_walk_replayed_from_json_is_the_same(data: st.DataObject) -> Non
             assert target is before
             break
         told.append(event)
-        assert target_from(target_json(target)) == target
+        assert target_from_json(target_json(target)) == target
         assert len(target.attempts) <= target.attempts_allowed
         assert sum(one.outcome is None for one in target.attempts) <= 1
-    again = replay((START, event_from(event_json(event))) for event in told)
+    again = replay((START, event_from_json(event_json(event))) for event in told)
     assert again.targets == {ID: target}
     assert again.counts[target.state] == 1
 
@@ -151,7 +158,7 @@ def test_any_event_is_taken_whole_or_refused(target: st.DataObject, event: Targe
     state = target.draw(STATES)
     value = a_target(state=state)
     copy = replace(value)
-    assert event_from(event_json(event)) == event
+    assert event_from_json(event_json(event)) == event
     try:
         after = fold_target(value, event, START)
     except IllegalMove:
@@ -171,11 +178,11 @@ def test_secrets_are_stored_as_references_only() -> None:
         user_data=UserDataRef("/u", in_plan=False, sha256="00"),
     )
     target = a_target(order=order, labels={"a": "ä'\"\\\n"})
-    assert target_from(target_json(target)) == target
-    assert run_from(run_json(a_run())) == a_run()
+    assert target_from_json(target_json(target)) == target
+    assert run_from_json(run_json(a_run())) == a_run()
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"kind":"nonsense"}', '{"kind":"moved","server_id":"s","to":"nowhere"}'])
 def test_what_is_no_event_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="validation error"):
-        event_from(text)
+        event_from_json(text)

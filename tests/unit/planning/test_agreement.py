@@ -10,7 +10,7 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import Command, Reason, RunState, TargetState
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.agreement import Agreement, NeedsResume, NotConfirmed, disagreement
-from fleetos.planning.frozen_plan import FrozenPlan, PlanOutdated, differences_left, frozen_plan
+from fleetos.planning.frozen_plan import FrozenPlan, PlanOutdated, differences_left, make_frozen_plan
 from tests.unit.model.samples import a_run, a_target
 from tests.unit.planning.desk import NEW, Desk, picture
 from tests.unit.planning.test_frozen_plan import SERVERS, TEXT, frozen
@@ -50,7 +50,7 @@ def test_a_number_agrees_or_refuses(command: Command, expected: int | None, agre
 @pytest.mark.parametrize("reason", [Reason.TOO_MANY_OVERDUE, Reason.INPUT_CHANGED])
 def test_a_pause_for_a_person_comes_before_everything_else(desk: Desk, reason: Reason) -> None:
     paused = wipes(2, 5, state=RunState.PAUSED, reason=reason, detail="3 changes are overdue")
-    content = frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS))
+    content = make_frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS))
     for agreement in (Agreement(), Agreement(5), Agreement(2, content)):
         said = refusal(disagreement(agreement, paused, Command.APPLY), NeedsResume)
         assert reason.value in said
@@ -64,7 +64,7 @@ def unfinished(desk: Desk, text: str = TEXT) -> tuple[FrozenPlan, Run, list[Targ
     """A frozen plan of three servers, and the run that it would be: all three are to be changed."""
     servers = [replace(one, picture=picture(), traits=SERVERS[0].traits) for one in SERVERS]
     made = frozen(desk, *servers, text=text)
-    return frozen_plan(desk.plan(text), made), made.run, list(made.targets)
+    return make_frozen_plan(desk.plan(text), made), made.run, list(made.targets)
 
 
 def first(**changes: object) -> Edit:
@@ -146,7 +146,7 @@ def test_a_run_that_would_do_anything_else_is_refused(desk: Desk, edit: Edit, wo
 def test_what_the_file_spares_is_not_changed_by_the_run(desk: Desk) -> None:
     """As when somebody has protected a server since the run began: the file was made after that."""
     _, run, targets = unfinished(desk)
-    later = frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS))
+    later = make_frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS))
     assert [one.action for one in later.servers] == ["change", "refuse", "skip"]
     said = list(differences_left(later, run, targets))
     assert len(said) == 2

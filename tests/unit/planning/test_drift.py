@@ -8,7 +8,7 @@ import pytest
 from fleetos.errors import InputError
 from fleetos.model.drift import Cause, DriftState
 from fleetos.model.inventory import Image, ServerSnapshot, Traits
-from fleetos.planning.drift import drift, missing_of
+from fleetos.planning.drift import drift, missing_servers
 from fleetos.planning.preflight.project_facts import ProjectFacts, Unread
 from tests.unit.planning.desk import HEAD, NEW, OLD, Desk, a_server, inventory, picture, server_id
 
@@ -70,7 +70,7 @@ def test_another_image_may_be_newer_than_the_plan_s(desk: Desk, other: list[Imag
 def test_who_was_known_was_deleted_and_who_was_not_is_misspelled(desk: Desk) -> None:
     plan = desk.plan(HEAD + f"servers: [{{name: web-02}}, {{id: {server_id(1)}}}, {{name: old-web}}]\n")
     there = inventory([a_server(2)])
-    assert missing_of(plan, there) == ({server_id(1)}, {"old-web"})
+    assert missing_servers(plan, there) == ({server_id(1)}, {"old-web"})
     former = {server_id(1): "web-01", server_id(7): "old-web"}
     found = drift(plan, there, [WANTED], former, ProjectFacts())
     assert [(one.name, one.cause) for one in found.servers[1:]] == [

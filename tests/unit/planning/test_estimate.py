@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.model.experience import NONE, Experience
+from fleetos.model.experience import NO_EXPERIENCE, Experience
 from fleetos.model.preview import Band, Estimate
-from fleetos.planning.estimate import estimated
+from fleetos.planning.estimate import estimate_run
 from fleetos.planning.settings import CloudFacts
 from tests.unit.views.stage import IMAGE, a_run, target
 
@@ -14,12 +14,16 @@ OTC, ELSEWHERE = CloudFacts(is_otc=True), CloudFacts()
 
 
 def estimate(
-    count: int, concurrency: int, known: Experience = NONE, facts: CloudFacts = OTC, rate_per_s: float | None = None
+    count: int,
+    concurrency: int,
+    known: Experience = NO_EXPERIENCE,
+    facts: CloudFacts = OTC,
+    rate_per_s: float | None = None,
 ) -> Estimate:
     run = a_run()
     run = replace(run, settings=replace(run.settings, concurrency=concurrency))
     wiped = [target(number) for number in range(count)]
-    return estimated(run, wiped, known, facts, read_rate_per_s=rate_per_s, write_rate_per_s=rate_per_s)
+    return estimate_run(run, wiped, known, facts, read_rate_per_s=rate_per_s, write_rate_per_s=rate_per_s)
 
 
 @pytest.mark.parametrize(("facts", "band"), [(OTC, Band(60, 240)), (ELSEWHERE, Band(600, 1200))])

@@ -129,7 +129,7 @@ def test_a_server_without_a_system_disk_is_held_even_on_the_image(desk: Desk) ->
     assert (held.state, held.reason, held.disk) == (TargetState.HELD, Reason.NO_SYSTEM_DISK, None)
     assert waiting.state is TargetState.WAITING
     assert (result.wipes, result.spared) == (1, {Reason.NO_SYSTEM_DISK: 1})
-    assert result.wiped == (waiting,)
+    assert result.targets_to_wipe == (waiting,)
 
 
 @pytest.mark.parametrize("status", ["ACTIVE", "SHUTOFF"])

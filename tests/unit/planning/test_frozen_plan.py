@@ -16,8 +16,8 @@ from fleetos.planning.frozen_plan import (
     PlanOutdated,
     check_plan,
     differences,
-    frozen_plan,
     is_frozen_plan,
+    make_frozen_plan,
     read_frozen_plan,
     write_frozen_plan,
 )
@@ -39,7 +39,7 @@ def frozen(desk: Desk, *servers: Server, text: str = TEXT, image_id: str = NEW, 
 
 def written(desk: Desk) -> Path:
     path = desk.folder / "frozen.json"
-    write_frozen_plan(frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS)), path)
+    write_frozen_plan(make_frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS)), path)
     return path
 
 
@@ -49,7 +49,7 @@ def test_the_file_is_private_and_reads_as_it_was_written(desk: Desk) -> None:
     assert [one.name for one in desk.folder.iterdir() if one.name.startswith(".")] == []
     assert is_frozen_plan(path)
     content = read_frozen_plan(path)
-    assert content == frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS))
+    assert content == make_frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS))
     assert [(one.name, one.action, one.reason) for one in content.servers] == [
         ("web-01", "change", None),
         ("web-02", "refuse", "unsuitable"),
@@ -147,7 +147,7 @@ def test_power_and_time_do_not_count_but_image_and_project_do(desk: Desk) -> Non
 
 def test_a_reinstall_is_pinned_as_one(desk: Desk) -> None:
     again = TEXT.replace("{name: web-03}", "{name: web-03, change: {reinstall: true}}")
-    content = frozen_plan(desk.plan(again), frozen(desk, *SERVERS, text=again))
+    content = make_frozen_plan(desk.plan(again), frozen(desk, *SERVERS, text=again))
     assert [(one.action, one.reinstall) for one in content.servers] == [
         ("change", False),
         ("refuse", False),
@@ -166,4 +166,4 @@ def test_a_server_that_comes_to_another_login_is_told(desk: Desk) -> None:
     assert other_key != TEXT
     *_, told = differences(content, frozen(desk, *SERVERS, text=other_key))
     assert told.startswith("web-01 ")
-    assert told.endswith("its login, user data or metadata are no longer those of then")
+    assert told.endswith("its login, user data or metadata are not those of the frozen plan")

@@ -52,21 +52,21 @@ def context(looks: Iterable[Look] = (), settings: Settings = SETTINGS, **changes
     now = moment(shown[-1][0] if shown else 0.0)
     scene = Context(
         now=now,
-        entered=moment(0.0),
+        entered_at=moment(0.0),
         settings=settings,
         settle_s=settings.settle_s,
         poll_s=30.0,
         fraction=0.0,
-        running=True,
-        finishing=False,
-        watch=watched(*shown) if shown else None,
+        run_running=True,
+        run_finishing=False,
+        series=watched(*shown) if shown else None,
     )
     return replace(scene, **changes)
 
 
 def aborting(looks: Iterable[Look] = (), **changes: object) -> Context:
     """The same in a run that was aborted."""
-    return replace(context(looks), running=False, finishing=True, **changes)
+    return replace(context(looks), run_running=False, run_finishing=True, **changes)
 
 
 def after(target: Target, decision: Decision, at_s: float = 0.0) -> Target:

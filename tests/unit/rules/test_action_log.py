@@ -12,7 +12,7 @@ from fleetos.model.states import Reason
 from fleetos.model.states import TargetState as S
 from fleetos.model.traces import NO_TRACES, LoggedChange, LoggedEnd, Traces
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskTraces, Context, ReadServerNeed
+from fleetos.rules.needs import Context, ReadServerNeed, ReadTracesNeed
 from tests.unit.model.samples import ERROR, NO_DISK, RUNNING, SETTINGS, START, STOPPED, a_target, an_attempt
 from tests.unit.rules.scene import (
     aborting,
@@ -46,7 +46,7 @@ def logged(end: LoggedEnd, began_s: float = 1.0) -> Traces:
 
 def scene(picture: ServerSnapshot, until_s: float, traces: Traces, read_s: float = SETTLE) -> Context:
     """What is known after looks at one picture, with what the log said at `read_s`."""
-    return context(steady(picture, until_s), traces=traces, traced=moment(read_s))
+    return context(steady(picture, until_s), traces=traces, traces_read_at=moment(read_s))
 
 
 def test_a_change_that_failed_by_the_log_is_used_up_after_the_settle_and_two_equal_looks() -> None:
@@ -93,7 +93,7 @@ def test_a_later_send_of_the_attempt_may_be_later() -> None:
 )
 def test_without_such_a_witness_it_is_watched_to_the_deadline_and_held(target: Target, traces: Traces) -> None:
     decision = decide(target, scene(STOPPED, SETTLE + BEAT, traces))
-    assert any(isinstance(need, AskTraces) for need in needs(decision))
+    assert any(isinstance(need, ReadTracesNeed) for need in needs(decision))
     late = decide(target, scene(STOPPED, TIMEOUT + 1, traces))
     assert outcome_of(late) == (S.HELD, Reason.OUTCOME_UNKNOWN, None)
 
@@ -127,8 +127,10 @@ def test_a_half_done_change_that_goes_on_by_the_log_is_not_over(picture: ServerS
 def test_a_log_that_has_no_end_yet_is_read_again_less_and_less_often() -> None:
     traces = logged(LoggedEnd.RUNNING)
     for here_s, pause_s in ((SETTLE, 150), (2 * SETTLE, 300), (TIMEOUT, 300)):
-        (ask,) = (n for n in needs(decide(lost(), scene(STOPPED, here_s, traces, here_s))) if isinstance(n, AskTraces))
-        assert ask == AskTraces(CLOUD, moment(here_s + pause_s).elapsed_s)
+        (ask,) = (
+            n for n in needs(decide(lost(), scene(STOPPED, here_s, traces, here_s))) if isinstance(n, ReadTracesNeed)
+        )
+        assert ask == ReadTracesNeed(CLOUD, moment(here_s + pause_s).elapsed_s)
 
 
 def test_a_success_of_which_nothing_is_seen_is_waited_for_a_settle_and_has_had_no_effect_then() -> None:
@@ -157,7 +159,7 @@ def test_a_half_done_change_that_failed_by_the_log_is_judged_after_the_settle(
     for end_by_log in (LoggedEnd.RUNNING, LoggedEnd.SUCCESS, LoggedEnd.UNTOLD):
         assert undecided(decide(lost(), scene(picture, SETTLE + TIMEOUT - 1, logged(end_by_log))))
     asked = needs(decide(lost(), context(steady(picture, SETTLE))))
-    assert [type(need) for need in asked] == [AskTraces, ReadServerNeed]
+    assert [type(need) for need in asked] == [ReadTracesNeed, ReadServerNeed]
 
 
 def test_a_running_server_is_judged_by_what_is_seen_of_it() -> None:
@@ -189,13 +191,13 @@ def test_a_log_that_was_read_before_the_job_went_on_is_read_again() -> None:
         context(
             steady(STOPPED, 2 * SETTLE),
             traces=NO_TRACES,
-            traced=moment(traced_s),
-            job_over=moment(SETTLE),
-            job_asked=moment(2 * SETTLE),
+            traces_read_at=moment(traced_s),
+            job_not_running_at=moment(SETTLE),
+            job_read_at=moment(2 * SETTLE),
         )
         for traced_s in (SETTLE, 2 * SETTLE)
     )
-    assert AskTraces(CLOUD, early.now.elapsed_s) in needs(decide(target, early))
+    assert ReadTracesNeed(CLOUD, early.now.elapsed_s) in needs(decide(target, early))
     assert outcome_of(decide(target, later)) == (S.BACKOFF, None, Outcome.FAILED)
 
 

@@ -16,7 +16,7 @@ from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, PowerCall, Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import Follow, ReadServerNeed, Submit, Wait
+from fleetos.rules.needs import ReadServerNeed, SubmitNeed, SweepNeed, Wait
 from tests.unit.model.samples import (
     CHANGED,
     ERROR,
@@ -148,14 +148,14 @@ def test_nothing_is_decided_without_a_look(state: TargetState) -> None:
 
 def test_a_submit_needs_a_look_of_the_last_minute() -> None:
     young = replace(context([(0, STOPPED)]), now=moment(FRESH_READ_MAX_AGE_S - 1))
-    assert decide(ready(), young) == (Submit(), Follow())
+    assert decide(ready(), young) == (SubmitNeed(), SweepNeed())
     old = replace(context([(0, STOPPED)]), now=moment(FRESH_READ_MAX_AGE_S))
     assert decide(ready(), old) == (ReadServerNeed(old.now.elapsed_s),)
 
 
 @pytest.mark.parametrize("picture", [STOPPING, replace(STOPPED, task="powering-on"), REBUILD, ERROR])
 def test_a_submit_needs_a_server_that_is_stopped_and_idle(picture: ServerSnapshot) -> None:
-    assert Submit() not in needs(decide(ready(), context([(0, picture)])))
+    assert SubmitNeed() not in needs(decide(ready(), context([(0, picture)])))
     held = decided(ready(), context([(CHECKING_S + 1, picture)]))
     assert (held.state, held.reason) == (S.HELD, Reason.WRONG_STATE)
 
@@ -170,8 +170,8 @@ def test_a_wait_is_waited_before_the_look() -> None:
 
 
 def test_a_paused_run_sends_nothing() -> None:
-    paused = replace(context([(0, RUNNING)]), running=False)
-    assert decide(checking(), paused) == (Wait(paused.again_s()),)
+    paused = replace(context([(0, RUNNING)]), run_running=False)
+    assert decide(checking(), paused) == (Wait(paused.next_poll_s()),)
 
 
 # --- ends without a change -----------------------------------------------------------------------------------
@@ -207,14 +207,14 @@ def test_a_held_server_is_started_again_only_with_its_own_disk() -> None:
 @pytest.mark.parametrize("state", sorted(IN_FLIGHT - {S.SUBMITTING, S.CHANGING, S.DRAINING}))
 def test_a_server_of_which_no_read_says_anything_is_held(state: TargetState) -> None:
     target = a_target(state=state, attempts=(an_attempt(unanswered=1),))
-    held = decided(target, context(misses=UNREAD_MAX))
+    held = decided(target, context(missed_reads=UNREAD_MAX))
     assert (held.state, held.reason) == (S.HELD, Reason.UNREACHABLE)
 
 
 def test_what_is_on_the_wire_is_waited_for_even_then() -> None:
     call = PowerCall("call-1", "stop", hard=False, size=1, intended_at=START)
-    assert decide(a_target(state=S.STOPPING, calls=(call,)), context(misses=UNREAD_MAX)) == ()
-    assert decide(a_target(state=S.SUBMITTING), context(misses=UNREAD_MAX)) == ()
+    assert decide(a_target(state=S.STOPPING, calls=(call,)), context(missed_reads=UNREAD_MAX)) == ()
+    assert decide(a_target(state=S.SUBMITTING), context(missed_reads=UNREAD_MAX)) == ()
 
 
 @pytest.mark.parametrize("state", [S.DONE, S.SKIPPED, S.FAILED, S.HELD, S.CANCELLED, S.WAITING, S.BACKOFF])

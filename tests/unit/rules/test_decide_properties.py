@@ -15,9 +15,9 @@ from fleetos.model.run import Settings, Target
 from fleetos.model.states import HOLDS_SLOT, QUEUED, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskJob, AskTraces, Context, PowerNeed, Submit, WriteEvents
+from fleetos.rules.needs import Context, PowerNeed, ReadJobNeed, ReadTracesNeed, SubmitNeed, WriteEvents
 from fleetos.rules.outcomes import backoff_s
-from fleetos.rules.replies import change_answered, job_seen, power_answered
+from fleetos.rules.replies import judge_change_reply, judge_job, judge_power_reply
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,
@@ -98,11 +98,11 @@ class Player:
         return replace(
             context(settings=self.numbers),
             now=self.now,
-            entered=self.sighting.entered,
-            watch=self.sighting.watch,
+            entered_at=self.sighting.entered_at,
+            series=self.sighting.series,
             traces=self.sighting.traces,
-            running=not self.finishing,
-            finishing=self.finishing,
+            run_running=not self.finishing,
+            run_finishing=self.finishing,
         )
 
     def write(self, event: TargetEvent | RunMoved) -> None:
@@ -116,7 +116,7 @@ class Player:
         """Shows the picture for one look, 20 s after the last, and plays what the rules make of it."""
         self.seconds += 20
         self.now, self.shown = moment(self.seconds), picture
-        self.sighting = self.sighting.with_sight(self.target.state, sight(self.seconds, picture))
+        self.sighting = self.sighting.with_observation(self.target.state, sight(self.seconds, picture))
         for _ in range(12):
             if self.target.ended:
                 return
@@ -135,18 +135,18 @@ class Player:
 
     def serve(self, need: object, reply: Reply, job: Job | None) -> bool:
         match need:
-            case AskTraces():
+            case ReadTracesNeed():
                 self.sighting = replace(self.sighting, traces=NO_TRACES)
                 return True
-            case AskJob():
-                events = job_seen(self.target, need.job_id, job, self.context())
+            case ReadJobNeed():
+                events = judge_job(self.target, need.job_id, job, self.context())
                 for event in events:
                     self.write(event)
                 return bool(events)
             case PowerNeed():
                 self.power(need, reply)
                 return True
-            case Submit():
+            case SubmitNeed():
                 self.submit(reply)
                 return True
             case _:
@@ -155,12 +155,12 @@ class Player:
     def power(self, need: PowerNeed, reply: Reply) -> None:
         assert self.target.state not in HOLDS_SLOT
         self.write(PowerIntended(self.target.server_id, f"call-{self.seconds}", need.verb, need.hard, 1))
-        for event in power_answered(self.target, self.target.calls[-1], reply, self.context()):
+        for event in judge_power_reply(self.target, self.target.calls[-1], reply, self.context()):
             self.write(event)
 
     def submit(self, reply: Reply) -> None:
-        assert self.sighting.watch is not None
-        seen = self.sighting.watch.picture
+        assert self.sighting.series is not None
+        seen = self.sighting.series.snapshot
         assert seen is not None
         # The heart of it: what is shown at this moment is the disk that may be wiped, on an idle server.
         assert seen == self.shown
@@ -174,7 +174,7 @@ class Player:
         attempt = self.target.attempt
         assert attempt is not None
         assert sum(one.accepted_at is not None for one in self.target.attempts) < self.target.attempts_allowed
-        for event in change_answered(self.target, attempt, reply, self.context()):
+        for event in judge_change_reply(self.target, attempt, reply, self.context()):
             self.write(event)
 
 

@@ -14,10 +14,10 @@ from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
-from fleetos.rules.admission.admit import first_state
+from fleetos.rules.admission.admit import choose_first_state
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskJob
-from fleetos.rules.replies import job_seen
+from fleetos.rules.needs import ReadJobNeed
+from fleetos.rules.replies import judge_job
 from tests.unit.model.samples import (
     CHANGED,
     ERROR,
@@ -44,14 +44,14 @@ def retried(*attempts: object, disk: str | None = OLD_DISK, **changes: object) -
 
 
 def inspected(target: Target) -> Target:
-    return replace(target, state=first_state(target))
+    return replace(target, state=choose_first_state(target))
 
 
 def test_a_target_without_a_send_is_checked_the_others_are_inspected() -> None:
-    assert first_state(retried()) is S.CHECKING
-    assert first_state(retried(FAILED)) is S.INSPECTING
-    assert first_state(retried(an_attempt(unanswered=1))) is S.INSPECTING
-    assert first_state(a_target(state=S.BACKOFF, attempts=(FAILED,))) is S.CHECKING
+    assert choose_first_state(retried()) is S.CHECKING
+    assert choose_first_state(retried(FAILED)) is S.INSPECTING
+    assert choose_first_state(retried(an_attempt(unanswered=1))) is S.INSPECTING
+    assert choose_first_state(a_target(state=S.BACKOFF, attempts=(FAILED,))) is S.CHECKING
 
 
 def test_exactly_one_more_attempt() -> None:
@@ -117,22 +117,22 @@ def test_a_retried_change_asks_its_job_before_any_look_counts() -> None:
     """A cloud may show a change that goes on as a stopped, idle server."""
     target = inspected(retried(GOES_ON))
     unasked = context(steady(STOPPED, SETTLE))
-    assert AskJob("job-1", unasked.now.elapsed_s) in needs(decide(target, unasked))
+    assert ReadJobNeed("job-1", unasked.now.elapsed_s) in needs(decide(target, unasked))
     assert undecided(decide(target, context(steady(REBUILD, 30))))
 
 
 def test_a_retried_change_whose_job_goes_on_is_asked_again_and_then_held() -> None:
     target = inspected(retried(GOES_ON))
     ran = moment(SETTLE - BEAT)
-    scene = context(steady(STOPPED, SETTLE - 1), job_asked=ran, job_ran=ran)
-    assert AskJob("job-1", ran.elapsed_s + BEAT) in needs(decide(target, scene))
-    held = decided(target, context(steady(STOPPED, SETTLE), job_asked=ran, job_ran=ran))
+    scene = context(steady(STOPPED, SETTLE - 1), job_read_at=ran, job_running_at=ran)
+    assert ReadJobNeed("job-1", ran.elapsed_s + BEAT) in needs(decide(target, scene))
+    held = decided(target, context(steady(STOPPED, SETTLE), job_read_at=ran, job_running_at=ran))
     assert (held.state, held.reason, held.attempts[-1].outcome) == (S.HELD, Reason.STILL_CHANGING, None)
 
 
 def test_a_retried_change_whose_job_is_forgotten_is_told_by_the_looks() -> None:
     target = inspected(retried(GOES_ON))
-    scene = context(steady(STOPPED, SETTLE), traces=NO_TRACES, job_asked=moment(SETTLE), job_over=moment(0))
+    scene = context(steady(STOPPED, SETTLE), traces=NO_TRACES, job_read_at=moment(SETTLE), job_not_running_at=moment(0))
     after = decided(target, scene)
     assert after.attempts[-1].outcome is Outcome.FAILED
 
@@ -140,7 +140,7 @@ def test_a_retried_change_whose_job_is_forgotten_is_told_by_the_looks() -> None:
 @pytest.mark.parametrize(("status", "state"), [(JobStatus.SUCCESS, S.VERIFYING), (JobStatus.FAIL, S.CHANGING)])
 def test_a_retried_change_whose_job_has_ended_is_judged_by_it(status: JobStatus, state: TargetState) -> None:
     target = inspected(retried(GOES_ON))
-    (ended,) = job_seen(target, "job-1", Job("job-1", status, error_code="Ecs.0202"), context(steady(STOPPED, 30)))
+    (ended,) = judge_job(target, "job-1", Job("job-1", status, error_code="Ecs.0202"), context(steady(STOPPED, 30)))
     assert isinstance(ended, JobEnded)
     after = fold_target(target, ended, START)
     assert (after.state, after.attempts[-1].job_status) == (state, status)

@@ -6,34 +6,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetos.limits import JITTER, POLL_BUDGET_SHARE
-from fleetos.rules.needs import AskJob, AskTraces, PowerNeed, ReadServerNeed, Submit, Wait
-from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep, interval_s, reads
+from fleetos.rules.needs import PowerNeed, ReadJobNeed, ReadServerNeed, ReadTracesNeed, SubmitNeed, Wait
+from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep, plan_reads, poll_interval_s
 from tests.unit.model.samples import SETTINGS, START
 
 
 def test_one_read_serves_all_that_wait_for_it() -> None:
-    ask = AskTraces(START, 0)
+    ask = ReadTracesNeed(START, 0)
     due = [
         ("a", ReadServerNeed(0)),
         ("b", ReadServerNeed(0)),
         ("c", ReadServerNeed(0, single=True)),
         ("c", ReadServerNeed(0)),
-        ("d", AskJob("job-1", 0)),
-        ("e", AskJob("job-1", 0)),
-        ("e", AskJob("job-2", 0)),
+        ("d", ReadJobNeed("job-1", 0)),
+        ("e", ReadJobNeed("job-1", 0)),
+        ("e", ReadJobNeed("job-2", 0)),
         ("f", ask),
         ("g", Wait(0)),
-        ("h", Submit()),
+        ("h", SubmitNeed()),
         ("i", PowerNeed("stop")),
     ]
-    assert reads(due) == [
+    assert plan_reads(due) == [
         ReadJob("job-1", ("d", "e")),
         ReadJob("job-2", ("e",)),
         ReadServer("c"),
         Sweep(("a", "b")),
         ReadTraces("f", ask),
     ]
-    assert reads([]) == []
+    assert plan_reads([]) == []
 
 
 @given(
@@ -47,14 +47,14 @@ def test_the_interval_stays_within_the_plan_s_bounds(
     outstanding: int, rate: float | None, least: float, factor: float, fraction: float
 ) -> None:
     settings = replace(SETTINGS, poll_min_s=least, poll_max_s=least * factor)
-    found = interval_s(outstanding, rate, settings, fraction)
+    found = poll_interval_s(outstanding, rate, settings, fraction)
     assert settings.poll_min_s * (1 - JITTER) <= found <= settings.poll_max_s
     if rate is not None and found < settings.poll_max_s * (1 - JITTER * fraction) * 0.999:
         assert outstanding / found <= rate * POLL_BUDGET_SHARE / (1 - JITTER) * 1.001 or found >= least * (1 - JITTER)
 
 
 def test_many_outstanding_things_are_asked_less_often() -> None:
-    assert interval_s(10, 5.0, SETTINGS, 0.0) == SETTINGS.poll_min_s
-    assert interval_s(100, 5.0, SETTINGS, 0.0) == 100 / (5.0 * POLL_BUDGET_SHARE)
-    assert interval_s(100_000, 5.0, SETTINGS, 0.0) == SETTINGS.poll_max_s
-    assert interval_s(100_000, None, SETTINGS, 0.0) == SETTINGS.poll_min_s
+    assert poll_interval_s(10, 5.0, SETTINGS, 0.0) == SETTINGS.poll_min_s
+    assert poll_interval_s(100, 5.0, SETTINGS, 0.0) == 100 / (5.0 * POLL_BUDGET_SHARE)
+    assert poll_interval_s(100_000, 5.0, SETTINGS, 0.0) == SETTINGS.poll_max_s
+    assert poll_interval_s(100_000, None, SETTINGS, 0.0) == SETTINGS.poll_min_s

@@ -65,8 +65,8 @@ def test_of_many_changes_some_ages_stand_for_all() -> None:
     kind = ChangeGroup.of(MINUTES, ages)
     assert (len(kind.ages_s), kind.ages_s[0] < 20, kind.ages_s[-1] > 980) == (AGES_LOOKED_AT, True, True)
     few, all_ages = RunningChanges((kind,)), all_of(MINUTES, ages)
-    assert few.number == pytest.approx(1000)
-    assert few.expected(60.0) == pytest.approx(all_ages.expected(60.0), rel=0.1)
+    assert few.count == pytest.approx(1000)
+    assert few.expected_ends(60.0) == pytest.approx(all_ages.expected_ends(60.0), rel=0.1)
 
 
 def test_the_first_look_falls_where_the_ends_begin() -> None:

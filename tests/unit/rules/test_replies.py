@@ -15,12 +15,12 @@ from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import Outcome, PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.rules.replies import (
-    change_answered,
-    change_forgotten,
     describe,
-    job_seen,
-    power_answered,
-    power_forgotten,
+    end_forgotten_change,
+    end_forgotten_power_call,
+    judge_change_reply,
+    judge_job,
+    judge_power_reply,
 )
 from tests.unit.model.samples import START, a_target, an_attempt
 from tests.unit.rules.scene import context, moment
@@ -42,7 +42,7 @@ def no(code: str | None, status: int = 400) -> Delivered:
 def answered(target: Target, reply: Reply) -> tuple[ChangeAnswered, RunMoved | None]:
     attempt = target.attempt
     assert attempt is not None
-    first, *rest = change_answered(target, attempt, reply, HERE)
+    first, *rest = judge_change_reply(target, attempt, reply, HERE)
     assert isinstance(first, ChangeAnswered)
     assert fold_target(target, first, START).state is first.to
     run = rest[0] if rest else None
@@ -179,7 +179,7 @@ def test_row_ambiguous_is_inspected_and_counts_as_unanswered(reply: Reply) -> No
 
 
 def test_a_process_that_died_in_mid_send_leaves_an_ambiguous_answer() -> None:
-    event = change_forgotten(sent(), an_attempt())
+    event = end_forgotten_change(sent(), an_attempt())
     after = fold_target(sent(), event, START)
     assert (after.state, after.unanswered) == (S.INSPECTING, 1)
 
@@ -200,7 +200,7 @@ def stop_call(size: int = 1, **changes: object) -> PowerCall:
 def power(reply: Reply, size: int = 1) -> tuple[PowerAnswered, RunMoved | None]:
     call = stop_call(size)
     target = a_target(state=S.STOPPING, calls=(call,))
-    first, *rest = power_answered(target, call, reply, HERE)
+    first, *rest = judge_power_reply(target, call, reply, HERE)
     assert isinstance(first, PowerAnswered)
     run = rest[0] if rest else None
     assert run is None or isinstance(run, RunMoved)
@@ -243,7 +243,7 @@ def test_power_refused_waits_only_when_it_names_one_server(code: str) -> None:
 
 def test_power_forgotten_is_unknown() -> None:
     target = a_target(state=S.STOPPING, calls=(stop_call(),))
-    assert power_forgotten(target, stop_call()).outcome is PowerOutcome.UNKNOWN
+    assert end_forgotten_power_call(target, stop_call()).outcome is PowerOutcome.UNKNOWN
 
 
 # --- jobs ----------------------------------------------------------------------------------------------------
@@ -255,27 +255,27 @@ def changing() -> Target:
 
 @pytest.mark.parametrize("status", [JobStatus.INIT, JobStatus.RUNNING])
 def test_a_job_that_goes_on_says_nothing(status: JobStatus) -> None:
-    assert job_seen(changing(), "job-1", Job("job-1", status), HERE) == ()
+    assert judge_job(changing(), "job-1", Job("job-1", status), HERE) == ()
 
 
 @pytest.mark.parametrize("status", [JobStatus.SUCCESS, JobStatus.FAIL])
 def test_a_job_that_ended_is_told(status: JobStatus) -> None:
-    (event,) = job_seen(changing(), "job-1", Job("job-1", status, "Ecs.0219", "no host"), HERE)
+    (event,) = judge_job(changing(), "job-1", Job("job-1", status, "Ecs.0219", "no host"), HERE)
     assert event == JobEnded(ID, 1, "job-1", status, "Ecs.0219", "no host")
 
 
 def test_an_unknown_job_is_waited_for_and_then_inspected() -> None:
     young = context(now=moment(JOB_UNKNOWN_GRACE_S - 1))
-    assert job_seen(changing(), "job-1", None, young) == ()
-    (event,) = job_seen(changing(), "job-1", None, context(now=moment(JOB_UNKNOWN_GRACE_S)))
+    assert judge_job(changing(), "job-1", None, young) == ()
+    (event,) = judge_job(changing(), "job-1", None, context(now=moment(JOB_UNKNOWN_GRACE_S)))
     assert isinstance(event, Moved)
     assert event.to is S.INSPECTING
 
 
 def test_a_job_that_is_not_the_target_s_says_nothing() -> None:
-    assert job_seen(changing(), "job-9", Job("job-9", JobStatus.FAIL), HERE) == ()
+    assert judge_job(changing(), "job-9", Job("job-9", JobStatus.FAIL), HERE) == ()
     noted = fold_target(changing(), JobEnded(ID, 1, "job-1", JobStatus.FAIL), START)
-    assert job_seen(noted, "job-1", Job("job-1", JobStatus.SUCCESS), HERE) == ()
+    assert judge_job(noted, "job-1", Job("job-1", JobStatus.SUCCESS), HERE) == ()
 
 
 def stopping() -> Target:
@@ -283,7 +283,7 @@ def stopping() -> Target:
 
 
 def power_job(job: Job | None, at_s: float = 0.0, target: Target | None = None) -> PowerAnswered | None:
-    events = job_seen(target or stopping(), "job-1", job, context(now=moment(at_s)))
+    events = judge_job(target or stopping(), "job-1", job, context(now=moment(at_s)))
     assert all(isinstance(event, PowerAnswered) for event in events)
     return events[0] if events and isinstance(events[0], PowerAnswered) else None
 

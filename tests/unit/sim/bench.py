@@ -8,7 +8,7 @@ from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, USER
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.wire.messages import SimRequest, SimResponse, WireOutcome
-from fleetos.sim.world.journal import FORMAT, Header, WorldJournal, create
+from fleetos.sim.world.journal import FORMAT, Header, WorldJournal, create_journal
 from tests.support.ledger import Ledger, read_ledger
 
 BORN = 1_800_000_000.0
@@ -46,7 +46,7 @@ class Bench:
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
-        self.cloud.settle()
+        self.cloud.advance()
 
     def send(self, method: str, path: str, body: object = None, **query: str) -> WireOutcome:
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
@@ -65,10 +65,10 @@ class Bench:
         return dict(ending.headers).get("X-Subject-Token", "")
 
     def id(self, name: str = "web-001") -> str:
-        return next(s.id for s in self.cloud.world.servers.values() if s.body.name == name)
+        return next(s.id for s in self.cloud.world.servers.values() if s.spec.name == name)
 
     def image(self, name: str = "Standard_Debian_12_latest") -> str:
-        image = self.cloud.world.image_named(name)
+        image = self.cloud.world.find_image(name)
         assert image is not None
         return image.id
 
@@ -120,4 +120,4 @@ class Kept(Bench):
 
     def __init__(self, path: Path, **scenario: object) -> None:
         content = Scenario.model_validate({"durations": FIXED, **scenario})
-        self.start(create(path, Header(format=FORMAT, world="w", born_at=BORN, scenario=content)), scenario)
+        self.start(create_journal(path, Header(format=FORMAT, world="w", born_at=BORN, scenario=content)), scenario)

@@ -25,7 +25,7 @@ from fleetos.store.database import sqlite_files
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.database.migration import REVISION
-from fleetos.store.integrity import check
+from fleetos.store.integrity import find_problems
 from fleetos.store.journal import SqlJournal
 from tests.support.postgres import fresh_database
 from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
@@ -282,7 +282,7 @@ async def test_a_copy_is_complete_and_never_overwrites(sqlite: Database, tmp_pat
     assert [name for name in names(tmp_path) if name.startswith("copy.db")] == ["copy.db"]
     opened = await open_database(locate(copy), watcher(clock))
     assert len((await queries.load(opened, make_run().id)).targets) == 5
-    assert await check(opened) == []
+    assert await find_problems(opened) == []
     await opened.close()
 
 

@@ -75,7 +75,7 @@ async def test_a_log_without_its_file_is_no_reason_to_begin_anew(
     # The log is empty, but the run of this database still holds its servers.
     refused = await refusal(sqlite, clock)
     assert f"{path} is gone" in refused.message
-    remove(open_file.lock_of(path))
+    remove(open_file.lock_path(path))
     await (await open_database(sqlite.location, watcher(clock))).close()
 
 

@@ -11,7 +11,7 @@ from fleetos.store import runs
 from fleetos.store.database import open_file
 from fleetos.store.database.database import Database
 from fleetos.store.database.migration import REVISION
-from fleetos.store.diagnostics import claim_facts, file_facts, run_facts, schema_facts, timeline
+from fleetos.store.diagnostics import claim_facts, file_facts, read_timeline, run_facts, schema_facts
 from tests.unit.store.samples import HandClock, dead_process, make_run, make_targets, watcher
 
 
@@ -58,7 +58,7 @@ def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path, monkeypatc
 
 
 async def test_the_timeline_is_that_of_a_server(database: Database) -> None:
-    assert await timeline(database) == (1 if database.dialect == "postgresql" else None)
+    assert await read_timeline(database) == (1 if database.dialect == "postgresql" else None)
 
 
 async def test_runs_with_and_without_a_living_driver(database: Database, clock: HandClock) -> None:

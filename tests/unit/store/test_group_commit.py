@@ -41,7 +41,7 @@ def test_every_item_is_committed_once_in_the_order_of_calls(turns: list[int]) ->
         for _ in range(turns_before):
             await asyncio.sleep(0)
         called.append(item)
-        assert await group.durable(item) == f"done {item}"
+        assert await group.make_durable(item) == f"done {item}"
 
     async def everything() -> None:
         group = GroupCommit[int, str](recorder.commit)
@@ -54,10 +54,10 @@ def test_every_item_is_committed_once_in_the_order_of_calls(turns: list[int]) ->
 async def test_what_waits_is_committed_together() -> None:
     recorder = Recorder()
     group = GroupCommit[int, str](recorder.commit)
-    first = asyncio.create_task(group.durable(0))
+    first = asyncio.create_task(group.make_durable(0))
     for _ in range(3):
         await asyncio.sleep(0)
-    await asyncio.gather(*(group.durable(item) for item in range(1, 50)))
+    await asyncio.gather(*(group.make_durable(item) for item in range(1, 50)))
     await first
     assert recorder.groups == [[0], list(range(1, 50))]
 
@@ -67,13 +67,13 @@ async def test_a_failure_reaches_everybody_and_lasts(failure: FleetosError) -> N
     recorder = Recorder()
     recorder.failure = failure
     group = GroupCommit[int, str](recorder.commit)
-    outcomes = await asyncio.gather(*(group.durable(item) for item in range(5)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(group.make_durable(item) for item in range(5)), return_exceptions=True)
     assert [(type(one), str(one)) for one in outcomes] == [(type(failure), failure.message)] * 5
     recorder.failure = None
     with pytest.raises(type(failure)) as later:
-        await group.durable(9)
+        await group.make_durable(9)
     assert (later.value.message, later.value.hint) == (failure.message, failure.hint)
-    assert group.ended
+    assert group.closed
     assert recorder.groups == []
 
 
@@ -81,7 +81,7 @@ async def test_a_defect_in_a_commit_ends_the_journal_too() -> None:
     recorder = Recorder()
     recorder.failure = ZeroDivisionError("defect")
     group = GroupCommit[int, str](recorder.commit)
-    outcomes = await asyncio.gather(*(group.durable(item) for item in range(3)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(group.make_durable(item) for item in range(3)), return_exceptions=True)
     assert [type(one) for one in outcomes] == [ZeroDivisionError, JournalUnwritable, JournalUnwritable]
 
 
@@ -89,31 +89,31 @@ async def test_a_scope_that_is_cancelled_waits_for_the_commit_of_the_others() ->
     recorder = Recorder()
     group = GroupCommit[int, str](recorder.commit)
     async with anyio.create_task_group() as hurried:
-        hurried.start_soon(group.durable, 1)
+        hurried.start_soon(group.make_durable, 1)
         for _ in range(2):
             await asyncio.sleep(0)
         hurried.cancel_scope.cancel()
     assert recorder.groups == [[1]]
-    assert await group.durable(2) == "done 2"
+    assert await group.make_durable(2) == "done 2"
 
 
 async def test_a_commit_that_is_torn_apart_ends_the_journal() -> None:
     recorder = Recorder()
     group = GroupCommit[int, str](recorder.commit)
-    task = asyncio.create_task(group.durable(1))
+    task = asyncio.create_task(group.make_durable(1))
     for _ in range(2):
         await asyncio.sleep(0)
     # What a signal handler of asyncio does: no shield of a scope holds it back.
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    with pytest.raises(JournalUnwritable, match="broken off"):
-        await group.durable(2)
+    with pytest.raises(JournalUnwritable, match="interrupted"):
+        await group.make_durable(2)
 
 
 async def test_the_first_end_is_the_one_that_is_told() -> None:
     group = GroupCommit[int, str](Recorder().commit)
-    group.end(LeaseLost("first"))
-    group.end(JournalUnwritable("second"))
+    group.close(LeaseLost("first"))
+    group.close(JournalUnwritable("second"))
     with pytest.raises(LeaseLost, match="first"):
-        await group.durable(1)
+        await group.make_durable(1)

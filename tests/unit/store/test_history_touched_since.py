@@ -11,7 +11,7 @@ from fleetos.model.journal.events import Moved, Retried, RunPassStarted, TargetE
 from fleetos.model.states import Reason, TargetState
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
-from fleetos.store.integrity import check
+from fleetos.store.integrity import find_problems
 from fleetos.store.journal import SqlJournal
 from tests.unit.store.samples import (
     START,
@@ -98,7 +98,7 @@ async def test_what_was_committed_later_is_later_whatever_the_clocks_say(
     at = second.created_at - timedelta(hours=1)
     with pytest.raises(ServerTouched, match=second.id):
         await runs.begin_pass(database, first.id, again, at, watcher(clock, dead_process()))
-    assert await check(database) == []
+    assert await find_problems(database) == []
 
 
 async def test_servers_that_are_gone_are_remembered(database: Database, clock: HandClock) -> None:

@@ -15,7 +15,7 @@ from fleetos.model.run import LeftBy
 from fleetos.store import leases, queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import LeaseRequester, look, looks_alive, may_take
+from fleetos.store.leases import LeaseRequester, probable_life, read_lease, wait_until_takeable
 from fleetos.store.process import Holder, Life, this_process
 from tests.unit.store.samples import (
     START,
@@ -103,17 +103,17 @@ async def test_postgres_tells_by_its_own_clock(postgres: Database, clock: HandCl
     await begin(postgres, clock, foreign_process())
     clock.move(100 * LEASE_TERM_S)
     async with postgres.reading() as connection:
-        assert (await look(connection, RUN.id, clock)).age_s < 10
-        assert (await leases.held(connection, clock))[RUN.id].age_s < 10
+        assert (await read_lease(connection, RUN.id, clock)).age_s < 10
+        assert (await leases.read_held_leases(connection, clock))[RUN.id].age_s < 10
     # By the server's clock the term of no length is over, although this one has not moved.
-    seen = await may_take(postgres, RUN.id, replace(watcher(HandClock()), term_s=0.0))
+    seen = await wait_until_takeable(postgres, RUN.id, replace(watcher(HandClock()), term_s=0.0))
     assert seen.epoch == 1
 
 
 async def test_of_two_takers_one_wins(database: Database, clock: HandClock) -> None:
     await begin(database, clock, dead_process())
     first, second = watcher(clock), watcher(clock)
-    seen = [await may_take(database, RUN.id, one) for one in (first, second)]
+    seen = [await wait_until_takeable(database, RUN.id, one) for one in (first, second)]
     async with database.writing() as connection:
         assert await leases.take(connection, seen[0], first) == 2
     with pytest.raises(RunDriven):
@@ -124,7 +124,7 @@ async def test_of_two_takers_one_wins(database: Database, clock: HandClock) -> N
 async def test_a_holder_that_wakes_up_in_time_keeps_its_run(database: Database, clock: HandClock) -> None:
     journal = await begin(database, clock, dead_process())
     asking = watcher(clock)
-    seen = await may_take(database, RUN.id, asking)
+    seen = await wait_until_takeable(database, RUN.id, asking)
     await journal.append(RUN, [], [], START)
     with pytest.raises(RunDriven):
         async with database.writing() as connection:
@@ -143,7 +143,7 @@ async def test_who_lost_the_lease_is_told_to_whom(database: Database, clock: Han
     assert (await queries.load(database, RUN.id)).run.left is None
     await journal.release()
     async with database.reading() as connection:
-        assert (await look(connection, RUN.id, clock)).holder == replace(this_process(), since=clock.now())
+        assert (await read_lease(connection, RUN.id, clock)).holder == replace(this_process(), since=clock.now())
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ async def test_lists_show_who_drives(sqlite: Database, clock: HandClock, me: Hol
     assert (shown.lost and shown.lost.life) == (Life.DEAD if life is None else None)
     assert [one.renewed_at for one in (shown.driver, shown.lost) if one is not None] == [START]
     async with sqlite.reading() as connection:
-        assert looks_alive(await look(connection, RUN.id, clock), asking.me) == life
+        assert probable_life(await read_lease(connection, RUN.id, clock), asking.me) == life
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ async def move(journal: MemoryJournal, number: int) -> None:
 @pytest.mark.parametrize(("fault", "written"), [(CommitFault.LOST, 0), (CommitFault.UNKNOWN, 5)])
 async def test_a_group_fails_as_a_whole(fault: CommitFault, written: int) -> None:
     run = freeze(RUN, make_targets(5), [], START)
-    journal = run.take(HandClock(), CommitFaults(fault=lambda: fault))
+    journal = run.open_journal(HandClock(), CommitFaults(fault=lambda: fault))
     outcomes = await asyncio.gather(*(move(journal, number) for number in range(5)), return_exceptions=True)
     assert [type(one) for one in outcomes] == [JournalUnwritable] * 5
     moved = [one for one in run.targets.values() if one.state is TargetState.CHECKING]
@@ -35,7 +35,7 @@ async def test_a_group_fails_as_a_whole(fault: CommitFault, written: int) -> Non
 async def test_faults_are_asked_for_each_commit() -> None:
     run = freeze(RUN, make_targets(2), [], START)
     faults = iter([None, CommitFault.LOST])
-    journal = run.take(HandClock(), CommitFaults(fault=lambda: next(faults)))
+    journal = run.open_journal(HandClock(), CommitFaults(fault=lambda: next(faults)))
     await move(journal, 0)
     with pytest.raises(JournalUnwritable):
         await move(journal, 1)
@@ -44,10 +44,10 @@ async def test_faults_are_asked_for_each_commit() -> None:
 
 async def test_an_engine_that_is_taken_over_during_a_slow_commit_writes_nothing() -> None:
     run = freeze(RUN, make_targets(2), [], START)
-    slow = run.take(HandClock(), CommitFaults(commit_s=lambda: 0.01))
+    slow = run.open_journal(HandClock(), CommitFaults(commit_s=lambda: 0.01))
     append = asyncio.create_task(move(slow, 0))
     await asyncio.sleep(0)
-    quick = run.take(HandClock())
+    quick = run.open_journal(HandClock())
     await move(quick, 1)
     with pytest.raises(LeaseLost):
         await append

@@ -23,7 +23,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def holder_of(pid: int) -> Holder:
-    stat = module._stat(pid)
+    stat = module._read_stat(pid)
     assert stat is not None
     return replace(this_process(), pid=pid, started=stat[1])
 

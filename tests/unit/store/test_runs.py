@@ -21,7 +21,7 @@ from fleetos.model.states import Reason, TargetState
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.database.tables import claims, targets
-from fleetos.store.integrity import check
+from fleetos.store.integrity import find_problems
 from fleetos.store.journal import SqlJournal
 from tests.unit.store.samples import (
     START,
@@ -106,7 +106,7 @@ async def test_a_server_with_an_unknown_outcome_stays_claimed_after_the_end(
     await create(database, make_run(2), [target], clock)
     loaded = (await queries.load(database, make_run(2).id)).targets[target.server_id]
     assert (loaded.last_unanswered_at, loaded.remembered_at) == (START, START)
-    assert await check(database) == []
+    assert await find_problems(database) == []
     assert await history.unanswered_sends(database, [target.server_id, "other"]) == {target.server_id: START}
 
 
@@ -115,7 +115,7 @@ async def test_a_server_that_is_skipped_at_the_freeze_is_not_claimed(database: D
     await create(database, RUN, [first], clock)
     skipped = Moved(first.server_id, TargetState.SKIPPED, Reason.ALREADY_ON_IMAGE)
     await runs.create_run(database, make_run(2), [first, second], [skipped], START, watcher(clock))
-    assert await check(database) == []
+    assert await find_problems(database) == []
 
 
 async def test_runs_are_found_by_the_beginning_of_their_id(database: Database, clock: HandClock) -> None:
@@ -255,7 +255,7 @@ async def test_a_check_finds_what_does_not_fit(database: Database, clock: HandCl
     await create(database, RUN, make_targets(3), clock)
     await create(database, make_run(2), [make_target(7)], clock)
     await create(database, make_run(3), [make_target(8)], clock)
-    assert await check(database) == []
+    assert await find_problems(database) == []
     other = make_target(1)
     async with database.writing() as connection:
         body = (await connection.scalars(select(targets.c.body).where(targets.c.server_id == "server-0001"))).one()
@@ -264,7 +264,7 @@ async def test_a_check_finds_what_does_not_fit(database: Database, clock: HandCl
         await connection.execute(update(targets).where(targets.c.server_id == other.server_id).values(body=moved))
         await connection.execute(text("DELETE FROM records WHERE run_id = 'run0000002' AND seq = 1"))
         await connection.execute(text("DELETE FROM claims WHERE server_id = 'server-0008'"))
-    assert list(await check(database)) == [
+    assert list(await find_problems(database)) == [
         "run run0000001, server server-0001: its row is not what the journal tells",
         "run run0000002: its journal has gaps",
         "run run0000003, server server-0008: under way without a claim",
@@ -278,7 +278,7 @@ async def test_a_value_that_cannot_be_read_is_not_shown(database: Database, cloc
     with pytest.raises(DatabaseUnusable) as refused:
         await queries.load(database, RUN.id)
     assert "geheim" not in f"{refused.value} {refused.value.hint}"
-    (problem,) = await check(database)
+    (problem,) = await find_problems(database)
     assert "geheim" not in problem
 
 

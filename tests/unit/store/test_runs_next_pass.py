@@ -14,7 +14,7 @@ from fleetos.model.journal.requests import RequestKind
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.store import queries, runs
 from fleetos.store.database.database import Database
-from fleetos.store.integrity import check
+from fleetos.store.integrity import find_problems
 from fleetos.store.journal import SqlJournal
 from tests.unit.store.samples import (
     START,
@@ -44,7 +44,7 @@ async def test_a_next_pass_takes_lease_and_claims_together(database: Database, c
     progress = await queries.load(database, RUN.id)
     assert (progress.run.state, progress.run.passes) == (RunState.RUNNING, 2)
     assert progress.targets[failed.server_id].state is TargetState.WAITING
-    assert await check(database) == []
+    assert await find_problems(database) == []
     with pytest.raises(ServerClaimed):
         await create(database, make_run(2), [failed], clock)
     await SqlJournal(database, lease, clock).append(progress.run, [RunMoved(RunState.PAUSED)], [], START)
@@ -103,7 +103,7 @@ async def test_of_two_retries_of_what_both_have_read_the_later_one_is_wrong_usag
             path: list[TargetEvent] = [Moved(first.server_id, TargetState.HELD, reason=Reason.ABORTED)]
             await drive(database, lease, running.run, [(running.targets[first.server_id], path)])
     assert (await queries.load(database, RUN.id)).run.passes == 2
-    assert await check(database) == []
+    assert await find_problems(database) == []
 
 
 async def test_a_next_pass_heeds_the_unanswered_send_of_another_run(database: Database, clock: HandClock) -> None:

@@ -115,7 +115,7 @@ class Stage:
                 before = changed.get(event.server_id) or self.progress.targets.get(event.server_id)
                 changed[event.server_id] = fold_target(before, event, self.now)
             self.records.append(Record(len(self.records) + 1, self.now, event))
-        self.progress.absorb(run, changed.values())
+        self.progress.update_targets(run, changed.values())
         return self.records[first:]
 
     def begin(self) -> list[Record]:

@@ -40,7 +40,7 @@ def changing(stage: Stage, number: int) -> list[Event]:
 
 
 def heard(pace: SlotUsage, stage: Stage, *events: Event) -> None:
-    pace.turned(stage.progress, stage.happen(*events), stage.now)
+    pace.add_turn(stage.progress, stage.happen(*events), stage.now)
 
 
 def test_a_slot_counts_while_somebody_waits_for_one() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fleetos.errors import UsageError
 from fleetos.model.states import MOVES, RUN_MOVES
-from fleetos.views.state_diagram import BEGIN, END, law, main, renewed
+from fleetos.views.state_diagram import BEGIN, END, law, main, update_page
 
 _State = TypeVar("_State", bound=StrEnum)
 PAGE = f"# Top\n\n{BEGIN}\nold\n{END}\n\nbelow\n"
@@ -29,16 +29,16 @@ def test_every_move_is_drawn_and_listed_once() -> None:
 
 
 def test_only_what_is_between_the_markers_changes() -> None:
-    after = renewed(PAGE)
+    after = update_page(PAGE)
     assert after.startswith(f"# Top\n\n{BEGIN}\n\n### Targets")
     assert after.endswith(f"{END}\n\nbelow\n")
-    assert renewed(after) == after
+    assert update_page(after) == after
 
 
 @pytest.mark.parametrize("page", ["", BEGIN, END, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}", f"{BEGIN}{END}{END}"])
 def test_a_page_without_its_markers_is_refused(page: str) -> None:
     with pytest.raises(UsageError, match="markers"):
-        renewed(page)
+        update_page(page)
 
 
 def test_check_changes_nothing_and_tells(tmp_path: Path) -> None:

@@ -42,10 +42,10 @@ from fleetos.model.diagnosis import (
     RunFacts,
     SchemaFacts,
     Topic,
-    broken,
+    diagnose_error,
+    diagnose_skipped,
     exit_code_of,
-    roughly,
-    skipped,
+    format_roughly,
 )
 from fleetos.model.experience import Limit
 
@@ -288,11 +288,11 @@ def test_a_limit_is_in_force_until_it_is_forgotten() -> None:
 
 def test_the_first_broken_thing_gives_the_exit_code() -> None:
     doubt = Diagnosis(Topic.CLOCK, Grade.DOUBTFUL, "x", exit_code=0)
-    usage = broken(Topic.DATABASE, UsageError("no", "so"))
-    assert exit_code_of([]) == exit_code_of([doubt, skipped(Topic.LOGIN, "y")]) == 0
+    usage = diagnose_error(Topic.DATABASE, UsageError("no", "so"))
+    assert exit_code_of([]) == exit_code_of([doubt, diagnose_skipped(Topic.LOGIN, "y")]) == 0
     assert exit_code_of([doubt, usage, replace(usage, exit_code=77)]) == 64
     problems = (Problem("f.yaml", 1, 2, "a.b", "a value", "try"), Problem("f.yaml", None, None, "", "not YAML"))
-    told = broken(Topic.CREDENTIALS, InputError(problems))
+    told = diagnose_error(Topic.CREDENTIALS, InputError(problems))
     assert (told.text, told.hint) == ("f.yaml: a.b: expected a value; f.yaml: not YAML", "try")
     assert told.exit_code == 65
 
@@ -302,7 +302,7 @@ def test_the_first_broken_thing_gives_the_exit_code() -> None:
     [(1.4, "1 seconds"), (119.0, "119 seconds"), (120.0, "2 minutes"), (7200.0, "2 hours"), (260_000.0, "3 days")],
 )
 def test_lengths_of_time_are_said_roughly(seconds: float, words: str) -> None:
-    assert roughly(seconds) == words
+    assert format_roughly(seconds) == words
 
 
 @pytest.mark.parametrize(("number", "grade"), [(1, Grade.FINE), (2, Grade.SKIPPED), (None, Grade.SKIPPED)])

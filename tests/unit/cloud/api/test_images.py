@@ -29,7 +29,7 @@ def image_body(image_id: str, name: str, status: str = "active") -> dict[str, ob
 
 def test_an_image_is_found_by_its_id() -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert await client.image("i1") == Image("i1", "Debian", "active", "Linux", 40, "true", "FusionCompute")
+        assert await client.images.by_id("i1") == Image("i1", "Debian", "active", "Linux", 40, "true", "FusionCompute")
         assert (cloud.calls[0].host, cloud.calls[0].path) == ("ims.eu-de.cloud.invalid", "/v2/cloudimages")
         assert cloud.calls[0].params == {"id": "i1", "limit": "1"}
 
@@ -50,7 +50,7 @@ def test_an_image_is_found_by_its_id() -> None:
 )
 def test_what_an_image_is_for_is_read_from_its_flags(flags: dict[str, object], supports: set[str]) -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        image = await client.image("i1")
+        image = await client.images.by_id("i1")
         assert image is not None
         assert image.supports == supports
 
@@ -59,7 +59,7 @@ def test_what_an_image_is_for_is_read_from_its_flags(flags: dict[str, object], s
 
 def test_another_image_than_the_one_asked_for_is_none() -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert await client.image("i1") is None
+        assert await client.images.by_id("i1") is None
 
     with_cloud(answer(200, {"images": [image_body("i2", "Debian")]}), then=then)
 
@@ -74,7 +74,7 @@ def test_images_of_a_name_are_exact_and_active() -> None:
     ]
 
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert [image.id for image in await client.images_named("Debian")] == ["i1", "i5"]
+        assert [image.id for image in await client.images.named("Debian")] == ["i1", "i5"]
         assert cloud.calls[0].params == {"name": "Debian", "status": "active"}
 
     with_cloud(answer(200, {"images": listed}), then=then)
@@ -91,7 +91,7 @@ def test_images_of_a_name_are_exact_and_active() -> None:
 )
 def test_images_of_other_enterprise_projects_are_asked_for_second(second: Answer, found: bool) -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert (await client.image("i1") is not None) is found
+        assert (await client.images.by_id("i1") is not None) is found
         assert cloud.calls[1].params["enterprise_project_id"] == "all_granted_eps"
 
     with_cloud(answer(200, {"images": []}), second, then=then)
@@ -103,17 +103,17 @@ def test_images_of_other_enterprise_projects_are_asked_for_second(second: Answer
 def test_images_that_cannot_be_read_are_refused(body: object) -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(ReadRefused, match="image"):
-            await client.images_named("Debian")
+            await client.images.named("Debian")
 
     with_cloud(answer(200, body), then=then)
 
 
 def test_the_names_of_key_pairs() -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert await client.key_pairs() == ("KeyPair-1", "two")
-        assert await client.key_pairs() == ()
+        assert await client.project.key_pairs() == ("KeyPair-1", "two")
+        assert await client.project.key_pairs() == ()
         with pytest.raises(ReadRefused, match="the key pairs"):
-            await client.key_pairs()
+            await client.project.key_pairs()
         assert cloud.calls[0].path == f"/v2.1/{PROJECT}/os-keypairs"
 
     pairs = {"keypairs": [{"keypair": {"name": "KeyPair-1"}}, {"keypair": {"name": "two"}}]}
@@ -123,10 +123,10 @@ def test_the_names_of_key_pairs() -> None:
 
 def test_key_pairs() -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert await client.has_key_pair("KeyPair-1")
-        assert not await client.has_key_pair("no such/key")
+        assert await client.project.has_key_pair("KeyPair-1")
+        assert not await client.project.has_key_pair("no such/key")
         with pytest.raises(ReadRefused, match="key pair 'x'"):
-            await client.has_key_pair("x")
+            await client.project.has_key_pair("x")
         assert cloud.calls[1].path == f"/v2.1/{PROJECT}/os-keypairs/no such/key"
 
     gone = answer(404, {"itemNotFound": {"message": "no", "code": 404}})

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import httpx
 import pytest
 
-from fleetos.cloud.api.name_filter import NameFilters, texts_of
+from fleetos.cloud.api.name_filter import NameFilters, choose_filters
 from fleetos.cloud.client import CloudClient
 from fleetos.limits import LIST_PAGE
 from tests.unit.cloud.scripted import Answer, Script, ScriptedCloud, answer, error, server_body, with_cloud
@@ -152,26 +152,26 @@ def test_a_server_that_got_another_name_is_found_by_it() -> None:
 
 def test_what_a_list_took_is_no_news_of_texts_that_another_sweep_has_chosen_meanwhile() -> None:
     narrowing = NameFilters()
-    narrowing.learn({"a": "web-1", "b": "web-2", "c": "mail-1"})
-    assert narrowing.groups({"a", "b"}, 9) == {"web-": {"a", "b"}}
-    assert narrowing.groups({"a", "b", "c"}, 9) == {"mail-": {"c"}, "web-": {"a", "b"}}
-    narrowing.took("w", 5, whole=True)
-    narrowing.took("w", 5, whole=False)
+    narrowing.add_names({"a": "web-1", "b": "web-2", "c": "mail-1"})
+    assert narrowing.group_servers({"a", "b"}, 9) == {"web-": {"a", "b"}}
+    assert narrowing.group_servers({"a", "b", "c"}, 9) == {"mail-": {"c"}, "web-": {"a", "b"}}
+    narrowing.record_pages("w", 5, whole=True)
+    narrowing.record_pages("w", 5, whole=False)
     assert narrowing.calls == 2
-    narrowing.took("web-", 3, whole=True)
-    narrowing.took("web-", 2, whole=False)
+    narrowing.record_pages("web-", 3, whole=True)
+    narrowing.record_pages("web-", 2, whole=False)
     assert narrowing.calls == 4
 
 
 def test_texts_are_chosen_for_all_that_was_ever_wanted() -> None:
     narrowing = NameFilters()
-    narrowing.learn({"a": "web-1", "b": "mail-1", "c": "shop-x"})
-    assert narrowing.groups({"a"}, 9).keys() == {"web-1"}
-    assert narrowing.groups({"b"}, 9) == {"-1": {"b"}}
-    assert narrowing.groups({"a"}, 9) == {"-1": {"a"}}
+    narrowing.add_names({"a": "web-1", "b": "mail-1", "c": "shop-x"})
+    assert narrowing.group_servers({"a"}, 9).keys() == {"web-1"}
+    assert narrowing.group_servers({"b"}, 9) == {"-1": {"b"}}
+    assert narrowing.group_servers({"a"}, 9) == {"-1": {"a"}}
 
 
 @pytest.mark.parametrize(("unlike", "texts"), [(16, 16), (17, 0)])
 def test_a_fleet_of_too_many_unlike_names_is_asked_for_by_none(unlike: int, texts: int) -> None:
     fleet = [f"{letter}-{number}-{letter}" for number, letter in enumerate("abcdefghijklmnopq"[:unlike])]
-    assert len(texts_of(fleet, fleet)) == texts
+    assert len(choose_filters(fleet, fleet)) == texts

@@ -40,7 +40,7 @@ def test_disks_are_read_until_none_can_be_too_small(
     sizes: list[int], sort: bool, asked: int, whole: bool, others_gib: int
 ) -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        disks = await client.disks(40)
+        disks = await client.project.disks(40)
         assert disks is not None
         assert (len(cloud.calls), disks.whole, disks.others_gib) == (asked, whole, others_gib)
         small = sum(disk.size_gib < 40 for disk in disks.known.values())
@@ -58,7 +58,7 @@ def test_flavors_name_arm_or_are_x86() -> None:
     found = answer(200, {"flavors": [x86, arm, {"id": "old"}, special]})
 
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert await client.flavors() == {
+        assert await client.project.flavors() == {
             "s3": Flavor("s3", "x86", "xen"), "kc1": Flavor("kc1", "arm"), "old": Flavor("old", "x86"),
             "p1": Flavor("p1", "x86", "kvm", "computing", gpu=True),
         }  # fmt: skip
@@ -71,8 +71,8 @@ def test_quotas_say_what_is_left() -> None:
     absolute = {"maxTotalInstances": 5, "totalInstancesUsed": 9}
 
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert await client.disk_quota() == Quota(disks=2)
-        assert await client.server_quota() == Quota(servers=0)
+        assert await client.project.disk_quota() == Quota(disks=2)
+        assert await client.project.server_quota() == Quota(servers=0)
 
     with_cloud(answer(200, {"quota_set": quota_set}), answer(200, {"absolute": absolute}), then=then)
 
@@ -89,7 +89,7 @@ def test_quotas_say_what_is_left() -> None:
 def test_disks_that_cannot_be_read(said: Answer, raised: type[Exception]) -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(raised):
-            await client.disks(40)
+            await client.project.disks(40)
 
     with_cloud(said, then=then)
 
@@ -107,7 +107,7 @@ def test_disks_that_cannot_be_read(said: Answer, raised: type[Exception]) -> Non
 )  # fmt: skip
 def test_a_key_is_asked_for_by_a_post_that_changes_nothing(said: Answer, state: KeyState) -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert await client.key_state("k-1") is state
+        assert await client.project.key_state("k-1") is state
         (call,) = cloud.calls
         assert (call.method, call.host, call.body) == ("POST", "kms.eu-de.cloud.invalid", {"key_id": "k-1"})
         assert call.path.endswith("/kms/describe-key")
@@ -122,7 +122,7 @@ def test_enterprise_projects_are_walked_by_pages() -> None:
         return answer(200, {"enterprise_projects": shown, "total_count": 1500})
 
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        names = await client.enterprise_projects()
+        names = await client.project.enterprise_projects()
         assert names is not None
         assert (len(names), names["ep-1499"], len(cloud.calls)) == (1500, "n-1499", 2)
         assert (cloud.calls[0].host, cloud.calls[0].path) == ("eps.cloud.invalid", "/v1.0/enterprise-projects")
@@ -133,7 +133,7 @@ def test_enterprise_projects_are_walked_by_pages() -> None:
 def test_a_key_that_cannot_be_read_is_no_answer() -> None:
     async def refused(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(PermissionDenied):
-            await client.key_state("k-1")
+            await client.project.key_state("k-1")
 
     with_cloud(error(403, "Pdp.0001"), then=refused)
 
@@ -148,11 +148,11 @@ def test_images_are_walked_to_their_end_or_to_a_bound() -> None:
         return one
 
     async def all_of_them(client: CloudClient, cloud: ScriptedCloud) -> None:
-        images, whole = await client.all_images()
+        images, whole = await client.images.all()
         assert (len(images), whole, len(cloud.calls)) == (700, True, 2)
 
     async def too_many(client: CloudClient, cloud: ScriptedCloud) -> None:
-        images, whole = await client.all_images()
+        images, whole = await client.images.all()
         assert (len(images), whole, len(cloud.calls)) == (IMAGE_PAGE * IMAGE_PAGES, False, IMAGE_PAGES)
 
     with_cloud(script(700), then=all_of_them)

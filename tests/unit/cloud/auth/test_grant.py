@@ -89,11 +89,11 @@ def test_another_project_is_no_matter_of_enterprise_projects(code: str) -> None:
 
 def test_images_and_disks_are_read_in_the_same_way() -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert (await client.all_images())[1]
-        assert await client.image("i1") is not None
-        assert await client.image("i2") is None
-        assert len(await client.images_named("Debian")) == 1
-        disks = await client.disks(40)
+        assert (await client.images.all())[1]
+        assert await client.images.by_id("i1") is not None
+        assert await client.images.by_id("i2") is None
+        assert len(await client.images.named("Debian")) == 1
+        disks = await client.project.disks(40)
         assert disks is not None
         assert disks.known.keys() == {"v1"}
         # A token costs a call of its own; each kind of list is refused once.

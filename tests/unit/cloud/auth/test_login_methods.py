@@ -13,7 +13,7 @@ import pytest
 from fleetos.cloud.auth import password_sources
 from fleetos.cloud.auth.config_files import SearchFolders
 from fleetos.cloud.auth.credentials import AccessKey, Credentials, GivenToken, Password, Proof
-from fleetos.cloud.auth.known_clouds import iam_of, origin_of
+from fleetos.cloud.auth.known_clouds import derive_origin, iam_of
 from fleetos.cloud.auth.sources import load
 from fleetos.errors import InputError
 
@@ -303,7 +303,7 @@ def test_openstacksdk_knows_more_clouds(places: SearchFolders, monkeypatch: pyte
     ],
 )
 def test_where_the_servers_are_without_a_catalog(region: str | None, auth_url: str | None, ecs: str | None) -> None:
-    origin = origin_of("ecs", region, auth_url)
+    origin = derive_origin("ecs", region, auth_url)
     assert (None if origin is None else str(origin)) == ecs
 
 

@@ -96,7 +96,7 @@ def test_tokens_of_four_seconds_carry_a_long_run() -> None:
         for _ in range(1000):
             token = await office.current()
             assert now_s() < token.ends_at_s
-            office.worked(token)
+            office.mark_accepted(token)
             await anyio.sleep(0.1)
         assert len(iam.asked) < 45
 
@@ -117,7 +117,7 @@ def test_a_refused_login_is_the_end_after_one_request() -> None:
                 "r",
             )
         assert len(iam.asked) == 1
-        assert office.ended
+        assert office.given_up
 
     run(main)
 
@@ -192,16 +192,16 @@ def test_a_token_that_worked_and_is_refused_is_renewed_once() -> None:
         iam = Iam()
         office = auth(iam)
         first = await office.current()
-        office.worked(first)
+        office.mark_accepted(first)
         # Several requests meet the same 401.
         for _ in range(3):
-            office.rejected(first, REFUSED)
+            office.mark_refused(first, REFUSED)
         second = await office.current()
         assert shown(second) == "t2"
-        office.worked(second)
-        office.rejected(second, REFUSED)
+        office.mark_accepted(second)
+        office.mark_refused(second, REFUSED)
         assert shown(await office.current()) == "t3"
-        assert not office.ended
+        assert not office.given_up
 
     run(main)
 
@@ -213,10 +213,10 @@ def test_a_replacement_that_never_worked_is_the_end(worked: bool) -> None:
         office = auth(iam)
         first = await office.current()
         if worked:
-            office.worked(first)
-        office.rejected(first, REFUSED)
-        office.rejected(await office.current(), REFUSED)
-        assert office.ended
+            office.mark_accepted(first)
+        office.mark_refused(first, REFUSED)
+        office.mark_refused(await office.current(), REFUSED)
+        assert office.given_up
         for _ in range(3):
             with pytest.raises(AuthenticationFailed, match="a service said 401"):
                 await office.current()
@@ -230,9 +230,9 @@ def test_a_late_refusal_of_the_old_token_does_not_touch_the_new_one() -> None:
         iam = Iam()
         office = auth(iam)
         first = await office.current()
-        office.rejected(first, REFUSED)
+        office.mark_refused(first, REFUSED)
         second = await office.current()
-        office.rejected(first, REFUSED)
+        office.mark_refused(first, REFUSED)
         assert await office.current() is second
 
     run(main)
@@ -285,7 +285,7 @@ def test_a_badge_that_cannot_be_renewed_serves_to_its_end_and_is_not_asked_for_a
             with pytest.raises(AuthenticationFailed, match="the token that was given to fleetos has ended") as caught:
                 await office.current()
             assert "give a new one" in (caught.value.hint or "")
-        assert office.ended
+        assert office.given_up
         assert asked == [0.0]
 
     run(main)
@@ -302,11 +302,11 @@ def test_the_first_refusal_of_a_badge_that_cannot_be_renewed_is_the_end(worked: 
         office = TokenCache(once, now_s)
         held = await office.current()
         if worked:
-            office.worked(held)
+            office.mark_accepted(held)
         for _ in range(4):
             await anyio.sleep(80_000.0)
             assert await office.current() is held
-        office.rejected(held, REFUSED)
+        office.mark_refused(held, REFUSED)
         for _ in range(3):
             with pytest.raises(AuthenticationFailed, match="a service said 401"):
                 await office.current()

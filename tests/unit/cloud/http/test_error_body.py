@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetos.clock import Moment
-from fleetos.cloud.http.error_body import parse_error_body, plain, retry_after_s, stated_limit
+from fleetos.cloud.http.error_body import parse_error_body, retry_after_s, sanitize, stated_limit
 from fleetos.limits import MESSAGE_CHARS
 
 NOVA_IN_MESSAGE = '{"badRequest": {"message": "Instance x is not STOPPED", "code": 400}}'
@@ -166,7 +166,7 @@ def test_a_long_message_is_cut_and_its_controls_are_dropped() -> None:
     assert message is not None
     assert len(message) == MESSAGE_CHARS
     assert message.startswith("a[31mb x")
-    assert plain(" \n ") is None
+    assert sanitize(" \n ") is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.cloud.http.error_body import parse_error_body, plain
+from fleetos.cloud.http.error_body import parse_error_body, sanitize
 from fleetos.cloud.http.redaction import holds_secret, redact
 from fleetos.limits import MESSAGE_CHARS
 from tests.support.secrets import ADMINPASS, LOGIN_PASSWORD, USER_DATA, leaks, spellings
@@ -96,7 +96,7 @@ def test_short_words_are_no_secrets() -> None:
 
 @pytest.mark.parametrize("before", range(MESSAGE_CHARS - 20, MESSAGE_CHARS + 1, 3))
 def test_no_end_of_a_secret_is_left_where_a_message_is_cut(before: int) -> None:
-    said = plain("x" * before + ADMINPASS + " and more", (ADMINPASS,))
+    said = sanitize("x" * before + ADMINPASS + " and more", (ADMINPASS,))
     assert said is not None
     assert len(said) <= MESSAGE_CHARS
     assert ADMINPASS[:3] not in said

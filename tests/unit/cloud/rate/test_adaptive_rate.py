@@ -64,12 +64,12 @@ def test_a_refusal_lowers_the_pace_to_a_share_of_what_was_sent() -> None:
     async def main() -> None:
         pace = throttle(ApiLimits(rate_per_s=10.0, burst=1.0, connections=64))
         await read_times(pace, 51)
-        pace.refused(Throttled(RequestClass.READ, now_s()))
+        pace.pause(Throttled(RequestClass.READ, now_s()))
         assert pace.read_rate_per_s() == pytest.approx(10 * PACE_SHARE)
-        await pace.opened()
+        await pace.wait_until_open()
         # Nothing was sent since: others use the limit up.
         await anyio.sleep(3600)
-        pace.refused(Throttled(RequestClass.READ, now_s()))
+        pace.pause(Throttled(RequestClass.READ, now_s()))
         assert pace.read_rate_per_s() == pytest.approx(10 * PACE_SHARE * PACE_SHARE_MIN)
 
     run(main)
@@ -78,13 +78,13 @@ def test_a_refusal_lowers_the_pace_to_a_share_of_what_was_sent() -> None:
 def test_the_echo_of_a_refusal_lowers_nothing_more_and_a_login_nothing_at_all() -> None:
     async def main() -> None:
         pace = throttle()
-        pace.refused(Throttled(RequestClass.LOGIN, now_s()))
+        pace.pause(Throttled(RequestClass.LOGIN, now_s()))
         assert pace.read_rate_per_s() == AUTO_READS_PER_S
-        await pace.opened()
+        await pace.wait_until_open()
         await anyio.sleep(1)
         left_s = now_s()
         for _ in range(5):
-            pace.refused(Throttled(RequestClass.READ, left_s))
+            pace.pause(Throttled(RequestClass.READ, left_s))
         assert pace.read_rate_per_s() == AUTO_READS_PER_S * PACE_SHARE_MIN
 
     run(main)
@@ -94,7 +94,7 @@ def test_the_echo_of_a_refusal_lowers_nothing_more_and_a_login_nothing_at_all() 
 def test_the_pace_rises_with_every_request_up_to_the_budget_and_not_by_waiting() -> None:
     async def main() -> None:
         pace = throttle(ApiLimits(connections=64))
-        pace.refused(Throttled(RequestClass.READ, now_s()))
+        pace.pause(Throttled(RequestClass.READ, now_s()))
         await anyio.sleep(86400)
         low = pace.read_rate_per_s()
         assert low is not None
@@ -113,7 +113,7 @@ def test_the_pace_rises_with_every_request_up_to_the_budget_and_not_by_waiting()
 def test_a_first_refusal_without_a_rate_is_no_standstill() -> None:
     async def main() -> None:
         pace = throttle(loopback=True)
-        pace.refused(Throttled(RequestClass.READ, now_s()))
+        pace.pause(Throttled(RequestClass.READ, now_s()))
         assert pace.read_rate_per_s() == AUTO_READS_PER_S * PACE_SHARE
 
     run(main)
@@ -149,7 +149,7 @@ def test_what_was_learned_is_forgotten_in_time() -> None:
 def test_what_is_told_is_remembered_as_it_was_and_does_not_rise() -> None:
     async def main() -> None:
         pace = throttle()
-        pace.refused(Throttled(RequestClass.READ, now_s(), limit=(200, 300.0)))
+        pace.pause(Throttled(RequestClass.READ, now_s(), limit=(200, 300.0)))
         learned = pace.learned(VirtualClock().now())
         assert learned == {"read": Limit(0.6, 10.0, START, told=True)}
         await anyio.sleep(3600)
@@ -167,11 +167,11 @@ def test_a_limit_that_others_use_up_too_is_shared_with_them() -> None:
     async def main() -> None:
         pace = throttle()
         for _ in range(2):
-            await pace.opened()
+            await pace.wait_until_open()
             await anyio.sleep(1)
-            pace.refused(Throttled(RequestClass.READ, now_s(), limit=(200, 300.0)))
+            pace.pause(Throttled(RequestClass.READ, now_s(), limit=(200, 300.0)))
         assert pace.read_rate_per_s() == pytest.approx(0.6 * PACE_SHARE_MIN)
-        await pace.opened()
+        await pace.wait_until_open()
         await read_times(pace, 2000)
         assert pace.read_rate_per_s() == 0.6
 

@@ -106,9 +106,9 @@ def test_a_line_is_served_by_rank_and_then_by_coming() -> None:
     ):
         assert line.first() is early
         for _ in range(3):
-            line.record_served(Priority.EVIDENCE, line.ranks())
+            line.record_served(Priority.EVIDENCE, line.priorities())
         assert line.first() is poll
-        line.record_served(Priority.POLL, line.ranks())
+        line.record_served(Priority.POLL, line.priorities())
         assert line.first() is early
     assert line.first() is None
 

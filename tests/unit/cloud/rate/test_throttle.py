@@ -146,9 +146,9 @@ def test_a_simulated_cloud_has_no_rate_unless_one_is_stated() -> None:
 def test_the_login_decides_the_pace() -> None:
     async def main() -> None:
         pace = throttle(loopback=True)
-        pace.set_pace(loopback=False)
+        pace.set_rates(loopback=False)
         assert pace.read_rate_per_s() == AUTO_READS_PER_S
-        pace.refused(Throttled(RequestClass.READ, 0.0))
+        pace.pause(Throttled(RequestClass.READ, 0.0))
         assert pace.closed_for_s() == CLOSURE_S
 
     run(main)
@@ -248,7 +248,7 @@ def test_a_read_that_is_cancelled_while_it_waits_leaves_its_turn() -> None:
 def test_a_429_closes_everything_for_everybody() -> None:
     async def main() -> None:
         pace = throttle()
-        pace.refused(Throttled(RequestClass.READ, now_s()))
+        pace.pause(Throttled(RequestClass.READ, now_s()))
         assert pace.permit() is None
         assert pace.permit_in_s() == CLOSURE_S
         times = await read_times(pace, 1)
@@ -263,9 +263,9 @@ def test_closures_double_up_to_their_bound() -> None:
         pace = throttle()
         closures: list[float] = []
         for _ in range(7):
-            await pace.opened()
+            await pace.wait_until_open()
             await anyio.sleep(1)
-            pace.refused(Throttled(RequestClass.WRITE, now_s()))
+            pace.pause(Throttled(RequestClass.WRITE, now_s()))
             closures.append(pace.closed_for_s())
         assert closures == pytest.approx([60, 120, 240, 480, 960, CLOSURE_MAX_S, CLOSURE_MAX_S])
 
@@ -277,10 +277,10 @@ def test_the_echo_of_one_burst_is_one_strike() -> None:
         pace = throttle()
         left_s = now_s()
         for _ in range(20):
-            pace.refused(Throttled(RequestClass.READ, left_s))
+            pace.pause(Throttled(RequestClass.READ, left_s))
         assert pace.closed_for_s() == CLOSURE_S
         await anyio.sleep(5)
-        pace.refused(Throttled(RequestClass.READ, left_s))
+        pace.pause(Throttled(RequestClass.READ, left_s))
         assert pace.closed_for_s() == CLOSURE_S - 5
 
     run(main)
@@ -290,13 +290,13 @@ def test_a_quiet_time_as_long_as_the_closure_is_forgiven() -> None:
     async def main() -> None:
         pace = throttle()
         for _ in range(3):
-            await pace.opened()
+            await pace.wait_until_open()
             await anyio.sleep(1)
-            pace.refused(Throttled(RequestClass.READ, now_s()))
+            pace.pause(Throttled(RequestClass.READ, now_s()))
         assert pace.closed_for_s() == 240
-        await pace.opened()
+        await pace.wait_until_open()
         await anyio.sleep(241)
-        pace.refused(Throttled(RequestClass.READ, now_s()))
+        pace.pause(Throttled(RequestClass.READ, now_s()))
         assert pace.closed_for_s() == CLOSURE_S
 
     run(main)
@@ -315,7 +315,7 @@ def test_a_quiet_time_as_long_as_the_closure_is_forgiven() -> None:
 def test_the_longest_of_all_that_is_told_counts(refusal: Throttled, closed_s: float) -> None:
     async def main() -> None:
         pace = throttle()
-        pace.refused(refusal)
+        pace.pause(refusal)
         assert pace.closed_for_s() == closed_s
 
     run(main)
@@ -325,7 +325,7 @@ def test_the_longest_of_all_that_is_told_counts(refusal: Throttled, closed_s: fl
 def test_the_opening_is_jittered_but_never_early(chance: float) -> None:
     async def main() -> None:
         pace = throttle(chance=chance)
-        pace.refused(Throttled(RequestClass.READ, 0.0, retry_after_s=100.0))
+        pace.pause(Throttled(RequestClass.READ, 0.0, retry_after_s=100.0))
         assert pace.closed_for_s() == pytest.approx(100 * (1 + chance / 4))
 
     run(main)
@@ -334,14 +334,14 @@ def test_the_opening_is_jittered_but_never_early(chance: float) -> None:
 def test_a_named_limit_is_kept_from_then_on_by_its_kind_alone() -> None:
     async def main() -> None:
         pace = throttle()
-        pace.refused(Throttled(RequestClass.WRITE, 0.0, limit=(30, 300.0)))
-        await pace.opened()
+        pace.pause(Throttled(RequestClass.WRITE, 0.0, limit=(30, 300.0)))
+        await pace.wait_until_open()
         times = await write_times(pace, 100)
         for first in range(100):
             assert sum(times[first] <= at < times[first] + 300.0 for at in times) <= 30
         assert pace.read_rate_per_s() == AUTO_READS_PER_S
         # A limit above the rate that is refused all the same is used up by others as well.
-        pace.refused(Throttled(RequestClass.READ, now_s(), limit=(10_000, 1.0)))
+        pace.pause(Throttled(RequestClass.READ, now_s(), limit=(10_000, 1.0)))
         assert pace.read_rate_per_s() == AUTO_READS_PER_S * PACE_SHARE_MIN
 
     run(main)
@@ -350,7 +350,7 @@ def test_a_named_limit_is_kept_from_then_on_by_its_kind_alone() -> None:
 def test_after_a_closure_writes_go_first_and_nothing_was_saved_up() -> None:
     async def main() -> None:
         pace = throttle()
-        pace.refused(Throttled(RequestClass.READ, 0.0))
+        pace.pause(Throttled(RequestClass.READ, 0.0))
         reads: list[float] = []
         writes: list[float] = []
 
@@ -374,9 +374,9 @@ def test_after_a_closure_writes_go_first_and_nothing_was_saved_up() -> None:
 def test_closures_on_this_machine_begin_at_a_second() -> None:
     async def main() -> None:
         pace = throttle(loopback=True)
-        pace.refused(Throttled(RequestClass.READ, 0.0))
+        pace.pause(Throttled(RequestClass.READ, 0.0))
         assert pace.closed_for_s() == 1.0
-        pace.refused(Throttled(RequestClass.READ, 0.0, limit=(1, 300.0)))
+        pace.pause(Throttled(RequestClass.READ, 0.0, limit=(1, 300.0)))
         assert pace.closed_for_s() == 300.0
 
     run(main)

@@ -60,10 +60,10 @@ def test_a_run_says_since_when_it_is_in_its_state() -> None:
 def test_progress_counts_what_it_absorbs() -> None:
     progress = Progress(a_run(), [a_target(1), a_target(2)])
     overdue = a_target(2, state=S.HELD, reason=Reason.STILL_CHANGING)
-    progress.absorb(a_run(), [a_target(1, state=S.INSPECTING), overdue])
+    progress.update_targets(a_run(), [a_target(1, state=S.INSPECTING), overdue])
     assert (progress.slots_taken, progress.overdue) == (1, 1)
     assert progress.counts[S.WAITING] == 0
-    progress.absorb(a_run(), [a_target(2, state=S.WAITING)])
+    progress.update_targets(a_run(), [a_target(2, state=S.WAITING)])
     assert (progress.overdue, progress.counts[S.WAITING]) == (0, 1)
 
 

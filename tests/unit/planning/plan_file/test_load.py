@@ -180,7 +180,7 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order(desk: Desk) ->
 def test_an_unknown_key_gets_a_hint(desk: Desk, section: str, key: str, hint: str) -> None:
     problem = desk.problem(f"{HEAD}servers: [{{name: web-01}}]\n{section}\n")
     assert (problem.key, problem.hint) == (key, hint)
-    assert problem.said == f"the key is not known{' here' if 'belongs' in hint else ''}"
+    assert problem.text == f"the key is not known{' here' if 'belongs' in hint else ''}"
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_key_of_a_later_version_is_not_supported(desk: Desk, section: str) -> 
 )
 def test_a_key_of_a_later_version_in_a_wrong_place_is_not_supported_either(desk: Desk, section: str, hint: str) -> None:
     problem = desk.problem(f"{HEAD}servers: [{{name: web-01}}]\n{section}\n")
-    assert (problem.said, problem.hint) == ("not supported by this version", hint)
+    assert (problem.text, problem.hint) == ("not supported by this version", hint)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from fleetos.limits import CONCURRENCY_MAX, DURATION_MAX_S, RATE_MAX_REQUESTS
 from fleetos.model.plan import Share
 from fleetos.planning.plan_file.units import (
     Rate,
-    duration_s,
     format_duration,
     format_rate,
     format_share,
-    rate,
-    share,
+    parse_duration_s,
+    parse_rate,
+    parse_share,
 )
 
 
@@ -24,31 +24,31 @@ from fleetos.planning.plan_file.units import (
     [("200ms", 0.2), ("30s", 30), ("5m", 300), ("1h30m", 5400), ("1.5h", 5400), ("1h1m1s1ms", 3661.001), ("0s", 0)],
 )
 def test_a_duration(text: str, seconds: float) -> None:
-    assert duration_s(text) == pytest.approx(seconds)
+    assert parse_duration_s(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "30", "s", "-5m", "5 m", "5m\n", "1d", "1e3s", "m5", "5M", ".5s", "1h,30m", "٣s"])
 def test_no_duration(text: str) -> None:
-    assert duration_s(text) is None
+    assert parse_duration_s(text) is None
 
 
 @given(st.integers(0, int(DURATION_MAX_S * 1000)))
 def test_a_duration_is_spelled_back(milliseconds: int) -> None:
     spelled = format_duration(milliseconds / 1000)
-    assert duration_s(spelled) == pytest.approx(milliseconds / 1000, abs=1e-9)
-    assert format_duration(duration_s(spelled) or 0.0) == spelled
+    assert parse_duration_s(spelled) == pytest.approx(milliseconds / 1000, abs=1e-9)
+    assert format_duration(parse_duration_s(spelled) or 0.0) == spelled
 
 
 @given(st.integers(1, CONCURRENCY_MAX))
 def test_a_number_is_spelled_back(number: int) -> None:
-    assert share(number) == Share(number)
-    assert share(format_share(Share(number))) == Share(number)
+    assert parse_share(number) == Share(number)
+    assert parse_share(format_share(Share(number))) == Share(number)
 
 
 @given(st.integers(1, 100 * 10**6))
 def test_a_percentage_is_spelled_back(millionths: int) -> None:
     percent = Share(millionths / 10**6, percent=True)
-    read = share(format_share(percent))
+    read = parse_share(format_share(percent))
     assert read is not None
     assert read.percent
     assert read.number == pytest.approx(percent.number)
@@ -64,25 +64,25 @@ def test_a_percentage_rounds_down_and_never_to_nothing(percent: int, total: int)
     "value", [0, -1, CONCURRENCY_MAX + 1, True, 1.5, "0%", "101%", "100.1%", "%", "5", "-5%", None]
 )
 def test_no_share(value: object) -> None:
-    assert share(value) is None
+    assert parse_share(value) is None
 
 
 @pytest.mark.parametrize(
     ("text", "requests", "per_s"), [("10/s", 10, 1), ("200/5m", 200, 300), ("7/m", 7, 60), ("1/1h30m", 1, 5400)]
 )
 def test_a_rate(text: str, requests: int, per_s: float) -> None:
-    assert rate(text) == Rate(requests, per_s)
+    assert parse_rate(text) == Rate(requests, per_s)
 
 
 @pytest.mark.parametrize("text", ["", "10", "0/s", "10/", "/s", "-1/s", "10/0s", "10/d", "9999999/s", "1.5/s"])
 def test_no_rate(text: str) -> None:
-    assert rate(text) is None
+    assert parse_rate(text) is None
 
 
 @given(st.integers(1, RATE_MAX_REQUESTS), st.integers(1, int(DURATION_MAX_S * 1000)))
 def test_a_rate_is_spelled_back(requests: int, milliseconds: int) -> None:
     one = Rate(requests, milliseconds / 1000)
-    assert rate(format_rate(one)) == one
+    assert parse_rate(format_rate(one)) == one
 
 
 @given(st.integers(1, 1000), st.integers(1, 600), st.lists(st.floats(0, 100), max_size=20))

@@ -104,10 +104,10 @@ def test_a_plan_refuses_and_warns_at_the_key(desk: Desk) -> None:
     head = HEAD.replace("keyname: key", "user_data: {file: data}")
     problem = desk.problem(head + "servers: [{name: a}]\n", {"data": b"\xff\xfe#\0"})
     assert (problem.line, problem.key) == (3, "change.user_data")
-    assert problem.said == f"{desk.folder / 'data'} is UTF-16 or UTF-32, which cloud-init does not read"
+    assert problem.text == f"{desk.folder / 'data'} is UTF-16 or UTF-32, which cloud-init does not read"
     own = 'servers: [{name: a, change: {user_data: {text: "echo"}}}, {name: b, change: {user_data: {text: "echo"}}}]\n'
     plan = desk.plan(head + own, {"data": CONFIG})
     (doubt,) = plan.doubts
     assert (doubt.line, doubt.key) == (4, "servers[0].change.user_data")
-    assert doubt.said.startswith("the text begins with a line that cloud-init does not know")
+    assert doubt.text.startswith("the text begins with a line that cloud-init does not know")
     assert plan.digest == desk.plan(head + own, {"data": CONFIG}).digest

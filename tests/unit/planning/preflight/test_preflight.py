@@ -152,7 +152,7 @@ def test_an_image_that_is_not_there_gets_candidates(desk: Desk, known: tuple[str
     with pytest.raises(InputError) as caught:
         preflight(desk.plan(PLAN), PROJECT, (), ("key",), ELSEWHERE, ProjectFacts(images=images))
     (problem,) = caught.value.problems
-    assert (problem.said, problem.hint) == ("no image Debian is visible to this project", hint)
+    assert (problem.text, problem.hint) == ("no image Debian is visible to this project", hint)
 
 
 def test_a_windows_image_is_refused_where_the_cloud_takes_none_but_for_a_reinstall(desk: Desk) -> None:

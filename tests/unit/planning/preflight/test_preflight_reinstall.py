@@ -10,9 +10,9 @@ from fleetos.model.findings import Check
 from fleetos.model.inventory import Image, Traits
 from fleetos.model.states import TargetState
 from fleetos.planning.freeze import freeze
-from fleetos.planning.preflight.orders import images_reinstalled
+from fleetos.planning.preflight.orders import reinstalled_images
 from fleetos.planning.preflight.preflight import Preflight, preflight
-from fleetos.planning.preflight.server_selection import selected_since
+from fleetos.planning.preflight.server_selection import newly_selected
 from fleetos.planning.settings import CloudFacts
 from tests.unit.planning.desk import DEBIAN, NEW, NOW, OLD, SCOPE, Desk, a_server, inventory, picture
 
@@ -70,11 +70,11 @@ def test_a_server_may_get_an_image_instead_and_the_other_way_round(desk: Desk) -
 
 
 def test_the_images_that_are_asked_for_are_those_that_servers_run(desk: Desk) -> None:
-    assert images_reinstalled(desk.plan(PLAN), inventory(WEB)) == {OLD, NEW}
+    assert reinstalled_images(desk.plan(PLAN), inventory(WEB)) == {OLD, NEW}
     named = desk.plan(PLAN.replace("reinstall: true", "image: Debian"))
-    assert images_reinstalled(named, inventory(WEB)) == frozenset()
+    assert reinstalled_images(named, inventory(WEB)) == frozenset()
     some = desk.plan(PLAN.replace("}}]", "}, change: {image: x}}, {name: db}]"))
-    assert images_reinstalled(some, inventory([*WEB, a_server(9, picture(image="third"), name="db")])) == {"third"}
+    assert reinstalled_images(some, inventory([*WEB, a_server(9, picture(image="third"), name="db")])) == {"third"}
 
 
 def test_a_server_without_an_image_is_refused_and_all_such_are_named(desk: Desk) -> None:
@@ -123,7 +123,7 @@ def test_the_digest_tells_a_reinstall_from_a_change(desk: Desk) -> None:
 
 
 def test_servers_that_came_later_count_whatever_they_run(desk: Desk) -> None:
-    assert len(selected_since(desk.plan(PLAN), inventory(WEB), {WEB[0].id}, {})) == 2
+    assert len(newly_selected(desk.plan(PLAN), inventory(WEB), {WEB[0].id}, {})) == 2
 
 
 @pytest.mark.parametrize(

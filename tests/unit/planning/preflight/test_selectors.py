@@ -14,8 +14,8 @@ from fleetos.errors import Problem
 from fleetos.limits import CANDIDATES_LISTED, PLAN_MAX_SERVERS, SELECTORS_MAX
 from fleetos.model.inventory import Inventory, Server
 from fleetos.model.plan import Plan, Selector, SourcePosition
-from fleetos.planning.preflight.selectors import near_misses, projects_by_name, selected, with_project_names
-from fleetos.planning.preflight.server_selection import select, selected_since
+from fleetos.planning.preflight.selectors import explain_no_match, match_servers, projects_by_name, with_project_names
+from fleetos.planning.preflight.server_selection import newly_selected, select
 from tests.hostile.chance import examples
 from tests.unit.planning.desk import HEAD, NEW, Desk, a_server, inventory, picture, server_id
 
@@ -215,7 +215,7 @@ def test_a_project_without_servers(desk: Desk) -> None:
 
 def test_near_misses_of_a_large_project_are_bounded() -> None:
     crowd = [replace(a_server(number), tags={f"key-{number}": "x"}) for number in range(1, 2000)]
-    problem = near_misses(Selector(tags=(("role", ("web",)),)), NOWHERE, crowd)
+    problem = explain_no_match(Selector(tags=(("role", ("web",)),)), NOWHERE, crowd)
     assert problem.hint is not None
     assert problem.hint.count("key-") == CANDIDATES_LISTED
     assert problem.hint.endswith(" and 1,989 more")
@@ -280,13 +280,13 @@ def test_the_digest_covers_what_a_selector_says(desk: Desk) -> None:
 def test_what_a_selector_means_by_now(desk: Desk) -> None:
     plan = desk.plan(text_of({"name": "web-*"}, {"tags": {"role": "db"}}))
     images = {"Debian": NEW}
-    assert selected_since(plan, PROJECT, set(), images) == (WEB_1, WEB_2)
-    assert selected_since(plan, PROJECT, {WEB_1.id}, images) == (WEB_2,)
-    assert selected_since(plan, PROJECT, {WEB_1.id, WEB_2.id}, images) == ()
-    assert selected_since(plan, inventory([]), set(), images) == ()
+    assert newly_selected(plan, PROJECT, set(), images) == (WEB_1, WEB_2)
+    assert newly_selected(plan, PROJECT, {WEB_1.id}, images) == (WEB_2,)
+    assert newly_selected(plan, PROJECT, {WEB_1.id, WEB_2.id}, images) == ()
+    assert newly_selected(plan, inventory([]), set(), images) == ()
     named = desk.plan(HEAD + "servers: [{name: web-01}, {name: gone}]\n")
     assert (plan.selects, named.selects) == (True, False)
-    assert selected_since(named, PROJECT, set(), images) == ()
+    assert newly_selected(named, PROJECT, set(), images) == ()
 
 
 NAMES = st.text(alphabet="ab-*?[]!\n.", max_size=8)
@@ -304,7 +304,7 @@ SERVERS = st.lists(st.tuples(NAMES, TAGS, ADDRESSES), max_size=6).map(
 @given(SERVERS, NAMES)
 def test_a_glob_means_what_fnmatch_says(servers: list[Server], glob: str) -> None:
     fitting = {server.id for server in servers if fnmatchcase(server.name, glob)}
-    assert {server.id for server in selected(Selector(name=(glob,)), servers)} == fitting
+    assert {server.id for server in match_servers(Selector(name=(glob,)), servers)} == fitting
 
 
 @examples(60)
@@ -317,7 +317,7 @@ def test_tags_mean_what_every_key_of_them_allows(servers: list[Server], tags: di
     def fits(server: Server) -> bool:
         return all(key in server.tags and ("*" in values or server.tags[key] in values) for key, values in tags.items())
 
-    assert {server.id for server in selected(selector, servers)} == {one.id for one in servers if fits(one)}
+    assert {server.id for server in match_servers(selector, servers)} == {one.id for one in servers if fits(one)}
 
 
 @examples(60)
@@ -333,7 +333,7 @@ def test_a_range_holds_its_addresses_and_no_others(servers: list[Server], text: 
         same = ip_address(address).version == network.version
         return same and int(network[0]) <= number <= int(network[-1])
 
-    found = {server.id for server in selected(Selector(ip=(network,)), servers)}
+    found = {server.id for server in match_servers(Selector(ip=(network,)), servers)}
     assert found == {server.id for server in servers if within(server.addresses[0])}
 
 
@@ -343,8 +343,8 @@ def test_whoever_is_not_selected_is_a_near_miss_and_nothing_else(
     servers: list[Server], glob: str, tags: dict[str, str]
 ) -> None:
     selector = Selector(name=(glob,), tags=tuple((key, (value,)) for key, value in tags.items()))
-    if not selected(selector, servers):
-        problem = near_misses(selector, NOWHERE, servers)
+    if not match_servers(selector, servers):
+        problem = explain_no_match(selector, NOWHERE, servers)
         assert problem.expected.startswith(("no server ", "the project has no server "))
 
 

@@ -37,11 +37,11 @@ def test_everything_that_does_not_resolve_is_listed_at_its_place(desk: Desk) -> 
     assert (near.line, near.hint) == (5, "did you mean web-01 or web-02?")
     assert (unknown_id.line, unknown_id.key) == (6, "servers[1].id")
     assert server_id(99) in unknown_id.expected
-    assert twin.said == "2 servers are called twin"
+    assert twin.text == "2 servers are called twin"
     assert twin.hint == f"use an id: {server_id(3)} (SHUTOFF, eu-de-01), {server_id(4)} (ACTIVE, eu-de-01)"
     assert id_as_name.hint == "this is an id: write `id:`"
     assert (row.file, row.line) == (str(desk.folder / "s.csv"), 2)
-    assert (row.said, row.hint) == ("no server of the project is called WEB-02", "did you mean web-02?")
+    assert (row.text, row.hint) == ("no server of the project is called WEB-02", "did you mean web-02?")
 
 
 def test_many_candidates_are_counted(desk: Desk) -> None:
@@ -92,7 +92,7 @@ def test_a_plan_that_excludes_all_its_servers_is_refused(desk: Desk) -> None:
     text = HEAD + 'servers: [{name: web-01}]\nexclude: [{name: "web*"}]\n'
     (problem,) = select(desk.plan(text), PROJECT).problems
     assert (problem.line, problem.key) == (5, "exclude")
-    assert problem.said == "every server of the plan is excluded (1 of 1)"
+    assert problem.text == "every server of the plan is excluded (1 of 1)"
 
 
 def excluding(desk: Desk, *names: str) -> Plan:
@@ -118,14 +118,14 @@ def excluding(desk: Desk, *names: str) -> Plan:
 def test_an_exact_exclusion_that_no_server_has_is_refused(desk: Desk, written: str, meant: str) -> None:
     (problem,) = select(excluding(desk, written), PROJECT).problems
     assert (problem.line, problem.key) == (5, "exclude[0].name")
-    assert problem.said == f"no server of the project is called {shown(written)}, so it excludes nobody"
+    assert problem.text == f"no server of the project is called {shown(written)}, so it excludes no server"
     assert problem.hint == f"did you mean {meant}?"
 
 
 def test_an_exclusion_by_an_unknown_id_or_by_an_id_as_name_is_refused(desk: Desk) -> None:
     text = f'servers: [{{select: {{name: "*"}}}}]\nexclude: [{{id: {server_id(9)}}}, {{name: {server_id(1)}}}]\n'
     unknown, as_name = select(desk.plan(HEAD + text), PROJECT).problems
-    assert unknown.said == f"no server of the project has the id {server_id(9)}, so it excludes nobody"
+    assert unknown.text == f"no server of the project has the id {server_id(9)}, so it excludes no server"
     assert unknown.hint == "if that server is gone, remove the entry"
     assert as_name.hint == "this is an id: write `id:`"
 

@@ -16,7 +16,7 @@ from fleetos.rules.admission.admit import admit
 from fleetos.rules.admission.queue import Queue
 from fleetos.rules.admission.slots import Slots
 from fleetos.rules.admission.stop_rate import StopRate
-from fleetos.rules.admission.wait_reasons import WaitReason, why_waiting
+from fleetos.rules.admission.wait_reasons import WaitReason, find_wait
 from tests.unit.model.samples import SETTINGS, START, a_run, a_target, an_attempt
 
 S = TargetState
@@ -54,15 +54,15 @@ def test_a_retry_that_is_due_starts_before_all_who_were_never_tried() -> None:
     targets = [a_target(1), a_target(2), tried, retry(6, -1), retry(7, -2), retry(5, 0.001)]
     order = ["server-0007", "server-0006", "server-0008", "server-0001", "server-0002"]
     assert [move.server_id for move in admitted(targets, concurrency=9)] == order
-    assert Queue.of(targets).first(9, START) == order
-    assert Queue.of(targets).first(3, START) == order[:3]
+    assert Queue.of(targets).first_due(9, START) == order
+    assert Queue.of(targets).first_due(3, START) == order[:3]
 
 
 def test_a_retry_that_is_not_due_holds_nobody_up() -> None:
     due = START + timedelta(seconds=5)
     queue = Queue.of([a_target(1, state=S.BACKOFF, not_before=due), a_target(2)])
-    assert (queue.pop(START), queue.pop(START)) == ("server-0002", None)
-    assert (queue.next_at(), queue.pop(due), queue.next_at()) == (due, "server-0001", None)
+    assert (queue.pop_due(START), queue.pop_due(START)) == ("server-0002", None)
+    assert (queue.next_due_at(), queue.pop_due(due), queue.next_due_at()) == (due, "server-0001", None)
 
 
 @pytest.mark.parametrize("state", sorted(set(RunState) - {RunState.RUNNING}))
@@ -74,7 +74,7 @@ def test_a_stale_entry_admits_nobody() -> None:
     queue = Queue.of([a_target(1)])
     moved = a_target(1, state=S.CANCELLED)
     assert admit(queue, a_run(), {moved.server_id: moved}.__getitem__, Slots(0, 0), START) == []
-    assert queue.next_at() is None
+    assert queue.next_due_at() is None
 
 
 @given(
@@ -114,30 +114,30 @@ def test_servers_on_their_way_to_a_slot_count_as_those_that_have_one() -> None:
     ],
 )
 def test_as_many_are_made_ready_as_slots_will_be_free(taken: int, ahead: int, soon: float, places: int) -> None:
-    assert Slots(taken, ahead, soon).places(10) == places
+    assert Slots(taken, ahead, soon).available(10) == places
 
 
 def test_no_more_are_stopped_than_changes_can_be_sent() -> None:
-    full = StopRate().refilled(100.0, 0.5, 20.0)
+    full = StopRate().refill(100.0, 0.5, 20.0)
     assert full.available(ready=0) == 20
     some = full.take(12)
     assert (some.available(ready=0), some.retry_in_s(100.0, ready=0)) == (0, 4.0)
-    later = some.refilled(104.0, 0.5, 20.0)
+    later = some.refill(104.0, 0.5, 20.0)
     assert (later.available(ready=0), later.retry_in_s(104.0, ready=0)) == (10, 0.0)
     assert (later.available(ready=10), later.available(ready=11)) == (10, 0)
     assert later.retry_in_s(104.0, ready=11) == math.inf
-    assert later.refilled(1000.0, 0.5, 20.0).available(ready=0) == 20
-    assert Slots(0, 0, most=later.available(ready=0)).places(100) == 10
+    assert later.refill(1000.0, 0.5, 20.0).available(ready=0) == 20
+    assert Slots(0, 0, stop_limit=later.available(ready=0)).available(100) == 10
 
 
 def test_where_writes_have_no_pace_any_number_may_be_stopped() -> None:
-    free = StopRate().refilled(100.0, None, 20.0)
+    free = StopRate().refill(100.0, None, 20.0)
     assert (free.available(ready=1000), free.retry_in_s(100.0, ready=1000)) == (None, 0.0)
-    assert Slots(0, 0, most=None).places(100) == 100
+    assert Slots(0, 0, stop_limit=None).available(100) == 100
 
 
 def test_however_slow_writes_are_somebody_is_stopped() -> None:
-    slow = StopRate().refilled(0.0, 0.001, 20.0)
+    slow = StopRate().refill(0.0, 0.001, 20.0)
     assert slow.available(ready=1) == 2
     assert slow.take(2).retry_in_s(0.0, ready=0) == 1000.0
 
@@ -155,9 +155,9 @@ def test_what_an_earlier_send_did_is_looked_into_in_a_slot_of_its_own() -> None:
 def test_the_first_in_the_queue_are_those_that_would_be_admitted_next(waits: list[int], number: int) -> None:
     targets = [a_target(one, not_before=START + timedelta(seconds=wait)) for one, wait in enumerate(waits)]
     queue = Queue.of(targets)
-    first = queue.first(number, START)
+    first = queue.first_due(number, START)
     popped: list[str] = []
-    while len(popped) < number and (server_id := queue.pop(START)) is not None:
+    while len(popped) < number and (server_id := queue.pop_due(START)) is not None:
         popped.append(server_id)
     assert first == popped
 
@@ -179,5 +179,5 @@ def test_the_first_in_the_queue_are_those_that_would_be_admitted_next(waits: lis
 )
 def test_every_wait_has_its_reason(target: Target, run_state: RunState, others: int, reason: WaitReason | None) -> None:
     busy = [a_target(number + 10, state=S.CHANGING) for number in range(others)]
-    waiting = why_waiting(Progress(a_run(state=run_state), [target, *busy]), target, START)
+    waiting = find_wait(Progress(a_run(state=run_state), [target, *busy]), target, START)
     assert (waiting.reason if waiting else None) == reason

@@ -9,8 +9,8 @@ from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.states import TargetState
 from fleetos.rules.decide import decide
 from fleetos.rules.forecast import Forecast
-from fleetos.rules.needs import AskJob, Context, Follow, ReadServerNeed
-from fleetos.rules.states.verifying import judged
+from fleetos.rules.needs import Context, ReadJobNeed, ReadServerNeed, SweepNeed
+from fleetos.rules.states.verifying import judge_ended_change
 from tests.unit.model.samples import CHANGED, ERROR, NO_DISK, REBUILD, SETTINGS, START, STOPPED, a_target, an_attempt
 from tests.unit.rules.scene import Look as Seen
 from tests.unit.rules.scene import context, moment, needs
@@ -28,20 +28,20 @@ def swept(*looks: Seen, **known: object) -> Context:
 
 def asks_at(scene: Context) -> float:
     """When the job is asked, in seconds of the change."""
-    ask = next(need for need in needs(decide(JOB, scene)) if isinstance(need, AskJob))
+    ask = next(need for need in needs(decide(JOB, scene)) if isinstance(need, ReadJobNeed))
     return ask.due_s - moment(0).elapsed_s
 
 
 def test_many_changes_are_followed_by_sweeps() -> None:
-    assert Follow() in needs(decide(JOB, swept((10, REBUILD))))
+    assert SweepNeed() in needs(decide(JOB, swept((10, REBUILD))))
 
 
 def test_a_change_that_is_watched_alone_is_asked_by_its_job() -> None:
     alone = context([(10, REBUILD)])
-    assert Follow() not in needs(decide(JOB, alone))
+    assert SweepNeed() not in needs(decide(JOB, alone))
     assert asks_at(alone) == 10
-    assert asks_at(replace(alone, job_asked=moment(10))) == 10 + SETTINGS.poll_min_s
-    assert asks_at(replace(context([(300, REBUILD)]), job_asked=moment(300))) == 330
+    assert asks_at(replace(alone, job_read_at=moment(10))) == 10 + SETTINGS.poll_min_s
+    assert asks_at(replace(context([(300, REBUILD)]), job_read_at=moment(300))) == 330
 
 
 # --- its server left the picture of a change -----------------------------------------------------------------
@@ -70,16 +70,16 @@ def test_one_that_failed_before_is_not_seen_to_fail() -> None:
     before = an_attempt(accepted_at=START, job_id="job-1", before=ERROR)
     again = replace(JOB, attempts=(before,))
     asked = needs(decide(again, swept((30, ERROR), forecast=MINUTES)))
-    assert AskJob("job-1", moment(395).elapsed_s) in asked
+    assert ReadJobNeed("job-1", moment(395).elapsed_s) in asked
 
 
 def test_each_answer_that_tells_nothing_new_makes_the_next_rarer() -> None:
     looks: tuple[Seen, ...] = ((60, REBUILD), (100, CHANGED), (120, CHANGED))
-    assert asks_at(swept(*looks, job_asked=moment(110))) == 110 + 120 * ASK_AGAIN_SHARE
+    assert asks_at(swept(*looks, job_read_at=moment(110))) == 110 + 120 * ASK_AGAIN_SHARE
     late = (*looks, (150, CHANGED), (200, CHANGED))
-    assert asks_at(swept(*late, job_asked=moment(195))) == 195 + 200 * ASK_AGAIN_SHARE
+    assert asks_at(swept(*late, job_read_at=moment(195))) == 195 + 200 * ASK_AGAIN_SHARE
     # A picture that is newer than the answer is news.
-    assert asks_at(swept(*looks, job_asked=moment(99))) == 120
+    assert asks_at(swept(*looks, job_read_at=moment(99))) == 120
 
 
 # --- its time has come ---------------------------------------------------------------------------------------
@@ -96,8 +96,8 @@ def test_while_nothing_is_known_it_is_asked_early_unless_the_end_will_be_seen() 
 
 
 def test_then_it_is_asked_at_twice_its_age_and_no_oftener_than_the_plan_allows() -> None:
-    assert asks_at(swept((450, STOPPED), forecast=MINUTES, job_asked=moment(400))) == 800
-    assert asks_at(swept((35, STOPPED), forecast=MINUTES, job_asked=moment(30))) == 30 + SETTINGS.poll_max_s
+    assert asks_at(swept((450, STOPPED), forecast=MINUTES, job_read_at=moment(400))) == 800
+    assert asks_at(swept((35, STOPPED), forecast=MINUTES, job_read_at=moment(30))) == 30 + SETTINGS.poll_max_s
 
 
 def test_a_server_that_shows_a_change_for_ever_is_asked_all_the_same() -> None:
@@ -106,10 +106,10 @@ def test_a_server_that_shows_a_change_for_ever_is_asked_all_the_same() -> None:
 
 
 def test_after_the_deadline_its_looks_and_answers_come_at_a_steady_beat() -> None:
-    scene = swept((TIMEOUT + 5, REBUILD), job_asked=moment(TIMEOUT))
+    scene = swept((TIMEOUT + 5, REBUILD), job_read_at=moment(TIMEOUT))
     asked = needs(decide(JOB, scene))
     assert asked == (
-        AskJob("job-1", moment(TIMEOUT + SETTINGS.poll_max_s).elapsed_s),
+        ReadJobNeed("job-1", moment(TIMEOUT + SETTINGS.poll_max_s).elapsed_s),
         ReadServerNeed(moment(TIMEOUT + 5 + SETTINGS.poll_max_s).elapsed_s),
     )
     assert asks_at(swept((TIMEOUT + 5, REBUILD))) == TIMEOUT + 5
@@ -121,13 +121,13 @@ VERIFYING = replace(JOB, state=TargetState.VERIFYING)
 
 
 def test_one_that_is_only_to_be_verified_comes_along_with_the_next_sweep() -> None:
-    assert decide(VERIFYING, swept()) == (Follow(),)
+    assert decide(VERIFYING, swept()) == (SweepNeed(),)
     assert decide(VERIFYING, context()) == (ReadServerNeed(moment(0).elapsed_s),)
 
 
 def test_one_that_sweeps_do_not_show_is_looked_at_by_itself() -> None:
-    assert decide(VERIFYING, swept(misses=1)) == (ReadServerNeed(moment(0).elapsed_s),)
+    assert decide(VERIFYING, swept(missed_reads=1)) == (ReadServerNeed(moment(0).elapsed_s),)
 
 
 def test_one_that_failed_holds_its_slot_and_is_looked_at_now() -> None:
-    assert judged(JOB, JobStatus.FAIL, swept()) == (ReadServerNeed(moment(0).elapsed_s),)
+    assert judge_ended_change(JOB, JobStatus.FAIL, swept()) == (ReadServerNeed(moment(0).elapsed_s),)

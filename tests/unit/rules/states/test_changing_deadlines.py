@@ -14,8 +14,8 @@ from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import Target
 from fleetos.model.states import HOLDS_SLOT, Reason, TargetState
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskJob, ReadServerNeed, Wait
-from fleetos.rules.replies import job_seen
+from fleetos.rules.needs import ReadJobNeed, ReadServerNeed, Wait
+from fleetos.rules.replies import judge_job
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,
@@ -37,7 +37,7 @@ ADOPTED = a_target(state=S.CHANGING, attempts=(an_attempt(adopted=True, unanswer
 
 
 def test_a_job_is_asked_until_the_deadline() -> None:
-    assert needs(decide(JOB, context())) == (AskJob("job-1", moment(5).elapsed_s), Wait(moment(TIMEOUT).elapsed_s))
+    assert needs(decide(JOB, context())) == (ReadJobNeed("job-1", moment(5).elapsed_s), Wait(moment(TIMEOUT).elapsed_s))
 
 
 @pytest.mark.parametrize("target", [JOB, ADOPTED])
@@ -72,16 +72,16 @@ def test_a_held_overdue_target_keeps_its_claim_and_gives_its_slot_back() -> None
 
 
 def test_an_adopted_change_is_overdue_by_the_deadline_of_its_attempt() -> None:
-    scene = replace(context(steady(REBUILD, 2 * TIMEOUT + 1)), entered=moment(TIMEOUT))
+    scene = replace(context(steady(REBUILD, 2 * TIMEOUT + 1)), entered_at=moment(TIMEOUT))
     assert outcome_of(decide(ADOPTED, scene))[:2] == (S.HELD, Reason.STILL_CHANGING)
 
 
 def test_a_process_that_takes_over_late_looks_for_one_settle() -> None:
     hours = 10 * TIMEOUT
-    scene = replace(context(steady(REBUILD, hours + SETTLE - 1, from_s=hours)), entered=moment(hours))
+    scene = replace(context(steady(REBUILD, hours + SETTLE - 1, from_s=hours)), entered_at=moment(hours))
     assert undecided(decide(JOB, scene))
     assert undecided(decide(ADOPTED, scene))
-    scene = replace(context(steady(REBUILD, hours + SETTLE, from_s=hours)), entered=moment(hours))
+    scene = replace(context(steady(REBUILD, hours + SETTLE, from_s=hours)), entered_at=moment(hours))
     assert outcome_of(decide(JOB, scene))[:2] == (S.HELD, Reason.STILL_CHANGING)
     assert outcome_of(decide(ADOPTED, scene))[:2] == (S.HELD, Reason.STILL_CHANGING)
 
@@ -130,4 +130,4 @@ def test_an_adopted_change_is_not_asked_about_by_a_job_that_the_cloud_does_not_k
     adopted = a_target(state=S.CHANGING, attempts=(an_attempt(accepted_at=START, job_id="job-1", adopted=True),))
     (look,) = needs(decide(adopted, context([(60, REBUILD)])))
     assert isinstance(look, ReadServerNeed)
-    assert job_seen(adopted, "job-1", None, context([(600, REBUILD)])) == ()
+    assert judge_job(adopted, "job-1", None, context([(600, REBUILD)])) == ()

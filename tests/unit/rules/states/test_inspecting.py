@@ -17,7 +17,7 @@ from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES, Traces
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskTraces, Decision
+from fleetos.rules.needs import Decision, ReadTracesNeed
 from fleetos.rules.needs import ReadServerNeed as NeedsLook
 from tests.unit.model.samples import (
     CHANGED,
@@ -121,19 +121,19 @@ def test_row_baseline_is_not_delivered_after_the_settle() -> None:
     looks = steady(STOPPED, SETTLE)
     asked = decide(inspected(), context(looks))
     assert isinstance(asked, tuple)
-    assert AskTraces(START, context(looks).now.elapsed_s) in asked
+    assert ReadTracesNeed(START, context(looks).now.elapsed_s) in asked
     assert only_event(decide(inspected(), context(looks, traces=NO_TRACES))) == NotDelivered(ID, 1)
 
 
 def test_row_baseline_traces_are_asked_for_by_the_clock_of_the_cloud_where_it_tells() -> None:
     looks, told_at = steady(STOPPED, SETTLE), START - timedelta(hours=1)
     asked = needs(decide(inspected(cloud_at=told_at), context(looks)))
-    assert asked[0] == AskTraces(told_at, context(looks).now.elapsed_s)
+    assert asked[0] == ReadTracesNeed(told_at, context(looks).now.elapsed_s)
 
 
 def test_row_baseline_looks_go_on_while_the_traces_are_asked_for() -> None:
     asked = needs(decide(inspected(), context(steady(STOPPED, SETTLE))))
-    assert [type(need).__name__ for need in asked] == ["AskTraces", "ReadServerNeed"]
+    assert [type(need).__name__ for need in asked] == ["ReadTracesNeed", "ReadServerNeed"]
 
 
 def test_row_baseline_in_its_own_failed_picture_is_not_delivered() -> None:
@@ -145,7 +145,8 @@ def test_row_baseline_in_its_own_failed_picture_is_not_delivered() -> None:
 
 def test_row_baseline_with_a_job_id_uses_the_attempt_up() -> None:
     decision = decide(
-        ACCEPTED, context(steady(STOPPED, SETTLE), traces=NO_TRACES, job_asked=moment(SETTLE), job_over=moment(0))
+        ACCEPTED,
+        context(steady(STOPPED, SETTLE), traces=NO_TRACES, job_read_at=moment(SETTLE), job_not_running_at=moment(0)),
     )
     assert outcome_of(decision) == (S.BACKOFF, None, Outcome.FAILED)
 
@@ -210,11 +211,11 @@ def test_the_settle_starts_anew_after_a_gap() -> None:
 
 
 def test_the_settle_starts_anew_after_a_suspend() -> None:
-    watch = context(steady(STOPPED, 570)).watch
+    watch = context(steady(STOPPED, 570)).series
     assert watch is not None
     slept = replace(moment(600), awake_s=moment(595).awake_s)
     sight = replace(watch.last, requested=slept, received=slept)
-    scene = replace(context(steady(STOPPED, SETTLE), traces=NO_TRACES), watch=watch.add(sight))
+    scene = replace(context(steady(STOPPED, SETTLE), traces=NO_TRACES), series=watch.add(sight))
     assert undecided(decide(inspected(), scene))
 
 
@@ -222,8 +223,8 @@ def test_the_settle_starts_with_the_first_look_of_this_process() -> None:
     """A process that took the run over hours after the send still watches for a whole settle."""
     hours = 5 * 3600.0
     late = steady(STOPPED, hours + SETTLE - 1, from_s=hours)
-    assert not_yet(late, entered=moment(hours))
-    assert not not_yet(steady(STOPPED, hours + SETTLE, from_s=hours), entered=moment(hours))
+    assert not_yet(late, entered_at=moment(hours))
+    assert not not_yet(steady(STOPPED, hours + SETTLE, from_s=hours), entered_at=moment(hours))
 
 
 def test_the_settle_is_no_shorter_than_the_cloud_s_slowest_change() -> None:
@@ -253,7 +254,9 @@ def test_row_started_by_somebody_needs_it_throughout() -> None:
 
 
 def test_row_started_with_a_job_id_uses_the_attempt_up() -> None:
-    decision = decide(ACCEPTED, context(steady(RUNNING, SETTLE), job_asked=moment(SETTLE), job_over=moment(0)))
+    decision = decide(
+        ACCEPTED, context(steady(RUNNING, SETTLE), job_read_at=moment(SETTLE), job_not_running_at=moment(0))
+    )
     assert outcome_of(decision) == (S.BACKOFF, None, Outcome.FAILED)
 
 
@@ -364,7 +367,7 @@ def test_row_any_other_names_what_was_seen() -> None:
 
 
 def test_a_used_up_attempt_waits_for_its_backoff() -> None:
-    scene = context(steady(STOPPED, SETTLE), traces=NO_TRACES, job_asked=moment(SETTLE), job_over=moment(0))
+    scene = context(steady(STOPPED, SETTLE), traces=NO_TRACES, job_read_at=moment(SETTLE), job_not_running_at=moment(0))
     event = only_event(decide(ACCEPTED, scene))
     assert isinstance(event, AttemptEnded)
     assert event.not_before is not None

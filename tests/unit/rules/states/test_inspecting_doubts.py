@@ -14,7 +14,7 @@ from fleetos.model.run import End, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskJob, Context, Decision, ReadServerNeed, Wait
+from fleetos.rules.needs import Context, Decision, ReadJobNeed, ReadServerNeed, Wait
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,
@@ -49,13 +49,13 @@ def silent(image: str | None, state: TargetState, **changes: object) -> Target:
     return replace(a_target(state=state, baseline=on(RUNNING, image)), attempts=(attempt,))
 
 
-def asked(decision: Decision) -> list[AskJob]:
-    return [need for need in needs(decision) if isinstance(need, AskJob)]
+def asked(decision: Decision) -> list[ReadJobNeed]:
+    return [need for need in needs(decision) if isinstance(need, ReadJobNeed)]
 
 
 def denied(from_s: float, until_s: float) -> dict[str, object]:
     """What is known of a job when all answers between these times did not know it."""
-    return {"job_asked": moment(until_s), "job_over": moment(from_s)}
+    return {"job_read_at": moment(until_s), "job_not_running_at": moment(from_s)}
 
 
 # --- an image that is no witness -------------------------------------------------------------------------------
@@ -133,8 +133,8 @@ def accepted(**changes: object) -> Target:
 
 
 def test_a_job_that_was_unknown_is_asked_again() -> None:
-    scene = context(steady(STOPPED, 60), job_asked=moment(50))
-    assert asked(decide(accepted(), scene)) == [AskJob("job-1", moment(50).elapsed_s + BEAT)]
+    scene = context(steady(STOPPED, 60), job_read_at=moment(50))
+    assert asked(decide(accepted(), scene)) == [ReadJobNeed("job-1", moment(50).elapsed_s + BEAT)]
 
 
 def test_a_job_counts_as_lost_when_it_was_denied_for_a_settle_and_of_late() -> None:
@@ -155,7 +155,7 @@ def test_answers_about_the_job_do_not_put_the_next_look_off() -> None:
 
 
 def test_a_job_that_is_known_again_and_runs_forbids_every_verdict() -> None:
-    scene = context(steady(STOPPED, SETTLE), job_asked=moment(SETTLE), job_ran=moment(SETTLE))
+    scene = context(steady(STOPPED, SETTLE), job_read_at=moment(SETTLE), job_running_at=moment(SETTLE))
     for target in (accepted(), accepted(adopted=True)):
         assert undecided(decide(target, scene))
 
@@ -164,10 +164,10 @@ def test_what_the_operator_let_rest_is_watched_for_a_settle_and_its_job_is_asked
     rested = fold_target(replace(accepted(), state=S.HELD), Settled(ID), START)
     retried = replace(rested, state=S.INSPECTING, attempts_allowed=2)
     early = replace(context(steady(STOPPED, SETTLE - 1)), **denied(0, 10))
-    assert asked(decide(retried, early)) == [AskJob("job-1", moment(10).elapsed_s + BEAT)]
+    assert asked(decide(retried, early)) == [ReadJobNeed("job-1", moment(10).elapsed_s + BEAT)]
     late = replace(context(steady(STOPPED, SETTLE)), **denied(0, SETTLE))
     assert decided(retried, late).state is S.CHECKING
-    assert undecided(decide(retried, replace(late, job_ran=moment(SETTLE), job_over=None)))
+    assert undecided(decide(retried, replace(late, job_running_at=moment(SETTLE), job_not_running_at=None)))
 
 
 # --- a request that comes late, or twice ----------------------------------------------------------------------
@@ -217,12 +217,14 @@ def test_an_earlier_run_s_send_is_remembered_when_one_of_this_run_was_lost_and_f
 def test_the_job_is_asked_twice_in_a_settle_however_seldom_the_plan_polls() -> None:
     seldom = replace(SETTINGS, poll_max_s=4 * SETTLE)
     scene = replace(context(steady(STOPPED, 60), settings=seldom), **denied(50, 50))
-    assert asked(decide(accepted(), scene)) == [AskJob("job-1", moment(50).elapsed_s + SETTLE / 2)]
+    assert asked(decide(accepted(), scene)) == [ReadJobNeed("job-1", moment(50).elapsed_s + SETTLE / 2)]
 
 
 def test_a_job_that_ran_once_and_was_denied_for_a_settle_since_is_lost() -> None:
     scene = replace(
-        context(steady(STOPPED, 2 * SETTLE), traces=NO_TRACES), **denied(SETTLE - 10, 2 * SETTLE), job_ran=moment(0)
+        context(steady(STOPPED, 2 * SETTLE), traces=NO_TRACES),
+        **denied(SETTLE - 10, 2 * SETTLE),
+        job_running_at=moment(0),
     )
     assert outcome_of(decide(accepted(), scene)) == (S.BACKOFF, None, Outcome.FAILED)
 
@@ -235,8 +237,8 @@ def test_what_the_operator_let_rest_without_a_job_is_watched_for_a_settle_too() 
 
 def test_a_job_that_the_operator_let_rest_is_waited_for_while_it_goes_on() -> None:
     rested = accepted(outcome=Outcome.UNKNOWN, ended_at=START)
-    scene = context(steady(STOPPED, LATE), job_asked=moment(LATE), job_ran=moment(LATE))
-    lasting = replace(scene, job_over=moment(0))
+    scene = context(steady(STOPPED, LATE), job_read_at=moment(LATE), job_running_at=moment(LATE))
+    lasting = replace(scene, job_not_running_at=moment(0))
     assert decided(rested, lasting).state is S.CHECKING
     assert undecided(decide(rested, scene))
 

@@ -22,7 +22,7 @@ from fleetos.model.run import End, Outcome, PowerCall, PowerOutcome, Settings, T
 from fleetos.model.states import HOLDS_SLOT, Reason, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import AskJob, Context, Decision, PowerNeed, ReadServerNeed, Wait
+from fleetos.rules.needs import Context, Decision, PowerNeed, ReadJobNeed, ReadServerNeed, Wait
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,
@@ -111,28 +111,28 @@ def test_a_call_on_the_wire_is_waited_for() -> None:
 
 def test_a_job_that_is_not_final_is_asked() -> None:
     asked = needs(decide(stopping(call(P.ACCEPTED)), seen(STOPPED, 60, since_s=0)))
-    assert asked == (AskJob("job-1", moment(60).elapsed_s), Wait(moment(TIMEOUT).elapsed_s))
+    assert asked == (ReadJobNeed("job-1", moment(60).elapsed_s), Wait(moment(TIMEOUT).elapsed_s))
 
 
 def asks_at(at_s: float, **known: object) -> float:
     """When the job of a stop that was sent at second 0 is asked, in seconds."""
     scene = replace(context(), now=moment(at_s), **known)
     ask = needs(decide(stopping(call(P.ACCEPTED)), scene))[0]
-    assert isinstance(ask, AskJob)
+    assert isinstance(ask, ReadJobNeed)
     return ask.due_s - moment(0).elapsed_s
 
 
 def test_a_stop_is_asked_for_its_end_when_most_others_have_ended() -> None:
     assert asks_at(0) == SETTINGS.poll_min_s
-    assert asks_at(0, stop_s=40.0) == 40
-    assert asks_at(10, stop_s=40.0) == 40
-    assert asks_at(50, stop_s=40.0) == 50
+    assert asks_at(0, stop_duration_s=40.0) == 40
+    assert asks_at(10, stop_duration_s=40.0) == 40
+    assert asks_at(50, stop_duration_s=40.0) == 50
 
 
 def test_a_stop_that_lasts_is_asked_more_and_more_rarely() -> None:
-    assert asks_at(40, job_asked=moment(40)) == 40 + 40 * ASK_AGAIN_SHARE
-    assert asks_at(8, job_asked=moment(8)) == 8 + SETTINGS.poll_min_s
-    assert asks_at(500, job_asked=moment(500)) == 500 + SETTINGS.poll_max_s
+    assert asks_at(40, job_read_at=moment(40)) == 40 + 40 * ASK_AGAIN_SHARE
+    assert asks_at(8, job_read_at=moment(8)) == 8 + SETTINGS.poll_min_s
+    assert asks_at(500, job_read_at=moment(500)) == 500 + SETTINGS.poll_max_s
 
 
 @pytest.mark.parametrize("outcome", [P.ENDED, P.REFUSED])
@@ -170,7 +170,9 @@ def test_a_hard_stop_comes_only_after_the_soft_one_is_final_and_the_server_still
 
 def test_a_hard_stop_comes_after_the_time_out_of_the_soft_one() -> None:
     open_call = stopping(call(P.ACCEPTED))
-    assert needs(decide(open_call, seen(RUNNING, TIMEOUT - 1)))[0] == AskJob("job-1", moment(TIMEOUT - 1).elapsed_s)
+    assert needs(decide(open_call, seen(RUNNING, TIMEOUT - 1)))[0] == ReadJobNeed(
+        "job-1", moment(TIMEOUT - 1).elapsed_s
+    )
     assert decide(open_call, seen(RUNNING, TIMEOUT)) == (HARD_STOP,)
 
 
@@ -196,8 +198,8 @@ def test_a_plan_that_says_soft_is_never_stopped_hard() -> None:
 
 def test_a_refused_batch_is_split_anew() -> None:
     refused = stopping(call(P.REFUSED, size=9))
-    assert decide(refused, seen(RUNNING, 10)) == (PowerNeed("stop", at_most=4),)
-    assert decide(stopping(call(P.REFUSED, size=2)), seen(RUNNING, 10)) == (PowerNeed("stop", at_most=1),)
+    assert decide(refused, seen(RUNNING, 10)) == (PowerNeed("stop", max_servers=4),)
+    assert decide(stopping(call(P.REFUSED, size=2)), seen(RUNNING, 10)) == (PowerNeed("stop", max_servers=1),)
 
 
 @pytest.mark.parametrize("picture", [STOPPING, STOPPED, FOREIGN])
@@ -209,7 +211,7 @@ def test_a_split_leaves_out_who_does_not_need_it_any_more(picture: ServerSnapsho
 def test_splits_do_not_count_but_refusals_of_one_server_do() -> None:
     splits = [call(P.REFUSED, size=size) for size in (64, 32, 16, 8, 4, 2)]
     singles = [call(P.REFUSED) for _ in range(MAX_POWER_CALLS - 1)]
-    assert decide(stopping(*splits, *singles), seen(RUNNING, 10, settings=SOFT)) == (PowerNeed("stop", at_most=1),)
+    assert decide(stopping(*splits, *singles), seen(RUNNING, 10, settings=SOFT)) == (PowerNeed("stop", max_servers=1),)
     spent = stopping(*splits, *singles, call(P.REFUSED), detail="Ecs.0605: locked")
     after = decided(spent, seen(RUNNING, 10, settings=SOFT))
     assert after.then is not None
@@ -284,7 +286,7 @@ def test_a_server_that_does_not_start_is_held() -> None:
 
 def test_a_refused_batch_of_starts_is_split() -> None:
     refused = replace(STARTING, calls=(start_call(P.REFUSED, size=9),))
-    assert decide(refused, seen(CHANGED_DOWN, 10)) == (PowerNeed("start", at_most=4),)
+    assert decide(refused, seen(CHANGED_DOWN, 10)) == (PowerNeed("start", max_servers=4),)
 
 
 # --- restoring ----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from fleetos.model.run import Attempt, Order, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.decide import decide
-from fleetos.rules.needs import Submit
+from fleetos.rules.needs import SubmitNeed
 from tests.unit.model.samples import (
     ERROR,
     NEW_DISK,
@@ -122,4 +122,4 @@ def test_only_the_frozen_image_may_be_on_record_when_it_is_sent(
     held = at(waiting, replace(STOPPED, image=image), 0)
     assert held == (S.HELD, Reason.FOREIGN_CHANGE, None)
     if state is S.READY:
-        assert Submit() in needs(decide(waiting, context([(0, STOPPED)])))
+        assert SubmitNeed() in needs(decide(waiting, context([(0, STOPPED)])))

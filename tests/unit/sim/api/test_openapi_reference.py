@@ -38,9 +38,9 @@ def test_every_rule_and_its_keys_are_described(rule: type[faults.RuleBase]) -> N
 
 
 def test_every_value_that_a_rule_takes_is_described() -> None:
-    for values in (faults.Picture, faults.FailurePicture, faults.Garble, faults.Lost, faults.Form):
+    for values in (faults.ChangePicture, faults.FailurePicture, faults.Garble, faults.LostAnswer, faults.Form):
         assert set(get_args(values)) <= named()
     for operation in get_args(faults.Operation):
         assert operation in PAGE
-    for flip in get_args(faults.Flip):
+    for flip in get_args(faults.ImageFlip):
         assert flip in EXAMPLE

@@ -2,9 +2,9 @@ from typing import Any, cast
 
 import pytest
 
-from fleetos.sim.api.request_bodies import BodyError, parse
+from fleetos.sim.api.request_bodies import BodyError, parse_body
 from fleetos.sim.wire.messages import SimResponse
-from fleetos.sim.world.servers import FRAMES_KEPT_S
+from fleetos.sim.world.servers import SNAPSHOTS_KEPT_S
 from tests.unit.sim.bench import LOGIN, Bench, stopped
 
 LIST = "/v1/{p}/cloudservers/detail"
@@ -157,7 +157,7 @@ def test_the_token_names_its_project_expiry_and_endpoints() -> None:
     assert len(bench.token) == 5000
     ending = bench.send("POST", "/v3/auth/tokens", LOGIN).ending
     assert isinstance(ending, SimResponse)
-    token = cast("dict[str, Any]", parse(ending.body)["token"])
+    token = cast("dict[str, Any]", parse_body(ending.body)["token"])
     assert ending.status == 201
     assert token["project"]["id"] == bench.cloud.world.project_id
     assert token["expires_at"] == "2027-01-15T08:01:00.000000Z"
@@ -195,13 +195,13 @@ def test_old_pictures_are_forgotten() -> None:
         bench.wait(20)
         bench.power("os-stop")
         bench.wait(20)
-    assert len(bench.cloud.world.servers[bench.id()].frames) < 4 * FRAMES_KEPT_S / 20
+    assert len(bench.cloud.world.servers[bench.id()].snapshots) < 4 * SNAPSHOTS_KEPT_S / 20
 
 
 def test_a_body_that_is_no_object_is_refused() -> None:
     with pytest.raises(BodyError) as caught:
-        parse(b"3")
-    assert caught.value.refused.code == "Ecs.0005"
+        parse_body(b"3")
+    assert caught.value.api_error.code == "Ecs.0005"
 
 
 def test_a_cloud_without_logs_offers_neither_actions_nor_disks() -> None:

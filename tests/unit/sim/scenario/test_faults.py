@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.fault_table import FaultDecision, FaultTable
-from fleetos.sim.scenario.faults import NO_FATE, Operation, Rule
+from fleetos.sim.scenario.faults import NO_EFFECT, Operation, Rule
 from fleetos.sim.wire.error_codes import refusal
 from fleetos.sim.wire.messages import Cut, Ending, Hang, NeverSent, SimResponse
 from fleetos.sim.world.journal import JournalLine
@@ -113,9 +113,9 @@ def test_counting_a_known_decision_equals_deciding() -> None:
         decision = one.decide("stop", servers, 0)
         order = PowerOrder(kind="power", operation="stop", servers=servers)
         entry = JournalLine.model_validate_json(
-            JournalLine.of(0, order, decision, "r").model_dump_json(exclude_defaults=True)
+            JournalLine.of_write(0, order, decision, "r").model_dump_json(exclude_defaults=True)
         )
-        other.count("stop", servers, FaultDecision(entry.fate or NO_FATE, entry.fates))
+        other.count_request("stop", servers, FaultDecision(entry.fate or NO_EFFECT, entry.fates))
     for servers in calls[3:]:
         assert one.decide("stop", servers, 0) == other.decide("stop", servers, 0)
 

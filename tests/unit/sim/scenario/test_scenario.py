@@ -4,8 +4,7 @@ import pytest
 
 from fleetos.errors import InputError, Problem
 from fleetos.limits import SIM_SCENARIO_BYTES_MAX
-from fleetos.sim.scenario.builtin_world import LOST, builtin_scenario
-from fleetos.sim.scenario.load import load_scenario, parse_scenario
+from fleetos.sim.scenario.load import LOST, builtin_scenario, load_scenario, parse_scenario
 from fleetos.sim.wire.messages import SimResponse
 from fleetos.sim.world.world import World
 from tests.unit.sim.bench import BORN, Bench
@@ -32,8 +31,8 @@ def problems(text: str) -> list[Problem]:
 def test_a_scenario_makes_a_world() -> None:
     world = World(parse_scenario(GOOD, "s.yaml"), BORN)
     servers = list(world.servers.values())
-    assert [(s.body.name, s.body.az) for s in servers[:2]] == [("web-01", "eu-de-01"), ("web-02", "eu-de-02")]
-    assert (servers[2].body.name, servers[2].status) == ("db", "ERROR")
+    assert [(s.spec.name, s.spec.az) for s in servers[:2]] == [("web-01", "eu-de-01"), ("web-02", "eu-de-02")]
+    assert (servers[2].spec.name, servers[2].status) == ("db", "ERROR")
 
 
 def test_json_is_read_as_well(tmp_path: Path) -> None:
@@ -77,8 +76,8 @@ def test_servers_of_a_group_have_addresses_one_after_the_other() -> None:
     text = "flavors: [{id: m1.large.8}]\nservers:\n"
     text += "  - {count: 3, address: 10.0.0.254, flavor: m1.large.8, enterprise_project: ops}\n"
     servers = World(parse_scenario(text, "s.yaml"), BORN).servers.values()
-    assert [server.body.address for server in servers] == ["10.0.0.254", "10.0.0.255", "10.0.1.0"]
-    assert {(server.body.flavor.id, server.body.enterprise_project) for server in servers} == {("m1.large.8", "ops")}
+    assert [server.spec.address for server in servers] == ["10.0.0.254", "10.0.0.255", "10.0.1.0"]
+    assert {(server.spec.flavor.id, server.spec.enterprise_project) for server in servers} == {("m1.large.8", "ops")}
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -108,7 +107,7 @@ def test_odd_texts_are_problems_not_crashes(text: str) -> None:
 
 def test_the_built_in_world() -> None:
     bench = Bench(**builtin_scenario().model_dump())
-    names = {s.body.name: s for s in bench.cloud.world.servers.values()}
+    names = {s.spec.name: s for s in bench.cloud.world.servers.values()}
     assert list(names)[0::199] == ["web-001", "web-200"]
     assert {names[name].status for name in ("web-001", "web-002", *LOST)} == {"ACTIVE"}
     assert 10 <= sum(s.status == "SHUTOFF" for s in names.values()) <= 30
@@ -118,12 +117,12 @@ def test_the_built_in_world() -> None:
 
 def test_every_server_of_the_built_in_world_ends_well_at_the_second_try() -> None:
     bench = Bench(**builtin_scenario().model_dump())
-    for name in [s.body.name for s in bench.cloud.world.servers.values()]:
+    for name in [s.spec.name for s in bench.cloud.world.servers.values()]:
         bench.power("os-stop", name)
     bench.wait(2)
-    lost = [s.body.name for s in list(bench.cloud.world.servers.values()) if _lost(bench, s.body.name)]
+    lost = [s.spec.name for s in list(bench.cloud.world.servers.values()) if _lost(bench, s.spec.name)]
     bench.wait(10)
-    failed = [s.body.name for s in bench.cloud.world.servers.values() if s.status != "ACTIVE"]
+    failed = [s.spec.name for s in bench.cloud.world.servers.values() if s.status != "ACTIVE"]
     assert sorted(lost) == sorted(LOST)
     assert 8 <= len(failed) <= 20
     assert not set(failed) & set(lost)

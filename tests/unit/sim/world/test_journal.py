@@ -13,8 +13,8 @@ from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.server.serve import open_world
 from fleetos.sim.server.state_folder import StateFolder
 from fleetos.sim.world import journal as journals
-from fleetos.sim.world.journal import FORMAT, load
-from fleetos.sim.world.orders import Foreign, SetFaults
+from fleetos.sim.world.journal import FORMAT, load_journal
+from fleetos.sim.world.orders import ForeignOrder, SetFaults
 from tests.unit.sim.bench import BORN, Kept
 
 RULES = [
@@ -27,11 +27,11 @@ RULES = [
 
 
 def replayed(path: Path, now: float) -> SimulatedCloud:
-    journal, entries = load(path)
+    journal, entries = load_journal(path)
     cloud = SimulatedCloud(journal.header.scenario, journal.header.born_at, lambda: now, journal)
     for entry in entries:
         cloud.replay(entry)
-    cloud.settle()
+    cloud.advance()
     return cloud
 
 
@@ -41,7 +41,7 @@ def truth(cloud: SimulatedCloud) -> object:
     for write in cast("list[dict[str, object]]", ledger["writes"]):
         # What a change said is in memory alone: digests of secrets do not belong on a disk.
         del write["content"]
-    return ledger, [server.frames for server in cloud.world.servers.values()], cloud.world.jobs
+    return ledger, [server.snapshots for server in cloud.world.servers.values()], cloud.world.jobs
 
 
 def busy(path: Path) -> Kept:
@@ -54,8 +54,8 @@ def busy(path: Path) -> Kept:
         bench.wait(33)
         if turn == 20:
             rule = Refuse.model_validate({"do": "refuse", "on": "stop", "rate": 0.5})
-            bench.cloud.order(SetFaults(kind="faults", rules=(rule,)))
-            bench.cloud.order(Foreign(kind="foreign", server_id=bench.id("web-002"), act="lock"))
+            bench.cloud.execute_order(SetFaults(kind="faults", rules=(rule,)))
+            bench.cloud.execute_order(ForeignOrder(kind="foreign", server_id=bench.id("web-002"), act="lock"))
     return bench
 
 
@@ -116,7 +116,7 @@ def test_a_file_that_is_no_journal(tmp_path: Path, text: str) -> None:
     path = tmp_path / "world.jsonl"
     path.write_text(text)
     with pytest.raises(InputError, match="cannot be read as the journal"):
-        load(path)
+        load_journal(path)
 
 
 def test_a_journal_of_another_format(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_journal_of_another_format(tmp_path: Path) -> None:
     header = json.loads(path.read_text())
     path.write_text(json.dumps({**header, "format": FORMAT + 1}) + "\n")
     with pytest.raises(InputError, match="another version"):
-        load(path)
+        load_journal(path)
 
 
 def test_a_full_world_takes_no_more_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,19 +138,19 @@ def test_a_full_world_takes_no_more_writes(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_home_has_one_occupant_and_private_files(tmp_path: Path) -> None:
     home = StateFolder(tmp_path / "state" / "sim")
-    assert home.occupant() is None
-    with home.occupied():
-        assert home.occupant() is not None
-        with pytest.raises(UsageError, match="another process"), StateFolder(home.folder).occupied():
+    assert home.server_pid() is None
+    with home.hold():
+        assert home.server_pid() is not None
+        with pytest.raises(UsageError, match="another process"), StateFolder(home.path).hold():
             pass
         cloud, world = open_world(home.journal, Scenario(), lambda: BORN)
         home.write_address("http://127.0.0.1:1", world)
-    assert home.occupant() is None
+    assert home.server_pid() is None
     assert home.read_address() == ("http://127.0.0.1:1", world)
-    assert home.folder.stat().st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in home.folder.iterdir()} == {0o600}
+    assert home.path.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in home.path.iterdir()} == {0o600}
     assert open_world(home.journal, Scenario(seed=9), lambda: BORN)[1] == world
-    home.forget()
+    home.delete_world()
     assert home.read_address() is None
     anew, _ = open_world(home.journal, Scenario(seed=9), lambda: BORN)
     assert anew.world.servers.keys() != cloud.world.servers.keys()
@@ -161,7 +161,7 @@ def test_a_home_is_private_with_all_that_was_made_for_it(tmp_path: Path, umask: 
     home = StateFolder(tmp_path / "state" / "fleetos" / "sim")
     before = os.umask(umask)
     try:
-        with home.occupied():
+        with home.hold():
             _, world = open_world(home.journal, Scenario(), lambda: BORN)
             home.write_address("http://127.0.0.1:1", world)
     finally:
@@ -169,13 +169,13 @@ def test_a_home_is_private_with_all_that_was_made_for_it(tmp_path: Path, umask: 
     made = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "state", *(tmp_path / "state").rglob("*"))}
     assert len(made) > 4
     assert not {path: oct(mode) for path, mode in made.items() if mode != (0o700 if path.is_dir() else 0o600)}
-    home.make()
+    home.create()
     (tmp_path / "taken").touch()
     with pytest.raises(FileExistsError):
-        StateFolder(tmp_path / "taken").make()
+        StateFolder(tmp_path / "taken").create()
 
 
 def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    StateFolder(tmp_path / "sim").make()
+    StateFolder(tmp_path / "sim").create()
     assert tmp_path.stat().st_mode & 0o777 == 0o755

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.sim.world.orders import Foreign
+from fleetos.sim.world.orders import ForeignOrder
 from tests.support import ledger as judge
 from tests.unit.sim.bench import Bench, stopped
 
@@ -306,7 +306,7 @@ def test_somebody_else_can_fail_at_a_change_and_leaves_the_server_in_error_on_a_
     bench = stopped()
     old = bench.disk()
     foreign = {"kind": "foreign", "server_id": bench.id(), "act": "change", "image": "Standard_Debian_12_latest"}
-    assert bench.cloud.order(Foreign.model_validate({**foreign, "fails": True}))
+    assert bench.cloud.execute_order(ForeignOrder.model_validate({**foreign, "fails": True}))
     assert bench.look() == ("ERROR", "error", None)
     assert bench.server()["fault"]["message"]
     disks = {disk.id: disk for disk in bench.ledger().disks}
@@ -329,7 +329,7 @@ def test_the_ledger_says_what_a_server_showed_when_its_change_was_sent_however_l
     bench = Bench(servers=[{"state": "stopped"}], faults=[late])
     bench.send_change()
     foreign = {"kind": "foreign", "server_id": bench.id(), "act": "change", "image": "Standard_Debian_12_latest"}
-    assert bench.cloud.order(Foreign.model_validate(foreign))
+    assert bench.cloud.execute_order(ForeignOrder.model_validate(foreign))
     bench.wait(1000)
     assert bench.ledger().writes[0].at is not None
     assert bench.ledger().writes[0].image_before == bench.image("Standard_Debian_11_latest")

@@ -64,7 +64,7 @@ def test_stopping_what_is_stopped_succeeds_at_once() -> None:
 )
 def test_one_bad_server_refuses_the_whole_call(group: object, code: str, status: int) -> None:
     bench = Bench(servers=[{"count": 2, "name": "web-###"}, group])
-    odd = [s.id for s in bench.cloud.world.servers.values() if s.body.name == "odd"] or ["missing"]
+    odd = [s.id for s in bench.cloud.world.servers.values() if s.spec.name == "odd"] or ["missing"]
     servers = [{"id": bench.id("web-001")}, {"id": odd[0]}]
     got, answer = bench.call("POST", "/v1/{p}/cloudservers/action", {"os-stop": {"servers": servers}})
     assert (got, answer["error"]["code"]) == (status, code)

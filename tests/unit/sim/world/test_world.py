@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetos.sim.world.orders import Foreign
+from fleetos.sim.world.orders import ForeignOrder
 from tests.support import ledger as judge
 from tests.unit.sim.bench import Bench
 
@@ -35,7 +35,7 @@ def act(bench: Bench, what: str, name: str) -> None:
         bench.send_change(name)
     else:
         order = {"kind": "foreign", "server_id": bench.id(name), "act": what.removeprefix("foreign ")}
-        bench.cloud.order(Foreign.model_validate({**order, "image": "Standard_Debian_12_latest"}))
+        bench.cloud.execute_order(ForeignOrder.model_validate({**order, "image": "Standard_Debian_12_latest"}))
 
 
 @settings(max_examples=200, deadline=None)
@@ -71,4 +71,4 @@ def test_time_never_goes_back() -> None:
     bench.wait(200)
     bench.now -= 150
     assert bench.look()[0] == "ACTIVE"
-    assert bench.cloud.settle() == bench.now + 150
+    assert bench.cloud.advance() == bench.now + 150

@@ -34,7 +34,7 @@ def test_a_password_is_in_no_repr_and_no_text(scheme: str) -> None:
     assert location.url.query["sslmode"] == "require"
     assert location.shown == "postgresql://fleet@db.example:5433/runs"
     assert SECRET not in repr(location)
-    assert location.scrubbed(f"refused {SECRET}2 and {SECRET}") == "refused *** and ***"
+    assert location.redact(f"refused {SECRET}2 and {SECRET}") == "refused *** and ***"
 
 
 @pytest.mark.parametrize(

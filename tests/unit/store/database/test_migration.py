@@ -12,26 +12,23 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
+import fleetos
 from fleetos.errors import DatabaseUnusable, JournalUnwritable, RunDriven
-from fleetos.limits import DURATION_MAX_S
-from fleetos.model.experience import Experience
-from fleetos.store import connect, history, queries, runs
+from fleetos.store import connect, queries, runs
 from fleetos.store.connect import Upgraded, open_database, upgrade
 from fleetos.store.database import migration
 from fleetos.store.database.database import Database
-from fleetos.store.database.location import locate
 from fleetos.store.database.migration import REVISION, VERSION_TABLE, migrations_folder
 from fleetos.store.database.tables import metadata
 from fleetos.store.process import Holder, this_process
-from tests.support.postgres import fresh_database
 from tests.unit.store.samples import START, HandClock, dead_process, foreign_process, make_run, make_targets, watcher
 
 NEXT = """
 from alembic import op
 import sqlalchemy as sa
 
-revision = "0003"
-down_revision = "0002"
+revision = "0002"
+down_revision = "0001"
 
 
 def upgrade() -> None:
@@ -53,8 +50,8 @@ def test_the_folder_is_found_in_a_checkout_and_in_an_installation(tmp_path: Path
 
 
 def test_the_wheel_takes_the_migrations_along() -> None:
-    told = (Path(migration.__file__).parents[3] / "pyproject.toml").read_text()
-    assert 'migrations = "fleetos/migrations"' in told
+    settings = (Path(fleetos.__file__).parents[1] / "pyproject.toml").read_text()
+    assert 'migrations = "fleetos/migrations"' in settings
 
 
 def test_the_program_wants_the_newest_revision_and_knows_no_way_down() -> None:
@@ -85,44 +82,15 @@ def newer_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This program one revision later. The folder of its migrations."""
     folder = tmp_path / "newer" / "migrations"
     shutil.copytree(migrations_folder(), folder)
-    (folder / "versions" / "r0003_note.py").write_text(NEXT)
+    (folder / "versions" / "r0002_note.py").write_text(NEXT)
     monkeypatch.setattr(migration, "migrations_folder", lambda: folder)
-    monkeypatch.setattr(connect, "REVISION", "0003")
+    monkeypatch.setattr(connect, "REVISION", "0002")
     return folder
 
 
 async def old_database(database: Database, clock: HandClock, driver: Holder | None) -> None:
     lease = await runs.create_run(database, make_run(), make_targets(3), [], START, watcher(clock, driver))
     assert lease.epoch == 1
-
-
-@pytest.mark.parametrize("where", ["sqlite", "postgresql"])
-async def test_the_longest_change_becomes_experience(
-    where: str, clock: HandClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    location = locate(tmp_path / "fleetos.db" if where == "sqlite" else fresh_database())
-    first = tmp_path / "first" / "migrations"
-    shutil.copytree(migrations_folder(), first)
-    for later in first.glob("versions/r000[2-9]*"):
-        later.unlink()
-    with monkeypatch.context() as older:
-        older.setattr(migration, "migrations_folder", lambda: first)
-        older.setattr(connect, "REVISION", "0001")
-        database = await open_database(location, watcher(clock))
-        async with database.writing() as connection:
-            rows = [("a", 300.5), ("b", 1e9), ("c", -1.0)]
-            for scope, longest_s in rows:
-                await connection.execute(text(f"INSERT INTO clouds VALUES ('{scope}', {longest_s})"))
-        await database.close()
-    database = Database(location)
-    assert (await upgrade(database, watcher(clock))).before == "0001"
-    assert await history.experience(database, "a") == Experience(lasted_s=(300.5,))
-    assert (await history.experience(database, "b")).longest_change_s == DURATION_MAX_S
-    with pytest.raises(DatabaseUnusable):
-        await history.experience(database, "c")
-    async with database.reading() as connection:
-        assert await connection.run_sync(differences) == []
-    await database.close()
 
 
 def copies(folder: Path) -> list[Path]:
@@ -136,15 +104,15 @@ async def test_an_old_database_is_copied_and_then_migrated(
     told: list[Upgraded] = []
     opened = await open_database(sqlite.location, watcher(clock), told.append)
     (copy,) = copies(tmp_path)
-    assert told == [Upgraded("0002", "0003", copy)]
-    assert copy.name == "fleetos.db.backup-0002-20260301T120000Z"
+    assert told == [Upgraded("0001", "0002", copy)]
+    assert copy.name == "fleetos.db.backup-0001-20260301T120000Z"
     assert copy.stat().st_mode & 0o777 == 0o600
     async with opened.reading() as connection:
         assert await connection.scalar(text("SELECT note FROM runs")) == "told"
     assert len((await queries.load(opened, make_run().id)).targets) == 3
     await opened.close()
     with closing(sqlite3.connect(copy)) as connection:
-        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0002",)]
+        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0001",)]
         assert connection.execute("SELECT count(*) FROM targets").fetchall() == [(3,)]
     again = await open_database(sqlite.location, watcher(clock), told.append)
     await again.close()
@@ -159,7 +127,7 @@ async def test_nothing_is_migrated_while_a_run_is_driven(
         await open_database(sqlite.location, watcher(clock))
     assert copies(tmp_path) == []
     async with sqlite.reading() as connection:
-        assert await migration.revision_of(connection) == "0002"
+        assert await migration.revision_of(connection) == "0001"
 
 
 async def test_a_lease_of_another_machine_is_watched_before_a_migration(
@@ -174,12 +142,12 @@ async def test_a_lease_of_another_machine_is_watched_before_a_migration(
 async def test_a_migration_that_fails_leaves_everything_as_it_was(
     sqlite: Database, clock: HandClock, newer_program: Path
 ) -> None:
-    (newer_program / "versions" / "r0003_note.py").write_text(BROKEN)
+    (newer_program / "versions" / "r0002_note.py").write_text(BROKEN)
     await old_database(sqlite, clock, dead_process())
     with pytest.raises(JournalUnwritable):
         await open_database(sqlite.location, watcher(clock))
     async with sqlite.reading() as connection:
-        assert await migration.revision_of(connection) == "0002"
+        assert await migration.revision_of(connection) == "0001"
         assert "note" not in await connection.run_sync(columns_of_runs)
 
 
@@ -191,11 +159,11 @@ async def test_no_copy_means_no_migration(
     sqlite: Database, clock: HandClock, newer_program: Path, tmp_path: Path
 ) -> None:
     await old_database(sqlite, clock, dead_process())
-    (tmp_path / "fleetos.db.backup-0002-20260301T120000Z").touch()
+    (tmp_path / "fleetos.db.backup-0001-20260301T120000Z").touch()
     with pytest.raises(JournalUnwritable, match="cannot be copied"):
         await open_database(sqlite.location, watcher(clock))
     async with sqlite.reading() as connection:
-        assert await migration.revision_of(connection) == "0002"
+        assert await migration.revision_of(connection) == "0001"
 
 
 async def test_an_old_postgres_waits_for_its_operator(
@@ -204,11 +172,11 @@ async def test_an_old_postgres_waits_for_its_operator(
     await old_database(postgres, clock, dead_process())
     with pytest.raises(DatabaseUnusable) as refused:
         await open_database(postgres.location, watcher(clock))
+    assert "0001" in refused.value.message
     assert "0002" in refused.value.message
-    assert "0003" in refused.value.message
     assert refused.value.hint is not None
     assert "fleetos db upgrade" in refused.value.hint
-    assert await upgrade(postgres, watcher(clock)) == Upgraded("0002", "0003", None)
+    assert await upgrade(postgres, watcher(clock)) == Upgraded("0001", "0002", None)
     opened = await open_database(postgres.location, watcher(clock))
     assert len((await queries.load(opened, make_run().id)).targets) == 3
     await opened.close()

@@ -86,7 +86,7 @@ def test_who_has_the_old_log_open_keeps_others_away_until_it_ends(tmp_path: Path
     first.release()
     second.note_logs()
     assert second.locked
-    assert first.lost()
+    assert first.describe_loss()
     second.release()
 
 
@@ -110,7 +110,7 @@ def test_who_comes_while_the_last_one_lets_go_of_the_lock_is_not_refused(
     assert second.locked
     monkeypatch.undo()
     open_file.OpenFile(path).note_logs()
-    assert open_file.lock_of(path).read_text().split()[0] == str(path.stat().st_ino)
+    assert open_file.lock_path(path).read_text().split()[0] == str(path.stat().st_ino)
 
 
 async def test_several_writers_share_the_file(sqlite: Database, clock: HandClock) -> None:
@@ -130,7 +130,7 @@ async def test_no_file_is_made_where_the_database_was(sqlite: Database, path: Pa
         async with sqlite.reading():
             pass
     await sqlite.close()
-    assert [one.name for one in files_in(path)] == [open_file.lock_of(path).name, "moved.db"]
+    assert [one.name for one in files_in(path)] == [open_file.lock_path(path).name, "moved.db"]
 
 
 async def test_a_restored_copy_is_taken_once_it_is_confirmed(sqlite: Database, path: Path, clock: HandClock) -> None:
@@ -139,7 +139,7 @@ async def test_a_restored_copy_is_taken_once_it_is_confirmed(sqlite: Database, p
     replace(path)
     with pytest.raises(DatabaseUnusable, match="was replaced") as refused:
         await open_database(sqlite.location, watcher(clock))
-    lock = open_file.lock_of(path)
+    lock = open_file.lock_path(path)
     assert str(lock) in str(refused.value.hint)
     remove(lock)
     await (await open_database(sqlite.location, watcher(clock))).close()

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from fleetos.model.diagnosis import Diagnosis, Grade, Topic, skipped
+from fleetos.model.diagnosis import Diagnosis, Grade, Topic, diagnose_skipped
 from fleetos.views.terminal.diagnosis import diagnosis_document, diagnosis_line, doctor_document, sum_line
 
 PAGE = (Path(__file__).parents[4] / "docs" / "reference" / "outputs.md").read_text(encoding="utf-8")
@@ -27,7 +27,7 @@ def test_a_long_line_goes_on_beside_the_grade() -> None:
 
 def test_the_sum_has_every_grade() -> None:
     assert sum_line([CHECK, CHECK]).plain == "2 checks: 0 fine, 0 doubtful, 2 broken, 0 skipped"
-    left_out = skipped(Topic.ENDPOINT, "there are no credentials")
+    left_out = diagnose_skipped(Topic.ENDPOINT, "there are no credentials")
     assert sum_line([left_out]).plain == "1 check: 0 fine, 0 doubtful, 0 broken, 1 skipped; no cloud was checked"
 
 

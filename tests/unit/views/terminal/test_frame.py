@@ -21,16 +21,16 @@ def busy() -> tuple[Stage, Highlights]:
     """Sixty servers: twenty done, two held, one in backoff, seven changing, the others waiting."""
     stage = Stage.of(60)
     watch = Highlights(stage.progress, stage.now)
-    watch.turned(stage.begin(), stage.now)
+    watch.update(stage.begin(), stage.now)
     for number in range(30):
-        watch.turned(stage.wait(3).submit(number), stage.now)
+        watch.update(stage.wait(3).submit(number), stage.now)
     stage.wait(100)
     for number in range(20):
-        watch.turned(stage.wait(1).succeed(number), stage.now)
-    watch.turned(stage.fail(20), stage.now)
-    watch.turned(stage.fail(21, TargetState.BACKOFF), stage.now)
-    watch.turned(stage.happen(Moved(server_id(40), TargetState.HELD, reason=Reason.LOCKED)), stage.now)
-    watch.turned(stage.happen(Moved(server_id(41), TargetState.CHECKING)), stage.now)
+        watch.update(stage.wait(1).succeed(number), stage.now)
+    watch.update(stage.fail(20), stage.now)
+    watch.update(stage.fail(21, TargetState.BACKOFF), stage.now)
+    watch.update(stage.happen(Moved(server_id(40), TargetState.HELD, reason=Reason.LOCKED)), stage.now)
+    watch.update(stage.happen(Moved(server_id(41), TargetState.CHECKING)), stage.now)
     return stage, watch
 
 
@@ -85,7 +85,7 @@ def test_on_200_columns_nothing_is_cut() -> None:
 def test_one_server() -> None:
     stage = Stage.of(1)
     watch = Highlights(stage.progress, stage.now)
-    watch.turned([*stage.begin(), *stage.submit(0)], stage.now)
+    watch.update([*stage.begin(), *stage.submit(0)], stage.now)
     stage.wait(65)
     assert seen(watch, stage, 80, 24)[1:] == [
         "[------------------------------------------------------------]   0 % 0/1",
@@ -97,7 +97,7 @@ def test_one_server() -> None:
 
 def test_a_paused_run_says_why() -> None:
     stage, watch = busy()
-    watch.turned(stage.happen(RunMoved(RunState.PAUSED, Reason.UNREACHABLE)), stage.now)
+    watch.update(stage.happen(RunMoved(RunState.PAUSED, Reason.UNREACHABLE)), stage.now)
     lines = seen(watch, stage, 80, 24)
     assert lines[0] == "web-tier-debian-12  2b7c0m1x4q  paused: cloud unreachable  3m10s"
     assert "left" not in lines[3], "nobody knows how long a pause lasts"
@@ -106,11 +106,11 @@ def test_a_paused_run_says_why() -> None:
 def test_all_failed_leaves_room_for_those_that_move() -> None:
     stage = Stage.of(60)
     watch = Highlights(stage.progress, stage.now)
-    watch.turned(stage.begin(), stage.now)
+    watch.update(stage.begin(), stage.now)
     for number in range(50):
-        watch.turned([*stage.submit(number), *stage.fail(number)], stage.now)
+        watch.update([*stage.submit(number), *stage.fail(number)], stage.now)
     for number in range(50, 58):
-        watch.turned(stage.submit(number), stage.now)
+        watch.update(stage.submit(number), stage.now)
     lines = seen(watch, stage, 80, 20)
     assert sum("held  " in line for line in lines[4:]) == 10
     assert sum("changing" in line for line in lines[4:]) == 4
@@ -130,7 +130,7 @@ def test_a_hostile_name_cannot_break_the_screen() -> None:
     stage = Stage([target(0, HOSTILE), target(1, "[bold red]x[/]"), target(2, "ウ" * 50)], a_run(name=HOSTILE))
     watch = Highlights(stage.progress, stage.now)
     for number in range(3):
-        watch.turned(stage.submit(number), stage.now)
+        watch.update(stage.submit(number), stage.now)
     for width in (20, 40, 80, 200):
         lines = seen(watch, stage, width, 24)
         assert all(line.isprintable() for line in lines)
@@ -154,12 +154,12 @@ def test_never_wider_nor_higher_than_the_terminal(
     for number in range(count):
         fate = data.draw(st.sampled_from(["wait", "submit", "succeed", "fail", "backoff"])) if count < 20 else "fail"
         if fate != "wait":
-            watch.turned(stage.wait(1).submit(number), stage.now)
+            watch.update(stage.wait(1).submit(number), stage.now)
         if fate == "succeed":
-            watch.turned(stage.succeed(number), stage.now)
+            watch.update(stage.succeed(number), stage.now)
         if fate in {"fail", "backoff"}:
             to = TargetState.HELD if fate == "fail" else TargetState.BACKOFF
-            watch.turned(stage.fail(number, to), stage.now)
+            watch.update(stage.fail(number, to), stage.now)
     lines = seen(watch, stage, width, height)
     assert len(lines) <= max(1, height - 1)
     assert all(cell_len(line) <= width for line in lines)
@@ -171,7 +171,7 @@ def test_the_bar_is_full_only_at_the_end(ended: int) -> None:
     stage = Stage.of(10_000)
     moves = [Moved(server_id(number), TargetState.CANCELLED) for number in range(ended)]
     watch = Highlights(stage.progress, stage.now)
-    watch.turned(stage.happen(*moves), stage.now)
+    watch.update(stage.happen(*moves), stage.now)
     bar = seen(watch, stage, 80, 24)[1]
     assert (" 100 % " in bar) == (ended == 10_000)
     assert ("-]" not in bar) == (ended == 10_000)

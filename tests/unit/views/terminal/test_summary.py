@@ -252,7 +252,7 @@ def test_a_hostile_id_of_a_run_stays_in_its_line() -> None:
         stage = Stage([target(0)], a_run(id=run_id))
         unknown(stage, 0)
         run = replace(stage.progress.run, state=RunState.DONE, reason=Reason.UNREACHABLE)
-        stage.progress.absorb(run, ())
+        stage.progress.update_targets(run, ())
         texts.append(text_of(stage))
     plain, hostile = texts
     assert "--release`" in plain

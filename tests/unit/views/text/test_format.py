@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from fleetos.text import counted
-from fleetos.views.text.format import clip, fill, limit_span, printable, short_stamp, span, stamp
+from fleetos.views.text.format import clip, exact_duration, fill, printable, short_duration, short_timestamp, timestamp
 
 HOSTILE = "web\x1b[2J\x1b]0;owned\x07\r\n\u202egnp.exe\u2028\x9b31m\x00"
 
@@ -52,9 +52,9 @@ def test_a_text_of_a_million_letters_is_not_measured_whole() -> None:
 
 def test_times_are_utc_with_z() -> None:
     berlin = datetime(2026, 7, 1, 14, 30, 5, 123456, tzinfo=timezone(timedelta(hours=2)))
-    assert stamp(berlin) == "2026-07-01T12:30:05.123Z"
-    assert short_stamp(berlin) == "2026-07-01T12:30:05Z"
-    assert stamp(datetime(2026, 7, 1, tzinfo=UTC)) == "2026-07-01T00:00:00.000Z"
+    assert timestamp(berlin) == "2026-07-01T12:30:05.123Z"
+    assert short_timestamp(berlin) == "2026-07-01T12:30:05Z"
+    assert timestamp(datetime(2026, 7, 1, tzinfo=UTC)) == "2026-07-01T00:00:00.000Z"
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_times_are_utc_with_z() -> None:
     [(-5, "0s"), (0, "0s"), (45.4, "45s"), (59.6, "1m00s"), (130, "2m10s"), (3900, "1h05m"), (273600, "3d04h")],
 )
 def test_spans(seconds: float, words: str) -> None:
-    assert span(seconds) == words
+    assert short_duration(seconds) == words
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0, "0s"), (0.2, "0.2s"), (30, "30s"), (90, "1m30s"), (600, "10m"), (5400, "1h30m")]
 )
 def test_limits_have_no_units_that_are_zero(seconds: float, words: str) -> None:
-    assert limit_span(seconds) == words
+    assert exact_duration(seconds) == words
 
 
 def test_numbers_go_with_their_nouns() -> None:

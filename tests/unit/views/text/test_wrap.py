@@ -4,11 +4,11 @@ import pytest
 from rich.cells import cell_len
 from rich.text import Text
 
-from fleetos.views.text.wrap import wrapped
+from fleetos.views.text.wrap import wrap_lines
 
 
 def broken(text: str, width: int | None) -> list[str]:
-    return [line.plain for line in wrapped([Text(text)], width)]
+    return [line.plain for line in wrap_lines([Text(text)], width)]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """`fleetos validate` and `fleetos schema`."""
 
+from pathlib import Path
+
 from fleetos.cli.exit_codes import ExitCode, Leave
-from fleetos.cli.options import Output, OutputOption, PlanArgument
 from fleetos.cli.output import print_json, report, reporting, say, write, write_document
+from fleetos.cli.usage.options import Output
 from fleetos.errors import InputError
 from fleetos.model.plan import Plan
 from fleetos.planning.plan_file.json_schema import plan_schema
@@ -12,15 +14,8 @@ from fleetos.views.documents.run import validate_document
 
 
 @reporting
-def validate(plan: PlanArgument, output: OutputOption = Output.TABLE) -> None:
-    """Check a plan file without a cloud: every error at once, with its place and a hint.
-
-    Examples:
-
-      fleetos validate plans/demo.yaml
-
-      fleetos validate plan.yaml -o json | jq '.errors[].hint'
-    """
+def validate(plan: Path, output: Output) -> None:
+    """Check a plan file without a cloud: every error at once, with its place and a hint."""
     try:
         loaded = load_plan(plan)
     except InputError as error:
@@ -32,7 +27,7 @@ def validate(plan: PlanArgument, output: OutputOption = Output.TABLE) -> None:
         raise Leave(ExitCode.INPUT) from None
     if output is Output.TABLE:
         for doubt in loaded.doubts:
-            say(f"warning: {doubt.at}: {doubt.said}{f' ({doubt.hint})' if doubt.hint else ''}")
+            say(f"warning: {doubt.position}: {doubt.text}{f' ({doubt.hint})' if doubt.hint else ''}")
     text = f"{plan} is valid: plan {loaded.name}, {_servers_of(loaded)}"
     write(output, lambda: validate_document((), loaded.doubts), "errors", lambda: text)
 
@@ -47,10 +42,5 @@ def _servers_of(plan: Plan) -> str:
 
 @reporting
 def schema() -> None:
-    """Print the JSON Schema of the plan file, for editors.
-
-    Example:
-
-      fleetos schema > fleetos-plan.schema.json
-    """
+    """Print the JSON Schema of the plan file, for editors."""
     print_json(plan_schema())

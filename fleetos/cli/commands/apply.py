@@ -2,17 +2,15 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from fleetos.app import control
 from fleetos.app.context import SIM, AppContext, chosen_cloud, run_loop
 from fleetos.app.results import DriveResult, FinishedRun
 from fleetos.cli.confirm import TerminalOperator
 from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_drive
-from fleetos.cli.options import CloudOption, DbOption, ExpectWipesOption, Output, OutputOption, PlanArgument, YesOption
-from fleetos.cli.output import reporting, say, show_drive, show_end
+from fleetos.cli.output import reporting, say
+from fleetos.cli.run_end import show_drive, show_end
+from fleetos.cli.usage.options import Output
 from fleetos.model.plan import Plan
 from fleetos.model.progress import Progress
 from fleetos.model.states import Reason, TargetState
@@ -24,34 +22,9 @@ from fleetos.text import counted
 
 @reporting
 def apply(
-    plan: PlanArgument,
-    yes: YesOption = False,
-    expect_wipes: ExpectWipesOption = None,
-    new_run: Annotated[
-        bool, typer.Option("--new-run", help="Freeze a new run even if one of this plan has ended.")
-    ] = False,
-    output: OutputOption = Output.TABLE,
-    db: DbOption = None,
-    cloud: CloudOption = None,
+    plan: Path, yes: bool, expect_wipes: int | None, new_run: bool, output: Output, db: str | None, cloud: str | None
 ) -> None:
-    """Freeze a plan into a run and drive it to its end. Safe to be called again and again by a timer.
-
-    An unfinished run of the same plan is carried on; one that has ended is not repeated, and one that is paused for
-    something that you must look at is left to `resume`. PLAN may also be a file that `plan --out` wrote: then nothing
-    is done unless the cloud, or what an unfinished run has left to do, is as the file says. Servers that the cloud
-    would refuse to change are held with the reason, and not touched.
-
-    With --expect-wipes a run that is carried on must have been created to wipe that many system disks, or have that
-    many left to wipe.
-
-    Examples:
-
-      fleetos apply plans/demo.yaml
-
-      fleetos apply plan.yaml --yes --expect-wipes 40 -o jsonl
-
-      fleetos apply frozen.json --yes
-    """
+    """Freeze a plan into a run and drive it to its end."""
     agreed = read_frozen_plan(plan) if is_frozen_plan(plan) else None
     loaded = load_plan(plan if agreed is None else Path(agreed.plan_path))
     if agreed is not None:

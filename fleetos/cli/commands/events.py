@@ -5,24 +5,22 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Annotated
 
 import anyio
-import typer
 
 from fleetos.app.context import AppContext
 from fleetos.app.lookup import RunChoice, choose_run, driver_of, find_servers
+from fleetos.cli.commands.status import has_none
 from fleetos.cli.exit_codes import ExitCode, Leave
-from fleetos.cli.options import AnyRunArgument, CloudOption, DbOption, Output, OutputOption, ServerOption
 from fleetos.cli.output import print_json, reporting, say, show, width
-from fleetos.cli.status import has_none
+from fleetos.cli.usage.options import Output
 from fleetos.clock import SystemClock
 from fleetos.errors import UsageError
 from fleetos.limits import RECORDS_PER_PAGE, RUNS_SUGGESTED
 from fleetos.model.journal.events import Record
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS
-from fleetos.planning.plan_file.units import duration_s
+from fleetos.planning.plan_file.units import parse_duration_s
 from fleetos.store import queries
 from fleetos.store.database.database import Database
 from fleetos.store.queries import RunSummary
@@ -90,42 +88,17 @@ class _Log:
 
 @reporting
 def events(
-    run: AnyRunArgument = None,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the run has ended, or no process drives it.")
-    ] = False,
-    tail: Annotated[
-        int | None,
-        typer.Option("--tail", min=0, metavar="N", help="Begin with the last N events.", show_default=False),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option("--since", metavar="AGO|TIME", help="Only events since then: 90s, 1h30m, or a time in RFC 3339."),
-    ] = None,
-    server: ServerOption = None,
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--type", metavar="TYPE", help="Only events of this type. Repeat it for more.", show_default=False
-        ),
-    ] = None,
-    output: OutputOption = Output.TABLE,
-    db: DbOption = None,
-    cloud: CloudOption = None,
+    run: str | None,
+    follow: bool,
+    tail: int | None,
+    since: str | None,
+    server: list[str] | None,
+    kind: list[str] | None,
+    output: Output,
+    db: str | None,
+    cloud: str | None,
 ) -> None:
-    """Show the event log of a run.
-
-    `--follow` exits with 0 when the run has ended, and with 20 when no process drives it: then it says since when and
-    why. On a terminal it begins with the last 10 events.
-
-    Examples:
-
-      fleetos events
-
-      fleetos events RUN --since 1h --type target.failed --type target.held
-
-      fleetos events RUN --follow -o jsonl
-    """
+    """Show the event log of a run."""
     terminal = output is Output.TABLE and sys.stdout.isatty()
     if tail is None and follow and since is None and terminal:
         tail = TAIL_ON_TERMINAL
@@ -136,7 +109,7 @@ def events(
 def _since(given: str | None) -> datetime | None:
     if given is None:
         return None
-    ago_s = duration_s(given)
+    ago_s = parse_duration_s(given)
     if ago_s is not None:
         return SystemClock().now() - timedelta(seconds=ago_s)
     try:
@@ -151,10 +124,10 @@ def _since(given: str | None) -> datetime | None:
 
 
 def _types(given: Sequence[str]) -> frozenset[str] | None:
-    for one in given:
-        if one not in EVENT_TYPES:
-            hint = did_you_mean(one, EVENT_TYPES, RUNS_SUGGESTED) or "docs/reference/outputs.md lists all types"
-            raise UsageError(f"there is no type of event {one!r}", hint)
+    for type_name in given:
+        if type_name not in EVENT_TYPES:
+            hint = did_you_mean(type_name, EVENT_TYPES, RUNS_SUGGESTED) or "docs/reference/outputs.md lists all types"
+            raise UsageError(f"there is no type of event {type_name!r}", hint)
     return frozenset(given) or None
 
 

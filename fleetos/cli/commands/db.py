@@ -1,31 +1,19 @@
 """`fleetos db`."""
 
 from pathlib import Path
-from typing import Annotated
 
 import anyio
-import typer
 
 from fleetos.app.context import AppContext
 from fleetos.cli.exit_codes import ExitCode, Leave
-from fleetos.cli.help_text import PlainGroup
-from fleetos.cli.options import DbOption
 from fleetos.cli.output import read_or_not, reporting, say, show
 from fleetos.errors import UnknownRun
 from fleetos.store import connect, integrity
 
-app = typer.Typer(cls=PlainGroup, help="Upgrade, check or copy the database.", no_args_is_help=True)
 
-
-@app.command()
 @reporting
-def upgrade(db: DbOption = None) -> None:
-    """Upgrade the schema, after a backup; no run may be active.
-
-    Example:
-
-      fleetos db upgrade
-    """
+def upgrade(db: str | None) -> None:
+    """Upgrade the schema, after a backup; no run may be active."""
     anyio.run(_upgrade, AppContext(db, say))
 
 
@@ -33,7 +21,7 @@ async def _upgrade(context: AppContext) -> None:
     if context.is_missing():
         say(context.no_runs_yet())
         return
-    opened = connect.at(context.location())
+    opened = connect.prepare_database(context.location())
     try:
         done = await connect.upgrade(opened, context.watcher())
     finally:
@@ -47,15 +35,9 @@ async def _upgrade(context: AppContext) -> None:
         show(f"upgraded from {done.before} to {done.after}{copy}")
 
 
-@app.command()
 @reporting
-def check(db: DbOption = None) -> None:
-    """Check the file, and that each journal agrees with the tables.
-
-    Example:
-
-      fleetos db check
-    """
+def check(db: str | None) -> None:
+    """Check the file, and that each journal agrees with the tables."""
     anyio.run(_check, AppContext(db, say))
 
 
@@ -64,7 +46,7 @@ async def _check(context: AppContext) -> None:
         if opened is None:
             say(context.no_runs_yet())
             return
-        problems = await integrity.check(opened)
+        problems = await integrity.find_problems(opened)
     with read_or_not():
         for problem in problems:
             show(problem)
@@ -74,18 +56,9 @@ async def _check(context: AppContext) -> None:
     show(f"{context.location().shown} is sound")
 
 
-@app.command()
 @reporting
-def backup(
-    to: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes; must not exist yet.")],
-    db: DbOption = None,
-) -> None:
-    """Copy the database while it is in use.
-
-    Example:
-
-      fleetos db backup /var/backups/fleetos.db
-    """
+def backup(to: Path, db: str | None) -> None:
+    """Copy the database while it is in use."""
     anyio.run(_backup, AppContext(db, say), to)
 
 

@@ -1,46 +1,22 @@
 """`fleetos abort`."""
 
-from typing import Annotated
-
-import typer
-
 from fleetos.app import control
 from fleetos.app.context import AppContext, run_loop
 from fleetos.app.lookup import find_run
 from fleetos.app.results import AbortResult, Release
 from fleetos.cli.confirm import TerminalOperator
 from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_abort
-from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, RunArgument
-from fleetos.cli.output import print_json, reporting, say, show_drive
+from fleetos.cli.output import print_json, reporting, say
+from fleetos.cli.run_end import show_drive
+from fleetos.cli.usage.options import Output
 from fleetos.clock import SystemClock
 from fleetos.text import counted
 from fleetos.views.documents.run import status_document
 
 
 @reporting
-def abort(
-    run: RunArgument,
-    release: Annotated[
-        bool,
-        typer.Option("--release", help="Also release servers with unknown outcomes. Check them first."),
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Without a terminal nothing is asked.")] = False,
-    output: OutputOption = Output.TABLE,
-    db: DbOption = None,
-    cloud: CloudOption = None,
-) -> None:
-    """End a run early: start no more servers, let running changes finish, power on servers that were stopped but not
-    changed. It wipes nothing and cannot be undone; on a terminal it says what it will do, and asks.
-
-    A run that another process drives is ended by that process; a run that nobody drives is ended by this command.
-    --release frees the servers whose outcome was unknown before the command began, and none that it came to itself.
-
-    Examples:
-
-      fleetos abort 0c4k2m7
-
-      fleetos abort 0c4k2m7 --release --yes
-    """
+def abort(run: str, release: bool, yes: bool, output: Output, db: str | None, cloud: str | None) -> None:
+    """End a run early: start no more servers, let running changes finish, power on stopped servers."""
     operator = TerminalOperator(output, yes=yes)
     raise Leave(run_loop(_abort, AppContext(db, say), run, cloud, operator, release))
 
@@ -49,8 +25,8 @@ async def _abort(
     context: AppContext, given: str, cloud: str | None, operator: TerminalOperator, release: bool
 ) -> ExitCode:
     async with context.sound_database() as database:
-        found = await find_run(context, database, given, cloud)
-        result = await control.abort(context, database, found, operator, release=release)
+        summary = await find_run(context, database, given, cloud)
+        result = await control.abort(context, database, summary, operator, release=release)
         if result.drive is not None:
             await show_drive(database, result.drive, operator.output)
     if result.driver is not None:

@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
 import anyio
-import typer
 
 from fleetos.app.context import AppContext
 from fleetos.app.doctor.cloud_probe import probe_cloud
 from fleetos.app.doctor.database_probe import probe_database
 from fleetos.cli.exit_codes import Leave
-from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption
 from fleetos.cli.output import print_json, print_line, read_or_not, reporting, say, show, show_wrapped, width
+from fleetos.cli.usage.options import Output
 from fleetos.cloud.operations import policy as least_policy
 from fleetos.cloud.operations import policy_notes
 from fleetos.model.diagnosis import Diagnosis, exit_code_of
@@ -47,34 +45,8 @@ class _Report:
 
 
 @reporting
-def doctor(
-    plan: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="PLAN",
-            help="A plan: its cloud, region and pace are looked at. Default: --cloud, then $OS_CLOUD, then variables.",
-            show_default=False,
-        ),
-    ] = None,
-    policy: Annotated[
-        bool, typer.Option("--policy", help="Print the minimal IAM policy that a rollout needs, and nothing else.")
-    ] = False,
-    output: OutputOption = Output.TABLE,
-    db: DbOption = None,
-    cloud: CloudOption = None,
-) -> None:
-    """Look at database, clock, credentials, endpoints and permissions, and say what to do about what is wrong.
-
-    Every read that fleetos makes of a cloud is tried once. Nothing is changed, there or here.
-
-    Examples:
-
-      fleetos doctor
-
-      fleetos doctor plan.yaml -o json | jq -r '.checks[] | select(.grade == "broken") | .text'
-
-      fleetos doctor --policy > policy.json
-    """
+def doctor(plan: Path | None, policy: bool, output: Output, db: str | None, cloud: str | None) -> None:
+    """Look at database, clock, credentials, endpoints and permissions, and say what to do about what is wrong."""
     loaded = None if plan is None else load_plan(plan)
     if policy:
         _print_policy(loaded)

@@ -1,13 +1,15 @@
 """`fleetos drift`."""
 
+from pathlib import Path
+
 import anyio
 
 from fleetos.app.context import AppContext, chosen_cloud, hinting
 from fleetos.app.freeze import NOTHING_TOUCHED
 from fleetos.app.survey import find_drift, scope_of
 from fleetos.cli.exit_codes import ExitCode, Leave
-from fleetos.cli.options import CloudOption, DbOption, Output, OutputOption, PlanArgument
 from fleetos.cli.output import reporting, say, width, write
+from fleetos.cli.usage.options import Output
 from fleetos.model.drift import Drift, DriftState
 from fleetos.model.plan import Plan
 from fleetos.planning.plan_file.digest import run_digest
@@ -17,22 +19,8 @@ from fleetos.views.terminal.drift import drift_document, drift_lines, drift_tabl
 
 
 @reporting
-def drift(
-    plan: PlanArgument, output: OutputOption = Output.TABLE, db: DbOption = None, cloud: CloudOption = None
-) -> None:
-    """Tell which servers of a plan do not run the image that it names for them. Changes nothing.
-
-    Exits with 2 if a server drifted, else with 0. Servers that are deleted, frozen or being changed, and those for
-    which the cloud shows no image, are unknown; they do not count as drifted.
-
-    Examples:
-
-      fleetos drift plan.yaml
-
-      fleetos drift plan.yaml -o json | jq -r '.servers[] | select(.verdict == "drifted") | .name'
-
-      fleetos drift plan.yaml -o jsonl > drift.jsonl
-    """
+def drift(plan: Path, output: Output, db: str | None, cloud: str | None) -> None:
+    """Tell which servers of a plan do not run the image that it names for them."""
     raise Leave(anyio.run(_drift, AppContext(db, say), load_plan(plan), cloud, output))
 
 

@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import anyio
-import typer
 
 from fleetos.app.context import AppContext
 from fleetos.app.lookup import RunChoice, choose_run, driver_of, find_servers
 from fleetos.cli.exit_codes import code_of
-from fleetos.cli.options import AnyRunArgument, CloudOption, DbOption, Output, OutputOption, ServerOption
 from fleetos.cli.output import height, print_json, reporting, say, width, write
+from fleetos.cli.usage.options import Output
 from fleetos.clock import SystemClock
 from fleetos.errors import UnknownRun
 from fleetos.model.progress import Progress
@@ -43,17 +41,8 @@ async def has_none(
 
 
 @reporting
-def runs(output: OutputOption = Output.TABLE, db: DbOption = None, cloud: CloudOption = None) -> None:
-    """List all runs, the newest first.
-
-    Wherever a command takes a RUN, the name of its plan works as well: its only unfinished run, else its newest.
-
-    Examples:
-
-      fleetos runs
-
-      fleetos runs -o json | jq -r '.runs[] | select(.state == "running") | .id'
-    """
+def runs(output: Output, db: str | None, cloud: str | None) -> None:
+    """List all runs, the newest first."""
     anyio.run(_runs, AppContext(db, say), RunChoice(None, cloud), output)
 
 
@@ -61,8 +50,8 @@ async def _runs(context: AppContext, choice: RunChoice, output: Output) -> None:
     async with context.existing_database() as database:
         if await has_none(context, database, choice, output, {"runs": []}) or database is None:
             return
-        found = choice.in_cloud(await queries.newest_runs(database, context.watcher()))
-    lines = [RunLine(summary.run, summary.counts, driver_of(summary)) for summary in found]
+        summaries = choice.in_cloud(await queries.newest_runs(database, context.watcher()))
+    lines = [RunLine(summary.run, summary.counts, driver_of(summary)) for summary in summaries]
     if not lines and output is Output.TABLE:
         say(f"there are no runs in cloud {choice.cloud}; fleetos runs lists those in others")
         return
@@ -71,34 +60,15 @@ async def _runs(context: AppContext, choice: RunChoice, output: Output) -> None:
 
 @reporting
 def status(
-    run: AnyRunArgument = None,
-    server: ServerOption = None,
-    state: Annotated[
-        list[TargetState] | None,
-        typer.Option(
-            "--state", metavar="STATE", help="Only servers in this state. Repeat it for more.", show_default=False
-        ),
-    ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Show every server, also those that do not fit the terminal.")
-    ] = False,
-    output: OutputOption = Output.TABLE,
-    db: DbOption = None,
-    cloud: CloudOption = None,
+    run: str | None,
+    server: list[str] | None,
+    state: list[TargetState] | None,
+    every: bool,
+    output: Output,
+    db: str | None,
+    cloud: str | None,
 ) -> None:
-    """Show how a run stands, where its servers are, and what to do next.
-
-    On a terminal it fits the screen: powered-off servers come first, then what moves or needs you. In a pipe every
-    server has its line. `--server` and `--state` choose servers in every output.
-
-    Examples:
-
-      fleetos status
-
-      fleetos status web-tier --state held --state failed --all
-
-      fleetos status RUN -o json | jq -r '.targets[] | select(.state == "held") | .name + " " + .reason'
-    """
+    """Show how a run stands, where its servers are, and what to do next."""
     anyio.run(_status, AppContext(db, say), RunChoice(run, cloud), _Filter(server or (), state or (), every), output)
 
 

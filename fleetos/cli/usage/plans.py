@@ -1,0 +1,124 @@
+"""Commands of the panel "Plans": what each takes, and its help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleetos.cli.lazy import implemented_in
+from fleetos.cli.usage.options import (
+    CloudOption,
+    DbOption,
+    ExpectWipesOption,
+    Output,
+    OutputOption,
+    PlanArgument,
+    YesOption,
+)
+
+
+@implemented_in("validate")
+def validate(plan: PlanArgument, output: OutputOption = Output.TABLE) -> None:
+    """Check a plan file without a cloud: every error at once, with its place and a hint.
+
+    Examples:
+
+      fleetos validate plans/demo.yaml
+
+      fleetos validate plan.yaml -o json | jq '.errors[].hint'
+    """
+
+
+@implemented_in("plan")
+def plan(
+    plan: PlanArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Also write the plan as it is now to this file; `apply FILE` refuses to run if the cloud differs. "
+            "Replaces nothing but an earlier frozen plan.",
+            show_default=False,
+        ),
+    ] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit with 2 if a system disk would be wiped, else with 0.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Read the cloud and show what apply would do to each server, and why. Changes nothing.
+
+    Servers that the cloud would refuse to change are refused here, with the reason; apply leaves them alone.
+
+    Examples:
+
+      fleetos plan plan.yaml
+
+      fleetos plan plan.yaml --out frozen.json --detailed-exitcode
+
+      fleetos plan plan.yaml -o json | jq -r '.servers[] | select(.action == "refuse") | .name + ": " + .reason'
+    """
+
+
+@implemented_in("apply")
+def apply(
+    plan: PlanArgument,
+    yes: YesOption = False,
+    expect_wipes: ExpectWipesOption = None,
+    new_run: Annotated[
+        bool, typer.Option("--new-run", help="Freeze a new run even if one of this plan has ended.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Freeze a plan into a run and drive it to its end. Safe to be called again and again by a timer.
+
+    An unfinished run of the same plan is carried on; one that has ended is not repeated, and one that is paused for
+    something that you must look at is left to `resume`. PLAN may also be a file that `plan --out` wrote: then nothing
+    is done unless the cloud, or what an unfinished run has left to do, is as the file says. Servers that the cloud
+    would refuse to change are held with the reason, and not touched.
+
+    With --expect-wipes a run that is carried on must have been created to wipe that many system disks, or have that
+    many left to wipe.
+
+    Examples:
+
+      fleetos apply plans/demo.yaml
+
+      fleetos apply plan.yaml --yes --expect-wipes 40 -o jsonl
+
+      fleetos apply frozen.json --yes
+    """
+
+
+@implemented_in("drift")
+def drift(
+    plan: PlanArgument, output: OutputOption = Output.TABLE, db: DbOption = None, cloud: CloudOption = None
+) -> None:
+    """Tell which servers of a plan do not run the image that it names for them. Changes nothing.
+
+    Exits with 2 if a server drifted, else with 0. Servers that are deleted, frozen or being changed, and those for
+    which the cloud shows no image, are unknown; they do not count as drifted.
+
+    Examples:
+
+      fleetos drift plan.yaml
+
+      fleetos drift plan.yaml -o json | jq -r '.servers[] | select(.verdict == "drifted") | .name'
+
+      fleetos drift plan.yaml -o jsonl > drift.jsonl
+    """
+
+
+@implemented_in("validate")
+def schema() -> None:
+    """Print the JSON Schema of the plan file, for editors.
+
+    Example:
+
+      fleetos schema > fleetos-plan.schema.json
+    """

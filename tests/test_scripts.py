@@ -1,0 +1,58 @@
+"""The checks of scripts/lint bite on small samples, and the page of the tree is up to date."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def first_words(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the check of first words over a folder."""
+    command = [sys.executable, str(ROOT / "scripts" / "first_words.py"), str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        '"""What a module knows."""',
+        'class A:\n    """Whoever asks."""\n    def f(self):\n        """Whether it is open."""',
+        'def f():\n    """The number of servers."""',
+        'def f():\n    """Returns the number of servers."""',
+        'async def f():\n    """Nothing, once it is done."""',
+    ],
+)
+def test_a_docstring_that_begins_wrongly_is_named(tmp_path: Path, sample: str) -> None:
+    (tmp_path / "sample.py").write_text(sample, encoding="utf-8")
+    done = first_words(tmp_path)
+    assert done.returncode == 1
+    assert f"{tmp_path}/sample.py:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        '"""Token bucket."""',
+        'def f():\n    """Return the number of servers."""',
+        'def f():\n    """Pass the request on."""',
+        'class A:\n    """The law of states."""\n    @property\n    def f(self):\n        """The state."""',
+        "def f():\n    return 1",
+    ],
+)
+def test_a_docstring_that_begins_well_is_left_alone(tmp_path: Path, sample: str) -> None:
+    (tmp_path / "sample.py").write_text(sample, encoding="utf-8")
+    assert first_words(tmp_path).returncode == 0
+
+
+def test_the_package_begins_its_docstrings_well() -> None:
+    done = first_words(ROOT / "fleetos")
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_page_of_the_tree_is_up_to_date() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "tree_page.py"), str(ROOT / "docs" / "tree.md"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, "run: python3 scripts/tree_page.py docs/tree.md"
