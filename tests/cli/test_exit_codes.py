@@ -88,7 +88,9 @@ def test_a_login_that_is_refused_on_the_way_pauses_the_run(play: Play) -> None:
     shown = play.called("status").stdout
     assert "APIGW.0301" in shown
     assert "to do: Correct them, then `fleetos resume" in shown
-    assert shown.endswith(f"next: fleetos resume {began.run_id}\nor end the run: fleetos abort {began.run_id}\n")
+    assert shown.endswith(
+        f"next: fleetos resume {began.run_id}\nor end the run and wipe no further disk: fleetos abort {began.run_id}\n"
+    )
     play.post("/admin/heal", {})
     assert play.fleetos("resume").returncode == 0
     assert play.changes(names) == dict.fromkeys(names, 1)

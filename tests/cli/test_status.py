@@ -40,7 +40,9 @@ def test_a_run_whose_driver_was_killed_is_abandoned_and_promises_nothing(play: P
     assert shown.count("no driver") == 3
     assert f"1 server may be powered off because of this run: {names[0]}\n" in shown
     assert "queued" not in shown
-    assert shown.endswith(f"next: fleetos resume {began.run_id}\nor end the run: fleetos abort {began.run_id}\n")
+    assert shown.endswith(
+        f"next: fleetos resume {began.run_id}\nor end the run and wipe no further disk: fleetos abort {began.run_id}\n"
+    )
     listed = play.called("runs").stdout
     assert "  abandoned  " in listed
 

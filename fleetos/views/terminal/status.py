@@ -9,8 +9,8 @@ from rich.text import Text
 
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import RUN_ENDS, TargetState
-from fleetos.text import join_some
+from fleetos.model.states import QUEUED, RUN_ENDS, TargetState
+from fleetos.text import counted, join_some
 from fleetos.views.terminal.frame import STYLES, shares
 from fleetos.views.terminal.summary import NAMES_SHOWN, counts_line, next_commands, report, stopped_words
 from fleetos.views.terminal.tables import grid
@@ -36,6 +36,8 @@ _SHORT = 24
 _TABLE_LEAST = 6
 # Names in each list of the report; the first number that leaves room for the table is used.
 _NAMES = (10, 5, 2, 1, 0)
+# Names of powered-off servers that are shown on every wide screen: they are what somebody who is woken must know.
+_POWERED_OFF_NAMES = 10
 
 
 def status_screen(status: "Status", targets: Sequence[Target], height: int | None = None) -> Text:
@@ -71,6 +73,10 @@ class Status:
         """True while a process drives the run."""
         return driven(self.progress.run, self.lease)
 
+    @property
+    def _narrow(self) -> bool:
+        return self.width is not None and self.width < _NARROW
+
     def head(self, *, short: bool) -> list[Text]:
         """Return the condition and the project of the run and, unless `short`, who created it."""
         run, counts, now = self.progress.run, self.progress.counts, self.now
@@ -86,14 +92,27 @@ class Status:
 
     def tail(self, names: int) -> list[Text]:
         """Return what needs a human and what to type next, with at most `names` servers in each list."""
-        lines = [counts_line(self.progress), *report(self.progress, names)]
+        lines = [counts_line(self.progress), *self._standstill(), *report(self.progress, names)]
         off = sorted(powered_off(self.progress), key=_powered_off_order)
         # A run with a driver stops servers for their change all the time.
         if off and not self.driven:
-            shown = join_some([server_name(target) for target in off], names) if names else ""
+            limit = names if self._narrow else max(names, _POWERED_OFF_NAMES)
+            shown = join_some([server_name(target) for target in off], limit) if limit else ""
             text = Text(f"{stopped_words(len(off))} because of this run", "bold yellow")
             lines.append(text.append(f": {shown}" if shown else ""))
         return wrap_lines([*lines, *self._next()], self.width)
+
+    def _standstill(self) -> list[Text]:
+        """Return the line that says why nothing moves in an unfinished run without a driver."""
+        run, counts = self.progress.run, self.progress.counts
+        if self.driven or self._narrow or run.state in RUN_ENDS:
+            return []
+        waiting = sum(counts.get(state, 0) for state in QUEUED)
+        changing = counts.get(TargetState.CHANGING, 0)
+        unwatched = f"{counted(changing, 'change')} in the cloud unwatched" if changing else ""
+        unstarted = f"{counted(waiting, 'server')} not started" if waiting else ""
+        words = ", ".join(part for part in (unwatched, unstarted) if part)
+        return [Text(f"not driven: {words}", "yellow")] if words else []
 
     def _next(self) -> list[Text]:
         """Return what to type next; for an unfinished run without a driver also how to end it."""
@@ -104,7 +123,7 @@ class Status:
             return [Text(f"next: {words if self.lease.life == 'stopped' else f'fleetos events {run_id} --follow'}")]
         lines = [Text.assemble("next: ", (command, "bold")) for command in next_commands(self.progress)]
         if self.progress.run.state not in RUN_ENDS:
-            lines.append(Text(f"or end the run: fleetos abort {run_id}"))
+            lines.append(Text(f"or end the run and wipe no further disk: fleetos abort {run_id}"))
         return lines
 
     def table(self, targets: Sequence[Target], room: int | None) -> list[Text]:
@@ -125,7 +144,7 @@ class Status:
         return lines if room is None else lines[:room]
 
     def _rows(self, targets: Sequence[Target]) -> list[Text]:
-        narrow = self.width is not None and self.width < _NARROW
+        narrow = self._narrow
         head = ("SERVER", "STATE", "NOTE") if narrow else ("SERVER", "STATE", "SINCE", "TRIES", "NOTE")
         rows: list[Sequence[str | Text]] = []
         for target in targets:

@@ -56,10 +56,10 @@ def test_whoever_is_called_at_night_reads_it_all_on_24_rows_of_80() -> None:
         "web-05  changing  52m00s  1/2    change sent; no driver; job ff80808288d4",
         "web-06  changing  52m00s  1/2    change sent; no driver; job ff80808288d4",
         "web-01  held      52m00s  0/2    locked",
-        "web-02  held      52m00s  0/2    locked",
-        "--all shows 54 more: 47 waiting, 6 changing, 1 done",
+        "--all shows 55 more: 47 waiting, 6 changing, 1 done, 1 held",
         "",
         "60 servers: 47 waiting, 1 stopping, 9 changing, 1 done, 2 held",
+        "not driven: 9 changes in the cloud unwatched, 47 servers not started",
         "2 held, locked. The server is locked in the cloud.",
         "  to do: Unlock it, then `fleetos retry 2b7c0m1x4q`.",
         "  web-01 (00000001-46ca-475e-917e-2563e5a8cd19)",
@@ -67,7 +67,7 @@ def test_whoever_is_called_at_night_reads_it_all_on_24_rows_of_80() -> None:
         "Up to 10 servers may be powered off because of this run: web-20, web-04, web-05,",
         "  web-06, web-07, web-08, web-09, web-10, web-11, web-12",
         "next: fleetos resume 2b7c0m1x4q",
-        "or end the run: fleetos abort 2b7c0m1x4q",
+        "or end the run and wipe no further disk: fleetos abort 2b7c0m1x4q",
     ]
 
 
@@ -140,7 +140,7 @@ def test_a_pause_says_what_the_cloud_said_and_what_to_do() -> None:
         f"paused: The cloud knows the account and does not allow it to do this. {said}",
         f"  to do: {REASONS[Reason.PERMISSION].todo.replace('{run}', '2b7c0m1x4q')}",
         "next: fleetos resume 2b7c0m1x4q",
-        "or end the run: fleetos abort 2b7c0m1x4q",
+        "or end the run and wipe no further disk: fleetos abort 2b7c0m1x4q",
     ]
 
 
