@@ -149,6 +149,8 @@ def test_a_hostile_address_is_refused(called: Called, folder: Path, address: str
         "/proc/x.db",
         "mysql://u:geheim@h/d",
         "postgresql://[",
+        "postgresql://u:geheim@[::1/d",
+        "postgresql://u:geheim@a b/d",
         "sqlite://",
     ],
 )

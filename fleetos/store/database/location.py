@@ -18,6 +18,8 @@ _SQLITE_URI = re.compile(r"file:", re.IGNORECASE)
 _URL_FORMAT = (
     "write it as postgresql://USER:PASSWORD@HOST:PORT/NAME, with '@', ':' and '/' in the password as %40, %3A, %2F"
 )
+# An unquoted '@' in the password makes the rest of it a part of the host; brackets are those of an address cut off.
+_NO_HOST = re.compile(r"[@\[\]\s]")
 _SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
 _POSTGRES = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 
@@ -68,8 +70,7 @@ def _parse_url(text: str) -> URL:
         url = make_url(text) if _HAS_SCHEME.match(text) else None
     except (ArgumentError, ValueError):
         url = None
-    # An unquoted '@' in the password makes the rest of it a part of the host. `from None`: the cause quotes the URL.
-    if url is None or "@" in (url.host or ""):
+    if url is None or _NO_HOST.search(url.host or ""):
         raise UsageError("the database URL cannot be read", _URL_FORMAT)
     return url
 
