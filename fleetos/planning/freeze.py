@@ -6,23 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fleetos.errors import InputError
-from fleetos.model.findings import Check, Finding
-from fleetos.model.journal.events import Enlisted, Event, Moved, RunCreated
+from fleetos.model.journal.events import Enlisted, Event, RunCreated
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.plan import Plan
 from fleetos.model.run import Run, Scope, Settings, Target
-from fleetos.model.states import Reason, TargetState
+from fleetos.model.states import Reason
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.plan_file.digest import run_digest
-from fleetos.planning.preflight.preflight import Preflight, ResolvedServer, runs_image
+from fleetos.planning.preflight.preflight import Preflight, ResolvedServer
 from fleetos.planning.settings import CloudFacts, choose_settings, settle_problem
-
-_REASONS = {
-    Check.NO_SYSTEM_DISK: Reason.NO_SYSTEM_DISK,
-    Check.LOCKED: Reason.LOCKED,
-    Check.WRONG_STATE: Reason.WRONG_STATE,
-    Check.MANAGED: Reason.MANAGED,
-}
+from fleetos.planning.skip_or_hold import skip_or_hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +95,8 @@ def freeze(
         enlisted = Enlisted(_make_target(resolved, position, settings, past_runs))
         target = fold_target(None, enlisted, now)
         events.append(enlisted)
-        end = _end_at_freeze(resolved, preflight.refusals.get(resolved.server.id), settings, past_runs)
+        refusal = preflight.refusals.get(resolved.server.id)
+        end = skip_or_hold(resolved, refusal, settings, past_runs.bad_attempts)
         if end is not None:
             events.append(end)
             target = fold_target(target, end, now)
@@ -127,22 +121,3 @@ def _make_target(resolved: ResolvedServer, position: int, settings: Settings, hi
         last_unanswered_at=unanswered_at,
         remembered_at=unanswered_at,
     )
-
-
-def _end_at_freeze(
-    resolved: ResolvedServer, refusal: Finding | None, settings: Settings, history: History
-) -> Moved | None:
-    """Return the move that ends the target at once; None if the target waits for its turn."""
-    server, picture = resolved.server, resolved.server.picture
-    if picture.disk is None and server.unread is None:
-        detail = "the inventory shows no system disk"
-        return Moved(server.id, TargetState.HELD, Reason.NO_SYSTEM_DISK, detail=detail)
-    asked_for = settings.force or resolved.order.reinstall or server.id in history.bad_attempts
-    if not asked_for and runs_image(picture, resolved.order.image_id):
-        return Moved(server.id, TargetState.SKIPPED, Reason.ALREADY_ON_IMAGE)
-    if refusal is not None:
-        reason = _REASONS.get(refusal.check, Reason.UNSUITABLE)
-        # The texts of all other reasons say what to do.
-        hint = f"; {refusal.hint}" if refusal.hint and reason is Reason.UNSUITABLE else ""
-        return Moved(server.id, TargetState.HELD, reason, detail=f"{refusal.text}{hint}")
-    return None
