@@ -9,36 +9,46 @@ import sys
 import pytest
 
 WIDE = 400
-# The width is read when the command begins, so each width takes a process of its own.
+WIDTHS = (20, 45, 60, 80, 120)
+# The width is read as the command is imported, so each width has a process of its own: a fork of one that has imported
+# what does not depend on it.
 ALL_HELP = """
-import json
+import json, os, sys
+from typer import rich_utils
 from typer.main import get_command
 from typer.testing import CliRunner
-from fleetos.cli.main import app
+import fleetos.app.context, fleetos.cli.usage, fleetos.planning.plan_file.load
 
 def paths(command, path):
     yield path
     for name in getattr(command, "commands", {}):
         yield from paths(command.commands[name], (*path, name))
 
-def help_of(path):
-    return CliRunner().invoke(app, [*path, "--help"]).stdout
-
-print(json.dumps({" ".join(path): help_of(path) for path in paths(get_command(app), ())}))
+for columns in sys.argv[1:]:
+    if os.fork() == 0:
+        os.environ["COLUMNS"] = columns
+        assert "fleetos.cli.main" not in sys.modules
+        from fleetos.cli.main import app
+        helps = {
+            " ".join(path): CliRunner().invoke(app, [*path, "--help"]).stdout for path in paths(get_command(app), ())
+        }
+        print(json.dumps([int(columns), helps]), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0
 """
 
 
 @functools.cache
-def helps(columns: int) -> dict[str, str]:
-    """The help of every command, by its name."""
+def every_help() -> dict[int, dict[str, str]]:
+    """Return the help of every command by its name, for each width."""
     done = subprocess.run(
-        [sys.executable, "-c", ALL_HELP],
-        env={"COLUMNS": str(columns), "PATH": "", "LANG": "C.UTF-8"},
+        [sys.executable, "-c", ALL_HELP, *map(str, (WIDE, *WIDTHS))],
+        env={"PATH": "", "LANG": "C.UTF-8"},
         capture_output=True,
         text=True,
         check=True,
     )
-    return json.loads(done.stdout)
+    return dict(json.loads(line) for line in done.stdout.splitlines())
 
 
 def words(text: str) -> set[str]:
@@ -46,9 +56,10 @@ def words(text: str) -> set[str]:
     return {word.strip(",") for word in re.sub("[│╭╮╰╯─]", " ", text).split()}
 
 
-@pytest.mark.parametrize("columns", [20, 45, 60, 80, 120])
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", WIDTHS)
 def test_help_breaks_no_word_of_any_command(columns: int) -> None:
-    whole, narrow = helps(WIDE), helps(columns)
+    whole, narrow = every_help()[WIDE], every_help()[columns]
     assert set(narrow) == set(whole)
     assert {"apply", "db backup", "sim reset"} < set(whole)
     for name, text in narrow.items():
@@ -59,7 +70,8 @@ def test_help_breaks_no_word_of_any_command(columns: int) -> None:
         assert not broken, (name, broken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [45, 60, 80])
 def test_no_line_of_help_is_wider_than_its_terminal(columns: int) -> None:
-    for name, text in helps(columns).items():
+    for name, text in every_help()[columns].items():
         assert max(len(line) for line in text.splitlines()) <= columns, name

@@ -1,12 +1,12 @@
 """A process that drives a run: it appends once for every line that it reads, and without end after `flood`.
 
-It prints `taken EPOCH`, `appended` for every append, `released` when its input is closed, or the error that stopped it.
-Arguments: database, run id, and `elsewhere` to pass for a process of another machine.
+It says `taken EPOCH`, `appended` for every append, `released` when its orders end, or the error that stopped it.
 """
 
 import asyncio
-import sys
 from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import Any, TypeAlias
 
 from fleetos.clock import SystemClock
 from fleetos.errors import StoreError
@@ -17,13 +17,23 @@ from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import LeaseRequester
 from fleetos.store.process import this_process
 
-
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+Pipe: TypeAlias = "Connection[Any, Any]"
 
 
-async def drive(where: str, run_id: str, *, elsewhere: bool) -> None:
+def run_driver(where: str, run_id: str, pipe: Pipe, *more: str) -> None:
+    """Drive the run as this process. With `elsewhere` it passes for a process of another machine."""
+    asyncio.run(_drive(where, run_id, pipe, elsewhere="elsewhere" in more))
+
+
+def _next_order(pipe: Pipe) -> str:
+    try:
+        return str(pipe.recv())
+    except EOFError:
+        return ""
+
+
+async def _drive(where: str, run_id: str, pipe: Pipe, *, elsewhere: bool) -> None:
+    say = pipe.send
     clock = SystemClock()
     me = replace(this_process(), machine="another") if elsewhere else this_process()
     watcher = LeaseRequester(me, clock, term_s=0.3 if elsewhere else 30.0)
@@ -33,10 +43,10 @@ async def drive(where: str, run_id: str, *, elsewhere: bool) -> None:
         say(f"taken {lease.epoch}")
         journal = SqlJournal(database, lease, clock)
         run = (await queries.load(database, run_id)).run
-        while order := await asyncio.to_thread(sys.stdin.readline):
+        while order := await asyncio.to_thread(_next_order, pipe):
             await journal.append(run, [], [], clock.now())
             say("appended")
-            while order == "flood\n":
+            while order == "flood":
                 await journal.append(run, [], [], clock.now())
         await journal.release()
         say("released")
@@ -44,7 +54,3 @@ async def drive(where: str, run_id: str, *, elsewhere: bool) -> None:
         say(f"{type(error).__name__} {error.exit_code} {error.message}")
     finally:
         await database.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(drive(sys.argv[1], sys.argv[2], elsewhere=len(sys.argv) > 3))

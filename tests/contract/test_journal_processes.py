@@ -2,11 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -16,13 +17,32 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.integrity import find_problems
 from fleetos.store.leases import read_lease
+from fleetos.store.process import is_stopped
+from tests.contract.driver_process import Pipe, run_driver
+from tests.integration.chosen import context
+from tests.support.commands import until
 from tests.support.postgres import fresh_database, server_ends
 from tests.unit.store.samples import START, HandClock, dead_process, make_run, make_targets, watcher
 
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
 RUN = make_run()
-ROOT = Path(__file__).parents[2]
-Process = subprocess.Popen[str]
+ANSWER_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Process:
+    """A driver, forked from a process that has everything imported, and the pipe to it."""
+
+    process: BaseProcess
+    pipe: Pipe
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self.process.pid is not None
+        return self.process.pid
+
+
 Start = Callable[..., Process]
 
 
@@ -37,45 +57,42 @@ def start(where: str) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def begin(*more: str) -> Process:
-            command = [sys.executable, "-m", "tests.contract.driver_process", where, RUN.id, *more]
-            process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
-            stack.enter_context(process)
-            stack.callback(process.kill)
-            return process
+            pipe, theirs = cast("tuple[Pipe, Pipe]", context().Pipe())
+            process = context().Process(target=run_driver, args=(where, RUN.id, theirs, *more), daemon=True)
+            process.start()
+            theirs.close()
+            begun = Process(process, stack.enter_context(pipe))
+            stack.callback(kill, begun)
+            return begun
 
         yield begin
 
 
 def line(process: Process) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
+    assert process.pipe.poll(ANSWER_TIMEOUT_S)
+    return str(process.pipe.recv())
 
 
 def order(process: Process, what: str = "append") -> str:
     """What the process says to one more order."""
-    assert process.stdin is not None
-    process.stdin.write(f"{what}\n")
-    process.stdin.flush()
+    process.pipe.send(what)
     return line(process)
 
 
 def close(process: Process) -> str:
     """What the process says when it gets no more orders."""
-    assert process.stdin is not None
-    process.stdin.close()
+    process.pipe.send("")
     return line(process)
 
 
 def halt(process: Process) -> None:
-    process.send_signal(signal.SIGSTOP)
-    os.waitpid(process.pid, os.WUNTRACED)
+    os.kill(process.pid, signal.SIGSTOP)
+    until(lambda: is_stopped(process.pid))
 
 
 def kill(process: Process) -> None:
-    process.kill()
-    process.wait()
+    process.process.kill()
+    process.process.join()
 
 
 async def open_with_run(where: str) -> Database:
@@ -126,7 +143,7 @@ async def test_a_stopped_process_keeps_its_run(where: str, start: Start) -> None
     assert told.startswith("RunDriven 21"), told
     assert f"process {first.pid}" in told
     assert "stopped by a signal" in told
-    first.send_signal(signal.SIGCONT)
+    os.kill(first.pid, signal.SIGCONT)
     assert order(first) == "appended"
     await database.close()
 
@@ -139,7 +156,7 @@ async def test_a_process_that_wakes_up_after_it_was_taken_over_writes_nothing(wh
     halt(first)
     second = start("elsewhere")
     assert line(second) == "taken 3"
-    first.send_signal(signal.SIGCONT)
+    os.kill(first.pid, signal.SIGCONT)
     assert order(first).startswith("LeaseLost 21")
     assert order(second) == "appended"
     assert close(second) == "released"
