@@ -61,9 +61,17 @@ def copy_of(root: Path, mutation: Mutation) -> Generator[Path]:
     with tempfile.TemporaryDirectory(prefix="mutation-") as directory:
         copy = Path(directory)
         for package in _PACKAGES:
-            shutil.copytree(root / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+            # Compiled modules come along: Python compares them with the time and the length of their source.
+            shutil.copytree(root / package, copy / package)
         apply(mutation, copy)
+        for patch in mutation.patches:
+            _forget_compiled(copy / patch.path)
         yield copy
+
+
+def _forget_compiled(source: Path) -> None:
+    for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
+        compiled.unlink()
 
 
 def hunt(mutation: Mutation, root: Path = ROOT) -> Hunt:
