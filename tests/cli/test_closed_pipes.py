@@ -7,26 +7,17 @@ import sys
 import pytest
 
 from tests.cli.play import SILENCE_MAX_S, Play
-
-FLEETOS = [sys.executable, "-m", "fleetos"]
+from tests.support.fork_server import ForkedProcess
 
 
 def unread(play: Play, *arguments: str, both: bool = False) -> tuple[int, str]:
     """Exit code and standard error of a call whose standard output, or both, lead into a pipe that nobody reads."""
     reading, writing = os.pipe()
     os.close(reading)
-    errors = writing if both else subprocess.PIPE
-    done = subprocess.run(
-        [*FLEETOS, *arguments],
-        env=play.env,
-        stdout=writing,
-        stderr=errors,
-        text=True,
-        timeout=SILENCE_MAX_S,
-        check=False,
-    )
+    process = ForkedProcess(arguments, play.folder, play.env, stdout=writing, stderr=writing if both else None)
     os.close(writing)
-    return done.returncode, done.stderr or ""
+    _, errors = process.communicate(timeout=SILENCE_MAX_S)
+    return process.returncode, errors
 
 
 @pytest.mark.parametrize("output", ["table", "json", "jsonl"])
@@ -62,6 +53,14 @@ def test_a_reader_who_has_enough_is_no_failure(play: Play) -> None:
     play.fleetos("apply", play.written(play.take(1)), "--yes")
     for arguments in (("events",), ("events", "-o", "jsonl"), ("status",), ("schema",)):
         assert unread(play, *arguments) == (0, ""), arguments
+
+
+def test_an_interpreter_of_its_own_keeps_the_exit_code_too(play: Play) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "fleetos", "validate", play.plan("version: 1\nname: x\n"), "-o", "json"]
+    assert subprocess.run(command, env=play.env, stdout=writing, stderr=writing, check=False).returncode == 65
+    os.close(writing)
 
 
 def test_a_standard_output_that_was_never_open_is_none_either(play: Play) -> None:

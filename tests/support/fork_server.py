@@ -34,15 +34,24 @@ _LIBRARIES = ("aiohttp", "aiosqlite", "alembic.command", "httpx_aiohttp", "uvloo
 
 
 class ForkedProcess:
-    """A command that the fork server started, used like a `subprocess.Popen[str]` with both outputs in pipes."""
+    """A command that the fork server started, used like a `subprocess.Popen[str]`.
 
-    def __init__(self, arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+    Its outputs are in pipes, but for one that is given.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        env: Mapping[str, str],
+        *,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> None:
         self.args: Sequence[str] = ["fleetos", *arguments]
         self._ended: int | None = None
-        out, out_end = os.pipe()
-        err, err_end = os.pipe()
-        self.stdout: IO[str] | None = os.fdopen(out, encoding="utf-8")
-        self.stderr: IO[str] | None = os.fdopen(err, encoding="utf-8")
+        self.stdout, out_end = _pipe() if stdout is None else (None, os.dup(stdout))
+        self.stderr, err_end = _pipe() if stderr is None else (None, os.dup(stderr))
         self._status, status_end = socket.socketpair(type=socket.SOCK_SEQPACKET)
         request = json.dumps([list(arguments), str(folder), dict(env)]).encode()
         socket.send_fds(_server(), [request], [out_end, err_end, status_end.fileno()])
@@ -79,8 +88,6 @@ class ForkedProcess:
 
     def communicate(self, *, timeout: float | None = None) -> tuple[str, str]:
         """Return the rest of both outputs, once the command has ended."""
-        assert self.stdout is not None
-        assert self.stderr is not None
         with ThreadPoolExecutor(2) as pool:
             out, err = pool.submit(_rest, self.stdout), pool.submit(_rest, self.stderr)
             try:
@@ -110,8 +117,13 @@ def ended_cpu_s() -> float:
     return sum(_cpu_s_of_ended)
 
 
-def _rest(stream: IO[str]) -> str:
-    if stream.closed:
+def _pipe() -> tuple[IO[str], int]:
+    reading, writing = os.pipe()
+    return os.fdopen(reading, encoding="utf-8"), writing
+
+
+def _rest(stream: IO[str] | None) -> str:
+    if stream is None or stream.closed:
         return ""
     with stream:
         return stream.read()
