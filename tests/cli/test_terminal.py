@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,11 +17,13 @@ import pytest
 
 from tests.cli.play import SILENCE_MAX_S, Play
 from tests.support.commands import command, environment
+from tests.support.fork_server import ForkedProcess
 
 ESCAPES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 COLOURS = re.compile(r"\x1b\[[\d;]*[1-9][\d;]*m")
 # Only the terminal that controls a process turns the letter of Ctrl-C into a signal.
 TAKE_OVER = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+Process = ForkedProcess | subprocess.Popen[bytes]
 
 
 @pytest.mark.parametrize(("columns", "name"), [(45, "apply"), (20, "events"), (79, "status")])
@@ -40,7 +42,7 @@ def test_help_cuts_no_name_of_an_option(columns: int, name: str, tmp_path: Path)
 class Terminal:
     """What a person sees of a command, and types into it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], end: int) -> None:
+    def __init__(self, process: Process, end: int) -> None:
         self.process = process
         self.seen = ""
         self._end = end
@@ -86,20 +88,27 @@ class Terminal:
         return bool(read)
 
 
+def interpreter(arguments: Sequence[str], folder: Path, env: Mapping[str, str], *, terminal: int) -> Process:
+    """Start the command by an interpreter of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", TAKE_OVER, *command(*arguments)],
+        cwd=folder,
+        env=env,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+
+
 @contextmanager
-def terminal(play: Play, *arguments: str, columns: int = 100, **more: str) -> Generator[Terminal]:
+def terminal(
+    play: Play, *arguments: str, columns: int = 100, begin: Callable[..., Process] = ForkedProcess, **more: str
+) -> Generator[Terminal]:
     ours, theirs = pty.openpty()
     env = {**play.env, "TERM": "xterm-256color", **more}
     del env["COLUMNS"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", TAKE_OVER, *command(*arguments)],
-        cwd=play.folder,
-        env=env,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
+    process = begin(arguments, play.folder, env, terminal=theirs)
     shown = Terminal(process, ours)
     shown.resized(columns)
     os.close(theirs)
@@ -127,7 +136,7 @@ def test_the_number_of_disks_is_asked_for_and_must_be_right(play: Play) -> None:
         shown.types("3\n")
         assert shown.ends() == 12
     assert "not confirmed, nothing was touched" in shown.seen
-    with terminal(play, "apply", text) as shown:
+    with terminal(play, "apply", text, begin=interpreter) as shown:
         shown.until("to go on: ")
         shown.types("\x03")
         assert shown.ends() == 130
@@ -197,7 +206,7 @@ def test_an_unfinished_run_is_carried_on_only_if_somebody_says_so(play: Play) ->
 @pytest.mark.slow
 def test_a_plan_fits_into_the_window_and_is_coloured(play: Play) -> None:
     names = play.take(2)
-    with terminal(play, "plan", play.written(names), columns=72) as shown:
+    with terminal(play, "plan", play.written(names), columns=72, begin=interpreter) as shown:
         assert shown.ends() == 0
     assert COLOURS.search(shown.seen)
     lines = ESCAPES.sub("", shown.seen).replace("\r", "").split("\n")

@@ -6,8 +6,10 @@ are inherited. What depends on how an interpreter starts (PYTHON* variables, a c
 """
 
 import atexit
+import fcntl
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -16,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -36,7 +39,7 @@ _LIBRARIES = ("aiohttp", "aiosqlite", "alembic.command", "httpx_aiohttp", "uvloo
 class ForkedProcess:
     """A command that the fork server started, used like a `subprocess.Popen[str]`.
 
-    Its outputs are in pipes, but for one that is given.
+    Its outputs are in pipes, but for one that is given. A `terminal` is its input and outputs, and controls it.
     """
 
     def __init__(
@@ -47,13 +50,15 @@ class ForkedProcess:
         *,
         stdout: int | None = None,
         stderr: int | None = None,
+        terminal: int | None = None,
     ) -> None:
+        stdout, stderr = (stdout, stderr) if terminal is None else (terminal, terminal)
         self.args: Sequence[str] = ["fleetos", *arguments]
         self._ended: int | None = None
         self.stdout, out_end = _pipe() if stdout is None else (None, os.dup(stdout))
         self.stderr, err_end = _pipe() if stderr is None else (None, os.dup(stderr))
         self._status, status_end = socket.socketpair(type=socket.SOCK_SEQPACKET)
-        request = json.dumps([list(arguments), str(folder), dict(env)]).encode()
+        request = json.dumps([list(arguments), str(folder), dict(env), terminal is not None]).encode()
         socket.send_fds(_server(), [request], [out_end, err_end, status_end.fileno()])
         os.close(out_end)
         os.close(err_end)
@@ -205,15 +210,26 @@ def _report_end(watched: int, pid: int, status: socket.socket) -> None:
 
 def _become(request: bytes, out: int, err: int) -> None:
     """Run the command as this process."""
-    arguments, folder, env = cast("tuple[list[str], str, dict[str, str]]", json.loads(request))
+    arguments, folder, env, in_terminal = cast("tuple[list[str], str, dict[str, str], bool]", json.loads(request))
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)
+    if in_terminal:
+        _take_terminal(out)
     for pipe, number in ((out, 1), (err, 2)):
         os.dup2(pipe, number)
         os.close(pipe)
     sys.argv = ["fleetos", *arguments]
     main()
+
+
+def _take_terminal(terminal: int) -> None:
+    """Let the terminal control this process, as the leader of a session: it turns Ctrl-C into a signal."""
+    os.setsid()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    os.dup2(terminal, 0)
+    # An interpreter that starts in a terminal does so.
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
 
 
 def _main(number: int) -> None:
