@@ -1,18 +1,27 @@
 """The checks of scripts/lint bite on small samples, and the page of the tree is up to date."""
 
+import functools
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+FIRST_WORDS = ROOT / "scripts" / "first_words.py"
 
 
-def first_words(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the check of first words over a folder."""
-    command = [sys.executable, str(ROOT / "scripts" / "first_words.py"), str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@functools.cache
+def check() -> ModuleType:
+    """Return the script that checks first words, imported."""
+    spec = spec_from_file_location("first_words", FIRST_WORDS)
+    assert spec is not None
+    assert spec.loader is not None
+    script = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
 
 
 @pytest.mark.parametrize(
@@ -25,11 +34,12 @@ def first_words(folder: Path) -> subprocess.CompletedProcess[str]:
         'async def f():\n    """Nothing, once it is done."""',
     ],
 )
-def test_a_docstring_that_begins_wrongly_is_named(tmp_path: Path, sample: str) -> None:
+def test_a_docstring_that_begins_wrongly_is_named(
+    tmp_path: Path, sample: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "sample.py").write_text(sample, encoding="utf-8")
-    done = first_words(tmp_path)
-    assert done.returncode == 1
-    assert f"{tmp_path}/sample.py:" in done.stdout
+    assert check().main([str(tmp_path)]) == 1
+    assert f"{tmp_path}/sample.py:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -44,11 +54,12 @@ def test_a_docstring_that_begins_wrongly_is_named(tmp_path: Path, sample: str) -
 )
 def test_a_docstring_that_begins_well_is_left_alone(tmp_path: Path, sample: str) -> None:
     (tmp_path / "sample.py").write_text(sample, encoding="utf-8")
-    assert first_words(tmp_path).returncode == 0
+    assert check().main([str(tmp_path)]) == 0
 
 
 def test_the_package_begins_its_docstrings_well() -> None:
-    done = first_words(ROOT / "fleetos")
+    command = [sys.executable, str(FIRST_WORDS), str(ROOT / "fleetos")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
