@@ -61,8 +61,9 @@ def copy_of(root: Path, mutation: Mutation) -> Generator[Path]:
     with tempfile.TemporaryDirectory(prefix="mutation-") as directory:
         copy = Path(directory)
         for package in _PACKAGES:
-            # Compiled modules come along: Python compares them with the time and the length of their source.
-            shutil.copytree(root / package, copy / package)
+            # Compiled modules come along: Python compares them with the time and the length of their source. Another
+            # process may just be writing one, under a name that ends in a number.
+            shutil.copytree(root / package, copy / package, ignore=shutil.ignore_patterns("*.pyc.*"))
         apply(mutation, copy)
         for patch in mutation.patches:
             _forget_compiled(copy / patch.path)
