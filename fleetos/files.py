@@ -2,11 +2,13 @@
 
 import codecs
 import contextlib
+import errno
 import os
 import re
 import stat
 import tempfile
 from pathlib import Path
+from typing import TextIO
 
 from fleetos.errors import Problem
 
@@ -126,6 +128,36 @@ def _fill(handle: int, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(handle)
+
+
+def append_private(path: Path) -> TextIO:
+    """Open a file to append to, readable by its owner only. Raise UnreadableFile.
+
+    A link is not followed, and another user's file is not written: either may be laid there to catch what is written.
+    """
+    # O_NONBLOCK: a pipe that nobody reads is refused instead of waited for.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, PRIVATE_FILE)
+    except OSError as error:
+        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or "unknown error"
+        raise UnreadableFile(f"{path} cannot be written: {why}") from None
+    except ValueError:
+        raise UnreadableFile("the path holds a character that no path can hold") from None
+    refusal = _why_not_own(os.fstat(handle))
+    if refusal is not None:
+        os.close(handle)
+        raise UnreadableFile(f"{path} {refusal}", "name a file of your own, or one that does not exist yet")
+    os.fchmod(handle, PRIVATE_FILE)
+    return os.fdopen(handle, "a", encoding="utf-8")
+
+
+def _why_not_own(status: os.stat_result) -> str | None:
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    if status.st_uid != os.geteuid():
+        return "belongs to another user"
+    return "is a hard link" if status.st_nlink > 1 else None
 
 
 def make_private_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The `fleetos` command: register commands, map errors to exit codes."""
 
+import os
 import re
 import shutil
 import sys
@@ -45,8 +46,18 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def fleetos(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Log to stderr: requests, leases, moves of a run. Not where apply, resume, retry or abort draw on the "
+            "terminal: FLEETOS_LOG=FILE in the environment appends the log to a file, as JSON lines.",
+        ),
     ] = False,
 ) -> None:
     """Change the OS of whole cloud server fleets, and never wipe a disk twice.
@@ -54,6 +65,11 @@ def fleetos(
     Start with: fleetos apply plans/demo.yaml
     """
     del version
+    file = os.environ.get("FLEETOS_LOG")
+    if verbose or file:
+        from fleetos.cli.log_output import start_log
+
+        start_log(context, file, verbose=verbose, output=output_asked(sys.argv[1:]))
 
 
 _PLANS, _RUNS, _MAINTENANCE = "Plans", "Runs", "Maintenance"

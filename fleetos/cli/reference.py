@@ -23,6 +23,7 @@ Made from the commands' own `--help` by `python -m fleetos.cli.reference docs/re
 
 Data goes to standard output, everything else to standard error. Colour and live lines appear on a terminal only, and
 `NO_COLOR` is respected. Exit codes: [exit codes](exit-codes.md). What `-o json` prints: [outputs](outputs.md).
+`fleetos -v COMMAND` logs to standard error, and `FLEETOS_LOG=FILE` to a file: [the log](outputs.md#the-log).
 """
 _EXAMPLES = re.compile(r"^Examples?:$", re.MULTILINE)
 

@@ -185,6 +185,7 @@ class Session:
                 effect=True,
                 last_check=may_leave,
                 secrets=(*write.secrets, *self._secrets(token)),
+                priority=Priority.WRITE.name.lower(),
             )
             left_s = self._elapsed()
             try:
@@ -257,6 +258,7 @@ class Session:
             answer_bytes=ANSWER_BYTES,
             content=None if read.body is None else json.dumps(read.body).encode(),
             secrets=self._secrets(token),
+            priority=read.priority.name.lower(),
         )
         # Taken after the wait for a turn: the response shows the state of the cloud from here on, not from before.
         sent_at = self.clock.moment()

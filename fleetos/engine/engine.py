@@ -4,6 +4,7 @@ There is one loop and it alone decides; each task beside it only carries one req
 facts back.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,10 +25,13 @@ from fleetos.engine.turn import Turn
 from fleetos.errors import FleetosError
 from fleetos.ids import Chance
 from fleetos.limits import PERMIT_AGAIN_MAX_S, PERMIT_AGAIN_MIN_S, REQUESTS_EVERY_S, TURN_AT_LEAST_S
+from fleetos.logs import fields
 from fleetos.model.experience import NO_EXPERIENCE, Experience
 from fleetos.model.progress import Progress
 from fleetos.model.states import RUN_ENDS, Command, RunState, TargetState
 from fleetos.rules.polling import DueRead
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,8 @@ class Engine:
             return
         changed = list(turn.changed.values())
         records = await self._journal.append(turn.run, turn.events, changed, turn.at, turn.answered)
+        if turn.run.state is not self.progress.run.state:
+            _log.info("run moved", extra=fields(run=turn.run.id, state=turn.run.state, reason=turn.run.reason))
         self.progress.update_targets(turn.run, changed)
         self._listener.turned(self.progress, records, self._cloud.requests)
 

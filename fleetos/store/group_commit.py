@@ -4,14 +4,17 @@ There is no task of its own: the first caller that finds no commit under way com
 commit it is unknown what is durable, so the failure is final: every waiting and every later call fails as well.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import anyio
 
-from fleetos.errors import JournalUnwritable, StoreError
+from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
+from fleetos.logs import fields
 
+_log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -71,6 +74,8 @@ class GroupCommit(Generic[Item, Result]):
                 results = await self._commit([pending.item for pending in group])
         except StoreError as error:
             self.close(error)
+            message = "lease lost" if isinstance(error, LeaseLost) else "journal unwritable"
+            _log.warning(message, extra=fields(failure=error.message))
             raise
         except BaseException as error:
             self.close(JournalUnwritable(f"a commit was interrupted: {type(error).__name__}"))

@@ -1,5 +1,6 @@
 """Journal of the run that this process drives, in an SQL database."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from fleetos.clock import Clock, Moment
 from fleetos.errors import DatabaseHeld, JournalUnwritable, LeaseLost, RunDriven, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
+from fleetos.logs import fields
 from fleetos.model.journal.codec import run_from_json
 from fleetos.model.journal.events import Event, Record, RunDriverEnded
 from fleetos.model.journal.fold_run import fold_run
@@ -33,6 +35,8 @@ from fleetos.store.rows import (
     latest_by_server,
     run_row,
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,7 @@ class SqlJournal:
             records_of_end = () if last is None else await self._record_end(connection, last)
             await leases.release(connection, self._lease.run_id, self._lease.epoch)
         self._released = True
+        _log.info("lease released", extra=fields(run=self._lease.run_id, epoch=self._lease.epoch))
         return records_of_end
 
     async def _record_end(self, connection: AsyncConnection, last: RunDriverEnded) -> Sequence[Record]:

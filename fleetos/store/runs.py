@@ -3,6 +3,7 @@
 The journal of its driver is the only other way to change a run.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import IllegalMove, ServerClaimed, ServerTouched, UnknownRun, UsageError
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
+from fleetos.logs import fields
 from fleetos.model.journal.events import Enlisted, Event, Record, RunCreated, RunEvent
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
@@ -27,6 +29,8 @@ from fleetos.store.journal import newest_seq, update_run, write_rows
 from fleetos.store.leases import Lease, LeaseRequester
 from fleetos.store.queries import load_within
 from fleetos.store.rows import AppendRows, append_row_batches, run_row
+
+_log = logging.getLogger(__name__)
 
 
 async def create_run(
@@ -63,7 +67,7 @@ async def create_run(
             connection, run.id, [initial.progress.targets[server_id] for server_id in unanswered]
         )
         epoch = await leases.create(connection, run.id, requester)
-    return Lease(run.id, epoch, len(initial.records), proven)
+    return _log_taken(Lease(run.id, epoch, len(initial.records), proven))
 
 
 class _InitialRecords:
@@ -96,7 +100,8 @@ async def take_run(database: Database, run_id: str, requester: LeaseRequester) -
     proven = requester.clock.moment()
     async with database.writing() as connection:
         epoch = await leases.take(connection, lease, requester)
-        return Lease(run_id, epoch, await newest_seq(connection, run_id), proven)
+        last_seq = await newest_seq(connection, run_id)
+    return _log_taken(Lease(run_id, epoch, last_seq, proven))
 
 
 async def begin_pass(
@@ -136,7 +141,12 @@ async def begin_pass(
         await claims.update_claims(connection, run_id, changed)
         await update_run(connection, run)
         await _store_pass_no(connection, run_id, [target.server_id for target in changed if target.keeps_claim])
-    return Lease(run_id, epoch, last_seq + len(events), proven)
+    return _log_taken(Lease(run_id, epoch, last_seq + len(events), proven))
+
+
+def _log_taken(lease: Lease) -> Lease:
+    _log.info("lease taken", extra=fields(run=lease.run_id, epoch=lease.epoch))
+    return lease
 
 
 async def _next_pass_no(connection: AsyncConnection) -> int:

@@ -179,7 +179,8 @@ class Login:
             timeout_s=READ_TIMEOUT_S,
             answer_bytes=SMALL_ANSWER_BYTES,
             auth=signature,
-            secrets=signature.secrets,
+            # Its path holds the access key, of which only the last letters are ever shown.
+            secrets=(*signature.secrets, key.access),
         )
 
     def _only_project(self, projects: Sequence[Fields]) -> str:

@@ -41,7 +41,7 @@ class ErrorBody:
 
 def parse_error_body(headers: Mapping[str, str], body: bytes, secrets: Collection[str] = ()) -> ErrorBody:
     """Parse an error response and redact the secrets of its request; never raise. Header names are in lower case."""
-    request_id: object = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
+    request_id: object = _stated_request_id(headers)
     content = parse_json(body) if len(body) <= ERROR_BODY_BYTES else None
     code, message = None, None
     if _is_tree(content):
@@ -52,6 +52,15 @@ def parse_error_body(headers: Mapping[str, str], body: bytes, secrets: Collectio
         message = body[: 8 * MESSAGE_CHARS].decode("utf-8", "replace")
     message_text = sanitize(message, secrets) if message else None
     return ErrorBody(_drop_if_secret(code, secrets), message_text, _drop_if_secret(_request_id(request_id), secrets))
+
+
+def request_id_of(headers: Mapping[str, str], secrets: Collection[str] = ()) -> str | None:
+    """Return the request id in the headers of a response, None if there is none or it contains a secret."""
+    return _drop_if_secret(_request_id(_stated_request_id(headers)), secrets)
+
+
+def _stated_request_id(headers: Mapping[str, str]) -> str | None:
+    return next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
 
 
 def parse_json(body: bytes | str) -> object:

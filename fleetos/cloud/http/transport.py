@@ -6,10 +6,11 @@ causes (no connection was made), or by our own last check, directly before the f
 classes included, is *answer lost*.
 """
 
+import logging
 import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,12 +22,14 @@ from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
 
 from fleetos.cloud.http.addresses import Proxies, is_loopback
-from fleetos.cloud.http.error_body import sanitize
+from fleetos.cloud.http.error_body import request_id_of, sanitize
 from fleetos.cloud.http.response import HttpResponse
 from fleetos.errors import AnswerLost, NotSent
 from fleetos.limits import CONNECT_TIMEOUT_S, HEADER_BYTES
+from fleetos.logs import fields
 from fleetos.model.permit import LastCheck
 
+_log = logging.getLogger(__name__)
 # Longest chain of causes that is followed; those of the libraries have three.
 _CAUSES = 10
 # The same servers and jobs are read again and again, and parsing the URL is a notable part of a request's cost.
@@ -63,6 +66,8 @@ class HttpRequest:
     """Called directly before the first byte leaves."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """All secrets in headers and content."""
+    priority: str | None = None
+    """The priority among the requests of the project, for the log; None: it waits for no turn."""
 
 
 _current_request: ContextVar[HttpRequest | None] = ContextVar("leaving", default=None)
@@ -95,17 +100,21 @@ class Transport:
         """Send once and return the response, whatever its status. Raise NotSent or AnswerLost, without secrets."""
         transport = self._effects if request.effect else self._reads
         secrets = (*request.secrets, *self._secrets)
+        began_s = anyio.current_time()
+        outcome: HttpResponse | NotSent | AnswerLost | None = None
         token = _current_request.set(request)
         try:
             with anyio.fail_after(request.timeout_s):
                 response = await _exchange(transport, request, secrets)
         except Exception as error:  # noqa: BLE001 - the point of this module: whatever it is, it becomes one of ours
-            failure = _convert_error(error, request, secrets)
+            failure = outcome = _convert_error(error, request, secrets)
         else:
+            outcome = response
             self._note_simulated(response, request)
             return response
         finally:
             _current_request.reset(token)
+            _log_request(request, outcome, anyio.current_time() - began_s, secrets)
         # Raised here and not above: the library's errors hold the request's headers, and with them the token.
         raise failure
 
@@ -263,6 +272,40 @@ async def _exchange(
             await httpx_response.aclose()
         raise
     return HttpResponse(httpx_response.status_code, response_headers, body, secrets)
+
+
+def _log_request(
+    request: HttpRequest, outcome: HttpResponse | NotSent | AnswerLost | None, seconds: float, secrets: tuple[str, ...]
+) -> None:
+    """Log a request and its outcome; None: its task was cancelled, and the request may have left."""
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    # Whatever goes wrong here, the caller must get the outcome.
+    with suppress(Exception):
+        level, message, response, failure = logging.INFO, "request answered", None, None
+        if isinstance(outcome, HttpResponse):
+            response = outcome
+        elif outcome is None:
+            message = "request cancelled"
+        else:
+            level, message = logging.WARNING, "request failed"
+            kind = "not sent" if isinstance(outcome, NotSent) else "answer lost"
+            failure = f"{kind}: {sanitize(outcome.message, secrets)}"
+        url = _parse_url(request.url)
+        values = fields(
+            operation=request.operation,
+            method=request.method,
+            host=sanitize(url.host, secrets),
+            # Without the query: it tells little beside the operation, and may hold names.
+            path=sanitize(url.path, secrets),
+            status=response and response.status,
+            request_id=response and request_id_of(response.headers, secrets),
+            seconds=round(seconds, 3),
+            priority=request.priority,
+            write=request.effect,
+            failure=failure,
+        )
+        _log.log(level, message, extra=values)
 
 
 async def _read_body(response: httpx.Response, most_bytes: int) -> bytes:
