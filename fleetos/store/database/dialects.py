@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import anyio
 from sqlalchemy import URL, ColumnElement, Connection, Float, Insert, Table, cast, event, func, literal, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -147,7 +147,13 @@ def upsert(
 
     With `only_if` an existing row is updated only where that holds for it.
     """
-    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    if dialect == "postgresql":
+        # Imported here: every command would pay for it, and most databases are files of SQLite.
+        from sqlalchemy.dialects import postgresql
+
+        insert = postgresql.insert(table)
+    else:
+        insert = sqlite.insert(table)
     updates = {name: insert.excluded[name] for name in replaced}
     return insert.on_conflict_do_update(index_elements=list(keys), set_=updates, where=only_if)
 
