@@ -158,6 +158,14 @@ def test_the_files_that_a_page_names_exist(page: Path) -> None:
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("page", PRESENT, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_constants_and_methods_that_a_page_names_exist(page: Path) -> None:
+    source = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "fleetos").rglob("*.py"))
+    known = set(re.findall(r"\w+", source))
+    beside_a_file = re.findall(r"`([A-Z][\w.]*)`[^`|]{0,20}`fleetos/", page.read_text(encoding="utf-8"))
+    assert [name for name in beside_a_file if not known.issuperset(name.split("."))] == []
+
+
 def test_every_page_is_linked_from_the_readme() -> None:
     linked = {(ROOT / target).resolve() for target in re.findall(r"\]\(([^)\s#]+)\)", README)}
     pages = [page for page in (*PRESENT, ROOT / "CHANGELOG.md") if page.name != "README.md"]
