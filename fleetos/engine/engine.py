@@ -6,7 +6,8 @@ facts back.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from fleetos.clock import Clock, Moment
 from fleetos.engine import reconcile
-from fleetos.engine.facts import Fact, OperatorRequested, Refused
+from fleetos.engine.facts import ChangeReplied, Fact, OperatorRequested, PowerReplied, Refused
 from fleetos.engine.judge import Judge
 from fleetos.engine.performer import Action, Performer, SubmitChange
 from fleetos.engine.protocols import Cloud, Journal, Listener, SecretSource
@@ -74,7 +75,7 @@ class Engine:
         self._tracker = Tracker(progress, edge.chance, edge.clock.moment(), experience, edge.cloud.sweep_calls)
         self._judge = Judge(self._tracker)
         self._sender = Sender(self._tracker, edge.cloud, edge.secrets, edge.new_id)
-        self._performer = Performer(edge.cloud, edge.clock, self._why_not_sent)
+        self._performer = Performer(edge.cloud, edge.clock, self._why_not_sent, self._add_fact)
         self._inbox: deque[Fact] = deque()
         self._wake = anyio.Event()
         self._writes_in_flight = 0
@@ -96,45 +97,48 @@ class Engine:
 
         Raise LeaseLost or JournalUnwritable; then nothing more is sent, and the run is resumable.
         """
+        async with self._tasks() as tasks:
+            turn = self._tracker.begin_turn(self._clock.moment())
+            reconcile.begin(self._tracker, turn, driver, command)
+            # An abort that was requested while the run had no driver is taken before anything is admitted.
+            self._judge.judge_facts(turn, await self._read_new_requests())
+            await self._commit(turn)
+            while True:
+                self._wake = anyio.Event()
+                turn = self._tracker.begin_turn(self._clock.moment())
+                facts = list(self._inbox)
+                self._inbox.clear()
+                self._judge.judge_facts(turn, facts)
+                reads: list[DueRead] = []
+                writes: list[Action] = []
+                if not self._is_ending(turn):
+                    cloud = self._cloud
+                    reads = reconcile.reconcile(self._tracker, turn, cloud.read_rate_per_s(), cloud.write_rate_per_s())
+                # Checked again: a decision may have paused the run.
+                if not self._is_ending(turn):
+                    writes = self._sender.prepare_writes(turn, self._tracker.now)
+                reconcile.conclude(turn)
+                await self._commit(turn)
+                for write in writes:
+                    self._writes_in_flight += 1
+                    tasks.start_soon(self._performer.perform, write)
+                for read in reads:
+                    tasks.start_soon(self._performer.read, read)
+                if self._is_over():
+                    return
+                await self._wait_for_next_turn()
+
+    @asynccontextmanager
+    async def _tasks(self) -> AsyncGenerator[TaskGroup]:
+        """Yield the group of the tasks beside the loop, which ends with them: their errors are raised as one."""
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._journal.keep_lease)
                 tasks.start_soon(self._listen_for_requests)
-                await self._take_turns(tasks, driver, command)
+                yield tasks
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             raise _choose_error(group) from None
-
-    async def _take_turns(self, tasks: TaskGroup, driver: str, command: Command) -> None:
-        turn = self._tracker.begin_turn(self._clock.moment())
-        reconcile.begin(self._tracker, turn, driver, command)
-        # An abort that was requested while the run had no driver is taken before anything is admitted.
-        self._judge.judge_facts(turn, await self._read_new_requests())
-        await self._commit(turn)
-        while True:
-            self._wake = anyio.Event()
-            turn = self._tracker.begin_turn(self._clock.moment())
-            facts = list(self._inbox)
-            self._inbox.clear()
-            self._judge.judge_facts(turn, facts)
-            reads: list[DueRead] = []
-            writes: list[Action] = []
-            if not self._is_ending(turn):
-                cloud = self._cloud
-                reads = reconcile.reconcile(self._tracker, turn, cloud.read_rate_per_s(), cloud.write_rate_per_s())
-            # Checked again: a decision may have paused the run.
-            if not self._is_ending(turn):
-                writes = self._sender.prepare_writes(turn, self._tracker.now)
-            reconcile.conclude(turn)
-            await self._commit(turn)
-            for write in writes:
-                self._writes_in_flight += 1
-                tasks.start_soon(self._perform_action, write)
-            for read in reads:
-                tasks.start_soon(self._perform_read, read)
-            if self._is_over():
-                return
-            await self._wait_for_next_turn()
 
     @property
     def trouble(self) -> Refused | None:
@@ -174,16 +178,9 @@ class Engine:
         with anyio.move_on_after(wait_s):
             await self._wake.wait()
 
-    async def _perform_action(self, action: Action) -> None:
-        fact = await self._performer.perform(action)
-        self._writes_in_flight -= 1
-        self._add_fact(fact)
-
-    async def _perform_read(self, read: DueRead) -> None:
-        for fact in await self._performer.read(read):
-            self._add_fact(fact)
-
     def _add_fact(self, fact: Fact) -> None:
+        if isinstance(fact, ChangeReplied | PowerReplied):
+            self._writes_in_flight -= 1
         self._inbox.append(fact)
         self._wake.set()
 

@@ -1,6 +1,6 @@
 """Turn facts into events; detect an unreachable cloud."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from fleetos.clock import Moment
 from fleetos.engine.facts import (
@@ -20,7 +20,7 @@ from fleetos.engine.facts import (
 from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
 from fleetos.limits import UNREACHABLE_FAILURES, UNREACHABLE_S
-from fleetos.model.journal.events import RunMoved
+from fleetos.model.journal.events import RunMoved, TargetEvent
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.states import QUEUED, Reason, RunState, TargetState
 from fleetos.rules.replies import Events, judge_change_reply, judge_job, judge_power_reply
@@ -43,11 +43,12 @@ class Judge:
             match fact:
                 case ServerRead() | ServersNotRead() | TracesRead() | TracesNotRead() | JobRead() | JobNotRead():
                     self._judge_read(turn, fact)
-                case ChangeReplied():
-                    self._write_events(turn, self._judge_change_reply(turn, fact))
-                case PowerReplied():
-                    for server_id in fact.server_ids:
-                        self._write_events(turn, self._judge_power_reply(turn, fact, server_id))
+                case ChangeReplied() | PowerReplied():
+                    for event in self._judge_reply(turn, fact):
+                        if isinstance(event, RunMoved):
+                            self._pause(turn, event.reason or Reason.PERMISSION, event.detail)
+                        else:
+                            self._tracker.write_event(turn, event)
                 case Refused():
                     self._pause(turn, fact.reason, fact.detail)
                 case CloudNotReached():
@@ -92,6 +93,15 @@ class Judge:
                 tracker.changes.record_job_duration(target, event, fact.job)
             tracker.write_event(turn, event)
 
+    def _judge_reply(self, turn: Turn, fact: ChangeReplied | PowerReplied) -> Iterator[TargetEvent | RunMoved]:
+        """Yield the events of a reply. Those of one server are written before the next one is judged."""
+        match fact:
+            case ChangeReplied():
+                yield from self._judge_change_reply(turn, fact)
+            case PowerReplied():
+                for server_id in fact.server_ids:
+                    yield from self._judge_power_reply(turn, fact, server_id)
+
     def _judge_change_reply(self, turn: Turn, fact: ChangeReplied) -> Events:
         target = turn.target(fact.server_id)
         attempt = target.attempt
@@ -107,13 +117,6 @@ class Judge:
         if call is None:
             raise RuntimeError(f"an answer came for call {fact.call_id} of {server_id}, which was not made")
         return judge_power_reply(target, call, fact.reply, self._tracker.context(turn, server_id))
-
-    def _write_events(self, turn: Turn, events: Events) -> None:
-        for event in events:
-            if isinstance(event, RunMoved):
-                self._pause(turn, event.reason or Reason.PERMISSION, event.detail)
-            else:
-                self._tracker.write_event(turn, event)
 
     def _pause(self, turn: Turn, reason: Reason, detail: str) -> None:
         if turn.run.state is RunState.RUNNING:

@@ -1,4 +1,4 @@
-"""Perform actions against the cloud and return facts: the only effects of the engine."""
+"""Perform actions against the cloud and deliver facts: the only effects of the engine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -67,15 +67,25 @@ Action = SubmitChange | StopServers | StartServers
 
 
 class Performer:
-    """Performer of actions. `halted` returns, without waiting, why a write may not be sent now, or None."""
+    """Performer of actions, which delivers each fact that comes of them.
 
-    def __init__(self, cloud: Cloud, clock: Clock, halted: Callable[[Action, Moment], str | None]) -> None:
+    `halted` returns, without waiting, why a write may not be sent now, or None.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        clock: Clock,
+        halted: Callable[[Action, Moment], str | None],
+        deliver: Callable[[Fact], None],
+    ) -> None:
         self._cloud = cloud
         self._clock = clock
         self._halted = halted
+        self._deliver = deliver
 
-    async def perform(self, action: Action) -> Fact:
-        """Send one write and return its reply. The last check stands right before the request, without an await."""
+    async def perform(self, action: Action) -> None:
+        """Send one write and deliver its reply. The last check stands right before the request, without an await."""
 
         def last_check() -> str | None:
             now = self._clock.moment()
@@ -90,29 +100,32 @@ class Performer:
                 reply = await self._cloud.change_os(
                     server_id, order, action.secrets, stop_first=stop_first, permit=permit, last_check=last_check
                 )
-                return ChangeReplied(server_id, attempt, reply)
+                self._deliver(ChangeReplied(server_id, attempt, reply))
             case StopServers(call_id, server_ids, hard):
                 reply = await self._cloud.stop(server_ids, hard=hard, permit=permit, last_check=last_check)
+                self._deliver(PowerReplied(call_id, server_ids, reply))
             case StartServers(call_id, server_ids):
                 reply = await self._cloud.start(server_ids, permit=permit, last_check=last_check)
-        return PowerReplied(call_id, server_ids, reply)
+                self._deliver(PowerReplied(call_id, server_ids, reply))
 
-    async def read(self, read: DueRead) -> list[Fact]:
-        """Perform one read and return what it shows, or that it shows nothing."""
+    async def read(self, read: DueRead) -> None:
+        """Perform one read and deliver what it shows, or that it shows nothing."""
         requested = self._clock.moment()
         try:
-            return await self._read(read, requested)
+            facts = await self._read(read, requested)
         except AuthenticationFailed as error:
-            return [*_not_read(read), Refused(Reason.AUTHENTICATION, error.message)]
+            facts = [*_not_read(read), Refused(Reason.AUTHENTICATION, error.message)]
         except PermissionDenied as error:
+            facts = [*_not_read(read), Refused(Reason.PERMISSION, error.message)]
             if isinstance(read, ReadTraces):
                 # What may not be read counts as not offered: the run can do without it.
-                return [TracesRead(read.server_id, NO_TRACES, requested)]
-            return [*_not_read(read), Refused(Reason.PERMISSION, error.message)]
+                facts = [TracesRead(read.server_id, NO_TRACES, requested)]
         except (CloudUnreachable, NotSent, AnswerLost) as error:
-            return [*_not_read(read), CloudNotReached(error.message)]
+            facts = [*_not_read(read), CloudNotReached(error.message)]
         except CloudError:
-            return _not_read(read)
+            facts = _not_read(read)
+        for fact in facts:
+            self._deliver(fact)
 
     async def _read(self, read: DueRead, requested: Moment) -> list[Fact]:
         match read:

@@ -21,16 +21,16 @@ SENDING = (
         one(
             f"{ENGINE}/engine.py",
             """\
-            await self._commit(turn)
-            for write in writes:
-                self._writes_in_flight += 1
-                tasks.start_soon(self._perform_action, write)
+                await self._commit(turn)
+                for write in writes:
+                    self._writes_in_flight += 1
+                    tasks.start_soon(self._performer.perform, write)
 """,
             """\
-            for write in writes:
-                self._writes_in_flight += 1
-                tasks.start_soon(self._perform_action, write)
-            await self._commit(turn)
+                for write in writes:
+                    self._writes_in_flight += 1
+                    tasks.start_soon(self._performer.perform, write)
+                await self._commit(turn)
 """,
         ),
     ),

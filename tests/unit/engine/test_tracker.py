@@ -12,6 +12,7 @@ from fleetos.engine.agenda import Agenda
 from fleetos.engine.facts import (
     ChangeReplied,
     CloudNotReached,
+    Fact,
     JobNotRead,
     JobRead,
     Refused,
@@ -36,7 +37,7 @@ from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.traces import NO_TRACES, Traces
 from fleetos.rules.needs import Need, PowerNeed, ReadJobNeed, ReadServerNeed, ReadTracesNeed, SubmitNeed, Wait
 from fleetos.rules.observation import Observation
-from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep
+from fleetos.rules.polling import DueRead, ReadJob, ReadServer, ReadTraces, Sweep
 from tests.support.chance import SeededChance
 from tests.unit.engine.stage import Stage
 from tests.unit.model.samples import REBUILD, RUNNING, START, STOPPED, a_run, a_target, an_attempt
@@ -326,17 +327,26 @@ class Ticking:
 async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
     stage, clock = Stage(picture=STOPPED), Ticking()
     stage.journal._open["change", ID] = 1
-    performer = Performer(stage.cloud, clock, lambda _write, _now: None)
+    facts: list[Fact] = []
+    performer = Performer(stage.cloud, clock, lambda _write, _now: None, facts.append)
     permit = stage.cloud.permit()
     assert permit is not None
     clock.at = later
     action = SubmitChange(
         ID, 1, a_target().order, stop_first=False, intended=moment(0), permit=permit, secrets=Secrets()
     )
-    fact = await performer.perform(action)
+    await performer.perform(action)
+    (fact,) = facts
     assert isinstance(fact, ChangeReplied)
     assert isinstance(fact.reply, Delivered if leaves else Undelivered)
     assert len(stage.cloud.sent) == leaves
+
+
+async def facts_of(stage: Stage, read: DueRead) -> list[Fact]:
+    """Return what a performer delivers of a read."""
+    facts: list[Fact] = []
+    await Performer(stage.cloud, Ticking(), lambda _write, _now: None, facts.append).read(read)
+    return facts
 
 
 @pytest.mark.parametrize(
@@ -352,12 +362,11 @@ async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
 async def test_a_read_that_fails_says_so(error: CloudError, kinds: Sequence[type]) -> None:
     stage = Stage()
     stage.cloud.read_error = error
-    performer = Performer(stage.cloud, Ticking(), lambda _write, _now: None)
-    assert [type(fact) for fact in await performer.read(ReadServer(ID))] == kinds
-    assert [type(fact) for fact in await performer.read(Sweep((ID,)))] == kinds
-    job = await performer.read(ReadJob("job-1", (ID,)))
+    assert [type(fact) for fact in await facts_of(stage, ReadServer(ID))] == kinds
+    assert [type(fact) for fact in await facts_of(stage, Sweep((ID,)))] == kinds
+    job = await facts_of(stage, ReadJob("job-1", (ID,)))
     assert [type(fact) for fact in job] == [JobNotRead, *kinds[1:]]
-    traces = await performer.read(ReadTraces(ID, ReadTracesNeed(START, 0.0)))
+    traces = await facts_of(stage, ReadTraces(ID, ReadTracesNeed(START, 0.0)))
     if isinstance(error, PermissionDenied):
         assert [(type(fact), getattr(fact, "traces", None)) for fact in traces] == [(TracesRead, NO_TRACES)]
     else:
@@ -367,7 +376,7 @@ async def test_a_read_that_fails_says_so(error: CloudError, kinds: Sequence[type
 async def test_a_sweep_tells_what_it_saw_and_what_not() -> None:
     stage = Stage(2)
     stage.cloud.hidden = {"server-0002"}
-    facts = await Performer(stage.cloud, Ticking(), lambda _write, _now: None).read(Sweep((ID, "server-0002")))
+    facts = await facts_of(stage, Sweep((ID, "server-0002")))
     assert [type(fact) for fact in facts] == [ServerRead, ServersNotRead]
     assert facts[1] == ServersNotRead(("server-0002",))
 
