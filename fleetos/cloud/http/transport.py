@@ -105,7 +105,8 @@ class Transport:
         token = _current_request.set(request)
         try:
             with anyio.fail_after(request.timeout_s):
-                response = await _exchange(transport, request, secrets)
+                httpx_response = await transport.handle_async_request(_httpx_request(request))
+                response = await _read_response(httpx_response, request.answer_bytes, secrets)
         except Exception as error:  # noqa: BLE001 - the point of this module: whatever it is, it becomes one of ours
             failure = outcome = _convert_error(error, request, secrets)
         else:
@@ -247,12 +248,11 @@ def _check_and_count(left: Counter[str]) -> None:
     left[request.operation] += 1
 
 
-async def _exchange(
-    transport: httpx.AsyncBaseTransport, request: HttpRequest, secrets: tuple[str, ...]
-) -> HttpResponse:
-    """Send one request and return its response.
+def _httpx_request(request: HttpRequest) -> httpx.Request:
+    """Return the finished request.
 
-    This uses no httpx client, so nothing can follow a redirect, keep a cookie, or send the request a second time.
+    It is given to a transport of httpx and not to a client, so nothing can follow a redirect, keep a cookie, or send it
+    a second time.
     """
     closing = {"Connection": "close"} if request.effect else {}
     headers = {**_HEADERS, **request.headers, **closing}
@@ -260,18 +260,21 @@ async def _exchange(
     limits = {"timeout": {"connect": CONNECT_TIMEOUT_S, "pool": CONNECT_TIMEOUT_S}}
     url = _parse_url(request.url)
     httpx_request = httpx.Request(request.method, url, headers=headers, content=request.content, extensions=limits)
-    authenticated = httpx_request if request.auth is None else next(request.auth.sync_auth_flow(httpx_request))
-    httpx_response = await transport.handle_async_request(authenticated)
+    return httpx_request if request.auth is None else next(request.auth.sync_auth_flow(httpx_request))
+
+
+async def _read_response(response: httpx.Response, most_bytes: int, secrets: tuple[str, ...]) -> HttpResponse:
+    """Return the response with its body, and close it."""
     try:
-        response_headers = dict(httpx_response.headers.items())
-        _check_coding(response_headers.get("content-encoding", ""))
-        body = await _read_body(httpx_response, request.answer_bytes)
-        await httpx_response.aclose()
+        headers = dict(response.headers.items())
+        _check_coding(headers.get("content-encoding", ""))
+        body = await _read_body(response, most_bytes)
+        await response.aclose()
     except BaseException:
         with anyio.move_on_after(_CLOSE_S, shield=True):
-            await httpx_response.aclose()
+            await response.aclose()
         raise
-    return HttpResponse(httpx_response.status_code, response_headers, body, secrets)
+    return HttpResponse(response.status_code, headers, body, secrets)
 
 
 def _log_request(

@@ -40,12 +40,17 @@ SENDING = (
         "a write whose answer was lost is sent once more by the transport",
         one(
             f"{CLOUD}/http/transport.py",
-            "                response = await _exchange(transport, request, secrets)\n",
+            """\
+                httpx_response = await transport.handle_async_request(_httpx_request(request))
+                response = await _read_response(httpx_response, request.answer_bytes, secrets)
+""",
             """\
                 try:
-                    response = await _exchange(transport, request, secrets)
+                    httpx_response = await transport.handle_async_request(_httpx_request(request))
+                    response = await _read_response(httpx_response, request.answer_bytes, secrets)
                 except AnswerLost:
-                    response = await _exchange(transport, request, secrets)
+                    httpx_response = await transport.handle_async_request(_httpx_request(request))
+                    response = await _read_response(httpx_response, request.answer_bytes, secrets)
 """,
         ),
     ),
