@@ -1,40 +1,48 @@
-"""Group commit: items that wait during a commit become durable together with the next one.
+"""Group commit: appends that wait during a commit become durable together with the next one.
 
 There is no task of its own: the first caller that finds no commit under way commits for all that wait. After a failed
 commit it is unknown what is durable, so the failure is final: every waiting and every later call fails as well.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from datetime import datetime
 
 import anyio
 
 from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.logs import fields
+from fleetos.model.journal.events import Event, Record
+from fleetos.model.run import Run, Target
 
 _log = logging.getLogger(__name__)
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
-class _PendingItem(Generic[Item, Result]):
-    item: Item
-    results: list[Result]
+class PendingAppend:
+    """One append to a journal, until it is durable."""
+
+    run: Run | None
+    """None: only the lease is renewed."""
+    events: Sequence[Event]
+    changed: Sequence[Target]
+    """New values of the targets that the events changed."""
+    at: datetime
+    answered: Sequence[int]
+    """Ids of the requests that are done."""
+    records: Sequence[Record] = ()
+    """Records of the events, as the commit numbers them."""
+    durable: bool = False
 
 
-class GroupCommit(Generic[Item, Result]):
-    """Queue in front of `commit(items)`, which makes all items durable or raises.
+class GroupCommit:
+    """Queue of appends in front of a commit, which never runs twice at a time."""
 
-    It never runs twice at a time, and gets the items in the order of the calls.
-    """
-
-    def __init__(self, commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
-        self._commit = commit
+    def __init__(self) -> None:
         self._lock = anyio.Lock()
-        self._pending: list[_PendingItem[Item, Result]] = []
+        self._pending: list[PendingAppend] = []
         self._error: StoreError | None = None
 
     @property
@@ -46,32 +54,42 @@ class GroupCommit(Generic[Item, Result]):
         """Make this and every later call fail with the error, unless an earlier error was set."""
         self._error = self._error or error
 
-    async def make_durable(self, item: Item) -> Result:
-        """Make the item durable and return what `commit` returned for it. Raise LeaseLost or JournalUnwritable.
+    @asynccontextmanager
+    async def commit(self, pending: PendingAppend) -> AsyncGenerator[Sequence[PendingAppend]]:
+        """Yield the appends that the caller makes durable, in the order of the calls; none if another caller did so.
 
-        A caller that is cancelled before the item's commit has begun can be sure that the item does not become durable.
+        `pending` is durable afterwards. Raise LeaseLost or JournalUnwritable. A caller that is cancelled before the
+        commit has begun can be sure that its append does not become durable.
         """
-        self._refuse_when_closed()
-        pending = _PendingItem[Item, Result](item, [])
+        self.refuse_when_closed()
         self._pending.append(pending)
         try:
             async with self._lock:
-                # The commit before ours may have taken our item along.
-                if not pending.results:
-                    self._refuse_when_closed()
-                    await self._commit_all()
+                if pending.durable:
+                    # The commit before ours has taken our append along.
+                    yield ()
+                    return
+                self.refuse_when_closed()
+                group, self._pending = self._pending, []
+                # The cancellation of one caller must not interrupt the commit of the others.
+                with self._close_on_error(), anyio.CancelScope(shield=True):
+                    yield group
+                for other in group:
+                    other.durable = True
         finally:
             # Cancelled before a commit took it: no later commit may make it durable behind its caller's back.
             self._pending = [other for other in self._pending if other is not pending]
-        return pending.results[0]
 
-    async def _commit_all(self) -> None:
-        group, self._pending = self._pending, []
-        results: Sequence[Result] = ()
+    def refuse_when_closed(self) -> None:
+        """Raise a copy of the error that closed this, if one did."""
+        if self._error is not None:
+            copy = type(self._error)(self._error.message, self._error.hint)
+            raise copy from self._error
+
+    @contextmanager
+    def _close_on_error(self) -> Generator[None]:
         try:
-            # The cancellation of one caller must not interrupt the commit of the others.
-            with anyio.CancelScope(shield=True):
-                results = await self._commit([pending.item for pending in group])
+            yield
         except StoreError as error:
             self.close(error)
             message = "lease lost" if isinstance(error, LeaseLost) else "journal unwritable"
@@ -80,10 +98,3 @@ class GroupCommit(Generic[Item, Result]):
         except BaseException as error:
             self.close(JournalUnwritable(f"a commit was interrupted: {type(error).__name__}"))
             raise
-        for pending, result in zip(group, results, strict=True):
-            pending.results.append(result)
-
-    def _refuse_when_closed(self) -> None:
-        if self._error is not None:
-            copy = type(self._error)(self._error.message, self._error.hint)
-            raise copy from self._error

@@ -1,8 +1,8 @@
 """Journal of the run that this process drives, in an SQL database."""
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import anyio
@@ -23,7 +23,7 @@ from fleetos.store import claims, leases
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import upsert
 from fleetos.store.database.tables import decode_column, records, requests, runs, targets
-from fleetos.store.group_commit import GroupCommit
+from fleetos.store.group_commit import GroupCommit, PendingAppend
 from fleetos.store.leases import Lease
 from fleetos.store.rows import (
     RUN_VALUES,
@@ -39,20 +39,6 @@ from fleetos.store.rows import (
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class PendingAppend:
-    """Arguments of one call of `append`, until they are durable."""
-
-    run: Run | None
-    """None: only the lease is renewed."""
-    events: Sequence[Event]
-    changed: Sequence[Target]
-    """New values of the targets that the events changed."""
-    at: datetime
-    answered: Sequence[int]
-    """Ids of the requests that are done."""
-
-
 class SqlJournal:
     """Journal of a run whose lease this process has taken and renews every `beat_s`."""
 
@@ -64,7 +50,7 @@ class SqlJournal:
         self._proven = lease.proven
         self._beat_s = beat_s
         self._released = False
-        self._group = GroupCommit[PendingAppend, Sequence[Record]](self._commit)
+        self._group = GroupCommit()
 
     async def append(
         self, run: Run, events: Sequence[Event], changed: Sequence[Target], at: datetime, answered: Sequence[int] = ()
@@ -76,7 +62,7 @@ class SqlJournal:
         """
         if run.id != self._lease.run_id:
             raise ValueError(f"run {run.id} is not the one of this journal, {self._lease.run_id}")
-        return await self._group.make_durable(PendingAppend(run, events, changed, at, answered))
+        return await self._make_durable(PendingAppend(run, events, changed, at, answered))
 
     async def requests(self) -> Sequence[OperatorRequest]:
         """Return the operator's requests that are not done yet, oldest first. Raise JournalUnwritable."""
@@ -105,7 +91,7 @@ class SqlJournal:
         """Renew the lease until cancelled. Raise LeaseLost or JournalUnwritable."""
         while True:
             await anyio.sleep(self._beat_s)
-            await self._group.make_durable(PendingAppend(None, (), (), self._clock.now(), ()))
+            await self._make_durable(PendingAppend(None, (), (), self._clock.now(), ()))
 
     async def release(self, last: RunDriverEnded | None = None) -> Sequence[Record]:
         """Give the lease back, if this process still holds it. Nothing can be appended afterwards.
@@ -136,31 +122,39 @@ class SqlJournal:
         await update_run(connection, fold_run(run, last, now))
         return (record,)
 
-    async def _commit(self, group: Sequence[PendingAppend]) -> Sequence[Sequence[Record]]:
-        # Read before the transaction: other processes see the renewal at this moment or later, never earlier.
-        proven = self._clock.moment()
-        seq = self._last_seq
-        appended: list[list[Record]] = []
-        for entry in group:
-            appended.append([Record(seq + offset, entry.at, event) for offset, event in enumerate(entry.events, 1)])
-            seq += len(entry.events)
-        changed = latest_by_server(target for entry in group for target in entry.changed)
-        new_records = [record for records_of_entry in appended for record in records_of_entry]
-        rows = append_rows(self._lease.run_id, new_records, changed)
-        try:
-            async with self._database.writing() as connection:
+    async def _make_durable(self, pending: PendingAppend) -> Sequence[Record]:
+        """Write all that waits in one transaction, unless another caller took `pending` along. Return its records."""
+        async with self._group.commit(pending) as group:
+            if not group:
+                return pending.records
+            # Read before the transaction: other processes see the renewal at this moment or later, never earlier.
+            proven = self._clock.moment()
+            seq = self._last_seq
+            for entry in group:
+                entry.records = [Record(seq + offset, entry.at, event) for offset, event in enumerate(entry.events, 1)]
+                seq += len(entry.events)
+            changed = latest_by_server(target for entry in group for target in entry.changed)
+            rows = append_rows(self._lease.run_id, [record for entry in group for record in entry.records], changed)
+            async with self._writing() as connection:
                 await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)
                 await write_rows(connection, [rows])
                 await claims.update_claims(connection, self._lease.run_id, changed)
                 await self._write_run_and_requests(connection, group)
+            self._last_seq, self._proven = seq, proven
+        return pending.records
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncGenerator[AsyncConnection]:
+        """Yield the writer's connection in a transaction. Raise LeaseLost or JournalUnwritable."""
+        try:
+            async with self._database.writing() as connection:
+                yield connection
         except (LeaseLost, JournalUnwritable):
             raise
         except RunDriven as error:
             raise DatabaseHeld(error.message, error.hint) from error
         except StoreError as error:
             raise JournalUnwritable(error.message, error.hint) from error
-        self._last_seq, self._proven = seq, proven
-        return appended
 
     async def _write_run_and_requests(self, connection: AsyncConnection, group: Sequence[PendingAppend]) -> None:
         """Write the run's row, and mark the answered requests as done, within the transaction."""

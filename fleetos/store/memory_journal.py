@@ -19,7 +19,7 @@ from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
-from fleetos.store.group_commit import GroupCommit
+from fleetos.store.group_commit import GroupCommit, PendingAppend
 
 # A commit that takes no longer needs no timer.
 _NO_SLEEP_BELOW_S = 0.001
@@ -97,15 +97,6 @@ def freeze(run: Run, targets: Sequence[Target], further_events: Sequence[Event],
     return frozen
 
 
-@dataclass(frozen=True, slots=True)
-class _PendingAppend:
-    run: Run | None
-    events: Sequence[Event]
-    changed: Sequence[Target]
-    at: datetime
-    answered: Sequence[int]
-
-
 class MemoryJournal:
     """Journal of one driver of a run in memory."""
 
@@ -116,7 +107,7 @@ class MemoryJournal:
         self._faults = faults
         self._beat_s = beat_s
         self._proven = clock.moment()
-        self._group = GroupCommit[_PendingAppend, Sequence[Record]](self._commit)
+        self._group = GroupCommit()
 
     async def append(
         self, run: Run, events: Sequence[Event], changed: Sequence[Target], at: datetime, answered: Sequence[int] = ()
@@ -127,7 +118,11 @@ class MemoryJournal:
         """
         if run.id != self._store.run.id:
             raise ValueError(f"run {run.id} is not the one of this journal, {self._store.run.id}")
-        return await self._group.make_durable(_PendingAppend(run, events, changed, at, answered))
+        pending = PendingAppend(run, events, changed, at, answered)
+        async with self._group.commit(pending) as group:
+            if group:
+                await self._write(group)
+        return pending.records
 
     async def requests(self) -> Sequence[OperatorRequest]:
         """Return the operator's requests that are not done yet, oldest first."""
@@ -145,8 +140,7 @@ class MemoryJournal:
         """
         while True:
             await anyio.sleep(self._beat_s)
-            if self._group.closed:
-                await self._group.make_durable(_PendingAppend(None, (), (), self._clock.now(), ()))
+            self._group.refuse_when_closed()
             proven = self._clock.moment()
             if (takes_s := self._faults.commit_s()) > _NO_SLEEP_BELOW_S:
                 await anyio.sleep(takes_s)
@@ -172,14 +166,15 @@ class MemoryJournal:
         store.run = fold_run(store.run, last, now)
         return records
 
-    async def _commit(self, group: Sequence[_PendingAppend]) -> Sequence[Sequence[Record]]:
+    async def _write(self, group: Sequence[PendingAppend]) -> None:
         proven = self._clock.moment()
         # Sleeps even for 0 s: other tasks run during a commit, as during a real one, so that groups form.
         await anyio.sleep(self._faults.commit_s())
         fault = self._next_fault()
-        appended = [] if fault is CommitFault.LOST else [self._write_append(entry) for entry in group]
+        if fault is not CommitFault.LOST:
+            for entry in group:
+                self._write_append(entry)
         self._renew(proven, fault)
-        return appended
 
     def _next_fault(self) -> CommitFault | None:
         """Return the failure of the commit under way. Raise LeaseLost if another driver has the lease."""
@@ -197,16 +192,15 @@ class MemoryJournal:
             case None:
                 self._proven = max(self._proven, requested, key=lambda moment: moment.elapsed_s)
 
-    def _write_append(self, entry: _PendingAppend) -> Sequence[Record]:
+    def _write_append(self, entry: PendingAppend) -> None:
         store = self._store
-        records = _number_records(entry.events, entry.at, len(store.records))
-        store.records.extend(records)
+        entry.records = _number_records(entry.events, entry.at, len(store.records))
+        store.records.extend(entry.records)
         store.targets.update({target.server_id: target for target in entry.changed})
         _update_claims(store, entry.changed)
         store.run = entry.run or store.run
         for request_id in entry.answered:
             store.requests.pop(request_id, None)
-        return records
 
 
 def _number_records(events: Sequence[Event], at: datetime, last_seq: int) -> list[Record]:

@@ -6,7 +6,6 @@ import logging
 import stat
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,8 @@ import pytest
 from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.files import UnreadableFile, append_private
 from fleetos.logs import fields, json_lines, short_lines, written_to
-from fleetos.store.group_commit import GroupCommit
+from fleetos.store.group_commit import GroupCommit, PendingAppend
+from tests.unit.model.samples import START
 
 LOGGER = logging.getLogger("fleetos.cloud.sample")
 
@@ -81,15 +81,13 @@ def test_a_full_disk_and_a_broken_record_disturb_nobody(capfd: pytest.CaptureFix
     ("error", "message"), [(LeaseLost("gone"), "lease lost"), (JournalUnwritable("full"), "journal unwritable")]
 )
 async def test_the_end_of_a_journal_is_logged_once(error: StoreError, message: str) -> None:
-    async def commit(items: Sequence[int]) -> Sequence[int]:
-        raise error
-
     out = io.StringIO()
-    group = GroupCommit[int, int](commit)
+    group = GroupCommit()
     with written_to([json_lines(out)]):
         for _ in range(2):
             with pytest.raises(type(error)):
-                await group.make_durable(1)
+                async with group.commit(PendingAppend(None, (), (), START, ())):
+                    raise error
     (record,) = map(json.loads, out.getvalue().splitlines())
     assert (record["message"], record["level"], record["failure"]) == (message, "warning", error.message)
 
