@@ -3,13 +3,12 @@
 import contextlib
 import os
 import pwd
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any
 
-import anyio
 import platformdirs
 
 from fleetos.clock import Clock, SystemClock
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from fleetos.cloud.auth.credentials import Credentials
     from fleetos.cloud.client import CloudClient
 
-T = TypeVar("T")
-Arguments = TypeVarTuple("Arguments")
 Say = Callable[[str], None]
 
 SIM = "sim"
@@ -41,9 +38,9 @@ SCENARIO = "FLEETOS_SIM_SCENARIO"
 _NO_HOME = Path("/nonexistent")
 
 
-def run_loop(main: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments) -> T:
-    """Return what `main` returns; run it on uvloop where the extra `speed` has installed it, else on asyncio."""
-    return anyio.run(main, *arguments, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+def loop_options() -> dict[str, Any]:
+    """Return the options of anyio for a loop that drives a run: uvloop where the extra `speed` has installed it."""
+    return {"use_uvloop": find_spec("uvloop") is not None}
 
 
 def _passwd_home() -> str | None:

@@ -15,6 +15,7 @@ from fleetos.cloud.client import CloudClient
 from fleetos.engine.engine import Dependencies, Engine
 from fleetos.errors import FleetosError, StoreError
 from fleetos.ids import SystemChance, token
+from fleetos.model.experience import Experience
 from fleetos.model.journal.events import RunDriverEnded, RunMoved
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress
@@ -74,13 +75,19 @@ class Operator(Protocol):
 
 
 @dataclass(slots=True)
-class _Interruption:
-    """First signal that asked fleetos to leave, if one did; `at_once` after the second."""
+class _Departure:
+    """Why this process leaves a run before its end, if it does: a signal, or an error."""
 
     signal: Signals | None = None
+    """The first signal that asked fleetos to leave."""
     words: str = ""
+    """The signals, by name."""
     at_once: bool = False
+    """True after the second signal."""
+    error: FleetosError | None = None
+    """The error that ended the engine."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    """Scope of the engine, which the second signal cancels."""
 
 
 def agree(operator: Operator, wipes: Wipes, command: Command, frozen: FrozenRun | None = None) -> None:
@@ -112,8 +119,7 @@ async def drive(
     apply that wrote none carries on a run that it has not asked about, so the operator agrees to what is left now that
     no other process drives the run. Raise LeaseLost or JournalUnwritable if this process cannot drive it any further.
     """
-    journal = SqlJournal(database, lease, context.clock)
-    try:
+    async with _open_journal(context, database, lease) as journal:
         progress = await queries.load(database, lease.run_id)
         carried_on = command is Command.APPLY and not fresh
         if not fresh and not carried_on:
@@ -128,7 +134,25 @@ async def drive(
         observer = ViewObserver(operator.open_view(), context.clock)
         if operator.streams_events:
             await _show_written(database, progress, observer, lease.last_seq - fresh, lease.last_seq + written)
-        return await _drive(context, database, journal, progress, cloud, observer, command)
+        experience = await history.experience(database, scope_key(progress.run.scope))
+        engine = _build_engine(context, journal, progress, cloud, observer, experience)
+        departure = _Departure()
+        async with _attend(engine, journal, cloud, observer, departure):
+            await engine.drive(str(this_process()), command)
+        await _remember(database, engine, cloud, experience, departure)
+        if departure.error is not None:
+            departure.error.hint = departure.error.hint or resume_hint(progress)
+            raise departure.error
+        why = None if engine.trouble is None else engine.trouble.reason
+        return DriveResult(engine.progress, signal=departure.signal, at_once=departure.at_once, trouble=why)
+
+
+@contextlib.asynccontextmanager
+async def _open_journal(context: AppContext, database: Database, lease: Lease) -> AsyncGenerator[SqlJournal]:
+    """Yield the journal of the run, and release the lease at the end, however that comes."""
+    journal = SqlJournal(database, lease, context.clock)
+    try:
+        yield journal
     finally:
         with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
             await journal.release()
@@ -154,55 +178,66 @@ async def _show_written(database: Database, progress: Progress, observer: ViewOb
         after = page[-1].seq
 
 
-async def _drive(
+def _build_engine(
     context: AppContext,
-    database: Database,
     journal: SqlJournal,
     progress: Progress,
     cloud: CloudClient,
     observer: ViewObserver,
-    command: Command,
-) -> DriveResult:
-    scope = scope_key(progress.run.scope)
-    earlier_experience = await history.experience(database, scope)
-    cloud.recall(earlier_experience.limits)
+    experience: Experience,
+) -> Engine:
+    """Return the engine of the run. The cloud knows by then which limits and which passwords there were before."""
+    cloud.recall(experience.limits)
     secrets = PlanSecrets()
     # An earlier process may have sent them, and the cloud may quote them only now.
     for password in secrets.passwords(target.order for target in progress.targets.values() if not target.ended):
         cloud.hide(password)
     dependencies = Dependencies(cloud, journal, secrets, observer, context.clock, SystemChance(), token)
-    engine = Engine(progress, dependencies, earlier_experience)
-    interruption = _Interruption()
-    trouble: FleetosError | None = None
+    return Engine(progress, dependencies, experience)
+
+
+@contextlib.asynccontextmanager
+async def _attend(
+    engine: Engine, journal: SqlJournal, cloud: CloudClient, observer: ViewObserver, departure: _Departure
+) -> AsyncGenerator[None]:
+    """Attend to view and signals while the engine drives; then release the lease and record why this process leaves.
+
+    An error of fleetos that ends the engine is not raised but noted in `departure`.
+    """
+    progress = engine.progress
     observer.started(progress)
     try:
-        async with _with_signals_and_ticks(engine, observer, interruption):
-            with interruption.scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_tick, observer)
+            tasks.start_soon(_handle_signals, engine, observer, departure)
+            with departure.scope:
                 try:
-                    await engine.drive(str(this_process()), command)
+                    yield
                 except FleetosError as error:
-                    trouble = error
+                    departure.error = error
             # Signals are still handled here: one that comes now must not end the process before this is written.
-            await _release_lease(journal, progress, observer, _leave_event(engine, interruption, trouble))
+            await _release_lease(journal, progress, observer, _leave_event(engine, departure))
+            tasks.cancel_scope.cancel()
     except BaseException as defect:
         await _release_lease(journal, progress, observer, _driver_ended(LeftBy.ERROR, type(defect).__name__))
         raise
     finally:
         observer.ended(cloud.requests)
+
+
+async def _remember(
+    database: Database, engine: Engine, cloud: CloudClient, earlier: Experience, departure: _Departure
+) -> None:
+    """Store what this process learned: it helps the next one, however the run was left."""
+    learned = engine.experience.with_limits(cloud.learned())
+    if learned == earlier:
+        return
     try:
-        # What this process learned helps the next one, however the run was left.
-        learned = engine.experience.with_limits(cloud.learned())
-        if learned != earlier_experience:
-            await history.add_experience(database, scope, learned, earlier_experience)
+        await history.add_experience(database, scope_key(engine.progress.run.scope), learned, earlier)
     except StoreError:
         # The error that ended the run says more than the failure to remember.
-        if trouble is None:
+        if departure.error is None:
             raise
-    if trouble is not None:
-        trouble.hint = trouble.hint or resume_hint(progress)
-        raise trouble
-    why = None if engine.trouble is None else engine.trouble.reason
-    return DriveResult(engine.progress, signal=interruption.signal, at_once=interruption.at_once, trouble=why)
 
 
 def resume_hint(progress: Progress) -> str:
@@ -211,12 +246,12 @@ def resume_hint(progress: Progress) -> str:
     return f"{stopped_words(stopped)} because of run {run_id}. Continue with: fleetos resume {run_id}"
 
 
-def _leave_event(engine: Engine, interruption: _Interruption, trouble: FleetosError | None) -> RunDriverEnded:
+def _leave_event(engine: Engine, departure: _Departure) -> RunDriverEnded:
     """Return the event that says why this process leaves a run that has not ended."""
-    if interruption.signal is not None:
-        return _driver_ended(LeftBy.SIGNAL, interruption.words)
-    if trouble is not None:
-        return _driver_ended(LeftBy.ERROR, trouble.message)
+    if departure.signal is not None:
+        return _driver_ended(LeftBy.SIGNAL, departure.words)
+    if departure.error is not None:
+        return _driver_ended(LeftBy.ERROR, departure.error.message)
     if engine.trouble is not None:
         return _driver_ended(LeftBy.ERROR, engine.trouble.detail)
     return _driver_ended(LeftBy.PAUSE)
@@ -234,18 +269,6 @@ async def _release_lease(journal: SqlJournal, progress: Progress, observer: View
             observer.forward_record(progress, record)
 
 
-@contextlib.asynccontextmanager
-async def _with_signals_and_ticks(
-    engine: Engine, observer: ViewObserver, interruption: _Interruption
-) -> AsyncGenerator[None]:
-    """Handle signals and let time pass on the view while the engine drives."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_tick, observer)
-        tasks.start_soon(_handle_signals, engine, observer, interruption)
-        yield
-        tasks.cancel_scope.cancel()
-
-
 async def _tick(observer: ViewObserver) -> None:
     while True:
         await anyio.sleep(TICK_S)
@@ -257,7 +280,7 @@ def _leave_signals() -> list[Signals]:
     return [SIGINT, SIGTERM, *([] if getsignal(SIGHUP) is SIG_IGN else [SIGHUP])]
 
 
-async def _handle_signals(engine: Engine, observer: ViewObserver, interruption: _Interruption) -> None:
+async def _handle_signals(engine: Engine, observer: ViewObserver, departure: _Departure) -> None:
     """Let the requests on the wire end after the first signal, and leave at once after the second.
 
     A terminal that closes sends SIGHUP more than once, and systemd sends it right behind SIGTERM (systemd.kill,
@@ -265,14 +288,14 @@ async def _handle_signals(engine: Engine, observer: ViewObserver, interruption: 
     """
     with anyio.open_signal_receiver(*_leave_signals()) as signals:
         async for signal in signals:
-            if interruption.signal is not None:
+            if departure.signal is not None:
                 if signal is SIGHUP:
                     continue
-                interruption.at_once = True
-                interruption.words = f"{interruption.words}, then {signal.name}"
-                interruption.scope.cancel()
+                departure.at_once = True
+                departure.words = f"{departure.words}, then {signal.name}"
+                departure.scope.cancel()
                 return
-            interruption.signal, interruption.words = signal, signal.name
+            departure.signal, departure.words = signal, signal.name
             observer.note(
                 f"{signal.name}: starting no more servers, waiting for answers to the requests in flight. Another "
                 f"SIGINT or SIGTERM exits at once. {resume_hint(engine.progress)}"

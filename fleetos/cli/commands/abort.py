@@ -1,7 +1,9 @@
 """`fleetos abort`."""
 
+import anyio
+
 from fleetos.app import control
-from fleetos.app.context import AppContext, run_loop
+from fleetos.app.context import AppContext, loop_options
 from fleetos.app.lookup import find_run
 from fleetos.app.results import AbortResult, Release
 from fleetos.cli.confirm import TerminalOperator
@@ -18,7 +20,7 @@ from fleetos.views.documents.run import status_document
 def abort(run: str, release: bool, yes: bool, output: Output, db: str | None, cloud: str | None) -> None:
     """End a run early: start no more servers, let running changes finish, power on stopped servers."""
     operator = TerminalOperator(output, yes=yes)
-    raise Leave(run_loop(_abort, AppContext(db, say), run, cloud, operator, release))
+    raise Leave(anyio.run(_abort, AppContext(db, say), run, cloud, operator, release, backend_options=loop_options()))
 
 
 async def _abort(

@@ -3,8 +3,10 @@
 import shlex
 from pathlib import Path
 
+import anyio
+
 from fleetos.app import control
-from fleetos.app.context import SIM, AppContext, chosen_cloud, run_loop
+from fleetos.app.context import SIM, AppContext, chosen_cloud, loop_options
 from fleetos.app.results import DriveResult, FinishedRun
 from fleetos.cli.confirm import TerminalOperator
 from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_drive
@@ -31,7 +33,9 @@ def apply(
         check_plan(agreed, loaded)
         cloud = cloud or agreed.cloud
     operator = TerminalOperator(output, Agreement(expect_wipes, agreed), yes)
-    raise Leave(run_loop(_apply, AppContext(db, say), loaded, cloud, operator, new_run))
+    raise Leave(
+        anyio.run(_apply, AppContext(db, say), loaded, cloud, operator, new_run, backend_options=loop_options())
+    )
 
 
 async def _apply(

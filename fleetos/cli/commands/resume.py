@@ -1,7 +1,9 @@
 """`fleetos resume`."""
 
+import anyio
+
 from fleetos.app import control
-from fleetos.app.context import AppContext, run_loop
+from fleetos.app.context import AppContext, loop_options
 from fleetos.app.lookup import find_resumable
 from fleetos.cli.confirm import TerminalOperator
 from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_drive
@@ -15,7 +17,7 @@ from fleetos.store import queries
 @reporting
 def resume(run: str | None, output: Output, db: str | None, cloud: str | None) -> None:
     """Carry on with a run after a crash, a signal or a pause."""
-    raise Leave(run_loop(_resume, AppContext(db, say), run, cloud, output))
+    raise Leave(anyio.run(_resume, AppContext(db, say), run, cloud, output, backend_options=loop_options()))
 
 
 async def _resume(context: AppContext, given: str | None, cloud: str | None, output: Output) -> ExitCode:

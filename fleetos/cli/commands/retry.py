@@ -1,7 +1,9 @@
 """`fleetos retry`."""
 
+import anyio
+
 from fleetos.app import control
-from fleetos.app.context import AppContext, run_loop
+from fleetos.app.context import AppContext, loop_options
 from fleetos.app.lookup import find_run
 from fleetos.app.results import DriveResult
 from fleetos.cli.confirm import TerminalOperator
@@ -16,7 +18,7 @@ from fleetos.planning.agreement import Agreement
 def retry(run: str, yes: bool, expect_wipes: int | None, output: Output, db: str | None, cloud: str | None) -> None:
     """Give the targets of a run that failed or are held one more attempt each; lists them and asks."""
     operator = TerminalOperator(output, Agreement(expect_wipes), yes)
-    raise Leave(run_loop(_retry, AppContext(db, say), run, cloud, operator))
+    raise Leave(anyio.run(_retry, AppContext(db, say), run, cloud, operator, backend_options=loop_options()))
 
 
 async def _retry(context: AppContext, given: str, cloud: str | None, operator: TerminalOperator) -> ExitCode:
