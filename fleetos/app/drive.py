@@ -76,7 +76,7 @@ class Operator(Protocol):
 
 @dataclass(slots=True)
 class _Departure:
-    """Why this process leaves a run before its end, if it does: a signal, or an error."""
+    """Departure of this process from a run that has not ended: a signal or an error, if there is one."""
 
     signal: Signals | None = None
     """The first signal that asked fleetos to leave."""
