@@ -1,5 +1,6 @@
 """Conversion of model values to JSON and back. The reading functions raise ValueError for invalid JSON or values."""
 
+from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 from pydantic import Field, TypeAdapter
@@ -16,11 +17,21 @@ _STRICTER = {"datetime": {"tz_constraint": 0}, "float": {"allow_inf_nan": False}
 
 
 class _Codec(Generic[Value]):
-    """Codec for one type, which reads with the stricter rules."""
+    """Codec for one type, which reads with the stricter rules.
 
-    def __init__(self, adapter: TypeAdapter[Value]) -> None:
-        self._adapter = adapter
-        self._validator = SchemaValidator(_stricter(adapter.core_schema))
+    It is built on first use: that of the events takes longer than a command that reads none.
+    """
+
+    def __init__(self, form: Any) -> None:
+        self._form = form
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Value]:
+        return TypeAdapter(self._form)
+
+    @cached_property
+    def _validator(self) -> SchemaValidator:
+        return SchemaValidator(_stricter(self._adapter.core_schema))
 
     def json(self, value: Value) -> str:
         return self._adapter.dump_json(value).decode()
@@ -41,10 +52,10 @@ def _stricter(schema: Any) -> Any:
     return {key: _stricter(value) for key, value in fields.items()} | constraints
 
 
-_EVENT: _Codec[Event] = _Codec(TypeAdapter(Annotated[Event, Field(discriminator="kind")]))
-_TARGET: _Codec[Target] = _Codec(TypeAdapter(Target))
-_RUN: _Codec[Run] = _Codec(TypeAdapter(Run))
-_EXPERIENCE: _Codec[Experience] = _Codec(TypeAdapter(Experience))
+_EVENT: _Codec[Event] = _Codec(Annotated[Event, Field(discriminator="kind")])
+_TARGET: _Codec[Target] = _Codec(Target)
+_RUN: _Codec[Run] = _Codec(Run)
+_EXPERIENCE: _Codec[Experience] = _Codec(Experience)
 
 
 def event_json(event: Event) -> str:
