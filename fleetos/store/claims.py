@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, delete, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import RunDriven, ServerClaimed, StoreError
 from fleetos.limits import IDS_PER_STATEMENT, SERVERS_NAMED
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, RunState
+from fleetos.store.database.connection import Connection
 from fleetos.store.database.dialects import upsert
 from fleetos.store.database.tables import claims, decode_column, runs
 from fleetos.store.leases import LeaseRequester, driven_error, probable_life, read_lease
@@ -28,7 +28,7 @@ def id_batches(server_ids: Iterable[str]) -> list[Sequence[str]]:
 
 
 async def take(
-    connection: AsyncConnection, run_id: str, targets: Sequence[Target], requester: LeaseRequester
+    connection: Connection, run_id: str, targets: Sequence[Target], requester: LeaseRequester
 ) -> Mapping[str, datetime]:
     """Take the claims on all of the servers. Return the times of unanswered sends that these claims remember.
 
@@ -55,9 +55,7 @@ async def take(
     return unanswered
 
 
-async def _claim_error(
-    connection: AsyncConnection, foreign: list[tuple[str, str]], requester: LeaseRequester
-) -> StoreError:
+async def _claim_error(connection: Connection, foreign: list[tuple[str, str]], requester: LeaseRequester) -> StoreError:
     """Return the error that names a run which holds some of the servers, how many, and what can be done about it.
 
     `foreign` are pairs of a run id and the name of a server that this run holds, in order.
@@ -85,7 +83,7 @@ async def _claim_error(
     return ServerClaimed(f"run {run_id} of plan {plan} is unfinished, has no driver, and holds {holding}", hint)
 
 
-async def update_claims(connection: AsyncConnection, run_id: str, changed: Sequence[Target]) -> None:
+async def update_claims(connection: Connection, run_id: str, changed: Sequence[Target]) -> None:
     """Hold, keep as a memory or delete the claims of the run, as the changed targets need it."""
     updated: list[dict[str, str | datetime | None]] = []
     deleted: list[dict[str, str | datetime | None]] = []

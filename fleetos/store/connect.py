@@ -62,7 +62,7 @@ async def open_to_read(location: Location) -> Database | None:
     """
     if location.path is not None and not sqlite_files.exists(location.path):
         return None
-    database = Database(location)
+    database = Database(location, read_only=True)
     try:
         if await _is_current(database):
             return database

@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.model.drift import LastChange
 from fleetos.model.experience import NO_EXPERIENCE, Experience, merge_experience
 from fleetos.model.journal.codec import experience_from_json, experience_json, target_from_json
 from fleetos.model.run import Outcome
 from fleetos.store.claims import id_batches
+from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import upsert
 from fleetos.store.database.tables import claims, clouds, decode_column, runs, targets
@@ -112,9 +112,7 @@ async def touched_since(database: Database, run_id: str, server_ids: Collection[
         return await touched_since_within(connection, run_id, server_ids)
 
 
-async def touched_since_within(
-    connection: AsyncConnection, run_id: str, server_ids: Collection[str]
-) -> Mapping[str, str]:
+async def touched_since_within(connection: Connection, run_id: str, server_ids: Collection[str]) -> Mapping[str, str]:
     """Return the result of `touched_since`, as the transaction sees it.
 
     A later pass counts whatever the times say: they may come from machines whose clocks differ. Claims make sure that
@@ -160,6 +158,6 @@ async def add_experience(
         await connection.execute(update(clouds).where(clouds.c.scope == scope).values(body=body))
 
 
-async def _load_experience(connection: AsyncConnection, scope: str) -> Experience:
+async def _load_experience(connection: Connection, scope: str) -> Experience:
     body = await connection.scalar(select(clouds.c.body).where(clouds.c.scope == scope))
     return NO_EXPERIENCE if body is None else decode_column(experience_from_json, body)

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import DatabaseUnusable, FleetosError
 from fleetos.limits import PROBLEMS_LISTED
 from fleetos.model.journal.codec import event_from_json, experience_from_json
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
+from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.sqlite_files import damage_hint
 from fleetos.store.database.tables import claims, clouds, decode_column, leases, records, requests, runs, targets
@@ -54,14 +54,14 @@ async def check_integrity(database: Database) -> None:
         raise DatabaseUnusable(f"{place} is damaged: {str(result).splitlines()[-1]}", hint)
 
 
-async def _file_problems(connection: AsyncConnection) -> list[str]:
+async def _file_problems(connection: Connection) -> list[str]:
     lines: Sequence[str] = (await connection.scalars(text(f"PRAGMA integrity_check({PROBLEMS_LISTED})"))).all()
     problems = [f"the file is damaged: {line}" for line in lines if line != "ok"]
     orphans = (await connection.execute(text("PRAGMA foreign_key_check"))).all()
     return problems + [f"table {row[0]} has a row that belongs to no {row[2]}" for row in orphans]
 
 
-async def _run_problems(connection: AsyncConnection, run_id: str, database: Database) -> list[str]:
+async def _run_problems(connection: Connection, run_id: str, database: Database) -> list[str]:
     columns = (records.c.seq, records.c.at, records.c.body)
     in_order = select(*columns).where(records.c.run_id == run_id).order_by(records.c.seq)
     try:
@@ -80,7 +80,7 @@ async def _run_problems(connection: AsyncConnection, run_id: str, database: Data
     return _describe_differences(run_id, from_journal, from_tables, differing, claimed)
 
 
-async def _differing_rows(connection: AsyncConnection, run_id: str, from_journal: Progress) -> set[str | None]:
+async def _differing_rows(connection: Connection, run_id: str, from_journal: Progress) -> set[str | None]:
     """Return the servers whose row differs from the journal; None stands for the row of the run itself.
 
     Raise DatabaseUnusable for a lease or a request that cannot be decoded.
@@ -99,7 +99,7 @@ async def _differing_rows(connection: AsyncConnection, run_id: str, from_journal
     return differing
 
 
-async def _cloud_problems(connection: AsyncConnection) -> list[str]:
+async def _cloud_problems(connection: Connection) -> list[str]:
     problems: list[str] = []
     for scope, body in await connection.execute(select(clouds.c.scope, clouds.c.body).order_by(clouds.c.scope)):
         try:

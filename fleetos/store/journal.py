@@ -7,7 +7,6 @@ from datetime import datetime
 
 import anyio
 from sqlalchemy import bindparam, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.clock import Clock, Moment
 from fleetos.errors import DatabaseHeld, JournalUnwritable, LeaseLost, RunDriven, StoreError
@@ -20,6 +19,7 @@ from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, leases
+from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import upsert
 from fleetos.store.database.tables import decode_column, records, requests, runs, targets
@@ -109,7 +109,7 @@ class SqlJournal:
         _log.info("lease released", extra=fields(run=self._lease.run_id, epoch=self._lease.epoch))
         return records_of_end
 
-    async def _record_end(self, connection: AsyncConnection, last: RunDriverEnded) -> Sequence[Record]:
+    async def _record_end(self, connection: Connection, last: RunDriverEnded) -> Sequence[Record]:
         run_id, now = self._lease.run_id, self._clock.now()
         await leases.renew(connection, run_id, self._lease.epoch, self._clock)
         # A commit that was cancelled may be durable without the memory of this process knowing it: read the run again.
@@ -156,7 +156,7 @@ class SqlJournal:
         except StoreError as error:
             raise JournalUnwritable(error.message, error.hint) from error
 
-    async def _write_run_and_requests(self, connection: AsyncConnection, group: Sequence[PendingAppend]) -> None:
+    async def _write_run_and_requests(self, connection: Connection, group: Sequence[PendingAppend]) -> None:
         """Write the run's row, and mark the answered requests as done, within the transaction."""
         run_id = self._lease.run_id
         newest = next((entry.run for entry in reversed(group) if entry.run is not None), None)
@@ -172,19 +172,19 @@ class SqlJournal:
             await connection.execute(update(requests).where(*open_request).values(done_at=bindparam("done")), answered)
 
 
-async def newest_seq(connection: AsyncConnection, run_id: str) -> int:
+async def newest_seq(connection: Connection, run_id: str) -> int:
     """Return the number of the run's newest record, 0 where it has none."""
     newest = select(func.max(records.c.seq)).where(records.c.run_id == run_id)
     return (await connection.scalar(newest)) or 0
 
 
-async def update_run(connection: AsyncConnection, run: Run) -> None:
+async def update_run(connection: Connection, run: Run) -> None:
     """Update the run's row to the values of `run`, within the transaction."""
     row = run_row(run)
     await connection.execute(update(runs).where(runs.c.id == run.id).values({name: row[name] for name in RUN_VALUES}))
 
 
-async def write_rows(connection: AsyncConnection, pieces: Iterable[AppendRows]) -> None:
+async def write_rows(connection: Connection, pieces: Iterable[AppendRows]) -> None:
     """Write records and the values of targets that they led to, within the transaction.
 
     The only place that writes either of them.

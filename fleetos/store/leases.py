@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 import anyio
 from sqlalchemy import Row, Select, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.clock import Clock, Moment
 from fleetos.errors import LeaseLost, RunDriven
 from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S
+from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import now_s
 from fleetos.store.database.tables import decode_column, leases
@@ -68,19 +68,19 @@ class LeaseRequester:
     """A lease that was not renewed for so long can be taken."""
 
 
-async def read_lease(connection: AsyncConnection, run_id: str, clock: Clock) -> LeaseRow:
+async def read_lease(connection: Connection, run_id: str, clock: Clock) -> LeaseRow:
     """Read the lease of the run. The run must exist."""
     row = (await connection.execute(_rows(connection, clock).where(leases.c.run_id == run_id))).one()
     return _lease_row(row)
 
 
-async def read_held_leases(connection: AsyncConnection, clock: Clock) -> dict[str, LeaseRow]:
+async def read_held_leases(connection: Connection, clock: Clock) -> dict[str, LeaseRow]:
     """Read all leases that have a holder, dead or alive, by run id."""
     rows = (await connection.execute(_rows(connection, clock).where(leases.c.holder.is_not(None)))).all()
     return {lease.run_id: lease for lease in map(_lease_row, rows)}
 
 
-def _rows(connection: AsyncConnection, clock: Clock) -> Select[str, int, int, str | None, float, float]:
+def _rows(connection: Connection, clock: Clock) -> Select[str, int, int, str | None, float, float]:
     age_s = now_s(connection.dialect.name, clock.now().timestamp()) - leases.c.renewed_s
     return select(leases.c.run_id, leases.c.epoch, leases.c.beat, leases.c.holder, age_s, leases.c.renewed_s)
 
@@ -164,7 +164,7 @@ def _holder_column(requester: LeaseRequester) -> str:
     return holder_json(replace(requester.me, since=requester.clock.now()))
 
 
-async def create(connection: AsyncConnection, run_id: str, requester: LeaseRequester) -> int:
+async def create(connection: Connection, run_id: str, requester: LeaseRequester) -> int:
     """Create the lease of a new run, held by the requester. Return its first epoch."""
     renewed = now_s(connection.dialect.name, requester.clock.now().timestamp())
     values = {"run_id": run_id, "epoch": 1, "beat": 0, "holder": _holder_column(requester), "renewed_s": renewed}
@@ -172,7 +172,7 @@ async def create(connection: AsyncConnection, run_id: str, requester: LeaseReque
     return 1
 
 
-async def take(connection: AsyncConnection, lease: LeaseRow, requester: LeaseRequester) -> int:
+async def take(connection: Connection, lease: LeaseRow, requester: LeaseRequester) -> int:
     """Take the lease within this transaction. Return the new epoch.
 
     Raise RunDriven if the lease is not as it was read: another process was faster, or its holder woke up.
@@ -190,7 +190,7 @@ async def take(connection: AsyncConnection, lease: LeaseRow, requester: LeaseReq
     return lease.epoch + 1
 
 
-async def renew(connection: AsyncConnection, run_id: str, epoch: int, clock: Clock) -> None:
+async def renew(connection: Connection, run_id: str, epoch: int, clock: Clock) -> None:
     """Renew the lease of that epoch within this transaction. Raise LeaseLost if another epoch has replaced it."""
     renewed = now_s(connection.dialect.name, clock.now().timestamp())
     result = await connection.execute(
@@ -204,7 +204,7 @@ async def renew(connection: AsyncConnection, run_id: str, epoch: int, clock: Clo
         raise LeaseLost(f"run {run_id} {what_happened}", "this process has stopped sending; follow the other one")
 
 
-async def release(connection: AsyncConnection, run_id: str, epoch: int) -> None:
+async def release(connection: Connection, run_id: str, epoch: int) -> None:
     """Release the lease of that epoch."""
     own_lease = (leases.c.run_id == run_id, leases.c.epoch == epoch)
     await connection.execute(update(leases).where(*own_lease).values(beat=leases.c.beat + 1, holder=None))

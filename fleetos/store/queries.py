@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import UnknownRun
 from fleetos.limits import RECORDS_PER_PAGE, ROWS_AT_ONCE, RUNS_COMPARED, RUNS_LISTED, RUNS_SUGGESTED
@@ -16,6 +15,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, TargetState
 from fleetos.store import leases
+from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import Location
 from fleetos.store.database.tables import decode_column, records, runs, targets
@@ -153,7 +153,7 @@ def _driver_and_lost(
 
 
 async def _count_targets(
-    connection: AsyncConnection, condition: ColumnElement[bool]
+    connection: Connection, condition: ColumnElement[bool]
 ) -> Mapping[str, Mapping[TargetState, int]]:
     columns = (targets.c.run_id, targets.c.state, func.count())
     rows = await connection.execute(select(*columns).where(condition).group_by(targets.c.run_id, targets.c.state))
@@ -169,7 +169,7 @@ async def load(database: Database, run_id: str) -> Progress:
         return await load_within(connection, run_id, database.location)
 
 
-async def load_within(connection: AsyncConnection, run_id: str, location: Location) -> Progress:
+async def load_within(connection: Connection, run_id: str, location: Location) -> Progress:
     """Load the progress of the run, as the transaction sees it. Raise UnknownRun."""
     body = await connection.scalar(select(runs.c.body).where(runs.c.id == run_id))
     if body is None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import IllegalMove, ServerClaimed, ServerTouched, UnknownRun, UsageError
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
@@ -22,6 +21,7 @@ from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, history, leases
+from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.tables import requests, runs
 from fleetos.store.database.tables import targets as targets_table
@@ -149,7 +149,7 @@ def _log_taken(lease: Lease) -> Lease:
     return lease
 
 
-async def _next_pass_no(connection: AsyncConnection) -> int:
+async def _next_pass_no(connection: Connection) -> int:
     """Return the number of a pass that begins in this transaction.
 
     Two passes that begin at the same time may get one number, but share no server.
@@ -157,7 +157,7 @@ async def _next_pass_no(connection: AsyncConnection) -> int:
     return await connection.scalar(select(func.coalesce(func.max(runs.c.pass_no), 0) + 1)) or 1
 
 
-async def _store_pass_no(connection: AsyncConnection, run_id: str, server_ids: Sequence[str]) -> None:
+async def _store_pass_no(connection: Connection, run_id: str, server_ids: Sequence[str]) -> None:
     """Store the number of a next pass at the run, and at the servers that it takes up again."""
     number = await _next_pass_no(connection)
     await connection.execute(update(runs).where(runs.c.id == run_id).values(pass_no=number))
@@ -189,7 +189,7 @@ def _refuse_foreign_sends(changed: Sequence[Target], unanswered: Mapping[str, da
             raise ServerClaimed(message, "make a new run of the plan instead: it takes that into account")
 
 
-async def _refuse_touched_since(connection: AsyncConnection, run_id: str, changed: Sequence[Target]) -> None:
+async def _refuse_touched_since(connection: Connection, run_id: str, changed: Sequence[Target]) -> None:
     """Raise ServerTouched if another run has since sent a change to a server that is to be tried again."""
     retried = {target.server_id: target for target in changed if not target.ended}
     touched = await history.touched_since_within(connection, run_id, retried)

@@ -4,12 +4,12 @@ import sqlite3
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import (
     DatabaseRefused,
@@ -21,10 +21,14 @@ from fleetos.errors import (
     UsageError,
 )
 from fleetos.store.database import sqlite_files
-from fleetos.store.database.dialects import Fault, Role, classify_error, engine_for
+from fleetos.store.database.connection import Connection
+from fleetos.store.database.dialects import Fault, Role, blocking_readers, classify_error, engine_for
 from fleetos.store.database.location import Location
 from fleetos.store.database.open_file import OpenFile
 from fleetos.store.database.tables import claims
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 # Error and hint for each fault of a database server.
 _AT_SERVER: Mapping[Fault, tuple[type[StoreError], str]] = {
@@ -43,13 +47,15 @@ class Database:
     """Database that connects on first use. It checks nothing: `connect.open_database` does that.
 
     The file of SQLite is the one that exists now: when another file takes its place, nothing is read or written.
+    `read_only` is for a command that does nothing else meanwhile: what it reads of a file holds up its event loop.
     """
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, *, read_only: bool = False) -> None:
+        path = location.path
         self.location = location
-        self._file = None if location.path is None else OpenFile(location.path)
-        self._writer = engine_for(location, Role.WRITER)
-        self._readers = engine_for(location, Role.READER)
+        self._file = None if path is None else OpenFile(path)
+        self._writer = None if read_only else engine_for(location, Role.WRITER)
+        self._readers = blocking_readers(path) if read_only and path is not None else engine_for(location, Role.READER)
         self._writer_lock = anyio.Lock()
 
     def __repr__(self) -> str:
@@ -58,10 +64,10 @@ class Database:
     @property
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
-        return self._writer.dialect.name
+        return "postgresql" if self.location.path is None else "sqlite"
 
     @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[AsyncConnection]:
+    async def writing(self) -> AsyncGenerator[Connection]:
         """Yield the writer's connection in a transaction of its own, committed durably at the end.
 
         Raise RunDriven when another process holds the database, DatabaseUnusable when it is damaged, DatabaseReplaced
@@ -69,6 +75,8 @@ class Database:
         and JournalUnwritable for everything else: nothing was written or, if the commit itself failed, the outcome is
         unknown.
         """
+        if self._writer is None:
+            raise RuntimeError(f"{self} was opened to be read only")
         async with self._writer_lock:
             with self.translate_errors(JournalUnwritable, "cannot be written"):
                 self._check_file()
@@ -78,7 +86,7 @@ class Database:
                     self._check_file()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[AsyncConnection]:
+    async def reading(self) -> AsyncGenerator[Connection]:
         """Yield a reader's connection that sees one moment of the database in all its statements.
 
         Raise RunDriven, DatabaseUnusable, DatabaseUnavailable, DatabaseRefused or DatabaseReplaced.
@@ -102,7 +110,7 @@ class Database:
         """True while the database is still the one that was opened, so that its leases and claims hold."""
         return self._file is None or self._file.describe_loss() is None
 
-    def _note_logs(self, connection: AsyncConnection) -> None:
+    def _note_logs(self, connection: "AsyncConnection") -> None:
         notes = connection.sync_connection.info if connection.sync_connection is not None else {}
         if self._file is not None and _LOGS_NOTED not in notes:
             self._file.note_logs()
@@ -168,4 +176,5 @@ class Database:
                 # Released before the last connection removes the logs: while the lock is held, they exist.
                 self._file.release(idle=idle)
         await self._readers.dispose()
-        await self._writer.dispose()
+        if self._writer is not None:
+            await self._writer.dispose()

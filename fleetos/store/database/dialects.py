@@ -6,19 +6,24 @@ import sqlite3
 from collections.abc import Sequence
 from enum import StrEnum, auto
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import anyio
-from sqlalchemy import URL, ColumnElement, Connection, Float, Insert, Table, cast, event, func, literal, text
+from sqlalchemy import URL, ColumnElement, Engine, Float, Insert, Table, cast, create_engine, event, func, literal, text
+from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 
 from fleetos.limits import DATABASE_BUSY_S, DATABASE_NETWORK_S, DATABASE_READERS, IDLE_TRANSACTION_S
+from fleetos.store.database.connection import BlockingReaders, Connection
 from fleetos.store.database.location import Location
+
+if TYPE_CHECKING:
+    # Imported by what makes an engine of it: see fleetos.store.database.connection.
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 _POSTGRES_SESSION = (
     "SET synchronous_commit = on",
@@ -50,8 +55,10 @@ class Fault(StrEnum):
     OTHER = auto()
 
 
-def engine_for(location: Location, role: Role) -> AsyncEngine:
+def engine_for(location: Location, role: Role) -> "AsyncEngine":
     """Create a pool of connections for the role: one for the writer, a few for readers. Connect nothing yet."""
+    from sqlalchemy.ext.asyncio import create_async_engine
+
     size = 1 if role is Role.WRITER else DATABASE_READERS
     connect_args: dict[str, Any] = {"timeout": DATABASE_BUSY_S}
     options: dict[str, Any] = {}
@@ -61,7 +68,7 @@ def engine_for(location: Location, role: Role) -> AsyncEngine:
         # A reader sees one moment of the database in all its statements, as SQLite gives it without asking.
         options = {"isolation_level": "REPEATABLE READ"} if role is Role.READER else {}
     engine = create_async_engine(
-        location.url if location.path is None else _existing_file_url(location.path),
+        location.url if location.path is None else _existing_file_url(location.path, "sqlite+aiosqlite"),
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
         max_overflow=0,
@@ -69,16 +76,31 @@ def engine_for(location: Location, role: Role) -> AsyncEngine:
         hide_parameters=True,
         **options,
     )
-    _set_up_connections(engine, role)
+    _set_up_connections(engine.sync_engine, role)
     return engine
 
 
-def _existing_file_url(path: Path) -> URL:
+def blocking_readers(path: Path) -> BlockingReaders:
+    """Create readers of the file for a command that only looks. Connect nothing yet."""
+    engine = create_engine(
+        _existing_file_url(path, "sqlite"),
+        poolclass=QueuePool,
+        pool_size=DATABASE_READERS,
+        # To wait for a connection would block the task that is to give one back.
+        max_overflow=-1,
+        connect_args={"timeout": DATABASE_BUSY_S},
+        hide_parameters=True,
+    )
+    _set_up_connections(engine, Role.READER)
+    return BlockingReaders(engine)
+
+
+def _existing_file_url(path: Path, driver: str) -> URL:
     """Return the URL of an existing file: with it SQLite does not create a file where the path leads nowhere."""
-    return URL.create("sqlite+aiosqlite", database=f"file://{quote(os.fsencode(path))}?mode=rw", query={"uri": "true"})
+    return URL.create(driver, database=f"file://{quote(os.fsencode(path))}?mode=rw", query={"uri": "true"})
 
 
-def _set_up_connections(engine: AsyncEngine, role: Role) -> None:
+def _set_up_connections(engine: Engine, role: Role) -> None:
     is_postgres = engine.dialect.name == "postgresql"
 
     def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -94,12 +116,12 @@ def _set_up_connections(engine: AsyncEngine, role: Role) -> None:
             _enable_wal(connection)
             _execute_all(connection, ("PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"))
 
-    def on_begin(connection: Connection) -> None:
+    def on_begin(connection: SyncConnection) -> None:
         if not is_postgres:
             connection.exec_driver_sql("BEGIN" if role is Role.READER else "BEGIN IMMEDIATE")
 
-    event.listen(engine.sync_engine, "connect", on_connect)
-    event.listen(engine.sync_engine, "begin", on_begin)
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
 
 
 def _enable_wal(connection: DBAPIConnection) -> None:
@@ -165,7 +187,7 @@ def now_s(dialect: str, here_s: float) -> ColumnElement[float]:
     return literal(here_s)
 
 
-async def lock_for_upgrade(connection: AsyncConnection) -> None:
+async def lock_for_upgrade(connection: Connection) -> None:
     """Block all other writers until this transaction ends.
 
     The writer of SQLite holds the whole file from its BEGIN IMMEDIATE on; PostgreSQL needs explicit locks.
