@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 from typer._click.formatting import HelpFormatter
-from typer.core import TyperGroup, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 # Where descriptions have fewer columns than this beside the names, they stand below them.
 _BESIDE_NEEDS = 30
@@ -69,20 +69,40 @@ class PlainGroup(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options of the group itself."""
-        params = super().get_params(ctx)
-        _hide_types(params)
-        return params
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return the command of that name; None if there is none."""
-        command = super().get_command(ctx, cmd_name)
-        if command is not None:
-            command.context_class = _Context
-            _hide_types(command.get_params(ctx))
-        return command
+        return _adapt_flags(super().get_params(ctx))
 
 
-def _hide_types(params: Sequence[object]) -> None:
-    for one in params:
-        if isinstance(one, TyperOption) and one.is_bool_flag:
-            one.metavar = ""
+class PlainCommand(TyperCommand):
+    """Command whose help shows a type only where a value is given."""
+
+    context_class = _Context
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the arguments and options of the command."""
+        return _adapt_flags(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Store the values of the command line in the context, and return the rest of it.
+
+        For completion the values stay as they are written: checking them imports pydantic, which takes as long as all
+        the rest.
+        """
+        if not ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        values, ctx.args, _ = self.make_parser(ctx).parse_args(args)
+        for param in self.get_params(ctx):
+            ctx.params[param.name], source = param.consume_value(ctx, values)
+            ctx.set_parameter_source(param.name, source)
+        return ctx.args
+
+
+def _adapt_flags(params: list[Any]) -> list[Any]:
+    """Return the parameters, with no type shown beside a flag, and no flag without a value.
+
+    Those that typer adds to install completion have none, and to check that imports pydantic.
+    """
+    for param in params:
+        if isinstance(param, TyperOption) and param.is_bool_flag:
+            param.metavar = ""
+            param.default = bool(param.default)
+    return params

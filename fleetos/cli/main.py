@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import typer
@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 from fleetos import __version__
 from fleetos.cli.exit_codes import ExitCode, Leave
-from fleetos.cli.help_text import PlainGroup
+from fleetos.cli.help_text import PlainCommand, PlainGroup
 from fleetos.cli.streams import close_streams, open_streams
 from fleetos.cli.usage import maintenance, plans, runs
 from fleetos.cli.usage.options import Output
@@ -72,20 +72,15 @@ def fleetos(
         start_log(context, file, verbose=verbose, output=output_asked(sys.argv[1:]))
 
 
-_PLANS, _RUNS, _MAINTENANCE = "Plans", "Runs", "Maintenance"
-
-app.command(rich_help_panel=_PLANS)(plans.validate)
-app.command(rich_help_panel=_PLANS)(plans.plan)
-app.command(rich_help_panel=_PLANS)(plans.apply)
-app.command(rich_help_panel=_PLANS)(plans.drift)
-app.command(rich_help_panel=_PLANS)(plans.schema)
-app.command(rich_help_panel=_RUNS)(runs.resume)
-app.command(rich_help_panel=_RUNS)(runs.retry)
-app.command(rich_help_panel=_RUNS)(runs.abort)
-app.command(rich_help_panel=_RUNS)(runs.runs)
-app.command(rich_help_panel=_RUNS)(runs.status)
-app.command(rich_help_panel=_RUNS)(runs.events)
-app.command(rich_help_panel=_MAINTENANCE)(maintenance.doctor)
+_MAINTENANCE = "Maintenance"
+_PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
+    "Plans": (plans.validate, plans.plan, plans.apply, plans.drift, plans.schema),
+    "Runs": (runs.resume, runs.retry, runs.abort, runs.runs, runs.status, runs.events),
+    _MAINTENANCE: (maintenance.doctor,),
+}
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        app.command(cls=PlainCommand, rich_help_panel=_panel)(_command)
 app.add_typer(maintenance.sim, name="sim", rich_help_panel=_MAINTENANCE)
 app.add_typer(maintenance.db, name="db", rich_help_panel=_MAINTENANCE)
 

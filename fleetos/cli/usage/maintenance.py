@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fleetos.cli.help_text import PlainGroup
+from fleetos.cli.help_text import PlainCommand, PlainGroup
 from fleetos.cli.lazy import implemented_in
 from fleetos.cli.usage.options import CloudOption, DbOption, Output, OutputOption
 
@@ -73,7 +73,7 @@ def serve(
     """
 
 
-@sim.command()
+@sim.command(cls=PlainCommand)
 @implemented_in("sim")
 def reset(
     scenario: Annotated[
@@ -94,7 +94,7 @@ def reset(
 db = typer.Typer(cls=PlainGroup, help="Upgrade, check or copy the database.", no_args_is_help=True)
 
 
-@db.command()
+@db.command(cls=PlainCommand)
 @implemented_in("db")
 def upgrade(db: DbOption = None) -> None:
     """Upgrade the schema, after a backup; no run may be active.
@@ -105,7 +105,7 @@ def upgrade(db: DbOption = None) -> None:
     """
 
 
-@db.command()
+@db.command(cls=PlainCommand)
 @implemented_in("db")
 def check(db: DbOption = None) -> None:
     """Check the file, and that each journal agrees with the tables.
@@ -116,7 +116,7 @@ def check(db: DbOption = None) -> None:
     """
 
 
-@db.command()
+@db.command(cls=PlainCommand)
 @implemented_in("db")
 def backup(
     to: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes; must not exist yet.")],
