@@ -27,7 +27,7 @@ from fleetos.store.journal import SqlJournal
 from fleetos.store.process import this_process
 from fleetos.store.queries import RunSummary
 from fleetos.views.terminal.summary import NAMES_SHOWN
-from fleetos.views.text.format import server_name
+from fleetos.views.text.server_names import server_name
 
 
 async def apply(

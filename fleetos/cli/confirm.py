@@ -1,8 +1,9 @@
 """Ask the operator before disks are wiped, and show what is known until then."""
 
+import sys
 from dataclasses import dataclass, field
 
-from fleetos.cli.output import ask, on_terminal, say, view_for
+from fleetos.cli.output import ask, on_terminal, say
 from fleetos.cli.usage.options import Output
 from fleetos.errors import FleetosError, UsageError
 from fleetos.model.findings import Level
@@ -21,8 +22,9 @@ from fleetos.views.terminal.confirmation import (
     question,
     retry_confirmation,
 )
+from fleetos.views.terminal.live import view_on
 from fleetos.views.terminal.preview import finding_words, selected_words
-from fleetos.views.view import View
+from fleetos.views.view import JsonLinesView, View
 
 _NOTHING = "not confirmed, nothing was touched"
 # Findings of preflight that are printed before the question.
@@ -51,8 +53,10 @@ class TerminalOperator:
         return self.output is Output.JSONL
 
     def open_view(self) -> View:
-        """Return the view that fits the output."""
-        return view_for(self.output)
+        """Return the view that fits the output. For `json` it writes to stderr, as stdout is for the document."""
+        if self.streams_events:
+            return JsonLinesView(sys.stdout, sys.stderr)
+        return view_on(sys.stdout if self.output is Output.TABLE else sys.stderr)
 
     def show_preflight(self, preflight: Preflight, frozen: FrozenRun) -> None:
         """Say what was selected and found, the worst first: first of all which servers are left alone, and why."""

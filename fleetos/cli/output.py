@@ -12,10 +12,10 @@ from typing import Any, ParamSpec, TypeVar
 from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.usage.options import Output
 from fleetos.errors import FleetosError, InputError
-from fleetos.views.documents.run import Document, error_document
-from fleetos.views.terminal.console import Shown, height_of, put, put_question, put_wrapped, view_on, width_of
+from fleetos.views.documents.document import Document
+from fleetos.views.documents.errors import error_document
+from fleetos.views.terminal.console import Shown, height_of, put, put_question, put_wrapped, width_of
 from fleetos.views.terminal.errors import defect, failure
-from fleetos.views.view import JsonLinesView, View
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,13 +81,6 @@ def print_line(document: Any) -> None:
     """Print data for programs: one JSON document in one line."""
     sys.stdout.write(json.dumps(document, separators=(",", ":")) + "\n")
     sys.stdout.flush()
-
-
-def view_for(output: Output) -> View:
-    """Return the view of a driven run. For `json` it writes to stderr, as stdout is for the document."""
-    if output is Output.JSONL:
-        return JsonLinesView(sys.stdout, sys.stderr)
-    return view_on(sys.stdout if output is Output.TABLE else sys.stderr)
 
 
 # Commands that may leave a run behind.

@@ -17,7 +17,8 @@ from fleetos.model.run import Target
 from fleetos.model.states import TargetState
 from fleetos.store import queries
 from fleetos.store.database.database import Database
-from fleetos.views.documents.run import Document, RunLine, runs_document, status_document
+from fleetos.views.documents.document import Document
+from fleetos.views.documents.run import RunLine, runs_document, status_document
 from fleetos.views.terminal.status import Status, status_screen
 from fleetos.views.terminal.tables import runs_table
 

@@ -10,7 +10,7 @@ from fleetos.model.plan import Plan
 from fleetos.planning.plan_file.json_schema import plan_schema
 from fleetos.planning.plan_file.load import load_plan
 from fleetos.text import counted
-from fleetos.views.documents.run import validate_document
+from fleetos.views.documents.errors import validate_document
 
 
 @reporting

@@ -4,9 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from fleetos.model.plan import ApiChoice, ChangeSpec, Plan, ServerRef
-from fleetos.model.run import Scope
+
+if TYPE_CHECKING:
+    # A plan is checked without runs.
+    from fleetos.model.run import Scope
 
 # Part of every digest. Raise it when an unchanged plan must get another digest.
 _DIGEST_VERSION = 2
@@ -38,7 +42,7 @@ def content_digest(plan: Plan) -> str:
     return _sha256(content)
 
 
-def run_digest(plan: Plan, scope: Scope) -> str:
+def run_digest(plan: Plan, scope: "Scope") -> str:
     """Return the digest of the plan in that cloud, region and project: `sha256:` and 64 hex digits.
 
     The project counts because OS_* variables name no cloud: the same plan in another project is another run. The

@@ -29,7 +29,8 @@ from fleetos.model.journal.events import (
 )
 from fleetos.model.run import End, Run, Target
 from fleetos.model.states import RunState, TargetState
-from fleetos.views.documents.run import VERSION, Document, scope_fields
+from fleetos.views.documents.document import VERSION, Document
+from fleetos.views.documents.run import scope_fields
 from fleetos.views.text.format import timestamp
 
 

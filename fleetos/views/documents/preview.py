@@ -4,7 +4,8 @@ from fleetos.model.findings import Finding, Level
 from fleetos.model.preview import Act, Band, Preview, act_of
 from fleetos.model.run import Target
 from fleetos.model.states import Reason
-from fleetos.views.documents.run import VERSION, Document, scope_fields
+from fleetos.views.documents.document import VERSION, Document
+from fleetos.views.documents.run import scope_fields
 from fleetos.views.text.reasons import REASONS
 
 

@@ -1,26 +1,17 @@
-"""JSON of a run's status, of the list of runs, and of errors. All documents have `"v": 1`.
+"""JSON of a run's status, and of the list of runs."""
 
-Every value is plain JSON, every time is RFC 3339 in UTC. The fields are documented in docs/reference/outputs.md; to
-change one is to change the public contract.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from fleetos.errors import CloudError, FleetosError, InputError, Problem
 from fleetos.model.progress import Progress
 from fleetos.model.run import Attempt, Left, Outcome, Run, Scope, Target
 from fleetos.model.states import RETRIABLE, RunState, TargetState
+from fleetos.views.documents.document import VERSION, Document
 from fleetos.views.text.format import timestamp, timestamp_or_none
 from fleetos.views.text.reasons import todo_of
 from fleetos.views.text.run_condition import Driver, condition, driven, powered_off
 from fleetos.views.text.wait_words import waits_for
-
-VERSION = 1
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +51,6 @@ def runs_document(lines: Iterable[RunLine]) -> Document:
     return {
         "v": VERSION,
         "runs": [{**_run_fields(line), "counts": _count_fields(line.counts)} for line in lines],
-    }
-
-
-def error_document(error: FleetosError) -> Document:
-    """Return the error. Fields that only some errors have are null in the others."""
-    cloud = error if isinstance(error, CloudError) else None
-    problems = error.problems if isinstance(error, InputError) else ()
-    return {
-        "v": VERSION,
-        "error": {
-            "message": error.message,
-            "hint": error.hint,
-            "code": cloud.code if cloud else None,
-            "status": cloud.status if cloud else None,
-            "request_id": cloud.request_id if cloud else None,
-            "exit_code": error.exit_code,
-            "problems": [_problem_fields(problem) for problem in problems],
-        },
-    }
-
-
-def validate_document(problems: Sequence[Problem], doubts: Sequence[Problem] = ()) -> Document:
-    """Return the errors of a plan, an empty list if it has none, and its warnings."""
-    return {
-        "v": VERSION,
-        "errors": [_problem_fields(problem) for problem in problems],
-        "warnings": [_problem_fields(doubt) for doubt in doubts],
     }
 
 
@@ -208,14 +172,3 @@ def outcome_of(target: Target, attempt: Attempt) -> Outcome | None:
     if attempt.outcome is None and target.ended:
         return Outcome.UNKNOWN
     return attempt.outcome
-
-
-def _problem_fields(problem: Problem) -> Document:
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "key": problem.key,
-        "expected": problem.expected,
-        "hint": problem.hint,
-    }

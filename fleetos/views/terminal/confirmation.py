@@ -11,9 +11,10 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import AHEAD, QUEUED, Reason, RunState
 from fleetos.model.wipes import Wipes
 from fleetos.text import counted
-from fleetos.views.text.format import exact_duration, printable, server_name, server_name_and_id, short_timestamp
+from fleetos.views.text.format import exact_duration, printable, short_timestamp
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.run_condition import where_words
+from fleetos.views.text.server_names import server_name, server_name_and_id
 
 # System disks named before the question; of the others only the number is shown. With the lines below them they fit a
 # terminal of 24 rows.

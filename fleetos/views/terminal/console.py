@@ -7,10 +7,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from fleetos.views.terminal.live import LiveView, wants_live
-from fleetos.views.terminal.plain import PlainView
 from fleetos.views.text.format import printable, printable_lines
-from fleetos.views.view import View
 
 Shown = Text | str
 
@@ -71,9 +68,3 @@ def height_of(out: TextIO) -> int | None:
     """Return the number of rows of the terminal behind `out`; None if `out` is no terminal."""
     console = console_on(out)
     return console.height if console.is_terminal else None
-
-
-def view_on(out: TextIO) -> View:
-    """Return the view for `out`: live on a terminal that can move its cursor, plain lines elsewhere."""
-    console = console_on(out)
-    return LiveView(console) if wants_live(console) else PlainView(out)

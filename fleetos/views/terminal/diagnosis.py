@@ -7,7 +7,7 @@ from rich.text import Text
 
 from fleetos.model.diagnosis import Diagnosis, Grade, Topic
 from fleetos.text import counted
-from fleetos.views.documents.run import VERSION, Document
+from fleetos.views.documents.document import VERSION, Document
 from fleetos.views.text.format import printable
 
 _STYLES = {Grade.FINE: "green", Grade.DOUBTFUL: "bold yellow", Grade.BROKEN: "bold red", Grade.SKIPPED: "dim"}

@@ -12,8 +12,8 @@ from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
 from fleetos.names import shown
 from fleetos.text import counted
+from fleetos.views.documents.document import VERSION, Document
 from fleetos.views.documents.preview import finding_document
-from fleetos.views.documents.run import VERSION, Document
 from fleetos.views.terminal.preview import LEVEL_STYLES, finding_words
 from fleetos.views.terminal.tables import Row, grid
 from fleetos.views.text.format import printable, short_timestamp, timestamp

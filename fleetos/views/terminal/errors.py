@@ -3,8 +3,8 @@
 from rich.text import Text
 
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, InputError, Problem
+from fleetos.views.text.code_words import code_words
 from fleetos.views.text.format import printable, printable_lines
-from fleetos.views.text.target_notes import code_words
 
 
 def failure(error: FleetosError) -> Text:

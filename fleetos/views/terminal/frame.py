@@ -16,8 +16,9 @@ from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
 from fleetos.names import shown
 from fleetos.views.slot_usage import SlotUsage
 from fleetos.views.terminal.highlights import Highlights
-from fleetos.views.text.format import clip, fill, printable, server_name, short_duration
+from fleetos.views.text.format import clip, fill, printable, short_duration
 from fleetos.views.text.reasons import REASONS
+from fleetos.views.text.server_names import server_name
 from fleetos.views.text.target_notes import note_of
 
 STYLES: Mapping[TargetState, str] = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TextIO
 
 from rich.console import Console
 from rich.control import Control
@@ -12,10 +13,13 @@ from rich.text import Text
 from fleetos.model.journal.events import Record
 from fleetos.model.progress import Progress
 from fleetos.views.slot_usage import SlotUsage
+from fleetos.views.terminal.console import console_on
 from fleetos.views.terminal.frame import Spent, frame
 from fleetos.views.terminal.highlights import Highlights
+from fleetos.views.terminal.plain import PlainView
 from fleetos.views.terminal.summary import summary
 from fleetos.views.text.format import printable, short_timestamp
+from fleetos.views.view import View
 
 # Eight frames a second look smooth, and cost next to nothing.
 _DRAW_EVERY = timedelta(seconds=1 / 8)
@@ -107,3 +111,9 @@ class LiveView:
         down = [(ControlType.CURSOR_DOWN, len(self._widths) - 1)] if len(self._widths) > 1 else []
         self._console.control(Control(ControlType.CARRIAGE_RETURN, *erase, *down))
         self._drawn_width = width
+
+
+def view_on(out: TextIO) -> View:
+    """Return the view for `out`: live on a terminal that can move its cursor, plain lines elsewhere."""
+    console = console_on(out)
+    return LiveView(console) if wants_live(console) else PlainView(out)

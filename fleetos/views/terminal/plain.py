@@ -29,9 +29,10 @@ from fleetos.views.slot_usage import SlotUsage
 from fleetos.views.terminal.confirmation import image_lines, reinstall_lines
 from fleetos.views.terminal.frame import Spent
 from fleetos.views.terminal.summary import summary
-from fleetos.views.text.format import printable, printable_lines, server_name_and_id, short_duration, short_timestamp
+from fleetos.views.text.format import printable, printable_lines, short_duration, short_timestamp
 from fleetos.views.text.reasons import REASONS, run_words
 from fleetos.views.text.run_condition import left_words
+from fleetos.views.text.server_names import server_name_and_id
 from fleetos.views.text.target_notes import support_words, watched_words
 
 # Lines about single servers in one minute; further ones are counted, and become one line.

@@ -14,9 +14,10 @@ from fleetos.model.states import RUN_ENDS, Reason
 from fleetos.text import counted
 from fleetos.views.terminal.confirmation import rules
 from fleetos.views.terminal.tables import Row, grid
-from fleetos.views.text.format import printable, server_name, short_duration
+from fleetos.views.text.format import printable, short_duration
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.run_condition import where_words
+from fleetos.views.text.server_names import server_name
 
 # Servers of each action that a table on a terminal names; a pipe and `-o json` get all of them.
 ROWS_SHOWN = 20

@@ -14,7 +14,7 @@ from fleetos.text import counted, join_some
 from fleetos.views.terminal.frame import STYLES, shares
 from fleetos.views.terminal.summary import NAMES_SHOWN, counts_line, next_commands, report, stopped_words
 from fleetos.views.terminal.tables import grid
-from fleetos.views.text.format import clock_time, printable, server_name, short_duration
+from fleetos.views.text.format import clock_time, printable, short_duration
 from fleetos.views.text.run_condition import (
     Condition,
     Driver,
@@ -24,6 +24,7 @@ from fleetos.views.text.run_condition import (
     powered_off,
     where_words,
 )
+from fleetos.views.text.server_names import server_name
 from fleetos.views.text.target_notes import note_of, resting_note
 from fleetos.views.text.wait_words import waits_for
 from fleetos.views.text.wrap import wrap_lines

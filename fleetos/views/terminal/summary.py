@@ -12,9 +12,10 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
 from fleetos.text import counted
 from fleetos.views.terminal.frame import STYLES, Spent
-from fleetos.views.text.format import printable, server_name_and_id, short_duration
+from fleetos.views.text.format import printable, short_duration
 from fleetos.views.text.reasons import REASONS, run_words, todo_of
 from fleetos.views.text.run_condition import powered_off
+from fleetos.views.text.server_names import server_name_and_id
 from fleetos.views.text.target_notes import own_words, support_words
 
 # Servers named in each list of a summary; `status -o json` names all.

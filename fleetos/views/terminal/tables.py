@@ -12,9 +12,9 @@ from fleetos.model.states import TargetState
 from fleetos.views.documents.event_types import COMMON_FIELDS
 from fleetos.views.documents.events import event_document
 from fleetos.views.documents.run import RunLine
+from fleetos.views.text.code_words import code_words
 from fleetos.views.text.format import clip, printable, short_duration, short_timestamp
 from fleetos.views.text.run_condition import short_words
-from fleetos.views.text.target_notes import code_words
 
 _GAP = "  "
 # Columns of the list of runs that a narrow terminal leaves out, in this order.

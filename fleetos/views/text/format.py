@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 from rich.cells import cell_len, set_cell_size
 
-from fleetos.model.run import Target
-from fleetos.names import escape_letter, shown
+from fleetos.names import escape_letter
 
 # No script puts more marks than this on one letter; more would paint over the lines above.
 _MARKS_MAX = 3
@@ -87,14 +86,3 @@ def exact_duration(seconds: float) -> str:
     whole = round(seconds)
     parts = ((whole // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s"))
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
-
-
-def server_name(target: Target) -> str:
-    """Return the name of the target's server, or its id if it has none. Printable."""
-    return printable(shown(target.name)) or printable(target.server_id)
-
-
-def server_name_and_id(target: Target) -> str:
-    """Return the server's name and its id, since names need not be unique. Printable."""
-    name = printable(shown(target.name))
-    return f"{name} ({printable(target.server_id)})" if name else printable(target.server_id)

@@ -6,6 +6,7 @@ from datetime import datetime
 from fleetos.model.codes import meaning_of
 from fleetos.model.run import Settings, Target
 from fleetos.model.states import Reason, TargetState
+from fleetos.views.text.code_words import code_words
 from fleetos.views.text.format import clip, exact_duration, printable, short_duration, short_timestamp
 from fleetos.views.text.reasons import REASONS
 
@@ -39,12 +40,6 @@ def trouble_of(target: Target) -> Trouble:
         if call.code:
             return Trouble(call.code, job_id=call.job_id, sent_at=call.intended_at)
     return Trouble()
-
-
-def code_words(code: str) -> str:
-    """Return the cloud's error code, with its meaning if it is known: `Ecs.0021, the disk quota is used up`."""
-    meaning = meaning_of(code)
-    return f"{printable(code)}, {meaning}" if meaning else printable(code)
 
 
 def support_words(target: Target) -> str:

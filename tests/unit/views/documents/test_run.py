@@ -8,13 +8,12 @@ from fleetos.errors import AuthenticationFailed, FleetosError, InputError, Probl
 from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, Moved, RunDriverEnded, RunMoved
 from fleetos.model.run import LeftBy, Outcome
 from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.views.documents.errors import error_document, validate_document
 from fleetos.views.documents.run import (
     Document,
     RunLine,
-    error_document,
     runs_document,
     status_document,
-    validate_document,
 )
 from fleetos.views.text.run_condition import Driver
 from tests.unit.views.stage import IMAGE, JOB, OLD_IMAGE, STOPPED, Stage, server_id, target

@@ -10,8 +10,8 @@ from typing import TextIO
 import pytest
 from rich.text import Text
 
-from fleetos.views.terminal.console import height_of, put, put_question, put_wrapped, view_on, width_of
-from fleetos.views.terminal.live import LiveView
+from fleetos.views.terminal.console import height_of, put, put_question, put_wrapped, width_of
+from fleetos.views.terminal.live import LiveView, view_on
 from fleetos.views.terminal.plain import PlainView
 
 
