@@ -71,6 +71,13 @@ class PlainGroup(TyperGroup):
         """Return the options of the group itself."""
         return _adapt_flags(super().get_params(ctx))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help into the formatter, or print it in panels."""
+        if self.rich_markup_mode is None:
+            super().format_help(ctx, formatter)
+        else:
+            _print_panels(self, ctx, [self.commands[name] for name in self.list_commands(ctx)])
+
 
 class PlainCommand(TyperCommand):
     """Command whose help shows a type only where a value is given."""
@@ -95,6 +102,13 @@ class PlainCommand(TyperCommand):
             ctx.set_parameter_source(param.name, source)
         return ctx.args
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help into the formatter, or print it in panels."""
+        if self.rich_markup_mode is None:
+            super().format_help(ctx, formatter)
+        else:
+            _print_panels(self, ctx, ())
+
 
 def _adapt_flags(params: list[Any]) -> list[Any]:
     """Return the parameters, with no type shown beside a flag, and no flag without a value.
@@ -106,3 +120,40 @@ def _adapt_flags(params: list[Any]) -> list[Any]:
             param.metavar = ""
             param.default = bool(param.default)
     return params
+
+
+def _print_panels(command: Any, ctx: Any, subcommands: Sequence[Any]) -> None:
+    """Print the help in panels. What draws them is imported here: commands and completion need none of it."""
+    from fleetos.views.terminal.help import Parameter, print_help
+
+    parameters: dict[str, list[Parameter]] = {"Arguments": [], "Options": []}
+    for param in command.get_params(ctx):
+        is_option = isinstance(param, TyperOption)
+        shown = Parameter(
+            long_names=",".join(name for name in param.opts if name.startswith("--")),
+            short_names=",".join(name for name in param.opts if not name.startswith("--"))
+            if is_option
+            else param.display_name_raw,
+            form=param.display_type_rich(ctx) + _bounds(param.min, param.max),
+            meaning=param.help or "",
+            env_var=param.envvar or "",
+            default=_default(param, ctx),
+            required=param.required,
+        )
+        parameters["Options" if is_option else "Arguments"].append(shown)
+    commands: dict[str, list[tuple[str, str]]] = {}
+    for subcommand in subcommands:
+        panel = commands.setdefault(subcommand.rich_help_panel or "Commands", [])
+        panel.append((subcommand.name, subcommand.help or ""))
+    print_help(command.get_usage(ctx), command.help or "", parameters, commands)
+
+
+def _bounds(least: float | None, greatest: float | None) -> str:
+    if least is None:
+        return "" if greatest is None else f" [x<={greatest}]"
+    return f" [x>={least}]" if greatest is None else f" [{least}<=x<={greatest}]"
+
+
+def _default(param: Any, ctx: Any) -> str:
+    value = param.get_default(ctx, call=False) if param.show_default else None
+    return "" if value is None or value is False else str(getattr(value, "value", value))
