@@ -189,6 +189,6 @@ def _off_image(progress: Progress, inventory: Inventory) -> int:
     """Return how many servers of the run are gone, or run another image than the one that the run gave them."""
     servers = inventory.servers
     return sum(
-        target.server_id not in servers or target.order.image_id not in servers[target.server_id].picture.images
+        target.server_id not in servers or target.order.image_id not in servers[target.server_id].snapshot.images
         for target in progress.targets.values()
     )

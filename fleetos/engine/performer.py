@@ -153,7 +153,7 @@ class Performer:
 def _observe(server: Server | None, requested: Moment, received: Moment, *, single: bool) -> Observation:
     if server is None:
         return Observation(None, requested, received, single)
-    return Observation(server.picture, server.asked or requested, received, single, server.told_at)
+    return Observation(server.snapshot, server.asked or requested, received, single, server.cloud_time)
 
 
 def _not_read(read: DueRead) -> list[Fact]:

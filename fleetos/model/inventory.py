@@ -101,7 +101,7 @@ class Server:
 
     id: str
     name: str
-    picture: ServerSnapshot
+    snapshot: ServerSnapshot
     az: str | None = None
     flavor: str | None = None
     key_name: str | None = None
@@ -119,7 +119,7 @@ class Server:
     traits: Traits = NO_TRAITS
     asked: Moment | None = field(default=None, compare=False)
     """Moment at which the request left."""
-    told_at: datetime | None = field(default=None, compare=False)
+    cloud_time: datetime | None = field(default=None, compare=False)
     """Time of the answer by the cloud's own clock."""
     unread: str | None = None
     """Reason why the entry of the list could not be read; then only `id` is known, and `name` unless it is empty."""

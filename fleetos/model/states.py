@@ -151,7 +151,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.INSPECTING: "the cloud does not know the job, or shows no change any more",
         _S.STARTING: "the new disk is there and the server is down",
         _S.FAILED: "it is gone",
-        _S.HELD: "the attempts are used up, the deadline is over, or the picture needs a human",
+        _S.HELD: "the attempts are used up, the deadline is over, or the snapshot needs a human",
     },
     _S.INSPECTING: {
         _S.VERIFYING: "the new disk with the image is there",
@@ -171,7 +171,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.STARTING: "the new disk is there and the server is down",
         _S.BACKOFF: "the job succeeded without any effect",
         _S.FAILED: "it is gone, or unhealthy",
-        _S.HELD: "the picture needs a human",
+        _S.HELD: "the snapshot needs a human",
     },
     _S.STARTING: {
         _S.VERIFYING: "it runs",

@@ -58,7 +58,7 @@ def drift(
         known = [image for image in wanted if image is not None]
         if known or not wanted:
             # Several entries may have changed it: of their images, prefer the one that it runs.
-            running = [image for image in known if image.id == server.picture.likely_image]
+            running = [image for image in known if image.id == server.snapshot.likely_image]
             servers.append(_compare_server(server, next(iter([*running, *known]), None), project))
     matched = {ref.place for _, refs in listed.values() for ref in refs}
     unmatched = dict.fromkeys(entry.problem for entry in selection.unmatched if entry.ref.place not in matched)
@@ -71,7 +71,7 @@ def drift(
 
 
 def _compare_server(server: Server, wanted: Image | None, project: ProjectFacts) -> ServerDrift:
-    picture = server.picture
+    snapshot = server.snapshot
     current = _current_image(server, project)
     verdict, cause = DriftState.UNKNOWN, _uncertainty(server)
     if cause is None and current is not None:
@@ -82,7 +82,7 @@ def _compare_server(server: Server, wanted: Image | None, project: ProjectFacts)
         name=server.name,
         verdict=verdict,
         wanted=wanted,
-        image_id=picture.likely_image,
+        image_id=snapshot.likely_image,
         image_name=None if current is None else current.name or None,
         cause=cause,
     )
@@ -92,18 +92,18 @@ def _uncertainty(server: Server) -> Cause | None:
     """Return why the server's image is not certain; None if it is."""
     if server.unread is not None:
         return Cause.UNREADABLE
-    if server.picture.status in _DELETED:
+    if server.snapshot.status in _DELETED:
         return Cause.DELETED
     if server.traits.frozen:
         return Cause.FROZEN
-    if server.picture.status in _UNSETTLED:
+    if server.snapshot.status in _UNSETTLED:
         return Cause.UNSETTLED
-    return Cause.NO_IMAGE if server.picture.likely_image is None else None
+    return Cause.NO_IMAGE if server.snapshot.likely_image is None else None
 
 
 def _current_image(server: Server, project: ProjectFacts) -> Image | None:
     """Return the image that the server shows; if that image is gone, what the server remembers of it."""
-    image_id = server.picture.likely_image
+    image_id = server.snapshot.likely_image
     if image_id is None:
         return None
     return project.images.get(image_id) or Image(image_id, server.image_name or "", "")

@@ -24,12 +24,12 @@ def skip_or_hold(
     A server that runs the image already is skipped, unless the plan forces it or reinstalls, or its last attempt went
     badly: `bad_attempts` has its id. One that preflight refuses is held.
     """
-    server, picture = resolved.server, resolved.server.picture
-    if picture.disk is None and server.unread is None:
+    server, snapshot = resolved.server, resolved.server.snapshot
+    if snapshot.disk is None and server.unread is None:
         detail = "the inventory shows no system disk"
         return Moved(server.id, TargetState.HELD, Reason.NO_SYSTEM_DISK, detail=detail)
     asked_for = settings.force or resolved.order.reinstall or server.id in bad_attempts
-    if not asked_for and runs_image(picture, resolved.order.image_id):
+    if not asked_for and runs_image(snapshot, resolved.order.image_id):
         return Moved(server.id, TargetState.SKIPPED, Reason.ALREADY_ON_IMAGE)
     if refusal is not None:
         reason = _REASONS.get(refusal.check, Reason.UNSUITABLE)

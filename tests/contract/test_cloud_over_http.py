@@ -135,10 +135,10 @@ async def test_a_server_goes_the_whole_way() -> None:
         since = scene.clock.now()
         before = await client.server(own)
         assert before is not None
-        assert before.picture.running
+        assert before.snapshot.running
         stopped = await stop(client, [own])
         assert answer_class(stopped)[0] is AnswerClass.ACCEPTED
-        await soon(lambda: client.server(own), lambda seen: seen is not None and seen.picture.stopped)
+        await soon(lambda: client.server(own), lambda seen: seen is not None and seen.snapshot.stopped)
         assert await client.traces(own, since) == NO_TRACES
         reply = await change(client, own, image, keyname="KeyPair-350b")
         assert answer_class(reply)[0] is AnswerClass.ACCEPTED
@@ -151,14 +151,14 @@ async def test_a_server_goes_the_whole_way() -> None:
 
         after = await soon(
             lambda: client.server(own),
-            lambda seen: seen is not None and seen.picture.running and seen.picture.image == image,
+            lambda seen: seen is not None and seen.snapshot.running and seen.snapshot.image == image,
         )
         assert after is not None
-        assert after.picture.disk != before.picture.disk
+        assert after.snapshot.disk != before.snapshot.disk
         traces = await client.traces(own, since)
         assert traces is not None
         assert any("rebuild" in words for words in traces.words)
-        assert any(f"volume {after.picture.disk}" in words for words in traces.words)
+        assert any(f"volume {after.snapshot.disk}" in words for words in traces.words)
         assert client.requests["changeos"] == 1
 
 

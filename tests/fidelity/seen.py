@@ -21,7 +21,7 @@ def server_of(
     return Server(
         id=seen.id,
         name=seen.name,
-        picture=ServerSnapshot(seen.status, vm_state, task, power, disk, seen.image.id, fault, locked),
+        snapshot=ServerSnapshot(seen.status, vm_state, task, power, disk, seen.image.id, fault, locked),
         flavor=seen.flavor.id,
         key_name=seen.key_name,
         os_type=seen.metadata["os_type"],

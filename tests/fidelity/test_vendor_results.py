@@ -130,12 +130,12 @@ def job_id_of(reply: Reply) -> str:
 
 async def test_servers(vendor: Vendor, own: CloudClient) -> None:
     listed = {one.id: as_server(one) for one in shown(vendor)}
-    assert {one.picture.status for one in listed.values()} >= {"ACTIVE", "SHUTOFF", "ERROR"}, (
+    assert {one.snapshot.status for one in listed.values()} >= {"ACTIVE", "SHUTOFF", "ERROR"}, (
         "the cloud has servers of each kind"
     )
     read = (await own.list_servers()).servers
     assert {key: one for key, one in read.items() if key in listed} == listed
-    assert {(read[key].picture.status, read[key].picture.disk) for key in read.keys() - listed.keys()} <= {
+    assert {(read[key].snapshot.status, read[key].snapshot.disk) for key in read.keys() - listed.keys()} <= {
         ("BUILD", None)
     }
     assert dict(await own.sweep(list(listed))) == listed
@@ -224,8 +224,8 @@ async def test_volumes(vendor: Vendor, own: CloudClient) -> None:
         assert [at.device for at in one.attachments] == [by_id[one.id].device]
         alone = vendor.evs.show_volume(evs.ShowVolumeRequest(volume_id=one.id)).volume
         assert alone.to_dict() == one.to_dict()
-    assert [one.id for one in volumes if one.bootable == "true"] == [server.picture.disk]
-    assert [one.volume_id for one in blocks.volume_attachments if one.boot_index == 0] == [server.picture.disk]
+    assert [one.id for one in volumes if one.bootable == "true"] == [server.snapshot.disk]
+    assert [one.volume_id for one in blocks.volume_attachments if one.boot_index == 0] == [server.snapshot.disk]
 
 
 async def test_stop_and_start(vendor: Vendor, own: CloudClient) -> None:
@@ -281,8 +281,8 @@ async def test_changes_of_the_os(vendor: Vendor, own: CloudClient) -> None:
         after = await own.server(before.id)
         assert after == as_server(vendor.ecs.show_server(ecs.ShowServerRequest(server_id=before.id)).server)
         assert after is not None
-        assert after.picture.image == image_id
-        assert after.picture.disk != before.picture.disk
+        assert after.snapshot.image == image_id
+        assert after.snapshot.disk != before.snapshot.disk
 
 
 @pytest.mark.parametrize(("name", "picture"), [("doomed-1", "error"), ("doomed-2", "endless"), ("doomed-3", "no-disk")])
@@ -301,7 +301,7 @@ async def test_a_change_that_fails(
         job_id = vendor.ecs.change_server_os_with_cloud_init(request).job_id
         busy = await own.server(before.id)
         assert busy is not None
-        assert not busy.picture.idle
+        assert not busy.snapshot.idle
         job = await ended(own, job_id)
     finally:
         cloud.post("/admin/heal", {})
@@ -310,9 +310,9 @@ async def test_a_change_that_fails(
     after = await own.server(before.id)
     assert after == as_server(vendor.ecs.show_server(ecs.ShowServerRequest(server_id=before.id)).server)
     assert after is not None
-    assert after.picture.changing == (picture == "endless")
-    assert after.picture.in_error == (picture == "error")
-    assert (after.picture.disk is None) == (picture == "no-disk")
+    assert after.snapshot.changing == (picture == "endless")
+    assert after.snapshot.in_error == (picture == "error")
+    assert (after.snapshot.disk is None) == (picture == "no-disk")
 
 
 async def test_the_user_of_an_access_key(vendor: Vendor, own: CloudClient) -> None:

@@ -131,7 +131,7 @@ async def probe_endpoint(
     """
     answer = await session.probe_endpoint(origin)
     arrived, left = session.clock.moment(), answer.sent_at or session.clock.moment()
-    told_at = answer.cloud_time
+    cloud_time = answer.cloud_time
     facts = EndpointFacts(
         service=service,
         address=str(origin),
@@ -140,11 +140,11 @@ async def probe_endpoint(
         latency_s=arrived.since_s(left),
         proxy=proxies.for_host(origin.host),
     )
-    if told_at is None:
+    if cloud_time is None:
         return facts, None
     # The cloud's clock showed it at some moment between the two of ours, cut off to the second.
-    least_s = (left.wall - told_at).total_seconds() - _DATE_STEP_S
-    most_s = (arrived.wall - told_at).total_seconds()
+    least_s = (left.wall - cloud_time).total_seconds() - _DATE_STEP_S
+    most_s = (arrived.wall - cloud_time).total_seconds()
     ahead_s = least_s if least_s > 0 else min(most_s, 0.0)
     return facts, ClockFacts(ahead_s, arrived.wall, f"the {service} service")
 

@@ -77,7 +77,7 @@ def read_server(
     return Server(
         id=require_text(fields, "id"),
         name=_name(fields, "name"),
-        picture=snapshot,
+        snapshot=snapshot,
         az=text(fields, "OS-EXT-AZ:availability_zone"),
         flavor=text(part(fields, "flavor"), "id"),
         key_name=text(fields, "key_name"),
@@ -88,7 +88,7 @@ def read_server(
         enterprise_project=_enterprise_project(fields),
         traits=_traits(fields, metadata, tags),
         asked=requested,
-        told_at=cloud_time,
+        cloud_time=cloud_time,
     )
 
 

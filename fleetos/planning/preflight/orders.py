@@ -51,7 +51,7 @@ def reinstalled_images(plan: Plan, inventory: Inventory) -> frozenset[str]:
     if not plan.reinstalls:
         return frozenset()
     servers = select(plan, inventory).servers
-    running = (server.picture.likely_image for server, ref in servers if ref.change.over(plan.change).reinstall)
+    running = (server.snapshot.likely_image for server, ref in servers if ref.change.over(plan.change).reinstall)
     return frozenset(image_id for image_id in running if image_id is not None)
 
 
@@ -147,10 +147,10 @@ class Orders:
             # Preflight refuses the server, whatever it runs.
             self.used[_NO_IMAGE.id] = _NO_IMAGE
             return Order(_NO_IMAGE.id, _NO_IMAGE.name, "v2", reinstall=True)
-        if change.reinstall and server.picture.likely_image is None:
+        if change.reinstall and server.snapshot.likely_image is None:
             self._imageless.setdefault(change.places.get("reinstall", ref.place), []).append(server.name)
             return None
-        key = (id(spec), server.picture.likely_image if change.reinstall else None)
+        key = (id(spec), server.snapshot.likely_image if change.reinstall else None)
         if key not in self._made:
             image = (
                 self._running_image(change, server, ref.place)
@@ -202,11 +202,11 @@ class Orders:
 
     def _running_image(self, change: ChangeSpec, server: Server, place: SourcePosition) -> Image | None:
         """Return the image that the server runs, if it can be installed again (ECS API, "reinstalling an ECS OS")."""
-        image = next((candidate for candidate in self._images if candidate.id == server.picture.likely_image), None)
+        image = next((candidate for candidate in self._images if candidate.id == server.snapshot.likely_image), None)
         if image is None or image.status != ACTIVE:
             state = "there no longer" if image is None else image.status
             expected = (
-                f"servers whose image is active; {server.name} runs {server.picture.likely_image}, which is {state}"
+                f"servers whose image is active; {server.name} runs {server.snapshot.likely_image}, which is {state}"
             )
         elif (fault := image_fault(image)) is not None:
             expected = f"servers that run {fault[0]}; {server.name} runs {image.name}, which {fault[1]}"

@@ -93,7 +93,7 @@ def preflight(
     changed = [
         resolved
         for resolved in servers
-        if checks[resolved.server.id].again or not runs_image(resolved.server.picture, resolved.order.image_id)
+        if checks[resolved.server.id].again or not runs_image(resolved.server.snapshot, resolved.order.image_id)
     ]
     refusals = {
         server_id: refusal
@@ -131,8 +131,8 @@ def _nothing_left_findings(entry: Unmatched, plan: Plan, orders: Orders, project
     image = None if plan.rollout.force or entry.ref.select is None else orders.resolve_image(entry.ref)
     if image is None or entry.ref.select is None:
         return ()
-    on_image = [server for server in entry.before if server.picture.likely_image == image.id]
-    others = [server for server in entry.before if server.picture.likely_image != image.id]
+    on_image = [server for server in entry.before if server.snapshot.likely_image == image.id]
+    others = [server for server in entry.before if server.snapshot.likely_image != image.id]
     if not on_image:
         return ()
     known = {text for other in project.images.values() for text in (other.id, other.name)}
@@ -193,7 +193,7 @@ def _findings_about_project(
     """Yield the findings about the project that concern the changes of those servers."""
     at_once = min(plan.rollout.concurrency.of(len(changed), at_least=1), len(changed))
     disks = project.disks or Disks({})
-    known = [disks.known.get(resolved.server.picture.disk or "") for resolved in changed]
+    known = [disks.known.get(resolved.server.snapshot.disk or "") for resolved in changed]
     sizes_gib = [disks.others_gib if disk is None else disk.size_gib for disk in known]
     needed_gib = [images[resolved.order.image_id].min_disk_gib or 0 for resolved in changed]
     yield from project_findings(project, at_once, max([0, *sizes_gib, *needed_gib]))
@@ -218,6 +218,6 @@ def _check_input(
     )
 
 
-def runs_image(picture: ServerSnapshot, image_id: str) -> bool:
+def runs_image(snapshot: ServerSnapshot, image_id: str) -> bool:
     """Return whether a server runs the image already and nothing about the server is in doubt."""
-    return picture.likely_image == image_id and picture.idle and picture.fault is None and picture.status in _QUIET
+    return snapshot.likely_image == image_id and snapshot.idle and snapshot.fault is None and snapshot.status in _QUIET

@@ -72,7 +72,7 @@ def is_selectable(server: Server) -> bool:
     For each change the platform builds a temporary server in the project, and lists may show it (API page ecs_02_0202;
     no page says how it looks there).
     """
-    return server.picture.status in _SELECTABLE
+    return server.snapshot.status in _SELECTABLE
 
 
 def explain_no_match(selector: Selector, place: SourcePosition, servers: Sequence[Server]) -> Problem:
@@ -114,9 +114,9 @@ class _Criterion:
 def _criteria(selector: Selector) -> list[_Criterion]:
     exact: dict[str, tuple[tuple[str, ...], Callable[[Server], Iterable[str | None]]]] = {
         "az": (selector.az, lambda server: (server.az,)),
-        "image": (selector.image, lambda server: (server.picture.likely_image, server.image_name)),
+        "image": (selector.image, lambda server: (server.snapshot.likely_image, server.image_name)),
         "flavor": (selector.flavor, lambda server: (server.flavor,)),
-        "status": (selector.status, lambda server: (server.picture.status,)),
+        "status": (selector.status, lambda server: (server.snapshot.status,)),
         "enterprise_project": (
             selector.enterprise_project,
             lambda server: (server.enterprise_project, server.enterprise_project_name),

@@ -77,26 +77,26 @@ def server_findings(subject: ServerCheckInput) -> Iterator[Finding]:
 
 
 def _check_state(subject: ServerCheckInput) -> Iterator[Finding]:
-    picture, traits = subject.server.picture, subject.server.traits
-    if picture.disk is None:
+    snapshot, traits = subject.server.snapshot, subject.server.traits
+    if snapshot.disk is None:
         hint = "attach one; after a failed change ask the support desk"
         yield subject.refusal(Check.NO_SYSTEM_DISK, "has no system disk", hint)
-    if picture.locked:
+    if snapshot.locked:
         yield subject.refusal(Check.LOCKED, "is locked", "unlock it")
-    if picture.metered is not None and picture.image == subject.image.id and not subject.again:
+    if snapshot.metered is not None and snapshot.image == subject.image.id and not subject.again:
         # If image.id is right, an earlier run may have written this disk.
-        text = f"may run the image already: image.id says so, while metering.image_id is {picture.metered}"
+        text = f"may run the image already: image.id says so, while metering.image_id is {snapshot.metered}"
         hint = "see in the cloud's console what it runs; `force: true` in the plan changes it all the same"
         yield subject.refusal(Check.IMAGE_UNCLEAR, text, hint)
-    if picture.status in _STUCK:
-        yield subject.refusal(Check.WRONG_STATE, f"is in status {picture.status}", "bring it to running or stopped")
-    elif picture.status not in _CHANGEABLE:
-        yield subject.warning(Check.PASSING_STATE, f"is in status {picture.status}", "it is waited for, then held")
-    elif picture.status == "ERROR":
+    if snapshot.status in _STUCK:
+        yield subject.refusal(Check.WRONG_STATE, f"is in status {snapshot.status}", "bring it to running or stopped")
+    elif snapshot.status not in _CHANGEABLE:
+        yield subject.warning(Check.PASSING_STATE, f"is in status {snapshot.status}", "it is waited for, then held")
+    elif snapshot.status == "ERROR":
         text = "is in status ERROR: the cloud changes it only if a failed change left it so"
         yield subject.warning(Check.ERROR_STATE, text)
-    if picture.task is not None:
-        yield subject.warning(Check.PASSING_STATE, f"is busy: {picture.task}", "it is waited for, then held")
+    if snapshot.task is not None:
+        yield subject.warning(Check.PASSING_STATE, f"is busy: {snapshot.task}", "it is waited for, then held")
     if traits.host_status not in (None, "UP"):
         yield subject.warning(Check.HOST_DOWN, f"is on a host that is {traits.host_status}")
 
@@ -145,7 +145,7 @@ def _managed_finding(subject: ServerCheckInput, service: str) -> Finding:
 
 
 def _check_disk(subject: ServerCheckInput) -> Iterator[Finding]:
-    disks, disk_id = subject.project.disks, subject.server.picture.disk
+    disks, disk_id = subject.project.disks, subject.server.snapshot.disk
     disk = None if disks is None or disk_id is None else disks.known.get(disk_id)
     least_gib = subject.image.min_disk_gib or 0
     if disk is None:
@@ -196,7 +196,7 @@ def _disk_status_finding(subject: ServerCheckInput, disk: Disk) -> Finding:
 
 def _check_machine(subject: ServerCheckInput) -> Iterator[Finding]:
     server, image = subject.server, subject.image
-    old = subject.project.images.get(server.picture.likely_image or "")
+    old = subject.project.images.get(server.snapshot.likely_image or "")
     yield from _check_architecture(subject, old)
     if subject.flavor is not None:
         yield from _check_hardware(subject, subject.flavor)

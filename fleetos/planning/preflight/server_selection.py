@@ -109,7 +109,7 @@ def newly_selected(
     """
     selected = select(replace(plan, servers=tuple(ref for ref in plan.servers if ref.select)), inventory).servers
     fresh = ((server, ref.change.over(plan.change)) for server, ref in selected if server.id not in known)
-    return tuple(server for server, change in fresh if images.get(change.image or "") not in server.picture.images)
+    return tuple(server for server, change in fresh if images.get(change.image or "") not in server.snapshot.images)
 
 
 def matched_before_change(
@@ -229,7 +229,7 @@ def _no_server_called(name: str) -> str:
 
 def _list_candidates(candidates: Sequence[Server]) -> str:
     shown = [
-        f"{server.id} ({', '.join(part for part in (server.picture.status, server.az) if part)})"
+        f"{server.id} ({', '.join(part for part in (server.snapshot.status, server.az) if part)})"
         for server in candidates[:CANDIDATES_LISTED]
     ]
     return ", ".join(shown) + and_more(len(candidates) - len(shown))

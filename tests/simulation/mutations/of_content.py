@@ -42,7 +42,7 @@ CONTENT = (
         "the order of the first server of a plan is that of all others",
         one(
             f"{PLANNING}/preflight/orders.py",
-            "        key = (id(spec), server.picture.likely_image if change.reinstall else None)\n",
+            "        key = (id(spec), server.snapshot.likely_image if change.reinstall else None)\n",
             "        key = (0, None)\n",
         ),
     ),

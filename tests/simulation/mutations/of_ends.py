@@ -77,7 +77,7 @@ DISKS = (
         "a server that shows the image is skipped, whatever state it is in",
         one(
             "fleetos/planning/preflight/preflight.py",
-            " == image_id and picture.idle and picture.fault is None and picture.status in _QUIET",
+            " == image_id and snapshot.idle and snapshot.fault is None and snapshot.status in _QUIET",
             " == image_id",
         ),
     ),

@@ -29,7 +29,7 @@ def test_a_server_is_read_with_all_that_counts() -> None:
         assert await client.server("s1") == Server(
             id="s1",
             name="name-s1",
-            picture=ServerSnapshot("SHUTOFF", "stopped", None, 4, "disk-1", "image-1"),
+            snapshot=ServerSnapshot("SHUTOFF", "stopped", None, 4, "disk-1", "image-1"),
             az="eu-de-01",
             flavor="s3.medium.2",
             key_name="KeyPair-1",
@@ -48,7 +48,7 @@ def test_a_server_is_read_with_all_that_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("date", "told_at"),
+    ("date", "cloud_time"),
     [
         ("Sun, 01 Mar 2026 12:00:05 GMT", datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)),
         ("Sun, 01 Mar 2026 12:00:05 -0000", datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)),
@@ -59,13 +59,13 @@ def test_a_server_is_read_with_all_that_counts() -> None:
         ("Sun, 41 Mar 2026 12:00:05 GMT" * 1000, None),
     ],
 )
-def test_a_server_has_the_time_at_which_the_cloud_told_of_it(date: str, told_at: datetime | None) -> None:
+def test_a_server_has_the_time_at_which_the_cloud_told_of_it(date: str, cloud_time: datetime | None) -> None:
     async def then(client: CloudClient, _: ScriptedCloud) -> None:
         server = await client.server("s1")
         assert server is not None
-        assert server.told_at == told_at
+        assert server.cloud_time == cloud_time
         (listed,) = (await client.list_servers()).servers.values()
-        assert listed.told_at == told_at
+        assert listed.cloud_time == cloud_time
 
     page = answer(200, {"servers": [server_body("s1")], "count": 1}, date=date)
     with_cloud(answer(200, {"server": server_body("s1")}, date=date), page, then=then)
@@ -118,7 +118,7 @@ def test_pictures_of_servers(more: dict[str, object], expected: dict[str, object
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         server = await client.server("s1")
         assert server is not None
-        assert {key: getattr(server.picture, key) for key in expected} == expected
+        assert {key: getattr(server.snapshot, key) for key in expected} == expected
 
     with_cloud(answer(200, {"server": server_body("s1", **more)}), then=then)
 

@@ -62,7 +62,7 @@ def test_a_pause_for_a_person_comes_before_everything_else(desk: Desk, reason: R
 
 def unfinished(desk: Desk, text: str = TEXT) -> tuple[FrozenPlan, Run, list[Target]]:
     """A frozen plan of three servers, and the run that it would be: all three are to be changed."""
-    servers = [replace(one, picture=picture(), traits=SERVERS[0].traits) for one in SERVERS]
+    servers = [replace(one, snapshot=picture(), traits=SERVERS[0].traits) for one in SERVERS]
     made = frozen(desk, *servers, text=text)
     return make_frozen_plan(desk.plan(text), made), made.run, list(made.targets)
 

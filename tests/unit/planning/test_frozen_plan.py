@@ -55,7 +55,7 @@ def test_the_file_is_private_and_reads_as_it_was_written(desk: Desk) -> None:
         ("web-02", "refuse", "unsuitable"),
         ("web-03", "skip", None),
     ]
-    assert content.servers[0].system_disk == SERVERS[0].picture.disk
+    assert content.servers[0].system_disk == SERVERS[0].snapshot.disk
     check_plan(content, desk.plan(TEXT))
     assert list(differences(content, frozen(desk, *SERVERS))) == []
 
@@ -123,10 +123,10 @@ def test_a_plan_that_says_something_else_is_refused(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("now", "words"),
     [
-        ((replace(SERVERS[0], picture=picture(disk="other")), *SERVERS[1:]), "web-01 .*system disk is other, not"),
-        ((replace(SERVERS[0], picture=picture(image="third")), *SERVERS[1:]), "web-01 .*its image is third, not"),
+        ((replace(SERVERS[0], snapshot=picture(disk="other")), *SERVERS[1:]), "web-01 .*system disk is other, not"),
+        ((replace(SERVERS[0], snapshot=picture(image="third")), *SERVERS[1:]), "web-01 .*its image is third, not"),
         ((SERVERS[0], a_server(2), SERVERS[2]), r"web-02 .*now: change, then: refuse \(unsuitable\)"),
-        ((*SERVERS[:2], replace(SERVERS[2], picture=picture())), "web-03 .*now: change, then: skip"),
+        ((*SERVERS[:2], replace(SERVERS[2], snapshot=picture())), "web-03 .*now: change, then: skip"),
         ((replace(SERVERS[0], id=server_id(9)), *SERVERS[1:]), "is not among the servers of the plan any more"),
     ],
 )
@@ -137,7 +137,7 @@ def test_what_differs_is_told(desk: Desk, now: tuple[Server, ...], words: str) -
 
 def test_power_and_time_do_not_count_but_image_and_project_do(desk: Desk) -> None:
     content = read_frozen_plan(written(desk))
-    stopped = replace(SERVERS[0], picture=picture("SHUTOFF"))
+    stopped = replace(SERVERS[0], snapshot=picture("SHUTOFF"))
     assert list(differences(content, frozen(desk, stopped, *SERVERS[1:]))) == []
     moved = list(differences(content, frozen(desk, *SERVERS[:2], a_server(3, picture(image="next")), image_id="next")))
     assert "the image Debian now means next, not image-new" in moved

@@ -17,7 +17,7 @@ from fleetos.planning.settings import CloudFacts
 from tests.unit.planning.desk import DEBIAN, OLD, a_server, picture
 
 SERVER = a_server(1, picture())
-DISK = SERVER.picture.disk or ""
+DISK = SERVER.snapshot.disk or ""
 REFUSED, WARNING, NOTE = Level.REFUSED, Level.WARNING, Level.NOTE
 FLAVORS = {"s3": Flavor("s3", "x86"), "kc1": Flavor("kc1", "arm")}
 OLD_IMAGE = Image(OLD, "Old", "active", architecture="x86", firmware="bios")

@@ -126,9 +126,9 @@ def test_row_baseline_is_not_delivered_after_the_settle() -> None:
 
 
 def test_row_baseline_traces_are_asked_for_by_the_clock_of_the_cloud_where_it_tells() -> None:
-    looks, told_at = steady(STOPPED, SETTLE), START - timedelta(hours=1)
-    asked = needs(decide(inspected(cloud_at=told_at), context(looks)))
-    assert asked[0] == ReadTracesNeed(told_at, context(looks).now.elapsed_s)
+    looks, cloud_time = steady(STOPPED, SETTLE), START - timedelta(hours=1)
+    asked = needs(decide(inspected(cloud_at=cloud_time), context(looks)))
+    assert asked[0] == ReadTracesNeed(cloud_time, context(looks).now.elapsed_s)
 
 
 def test_row_baseline_looks_go_on_while_the_traces_are_asked_for() -> None:
