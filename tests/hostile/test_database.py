@@ -35,7 +35,7 @@ from fleetos.store.integrity import find_problems
 from fleetos.views.documents.events import event_document
 from fleetos.views.documents.run import status_document
 from fleetos.views.terminal.status import Status, status_screen
-from fleetos.views.terminal.tables import events_table
+from fleetos.views.terminal.tables import event_text
 from tests.hostile.chance import SEED, examples
 from tests.hostile.strategies import mangled, randoms, spoiled
 from tests.unit.store.samples import (
@@ -260,7 +260,7 @@ def test_a_body_is_a_value_that_can_be_kept_and_shown_or_none(random: Random) ->
     assert event_from_json(event_json(event)) == event
     record = Record(1, START, event)
     json.dumps(event_document(record, run.id))
-    assert_shown(events_table([record], run.id, {}).plain)
+    assert_shown(event_text(record, run.id, {}).plain)
 
 
 @examples(150)

@@ -1,5 +1,7 @@
-"""Events as flat JSON documents. `event_types` lists their types."""
+"""Events as flat JSON documents. `event_types` lists their types, and the fields that each shows."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -25,13 +27,21 @@ from fleetos.model.journal.events import (
     RunMoved,
     RunPassStarted,
     Settled,
-    TargetEvent,
 )
 from fleetos.model.run import End, Run, Target
-from fleetos.model.states import RunState, TargetState
+from fleetos.model.states import TargetState
 from fleetos.views.documents.document import VERSION, Document
+from fleetos.views.documents.event_types import EVENT_TYPES
 from fleetos.views.documents.run import scope_fields
 from fleetos.views.text.format import timestamp
+
+# Public names of fields that the journal calls otherwise.
+_NAMES = {"code": "error_code", "disk": "system_disk", "number": "pass", "size": "servers"}
+_NAMES_OF: Mapping[type, dict[str, str]] = {
+    AttemptEnded: {"disk": "system_disk_after", "image": "image_after"},
+    ChangeAnswered: {"status": "http_status"},
+    JobEnded: {"status": "job_status"},
+}
 
 
 def event_document(record: Record, run_id: str, server: str | None = None) -> Document:
@@ -53,8 +63,9 @@ def event_document(record: Record, run_id: str, server: str | None = None) -> Do
         head["server_id"] = event.server_id
         if name := server or (event.target.name if isinstance(event, Enlisted) else None):
             head["server"] = name
-        return head | _json_fields(_target_fields(event))
-    return head | _json_fields(_run_fields(event))
+    values = _fields(event)
+    shown = {name: values.get(name) for name in EVENT_TYPES[head["type"]].fields}
+    return head | {name: _value(value) for name, value in shown.items() if value is not None and value != ""}
 
 
 def type_of(event: Event) -> str:
@@ -93,18 +104,21 @@ def state_of(event: Event) -> TargetState | None:
             return None
 
 
-def _run_fields(event: RunEvent) -> Document:
+def _fields(event: Event) -> Document:
+    """Return the fields of the event by their public names, and what the event does not hold under any."""
     match event:
         case RunCreated():
             return _created_fields(event.run)
-        case RunDriverStarted():
-            return {"driver": event.driver}
-        case RunDriverEnded():
-            return {"driver": event.driver, "why": event.why, "detail": event.detail}
-        case RunMoved():
-            return {"reason": event.reason, "detail": event.detail, "by": event.by}
-        case RunPassStarted():
-            return {"pass": event.number}
+        case Enlisted():
+            return _enlisted_fields(event.target)
+        case ChangeIntended():
+            more = {"image_before": event.before.likely_image, "system_disk": event.before.disk}
+        case NotDelivered():
+            more = {"outcome": "not_delivered"}
+        case _:
+            more = {}
+    names = _NAMES | _NAMES_OF.get(type(event), {})
+    return {names.get(field.name, field.name): getattr(event, field.name) for field in fields(event)} | more
 
 
 def _created_fields(run: Run) -> Document:
@@ -132,85 +146,10 @@ def _enlisted_fields(target: Target) -> Document:
     }
 
 
-def _target_fields(event: TargetEvent) -> Document:
-    match event:
-        case Enlisted():
-            return _enlisted_fields(event.target)
-        case Moved():
-            return {"system_disk": event.disk, **_wait_fields(event)}
-        case PowerIntended():
-            return {"call_id": event.call_id, "hard": event.hard, "servers": event.size}
-        case PowerAnswered():
-            return {
-                "call_id": event.call_id,
-                "outcome": event.outcome,
-                "job_id": event.job_id,
-                "error_code": event.code,
-                "request_id": event.request_id,
-                "detail": event.detail,
-                "not_before": event.not_before,
-            }
-        case Retried():
-            return {"system_disk": event.disk}
-        case Settled():
-            return {}
-        case _:
-            return {"attempt": event.attempt, **_attempt_fields(event)}
-
-
-_AttemptEvent = ChangeIntended | ChangeAnswered | ChangeAdopted | JobEnded | NotDelivered | AttemptEnded
-
-
-def _attempt_fields(event: _AttemptEvent) -> Document:
-    match event:
-        case ChangeIntended():
-            before = event.before
-            return {"image_before": before.likely_image, "system_disk": before.disk, "deadline": event.deadline}
-        case ChangeAnswered():
-            return {
-                "answer": event.answer,
-                "job_id": event.job_id,
-                "error_code": event.code,
-                "http_status": event.status,
-                "request_id": event.request_id,
-                **_wait_fields(event),
-                "deadline": event.deadline,
-            }
-        case ChangeAdopted():
-            return {}
-        case JobEnded():
-            return {
-                "job_id": event.job_id,
-                "job_status": event.status,
-                "error_code": event.error_code,
-                "fail_reason": event.fail_reason,
-            }
-        case NotDelivered():
-            return {"outcome": "not_delivered"}
-        case AttemptEnded():
-            return {
-                "outcome": event.outcome,
-                "system_disk_after": event.disk,
-                "image_after": event.image,
-                **_wait_fields(event),
-            }
-
-
-def _wait_fields(event: Moved | ChangeAnswered | AttemptEnded) -> Document:
-    return {"reason": event.reason, "detail": event.detail, "not_before": event.not_before, "then": event.then}
-
-
-def _json_fields(fields: Document) -> Document:
-    """Return the fields as JSON values, without those that are None or empty."""
-    return {name: _value(value) for name, value in fields.items() if value is not None and value != ""}
-
-
 def _value(value: object) -> Any:
     match value:
         case datetime():
             return timestamp(value)
-        case TargetState() | RunState():
-            return value.value
         case End():
             return value.state.value
         case str():

@@ -51,14 +51,6 @@ def _width(head: Sequence[str], rows: Sequence[Mapping[str, str]]) -> int:
     return sum(widths) + len(_GAP) * (len(head) - 1)
 
 
-def events_table(records: Iterable[Record], run_id: str, names: Mapping[str, str], width: int | None = None) -> Text:
-    """Return the table of records. `names`: the servers' names by id."""
-    rows = [_event_row(record, run_id, names) for record in records]
-    if not rows:
-        return Text("no events")
-    return grid(("SEQ", "AT", "TYPE", "SERVER", "DETAIL"), rows, width)
-
-
 def event_text(record: Record, run_id: str, names: Mapping[str, str], width: int | None = None) -> Text:
     """Return the record as one line, in columns of fixed width: the lines of a followed run must align."""
     seq, time, kind, server, detail = (str(cell) for cell in _event_row(record, run_id, names))

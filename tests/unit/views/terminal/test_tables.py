@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from fleetos.model.journal.events import Record, RunCreated
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.documents.run import RunLine
-from fleetos.views.terminal.tables import event_text, events_table, grid, runs_table
+from fleetos.views.terminal.tables import event_text, grid, runs_table
 from fleetos.views.text.run_condition import Driver
 from tests.unit.views.stage import JOB, Stage, a_run, server_id, target
 from tests.unit.views.text.test_format import HOSTILE
@@ -54,12 +54,13 @@ def test_events() -> None:
     stage = Stage.of(1)
     stage.begin()
     records = [*stage.submit(0), *stage.fail(0)]
-    lines = events_table(records[-3:], "2b7c0m1x4q", {server_id(0): "web-00"}).plain.split("\n")
-    assert lines[0] == "SEQ  AT                    TYPE              SERVER  DETAIL"
-    assert lines[1].startswith("9    2026-03-01T12:00:00Z  target.changing   web-00  attempt=1 answer=accepted job_id=")
-    assert 'error_code="Ecs.0202, creating the system disk failed" fail_reason="create volume failed"' in lines[2]
-    assert lines[3].endswith("outcome=failed system_disk_after=disk-old reason=attempts-used-up")
-    assert events_table([], "2b7c0m1x4q", {}).plain == "no events"
+    names = {server_id(0): "web-00"}
+    lines = [event_text(record, "2b7c0m1x4q", names).plain for record in records[-3:]]
+    assert lines[0].startswith(
+        "     9  2026-03-01T12:00:00Z  target.changing         web-00  attempt=1 answer=accepted "
+    )
+    assert 'error_code="Ecs.0202, creating the system disk failed" fail_reason="create volume failed"' in lines[1]
+    assert lines[2].endswith("outcome=failed system_disk_after=disk-old reason=attempts-used-up")
 
 
 def test_followed_events_are_lines_of_their_own() -> None:
@@ -93,9 +94,9 @@ def test_no_line_is_wider_than_the_terminal_and_none_is_cut_in_a_pipe() -> None:
     names = {one.server_id: one.name for one in stage.progress.targets.values()}
     for width in (20, 40, 80, 200):
         for text in (
-            events_table(records, "2b7c0m1x4q", names, width),
+            *(event_text(record, "2b7c0m1x4q", names, width) for record in records),
             runs_table([RunLine(stage.progress.run, stage.progress.counts)], stage.now, width),
         ):
             lines = text.plain.split("\n")
             assert all(cell_len(line) <= width and line.isprintable() for line in lines)
-    assert "…" not in events_table(records, "2b7c0m1x4q", names).plain
+    assert not any("…" in event_text(record, "2b7c0m1x4q", names).plain for record in records)
