@@ -26,6 +26,7 @@ from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from fleetos.store.process import this_process
 from fleetos.store.queries import RunSummary
+from fleetos.text import and_more
 from fleetos.views.terminal.summary import NAMES_SHOWN
 from fleetos.views.text.server_names import server_name
 
@@ -139,8 +140,7 @@ async def _release(context: AppContext, database: Database, progress: Progress, 
 
 def names_of(targets: Sequence[Target]) -> str:
     """Return the names of the targets, of many the first ones and how many more there are."""
-    more = f" and {len(targets) - NAMES_SHOWN:,} more" if len(targets) > NAMES_SHOWN else ""
-    return ", ".join(server_name(target) for target in targets[:NAMES_SHOWN]) + more
+    return ", ".join(map(server_name, targets[:NAMES_SHOWN])) + and_more(len(targets) - NAMES_SHOWN)
 
 
 def _say_left_out(context: AppContext, left_out: Sequence[Target], touched: Mapping[str, str], run: Run) -> None:

@@ -29,6 +29,7 @@ from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.leases import Lease
 from fleetos.store.queries import RunSummary
+from fleetos.text import join_some
 
 NO_RUN = "no run was created, nothing was touched"
 NOTHING_TOUCHED = "nothing was touched"
@@ -177,10 +178,9 @@ def _check_selection(plan: Plan, progress: Progress, inventory: Inventory) -> No
     run = progress.run
     new_servers = newly_selected(plan, inventory, progress.targets.keys(), run.images)
     if new_servers:
-        named = ", ".join(server.name for server in new_servers[:SERVERS_NAMED])
-        rest = f" and {len(new_servers) - SERVERS_NAMED:,} more" if len(new_servers) > SERVERS_NAMED else ""
+        named = join_some([server.name for server in new_servers], SERVERS_NAMED)
         raise NotRepeated(
-            f"run {run.id} of this plan has ended, and `select` now means servers that it does not have: {named}{rest}",
+            f"run {run.id} of this plan has ended, and `select` now means servers that it does not have: {named}",
             "call apply with --new-run; what runs the image already is skipped then",
         )
 

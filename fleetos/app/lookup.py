@@ -1,6 +1,5 @@
 """Find the run, its driver and the servers that an operator means."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from fleetos.store import queries
 from fleetos.store.database.database import Database
 from fleetos.store.process import Life
 from fleetos.store.queries import RunSummary
+from fleetos.text import did_you_mean
 from fleetos.views.text.run_condition import Driver
 
 
@@ -103,10 +103,9 @@ def find_servers(progress: Progress, given: Sequence[str]) -> frozenset[str] | N
             target.server_id for target in progress.targets.values() if name_or_id in (target.server_id, target.name)
         }
         if not matches:
-            names = list({target.name for target in progress.targets.values()})
-            near = difflib.get_close_matches(name_or_id, names, n=RUNS_SUGGESTED)
+            names = {target.name for target in progress.targets.values()}
             hint = (
-                f"did you mean {' or '.join(near)}?" if near else f"fleetos status {progress.run.id} --all names them"
+                did_you_mean(name_or_id, names, RUNS_SUGGESTED) or f"fleetos status {progress.run.id} --all names them"
             )
             raise UsageError(f"run {progress.run.id} has no server {name_or_id!r}", hint)
         ids |= matches

@@ -11,6 +11,7 @@ from fleetos.cloud.http.addresses import Origin, parse_origin
 from fleetos.cloud.http.json_fields import Fields, InvalidJson, parse_object, parse_time, part, parts, text
 from fleetos.errors import UsageError
 from fleetos.limits import REGIONS_LISTED
+from fleetos.text import join_some
 
 # Types of a service in the catalog, the preferred one first.
 _TYPES: Mapping[str, tuple[str, ...]] = {
@@ -150,8 +151,7 @@ def find_endpoint(grant: Grant, credentials: Credentials, service: str) -> Origi
 def regions_of(endpoints: Iterable[Endpoint]) -> str:
     """Return the names of the endpoints' regions, without the `*` for all regions; "none" if there are none."""
     regions = sorted({endpoint.region for endpoint in endpoints if endpoint.region and endpoint.region != "*"})
-    more = [f"{len(regions) - REGIONS_LISTED} more"] if len(regions) > REGIONS_LISTED else []
-    return ", ".join(regions[:REGIONS_LISTED] + more) or "none"
+    return join_some(regions, REGIONS_LISTED) or "none"
 
 
 def _id_or_name(by_id: str | None, by_name: str | None) -> dict[str, object] | None:

@@ -24,7 +24,7 @@ from fleetos.cloud.auth.credentials import Credentials, Password, printable
 from fleetos.cloud.auth.environment import from_sdk_file, from_variables, has_credentials
 from fleetos.cloud.auth.password_sources import PasswordCommand, read_password
 from fleetos.errors import InputError, NoCredentials, Problem
-from fleetos.text import did_you_mean
+from fleetos.text import did_you_mean, join_some
 
 _SDK_FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 # Most names of entries in one message.
@@ -130,8 +130,7 @@ def _candidates(cloud: str, clouds: Mapping[object, object]) -> str:
     names = sorted(name for name in clouds if isinstance(name, str))
     if suggestion := did_you_mean(cloud, names, spelled=repr):
         return suggestion
-    rest = [f"{len(names) - _LISTED} more"] if len(names) > _LISTED else []
-    return f"entries: {', '.join([printable(name) for name in names[:_LISTED]] + rest) or 'none'}"
+    return f"entries: {join_some([printable(name) for name in names], _LISTED) or 'none'}"
 
 
 def _input_error(file: str, key: str, expected: str, hint: str | None = None) -> InputError:

@@ -1,6 +1,5 @@
 """Turn validation errors into problems with line and column."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -29,6 +28,7 @@ from fleetos.planning.plan_file.schema import (
     TimeoutsSection,
 )
 from fleetos.planning.plan_file.value_types import EACH, MEANINGS, ONE
+from fleetos.text import did_you_mean
 from fleetos.yaml_file import SECRET_KEYS, Key, KeyPath, Node, dotted
 
 # The sections by path; `*` is any item of a list.
@@ -190,9 +190,8 @@ def _no_kind_problem(root: Node, path: KeyPath, file: str) -> Problem:
     for part in path:
         node = node.below.get(part, node)
     for key in node.keys:
-        suggestion = _nearest_key(key, kinds)
-        if suggestion is not None:
-            return place_of(root, (*path, key), file).fault("the key is not known", f"did you mean `{suggestion}`?")
+        if suggestion := _suggest_key(key, kinds):
+            return place_of(root, (*path, key), file).fault("the key is not known", suggestion)
     return place_of(root, path, file).fault(f"the entry has none of {_join_words(kinds)}", "each entry has exactly one")
 
 
@@ -240,17 +239,16 @@ def _explain_unknown_key(path: KeyPath) -> tuple[str, str | None]:
             f"the entry has more than one of {_join_words(_entry_kinds(path))}",
             f"make `{key}` an entry of its own, or remove it",
         )
-    suggestion = _nearest_key(key, known)
-    if suggestion is not None:
-        return "the key is not known", f"did you mean `{suggestion}`?"
+    if suggestion := _suggest_key(key, known):
+        return "the key is not known", suggestion
     elsewhere = sorted({_section_name(path) for path in SECTIONS if key in known_keys(path)} - {_section_name(section)})
     if elsewhere:
         return "the key is not known here", f"`{key}` belongs {' or '.join(elsewhere)}"
     return "the key is not known", f"known here: {', '.join(known)}"
 
 
-def _nearest_key(key: str, known: Sequence[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)), None)
+def _suggest_key(key: str, known: Sequence[str]) -> str | None:
+    return did_you_mean(key.lower(), known, spelled="`{}`".format)
 
 
 def _section_name(path: KeyPath) -> str:
