@@ -127,9 +127,8 @@ class CloudClient:
 
     async def list_servers(self) -> Inventory:
         """Return all servers of the project."""
-        requested_at = self._session.clock.now()
         servers, unidentified = await self._list.list_all()
-        return Inventory(servers, requested_at, tuple(unidentified))
+        return Inventory(servers, tuple(unidentified))
 
     async def job(self, job_id: str) -> Job | None:
         """Return the job, None if the cloud does not know it (API page ecs_02_0901); it forgets old jobs."""

@@ -130,13 +130,9 @@ UNKNOWN_SNAPSHOT = ServerSnapshot("UNKNOWN", "", None, None, None, None)
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All servers of a project by id. `requested_at` is the time of the first request for the list.
-
-    `unidentified` describes the servers whose id could not be read.
-    """
+    """All servers of a project by id. `unidentified` describes those whose id could not be read."""
 
     servers: Mapping[str, Server]
-    requested_at: datetime
     unidentified: tuple[str, ...] = ()
 
     @property

@@ -73,8 +73,6 @@ class Attempt:
     outcome: Outcome | None = None
     """None: the attempt is still open."""
     ended_at: datetime | None = None
-    disk_after: str | None = None
-    """System disk at the end of the attempt."""
     image_after: str | None = None
     """Image at the end of the attempt."""
     cloud_at: datetime | None = None

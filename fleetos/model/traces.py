@@ -20,7 +20,6 @@ class LoggedChange:
 
     started_at: datetime
     end: LoggedEnd
-    finished_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,13 +67,12 @@ class SqlJournal:
     async def requests(self) -> Sequence[OperatorRequest]:
         """Return the operator's requests that are not done yet, oldest first. Raise JournalUnwritable."""
         undone = (requests.c.run_id == self._lease.run_id, requests.c.done_at.is_(None))
-        columns = (requests.c.id, requests.c.kind, requests.c.asked_by, requests.c.at)
+        columns = (requests.c.id, requests.c.kind, requests.c.asked_by)
         try:
             async with self._database.reading() as connection:
                 rows = await connection.execute(select(*columns).where(*undone).order_by(requests.c.id))
                 return [
-                    OperatorRequest(request_id, decode_column(RequestKind, kind), by, at)
-                    for request_id, kind, by, at in rows
+                    OperatorRequest(request_id, decode_column(RequestKind, kind), by) for request_id, kind, by in rows
                 ]
         except LeaseLost:
             raise

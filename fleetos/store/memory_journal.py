@@ -68,10 +68,10 @@ class MemoryRun:
         """Return the progress of the run, by its durable values."""
         return Progress(self.run, self.targets.values())
 
-    def add_request(self, kind: RequestKind, by: str, at: datetime) -> None:
+    def add_request(self, kind: RequestKind, by: str) -> None:
         """Store a request for the run's driver."""
         self.requests_made += 1
-        self.requests[self.requests_made] = OperatorRequest(self.requests_made, kind, by, at)
+        self.requests[self.requests_made] = OperatorRequest(self.requests_made, kind, by)
 
     def open_journal(
         self, clock: Clock, faults: CommitFaults | None = None, beat_s: float = LEASE_BEAT_S

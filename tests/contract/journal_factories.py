@@ -108,7 +108,7 @@ class MemoryHouse:
         return {server_id: (claim.held, claim.unanswered_at) for server_id, claim in self.run.claims.items()}
 
     async def ask(self, kind: RequestKind) -> None:
-        self.run.add_request(kind, "operator", START)
+        self.run.add_request(kind, "operator")
 
     async def commits(self) -> int:
         return self._commits

@@ -271,7 +271,7 @@ async def test_requests_wait_until_they_are_answered(house: House) -> None:
     await house.ask(RequestKind.ABORT)
     await house.ask(RequestKind.ABORT)
     first, second = await journal.requests()
-    assert (first.kind, first.by, first.at) == (RequestKind.ABORT, "operator", START)
+    assert (first.kind, first.by) == (RequestKind.ABORT, "operator")
     assert first.id < second.id
     run = fold_run(RUN, RunMoved(RunState.FINISHING), START)
     await journal.append(run, [RunMoved(RunState.FINISHING)], [], START, answered=[first.id])

@@ -143,7 +143,7 @@ class _Play:
         self._trace("the operator asks to abort the run")
         filed = self._stage.filed
         if filed is None:
-            self._stage.store.add_request(RequestKind.ABORT, "operator", BORN)
+            self._stage.store.add_request(RequestKind.ABORT, "operator")
         else:
             self._asking = asyncio.ensure_future(filed.ask(self._process(), RequestKind.ABORT))
 

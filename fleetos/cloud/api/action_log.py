@@ -66,16 +66,14 @@ def read_change_end(fields: Fields, action: Action) -> LoggedChange | None:
     if action.started_at is None or text(entry, "request_id") != action.request_id:
         return None
     events = parts(entry, "events")
-    finished = [parse_time(text(event, "finish_time")) for event in events]
     results = {(text(event, "result") or "").casefold() for event in events}
-    last = max((time for time in finished if time is not None), default=None)
     if not events:
         return LoggedChange(action.started_at, LoggedEnd.UNTOLD)
-    if None in finished:
+    if any(parse_time(text(event, "finish_time")) is None for event in events):
         return LoggedChange(action.started_at, LoggedEnd.RUNNING)
     # One failed step is a failure, but only if all steps have ended with known results.
     end = LoggedEnd.UNTOLD if results - _ENDS.keys() else _ENDS["error" if "error" in results else "success"]
-    return LoggedChange(action.started_at, end, last)
+    return LoggedChange(action.started_at, end)
 
 
 def volume_traces(fields: Fields, server_id: str, since: datetime) -> tuple[str, ...]:

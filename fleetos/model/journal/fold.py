@@ -232,7 +232,6 @@ def _fold_attempt_ended(target: Target, event: AttemptEnded, at: datetime) -> Ta
         outcome=event.outcome,
         ended_at=at,
         unanswered=unanswered,
-        disk_after=event.disk,
         image_after=event.image,
         # Errors on the way to a success are in the journal; the attempt itself did not fail.
         error_code=None if succeeded else attempt.error_code,

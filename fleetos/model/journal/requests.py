@@ -1,7 +1,6 @@
 """Requests of an operator to a run that another process may be driving. The engine reads them from the database."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 
@@ -13,9 +12,8 @@ class RequestKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OperatorRequest:
-    """One request, as the database holds it. `by` names the operator, `at` is UTC."""
+    """One request, as the database holds it. `by` names the operator."""
 
     id: int
     kind: RequestKind
     by: str
-    at: datetime

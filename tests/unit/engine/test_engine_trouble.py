@@ -25,7 +25,7 @@ from tests.unit.engine.stage import LOST_AFTER, PATIENCE_S, QUICK, NoSecrets, St
 from tests.unit.model.samples import START, STOPPED, a_target, an_attempt
 
 S = TargetState
-ABORT = OperatorRequest(1, RequestKind.ABORT, "ops", START)
+ABORT = OperatorRequest(1, RequestKind.ABORT, "ops")
 
 
 async def failing(stage: Stage, error: FleetosError) -> None:

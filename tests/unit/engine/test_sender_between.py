@@ -17,7 +17,7 @@ from tests.unit.engine.stage import LOST_BEFORE, QUICK, SmallCloud, Stage, refus
 from tests.unit.model.samples import RUNNING, START, STOPPED, a_target, an_attempt
 
 S = TargetState
-ABORT = OperatorRequest(1, RequestKind.ABORT, "ops", START)
+ABORT = OperatorRequest(1, RequestKind.ABORT, "ops")
 
 
 class SlowToLeave(SmallCloud):
@@ -101,8 +101,8 @@ async def test_an_abort_calls_nobody_cancelled_whose_server_was_sent_a_change(ta
 
 
 async def test_a_proven_change_stays_done_when_its_server_can_be_read_no_more() -> None:
-    won = replace(BAD, outcome=Outcome.SUCCEEDED, disk_after="disk-new")
-    to_stop = a_target(1, baseline=STOPPED, attempts=(won,), disk_after="disk-new")
+    won = replace(BAD, outcome=Outcome.SUCCEEDED)
+    to_stop = a_target(1, baseline=STOPPED, attempts=(won,))
     to_stop = replace(to_stop, state=S.RESTORING, then=End(S.DONE, None, ""))
     stage = Stage(settings=replace(QUICK, power_after=PowerAfter.AS_BEFORE, poll_max_s=0.006), targets=[to_stop])
     stage.cloud.read_error = ReadRefused("500")

@@ -76,7 +76,7 @@ def a_server(
 
 
 def inventory(servers: Iterable[Server]) -> Inventory:
-    return Inventory({server.id: server for server in servers}, NOW)
+    return Inventory({server.id: server for server in servers})
 
 
 def places(problems: Iterable[Problem]) -> list[tuple[int | None, int | None, str]]:
