@@ -9,8 +9,9 @@ import json
 import logging
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TextIO, cast
+
+from fleetos.clock import Clock
 
 Value = str | int | float | bool | None
 
@@ -42,14 +43,14 @@ def written_to(handlers: Sequence[logging.Handler]) -> Generator[None]:
         logging.raiseExceptions = before
 
 
-def json_lines(out: TextIO) -> logging.Handler:
-    """Return a handler that writes one JSON object a record."""
-    return _handler(out, _JsonLine())
+def json_lines(out: TextIO, clock: Clock) -> logging.Handler:
+    """Return a handler that writes one JSON object a record, with the time of the clock."""
+    return _handler(out, _JsonLine(clock))
 
 
-def short_lines(out: TextIO) -> logging.Handler:
-    """Return a handler that writes one line for people a record."""
-    return _handler(out, _ShortLine())
+def short_lines(out: TextIO, clock: Clock) -> logging.Handler:
+    """Return a handler that writes one line for people a record, with the time of the clock."""
+    return _handler(out, _ShortLine(clock))
 
 
 def _handler(out: TextIO, formatter: logging.Formatter) -> logging.Handler:
@@ -58,22 +59,27 @@ def _handler(out: TextIO, formatter: logging.Formatter) -> logging.Handler:
     return handler
 
 
-class _JsonLine(logging.Formatter):
+class _Timed(logging.Formatter):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def time(self) -> str:
+        return f"{self._clock.now().replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+class _JsonLine(_Timed):
     def format(self, record: logging.LogRecord) -> str:
-        head = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
+        head = {"time": self.time(), "level": record.levelname.lower(), "logger": record.name}
         return json.dumps({**head, "message": record.getMessage(), **_fields(record)}, separators=(",", ":"))
 
 
-class _ShortLine(logging.Formatter):
+class _ShortLine(_Timed):
     def format(self, record: logging.LogRecord) -> str:
         # JSON escapes what could break a terminal.
         pairs = (f"{name}={json.dumps(value)}" for name, value in _fields(record).items() if value is not None)
-        return " ".join((_time(record), record.levelname.lower(), f"{record.getMessage()}:", *pairs))
+        return " ".join((self.time(), record.levelname.lower(), f"{record.getMessage()}:", *pairs))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Value]:
     return cast("dict[str, Value]", getattr(record, "fields", {}))
-
-
-def _time(record: logging.LogRecord) -> str:
-    return f"{datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

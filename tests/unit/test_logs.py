@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetos.clock import SystemClock
 from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.files import UnreadableFile, append_private
 from fleetos.logs import fields, json_lines, short_lines, written_to
@@ -28,7 +29,7 @@ class Full(io.StringIO):
 
 def test_a_record_is_one_json_object_a_line() -> None:
     out = io.StringIO()
-    with written_to([json_lines(out)]):
+    with written_to([json_lines(out, SystemClock())]):
         LOGGER.info("request %s", "answered", extra=fields(status=200, path="/ü\n\x1b", failure=None))
         LOGGER.warning("lease lost")
         LOGGER.debug("too much")
@@ -47,7 +48,7 @@ def test_a_record_is_one_json_object_a_line() -> None:
 
 def test_a_short_line_breaks_no_terminal() -> None:
     out = io.StringIO()
-    with written_to([short_lines(out)]):
+    with written_to([short_lines(out, SystemClock())]):
         LOGGER.info("request answered", extra=fields(status=200, path="/ü\n\x1b", failure=None))
     (line,) = out.getvalue().splitlines()
     assert line.partition(" ")[2] == r'info request answered: status=200 path="/\u00fc\n\u001b"'
@@ -55,7 +56,7 @@ def test_a_short_line_breaks_no_terminal() -> None:
 
 def test_nothing_is_written_before_and_after(capfd: pytest.CaptureFixture[str]) -> None:
     out = io.StringIO()
-    with written_to([json_lines(out)]):
+    with written_to([json_lines(out, SystemClock())]):
         pass
     LOGGER.warning("unheard")
     assert (out.getvalue(), *capfd.readouterr()) == ("", "", "")
@@ -70,7 +71,7 @@ def test_a_warning_without_a_log_is_not_written_by_the_last_resort() -> None:
 
 def test_a_full_disk_and_a_broken_record_disturb_nobody(capfd: pytest.CaptureFixture[str]) -> None:
     out = io.StringIO()
-    with written_to([json_lines(Full()), json_lines(out)]):
+    with written_to([json_lines(Full(), SystemClock()), json_lines(out, SystemClock())]):
         LOGGER.info("kept")
         LOGGER.info("a number, %d", "and no number")
     assert [json.loads(line)["message"] for line in out.getvalue().splitlines()] == ["kept"]
@@ -83,7 +84,7 @@ def test_a_full_disk_and_a_broken_record_disturb_nobody(capfd: pytest.CaptureFix
 async def test_the_end_of_a_journal_is_logged_once(error: StoreError, message: str) -> None:
     out = io.StringIO()
     group = GroupCommit()
-    with written_to([json_lines(out)]):
+    with written_to([json_lines(out, SystemClock())]):
         for _ in range(2):
             with pytest.raises(type(error)):
                 async with group.commit(PendingAppend(None, (), (), START, ())):

@@ -38,9 +38,7 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to pri
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")]
 ExpectWipesOption = Annotated[
     int | None,
-    typer.Option(
-        min=0, metavar="N", help="Refuse unless exactly so many system disks would be wiped.", show_default=False
-    ),
+    typer.Option(min=0, metavar="N", help="Refuse unless exactly N system disks would be wiped.", show_default=False),
 ]
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan, a YAML file.", show_default=False)]
 ServerOption = Annotated[
