@@ -176,13 +176,13 @@ class AppContext:
     async def open_cloud(
         self, name: str | None, region: str | None, limits: ApiLimits, state_of_things: str
     ) -> "AsyncGenerator[CloudClient]":
-        """Yield the cloud, logged in. Raise AuthenticationFailed or CloudUnreachable, hinting at the state."""
+        """Yield the cloud, logged in. Raise AuthenticationFailed or CloudUnreachable, with_hint at the state."""
         from fleetos.cloud.connect import open_cloud
 
         access = await self.credentials(name, region)
         async with contextlib.AsyncExitStack() as stack:
             opening = open_cloud(access, clock=self.clock, chance=SystemChance(), limits=limits, env=os.environ)
-            with hinting(state_of_things):
+            with with_hint(state_of_things):
                 cloud = await stack.enter_async_context(opening)
             yield cloud
 
@@ -212,7 +212,7 @@ def chosen_cloud(asked: str | None, written: str | None) -> str | None:
 
 
 @contextlib.contextmanager
-def hinting(state_of_things: str) -> Generator[None]:
+def with_hint(state_of_things: str) -> Generator[None]:
     """Add the state of the run, or that there is none, to the hint of a CloudError."""
     try:
         yield

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fleetos.app.context import AppContext, hinting, scope_key
+from fleetos.app.context import AppContext, scope_key, with_hint
 from fleetos.app.drive import Operator, agree
 from fleetos.app.results import FinishedRun
 from fleetos.app.survey import facts_of, images_meant, list_servers, scope_of, survey
@@ -67,7 +67,7 @@ async def survey_and_freeze(
     facts, scope = facts_of(name, cloud), scope_of(name, cloud)
     known = NO_EXPERIENCE if database is None else await history.experience(database, scope_key(scope))
     cloud.recall(known.limits)
-    with hinting(state_of_things):
+    with with_hint(state_of_things):
         preflight = await survey(plan, cloud, facts)
     past = History(longest_change_s=known.longest_change_s)
     if database is not None:

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, field
 
-from fleetos.cli.output import ask, on_terminal, say
+from fleetos.cli.output import ask, on_terminal, print_message
 from fleetos.cli.usage.options import Output
 from fleetos.errors import FleetosError, UsageError
 from fleetos.model.findings import Level
@@ -61,7 +61,7 @@ class TerminalOperator:
     def show_preflight(self, preflight: Preflight, frozen: FrozenRun) -> None:
         """Say what was selected and found, the worst first: first of all which servers are left alone, and why."""
         for line in selected_words(preflight.selected):
-            say(line)
+            print_message(line)
         wiped, levels = {target.server_id for target in frozen.targets_to_wipe}, list(reversed(Level))
         findings = sorted(preflight.findings, key=lambda finding: levels.index(finding.level))
         relevant = [
@@ -70,18 +70,18 @@ class TerminalOperator:
             if finding.level is Level.REFUSED or finding.server_id is None or finding.server_id in wiped
         ]
         for finding in relevant[:FINDINGS_SHOWN]:
-            say(f"{finding.level}: {finding_words(finding)}")
+            print_message(f"{finding.level}: {finding_words(finding)}")
         if len(relevant) > FINDINGS_SHOWN:
-            say(f"and {counted(len(relevant) - FINDINGS_SHOWN, 'finding')} more; fleetos plan shows all")
+            print_message(f"and {counted(len(relevant) - FINDINGS_SHOWN, 'finding')} more; fleetos plan shows all")
 
     def show_wipes(self, wipes: Wipes, command: Command, frozen: FrozenRun | None) -> None:
         """Say which system disks the command would wipe."""
         if frozen is not None:
-            say(confirmation(frozen.run, frozen.targets_to_wipe, frozen.spared))
+            print_message(confirmation(frozen.run, frozen.targets_to_wipe, frozen.spared))
         elif command is Command.RETRY:
-            say(retry_confirmation(wipes.run, wipes.left))
+            print_message(retry_confirmation(wipes.run, wipes.left))
         else:
-            say(carry_on_confirmation(wipes))
+            print_message(carry_on_confirmation(wipes))
 
     def confirm(self, wipes: Wipes, command: Command, frozen: FrozenRun | None) -> None:
         """Return if the operator agrees to what was shown.
@@ -104,7 +104,7 @@ class TerminalOperator:
 
     def confirm_abort(self, progress: Progress, driver: str | None) -> None:
         """Say what an abort does; on a terminal, return if the operator agrees. An abort wipes nothing."""
-        say(abort_confirmation(progress, driver))
+        print_message(abort_confirmation(progress, driver))
         if on_terminal():
             agree(f"Abort run {progress.run.id}?", yes=self.yes)
 
@@ -127,5 +127,5 @@ def _answer(prompt: str) -> str:
         return ask(prompt)
     except KeyboardInterrupt:
         # The line of the question is still open.
-        say("")
+        print_message("")
         raise Interrupted(_NOTHING) from None

@@ -103,10 +103,10 @@ def _run() -> None:
     except SystemExit as left:
         raise SystemExit(ExitCode.USAGE if left.code == _PARSER_USAGE else left.code) from None
     except TyperException as error:
-        from fleetos.cli.output import report
+        from fleetos.cli.output import print_error
 
         # The parser knows no JSON; it only leaves its errors to us when a program is to read them.
-        report(UsageError(error.format_message(), "fleetos --help names all commands"), output)
+        print_error(UsageError(error.format_message(), "fleetos --help names all commands"), output)
         raise Leave(ExitCode.USAGE) from None
     raise SystemExit(code)
 

@@ -21,18 +21,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def say(text: Shown) -> None:
+def print_message(text: Shown) -> None:
     """Print a message that is not data. Ignore a closed pipe."""
-    with read_or_not():
+    with ignore_broken_pipe():
         put_wrapped(text, sys.stderr)
 
 
-def show(text: Shown) -> None:
+def print_data(text: Shown) -> None:
     """Print data for people."""
     put(text, sys.stdout)
 
 
-def show_wrapped(text: Shown) -> None:
+def print_wrapped(text: Shown) -> None:
     """Print data for people, with long lines broken between words on a terminal."""
     put_wrapped(text, sys.stdout)
 
@@ -57,13 +57,13 @@ def write(
     if output is not Output.TABLE:
         write_document(output, document(), items)
         return
-    with read_or_not():
-        (show_wrapped if wrap else show)(table())
+    with ignore_broken_pipe():
+        (print_wrapped if wrap else print_data)(table())
 
 
 def write_document(output: Output, document: Document, items: str) -> None:
     """Print a result for programs: as one JSON document, or as one line of JSON for each of its `items`."""
-    with read_or_not():
+    with ignore_broken_pipe():
         if output is Output.JSON:
             print_json(document)
             return
@@ -87,7 +87,7 @@ def print_line(document: Any) -> None:
 _BEGIN = frozenset({"apply", "resume", "retry"})
 
 
-def reporting(command: Callable[P, R]) -> Callable[P, R]:
+def handle_errors(command: Callable[P, R]) -> Callable[P, R]:
     """Return the command, with its errors printed and turned into exit codes; as JSON when its output is JSON."""
 
     @wraps(command)
@@ -96,7 +96,7 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except FleetosError as error:
-            report(error, kwargs.get("output"))
+            print_error(error, kwargs.get("output"))
             raise Leave(error.exit_code) from None
         except BrokenPipeError:
             # The reader of our output has closed the pipe.
@@ -104,31 +104,31 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt:
             # While a run is driven, `drive` handles the first signals; this one came before or after that.
             begun = "; `fleetos status` shows what was begun, and that can be resumed"
-            say(f"stopped by Ctrl-C{begun if command.__name__ in _BEGIN else ''}")
+            print_message(f"stopped by Ctrl-C{begun if command.__name__ in _BEGIN else ''}")
             raise Leave(ExitCode.SIGINT) from None
         except Exception as error:  # noqa: BLE001 - the last resort: any defect leaves with its own code
-            with read_or_not():
+            with ignore_broken_pipe():
                 put(defect(traceback.format_exc()), sys.stderr)
             told = FleetosError(
                 f"fleetos itself failed: {type(error).__name__}", "the run, if there was one, can be resumed"
             )
-            report(told, kwargs.get("output"))
+            print_error(told, kwargs.get("output"))
             raise Leave(ExitCode.DEFECT) from None
 
     return reported
 
 
-def report(error: FleetosError, output: object) -> None:
+def print_error(error: FleetosError, output: object) -> None:
     """Print an error: for people to stderr, as JSON to stdout when the command's output is JSON."""
     if output in (Output.JSON, Output.JSONL):
-        with read_or_not():
+        with ignore_broken_pipe():
             print_json(error_document(error)) if output is Output.JSON else print_line(error_document(error))
     if output is not Output.JSON or not isinstance(error, InputError):
-        say(failure(error))
+        print_message(failure(error))
 
 
 @contextlib.contextmanager
-def read_or_not() -> Generator[None]:
+def ignore_broken_pipe() -> Generator[None]:
     """Ignore a closed pipe: output that is not read ends no run and changes no exit code."""
     with contextlib.suppress(BrokenPipeError):
         yield

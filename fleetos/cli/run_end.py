@@ -2,7 +2,7 @@
 
 from fleetos.app.results import DriveResult
 from fleetos.cli.exit_codes import code_of
-from fleetos.cli.output import print_json, read_or_not, say, show
+from fleetos.cli.output import ignore_broken_pipe, print_data, print_json, print_message
 from fleetos.cli.usage.options import Output
 from fleetos.clock import SystemClock
 from fleetos.model.progress import Progress
@@ -16,7 +16,7 @@ from fleetos.views.terminal.summary import summary
 async def show_drive(database: Database, result: DriveResult, output: Output) -> None:
     """Show how a run was left. The view has shown people the end of a run that was driven."""
     if not result.driven:
-        say("this run has ended meanwhile:")
+        print_message("this run has ended meanwhile:")
         show_end(result.progress, output)
     elif output is not Output.TABLE:
         show_end(await queries.load(database, result.progress.run.id), output)
@@ -29,8 +29,8 @@ def show_end(progress: Progress, output: Output) -> None:
     """
     run, now = progress.run, SystemClock().now()
     took_s = ((run.ended_at or now) - (run.started_at or run.created_at)).total_seconds()
-    with read_or_not():
+    with ignore_broken_pipe():
         if output is Output.JSON:
             print_json(status_document(progress, now, exit_code=code_of(progress)))
         else:
-            (show if output is Output.TABLE else say)(summary(progress, Spent(took_s)))
+            (print_data if output is Output.TABLE else print_message)(summary(progress, Spent(took_s)))

@@ -13,7 +13,7 @@ from hypothesis import given
 from typer.testing import CliRunner
 
 from fleetos.cli.main import app
-from fleetos.cli.output import reporting
+from fleetos.cli.output import handle_errors
 from tests.hostile.chance import examples
 from tests.hostile.plans import plan_tree, write_files
 from tests.hostile.strategies import mangled, randoms, spoiled
@@ -243,7 +243,7 @@ def test_a_run_that_no_database_can_hold_is_unknown(called: Called, hostile_name
 
 
 def test_a_defect_is_shown_and_nothing_in_it_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
-    @reporting
+    @handle_errors
     def defect() -> None:
         raise RuntimeError(NAME)
 

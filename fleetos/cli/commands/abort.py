@@ -8,7 +8,7 @@ from fleetos.app.lookup import find_run
 from fleetos.app.results import AbortResult, Release
 from fleetos.cli.confirm import TerminalOperator
 from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_abort
-from fleetos.cli.output import print_json, reporting, say
+from fleetos.cli.output import handle_errors, print_json, print_message
 from fleetos.cli.run_end import show_drive
 from fleetos.cli.usage.options import Output
 from fleetos.clock import SystemClock
@@ -16,11 +16,13 @@ from fleetos.text import counted
 from fleetos.views.documents.run import status_document
 
 
-@reporting
+@handle_errors
 def abort(run: str, release: bool, yes: bool, output: Output, db: str | None, cloud: str | None) -> None:
     """End a run early: start no more servers, let running changes finish, power on stopped servers."""
     operator = TerminalOperator(output, yes=yes)
-    raise Leave(anyio.run(_abort, AppContext(db, say), run, cloud, operator, release, backend_options=loop_options()))
+    raise Leave(
+        anyio.run(_abort, AppContext(db, print_message), run, cloud, operator, release, backend_options=loop_options())
+    )
 
 
 async def _abort(
@@ -37,9 +39,9 @@ async def _abort(
         _say_released(result.progress.run.id, result.release)
     elif release:
         run_id = result.progress.run.id
-        say(f"nothing was released: run {run_id} has not ended; call abort --release again when it has")
+        print_message(f"nothing was released: run {run_id} has not ended; call abort --release again when it has")
     elif result.drive is None:
-        say(f"nothing to abort: run {result.progress.run.id} has ended ({result.progress.run.state})")
+        print_message(f"nothing to abort: run {result.progress.run.id} has ended ({result.progress.run.state})")
     if result.drive is None and operator.output is Output.JSON:
         code = code_of(result.progress)
         print_json(status_document(result.progress, SystemClock().now(), result.driver, exit_code=code))
@@ -48,19 +50,19 @@ async def _abort(
 
 def _say_asked(result: AbortResult, release: bool) -> None:
     run_id, driver = result.progress.run.id, result.driver and result.driver.present
-    say(f"{driver} was asked to abort the run; watch it with: fleetos events {run_id} -f")
+    print_message(f"{driver} was asked to abort the run; watch it with: fleetos events {run_id} -f")
     if release:
-        say("nothing is released while it is driven; call abort --release again when it has ended")
+        print_message("nothing is released while it is driven; call abort --release again when it has ended")
 
 
 def _say_released(run_id: str, release: Release) -> None:
     released, kept = release.released, release.kept
     if not released and not kept:
-        say(f"run {run_id} holds no server with an unknown outcome")
+        print_message(f"run {run_id} holds no server with an unknown outcome")
     if released:
         names = control.names_of(released)
-        say(f"released {counted(len(released), 'server')} with an unknown outcome: {names}")
+        print_message(f"released {counted(len(released), 'server')} with an unknown outcome: {names}")
     if kept:
         names = control.names_of(kept)
-        say(f"not released: the outcome of {counted(len(kept), 'server')} became unknown only now: {names}")
-        say(f"check them, then: fleetos abort {run_id} --release")
+        print_message(f"not released: the outcome of {counted(len(kept), 'server')} became unknown only now: {names}")
+        print_message(f"check them, then: fleetos abort {run_id} --release")

@@ -10,7 +10,7 @@ from fleetos.app.context import SIM, AppContext, chosen_cloud, loop_options
 from fleetos.app.results import DriveResult, FinishedRun
 from fleetos.cli.confirm import TerminalOperator
 from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_drive
-from fleetos.cli.output import reporting, say
+from fleetos.cli.output import handle_errors, print_message
 from fleetos.cli.run_end import show_drive, show_end
 from fleetos.cli.usage.options import Output
 from fleetos.model.plan import Plan
@@ -22,7 +22,7 @@ from fleetos.planning.plan_file.load import load_plan
 from fleetos.text import counted
 
 
-@reporting
+@handle_errors
 def apply(
     plan: Path, yes: bool, expect_wipes: int | None, new_run: bool, output: Output, db: str | None, cloud: str | None
 ) -> None:
@@ -34,7 +34,9 @@ def apply(
         cloud = cloud or agreed.cloud
     operator = TerminalOperator(output, Agreement(expect_wipes, agreed), yes)
     raise Leave(
-        anyio.run(_apply, AppContext(db, say), loaded, cloud, operator, new_run, backend_options=loop_options())
+        anyio.run(
+            _apply, AppContext(db, print_message), loaded, cloud, operator, new_run, backend_options=loop_options()
+        )
     )
 
 
@@ -45,7 +47,7 @@ async def _apply(
     async with context.sound_database(make=True) as database:
         result = await control.apply(context, database, plan, name, operator, new_run=new_run)
         if result is None:
-            say("no run was created")
+            print_message("no run was created")
             return ExitCode.OK
         if isinstance(result, FinishedRun):
             return _show_finished(plan, result, operator.output)
@@ -59,7 +61,7 @@ def _say_nothing_to_do(result: DriveResult) -> None:
     targets = result.progress.targets.values()
     already = sum(target.reason is Reason.ALREADY_ON_IMAGE for target in targets)
     if result.driven and already and not result.progress.run.wipes:
-        say(f"nothing to do: {already:,} already on the image")
+        print_message(f"nothing to do: {already:,} already on the image")
 
 
 def _show_finished(plan: Plan, finished: FinishedRun, output: Output) -> ExitCode:
@@ -72,8 +74,10 @@ def _show_finished(plan: Plan, finished: FinishedRun, output: Output) -> ExitCod
         show_end(progress, output)
     never = progress.counts.get(TargetState.CANCELLED, 0)
     if never:
-        say(f"run {run_id} of this plan was aborted, and {counted(never, 'server')} of it were never changed; nothing")
-        say(f"was done now. To change them: fleetos apply {shlex.quote(str(plan.path))} --new-run")
+        print_message(
+            f"run {run_id} of this plan was aborted, and {counted(never, 'server')} of it were never changed; nothing"
+        )
+        print_message(f"was done now. To change them: fleetos apply {shlex.quote(str(plan.path))} --new-run")
     return code
 
 
@@ -81,9 +85,13 @@ def _say_done(progress: Progress, off_image: int) -> None:
     """Say that a finished run is not repeated, and whether its servers still are as it left them."""
     count, run = len(progress.targets), progress.run
     if off_image:
-        say(f"run {run.id} of this plan has ended and is not repeated, but {off_image:,} of its {count:,} servers are")
-        say("no longer on the image; to change them (again): fleetos apply PLAN --new-run")
+        print_message(
+            f"run {run.id} of this plan has ended and is not repeated, but {off_image:,} of its {count:,} servers are"
+        )
+        print_message("no longer on the image; to change them (again): fleetos apply PLAN --new-run")
         return
-    say(f"nothing to do: {count:,} {'server' if count == 1 else 'servers'} already on the image (run {run.id})")
+    print_message(
+        f"nothing to do: {count:,} {'server' if count == 1 else 'servers'} already on the image (run {run.id})"
+    )
     if run.scope.cloud == SIM:
-        say("for another try: fleetos sim reset, then apply with --new-run")
+        print_message("for another try: fleetos sim reset, then apply with --new-run")

@@ -9,7 +9,16 @@ from fleetos.app.context import AppContext
 from fleetos.app.doctor.cloud_probe import probe_cloud
 from fleetos.app.doctor.database_probe import probe_database
 from fleetos.cli.exit_codes import Leave
-from fleetos.cli.output import print_json, print_line, read_or_not, reporting, say, show, show_wrapped, width
+from fleetos.cli.output import (
+    handle_errors,
+    ignore_broken_pipe,
+    print_data,
+    print_json,
+    print_line,
+    print_message,
+    print_wrapped,
+    width,
+)
 from fleetos.cli.usage.options import Output
 from fleetos.cloud.operations import policy as least_policy
 from fleetos.cloud.operations import policy_notes
@@ -28,30 +37,30 @@ class _Report:
 
     def add(self, diagnosis: Diagnosis) -> None:
         self.all.append(diagnosis)
-        with read_or_not():
+        with ignore_broken_pipe():
             if self.output is Output.TABLE:
-                show(diagnosis_line(diagnosis, width()))
+                print_data(diagnosis_line(diagnosis, width()))
             elif self.output is Output.JSONL:
                 print_line(diagnosis_document(diagnosis))
 
     def end(self) -> int:
         code = exit_code_of(self.all)
-        with read_or_not():
+        with ignore_broken_pipe():
             if self.output is Output.TABLE:
-                show_wrapped(sum_line(self.all))
+                print_wrapped(sum_line(self.all))
             elif self.output is Output.JSON:
                 print_json(doctor_document(self.all, code))
         return code
 
 
-@reporting
+@handle_errors
 def doctor(plan: Path | None, policy: bool, output: Output, db: str | None, cloud: str | None) -> None:
     """Look at database, clock, credentials, endpoints and permissions, and say what to do about what is wrong."""
     loaded = None if plan is None else load_plan(plan)
     if policy:
         _print_policy(loaded)
         return
-    raise Leave(anyio.run(_doctor, AppContext(db, say), loaded, cloud, output))
+    raise Leave(anyio.run(_doctor, AppContext(db, print_message), loaded, cloud, output))
 
 
 async def _doctor(context: AppContext, plan: Plan | None, cloud: str | None, output: Output) -> int:
@@ -65,4 +74,4 @@ def _print_policy(plan: Plan | None) -> None:
     reinstall = plan is not None and any(one.reinstall for one in (plan.change, *(s.change for s in plan.servers)))
     print_json(least_policy(reinstall=reinstall))
     for note in policy_notes(reinstall=reinstall):
-        say(note)
+        print_message(note)

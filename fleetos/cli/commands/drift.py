@@ -4,11 +4,11 @@ from pathlib import Path
 
 import anyio
 
-from fleetos.app.context import AppContext, chosen_cloud, hinting
+from fleetos.app.context import AppContext, chosen_cloud, with_hint
 from fleetos.app.freeze import NOTHING_TOUCHED
 from fleetos.app.survey import find_drift, scope_of
 from fleetos.cli.exit_codes import ExitCode, Leave
-from fleetos.cli.output import reporting, say, width, write
+from fleetos.cli.output import handle_errors, print_message, width, write
 from fleetos.cli.usage.options import Output
 from fleetos.model.drift import Drift, DriftState
 from fleetos.model.plan import Plan
@@ -18,10 +18,10 @@ from fleetos.views.terminal.console import Shown
 from fleetos.views.terminal.drift import drift_document, drift_lines, drift_table
 
 
-@reporting
+@handle_errors
 def drift(plan: Path, output: Output, db: str | None, cloud: str | None) -> None:
     """Tell which servers of a plan do not run the image that it names for them."""
-    raise Leave(anyio.run(_drift, AppContext(db, say), load_plan(plan), cloud, output))
+    raise Leave(anyio.run(_drift, AppContext(db, print_message), load_plan(plan), cloud, output))
 
 
 async def _drift(context: AppContext, plan: Plan, asked: str | None, output: Output) -> ExitCode:
@@ -32,7 +32,7 @@ async def _drift(context: AppContext, plan: Plan, asked: str | None, output: Out
     ):
         scope = scope_of(name, cloud)
         digest = run_digest(plan, scope)
-        with hinting(NOTHING_TOUCHED):
+        with with_hint(NOTHING_TOUCHED):
             drift = await find_drift(plan, cloud, database, scope, digest)
     write(output, lambda: drift_document(drift, plan, digest, scope), "servers", lambda: _table(drift), wrap=True)
     return ExitCode.CHANGES_PENDING if drift.counts.get(DriftState.DRIFTED) else ExitCode.OK

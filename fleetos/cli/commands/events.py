@@ -12,7 +12,7 @@ from fleetos.app.context import AppContext
 from fleetos.app.lookup import RunChoice, choose_run, driver_of, find_servers
 from fleetos.cli.commands.status import has_none
 from fleetos.cli.exit_codes import ExitCode, Leave
-from fleetos.cli.output import print_json, reporting, say, show, width
+from fleetos.cli.output import handle_errors, print_data, print_json, print_message, width
 from fleetos.cli.usage.options import Output
 from fleetos.clock import SystemClock
 from fleetos.errors import UsageError
@@ -82,11 +82,11 @@ class _Log:
             if self.output is Output.JSONL:
                 sys.stdout.write(event_line(record, self.run_id, name_of(record, self.targets)))
             else:
-                show(event_text(record, self.run_id, names, width()))
+                print_data(event_text(record, self.run_id, names, width()))
         sys.stdout.flush()
 
 
-@reporting
+@handle_errors
 def events(
     run: str | None,
     follow: bool,
@@ -103,7 +103,9 @@ def events(
     if tail is None and follow and since is None and terminal:
         tail = TAIL_ON_TERMINAL
     chosen = _Filter(_since(since), None, _types(kind or ()), tail)
-    raise Leave(anyio.run(_events, AppContext(db, say), RunChoice(run, cloud), follow, chosen, server or (), output))
+    raise Leave(
+        anyio.run(_events, AppContext(db, print_message), RunChoice(run, cloud), follow, chosen, server or (), output)
+    )
 
 
 def _since(given: str | None) -> datetime | None:
@@ -179,4 +181,4 @@ async def _follow(log: _Log) -> ExitCode:
 def _say_undriven(summary: RunSummary) -> None:
     run = summary.run
     words = condition_words(run, summary.counts, driver_of(summary), SystemClock().now())
-    say(f"no process drives run {run.id}: {words}; continue with: fleetos resume {run.id}")
+    print_message(f"no process drives run {run.id}: {words}; continue with: fleetos resume {run.id}")

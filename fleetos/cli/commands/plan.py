@@ -8,7 +8,7 @@ import anyio
 from fleetos.app.context import AppContext, chosen_cloud
 from fleetos.app.freeze import NOTHING_TOUCHED, preview_run
 from fleetos.cli.exit_codes import ExitCode, Leave
-from fleetos.cli.output import reporting, say, width, write
+from fleetos.cli.output import handle_errors, print_message, width, write
 from fleetos.cli.usage.options import Output
 from fleetos.model.plan import Plan
 from fleetos.model.preview import Preview
@@ -28,7 +28,7 @@ class _PlanOptions:
     cloud: str | None
 
 
-@reporting
+@handle_errors
 def plan(
     plan: Path, out: Path | None, detailed_exitcode: bool, output: Output, db: str | None, cloud: str | None
 ) -> None:
@@ -36,7 +36,9 @@ def plan(
     if out is not None:
         check_replaceable(out)
     raise Leave(
-        anyio.run(_plan, AppContext(db, say), load_plan(plan), _PlanOptions(out, detailed_exitcode, output, cloud))
+        anyio.run(
+            _plan, AppContext(db, print_message), load_plan(plan), _PlanOptions(out, detailed_exitcode, output, cloud)
+        )
     )
 
 
@@ -51,7 +53,9 @@ async def _plan(context: AppContext, plan: Plan, options: _PlanOptions) -> ExitC
     if options.out is not None:
         write_frozen_plan(make_frozen_plan(plan, frozen), options.out)
         again = preview.earlier is not None and preview.earlier.state in RUN_ENDS
-        say(f"written to {options.out}; to do exactly this: fleetos apply {options.out}{' --new-run' if again else ''}")
+        print_message(
+            f"written to {options.out}; to do exactly this: fleetos apply {options.out}{' --new-run' if again else ''}"
+        )
     return ExitCode.CHANGES_PENDING if options.detailed and frozen.wipes else ExitCode.OK
 
 

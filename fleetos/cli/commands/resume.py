@@ -7,30 +7,30 @@ from fleetos.app.context import AppContext, loop_options
 from fleetos.app.lookup import find_resumable
 from fleetos.cli.confirm import TerminalOperator
 from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_drive
-from fleetos.cli.output import reporting, say
+from fleetos.cli.output import handle_errors, print_message
 from fleetos.cli.run_end import show_drive, show_end
 from fleetos.cli.usage.options import Output
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import queries
 
 
-@reporting
+@handle_errors
 def resume(run: str | None, output: Output, db: str | None, cloud: str | None) -> None:
     """Carry on with a run after a crash, a signal or a pause."""
-    raise Leave(anyio.run(_resume, AppContext(db, say), run, cloud, output, backend_options=loop_options()))
+    raise Leave(anyio.run(_resume, AppContext(db, print_message), run, cloud, output, backend_options=loop_options()))
 
 
 async def _resume(context: AppContext, given: str | None, cloud: str | None, output: Output) -> ExitCode:
     if given is None and context.is_missing():
-        say(context.no_runs_yet())
+        print_message(context.no_runs_yet())
         return ExitCode.OK
     async with context.sound_database() as database:
         summary = await find_resumable(context, database, given, cloud)
         if summary is None:
-            say(context.no_runs_yet())
+            print_message(context.no_runs_yet())
             return ExitCode.OK
         if summary.run.state in RUN_ENDS:
-            say("there are no unfinished runs; the newest one:" if given is None else "this run has ended:")
+            print_message("there are no unfinished runs; the newest one:" if given is None else "this run has ended:")
             progress = await queries.load(database, summary.run.id)
             show_end(progress, output)
             return code_of(progress)

@@ -8,7 +8,7 @@ import anyio
 from fleetos.app.context import AppContext
 from fleetos.app.lookup import RunChoice, choose_run, driver_of, find_servers
 from fleetos.cli.exit_codes import code_of
-from fleetos.cli.output import height, print_json, reporting, say, width, write
+from fleetos.cli.output import handle_errors, height, print_json, print_message, width, write
 from fleetos.cli.usage.options import Output
 from fleetos.clock import SystemClock
 from fleetos.errors import UnknownRun
@@ -37,14 +37,14 @@ async def has_none(
     if output is Output.JSON:
         print_json({"v": 1, **empty})
     else:
-        say(context.no_runs_yet())
+        print_message(context.no_runs_yet())
     return True
 
 
-@reporting
+@handle_errors
 def runs(output: Output, db: str | None, cloud: str | None) -> None:
     """List all runs, the newest first."""
-    anyio.run(_runs, AppContext(db, say), RunChoice(None, cloud), output)
+    anyio.run(_runs, AppContext(db, print_message), RunChoice(None, cloud), output)
 
 
 async def _runs(context: AppContext, choice: RunChoice, output: Output) -> None:
@@ -54,12 +54,12 @@ async def _runs(context: AppContext, choice: RunChoice, output: Output) -> None:
         summaries = choice.in_cloud(await queries.newest_runs(database, context.watcher()))
     lines = [RunLine(summary.run, summary.counts, driver_of(summary)) for summary in summaries]
     if not lines and output is Output.TABLE:
-        say(f"there are no runs in cloud {choice.cloud}; fleetos runs lists those in others")
+        print_message(f"there are no runs in cloud {choice.cloud}; fleetos runs lists those in others")
         return
     write(output, lambda: runs_document(lines), "runs", lambda: runs_table(lines, SystemClock().now(), width()))
 
 
-@reporting
+@handle_errors
 def status(
     run: str | None,
     server: list[str] | None,
@@ -70,7 +70,9 @@ def status(
     cloud: str | None,
 ) -> None:
     """Show how a run stands, where its servers are, and what to do next."""
-    anyio.run(_status, AppContext(db, say), RunChoice(run, cloud), _Filter(server or (), state or (), every), output)
+    anyio.run(
+        _status, AppContext(db, print_message), RunChoice(run, cloud), _Filter(server or (), state or (), every), output
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fleetos.cli.exit_codes import ExitCode, Leave
-from fleetos.cli.output import print_json, report, reporting, say, write, write_document
+from fleetos.cli.output import handle_errors, print_error, print_json, print_message, write, write_document
 from fleetos.cli.usage.options import Output
 from fleetos.errors import InputError
 from fleetos.model.plan import Plan
@@ -13,21 +13,21 @@ from fleetos.text import counted
 from fleetos.views.documents.errors import validate_document
 
 
-@reporting
+@handle_errors
 def validate(plan: Path, output: Output) -> None:
     """Check a plan file without a cloud: every error at once, with its place and a hint."""
     try:
         loaded = load_plan(plan)
     except InputError as error:
         if output is Output.TABLE:
-            report(error, output)
-            say(f"{counted(len(error.problems), 'error')} in {plan}")
+            print_error(error, output)
+            print_message(f"{counted(len(error.problems), 'error')} in {plan}")
         else:
             write_document(output, validate_document(error.problems), "errors")
         raise Leave(ExitCode.INPUT) from None
     if output is Output.TABLE:
         for doubt in loaded.doubts:
-            say(f"warning: {doubt.position}: {doubt.text}{f' ({doubt.hint})' if doubt.hint else ''}")
+            print_message(f"warning: {doubt.position}: {doubt.text}{f' ({doubt.hint})' if doubt.hint else ''}")
     text = f"{plan} is valid: plan {loaded.name}, {_servers_of(loaded)}"
     write(output, lambda: validate_document((), loaded.doubts), "errors", lambda: text)
 
@@ -40,7 +40,7 @@ def _servers_of(plan: Plan) -> str:
     return " and ".join([*parts, *([counted(selectors, "selector")] if selectors else [])])
 
 
-@reporting
+@handle_errors
 def schema() -> None:
     """Print the JSON Schema of the plan file, for editors."""
     print_json(plan_schema())
