@@ -23,9 +23,10 @@ test-one PATH:
 lint:
     scripts/lint
 
-# Check everything: the linters, all tests, 400 simulated worlds. Takes long.
+# Check everything: the linters, all tests, the proofs, 400 simulated worlds. Takes long.
 check: lint
     .venv/bin/pytest -q
+    .venv/bin/pytest -q -m proof
     .venv/bin/python -m tests.simulation --seeds 400 --from 1
 
 # Check the last commit as CI does, in clones of it.

@@ -40,6 +40,14 @@ def pytest_collection() -> Generator[None]:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every proof as slow: `-m "not slow"` takes the place of the `-m "not proof"` in pyproject.toml."""
+    for item in items:
+        if item.get_closest_marker("proof"):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     item.stash[STARTED_CPU_S] = _cpu_s()
 

@@ -1,9 +1,10 @@
-"""How many processes run the tests, and which tests are named as slow."""
+"""How many processes run the tests, which tests are named as slow, and which wait for the check of a commit."""
 
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import pytest_collection_modifyitems
 from tests.support.cost import WORKERS_MAX, number_of_workers, unmarked
 
 TESTS = Path(__file__).parent
@@ -36,3 +37,16 @@ def test_a_slow_test_that_is_not_marked_is_named() -> None:
         "3.0 s  d",
         "2.5 s  a",
     ]
+
+
+def test_the_fast_tests_leave_out_the_proofs(request: pytest.FixtureRequest) -> None:
+    item: pytest.Item = request.node
+    item.add_marker(pytest.mark.proof)
+    assert item.get_closest_marker("slow") is None
+    pytest_collection_modifyitems([item])
+    assert item.get_closest_marker("slow") is not None
+
+
+def test_the_check_of_a_commit_runs_the_proofs_that_the_tests_leave_out(pytestconfig: pytest.Config) -> None:
+    assert "not proof" in pytestconfig.getini("addopts")
+    assert "pytest -m proof\n" in (TESTS.parent / ".ci" / "run").read_text(encoding="utf-8")
