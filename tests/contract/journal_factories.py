@@ -22,7 +22,7 @@ from fleetos.store.database.tables import claims, targets
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import LeaseRequester, read_lease
 from fleetos.store.memory_journal import CommitFault, CommitFaults, MemoryRun
-from tests.support.postgres import fresh_database
+from tests.support.databases import postgres_url, sqlite_file
 from tests.unit.store.samples import START, HandClock, dead_process, watcher
 
 # Whether the server is held, and the time of an unanswered send that is remembered.
@@ -210,6 +210,6 @@ async def build_house(kind: str, folder: Path) -> House:
     """A new, empty house: `memory`, `sqlite` or `postgresql`."""
     if kind == "memory":
         return MemoryHouse()
-    house = SqlHouse(str(folder / "fleetos.db") if kind == "sqlite" else fresh_database())
+    house = SqlHouse(str(sqlite_file(folder / "fleetos.db")) if kind == "sqlite" else postgres_url())
     await house.open()
     return house

@@ -11,7 +11,8 @@ from fleetos.model.journal.events import Moved
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.states import TargetState
 from tests.contract.journal_factories import SqlHouse
-from tests.support.postgres import fresh_database, server_ends
+from tests.support.databases import postgres_url
+from tests.support.postgres import server_ends
 from tests.unit.store.samples import START, make_run, make_target
 
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
@@ -33,7 +34,7 @@ DIE_AT_COMMIT = FAIL_AT_COMMIT.replace(
 
 @pytest.fixture
 async def house() -> AsyncIterator[SqlHouse]:
-    built = SqlHouse(fresh_database())
+    built = SqlHouse(postgres_url())
     await built.open()
     yield built
     await built.close()

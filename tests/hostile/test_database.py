@@ -38,6 +38,7 @@ from fleetos.views.terminal.status import Status, status_screen
 from fleetos.views.terminal.tables import event_text
 from tests.hostile.chance import SEED, examples
 from tests.hostile.strategies import mangled, randoms, spoiled
+from tests.support.databases import sqlite_file
 from tests.unit.store.samples import (
     START,
     HandClock,
@@ -140,7 +141,7 @@ class Kept:
 
 async def kept_at(path: Path, clock: HandClock) -> Kept:
     """A database with a run, a request, a memory of a send and of a cloud."""
-    database = await open_database(locate(path), watcher(clock))
+    database = await open_database(locate(sqlite_file(path)), watcher(clock))
     await runs.create_run(database, make_run(), make_targets(2), [], START, watcher(clock, foreign_process()))
     await runs.add_request(database, make_run().id, RequestKind.ABORT, "me", START)
     await history.add_experience(database, "scope", LEARNED)
