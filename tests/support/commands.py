@@ -111,13 +111,7 @@ def stage(folder: Path, scenario: Mapping[str, object]) -> Generator[Stage]:
     file = folder / "scenario.json"
     file.write_text(json.dumps(scenario), encoding="utf-8")
     env = environment(folder)
-    cloud = subprocess.Popen(
-        [sys.executable, "-m", "fleetos.sim.server.serve", "--scenario", str(file), "--listen", "127.0.0.1:0"],
-        cwd=folder,
-        env=env,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    cloud = ForkedProcess(("--scenario", str(file)), folder, env, program="cloud", stderr=2)
     assert cloud.stdout is not None
     try:
         url = cast("str", json.loads(cloud.stdout.readline())["base_url"])

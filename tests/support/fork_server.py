@@ -1,4 +1,4 @@
-"""Fork processes of the real command from one that has imported everything.
+"""Fork processes of the real command and of simulated clouds from one that has imported everything.
 
 To start Python and import fleetos takes many times longer than most commands run. Each command here is a process of its
 own with its own environment, folder, standard streams and exit code, and ends as an interpreter ends; only its imports
@@ -27,19 +27,20 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import IO, cast
 
-from fleetos.__main__ import main
-
 ROOT = Path(__file__).parents[2]
 REQUEST_BYTES_MAX = 1 << 17
 # What commands import while they run, and what they import of others.
-_ROOMS = ("app", "cli", "cloud", "engine", "model", "planning", "rules", "store", "views")
-_LIBRARIES = ("aiohttp", "aiosqlite", "alembic.command", "httpx_aiohttp", "uvloop")
+_ROOMS = ("app", "cli", "cloud", "engine", "model", "planning", "rules", "sim", "store", "views")
+_LIBRARIES = ("aiohttp", "aiosqlite", "alembic.command", "httpx_aiohttp", "uvicorn.lifespan.off", "uvloop")
+# Module whose `main` is the program of that name.
+_PROGRAMS = {"fleetos": "fleetos.__main__", "cloud": "fleetos.sim.server.serve"}
 
 
 class ForkedProcess:
     """A command that the fork server started, used like a `subprocess.Popen[str]`.
 
-    Its outputs are in pipes, but for one that is given. A `terminal` is its input and outputs, and controls it.
+    Its outputs are in pipes, but for one that is given. A `terminal` is its input and outputs, and controls it. The
+    program `cloud` is `python -m fleetos.sim.server.serve`.
     """
 
     def __init__(
@@ -48,17 +49,18 @@ class ForkedProcess:
         folder: Path,
         env: Mapping[str, str],
         *,
+        program: str = "fleetos",
         stdout: int | None = None,
         stderr: int | None = None,
         terminal: int | None = None,
     ) -> None:
         stdout, stderr = (stdout, stderr) if terminal is None else (terminal, terminal)
-        self.args: Sequence[str] = ["fleetos", *arguments]
+        self.args: Sequence[str] = [program, *arguments]
         self._ended: int | None = None
         self.stdout, out_end = _pipe() if stdout is None else (None, os.dup(stdout))
         self.stderr, err_end = _pipe() if stderr is None else (None, os.dup(stderr))
         self._status, status_end = socket.socketpair(type=socket.SOCK_SEQPACKET)
-        request = json.dumps([list(arguments), str(folder), dict(env), terminal is not None]).encode()
+        request = json.dumps([self.args, str(folder), dict(env), terminal is not None]).encode()
         socket.send_fds(_server(), [request], [out_end, err_end, status_end.fileno()])
         os.close(out_end)
         os.close(err_end)
@@ -210,7 +212,7 @@ def _report_end(watched: int, pid: int, status: socket.socket) -> None:
 
 def _become(request: bytes, out: int, err: int) -> None:
     """Run the command as this process."""
-    arguments, folder, env, in_terminal = cast("tuple[list[str], str, dict[str, str], bool]", json.loads(request))
+    command, folder, env, in_terminal = cast("tuple[list[str], str, dict[str, str], bool]", json.loads(request))
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)
@@ -219,8 +221,8 @@ def _become(request: bytes, out: int, err: int) -> None:
     for pipe, number in ((out, 1), (err, 2)):
         os.dup2(pipe, number)
         os.close(pipe)
-    sys.argv = ["fleetos", *arguments]
-    main()
+    sys.argv = command
+    sys.exit(importlib.import_module(_PROGRAMS[command[0]]).main())
 
 
 def _take_terminal(terminal: int) -> None:
