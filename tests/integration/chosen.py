@@ -1,22 +1,21 @@
-"""The real command, each time in a process of its own, which a signal meets at an exactly chosen point of its way.
-
-The processes are forked from one that has everything imported, so that a play of many commands stays cheap.
-"""
+"""The real command, each time in a process of its own, which a signal meets at an exactly chosen point of its way."""
 
 import ctypes
 import multiprocessing
 import os
+import pickle
 import resource
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
 from multiprocessing.context import ForkServerContext
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, Signals
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import pytest
@@ -24,12 +23,13 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.pool import PoolProxiedConnection
 
-from fleetos.cli.main import main
+from fleetos.__main__ import main as command
 from fleetos.cloud.http import transport
 from fleetos.cloud.http.transport import HttpRequest, HttpResponse, Transport
 from fleetos.store import leases, process, runs
 from fleetos.store.process import is_stopped
 from tests.support.commands import Done, until
+from tests.support.fork_server import ForkedProcess
 
 COMMAND_TIMEOUT_S = 90.0
 # Who waits for others at the chosen place does not wait for ever, should one of them have ended before.
@@ -71,7 +71,8 @@ class Way:
     """What is special about a process.
 
     `elsewhere`: it takes itself for one of another machine. `file_bytes_max`: no file of it can grow beyond that, which
-    it learns as it would of a full disk. `bound`: the modes of files bind it, whoever runs the tests.
+    it learns as it would of a full disk. `bound`: the modes of files bind it, whoever runs the tests. `party`: so many
+    meet, all in one folder.
     """
 
     point: Point | None = None
@@ -80,7 +81,7 @@ class Way:
     bound: bool = False
     file_bytes_max: int | None = None
     meeting: Meeting | None = None
-    barrier: Barrier | None = None
+    party: int = 0
 
 
 PLAIN = Way()
@@ -90,7 +91,7 @@ PLAIN = Way()
 class Command:
     """A command under way, or ended. What it says goes into files of its folder."""
 
-    process: Any
+    process: ForkedProcess
     arguments: tuple[str, ...]
     out: Path
     err: Path
@@ -98,24 +99,25 @@ class Command:
     @property
     def pid(self) -> int:
         """The id of its process."""
-        return cast("int", self.process.pid)
+        return self.process.pid
 
     def end(self, timeout_s: float = COMMAND_TIMEOUT_S) -> Done:
         """What it left behind, once it has ended. Kills it when it takes longer."""
-        self.process.join(timeout_s)
-        if self.process.exitcode is None:
+        try:
+            self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
             self.kill()
-        return Done(self.arguments, cast("int", self.process.exitcode), self.out.read_text(), self.err.read_text())
+        return Done(self.arguments, self.process.returncode, self.out.read_text(), self.err.read_text())
 
     def kill(self) -> None:
         """Ends it at once, if it is still there, held by a signal or not."""
         self.process.kill()
-        self.process.join()
+        self.process.wait()
 
     def until_stopped(self) -> None:
         """Nothing, once a signal holds the process. Fails if it ends instead."""
-        until(lambda: is_stopped(self.pid) or self.process.exitcode is not None)
-        assert self.process.exitcode is None, self.err.read_text()
+        until(lambda: is_stopped(self.pid) or self.process.poll() is not None)
+        assert self.process.poll() is None, self.err.read_text()
 
     def go_on(self) -> None:
         """Lets a process that is held go on."""
@@ -136,8 +138,15 @@ def start(folder: Path, env: Mapping[str, str], *arguments: str, way: Way = PLAI
     """The command, started in that folder with that environment."""
     number = next(_numbers)
     out, err = folder / f"{number}.out", folder / f"{number}.err"
-    process = context().Process(target=_become, args=(folder, dict(env), arguments, out, err, way), daemon=True)
-    process.start()
+    with out.open("w") as said, err.open("w") as complained:
+        process = ForkedProcess(
+            (pickle.dumps(way).hex(), *arguments),
+            folder,
+            env,
+            program=__name__,
+            stdout=said.fileno(),
+            stderr=complained.fileno(),
+        )
     return Command(process, arguments, out, err)
 
 
@@ -147,28 +156,24 @@ def start(folder: Path, env: Mapping[str, str], *arguments: str, way: Way = PLAI
 _PATCH = pytest.MonkeyPatch()
 
 
-def _become(folder: Path, env: Mapping[str, str], arguments: tuple[str, ...], out: Path, err: Path, way: Way) -> None:
-    """The command itself: nothing of the tests is left but what `way` asks for."""
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(env)
-    for path, number in ((out, 1), (err, 2)):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(file, number)
-        os.close(file)
-    sys.argv = ["fleetos", *arguments]
+def main() -> None:
+    """Become the command: nothing of the tests is left but what the way asks for."""
+    _, packed, *arguments = sys.argv
+    way: Way = pickle.loads(bytes.fromhex(packed))
+    sys.argv[1:] = arguments
     if way.elsewhere:
-        (folder / "machine-id").write_text("another\n")
-        _PATCH.setattr(process, "MACHINE_ID_FILES", (folder / "machine-id",))
+        other = Path("machine-id")
+        other.write_text("another\n")
+        _PATCH.setattr(process, "MACHINE_ID_FILES", (other.resolve(),))
     if way.bound:
         _drop_powers()
     if way.file_bytes_max is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (way.file_bytes_max, resource.RLIM_INFINITY))
     if way.point is not None:
         _strike_at(way.point, way.signal)
-    if way.meeting is not None and way.barrier is not None:
-        _meet_at(way.meeting, way.barrier)
-    main()
+    if way.meeting is not None:
+        _meet_at(way.meeting, Path.cwd(), way.party)
+    command()
 
 
 def _drop_powers() -> None:
@@ -247,9 +252,13 @@ def _watch_requests(arrive: Callable[[At, str], None]) -> None:
     _PATCH.setattr(Transport, "send", sending)
 
 
-def _meet_at(meeting: Meeting, barrier: Barrier) -> None:
+def _meet_at(meeting: Meeting, folder: Path, party: int) -> None:
     def meet() -> None:
-        barrier.wait(MEETING_TIMEOUT_S)
+        (folder / f"{os.getpid()}.met").touch()
+        deadline = time.monotonic() + MEETING_TIMEOUT_S
+        while len(list(folder.glob("*.met"))) < party:
+            assert time.monotonic() < deadline, "the others did not come"
+            time.sleep(0.0005)
 
     if meeting is Meeting.START:
         meet()

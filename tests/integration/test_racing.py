@@ -12,7 +12,7 @@ from signal import SIGKILL, SIGSTOP
 import pytest
 
 from tests.cli.play import Play
-from tests.integration.chosen import At, Meeting, Point, Way, context, start
+from tests.integration.chosen import At, Meeting, Point, Way, start
 from tests.support.commands import Done, Stage, stage
 from tests.support.ledger import (
     changes_per_server,
@@ -62,8 +62,8 @@ def play(request: pytest.FixtureRequest, cloud: Stage, unused: Iterator[str], tm
 
 def race(play: Play, commands: Sequence[tuple[str, ...]], meeting: Meeting) -> list[tuple[int, Done]]:
     """The process id of each racer, and how it ended; the winner comes first."""
-    barrier = context().Barrier(len(commands))
-    racers = [start(play.folder, play.env, *one, way=Way(meeting=meeting, barrier=barrier)) for one in commands]
+    way = Way(meeting=meeting, party=len(commands))
+    racers = [start(play.folder, play.env, *one, way=way) for one in commands]
     return sorted(((one.pid, one.end()) for one in racers), key=lambda ended: ended[1].returncode)
 
 

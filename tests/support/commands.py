@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fleetos.sim.api.access import Access
-from tests.support.fork_server import ForkedProcess, Process
+from tests.support.fork_server import CLOUD, ForkedProcess, Process
 from tests.support.ledger import Ledger, read_ledger
 
 COMMAND_TIMEOUT_S = 120.0
@@ -111,7 +111,7 @@ def stage(folder: Path, scenario: Mapping[str, object]) -> Generator[Stage]:
     file = folder / "scenario.json"
     file.write_text(json.dumps(scenario), encoding="utf-8")
     env = environment(folder)
-    cloud = ForkedProcess(("--scenario", str(file)), folder, env, program="cloud", stderr=2)
+    cloud = ForkedProcess(("--scenario", str(file)), folder, env, program=CLOUD, stderr=2)
     assert cloud.stdout is not None
     try:
         url = cast("str", json.loads(cloud.stdout.readline())["base_url"])

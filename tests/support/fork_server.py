@@ -1,8 +1,9 @@
 """Fork processes of the real command and of simulated clouds from one that has imported everything.
 
-To start Python and import fleetos takes many times longer than most commands run. Each command here is a process of its
-own with its own environment, folder, standard streams and exit code, and ends as an interpreter ends; only its imports
-are inherited. What depends on how an interpreter starts (PYTHON* variables, a closed stream) starts one instead.
+To start Python, import fleetos and take all of it down again takes many times longer than most commands run. Each
+command here is a process of its own with its own environment, folder, standard streams and exit code. It inherits
+imports and the certificates of this machine, and its modules are not taken down at its end. What depends on how an
+interpreter starts or ends (PYTHON* variables, a closed stream) starts one instead.
 """
 
 import atexit
@@ -19,7 +20,8 @@ import socket
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
@@ -29,18 +31,31 @@ from typing import IO, cast
 
 ROOT = Path(__file__).parents[2]
 REQUEST_BYTES_MAX = 1 << 17
-# What commands import while they run, and what they import of others.
-_ROOMS = ("app", "cli", "cloud", "engine", "model", "planning", "rules", "sim", "store", "views")
-_LIBRARIES = ("aiohttp", "aiosqlite", "alembic.command", "httpx_aiohttp", "uvicorn.lifespan.off", "uvloop")
-# Module whose `main` is the program of that name.
-_PROGRAMS = {"fleetos": "fleetos.__main__", "cloud": "fleetos.sim.server.serve"}
+# Modules whose `main` a process runs; any other module is taken for the command in disguise.
+COMMAND = "fleetos.__main__"
+CLOUD = "fleetos.sim.server.serve"
+# A program, its command line, its folder and environment, and whether it is in a terminal.
+Order = tuple[str, list[str], str, dict[str, str], bool]
+# What commands import while they run, and what they and clouds import of others.
+_ROOMS = ("app", "cli", "cloud", "engine", "model", "planning", "rules", "store", "views")
+_LIBRARIES = (
+    *("aiohttp", "aiosqlite", "alembic.command", "certifi", "encodings.idna", "httpx_aiohttp", "uvloop"),
+    *(
+        "anyio._backends._asyncio",
+        "anyio._core._signals",
+        "anyio._core._sockets",
+        "typer._adapters",
+        "typer.rich_utils",
+    ),
+)
+_LIBRARIES_OF_CLOUDS = ("encodings.idna", "uvicorn.lifespan.off", "uvicorn.protocols.websockets.auto")
 
 
 class ForkedProcess:
     """A command that the fork server started, used like a `subprocess.Popen[str]`.
 
     Its outputs are in pipes, but for one that is given. A `terminal` is its input and outputs, and controls it. The
-    program `cloud` is `python -m fleetos.sim.server.serve`.
+    program is the module whose `main` it runs.
     """
 
     def __init__(
@@ -49,18 +64,18 @@ class ForkedProcess:
         folder: Path,
         env: Mapping[str, str],
         *,
-        program: str = "fleetos",
+        program: str = COMMAND,
         stdout: int | None = None,
         stderr: int | None = None,
         terminal: int | None = None,
     ) -> None:
         stdout, stderr = (stdout, stderr) if terminal is None else (terminal, terminal)
-        self.args: Sequence[str] = [program, *arguments]
+        self.args: Sequence[str] = ["fleetos", *arguments]
         self._ended: int | None = None
         self.stdout, out_end = _pipe() if stdout is None else (None, os.dup(stdout))
         self.stderr, err_end = _pipe() if stderr is None else (None, os.dup(stderr))
         self._status, status_end = socket.socketpair(type=socket.SOCK_SEQPACKET)
-        request = json.dumps([self.args, str(folder), dict(env), terminal is not None]).encode()
+        request = json.dumps([program, self.args, str(folder), dict(env), terminal is not None]).encode()
         socket.send_fds(_server(), [request], [out_end, err_end, status_end.fileno()])
         os.close(out_end)
         os.close(err_end)
@@ -162,12 +177,33 @@ def _server() -> socket.socket:
 # --- within the server ---------------------------------------------------------------------------------------
 
 
-def _import_everything() -> None:
+@cache
+def _load(program: str) -> None:
+    """Import a program, and everything that it imports while it runs."""
+    if program == CLOUD:
+        _import_all(_LIBRARIES_OF_CLOUDS)
+    else:
+        _load_command()
+    importlib.import_module(program)
+    gc.collect()
+    gc.freeze()
+
+
+@cache
+def _load_command() -> None:
     for room in _ROOMS:
         package = importlib.import_module(f"fleetos.{room}")
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            importlib.import_module(module.name)
-    for name in _LIBRARIES:
+        _import_all(module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))
+    _import_all(_LIBRARIES)
+    # To read the certificates takes as long as many commands.
+    connect = importlib.import_module("fleetos.cloud.connect")
+    certificates = cache(connect.tls_context)
+    certificates(None, verify=True)
+    setattr(connect, "tls_context", certificates)  # noqa: B010 - a module has no such attribute that can be typed
+
+
+def _import_all(names: Iterable[str]) -> None:
+    for name in names:
         importlib.import_module(name)
 
 
@@ -186,6 +222,8 @@ def _serve(requests: socket.socket) -> Callable[[], None] | None:
             if not message:
                 return None
             out, err, number = received
+            order: Order = json.loads(message)
+            _load(order[0])
             status = socket.socket(fileno=number)
             if (pid := os.fork()) == 0:
                 selector.close()
@@ -193,7 +231,7 @@ def _serve(requests: socket.socket) -> Callable[[], None] | None:
                     os.close(one.detach())
                 for fd in running:
                     os.close(fd)
-                return lambda: _become(message, out, err)
+                return lambda: _become(order, out, err)
             os.close(out)
             os.close(err)
             status.send(b"%d" % pid)
@@ -210,9 +248,9 @@ def _report_end(watched: int, pid: int, status: socket.socket) -> None:
         status.send(b"%d %f" % (code, usage.ru_utime + usage.ru_stime))
 
 
-def _become(request: bytes, out: int, err: int) -> None:
-    """Run the command as this process."""
-    command, folder, env, in_terminal = cast("tuple[list[str], str, dict[str, str], bool]", json.loads(request))
+def _become(order: Order, out: int, err: int) -> None:
+    """Run the program as this process."""
+    program, command, folder, env, in_terminal = order
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)
@@ -222,7 +260,24 @@ def _become(request: bytes, out: int, err: int) -> None:
         os.dup2(pipe, number)
         os.close(pipe)
     sys.argv = command
-    sys.exit(importlib.import_module(_PROGRAMS[command[0]]).main())
+    try:
+        sys.exit(importlib.import_module(program).main())
+    except SystemExit as left:
+        if not isinstance(left.code, int | None):
+            raise
+        _leave(left.code or 0)
+
+
+def _leave(code: int) -> None:
+    """End as an interpreter does, all but for its modules: objects that are left in a cycle say what they hold open."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    gc.collect()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def _take_terminal(terminal: int) -> None:
@@ -235,9 +290,6 @@ def _take_terminal(terminal: int) -> None:
 
 
 def _main(number: int) -> None:
-    _import_everything()
-    gc.collect()
-    gc.freeze()
     requests = socket.socket(fileno=number)
     try:
         become = _serve(requests)
