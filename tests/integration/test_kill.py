@@ -6,14 +6,14 @@ Each play is drawn from a seed that is printed; FLEETOS_TEST_SEED repeats one.
 import os
 import random
 import secrets
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.integration.plans import PACE, plan
-from tests.support.commands import Stage, command, kill_after, stage, until
+from tests.support.commands import Stage, kill_after, stage, until
+from tests.support.fork_server import ForkedProcess
 from tests.support.ledger import (
     changes_per_server,
     changes_sent_too_early,
@@ -54,15 +54,7 @@ def killed_on_the_way(play: Stage, arguments: Sequence[str], after_s: float) -> 
     """Whether the command was killed, so long after its first event: the run is in the database from then on."""
     told = play.folder / "events.jsonl"
     with told.open("w") as out:
-        process = subprocess.Popen(
-            command(*arguments, "-o", "jsonl"),
-            cwd=play.folder,
-            env=play.env,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        process = ForkedProcess((*arguments, "-o", "jsonl"), play.folder, play.env, stdout=out.fileno())
     until(lambda: told.stat().st_size > 0 or process.poll() is not None)
     return kill_after(process, after_s)
 
