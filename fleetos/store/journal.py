@@ -143,7 +143,7 @@ class SqlJournal:
         return pending.records
 
     @asynccontextmanager
-    async def _writing(self) -> AsyncGenerator[AsyncConnection]:
+    async def _writing(self) -> AsyncGenerator[Connection]:
         """Yield the writer's connection in a transaction. Raise LeaseLost or JournalUnwritable."""
         try:
             async with self._database.writing() as connection:
