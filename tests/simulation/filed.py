@@ -17,7 +17,6 @@ from typing import Any
 import aiosqlite
 import anyio
 from sqlalchemy import create_engine
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fleetos.errors import JournalUnwritable
 from fleetos.model.journal.codec import event_from_json, run_from_json, target_from_json
@@ -27,6 +26,7 @@ from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Run, Target
 from fleetos.planning.freeze import History
 from fleetos.store import history, queries, runs
+from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.database.tables import metadata
@@ -193,7 +193,7 @@ class _Watched(Database):
         self._stage = stage
 
     @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[AsyncConnection]:
+    async def writing(self) -> AsyncGenerator[Connection]:
         """The writer's connection in a transaction. Others run before it begins, as they do for real."""
         fault = None
         if self._stage is not None:
