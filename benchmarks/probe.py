@@ -10,8 +10,7 @@ from pathlib import Path
 
 from benchmarks.headline import world
 from benchmarks.virtual import Manner, roll_out
-from fleetos.limits import SIM_SERVERS_MAX
-from fleetos.sim.scenario.scenario import Scenario
+from fleetos.sim.scenario.scenario import SIM_SERVERS_MAX, Scenario
 
 # Of ten servers one is changed at a time, in every size.
 SHARE = 10

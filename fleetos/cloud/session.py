@@ -26,21 +26,19 @@ from fleetos.cloud.rate.priority_queue import Priority
 from fleetos.cloud.rate.throttle import RequestClass, Throttle, parse_throttled
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError, CloudUnreachable, NotSent
 from fleetos.ids import Chance
-from fleetos.limits import (
-    ANSWER_BYTES,
-    PASSWORDS_HIDDEN,
-    READ_TIMEOUT_S,
-    READ_TRIES,
-    READ_WAIT_MAX_S,
-    READ_WAIT_S,
-    SMALL_ANSWER_BYTES,
-    WRITE_DEPARTS_WITHIN_S,
-    WRITE_TIMEOUT_S,
-)
+from fleetos.limits import PASSWORDS_HIDDEN, READ_TIMEOUT_S, SMALL_ANSWER_BYTES, WRITE_DEPARTS_WITHIN_S
 from fleetos.model.inventory import Reply, Unanswered, Undelivered
 from fleetos.model.permit import LastCheck, Permit
 from fleetos.model.run import Secrets
 
+# Time-out of a whole write: gateways give up on their backend after about a minute, and their answer is worth having.
+WRITE_TIMEOUT_S = 75.0
+# A page of 1000 servers with all their fields is about 5 MB; no answer of the cloud may fill the memory.
+ANSWER_BYTES = 32 * 2**20
+# Tries of a read. The wait between tries begins with READ_WAIT_S and doubles up to READ_WAIT_MAX_S.
+READ_TRIES = 4
+READ_WAIT_S = 0.5
+READ_WAIT_MAX_S = 8.0
 T = TypeVar("T")
 _JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 

@@ -5,23 +5,30 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 
 from fleetos.clock import Moment
-from fleetos.limits import (
-    CHANGES_LOOKED_AT,
-    DURATION_SAMPLES_MAX,
-    EARLIEST_END_SHARE,
-    FRESH_READ_MAX_AGE_S,
-    GROUP_SAMPLES_MIN,
-    MOST_HAVE_STOPPED,
-    SLOT_FORECAST_TTL_MAX_S,
-    SLOT_FORECAST_TTL_SHARE,
-    STOP_LEAD_FACTOR,
-)
+from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.experience import NO_EXPERIENCE, Experience, image_id_of, settle_s
 from fleetos.model.inventory import Job, JobStatus
 from fleetos.model.journal.events import JobEnded, PowerAnswered, RunMoved, TargetEvent
 from fleetos.model.run import PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState
 from fleetos.rules.forecast import ChangeGroup, Forecast, RunningChanges
+
+# Time from a stop to a server that is known to be ready, as a multiple of the time in which most stops end: the job is
+# read by then, and a sweep follows.
+STOP_LEAD_FACTOR = 1.6
+# The job of a stop is read at the age by which this share of stops has ended.
+MOST_HAVE_STOPPED = 0.98
+# Number of latest durations from which the next ones are forecast.
+DURATION_SAMPLES_MAX = 256
+# A kind of changes with this many ends has a forecast of its own; the others share the forecast of all changes.
+GROUP_SAMPLES_MIN = 8
+# A change below this share of the shortest known duration need not be read.
+EARLIEST_END_SHARE = 0.8
+# The number of changes that end soon is computed again after this share of the duration of a stop, at most a second.
+SLOT_FORECAST_TTL_SHARE = 0.03
+SLOT_FORECAST_TTL_MAX_S = 1.0
+# Number of running changes, of all kinds, above which only every n-th is sampled: turns must not cost O(changes).
+CHANGES_LOOKED_AT = 1_000
 
 
 def change_key(target: Target) -> str:

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from fleetos.clock import Moment
 from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
-from fleetos.limits import POLL_GROUP_SHARE
 from fleetos.model.journal.events import RunDriverStarted, RunMoved
 from fleetos.model.run import PowerOutcome
 from fleetos.model.states import QUEUED, Command, Reason, RunState, TargetState, ends_pause
 from fleetos.rules import polling
 from fleetos.rules.needs import Need
 from fleetos.rules.replies import end_forgotten_change, end_forgotten_power_call
+
+# Reads that are due this soon are sent together with those due now (share of polling.min).
+POLL_GROUP_SHARE = 0.25
 
 
 def begin(tracker: Tracker, turn: Turn, driver: str, command: Command) -> None:

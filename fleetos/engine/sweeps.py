@@ -12,11 +12,14 @@ from fleetos.clock import Moment
 from fleetos.engine.agenda import Agenda
 from fleetos.engine.change_tracker import ChangeTracker
 from fleetos.ids import Chance
-from fleetos.limits import FOLLOWER_MAX_AGE_SHARE, FRESH_READ_MAX_AGE_S
+from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Settings
 from fleetos.rules import polling
 from fleetos.rules.admission.queue import Queue
+
+# A server that is being verified, or waits stopped for a slot, is read at least this often (share of polling.max).
+FOLLOWER_MAX_AGE_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from fleetos.engine.observations import TargetObservations
 from fleetos.engine.sweeps import SweepPlanner
 from fleetos.engine.turn import Turn
 from fleetos.ids import Chance
-from fleetos.limits import FRESH_READ_MAX_AGE_S, READ_AGAIN_S
+from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.experience import Experience
 from fleetos.model.inventory import JobStatus
 from fleetos.model.journal.events import JobEnded, RunMoved, TargetEvent
@@ -26,6 +26,8 @@ from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Need, ReadJobNeed, ReadServerNeed, ReadTracesNeed, Wait, WriteEvents
 from fleetos.rules.observation import Observation, ObservationSeries
 
+# The wait after a failed read of a server; it doubles up to the plan's polling.max.
+READ_AGAIN_S = 1.0
 # Events that one target may write in one turn; more means that a rule goes in circles.
 MAX_STEPS_PER_TURN = 12
 

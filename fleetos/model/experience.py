@@ -8,16 +8,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 
-from fleetos.limits import (
-    CHANGE_KEY_LETTERS,
-    CHANGE_KEYS_REMEMBERED,
-    CHANGES_REMEMBERED,
-    CLOSURE_STATED_MAX_S,
-    DURATION_MAX_S,
-    RATE_MAX_REQUESTS,
-    STOPS_REMEMBERED,
-)
+from fleetos.limits import CLOSURE_STATED_MAX_S, DURATION_MAX_S, RATE_MAX_REQUESTS
 
+# Durations that are remembered for one kind of changes: enough for their spread; older ones are out of date.
+CHANGES_REMEMBERED = 64
+# Kinds of changes (image, flavor, availability zone) that are remembered for a project: some ten images on some twenty
+# flavors. With 64 durations each that is a row of some 200 KB.
+CHANGE_KEYS_REMEMBERED = 256
+# Length of the name of a kind of changes: three names or ids of the cloud.
+CHANGE_KEY_LETTERS = 800
+# Durations of stops that are remembered; they hardly differ between servers.
+STOPS_REMEMBERED = 64
 Durations = tuple[float, ...]
 
 # The kinds of requests for which a cloud has separate limits.

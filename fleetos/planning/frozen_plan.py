@@ -13,13 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fleetos.errors import FleetosError, InputError, Problem, UsageError
 from fleetos.files import UnreadableFile, read_bounded, write_private
-from fleetos.limits import FROZEN_PLAN_MAX_BYTES, PLAN_MAX_SERVERS, TEXT_MAX_LETTERS
+from fleetos.limits import PLAN_MAX_SERVERS, TEXT_MAX_LETTERS
 from fleetos.model.plan import Plan
 from fleetos.model.preview import Act, act_of
 from fleetos.model.run import Order, Run, Target
 from fleetos.model.states import RunState, TargetState
 from fleetos.planning.freeze import FrozenRun
 
+# A frozen plan: 100,000 servers of some 400 bytes each.
+FROZEN_PLAN_MAX_BYTES = 64 * 1024 * 1024
 _KIND = "fleetos-frozen-plan"
 _FREEZE_AGAIN_HINT = "freeze it again: fleetos plan PLAN --out FILE"
 _Text = Annotated[str, Field(max_length=4096)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from fleetos.limits import UNREAD_MAX
 from fleetos.model.run import PowerOutcome, Target
 from fleetos.model.states import IN_FLIGHT, TargetState
 from fleetos.rules.needs import Context, Decision, PowerNeed, ReadServerNeed
@@ -12,6 +11,10 @@ from fleetos.rules.states.inspecting import decide_inspecting
 from fleetos.rules.states.power import decide_restoring, decide_starting, decide_stopping
 from fleetos.rules.states.ready import decide_checking, decide_queued, decide_ready, is_fresh
 from fleetos.rules.states.verifying import decide_verifying
+
+# A human decides after this many reads in a row without news of a server, while the cloud answers other reads: an hour
+# or more at the usual polling.max.
+UNREAD_MAX = 60
 
 
 def decide(target: Target, context: Context) -> Decision:

@@ -8,8 +8,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from fleetos.limits import AGES_LOOKED_AT
-
+# Number of ages that are sampled of one kind of changes for a forecast of ends.
+AGES_LOOKED_AT = 64
 _HALVINGS = 12
 
 

@@ -3,17 +3,22 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fleetos.limits import (
-    ENDS_PER_SWEEP_CALL,
-    FIRST_END_LIKELY,
-    JITTER,
-    POLL_BUDGET_SHARE,
-    SWEEP_TYPICAL_SHARE,
-    UNKNOWN_SWEEP_AGE_SHARE,
-)
 from fleetos.model.run import Settings
 from fleetos.rules.forecast import RunningChanges
 from fleetos.rules.needs import Need, ReadJobNeed, ReadServerNeed, ReadTracesNeed
+
+# A sweep pays off when at least this many changes per call are expected to have ended since the last one.
+ENDS_PER_SWEEP_CALL = 2.8
+# With fewer changes at once: when the first end is this likely, a sweep follows within SWEEP_TYPICAL_SHARE of a typical
+# change.
+FIRST_END_LIKELY = 0.25
+SWEEP_TYPICAL_SHARE = 0.03
+# While the duration of changes is unknown, the next sweep follows after this share of their age.
+UNKNOWN_SWEEP_AGE_SHARE = 0.1
+# Share of the read budget that polling may use; the rest is for reads that cannot wait.
+POLL_BUDGET_SHARE = 0.6
+# Intervals are stretched by up to this share, so that the runs of one operator do not poll in step.
+JITTER = 0.2
 
 
 @dataclass(frozen=True, slots=True)

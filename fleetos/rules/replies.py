@@ -7,7 +7,7 @@ Safety protocol, section 5: docs/safety-protocol.md#5-ended-jobs
 from dataclasses import replace
 from datetime import timedelta
 
-from fleetos.limits import CONFLICT_WAIT_S, JOB_UNKNOWN_GRACE_S, LATER_WAIT_S, MAX_REFUSALS, NOT_SENT_WAIT_S
+from fleetos.limits import CONFLICT_WAIT_S, JOB_UNKNOWN_GRACE_S, LATER_WAIT_S, MAX_REFUSALS
 from fleetos.model.codes import AnswerClass, answer_class, meaning_of
 from fleetos.model.inventory import Delivered, Job, JobStatus, Reply
 from fleetos.model.journal.events import ChangeAnswered, JobEnded, Moved, PowerAnswered, RunMoved, TargetEvent
@@ -16,6 +16,8 @@ from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.rules.needs import Context
 from fleetos.rules.outcomes import must_restore
 
+# The wait after a write that did not leave; all waits together are longer than UNREACHABLE_S.
+NOT_SENT_WAIT_S = 15.0
 Events = tuple[TargetEvent | RunMoved, ...]
 
 _AGAIN = {

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, delete, or_, select, update
 
 from fleetos.errors import RunDriven, ServerClaimed, StoreError
-from fleetos.limits import IDS_PER_STATEMENT, SERVERS_NAMED
+from fleetos.limits import SERVERS_NAMED
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, RunState
 from fleetos.store.database.connection import Connection
@@ -19,6 +19,9 @@ from fleetos.store.database.tables import claims, decode_column, runs
 from fleetos.store.leases import LeaseRequester, driven_error, probable_life, read_lease
 from fleetos.store.rows import claim_row
 from fleetos.text import join_some
+
+# Ids in one IN list: well under SQLite's 32,766 and PostgreSQL's 65,535 bound values.
+IDS_PER_STATEMENT = 500
 
 
 def id_batches(server_ids: Iterable[str]) -> list[Sequence[str]]:

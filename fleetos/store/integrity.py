@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import select, text
 
 from fleetos.errors import DatabaseUnusable, FleetosError
-from fleetos.limits import PROBLEMS_LISTED
 from fleetos.model.journal.codec import event_from_json, experience_from_json
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
@@ -18,6 +17,8 @@ from fleetos.store.process import holder_from
 from fleetos.store.queries import load_within
 from fleetos.store.rows import decode_body, run_row, target_row
 
+# Problems that one check of the database lists.
+PROBLEMS_LISTED = 50
 # The body is compared as a value. The database assigns the numbers of passes; no journal has them.
 _NOT_COMPARED = ("body", "created_no", "pass_no")
 _RUN_COLUMNS = [column for column in runs.c if column.name not in _NOT_COMPARED]

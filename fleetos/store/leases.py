@@ -13,12 +13,15 @@ from sqlalchemy import Row, Select, insert, select, update
 
 from fleetos.clock import Clock, Moment
 from fleetos.errors import LeaseLost, RunDriven
-from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S
+from fleetos.limits import LEASE_TERM_S
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import now_s
 from fleetos.store.database.tables import decode_column, leases
 from fleetos.store.process import Holder, Life, holder_from, holder_json, life_of
+
+# Interval at which another process reads the lease, so that it notices a live holder soon after a renewal.
+LEASE_LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, func, select
 
 from fleetos.errors import UnknownRun
-from fleetos.limits import RECORDS_PER_PAGE, ROWS_AT_ONCE, RUNS_COMPARED, RUNS_LISTED, RUNS_SUGGESTED
+from fleetos.limits import RECORDS_PER_PAGE, ROWS_AT_ONCE, RUNS_COMPARED, RUNS_SUGGESTED
 from fleetos.model.journal.codec import event_from_json, run_from_json, target_from_json
 from fleetos.model.journal.events import Record
 from fleetos.model.progress import Progress
@@ -24,6 +24,8 @@ from fleetos.store.process import Holder, Life
 from fleetos.store.rows import decode_body
 from fleetos.text import did_you_mean
 
+# Runs in one list: a screen shows far fewer, and each costs a decoded body.
+RUNS_LISTED = 1_000
 _ENDED = [state.value for state in RUN_ENDS]
 
 

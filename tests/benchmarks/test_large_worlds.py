@@ -1,7 +1,7 @@
 """Worlds with more servers than a scenario file may have."""
 
 from benchmarks.probe import large_world
-from fleetos.limits import SIM_SERVERS_MAX
+from fleetos.sim.scenario.scenario import SIM_SERVERS_MAX
 
 
 def test_a_world_larger_than_a_scenario_file_has_every_name_once() -> None:

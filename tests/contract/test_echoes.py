@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fleetos.cloud import session
+from fleetos.cloud.http.error_body import MESSAGE_CHARS
 from fleetos.cloud.rate import throttle
 from fleetos.errors import CloudError
-from fleetos.limits import MESSAGE_CHARS
 from fleetos.model.inventory import Delivered, Unanswered
 from tests.contract.gateway import SECRETS, SERVER, change, gateway, stop
 from tests.contract.peers import Exchange, Script, always, peer

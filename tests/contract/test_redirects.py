@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from fleetos.cloud import session
+from fleetos.cloud.session import READ_TRIES
 from fleetos.errors import CloudError, CloudUnreachable, ReadRefused
-from fleetos.limits import READ_TRIES
 from fleetos.model.codes import AnswerClass, answer_class
 from fleetos.model.inventory import Delivered
 from tests.contract.gateway import PROJECT, SERVER, change, gateway, stop

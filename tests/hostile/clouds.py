@@ -12,8 +12,9 @@ import httpx
 
 from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
+from fleetos.cloud.http.error_body import MESSAGE_CHARS
 from fleetos.errors import CloudError, FleetosError
-from fleetos.limits import ID_CHARS, MESSAGE_CHARS
+from fleetos.limits import ID_CHARS
 from fleetos.model.inventory import Undelivered
 from fleetos.model.plan import ApiLimits
 from fleetos.names import shown

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+from fleetos.cloud.api.action_log import TRACES_LISTED
 from fleetos.cloud.auth.grant import Endpoint, read_grant, regions_of
 from fleetos.cloud.client import CloudClient
 from fleetos.cloud.http.addresses import parse_origin, proxies_from
 from fleetos.cloud.http.error_body import retry_after_s
 from fleetos.cloud.http.json_fields import InvalidJson, number, parse_time
 from fleetos.cloud.rate.throttle import RequestClass, Throttle, Throttled
+from fleetos.cloud.session import ANSWER_BYTES
 from fleetos.errors import CloudUnreachable, ReadRefused, UsageError
-from fleetos.limits import ANSWER_BYTES, CLOSURE_STATED_MAX_S, REGIONS_LISTED, TRACES_LISTED
+from fleetos.limits import CLOSURE_STATED_MAX_S, REGIONS_LISTED
 from fleetos.model.plan import ApiLimits
 from tests.hostile.clouds import SINCE, HostileCloud, Raw, good_grant, with_client
 from tests.hostile.strategies import json_bytes

@@ -14,18 +14,10 @@ from typing import Any
 
 import pytest
 
-from fleetos.limits import (
-    INPUT_PROBLEMS_LISTED,
-    PLAN_MAX_ALIASES,
-    PLAN_MAX_BYTES,
-    PLAN_MAX_DEPTH,
-    PLAN_MAX_SERVERS,
-    PLAN_MAX_VALUES,
-    ROW_PROBLEMS_LISTED,
-    ROWS_EMPTY_MAX,
-    ROWS_LINE_LETTERS,
-    ROWS_MAX_BYTES,
-)
+from fleetos.limits import PLAN_MAX_SERVERS, ROWS_MAX_BYTES
+from fleetos.planning.plan_file.csv_servers import ROW_PROBLEMS_LISTED, ROWS_EMPTY_MAX, ROWS_LINE_LETTERS
+from fleetos.planning.plan_file.load import PLAN_MAX_ALIASES, PLAN_MAX_BYTES, PLAN_MAX_DEPTH, PLAN_MAX_VALUES
+from fleetos.planning.plan_file.validation import INPUT_PROBLEMS_LISTED
 from tests.hostile.large_plans import CPU_S, MEMORY_BYTES
 
 HEAD = "version: 1\nname: x\nchange: {image: a}\n"

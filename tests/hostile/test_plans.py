@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from fleetos.errors import InputError
-from fleetos.limits import INPUT_PROBLEMS_LISTED, TEXT_MAX_LETTERS
+from fleetos.limits import TEXT_MAX_LETTERS
 from fleetos.model.plan import Plan
 from fleetos.planning.plan_file.load import load_plan
+from fleetos.planning.plan_file.validation import INPUT_PROBLEMS_LISTED
 from tests.hostile.chance import examples
 from tests.hostile.plans import plan_tree, shuffled, write_files
 from tests.hostile.strategies import NASTY_TEXTS, mangled, randoms, spoiled, trees

@@ -9,8 +9,13 @@ import pytest
 from hypothesis import given
 
 from fleetos.files import FileTooLarge, UnreadableFile
-from fleetos.limits import ROW_PROBLEMS_LISTED, ROWS_EMPTY_MAX, ROWS_LINE_LETTERS
-from fleetos.planning.plan_file.csv_servers import CsvServers, read_csv_servers
+from fleetos.planning.plan_file.csv_servers import (
+    ROW_PROBLEMS_LISTED,
+    ROWS_EMPTY_MAX,
+    ROWS_LINE_LETTERS,
+    CsvServers,
+    read_csv_servers,
+)
 from tests.hostile.chance import examples
 from tests.hostile.strategies import NASTY_TEXTS, mangled, randoms
 

@@ -7,7 +7,7 @@ from contextvars import Context
 from copy import deepcopy
 from typing import Any
 
-from fleetos.limits import LEASE_LOOK_EVERY_S, LEASE_TERM_S
+from fleetos.limits import LEASE_TERM_S
 from fleetos.model.journal.codec import event_json
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.plan import PowerAfter
@@ -17,6 +17,7 @@ from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.virtual_time import now_s, run
 from fleetos.sim.world.orders import ForeignOrder, SetFaults
+from fleetos.store.leases import LEASE_LOOK_EVERY_S
 from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.filed import Filed, at_once
 from tests.simulation.freezing import frozen

@@ -12,8 +12,9 @@ from typing import cast
 import anyio
 import httpx
 
+from fleetos.cloud.session import WRITE_TIMEOUT_S
 from fleetos.errors import AnswerLost, NotSent
-from fleetos.limits import READ_TIMEOUT_S, WRITE_TIMEOUT_S
+from fleetos.limits import READ_TIMEOUT_S
 from fleetos.model.states import HOLDS_SLOT
 from fleetos.sim.api.access import PASSWORD
 from fleetos.sim.api.routes import find_route

@@ -12,9 +12,11 @@ from datetime import datetime, timedelta
 
 from fleetos.cloud.http.error_body import sanitize
 from fleetos.cloud.http.json_fields import Fields, parse_time, part, parts, text
-from fleetos.limits import TRACE_SKEW_S, TRACES_LISTED
+from fleetos.limits import TRACE_SKEW_S
 from fleetos.model.traces import LoggedChange, LoggedEnd
 
+# Traces of one kind that an event lists for a server: a single one holds the server.
+TRACES_LISTED = 5
 # Actions on power, and actions that touch no disk. Every other action, unknown ones included, is a trace.
 _POWER = frozenset({"stop", "start", "reboot", "pause", "unpause", "suspend", "resume"})
 _ELSEWHERE = frozenset({"lock", "unlock", "attach_interface", "detach_interface", "addSecurityGroup", "createImage"})

@@ -20,10 +20,13 @@ from fleetos.cloud.http.json_fields import (
     require_text,
     text,
 )
-from fleetos.limits import ADDRESS_CHARS, ADDRESSES_SEEN, DURATION_MAX_S, ID_CHARS
+from fleetos.limits import DURATION_MAX_S, ID_CHARS
 from fleetos.model.inventory import Disk, Flavor, Image, Job, JobStatus, Server, ServerSnapshot, SubJob, Traits
 from fleetos.names import to_nfc
 
+# Length of an address of a server, and addresses that are read of one server: it has some ten network cards.
+ADDRESS_CHARS = 64
+ADDRESSES_SEEN = 128
 # A tag's key and value have at most 36 and 43 characters on one cloud, 128 and 255 on another.
 _TAG_CHARS = 512
 _ENTERPRISE_PROJECT = "_sys_enterprise_project_id"

@@ -8,8 +8,11 @@ from fleetos.cloud.http.addresses import Origin
 from fleetos.cloud.http.json_fields import parts
 from fleetos.cloud.session import ReadRequest, Session
 from fleetos.errors import PermissionDenied, ReadRefused
-from fleetos.limits import IMAGE_PAGE, IMAGE_PAGES
 from fleetos.model.inventory import Image
+
+# Images on one page (IMS, "querying images": 500 by default), and pages: clouds have some hundred images.
+IMAGE_PAGE = 500
+IMAGE_PAGES = 4
 
 
 class Images:

@@ -11,10 +11,15 @@ from fleetos.cloud.http.addresses import Origin
 from fleetos.cloud.http.json_fields import Fields, InvalidJson, number, part, parts, require_text, text
 from fleetos.cloud.session import ReadRequest, Session
 from fleetos.errors import ReadRefused
-from fleetos.limits import DISK_PAGE, DISK_PAGES, DISK_PAGES_WHOLE, ENTERPRISE_PAGE, ENTERPRISE_PAGES
+from fleetos.limits import ENTERPRISE_PAGE, ENTERPRISE_PAGES
 from fleetos.model.codes import code_key
 from fleetos.model.inventory import Disk, Disks, Flavor, KeyState, Quota
 
+# Volumes on one page of EVS (its API reference: at most 1000). If DISK_PAGES_WHOLE pages do not hold all volumes of a
+# project, only those that may be too small for an image are read: a plan for 10,000 servers takes one page, not ten.
+DISK_PAGE = 1000
+DISK_PAGES_WHOLE = 3
+DISK_PAGES = 200
 _PAGE = dict[str, Disk]
 _KEY_STATES = {
     "1": KeyState.WAITING,

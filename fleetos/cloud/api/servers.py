@@ -13,10 +13,14 @@ from fleetos.cloud.http.json_fields import Fields, InvalidJson, number, require_
 from fleetos.cloud.http.transport import HttpResponse
 from fleetos.cloud.session import ReadRequest, Session
 from fleetos.errors import PermissionDenied, ReadRefused
-from fleetos.limits import ID_CHARS, LIST_IDS, LIST_PAGE, LIST_PAGES
+from fleetos.limits import ID_CHARS, LIST_PAGE
 from fleetos.model.inventory import UNKNOWN_SNAPSHOT, Server
 from fleetos.names import shown
 
+# More pages than this means that the cloud ignores the page number.
+LIST_PAGES = 500
+# Ids in one query of the list (ECS API reference: at most 100 are advised).
+LIST_IDS = 100
 _ALL: Mapping[str, str] = {}
 _TWICE = "the list shows it twice, and not as the same"
 # Lone surrogates: the decoder leaves them for bytes that are not UTF-8.

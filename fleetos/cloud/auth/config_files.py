@@ -14,9 +14,10 @@ from typing import cast
 from fleetos.cloud.auth.cloud_entry import Entry, is_mapping
 from fleetos.errors import InputError, Problem
 from fleetos.files import FileTooLarge, UnreadableFile, decode_text, read_bounded
-from fleetos.limits import CREDENTIALS_FILE_BYTES
 from fleetos.yaml_file import Bounds, UnreadableYaml, parse_pyyaml
 
+# A file with credentials is a few kilobytes.
+CREDENTIALS_FILE_BYTES = 2**20
 _SUFFIXES = (".yaml", ".yml", ".json")
 _VARIABLES = {"clouds": "OS_CLIENT_CONFIG_FILE", "secure": "OS_CLIENT_SECURE_FILE"}
 # An entry is six levels deep. Aliases are almost unlimited, since nothing here follows them.

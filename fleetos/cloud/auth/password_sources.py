@@ -18,7 +18,10 @@ from anyio.abc import Process
 
 from fleetos.cloud.auth.credentials import text_fault
 from fleetos.errors import InputError, Problem
-from fleetos.limits import PASSWORD_COMMAND_S, SECRET_FILE_MAX_BYTES
+from fleetos.limits import SECRET_FILE_MAX_BYTES
+
+# A program that prints a password, or a keyring, may first ask a person for a passphrase or a touch.
+PASSWORD_COMMAND_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

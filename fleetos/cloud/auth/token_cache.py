@@ -8,8 +8,12 @@ import anyio
 from fleetos.cloud.auth.grant import Grant
 from fleetos.cloud.auth.request_auth import RequestAuth
 from fleetos.errors import AuthenticationFailed, CloudError
-from fleetos.limits import TOKEN_MARGIN_PART, TOKEN_MARGIN_S, TOKEN_RETRY_S
 
+# A token is renewed this long before its end, or after three quarters of a short life.
+TOKEN_MARGIN_S = 600.0
+TOKEN_MARGIN_PART = 0.25
+# The wait after a failed renewal while the old token is still valid.
+TOKEN_RETRY_S = 5.0
 # Assumed life of a token without a readable one: the documented validity. A 401 shows if it was shorter.
 _LIFE_S = 24 * 3600.0
 

@@ -10,8 +10,14 @@ from typing import cast
 
 from fleetos.clock import Clock
 from fleetos.cloud.http.redaction import holds_secret, redact
-from fleetos.limits import CLOSURE_STATED_MAX_S, ERROR_BODY_BYTES, ERROR_FIELDS, ERROR_NESTING, MESSAGE_CHARS
+from fleetos.limits import CLOSURE_STATED_MAX_S
 
+# Error bodies nest (JSON in a message in JSON); deeper or longer ones are not decoded.
+ERROR_BODY_BYTES = 256 * 2**10
+ERROR_NESTING = 8
+ERROR_FIELDS = 200
+# Characters that are kept of a cloud's message.
+MESSAGE_CHARS = 500
 # Fields of code and message in the order in which the vendor's SDK tries them: gateway, an older gateway, job query.
 _PAIRS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
 # Names that wrap an error without describing it.

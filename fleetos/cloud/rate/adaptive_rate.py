@@ -10,17 +10,26 @@ from collections import deque
 from dataclasses import dataclass
 
 from fleetos.cloud.rate.token_bucket import TokenBucket
-from fleetos.limits import (
-    CLOSURE_STATED_MAX_S,
-    PACE_BURST_S,
-    PACE_RECOVERY_LOOPBACK_S,
-    PACE_RECOVERY_S,
-    PACE_SENT_COUNTED,
-    PACE_SHARE,
-    PACE_SHARE_MIN,
-    PACE_WINDOWS_S,
-    RATE_MAX_REQUESTS,
-)
+from fleetos.limits import CLOSURE_STATED_MAX_S, RATE_MAX_REQUESTS
+
+# After a 429 without a stated limit the rate becomes this share of the rate that was really sent before: far enough
+# below the limit for some minutes without refusals, near enough to lose little.
+PACE_SHARE = 0.8
+# If almost nothing was sent before, others use the limit too, or it is for a long window. One refusal never lowers the
+# rate below this share of it, or an idle process would be left with nothing.
+PACE_SHARE_MIN = 0.5
+# Windows before the refusal in which requests are counted, the shortest first. The highest rate counts: the first
+# window shows a burst after a rest, the second a slow rate.
+PACE_WINDOWS_S = (1.0, 5.0)
+# Requests that are counted: one process cannot send more in five seconds.
+PACE_SENT_COUNTED = 4096
+# Time in which a process that sends at its full rate regains the lost share. It is ten closures: a process that probes
+# for an unstated limit is refused once in it, and waits for a tenth of its time. A rehearsal is short, so that it takes
+# less on a simulated cloud.
+PACE_RECOVERY_S = 600.0
+PACE_RECOVERY_LOOPBACK_S = 60.0
+# Burst of a learned rate, in seconds: most limits are for windows of a second or more.
+PACE_BURST_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)

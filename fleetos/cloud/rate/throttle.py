@@ -20,23 +20,24 @@ from fleetos.cloud.rate.adaptive_rate import AdaptiveRate, LearnedRate
 from fleetos.cloud.rate.priority_queue import Priority, PriorityQueue, Waiter
 from fleetos.cloud.rate.token_bucket import TICK_S, TokenBucket
 from fleetos.ids import Chance
-from fleetos.limits import (
-    AUTO_BURST,
-    AUTO_READS_PER_S,
-    AUTO_WRITES_PER_S,
-    CLOSURE_LOOPBACK_S,
-    CLOSURE_MAX_S,
-    CLOSURE_S,
-    CLOSURE_STATED_MAX_S,
-    LIMIT_FORGOTTEN_LOOPBACK_S,
-    LIMIT_FORGOTTEN_S,
-    WRITE_TURN_GRACE_S,
-)
+from fleetos.limits import CLOSURE_STATED_MAX_S, LIMIT_FORGOTTEN_LOOPBACK_S, LIMIT_FORGOTTEN_S
 from fleetos.model.codes import AnswerClass, known_code
 from fleetos.model.experience import Limit
 from fleetos.model.permit import Permit
 from fleetos.model.plan import ApiLimits
 
+# Rates while nothing better is known: no ECS figures are published; users report that 200 requests in 5 minutes are
+# refused and that these rates are accepted.
+AUTO_READS_PER_S = 5.0
+AUTO_WRITES_PER_S = 1.0
+AUTO_BURST = 10.0
+# After a 429 nothing is sent for CLOSURE_S, doubling up to CLOSURE_MAX_S (as the terraform providers of both clouds).
+CLOSURE_S = 60.0
+CLOSURE_MAX_S = 960.0
+# The simulated cloud on this machine recovers from a burst at once; a minute would only make a rehearsal slow.
+CLOSURE_LOOPBACK_S = 1.0
+# The turn of a write that got no permit is kept for this much longer than its wait: the engine asks after a commit.
+WRITE_TURN_GRACE_S = 1.0
 # After a pause, reads start later than writes by this share of the shortest pause.
 _READS_LATER_PART = 0.02
 # A pause is lengthened by up to this share, so that several processes do not resume at once.

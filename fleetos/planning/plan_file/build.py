@@ -6,13 +6,7 @@ from pathlib import Path
 
 from fleetos.errors import Problem
 from fleetos.files import FileTooLarge, UnreadableFile, read_bounded
-from fleetos.limits import (
-    PLAN_MAX_LISTED,
-    PLAN_MAX_SERVERS,
-    ROWS_MAX_BYTES,
-    SELECTORS_MAX,
-    USER_DATA_MAX_BYTES,
-)
+from fleetos.limits import PLAN_MAX_SERVERS, ROWS_MAX_BYTES, USER_DATA_MAX_BYTES
 from fleetos.model.plan import (
     AllowedServer,
     ApiChoice,
@@ -52,6 +46,10 @@ from fleetos.planning.plan_file.validation import place_of
 from fleetos.planning.plan_file.value_types import UserDataEntry
 from fleetos.yaml_file import KeyPath, Node, dotted
 
+# Servers listed in a plan and its files before duplicates are merged: nobody lists each server three times.
+PLAN_MAX_LISTED = 200_000
+# Entries with `select`: each is compared with every server of the project.
+SELECTORS_MAX = 100
 # At most this many different user data of one plan are parsed to check that cloud-init will read them.
 _USER_DATA_CHECKED_MAX = 100
 _LISTS = frozenset({("servers",), ("exclude",), ("allow_managed",)})

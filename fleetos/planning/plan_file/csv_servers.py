@@ -13,15 +13,7 @@ from typing import Literal
 
 from fleetos.errors import Problem
 from fleetos.files import decode_text, read_bounded
-from fleetos.limits import (
-    LABELS_MAX,
-    PLAN_MAX_SERVERS,
-    ROW_PROBLEMS_LISTED,
-    ROWS_EMPTY_MAX,
-    ROWS_LINE_LETTERS,
-    ROWS_MAX_BYTES,
-    TEXT_MAX_LETTERS,
-)
+from fleetos.limits import LABELS_MAX, PLAN_MAX_SERVERS, ROWS_MAX_BYTES, TEXT_MAX_LETTERS
 from fleetos.model.plan import ChangeSpec, ServerRef, SourcePosition
 from fleetos.names import to_nfc
 from fleetos.planning.plan_file.value_types import (
@@ -34,6 +26,12 @@ from fleetos.planning.plan_file.value_types import (
     is_glob,
 )
 
+# A line of a CSV file: all its labels at their longest, every letter a quote.
+ROWS_LINE_LETTERS = 32 * 1024
+# Empty rows of a CSV file: spreadsheets leave them behind, and have 1,048,576 rows in all.
+ROWS_EMPTY_MAX = 1_100_000
+# Problems that are listed of one CSV file; the others are counted. A wrong file has a problem in every row.
+ROW_PROBLEMS_LISTED = 1_000
 _ID = re.compile(ID_PATTERN)
 _TEXT = re.compile(TEXT_PATTERN)
 _LABEL = re.compile(LABEL_PATTERN)

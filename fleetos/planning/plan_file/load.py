@@ -5,12 +5,18 @@ from pathlib import Path
 
 from fleetos.errors import InputError, Problem
 from fleetos.files import FileTooLarge, UnreadableFile, decode_text, read_bounded
-from fleetos.limits import PLAN_MAX_ALIASES, PLAN_MAX_BYTES, PLAN_MAX_DEPTH, PLAN_MAX_VALUES
 from fleetos.model.plan import Plan
 from fleetos.planning.plan_file.build import build_plan
 from fleetos.planning.plan_file.validation import limit_problems, validate_plan
 from fleetos.yaml_file import Bounds, Node, UnreadableYaml, parse_yaml
 
+# The parser takes some 2 s for 1 MB of YAML; larger fleets belong into a CSV file.
+PLAN_MAX_BYTES = 4 * 1024 * 1024
+# Values in a plan, aliases counted as often as they are used: some 40,000 servers, and no alias bomb.
+PLAN_MAX_VALUES = 250_000
+# The format itself is five levels deep.
+PLAN_MAX_DEPTH = 16
+PLAN_MAX_ALIASES = 1_000
 _CSV_HINT = "list a large fleet in a CSV file and name it under servers as `file:`"
 _BOUNDS = Bounds(
     "plan",

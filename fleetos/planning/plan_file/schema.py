@@ -7,7 +7,7 @@ from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from fleetos.limits import ATTEMPTS_MAX, CONNECTIONS_MAX, LABELS_MAX, PLAN_MAX_SERVERS, SELECT_VALUES_MAX
+from fleetos.limits import CONNECTIONS_MAX, LABELS_MAX, PLAN_MAX_SERVERS, SELECT_VALUES_MAX
 from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, Rollout, Timeouts
 from fleetos.planning.plan_file.value_types import (
     ApiRate,
@@ -37,6 +37,8 @@ from fleetos.planning.plan_file.value_types import (
     Wait,
 )
 
+# The vendor asks to call the support desk after the second failed change; ten is a mistake or a test.
+ATTEMPTS_MAX = 10
 # The statuses of the API (page ecs_02_0104) except those of a server that is being built or deleted: the platform's
 # temporary servers show these during a change.
 SelectableStatus = Literal[

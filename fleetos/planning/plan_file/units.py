@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from fleetos.limits import CONCURRENCY_MAX, DURATION_MAX_S, RATE_BURST, RATE_MAX_REQUESTS
+from fleetos.limits import CONCURRENCY_MAX, DURATION_MAX_S, RATE_MAX_REQUESTS
 from fleetos.model.plan import Share
 
+# The burst of a stated rate: enough to keep the connections busy, small against any stated window.
+RATE_BURST = 10
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 _PART = r"[0-9]{1,9}(?:\.[0-9]{1,6})?(?:ms|s|m|h)"
 DURATION_PATTERN = rf"^(?:{_PART})+$"

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fleetos.errors import Problem
-from fleetos.limits import INPUT_PROBLEMS_LISTED
 from fleetos.model.plan import SourcePosition
 from fleetos.planning.plan_file.schema import (
     ApiSection,
@@ -31,6 +30,8 @@ from fleetos.planning.plan_file.value_types import EACH, MEANINGS, ONE
 from fleetos.text import did_you_mean
 from fleetos.yaml_file import SECRET_KEYS, Key, KeyPath, Node, dotted
 
+# Problems that are listed of a plan with its files; the others are counted.
+INPUT_PROBLEMS_LISTED = 2_000
 # The sections by path; `*` is any item of a list.
 SECTIONS: Mapping[tuple[str, ...], tuple[type[BaseModel], ...]] = {
     (): (PlanShape,),

@@ -4,7 +4,7 @@ A sweep shows many servers for the price of one job. So a job is read when its s
 change, or when its time has come on a cloud that shows a change as a stopped, idle server.
 """
 
-from fleetos.limits import ASK_AGAIN_SHARE, MOST_HAVE_ENDED, SHOWN_WITHIN_S
+from fleetos.limits import ASK_AGAIN_SHARE
 from fleetos.model.inventory import JobStatus
 from fleetos.model.journal.events import ChangeAdopted, Moved
 from fleetos.model.run import Attempt, Target
@@ -15,6 +15,11 @@ from fleetos.rules.observation import ObservationSeries
 from fleetos.rules.outcomes import fail_if_deleted
 from fleetos.rules.polling import sweep_interval_s
 from fleetos.rules.states.verifying import DiskMatch, judge_ended_change, match_disk, shows_ordered_image
+
+# The job of a change is read at the age by which this share of changes has ended.
+MOST_HAVE_ENDED = 0.95
+# On a cloud that shows changes, a change that is not seen by then has ended already, or never began.
+SHOWN_WITHIN_S = 60.0
 
 
 def decide_changing(target: Target, context: Context) -> Decision:

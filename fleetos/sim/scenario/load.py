@@ -6,11 +6,14 @@ from pydantic import ValidationError
 
 from fleetos.errors import InputError, Problem
 from fleetos.files import UnreadableFile, decode_text, read_bounded
-from fleetos.limits import SIM_SCENARIO_BYTES_MAX, SIM_SCENARIO_DEPTH_MAX
 from fleetos.sim.scenario.faults import Fail, LostAfter
 from fleetos.sim.scenario.scenario import ChangeManner, ImageEntry, PhaseDurations, Scenario, ServerGroup
 from fleetos.yaml_file import Bounds, Mark, Node, UnreadableYaml, parse_yaml
 
+# A scenario with all its rules stays far below this.
+SIM_SCENARIO_BYTES_MAX = 1024 * 1024
+# The deepest value of a scenario is five levels down; the YAML parser grows slow with depth.
+SIM_SCENARIO_DEPTH_MAX = 16
 # No aliases: a few of them make a huge value of a small file.
 _BOUNDS = Bounds("scenario", depth=SIM_SCENARIO_DEPTH_MAX, aliases=0)
 # Number of servers of the built-in world, a fleet to try fleetos on.

@@ -5,11 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from fleetos.limits import SIM_RULES_MAX, SIM_SERVERS_MAX
+from fleetos.limits import SIM_RULES_MAX
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.faults import ChangePicture, ImageFlip, Model, OneOrMore, Rule, Seconds
 from fleetos.sim.scenario.images import SimImage
 
+# A world is in memory and is shown in lists: with more servers it no longer answers within milliseconds.
+SIM_SERVERS_MAX = 20_000
 ServerState = Literal["running", "stopped", "failed"]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Span = tuple[Seconds, Seconds]

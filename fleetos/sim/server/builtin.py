@@ -16,10 +16,14 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from fleetos.errors import CloudUnreachable
-from fleetos.limits import SIM_END_S, SIM_IDLE_EXIT_S, SIM_READY_S
+from fleetos.limits import SIM_READY_S
 from fleetos.sim.api.access import Access
 from fleetos.sim.server.state_folder import StateFolder, try_lock
 
+# The process behind `cloud: sim` ends after this long without a request; its world stays.
+SIM_IDLE_EXIT_S = 600.0
+# Time between the request to end a process and its kill.
+SIM_END_S = 5.0
 # A start takes up to SIM_READY_S, and other callers may be before us in the queue.
 _START_LOCK_S = 3 * SIM_READY_S
 _POLL_S = 0.05

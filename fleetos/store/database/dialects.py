@@ -17,7 +17,6 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 
-from fleetos.limits import DATABASE_BUSY_S, DATABASE_NETWORK_S, DATABASE_READERS, IDLE_TRANSACTION_S
 from fleetos.store.database.connection import BlockingReaders, Connection
 from fleetos.store.database.location import Location
 
@@ -25,6 +24,17 @@ if TYPE_CHECKING:
     # Imported by what makes an engine of it: see fleetos.store.database.connection.
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+# A suspended process holds a database that stays locked for this long: a commit of fleetos takes milliseconds, and the
+# freeze of 100,000 targets some 7 s. Together with one LEASE_BEAT_S it is below the lease term, so that a writer that
+# waits still has its lease.
+DATABASE_BUSY_S = 15.0
+# PostgreSQL ends a session that is idle in a transaction for this long. It is below the lease term, so that a process
+# that was suspended inside a commit cannot finish it after another process took over its lease.
+IDLE_TRANSACTION_S = 10.0
+# Time-out of connecting to PostgreSQL and of unacknowledged data; also below the lease term.
+DATABASE_NETWORK_S = 10.0
+# Connections for reading beside the one for writing: the engine's poll of requests and one or two views.
+DATABASE_READERS = 4
 _POSTGRES_SESSION = (
     "SET synchronous_commit = on",
     f"SET lock_timeout = '{DATABASE_BUSY_S * 1000:.0f}ms'",

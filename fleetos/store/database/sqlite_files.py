@@ -13,11 +13,12 @@ from pathlib import Path
 
 from fleetos.errors import DatabaseUnusable
 from fleetos.files import PRIVATE_FILE, create_private, make_private_folder, sync_folder
-from fleetos.limits import COPIES_LOOKED_AT
 from fleetos.store.database.migration import VERSION_TABLE
 from fleetos.store.database.open_file import lock_path, refuse_second_names, was_replaced
 from fleetos.store.process import PROC, is_stopped
 
+# Copies beside a damaged database that are tried, the newest first.
+COPIES_LOOKED_AT = 20
 _BACKUP_MARK = ".backup-"
 # Files that SQLite keeps beside an open database, and leaves there after a crash.
 _LOGS = ("-wal", "-journal")

@@ -6,7 +6,8 @@ A scope is what one process sees of a cloud: processes share no bucket.
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from fleetos.limits import CLOSURE_LOOPBACK_S, CLOSURE_S, CLOSURE_STATED_MAX_S
+from fleetos.cloud.rate.throttle import CLOSURE_LOOPBACK_S, CLOSURE_S
+from fleetos.limits import CLOSURE_STATED_MAX_S
 from tests.simulation.checkers.promise import fast_clock
 from tests.simulation.run_trace import Asked, Story, Violation
 

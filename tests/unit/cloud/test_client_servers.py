@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fleetos.cloud.api.decode import read_server
+from fleetos.cloud.api.decode import ADDRESSES_SEEN, read_server
 from fleetos.cloud.client import CloudClient
 from fleetos.errors import ReadRefused
-from fleetos.limits import ADDRESSES_SEEN
 from fleetos.model.inventory import Server, ServerSnapshot, Traits
 from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.scripted import (

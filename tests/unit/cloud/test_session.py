@@ -9,6 +9,8 @@ import pytest
 
 from fleetos.clock import Moment
 from fleetos.cloud.client import CloudClient
+from fleetos.cloud.rate.throttle import CLOSURE_S
+from fleetos.cloud.session import READ_TRIES
 from fleetos.errors import (
     AnswerLost,
     AuthenticationFailed,
@@ -18,7 +20,7 @@ from fleetos.errors import (
     PermissionDenied,
     ReadRefused,
 )
-from fleetos.limits import CLOSURE_S, READ_TRIES, WRITE_DEPARTS_WITHIN_S
+from fleetos.limits import WRITE_DEPARTS_WITHIN_S
 from fleetos.model.inventory import Delivered, Reply, Unanswered, Undelivered
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order, Secrets

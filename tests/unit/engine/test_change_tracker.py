@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from fleetos.engine.facts import JobRead, ServerRead, ServersNotRead
+from fleetos.engine.sweeps import FOLLOWER_MAX_AGE_SHARE
 from fleetos.engine.turn import Turn
-from fleetos.limits import FOLLOWER_MAX_AGE_SHARE, FRESH_READ_MAX_AGE_S
+from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.inventory import Job, JobStatus
 from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode

@@ -6,9 +6,8 @@ from datetime import timedelta
 import pytest
 
 from fleetos.clock import Moment
-from fleetos.engine.change_tracker import ChangeTracker, change_key
+from fleetos.engine.change_tracker import GROUP_SAMPLES_MIN, STOP_LEAD_FACTOR, ChangeTracker, change_key
 from fleetos.engine.turn import Turn
-from fleetos.limits import GROUP_SAMPLES_MIN, STOP_LEAD_FACTOR
 from fleetos.model.experience import NO_EXPERIENCE
 from fleetos.model.inventory import Job, JobStatus, SubJob
 from fleetos.model.journal.events import ChangeAdopted, JobEnded, PowerAnswered, TargetEvent

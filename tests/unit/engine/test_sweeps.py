@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from fleetos.engine.agenda import Agenda
 from fleetos.engine.change_tracker import ChangeTracker
-from fleetos.engine.sweeps import SweepBatch, SweepPlanner
-from fleetos.limits import FOLLOWER_MAX_AGE_SHARE, FRESH_READ_MAX_AGE_S
+from fleetos.engine.sweeps import FOLLOWER_MAX_AGE_SHARE, SweepBatch, SweepPlanner
+from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.run import Settings
 from fleetos.rules.admission.queue import Queue
 from fleetos.rules.needs import ReadTracesNeed, SweepNeed

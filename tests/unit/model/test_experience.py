@@ -5,14 +5,19 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.limits import (
+from fleetos.limits import DURATION_MAX_S
+from fleetos.model.experience import (
     CHANGE_KEY_LETTERS,
     CHANGE_KEYS_REMEMBERED,
     CHANGES_REMEMBERED,
-    DURATION_MAX_S,
+    NO_EXPERIENCE,
     STOPS_REMEMBERED,
+    Experience,
+    Limit,
+    check_experience,
+    merge_experience,
+    settle_s,
 )
-from fleetos.model.experience import NO_EXPERIENCE, Experience, Limit, check_experience, merge_experience, settle_s
 from fleetos.model.journal.codec import experience_from_json, experience_json
 from tests.unit.model.samples import START
 

@@ -9,13 +9,13 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S, UNREAD_MAX
+from fleetos.limits import CHECKING_S, FRESH_READ_MAX_AGE_S
 from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.events import Moved
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, PowerCall, Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
-from fleetos.rules.decide import decide
+from fleetos.rules.decide import UNREAD_MAX, decide
 from fleetos.rules.needs import ReadServerNeed, SubmitNeed, SweepNeed, Wait
 from tests.unit.model.samples import (
     CHANGED,

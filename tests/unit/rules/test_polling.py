@@ -5,9 +5,17 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.limits import JITTER, POLL_BUDGET_SHARE
 from fleetos.rules.needs import PowerNeed, ReadJobNeed, ReadServerNeed, ReadTracesNeed, SubmitNeed, Wait
-from fleetos.rules.polling import ReadJob, ReadServer, ReadTraces, Sweep, plan_reads, poll_interval_s
+from fleetos.rules.polling import (
+    JITTER,
+    POLL_BUDGET_SHARE,
+    ReadJob,
+    ReadServer,
+    ReadTraces,
+    Sweep,
+    plan_reads,
+    poll_interval_s,
+)
 from tests.unit.model.samples import SETTINGS, START
 
 

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.limits import AGES_LOOKED_AT, ENDS_PER_SWEEP_CALL, JITTER, UNKNOWN_SWEEP_AGE_SHARE
-from fleetos.rules.forecast import ChangeGroup, Forecast, RunningChanges
-from fleetos.rules.polling import sweep_interval_s
+from fleetos.rules.forecast import AGES_LOOKED_AT, ChangeGroup, Forecast, RunningChanges
+from fleetos.rules.polling import ENDS_PER_SWEEP_CALL, JITTER, UNKNOWN_SWEEP_AGE_SHARE, sweep_interval_s
 from tests.unit.model.samples import SETTINGS
 
 LEAST, MOST = SETTINGS.poll_min_s, SETTINGS.poll_max_s

@@ -8,13 +8,14 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.limits import CONFLICT_WAIT_S, JOB_UNKNOWN_GRACE_S, LATER_WAIT_S, MAX_REFUSALS, NOT_SENT_WAIT_S
+from fleetos.limits import CONFLICT_WAIT_S, JOB_UNKNOWN_GRACE_S, LATER_WAIT_S, MAX_REFUSALS
 from fleetos.model.inventory import Delivered, Job, JobStatus, Reply, SubJob, Unanswered, Undelivered
 from fleetos.model.journal.events import ChangeAnswered, JobEnded, Moved, PowerAnswered, RunMoved
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import Outcome, PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.rules.replies import (
+    NOT_SENT_WAIT_S,
     describe,
     end_forgotten_change,
     end_forgotten_power_call,

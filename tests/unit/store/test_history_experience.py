@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from fleetos.errors import DatabaseUnusable
-from fleetos.limits import CHANGES_REMEMBERED
-from fleetos.model.experience import NO_EXPERIENCE, Experience, Limit
+from fleetos.model.experience import CHANGES_REMEMBERED, NO_EXPERIENCE, Experience, Limit
 from fleetos.store import history
 from fleetos.store.connect import open_database
 from fleetos.store.database.database import Database

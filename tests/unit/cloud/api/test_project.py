@@ -3,9 +3,10 @@
 import httpx
 import pytest
 
+from fleetos.cloud.api.images import IMAGE_PAGE, IMAGE_PAGES
+from fleetos.cloud.api.project import DISK_PAGE, DISK_PAGES_WHOLE
 from fleetos.cloud.client import CloudClient
 from fleetos.errors import PermissionDenied, ReadRefused
-from fleetos.limits import DISK_PAGE, DISK_PAGES_WHOLE, IMAGE_PAGE, IMAGE_PAGES
 from fleetos.model.inventory import Flavor, KeyState, Quota
 from tests.unit.cloud.scripted import Answer, Script, ScriptedCloud, answer, error, with_cloud
 

@@ -3,9 +3,10 @@
 import httpx
 import pytest
 
+from fleetos.cloud.api.servers import LIST_IDS
 from fleetos.cloud.client import CloudClient
 from fleetos.errors import AuthenticationFailed, CloudUnreachable, PermissionDenied, ReadRefused
-from fleetos.limits import LIST_IDS, LIST_PAGE
+from fleetos.limits import LIST_PAGE
 from tests.unit.cloud.scripted import (
     Answer,
     Script,

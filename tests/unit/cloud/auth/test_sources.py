@@ -7,11 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from fleetos.cloud.auth.config_files import SearchFolders
+from fleetos.cloud.auth.config_files import CREDENTIALS_FILE_BYTES, SearchFolders
 from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.auth.sources import load as load_async
 from fleetos.errors import InputError
-from fleetos.limits import CREDENTIALS_FILE_BYTES
 
 FULL = """
 clouds:

@@ -5,17 +5,11 @@ import re
 from pathlib import Path
 
 import fleetos.cloud
-from fleetos.limits import (
-    AUTO_BURST,
-    AUTO_READS_PER_S,
-    AUTO_WRITES_PER_S,
-    CLOCK_DIFFERENCE_S,
-    CLOSURE_MAX_S,
-    CLOSURE_S,
-    PASSWORD_COMMAND_S,
-    SECRET_FILE_MAX_BYTES,
-    TOKEN_MARGIN_S,
-)
+from fleetos.cloud.auth.password_sources import PASSWORD_COMMAND_S
+from fleetos.cloud.auth.request_auth import CLOCK_DIFFERENCE_S
+from fleetos.cloud.auth.token_cache import TOKEN_MARGIN_S
+from fleetos.cloud.rate.throttle import AUTO_BURST, AUTO_READS_PER_S, AUTO_WRITES_PER_S, CLOSURE_MAX_S, CLOSURE_S
+from fleetos.limits import SECRET_FILE_MAX_BYTES
 
 ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs/reference/credentials.md").read_text()

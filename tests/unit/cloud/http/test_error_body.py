@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetos.clock import Moment
-from fleetos.cloud.http.error_body import parse_error_body, retry_after_s, sanitize, stated_limit
-from fleetos.limits import MESSAGE_CHARS
+from fleetos.cloud.http.error_body import MESSAGE_CHARS, parse_error_body, retry_after_s, sanitize, stated_limit
 
 NOVA_IN_MESSAGE = '{"badRequest": {"message": "Instance x is not STOPPED", "code": 400}}'
 

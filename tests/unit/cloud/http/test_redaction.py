@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.cloud.http.error_body import parse_error_body, sanitize
+from fleetos.cloud.http.error_body import MESSAGE_CHARS, parse_error_body, sanitize
 from fleetos.cloud.http.redaction import holds_secret, redact
-from fleetos.limits import MESSAGE_CHARS
 from tests.support.secrets import ADMINPASS, LOGIN_PASSWORD, USER_DATA, leaks, spellings
 
 TOKEN = "MIIHtoken" + "".join(f"{number:x}/+" for number in range(3000, 4000))

@@ -5,14 +5,9 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from fleetos.cloud.rate.throttle import RequestClass, Throttle, Throttled
-from fleetos.limits import (
-    AUTO_READS_PER_S,
-    LIMIT_FORGOTTEN_LOOPBACK_S,
-    LIMIT_FORGOTTEN_S,
-    PACE_SHARE,
-    PACE_SHARE_MIN,
-)
+from fleetos.cloud.rate.adaptive_rate import PACE_SHARE, PACE_SHARE_MIN
+from fleetos.cloud.rate.throttle import AUTO_READS_PER_S, RequestClass, Throttle, Throttled
+from fleetos.limits import LIMIT_FORGOTTEN_LOOPBACK_S, LIMIT_FORGOTTEN_S
 from fleetos.model.experience import Limit
 from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.limited import Counted, busy, limited

@@ -7,9 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.cloud.rate.throttle import RequestClass, Throttle, Throttled, WritePermit
+from fleetos.cloud.rate.adaptive_rate import PACE_SHARE_MIN
+from fleetos.cloud.rate.throttle import (
+    AUTO_BURST,
+    AUTO_READS_PER_S,
+    AUTO_WRITES_PER_S,
+    CLOSURE_MAX_S,
+    CLOSURE_S,
+    RequestClass,
+    Throttle,
+    Throttled,
+    WritePermit,
+)
 from fleetos.cloud.rate.token_bucket import TokenBucket
-from fleetos.limits import AUTO_BURST, AUTO_READS_PER_S, AUTO_WRITES_PER_S, CLOSURE_MAX_S, CLOSURE_S, PACE_SHARE_MIN
 from fleetos.model.plan import ApiLimits
 from tests.unit.cloud.virtual import FixedChance, now_s, run
 

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from fleetos.limits import PLAN_MAX_SERVERS, ROW_PROBLEMS_LISTED
+from fleetos.limits import PLAN_MAX_SERVERS
+from fleetos.planning.plan_file.csv_servers import ROW_PROBLEMS_LISTED
 from tests.unit.planning.desk import HEAD, Desk, server_id
 
 PLAN = HEAD + "servers: [{file: s.csv}]\n"

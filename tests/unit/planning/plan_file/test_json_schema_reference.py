@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from fleetos.limits import PLAN_MAX_BYTES, PLAN_MAX_VALUES, ROWS_MAX_BYTES
+from fleetos.limits import ROWS_MAX_BYTES
 from fleetos.planning.plan_file.json_schema import DIALECT, plan_schema
-from fleetos.planning.plan_file.load import load_plan, read_tree
+from fleetos.planning.plan_file.load import PLAN_MAX_BYTES, PLAN_MAX_VALUES, load_plan, read_tree
 from fleetos.planning.plan_file.validation import LATER, SECTIONS
 from tests.unit.planning.desk import Desk
 

@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from fleetos.limits import PLAN_MAX_ALIASES, PLAN_MAX_BYTES, PLAN_MAX_DEPTH, PLAN_MAX_VALUES
-from fleetos.planning.plan_file.load import read_tree
+from fleetos.planning.plan_file.load import PLAN_MAX_ALIASES, PLAN_MAX_BYTES, PLAN_MAX_DEPTH, PLAN_MAX_VALUES, read_tree
 from tests.unit.planning.desk import HEAD, Desk
 
 SERVERS = "servers: [{name: web-01}]\n"

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetos.errors import Problem
-from fleetos.limits import CANDIDATES_LISTED, PLAN_MAX_SERVERS, SELECTORS_MAX
+from fleetos.limits import CANDIDATES_LISTED, PLAN_MAX_SERVERS
 from fleetos.model.inventory import Inventory, Server
 from fleetos.model.plan import Plan, Selector, SourcePosition
+from fleetos.planning.plan_file.build import SELECTORS_MAX
 from fleetos.planning.preflight.selectors import explain_no_match, match_servers, projects_by_name, with_project_names
 from fleetos.planning.preflight.server_selection import newly_selected, select
 from tests.hostile.chance import examples

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from fleetos.limits import ASK_AGAIN_SHARE, SHOWN_WITHIN_S
+from fleetos.limits import ASK_AGAIN_SHARE
 from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.states import TargetState
 from fleetos.rules.decide import decide
 from fleetos.rules.forecast import Forecast
 from fleetos.rules.needs import Context, ReadJobNeed, ReadServerNeed, SweepNeed
+from fleetos.rules.states.changing import SHOWN_WITHIN_S
 from fleetos.rules.states.verifying import judge_ended_change
 from tests.unit.model.samples import CHANGED, ERROR, NO_DISK, REBUILD, SETTINGS, START, STOPPED, a_target, an_attempt
 from tests.unit.rules.scene import Look as Seen

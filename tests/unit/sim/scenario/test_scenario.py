@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from fleetos.errors import InputError, Problem
-from fleetos.limits import SIM_SCENARIO_BYTES_MAX
-from fleetos.sim.scenario.load import LOST, builtin_scenario, load_scenario, parse_scenario
+from fleetos.sim.scenario.load import LOST, SIM_SCENARIO_BYTES_MAX, builtin_scenario, load_scenario, parse_scenario
 from fleetos.sim.wire.messages import SimResponse
 from fleetos.sim.world.world import World
 from tests.unit.sim.bench import BORN, Bench
