@@ -27,7 +27,15 @@ lint:
 check: lint
     .venv/bin/pytest -q
     .venv/bin/pytest -q -m proof
+    env FLEETOS_TEST_EXAMPLES=5 .venv/bin/pytest -q -m hypothesis
     .venv/bin/python -m tests.simulation --seeds 400 --from 1
+
+# Report which lines of the program the tests run. Takes twice as long as the tests.
+coverage:
+    .venv/bin/coverage erase
+    .venv/bin/coverage run -m pytest -q
+    .venv/bin/coverage combine -q
+    .venv/bin/coverage report
 
 # Check the last commit as CI does, in clones of it.
 ci:

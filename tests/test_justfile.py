@@ -16,7 +16,7 @@ from tests.test_readme import PAGES, code
 ROOT = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent
 JUST = TOOLS / "just"
-WANTED = {"setup", "test", "test-one", "check", "lint", "sim", "mutations", "demo", "docs"}
+WANTED = {"coverage", "setup", "test", "test-one", "check", "lint", "sim", "mutations", "demo", "docs"}
 
 
 def recipes(text: str) -> Mapping[str, list[str]]:

@@ -27,7 +27,8 @@ Done = subprocess.CompletedProcess[str]
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """The environment of a command that knows nothing of this machine's user."""
-    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    names = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config")}
     return {**kept, **home, "PYTHONWARNINGS": "error", "COLUMNS": "120", **more}
 

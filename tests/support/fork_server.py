@@ -156,7 +156,8 @@ def _server() -> socket.socket:
     """Start the fork server of this process, and return the socket on which it takes commands."""
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     # Nothing of the environment is kept by a command, but what reads it as it is imported reads this one.
-    env = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    kept = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
+    env = {name: os.environ[name] for name in kept if name in os.environ}
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, str(theirs.fileno())],
         cwd=ROOT,
