@@ -111,7 +111,7 @@ async def write(client: CloudClient, *, change: bool) -> Reply:
 
 
 @pytest.mark.parametrize("what", RIGHT)
-@examples(30)
+@examples(6)
 @given(randoms)
 def test_whatever_comes_back(what: str, random: Random) -> None:
     cloud = HostileCloud(raws(random, RIGHT[what], 12))
@@ -133,7 +133,7 @@ def test_every_part_of_an_answer_may_be_anything(what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["server", "list", "job", "images"])
-@examples(30)
+@examples(6)
 @given(st.data())
 def test_any_json(what: str, data: st.DataObject) -> None:
     cloud = HostileCloud([Raw(200, {}, json_bytes(data.draw(trees))) for _ in range(3)])
@@ -144,7 +144,7 @@ def test_any_json(what: str, data: st.DataObject) -> None:
     with_client(cloud, then)
 
 
-@examples(40)
+@examples(8)
 @given(st.lists(st.builds(Raw, st.integers(100, 999), st.just({}), st.binary(max_size=60)), max_size=8))
 def test_any_status_with_any_bytes(answers: list[Raw]) -> None:
     cloud = HostileCloud(answers)
@@ -156,7 +156,7 @@ def test_any_status_with_any_bytes(answers: list[Raw]) -> None:
 
 
 @pytest.mark.parametrize("change", [True, False])
-@examples(20)
+@examples(4)
 @given(randoms)
 def test_a_write_leaves_once_whatever_comes_back(change: bool, random: Random) -> None:
     cloud = HostileCloud(raws(random, RIGHT["write"], 3))
@@ -168,7 +168,7 @@ def test_a_write_leaves_once_whatever_comes_back(change: bool, random: Random) -
     assert cloud.requests == 2, "a login and one write"
 
 
-@examples(200)
+@examples(40)
 @given(randoms)
 def test_a_login(random: Random) -> None:
     grant = good_grant()

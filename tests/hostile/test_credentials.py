@@ -151,7 +151,7 @@ def test_every_variable_of_the_other_ways_may_be_anything(places: SearchFolders,
         outcome(places, None, {**vendors, "HUAWEICLOUD_SDK_AK": text, "HUAWEICLOUD_SDK_SK": "geheim-1"})
 
 
-@examples(60)
+@examples(12)
 @given(randoms)
 def test_the_file_of_the_vendors_sdk_may_be_anything(places: SearchFolders, random: Random) -> None:
     text = b"[basic]\nak = AK\nsk = geheim-1\nproject_id = p\nsecurity_token = geheim-2\niam_endpoint = https://iam.invalid\n"
@@ -162,7 +162,7 @@ def test_the_file_of_the_vendors_sdk_may_be_anything(places: SearchFolders, rand
     file.unlink()
 
 
-@examples(60)
+@examples(12)
 @given(randoms)
 def test_an_entry_with_a_key_or_a_program_may_be_anything(places: SearchFolders, random: Random) -> None:
     for more in (BY_KEY, BY_TOKEN, BY_PROGRAM):
@@ -182,7 +182,7 @@ def test_proxies_may_be_anything(name: str) -> None:
         found.for_host("ecs.invalid")
 
 
-@examples(80)
+@examples(16)
 @given(randoms)
 def test_clouds_yaml_may_be_anything(places: SearchFolders, random: Random) -> None:
     clouds_yaml(places, mangled(random, json_bytes(spoiled(random, ENTRY)), depths=(20, 200)))

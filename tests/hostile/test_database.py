@@ -236,7 +236,7 @@ def bodies(random: Random) -> tuple[str, str, str]:
     )
 
 
-@examples(250)
+@examples(50)
 @given(randoms)
 def test_a_body_is_a_value_that_can_be_kept_and_shown_or_none(random: Random) -> None:
     target_body, run_body, event_body = bodies(random)
@@ -264,7 +264,7 @@ def test_a_body_is_a_value_that_can_be_kept_and_shown_or_none(random: Random) ->
     assert_shown(event_text(record, run.id, {}).plain)
 
 
-@examples(150)
+@examples(30)
 @given(randoms)
 def test_an_experience_is_within_its_bounds_or_none(random: Random) -> None:
     data = json.dumps(spoiled(random, json.loads(experience_json(LEARNED)), most=2)).encode()
@@ -282,7 +282,7 @@ def assert_shown(text: str) -> None:
     assert all(letter == "\n" or letter.isprintable() for letter in text), ascii(text)
 
 
-@examples(150)
+@examples(30)
 @given(randoms)
 def test_a_journal_that_somebody_edited_is_replayed_or_refused(random: Random) -> None:
     events = list(EVENTS)

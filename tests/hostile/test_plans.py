@@ -70,7 +70,7 @@ def said(plan: Plan) -> list[object]:
     return [plan.name, plan.cloud, plan.change, servers, exclude, plan.rollout, plan.failure, plan.timeouts, plan.api]
 
 
-@examples(60)
+@examples(12)
 @given(randoms)
 def test_a_plan_of_the_grammar_is_the_same_however_it_is_written(folder: Path, random: Random) -> None:
     tree = plan_tree(random)
@@ -85,7 +85,7 @@ def test_a_plan_of_the_grammar_is_the_same_however_it_is_written(folder: Path, r
     assert all(len(server.name or "") <= TEXT_MAX_LETTERS for server in plan.servers)
 
 
-@examples(60)
+@examples(12)
 @given(randoms)
 def test_two_plans_that_say_different_things_differ_in_their_digest(folder: Path, random: Random) -> None:
     tree = plan_tree(random)
@@ -97,14 +97,14 @@ def test_two_plans_that_say_different_things_differ_in_their_digest(folder: Path
     assert before.digest != after.digest
 
 
-@examples(200)
+@examples(40)
 @given(randoms)
 def test_a_spoiled_plan_is_a_plan_or_its_problems(folder: Path, random: Random) -> None:
     data = flow(spoiled(random, plan_tree(random))).encode("utf-8", "surrogatepass")
     loaded(folder, mangled(random, data, depths=(20, 200)))
 
 
-@examples(60)
+@examples(12)
 @given(st.dictionaries(st.sampled_from(["version", "name", "change", "servers", "rollout", "api", "x"]), trees))
 def test_any_tree(folder: Path, tree: dict[str, Any]) -> None:
     loaded(folder, flow(tree))

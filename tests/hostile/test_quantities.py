@@ -43,14 +43,14 @@ def percent(millionths: int) -> str:
     return f"{millionths // 10**6}.{millionths % 10**6:06}%"
 
 
-@examples(200)
+@examples(40)
 @given(PARTS)
 def test_a_duration_is_the_nearest_number_to_what_is_written(parts: list[Part]) -> None:
     text, seconds = written(parts)
     assert parse_duration_s(text) == float(seconds)
 
 
-@examples(100)
+@examples(20)
 @given(PARTS, PARTS)
 def test_durations_keep_their_order(one: list[Part], other: list[Part]) -> None:
     (text, seconds), (longer, more) = sorted((written(one), written(other)), key=lambda written: written[1])
@@ -61,7 +61,7 @@ def test_durations_keep_their_order(one: list[Part], other: list[Part]) -> None:
     assert (first == second) is (float(seconds) == float(more))
 
 
-@examples(100)
+@examples(20)
 @given(st.integers(0, int(DURATION_MAX_S * 1000)))
 def test_every_spelling_of_a_duration_is_the_same(milliseconds: int) -> None:
     spelled = format_duration(milliseconds / 1000)
@@ -70,7 +70,7 @@ def test_every_spelling_of_a_duration_is_the_same(milliseconds: int) -> None:
     assert format_duration(parse_duration_s(spelled) or 0.0) == spelled
 
 
-@examples(300)
+@examples(60)
 @given(PERCENTS, TOTALS, st.integers(0, 1))
 def test_a_percentage_is_exact(millionths: int, total: int, at_least: int) -> None:
     found = parse_share(percent(millionths))
@@ -90,7 +90,7 @@ def test_a_percentage_of_a_round_total_loses_none(text: str, total: int, number:
     assert found.of(total, at_least=1) == number
 
 
-@examples(100)
+@examples(20)
 @given(PERCENTS, PERCENTS, TOTALS, TOTALS)
 def test_shares_keep_their_order_and_are_no_more_than_all(one: int, other: int, total: int, more: int) -> None:
     less, most = Share(min(one, other) / 10**6, percent=True), Share(max(one, other) / 10**6, percent=True)
@@ -98,7 +98,7 @@ def test_shares_keep_their_order_and_are_no_more_than_all(one: int, other: int, 
     assert 0 <= less.of(few, at_least=0) <= less.of(many, at_least=0) <= most.of(many, at_least=0) <= many
 
 
-@examples(100)
+@examples(20)
 @given(st.integers(1, RATE_MAX_REQUESTS), PARTS)
 def test_a_rate_never_allows_more_than_it_says(requests: int, parts: list[Part]) -> None:
     text, seconds = written(parts)
@@ -127,7 +127,7 @@ def test_what_is_no_quantity_is_none() -> None:
         assert parse_share(value) is None or value == 2
 
 
-@examples(300)
+@examples(60)
 @given(randoms)
 def test_what_is_nearly_a_quantity_is_one_or_none(random: Random) -> None:
     letters = "0123456789.smh%/ -+e\n\u0663"

@@ -67,7 +67,7 @@ def table(random: Random) -> tuple[list[list[str]], bytes]:
     return cells, out.getvalue().encode(random.choice(["utf-8", "utf-8-sig"]))
 
 
-@examples(80)
+@examples(16)
 @given(randoms)
 def test_what_was_written_is_read_back(file: Path, random: Random) -> None:
     cells, data = table(random)
@@ -82,7 +82,7 @@ def test_what_was_written_is_read_back(file: Path, random: Random) -> None:
     ]
 
 
-@examples(200)
+@examples(40)
 @given(randoms)
 def test_a_mangled_file_is_rows_or_problems(file: Path, random: Random) -> None:
     rows_of(file, mangled(random, table(random)[1], depths=(20, 2_000)))

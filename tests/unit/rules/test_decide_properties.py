@@ -18,6 +18,7 @@ from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, PowerNeed, ReadJobNeed, ReadTracesNeed, SubmitNeed, WriteEvents
 from fleetos.rules.outcomes import backoff_s
 from fleetos.rules.replies import judge_change_reply, judge_job, judge_power_reply
+from tests.hostile.chance import EXAMPLES_FACTOR
 from tests.unit.model.samples import (
     CHANGED,
     CHANGED_DOWN,
@@ -202,7 +203,7 @@ BEGINNINGS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60 * EXAMPLES_FACTOR, deadline=None)
 @given(beginning=BEGINNINGS, steps=STEPS, mode=MODES, after=st.sampled_from(PowerAfter))
 def test_no_send_but_at_the_disk_that_may_be_wiped(
     beginning: Target,
@@ -213,7 +214,7 @@ def test_no_send_but_at_the_disk_that_may_be_wiped(
     play(Player(beginning, replace(SETTINGS, stop=mode, power_after=after)), steps)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=40 * EXAMPLES_FACTOR, deadline=None)
 @given(beginning=BEGINNINGS, picture=PICTURES, reply=REPLIES, job=JOBS, mode=MODES)
 def test_a_cloud_that_stays_as_it_is_brings_every_target_to_rest(
     beginning: Target, picture: ServerSnapshot | None, reply: Reply, job: Job | None, mode: StopMode

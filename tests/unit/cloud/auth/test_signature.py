@@ -104,7 +104,7 @@ header_values = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_
 extra = st.dictionaries(st.sampled_from(["x-project-id", "x-security-token"]), header_values)
 
 
-@examples(300)
+@examples(60)
 @given(
     st.sampled_from(["GET", "POST", "delete"]),
     st.lists(letters, max_size=4),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fleetos.errors import InputError
 from fleetos.planning.plan_file.load import load_plan
+from tests.hostile.chance import EXAMPLES_FACTOR
 
 EVERYTHING = """\
 version: 1
@@ -65,7 +66,9 @@ WORDS = [
     *("\t", "\n", "\n  ", "\n- ", "? ", "%YAML 1.1\n", "'", '"', "\\", '"\\UFFFFFFFF"', '"\\ud800"', '"\\0"', "\x85"),
     *("\ufeff", "\u2028", "ß", "\U0001f600", "@", "`", "{", "}", "[", "]", "select", "windows", "waves", "s.csv", "/"),
 ]
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(
+    max_examples=30 * EXAMPLES_FACTOR, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture(scope="module")

@@ -301,14 +301,14 @@ SERVERS = st.lists(st.tuples(NAMES, TAGS, ADDRESSES), max_size=6).map(
 )
 
 
-@examples(60)
+@examples(12)
 @given(SERVERS, NAMES)
 def test_a_glob_means_what_fnmatch_says(servers: list[Server], glob: str) -> None:
     fitting = {server.id for server in servers if fnmatchcase(server.name, glob)}
     assert {server.id for server in match_servers(Selector(name=(glob,)), servers)} == fitting
 
 
-@examples(60)
+@examples(12)
 @given(
     SERVERS, st.dictionaries(st.sampled_from("ab"), st.sets(st.sampled_from(["", "x", "*"]), min_size=1), min_size=1)
 )
@@ -321,7 +321,7 @@ def test_tags_mean_what_every_key_of_them_allows(servers: list[Server], tags: di
     assert {server.id for server in match_servers(selector, servers)} == {one.id for one in servers if fits(one)}
 
 
-@examples(60)
+@examples(12)
 @given(SERVERS, st.sampled_from(["10.0.0.0/8", "10.0.0.0/16", "10.0.0.1", "::/0", "0.0.0.0/0", "fd00::/8"]))
 def test_a_range_holds_its_addresses_and_no_others(servers: list[Server], text: str) -> None:
     network = ip_network(text)
@@ -338,7 +338,7 @@ def test_a_range_holds_its_addresses_and_no_others(servers: list[Server], text: 
     assert found == {server.id for server in servers if within(server.addresses[0])}
 
 
-@examples(40)
+@examples(8)
 @given(SERVERS, NAMES, TAGS)
 def test_whoever_is_not_selected_is_a_near_miss_and_nothing_else(
     servers: list[Server], glob: str, tags: dict[str, str]

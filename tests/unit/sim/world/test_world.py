@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetos.sim.world.orders import ForeignOrder
+from tests.hostile.chance import EXAMPLES_FACTOR
 from tests.support import ledger as judge
 from tests.unit.sim.bench import Bench
 
@@ -38,7 +39,7 @@ def act(bench: Bench, what: str, name: str) -> None:
         bench.cloud.execute_order(ForeignOrder.model_validate({**order, "image": "Standard_Debian_12_latest"}))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=40 * EXAMPLES_FACTOR, deadline=None)
 @given(st.integers(0, 1000), st.booleans(), STEPS)
 def test_disks_and_changes_add_up(seed: int, lax: bool, steps: list[tuple[str, str, float]]) -> None:
     bench = Bench(seed=seed, lax=lax, servers=[{"count": 2, "name": "web-###", "state": "stopped"}], faults=RULES)

@@ -11,6 +11,7 @@ from fleetos.model.journal.events import Moved, RunMoved
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.terminal.frame import Spent, frame
 from fleetos.views.terminal.highlights import Highlights
+from tests.hostile.chance import EXAMPLES_FACTOR
 from tests.unit.views.stage import Stage, a_run, server_id, target
 from tests.unit.views.text.test_format import HOSTILE
 
@@ -145,7 +146,7 @@ def test_a_hostile_name_cannot_break_the_screen() -> None:
     name=st.text(max_size=40),
     data=st.data(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=12 * EXAMPLES_FACTOR, deadline=None)
 def test_never_wider_nor_higher_than_the_terminal(
     width: int, height: int, count: int, name: str, data: st.DataObject
 ) -> None:
