@@ -68,16 +68,21 @@ class SqlJournal:
         """Return the operator's requests that are not done yet, oldest first. Raise JournalUnwritable."""
         undone = (requests.c.run_id == self._lease.run_id, requests.c.done_at.is_(None))
         columns = (requests.c.id, requests.c.kind, requests.c.asked_by)
+        asked: list[OperatorRequest] = []
         try:
-            async with self._database.reading() as connection:
-                rows = await connection.execute(select(*columns).where(*undone).order_by(requests.c.id))
-                return [
-                    OperatorRequest(request_id, decode_column(RequestKind, kind), by) for request_id, kind, by in rows
-                ]
+            # The engine cancels its tasks when a run has ended. A statement that is cancelled costs its connection.
+            with anyio.CancelScope(shield=True):
+                async with self._database.reading() as connection:
+                    rows = await connection.execute(select(*columns).where(*undone).order_by(requests.c.id))
+                    asked = [
+                        OperatorRequest(request_id, decode_column(RequestKind, kind), by)
+                        for request_id, kind, by in rows
+                    ]
         except LeaseLost:
             raise
         except StoreError as error:
             raise JournalUnwritable(error.message, error.hint) from error
+        return asked
 
     def lease_valid(self, moment: Moment) -> bool:
         """Return whether the lease was renewed within its term, and the database is still the file that was opened.

@@ -3,8 +3,7 @@
 SQLAlchemy's package for asyncio imports its ORM as well, which nobody here uses: such a command would pay for both.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, TypeVarTuple, overload
 
 import anyio.lowlevel
@@ -80,6 +79,10 @@ class BlockingConnection:
         await anyio.lowlevel.checkpoint()
         return fn(self._connection)
 
+    async def close(self) -> None:
+        """Give the connection back to its pool."""
+        self._connection.close()
+
 
 class BlockingReaders:
     """Connections of a synchronous engine, offered as its asynchronous one offers them."""
@@ -87,11 +90,9 @@ class BlockingReaders:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    @asynccontextmanager
-    async def connect(self) -> AsyncGenerator[Connection]:
-        """Yield a connection."""
-        with self._engine.connect() as connection:
-            yield BlockingConnection(connection)
+    async def connect(self) -> BlockingConnection:
+        """Return a connection, which its user closes."""
+        return BlockingConnection(self._engine.connect())
 
     async def dispose(self) -> None:
         """Close the connections."""

@@ -93,8 +93,13 @@ class Database:
         """
         with self.translate_errors(DatabaseUnusable, "cannot be read"):
             self._check_file()
-            async with self._readers.connect() as connection:
+            connection = await self._readers.connect()
+            try:
                 yield connection
+            finally:
+                # Even a reader that is cancelled gives its connection back before the database is closed.
+                with anyio.CancelScope(shield=True):
+                    await connection.close()
             self._check_file()
 
     async def _holds_no_server(self) -> bool:

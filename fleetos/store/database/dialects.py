@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from enum import StrEnum, auto
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -87,6 +88,8 @@ def engine_for(location: Location, role: Role) -> "AsyncEngine":
         **options,
     )
     _set_up_connections(engine.sync_engine, role)
+    if location.path is not None:
+        engine.dialect.do_terminate = partial(_stop_connection, engine.sync_engine)
     return engine
 
 
@@ -132,6 +135,15 @@ def _set_up_connections(engine: Engine, role: Role) -> None:
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
+
+
+def _stop_connection(engine: Engine, dbapi_connection: DBAPIConnection) -> None:
+    """End a connection whose statement was cancelled: its thread closes it after that statement. Wait for nothing.
+
+    SQLAlchemy waits for the close in a task, and stops the thread if that wait is cancelled too. The task may then wait
+    for a thread that has ended, and a process that leaves waits for all of its tasks: it would never end.
+    """
+    engine.dialect.get_driver_connection(dbapi_connection).stop()
 
 
 def _enable_wal(connection: DBAPIConnection) -> None:
