@@ -80,7 +80,7 @@ def test_a_fault_is_found_and_the_sound_source_is_clean(capsys: pytest.CaptureFi
     assert " found " in found
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_what_is_no_fault_is_not_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     harmless = dataclasses.replace(QUICK, patches=(), seeds=1)
     monkeypatch.setattr("tests.simulation.mutations.__main__.MUTATIONS", [harmless])
