@@ -3,10 +3,8 @@
 Sources: the vendor profiles of openstacksdk, the regions of the vendors' SDKs, and the endpoint pages of both clouds.
 """
 
-import importlib
 import re
 from collections.abc import Mapping
-from typing import Protocol, cast
 
 from fleetos.cloud.http.addresses import Origin, parse_origin
 
@@ -29,13 +27,6 @@ _CLOUDS: Mapping[str, re.Pattern[str]] = {
 _IAM_NAMES = ("iam.", "iam-pub.")
 
 
-class _Vendors(Protocol):
-    """Types of the functions of openstack.config.vendors that fleetos uses."""
-
-    def profiles(self) -> list[str]: ...
-    def get_profile(self, profile_name: str) -> Mapping[str, object] | None: ...
-
-
 def is_region(text: str) -> bool:
     """Return whether a text is a valid region name: other letters in an address could lead to another host."""
     return _REGION.fullmatch(text) is not None
@@ -47,7 +38,7 @@ def vendor_profile(name: str) -> Mapping[str, object] | None:
     Return None also for profiles that it would load from the network, and for clouds that were shut down.
     """
     try:
-        vendors = cast("_Vendors", importlib.import_module("openstack.config.vendors"))
+        from openstack.config import vendors
     except ImportError:
         return None
     if not _NAME.fullmatch(name) or name not in vendors.profiles():

@@ -5,12 +5,10 @@ standard error is ours, since it may ask for a passphrase there.
 """
 
 import contextlib
-import importlib
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, cast
 
 import anyio
 import anyio.to_thread
@@ -40,12 +38,6 @@ class Keyring:
 
 
 PasswordSource = PasswordCommand | Keyring
-
-
-class _Keyring(Protocol):
-    """Types of the functions of the library keyring that fleetos uses."""
-
-    def get_password(self, service_name: str, username: str) -> str | None: ...
 
 
 Wrong = Callable[..., InputError]
@@ -110,7 +102,7 @@ async def _read_output(process: Process) -> bytes:
 
 async def _read_keyring(keyring: Keyring, wrong: Wrong) -> str:
     try:
-        library = cast("_Keyring", importlib.import_module("keyring"))
+        import keyring as library
     except ImportError:
         raise wrong("the library keyring, which is not installed", "pip install 'fleetos[keyring]'") from None
     try:

@@ -264,6 +264,7 @@ def test_openstacksdk_knows_more_clouds(places: SearchFolders, monkeypatch: pyte
     for name in ("nowhere", "https://evil.invalid", "../otc", "vexxhost", "betacloud"):
         assert "profile: otc or otc-swiss" in problems(places, {}, f"{entry}{name}")
     nothing: Any = None
+    monkeypatch.delattr("openstack.config.vendors")
     monkeypatch.setitem(sys.modules, "openstack.config.vendors", nothing)
     assert "fleetos[openstack]" in problems(places, {}, f"{entry}citycloud")
     assert found(places, {}, f"{entry}otc\nregion_name: eu-de").auth_url == "https://iam.eu-de.otc.t-systems.com/v3"
