@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import func, select, text
 
 from fleetos.errors import DatabaseUnusable
-from fleetos.limits import DATABASE_READERS
 from fleetos.store.database.database import Database
+from fleetos.store.database.dialects import DATABASE_READERS
 from fleetos.store.database.tables import runs
 from fleetos.store.runs import create_run
 from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
