@@ -75,3 +75,43 @@ def test_help_breaks_no_word_of_any_command(columns: int) -> None:
 def test_no_line_of_help_is_wider_than_its_terminal(columns: int) -> None:
     for name, text in every_help()[columns].items():
         assert max(len(line) for line in text.splitlines()) <= columns, name
+
+
+BOTH_HELPS = """
+import json
+from typer import rich_utils
+from typer.main import get_command
+from typer.testing import CliRunner
+from fleetos.cli import help_text
+from fleetos.cli.main import app
+
+def paths(command, path):
+    yield path
+    for name in getattr(command, "commands", {}):
+        yield from paths(command.commands[name], (*path, name))
+
+def helps():
+    runner = CliRunner()
+    return {" ".join(path): runner.invoke(app, [*path, "--help"]).stdout for path in paths(get_command(app), ())}
+
+ours = helps()
+help_text._print_panels = lambda command, ctx, _: rich_utils.rich_format_help(
+    obj=command, ctx=ctx, markup_mode="rich"
+)
+print(json.dumps([ours, helps()]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [80, 120])
+def test_panels_look_as_typer_draws_them(columns: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BOTH_HELPS],
+        env={"PATH": "", "LANG": "C.UTF-8", "COLUMNS": str(columns), "FORCE_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ours, typers = json.loads(done.stdout)
+    assert "\x1b[" in ours["apply"]
+    assert ours == typers
