@@ -1,12 +1,10 @@
-"""Facts that `fleetos doctor` collects, and diagnoses, its judgements on them."""
+"""Diagnoses: what `fleetos doctor` thinks of facts, and the facts about a database."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 
 from fleetos.errors import FleetosError, InputError
-from fleetos.model.experience import Limit
 
 
 class Grade(StrEnum):
@@ -92,9 +90,6 @@ def format_roughly(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-# --- the database ---------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class FileFacts:
     """Facts about the file of a database, or about the place for it. None: the file is missing, or not known."""
@@ -160,107 +155,3 @@ class ClaimFacts:
     run_id: str
     state: str
     servers: int
-
-
-# --- the cloud ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CredentialFacts:
-    """Facts about the credentials. None of them is secret."""
-
-    way: str
-    """Way to log in."""
-    user: str | None
-    """None: the credentials do not name their user."""
-    found_in: str
-    """Source of the credentials."""
-    region: str | None
-    verify: bool
-    """TLS certificates of the cloud are verified."""
-    dated: bool = False
-    """Requests carry a date, as with an access key: a wrong clock makes the credentials worthless."""
-    temporary: bool = False
-    """The credentials end at a time that nobody states."""
-    renewable: bool = True
-    """fleetos can log in again when the token ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoginFacts:
-    """Facts from the login. None: the cloud does not say."""
-
-    project_id: str
-    project: str | None
-    domain: str | None
-    life_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointFacts:
-    """Answer of a service to a request without credentials."""
-
-    service: str
-    address: str
-    loopback: bool
-    """The address is on this machine."""
-    status: int
-    """HTTP status."""
-    latency_s: float
-    """Duration of the request, connecting included."""
-    proxy: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ClockFacts:
-    """Difference between the clocks of this machine and of the cloud."""
-
-    ahead_s: float
-    """Least time by which this machine is ahead, negative if it is behind."""
-    here: datetime
-    """Time by this machine's clock."""
-    by: str
-    """Service whose answer had the date."""
-
-
-class Right(StrEnum):
-    """Permission for a call, as far as a trial read shows it."""
-
-    ALLOWED = "allowed"
-    REFUSED = "refused"
-    ABSENT = "absent"  # the cloud has no such call
-    UNKNOWN = "unknown"
-    UNTRIED = "untried"
-
-
-@dataclass(frozen=True, slots=True)
-class PermissionFacts:
-    """Facts about the permission for one call."""
-
-    call: str
-    action: str | None
-    """The cloud's name of the permission."""
-    right: Right
-    needed: bool
-    """No run is possible without the call."""
-    lost: str
-    """Feature that is missing without the call."""
-    words: str | None = None
-    """Message of the error, if the call failed."""
-    exit_code: int = 0
-    narrowed: bool = False
-    """The user may see servers of some enterprise projects only."""
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryFacts:
-    """Experience with a part of a cloud that the database remembers."""
-
-    limits: Mapping[str, Limit]
-    kept_s: float
-    """Time for which limits count after they were learned."""
-    changes: int
-    """Number of remembered changes."""
-    kinds: int
-    """Number of kinds of remembered changes."""
-    longest_change_s: float

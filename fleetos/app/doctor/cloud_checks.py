@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from fleetos.app.doctor.cloud_rules import PermissionFacts, Right
 from fleetos.cloud.api.reads import GrantedReads, is_gone, parse_response, segment
 from fleetos.cloud.client import ProjectEndpoints
 from fleetos.cloud.http.json_fields import Fields, InvalidJson, parts, text
@@ -10,10 +11,6 @@ from fleetos.cloud.operations import CALLS, EFFECTS, Call, Operation, Use
 from fleetos.cloud.session import ReadRequest, Session
 from fleetos.errors import AuthenticationFailed, CloudError, PermissionDenied, ReadRefused
 from fleetos.model.codes import code_key
-from fleetos.model.diagnosis import (
-    PermissionFacts,
-    Right,
-)
 
 # Ids and names of nothing: that there is no such thing is said only to whom may ask for it.
 _NO_JOB, _NO_KEY_PAIR = "0" * 32, "fleetos-doctor"
@@ -42,11 +39,7 @@ class DryReads:
         self._origins = {"ecs": place.ecs, "ims": place.ims, "evs": place.evs}
         self._keyed = keyed
         self._narrowed = False
-        self._named = {
-            "project": place.project_id,
-            "job": _NO_JOB,
-            "name": _NO_KEY_PAIR,
-        }
+        self._named = {"project": place.project_id, "job": _NO_JOB, "name": _NO_KEY_PAIR}
 
     async def look(self, operation: Operation) -> PermissionFacts:
         """Return what a read shows of its permission. Raises AuthenticationFailed."""

@@ -11,6 +11,11 @@ import anyio
 from fleetos.app.context import AppContext, chosen_cloud, scope_key
 from fleetos.app.doctor.cloud_checks import DryReads
 from fleetos.app.doctor.cloud_rules import (
+    ClockFacts,
+    CredentialFacts,
+    EndpointFacts,
+    LoginFacts,
+    PermissionFacts,
     of_clock,
     of_credentials,
     of_endpoint,
@@ -40,20 +45,7 @@ from fleetos.errors import (
 )
 from fleetos.ids import SystemChance
 from fleetos.limits import EXAMINED_WITHIN_S, LIMIT_FORGOTTEN_LOOPBACK_S, LIMIT_FORGOTTEN_S
-from fleetos.model.diagnosis import (
-    ClockFacts,
-    CredentialFacts,
-    Diagnosis,
-    EndpointFacts,
-    Grade,
-    LoginFacts,
-    MemoryFacts,
-    OnDiagnosis,
-    PermissionFacts,
-    Topic,
-    diagnose_error,
-    diagnose_skipped,
-)
+from fleetos.model.diagnosis import Diagnosis, Grade, OnDiagnosis, Topic, diagnose_error, diagnose_skipped
 from fleetos.model.plan import ApiLimits, Plan
 from fleetos.store import history
 from fleetos.store.database.database import Database
@@ -293,9 +285,7 @@ class _Probe:
             self.tell(diagnose_error(Topic.LIMITS, error))
             return
         kept_s = LIMIT_FORGOTTEN_LOOPBACK_S if self.session.simulated else LIMIT_FORGOTTEN_S
-        changes = sum(map(len, known.changes.values()))
-        facts = MemoryFacts(known.limits, kept_s, changes, len(known.changes), known.longest_change_s)
-        for diagnosis in of_memory(facts, self.session.clock.now()):
+        for diagnosis in of_memory(known, kept_s, self.session.clock.now()):
             self.tell(diagnosis)
 
     async def _in_time(self, about: str, work: Awaitable[T]) -> T:

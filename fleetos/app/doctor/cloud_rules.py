@@ -1,24 +1,14 @@
-"""Judge the facts about the cloud: fine, doubtful or broken, and what to do about it. Pure."""
+"""Facts about the cloud, and judgements on them: fine, doubtful or broken, and what to do about it. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from fleetos.errors import AuthenticationFailed, FleetosError
-from fleetos.model.diagnosis import (
-    ClockFacts,
-    CredentialFacts,
-    Diagnosis,
-    EndpointFacts,
-    Grade,
-    LoginFacts,
-    MemoryFacts,
-    PermissionFacts,
-    Right,
-    Topic,
-    diagnose_error,
-    format_roughly,
-)
+from fleetos.model.diagnosis import Diagnosis, Grade, Topic, diagnose_error, format_roughly
+from fleetos.model.experience import Experience
+from fleetos.text import counted
 
 # From this difference on a clock is worth a look: a machine that asks a time server is within a second, and what is
 # noted of a run should be found in the cloud's own logs.
@@ -29,6 +19,93 @@ SIGNATURE_OFF_S = 900.0
 TOKEN_SHORT_S = 3600.0
 # Clocks that were set to the time of another zone are off by such steps, but for a little.
 _ZONE_STEP_S, _ZONE_SLACK_S = 1800.0, 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialFacts:
+    """Facts about the credentials. None of them is secret."""
+
+    way: str
+    """Way to log in."""
+    user: str | None
+    """None: the credentials do not name their user."""
+    found_in: str
+    """Source of the credentials."""
+    region: str | None
+    verify: bool
+    """TLS certificates of the cloud are verified."""
+    dated: bool = False
+    """Requests carry a date, as with an access key: a wrong clock makes the credentials worthless."""
+    temporary: bool = False
+    """The credentials end at a time that nobody states."""
+    renewable: bool = True
+    """fleetos can log in again when the token ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFacts:
+    """Facts from the login. None: the cloud does not say."""
+
+    project_id: str
+    project: str | None
+    domain: str | None
+    life_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFacts:
+    """Answer of a service to a request without credentials."""
+
+    service: str
+    address: str
+    loopback: bool
+    """The address is on this machine."""
+    status: int
+    """HTTP status."""
+    latency_s: float
+    """Duration of the request, connecting included."""
+    proxy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockFacts:
+    """Difference between the clocks of this machine and of the cloud."""
+
+    ahead_s: float
+    """Least time by which this machine is ahead, negative if it is behind."""
+    here: datetime
+    """Time by this machine's clock."""
+    by: str
+    """Service whose answer had the date."""
+
+
+class Right(StrEnum):
+    """Permission for a call, as far as a trial read shows it."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+    ABSENT = "absent"  # the cloud has no such call
+    UNKNOWN = "unknown"
+    UNTRIED = "untried"
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionFacts:
+    """Facts about the permission for one call."""
+
+    call: str
+    action: str | None
+    """The cloud's name of the permission."""
+    right: Right
+    needed: bool
+    """No run is possible without the call."""
+    lost: str
+    """Feature that is missing without the call."""
+    words: str | None = None
+    """Message of the error, if the call failed."""
+    exit_code: int = 0
+    narrowed: bool = False
+    """The user may see servers of some enterprise projects only."""
 
 
 def of_credentials(facts: CredentialFacts) -> Diagnosis:
@@ -138,27 +215,28 @@ def of_permission(facts: PermissionFacts) -> Diagnosis:
     return Diagnosis(Topic.PERMISSION, grade, f"not known: {facts.words}", None, facts.call, values, code)
 
 
-def of_memory(facts: MemoryFacts, now: datetime) -> Sequence[Diagnosis]:
-    """Report the rate limits and the durations of changes that earlier runs have learned."""
-    durations = {"changes": facts.changes, "kinds": facts.kinds, "longest_change_s": facts.longest_change_s}
-    changes = "1 change" if facts.changes == 1 else f"{facts.changes:,} changes"
-    kinds = "1 kind" if facts.kinds == 1 else f"{facts.kinds:,} kinds"
-    known = f"remembered: {changes} of {kinds} (image, flavor, zone)"
+def of_memory(known: Experience, kept_s: float, now: datetime) -> Sequence[Diagnosis]:
+    """Report the rate limits and the durations of changes that earlier runs have learned.
+
+    `kept_s`: time for which limits count after they were learned.
+    """
+    changes, longest_s = sum(map(len, known.changes.values())), known.longest_change_s
+    kinds = len(known.changes)
+    durations = {"changes": changes, "kinds": kinds, "longest_change_s": longest_s}
+    remembered = f"remembered: {counted(changes, 'change')} of {counted(kinds, 'kind')} (image, flavor, zone)"
     watched = "an unknown outcome is watched for at least twice as long, up to timeouts.change"
-    longest = (
-        f", the longest took {format_roughly(facts.longest_change_s)}: {watched}" if facts.longest_change_s else ""
-    )
+    longest = f", the longest took {format_roughly(longest_s)}: {watched}" if longest_s else ""
     diagnoses: list[Diagnosis] = []
-    for kind, limit in facts.limits.items():
+    for kind, limit in known.limits.items():
         age_s = max(0.0, (now - limit.learned_at).total_seconds())
         since = f"{limit.learned_at:%Y-%m-%d %H:%M} UTC"
         how = "named by the cloud" if limit.told else "found by its refusals"
         text = f"{limit.rate_per_s:.3g} {kind}s a second, {how}, last refused {since}"
         values = {"rate_per_s": limit.rate_per_s, "told": limit.told, "learned_at": f"{limit.learned_at:%FT%TZ}"}
-        in_force = age_s < facts.kept_s
+        in_force = age_s < kept_s
         text = f"{text}; {'in force' if in_force else 'forgotten by now'}"
-        hint = f"forgotten {format_roughly(facts.kept_s)} after the last refusal (429)" if in_force else None
+        hint = f"forgotten {format_roughly(kept_s)} after the last refusal (429)" if in_force else None
         diagnoses.append(Diagnosis(Topic.LIMITS, Grade.FINE, text, hint, f"{kind}s", {**values, "in_force": in_force}))
     if not diagnoses:
         diagnoses.append(Diagnosis(Topic.LIMITS, Grade.FINE, "none was learned here: no 429 is remembered"))
-    return [*diagnoses, Diagnosis(Topic.DURATIONS, Grade.FINE, f"{known}{longest}", values=durations)]
+    return [*diagnoses, Diagnosis(Topic.DURATIONS, Grade.FINE, f"{remembered}{longest}", values=durations)]

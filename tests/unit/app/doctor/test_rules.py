@@ -7,6 +7,12 @@ import pytest
 
 from fleetos.app.doctor.cloud_rules import (
     TOKEN_SHORT_S,
+    ClockFacts,
+    CredentialFacts,
+    EndpointFacts,
+    LoginFacts,
+    PermissionFacts,
+    Right,
     of_clock,
     of_credentials,
     of_endpoint,
@@ -29,16 +35,9 @@ from fleetos.app.doctor.database_rules import (
 from fleetos.errors import CloudUnreachable, DatabaseUnusable, InputError, Problem, UsageError
 from fleetos.model.diagnosis import (
     ClaimFacts,
-    ClockFacts,
-    CredentialFacts,
     Diagnosis,
-    EndpointFacts,
     FileFacts,
     Grade,
-    LoginFacts,
-    MemoryFacts,
-    PermissionFacts,
-    Right,
     RunFacts,
     SchemaFacts,
     Topic,
@@ -47,7 +46,7 @@ from fleetos.model.diagnosis import (
     exit_code_of,
     format_roughly,
 )
-from fleetos.model.experience import Limit
+from fleetos.model.experience import Experience, Limit
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 FILE = FileFacts("/s/f.db", 4096, 0o600, True, True, "/s", 0o700, True, "ext4", FREE_LITTLE_BYTES)
@@ -277,13 +276,14 @@ def test_a_right_that_is_needed_weighs_more(right: Right, needed: bool, grade: G
 
 def test_a_limit_is_in_force_until_it_is_forgotten() -> None:
     young, old = Limit(4.0, 1.0, NOW - timedelta(hours=1), told=True), Limit(0.5, 1.0, NOW - timedelta(days=8))
-    facts = MemoryFacts({"read": young, "write": old}, 7 * 86400.0, 12, 2, 300.0)
-    reads, writes, durations = of_memory(facts, NOW)
+    known = Experience(changes={"a": (300.0,) * 8, "b": (20.0,) * 4}, limits={"read": young, "write": old})
+    reads, writes, durations = of_memory(known, 7 * 86400.0, NOW)
     assert (reads.values["in_force"], writes.values["in_force"]) == (True, False)
     assert "4 reads a second, named by the cloud" in reads.text
     assert "0.5 writes a second, found by its refusals" in writes.text
     assert "12 changes of 2 kinds" in durations.text
-    assert of_memory(replace(facts, limits={}), NOW)[0].text.startswith("none was learned")
+    assert durations.values["longest_change_s"] == 300.0
+    assert of_memory(replace(known, limits={}), 7 * 86400.0, NOW)[0].text.startswith("none was learned")
 
 
 def test_the_first_broken_thing_gives_the_exit_code() -> None:
