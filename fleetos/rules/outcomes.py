@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from fleetos.model.inventory import ServerSnapshot
-from fleetos.model.journal.events import AttemptEnded, Moved, TargetEvent
+from fleetos.model.journal.events import AttemptEnded, Moved
 from fleetos.model.run import Attempt, End, Outcome, Target
 from fleetos.model.states import QUEUED, Reason, TargetState
 from fleetos.rules.needs import Context, Decision, Need, ReadServerNeed, WriteEvents
@@ -133,26 +133,21 @@ def end_attempt(
     attempt = target.attempt
     if attempt is None:
         raise ValueError(f"target {target.server_id} has no open attempt to use up")
-    used = sum(ended.outcome is not None for ended in target.attempts) + 1
-    events: tuple[TargetEvent, ...]
+    used = sum(earlier.outcome is not None for earlier in target.attempts) + 1
     if used < target.attempts_allowed:
-        wait = timedelta(seconds=backoff_s(used, context))
-        events = (
-            AttemptEnded(
-                target.server_id,
-                attempt.number,
-                outcome,
-                TargetState.BACKOFF,
-                disk=snapshot.disk,
-                image=snapshot.likely_image,
-                detail=detail,
-                not_before=context.now.wall + wait,
-            ),
+        ended = AttemptEnded(
+            target.server_id,
+            attempt.number,
+            outcome,
+            TargetState.BACKOFF,
+            disk=snapshot.disk,
+            image=snapshot.likely_image,
+            detail=detail,
+            not_before=context.now.wall + timedelta(seconds=backoff_s(used, context)),
         )
     else:
-        reason = Reason.ATTEMPTS_USED_UP
-        events = (end_attempt_held(target, outcome, reason, detail, snapshot),)
-    return WriteEvents(events)
+        ended = end_attempt_held(target, outcome, Reason.ATTEMPTS_USED_UP, detail, snapshot)
+    return WriteEvents((ended,))
 
 
 def end_attempt_held(

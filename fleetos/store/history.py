@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Column, select, update
 
 from fleetos.model.drift import LastChange
 from fleetos.model.experience import NO_EXPERIENCE, Experience, merge_experience
@@ -37,24 +38,22 @@ async def bad_attempts(database: Database, server_ids: Collection[str]) -> froze
 
 async def unanswered_sends(database: Database, server_ids: Collection[str]) -> Mapping[str, datetime]:
     """Return the time of the last unanswered send to each server, by any run. Servers without one are left out."""
-    times: dict[str, datetime] = {}
-    columns = (claims.c.server_id, claims.c.unanswered_at)
-    async with database.reading() as connection:
-        for batch in id_batches(server_ids):
-            remembered = (claims.c.server_id.in_(batch), claims.c.unanswered_at.is_not(None))
-            times.update((await connection.execute(select(*columns).where(*remembered))).all())
-    return times
+    return await _claim_values(database, claims.c.unanswered_at, server_ids)
 
 
 async def holders(database: Database, server_ids: Collection[str]) -> Mapping[str, str]:
     """Return the run that holds each of the servers. Servers that no run holds are left out."""
-    run_ids: dict[str, str] = {}
-    columns = (claims.c.server_id, claims.c.run_id)
+    return await _claim_values(database, claims.c.run_id, server_ids)
+
+
+async def _claim_values(database: Database, column: Column[Any], server_ids: Collection[str]) -> Mapping[str, Any]:
+    """Return the values of the column that are set, by the id of the claimed server."""
+    values: dict[str, Any] = {}
     async with database.reading() as connection:
         for batch in id_batches(server_ids):
-            held = (claims.c.server_id.in_(batch), claims.c.run_id.is_not(None))
-            run_ids.update((await connection.execute(select(*columns).where(*held))).all())
-    return run_ids
+            claimed = (claims.c.server_id.in_(batch), column.is_not(None))
+            values.update((await connection.execute(select(claims.c.server_id, column).where(*claimed))).all())
+    return values
 
 
 async def former_servers(database: Database, ids: Collection[str], names: Collection[str]) -> Mapping[str, str]:
