@@ -1,5 +1,6 @@
 """The lock says what is installed, to the hash, and not from where; and it fits what pyproject.toml asks for."""
 
+import functools
 import importlib.util
 import re
 import tomllib
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
+@functools.cache
 def read(name: str) -> dict[str, Any]:
     """A TOML file of the project."""
     return tomllib.loads((ROOT / name).read_text(encoding="utf-8"))

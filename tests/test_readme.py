@@ -92,6 +92,13 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@cache
+def words_of_the_source() -> frozenset[str]:
+    """Every name in the program."""
+    files = (ROOT / "fleetos").rglob("*.py")
+    return frozenset(word for file in files for word in re.findall(r"\w+", file.read_text(encoding="utf-8")))
+
+
 def test_the_first_shell_block_is_what_ci_runs() -> None:
     script = [sys.executable, str(ROOT / "scripts" / "readme_commands.py")]
     printed = subprocess.run(script, check=True, capture_output=True, text=True, timeout=SCRIPT_TIMEOUT_S).stdout
@@ -160,10 +167,8 @@ def test_the_files_that_a_page_names_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PRESENT, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_constants_and_methods_that_a_page_names_exist(page: Path) -> None:
-    source = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "fleetos").rglob("*.py"))
-    known = set(re.findall(r"\w+", source))
     beside_a_file = re.findall(r"`([A-Z][\w.]*)`[^`|]{0,20}`fleetos/", page.read_text(encoding="utf-8"))
-    assert [name for name in beside_a_file if not known.issuperset(name.split("."))] == []
+    assert [name for name in beside_a_file if not words_of_the_source().issuperset(name.split("."))] == []
 
 
 def test_every_page_is_linked_from_the_readme() -> None:

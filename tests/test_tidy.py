@@ -1,8 +1,9 @@
 """The house is tidy: rules that no linter knows, each shown to bite on a small sample before it judges the code."""
 
+import functools
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ SUPPRESSIONS = {
 }
 
 
-def files() -> list[str]:
+@functools.cache
+def files() -> Sequence[str]:
     """What a commit would hold, were everything committed: tracked files, and new ones that are not ignored."""
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         pytest.skip("not a checkout, so nothing says which files are the project's")
@@ -43,14 +45,26 @@ def modules() -> Iterator[tuple[str, str]]:
     return ((name, (ROOT / name).read_text(encoding="utf-8")) for name in files() if name.endswith(".py"))
 
 
+@functools.cache
+def wrong_by_rule() -> Mapping[str, list[str]]:
+    """One line for each thing that is wrong, by the rule that says so. Each module is parsed once for all rules."""
+    wrong: dict[str, list[str]] = {"long code": [], "banned names": [], "undocumented": []}
+    for name, text in modules():
+        wrong["long code"] += [f"{name}: {one}" for one in tidy.long_code(name, text)]
+        wrong["banned names"] += [f"{name}: {one}" for one in tidy.banned_names(name, text)]
+        if name.startswith("fleetos/"):
+            wrong["undocumented"] += [f"{name}: {one}" for one in tidy.undocumented(text)]
+    return wrong
+
+
 def told(found: Iterator[tuple[str, str]]) -> str:
     """One line for each thing that is wrong."""
     return "\n".join(f"{name}: {wrong}" for name, wrong in found)
 
 
 def test_modules_and_functions_are_about_one_thing() -> None:
-    wrong = told((name, one) for name, text in modules() for one in tidy.long_code(name, text))
-    assert not wrong, wrong
+    wrong = wrong_by_rule()["long code"]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_long_code_is_seen() -> None:
@@ -64,8 +78,8 @@ def test_long_code_is_seen() -> None:
 
 
 def test_time_chance_and_output_come_from_their_homes() -> None:
-    wrong = told((name, one) for name, text in modules() for one in tidy.banned_names(name, text))
-    assert not wrong, wrong
+    wrong = wrong_by_rule()["banned names"]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize(
@@ -112,10 +126,8 @@ def test_every_home_of_a_banned_name_is_there() -> None:
 
 
 def test_public_functions_say_what_they_return() -> None:
-    wrong = told(
-        (name, one) for name, text in modules() if name.startswith("fleetos/") for one in tidy.undocumented(text)
-    )
-    assert not wrong, wrong
+    wrong = wrong_by_rule()["undocumented"]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_a_missing_docstring_is_seen() -> None:

@@ -1,10 +1,11 @@
 """Rules that linters do not know, as pure functions from the text of a file to what is wrong in it."""
 
 import ast
+import functools
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -75,6 +76,7 @@ VAGUE_ROOMS = frozenset(
     {"utils", "util", "helpers", "helper", "common", "misc", "base", "shared", "manager", "handlers"}
 )
 VAGUE_CLASSES = ("Manager", "Handler", "Service", "Processor", "Helper", "Wrapper")
+_VAGUE_CLASS = re.compile(rf"\bclass\s+\w*(?:{'|'.join(VAGUE_CLASSES)})\b")
 
 _PENDING = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK")) + r")\b")
 _SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore|pyright:|pragma:\s*no\s*cover|ruff:)")
@@ -124,17 +126,23 @@ def long_code(path: str, text: str) -> Iterator[str]:
     lines, allowed = len(text.splitlines()), TEST_MODULE_LINES if path.startswith(TESTS) else MODULE_LINES
     if lines > allowed:
         yield f"the module has {lines} lines, more than {allowed}: it is two things"
-    for function in _functions(ast.parse(text)):
+    for function in _functions(text):
         if (length := _length(function)) > FUNCTION_LINES and not path.startswith("migrations/versions/"):
             yield f"{function.lineno}: {function.name} has {length} lines, more than {FUNCTION_LINES}"
 
 
 def banned_names(path: str, text: str) -> Iterator[str]:
     """Uses of what is banned in that file, each with what to use instead."""
-    bans = [ban for ban in BANS if (ban.in_tests or not path.startswith(TESTS)) and not path.startswith(ban.homes)]
+    bans = [
+        ban
+        for ban in BANS
+        if (ban.in_tests or not path.startswith(TESTS)) and not path.startswith(ban.homes) and _may_be_in(ban, text)
+    ]
+    if not bans:
+        return
     found = {
         (line, ban.name, ban.instead)
-        for line, name in _dotted_names(ast.parse(text))
+        for line, name in _dotted_names(_nodes(text))
         for ban in bans
         if name == ban.name or name.startswith(f"{ban.name}.")
     }
@@ -142,9 +150,14 @@ def banned_names(path: str, text: str) -> Iterator[str]:
         yield f"{line}: {name.removeprefix('builtins.')} is not for here; use {instead}"
 
 
+def _may_be_in(ban: Ban, text: str) -> bool:
+    """Return whether every part of the name is in the text: an alias is imported by its parts too."""
+    return all(part in text for part in ban.name.removeprefix("builtins.").split("."))
+
+
 def undocumented(text: str) -> Iterator[str]:
     """Modules and long public functions that do not say what they are for."""
-    tree = ast.parse(text)
+    tree = _tree(text)
     if tree.body and ast.get_docstring(tree) is None:
         yield "1: the module does not say what it is about"
     for function in _public_functions(tree):
@@ -157,7 +170,7 @@ def vague_names(path: str, text: str) -> Iterator[str]:
     for part in PurePosixPath(path).with_suffix("").parts:
         if part in VAGUE_ROOMS:
             yield f"a room named {part} says nothing of its subject"
-    for node in ast.walk(ast.parse(text)):
+    for node in _nodes(text) if _VAGUE_CLASS.search(text) else ():
         if isinstance(node, ast.ClassDef) and node.name.endswith(VAGUE_CLASSES):
             yield f"{node.lineno}: the name {node.name} says nothing of its subject"
 
@@ -201,12 +214,24 @@ def unwanted(path: str, size: int) -> Iterator[str]:
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@functools.lru_cache(maxsize=1)
+def _tree(text: str) -> ast.Module:
+    """Return the syntax tree, kept for the next rule that judges the same text."""
+    return ast.parse(text)
+
+
+@functools.lru_cache(maxsize=1)
+def _nodes(text: str) -> Sequence[ast.AST]:
+    """Return every node of the syntax tree, kept likewise."""
+    return [*ast.walk(_tree(text))]
+
+
 def _length(function: _Function) -> int:
     return (function.end_lineno or function.lineno) - function.lineno + 1
 
 
-def _functions(tree: ast.AST) -> Iterator[_Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, _Function))
+def _functions(text: str) -> Iterator[_Function]:
+    return (node for node in _nodes(text) if isinstance(node, _Function))
 
 
 def _public_functions(tree: ast.Module | ast.ClassDef) -> Iterator[_Function]:
@@ -217,10 +242,9 @@ def _public_functions(tree: ast.Module | ast.ClassDef) -> Iterator[_Function]:
             yield from _public_functions(node)
 
 
-def _dotted_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def _dotted_names(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
     """Each use of an imported name or of a built-in one, with its full dotted name."""
     aliases: dict[str, str] = {name: f"builtins.{name}" for name in _BUILTINS}
-    nodes = list(ast.walk(tree))
     for node in nodes:
         if isinstance(node, ast.Import):
             for name in node.names:
