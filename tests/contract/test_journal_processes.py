@@ -107,7 +107,6 @@ async def epoch_of(database: Database) -> int:
         return (await read_lease(connection, RUN.id, HandClock())).epoch
 
 
-@pytest.mark.slow
 async def test_of_racing_processes_one_drives(where: str, start: Start) -> None:
     database = await open_with_run(where)
     racing = [start() for _ in range(4)]
@@ -163,7 +162,6 @@ async def test_a_process_that_wakes_up_after_it_was_taken_over_writes_nothing(wh
     await database.close()
 
 
-@pytest.mark.slow
 async def test_a_new_database_is_made_once(where: str, start: Start) -> None:
     # There is no run in it, so each that comes through the opening says so.
     said = [line(process) for process in [start() for _ in range(4)]]

@@ -1,6 +1,7 @@
 """Loads a plan in a process that may have only so much memory and processor time, and says what came of it.
 
-Called as a program, with a folder: each `*.yaml` in it is loaded in a fork of its own, and told of in a line of JSON.
+Called as a program, with the paths of plans on its input: each is loaded in a fork of its own, and told of in a line of
+JSON.
 """
 
 import json
@@ -30,9 +31,10 @@ def load(path: Path) -> dict[str, object]:
     return {**told, "cpu_s": used.ru_utime + used.ru_stime, "peak_bytes": used.ru_maxrss * 1024}
 
 
-def main(folder: Path) -> None:
-    """Tells of every plan in the folder."""
-    for path in sorted(folder.glob("*.yaml")):
+def main() -> None:
+    """Tells of every plan that is named."""
+    for name in sys.stdin:
+        path = Path(name.rstrip("\n"))
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -47,4 +49,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

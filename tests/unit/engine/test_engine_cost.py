@@ -50,7 +50,6 @@ async def cost(number: int, concurrency: int) -> dict[str, int]:
     return counts
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("wide", [False, True], ids=["twenty-at-once", "all-at-once"])
 async def test_the_cost_of_a_target_does_not_grow_with_the_run(wide: bool) -> None:
     few, many = 80, 320
