@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,10 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Even where PYTHONDONTWRITEBYTECODE is set: else every worker of every run would rewrite the assertions of all modules.
+sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(optionalhook=True)
