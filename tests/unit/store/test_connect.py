@@ -304,33 +304,41 @@ if os.geteuid() == 0:
     os.setgroups([])
     os.setresgid(65534, 65534, 65534)
     os.setresuid(65534, 65534, 65534)
-try:
-    asyncio.run(open_database(locate(sys.argv[1]), clock))
-except DatabaseUnusable as error:
-    print(error.message, "|", error.hint)
+for path in sys.argv[1:]:
+    try:
+        asyncio.run(open_database(locate(path), clock))
+        print("opened")
+    except DatabaseUnusable as error:
+        print(error.message, "|", error.hint)
 """
+# The modes of a folder and of the file in it, if there is one.
+NOT_WRITABLE = ((0o755, 0o444), (0o555, 0o666), (0o555, None), (0o000, None))
 
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that is not below pytest's own, which nobody but its owner may enter."""
+    """A folder that everybody may enter: pytest's own are their owner's alone."""
     folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
     yield folder
-    folder.chmod(0o700)
+    for inner in folder.iterdir():
+        inner.chmod(0o700)
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o755, 0o444), (0o555, 0o666), (0o555, None), (0o000, None)])
-def test_what_may_not_be_written_is_refused(open_folder: Path, folder_mode: int, file_mode: int | None) -> None:
-    path = open_folder / "fleetos.db"
-    if file_mode is not None:
-        path.touch(file_mode)
-        path.chmod(file_mode)
-    open_folder.chmod(folder_mode)
-    command = [sys.executable, "-c", OPEN_AS_NOBODY, str(path)]
-    told = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], check=False)
-    assert "cannot be opened" in told.stdout, told
-    assert "--db" in told.stdout
+def test_what_may_not_be_written_is_refused(open_folder: Path) -> None:
+    paths = [open_folder / f"{folder_mode:o}-{file_mode}" / "fleetos.db" for folder_mode, file_mode in NOT_WRITABLE]
+    for path, (folder_mode, file_mode) in zip(paths, NOT_WRITABLE, strict=True):
+        path.parent.mkdir()
+        if file_mode is not None:
+            path.touch(file_mode)
+            path.chmod(file_mode)
+        path.parent.chmod(folder_mode)
+    command = [sys.executable, "-c", OPEN_AS_NOBODY, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], check=False)
+    for path, line in zip(paths, done.stdout.splitlines(), strict=True):
+        assert "cannot be opened" in line, (path, done)
+        assert "--db" in line, path
 
 
 FILL_UP = """

@@ -1,6 +1,8 @@
 """A fleet that is a small part of a large project, on a cloud that lists by no ids. In virtual time."""
 
+import json
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import httpx
 import pytest
@@ -15,15 +17,19 @@ def a_large_project(fleet: Mapping[str, str], others: int, *, heeds: Callable[[s
     """A list of other servers, and then those of the fleet, names by ids, that shows by `name` what `heeds` says."""
     all_names = {f"o{number:05}": f"other-{number:05}" for number in range(others)} | {**fleet}
 
+    @cache
+    def page(asked: str, number: int) -> bytes:
+        listed = [one for one, name in all_names.items() if heeds(asked, name)]
+        first = (number - 1) * LIST_PAGE
+        shown = [server_body(one, name=all_names[one]) for one in listed[first : first + LIST_PAGE]]
+        return json.dumps({"count": len(listed), "servers": shown}).encode()
+
     def script(request: httpx.Request) -> Answer:
         params = request.url.params
         if not request.url.path.endswith("/detail"):
             own = request.url.path.rpartition("/")[2]
             return answer(200, {"server": server_body(own, name=all_names[own])})
-        listed = [one for one, name in all_names.items() if heeds(params.get("name", ""), name)]
-        first = (int(params["offset"]) - 1) * LIST_PAGE
-        shown = [server_body(one, name=all_names[one]) for one in listed[first : first + LIST_PAGE]]
-        return answer(200, {"count": len(listed), "servers": shown})
+        return answer(200, page(params.get("name", ""), int(params["offset"])))
 
     return script
 
