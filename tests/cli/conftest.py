@@ -9,7 +9,8 @@ import pytest
 from tests.cli.play import Play
 from tests.support.commands import Stage, stage
 
-SERVERS = 160
+# More than all tests take together, where one process runs them all.
+SERVERS = 320
 SCENARIO = {
     "seed": 11,
     "servers": [{"count": SERVERS, "name": "web-###", "state": "running"}],

@@ -71,15 +71,17 @@ class Play(Stage):
 
     def writes(self, names: Sequence[str]) -> list[LedgerEntry]:
         """All writes that named one of these servers, in their order."""
-        ids = {self.servers()[name]["id"] for name in names}
+        servers = self.servers()
+        ids = {servers[name]["id"] for name in names}
         return [write for write in self.ledger().writes if ids.intersection(write.servers)]
 
     def changes(self, names: Sequence[str]) -> dict[str, int]:
         """How many changes of each of these servers the cloud has accepted."""
-        ids = {self.servers()[name]["id"]: name for name in names}
+        servers = self.servers()
+        ids = {servers[name]["id"]: name for name in names}
         counts = dict.fromkeys(names, 0)
-        for write in self.writes(names):
-            if write.operation in CHANGES and write.came == "accepted":
+        for write in self.ledger().writes:
+            if write.operation in CHANGES and write.came == "accepted" and write.servers[0] in ids:
                 counts[ids[write.servers[0]]] += 1
         return counts
 

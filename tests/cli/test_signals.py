@@ -9,11 +9,17 @@ import pytest
 
 from tests.cli.play import SILENCE_MAX_S, Began, Play
 from tests.cli.test_terminal import terminal
-from tests.support.commands import command
+from tests.support.commands import command, until
 
 # Far beyond what a loaded machine takes, and far below what hangs in these tests.
 LEAVES_WITHIN_S = 60.0
 HANGS_S = 600.0
+
+
+def until_taken(play: Play, began: Began, name: str) -> None:
+    """Nothing, once the cloud has taken the change of that server. Fails if the command ends before."""
+    until(lambda: play.changes([name])[name] > 0 or began.process.poll() is not None)
+    assert began.process.poll() is None
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -49,8 +55,7 @@ def test_the_second_ctrl_c_leaves_a_request_on_the_wire(play: Play) -> None:
     play.faults({"on": "changeos", "do": "hang-after", "seconds": HANGS_S, "nth": [1], "servers": [names[0]]})
     began = play.begin("apply", play.written(names, concurrency=1), "--yes")
     # The cloud has it and does not answer.
-    while not play.changes(names[:1])[names[0]]:
-        assert began.process.poll() is None
+    until_taken(play, began, names[0])
     began.process.send_signal(signal.SIGINT)
     assert began.process.stderr is not None
     while "SIGINT" not in (line := began.process.stderr.readline()):
@@ -72,8 +77,7 @@ def test_ctrl_c_before_the_run_leaves_none_behind(play: Play) -> None:
     asked = play.ledger().requests["list"]
     process = play.start("apply", play.written(names), "--yes")
     try:
-        while play.ledger().requests["list"] == asked:
-            assert process.poll() is None
+        until(lambda: play.ledger().requests["list"] > asked or process.poll() is not None)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=LEAVES_WITHIN_S)
     finally:
@@ -89,8 +93,7 @@ def test_a_hangup_behind_another_signal_does_not_end_the_wait(play: Play) -> Non
     names = play.take(1)
     play.faults({"on": "changeos", "do": "hang-after", "seconds": SILENCE_MAX_S})
     began = play.begin("apply", play.written(names), "--yes")
-    while not play.changes(names)[names[0]]:
-        assert began.process.poll() is None
+    until_taken(play, began, names[0])
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
         began.process.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
