@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
-import anyio.to_thread
 
 from fleetos.app.context import AppContext
 from fleetos.app.doctor.database_rules import of_backup, of_claims, of_file, of_runs, of_schema, of_timeline
@@ -20,6 +20,7 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.sqlite_files import newest_backup
 from fleetos.store.diagnostics import claim_facts, file_facts, read_timeline, run_facts, schema_facts
 from fleetos.store.integrity import check_integrity
+from fleetos.threads import run_abandonable
 
 T = TypeVar("T")
 _TABLES = (Topic.LEASE, Topic.CLAIMS)
@@ -76,7 +77,7 @@ async def _file_serves(path: Path, named: str | None, clock: Clock, tell: OnDiag
     """Report the checks of the file; return whether it is there and can be opened."""
     # A network file system may hang, and then so does the thread that asks it.
     try:
-        facts = await _in_time(anyio.to_thread.run_sync(file_facts, path, abandon_on_cancel=True))
+        facts = await _in_time(run_abandonable(partial(file_facts, path)))
     except StoreError as error:
         tell(diagnose_error(Topic.DATABASE, error))
         return False
@@ -88,7 +89,7 @@ async def _file_serves(path: Path, named: str | None, clock: Clock, tell: OnDiag
     ):
         return False
     try:
-        backup = await _in_time(anyio.to_thread.run_sync(_backup, path, abandon_on_cancel=True))
+        backup = await _in_time(run_abandonable(partial(_backup, path)))
     except StoreError as error:
         tell(diagnose_skipped(Topic.BACKUP, error.message))
         return True

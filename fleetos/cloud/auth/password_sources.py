@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
-import anyio.to_thread
 from anyio.abc import Process
 
 from fleetos.cloud.auth.credentials import text_fault
 from fleetos.errors import InputError, Problem
 from fleetos.limits import SECRET_FILE_MAX_BYTES
+from fleetos.threads import run_abandonable
 
 # A program that prints a password, or a keyring, may first ask a person for a passphrase or a touch.
 PASSWORD_COMMAND_S = 60.0
@@ -107,8 +107,7 @@ async def _read_keyring(keyring: Keyring, wrong: Wrong) -> str:
         raise wrong("the library keyring, which is not installed", "pip install 'fleetos[keyring]'") from None
     try:
         # In a thread: a back end may wait for another process, or for a person who unlocks it.
-        read = partial(library.get_password, keyring.service, keyring.user)
-        password = await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
+        password = await run_abandonable(partial(library.get_password, keyring.service, keyring.user))
     except Exception as error:  # noqa: BLE001 - each back end has errors of its own, and what they quote nobody knows
         raise wrong(f"a keyring that can be read ({type(error).__name__})") from None
     if password is None:
