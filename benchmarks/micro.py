@@ -30,7 +30,8 @@ from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import LeaseRequester
 from fleetos.store.process import this_process
 from fleetos.store.runs import create_run
-from tests.unit.store.samples import make_run, make_targets, path_to_done
+from tests.support.builders import a_run, some_targets
+from tests.unit.store.stored_runs import path_to_done
 
 # Events in one commit: a lonely one, and what a turn of a busy run has.
 GROUPS = (1, 10, 100)
@@ -99,7 +100,7 @@ async def _journal(path: Path, group: int, commits: int) -> float:
     database = await open_database(locate(path), watcher, None)
     try:
         now, count = clock.now(), group * commits
-        run, targets = make_run(created_at=now), make_targets(count // len(path_to_done("")) + 1)
+        run, targets = a_run(created_at=now), some_targets(count // len(path_to_done("")) + 1)
         lease = await create_run(database, run, targets, (), now, watcher)
         journal, progress = SqlJournal(database, lease, clock), Progress(run, targets)
         # The first event of each target, then the second of each, and so on: a commit is about many targets.

@@ -18,7 +18,7 @@ from fleetos.store.database.location import locate
 from fleetos.store.leases import LeaseRequester
 from fleetos.store.process import this_process
 from fleetos.store.runs import create_run
-from tests.unit.store.samples import make_run, make_targets
+from tests.support.builders import a_run, some_targets
 
 RUNS_PER_MEDIAN, QUICK_RUNS = 7, 1
 TIMEOUT_S = 60
@@ -108,6 +108,6 @@ async def _make_database(path: Path) -> None:
     database = await open_database(locate(path), watcher, None)
     try:
         now = clock.now()
-        await create_run(database, make_run(created_at=now), make_targets(3), (), now, watcher)
+        await create_run(database, a_run(created_at=now), some_targets(3), (), now, watcher)
     finally:
         await database.close()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.play import Play
-from tests.support.commands import Stage, stage
+from tests.cli.runner import SharedCloudRunner
+from tests.support.commands import CommandRunner, running_cloud
 
 # More than all tests take together, where one process runs them all.
 SERVERS = 320
@@ -19,10 +19,10 @@ SCENARIO = {
 
 
 @pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
     """The cloud, with the environment of somebody who may use it."""
     folder = tmp_path_factory.mktemp("cloud")
-    with stage(folder, SCENARIO) as running:
+    with running_cloud(folder, SCENARIO) as running:
         yield running
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -34,8 +34,8 @@ def unused_names() -> Iterator[str]:
 
 
 @pytest.fixture
-def play(cloud: Stage, unused_names: Iterator[str], tmp_path: Path) -> Iterator[Play]:
+def runner(cloud: CommandRunner, unused_names: Iterator[str], tmp_path: Path) -> Iterator[SharedCloudRunner]:
     """The cloud without faults, seen from an empty folder."""
     cloud.post("/admin/heal", {})
-    with Play.at(cloud, tmp_path, unused_names) as begun:
+    with SharedCloudRunner.at(cloud, tmp_path, unused_names) as begun:
         yield begun

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.play import Began, Play
+from tests.cli.runner import SharedCloudRunner, StartedCommand
 from tests.support.commands import Done
 
 
@@ -52,16 +52,16 @@ def link(database: Path) -> None:
     (database.parent / "two.db").hardlink_to(database)
 
 
-def driving(play: Play, names: list[str]) -> Began:
+def driving(runner: SharedCloudRunner, names: list[str]) -> StartedCommand:
     """A run whose first change is under way, and stays so until the cloud is healed."""
-    began = play.begin("apply", play.written(names, concurrency=1), "--yes")
+    began = runner.begin("apply", runner.write_plan(names, concurrency=1), "--yes")
     began.until("target.changing")
-    play.faults({"on": "job", "do": "refuse", "code": "APIGW.0201"})
+    runner.faults({"on": "job", "do": "refuse", "code": "APIGW.0201"})
     return began
 
 
-def second(play: Play, names: list[str], *arguments: str) -> Done:
-    return play.fleetos("apply", play.written(names, "other.yaml"), "--yes", *arguments)
+def second(runner: SharedCloudRunner, names: list[str], *arguments: str) -> Done:
+    return runner.fleetos("apply", runner.write_plan(names, "other.yaml"), "--yes", *arguments)
 
 
 MISFORTUNES = (move_away, delete, delete_file_alone, delete_logs, replace, replace_all, link)
@@ -69,50 +69,50 @@ MISFORTUNES = (move_away, delete, delete_file_alone, delete_logs, replace, repla
 
 @pytest.mark.parametrize("misfortune", MISFORTUNES, ids=lambda one: one.__name__)
 def test_neither_the_driver_nor_a_second_one_sends_anything_more(
-    play: Play, misfortune: Callable[[Path], None]
+    runner: SharedCloudRunner, misfortune: Callable[[Path], None]
 ) -> None:
-    names = play.take(2)
-    began = driving(play, names)
-    misfortune(play.database)
-    sent = len(play.writes(names))
-    for arguments in ((), ("--db", str(play.database.parent / "two.db")))[: 1 + (misfortune is link)]:
-        other = second(play, names, *arguments)
+    names = runner.take(2)
+    began = driving(runner, names)
+    misfortune(runner.database)
+    sent = len(runner.writes(names))
+    for arguments in ((), ("--db", str(runner.database.parent / "two.db")))[: 1 + (misfortune is link)]:
+        other = second(runner, names, *arguments)
         # Where the first has left already and its run is still known, that holds the servers: 20.
         assert other.returncode in (20, 21, 64, 65), other.stderr
         assert "hint" in other.stderr
-    play.post("/admin/heal", {})
+    runner.post("/admin/heal", {})
     first = began.end()
     assert first.returncode == 21, first.stderr
     assert "while it was in use" in first.stderr
-    assert len(play.writes(names)) == sent
+    assert len(runner.writes(names)) == sent
 
 
-def test_a_run_whose_database_is_put_back_goes_on(play: Play) -> None:
-    names = play.take(2)
-    began = driving(play, names)
-    move_away(play.database)
-    play.post("/admin/heal", {})
+def test_a_run_whose_database_is_put_back_goes_on(runner: SharedCloudRunner) -> None:
+    names = runner.take(2)
+    began = driving(runner, names)
+    move_away(runner.database)
+    runner.post("/admin/heal", {})
     assert began.end().returncode == 21
     # By now nobody drives it, and still nobody may begin anew at the same place.
-    other = second(play, names)
+    other = second(runner, names)
     assert other.returncode == 65, other.stderr
-    assert f"{play.database} is gone" in other.stderr
-    for one in (play.database.parent / "old").iterdir():
-        one.rename(play.database.parent / one.name)
-    assert play.fleetos("resume").returncode == 0
-    assert play.changes(names) == dict.fromkeys(names, 1)
+    assert f"{runner.database} is gone" in other.stderr
+    for one in (runner.database.parent / "old").iterdir():
+        one.rename(runner.database.parent / one.name)
+    assert runner.fleetos("resume").returncode == 0
+    assert runner.changes(names) == dict.fromkeys(names, 1)
 
 
-def test_a_file_that_is_mounted_by_itself_is_refused(play: Play, tmp_path: Path) -> None:
-    names = play.take(1)
-    assert play.fleetos("apply", play.written(names), "--yes").returncode == 0
+def test_a_file_that_is_mounted_by_itself_is_refused(runner: SharedCloudRunner, tmp_path: Path) -> None:
+    names = runner.take(1)
+    assert runner.fleetos("apply", runner.write_plan(names), "--yes").returncode == 0
     mounted = tmp_path / "state of a container" / "fleetos.db"
     mounted.parent.mkdir()
     mounted.touch()
-    if subprocess.run(["mount", "--bind", play.database, mounted], capture_output=True, check=False).returncode != 0:
+    if subprocess.run(["mount", "--bind", runner.database, mounted], capture_output=True, check=False).returncode != 0:
         pytest.skip("this user may not mount")
     try:
-        for done in (second(play, names, "--db", str(mounted)), play.called("runs", "--db", str(mounted))):
+        for done in (second(runner, names, "--db", str(mounted)), runner.invoke("runs", "--db", str(mounted))):
             assert done.returncode == 64, done.stderr
             assert "mount point of its own" in done.stderr
             assert "mount the folder" in done.stderr
@@ -120,10 +120,10 @@ def test_a_file_that_is_mounted_by_itself_is_refused(play: Play, tmp_path: Path)
         subprocess.run(["umount", mounted], check=True)
 
 
-def test_a_symbolic_link_is_followed(play: Play, tmp_path: Path) -> None:
-    names = play.take(1)
-    assert play.fleetos("apply", play.written(names), "--yes").returncode == 0
-    (tmp_path / "link.db").symlink_to(play.database)
-    (tmp_path / "folder").symlink_to(play.database.parent)
+def test_a_symbolic_link_is_followed(runner: SharedCloudRunner, tmp_path: Path) -> None:
+    names = runner.take(1)
+    assert runner.fleetos("apply", runner.write_plan(names), "--yes").returncode == 0
+    (tmp_path / "link.db").symlink_to(runner.database)
+    (tmp_path / "folder").symlink_to(runner.database.parent)
     for path in (tmp_path / "link.db", tmp_path / "folder" / "fleetos.db"):
-        assert "done" in play.called("runs", "--db", str(path)).stdout
+        assert "done" in runner.invoke("runs", "--db", str(path)).stdout

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fleetos.cli.exit_codes import ExitCode
-from tests.cli.play import PACE, Play
-from tests.support.commands import Done, Stage, stage
+from tests.cli.runner import PACE, SharedCloudRunner
+from tests.support.commands import CommandRunner, Done, running_cloud
 
 OLD, WANTED, NEWER, OTHER = "Debian_11_latest", "Debian_12_latest", "Debian_13_latest", "Alma_9"
 SCENARIO: dict[str, Any] = {
@@ -32,36 +32,36 @@ CHANGED = ("kept", "taken", "gone", "moved")
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
     folder = tmp_path_factory.mktemp("drift")
-    with stage(folder, SCENARIO) as running:
+    with running_cloud(folder, SCENARIO) as running:
         yield running
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def past(cloud: Stage) -> Iterator[Play]:
+def past(cloud: CommandRunner) -> Iterator[SharedCloudRunner]:
     """A run has changed four servers. Since then one was changed by somebody else, and one was deleted."""
-    with Play.at(cloud, cloud.folder, iter(())) as play:
-        applied = play.fleetos("apply", written(play, *CHANGED), "--yes", "--expect-wipes", str(len(CHANGED)))
+    with SharedCloudRunner.at(cloud, cloud.folder, iter(())) as runner:
+        applied = runner.fleetos("apply", write_plan(runner, *CHANGED), "--yes", "--expect-wipes", str(len(CHANGED)))
         assert applied.returncode == 0, applied.stderr
-        play.act("taken", act="change", image=OTHER)
-        play.act("gone", act="delete")
-        yield play
+        runner.act("taken", act="change", image=OTHER)
+        runner.act("gone", act="delete")
+        yield runner
 
 
 @pytest.fixture
-def fresh(cloud: Stage, tmp_path: Path) -> Iterator[Play]:
+def fresh(cloud: CommandRunner, tmp_path: Path) -> Iterator[SharedCloudRunner]:
     """Somebody without a database."""
-    with Play.at(cloud, tmp_path, iter(())) as play:
-        yield play
+    with SharedCloudRunner.at(cloud, tmp_path, iter(())) as runner:
+        yield runner
 
 
-def written(play: Play, *names: object, change: str = f"image: {WANTED}", **more: object) -> str:
+def write_plan(runner: SharedCloudRunner, *names: object, change: str = f"image: {WANTED}", **more: object) -> str:
     listed = [{"name": name} if isinstance(name, str) else name for name in names]
     rest = "".join(f"{key}: {json.dumps(value)}\n" for key, value in more.items())
     text = f"version: 1\nname: try\nchange: {{{change}, keyname: KeyPair-350b}}\nservers: {json.dumps(listed)}\n"
-    return play.plan(f"{text}{rest}{PACE}")
+    return runner.plan(f"{text}{rest}{PACE}")
 
 
 def told(done: Done, code: int) -> dict[str, Any]:
@@ -73,11 +73,11 @@ def verdicts(document: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
     return {one["name"]: (one["verdict"], one["code"]) for one in document["servers"]}
 
 
-def test_who_drifted_is_told_and_nothing_is_touched(fresh: Play) -> None:
+def test_who_drifted_is_told_and_nothing_is_touched(fresh: SharedCloudRunner) -> None:
     writes = len(fresh.ledger().writes)
     before = fresh.ledger().requests
     names = ("old", "good", "ahead", "alma", "frozen", "failed", {"select": {"tags": {"role": "drift"}}})
-    document = told(fresh.called("drift", written(fresh, *names), "-o", "json"), ExitCode.CHANGES_PENDING)
+    document = told(fresh.invoke("drift", write_plan(fresh, *names), "-o", "json"), ExitCode.CHANGES_PENDING)
     assert document["v"] == 1
     assert verdicts(document) == {
         "old": ("drifted", "older-image"),
@@ -100,25 +100,25 @@ def test_who_drifted_is_told_and_nothing_is_touched(fresh: Play) -> None:
     assert list(fresh.folder.rglob("*.db*")) == []
 
 
-def test_the_exit_code_is_2_for_drift_alone(fresh: Play) -> None:
+def test_the_exit_code_is_2_for_drift_alone(fresh: SharedCloudRunner) -> None:
     for names, code in ((("good",), 0), (("good", "frozen"), 0), (("good", "old"), 2)):
-        assert fresh.called("drift", written(fresh, *names)).returncode == code
+        assert fresh.invoke("drift", write_plan(fresh, *names)).returncode == code
     both = {"old": OLD, "good": WANTED, "alma": OTHER}
     own = [{"name": name, "change": {"image": image}} for name, image in both.items()]
-    assert fresh.called("drift", written(fresh, *own, change=f"image: {NEWER}")).returncode == 0
-    assert fresh.called("drift", written(fresh, "old", exclude=[{"name": "o*"}])).returncode == ExitCode.INPUT
+    assert fresh.invoke("drift", write_plan(fresh, *own, change=f"image: {NEWER}")).returncode == 0
+    assert fresh.invoke("drift", write_plan(fresh, "old", exclude=[{"name": "o*"}])).returncode == ExitCode.INPUT
 
 
-def test_a_reinstall_names_no_image_and_its_own_servers_are_compared_all_the_same(fresh: Play) -> None:
-    plan = written(fresh, "old", {"name": "alma", "change": {"image": WANTED}}, change="reinstall: true")
-    document = told(fresh.called("drift", plan, "-o", "json"), ExitCode.CHANGES_PENDING)
+def test_a_reinstall_names_no_image_and_its_own_servers_are_compared_all_the_same(fresh: SharedCloudRunner) -> None:
+    plan = write_plan(fresh, "old", {"name": "alma", "change": {"image": WANTED}}, change="reinstall: true")
+    document = told(fresh.invoke("drift", plan, "-o", "json"), ExitCode.CHANGES_PENDING)
     assert verdicts(document) == {"old": ("same", None), "alma": ("drifted", "other-image")}
     assert document["servers"][0]["image_wanted"] is None
 
 
-def test_what_the_database_knows_is_told(past: Play) -> None:
-    plan = written(past, *CHANGED, change=f"image: {NEWER}")
-    document = told(past.called("drift", plan, "-o", "json"), ExitCode.CHANGES_PENDING)
+def test_what_the_database_knows_is_told(past: SharedCloudRunner) -> None:
+    plan = write_plan(past, *CHANGED, change=f"image: {NEWER}")
+    document = told(past.invoke("drift", plan, "-o", "json"), ExitCode.CHANGES_PENDING)
     assert verdicts(document) == {
         "kept": ("drifted", "older-image"),
         "taken": ("drifted", "other-image"),
@@ -134,7 +134,7 @@ def test_what_the_database_knows_is_told(past: Play) -> None:
     assert {one["run"] for one in last.values()} == {run["id"]}
     ended = {one["name"]: one["attempts"][-1]["ended_at"] for one in past.status()["targets"]}
     assert {name: one["at"] for name, one in last.items()} == ended
-    lines = past.called("drift", plan).stdout.splitlines()
+    lines = past.invoke("drift", plan).stdout.splitlines()
     at = ended["kept"].split(".")[0]
     assert lines[0].startswith(f"kept: drifted: runs {WANTED}, which is older than {NEWER}; that is image ")
     assert lines[0].endswith(f"; since {at}Z, by run {run['id']}")
@@ -144,23 +144,23 @@ def test_what_the_database_knows_is_told(past: Play) -> None:
     )
 
 
-def test_what_was_never_there_is_a_bad_plan(past: Play) -> None:
-    done = past.called(
-        "drift", written(past, "kept", "gon", {"id": "616fb98f-46ca-475e-917e-2563e5a8cd19"}), "-o", "json"
+def test_what_was_never_there_is_a_bad_plan(past: SharedCloudRunner) -> None:
+    done = past.invoke(
+        "drift", write_plan(past, "kept", "gon", {"id": "616fb98f-46ca-475e-917e-2563e5a8cd19"}), "-o", "json"
     )
     problems = told(done, ExitCode.INPUT)["error"]["problems"]
     assert [one["key"] for one in problems] == ["servers[1].name", "servers[2].id"]
-    bad = past.called("drift", written(past, "kept", change="image: nothing"))
+    bad = past.invoke("drift", write_plan(past, "kept", change="image: nothing"))
     assert bad.returncode == ExitCode.INPUT
     assert "no image nothing is visible to this project" in bad.stderr
 
 
-def test_lines_and_text_are_plain_in_a_pipe(fresh: Play) -> None:
-    plan = written(fresh, "good", "old", "frozen")
-    lines = fresh.called("drift", plan, "-o", "jsonl").stdout.splitlines()
-    document = told(fresh.called("drift", plan, "-o", "json"), ExitCode.CHANGES_PENDING)
+def test_lines_and_text_are_plain_in_a_pipe(fresh: SharedCloudRunner) -> None:
+    plan = write_plan(fresh, "good", "old", "frozen")
+    lines = fresh.invoke("drift", plan, "-o", "jsonl").stdout.splitlines()
+    document = told(fresh.invoke("drift", plan, "-o", "json"), ExitCode.CHANGES_PENDING)
     assert [json.loads(line) for line in lines] == document["servers"]
-    done = fresh.called("drift", plan)
+    done = fresh.invoke("drift", plan)
     first, second, third, *rest = done.stdout.splitlines()
     assert first == f"good: runs {WANTED}"
     assert second.startswith(f"old: drifted: runs {OLD}, which is older than {WANTED}; that is image ")
@@ -170,9 +170,9 @@ def test_lines_and_text_are_plain_in_a_pipe(fresh: Play) -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_images_that_may_not_be_listed_leave_the_ids_to_compare(fresh: Play) -> None:
+def test_images_that_may_not_be_listed_leave_the_ids_to_compare(fresh: SharedCloudRunner) -> None:
     fresh.post("/admin/faults", [{"on": "images", "do": "refuse", "code": "Pdp.0001", "nth": [1, 2]}])
-    document = told(fresh.called("drift", written(fresh, "old", "good"), "-o", "json"), ExitCode.CHANGES_PENDING)
+    document = told(fresh.invoke("drift", write_plan(fresh, "old", "good"), "-o", "json"), ExitCode.CHANGES_PENDING)
     fresh.post("/admin/heal", {})
     assert [one["code"] for one in document["findings"]] == ["not-checked"]
     assert [one["verdict"] for one in document["servers"]] == ["drifted", "same"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.play import PACE, Play
-from tests.support.commands import Stage, stage
+from tests.cli.runner import PACE, SharedCloudRunner
+from tests.support.commands import CommandRunner, running_cloud
 
 GOLD = (
     "db-gold",
@@ -29,50 +29,50 @@ SCENARIO = {
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
     folder = tmp_path_factory.mktemp("cloud")
-    with stage(folder, SCENARIO) as running:
+    with running_cloud(folder, SCENARIO) as running:
         yield running
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def play(cloud: Stage, tmp_path: Path) -> Iterator[Play]:
-    with Play.at(cloud, tmp_path, iter(())) as begun:
+def runner(cloud: CommandRunner, tmp_path: Path) -> Iterator[SharedCloudRunner]:
+    with SharedCloudRunner.at(cloud, tmp_path, iter(())) as begun:
         yield begun
 
 
-def written(play: Play, *excluded: str, servers: object = EVERYBODY) -> str:
+def write_plan(runner: SharedCloudRunner, *excluded: str, servers: object = EVERYBODY) -> str:
     head = "version: 1\nname: spare\nchange: {image: Standard_Debian_12_latest, keyname: KeyPair-350b}\n"
     entries = json.dumps([{"name": name} for name in excluded])
-    return play.plan(f"{head}servers: [{json.dumps(servers)}]\nexclude: {entries}\n{PACE}")
+    return runner.plan(f"{head}servers: [{json.dumps(servers)}]\nexclude: {entries}\n{PACE}")
 
 
 @pytest.mark.parametrize("name", ["db-gold ", "DB-gold", "db\u2011gold", "m\u00fcnchen-g\u043eld", "nobody"])
-def test_nothing_is_wiped_where_an_exclusion_excludes_nobody(play: Play, name: str) -> None:
-    writes = len(play.ledger().writes)
-    refused = play.called("apply", written(play, name), "--yes")
+def test_nothing_is_wiped_where_an_exclusion_excludes_nobody(runner: SharedCloudRunner, name: str) -> None:
+    writes = len(runner.ledger().writes)
+    refused = runner.invoke("apply", write_plan(runner, name), "--yes")
     assert refused.returncode == 65
     assert "exclude[0].name: no server of the project is called" in refused.stderr
     assert ("did you mean" in refused.stderr) is (name != "nobody")
-    assert len(play.ledger().writes) == writes
-    assert play.runs() == []
+    assert len(runner.ledger().writes) == writes
+    assert runner.runs() == []
 
 
-def test_servers_are_spared_by_their_own_letters_and_look_alikes_are_told(play: Play) -> None:
+def test_servers_are_spared_by_their_own_letters_and_look_alikes_are_told(runner: SharedCloudRunner) -> None:
     decomposed = [name.replace("\u00fc", "u\u0308") for name in GOLD]
-    done = play.fleetos("apply", written(play, *decomposed), "--yes", "--expect-wipes", "2", PYTHONUTF8="1")
+    done = runner.fleetos("apply", write_plan(runner, *decomposed), "--yes", "--expect-wipes", "2", PYTHONUTF8="1")
     assert done.returncode == 0, done.stderr
     assert r"warning: db-gold\u200b: is not excluded: db-gold is, and only looks the same" in done.stderr
-    assert play.changes(["web-1", *GOLD, TWIN]) == {"web-1": 1, TWIN: 1, **dict.fromkeys(GOLD, 0)}
-    told = play.called("status")
+    assert runner.changes(["web-1", *GOLD, TWIN]) == {"web-1": 1, TWIN: 1, **dict.fromkeys(GOLD, 0)}
+    told = runner.invoke("status")
     assert r"db-gold\u200b" in told.stdout
-    names = [one["name"] for one in json.loads(play.called("status", "-o", "json").stdout)["targets"]]
+    names = [one["name"] for one in json.loads(runner.invoke("status", "-o", "json").stdout)["targets"]]
     assert sorted(names) == sorted([TWIN, "web-1"])
 
 
-def test_a_server_is_named_by_all_its_letters(play: Play) -> None:
-    refused = play.called("plan", written(play, servers={"name": "db\u2011gold"}))
+def test_a_server_is_named_by_all_its_letters(runner: SharedCloudRunner) -> None:
+    refused = runner.invoke("plan", write_plan(runner, servers={"name": "db\u2011gold"}))
     assert refused.returncode == 65
     assert r"no server of the project is called db\u2011gold" in refused.stderr
     assert r"did you mean db-gold or db-gold\u200b?" in refused.stderr

@@ -6,7 +6,7 @@ from contextlib import closing
 
 from fleetos.model.experience import Experience
 from fleetos.model.journal.codec import experience_from_json
-from tests.cli.play import Play
+from tests.cli.runner import SharedCloudRunner
 
 # The cloud's own words for four requests a second, whatever the pace of this machine.
 LIMITED = {
@@ -16,41 +16,41 @@ LIMITED = {
 }
 
 
-def remembered(play: Play) -> Experience:
+def remembered(runner: SharedCloudRunner) -> Experience:
     """What the database knows of the one cloud of this play."""
-    with closing(sqlite3.connect(play.database)) as connection:
+    with closing(sqlite3.connect(runner.database)) as connection:
         ((body,),) = connection.execute("SELECT body FROM clouds").fetchall()
     return experience_from_json(body)
 
 
-def test_an_interrupted_run_has_learned_for_the_next(play: Play) -> None:
-    names = play.take(3)
+def test_an_interrupted_run_has_learned_for_the_next(runner: SharedCloudRunner) -> None:
+    names = runner.take(3)
     # The signal comes while the second change is on the wire, however slow the machine.
-    play.faults({"on": "changeos", "do": "latency", "seconds": [5, 5], "servers": names[1:]})
-    began = play.begin("apply", play.written(names, concurrency=1), "--yes")
+    runner.faults({"on": "changeos", "do": "latency", "seconds": [5, 5], "servers": names[1:]})
+    began = runner.begin("apply", runner.write_plan(names, concurrency=1), "--yes")
     began.until("target.verifying")
     began.process.send_signal(signal.SIGINT)
     assert began.end().returncode == 130
-    play.faults()
-    first = remembered(play)
+    runner.faults()
+    first = remembered(runner)
     (durations,) = first.changes.values()
     assert len(durations) == sum(event["type"] == "target.verifying" for event in began.events)
     # Durations are by the cloud's clock; the longest is what this process has seen, its wait for a look included.
     assert first.longest_change_s >= durations[0] > 0
-    assert play.fleetos("resume").returncode == 0
-    (durations,) = remembered(play).changes.values()
+    assert runner.fleetos("resume").returncode == 0
+    (durations,) = remembered(runner).changes.values()
     assert len(durations) == 3
-    assert remembered(play).longest_change_s >= max(durations)
+    assert remembered(runner).longest_change_s >= max(durations)
 
 
-def test_what_the_cloud_allows_is_learned_by_its_refusals_and_kept(play: Play) -> None:
-    play.faults({**LIMITED, "on": ["detail", "job", "list", "changeos"], "nth": [1]})
-    assert play.fleetos("apply", play.written(play.take(3)), "--yes").returncode == 0
-    play.faults()
-    learned = remembered(play).limits
+def test_what_the_cloud_allows_is_learned_by_its_refusals_and_kept(runner: SharedCloudRunner) -> None:
+    runner.faults({**LIMITED, "on": ["detail", "job", "list", "changeos"], "nth": [1]})
+    assert runner.fleetos("apply", runner.write_plan(runner.take(3)), "--yes").returncode == 0
+    runner.faults()
+    learned = remembered(runner).limits
     told = {kind: limit for kind, limit in learned.items() if limit.told}
     assert told
     assert all(limit.rate_per_s <= 4 for limit in told.values())
     # A run that meets no limit has learned nothing against what the cloud itself has named.
-    assert play.fleetos("apply", play.written(play.take(1), name="next.yaml"), "--yes").returncode == 0
-    assert told.keys() <= remembered(play).limits.keys()
+    assert runner.fleetos("apply", runner.write_plan(runner.take(1), name="next.yaml"), "--yes").returncode == 0
+    assert told.keys() <= remembered(runner).limits.keys()

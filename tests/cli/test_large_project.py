@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from fleetos.sim.api.access import PASSWORD
-from tests.cli.play import Play
-from tests.support.commands import Stage, stage
-from tests.support.proxy import tap
+from tests.cli.runner import SharedCloudRunner
+from tests.support.commands import CommandRunner, running_cloud
+from tests.support.proxy import running_proxy
 
 FLEET = 18
 # Together with the fleets, three pages.
@@ -29,26 +29,26 @@ SCENARIO = {
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(tmp_path_factory.mktemp("large"), SCENARIO) as cloud:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
+    with running_cloud(tmp_path_factory.mktemp("large"), SCENARIO) as cloud:
         yield cloud
 
 
-def walks(cloud: Stage, folder: Path, names: list[str]) -> int:
+def walks(cloud: CommandRunner, folder: Path, names: list[str]) -> int:
     """How often the list was walked through to its last page, to change these servers."""
     folder.mkdir()
-    with tap(cloud.url, PASSWORD) as between, Play.at(cloud, folder, iter(())) as play:
+    with running_proxy(cloud.url, PASSWORD) as between, SharedCloudRunner.at(cloud, folder, iter(())) as runner:
         between.told = ""
-        play.env.update(between.environment())
-        plan = play.written(names, concurrency=len(names))
-        done = play.fleetos("apply", plan, "--yes")
+        runner.env.update(between.environment())
+        plan = runner.write_plan(names, concurrency=len(names))
+        done = runner.fleetos("apply", plan, "--yes")
         assert done.returncode == 0, done.stderr
-        assert set(play.changes(names).values()) == {1}
+        assert set(runner.changes(names).values()) == {1}
         return sum(path.endswith(LAST_PAGE) for path in between.paths)
 
 
 @pytest.mark.slow
-def test_a_fleet_is_swept_by_what_its_names_share(cloud: Stage, tmp_path: Path) -> None:
+def test_a_fleet_is_swept_by_what_its_names_share(cloud: CommandRunner, tmp_path: Path) -> None:
     alike = walks(cloud, tmp_path / "alike", [f"web-{number:02}" for number in range(1, FLEET + 1)])
     strange = walks(cloud, tmp_path / "strange", [*STRANGE])
     # Both look at the whole project once; however many sweeps there were, those of the first walk through nothing.

@@ -13,7 +13,7 @@ import pytest
 
 from fleetos.app.context import AppContext, home_folder, state_folder
 from fleetos.errors import UsageError
-from tests.cli.play import Play
+from tests.cli.runner import SharedCloudRunner
 
 # The command, as a user that no passwd entry knows. The rights stay those of root: the interpreter may lie in its home.
 AS_ANYBODY = """
@@ -69,8 +69,10 @@ def place() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def anybody(play: Play, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    env = {name: value for name, value in play.env.items() if name not in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME")}
+def anybody(runner: SharedCloudRunner, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    env = {
+        name: value for name, value in runner.env.items() if name not in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
+    }
     return subprocess.run(
         [sys.executable, "-c", AS_ANYBODY, *arguments],
         env={**env, **more},
@@ -81,12 +83,12 @@ def anybody(play: Play, *arguments: str, **more: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
-def test_a_user_without_a_passwd_entry_needs_only_a_database(play: Play, place: Path) -> None:
-    names = play.take(1)
-    plan = shutil.copyfile(play.written(names), place / "plan.yaml")
-    done = anybody(play, "plan", str(plan), "--db", str(place / "x.db"), "-o", "json")
+def test_a_user_without_a_passwd_entry_needs_only_a_database(runner: SharedCloudRunner, place: Path) -> None:
+    names = runner.take(1)
+    plan = shutil.copyfile(runner.write_plan(names), place / "plan.yaml")
+    done = anybody(runner, "plan", str(plan), "--db", str(place / "x.db"), "-o", "json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["servers"][0]["name"] == names[0]
-    missed = anybody(play, "plan", str(plan))
+    missed = anybody(runner, "plan", str(plan))
     assert (missed.returncode, missed.stdout) == (64, ""), missed.stderr
     assert "hint: set HOME or --db" in missed.stderr

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fleetos.cli.exit_codes import ExitCode
-from tests.cli.play import Play
-from tests.support.commands import Done, Stage, stage
+from tests.cli.runner import SharedCloudRunner
+from tests.support.commands import CommandRunner, Done, running_cloud
 from tests.support.ledger import CHANGES
 
 OWN = "441d5677-b76a-4dd4-a97a-ef7fd633c095"
@@ -35,23 +35,23 @@ TIMES = "timeouts: {stop: 10s, change: 20s, settle: 1s, start: 10s}\n"
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
     """A cloud whose user may see one enterprise project, in which `image.id` says nothing."""
     folder = tmp_path_factory.mktemp("others")
-    with stage(folder, SCENARIO) as running:
+    with running_cloud(folder, SCENARIO) as running:
         yield running
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def here(cloud: Stage, tmp_path: Path) -> Iterator[Play]:
+def here(cloud: CommandRunner, tmp_path: Path) -> Iterator[SharedCloudRunner]:
     """That cloud without faults, seen from an empty folder."""
     cloud.post("/admin/heal", {})
-    with Play.at(cloud, tmp_path, iter(())) as begun:
+    with SharedCloudRunner.at(cloud, tmp_path, iter(())) as begun:
         yield begun
 
 
-def written(here: Play, servers: str, more: str = TIMES, key: str = "keyname: KeyPair-350b") -> str:
+def write_plan(here: SharedCloudRunner, servers: str, more: str = TIMES, key: str = "keyname: KeyPair-350b") -> str:
     text = f"version: 1\nname: try\nchange: {{image: {DEBIAN_12}, {key}, api: v2}}\nservers: [{servers}]\n"
     return here.plan(f"{text}{PACE}{more}")
 
@@ -61,9 +61,9 @@ def told(done: Done, code: int = 0) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def test_a_user_of_one_enterprise_project_plans_and_changes_what_is_in_it(here: Play) -> None:
-    plan = written(here, f'{{select: {{name: "metered-*", enterprise_project: {OWN}}}}}')
-    shown = told(here.called("plan", plan, "-o", "json"))
+def test_a_user_of_one_enterprise_project_plans_and_changes_what_is_in_it(here: SharedCloudRunner) -> None:
+    plan = write_plan(here, f'{{select: {{name: "metered-*", enterprise_project: {OWN}}}}}')
+    shown = told(here.invoke("plan", plan, "-o", "json"))
     acts = {one["name"]: one["action"] for one in shown["servers"]}
     assert acts == {"metered-1": "change", "metered-2": "change", "metered-3": "change", "metered-done": "skip"}
     unread = {one["subject"] for one in shown["findings"] if one["code"] == "not-checked"}
@@ -74,26 +74,26 @@ def test_a_user_of_one_enterprise_project_plans_and_changes_what_is_in_it(here: 
     wiped = [write.servers[0] for write in here.ledger().writes if write.operation in CHANGES]
     names = {one["id"]: name for name, one in here.servers().items()}
     assert sorted(names[own] for own in wiped) == ["metered-1", "metered-2", "metered-3"]
-    again = told(here.called("plan", plan, "-o", "json"))
+    again = told(here.invoke("plan", plan, "-o", "json"))
     assert again["counts"] == {"total": 4, "refuse": 0, "change": 0, "skip": 4}
 
 
 @pytest.mark.parametrize("servers", ["{name: others-1}", '{select: {name: "others-*"}}'])
-def test_servers_of_other_enterprise_projects_are_not_seen(here: Play, servers: str) -> None:
-    done = here.called("plan", written(here, servers))
+def test_servers_of_other_enterprise_projects_are_not_seen(here: SharedCloudRunner, servers: str) -> None:
+    done = here.invoke("plan", write_plan(here, servers))
     assert done.returncode == ExitCode.INPUT, done.stderr
 
 
-def test_a_server_that_may_run_the_image_is_left_alone_unless_it_is_forced(here: Play) -> None:
-    shown = told(here.called("plan", written(here, "{name: unclear}"), "-o", "json"))
+def test_a_server_that_may_run_the_image_is_left_alone_unless_it_is_forced(here: SharedCloudRunner) -> None:
+    shown = told(here.invoke("plan", write_plan(here, "{name: unclear}"), "-o", "json"))
     (server,) = shown["servers"]
     assert (server["action"], server["code"]) == ("refuse", "image-unclear")
-    forced = written(here, "{name: unclear}", f"{TIMES}rollout: {{force: true}}\n")
-    assert told(here.called("plan", forced, "-o", "json"))["counts"]["change"] == 1
+    forced = write_plan(here, "{name: unclear}", f"{TIMES}rollout: {{force: true}}\n")
+    assert told(here.invoke("plan", forced, "-o", "json"))["counts"]["change"] == 1
 
 
-def test_doctor_says_in_which_projects_and_advises_nothing_that_the_user_has(here: Play) -> None:
-    done = here.called("doctor", "-o", "json")
+def test_doctor_says_in_which_projects_and_advises_nothing_that_the_user_has(here: SharedCloudRunner) -> None:
+    done = here.invoke("doctor", "-o", "json")
     checks = {one["subject"]: one for one in json.loads(done.stdout)["checks"] if one["topic"] == "permission"}
     assert {one: checks[one]["grade"] for one in ("list", "server", "image", "volumes")} == dict.fromkeys(
         ("list", "server", "image", "volumes"), "fine"
@@ -102,17 +102,17 @@ def test_doctor_says_in_which_projects_and_advises_nothing_that_the_user_has(her
     assert "in the whole project" in checks["limits"]["hint"]
 
 
-def test_a_strange_server_is_refused_alone_and_a_selector_says_what_it_could_not_match(here: Play) -> None:
-    shown = told(here.called("plan", written(here, "{name: slow}, {name: strange}"), "-o", "json"))
+def test_a_strange_server_is_refused_alone_and_a_selector_says_what_it_could_not_match(here: SharedCloudRunner) -> None:
+    shown = told(here.invoke("plan", write_plan(here, "{name: slow}, {name: strange}"), "-o", "json"))
     assert {one["name"]: one["code"] for one in shown["servers"]} == {"slow": None, "strange": "unreadable"}
     assert shown["counts"] == {"total": 2, "refuse": 1, "change": 1, "skip": 0}
-    shown = told(here.called("plan", written(here, '{select: {name: "s*"}}'), "-o", "json"))
+    shown = told(here.invoke("plan", write_plan(here, '{select: {name: "s*"}}'), "-o", "json"))
     assert [one["name"] for one in shown["servers"]] == ["slow"]
     (finding,) = [one for one in shown["findings"] if one["code"] == "unreadable"]
     assert "2 servers could not be read" in finding["text"]
     assert "strange (tags is no list)" in finding["text"]
     assert "anonymous (id is missing)" in finding["text"]
-    drifted = here.called("drift", written(here, "{name: slow}, {name: strange}"), "-o", "json")
+    drifted = here.invoke("drift", write_plan(here, "{name: slow}, {name: strange}"), "-o", "json")
     codes = {one["name"]: one["code"] for one in json.loads(drifted.stdout)["servers"]}
     assert codes["strange"] == "unreadable"
 
@@ -125,12 +125,12 @@ def test_a_strange_server_is_refused_alone_and_a_selector_says_what_it_could_not
         ({"code": "Ecs.0314", "status": 404}, ExitCode.INPUT),
     ],
 )
-def test_a_key_pair_that_cannot_be_looked_up(here: Play, fault: dict[str, Any], code: int) -> None:
+def test_a_key_pair_that_cannot_be_looked_up(here: SharedCloudRunner, fault: dict[str, Any], code: int) -> None:
     here.post("/admin/faults", [{"on": "keypair", "do": "refuse", **fault}])
     key = "keyname: KeyPair-account, userid: 0123456789abcdef0123456789abcdef"
-    shown = told(here.called("plan", written(here, "{name: slow}", key=key), "-o", "json"))
+    shown = told(here.invoke("plan", write_plan(here, "{name: slow}", key=key), "-o", "json"))
     assert [one["level"] for one in shown["findings"] if one["code"] == "key-pair-owner"] == ["warning"]
-    assert here.called("plan", written(here, "{name: slow}", key="keyname: KeyPair-account")).returncode == code
+    assert here.invoke("plan", write_plan(here, "{name: slow}", key="keyname: KeyPair-account")).returncode == code
 
 
 @pytest.mark.parametrize(
@@ -142,17 +142,17 @@ def test_a_key_pair_that_cannot_be_looked_up(here: Play, fault: dict[str, Any], 
     ],
 )
 def test_a_mistyped_key_pair_names_others_where_they_can_be_listed(
-    here: Play, fault: dict[str, Any], code: int, hint: str
+    here: SharedCloudRunner, fault: dict[str, Any], code: int, hint: str
 ) -> None:
     here.post("/admin/faults", [{"on": "keypairs", "do": "refuse", **fault}] if fault else [])
-    done = here.called("plan", written(here, "{name: slow}", key="keyname: keypair-350B"))
+    done = here.invoke("plan", write_plan(here, "{name: slow}", key="keyname: keypair-350B"))
     assert done.returncode == code, done.stderr
     assert f"hint: {hint}" in done.stderr
 
 
-def test_what_is_advised_fits_the_plan_and_can_help(here: Play) -> None:
+def test_what_is_advised_fits_the_plan_and_can_help(here: SharedCloudRunner) -> None:
     here.post("/admin/faults", [{"on": "stop", "do": "stuck"}])
-    plan = written(here, "{name: slow}, {name: icy}", TIMES.replace("stop: 10s", "stop: 1s"))
+    plan = write_plan(here, "{name: slow}, {name: icy}", TIMES.replace("stop: 10s", "stop: 1s"))
     done = here.fleetos("apply", plan, "--yes", "--expect-wipes", "1")
     assert done.returncode == ExitCode.SOME_FAILED, done.stderr
     words = " ".join((done.stdout + done.stderr).split())

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.cli.play import Play
+from tests.cli.runner import SharedCloudRunner
 
 STATUS = {"v", "run", "counts", "powered_off", "targets"}
 RUN = {
@@ -37,23 +37,23 @@ def check_status(text: str) -> dict[str, Any]:
     return document
 
 
-def test_documents_of_one_run(play: Play) -> None:
-    text = play.written(play.take(1))
-    applied = play.fleetos("apply", text, "--yes", "-o", "json", FORCE_COLOR="", TERM="xterm-256color")
+def test_documents_of_one_run(runner: SharedCloudRunner) -> None:
+    text = runner.write_plan(runner.take(1))
+    applied = runner.fleetos("apply", text, "--yes", "-o", "json", FORCE_COLOR="", TERM="xterm-256color")
     document = check_status(applied.stdout)
     assert "WIPES 1 system disk" in applied.stderr
     assert "\x1b" not in applied.stderr + applied.stdout
-    assert check_status(play.fleetos("status", "-o", "json").stdout) == document
-    (line,) = play.called("status", "-o", "jsonl").stdout.splitlines()
+    assert check_status(runner.fleetos("status", "-o", "json").stdout) == document
+    (line,) = runner.invoke("status", "-o", "jsonl").stdout.splitlines()
     assert json.loads(line) == document["targets"][0]
-    listed = play.called("runs", "-o", "json")
+    listed = runner.invoke("runs", "-o", "json")
     (run,) = json.loads(listed.stdout)["runs"]
     assert set(run) == RUN | {"counts"}
     assert {**{key: run[key] for key in RUN}, "exit_code": 0} == document["run"]
     assert (run["region"], run["project"], run["user"]) == ("eu-de", "eu-de_sim", "sim")
-    lines = play.fleetos("events", "-o", "jsonl").stdout.splitlines()
+    lines = runner.fleetos("events", "-o", "jsonl").stdout.splitlines()
     events = [json.loads(line) for line in lines]
-    assert json.loads(play.called("events", "-o", "json").stdout) == {"v": 1, "events": events}
+    assert json.loads(runner.invoke("events", "-o", "json").stdout) == {"v": 1, "events": events}
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert all(set(event) >= EVENT for event in events)
     assert {event["run"] for event in events} == {run["id"]}
@@ -64,16 +64,16 @@ def test_documents_of_one_run(play: Play) -> None:
     assert {changing[key] for key in ("server_id", "attempt", "job_id")} == {
         document["targets"][0]["server_id"], 1, attempt["job_id"],
     }  # fmt: skip
-    plain = play.fleetos("status", TERM="xterm-256color")
+    plain = runner.fleetos("status", TERM="xterm-256color")
     assert "\x1b" not in plain.stdout
     assert plain.stderr == ""
 
 
-def test_events_are_followed_to_the_end_of_the_run(play: Play) -> None:
-    names = play.take(2)
-    began = play.begin("apply", play.written(names, concurrency=1), "--yes")
+def test_events_are_followed_to_the_end_of_the_run(runner: SharedCloudRunner) -> None:
+    names = runner.take(2)
+    began = runner.begin("apply", runner.write_plan(names, concurrency=1), "--yes")
     began.until("target.changing")
-    follower = play.begin("events", began.run_id, "--follow")
+    follower = runner.begin("events", began.run_id, "--follow")
     assert began.end().returncode == 0
     assert follower.end().returncode == 0
     assert follower.events == began.events

@@ -19,7 +19,9 @@ GROUPS = {"fleetos db"}
 
 def options(command: CommandHelp) -> set[str]:
     """The options that a command takes, as its help spells them."""
-    return {word for written, _ in command.parameters for word in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", written)}
+    return {
+        word for write_plan, _ in command.parameters for word in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", write_plan)
+    }
 
 
 def test_the_page_is_what_the_commands_say_of_themselves(tmp_path: Path) -> None:

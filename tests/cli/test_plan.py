@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fleetos.cli.exit_codes import ExitCode
-from tests.cli.play import Play
-from tests.support.commands import Done, Stage, stage
+from tests.cli.runner import SharedCloudRunner
+from tests.support.commands import CommandRunner, Done, running_cloud
 from tests.support.ledger import CHANGES
 
 DEBIAN_11, DEBIAN_12 = "Standard_Debian_11_latest", "Standard_Debian_12_latest"
@@ -91,23 +91,23 @@ NAMES = (*SOUND, *REFUSED, "done")
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
     """A cloud with one of each problem. No test changes its servers but the last."""
     folder = tmp_path_factory.mktemp("problems")
-    with stage(folder, SCENARIO) as running:
+    with running_cloud(folder, SCENARIO) as running:
         yield running
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def here(cloud: Stage, tmp_path: Path) -> Iterator[Play]:
+def here(cloud: CommandRunner, tmp_path: Path) -> Iterator[SharedCloudRunner]:
     """The cloud without faults, seen from an empty folder."""
     cloud.post("/admin/heal", {})
-    with Play.at(cloud, tmp_path, iter(())) as begun:
+    with SharedCloudRunner.at(cloud, tmp_path, iter(())) as begun:
         yield begun
 
 
-def written(here: Play, *names: str, more: str = "", change: str = "keyname: KeyPair-350b") -> str:
+def write_plan(here: SharedCloudRunner, *names: str, more: str = "", change: str = "keyname: KeyPair-350b") -> str:
     own = {name: f", change: {OWN[name]}" if name in OWN else "" for name in names}
     servers = "".join(f"  - {{name: {name}{own[name]}}}\n" for name in names)
     text = f"version: 1\nname: try\nchange: {{image: {DEBIAN_12}, {change}}}\nservers:\n{servers}{PACE}{more}"
@@ -119,15 +119,15 @@ def document(done: Done) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def changed(here: Play) -> set[str]:
+def changed(here: SharedCloudRunner) -> set[str]:
     """The names of the servers that any write has named."""
     names = {one["id"]: name for name, one in here.servers().items()}
     return {names[server_id] for write in here.ledger().writes for server_id in write.servers}
 
 
-def test_each_problem_is_named_and_nothing_is_touched(here: Play) -> None:
+def test_each_problem_is_named_and_nothing_is_touched(here: SharedCloudRunner) -> None:
     before = len(here.ledger().writes)
-    told = document(here.called("plan", written(here, *NAMES), "-o", "json"))
+    told = document(here.invoke("plan", write_plan(here, *NAMES), "-o", "json"))
     assert told["v"] == 1
     by_name = {one["name"]: one for one in told["servers"]}
     assert {name: one["code"] for name, one in by_name.items() if one["action"] == "refuse"} == {
@@ -146,8 +146,8 @@ def test_each_problem_is_named_and_nothing_is_touched(here: Play) -> None:
     assert list(here.folder.rglob("*.db*")) == []
 
 
-def test_the_text_is_plain_in_a_pipe_and_says_why(here: Play) -> None:
-    done = here.called("plan", written(here, "locked", "sound-a", "done"), "--detailed-exitcode")
+def test_the_text_is_plain_in_a_pipe_and_says_why(here: SharedCloudRunner) -> None:
+    done = here.invoke("plan", write_plan(here, "locked", "sound-a", "done"), "--detailed-exitcode")
     assert done.returncode == ExitCode.CHANGES_PENDING
     disk = here.servers()["sound-a"]["system_disk"]
     first, second, third, *_ = done.stdout.splitlines()
@@ -158,16 +158,16 @@ def test_the_text_is_plain_in_a_pipe_and_says_why(here: Play) -> None:
     assert "3 servers: 1 to change, 1 to skip, 1 refused" in done.stdout
 
 
-def test_lines_for_programs_are_the_servers(here: Play) -> None:
-    plan = written(here, "sound-a", "locked")
-    lines = here.called("plan", plan, "-o", "jsonl").stdout.splitlines()
-    assert [json.loads(line) for line in lines] == document(here.called("plan", plan, "-o", "json"))["servers"]
+def test_lines_for_programs_are_the_servers(here: SharedCloudRunner) -> None:
+    plan = write_plan(here, "sound-a", "locked")
+    lines = here.invoke("plan", plan, "-o", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == document(here.invoke("plan", plan, "-o", "json"))["servers"]
 
 
-def test_the_exit_code_says_whether_changes_are_pending(here: Play) -> None:
+def test_the_exit_code_says_whether_changes_are_pending(here: SharedCloudRunner) -> None:
     for names, code in (("done", 0), ("locked", 0), ("sound-a", 2)):
-        assert here.called("plan", written(here, names), "--detailed-exitcode", "-o", "json").returncode == code
-    assert here.called("plan", written(here, "sound-a")).returncode == 0
+        assert here.invoke("plan", write_plan(here, names), "--detailed-exitcode", "-o", "json").returncode == code
+    assert here.invoke("plan", write_plan(here, "sound-a")).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -179,9 +179,11 @@ def test_the_exit_code_says_whether_changes_are_pending(here: Play) -> None:
         (("sound-a",), "keyname: KeyPair-350b, api: v1, user_data: {text: hello}", "no user data"),
     ],
 )
-def test_a_plan_that_cannot_be_resolved_is_65(here: Play, names: tuple[str, ...], change: str, words: str) -> None:
+def test_a_plan_that_cannot_be_resolved_is_65(
+    here: SharedCloudRunner, names: tuple[str, ...], change: str, words: str
+) -> None:
     secret = here.env["FLEET_PASSWORD"] = "allthesamekind"
-    done = here.called("plan", written(here, *names, change=change), "--detailed-exitcode", "-o", "json")
+    done = here.invoke("plan", write_plan(here, *names, change=change), "--detailed-exitcode", "-o", "json")
     assert done.returncode == ExitCode.INPUT
     (problem,) = json.loads(done.stdout)["error"]["problems"]
     assert words in problem["expected"]
@@ -193,10 +195,10 @@ def test_a_plan_that_cannot_be_resolved_is_65(here: Play, names: tuple[str, ...]
     [("volumes", "disks", "warning"), ("flavors", "flavors", "warning"), ("disk-quota", "disk quota", "warning")],
 )
 def test_what_may_not_be_read_is_told_and_the_rest_is_checked(
-    here: Play, operation: str, subject: str, level: str
+    here: SharedCloudRunner, operation: str, subject: str, level: str
 ) -> None:
     here.post("/admin/faults", [{"on": operation, "do": "refuse", "code": "Pdp.0001"}])
-    told = document(here.called("plan", written(here, "sound-a", "frozen"), "-o", "json"))
+    told = document(here.invoke("plan", write_plan(here, "sound-a", "frozen"), "-o", "json"))
     (finding,) = [one for one in told["findings"] if one["code"] == "not-checked"]
     assert (finding["subject"], finding["level"]) == (subject, level)
     assert told["counts"] == {"total": 2, "refuse": 1, "change": 1, "skip": 0}
@@ -213,46 +215,46 @@ def test_what_may_not_be_read_is_told_and_the_rest_is_checked(
     ],
 )
 def test_a_key_is_looked_at_where_the_cloud_lets_us(
-    here: Play, fault: dict[str, str] | None, key: str, level: str | None, refused: int
+    here: SharedCloudRunner, fault: dict[str, str] | None, key: str, level: str | None, refused: int
 ) -> None:
     here.post("/admin/faults", [] if fault is None else [{"on": "key", "do": "refuse", **fault}])
     change = f'keyname: KeyPair-350b, metadata: {{__system__encrypted: "1", __system__cmkid: {key}}}'
-    told = document(here.called("plan", written(here, "sound-a", "sound-b", change=change), "-o", "json"))
+    told = document(here.invoke("plan", write_plan(here, "sound-a", "sound-b", change=change), "-o", "json"))
     assert [one["level"] for one in told["findings"] if one["code"] == "not-checked"] == ([level] if level else [])
     assert told["counts"]["refuse"] == 2 * refused
     assert {one["code"] for one in told["servers"]} == {"encryption-key" if refused else None}
 
 
-def test_a_frozen_plan_runs_only_while_the_cloud_agrees(here: Play) -> None:
-    plan = written(here, "spare-1", "spare-2", "frozen")
+def test_a_frozen_plan_runs_only_while_the_cloud_agrees(here: SharedCloudRunner) -> None:
+    plan = write_plan(here, "spare-1", "spare-2", "frozen")
     frozen = str(here.folder / "frozen.json")
-    done = here.called("plan", plan, "--out", frozen)
+    done = here.invoke("plan", plan, "--out", frozen)
     assert (done.returncode, f"fleetos apply {frozen}" in done.stderr) == (0, True)
     here.post(f"/admin/servers/{here.servers()['spare-2']['id']}", {"act": "change", "image": DEBIAN_11})
     before = len(here.ledger().writes)
-    refused = here.called("apply", frozen, "--yes")
+    refused = here.invoke("apply", frozen, "--yes")
     assert refused.returncode == ExitCode.INPUT
     assert "spare-2" in refused.stderr
     assert "its system disk is" in refused.stderr
     assert "spare-1" not in refused.stderr
     assert len(here.ledger().writes) == before
     assert here.runs() == []
-    here.called("plan", plan, "--out", frozen)
+    here.invoke("plan", plan, "--out", frozen)
     whole = Path(frozen).read_text(encoding="utf-8")
     for text, words in (
         (whole.replace('"spare-1"', '"spare-9"'), f"{frozen}: was changed after `fleetos plan --out` wrote it"),
         (whole[: len(whole) // 2], f"{frozen}: is no whole frozen plan of this version"),
     ):
         Path(frozen).write_text(text, encoding="utf-8")
-        tampered = here.called("apply", frozen, "--yes")
+        tampered = here.invoke("apply", frozen, "--yes")
         assert (tampered.returncode, words in tampered.stderr) == (ExitCode.INPUT, True), tampered.stderr
     Path(frozen).write_text(whole, encoding="utf-8")
-    written(here, "spare-1", "spare-2")
-    assert "says something else" in here.called("apply", frozen, "--yes").stderr
-    written(here, "spare-1", "spare-2", "frozen")
+    write_plan(here, "spare-1", "spare-2")
+    assert "says something else" in here.invoke("apply", frozen, "--yes").stderr
+    write_plan(here, "spare-1", "spare-2", "frozen")
     applied = document_of_run(here.fleetos("apply", frozen, "--yes", "--expect-wipes", "2", "-o", "json"))
     assert applied["counts"] == {"total": 3, "done": 2, "held": 1}
-    again = here.called("apply", frozen, "--yes")
+    again = here.invoke("apply", frozen, "--yes")
     assert again.returncode == ExitCode.INPUT
     assert "of this frozen plan has ended (done), and nothing was done" in again.stderr
 
@@ -262,9 +264,9 @@ def document_of_run(done: Done) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def test_apply_changes_the_sound_ones_alone(here: Play) -> None:
+def test_apply_changes_the_sound_ones_alone(here: SharedCloudRunner) -> None:
     untouched = changed(here)
-    plan = written(here, *NAMES)
+    plan = write_plan(here, *NAMES)
     applied = document_of_run(here.fleetos("apply", plan, "--yes", "--expect-wipes", str(len(SOUND)), "-o", "json"))
     states = {one["name"]: (one["state"], one["reason"]) for one in applied["targets"]}
     assert {name for name, (state, _) in states.items() if state == "done"} == set(SOUND)
@@ -276,23 +278,23 @@ def test_apply_changes_the_sound_ones_alone(here: Play) -> None:
     assert changed(here) - untouched == set(SOUND)
     accepted = [write for write in here.ledger().writes if write.operation in CHANGES and write.actor == "client"]
     assert all(write.came == "accepted" for write in accepted)
-    told = document(here.called("plan", plan, "-o", "json"))
+    told = document(here.invoke("plan", plan, "-o", "json"))
     assert told["counts"]["skip"] == len(SOUND) + 1
     assert told["earlier_run"] == {"id": applied["run"]["id"], "state": "done"}
     assert told["estimate"]["run_s"] is None
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
     """A cloud of ten thousand servers."""
     folder = tmp_path_factory.mktemp("large")
-    with stage(folder, {"servers": [{"count": 10_000, "name": "web-#####"}]}) as running:
+    with running_cloud(folder, {"servers": [{"count": 10_000, "name": "web-#####"}]}) as running:
         yield running
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.slow
-def test_ten_thousand_servers_take_few_calls(large: Stage) -> None:
+def test_ten_thousand_servers_take_few_calls(large: CommandRunner) -> None:
     (large.folder / "all.csv").write_text("name\n" + "".join(f"web-{one:05}\n" for one in range(1, 10_001)))
     plan = large.plan(
         f"version: 1\nname: try\nchange: {{image: {DEBIAN_12}, keyname: KeyPair-350b}}\nservers: [{{file: all.csv}}]\n"

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from tests.cli.play import Play
+from tests.cli.runner import SharedCloudRunner
 from tests.support.postgres import fresh_database, server_ends
 from tests.support.secrets import leaks
 
@@ -24,25 +24,25 @@ def rows(url: str) -> str:
     return repr(found)
 
 
-def test_the_password_of_a_database_is_shown_nowhere(play: Play) -> None:
+def test_the_password_of_a_database_is_shown_nowhere(runner: SharedCloudRunner) -> None:
     bare = fresh_database()
     secret = make_url(bare).set(password=PASSWORD).update_query_dict({"sslpassword": KEY_PASSWORD})
     url = secret.render_as_string(hide_password=False)
-    plan = play.written(play.take(1))
-    began = play.begin("apply", plan, "--yes", FLEETOS_DB=url)
+    plan = runner.write_plan(runner.take(1))
+    began = runner.begin("apply", plan, "--yes", FLEETOS_DB=url)
     began.until("target.changing")
     began.kill()
-    play.env["FLEETOS_DB"] = url
+    runner.env["FLEETOS_DB"] = url
     run_id = began.run_id
     done = [
-        play.fleetos("resume", run_id, "-o", "json"),
+        runner.fleetos("resume", run_id, "-o", "json"),
         *(
-            play.called(*words)
+            runner.invoke(*words)
             for words in (("status", run_id), ("events", "-o", "json"), ("runs",), ("db", "check"), ("doctor",))
         ),
         # Options show their defaults, and this one's is in the environment.
-        *(play.called(*words, "--help") for words in (("apply",), ("db", "upgrade"), ("status",))),
-        play.called("db", "backup", "copy.db"),
+        *(runner.invoke(*words, "--help") for words in (("apply",), ("db", "upgrade"), ("status",))),
+        runner.invoke("db", "backup", "copy.db"),
     ]
     assert [one.returncode for one in done] == [0] * 9 + [64]
     wrong = {
@@ -52,16 +52,16 @@ def test_the_password_of_a_database_is_shown_nowhere(play: Play) -> None:
         "kind": secret.set(drivername="mysql"),
     }
     for one in wrong.values():
-        play.env["FLEETOS_DB"] = one.render_as_string(hide_password=False)
-        refused = play.called("status", "-o", "json")
+        runner.env["FLEETOS_DB"] = one.render_as_string(hide_password=False)
+        refused = runner.invoke("status", "-o", "json")
         assert refused.returncode not in (0, 2)
-        done += [refused, play.called("doctor", "-o", "json")]
+        done += [refused, runner.invoke("doctor", "-o", "json")]
     for typo in ("postgresql:/al:{}@h/x", " postgresql://al:{}@h/x", "postgresql://al:a@{}@h/x"):
-        refused = play.called("status", "--db", typo.format(PASSWORD.replace("/", "")))
+        refused = runner.invoke("status", "--db", typo.format(PASSWORD.replace("/", "")))
         assert refused.returncode == 64
         done.append(refused)
     outputs = [text for one in done for text in (one.stdout, one.stderr)]
-    files = {file: file.read_bytes() for file in play.folder.rglob("*") if file.is_file()}
-    names = [os.fsencode(path) for path in play.folder.rglob("*")]
+    files = {file: file.read_bytes() for file in runner.folder.rglob("*") if file.is_file()}
+    names = [os.fsencode(path) for path in runner.folder.rglob("*")]
     secrets = {"password": PASSWORD, "typed": PASSWORD.replace("/", ""), "password of the key": KEY_PASSWORD}
     assert not leaks([*outputs, repr(began.events), rows(bare), *files.values(), *names], secrets)

@@ -14,7 +14,7 @@ from fleetos.store.database.location import locate
 from fleetos.store.leases import LeaseRequester
 from fleetos.store.process import this_process
 from fleetos.store.runs import create_run
-from tests.unit.store.samples import make_run, make_targets
+from tests.support.builders import a_run, some_targets
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60
@@ -103,7 +103,7 @@ async def make_database(path: Path) -> None:
     clock = SystemClock()
     watcher = LeaseRequester(this_process(), clock)
     opened = await open_database(locate(path), watcher)
-    await create_run(opened, make_run(created_at=clock.now()), make_targets(3), (), clock.now(), watcher)
+    await create_run(opened, a_run(created_at=clock.now()), some_targets(3), (), clock.now(), watcher)
     await opened.close()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.play import SILENCE_MAX_S, Play
+from tests.cli.runner import SILENCE_MAX_S, SharedCloudRunner
 from tests.support.commands import command, environment
 from tests.support.fork_server import ForkedProcess
 
@@ -103,12 +103,16 @@ def interpreter(arguments: Sequence[str], folder: Path, env: Mapping[str, str], 
 
 @contextmanager
 def terminal(
-    play: Play, *arguments: str, columns: int = 100, begin: Callable[..., Process] = ForkedProcess, **more: str
+    runner: SharedCloudRunner,
+    *arguments: str,
+    columns: int = 100,
+    begin: Callable[..., Process] = ForkedProcess,
+    **more: str,
 ) -> Generator[Terminal]:
     ours, theirs = pty.openpty()
-    env = {**play.env, "TERM": "xterm-256color", **more}
+    env = {**runner.env, "TERM": "xterm-256color", **more}
     del env["COLUMNS"]
-    process = begin(arguments, play.folder, env, terminal=theirs)
+    process = begin(arguments, runner.folder, env, terminal=theirs)
     shown = Terminal(process, ours)
     shown.resized(columns)
     os.close(theirs)
@@ -128,35 +132,37 @@ def pictures(seen: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_number_of_disks_is_asked_for_and_must_be_right(play: Play) -> None:
-    names = play.take(2)
-    text = play.written(names)
-    with terminal(play, "apply", text) as shown:
+def test_the_number_of_disks_is_asked_for_and_must_be_right(runner: SharedCloudRunner) -> None:
+    names = runner.take(2)
+    text = runner.write_plan(names)
+    with terminal(runner, "apply", text) as shown:
         shown.until("to go on: ")
         shown.types("3\n")
         assert shown.ends() == 12
     assert "not confirmed, nothing was touched" in shown.seen
-    with terminal(play, "apply", text, begin=interpreter) as shown:
+    with terminal(runner, "apply", text, begin=interpreter) as shown:
         shown.until("to go on: ")
         shown.types("\x03")
         assert shown.ends() == 130
     assert "Traceback" not in shown.seen
     assert "not confirmed, nothing was touched" in shown.seen
     assert "fleetos status" not in shown.seen
-    assert play.writes(names) == []
-    assert play.runs() == []
-    with terminal(play, "apply", text) as shown:
+    assert runner.writes(names) == []
+    assert runner.runs() == []
+    with terminal(runner, "apply", text) as shown:
         assert COLOURS.search(shown.until("to go on: "))
         shown.types("2\n")
         assert shown.ends() == 0
     assert "done after" in ESCAPES.sub("", shown.seen)
-    assert play.changes(names) == dict.fromkeys(names, 1)
+    assert runner.changes(names) == dict.fromkeys(names, 1)
 
 
 @pytest.mark.parametrize("columns", [40, 200])
-def test_no_drawn_line_is_wider_than_the_window(play: Play, columns: int) -> None:
-    names = play.take(4)
-    with terminal(play, "apply", play.written(names, concurrency=2), "--yes", columns=columns, NO_COLOR="1") as shown:
+def test_no_drawn_line_is_wider_than_the_window(runner: SharedCloudRunner, columns: int) -> None:
+    names = runner.take(4)
+    with terminal(
+        runner, "apply", runner.write_plan(names, concurrency=2), "--yes", columns=columns, NO_COLOR="1"
+    ) as shown:
         assert shown.ends() == 0
     lines = pictures(shown.seen)
     assert len(lines) > 10, "nothing was drawn"
@@ -169,17 +175,17 @@ def test_no_drawn_line_is_wider_than_the_window(play: Play, columns: int) -> Non
 
 
 @pytest.mark.slow
-def test_an_unfinished_run_is_carried_on_only_if_somebody_says_so(play: Play) -> None:
-    names = play.take(2)
-    text = play.written(names, concurrency=1)
-    with terminal(play, "apply", text, "--yes") as shown:
+def test_an_unfinished_run_is_carried_on_only_if_somebody_says_so(runner: SharedCloudRunner) -> None:
+    names = runner.take(2)
+    text = runner.write_plan(names, concurrency=1)
+    with terminal(runner, "apply", text, "--yes") as shown:
         shown.until(f"{names[0]} ")
         shown.until("changing")
         shown.types("\x03")
         assert shown.ends() == 130
     assert re.search(r"SIGINT: .*fleetos resume \w+", ESCAPES.sub("", shown.seen).replace("\r\n", " "))
     assert "\x1b[?25h" in shown.seen.rpartition("\x1b[?25l")[2], "the cursor is given back"
-    with terminal(play, "apply", text) as shown:
+    with terminal(runner, "apply", text) as shown:
         shown.until("[y/N] ")
         asked = " ".join(ESCAPES.sub("", shown.seen).split())
         # Ctrl-C may have come before the cloud had taken the change, or after it.
@@ -187,26 +193,26 @@ def test_an_unfinished_run_is_carried_on_only_if_somebody_says_so(play: Play) ->
         assert re.search(rf"It wipes ({wipes})\. \[y/N\]", asked)
         shown.types("\n")
         assert shown.ends() == 12
-    run_id = str(play.runs()[0]["id"])
+    run_id = str(runner.runs()[0]["id"])
     for letters, code in (("n\n", 12), ("\x03", 130)):
-        with terminal(play, "abort", run_id) as shown:
+        with terminal(runner, "abort", run_id) as shown:
             shown.until(f"Abort run {run_id}? [y/N] ")
             assert "wipes nothing" in shown.seen
             shown.types(letters)
             assert shown.ends() == code
         assert "not confirmed, nothing was touched" in shown.seen
-    assert play.status(run_id)["run"]["state"] == "running"
-    with terminal(play, "apply", text) as shown:
+    assert runner.status(run_id)["run"]["state"] == "running"
+    with terminal(runner, "apply", text) as shown:
         shown.until("[y/N] ")
         shown.types("y\n")
         assert shown.ends() == 0
-    assert play.changes(names) == dict.fromkeys(names, 1)
+    assert runner.changes(names) == dict.fromkeys(names, 1)
 
 
 @pytest.mark.slow
-def test_a_plan_fits_into_the_window_and_is_coloured(play: Play) -> None:
-    names = play.take(2)
-    with terminal(play, "plan", play.written(names), columns=72, begin=interpreter) as shown:
+def test_a_plan_fits_into_the_window_and_is_coloured(runner: SharedCloudRunner) -> None:
+    names = runner.take(2)
+    with terminal(runner, "plan", runner.write_plan(names), columns=72, begin=interpreter) as shown:
         assert shown.ends() == 0
     assert COLOURS.search(shown.seen)
     lines = ESCAPES.sub("", shown.seen).replace("\r", "").split("\n")

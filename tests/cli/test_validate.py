@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from tests.cli.play import Play
+from tests.cli.runner import SharedCloudRunner
 
 
-def test_servers_and_selectors_are_counted_apart(play: Play) -> None:
+def test_servers_and_selectors_are_counted_apart(runner: SharedCloudRunner) -> None:
     head = "version: 1\nname: x\nchange: {image: a}\nservers:\n"
     entry = '  - select: {name: "*"}\n'
     for text, words in (
@@ -14,13 +14,13 @@ def test_servers_and_selectors_are_counted_apart(play: Play) -> None:
         ("  - name: a\n" + entry, "plan x, 1 server and 1 selector"),
         ("  - name: a\n", "plan x, 1 server"),
     ):
-        done = play.called("validate", play.plan(head + text))
+        done = runner.invoke("validate", runner.plan(head + text))
         assert (done.returncode, done.stdout.strip().endswith(words)) == (0, True), done.stdout
 
 
-def test_user_data_that_is_not_read_is_told_before_a_disk_is_wiped(play: Play) -> None:
-    (name,) = play.take(1)
-    text = play.written([name])
+def test_user_data_that_is_not_read_is_told_before_a_disk_is_wiped(runner: SharedCloudRunner) -> None:
+    (name,) = runner.take(1)
+    text = runner.write_plan([name])
     path = Path(text)
     path.write_text(
         path.read_text(encoding="utf-8").replace("keyname:", "user_data: {file: data}\n  keyname:"), encoding="utf-8"
@@ -28,15 +28,15 @@ def test_user_data_that_is_not_read_is_told_before_a_disk_is_wiped(play: Play) -
     data = path.with_name("data")
     data.write_bytes(b"#!/bin/sh\r\necho\r\n")
     words = f"{data} is a script with CR LF line ends, which Linux cannot run (save it with LF line ends)"
-    valid = play.called("validate", text)
+    valid = runner.invoke("validate", text)
     assert (valid.returncode, f": change.user_data: {words}" in valid.stderr) == (0, True), valid.stderr
-    (warning,) = json.loads(play.called("validate", text, "-o", "json").stdout)["warnings"]
+    (warning,) = json.loads(runner.invoke("validate", text, "-o", "json").stdout)["warnings"]
     assert warning["key"] == "change.user_data"
-    told = json.loads(play.called("plan", text, "-o", "json").stdout)
+    told = json.loads(runner.invoke("plan", text, "-o", "json").stdout)
     assert [one["code"] for one in told["findings"]] == ["user-data"]
-    asked = play.called("apply", text)
+    asked = runner.invoke("apply", text)
     assert f"warning: change.user_data: {words}" in asked.stderr
     data.write_bytes(b"\xef\xbb\xbf#!/bin/sh\n")
-    refused = play.called("apply", text, "--yes")
+    refused = runner.invoke("apply", text, "--yes")
     assert (refused.returncode, "byte order mark" in refused.stderr) == (65, True)
-    assert play.changes([name]) == {name: 0}
+    assert runner.changes([name]) == {name: 0}

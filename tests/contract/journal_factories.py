@@ -22,8 +22,10 @@ from fleetos.store.database.tables import claims, targets
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import LeaseRequester, read_lease
 from fleetos.store.memory_journal import CommitFault, CommitFaults, MemoryRun
+from tests.support.builders import START
+from tests.support.clocks import ManualClock
 from tests.support.databases import postgres_url, sqlite_file
-from tests.unit.store.samples import START, HandClock, dead_process, watcher
+from tests.unit.store.stored_runs import dead_process, watcher
 
 # Whether the server is held, and the time of an unanswered send that is remembered.
 ClaimSeen = tuple[bool, datetime | None]
@@ -33,10 +35,10 @@ class ReleasableJournal(Journal, Protocol):
     async def release(self, last: RunDriverEnded | None = None) -> Sequence[Record]: ...
 
 
-class House(Protocol):
+class JournalFactory(Protocol):
     """A place for the journal of one run."""
 
-    clock: HandClock
+    clock: ManualClock
 
     async def create(self, run: Run, targets: Sequence[Target], more: Sequence[Event] = ()) -> ReleasableJournal:
         """The journal of the first driver of a new run."""
@@ -71,9 +73,9 @@ class House(Protocol):
     async def close(self) -> None: ...
 
 
-class MemoryHouse:
+class MemoryJournalFactory:
     def __init__(self) -> None:
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self._commits = 0
         self._fault: CommitFault | None = None
         self._run: MemoryRun | None = None
@@ -130,11 +132,11 @@ BREAK = {
 MEND = {"sqlite": "DROP TRIGGER broken", "postgresql": "ALTER TABLE records DROP CONSTRAINT broken"}
 
 
-class SqlHouse:
+class SqlJournalFactory:
     """A database in SQL. Each driver is another process of this machine that has ended when the next one comes."""
 
     def __init__(self, where: str) -> None:
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self.location = locate(where)
         self._database: Database | None = None
         self._run_id = ""
@@ -206,10 +208,10 @@ class SqlHouse:
         await self.database.close()
 
 
-async def build_house(kind: str, folder: Path) -> House:
+async def build_house(kind: str, folder: Path) -> JournalFactory:
     """A new, empty house: `memory`, `sqlite` or `postgresql`."""
     if kind == "memory":
-        return MemoryHouse()
-    house = SqlHouse(str(sqlite_file(folder / "fleetos.db")) if kind == "sqlite" else postgres_url())
-    await house.open()
-    return house
+        return MemoryJournalFactory()
+    factory = SqlJournalFactory(str(sqlite_file(folder / "fleetos.db")) if kind == "sqlite" else postgres_url())
+    await factory.open()
+    return factory

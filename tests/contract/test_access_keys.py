@@ -59,7 +59,7 @@ class Clock(SystemClock):
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ServedCloud:
     """A served cloud."""
 
     cloud: SimulatedCloud
@@ -81,14 +81,14 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(**scenario: object) -> AsyncGenerator[Scene]:
+async def served_cloud(**scenario: object) -> AsyncGenerator[ServedCloud]:
     described = {"servers": [{"count": 2}], "durations": {"stop": (0, 0), "job_init": (0, 0)}, **scenario}
     now = SystemClock().now
     cloud = SimulatedCloud(Scenario.model_validate(described), now().timestamp(), lambda: now().timestamp())
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving_ = asyncio.create_task(serve(cloud, ListenAddress(), listening.set_result))
     try:
-        yield Scene(cloud, await listening)
+        yield ServedCloud(cloud, await listening)
     finally:
         serving_.cancel()
         await asyncio.gather(serving_, return_exceptions=True)
@@ -97,7 +97,7 @@ async def scene(**scenario: object) -> AsyncGenerator[Scene]:
 @pytest.mark.parametrize("key", [KEY, TEMPORARY], ids=["for-ever", "for-a-time"])
 async def test_every_kind_of_request_is_signed_rightly(key: AccessKey) -> None:
     images = [{"name": "Standard_Debian_11_latest"}, {"name": ODD_IMAGE}]
-    async with scene(images=images, key_pairs=["KeyPair 1+é"]) as staged, staged.client(key) as client:
+    async with served_cloud(images=images, key_pairs=["KeyPair 1+é"]) as staged, staged.client(key) as client:
         own = next(iter(staged.cloud.world.servers))
         assert len((await client.list_servers()).servers) == 2
         (image,) = await client.images.named(ODD_IMAGE)
@@ -122,7 +122,7 @@ async def test_every_kind_of_request_is_signed_rightly(key: AccessKey) -> None:
 
 
 async def test_the_project_is_asked_of_iam_unless_it_is_given() -> None:
-    async with scene() as staged:
+    async with served_cloud() as staged:
         own = staged.cloud.world.project_id
         async with staged.client(KEY) as client:
             assert client.place.project_id == own
@@ -137,7 +137,7 @@ async def test_the_project_is_asked_of_iam_unless_it_is_given() -> None:
 
 async def test_the_user_of_a_key_is_asked_of_iam() -> None:
     refuse = {"on": "credential", "do": "refuse", "nth": [2], "code": "Pdp.0001"}
-    async with scene(faults=[refuse, {"on": "credential", "do": "garble", "nth": [3]}]) as staged:
+    async with served_cloud(faults=[refuse, {"on": "credential", "do": "garble", "nth": [3]}]) as staged:
         user, requests = staged.cloud.world.user_id, staged.cloud.world.ledger.requests
         async with staged.client(KEY) as client:
             assert client.place.user_id is None
@@ -171,7 +171,7 @@ async def test_the_user_of_a_key_is_asked_of_iam() -> None:
 )
 @pytest.mark.parametrize("known", [True, False], ids=["project-known", "project-asked"])
 async def test_what_is_not_accepted_is_shown_once(proof: Proof, said: str, known: bool) -> None:
-    async with scene() as staged:
+    async with served_cloud() as staged:
         project_id = staged.cloud.world.project_id if known else None
         with pytest.raises(AuthenticationFailed, match=said) as caught:
             async with staged.client(proof, project_id=project_id):
@@ -183,7 +183,7 @@ async def test_what_is_not_accepted_is_shown_once(proof: Proof, said: str, known
 
 @pytest.mark.parametrize("ahead_s", [-20 * 60.0, 20 * 60.0])
 async def test_a_clock_that_is_wrong_is_named(ahead_s: float) -> None:
-    async with scene() as staged:
+    async with served_cloud() as staged:
         with pytest.raises(AuthenticationFailed, match="15 minutes off") as caught:
             async with staged.client(KEY, ahead_s):
                 pass
@@ -197,7 +197,7 @@ async def test_a_clock_that_is_wrong_is_named(ahead_s: float) -> None:
 @pytest.mark.parametrize("kind", ["key", "token"])
 async def test_a_refusal_on_the_way_is_the_last_thing_that_is_heard(kind: str, refused: str) -> None:
     rule = {"on": refused, "do": "refuse", "code": "APIGW.0301"}
-    async with scene(faults=[rule]) as staged:
+    async with served_cloud(faults=[rule]) as staged:
         proof = await given_token(staged) if kind == "token" else KEY
         async with staged.client(proof) as client:
             own, other = staged.cloud.world.servers
@@ -217,7 +217,7 @@ async def test_a_refusal_on_the_way_is_the_last_thing_that_is_heard(kind: str, r
             assert staged.requests == before
 
 
-async def given_token(staged: Scene) -> GivenToken:
+async def given_token(staged: ServedCloud) -> GivenToken:
     """A token that somebody else has asked for."""
     user = {"name": USER, "password": PASSWORD, "domain": {"name": DOMAIN}}
     identity = {"methods": ["password"], "password": {"user": user}}
@@ -228,7 +228,7 @@ async def given_token(staged: Scene) -> GivenToken:
 
 
 async def test_a_token_at_hand_is_enough() -> None:
-    async with scene(tokens={"length": 6000}) as staged:
+    async with served_cloud(tokens={"length": 6000}) as staged:
         token = await given_token(staged)
         async with staged.client(token) as client:
             assert client.place.project_id == staged.cloud.world.project_id

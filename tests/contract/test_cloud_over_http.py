@@ -53,7 +53,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ServedCloud:
     """A served cloud, and how to log in to it. The clock is the cloud's and the client's."""
 
     cloud: SimulatedCloud
@@ -85,7 +85,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*faults: object, **scenario: object) -> AsyncGenerator[Stage]:
+async def served_cloud(*faults: object, **scenario: object) -> AsyncGenerator[ServedCloud]:
     described = {"durations": FAST, "servers": [{"count": 4}], **scenario, "faults": faults}
     clock = AheadClock()
     cloud = SimulatedCloud(Scenario.model_validate(described), clock.now().timestamp(), lambda: clock.now().timestamp())
@@ -99,7 +99,7 @@ async def stage(*faults: object, **scenario: object) -> AsyncGenerator[Stage]:
             project_name=access.project_name,
             region=access.region,
         )
-        yield Stage(cloud, credentials, clock)
+        yield ServedCloud(cloud, credentials, clock)
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
@@ -130,9 +130,9 @@ async def change(client: CloudClient, server_id: str, image_id: str, **order: st
 
 
 async def test_a_server_goes_the_whole_way() -> None:
-    async with stage() as scene, scene.client() as client:
-        own, image = scene.ids[0], scene.images()[1]
-        since = scene.clock.now()
+    async with served_cloud() as served, served.client() as client:
+        own, image = served.ids[0], served.images()[1]
+        since = served.clock.now()
         before = await client.server(own)
         assert before is not None
         assert before.snapshot.running
@@ -163,14 +163,14 @@ async def test_a_server_goes_the_whole_way() -> None:
 
 
 async def test_reading_what_is_there_and_what_is_not() -> None:
-    async with stage(temporary_servers=True) as scene, scene.client() as client:
+    async with served_cloud(temporary_servers=True) as served, served.client() as client:
         inventory = await client.list_servers()
-        assert set(inventory.servers) == set(scene.ids)
-        assert set(await client.sweep([*scene.ids, "nobody"])) == set(scene.ids)
-        assert set(await client.sweep([scene.ids[0], "nobody"])) == {scene.ids[0]}
+        assert set(inventory.servers) == set(served.ids)
+        assert set(await client.sweep([*served.ids, "nobody"])) == set(served.ids)
+        assert set(await client.sweep([served.ids[0], "nobody"])) == {served.ids[0]}
         assert await client.server("nobody") is None
         assert await client.job("nobody") is None
-        image_id = scene.images()[0]
+        image_id = served.images()[0]
         image = await client.images.by_id(image_id)
         assert image is not None
         assert [one.id for one in await client.images.named(image.name)] == [image_id]
@@ -209,12 +209,15 @@ async def test_reading_what_is_there_and_what_is_not() -> None:
 )
 async def test_what_a_fault_on_a_change_proves(fault: dict[str, object], kind: AnswerClass, wipes: int) -> None:
     stopped = [{"count": 1, "state": "stopped"}]
-    async with stage({"on": "changeos", "nth": [1], **fault}, servers=stopped) as scene, scene.client() as client:
-        reply = await change(client, scene.ids[0], scene.images()[1])
+    async with (
+        served_cloud({"on": "changeos", "nth": [1], **fault}, servers=stopped) as served,
+        served.client() as client,
+    ):
+        reply = await change(client, served.ids[0], served.images()[1])
         assert answer_class(reply)[0] is kind, reply
-        writes = scene.cloud.world.ledger.writes
+        writes = served.cloud.world.ledger.writes
         assert sum(one.operation == "changeos" and one.came == "accepted" for one in writes) == wipes
-        assert scene.cloud.world.ledger.requests["changeos"] == 1
+        assert served.cloud.world.ledger.requests["changeos"] == 1
         assert client.requests["changeos"] == 1
 
 
@@ -224,45 +227,45 @@ async def test_reads_live_through_faults_that_pass() -> None:
         {"on": "detail", "do": "cut-after", "nth": [3]},
         {"on": "detail", "do": "refuse", "code": "APIGW.0307", "nth": [6]},
     ]
-    async with stage(*faults) as scene, scene.client() as client:
+    async with served_cloud(*faults) as served, served.client() as client:
         for _ in range(4):
-            assert await client.server(scene.ids[0]) is not None
+            assert await client.server(served.ids[0]) is not None
         assert client.requests == {"token": 2, "server": 7}
 
 
 async def test_a_throttled_scope_opens_again() -> None:
     fault = {"on": "detail", "do": "refuse", "code": "APIGW.0308", "nth": [2, 3]}
-    async with stage(fault) as scene, scene.client() as client:
+    async with served_cloud(fault) as served, served.client() as client:
         for _ in range(3):
-            assert await client.server(scene.ids[0]) is not None
+            assert await client.server(served.ids[0]) is not None
         assert client.requests == {"token": 1, "server": 5}
 
 
 async def test_tokens_that_live_for_seconds_carry_on() -> None:
-    async with stage(tokens={"lifetime_s": 4, "length": 20_000}) as scene, scene.client() as client:
+    async with served_cloud(tokens={"lifetime_s": 4, "length": 20_000}) as served, served.client() as client:
         for _ in range(20):
-            scene.clock.ahead_s += 1.0
-            assert await client.server(scene.ids[0]) is not None
+            served.clock.ahead_s += 1.0
+            assert await client.server(served.ids[0]) is not None
         assert client.requests["server"] == 20
         renewed = client.requests["token"]
         assert 5 <= renewed <= 8
         # Suspended for longer than a token lives: it is renewed before it is tried.
-        scene.clock.ahead_s += 3600.0
-        assert await client.server(scene.ids[0]) is not None
+        served.clock.ahead_s += 3600.0
+        assert await client.server(served.ids[0]) is not None
         assert client.requests == {"token": renewed + 1, "server": 21}
 
 
 async def test_a_wrong_password_is_tried_once() -> None:
-    async with stage() as scene:
+    async with served_cloud() as served:
         with pytest.raises(AuthenticationFailed, match="IAM refuses the login"):
-            async with scene.client(proof=Password("sim", "wrong-password", "sim-domain")):
+            async with served.client(proof=Password("sim", "wrong-password", "sim-domain")):
                 pass
-        assert scene.cloud.world.ledger.requests["token"] == 1
+        assert served.cloud.world.ledger.requests["token"] == 1
 
 
 async def test_a_cloud_that_is_not_there_is_unreachable() -> None:
-    async with stage() as scene:
+    async with served_cloud() as served:
         pass
     with pytest.raises(CloudUnreachable, match="the login"):
-        async with scene.client():
+        async with served.client():
             pass

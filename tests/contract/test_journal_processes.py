@@ -19,13 +19,15 @@ from fleetos.store.integrity import find_problems
 from fleetos.store.leases import read_lease
 from fleetos.store.process import is_stopped
 from tests.contract.driver_process import Pipe, run_driver
-from tests.integration.chosen import context
+from tests.integration.signal_points import context
+from tests.support.builders import START, a_run, some_targets
+from tests.support.clocks import ManualClock
 from tests.support.commands import until
 from tests.support.postgres import fresh_database, server_ends
-from tests.unit.store.samples import START, HandClock, dead_process, make_run, make_targets, watcher
+from tests.unit.store.stored_runs import dead_process, watcher
 
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
-RUN = make_run()
+RUN = a_run()
 ANSWER_TIMEOUT_S = 120.0
 
 
@@ -97,14 +99,14 @@ def kill(process: Process) -> None:
 
 async def open_with_run(where: str) -> Database:
     """The database with a run whose driver has died."""
-    database = await open_database(locate(where), watcher(HandClock()))
-    await runs.create_run(database, RUN, make_targets(3), [], START, watcher(HandClock(), dead_process()))
+    database = await open_database(locate(where), watcher(ManualClock()))
+    await runs.create_run(database, RUN, some_targets(3), [], START, watcher(ManualClock(), dead_process()))
     return database
 
 
 async def epoch_of(database: Database) -> int:
     async with database.reading() as connection:
-        return (await read_lease(connection, RUN.id, HandClock())).epoch
+        return (await read_lease(connection, RUN.id, ManualClock())).epoch
 
 
 async def test_of_racing_processes_one_drives(where: str, start: Start) -> None:
@@ -166,6 +168,6 @@ async def test_a_new_database_is_made_once(where: str, start: Start) -> None:
     # There is no run in it, so each that comes through the opening says so.
     said = [line(process) for process in [start() for _ in range(4)]]
     assert [one.split()[0] for one in said] == ["UnknownRun"] * 4
-    database = await open_database(locate(where), watcher(HandClock()))
+    database = await open_database(locate(where), watcher(ManualClock()))
     assert await find_problems(database) == []
     await database.close()

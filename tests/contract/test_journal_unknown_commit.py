@@ -10,14 +10,14 @@ from fleetos.errors import JournalUnwritable
 from fleetos.model.journal.events import Moved
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.states import TargetState
-from tests.contract.journal_factories import SqlHouse
+from tests.contract.journal_factories import SqlJournalFactory
+from tests.support.builders import START, a_run, a_target
 from tests.support.databases import postgres_url
 from tests.support.postgres import server_ends
-from tests.unit.store.samples import START, make_run, make_target
 
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
-RUN = make_run()
-TARGET = make_target(1)
+RUN = a_run()
+TARGET = a_target(1)
 EVENT = Moved(TARGET.server_id, TargetState.CHECKING)
 
 # A constraint that is only looked at when the transaction commits.
@@ -33,46 +33,48 @@ DIE_AT_COMMIT = FAIL_AT_COMMIT.replace(
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[SqlHouse]:
-    built = SqlHouse(postgres_url())
+async def factory() -> AsyncIterator[SqlJournalFactory]:
+    built = SqlJournalFactory(postgres_url())
     await built.open()
     yield built
     await built.close()
 
 
-def alter(house: SqlHouse, statements: str) -> None:
-    url = house.location.url.set(drivername="postgresql").render_as_string(hide_password=False)
+def alter(factory: SqlJournalFactory, statements: str) -> None:
+    url = factory.location.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statements.encode())
 
 
 @pytest.mark.parametrize("fault", [FAIL_AT_COMMIT, DIE_AT_COMMIT])
-async def test_it_ends_the_journal_and_the_next_driver_reads_what_is_true(house: SqlHouse, fault: str) -> None:
-    journal = await house.create(RUN, [TARGET])
-    alter(house, fault)
+async def test_it_ends_the_journal_and_the_next_driver_reads_what_is_true(
+    factory: SqlJournalFactory, fault: str
+) -> None:
+    journal = await factory.create(RUN, [TARGET])
+    alter(factory, fault)
     moved = fold_target(TARGET, EVENT, START)
     with pytest.raises(JournalUnwritable):
         await journal.append(RUN, [EVENT], [moved], START)
-    alter(house, "DROP TRIGGER at_commit ON records")
+    alter(factory, "DROP TRIGGER at_commit ON records")
     with pytest.raises(JournalUnwritable):
         await journal.append(RUN, [EVENT], [moved], START)
-    assert not journal.lease_valid(house.clock.moment())
-    await house.reopen()
-    (record,) = await (await house.take()).append(RUN, [EVENT], [moved], START)
+    assert not journal.lease_valid(factory.clock.moment())
+    await factory.reopen()
+    (record,) = await (await factory.take()).append(RUN, [EVENT], [moved], START)
     assert record.seq == 3
 
 
-async def test_a_session_that_sleeps_in_a_transaction_is_ended(house: SqlHouse) -> None:
-    await house.create(RUN, [TARGET])
+async def test_a_session_that_sleeps_in_a_transaction_is_ended(factory: SqlJournalFactory) -> None:
+    await factory.create(RUN, [TARGET])
     with pytest.raises(JournalUnwritable):
-        await sleep_in_a_transaction(house)
-    async with house.database.reading() as connection:
+        await sleep_in_a_transaction(factory)
+    async with factory.database.reading() as connection:
         assert await connection.scalar(text("SELECT name FROM runs")) == RUN.name
 
 
-async def sleep_in_a_transaction(house: SqlHouse) -> None:
-    url = house.location.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    async with house.database.writing() as connection:
+async def sleep_in_a_transaction(factory: SqlJournalFactory) -> None:
+    url = factory.location.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    async with factory.database.writing() as connection:
         await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '20ms'"))
         await connection.execute(text("UPDATE runs SET name = 'changed'"))
         waited = (

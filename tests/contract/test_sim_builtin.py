@@ -16,7 +16,7 @@ from fleetos.errors import CloudUnreachable, InputError
 from fleetos.sim.api.access import Access
 from fleetos.sim.server import builtin
 from fleetos.sim.server.state_folder import StateFolder
-from tests.unit.sim.bench import LOGIN
+from tests.unit.sim.harness import LOGIN
 
 SCENARIO = """
 servers: [{count: 3, name: "web-###", state: stopped}]

@@ -12,7 +12,7 @@ from fleetos.errors import UsageError
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.server.serve import ListenAddress, serve
-from tests.unit.sim.bench import LOGIN
+from tests.unit.sim.harness import LOGIN
 
 
 class Wire:

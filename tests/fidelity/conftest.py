@@ -9,10 +9,10 @@ import pytest_asyncio
 
 from fleetos.cloud.client import CloudClient
 from fleetos.sim.scenario.scenario import DEFAULT_KEY
-from tests.fidelity.sending import KEY
+from tests.fidelity.relay import Relay, wire_to
+from tests.fidelity.sent_requests import KEY
 from tests.fidelity.sim_process import fleetos_client, served
 from tests.fidelity.vendor import Vendor, project_of, signing
-from tests.fidelity.wire import Wire, wire_to
 
 OLD_KEY = "12345678-9ebf-4469-9cfa-e7b5b80da846"
 # One of each kind that answers show differently; a test that changes servers has some of its own among the others.
@@ -66,20 +66,20 @@ def sim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]
 
 
 @pytest.fixture(scope="session")
-def wire(sim: Mapping[str, str]) -> Iterator[Wire]:
+def wire(sim: Mapping[str, str]) -> Iterator[Relay]:
     """The way to the cloud on which everything is kept."""
     with wire_to(sim["OS_AUTH_URL"].removesuffix("/v3")) as relay:
         yield relay
 
 
 @pytest.fixture(scope="session")
-def env(sim: Mapping[str, str], wire: Wire) -> Mapping[str, str]:
+def env(sim: Mapping[str, str], wire: Relay) -> Mapping[str, str]:
     """The environment of somebody who uses the cloud by way of the relay."""
     return {**sim, "OS_AUTH_URL": f"{wire.url}/v3"}
 
 
 @pytest.fixture(scope="session")
-def vendor(env: Mapping[str, str], wire: Wire) -> Iterator[Vendor]:
+def vendor(env: Mapping[str, str], wire: Relay) -> Iterator[Vendor]:
     """The vendor's SDK, which signs what it sends. What this machine's user has set as proxies is not for loopback."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.lower().endswith("_proxy")]:

@@ -53,7 +53,7 @@ def test_the_command_prints_it() -> None:
 
 
 @dataclass(frozen=True)
-class Things:
+class Resources:
     """What there is in the cloud to ask about, and the token to ask with."""
 
     url: str
@@ -93,7 +93,7 @@ class Things:
 
 
 @pytest.fixture(scope="module")
-def things(vendor: Vendor, env: Mapping[str, str], sim: Mapping[str, str]) -> Iterator[Things]:
+def things(vendor: Vendor, env: Mapping[str, str], sim: Mapping[str, str]) -> Iterator[Resources]:
     granted = login(vendor, env)
     found = vendor.ecs.list_servers_details(ecs.ListServersDetailsRequest(name="fuzz-")).servers
     servers = [one.id for one in found]
@@ -113,10 +113,10 @@ def things(vendor: Vendor, env: Mapping[str, str], sim: Mapping[str, str]) -> It
         path = f"/v2.1/{granted.token.project.id}/servers/{servers[-1]}/os-instance-actions"
         listed = session.get(url + path, headers={"X-Auth-Token": granted.x_subject_token}, timeout=10).json()
         action = listed["instanceActions"][0]["request_id"]
-        yield Things(url, granted.x_subject_token, granted.token.project.id, servers, image, action, ids, session)
+        yield Resources(url, granted.x_subject_token, granted.token.project.id, servers, image, action, ids, session)
 
 
-def prove(strategy: Any, things: Things, *, fill_in: bool = False) -> set[int]:
+def prove(strategy: Any, things: Resources, *, fill_in: bool = False) -> set[int]:
     """The statuses of the answers to some requests, each of which conforms to the description."""
     statuses: set[int] = set()
 
@@ -144,7 +144,7 @@ def prove(strategy: Any, things: Things, *, fill_in: bool = False) -> set[int]:
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
-def test_requests_as_described(label: str, things: Things) -> None:
+def test_requests_as_described(label: str, things: Resources) -> None:
     operation = OPERATIONS[label]
     somewhere = {"project": things.project} if "{project}" in operation.path else {}
     make = partial(operation.as_strategy, GenerationMode.POSITIVE, headers=things.headers(operation))
@@ -154,7 +154,7 @@ def test_requests_as_described(label: str, things: Things) -> None:
 
 
 @pytest.mark.parametrize("label", [label for label, one in OPERATIONS.items() if one.body or list(one.query)])
-def test_requests_that_are_wrong(label: str, things: Things) -> None:
+def test_requests_that_are_wrong(label: str, things: Resources) -> None:
     operation = OPERATIONS[label]
     make = partial(operation.as_strategy, GenerationMode.NEGATIVE, headers=things.headers(operation))
     prove(make(path_parameters=things.within(operation)), things)

@@ -15,10 +15,10 @@ from fleetos.cloud.client import CloudClient
 from fleetos.model.inventory import NO_TRAITS, Server
 from fleetos.model.run import Order, Secrets
 from fleetos.model.traces import LoggedEnd
-from tests.fidelity.seen import server_of
+from tests.fidelity.relay import Relay
+from tests.fidelity.server_fields import server_of
 from tests.fidelity.sim_process import permit
 from tests.fidelity.vendor import Vendor
-from tests.fidelity.wire import Wire
 
 # What openstacksdk says of its own inside.
 pytestmark = [
@@ -58,7 +58,7 @@ def connection(
     bare: Path,
     env: Mapping[str, str],
     vendor: Vendor,
-    wire: Wire,
+    wire: Relay,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Any]:
     """A connection that was made in one of the ways in which users have their credentials."""
@@ -131,7 +131,7 @@ async def test_servers_images_and_key_pairs(connection: Any, own: CloudClient) -
         connection.compute.get_keypair("nobody")
 
 
-async def test_the_actions_on_a_server(bare: Path, env: Mapping[str, str], own: CloudClient, wire: Wire) -> None:
+async def test_the_actions_on_a_server(bare: Path, env: Mapping[str, str], own: CloudClient, wire: Relay) -> None:
     del bare  # for the environment, which it takes out of the way
     connection = openstack.connect(**auth_of(env), region_name=env["OS_REGION_NAME"])
     try:

@@ -9,10 +9,10 @@ import pytest
 from fleetos.cloud.client import CloudClient
 from fleetos.model.inventory import Delivered
 from fleetos.sim.scenario.faults import Form
+from tests.fidelity.relay import Relay
 from tests.fidelity.sim_process import permit
 from tests.fidelity.vendor import Vendor, ecs, exceptions, login
-from tests.fidelity.wire import Wire
-from tests.support.commands import Stage
+from tests.support.commands import CommandRunner
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore")
 SERVER = "8d1c66b0-9d2b-4b4c-9d55-4a1d7ef51111"
@@ -21,11 +21,11 @@ NO_CODE = frozenset({"html", "plain", "empty"})
 
 
 @pytest.fixture
-def cloud(wire: Wire, tmp_path: Path) -> Iterator[Stage]:
+def cloud(wire: Relay, tmp_path: Path) -> Iterator[CommandRunner]:
     """The cloud's back door; its faults are gone afterwards."""
-    stage = Stage(tmp_path, f"http://{wire.cloud}")
-    yield stage
-    stage.post("/admin/heal", {})
+    running_cloud = CommandRunner(tmp_path, f"http://{wire.cloud}")
+    yield running_cloud
+    running_cloud.post("/admin/heal", {})
 
 
 def stopped(vendor: Vendor) -> Any:
@@ -37,7 +37,9 @@ def stopped(vendor: Vendor) -> Any:
 
 @pytest.mark.parametrize("code", ["Ecs.0100", "Ecs.0603", "Ecs.1000", "APIGW.0301", "Common.0001", "Pdp.0001"])
 @pytest.mark.parametrize("form", get_args(Form))
-async def test_an_error(form: str, code: str, cloud: Stage, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
+async def test_an_error(
+    form: str, code: str, cloud: CommandRunner, vendor: Vendor, own: CloudClient, wire: Relay
+) -> None:
     cloud.post("/admin/faults", [{"on": "stop", "do": "refuse", "code": code, "form": form, "message": "because"}])
     reply = await own.stop([SERVER], hard=False, permit=permit(own), last_check=lambda: None)
     assert isinstance(reply, Delivered)
@@ -68,7 +70,7 @@ def test_a_refused_login(vendor: Vendor, env: Mapping[str, str]) -> None:
     assert refused.value.error_msg
 
 
-async def test_a_202_of_flow_control_is_no_acceptance(cloud: Stage, vendor: Vendor, own: CloudClient) -> None:
+async def test_a_202_of_flow_control_is_no_acceptance(cloud: CommandRunner, vendor: Vendor, own: CloudClient) -> None:
     cloud.post("/admin/faults", [{"on": "stop", "do": "refuse", "code": "Common.0024"}])
     reply = await own.stop([SERVER], hard=False, permit=permit(own), last_check=lambda: None)
     assert isinstance(reply, Delivered)

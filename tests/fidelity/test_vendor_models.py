@@ -7,8 +7,8 @@ import pytest
 
 from fleetos.sim.api.access import ACCESS_KEY
 from fleetos.sim.scenario.scenario import DEFAULT_KEY
+from tests.fidelity.relay import Relay
 from tests.fidelity.vendor import Vendor, ecs, eps, evs, iam, ims, kms, login, plain
-from tests.fidelity.wire import Wire
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore"),
@@ -146,7 +146,7 @@ QUESTIONS = [name for name, one in vars(Ask).items() if callable(one) and not na
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_an_answer_passes_through_the_model_unchanged(
-    question: str, vendor: Vendor, wire: Wire, env: Mapping[str, str]
+    question: str, vendor: Vendor, wire: Relay, env: Mapping[str, str]
 ) -> None:
     ask: Callable[[], Any] = getattr(Ask(vendor, env), question)
     understood = plain(ask())

@@ -10,10 +10,10 @@ from fleetos.model.inventory import Flavor, KeyState
 from fleetos.sim.api.access import ACCESS_KEY
 from fleetos.sim.scenario.scenario import DEFAULT_KEY
 from tests.fidelity.conftest import OLD_KEY
-from tests.fidelity.sending import KEY, sent, without
+from tests.fidelity.relay import Relay
+from tests.fidelity.sent_requests import KEY, sent, without
 from tests.fidelity.sim_process import before_login, fleetos_client
 from tests.fidelity.vendor import Vendor, ecs, eps, evs, exceptions, iam, kms
-from tests.fidelity.wire import Wire
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore"),
@@ -23,7 +23,7 @@ pytestmark = [
 PAGE = 1000
 
 
-async def test_the_flavors(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
+async def test_the_flavors(vendor: Vendor, signed: CloudClient, wire: Relay) -> None:
     read = await signed.project.flavors()
     mine = sent(wire.last)
     listed = vendor.ecs.list_flavors(ecs.ListFlavorsRequest()).flavors
@@ -36,7 +36,7 @@ async def test_the_flavors(vendor: Vendor, signed: CloudClient, wire: Wire) -> N
         assert read[one.id] == Flavor(one.id, "x86", "kvm", told.ecsperformancetype)
 
 
-async def test_the_quota_of_servers(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
+async def test_the_quota_of_servers(vendor: Vendor, signed: CloudClient, wire: Relay) -> None:
     read = await signed.project.server_quota()
     mine = sent(wire.last)
     absolute = vendor.ecs.show_server_limits(ecs.ShowServerLimitsRequest()).absolute
@@ -45,7 +45,7 @@ async def test_the_quota_of_servers(vendor: Vendor, signed: CloudClient, wire: W
     assert read.servers is None
 
 
-async def test_the_quota_of_disks(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
+async def test_the_quota_of_disks(vendor: Vendor, signed: CloudClient, wire: Relay) -> None:
     read = await signed.project.disk_quota()
     mine = sent(wire.last)
     project_id = signed.place.project_id
@@ -57,7 +57,7 @@ async def test_the_quota_of_disks(vendor: Vendor, signed: CloudClient, wire: Wir
     assert read.disks_gib == quota.gigabytes.limit - quota.gigabytes.in_use
 
 
-async def test_the_disks(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
+async def test_the_disks(vendor: Vendor, signed: CloudClient, wire: Relay) -> None:
     read = await signed.project.disks(1)
     mine = sent(wire.last)
     listed = vendor.evs.list_volumes(evs.ListVolumesRequest(limit=PAGE, sort_key="size", sort_dir="asc")).volumes
@@ -69,7 +69,9 @@ async def test_the_disks(vendor: Vendor, signed: CloudClient, wire: Wire) -> Non
 
 
 @pytest.mark.parametrize(("key_id", "state"), [(DEFAULT_KEY, KeyState.ENABLED), (OLD_KEY, KeyState.DISABLED)])
-async def test_an_encryption_key(key_id: str, state: KeyState, vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
+async def test_an_encryption_key(
+    key_id: str, state: KeyState, vendor: Vendor, signed: CloudClient, wire: Relay
+) -> None:
     assert await signed.project.key_state(key_id) is state
     mine = sent(wire.last)
     body = kms.OperateKeyRequestBody(key_id=key_id)
@@ -78,7 +80,7 @@ async def test_an_encryption_key(key_id: str, state: KeyState, vendor: Vendor, s
     assert (key.key_id, key.key_state) == (key_id, {KeyState.ENABLED: "2", KeyState.DISABLED: "3"}[state])
 
 
-async def test_an_encryption_key_that_there_is_not(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
+async def test_an_encryption_key_that_there_is_not(vendor: Vendor, signed: CloudClient, wire: Relay) -> None:
     assert await signed.project.key_state("no-key") is KeyState.ABSENT
     mine = sent(wire.last)
     body = kms.OperateKeyRequestBody(key_id="no-key")
@@ -88,7 +90,7 @@ async def test_an_encryption_key_that_there_is_not(vendor: Vendor, signed: Cloud
     assert refused.value.error_code == "KMS.0205"
 
 
-async def test_the_enterprise_projects(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
+async def test_the_enterprise_projects(vendor: Vendor, signed: CloudClient, wire: Relay) -> None:
     read = await signed.project.enterprise_projects()
     mine = sent(wire.last)
     listed = vendor.eps.list_enterprise_project(eps.ListEnterpriseProjectRequest(limit=PAGE, offset=0))
@@ -98,21 +100,21 @@ async def test_the_enterprise_projects(vendor: Vendor, signed: CloudClient, wire
     assert read == {one.id: one.name for one in listed.enterprise_projects}
 
 
-async def test_the_user_of_an_access_key(vendor: Vendor, signed: CloudClient, wire: Wire) -> None:
+async def test_the_user_of_an_access_key(vendor: Vendor, signed: CloudClient, wire: Relay) -> None:
     assert await signed.user_id() is not None
     mine = sent(wire.last)
     vendor.iam.show_permanent_access_key(iam.ShowPermanentAccessKeyRequest(access_key=ACCESS_KEY))
     assert without(mine, "x-project-id") == without(sent(wire.last), "x-project-id")
 
 
-async def test_the_trial_of_an_access_key(vendor: Vendor, wire: Wire, env: Mapping[str, str]) -> None:
+async def test_the_trial_of_an_access_key(vendor: Vendor, wire: Relay, env: Mapping[str, str]) -> None:
     async with fleetos_client(env, KEY):
         mine = sent(wire.last)
     vendor.ecs.list_servers_details(ecs.ListServersDetailsRequest(limit=1, offset=1))
     assert mine == sent(wire.last)
 
 
-async def test_the_knock_at_a_service(vendor: Vendor, wire: Wire, env: Mapping[str, str]) -> None:
+async def test_the_knock_at_a_service(vendor: Vendor, wire: Relay, env: Mapping[str, str]) -> None:
     iam_at = parse_origin(env["OS_AUTH_URL"], "auth_url", insecure_http=False)
     async with before_login(env) as session:
         assert (await session.probe_endpoint(iam_at)).cloud_time is not None

@@ -10,10 +10,10 @@ import pytest
 from fleetos.cloud.auth.credentials import GivenToken
 from fleetos.cloud.client import CloudClient
 from fleetos.model.run import Order, Secrets
-from tests.fidelity.sending import KEY, sent, without
+from tests.fidelity.relay import Relay
+from tests.fidelity.sent_requests import KEY, sent, without
 from tests.fidelity.sim_process import fleetos_client, permit
 from tests.fidelity.vendor import Vendor, ecs, evs, exceptions, iam, ims, login, with_token
-from tests.fidelity.wire import Wire
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore"),
@@ -35,7 +35,7 @@ def refused(call: Callable[[], Any]) -> None:
         call()
 
 
-async def test_the_login(vendor: Vendor, wire: Wire, env: Mapping[str, str]) -> None:
+async def test_the_login(vendor: Vendor, wire: Relay, env: Mapping[str, str]) -> None:
     async with fleetos_client(env):
         mine = sent(wire.last)
     login(vendor, env)
@@ -43,7 +43,7 @@ async def test_the_login(vendor: Vendor, wire: Wire, env: Mapping[str, str]) -> 
     assert mine == without(sent(wire.last), "authorization", "x-sdk-date", "x-project-id")
 
 
-async def test_the_project_of_an_access_key(vendor: Vendor, wire: Wire, env: Mapping[str, str]) -> None:
+async def test_the_project_of_an_access_key(vendor: Vendor, wire: Relay, env: Mapping[str, str]) -> None:
     first = len(wire.kept)
     async with fleetos_client(env, KEY):
         mine = sent(wire.since(first)[0])
@@ -52,7 +52,7 @@ async def test_the_project_of_an_access_key(vendor: Vendor, wire: Wire, env: Map
     assert mine == without(sent(wire.last), "x-project-id")
 
 
-async def test_requests_with_a_token(vendor: Vendor, wire: Wire, env: Mapping[str, str]) -> None:
+async def test_requests_with_a_token(vendor: Vendor, wire: Relay, env: Mapping[str, str]) -> None:
     granted = login(vendor, env)
     token, project_id = granted.x_subject_token, granted.token.project.id
     carrying = Vendor(wire.url, with_token(token, project_id))
@@ -68,7 +68,7 @@ async def test_requests_with_a_token(vendor: Vendor, wire: Wire, env: Mapping[st
     assert mine == [without(one, "x-project-id") for one in theirs]
 
 
-async def test_reads_of_servers(vendor: Vendor, own: CloudClient, wire: Wire) -> None:
+async def test_reads_of_servers(vendor: Vendor, own: CloudClient, wire: Relay) -> None:
     await own.list_servers()
     mine = sent(wire.last)
     vendor.ecs.list_servers_details(ecs.ListServersDetailsRequest(limit=1000, offset=1))
@@ -81,7 +81,7 @@ async def test_reads_of_servers(vendor: Vendor, own: CloudClient, wire: Wire) ->
     assert mine.path.endswith(f"/cloudservers/{IDS[0]}")
 
 
-async def test_a_sweep_by_ids(vendor: Vendor, own: CloudClient, wire: Wire) -> None:
+async def test_a_sweep_by_ids(vendor: Vendor, own: CloudClient, wire: Relay) -> None:
     listed = list((await own.list_servers()).servers)
     first = len(wire.kept)
     await own.sweep(listed[:3])
@@ -93,7 +93,7 @@ async def test_a_sweep_by_ids(vendor: Vendor, own: CloudClient, wire: Wire) -> N
     assert mine == [sent(one) for one in wire.since(first)]
 
 
-async def test_a_read_of_a_job(vendor: Vendor, own: CloudClient, wire: Wire) -> None:
+async def test_a_read_of_a_job(vendor: Vendor, own: CloudClient, wire: Relay) -> None:
     job_id = "ff80808288d41e1b018990260955686a"
     assert await own.job(job_id) is None
     mine = sent(wire.last)
@@ -103,7 +103,7 @@ async def test_a_read_of_a_job(vendor: Vendor, own: CloudClient, wire: Wire) -> 
 
 
 @pytest.mark.parametrize("name", ["KeyPair-350b", "a key pair: ü~*+%"])
-async def test_a_read_of_a_key_pair(name: str, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
+async def test_a_read_of_a_key_pair(name: str, vendor: Vendor, own: CloudClient, wire: Relay) -> None:
     found = await own.project.has_key_pair(name)
     mine = sent(wire.last)
     request = ecs.NovaShowKeypairRequest(keypair_name=name)
@@ -117,7 +117,7 @@ async def test_a_read_of_a_key_pair(name: str, vendor: Vendor, own: CloudClient,
 
 
 @pytest.mark.parametrize("name", ["Standard_Debian_11_latest", "a name: ü&=+ ~*/"])
-async def test_reads_of_images(name: str, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
+async def test_reads_of_images(name: str, vendor: Vendor, own: CloudClient, wire: Relay) -> None:
     first = len(wire.kept)
     await own.images.named(name)
     mine = [sent(one) for one in wire.since(first)]
@@ -133,7 +133,7 @@ async def test_reads_of_images(name: str, vendor: Vendor, own: CloudClient, wire
     assert mine == [sent(one) for one in wire.kept[-2:]]
 
 
-async def test_a_read_of_volumes(vendor: Vendor, own: CloudClient, wire: Wire) -> None:
+async def test_a_read_of_volumes(vendor: Vendor, own: CloudClient, wire: Relay) -> None:
     await own.traces(IDS[0], datetime.now(UTC))
     mine = sent(wire.last)
     vendor.evs.list_volumes(evs.ListVolumesRequest(server_id=IDS[0], limit=1000))
@@ -141,7 +141,7 @@ async def test_a_read_of_volumes(vendor: Vendor, own: CloudClient, wire: Wire) -
 
 
 @pytest.mark.parametrize("hard", [False, True])
-async def test_a_stop(hard: bool, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
+async def test_a_stop(hard: bool, vendor: Vendor, own: CloudClient, wire: Relay) -> None:
     await own.stop(IDS, hard=hard, permit=permit(own), last_check=lambda: None)
     mine = sent(wire.last)
     servers = [ecs.ServerId(id=one) for one in IDS]
@@ -151,7 +151,7 @@ async def test_a_stop(hard: bool, vendor: Vendor, own: CloudClient, wire: Wire) 
     assert mine == sent(wire.last)
 
 
-async def test_a_start(vendor: Vendor, own: CloudClient, wire: Wire) -> None:
+async def test_a_start(vendor: Vendor, own: CloudClient, wire: Relay) -> None:
     await own.start(IDS, permit=permit(own), last_check=lambda: None)
     mine = sent(wire.last)
     option = ecs.BatchStartServersOption(servers=[ecs.ServerId(id=one) for one in IDS])
@@ -192,7 +192,7 @@ async def test_a_change_of_the_os(
     options: dict[str, Any],
     vendor: Vendor,
     own: CloudClient,
-    wire: Wire,
+    wire: Relay,
 ) -> None:
     wanted = Order("an-image", "its name", api, **order)
     await own.change_os(IDS[0], wanted, secrets, stop_first=stop_first, permit=permit(own), last_check=lambda: None)
@@ -212,7 +212,7 @@ async def test_a_change_of_the_os(
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-async def test_a_reinstall(api: Any, vendor: Vendor, own: CloudClient, wire: Wire) -> None:
+async def test_a_reinstall(api: Any, vendor: Vendor, own: CloudClient, wire: Relay) -> None:
     wanted = Order("an-image", "its name", api, keyname="k", userid="u", reinstall=True)
     await own.change_os(IDS[0], wanted, Secrets(), stop_first=True, permit=permit(own), last_check=lambda: None)
     mine = sent(wire.last)

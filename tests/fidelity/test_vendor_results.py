@@ -12,11 +12,11 @@ from fleetos.cloud.client import CloudClient
 from fleetos.model.inventory import Delivered, Image, Job, JobStatus, Reply, Server, SubJob, Traits
 from fleetos.model.run import Order, Secrets
 from fleetos.sim.api.access import ACCESS_KEY
-from tests.fidelity.seen import server_of
+from tests.fidelity.relay import Relay
+from tests.fidelity.server_fields import server_of
 from tests.fidelity.sim_process import permit
 from tests.fidelity.vendor import Vendor, ecs, evs, exceptions, iam, ims
-from tests.fidelity.wire import Wire
-from tests.support.commands import Stage
+from tests.support.commands import CommandRunner
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore"),
@@ -287,9 +287,9 @@ async def test_changes_of_the_os(vendor: Vendor, own: CloudClient) -> None:
 
 @pytest.mark.parametrize(("name", "picture"), [("doomed-1", "error"), ("doomed-2", "endless"), ("doomed-3", "no-disk")])
 async def test_a_change_that_fails(
-    name: str, picture: str, vendor: Vendor, own: CloudClient, wire: Wire, tmp_path: Path
+    name: str, picture: str, vendor: Vendor, own: CloudClient, wire: Relay, tmp_path: Path
 ) -> None:
-    cloud = Stage(tmp_path, f"http://{wire.cloud}")
+    cloud = CommandRunner(tmp_path, f"http://{wire.cloud}")
     before = as_server(shown(vendor, name)[0])
     image_id = vendor.ims.list_images(ims.ListImagesRequest(name="Standard_Debian_12_latest")).images[0].id
     fault = {"on": "changeos", "do": "fail", "code": "Ecs.0202", "picture": picture}

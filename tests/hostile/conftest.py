@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.hostile.chance import SEED
+from tests.support.seeded_examples import SEED
 
 
 @pytest.fixture(autouse=True)

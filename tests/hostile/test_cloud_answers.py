@@ -14,8 +14,7 @@ from fleetos.cloud.client import CloudClient
 from fleetos.errors import CloudError, UsageError
 from fleetos.model.inventory import Reply
 from fleetos.model.run import Order, Secrets
-from tests.hostile.chance import SEED, examples
-from tests.hostile.clouds import (
+from tests.support.clouds.hostile import (
     SINCE,
     HostileCloud,
     Raw,
@@ -27,8 +26,9 @@ from tests.hostile.clouds import (
     raws,
     with_client,
 )
-from tests.hostile.strategies import NASTY_TEXTS, json_bytes, randoms, replaced, trees
-from tests.unit.cloud.scripted import server_body
+from tests.support.clouds.scripted import server_body
+from tests.support.hostile_values import NASTY_TEXTS, json_bytes, randoms, replaced, trees
+from tests.support.seeded_examples import SEED, examples
 
 SERVER: Any = server_body("s1", fault={"message": "no", "code": 500})
 JOB: Any = {

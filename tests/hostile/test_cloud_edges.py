@@ -18,10 +18,11 @@ from fleetos.cloud.session import ANSWER_BYTES
 from fleetos.errors import CloudUnreachable, ReadRefused, UsageError
 from fleetos.limits import CLOSURE_STATED_MAX_S, REGIONS_LISTED
 from fleetos.model.plan import ApiLimits
-from tests.hostile.clouds import SINCE, HostileCloud, Raw, good_grant, with_client
-from tests.hostile.strategies import json_bytes
-from tests.unit.cloud.scripted import server_body
-from tests.unit.cloud.virtual import FixedChance, VirtualClock, now_s, run
+from tests.support.chance import FixedChance
+from tests.support.clocks import VirtualClock, now_s, run
+from tests.support.clouds.hostile import SINCE, HostileCloud, Raw, good_grant, with_client
+from tests.support.clouds.scripted import server_body
+from tests.support.hostile_values import json_bytes
 
 # Some kilobytes, which become 100 MiB.
 BOMB = gzip.compress(gzip.compress(bytes(100 * 2**20), 1), 1)

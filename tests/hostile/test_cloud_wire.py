@@ -8,8 +8,8 @@ from fleetos.cloud.http.addresses import Proxies
 from fleetos.cloud.http.transport import HttpRequest, Transport, open_transport
 from fleetos.errors import AnswerLost
 from tests.contract.peers import Exchange, Script, peer
-from tests.hostile.chance import SEED
-from tests.hostile.clouds import check_error
+from tests.support.clouds.hostile import check_error
+from tests.support.seeded_examples import SEED
 
 BOUND_BYTES = 64 * 1024
 GOOD = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\nX-Request-Id: r-1\r\n\r\n{"a": 12}'

@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 
 from fleetos.cli.main import app
 from fleetos.cli.output import handle_errors
-from tests.hostile.chance import examples
-from tests.hostile.plans import plan_tree, write_files
-from tests.hostile.strategies import mangled, randoms, spoiled
+from tests.hostile.plan_grammar import plan_tree, write_files
 from tests.hostile.test_database import kept_at
+from tests.support.builders import a_run
+from tests.support.clocks import ManualClock
 from tests.support.commands import environment
-from tests.unit.store.samples import HandClock, make_run
+from tests.support.hostile_values import mangled, randoms, spoiled
+from tests.support.seeded_examples import examples
 
 PLAN = "version: 1\nname: x\nchange: {image: a}\nservers: [{name: a}]\n"
 BOMB = "\n".join(["l0: &l0 [x]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 10))])
@@ -179,7 +180,7 @@ def test_a_hostile_row_is_a_database_that_cannot_be_used(
     called: Called, tmp_path: Path, statement: str, value: str
 ) -> None:
     async def make() -> None:
-        await (await kept_at(tmp_path / "fleetos.db", HandClock())).database.close()
+        await (await kept_at(tmp_path / "fleetos.db", ManualClock())).database.close()
 
     anyio.run(make)
     with closing(sqlite3.connect(tmp_path / "fleetos.db")) as other:
@@ -187,7 +188,7 @@ def test_a_hostile_row_is_a_database_that_cannot_be_used(
         other.commit()
     codes = {
         command: called(*command.split(), "--db", str(tmp_path / "fleetos.db"))[0]
-        for command in ("runs", "status", f"events {make_run().id}", "db check")
+        for command in ("runs", "status", f"events {a_run().id}", "db check")
     }
     # A command that has no use for the row does not see it; the check does.
     assert set(codes.values()) <= {0, 65}, codes
@@ -205,7 +206,7 @@ def hostile_names(tmp_path: Path) -> str:
     path = tmp_path / "fleetos.db"
 
     async def make() -> None:
-        await (await kept_at(path, HandClock())).database.close()
+        await (await kept_at(path, ManualClock())).database.close()
 
     anyio.run(make)
     with closing(sqlite3.connect(path)) as other:
@@ -219,7 +220,7 @@ def hostile_names(tmp_path: Path) -> str:
 
 
 def test_a_document_keeps_every_letter_and_a_person_is_shown_escapes(called: Called, hostile_names: str) -> None:
-    run_id, db = make_run().id, ("--db", hostile_names)
+    run_id, db = a_run().id, ("--db", hostile_names)
     document = json.loads(called("status", run_id, *db, "-o", "json")[1])
     assert (document["run"]["name"], {one["name"] for one in document["targets"]}) == (NAME, {NAME})
     lines = called("status", run_id, *db, "-o", "jsonl")[1].splitlines()

@@ -21,8 +21,8 @@ from fleetos.cloud.auth.request_auth import SignatureAuth, TokenAuth
 from fleetos.cloud.auth.sources import load as load_async
 from fleetos.cloud.http.addresses import parse_origin, proxies_from
 from fleetos.errors import FleetosError, InputError, UsageError
-from tests.hostile.chance import examples
-from tests.hostile.strategies import NASTY_TEXTS, json_bytes, mangled, randoms, spoiled
+from tests.support.hostile_values import NASTY_TEXTS, json_bytes, mangled, randoms, spoiled
+from tests.support.seeded_examples import examples
 
 GOOD = {
     "OS_AUTH_URL": "https://iam.invalid/v3",

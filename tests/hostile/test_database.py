@@ -36,22 +36,12 @@ from fleetos.views.documents.events import event_document
 from fleetos.views.documents.run import status_document
 from fleetos.views.terminal.status import Status, status_screen
 from fleetos.views.terminal.tables import event_text
-from tests.hostile.chance import SEED, examples
-from tests.hostile.strategies import mangled, randoms, spoiled
+from tests.support.builders import START, a_run, a_target, some_targets
+from tests.support.clocks import ManualClock
 from tests.support.databases import sqlite_file
-from tests.unit.store.samples import (
-    START,
-    HandClock,
-    folded,
-    foreign_process,
-    make_run,
-    make_target,
-    make_targets,
-    path_to_done,
-    path_to_failed,
-    path_to_unknown,
-    watcher,
-)
+from tests.support.hostile_values import mangled, randoms, spoiled
+from tests.support.seeded_examples import SEED, examples
+from tests.unit.store.stored_runs import folded, foreign_process, path_to_done, path_to_failed, path_to_unknown, watcher
 
 VALUES: tuple[Any, ...] = (
     *(
@@ -94,8 +84,8 @@ COLUMNS = {
 }
 FAILED, UNKNOWN = path_to_failed("server-0002"), path_to_unknown("server-0001")
 EVENTS: list[Event] = [
-    RunCreated(make_run()),
-    *(Enlisted(target) for target in make_targets(3)),
+    RunCreated(a_run()),
+    *(Enlisted(target) for target in some_targets(3)),
     *(*path_to_done("server-0000"), *UNKNOWN, *FAILED),
 ]
 LEARNED = (
@@ -104,16 +94,16 @@ LEARNED = (
     .with_change_shown(shown=True)
     .with_limits({"read": Limit(2.0, 4.0, START)})
 )
-TARGETS = [folded(make_target(1), UNKNOWN, START), folded(make_target(2), FAILED, START)]
+TARGETS = [folded(a_target(1), UNKNOWN, START), folded(a_target(2), FAILED, START)]
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredRun:
     """A database with one run, as a file, open, and on a clock that stands still."""
 
     path: Path
     database: Database
-    clock: HandClock
+    clock: ManualClock
 
     def write(self, statement: str, *values: Any) -> None:
         """Does it to the file behind fleetos' back."""
@@ -123,7 +113,7 @@ class Kept:
 
     def reads(self) -> tuple[Callable[[], Awaitable[object]], ...]:
         """Everything that a command may ask."""
-        database, run_id, mine = self.database, make_run().id, watcher(self.clock)
+        database, run_id, mine = self.database, a_run().id, watcher(self.clock)
         ids = ["server-0000", "server-0001"]
         return (
             lambda: queries.newest_runs(database, mine),
@@ -139,13 +129,13 @@ class Kept:
         )
 
 
-async def kept_at(path: Path, clock: HandClock) -> Kept:
+async def kept_at(path: Path, clock: ManualClock) -> StoredRun:
     """A database with a run, a request, a memory of a send and of a cloud."""
     database = await open_database(locate(sqlite_file(path)), watcher(clock))
-    await runs.create_run(database, make_run(), make_targets(2), [], START, watcher(clock, foreign_process()))
-    await runs.add_request(database, make_run().id, RequestKind.ABORT, "me", START)
+    await runs.create_run(database, a_run(), some_targets(2), [], START, watcher(clock, foreign_process()))
+    await runs.add_request(database, a_run().id, RequestKind.ABORT, "me", START)
     await history.add_experience(database, "scope", LEARNED)
-    kept = Kept(path, database, clock)
+    kept = StoredRun(path, database, clock)
     kept.write("UPDATE claims SET unanswered_at = '2026-03-01T12:00:00.000000+00:00'")
     assert await find_problems(database) == []
     return kept
@@ -164,10 +154,10 @@ async def kept_at(path: Path, clock: HandClock) -> Kept:
     ],
 )
 async def test_a_check_finds_columns_that_say_something_else(tmp_path: Path, statement: str) -> None:
-    kept = await kept_at(tmp_path / "fleetos.db", HandClock())
+    kept = await kept_at(tmp_path / "fleetos.db", ManualClock())
     kept.write(statement)
     (problem,) = await find_problems(kept.database)
-    assert problem.startswith("cloud scope" if "clouds" in statement else f"run {make_run().id}")
+    assert problem.startswith("cloud scope" if "clouds" in statement else f"run {a_run().id}")
     assert ("server-0001" in problem) is ("targets" in statement)
     await kept.database.close()
 
@@ -184,7 +174,7 @@ async def refused(read: Callable[[], Awaitable[object]]) -> bool:
 @pytest.mark.parametrize("table", COLUMNS)
 async def test_every_column_may_hold_anything(tmp_path: Path, table: str) -> None:
     random = Random(f"{SEED} {table}")
-    kept = await kept_at(tmp_path / "fleetos.db", HandClock())
+    kept = await kept_at(tmp_path / "fleetos.db", ManualClock())
     with closing(sqlite3.connect(kept.path)) as other:
         rows = other.execute(f"SELECT rowid, * FROM {table}").fetchall()
         names = [column[0] for column in other.execute(f"SELECT rowid, * FROM {table}").description]
@@ -212,13 +202,13 @@ async def test_every_column_may_hold_anything(tmp_path: Path, table: str) -> Non
     ],
 )
 async def test_what_takes_a_run_refuses_what_it_cannot_read(tmp_path: Path, statement: str, value: object) -> None:
-    clock = HandClock()
+    clock = ManualClock()
     kept = await kept_at(tmp_path / "fleetos.db", clock)
     kept.write(statement, value)
     mine = watcher(clock)
-    await refused(lambda: runs.create_run(kept.database, make_run(2), make_targets(1), [], START, mine))
-    await refused(lambda: runs.take_run(kept.database, make_run().id, mine))
-    await refused(lambda: runs.begin_pass(kept.database, make_run().id, [], START, mine))
+    await refused(lambda: runs.create_run(kept.database, a_run(2), some_targets(1), [], START, mine))
+    await refused(lambda: runs.take_run(kept.database, a_run().id, mine))
+    await refused(lambda: runs.begin_pass(kept.database, a_run().id, [], START, mine))
     await kept.database.close()
 
 
@@ -231,7 +221,7 @@ def bodies(random: Random) -> tuple[str, str, str]:
 
     return (
         body(target_json(random.choice(TARGETS))),
-        body(run_json(make_run())),
+        body(run_json(a_run())),
         body(event_json(random.choice(EVENTS))),
     )
 
@@ -240,7 +230,7 @@ def bodies(random: Random) -> tuple[str, str, str]:
 @given(randoms)
 def test_a_body_is_a_value_that_can_be_kept_and_shown_or_none(random: Random) -> None:
     target_body, run_body, event_body = bodies(random)
-    run, target = make_run(), TARGETS[0]
+    run, target = a_run(), TARGETS[0]
     try:
         target = target_from_json(target_body)
         assert target_from_json(target_json(target)) == target
@@ -320,7 +310,7 @@ def test_a_journal_that_somebody_edited_is_replayed_or_refused(random: Random) -
     ],
 )
 def test_times_without_a_zone_and_endless_numbers_are_none(before: str, after: str) -> None:
-    body = run_json(make_run())
+    body = run_json(a_run())
     assert before in body
     with pytest.raises(ValueError, match="validation error"):
         run_from_json(body.replace(before, after))

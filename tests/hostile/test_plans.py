@@ -16,9 +16,9 @@ from fleetos.limits import TEXT_MAX_LETTERS
 from fleetos.model.plan import Plan
 from fleetos.planning.plan_file.load import load_plan
 from fleetos.planning.plan_file.validation import INPUT_PROBLEMS_LISTED
-from tests.hostile.chance import examples
-from tests.hostile.plans import plan_tree, shuffled, write_files
-from tests.hostile.strategies import NASTY_TEXTS, mangled, randoms, spoiled, trees
+from tests.hostile.plan_grammar import plan_tree, shuffled, write_files
+from tests.support.hostile_values import NASTY_TEXTS, mangled, randoms, spoiled, trees
+from tests.support.seeded_examples import examples
 
 HEAD = "version: 1\nname: x\nchange: {image: a}\n"
 SERVERS = "servers: [{name: a}]\n"

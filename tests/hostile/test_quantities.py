@@ -18,8 +18,8 @@ from fleetos.planning.plan_file.units import (
     parse_rate,
     parse_share,
 )
-from tests.hostile.chance import examples
-from tests.hostile.strategies import NASTY_LEAVES, NASTY_TEXTS, randoms
+from tests.support.hostile_values import NASTY_LEAVES, NASTY_TEXTS, randoms
+from tests.support.seeded_examples import examples
 
 UNITS_S = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600)}
 NUMBERS = st.tuples(st.integers(0, 10**9 - 1), st.none() | st.text("0123456789", min_size=1, max_size=6))

@@ -15,10 +15,10 @@ from fleetos.model.plan import Plan
 from fleetos.planning.plan_file.load import load_plan
 from fleetos.planning.preflight.preflight import Preflight
 from fleetos.planning.settings import CloudFacts
-from tests.hostile.chance import SEED
-from tests.hostile.clouds import check_error
-from tests.hostile.strategies import json_bytes
-from tests.unit.cloud.scripted import Answer, Script, ScriptedCloud, answer, server_body, with_cloud
+from tests.support.clouds.hostile import check_error
+from tests.support.clouds.scripted import Answer, Script, ScriptedCloud, answer, server_body, with_cloud
+from tests.support.hostile_values import json_bytes
+from tests.support.seeded_examples import SEED
 
 OUR_OWN = frozenset({65, 69, 77})
 FACTS = CloudFacts(loopback=True)

@@ -16,8 +16,8 @@ from fleetos.planning.plan_file.csv_servers import (
     CsvServers,
     read_csv_servers,
 )
-from tests.hostile.chance import examples
-from tests.hostile.strategies import NASTY_TEXTS, mangled, randoms
+from tests.support.hostile_values import NASTY_TEXTS, mangled, randoms
+from tests.support.seeded_examples import examples
 
 CELLS = ("a", "web 1", "x,y", 'say "no"', "\u00fc", "\U0001f600", "'", ";", "\ttab", "#", "=1+1", "x" * 255, "no", "0")
 # A cell that holds a line end is one cell, and no label.

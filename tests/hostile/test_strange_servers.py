@@ -21,11 +21,12 @@ from fleetos.planning.freeze import freeze
 from fleetos.planning.plan_file.load import load_plan
 from fleetos.planning.preflight.preflight import Preflight, preflight
 from fleetos.planning.settings import CloudFacts
-from tests.hostile.chance import SEED
-from tests.hostile.clouds import HostileCloud, Raw, check_value, with_client
-from tests.hostile.strategies import json_bytes, places_in, replaced
-from tests.unit.cloud.scripted import server_body
-from tests.unit.planning.desk import DEBIAN, HEAD, NOW, SCOPE, server_id
+from tests.support.builders import DEBIAN, SCOPE, START, server_id
+from tests.support.clouds.hostile import HostileCloud, Raw, check_value, with_client
+from tests.support.clouds.scripted import server_body
+from tests.support.hostile_values import json_bytes, places_in, replaced
+from tests.support.seeded_examples import SEED
+from tests.unit.planning.plan_folder import HEAD
 
 SIM = CloudFacts(loopback=True, is_sim=True)
 STRANGE, *OTHERS = (server_id(number) for number in range(1, 5))
@@ -71,7 +72,7 @@ def listed(*pages: Raw) -> list[Inventory]:
 
 def planned(plan: Plan, inventory: Inventory) -> tuple[Preflight, dict[str, Target]]:
     found = preflight(plan, inventory, (DEBIAN,), None, SIM)
-    run = freeze(plan, found, scope=SCOPE, facts=SIM, run_id="r1", now=NOW)
+    run = freeze(plan, found, scope=SCOPE, facts=SIM, run_id="r1", now=START)
     return found, {target.server_id: target for target in run.targets}
 
 
@@ -212,7 +213,7 @@ def test_a_reinstall_refuses_the_strange_server_alone(plan_of: Callable[[str], P
     (inventory,) = listed(page({**BODY, "tags": 5}))
     again = BY_ID.replace("}\n", ", change: {reinstall: true}}\n")
     found = preflight(plan_of(again), inventory, (replace(DEBIAN, id="image-1"),), None, SIM)
-    run = freeze(plan_of(again), found, scope=SCOPE, facts=SIM, run_id="r1", now=NOW)
+    run = freeze(plan_of(again), found, scope=SCOPE, facts=SIM, run_id="r1", now=START)
     states = {target.server_id: target.state for target in run.targets}
     assert states == {STRANGE: TargetState.HELD, **dict.fromkeys(OTHERS, TargetState.WAITING)}
 

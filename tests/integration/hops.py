@@ -33,7 +33,7 @@ from fleetos.model.run import Target
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.in_process import SimTransport
 from fleetos.sim.scenario.scenario import Scenario
-from tests.integration.plans import plan
+from tests.support.plan_texts import plan
 
 Stack = list[tuple[str, str]]
 

@@ -20,9 +20,9 @@ from signal import SIGKILL
 
 import pytest
 
-from tests.cli.play import PACE, Play
-from tests.integration.chosen import PLAIN, At, Point, Way, start
-from tests.support.commands import Done, stage
+from tests.cli.runner import PACE, SharedCloudRunner
+from tests.integration.signal_points import PLAIN, Place, Point, ProcessOptions, start
+from tests.support.commands import Done, running_cloud
 from tests.support.ledger import changes_per_server, stopped_by_us, successful_disks_destroyed
 
 SERVERS = 8
@@ -35,7 +35,7 @@ SCENARIO = {
     "change": {"picture": "idle"},
 }
 PAGE = 4096
-BOUND = Way(bound=True)
+BOUND = ProcessOptions(bound=True)
 COPY = "fleetos.db.before-the-trouble"
 
 
@@ -107,7 +107,7 @@ class Case:
     says: str
     killed: bool = False
     names_copy: bool = True
-    way: Way = PLAIN
+    way: ProcessOptions = PLAIN
 
     def __str__(self) -> str:
         return f"{self.happens.__name__}{', with its log' if self.killed else ''}"
@@ -132,10 +132,10 @@ CASES = [
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class KilledRun:
     """A killed run. `left` is the folder with what the kill left, `whole` a copy of the database in one file."""
 
-    play: Play
+    runner: SharedCloudRunner
     plan: str
     left: Path
     whole: Path
@@ -152,9 +152,9 @@ class Scene:
         case.happens(file)
         return file
 
-    def call(self, folder: Path, file: Path, *arguments: str, way: Way = PLAIN) -> Done:
+    def call(self, folder: Path, file: Path, *arguments: str, way: ProcessOptions = PLAIN) -> Done:
         """The command, called with that database, with its words in that folder."""
-        return start(folder, {**self.play.env, "FLEETOS_DB": str(file)}, *arguments, way=way).end()
+        return start(folder, {**self.runner.env, "FLEETOS_DB": str(file)}, *arguments, way=way).end()
 
     def commands(self) -> Mapping[str, tuple[str, ...]]:
         """The two commands that would carry the run on."""
@@ -162,19 +162,19 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def killed_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledRun]:
     folder = tmp_path_factory.mktemp("broken")
-    with stage(folder, SCENARIO) as cloud, Play.at(cloud, folder, iter(())) as play:
-        plan = play.written(NAMES, pace=PACE, concurrency=SERVERS)
-        point = Point(At.AFTER_SEND, "changeos", 2)
-        killed = start(folder, play.env, "apply", plan, "--yes", way=Way(point)).end()
+    with running_cloud(folder, SCENARIO) as cloud, SharedCloudRunner.at(cloud, folder, iter(())) as runner:
+        plan = runner.write_plan(NAMES, pace=PACE, concurrency=SERVERS)
+        point = Point(Place.AFTER_SEND, "changeos", 2)
+        killed = start(folder, runner.env, "apply", plan, "--yes", way=ProcessOptions(point)).end()
         assert killed.returncode == -SIGKILL, killed.stderr
         left = folder / "left"
         # Without its lock, which tells a copy from the file itself.
-        shutil.copytree(play.database.parent, left, ignore=shutil.ignore_patterns("*.lock"))
+        shutil.copytree(runner.database.parent, left, ignore=shutil.ignore_patterns("*.lock"))
         assert (left / "fleetos.db-wal").stat().st_size > 0
-        assert play.called("db", "backup", str(folder / "whole.db")).returncode == 0
-        yield Scene(play, plan, left, folder / "whole.db")
+        assert runner.invoke("db", "backup", str(folder / "whole.db")).returncode == 0
+        yield KilledRun(runner, plan, left, folder / "whole.db")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -183,12 +183,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("command", ["resume", "apply"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_it_is_refused_and_left_as_it_is(scene: Scene, case: Case, command: str, tmp_path: Path) -> None:
+def test_it_is_refused_and_left_as_it_is(killed_run: KilledRun, case: Case, command: str, tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
-    file = scene.cast(tmp_path / "state", case)
-    before, sent = contents(file.parent), scene.play.ledger()
-    done = scene.call(tmp_path, file, *scene.commands()[command], way=case.way)
-    after, ledger = contents(file.parent), scene.play.ledger()
+    file = killed_run.cast(tmp_path / "state", case)
+    before, sent = contents(file.parent), killed_run.runner.ledger()
+    done = killed_run.call(tmp_path, file, *killed_run.commands()[command], way=case.way)
+    after, ledger = contents(file.parent), killed_run.runner.ledger()
     assert done.returncode == 65, done.stderr
     error = json.loads(done.stdout)["error"]
     assert error["exit_code"] == 65
@@ -205,32 +205,32 @@ def test_it_is_refused_and_left_as_it_is(scene: Scene, case: Case, command: str,
 
 @pytest.mark.parametrize("command", ["resume", "apply"])
 @pytest.mark.parametrize("killed", [True, False], ids=["with its log", "in one file"])
-def test_on_a_full_disk_nothing_is_sent(scene: Scene, killed: bool, command: str, tmp_path: Path) -> None:
+def test_on_a_full_disk_nothing_is_sent(killed_run: KilledRun, killed: bool, command: str, tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
-    file = scene.cast(tmp_path / "state", Case(lambda _: None, "", killed=killed, names_copy=False))
-    before = len(scene.play.ledger().writes)
+    file = killed_run.cast(tmp_path / "state", Case(lambda _: None, "", killed=killed, names_copy=False))
+    before = len(killed_run.runner.ledger().writes)
     # Either nothing that is there can grow, or there is no room for a log at all.
     largest = max(one.stat().st_size for one in file.parent.iterdir())
-    way = Way(file_bytes_max=largest if killed else PAGE)
-    done = scene.call(tmp_path, file, *scene.commands()[command], way=way)
+    way = ProcessOptions(file_bytes_max=largest if killed else PAGE)
+    done = killed_run.call(tmp_path, file, *killed_run.commands()[command], way=way)
     assert done.returncode == 20, done.stderr
     error = json.loads(done.stdout)["error"]
     assert f"the database {file} cannot be written" in error["message"]
     assert "then call fleetos again" in error["hint"]
     assert "Traceback" not in done.stderr
-    assert len(scene.play.ledger().writes) == before
+    assert len(killed_run.runner.ledger().writes) == before
 
 
-def test_the_copy_that_is_named_leads_to_the_end(scene: Scene, tmp_path: Path) -> None:
-    play = scene.play
+def test_the_copy_that_is_named_leads_to_the_end(killed_run: KilledRun, tmp_path: Path) -> None:
+    runner = killed_run.runner
     (tmp_path / "state").mkdir()
-    file = scene.cast(tmp_path / "state", Case(random_bytes, ""))
-    done = scene.call(tmp_path, file, *scene.commands()["resume"])
+    file = killed_run.cast(tmp_path / "state", Case(random_bytes, ""))
+    done = killed_run.call(tmp_path, file, *killed_run.commands()["resume"])
     named = json.loads(done.stdout)["error"]["hint"].removeprefix("the newest copy is ").partition(";")[0]
     shutil.copy(named, file)
-    resumed = scene.call(tmp_path, file, "resume")
+    resumed = killed_run.call(tmp_path, file, "resume")
     assert resumed.returncode == 0, resumed.stderr
-    changes = changes_per_server(play.ledger())
+    changes = changes_per_server(runner.ledger())
     assert sorted(len(sent) for sent in changes.values()) == [1] * SERVERS
-    assert successful_disks_destroyed(play.ledger()) == []
-    assert stopped_by_us(play.ledger(), play.truth()) == []
+    assert successful_disks_destroyed(runner.ledger()) == []
+    assert stopped_by_us(runner.ledger(), runner.truth()) == []

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.plans import PACE, plan
-from tests.support.commands import Stage, kill_after, stage, until
+from tests.support.commands import CommandRunner, kill_after, running_cloud, until
 from tests.support.fork_server import ForkedProcess
 from tests.support.ledger import (
     changes_per_server,
@@ -21,6 +20,7 @@ from tests.support.ledger import (
     successful_disks_destroyed,
     writes_while_changing,
 )
+from tests.support.plan_texts import PACE, plan
 
 pytestmark = pytest.mark.slow
 
@@ -50,23 +50,23 @@ def misery(seed: int, count: int) -> Mapping[str, object]:
     }
 
 
-def killed_on_the_way(play: Stage, arguments: Sequence[str], after_s: float) -> bool:
+def killed_on_the_way(runner: CommandRunner, arguments: Sequence[str], after_s: float) -> bool:
     """Whether the command was killed, so long after its first event: the run is in the database from then on."""
-    told = play.folder / "events.jsonl"
+    told = runner.folder / "events.jsonl"
     with told.open("w") as out:
-        process = ForkedProcess((*arguments, "-o", "jsonl"), play.folder, play.env, stdout=out.fileno())
+        process = ForkedProcess((*arguments, "-o", "jsonl"), runner.folder, runner.env, stdout=out.fileno())
     until(lambda: told.stat().st_size > 0 or process.poll() is not None)
     return kill_after(process, after_s)
 
 
-def play_with_kills(play: Stage, text: str, chance: random.Random) -> tuple[int, int]:
+def play_with_kills(runner: CommandRunner, text: str, chance: random.Random) -> tuple[int, int]:
     """The exit code of the session that was left alone, and how many sessions of the run were killed before it."""
-    arguments = ["apply", play.plan(text), "--yes"]
+    arguments = ["apply", runner.plan(text), "--yes"]
     killed = 0
-    while killed < KILLS and killed_on_the_way(play, arguments, chance.uniform(0.0, 2.2)):
+    while killed < KILLS and killed_on_the_way(runner, arguments, chance.uniform(0.0, 2.2)):
         arguments = ["resume"]
         killed += 1
-    done = play.fleetos(*arguments, timeout_s=170)
+    done = runner.fleetos(*arguments, timeout_s=170)
     assert done.returncode in (0, 10, 22), f"{done.stdout}\n{done.stderr}"
     return done.returncode, killed
 
@@ -76,9 +76,9 @@ def test_eight_kills_and_lost_answers_change_each_server_once(tmp_path: Path) ->
     print(f"FLEETOS_TEST_SEED={seed}")
     chance = random.Random(seed)
     names = [f"web-{number:03d}" for number in range(1, 51)]
-    with stage(tmp_path, misery(seed, len(names))) as play:
-        code, killed = play_with_kills(play, plan(names, concurrency=15, attempts=4, pace=PACE), chance)
-        ledger, truth, status = play.ledger(), play.truth(), play.status()
+    with running_cloud(tmp_path, misery(seed, len(names))) as runner:
+        code, killed = play_with_kills(runner, plan(names, concurrency=15, attempts=4, pace=PACE), chance)
+        ledger, truth, status = runner.ledger(), runner.truth(), runner.status()
     assert killed == KILLS, "the run ended before it was killed often enough"
     assert successful_disks_destroyed(ledger) == []
     assert changes_sent_too_early(ledger, SETTLE_S) == []

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.plans import plan
-from tests.support.commands import stage
+from tests.support.commands import running_cloud
 from tests.support.ledger import changes_per_server, successful_disks_destroyed, writes_while_changing
+from tests.support.plan_texts import plan
 
 pytestmark = pytest.mark.slow
 
@@ -43,9 +43,11 @@ def names(prefix: str, count: int) -> list[str]:
 def test_three_hundred_servers_in_mixed_states_end_as_they_should(tmp_path: Path) -> None:
     groups = {"run": RUNNING, "off": STOPPED, "bad": FAILED, "new": ON_IMAGE, "lock": LOCKED}
     everyone = [name for prefix, count in groups.items() for name in names(prefix, count)]
-    with stage(tmp_path, SCENARIO) as play:
-        done = play.fleetos("apply", play.plan(plan(everyone, concurrency=40)), "--yes", "-o", "json", timeout_s=170)
-        ledger, truth = play.ledger(), play.servers()
+    with running_cloud(tmp_path, SCENARIO) as runner:
+        done = runner.fleetos(
+            "apply", runner.plan(plan(everyone, concurrency=40)), "--yes", "-o", "json", timeout_s=170
+        )
+        ledger, truth = runner.ledger(), runner.servers()
     assert done.returncode == 10, done.stderr
     status = json.loads(done.stdout)
     ends = {target["name"]: target for target in status["targets"]}

@@ -15,8 +15,8 @@ from tests.simulation.progress import Meter
 from tests.simulation.proof import Die, Judge, Orders
 from tests.simulation.replay import dying, replay, replay_as_json
 from tests.simulation.seeds import Seeds, fresh_base
+from tests.simulation.shrink_jobs import shrunk
 from tests.simulation.situations import WORLDS_AT_LEAST, WORLDS_FOR_THE_COMMON
-from tests.simulation.smaller import shrunk
 from tests.simulation.spec import Spec
 from tests.simulation.spec_file import from_json
 from tests.simulation.summary import Totals, as_json, as_lines

@@ -1,6 +1,6 @@
-"""Plots: what must go wrong together, and at the right moment, before a guard of the protocol is needed at all.
+"""Fault scripts: what must go wrong together, and at the right moment, before a guard of the protocol is needed at all.
 
-Worlds that draw each fault for itself come to these once in thousands. A plot is drawn apart from the rest of its
+Worlds that draw each fault for itself come to these once in thousands. A fault script is drawn apart from the rest of its
 world, and takes the place of some of it: what is promised covers all of them.
 """
 
@@ -16,7 +16,7 @@ from fleetos.sim.scenario.scenario import Tokens
 from tests.simulation.spec import Act, Operator, Spec
 
 _RULES: TypeAdapter[tuple[Rule, ...]] = TypeAdapter(tuple[Rule, ...])
-# One world in so many has a plot; a small one then dies at every point of it.
+# One world in so many has a fault script; a small one then dies at every point of it.
 _EVERY = 4
 # Codes that refuse everybody who comes with this token, each with the status that it is documented with.
 _STOP_RUN = ("Ecs.0003", "Ecs.0110", "Pdp.0001", "Ecs.0023", "Common.0018", "APIGW.0302")
@@ -27,7 +27,7 @@ Plot = Callable[[Random, Spec, int, float], Spec]
 
 
 def with_plot(spec: Spec, servers: int, settle_s: float) -> Spec:
-    """Return the spec with a plot in it if its seed is one for that, else as it is. The plots take turns."""
+    """Return the spec with a fault script in it if its seed is one for that, else as it is. The fault scripts take turns."""
     turn, rest = divmod(spec.seed, _EVERY)
     if rest != _EVERY - 1:
         return spec

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fleetos.model.plan import ApiLimits, Polling, Rollout, Share, Timeouts
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.world.ledger import LedgerEntry
-from tests.simulation.play import play
-from tests.simulation.run_trace import Story
+from tests.simulation.run_trace import RunTrace
+from tests.simulation.scenario_run import run_scenario
 from tests.simulation.spec import Operator, Spec
 from tests.support.ledger import CHANGES
 
@@ -27,8 +27,8 @@ class Figures:
     stopped_s: float
 
 
-def rollout(picture: str, servers: int, concurrency: int) -> Story:
-    """Return the story of a rollout without faults."""
+def rollout(picture: str, servers: int, concurrency: int) -> RunTrace:
+    """Return the trace of a rollout without faults."""
     scenario = {
         "seed": 5,
         "servers": [{"count": servers, "name": "web-#####"}],
@@ -46,19 +46,19 @@ def rollout(picture: str, servers: int, concurrency: int) -> Story:
         operator=Operator((1, 2)),
         calm_at_s=1.0,
     )
-    return play(spec)
+    return run_scenario(spec)
 
 
-def figures(story: Story) -> Figures:
+def figures(trace: RunTrace) -> Figures:
     """Return what the ledger says of the time from the first change that began to the last."""
-    changes = [one for one in story.ledger.writes if one.operation in CHANGES and one.came == "accepted"]
+    changes = [one for one in trace.ledger.writes if one.operation in CHANGES and one.came == "accepted"]
     spans = [(_told(one.at), _told(one.ended_at)) for one in changes]
     first, last = min(began for began, _ in spans), max(began for began, _ in spans)
     used_s = sum(min(ended, last) - began for began, ended in spans)
-    waits = sorted(_told(one.at) - _stopped_at(story, one) for one in changes)
+    waits = sorted(_told(one.at) - _stopped_at(trace, one) for one in changes)
     return Figures(
-        calls=sum(story.ledger.requests.values()) / len(story.targets),
-        slots_used=used_s / (story.run.settings.concurrency * (last - first)),
+        calls=sum(trace.ledger.requests.values()) / len(trace.targets),
+        slots_used=used_s / (trace.run.settings.concurrency * (last - first)),
         stopped_s=waits[len(waits) // 2],
     )
 
@@ -68,11 +68,11 @@ def _told(at: float | None) -> float:
     return at
 
 
-def _stopped_at(story: Story, change: LedgerEntry) -> float:
-    stops = [one for one in story.ledger.writes if one.operation == "stop" and change.servers[0] in one.servers]
-    durations = story.world.scenario.durations
+def _stopped_at(trace: RunTrace, change: LedgerEntry) -> float:
+    stops = [one for one in trace.ledger.writes if one.operation == "stop" and change.servers[0] in one.servers]
+    durations = trace.world.scenario.durations
     last = stops[-1]
-    return _told(last.at) + story.world.draws.between(durations.stop, "stop", last.seq, change.servers[0])
+    return _told(last.at) + trace.world.draws.between(durations.stop, "stop", last.seq, change.servers[0])
 
 
 def main() -> None:

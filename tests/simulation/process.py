@@ -24,7 +24,7 @@ class Died(BaseException):
 
 
 @dataclass(slots=True)
-class Fates:
+class ProcessFaults:
     """What befalls the processes of one play, and what has befallen them. Everything is counted over the play."""
 
     deaths: frozenset[int]
@@ -40,11 +40,18 @@ class Fates:
 class Process:
     """One process of fleetos on a machine of its own."""
 
-    def __init__(self, number: int, fates: Fates, clocks: Clocks, apart_s: float, trace: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        number: int,
+        process_faults: ProcessFaults,
+        clocks: Clocks,
+        apart_s: float,
+        log_line: Callable[[str], None],
+    ) -> None:
         self.number = number
-        self.fates = fates
+        self.process_faults = process_faults
         self.clocks = clocks
-        self.trace = trace
+        self.log_line = log_line
         self.dead = False
         self.frozen: Freeze | None = None
         self.parked: list[_Step] = []
@@ -70,9 +77,9 @@ class Process:
 
     def moment(self) -> Moment:
         """Return this instant on the machine's three clocks."""
-        if self.fates.freezes:
-            self.fates.clock_reads += 1
-            self._freeze_if_due("clock", self.fates.clock_reads)
+        if self.process_faults.freezes:
+            self.process_faults.clock_reads += 1
+            self._freeze_if_due("clock", self.process_faults.clock_reads)
         true_s = self._time()
         elapsed_s = 1000.0 * self.number + true_s * self._pace
         return Moment(self._wall(true_s), elapsed_s, elapsed_s - self._suspended_s)
@@ -83,30 +90,30 @@ class Process:
         """Count a point at which a process can die or be stopped. Raises Died if that is to happen here."""
         if self.dead:
             raise Died
-        fates = self.fates
-        fates.points += 1
-        fates.kinds[kind] += 1
-        if fates.points in fates.deaths:
+        process_faults = self.process_faults
+        process_faults.points += 1
+        process_faults.kinds[kind] += 1
+        if process_faults.points in process_faults.deaths:
             self.dead = True
-            fates.died[kind] += 1
-            self.trace(f"dies at point {fates.points}, {kind}")
+            process_faults.died[kind] += 1
+            self.log_line(f"dies at point {process_faults.points}, {kind}")
             raise Died
         if kind != "before request":
-            self._freeze_if_due(kind, fates.kinds[kind])
+            self._freeze_if_due(kind, process_faults.kinds[kind])
 
     def _freeze_if_due(self, kind: str, nth: int) -> None:
-        if not self.fates.freezes or self.fates.calm or self.frozen is not None or self.dead:
+        if not self.process_faults.freezes or self.process_faults.calm or self.frozen is not None or self.dead:
             return
-        for freeze in self.fates.freezes:
+        for freeze in self.process_faults.freezes:
             if freeze.kind == kind and freeze.nth <= nth:
-                self.fates.freezes.remove(freeze)
+                self.process_faults.freezes.remove(freeze)
                 self._freeze(freeze)
                 return
 
     def _freeze(self, freeze: Freeze) -> None:
         """From the end of the callback that runs now, nothing of this process runs for a while."""
-        self.trace(f"{'is suspended' if freeze.suspend else 'is stopped'} for {freeze.for_s:g} s ({freeze.kind})")
-        self.fates.froze += 1
+        self.log_line(f"{'is suspended' if freeze.suspend else 'is stopped'} for {freeze.for_s:g} s ({freeze.kind})")
+        self.process_faults.froze += 1
         self.frozen = freeze
         self._frozen_at_s = now_s()
         self.stopped.set()
@@ -116,7 +123,7 @@ class Process:
         freeze, self.frozen = self.frozen, None
         if freeze is not None and freeze.suspend:
             self._suspended_s += now_s() - self._frozen_at_s
-        self.trace("goes on")
+        self.log_line("goes on")
         steps, self.parked = self.parked, []
         for step in steps:
             asyncio.get_running_loop().call_soon(step, context=step.context)

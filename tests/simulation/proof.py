@@ -1,6 +1,6 @@
 """What one seed proves: a world is played, with one death at every point if it is small, and every play is judged.
 
-A result is small and can be sent between processes; a story is neither, and stays where it was played.
+A result is small and can be sent between processes; a trace is neither, and stays where it was played.
 """
 
 import traceback
@@ -12,13 +12,13 @@ from hashlib import blake2b
 from types import TracebackType
 
 from tests.simulation.checkers import CHECKERS, broken, check
-from tests.simulation.play import play
-from tests.simulation.run_trace import Story, Violation
+from tests.simulation.run_trace import RunTrace, Violation
+from tests.simulation.scenario_run import run_scenario
 from tests.simulation.situations import situations
 from tests.simulation.spec import PointKind, Spec
 from tests.simulation.worlds import SMALL_EVERY, world
 
-Judge = Callable[[Story], list[Violation]]
+Judge = Callable[[RunTrace], list[Violation]]
 Die = tuple[int, ...]
 
 # One world in so many is played again by another process, and must take the same course.
@@ -65,7 +65,7 @@ class Orders:
 
     @property
     def judged(self) -> Judge:
-        """Return who judges a story."""
+        """Return who judges a trace."""
         return partial(judge_by, self.only) if self.only and self.judge is check else self.judge
 
 
@@ -92,14 +92,14 @@ class Result:
     course: str | None = None
     points: range = range(0)
 
-    def add(self, story: Story) -> None:
+    def add(self, trace: RunTrace) -> None:
         """Count one play."""
         self.plays += 1
-        self.deaths += story.deaths
-        self.freezes += story.freezes
-        self.requests += story.requests
-        self.virtual_s += story.ended_s
-        self.situations += situations(story)
+        self.deaths += trace.deaths
+        self.freezes += trace.freezes
+        self.requests += trace.requests
+        self.virtual_s += trace.ended_s
+        self.situations += situations(trace)
 
     def blame(self, violations: list[Violation], die: Die | None) -> None:
         """Note what one play broke; an invariant that it broke in several ways counts once."""
@@ -110,9 +110,9 @@ class Result:
                 self.found.append(Found(invariant, violation.evidence[:EVIDENCE_CHARS], self.seed, die))
 
 
-def judge_by(names: frozenset[str], story: Story) -> list[Violation]:
-    """Return what the story breaks of these invariants alone."""
-    return [violation for name in CHECKERS if name in names for violation in broken(name, story)]
+def judge_by(names: frozenset[str], trace: RunTrace) -> list[Violation]:
+    """Return what the trace breaks of these invariants alone."""
+    return [violation for name in CHECKERS if name in names for violation in broken(name, trace)]
 
 
 class Caught:
@@ -141,16 +141,16 @@ class Course:
     def __call__(self, line: str) -> None:
         self._digest.update(line.encode() + b"\n")
 
-    def end(self, story: Story) -> str:
+    def end(self, trace: RunTrace) -> str:
         """Return the digest, with what came of it all."""
-        self(f"{story.points} {story.requests} {story.ended_s!r} {len(story.records)} {len(story.ledger.writes)}")
+        self(f"{trace.points} {trace.requests} {trace.ended_s!r} {len(trace.records)} {len(trace.ledger.writes)}")
         return self._digest.hexdigest()
 
 
 def broken_by(spec: Spec, judge: Judge) -> list[Violation]:
     """Return what a play of the spec breaks."""
     with Caught() as caught:
-        caught.violations = judge(play(spec))
+        caught.violations = judge(run_scenario(spec))
     return caught.violations
 
 
@@ -158,7 +158,7 @@ def course(seed: int, orders: Orders) -> str | None:
     """Return the digest of the course that the seed's first play takes, None if it raises."""
     with Caught():
         digest = Course()
-        return digest.end(play(first_spec(orders.world(seed), orders), digest))
+        return digest.end(run_scenario(first_spec(orders.world(seed), orders), digest))
     return None
 
 
@@ -183,20 +183,20 @@ def prove(seed: int, orders: Orders, begins: Callable[[Die | None], None]) -> Re
         spec = orders.world(seed)
         first = first_spec(spec, orders)
         digest = Course() if is_played_twice(seed) else None
-        story = play(first, digest)
-        result.course = digest.end(story) if digest else None
+        trace = run_scenario(first, digest)
+        result.course = digest.end(trace) if digest else None
         if first is not spec:
-            result.points = points_to_die_at(seed, story)
-        result.add(story)
-        result.blame(orders.judged(story), None)
+            result.points = points_to_die_at(seed, trace)
+        result.add(trace)
+        result.blame(orders.judged(trace), None)
     result.blame(caught.violations, None)
     return result
 
 
-def points_to_die_at(seed: int, story: Story) -> range:
+def points_to_die_at(seed: int, trace: RunTrace) -> range:
     """Return every point of a play, or every so manieth where all of them would take too long: others each seed."""
-    every = -(-story.points * story.requests // _REQUESTS_A_WORLD) or 1
-    return range(1 + seed // SMALL_EVERY % every, story.points + 1, every)
+    every = -(-trace.points * trace.requests // _REQUESTS_A_WORLD) or 1
+    return range(1 + seed // SMALL_EVERY % every, trace.points + 1, every)
 
 
 def deaths_from(seed: int, point: int) -> Die:
@@ -218,11 +218,11 @@ def die_at(seed: int, points: range, orders: Orders, begins: Callable[[Die | Non
         die = deaths_from(seed, point)
         begins(die)
         with Caught() as caught:
-            story = play(replace(spec, deaths=die))
-            result.add(story)
-            result.blame(orders.judged(story), die)
-            if not story.deaths.total():
-                if story.ended_s >= spec.calm_at_s:
+            trace = run_scenario(replace(spec, deaths=die))
+            result.add(trace)
+            result.blame(orders.judged(trace), die)
+            if not trace.deaths.total():
+                if trace.ended_s >= spec.calm_at_s:
                     # This point, and so every later one, comes after all faults have ended.
                     break
                 # Up to its death, a play is the play without it.

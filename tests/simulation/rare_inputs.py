@@ -24,7 +24,7 @@ Rarity = Callable[[Random, Spec, int, float], Spec]
 
 
 def with_rarity(spec: Spec, servers: int, settle_s: float) -> Spec:
-    """Return the spec with a rarity in it if its seed is one for that, else as it is."""
+    """Return the spec with a rare input in it if its seed is one for that, else as it is."""
     chance = Random(f"rarity {spec.seed}")
     if chance.random() >= _RARE:
         return spec

@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tests.simulation.play import play
 from tests.simulation.proof import Caught, Die, Judge, Result
-from tests.simulation.run_trace import Story
+from tests.simulation.run_trace import RunTrace
+from tests.simulation.scenario_run import run_scenario
 from tests.simulation.spec import Spec
 from tests.simulation.workers import PLAY_MAX_S
 
@@ -18,10 +18,10 @@ def replay(spec: Spec, judge: Judge, say: Callable[[str], None]) -> bool:
     """Return whether the play breaks nothing. `say` hears the trace, and then the verdict."""
     with Caught() as caught:
         with _told_if_it_hangs():
-            story = play(spec, say)
-        for line in told(story):
+            trace = run_scenario(spec, say)
+        for line in told(trace):
             say(line)
-        caught.violations = judge(story)
+        caught.violations = judge(trace)
     for violation in caught.violations:
         say(f"{violation.invariant} is broken: {violation.evidence}")
     say("NOT clean" if caught.violations else "clean")
@@ -42,9 +42,9 @@ def replay_as_json(spec: Spec, judge: Judge, say: Callable[[str], None]) -> bool
     """Return whether the play breaks nothing. `say` hears the verdict as JSON."""
     result = Result(spec.seed)
     with Caught() as caught:
-        story = play(spec)
-        result.add(story)
-        caught.violations = judge(story)
+        trace = run_scenario(spec)
+        result.add(trace)
+        caught.violations = judge(trace)
     facts = {
         "clean": not caught.violations,
         "seed": spec.seed,
@@ -64,19 +64,19 @@ def dying(spec: Spec, die: Die | None) -> Spec:
     return spec if die is None else replace(spec, deaths=die)
 
 
-def told(story: Story) -> Iterator[str]:
+def told(trace: RunTrace) -> Iterator[str]:
     """Yield how the play came out."""
     yield ""
-    for session in story.sessions:
+    for session in trace.sessions:
         trouble = f": {session.trouble}" if session.trouble else ""
         times = f"{session.began_s:.0f} s to {session.ended_s:.0f} s"
         yield f"process {session.process}, epoch {session.epoch}, {times}: {session.ended}{trouble}"
-    for target in story.targets.values():
+    for target in trace.targets.values():
         yield f"server {target.server_id[:8]} {target.name}: {target.state}"
-    yield f"run: {story.run.state} at {story.ended_s:.0f} s"
-    died = ", ".join(f"{count} {kind}" for kind, count in sorted(story.deaths.items())) or "none"
-    yield f"{story.points} points to die at, deaths: {died}; {story.requests} requests, {len(story.records)} records"
-    late = sorted(point for point in story.spec.deaths if point > story.points)
+    yield f"run: {trace.run.state} at {trace.ended_s:.0f} s"
+    died = ", ".join(f"{count} {kind}" for kind, count in sorted(trace.deaths.items())) or "none"
+    yield f"{trace.points} points to die at, deaths: {died}; {trace.requests} requests, {len(trace.records)} records"
+    late = sorted(point for point in trace.spec.deaths if point > trace.points)
     if late:
         yield f"nobody could die at {', '.join(map(str, late))}: there are no such points"
     yield ""

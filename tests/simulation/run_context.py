@@ -12,12 +12,12 @@ from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.virtual_time import now_s
 from fleetos.sim.world.ledger import WriteContent
 from fleetos.store.memory_journal import CommitFault, MemoryRun
-from tests.simulation.process import BORN, PROCESS, Died, Fates, Process
+from tests.simulation.process import BORN, PROCESS, Died, Process, ProcessFaults
 from tests.simulation.run_trace import Asked, Sent, Session, Written
 from tests.simulation.spec import Spec
 
 if TYPE_CHECKING:
-    from tests.simulation.filed import Filed
+    from tests.simulation.database_run import DatabaseRun
 
 
 def play_time() -> float:
@@ -26,16 +26,16 @@ def play_time() -> float:
 
 
 @dataclass
-class Stagehand:
+class RunContext:
     """The things of one play, and the notes on it."""
 
     spec: Spec
     cloud: SimulatedCloud
-    trace: Callable[[str], None]
-    fates: Fates
+    log_line: Callable[[str], None]
+    process_faults: ProcessFaults
     chance: RandomDraws
     run: MemoryRun | None = None
-    filed: "Filed | None" = None
+    filed: "DatabaseRun | None" = None
     epochs: dict[int, int] = field(default_factory=dict[int, int])
     commits: Counter[int] = field(default_factory=Counter[int])
     given_up: dict[int, int] = field(default_factory=dict[int, int])
@@ -67,7 +67,7 @@ class Stagehand:
         number = 0 if process is None else process.number
         self.written.append(Written(now_s(), number, self.epochs.get(number, 0), new[-1].seq))
         for record in new:
-            self.trace(f"#{record.seq} {describe(record)}")
+            self.log_line(f"#{record.seq} {describe(record)}")
 
     def woken(self) -> int | None:
         """Return the process that drives the run though its lease was watched for a whole term, None if nobody does.
@@ -96,22 +96,22 @@ class Stagehand:
         process = self._alive()
         self.commits[process.number] += 1
         self.commits_tried += 1
-        if self.fates.calm:
+        if self.process_faults.calm:
             return None
         point = self.chance.unit("commit", self.commits_tried)
         if point < self.spec.commits.lost:
             self.facts["commit-lost"] += 1
-            self.trace("the commit is lost")
+            self.log_line("the commit is lost")
             return CommitFault.LOST
         if point < self.spec.commits.lost + self.spec.commits.unknown:
             self.facts["commit-unknown"] += 1
-            self.trace("the commit is made, and nobody is told")
+            self.log_line("the commit is made, and nobody is told")
             return CommitFault.UNKNOWN
         return None
 
     def commit_s(self) -> float:
         """Return how long the next commit takes, in seconds."""
-        if self.fates.calm or self.chance.unit("slow", self.commits_tried) >= self.spec.commits.slow:
+        if self.process_faults.calm or self.chance.unit("slow", self.commits_tried) >= self.spec.commits.slow:
             return 0.001
         return self.spec.commits.slow_s * self.chance.unit("how slow", self.commits_tried)
 
@@ -122,7 +122,7 @@ class Stagehand:
         return process
 
 
-class Noted(list[Record]):
+class NotedRecords(list[Record]):
     """The records of a run; whoever wants to know hears of new ones at the moment at which they are durable."""
 
     def __init__(self, records: Iterable[Record], heard: Callable[[list[Record]], None]) -> None:

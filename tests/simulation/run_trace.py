@@ -91,8 +91,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """All steps of a story, up to a record that is illegal: that is found by whoever judges the law."""
+class StepList:
+    """All steps of a trace, up to a record that is illegal: that is found by whoever judges the law."""
 
     records: list[Record]
     written: list[Written]
@@ -100,7 +100,7 @@ class Past:
 
 
 @dataclass(slots=True)
-class Story:
+class RunTrace:
     """The whole play, as a run saw it. `born_at` is second 0 in seconds since 1970, `began_s` when the run was frozen.
 
     `bound_s`: by then, after `calm_s`, the run must have ended. `deaths` counts the deaths that really happened.
@@ -136,8 +136,8 @@ class Story:
     texts: list[str] = field(default_factory=list[str])
     torn: list[str] = field(default_factory=list[str])
     facts: Counter[str] = field(default_factory=Counter[str])
-    earlier: "Story | None" = None
-    past: Past | None = field(default=None, init=False, repr=False, compare=False)
+    earlier: "RunTrace | None" = None
+    past: StepList | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def began_at(self) -> float:

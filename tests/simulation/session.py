@@ -26,7 +26,7 @@ from fleetos.sim.virtual_time import now_s
 from fleetos.store.journal import SqlJournal
 from fleetos.store.memory_journal import CommitFaults, MemoryJournal
 from tests.simulation.process import Process
-from tests.simulation.run_context import Stagehand
+from tests.simulation.run_context import RunContext
 from tests.simulation.run_trace import Ended, Session
 from tests.simulation.wire import Wire
 from tests.support.chance import SeededChance
@@ -42,9 +42,9 @@ LeasedJournal = MemoryJournal | SqlJournal
 class Recorder:
     """The journal of one process, with a point to die at before and after each commit that holds records."""
 
-    def __init__(self, process: Process, stage: Stagehand, inner: LeasedJournal) -> None:
+    def __init__(self, process: Process, context: RunContext, inner: LeasedJournal) -> None:
         self._process = process
-        self._stage = stage
+        self._context = context
         self._inner = inner
 
     async def append(
@@ -55,7 +55,7 @@ class Recorder:
         try:
             records = await self._inner.append(run, events, changed, at, answered)
         except LeaseLost:
-            self._stage.facts["epoch-lost-in-commit"] += 1
+            self._context.facts["epoch-lost-in-commit"] += 1
             raise
         self._process.point("after commit")
         return records
@@ -76,10 +76,10 @@ class Recorder:
 class Watched:
     """The cloud of one process; notes each write that the last check keeps from leaving."""
 
-    def __init__(self, inner: CloudClient, process: Process, stage: Stagehand) -> None:
+    def __init__(self, inner: CloudClient, process: Process, context: RunContext) -> None:
         self._inner = inner
         self._process = process
-        self._stage = stage
+        self._context = context
 
     def permit(self) -> Permit | None:
         return self._inner.permit()
@@ -141,10 +141,10 @@ class Watched:
         def check() -> str | None:
             why = last_check()
             if why is not None:
-                stage, number = self._stage, self._process.number
-                lost = stage.epochs.get(number) != stage.store.epoch
-                stage.facts["zombie-stopped-at-last-check" if lost else "stopped-at-last-check"] += 1
-                stage.trace(f"  {why}")
+                context, number = self._context, self._process.number
+                lost = context.epochs.get(number) != context.store.epoch
+                context.facts["zombie-stopped-at-last-check" if lost else "stopped-at-last-check"] += 1
+                context.log_line(f"  {why}")
             return why
 
         return check
@@ -153,18 +153,18 @@ class Watched:
 class Onlooker:
     """Hears of each turn, and counts the slots."""
 
-    def __init__(self, stage: Stagehand) -> None:
-        self._stage = stage
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int]) -> None:
         """Note the slots that are taken."""
-        self._stage.most_slots = max(self._stage.most_slots, progress.slots_taken)
+        self._context.most_slots = max(self._context.most_slots, progress.slots_taken)
 
 
 @contextlib.asynccontextmanager
-async def logged_in(process: Process, stage: Stagehand, limits: ApiLimits) -> AsyncGenerator[CloudClient]:
+async def logged_in(process: Process, context: RunContext, limits: ApiLimits) -> AsyncGenerator[CloudClient]:
     """Yield the cloud as a client of this process sees it."""
-    spec = stage.spec
+    spec = context.spec
     host = "127.0.0.1:9" if spec.loopback else "cloud.example"
     credentials = Credentials(
         f"http://{host}/v3",
@@ -174,42 +174,42 @@ async def logged_in(process: Process, stage: Stagehand, limits: ApiLimits) -> As
         insecure_http=True,
     )
     chance = SeededChance(spec.seed * 1000 + process.number)
-    opening = open_cloud(credentials, clock=process, chance=chance, limits=limits, env={}, inner=Wire(process, stage))
+    opening = open_cloud(credentials, clock=process, chance=chance, limits=limits, env={}, inner=Wire(process, context))
     async with opening as cloud:
         yield cloud
 
 
-async def drive(process: Process, stage: Stagehand) -> None:
+async def drive(process: Process, context: RunContext) -> None:
     """Nothing, once the process has ended; how, stands in the notes."""
     began_s = now_s()
-    stage.trace("starts")
+    context.log_line("starts")
     try:
-        ended, trouble = await _drive(process, stage)
+        ended, trouble = await _drive(process, context)
     except BaseException as error:  # noqa: BLE001 - a process ends by whatever it ends by, and that is the finding
         ended, trouble = _end_by(error, process)
-        stage.texts.append(f"{error!r} {getattr(error, 'hint', '')}")
-    epoch = stage.epochs.get(process.number, 0)
-    if stage.filed is not None and (torn := stage.filed.torn()):
-        stage.torn.append(f"after process {process.number} at {now_s():.3f}: {torn}")
-    stage.sessions.append(Session(process.number, epoch, began_s, now_s(), ended, trouble))
-    stage.trace(f"ends: {ended} {trouble}")
+        context.texts.append(f"{error!r} {getattr(error, 'hint', '')}")
+    epoch = context.epochs.get(process.number, 0)
+    if context.filed is not None and (torn := context.filed.torn()):
+        context.torn.append(f"after process {process.number} at {now_s():.3f}: {torn}")
+    context.sessions.append(Session(process.number, epoch, began_s, now_s(), ended, trouble))
+    context.log_line(f"ends: {ended} {trouble}")
 
 
-async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
-    store = stage.store
-    async with logged_in(process, stage, _limits(store.run)) as cloud:
-        if (other := stage.woken()) is not None:
+async def _drive(process: Process, context: RunContext) -> tuple[Ended, str]:
+    store = context.store
+    async with logged_in(process, context, _limits(store.run)) as cloud:
+        if (other := context.woken()) is not None:
             raise RunDriven(f"process {other} has renewed its lease", "")
-        journal, progress = await _taken(process, stage)
-        stage.epochs[process.number] = stage.store.epoch
+        journal, progress = await _taken(process, context)
+        context.epochs[process.number] = context.store.epoch
         numbers = count(1)
         edge = Dependencies(
-            cloud=Watched(cloud, process, stage),
-            journal=Recorder(process, stage, journal),
-            secrets=PlanSecrets(stage.env),
-            listener=Onlooker(stage),
+            cloud=Watched(cloud, process, context),
+            journal=Recorder(process, context, journal),
+            secrets=PlanSecrets(context.env),
+            listener=Onlooker(context),
             clock=process,
-            chance=SeededChance(stage.spec.seed * 1000 + process.number),
+            chance=SeededChance(context.spec.seed * 1000 + process.number),
             new_id=lambda: f"call-{process.number}-{next(numbers)}",
         )
         engine = Engine(progress, edge, beats=BEATS)
@@ -220,12 +220,12 @@ async def _drive(process: Process, stage: Stagehand) -> tuple[Ended, str]:
         return ("paused", engine.progress.run.detail) if state is RunState.PAUSED else ("over", "")
 
 
-async def _taken(process: Process, stage: Stagehand) -> tuple[LeasedJournal, Progress]:
-    if stage.filed is not None:
-        return await stage.filed.take(process, LEASE_BEAT_S)
-    return stage.store.open_journal(
-        process, CommitFaults(stage.fault, stage.commit_s), LEASE_BEAT_S
-    ), stage.store.progress()
+async def _taken(process: Process, context: RunContext) -> tuple[LeasedJournal, Progress]:
+    if context.filed is not None:
+        return await context.filed.take(process, LEASE_BEAT_S)
+    return context.store.open_journal(
+        process, CommitFaults(context.fault, context.commit_s), LEASE_BEAT_S
+    ), context.store.progress()
 
 
 def _limits(run: Run) -> ApiLimits:

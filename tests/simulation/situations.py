@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.faults import FailureOutcome, FaultEffect
 from fleetos.sim.world.ledger import LedgerEntry
-from tests.simulation.checkers.past import write_of
-from tests.simulation.run_trace import Story
+from tests.simulation.checkers.steps import write_of
+from tests.simulation.run_trace import RunTrace
 from tests.simulation.situations_journal import told
 from tests.simulation.situations_rare import of_few
 from tests.simulation.situations_required import RARE, REQUIRED
@@ -21,20 +21,20 @@ WORLDS_AT_LEAST = 2000
 WORLDS_FOR_THE_COMMON = 400
 
 
-def situations(story: Story) -> Counter[str]:
+def situations(trace: RunTrace) -> Counter[str]:
     """Return how often the play came to each situation."""
     found: Counter[str] = Counter()
-    run: Story | None = story
+    run: RunTrace | None = trace
     while run is not None:
         # Of an earlier run its own part; everything else is of the whole play.
         for of_run in (told, of_few, _asked, _late):
             found.update(of_run(run))
         run = run.earlier
-    found.update(_delivered(story))
-    found.update(_changed(story))
-    found.update(_befallen(story))
-    found.update(story.facts)
-    found.update({f"died-{kind.replace(' ', '-')}": count for kind, count in story.deaths.items()})
+    found.update(_delivered(trace))
+    found.update(_changed(trace))
+    found.update(_befallen(trace))
+    found.update(trace.facts)
+    found.update({f"died-{kind.replace(' ', '-')}": count for kind, count in trace.deaths.items()})
     return found
 
 
@@ -46,9 +46,9 @@ def missing(counts: Mapping[str, int], worlds: int) -> list[str]:
     return [name for name, rate in wanted.items() if counts.get(name, 0) < max(1, int(rate * worlds / 1000))]
 
 
-def _asked(story: Story) -> Iterator[str]:
+def _asked(trace: RunTrace) -> Iterator[str]:
     """What the wire saw."""
-    for asked in story.asked:
+    for asked in trace.asked:
         if asked.status == 429:
             yield "throttled-write" if asked.write else "throttled-read"
         if asked.status == 401 and asked.operation != "token":
@@ -57,11 +57,11 @@ def _asked(story: Story) -> Iterator[str]:
             yield "login-failed"
 
 
-def _late(story: Story) -> Iterator[str]:
+def _late(trace: RunTrace) -> Iterator[str]:
     """What came late: a change of which the same attempt had been sent again by then."""
     sends: dict[tuple[str, int], list[LedgerEntry]] = defaultdict(list)
-    for sent in story.sent:
-        write, target = write_of(story, sent), sent.targets.get(sent.servers[0])
+    for sent in trace.sent:
+        write, target = write_of(trace, sent), sent.targets.get(sent.servers[0])
         if sent.operation in CHANGES and write is not None and target is not None and target.attempts:
             sends[target.server_id, target.attempts[-1].number].append(write)
     for writes in sends.values():
@@ -72,10 +72,10 @@ def _late(story: Story) -> Iterator[str]:
                 yield f"late-effect-{write.came}"
 
 
-def _delivered(story: Story) -> Iterator[str]:
+def _delivered(trace: RunTrace) -> Iterator[str]:
     """What the gateway and others did."""
-    faults = story.spec.faults
-    for write in story.ledger.writes:
+    faults = trace.spec.faults
+    for write in trace.ledger.writes:
         if write.actor == "foreign":
             yield f"foreign-{write.operation}"
         elif write.copy_of is not None and write.came in ("accepted", "refused"):
@@ -87,17 +87,17 @@ def _delivered(story: Story) -> Iterator[str]:
                 yield "stop-acts-late"
 
 
-def _changed(story: Story) -> Iterator[str]:
+def _changed(trace: RunTrace) -> Iterator[str]:
     """How the changes that the cloud accepted looked, and how they failed."""
     counts: Counter[str] = Counter()
-    chance, manner = RandomDraws(story.spec.scenario.seed), story.spec.scenario.change
-    for write in story.ledger.writes:
+    chance, manner = RandomDraws(trace.spec.scenario.seed), trace.spec.scenario.change
+    for write in trace.ledger.writes:
         if write.operation not in CHANGES or write.actor != "client" or write.copy_of is not None:
             continue
         counts[write.servers[0]] += 1
         if write.came != "accepted":
             continue
-        fate = _fate(story, write, chance, counts[write.servers[0]])
+        fate = _fate(trace, write, chance, counts[write.servers[0]])
         yield f"change-looks-{fate.picture or manner.picture}"
         yield f"image-flips-{fate.image_flips or manner.image_flips}"
         if fate.stuck:
@@ -110,26 +110,26 @@ def _changed(story: Story) -> Iterator[str]:
             yield f"change-fails-{fate.fail.picture}"
 
 
-def _fate(story: Story, write: LedgerEntry, chance: RandomDraws, nth: int) -> FaultEffect:
+def _fate(trace: RunTrace, write: LedgerEntry, chance: RandomDraws, nth: int) -> FaultEffect:
     """Return what the rules that struck a change did to it, as the simulated cloud drew it."""
     fields: dict[str, object] = {}
     for index in write.faults:
-        rule = story.spec.faults[index]
+        rule = trace.spec.faults[index]
         for name, value in rule.fields(chance, index, write.operation, write.servers[0], nth).items():
             fields.setdefault(name, value)
     failure = fields.get("fail")
     return FaultEffect.model_validate({**fields, "fail": failure if isinstance(failure, FailureOutcome) else None})
 
 
-def _befallen(story: Story) -> Iterator[str]:
+def _befallen(trace: RunTrace) -> Iterator[str]:
     """What befell the processes and their clocks."""
-    groups = Counter(written.process for written in story.written)
-    for place, session in enumerate(story.sessions):
+    groups = Counter(written.process for written in trace.written)
+    for place, session in enumerate(trace.sessions):
         yield f"process-{session.ended}"
         if session.ended == "died" and place and groups[session.process] <= 1:
             yield "died-while-resuming"
-    if story.freezes and story.freezes == len(story.spec.freezes):
-        yield from ("machine-suspended" if freeze.suspend else "process-stopped" for freeze in story.spec.freezes)
-    for jump in story.spec.clocks.jumps:
-        if jump.at_s < story.ended_s:
+    if trace.freezes and trace.freezes == len(trace.spec.freezes):
+        yield from ("machine-suspended" if freeze.suspend else "process-stopped" for freeze in trace.spec.freezes)
+    for jump in trace.spec.clocks.jumps:
+        if jump.at_s < trace.ended_s:
             yield "wall-clock-set-back" if jump.by_s < 0 else "wall-clock-set-forward"

@@ -19,8 +19,8 @@ from fleetos.model.journal.events import (
 )
 from fleetos.model.run import Outcome, PowerOutcome, Run, Target
 from fleetos.model.states import ENDS, HOLDS_SLOT, QUEUED, Reason, RunState, TargetState
-from tests.simulation.checkers.past import believed
-from tests.simulation.run_trace import Story
+from tests.simulation.checkers.steps import believed
+from tests.simulation.run_trace import RunTrace
 
 _S = TargetState
 # What the last check before a write says in a run that was paused after the intent.
@@ -29,11 +29,11 @@ _KEPT_BACK = "the run is paused"
 _BY_LOG = "by the cloud's log"
 
 
-def told(story: Story) -> Iterator[str]:
+def told(trace: RunTrace) -> Iterator[str]:
     """Yield each situation as often as the journal tells it."""
     targets: dict[str, Target] = {}
     undelivered: set[tuple[str, int]] = set()
-    for step in believed(story):
+    for step in believed(trace):
         event, before, after = step.record.event, step.before, step.after
         if isinstance(event, RunDriverStarted | RunMoved) and step.run is not None:
             yield from _of_run(event, step.run, targets)

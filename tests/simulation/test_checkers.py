@@ -1,6 +1,6 @@
-"""Each checker finds a story that breaks its invariant.
+"""Each checker finds a trace that breaks its invariant.
 
-The stories are real plays that are edited afterwards: as if the cloud, the wire or the journal had seen something else.
+The traces are real plays that are edited afterwards: as if the cloud, the wire or the journal had seen something else.
 """
 
 import json
@@ -29,269 +29,269 @@ from tests.simulation.edited_runs import (
     resent,
     stop_of,
 )
-from tests.simulation.run_trace import Asked, Sent, Session, Story
+from tests.simulation.run_trace import Asked, RunTrace, Sent, Session
 from tests.support.ledger import CHANGES
 
-Edit = Callable[[Story], None]
+Edit = Callable[[RunTrace], None]
 
 
-def _changes_together(story: Story) -> None:
-    first, second = changes(story)[:2]
+def _changes_together(trace: RunTrace) -> None:
+    first, second = changes(trace)[:2]
     second.sent_during = [first.seq]
 
 
-def _wipes_a_success(story: Story) -> None:
+def _wipes_a_success(trace: RunTrace) -> None:
     """Let the system disk of the second server be the new one of the first, as the second is sent."""
-    done = next(disk for disk in story.ledger.disks if disk.successful)
-    place = [place for place, sent in enumerate(story.sent) if sent.operation in CHANGES][-1]
-    story.sent[place] = replace(story.sent[place], disks={story.sent[place].servers[0]: done.id})
+    done = next(disk for disk in trace.ledger.disks if disk.successful)
+    place = [place for place, sent in enumerate(trace.sent) if sent.operation in CHANGES][-1]
+    trace.sent[place] = replace(trace.sent[place], disks={trace.sent[place].servers[0]: done.id})
 
 
-def _destroys_a_success(story: Story) -> None:
-    done = next(disk for disk in story.ledger.disks if disk.successful)
-    done.destroyed_by = stop_of(story).seq
+def _destroys_a_success(trace: RunTrace) -> None:
+    done = next(disk for disk in trace.ledger.disks if disk.successful)
+    done.destroyed_by = stop_of(trace).seq
 
 
-def _wipes_an_unknown_disk(story: Story) -> None:
-    for place, record in enumerate(story.records):
+def _wipes_an_unknown_disk(trace: RunTrace) -> None:
+    for place, record in enumerate(trace.records):
         if isinstance(record.event, ChangeIntended):
             other = replace(record.event, before=replace(record.event.before, disk="another"))
-            story.records[place] = replace(record, event=other)
+            trace.records[place] = replace(record, event=other)
             return
 
 
-def _sent_without_a_look(story: Story) -> None:
+def _sent_without_a_look(trace: RunTrace) -> None:
     """Let the server have had another disk for hours by then: one of somebody else."""
-    boot = next(disk for disk in story.ledger.disks if disk.boot and disk.made_by is None)
-    foreign = replace(boot, id="foreign", made_at=story.born_at - 7200.0)
-    story.ledger = replace(story.ledger, disks=(*story.ledger.disks, foreign))
-    alter(story, "changeos", lambda sent: replace(sent, disks=dict.fromkeys(sent.servers, foreign.id)))
+    boot = next(disk for disk in trace.ledger.disks if disk.boot and disk.made_by is None)
+    foreign = replace(boot, id="foreign", made_at=trace.born_at - 7200.0)
+    trace.ledger = replace(trace.ledger, disks=(*trace.ledger.disks, foreign))
+    alter(trace, "changeos", lambda sent: replace(sent, disks=dict.fromkeys(sent.servers, foreign.id)))
 
 
-def _most_slots(story: Story) -> None:
-    story.most_slots = story.run.settings.concurrency + 1
+def _most_slots(trace: RunTrace) -> None:
+    trace.most_slots = trace.run.settings.concurrency + 1
 
 
-def _sent_beyond_slots(story: Story) -> None:
-    alter(story, "changeos", lambda sent: replace(sent, slots=story.run.settings.concurrency + 1))
+def _sent_beyond_slots(trace: RunTrace) -> None:
+    alter(trace, "changeos", lambda sent: replace(sent, slots=trace.run.settings.concurrency + 1))
 
 
-def _narrow(story: Story) -> None:
-    freeze_with(story, lambda settings: replace(settings, concurrency=1))
-    story.most_slots = 1
-    story.sent = [replace(sent, slots=1) for sent in story.sent]
+def _narrow(trace: RunTrace) -> None:
+    freeze_with(trace, lambda settings: replace(settings, concurrency=1))
+    trace.most_slots = 1
+    trace.sent = [replace(sent, slots=1) for sent in trace.sent]
 
 
-def _sent_while_paused(story: Story) -> None:
-    alter(story, "changeos", lambda sent: replace(sent, run_state=RunState.PAUSED))
+def _sent_while_paused(trace: RunTrace) -> None:
+    alter(trace, "changeos", lambda sent: replace(sent, run_state=RunState.PAUSED))
 
 
-def _stopped_while_aborted(story: Story) -> None:
-    alter(story, "stop", lambda sent: replace(sent, run_state=RunState.FINISHING))
+def _stopped_while_aborted(trace: RunTrace) -> None:
+    alter(trace, "stop", lambda sent: replace(sent, run_state=RunState.FINISHING))
 
 
-def _admits_while_paused(story: Story) -> None:
-    place = next(place for place, record in enumerate(story.records) if isinstance(record.event, RunDriverStarted)) + 1
-    insert(story, place, RunMoved(RunState.PAUSED, Reason.PERMISSION))
-    insert(story, place + 2, RunMoved(RunState.RUNNING))
+def _admits_while_paused(trace: RunTrace) -> None:
+    place = next(place for place, record in enumerate(trace.records) if isinstance(record.event, RunDriverStarted)) + 1
+    insert(trace, place, RunMoved(RunState.PAUSED, Reason.PERMISSION))
+    insert(trace, place + 2, RunMoved(RunState.RUNNING))
 
 
-def _sent_without_intent(story: Story) -> None:
+def _sent_without_intent(trace: RunTrace) -> None:
     def ready(sent: Sent) -> Sent:
         return replace(
             sent, targets={one: replace(target, state=TargetState.READY) for one, target in sent.targets.items()}
         )
 
-    alter(story, "changeos", ready)
+    alter(trace, "changeos", ready)
 
 
-def _stopped_without_intent(story: Story) -> None:
+def _stopped_without_intent(trace: RunTrace) -> None:
     def uncalled(sent: Sent) -> Sent:
         return replace(sent, targets={one: replace(target, calls=()) for one, target in sent.targets.items()})
 
-    alter(story, "stop", uncalled)
+    alter(trace, "stop", uncalled)
 
 
-def _stopped_twice_by_one_intent(story: Story) -> None:
-    story.sent.append(next(sent for sent in story.sent if sent.operation == "stop"))
+def _stopped_twice_by_one_intent(trace: RunTrace) -> None:
+    trace.sent.append(next(sent for sent in trace.sent if sent.operation == "stop"))
 
 
-def _sent_by_the_intent_of_another(story: Story) -> None:
-    alter(story, "changeos", lambda sent: replace(sent, process=story.sessions[-1].process + 1))
+def _sent_by_the_intent_of_another(trace: RunTrace) -> None:
+    alter(trace, "changeos", lambda sent: replace(sent, process=trace.sessions[-1].process + 1))
 
 
-def _sent_before_its_intent(story: Story) -> None:
-    alter(story, "changeos", lambda sent: replace(sent, at_s=sent.at_s - 0.0005))
+def _sent_before_its_intent(trace: RunTrace) -> None:
+    alter(trace, "changeos", lambda sent: replace(sent, at_s=sent.at_s - 0.0005))
 
 
-def _stored_otherwise(story: Story) -> None:
-    server_id, target = next(iter(story.targets.items()))
-    story.targets = {**story.targets, server_id: replace(target, detail="something else")}
+def _stored_otherwise(trace: RunTrace) -> None:
+    server_id, target = next(iter(trace.targets.items()))
+    trace.targets = {**trace.targets, server_id: replace(target, detail="something else")}
 
 
-def _gap(story: Story) -> None:
-    story.records[-1] = replace(story.records[-1], seq=story.records[-1].seq + 1)
+def _gap(trace: RunTrace) -> None:
+    trace.records[-1] = replace(trace.records[-1], seq=trace.records[-1].seq + 1)
 
 
-def _illegal(story: Story) -> None:
-    story.records.append(Record(len(story.records) + 1, story.records[-1].at, RunMoved(RunState.PAUSED)))
+def _illegal(trace: RunTrace) -> None:
+    trace.records.append(Record(len(trace.records) + 1, trace.records[-1].at, RunMoved(RunState.PAUSED)))
 
 
-def _never_ends(story: Story) -> None:
-    story.came_to_end = False
+def _never_ends(trace: RunTrace) -> None:
+    trace.came_to_end = False
 
 
-def _waits_for_too_long(story: Story) -> None:
+def _waits_for_too_long(trace: RunTrace) -> None:
     """Let the changes have been given more time than the plan allows."""
-    story.calm_s = 0.0
-    story.spec = replace(story.spec, timeouts=replace(story.spec.timeouts, change_s=1.0))
+    trace.calm_s = 0.0
+    trace.spec = replace(trace.spec, timeouts=replace(trace.spec.timeouts, change_s=1.0))
 
 
-def _defect(story: Story) -> None:
-    story.sessions.append(Session(9, 9, 0.0, 1.0, "defect", "KeyError('x')"))
+def _defect(trace: RunTrace) -> None:
+    trace.sessions.append(Session(9, 9, 0.0, 1.0, "defect", "KeyError('x')"))
 
 
 def _tells(text: Callable[[str], str]) -> Edit:
-    def tell(story: Story) -> None:
-        story.secrets = (*story.secrets, 'Zq7!"Canary+pass/9')
-        story.texts.append(f"the request was {text(story.secrets[-1])}, refused")
+    def tell(trace: RunTrace) -> None:
+        trace.secrets = (*trace.secrets, 'Zq7!"Canary+pass/9')
+        trace.texts.append(f"the request was {text(trace.secrets[-1])}, refused")
 
     return tell
 
 
-def _stopped_while_changing(story: Story) -> None:
-    stop_of(story).sent_during = [changes(story)[0].seq]
+def _stopped_while_changing(trace: RunTrace) -> None:
+    stop_of(trace).sent_during = [changes(trace)[0].seq]
 
 
-def _stopped_while_one_may_come(story: Story) -> None:
+def _stopped_while_one_may_come(trace: RunTrace) -> None:
     """Let the second change have left long before the stop, and never have been heard of again."""
-    earlier = changes(story)[1]
-    earlier.sent_at = stop_of(story).sent_at - 20 * SETTLE_S
-    stop_of(story).sent_during = [earlier.seq]
+    earlier = changes(trace)[1]
+    earlier.sent_at = stop_of(trace).sent_at - 20 * SETTLE_S
+    stop_of(trace).sent_during = [earlier.seq]
 
 
-def _asked_again_at_once(story: Story) -> None:
-    story.asked += [
+def _asked_again_at_once(trace: RunTrace) -> None:
+    trace.asked += [
         Asked(1.0e6, 1, "list", False, 1.0e6 + 1, 429, None),
         Asked(1.0e6 + 1.5, 1, "token", False, 1.0e6 + 2, 201, None),
     ]
 
 
-def _asked_before_told(story: Story) -> None:
-    story.asked += [
+def _asked_before_told(trace: RunTrace) -> None:
+    trace.asked += [
         Asked(1.0e6, 1, "changeos", True, 1.0e6 + 1, 429, 30.0),
         Asked(1.0e6 + 29.0, 1, "detail", False, 1.0e6 + 30, 200, None),
     ]
 
 
-def _too_fast(story: Story) -> None:
-    freeze_with(story, lambda settings: replace(settings, rate_per_s=1.0, burst=2.0, connections=2))
-    story.asked += [Asked(1.0, 1, "detail", False, 1.0, 200, None)] * 6
+def _too_fast(trace: RunTrace) -> None:
+    freeze_with(trace, lambda settings: replace(settings, rate_per_s=1.0, burst=2.0, connections=2))
+    trace.asked += [Asked(1.0, 1, "detail", False, 1.0, 200, None)] * 6
 
 
-def _zombie_writes(story: Story) -> None:
-    story.written[-1] = replace(story.written[-1], epoch=0)
+def _zombie_writes(trace: RunTrace) -> None:
+    trace.written[-1] = replace(trace.written[-1], epoch=0)
 
 
-def _zombie_sends(story: Story) -> None:
-    alter(story, "changeos", lambda sent: replace(sent, epoch_now=2))
+def _zombie_sends(trace: RunTrace) -> None:
+    alter(trace, "changeos", lambda sent: replace(sent, epoch_now=2))
 
 
-def _lies_stopped(story: Story) -> None:
-    server = story.world.servers[named(story, "web-1")]
-    server.vm_state, server.stopped_by = "stopped", stop_of(story).seq
+def _lies_stopped(trace: RunTrace) -> None:
+    server = trace.world.servers[named(trace, "web-1")]
+    server.vm_state, server.stopped_by = "stopped", stop_of(trace).seq
 
 
-def _never_made(story: Story) -> None:
-    changes(story)[0].ended = None
+def _never_made(trace: RunTrace) -> None:
+    changes(trace)[0].ended = None
 
 
-def _of_another_image(story: Story) -> None:
-    next(disk for disk in story.ledger.disks if disk.successful).image_id = "another"
+def _of_another_image(trace: RunTrace) -> None:
+    next(disk for disk in trace.ledger.disks if disk.successful).image_id = "another"
 
 
-def _changed_in_secret(story: Story) -> None:
-    disk = story.world.servers[named(story, "locked")].system_disk
+def _changed_in_secret(trace: RunTrace) -> None:
+    disk = trace.world.servers[named(trace, "locked")].system_disk
     if disk is not None:
-        disk.successful, disk.made_by = True, changes(story)[0].seq
+        disk.successful, disk.made_by = True, changes(trace)[0].seq
 
 
-def _skipped_in_error(story: Story) -> None:
-    story.world.servers[named(story, "done-before")].vm_state = "error"
+def _skipped_in_error(trace: RunTrace) -> None:
+    trace.world.servers[named(trace, "done-before")].vm_state = "error"
 
 
-def _skipped_on_another_image(story: Story) -> None:
-    story.world.servers[named(story, "done-before")].image = None
+def _skipped_on_another_image(trace: RunTrace) -> None:
+    trace.world.servers[named(trace, "done-before")].image = None
 
 
-def _skipped_yet_changed(story: Story) -> None:
-    change, server_id = changes(story)[0], named(story, "done-before")
-    change.servers, change.content = [server_id], story.wanted[server_id]
+def _skipped_yet_changed(trace: RunTrace) -> None:
+    change, server_id = changes(trace)[0], named(trace, "done-before")
+    change.servers, change.content = [server_id], trace.wanted[server_id]
 
 
-def _done_before_its_end(story: Story) -> None:
+def _done_before_its_end(trace: RunTrace) -> None:
     """Let a change go on when its target is done."""
-    changes(story)[0].ended = None
+    changes(trace)[0].ended = None
 
 
 def _says(**other: Any) -> Edit:
     """Let the first change have said something else than what was frozen for its server."""
 
-    def edit(story: Story) -> None:
-        change = changes(story)[0]
+    def edit(trace: RunTrace) -> None:
+        change = changes(trace)[0]
         assert change.content is not None
         change.content = replace(change.content, **other)
 
     return edit
 
 
-def _said_to_another(story: Story) -> None:
+def _said_to_another(trace: RunTrace) -> None:
     """Let the first change have said what is for the server of the second."""
-    first, second = changes(story)[:2]
+    first, second = changes(trace)[:2]
     first.content = second.content
 
 
-def _sent_to_a_stranger(story: Story) -> None:
-    story.targets = {one: target for one, target in story.targets.items() if one != stop_of(story).servers[0]}
-    story.records = [record for record in story.records if not isinstance(record.event, Enlisted)]
+def _sent_to_a_stranger(trace: RunTrace) -> None:
+    trace.targets = {one: target for one, target in trace.targets.items() if one != stop_of(trace).servers[0]}
+    trace.records = [record for record in trace.records if not isinstance(record.event, Enlisted)]
 
 
-def _stopped_hard(story: Story) -> None:
-    story.spec = replace(story.spec, rollout=replace(story.spec.rollout, stop=StopMode.SOFT))
-    stop_of(story).hard = True
+def _stopped_hard(trace: RunTrace) -> None:
+    trace.spec = replace(trace.spec, rollout=replace(trace.spec.rollout, stop=StopMode.SOFT))
+    stop_of(trace).hard = True
 
 
-def _stopped_softly(story: Story) -> None:
-    story.spec = replace(story.spec, rollout=replace(story.spec.rollout, stop=StopMode.HARD))
+def _stopped_softly(trace: RunTrace) -> None:
+    trace.spec = replace(trace.spec, rollout=replace(trace.spec.rollout, stop=StopMode.HARD))
 
 
-def _started_untouched(story: Story) -> None:
+def _started_untouched(trace: RunTrace) -> None:
     """Let a server be started that nobody of ours has taken down."""
-    alter(story, "stop", lambda sent: replace(sent, operation="start"))
+    alter(trace, "stop", lambda sent: replace(sent, operation="start"))
 
 
-def _stopped_beside_its_change(story: Story) -> None:
-    story.spec = replace(story.spec, rollout=replace(story.spec.rollout, stop=StopMode.API))
-    for change in changes(story):
+def _stopped_beside_its_change(trace: RunTrace) -> None:
+    trace.spec = replace(trace.spec, rollout=replace(trace.spec.rollout, stop=StopMode.API))
+    for change in changes(trace):
         assert change.content is not None
         change.content = replace(change.content, mode="withStopServer")
-    story.wanted = {one: replace(wanted, mode="withStopServer") for one, wanted in story.wanted.items()}
+    trace.wanted = {one: replace(wanted, mode="withStopServer") for one, wanted in trace.wanted.items()}
 
 
-def _stopped_at_the_end(story: Story) -> None:
+def _stopped_at_the_end(trace: RunTrace) -> None:
     def at_the_end(sent: Sent) -> Sent:
         restoring = {one: replace(target, state=TargetState.RESTORING) for one, target in sent.targets.items()}
         return replace(sent, targets=restoring)
 
-    alter(story, "stop", at_the_end)
+    alter(trace, "stop", at_the_end)
 
 
-def _sent_four_times(story: Story) -> None:
-    sent = next(sent for sent in story.sent if sent.operation in CHANGES)
-    story.sent += [sent] * 3
+def _sent_four_times(trace: RunTrace) -> None:
+    sent = next(sent for sent in trace.sent if sent.operation in CHANGES)
+    trace.sent += [sent] * 3
 
 
-_BREAKS: list[tuple[Edit, Callable[[], Story], set[str]]] = [
+_BREAKS: list[tuple[Edit, Callable[[], RunTrace], set[str]]] = [
     (_changes_together, plain, {"I1"}),
     (accepted_twice, resent, {"I1"}),
     (_wipes_a_success, one_by_one, {"I2"}),
@@ -358,14 +358,14 @@ _ALSO = [
 @pytest.mark.parametrize(
     ("edit", "begin", "found"), _BREAKS, ids=["-".join((*sorted(f), e.__name__)) for e, _, f in _BREAKS]
 )
-def test_a_broken_invariant_is_found(edit: Edit, begin: Callable[[], Story], found: set[str]) -> None:
-    story = begin()
-    edit(story)
-    assert {violation.invariant for violation in check(story)} == found
+def test_a_broken_invariant_is_found(edit: Edit, begin: Callable[[], RunTrace], found: set[str]) -> None:
+    trace = begin()
+    edit(trace)
+    assert {violation.invariant for violation in check(trace)} == found
 
 
 @pytest.mark.parametrize(("name", "edit"), _ALSO, ids=[edit.__name__ for _, edit in _ALSO])
 def test_what_breaks_several_invariants_is_found_by_its_own(name: str, edit: Edit) -> None:
-    story = plain()
-    edit(story)
-    assert list(broken(name, story))
+    trace = plain()
+    edit(trace)
+    assert list(broken(name, trace))

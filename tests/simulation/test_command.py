@@ -19,9 +19,9 @@ from fleetos.sim.scenario.scenario import PhaseDurations, Scenario, ServerGroup
 from tests.simulation import workers
 from tests.simulation.__main__ import CLEAN, INTERRUPTED, NOT_CLEAN, USAGE, main
 from tests.simulation.checkers import CHECKERS
-from tests.simulation.play import play
 from tests.simulation.proof import DETERMINISM, Found, Orders, Result, deaths_from, is_played_twice, points_to_die_at
-from tests.simulation.run_trace import Story, Violation
+from tests.simulation.run_trace import RunTrace, Violation
+from tests.simulation.scenario_run import run_scenario
 from tests.simulation.seeds import Seeds
 from tests.simulation.situations import WORLDS_AT_LEAST, WORLDS_FOR_THE_COMMON
 from tests.simulation.situations_required import REQUIRED
@@ -62,33 +62,33 @@ def tiny(seed: int) -> Spec:
     )
 
 
-def minds_nothing(story: Story) -> list[Violation]:
+def minds_nothing(trace: RunTrace) -> list[Violation]:
     """A judge that minds nothing."""
     return []
 
 
-def dislikes_deaths(story: Story) -> list[Violation]:
+def dislikes_deaths(trace: RunTrace) -> list[Violation]:
     """A judge that finds fault with every play in which a process died."""
-    return [Violation("I2", f"{story.deaths.total()} died")] if story.deaths else []
+    return [Violation("I2", f"{trace.deaths.total()} died")] if trace.deaths else []
 
 
-def dies_of_the_third_point(story: Story) -> list[Violation]:
+def dies_of_the_third_point(trace: RunTrace) -> list[Violation]:
     """A judge that does not survive one of the plays."""
-    if story.spec.deaths[:1] == (3,):
+    if trace.spec.deaths[:1] == (3,):
         os._exit(9)
     return []
 
 
-def hangs_with_two(story: Story) -> list[Violation]:
+def hangs_with_two(trace: RunTrace) -> list[Violation]:
     """A judge that never comes to an end with one of the worlds, and waits for something with another."""
-    while story.spec.seed == ONE:
+    while trace.spec.seed == ONE:
         pass
-    if story.spec.seed == ANOTHER:
+    if trace.spec.seed == ANOTHER:
         threading.Event().wait()
     return []
 
 
-def raises(story: Story) -> list[Violation]:
+def raises(trace: RunTrace) -> list[Violation]:
     """A judge with a defect."""
     raise LookupError("no such server")
 
@@ -106,14 +106,14 @@ def test_fixed_seeds_are_proved_and_counted() -> None:
 @pytest.mark.slow
 def test_the_same_seed_takes_the_same_course_in_every_process() -> None:
     here: list[list[str]] = [[], []]
-    play = ("--seed", "20", "--die", "6,14")
+    run_scenario = ("--seed", "20", "--die", "6,14")
     for lines in here:
-        assert replayed(lines, *play) == CLEAN, "\n".join(lines)
+        assert replayed(lines, *run_scenario) == CLEAN, "\n".join(lines)
     assert here[0] == here[1]
     assert any("dies at point" in line for line in here[0])
     # Whatever the hash seed of this process, it is not both of these.
     other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
-    assert simulation(*play, hash_seed=other).stdout == "\n".join(here[0]) + "\n"
+    assert simulation(*run_scenario, hash_seed=other).stdout == "\n".join(here[0]) + "\n"
 
 
 def replayed(lines: list[str], *arguments: str, world: Callable[[int], Spec] = world) -> int:
@@ -318,10 +318,10 @@ def test_a_budget_is_spent_on_fixed_seeds_first() -> None:
 
 
 def test_a_world_of_many_requests_dies_at_some_of_its_points() -> None:
-    story = play(tiny(EVERYWHERE))
-    assert points_to_die_at(EVERYWHERE, story) == range(1, story.points + 1)
-    story.requests, story.points = 105, 1000
-    found = [points_to_die_at(seed, story) for seed in range(SMALL_EVERY, 100 * SMALL_EVERY, SMALL_EVERY)]
+    trace = run_scenario(tiny(EVERYWHERE))
+    assert points_to_die_at(EVERYWHERE, trace) == range(1, trace.points + 1)
+    trace.requests, trace.points = 105, 1000
+    found = [points_to_die_at(seed, trace) for seed in range(SMALL_EVERY, 100 * SMALL_EVERY, SMALL_EVERY)]
     assert {len(points) for points in found} == {20}
     # Together they have them all.
     assert {point for points in found for point in points} == set(range(1, 1001))

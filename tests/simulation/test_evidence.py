@@ -11,45 +11,45 @@ from fleetos.model.states import TargetState
 from tests.simulation.checkers import broken, check
 from tests.simulation.checkers.evidence import series_s
 from tests.simulation.edited_runs import SETTLE_S, alter, changes, failing_once, failing_well, plain, resent, stop_of
-from tests.simulation.run_trace import Asked, Sent, Story
+from tests.simulation.run_trace import Asked, RunTrace, Sent
 from tests.support.ledger import CHANGES
 
-Edit = Callable[[Story], None]
+Edit = Callable[[RunTrace], None]
 
 
-def _looked_elsewhere(story: Story) -> None:
+def _looked_elsewhere(trace: RunTrace) -> None:
     """Let nobody have looked at any server by a read of its own."""
-    story.asked = [one for one in story.asked if one.operation != "detail"]
+    trace.asked = [one for one in trace.asked if one.operation != "detail"]
 
 
-def _seldom_looked(story: Story) -> None:
+def _seldom_looked(trace: RunTrace) -> None:
     """Let nobody have looked for longer than a series of looks may be broken off, in the middle of each settle."""
-    sent_s = max(sent.at_s for sent in story.sent if sent.operation in CHANGES)
-    story.asked = [one for one in story.asked if one.operation != "detail" or one.at_s > sent_s - SETTLE_S / 2]
+    sent_s = max(sent.at_s for sent in trace.sent if sent.operation in CHANGES)
+    trace.asked = [one for one in trace.asked if one.operation != "detail" or one.at_s > sent_s - SETTLE_S / 2]
 
 
-def _logs_not_asked(story: Story) -> None:
-    story.asked = [one for one in story.asked if one.operation != "actions"]
+def _logs_not_asked(trace: RunTrace) -> None:
+    trace.asked = [one for one in trace.asked if one.operation != "actions"]
 
 
-def _looked_once(story: Story) -> None:
+def _looked_once(trace: RunTrace) -> None:
     """Let all looks have been at one moment."""
-    looks = [one for one in story.asked if one.operation in ("detail", "list")]
-    story.asked = [one for one in story.asked if one not in looks]
-    story.asked += [replace(one, at_s=looks[-1].at_s, answered_s=looks[-1].answered_s) for one in looks]
+    looks = [one for one in trace.asked if one.operation in ("detail", "list")]
+    trace.asked = [one for one in trace.asked if one not in looks]
+    trace.asked += [replace(one, at_s=looks[-1].at_s, answered_s=looks[-1].answered_s) for one in looks]
 
 
-def _stop_not_seen_to_end(story: Story) -> None:
-    story.asked = [one for one in story.asked if one.operation == "changeos"]
+def _stop_not_seen_to_end(trace: RunTrace) -> None:
+    trace.asked = [one for one in trace.asked if one.operation == "changeos"]
 
 
-def _changed_though_locked(story: Story) -> None:
-    lock = replace(stop_of(story), actor="foreign", operation="lock", sent_at=story.born_at - 200.0)
-    lock.servers = list(changes(story)[0].servers)
-    story.ledger = replace(story.ledger, writes=(*story.ledger.writes, lock))
+def _changed_though_locked(trace: RunTrace) -> None:
+    lock = replace(stop_of(trace), actor="foreign", operation="lock", sent_at=trace.born_at - 200.0)
+    lock.servers = list(changes(trace)[0].servers)
+    trace.ledger = replace(trace.ledger, writes=(*trace.ledger.writes, lock))
 
 
-_BREAKS: list[tuple[Edit, Callable[[], Story]]] = [
+_BREAKS: list[tuple[Edit, Callable[[], RunTrace]]] = [
     (_looked_elsewhere, resent),
     (_seldom_looked, resent),
     (_logs_not_asked, resent),
@@ -59,44 +59,44 @@ _BREAKS: list[tuple[Edit, Callable[[], Story]]] = [
 
 
 @pytest.mark.parametrize(("edit", "begin"), _BREAKS, ids=[edit.__name__ for edit, _ in _BREAKS])
-def test_a_verdict_without_its_looks_is_found(edit: Edit, begin: Callable[[], Story]) -> None:
-    story = begin()
-    edit(story)
-    assert {violation.invariant for violation in check(story)} == {"I14"}
+def test_a_verdict_without_its_looks_is_found(edit: Edit, begin: Callable[[], RunTrace]) -> None:
+    trace = begin()
+    edit(trace)
+    assert {violation.invariant for violation in check(trace)} == {"I14"}
 
 
 def test_a_change_of_a_locked_server_is_found() -> None:
-    story = plain()
-    _changed_though_locked(story)
-    assert list(broken("I14", story))
+    trace = plain()
+    _changed_though_locked(trace)
+    assert list(broken("I14", trace))
 
 
-def _ended_until(story: Story, later: timedelta) -> None:
+def _ended_until(trace: RunTrace, later: timedelta) -> None:
     """Let the wait after each failed attempt end so much later than its record was written."""
-    for place, record in enumerate(story.records):
+    for place, record in enumerate(trace.records):
         if isinstance(record.event, AttemptEnded) and record.event.to is TargetState.BACKOFF:
-            story.records[place] = replace(record, event=replace(record.event, not_before=record.at + later))
+            trace.records[place] = replace(record, event=replace(record.event, not_before=record.at + later))
 
 
 def test_a_server_that_goes_before_a_retry_that_is_due_is_found() -> None:
-    story = failing_once()
-    assert not list(broken("I4", story))
-    _ended_until(story, timedelta(seconds=-1))
-    assert any("before the retry of" in found.evidence for found in broken("I4", story))
+    trace = failing_once()
+    assert not list(broken("I4", trace))
+    _ended_until(trace, timedelta(seconds=-1))
+    assert any("before the retry of" in found.evidence for found in broken("I4", trace))
 
 
 def test_a_retry_before_its_time_is_found() -> None:
-    story = failing_once()
-    assert not list(broken("I14", story))
-    _ended_until(story, timedelta(hours=1))
-    assert any("does not wait until" in found.evidence for found in broken("I14", story))
+    trace = failing_once()
+    assert not list(broken("I14", trace))
+    _ended_until(trace, timedelta(hours=1))
+    assert any("does not wait until" in found.evidence for found in broken("I14", trace))
 
 
 def test_a_server_that_is_put_back_after_its_change_was_accepted_is_found() -> None:
-    story = failing_well()
-    assert not list(broken("I13", story))
-    alter(story, "start", _restoring)
-    assert any("as if none was" in found.evidence for found in broken("I13", story))
+    trace = failing_well()
+    assert not list(broken("I13", trace))
+    alter(trace, "start", _restoring)
+    assert any("as if none was" in found.evidence for found in broken("I13", trace))
 
 
 def _restoring(sent: Sent) -> Sent:

@@ -23,11 +23,11 @@ STOPPED_FOR_S = 30.0
 def test_a_rollout_takes_few_calls_and_leaves_no_slot_unused(
     picture: str, servers: int, concurrency: int, calls_a_server: float, slots_used: float
 ) -> None:
-    story = rollout(picture, servers, concurrency)
-    assert check(story) == []
-    assert {target.state for target in story.targets.values()} == {TargetState.DONE}
-    assert story.ledger.max_changes_in_flight <= concurrency
-    found = figures(story)
+    trace = rollout(picture, servers, concurrency)
+    assert check(trace) == []
+    assert {target.state for target in trace.targets.values()} == {TargetState.DONE}
+    assert trace.ledger.max_changes_in_flight <= concurrency
+    found = figures(trace)
     assert found.calls <= calls_a_server, found
     assert found.slots_used >= slots_used, found
     assert found.stopped_s <= STOPPED_FOR_S, found

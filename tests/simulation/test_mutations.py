@@ -9,17 +9,17 @@ import pytest
 
 from tests.simulation.checkers import CHECKERS
 from tests.simulation.mutations.__main__ import FOUND, NOT_FOUND, USAGE, main
-from tests.simulation.mutations.beside import BESIDE
 from tests.simulation.mutations.catalogue import MUTATIONS
-from tests.simulation.mutations.further import FURTHER
-from tests.simulation.mutations.laboratory import CONTROL, ROOT, Hunt
+from tests.simulation.mutations.mutation_runner import CONTROL, ROOT, MutationResult
 from tests.simulation.mutations.patches import Mutation, Patch, StalePatchError, apply, mutated, source_below
-from tests.simulation.mutations.table import as_markdown, as_text, beside_as_markdown
+from tests.simulation.mutations.result_tables import as_markdown, as_text, beside_as_markdown
+from tests.simulation.mutations.rule_faults import RULE_FAULTS
+from tests.simulation.mutations.unit_tested_faults import UNIT_TESTED_FAULTS
 
 QUICK = next(one for one in MUTATIONS if one.name == "write-repeated")
 
 
-EVERY = (*MUTATIONS, *FURTHER, *(one.mutation for one in BESIDE))
+EVERY = (*MUTATIONS, *RULE_FAULTS, *(one.mutation for one in UNIT_TESTED_FAULTS))
 
 
 @functools.cache
@@ -43,7 +43,7 @@ def test_every_invariant_has_a_fault_of_its_own() -> None:
 
 
 def test_the_tests_beside_the_code_are_there() -> None:
-    for one in BESIDE:
+    for one in UNIT_TESTED_FAULTS:
         assert one.tests, one.mutation.name
         for test in one.tests:
             file, _, name = test.partition("::")
@@ -89,16 +89,20 @@ def test_what_is_no_fault_is_not_found(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_the_table_of_those_beside_the_simulation_says_why_and_by_which_tests() -> None:
-    rows = [line.split("|")[1:-1] for line in beside_as_markdown(BESIDE)]
-    assert [row[0].strip() for row in rows[2:]] == [one.mutation.name for one in BESIDE]
+    rows = [line.split("|")[1:-1] for line in beside_as_markdown(UNIT_TESTED_FAULTS)]
+    assert [row[0].strip() for row in rows[2:]] == [one.mutation.name for one in UNIT_TESTED_FAULTS]
     assert all(cell.strip() for row in rows for cell in row)
     assert {len(row) for row in rows} == {4}
 
 
 def test_the_table_says_what_came_of_it() -> None:
-    hunts = [Hunt(CONTROL, None, 7, 1.0), Hunt(QUICK, 7, 7, 2.0, "write 3", ("I1",)), Hunt(QUICK, None, 300, 3.0)]
+    hunts = [
+        MutationResult(CONTROL, None, 7, 1.0),
+        MutationResult(QUICK, 7, 7, 2.0, "write 3", ("I1",)),
+        MutationResult(QUICK, None, 300, 3.0),
+    ]
     text, table = list(as_text(hunts)), list(as_markdown(hunts))
     assert [line.split()[-2:] for line in text[4:]] == [["showed", "it"]]
     assert [line.split("|")[-2].strip() for line in table[2:]] == ["clean", "found", "NOT FOUND"]
-    assert not Hunt(CONTROL, 3, 7, 1.0).good
-    assert not Hunt(QUICK, 3, 3, 1.0, trouble="no end").good
+    assert not MutationResult(CONTROL, 3, 7, 1.0).good
+    assert not MutationResult(QUICK, 3, 3, 1.0, trouble="no end").good

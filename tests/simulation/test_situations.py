@@ -3,7 +3,7 @@
 from collections import Counter
 
 from tests.simulation.edited_runs import plain, resent, staged
-from tests.simulation.play import play
+from tests.simulation.scenario_run import run_scenario
 from tests.simulation.situations import WORLDS_AT_LEAST, WORLDS_FOR_THE_COMMON, missing, situations
 from tests.simulation.situations_required import RARE, REQUIRED
 from tests.simulation.worlds import world
@@ -46,15 +46,15 @@ def test_a_late_effect_counts_apart_if_it_comes_after_its_resend() -> None:
 
 
 def test_a_pause_counts_by_whom_it_keeps_waiting() -> None:
-    story = staged({"do": "refuse", "on": "changeos", "nth": [1], "code": "Ecs.0110"}, concurrency=1)
-    found = situations(story)
+    trace = staged({"do": "refuse", "on": "changeos", "nth": [1], "code": "Ecs.0110"}, concurrency=1)
+    found = situations(trace)
     assert (found["change-answered-stop-run"], found["paused-permission"]) == (2, 2)
     # Whoever is third waits both times.
     assert found["admission-waits-while-paused"] == 2
 
 
 def test_a_write_counts_that_a_pause_keeps_back() -> None:
-    assert situations(play(world(59)))["write-kept-back-by-a-pause"] > 0
+    assert situations(run_scenario(world(59)))["write-kept-back-by-a-pause"] > 0
 
 
 def test_required_situations_are_missing_only_in_many_worlds() -> None:

@@ -1,9 +1,9 @@
-"""Worlds: the same seed gives the same one, and each plot comes to what it is for."""
+"""Worlds: the same seed gives the same one, and each fault script comes to what it is for."""
 
 import pytest
 
 from tests.simulation.checkers import check
-from tests.simulation.play import play
+from tests.simulation.scenario_run import run_scenario
 from tests.simulation.situations import situations
 from tests.simulation.worlds import SMALL_EVERY, world
 from tests.support.ledger import CHANGES
@@ -21,11 +21,11 @@ def test_in_some_worlds_servers_get_the_image_that_they_run() -> None:
     again = [seed for seed in range(1, 200) if world(seed).reinstall]
     assert 8 <= len(again) <= 24
     assert not any("changeos" in rule.on for seed in again for rule in world(seed).faults)
-    story = play(next(world(seed) for seed in again if world(seed).enumerate))
-    changes = {write.operation for write in story.ledger.writes if write.operation in CHANGES}
-    assert (changes, check(story)) == ({"reinstallos"}, [])
-    (image,) = {target.order.image_id for target in story.targets.values()}
-    assert {disk.image_id for disk in story.ledger.disks if disk.boot and disk.made_by is not None} == {image}
+    trace = run_scenario(next(world(seed) for seed in again if world(seed).enumerate))
+    changes = {write.operation for write in trace.ledger.writes if write.operation in CHANGES}
+    assert (changes, check(trace)) == ({"reinstallos"}, [])
+    (image,) = {target.order.image_id for target in trace.targets.values()}
+    assert {disk.image_id for disk in trace.ledger.disks if disk.boot and disk.made_by is not None} == {image}
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,6 @@ def test_in_some_worlds_servers_get_the_image_that_they_run() -> None:
     ],
 )
 def test_a_plot_comes_to_what_it_is_for(first: int, situation: str) -> None:
-    stories = [play(world(seed)) for seed in (first, first + 28, first + 56)]
-    assert [check(story) for story in stories] == [[], [], []]
-    assert sum(situations(story)[situation] for story in stories) > 0
+    run_traces = [run_scenario(world(seed)) for seed in (first, first + 28, first + 56)]
+    assert [check(trace) for trace in run_traces] == [[], [], []]
+    assert sum(situations(trace)[situation] for trace in run_traces) > 0

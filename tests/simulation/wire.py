@@ -21,7 +21,7 @@ from fleetos.sim.api.routes import find_route
 from fleetos.sim.in_process import SimTransport
 from fleetos.sim.virtual_time import now_s
 from tests.simulation.process import Process
-from tests.simulation.run_context import Stagehand
+from tests.simulation.run_context import RunContext
 from tests.simulation.run_trace import Asked, Sent
 from tests.support.ledger import CHANGES
 
@@ -38,11 +38,11 @@ _TICK_S = 1.0
 class Wire(httpx.AsyncBaseTransport):
     """What stands in for sockets in the client of one process."""
 
-    def __init__(self, process: Process, stage: Stagehand) -> None:
+    def __init__(self, process: Process, context: RunContext) -> None:
         self._process = process
-        self._stage = stage
+        self._context = context
         self._inner = SimTransport(
-            stage.cloud,
+            context.cloud,
             anyio.sleep,
             lambda request: NotSent(f"cannot connect to {request.url.host}"),
             lambda request: AnswerLost("connection reset by peer"),
@@ -50,9 +50,9 @@ class Wire(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Return the cloud's answer. Raises NotSent, AnswerLost, and Died."""
-        stage, number = self._stage, self._process.number
+        context, number = self._context, self._process.number
         self._process.point("before request")
-        stage.requests += 1
+        context.requests += 1
         body = await request.aread()
         route = find_route(request.method, request.url.path)
         operation = "unknown" if route is None else route.operation
@@ -73,10 +73,10 @@ class Wire(httpx.AsyncBaseTransport):
             if before is not None:
                 operation = before.operation
             about = route.resource_id if route is not None and operation in _ABOUT else None
-            stage.asked.append(Asked(left_s, number, operation, write, answered_s, status, retry_after_s, about))
+            context.asked.append(Asked(left_s, number, operation, write, answered_s, status, retry_after_s, about))
             # Of those that a process gives up at once when it ends, nobody can say which was the first.
             told = f"{operation} {request.url.path[-12:] if not write else ''}-> {status or 'no answer'}"
-            stage.trace("  a request is given up" if given_up else f"  {told}")
+            context.log_line("  a request is given up" if given_up else f"  {told}")
         self._process.point("after request")
         return response
 
@@ -84,10 +84,10 @@ class Wire(httpx.AsyncBaseTransport):
 
     def _before(self, operation: str, request: httpx.Request, body: bytes) -> Sent:
         """Note a write as it leaves, with what is true at this moment."""
-        stage = self._stage
-        stage.cloud.advance()
+        context = self._context
+        context.cloud.advance()
         verb, servers = _named(operation, request, body)
-        world, store, process = stage.cloud.world, stage.store, self._process
+        world, store, process = context.cloud.world, context.store, self._process
         found = {server_id: world.servers.get(server_id) for server_id in servers}
         disks = {
             server_id: server.system_disk.id if server is not None and server.system_disk is not None else None
@@ -97,7 +97,7 @@ class Wire(httpx.AsyncBaseTransport):
         sent = Sent(
             at_s=now_s(),
             process=process.number,
-            epoch=stage.epochs.get(process.number, 0),
+            epoch=context.epochs.get(process.number, 0),
             epoch_now=store.epoch,
             operation=verb,
             servers=tuple(servers),
@@ -107,8 +107,8 @@ class Wire(httpx.AsyncBaseTransport):
             disks=disks,
             slots=sum(one.state in HOLDS_SLOT for one in store.targets.values()) if changing else 0,
         )
-        stage.sent.append(sent)
-        stage.trace(f"  sends {verb} {' '.join(one[:8] for one in servers[:5])} (ledger {sent.seqs[0]})")
+        context.sent.append(sent)
+        context.log_line(f"  sends {verb} {' '.join(one[:8] for one in servers[:5])} (ledger {sent.seqs[0]})")
         return sent
 
     # --- lies ---
@@ -116,21 +116,21 @@ class Wire(httpx.AsyncBaseTransport):
     def _distorted(
         self, operation: str, request: httpx.Request, response: httpx.Response, body: bytes
     ) -> httpx.Response:
-        stage, lies = self._stage, self._stage.spec.distortion
+        context, lies = self._context, self._context.spec.distortion
         for name in ("x-subject-token",):
             if name in response.headers:
-                stage.secrets.add(response.headers[name])
-        stage.secrets.add(PASSWORD)
-        if stage.fates.calm:
+                context.secrets.add(response.headers[name])
+        context.secrets.add(PASSWORD)
+        if context.process_faults.calm:
             return response
-        at = (stage.requests,)
-        if response.status_code >= 400 and lies.echo and stage.chance.unit("echo", *at) < lies.echo:
+        at = (context.requests,)
+        if response.status_code >= 400 and lies.echo and context.chance.unit("echo", *at) < lies.echo:
             return _echo(response, request, body)
         if response.status_code != 200 or operation not in ("detail", "list"):
             return response
-        if lies.status and stage.chance.unit("status", *at) < lies.status:
+        if lies.status and context.chance.unit("status", *at) < lies.status:
             return self._strange(response, operation)
-        if operation == "list" and lies.missing and stage.chance.unit("missing", *at) < lies.missing:
+        if operation == "list" and lies.missing and context.chance.unit("missing", *at) < lies.missing:
             return self._fewer(response)
         return response
 
@@ -141,8 +141,8 @@ class Wire(httpx.AsyncBaseTransport):
             return response
         servers = cast("list[dict[str, object]]", content.get("servers") or [content.get("server")])
         if servers and servers[0]:
-            stage = self._stage
-            servers[0]["status"] = stage.chance.pick(_STRANGE, "strange", stage.requests)
+            context = self._context
+            servers[0]["status"] = context.chance.pick(_STRANGE, "strange", context.requests)
         return _with(response, json.dumps(content).encode())
 
     def _fewer(self, response: httpx.Response) -> httpx.Response:
@@ -151,8 +151,8 @@ class Wire(httpx.AsyncBaseTransport):
         servers = cast("list[object]", content.get("servers")) if content is not None else []
         if content is None or not servers:
             return response
-        stage = self._stage
-        del servers[int(stage.chance.unit("which", stage.requests) * len(servers))]
+        context = self._context
+        del servers[int(context.chance.unit("which", context.requests) * len(servers))]
         return _with(response, json.dumps(content).encode())
 
 

@@ -115,7 +115,7 @@ def proved(seeds: Iterator[int], orders: Orders, jobs: int, until_s: float = inf
     The next seed is taken when somebody is there to prove it; what is not done at `until_s`, by the monotonic clock,
     is left. Raises NoWorkers.
     """
-    crew = _Crew(seeds, orders, jobs, until_s)
+    crew = _WorkerPool(seeds, orders, jobs, until_s)
     try:
         yield from crew.results()
     finally:
@@ -197,7 +197,7 @@ def _work(pipe: _Pipe, orders: Orders) -> None:
 
 
 @dataclass(slots=True)
-class _Crew:
+class _WorkerPool:
     seeds: Iterator[int]
     orders: Orders
     jobs: int

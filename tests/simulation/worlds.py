@@ -11,11 +11,11 @@ from typing import TypeVar
 from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, PowerAfter, Rollout, Share, StopMode, Timeouts
 from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.scenario.scenario import Scenario
+from tests.simulation.expected_changes import diverse
 from tests.simulation.fault_scripts import with_plot
 from tests.simulation.faults import Fence, rules
 from tests.simulation.rare_inputs import with_log, with_rarity
 from tests.simulation.spec import IMAGE, Act, ActKind, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
-from tests.simulation.wishes import diverse
 
 T = TypeVar("T")
 OLD_IMAGE = "Standard_Debian_11_latest"

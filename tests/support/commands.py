@@ -39,7 +39,7 @@ def command(*arguments: str) -> list[str]:
 
 
 @dataclass
-class Stage:
+class CommandRunner:
     """A running simulated cloud, and fleetos as its client."""
 
     folder: Path
@@ -107,7 +107,7 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, scenario: Mapping[str, object]) -> Generator[Stage]:
+def running_cloud(folder: Path, scenario: Mapping[str, object]) -> Generator[CommandRunner]:
     """A stage in that folder, with a cloud of that scenario; the cloud ends with it."""
     file = folder / "scenario.json"
     file.write_text(json.dumps(scenario), encoding="utf-8")
@@ -116,7 +116,7 @@ def stage(folder: Path, scenario: Mapping[str, object]) -> Generator[Stage]:
     assert cloud.stdout is not None
     try:
         url = cast("str", json.loads(cloud.stdout.readline())["base_url"])
-        yield Stage(folder, url, {**env, **Access(url).environment()})
+        yield CommandRunner(folder, url, {**env, **Access(url).environment()})
     finally:
         cloud.send_signal(signal.SIGTERM)
         try:

@@ -14,7 +14,8 @@ import anyio
 from fleetos.store.connect import open_database
 from fleetos.store.database.location import locate
 from tests.support import postgres
-from tests.unit.store.samples import HandClock, watcher
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import watcher
 
 
 def sqlite_file(path: Path) -> Path:
@@ -48,7 +49,7 @@ def _postgres_template() -> str:
 
 def _create(where: str | Path) -> None:
     async def create() -> None:
-        database = await open_database(locate(where), watcher(HandClock()))
+        database = await open_database(locate(where), watcher(ManualClock()))
         await database.close()
 
     # A test that asks for one may have a loop of its own in this thread.

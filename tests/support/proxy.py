@@ -18,7 +18,7 @@ GONE = 502
 _KEPT = ("X-Auth-Token", "Content-Type")
 
 
-class Tap(socketserver.ThreadingTCPServer):
+class Proxy(socketserver.ThreadingTCPServer):
     """Passes requests on, those to IAM with the password that the cloud knows, and keeps what it saw.
 
     `quoted` holds by the kind of a request (login, read, change) the statuses with which the next ones are answered
@@ -56,8 +56,8 @@ class _Pass(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     @property
-    def tap(self) -> Tap:
-        assert isinstance(self.server, Tap)
+    def running_proxy(self) -> Proxy:
+        assert isinstance(self.server, Proxy)
         return self.server
 
     def do_GET(self) -> None:
@@ -68,13 +68,13 @@ class _Pass(BaseHTTPRequestHandler):
 
     def _take(self, body: bytes | None) -> None:
         kind = "login" if self.path.endswith("/auth/tokens") else "read" if body is None else "write"
-        self.tap.paths.append(self.path)
+        self.running_proxy.paths.append(self.path)
         if self.path.endswith("/changeos"):
             kind = "change"
-            self.tap.bodies.append((body or b"").decode())
-        waiting = self.tap.quoted.get(kind)
+            self.running_proxy.bodies.append((body or b"").decode())
+        waiting = self.running_proxy.quoted.get(kind)
         if waiting:
-            self.tap.quotations += 1
+            self.running_proxy.quotations += 1
             # The body first: what is quoted of a page is not much.
             request = f"{(body or b'').decode()} {self.headers}"
             page = f"<html><h1>{self.command} refused</h1><pre>{html.escape(request, quote=False)}</pre></html>"
@@ -87,10 +87,10 @@ class _Pass(BaseHTTPRequestHandler):
         if kind == "login":
             asked: Any = json.loads(body or b"{}")
             user = asked["auth"]["identity"]["password"]["user"]
-            assert user["password"] == self.tap.password
+            assert user["password"] == self.running_proxy.password
             user["password"] = PASSWORD
             body = json.dumps(asked).encode()
-        request = Request(self.tap.cloud_url + self.path, data=body, headers=headers, method=self.command)
+        request = Request(self.running_proxy.cloud_url + self.path, data=body, headers=headers, method=self.command)
         try:
             with urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:
                 status, content, told = answer.status, answer.read(), answer.headers
@@ -101,19 +101,19 @@ class _Pass(BaseHTTPRequestHandler):
             return GONE, b"", "text/plain", ()
         token = told.get("X-Subject-Token")
         if token is not None:
-            self.tap.tokens.append(token)
+            self.running_proxy.tokens.append(token)
         if kind == "change" and status == 200:
-            self.tap.jobs.add(json.loads(content)["job_id"])
-        if self.path.rpartition("/")[2] in self.tap.jobs:
+            self.running_proxy.jobs.add(json.loads(content)["job_id"])
+        if self.path.rpartition("/")[2] in self.running_proxy.jobs:
             content = self._job(json.loads(content))
-        passed = ["X-Subject-Token", *(["X-Simulated-Cloud"] if self.tap.simulated else [])]
+        passed = ["X-Subject-Token", *(["X-Simulated-Cloud"] if self.running_proxy.simulated else [])]
         return status, content, "application/json", [(name, told[name]) for name in passed if name in told]
 
     def _job(self, job: dict[str, Any]) -> bytes:
-        if self.tap.told is None:
+        if self.running_proxy.told is None:
             job = {"job_id": job["job_id"], "status": "RUNNING"}
         elif job["status"] == "FAIL":
-            job["fail_reason"] = self.tap.told
+            job["fail_reason"] = self.running_proxy.told
         return json.dumps(job).encode()
 
     def _answer(self, status: int, content: bytes, kind: str, headers: Sequence[tuple[str, str]]) -> None:
@@ -128,9 +128,9 @@ class _Pass(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def tap(cloud_url: str, password: str) -> Generator[Tap]:
+def running_proxy(cloud_url: str, password: str) -> Generator[Proxy]:
     """A tap in front of the cloud, to which one logs in with that password."""
-    with Tap(cloud_url, password) as server:
+    with Proxy(cloud_url, password) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

@@ -15,7 +15,7 @@ from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.files import UnreadableFile, append_private
 from fleetos.logs import fields, json_lines, short_lines, written_to
 from fleetos.store.group_commit import GroupCommit, PendingAppend
-from tests.unit.model.samples import START
+from tests.support.builders import START
 
 LOGGER = logging.getLogger("fleetos.cloud.sample")
 

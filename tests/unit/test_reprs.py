@@ -23,10 +23,12 @@ from fleetos.planning.preflight.preflight import preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
 from fleetos.store.database.location import locate
+from tests.support.builders import DEBIAN, a_server, an_inventory
+from tests.support.chance import FixedChance
+from tests.support.clocks import VirtualClock, run
+from tests.support.clouds.scripted import CREDENTIALS, ScriptedCloud, answer
 from tests.support.secrets import ADMINPASS, LOGIN_PASSWORD, leaks
-from tests.unit.cloud.scripted import CREDENTIALS, ScriptedCloud, answer
-from tests.unit.cloud.virtual import FixedChance, VirtualClock, run
-from tests.unit.planning.desk import DEBIAN, HEAD, Desk, a_server, inventory
+from tests.unit.planning.plan_folder import HEAD, PlanFolder
 
 USER_DATA = "#cloud-config {Vd4/+Yp<9_mR}"
 TOKEN = "MIIHcanary-0815-4711"
@@ -103,12 +105,12 @@ class Watched(ScriptedCloud):
 
 
 def test_no_object_shows_a_secret_while_a_change_is_sent(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    plans = PlanFolder(tmp_path)
     text = HEAD.replace("keyname: key", f"adminpass: {{file: pw}}, user_data: {{text: '{USER_DATA}'}}")
-    plan = desk.plan(text + "servers: [{name: web-01}]\n", {"pw": ADMINPASS})
-    order: Order = preflight(plan, inventory([a_server(1)]), (DEBIAN,), None, CloudFacts()).servers[0].order
-    wrong = desk.write("wrong.yaml", text.replace("file: pw", "Mi5-placed-77: Mi5-placed-77"))
-    tree = read_tree(desk.folder / "plan.yaml")
+    plan = plans.plan(text + "servers: [{name: web-01}]\n", {"pw": ADMINPASS})
+    order: Order = preflight(plan, an_inventory([a_server(1)]), (DEBIAN,), None, CloudFacts()).servers[0].order
+    wrong = plans.write("wrong.yaml", text.replace("file: pw", "Mi5-placed-77: Mi5-placed-77"))
+    tree = read_tree(plans.folder / "plan.yaml")
     source = PlanSecrets({})
     secrets = source.resolve(order)
     assert (secrets.adminpass, secrets.user_data) == (ADMINPASS, USER_DATA.encode())

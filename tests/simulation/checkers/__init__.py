@@ -1,4 +1,4 @@
-"""Judges of a play: each invariant of the design has its checker, a pure function from the story to what it breaks.
+"""Judges of a play: each invariant of the design has its checker, a pure function from the trace to what it breaks.
 
 They know nothing of the rules or the engine that they judge: only the cloud's truth, the wire and the journal.
 """
@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tests.simulation.checkers.content import as_ordered
 from tests.simulation.checkers.disks import no_disk_of_ours_destroyed
-from tests.simulation.checkers.ending import comes_to_an_end
 from tests.simulation.checkers.evidence import nothing_without_evidence
 from tests.simulation.checkers.journal import one_driver, replay_equals_stored
+from tests.simulation.checkers.outcomes import ends_as_told
 from tests.simulation.checkers.rollout import no_more_than_slots, nothing_begun_out_of_turn
-from tests.simulation.checkers.secrecy import no_secret_told
-from tests.simulation.checkers.sending import nothing_beside_a_change, one_change_at_a_time, one_intent_each
+from tests.simulation.checkers.secrets import no_secret_told
+from tests.simulation.checkers.termination import comes_to_an_end
 from tests.simulation.checkers.throttling import no_more_than_asked_for
-from tests.simulation.checkers.truth import ends_as_told
-from tests.simulation.run_trace import Story, Violation
+from tests.simulation.checkers.writes import nothing_beside_a_change, one_change_at_a_time, one_intent_each
+from tests.simulation.run_trace import RunTrace, Violation
 
-Checker = Callable[[Story], Iterator[Violation]]
+Checker = Callable[[RunTrace], Iterator[Violation]]
 
 CHECKERS: Mapping[str, Checker] = {
     "I1": one_change_at_a_time,
@@ -37,13 +37,13 @@ CHECKERS: Mapping[str, Checker] = {
 }
 
 
-def check(story: Story) -> list[Violation]:
-    """Return everything that the story breaks, what the run before it broke first."""
-    return [violation for name in CHECKERS for violation in broken(name, story)]
+def check(trace: RunTrace) -> list[Violation]:
+    """Return everything that the trace breaks, what the run before it broke first."""
+    return [violation for name in CHECKERS for violation in broken(name, trace)]
 
 
-def broken(name: str, story: Story) -> Iterator[Violation]:
-    """Yield how the story, and the one of the run before it, break this invariant."""
-    if story.earlier is not None:
-        yield from broken(name, story.earlier)
-    yield from CHECKERS[name](story)
+def broken(name: str, trace: RunTrace) -> Iterator[Violation]:
+    """Yield how the trace, and the one of the run before it, break this invariant."""
+    if trace.earlier is not None:
+        yield from broken(name, trace.earlier)
+    yield from CHECKERS[name](trace)

@@ -13,8 +13,8 @@ from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
 from fleetos.sim.world.ledger import LedgerEntry, WriteContent
-from tests.simulation.checkers.past import groups, of_run, write_of
-from tests.simulation.run_trace import Sent, Story, Violation
+from tests.simulation.checkers.steps import groups, of_run, write_of
+from tests.simulation.run_trace import RunTrace, Sent, Violation
 from tests.support.ledger import CHANGES
 
 # Of secrets and of what may hold one, only digests are compared; they need not be told to anybody either.
@@ -23,23 +23,23 @@ _SECRET = frozenset({"adminpass", "user_data"})
 _TAKEN = frozenset({Outcome.FAILED, Outcome.NO_EFFECT})
 
 
-def as_ordered(story: Story) -> Iterator[Violation]:
+def as_ordered(trace: RunTrace) -> Iterator[Violation]:
     """I13: as the ledger, and then the wire, tells it."""
-    for write in story.ledger.writes:
-        if not of_run(story, write.seq):
+    for write in trace.ledger.writes:
+        if not of_run(trace, write.seq):
             continue
-        if strangers := [one for one in write.servers if one not in story.targets]:
+        if strangers := [one for one in write.servers if one not in trace.targets]:
             yield Violation("I13", f"{_named(write)} goes to {', '.join(strangers[:5])}, which the run does not have")
         elif write.operation in CHANGES:
-            yield from _wrong_change(story, write)
+            yield from _wrong_change(trace, write)
         elif write.operation == "stop":
-            yield from _wrong_stop(story, write)
-    yield from _sent_too_often(story)
-    yield from _needless_power(story)
+            yield from _wrong_stop(trace, write)
+    yield from _sent_too_often(trace)
+    yield from _needless_power(trace)
 
 
-def _wrong_change(story: Story, write: LedgerEntry) -> Iterator[Violation]:
-    wanted, said = story.wanted[write.servers[0]], write.content
+def _wrong_change(trace: RunTrace, write: LedgerEntry) -> Iterator[Violation]:
+    wanted, said = trace.wanted[write.servers[0]], write.content
     if said is None:
         yield Violation("I13", f"{_named(write)} said nothing that could be read")
     elif said != wanted:
@@ -53,24 +53,24 @@ def _differences(wanted: WriteContent, said: WriteContent) -> Iterator[str]:
             yield f"{name} is another one" if name in _SECRET else f"{name} is {is_now}, not {was}"
 
 
-def _wrong_stop(story: Story, write: LedgerEntry) -> Iterator[Violation]:
+def _wrong_stop(trace: RunTrace, write: LedgerEntry) -> Iterator[Violation]:
     """Yield a stop that is harder, or softer, than the plan says."""
-    mode = story.spec.rollout.stop
+    mode = trace.spec.rollout.stop
     if (write.hard and mode in (StopMode.SOFT, StopMode.API)) or (not write.hard and mode is StopMode.HARD):
         yield Violation("I13", f"{_named(write)} is {'hard' if write.hard else 'soft'}, and the plan says {mode}")
 
 
-def _sent_too_often(story: Story) -> Iterator[Violation]:
+def _sent_too_often(trace: RunTrace) -> Iterator[Violation]:
     """Yield the attempts that were sent more often than an outcome may be unknown.
 
     Refusals do not count, and neither does what never left: the sender was told so, and nothing came to the cloud.
     """
-    events = [(written.at_s, record.event) for written, records in groups(story) for record in records]
+    events = [(written.at_s, record.event) for written, records in groups(trace) for record in records]
     retried = [(at_s, event.server_id) for at_s, event in events if isinstance(event, Retried)]
     answers = [(at_s, event) for at_s, event in events if isinstance(event, ChangeAnswered)]
     sends: Counter[tuple[str, int, int]] = Counter()
-    for sent in story.sent:
-        write, server_id = write_of(story, sent), sent.servers[0]
+    for sent in trace.sent:
+        write, server_id = write_of(trace, sent), sent.servers[0]
         target = sent.targets.get(server_id)
         if sent.operation not in CHANGES or write is None or write.came == "refused" or target is None:
             continue
@@ -84,20 +84,20 @@ def _sent_too_often(story: Story) -> Iterator[Violation]:
             yield Violation("I13", f"attempt {number} of {server_id} was sent {times} times")
 
 
-def _needless_power(story: Story) -> Iterator[Violation]:
+def _needless_power(trace: RunTrace) -> Iterator[Violation]:
     """Yield the starts of servers that nobody of ours has taken down, and the stops after an end that asks for none.
 
     A stop or change that was intended may have been sent: of a process that died then nobody knows.
     """
     intended = [
         (written.at_s, written.process, record.event.server_id)
-        for written, records in groups(story)
+        for written, records in groups(trace)
         for record in records
         if isinstance(record.event, ChangeIntended)
         or (isinstance(record.event, PowerIntended) and record.event.verb == "stop")
     ]
     taken_down: set[str] = set()
-    for sent in story.sent:
+    for sent in trace.sent:
         taken_down.update(
             server_id for at_s, process, server_id in intended if at_s <= sent.at_s and process != sent.process
         )
@@ -110,7 +110,7 @@ def _needless_power(story: Story) -> Iterator[Violation]:
                 "I13", f"{_left(sent)} of {', '.join(touched[:5])}, whose change was accepted, as if none was"
             )
         if sent.operation == "stop":
-            yield from _needless_stop(story, sent)
+            yield from _needless_stop(trace, sent)
 
 
 def _is_put_back_after_change(target: Target) -> bool:
@@ -119,13 +119,13 @@ def _is_put_back_after_change(target: Target) -> bool:
     return target.state is TargetState.RESTORING and taken
 
 
-def _needless_stop(story: Story, sent: Sent) -> Iterator[Violation]:
-    as_before = story.spec.rollout.power_after is PowerAfter.AS_BEFORE
+def _needless_stop(trace: RunTrace, sent: Sent) -> Iterator[Violation]:
+    as_before = trace.spec.rollout.power_after is PowerAfter.AS_BEFORE
     for target in sent.targets.values():
         again = target.state is TargetState.RESTORING
         if again and not (as_before and target.baseline.stopped):
             yield Violation("I13", f"{_left(sent)} of {target.server_id}, which ran before and is done")
-        if not again and story.spec.rollout.stop is StopMode.API:
+        if not again and trace.spec.rollout.stop is StopMode.API:
             yield Violation("I13", f"{_left(sent)} of {target.server_id}, which its change was to stop by itself")
 
 

@@ -12,9 +12,9 @@ from fleetos.limits import EVIDENCE_MAX_GAP_S
 from fleetos.model.journal.events import AttemptEnded, ChangeIntended, JobEnded, NotDelivered, Retried
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import TargetState
-from tests.simulation.checkers.past import believed, write_of
-from tests.simulation.checkers.promise import QUIET_S, fast_clock, settle_s
-from tests.simulation.run_trace import Asked, Step, Story, Violation
+from tests.simulation.checkers.exemptions import QUIET_S, fast_clock, settle_s
+from tests.simulation.checkers.steps import believed, write_of
+from tests.simulation.run_trace import Asked, RunTrace, Step, Violation
 from tests.support.ledger import CHANGES
 
 _LOOKED = (200, 404)
@@ -29,25 +29,25 @@ _FROM_DOUBT = frozenset(
 )
 
 
-def nothing_without_evidence(story: Story) -> Iterator[Violation]:
+def nothing_without_evidence(trace: RunTrace) -> Iterator[Violation]:
     """I14: for unknown outcomes, jobs that have ended, stops, waits and locks."""
-    looks = _Looks(story)
+    looks = _Looks(trace)
     entered: dict[str, float] = {}
     ended: dict[str, tuple[int, float]] = {}
     not_before: dict[str, tuple[int, datetime]] = {}
-    for step in believed(story):
+    for step in believed(trace):
         event, before, after = step.record.event, step.before, step.after
         if before is None or after is None:
             continue
         server_id, process = after.server_id, step.written.process
         if before.state is TargetState.INSPECTING and after.state in _FROM_DOUBT and not _is_held(after):
-            yield from _out_of_doubt(story, looks, step, before, after)
+            yield from _out_of_doubt(trace, looks, step, before, after)
         if isinstance(event, AttemptEnded) and server_id in ended and ended[server_id][0] == process:
-            yield from _ended(story, looks, step, event, ended[server_id][1])
+            yield from _ended(trace, looks, step, event, ended[server_id][1])
         if (before.state, after.state) == (TargetState.STOPPING, TargetState.READY):
-            yield from _stopped(story, looks, step, after, entered.get(server_id, 0.0))
+            yield from _stopped(trace, looks, step, after, entered.get(server_id, 0.0))
         if isinstance(event, ChangeIntended) and server_id in not_before:
-            yield from _waited(story, step, process, *not_before.pop(server_id))
+            yield from _waited(trace, step, process, *not_before.pop(server_id))
         if isinstance(event, JobEnded):
             ended[server_id] = process, step.written.at_s
         elif isinstance(event, AttemptEnded):
@@ -58,7 +58,7 @@ def nothing_without_evidence(story: Story) -> Iterator[Violation]:
             not_before.pop(server_id, None)
         if before.state is not after.state:
             entered[server_id] = step.written.at_s
-    yield from _locked(story)
+    yield from _locked(trace)
 
 
 def _is_held(after: Target) -> bool:
@@ -69,11 +69,11 @@ def _is_held(after: Target) -> bool:
 class _Looks:
     """The reads that told something: those of one server, and those of a list."""
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, trace: RunTrace) -> None:
         self._single: dict[tuple[int, str], list[Asked]] = defaultdict(list)
         self._lists: dict[int, list[Asked]] = defaultdict(list)
         self.logs: dict[tuple[int, str], list[Asked]] = defaultdict(list)
-        for one in story.asked:
+        for one in trace.asked:
             if one.answered_s is None:
                 continue
             if one.operation == "detail" and one.status in _LOOKED and one.about is not None:
@@ -109,7 +109,7 @@ def series_s(looks: Sequence[Asked], settled_s: float) -> tuple[float, float]:
     return lasted_s, began_s
 
 
-def _out_of_doubt(story: Story, looks: _Looks, step: Step, before: Target, after: Target) -> Iterator[Violation]:
+def _out_of_doubt(trace: RunTrace, looks: _Looks, step: Step, before: Target, after: Target) -> Iterator[Violation]:
     process, at_s, server_id = step.written.process, step.written.at_s, after.server_id
     unknown = (
         before.attempt is not None
@@ -117,14 +117,14 @@ def _out_of_doubt(story: Story, looks: _Looks, step: Step, before: Target, after
         or any(one.outcome is Outcome.UNKNOWN for one in before.attempts)
     )
     since_s = max(
-        (one.at_s for one in story.sent if _sends(one.operation, one.servers, server_id, one.at_s, at_s)), default=0.0
+        (one.at_s for one in trace.sent if _sends(one.operation, one.servers, server_id, one.at_s, at_s)), default=0.0
     )
-    needed_s = settle_s(story) if unknown else story.spec.polling.max_s / fast_clock(story)
-    lasted_s, began_s = series_s(looks.of(process, server_id, since_s, at_s, single=True), settle_s(story))
+    needed_s = settle_s(trace) if unknown else trace.spec.polling.max_s / fast_clock(trace)
+    lasted_s, began_s = series_s(looks.of(process, server_id, since_s, at_s, single=True), settle_s(trace))
     if lasted_s < needed_s - _SLACK_S:
         told = f"{server_id} was looked at for {lasted_s:.0f} s without a gap, and needed {needed_s:.0f}"
         yield Violation("I14", f"record {step.record.seq} ends a doubt: {told}")
-    if isinstance(step.record.event, NotDelivered) and story.spec.scenario.logs:
+    if isinstance(step.record.event, NotDelivered) and trace.spec.scenario.logs:
         logs = [one for one in looks.logs[process, server_id] if began_s <= one.at_s <= at_s]
         if not logs:
             yield Violation("I14", f"record {step.record.seq}: the logs of {server_id} were not asked")
@@ -134,62 +134,62 @@ def _sends(operation: str, servers: Sequence[str], server_id: str, at_s: float, 
     return operation in CHANGES and server_id in servers and at_s <= until_s
 
 
-def _ended(story: Story, looks: _Looks, step: Step, event: AttemptEnded, since_s: float) -> Iterator[Violation]:
+def _ended(trace: RunTrace, looks: _Looks, step: Step, event: AttemptEnded, since_s: float) -> Iterator[Violation]:
     if event.outcome not in (Outcome.FAILED, Outcome.NO_EFFECT) or not event.disk:
         return
     # A look that left together with the question for the job was answered before that answer was recorded.
     asked_s = since_s - _SLACK_S
     seen = looks.of(step.written.process, event.server_id, asked_s, step.written.at_s, single=False)
     lasted_s = seen[-1].at_s - (seen[0].answered_s or 0.0) if seen else 0.0
-    needed_s = settle_s(story) if event.outcome is Outcome.NO_EFFECT else story.spec.polling.max_s / fast_clock(story)
+    needed_s = settle_s(trace) if event.outcome is Outcome.NO_EFFECT else trace.spec.polling.max_s / fast_clock(trace)
     if lasted_s < needed_s - _SLACK_S:
         told = f"looks over {lasted_s:.0f} s, where {needed_s:.0f} are needed"
         yield Violation("I14", f"record {step.record.seq} ends an attempt of {event.server_id} by {told}")
 
 
-def _stopped(story: Story, looks: _Looks, step: Step, after: Target, since_s: float) -> Iterator[Violation]:
+def _stopped(trace: RunTrace, looks: _Looks, step: Step, after: Target, since_s: float) -> Iterator[Violation]:
     """Yield a stop that counts as over by less than its job, or two looks half a minute apart."""
     at_s, server_id = step.written.at_s, after.server_id
     stops = [
         one
-        for one in story.sent
+        for one in trace.sent
         if one.operation == "stop" and server_id in one.servers and since_s <= one.at_s <= at_s
     ]
     if not stops:
         return
-    quiet_s = min(QUIET_S, settle_s(story)) if story.spec.loopback else QUIET_S / fast_clock(story)
+    quiet_s = min(QUIET_S, settle_s(trace)) if trace.spec.loopback else QUIET_S / fast_clock(trace)
     seen = looks.of(step.written.process, server_id, stops[-1].at_s, at_s, single=False)
     if seen and seen[-1].at_s - (seen[0].answered_s or 0.0) >= quiet_s - _SLACK_S:
         return
     for stop in stops:
-        write = write_of(story, stop)
+        write = write_of(trace, stop)
         if write is not None and write.came == "refused":
             continue
-        told = write is not None and any(one.about == write.job_id and one.status == 200 for one in story.asked)
+        told = write is not None and any(one.about == write.job_id and one.status == 200 for one in trace.asked)
         if not told:
             yield Violation("I14", f"record {step.record.seq}: the stop of {server_id} at {stop.at_s:.3f} may go on")
 
 
-def _waited(story: Story, step: Step, process: int, by: int, until: datetime) -> Iterator[Violation]:
-    if step.record.at < until and process == by and not story.spec.clocks.jumps:
+def _waited(trace: RunTrace, step: Step, process: int, by: int, until: datetime) -> Iterator[Violation]:
+    if step.record.at < until and process == by and not trace.spec.clocks.jumps:
         yield Violation("I14", f"record {step.record.seq} does not wait until {until}")
 
 
-def _locked(story: Story) -> Iterator[Violation]:
+def _locked(trace: RunTrace) -> Iterator[Violation]:
     """Yield the changes that left for a server which each fresh look showed as locked."""
     at_first = {
-        group.name_of(index) for group in story.spec.scenario.servers if group.locked for index in range(group.count)
+        group.name_of(index) for group in trace.spec.scenario.servers if group.locked for index in range(group.count)
     }
-    for sent in story.sent:
+    for sent in trace.sent:
         if sent.operation not in CHANGES:
             continue
         server_id = sent.servers[0]
         acts = [
-            (write.sent_at - story.born_at, write.operation == "lock")
-            for write in story.ledger.writes
+            (write.sent_at - trace.born_at, write.operation == "lock")
+            for write in trace.ledger.writes
             if write.actor == "foreign" and write.operation in ("lock", "unlock") and server_id in write.servers
         ]
-        locked = [(0.0, story.world.servers[server_id].spec.name in at_first), *acts]
+        locked = [(0.0, trace.world.servers[server_id].spec.name in at_first), *acts]
         since_s, is_locked = [one for one in locked if one[0] <= sent.at_s][-1]
         if is_locked and sent.at_s - since_s > _LOOK_MAX_AGE_S:
             yield Violation("I14", f"a change was sent at {sent.at_s:.3f} to {server_id}, locked since {since_s:.0f} s")

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from tests.simulation.mutations.of_content import CONTENT, EVIDENCE
-from tests.simulation.mutations.of_ends import DISKS, LOGS
-from tests.simulation.mutations.of_runs import CLOUD_SIDE, JOURNAL, ROLLOUT
-from tests.simulation.mutations.of_writes import POWER, SENDING
+from tests.simulation.mutations.content_faults import CONTENT, EVIDENCE
+from tests.simulation.mutations.outcome_faults import DISKS, LOGS
 from tests.simulation.mutations.patches import Mutation
+from tests.simulation.mutations.run_faults import CLOUD_SIDE, JOURNAL, ROLLOUT
+from tests.simulation.mutations.write_faults import POWER, SENDING
 
 MUTATIONS: Sequence[Mutation] = (*SENDING, *POWER, *DISKS, *LOGS, *ROLLOUT, *JOURNAL, *CLOUD_SIDE, *CONTENT, *EVIDENCE)

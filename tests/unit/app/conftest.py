@@ -20,9 +20,9 @@ from fleetos.planning.plan_file.load import load_plan
 from fleetos.planning.preflight.preflight import Preflight
 from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.views.view import SilentView, View
-from tests.integration.plans import plan
-from tests.support.commands import Stage, stage
+from tests.support.commands import CommandRunner, running_cloud
 from tests.support.ledger import CHANGES, stopped_by_us, successful_disks_destroyed
+from tests.support.plan_texts import plan
 
 SERVERS = 40
 SCENARIO = {
@@ -89,7 +89,7 @@ class ScriptedOperator:
 class Case:
     """One test's servers in the cloud, its folder and its database."""
 
-    cloud: Stage
+    cloud: CommandRunner
     folder: Path
     unused: Iterator[str]
     said: list[str] = field(default_factory=list[str])
@@ -138,14 +138,14 @@ class Case:
 
 
 @pytest.fixture(scope="session")
-def app_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Iterator[str]]]:
+def app_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CommandRunner, Iterator[str]]]:
     """The cloud, and names of servers that no test has touched yet."""
-    with stage(tmp_path_factory.mktemp("cloud"), SCENARIO) as running:
+    with running_cloud(tmp_path_factory.mktemp("cloud"), SCENARIO) as running:
         yield running, iter([f"app-{number:02d}" for number in range(1, SERVERS + 1)])
 
 
 @pytest.fixture
-def case(app_cloud: tuple[Stage, Iterator[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+def case(app_cloud: tuple[CommandRunner, Iterator[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     """The cloud without faults, its credentials in the environment, and no database yet."""
     cloud, unused = app_cloud
     for name in ("FLEETOS_DB", "FLEETOS_SIM_SCENARIO", "OS_CLOUD"):

@@ -8,7 +8,8 @@ from fleetos.cloud.client import CloudClient
 from fleetos.errors import CloudUnreachable, ReadRefused
 from fleetos.model.inventory import Job, JobStatus, SubJob
 from fleetos.model.traces import LoggedEnd, Traces
-from tests.unit.cloud.scripted import (
+from tests.support.clocks import VIRTUAL_START
+from tests.support.clouds.scripted import (
     PROJECT,
     Answer,
     ScriptedCloud,
@@ -16,7 +17,6 @@ from tests.unit.cloud.scripted import (
     error,
     with_cloud,
 )
-from tests.unit.cloud.virtual import START
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ NONE_OF_IT = error(404, "APIGW.0101")
 )
 def test_traces_of_a_change(actions: Answer, volumes: Answer, found: tuple[str, ...] | None) -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert await client.traces("s1", START) == (None if found is None else Traces(found))
+        assert await client.traces("s1", VIRTUAL_START) == (None if found is None else Traces(found))
         assert [(one.host, one.path) for one in cloud.calls] == [
             ("ecs.eu-de.cloud.invalid", f"/v2.1/{PROJECT}/servers/s1/os-instance-actions"),
             ("evs.eu-de.cloud.invalid", f"/v2/{PROJECT}/cloudvolumes/detail"),
@@ -238,7 +238,7 @@ def test_how_our_change_ended_by_its_events(events: list[dict[str, object]] | No
     shown = answer(200, {"instanceAction": {**REBUILD, "events": events}})
 
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        traces = await client.traces("s1", START)
+        traces = await client.traces("s1", VIRTUAL_START)
         assert traces is not None
         assert traces.words == (ACTION_WORDS[0],)
         assert traces.change is not None
@@ -263,7 +263,7 @@ def test_how_our_change_ended_by_its_events(events: list[dict[str, object]] | No
 )
 def test_in_any_doubt_no_action_is_ours(listed: list[dict[str, object]], volumes: Answer) -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        traces = await client.traces("s1", START)
+        traces = await client.traces("s1", VIRTUAL_START)
         assert traces is not None
         assert traces.words
         assert traces.change is None
@@ -277,14 +277,14 @@ def test_in_any_doubt_no_action_is_ours(listed: list[dict[str, object]], volumes
 )
 def test_where_events_are_not_offered_nothing_is_told_of_the_end(shown: Answer) -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        assert await client.traces("s1", START) == Traces((ACTION_WORDS[0],))
+        assert await client.traces("s1", VIRTUAL_START) == Traces((ACTION_WORDS[0],))
 
     with_cloud(answer(200, {"instanceActions": [REBUILD]}), shown, then=then, evs=False)
 
 
 def test_the_clouds_clock_may_be_a_little_behind() -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
-        at = START.replace(hour=3, minute=9, second=0)
+        at = VIRTUAL_START.replace(hour=3, minute=9, second=0)
         for seconds, told in ((9, True), (11, False)):
             traces = await client.traces("s1", at + timedelta(seconds=seconds))
             assert traces is not None
@@ -296,6 +296,6 @@ def test_the_clouds_clock_may_be_a_little_behind() -> None:
 def test_a_view_that_fails_is_not_the_same_as_one_that_is_not_offered() -> None:
     async def then(client: CloudClient, cloud: ScriptedCloud) -> None:
         with pytest.raises(CloudUnreachable):
-            await client.traces("s1", START)
+            await client.traces("s1", VIRTUAL_START)
 
     with_cloud(error(500, "Common.0001"), then=then)

@@ -9,7 +9,8 @@ from fleetos.cloud.client import CloudClient
 from fleetos.errors import ReadRefused
 from fleetos.model.inventory import Server, ServerSnapshot, Traits
 from fleetos.model.plan import ApiLimits
-from tests.unit.cloud.scripted import (
+from tests.support.clocks import run
+from tests.support.clouds.scripted import (
     PROJECT,
     Answer,
     ScriptedCloud,
@@ -20,7 +21,6 @@ from tests.unit.cloud.scripted import (
     server_body,
     with_cloud,
 )
-from tests.unit.cloud.virtual import run
 
 
 def test_a_server_is_read_with_all_that_counts() -> None:

@@ -11,7 +11,7 @@ from fleetos.engine.protocols import Cloud
 from fleetos.limits import PASSWORDS_HIDDEN
 from fleetos.model.inventory import Undelivered
 from fleetos.model.run import Order, Secrets
-from tests.unit.cloud.scripted import (
+from tests.support.clouds.scripted import (
     PROJECT,
     Answer,
     ScriptedCloud,

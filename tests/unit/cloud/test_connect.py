@@ -12,7 +12,8 @@ import pytest
 from fleetos.cloud.auth.credentials import AccessKey, GivenToken, Password
 from fleetos.cloud.auth.grant import read_grant
 from fleetos.errors import AuthenticationFailed, CloudUnreachable, InputError, PermissionDenied, UsageError
-from tests.unit.cloud.scripted import (
+from tests.support.clocks import now_s, run
+from tests.support.clouds.scripted import (
     CREDENTIALS,
     PROJECT,
     Answer,
@@ -22,7 +23,6 @@ from tests.unit.cloud.scripted import (
     opened,
     server_body,
 )
-from tests.unit.cloud.virtual import now_s, run
 
 JOB = answer(200, {"job_id": "ff80"})
 

@@ -15,8 +15,8 @@ from fleetos.cloud.client import CloudClient
 from fleetos.cloud.operations import CALLS, DRY_READS, EFFECTS, Call, Operation, Use, policy, policy_notes
 from fleetos.model.permit import Permit
 from fleetos.model.run import Order, Secrets
-from tests.unit.cloud.scripted import ScriptedCloud, Seen, answer, opened, server_body
-from tests.unit.cloud.virtual import START, run
+from tests.support.clocks import VIRTUAL_START, run
+from tests.support.clouds.scripted import ScriptedCloud, Seen, answer, opened, server_body
 
 HOUSE = Path(__file__).parents[3]
 # The classes and functions that take the name of an operation.
@@ -58,7 +58,7 @@ def test_every_read_is_tried_and_no_effect_is() -> None:
     assert all(call.action or call.note or call.use is Use.LOGIN for call in CALLS.values())
 
 
-REBUILD = {"action": "rebuild", "user_id": "user-1", "request_id": "r", "start_time": f"{START:%FT%T}"}
+REBUILD = {"action": "rebuild", "user_id": "user-1", "request_id": "r", "start_time": f"{VIRTUAL_START:%FT%T}"}
 
 
 def body_for(request: httpx.Request) -> httpx.Response:
@@ -97,7 +97,7 @@ def everything(client: CloudClient) -> list[Callable[[], Awaitable[object]]]:
         lambda: client.sweep(["s1"]),
         lambda: client.server("s1"),
         lambda: client.job(JOB),
-        lambda: client.traces("s1", START),
+        lambda: client.traces("s1", VIRTUAL_START),
         lambda: client.images.by_id("i"),
         lambda: client.images.named("i"),
         client.images.all,

@@ -24,8 +24,17 @@ from fleetos.limits import WRITE_DEPARTS_WITHIN_S
 from fleetos.model.inventory import Delivered, Reply, Unanswered, Undelivered
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Order, Secrets
-from tests.unit.cloud.scripted import CREDENTIALS, Answer, ScriptedCloud, answer, error, opened, server_body, with_cloud
-from tests.unit.cloud.virtual import VirtualClock, now_s, run
+from tests.support.clocks import VirtualClock, now_s, run
+from tests.support.clouds.scripted import (
+    CREDENTIALS,
+    Answer,
+    ScriptedCloud,
+    answer,
+    error,
+    opened,
+    server_body,
+    with_cloud,
+)
 
 FOUND = answer(200, {"server": server_body("s1")})
 JOB = answer(200, {"job_id": "ff80808288d41e1b018990260955686a"}, x_request_id="req-9")

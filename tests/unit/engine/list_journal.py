@@ -16,7 +16,7 @@ from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.journal.requests import OperatorRequest
 from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Run, Target
-from tests.unit.model.samples import START
+from tests.support.builders import START
 
 
 class ListJournal:

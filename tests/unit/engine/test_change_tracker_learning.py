@@ -14,9 +14,9 @@ from fleetos.model.journal.events import ChangeAdopted, JobEnded, PowerAnswered,
 from fleetos.model.run import PowerCall, PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.rules.forecast import Forecast
-from tests.unit.engine.sweeping import Ring, changing, foresee, learn, name, next_in_line, seen
-from tests.unit.model.samples import CHANGED, REBUILD, START, a_target, an_attempt
-from tests.unit.rules.scene import moment, sight
+from tests.support.builders import CHANGED, REBUILD, START, a_target, an_attempt
+from tests.unit.engine.tracker_harness import TrackerHarness, changing, foresee, learn, name, next_in_line, seen
+from tests.unit.rules.contexts import moment, sight
 
 S = TargetState
 
@@ -80,8 +80,8 @@ def test_a_stop_of_many_is_learnt_by_the_part_of_each() -> None:
 
 
 def test_slots_that_are_free_soon_are_those_of_changes_that_end_while_a_server_is_stopped() -> None:
-    stage = next_in_line()
-    watch = stage.books.changes
+    harness = next_in_line()
+    watch = harness.books.changes
     foresee(watch, Forecast.of([400.0] * 4))
     lead_s = 20.0 * STOP_LEAD_FACTOR
     assert watch.slots_freed_soon(moment(400 - lead_s - 1)) == 0
@@ -90,17 +90,17 @@ def test_slots_that_are_free_soon_are_those_of_changes_that_end_while_a_server_i
 
 
 def test_needs_of_a_followed_change_are_kept_until_something_is_new() -> None:
-    stage = Ring(*map(changing, range(1, 5)))
-    stage.turn(0)
-    at_s = stage.beat()
-    stage.turn(at_s)
+    harness = TrackerHarness(*map(changing, range(1, 5)))
+    harness.turn(0)
+    at_s = harness.beat()
+    harness.turn(at_s)
     busy = dict.fromkeys(range(1, 5), REBUILD)
-    stage.turn(at_s + 1, *seen(at_s, busy))
-    stage.turn(at_s + 20)
-    stage.books.add_observation(Turn(stage.progress, START), name(1), sight(at_s + 21, REBUILD))
-    assert stage.books.dirty == {}
-    stage.books.add_observation(Turn(stage.progress, START), name(1), sight(at_s + 22, CHANGED))
-    assert list(stage.books.dirty) == [name(1)]
+    harness.turn(at_s + 1, *seen(at_s, busy))
+    harness.turn(at_s + 20)
+    harness.books.add_observation(Turn(harness.progress, START), name(1), sight(at_s + 21, REBUILD))
+    assert harness.books.dirty == {}
+    harness.books.add_observation(Turn(harness.progress, START), name(1), sight(at_s + 22, CHANGED))
+    assert list(harness.books.dirty) == [name(1)]
 
 
 def test_what_a_run_learns_is_experience_and_the_next_begins_with_it() -> None:

@@ -15,7 +15,7 @@ from fleetos.model.run import Target
 from fleetos.model.states import Command, TargetState
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Decision
-from tests.unit.engine.stage import QUICK, Stage
+from tests.unit.engine.harness import QUICK, EngineHarness
 
 ROOM = str(Path(fleetos.__file__).parent)
 # No wait is near the time that so many targets take, so that load on the machine makes no extra reads.
@@ -40,13 +40,13 @@ def counting(counts: dict[str, int]) -> Generator[None]:
 
 
 async def cost(number: int, concurrency: int) -> dict[str, int]:
-    stage = Stage(number, replace(CALM, concurrency=concurrency))
-    engine = stage.engine()
+    harness = EngineHarness(number, replace(CALM, concurrency=concurrency))
+    engine = harness.engine()
     counts: dict[str, int] = {}
     with counting(counts):
         await engine.drive("host:1", Command.RESUME)
-    stage.ended()
-    assert stage.states() == {TargetState.DONE: number}
+    harness.ended()
+    assert harness.states() == {TargetState.DONE: number}
     return counts
 
 
@@ -62,8 +62,8 @@ async def test_the_cost_of_a_target_does_not_grow_with_the_run(wide: bool) -> No
 
 @pytest.mark.slow
 async def test_two_thousand_targets_on_an_instant_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(2000, replace(CALM, concurrency=500))
-    stage.cloud.reads_a_work = 1
+    harness = EngineHarness(2000, replace(CALM, concurrency=500))
+    harness.cloud.reads_a_work = 1
     decisions = 0
 
     def counted(target: Target, context: Context) -> Decision:
@@ -72,12 +72,12 @@ async def test_two_thousand_targets_on_an_instant_cloud(monkeypatch: pytest.Monk
         return decide(target, context)
 
     monkeypatch.setattr(tracker, "decide", counted)
-    await stage.drive()
-    assert stage.states() == {TargetState.DONE: 2000}
-    assert stage.sent("change") == 2000
-    assert stage.cloud.most_changing <= 500
+    await harness.drive()
+    assert harness.states() == {TargetState.DONE: 2000}
+    assert harness.sent("change") == 2000
+    assert harness.cloud.most_changing <= 500
     assert 2000 < decisions < 40 * 2000
     # Few stops, few sweeps, and the journal is told in few transactions.
-    assert stage.sent("stop") < 40
-    assert stage.cloud.requests["sweep"] < 100
-    assert stage.journal.appends < 400
+    assert harness.sent("stop") < 40
+    assert harness.cloud.requests["sweep"] < 100
+    assert harness.journal.appends < 400

@@ -21,16 +21,17 @@ from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.progress import Progress
 from fleetos.model.run import End, Order, Secrets
 from fleetos.model.states import IN_FLIGHT, Command, Reason, RunState, TargetState
-from tests.unit.engine.stage import LOST_AFTER, PATIENCE_S, QUICK, NoSecrets, Stage, refused
-from tests.unit.model.samples import START, STOPPED, a_target, an_attempt
+from tests.support.builders import START, STOPPED, a_target, an_attempt
+from tests.support.clouds.small import LOST_AFTER, refused
+from tests.unit.engine.harness import PATIENCE_S, QUICK, EngineHarness, NoSecrets
 
 S = TargetState
 ABORT = OperatorRequest(1, RequestKind.ABORT, "ops")
 
 
-async def failing(stage: Stage, error: FleetosError) -> None:
+async def failing(harness: EngineHarness, error: FleetosError) -> None:
     with anyio.fail_after(PATIENCE_S), pytest.raises(type(error)):
-        await stage.engine().drive("host:1", Command.RESUME)
+        await harness.engine().drive("host:1", Command.RESUME)
 
 
 # --- the journal and the lease -------------------------------------------------------------------------------
@@ -39,95 +40,95 @@ async def failing(stage: Stage, error: FleetosError) -> None:
 @pytest.mark.parametrize("error", [JournalUnwritable("disk full"), LeaseLost("taken over")])
 async def test_nothing_is_sent_when_its_intent_is_not_durable(error: FleetosError) -> None:
     for appends in range(1, 8):
-        stage = Stage(3)
-        stage.journal.failure, stage.journal.fails_at = error, appends
-        await failing(stage, error)
-        intents = [event for _, event in stage.journal.events if event.kind in ("change-intended", "power-intended")]
-        named = sum(len(server_ids) for _, server_ids in stage.cloud.sent)
+        harness = EngineHarness(3)
+        harness.journal.failure, harness.journal.fails_at = error, appends
+        await failing(harness, error)
+        intents = [event for _, event in harness.journal.events if event.kind in ("change-intended", "power-intended")]
+        named = sum(len(server_ids) for _, server_ids in harness.cloud.sent)
         assert named <= len(intents)
-        stage.ended()
+        harness.ended()
 
 
 @pytest.mark.parametrize("appends", range(1, 30))
 async def test_a_crash_at_any_append_is_resumed_and_changes_every_server_once(appends: int) -> None:
-    stage = Stage(4, replace(QUICK, concurrency=3))
-    stage.journal.failure, stage.journal.fails_at = JournalUnwritable("disk full"), appends
+    harness = EngineHarness(4, replace(QUICK, concurrency=3))
+    harness.journal.failure, harness.journal.fails_at = JournalUnwritable("disk full"), appends
     crashed = True
     try:
-        await stage.drive()
+        await harness.drive()
         crashed = False
     except JournalUnwritable:
-        stage.journal.failure = None
-        await stage.drive()
+        harness.journal.failure = None
+        await harness.drive()
     assert crashed or appends > 8
-    assert stage.states() == {S.DONE: 4}
-    assert set(stage.cloud.accepted.values()) == {1}
-    assert stage.journal.run.sessions == 1 + (crashed and appends > 1)
+    assert harness.states() == {S.DONE: 4}
+    assert set(harness.cloud.accepted.values()) == {1}
+    assert harness.journal.run.sessions == 1 + (crashed and appends > 1)
 
 
 async def test_a_lost_lease_ends_all_sending() -> None:
-    stage = Stage(6, replace(QUICK, concurrency=1))
-    stage.journal.failure = LeaseLost("taken over")
+    harness = EngineHarness(6, replace(QUICK, concurrency=1))
+    harness.journal.failure = LeaseLost("taken over")
 
     def take_over(progress: Progress) -> None:
         if progress.counts[S.DONE]:
-            stage.journal.lost.set()
+            harness.journal.lost.set()
 
-    stage.watcher.act = take_over
-    await failing(stage, stage.journal.failure)
-    sent = len(stage.cloud.sent)
+    harness.watcher.act = take_over
+    await failing(harness, harness.journal.failure)
+    sent = len(harness.cloud.sent)
     await anyio.sleep(0.05)
-    assert len(stage.cloud.sent) == sent < 12
-    stage.ended()
+    assert len(harness.cloud.sent) == sent < 12
+    harness.ended()
 
 
 async def test_a_write_without_a_valid_lease_is_not_sent_and_the_target_is_ready_again() -> None:
-    stage = Stage(picture=STOPPED)
-    stage.journal.valid = False
+    harness = EngineHarness(picture=STOPPED)
+    harness.journal.valid = False
 
     def regain(progress: Progress) -> None:
-        stage.journal.valid = stage.journal.valid or stage.one().refusals > 0
+        harness.journal.valid = harness.journal.valid or harness.one().refusals > 0
 
-    stage.watcher.act = regain
-    await stage.drive()
-    assert stage.states() == {S.DONE: 1}
-    assert (stage.sent("change"), stage.one().refusals, stage.one().attempts[0].sends) == (1, 1, 2)
-    assert stage.one().attempts[0].unanswered == 0
+    harness.watcher.act = regain
+    await harness.drive()
+    assert harness.states() == {S.DONE: 1}
+    assert (harness.sent("change"), harness.one().refusals, harness.one().attempts[0].sends) == (1, 1, 2)
+    assert harness.one().attempts[0].unanswered == 0
 
 
 # --- leaving -------------------------------------------------------------------------------------------------
 
 
 async def test_leaving_records_what_is_on_the_wire() -> None:
-    stage = Stage(4, replace(QUICK, concurrency=2), picture=STOPPED)
-    stage.cloud.gate, stage.cloud.crowd_of = anyio.Event(), 2
-    engine = stage.engine()
+    harness = EngineHarness(4, replace(QUICK, concurrency=2), picture=STOPPED)
+    harness.cloud.gate, harness.cloud.crowd_of = anyio.Event(), 2
+    engine = harness.engine()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(engine.drive, "host:1", Command.RESUME)
         with anyio.fail_after(PATIENCE_S):
-            await stage.cloud.crowd.wait()
+            await harness.cloud.crowd.wait()
         engine.leave()
         await anyio.sleep(0.03)
-        assert stage.states()[S.SUBMITTING] == 2
-        stage.cloud.gate.set()
-    stage.ended()
-    assert stage.states() == {S.CHANGING: 2, S.WAITING: 2}
-    assert stage.journal.run.state is RunState.RUNNING
-    stage.cloud.gate = None
-    await stage.drive()
-    assert stage.states() == {S.DONE: 4}
-    assert set(stage.cloud.accepted.values()) == {1}
+        assert harness.states()[S.SUBMITTING] == 2
+        harness.cloud.gate.set()
+    harness.ended()
+    assert harness.states() == {S.CHANGING: 2, S.WAITING: 2}
+    assert harness.journal.run.state is RunState.RUNNING
+    harness.cloud.gate = None
+    await harness.drive()
+    assert harness.states() == {S.DONE: 4}
+    assert set(harness.cloud.accepted.values()) == {1}
 
 
 async def test_leaving_sends_nothing_that_is_only_intended() -> None:
-    stage = Stage(picture=STOPPED)
-    engine = stage.engine()
-    stage.watcher.act = lambda progress: engine.leave() if progress.counts[S.SUBMITTING] else None
+    harness = EngineHarness(picture=STOPPED)
+    engine = harness.engine()
+    harness.watcher.act = lambda progress: engine.leave() if progress.counts[S.SUBMITTING] else None
     with anyio.fail_after(PATIENCE_S):
         await engine.drive("host:1", Command.RESUME)
-    assert stage.cloud.sent == []
-    assert stage.states() == {S.READY: 1}
-    stage.ended()
+    assert harness.cloud.sent == []
+    assert harness.states() == {S.READY: 1}
+    harness.ended()
 
 
 # --- the operator --------------------------------------------------------------------------------------------
@@ -141,39 +142,39 @@ async def test_an_abort_cancels_the_waiting_and_starts_again_what_lies_stopped()
         a_target(4, state=S.BACKOFF, attempts=(), not_before=START),
         a_target(5, state=S.CHECKING),
     ]
-    stage = Stage(settings=QUICK, targets=targets)
-    stage.cloud.pictures["server-0002"] = STOPPED
-    stage.cloud.pictures["server-0003"] = STOPPED
-    job = stage.cloud._begin("change", ("server-0003",))
-    stage.cloud.works["job-77"] = stage.cloud.works.pop(job)
-    stage.journal.asked = [ABORT]
-    progress = await stage.drive()
+    harness = EngineHarness(settings=QUICK, targets=targets)
+    harness.cloud.pictures["server-0002"] = STOPPED
+    harness.cloud.pictures["server-0003"] = STOPPED
+    job = harness.cloud._begin("change", ("server-0003",))
+    harness.cloud.works["job-77"] = harness.cloud.works.pop(job)
+    harness.journal.asked = [ABORT]
+    progress = await harness.drive()
     assert (progress.run.state, progress.run.detail) == (RunState.ABORTED, "aborted by ops")
-    assert stage.states() == {S.CANCELLED: 4, S.DONE: 1}
-    assert stage.one(3).state is S.DONE
-    assert stage.cloud.sent == [("start", ("server-0002",))]
-    assert stage.one(2).stopped_at is None
-    assert stage.journal.done == [1]
+    assert harness.states() == {S.CANCELLED: 4, S.DONE: 1}
+    assert harness.one(3).state is S.DONE
+    assert harness.cloud.sent == [("start", ("server-0002",))]
+    assert harness.one(2).stopped_at is None
+    assert harness.journal.done == [1]
 
 
 async def test_an_abort_is_heard_before_anything_is_admitted() -> None:
-    stage = Stage(3)
-    stage.journal.asked = [ABORT]
-    assert (await stage.drive()).run.state is RunState.ABORTED
-    assert stage.cloud.requests == {}
+    harness = EngineHarness(3)
+    harness.journal.asked = [ABORT]
+    assert (await harness.drive()).run.state is RunState.ABORTED
+    assert harness.cloud.requests == {}
 
 
 async def test_an_aborted_run_that_the_cloud_refuses_is_left_with_its_trouble() -> None:
-    stage = Stage(settings=QUICK, targets=[a_target(1, state=S.READY, stopped_at=START)])
-    stage.journal.asked = [ABORT]
-    stage.cloud.read_error = AuthenticationFailed("401")
-    engine = stage.engine()
+    harness = EngineHarness(settings=QUICK, targets=[a_target(1, state=S.READY, stopped_at=START)])
+    harness.journal.asked = [ABORT]
+    harness.cloud.read_error = AuthenticationFailed("401")
+    engine = harness.engine()
     with anyio.fail_after(PATIENCE_S):
         await engine.drive("host:1", Command.RESUME)
     assert engine.trouble is not None
     assert engine.trouble.reason is Reason.AUTHENTICATION
-    assert stage.journal.run.state is RunState.FINISHING
-    assert stage.one().stopped_at == START
+    assert harness.journal.run.state is RunState.FINISHING
+    assert harness.one().stopped_at == START
 
 
 # --- the cloud refuses us ------------------------------------------------------------------------------------
@@ -184,31 +185,31 @@ async def test_an_aborted_run_that_the_cloud_refuses_is_left_with_its_trouble() 
     [(AuthenticationFailed("401"), Reason.AUTHENTICATION), (PermissionDenied("403"), Reason.PERMISSION)],
 )
 async def test_a_refused_read_pauses_the_run_which_is_resumable(error: FleetosError, reason: Reason) -> None:
-    stage = Stage(3)
-    stage.cloud.read_error = error
-    progress = await stage.drive()
+    harness = EngineHarness(3)
+    harness.cloud.read_error = error
+    progress = await harness.drive()
     assert (progress.run.state, progress.run.reason) == (RunState.PAUSED, reason)
     assert progress.run.detail == error.message
-    stage.cloud.read_error = None
-    assert (await stage.drive()).run.state is RunState.DONE
-    assert stage.states() == {S.DONE: 3}
+    harness.cloud.read_error = None
+    assert (await harness.drive()).run.state is RunState.DONE
+    assert harness.states() == {S.DONE: 3}
 
 
 async def test_a_forbidden_change_pauses_the_run() -> None:
-    stage = Stage(5, replace(QUICK, concurrency=1), picture=STOPPED)
-    stage.cloud.fates["change"].append(refused("Ecs.0003", 403))
-    progress = await stage.drive()
+    harness = EngineHarness(5, replace(QUICK, concurrency=1), picture=STOPPED)
+    harness.cloud.fates["change"].append(refused("Ecs.0003", 403))
+    progress = await harness.drive()
     assert (progress.run.state, progress.run.reason) == (RunState.PAUSED, Reason.PERMISSION)
-    assert (stage.sent("change"), stage.states()) == (1, {S.READY: 1, S.WAITING: 4})
-    await stage.drive()
-    assert stage.states() == {S.DONE: 5}
+    assert (harness.sent("change"), harness.states()) == (1, {S.READY: 1, S.WAITING: 4})
+    await harness.drive()
+    assert harness.states() == {S.DONE: 5}
 
 
 async def test_an_expired_token_is_no_reason_to_pause() -> None:
-    stage = Stage(5, replace(QUICK, concurrency=5), picture=STOPPED)
-    stage.cloud.fates["change"].extend([refused("APIGW.0301", 401)] * 5)
-    assert (await stage.drive()).run.state is RunState.DONE
-    assert stage.states() == {S.DONE: 5}
+    harness = EngineHarness(5, replace(QUICK, concurrency=5), picture=STOPPED)
+    harness.cloud.fates["change"].extend([refused("APIGW.0301", 401)] * 5)
+    assert (await harness.drive()).run.state is RunState.DONE
+    assert harness.states() == {S.DONE: 5}
 
 
 async def test_a_secret_that_changed_pauses_the_run_before_anything_is_sent() -> None:
@@ -218,26 +219,26 @@ async def test_a_secret_that_changed_pauses_the_run_before_anything_is_sent() ->
 
     # One is ready to be changed, the other to be started again: after the pause, the start gets no intent either.
     down = a_target(2, state=S.RESTORING, stopped_at=START, then=End(S.HELD, Reason.LOCKED, ""))
-    stage = Stage(settings=QUICK, targets=[a_target(1, state=S.READY), down])
-    stage.cloud.pictures = dict.fromkeys(stage.cloud.pictures, STOPPED)
-    engine = stage.engine()
+    harness = EngineHarness(settings=QUICK, targets=[a_target(1, state=S.READY), down])
+    harness.cloud.pictures = dict.fromkeys(harness.cloud.pictures, STOPPED)
+    engine = harness.engine()
     engine._sender._secrets = Changed()
     with anyio.fail_after(PATIENCE_S):
         await engine.drive("host:1", Command.RESUME)
-    assert (stage.journal.run.state, stage.journal.run.reason) == (RunState.PAUSED, Reason.INPUT_CHANGED)
-    assert stage.cloud.sent == []
-    assert not any(isinstance(event, PowerIntended) for _, event in stage.journal.events)
-    stage.ended()
+    assert (harness.journal.run.state, harness.journal.run.reason) == (RunState.PAUSED, Reason.INPUT_CHANGED)
+    assert harness.cloud.sent == []
+    assert not any(isinstance(event, PowerIntended) for _, event in harness.journal.events)
+    harness.ended()
 
 
 @pytest.mark.parametrize("left", [S.CANCELLED, S.SKIPPED])
 async def test_a_pass_does_not_make_a_run_done_that_an_abort_left_unfinished(left: TargetState) -> None:
-    stage = Stage(settings=QUICK, targets=[a_target(1), a_target(2, state=left, reason=Reason.ABORTED)])
-    progress = await stage.drive(command=Command.RETRY)
+    harness = EngineHarness(settings=QUICK, targets=[a_target(1), a_target(2, state=left, reason=Reason.ABORTED)])
+    progress = await harness.drive(command=Command.RETRY)
     aborted = left is S.CANCELLED
     assert progress.run.state is (RunState.ABORTED if aborted else RunState.DONE)
     assert progress.run.reason is (Reason.ABORTED if aborted else None)
-    assert stage.states() == {S.DONE: 1, left: 1}
+    assert harness.states() == {S.DONE: 1, left: 1}
 
 
 # --- who ends a pause ----------------------------------------------------------------------------------------
@@ -246,12 +247,12 @@ BY_A_PERSON = (Reason.TOO_MANY_OVERDUE, Reason.INPUT_CHANGED)
 BY_A_TIMER = (Reason.AUTHENTICATION, Reason.PERMISSION, Reason.UNREACHABLE)
 
 
-def paused(reason: Reason) -> Stage:
-    stage = Stage(3, replace(QUICK, concurrency=1))
+def paused(reason: Reason) -> EngineHarness:
+    harness = EngineHarness(3, replace(QUICK, concurrency=1))
     event = RunMoved(RunState.PAUSED, reason)
-    stage.journal.events.append((START, event))
-    stage.journal.run = fold_run(stage.journal.run, event, START)
-    return stage
+    harness.journal.events.append((START, event))
+    harness.journal.run = fold_run(harness.journal.run, event, START)
+    return harness
 
 
 @pytest.mark.parametrize(
@@ -264,29 +265,29 @@ def paused(reason: Reason) -> Stage:
     ],
 )
 async def test_a_pause_is_ended_by_a_command_that_may(command: Command, reason: Reason, ends: bool) -> None:
-    stage = paused(reason)
-    progress = await stage.drive(command=command)
+    harness = paused(reason)
+    progress = await harness.drive(command=command)
     if ends:
-        assert (progress.run.state, stage.states()) == (RunState.DONE, {S.DONE: 3})
+        assert (progress.run.state, harness.states()) == (RunState.DONE, {S.DONE: 3})
     else:
         assert (progress.run.state, progress.run.reason) == (RunState.PAUSED, reason)
-        assert (stage.cloud.sent, stage.states()) == ([], {S.WAITING: 3})
+        assert (harness.cloud.sent, harness.states()) == ([], {S.WAITING: 3})
 
 
 @pytest.mark.parametrize("reason", [*BY_A_TIMER, *BY_A_PERSON])
 async def test_an_abort_of_a_paused_run_admits_nobody_on_the_way(reason: Reason) -> None:
-    stage = paused(reason)
-    stage.journal.asked.append(ABORT)
-    progress = await stage.drive(command=Command.ABORT)
-    assert (progress.run.state, stage.states(), stage.cloud.sent) == (RunState.ABORTED, {S.CANCELLED: 3}, [])
-    moves = [event.to for _, event in stage.journal.events if isinstance(event, RunMoved)]
+    harness = paused(reason)
+    harness.journal.asked.append(ABORT)
+    progress = await harness.drive(command=Command.ABORT)
+    assert (progress.run.state, harness.states(), harness.cloud.sent) == (RunState.ABORTED, {S.CANCELLED: 3}, [])
+    moves = [event.to for _, event in harness.journal.events if isinstance(event, RunMoved)]
     assert moves == [RunState.PAUSED, RunState.FINISHING, RunState.ABORTED]
 
 
 async def test_reads_that_are_refused_for_ever_hold_their_targets() -> None:
-    stage = Stage(2, replace(QUICK, poll_max_s=0.006))
-    stage.cloud.read_error = ReadRefused("500")
-    progress = await stage.drive()
+    harness = EngineHarness(2, replace(QUICK, poll_max_s=0.006))
+    harness.cloud.read_error = ReadRefused("500")
+    progress = await harness.drive()
     assert progress.run.state is RunState.DONE
     assert {one.reason for one in progress.targets.values()} == {Reason.UNREACHABLE}
 
@@ -299,42 +300,42 @@ IN_EACH_STATE = sorted(IN_FLIGHT - {S.DRAINING})
 @pytest.mark.parametrize("state", IN_EACH_STATE)
 async def test_a_run_is_resumed_from_each_state_in_flight(state: TargetState) -> None:
     """The process dies right after the target came to the state, for the first time; another carries on."""
-    stage = Stage(2, replace(QUICK, concurrency=2))
+    harness = EngineHarness(2, replace(QUICK, concurrency=2))
     if state is S.INSPECTING:
-        stage.cloud.fates["change"].append(LOST_AFTER)
+        harness.cloud.fates["change"].append(LOST_AFTER)
     if state is S.RESTORING:
-        stage.cloud.fates["change"].append(refused("Ecs.0314"))
+        harness.cloud.fates["change"].append(refused("Ecs.0314"))
     reached = False
 
     def die(progress: Progress) -> None:
         nonlocal reached
         if progress.counts[state] and not reached:
             reached = True
-            stage.journal.failure, stage.journal.fails_at = JournalUnwritable("killed"), 0
+            harness.journal.failure, harness.journal.fails_at = JournalUnwritable("killed"), 0
 
     def down(progress: Progress) -> None:
         """The cloud leaves changed servers down, so that they need their one start."""
-        for server_id, picture in stage.cloud.pictures.items():
-            changed = picture is not None and picture.disk in stage.cloud.made
-            if changed and picture is not None and picture.running and not stage.sent("start"):
-                stage.cloud.pictures[server_id] = replace(picture, status="SHUTOFF", vm_state="stopped", power=4)
+        for server_id, picture in harness.cloud.pictures.items():
+            changed = picture is not None and picture.disk in harness.cloud.made
+            if changed and picture is not None and picture.running and not harness.sent("start"):
+                harness.cloud.pictures[server_id] = replace(picture, status="SHUTOFF", vm_state="stopped", power=4)
         die(progress)
 
-    stage.watcher.act = down if state is S.STARTING else die
+    harness.watcher.act = down if state is S.STARTING else die
     if state in (S.READY, S.VERIFYING):
         # Passed through within one turn: a run that was left there is made by hand.
         attempts = (an_attempt(accepted_at=START, job_id="job-9"),) if state is S.VERIFYING else ()
-        stage = Stage(settings=QUICK, targets=[a_target(1, state=state, attempts=attempts, stopped_at=START)])
+        harness = EngineHarness(settings=QUICK, targets=[a_target(1, state=state, attempts=attempts, stopped_at=START)])
         new = replace(STOPPED, status="ACTIVE", vm_state="active", disk="disk-new", image="image-new")
-        stage.cloud.pictures["server-0001"] = new if state is S.VERIFYING else STOPPED
+        harness.cloud.pictures["server-0001"] = new if state is S.VERIFYING else STOPPED
     else:
         with pytest.raises(JournalUnwritable):
-            await stage.drive()
+            await harness.drive()
         assert reached
-        stage.journal.failure = None
-        stage.watcher.act = down if state is S.STARTING else None
-    await stage.drive()
-    assert set(stage.states()) <= {S.DONE, S.FAILED}
-    assert stage.states()[S.FAILED] == (1 if state is S.RESTORING else 0)
-    assert max(stage.cloud.accepted.values(), default=1) == 1
-    assert all(one.stopped_at is None for one in stage.journal.targets.values())
+        harness.journal.failure = None
+        harness.watcher.act = down if state is S.STARTING else None
+    await harness.drive()
+    assert set(harness.states()) <= {S.DONE, S.FAILED}
+    assert harness.states()[S.FAILED] == (1 if state is S.RESTORING else 0)
+    assert max(harness.cloud.accepted.values(), default=1) == 1
+    assert all(one.stopped_at is None for one in harness.journal.targets.values())

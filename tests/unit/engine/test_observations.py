@@ -9,9 +9,8 @@ from fleetos.model.run import PowerOutcome
 from fleetos.model.states import TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.observation import Observation
-from tests.unit.model.samples import STOPPED
-from tests.unit.rules.scene import moment
-from tests.unit.store.samples import make_target
+from tests.support.builders import STOPPED, a_target
+from tests.unit.rules.contexts import moment
 
 
 def look(at_s: float) -> Observation:
@@ -27,7 +26,7 @@ def test_what_the_log_said_counts_with_the_looks_that_it_was_asked_for_and_no_ot
 
 
 def test_what_was_seen_before_a_stop_was_meant_or_had_ended_does_not_count_after_it() -> None:
-    stopping = make_target(1, state=TargetState.STOPPING)
+    stopping = a_target(1, state=TargetState.STOPPING)
     seen = TargetObservations(moment(0), moment(0)).with_observation(stopping.state, look(10))
     events: list[Event] = [
         PowerIntended(stopping.server_id, "call", "stop", hard=False, size=1),

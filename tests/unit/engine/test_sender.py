@@ -17,10 +17,11 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import HOLDS_SLOT, Reason, RunState, TargetState
 from fleetos.rules.needs import ReadServerNeed, SubmitNeed
+from tests.support.builders import RUNNING, SETTINGS, START, STOPPED, a_run, a_target, an_attempt
 from tests.support.chance import SeededChance
-from tests.unit.engine.stage import NoSecrets, SmallCloud, Stage
-from tests.unit.model.samples import RUNNING, SETTINGS, START, STOPPED, a_run, a_target, an_attempt
-from tests.unit.rules.scene import moment, sight
+from tests.support.clouds.small import SmallCloud
+from tests.unit.engine.harness import EngineHarness, NoSecrets
+from tests.unit.rules.contexts import moment, sight
 
 S = TargetState
 
@@ -31,7 +32,7 @@ class Out:
     def __init__(self, *targets: Target, concurrency: int = 2) -> None:
         self.progress = Progress(a_run(replace(SETTINGS, concurrency=concurrency)), targets)
         self.books = Tracker(self.progress, SeededChance(1), moment(0), NO_EXPERIENCE, lambda servers: servers)
-        self.cloud: SmallCloud = Stage(len(targets)).cloud
+        self.cloud: SmallCloud = EngineHarness(len(targets)).cloud
         self.sender = Sender(self.books, self.cloud, NoSecrets(), lambda: "call-1")
         self.turn = Turn(self.progress, START)
         for target in targets:

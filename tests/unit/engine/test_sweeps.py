@@ -10,10 +10,10 @@ from fleetos.model.run import Settings
 from fleetos.rules.admission.queue import Queue
 from fleetos.rules.needs import ReadTracesNeed, SweepNeed
 from fleetos.rules.polling import DueRead, ReadJob, ReadServer, ReadTraces, Sweep
+from tests.support.builders import SETTINGS, START
 from tests.support.chance import SeededChance
-from tests.unit.engine.sweeping import changing, name, one_page
-from tests.unit.model.samples import SETTINGS, START
-from tests.unit.rules.scene import moment
+from tests.unit.engine.tracker_harness import changing, name, one_page
+from tests.unit.rules.contexts import moment
 
 SLOW = replace(SETTINGS, poll_max_s=600.0)
 

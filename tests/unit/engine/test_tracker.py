@@ -38,10 +38,10 @@ from fleetos.model.traces import NO_TRACES, Traces
 from fleetos.rules.needs import Need, PowerNeed, ReadJobNeed, ReadServerNeed, ReadTracesNeed, SubmitNeed, Wait
 from fleetos.rules.observation import Observation
 from fleetos.rules.polling import DueRead, ReadJob, ReadServer, ReadTraces, Sweep
+from tests.support.builders import REBUILD, RUNNING, START, STOPPED, a_run, a_target, an_attempt
 from tests.support.chance import SeededChance
-from tests.unit.engine.stage import Stage
-from tests.unit.model.samples import REBUILD, RUNNING, START, STOPPED, a_run, a_target, an_attempt
-from tests.unit.rules.scene import moment, sight
+from tests.unit.engine.harness import EngineHarness
+from tests.unit.rules.contexts import moment, sight
 
 S = TargetState
 ID = "server-0001"
@@ -325,11 +325,11 @@ class Ticking:
     ],
 )
 async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
-    stage, clock = Stage(picture=STOPPED), Ticking()
-    stage.journal._open["change", ID] = 1
+    harness, clock = EngineHarness(picture=STOPPED), Ticking()
+    harness.journal._open["change", ID] = 1
     facts: list[Fact] = []
-    performer = Performer(stage.cloud, clock, lambda _write, _now: None, facts.append)
-    permit = stage.cloud.permit()
+    performer = Performer(harness.cloud, clock, lambda _write, _now: None, facts.append)
+    permit = harness.cloud.permit()
     assert permit is not None
     clock.at = later
     action = SubmitChange(
@@ -339,13 +339,13 @@ async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
     (fact,) = facts
     assert isinstance(fact, ChangeReplied)
     assert isinstance(fact.reply, Delivered if leaves else Undelivered)
-    assert len(stage.cloud.sent) == leaves
+    assert len(harness.cloud.sent) == leaves
 
 
-async def facts_of(stage: Stage, read: DueRead) -> list[Fact]:
+async def facts_of(harness: EngineHarness, read: DueRead) -> list[Fact]:
     """Return what a performer delivers of a read."""
     facts: list[Fact] = []
-    await Performer(stage.cloud, Ticking(), lambda _write, _now: None, facts.append).read(read)
+    await Performer(harness.cloud, Ticking(), lambda _write, _now: None, facts.append).read(read)
     return facts
 
 
@@ -360,13 +360,13 @@ async def facts_of(stage: Stage, read: DueRead) -> list[Fact]:
     ],
 )
 async def test_a_read_that_fails_says_so(error: CloudError, kinds: Sequence[type]) -> None:
-    stage = Stage()
-    stage.cloud.read_error = error
-    assert [type(fact) for fact in await facts_of(stage, ReadServer(ID))] == kinds
-    assert [type(fact) for fact in await facts_of(stage, Sweep((ID,)))] == kinds
-    job = await facts_of(stage, ReadJob("job-1", (ID,)))
+    harness = EngineHarness()
+    harness.cloud.read_error = error
+    assert [type(fact) for fact in await facts_of(harness, ReadServer(ID))] == kinds
+    assert [type(fact) for fact in await facts_of(harness, Sweep((ID,)))] == kinds
+    job = await facts_of(harness, ReadJob("job-1", (ID,)))
     assert [type(fact) for fact in job] == [JobNotRead, *kinds[1:]]
-    traces = await facts_of(stage, ReadTraces(ID, ReadTracesNeed(START, 0.0)))
+    traces = await facts_of(harness, ReadTraces(ID, ReadTracesNeed(START, 0.0)))
     if isinstance(error, PermissionDenied):
         assert [(type(fact), getattr(fact, "traces", None)) for fact in traces] == [(TracesRead, NO_TRACES)]
     else:
@@ -374,9 +374,9 @@ async def test_a_read_that_fails_says_so(error: CloudError, kinds: Sequence[type
 
 
 async def test_a_sweep_tells_what_it_saw_and_what_not() -> None:
-    stage = Stage(2)
-    stage.cloud.hidden = {"server-0002"}
-    facts = await facts_of(stage, Sweep((ID, "server-0002")))
+    harness = EngineHarness(2)
+    harness.cloud.hidden = {"server-0002"}
+    facts = await facts_of(harness, Sweep((ID, "server-0002")))
     assert [type(fact) for fact in facts] == [ServerRead, ServersNotRead]
     assert facts[1] == ServersNotRead(("server-0002",))
 

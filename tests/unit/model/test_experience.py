@@ -19,7 +19,7 @@ from fleetos.model.experience import (
     settle_s,
 )
 from fleetos.model.journal.codec import experience_from_json, experience_json
-from tests.unit.model.samples import START
+from tests.support.builders import START
 
 LIMIT = Limit(2.0, 4.0, START)
 

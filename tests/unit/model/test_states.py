@@ -28,7 +28,7 @@ from fleetos.model.states import (
     check_run_move,
     ends_pause,
 )
-from tests.unit.model.samples import START, a_run, a_target
+from tests.support.builders import START, a_run, a_target
 
 S, R = TargetState, RunState
 LATER = START + timedelta(seconds=1)

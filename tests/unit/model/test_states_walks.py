@@ -40,7 +40,7 @@ from fleetos.model.plan import SecretRef, UserDataRef
 from fleetos.model.progress import replay
 from fleetos.model.run import End, Order, Outcome, PowerOutcome, Target
 from fleetos.model.states import ENDS, MOVES, Reason, TargetState
-from tests.unit.model.samples import NEW_DISK, OLD_DISK, START, STOPPED, a_run, a_target
+from tests.support.builders import NEW_DISK, OLD_DISK, START, STOPPED, a_run, a_target
 
 S = TargetState
 ID = "server-0001"

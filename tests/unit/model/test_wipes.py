@@ -5,7 +5,7 @@ import pytest
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import ENDS, RunState, TargetState
 from fleetos.model.wipes import wipes_of
-from tests.unit.model.samples import START, a_run, a_target, an_attempt
+from tests.support.builders import START, a_run, a_target, an_attempt
 
 S = TargetState
 ACCEPTED = (an_attempt(accepted_at=START, job_id="job-9"),)

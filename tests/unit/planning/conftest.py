@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.planning.desk import Desk
+from tests.unit.planning.plan_folder import PlanFolder
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def plans(tmp_path: Path) -> PlanFolder:
+    return PlanFolder(tmp_path)

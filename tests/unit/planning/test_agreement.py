@@ -11,8 +11,8 @@ from fleetos.model.states import Command, Reason, RunState, TargetState
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.agreement import Agreement, NeedsResume, NotConfirmed, disagreement
 from fleetos.planning.frozen_plan import FrozenPlan, PlanOutdated, differences_left, make_frozen_plan
-from tests.unit.model.samples import a_run, a_target
-from tests.unit.planning.desk import NEW, Desk, picture
+from tests.support.builders import NEW_IMAGE, a_run, a_snapshot, a_target
+from tests.unit.planning.plan_folder import PlanFolder
 from tests.unit.planning.test_frozen_plan import SERVERS, TEXT, frozen
 
 S = TargetState
@@ -48,9 +48,9 @@ def test_a_number_agrees_or_refuses(command: Command, expected: int | None, agre
 
 
 @pytest.mark.parametrize("reason", [Reason.TOO_MANY_OVERDUE, Reason.INPUT_CHANGED])
-def test_a_pause_for_a_person_comes_before_everything_else(desk: Desk, reason: Reason) -> None:
+def test_a_pause_for_a_person_comes_before_everything_else(plans: PlanFolder, reason: Reason) -> None:
     paused = wipes(2, 5, state=RunState.PAUSED, reason=reason, detail="3 changes are overdue")
-    content = make_frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS))
+    content = make_frozen_plan(plans.plan(TEXT), frozen(plans, *SERVERS))
     for agreement in (Agreement(), Agreement(5), Agreement(2, content)):
         said = refusal(disagreement(agreement, paused, Command.APPLY), NeedsResume)
         assert reason.value in said
@@ -60,11 +60,11 @@ def test_a_pause_for_a_person_comes_before_everything_else(desk: Desk, reason: R
     assert disagreement(Agreement(5), repaired, Command.APPLY) is None
 
 
-def unfinished(desk: Desk, text: str = TEXT) -> tuple[FrozenPlan, Run, list[Target]]:
+def unfinished(plans: PlanFolder, text: str = TEXT) -> tuple[FrozenPlan, Run, list[Target]]:
     """A frozen plan of three servers, and the run that it would be: all three are to be changed."""
-    servers = [replace(one, snapshot=picture(), traits=SERVERS[0].traits) for one in SERVERS]
-    made = frozen(desk, *servers, text=text)
-    return make_frozen_plan(desk.plan(text), made), made.run, list(made.targets)
+    servers = [replace(one, snapshot=a_snapshot(), traits=SERVERS[0].traits) for one in SERVERS]
+    made = frozen(plans, *servers, text=text)
+    return make_frozen_plan(plans.plan(text), made), made.run, list(made.targets)
 
 
 def first(**changes: object) -> Edit:
@@ -104,15 +104,15 @@ def one_less(run: Run, targets: list[Target]) -> tuple[Run, list[Target]]:
     "edit",
     [
         moved(),
-        first(state=S.DONE, disk_after="new", image_after=NEW),
+        first(state=S.DONE, disk_after="new", image_after=NEW_IMAGE),
         first(state=S.CHANGING),
         # Its own failed attempt has left another disk.
         first(state=S.BACKOFF, disk="left-by-a-failure"),
         moved(state=RunState.PAUSED, reason=Reason.PERMISSION),
     ],
 )
-def test_a_run_that_has_the_file_s_work_left_is_carried_on(desk: Desk, edit: Edit) -> None:
-    content, run, targets = unfinished(desk)
+def test_a_run_that_has_the_file_s_work_left_is_carried_on(plans: PlanFolder, edit: Edit) -> None:
+    content, run, targets = unfinished(plans)
     run, targets = edit(run, targets)
     assert list(differences_left(content, run, targets)) == []
     assert disagreement(Agreement(3, content), wipes_of(run, targets), Command.APPLY) is None
@@ -124,17 +124,17 @@ def test_a_run_that_has_the_file_s_work_left_is_carried_on(desk: Desk, edit: Edi
         (first(state=S.HELD), "in the run it is held"),
         (first(state=S.FAILED), "in the run it is failed"),
         (first(state=S.SKIPPED), "in the run it is skipped"),
-        (first(disk="other", baseline=picture(disk="other")), "its system disk is other, not"),
+        (first(disk="other", baseline=a_snapshot(disk="other")), "its system disk is other, not"),
         (one_less, "the run does not have it"),
         (one_more, "web-09 (more): the run changes it, the frozen plan does not list it"),
         (moved(state=RunState.FINISHING), "was aborted"),
         (ordered(keyname="other"), "its login, user data or metadata"),
-        (ordered(image_id="next"), f"its new image is next, not {NEW}"),
+        (ordered(image_id="next"), f"its new image is next, not {NEW_IMAGE}"),
         (elsewhere, "the project is elsewhere"),
     ],
 )
-def test_a_run_that_would_do_anything_else_is_refused(desk: Desk, edit: Edit, words: str) -> None:
-    content, run, targets = unfinished(desk)
+def test_a_run_that_would_do_anything_else_is_refused(plans: PlanFolder, edit: Edit, words: str) -> None:
+    content, run, targets = unfinished(plans)
     run, targets = edit(run, targets)
     found = disagreement(Agreement(plan=content), wipes_of(run, targets), Command.APPLY)
     said = refusal(found, PlanOutdated)
@@ -143,10 +143,10 @@ def test_a_run_that_would_do_anything_else_is_refused(desk: Desk, edit: Edit, wo
     assert f"fleetos resume {run.id}" in str(found and found.hint)
 
 
-def test_what_the_file_spares_is_not_changed_by_the_run(desk: Desk) -> None:
+def test_what_the_file_spares_is_not_changed_by_the_run(plans: PlanFolder) -> None:
     """As when somebody has protected a server since the run began: the file was made after that."""
-    _, run, targets = unfinished(desk)
-    later = make_frozen_plan(desk.plan(TEXT), frozen(desk, *SERVERS))
+    _, run, targets = unfinished(plans)
+    later = make_frozen_plan(plans.plan(TEXT), frozen(plans, *SERVERS))
     assert [one.action for one in later.servers] == ["change", "refuse", "skip"]
     said = list(differences_left(later, run, targets))
     assert len(said) == 2
@@ -154,9 +154,9 @@ def test_what_the_file_spares_is_not_changed_by_the_run(desk: Desk) -> None:
     assert "the frozen plan says skip" in said[1]
 
 
-def test_a_disk_that_the_run_made_is_not_done_already(desk: Desk) -> None:
+def test_a_disk_that_the_run_made_is_not_done_already(plans: PlanFolder) -> None:
     """With `force`, a file made half-way wants the new disk wiped once more; the run would not do that."""
-    content, run, targets = unfinished(desk)
+    content, run, targets = unfinished(plans)
     again = content.model_copy(
         update={"servers": (content.servers[0].model_copy(update={"system_disk": "new"}), *content.servers[1:])}
     )

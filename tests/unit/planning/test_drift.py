@@ -10,7 +10,8 @@ from fleetos.model.drift import Cause, DriftState
 from fleetos.model.inventory import Image, ServerSnapshot, Traits
 from fleetos.planning.drift import drift, missing_servers
 from fleetos.planning.preflight.project_facts import ProjectFacts, Unread
-from tests.unit.planning.desk import HEAD, NEW, OLD, Desk, a_server, inventory, picture, server_id
+from tests.support.builders import NEW_IMAGE, OLD_IMAGE, a_server, a_snapshot, an_inventory, server_id
+from tests.unit.planning.plan_folder import HEAD, PlanFolder
 
 PLAN = HEAD + "servers: [{name: web-01}, {name: web-02}]\n"
 
@@ -19,57 +20,61 @@ def an_image(image_id: str, name: str, day: int) -> Image:
     return Image(image_id, name, "active", created_at=datetime(2026, 1, day, tzinfo=UTC))
 
 
-WANTED = an_image(NEW, "Debian", 5)
+WANTED = an_image(NEW_IMAGE, "Debian", 5)
 
 
-def verdict(desk: Desk, seen: ServerSnapshot, *others: Image, frozen: bool = False) -> tuple[DriftState, Cause | None]:
+def verdict(
+    plans: PlanFolder, seen: ServerSnapshot, *others: Image, frozen: bool = False
+) -> tuple[DriftState, Cause | None]:
     """How the first server stands when it looks like this; the images are there beside the wanted one."""
     first = replace(a_server(1, seen), traits=Traits(frozen=frozen), image_name="Debian")
     around = ProjectFacts(images={one.id: one for one in (WANTED, *others)})
-    found = drift(desk.plan(PLAN), inventory([first, a_server(2)]), [WANTED], {}, around)
+    found = drift(plans.plan(PLAN), an_inventory([first, a_server(2)]), [WANTED], {}, around)
     return found.servers[0].verdict, found.servers[0].cause
 
 
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        (picture(image=NEW), (DriftState.SAME, None)),
-        (picture("SHUTOFF", image=NEW), (DriftState.SAME, None)),
-        (picture(image=NEW, task="powering-off"), (DriftState.SAME, None)),
-        (picture(image=NEW, disk=None), (DriftState.SAME, None)),
-        (picture(image=None), (DriftState.UNKNOWN, Cause.NO_IMAGE)),
-        (picture("ERROR", image=NEW), (DriftState.UNKNOWN, Cause.UNSETTLED)),
-        (picture("REBUILD", image=NEW), (DriftState.UNKNOWN, Cause.UNSETTLED)),
-        (picture("DELETED", image=NEW), (DriftState.UNKNOWN, Cause.DELETED)),
-        (picture("SOFT_DELETED", image=OLD), (DriftState.UNKNOWN, Cause.DELETED)),
+        (a_snapshot(image=NEW_IMAGE), (DriftState.SAME, None)),
+        (a_snapshot("SHUTOFF", image=NEW_IMAGE), (DriftState.SAME, None)),
+        (a_snapshot(image=NEW_IMAGE, task="powering-off"), (DriftState.SAME, None)),
+        (a_snapshot(image=NEW_IMAGE, disk=None), (DriftState.SAME, None)),
+        (a_snapshot(image=None), (DriftState.UNKNOWN, Cause.NO_IMAGE)),
+        (a_snapshot("ERROR", image=NEW_IMAGE), (DriftState.UNKNOWN, Cause.UNSETTLED)),
+        (a_snapshot("REBUILD", image=NEW_IMAGE), (DriftState.UNKNOWN, Cause.UNSETTLED)),
+        (a_snapshot("DELETED", image=NEW_IMAGE), (DriftState.UNKNOWN, Cause.DELETED)),
+        (a_snapshot("SOFT_DELETED", image=OLD_IMAGE), (DriftState.UNKNOWN, Cause.DELETED)),
     ],
 )
-def test_a_server_by_what_it_shows(desk: Desk, seen: ServerSnapshot, expected: tuple[DriftState, Cause | None]) -> None:
-    assert verdict(desk, seen) == expected
+def test_a_server_by_what_it_shows(
+    plans: PlanFolder, seen: ServerSnapshot, expected: tuple[DriftState, Cause | None]
+) -> None:
+    assert verdict(plans, seen) == expected
 
 
-def test_a_frozen_server_is_unknown_whatever_it_shows(desk: Desk) -> None:
-    assert verdict(desk, picture(image=NEW), frozen=True) == (DriftState.UNKNOWN, Cause.FROZEN)
+def test_a_frozen_server_is_unknown_whatever_it_shows(plans: PlanFolder) -> None:
+    assert verdict(plans, a_snapshot(image=NEW_IMAGE), frozen=True) == (DriftState.UNKNOWN, Cause.FROZEN)
 
 
 @pytest.mark.parametrize(
     ("other", "cause"),
     [
-        ([an_image(OLD, "Debian", 4)], Cause.OLDER),
+        ([an_image(OLD_IMAGE, "Debian", 4)], Cause.OLDER),
         # A sister of the same name, made later.
-        ([an_image(OLD, "Debian", 6)], Cause.NEWER),
-        ([an_image(OLD, "Alma", 6)], Cause.OTHER),
+        ([an_image(OLD_IMAGE, "Debian", 6)], Cause.NEWER),
+        ([an_image(OLD_IMAGE, "Alma", 6)], Cause.OTHER),
         # The image is gone; what the server remembers of it is its name, which tells no age.
         ([], Cause.OTHER),
     ],
 )
-def test_another_image_may_be_newer_than_the_plan_s(desk: Desk, other: list[Image], cause: Cause) -> None:
-    assert verdict(desk, picture(), *other) == (DriftState.DRIFTED, cause)
+def test_another_image_may_be_newer_than_the_plan_s(plans: PlanFolder, other: list[Image], cause: Cause) -> None:
+    assert verdict(plans, a_snapshot(), *other) == (DriftState.DRIFTED, cause)
 
 
-def test_who_was_known_was_deleted_and_who_was_not_is_misspelled(desk: Desk) -> None:
-    plan = desk.plan(HEAD + f"servers: [{{name: web-02}}, {{id: {server_id(1)}}}, {{name: old-web}}]\n")
-    there = inventory([a_server(2)])
+def test_who_was_known_was_deleted_and_who_was_not_is_misspelled(plans: PlanFolder) -> None:
+    plan = plans.plan(HEAD + f"servers: [{{name: web-02}}, {{id: {server_id(1)}}}, {{name: old-web}}]\n")
+    there = an_inventory([a_server(2)])
     assert missing_servers(plan, there) == ({server_id(1)}, {"old-web"})
     former = {server_id(1): "web-01", server_id(7): "old-web"}
     found = drift(plan, there, [WANTED], former, ProjectFacts())
@@ -82,8 +87,8 @@ def test_who_was_known_was_deleted_and_who_was_not_is_misspelled(desk: Desk) -> 
     assert [one.key for one in caught.value.problems] == ["change.image", "servers[2].name"]
 
 
-def test_what_could_not_be_read_is_told(desk: Desk) -> None:
+def test_what_could_not_be_read_is_told(plans: PlanFolder) -> None:
     around = ProjectFacts(unread=(Unread("images", "no", "names are", denied=True),))
-    found = drift(desk.plan(PLAN), inventory([a_server(1), a_server(2)]), [WANTED], {}, around)
+    found = drift(plans.plan(PLAN), an_inventory([a_server(1), a_server(2)]), [WANTED], {}, around)
     assert [str(one.level) for one in found.findings] == ["warning"]
     assert [one.verdict for one in found.servers] == [DriftState.DRIFTED] * 2

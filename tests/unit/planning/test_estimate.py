@@ -8,7 +8,7 @@ from fleetos.model.experience import NO_EXPERIENCE, Experience
 from fleetos.model.preview import Band, Estimate
 from fleetos.planning.estimate import estimate_run
 from fleetos.planning.settings import CloudFacts
-from tests.unit.views.stage import IMAGE, a_run, target
+from tests.unit.views.run_history import IMAGE, target, web_tier_run
 
 OTC, ELSEWHERE = CloudFacts(is_otc=True), CloudFacts()
 
@@ -20,7 +20,7 @@ def estimate(
     facts: CloudFacts = OTC,
     rate_per_s: float | None = None,
 ) -> Estimate:
-    run = a_run()
+    run = web_tier_run()
     run = replace(run, settings=replace(run.settings, concurrency=concurrency))
     wiped = [target(number) for number in range(count)]
     return estimate_run(run, wiped, known, facts, read_rate_per_s=rate_per_s, write_rate_per_s=rate_per_s)

@@ -11,15 +11,16 @@ from fleetos.model.run import Order
 from fleetos.planning.preflight.preflight import preflight
 from fleetos.planning.secrets import PlanSecrets, password_fault
 from fleetos.planning.settings import CloudFacts
-from tests.unit.planning.desk import DEBIAN, HEAD, Desk, a_server, inventory
+from tests.support.builders import DEBIAN, a_server, an_inventory
+from tests.unit.planning.plan_folder import HEAD, PlanFolder
 
 PASSWORD = "Gr8-Fleet!42"
 
 
-def order(desk: Desk, change: str, more: str = "") -> Order:
+def order(plans: PlanFolder, change: str, more: str = "") -> Order:
     """What the server of a plan with that change gets."""
-    plan = desk.plan(HEAD.replace("keyname: key", change) + f"servers: [{{name: web-01{more}}}]\n")
-    return preflight(plan, inventory([a_server(1)]), (DEBIAN,), None, CloudFacts()).servers[0].order
+    plan = plans.plan(HEAD.replace("keyname: key", change) + f"servers: [{{name: web-01{more}}}]\n")
+    return preflight(plan, an_inventory([a_server(1)]), (DEBIAN,), None, CloudFacts()).servers[0].order
 
 
 def refused(source: PlanSecrets, wanted: Order) -> Problem:
@@ -30,8 +31,8 @@ def refused(source: PlanSecrets, wanted: Order) -> Problem:
     return problem
 
 
-def test_a_password_from_the_environment(desk: Desk) -> None:
-    wanted = order(desk, "adminpass: {env: PW}")
+def test_a_password_from_the_environment(plans: PlanFolder) -> None:
+    wanted = order(plans, "adminpass: {env: PW}")
     secrets = PlanSecrets({"PW": PASSWORD}).resolve(wanted)
     assert secrets.adminpass == PASSWORD
     assert secrets.user_data is None
@@ -40,16 +41,16 @@ def test_a_password_from_the_environment(desk: Desk) -> None:
     assert "not set" in refused(PlanSecrets({"PW": ""}), wanted).expected
 
 
-def test_the_environment_of_the_process_is_the_default(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = order(desk, "adminpass: {env: FLEETOS_TEST_PW}")
+def test_the_environment_of_the_process_is_the_default(plans: PlanFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = order(plans, "adminpass: {env: FLEETOS_TEST_PW}")
     monkeypatch.setenv("FLEETOS_TEST_PW", PASSWORD)
     assert PlanSecrets().resolve(wanted).adminpass == PASSWORD
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_a_password_from_a_file_without_its_line_end(desk: Desk, end: str) -> None:
-    desk.write("pw", PASSWORD + end)
-    assert PlanSecrets({}).resolve(order(desk, "adminpass: {file: pw}")).adminpass == PASSWORD
+def test_a_password_from_a_file_without_its_line_end(plans: PlanFolder, end: str) -> None:
+    plans.write("pw", PASSWORD + end)
+    assert PlanSecrets({}).resolve(order(plans, "adminpass: {file: pw}")).adminpass == PASSWORD
 
 
 @pytest.mark.parametrize(
@@ -63,10 +64,10 @@ def test_a_password_from_a_file_without_its_line_end(desk: Desk, end: str) -> No
         (b"short-1", "8 to 26"),
     ],
 )
-def test_a_file_that_holds_no_password(desk: Desk, data: bytes | None, words: str) -> None:
+def test_a_file_that_holds_no_password(plans: PlanFolder, data: bytes | None, words: str) -> None:
     if data is not None:
-        desk.write("pw", data)
-    assert words in refused(PlanSecrets({}), order(desk, "adminpass: {file: pw}")).expected
+        plans.write("pw", data)
+    assert words in refused(PlanSecrets({}), order(plans, "adminpass: {file: pw}")).expected
 
 
 @pytest.mark.parametrize(
@@ -103,56 +104,56 @@ def test_what_the_cloud_accepts_as_a_password(password: str, windows: bool, faul
         assert password not in found
 
 
-def test_user_data_from_a_file_must_be_what_was_frozen(desk: Desk) -> None:
-    desk.write("data", b"#cloud-config\n\xff")
-    wanted = order(desk, "keyname: k, user_data: {file: data}")
+def test_user_data_from_a_file_must_be_what_was_frozen(plans: PlanFolder) -> None:
+    plans.write("data", b"#cloud-config\n\xff")
+    wanted = order(plans, "keyname: k, user_data: {file: data}")
     source = PlanSecrets({})
     assert source.resolve(wanted).user_data == b"#cloud-config\n\xff"
-    desk.write("data", "#cloud-config\n# another\n")
+    plans.write("data", "#cloud-config\n# another\n")
     assert "has been changed" in refused(source, wanted).expected
-    desk.write("data", b"x" * (USER_DATA_MAX_BYTES + 1))
+    plans.write("data", b"x" * (USER_DATA_MAX_BYTES + 1))
     assert "larger than" in refused(source, wanted).expected
-    (desk.folder / "data").unlink()
+    (plans.folder / "data").unlink()
     problem = refused(source, wanted)
     assert "cannot be read" in problem.expected
     assert problem.hint is not None
     assert "resume" in problem.hint
 
 
-def test_user_data_in_the_plan_is_found_again_by_its_digest(desk: Desk) -> None:
-    wanted = order(desk, "keyname: k, user_data: {text: top}", ", change: {user_data: {text: own}}")
+def test_user_data_in_the_plan_is_found_again_by_its_digest(plans: PlanFolder) -> None:
+    wanted = order(plans, "keyname: k, user_data: {text: top}", ", change: {user_data: {text: own}}")
     assert PlanSecrets({}).resolve(wanted).user_data == b"own"
-    path = desk.folder / "plan.yaml"
+    path = plans.folder / "plan.yaml"
     text = path.read_text()
     # The rest of the plan may have become wrong: the run does not need it any more.
-    desk.write("plan.yaml", text.replace("name: try", "nmae: [") + "]")
+    plans.write("plan.yaml", text.replace("name: try", "nmae: [") + "]")
     problem = refused(PlanSecrets({}), wanted)
     assert "has been changed" in problem.expected
-    desk.write("plan.yaml", text.replace("name: try", "nmae: try"))
+    plans.write("plan.yaml", text.replace("name: try", "nmae: try"))
     assert PlanSecrets({}).resolve(wanted).user_data == b"own"
-    desk.write("plan.yaml", text.replace("own", "other"))
+    plans.write("plan.yaml", text.replace("own", "other"))
     assert refused(PlanSecrets({}), wanted).file == str(path)
     path.unlink()
     assert "has been changed" in refused(PlanSecrets({}), wanted).expected
 
 
-def test_user_data_in_the_plan_is_read_once(desk: Desk) -> None:
-    wanted = order(desk, "keyname: k, user_data: {text: top}")
+def test_user_data_in_the_plan_is_read_once(plans: PlanFolder) -> None:
+    wanted = order(plans, "keyname: k, user_data: {text: top}")
     source = PlanSecrets({})
     assert source.resolve(wanted).user_data == b"top"
-    (desk.folder / "plan.yaml").unlink()
+    (plans.folder / "plan.yaml").unlink()
     assert source.resolve(wanted).user_data == b"top"
 
 
-def test_all_missing_secrets_are_listed_at_their_places(desk: Desk) -> None:
+def test_all_missing_secrets_are_listed_at_their_places(plans: PlanFolder) -> None:
     text = HEAD.replace("keyname: key", "adminpass: {env: PW}") + (
         "servers:\n  - name: web-01\n  - name: web-02\n"
         "  - name: web-03\n    change: {adminpass: {file: nothere}, user_data: {file: data}}\n"
     )
-    plan = desk.plan(text, {"data": "x"})
-    servers = inventory(a_server(number) for number in (1, 2, 3))
+    plan = plans.plan(text, {"data": "x"})
+    servers = an_inventory(a_server(number) for number in (1, 2, 3))
     found = preflight(plan, servers, (DEBIAN,), None, CloudFacts())
-    desk.write("data", "y")
+    plans.write("data", "y")
     with pytest.raises(InputError) as caught:
         PlanSecrets({}).check(found.orders, found.secret_places, found.windows)
     assert [(one.line, one.key) for one in caught.value.problems] == [
@@ -160,23 +161,23 @@ def test_all_missing_secrets_are_listed_at_their_places(desk: Desk) -> None:
         (8, "servers[2].change.adminpass"),
         (8, "servers[2].change.user_data"),
     ]
-    desk.write("data", "x")
-    desk.write("nothere", PASSWORD)
+    plans.write("data", "x")
+    plans.write("nothere", PASSWORD)
     PlanSecrets({"PW": PASSWORD}).check(found.orders, found.secret_places, found.windows)
 
 
-def test_the_passwords_of_orders_are_known_as_far_as_they_are_there(desk: Desk) -> None:
-    desk.write("pw", PASSWORD)
-    orders = [order(desk, f"adminpass: {where}") for where in ("{env: PW}", "{file: pw}", "{env: NOT}", "{file: no}")]
-    orders += [order(desk, "keyname: key"), orders[0]]
+def test_the_passwords_of_orders_are_known_as_far_as_they_are_there(plans: PlanFolder) -> None:
+    plans.write("pw", PASSWORD)
+    orders = [order(plans, f"adminpass: {where}") for where in ("{env: PW}", "{file: pw}", "{env: NOT}", "{file: no}")]
+    orders += [order(plans, "keyname: key"), orders[0]]
     assert PlanSecrets({"PW": "Other-99-x"}).passwords(orders) == ("Other-99-x", PASSWORD)
     many = [replace(orders[0], adminpass=SecretRef("env", f"PW{number}")) for number in range(PASSWORDS_HIDDEN + 5)]
     env = {f"PW{number}": f"Other-{number:02d}-x" for number in range(PASSWORDS_HIDDEN + 5)}
     assert PlanSecrets(env).passwords(many) == tuple(f"Other-{number:02d}-x" for number in range(PASSWORDS_HIDDEN))
 
 
-def test_windows_images_forbid_more(desk: Desk) -> None:
-    wanted = order(desk, "adminpass: {env: PW}")
+def test_windows_images_forbid_more(plans: PlanFolder) -> None:
+    wanted = order(plans, "adminpass: {env: PW}")
     env = {"PW": "Xx-str-1234"}
     PlanSecrets(env).check([wanted], {})
     with pytest.raises(InputError) as caught:

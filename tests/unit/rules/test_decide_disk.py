@@ -17,7 +17,7 @@ from fleetos.model.run import Outcome, PowerCall, Target
 from fleetos.model.states import IN_FLIGHT, Reason, TargetState
 from fleetos.rules.decide import UNREAD_MAX, decide
 from fleetos.rules.needs import ReadServerNeed, SubmitNeed, SweepNeed, Wait
-from tests.unit.model.samples import (
+from tests.support.builders import (
     CHANGED,
     ERROR,
     NO_DISK,
@@ -31,7 +31,17 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import aborting, context, decided, moment, needs, only_event, outcome_of, steady, undecided
+from tests.unit.rules.contexts import (
+    aborting,
+    context,
+    decided,
+    moment,
+    needs,
+    only_event,
+    outcome_of,
+    steady,
+    undecided,
+)
 
 S = TargetState
 BY_API = replace(SETTINGS, stop=StopMode.API)

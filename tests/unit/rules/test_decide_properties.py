@@ -18,8 +18,7 @@ from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, PowerNeed, ReadJobNeed, ReadTracesNeed, SubmitNeed, WriteEvents
 from fleetos.rules.outcomes import backoff_s
 from fleetos.rules.replies import judge_change_reply, judge_job, judge_power_reply
-from tests.hostile.chance import EXAMPLES_FACTOR
-from tests.unit.model.samples import (
+from tests.support.builders import (
     CHANGED,
     CHANGED_DOWN,
     CHANGED_ERROR,
@@ -35,7 +34,8 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import context, moment, sight
+from tests.support.seeded_examples import EXAMPLES_FACTOR
+from tests.unit.rules.contexts import context, moment, sight
 
 S = TargetState
 PICTURES = st.sampled_from(

@@ -7,8 +7,8 @@ import pytest
 
 from fleetos.rules.observation import MAX_SNAPSHOTS, SELDOM_READ_S, ObservationSeries
 from fleetos.rules.outcomes import is_proven_deleted
-from tests.unit.model.samples import RUNNING, STOPPED
-from tests.unit.rules.scene import context, moment, sight, steady, watched
+from tests.support.builders import RUNNING, STOPPED
+from tests.unit.rules.contexts import context, moment, sight, steady, watched
 
 
 def test_a_series_lasts_from_the_first_answer_to_the_last_request() -> None:
@@ -98,12 +98,12 @@ def test_once_a_picture_has_lasted_a_settle_looks_may_come_seldom() -> None:
     ],
 )
 def test_looks_come_later_and_later_but_in_time(looked_s: float, here_s: float, until_s: float, next_s: float) -> None:
-    scene = replace(context(steady(STOPPED, looked_s)), poll_s=5.0, now=moment(here_s))
-    assert scene.next_evidence_read_s(until_s + moment(0).elapsed_s) == moment(next_s).elapsed_s
+    rule_context = replace(context(steady(STOPPED, looked_s)), poll_s=5.0, now=moment(here_s))
+    assert rule_context.next_evidence_read_s(until_s + moment(0).elapsed_s) == moment(next_s).elapsed_s
 
 
 def test_looks_are_counted_anew_for_a_picture_that_came_later() -> None:
-    scene = replace(context([*steady(STOPPED, 900), (930, RUNNING)]), poll_s=5.0)
-    assert scene.next_evidence_read_s(moment(9000).elapsed_s) == moment(960).elapsed_s
+    rule_context = replace(context([*steady(STOPPED, 900), (930, RUNNING)]), poll_s=5.0)
+    assert rule_context.next_evidence_read_s(moment(9000).elapsed_s) == moment(960).elapsed_s
     late = replace(context([*steady(STOPPED, 900), *steady(RUNNING, 1520, from_s=930)]), poll_s=5.0)
     assert late.next_evidence_read_s(moment(9000).elapsed_s) == moment(1530).elapsed_s

@@ -18,7 +18,7 @@ from fleetos.rules.admission.admit import choose_first_state
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import ReadJobNeed
 from fleetos.rules.replies import judge_job
-from tests.unit.model.samples import (
+from tests.support.builders import (
     CHANGED,
     ERROR,
     NEW_DISK,
@@ -31,7 +31,7 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import aborting, context, decided, moment, needs, steady, undecided
+from tests.unit.rules.contexts import aborting, context, decided, moment, needs, steady, undecided
 
 S = TargetState
 SETTLE, BEAT = SETTINGS.settle_s, SETTINGS.poll_max_s
@@ -124,16 +124,18 @@ def test_a_retried_change_asks_its_job_before_any_look_counts() -> None:
 def test_a_retried_change_whose_job_goes_on_is_asked_again_and_then_held() -> None:
     target = inspected(retried(GOES_ON))
     ran = moment(SETTLE - BEAT)
-    scene = context(steady(STOPPED, SETTLE - 1), job_read_at=ran, job_running_at=ran)
-    assert ReadJobNeed("job-1", ran.elapsed_s + BEAT) in needs(decide(target, scene))
+    rule_context = context(steady(STOPPED, SETTLE - 1), job_read_at=ran, job_running_at=ran)
+    assert ReadJobNeed("job-1", ran.elapsed_s + BEAT) in needs(decide(target, rule_context))
     held = decided(target, context(steady(STOPPED, SETTLE), job_read_at=ran, job_running_at=ran))
     assert (held.state, held.reason, held.attempts[-1].outcome) == (S.HELD, Reason.STILL_CHANGING, None)
 
 
 def test_a_retried_change_whose_job_is_forgotten_is_told_by_the_looks() -> None:
     target = inspected(retried(GOES_ON))
-    scene = context(steady(STOPPED, SETTLE), traces=NO_TRACES, job_read_at=moment(SETTLE), job_not_running_at=moment(0))
-    after = decided(target, scene)
+    rule_context = context(
+        steady(STOPPED, SETTLE), traces=NO_TRACES, job_read_at=moment(SETTLE), job_not_running_at=moment(0)
+    )
+    after = decided(target, rule_context)
     assert after.attempts[-1].outcome is Outcome.FAILED
 
 

@@ -16,7 +16,7 @@ from fleetos.rules.polling import (
     plan_reads,
     poll_interval_s,
 )
-from tests.unit.model.samples import SETTINGS, START
+from tests.support.builders import SETTINGS, START
 
 
 def test_one_read_serves_all_that_wait_for_it() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fleetos.rules.forecast import AGES_LOOKED_AT, ChangeGroup, Forecast, RunningChanges
 from fleetos.rules.polling import ENDS_PER_SWEEP_CALL, JITTER, UNKNOWN_SWEEP_AGE_SHARE, sweep_interval_s
-from tests.unit.model.samples import SETTINGS
+from tests.support.builders import SETTINGS
 
 LEAST, MOST = SETTINGS.poll_min_s, SETTINGS.poll_max_s
 QUICK = replace(SETTINGS, poll_min_s=0.01, poll_max_s=60.0)

@@ -23,8 +23,8 @@ from fleetos.rules.replies import (
     judge_job,
     judge_power_reply,
 )
-from tests.unit.model.samples import START, a_target, an_attempt
-from tests.unit.rules.scene import context, moment
+from tests.support.builders import START, a_target, an_attempt
+from tests.unit.rules.contexts import context, moment
 
 S = TargetState
 ID = "server-0001"

@@ -27,8 +27,10 @@ from fleetos.store.database.location import locate
 from fleetos.store.database.migration import REVISION
 from fleetos.store.integrity import find_problems
 from fleetos.store.journal import SqlJournal
+from tests.support.builders import START, a_run, some_targets
+from tests.support.clocks import ManualClock
 from tests.support.postgres import fresh_database
-from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
+from tests.unit.store.stored_runs import watcher
 
 
 def mode(path: Path) -> int:
@@ -44,12 +46,12 @@ def set_mode(path: Path, to: int) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o277])
-async def test_files_are_private_whatever_the_umask(tmp_path: Path, clock: HandClock, umask: int) -> None:
+async def test_files_are_private_whatever_the_umask(tmp_path: Path, clock: ManualClock, umask: int) -> None:
     path = tmp_path / "state" / "fleetos" / "fleetos.db"
     before = os.umask(umask)
     try:
         database = await open_database(locate(path), watcher(clock))
-        await runs.create_run(database, make_run(), make_targets(3), [], START, watcher(clock))
+        await runs.create_run(database, a_run(), some_targets(3), [], START, watcher(clock))
         assert [mode(path.with_name(path.name + end)) for end in ("", "-wal", "-shm")] == [0o600 & ~(umask & 0o200)] * 3
         assert [mode(folder) for folder in (path.parent, path.parent.parent)] == [0o700, 0o700]
         await database.backup(tmp_path / "copy.db")
@@ -59,7 +61,7 @@ async def test_files_are_private_whatever_the_umask(tmp_path: Path, clock: HandC
         os.umask(before)
 
 
-async def test_a_file_that_others_could_read_is_closed_to_them(sqlite: Database, clock: HandClock) -> None:
+async def test_a_file_that_others_could_read_is_closed_to_them(sqlite: Database, clock: ManualClock) -> None:
     path = sqlite.location.path
     assert path is not None
     await sqlite.close()
@@ -69,9 +71,9 @@ async def test_a_file_that_others_could_read_is_closed_to_them(sqlite: Database,
 
 
 async def test_what_a_killed_process_left_beside_the_file_is_closed_to_others(
-    sqlite: Database, clock: HandClock, tmp_path: Path
+    sqlite: Database, clock: ManualClock, tmp_path: Path
 ) -> None:
-    await runs.create_run(sqlite, make_run(), make_targets(3), [], START, watcher(clock))
+    await runs.create_run(sqlite, a_run(), some_targets(3), [], START, watcher(clock))
     path = sqlite.location.path
     assert path is not None
     # As after a kill, and after somebody has given it all away.
@@ -81,14 +83,14 @@ async def test_what_a_killed_process_left_beside_the_file_is_closed_to_others(
         shutil.copyfile(path.with_name(path.name + suffix), left.with_name(left.name + suffix))
         set_mode(left.with_name(left.name + suffix), 0o664)
     database = await open_database(locate(left), watcher(clock))
-    assert (await queries.summary(database, make_run().id, watcher(clock))).run.id == make_run().id
+    assert (await queries.summary(database, a_run().id, watcher(clock))).run.id == a_run().id
     assert {one: mode(left.parent / one) for one in names(left.parent)} == {
         f"{left.name}{suffix}": 0o600 for suffix in ("", "-wal", "-shm")
     }
     await database.close()
 
 
-async def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path, clock: HandClock) -> None:
+async def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path, clock: ManualClock) -> None:
     set_mode(tmp_path, 0o755)
     await (await open_database(locate(tmp_path / "x.db"), watcher(clock))).close()
     assert mode(tmp_path) == 0o755
@@ -102,7 +104,7 @@ async def test_the_writer_is_durable_and_guards_foreign_keys(sqlite: Database) -
     assert pragmas == ["wal", 2, 1]
 
 
-async def test_a_postgres_session_gives_up_before_the_lease_is_over(clock: HandClock) -> None:
+async def test_a_postgres_session_gives_up_before_the_lease_is_over(clock: ManualClock) -> None:
     database = await open_database(locate(fresh_database()), watcher(clock))
     names = ("synchronous_commit", "lock_timeout", "idle_in_transaction_session_timeout")
     async with database.writing() as connection:
@@ -118,14 +120,14 @@ async def test_readers_cannot_write(sqlite: Database) -> None:
             await connection.execute(text("DELETE FROM runs"))
 
 
-async def test_opening_again_changes_nothing(database: Database, clock: HandClock) -> None:
+async def test_opening_again_changes_nothing(database: Database, clock: ManualClock) -> None:
     again = await open_database(database.location, watcher(clock))
     done = await upgrade(again, watcher(clock))
     await again.close()
     assert (done.before, done.after, done.copy) == (REVISION, REVISION, None)
 
 
-async def test_a_newer_database_is_refused_with_both_revisions(database: Database, clock: HandClock) -> None:
+async def test_a_newer_database_is_refused_with_both_revisions(database: Database, clock: ManualClock) -> None:
     async with database.writing() as connection:
         await connection.execute(text("UPDATE fleetos_revision SET version_num = '9999'"))
     with pytest.raises(DatabaseUnusable) as refused:
@@ -134,7 +136,7 @@ async def test_a_newer_database_is_refused_with_both_revisions(database: Databas
     assert REVISION in refused.value.message
 
 
-async def test_a_foreign_database_is_refused_untouched(tmp_path: Path, clock: HandClock) -> None:
+async def test_a_foreign_database_is_refused_untouched(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "photos.db"
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE photos (id)")
@@ -145,7 +147,7 @@ async def test_a_foreign_database_is_refused_untouched(tmp_path: Path, clock: Ha
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("photos",)]
 
 
-async def test_a_postgres_database_is_shared_unless_a_name_is_taken(clock: HandClock) -> None:
+async def test_a_postgres_database_is_shared_unless_a_name_is_taken(clock: ManualClock) -> None:
     url = fresh_database()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE photos (id integer)")
@@ -157,7 +159,7 @@ async def test_a_postgres_database_is_shared_unless_a_name_is_taken(clock: HandC
         await open_database(locate(url), watcher(clock))
 
 
-async def test_what_is_no_database_is_refused(tmp_path: Path, clock: HandClock) -> None:
+async def test_what_is_no_database_is_refused(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "fleetos.db"
     path.write_text("servers:\n" * 1000)
     with pytest.raises(DatabaseUnusable) as refused:
@@ -169,10 +171,10 @@ async def test_what_is_no_database_is_refused(tmp_path: Path, clock: HandClock) 
         await open_database(locate(tmp_path), watcher(clock))
 
 
-async def test_a_damaged_database_names_its_newest_copy(sqlite: Database, clock: HandClock) -> None:
+async def test_a_damaged_database_names_its_newest_copy(sqlite: Database, clock: ManualClock) -> None:
     path = sqlite.location.path
     assert path is not None
-    await runs.create_run(sqlite, make_run(), make_targets(300), [], START, watcher(clock))
+    await runs.create_run(sqlite, a_run(), some_targets(300), [], START, watcher(clock))
     for revision, day in (("0002", 1), ("0001", 7)):
         await sqlite.backup(sqlite_files.backup_name(path, revision, START.replace(day=day)))
     await sqlite.close()
@@ -185,10 +187,10 @@ async def test_a_damaged_database_names_its_newest_copy(sqlite: Database, clock:
     assert "fleetos.db.backup-0001-20260307T120000Z" in refused.value.hint
 
 
-async def open_and_load(damaged: Database, clock: HandClock) -> None:
+async def open_and_load(damaged: Database, clock: ManualClock) -> None:
     opened = await open_database(damaged.location, watcher(clock))
     try:
-        await queries.load(opened, make_run().id)
+        await queries.load(opened, a_run().id)
     finally:
         await opened.close()
 
@@ -219,15 +221,15 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 async def test_a_locked_database_names_who_holds_it(
-    sqlite: Database, locker: subprocess.Popen[bytes], clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    sqlite: Database, locker: subprocess.Popen[bytes], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleetos.store.database.dialects.DATABASE_BUSY_S", 0.1)
     opened = await open_database(sqlite.location, watcher(clock))
     with pytest.raises(RunDriven) as refused:
-        await runs.create_run(opened, make_run(), make_targets(1), [], START, watcher(clock))
+        await runs.create_run(opened, a_run(), some_targets(1), [], START, watcher(clock))
     stop(locker)
     with pytest.raises(RunDriven) as stopped:
-        await runs.create_run(opened, make_run(), make_targets(1), [], START, watcher(clock))
+        await runs.create_run(opened, a_run(), some_targets(1), [], START, watcher(clock))
     await opened.close()
     assert f"process {locker.pid}" in refused.value.message
     assert "stopped" not in refused.value.message
@@ -235,7 +237,7 @@ async def test_a_locked_database_names_who_holds_it(
 
 
 @pytest.mark.parametrize("doing", ["SELECT * FROM sqlite_master", "BEGIN IMMEDIATE", "CREATE TABLE other (id)"])
-async def test_who_looks_at_a_new_file_is_waited_for(tmp_path: Path, clock: HandClock, doing: str) -> None:
+async def test_who_looks_at_a_new_file_is_waited_for(tmp_path: Path, clock: ManualClock, doing: str) -> None:
     location = locate(tmp_path / "fleet.db")
     sqlite_files.make_private(tmp_path / "fleet.db")
     with closing(sqlite3.connect(tmp_path / "fleet.db", isolation_level=None)) as other:
@@ -247,11 +249,11 @@ async def test_who_looks_at_a_new_file_is_waited_for(tmp_path: Path, clock: Hand
         assert not opening.done()
         other.execute("ROLLBACK")
         database = await opening
-    await runs.create_run(database, make_run(), make_targets(1), [], START, watcher(clock))
+    await runs.create_run(database, a_run(), some_targets(1), [], START, watcher(clock))
     await database.close()
 
 
-async def test_a_locked_postgres_is_21(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_locked_postgres_is_21(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     url = fresh_database()
     database = await open_database(locate(url), watcher(clock))
     async with database.writing() as connection:
@@ -259,11 +261,11 @@ async def test_a_locked_postgres_is_21(clock: HandClock, monkeypatch: pytest.Mon
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE runs")
         with pytest.raises(RunDriven):
-            await runs.create_run(database, make_run(), make_targets(1), [], START, watcher(clock))
+            await runs.create_run(database, a_run(), some_targets(1), [], START, watcher(clock))
     await database.close()
 
 
-async def test_an_unreachable_postgres_shows_no_password(clock: HandClock) -> None:
+async def test_an_unreachable_postgres_shows_no_password(clock: ManualClock) -> None:
     location = locate("postgresql://fleet:geheim-42@127.0.0.1:1/runs")
     with pytest.raises(DatabaseUnavailable) as refused:
         await open_database(location, watcher(clock))
@@ -271,8 +273,8 @@ async def test_an_unreachable_postgres_shows_no_password(clock: HandClock) -> No
     assert "geheim-42" not in f"{refused.value} {refused.value.__cause__!r} {Database(location)!r}"
 
 
-async def test_a_copy_is_complete_and_never_overwrites(sqlite: Database, tmp_path: Path, clock: HandClock) -> None:
-    await runs.create_run(sqlite, make_run(), make_targets(5), [], START, watcher(clock))
+async def test_a_copy_is_complete_and_never_overwrites(sqlite: Database, tmp_path: Path, clock: ManualClock) -> None:
+    await runs.create_run(sqlite, a_run(), some_targets(5), [], START, watcher(clock))
     copy = tmp_path / "copy.db"
     await sqlite.backup(copy)
     with pytest.raises(UsageError, match="exists already"):
@@ -281,12 +283,12 @@ async def test_a_copy_is_complete_and_never_overwrites(sqlite: Database, tmp_pat
         await sqlite.backup(tmp_path / "nowhere" / "copy.db")
     assert [name for name in names(tmp_path) if name.startswith("copy.db")] == ["copy.db"]
     opened = await open_database(locate(copy), watcher(clock))
-    assert len((await queries.load(opened, make_run().id)).targets) == 5
+    assert len((await queries.load(opened, a_run().id)).targets) == 5
     assert await find_problems(opened) == []
     await opened.close()
 
 
-async def test_a_postgres_is_not_copied(clock: HandClock, tmp_path: Path) -> None:
+async def test_a_postgres_is_not_copied(clock: ManualClock, tmp_path: Path) -> None:
     database = await open_database(locate(fresh_database()), watcher(clock))
     with pytest.raises(UsageError, match="SQLite"):
         await database.backup(tmp_path / "copy")
@@ -298,7 +300,8 @@ import asyncio, os, sys
 from fleetos.errors import DatabaseUnusable
 from fleetos.store.database.location import locate
 from fleetos.store.connect import open_database
-from tests.unit.store.samples import HandClock, watcher
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import watcher
 clock = watcher(HandClock())
 if os.geteuid() == 0:
     os.setgroups([])
@@ -348,7 +351,9 @@ from fleetos.store import runs
 from fleetos.store.journal import SqlJournal
 from fleetos.store.database.location import locate
 from fleetos.store.connect import open_database
-from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
+from tests.support.builders import START, a_run, some_targets
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import watcher
 
 async def main():
     clock = HandClock()
@@ -388,13 +393,13 @@ def test_a_full_disk_ends_the_journal_and_harms_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_another_process_holds_ends_the_journal_with_its_own_code(
-    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleetos.store.database.dialects.DATABASE_BUSY_S", 0.05)
     path = tmp_path / "fleet.db"
     database = await open_database(locate(path), watcher(clock))
-    run = make_run()
-    lease = await runs.create_run(database, run, make_targets(1), [], START, watcher(clock))
+    run = a_run()
+    lease = await runs.create_run(database, run, some_targets(1), [], START, watcher(clock))
     journal = SqlJournal(database, lease, clock)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -15,29 +15,31 @@ from fleetos.store.connect import open_database
 from fleetos.store.database import open_file, sqlite_files
 from fleetos.store.database.database import Database
 from fleetos.store.integrity import check_integrity
-from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
+from tests.support.builders import START, a_run, some_targets
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import watcher
 
 
 @pytest.fixture
-async def path(sqlite: Database, clock: HandClock) -> Path:
+async def path(sqlite: Database, clock: ManualClock) -> Path:
     """The file of a database that holds a run and was closed."""
-    await runs.create_run(sqlite, make_run(), make_targets(300), [], START, watcher(clock))
+    await runs.create_run(sqlite, a_run(), some_targets(300), [], START, watcher(clock))
     await sqlite.close()
     assert sqlite.location.path is not None
     return sqlite.location.path
 
 
-async def refusal(sqlite: Database, clock: HandClock) -> DatabaseUnusable:
+async def refusal(sqlite: Database, clock: ManualClock) -> DatabaseUnusable:
     with pytest.raises(DatabaseUnusable) as refused:
         await use(sqlite, clock)
     return refused.value
 
 
-async def use(sqlite: Database, clock: HandClock) -> None:
+async def use(sqlite: Database, clock: ManualClock) -> None:
     opened = await open_database(sqlite.location, watcher(clock))
     try:
         await check_integrity(opened)
-        await queries.load(opened, make_run().id)
+        await queries.load(opened, a_run().id)
     finally:
         await opened.close()
 
@@ -50,7 +52,7 @@ def names(folder: Path) -> list[str]:
     return [one.name for one in folder.iterdir()]
 
 
-async def test_an_empty_file_is_not_taken_for_a_new_database(sqlite: Database, path: Path, clock: HandClock) -> None:
+async def test_an_empty_file_is_not_taken_for_a_new_database(sqlite: Database, path: Path, clock: ManualClock) -> None:
     os.truncate(path, 0)
     wal = path.with_name(f"{path.name}-wal")
     wal.write_bytes(b"the newest commits")
@@ -60,7 +62,7 @@ async def test_an_empty_file_is_not_taken_for_a_new_database(sqlite: Database, p
 
 
 async def test_a_log_without_its_file_is_no_reason_to_begin_anew(
-    sqlite: Database, path: Path, clock: HandClock
+    sqlite: Database, path: Path, clock: ManualClock
 ) -> None:
     shutil.copy(path, path.with_name("fleetos.db.bak"))
     remove(path)
@@ -79,7 +81,7 @@ async def test_a_log_without_its_file_is_no_reason_to_begin_anew(
     await (await open_database(sqlite.location, watcher(clock))).close()
 
 
-async def test_a_database_that_holds_no_server_may_be_deleted(sqlite: Database, clock: HandClock) -> None:
+async def test_a_database_that_holds_no_server_may_be_deleted(sqlite: Database, clock: ManualClock) -> None:
     async with sqlite.writing():
         pass
     await sqlite.close()
@@ -89,7 +91,7 @@ async def test_a_database_that_holds_no_server_may_be_deleted(sqlite: Database, 
 
 
 async def test_a_page_that_is_no_page_is_found_before_it_is_needed(
-    sqlite: Database, path: Path, clock: HandClock
+    sqlite: Database, path: Path, clock: ManualClock
 ) -> None:
     with closing(sqlite3.connect(path)) as whole:
         (page,) = whole.execute("SELECT rootpage FROM sqlite_master WHERE name = 'requests'").fetchone()
@@ -100,14 +102,16 @@ async def test_a_page_that_is_no_page_is_found_before_it_is_needed(
     assert f"{path} is damaged: " in refused.message
 
 
-async def test_text_that_is_none_is_damage(sqlite: Database, path: Path, clock: HandClock) -> None:
+async def test_text_that_is_none_is_damage(sqlite: Database, path: Path, clock: ManualClock) -> None:
     with closing(sqlite3.connect(path)) as whole:
         whole.execute("UPDATE targets SET body = CAST(x'22ff22' AS TEXT) WHERE position = 7")
         whole.commit()
     assert "is damaged" in (await refusal(sqlite, clock)).message
 
 
-async def test_a_value_that_cannot_be_read_back_names_the_copy(sqlite: Database, path: Path, clock: HandClock) -> None:
+async def test_a_value_that_cannot_be_read_back_names_the_copy(
+    sqlite: Database, path: Path, clock: ManualClock
+) -> None:
     shutil.copy(path, path.with_name("fleetos.db.before"))
     with closing(sqlite3.connect(path)) as whole:
         whole.execute("UPDATE targets SET body = '{}' WHERE position = 7")

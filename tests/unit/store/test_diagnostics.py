@@ -12,7 +12,9 @@ from fleetos.store.database import open_file
 from fleetos.store.database.database import Database
 from fleetos.store.database.migration import REVISION
 from fleetos.store.diagnostics import claim_facts, file_facts, read_timeline, run_facts, schema_facts
-from tests.unit.store.samples import HandClock, dead_process, make_run, make_targets, watcher
+from tests.support.builders import a_run, some_targets
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import dead_process, watcher
 
 
 def test_a_place_without_a_file_or_folder(tmp_path: Path) -> None:
@@ -61,9 +63,9 @@ async def test_the_timeline_is_that_of_a_server(database: Database) -> None:
     assert await read_timeline(database) == (1 if database.dialect == "postgresql" else None)
 
 
-async def test_runs_with_and_without_a_living_driver(database: Database, clock: HandClock) -> None:
-    frozen = make_targets(2)
-    dead, alive = make_run(), replace(make_run(), id="another-run")
+async def test_runs_with_and_without_a_living_driver(database: Database, clock: ManualClock) -> None:
+    frozen = some_targets(2)
+    dead, alive = a_run(), replace(a_run(), id="another-run")
     await runs.create_run(database, dead, frozen[:1], [], dead.created_at, watcher(clock, dead_process()))
     await runs.create_run(database, alive, frozen[1:], [], alive.created_at, watcher(clock))
     found = {one.run_id: one for one in await run_facts(database, watcher(clock))}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fleetos.errors import FleetosError, JournalUnwritable, LeaseLost
 from fleetos.store.group_commit import GroupCommit, PendingAppend
-from tests.unit.model.samples import START
+from tests.support.builders import START
 
 
 class Recorder:

@@ -11,7 +11,9 @@ from fleetos.model.experience import CHANGES_REMEMBERED, NO_EXPERIENCE, Experien
 from fleetos.store import history
 from fleetos.store.connect import open_database
 from fleetos.store.database.database import Database
-from tests.unit.store.samples import START, HandClock, watcher
+from tests.support.builders import START
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import watcher
 
 SCOPE = "https://ecs.example.com project"
 
@@ -41,7 +43,7 @@ async def test_run_after_run_adds_what_it_has_seen(database: Database) -> None:
     assert began.longest_change_s == durations[-1] == 199.0
 
 
-async def test_two_that_end_at_once_lose_nothing(database: Database, clock: HandClock) -> None:
+async def test_two_that_end_at_once_lose_nothing(database: Database, clock: ManualClock) -> None:
     other = await open_database(database.location, watcher(clock))
 
     async def remember(where: Database, seen: Experience) -> None:

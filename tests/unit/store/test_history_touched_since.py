@@ -13,14 +13,11 @@ from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.integrity import find_problems
 from fleetos.store.journal import SqlJournal
-from tests.unit.store.samples import (
-    START,
-    HandClock,
+from tests.support.builders import START, a_run, a_target, some_targets
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import (
     dead_process,
     folded,
-    make_run,
-    make_target,
-    make_targets,
     path_to_done,
     path_to_failed,
     path_to_unknown,
@@ -32,13 +29,13 @@ from tests.unit.store.test_runs import RUN, create, drive
 
 @pytest.mark.parametrize("path", [path_to_done, path_to_failed, path_to_unknown])
 async def test_a_next_pass_leaves_what_a_newer_run_has_changed(
-    database: Database, clock: HandClock, path: Callable[[str], list[TargetEvent]]
+    database: Database, clock: ManualClock, path: Callable[[str], list[TargetEvent]]
 ) -> None:
-    theirs, ours = make_targets(2)
+    theirs, ours = some_targets(2)
     lease = await create(database, RUN, [theirs, ours], clock)
     await drive(database, lease, RUN, [(one, path_to_failed(one.server_id)) for one in (theirs, ours)])
     # Its clock goes slow: by the times alone the newer run was first.
-    newer = make_run(2, created_at=START + timedelta(seconds=1))
+    newer = a_run(2, created_at=START + timedelta(seconds=1))
     lease = await create(database, newer, [theirs], clock)
     late = replace(newer, created_at=START - timedelta(hours=1))
     await drive(database, lease, late, [(theirs, path(theirs.server_id))])
@@ -55,11 +52,11 @@ async def test_a_next_pass_leaves_what_a_newer_run_has_changed(
             await runs.begin_pass(database, RUN.id, again, START, watcher(clock))
 
 
-async def test_an_older_run_counts_if_it_changed_the_server_later(database: Database, clock: HandClock) -> None:
-    (target,) = make_targets(1)
+async def test_an_older_run_counts_if_it_changed_the_server_later(database: Database, clock: ManualClock) -> None:
+    (target,) = some_targets(1)
     lease = await create(database, RUN, [target], clock)
     await drive(database, lease, RUN, [(target, path_to_failed(target.server_id))])
-    newer = make_run(2, created_at=START + timedelta(hours=1))
+    newer = a_run(2, created_at=START + timedelta(hours=1))
     held = Moved(target.server_id, TargetState.HELD, Reason.LOCKED)
     await drive(database, await create(database, newer, [target], clock), newer, [(target, [held])])
     assert await history.touched_since(database, RUN.id, [target.server_id]) == {}
@@ -75,10 +72,10 @@ async def test_an_older_run_counts_if_it_changed_the_server_later(database: Data
 
 @pytest.mark.parametrize("hours", [-5, 0, 5])
 async def test_what_was_committed_later_is_later_whatever_the_clocks_say(
-    database: Database, clock: HandClock, hours: int
+    database: Database, clock: ManualClock, hours: int
 ) -> None:
-    mended, spoilt = make_targets(2)
-    first, second = make_run(1), make_run(2, created_at=START + timedelta(hours=hours))
+    mended, spoilt = some_targets(2)
+    first, second = a_run(1), a_run(2, created_at=START + timedelta(hours=hours))
     lease = await create(database, first, [mended, spoilt], clock)
     paths = [(mended, path_to_failed(mended.server_id)), (spoilt, path_to_done(spoilt.server_id))]
     await drive(database, lease, first, paths)
@@ -101,11 +98,11 @@ async def test_what_was_committed_later_is_later_whatever_the_clocks_say(
     assert await find_problems(database) == []
 
 
-async def test_servers_that_are_gone_are_remembered(database: Database, clock: HandClock) -> None:
-    first, second = make_targets(2)
+async def test_servers_that_are_gone_are_remembered(database: Database, clock: ManualClock) -> None:
+    first, second = some_targets(2)
     await create(database, RUN, [first, second], clock)
-    later = make_run(2, created_at=START + timedelta(days=1))
-    named_alike = replace(make_target(7), name=second.name)
+    later = a_run(2, created_at=START + timedelta(days=1))
+    named_alike = replace(a_target(7), name=second.name)
     await create(database, later, [named_alike], clock)
     known = await history.former_servers(database, [first.server_id, "other"], [second.name, "nobody"])
     assert known == {first.server_id: first.name, named_alike.server_id: second.name}

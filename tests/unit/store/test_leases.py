@@ -17,27 +17,21 @@ from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import LeaseRequester, probable_life, read_lease, wait_until_takeable
 from fleetos.store.process import Holder, Life, this_process
-from tests.unit.store.samples import (
-    START,
-    HandClock,
-    dead_process,
-    foreign_process,
-    make_run,
-    make_targets,
-    watcher,
-)
+from tests.support.builders import START, a_run, some_targets
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import dead_process, foreign_process, watcher
 from tests.unit.store.test_process import holder_of
 
-RUN = make_run()
+RUN = a_run()
 
 
-async def begin(database: Database, clock: HandClock, me: Holder) -> SqlJournal:
-    lease = await runs.create_run(database, RUN, make_targets(2), [], START, watcher(clock, me))
+async def begin(database: Database, clock: ManualClock, me: Holder) -> SqlJournal:
+    lease = await runs.create_run(database, RUN, some_targets(2), [], START, watcher(clock, me))
     assert (lease.epoch, lease.last_seq) == (1, 3)
     return SqlJournal(database, lease, clock)
 
 
-async def test_a_lease_that_was_given_back_is_taken_at_once(database: Database, clock: HandClock) -> None:
+async def test_a_lease_that_was_given_back_is_taken_at_once(database: Database, clock: ManualClock) -> None:
     journal = await begin(database, clock, this_process())
     await journal.release()
     lease = await runs.take_run(database, RUN.id, watcher(clock))
@@ -45,13 +39,13 @@ async def test_a_lease_that_was_given_back_is_taken_at_once(database: Database, 
     assert clock.now() == START
 
 
-async def test_a_dead_holder_is_followed_at_once(database: Database, clock: HandClock) -> None:
+async def test_a_dead_holder_is_followed_at_once(database: Database, clock: ManualClock) -> None:
     await begin(database, clock, dead_process())
     assert (await runs.take_run(database, RUN.id, watcher(clock))).epoch == 2
     assert clock.now() == START
 
 
-async def test_a_live_process_keeps_its_run(database: Database, clock: HandClock) -> None:
+async def test_a_live_process_keeps_its_run(database: Database, clock: ManualClock) -> None:
     await begin(database, clock, this_process())
     clock.move(10 * LEASE_TERM_S)
     with pytest.raises(RunDriven) as refused:
@@ -61,7 +55,7 @@ async def test_a_live_process_keeps_its_run(database: Database, clock: HandClock
         assert part in refused.value.message
 
 
-async def test_a_silent_holder_elsewhere_is_watched_for_the_whole_term(sqlite: Database, clock: HandClock) -> None:
+async def test_a_silent_holder_elsewhere_is_watched_for_the_whole_term(sqlite: Database, clock: ManualClock) -> None:
     await begin(sqlite, clock, foreign_process())
     waits: list[float] = []
 
@@ -77,7 +71,7 @@ async def test_a_silent_holder_elsewhere_is_watched_for_the_whole_term(sqlite: D
     assert waits[0] == LEASE_TERM_S
 
 
-async def test_the_age_of_a_renewal_is_no_evidence_without_a_common_clock(sqlite: Database, clock: HandClock) -> None:
+async def test_the_age_of_a_renewal_is_no_evidence_without_a_common_clock(sqlite: Database, clock: ManualClock) -> None:
     await begin(sqlite, clock, foreign_process())
     clock.move(1000 * LEASE_TERM_S)
     started = clock.elapsed_s
@@ -85,7 +79,7 @@ async def test_the_age_of_a_renewal_is_no_evidence_without_a_common_clock(sqlite
     assert clock.elapsed_s - started > LEASE_TERM_S
 
 
-async def test_a_holder_elsewhere_that_renews_is_seen_to_live(database: Database, clock: HandClock) -> None:
+async def test_a_holder_elsewhere_that_renews_is_seen_to_live(database: Database, clock: ManualClock) -> None:
     journal = await begin(database, clock, foreign_process())
 
     async def renewed_meanwhile(seconds: float) -> None:
@@ -99,18 +93,18 @@ async def test_a_holder_elsewhere_that_renews_is_seen_to_live(database: Database
     assert clock.elapsed_s < 1010
 
 
-async def test_postgres_tells_by_its_own_clock(postgres: Database, clock: HandClock) -> None:
+async def test_postgres_tells_by_its_own_clock(postgres: Database, clock: ManualClock) -> None:
     await begin(postgres, clock, foreign_process())
     clock.move(100 * LEASE_TERM_S)
     async with postgres.reading() as connection:
         assert (await read_lease(connection, RUN.id, clock)).age_s < 10
         assert (await leases.read_held_leases(connection, clock))[RUN.id].age_s < 10
     # By the server's clock the term of no length is over, although this one has not moved.
-    seen = await wait_until_takeable(postgres, RUN.id, replace(watcher(HandClock()), term_s=0.0))
+    seen = await wait_until_takeable(postgres, RUN.id, replace(watcher(ManualClock()), term_s=0.0))
     assert seen.epoch == 1
 
 
-async def test_of_two_takers_one_wins(database: Database, clock: HandClock) -> None:
+async def test_of_two_takers_one_wins(database: Database, clock: ManualClock) -> None:
     await begin(database, clock, dead_process())
     first, second = watcher(clock), watcher(clock)
     seen = [await wait_until_takeable(database, RUN.id, one) for one in (first, second)]
@@ -121,7 +115,7 @@ async def test_of_two_takers_one_wins(database: Database, clock: HandClock) -> N
             await leases.take(connection, seen[1], second)
 
 
-async def test_a_holder_that_wakes_up_in_time_keeps_its_run(database: Database, clock: HandClock) -> None:
+async def test_a_holder_that_wakes_up_in_time_keeps_its_run(database: Database, clock: ManualClock) -> None:
     journal = await begin(database, clock, dead_process())
     asking = watcher(clock)
     seen = await wait_until_takeable(database, RUN.id, asking)
@@ -132,7 +126,7 @@ async def test_a_holder_that_wakes_up_in_time_keeps_its_run(database: Database, 
     await journal.append(RUN, [], [], START)
 
 
-async def test_who_lost_the_lease_is_told_to_whom(database: Database, clock: HandClock) -> None:
+async def test_who_lost_the_lease_is_told_to_whom(database: Database, clock: ManualClock) -> None:
     journal = await begin(database, clock, dead_process())
     await runs.take_run(database, RUN.id, watcher(clock))
     with pytest.raises(LeaseLost, match=f"process {this_process().pid}"):
@@ -155,7 +149,9 @@ async def test_who_lost_the_lease_is_told_to_whom(database: Database, clock: Han
         (foreign_process(), LEASE_TERM_S + 1, None),
     ],
 )
-async def test_lists_show_who_drives(sqlite: Database, clock: HandClock, me: Holder, age_s: float, life: Life) -> None:
+async def test_lists_show_who_drives(
+    sqlite: Database, clock: ManualClock, me: Holder, age_s: float, life: Life
+) -> None:
     await begin(sqlite, clock, me)
     clock.move(age_s)
     asking: LeaseRequester = watcher(clock)
@@ -179,7 +175,7 @@ def stopped() -> Iterator[Holder]:
 
 
 async def test_a_driver_that_a_signal_holds_is_told_from_one_that_runs(
-    sqlite: Database, clock: HandClock, stopped: Holder
+    sqlite: Database, clock: ManualClock, stopped: Holder
 ) -> None:
     await begin(sqlite, clock, stopped)
     clock.move(50)

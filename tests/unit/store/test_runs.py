@@ -23,15 +23,12 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.tables import claims, targets
 from fleetos.store.integrity import find_problems
 from fleetos.store.journal import SqlJournal
-from tests.unit.store.samples import (
-    START,
-    HandClock,
+from tests.support.builders import START, a_run, a_target, some_targets
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import (
     create,
     drive,
     folded,
-    make_run,
-    make_target,
-    make_targets,
     path_to_done,
     path_to_failed,
     path_to_unknown,
@@ -39,11 +36,11 @@ from tests.unit.store.samples import (
     watcher,
 )
 
-RUN = make_run()
+RUN = a_run()
 
 
-async def test_ten_thousand_targets_are_frozen_quickly(sqlite: Database, clock: HandClock) -> None:
-    frozen = make_targets(10_000)
+async def test_ten_thousand_targets_are_frozen_quickly(sqlite: Database, clock: ManualClock) -> None:
+    frozen = some_targets(10_000)
     started = time.process_time()
     await create(sqlite, RUN, frozen, clock)
     # Processor time, so that a busy machine does not fail it; 0.7 s were measured.
@@ -51,24 +48,24 @@ async def test_ten_thousand_targets_are_frozen_quickly(sqlite: Database, clock: 
     assert len((await queries.load(sqlite, RUN.id)).targets) == 10_000
 
 
-async def test_nothing_of_a_refused_run_stays(database: Database, clock: HandClock) -> None:
-    await create(database, RUN, make_targets(3), clock)
+async def test_nothing_of_a_refused_run_stays(database: Database, clock: ManualClock) -> None:
+    await create(database, RUN, some_targets(3), clock)
     with pytest.raises(ServerClaimed):
-        await create(database, make_run(2), [make_target(2), make_target(7)], clock)
+        await create(database, a_run(2), [a_target(2), a_target(7)], clock)
     assert [one.run.id for one in await queries.newest_runs(database, watcher(clock))] == [RUN.id]
     async with database.reading() as connection:
         assert sorted((await connection.scalars(select(claims.c.server_id))).all()) == [
-            one.server_id for one in make_targets(3)
+            one.server_id for one in some_targets(3)
         ]
     bad = Moved("server-0001", TargetState.DONE)
     with pytest.raises(IllegalMove):
-        await runs.create_run(database, make_run(2), [make_target(11)], [bad], START, watcher(clock))
+        await runs.create_run(database, a_run(2), [a_target(11)], [bad], START, watcher(clock))
 
 
-async def test_a_claimed_server_names_run_and_way_out(database: Database, clock: HandClock) -> None:
-    await create(database, RUN, make_targets(8), clock)
+async def test_a_claimed_server_names_run_and_way_out(database: Database, clock: ManualClock) -> None:
+    await create(database, RUN, some_targets(8), clock)
     with pytest.raises(ServerClaimed) as refused:
-        await create(database, make_run(2), [make_target(2)], clock)
+        await create(database, a_run(2), [a_target(2)], clock)
     assert RUN.id in refused.value.message
     assert "of plan web-tier is unfinished" in refused.value.message
     assert "holds 1 of these servers: web-0002" in refused.value.message
@@ -76,52 +73,52 @@ async def test_a_claimed_server_names_run_and_way_out(database: Database, clock:
     assert f"fleetos resume {RUN.id}" in refused.value.hint
     assert f"fleetos abort {RUN.id}" in refused.value.hint
     with pytest.raises(ServerClaimed, match=r"holds 8 of these servers: web-0000, .* and 3 more$"):
-        await create(database, make_run(2), make_targets(8), clock)
-    await create(database, make_run(3, created_at=START), [make_target(9)], clock)
+        await create(database, a_run(2), some_targets(8), clock)
+    await create(database, a_run(3, created_at=START), [a_target(9)], clock)
     with pytest.raises(ServerClaimed, match=r"holds 8 of .* and 3 more; 1 other run holds 1 more$"):
-        await create(database, make_run(2), make_targets(10), clock)
+        await create(database, a_run(2), some_targets(10), clock)
 
 
-async def test_a_server_of_a_driven_run_is_21(database: Database, clock: HandClock) -> None:
-    await runs.create_run(database, RUN, make_targets(3), [], START, watcher(clock))
+async def test_a_server_of_a_driven_run_is_21(database: Database, clock: ManualClock) -> None:
+    await runs.create_run(database, RUN, some_targets(3), [], START, watcher(clock))
     with pytest.raises(RunDriven, match=f"{RUN.id} .*web-tier and holds 1 of these servers: web-0002") as refused:
-        await create(database, make_run(2), [make_target(2)], clock)
+        await create(database, a_run(2), [a_target(2)], clock)
     assert "abort" not in str(refused.value.hint)
 
 
 async def test_a_server_with_an_unknown_outcome_stays_claimed_after_the_end(
-    database: Database, clock: HandClock
+    database: Database, clock: ManualClock
 ) -> None:
-    (target,) = make_targets(1)
+    (target,) = some_targets(1)
     lease = await create(database, RUN, [target], clock)
     await drive(database, lease, RUN, [(target, path_to_unknown(target.server_id))])
     with pytest.raises(ServerClaimed) as refused:
-        await create(database, make_run(2), [target], clock)
+        await create(database, a_run(2), [target], clock)
     assert refused.value.hint is not None
     assert f"fleetos abort {RUN.id} --release" in refused.value.hint
     assert await history.holders(database, [target.server_id, "other"]) == {target.server_id: RUN.id}
     await settle(database, RUN.id, clock)
     assert await history.holders(database, [target.server_id]) == {}
     # What is remembered goes into the next run's target, and from there nowhere else.
-    await create(database, make_run(2), [target], clock)
-    loaded = (await queries.load(database, make_run(2).id)).targets[target.server_id]
+    await create(database, a_run(2), [target], clock)
+    loaded = (await queries.load(database, a_run(2).id)).targets[target.server_id]
     assert (loaded.last_unanswered_at, loaded.remembered_at) == (START, START)
     assert await find_problems(database) == []
     assert await history.unanswered_sends(database, [target.server_id, "other"]) == {target.server_id: START}
 
 
-async def test_a_server_that_is_skipped_at_the_freeze_is_not_claimed(database: Database, clock: HandClock) -> None:
-    first, second = make_targets(2)
+async def test_a_server_that_is_skipped_at_the_freeze_is_not_claimed(database: Database, clock: ManualClock) -> None:
+    first, second = some_targets(2)
     await create(database, RUN, [first], clock)
     skipped = Moved(first.server_id, TargetState.SKIPPED, Reason.ALREADY_ON_IMAGE)
-    await runs.create_run(database, make_run(2), [first, second], [skipped], START, watcher(clock))
+    await runs.create_run(database, a_run(2), [first, second], [skipped], START, watcher(clock))
     assert await find_problems(database) == []
 
 
-async def test_runs_are_found_by_the_beginning_of_their_id(database: Database, clock: HandClock) -> None:
+async def test_runs_are_found_by_the_beginning_of_their_id(database: Database, clock: ManualClock) -> None:
     for number in (1, 2, 30):
         later = START + timedelta(minutes=number)
-        await create(database, make_run(number, created_at=later), [make_target(number)], clock)
+        await create(database, a_run(number, created_at=later), [a_target(number)], clock)
     assert await queries.find_run(database, "run0000001") == "run0000001"
     assert await queries.find_run(database, "run000003") == "run0000030"
     with pytest.raises(UnknownRun, match="several") as several:
@@ -139,26 +136,26 @@ async def test_runs_are_found_by_the_beginning_of_their_id(database: Database, c
             await call
 
 
-async def test_a_name_means_its_unfinished_run_else_its_newest(database: Database, clock: HandClock) -> None:
+async def test_a_name_means_its_unfinished_run_else_its_newest(database: Database, clock: ManualClock) -> None:
     def named(number: int, name: str) -> Run:
-        return replace(make_run(number, created_at=START + timedelta(minutes=number)), name=name)
+        return replace(a_run(number, created_at=START + timedelta(minutes=number)), name=name)
 
-    paths = [(one, path_to_done(one.server_id)) for one in (make_target(1),)]
+    paths = [(one, path_to_done(one.server_id)) for one in (a_target(1),)]
     for number in (1, 2):
         run = named(number, "web")
-        await drive(database, await create(database, run, [make_target(1)], clock), run, paths)
+        await drive(database, await create(database, run, [a_target(1)], clock), run, paths)
     assert await queries.find_run(database, "web") == "run0000002"
-    await create(database, named(3, "web"), [make_target(3)], clock)
+    await create(database, named(3, "web"), [a_target(3)], clock)
     run = named(4, "web")
-    await drive(database, await create(database, run, [make_target(1)], clock), run, paths)
+    await drive(database, await create(database, run, [a_target(1)], clock), run, paths)
     assert await queries.find_run(database, "web") == "run0000003"
-    await create(database, named(5, "web"), [make_target(5)], clock)
+    await create(database, named(5, "web"), [a_target(5)], clock)
     with pytest.raises(UnknownRun, match="2 unfinished runs are named web") as several:
         await queries.find_run(database, "web")
     assert several.value.hint == "give the id of one: run0000005, run0000003"
     # An id goes before a name, a name before the beginning of an id.
-    await create(database, named(6, "run0000001"), [make_target(6)], clock)
-    await create(database, named(7, "run"), [make_target(7)], clock)
+    await create(database, named(6, "run0000001"), [a_target(6)], clock)
+    await create(database, named(7, "run"), [a_target(7)], clock)
     assert await queries.find_run(database, "run0000001") == "run0000001"
     assert await queries.find_run(database, "run") == "run0000007"
     with pytest.raises(UnknownRun) as unknown:
@@ -166,8 +163,8 @@ async def test_a_name_means_its_unfinished_run_else_its_newest(database: Databas
     assert unknown.value.hint == "did you mean web?"
 
 
-async def test_events_are_chosen_by_time_and_server(database: Database, clock: HandClock) -> None:
-    targets = make_targets(2)
+async def test_events_are_chosen_by_time_and_server(database: Database, clock: ManualClock) -> None:
+    targets = some_targets(2)
     await create(database, RUN, targets, clock)
     events = await queries.events(database, RUN.id)
     assert [one.seq for one in events] == [1, 2, 3]
@@ -184,15 +181,13 @@ async def test_an_empty_database_says_so(database: Database) -> None:
     assert unknown.value.hint == "this database holds no runs yet"
 
 
-async def test_lists_of_runs(database: Database, clock: HandClock) -> None:
+async def test_lists_of_runs(database: Database, clock: ManualClock) -> None:
     days = [START + timedelta(days=number) for number in range(3)]
-    frozen = [
-        make_run(number, digest, days[number]) for number, digest in enumerate(("sha256:x", "sha256:x", "sha256:y"))
-    ]
+    frozen = [a_run(number, digest, days[number]) for number, digest in enumerate(("sha256:x", "sha256:x", "sha256:y"))]
     for number, run in enumerate(frozen):
-        lease = await create(database, run, [make_target(number), make_target(number + 10)], clock)
+        lease = await create(database, run, [a_target(number), a_target(number + 10)], clock)
         if number == 1:
-            paths = [(one, path_to_done(one.server_id)) for one in (make_target(1), make_target(11))]
+            paths = [(one, path_to_done(one.server_id)) for one in (a_target(1), a_target(11))]
             frozen[1] = await drive(database, lease, run, paths)
     asking = watcher(clock)
     shown = await queries.newest_runs(database, asking)
@@ -207,14 +202,14 @@ async def test_lists_of_runs(database: Database, clock: HandClock) -> None:
     assert (await queries.summary(database, frozen[1].id, asking)).run == frozen[1]
 
 
-async def test_records_come_in_pages(database: Database, clock: HandClock) -> None:
-    await create(database, RUN, make_targets(5), clock)
+async def test_records_come_in_pages(database: Database, clock: ManualClock) -> None:
+    await create(database, RUN, some_targets(5), clock)
     assert [one.seq for one in await queries.events(database, RUN.id)] == [1, 2, 3, 4, 5, 6]
     assert [one.seq for one in await queries.events(database, RUN.id, after_seq=2, limit=3)] == [3, 4, 5]
     assert await queries.events(database, RUN.id, after_seq=6) == []
 
 
-async def test_requests_need_a_run(database: Database, clock: HandClock) -> None:
+async def test_requests_need_a_run(database: Database, clock: ManualClock) -> None:
     for call in (
         runs.add_request(database, "gone", RequestKind.ABORT, "me", START),
         runs.take_run(database, "gone", watcher(clock)),
@@ -224,8 +219,8 @@ async def test_requests_need_a_run(database: Database, clock: HandClock) -> None
             await call
 
 
-async def test_the_latest_attempt_that_may_have_done_something_speaks(database: Database, clock: HandClock) -> None:
-    done, failed, unknown, untouched, mended = make_targets(5)
+async def test_the_latest_attempt_that_may_have_done_something_speaks(database: Database, clock: ManualClock) -> None:
+    done, failed, unknown, untouched, mended = some_targets(5)
     lease = await create(database, RUN, [done, failed, unknown, untouched, mended], clock)
     paths = [
         (done, path_to_done(done.server_id)),
@@ -234,9 +229,9 @@ async def test_the_latest_attempt_that_may_have_done_something_speaks(database: 
         (mended, path_to_failed(mended.server_id)),
     ]
     await drive(database, lease, RUN, paths)
-    everybody = [one.server_id for one in make_targets(5)]
+    everybody = [one.server_id for one in some_targets(5)]
     assert await history.bad_attempts(database, everybody) == {one.server_id for one in (failed, unknown, mended)}
-    later = make_run(2, created_at=START + timedelta(days=1))
+    later = a_run(2, created_at=START + timedelta(days=1))
     lease = await create(database, later, [mended], clock)
     await drive(database, lease, later, [(mended, path_to_done(mended.server_id))])
     assert await history.bad_attempts(database, everybody) == {failed.server_id, unknown.server_id}
@@ -251,12 +246,12 @@ async def test_the_latest_attempt_that_may_have_done_something_speaks(database: 
     assert await history.last_changes(database, [failed.server_id]) == {}
 
 
-async def test_a_check_finds_what_does_not_fit(database: Database, clock: HandClock) -> None:
-    await create(database, RUN, make_targets(3), clock)
-    await create(database, make_run(2), [make_target(7)], clock)
-    await create(database, make_run(3), [make_target(8)], clock)
+async def test_a_check_finds_what_does_not_fit(database: Database, clock: ManualClock) -> None:
+    await create(database, RUN, some_targets(3), clock)
+    await create(database, a_run(2), [a_target(7)], clock)
+    await create(database, a_run(3), [a_target(8)], clock)
     assert await find_problems(database) == []
-    other = make_target(1)
+    other = a_target(1)
     async with database.writing() as connection:
         body = (await connection.scalars(select(targets.c.body).where(targets.c.server_id == "server-0001"))).one()
         moved = body.replace('"state":"waiting"', '"state":"done"')
@@ -271,8 +266,8 @@ async def test_a_check_finds_what_does_not_fit(database: Database, clock: HandCl
     ]
 
 
-async def test_a_value_that_cannot_be_read_is_not_shown(database: Database, clock: HandClock) -> None:
-    await create(database, RUN, make_targets(1), clock)
+async def test_a_value_that_cannot_be_read_is_not_shown(database: Database, clock: ManualClock) -> None:
+    await create(database, RUN, some_targets(1), clock)
     async with database.writing() as connection:
         await connection.execute(update(targets).values(body='{"geheim": 42}'))
     with pytest.raises(DatabaseUnusable) as refused:
@@ -282,8 +277,8 @@ async def test_a_value_that_cannot_be_read_is_not_shown(database: Database, cloc
     assert "geheim" not in problem
 
 
-async def test_the_columns_say_what_the_bodies_say(database: Database, clock: HandClock) -> None:
-    target = make_target(3, name="web")
+async def test_the_columns_say_what_the_bodies_say(database: Database, clock: ManualClock) -> None:
+    target = a_target(3, name="web")
     lease = await create(database, RUN, [target], clock)
     path = path_to_done(target.server_id, "job-77")[:4]
     after = folded(target, path, START)

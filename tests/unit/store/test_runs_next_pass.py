@@ -16,14 +16,12 @@ from fleetos.store import queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.integrity import find_problems
 from fleetos.store.journal import SqlJournal
-from tests.unit.store.samples import (
-    START,
-    HandClock,
+from tests.support.builders import START, a_run, some_targets
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import (
     create,
     dead_process,
     drive,
-    make_run,
-    make_targets,
     path_to_done,
     path_to_failed,
     path_to_unknown,
@@ -31,11 +29,11 @@ from tests.unit.store.samples import (
     watcher,
 )
 
-RUN = make_run()
+RUN = a_run()
 
 
-async def test_a_next_pass_takes_lease_and_claims_together(database: Database, clock: HandClock) -> None:
-    failed, done = make_targets(2)
+async def test_a_next_pass_takes_lease_and_claims_together(database: Database, clock: ManualClock) -> None:
+    failed, done = some_targets(2)
     lease = await create(database, RUN, [failed, done], clock)
     paths = [(failed, path_to_failed(failed.server_id)), (done, path_to_done(done.server_id))]
     await drive(database, lease, RUN, paths)
@@ -46,15 +44,15 @@ async def test_a_next_pass_takes_lease_and_claims_together(database: Database, c
     assert progress.targets[failed.server_id].state is TargetState.WAITING
     assert await find_problems(database) == []
     with pytest.raises(ServerClaimed):
-        await create(database, make_run(2), [failed], clock)
+        await create(database, a_run(2), [failed], clock)
     await SqlJournal(database, lease, clock).append(progress.run, [RunMoved(RunState.PAUSED)], [], START)
     assert [one.seq for one in await queries.events(database, RUN.id)] == list(range(1, lease.last_seq + 2))
 
 
 async def test_a_next_pass_does_not_hear_an_abort_that_came_too_late_for_the_one_before(
-    database: Database, clock: HandClock
+    database: Database, clock: ManualClock
 ) -> None:
-    (failed,) = make_targets(1)
+    (failed,) = some_targets(1)
     lease = await create(database, RUN, [failed], clock)
     await drive(database, lease, RUN, [(failed, path_to_failed(failed.server_id))])
     await runs.add_request(database, RUN.id, RequestKind.ABORT, "me", START)
@@ -66,8 +64,8 @@ async def test_a_next_pass_does_not_hear_an_abort_that_came_too_late_for_the_one
     assert [one.kind for one in await journal.requests()] == [RequestKind.ABORT]
 
 
-async def test_a_next_pass_is_refused_as_a_whole(database: Database, clock: HandClock) -> None:
-    failed, done = make_targets(2)
+async def test_a_next_pass_is_refused_as_a_whole(database: Database, clock: ManualClock) -> None:
+    failed, done = some_targets(2)
     lease = await create(database, RUN, [failed, done], clock)
     paths = [(failed, path_to_failed(failed.server_id)), (done, path_to_done(done.server_id))]
     await drive(database, lease, RUN, paths)
@@ -75,7 +73,7 @@ async def test_a_next_pass_is_refused_as_a_whole(database: Database, clock: Hand
     both = [RunPassStarted(2), Retried(failed.server_id, "disk-old"), Retried(done.server_id, "disk-new")]
     with pytest.raises(UsageError, match="has changed since this command read it"):
         await runs.begin_pass(database, RUN.id, both, START, watcher(clock))
-    await create(database, make_run(2), [failed], clock)
+    await create(database, a_run(2), [failed], clock)
     again = [RunPassStarted(2), Retried(failed.server_id, "disk-old")]
     with pytest.raises(ServerClaimed):
         await runs.begin_pass(database, RUN.id, again, START, watcher(clock))
@@ -85,9 +83,9 @@ async def test_a_next_pass_is_refused_as_a_whole(database: Database, clock: Hand
 
 
 async def test_of_two_retries_of_what_both_have_read_the_later_one_is_wrong_usage(
-    database: Database, clock: HandClock
+    database: Database, clock: ManualClock
 ) -> None:
-    first, second = make_targets(2)
+    first, second = some_targets(2)
     lease = await create(database, RUN, [first, second], clock)
     await drive(database, lease, RUN, [(one, path_to_failed(one.server_id)) for one in (first, second)])
     read = [[RunPassStarted(2), Retried(one.server_id, "disk-old")] for one in (first, second)]
@@ -106,11 +104,11 @@ async def test_of_two_retries_of_what_both_have_read_the_later_one_is_wrong_usag
     assert await find_problems(database) == []
 
 
-async def test_a_next_pass_heeds_the_unanswered_send_of_another_run(database: Database, clock: HandClock) -> None:
-    (target,) = make_targets(1)
+async def test_a_next_pass_heeds_the_unanswered_send_of_another_run(database: Database, clock: ManualClock) -> None:
+    (target,) = some_targets(1)
     lease = await create(database, RUN, [target], clock)
     await drive(database, lease, RUN, [(target, path_to_failed(target.server_id))])
-    other = make_run(2, created_at=START + timedelta(hours=1))
+    other = a_run(2, created_at=START + timedelta(hours=1))
     lease = await create(database, other, [target], clock)
     await drive(database, lease, other, [(target, path_to_unknown(target.server_id))])
     await settle(database, other.id, clock)

@@ -27,7 +27,8 @@ from fleetos.model.journal.events import (
 from fleetos.model.plan import SecretRef
 from fleetos.model.run import End, LeftBy, Outcome, PowerOutcome
 from fleetos.model.states import ENDS, MOVES, RUN_MOVES, Reason, TargetState
-from tests.unit.views.stage import IMAGE, JOB, START, STOPPED, a_run, server_id, target
+from tests.support.builders import START
+from tests.unit.views.run_history import IMAGE, JOB, STOPPED, server_id, target, web_tier_run
 
 WHERE = server_id(1)
 SECRET_PLACE = "FLEET_PASSWORD_VARIABLE"
@@ -42,7 +43,7 @@ def every_event() -> Iterator[Event]:
     enlisted = target(1)
     order = replace(enlisted.order, adminpass=SecretRef("env", SECRET_PLACE))
     names = {"project": "eu-de_prod", "domain": "OTC0001", "user": "ops-rollout", "access_key": "…3F2K"}
-    yield RunCreated(replace(a_run(created_by="root on vm"), scope=replace(a_run().scope, **names)))
+    yield RunCreated(replace(web_tier_run(created_by="root on vm"), scope=replace(web_tier_run().scope, **names)))
     yield RunDriverStarted("host:1")
     yield RunDriverEnded("host:1", LeftBy.SIGNAL, "SIGTERM")
     yield RunPassStarted(2)

@@ -12,7 +12,7 @@ from fleetos.views.observer import ViewObserver
 from fleetos.views.terminal.live import LiveView
 from fleetos.views.terminal.plain import PlainView
 from fleetos.views.view import JsonLinesView, SilentView, View
-from tests.unit.views.stage import Stage, target
+from tests.unit.views.run_history import RunHistory, target
 
 
 class Flushed(StringIO):
@@ -38,36 +38,36 @@ class Closed(StringIO):
 class StageClock:
     """The time of a stage."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
+    def __init__(self, history: RunHistory) -> None:
+        self.history = history
 
     def now(self) -> datetime:
-        return self.stage.now
+        return self.history.now
 
     def moment(self) -> Moment:
-        return Moment(self.stage.now, 0.0, 0.0)
+        return Moment(self.history.now, 0.0, 0.0)
 
 
 def test_all_four_are_views() -> None:
     out = StringIO()
     views: list[View] = [SilentView(), PlainView(out), JsonLinesView(out, out), LiveView(Console(file=out))]
-    stage = Stage.of(1)
+    history = RunHistory.of(1)
     for view in views:
-        view.started(stage.progress, stage.now)
-        view.turned(stage.progress, (), {}, stage.now)
-        view.note("hello", stage.now)
-        view.ended(stage.progress, {}, stage.now)
+        view.started(history.progress, history.now)
+        view.turned(history.progress, (), {}, history.now)
+        view.note("hello", history.now)
+        view.ended(history.progress, {}, history.now)
 
 
 def test_one_event_is_one_line_of_ascii_written_at_once() -> None:
     data, notes = Flushed(), StringIO()
-    stage, view = Stage([target(0, "größe\n{")]), JsonLinesView(data, notes)
-    view.started(stage.progress, stage.now)
-    records = [*stage.begin(), *stage.submit(0)]
-    view.turned(stage.progress, records, {}, stage.now)
+    history, view = RunHistory([target(0, "größe\n{")]), JsonLinesView(data, notes)
+    view.started(history.progress, history.now)
+    records = [*history.begin(), *history.submit(0)]
+    view.turned(history.progress, records, {}, history.now)
     assert data.flushes == 1
-    view.note("a note\x1b", stage.now)
-    view.ended(stage.progress, {}, stage.now)
+    view.note("a note\x1b", history.now)
+    view.ended(history.progress, {}, history.now)
     lines = data.getvalue().splitlines()
     assert data.getvalue().isascii()
     assert [json.loads(line)["seq"] for line in lines] == [record.seq for record in records]
@@ -76,22 +76,22 @@ def test_one_event_is_one_line_of_ascii_written_at_once() -> None:
 
 
 def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    stage, view = Stage.of(1), SilentView()
-    view.started(stage.progress, stage.now)
-    view.turned(stage.progress, stage.begin(), {}, stage.now)
-    view.ended(stage.progress, {}, stage.now)
+    history, view = RunHistory.of(1), SilentView()
+    view.started(history.progress, history.now)
+    view.turned(history.progress, history.begin(), {}, history.now)
+    view.ended(history.progress, {}, history.now)
     assert capsys.readouterr() == ("", "")
 
 
 def test_the_onlooker_adds_the_time_and_lets_it_pass() -> None:
     out = StringIO()
-    stage = Stage.of(1)
-    onlooker = ViewObserver(PlainView(out), StageClock(stage))
+    history = RunHistory.of(1)
+    onlooker = ViewObserver(PlainView(out), StageClock(history))
     onlooker.tick()
     assert out.getvalue() == ""
-    onlooker.started(stage.progress)
-    onlooker.turned(stage.progress, stage.begin(), {"sweep": 2})
-    stage.wait(600)
+    onlooker.started(history.progress)
+    onlooker.turned(history.progress, history.begin(), {"sweep": 2})
+    history.wait(600)
     onlooker.tick()
     onlooker.note("done soon")
     onlooker.ended({"sweep": 3})
@@ -102,10 +102,10 @@ def test_the_onlooker_adds_the_time_and_lets_it_pass() -> None:
 
 
 def test_a_run_goes_on_when_nobody_looks_any_more() -> None:
-    pipe, stage = Closed(), Stage.of(1)
-    onlooker = ViewObserver(PlainView(pipe), StageClock(stage))
-    onlooker.started(stage.progress)
-    onlooker.turned(stage.progress, stage.begin(), {})
+    pipe, history = Closed(), RunHistory.of(1)
+    onlooker = ViewObserver(PlainView(pipe), StageClock(history))
+    onlooker.started(history.progress)
+    onlooker.turned(history.progress, history.begin(), {})
     onlooker.tick()
     onlooker.note("still here")
     onlooker.ended({})
@@ -118,4 +118,4 @@ def test_a_defect_of_a_view_is_not_hidden() -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        ViewObserver(Defective(), StageClock(Stage.of(1))).note("x")
+        ViewObserver(Defective(), StageClock(RunHistory.of(1))).note("x")

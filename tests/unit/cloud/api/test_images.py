@@ -5,7 +5,7 @@ import pytest
 from fleetos.cloud.client import CloudClient
 from fleetos.errors import ReadRefused
 from fleetos.model.inventory import Image
-from tests.unit.cloud.scripted import (
+from tests.support.clouds.scripted import (
     PROJECT,
     Answer,
     ScriptedCloud,

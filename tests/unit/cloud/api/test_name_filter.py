@@ -10,7 +10,7 @@ import pytest
 from fleetos.cloud.api.name_filter import NameFilters, choose_filters
 from fleetos.cloud.client import CloudClient
 from fleetos.limits import LIST_PAGE
-from tests.unit.cloud.scripted import Answer, Script, ScriptedCloud, answer, error, server_body, with_cloud
+from tests.support.clouds.scripted import Answer, Script, ScriptedCloud, answer, error, server_body, with_cloud
 
 
 def a_large_project(fleet: Mapping[str, str], others: int, *, heeds: Callable[[str, str], bool]) -> Script:

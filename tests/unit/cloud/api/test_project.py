@@ -8,7 +8,7 @@ from fleetos.cloud.api.project import DISK_PAGE, DISK_PAGES_WHOLE
 from fleetos.cloud.client import CloudClient
 from fleetos.errors import PermissionDenied, ReadRefused
 from fleetos.model.inventory import Flavor, KeyState, Quota
-from tests.unit.cloud.scripted import Answer, Script, ScriptedCloud, answer, error, with_cloud
+from tests.support.clouds.scripted import Answer, Script, ScriptedCloud, answer, error, with_cloud
 
 
 def volumes(sizes: list[int], *, sort: bool = True, count: bool = True) -> Script:

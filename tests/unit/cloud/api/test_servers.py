@@ -7,7 +7,7 @@ from fleetos.cloud.api.servers import LIST_IDS
 from fleetos.cloud.client import CloudClient
 from fleetos.errors import AuthenticationFailed, CloudUnreachable, PermissionDenied, ReadRefused
 from fleetos.limits import LIST_PAGE
-from tests.unit.cloud.scripted import (
+from tests.support.clouds.scripted import (
     Answer,
     Script,
     ScriptedCloud,

@@ -5,7 +5,7 @@ import pytest
 
 from fleetos.cloud.client import CloudClient
 from fleetos.errors import PermissionDenied
-from tests.unit.cloud.scripted import Answer, ScriptedCloud, answer, error, server_body, with_cloud
+from tests.support.clouds.scripted import Answer, ScriptedCloud, answer, error, server_body, with_cloud
 
 ALL = "all_granted_eps"
 DENIED = error(403, "Pdp.0001")

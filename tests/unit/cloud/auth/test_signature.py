@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetos.cloud.auth.signature import Signable, authorization, canonical_request
-from tests.hostile.chance import examples
+from tests.support.seeded_examples import examples
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 KEY, SECRET = "AKEXAMPLEFLEETOS0001", "SKexampleFleetOsSecretKey0123456789abcdEFG"

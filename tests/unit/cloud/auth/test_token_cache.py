@@ -11,7 +11,7 @@ from fleetos.cloud.auth.grant import Grant
 from fleetos.cloud.auth.request_auth import SignatureAuth, TokenAuth
 from fleetos.cloud.auth.token_cache import CachedToken, TokenCache
 from fleetos.errors import AnswerLost, AuthenticationFailed, CloudError
-from tests.unit.cloud.virtual import VirtualClock, now_s, run
+from tests.support.clocks import VirtualClock, now_s, run
 
 REFUSED = AuthenticationFailed("a service said 401")
 

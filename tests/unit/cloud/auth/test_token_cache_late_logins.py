@@ -8,8 +8,8 @@ import pytest
 
 from fleetos.cloud.client import CloudClient
 from fleetos.model.plan import ApiLimits
-from tests.unit.cloud.scripted import ScriptedCloud, answer, error, opened, server_body
-from tests.unit.cloud.virtual import now_s, run
+from tests.support.clocks import now_s, run
+from tests.support.clouds.scripted import ScriptedCloud, answer, error, opened, server_body
 
 LOGIN_S = 20.0
 LIFE_S = 86400.0

@@ -10,11 +10,11 @@ from fleetos.cloud.rate.throttle import AUTO_READS_PER_S, RequestClass, Throttle
 from fleetos.limits import LIMIT_FORGOTTEN_LOOPBACK_S, LIMIT_FORGOTTEN_S
 from fleetos.model.experience import Limit
 from fleetos.model.plan import ApiLimits
-from tests.unit.cloud.limited import Counted, busy, limited
+from tests.support.clocks import VIRTUAL_START, VirtualClock, now_s, run
+from tests.support.clouds.limited import Counted, busy, limited
 from tests.unit.cloud.rate.test_throttle import read_times, throttle
-from tests.unit.cloud.virtual import START, VirtualClock, now_s, run
 
-SLOW = Limit(2.0, 1.0, START - timedelta(days=1))
+SLOW = Limit(2.0, 1.0, VIRTUAL_START - timedelta(days=1))
 
 
 @pytest.mark.slow
@@ -126,7 +126,7 @@ def test_what_was_learned_only_ever_lowers_the_pace() -> None:
     async def main() -> None:
         assert begun(throttle(), read=SLOW) == 2.0
         assert begun(throttle(), write=SLOW) == AUTO_READS_PER_S
-        assert begun(throttle(), read=Limit(50.0, 5.0, START)) == AUTO_READS_PER_S
+        assert begun(throttle(), read=Limit(50.0, 5.0, VIRTUAL_START)) == AUTO_READS_PER_S
         assert begun(throttle(ApiLimits(rate_per_s=1.0)), read=SLOW) == 1.0
         assert begun(throttle(ApiLimits(rate_per_s=9.0)), read=SLOW) == 2.0
 
@@ -138,7 +138,7 @@ def test_what_was_learned_is_forgotten_in_time() -> None:
         for loopback, kept_s in ((False, LIMIT_FORGOTTEN_S), (True, LIMIT_FORGOTTEN_LOOPBACK_S)):
             usual = None if loopback else AUTO_READS_PER_S
             for age_s, rate in ((kept_s - 1, 2.0), (kept_s + 1, usual), (-3600.0, 2.0)):
-                limit = Limit(2.0, 1.0, START - timedelta(seconds=age_s))
+                limit = Limit(2.0, 1.0, VIRTUAL_START - timedelta(seconds=age_s))
                 assert begun(throttle(loopback=loopback), read=limit) == rate
 
     run(main)
@@ -149,14 +149,14 @@ def test_what_is_told_is_remembered_as_it_was_and_does_not_rise() -> None:
         pace = throttle()
         pace.pause(Throttled(RequestClass.READ, now_s(), limit=(200, 300.0)))
         learned = pace.learned(VirtualClock().now())
-        assert learned == {"read": Limit(0.6, 10.0, START, told=True)}
+        assert learned == {"read": Limit(0.6, 10.0, VIRTUAL_START, told=True)}
         await anyio.sleep(3600)
         next_run = throttle(ApiLimits(connections=64))
         assert begun(next_run, **learned) == 0.6
         await read_times(next_run, 200)
         assert next_run.read_rate_per_s() == 0.6
         # Still as old as it was, so that it is forgotten in time.
-        assert next_run.learned(VirtualClock().now())["read"].learned_at == START
+        assert next_run.learned(VirtualClock().now())["read"].learned_at == VIRTUAL_START
 
     run(main)
 

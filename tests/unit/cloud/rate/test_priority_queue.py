@@ -6,9 +6,9 @@ import pytest
 from fleetos.cloud.rate.priority_queue import Priority, PriorityQueue
 from fleetos.cloud.rate.throttle import Throttle
 from fleetos.model.plan import ApiLimits
+from tests.support.clocks import now_s, run
+from tests.support.clouds.scripted import ScriptedCloud, answer, opened, server_body
 from tests.unit.cloud.rate.test_throttle import throttle
-from tests.unit.cloud.scripted import ScriptedCloud, answer, opened, server_body
-from tests.unit.cloud.virtual import now_s, run
 
 # One request a second, for reads and writes together.
 SCARCE = ApiLimits(rate_per_s=1.0, burst=1.0)

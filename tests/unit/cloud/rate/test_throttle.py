@@ -21,7 +21,8 @@ from fleetos.cloud.rate.throttle import (
 )
 from fleetos.cloud.rate.token_bucket import TokenBucket
 from fleetos.model.plan import ApiLimits
-from tests.unit.cloud.virtual import FixedChance, now_s, run
+from tests.support.chance import FixedChance
+from tests.support.clocks import now_s, run
 
 
 def throttle(

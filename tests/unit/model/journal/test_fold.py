@@ -26,7 +26,7 @@ from fleetos.model.journal.events import (
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import End, Outcome, PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, TargetState
-from tests.unit.model.samples import (
+from tests.support.builders import (
     NEW_DISK,
     NEW_IMAGE,
     OLD_DISK,

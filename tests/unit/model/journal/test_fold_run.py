@@ -9,7 +9,7 @@ from fleetos.model.journal.events import Enlisted, RunCreated, RunDriverStarted,
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress, replay
 from fleetos.model.states import Reason, RunState, TargetState
-from tests.unit.model.samples import START, a_run, a_target
+from tests.support.builders import START, a_run, a_target
 
 S = TargetState
 AT = START + timedelta(minutes=5)

@@ -6,36 +6,37 @@ import pytest
 
 from fleetos.limits import PLAN_MAX_SERVERS
 from fleetos.planning.plan_file.csv_servers import ROW_PROBLEMS_LISTED
-from tests.unit.planning.desk import HEAD, Desk, server_id
+from tests.support.builders import server_id
+from tests.unit.planning.plan_folder import HEAD, PlanFolder
 
 PLAN = HEAD + "servers: [{file: s.csv}]\n"
 
 
-def test_a_file_of_names_and_labels(desk: Desk) -> None:
+def test_a_file_of_names_and_labels(plans: PlanFolder) -> None:
     rows = 'name,pair,rack\r\nweb-01,a,"row 1, rack 2"\r\n\r\nweb-02, b ,\r\n'
-    plan = desk.plan(PLAN, {"s.csv": b"\xef\xbb\xbf" + rows.encode()})
+    plan = plans.plan(PLAN, {"s.csv": b"\xef\xbb\xbf" + rows.encode()})
     first, second = plan.servers
     assert (first.name, first.id, first.labels) == ("web-01", None, {"pair": "a", "rack": "row 1, rack 2"})
     assert second.labels == {"pair": "b"}
     assert (first.place.line, second.place.line) == (2, 4)
-    assert first.place.file == str(desk.folder / "s.csv")
+    assert first.place.file == str(plans.folder / "s.csv")
 
 
-def test_a_file_of_ids_lies_beside_the_plan_and_is_merged_with_it(desk: Desk) -> None:
+def test_a_file_of_ids_lies_beside_the_plan_and_is_merged_with_it(plans: PlanFolder) -> None:
     plan_text = HEAD + f"servers:\n  - id: {server_id(2)}\n    change: {{image: x}}\n  - file: lists/s.csv\n"
-    plan = desk.plan(plan_text, {"lists/s.csv": f"id,pair\n{server_id(1)},a\n{server_id(2).upper()},b\n"})
+    plan = plans.plan(plan_text, {"lists/s.csv": f"id,pair\n{server_id(1)},a\n{server_id(2).upper()},b\n"})
     assert [one.id for one in plan.servers] == [server_id(2), server_id(1)]
     assert (plan.servers[0].change.image, plan.servers[0].labels) == ("x", {"pair": "b"})
 
 
-def test_a_row_begins_on_the_line_where_its_first_cell_stands(desk: Desk) -> None:
-    first, second = desk.problems(PLAN, {"s.csv": 'name,note\nok,"two\nlines"\n"web-*",x\n'})
+def test_a_row_begins_on_the_line_where_its_first_cell_stands(plans: PlanFolder) -> None:
+    first, second = plans.problems(PLAN, {"s.csv": 'name,note\nok,"two\nlines"\n"web-*",x\n'})
     assert (first.line, first.expected.split(" is ")[0]) == (2, "a label's value")
     assert (second.line, second.column, second.key) == (4, 1, "name")
 
 
-def test_empty_rows_are_passed_over(desk: Desk) -> None:
-    plan = desk.plan(PLAN, {"s.csv": "name,note\n\n  \n,\n , \nweb-01,x\n"})
+def test_empty_rows_are_passed_over(plans: PlanFolder) -> None:
+    plan = plans.plan(PLAN, {"s.csv": "name,note\n\n  \n,\n , \nweb-01,x\n"})
     assert [(one.name, one.place.line) for one in plan.servers] == [("web-01", 6)]
 
 
@@ -63,50 +64,52 @@ def test_empty_rows_are_passed_over(desk: Desk) -> None:
         ("sep=;\nname,pair\nweb-01,a\n", 2, "no column of the header"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_with_its_line(desk: Desk, rows: str, line: int, expected: str) -> None:
-    problem = desk.problem(PLAN, {"s.csv": rows})
-    assert problem.file == str(desk.folder / "s.csv")
+def test_what_is_wrong_with_a_file_is_said_with_its_line(
+    plans: PlanFolder, rows: str, line: int, expected: str
+) -> None:
+    problem = plans.problem(PLAN, {"s.csv": rows})
+    assert problem.file == str(plans.folder / "s.csv")
     assert problem.line == line
     assert problem.expected.startswith(expected)
 
 
 @pytest.mark.parametrize("data", [b"name\nweb-\xff\n", "name\nx\n".encode("utf-16"), b"name\nweb\x0001\n"])
-def test_a_file_that_is_no_text_is_refused_at_its_own_line(desk: Desk, data: bytes) -> None:
-    problem = desk.problem(PLAN, {"s.csv": data})
-    assert problem.file == str(desk.folder / "s.csv")
+def test_a_file_that_is_no_text_is_refused_at_its_own_line(plans: PlanFolder, data: bytes) -> None:
+    problem = plans.problem(PLAN, {"s.csv": data})
+    assert problem.file == str(plans.folder / "s.csv")
     assert problem.line is not None
 
 
-def test_a_file_that_is_not_there_is_reported_in_the_plan(desk: Desk) -> None:
-    problem = desk.problem(PLAN)
-    assert (problem.file, problem.line, problem.key) == (str(desk.folder / "plan.yaml"), 4, "servers[0].file")
-    (desk.folder / "s.csv").mkdir()
-    assert "not a regular file" in desk.problem(PLAN).expected
+def test_a_file_that_is_not_there_is_reported_in_the_plan(plans: PlanFolder) -> None:
+    problem = plans.problem(PLAN)
+    assert (problem.file, problem.line, problem.key) == (str(plans.folder / "plan.yaml"), 4, "servers[0].file")
+    (plans.folder / "s.csv").mkdir()
+    assert "not a regular file" in plans.problem(PLAN).expected
 
 
-def test_every_bad_row_is_listed_up_to_a_bound(desk: Desk) -> None:
+def test_every_bad_row_is_listed_up_to_a_bound(plans: PlanFolder) -> None:
     bad = "id\n" + "nonsense\n" * (ROW_PROBLEMS_LISTED + 7)
-    problems = desk.problems(PLAN, {"s.csv": bad})
+    problems = plans.problems(PLAN, {"s.csv": bad})
     assert len(problems) == ROW_PROBLEMS_LISTED + 1
     assert problems[0].expected == "7 more problems are not listed"
 
 
-def test_conflicting_labels_of_two_rows_name_both(desk: Desk) -> None:
-    problem = desk.problem(PLAN, {"s.csv": "name,pair\nweb-01,a\nweb-01,b\n"})
+def test_conflicting_labels_of_two_rows_name_both(plans: PlanFolder) -> None:
+    problem = plans.problem(PLAN, {"s.csv": "name,pair\nweb-01,a\nweb-01,b\n"})
     assert problem.line == 3
     assert "s.csv:2:1" in problem.expected
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_rows_are_read_within_seconds_and_no_more(desk: Desk) -> None:
+def test_a_hundred_thousand_rows_are_read_within_seconds_and_no_more(plans: PlanFolder) -> None:
     rows = ["id,pair", *(f"{server_id(number)},p{number // 2}" for number in range(PLAN_MAX_SERVERS))]
     begun = time.process_time()
-    plan = desk.plan(PLAN, {"s.csv": "\n".join(rows)})
+    plan = plans.plan(PLAN, {"s.csv": "\n".join(rows)})
     # About a second on the slowest machine seen; the bound only catches a rule that looks at all pairs.
     assert time.process_time() - begun < 15
     assert len(plan.servers) == PLAN_MAX_SERVERS
     rows.append(f"{server_id(PLAN_MAX_SERVERS)},x")
-    problem = desk.problem(PLAN, {"s.csv": "\n".join(rows)})
+    problem = plans.problem(PLAN, {"s.csv": "\n".join(rows)})
     assert (problem.line, problem.expected) == (PLAN_MAX_SERVERS + 2, "a plan has at most 100000 servers")
 
 
@@ -128,22 +131,24 @@ def test_a_hundred_thousand_rows_are_read_within_seconds_and_no_more(desk: Desk)
         ('"Name","Role"\n"web-01","web"\n', 2, {"Role": "web"}),
     ],
 )
-def test_what_spreadsheets_make_of_a_file_is_read(desk: Desk, text: str, line: int, labels: dict[str, str]) -> None:
-    (server,) = desk.plan(PLAN, {"s.csv": text}).servers
+def test_what_spreadsheets_make_of_a_file_is_read(
+    plans: PlanFolder, text: str, line: int, labels: dict[str, str]
+) -> None:
+    (server,) = plans.plan(PLAN, {"s.csv": text}).servers
     assert (server.name, server.labels, server.place.line) == ("web-01", labels, line)
 
 
-def test_a_list_of_servers_that_openstack_has_exported_is_read_by_its_ids(desk: Desk) -> None:
+def test_a_list_of_servers_that_openstack_has_exported_is_read_by_its_ids(plans: PlanFolder) -> None:
     head = '"ID","Name","Status","Networks","Power State","rack"\n'
     rows = f'"{server_id(1).upper()}","web-01","{{}}","net=10.0.0.1, 10.0.0.2","Running","r1"\n'
-    before = desk.plan(PLAN, {"s.csv": head + rows.format("ACTIVE")})
+    before = plans.plan(PLAN, {"s.csv": head + rows.format("ACTIVE")})
     (server,) = before.servers
     assert (server.id, server.name, server.called, server.labels) == (server_id(1), None, "web-01", {"rack": "r1"})
     # What a server is now does not make another plan.
-    assert desk.plan(PLAN, {"s.csv": head + rows.format("SHUTOFF")}).digest == before.digest
+    assert plans.plan(PLAN, {"s.csv": head + rows.format("SHUTOFF")}).digest == before.digest
 
 
-def test_names_of_a_file_are_the_same_however_an_accent_is_spelled(desk: Desk) -> None:
-    plan = desk.plan(PLAN, {"s.csv": "name,ort\nmu\u0308nchen,ko\u0308ln\n"})
+def test_names_of_a_file_are_the_same_however_an_accent_is_spelled(plans: PlanFolder) -> None:
+    plan = plans.plan(PLAN, {"s.csv": "name,ort\nmu\u0308nchen,ko\u0308ln\n"})
     assert [(one.name, one.labels) for one in plan.servers] == [("m\u00fcnchen", {"ort": "k\u00f6ln"})]
-    assert plan.digest == desk.plan(PLAN, {"s.csv": "name,ort\nm\u00fcnchen,k\u00f6ln\n"}).digest
+    assert plan.digest == plans.plan(PLAN, {"s.csv": "name,ort\nm\u00fcnchen,k\u00f6ln\n"}).digest

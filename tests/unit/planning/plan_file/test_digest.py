@@ -10,7 +10,7 @@ from fleetos.model.plan import Plan
 from fleetos.model.run import Scope
 from fleetos.planning.plan_file.digest import run_digest
 from fleetos.planning.plan_file.load import load_plan
-from tests.unit.planning.desk import Desk
+from tests.unit.planning.plan_folder import PlanFolder
 
 FILES = {"s.csv": "name,pair\nweb-02,a\n", "data": "#cloud-config\n"}
 TEXT = """\
@@ -29,7 +29,7 @@ timeouts: {stop: 10m, change: 1h30m}
 """
 
 
-def test_formatting_comments_defaults_and_key_order_do_not_count(desk: Desk) -> None:
+def test_formatting_comments_defaults_and_key_order_do_not_count(plans: PlanFolder) -> None:
     other = """\
     # another hand
     name: "try"
@@ -49,21 +49,21 @@ def test_formatting_comments_defaults_and_key_order_do_not_count(desk: Desk) -> 
       adminpass: {file: ../secrets/pw}
       image: Debian
     """
-    assert desk.plan(TEXT, FILES).digest == desk.plan(other).digest
+    assert plans.plan(TEXT, FILES).digest == plans.plan(other).digest
 
 
-def test_where_the_plan_lies_does_not_count(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = desk.plan(TEXT, FILES).digest
-    moved = desk.folder / "deep" / "below"
+def test_where_the_plan_lies_does_not_count(plans: PlanFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = plans.plan(TEXT, FILES).digest
+    moved = plans.folder / "deep" / "below"
     moved.mkdir(parents=True)
     for name in ("plan.yaml", "s.csv", "data"):
-        shutil.copy(desk.folder / name, moved / name)
+        shutil.copy(plans.folder / name, moved / name)
     shutil.move(moved / "plan.yaml", moved / "renamed.yaml")
     assert load_plan(moved / "renamed.yaml").digest == digest
-    monkeypatch.chdir(desk.folder)
+    monkeypatch.chdir(plans.folder)
     relative = load_plan(Path("plan.yaml"))
     assert relative.digest == digest
-    assert relative.path == desk.folder / "plan.yaml"
+    assert relative.path == plans.folder / "plan.yaml"
 
 
 @pytest.mark.parametrize(
@@ -86,29 +86,29 @@ def test_where_the_plan_lies_does_not_count(desk: Desk, monkeypatch: pytest.Monk
         ("timeouts:", "api: {connections: 3}\ntimeouts:"),
     ],
 )
-def test_what_the_plan_says_counts(desk: Desk, before: str, after: str) -> None:
+def test_what_the_plan_says_counts(plans: PlanFolder, before: str, after: str) -> None:
     assert before in TEXT
-    assert desk.plan(TEXT, FILES).digest != desk.plan(TEXT.replace(before, after, 1), FILES).digest
+    assert plans.plan(TEXT, FILES).digest != plans.plan(TEXT.replace(before, after, 1), FILES).digest
 
 
 @pytest.mark.parametrize("change", [{"s.csv": "name,pair\nweb-02,b\n"}, {"data": "#cloud-config\n# more\n"}])
-def test_what_the_named_files_say_counts(desk: Desk, change: dict[str, str]) -> None:
-    assert desk.plan(TEXT, FILES).digest != desk.plan(TEXT, {**FILES, **change}).digest
+def test_what_the_named_files_say_counts(plans: PlanFolder, change: dict[str, str]) -> None:
+    assert plans.plan(TEXT, FILES).digest != plans.plan(TEXT, {**FILES, **change}).digest
 
 
-def test_an_override_back_to_auto_counts(desk: Desk) -> None:
+def test_an_override_back_to_auto_counts(plans: PlanFolder) -> None:
     text = "version: 1\nname: x\nchange: {image: a, api: v1}\nservers: [{name: b, change: {api: auto}}]\n"
-    assert desk.plan(text).digest != desk.plan(text.replace(", change: {api: auto}", "")).digest
+    assert plans.plan(text).digest != plans.plan(text.replace(", change: {api: auto}", "")).digest
 
 
-def test_the_password_itself_does_not_count(desk: Desk) -> None:
+def test_the_password_itself_does_not_count(plans: PlanFolder) -> None:
     text = TEXT.replace("../secrets/pw", "pw")
-    digest = desk.plan(text, {**FILES, "pw": "Passw0rd-1"}).digest
-    assert desk.plan(text, {**FILES, "pw": "Passw0rd-2"}).digest == digest
+    digest = plans.plan(text, {**FILES, "pw": "Passw0rd-1"}).digest
+    assert plans.plan(text, {**FILES, "pw": "Passw0rd-2"}).digest == digest
 
 
-def test_cloud_region_and_project_count_for_the_run(desk: Desk) -> None:
-    plan: Plan = desk.plan(TEXT, FILES)
+def test_cloud_region_and_project_count_for_the_run(plans: PlanFolder) -> None:
+    plan: Plan = plans.plan(TEXT, FILES)
     places = [
         ("a", "b", "p"),
         ("a", None, "p"),
@@ -120,6 +120,6 @@ def test_cloud_region_and_project_count_for_the_run(desk: Desk) -> None:
     digests = {run_digest(plan, Scope(*where, "https://ecs.example")) for where in places}
     assert len(digests) == 6
     assert all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in digests)
-    named = desk.plan(TEXT + "cloud: a\nregion: b\n", FILES)
+    named = plans.plan(TEXT + "cloud: a\nregion: b\n", FILES)
     here, there = (Scope("a", "b", "p", endpoint) for endpoint in ("https://ecs.example", "https://other.example"))
     assert run_digest(named, here) == run_digest(plan, there)

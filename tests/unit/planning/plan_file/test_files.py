@@ -16,7 +16,8 @@ from fleetos.planning.plan_file.load import load_plan
 from fleetos.planning.preflight.preflight import preflight
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
-from tests.unit.planning.desk import DEBIAN, HEAD, Desk, a_server, inventory
+from tests.support.builders import DEBIAN, a_server, an_inventory
+from tests.unit.planning.plan_folder import HEAD, PlanFolder
 
 CANARY = "Zq7wKe9vTx"
 HANGS_S = 5
@@ -49,20 +50,20 @@ def plan_with(role: str, path: str | Path) -> str:
     return HEAD.replace("keyname: key", f"{login}{key}: {{file: {named}}}") + "servers: [{name: web-01}]\n"
 
 
-def used(desk: Desk, role: str, path: str | Path) -> str:
+def used(plans: PlanFolder, role: str, path: str | Path) -> str:
     """What the file held, as the run would use it. Raises InputError."""
     with soon():
-        plan = desk.plan(plan_with(role, path))
+        plan = plans.plan(plan_with(role, path))
         if role == ROWS:
             return ",".join(server.name or "" for server in plan.servers)
-        order = preflight(plan, inventory([a_server(1)]), (DEBIAN,), None, CloudFacts()).servers[0].order
+        order = preflight(plan, an_inventory([a_server(1)]), (DEBIAN,), None, CloudFacts()).servers[0].order
         found = PlanSecrets({}).resolve(order)
     return found.adminpass if found.adminpass is not None else (found.user_data or b"").decode(errors="replace")
 
 
-def problems(desk: Desk, role: str, path: str | Path) -> tuple[Problem, ...]:
+def problems(plans: PlanFolder, role: str, path: str | Path) -> tuple[Problem, ...]:
     with pytest.raises(InputError) as caught:
-        used(desk, role, path)
+        used(plans, role, path)
     return caught.value.problems
 
 
@@ -72,16 +73,16 @@ def holding(role: str, word: str) -> str:
 
 
 @pytest.fixture
-def odd(desk: Desk) -> Iterator[dict[str, str]]:
+def odd(plans: PlanFolder) -> Iterator[dict[str, str]]:
     """Things that can be opened like a file, and are none."""
-    os.mkfifo(desk.folder / "pipe")
-    (desk.folder / "folder").mkdir()
-    (desk.folder / "to-pipe").symlink_to("pipe")
-    (desk.folder / "circle").symlink_to("circle")
+    os.mkfifo(plans.folder / "pipe")
+    (plans.folder / "folder").mkdir()
+    (plans.folder / "to-pipe").symlink_to("pipe")
+    (plans.folder / "circle").symlink_to("circle")
     with socket.socket(socket.AF_UNIX) as listening:
         before = Path.cwd()
         # The path of a socket is short.
-        os.chdir(desk.folder)
+        os.chdir(plans.folder)
         try:
             listening.bind("socket")
         finally:
@@ -98,18 +99,18 @@ def odd(desk: Desk) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_only_regular_files_are_read_and_nobody_waits(desk: Desk, odd: dict[str, str], role: str) -> None:
+def test_only_regular_files_are_read_and_nobody_waits(plans: PlanFolder, odd: dict[str, str], role: str) -> None:
     for name, path in odd.items():
-        (problem,) = problems(desk, role, path)
+        (problem,) = problems(plans, role, path)
         assert "is not a regular file" in problem.expected or "cannot be read" in problem.expected, name
         assert problem.line is not None or role == ADMINPASS, name
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_file_without_end_is_read_to_the_bound(desk: Desk, role: str) -> None:
-    with (desk.folder / "huge").open("wb") as file:
+def test_a_file_without_end_is_read_to_the_bound(plans: PlanFolder, role: str) -> None:
+    with (plans.folder / "huge").open("wb") as file:
         file.truncate(2**40)
-    (problem,) = problems(desk, role, "huge")
+    (problem,) = problems(plans, role, "huge")
     assert "larger" in problem.expected
     assert ROWS_MAX_BYTES < 2**26
 
@@ -143,31 +144,33 @@ def test_a_file_without_end_is_read_to_the_bound(desk: Desk, role: str) -> None:
     ],
 )
 def test_a_path_is_taken_letter_by_letter(
-    desk: Desk, role: str, name: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    plans: PlanFolder, role: str, name: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path_factory.mktemp("home")
-    for decoy in (home / "own", desk.folder / "own", desk.folder.parent / "own"):
+    for decoy in (home / "own", plans.folder / "own", plans.folder.parent / "own"):
         decoy.write_text(holding(role, CANARY))
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(home)
-    told = problems(desk, role, name)
+    told = problems(plans, role, name)
     assert CANARY not in "".join(map(str, told))
     # A file of just that name is the one that is meant.
-    desk.write(name, holding(role, "Letter-by"))
-    assert used(desk, role, name) == holding(role, "Letter-by").removeprefix("name\n").rstrip("\n") or role == USER_DATA
-    assert CANARY not in used(desk, role, name)
+    plans.write(name, holding(role, "Letter-by"))
+    assert (
+        used(plans, role, name) == holding(role, "Letter-by").removeprefix("name\n").rstrip("\n") or role == USER_DATA
+    )
+    assert CANARY not in used(plans, role, name)
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_path_leads_where_it_says(desk: Desk, role: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_path_leads_where_it_says(plans: PlanFolder, role: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = tmp_path_factory.mktemp("outside") / "own"
     outside.write_text(holding(role, "Out-side"))
-    (desk.folder / "link").symlink_to(outside)
-    for path in (outside, os.path.relpath(outside, desk.folder), "link", "./link", f"/{outside}"):
-        assert "Out-side" in used(desk, role, path)
+    (plans.folder / "link").symlink_to(outside)
+    for path in (outside, os.path.relpath(outside, plans.folder), "link", "./link", f"/{outside}"):
+        assert "Out-side" in used(plans, role, path)
     outside.chmod(0o000)
     if os.geteuid() != 0:
-        (problem,) = problems(desk, role, "link")
+        (problem,) = problems(plans, role, "link")
         assert "Permission denied" in problem.expected
 
 
@@ -202,28 +205,28 @@ FOREIGN: dict[str, str | bytes] = {
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("kind", sorted(FOREIGN))
-def test_no_message_quotes_a_file(desk: Desk, role: str, kind: str) -> None:
-    desk.write("foreign", FOREIGN[kind])
+def test_no_message_quotes_a_file(plans: PlanFolder, role: str, kind: str) -> None:
+    plans.write("foreign", FOREIGN[kind])
     if role == USER_DATA and kind not in ("UTF-16", "binary", "environment"):
         # Any text will do as user data; it is known by its digest, and so it is told when it has changed.
-        used(desk, role, "foreign")
-        plan = load_plan(desk.folder / "plan.yaml")
-        order = preflight(plan, inventory([a_server(1)]), (DEBIAN,), None, CloudFacts()).servers[0].order
-        desk.write("foreign", f"other {CANARY}")
+        used(plans, role, "foreign")
+        plan = load_plan(plans.folder / "plan.yaml")
+        order = preflight(plan, an_inventory([a_server(1)]), (DEBIAN,), None, CloudFacts()).servers[0].order
+        plans.write("foreign", f"other {CANARY}")
         with pytest.raises(InputError) as changed:
             PlanSecrets({}).resolve(order)
         told = changed.value.problems
         assert CANARY not in repr(plan) + repr(order)
         assert CANARY not in "".join(map(str, plan.doubts))
     else:
-        told = problems(desk, role, "foreign")
+        told = problems(plans, role, "foreign")
     assert CANARY not in "".join(f"{one!r}{one}" for one in told)
 
 
 @pytest.mark.parametrize("kind", sorted(FOREIGN))
-def test_a_foreign_file_as_a_plan_is_not_quoted(desk: Desk, kind: str) -> None:
+def test_a_foreign_file_as_a_plan_is_not_quoted(plans: PlanFolder, kind: str) -> None:
     with pytest.raises(InputError) as caught:
-        load_plan(desk.write("foreign", FOREIGN[kind]))
+        load_plan(plans.write("foreign", FOREIGN[kind]))
     # The names of keys are told, and nothing else of the file.
     told = "".join(f"{one.expected}{one.hint}" for one in caught.value.problems)
     assert CANARY not in told
@@ -242,16 +245,16 @@ def test_a_foreign_file_as_a_plan_is_not_quoted(desk: Desk, kind: str) -> None:
         "!vault x",
     ],
 )
-def test_no_tag_does_anything(desk: Desk, value: str) -> None:
-    made = desk.folder / "made"
-    desk.write("own", CANARY)
+def test_no_tag_does_anything(plans: PlanFolder, value: str) -> None:
+    made = plans.folder / "made"
+    plans.write("own", CANARY)
     text = HEAD.replace("keyname: key", f"keyname: {value.format(path=made)}") + "servers: [{name: web-01}]\n"
-    assert desk.problem(text).expected == "a tag is not supported"
+    assert plans.problem(text).expected == "a tag is not supported"
     assert not made.exists()
 
 
-def test_no_variable_is_put_in(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_variable_is_put_in(plans: PlanFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANARY", CANARY)
     text = 'version: 1\nname: try\nchange: {image: "${CANARY}", keyname: "$CANARY"}\nservers: [{name: "%(CANARY)s"}]\n'
-    plan = desk.plan(text)
+    plan = plans.plan(text)
     assert (plan.change.image, plan.change.keyname, plan.servers[0].name) == ("${CANARY}", "$CANARY", "%(CANARY)s")

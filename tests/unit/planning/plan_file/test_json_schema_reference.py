@@ -12,7 +12,7 @@ from fleetos.limits import ROWS_MAX_BYTES
 from fleetos.planning.plan_file.json_schema import DIALECT, plan_schema
 from fleetos.planning.plan_file.load import PLAN_MAX_BYTES, PLAN_MAX_VALUES, load_plan, read_tree
 from fleetos.planning.plan_file.validation import LATER, SECTIONS
-from tests.unit.planning.desk import Desk
+from tests.unit.planning.plan_folder import PlanFolder
 
 ROOT = Path(__file__).parents[4]
 PLANS = sorted((ROOT / "plans").glob("*.yaml"))
@@ -55,9 +55,9 @@ def test_the_page_names_the_bounds() -> None:
     assert f"together have at most {ROWS_MAX_BYTES // 2**20} MiB" in PAGE
 
 
-def test_the_example_of_the_page_is_a_plan(desk: Desk) -> None:
+def test_the_example_of_the_page_is_a_plan(plans: PlanFolder) -> None:
     example = PAGE.split("```yaml\n")[1].split("```")[0]
-    plan = desk.plan(example, {"more-servers.csv": "name\nweb-03\n"})
+    plan = plans.plan(example, {"more-servers.csv": "name\nweb-03\n"})
     assert [one.name for one in plan.servers] == ["web-01", "web-02", "web-03", None]
 
 
@@ -224,15 +224,15 @@ def test_the_schema_accepts_every_example(path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_the_schema_refuses_what_the_loader_refuses(desk: Desk, bad: dict[str, Any]) -> None:
+def test_the_schema_refuses_what_the_loader_refuses(plans: PlanFolder, bad: dict[str, Any]) -> None:
     plan = {**GOOD, **bad}
     assert Checker().valid(GOOD)
     assert not Checker().valid(plan)
     # JSON is YAML: the loader must agree.
-    assert desk.problems(json.dumps(plan))
+    assert plans.problems(json.dumps(plan))
 
 
-def test_a_selector_with_all_its_keys_is_one_for_the_schema_and_for_the_loader(desk: Desk) -> None:
+def test_a_selector_with_all_its_keys_is_one_for_the_schema_and_for_the_loader(plans: PlanFolder) -> None:
     selector = {
         "name": ["web-*", "db-0?"],
         "tags": {"role": ["web", "db"], "gold": "*", "bare": ""},
@@ -245,10 +245,10 @@ def test_a_selector_with_all_its_keys_is_one_for_the_schema_and_for_the_loader(d
     }
     plan = {**GOOD, "servers": [{"select": selector, "labels": {"a": "b"}, "change": {"image": "b"}}]}
     assert Checker().valid(plan)
-    (entry,) = desk.plan(json.dumps(plan)).servers
+    (entry,) = plans.plan(json.dumps(plan)).servers
     assert entry.select is not None
     assert entry.select.written.keys() == selector.keys()
 
 
-def test_a_good_plan_in_json_is_a_plan(desk: Desk) -> None:
-    assert desk.plan(json.dumps(GOOD)).servers[0].name == "web-01"
+def test_a_good_plan_in_json_is_a_plan(plans: PlanFolder) -> None:
+    assert plans.plan(json.dumps(GOOD)).servers[0].name == "web-01"

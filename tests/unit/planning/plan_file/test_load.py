@@ -20,7 +20,8 @@ from fleetos.model.plan import (
     Timeouts,
 )
 from fleetos.planning.plan_file.load import load_plan
-from tests.unit.planning.desk import HEAD, Desk, places, server_id
+from tests.support.builders import server_id
+from tests.unit.planning.plan_folder import HEAD, PlanFolder, places
 
 EVERYTHING = """\
 version: 1
@@ -50,8 +51,8 @@ api: {rate: 200/5m, connections: 4}
 """
 
 
-def test_every_key_arrives_in_the_plan(desk: Desk) -> None:
-    plan = desk.plan(EVERYTHING.replace("api: v1, ", ""), {"cloud-init.yaml": "#cloud-config\n"})
+def test_every_key_arrives_in_the_plan(plans: PlanFolder) -> None:
+    plan = plans.plan(EVERYTHING.replace("api: v1, ", ""), {"cloud-init.yaml": "#cloud-config\n"})
     assert (plan.name, plan.cloud, plan.region) == ("everything", "otc-prod", "eu-de")
     change = plan.change
     assert (change.image, change.api, change.keyname) == ("Debian", ApiChoice.V2, "key")
@@ -62,7 +63,7 @@ def test_every_key_arrives_in_the_plan(desk: Desk) -> None:
         "BYOL": "true",
     }
     assert change.user_data is not None
-    assert change.user_data.path == str(desk.folder / "cloud-init.yaml")
+    assert change.user_data.path == str(plans.folder / "cloud-init.yaml")
     first, second = plan.servers
     assert (first.id, first.name, first.labels) == (server_id(1), None, {"pair": "web-a"})
     assert (second.id, second.name) == (None, "web-02")
@@ -82,8 +83,8 @@ def test_every_key_arrives_in_the_plan(desk: Desk) -> None:
     assert math.isclose(plan.api.rate_per_s * 300 + plan.api.burst - 1, 200)
 
 
-def test_what_is_left_out_has_the_defaults_of_the_model(desk: Desk) -> None:
-    plan = desk.plan(HEAD + "servers: [{name: web-01}]\n")
+def test_what_is_left_out_has_the_defaults_of_the_model(plans: PlanFolder) -> None:
+    plan = plans.plan(HEAD + "servers: [{name: web-01}]\n")
     assert (plan.cloud, plan.region, plan.exclude) == (None, None, ())
     assert plan.rollout == Rollout()
     assert plan.failure == FailurePolicy()
@@ -94,9 +95,9 @@ def test_what_is_left_out_has_the_defaults_of_the_model(desk: Desk) -> None:
     assert plan.servers[0].change == ChangeSpec()
 
 
-def test_each_key_knows_its_place(desk: Desk) -> None:
-    plan = desk.plan(EVERYTHING.replace("api: v1, ", ""), {"cloud-init.yaml": "x"})
-    file = str(desk.folder / "plan.yaml")
+def test_each_key_knows_its_place(plans: PlanFolder) -> None:
+    plan = plans.plan(EVERYTHING.replace("api: v1, ", ""), {"cloud-init.yaml": "x"})
+    file = str(plans.folder / "plan.yaml")
     assert str(plan.place("timeouts.settle")) == f"{file}:22:34"
     assert str(plan.place("change.image")) == f"{file}:6:3"
     assert plan.place("change.metadata.BYOL").line == 11
@@ -107,7 +108,7 @@ def test_each_key_knows_its_place(desk: Desk) -> None:
     assert str(plan.servers[1].change.places["adminpass"]) == f"{file}:16:14"
 
 
-def test_all_problems_of_a_file_are_reported_at_once_and_in_order(desk: Desk) -> None:
+def test_all_problems_of_a_file_are_reported_at_once_and_in_order(plans: PlanFolder) -> None:
     text = """\
     version: 2
     name: Web Tier
@@ -132,7 +133,7 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order(desk: Desk) ->
     windows: {}
     api: {rate: 5/x, connections: 1000}
     """
-    problems = desk.problems(text)
+    problems = plans.problems(text)
     assert places(problems) == [
         (1, 1, "version"),
         (2, 1, "name"),
@@ -164,7 +165,7 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order(desk: Desk) ->
         (22, 7, "api.rate"),
         (22, 18, "api.connections"),
     ]
-    assert {one.file for one in problems} == {str(desk.folder / "plan.yaml")}
+    assert {one.file for one in problems} == {str(plans.folder / "plan.yaml")}
 
 
 @pytest.mark.parametrize(
@@ -177,8 +178,8 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order(desk: Desk) ->
         ("rollout: {attempts: 5}", "rollout.attempts", "`attempts` belongs into `failure`"),
     ],
 )
-def test_an_unknown_key_gets_a_hint(desk: Desk, section: str, key: str, hint: str) -> None:
-    problem = desk.problem(f"{HEAD}servers: [{{name: web-01}}]\n{section}\n")
+def test_an_unknown_key_gets_a_hint(plans: PlanFolder, section: str, key: str, hint: str) -> None:
+    problem = plans.problem(f"{HEAD}servers: [{{name: web-01}}]\n{section}\n")
     assert (problem.key, problem.hint) == (key, hint)
     assert problem.text == f"the key is not known{' here' if 'belongs' in hint else ''}"
 
@@ -191,8 +192,8 @@ def test_an_unknown_key_gets_a_hint(desk: Desk, section: str, key: str, hint: st
         *(f"failure: {{{key}: 1}}" for key in ("max_failed", "max_failed_per_wave")),
     ],
 )
-def test_a_key_of_a_later_version_is_not_supported(desk: Desk, section: str) -> None:
-    assert desk.problem(f"{HEAD}servers: [{{name: web-01}}]\n{section}\n").expected == "not supported by this version"
+def test_a_key_of_a_later_version_is_not_supported(plans: PlanFolder, section: str) -> None:
+    assert plans.problem(f"{HEAD}servers: [{{name: web-01}}]\n{section}\n").expected == "not supported by this version"
 
 
 @pytest.mark.parametrize(
@@ -204,8 +205,10 @@ def test_a_key_of_a_later_version_is_not_supported(desk: Desk, section: str) -> 
         ("rollout: {windows: {}}", "it will be `windows`"),
     ],
 )
-def test_a_key_of_a_later_version_in_a_wrong_place_is_not_supported_either(desk: Desk, section: str, hint: str) -> None:
-    problem = desk.problem(f"{HEAD}servers: [{{name: web-01}}]\n{section}\n")
+def test_a_key_of_a_later_version_in_a_wrong_place_is_not_supported_either(
+    plans: PlanFolder, section: str, hint: str
+) -> None:
+    problem = plans.problem(f"{HEAD}servers: [{{name: web-01}}]\n{section}\n")
     assert (problem.text, problem.hint) == ("not supported by this version", hint)
 
 
@@ -219,15 +222,17 @@ def test_a_key_of_a_later_version_in_a_wrong_place_is_not_supported_either(desk:
         ("servers: [{labels: {a: b}}]", "servers[0]", "each entry has exactly one"),
     ],
 )
-def test_an_entry_that_names_nobody_says_which_key_was_meant(desk: Desk, entry: str, key: str, hint: str) -> None:
-    problem = desk.problem(f"{HEAD}{entry}\n")
+def test_an_entry_that_names_nobody_says_which_key_was_meant(
+    plans: PlanFolder, entry: str, key: str, hint: str
+) -> None:
+    problem = plans.problem(f"{HEAD}{entry}\n")
     assert (problem.key, problem.hint) == (key, hint)
     assert "expected" not in str(problem)
 
 
 @pytest.mark.parametrize("name", ["web-*", "web-?1", "web-[01]"])
-def test_a_pattern_as_a_name_is_refused_with_a_hint_of_select(desk: Desk, name: str) -> None:
-    problem = desk.problem(f'{HEAD}servers: [{{name: "{name}"}}]\n')
+def test_a_pattern_as_a_name_is_refused_with_a_hint_of_select(plans: PlanFolder, name: str) -> None:
+    problem = plans.problem(f'{HEAD}servers: [{{name: "{name}"}}]\n')
     assert problem.hint is not None
     assert "`select: {name:" in problem.hint
 
@@ -260,51 +265,51 @@ def test_a_pattern_as_a_name_is_refused_with_a_hint_of_select(desk: Desk, name: 
         ('{image: "a\\tb"}', "change.image"),
     ],
 )
-def test_a_change_that_contradicts_itself_is_refused(desk: Desk, change: str, key: str) -> None:
-    assert desk.problem(f"version: 1\nname: x\nchange: {change}\nservers: [{{name: web-01}}]\n").key == key
+def test_a_change_that_contradicts_itself_is_refused(plans: PlanFolder, change: str, key: str) -> None:
+    assert plans.problem(f"version: 1\nname: x\nchange: {change}\nservers: [{{name: web-01}}]\n").key == key
 
 
-def test_a_server_may_take_another_login_than_the_plan(desk: Desk) -> None:
-    plan = desk.plan(HEAD + "servers: [{name: web-01, change: {adminpass: {env: PW}}}]\n")
+def test_a_server_may_take_another_login_than_the_plan(plans: PlanFolder) -> None:
+    plan = plans.plan(HEAD + "servers: [{name: web-01, change: {adminpass: {env: PW}}}]\n")
     effective = plan.servers[0].change.over(plan.change)
     assert (effective.keyname, effective.adminpass) == (None, SecretRef("env", "PW"))
     assert effective.image == "Debian"
 
 
-def test_an_override_of_the_api_meets_the_user_data_of_the_plan(desk: Desk) -> None:
+def test_an_override_of_the_api_meets_the_user_data_of_the_plan(plans: PlanFolder) -> None:
     text = """\
     version: 1
     name: x
     change: {image: a, user_data: {text: hello}}
     servers: [{name: web-01, change: {api: v1}}]
     """
-    assert places(desk.problems(text)) == [(3, 20, "change.user_data")]
+    assert places(plans.problems(text)) == [(3, 20, "change.user_data")]
 
 
-def test_each_server_needs_an_image(desk: Desk) -> None:
+def test_each_server_needs_an_image(plans: PlanFolder) -> None:
     servers = "servers: [{name: a, change: {image: x}}, {name: b}, {name: c}]\n"
-    problem = desk.problem("version: 1\nname: x\n" + servers)
+    problem = plans.problem("version: 1\nname: x\n" + servers)
     assert problem.key == "servers[1].name"
     assert problem.expected == "an image for this server (and 1 more servers)"
-    plan = desk.plan("version: 1\nname: x\nservers: [{name: a, change: {image: x}}]\n")
+    plan = plans.plan("version: 1\nname: x\nservers: [{name: a, change: {image: x}}]\n")
     assert plan.servers[0].change.image == "x"
 
 
-def test_a_lower_bound_above_its_upper_bound_is_refused(desk: Desk) -> None:
+def test_a_lower_bound_above_its_upper_bound_is_refused(plans: PlanFolder) -> None:
     text = HEAD + "servers: [{name: a}]\nfailure: {backoff: 20m}\npolling: {min: 2m, max: 1m}\n"
-    first, second = desk.problems(text)
+    first, second = plans.problems(text)
     assert (first.key, first.expected) == ("failure.backoff", "at most failure.max_backoff, which is 15m")
     assert (second.key, second.expected) == ("polling.min", "at most polling.max, which is 1m")
 
 
-def test_user_data_is_bounded_and_never_empty(desk: Desk) -> None:
+def test_user_data_is_bounded_and_never_empty(plans: PlanFolder) -> None:
     text = HEAD + "servers: [{name: a, change: {user_data: {file: data}}}]\n"
-    assert desk.plan(text, {"data": b"x" * USER_DATA_MAX_BYTES}).servers[0].change.user_data is not None
-    assert "is larger" in desk.problem(text, {"data": b"x" * (USER_DATA_MAX_BYTES + 1)}).expected
-    assert "is empty" in desk.problem(text, {"data": b""}).expected
+    assert plans.plan(text, {"data": b"x" * USER_DATA_MAX_BYTES}).servers[0].change.user_data is not None
+    assert "is larger" in plans.problem(text, {"data": b"x" * (USER_DATA_MAX_BYTES + 1)}).expected
+    assert "is empty" in plans.problem(text, {"data": b""}).expected
 
 
-def test_duplicates_are_merged(desk: Desk) -> None:
+def test_duplicates_are_merged(plans: PlanFolder) -> None:
     text = """\
     servers:
       - name: web-01
@@ -314,13 +319,13 @@ def test_duplicates_are_merged(desk: Desk) -> None:
         change: {image: other}
         labels: {rack: r1, pair: a}
     """
-    plan = desk.plan(HEAD + "\n".join(line[4:] for line in text.splitlines()))
+    plan = plans.plan(HEAD + "\n".join(line[4:] for line in text.splitlines()))
     assert [one.name for one in plan.servers] == ["web-01", "web-02"]
     assert plan.servers[0].labels == {"pair": "a", "rack": "r1"}
     assert plan.servers[0].change.image == "other"
 
 
-def test_conflicting_duplicates_are_refused_naming_both_places(desk: Desk) -> None:
+def test_conflicting_duplicates_are_refused_naming_both_places(plans: PlanFolder) -> None:
     text = (
         HEAD
         + "servers:\n"
@@ -328,7 +333,7 @@ def test_conflicting_duplicates_are_refused_naming_both_places(desk: Desk) -> No
         + "  - {name: a, change: {keyname: k2}, labels: {pair: y}}\n"
         + "  - {name: a, change: {adminpass: {env: X}}}\n"
     )
-    problems = desk.problems(text)
+    problems = plans.problems(text)
     assert [(one.line, one.column) for one in problems] == [(6, 6), (6, 24), (7, 6)]
     assert all(":5:" in one.expected for one in problems[:2])
 
@@ -355,43 +360,43 @@ def test_conflicting_duplicates_are_refused_naming_both_places(desk: Desk) -> No
         "{hunter2-Secret: !x y}",
     ],
 )
-def test_a_password_in_the_plan_is_refused_and_never_repeated(desk: Desk, written: str) -> None:
+def test_a_password_in_the_plan_is_refused_and_never_repeated(plans: PlanFolder, written: str) -> None:
     text = f"version: 1\nname: x\nchange:\n  image: a\n  adminpass: {written}\nservers: [{{name: web-01}}]\n"
-    problems = desk.problems(text)
+    problems = plans.problems(text)
     assert problems
     assert not any("hunter2" in str(one) or "Secret" in str(one) for one in problems)
 
 
-def test_a_literal_password_gets_its_own_hint(desk: Desk) -> None:
-    problem = desk.problem("version: 1\nname: x\nchange: {image: a, adminpass: hunter2}\nservers: [{name: a}]\n")
+def test_a_literal_password_gets_its_own_hint(plans: PlanFolder) -> None:
+    problem = plans.problem("version: 1\nname: x\nchange: {image: a, adminpass: hunter2}\nservers: [{name: a}]\n")
     assert problem.key == "change.adminpass"
     assert problem.hint is not None
     assert "a password in the plan itself is refused" in problem.hint
 
 
-def test_a_key_without_a_value_is_refused(desk: Desk) -> None:
+def test_a_key_without_a_value_is_refused(plans: PlanFolder) -> None:
     text = HEAD + "servers:\n  - name: a\n    change:\n      keyname:\nrollout:\n"
-    assert places(desk.problems(text)) == [(7, 7, "servers[0].change.keyname"), (8, 1, "rollout")]
+    assert places(plans.problems(text)) == [(7, 7, "servers[0].change.keyname"), (8, 1, "rollout")]
 
 
 @pytest.mark.parametrize("text", ["- a\n", "just text\n", "12\n", "~\n"])
-def test_a_document_that_is_no_mapping_is_refused(desk: Desk, text: str) -> None:
-    assert "no mapping" in desk.problem(text).expected
+def test_a_document_that_is_no_mapping_is_refused(plans: PlanFolder, text: str) -> None:
+    assert "no mapping" in plans.problem(text).expected
 
 
-def test_required_keys_are_named(desk: Desk) -> None:
-    problems = desk.problems("change: {image: a}\n")
+def test_required_keys_are_named(plans: PlanFolder) -> None:
+    problems = plans.problems("change: {image: a}\n")
     assert {one.key for one in problems} == {"version", "name", "servers"}
 
 
-def test_no_servers_at_all_is_refused(desk: Desk) -> None:
-    assert desk.problem(HEAD + "servers: []\n").expected == "at least one entry"
-    assert "at least one server" in desk.problem(HEAD + "servers: [{file: s.csv}]\n", {"s.csv": "name\n"}).expected
+def test_no_servers_at_all_is_refused(plans: PlanFolder) -> None:
+    assert plans.problem(HEAD + "servers: []\n").expected == "at least one entry"
+    assert "at least one server" in plans.problem(HEAD + "servers: [{file: s.csv}]\n", {"s.csv": "name\n"}).expected
 
 
-def test_a_plan_file_that_is_not_there(desk: Desk) -> None:
-    (desk.folder / "plan.yaml").mkdir()
-    for path in (desk.folder / "plan.yaml", desk.folder / "none.yaml"):
+def test_a_plan_file_that_is_not_there(plans: PlanFolder) -> None:
+    (plans.folder / "plan.yaml").mkdir()
+    for path in (plans.folder / "plan.yaml", plans.folder / "none.yaml"):
         with pytest.raises(InputError) as caught:
             load_plan(path)
         assert caught.value.problems[0].file == str(path)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fleetos.errors import InputError
 from fleetos.planning.plan_file.load import load_plan
-from tests.hostile.chance import EXAMPLES_FACTOR
+from tests.support.seeded_examples import EXAMPLES_FACTOR
 
 EVERYTHING = """\
 version: 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetos.planning.plan_file.user_data import user_data_doubts, user_data_fault
-from tests.unit.planning.desk import HEAD, Desk
+from tests.unit.planning.plan_folder import HEAD, PlanFolder
 
 CONFIG = b"#cloud-config\nruncmd:\n  - touch /ok\n"
 MIME = b'Content-Type: multipart/mixed; boundary="x"\nMIME-Version: 1.0\n\n--x\n'
@@ -100,14 +100,14 @@ def test_deep_user_data_takes_no_time() -> None:
     assert list(user_data_doubts(b"#cloud-config\n" + b"[" * 30_000)) != []
 
 
-def test_a_plan_refuses_and_warns_at_the_key(desk: Desk) -> None:
+def test_a_plan_refuses_and_warns_at_the_key(plans: PlanFolder) -> None:
     head = HEAD.replace("keyname: key", "user_data: {file: data}")
-    problem = desk.problem(head + "servers: [{name: a}]\n", {"data": b"\xff\xfe#\0"})
+    problem = plans.problem(head + "servers: [{name: a}]\n", {"data": b"\xff\xfe#\0"})
     assert (problem.line, problem.key) == (3, "change.user_data")
-    assert problem.text == f"{desk.folder / 'data'} is UTF-16 or UTF-32, which cloud-init does not read"
+    assert problem.text == f"{plans.folder / 'data'} is UTF-16 or UTF-32, which cloud-init does not read"
     own = 'servers: [{name: a, change: {user_data: {text: "echo"}}}, {name: b, change: {user_data: {text: "echo"}}}]\n'
-    plan = desk.plan(head + own, {"data": CONFIG})
+    plan = plans.plan(head + own, {"data": CONFIG})
     (doubt,) = plan.doubts
     assert (doubt.line, doubt.key) == (4, "servers[0].change.user_data")
     assert doubt.text.startswith("the text begins with a line that cloud-init does not know")
-    assert plan.digest == desk.plan(head + own, {"data": CONFIG}).digest
+    assert plan.digest == plans.plan(head + own, {"data": CONFIG}).digest

@@ -17,8 +17,9 @@ from fleetos.model.plan import Plan, Selector, SourcePosition
 from fleetos.planning.plan_file.build import SELECTORS_MAX
 from fleetos.planning.preflight.selectors import explain_no_match, match_servers, projects_by_name, with_project_names
 from fleetos.planning.preflight.server_selection import newly_selected, select
-from tests.hostile.chance import examples
-from tests.unit.planning.desk import HEAD, NEW, Desk, a_server, inventory, picture, server_id
+from tests.support.builders import NEW_IMAGE, a_server, a_snapshot, an_inventory, server_id
+from tests.support.seeded_examples import examples
+from tests.unit.planning.plan_folder import HEAD, PlanFolder
 
 WEB_1 = replace(
     a_server(1, name="web-01"),
@@ -29,18 +30,20 @@ WEB_1 = replace(
     enterprise_project="0",
 )
 WEB_2 = replace(
-    a_server(2, picture("SHUTOFF"), name="web-02"),
+    a_server(2, a_snapshot("SHUTOFF"), name="web-02"),
     tags={"role": "web"},
     flavor="m1.large.8",
     addresses=("10.0.1.7", "fd00::7"),
     az="eu-de-02",
     enterprise_project=server_id(77),
 )
-DB = replace(a_server(3, picture("ERROR", image=NEW), name="db-01"), tags={"role": "db"}, addresses=("no address",))
-BARE = a_server(4, picture(image=None), name="Web-03")
-BUILT = a_server(5, replace(picture(), status="BUILD", vm_state="building"), name="temp-616fb98f")
-ODD = a_server(6, replace(picture(), status="NEW_WORD"), name="web-odd")
-PROJECT = inventory([BUILT, BARE, DB, WEB_2, WEB_1, ODD])
+DB = replace(
+    a_server(3, a_snapshot("ERROR", image=NEW_IMAGE), name="db-01"), tags={"role": "db"}, addresses=("no address",)
+)
+BARE = a_server(4, a_snapshot(image=None), name="Web-03")
+BUILT = a_server(5, replace(a_snapshot(), status="BUILD", vm_state="building"), name="temp-616fb98f")
+ODD = a_server(6, replace(a_snapshot(), status="NEW_WORD"), name="web-odd")
+PROJECT = an_inventory([BUILT, BARE, DB, WEB_2, WEB_1, ODD])
 NOWHERE = SourcePosition("plan.yaml", 1, 1, "servers[0].select")
 
 
@@ -49,9 +52,9 @@ def text_of(*selectors: object, more: str = "") -> str:
     return HEAD + "servers: " + json.dumps([{"select": one} for one in selectors]) + "\n" + more
 
 
-def meant(desk: Desk, selector: object) -> list[str]:
+def meant(plans: PlanFolder, selector: object) -> list[str]:
     """The names of the servers that the selector means, in the order of their change."""
-    found = select(desk.plan(text_of(selector)), PROJECT)
+    found = select(plans.plan(text_of(selector)), PROJECT)
     assert found.problems == ()
     return [server.name for server, _ in found.servers]
 
@@ -70,7 +73,7 @@ def meant(desk: Desk, selector: object) -> list[str]:
         ({"tags": {"role": "web", "gold": "*"}}, ["web-01"]),
         ({"az": "eu-de-02"}, ["web-02"]),
         ({"image": "image-old"}, ["web-01", "web-02"]),
-        ({"image": ["Debian 11", NEW]}, ["db-01", "web-01"]),
+        ({"image": ["Debian 11", NEW_IMAGE]}, ["db-01", "web-01"]),
         ({"flavor": ["m1.large.8", "unknown"]}, ["web-02"]),
         ({"status": "SHUTOFF"}, ["web-02"]),
         ({"status": ["ERROR", "ACTIVE"], "tags": {"role": "*"}}, ["db-01", "web-01"]),
@@ -84,9 +87,9 @@ def meant(desk: Desk, selector: object) -> list[str]:
     ],
 )
 def test_a_selector_means_those_that_fit_every_key_by_any_value(
-    desk: Desk, selector: dict[str, Any], names: list[str]
+    plans: PlanFolder, selector: dict[str, Any], names: list[str]
 ) -> None:
-    assert meant(desk, selector) == names
+    assert meant(plans, selector) == names
 
 
 def unmatched(plan: Plan, project: Inventory) -> list[Problem]:
@@ -94,19 +97,19 @@ def unmatched(plan: Plan, project: Inventory) -> list[Problem]:
     return [one.problem for one in select(plan, project).unmatched]
 
 
-def test_an_enterprise_project_may_be_named(desk: Desk) -> None:
+def test_an_enterprise_project_may_be_named(plans: PlanFolder) -> None:
     names = {"0": "default", server_id(77): "ops"}
     named = with_project_names(PROJECT, names)
     text = text_of({"enterprise_project": ["ops", "0"]})
-    assert projects_by_name(desk.plan(text)).keys() == {"ops"}
-    assert projects_by_name(desk.plan(text_of({"enterprise_project": [server_id(77), "0"]}))) == {}
-    assert {server.name for server, _ in select(desk.plan(text), named).servers} == {"web-01", "web-02"}
-    (problem,) = unmatched(desk.plan(text_of({"enterprise_project": "opps"})), named)
+    assert projects_by_name(plans.plan(text)).keys() == {"ops"}
+    assert projects_by_name(plans.plan(text_of({"enterprise_project": [server_id(77), "0"]}))) == {}
+    assert {server.name for server, _ in select(plans.plan(text), named).servers} == {"web-01", "web-02"}
+    (problem,) = unmatched(plans.plan(text_of({"enterprise_project": "opps"})), named)
     assert problem.expected == "no server has enterprise project opps"
     assert (problem.hint or "").startswith("did you mean ops? enterprise projects seen: ")
 
 
-def test_selectors_and_entries_are_merged_and_exclusions_hold_for_all(desk: Desk) -> None:
+def test_selectors_and_entries_are_merged_and_exclusions_hold_for_all(plans: PlanFolder) -> None:
     text = HEAD + (
         "servers:\n"
         "  - {name: web-02, labels: {pair: a}}\n"
@@ -114,7 +117,7 @@ def test_selectors_and_entries_are_merged_and_exclusions_hold_for_all(desk: Desk
         '  - {select: {name: "*"}}\n'
         'exclude: [{name: "Web*"}]\n'
     )
-    found = select(desk.plan(text), PROJECT)
+    found = select(plans.plan(text), PROJECT)
     assert found.problems == ()
     assert [(server.name, ref.change.image, ref.labels) for server, ref in found.servers] == [
         ("web-02", "other", {"pair": "a", "tier": "web"}),
@@ -125,25 +128,25 @@ def test_selectors_and_entries_are_merged_and_exclusions_hold_for_all(desk: Desk
     assert [place.key for place in found.selected] == ["servers[1].select", "servers[2].select"]
 
 
-def test_a_contradiction_between_selectors_is_told_once(desk: Desk) -> None:
-    crowd = inventory(a_server(number) for number in range(1, 40))
+def test_a_contradiction_between_selectors_is_told_once(plans: PlanFolder) -> None:
+    crowd = an_inventory(a_server(number) for number in range(1, 40))
     text = HEAD + (
         "servers:\n"
         "  - {select: {name: web-*}, change: {keyname: a}}\n"
         '  - {select: {name: "*"}, change: {keyname: b}}\n'
         "  - {name: web-07, labels: {x: y}, change: {keyname: c}}\n"
     )
-    second, third = select(desk.plan(text), crowd).problems
+    second, third = select(plans.plan(text), crowd).problems
     assert (second.line, second.key) == (6, "servers[1].change.keyname")
     assert "plan.yaml:5:" in second.expected
     assert third.line == 7
 
 
-def test_a_temporary_server_is_never_selected_but_may_be_named(desk: Desk) -> None:
-    assert "temp-616fb98f" not in meant(desk, {"name": "*"})
-    (problem,) = unmatched(desk.plan(text_of({"name": "temp-*"})), PROJECT)
+def test_a_temporary_server_is_never_selected_but_may_be_named(plans: PlanFolder) -> None:
+    assert "temp-616fb98f" not in meant(plans, {"name": "*"})
+    (problem,) = unmatched(plans.plan(text_of({"name": "temp-*"})), PROJECT)
     assert problem.expected == "no server has a name like temp-*"
-    ((named, _),) = select(desk.plan(HEAD + "servers: [{name: temp-616fb98f}]\n"), PROJECT).servers
+    ((named, _),) = select(plans.plan(HEAD + "servers: [{name: temp-616fb98f}]\n"), PROJECT).servers
     assert named == BUILT
 
 
@@ -199,9 +202,9 @@ def test_a_temporary_server_is_never_selected_but_may_be_named(desk: Desk) -> No
     ],
 )
 def test_a_selector_that_means_nothing_says_what_comes_near(
-    desk: Desk, selector: dict[str, Any], key: str | None, expected: str, hint: str | None
+    plans: PlanFolder, selector: dict[str, Any], key: str | None, expected: str, hint: str | None
 ) -> None:
-    (problem,) = unmatched(desk.plan(text_of(selector)), PROJECT)
+    (problem,) = unmatched(plans.plan(text_of(selector)), PROJECT)
     assert problem.key == ".".join(["servers[0].select", *([key] if key else [])])
     assert problem.line == 4
     assert problem.expected == expected
@@ -209,8 +212,8 @@ def test_a_selector_that_means_nothing_says_what_comes_near(
     assert (problem.hint is None) is (hint is None)
 
 
-def test_a_project_without_servers(desk: Desk) -> None:
-    (problem,) = unmatched(desk.plan(text_of({"name": "*"})), inventory([BUILT]))
+def test_a_project_without_servers(plans: PlanFolder) -> None:
+    (problem,) = unmatched(plans.plan(text_of({"name": "*"})), an_inventory([BUILT]))
     assert problem.expected == "the project has no server that can be selected"
 
 
@@ -243,17 +246,17 @@ def test_near_misses_of_a_large_project_are_bounded() -> None:
     ],
 )
 def test_a_bad_selector_is_refused_at_its_place(
-    desk: Desk, selector: object, key: str, expected: str, hint: str | None
+    plans: PlanFolder, selector: object, key: str, expected: str, hint: str | None
 ) -> None:
-    problem = desk.problem(text_of(selector))
+    problem = plans.problem(text_of(selector))
     assert problem.key == f"servers[0].{key}"
     assert problem.expected.startswith(expected)
     assert (problem.hint or "").startswith(hint or "")
     assert (problem.hint is None) is (hint is None)
 
 
-def test_an_entry_names_its_servers_in_one_way_and_exclusions_do_not_select(desk: Desk) -> None:
-    both, excluded = desk.problems(HEAD + "servers: [{select: {az: a}, name: a}]\nexclude: [{select: {az: a}}]\n")
+def test_an_entry_names_its_servers_in_one_way_and_exclusions_do_not_select(plans: PlanFolder) -> None:
+    both, excluded = plans.problems(HEAD + "servers: [{select: {az: a}, name: a}]\nexclude: [{select: {az: a}}]\n")
     assert (both.key, both.expected) == (
         "servers[0].select",
         "the entry has more than one of `id`, `name`, `file` and `select`",
@@ -261,31 +264,31 @@ def test_an_entry_names_its_servers_in_one_way_and_exclusions_do_not_select(desk
     assert (excluded.key, excluded.expected) == ("exclude[0]", "the entry has none of `id` and `name`")
 
 
-def test_too_many_selectors_are_refused(desk: Desk) -> None:
+def test_too_many_selectors_are_refused(plans: PlanFolder) -> None:
     many = [{"az": f"a-{number}"} for number in range(SELECTORS_MAX + 5)]
-    assert desk.plan(text_of(*many[:SELECTORS_MAX]))
-    problem = desk.problem(text_of(*many))
+    assert plans.plan(text_of(*many[:SELECTORS_MAX]))
+    problem = plans.problem(text_of(*many))
     assert problem.expected == f"at most {SELECTORS_MAX} entries with `select`"
     assert problem.key == f"servers[{SELECTORS_MAX}].select"
 
 
-def test_the_digest_covers_what_a_selector_says(desk: Desk) -> None:
-    first = desk.plan(text_of({"name": ["a*", "b*"], "ip": "10.0.0.0/24", "tags": {"a": ["1", "2"], "b": "3"}})).digest
+def test_the_digest_covers_what_a_selector_says(plans: PlanFolder) -> None:
+    first = plans.plan(text_of({"name": ["a*", "b*"], "ip": "10.0.0.0/24", "tags": {"a": ["1", "2"], "b": "3"}})).digest
     same = text_of({"tags": {"b": ["3"], "a": ["2", "1"]}, "ip": ["10.0.0.0/24"], "name": ["b*", "a*", "b*"]})
-    assert desk.plan(same).digest == first
-    assert desk.plan(same.replace("10.0.0.0/24", "10.0.0.0/25")).digest != first
-    assert desk.plan(same.replace('"3"', '"4"')).digest != first
-    assert desk.plan(same.replace('"name"', '"flavor"').replace("a*", "a").replace("b*", "b")).digest != first
+    assert plans.plan(same).digest == first
+    assert plans.plan(same.replace("10.0.0.0/24", "10.0.0.0/25")).digest != first
+    assert plans.plan(same.replace('"3"', '"4"')).digest != first
+    assert plans.plan(same.replace('"name"', '"flavor"').replace("a*", "a").replace("b*", "b")).digest != first
 
 
-def test_what_a_selector_means_by_now(desk: Desk) -> None:
-    plan = desk.plan(text_of({"name": "web-*"}, {"tags": {"role": "db"}}))
-    images = {"Debian": NEW}
+def test_what_a_selector_means_by_now(plans: PlanFolder) -> None:
+    plan = plans.plan(text_of({"name": "web-*"}, {"tags": {"role": "db"}}))
+    images = {"Debian": NEW_IMAGE}
     assert newly_selected(plan, PROJECT, set(), images) == (WEB_1, WEB_2)
     assert newly_selected(plan, PROJECT, {WEB_1.id}, images) == (WEB_2,)
     assert newly_selected(plan, PROJECT, {WEB_1.id, WEB_2.id}, images) == ()
-    assert newly_selected(plan, inventory([]), set(), images) == ()
-    named = desk.plan(HEAD + "servers: [{name: web-01}, {name: gone}]\n")
+    assert newly_selected(plan, an_inventory([]), set(), images) == ()
+    named = plans.plan(HEAD + "servers: [{name: web-01}, {name: gone}]\n")
     assert (plan.selects, named.selects) == (True, False)
     assert newly_selected(named, PROJECT, set(), images) == ()
 
@@ -349,9 +352,9 @@ def test_whoever_is_not_selected_is_a_near_miss_and_nothing_else(
         assert problem.expected.startswith(("no server ", "the project has no server "))
 
 
-def test_a_selector_of_more_servers_than_a_plan_may_have_is_refused(desk: Desk) -> None:
-    seen = picture()
-    crowd = inventory(a_server(number, seen) for number in range(PLAN_MAX_SERVERS + 1))
-    (problem,) = select(desk.plan(text_of({"name": "*"})), crowd).problems
+def test_a_selector_of_more_servers_than_a_plan_may_have_is_refused(plans: PlanFolder) -> None:
+    seen = a_snapshot()
+    crowd = an_inventory(a_server(number, seen) for number in range(PLAN_MAX_SERVERS + 1))
+    (problem,) = select(plans.plan(text_of({"name": "*"})), crowd).problems
     assert problem.expected == "the plan matches 100,001 servers; a plan has at most 100,000"
     assert problem.key == "servers"

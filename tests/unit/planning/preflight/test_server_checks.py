@@ -14,13 +14,13 @@ from fleetos.planning.preflight.project_checks import claim_findings, newer_imag
 from fleetos.planning.preflight.project_facts import NOTHING_KNOWN, ProjectFacts, Unread
 from fleetos.planning.preflight.server_checks import ServerCheckInput, server_findings
 from fleetos.planning.settings import CloudFacts
-from tests.unit.planning.desk import DEBIAN, OLD, a_server, picture
+from tests.support.builders import DEBIAN, OLD_IMAGE, a_server, a_snapshot
 
-SERVER = a_server(1, picture())
+SERVER = a_server(1, a_snapshot())
 DISK = SERVER.snapshot.disk or ""
 REFUSED, WARNING, NOTE = Level.REFUSED, Level.WARNING, Level.NOTE
 FLAVORS = {"s3": Flavor("s3", "x86"), "kc1": Flavor("kc1", "arm")}
-OLD_IMAGE = Image(OLD, "Old", "active", architecture="x86", firmware="bios")
+OLD_DEBIAN = Image(OLD_IMAGE, "Old", "active", architecture="x86", firmware="bios")
 
 
 def server(flavor: str | None = None, **traits: Any) -> Server:
@@ -40,7 +40,7 @@ def found(
 
 
 def test_nothing_is_found_about_a_server_that_fits() -> None:
-    around = replace(disk(), images={OLD: OLD_IMAGE}, flavors=FLAVORS)
+    around = replace(disk(), images={OLD_IMAGE: OLD_DEBIAN}, flavors=FLAVORS)
     image = replace(DEBIAN, min_disk_gib=40, min_ram_mib=1024, max_ram_mib=4096, firmware="bios")
     assert found(server(flavor="s3", ram_mib=2048, charging="0", host_status="UP"), image, around) == []
 
@@ -159,7 +159,7 @@ def test_the_keys_of_the_disk_and_of_the_image(
 def test_the_flavor_and_else_the_old_image_tell_the_processor(
     flavor: str, old: str | None, new: str | None, expected: list[tuple[Level, Check]]
 ) -> None:
-    around = ProjectFacts(images={OLD: replace(OLD_IMAGE, architecture=old)}, flavors=FLAVORS)
+    around = ProjectFacts(images={OLD_IMAGE: replace(OLD_DEBIAN, architecture=old)}, flavors=FLAVORS)
     assert found(server(flavor=flavor), replace(DEBIAN, architecture=new, firmware="bios"), around) == expected
 
 
@@ -177,7 +177,7 @@ def test_the_flavor_and_else_the_old_image_tell_the_processor(
 def test_firmware_that_is_only_inferred_refuses_nobody(
     old: str | None, new: str | None, expected: list[tuple[Level, Check]]
 ) -> None:
-    around = ProjectFacts(images={OLD: replace(OLD_IMAGE, firmware=old)})
+    around = ProjectFacts(images={OLD_IMAGE: replace(OLD_DEBIAN, firmware=old)})
     assert found(SERVER, replace(DEBIAN, firmware=new), around) == expected
 
 

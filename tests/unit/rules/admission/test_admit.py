@@ -17,7 +17,7 @@ from fleetos.rules.admission.queue import Queue
 from fleetos.rules.admission.slots import Slots
 from fleetos.rules.admission.stop_rate import StopRate
 from fleetos.rules.admission.wait_reasons import WaitReason, find_wait
-from tests.unit.model.samples import SETTINGS, START, a_run, a_target, an_attempt
+from tests.support.builders import SETTINGS, START, a_run, a_target, an_attempt
 
 S = TargetState
 

@@ -12,9 +12,9 @@ from fleetos.rules.forecast import Forecast
 from fleetos.rules.needs import Context, ReadJobNeed, ReadServerNeed, SweepNeed
 from fleetos.rules.states.changing import SHOWN_WITHIN_S
 from fleetos.rules.states.verifying import judge_ended_change
-from tests.unit.model.samples import CHANGED, ERROR, NO_DISK, REBUILD, SETTINGS, START, STOPPED, a_target, an_attempt
-from tests.unit.rules.scene import Look as Seen
-from tests.unit.rules.scene import context, moment, needs
+from tests.support.builders import CHANGED, ERROR, NO_DISK, REBUILD, SETTINGS, START, STOPPED, a_target, an_attempt
+from tests.unit.rules.contexts import Look as Seen
+from tests.unit.rules.contexts import context, moment, needs
 
 JOB = a_target(state=TargetState.CHANGING, attempts=(an_attempt(accepted_at=START, job_id="job-1"),))
 TIMEOUT = SETTINGS.change_timeout_s
@@ -27,9 +27,9 @@ def swept(*looks: Seen, **known: object) -> Context:
     return replace(context(looks), by_sweep=True, **known)
 
 
-def asks_at(scene: Context) -> float:
+def asks_at(rule_context: Context) -> float:
     """When the job is asked, in seconds of the change."""
-    ask = next(need for need in needs(decide(JOB, scene)) if isinstance(need, ReadJobNeed))
+    ask = next(need for need in needs(decide(JOB, rule_context)) if isinstance(need, ReadJobNeed))
     return ask.due_s - moment(0).elapsed_s
 
 
@@ -107,8 +107,8 @@ def test_a_server_that_shows_a_change_for_ever_is_asked_all_the_same() -> None:
 
 
 def test_after_the_deadline_its_looks_and_answers_come_at_a_steady_beat() -> None:
-    scene = swept((TIMEOUT + 5, REBUILD), job_read_at=moment(TIMEOUT))
-    asked = needs(decide(JOB, scene))
+    rule_context = swept((TIMEOUT + 5, REBUILD), job_read_at=moment(TIMEOUT))
+    asked = needs(decide(JOB, rule_context))
     assert asked == (
         ReadJobNeed("job-1", moment(TIMEOUT + SETTINGS.poll_max_s).elapsed_s),
         ReadServerNeed(moment(TIMEOUT + 5 + SETTINGS.poll_max_s).elapsed_s),

@@ -16,7 +16,7 @@ from fleetos.model.states import HOLDS_SLOT, Reason, TargetState
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import ReadJobNeed, ReadServerNeed, Wait
 from fleetos.rules.replies import judge_job
-from tests.unit.model.samples import (
+from tests.support.builders import (
     CHANGED,
     CHANGED_DOWN,
     NO_DISK,
@@ -28,7 +28,7 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import context, decided, moment, needs, outcome_of, steady, undecided
+from tests.unit.rules.contexts import context, decided, moment, needs, outcome_of, steady, undecided
 
 S = TargetState
 TIMEOUT, SETTLE = SETTINGS.change_timeout_s, SETTINGS.settle_s
@@ -47,10 +47,10 @@ def test_after_the_deadline_the_server_is_read(target: Target) -> None:
 
 
 def test_the_answers_about_the_job_do_not_put_the_next_read_off() -> None:
-    scene = context([(TIMEOUT, STOPPED)])
+    rule_context = context([(TIMEOUT, STOPPED)])
     dues: list[float] = []
     for seconds in (0, 20, 40, 59):
-        asked = needs(decide(JOB, replace(scene, now=moment(TIMEOUT + seconds))))
+        asked = needs(decide(JOB, replace(rule_context, now=moment(TIMEOUT + seconds))))
         dues += [need.due_s for need in asked if isinstance(need, ReadServerNeed)]
     assert dues == [moment(TIMEOUT + SETTINGS.poll_max_s).elapsed_s] * 4
 
@@ -72,18 +72,18 @@ def test_a_held_overdue_target_keeps_its_claim_and_gives_its_slot_back() -> None
 
 
 def test_an_adopted_change_is_overdue_by_the_deadline_of_its_attempt() -> None:
-    scene = replace(context(steady(REBUILD, 2 * TIMEOUT + 1)), entered_at=moment(TIMEOUT))
-    assert outcome_of(decide(ADOPTED, scene))[:2] == (S.HELD, Reason.STILL_CHANGING)
+    rule_context = replace(context(steady(REBUILD, 2 * TIMEOUT + 1)), entered_at=moment(TIMEOUT))
+    assert outcome_of(decide(ADOPTED, rule_context))[:2] == (S.HELD, Reason.STILL_CHANGING)
 
 
 def test_a_process_that_takes_over_late_looks_for_one_settle() -> None:
     hours = 10 * TIMEOUT
-    scene = replace(context(steady(REBUILD, hours + SETTLE - 1, from_s=hours)), entered_at=moment(hours))
-    assert undecided(decide(JOB, scene))
-    assert undecided(decide(ADOPTED, scene))
-    scene = replace(context(steady(REBUILD, hours + SETTLE, from_s=hours)), entered_at=moment(hours))
-    assert outcome_of(decide(JOB, scene))[:2] == (S.HELD, Reason.STILL_CHANGING)
-    assert outcome_of(decide(ADOPTED, scene))[:2] == (S.HELD, Reason.STILL_CHANGING)
+    rule_context = replace(context(steady(REBUILD, hours + SETTLE - 1, from_s=hours)), entered_at=moment(hours))
+    assert undecided(decide(JOB, rule_context))
+    assert undecided(decide(ADOPTED, rule_context))
+    rule_context = replace(context(steady(REBUILD, hours + SETTLE, from_s=hours)), entered_at=moment(hours))
+    assert outcome_of(decide(JOB, rule_context))[:2] == (S.HELD, Reason.STILL_CHANGING)
+    assert outcome_of(decide(ADOPTED, rule_context))[:2] == (S.HELD, Reason.STILL_CHANGING)
 
 
 @pytest.mark.parametrize("target", [JOB, ADOPTED])
@@ -122,8 +122,8 @@ def test_the_deadline_is_stored_with_the_attempt_and_renewed_by_a_send_only() ->
 def test_a_failed_job_past_its_deadline_is_judged_by_its_end() -> None:
     attempt = an_attempt(accepted_at=START, job_id="job-1", job_status=JobStatus.FAIL)
     failed = a_target(state=S.CHANGING, attempts=(attempt,))
-    scene = context(steady(STOPPED, 2 * TIMEOUT + 120, from_s=2 * TIMEOUT))
-    assert decided(failed, scene).state is S.BACKOFF
+    rule_context = context(steady(STOPPED, 2 * TIMEOUT + 120, from_s=2 * TIMEOUT))
+    assert decided(failed, rule_context).state is S.BACKOFF
 
 
 def test_an_adopted_change_is_not_asked_about_by_a_job_that_the_cloud_does_not_know() -> None:

@@ -19,7 +19,7 @@ from fleetos.model.traces import NO_TRACES, Traces
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import Decision, ReadTracesNeed
 from fleetos.rules.needs import ReadServerNeed as NeedsLook
-from tests.unit.model.samples import (
+from tests.support.builders import (
     CHANGED,
     CHANGED_DOWN,
     CHANGED_ERROR,
@@ -36,7 +36,7 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import (
+from tests.unit.rules.contexts import (
     Look,
     aborting,
     context,
@@ -74,8 +74,8 @@ ACCEPTED = inspected(accepted_at=START, job_id="job-1")
 
 @pytest.mark.parametrize("at_s", AT_ONCE)
 def test_row_changed_is_verified_at_once(at_s: float) -> None:
-    scene = context([*steady(STOPPED, at_s), (at_s + 10, CHANGED)])
-    event = only_event(decide(inspected(), scene))
+    rule_context = context([*steady(STOPPED, at_s), (at_s + 10, CHANGED)])
+    event = only_event(decide(inspected(), rule_context))
     assert isinstance(event, Moved)
     assert event.to is S.VERIFYING
 
@@ -107,9 +107,9 @@ def test_row_changed_on_a_cloud_that_shows_no_image_goes_by_the_disk() -> None:
 @pytest.mark.parametrize("picture", [REBUILD, replace(STOPPED, task="spawning"), replace(CHANGED, task="powering-on")])
 @pytest.mark.parametrize("at_s", AT_ONCE)
 def test_row_changing_is_adopted_with_the_deadline_of_the_attempt(picture: ServerSnapshot, at_s: float) -> None:
-    scene = context([*steady(STOPPED, at_s), (at_s + 10, picture)])
-    assert only_event(decide(inspected(), scene)) == ChangeAdopted(ID, 1)
-    after = decided(inspected(), scene)
+    rule_context = context([*steady(STOPPED, at_s), (at_s + 10, picture)])
+    assert only_event(decide(inspected(), rule_context)) == ChangeAdopted(ID, 1)
+    after = decided(inspected(), rule_context)
     assert after.attempt is not None
     assert (after.state, after.attempt.job_id, after.attempt.deadline) == (S.CHANGING, None, an_attempt().deadline)
 
@@ -215,8 +215,8 @@ def test_the_settle_starts_anew_after_a_suspend() -> None:
     assert watch is not None
     slept = replace(moment(600), awake_s=moment(595).awake_s)
     sight = replace(watch.last, requested=slept, received=slept)
-    scene = replace(context(steady(STOPPED, SETTLE), traces=NO_TRACES), series=watch.add(sight))
-    assert undecided(decide(inspected(), scene))
+    rule_context = replace(context(steady(STOPPED, SETTLE), traces=NO_TRACES), series=watch.add(sight))
+    assert undecided(decide(inspected(), rule_context))
 
 
 def test_the_settle_starts_with_the_first_look_of_this_process() -> None:
@@ -367,8 +367,10 @@ def test_row_any_other_names_what_was_seen() -> None:
 
 
 def test_a_used_up_attempt_waits_for_its_backoff() -> None:
-    scene = context(steady(STOPPED, SETTLE), traces=NO_TRACES, job_read_at=moment(SETTLE), job_not_running_at=moment(0))
-    event = only_event(decide(ACCEPTED, scene))
+    rule_context = context(
+        steady(STOPPED, SETTLE), traces=NO_TRACES, job_read_at=moment(SETTLE), job_not_running_at=moment(0)
+    )
+    event = only_event(decide(ACCEPTED, rule_context))
     assert isinstance(event, AttemptEnded)
     assert event.not_before is not None
     assert (event.not_before - moment(SETTLE).wall).total_seconds() == SETTINGS.backoff_s

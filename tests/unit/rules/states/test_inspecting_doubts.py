@@ -15,7 +15,7 @@ from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Decision, ReadJobNeed, ReadServerNeed, Wait
-from tests.unit.model.samples import (
+from tests.support.builders import (
     CHANGED,
     CHANGED_DOWN,
     CHANGED_ERROR,
@@ -29,7 +29,7 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import context, decided, moment, needs, only_event, outcome_of, steady, undecided
+from tests.unit.rules.contexts import context, decided, moment, needs, only_event, outcome_of, steady, undecided
 
 S = TargetState
 ID = "server-0001"
@@ -113,9 +113,9 @@ LATE = SETTLE + TIMEOUT
 @pytest.mark.parametrize("image", ["image-third", "image-old", None])
 def test_an_error_on_a_new_disk_is_not_ours_to_wipe_unless_the_job_says_so(image: str | None) -> None:
     """A colleague's change that failed looks like ours."""
-    scene = replace(context(steady(on(BROKEN, image), LATE)), **denied(0, LATE))
+    rule_context = replace(context(steady(on(BROKEN, image), LATE)), **denied(0, LATE))
     for unproven in ({"unanswered": 1}, {"adopted": True}, {"accepted_at": START, "job_id": "job-1"}):
-        decision = decide(silent("image-old", S.INSPECTING, **unproven), scene)
+        decision = decide(silent("image-old", S.INSPECTING, **unproven), rule_context)
         assert outcome_of(decision) == (S.HELD, Reason.FOREIGN_CHANGE, Outcome.FOREIGN)
 
 
@@ -133,21 +133,21 @@ def accepted(**changes: object) -> Target:
 
 
 def test_a_job_that_was_unknown_is_asked_again() -> None:
-    scene = context(steady(STOPPED, 60), job_read_at=moment(50))
-    assert asked(decide(accepted(), scene)) == [ReadJobNeed("job-1", moment(50).elapsed_s + BEAT)]
+    rule_context = context(steady(STOPPED, 60), job_read_at=moment(50))
+    assert asked(decide(accepted(), rule_context)) == [ReadJobNeed("job-1", moment(50).elapsed_s + BEAT)]
 
 
 def test_a_job_counts_as_lost_when_it_was_denied_for_a_settle_and_of_late() -> None:
-    scene = context(steady(STOPPED, 2 * SETTLE), traces=NO_TRACES)
+    rule_context = context(steady(STOPPED, 2 * SETTLE), traces=NO_TRACES)
     used_up = (S.BACKOFF, None, Outcome.FAILED)
-    assert outcome_of(decide(accepted(), replace(scene, **denied(SETTLE - 10, 2 * SETTLE - 10)))) == used_up
+    assert outcome_of(decide(accepted(), replace(rule_context, **denied(SETTLE - 10, 2 * SETTLE - 10)))) == used_up
     for from_s, until_s in [(SETTLE, 2 * SETTLE - 10), (0, 2 * SETTLE - BEAT - 1), (0, SETTLE)]:
-        assert undecided(decide(accepted(), replace(scene, **denied(from_s, until_s)))), (from_s, until_s)
+        assert undecided(decide(accepted(), replace(rule_context, **denied(from_s, until_s)))), (from_s, until_s)
 
 
 def test_answers_about_the_job_do_not_put_the_next_look_off() -> None:
-    scene = replace(context(steady(STOPPED, 60)), now=moment(70), **denied(0, 70))
-    looks = [need for need in needs(decide(accepted(), scene)) if isinstance(need, ReadServerNeed)]
+    rule_context = replace(context(steady(STOPPED, 60)), now=moment(70), **denied(0, 70))
+    looks = [need for need in needs(decide(accepted(), rule_context)) if isinstance(need, ReadServerNeed)]
     assert looks == [ReadServerNeed(moment(90).elapsed_s, single=True)]
     gone = replace(context([(60, None)]), now=moment(80), **denied(0, 80))
     looks = [need for need in needs(decide(accepted(), gone)) if isinstance(need, ReadServerNeed)]
@@ -155,9 +155,9 @@ def test_answers_about_the_job_do_not_put_the_next_look_off() -> None:
 
 
 def test_a_job_that_is_known_again_and_runs_forbids_every_verdict() -> None:
-    scene = context(steady(STOPPED, SETTLE), job_read_at=moment(SETTLE), job_running_at=moment(SETTLE))
+    rule_context = context(steady(STOPPED, SETTLE), job_read_at=moment(SETTLE), job_running_at=moment(SETTLE))
     for target in (accepted(), accepted(adopted=True)):
-        assert undecided(decide(target, scene))
+        assert undecided(decide(target, rule_context))
 
 
 def test_what_the_operator_let_rest_is_watched_for_a_settle_and_its_job_is_asked() -> None:
@@ -216,17 +216,17 @@ def test_an_earlier_run_s_send_is_remembered_when_one_of_this_run_was_lost_and_f
 
 def test_the_job_is_asked_twice_in_a_settle_however_seldom_the_plan_polls() -> None:
     seldom = replace(SETTINGS, poll_max_s=4 * SETTLE)
-    scene = replace(context(steady(STOPPED, 60), settings=seldom), **denied(50, 50))
-    assert asked(decide(accepted(), scene)) == [ReadJobNeed("job-1", moment(50).elapsed_s + SETTLE / 2)]
+    rule_context = replace(context(steady(STOPPED, 60), settings=seldom), **denied(50, 50))
+    assert asked(decide(accepted(), rule_context)) == [ReadJobNeed("job-1", moment(50).elapsed_s + SETTLE / 2)]
 
 
 def test_a_job_that_ran_once_and_was_denied_for_a_settle_since_is_lost() -> None:
-    scene = replace(
+    rule_context = replace(
         context(steady(STOPPED, 2 * SETTLE), traces=NO_TRACES),
         **denied(SETTLE - 10, 2 * SETTLE),
         job_running_at=moment(0),
     )
-    assert outcome_of(decide(accepted(), scene)) == (S.BACKOFF, None, Outcome.FAILED)
+    assert outcome_of(decide(accepted(), rule_context)) == (S.BACKOFF, None, Outcome.FAILED)
 
 
 def test_what_the_operator_let_rest_without_a_job_is_watched_for_a_settle_too() -> None:
@@ -237,10 +237,10 @@ def test_what_the_operator_let_rest_without_a_job_is_watched_for_a_settle_too() 
 
 def test_a_job_that_the_operator_let_rest_is_waited_for_while_it_goes_on() -> None:
     rested = accepted(outcome=Outcome.UNKNOWN, ended_at=START)
-    scene = context(steady(STOPPED, LATE), job_read_at=moment(LATE), job_running_at=moment(LATE))
-    lasting = replace(scene, job_not_running_at=moment(0))
+    rule_context = context(steady(STOPPED, LATE), job_read_at=moment(LATE), job_running_at=moment(LATE))
+    lasting = replace(rule_context, job_not_running_at=moment(0))
     assert decided(rested, lasting).state is S.CHECKING
-    assert undecided(decide(rested, scene))
+    assert undecided(decide(rested, rule_context))
 
 
 def test_a_clock_that_was_set_back_does_not_make_a_remembered_send_older() -> None:

@@ -23,7 +23,7 @@ from fleetos.model.states import HOLDS_SLOT, Reason, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Decision, PowerNeed, ReadJobNeed, ReadServerNeed, Wait
-from tests.unit.model.samples import (
+from tests.support.builders import (
     CHANGED,
     CHANGED_DOWN,
     CHANGED_ERROR,
@@ -40,7 +40,7 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import aborting, context, decided, moment, needs, outcome_of, steady, undecided
+from tests.unit.rules.contexts import aborting, context, decided, moment, needs, outcome_of, steady, undecided
 
 S, P = TargetState, PowerOutcome
 SOFT = replace(SETTINGS, stop=StopMode.SOFT)
@@ -116,8 +116,8 @@ def test_a_job_that_is_not_final_is_asked() -> None:
 
 def asks_at(at_s: float, **known: object) -> float:
     """When the job of a stop that was sent at second 0 is asked, in seconds."""
-    scene = replace(context(), now=moment(at_s), **known)
-    ask = needs(decide(stopping(call(P.ACCEPTED)), scene))[0]
+    rule_context = replace(context(), now=moment(at_s), **known)
+    ask = needs(decide(stopping(call(P.ACCEPTED)), rule_context))[0]
     assert isinstance(ask, ReadJobNeed)
     return ask.due_s - moment(0).elapsed_s
 

@@ -16,7 +16,7 @@ from fleetos.model.run import Attempt, Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import Decision
-from tests.unit.model.samples import (
+from tests.support.builders import (
     CHANGED,
     CHANGED_DOWN,
     CHANGED_ERROR,
@@ -33,7 +33,7 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import context, decided, only_event, outcome_of, steady, undecided
+from tests.unit.rules.contexts import context, decided, only_event, outcome_of, steady, undecided
 
 S = TargetState
 SETTLE, BEAT = SETTINGS.settle_s, SETTINGS.poll_max_s
@@ -80,12 +80,12 @@ def test_row_success_with_a_task_is_not_yet_proven() -> None:
 
 def test_row_success_as_before_is_stopped_again() -> None:
     was_down = replace(SUCCESS, baseline=STOPPED)
-    scene = context([(0, CHANGED)], settings=AS_BEFORE)
-    after = decided(was_down, scene)
+    rule_context = context([(0, CHANGED)], settings=AS_BEFORE)
+    after = decided(was_down, rule_context)
     assert (after.state, after.not_before) == (S.RESTORING, None)
     assert after.then is not None
     assert after.then.state is S.DONE
-    assert decided(SUCCESS, scene).state is S.DONE
+    assert decided(SUCCESS, rule_context).state is S.DONE
     assert decided(was_down, context([(0, CHANGED)])).state is S.DONE
 
 

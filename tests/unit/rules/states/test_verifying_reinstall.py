@@ -12,7 +12,7 @@ from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import SubmitNeed
-from tests.unit.model.samples import (
+from tests.support.builders import (
     ERROR,
     NEW_DISK,
     OLD_IMAGE,
@@ -25,7 +25,7 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import context, decided, needs, only_event, outcome_of, steady, undecided
+from tests.unit.rules.contexts import context, decided, needs, only_event, outcome_of, steady, undecided
 
 S = TargetState
 SETTLE, BEAT = SETTINGS.settle_s, SETTINGS.poll_max_s

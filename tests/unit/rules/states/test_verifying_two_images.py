@@ -10,7 +10,7 @@ from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
 from fleetos.rules.decide import decide
-from tests.unit.model.samples import (
+from tests.support.builders import (
     NEW_DISK,
     NEW_IMAGE,
     OLD_IMAGE,
@@ -22,7 +22,7 @@ from tests.unit.model.samples import (
     a_target,
     an_attempt,
 )
-from tests.unit.rules.scene import context, only_event, outcome_of, steady, undecided
+from tests.unit.rules.contexts import context, only_event, outcome_of, steady, undecided
 
 S = TargetState
 SETTLE, BEAT = SETTINGS.settle_s, SETTINGS.poll_max_s
@@ -130,8 +130,8 @@ def test_a_failure_on_a_new_disk(before: Ids, after: Ids, verdict: object) -> No
 @pytest.mark.parametrize("metered", [T, C, None])
 def test_a_lost_send_is_repeated_only_where_both_ids_are_as_before(metered: str | None) -> None:
     target = changed((X, A), S.INSPECTING)
-    scene = context(steady(showing(STOPPED, (X, A)), SETTLE), traces=NO_TRACES)
-    assert isinstance(only_event(decide(target, scene)), NotDelivered)
+    rule_context = context(steady(showing(STOPPED, (X, A)), SETTLE), traces=NO_TRACES)
+    assert isinstance(only_event(decide(target, rule_context)), NotDelivered)
     assert end(target, showing(STOPPED, (X, metered)), SETTLE, traces=NO_TRACES) is None
 
 

@@ -10,7 +10,7 @@ from fleetos.sim.scenario import faults
 from fleetos.sim.scenario.load import parse_scenario
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.world.world import World
-from tests.unit.sim.bench import BORN
+from tests.unit.sim.harness import BORN
 
 PAGE = (Path(__file__).parents[4] / "docs" / "reference" / "simulated-cloud.md").read_text()
 EXAMPLE = PAGE.split("```yaml\n")[1].split("```")[0]

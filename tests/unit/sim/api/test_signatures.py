@@ -15,14 +15,14 @@ from fleetos.sim.api.access import (
     TEMPORARY_SECRET_KEY,
 )
 from fleetos.sim.wire.messages import SimRequest, SimResponse
-from tests.unit.sim.bench import BORN, Bench
+from tests.unit.sim.harness import BORN, SimHarness
 
 HOST = "ecs.sim.test"
 QUERY = [("limit", "50"), ("name", "web 0/é~*+=&,"), ("offset", "1"), ("flag", "")]
 
 
 def signed(
-    bench: Bench,
+    sim: SimHarness,
     method: str = "GET",
     path: str = "/v1/{p}/cloudservers/detail",
     *,
@@ -36,19 +36,19 @@ def signed(
     signer: Any = importlib.import_module("huaweicloudsdkcore.signer.signer").Signer
     asked: Any = importlib.import_module("huaweicloudsdkcore.sdk_request").SdkRequest
     key: Any = importlib.import_module("huaweicloudsdkcore.auth.credentials").BasicCredentials(access, secret)
-    date = datetime.fromtimestamp(bench.now if at is None else at, UTC).strftime("%Y%m%dT%H%M%SZ")
-    shown = {"X-Sdk-Date": date, "X-Project-Id": bench.cloud.world.project_id}
+    date = datetime.fromtimestamp(sim.now if at is None else at, UTC).strftime("%Y%m%dT%H%M%SZ")
+    shown = {"X-Sdk-Date": date, "X-Project-Id": sim.cloud.world.project_id}
     shown |= {name.replace("_", "-"): text for name, text in headers.items()}
-    where = path.format(p=bench.cloud.world.project_id)
+    where = path.format(p=sim.cloud.world.project_id)
     query = [] if method == "POST" else list(QUERY)
     made = signer(key).sign(asked(method, "https", HOST, where, "", query, shown, body))
     sent = {str(name).lower(): str(text) for name, text in made.header_params.items()}
     return SimRequest(method, where, dict(query), sent, body, made.uri)
 
 
-def told(bench: Bench, request: SimRequest) -> tuple[int, str]:
+def told(sim: SimHarness, request: SimRequest) -> tuple[int, str]:
     """Status and message of the answer."""
-    ending = bench.cloud.handle(request).ending
+    ending = sim.cloud.handle(request).ending
     assert isinstance(ending, SimResponse)
     content = json.loads(ending.body)
     if ending.status == 401:
@@ -57,13 +57,13 @@ def told(bench: Bench, request: SimRequest) -> tuple[int, str]:
 
 
 def test_what_the_vendors_sdk_signs_is_taken() -> None:
-    bench = Bench()
-    assert told(bench, signed(bench)) == (200, "")
-    body = json.dumps({"os-stop": {"servers": [{"id": bench.id()}]}}).encode()
-    stop = signed(bench, "POST", "/v1/{p}/cloudservers/action", body=body, Content_Type="application/json")
-    assert told(bench, stop) == (200, "")
-    temporary = signed(bench, access=TEMPORARY_ACCESS_KEY, secret=TEMPORARY_SECRET_KEY, X_Security_Token=SECURITY_TOKEN)
-    assert told(bench, temporary) == (200, "")
+    sim = SimHarness()
+    assert told(sim, signed(sim)) == (200, "")
+    body = json.dumps({"os-stop": {"servers": [{"id": sim.id()}]}}).encode()
+    stop = signed(sim, "POST", "/v1/{p}/cloudservers/action", body=body, Content_Type="application/json")
+    assert told(sim, stop) == (200, "")
+    temporary = signed(sim, access=TEMPORARY_ACCESS_KEY, secret=TEMPORARY_SECRET_KEY, X_Security_Token=SECURITY_TOKEN)
+    assert told(sim, temporary) == (200, "")
 
 
 @pytest.mark.parametrize(
@@ -74,22 +74,22 @@ def test_what_the_vendors_sdk_signs_is_taken() -> None:
     ],
 )
 def test_another_spelling_of_the_same_is_the_same(target: str) -> None:
-    bench = Bench()
-    request = signed(bench)
+    sim = SimHarness()
+    request = signed(sim)
     spelled = SimRequest(
         request.method,
         request.path,
         request.query,
         request.headers,
         b"",
-        target.format(p=bench.cloud.world.project_id),
+        target.format(p=sim.cloud.world.project_id),
     )
-    assert told(bench, spelled) == (200, "")
+    assert told(sim, spelled) == (200, "")
 
 
 def test_nothing_can_be_touched_on_the_way() -> None:
-    bench = Bench()
-    right = signed(bench, "POST", "/v1/{p}/cloudservers/action", body=b'{"os-stop": {}}', Content_Type="a/json")
+    sim = SimHarness()
+    right = signed(sim, "POST", "/v1/{p}/cloudservers/action", body=b'{"os-stop": {}}', Content_Type="a/json")
     sent = dict(right.headers)
 
     def touched(**changes: Any) -> SimRequest:
@@ -103,8 +103,8 @@ def test_nothing_can_be_touched_on_the_way() -> None:
         touched(body=b'{"os-start": {}}'),
         touched(headers={**sent, "host": "elsewhere.test"}),
     ):
-        bench = Bench()
-        assert told(bench, other) == (401, "Incorrect IAM authentication information: verify aksk signature fail")
+        sim = SimHarness()
+        assert told(sim, other) == (401, "Incorrect IAM authentication information: verify aksk signature fail")
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_nothing_can_be_touched_on_the_way() -> None:
     ],
 )
 def test_what_is_refused(change: dict[str, Any], said: str) -> None:
-    bench = Bench()
-    status, message = told(bench, signed(bench, **change))
+    sim = SimHarness()
+    status, message = told(sim, signed(sim, **change))
     assert status == 401
     assert said in message
 
@@ -144,52 +144,52 @@ def test_what_is_refused(change: dict[str, Any], said: str) -> None:
     ],
 )
 def test_headers_that_are_no_signature(header: str | None, said: str) -> None:
-    bench = Bench()
-    request = signed(bench)
+    sim = SimHarness()
+    request = signed(sim)
     headers = {name: text for name, text in request.headers.items() if name != "authorization"}
     if header is not None:
         headers["authorization"] = header
-    status, message = told(bench, SimRequest("GET", request.path, {}, headers, b"", request.target))
+    status, message = told(sim, SimRequest("GET", request.path, {}, headers, b"", request.target))
     assert status == 401
     assert said in message
 
 
 def test_six_refusals_in_a_row_lock_the_key_for_five_minutes() -> None:
-    bench = Bench()
+    sim = SimHarness()
     for _ in range(5):
-        assert told(bench, signed(bench, secret="no"))[0] == 401
-    assert told(bench, signed(bench)) == (200, "")
+        assert told(sim, signed(sim, secret="no"))[0] == 401
+    assert told(sim, signed(sim)) == (200, "")
     for _ in range(6):
-        assert "verify" in told(bench, signed(bench, secret="no"))[1]
-    assert "reach the limit" in told(bench, signed(bench))[1]
-    bench.wait(299)
-    assert "reach the limit" in told(bench, signed(bench))[1]
-    bench.wait(2)
-    assert told(bench, signed(bench)) == (200, "")
+        assert "verify" in told(sim, signed(sim, secret="no"))[1]
+    assert "reach the limit" in told(sim, signed(sim))[1]
+    sim.wait(299)
+    assert "reach the limit" in told(sim, signed(sim))[1]
+    sim.wait(2)
+    assert told(sim, signed(sim)) == (200, "")
 
 
 def test_a_refused_signature_has_no_effect() -> None:
-    bench = Bench()
-    body = json.dumps({"os-stop": {"servers": [{"id": bench.id()}]}}).encode()
-    stop = signed(bench, "POST", "/v1/{p}/cloudservers/action", secret="no", body=body)
-    assert told(bench, stop)[0] == 401
-    (write,) = bench.cloud.world.ledger.writes
+    sim = SimHarness()
+    body = json.dumps({"os-stop": {"servers": [{"id": sim.id()}]}}).encode()
+    stop = signed(sim, "POST", "/v1/{p}/cloudservers/action", secret="no", body=body)
+    assert told(sim, stop)[0] == 401
+    (write,) = sim.cloud.world.ledger.writes
     assert (write.came, write.code) == ("refused", "APIGW.0301")
 
 
 def test_projects_and_tokens_are_shown_to_who_may_ask() -> None:
-    bench = Bench()
-    request = signed(bench, path="/v3/projects")
-    ending = bench.cloud.handle(SimRequest("GET", request.path, {}, request.headers, b"", request.target)).ending
+    sim = SimHarness()
+    request = signed(sim, path="/v3/projects")
+    ending = sim.cloud.handle(SimRequest("GET", request.path, {}, request.headers, b"", request.target)).ending
     assert isinstance(ending, SimResponse)
-    assert [one["id"] for one in json.loads(ending.body)["projects"]] == [bench.cloud.world.project_id]
-    assert bench.call("GET", "/v3/projects", name="eu-de")[1]["projects"] == []
-    subject = {"x-auth-token": bench.token, "x-subject-token": bench.token, "host": HOST}
-    shown = bench.cloud.handle(SimRequest("GET", "/v3/auth/tokens", {}, subject, b"")).ending
+    assert [one["id"] for one in json.loads(ending.body)["projects"]] == [sim.cloud.world.project_id]
+    assert sim.call("GET", "/v3/projects", name="eu-de")[1]["projects"] == []
+    subject = {"x-auth-token": sim.token, "x-subject-token": sim.token, "host": HOST}
+    shown = sim.cloud.handle(SimRequest("GET", "/v3/auth/tokens", {}, subject, b"")).ending
     assert isinstance(shown, SimResponse)
-    assert json.loads(shown.body)["token"]["project"]["id"] == bench.cloud.world.project_id
-    assert dict(shown.headers)["X-Subject-Token"] == bench.token
+    assert json.loads(shown.body)["token"]["project"]["id"] == sim.cloud.world.project_id
+    assert dict(shown.headers)["X-Subject-Token"] == sim.token
     wrong = {**subject, "x-subject-token": "sim.1.2.3"}
-    refused = bench.cloud.handle(SimRequest("GET", "/v3/auth/tokens", {}, wrong, b"")).ending
+    refused = sim.cloud.handle(SimRequest("GET", "/v3/auth/tokens", {}, wrong, b"")).ending
     assert isinstance(refused, SimResponse)
     assert refused.status == 404

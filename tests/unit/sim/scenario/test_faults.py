@@ -14,7 +14,7 @@ from fleetos.sim.wire.messages import Cut, Ending, Hang, NeverSent, SimResponse
 from fleetos.sim.world.journal import JournalLine
 from fleetos.sim.world.orders import PowerOrder
 from tests.support import ledger as judge
-from tests.unit.sim.bench import Bench, stopped
+from tests.unit.sim.harness import SimHarness, stopped
 
 RULES: TypeAdapter[list[Rule]] = TypeAdapter(list[Rule])
 
@@ -23,8 +23,8 @@ def table(*rules: object, seed: int = 1) -> FaultTable:
     return FaultTable(RULES.validate_python(list(rules)), RandomDraws(seed), lambda server_id: f"name-{server_id}")
 
 
-def endings(bench: Bench, number: int) -> list[Ending]:
-    return [bench.send("GET", f"/v1/{{p}}/cloudservers/{bench.id()}").ending for _ in range(number)]
+def endings(sim: SimHarness, number: int) -> list[Ending]:
+    return [sim.send("GET", f"/v1/{{p}}/cloudservers/{sim.id()}").ending for _ in range(number)]
 
 
 # --- the table ---------------------------------------------------------------------------------------------
@@ -136,11 +136,11 @@ def test_counting_a_known_decision_equals_deciding() -> None:
     ],
 )
 def test_answers_that_are_lost(do: str, ending: Ending, happens: bool) -> None:
-    bench = stopped(faults=[{"on": "changeos", "do": do, "nth": [1]}])
-    assert bench.send_change().ending == ending
-    bench.wait(100)
-    assert (bench.look()[0] == "ACTIVE") is happens
-    (write,) = bench.ledger().writes
+    sim = stopped(faults=[{"on": "changeos", "do": do, "nth": [1]}])
+    assert sim.send_change().ending == ending
+    sim.wait(100)
+    assert (sim.look()[0] == "ACTIVE") is happens
+    (write,) = sim.ledger().writes
     assert (write.came, write.answer_lost) == ("accepted" if happens else "dropped", True)
 
 
@@ -149,71 +149,71 @@ def test_errors_before_and_after_the_effect() -> None:
         {"on": "changeos", "do": "refuse", "code": "Common.0001", "nth": [1]},
         {"on": "changeos", "do": "error-after", "status": 502, "form": "html", "nth": [2]},
     ]
-    bench = stopped(faults=rules)
-    assert bench.refused() == (500, "Common.0001")
-    ending = bench.send_change().ending
+    sim = stopped(faults=rules)
+    assert sim.refused() == (500, "Common.0001")
+    ending = sim.send_change().ending
     assert isinstance(ending, SimResponse)
     assert (ending.status, ending.body[:6]) == (502, b"<html>")
-    bench.wait(100)
-    assert bench.look()[0] == "ACTIVE"
-    assert [w.came for w in bench.ledger().writes] == ["refused", "accepted"]
+    sim.wait(100)
+    assert sim.look()[0] == "ACTIVE"
+    assert [w.came for w in sim.ledger().writes] == ["refused", "accepted"]
 
 
 @pytest.mark.parametrize("answer", ["cut", "hang", "504"])
 def test_a_late_effect_comes_after_its_answer_was_lost(answer: str) -> None:
     rule = {"on": "changeos", "do": "late", "seconds": [300, 300], "answer": answer, "nth": [1]}
-    bench = stopped(faults=[rule])
-    ending = bench.send_change().ending
+    sim = stopped(faults=[rule])
+    ending = sim.send_change().ending
     assert not isinstance(ending, SimResponse) or ending.status == 504
-    bench.wait(299)
-    assert bench.look() == ("SHUTOFF", "stopped", None)
-    assert bench.ledger().writes[0].came == "pending"
-    bench.wait(1)
-    assert bench.look()[0] == "REBUILD"
-    (write,) = bench.ledger().writes
-    assert (write.came, write.delivered, write.at, write.sent_at) == ("accepted", "late", bench.now, bench.now - 300)
+    sim.wait(299)
+    assert sim.look() == ("SHUTOFF", "stopped", None)
+    assert sim.ledger().writes[0].came == "pending"
+    sim.wait(1)
+    assert sim.look()[0] == "REBUILD"
+    (write,) = sim.ledger().writes
+    assert (write.came, write.delivered, write.at, write.sent_at) == ("accepted", "late", sim.now, sim.now - 300)
 
 
 def test_a_late_effect_that_meets_a_running_server_is_refused() -> None:
-    bench = stopped(faults=[{"on": "changeos", "do": "late", "seconds": [300, 300], "nth": [1]}])
-    bench.send_change()
-    bench.wait(10)
-    assert bench.change()[0] == 200
-    assert [(w.seq, o.seq) for w, o in judge.changes_sent_too_early(bench.ledger(), 600)] == [(2, 1)]
-    assert judge.changes_sent_too_early(bench.ledger(), 5) == []
-    bench.wait(290)
-    assert [(w.came, w.code) for w in bench.ledger().writes] == [("refused", "Ecs.0100"), ("accepted", None)]
-    assert judge.successful_disks_destroyed(bench.ledger()) == []
+    sim = stopped(faults=[{"on": "changeos", "do": "late", "seconds": [300, 300], "nth": [1]}])
+    sim.send_change()
+    sim.wait(10)
+    assert sim.change()[0] == 200
+    assert [(w.seq, o.seq) for w, o in judge.changes_sent_too_early(sim.ledger(), 600)] == [(2, 1)]
+    assert judge.changes_sent_too_early(sim.ledger(), 5) == []
+    sim.wait(290)
+    assert [(w.came, w.code) for w in sim.ledger().writes] == [("refused", "Ecs.0100"), ("accepted", None)]
+    assert judge.successful_disks_destroyed(sim.ledger()) == []
 
 
 @pytest.mark.parametrize(("lax", "wiped"), [(False, 0), (True, 1)])
 def test_a_double_delivery_is_refused_unless_the_world_is_lax(lax: bool, wiped: int) -> None:
-    bench = stopped(lax=lax, faults=[{"on": "changeos", "do": "double", "seconds": [200, 200]}])
-    assert bench.change()[0] == 200
-    bench.wait(1000)
-    first, copy = bench.ledger().writes
+    sim = stopped(lax=lax, faults=[{"on": "changeos", "do": "double", "seconds": [200, 200]}])
+    assert sim.change()[0] == 200
+    sim.wait(1000)
+    first, copy = sim.ledger().writes
     assert (copy.copy_of, copy.delivered, copy.came) == (first.seq, "double", "accepted" if lax else "refused")
-    assert len(judge.successful_disks_destroyed(bench.ledger())) == wiped
-    assert judge.changes_sent_too_early(bench.ledger(), 600) == []
+    assert len(judge.successful_disks_destroyed(sim.ledger())) == wiped
+    assert judge.changes_sent_too_early(sim.ledger(), 600) == []
 
 
 def test_a_stale_read_shows_the_past_on_detail_and_list() -> None:
-    bench = stopped(faults=[{"on": ["detail", "list"], "do": "stale", "seconds": [30, 30]}])
-    bench.change()
-    bench.wait(29)
-    assert bench.look()[0] == "SHUTOFF"
-    bench.wait(1)
-    assert bench.look()[0] == "REBUILD"
-    bench.wait(80)
-    listed = bench.call("GET", "/v1/{p}/cloudservers/detail")[1]["servers"][0]
-    assert listed["status"] == bench.look()[0] == "REBUILD"
-    bench.wait(30)
-    assert bench.look()[0] == "ACTIVE"
+    sim = stopped(faults=[{"on": ["detail", "list"], "do": "stale", "seconds": [30, 30]}])
+    sim.change()
+    sim.wait(29)
+    assert sim.look()[0] == "SHUTOFF"
+    sim.wait(1)
+    assert sim.look()[0] == "REBUILD"
+    sim.wait(80)
+    listed = sim.call("GET", "/v1/{p}/cloudservers/detail")[1]["servers"][0]
+    assert listed["status"] == sim.look()[0] == "REBUILD"
+    sim.wait(30)
+    assert sim.look()[0] == "ACTIVE"
 
 
 def test_latency_delays_the_answer() -> None:
-    bench = stopped(faults=[{"on": "detail", "do": "latency", "seconds": [2, 3]}])
-    assert all(2 <= bench.send("GET", f"/v1/{{p}}/cloudservers/{bench.id()}").delay_s <= 3 for _ in range(10))
+    sim = stopped(faults=[{"on": "detail", "do": "latency", "seconds": [2, 3]}])
+    assert all(2 <= sim.send("GET", f"/v1/{{p}}/cloudservers/{sim.id()}").delay_s <= 3 for _ in range(10))
 
 
 @pytest.mark.parametrize(
@@ -221,8 +221,8 @@ def test_latency_delays_the_answer() -> None:
 )
 def test_a_throttled_request_says_so(stated: bool, text: str) -> None:
     rule = {"on": "detail", "do": "throttle", "requests": 2, "per_s": 300, "stated": stated, "retry_after_s": 7}
-    bench = stopped(faults=[rule])
-    passed, _, refused = endings(bench, 3)
+    sim = stopped(faults=[rule])
+    passed, _, refused = endings(sim, 3)
     assert isinstance(passed, SimResponse)
     assert isinstance(refused, SimResponse)
     assert (passed.status, refused.status) == (200, 429)
@@ -232,29 +232,29 @@ def test_a_throttled_request_says_so(stated: bool, text: str) -> None:
 
 
 def test_flow_control_with_http_202_has_no_job_id() -> None:
-    bench = stopped(faults=[{"on": "changeos", "do": "refuse", "code": "Common.0024"}])
-    status, answer = bench.change()
+    sim = stopped(faults=[{"on": "changeos", "do": "refuse", "code": "Common.0024"}])
+    status, answer = sim.change()
     assert (status, answer["error"]["code"], "job_id" in answer) == (202, "Common.0024", False)
-    bench.wait(100)
-    assert bench.look()[0] == "SHUTOFF"
+    sim.wait(100)
+    assert sim.look()[0] == "SHUTOFF"
 
 
 @pytest.mark.parametrize("how", ["html", "truncated", "oversized", "empty", "garbage", "no-job-id"])
 def test_answers_that_cannot_be_read_come_after_the_effect(how: str) -> None:
-    bench = stopped(faults=[{"on": "changeos", "do": "garble", "body": how}])
-    ending = bench.send_change().ending
+    sim = stopped(faults=[{"on": "changeos", "do": "garble", "body": how}])
+    ending = sim.send_change().ending
     assert isinstance(ending, SimResponse)
     assert ending.status == 200
     assert b"job_id" not in ending.body or how in ("truncated", "garbage")
     assert (len(ending.body) > 2**25) is (how == "oversized")
-    bench.wait(100)
-    assert bench.look()[0] == "ACTIVE"
+    sim.wait(100)
+    assert sim.look()[0] == "ACTIVE"
 
 
 @pytest.mark.parametrize("form", ["ecs", "gateway", "job", "nova", "nested", "html", "plain", "empty"])
 def test_every_shape_of_an_error_body(form: str) -> None:
-    bench = stopped(faults=[{"on": "detail", "do": "refuse", "code": "Ecs.1000", "form": form}])
-    (ending,) = endings(bench, 1)
+    sim = stopped(faults=[{"on": "detail", "do": "refuse", "code": "Ecs.1000", "form": form}])
+    (ending,) = endings(sim, 1)
     assert isinstance(ending, SimResponse)
     assert ending.status == 400
     assert (b"Ecs.1000" in ending.body) is (form in ("ecs", "gateway", "job", "nested"))
@@ -262,19 +262,19 @@ def test_every_shape_of_an_error_body(form: str) -> None:
 
 
 def test_expired_and_foreign_tokens_are_refused() -> None:
-    bench = stopped(tokens={"lifetime_s": 4})
-    assert bench.change()[0] == 200
-    bench.wait(4)
-    status, answer = bench.call("GET", "/v2/cloudimages")
+    sim = stopped(tokens={"lifetime_s": 4})
+    assert sim.change()[0] == 200
+    sim.wait(4)
+    status, answer = sim.call("GET", "/v2/cloudimages")
     assert (status, answer["error_code"]) == (401, "APIGW.0307")
-    status, answer = bench.change()
+    status, answer = sim.change()
     assert (status, answer["error_code"]) == (401, "APIGW.0307")
-    assert bench.ledger().writes[-1].code == "APIGW.0307"
-    bench.token = bench.login()
-    assert bench.call("GET", "/v2/cloudimages")[0] == 200
-    for bad in ("", "sim.1.99999999999999.proof", "sim", bench.token.replace("sim.", "sim.7")):
-        bench.token = bad
-        assert bench.call("GET", "/v2/cloudimages")[0] == 401
+    assert sim.ledger().writes[-1].code == "APIGW.0307"
+    sim.token = sim.login()
+    assert sim.call("GET", "/v2/cloudimages")[0] == 200
+    for bad in ("", "sim.1.99999999999999.proof", "sim", sim.token.replace("sim.", "sim.7")):
+        sim.token = bad
+        assert sim.call("GET", "/v2/cloudimages")[0] == 401
 
 
 def test_refusal_of_an_unknown_code_is_a_400() -> None:
@@ -282,8 +282,8 @@ def test_refusal_of_an_unknown_code_is_a_400() -> None:
 
 
 def test_a_body_over_the_limit_is_refused_unread() -> None:
-    bench = stopped()
-    status, answer = bench.call("POST", "/v1/{p}/cloudservers/action", b"x" * 300_000)
+    sim = stopped()
+    status, answer = sim.call("POST", "/v1/{p}/cloudservers/action", b"x" * 300_000)
     assert (status, answer["error_code"]) == (413, "APIGW.0201")
 
 
@@ -296,15 +296,15 @@ def test_the_same_seed_and_requests_give_the_same_bytes() -> None:
     ]
 
     def trace(seed: int) -> list[object]:
-        bench = Bench(seed=seed, servers=[{"count": 5, "state": {"running": 1, "stopped": 1}}], faults=rules)
-        bench.token = bench.token or bench.login() or bench.login()
+        sim = SimHarness(seed=seed, servers=[{"count": 5, "state": {"running": 1, "stopped": 1}}], faults=rules)
+        sim.token = sim.token or sim.login() or sim.login()
         seen: list[object] = []
         for turn in range(40):
             name = f"web-00{turn % 5 + 1}"
-            seen += [bench.send_change(name), bench.send("GET", f"/v1/{{p}}/cloudservers/{bench.id(name)}")]
-            seen.append(bench.send("GET", "/v1/{p}/cloudservers/detail", limit="3"))
-            bench.wait(7.5)
-        return [*seen, bench.cloud.world.ledger.as_dict(bench.now)]
+            seen += [sim.send_change(name), sim.send("GET", f"/v1/{{p}}/cloudservers/{sim.id(name)}")]
+            seen.append(sim.send("GET", "/v1/{p}/cloudservers/detail", limit="3"))
+            sim.wait(7.5)
+        return [*seen, sim.cloud.world.ledger.as_dict(sim.now)]
 
     assert trace(5) == trace(5)
     assert trace(5) != trace(6)
@@ -312,13 +312,13 @@ def test_the_same_seed_and_requests_give_the_same_bytes() -> None:
 
 def test_the_moments_of_looking_do_not_change_what_happens() -> None:
     def world(step: float) -> object:
-        bench = Bench(servers=[{"count": 4, "state": "stopped"}], durations={"change": [10, 90]}, faults=[
+        sim = SimHarness(servers=[{"count": 4, "state": "stopped"}], durations={"change": [10, 90]}, faults=[
             {"on": "changeos", "do": "fail", "rate": 0.5, "picture": ["old-disk", "error"]}])  # fmt: skip
-        cloud: SimulatedCloud = bench.cloud
+        cloud: SimulatedCloud = sim.cloud
         for number in range(1, 5):
-            bench.change(f"web-00{number}")
-        while bench.now < cloud.world.born_at + 200:
-            bench.wait(step)
+            sim.change(f"web-00{number}")
+        while sim.now < cloud.world.born_at + 200:
+            sim.wait(step)
         return cloud.world.ledger.as_dict(0)
 
     assert world(200) == world(1)

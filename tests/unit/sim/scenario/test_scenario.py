@@ -6,7 +6,7 @@ from fleetos.errors import InputError, Problem
 from fleetos.sim.scenario.load import LOST, SIM_SCENARIO_BYTES_MAX, builtin_scenario, load_scenario, parse_scenario
 from fleetos.sim.wire.messages import SimResponse
 from fleetos.sim.world.world import World
-from tests.unit.sim.bench import BORN, Bench
+from tests.unit.sim.harness import BORN, SimHarness
 
 GOOD = """
 seed: 7
@@ -105,8 +105,8 @@ def test_odd_texts_are_problems_not_crashes(text: str) -> None:
 
 
 def test_the_built_in_world() -> None:
-    bench = Bench(**builtin_scenario().model_dump())
-    names = {s.spec.name: s for s in bench.cloud.world.servers.values()}
+    sim = SimHarness(**builtin_scenario().model_dump())
+    names = {s.spec.name: s for s in sim.cloud.world.servers.values()}
     assert list(names)[0::199] == ["web-001", "web-200"]
     assert {names[name].status for name in ("web-001", "web-002", *LOST)} == {"ACTIVE"}
     assert 10 <= sum(s.status == "SHUTOFF" for s in names.values()) <= 30
@@ -115,25 +115,25 @@ def test_the_built_in_world() -> None:
 
 
 def test_every_server_of_the_built_in_world_ends_well_at_the_second_try() -> None:
-    bench = Bench(**builtin_scenario().model_dump())
-    for name in [s.spec.name for s in bench.cloud.world.servers.values()]:
-        bench.power("os-stop", name)
-    bench.wait(2)
-    lost = [s.spec.name for s in list(bench.cloud.world.servers.values()) if _lost(bench, s.spec.name)]
-    bench.wait(10)
-    failed = [s.spec.name for s in bench.cloud.world.servers.values() if s.status != "ACTIVE"]
+    sim = SimHarness(**builtin_scenario().model_dump())
+    for name in [s.spec.name for s in sim.cloud.world.servers.values()]:
+        sim.power("os-stop", name)
+    sim.wait(2)
+    lost = [s.spec.name for s in list(sim.cloud.world.servers.values()) if _lost(sim, s.spec.name)]
+    sim.wait(10)
+    failed = [s.spec.name for s in sim.cloud.world.servers.values() if s.status != "ACTIVE"]
     assert sorted(lost) == sorted(LOST)
     assert 8 <= len(failed) <= 20
     assert not set(failed) & set(lost)
-    assert {s.status for s in bench.cloud.world.servers.values()} == {"ACTIVE", "SHUTOFF", "ERROR"}
+    assert {s.status for s in sim.cloud.world.servers.values()} == {"ACTIVE", "SHUTOFF", "ERROR"}
     for name in failed:
-        assert bench.change(name)[0] == 200
-    bench.wait(10)
-    assert {s.status for s in bench.cloud.world.servers.values()} == {"ACTIVE"}
+        assert sim.change(name)[0] == 200
+    sim.wait(10)
+    assert {s.status for s in sim.cloud.world.servers.values()} == {"ACTIVE"}
 
 
-def _lost(bench: Bench, name: str) -> bool:
-    return not isinstance(bench.send_change(name).ending, SimResponse)
+def _lost(sim: SimHarness, name: str) -> bool:
+    return not isinstance(sim.send_change(name).ending, SimResponse)
 
 
 def test_another_number_of_servers() -> None:

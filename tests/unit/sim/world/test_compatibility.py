@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sim.bench import Bench
+from tests.unit.sim.harness import SimHarness
 
 ARM = {"id": "kc1.large.2", "vcpus": 2, "ram_mb": 4096, "architecture": "arm"}
 FLAVORS = [{"id": "s3.medium.2"}, ARM, {"id": "gpu", "gpu": True}, {"id": "xen", "platform": "xen"}]
 EVS = "/v2/{p}/cloudvolumes/detail"
 
 
-def bench(group: dict[str, Any], image: dict[str, Any] | None = None, **more: Any) -> Bench:
-    return Bench(
+def sim(group: dict[str, Any], image: dict[str, Any] | None = None, **more: Any) -> SimHarness:
+    return SimHarness(
         servers=[{"state": "stopped", "image": "before", **group}],
         images=[
             {"name": "before"},
@@ -46,7 +46,7 @@ def bench(group: dict[str, Any], image: dict[str, Any] | None = None, **more: An
     ],
 )
 def test_what_does_not_go_together(group: dict[str, Any], image: dict[str, Any], code: str) -> None:
-    status, answer = bench(group, image).change()
+    status, answer = sim(group, image).change()
     assert (status, answer["error"]["code"]) == (400, code)
 
 
@@ -63,7 +63,7 @@ def test_what_does_not_go_together(group: dict[str, Any], image: dict[str, Any],
     ],
 )
 def test_what_goes_together(group: dict[str, Any], image: dict[str, Any]) -> None:
-    assert bench(group, image).change()[0] == 200
+    assert sim(group, image).change()[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_what_goes_together(group: dict[str, Any], image: dict[str, Any]) -> Non
     [({"volumes": 1}, 400), ({"volumes": 2}, 200), ({"gigabytes": 79}, 400), ({"gigabytes": 80}, 200)],
 )
 def test_the_new_disk_needs_room_beside_the_old_one(quota: dict[str, int], status: int) -> None:
-    assert bench({}, quota=quota).change()[0] == status
+    assert sim({}, quota=quota).change()[0] == status
 
 
 def test_the_quotas_tell_what_is_there() -> None:
-    cloud = bench({"count": 3}, quota={"volumes": 5, "gigabytes": 200, "servers": 9})
+    cloud = sim({"count": 3}, quota={"volumes": 5, "gigabytes": 200, "servers": 9})
     quota = cloud.call("GET", "/v2/{p}/os-quota-sets/{p}", usage="True")[1]["quota_set"]
     assert quota["volumes"] == {"limit": 5, "in_use": 3, "reserved": 0}
     assert quota["gigabytes"] == {"limit": 200, "in_use": 120, "reserved": 0}
@@ -85,7 +85,7 @@ def test_the_quotas_tell_what_is_there() -> None:
 
 def test_disks_come_in_the_order_that_was_asked_for() -> None:
     sizes = [80, 20, 40]
-    cloud = Bench(servers=[{"name": f"s{size}", "system_disk_gb": size} for size in sizes])
+    cloud = SimHarness(servers=[{"name": f"s{size}", "system_disk_gb": size} for size in sizes])
     shown = [one["size"] for one in cloud.call("GET", EVS, sort_key="size", sort_dir="asc")[1]["volumes"]]
     assert shown == sorted(sizes)
     assert [one["size"] for one in cloud.call("GET", EVS, sort_key="size")[1]["volumes"]] == shown[::-1]
@@ -94,7 +94,7 @@ def test_disks_come_in_the_order_that_was_asked_for() -> None:
 
 def test_a_new_disk_is_encrypted_only_when_asked() -> None:
     for metadata, encrypted in (({"__system__encrypted": "1"}, True), ({}, False)):
-        cloud = bench({"system_disk_encrypted": True})
+        cloud = sim({"system_disk_encrypted": True})
         cloud.change(metadata=metadata)
         cloud.wait(100)
         (disk,) = cloud.call("GET", EVS)[1]["volumes"]
@@ -112,7 +112,7 @@ def test_a_new_disk_is_encrypted_only_when_asked() -> None:
     ],
 )
 def test_a_disk_is_encrypted_with_a_key_that_is_enabled(key: str, state: str, code: str | None) -> None:
-    cloud = bench({}, encryption_keys=[{"id": "k1", "state": state}])
+    cloud = sim({}, encryption_keys=[{"id": "k1", "state": state}])
     shown = cloud.call("POST", "/v1.0/{p}/kms/describe-key", {"key_id": "k1"})[1]["key_info"]
     assert (shown["key_id"], shown["key_state"] == "2") == ("k1", state == "enabled")
     answer = cloud.call("POST", "/v1.0/{p}/kms/describe-key", {"key_id": "k2"})
@@ -126,13 +126,13 @@ def test_a_disk_is_encrypted_with_a_key_that_is_enabled(key: str, state: str, co
 
 
 def test_only_flavors_of_arm_servers_name_their_architecture() -> None:
-    shown = bench({}).call("GET", "/v1/{p}/cloudservers/flavors")[1]["flavors"]
+    shown = sim({}).call("GET", "/v1/{p}/cloudservers/flavors")[1]["flavors"]
     specs = {one["id"]: one["os_extra_specs"].get("ecs:instance_architecture") for one in shown}
     assert specs == {"s3.medium.2": None, "kc1.large.2": "arm64", "gpu": None, "xen": None}
 
 
 def test_a_server_shows_how_it_is_paid_for_and_what_it_is() -> None:
-    cloud = bench({"flavor": "kc1.large.2", "charging": "spot", "frozen": True, "host_status": "DOWN"})
+    cloud = sim({"flavor": "kc1.large.2", "charging": "spot", "frozen": True, "host_status": "DOWN"})
     server = cloud.server()
     assert (server["metadata"]["charging_mode"], server["metadata"]["EcmResStatus"]) == ("2", "freeze")
     assert (server["flavor"]["id"], server["flavor"]["ram"], server["host_status"]) == ("kc1.large.2", "4096", "DOWN")

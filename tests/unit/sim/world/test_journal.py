@@ -15,7 +15,7 @@ from fleetos.sim.server.state_folder import StateFolder
 from fleetos.sim.world import journal as journals
 from fleetos.sim.world.journal import FORMAT, load_journal
 from fleetos.sim.world.orders import ForeignOrder, SetFaults
-from tests.unit.sim.bench import BORN, Kept
+from tests.unit.sim.harness import BORN, JournaledSimHarness
 
 RULES = [
     {"on": "stop", "do": "cut-after", "nth": [2]},
@@ -44,70 +44,70 @@ def truth(cloud: SimulatedCloud) -> object:
     return ledger, [server.snapshots for server in cloud.world.servers.values()], cloud.world.jobs
 
 
-def busy(path: Path) -> Kept:
-    bench = Kept(path, servers=[{"count": 6, "name": "web-###"}], faults=RULES)
+def busy(path: Path) -> JournaledSimHarness:
+    sim = JournaledSimHarness(path, servers=[{"count": 6, "name": "web-###"}], faults=RULES)
     for turn in range(30):
         name = f"web-00{turn % 6 + 1}"
-        bench.send("POST", "/v1/{p}/cloudservers/action", {"os-stop": {"servers": [{"id": bench.id(name)}]}})
-        bench.wait(12)
-        bench.send_change(name, adminpass="Never-On-Disk-1")
-        bench.wait(33)
+        sim.send("POST", "/v1/{p}/cloudservers/action", {"os-stop": {"servers": [{"id": sim.id(name)}]}})
+        sim.wait(12)
+        sim.send_change(name, adminpass="Never-On-Disk-1")
+        sim.wait(33)
         if turn == 20:
             rule = Refuse.model_validate({"do": "refuse", "on": "stop", "rate": 0.5})
-            bench.cloud.execute_order(SetFaults(kind="faults", rules=(rule,)))
-            bench.cloud.execute_order(ForeignOrder(kind="foreign", server_id=bench.id("web-002"), act="lock"))
-    return bench
+            sim.cloud.execute_order(SetFaults(kind="faults", rules=(rule,)))
+            sim.cloud.execute_order(ForeignOrder(kind="foreign", server_id=sim.id("web-002"), act="lock"))
+    return sim
 
 
 def test_a_world_is_the_fold_of_its_journal(tmp_path: Path) -> None:
     path = tmp_path / "world.jsonl"
-    bench = busy(path)
-    assert len(bench.ledger().writes) > 60
-    again = replayed(path, bench.now)
-    assert truth(again) == truth(bench.cloud)
+    sim = busy(path)
+    assert len(sim.ledger().writes) > 60
+    again = replayed(path, sim.now)
+    assert truth(again) == truth(sim.cloud)
     stored = path.read_text()
     assert "Never-On-Disk" not in stored
-    assert {write.content is not None for write in bench.ledger().writes if write.operation == "changeos"} == {True}
+    assert {write.content is not None for write in sim.ledger().writes if write.operation == "changeos"} == {True}
     assert sha256(b"Never-On-Disk-1").hexdigest() not in stored
 
 
 def test_effects_that_were_due_while_nobody_ran_the_world_happen(tmp_path: Path) -> None:
     path = tmp_path / "world.jsonl"
-    bench = Kept(path, servers=[{"state": "stopped"}])
-    bench.change()
-    again = replayed(path, bench.now + 5000)
+    sim = JournaledSimHarness(path, servers=[{"state": "stopped"}])
+    sim.change()
+    again = replayed(path, sim.now + 5000)
     assert [server.status for server in again.world.servers.values()] == ["ACTIVE"]
     assert again.world.ledger.writes[0].ended_at == BORN + 100
 
 
 def test_the_count_of_a_rule_goes_on_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "world.jsonl"
-    bench = Kept(
+    sim = JournaledSimHarness(
         path, servers=[{"count": 2, "name": "web-###"}], faults=[{"on": "stop", "do": "cut-after", "nth": [2]}]
     )
-    bench.power("os-stop", "web-001")
-    bench.cloud = replayed(path, bench.now)
+    sim.power("os-stop", "web-001")
+    sim.cloud = replayed(path, sim.now)
     with pytest.raises(AssertionError, match="Cut"):
-        bench.power("os-stop", "web-001")
+        sim.power("os-stop", "web-001")
 
 
 def test_request_ids_do_not_repeat_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "world.jsonl"
-    bench = Kept(path, servers=[{"count": 3, "name": "web-###"}])
+    sim = JournaledSimHarness(path, servers=[{"count": 3, "name": "web-###"}])
     for number in (1, 2, 3):
-        bench.power("os-stop", f"web-00{number}")
-        bench.cloud = replayed(path, bench.now)
-    ids = [write.request_id for write in bench.ledger().writes]
+        sim.power("os-stop", f"web-00{number}")
+        sim.cloud = replayed(path, sim.now)
+    ids = [write.request_id for write in sim.ledger().writes]
     assert len(set(ids)) == len(ids) == 3
 
 
 def test_a_line_that_was_not_finished_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "world.jsonl"
-    bench = Kept(path, servers=[{"state": "stopped"}])
-    bench.change()
+    sim = JournaledSimHarness(path, servers=[{"state": "stopped"}])
+    sim.change()
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"at": 18000')
-    assert len(replayed(path, bench.now).world.ledger.writes) == 1
+    assert len(replayed(path, sim.now).world.ledger.writes) == 1
     assert path.read_bytes() == whole
 
 
@@ -121,7 +121,7 @@ def test_a_file_that_is_no_journal(tmp_path: Path, text: str) -> None:
 
 def test_a_journal_of_another_format(tmp_path: Path) -> None:
     path = tmp_path / "world.jsonl"
-    Kept(path)
+    JournaledSimHarness(path)
     header = json.loads(path.read_text())
     path.write_text(json.dumps({**header, "format": FORMAT + 1}) + "\n")
     with pytest.raises(InputError, match="another version"):
@@ -130,10 +130,10 @@ def test_a_journal_of_another_format(tmp_path: Path) -> None:
 
 def test_a_full_world_takes_no_more_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "SIM_WRITES_MAX", 1)
-    bench = Kept(tmp_path / "world.jsonl", servers=[{"count": 2, "name": "web-###"}])
-    assert bench.power("os-stop", "web-001")[0] == 200
-    assert bench.power("os-stop", "web-002")[0] == 503
-    assert len(bench.ledger().writes) == 1
+    sim = JournaledSimHarness(tmp_path / "world.jsonl", servers=[{"count": 2, "name": "web-###"}])
+    assert sim.power("os-stop", "web-001")[0] == 200
+    assert sim.power("os-stop", "web-002")[0] == 503
+    assert len(sim.ledger().writes) == 1
 
 
 def test_a_home_has_one_occupant_and_private_files(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetos.sim.world.orders import ForeignOrder
-from tests.hostile.chance import EXAMPLES_FACTOR
 from tests.support import ledger as judge
-from tests.unit.sim.bench import Bench
+from tests.support.seeded_examples import EXAMPLES_FACTOR
+from tests.unit.sim.harness import SimHarness
 
 PICTURES = ["rebuild", "idle", "no-disk", "early-disk"]
 RULES: list[dict[str, object]] = [
@@ -22,8 +22,8 @@ ACTS = ("stop", "start", "change", "delete", "foreign change", "foreign stop", "
 STEPS = st.lists(st.tuples(st.sampled_from(ACTS), st.sampled_from(NAMES), st.floats(0, 60)), max_size=40)
 
 
-def act(bench: Bench, what: str, name: str) -> None:
-    ids = {"servers": [{"id": bench.id(name)}]}
+def act(sim: SimHarness, what: str, name: str) -> None:
+    ids = {"servers": [{"id": sim.id(name)}]}
     powers = {
         "stop": {"os-stop": ids},
         "start": {"os-start": ids},
@@ -31,22 +31,22 @@ def act(bench: Bench, what: str, name: str) -> None:
         "reboot": {"reboot": {**ids, "type": "SOFT"}},
     }
     if what in powers:
-        bench.send("POST", "/v1/{p}/cloudservers/action", powers[what])
+        sim.send("POST", "/v1/{p}/cloudservers/action", powers[what])
     elif what == "change":
-        bench.send_change(name)
+        sim.send_change(name)
     else:
-        order = {"kind": "foreign", "server_id": bench.id(name), "act": what.removeprefix("foreign ")}
-        bench.cloud.execute_order(ForeignOrder.model_validate({**order, "image": "Standard_Debian_12_latest"}))
+        order = {"kind": "foreign", "server_id": sim.id(name), "act": what.removeprefix("foreign ")}
+        sim.cloud.execute_order(ForeignOrder.model_validate({**order, "image": "Standard_Debian_12_latest"}))
 
 
 @settings(max_examples=40 * EXAMPLES_FACTOR, deadline=None)
 @given(st.integers(0, 1000), st.booleans(), STEPS)
 def test_disks_and_changes_add_up(seed: int, lax: bool, steps: list[tuple[str, str, float]]) -> None:
-    bench = Bench(seed=seed, lax=lax, servers=[{"count": 2, "name": "web-###", "state": "stopped"}], faults=RULES)
-    world = bench.cloud.world
+    sim = SimHarness(seed=seed, lax=lax, servers=[{"count": 2, "name": "web-###", "state": "stopped"}], faults=RULES)
+    world = sim.cloud.world
     for what, name, wait_s in steps:
-        act(bench, what, name)
-        bench.wait(wait_s)
+        act(sim, what, name)
+        sim.wait(wait_s)
         running = sorted(seq for server in world.servers.values() for seq in server.changes)
         assert world.ledger.changes_in_flight == len(running)
         for server in world.servers.values():
@@ -55,8 +55,8 @@ def test_disks_and_changes_add_up(seed: int, lax: bool, steps: list[tuple[str, s
             if not server.changes:
                 alive = [d for d in world.ledger.disks.values() if d.server_id == server.id and d.destroyed_at is None]
                 assert alive == ([server.system_disk] if server.system_disk is not None else [])
-    bench.wait(1000)
-    account = bench.ledger()
+    sim.wait(1000)
+    account = sim.ledger()
     assert account.changes_in_flight == 0
     changes = [w for found in judge.changes_per_server(account).values() for w in found]
     assert all(w.ended is not None and w.ended_at is not None for w in changes)
@@ -67,9 +67,9 @@ def test_disks_and_changes_add_up(seed: int, lax: bool, steps: list[tuple[str, s
 
 
 def test_time_never_goes_back() -> None:
-    bench = Bench(servers=[{"state": "stopped"}])
-    bench.change()
-    bench.wait(200)
-    bench.now -= 150
-    assert bench.look()[0] == "ACTIVE"
-    assert bench.cloud.advance() == bench.now + 150
+    sim = SimHarness(servers=[{"state": "stopped"}])
+    sim.change()
+    sim.wait(200)
+    sim.now -= 150
+    assert sim.look()[0] == "ACTIVE"
+    assert sim.cloud.advance() == sim.now + 150

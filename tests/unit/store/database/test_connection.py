@@ -11,7 +11,9 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import DATABASE_READERS
 from fleetos.store.database.tables import runs
 from fleetos.store.runs import create_run
-from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
+from tests.support.builders import START, a_run, some_targets
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import watcher
 
 COUNT = select(func.count()).select_from(runs)
 
@@ -24,15 +26,15 @@ async def reader(request: pytest.FixtureRequest, sqlite: Database) -> AsyncItera
 
 
 async def test_a_reader_sees_one_moment_in_all_its_statements(
-    sqlite: Database, reader: Database, clock: HandClock
+    sqlite: Database, reader: Database, clock: ManualClock
 ) -> None:
     async with reader.reading() as connection:
         before = await connection.scalar(COUNT)
-        await create_run(sqlite, make_run(), make_targets(1), [], START, watcher(clock))
+        await create_run(sqlite, a_run(), some_targets(1), [], START, watcher(clock))
         after = (await connection.execute(COUNT)).scalar_one()
     async with reader.reading() as connection:
         now = (await connection.scalars(select(runs.c.id))).all()
-    assert (before, after, now) == (0, 0, [make_run().id])
+    assert (before, after, now) == (0, 0, [a_run().id])
 
 
 async def test_more_may_read_at_once_than_connections_are_kept(sqlite: Database) -> None:

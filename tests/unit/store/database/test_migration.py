@@ -21,7 +21,9 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.migration import REVISION, VERSION_TABLE, migrations_folder
 from fleetos.store.database.tables import metadata
 from fleetos.store.process import Holder, this_process
-from tests.unit.store.samples import START, HandClock, dead_process, foreign_process, make_run, make_targets, watcher
+from tests.support.builders import START, a_run, some_targets
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import dead_process, foreign_process, watcher
 
 NEXT = """
 from alembic import op
@@ -88,8 +90,8 @@ def newer_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-async def old_database(database: Database, clock: HandClock, driver: Holder | None) -> None:
-    lease = await runs.create_run(database, make_run(), make_targets(3), [], START, watcher(clock, driver))
+async def old_database(database: Database, clock: ManualClock, driver: Holder | None) -> None:
+    lease = await runs.create_run(database, a_run(), some_targets(3), [], START, watcher(clock, driver))
     assert lease.epoch == 1
 
 
@@ -98,7 +100,7 @@ def copies(folder: Path) -> list[Path]:
 
 
 async def test_an_old_database_is_copied_and_then_migrated(
-    sqlite: Database, clock: HandClock, newer_program: Path, tmp_path: Path
+    sqlite: Database, clock: ManualClock, newer_program: Path, tmp_path: Path
 ) -> None:
     await old_database(sqlite, clock, dead_process())
     told: list[Upgraded] = []
@@ -109,7 +111,7 @@ async def test_an_old_database_is_copied_and_then_migrated(
     assert copy.stat().st_mode & 0o777 == 0o600
     async with opened.reading() as connection:
         assert await connection.scalar(text("SELECT note FROM runs")) == "told"
-    assert len((await queries.load(opened, make_run().id)).targets) == 3
+    assert len((await queries.load(opened, a_run().id)).targets) == 3
     await opened.close()
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0001",)]
@@ -120,7 +122,7 @@ async def test_an_old_database_is_copied_and_then_migrated(
 
 
 async def test_nothing_is_migrated_while_a_run_is_driven(
-    sqlite: Database, clock: HandClock, newer_program: Path, tmp_path: Path
+    sqlite: Database, clock: ManualClock, newer_program: Path, tmp_path: Path
 ) -> None:
     await old_database(sqlite, clock, this_process())
     with pytest.raises(RunDriven):
@@ -131,7 +133,7 @@ async def test_nothing_is_migrated_while_a_run_is_driven(
 
 
 async def test_a_lease_of_another_machine_is_watched_before_a_migration(
-    sqlite: Database, clock: HandClock, newer_program: Path
+    sqlite: Database, clock: ManualClock, newer_program: Path
 ) -> None:
     await old_database(sqlite, clock, foreign_process())
     opened = await open_database(sqlite.location, watcher(clock))
@@ -140,7 +142,7 @@ async def test_a_lease_of_another_machine_is_watched_before_a_migration(
 
 
 async def test_a_migration_that_fails_leaves_everything_as_it_was(
-    sqlite: Database, clock: HandClock, newer_program: Path
+    sqlite: Database, clock: ManualClock, newer_program: Path
 ) -> None:
     (newer_program / "versions" / "r0002_note.py").write_text(BROKEN)
     await old_database(sqlite, clock, dead_process())
@@ -156,7 +158,7 @@ def columns_of_runs(connection: Connection) -> list[str]:
 
 
 async def test_no_copy_means_no_migration(
-    sqlite: Database, clock: HandClock, newer_program: Path, tmp_path: Path
+    sqlite: Database, clock: ManualClock, newer_program: Path, tmp_path: Path
 ) -> None:
     await old_database(sqlite, clock, dead_process())
     (tmp_path / "fleetos.db.backup-0001-20260301T120000Z").touch()
@@ -167,7 +169,7 @@ async def test_no_copy_means_no_migration(
 
 
 async def test_an_old_postgres_waits_for_its_operator(
-    postgres: Database, clock: HandClock, newer_program: Path
+    postgres: Database, clock: ManualClock, newer_program: Path
 ) -> None:
     await old_database(postgres, clock, dead_process())
     with pytest.raises(DatabaseUnusable) as refused:
@@ -178,5 +180,5 @@ async def test_an_old_postgres_waits_for_its_operator(
     assert "fleetos db upgrade" in refused.value.hint
     assert await upgrade(postgres, watcher(clock)) == Upgraded("0001", "0002", None)
     opened = await open_database(postgres.location, watcher(clock))
-    assert len((await queries.load(opened, make_run().id)).targets) == 3
+    assert len((await queries.load(opened, a_run().id)).targets) == 3
     await opened.close()

@@ -14,9 +14,11 @@ from fleetos.store.database import open_file, sqlite_files
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.journal import SqlJournal
-from tests.unit.store.samples import START, HandClock, make_run, make_targets, watcher
+from tests.support.builders import START, a_run, some_targets
+from tests.support.clocks import ManualClock
+from tests.unit.store.stored_runs import watcher
 
-RUN = make_run()
+RUN = a_run()
 
 
 @pytest.fixture
@@ -29,8 +31,8 @@ def files_in(path: Path) -> list[Path]:
     return sorted(one for one in path.parent.iterdir() if not one.name.endswith(open_file.LOGS))
 
 
-async def begin(database: Database, clock: HandClock) -> SqlJournal:
-    lease = await runs.create_run(database, RUN, make_targets(2), [], START, watcher(clock))
+async def begin(database: Database, clock: ManualClock) -> SqlJournal:
+    lease = await runs.create_run(database, RUN, some_targets(2), [], START, watcher(clock))
     return SqlJournal(database, lease, clock)
 
 
@@ -59,7 +61,7 @@ def delete_index(path: Path) -> None:
 
 @pytest.mark.parametrize("misfortune", [move, replace, link, replace_log, delete_index])
 async def test_a_lease_is_worth_nothing_when_its_file_is_another(
-    sqlite: Database, path: Path, clock: HandClock, misfortune: Callable[[Path], None]
+    sqlite: Database, path: Path, clock: ManualClock, misfortune: Callable[[Path], None]
 ) -> None:
     journal = await begin(sqlite, clock)
     assert journal.lease_valid(clock.moment())
@@ -113,7 +115,7 @@ def test_who_comes_while_the_last_one_lets_go_of_the_lock_is_not_refused(
     assert open_file.lock_path(path).read_text().split()[0] == str(path.stat().st_ino)
 
 
-async def test_several_writers_share_the_file(sqlite: Database, clock: HandClock) -> None:
+async def test_several_writers_share_the_file(sqlite: Database, clock: ManualClock) -> None:
     others = [await open_database(sqlite.location, watcher(clock)) for _ in range(3)]
     for one in (sqlite, *others):
         async with one.writing():
@@ -123,7 +125,7 @@ async def test_several_writers_share_the_file(sqlite: Database, clock: HandClock
         await one.close()
 
 
-async def test_no_file_is_made_where_the_database_was(sqlite: Database, path: Path, clock: HandClock) -> None:
+async def test_no_file_is_made_where_the_database_was(sqlite: Database, path: Path, clock: ManualClock) -> None:
     await begin(sqlite, clock)
     move(path)
     with pytest.raises(DatabaseReplaced):
@@ -133,7 +135,7 @@ async def test_no_file_is_made_where_the_database_was(sqlite: Database, path: Pa
     assert [one.name for one in files_in(path)] == [open_file.lock_path(path).name, "moved.db"]
 
 
-async def test_a_restored_copy_is_taken_once_it_is_confirmed(sqlite: Database, path: Path, clock: HandClock) -> None:
+async def test_a_restored_copy_is_taken_once_it_is_confirmed(sqlite: Database, path: Path, clock: ManualClock) -> None:
     await begin(sqlite, clock)
     await sqlite.close()
     replace(path)

@@ -13,8 +13,9 @@ from fleetos.model.journal.events import ChangeAnswered, Enlisted, Event, JobEnd
 from fleetos.model.states import Reason, TargetState
 from fleetos.views.documents.event_types import COMMON_FIELDS, EVENT_TYPES
 from fleetos.views.documents.events import event_document, state_of, type_of
+from tests.support.builders import START
 from tests.unit.views.every_event import SECRET_PLACE, every_event
-from tests.unit.views.stage import JOB, START, Stage, server_id, target
+from tests.unit.views.run_history import JOB, RunHistory, server_id, target
 
 PAGE = Path(__file__).parents[4] / "docs" / "reference" / "outputs.md"
 
@@ -73,15 +74,15 @@ def test_documents_are_flat_json_in_one_line(event: Event) -> None:
 
 
 def test_what_moves_a_target_is_named_after_the_state() -> None:
-    stage = Stage.of(2)
-    records = [*stage.begin(), *stage.submit(0), *stage.succeed(0), *stage.submit(1), *stage.fail(1)]
-    states = dict.fromkeys(stage.progress.targets, TargetState.WAITING)
+    history = RunHistory.of(2)
+    records = [*history.begin(), *history.submit(0), *history.succeed(0), *history.submit(1), *history.fail(1)]
+    states = dict.fromkeys(history.progress.targets, TargetState.WAITING)
     for record in records:
         event, state = record.event, state_of(record.event)
         if state is not None:
             assert type_of(event) == f"target.{state}"
             states[str(document(event)["server_id"])] = state
-    assert states == {one.server_id: one.state for one in stage.progress.targets.values()}
+    assert states == {one.server_id: one.state for one in history.progress.targets.values()}
 
 
 def test_a_job_that_failed_moves_nothing_and_is_no_state() -> None:

@@ -16,7 +16,7 @@ from fleetos.views.documents.run import (
     status_document,
 )
 from fleetos.views.text.run_condition import Driver
-from tests.unit.views.stage import IMAGE, JOB, OLD_IMAGE, STOPPED, Stage, server_id, target
+from tests.unit.views.run_history import IMAGE, JOB, OLD_IMAGE, STOPPED, RunHistory, server_id, target
 
 RUN: Document = {
     "id": "2b7c0m1x4q",
@@ -62,13 +62,13 @@ ENDED: Document = {
 
 
 def test_status_of_a_run_that_has_ended() -> None:
-    stage = Stage.of(2)
-    stage.begin()
-    stage.wait(10).submit(0)
-    stage.wait(60).succeed(0)
-    stage.happen(Moved(server_id(1), TargetState.SKIPPED, reason=Reason.ALREADY_ON_IMAGE))
-    stage.wait(1).happen(RunMoved(RunState.DONE))
-    assert status_document(stage.progress, stage.now, exit_code=0) == {
+    history = RunHistory.of(2)
+    history.begin()
+    history.wait(10).submit(0)
+    history.wait(60).succeed(0)
+    history.happen(Moved(server_id(1), TargetState.SKIPPED, reason=Reason.ALREADY_ON_IMAGE))
+    history.wait(1).happen(RunMoved(RunState.DONE))
+    assert status_document(history.progress, history.now, exit_code=0) == {
         "v": 1,
         "run": RUN,
         "counts": {"total": 2, "done": 1, "skipped": 1},
@@ -115,18 +115,18 @@ def test_status_of_a_run_that_has_ended() -> None:
 
 
 def test_an_attempt_in_flight_has_no_outcome_and_one_left_open_is_unknown() -> None:
-    stage = Stage.of(1)
-    stage.begin()
-    stage.stop(0)
-    where, deadline = server_id(0), stage.now + timedelta(hours=1)
-    stage.happen(
+    history = RunHistory.of(1)
+    history.begin()
+    history.stop(0)
+    where, deadline = server_id(0), history.now + timedelta(hours=1)
+    history.happen(
         Moved(where, TargetState.READY),
         ChangeIntended(where, 1, STOPPED, deadline),
         ChangeAnswered(where, 1, TargetState.INSPECTING, "ambiguous"),
     )
-    assert status_document(stage.progress, stage.now)["targets"][0]["attempts"][0]["outcome"] is None
-    stage.happen(Moved(where, TargetState.HELD, reason=Reason.OUTCOME_UNKNOWN))
-    attempt = status_document(stage.progress, stage.now)["targets"][0]["attempts"][0]
+    assert status_document(history.progress, history.now)["targets"][0]["attempts"][0]["outcome"] is None
+    history.happen(Moved(where, TargetState.HELD, reason=Reason.OUTCOME_UNKNOWN))
+    attempt = status_document(history.progress, history.now)["targets"][0]["attempts"][0]
     assert attempt["outcome"] == "unknown"
     assert attempt["ended_at"] is None
 
@@ -137,28 +137,28 @@ def test_every_outcome_is_a_word_of_the_contract() -> None:
 
 
 def test_a_run_that_was_resumed_twice_says_so_and_names_its_driver() -> None:
-    stage = Stage.of(1)
-    stage.progress.run = replace(stage.progress.run, sessions=3)
-    driver = Driver("host-a:4711", 4711, stage.now, "alive")
-    run = status_document(stage.progress, stage.now, driver, exit_code=20)["run"]
+    history = RunHistory.of(1)
+    history.progress.run = replace(history.progress.run, sessions=3)
+    driver = Driver("host-a:4711", 4711, history.now, "alive")
+    run = status_document(history.progress, history.now, driver, exit_code=20)["run"]
     assert (run["resumed"], run["driver"]) == (2, "host-a:4711")
     assert (run["condition"], run["exit_code"]) == ("running", None)
     assert run["lease"] == {"holder": "host-a:4711", "last_renewed_at": "2026-03-01T12:00:00.000Z", "life": "alive"}
-    assert status_document(Stage.of(1).progress, stage.now)["run"]["resumed"] == 0
+    assert status_document(RunHistory.of(1).progress, history.now)["run"]["resumed"] == 0
 
 
 def test_counts_add_up_to_the_total_and_leave_out_zeros() -> None:
-    stage = Stage.of(7)
-    stage.begin()
-    stage.submit(3)
-    counts = status_document(stage.progress, stage.now)["counts"]
+    history = RunHistory.of(7)
+    history.begin()
+    history.submit(3)
+    counts = status_document(history.progress, history.now)["counts"]
     assert counts == {"total": 7, "waiting": 6, "changing": 1}
 
 
 def test_runs() -> None:
-    stage = Stage.of(3)
-    driver = Driver("host:1", 1, stage.now, "alive")
-    document = runs_document([RunLine(stage.progress.run, stage.progress.counts, driver)])
+    history = RunHistory.of(3)
+    driver = Driver("host:1", 1, history.now, "alive")
+    document = runs_document([RunLine(history.progress.run, history.progress.counts, driver)])
     assert document["v"] == 1
     assert document["runs"][0]["counts"] == {"total": 3, "waiting": 3}
     assert document["runs"][0]["driver"] == "host:1"
@@ -201,22 +201,22 @@ def test_problems_of_a_plan_are_listed_alike_in_both_documents() -> None:
 
 
 def test_documents_are_json() -> None:
-    stage = Stage.of(2)
-    stage.begin()
-    stage.submit(0)
-    document = status_document(stage.progress, stage.now)
+    history = RunHistory.of(2)
+    history.begin()
+    history.submit(0)
+    document = status_document(history.progress, history.now)
     assert json.loads(json.dumps(document)) == document
 
 
 def test_the_document_says_what_the_messages_promise_of_a_run_that_was_left() -> None:
-    stage = Stage([replace(target(number), labels={"pair": "a"}, az="eu-de-01") for number in range(4)])
-    stage.begin()
-    stage.stop(0)
-    stage.submit(1)
-    stage.fail(1, TargetState.BACKOFF)
-    stage.happen(Moved(server_id(2), TargetState.HELD, reason=Reason.LOCKED, detail="is locked"))
-    stage.wait(60).happen(RunDriverEnded("process 8514 of root on vm", LeftBy.SIGNAL, "SIGTERM"))
-    document = status_document(stage.progress, stage.now, exit_code=20)
+    history = RunHistory([replace(target(number), labels={"pair": "a"}, az="eu-de-01") for number in range(4)])
+    history.begin()
+    history.stop(0)
+    history.submit(1)
+    history.fail(1, TargetState.BACKOFF)
+    history.happen(Moved(server_id(2), TargetState.HELD, reason=Reason.LOCKED, detail="is locked"))
+    history.wait(60).happen(RunDriverEnded("process 8514 of root on vm", LeftBy.SIGNAL, "SIGTERM"))
+    document = status_document(history.progress, history.now, exit_code=20)
     run, targets = document["run"], document["targets"]
     assert (run["state"], run["condition"], run["driver"], run["exit_code"]) == ("running", "interrupted", None, 20)
     assert run["left"] == {
@@ -234,20 +234,20 @@ def test_the_document_says_what_the_messages_promise_of_a_run_that_was_left() ->
 
 
 def test_an_unknown_outcome_says_until_when_it_is_watched() -> None:
-    stage = Stage.of(3)
-    stage.begin()
+    history = RunHistory.of(3)
+    history.begin()
     for number in range(3):
-        stage.stop(number)
-        stage.happen(Moved(server_id(number), TargetState.READY))
-    deadline = stage.now + timedelta(hours=1)
+        history.stop(number)
+        history.happen(Moved(server_id(number), TargetState.READY))
+    deadline = history.now + timedelta(hours=1)
     for number in (0, 1):
         lost = ChangeAnswered(server_id(number), 1, TargetState.INSPECTING, "ambiguous")
-        stage.happen(ChangeIntended(server_id(number), 1, STOPPED, deadline), lost)
+        history.happen(ChangeIntended(server_id(number), 1, STOPPED, deadline), lost)
 
-    alive = Driver("host:1", 1, stage.now, "alive")
+    alive = Driver("host:1", 1, history.now, "alive")
 
     def waits(lease: Driver | None) -> list[tuple[str, str | None]]:
-        found = [one["waits_for"] for one in status_document(stage.progress, stage.now, lease)["targets"]]
+        found = [one["waits_for"] for one in status_document(history.progress, history.now, lease)["targets"]]
         return [(one["reason"], one["ends_at"]) for one in found]
 
     until = "2026-03-01T13:10:00.000Z"
@@ -255,15 +255,15 @@ def test_an_unknown_outcome_says_until_when_it_is_watched() -> None:
     assert waits(alive)[2][0] == "pace"
     assert waits(None) == [("not-driven", None)] * 3
     # Past that time only the driver knows when its last look began.
-    stage.wait(2 * 3600)
+    history.wait(2 * 3600)
     assert waits(alive)[0] == ("outcome", None)
 
 
 def test_a_pause_and_an_abort_say_why_since_when_and_by_whom() -> None:
-    stage = Stage.of(1)
-    stage.begin()
-    stage.wait(5).happen(RunMoved(RunState.PAUSED, Reason.PERMISSION, "Policy.0001: ecs:cloudServers:changeOS"))
-    run = status_document(stage.progress, stage.now, exit_code=77)["run"]
+    history = RunHistory.of(1)
+    history.begin()
+    history.wait(5).happen(RunMoved(RunState.PAUSED, Reason.PERMISSION, "Policy.0001: ecs:cloudServers:changeOS"))
+    run = status_document(history.progress, history.now, exit_code=77)["run"]
     assert run["pause"] == {
         "reason": "permission",
         "detail": "Policy.0001: ecs:cloudServers:changeOS",
@@ -273,14 +273,14 @@ def test_a_pause_and_an_abort_say_why_since_when_and_by_whom() -> None:
         "`fleetos resume 2b7c0m1x4q`.",
     }
     assert (run["abort"], run["exit_code"]) == (None, 77)
-    stage.wait(5).happen(RunMoved(RunState.FINISHING, Reason.ABORTED, "aborted by anna", "anna"))
-    run = status_document(stage.progress, stage.now)["run"]
+    history.wait(5).happen(RunMoved(RunState.FINISHING, Reason.ABORTED, "aborted by anna", "anna"))
+    run = status_document(history.progress, history.now)["run"]
     assert (run["pause"], run["abort"]["by"], run["abort"]["at"]) == (None, "anna", "2026-03-01T12:00:10.000Z")
 
 
 def test_a_driver_that_vanished_is_no_driver_and_its_last_sign_of_life_is_told() -> None:
-    stage = Stage.of(1)
-    stage.begin()
-    run = status_document(stage.progress, stage.now, Driver("host:1", 1, stage.now, "gone"), exit_code=20)["run"]
+    history = RunHistory.of(1)
+    history.begin()
+    run = status_document(history.progress, history.now, Driver("host:1", 1, history.now, "gone"), exit_code=20)["run"]
     assert (run["driver"], run["condition"], run["exit_code"]) == (None, "abandoned", 20)
     assert run["lease"]["last_renewed_at"] == "2026-03-01T12:00:00.000Z"

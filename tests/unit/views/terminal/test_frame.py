@@ -11,37 +11,37 @@ from fleetos.model.journal.events import Moved, RunMoved
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.terminal.frame import Spent, frame
 from fleetos.views.terminal.highlights import Highlights
-from tests.hostile.chance import EXAMPLES_FACTOR
-from tests.unit.views.stage import Stage, a_run, server_id, target
+from tests.support.seeded_examples import EXAMPLES_FACTOR
+from tests.unit.views.run_history import RunHistory, server_id, target, web_tier_run
 from tests.unit.views.text.test_format import HOSTILE
 
 SPENT = Spent(190, {"sweep": 1_000, "change": 234})
 
 
-def busy() -> tuple[Stage, Highlights]:
+def busy() -> tuple[RunHistory, Highlights]:
     """Sixty servers: twenty done, two held, one in backoff, seven changing, the others waiting."""
-    stage = Stage.of(60)
-    watch = Highlights(stage.progress, stage.now)
-    watch.update(stage.begin(), stage.now)
+    history = RunHistory.of(60)
+    watch = Highlights(history.progress, history.now)
+    watch.update(history.begin(), history.now)
     for number in range(30):
-        watch.update(stage.wait(3).submit(number), stage.now)
-    stage.wait(100)
+        watch.update(history.wait(3).submit(number), history.now)
+    history.wait(100)
     for number in range(20):
-        watch.update(stage.wait(1).succeed(number), stage.now)
-    watch.update(stage.fail(20), stage.now)
-    watch.update(stage.fail(21, TargetState.BACKOFF), stage.now)
-    watch.update(stage.happen(Moved(server_id(40), TargetState.HELD, reason=Reason.LOCKED)), stage.now)
-    watch.update(stage.happen(Moved(server_id(41), TargetState.CHECKING)), stage.now)
-    return stage, watch
+        watch.update(history.wait(1).succeed(number), history.now)
+    watch.update(history.fail(20), history.now)
+    watch.update(history.fail(21, TargetState.BACKOFF), history.now)
+    watch.update(history.happen(Moved(server_id(40), TargetState.HELD, reason=Reason.LOCKED)), history.now)
+    watch.update(history.happen(Moved(server_id(41), TargetState.CHECKING)), history.now)
+    return history, watch
 
 
-def seen(watch: Highlights, stage: Stage, width: int, height: int) -> list[str]:
-    return frame(watch, SPENT, stage.now, width, height).plain.split("\n")
+def seen(watch: Highlights, history: RunHistory, width: int, height: int) -> list[str]:
+    return frame(watch, SPENT, history.now, width, height).plain.split("\n")
 
 
 def test_on_80_columns() -> None:
-    stage, watch = busy()
-    assert seen(watch, stage, 80, 14) == [
+    history, watch = busy()
+    assert seen(watch, history, 80, 14) == [
         "web-tier-debian-12  2b7c0m1x4q  running  3m10s",
         "[######################--------------------------------------]  36 % 22/60",
         "held 2  done 20  checking 1  changing 8  backoff 1  waiting 28",
@@ -59,8 +59,8 @@ def test_on_80_columns() -> None:
 
 
 def test_on_40_columns_and_10_rows() -> None:
-    stage, watch = busy()
-    assert seen(watch, stage, 40, 10) == [
+    history, watch = busy()
+    assert seen(watch, history, 40, 10) == [
         "web-tier-debian-12  running  3m10s",
         "[#########-----------------]  36 % 22/60",
         "held 2  done 20  checking 1  changing 8",
@@ -74,8 +74,8 @@ def test_on_40_columns_and_10_rows() -> None:
 
 
 def test_on_200_columns_nothing_is_cut() -> None:
-    stage, watch = busy()
-    text = "\n".join(seen(watch, stage, 200, 60))
+    history, watch = busy()
+    text = "\n".join(seen(watch, history, 200, 60))
     assert "…" not in text
     assert "web-20 held           0s  Ecs.0202, creating the system disk failed; attempts used up" in text
     assert "web-21 backoff        0s  retry in 30s; Ecs.0202, creating the system disk failed" in text
@@ -84,11 +84,11 @@ def test_on_200_columns_nothing_is_cut() -> None:
 
 
 def test_one_server() -> None:
-    stage = Stage.of(1)
-    watch = Highlights(stage.progress, stage.now)
-    watch.update([*stage.begin(), *stage.submit(0)], stage.now)
-    stage.wait(65)
-    assert seen(watch, stage, 80, 24)[1:] == [
+    history = RunHistory.of(1)
+    watch = Highlights(history.progress, history.now)
+    watch.update([*history.begin(), *history.submit(0)], history.now)
+    history.wait(65)
+    assert seen(watch, history, 80, 24)[1:] == [
         "[------------------------------------------------------------]   0 % 0/1",
         "changing 1",
         "in flight 1/40  API calls 1,234",
@@ -97,30 +97,30 @@ def test_one_server() -> None:
 
 
 def test_a_paused_run_says_why() -> None:
-    stage, watch = busy()
-    watch.update(stage.happen(RunMoved(RunState.PAUSED, Reason.UNREACHABLE)), stage.now)
-    lines = seen(watch, stage, 80, 24)
+    history, watch = busy()
+    watch.update(history.happen(RunMoved(RunState.PAUSED, Reason.UNREACHABLE)), history.now)
+    lines = seen(watch, history, 80, 24)
     assert lines[0] == "web-tier-debian-12  2b7c0m1x4q  paused: cloud unreachable  3m10s"
     assert "left" not in lines[3], "nobody knows how long a pause lasts"
 
 
 def test_all_failed_leaves_room_for_those_that_move() -> None:
-    stage = Stage.of(60)
-    watch = Highlights(stage.progress, stage.now)
-    watch.update(stage.begin(), stage.now)
+    history = RunHistory.of(60)
+    watch = Highlights(history.progress, history.now)
+    watch.update(history.begin(), history.now)
     for number in range(50):
-        watch.update([*stage.submit(number), *stage.fail(number)], stage.now)
+        watch.update([*history.submit(number), *history.fail(number)], history.now)
     for number in range(50, 58):
-        watch.update(stage.submit(number), stage.now)
-    lines = seen(watch, stage, 80, 20)
+        watch.update(history.submit(number), history.now)
+    lines = seen(watch, history, 80, 20)
     assert sum("held  " in line for line in lines[4:]) == 10
     assert sum("changing" in line for line in lines[4:]) == 4
     assert lines[-1] == "and 40 failed or held, 4 moving"
 
 
 def test_each_count_has_its_own_colour() -> None:
-    stage, watch = busy()
-    picture = frame(watch, SPENT, stage.now, 80, 14)
+    history, watch = busy()
+    picture = frame(watch, SPENT, history.now, 80, 14)
     styled = {picture.plain[span.start : span.end]: str(span.style) for span in picture.spans}
     assert styled["held 2"] == "bold magenta"
     assert styled["done 20"] == "green"
@@ -128,15 +128,17 @@ def test_each_count_has_its_own_colour() -> None:
 
 
 def test_a_hostile_name_cannot_break_the_screen() -> None:
-    stage = Stage([target(0, HOSTILE), target(1, "[bold red]x[/]"), target(2, "ウ" * 50)], a_run(name=HOSTILE))
-    watch = Highlights(stage.progress, stage.now)
+    history = RunHistory(
+        [target(0, HOSTILE), target(1, "[bold red]x[/]"), target(2, "ウ" * 50)], web_tier_run(name=HOSTILE)
+    )
+    watch = Highlights(history.progress, history.now)
     for number in range(3):
-        watch.update(stage.submit(number), stage.now)
+        watch.update(history.submit(number), history.now)
     for width in (20, 40, 80, 200):
-        lines = seen(watch, stage, width, 24)
+        lines = seen(watch, history, width, 24)
         assert all(line.isprintable() for line in lines)
         assert all(cell_len(line) <= width for line in lines)
-    assert any("[bold red]x[/]" in line for line in seen(watch, stage, 200, 24))
+    assert any("[bold red]x[/]" in line for line in seen(watch, history, 200, 24))
 
 
 @given(
@@ -150,18 +152,20 @@ def test_a_hostile_name_cannot_break_the_screen() -> None:
 def test_never_wider_nor_higher_than_the_terminal(
     width: int, height: int, count: int, name: str, data: st.DataObject
 ) -> None:
-    stage = Stage([replace(target(number), name=f"{name}{number}") for number in range(count)], a_run(name=name or "x"))
-    watch = Highlights(stage.progress, stage.now)
+    history = RunHistory(
+        [replace(target(number), name=f"{name}{number}") for number in range(count)], web_tier_run(name=name or "x")
+    )
+    watch = Highlights(history.progress, history.now)
     for number in range(count):
         fate = data.draw(st.sampled_from(["wait", "submit", "succeed", "fail", "backoff"])) if count < 20 else "fail"
         if fate != "wait":
-            watch.update(stage.wait(1).submit(number), stage.now)
+            watch.update(history.wait(1).submit(number), history.now)
         if fate == "succeed":
-            watch.update(stage.succeed(number), stage.now)
+            watch.update(history.succeed(number), history.now)
         if fate in {"fail", "backoff"}:
             to = TargetState.HELD if fate == "fail" else TargetState.BACKOFF
-            watch.update(stage.fail(number, to), stage.now)
-    lines = seen(watch, stage, width, height)
+            watch.update(history.fail(number, to), history.now)
+    lines = seen(watch, history, width, height)
     assert len(lines) <= max(1, height - 1)
     assert all(cell_len(line) <= width for line in lines)
     assert all(line.isprintable() for line in lines)
@@ -169,10 +173,10 @@ def test_never_wider_nor_higher_than_the_terminal(
 
 @pytest.mark.parametrize("ended", [0, 9_999, 10_000])
 def test_the_bar_is_full_only_at_the_end(ended: int) -> None:
-    stage = Stage.of(10_000)
+    history = RunHistory.of(10_000)
     moves = [Moved(server_id(number), TargetState.CANCELLED) for number in range(ended)]
-    watch = Highlights(stage.progress, stage.now)
-    watch.update(stage.happen(*moves), stage.now)
-    bar = seen(watch, stage, 80, 24)[1]
+    watch = Highlights(history.progress, history.now)
+    watch.update(history.happen(*moves), history.now)
+    bar = seen(watch, history, 80, 24)[1]
     assert (" 100 % " in bar) == (ended == 10_000)
     assert ("-]" not in bar) == (ended == 10_000)

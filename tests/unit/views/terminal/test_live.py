@@ -8,24 +8,24 @@ from rich.console import Console
 from fleetos.model.journal.events import RunMoved
 from fleetos.model.states import RunState, TargetState
 from fleetos.views.terminal.live import LiveView, wants_live
+from tests.unit.views.run_history import RunHistory
 from tests.unit.views.screen import Screen
-from tests.unit.views.stage import Stage
 
 REQUESTS = {"sweep": 12}
 
 
-def begun(screen: Screen, count: int = 5) -> tuple[Stage, LiveView]:
-    stage, view = Stage.of(count), LiveView(screen.console)
-    view.started(stage.progress, stage.now)
-    view.turned(stage.progress, stage.begin(), REQUESTS, stage.now)
-    return stage, view
+def begun(screen: Screen, count: int = 5) -> tuple[RunHistory, LiveView]:
+    history, view = RunHistory.of(count), LiveView(screen.console)
+    view.started(history.progress, history.now)
+    view.turned(history.progress, history.begin(), REQUESTS, history.now)
+    return history, view
 
 
 def test_the_picture_is_drawn_in_place() -> None:
     screen = Screen(80, 24)
-    stage, view = begun(screen)
+    history, view = begun(screen)
     for number in range(3):
-        view.turned(stage.progress, stage.wait(10).submit(number), REQUESTS, stage.now)
+        view.turned(history.progress, history.wait(10).submit(number), REQUESTS, history.now)
     assert screen.show() == [
         "web-tier-debian-12  2b7c0m1x4q  running  30s",
         "[------------------------------------------------------------]   0 % 0/5",
@@ -41,10 +41,12 @@ def test_the_picture_is_drawn_in_place() -> None:
 
 def test_the_end_leaves_the_summary_and_nothing_else() -> None:
     screen = Screen(80, 24)
-    stage, view = begun(screen, 1)
-    view.turned(stage.progress, stage.wait(10).submit(0), REQUESTS, stage.now)
-    view.turned(stage.progress, [*stage.wait(60).succeed(0), *stage.happen(RunMoved(RunState.DONE))], {}, stage.now)
-    view.ended(stage.progress, REQUESTS, stage.now)
+    history, view = begun(screen, 1)
+    view.turned(history.progress, history.wait(10).submit(0), REQUESTS, history.now)
+    view.turned(
+        history.progress, [*history.wait(60).succeed(0), *history.happen(RunMoved(RunState.DONE))], {}, history.now
+    )
+    view.ended(history.progress, REQUESTS, history.now)
     assert screen.show() == [
         "web-tier-debian-12 2b7c0m1x4q: done after 1m10s",
         "  1 server: 1 done",
@@ -55,9 +57,9 @@ def test_the_end_leaves_the_summary_and_nothing_else() -> None:
 
 def test_notes_stay_above_the_picture() -> None:
     screen = Screen(80, 24)
-    stage, view = begun(screen)
-    view.note("stopping; answers on the wire are awaited\x1b[2J", stage.now)
-    view.turned(stage.progress, stage.wait(10).submit(0), REQUESTS, stage.now)
+    history, view = begun(screen)
+    view.note("stopping; answers on the wire are awaited\x1b[2J", history.now)
+    view.turned(history.progress, history.wait(10).submit(0), REQUESTS, history.now)
     shown = screen.show()
     assert shown[0] == r"2026-03-01T12:00:00Z stopping; answers on the wire are awaited\x1b[2J"
     assert shown[1].startswith("web-tier-debian-12")
@@ -66,12 +68,12 @@ def test_notes_stay_above_the_picture() -> None:
 
 def test_a_terminal_that_becomes_narrower_keeps_no_leftovers() -> None:
     screen = Screen(80, 24)
-    stage, view = begun(screen)
+    history, view = begun(screen)
     for number in range(3):
-        view.turned(stage.progress, stage.wait(10).submit(number), REQUESTS, stage.now)
+        view.turned(history.progress, history.wait(10).submit(number), REQUESTS, history.now)
     for width in (50, 20, 100):
         screen.resize(width)
-        view.turned(stage.progress, (), REQUESTS, stage.wait(10).now)
+        view.turned(history.progress, (), REQUESTS, history.wait(10).now)
         shown = screen.show()
         assert sum("[---" in line for line in shown) == 1
         assert shown[0].startswith("web-t")
@@ -82,10 +84,10 @@ def test_a_terminal_that_becomes_narrower_keeps_no_leftovers() -> None:
 
 def test_a_terminal_that_became_narrower_before_the_end_keeps_only_the_summary() -> None:
     screen = Screen(80, 24)
-    stage, view = begun(screen)
-    view.turned(stage.progress, stage.wait(10).submit(0), REQUESTS, stage.now)
+    history, view = begun(screen)
+    view.turned(history.progress, history.wait(10).submit(0), REQUESTS, history.now)
     screen.resize(40)
-    view.ended(stage.progress, REQUESTS, stage.now)
+    view.ended(history.progress, REQUESTS, history.now)
     shown = screen.show()
     assert shown[:2] == ["web-tier-debian-12 2b7c0m1x4q:", "unfinished, left after 10s"]
     assert not any("[---" in line for line in shown)
@@ -94,18 +96,18 @@ def test_a_terminal_that_became_narrower_before_the_end_keeps_only_the_summary()
 def test_it_draws_at_most_eight_times_a_second() -> None:
     out = StringIO()
     console = Console(file=out, force_terminal=True, width=80, height=24)
-    stage, view = Stage.of(3), LiveView(console)
-    view.started(stage.progress, stage.now)
+    history, view = RunHistory.of(3), LiveView(console)
+    view.started(history.progress, history.now)
     for _ in range(1000):
-        view.turned(stage.progress, (), REQUESTS, stage.wait(0.002).now)
+        view.turned(history.progress, (), REQUESTS, history.wait(0.002).now)
     assert 14 <= out.getvalue().count("web-tier-debian-12") <= 17, "two seconds"
     view.close()
 
 
 def test_a_clock_that_goes_back_does_not_freeze_the_picture() -> None:
     screen = Screen(80, 24)
-    stage, view = begun(screen)
-    view.turned(stage.progress, stage.wait(-3600).submit(0), REQUESTS, stage.now)
+    history, view = begun(screen)
+    view.turned(history.progress, history.wait(-3600).submit(0), REQUESTS, history.now)
     assert "changing 1  waiting 4" in screen.show()
     view.close()
 
@@ -134,10 +136,10 @@ def test_no_color_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     out = StringIO()
     console = Console(file=out, force_terminal=True, width=80, height=24, color_system="truecolor")
-    stage, view = Stage.of(1), LiveView(console)
-    view.started(stage.progress, stage.now)
-    view.turned(stage.progress, [*stage.submit(0), *stage.fail(0, TargetState.HELD)], {}, stage.wait(1).now)
-    view.ended(stage.progress, {}, stage.now)
+    history, view = RunHistory.of(1), LiveView(console)
+    view.started(history.progress, history.now)
+    view.turned(history.progress, [*history.submit(0), *history.fail(0, TargetState.HELD)], {}, history.wait(1).now)
+    view.ended(history.progress, {}, history.now)
     assert "\x1b[3" not in out.getvalue(), "no colour of letters"
     assert "held" in out.getvalue()
 

@@ -15,7 +15,7 @@ from fleetos.model.run import Target
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.documents.preview import preview_document, server_documents
 from fleetos.views.terminal.preview import FINDINGS_SHOWN, ROWS_SHOWN, estimate_words, preview_lines, preview_table
-from tests.unit.views.stage import IMAGE, OLD_IMAGE, a_run, server_id, target
+from tests.unit.views.run_history import IMAGE, OLD_IMAGE, server_id, target, web_tier_run
 
 ESTIMATE = Estimate(Band(60, 240), 0, Band(60, 300), 30, 11, 5.0, 1.0)
 CHOICE = ImageChoice("Standard_Debian_12_latest", IMAGE, "v2", "the plan says so")
@@ -39,7 +39,7 @@ def finding(number: int | None, level: Level = Level.WARNING, text: str = "is ol
 
 
 def preview(*targets: Target, findings: tuple[Finding, ...] = (), **more: Any) -> Preview:
-    return Preview(a_run(), targets, findings, (CHOICE,), NAMES, more.pop("estimate", ESTIMATE), **more)
+    return Preview(web_tier_run(), targets, findings, (CHOICE,), NAMES, more.pop("estimate", ESTIMATE), **more)
 
 
 MIXED = preview(
@@ -103,7 +103,7 @@ def test_a_large_fleet_is_folded_on_a_terminal_alone() -> None:
 
 @pytest.mark.parametrize(("state", "words"), [(RunState.DONE, "does not repeat it"), (RunState.PAUSED, "carries on")])
 def test_a_run_that_is_there_already_is_told(state: RunState, words: str) -> None:
-    text = preview_lines(preview(target(1), earlier=a_run(state=state))).plain
+    text = preview_lines(preview(target(1), earlier=web_tier_run(state=state))).plain
     assert f"2b7c0m1x4q ({state}): apply {words}" in text
 
 
@@ -163,7 +163,7 @@ def test_the_document_has_everything() -> None:
     assert document["servers"][2]["code"] == "already-on-image"
     assert len(document["findings"]) == 5
     assert document["estimate"]["source"] == "documented"
-    assert preview_document(preview(target(1), earlier=a_run()))["earlier_run"] == {
+    assert preview_document(preview(target(1), earlier=web_tier_run()))["earlier_run"] == {
         "id": "2b7c0m1x4q",
         "state": "running",
     }

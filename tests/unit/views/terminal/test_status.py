@@ -12,7 +12,8 @@ from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.terminal.status import Status, status_screen
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.run_condition import Driver
-from tests.unit.views.stage import START, Stage, server_id, target
+from tests.support.builders import START
+from tests.unit.views.run_history import RunHistory, server_id, target
 from tests.unit.views.text.test_format import HOSTILE
 
 WHO = "process 8514 of root on vm"
@@ -21,24 +22,24 @@ GONE = Driver(WHO, 8514, START, "gone")
 
 
 def lines_of(
-    stage: Stage, lease: Driver | None = None, width: int | None = None, height: int | None = None
+    history: RunHistory, lease: Driver | None = None, width: int | None = None, height: int | None = None
 ) -> list[str]:
-    status = Status(stage.progress, lease, stage.now, width)
-    return status_screen(status, list(stage.progress.targets.values()), height).plain.split("\n")
+    status = Status(history.progress, lease, history.now, width)
+    return status_screen(status, list(history.progress.targets.values()), height).plain.split("\n")
 
 
-def left_behind(count: int = 60) -> Stage:
+def left_behind(count: int = 60) -> RunHistory:
     """A run of which two servers are held, some are changed, one is stopped, and the rest waits."""
-    stage = Stage.of(count)
-    stage.progress.run = replace(stage.progress.run, created_by="root on vm")
-    stage.begin()
+    history = RunHistory.of(count)
+    history.progress.run = replace(history.progress.run, created_by="root on vm")
+    history.begin()
     for number in range(3, 13):
-        stage.submit(number)
-    stage.succeed(3)
+        history.submit(number)
+    history.succeed(3)
     for number in (1, 2):
-        stage.happen(Moved(server_id(number), TargetState.HELD, reason=Reason.LOCKED, detail="is locked"))
-    stage.stop(20)
-    return stage.wait(52 * 60)
+        history.happen(Moved(server_id(number), TargetState.HELD, reason=Reason.LOCKED, detail="is locked"))
+    history.stop(20)
+    return history.wait(52 * 60)
 
 
 def test_whoever_is_called_at_night_reads_it_all_on_24_rows_of_80() -> None:
@@ -76,11 +77,11 @@ def test_whoever_is_called_at_night_reads_it_all_on_24_rows_of_80() -> None:
 def test_no_line_is_wider_than_the_terminal_and_the_next_command_is_last(
     width: int, height: int, lease: Driver | None
 ) -> None:
-    stage = left_behind()
-    stage.progress.update_targets(
-        stage.progress.run, [target(30, "a" * 60), target(31, "ウ" * 60), target(32, HOSTILE)]
+    history = left_behind()
+    history.progress.update_targets(
+        history.progress.run, [target(30, "a" * 60), target(31, "ウ" * 60), target(32, HOSTILE)]
     )
-    lines = lines_of(stage, lease, width, height)
+    lines = lines_of(history, lease, width, height)
     assert all(cell_len(line) <= width and line.isprintable() for line in lines)
     assert "2b7c0m1x4q" in " ".join(lines[-2:])
     if height >= 20:
@@ -94,20 +95,20 @@ def test_a_pipe_has_every_server_and_cuts_none() -> None:
 
 
 def test_powered_off_servers_come_before_those_that_are_merely_held() -> None:
-    stage = left_behind()
-    names = [line.split()[0] for line in lines_of(stage, GONE) if line.startswith("web-")][1:]
+    history = left_behind()
+    names = [line.split()[0] for line in lines_of(history, GONE) if line.startswith("web-")][1:]
     assert names[:10] == ["web-20", *(f"web-{number:02}" for number in range(4, 13))]
     assert names[10:13] == ["web-01", "web-02", "web-00"]
 
 
 def test_a_run_that_is_driven_says_what_each_server_waits_for() -> None:
-    stage = Stage.of(42)
-    stage.begin()
+    history = RunHistory.of(42)
+    history.begin()
     for number in range(1, 41):
-        stage.submit(number)
-    stage.happen(Moved(server_id(0), TargetState.CHECKING))
-    stage.happen(Moved(server_id(0), TargetState.READY))
-    lines = [" ".join(line.split()) for line in lines_of(stage, ALIVE)]
+        history.submit(number)
+    history.happen(Moved(server_id(0), TargetState.CHECKING))
+    history.happen(Moved(server_id(0), TargetState.READY))
+    lines = [" ".join(line.split()) for line in lines_of(history, ALIVE)]
     assert "web-00 ready 0s 0/2 queued: 40 of 40 slots in use" in lines
     assert "web-41 waiting 0s 0/2 queued: 40 of 40 slots in use, 1 server ahead" in lines
     assert "web-01 changing 0s 1/2 job ff80808288d4" in lines
@@ -116,24 +117,24 @@ def test_a_run_that_is_driven_says_what_each_server_waits_for() -> None:
 
 
 def test_nobodys_turn_comes_in_a_run_that_nobody_drives() -> None:
-    stage = Stage.of(2)
-    stage.begin()
-    stage.submit(0)
-    stage.fail(0, TargetState.BACKOFF)
+    history = RunHistory.of(2)
+    history.begin()
+    history.submit(0)
+    history.fail(0, TargetState.BACKOFF)
     for lease in (None, GONE):
-        rows = [line for line in lines_of(stage, lease) if line.startswith("web-0")]
+        rows = [line for line in lines_of(history, lease) if line.startswith("web-0")]
         assert all("no driver" in row for row in rows)
         assert not any("queued" in row or "retry" in row for row in rows)
-    assert any("Ecs.0202" in line for line in lines_of(stage))
-    assert any("retry in 30s" in line for line in lines_of(stage, ALIVE))
+    assert any("Ecs.0202" in line for line in lines_of(history))
+    assert any("retry in 30s" in line for line in lines_of(history, ALIVE))
 
 
 def test_a_pause_says_what_the_cloud_said_and_what_to_do() -> None:
-    stage = Stage.of(2)
-    stage.begin()
+    history = RunHistory.of(2)
+    history.begin()
     said = "Policy.0001: ecs:cloudServers:changeOS"
-    stage.happen(RunMoved(RunState.PAUSED, Reason.PERMISSION, said), RunDriverEnded(WHO, LeftBy.PAUSE))
-    lines = lines_of(stage.wait(60))
+    history.happen(RunMoved(RunState.PAUSED, Reason.PERMISSION, said), RunDriverEnded(WHO, LeftBy.PAUSE))
+    lines = lines_of(history.wait(60))
     assert lines[0].endswith("paused 12:00:00Z (1m00s ago): no permission")
     assert sum("the run is paused" in line for line in lines) == 2
     assert lines[-4:] == [
@@ -145,21 +146,21 @@ def test_a_pause_says_what_the_cloud_said_and_what_to_do() -> None:
 
 
 def test_a_driver_that_a_signal_holds_can_be_let_go_on() -> None:
-    stage = Stage.of(1)
-    stage.begin()
-    lines = lines_of(stage, Driver(WHO, 8514, START - timedelta(seconds=50), "stopped"))
+    history = RunHistory.of(1)
+    history.begin()
+    lines = lines_of(history, Driver(WHO, 8514, START - timedelta(seconds=50), "stopped"))
     assert lines[0].endswith(f"its driver is stopped by a signal: {WHO}, last renewed 50s ago")
     assert lines[-1] == "next: kill -CONT 8514 to let it go on; or kill -9 8514, then fleetos resume 2b7c0m1x4q"
 
 
 def test_a_run_that_is_over_says_what_is_left_to_do() -> None:
-    stage = left_behind(21)
+    history = left_behind(21)
     for number in (0, *range(13, 20)):
-        stage.happen(Moved(server_id(number), TargetState.CANCELLED))
+        history.happen(Moved(server_id(number), TargetState.CANCELLED))
     for number in range(4, 13):
-        stage.succeed(number)
-    stage.happen(Moved(server_id(20), TargetState.HELD, reason=Reason.STOP_TIMEOUT), RunMoved(RunState.DONE))
-    lines = lines_of(stage, None, 80, 40)
+        history.succeed(number)
+    history.happen(Moved(server_id(20), TargetState.HELD, reason=Reason.STOP_TIMEOUT), RunMoved(RunState.DONE))
+    lines = lines_of(history, None, 80, 40)
     assert "ended after 52m00s with 3 held, 8 never changed" in " ".join("".join(lines[:2]).split())
     assert any(line.startswith("web-20 ") and "may be powered off; does not stop" in line for line in lines)
     assert "1 server may be powered off because of this run: web-20" in lines

@@ -10,7 +10,7 @@ from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.documents.run import RunLine
 from fleetos.views.terminal.tables import event_text, grid, runs_table
 from fleetos.views.text.run_condition import Driver
-from tests.unit.views.stage import JOB, Stage, a_run, server_id, target
+from tests.unit.views.run_history import JOB, RunHistory, server_id, target, web_tier_run
 from tests.unit.views.text.test_format import HOSTILE
 
 
@@ -20,16 +20,16 @@ def test_columns_line_up_whatever_the_letters() -> None:
 
 
 def test_runs() -> None:
-    stage = Stage([target(number) for number in range(3)], a_run(name="web"))
-    paused = replace(stage.progress.run, state=RunState.PAUSED, reason=Reason.UNREACHABLE)
-    driver = Driver("host:1", 1, stage.now, "alive")
-    lines = [RunLine(stage.progress.run, stage.progress.counts, driver), RunLine(paused, {TargetState.DONE: 3})]
-    assert runs_table(lines, stage.wait(3900).now).plain.split("\n") == [
+    history = RunHistory([target(number) for number in range(3)], web_tier_run(name="web"))
+    paused = replace(history.progress.run, state=RunState.PAUSED, reason=Reason.UNREACHABLE)
+    driver = Driver("host:1", 1, history.now, "alive")
+    lines = [RunLine(history.progress.run, history.progress.counts, driver), RunLine(paused, {TargetState.DONE: 3})]
+    assert runs_table(lines, history.wait(3900).now).plain.split("\n") == [
         "RUN         NAME  STATE                      SERVERS    CLOUD     CREATED                           DRIVER",
         "2b7c0m1x4q  web   running                    3 waiting  otc-prod  2026-03-01T12:00:00Z (1h05m ago)  host:1",
         "2b7c0m1x4q  web   paused: cloud unreachable  3 done     otc-prod  2026-03-01T12:00:00Z (1h05m ago)",
     ]
-    assert runs_table([], stage.now).plain == "no runs"
+    assert runs_table([], history.now).plain == "no runs"
 
 
 @pytest.mark.parametrize(
@@ -43,17 +43,17 @@ def test_runs() -> None:
     ],
 )
 def test_a_narrow_list_of_runs_loses_what_can_be_spared_first(width: int, columns: list[str]) -> None:
-    stage = Stage([target(number) for number in range(3)], a_run(name="web"))
-    driver = Driver("process 4711 of root on vm", 4711, stage.now, "alive")
-    line = RunLine(stage.progress.run, stage.progress.counts, driver)
-    head = runs_table([line], stage.now, width).plain.split("\n")[0]
+    history = RunHistory([target(number) for number in range(3)], web_tier_run(name="web"))
+    driver = Driver("process 4711 of root on vm", 4711, history.now, "alive")
+    line = RunLine(history.progress.run, history.progress.counts, driver)
+    head = runs_table([line], history.now, width).plain.split("\n")[0]
     assert head.split() == columns
 
 
 def test_events() -> None:
-    stage = Stage.of(1)
-    stage.begin()
-    records = [*stage.submit(0), *stage.fail(0)]
+    history = RunHistory.of(1)
+    history.begin()
+    records = [*history.submit(0), *history.fail(0)]
     names = {server_id(0): "web-00"}
     lines = [event_text(record, "2b7c0m1x4q", names).plain for record in records[-3:]]
     assert lines[0].startswith("     9  2026-03-01T12:00:00Z  target.changing         web-00  attempt=1 answer=accept")
@@ -62,8 +62,8 @@ def test_events() -> None:
 
 
 def test_followed_events_are_lines_of_their_own() -> None:
-    stage = Stage.of(1)
-    record = stage.submit(0)[-1]
+    history = RunHistory.of(1)
+    record = history.submit(0)[-1]
     line = event_text(record, "2b7c0m1x4q", {}).plain
     assert line.startswith(f"     6  2026-03-01T12:00:00Z  target.changing         {server_id(0)}  attempt=1")
     assert JOB in line
@@ -71,29 +71,29 @@ def test_followed_events_are_lines_of_their_own() -> None:
 
 
 def test_events_speak_words_and_not_python() -> None:
-    stage = Stage.of(1)
-    created = Record(1, stage.now, RunCreated(a_run()))
+    history = RunHistory.of(1)
+    created = Record(1, history.now, RunCreated(web_tier_run()))
     assert (
         "images=Standard_Debian_12_latest:67f433d8-ed0e-4321-a8a2-a71838539e09 "
         in event_text(created, "2b7c0m1x4q", {}).plain
     )
-    stopping = [*stage.begin(), *stage.stop(0)]
+    stopping = [*history.begin(), *history.stop(0)]
     lines = [event_text(record, "2b7c0m1x4q", {}).plain for record in stopping]
     assert any("hard=no servers=1" in line for line in lines)
     assert not any(repr_of in line for line in lines for repr_of in ("False", "True", "{", "'"))
 
 
 def test_no_line_is_wider_than_the_terminal_and_none_is_cut_in_a_pipe() -> None:
-    stage = Stage([target(0, "a" * 60), target(1, "ウ" * 60), target(2, HOSTILE)])
-    records = stage.begin()
+    history = RunHistory([target(0, "a" * 60), target(1, "ウ" * 60), target(2, HOSTILE)])
+    records = history.begin()
     for number in range(3):
-        records += stage.submit(number)
-        records += stage.fail(number)
-    names = {one.server_id: one.name for one in stage.progress.targets.values()}
+        records += history.submit(number)
+        records += history.fail(number)
+    names = {one.server_id: one.name for one in history.progress.targets.values()}
     for width in (20, 40, 80, 200):
         for text in (
             *(event_text(record, "2b7c0m1x4q", names, width) for record in records),
-            runs_table([RunLine(stage.progress.run, stage.progress.counts)], stage.now, width),
+            runs_table([RunLine(history.progress.run, history.progress.counts)], history.now, width),
         ):
             lines = text.plain.split("\n")
             assert all(cell_len(line) <= width and line.isprintable() for line in lines)

@@ -8,7 +8,7 @@ import pytest
 from fleetos.model.plan import StopMode
 from fleetos.model.states import Reason
 from fleetos.views.text.reasons import REASONS, todo_of
-from tests.unit.model.samples import SETTINGS
+from tests.support.builders import SETTINGS
 
 COMMANDS = {"retry", "resume", "abort", "apply", "status"}
 

@@ -10,7 +10,8 @@ from fleetos.model.journal.events import Event, Moved, RunDriverEnded, RunDriver
 from fleetos.model.run import LeftBy, Scope
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.text.run_condition import Condition, Driver, condition, condition_words, short_words, where_words
-from tests.unit.views.stage import START, Stage, server_id
+from tests.support.builders import START
+from tests.unit.views.run_history import RunHistory, server_id
 from tests.unit.views.text.test_format import HOSTILE
 
 Life = Literal["alive", "stopped", "gone"]
@@ -70,9 +71,9 @@ def left(why: LeftBy, detail: str = "") -> RunDriverEnded:
 def test_an_unfinished_run(
     events: tuple[Event, ...], life: Life | None, found: Condition, words: str, short: str
 ) -> None:
-    stage = Stage.of(2)
-    stage.happen(*events)
-    run, counts = stage.progress.run, stage.progress.counts
+    history = RunHistory.of(2)
+    history.happen(*events)
+    run, counts = history.progress.run, history.progress.counts
     lease = None if life is None else Driver(WHO, 8514, START, life)
     now = START + timedelta(minutes=52)
     assert condition(run, counts, lease) is found
@@ -81,34 +82,34 @@ def test_an_unfinished_run(
 
 
 def test_a_run_that_is_over_says_what_was_not_changed() -> None:
-    stage = Stage.of(3)
-    stage.begin()
-    stage.submit(0)
-    stage.succeed(0)
-    stage.happen(Moved(server_id(1), TargetState.CANCELLED))
+    history = RunHistory.of(3)
+    history.begin()
+    history.submit(0)
+    history.succeed(0)
+    history.happen(Moved(server_id(1), TargetState.CANCELLED))
     held = Moved(server_id(2), TargetState.HELD, reason=Reason.LOCKED)
-    stage.wait(60).happen(held, RunMoved(RunState.DONE))
-    run, counts = stage.progress.run, stage.progress.counts
-    assert condition_words(run, counts, None, stage.now) == "ended after 1m00s with 1 held, 1 never changed"
+    history.wait(60).happen(held, RunMoved(RunState.DONE))
+    run, counts = history.progress.run, history.progress.counts
+    assert condition_words(run, counts, None, history.now) == "ended after 1m00s with 1 held, 1 never changed"
     assert short_words(run, counts, None) == "ended: 1 held, 1 never changed"
-    assert condition_words(run, {TargetState.DONE: 3}, None, stage.now) == "done after 1m00s"
+    assert condition_words(run, {TargetState.DONE: 3}, None, history.now) == "done after 1m00s"
     aborted = replace(run, state=RunState.ABORTED, by="anna")
-    assert condition_words(aborted, {TargetState.CANCELLED: 3}, None, stage.now) == (
+    assert condition_words(aborted, {TargetState.CANCELLED: 3}, None, history.now) == (
         "aborted by anna after 1m00s with 3 never changed"
     )
 
 
 def test_another_day_has_its_date() -> None:
-    stage = Stage.of(1)
-    words = condition_words(stage.progress.run, stage.progress.counts, None, START + timedelta(days=1))
+    history = RunHistory.of(1)
+    words = condition_words(history.progress.run, history.progress.counts, None, START + timedelta(days=1))
     assert words == "not driven by any process, created 2026-03-01T12:00:00Z (1d00h ago)"
 
 
 def test_the_next_driver_makes_the_end_of_the_last_one_forgotten() -> None:
-    stage = Stage.of(1)
-    stage.happen(RunDriverStarted(WHO), left(LeftBy.SIGNAL, "SIGTERM"), RunDriverStarted("process 2"))
+    history = RunHistory.of(1)
+    history.happen(RunDriverStarted(WHO), left(LeftBy.SIGNAL, "SIGTERM"), RunDriverStarted("process 2"))
     gone = Driver("process 2", 2, START, "gone")
-    assert condition(stage.progress.run, stage.progress.counts, gone) is Condition.ABANDONED
+    assert condition(history.progress.run, history.progress.counts, gone) is Condition.ABANDONED
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,175 @@
+"""Faults in the pace of a run, its journal, and its way with the cloud."""
+
+from tests.simulation.mutations.patches import Mutation, Patch
+from tests.simulation.mutations.shared_patches import CLOUD, ENGINE, RULES, one
+
+ROLLOUT = (
+    Mutation(
+        "one-slot-too-many",
+        "I3",
+        "one more change is sent than may run at once",
+        one(
+            f"{ENGINE}/sender.py",
+            "turn.slots_taken >= turn.run.settings.concurrency",
+            "turn.slots_taken > turn.run.settings.concurrency",
+        ),
+    ),
+    Mutation(
+        "inspecting-holds-no-slot",
+        "I3",
+        "a server with an unknown outcome gives its slot back",
+        one(
+            f"{ENGINE}/turn.py",
+            "return sum([self._counts.get(state, 0) for state in HOLDS_SLOT])",
+            'return sum([self._counts.get(state, 0) for state in HOLDS_SLOT if state != "inspecting"])',
+        ),
+    ),
+    Mutation(
+        "slots-end-where-doubt-begins",
+        "I3",
+        "by the law itself a server with an unknown outcome holds no slot",
+        one(
+            "fleetos/model/states.py",
+            "HOLDS_SLOT = frozenset({_S.SUBMITTING, _S.CHANGING, _S.INSPECTING})",
+            "HOLDS_SLOT = frozenset({_S.SUBMITTING, _S.CHANGING})",
+        ),
+    ),
+    Mutation(
+        "abort-admits",
+        "I4",
+        "an aborted run admits those who wait",
+        (
+            Patch(
+                f"{RULES}/admission/admit.py", "    if run.state is not RunState.RUNNING:\n        return moves\n", ""
+            ),
+            Patch(
+                "fleetos/rules/states/ready.py",
+                "    if context.run_finishing:\n        return abort_target(target, None)\n    return ()\n",
+                "    return ()\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "pause-is-not-heard",
+        "I4",
+        "the turn that pauses the run goes on to send",
+        one(f"{ENGINE}/engine.py", "self._leaving or turn.run.state is RunState.PAUSED\n", "self._leaving\n"),
+    ),
+    Mutation(
+        "pause-is-not-asked-for",
+        "I4",
+        "a write that waits for a token leaves though the run has been paused meanwhile",
+        one(
+            f"{ENGINE}/engine.py",
+            "        if state is RunState.RUNNING or (",
+            "        if state in (RunState.RUNNING, RunState.PAUSED) or (",
+        ),
+    ),
+    Mutation(
+        "pause-admits",
+        "I4",
+        "a run that pauses since too many changes are overdue admits the next server",
+        one(
+            f"{RULES}/admission/admit.py",
+            "    if run.state is not RunState.RUNNING:\n        return moves\n",
+            "    if run.state not in (RunState.RUNNING, RunState.PAUSED):\n        return moves\n",
+        ),
+    ),
+    Mutation(
+        "time-given-anew",
+        "I7",
+        "whoever takes a run over gives each change its whole time anew",
+        one(
+            f"{RULES}/states/changing.py",
+            """\
+    late_s = (context.now.wall - attempt.deadline).total_seconds()
+    if late_s < 0:
+        return (Wait(context.to_elapsed_s(attempt.deadline)),)
+""",
+            """\
+    late_s = context.in_state_s - context.settings.change_timeout_s
+    if late_s < 0:
+        return (Wait(context.now.elapsed_s - late_s),)
+""",
+        ),
+    ),
+    Mutation(
+        "overdue-for-ever",
+        "I7",
+        "a change that does not end is waited for without a bound",
+        one(
+            f"{RULES}/states/changing.py",
+            "    if late_s > context.settings.change_timeout_s and context.in_state_s >= context.settle_s:\n",
+            "    if False:\n",
+        ),
+    ),
+)
+
+JOURNAL = (
+    Mutation(
+        "target-not-stored",
+        "I6",
+        "of several targets that one turn changed, one is not stored",
+        one(
+            f"{ENGINE}/engine.py",
+            "self._journal.append(turn.run, turn.events, changed, turn.at, turn.answered)",
+            "self._journal.append(turn.run, turn.events, changed[:1], turn.at, turn.answered)",
+        ),
+    ),
+    Mutation(
+        "record-left-out",
+        "I6",
+        "of several records of one turn, the first is not written",
+        one(
+            f"{ENGINE}/engine.py",
+            "self._journal.append(turn.run, turn.events, changed, turn.at, turn.answered)",
+            "self._journal.append(turn.run, turn.events[1:] or turn.events, changed, turn.at, turn.answered)",
+        ),
+    ),
+    Mutation(
+        "epoch-not-asked",
+        "I11",
+        "a commit does not ask whether somebody else has taken the run over",
+        one("fleetos/store/memory_journal.py", "        if self._store.epoch != self._epoch:\n", "        if False:\n"),
+    ),
+    Mutation(
+        "no-last-check",
+        "I11",
+        "nothing is asked in the moment before a write leaves",
+        one(
+            f"{ENGINE}/performer.py",
+            "        def last_check() -> str | None:\n",
+            "        def last_check() -> str | None:\n            return None\n",
+        ),
+        seeds=600,
+    ),
+)
+
+CLOUD_SIDE = (
+    Mutation(
+        "told-secrets",
+        "I8",
+        "the cloud's words are kept as they are, secrets and all",
+        one(
+            f"{CLOUD}/http/error_body.py",
+            "redact(printable, secrets)[: 4 * MESSAGE_CHARS]",
+            "printable[: 4 * MESSAGE_CHARS]",
+        ),
+    ),
+    Mutation(
+        "refused-scope-stays-open",
+        "I10",
+        "after a 429 others go on sending",
+        one(
+            f"{CLOUD}/rate/throttle.py",
+            "self._open_at_s = max(self._open_at_s, now_s + wait_s)",
+            "self._open_at_s = max(self._open_at_s, now_s)",
+        ),
+    ),
+    Mutation(
+        "half-a-token",
+        "I10",
+        "requests leave at twice the rate that the plan allows",
+        one(f"{CLOUD}/rate/token_bucket.py", "        self._tokens -= 1.0\n", "        self._tokens -= 0.5\n"),
+    ),
+)

@@ -1,0 +1,220 @@
+"""Faults that no simulated world can show, and the tests beside the code that find them: `--beside` plays these tests.
+
+Each says why: a simulated play does not come by its place, or another rule of the protocol stands behind it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.simulation.mutations.masked_faults import MASKED_FAULTS
+from tests.simulation.mutations.mutation_runner import CONTROL, ROOT, copy_of
+from tests.simulation.mutations.patches import Mutation
+from tests.simulation.mutations.shared_patches import UnitTestedFault, unit_tested
+
+# What tests need beside the packages.
+_MORE = ("pyproject.toml", "migrations", "plans")
+_TESTS_MAX_S = 600.0
+_FOUND, _CLEAN = 1, 0
+CONFIRMING, JOURNAL = "fleetos/cli/confirm.py", "fleetos/store/journal.py"
+AGREEMENT, LAW = "fleetos/planning/agreement.py", "fleetos/model/states.py"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTestResult:
+    """What came of the tests of one fault. `told` is the first that failed, or what went wrong."""
+
+    unit_tested: UnitTestedFault
+    found: bool
+    told: str
+    spent_s: float
+
+
+_NOT_PLAYED = "the command line is not played"
+_TERMINAL = "tests/cli/test_terminal.py"
+_CONTRACT = "tests/contract/test_journal_contract.py"
+_AGREED = "tests/cli/test_agreement.py"
+_NUMBER_CARRIED_ON = f"{_AGREED}::test_a_number_is_held_against_a_run_that_is_carried_on"
+
+UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
+    unit_tested(
+        "any-number-agrees",
+        "any number agrees at the question, as long as it is a number",
+        (CONFIRMING, '.replace(",", "") != str(', '.replace(",", "").isdigit() is False and "" != str('),
+        _NOT_PLAYED,
+        f"{_TERMINAL}::test_the_number_of_disks_is_asked_for_and_must_be_right",
+    ),
+    unit_tested(
+        "any-word-but-no-agrees",
+        "whoever does not say no has agreed",
+        (CONFIRMING, '.lower() not in ("y", "yes"):', '.lower() in ("n", "no"):'),
+        _NOT_PLAYED,
+        f"{_TERMINAL}::test_an_unfinished_run_is_carried_on_only_if_somebody_says_so",
+    ),
+    unit_tested(
+        "no-agreement",
+        "nothing is held against what the operator agreed to",
+        (
+            AGREEMENT,
+            "    run = wipes.run\n    if run.state is RunState.PAUSED",
+            "    run = wipes.run\n    if run.id:\n        return None\n    if run.state is RunState.PAUSED",
+        ),
+        _NOT_PLAYED,
+        "tests/unit/planning/test_agreement.py::test_a_number_agrees_or_refuses",
+    ),
+    unit_tested(
+        "any-number-expected",
+        "whatever number --expect-wipes gives is accepted",
+        (AGREEMENT, "agreement.expected in _accepted_numbers(wipes, command):", "_accepted_numbers(wipes, command):"),
+        _NOT_PLAYED,
+        _NUMBER_CARRIED_ON,
+    ),
+    unit_tested(
+        "yes-skips-number",
+        "with --yes the number of --expect-wipes is not asked for",
+        (
+            "fleetos/cli/commands/apply.py",
+            "Agreement(expect_wipes, agreed)",
+            "Agreement(None if yes else expect_wipes, agreed)",
+        ),
+        _NOT_PLAYED,
+        _NUMBER_CARRIED_ON,
+    ),
+    unit_tested(
+        "no-differences-left",
+        "a run that is carried on is not held against the frozen plan",
+        (AGREEMENT, "            else differences_left(agreement.plan, run, wipes.targets)\n", "            else ()\n"),
+        _NOT_PLAYED,
+        f"{_AGREED}::test_a_frozen_plan_and_an_unfinished_run_must_want_the_same",
+    ),
+    unit_tested(
+        "order-digest-left-out",
+        "a run that sends other user data or another login than the frozen plan says is carried on",
+        ("fleetos/planning/frozen_plan.py", '            "order": _order_digest(target.order),\n', ""),
+        _NOT_PLAYED,
+        "tests/unit/planning/test_agreement.py::test_a_run_that_would_do_anything_else_is_refused",
+    ),
+    unit_tested(
+        "every-pause-ends",
+        "every command ends every pause",
+        (
+            LAW,
+            "    match command:\n        case Command.RESUME:\n            return True\n",
+            "    return True\n    match command:\n        case Command.RESUME:\n            return True\n",
+        ),
+        _NOT_PLAYED,
+        "tests/unit/planning/test_agreement.py::test_a_pause_for_a_person_comes_before_everything_else",
+    ),
+    unit_tested(
+        "timer-ends-overdue",
+        "an apply by a timer ends the pause for too many overdue changes",
+        (LAW, "ENDED_BY_APPLY = frozenset({", "ENDED_BY_APPLY = frozenset({Reason.TOO_MANY_OVERDUE, "),
+        _NOT_PLAYED,
+        f"{_AGREED}::test_a_timer_does_not_end_the_stop_for_overdue_changes",
+    ),
+    unit_tested(
+        "abort-ends-pause",
+        "an abort begins by ending the pause",
+        (
+            LAW,
+            "        case Command.RETRY | Command.ABORT:\n            return False\n",
+            "        case Command.RETRY | Command.ABORT:\n            return True\n",
+        ),
+        "the command records that the run admits no more before a driver begins",
+        "tests/unit/model/test_states.py::test_a_pause_is_ended_by_a_person_or_by_a_cause_that_may_have_been_repaired",
+    ),
+    unit_tested(
+        "digest-without-project",
+        "the same plan in another project is taken for the same run",
+        (
+            "fleetos/planning/plan_file/digest.py",
+            '"region": scope.region, "project": scope.project_id}',
+            '"region": scope.region}',
+        ),
+        _NOT_PLAYED,
+        f"{_AGREED}::test_the_same_plan_in_another_project_is_another_run",
+    ),
+    unit_tested(
+        "retry-takes-all",
+        "a retry offers servers that a newer run has changed since",
+        (
+            "fleetos/app/control.py",
+            "    again = [target for target in again if target.server_id not in touched]\n",
+            "    again = list(again)\n",
+        ),
+        _NOT_PLAYED,
+        f"{_AGREED}::test_a_retry_leaves_out_what_a_newer_run_has_made",
+    ),
+    unit_tested(
+        "proven-apart",
+        "the lease is proven in a transaction of its own, before the one that writes",
+        (
+            JOURNAL,
+            "                await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n",
+            (
+                "                await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n"
+                "            async with self._database.writing() as connection:\n"
+            ),
+        ),
+        "whoever has taken over has written a record, and the number of the next one is taken",
+        f"{_CONTRACT}::test_a_commit_that_fails_renews_no_lease[sqlite]",
+    ),
+    unit_tested(
+        "oldest-run-kept",
+        "of several values of a run in one commit the oldest is kept",
+        (JOURNAL, "(entry.run for entry in reversed(group) if", "(entry.run for entry in group if"),
+        "one engine commits one turn at a time: only a renewal of the lease joins it",
+        f"{_CONTRACT}::test_the_newest_run_of_one_group_is_kept[sqlite]",
+    ),
+    unit_tested(
+        "oldest-target-kept",
+        "of several values of a target in one commit the oldest is kept",
+        (
+            "fleetos/store/rows.py",
+            "list({target.server_id: target for target in targets}.values())",
+            "list({target.server_id: target for target in reversed(list(targets))}.values())",
+        ),
+        "one engine commits one turn at a time, and of each target one value",
+        f"{_CONTRACT}::test_the_later_value_of_one_group_wins[sqlite]",
+    ),
+    *MASKED_FAULTS,
+)
+
+
+def play_beside(fault: UnitTestedFault, root: Path = ROOT) -> UnitTestResult:
+    """Return what the tests of a fault say in a copy that has it."""
+    code, told, spent_s = _tested(fault.mutation, fault.tests, root)
+    return UnitTestResult(fault, code == _FOUND, told, spent_s)
+
+
+def clean(every: Sequence[UnitTestedFault], root: Path = ROOT) -> bool:
+    """Return whether the tests of all of them pass by the source as it is."""
+    tests = dict.fromkeys(test for one in every for test in one.tests)
+    return _tested(CONTROL, tuple(tests), root)[0] == _CLEAN
+
+
+def _tested(mutation: Mutation, tests: Sequence[str], root: Path) -> tuple[int, str, float]:
+    began_s = time.monotonic()
+    with copy_of(root, mutation) as copy:
+        for name in _MORE:
+            found = root / name
+            if found.is_dir():
+                shutil.copytree(found, copy / name)
+            else:
+                shutil.copy(found, copy / name)
+        line = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+        env = {**os.environ, "PYTHONPATH": str(copy)}
+        try:
+            done = subprocess.run(
+                line, cwd=copy, env=env, capture_output=True, text=True, timeout=_TESTS_MAX_S, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return _FOUND, f"no end after {_TESTS_MAX_S:g} s", time.monotonic() - began_s
+    failed = [text for text in done.stdout.splitlines() if text.startswith(("FAILED", "ERROR"))]
+    told = failed[0] if failed else (done.stdout.strip().splitlines() or [done.stderr.strip()])[-1]
+    return done.returncode, told, time.monotonic() - began_s
