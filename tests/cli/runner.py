@@ -1,4 +1,4 @@
-"""A play: the real command with a database and servers of its own, in a cloud that it shares with other plays."""
+"""Runner of the real command with a database and servers of its own, in a cloud that it shares with other tests."""
 
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ Event = Mapping[str, Any]
 
 @dataclass
 class SharedCloudRunner(CommandRunner):
-    """A stage that shares its cloud. `unused` are names of servers that nobody has touched."""
+    """Runner that shares its cloud. `unused` are names of servers that nobody has touched."""
 
     unused: Iterator[str] = field(default_factory=lambda: iter(()))
     began: list["StartedCommand"] = field(default_factory=list["StartedCommand"])
@@ -37,7 +37,7 @@ class SharedCloudRunner(CommandRunner):
     @classmethod
     @contextmanager
     def at(cls, cloud: CommandRunner, folder: Path, unused: Iterator[str]) -> Generator["SharedCloudRunner"]:
-        """A play in that folder; what it left running is killed at the end."""
+        """Yield a runner in that folder; what it left running is killed at the end."""
         access = {name: value for name, value in cloud.env.items() if name.startswith("OS_")}
         runner = cls(folder, cloud.url, {**environment(folder), **access}, unused)
         try:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,21 +41,12 @@ from tests.contract.gateway import SERVER, change, gateway
 from tests.contract.loopback_tls import AUTHORITY, HERE, serving, trusted
 from tests.contract.peers import Exchange, always, peer
 from tests.support.chance import SeededChance
+from tests.support.clocks import ShiftedClock
 from tests.support.secrets import ADMINPASS
 
 KEY = AccessKey(ACCESS_KEY, SECRET_KEY)
 TEMPORARY = AccessKey(TEMPORARY_ACCESS_KEY, TEMPORARY_SECRET_KEY, SECURITY_TOKEN)
 ODD_IMAGE = "Débian 12 + ~extras/*&=,%41"
-
-
-class Clock(SystemClock):
-    """The machine's clocks, with the time of day so far ahead."""
-
-    def __init__(self, ahead_s: float = 0.0) -> None:
-        self._ahead_s = ahead_s
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(seconds=self._ahead_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +60,7 @@ class ServedCloud:
     async def client(self, proof: Proof, ahead_s: float = 0.0, **changes: Any) -> AsyncGenerator[CloudClient]:
         """Yield a client, logged in, whose clock is so far ahead."""
         given = Credentials(f"{self.url}/v3", proof, project_name=PROJECT, region=REGION)
-        clock, limits = Clock(ahead_s), ApiLimits()
+        clock, limits = ShiftedClock(ahead_s), ApiLimits()
         access = replace(given, **changes)
         async with open_cloud(access, clock=clock, chance=SeededChance(1), limits=limits, env={}) as client:
             yield client

@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
 
-from fleetos.clock import Moment, SystemClock
 from fleetos.cloud import session
 from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.client import CloudClient
@@ -26,23 +24,10 @@ from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.scenario.scenario import Scenario
 from fleetos.sim.server.serve import ListenAddress, serve
 from tests.support.chance import SeededChance
+from tests.support.clocks import ShiftedClock
 
 T = TypeVar("T")
 FAST: dict[str, object] = {"stop": (0, 0), "start": (0, 0), "change": (0.01, 0.02), "job_init": (0, 0)}
-
-
-class AheadClock(SystemClock):
-    """The machine's clocks, as far ahead as a test says."""
-
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(seconds=self.ahead_s)
-
-    def moment(self) -> Moment:
-        moment = super().moment()
-        return replace(moment, elapsed_s=moment.elapsed_s + self.ahead_s)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +43,7 @@ class ServedCloud:
 
     cloud: SimulatedCloud
     credentials: Credentials
-    clock: AheadClock
+    clock: ShiftedClock
 
     @asynccontextmanager
     async def client(self, **changes: Any) -> AsyncGenerator[CloudClient]:
@@ -87,7 +72,7 @@ class ServedCloud:
 @asynccontextmanager
 async def served_cloud(*faults: object, **scenario: object) -> AsyncGenerator[ServedCloud]:
     described = {"durations": FAST, "servers": [{"count": 4}], **scenario, "faults": faults}
-    clock = AheadClock()
+    clock = ShiftedClock()
     cloud = SimulatedCloud(Scenario.model_validate(described), clock.now().timestamp(), lambda: clock.now().timestamp())
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(cloud, ListenAddress(), listening.set_result))

@@ -1,7 +1,7 @@
 """Fault scripts: what must go wrong together, and at the right moment, before a guard of the protocol is needed at all.
 
-Worlds that draw each fault for itself come to these once in thousands. A fault script is drawn apart from the rest of its
-world, and takes the place of some of it: what is promised covers all of them.
+Worlds that draw each fault for itself come to these once in thousands. A fault script is drawn apart from the rest
+of its world, and takes the place of some of it: what is promised covers all of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ Plot = Callable[[Random, Spec, int, float], Spec]
 
 
 def with_plot(spec: Spec, servers: int, settle_s: float) -> Spec:
-    """Return the spec with a fault script in it if its seed is one for that, else as it is. The fault scripts take turns."""
+    """Return the spec with a fault script in it if its seed is one for that, else as it is. The scripts take turns."""
     turn, rest = divmod(spec.seed, _EVERY)
     if rest != _EVERY - 1:
         return spec

@@ -1,4 +1,4 @@
-"""Excuses end where the law ends: each trace has what would excuse it, but for one thing.
+"""Exemptions end where the law ends: each trace has what would exempt it, but for one thing.
 
 The traces are real plays that are edited afterwards, as in `test_checkers.py`.
 """

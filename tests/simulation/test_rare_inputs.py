@@ -1,4 +1,4 @@
-"""Rare inputs: few worlds have one, each comes to what it is for, and two runs of one plan are judged each by itself."""
+"""Rare inputs: few worlds have one, each comes to what it is for, and two runs of a plan are judged each by itself."""
 
 from dataclasses import replace
 

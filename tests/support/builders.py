@@ -1,15 +1,20 @@
-"""Values that the tests of model, rules and engine begin with."""
+"""Builders of the values that tests begin with: settings, runs, targets, attempts, servers, images, inventories."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from fleetos.model.inventory import ServerSnapshot
+from fleetos.model.inventory import Image, Inventory, Server, ServerSnapshot
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.run import Attempt, Order, Run, Scope, Settings, Target
+from fleetos.store.process import this_process
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+SCOPE = Scope("otc-prod", "eu-de", "0a1b2c", "https://ecs.example")
+DIGEST = "sha256:" + "a" * 64
 OLD_IMAGE, NEW_IMAGE, OTHER_IMAGE = "image-old", "image-new", "image-other"
 OLD_DISK, NEW_DISK = "disk-old", "disk-new"
+DEBIAN = Image(NEW_IMAGE, "Debian", "active", os_type="Linux", virtual_env_type="FusionCompute")
 
 RUNNING = ServerSnapshot("ACTIVE", "active", None, 1, OLD_DISK, OLD_IMAGE)
 STOPPED = ServerSnapshot("SHUTOFF", "stopped", None, 4, OLD_DISK, OLD_IMAGE)
@@ -42,21 +47,53 @@ SETTINGS = Settings(
 )
 
 
+def a_run(number: int = 1, digest: str = DIGEST, *, settings: Settings = SETTINGS, **changes: object) -> Run:
+    """Return a run as the freeze leaves it, created by this process. Its id follows from the number."""
+    images = {"Debian 12": NEW_IMAGE}
+    run = Run(f"run{number:07d}", "web-tier", digest, "/plan.yaml", SCOPE, settings, images, START)
+    return replace(run, **{"created_by": this_process().person, **changes})
+
+
 def a_target(number: int = 1, **changes: object) -> Target:
-    """A waiting target that may be tried twice."""
+    """Return a waiting target that may be tried twice. Its label has letters that no store may spoil."""
     order = Order(NEW_IMAGE, "Debian 12", "v2", metadata={"BYOL": "true"})
-    target = Target(f"server-{number:04}", f"web-{number:04}", number, order, RUNNING, OLD_DISK, attempts_allowed=2)
-    return replace(target, **changes)
+    target = Target(f"server-{number:04d}", f"web-{number:04d}", number, order, RUNNING, OLD_DISK, attempts_allowed=2)
+    return replace(target, **{"labels": {"pair": "ä'\"\\\n"}, **changes})
 
 
-def a_run(settings: Settings = SETTINGS, **changes: object) -> Run:
-    """A run as the freeze leaves it."""
-    scope = Scope("sim", "eu-de", "project", "http://127.0.0.1")
-    run = Run("2b7c0m1x4q", "web", "sha256:abc", "/plan.yaml", scope, settings, {"Debian 12": NEW_IMAGE}, START)
-    return replace(run, **changes)
+def some_targets(count: int) -> list[Target]:
+    """Return waiting targets, numbered from 0."""
+    return [a_target(number) for number in range(count)]
 
 
 def an_attempt(number: int = 1, **changes: object) -> Attempt:
-    """An open attempt, sent at START from the stopped picture."""
+    """Return an open attempt, sent at START to a stopped server."""
     attempt = Attempt(number, STOPPED, START, START, START + timedelta(hours=1))
     return replace(attempt, **changes)
+
+
+def server_id(number: int) -> str:
+    """Return the id that a cloud would give to the server with that number."""
+    return f"616fb98f-46ca-475e-917e-{number:012x}"
+
+
+def a_snapshot(
+    status: str = "ACTIVE", *, image: str | None = OLD_IMAGE, disk: str | None = OLD_DISK, task: str | None = None
+) -> ServerSnapshot:
+    """Return what a read shows of a server with that status."""
+    vm_state = {"ACTIVE": "active", "SHUTOFF": "stopped"}.get(status, "error")
+    return ServerSnapshot(status, vm_state, task, 1 if status == "ACTIVE" else 4, disk, image)
+
+
+def a_server(
+    number: int, snapshot: ServerSnapshot | None = None, *, name: str | None = None, os_type: str = "Linux"
+) -> Server:
+    """Return a server of a project."""
+    return Server(
+        server_id(number), name or f"web-{number:02d}", snapshot or a_snapshot(), az="eu-de-01", os_type=os_type
+    )
+
+
+def an_inventory(servers: Iterable[Server]) -> Inventory:
+    """Return these servers as the preflight reads them."""
+    return Inventory({server.id: server for server in servers}, START)

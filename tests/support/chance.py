@@ -1,6 +1,17 @@
-"""Chance that repeats itself."""
+"""Chance that repeats itself: always the same number, or the numbers of a seed."""
 
 import random
+
+
+class FixedChance:
+    """Chance that always draws the same number."""
+
+    def __init__(self, fraction: float = 0.0) -> None:
+        self._fraction = fraction
+
+    def fraction(self) -> float:
+        """Return that number."""
+        return self._fraction
 
 
 class SeededChance:

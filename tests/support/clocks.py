@@ -1,30 +1,60 @@
-"""Virtual time for the tests of the client: a clock that shows the time of the simulated cloud's virtual loop."""
+"""Clocks that tests set: by hand, by the virtual loop, or so far ahead of this machine's."""
 
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from fleetos.clock import Moment
+from fleetos.clock import Moment, SystemClock
 from fleetos.sim.virtual_time import now_s, run
+from tests.support.builders import START
 
-__all__ = ["START", "FixedChance", "VirtualClock", "now_s", "run"]
+__all__ = ["VIRTUAL_START", "ManualClock", "ShiftedClock", "VirtualClock", "now_s", "run"]
 
-START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+VIRTUAL_START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-class VirtualClock:
-    """The clocks of the running loop."""
+@dataclass
+class ManualClock:
+    """Clock that stands still until it is moved."""
+
+    wall: datetime = START
+    elapsed_s: float = 1000.0
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=now_s())
+        return self.wall
 
     def moment(self) -> Moment:
-        return Moment(self.now(), now_s(), now_s())
+        return Moment(self.wall, self.elapsed_s, self.elapsed_s)
+
+    def move(self, seconds: float) -> None:
+        self.wall += timedelta(seconds=seconds)
+        self.elapsed_s += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.move(seconds)
 
 
-class FixedChance:
-    """Chance that always draws the same."""
+@dataclass
+class VirtualClock:
+    """Clocks of the running virtual loop. Its machine was suspended for `suspended_s`, which the time of day omits."""
 
-    def __init__(self, fraction: float = 0.0) -> None:
-        self._fraction = fraction
+    suspended_s: float = 0.0
 
-    def fraction(self) -> float:
-        return self._fraction
+    def now(self) -> datetime:
+        return VIRTUAL_START + timedelta(seconds=now_s())
+
+    def moment(self) -> Moment:
+        return Moment(self.now(), now_s() + self.suspended_s, now_s())
+
+
+@dataclass
+class ShiftedClock(SystemClock):
+    """Clocks of this machine, so far ahead: for tests with real sockets, which wait for real."""
+
+    ahead_s: float = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.ahead_s)
+
+    def moment(self) -> Moment:
+        moment = super().moment()
+        return replace(moment, elapsed_s=moment.elapsed_s + self.ahead_s)

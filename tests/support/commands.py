@@ -1,4 +1,4 @@
-"""A stage for whole plays: a simulated cloud and the real command, each as a process of its own.
+"""Runner of the real command against a simulated cloud, each a process of its own.
 
 Everything lives below one folder: HOME, state, plan, scenario. The ledger of the cloud is the judge.
 """
@@ -108,7 +108,7 @@ class CommandRunner:
 
 @contextmanager
 def running_cloud(folder: Path, scenario: Mapping[str, object]) -> Generator[CommandRunner]:
-    """A stage in that folder, with a cloud of that scenario; the cloud ends with it."""
+    """Yield a runner in that folder, with a cloud of that scenario; the cloud ends with it."""
     file = folder / "scenario.json"
     file.write_text(json.dumps(scenario), encoding="utf-8")
     env = environment(folder)

@@ -1,4 +1,4 @@
-"""Plans for whole plays, in text, with paces that fit a test."""
+"""Plans in text, with paces that fit a test."""
 
 from collections.abc import Iterable
 

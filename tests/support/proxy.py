@@ -1,4 +1,4 @@
-"""A tap between the command and its cloud: it knows every secret that passes, and quotes requests when told to."""
+"""A proxy between the command and its cloud: it knows every secret that passes, and quotes requests when told to."""
 
 import html
 import json
@@ -47,7 +47,7 @@ class Proxy(socketserver.ThreadingTCPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def environment(self) -> Mapping[str, str]:
-        """The variables that lead everything through the tap."""
+        """The variables that lead everything through the proxy."""
         login = {"OS_AUTH_URL": f"{self.url}/v3", "OS_PASSWORD": self.password}
         return {**login, "FLEETOS_ECS_ENDPOINT": self.url, "FLEETOS_IMS_ENDPOINT": self.url}
 
@@ -56,7 +56,7 @@ class _Pass(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     @property
-    def running_proxy(self) -> Proxy:
+    def proxy(self) -> Proxy:
         assert isinstance(self.server, Proxy)
         return self.server
 
@@ -68,13 +68,13 @@ class _Pass(BaseHTTPRequestHandler):
 
     def _take(self, body: bytes | None) -> None:
         kind = "login" if self.path.endswith("/auth/tokens") else "read" if body is None else "write"
-        self.running_proxy.paths.append(self.path)
+        self.proxy.paths.append(self.path)
         if self.path.endswith("/changeos"):
             kind = "change"
-            self.running_proxy.bodies.append((body or b"").decode())
-        waiting = self.running_proxy.quoted.get(kind)
+            self.proxy.bodies.append((body or b"").decode())
+        waiting = self.proxy.quoted.get(kind)
         if waiting:
-            self.running_proxy.quotations += 1
+            self.proxy.quotations += 1
             # The body first: what is quoted of a page is not much.
             request = f"{(body or b'').decode()} {self.headers}"
             page = f"<html><h1>{self.command} refused</h1><pre>{html.escape(request, quote=False)}</pre></html>"
@@ -87,10 +87,10 @@ class _Pass(BaseHTTPRequestHandler):
         if kind == "login":
             asked: Any = json.loads(body or b"{}")
             user = asked["auth"]["identity"]["password"]["user"]
-            assert user["password"] == self.running_proxy.password
+            assert user["password"] == self.proxy.password
             user["password"] = PASSWORD
             body = json.dumps(asked).encode()
-        request = Request(self.running_proxy.cloud_url + self.path, data=body, headers=headers, method=self.command)
+        request = Request(self.proxy.cloud_url + self.path, data=body, headers=headers, method=self.command)
         try:
             with urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:
                 status, content, told = answer.status, answer.read(), answer.headers
@@ -101,19 +101,19 @@ class _Pass(BaseHTTPRequestHandler):
             return GONE, b"", "text/plain", ()
         token = told.get("X-Subject-Token")
         if token is not None:
-            self.running_proxy.tokens.append(token)
+            self.proxy.tokens.append(token)
         if kind == "change" and status == 200:
-            self.running_proxy.jobs.add(json.loads(content)["job_id"])
-        if self.path.rpartition("/")[2] in self.running_proxy.jobs:
+            self.proxy.jobs.add(json.loads(content)["job_id"])
+        if self.path.rpartition("/")[2] in self.proxy.jobs:
             content = self._job(json.loads(content))
-        passed = ["X-Subject-Token", *(["X-Simulated-Cloud"] if self.running_proxy.simulated else [])]
+        passed = ["X-Subject-Token", *(["X-Simulated-Cloud"] if self.proxy.simulated else [])]
         return status, content, "application/json", [(name, told[name]) for name in passed if name in told]
 
     def _job(self, job: dict[str, Any]) -> bytes:
-        if self.running_proxy.told is None:
+        if self.proxy.told is None:
             job = {"job_id": job["job_id"], "status": "RUNNING"}
         elif job["status"] == "FAIL":
-            job["fail_reason"] = self.running_proxy.told
+            job["fail_reason"] = self.proxy.told
         return json.dumps(job).encode()
 
     def _answer(self, status: int, content: bytes, kind: str, headers: Sequence[tuple[str, str]]) -> None:
@@ -129,7 +129,7 @@ class _Pass(BaseHTTPRequestHandler):
 
 @contextmanager
 def running_proxy(cloud_url: str, password: str) -> Generator[Proxy]:
-    """A tap in front of the cloud, to which one logs in with that password."""
+    """Yield a proxy in front of the cloud, to which one logs in with that password."""
     with Proxy(cloud_url, password) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

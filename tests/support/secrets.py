@@ -1,4 +1,4 @@
-"""Canaries: secrets that can be told from everything else, and the search for them in whatever spelling."""
+"""Marked secrets, which can be told from everything else, and the search for them in whatever spelling."""
 
 import json
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""What is promised, and of which writes nothing is: every excuse of the checkers is here, each with its bound.
+"""What is promised, and of which writes nothing is: every exemption of the checkers is here, each with its bound.
 
 The numbers are those of the plan and of the protocol, not those that the run was frozen with.
 """
@@ -42,7 +42,7 @@ def beyond_promise(trace: RunTrace, write: LedgerEntry) -> bool:
     """Return whether nothing is promised of this delivery: it came a settle or more after it was sent, or twice.
 
     A client that was told of the first delivery cannot know of the second; only the fence stands before it. So there
-    is no excuse for a client that has taken the fence away itself, by a stop in between.
+    is no exemption for a client that has taken the fence away itself, by a stop in between.
     """
     late = write.at is not None and write.at - write.sent_at >= settle_s(trace)
     return (late or write.copy_of is not None) and not _stopped_between(trace, write)

@@ -59,14 +59,14 @@ def _tests(chosen: Sequence[Mutation]) -> int:
     good = True
     for one in map(play_beside, some):
         good = good and one.found
-        print(f"{one.beside.mutation.name:26} {'found' if one.found else 'NOT FOUND':9} {one.told}", flush=True)
+        print(f"{one.unit_tested.mutation.name:26} {'found' if one.found else 'NOT FOUND':9} {one.told}", flush=True)
     as_it_is = clean(some)
     print(f"{'none (control)':26} {'clean' if as_it_is else 'NOT CLEAN'}", flush=True)
     return FOUND if good and as_it_is else NOT_FOUND
 
 
 def _hunts(chosen: Sequence[Mutation], jobs: int) -> list[MutationResult]:
-    """Return the control and the searches for all that was chosen. The control plays the seeds that the searches needed."""
+    """Return the control and the searches for all that was chosen. The control plays the seeds that these needed."""
 
     def searched(mutation: Mutation) -> MutationResult:
         done = search(mutation)

@@ -1,13 +1,11 @@
 """What reads and writes do with the answers they meet, behind the whole client, in virtual time."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import anyio
 import httpx
 import pytest
 
-from fleetos.clock import Moment
 from fleetos.cloud.client import CloudClient
 from fleetos.cloud.rate.throttle import CLOSURE_S
 from fleetos.cloud.session import READ_TRIES
@@ -307,18 +305,12 @@ def test_a_write_that_must_wait_for_a_token_too_long_does_not_leave() -> None:
 
 
 def test_a_write_that_slept_on_its_way_out_does_not_leave() -> None:
-    class SuspendedClock(VirtualClock):
-        slept_s = 0.0
-
-        def moment(self) -> Moment:
-            return replace(super().moment(), elapsed_s=now_s() + self.slept_s)
-
     async def main() -> None:
         cloud = ScriptedCloud(JOB, life_s=4.0)
-        clock = SuspendedClock()
+        clock = VirtualClock()
 
         def suspend(request: httpx.Request) -> Answer:
-            clock.slept_s += 3600.0
+            clock.suspended_s += 3600.0
             return cloud.grant()
 
         async with opened(cloud, clock=clock) as client:

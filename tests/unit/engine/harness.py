@@ -1,41 +1,37 @@
-"""A small cloud with behaviour of its own, and an engine between it and a journal in memory."""
+"""Engine between a small cloud and the journal in memory."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from itertools import count
 
 import anyio
-import anyio.lowlevel
 
 from fleetos.clock import SystemClock
 from fleetos.engine.engine import Dependencies, Engine
-from fleetos.errors import FleetosError
-from fleetos.model.inventory import (
-    Delivered,
-    Job,
-    JobStatus,
-    Reply,
-    Server,
-    ServerSnapshot,
-    SubJob,
-    Unanswered,
-    Undelivered,
-)
-from fleetos.model.journal.events import Record
-from fleetos.model.permit import LastCheck, Permit
+from fleetos.errors import JournalUnwritable, LeaseLost
+from fleetos.model.inventory import ServerSnapshot
+from fleetos.model.journal.codec import event_from_json, event_json
+from fleetos.model.journal.events import ChangeIntended, Event, PowerIntended, Record, RunEvent
+from fleetos.model.journal.fold import fold_target
+from fleetos.model.journal.fold_run import fold_run
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.plan import StopMode
-from fleetos.model.progress import Progress
-from fleetos.model.run import Order, Secrets, Settings, Target
+from fleetos.model.progress import Progress, replay
+from fleetos.model.run import Order, Run, Secrets, Settings, Target
 from fleetos.model.states import HOLDS_SLOT, Command, TargetState
-from fleetos.model.traces import Traces
-from tests.support.builders import NEW_IMAGE, RUNNING, SETTINGS, a_run, a_target
+from fleetos.store.memory_journal import CommitFault, CommitFaults, MemoryRun, freeze
+from tests.support.builders import RUNNING, SETTINGS, START, a_run, a_target
 from tests.support.chance import SeededChance
-from tests.unit.engine.list_journal import ListJournal
+from tests.support.clocks import ShiftedClock
+from tests.support.clouds.small import SmallCloud
 
 PATIENCE_S = 60.0
 """A test that waits longer fails: far beyond what a loaded machine takes."""
+COMMIT_S = 0.001
+"""A commit takes longer than a write needs to leave."""
+NO_BEAT_S = 3600.0
+"""The lease is renewed by commits alone, unless a test is about its renewal."""
 
 QUICK = replace(
     SETTINGS,
@@ -49,237 +45,6 @@ QUICK = replace(
     change_timeout_s=2.0,
     start_timeout_s=2.0,
 )
-LOST = Unanswered("connection reset by peer")
-
-
-@dataclass
-class Fate:
-    """What happens to one write: whether it takes effect, and what is answered (None: the job)."""
-
-    effect: bool = True
-    reply: Reply | None = None
-
-
-ACCEPTED = Fate()
-LOST_AFTER = Fate(effect=True, reply=LOST)
-LOST_BEFORE = Fate(effect=False, reply=LOST)
-
-
-def refused(code: str | None, status: int = 400) -> Fate:
-    """Not done, with this code."""
-    return Fate(effect=False, reply=Delivered(status, code=code))
-
-
-@dataclass
-class Work:
-    """One asynchronous task of the cloud. It goes on at each read of it or of its servers, and then takes effect."""
-
-    verb: str
-    server_ids: tuple[str, ...]
-    reads_left: int
-    status: JobStatus = JobStatus.RUNNING
-    fails: bool = False
-
-
-class Token:
-    """A permit of the small cloud."""
-
-    def __init__(self, cloud: "SmallCloud") -> None:
-        self._cloud = cloud
-
-    def give_back(self) -> None:
-        """Returns it."""
-        if self._cloud.permits is not None:
-            self._cloud.permits += 1
-
-
-class SmallCloud:
-    """Servers in a dict. Accepts a change in any state, so that the fence does not hide our faults.
-
-    `crimes` lists what must never happen; the tests end with none.
-    """
-
-    def __init__(self, journal: ListJournal, server_ids: Sequence[str], picture: ServerSnapshot = RUNNING) -> None:
-        self._journal = journal
-        self.pictures: dict[str, ServerSnapshot | None] = dict.fromkeys(server_ids, picture)
-        self.works: dict[str, Work] = {}
-        self._at: dict[str, list[Work]] = {}
-        self.changing = 0
-        self.fates: dict[str, deque[Fate]] = {"stop": deque(), "start": deque(), "change": deque()}
-        self.sent: list[tuple[str, tuple[str, ...]]] = []
-        self.requests: Counter[str] = Counter()
-        self.accepted: Counter[str] = Counter()
-        self.made: set[str | None] = set()
-        self.crimes: list[str] = []
-        self.decides: Callable[[str, tuple[str, ...]], Fate | None] = lambda _verb, _ids: None
-        self.permits: int | None = None
-        self.refill = 0
-        self.reads_a_work = 2
-        self.hidden: set[str] = set()
-        self.read_error: FleetosError | None = None
-        self.gate: anyio.Event | None = None
-        self.crowd, self.crowd_of = anyio.Event(), 0
-        self.most_changing = 0
-        self._numbers = count(1)
-
-    # --- the protocol ---
-
-    def permit(self) -> Permit | None:
-        """A permit, or None when they are used up."""
-        if self.permits is None:
-            return Token(self)
-        if self.permits == 0:
-            return None
-        self.permits -= 1
-        return Token(self)
-
-    def permit_in_s(self) -> float:
-        """Soon."""
-        if self.permits == 0:
-            self.permits = self.refill
-        return 0.001
-
-    def sweep_calls(self, servers: int) -> int:
-        """One."""
-        return 1 if servers else 0
-
-    def read_rate_per_s(self) -> float | None:
-        """Unlimited."""
-        return None
-
-    def write_rate_per_s(self) -> float | None:
-        """Unlimited."""
-        return None
-
-    async def server(self, server_id: str) -> Server | None:
-        """The server as it is, after what was to happen at this read."""
-        await self._read("server")
-        return self._shown(server_id)
-
-    async def sweep(self, server_ids: Sequence[str]) -> Mapping[str, Server]:
-        """All that are not hidden from list pages."""
-        await self._read("sweep")
-        shown = {one: self._shown(one) for one in server_ids if one not in self.hidden}
-        return {server_id: server for server_id, server in shown.items() if server is not None}
-
-    async def job(self, job_id: str) -> Job | None:
-        """The job, one read further."""
-        await self._read("job")
-        work = self.works.get(job_id)
-        if work is None:
-            return None
-        self._further(work)
-        parts = tuple(SubJob(one, f"{job_id}-{one}", work.status) for one in work.server_ids)
-        return Job(job_id, work.status, sub_jobs=parts if work.verb != "change" else ())
-
-    async def traces(self, server_id: str, since: datetime) -> Traces | None:
-        """Not offered."""
-        await self._read("traces")
-        return None
-
-    async def stop(self, server_ids: Sequence[str], *, hard: bool, permit: Permit, last_check: LastCheck) -> Reply:
-        """One multi-server stop."""
-        return await self._write("stop", tuple(server_ids), permit, last_check)
-
-    async def start(self, server_ids: Sequence[str], *, permit: Permit, last_check: LastCheck) -> Reply:
-        """One multi-server start."""
-        return await self._write("start", tuple(server_ids), permit, last_check)
-
-    async def change_os(
-        self,
-        server_id: str,
-        order: Order,
-        secrets: Secrets,
-        *,
-        stop_first: bool,
-        permit: Permit,
-        last_check: LastCheck,
-    ) -> Reply:
-        """One changeos."""
-        return await self._write("change", (server_id,), permit, last_check)
-
-    # --- its insides ---
-
-    async def _read(self, operation: str) -> None:
-        self.requests[operation] += 1
-        await anyio.lowlevel.checkpoint()
-        if self.read_error is not None:
-            raise self.read_error
-
-    async def _write(self, verb: str, server_ids: tuple[str, ...], permit: Permit, last_check: LastCheck) -> Reply:
-        await anyio.lowlevel.checkpoint()
-        why = last_check()
-        if why is not None:
-            permit.give_back()
-            return Undelivered(why)
-        self.requests[verb] += 1
-        self.sent.append((verb, server_ids))
-        for server_id in server_ids:
-            self._suspect(verb, server_id)
-        next_fate = self.fates[verb].popleft() if self.fates[verb] else ACCEPTED
-        fate = self.decides(verb, server_ids) or next_fate
-        job_id = self._begin(verb, server_ids) if fate.effect else None
-        if len(self.sent) == self.crowd_of:
-            self.crowd.set()
-        if self.gate is not None:
-            await self.gate.wait()
-        await anyio.lowlevel.checkpoint()
-        return fate.reply if fate.reply is not None else Delivered(200, job_id=job_id)
-
-    def _suspect(self, verb: str, server_id: str) -> None:
-        """Notes what must never be sent."""
-        if not self._journal.intended(verb, server_id):
-            self.crimes.append(f"{verb} of {server_id} without a durable intent")
-        if any(work.verb == "change" and work.status is JobStatus.RUNNING for work in self._at.get(server_id, ())):
-            self.crimes.append(f"{verb} of {server_id} while its OS changes")
-        picture = self.pictures[server_id]
-        if verb == "change" and picture is not None and picture.disk in self.made:
-            self.crimes.append(f"change of {server_id} on disk {picture.disk}, made by a change of ours")
-
-    def _begin(self, verb: str, server_ids: tuple[str, ...]) -> str:
-        job_id = f"job-{next(self._numbers)}"
-        work = Work(verb, server_ids, self.reads_a_work)
-        self.works[job_id] = work
-        for server_id in server_ids:
-            self._at.setdefault(server_id, []).append(work)
-        if verb == "change":
-            self.accepted[server_ids[0]] += 1
-            self.changing += 1
-            self.most_changing = max(self.most_changing, self.changing)
-            self._alter(server_ids[0], status="REBUILD", task="rebuilding")
-        return job_id
-
-    def _alter(self, server_id: str, **changes: object) -> None:
-        picture = self.pictures[server_id]
-        if picture is not None:
-            self.pictures[server_id] = replace(picture, **changes)
-
-    def _shown(self, server_id: str) -> Server | None:
-        for work in self._at.get(server_id, ()):
-            self._further(work)
-        picture = self.pictures[server_id]
-        return None if picture is None else Server(server_id, server_id, picture)
-
-    def _further(self, work: Work) -> None:
-        if work.status is not JobStatus.RUNNING:
-            return
-        work.reads_left -= 1
-        if work.reads_left > 0:
-            return
-        work.status = JobStatus.FAIL if work.fails else JobStatus.SUCCESS
-        self.changing -= work.verb == "change"
-        for server_id in work.server_ids:
-            self._effect(work, server_id)
-
-    def _effect(self, work: Work, server_id: str) -> None:
-        if work.verb == "stop" or work.fails:
-            self._alter(server_id, status="SHUTOFF", vm_state="stopped", task=None, power=4)
-        else:
-            self._alter(server_id, status="ACTIVE", vm_state="active", task=None, power=1)
-        if work.verb == "change" and not work.fails:
-            disk = f"disk-{next(self._numbers)}"
-            self.made.add(disk)
-            self._alter(server_id, disk=disk, image=NEW_IMAGE)
 
 
 class NoSecrets:
@@ -292,8 +57,9 @@ class NoSecrets:
 
 @dataclass
 class Watcher:
-    """A listener that checks the counts it is shown, and may act on them."""
+    """Listener that checks the counts it is shown and the records that were written, and may act on them."""
 
+    check_records: Callable[[], None]
     most_slots: int = 0
     turns: int = 0
     act: Callable[[Progress], None] | None = None
@@ -302,6 +68,7 @@ class Watcher:
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int]) -> None:
         """Told after each turn that wrote something."""
         self.turns += 1
+        self.check_records()
         self.most_slots = max(self.most_slots, progress.slots_taken)
         if len(progress.targets) < 100:
             assert progress.slots_taken == sum(one.state in HOLDS_SLOT for one in progress.targets.values())
@@ -310,8 +77,48 @@ class Watcher:
             self.act(progress)
 
 
+class StoredRecords:
+    """The records of a run, folded as they come: the stored values must be what the records say."""
+
+    def __init__(self, store: MemoryRun) -> None:
+        self._store = store
+        self._checked = 0
+        self._run: Run | None = None
+        self._targets: dict[str, Target] = {}
+        self._intents: dict[tuple[str, str], int] = {}
+        self._used: dict[tuple[str, str], int] = {}
+
+    def check(self) -> None:
+        """Fold what was written since the last check, and compare what that has changed."""
+        new = self._store.records[self._checked :]
+        self._checked = len(self._store.records)
+        for record in new:
+            self._fold(record)
+        assert self._run == self._store.run
+        for server_id in {one.event.server_id for one in new if not isinstance(one.event, RunEvent)}:
+            assert self._targets[server_id] == self._store.targets[server_id]
+
+    def take_intent(self, verb: str, server_id: str) -> bool:
+        """Return whether an intent for one more write is durable. It is used up by this."""
+        self.check()
+        newest, key = self._intents.get((verb, server_id), 0), (verb, server_id)
+        used, self._used[key] = self._used.get(key, 0), newest
+        return newest > used
+
+    def _fold(self, record: Record) -> None:
+        event = record.event
+        if isinstance(event, RunEvent):
+            self._run = fold_run(self._run, event, record.at)
+            return
+        self._targets[event.server_id] = fold_target(self._targets.get(event.server_id), event, record.at)
+        if isinstance(event, ChangeIntended):
+            self._intents["change", event.server_id] = record.seq
+        if isinstance(event, PowerIntended):
+            self._intents[event.verb, event.server_id] = record.seq
+
+
 class EngineHarness:
-    """A run between a small cloud and a journal in memory."""
+    """Run between a small cloud and the journal in memory. Each engine is a new process that takes the lease."""
 
     def __init__(
         self,
@@ -319,25 +126,70 @@ class EngineHarness:
         settings: Settings = QUICK,
         picture: ServerSnapshot = RUNNING,
         targets: Sequence[Target] = (),
+        further_events: Sequence[Event] = (),
+        beat_s: float = NO_BEAT_S,
     ) -> None:
         made = list(targets) or [a_target(one, baseline=picture) for one in range(1, number + 1)]
-        self.journal = ListJournal(a_run(settings), made)
-        self.cloud = SmallCloud(self.journal, [one.server_id for one in made], picture)
-        self.watcher = Watcher()
+        self.store = freeze(a_run(settings=settings), made, further_events, START)
+        self.records = StoredRecords(self.store)
+        self.cloud = SmallCloud([one.server_id for one in made], picture, self.records.take_intent)
+        self.watcher = Watcher(self.records.check)
+        self.journal_clock = ShiftedClock()
+        self.commits = 0
+        self._beat_s = beat_s
+        self._fails: tuple[type[JournalUnwritable | LeaseLost], int] | None = None
         self._ids = count(1)
 
     def engine(self) -> Engine:
         """A new process over what the journal tells."""
+        faults = CommitFaults(self._fault, self._commit_s)
         edge = Dependencies(
             cloud=self.cloud,
-            journal=self.journal,
+            journal=self.store.open_journal(self.journal_clock, faults, self._beat_s),
             secrets=NoSecrets(),
             listener=self.watcher,
             clock=SystemClock(),
             chance=SeededChance(1),
             new_id=lambda: f"call-{next(self._ids)}",
         )
-        return Engine(self.journal.progress(), edge)
+        return Engine(self.progress(), edge)
+
+    def fail_commits(self, error: type[JournalUnwritable | LeaseLost], first: int = 0) -> None:
+        """Let every commit fail from that one on, counted from 1: by the disk, or since another driver takes over."""
+        self._fails = (error, first)
+
+    def repair_commits(self) -> None:
+        """Let commits succeed."""
+        self._fails = None
+
+    def ask_abort(self) -> None:
+        """Let an operator ask for the end of the run, unless that has been asked before."""
+        if not self.store.requests_made:
+            self.store.add_request(RequestKind.ABORT, "ops", START)
+
+    def _commit_s(self) -> float:
+        self.commits += 1
+        if self._failing(LeaseLost):
+            self.store.epoch += 1
+        return COMMIT_S
+
+    def _fault(self) -> CommitFault | None:
+        return CommitFault.LOST if self._failing(JournalUnwritable) else None
+
+    def _failing(self, error: type[JournalUnwritable | LeaseLost]) -> bool:
+        return self._fails is not None and self._fails[0] is error and self.commits >= self._fails[1]
+
+    def progress(self) -> Progress:
+        """What the records tell, read back from their JSON."""
+        told = replay((one.at, event_from_json(event_json(one.event))) for one in self.store.records)
+        assert told.targets == self.store.targets
+        assert told.run == self.store.run
+        return told
+
+    @property
+    def events(self) -> list[Event]:
+        """The durable events, oldest first."""
+        return [record.event for record in self.store.records]
 
     async def drive(self, within_s: float = PATIENCE_S, command: Command = Command.RESUME) -> Progress:
         """The progress after one process has driven the run; ends with no crime."""
@@ -348,15 +200,16 @@ class EngineHarness:
     def ended(self) -> Progress:
         """What the journal tells, once nothing criminal was seen."""
         assert self.cloud.crimes == []
-        return self.journal.progress()
+        self.records.check()
+        return self.progress()
 
     def one(self, number: int = 1) -> Target:
         """A target as the journal has it."""
-        return self.journal.targets[f"server-{number:04}"]
+        return self.store.targets[f"server-{number:04}"]
 
     def states(self) -> Counter[TargetState]:
         """How many targets are in each state."""
-        return Counter(one.state for one in self.journal.targets.values())
+        return Counter(one.state for one in self.store.targets.values())
 
     def sent(self, verb: str) -> int:
         """How many requests of that kind left."""

@@ -70,7 +70,7 @@ async def test_a_refused_batch_of_stops_is_split_until_the_one_culprit_is_held()
 async def test_a_change_whose_answer_was_lost_is_adopted(number: int) -> None:
     harness = EngineHarness(number)
     harness.cloud.reads_a_work = 4
-    harness.cloud.fates["change"].extend([LOST_AFTER] * number)
+    harness.cloud.results["change"].extend([LOST_AFTER] * number)
     await harness.drive()
     assert harness.states() == {S.DONE: number}
     assert set(harness.cloud.accepted.values()) == {1}
@@ -81,7 +81,7 @@ async def test_a_change_whose_answer_was_lost_is_adopted(number: int) -> None:
 
 async def test_a_change_that_was_not_delivered_is_sent_once_more() -> None:
     harness = EngineHarness()
-    harness.cloud.fates["change"].append(LOST_BEFORE)
+    harness.cloud.results["change"].append(LOST_BEFORE)
     await harness.drive()
     assert harness.states() == {S.DONE: 1}
     assert (harness.sent("change"), harness.cloud.accepted["server-0001"]) == (2, 1)
@@ -92,7 +92,7 @@ async def test_a_change_that_was_not_delivered_is_sent_once_more() -> None:
 
 async def test_after_two_resends_it_is_held_and_started_again() -> None:
     harness = EngineHarness()
-    harness.cloud.fates["change"].extend([LOST_BEFORE] * 5)
+    harness.cloud.results["change"].extend([LOST_BEFORE] * 5)
     await harness.drive()
     target = harness.one()
     assert (target.state, target.reason) == (S.HELD, Reason.OUTCOME_UNKNOWN)
@@ -118,7 +118,7 @@ async def test_a_failed_change_is_tried_again_and_then_held() -> None:
 
 async def test_a_fatal_refusal_starts_the_server_again() -> None:
     harness = EngineHarness()
-    harness.cloud.fates["change"].append(refused("Ecs.0314"))
+    harness.cloud.results["change"].append(refused("Ecs.0314"))
     await harness.drive()
     target = harness.one()
     assert (target.state, target.reason, target.stopped_at) == (S.FAILED, Reason.REFUSED, None)
@@ -127,8 +127,8 @@ async def test_a_fatal_refusal_starts_the_server_again() -> None:
 
 async def test_throttled_writes_are_repeated_without_a_bound() -> None:
     harness = EngineHarness()
-    harness.cloud.fates["stop"].extend([refused("APIGW.0308", 429)] * 15)
-    harness.cloud.fates["change"].extend([refused("APIGW.0308", 429)] * 15)
+    harness.cloud.results["stop"].extend([refused("APIGW.0308", 429)] * 15)
+    harness.cloud.results["change"].extend([refused("APIGW.0308", 429)] * 15)
     await harness.drive()
     assert harness.states() == {S.DONE: 1}
     assert (harness.sent("stop"), harness.sent("change")) == (16, 16)
@@ -140,7 +140,7 @@ async def test_exhausted_permits_are_waited_for() -> None:
     harness.cloud.permits, harness.cloud.refill = 0, 1
     await harness.drive()
     assert harness.states() == {S.DONE: 12}
-    intents = sum(isinstance(event, ChangeIntended) for _, event in harness.journal.events)
+    intents = sum(isinstance(event, ChangeIntended) for event in harness.events)
     assert intents == harness.sent("change") == 12
 
 

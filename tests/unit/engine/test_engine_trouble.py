@@ -15,9 +15,8 @@ from fleetos.errors import (
     Problem,
     ReadRefused,
 )
+from fleetos.limits import LEASE_TERM_S
 from fleetos.model.journal.events import PowerIntended, RunMoved
-from fleetos.model.journal.fold_run import fold_run
-from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.progress import Progress
 from fleetos.model.run import End, Order, Secrets
 from fleetos.model.states import IN_FLIGHT, Command, Reason, RunState, TargetState
@@ -26,24 +25,23 @@ from tests.support.clouds.small import LOST_AFTER, refused
 from tests.unit.engine.harness import PATIENCE_S, QUICK, EngineHarness, NoSecrets
 
 S = TargetState
-ABORT = OperatorRequest(1, RequestKind.ABORT, "ops")
 
 
-async def failing(harness: EngineHarness, error: FleetosError) -> None:
-    with anyio.fail_after(PATIENCE_S), pytest.raises(type(error)):
+async def failing(harness: EngineHarness, error: type[FleetosError]) -> None:
+    with anyio.fail_after(PATIENCE_S), pytest.raises(error):
         await harness.engine().drive("host:1", Command.RESUME)
 
 
 # --- the journal and the lease -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [JournalUnwritable("disk full"), LeaseLost("taken over")])
-async def test_nothing_is_sent_when_its_intent_is_not_durable(error: FleetosError) -> None:
-    for appends in range(1, 8):
+@pytest.mark.parametrize("error", [JournalUnwritable, LeaseLost])
+async def test_nothing_is_sent_when_its_intent_is_not_durable(error: type[JournalUnwritable | LeaseLost]) -> None:
+    for commit in range(1, 8):
         harness = EngineHarness(3)
-        harness.journal.failure, harness.journal.fails_at = error, appends
+        harness.fail_commits(error, commit)
         await failing(harness, error)
-        intents = [event for _, event in harness.journal.events if event.kind in ("change-intended", "power-intended")]
+        intents = [event for event in harness.events if event.kind in ("change-intended", "power-intended")]
         named = sum(len(server_ids) for _, server_ids in harness.cloud.sent)
         assert named <= len(intents)
         harness.ended()
@@ -52,30 +50,31 @@ async def test_nothing_is_sent_when_its_intent_is_not_durable(error: FleetosErro
 @pytest.mark.parametrize("appends", range(1, 30))
 async def test_a_crash_at_any_append_is_resumed_and_changes_every_server_once(appends: int) -> None:
     harness = EngineHarness(4, replace(QUICK, concurrency=3))
-    harness.journal.failure, harness.journal.fails_at = JournalUnwritable("disk full"), appends
+    harness.fail_commits(JournalUnwritable, appends)
     crashed = True
     try:
         await harness.drive()
         crashed = False
     except JournalUnwritable:
-        harness.journal.failure = None
+        harness.repair_commits()
         await harness.drive()
     assert crashed or appends > 8
     assert harness.states() == {S.DONE: 4}
     assert set(harness.cloud.accepted.values()) == {1}
-    assert harness.journal.run.sessions == 1 + (crashed and appends > 1)
+    assert harness.store.run.sessions == 1 + (crashed and appends > 1)
 
 
 async def test_a_lost_lease_ends_all_sending() -> None:
-    harness = EngineHarness(6, replace(QUICK, concurrency=1))
-    harness.journal.failure = LeaseLost("taken over")
+    harness = EngineHarness(6, replace(QUICK, concurrency=1), beat_s=0.02)
 
     def take_over(progress: Progress) -> None:
-        if progress.counts[S.DONE]:
-            harness.journal.lost.set()
+        # Nothing comes from the cloud any more that would be written down: the renewal alone can notice.
+        if progress.counts[S.DONE] and harness.cloud.gate is None:
+            harness.store.epoch += 1
+            harness.cloud.gate = harness.cloud.read_gate = anyio.Event()
 
     harness.watcher.act = take_over
-    await failing(harness, harness.journal.failure)
+    await failing(harness, LeaseLost)
     sent = len(harness.cloud.sent)
     await anyio.sleep(0.05)
     assert len(harness.cloud.sent) == sent < 12
@@ -84,10 +83,11 @@ async def test_a_lost_lease_ends_all_sending() -> None:
 
 async def test_a_write_without_a_valid_lease_is_not_sent_and_the_target_is_ready_again() -> None:
     harness = EngineHarness(picture=STOPPED)
-    harness.journal.valid = False
+    harness.journal_clock.ahead_s = -2 * LEASE_TERM_S
 
     def regain(progress: Progress) -> None:
-        harness.journal.valid = harness.journal.valid or harness.one().refusals > 0
+        if harness.one().refusals > 0:
+            harness.journal_clock.ahead_s = 0.0
 
     harness.watcher.act = regain
     await harness.drive()
@@ -113,7 +113,7 @@ async def test_leaving_records_what_is_on_the_wire() -> None:
         harness.cloud.gate.set()
     harness.ended()
     assert harness.states() == {S.CHANGING: 2, S.WAITING: 2}
-    assert harness.journal.run.state is RunState.RUNNING
+    assert harness.store.run.state is RunState.RUNNING
     harness.cloud.gate = None
     await harness.drive()
     assert harness.states() == {S.DONE: 4}
@@ -147,33 +147,33 @@ async def test_an_abort_cancels_the_waiting_and_starts_again_what_lies_stopped()
     harness.cloud.pictures["server-0003"] = STOPPED
     job = harness.cloud._begin("change", ("server-0003",))
     harness.cloud.works["job-77"] = harness.cloud.works.pop(job)
-    harness.journal.asked = [ABORT]
+    harness.ask_abort()
     progress = await harness.drive()
     assert (progress.run.state, progress.run.detail) == (RunState.ABORTED, "aborted by ops")
     assert harness.states() == {S.CANCELLED: 4, S.DONE: 1}
     assert harness.one(3).state is S.DONE
     assert harness.cloud.sent == [("start", ("server-0002",))]
     assert harness.one(2).stopped_at is None
-    assert harness.journal.done == [1]
+    assert (harness.store.requests_made, harness.store.requests) == (1, {})
 
 
 async def test_an_abort_is_heard_before_anything_is_admitted() -> None:
     harness = EngineHarness(3)
-    harness.journal.asked = [ABORT]
+    harness.ask_abort()
     assert (await harness.drive()).run.state is RunState.ABORTED
     assert harness.cloud.requests == {}
 
 
 async def test_an_aborted_run_that_the_cloud_refuses_is_left_with_its_trouble() -> None:
     harness = EngineHarness(settings=QUICK, targets=[a_target(1, state=S.READY, stopped_at=START)])
-    harness.journal.asked = [ABORT]
+    harness.ask_abort()
     harness.cloud.read_error = AuthenticationFailed("401")
     engine = harness.engine()
     with anyio.fail_after(PATIENCE_S):
         await engine.drive("host:1", Command.RESUME)
     assert engine.trouble is not None
     assert engine.trouble.reason is Reason.AUTHENTICATION
-    assert harness.journal.run.state is RunState.FINISHING
+    assert harness.store.run.state is RunState.FINISHING
     assert harness.one().stopped_at == START
 
 
@@ -197,7 +197,7 @@ async def test_a_refused_read_pauses_the_run_which_is_resumable(error: FleetosEr
 
 async def test_a_forbidden_change_pauses_the_run() -> None:
     harness = EngineHarness(5, replace(QUICK, concurrency=1), picture=STOPPED)
-    harness.cloud.fates["change"].append(refused("Ecs.0003", 403))
+    harness.cloud.results["change"].append(refused("Ecs.0003", 403))
     progress = await harness.drive()
     assert (progress.run.state, progress.run.reason) == (RunState.PAUSED, Reason.PERMISSION)
     assert (harness.sent("change"), harness.states()) == (1, {S.READY: 1, S.WAITING: 4})
@@ -207,7 +207,7 @@ async def test_a_forbidden_change_pauses_the_run() -> None:
 
 async def test_an_expired_token_is_no_reason_to_pause() -> None:
     harness = EngineHarness(5, replace(QUICK, concurrency=5), picture=STOPPED)
-    harness.cloud.fates["change"].extend([refused("APIGW.0301", 401)] * 5)
+    harness.cloud.results["change"].extend([refused("APIGW.0301", 401)] * 5)
     assert (await harness.drive()).run.state is RunState.DONE
     assert harness.states() == {S.DONE: 5}
 
@@ -225,9 +225,9 @@ async def test_a_secret_that_changed_pauses_the_run_before_anything_is_sent() ->
     engine._sender._secrets = Changed()
     with anyio.fail_after(PATIENCE_S):
         await engine.drive("host:1", Command.RESUME)
-    assert (harness.journal.run.state, harness.journal.run.reason) == (RunState.PAUSED, Reason.INPUT_CHANGED)
+    assert (harness.store.run.state, harness.store.run.reason) == (RunState.PAUSED, Reason.INPUT_CHANGED)
     assert harness.cloud.sent == []
-    assert not any(isinstance(event, PowerIntended) for _, event in harness.journal.events)
+    assert not any(isinstance(event, PowerIntended) for event in harness.events)
     harness.ended()
 
 
@@ -248,11 +248,7 @@ BY_A_TIMER = (Reason.AUTHENTICATION, Reason.PERMISSION, Reason.UNREACHABLE)
 
 
 def paused(reason: Reason) -> EngineHarness:
-    harness = EngineHarness(3, replace(QUICK, concurrency=1))
-    event = RunMoved(RunState.PAUSED, reason)
-    harness.journal.events.append((START, event))
-    harness.journal.run = fold_run(harness.journal.run, event, START)
-    return harness
+    return EngineHarness(3, replace(QUICK, concurrency=1), further_events=[RunMoved(RunState.PAUSED, reason)])
 
 
 @pytest.mark.parametrize(
@@ -277,10 +273,10 @@ async def test_a_pause_is_ended_by_a_command_that_may(command: Command, reason: 
 @pytest.mark.parametrize("reason", [*BY_A_TIMER, *BY_A_PERSON])
 async def test_an_abort_of_a_paused_run_admits_nobody_on_the_way(reason: Reason) -> None:
     harness = paused(reason)
-    harness.journal.asked.append(ABORT)
+    harness.ask_abort()
     progress = await harness.drive(command=Command.ABORT)
     assert (progress.run.state, harness.states(), harness.cloud.sent) == (RunState.ABORTED, {S.CANCELLED: 3}, [])
-    moves = [event.to for _, event in harness.journal.events if isinstance(event, RunMoved)]
+    moves = [event.to for event in harness.events if isinstance(event, RunMoved)]
     assert moves == [RunState.PAUSED, RunState.FINISHING, RunState.ABORTED]
 
 
@@ -302,16 +298,16 @@ async def test_a_run_is_resumed_from_each_state_in_flight(state: TargetState) ->
     """The process dies right after the target came to the state, for the first time; another carries on."""
     harness = EngineHarness(2, replace(QUICK, concurrency=2))
     if state is S.INSPECTING:
-        harness.cloud.fates["change"].append(LOST_AFTER)
+        harness.cloud.results["change"].append(LOST_AFTER)
     if state is S.RESTORING:
-        harness.cloud.fates["change"].append(refused("Ecs.0314"))
+        harness.cloud.results["change"].append(refused("Ecs.0314"))
     reached = False
 
     def die(progress: Progress) -> None:
         nonlocal reached
         if progress.counts[state] and not reached:
             reached = True
-            harness.journal.failure, harness.journal.fails_at = JournalUnwritable("killed"), 0
+            harness.fail_commits(JournalUnwritable)
 
     def down(progress: Progress) -> None:
         """The cloud leaves changed servers down, so that they need their one start."""
@@ -332,10 +328,10 @@ async def test_a_run_is_resumed_from_each_state_in_flight(state: TargetState) ->
         with pytest.raises(JournalUnwritable):
             await harness.drive()
         assert reached
-        harness.journal.failure = None
+        harness.repair_commits()
         harness.watcher.act = down if state is S.STARTING else None
     await harness.drive()
     assert set(harness.states()) <= {S.DONE, S.FAILED}
     assert harness.states()[S.FAILED] == (1 if state is S.RESTORING else 0)
     assert max(harness.cloud.accepted.values(), default=1) == 1
-    assert all(one.stopped_at is None for one in harness.journal.targets.values())
+    assert all(one.stopped_at is None for one in harness.store.targets.values())

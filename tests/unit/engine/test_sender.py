@@ -30,7 +30,7 @@ class Out:
     """A sender over targets of which each was just seen."""
 
     def __init__(self, *targets: Target, concurrency: int = 2) -> None:
-        self.progress = Progress(a_run(replace(SETTINGS, concurrency=concurrency)), targets)
+        self.progress = Progress(a_run(settings=replace(SETTINGS, concurrency=concurrency)), targets)
         self.books = Tracker(self.progress, SeededChance(1), moment(0), NO_EXPERIENCE, lambda servers: servers)
         self.cloud: SmallCloud = EngineHarness(len(targets)).cloud
         self.sender = Sender(self.books, self.cloud, NoSecrets(), lambda: "call-1")

@@ -7,7 +7,6 @@ import pytest
 
 from fleetos.errors import ReadRefused
 from fleetos.model.inventory import Reply, ServerSnapshot
-from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.permit import LastCheck, Permit
 from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.progress import Progress
@@ -18,7 +17,6 @@ from tests.support.clouds.small import LOST_BEFORE, SmallCloud, refused
 from tests.unit.engine.harness import QUICK, EngineHarness
 
 S = TargetState
-ABORT = OperatorRequest(1, RequestKind.ABORT, "ops")
 
 
 class SlowToLeave(SmallCloud):
@@ -33,14 +31,14 @@ class SlowToLeave(SmallCloud):
 @pytest.mark.parametrize("picture", [RUNNING, STOPPED], ids=["stop", "change"])
 async def test_an_abort_is_heard_by_a_write_that_has_not_left_yet(picture: ServerSnapshot) -> None:
     harness = EngineHarness(picture=picture)
-    harness.cloud = SlowToLeave(harness.journal, list(harness.journal.targets), picture)
+    harness.cloud = SlowToLeave(list(harness.store.targets), picture, harness.records.take_intent)
     harness.cloud.gate = aborted = anyio.Event()
 
     def ask(progress: Progress) -> None:
         if progress.run.state is RunState.FINISHING:
             aborted.set()
         elif harness.one().calls or progress.counts[S.SUBMITTING]:
-            harness.journal.asked = [ABORT]
+            harness.ask_abort()
 
     harness.watcher.act = ask
     assert (await harness.drive()).run.state is RunState.ABORTED
@@ -94,7 +92,7 @@ BAD = an_attempt(accepted_at=START, job_id="job-1", outcome=Outcome.FAILED, ende
 )
 async def test_an_abort_calls_nobody_cancelled_whose_server_was_sent_a_change(target: Target, reason: Reason) -> None:
     harness = EngineHarness(settings=QUICK, targets=[target])
-    harness.journal.asked = [ABORT]
+    harness.ask_abort()
     await harness.drive()
     assert (harness.one().state, harness.one().reason) == (S.HELD, reason)
     assert harness.one().unsettled is (target.attempt is not None)
@@ -122,7 +120,7 @@ BY_API = replace(QUICK, stop=StopMode.API)
 async def test_an_unanswered_send_without_a_fence_is_the_last_one() -> None:
     """Somebody stops the server meanwhile: what is seen of that must not pass for the change."""
     harness = EngineHarness(settings=BY_API)
-    harness.cloud.fates["change"].append(LOST_BEFORE)
+    harness.cloud.results["change"].append(LOST_BEFORE)
 
     def stop(progress: Progress) -> None:
         if progress.counts[S.INSPECTING] and not harness.one().attempts[0].adopted:
@@ -156,7 +154,7 @@ async def test_a_server_that_the_change_itself_stopped_is_named_when_the_change_
 
 async def test_a_change_that_is_refused_has_stopped_nothing() -> None:
     harness = EngineHarness(settings=BY_API)
-    harness.cloud.fates["change"].append(refused("Ecs.0005"))
+    harness.cloud.results["change"].append(refused("Ecs.0005"))
     await harness.drive()
     assert harness.states() == {S.FAILED: 1}
     assert harness.one().stopped_at is None

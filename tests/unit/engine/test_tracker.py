@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -40,6 +40,7 @@ from fleetos.rules.observation import Observation
 from fleetos.rules.polling import DueRead, ReadJob, ReadServer, ReadTraces, Sweep
 from tests.support.builders import REBUILD, RUNNING, START, STOPPED, a_run, a_target, an_attempt
 from tests.support.chance import SeededChance
+from tests.support.clocks import ManualClock
 from tests.unit.engine.harness import EngineHarness
 from tests.unit.rules.contexts import moment, sight
 
@@ -301,19 +302,6 @@ def test_an_unreachable_cloud_pauses_the_run() -> None:
 # --- the last check ------------------------------------------------------------------------------------------
 
 
-class Ticking:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.at = moment(0)
-
-    def now(self) -> datetime:
-        return self.at.wall
-
-    def moment(self) -> Moment:
-        return self.at
-
-
 @pytest.mark.parametrize(
     ("later", "leaves"),
     [
@@ -325,13 +313,13 @@ class Ticking:
     ],
 )
 async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
-    harness, clock = EngineHarness(picture=STOPPED), Ticking()
-    harness.journal._open["change", ID] = 1
+    harness, clock = EngineHarness(picture=STOPPED), ManualClock()
+    harness.cloud.intended = lambda *_write: True
     facts: list[Fact] = []
     performer = Performer(harness.cloud, clock, lambda _write, _now: None, facts.append)
     permit = harness.cloud.permit()
     assert permit is not None
-    clock.at = later
+    clock.wall, clock.elapsed_s = later.wall, later.elapsed_s
     action = SubmitChange(
         ID, 1, a_target().order, stop_first=False, intended=moment(0), permit=permit, secrets=Secrets()
     )
@@ -345,7 +333,7 @@ async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
 async def facts_of(harness: EngineHarness, read: DueRead) -> list[Fact]:
     """Return what a performer delivers of a read."""
     facts: list[Fact] = []
-    await Performer(harness.cloud, Ticking(), lambda _write, _now: None, facts.append).read(read)
+    await Performer(harness.cloud, ManualClock(), lambda _write, _now: None, facts.append).read(read)
     return facts
 
 

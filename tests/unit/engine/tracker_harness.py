@@ -1,4 +1,4 @@
-"""Turns of the ring over changes under way, at plain seconds and without a cloud."""
+"""Turns of the engine over changes under way, at plain seconds and without a cloud."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -46,7 +46,7 @@ class TrackerHarness:
     """Turns of the ring at plain seconds, without a cloud."""
 
     def __init__(self, *targets: Target, settings: Settings = SETTINGS, calls: Callable[[int], int] = one_page) -> None:
-        self.progress = Progress(a_run(settings), targets)
+        self.progress = Progress(a_run(settings=settings), targets)
         self.calls = calls
         self.books = Tracker(self.progress, SeededChance(1), moment(0), NO_EXPERIENCE, self._sweep_calls)
         self.judge = Judge(self.books)

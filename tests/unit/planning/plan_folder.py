@@ -1,33 +1,21 @@
-"""Plans on a desk: files in a folder, the servers and images of a cloud, and what loading makes of them."""
+"""Plans as files in a folder, and what loading makes of them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from fleetos.errors import InputError, Problem
-from fleetos.model.inventory import Image, Inventory, Server, ServerSnapshot
 from fleetos.model.plan import Plan
-from fleetos.model.run import Scope
 from fleetos.planning.plan_file.load import load_plan
-
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-SCOPE = Scope("otc-prod", "eu-de", "0a1b2c", "https://ecs.example")
-OLD, NEW = "image-old", "image-new"
-DEBIAN = Image(NEW, "Debian", "active", os_type="Linux", virtual_env_type="FusionCompute")
 
 HEAD = """\
 version: 1
 name: try
 change: {image: Debian, keyname: key}
 """
-
-
-def server_id(number: int) -> str:
-    return f"616fb98f-46ca-475e-917e-{number:012x}"
 
 
 @dataclass(frozen=True)
@@ -60,23 +48,6 @@ class PlanFolder:
         problems = self.problems(text, files)
         assert len(problems) == 1, "\n".join(str(one) for one in problems)
         return problems[0]
-
-
-def picture(
-    status: str = "ACTIVE", *, image: str | None = OLD, disk: str | None = "disk-old", task: str | None = None
-) -> ServerSnapshot:
-    vm_state = {"ACTIVE": "active", "SHUTOFF": "stopped"}.get(status, "error")
-    return ServerSnapshot(status, vm_state, task, 1 if status == "ACTIVE" else 4, disk, image)
-
-
-def a_server(
-    number: int, seen: ServerSnapshot | None = None, *, name: str | None = None, os_type: str = "Linux"
-) -> Server:
-    return Server(server_id(number), name or f"web-{number:02d}", seen or picture(), az="eu-de-01", os_type=os_type)
-
-
-def inventory(servers: Iterable[Server]) -> Inventory:
-    return Inventory({server.id: server for server in servers})
 
 
 def places(problems: Iterable[Problem]) -> list[tuple[int | None, int | None, str]]:

@@ -1,4 +1,4 @@
-"""A scene for one rule: looks at plain moments, and what the rule may know besides them."""
+"""Contexts of one rule: looks at plain moments, and what the rule may know besides them."""
 
 from collections.abc import Iterable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A simulated cloud on the bench: a clock to turn by hand, and a client without sockets."""
+"""A simulated cloud by itself: a clock to turn by hand, and a client without sockets."""
 
 import json
 from pathlib import Path
@@ -111,12 +111,12 @@ class SimHarness:
 
 
 def stopped(**scenario: object) -> SimHarness:
-    """Return a bench with one stopped server, web-001."""
+    """Return a cloud with one stopped server, web-001."""
     return SimHarness(servers=[{"count": 1, "state": "stopped"}], **scenario)
 
 
 class JournaledSimHarness(SimHarness):
-    """A bench whose world is kept in a file."""
+    """A cloud whose world is kept in a file."""
 
     def __init__(self, path: Path, **scenario: object) -> None:
         content = Scenario.model_validate({"durations": FIXED, **scenario})

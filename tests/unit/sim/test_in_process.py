@@ -16,7 +16,7 @@ class NoAnswerError(Exception):
 
 
 class Sleeper:
-    """Sleeps by turning the bench's clock."""
+    """Sleeps by turning the cloud's clock."""
 
     def __init__(self, sim: SimHarness) -> None:
         self._bench = sim

@@ -1,11 +1,10 @@
-"""Runs, targets and a clock set by hand, for the tests of the store."""
+"""Runs in a database, and the events that lead them there, for the tests of the store."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from fleetos.clock import Moment
-from fleetos.model.inventory import JobStatus, ServerSnapshot
+from fleetos.model.inventory import JobStatus
 from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAnswered,
@@ -18,74 +17,15 @@ from fleetos.model.journal.events import (
 )
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
-from fleetos.model.plan import PowerAfter, StopMode
-from fleetos.model.run import Order, Outcome, Run, Scope, Settings, Target
+from fleetos.model.run import Outcome, Run, Target
 from fleetos.model.states import RunState, TargetState
 from fleetos.store import queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease, LeaseRequester
 from fleetos.store.process import Holder, this_process
-
-START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-PICTURE = ServerSnapshot("SHUTOFF", "stopped", None, 4, "disk-old", "image-old")
-DIGEST = "sha256:" + "a" * 64
-
-
-@dataclass
-class HandClock:
-    """A clock that stands still until it is moved."""
-
-    wall: datetime = START
-    elapsed_s: float = 1000.0
-
-    def now(self) -> datetime:
-        return self.wall
-
-    def moment(self) -> Moment:
-        return Moment(self.wall, self.elapsed_s, self.elapsed_s)
-
-    def move(self, seconds: float) -> None:
-        self.wall += timedelta(seconds=seconds)
-        self.elapsed_s += seconds
-
-    async def sleep(self, seconds: float) -> None:
-        self.move(seconds)
-
-
-def make_run(number: int = 1, digest: str = DIGEST, created_at: datetime = START) -> Run:
-    settings = Settings(
-        concurrency=10,
-        stop=StopMode.SOFT,
-        force=False,
-        power_after=PowerAfter.RUNNING,
-        attempts=2,
-        backoff_s=30.0,
-        max_backoff_s=900.0,
-        stop_timeout_s=600.0,
-        change_timeout_s=3600.0,
-        settle_s=600.0,
-        start_timeout_s=600.0,
-        poll_min_s=5.0,
-        poll_max_s=60.0,
-        rate_per_s=None,
-        burst=None,
-        connections=16,
-    )
-    scope = Scope("sim", None, "project", "http://127.0.0.1")
-    images = {"Debian": "image-new"}
-    run = Run(f"run{number:07d}", "web-tier", digest, "/plan.yaml", scope, settings, images, created_at)
-    return replace(run, created_by=this_process().person)
-
-
-def make_target(number: int, **changes: object) -> Target:
-    order = Order("image-new", "Debian", "v2", metadata={"BYOL": "true"})
-    target = Target(f"server-{number:04d}", f"web-{number:04d}", number, order, PICTURE, "disk-old")
-    return replace(target, labels={"pair": "ä'\"\\\n"}, **changes)
-
-
-def make_targets(count: int) -> list[Target]:
-    return [make_target(number) for number in range(count)]
+from tests.support.builders import START, STOPPED
+from tests.support.clocks import ManualClock
 
 
 def path_to_done(server_id: str, job_id: str = "job-1") -> list[TargetEvent]:
@@ -94,7 +34,7 @@ def path_to_done(server_id: str, job_id: str = "job-1") -> list[TargetEvent]:
     return [
         Moved(server_id, TargetState.CHECKING),
         Moved(server_id, TargetState.READY),
-        ChangeIntended(server_id, 1, PICTURE, deadline),
+        ChangeIntended(server_id, 1, STOPPED, deadline),
         ChangeAnswered(server_id, 1, TargetState.CHANGING, "accepted", job_id=job_id, status=200),
         JobEnded(server_id, 1, job_id, JobStatus.SUCCESS),
         AttemptEnded(server_id, 1, Outcome.SUCCEEDED, TargetState.DONE, disk="disk-new", image="image-new"),
@@ -107,7 +47,7 @@ def path_to_unknown(server_id: str) -> list[TargetEvent]:
     return [
         Moved(server_id, TargetState.CHECKING),
         Moved(server_id, TargetState.READY),
-        ChangeIntended(server_id, 1, PICTURE, deadline),
+        ChangeIntended(server_id, 1, STOPPED, deadline),
         ChangeAnswered(server_id, 1, TargetState.INSPECTING, "ambiguous"),
         AttemptEnded(server_id, 1, Outcome.UNKNOWN, TargetState.HELD),
     ]
@@ -119,7 +59,7 @@ def path_to_failed(server_id: str) -> list[TargetEvent]:
     return [
         Moved(server_id, TargetState.CHECKING),
         Moved(server_id, TargetState.READY),
-        ChangeIntended(server_id, 1, PICTURE, deadline),
+        ChangeIntended(server_id, 1, STOPPED, deadline),
         ChangeAnswered(server_id, 1, TargetState.CHANGING, "accepted", job_id="job-1", status=200),
         AttemptEnded(server_id, 1, Outcome.FAILED, TargetState.HELD, disk="disk-old", image="image-old"),
     ]
@@ -142,19 +82,19 @@ def foreign_process() -> Holder:
     return replace(this_process(), machine="another", boot="another", host="other-host", pid=4711)
 
 
-def watcher(clock: HandClock, me: Holder | None = None) -> LeaseRequester:
+def watcher(clock: ManualClock, me: Holder | None = None) -> LeaseRequester:
     """Who asks for leases on that clock: this process, or the one that is given."""
     return LeaseRequester(me or this_process(), clock, sleep=clock.sleep)
 
 
-async def create(database: Database, run: Run, frozen: Sequence[Target], clock: HandClock) -> Lease:
+async def create(database: Database, run: Run, frozen: Sequence[Target], clock: ManualClock) -> Lease:
     """A run whose driver has died since."""
     return await runs.create_run(database, run, frozen, [], run.created_at, watcher(clock, dead_process()))
 
 
 async def drive(database: Database, lease: Lease, run: Run, paths: Sequence[tuple[Target, list[TargetEvent]]]) -> Run:
     """The run after all targets have walked their paths, all ended when those have."""
-    journal = SqlJournal(database, lease, HandClock())
+    journal = SqlJournal(database, lease, ManualClock())
     ended = True
     for target, path in paths:
         after = folded(target, path, run.created_at)
@@ -168,7 +108,7 @@ async def drive(database: Database, lease: Lease, run: Run, paths: Sequence[tupl
     return run
 
 
-async def settle(database: Database, run_id: str, clock: HandClock) -> None:
+async def settle(database: Database, run_id: str, clock: ManualClock) -> None:
     """Settle the unknown outcomes of a run that has ended, so that it holds no server any more."""
     targets = (await queries.load(database, run_id)).targets.values()
     events = [Settled(target.server_id) for target in targets if target.ended and target.unsettled]

@@ -300,9 +300,8 @@ import asyncio, os, sys
 from fleetos.errors import DatabaseUnusable
 from fleetos.store.database.location import locate
 from fleetos.store.connect import open_database
-from tests.support.clocks import ManualClock
-from tests.unit.store.stored_runs import watcher
-clock = watcher(HandClock())
+from tests.unit.store.stored_runs import ManualClock, watcher
+clock = watcher(ManualClock())
 if os.geteuid() == 0:
     os.setgroups([])
     os.setresgid(65534, 65534, 65534)
@@ -351,28 +350,26 @@ from fleetos.store import runs
 from fleetos.store.journal import SqlJournal
 from fleetos.store.database.location import locate
 from fleetos.store.connect import open_database
-from tests.support.builders import START, a_run, some_targets
-from tests.support.clocks import ManualClock
-from tests.unit.store.stored_runs import watcher
-
+from tests.support.builders import a_run, some_targets
+from tests.unit.store.stored_runs import START, ManualClock, watcher
 async def main():
-    clock = HandClock()
+    clock = ManualClock()
     database = await open_database(locate(sys.argv[1]), watcher(clock))
-    lease = await runs.create_run(database, make_run(), make_targets(1), [], START, watcher(clock))
+    lease = await runs.create_run(database, a_run(), some_targets(1), [], START, watcher(clock))
     journal = SqlJournal(database, lease, clock)
-    await journal.append(make_run(), [], [], START)
+    await journal.append(a_run(), [], [], START)
     # A file that may not grow behaves as a full disk does.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
     for number in range(100):
         try:
-            await journal.append(make_run(), [], make_targets(100), START)
+            await journal.append(a_run(), [], some_targets(100), START)
         except JournalUnwritable as error:
             print("refused:", error.message)
             break
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     try:
-        await journal.append(make_run(), [], [], START)
+        await journal.append(a_run(), [], [], START)
     except JournalUnwritable:
         print("still refused")
     await database.close()

@@ -183,7 +183,10 @@ async def test_an_empty_database_says_so(database: Database) -> None:
 
 async def test_lists_of_runs(database: Database, clock: ManualClock) -> None:
     days = [START + timedelta(days=number) for number in range(3)]
-    frozen = [a_run(number, digest, days[number]) for number, digest in enumerate(("sha256:x", "sha256:x", "sha256:y"))]
+    frozen = [
+        a_run(number, digest, created_at=days[number])
+        for number, digest in enumerate(("sha256:x", "sha256:x", "sha256:y"))
+    ]
     for number, run in enumerate(frozen):
         lease = await create(database, run, [a_target(number), a_target(number + 10)], clock)
         if number == 1:

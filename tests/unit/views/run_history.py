@@ -1,11 +1,11 @@
-"""A run on a stage: events go through the real fold, so that the views see what the engine would show them."""
+"""A run event by event: events go through the real fold, so that the views see what the engine would show them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from fleetos.model.inventory import JobStatus, ServerSnapshot
+from fleetos.model.inventory import JobStatus
 from fleetos.model.journal.events import (
     AttemptEnded,
     ChangeAnswered,
@@ -22,36 +22,20 @@ from fleetos.model.journal.events import (
 )
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
-from fleetos.model.plan import PowerAfter, StopMode
 from fleetos.model.progress import Progress
-from fleetos.model.run import Order, Outcome, Run, Scope, Settings, Target
+from fleetos.model.run import Order, Outcome, Run, Scope, Target
 from fleetos.model.states import Reason, TargetState
+from tests.support import builders
+from tests.support.builders import START
+from tests.support.clocks import ManualClock
 
-START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 IMAGE = "67f433d8-ed0e-4321-a8a2-a71838539e09"
 OLD_IMAGE = "11111111-ed0e-4321-a8a2-a71838539e09"
 JOB = "ff80808288d41e1b018990260955686a"
-RUNNING = ServerSnapshot("ACTIVE", "active", None, 1, "disk-old", OLD_IMAGE)
-STOPPED = ServerSnapshot("SHUTOFF", "stopped", None, 4, "disk-old", OLD_IMAGE)
+RUNNING = replace(builders.RUNNING, image=OLD_IMAGE)
+STOPPED = replace(builders.STOPPED, image=OLD_IMAGE)
 
-SETTINGS = Settings(
-    concurrency=40,
-    stop=StopMode.SOFT_THEN_HARD,
-    force=False,
-    power_after=PowerAfter.RUNNING,
-    attempts=2,
-    backoff_s=30,
-    max_backoff_s=900,
-    stop_timeout_s=600,
-    change_timeout_s=3600,
-    settle_s=600,
-    start_timeout_s=600,
-    poll_min_s=5,
-    poll_max_s=60,
-    rate_per_s=None,
-    burst=None,
-    connections=16,
-)
+SETTINGS = replace(builders.SETTINGS, concurrency=40)
 
 
 def server_id(number: int) -> str:
@@ -60,48 +44,50 @@ def server_id(number: int) -> str:
 
 
 def target(number: int, name: str | None = None) -> Target:
-    """A waiting target."""
-    return Target(
+    """Return a waiting target."""
+    return builders.a_target(
+        number,
         server_id=server_id(number),
         name=f"web-{number:02}" if name is None else name,
-        position=number,
         order=Order(IMAGE, "Standard_Debian_12_latest", "v2"),
         baseline=RUNNING,
-        disk=RUNNING.disk,
         since=START,
-        attempts_allowed=2,
+        labels={},
     )
 
 
-def a_run(**changes: Any) -> Run:
-    """A run as the freeze leaves it."""
-    run = Run(
-        id="2b7c0m1x4q",
-        name="web-tier-debian-12",
-        digest="sha256:abc",
-        plan_path="/plans/web.yaml",
-        scope=Scope("otc-prod", "eu-de", "0a1b", "https://ecs.example"),
-        settings=SETTINGS,
-        images={"Standard_Debian_12_latest": IMAGE},
-        created_at=START,
-    )
-    return replace(run, **changes)
+def web_tier_run(**changes: Any) -> Run:
+    """Return a run as the freeze leaves it, with the names that the views show."""
+    shown: dict[str, Any] = {
+        "id": "2b7c0m1x4q",
+        "name": "web-tier-debian-12",
+        "digest": "sha256:abc",
+        "plan_path": "/plans/web.yaml",
+        "scope": Scope("otc-prod", "eu-de", "0a1b", "https://ecs.example"),
+        "images": {"Standard_Debian_12_latest": IMAGE},
+        "created_by": "",
+    }
+    return replace(builders.a_run(settings=SETTINGS), **{**shown, **changes})
 
 
 class RunHistory:
-    """A run with its records. `now` moves only by `wait`."""
+    """A run with its records. Its clock moves only by `wait`."""
 
     def __init__(self, targets: Sequence[Target], run: Run | None = None) -> None:
-        self.now = START
-        self.progress = Progress(run or a_run(), targets)
+        self.clock = ManualClock()
+        self.progress = Progress(run or web_tier_run(), targets)
         self.records: list[Record] = []
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
 
     @classmethod
     def of(cls, count: int) -> "RunHistory":
         return cls([target(number) for number in range(count)])
 
     def wait(self, seconds: float) -> "RunHistory":
-        self.now += timedelta(seconds=seconds)
+        self.clock.move(seconds)
         return self
 
     def happen(self, *events: Event) -> list[Record]:

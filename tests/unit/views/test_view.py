@@ -7,11 +7,11 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from fleetos.clock import Moment
 from fleetos.views.observer import ViewObserver
 from fleetos.views.terminal.live import LiveView
 from fleetos.views.terminal.plain import PlainView
 from fleetos.views.view import JsonLinesView, SilentView, View
+from tests.support.clocks import ManualClock
 from tests.unit.views.run_history import RunHistory, target
 
 
@@ -33,19 +33,6 @@ class Closed(StringIO):
     def write(self, s: str, /) -> int:
         self.writes += 1
         raise BrokenPipeError
-
-
-class StageClock:
-    """The time of a stage."""
-
-    def __init__(self, history: RunHistory) -> None:
-        self.history = history
-
-    def now(self) -> datetime:
-        return self.history.now
-
-    def moment(self) -> Moment:
-        return Moment(self.history.now, 0.0, 0.0)
 
 
 def test_all_four_are_views() -> None:
@@ -86,7 +73,7 @@ def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_onlooker_adds_the_time_and_lets_it_pass() -> None:
     out = StringIO()
     history = RunHistory.of(1)
-    onlooker = ViewObserver(PlainView(out), StageClock(history))
+    onlooker = ViewObserver(PlainView(out), history.clock)
     onlooker.tick()
     assert out.getvalue() == ""
     onlooker.started(history.progress)
@@ -103,7 +90,7 @@ def test_the_onlooker_adds_the_time_and_lets_it_pass() -> None:
 
 def test_a_run_goes_on_when_nobody_looks_any_more() -> None:
     pipe, history = Closed(), RunHistory.of(1)
-    onlooker = ViewObserver(PlainView(pipe), StageClock(history))
+    onlooker = ViewObserver(PlainView(pipe), history.clock)
     onlooker.started(history.progress)
     onlooker.turned(history.progress, history.begin(), {})
     onlooker.tick()
@@ -118,4 +105,4 @@ def test_a_defect_of_a_view_is_not_hidden() -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        ViewObserver(Defective(), StageClock(RunHistory.of(1))).note("x")
+        ViewObserver(Defective(), ManualClock()).note("x")

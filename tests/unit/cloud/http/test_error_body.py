@@ -1,24 +1,15 @@
 """The error bodies of the cloud, each shape once and then all that could be done to them."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.clock import Moment
 from fleetos.cloud.http.error_body import MESSAGE_CHARS, parse_error_body, retry_after_s, sanitize, stated_limit
+from tests.support.clocks import VIRTUAL_START, ManualClock
 
 NOVA_IN_MESSAGE = '{"badRequest": {"message": "Instance x is not STOPPED", "code": 400}}'
-
-
-class FixedClock:
-    def now(self) -> datetime:
-        return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-    def moment(self) -> Moment:
-        return Moment(self.now(), 0.0, 0.0)
 
 
 def said(body: object) -> tuple[str | None, str | None]:
@@ -204,7 +195,7 @@ def test_the_request_id_is_found(headers: dict[str, str], body: object, request_
     ],
 )
 def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> None:
-    assert retry_after_s({"retry-after": text}, FixedClock()) == seconds
+    assert retry_after_s({"retry-after": text}, ManualClock(VIRTUAL_START)) == seconds
 
 
 @pytest.mark.parametrize(

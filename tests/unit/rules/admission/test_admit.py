@@ -25,7 +25,7 @@ S = TargetState
 def admitted(
     targets: list[Target], concurrency: int = 2, state: RunState = RunState.RUNNING, soon: float = 0.0
 ) -> list[Moved]:
-    run = a_run(replace(SETTINGS, concurrency=concurrency), state=state)
+    run = a_run(settings=replace(SETTINGS, concurrency=concurrency), state=state)
     progress = Progress(run, targets)
     return admit(
         Queue.of(targets), run, progress.targets.__getitem__, Slots(progress.slots_taken, progress.ahead, soon), START
