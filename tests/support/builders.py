@@ -96,4 +96,4 @@ def a_server(
 
 def an_inventory(servers: Iterable[Server]) -> Inventory:
     """Return these servers as the preflight reads them."""
-    return Inventory({server.id: server for server in servers}, START)
+    return Inventory({server.id: server for server in servers})

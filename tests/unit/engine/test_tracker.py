@@ -302,6 +302,10 @@ def test_an_unreachable_cloud_pauses_the_run() -> None:
 # --- the last check ------------------------------------------------------------------------------------------
 
 
+def _always_intended(*_write: object) -> bool:
+    return True
+
+
 @pytest.mark.parametrize(
     ("later", "leaves"),
     [
@@ -314,7 +318,7 @@ def test_an_unreachable_cloud_pauses_the_run() -> None:
 )
 async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
     harness, clock = EngineHarness(picture=STOPPED), ManualClock()
-    harness.cloud.intended = lambda *_write: True
+    harness.cloud.intended = _always_intended
     facts: list[Fact] = []
     performer = Performer(harness.cloud, clock, lambda _write, _now: None, facts.append)
     permit = harness.cloud.permit()
