@@ -3,7 +3,6 @@
 from rich.text import Text
 
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, InputError, Problem
-from fleetos.views.text.code_words import code_words
 from fleetos.views.text.format import printable, printable_lines
 
 
@@ -39,6 +38,9 @@ def _cloud_lines(error: CloudError) -> list[str]:
     if isinstance(error, CloudUnreachable):
         lines.append("the cloud could not be reached, or answered with nothing but failures")
     if error.code and error.code not in error.message:
+        # Imported here: whoever talks to a cloud knows its codes, and a plan is checked without them.
+        from fleetos.views.text.code_words import code_words
+
         status = f" (HTTP {error.status})" if error.status else ""
         lines.append(f"the cloud said {code_words(error.code)}{status}")
     elif error.status and not error.code:
