@@ -243,7 +243,7 @@ class SmallCloud:
     def _shown(self, server_id: str) -> Server | None:
         for work in self._at.get(server_id, ()):
             self._further(work)
-        picture = self.pictures[server_id]
+        picture = self.pictures.get(server_id)
         return None if picture is None else Server(server_id, server_id, picture)
 
     def _further(self, work: Task) -> None:
