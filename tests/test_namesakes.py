@@ -1,7 +1,7 @@
-"""A module's tests are found by its path: `tests/unit/<room>/test_<module>.py`, with a theme behind where they are many.
+"""The tests of a module are found by its path: `tests/unit/<room>/test_<module>.py`, with a theme behind if many.
 
-`tests/contract` counts as well, where one suite holds several implementations. `fleetos/cli` is tested by commands, in
-`tests/cli`.
+`tests/contract` counts as well, where one suite holds several implementations. The command line is tested by commands,
+in `tests/cli`.
 """
 
 from pathlib import Path

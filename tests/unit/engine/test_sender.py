@@ -26,7 +26,7 @@ from tests.unit.rules.contexts import moment, sight
 S = TargetState
 
 
-class Out:
+class SenderHarness:
     """A sender over targets of which each was just seen."""
 
     def __init__(self, *targets: Target, concurrency: int = 2) -> None:
@@ -72,7 +72,7 @@ def busy(number: int, state: TargetState = S.CHANGING) -> Target:
 
 
 def test_no_more_are_submitted_than_slots_are_free() -> None:
-    out = Out(*map(ready, range(1, 5)))
+    out = SenderHarness(*map(ready, range(1, 5)))
     assert out.serve() == ["change server-0001", "change server-0002"]
     assert out.states() == [S.SUBMITTING, S.SUBMITTING, S.READY, S.READY]
     assert out.turn.slots_taken == 2
@@ -81,7 +81,7 @@ def test_no_more_are_submitted_than_slots_are_free() -> None:
 
 @pytest.mark.parametrize("state", sorted(HOLDS_SLOT))
 def test_without_a_free_slot_nothing_is_submitted_and_no_permit_is_taken(state: TargetState) -> None:
-    out = Out(ready(1), busy(2, state), busy(3, state))
+    out = SenderHarness(ready(1), busy(2, state), busy(3, state))
     out.cloud.permits = 1
     assert out.serve() == []
     assert out.cloud.permits == 1
@@ -90,7 +90,7 @@ def test_without_a_free_slot_nothing_is_submitted_and_no_permit_is_taken(state: 
 
 
 def test_who_waits_for_a_slot_is_submitted_when_one_is_given_back() -> None:
-    out = Out(ready(1), busy(2), busy(3))
+    out = SenderHarness(ready(1), busy(2), busy(3))
     assert out.serve() == []
     out.progress.update_targets(out.progress.run, [replace(busy(2), state=S.VERIFYING)])
     out.turn = Turn(out.progress, START)
@@ -98,7 +98,7 @@ def test_who_waits_for_a_slot_is_submitted_when_one_is_given_back() -> None:
 
 
 def test_who_waited_too_long_for_a_slot_is_looked_at_again_before_it_is_submitted() -> None:
-    out = Out(ready(1))
+    out = SenderHarness(ready(1))
     assert out.serve(FRESH_READ_MAX_AGE_S) == []
     assert out.states() == [S.READY]
     looks = [need for _, need in out.books.agenda.take_due(moment(FRESH_READ_MAX_AGE_S).elapsed_s, 0.0)]
@@ -108,7 +108,7 @@ def test_who_waited_too_long_for_a_slot_is_looked_at_again_before_it_is_submitte
 
 
 def test_who_was_started_while_it_waited_for_a_slot_is_not_submitted() -> None:
-    out = Out(ready(1), busy(2), busy(3), concurrency=2)
+    out = SenderHarness(ready(1), busy(2), busy(3), concurrency=2)
     assert out.serve() == []
     out.books.add_observation(out.turn, "server-0001", sight(30, RUNNING))
     out.books.begin_turn(moment(30))
@@ -118,12 +118,12 @@ def test_who_was_started_while_it_waited_for_a_slot_is_not_submitted() -> None:
 
 
 def test_a_stop_needs_no_slot() -> None:
-    out = Out(a_target(1, state=S.STOPPING), busy(2), busy(3))
+    out = SenderHarness(a_target(1, state=S.STOPPING), busy(2), busy(3))
     assert out.serve() == ["stop server-0001"]
 
 
 def test_an_abort_before_the_submit_is_heard_by_it() -> None:
-    out = Out(ready(1), a_target(2, state=S.STOPPING))
+    out = SenderHarness(ready(1), a_target(2, state=S.STOPPING))
     out.books.write_event(out.turn, RunMoved(RunState.FINISHING, Reason.ABORTED))
     assert out.serve() == []
     assert out.states() == [S.CANCELLED, S.CANCELLED]
@@ -132,7 +132,7 @@ def test_an_abort_before_the_submit_is_heard_by_it() -> None:
 
 def test_who_lies_stopped_ahead_of_a_slot_is_started_again_by_an_abort() -> None:
     ahead = [replace(ready(number), stopped_at=START) for number in (1, 2)]
-    out = Out(*ahead, busy(3), busy(4))
+    out = SenderHarness(*ahead, busy(3), busy(4))
     out.books.write_event(out.turn, RunMoved(RunState.FINISHING, Reason.ABORTED))
     for server_id in tuple(out.books.dirty):
         out.books.evaluate(out.turn, server_id)
@@ -141,7 +141,7 @@ def test_who_lies_stopped_ahead_of_a_slot_is_started_again_by_an_abort() -> None
 
 
 def test_only_who_waits_for_a_permit_and_nothing_else_is_starved() -> None:
-    out = Out(ready(1), a_target(2, state=S.STOPPING))
+    out = SenderHarness(ready(1), a_target(2, state=S.STOPPING))
     out.cloud.permits = 0
     assert out.serve() == []
     assert out.sender.waits_for_permit

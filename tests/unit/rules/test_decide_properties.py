@@ -81,7 +81,7 @@ MODES = st.sampled_from(list(StopMode))
 
 
 @dataclass
-class Player:
+class TargetUnderTest:
     """One target under the rules: looks in, events and writes out. Judges each send as it leaves."""
 
     target: Target
@@ -179,7 +179,7 @@ class Player:
             self.write(event)
 
 
-def play(player: Player, steps: list[tuple[ServerSnapshot | None, int, Reply, Job | None, bool]]) -> None:
+def play(player: TargetUnderTest, steps: list[tuple[ServerSnapshot | None, int, Reply, Job | None, bool]]) -> None:
     allowed = player.target.attempts_allowed
     for picture, stays, reply, job, abort in steps:
         player.finishing = player.finishing or (abort and stays == 2)
@@ -211,7 +211,7 @@ def test_no_send_but_at_the_disk_that_may_be_wiped(
     mode: StopMode,
     after: PowerAfter,
 ) -> None:
-    play(Player(beginning, replace(SETTINGS, stop=mode, power_after=after)), steps)
+    play(TargetUnderTest(beginning, replace(SETTINGS, stop=mode, power_after=after)), steps)
 
 
 @settings(max_examples=40 * EXAMPLES_FACTOR, deadline=None)
@@ -221,7 +221,7 @@ def test_a_cloud_that_stays_as_it_is_brings_every_target_to_rest(
 ) -> None:
     """Every state in flight has an end of its own, whatever the cloud goes on to show and to answer."""
     steady_reply = Delivered(400, code="Ecs.0314") if isinstance(reply, Delivered) and reply.status == 429 else reply
-    player = Player(beginning, replace(SETTINGS, stop=mode))
+    player = TargetUnderTest(beginning, replace(SETTINGS, stop=mode))
     for _ in range(6 * 180):
         player.show(picture, steady_reply, job)
         if player.target.ended:
