@@ -1,28 +1,21 @@
 """Turn a plan and an inventory into a run. After the freeze nothing is left to choose."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fleetos.errors import InputError
-from fleetos.model.findings import Check, Finding
-from fleetos.model.journal.events import Enlisted, Event, Moved, RunCreated
+from fleetos.model.journal.events import Enlisted, Event, RunCreated
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.plan import Plan
 from fleetos.model.run import Run, Scope, Settings, Target
-from fleetos.model.states import Reason, TargetState
+from fleetos.model.states import Reason
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.plan_file.digest import run_digest
-from fleetos.planning.preflight.preflight import Preflight, ResolvedServer, runs_image
+from fleetos.planning.preflight.preflight import Preflight, ResolvedServer
 from fleetos.planning.settings import CloudFacts, choose_settings, settle_problem
-
-_REASONS = {
-    Check.NO_SYSTEM_DISK: Reason.NO_SYSTEM_DISK,
-    Check.LOCKED: Reason.LOCKED,
-    Check.WRONG_STATE: Reason.WRONG_STATE,
-    Check.MANAGED: Reason.MANAGED,
-}
+from fleetos.planning.skip_or_hold import skip_or_hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +96,7 @@ def freeze(
         target = fold_target(None, enlisted, now)
         events.append(enlisted)
         refusal = preflight.refusals.get(resolved.server.id)
-        end = _skip_or_hold(resolved, refusal, settings, past_runs.bad_attempts)
+        end = skip_or_hold(resolved, refusal, settings, past_runs.bad_attempts)
         if end is not None:
             events.append(end)
             target = fold_target(target, end, now)
@@ -128,26 +121,3 @@ def _make_target(resolved: ResolvedServer, position: int, settings: Settings, hi
         last_unanswered_at=unanswered_at,
         remembered_at=unanswered_at,
     )
-
-
-def _skip_or_hold(
-    resolved: ResolvedServer, refusal: Finding | None, settings: Settings, bad_attempts: Collection[str]
-) -> Moved | None:
-    """Return the move that ends a server at the freeze; None if the run is to change it.
-
-    A server that runs the image already is skipped, unless the plan forces it or reinstalls, or its last attempt went
-    badly: `bad_attempts` has its id. One that preflight refuses is held.
-    """
-    server, snapshot = resolved.server, resolved.server.snapshot
-    if snapshot.disk is None and server.unread is None:
-        detail = "the inventory shows no system disk"
-        return Moved(server.id, TargetState.HELD, Reason.NO_SYSTEM_DISK, detail=detail)
-    asked_for = settings.force or resolved.order.reinstall or server.id in bad_attempts
-    if not asked_for and runs_image(snapshot, resolved.order.image_id):
-        return Moved(server.id, TargetState.SKIPPED, Reason.ALREADY_ON_IMAGE)
-    if refusal is not None:
-        reason = _REASONS.get(refusal.check, Reason.UNSUITABLE)
-        # The texts of all other reasons say what to do.
-        hint = f"; {refusal.hint}" if refusal.hint and reason is Reason.UNSUITABLE else ""
-        return Moved(server.id, TargetState.HELD, reason, detail=f"{refusal.text}{hint}")
-    return None

@@ -58,9 +58,9 @@ def test_a_change_gives_a_new_disk_with_the_ordered_image(factory: Factory) -> N
         assert job is not None
         assert job.status is JobStatus.SUCCESS
         after = await shown(given, given.ids[0])
-        assert after.picture.disk not in (None, before.picture.disk)
-        assert after.picture.image == given.image_id
-        assert after.picture.task is None
+        assert after.snapshot.disk not in (None, before.snapshot.disk)
+        assert after.snapshot.image == given.image_id
+        assert after.snapshot.task is None
 
     check(factory, test)
 
@@ -69,10 +69,10 @@ def test_a_change_gives_a_new_disk_with_the_ordered_image(factory: Factory) -> N
 def test_a_change_that_is_sent_again_is_another_change(factory: Factory) -> None:
     async def test(given: CloudUnderTest) -> None:
         first = await accepted_job(given, given.ids[0])
-        disk = (await shown(given, given.ids[0])).picture.disk
+        disk = (await shown(given, given.ids[0])).snapshot.disk
         await stop(given)
         assert await accepted_job(given, given.ids[0]) != first
-        assert (await shown(given, given.ids[0])).picture.disk != disk
+        assert (await shown(given, given.ids[0])).snapshot.disk != disk
 
     async def stop(given: CloudUnderTest) -> None:
         permit = given.cloud.permit()
@@ -104,7 +104,7 @@ def test_a_change_whose_answer_is_lost_takes_effect(factory: Factory) -> None:
         before = await shown(given, given.ids[0])
         given.lose_answer()
         assert isinstance(await change(given, given.ids[0]), Unanswered)
-        assert (await shown(given, given.ids[0])).picture != before.picture
+        assert (await shown(given, given.ids[0])).snapshot != before.snapshot
 
     check(factory, test)
 
@@ -141,8 +141,8 @@ def test_a_sweep_shows_what_single_reads_show_and_no_server_that_is_not_there(fa
         nobody = "616fb98f-46ca-475e-917e-000000000000"
         swept = await given.cloud.sweep([*given.ids, nobody])
         assert set(swept) == set(given.ids)
-        assert {one: server.picture for one, server in swept.items()} == {
-            one: (await shown(given, one)).picture for one in given.ids
+        assert {one: server.snapshot for one, server in swept.items()} == {
+            one: (await shown(given, one)).snapshot for one in given.ids
         }
         assert await given.cloud.server(nobody) is None
 
