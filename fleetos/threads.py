@@ -1,10 +1,14 @@
 """A thread for what may hang: it is left behind when its caller is cancelled, and no process waits for it."""
 
-import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
 from typing import TypeVar
+
+import anyio
+import anyio.from_thread
+from anyio.lowlevel import current_token
 
 T = TypeVar("T")
 
@@ -15,14 +19,17 @@ async def run_abandonable(function: Callable[[], T]) -> T:
     An interpreter that ends waits for each thread of anyio, also for one that was abandoned.
     """
     outcome: Future[T] = Future()
-    # From here on the future cannot be cancelled, so the thread can always set it.
-    outcome.set_running_or_notify_cancel()
+    ended, token = anyio.Event(), current_token()
 
     def work() -> None:
         try:
             outcome.set_result(function())
         except BaseException as error:  # noqa: BLE001 - raised where it is awaited
             outcome.set_exception(error)
+        # Nobody waits any more where the event loop has ended.
+        with contextlib.suppress(RuntimeError):
+            anyio.from_thread.run_sync(ended.set, token=token)
 
     Thread(target=work, daemon=True).start()
-    return await asyncio.wrap_future(outcome)
+    await ended.wait()
+    return outcome.result()

@@ -7,7 +7,6 @@ import pickle
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -255,10 +254,7 @@ def _watch_requests(arrive: Callable[[Place, str], None]) -> None:
 def _meet_at(meeting: Meeting, folder: Path, party: int) -> None:
     def meet() -> None:
         (folder / f"{os.getpid()}.met").touch()
-        deadline = time.monotonic() + MEETING_TIMEOUT_S
-        while len(list(folder.glob("*.met"))) < party:
-            assert time.monotonic() < deadline, "the others did not come"
-            time.sleep(0.0005)
+        until(lambda: len(list(folder.glob("*.met"))) >= party, MEETING_TIMEOUT_S, look_every_s=0.0005)
 
     if meeting is Meeting.START:
         meet()

@@ -127,12 +127,12 @@ def running_cloud(folder: Path, scenario: Mapping[str, object]) -> Generator[Com
         cloud.stdout.close()
 
 
-def until(condition: Callable[[], bool], timeout_s: float = COMMAND_TIMEOUT_S) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = COMMAND_TIMEOUT_S, *, look_every_s: float = 0.02) -> None:
     """Nothing, once the condition holds. Fails when it does not in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "what was waited for did not come"
-        time.sleep(0.02)
+        time.sleep(look_every_s)
 
 
 def kill_after(process: Process, seconds: float) -> bool:

@@ -200,7 +200,7 @@ def _load_command() -> None:
     connect = importlib.import_module("fleetos.cloud.connect")
     certificates = cache(connect.tls_context)
     certificates(None, verify=True)
-    setattr(connect, "tls_context", certificates)  # noqa: B010 - a module has no such attribute that can be typed
+    vars(connect)["tls_context"] = certificates
 
 
 def _import_all(names: Iterable[str]) -> None:
