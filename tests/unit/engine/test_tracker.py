@@ -41,6 +41,7 @@ from fleetos.rules.polling import DueRead, ReadJob, ReadServer, ReadTraces, Swee
 from tests.support.builders import REBUILD, RUNNING, START, STOPPED, a_run, a_target, an_attempt
 from tests.support.chance import SeededChance
 from tests.support.clocks import ManualClock
+from tests.support.clouds.small import SmallCloud
 from tests.unit.engine.harness import EngineHarness
 from tests.unit.rules.contexts import moment, sight
 
@@ -302,10 +303,6 @@ def test_an_unreachable_cloud_pauses_the_run() -> None:
 # --- the last check ------------------------------------------------------------------------------------------
 
 
-def _always_intended(*_write: object) -> bool:
-    return True
-
-
 @pytest.mark.parametrize(
     ("later", "leaves"),
     [
@@ -318,7 +315,7 @@ def _always_intended(*_write: object) -> bool:
 )
 async def test_an_old_intent_is_not_sent(later: Moment, leaves: bool) -> None:
     harness, clock = EngineHarness(picture=STOPPED), ManualClock()
-    harness.cloud.intended = _always_intended
+    harness.cloud = SmallCloud([ID], STOPPED)
     facts: list[Fact] = []
     performer = Performer(harness.cloud, clock, lambda _write, _now: None, facts.append)
     permit = harness.cloud.permit()
