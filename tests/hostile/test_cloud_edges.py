@@ -62,7 +62,7 @@ def test_a_catalog_of_a_thousand_regions_is_named_in_a_bounded_message() -> None
     regions = [f"region-{place:04}" * 20 for place in range(1000)]
     told = regions_of([Endpoint("ecs", "public", region, "https://x.invalid") for region in regions])
     assert told.startswith(regions[0])
-    assert told.endswith(f", {1000 - REGIONS_LISTED} more")
+    assert told.endswith(f" and {1000 - REGIONS_LISTED} more")
     assert regions_of([Endpoint("ecs", "public", "*", "https://x.invalid")]) == "none"
 
 

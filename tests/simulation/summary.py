@@ -156,7 +156,7 @@ def _situations(totals: Totals) -> Iterator[str]:
 def _violations(totals: Totals) -> Iterator[str]:
     for invariant, plays in sorted(totals.broken.items()):
         yield ""
-        yield f"{invariant} is broken in {plays:,} {'run_scenario' if plays == 1 else 'plays'}"
+        yield f"{invariant} is broken in {plays:,} {'play' if plays == 1 else 'plays'}"
         for found in totals.found.get(invariant, []):
             yield f"  {command(found)}"
             yield from (f"      {line}" for line in found.evidence.splitlines())

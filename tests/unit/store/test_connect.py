@@ -17,8 +17,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from fleetos.errors import DatabaseHeld, DatabaseUnavailable, DatabaseUnusable, JournalUnwritable, RunDriven, UsageError
-from fleetos.model.journal.events import RunDriverStarted
+from fleetos.errors import DatabaseUnavailable, DatabaseUnusable, JournalUnwritable, RunDriven, UsageError
 from fleetos.store import queries, runs
 from fleetos.store.connect import open_database, upgrade
 from fleetos.store.database import sqlite_files
@@ -26,7 +25,6 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.database.migration import REVISION
 from fleetos.store.integrity import find_problems
-from fleetos.store.journal import SqlJournal
 from tests.support.builders import START, a_run, some_targets
 from tests.support.clocks import ManualClock
 from tests.support.postgres import fresh_database
@@ -381,22 +379,3 @@ def test_a_full_disk_ends_the_journal_and_harms_nothing(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT count(*) FROM records").fetchone() == (2,)
-
-
-async def test_a_file_that_another_process_holds_ends_the_journal_with_its_own_code(
-    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fleetos.store.database.dialects.DATABASE_BUSY_S", 0.05)
-    path = tmp_path / "fleet.db"
-    database = await open_database(locate(path), watcher(clock))
-    run = a_run()
-    lease = await runs.create_run(database, run, some_targets(1), [], START, watcher(clock))
-    journal = SqlJournal(database, lease, clock)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DatabaseHeld) as refused:
-            await journal.append(run, [RunDriverStarted("x")], [], START)
-    assert refused.value.exit_code == 21
-    with pytest.raises(DatabaseHeld):
-        await journal.append(run, [RunDriverStarted("x")], [], START)
-    await database.close()
