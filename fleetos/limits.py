@@ -92,6 +92,10 @@ SECRET_FILE_MAX_BYTES = 4096
 # A target in flight costs a task and a part of every sweep: more of them would not be faster.
 CONCURRENCY_MAX = 10_000
 CONNECTIONS_MAX = 256
+# Longest reason that an operator may give.
+REASON_MAX_LETTERS = 500
+# Largest `failure.first` of a plan.
+FIRST_MAX = 100
 # No step of a rollout takes a week.
 DURATION_MAX_S = 7 * 24 * 3600.0
 # Requests in one `api.rate`: beyond any cloud's limit.

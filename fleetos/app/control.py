@@ -18,7 +18,7 @@ from fleetos.model.journal.requests import RequestKind
 from fleetos.model.plan import ApiLimits, Plan
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
-from fleetos.model.states import RUN_ENDS, Command
+from fleetos.model.states import RUN_ENDS, Command, Reason, RunState
 from fleetos.model.wipes import wipes_of
 from fleetos.planning.plan_file.digest import run_digest
 from fleetos.store import history, queries, runs
@@ -27,7 +27,7 @@ from fleetos.store.journal import SqlJournal
 from fleetos.store.process import this_process
 from fleetos.store.queries import RunSummary
 from fleetos.text import and_more
-from fleetos.views.terminal.summary import NAMES_SHOWN
+from fleetos.views.terminal.summary import NAMES_SHOWN, resume_command
 from fleetos.views.text.server_names import server_name
 
 
@@ -61,9 +61,16 @@ async def apply(
 async def resume(
     context: AppContext, database: Database, run_id: str, operator: Operator, command: Command = Command.RESUME
 ) -> DriveResult:
-    """Carry on an unfinished run in its own cloud. An abort does so as well, with its own command."""
+    """Carry on an unfinished run in its own cloud. An abort does so as well, with its own command.
+
+    Raise UsageError if a failure budget has paused the run and the operator gives no reason to resume it.
+    """
     progress = await queries.load(database, run_id)
     run = progress.run
+    by_budget = run.state is RunState.PAUSED and run.reason is Reason.BUDGET
+    if by_budget and command is Command.RESUME and not operator.reason:
+        hint = f"look at what failed (fleetos status {run_id}), then: {resume_command(run)}"
+        raise UsageError(f"run {run_id} is paused: {run.detail}; it is resumed only for a --reason", hint)
     async with context.open_cloud(run.scope.cloud, run.scope.region, _limits_of(run), resume_hint(progress)) as cloud:
         _check_project(run, cloud)
         lease = await runs.take_run(database, run_id, context.watcher())
@@ -90,7 +97,7 @@ async def retry(context: AppContext, database: Database, run_id: str, operator: 
     now, run = context.clock.now(), progress.run
     begins = RunPassStarted(run.passes + 1)
     # The last system disk that the run knows of is the one that a retry may wipe.
-    retried = [Retried(target.server_id, target.disk_after or target.disk) for target in again]
+    retried = [Retried(target.server_id, target.disk_after or target.disk, begins.number) for target in again]
     targets = [fold_target(target, event, now) for target, event in zip(again, retried, strict=True)]
     agree(operator, wipes_of(fold_run(run, begins, now), targets), Command.RETRY)
     events: list[Event] = [begins, *retried]

@@ -32,7 +32,7 @@ from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
 from fleetos.store.process import this_process
 from fleetos.views.observer import ViewObserver
-from fleetos.views.terminal.summary import stopped_words
+from fleetos.views.terminal.summary import resume_command, stopped_words
 from fleetos.views.text.run_condition import powered_off, where_words
 from fleetos.views.view import View
 
@@ -46,6 +46,11 @@ class Operator(Protocol):
     @property
     def agreement(self) -> Agreement:
         """Agreement made before the command began."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why the operator calls the command; empty if none is given."""
         ...
 
     @property
@@ -138,7 +143,7 @@ async def drive(
         engine = _build_engine(context, journal, progress, cloud, observer, experience)
         departure = _Departure()
         async with _attend(engine, journal, cloud, observer, departure):
-            await engine.drive(str(this_process()), command)
+            await engine.drive(str(this_process()), command, operator.reason)
         await _remember(database, engine, cloud, experience, departure)
         if departure.error is not None:
             departure.error.hint = departure.error.hint or resume_hint(progress)
@@ -242,8 +247,8 @@ async def _remember(
 
 def resume_hint(progress: Progress) -> str:
     """Return the hint for an unfinished run: its powered-off servers, and the command that resumes it."""
-    stopped, run_id = len(powered_off(progress)), progress.run.id
-    return f"{stopped_words(stopped)} because of run {run_id}. Continue with: fleetos resume {run_id}"
+    stopped, run = stopped_words(len(powered_off(progress))), progress.run
+    return f"{stopped} because of run {run.id}. Continue with: {resume_command(run)}"
 
 
 def _leave_event(engine: Engine, departure: _Departure) -> RunDriverEnded:

@@ -4,7 +4,7 @@ from enum import IntEnum
 from signal import SIGHUP, SIGINT, SIGTERM
 from typing import TYPE_CHECKING
 
-from fleetos.model.states import ENDED_BY_APPLY, RUN_ENDS, Reason, RunState, TargetState
+from fleetos.model.states import RUN_ENDS, Reason, RunState, TargetState
 
 if TYPE_CHECKING:
     # Help and --version leave with an exit code as well, and need no run.
@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     SOME_FAILED = 10
     BUDGET = 11
     GATE = 12
+    NOT_CONFIRMED = 13
     RESUMABLE = 20
     DRIVEN = 21
     UNKNOWN = 22
@@ -44,6 +45,7 @@ _BY_PAUSE = {
     Reason.AUTHENTICATION: ExitCode.AUTHENTICATION,
     Reason.PERMISSION: ExitCode.AUTHENTICATION,
     Reason.UNREACHABLE: ExitCode.UNREACHABLE,
+    Reason.BUDGET: ExitCode.BUDGET,
 }
 _BY_SIGNAL = {SIGHUP: ExitCode.SIGHUP, SIGINT: ExitCode.SIGINT, SIGTERM: ExitCode.SIGTERM}
 
@@ -55,7 +57,7 @@ def code_of_reason(reason: Reason | None) -> ExitCode:
     """
     if reason is None:
         return ExitCode.RESUMABLE
-    return _BY_PAUSE[reason] if reason in ENDED_BY_APPLY else ExitCode.UNKNOWN
+    return _BY_PAUSE.get(reason, ExitCode.UNKNOWN)
 
 
 def code_of(progress: "Progress") -> ExitCode:

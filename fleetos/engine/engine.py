@@ -29,7 +29,8 @@ from fleetos.limits import PERMIT_AGAIN_MAX_S, PERMIT_AGAIN_MIN_S, REQUESTS_EVER
 from fleetos.logs import fields
 from fleetos.model.experience import NO_EXPERIENCE, Experience
 from fleetos.model.progress import Progress
-from fleetos.model.states import RUN_ENDS, Command, RunState, TargetState
+from fleetos.model.run import Run
+from fleetos.model.states import COMES_TO_REST, RUN_ENDS, Command, RunState, TargetState
 from fleetos.rules.polling import DueRead
 
 _log = logging.getLogger(__name__)
@@ -92,14 +93,15 @@ class Engine:
         self._leaving = True
         self._wake.set()
 
-    async def drive(self, driver: str, command: Command) -> None:
+    async def drive(self, driver: str, command: Command, reason: str = "") -> None:
         """Drive the run until it has ended or paused, or after `leave`. `command` says which pauses this driver ends.
 
+        `reason`: why the operator ends the pause. In a pause by a budget, what is in flight is followed to its end.
         Raise LeaseLost or JournalUnwritable; then nothing more is sent, and the run is resumable.
         """
         async with self._tasks() as tasks:
             turn = self._tracker.begin_turn(self._clock.moment())
-            reconcile.begin(self._tracker, turn, driver, command)
+            reconcile.begin(self._tracker, turn, driver, command, reason)
             # An abort that was requested while the run had no driver is taken before anything is admitted.
             self._judge.judge_facts(turn, await self._read_new_requests())
             await self._commit(turn)
@@ -147,13 +149,14 @@ class Engine:
 
     def _is_ending(self, turn: Turn) -> bool:
         self._leaving = self._leaving or self._judge.trouble is not None
-        return self._leaving or turn.run.state is RunState.PAUSED
+        return self._leaving or _stands_still(turn.run)
 
     def _is_over(self) -> bool:
         state = self.progress.run.state
         if state in RUN_ENDS:
             return True
-        return (self._leaving or state is RunState.PAUSED) and not self._writes_in_flight and not self._inbox
+        at_rest = state is RunState.PAUSED and (_stands_still(self.progress.run) or not self.progress.flight)
+        return (self._leaving or at_rest) and not self._writes_in_flight and not self._inbox
 
     async def _commit(self, turn: Turn) -> None:
         if not turn.events and not turn.answered:
@@ -169,7 +172,7 @@ class Engine:
         wait_s = self._intervals.turn_s
         now = self._clock.moment()
         due_s = reconcile.next_due_s(self._tracker, now)
-        if not self._leaving and self.progress.run.state is not RunState.PAUSED:
+        if not self._leaving and not _stands_still(self.progress.run):
             if due_s is not None:
                 wait_s = min(wait_s, max(0.0, due_s - now.elapsed_s))
             if self._sender.waits_for_permit:
@@ -202,9 +205,9 @@ class Engine:
             return "not sent: the lease was not renewed within its term"
         if self._leaving:
             return "not sent: fleetos was asked to leave"
-        state = self.progress.run.state
-        # An aborted run still puts power back as it was, and nothing else.
-        if state is RunState.RUNNING or (state is RunState.FINISHING and self._ends_a_target(write)):
+        run, state = self.progress.run, self.progress.run.state
+        # A run that is aborted, or comes to rest in a pause, still puts power back as it was, and nothing else.
+        if state is RunState.RUNNING or (_puts_power_back(run) and self._ends_a_target(write)):
             return None
         return f"not sent: the run is {state}"
 
@@ -214,6 +217,15 @@ class Engine:
             return False
         states = {self.progress.targets[server_id].state for server_id in write.server_ids}
         return TargetState.STOPPING not in states
+
+
+def _stands_still(run: Run) -> bool:
+    """Return True for a pause in which nothing more is read or sent."""
+    return run.state is RunState.PAUSED and run.reason not in COMES_TO_REST
+
+
+def _puts_power_back(run: Run) -> bool:
+    return run.state is RunState.FINISHING or (run.state is RunState.PAUSED and run.reason in COMES_TO_REST)
 
 
 def _choose_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

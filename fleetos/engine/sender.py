@@ -12,7 +12,7 @@ from fleetos.errors import InputError
 from fleetos.model.journal.events import ChangeIntended, PowerIntended, RunMoved
 from fleetos.model.permit import Permit
 from fleetos.model.plan import StopMode
-from fleetos.model.states import Reason, RunState
+from fleetos.model.states import COMES_TO_REST, Reason, RunState
 from fleetos.rules.needs import PowerNeed, SubmitNeed
 
 
@@ -33,13 +33,13 @@ class Sender:
         self.waits_for_permit = False
         waiting = self._tracker.agenda.writes
         for server_id in tuple(waiting.get(SubmitNeed(), ())):
-            if turn.slots_taken >= turn.run.settings.concurrency:
+            if turn.slots_taken >= turn.run.settings.concurrency or turn.run.state is RunState.PAUSED:
                 break
             action = self._prepare_submit(turn, now, server_id)
             if action is None:
                 break
             actions += action
-        if turn.run.state is RunState.PAUSED:
+        if turn.run.state is RunState.PAUSED and turn.run.reason not in COMES_TO_REST:
             return actions
         powers = [(need, list(server_ids)) for need, server_ids in waiting.items() if isinstance(need, PowerNeed)]
         for need, server_ids in powers:

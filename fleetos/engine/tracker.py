@@ -17,11 +17,12 @@ from fleetos.model.inventory import JobStatus
 from fleetos.model.journal.events import JobEnded, RunMoved, TargetEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import QUEUED, RunState, TargetState
+from fleetos.model.states import QUEUED, Reason, RunState, TargetState
 from fleetos.rules.admission.admit import admit
 from fleetos.rules.admission.queue import Queue
 from fleetos.rules.admission.slots import Slots
 from fleetos.rules.admission.stop_rate import StopRate
+from fleetos.rules.budgets import budgets
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Need, ReadJobNeed, ReadServerNeed, ReadTracesNeed, Wait, WriteEvents
 from fleetos.rules.observation import Observation, ObservationSeries
@@ -197,12 +198,21 @@ class Tracker:
         )
 
     def write_event(self, turn: Turn, event: TargetEvent | RunMoved) -> None:
-        """Write the event into the turn and update this state by it. A run that is there already does not move."""
-        if isinstance(event, RunMoved):
-            if turn.run.state is not event.to:
-                turn.write_event(event)
-                self.mark_dirty(self._observations)
-            return
+        """Write the event into the turn and update this state by it. A run that is there already does not move.
+
+        A run whose failure budget is exceeded by it pauses at once: nothing more is admitted or sent in this turn.
+        """
+        if not isinstance(event, RunMoved):
+            self._write_target_event(turn, event)
+        elif turn.run.state is not event.to:
+            turn.write_event(event)
+            self.mark_dirty(self._observations)
+        if turn.run.state is RunState.RUNNING and turn.failed and turn.spared:
+            exceeded = next((one for one in budgets(turn.run.settings, turn.failed, turn.done) if one.exceeded), None)
+            if exceeded is not None:
+                self.write_event(turn, RunMoved(RunState.PAUSED, Reason.BUDGET, exceeded.words))
+
+    def _write_target_event(self, turn: Turn, event: TargetEvent) -> None:
         before = turn.target(event.server_id)
         self._measure_change(before, event)
         turn.write_event(event)

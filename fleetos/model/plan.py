@@ -229,11 +229,13 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class FailurePolicy:
-    """Number of attempts for a server, and the wait after a failed one."""
+    """Number of attempts for a server, the wait after a failed one, and the failures that pause the run."""
 
     attempts: int = 2
     backoff_s: float = 30.0
     max_backoff_s: float = 900.0
+    first: int | None = 5
+    """Number of servers that pause the run when they all failed and none is done; None: off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from fleetos.model.journal.events import Event, RunEvent
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.run import Run, Target
-from fleetos.model.states import AHEAD, HOLDS_SLOT, TargetState
+from fleetos.model.states import AHEAD, FLIGHT, HOLDS_SLOT, TargetState
 
 
 class Progress:
@@ -19,6 +19,8 @@ class Progress:
         self._targets = {target.server_id: target for target in targets}
         self._counts = Counter(target.state for target in self._targets.values())
         self._overdue = sum(target.overdue for target in self._targets.values())
+        self._failed = sum(target.failed_in(run.passes) for target in self._targets.values())
+        self._done = sum(target.done_in(run.passes) for target in self._targets.values())
 
     @property
     def targets(self) -> Mapping[str, Target]:
@@ -34,6 +36,21 @@ class Progress:
     def overdue(self) -> int:
         """Number of targets that are held because their change went on after its time-out."""
         return self._overdue
+
+    @property
+    def failed(self) -> int:
+        """Number of targets that failed or are held in this pass, as budgets count them."""
+        return self._failed
+
+    @property
+    def done(self) -> int:
+        """Number of targets that were changed in this pass."""
+        return self._done
+
+    @property
+    def flight(self) -> int:
+        """Number of targets whose change is under way, or whose power is being put back."""
+        return sum(self._counts[state] for state in FLIGHT)
 
     @property
     def slots_taken(self) -> int:
@@ -52,15 +69,21 @@ class Progress:
 
     def update_targets(self, run: Run, changed: Iterable[Target]) -> None:
         """Take over new values, which must be durable already."""
+        if run.passes != self.run.passes:
+            self._failed = self._done = 0
         self.run = run
         for target in changed:
             before = self._targets.get(target.server_id)
             if before is not None:
-                self._counts[before.state] -= 1
-                self._overdue -= before.overdue
-            self._counts[target.state] += 1
-            self._overdue += target.overdue
+                self._count(before, -1)
+            self._count(target, 1)
             self._targets[target.server_id] = target
+
+    def _count(self, target: Target, by: int) -> None:
+        self._counts[target.state] += by
+        self._overdue += by * target.overdue
+        self._failed += by * target.failed_in(self.run.passes)
+        self._done += by * target.done_in(self.run.passes)
 
 
 def replay(events: Iterable[tuple[datetime, Event]]) -> Progress:

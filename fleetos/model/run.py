@@ -173,6 +173,10 @@ class Target:
     """System disk that the driver saw last, after a success, a hold or a move that reports one."""
     image_after: str | None = None
     """Image after a successful change."""
+    pass_no: int = 1
+    """Pass of the run that took the target up last."""
+    excused: bool = False
+    """Its failure counts towards no budget: it was never admitted, or an operator forgave it."""
 
     def watched_until(self, settings: "Settings") -> datetime | None:
         """Return the latest time until which the driver watches an unknown outcome, None if there is none to watch.
@@ -188,6 +192,18 @@ class Target:
     def ended(self) -> bool:
         """True if the target is in an end state."""
         return self.state in ENDS
+
+    def failed_in(self, pass_no: int) -> bool:
+        """Return True if the target failed or is held in this pass, and budgets count it.
+
+        One whose power is put back before it ends so is counted already.
+        """
+        state = self.then.state if self.then is not None else self.state
+        return state in RETRIABLE and not self.excused and self.pass_no == pass_no
+
+    def done_in(self, pass_no: int) -> bool:
+        """Return True if the target was changed in this pass."""
+        return self.state is TargetState.DONE and self.pass_no == pass_no
 
     @property
     def retriable(self) -> bool:
@@ -255,6 +271,8 @@ class Settings:
     connections: int
     loopback: bool = False
     """The cloud is a simulated one."""
+    failure_first: int | None = None
+    """Number of servers that pause the run when they all failed and none is done; None: off."""
 
 
 @dataclass(frozen=True, slots=True)

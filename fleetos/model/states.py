@@ -77,6 +77,7 @@ class Reason(StrEnum):
     PERMISSION = "permission"
     UNREACHABLE = "unreachable"
     TOO_MANY_OVERDUE = "too-many-overdue"
+    BUDGET = "budget"
     INPUT_CHANGED = "input-changed"
 
 
@@ -92,6 +93,8 @@ IN_FLIGHT = frozenset(_S) - STABLE
 HOLDS_SLOT = frozenset({_S.SUBMITTING, _S.CHANGING, _S.INSPECTING})
 # Admitted, and prepared just before a slot is free.
 AHEAD = frozenset({_S.CHECKING, _S.DRAINING, _S.STOPPING, _S.READY})
+# What a pause by a budget follows to its end before the driver leaves: the change, and the power after it.
+FLIGHT = IN_FLIGHT - AHEAD
 # States in which `retry` may queue a target again.
 RETRIABLE = frozenset({_S.FAILED, _S.HELD})
 # Only a plan that allows it may change a managed server, so a retry of a run that left the server alone does not.
@@ -225,6 +228,10 @@ RUN_MOVES: dict[RunState, dict[RunState, str]] = {
 # `apply`, which a timer may call, ends only these. Every other pause, also one that is added later, is for a person
 # to look at.
 ENDED_BY_APPLY = frozenset({Reason.AUTHENTICATION, Reason.PERMISSION, Reason.UNREACHABLE})
+
+
+# Pauses in which the driver follows everything in flight to its end before it leaves.
+COMES_TO_REST = frozenset({Reason.BUDGET})
 
 
 def ends_pause(command: Command, reason: Reason | None) -> bool:

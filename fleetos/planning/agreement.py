@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fleetos.errors import FleetosError
-from fleetos.model.states import Command, RunState, ends_pause
+from fleetos.model.states import Command, Reason, RunState, ends_pause
 from fleetos.model.wipes import Wipes
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.frozen_plan import FrozenPlan, PlanOutdated, differences, differences_left
@@ -16,13 +16,19 @@ DIFFERENCES_LISTED = 20
 class NotConfirmed(FleetosError):
     """Refusal: the operator did not confirm, or a script expected another number of disks."""
 
-    exit_code = 12
+    exit_code = 13
 
 
 class NeedsResume(FleetosError):
     """Refusal: the run is paused for something that a person must look at."""
 
     exit_code = 22
+
+
+class StoppedByBudget(NeedsResume):
+    """Refusal: the run is paused by its failure budget."""
+
+    exit_code = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +86,11 @@ def _needs_resume_error(wipes: Wipes) -> NeedsResume:
     run = wipes.run
     since = f" since {run.since:%Y-%m-%d %H:%M:%S} UTC" if run.since is not None else ""
     detail = f": {run.detail}" if run.detail else ""
-    return NeedsResume(
+    by_budget = run.reason is Reason.BUDGET
+    resume = f"fleetos resume {run.id}" + (' --reason "..."' if by_budget else "")
+    return (StoppedByBudget if by_budget else NeedsResume)(
         f"run {run.id} has been paused ({run.reason}){since}{detail}",
-        f"nothing was changed; find out what is wrong (fleetos status {run.id}), then: fleetos resume {run.id}",
+        f"nothing was changed; find out what is wrong (fleetos status {run.id}), then: {resume}",
     )
 
 

@@ -83,4 +83,5 @@ def choose_settings(plan: Plan, facts: CloudFacts, targets: int, longest_change_
         burst=plan.api.burst,
         connections=plan.api.connections,
         loopback=facts.is_simulated,
+        failure_first=plan.failure.first,
     )

@@ -65,7 +65,7 @@ def test_a_number_is_held_against_a_run_that_is_carried_on(runner: SharedCloudRu
     before = runner.changes(names)
     for other in (0, 1, 4):
         refused = runner.invoke("apply", text, "--yes", "--expect-wipes", str(other))
-        assert refused.returncode == 12
+        assert refused.returncode == 13
         said = refused.stderr.replace("\n", " ")
         assert f"run {run_id} was created to wipe 3 and would wipe 2 system disks now" in said
         assert "WIPES 2 system disks" in said

@@ -18,7 +18,7 @@ def refused_port() -> int:
 def test_a_number_that_was_not_expected_touches_nothing(runner: SharedCloudRunner) -> None:
     names = runner.take(2)
     done = runner.fleetos("apply", runner.write_plan(names), "--yes", "--expect-wipes", "3")
-    assert done.returncode == 12
+    assert done.returncode == 13
     assert done.stdout == ""
     assert "--expect-wipes 3, but 2 system disks would be wiped" in done.stderr
     assert runner.writes(names) == []

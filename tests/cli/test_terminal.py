@@ -138,7 +138,7 @@ def test_the_number_of_disks_is_asked_for_and_must_be_right(runner: SharedCloudR
     with terminal(runner, "apply", text) as shown:
         shown.until("to go on: ")
         shown.types("3\n")
-        assert shown.ends() == 12
+        assert shown.ends() == 13
     assert "not confirmed, nothing was touched" in shown.seen
     with terminal(runner, "apply", text, begin=interpreter) as shown:
         shown.until("to go on: ")
@@ -192,9 +192,9 @@ def test_an_unfinished_run_is_carried_on_only_if_somebody_says_so(runner: Shared
         wipes = "1 system disk for Standard_Debian_12_latest|no further system disk"
         assert re.search(rf"It wipes ({wipes})\. \[y/N\]", asked)
         shown.types("\n")
-        assert shown.ends() == 12
+        assert shown.ends() == 13
     run_id = str(runner.runs()[0]["id"])
-    for letters, code in (("n\n", 12), ("\x03", 130)):
+    for letters, code in (("n\n", 13), ("\x03", 130)):
         with terminal(runner, "abort", run_id) as shown:
             shown.until(f"Abort run {run_id}? [y/N] ")
             assert "wipes nothing" in shown.seen

@@ -14,8 +14,9 @@ async def retry(context: RunContext, process: Process) -> None:
     """One more attempt for whatever failed or is held, as the command `retry` does it."""
     store = context.store
     again = [target for target in store.targets.values() if target.state in RETRIABLE]
-    retried = [Retried(target.server_id, target.disk_after or target.disk) for target in again]
-    events = [RunPassStarted(store.run.passes + 1), *retried]
+    begins = RunPassStarted(store.run.passes + 1)
+    retried = [Retried(target.server_id, target.disk_after or target.disk, begins.number) for target in again]
+    events = [begins, *retried]
     if context.filed is not None:
         await context.filed.next_pass(process, events)
     else:

@@ -213,7 +213,7 @@ async def _drive(process: Process, context: RunContext) -> tuple[Ended, str]:
             new_id=lambda: f"call-{process.number}-{next(numbers)}",
         )
         engine = Engine(progress, edge, beats=BEATS)
-        await engine.drive(f"machine-{process.number}:1", Command.RESUME)
+        await engine.drive(f"machine-{process.number}:1", Command.RESUME, "the image was mended")
         if engine.trouble is not None:
             return "left", engine.trouble.detail
         state = engine.progress.run.state

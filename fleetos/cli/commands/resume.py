@@ -15,12 +15,13 @@ from fleetos.store import queries
 
 
 @handle_errors
-def resume(run: str | None, output: Output, db: str | None, cloud: str | None) -> None:
+def resume(run: str | None, reason: str | None, output: Output, db: str | None, cloud: str | None) -> None:
     """Carry on with a run after a crash, a signal or a pause."""
-    raise Leave(anyio.run(_resume, AppContext(db, print_message), run, cloud, output, backend_options=loop_options()))
+    context = AppContext(db, print_message)
+    raise Leave(anyio.run(_resume, context, run, reason or "", cloud, output, backend_options=loop_options()))
 
 
-async def _resume(context: AppContext, given: str | None, cloud: str | None, output: Output) -> ExitCode:
+async def _resume(context: AppContext, given: str | None, reason: str, cloud: str | None, output: Output) -> ExitCode:
     if given is None and context.is_missing():
         print_message(context.no_runs_yet())
         return ExitCode.OK
@@ -34,6 +35,6 @@ async def _resume(context: AppContext, given: str | None, cloud: str | None, out
             progress = await queries.load(database, summary.run.id)
             show_end(progress, output)
             return code_of(progress)
-        result = await control.resume(context, database, summary.run.id, TerminalOperator(output))
+        result = await control.resume(context, database, summary.run.id, TerminalOperator(output, reason=reason))
         await show_drive(database, result, output)
         return code_of_drive(result)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from fleetos.limits import REASON_MAX_LETTERS
+
 
 class Output(StrEnum):
     """Format in which data is printed."""
@@ -13,6 +15,15 @@ class Output(StrEnum):
     TABLE = "table"
     JSON = "json"
     JSONL = "jsonl"
+
+
+def check_reason(text: str | None) -> str | None:
+    """Return the reason. Raise BadParameter for one that is empty, too long or not printable."""
+    if text is None:
+        return None
+    if not text.strip() or len(text) > REASON_MAX_LETTERS or not text.isprintable():
+        raise typer.BadParameter(f"say why in 1 to {REASON_MAX_LETTERS} printable letters")
+    return text.strip()
 
 
 DbOption = Annotated[
@@ -39,6 +50,15 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed
 ExpectWipesOption = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="Refuse unless exactly N system disks would be wiped.", show_default=False),
+]
+ReasonOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        callback=check_reason,
+        help=f"Why, for those who look at the run later: at most {REASON_MAX_LETTERS} letters.",
+        show_default=False,
+    ),
 ]
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan, a YAML file.", show_default=False)]
 ServerOption = Annotated[

@@ -12,6 +12,7 @@ from fleetos.cli.usage.options import (
     ExpectWipesOption,
     Output,
     OutputOption,
+    ReasonOption,
     RunArgument,
     ServerOption,
     YesOption,
@@ -29,15 +30,21 @@ def resume(
             show_default=False,
         ),
     ] = None,
+    reason: ReasonOption = None,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,
     cloud: CloudOption = None,
 ) -> None:
     """Carry on with a run after a crash, a signal or a pause.
 
+    A run that its failure budget has paused is resumed only for a --reason. The failures behind the pause are forgiven:
+    they count towards no budget any more.
+
     Examples:
 
       fleetos resume
+
+      fleetos resume 0c4k2m7 --reason "the image was corrected"
 
       fleetos resume 0c4k2m7 -o jsonl
     """

@@ -243,11 +243,23 @@ class PowerAnswered:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """Request of the operator for one more attempt: the target is queued again. `disk` may be wiped now."""
+    """Request of the operator for one more attempt: the target is queued again. `disk` may be wiped now.
+
+    `pass_no` is the pass that takes the target up.
+    """
 
     server_id: str
     disk: str | None
+    pass_no: int = 1
     kind: Literal["retried"] = "retried"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgiven:
+    """Word of the operator, who resumed the run, that the failure of this target counts towards no budget any more."""
+
+    server_id: str
+    kind: Literal["forgiven"] = "forgiven"
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +283,7 @@ TargetEvent = (
     | PowerIntended
     | PowerAnswered
     | Retried
+    | Forgiven
     | Settled
 )
 Event = RunEvent | TargetEvent

@@ -16,6 +16,7 @@ from fleetos.model.journal.events import (
     ChangeAnswered,
     ChangeIntended,
     Enlisted,
+    Forgiven,
     JobEnded,
     Moved,
     NotDelivered,
@@ -26,7 +27,7 @@ from fleetos.model.journal.events import (
     TargetEvent,
 )
 from fleetos.model.run import Attempt, Outcome, PowerCall, PowerOutcome, Target
-from fleetos.model.states import ENDS, Reason, TargetState, check_move
+from fleetos.model.states import ENDS, RETRIABLE, Reason, TargetState, check_move
 
 _S = TargetState
 _POWERED = frozenset({_S.STOPPING, _S.STARTING, _S.RESTORING})
@@ -40,6 +41,7 @@ _ALLOWED_STATES: dict[type[TargetEvent], frozenset[TargetState]] = {
     NotDelivered: frozenset({_S.INSPECTING}),
     PowerIntended: _POWERED,
     PowerAnswered: _POWERED,
+    Forgiven: RETRIABLE | {_S.RESTORING},
     Settled: ENDS,
 }
 _ANY_STATE = frozenset(_S)
@@ -74,6 +76,8 @@ def fold_target(target: Target | None, event: TargetEvent, at: datetime) -> Targ
             return _fold_power_answered(target, event)
         case Retried():
             return _fold_retried(target, event, at)
+        case Forgiven():
+            return replace(target, excused=True)
         case Settled():
             attempts = tuple(
                 replace(
@@ -111,6 +115,8 @@ def _fold_moved(target: Target, event: Moved, at: datetime) -> Target:
         stopped_at=None if event.restored else after.stopped_at,
         started=target.started or event.to is TargetState.STARTING,
         disk_after=event.disk or after.disk_after,
+        # Held straight from the queue, at the freeze or by an abort: it was never admitted.
+        excused=target.excused or (target.state is TargetState.WAITING and event.to is TargetState.HELD),
     )
 
 
@@ -300,4 +306,6 @@ def _fold_retried(target: Target, event: Retried, at: datetime) -> Target:
         disk=event.disk,
         refusals=0,
         started=False,
+        pass_no=event.pass_no,
+        excused=False,
     )

@@ -84,7 +84,9 @@ def build_plan(
             shape.rollout.force,
             PowerAfter(shape.rollout.power_after),
         ),
-        failure=FailurePolicy(shape.failure.attempts, shape.failure.backoff, shape.failure.max_backoff),
+        failure=FailurePolicy(
+            shape.failure.attempts, shape.failure.backoff, shape.failure.max_backoff, shape.failure.first
+        ),
         timeouts=Timeouts(shape.timeouts.stop, shape.timeouts.change, shape.timeouts.settle, shape.timeouts.start),
         polling=Polling(shape.polling.min, shape.polling.max),
         api=_api_limits(shape),

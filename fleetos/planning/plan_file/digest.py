@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from fleetos.model.plan import ApiChoice, ChangeSpec, Plan, ServerRef
+from fleetos.model.plan import ApiChoice, ChangeSpec, FailurePolicy, Plan, ServerRef
 
 if TYPE_CHECKING:
     # A plan is checked without runs.
@@ -32,7 +32,7 @@ def content_digest(plan: Plan) -> str:
         "servers": [_server_content(server, common) for server in plan.servers],
         "exclude": [(entry.id, entry.name) for entry in plan.exclude],
         "rollout": asdict(plan.rollout),
-        "failure": asdict(plan.failure),
+        "failure": _failure_content(plan.failure),
         "timeouts": asdict(plan.timeouts),
         "polling": asdict(plan.polling),
         "api": asdict(plan.api),
@@ -50,6 +50,14 @@ def run_digest(plan: Plan, scope: "Scope") -> str:
     """
     place = {"cloud": scope.cloud, "region": scope.region, "project": scope.project_id}
     return "sha256:" + _sha256({"form": _DIGEST_VERSION, "plan": plan.digest, **place})
+
+
+def _failure_content(policy: FailurePolicy) -> Mapping[str, object]:
+    """Return the section as a plan of an earlier version has it, with each newer key that differs from its default."""
+    content = asdict(policy)
+    if policy.first == FailurePolicy().first:
+        del content["first"]
+    return content
 
 
 def _server_content(server: ServerRef, common: Mapping[str, object]) -> tuple[object, ...]:

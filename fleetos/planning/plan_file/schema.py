@@ -15,6 +15,7 @@ from fleetos.planning.plan_file.value_types import (
     EnterpriseProject,
     ExactText,
     FilePath,
+    First,
     Id,
     Interval,
     LabelName,
@@ -238,13 +239,17 @@ class RolloutSection(Section):
 
 
 class FailureSection(Section):
-    """The number of attempts, and the waits between them."""
+    """The number of attempts, the waits between them, and the failures that pause the run."""
 
     attempts: int = Field(default=_FAILURE.attempts, ge=1, le=ATTEMPTS_MAX, description="OS changes tried per server.")
     backoff: Wait = Field(
         default=_FAILURE.backoff_s, description="Wait before the second attempt; doubles, with jitter."
     )
     max_backoff: Wait = Field(default=_FAILURE.max_backoff_s, description="The longest wait between two attempts.")
+    first: First = Field(
+        default=_FAILURE.first,
+        description="The run pauses when the first so many servers that ended all failed; off: it never does.",
+    )
 
 
 class TimeoutsSection(Section):
@@ -303,7 +308,9 @@ class PlanShape(Section):
         "platform, such as nodes of a CCE cluster. Without it such servers are refused.",
     )
     rollout: RolloutSection = Field(default=RolloutSection(), description="The pace, and what is done to power.")
-    failure: FailureSection = Field(default=FailureSection(), description="How often a server's change is tried.")
+    failure: FailureSection = Field(
+        default=FailureSection(), description="How often a server's change is tried, and when failures pause the run."
+    )
     timeouts: TimeoutsSection = Field(default=TimeoutsSection(), description="How long each step may take.")
     polling: PollingSection = Field(
         default=PollingSection(), description="Bounds of the learned interval at which jobs and servers are read."

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from fleetos.limits import (
     DURATION_MAX_S,
+    FIRST_MAX,
     LABEL_NAME_MAX_LETTERS,
     SELECT_VALUES_MAX,
     TEXT_MAX_LETTERS,
@@ -121,6 +122,22 @@ Settle = Annotated[
     PlainValidator(_settle),
     PlainSerializer(lambda seconds: "auto" if seconds is None else format_duration(seconds)),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "string", "pattern": DURATION_PATTERN}]}),
+]
+
+
+def _first(value: object) -> int | None:
+    if value == "off":
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= FIRST_MAX:
+        raise refusal(f"off, or a number of servers from 1 to {FIRST_MAX}")
+    return value
+
+
+First = Annotated[
+    int | None,
+    PlainValidator(_first),
+    PlainSerializer(lambda number: "off" if number is None else number),
+    WithJsonSchema({"anyOf": [{"const": "off"}, {"type": "integer", "minimum": 1, "maximum": FIRST_MAX}]}),
 ]
 
 

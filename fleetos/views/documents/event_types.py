@@ -90,5 +90,6 @@ EVENT_TYPES: Mapping[str, EventType] = {
         "the job of a change ended badly; the verdict on the attempt follows",
         ("attempt", "job_id", "job_status", "error_code", "fail_reason"),
     ),
+    "target.forgiven": EventType("its failure counts towards no budget any more: the operator resumed the run", ()),
     "target.settled": EventType("the operator declared its unknown outcomes settled", ()),
 }

@@ -13,6 +13,7 @@ from fleetos.model.journal.events import (
     ChangeIntended,
     Enlisted,
     Event,
+    Forgiven,
     JobEnded,
     Moved,
     NotDelivered,
@@ -77,7 +78,7 @@ def type_of(event: Event) -> str:
             return f"run.{event.kind.removeprefix('run-')}"
         case PowerIntended():
             return f"target.{event.verb}-sent"
-        case Enlisted() | PowerAnswered() | Settled():
+        case Enlisted() | PowerAnswered() | Forgiven() | Settled():
             return f"target.{event.kind}"
         case JobEnded() if event.status is not JobStatus.SUCCESS:
             return "target.job-ended"

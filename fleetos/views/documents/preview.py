@@ -82,6 +82,7 @@ def _rules(preview: Preview) -> Document:
     return {
         "concurrency": settings.concurrency,
         "attempts": settings.attempts,
+        "failure_first": settings.failure_first,
         "stop": settings.stop.value,
         "force": settings.force,
         "power_after": settings.power_after.value,

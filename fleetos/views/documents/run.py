@@ -7,6 +7,7 @@ from datetime import datetime
 from fleetos.model.progress import Progress
 from fleetos.model.run import Attempt, Left, Outcome, Run, Scope, Target
 from fleetos.model.states import RETRIABLE, RunState, TargetState
+from fleetos.rules.budgets import budgets
 from fleetos.views.documents.document import VERSION, Document
 from fleetos.views.text.format import timestamp, timestamp_or_none
 from fleetos.views.text.reasons import todo_of
@@ -39,7 +40,14 @@ def status_document(
     shown = progress.targets.values() if targets is None else targets
     return {
         "v": VERSION,
-        "run": {**_run_fields(line), "exit_code": None if driven(progress.run, lease) else exit_code},
+        "run": {
+            **_run_fields(line),
+            "budgets": [
+                {"scope": budget.scope, "failed": budget.failed, "allowed": budget.allowed}
+                for budget in budgets(progress.run.settings, progress.failed, progress.done)
+            ],
+            "exit_code": None if driven(progress.run, lease) else exit_code,
+        },
         "counts": _count_fields(progress.counts),
         "powered_off": [{"server_id": target.server_id, "name": target.name} for target in powered_off(progress)],
         "targets": [target_document(progress, target, lease, now) for target in shown],

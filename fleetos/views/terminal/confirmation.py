@@ -134,6 +134,9 @@ def rules(run: Run) -> Sequence[str]:
     if settings.attempts > 1:
         first, most = exact_duration(settings.backoff_s), exact_duration(settings.max_backoff_s)
         sentences.insert(2, f"After a failure the next try waits {first}, then twice as long each time, up to {most}.")
+    if settings.failure_first is not None:
+        which = "server" if settings.failure_first == 1 else f"{settings.failure_first:,} servers that end all"
+        sentences.append(f"The run pauses when the first {which} failed; what is in flight then finishes.")
     if settings.power_after is PowerAfter.AS_BEFORE:
         sentences.append("A server that was stopped before is stopped again after its change.")
     if settings.force:

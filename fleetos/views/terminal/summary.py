@@ -10,6 +10,7 @@ from rich.text import Text
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
+from fleetos.rules.budgets import forgiveness
 from fleetos.text import counted
 from fleetos.views.terminal.frame import STYLES, Spent
 from fleetos.views.text.format import printable, short_duration
@@ -44,7 +45,7 @@ def report(progress: Progress, shown: int) -> list[Text]:
         *_troubles(progress, shown),
         *_unsettled(progress, shown),
         *_overdue(progress, shown),
-        *_reason_of_run(progress.run),
+        *_reason_of_run(progress),
     ]
 
 
@@ -55,11 +56,17 @@ def stopped_words(count: int) -> str:
     return f"{'Up to ' if count > 1 else ''}{counted(count, 'server')} may be powered off"
 
 
+def resume_command(run: Run) -> str:
+    """Return the command that carries on with the run; a pause by a budget ends only for a reason."""
+    by_budget = run.state is RunState.PAUSED and run.reason is Reason.BUDGET
+    return f"fleetos resume {printable(run.id)}" + (' --reason "..."' if by_budget else "")
+
+
 def next_commands(progress: Progress) -> Sequence[str]:
     """Return the commands that the operator can type next, the best first; empty if nothing is left to do."""
     run_id = printable(progress.run.id)
     if progress.run.state not in RUN_ENDS:
-        return (f"fleetos resume {run_id}",)
+        return (resume_command(progress.run),)
     commands: list[str] = []
     if any(target.retriable for target in progress.targets.values()):
         commands.append(f"fleetos retry {run_id}")
@@ -86,11 +93,15 @@ def _headline(progress: Progress, spent: Spent) -> Text:
     return text
 
 
-def _reason_of_run(run: Run) -> Iterator[Text]:
+def _reason_of_run(progress: Progress) -> Iterator[Text]:
     """Yield why the run is paused or was aborted, with its detail, which may be the cloud's words."""
+    run = progress.run
     if run.reason is None:
         return
-    yield Text(f"{run.state}: ", "bold yellow").append(printable(run_words(run.state, run.reason, run.detail)))
+    words = printable(run_words(run.state, run.reason, run.detail))
+    if run.state is RunState.PAUSED and run.reason is Reason.BUDGET:
+        words = f"{words}; {forgiveness(progress.failed, progress.flight)}"
+    yield Text(f"{run.state}: ", "bold yellow").append(words)
     if run.state not in RUN_ENDS:
         yield Text(f"  to do: {todo_of(run.reason, run.id, run.settings)}")
 

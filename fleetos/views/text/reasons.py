@@ -137,6 +137,12 @@ REASONS: Mapping[Reason, Words] = {
         "As many changes are overdue as may be in flight, so something is wrong with the cloud.",
         "Ask the support desk about the jobs, then `fleetos resume {run}`.",
     ),
+    _R.BUDGET: Words(
+        "failure budget used up",
+        "More servers failed than the plan allows.",
+        "Find out why they failed, then `fleetos resume {run} --reason TEXT`: it forgives these failures and goes on. "
+        "Or end the run: `fleetos abort {run}`.",
+    ),
     _R.INPUT_CHANGED: Words(
         "an input changed",
         "A file or secret that the plan names has changed since the run was created, or is missing.",
@@ -153,9 +159,9 @@ _OF_RUN: Mapping[Reason, str] = {
 def run_words(state: RunState, reason: Reason | None, detail: str) -> str:
     """Return why a run is in its state, and by whom, as words that follow the state; empty if no reason is known.
 
-    The detail of an abort is enough: it says who aborted the run.
+    The detail of an abort is enough: it says who aborted the run. So is that of a budget, which says what failed.
     """
-    if reason is Reason.ABORTED and detail:
+    if reason in (Reason.ABORTED, Reason.BUDGET) and detail:
         return detail.removeprefix(f"{state} ")
     return f"{_OF_RUN.get(reason, REASONS[reason].what) if reason else ''} {detail}".strip()
 

@@ -53,7 +53,7 @@ ROLLOUT = (
         "pause-is-not-heard",
         "I4",
         "the turn that pauses the run goes on to send",
-        one(f"{ENGINE}/engine.py", "self._leaving or turn.run.state is RunState.PAUSED\n", "self._leaving\n"),
+        one(f"{ENGINE}/engine.py", "self._leaving or _stands_still(turn.run)\n", "self._leaving\n"),
     ),
     Mutation(
         "pause-is-not-asked-for",

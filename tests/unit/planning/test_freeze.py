@@ -71,7 +71,7 @@ def test_the_run_and_its_events(plans: PlanFolder) -> None:
 def test_settings_say_what_the_plan_says(plans: PlanFolder) -> None:
     more = (
         "rollout: {concurrency: 3, stop: hard, force: true, power_after: as-before}\n"
-        "failure: {attempts: 3, backoff: 1s, max_backoff: 2s}\n"
+        "failure: {attempts: 3, backoff: 1s, max_backoff: 2s, first: 7}\n"
         "timeouts: {stop: 1m, change: 2m, settle: 20m, start: 3m}\n"
         "polling: {min: 1s, max: 2s}\napi: {rate: 10/s, connections: 3}\n"
     )
@@ -93,6 +93,7 @@ def test_settings_say_what_the_plan_says(plans: PlanFolder) -> None:
         burst=1,
         connections=3,
         loopback=False,
+        failure_first=7,
     )
 
 

@@ -11,6 +11,7 @@ from fleetos.model.journal.events import (
     ChangeIntended,
     Enlisted,
     Event,
+    Forgiven,
     JobEnded,
     Moved,
     NotDelivered,
@@ -71,4 +72,5 @@ def every_event() -> Iterator[Event]:
     yield PowerIntended(WHERE, "call-2", "start", hard=False, size=1)
     yield PowerAnswered(WHERE, "call-1", PowerOutcome.REFUSED, JOB, "Ecs.0605", "locked", "req-2", START)
     yield Retried(WHERE, "disk-2")
+    yield Forgiven(WHERE)
     yield Settled(WHERE)

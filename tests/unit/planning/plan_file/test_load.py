@@ -173,7 +173,7 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order(plans: PlanFol
     [
         ("rollout: {concurency: 1}", "rollout.concurency", "did you mean `concurrency`?"),
         ("Servers: []", "Servers", "did you mean `servers`?"),
-        ("failure: {retries: 1}", "failure.retries", "known here: attempts, backoff, max_backoff"),
+        ("failure: {retries: 1}", "failure.retries", "known here: attempts, backoff, max_backoff, first"),
         ("concurrency: 5", "concurrency", "`concurrency` belongs into `rollout`"),
         ("rollout: {attempts: 5}", "rollout.attempts", "`attempts` belongs into `failure`"),
     ],

@@ -43,6 +43,7 @@ RUN: Document = {
     "abort": None,
     "lease": None,
     "left": None,
+    "budgets": [],
     "exit_code": 0,
 }
 ENDED: Document = {
