@@ -32,8 +32,8 @@ class Sender:
         actions: list[Action] = []
         self.waits_for_permit = False
         waiting = self._tracker.agenda.writes
-        for server_id in tuple(waiting.get(SubmitNeed(), ())):
-            if turn.slots_taken >= turn.run.settings.concurrency or turn.run.state is RunState.PAUSED:
+        for server_id in () if turn.run.state is RunState.PAUSED else tuple(waiting.get(SubmitNeed(), ())):
+            if turn.slots_taken >= turn.run.settings.concurrency:
                 break
             action = self._prepare_submit(turn, now, server_id)
             if action is None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from fleetos.model.journal.events import Record
 from fleetos.model.run import Run, Target
-from fleetos.model.states import RunState
+from fleetos.model.states import Reason, RunState
 from fleetos.sim.world.ledger import WriteContent
 from fleetos.sim.world.world import World
 from tests.simulation.spec import PointKind, Spec
@@ -37,6 +37,7 @@ class Sent:
     targets: Mapping[str, Target]
     disks: Mapping[str, str | None]
     slots: int
+    run_reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

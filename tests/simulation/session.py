@@ -18,7 +18,7 @@ from fleetos.model.permit import LastCheck, Permit
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Run, Secrets, Target
-from fleetos.model.states import Command, RunState
+from fleetos.model.states import Command, Reason, RunState
 from fleetos.model.traces import Traces
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
@@ -34,6 +34,8 @@ from tests.support.chance import SeededChance
 # Slower than a real process, since most of the play's own time goes into the seconds in which nothing happens.
 BEATS = Intervals(turn_s=300.0, requests_s=120.0)
 LEASE_BEAT_S = 20.0
+# Share of the processes that a timer sends to a run which a budget has paused.
+_BY_TIMER = 0.3
 
 
 LeasedJournal = MemoryJournal | SqlJournal
@@ -213,11 +215,21 @@ async def _drive(process: Process, context: RunContext) -> tuple[Ended, str]:
             new_id=lambda: f"call-{process.number}-{next(numbers)}",
         )
         engine = Engine(progress, edge, beats=BEATS)
-        await engine.drive(f"machine-{process.number}:1", Command.RESUME, "the image was mended")
+        await engine.drive(f"machine-{process.number}:1", *_errand(process, context))
         if engine.trouble is not None:
             return "left", engine.trouble.detail
         state = engine.progress.run.state
         return ("paused", engine.progress.run.detail) if state is RunState.PAUSED else ("over", "")
+
+
+def _errand(process: Process, context: RunContext) -> tuple[Command, str]:
+    """Return what the process is called for. A timer may come before the operator to a pause that a budget made."""
+    run = context.store.run
+    by_budget = run.state is RunState.PAUSED and run.reason is Reason.BUDGET
+    if by_budget and context.chance.unit("timer", process.number) < _BY_TIMER:
+        context.facts["budget-pause-met-by-apply"] += 1
+        return Command.APPLY, ""
+    return Command.RESUME, "the image was mended"
 
 
 async def _taken(process: Process, context: RunContext) -> tuple[LeasedJournal, Progress]:

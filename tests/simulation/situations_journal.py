@@ -8,6 +8,7 @@ from fleetos.model.journal.events import (
     ChangeAdopted,
     ChangeAnswered,
     ChangeIntended,
+    Forgiven,
     JobEnded,
     Moved,
     NotDelivered,
@@ -63,12 +64,16 @@ def _of_run(event: RunDriverStarted | RunMoved, run: Run, targets: dict[str, Tar
                 yield "run-taken-up-again"
             if open_intents:
                 yield "takeover-with-open-intent"
+            if run.sessions and any(target.failed_in(run.passes) for target in targets.values()):
+                yield "taken-over-after-a-failure"
             if any(target.state is _S.INSPECTING for target in targets.values()):
                 yield "takeover-while-inspecting"
         case RunMoved(to=RunState.PAUSED):
             yield f"paused-{event.reason}"
             if any(target.state in QUEUED for target in targets.values()):
                 yield "admission-waits-while-paused"
+            if event.reason is Reason.BUDGET and any(target.state in HOLDS_SLOT for target in targets.values()):
+                yield "budget-pause-with-changes-in-flight"
         case RunMoved(to=RunState.FINISHING):
             changing = any(target.state in HOLDS_SLOT for target in targets.values())
             yield "abort-with-changes-in-flight" if changing else "abort"
@@ -89,6 +94,8 @@ def _of_target(event: object, before: Target) -> Iterator[str]:
             yield "change-sent-to-a-failed-server"
         case ChangeIntended() if event.before.running:
             yield "change-sent-to-a-running-server"
+        case Forgiven():
+            yield "failure-forgiven"
         case Retried():
             yield "retry-after-attempts" if before.attempts else "retry-before-attempts"
         case PowerIntended() | PowerAnswered():

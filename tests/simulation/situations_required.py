@@ -88,6 +88,11 @@ REQUIRED: Mapping[str, float] = {
     "paused-too-many-overdue": 1.0,
     "paused-authentication": 1.0,
     "paused-permission": 1.0,
+    "paused-budget": 1.0,
+    "budget-pause-with-changes-in-flight": 1.0,
+    "budget-pause-met-by-apply": 1.0,
+    "failure-forgiven": 1.0,
+    "taken-over-after-a-failure": 1.0,
     "admission-waits-while-paused": 1.0,
     "write-kept-back-by-a-pause": 1.0,
     # Each way in which a process, its commits and its clocks can fail.

@@ -103,6 +103,7 @@ class Wire(httpx.AsyncBaseTransport):
             servers=tuple(servers),
             seqs=(len(world.ledger.writes) + 1,),
             run_state=store.run.state,
+            run_reason=store.run.reason,
             targets={one: store.targets[one] for one in servers if one in store.targets},
             disks=disks,
             slots=sum(one.state in HOLDS_SLOT for one in store.targets.values()) if changing else 0,

@@ -32,6 +32,8 @@ _REINSTALLED = 0.08
 _METERED = 0.05
 # Share of the worlds in which each server gets something else.
 _DIVERSE = 0.5
+# Share of the worlds with another brake than the usual one, which few of these fleets are large enough for.
+_BRAKED = 0.4
 # Share of the worlds, but for the large ones, in which the run lives in a file of SQLite: they take twice as long.
 _FILED, _LARGE = 0.1, 20
 
@@ -99,6 +101,8 @@ def world(seed: int) -> Spec:
         told = _metered(told, Random(f"metered by {seed}"))
     if Random(f"diverse {seed}").random() < _DIVERSE:
         told = replace(told, diverse=True, scenario=diverse(told.scenario))
+    if (brake := Random(f"first {seed}")).random() < _BRAKED:
+        told = replace(told, failure=replace(told.failure, first=brake.choice((None, 1, 1, 2, 2, 3))))
     told = replace(told, filed=size.servers < _LARGE and Random(f"filed {seed}").random() < _FILED)
     return _reinstalled(told) if Random(f"reinstall {seed}").random() < _REINSTALLED and _may(told) else told
 

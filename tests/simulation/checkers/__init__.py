@@ -5,6 +5,7 @@ They know nothing of the rules or the engine that they judge: only the cloud's t
 
 from collections.abc import Callable, Iterator, Mapping
 
+from tests.simulation.checkers.brake import nothing_after_the_first_failed
 from tests.simulation.checkers.content import as_ordered
 from tests.simulation.checkers.disks import no_disk_of_ours_destroyed
 from tests.simulation.checkers.evidence import nothing_without_evidence
@@ -34,6 +35,7 @@ CHECKERS: Mapping[str, Checker] = {
     "I12": ends_as_told,
     "I13": as_ordered,
     "I14": nothing_without_evidence,
+    "I15": nothing_after_the_first_failed,
 }
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from fleetos.model.journal.events import ChangeIntended
 from fleetos.model.run import Target
-from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
+from fleetos.model.states import ENDS, QUEUED, Reason, RunState, TargetState
 from fleetos.sim.world.ledger import LedgerEntry
 from tests.simulation.checkers.exemptions import beyond_promise, held_for_lost, settle_s
 from tests.simulation.checkers.steps import believed, of_run, write_of
@@ -124,8 +124,12 @@ def _admitted(to: TargetState) -> bool:
 
 
 def _puts_power_back(sent: Sent) -> bool:
-    """Return whether an aborted run starts servers, or stops some that it has changed and that were stopped before."""
-    if sent.run_state is not RunState.FINISHING:
+    """Return whether an aborted run starts servers, or stops some that it has changed and that were stopped before.
+
+    So does one that a budget has paused, until what was in flight has come to its end.
+    """
+    by_budget = sent.run_state is RunState.PAUSED and sent.run_reason is Reason.BUDGET
+    if sent.run_state is not RunState.FINISHING and not by_budget:
         return False
     restores = all(target.state is TargetState.RESTORING for target in sent.targets.values())
     return sent.operation == "start" or (sent.operation == "stop" and restores)

@@ -5,7 +5,18 @@ from collections.abc import Sequence
 from tests.simulation.mutations.content_faults import CONTENT, EVIDENCE
 from tests.simulation.mutations.outcome_faults import DISKS, LOGS
 from tests.simulation.mutations.patches import Mutation
-from tests.simulation.mutations.run_faults import CLOUD_SIDE, JOURNAL, ROLLOUT
+from tests.simulation.mutations.run_faults import BRAKE, CLOUD_SIDE, JOURNAL, ROLLOUT
 from tests.simulation.mutations.write_faults import POWER, SENDING
 
-MUTATIONS: Sequence[Mutation] = (*SENDING, *POWER, *DISKS, *LOGS, *ROLLOUT, *JOURNAL, *CLOUD_SIDE, *CONTENT, *EVIDENCE)
+MUTATIONS: Sequence[Mutation] = (
+    *SENDING,
+    *POWER,
+    *DISKS,
+    *LOGS,
+    *ROLLOUT,
+    *BRAKE,
+    *JOURNAL,
+    *CLOUD_SIDE,
+    *CONTENT,
+    *EVIDENCE,
+)

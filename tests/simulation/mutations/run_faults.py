@@ -105,6 +105,70 @@ ROLLOUT = (
     ),
 )
 
+BRAKE = (
+    Mutation(
+        "first-forgotten-by-a-resume",
+        "I15",
+        "whoever takes a run over counts its failures from zero",
+        one(
+            "fleetos/model/progress.py",
+            "self._failed = sum(target.failed_in(run.passes) for target in self._targets.values())",
+            "self._failed = 0",
+        ),
+    ),
+    Mutation(
+        "held-left-out",
+        "I15",
+        "a server that is held for a human counts as no failure",
+        one("fleetos/model/run.py", "return state in RETRIABLE and not", "return state is TargetState.FAILED and not"),
+    ),
+    Mutation(
+        "one-failure-too-many",
+        "I15",
+        "the run pauses one failure too late",
+        one(f"{RULES}/budgets.py", "self.failed > self.allowed", "self.failed > self.allowed + 1"),
+    ),
+    Mutation(
+        "one-failure-too-few",
+        "I15",
+        "the run pauses when as many failed as may",
+        one(f"{RULES}/budgets.py", "self.failed > self.allowed", "self.failed >= self.allowed"),
+    ),
+    Mutation(
+        "done-before-counts",
+        "I15",
+        "a server that an earlier pass has changed ends the brake of the next",
+        one(
+            "fleetos/model/run.py",
+            "return self.state is TargetState.DONE and self.pass_no == pass_no",
+            "return self.state is TargetState.DONE",
+        ),
+    ),
+    Mutation(
+        "apply-ends-the-pause",
+        "I15",
+        "a timer that calls apply goes on with a run that its budget has paused",
+        one(
+            f"{ENGINE}/reconcile.py",
+            " and ends_pause(command, turn.run.reason) and (reason or not by_budget):",
+            ":",
+        ),
+    ),
+    Mutation(
+        "budget-pause-admits",
+        "I4",
+        "a run that its budget has paused goes on to send what is ready",
+        (
+            Patch(f"{ENGINE}/sender.py", "in () if turn.run.state is RunState.PAUSED else tuple(", "in tuple("),
+            Patch(
+                f"{ENGINE}/engine.py",
+                "        if state is RunState.RUNNING or (",
+                "        if state in (RunState.RUNNING, RunState.PAUSED) or (",
+            ),
+        ),
+    ),
+)
+
 JOURNAL = (
     Mutation(
         "target-not-stored",
