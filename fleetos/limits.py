@@ -92,6 +92,12 @@ SECRET_FILE_MAX_BYTES = 4096
 # A target in flight costs a task and a part of every sweep: more of them would not be faster.
 CONCURRENCY_MAX = 10_000
 CONNECTIONS_MAX = 256
+# Newest answers to requests of a run among which the answer to one is searched, and how long a command waits for it.
+ANSWERS_SEARCHED = 200
+ANSWER_WAIT_S = 15.0
+ANSWER_LOOK_EVERY_S = 0.2
+# Longest name of an operator.
+NAME_MAX_LETTERS = 100
 # Longest reason that an operator may give.
 REASON_MAX_LETTERS = 500
 # Largest `failure.first` of a plan.

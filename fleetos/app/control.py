@@ -6,28 +6,29 @@ from collections.abc import Collection, Mapping, Sequence
 from fleetos.app.context import AppContext
 from fleetos.app.drive import Operator, agree, drive, resume_hint
 from fleetos.app.freeze import NO_RUN, check_finished, create_run
-from fleetos.app.lookup import driver_of
-from fleetos.app.results import AbortResult, DriveResult, FinishedRun, Release
+from fleetos.app.lookup import driver_of, find_servers
+from fleetos.app.requests import Asked, answer_requests, is_driven, needs_driver, wait_for_answer
+from fleetos.app.results import AbortResult, DriveResult, FinishedRun, Release, RequestResult
 from fleetos.app.survey import scope_of
 from fleetos.cloud.client import CloudClient
 from fleetos.errors import UsageError
 from fleetos.model.journal.events import Event, Retried, RunPassStarted, Settled
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
-from fleetos.model.journal.requests import RequestKind
+from fleetos.model.journal.requests import RequestArguments, RequestKind
 from fleetos.model.plan import ApiLimits, Plan
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
-from fleetos.model.states import RUN_ENDS, Command, Reason, RunState
+from fleetos.model.states import RUN_ENDS, Command, RunState, ends_pause
 from fleetos.model.wipes import wipes_of
 from fleetos.planning.plan_file.digest import run_digest
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
-from fleetos.store.process import this_process
 from fleetos.store.queries import RunSummary
 from fleetos.text import and_more
 from fleetos.views.terminal.summary import NAMES_SHOWN, resume_command
+from fleetos.views.text.reasons import run_words
 from fleetos.views.text.server_names import server_name
 
 
@@ -61,16 +62,16 @@ async def apply(
 async def resume(
     context: AppContext, database: Database, run_id: str, operator: Operator, command: Command = Command.RESUME
 ) -> DriveResult:
-    """Carry on an unfinished run in its own cloud. An abort does so as well, with its own command.
+    """Carry on an unfinished run in its own cloud. An abort and other requests do so as well, with their own commands.
 
-    Raise UsageError if a failure budget has paused the run and the operator gives no reason to resume it.
+    Raise UsageError for a resume of a run that only a request resumes, which says why.
     """
     progress = await queries.load(database, run_id)
     run = progress.run
-    by_budget = run.state is RunState.PAUSED and run.reason is Reason.BUDGET
-    if by_budget and command is Command.RESUME and not operator.reason:
-        hint = f"look at what failed (fleetos status {run_id}), then: {resume_command(run)}"
-        raise UsageError(f"run {run_id} is paused: {run.detail}; it is resumed only for a --reason", hint)
+    if command is Command.RESUME and run.state is RunState.PAUSED and not ends_pause(command, run.reason):
+        why = run_words(run.state, run.reason, run.detail)
+        hint = f"look at it (fleetos status {run_id}), then: {resume_command(run)}"
+        raise UsageError(f"run {run_id} is paused: {why}; it is resumed only for a --reason", hint)
     async with context.open_cloud(run.scope.cloud, run.scope.region, _limits_of(run), resume_hint(progress)) as cloud:
         _check_project(run, cloud)
         lease = await runs.take_run(database, run_id, context.watcher())
@@ -109,7 +110,7 @@ async def retry(context: AppContext, database: Database, run_id: str, operator: 
 
 
 async def abort(
-    context: AppContext, database: Database, found: RunSummary, operator: Operator, *, release: bool
+    context: AppContext, database: Database, found: RunSummary, operator: Operator, asked: Asked, *, release: bool
 ) -> AbortResult:
     """End the run early: ask the process that drives it, or drive it to its end here. Wipe nothing.
 
@@ -122,7 +123,8 @@ async def abort(
     driven = None
     if found.run.state not in RUN_ENDS:
         operator.confirm_abort(progress, driver and driver.present)
-        await runs.add_request(database, run_id, RequestKind.ABORT, str(this_process()), context.clock.now())
+        now = context.clock.now()
+        await runs.add_request(database, run_id, RequestKind.ABORT, asked.by, now, asked.reason)
         if driver is not None and driver.present:
             return AbortResult(await queries.load(database, run_id), driver)
         driven = await resume(context, database, run_id, operator, Command.ABORT)
@@ -132,6 +134,31 @@ async def abort(
         released = await _release(context, database, progress, known)
         progress = await queries.load(database, run_id)
     return AbortResult(progress, drive=driven, release=released)
+
+
+async def request(
+    context: AppContext, database: Database, found: RunSummary, operator: Operator, asked: Asked, kind: RequestKind
+) -> RequestResult:
+    """Ask something of a run: its driver answers; if it has none, this command takes the run and does it.
+
+    A resume, and a pause that finds something in flight, drive the run here.
+    """
+    run_id = found.run.id
+    servers = find_servers(await queries.load(database, run_id), asked.servers) or frozenset[str]()
+    arguments = RequestArguments(tuple(sorted(servers)), asked.concurrency)
+    request_id = await runs.add_request(database, run_id, kind, asked.by, context.clock.now(), asked.reason, arguments)
+    driver = driver_of(found)
+    if driver is not None and driver.present:
+        answer = await wait_for_answer(context, database, run_id, request_id)
+        if answer is not None or await is_driven(context, database, run_id):
+            return RequestResult(await queries.load(database, run_id), answer, driver)
+    drive_result = None
+    if await needs_driver(database, run_id, kind):
+        drive_result = await resume(context, database, run_id, operator, Command.REQUEST)
+    else:
+        await answer_requests(context, database, run_id)
+    answer = await queries.answer_to(database, run_id, request_id)
+    return RequestResult(await queries.load(database, run_id), answer, drive=drive_result)
 
 
 async def _release(context: AppContext, database: Database, progress: Progress, known: Collection[str]) -> Release:

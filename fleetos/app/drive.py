@@ -16,11 +16,11 @@ from fleetos.engine.engine import Dependencies, Engine
 from fleetos.errors import FleetosError, StoreError
 from fleetos.ids import SystemChance, token
 from fleetos.model.experience import Experience
-from fleetos.model.journal.events import RunDriverEnded, RunMoved
+from fleetos.model.journal.events import RunDriverEnded
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress
 from fleetos.model.run import LeftBy
-from fleetos.model.states import RUN_ENDS, Command, Reason, RunState
+from fleetos.model.states import RUN_ENDS, Command
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.agreement import Agreement, NotConfirmed, disagreement
 from fleetos.planning.freeze import FrozenRun
@@ -46,11 +46,6 @@ class Operator(Protocol):
     @property
     def agreement(self) -> Agreement:
         """Agreement made before the command began."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """Why the operator calls the command; empty if none is given."""
         ...
 
     @property
@@ -135,15 +130,14 @@ async def drive(
             return DriveResult(progress, driven=False)
         if carried_on:
             agree(operator, wipes_of(progress.run, progress.targets.values()), command)
-        written = await _stop_admission(context, journal, progress) if command is Command.ABORT else 0
         observer = ViewObserver(operator.open_view(), context.clock)
         if operator.streams_events:
-            await _show_written(database, progress, observer, lease.last_seq - fresh, lease.last_seq + written)
+            await _show_written(database, progress, observer, lease.last_seq - fresh, lease.last_seq)
         experience = await history.experience(database, scope_key(progress.run.scope))
         engine = _build_engine(context, journal, progress, cloud, observer, experience)
         departure = _Departure()
         async with _attend(engine, journal, cloud, observer, departure):
-            await engine.drive(str(this_process()), command, operator.reason)
+            await engine.drive(str(this_process()), command)
         await _remember(database, engine, cloud, experience, departure)
         if departure.error is not None:
             departure.error.hint = departure.error.hint or resume_hint(progress)
@@ -161,18 +155,6 @@ async def _open_journal(context: AppContext, database: Database, lease: Lease) -
     finally:
         with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
             await journal.release()
-
-
-async def _stop_admission(context: AppContext, journal: SqlJournal, progress: Progress) -> int:
-    """Begin the abort before the engine can admit a target. Return the number of records written."""
-    if progress.run.state is RunState.FINISHING:
-        return 0
-    event = RunMoved(RunState.FINISHING, Reason.ABORTED, f"aborted by {this_process()}")
-    now = context.clock.now()
-    run = fold_run(progress.run, event, now)
-    await journal.append(run, [event], [], now)
-    progress.update_targets(run, ())
-    return 1
 
 
 async def _show_written(database: Database, progress: Progress, observer: ViewObserver, after: int, last: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from signal import Signals
 
+from fleetos.model.journal.events import RequestAnswered
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import Reason
@@ -42,6 +43,20 @@ class Release:
     released: Sequence[Target]
     kept: Sequence[Target]
     """Those whose outcome became unknown only after the operator had asked: somebody must look at them first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestResult:
+    """Result of an operator's request."""
+
+    progress: Progress
+    """The run as it is now."""
+    answer: RequestAnswered | None
+    """None: the process that drives the run has not answered yet."""
+    driver: Driver | None = None
+    """The process that drives the run."""
+    drive: DriveResult | None = None
+    """Result of driving the run here; None: it was not driven here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,6 @@ class TerminalOperator:
     """A number of disks (--expect-wipes) or a frozen plan; it holds also where nothing is asked."""
     yes: bool = False
     """True if --yes answers the question."""
-    reason: str = ""
-    """Why the operator calls the command; empty if none is given."""
 
     @property
     def streams_events(self) -> bool:

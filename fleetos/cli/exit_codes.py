@@ -4,11 +4,12 @@ from enum import IntEnum
 from signal import SIGHUP, SIGINT, SIGTERM
 from typing import TYPE_CHECKING
 
-from fleetos.model.states import RUN_ENDS, Reason, RunState, TargetState
+from fleetos.model.journal.requests import RequestKind, RequestOutcome
+from fleetos.model.states import COMES_TO_REST, RUN_ENDS, Reason, RunState, TargetState
 
 if TYPE_CHECKING:
     # Help and --version leave with an exit code as well, and need no run.
-    from fleetos.app.results import AbortResult, DriveResult
+    from fleetos.app.results import AbortResult, DriveResult, RequestResult
     from fleetos.model.progress import Progress
 
 
@@ -46,6 +47,7 @@ _BY_PAUSE = {
     Reason.PERMISSION: ExitCode.AUTHENTICATION,
     Reason.UNREACHABLE: ExitCode.UNREACHABLE,
     Reason.BUDGET: ExitCode.BUDGET,
+    Reason.OPERATOR: ExitCode.RESUMABLE,
 }
 _BY_SIGNAL = {SIGHUP: ExitCode.SIGHUP, SIGINT: ExitCode.SIGINT, SIGTERM: ExitCode.SIGTERM}
 
@@ -81,6 +83,19 @@ def code_of_drive(result: "DriveResult") -> ExitCode:
     if result.signal is not None and (result.at_once or code is ExitCode.RESUMABLE):
         return _BY_SIGNAL[result.signal]
     return code if result.trouble is None else code_of_reason(result.trouble)
+
+
+def code_of_request(result: "RequestResult") -> ExitCode:
+    """Return the exit code of an operator's request: 0 unless it was refused, or the run that it drove was left so."""
+    answer, drive = result.answer, result.drive
+    if answer is None:
+        return ExitCode.RESUMABLE
+    if answer.outcome is RequestOutcome.REFUSED:
+        return ExitCode.USAGE
+    paused = result.progress.run.state is RunState.PAUSED and result.progress.run.reason in COMES_TO_REST
+    if drive is None or (answer.verb is RequestKind.PAUSE and paused and drive.trouble is None):
+        return ExitCode.OK
+    return code_of_drive(drive)
 
 
 def code_of_abort(result: "AbortResult") -> ExitCode:

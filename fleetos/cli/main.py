@@ -14,7 +14,7 @@ from fleetos import __version__
 from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.help_text import PlainCommand, PlainGroup
 from fleetos.cli.streams import close_streams, open_streams
-from fleetos.cli.usage import maintenance, plans, runs
+from fleetos.cli.usage import maintenance, plans, requests, runs
 from fleetos.cli.usage.options import Output
 from fleetos.errors import UsageError
 
@@ -75,12 +75,25 @@ def fleetos(
 _MAINTENANCE = "Maintenance"
 _PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
     "Plans": (plans.validate, plans.plan, plans.apply, plans.drift, plans.schema),
-    "Runs": (runs.resume, runs.retry, runs.abort, runs.runs, runs.status, runs.events),
+    "Runs": (
+        requests.pause,
+        runs.resume,
+        runs.retry,
+        requests.hold,
+        requests.skip,
+        requests.change_setting,
+        runs.abort,
+        runs.runs,
+        runs.status,
+        runs.events,
+    ),
     _MAINTENANCE: (maintenance.doctor,),
 }
+# A command is named after its function, but for those whose name Python keeps for itself.
+_NAMES: Mapping[Callable[..., None], str] = {requests.change_setting: "set"}
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
-        app.command(cls=PlainCommand, rich_help_panel=_panel)(_command)
+        app.command(cls=PlainCommand, name=_NAMES.get(_command), rich_help_panel=_panel)(_command)
 app.add_typer(maintenance.sim, name="sim", rich_help_panel=_MAINTENANCE)
 app.add_typer(maintenance.db, name="db", rich_help_panel=_MAINTENANCE)
 

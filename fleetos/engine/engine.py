@@ -93,16 +93,16 @@ class Engine:
         self._leaving = True
         self._wake.set()
 
-    async def drive(self, driver: str, command: Command, reason: str = "") -> None:
+    async def drive(self, driver: str, command: Command) -> None:
         """Drive the run until it has ended or paused, or after `leave`. `command` says which pauses this driver ends.
 
-        `reason`: why the operator ends the pause. In a pause by a budget, what is in flight is followed to its end.
+        In a pause by a budget or an operator, what is in flight is followed to its end before.
         Raise LeaseLost or JournalUnwritable; then nothing more is sent, and the run is resumable.
         """
         async with self._tasks() as tasks:
             turn = self._tracker.begin_turn(self._clock.moment())
-            reconcile.begin(self._tracker, turn, driver, command, reason)
-            # An abort that was requested while the run had no driver is taken before anything is admitted.
+            reconcile.begin(self._tracker, turn, driver, command)
+            # What was requested while the run had no driver is taken before anything is admitted.
             self._judge.judge_facts(turn, await self._read_new_requests())
             await self._commit(turn)
             while True:
@@ -155,7 +155,7 @@ class Engine:
         state = self.progress.run.state
         if state in RUN_ENDS:
             return True
-        at_rest = state is RunState.PAUSED and (_stands_still(self.progress.run) or not self.progress.flight)
+        at_rest = state is RunState.PAUSED and (_stands_still(self.progress.run) or self.progress.at_rest)
         return (self._leaving or at_rest) and not self._writes_in_flight and not self._inbox
 
     async def _commit(self, turn: Turn) -> None:

@@ -1,6 +1,6 @@
 """Turn facts into events; detect an unreachable cloud."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from fleetos.clock import Moment
 from fleetos.engine.facts import (
@@ -21,9 +21,10 @@ from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
 from fleetos.limits import UNREACHABLE_FAILURES, UNREACHABLE_S
 from fleetos.model.journal.events import RunMoved, TargetEvent
-from fleetos.model.journal.requests import RequestKind
-from fleetos.model.states import QUEUED, Reason, RunState, TargetState
+from fleetos.model.journal.requests import OperatorRequest
+from fleetos.model.states import COMES_TO_REST, QUEUED, Reason, RunState, TargetState
 from fleetos.rules.replies import Events, judge_change_reply, judge_job, judge_power_reply
+from fleetos.rules.requests import answer, in_order
 
 ReadFact = ServerRead | ServersNotRead | TracesRead | TracesNotRead | JobRead | JobNotRead
 
@@ -35,10 +36,13 @@ class Judge:
         self._tracker = tracker
         self._health = CloudHealth()
         self.trouble: Refused | None = None
-        """Set when an aborted run, which cannot pause, must be left alone."""
+        """Set when a run that is aborted, or comes to rest in a pause, must be left alone: it cannot pause (again)."""
 
-    def judge_facts(self, turn: Turn, facts: Iterable[Fact]) -> None:
-        """Judge the facts in their order, and write their events into the turn."""
+    def judge_facts(self, turn: Turn, facts: Sequence[Fact]) -> None:
+        """Judge the facts, and write their events into the turn: the operator's requests first, the others in order."""
+        requests = [fact.request for fact in facts if isinstance(fact, OperatorRequested)]
+        for request in in_order(requests):
+            self._answer_request(turn, request)
         for fact in facts:
             match fact:
                 case ServerRead() | ServersNotRead() | TracesRead() | TracesNotRead() | JobRead() | JobNotRead():
@@ -55,7 +59,7 @@ class Judge:
                     if self._health.record_failure(self._tracker.now):
                         self._pause(turn, Reason.UNREACHABLE, fact.detail)
                 case OperatorRequested():
-                    self._take_request(turn, fact)
+                    pass
 
     def _judge_read(self, turn: Turn, fact: ReadFact) -> None:
         tracker = self._tracker
@@ -121,17 +125,19 @@ class Judge:
     def _pause(self, turn: Turn, reason: Reason, detail: str) -> None:
         if turn.run.state is RunState.RUNNING:
             self._tracker.write_event(turn, RunMoved(RunState.PAUSED, reason, detail))
-        elif turn.run.state is RunState.FINISHING:
+        elif turn.run.state is RunState.FINISHING or turn.run.reason in COMES_TO_REST:
             self.trouble = Refused(reason, detail)
 
-    def _take_request(self, turn: Turn, fact: OperatorRequested) -> None:
-        run = turn.run
-        if fact.request.kind is RequestKind.ABORT and run.state in (RunState.RUNNING, RunState.PAUSED):
-            detail = f"aborted by {fact.request.by}"
-            self._tracker.write_event(turn, RunMoved(RunState.FINISHING, Reason.ABORTED, detail, fact.request.by))
+    def _answer_request(self, turn: Turn, request: OperatorRequest) -> None:
+        """Write the effect of the request and the answer to it."""
+        ours = answer(request, turn.run, turn.find, turn.failures())
+        for event in ours.events:
+            self._tracker.write_event(turn, event)
+        if turn.run.state is RunState.FINISHING:
             waiting = (target.server_id for target in self._tracker.progress.targets.values() if target.state in QUEUED)
             self._tracker.mark_dirty(waiting)
-        turn.answer_request(fact.request.id)
+        turn.write_event(ours.record(request))
+        turn.answer_request(request.id)
 
 
 class CloudHealth:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fleetos.clock import Moment
 from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
-from fleetos.model.journal.events import Forgiven, RunDriverStarted, RunMoved
+from fleetos.model.journal.events import RunDriverStarted, RunMoved
 from fleetos.model.run import PowerOutcome
 from fleetos.model.states import QUEUED, Command, Reason, RunState, TargetState, ends_pause
 from fleetos.rules import polling
@@ -16,17 +16,14 @@ from fleetos.rules.replies import end_forgotten_change, end_forgotten_power_call
 POLL_GROUP_SHARE = 0.25
 
 
-def begin(tracker: Tracker, turn: Turn, driver: str, command: Command, reason: str = "") -> None:
+def begin(tracker: Tracker, turn: Turn, driver: str, command: Command) -> None:
     """Write that this process drives the run, and which outcomes a process that died in mid-send has left unknown.
 
-    A pause that the command may not end stays, and so does one by a budget without the operator's `reason`.
+    A pause that the command may not end stays.
     """
     turn.write_event(RunDriverStarted(driver))
-    by_budget = turn.run.reason is Reason.BUDGET
-    if turn.run.state is RunState.PAUSED and ends_pause(command, turn.run.reason) and (reason or not by_budget):
-        if by_budget:
-            _forgive(tracker, turn)
-        tracker.write_event(turn, RunMoved(RunState.RUNNING, detail=reason))
+    if turn.run.state is RunState.PAUSED and ends_pause(command, turn.run.reason):
+        tracker.write_event(turn, RunMoved(RunState.RUNNING))
     for target in tracker.progress.targets.values():
         if target.ended:
             continue
@@ -41,13 +38,6 @@ def begin(tracker: Tracker, turn: Turn, driver: str, command: Command, reason: s
         attempt = target.attempt
         if target.state is TargetState.SUBMITTING and attempt is not None:
             tracker.write_event(turn, end_forgotten_change(target, attempt))
-
-
-def _forgive(tracker: Tracker, turn: Turn) -> None:
-    """Write that the failures behind the pause count towards no budget any more."""
-    for target in tracker.progress.targets.values():
-        if target.failed_in(turn.run.passes):
-            turn.write_event(Forgiven(target.server_id))
 
 
 def reconcile(

@@ -14,10 +14,10 @@ from fleetos.ids import Chance
 from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.experience import Experience
 from fleetos.model.inventory import JobStatus
-from fleetos.model.journal.events import JobEnded, RunMoved, TargetEvent
+from fleetos.model.journal.events import Event, JobEnded, RunEvent, RunMoved, TargetEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import QUEUED, Reason, RunState, TargetState
+from fleetos.model.states import COMES_TO_REST, QUEUED, Reason, RunState, TargetState
 from fleetos.rules.admission.admit import admit
 from fleetos.rules.admission.queue import Queue
 from fleetos.rules.admission.slots import Slots
@@ -184,6 +184,7 @@ class Tracker:
             fraction=self._chance.fraction(),
             run_running=run.state is RunState.RUNNING,
             run_finishing=run.state is RunState.FINISHING,
+            run_resting=run.state is RunState.PAUSED and run.reason in COMES_TO_REST,
             series=observations.series,
             traces=observations.traces,
             traces_read_at=observations.traces_read_at,
@@ -197,13 +198,15 @@ class Tracker:
             stop_duration_s=self.changes.stop_duration_s,
         )
 
-    def write_event(self, turn: Turn, event: TargetEvent | RunMoved) -> None:
+    def write_event(self, turn: Turn, event: Event) -> None:
         """Write the event into the turn and update this state by it. A run that is there already does not move.
 
         A run whose failure budget is exceeded by it pauses at once: nothing more is admitted or sent in this turn.
         """
-        if not isinstance(event, RunMoved):
+        if not isinstance(event, RunEvent):
             self._write_target_event(turn, event)
+        elif not isinstance(event, RunMoved):
+            turn.write_event(event)
         elif turn.run.state is not event.to:
             turn.write_event(event)
             self.mark_dirty(self._observations)

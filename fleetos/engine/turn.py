@@ -1,5 +1,6 @@
 """Events of one turn, and the run as they make it. Nothing is durable yet."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from fleetos.model.journal.events import Event, RunEvent, RunPassStarted
@@ -30,6 +31,14 @@ class Turn:
     def target(self, server_id: str) -> Target:
         """Return the target as this turn would leave it."""
         return self.changed.get(server_id) or self._progress.targets[server_id]
+
+    def find(self, server_id: str) -> Target | None:
+        """Return the target as this turn would leave it; None if the run has no such server."""
+        return self.changed.get(server_id) or self._progress.targets.get(server_id)
+
+    def failures(self) -> Iterator[Target]:
+        """Yield the targets that failed or are held in this pass, as budgets count them."""
+        return (target for target in map(self.target, self._progress.targets) if target.failed_in(self.run.passes))
 
     def write_event(self, event: Event) -> None:
         """Fold the event into the draft. Raise IllegalMove, and change nothing, if the law forbids it."""

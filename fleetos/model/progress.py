@@ -53,6 +53,11 @@ class Progress:
         return sum(self._counts[state] for state in FLIGHT)
 
     @property
+    def at_rest(self) -> bool:
+        """True once nothing is in flight, and everybody who was made ready for a change is recalled."""
+        return not self.flight and not (self.ahead and any(target.recallable for target in self._targets.values()))
+
+    @property
     def slots_taken(self) -> int:
         """Number of slots in use."""
         return sum(self._counts[state] for state in HOLDS_SLOT)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.plan import PowerAfter, SecretRef, StopMode, UserDataRef
-from fleetos.model.states import ENDS, NEVER_RETRIED, RETRIABLE, Reason, RunState, TargetState
+from fleetos.model.states import AHEAD, ENDS, NEVER_RETRIED, RETRIABLE, Reason, RunState, TargetState
 
 
 class Outcome(StrEnum):
@@ -175,6 +175,8 @@ class Target:
     """Image after a successful change."""
     pass_no: int = 1
     """Pass of the run that took the target up last."""
+    asked_end: End | None = None
+    """End before its change that an operator asked for; set until nothing of the target is on its way."""
     excused: bool = False
     """Its failure counts towards no budget: it was never admitted, or an operator forgave it."""
 
@@ -193,13 +195,22 @@ class Target:
         """True if the target is in an end state."""
         return self.state in ENDS
 
+    @property
+    def recallable(self) -> bool:
+        """True if a pause takes its turn back: it is ready for its change, or on the way there, and was sent none.
+
+        One that was sent a change before waits where it is.
+        """
+        return self.state in AHEAD and not self.attempts
+
     def failed_in(self, pass_no: int) -> bool:
         """Return True if the target failed or is held in this pass, and budgets count it.
 
         One whose power is put back before it ends so is counted already.
         """
         state = self.then.state if self.then is not None else self.state
-        return state in RETRIABLE and not self.excused and self.pass_no == pass_no
+        by_operator = self.reason is Reason.OPERATOR
+        return state in RETRIABLE and not self.excused and not by_operator and self.pass_no == pass_no
 
     def done_in(self, pass_no: int) -> bool:
         """Return True if the target was changed in this pass."""

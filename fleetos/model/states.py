@@ -49,6 +49,7 @@ class Command(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     ABORT = "abort"
+    REQUEST = "request"  # a request of the operator, such as a pause, or a resume that says why
 
 
 class Reason(StrEnum):
@@ -79,6 +80,7 @@ class Reason(StrEnum):
     TOO_MANY_OVERDUE = "too-many-overdue"
     BUDGET = "budget"
     INPUT_CHANGED = "input-changed"
+    OPERATOR = "operator"
 
 
 _S = TargetState
@@ -117,6 +119,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.HELD: "it is not as the run knows it",
         _S.CANCELLED: "the run was aborted",
         _S.RESTORING: "it is powered off by us and will not be changed",
+        _S.WAITING: "recalled untouched by a pause",
     },
     _S.DRAINING: {
         _S.STOPPING: "its load is away",
@@ -131,6 +134,8 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.HELD: "it does not stop, or is not as the run knows it",
         _S.CANCELLED: "the run was aborted",
         _S.RESTORING: "it will not be changed, and the stop may have taken it down",
+        _S.SKIPPED: "an operator skipped it",
+        _S.WAITING: "recalled by a pause before its stop was sent",
     },
     _S.READY: {
         _S.SUBMITTING: "it has a slot, and the intent is durable",
@@ -139,6 +144,8 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.HELD: "it is not as the run knows it, or was refused too often",
         _S.CANCELLED: "the run was aborted",
         _S.RESTORING: "it is powered off by us and will not be changed",
+        _S.SKIPPED: "an operator skipped it",
+        _S.WAITING: "recalled by a pause, its power as it was",
     },
     _S.SUBMITTING: {
         _S.CHANGING: "the cloud accepted the change",
@@ -187,17 +194,25 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.FAILED: "its power is as it was, or it is gone",
         _S.HELD: "its power is as it was, or cannot be put back",
         _S.CANCELLED: "its power is as it was",
+        _S.WAITING: "recalled by a pause, and its power is as it was",
     },
     _S.BACKOFF: {
         _S.CHECKING: "its wait is over and a slot is free, or soon will be",
         _S.HELD: "no attempt is left, or the run was aborted after a change that failed",
+        _S.SKIPPED: "an operator skipped it",
         _S.CANCELLED: "the run was aborted",
         _S.RESTORING: "it is powered off by us and will not be changed",
     },
     _S.DONE: {},
     _S.SKIPPED: {},
-    _S.FAILED: {_S.WAITING: "the operator asked for one more attempt"},
-    _S.HELD: {_S.WAITING: "the operator asked for one more attempt"},
+    _S.FAILED: {
+        _S.WAITING: "the operator asked for one more attempt",
+        _S.SKIPPED: "an operator skipped it",
+    },
+    _S.HELD: {
+        _S.WAITING: "the operator asked for one more attempt",
+        _S.SKIPPED: "an operator skipped it",
+    },
     _S.CANCELLED: {},
 }
 
@@ -230,18 +245,22 @@ RUN_MOVES: dict[RunState, dict[RunState, str]] = {
 ENDED_BY_APPLY = frozenset({Reason.AUTHENTICATION, Reason.PERMISSION, Reason.UNREACHABLE})
 
 
-# Pauses in which the driver follows everything in flight to its end before it leaves.
-COMES_TO_REST = frozenset({Reason.BUDGET})
+# Pauses in which the driver follows everything in flight to its end before it leaves, and that only an operator's
+# request ends, which says why.
+COMES_TO_REST = frozenset({Reason.BUDGET, Reason.OPERATOR})
 
 
 def ends_pause(command: Command, reason: Reason | None) -> bool:
-    """Return whether a driver that this command started continues a run that is paused for this reason."""
+    """Return whether a driver that this command started continues a run that is paused for this reason.
+
+    Where it does not, a request of the operator may.
+    """
     match command:
         case Command.RESUME:
-            return True
+            return reason not in COMES_TO_REST
         case Command.APPLY:
             return reason in ENDED_BY_APPLY
-        case Command.RETRY | Command.ABORT:
+        case Command.RETRY | Command.ABORT | Command.REQUEST:
             return False
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fleetos.errors import FleetosError
-from fleetos.model.states import Command, Reason, RunState, ends_pause
+from fleetos.model.states import COMES_TO_REST, Command, Reason, RunState, ends_pause
 from fleetos.model.wipes import Wipes
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.frozen_plan import FrozenPlan, PlanOutdated, differences, differences_left
@@ -29,6 +29,12 @@ class StoppedByBudget(NeedsResume):
     """Refusal: the run is paused by its failure budget."""
 
     exit_code = 11
+
+
+class PausedByOperator(NeedsResume):
+    """Refusal: an operator has paused the run."""
+
+    exit_code = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +92,11 @@ def _needs_resume_error(wipes: Wipes) -> NeedsResume:
     run = wipes.run
     since = f" since {run.since:%Y-%m-%d %H:%M:%S} UTC" if run.since is not None else ""
     detail = f": {run.detail}" if run.detail else ""
-    by_budget = run.reason is Reason.BUDGET
-    resume = f"fleetos resume {run.id}" + (' --reason "..."' if by_budget else "")
-    return (StoppedByBudget if by_budget else NeedsResume)(
-        f"run {run.id} has been paused ({run.reason}){since}{detail}",
+    refusals = {Reason.BUDGET: StoppedByBudget, Reason.OPERATOR: PausedByOperator}
+    resume = f"fleetos resume {run.id}" + (' --reason "..."' if run.reason in COMES_TO_REST else "")
+    by = f" by {run.by}" if run.by else ""
+    return refusals.get(run.reason or Reason.BUDGET, NeedsResume)(
+        f"run {run.id} has been paused{by} ({run.reason}){since}{detail}",
         f"nothing was changed; find out what is wrong (fleetos status {run.id}), then: {resume}",
     )
 

@@ -1,7 +1,7 @@
 """Results of a rule: events to write, or needs that the engine serves when they are due."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -94,6 +94,8 @@ class Context:
     """True while the run is running."""
     run_finishing: bool
     """True while an aborted run is brought to its end."""
+    run_resting: bool = field(default=False, kw_only=True)
+    """True in a pause that recalls those who were made ready for their change."""
     series: ObservationSeries | None = None
     """Observations of the server that count in this state; None before the first."""
     traces: Traces | None = None

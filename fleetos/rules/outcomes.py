@@ -88,6 +88,24 @@ def abort_target(target: Target, snapshot: ServerSnapshot | None) -> WriteEvents
     return give_up(target, TargetState.CANCELLED, Reason.ABORTED, "the run was aborted", snapshot)
 
 
+def end_early(target: Target, context: Context, snapshot: ServerSnapshot | None) -> WriteEvents | None:
+    """Return the end, or the recall, of a target that is kept from its change; None if nothing keeps it."""
+    if context.run_finishing:
+        return abort_target(target, snapshot)
+    asked = target.asked_end
+    if asked is not None and asked.reason is not None:
+        return give_up(target, asked.state, asked.reason, asked.detail, snapshot)
+    return recall(target, snapshot) if context.run_resting and target.recallable else None
+
+
+def recall(target: Target, snapshot: ServerSnapshot | None) -> WriteEvents:
+    """Take the turn of a target back before its change was sent: it waits again, its power as it was."""
+    if not must_restore(target, snapshot):
+        return WriteEvents((Moved(target.server_id, TargetState.WAITING),))
+    then = End(TargetState.WAITING, None, "")
+    return WriteEvents((Moved(target.server_id, TargetState.RESTORING, then=then),))
+
+
 def is_proven_deleted(series: ObservationSeries, context: Context) -> bool:
     """Return True if two single reads, far enough apart, answered 404 and no read between them showed the server."""
     return series.snapshot is None and series.unchanged_s() >= context.cap_on_loopback_s(DELETED_APART_S)

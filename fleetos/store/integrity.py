@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select, text
 
 from fleetos.errors import DatabaseUnusable, FleetosError
-from fleetos.model.journal.codec import event_from_json, experience_from_json
+from fleetos.model.journal.codec import arguments_from_json, event_from_json, experience_from_json
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
 from fleetos.store.database.connection import Connection
@@ -95,8 +95,10 @@ async def _differing_rows(connection: Connection, run_id: str, from_journal: Pro
     has_holder = (leases.c.run_id == run_id, leases.c.holder.is_not(None))
     for holder in await connection.scalars(select(leases.c.holder).where(*has_holder)):
         decode_column(holder_from, holder)
-    for kind in await connection.scalars(select(requests.c.kind).where(requests.c.run_id == run_id).distinct()):
+    asked = select(requests.c.kind, requests.c.arguments).where(requests.c.run_id == run_id).distinct()
+    for kind, arguments in await connection.execute(asked):
         decode_column(RequestKind, kind)
+        decode_column(arguments_from_json, arguments or "{}")
     return differing
 
 

@@ -12,7 +12,7 @@ from fleetos.clock import Clock, Moment
 from fleetos.errors import DatabaseHeld, JournalUnwritable, LeaseLost, RunDriven, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
 from fleetos.logs import fields
-from fleetos.model.journal.codec import run_from_json
+from fleetos.model.journal.codec import arguments_from_json, run_from_json
 from fleetos.model.journal.events import Event, Record, RunDriverEnded
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.journal.requests import OperatorRequest, RequestKind
@@ -66,18 +66,12 @@ class SqlJournal:
 
     async def requests(self) -> Sequence[OperatorRequest]:
         """Return the operator's requests that are not done yet, oldest first. Raise JournalUnwritable."""
-        undone = (requests.c.run_id == self._lease.run_id, requests.c.done_at.is_(None))
-        columns = (requests.c.id, requests.c.kind, requests.c.asked_by)
-        asked: list[OperatorRequest] = []
+        asked: Sequence[OperatorRequest] = ()
         try:
             # The engine cancels its tasks when a run has ended. A statement that is cancelled costs its connection.
             with anyio.CancelScope(shield=True):
                 async with self._database.reading() as connection:
-                    rows = await connection.execute(select(*columns).where(*undone).order_by(requests.c.id))
-                    asked = [
-                        OperatorRequest(request_id, decode_column(RequestKind, kind), by)
-                        for request_id, kind, by in rows
-                    ]
+                    asked = await open_requests(connection, self._lease.run_id)
         except LeaseLost:
             raise
         except StoreError as error:
@@ -174,6 +168,25 @@ class SqlJournal:
                 requests.c.done_at.is_(None),
             )
             await connection.execute(update(requests).where(*open_request).values(done_at=bindparam("done")), answered)
+
+
+async def open_requests(connection: Connection, run_id: str) -> Sequence[OperatorRequest]:
+    """Return the run's requests that are not done yet, oldest first."""
+    columns = (requests.c.id, requests.c.kind, requests.c.asked_by, requests.c.at)
+    more = (requests.c.reason, requests.c.arguments)
+    undone = (requests.c.run_id == run_id, requests.c.done_at.is_(None))
+    rows = await connection.execute(select(*columns, *more).where(*undone).order_by(requests.c.id))
+    return [
+        OperatorRequest(
+            request_id,
+            decode_column(RequestKind, kind),
+            by,
+            at,
+            reason or "",
+            decode_column(arguments_from_json, arguments or "{}"),
+        )
+        for request_id, kind, by, at, reason, arguments in rows
+    ]
 
 
 async def newest_seq(connection: Connection, run_id: str) -> int:

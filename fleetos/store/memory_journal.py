@@ -15,7 +15,7 @@ from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
 from fleetos.model.journal.events import Enlisted, Event, Record, RunCreated, RunDriverEnded
 from fleetos.model.journal.fold_run import fold_run
-from fleetos.model.journal.requests import OperatorRequest, RequestKind
+from fleetos.model.journal.requests import NO_ARGUMENTS, OperatorRequest, RequestArguments, RequestKind
 from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
@@ -68,10 +68,14 @@ class MemoryRun:
         """Return the progress of the run, by its durable values."""
         return Progress(self.run, self.targets.values())
 
-    def add_request(self, kind: RequestKind, by: str) -> None:
-        """Store a request for the run's driver."""
+    def add_request(
+        self, kind: RequestKind, by: str, at: datetime, reason: str = "", arguments: RequestArguments = NO_ARGUMENTS
+    ) -> int:
+        """Store a request for the run's driver. Return its id."""
         self.requests_made += 1
-        self.requests[self.requests_made] = OperatorRequest(self.requests_made, kind, by)
+        made = OperatorRequest(self.requests_made, kind, by, at, reason, arguments)
+        self.requests[self.requests_made] = made
+        return made.id
 
     def open_journal(
         self, clock: Clock, faults: CommitFaults | None = None, beat_s: float = LEASE_BEAT_S

@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, func, select
 
 from fleetos.errors import UnknownRun
-from fleetos.limits import RECORDS_PER_PAGE, ROWS_AT_ONCE, RUNS_COMPARED, RUNS_SUGGESTED
+from fleetos.limits import ANSWERS_SEARCHED, RECORDS_PER_PAGE, ROWS_AT_ONCE, RUNS_COMPARED, RUNS_SUGGESTED
 from fleetos.model.journal.codec import event_from_json, run_from_json, target_from_json
-from fleetos.model.journal.events import Record
+from fleetos.model.journal.events import Record, RequestAnswered
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, TargetState
@@ -27,6 +27,8 @@ from fleetos.text import did_you_mean
 # Runs in one list: a screen shows far fewer, and each costs a decoded body.
 RUNS_LISTED = 1_000
 _ENDED = [state.value for state in RUN_ENDS]
+# Kind of RequestAnswered.
+_ANSWERED = "run-request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,16 @@ async def find_run(database: Database, given: str) -> str:
     else:
         hint = "this database holds no runs yet"
     raise UnknownRun(f"there is no run {given[:32]!r} in {database.location.shown}", hint)
+
+
+async def answer_to(database: Database, run_id: str, request_id: int) -> RequestAnswered | None:
+    """Return the answer to an operator's request; None while there is none."""
+    columns = select(records.c.body).where(records.c.run_id == run_id, records.c.kind == _ANSWERED)
+    async with database.reading() as connection:
+        bodies = (await connection.scalars(columns.order_by(records.c.seq.desc()).limit(ANSWERS_SEARCHED))).all()
+    events = (decode_body(event_from_json, body, database.location) for body in bodies)
+    answers = (event for event in events if isinstance(event, RequestAnswered))
+    return next((event for event in answers if event.request == request_id), None)
 
 
 async def has_runs(database: Database) -> bool:

@@ -13,10 +13,11 @@ from sqlalchemy import func, insert, select, update
 from fleetos.errors import IllegalMove, ServerClaimed, ServerTouched, UnknownRun, UsageError
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
 from fleetos.logs import fields
-from fleetos.model.journal.events import Enlisted, Event, Record, RunCreated, RunEvent
+from fleetos.model.journal.codec import arguments_json
+from fleetos.model.journal.events import Enlisted, Event, Record, RequestAnswered, RunCreated, RunEvent
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
-from fleetos.model.journal.requests import RequestKind
+from fleetos.model.journal.requests import NO_ARGUMENTS, OperatorRequest, RequestArguments, RequestKind, RequestOutcome
 from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
@@ -25,7 +26,7 @@ from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.tables import requests, runs
 from fleetos.store.database.tables import targets as targets_table
-from fleetos.store.journal import newest_seq, update_run, write_rows
+from fleetos.store.journal import newest_seq, open_requests, update_run, write_rows
 from fleetos.store.leases import Lease, LeaseRequester
 from fleetos.store.queries import load_within
 from fleetos.store.rows import AppendRows, append_row_batches, run_row
@@ -120,9 +121,11 @@ async def begin_pass(
         epoch = await leases.take(connection, lease, requester)
         progress = await load_within(connection, run_id, database.location)
         if progress.run.state in RUN_ENDS:
-            # A request to abort came too late for the last pass, and was not meant for the next.
-            open_requests = (requests.c.run_id == run_id, requests.c.done_at.is_(None))
-            await connection.execute(update(requests).where(*open_requests).values(done_at=at))
+            # What was asked too late for the last pass was not meant for the next.
+            late = await open_requests(connection, run_id)
+            events = [*(_too_late(request) for request in late), *events]
+            was_open = (requests.c.run_id == run_id, requests.c.done_at.is_(None))
+            await connection.execute(update(requests).where(*was_open).values(done_at=at))
         try:
             run, changed = _fold_events(progress, events, at)
         except IllegalMove as error:
@@ -201,12 +204,27 @@ async def _refuse_touched_since(connection: Connection, run_id: str, changed: Se
         )
 
 
-async def add_request(database: Database, run_id: str, kind: RequestKind, by: str, at: datetime) -> None:
-    """Store a request for the run's driver, this one or the next. Raise UnknownRun."""
+async def add_request(
+    database: Database,
+    run_id: str,
+    kind: RequestKind,
+    by: str,
+    at: datetime,
+    reason: str = "",
+    arguments: RequestArguments = NO_ARGUMENTS,
+) -> int:
+    """Store a request for the run's driver, this one or the next. Return its id. Raise UnknownRun."""
     await _require_run(database, run_id)
+    row = {"run_id": run_id, "kind": kind.value, "asked_by": by, "at": at}
     async with database.writing() as connection:
-        row = {"run_id": run_id, "kind": kind.value, "asked_by": by, "at": at}
-        await connection.execute(insert(requests), [row])
+        more = {"reason": reason, "arguments": arguments_json(arguments)}
+        made = await connection.execute(insert(requests).values({**row, **more}).returning(requests.c.id))
+        return made.scalar_one()
+
+
+def _too_late(request: OperatorRequest) -> RequestAnswered:
+    outcome, detail = RequestOutcome.REFUSED, "the run had ended"
+    return RequestAnswered(request.id, request.kind, outcome, request.by, request.reason, detail)
 
 
 async def _require_run(database: Database, run_id: str) -> None:

@@ -55,7 +55,22 @@ def test_each_command_is_documented_with_an_example_that_it_takes(words: str) ->
 def test_a_command_takes_a_database_or_a_cloud_where_it_uses_one() -> None:
     with_cloud = {words for words, command in ALL.items() if "--cloud" in options(command)}
     with_database = {words for words, command in ALL.items() if "--db" in options(command)}
-    words = ("plan", "apply", "drift", "resume", "retry", "abort", "doctor", "runs", "status", "events")
+    words = (
+        "plan",
+        "apply",
+        "drift",
+        "resume",
+        "retry",
+        "abort",
+        "pause",
+        "hold",
+        "skip",
+        "set",
+        "doctor",
+        "runs",
+        "status",
+        "events",
+    )
     assert with_cloud == {f"fleetos {word}" for word in words}
     assert with_database == with_cloud | {f"fleetos db {word}" for word in ("check", "backup", "upgrade")}
 

@@ -110,7 +110,7 @@ class MemoryJournalFactory:
         return {server_id: (claim.held, claim.unanswered_at) for server_id, claim in self.run.claims.items()}
 
     async def ask(self, kind: RequestKind) -> None:
-        self.run.add_request(kind, "operator")
+        self.run.add_request(kind, "operator", START)
 
     async def commits(self) -> int:
         return self._commits

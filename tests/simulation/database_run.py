@@ -21,7 +21,7 @@ from sqlalchemy import create_engine
 from fleetos.errors import JournalUnwritable
 from fleetos.model.journal.codec import event_from_json, run_from_json, target_from_json
 from fleetos.model.journal.events import Enlisted, Event, Record
-from fleetos.model.journal.requests import RequestKind
+from fleetos.model.journal.requests import RequestArguments, RequestKind
 from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Run, Target
 from fleetos.planning.freeze import History
@@ -114,9 +114,9 @@ class DatabaseRun:
         bad = await history.bad_attempts(opened, server_ids)
         return History(bad, await history.unanswered_sends(opened, server_ids))
 
-    async def take(self, process: Process, beat_s: float) -> tuple[SqlJournal, Progress]:
+    async def take(self, process: Process, beat_s: float, *, weather: bool = True) -> tuple[SqlJournal, Progress]:
         """Return the journal of a new driver, and how far the run has come by what is stored."""
-        opened = self.database(process, weather=True)
+        opened = self.database(process, weather=weather)
         run_id = self._context.store.run.id
         lease = await runs.take_run(opened, run_id, _watcher(process, process.number))
         return SqlJournal(opened, lease, process, beat_s), await queries.load(opened, run_id)
@@ -126,10 +126,10 @@ class DatabaseRun:
         opened, run_id = self.database(process, weather=False), self._context.store.run.id
         await runs.begin_pass(opened, run_id, events, process.now(), _watcher(process, _OPERATOR + process.number))
 
-    async def ask(self, process: Process, kind: RequestKind) -> None:
-        """Ask for something that the driver is to find."""
+    async def ask(self, process: Process, kind: RequestKind, reason: str, arguments: RequestArguments) -> int:
+        """Ask for something that the driver is to find. Return the id of the request."""
         opened, run_id = self.database(process, weather=False), self._context.store.run.id
-        await runs.add_request(opened, run_id, kind, "operator", process.now())
+        return await runs.add_request(opened, run_id, kind, "operator", process.now(), reason, arguments)
 
     # --- what the witnesses see ---
 

@@ -1,13 +1,41 @@
 """What an operator does to a run that has ended, as the commands do it."""
 
+import math
 from collections.abc import Sequence
 
 from fleetos.engine.turn import Turn
+from fleetos.engine.undriven import answer_requests
 from fleetos.model.journal.events import Event, Retried, RunPassStarted, Settled
-from fleetos.model.states import RETRIABLE
+from fleetos.model.journal.requests import NO_ARGUMENTS, RequestArguments, RequestKind
+from fleetos.model.states import RETRIABLE, RUN_ENDS
+from fleetos.sim.virtual_time import now_s
 from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.process import Process
 from tests.simulation.run_context import RunContext
+from tests.simulation.run_trace import Requested
+
+
+async def ask(
+    context: RunContext, process: Process, kind: RequestKind, reason: str, arguments: RequestArguments = NO_ARGUMENTS
+) -> None:
+    """Ask something of the run, as a command in another process does it."""
+    if context.filed is not None:
+        number = await context.filed.ask(process, kind, reason, arguments)
+    else:
+        number = context.store.add_request(kind, "operator", process.now(), reason, arguments)
+    context.requested.append(Requested(now_s(), number, kind))
+    context.log_line(f"the operator asks: {kind} {arguments.servers} {arguments.concurrency or ''}")
+
+
+async def answer_late(context: RunContext, process: Process) -> None:
+    """Answer what nobody who drove the run came to hear, as the command that asked does it by itself."""
+    if context.filed is not None:
+        journal, progress = await context.filed.take(process, math.inf, weather=False)
+        await answer_requests(journal, progress, process.now())
+        await journal.release()
+        context.filed.reread()
+    elif context.store.requests:
+        await answer_requests(context.store.open_journal(process), context.store.progress(), process.now())
 
 
 async def retry(context: RunContext, process: Process) -> None:
@@ -35,10 +63,11 @@ async def release(context: RunContext, process: Process) -> bool:
 
 
 async def _write(store: MemoryRun, process: Process, events: Sequence[Event]) -> None:
+    journal = store.open_journal(process)
+    if store.run.state in RUN_ENDS:
+        # Whoever asked for something before this pass did not mean it.
+        await answer_requests(journal, store.progress(), process.now())
     turn = Turn(store.progress(), process.now())
     for event in events:
         turn.write_event(event)
-    # Whoever asked for something before this pass did not mean it.
-    store.requests.clear()
-    journal = store.open_journal(process)
     await journal.append(turn.run, turn.events, list(turn.changed.values()), turn.at)

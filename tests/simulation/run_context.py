@@ -13,7 +13,7 @@ from fleetos.sim.virtual_time import now_s
 from fleetos.sim.world.ledger import WriteContent
 from fleetos.store.memory_journal import CommitFault, MemoryRun
 from tests.simulation.process import BORN, PROCESS, Died, Process, ProcessFaults
-from tests.simulation.run_trace import Asked, Sent, Session, Written
+from tests.simulation.run_trace import Asked, Requested, Sent, Session, Written
 from tests.simulation.spec import Spec
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class RunContext:
     asked: list[Asked] = field(default_factory=list[Asked])
     written: list[Written] = field(default_factory=list[Written])
     sessions: list[Session] = field(default_factory=list[Session])
+    requested: list[Requested] = field(default_factory=list[Requested])
     facts: Counter[str] = field(default_factory=Counter[str])
     wanted: Mapping[str, WriteContent] = field(default_factory=dict[str, WriteContent])
     env: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -89,6 +90,7 @@ class RunContext:
     def clear(self) -> None:
         """Begin the notes on a run anew."""
         self.sent, self.asked, self.written, self.sessions, self.torn = [], [], [], [], []
+        self.requested = []
         self.most_slots, self.given_up = 0, {}
 
     def fault(self) -> CommitFault | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fleetos.model.journal.events import Record
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import Reason, RunState
 from fleetos.sim.world.ledger import WriteContent
@@ -68,6 +69,15 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Requested:
+    """One request of the operator: when it was made, and its id."""
+
+    at_s: float
+    number: int
+    kind: RequestKind
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One process that drove the run: when, under which epoch, and how it ended. `trouble` is the error in words."""
 
@@ -122,6 +132,7 @@ class RunTrace:
     asked: list[Asked] = field(default_factory=list[Asked])
     written: list[Written] = field(default_factory=list[Written])
     sessions: list[Session] = field(default_factory=list[Session])
+    requested: list[Requested] = field(default_factory=list[Requested])
     deaths: Counter[PointKind] = field(default_factory=Counter[PointKind])
     points: int = 0
     freezes: int = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from fleetos.limits import LEASE_TERM_S
 from fleetos.model.journal.codec import event_json
-from fleetos.model.journal.requests import RequestKind
+from fleetos.model.journal.requests import RequestArguments, RequestKind
 from fleetos.model.plan import PowerAfter
 from fleetos.model.states import RETRIABLE, RUN_ENDS
 from fleetos.sim.api.gateway import SimulatedCloud
@@ -21,12 +21,12 @@ from fleetos.store.leases import LEASE_LOOK_EVERY_S
 from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.database_run import DatabaseRun, at_once
 from tests.simulation.freeze import frozen
-from tests.simulation.operator_acts import release, retry
+from tests.simulation.operator_acts import answer_late, ask, release, retry
 from tests.simulation.process import BORN, PROCESS, Process, ProcessFaults, make_loop
 from tests.simulation.run_context import NotedRecords, RunContext, play_time
 from tests.simulation.run_trace import RunTrace
 from tests.simulation.session import drive
-from tests.simulation.spec import Act, Spec
+from tests.simulation.spec import Act, Ask, Spec
 from tests.support.ledger import Ledger
 
 _DAY_S = 24 * 3600.0
@@ -63,7 +63,8 @@ class _ScenarioRun:
         self._processes = 0
         self._drivers: list[tuple[Process, asyncio.Task[None]]] = []
         self._retries = spec.operator.retries
-        self._asking: asyncio.Future[None] | None = None
+        self._asking: list[asyncio.Future[None]] = []
+        self._over = False
 
     async def trace(self) -> RunTrace:
         if not self._spec.filed:
@@ -93,8 +94,12 @@ class _ScenarioRun:
 
     async def _played(self) -> RunTrace:
         began_s, bound_s = now_s(), self._bound_s()
+        self._over = False
         came_to_end = await self._operate(max(began_s, self._spec.calm_at_s) + bound_s)
+        self._over = True
         await self._leave()
+        if came_to_end:
+            await answer_late(self._context, self._process())
         return self._told(began_s, bound_s, came_to_end=came_to_end)
 
     def _log_line(self, text: str) -> None:
@@ -133,20 +138,22 @@ class _ScenarioRun:
             if act.server < len(ids):
                 loop.call_at(act.at_s, self._act, act, ids[act.server], context=Context())
         if spec.operator.abort_at_s is not None:
-            loop.call_at(spec.operator.abort_at_s, self._abort, context=Context())
+            loop.call_at(spec.operator.abort_at_s, self._ask, Ask(0.0, RequestKind.ABORT), ids, context=Context())
+        for wanted in spec.operator.asks:
+            loop.call_at(wanted.at_s, self._ask, wanted, ids, context=Context())
         loop.call_at(spec.calm_at_s, self._calm, context=Context())
 
     def _act(self, act: Act, server_id: str) -> None:
         done = self._context.cloud.execute_order(_foreign(act, server_id))
         self._log_line(f"somebody: {act.act} {server_id[:8]} {'' if done else '(could not)'}")
 
-    def _abort(self) -> None:
-        self._log_line("the operator asks to abort the run")
-        filed = self._context.filed
-        if filed is None:
-            self._context.store.add_request(RequestKind.ABORT, "operator")
-        else:
-            self._asking = asyncio.ensure_future(filed.ask(self._process(), RequestKind.ABORT))
+    def _ask(self, one: Ask, ids: Sequence[str]) -> None:
+        if self._over:
+            return
+        servers = tuple(ids[place] for place in one.servers if place < len(ids))
+        arguments = RequestArguments(servers, one.concurrency)
+        made = ask(self._context, self._process(), one.kind, "the operator wants it", arguments)
+        self._asking.append(asyncio.ensure_future(made))
 
     def _calm(self) -> None:
         """All faults end."""
@@ -164,14 +171,15 @@ class _ScenarioRun:
         unanswered send is not stopped.
         """
         settings, targets = self._context.store.run.settings, len(self._context.store.targets)
-        groups = math.ceil(targets / settings.concurrency)
+        asks = self._spec.operator.asks
+        groups = math.ceil(targets / min([settings.concurrency, *(one.concurrency or targets for one in asks)]))
         tries = settings.attempts + self._spec.operator.retries
         # An unknown outcome may be looked at for a settle and a change time-out, each send anew.
         look_s = 3 * (2 * settings.settle_s + 2 * settings.change_timeout_s)
         power_s = 4 * settings.stop_timeout_s + 3 * settings.start_timeout_s
         each_s = look_s + power_s + settings.max_backoff_s + 60 * settings.poll_max_s + 1200.0
         jumps_s = sum(abs(jump.by_s) for jump in self._spec.clocks.jumps)
-        pauses_s = self._spec.operator.resume_s[1] * (10 + targets * tries)
+        pauses_s = self._spec.operator.resume_s[1] * (10 + len(asks) + targets * tries)
         day_s = _DAY_S if self._spec.rollout.power_after is PowerAfter.AS_BEFORE else 0.0
         return day_s + 3600.0 + groups * tries * each_s + 2 * jumps_s + pauses_s
 
@@ -296,6 +304,7 @@ class _ScenarioRun:
             asked=context.asked,
             written=context.written,
             sessions=context.sessions,
+            requested=context.requested,
             deaths=context.process_faults.died,
             points=context.process_faults.points,
             freezes=context.process_faults.froze,

@@ -13,18 +13,19 @@ from fleetos.engine.engine import Dependencies, Engine, Intervals
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost, RunDriven
 from fleetos.model.inventory import Job, Reply, Server
 from fleetos.model.journal.events import Event, Record
-from fleetos.model.journal.requests import OperatorRequest
+from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.permit import LastCheck, Permit
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Run, Secrets, Target
-from fleetos.model.states import Command, Reason, RunState
+from fleetos.model.states import COMES_TO_REST, Command, RunState
 from fleetos.model.traces import Traces
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.virtual_time import now_s
 from fleetos.store.journal import SqlJournal
 from fleetos.store.memory_journal import CommitFaults, MemoryJournal
+from tests.simulation.operator_acts import ask
 from tests.simulation.process import Process
 from tests.simulation.run_context import RunContext
 from tests.simulation.run_trace import Ended, Session
@@ -34,7 +35,7 @@ from tests.support.chance import SeededChance
 # Slower than a real process, since most of the play's own time goes into the seconds in which nothing happens.
 BEATS = Intervals(turn_s=300.0, requests_s=120.0)
 LEASE_BEAT_S = 20.0
-# Share of the processes that a timer sends to a run which a budget has paused.
+# Share of the processes that a timer sends to a run which only an operator resumes.
 _BY_TIMER = 0.3
 
 
@@ -202,6 +203,7 @@ async def _drive(process: Process, context: RunContext) -> tuple[Ended, str]:
     async with logged_in(process, context, _limits(store.run)) as cloud:
         if (other := context.woken()) is not None:
             raise RunDriven(f"process {other} has renewed its lease", "")
+        command = await _called_for(process, context)
         journal, progress = await _taken(process, context)
         context.epochs[process.number] = context.store.epoch
         numbers = count(1)
@@ -215,21 +217,23 @@ async def _drive(process: Process, context: RunContext) -> tuple[Ended, str]:
             new_id=lambda: f"call-{process.number}-{next(numbers)}",
         )
         engine = Engine(progress, edge, beats=BEATS)
-        await engine.drive(f"machine-{process.number}:1", *_errand(process, context))
+        await engine.drive(f"machine-{process.number}:1", command)
         if engine.trouble is not None:
             return "left", engine.trouble.detail
         state = engine.progress.run.state
         return ("paused", engine.progress.run.detail) if state is RunState.PAUSED else ("over", "")
 
 
-def _errand(process: Process, context: RunContext) -> tuple[Command, str]:
-    """Return what the process is called for. A timer may come before the operator to a pause that a budget made."""
+async def _called_for(process: Process, context: RunContext) -> Command:
+    """Return what the process is called for. A timer may come before the operator to a pause that only he ends."""
     run = context.store.run
-    by_budget = run.state is RunState.PAUSED and run.reason is Reason.BUDGET
-    if by_budget and context.chance.unit("timer", process.number) < _BY_TIMER:
-        context.facts["budget-pause-met-by-apply"] += 1
-        return Command.APPLY, ""
-    return Command.RESUME, "the image was mended"
+    if run.state is not RunState.PAUSED or run.reason not in COMES_TO_REST:
+        return Command.RESUME
+    if context.chance.unit("timer", process.number) < _BY_TIMER:
+        context.facts["pause-met-by-apply"] += 1
+        return Command.APPLY
+    await ask(context, process, RequestKind.RESUME, "the image was mended")
+    return Command.REQUEST
 
 
 async def _taken(process: Process, context: RunContext) -> tuple[LeasedJournal, Progress]:

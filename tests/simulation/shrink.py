@@ -94,6 +94,8 @@ def _usual(spec: Spec) -> Iterator[Spec]:
     yield replace(spec, operator=Operator())
     yield replace(spec, operator=replace(spec.operator, abort_at_s=None))
     yield replace(spec, operator=replace(spec.operator, retries=0))
+    yield replace(spec, operator=replace(spec.operator, asks=()))
+    yield replace(spec, operator=replace(spec.operator, asks=spec.operator.asks[:1]))
     yield replace(spec, operator=replace(spec.operator, release=False))
     yield replace(spec, again=None)
     yield replace(spec, operator=replace(spec.operator, resume_s=Operator().resume_s))

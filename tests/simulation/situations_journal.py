@@ -14,13 +14,16 @@ from fleetos.model.journal.events import (
     NotDelivered,
     PowerAnswered,
     PowerIntended,
+    RequestAnswered,
     Retried,
     RunDriverStarted,
     RunMoved,
+    SettingChanged,
 )
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.run import Outcome, PowerOutcome, Run, Target
-from fleetos.model.states import ENDS, HOLDS_SLOT, QUEUED, Reason, RunState, TargetState
-from tests.simulation.checkers.steps import believed
+from fleetos.model.states import AHEAD, ENDS, HOLDS_SLOT, QUEUED, Reason, RunState, TargetState
+from tests.simulation.checkers.steps import believed, groups
 from tests.simulation.run_trace import RunTrace
 
 _S = TargetState
@@ -33,11 +36,16 @@ _BY_LOG = "by the cloud's log"
 def told(trace: RunTrace) -> Iterator[str]:
     """Yield each situation as often as the journal tells it."""
     targets: dict[str, Target] = {}
+    yield from _pauses_and_resumes(trace)
     undelivered: set[tuple[str, int]] = set()
     for step in believed(trace):
         event, before, after = step.record.event, step.before, step.after
         if isinstance(event, RunDriverStarted | RunMoved) and step.run is not None:
             yield from _of_run(event, step.run, targets)
+        if isinstance(event, RequestAnswered):
+            yield f"request-{event.verb}-{event.outcome}"
+        if isinstance(event, SettingChanged) and step.slots > event.concurrency:
+            yield "concurrency-below-flight"
         if after is not None:
             targets[after.server_id] = after
         if before is None or after is None:
@@ -52,8 +60,17 @@ def told(trace: RunTrace) -> Iterator[str]:
             yield "write-kept-back-by-a-pause"
         if after.state in ENDS and before.state not in ENDS:
             yield f"{after.state}-{after.reason or 'well'}"
+        if after.state is _S.WAITING and before.state in AHEAD | {_S.RESTORING}:
+            yield "recalled"
         if before.state is _S.BACKOFF and after.state is _S.CHECKING:
             yield "next-attempt-after-failure"
+
+
+def _pauses_and_resumes(trace: RunTrace) -> Iterator[str]:
+    for _, records in groups(trace):
+        verbs = [record.event.verb for record in records if isinstance(record.event, RequestAnswered)]
+        if {RequestKind.PAUSE, RequestKind.RESUME} <= set(verbs):
+            yield "pause-and-resume-in-one-turn"
 
 
 def _of_run(event: RunDriverStarted | RunMoved, run: Run, targets: dict[str, Target]) -> Iterator[str]:

@@ -6,6 +6,7 @@ A play is a pure function of its spec; a spec is a pure function of its seed, un
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, Rollout, Timeouts
 from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.scenario.scenario import Scenario
@@ -85,8 +86,18 @@ class Distortion:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """What the operator asks of the run at that second: for the servers at those places, or for that concurrency."""
+
+    at_s: float
+    kind: RequestKind
+    servers: tuple[int, ...] = ()
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Operator:
-    """What the operator does: resumes after some time, perhaps aborts, perhaps retries what failed or is held.
+    """What the operator does: resumes after some time, perhaps asks for something, aborts, or retries what failed.
 
     `release`: unknown outcomes are let rest as soon as the run has ended, before anything is retried.
     """
@@ -95,6 +106,7 @@ class Operator:
     abort_at_s: float | None = None
     retries: int = 0
     release: bool = False
+    asks: tuple[Ask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

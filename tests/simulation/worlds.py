@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar
 
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, PowerAfter, Rollout, Share, StopMode, Timeouts
 from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.scenario.scenario import Scenario
@@ -15,7 +16,7 @@ from tests.simulation.expected_changes import diverse
 from tests.simulation.fault_scripts import with_plot
 from tests.simulation.faults import Fence, rules
 from tests.simulation.rare_inputs import with_log, with_rarity
-from tests.simulation.spec import IMAGE, Act, ActKind, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
+from tests.simulation.spec import IMAGE, Act, ActKind, Ask, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
 
 T = TypeVar("T")
 OLD_IMAGE = "Standard_Debian_11_latest"
@@ -32,6 +33,8 @@ _REINSTALLED = 0.08
 _METERED = 0.05
 # Share of the worlds in which each server gets something else.
 _DIVERSE = 0.5
+# Share of the worlds whose operator asks for something while the run is driven.
+_ASKED = 0.35
 # Share of the worlds with another brake than the usual one, which few of these fleets are large enough for.
 _BRAKED = 0.4
 # Share of the worlds, but for the large ones, in which the run lives in a file of SQLite: they take twice as long.
@@ -95,15 +98,20 @@ def world(seed: int) -> Spec:
     told = with_plot(spec, size.servers, settled_s)
     if told is spec:
         told = with_rarity(spec, size.servers, settled_s)
-    # Drawn apart from the rest, so that all other worlds are what they would be without it.
-    told = with_log(told, size.servers, settled_s, plain=told is spec)
+    return _with_more(with_log(told, size.servers, settled_s, plain=told is spec), seed, size.servers)
+
+
+def _with_more(told: Spec, seed: int, servers: int) -> Spec:
+    """Return the spec with what is drawn apart from the rest, so that all else is what it would be without it."""
     if Random(f"metered {seed}").random() < _METERED:
         told = _metered(told, Random(f"metered by {seed}"))
     if Random(f"diverse {seed}").random() < _DIVERSE:
         told = replace(told, diverse=True, scenario=diverse(told.scenario))
     if (brake := Random(f"first {seed}")).random() < _BRAKED:
         told = replace(told, failure=replace(told.failure, first=brake.choice((None, 1, 1, 2, 2, 3))))
-    told = replace(told, filed=size.servers < _LARGE and Random(f"filed {seed}").random() < _FILED)
+    if (asks := Random(f"asks {seed}")).random() < _ASKED:
+        told = replace(told, operator=replace(told.operator, asks=_asks(asks, servers)))
+    told = replace(told, filed=servers < _LARGE and Random(f"filed {seed}").random() < _FILED)
     return _reinstalled(told) if Random(f"reinstall {seed}").random() < _REINSTALLED and _may(told) else told
 
 
@@ -266,6 +274,26 @@ def _clocks(chance: Random) -> Clocks:
         )
     )
     return Clocks(chance.choice((0.0, 0.5, 5.0)), chance.choice((0.0, 1e-4, -1e-4)), jumps)
+
+
+def _asks(chance: Random, servers: int) -> tuple[Ask, ...]:
+    """Up to five requests, some in pairs that one turn reads together."""
+    kinds = (
+        RequestKind.PAUSE,
+        RequestKind.PAUSE,
+        RequestKind.RESUME,
+        RequestKind.HOLD,
+        RequestKind.SKIP,
+        RequestKind.SET,
+    )
+    asks: list[Ask] = []
+    for _ in range(chance.randint(1, 5)):
+        at_s = asks[-1].at_s + 1.0 if asks and chance.random() < 0.4 else chance.uniform(1.0, 900.0)
+        kind = chance.choice(kinds)
+        about = kind in (RequestKind.HOLD, RequestKind.SKIP)
+        places = tuple(chance.sample(range(servers), chance.randint(1, min(2, servers)))) if about else ()
+        asks.append(Ask(at_s, kind, places, chance.randint(1, 4) if kind is RequestKind.SET else None))
+    return tuple(asks)
 
 
 def _operator(chance: Random) -> Operator:

@@ -5,6 +5,7 @@ import anyio
 from fleetos.app import control
 from fleetos.app.context import AppContext, loop_options
 from fleetos.app.lookup import find_run
+from fleetos.app.requests import Asked, operator_name
 from fleetos.app.results import AbortResult, Release
 from fleetos.cli.confirm import TerminalOperator
 from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_abort
@@ -17,20 +18,28 @@ from fleetos.views.documents.run import status_document
 
 
 @handle_errors
-def abort(run: str, release: bool, yes: bool, output: Output, db: str | None, cloud: str | None) -> None:
+def abort(
+    run: str,
+    release: bool,
+    yes: bool,
+    reason: str | None,
+    operator: str | None,
+    output: Output,
+    db: str | None,
+    cloud: str | None,
+) -> None:
     """End a run early: start no more servers, let running changes finish, power on stopped servers."""
-    operator = TerminalOperator(output, yes=yes)
-    raise Leave(
-        anyio.run(_abort, AppContext(db, print_message), run, cloud, operator, release, backend_options=loop_options())
-    )
+    context, terminal = AppContext(db, print_message), TerminalOperator(output, yes=yes)
+    asked = Asked(operator_name(operator), reason or "")
+    raise Leave(anyio.run(_abort, context, run, cloud, terminal, asked, release, backend_options=loop_options()))
 
 
 async def _abort(
-    context: AppContext, given: str, cloud: str | None, operator: TerminalOperator, release: bool
+    context: AppContext, given: str, cloud: str | None, operator: TerminalOperator, asked: Asked, release: bool
 ) -> ExitCode:
     async with context.sound_database() as database:
         summary = await find_run(context, database, given, cloud)
-        result = await control.abort(context, database, summary, operator, release=release)
+        result = await control.abort(context, database, summary, operator, asked, release=release)
         if result.drive is not None:
             await show_drive(database, result.drive, operator.output)
     if result.driver is not None:

@@ -5,23 +5,31 @@ import anyio
 from fleetos.app import control
 from fleetos.app.context import AppContext, loop_options
 from fleetos.app.lookup import find_resumable
+from fleetos.app.requests import Asked, operator_name
+from fleetos.cli.commands.requests import ask
 from fleetos.cli.confirm import TerminalOperator
 from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_drive
 from fleetos.cli.output import handle_errors, print_message
 from fleetos.cli.run_end import show_drive, show_end
 from fleetos.cli.usage.options import Output
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import queries
 
 
 @handle_errors
-def resume(run: str | None, reason: str | None, output: Output, db: str | None, cloud: str | None) -> None:
+def resume(
+    run: str | None, reason: str | None, operator: str | None, output: Output, db: str | None, cloud: str | None
+) -> None:
     """Carry on with a run after a crash, a signal or a pause."""
     context = AppContext(db, print_message)
-    raise Leave(anyio.run(_resume, context, run, reason or "", cloud, output, backend_options=loop_options()))
+    asked = None if reason is None else Asked(operator_name(operator), reason)
+    raise Leave(anyio.run(_resume, context, run, asked, cloud, output, backend_options=loop_options()))
 
 
-async def _resume(context: AppContext, given: str | None, reason: str, cloud: str | None, output: Output) -> ExitCode:
+async def _resume(
+    context: AppContext, given: str | None, asked: Asked | None, cloud: str | None, output: Output
+) -> ExitCode:
     if given is None and context.is_missing():
         print_message(context.no_runs_yet())
         return ExitCode.OK
@@ -35,6 +43,8 @@ async def _resume(context: AppContext, given: str | None, reason: str, cloud: st
             progress = await queries.load(database, summary.run.id)
             show_end(progress, output)
             return code_of(progress)
-        result = await control.resume(context, database, summary.run.id, TerminalOperator(output, reason=reason))
+        if asked is not None:
+            return await ask(context, database, summary, TerminalOperator(output), asked, RequestKind.RESUME)
+        result = await control.resume(context, database, summary.run.id, TerminalOperator(output))
         await show_drive(database, result, output)
         return code_of_drive(result)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fleetos.limits import REASON_MAX_LETTERS
+from fleetos.limits import NAME_MAX_LETTERS, REASON_MAX_LETTERS
 
 
 class Output(StrEnum):
@@ -24,6 +24,13 @@ def check_reason(text: str | None) -> str | None:
     if not text.strip() or len(text) > REASON_MAX_LETTERS or not text.isprintable():
         raise typer.BadParameter(f"say why in 1 to {REASON_MAX_LETTERS} printable letters")
     return text.strip()
+
+
+def check_name(text: str | None) -> str | None:
+    """Return the name of an operator. Raise BadParameter for one that is empty, too long or not printable."""
+    if text is not None and (not text.strip() or len(text) > NAME_MAX_LETTERS or not text.isprintable()):
+        raise typer.BadParameter(f"a name has 1 to {NAME_MAX_LETTERS} printable letters")
+    return text
 
 
 DbOption = Annotated[
@@ -57,6 +64,26 @@ ReasonOption = Annotated[
         metavar="TEXT",
         callback=check_reason,
         help=f"Why, for those who look at the run later: at most {REASON_MAX_LETTERS} letters.",
+        show_default=False,
+    ),
+]
+RequiredReasonOption = Annotated[
+    str,
+    typer.Option(
+        "--reason",
+        metavar="TEXT",
+        callback=check_reason,
+        help=f"Why, for those who look at the run later: at most {REASON_MAX_LETTERS} letters.",
+        show_default=False,
+    ),
+]
+AsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        callback=check_name,
+        help="Who asks. Default: $FLEETOS_OPERATOR, else the user of this system.",
         show_default=False,
     ),
 ]

@@ -7,6 +7,7 @@ import typer
 from fleetos.cli.lazy import implemented_in
 from fleetos.cli.usage.options import (
     AnyRunArgument,
+    AsOption,
     CloudOption,
     DbOption,
     ExpectWipesOption,
@@ -31,14 +32,15 @@ def resume(
         ),
     ] = None,
     reason: ReasonOption = None,
+    operator: AsOption = None,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,
     cloud: CloudOption = None,
 ) -> None:
     """Carry on with a run after a crash, a signal or a pause.
 
-    A run that its failure budget has paused is resumed only for a --reason. The failures behind the pause are forgiven:
-    they count towards no budget any more.
+    A run that an operator or its failure budget has paused is resumed only for a --reason. The failures behind a pause
+    by the budget are forgiven: they count towards no budget any more.
 
     Examples:
 
@@ -79,6 +81,8 @@ def abort(
         typer.Option("--release", help="Also release servers with unknown outcomes. Check them first."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Without a terminal nothing is asked.")] = False,
+    reason: ReasonOption = None,
+    operator: AsOption = None,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,
     cloud: CloudOption = None,

@@ -8,6 +8,7 @@ from pydantic_core import SchemaValidator
 
 from fleetos.model.experience import Experience, check_experience
 from fleetos.model.journal.events import Event
+from fleetos.model.journal.requests import RequestArguments
 from fleetos.model.run import Run, Target
 
 Value = TypeVar("Value")
@@ -55,6 +56,7 @@ def _stricter(schema: Any) -> Any:
 _EVENT: _Codec[Event] = _Codec(Annotated[Event, Field(discriminator="kind")])
 _TARGET: _Codec[Target] = _Codec(Target)
 _RUN: _Codec[Run] = _Codec(Run)
+_ARGUMENTS: _Codec[RequestArguments] = _Codec(RequestArguments)
 _EXPERIENCE: _Codec[Experience] = _Codec(Experience)
 
 
@@ -86,6 +88,16 @@ def run_json(run: Run) -> str:
 def run_from_json(text: str) -> Run:
     """Return the run that the JSON holds."""
     return _RUN.read(text)
+
+
+def arguments_json(arguments: RequestArguments) -> str:
+    """Return the arguments of a request as one line of JSON."""
+    return _ARGUMENTS.json(arguments)
+
+
+def arguments_from_json(text: str) -> RequestArguments:
+    """Return the arguments of a request that the JSON holds."""
+    return _ARGUMENTS.read(text)
 
 
 def experience_json(experience: Experience) -> str:

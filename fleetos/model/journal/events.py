@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from fleetos.model.inventory import JobStatus, ServerSnapshot
+from fleetos.model.journal.requests import RequestKind, RequestOutcome
 from fleetos.model.run import End, LeftBy, Outcome, PowerOutcome, Run, Target
 from fleetos.model.states import Reason, RunState, TargetState
 
@@ -56,6 +57,31 @@ class RunPassStarted:
 
     number: int
     kind: Literal["run-pass-started"] = "run-pass-started"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswered:
+    """Answer to a request of an operator. It stands behind the events of its effect, in the same commit."""
+
+    request: int
+    """Id of the request."""
+    verb: RequestKind
+    outcome: RequestOutcome
+    by: str
+    """The operator."""
+    reason: str = ""
+    """Why, in the operator's words."""
+    detail: str = ""
+    """What was done, or why nothing was."""
+    kind: Literal["run-request"] = "run-request"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChanged:
+    """Change of a setting of the run by an operator."""
+
+    concurrency: int
+    kind: Literal["run-setting"] = "run-setting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +289,15 @@ class Forgiven:
 
 
 @dataclass(frozen=True, slots=True)
+class EndAsked:
+    """Word of the operator that the target ends so, before its change, as soon as nothing of it is on its way."""
+
+    server_id: str
+    end: End
+    kind: Literal["end-asked"] = "end-asked"
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """Declaration of the operator that the unknown outcomes of this target are settled, which ends its claim."""
 
@@ -270,7 +305,7 @@ class Settled:
     kind: Literal["settled"] = "settled"
 
 
-RunEvent = RunCreated | RunDriverStarted | RunDriverEnded | RunMoved | RunPassStarted
+RunEvent = RunCreated | RunDriverStarted | RunDriverEnded | RunMoved | RunPassStarted | RequestAnswered | SettingChanged
 TargetEvent = (
     Enlisted
     | Moved
@@ -284,6 +319,7 @@ TargetEvent = (
     | PowerAnswered
     | Retried
     | Forgiven
+    | EndAsked
     | Settled
 )
 Event = RunEvent | TargetEvent

@@ -15,6 +15,7 @@ from fleetos.model.journal.events import (
     ChangeAdopted,
     ChangeAnswered,
     ChangeIntended,
+    EndAsked,
     Enlisted,
     Forgiven,
     JobEnded,
@@ -27,7 +28,7 @@ from fleetos.model.journal.events import (
     TargetEvent,
 )
 from fleetos.model.run import Attempt, Outcome, PowerCall, PowerOutcome, Target
-from fleetos.model.states import ENDS, RETRIABLE, Reason, TargetState, check_move
+from fleetos.model.states import AHEAD, ENDS, RETRIABLE, Reason, TargetState, check_move
 
 _S = TargetState
 _POWERED = frozenset({_S.STOPPING, _S.STARTING, _S.RESTORING})
@@ -41,6 +42,7 @@ _ALLOWED_STATES: dict[type[TargetEvent], frozenset[TargetState]] = {
     NotDelivered: frozenset({_S.INSPECTING}),
     PowerIntended: _POWERED,
     PowerAnswered: _POWERED,
+    EndAsked: AHEAD,
     Forgiven: RETRIABLE | {_S.RESTORING},
     Settled: ENDS,
 }
@@ -76,6 +78,8 @@ def fold_target(target: Target | None, event: TargetEvent, at: datetime) -> Targ
             return _fold_power_answered(target, event)
         case Retried():
             return _fold_retried(target, event, at)
+        case EndAsked():
+            return replace(target, asked_end=event.end)
         case Forgiven():
             return replace(target, excused=True)
         case Settled():
@@ -100,6 +104,7 @@ def _move_to(target: Target, to: TargetState, at: datetime, reason: Reason | Non
         detail=detail,
         not_before=None,
         then=None,
+        asked_end=target.asked_end if to in AHEAD else None,
         calls=() if to is not target.state else target.calls,
     )
 
@@ -107,6 +112,8 @@ def _move_to(target: Target, to: TargetState, at: datetime, reason: Reason | Non
 def _fold_moved(target: Target, event: Moved, at: datetime) -> Target:
     if TargetState.SUBMITTING in (target.state, event.to):
         raise IllegalMove(f"target {target.server_id}: a send needs an intent before it and an answer after it")
+    if event.to is TargetState.WAITING and any(attempt.accepted for attempt in target.attempts):
+        raise IllegalMove(f"target {target.server_id}: a change of it was accepted, so that it cannot be recalled")
     after = _move_to(target, event.to, at, event.reason, event.detail)
     return replace(
         after,

@@ -5,12 +5,14 @@ from datetime import datetime
 
 from fleetos.errors import IllegalMove
 from fleetos.model.journal.events import (
+    RequestAnswered,
     RunCreated,
     RunDriverEnded,
     RunDriverStarted,
     RunEvent,
     RunMoved,
     RunPassStarted,
+    SettingChanged,
 )
 from fleetos.model.run import Left, Run
 from fleetos.model.states import RUN_ENDS, RunState, check_run_move
@@ -33,12 +35,20 @@ def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
             check_run_move(run.id, run.state, event.to)
             after = replace(run, state=event.to, reason=event.reason, detail=event.detail, by=event.by, since=at)
             return replace(after, ended_at=at if event.to in RUN_ENDS else None)
+        case RequestAnswered():
+            return run
+        case SettingChanged():
+            return replace(run, settings=replace(run.settings, concurrency=event.concurrency))
         case RunPassStarted():
-            if event.number != run.passes + 1:
-                raise IllegalMove(f"run {run.id}: pass {event.number} does not follow pass {run.passes}")
-            if run.state is RunState.PAUSED:
-                raise IllegalMove(f"run {run.id}: a pass does not end a pause")
-            if run.state is not RunState.RUNNING:
-                check_run_move(run.id, run.state, RunState.RUNNING)
-            again = replace(run, passes=event.number, state=RunState.RUNNING, reason=None, detail="", ended_at=None)
-            return replace(again, since=at, by="", left=None)
+            return _fold_pass_started(run, event, at)
+
+
+def _fold_pass_started(run: Run, event: RunPassStarted, at: datetime) -> Run:
+    if event.number != run.passes + 1:
+        raise IllegalMove(f"run {run.id}: pass {event.number} does not follow pass {run.passes}")
+    if run.state is RunState.PAUSED:
+        raise IllegalMove(f"run {run.id}: a pass does not end a pause")
+    if run.state is not RunState.RUNNING:
+        check_run_move(run.id, run.state, RunState.RUNNING)
+    again = replace(run, passes=event.number, state=RunState.RUNNING, reason=None, detail="", ended_at=None)
+    return replace(again, since=at, by="", left=None)

@@ -1,13 +1,42 @@
-"""Requests of an operator to a run that another process may be driving. The engine reads them from the database."""
+"""Requests of an operator to a run that another process may be driving, and how they are answered.
+
+The engine reads them from the database. Each is answered once, in the commit of its effect.
+"""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
 class RequestKind(StrEnum):
-    """Kind of request."""
+    """Kind of request. The values are stored."""
 
     ABORT = "abort"
+    PAUSE = "pause"
+    RESUME = "resume"
+    HOLD = "hold"
+    SKIP = "skip"
+    SET = "set"
+
+
+class RequestOutcome(StrEnum):
+    """Outcome of a request. The values are stored."""
+
+    DONE = "done"
+    NO_EFFECT = "no-effect"  # the run was as it was asked to be, or is past it
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArguments:
+    """Arguments of a request; each kind uses those that it needs."""
+
+    servers: tuple[str, ...] = ()
+    """Ids of the servers that it is about."""
+    concurrency: int | None = None
+
+
+NO_ARGUMENTS = RequestArguments()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +46,7 @@ class OperatorRequest:
     id: int
     kind: RequestKind
     by: str
+    at: datetime
+    reason: str = ""
+    """Why, in the operator's words; empty if none was given."""
+    arguments: RequestArguments = NO_ARGUMENTS

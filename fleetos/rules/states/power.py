@@ -11,7 +11,7 @@ from fleetos.model.run import PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.rules.needs import Context, Decision, Need, PowerNeed, ReadJobNeed, ReadServerNeed, Wait, WriteEvents
 from fleetos.rules.observation import ObservationSeries
-from fleetos.rules.outcomes import abort_target, fail_if_deleted, hold, is_proven_deleted, read_missing_server
+from fleetos.rules.outcomes import end_early, fail_if_deleted, hold, is_proven_deleted, read_missing_server
 
 
 def decide_stopping(target: Target, context: Context) -> Decision:
@@ -20,8 +20,9 @@ def decide_stopping(target: Target, context: Context) -> Decision:
     if waits is not None:
         return waits
     series = context.series
-    if context.run_finishing and not target.calls:
-        return abort_target(target, None if series is None else series.snapshot)
+    seen = None if series is None else series.snapshot
+    if not target.calls and (end := end_early(target, context, seen)) is not None:
+        return end
     if not target.calls and target.refusals >= MAX_REFUSALS:
         detail = f"no stop could be sent: {target.detail}"
         return hold(target, Reason.STOP_REFUSED, detail, None if series is None else series.snapshot)
@@ -111,8 +112,11 @@ def _decide_stopped(target: Target, series: ObservationSeries, context: Context)
 def _decide_still_running(
     target: Target, snapshot: ServerSnapshot, series: ObservationSeries, context: Context
 ) -> Decision:
+    if (end := end_early(target, context, snapshot)) is not None:
+        return end
     if not context.run_running:
-        return hold_or_abort(target, snapshot, context)
+        # No stop is sent in a run that is not running.
+        return (Wait(context.next_poll_s()),)
     if wait := _wait_for_next_call(target, context):
         return wait
     last = target.calls[-1]
@@ -133,13 +137,6 @@ def _decide_still_running(
         said = f"; the last stop ended with {last.code}" if last.code else ""
         return hold(target, Reason.STOP_TIMEOUT, f"it still runs after the stop's time-out{said}", snapshot)
     return (ReadServerNeed(context.next_poll_s()),)
-
-
-def hold_or_abort(target: Target, snapshot: ServerSnapshot, context: Context) -> Decision:
-    """Send no stop in a run that is not running: end the target in an aborted run, wait in a paused one."""
-    if context.run_finishing:
-        return abort_target(target, snapshot)
-    return (Wait(context.next_poll_s()),)
 
 
 def _count_calls(target: Target) -> int:

@@ -7,7 +7,7 @@ from fleetos.model.plan import StopMode
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.rules.needs import Context, Decision, ReadServerNeed, SubmitNeed, SweepNeed, Wait, WriteEvents
-from fleetos.rules.outcomes import abort_target, fail_if_deleted, hold
+from fleetos.rules.outcomes import abort_target, end_early, fail_if_deleted, hold
 from fleetos.rules.states.verifying import describe_image
 
 
@@ -30,8 +30,8 @@ def decide_checking(target: Target, context: Context) -> Decision:
     """Check the server before its first effect, then choose its way to the change."""
     series = context.series
     snapshot = None if series is None else series.snapshot
-    if context.run_finishing:
-        return abort_target(target, snapshot)
+    if (end := end_early(target, context, snapshot)) is not None:
+        return end
     if series is None:
         return (ReadServerNeed(context.now.elapsed_s),)
     if snapshot is None:
@@ -103,8 +103,10 @@ def decide_ready(target: Target, context: Context) -> Decision:
     """Submit the change if a fresh read still shows the server as it must be."""
     series = context.series
     snapshot = None if series is None else series.snapshot
-    if context.run_finishing:
-        return abort_target(target, snapshot)
+    if (end := end_early(target, context, snapshot)) is not None:
+        return end
+    if not (context.run_running or context.run_finishing):
+        return (Wait(context.next_poll_s()),)
     if target.not_before is not None and target.not_before > context.now.wall:
         return (Wait(context.to_elapsed_s(target.not_before)),)
     # A deleted server does not come back, so this needs no fresh read, which slow reads may never be.

@@ -112,6 +112,9 @@ requests = Table(
     Column("asked_by", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
     Column("done_at", UtcTime),
+    Column("reason", Text),
+    # JSON: what the request is about.
+    Column("arguments", Text),
 )
 
 leases = Table(

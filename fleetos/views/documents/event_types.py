@@ -43,6 +43,11 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "run.driver-started": EventType("a process began to drive the run", ("driver",)),
     "run.driver-ended": EventType("a process stopped driving the run before its end", ("driver", "why", "detail")),
     "run.pass-started": EventType("the operator asked for one more attempt for some targets", ("pass",)),
+    "run.request": EventType(
+        "an operator's request was answered, in the commit of its effect",
+        ("request", "verb", "outcome", "by", "reason", "detail"),
+    ),
+    "run.setting": EventType("an operator changed a setting of the run", ("concurrency",)),
     "run.running": EventType("somebody resumed the run", ("reason", "detail", "by")),
     "run.paused": EventType("the run admits nothing until it is resumed", ("reason", "detail", "by")),
     "run.finishing": EventType("the run was aborted; changes in flight end", ("reason", "detail", "by")),
@@ -89,6 +94,10 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "target.job-ended": EventType(
         "the job of a change ended badly; the verdict on the attempt follows",
         ("attempt", "job_id", "job_status", "error_code", "fail_reason"),
+    ),
+    "target.end-asked": EventType(
+        "an operator asked that it ends so before its change, once nothing of it is on its way",
+        ("then", "reason", "detail"),
     ),
     "target.forgiven": EventType("its failure counts towards no budget any more: the operator resumed the run", ()),
     "target.settled": EventType("the operator declared its unknown outcomes settled", ()),

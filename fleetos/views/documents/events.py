@@ -11,6 +11,7 @@ from fleetos.model.journal.events import (
     ChangeAdopted,
     ChangeAnswered,
     ChangeIntended,
+    EndAsked,
     Enlisted,
     Event,
     Forgiven,
@@ -22,11 +23,8 @@ from fleetos.model.journal.events import (
     Record,
     Retried,
     RunCreated,
-    RunDriverEnded,
-    RunDriverStarted,
     RunEvent,
     RunMoved,
-    RunPassStarted,
     Settled,
 )
 from fleetos.model.run import End, Run, Target
@@ -71,14 +69,12 @@ def event_document(record: Record, run_id: str, server: str | None = None) -> Do
 
 def type_of(event: Event) -> str:
     """Return the event's type: `target.<state>` or `run.<state>` if it moves one, its own name otherwise."""
+    if isinstance(event, RunEvent):
+        return f"run.{event.to if isinstance(event, RunMoved) else event.kind.removeprefix('run-')}"
     match event:
-        case RunMoved():
-            return f"run.{event.to}"
-        case RunCreated() | RunDriverStarted() | RunDriverEnded() | RunPassStarted():
-            return f"run.{event.kind.removeprefix('run-')}"
         case PowerIntended():
             return f"target.{event.verb}-sent"
-        case Enlisted() | PowerAnswered() | Forgiven() | Settled():
+        case Enlisted() | PowerAnswered() | EndAsked() | Forgiven() | Settled():
             return f"target.{event.kind}"
         case JobEnded() if event.status is not JobStatus.SUCCESS:
             return "target.job-ended"
@@ -116,6 +112,8 @@ def _fields(event: Event) -> Document:
             more = {"image_before": event.before.likely_image, "system_disk": event.before.disk}
         case NotDelivered():
             more = {"outcome": "not_delivered"}
+        case EndAsked():
+            more = {"then": event.end, "reason": event.end.reason, "detail": event.end.detail}
         case _:
             more = {}
     names = _NAMES | _NAMES_OF.get(type(event), {})

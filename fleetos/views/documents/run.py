@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from fleetos.model.journal.events import RequestAnswered
 from fleetos.model.progress import Progress
 from fleetos.model.run import Attempt, Left, Outcome, Run, Scope, Target
 from fleetos.model.states import RETRIABLE, RunState, TargetState
@@ -60,6 +61,13 @@ def runs_document(lines: Iterable[RunLine]) -> Document:
         "v": VERSION,
         "runs": [{**_run_fields(line), "counts": _count_fields(line.counts)} for line in lines],
     }
+
+
+def request_document(run: Run, answer: RequestAnswered | None) -> Document:
+    """Return what became of an operator's request; `request` is null while the driver has not answered."""
+    fields = ("request", "verb", "outcome", "by", "reason", "detail")
+    told = None if answer is None else {name: getattr(answer, name) or None for name in fields}
+    return {"v": VERSION, "run": {"id": run.id, "state": run.state.value}, "request": told}
 
 
 def scope_fields(scope: Scope) -> Document:

@@ -11,12 +11,14 @@ from typing import TextIO
 from fleetos.model.journal.events import (
     ChangeAnswered,
     Record,
+    RequestAnswered,
     RunCreated,
     RunDriverEnded,
     RunDriverStarted,
     RunEvent,
     RunMoved,
     RunPassStarted,
+    SettingChanged,
     TargetEvent,
 )
 from fleetos.model.progress import Progress
@@ -30,7 +32,7 @@ from fleetos.views.terminal.confirmation import image_lines, reinstall_lines
 from fleetos.views.terminal.frame import Spent
 from fleetos.views.terminal.summary import summary
 from fleetos.views.text.format import printable, printable_lines, short_duration, short_timestamp
-from fleetos.views.text.reasons import REASONS, run_words
+from fleetos.views.text.reasons import REASONS, request_words, run_words
 from fleetos.views.text.run_condition import left_words
 from fleetos.views.text.server_names import server_name_and_id
 from fleetos.views.text.target_notes import support_words, watched_words
@@ -126,6 +128,10 @@ class PlainView:
             case RunMoved():
                 words = run_words(event.to, event.reason, event.detail)
                 self._say(at, f"run {event.to}{': ' if words else ''}{words}")
+            case RequestAnswered():
+                self._say(at, request_words(event))
+            case SettingChanged():
+                self._say(at, f"concurrency is {event.concurrency:,}")
             case RunPassStarted():
                 self._say(at, f"pass {event.number} begins")
             case RunDriverStarted():

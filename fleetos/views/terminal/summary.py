@@ -9,7 +9,7 @@ from rich.text import Text
 
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
-from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
+from fleetos.model.states import COMES_TO_REST, RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
 from fleetos.rules.budgets import forgiveness
 from fleetos.text import counted
 from fleetos.views.terminal.frame import STYLES, Spent
@@ -57,9 +57,9 @@ def stopped_words(count: int) -> str:
 
 
 def resume_command(run: Run) -> str:
-    """Return the command that carries on with the run; a pause by a budget ends only for a reason."""
-    by_budget = run.state is RunState.PAUSED and run.reason is Reason.BUDGET
-    return f"fleetos resume {printable(run.id)}" + (' --reason "..."' if by_budget else "")
+    """Return the command that carries on with the run; a pause by a budget or an operator ends only for a reason."""
+    for_reason = run.state is RunState.PAUSED and run.reason in COMES_TO_REST
+    return f"fleetos resume {printable(run.id)}" + (' --reason "..."' if for_reason else "")
 
 
 def next_commands(progress: Progress) -> Sequence[str]:

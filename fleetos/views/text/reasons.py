@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fleetos.model.journal.events import RequestAnswered
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Settings
 from fleetos.model.states import Reason, RunState
@@ -137,6 +138,11 @@ REASONS: Mapping[Reason, Words] = {
         "As many changes are overdue as may be in flight, so something is wrong with the cloud.",
         "Ask the support desk about the jobs, then `fleetos resume {run}`.",
     ),
+    _R.OPERATOR: Words(
+        "by an operator",
+        "An operator asked for it.",
+        "Ask the operator; then `fleetos resume {run} --reason TEXT` for a run, `fleetos retry {run}` for a server.",
+    ),
     _R.BUDGET: Words(
         "failure budget used up",
         "More servers failed than the plan allows.",
@@ -164,6 +170,12 @@ def run_words(state: RunState, reason: Reason | None, detail: str) -> str:
     if reason in (Reason.ABORTED, Reason.BUDGET) and detail:
         return detail.removeprefix(f"{state} ")
     return f"{_OF_RUN.get(reason, REASONS[reason].what) if reason else ''} {detail}".strip()
+
+
+def request_words(answer: RequestAnswered) -> str:
+    """Return what became of an operator's request: `pause by anna: done: the run starts no more servers`."""
+    parts = (str(answer.outcome), answer.detail)
+    return f"{answer.verb} by {answer.by}: {': '.join(part for part in parts if part)}"
 
 
 def todo_of(reason: Reason, run_id: str, settings: Settings | None = None) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from fleetos.model.progress import Progress
 from fleetos.model.run import Left, LeftBy, Run, Scope, Target
-from fleetos.model.states import RUN_ENDS, Reason, RunState, TargetState
+from fleetos.model.states import COMES_TO_REST, RUN_ENDS, RunState, TargetState
 from fleetos.views.text.format import clip, clock_time, printable, short_duration
 from fleetos.views.text.reasons import REASONS
 
@@ -158,7 +158,7 @@ def _ended_words(run: Run, counts: Mapping[TargetState, int], current: Condition
 
 
 def _why(run: Run) -> str:
-    if run.reason is Reason.BUDGET and run.detail:
+    if run.reason in COMES_TO_REST and run.detail:
         return f": {printable(run.detail)}"
     return f": {REASONS[run.reason].short}" if run.reason is not None else ""
 

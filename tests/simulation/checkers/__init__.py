@@ -11,6 +11,7 @@ from tests.simulation.checkers.disks import no_disk_of_ours_destroyed
 from tests.simulation.checkers.evidence import nothing_without_evidence
 from tests.simulation.checkers.journal import one_driver, replay_equals_stored
 from tests.simulation.checkers.outcomes import ends_as_told
+from tests.simulation.checkers.requests import each_answered_once
 from tests.simulation.checkers.rollout import no_more_than_slots, nothing_begun_out_of_turn
 from tests.simulation.checkers.secrets import no_secret_told
 from tests.simulation.checkers.termination import comes_to_an_end
@@ -36,6 +37,7 @@ CHECKERS: Mapping[str, Checker] = {
     "I13": as_ordered,
     "I14": nothing_without_evidence,
     "I15": nothing_after_the_first_failed,
+    "I16": each_answered_once,
 }
 
 

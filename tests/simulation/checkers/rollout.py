@@ -15,8 +15,16 @@ from tests.support.ledger import CHANGES
 
 
 def no_more_than_slots(trace: RunTrace) -> Iterator[Violation]:
-    """I3: neither the durable slots nor the changes that the cloud runs for them exceed the concurrency."""
-    allowed = trace.run.settings.concurrency
+    """I3: neither the durable slots nor the changes that the cloud runs for them exceed the concurrency.
+
+    An operator who lowers it interrupts nothing: what begins then is judged by the number in force.
+    """
+    allowed = max(step.run.settings.concurrency for step in believed(trace) if step.run is not None)
+    for step in believed(trace):
+        if isinstance(step.record.event, ChangeIntended) and step.run is not None:
+            in_force = step.run.settings.concurrency
+            if step.slots > in_force:
+                yield Violation("I3", f"record {step.record.seq} takes slot {step.slots} of {in_force}")
     if trace.most_slots > allowed:
         yield Violation("I3", f"a process held {trace.most_slots} of {allowed} slots")
     for sent in trace.sent:
@@ -126,10 +134,10 @@ def _admitted(to: TargetState) -> bool:
 def _puts_power_back(sent: Sent) -> bool:
     """Return whether an aborted run starts servers, or stops some that it has changed and that were stopped before.
 
-    So does one that a budget has paused, until what was in flight has come to its end.
+    So does one that a budget or an operator has paused, until it has come to rest.
     """
-    by_budget = sent.run_state is RunState.PAUSED and sent.run_reason is Reason.BUDGET
-    if sent.run_state is not RunState.FINISHING and not by_budget:
+    rests = sent.run_state is RunState.PAUSED and sent.run_reason in (Reason.BUDGET, Reason.OPERATOR)
+    if sent.run_state is not RunState.FINISHING and not rests:
         return False
     restores = all(target.state is TargetState.RESTORING for target in sent.targets.values())
     return sent.operation == "start" or (sent.operation == "stop" and restores)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tests.simulation.mutations.content_faults import CONTENT, EVIDENCE
 from tests.simulation.mutations.outcome_faults import DISKS, LOGS
 from tests.simulation.mutations.patches import Mutation
-from tests.simulation.mutations.run_faults import BRAKE, CLOUD_SIDE, JOURNAL, ROLLOUT
+from tests.simulation.mutations.run_faults import BRAKE, CLOUD_SIDE, JOURNAL, REQUESTS, ROLLOUT
 from tests.simulation.mutations.write_faults import POWER, SENDING
 
 MUTATIONS: Sequence[Mutation] = (
@@ -15,6 +15,7 @@ MUTATIONS: Sequence[Mutation] = (
     *LOGS,
     *ROLLOUT,
     *BRAKE,
+    *REQUESTS,
     *JOURNAL,
     *CLOUD_SIDE,
     *CONTENT,

@@ -150,8 +150,8 @@ BRAKE = (
         "a timer that calls apply goes on with a run that its budget has paused",
         one(
             f"{ENGINE}/reconcile.py",
-            " and ends_pause(command, turn.run.reason) and (reason or not by_budget):",
-            ":",
+            "if turn.run.state is RunState.PAUSED and ends_pause(command, turn.run.reason):",
+            "if turn.run.state is RunState.PAUSED:",
         ),
     ),
     Mutation(
@@ -164,6 +164,56 @@ BRAKE = (
                 f"{ENGINE}/engine.py",
                 "        if state is RunState.RUNNING or (",
                 "        if state in (RunState.RUNNING, RunState.PAUSED) or (",
+            ),
+        ),
+    ),
+)
+
+REQUESTS = (
+    Mutation(
+        "heard-twice",
+        "I16",
+        "a request that was answered is not marked as done, so that the next driver hears it again",
+        one(f"{ENGINE}/judge.py", "        turn.answer_request(request.id)\n", ""),
+    ),
+    Mutation(
+        "never-answered",
+        "I16",
+        "a request takes its effect, and nobody is told",
+        one(f"{ENGINE}/judge.py", "        turn.write_event(ours.record(request))\n", ""),
+    ),
+    Mutation(
+        "answered-without-effect",
+        "I16",
+        "a request is answered, and what it asks for is left for later",
+        one(
+            f"{ENGINE}/judge.py",
+            "        for event in ours.events:\n            self._tracker.write_event(turn, event)\n",
+            "",
+        ),
+    ),
+    Mutation(
+        "last-request-first",
+        "I16",
+        "of several requests the last one is answered first",
+        one(f"{RULES}/requests.py", "is not RequestKind.ABORT, request.id)", "is not RequestKind.ABORT, -request.id)"),
+    ),
+    Mutation(
+        "pause-leaves-at-once",
+        "I16",
+        "a driver leaves a pause before what is in flight has ended",
+        one(f"{ENGINE}/engine.py", "(_stands_still(self.progress.run) or self.progress.at_rest)", "True"),
+    ),
+    Mutation(
+        "nobody-is-recalled",
+        "I16",
+        "a pause leaves those where they are that were made ready for their change",
+        (
+            Patch(f"{RULES}/outcomes.py", "context.run_resting and target.recallable", "False"),
+            Patch(
+                "fleetos/model/progress.py",
+                "and not (self.ahead and any(target.recallable for target in self._targets.values()))",
+                "",
             ),
         ),
     ),

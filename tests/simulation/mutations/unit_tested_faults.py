@@ -104,8 +104,8 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
         "every command ends every pause",
         (
             LAW,
-            "    match command:\n        case Command.RESUME:\n            return True\n",
-            "    return True\n    match command:\n        case Command.RESUME:\n            return True\n",
+            "    match command:\n        case Command.RESUME:\n",
+            "    return True\n    match command:\n        case Command.RESUME:\n",
         ),
         _NOT_PLAYED,
         "tests/unit/planning/test_agreement.py::test_a_pause_for_a_person_comes_before_everything_else",
@@ -122,10 +122,10 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
         "an abort begins by ending the pause",
         (
             LAW,
-            "        case Command.RETRY | Command.ABORT:\n            return False\n",
-            "        case Command.RETRY | Command.ABORT:\n            return True\n",
+            "        case Command.RETRY | Command.ABORT | Command.REQUEST:\n            return False\n",
+            "        case Command.RETRY | Command.ABORT | Command.REQUEST:\n            return True\n",
         ),
-        "the command records that the run admits no more before a driver begins",
+        "the abort itself is read in the first turn, before anything is admitted",
         "tests/unit/model/test_states.py::test_a_pause_is_ended_by_a_person_or_by_a_cause_that_may_have_been_repaired",
     ),
     unit_tested(

@@ -55,7 +55,6 @@ class ScriptedOperator:
     agreement: Agreement = field(default_factory=Agreement)
     agrees: bool = True
     streams_events: bool = False
-    reason: str = ""
     after_turn: Callable[[Progress], None] = field(default=lambda _: None)
     surveyed: list[FrozenRun] = field(default_factory=list[FrozenRun])
     shown: list[tuple[Command, int]] = field(default_factory=list[tuple[Command, int]])

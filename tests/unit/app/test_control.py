@@ -5,6 +5,7 @@ import pytest
 from fleetos.app import control
 from fleetos.app.freeze import NO_RUN, create_run
 from fleetos.app.lookup import find_run
+from fleetos.app.requests import Asked
 from fleetos.app.results import DriveResult
 from fleetos.errors import UsageError
 from fleetos.model.progress import Progress
@@ -13,6 +14,8 @@ from fleetos.planning.agreement import NotConfirmed
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from tests.unit.app.conftest import Case, ScriptedOperator
+
+ASKED = Asked("anna", "it is not needed")
 
 
 async def not_driven(case: Case, database: Database, names: list[str], *, held: bool = False) -> str:
@@ -69,15 +72,15 @@ async def test_an_abort_ends_a_run_that_no_process_drives_and_wipes_nothing(case
         run_id = await not_driven(case, database, names)
         found = await find_run(case.context, database, run_id, None)
         with pytest.raises(NotConfirmed):
-            await control.abort(case.context, database, found, ScriptedOperator(agrees=False), release=False)
-        ended = await control.abort(case.context, database, found, ScriptedOperator(), release=True)
+            await control.abort(case.context, database, found, ScriptedOperator(agrees=False), ASKED, release=False)
+        ended = await control.abort(case.context, database, found, ScriptedOperator(), ASKED, release=True)
         assert ended.drive is not None
         assert ended.progress.run.state is RunState.ABORTED
         assert ended.progress.counts[TargetState.CANCELLED] == 2
         assert ended.release is not None
         assert (ended.release.released, ended.release.kept) == ([], [])
         found = await find_run(case.context, database, run_id, None)
-        again = await control.abort(case.context, database, found, ScriptedOperator(), release=False)
+        again = await control.abort(case.context, database, found, ScriptedOperator(), ASKED, release=False)
     assert (again.drive, again.driver, again.release) == (None, None, None)
     assert case.writes(names) == []
 
@@ -87,7 +90,7 @@ async def test_an_abort_asks_the_process_that_drives_the_run(case: Case) -> None
     async with case.context.sound_database(make=True) as database:
         run_id = await not_driven(case, database, names, held=True)
         found = await find_run(case.context, database, run_id, None)
-        asked = await control.abort(case.context, database, found, ScriptedOperator(), release=True)
+        asked = await control.abort(case.context, database, found, ScriptedOperator(), ASKED, release=True)
     assert asked.driver is not None
     assert asked.driver.present is not None
     assert (asked.drive, asked.release) == (None, None)

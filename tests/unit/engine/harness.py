@@ -165,7 +165,7 @@ class EngineHarness:
     def ask_abort(self) -> None:
         """Let an operator ask for the end of the run, unless that has been asked before."""
         if not self.store.requests_made:
-            self.store.add_request(RequestKind.ABORT, "ops")
+            self.store.add_request(RequestKind.ABORT, "ops", START)
 
     def _commit_s(self) -> float:
         self.commits += 1

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from fleetos.model.inventory import JobStatus
 from fleetos.model.journal.events import Forgiven, RunMoved
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress
 from fleetos.model.states import Command, Reason, RunState, TargetState
-from tests.support.builders import STOPPED, a_target
+from tests.support.builders import START, STOPPED, a_target
 from tests.support.clouds.small import WriteResult, refused
 from tests.unit.engine.harness import QUICK, EngineHarness
 
@@ -53,8 +54,8 @@ async def test_a_resume_without_a_reason_and_an_apply_leave_the_pause_as_it_is()
     harness.cloud.decides = always_refused
     await harness.drive()
     before = harness.sent("change")
-    for command, reason in ((Command.RESUME, ""), (Command.APPLY, ""), (Command.APPLY, "a timer has no reason")):
-        await harness.engine().drive("host:2", command, reason)
+    for command in (Command.RESUME, Command.APPLY, Command.REQUEST):
+        await harness.engine().drive("host:2", command)
         assert harness.ended().run.state is RunState.PAUSED
     assert harness.sent("change") == before
 
@@ -63,7 +64,8 @@ async def test_a_resume_forgives_the_failures_behind_the_pause_and_those_alone()
     harness = EngineHarness(40, BRAKE)
     harness.cloud.decides = always_refused
     failed = (await harness.drive()).failed
-    await harness.engine().drive("host:2", Command.RESUME, "the image was corrected")
+    harness.store.add_request(RequestKind.RESUME, "ops", START, "the image was corrected")
+    await harness.engine().drive("host:2", Command.REQUEST)
     again = harness.ended()
     assert again.run.state is RunState.PAUSED
     assert 5 <= again.failed <= 5 + BRAKE.concurrency

@@ -36,16 +36,16 @@ LATER = START + timedelta(seconds=1)
 # Written down by hand from the design, so that a slip in the law itself is seen.
 LEGAL = {
     S.WAITING: {S.CHECKING, S.INSPECTING, S.SKIPPED, S.HELD, S.CANCELLED},
-    S.CHECKING: {S.DRAINING, S.STOPPING, S.READY, S.SKIPPED, S.FAILED, S.HELD, S.CANCELLED, S.RESTORING},
+    S.CHECKING: {S.DRAINING, S.STOPPING, S.READY, S.SKIPPED, S.FAILED, S.HELD, S.CANCELLED, S.RESTORING, S.WAITING},
     S.DRAINING: {S.STOPPING, S.FAILED, S.HELD, S.CANCELLED},
-    S.STOPPING: {S.READY, S.CHECKING, S.FAILED, S.HELD, S.CANCELLED, S.RESTORING},
-    S.READY: {S.SUBMITTING, S.CHECKING, S.FAILED, S.HELD, S.CANCELLED, S.RESTORING},
+    S.STOPPING: {S.READY, S.CHECKING, S.FAILED, S.HELD, S.CANCELLED, S.RESTORING, S.SKIPPED, S.WAITING},
+    S.READY: {S.SUBMITTING, S.CHECKING, S.FAILED, S.HELD, S.CANCELLED, S.RESTORING, S.SKIPPED, S.WAITING},
     S.SUBMITTING: {S.CHANGING, S.READY, S.INSPECTING, S.FAILED, S.HELD, S.RESTORING},
     S.CHANGING: {S.VERIFYING, S.BACKOFF, S.INSPECTING, S.STARTING, S.FAILED, S.HELD},
     S.VERIFYING: {S.DONE, S.RESTORING, S.STARTING, S.BACKOFF, S.FAILED, S.HELD},
     S.STARTING: {S.VERIFYING, S.FAILED, S.HELD},
-    S.RESTORING: {S.DONE, S.SKIPPED, S.FAILED, S.HELD, S.CANCELLED},
-    S.BACKOFF: {S.CHECKING, S.HELD, S.CANCELLED, S.RESTORING},
+    S.RESTORING: {S.DONE, S.SKIPPED, S.FAILED, S.HELD, S.CANCELLED, S.WAITING},
+    S.BACKOFF: {S.CHECKING, S.HELD, S.CANCELLED, S.RESTORING, S.SKIPPED},
     S.INSPECTING: {
         S.VERIFYING,
         S.CHANGING,
@@ -61,8 +61,8 @@ LEGAL = {
     S.DONE: set[TargetState](),
     S.SKIPPED: set[TargetState](),
     S.CANCELLED: set[TargetState](),
-    S.FAILED: {S.WAITING},
-    S.HELD: {S.WAITING},
+    S.FAILED: {S.WAITING, S.SKIPPED},
+    S.HELD: {S.WAITING, S.SKIPPED},
 }
 RUN_LEGAL = {
     R.RUNNING: {R.PAUSED, R.FINISHING, R.DONE, R.FAILED, R.ABORTED},
@@ -135,10 +135,11 @@ def test_the_sets_agree() -> None:
     assert RETRIABLE <= ENDS
 
 
-def test_an_end_is_left_by_retry_alone() -> None:
+def test_an_end_is_left_by_an_operator_alone_and_a_wait_comes_back_by_a_recall() -> None:
     for end in ENDS:
-        assert set(MOVES[end]) == ({S.WAITING} if end in RETRIABLE else set())
-    assert {state for state, row in MOVES.items() if S.WAITING in row} == RETRIABLE
+        assert set(MOVES[end]) == ({S.WAITING, S.SKIPPED} if end in RETRIABLE else set())
+    recalled = (AHEAD - {S.DRAINING}) | {S.RESTORING}
+    assert {state for state, row in MOVES.items() if S.WAITING in row} == RETRIABLE | recalled
 
 
 def test_a_change_in_flight_is_left_by_a_verdict_only() -> None:
@@ -177,8 +178,9 @@ def test_every_run_state_reaches_an_end() -> None:
 
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_a_pause_is_ended_by_a_person_or_by_a_cause_that_may_have_been_repaired(reason: Reason | None) -> None:
-    assert ends_pause(Command.RESUME, reason)
+    assert ends_pause(Command.RESUME, reason) is (reason not in {Reason.BUDGET, Reason.OPERATOR})
     outside = {Reason.AUTHENTICATION, Reason.PERMISSION, Reason.UNREACHABLE}
     assert ends_pause(Command.APPLY, reason) is (reason in outside)
     assert not ends_pause(Command.RETRY, reason)
     assert not ends_pause(Command.ABORT, reason)
+    assert not ends_pause(Command.REQUEST, reason)

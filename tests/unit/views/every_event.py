@@ -9,6 +9,7 @@ from fleetos.model.journal.events import (
     ChangeAdopted,
     ChangeAnswered,
     ChangeIntended,
+    EndAsked,
     Enlisted,
     Event,
     Forgiven,
@@ -17,14 +18,17 @@ from fleetos.model.journal.events import (
     NotDelivered,
     PowerAnswered,
     PowerIntended,
+    RequestAnswered,
     Retried,
     RunCreated,
     RunDriverEnded,
     RunDriverStarted,
     RunMoved,
     RunPassStarted,
+    SettingChanged,
     Settled,
 )
+from fleetos.model.journal.requests import RequestKind, RequestOutcome
 from fleetos.model.plan import SecretRef
 from fleetos.model.run import End, LeftBy, Outcome, PowerOutcome
 from fleetos.model.states import ENDS, MOVES, RUN_MOVES, Reason, TargetState
@@ -48,6 +52,8 @@ def every_event() -> Iterator[Event]:
     yield RunDriverStarted("host:1")
     yield RunDriverEnded("host:1", LeftBy.SIGNAL, "SIGTERM")
     yield RunPassStarted(2)
+    yield RequestAnswered(7, RequestKind.PAUSE, RequestOutcome.DONE, "anna", "the fleet is in use", "it starts no more")
+    yield SettingChanged(40)
     for state in sorted({after for afters in RUN_MOVES.values() for after in afters}):
         yield RunMoved(state, Reason.UNREACHABLE, "no route", "anna on vm")
     yield Enlisted(replace(enlisted, order=order))
@@ -72,5 +78,6 @@ def every_event() -> Iterator[Event]:
     yield PowerIntended(WHERE, "call-2", "start", hard=False, size=1)
     yield PowerAnswered(WHERE, "call-1", PowerOutcome.REFUSED, JOB, "Ecs.0605", "locked", "req-2", START)
     yield Retried(WHERE, "disk-2")
+    yield EndAsked(WHERE, End(TargetState.HELD, Reason.OPERATOR, "anna: it is in use"))
     yield Forgiven(WHERE)
     yield Settled(WHERE)

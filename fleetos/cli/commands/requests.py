@@ -1,0 +1,122 @@
+"""`fleetos pause`, `hold`, `skip` and `set`: an operator's requests to a run, driven or not."""
+
+import anyio
+
+from fleetos.app import control
+from fleetos.app.context import AppContext, loop_options
+from fleetos.app.lookup import find_run
+from fleetos.app.requests import Asked, operator_name
+from fleetos.app.results import RequestResult
+from fleetos.cli.confirm import TerminalOperator
+from fleetos.cli.exit_codes import ExitCode, Leave, code_of_request
+from fleetos.cli.output import handle_errors, print_json, print_message
+from fleetos.cli.run_end import show_drive
+from fleetos.cli.usage.options import Output
+from fleetos.errors import UsageError
+from fleetos.limits import CONCURRENCY_MAX
+from fleetos.model.journal.requests import RequestKind, RequestOutcome
+from fleetos.store.database.database import Database
+from fleetos.store.queries import RunSummary
+from fleetos.views.documents.run import request_document
+from fleetos.views.text.reasons import request_words
+
+_CONCURRENCY = "concurrency"
+
+
+@handle_errors
+def pause(run: str, reason: str, operator: str | None, output: Output, db: str | None, cloud: str | None) -> None:
+    """Pause a run: start no more servers, take back those that were made ready, let running changes finish."""
+    _request(RequestKind.PAUSE, run, Asked(operator_name(operator), reason), output, db, cloud)
+
+
+@handle_errors
+def hold(
+    run: str,
+    servers: list[str],
+    reason: str,
+    operator: str | None,
+    output: Output,
+    db: str | None,
+    cloud: str | None,
+) -> None:
+    """Hold servers back whose change was not sent yet."""
+    _request(RequestKind.HOLD, run, Asked(operator_name(operator), reason, servers), output, db, cloud)
+
+
+@handle_errors
+def skip(
+    run: str,
+    servers: list[str],
+    reason: str,
+    operator: str | None,
+    output: Output,
+    db: str | None,
+    cloud: str | None,
+) -> None:
+    """Take servers out of a run: they count as skipped."""
+    _request(RequestKind.SKIP, run, Asked(operator_name(operator), reason, servers), output, db, cloud)
+
+
+@handle_errors
+def change_setting(
+    run: str,
+    setting: str,
+    reason: str,
+    operator: str | None,
+    output: Output,
+    db: str | None,
+    cloud: str | None,
+) -> None:
+    """Change the concurrency of a run."""
+    asked = Asked(operator_name(operator), reason, concurrency=_concurrency(setting))
+    _request(RequestKind.SET, run, asked, output, db, cloud)
+
+
+def _concurrency(setting: str) -> int:
+    """Return the number that `concurrency=N` says. Raise UsageError."""
+    name, _, value = setting.partition("=")
+    if name != _CONCURRENCY or not value.isascii() or not value.isdigit() or not 1 <= int(value) <= CONCURRENCY_MAX:
+        raise UsageError(f"expected {_CONCURRENCY}=N with a number from 1 to {CONCURRENCY_MAX:,}, not {setting[:80]!r}")
+    return int(value)
+
+
+def _request(kind: RequestKind, run: str, asked: Asked, output: Output, db: str | None, cloud: str | None) -> None:
+    context, operator = AppContext(db, print_message), TerminalOperator(output)
+    raise Leave(anyio.run(_ask_run, context, run, cloud, operator, asked, kind, backend_options=loop_options()))
+
+
+async def _ask_run(
+    context: AppContext, given: str, cloud: str | None, operator: TerminalOperator, asked: Asked, kind: RequestKind
+) -> ExitCode:
+    async with context.sound_database() as database:
+        summary = await find_run(context, database, given, cloud)
+        return await ask(context, database, summary, operator, asked, kind)
+
+
+async def ask(
+    context: AppContext,
+    database: Database,
+    summary: RunSummary,
+    operator: TerminalOperator,
+    asked: Asked,
+    kind: RequestKind,
+) -> ExitCode:
+    """Ask something of the run, show what became of it, and return the exit code."""
+    result = await control.request(context, database, summary, operator, asked, kind)
+    if result.drive is not None:
+        await show_drive(database, result.drive, operator.output)
+    elif operator.output is Output.JSON:
+        print_json(request_document(result.progress.run, result.answer))
+    _say_answer(result, kind)
+    return code_of_request(result)
+
+
+def _say_answer(result: RequestResult, kind: RequestKind) -> None:
+    run_id, answer = result.progress.run.id, result.answer
+    if answer is None:
+        driver = result.driver and result.driver.present
+        print_message(f"{kind}: asked, and {driver} has not answered yet; watch it with: fleetos events {run_id} -f")
+        return
+    print_message(request_words(answer))
+    if answer.outcome is not RequestOutcome.REFUSED and kind is RequestKind.PAUSE:
+        print_message(f'go on with: fleetos resume {run_id} --reason "..."')

@@ -1,0 +1,20 @@
+"""Answer the requests to a run that no process drives, as a driver would in its first turn. Nothing is sent."""
+
+from datetime import datetime
+
+from fleetos.engine.protocols import Journal
+from fleetos.engine.turn import Turn
+from fleetos.model.progress import Progress
+from fleetos.rules.requests import answer, in_order
+
+
+async def answer_requests(journal: Journal, progress: Progress, at: datetime) -> None:
+    """Answer all open requests in one commit. Raise LeaseLost or JournalUnwritable."""
+    turn = Turn(progress, at)
+    for request in in_order(await journal.requests()):
+        ours = answer(request, turn.run, turn.find, turn.failures())
+        for event in (*ours.events, ours.record(request)):
+            turn.write_event(event)
+        turn.answer_request(request.id)
+    if turn.answered:
+        await journal.append(turn.run, turn.events, list(turn.changed.values()), turn.at, turn.answered)
