@@ -56,7 +56,7 @@ class _Count:
         self.targets[server_id] = target
         if end is TargetState.RESTORING and target.then is not None:
             end = target.then.state
-        if end in _FAILED:
+        if end in _FAILED and target.reason is not Reason.OPERATOR:
             self.failed |= {server_id} - self.never - self.forgiven
         if target.state is TargetState.WAITING:
             # Taken up again by a next pass, whatever it was before.

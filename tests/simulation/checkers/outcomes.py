@@ -137,6 +137,8 @@ def _wrong_end(trace: RunTrace, target: Target, server: SimServer) -> str:
     match target.state:
         case TargetState.DONE:
             return _wrong_success(trace, target, server)
+        case TargetState.SKIPPED | TargetState.HELD if target.reason is Reason.OPERATOR:
+            return ""  # it says nothing of the server
         case TargetState.SKIPPED:
             return _wrong_skip(trace, target, server)
         case TargetState.CANCELLED:
