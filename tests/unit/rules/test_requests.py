@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fleetos.errors import IllegalMove
-from fleetos.model.journal.events import EndAsked, Event, Forgiven, Moved, RunMoved, SettingChanged
+from fleetos.model.journal.events import EndAsked, Event, Forgiven, Moved, RunEvent, RunMoved, SettingChanged
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.journal.requests import OperatorRequest, RequestArguments, RequestKind, RequestOutcome
@@ -144,6 +144,6 @@ def test_the_law_leads_no_way_back_to_the_queue_from_an_accepted_change() -> Non
 
 def folded(target: Target, events: tuple[Event, ...]) -> Target:
     for event in events:
-        assert not isinstance(event, RunMoved | SettingChanged)
+        assert not isinstance(event, RunEvent)
         target = fold_target(target, event, START)
     return target
