@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from fleetos.model.journal.events import RequestAnswered, RunMoved
-from fleetos.model.journal.requests import OperatorRequest, RequestArguments, RequestKind, RequestOutcome
+from fleetos.model.journal.requests import RequestArguments, RequestKind, RequestOutcome
 from fleetos.model.progress import Progress
 from fleetos.model.states import Command, Reason, RunState, TargetState
 from tests.support.builders import START, STOPPED, a_target
@@ -12,12 +12,12 @@ from tests.unit.engine.harness import QUICK, EngineHarness
 S = TargetState
 
 
-def request(number: int, kind: RequestKind, **arguments: object) -> OperatorRequest:
-    return OperatorRequest(number, kind, "anna", START, "because", RequestArguments(**arguments))  # pyright: ignore[reportArgumentType]
+def ask(harness: EngineHarness, kind: RequestKind, *servers: str, concurrency: int | None = None) -> None:
+    harness.store.add_request(kind, "anna", START, "because", RequestArguments(servers, concurrency))
 
 
 def answers(harness: EngineHarness) -> list[tuple[int, RequestOutcome]]:
-    events = [event for _, event in harness.journal.events]
+    events = [record.event for record in harness.store.records]
     return [(event.request, event.outcome) for event in events if isinstance(event, RequestAnswered)]
 
 
@@ -32,7 +32,7 @@ async def test_who_was_made_ready_goes_back_to_the_queue_with_its_power_as_it_wa
     harness = EngineHarness(targets=ahead)
     for number in (1, 2, 4):
         harness.cloud.pictures[f"server-{number:04}"] = STOPPED
-    harness.journal.asked.append(request(1, RequestKind.PAUSE))
+    ask(harness, RequestKind.PAUSE)
     progress = await harness.drive(command=Command.REQUEST)
     assert (progress.run.state, progress.run.reason) == (RunState.PAUSED, Reason.OPERATOR)
     assert harness.states() == {S.WAITING: 5}
@@ -40,7 +40,7 @@ async def test_who_was_made_ready_goes_back_to_the_queue_with_its_power_as_it_wa
     assert harness.sent("change") == 0
     statuses = [picture.status for picture in harness.cloud.pictures.values() if picture is not None]
     assert statuses == ["ACTIVE", "SHUTOFF", "ACTIVE", "ACTIVE", "ACTIVE"]
-    harness.journal.asked.append(request(2, RequestKind.RESUME))
+    ask(harness, RequestKind.RESUME)
     assert (await harness.drive(command=Command.REQUEST)).run.state is RunState.DONE
     assert harness.states() == {S.DONE: 5}
     assert answers(harness) == [(1, RequestOutcome.DONE), (2, RequestOutcome.DONE)]
@@ -48,15 +48,17 @@ async def test_who_was_made_ready_goes_back_to_the_queue_with_its_power_as_it_wa
 
 async def test_a_pause_and_a_resume_in_one_turn_leave_the_run_running() -> None:
     harness = EngineHarness(3)
-    harness.journal.asked += [request(1, RequestKind.PAUSE), request(2, RequestKind.RESUME)]
+    ask(harness, RequestKind.PAUSE)
+    ask(harness, RequestKind.RESUME)
     assert (await harness.drive()).run.state is RunState.DONE
-    moved = [event.to for _, event in harness.journal.events if isinstance(event, RunMoved)]
+    moved = [record.event.to for record in harness.store.records if isinstance(record.event, RunMoved)]
     assert moved == [RunState.PAUSED, RunState.RUNNING, RunState.DONE]
 
 
 async def test_an_abort_wins_whatever_was_asked_before_it() -> None:
     harness = EngineHarness(3)
-    harness.journal.asked += [request(1, RequestKind.PAUSE), request(2, RequestKind.ABORT)]
+    ask(harness, RequestKind.PAUSE)
+    ask(harness, RequestKind.ABORT)
     assert (await harness.drive()).run.state is RunState.ABORTED
     assert answers(harness) == [(2, RequestOutcome.DONE), (1, RequestOutcome.NO_EFFECT)]
     assert harness.sent("change") == 0
@@ -67,10 +69,8 @@ async def test_a_server_is_held_and_another_skipped_wherever_they_are() -> None:
     harness = EngineHarness(targets=targets)
     harness.cloud.pictures["server-0001"] = STOPPED
     ids = [target.server_id for target in targets]
-    harness.journal.asked += [
-        request(1, RequestKind.HOLD, servers=(ids[0],)),
-        request(2, RequestKind.SKIP, servers=(ids[1],)),
-    ]
+    ask(harness, RequestKind.HOLD, ids[0])
+    ask(harness, RequestKind.SKIP, ids[1])
     progress = await harness.drive()
     assert progress.run.state is RunState.DONE
     ends = {target.server_id: (target.state, target.reason) for target in progress.targets.values()}
@@ -85,8 +85,8 @@ async def test_a_lower_concurrency_interrupts_nothing_and_holds_from_then_on() -
     seen: list[tuple[int, int]] = []
 
     def act(progress: Progress) -> None:
-        if progress.slots_taken >= 4 and not harness.journal.asked:
-            harness.journal.asked.append(request(1, RequestKind.SET, concurrency=2))
+        if progress.slots_taken >= 4 and not harness.store.requests_made:
+            ask(harness, RequestKind.SET, concurrency=2)
         seen.append((progress.run.settings.concurrency, progress.slots_taken))
 
     harness.watcher.act = act
