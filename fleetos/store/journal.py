@@ -182,8 +182,8 @@ async def open_requests(connection: Connection, run_id: str) -> Sequence[Operato
             decode_column(RequestKind, kind),
             by,
             at,
-            reason or "",
-            decode_column(arguments_from_json, arguments or "{}"),
+            reason,
+            decode_column(arguments_from_json, arguments),
         )
         for request_id, kind, by, at, reason, arguments in rows
     ]

@@ -65,6 +65,8 @@ def upgrade() -> None:
         sa.Column("asked_by", sa.Text, nullable=False),
         sa.Column("at", sa.String(32), nullable=False),
         sa.Column("done_at", sa.String(32)),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("arguments", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_requests"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_requests_run_id"),
     )

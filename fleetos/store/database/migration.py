@@ -9,7 +9,7 @@ import fleetos
 from fleetos.store.database.connection import Connection
 
 # Revision that the statements of this program are written for; a test compares it with the newest migration.
-REVISION = "0002"
+REVISION = "0001"
 VERSION_TABLE = "fleetos_revision"
 
 

@@ -112,9 +112,9 @@ requests = Table(
     Column("asked_by", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
     Column("done_at", UtcTime),
-    Column("reason", Text),
+    Column("reason", Text, nullable=False),
     # JSON: what the request is about.
-    Column("arguments", Text),
+    Column("arguments", Text, nullable=False),
 )
 
 leases = Table(

@@ -29,8 +29,8 @@ NEXT = """
 from alembic import op
 import sqlalchemy as sa
 
-revision = "0003"
-down_revision = "0002"
+revision = "0002"
+down_revision = "0001"
 
 
 def upgrade() -> None:
@@ -84,9 +84,9 @@ def newer_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This program one revision later. The folder of its migrations."""
     folder = tmp_path / "newer" / "migrations"
     shutil.copytree(migrations_folder(), folder)
-    (folder / "versions" / "r0003_note.py").write_text(NEXT)
+    (folder / "versions" / "r0002_note.py").write_text(NEXT)
     monkeypatch.setattr(migration, "migrations_folder", lambda: folder)
-    monkeypatch.setattr(connect, "REVISION", "0003")
+    monkeypatch.setattr(connect, "REVISION", "0002")
     return folder
 
 
@@ -106,15 +106,15 @@ async def test_an_old_database_is_copied_and_then_migrated(
     told: list[Upgraded] = []
     opened = await open_database(sqlite.location, watcher(clock), told.append)
     (copy,) = copies(tmp_path)
-    assert told == [Upgraded("0002", "0003", copy)]
-    assert copy.name == "fleetos.db.backup-0002-20260301T120000Z"
+    assert told == [Upgraded("0001", "0002", copy)]
+    assert copy.name == "fleetos.db.backup-0001-20260301T120000Z"
     assert copy.stat().st_mode & 0o777 == 0o600
     async with opened.reading() as connection:
         assert await connection.scalar(text("SELECT note FROM runs")) == "told"
     assert len((await queries.load(opened, a_run().id)).targets) == 3
     await opened.close()
     with closing(sqlite3.connect(copy)) as connection:
-        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0002",)]
+        assert connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0001",)]
         assert connection.execute("SELECT count(*) FROM targets").fetchall() == [(3,)]
     again = await open_database(sqlite.location, watcher(clock), told.append)
     await again.close()
@@ -129,7 +129,7 @@ async def test_nothing_is_migrated_while_a_run_is_driven(
         await open_database(sqlite.location, watcher(clock))
     assert copies(tmp_path) == []
     async with sqlite.reading() as connection:
-        assert await migration.revision_of(connection) == "0002"
+        assert await migration.revision_of(connection) == "0001"
 
 
 async def test_a_lease_of_another_machine_is_watched_before_a_migration(
@@ -144,12 +144,12 @@ async def test_a_lease_of_another_machine_is_watched_before_a_migration(
 async def test_a_migration_that_fails_leaves_everything_as_it_was(
     sqlite: Database, clock: ManualClock, newer_program: Path
 ) -> None:
-    (newer_program / "versions" / "r0003_note.py").write_text(BROKEN)
+    (newer_program / "versions" / "r0002_note.py").write_text(BROKEN)
     await old_database(sqlite, clock, dead_process())
     with pytest.raises(JournalUnwritable):
         await open_database(sqlite.location, watcher(clock))
     async with sqlite.reading() as connection:
-        assert await migration.revision_of(connection) == "0002"
+        assert await migration.revision_of(connection) == "0001"
         assert "note" not in await connection.run_sync(columns_of_runs)
 
 
@@ -161,11 +161,11 @@ async def test_no_copy_means_no_migration(
     sqlite: Database, clock: ManualClock, newer_program: Path, tmp_path: Path
 ) -> None:
     await old_database(sqlite, clock, dead_process())
-    (tmp_path / "fleetos.db.backup-0002-20260301T120000Z").touch()
+    (tmp_path / "fleetos.db.backup-0001-20260301T120000Z").touch()
     with pytest.raises(JournalUnwritable, match="cannot be copied"):
         await open_database(sqlite.location, watcher(clock))
     async with sqlite.reading() as connection:
-        assert await migration.revision_of(connection) == "0002"
+        assert await migration.revision_of(connection) == "0001"
 
 
 async def test_an_old_postgres_waits_for_its_operator(
@@ -174,11 +174,11 @@ async def test_an_old_postgres_waits_for_its_operator(
     await old_database(postgres, clock, dead_process())
     with pytest.raises(DatabaseUnusable) as refused:
         await open_database(postgres.location, watcher(clock))
+    assert "0001" in refused.value.message
     assert "0002" in refused.value.message
-    assert "0003" in refused.value.message
     assert refused.value.hint is not None
     assert "fleetos db upgrade" in refused.value.hint
-    assert await upgrade(postgres, watcher(clock)) == Upgraded("0002", "0003", None)
+    assert await upgrade(postgres, watcher(clock)) == Upgraded("0001", "0002", None)
     opened = await open_database(postgres.location, watcher(clock))
     assert len((await queries.load(opened, a_run().id)).targets) == 3
     await opened.close()
