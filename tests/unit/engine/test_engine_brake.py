@@ -69,7 +69,7 @@ async def test_a_resume_forgives_the_failures_behind_the_pause_and_those_alone()
     again = harness.ended()
     assert again.run.state is RunState.PAUSED
     assert 5 <= again.failed <= 5 + BRAKE.concurrency
-    events = [event for _, event in harness.journal.events]
+    events = [record.event for record in harness.store.records]
     assert sum(isinstance(event, Forgiven) for event in events) == failed
     resumed = [event for event in events if isinstance(event, RunMoved) and event.to is RunState.RUNNING]
     assert [event.detail for event in resumed] == ["the image was corrected"]
