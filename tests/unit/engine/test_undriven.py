@@ -1,0 +1,52 @@
+"""Requests to a run that no process drives are answered in one commit, an abort first, and nothing is sent."""
+
+import pytest
+
+from fleetos.clock import SystemClock
+from fleetos.engine.undriven import answer_requests
+from fleetos.errors import LeaseLost
+from fleetos.model.journal.events import RequestAnswered
+from fleetos.model.journal.requests import RequestKind, RequestOutcome
+from fleetos.model.states import Reason, RunState
+from tests.support.builders import START
+from tests.unit.engine.harness import EngineHarness
+
+
+async def answered(harness: EngineHarness) -> list[tuple[int, RequestOutcome]]:
+    """Answer what is asked, and return the answers in their order."""
+    before = len(harness.store.records)
+    journal = harness.store.open_journal(harness.journal_clock)
+    await answer_requests(journal, harness.progress(), SystemClock().now())
+    await journal.release()
+    events = [record.event for record in harness.store.records[before:]]
+    return [(event.request, event.outcome) for event in events if isinstance(event, RequestAnswered)]
+
+
+async def test_each_is_answered_once_and_an_abort_comes_first() -> None:
+    harness = EngineHarness(2)
+    harness.store.add_request(RequestKind.PAUSE, "anna", START, "a look")
+    harness.store.add_request(RequestKind.ABORT, "berta", START, "the wrong image")
+    assert await answered(harness) == [(2, RequestOutcome.DONE), (1, RequestOutcome.NO_EFFECT)]
+    assert (harness.store.run.state, harness.store.run.reason) == (RunState.FINISHING, Reason.ABORTED)
+    assert await answered(harness) == []
+    assert harness.cloud.sent == []
+
+
+async def test_without_requests_nothing_is_written() -> None:
+    harness = EngineHarness(1)
+    before = len(harness.store.records)
+    assert await answered(harness) == []
+    assert [
+        record.event for record in harness.store.records[before:] if isinstance(record.event, RequestAnswered)
+    ] == []
+    assert harness.store.run.state is RunState.RUNNING
+
+
+async def test_a_process_that_lost_the_run_answers_nothing() -> None:
+    harness = EngineHarness(1)
+    harness.store.add_request(RequestKind.PAUSE, "anna", START, "a look")
+    journal = harness.store.open_journal(harness.journal_clock)
+    harness.store.epoch += 1
+    with pytest.raises(LeaseLost):
+        await answer_requests(journal, harness.progress(), SystemClock().now())
+    assert harness.store.run.state is RunState.RUNNING
