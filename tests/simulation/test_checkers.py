@@ -11,15 +11,7 @@ from typing import Any
 
 import pytest
 
-from fleetos.model.journal.events import (
-    ChangeIntended,
-    Enlisted,
-    Record,
-    RequestAnswered,
-    RunDriverStarted,
-    RunMoved,
-)
-from fleetos.model.journal.requests import RequestKind, RequestOutcome
+from fleetos.model.journal.events import ChangeIntended, Enlisted, Record, RunDriverStarted, RunMoved
 from fleetos.model.plan import StopMode
 from fleetos.model.states import Reason, RunState, TargetState
 from tests.simulation.checkers import broken, check
@@ -35,10 +27,9 @@ from tests.simulation.edited_runs import (
     one_by_one,
     plain,
     resent,
-    staged,
     stop_of,
 )
-from tests.simulation.run_trace import Asked, Requested, RunTrace, Sent, Session
+from tests.simulation.run_trace import Asked, RunTrace, Sent, Session
 from tests.support.ledger import CHANGES
 
 Edit = Callable[[RunTrace], None]
@@ -103,47 +94,6 @@ def _admits_while_paused(trace: RunTrace) -> None:
     place = next(place for place, record in enumerate(trace.records) if isinstance(record.event, RunDriverStarted)) + 1
     insert(trace, place, RunMoved(RunState.PAUSED, Reason.PERMISSION))
     insert(trace, place + 2, RunMoved(RunState.RUNNING))
-
-
-def _braked(trace: RunTrace) -> None:
-    """Let the plan have asked for a brake at the first failure, which the run did not know."""
-    trace.spec = replace(trace.spec, failure=replace(trace.spec.failure, first=1))
-
-
-def _paused_without_a_cause(trace: RunTrace) -> None:
-    place = next(place for place, record in enumerate(trace.records) if isinstance(record.event, RunDriverStarted)) + 1
-    insert(trace, place, RunMoved(RunState.PAUSED, Reason.BUDGET))
-    insert(trace, place + 1, RunMoved(RunState.RUNNING, detail="it was nothing"))
-
-
-def _never_answered(trace: RunTrace) -> None:
-    trace.requested = [Requested(1.0, 1, RequestKind.PAUSE)]
-
-
-def _answered_twice(trace: RunTrace) -> None:
-    trace.requested = [Requested(1.0, 1, RequestKind.PAUSE)]
-    for place in (4, 5):
-        insert(trace, place, RequestAnswered(1, RequestKind.PAUSE, RequestOutcome.NO_EFFECT, "anna"))
-
-
-def _answered_without_effect(trace: RunTrace) -> None:
-    trace.requested = [Requested(1.0, 1, RequestKind.SET)]
-    insert(trace, 4, RequestAnswered(1, RequestKind.SET, RequestOutcome.DONE, "anna"))
-
-
-def _answered_out_of_order(trace: RunTrace) -> None:
-    trace.requested = [Requested(1.0, 1, RequestKind.SET), Requested(2.0, 2, RequestKind.SET)]
-    for place, number in ((4, 2), (5, 1)):
-        insert(trace, place, RequestAnswered(number, RequestKind.SET, RequestOutcome.REFUSED, "anna"))
-
-
-def _never_asked_for(trace: RunTrace) -> None:
-    insert(trace, 4, RequestAnswered(1, RequestKind.SET, RequestOutcome.REFUSED, "anna"))
-
-
-def _failing() -> RunTrace:
-    """Return a play in which every change fails, one server after the other."""
-    return staged({"do": "fail", "on": "changeos"}, concurrency=1)
 
 
 def _sent_without_intent(trace: RunTrace) -> None:
@@ -342,13 +292,6 @@ def _sent_four_times(trace: RunTrace) -> None:
 
 
 _BREAKS: list[tuple[Edit, Callable[[], RunTrace], set[str]]] = [
-    (_braked, _failing, {"I15"}),
-    (_paused_without_a_cause, plain, {"I15"}),
-    (_never_answered, plain, {"I16"}),
-    (_answered_twice, plain, {"I16"}),
-    (_answered_without_effect, plain, {"I16"}),
-    (_answered_out_of_order, plain, {"I16"}),
-    (_never_asked_for, plain, {"I16"}),
     (_changes_together, plain, {"I1"}),
     (accepted_twice, resent, {"I1"}),
     (_wipes_a_success, one_by_one, {"I2"}),
