@@ -13,6 +13,7 @@ from fleetos.app.results import DriveResult
 from fleetos.app.survey import scope_of
 from fleetos.cloud.client import CloudClient
 from fleetos.engine.engine import Dependencies, Engine
+from fleetos.engine.undriven import answer_requests
 from fleetos.errors import FleetosError, StoreError
 from fleetos.ids import SystemChance, token
 from fleetos.model.experience import Experience
@@ -130,9 +131,12 @@ async def drive(
             return DriveResult(progress, driven=False)
         if carried_on:
             agree(operator, wipes_of(progress.run, progress.targets.values()), command)
+        # What was asked comes first: an aborted or paused run is not shown as one that is about to wipe disks.
+        asked = command in (Command.ABORT, Command.REQUEST)
+        written = await answer_requests(journal, progress, context.clock.now()) if asked else 0
         observer = ViewObserver(operator.open_view(), context.clock)
         if operator.streams_events:
-            await _show_written(database, progress, observer, lease.last_seq - fresh, lease.last_seq)
+            await _show_written(database, progress, observer, lease.last_seq - fresh, lease.last_seq + written)
         experience = await history.experience(database, scope_key(progress.run.scope))
         engine = _build_engine(context, journal, progress, cloud, observer, experience)
         departure = _Departure()

@@ -38,6 +38,8 @@ def begin(tracker: Tracker, turn: Turn, driver: str, command: Command) -> None:
         attempt = target.attempt
         if target.state is TargetState.SUBMITTING and attempt is not None:
             tracker.write_event(turn, end_forgotten_change(target, attempt))
+    # Servers may have failed while the run was paused for another cause.
+    tracker.pause_over_budget(turn)
 
 
 def reconcile(

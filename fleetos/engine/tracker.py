@@ -210,6 +210,10 @@ class Tracker:
         elif turn.run.state is not event.to:
             turn.write_event(event)
             self.mark_dirty(self._observations)
+        self.pause_over_budget(turn)
+
+    def pause_over_budget(self, turn: Turn) -> None:
+        """Pause the run if a failure budget of it is exceeded, and a pause would spare somebody."""
         if turn.run.state is RunState.RUNNING and turn.failed and turn.spared:
             exceeded = next((one for one in budgets(turn.run.settings, turn.failed, turn.done) if one.exceeded), None)
             if exceeded is not None:

@@ -8,8 +8,11 @@ from fleetos.model.progress import Progress
 from fleetos.rules.requests import answer, in_order
 
 
-async def answer_requests(journal: Journal, progress: Progress, at: datetime) -> None:
-    """Answer all open requests in one commit. Raise LeaseLost or JournalUnwritable."""
+async def answer_requests(journal: Journal, progress: Progress, at: datetime) -> int:
+    """Answer all open requests in one commit, and return the number of records written.
+
+    Raise LeaseLost or JournalUnwritable.
+    """
     turn = Turn(progress, at)
     for request in in_order(await journal.requests()):
         ours = answer(request, turn.run, turn.find, turn.failures())
@@ -17,4 +20,7 @@ async def answer_requests(journal: Journal, progress: Progress, at: datetime) ->
             turn.write_event(event)
         turn.answer_request(request.id)
     if turn.answered:
-        await journal.append(turn.run, turn.events, list(turn.changed.values()), turn.at, turn.answered)
+        changed = list(turn.changed.values())
+        await journal.append(turn.run, turn.events, changed, turn.at, turn.answered)
+        progress.update_targets(turn.run, changed)
+    return len(turn.events)

@@ -146,7 +146,7 @@ def test_a_retry_leaves_out_what_a_newer_run_has_made(runner: SharedCloudRunner)
     made = runner.servers()[theirs]["system_disk"]
     for refused in (("--expect-wipes", "2", "--yes"), ("--expect-wipes", "0", "--yes"), ()):
         done = runner.invoke("retry", str(old["id"]), *refused)
-        assert done.returncode == (12 if refused else 64), done.stderr
+        assert done.returncode == (13 if refused else 64), done.stderr
         assert f"left out: {theirs}, changed by run {new['id']} after run {old['id']}" in done.stderr
         assert made not in done.stderr
         assert "WIPES 1 system disk" in done.stderr

@@ -28,7 +28,7 @@ def keys_of_status(document: dict[str, Any]) -> tuple[set[str], ...]:
 
 def check_status(text: str) -> dict[str, Any]:
     document = json.loads(text)
-    assert keys_of_status(document) == (STATUS, RUN | {"exit_code"}, TARGET, ATTEMPT)
+    assert keys_of_status(document) == (STATUS, RUN | {"exit_code", "budgets"}, TARGET, ATTEMPT)
     assert document["v"] == 1
     assert document["counts"] == {"total": 1, "done": 1}
     assert document["targets"][0]["attempts"][0]["outcome"] == "succeeded"
@@ -49,7 +49,7 @@ def test_documents_of_one_run(runner: SharedCloudRunner) -> None:
     listed = runner.invoke("runs", "-o", "json")
     (run,) = json.loads(listed.stdout)["runs"]
     assert set(run) == RUN | {"counts"}
-    assert {**{key: run[key] for key in RUN}, "exit_code": 0} == document["run"]
+    assert {**{key: run[key] for key in RUN}, "exit_code": 0, "budgets": []} == document["run"]
     assert (run["region"], run["project"], run["user"]) == ("eu-de", "eu-de_sim", "sim")
     lines = runner.fleetos("events", "-o", "jsonl").stdout.splitlines()
     events = [json.loads(line) for line in lines]

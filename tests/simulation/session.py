@@ -10,6 +10,7 @@ from fleetos.cloud.auth.credentials import Credentials, Password
 from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
 from fleetos.engine.engine import Dependencies, Engine, Intervals
+from fleetos.engine.undriven import answer_requests
 from fleetos.errors import CloudError, CloudUnreachable, FleetosError, JournalUnwritable, LeaseLost, RunDriven
 from fleetos.model.inventory import Job, Reply, Server
 from fleetos.model.journal.events import Event, Record
@@ -216,6 +217,8 @@ async def _drive(process: Process, context: RunContext) -> tuple[Ended, str]:
             chance=SeededChance(context.spec.seed * 1000 + process.number),
             new_id=lambda: f"call-{process.number}-{next(numbers)}",
         )
+        if command is Command.REQUEST:
+            await answer_requests(edge.journal, progress, process.now())
         engine = Engine(progress, edge, beats=BEATS)
         await engine.drive(f"machine-{process.number}:1", command)
         if engine.trouble is not None:

@@ -155,6 +155,19 @@ BRAKE = (
         ),
     ),
     Mutation(
+        "budget-not-asked-at-first",
+        "I15",
+        "a driver goes on with a run whose servers failed while it was paused for another cause",
+        (
+            Patch(f"{ENGINE}/reconcile.py", "    tracker.pause_over_budget(turn)\n", ""),
+            Patch(
+                f"{ENGINE}/tracker.py",
+                "            turn.write_event(event)\n            self.mark_dirty(self._observations)\n        self.pause_over_budget(turn)\n",
+                "            turn.write_event(event)\n            self.mark_dirty(self._observations)\n            return\n        self.pause_over_budget(turn)\n",
+            ),
+        ),
+    ),
+    Mutation(
         "budget-pause-admits",
         "I4",
         "a run that its budget has paused goes on to send what is ready",

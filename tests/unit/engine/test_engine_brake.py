@@ -75,6 +75,16 @@ async def test_a_resume_forgives_the_failures_behind_the_pause_and_those_alone()
     assert [event.detail for event in resumed] == ["the image was corrected"]
 
 
+async def test_failures_of_another_pause_count_when_it_ends() -> None:
+    """A run that was paused for another cause has met its budget meanwhile: it goes on with nobody."""
+    ended = [a_target(number, state=S.HELD, reason=Reason.ATTEMPTS_USED_UP) for number in range(1, 6)]
+    paused = RunMoved(RunState.PAUSED, Reason.UNREACHABLE)
+    harness = EngineHarness(targets=[*ended, a_target(6)], settings=BRAKE, further_events=[paused])
+    progress = await harness.drive(command=Command.APPLY)
+    assert (progress.run.state, progress.run.reason) == (RunState.PAUSED, Reason.BUDGET)
+    assert harness.cloud.sent == []
+
+
 async def test_one_that_is_done_ends_the_brake() -> None:
     harness = EngineHarness(20, replace(BRAKE, concurrency=1))
     harness.cloud.decides = lambda verb, ids: None if ids == ("server-0003",) else always_refused(verb, ids)
