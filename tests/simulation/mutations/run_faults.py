@@ -53,7 +53,16 @@ ROLLOUT = (
         "pause-is-not-heard",
         "I4",
         "the turn that pauses the run goes on to send",
-        one(f"{ENGINE}/engine.py", "self._leaving or _stands_still(turn.run)\n", "self._leaving\n"),
+        (
+            Patch(f"{ENGINE}/engine.py", "self._leaving or _stands_still(turn.run)\n", "self._leaving\n"),
+            Patch(
+                f"{RULES}/states/ready.py",
+                "    if not (context.run_running or context.run_finishing):\n"
+                "        return (Wait(context.next_poll_s()),)\n    if target.not_before",
+                "    if target.not_before",
+            ),
+            Patch(f"{ENGINE}/sender.py", "in () if turn.run.state is RunState.PAUSED else tuple(", "in tuple("),
+        ),
     ),
     Mutation(
         "pause-is-not-asked-for",
@@ -152,19 +161,6 @@ BRAKE = (
             f"{ENGINE}/reconcile.py",
             "if turn.run.state is RunState.PAUSED and ends_pause(command, turn.run.reason):",
             "if turn.run.state is RunState.PAUSED:",
-        ),
-    ),
-    Mutation(
-        "budget-not-asked-at-first",
-        "I15",
-        "a driver goes on with a run whose servers failed while it was paused for another cause",
-        (
-            Patch(f"{ENGINE}/reconcile.py", "    tracker.pause_over_budget(turn)\n", ""),
-            Patch(
-                f"{ENGINE}/tracker.py",
-                "            turn.write_event(event)\n            self.mark_dirty(self._observations)\n        self.pause_over_budget(turn)\n",
-                "            turn.write_event(event)\n            self.mark_dirty(self._observations)\n            return\n        self.pause_over_budget(turn)\n",
-            ),
         ),
     ),
     Mutation(

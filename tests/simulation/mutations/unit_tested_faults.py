@@ -111,6 +111,13 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
         "tests/unit/planning/test_agreement.py::test_a_pause_for_a_person_comes_before_everything_else",
     ),
     unit_tested(
+        "budget-not-asked-at-first",
+        "a driver goes on with a run whose servers failed while it was paused for another cause",
+        ("fleetos/engine/reconcile.py", "    tracker.pause_over_budget(turn)\n", ""),
+        "the next event of a target asks the budget too, so that whoever was admitted is recalled at once",
+        "tests/unit/engine/test_engine_brake.py::test_a_run_that_was_resumed_before_its_driver_came_asks_its_budget_first",
+    ),
+    unit_tested(
         "timer-ends-overdue",
         "an apply by a timer ends the pause for too many overdue changes",
         (LAW, "ENDED_BY_APPLY = frozenset({", "ENDED_BY_APPLY = frozenset({Reason.TOO_MANY_OVERDUE, "),

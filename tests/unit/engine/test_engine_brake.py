@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from fleetos.model.inventory import JobStatus
-from fleetos.model.journal.events import Forgiven, RunMoved
+from fleetos.model.journal.events import Forgiven, Moved, RunMoved
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress
 from fleetos.model.states import Command, Reason, RunState, TargetState
@@ -83,6 +83,14 @@ async def test_failures_of_another_pause_count_when_it_ends() -> None:
     progress = await harness.drive(command=Command.APPLY)
     assert (progress.run.state, progress.run.reason) == (RunState.PAUSED, Reason.BUDGET)
     assert harness.cloud.sent == []
+    assert not any(isinstance(record.event, Moved) for record in harness.store.records)
+
+
+async def test_a_run_that_was_resumed_before_its_driver_came_asks_its_budget_first() -> None:
+    ended = [a_target(number, state=S.HELD, reason=Reason.ATTEMPTS_USED_UP) for number in range(1, 6)]
+    harness = EngineHarness(targets=[*ended, a_target(6)], settings=BRAKE)
+    assert (await harness.drive()).run.reason is Reason.BUDGET
+    assert not any(isinstance(record.event, Moved) for record in harness.store.records)
 
 
 async def test_one_that_is_done_ends_the_brake() -> None:
