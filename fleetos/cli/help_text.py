@@ -1,5 +1,6 @@
 """Help of the commands: no type beside a flag, which takes no value, and lines broken between words."""
 
+import inspect
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -84,6 +85,10 @@ class PlainCommand(TyperCommand):
 
     context_class = _Context
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = _join_lines(self.help or "")
+
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the arguments and options of the command."""
         return _adapt_flags(super().get_params(ctx))
@@ -108,6 +113,12 @@ class PlainCommand(TyperCommand):
             super().format_help(ctx, formatter)
         else:
             _print_panels(self, ctx, ())
+
+
+def _join_lines(text: str) -> str:
+    """Return the text with each paragraph in one line: terminals differ in width from the source. Examples stay."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(part if part.startswith(" ") else " ".join(part.split("\n")) for part in paragraphs)
 
 
 def _adapt_flags(params: list[Any]) -> list[Any]:

@@ -77,6 +77,15 @@ def test_no_line_of_help_is_wider_than_its_terminal(columns: int) -> None:
         assert max(len(line) for line in text.splitlines()) <= columns, name
 
 
+@pytest.mark.slow
+def test_a_paragraph_breaks_where_the_terminal_ends_and_nowhere_else() -> None:
+    for name, text in every_help()[WIDE].items():
+        description = text.split("╭")[0].split("Examples:")[0].splitlines()
+        paragraphs = "\n".join(line.strip() for line in description).split("\n\n")
+        broken = [paragraph for paragraph in paragraphs if len(paragraph) < WIDE and "\n" in paragraph.strip()]
+        assert not broken, name
+
+
 BOTH_HELPS = """
 import json
 from typer import rich_utils

@@ -97,6 +97,8 @@ def change_setting(
 ) -> None:
     """Change how many OS changes of a run are in flight at once. It interrupts nothing.
 
+    A lower number lets what is in flight finish; a higher one is used at once.
+
     Examples:
 
       fleetos set 0c4k2m7 concurrency=40 --reason "the night is short"
