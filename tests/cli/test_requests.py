@@ -2,37 +2,29 @@
 
 import json
 import re
+import signal
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.cli.conftest import SCENARIO
-from tests.cli.runner import SharedCloudRunner
-from tests.support.commands import running_cloud
+from tests.cli.runner import SharedCloudRunner, StartedCommand
+from tests.support.commands import COMMAND_TIMEOUT_S, until
 
 WHY = "two servers look odd"
 
 
-@pytest.fixture
-def slow(tmp_path: Path) -> Iterator[SharedCloudRunner]:
-    """A cloud of its own, in which a change takes long enough for several requests."""
-    for folder in ("cloud", "play"):
-        (tmp_path / folder).mkdir()
-    names = [f"web-{number:03d}" for number in range(1, 6)]
-    scenario = {
-        **SCENARIO,
-        "servers": [{"count": len(names), "name": "web-###"}],
-        "durations": {"stop": [0.05, 0.15], "start": [0.05, 0.15], "change": [5.0, 5.0]},
-    }
-    with (
-        running_cloud(tmp_path / "cloud", scenario) as cloud,
-        SharedCloudRunner.at(cloud, tmp_path / "play", iter(names)) as begun,
-    ):
-        yield begun
+def begin(runner: SharedCloudRunner, plan: str) -> StartedCommand:
+    """Begin an apply whose first change stays under way, whatever it takes the machine, until `finish`."""
+    runner.faults({"on": "job", "do": "refuse", "code": "APIGW.0201"})
+    driver = runner.begin("apply", plan, "--yes")
+    driver.until("target.changing")
+    return driver
+
+
+def finish(runner: SharedCloudRunner) -> None:
+    """Let the jobs of the cloud be read again."""
+    runner.post("/admin/heal", {})
 
 
 def answered(runner: SharedCloudRunner, *arguments: str) -> dict[str, Any]:
@@ -63,10 +55,10 @@ def rows(runner: SharedCloudRunner) -> int:
 def test_a_second_terminal_pauses_looks_and_goes_on(runner: SharedCloudRunner) -> None:
     names = runner.take(6)
     text = runner.write_plan(names, concurrency=1)
-    driver = runner.begin("apply", text, "--yes")
-    driver.until("target.changing")
+    driver = begin(runner, text)
     pause = answered(runner, "pause", driver.run_id, "--as", "anna", "--reason", WHY)
     assert (pause["verb"], pause["outcome"], pause["by"], pause["reason"]) == ("pause", "done", "anna", WHY)
+    finish(runner)
     assert driver.end().returncode == 20
     status = runner.status(driver.run_id)
     assert (status["run"]["state"], status["run"]["pause"]["reason"], status["run"]["pause"]["by"]) == (
@@ -95,10 +87,9 @@ def test_a_second_terminal_pauses_looks_and_goes_on(runner: SharedCloudRunner) -
     assert (late.returncode, json.loads(late.stdout)["request"]["outcome"]) == (64, "refused")
 
 
-def test_servers_are_held_and_skipped_in_mid_run(slow: SharedCloudRunner) -> None:
-    runner, names = slow, slow.take(4)
-    driver = runner.begin("apply", runner.write_plan(names, concurrency=1), "--yes")
-    driver.until("target.changing")
+def test_servers_are_held_and_skipped_in_mid_run(runner: SharedCloudRunner) -> None:
+    names = runner.take(4)
+    driver = begin(runner, runner.write_plan(names, concurrency=1))
     run_id, held, skipped = driver.run_id, names[2], names[3]
     assert answered(runner, "hold", run_id, held, "--reason", "in use")["outcome"] == "done"
     assert answered(runner, "hold", run_id, held, "--reason", "in use")["outcome"] == "no-effect"
@@ -108,6 +99,7 @@ def test_servers_are_held_and_skipped_in_mid_run(slow: SharedCloudRunner) -> Non
     assert refused.returncode == 64
     assert re.search(rf"{first} is \w+", json.loads(refused.stdout)["request"]["detail"])
     assert runner.invoke("hold", run_id, "web-nowhere", "--reason", "x").returncode == 64
+    finish(runner)
     assert driver.end().returncode == 10
     targets = {target["name"]: target for target in runner.status(run_id)["targets"]}
     assert (targets[held]["state"], targets[held]["reason"]) == ("held", "operator")
@@ -118,11 +110,11 @@ def test_servers_are_held_and_skipped_in_mid_run(slow: SharedCloudRunner) -> Non
 
 def test_the_concurrency_is_set_in_mid_run(runner: SharedCloudRunner) -> None:
     names = runner.take(6)
-    driver = runner.begin("apply", runner.write_plan(names, concurrency=1), "--yes")
-    driver.until("target.changing")
+    driver = begin(runner, runner.write_plan(names, concurrency=1))
     for wrong in ("concurrency=0", "concurrency=10001", "concurrency=many", "pace=3"):
         assert runner.invoke("set", driver.run_id, wrong, "--reason", "x").returncode == 64
     assert answered(runner, "set", driver.run_id, "concurrency=5", "--reason", "a short night")["outcome"] == "done"
+    finish(runner)
     assert driver.end().returncode == 0
     assert [event["concurrency"] for event in driver.events if event["type"] == "run.setting"] == [5]
     assert runner.changes(names) == dict.fromkeys(names, 1)
@@ -132,15 +124,14 @@ def test_a_driver_killed_between_row_and_effect_leaves_one_answer(runner: Shared
     """The driver is stopped, so that it cannot read what is asked, and then killed."""
     names = runner.take(4)
     text = runner.write_plan(names, concurrency=1)
-    driver = runner.begin("apply", text, "--yes")
-    driver.until("target.changing")
-    driver.process.send_signal(19)
+    driver = begin(runner, text)
+    driver.process.send_signal(signal.SIGSTOP)
     asked = runner.start("pause", driver.run_id, "--reason", WHY, "-o", "json")
-    while not rows(runner):
-        assert asked.poll() is None
+    until(lambda: rows(runner) > 0 or asked.poll() is not None)
     assert answers(runner, driver.run_id) == []
     driver.kill()
-    out, err = asked.communicate(timeout=60)
+    finish(runner)
+    _, err = asked.communicate(timeout=COMMAND_TIMEOUT_S)
     assert asked.returncode == 0, err
     assert answers(runner, driver.run_id) == [(1, "pause", "done")]
     assert runner.status(driver.run_id)["run"]["state"] == "paused"
@@ -148,15 +139,14 @@ def test_a_driver_killed_between_row_and_effect_leaves_one_answer(runner: Shared
     assert runner.fleetos("resume", driver.run_id, "--reason", "go on").returncode == 0
     assert [verb for _, verb, _ in answers(runner, driver.run_id)] == ["pause", "resume"]
     assert runner.changes(names) == dict.fromkeys(names, 1)
-    del out
 
 
 def test_a_run_without_a_driver_is_paused_and_changed_by_the_command_itself(runner: SharedCloudRunner) -> None:
     names = runner.take(3)
     text = runner.write_plan(names, concurrency=1)
-    driver = runner.begin("apply", text, "--yes")
-    driver.until("target.changing")
+    driver = begin(runner, text)
     driver.kill()
+    finish(runner)
     run_id = driver.run_id
     assert answered(runner, "skip", run_id, names[2], "--reason", "not needed")["outcome"] == "done"
     assert answered(runner, "set", run_id, "concurrency=2", "--reason", "faster")["outcome"] == "done"
@@ -173,9 +163,9 @@ def test_the_page_shows_the_document_as_it_is(runner: SharedCloudRunner) -> None
     page = (Path(__file__).parents[2] / "docs" / "operator-requests.md").read_text(encoding="utf-8")
     example = json.loads(page.partition("```json\n")[2].partition("```")[0])
     names = runner.take(1)
-    driver = runner.begin("apply", runner.write_plan(names), "--yes")
-    driver.until("target.changing")
+    driver = begin(runner, runner.write_plan(names))
     document = json.loads(runner.invoke("pause", driver.run_id, "--reason", WHY, "-o", "json").stdout)
+    finish(runner)
     driver.end()
     assert document.keys() == example.keys()
     assert document["request"].keys() == example["request"].keys()

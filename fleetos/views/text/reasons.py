@@ -158,6 +158,7 @@ REASONS: Mapping[Reason, Words] = {
 
 
 _OF_RUN: Mapping[Reason, str] = {
+    _R.OPERATOR: "by an operator:",
     _R.ABORTED: "The run was aborted before all of its servers were changed.",
 }
 
