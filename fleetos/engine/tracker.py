@@ -203,23 +203,9 @@ class Tracker:
 
         A run whose failure budget is exceeded by it pauses at once: nothing more is admitted or sent in this turn.
         """
-        if not isinstance(event, RunEvent):
-            self._write_target_event(turn, event)
-        elif not isinstance(event, RunMoved):
-            turn.write_event(event)
-        elif turn.run.state is not event.to:
-            turn.write_event(event)
-            self.mark_dirty(self._observations)
-        self.pause_over_budget(turn)
-
-    def pause_over_budget(self, turn: Turn) -> None:
-        """Pause the run if a failure budget of it is exceeded, and a pause would spare somebody."""
-        if turn.run.state is RunState.RUNNING and turn.failed and turn.spared:
-            exceeded = next((one for one in budgets(turn.run.settings, turn.failed, turn.done) if one.exceeded), None)
-            if exceeded is not None:
-                self.write_event(turn, RunMoved(RunState.PAUSED, Reason.BUDGET, exceeded.words))
-
-    def _write_target_event(self, turn: Turn, event: TargetEvent) -> None:
+        if isinstance(event, RunEvent):
+            self._write_run_event(turn, event)
+            return
         before = turn.target(event.server_id)
         self._measure_change(before, event)
         turn.write_event(event)
@@ -230,6 +216,22 @@ class Tracker:
         self.dirty[event.server_id] = None
         if after.state in QUEUED and before.state not in QUEUED:
             self.queue.add_target(after)
+        self.pause_over_budget(turn)
+
+    def _write_run_event(self, turn: Turn, event: RunEvent) -> None:
+        if not isinstance(event, RunMoved):
+            turn.write_event(event)
+        elif turn.run.state is not event.to:
+            turn.write_event(event)
+            self.mark_dirty(self._observations)
+            self.pause_over_budget(turn)
+
+    def pause_over_budget(self, turn: Turn) -> None:
+        """Pause the run if a failure budget of it is exceeded, and a pause would spare somebody."""
+        if turn.run.state is RunState.RUNNING and turn.failed and turn.spared:
+            exceeded = next((one for one in budgets(turn.run.settings, turn.failed, turn.done) if one.exceeded), None)
+            if exceeded is not None:
+                self.write_event(turn, RunMoved(RunState.PAUSED, Reason.BUDGET, exceeded.words))
 
     def _first_observations(self, server_id: str) -> TargetObservations:
         """Return empty observations, or what a sweep showed of the target while it was next in the queue.

@@ -54,7 +54,7 @@ def test_a_pause_counts_by_whom_it_keeps_waiting() -> None:
 
 
 def test_a_write_counts_that_a_pause_keeps_back() -> None:
-    assert situations(run_scenario(world(59)))["write-kept-back-by-a-pause"] > 0
+    assert situations(run_scenario(world(115)))["write-kept-back-by-a-pause"] > 0
 
 
 def test_required_situations_are_missing_only_in_many_worlds() -> None:
