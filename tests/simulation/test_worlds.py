@@ -31,7 +31,7 @@ def test_in_some_worlds_servers_get_the_image_that_they_run() -> None:
 @pytest.mark.parametrize(
     ("first", "situation"),
     [
-        pytest.param(3, "write-kept-back-by-a-pause", id="forbidden"),
+        pytest.param(115, "write-kept-back-by-a-pause", id="forbidden"),
         pytest.param(7, "held-unanswered-send", id="started"),
         pytest.param(11, "power-stopped-again", id="put-back"),
         pytest.param(15, "held-foreign-change", id="queueing"),
