@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.admission import admission
 from benchmarks.clients.ways import WAYS
 from benchmarks.headline import headline
 from benchmarks.micro import micro
@@ -36,6 +37,7 @@ MEASUREMENTS: Mapping[str, Callable[[Asked], Section]] = {
     "peers": lambda asked: peers(asked.servers, asked.runs, asked.scale, asked.choice, quick=asked.quick),
     "scaling": lambda asked: scaling(asked.servers, asked.scale, quick=asked.quick),
     "micro": lambda asked: micro(asked.runs, quick=asked.quick),
+    "admission": lambda asked: admission(asked.servers, quick=asked.quick),
     "start-up": lambda asked: start_up(asked.runs, quick=asked.quick),
 }
 EXAMPLES = """
@@ -46,6 +48,7 @@ measurements:
   scaling    how calls, CPU time, memory and journal grow with the fleet, up to 100,000 servers in virtual time and
              10,000 in real time, and how long a resume takes to get going (half an hour; --servers N: up to N)
   micro      the journal beside sqlite3, the client beside aiohttp (a minute)
+  admission  a window that opens for 100,000 servers that wait (seconds; --servers N: that many)
   start-up   CPU time and memory of commands that do next to nothing, beside bare Python (a minute)
   all        all of them, one after the other
 

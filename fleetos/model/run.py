@@ -146,6 +146,8 @@ class Target:
     """Flavor at the freeze."""
     az: str | None = None
     """Availability zone at the freeze."""
+    wave: int = 0
+    """Number of its wave; 0: it is in none."""
     state: TargetState = TargetState.WAITING
     since: datetime | None = None
     """Time at which the target entered `state`."""
