@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from benchmarks.report import Section, Table, say
-from fleetos.model.plan import Share
 from fleetos.model.run import Target
 from fleetos.model.states import TargetState
 from fleetos.model.steering.rollout import GroupRule, Steering
+from fleetos.model.steering.share import Share
 from fleetos.model.steering.times import Times
 from fleetos.model.steering.windows import Windows
 from fleetos.rules.admission.lanes import Lanes

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from fleetos.errors import Problem
+from fleetos.model.steering.rollout import SteeringPlan
+from fleetos.model.steering.share import Share
 
 
 class ApiChoice(StrEnum):
@@ -202,26 +204,14 @@ class AllowedServer:
     place: SourcePosition
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Number of servers, or a percentage of them if `percent` is set."""
-
-    number: float
-    percent: bool = False
-
-    def of(self, total: int, *, at_least: int) -> int:
-        """Return the number of servers out of `total`: percentages round down, but never below `at_least`."""
-        if not self.percent:
-            return max(at_least, int(self.number))
-        # In millionths, the finest that a plan can say: 99.96 % of 10,000 are 9,996, but not with floats.
-        return max(at_least, total * round(self.number * 10**6) // 10**8)
+_CONCURRENCY = Share(10)
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """Concurrency, and the power of servers before and after their change."""
 
-    concurrency: Share = Share(10)
+    concurrency: Share = _CONCURRENCY
     stop: StopMode = StopMode.SOFT_THEN_HARD
     force: bool = False
     power_after: PowerAfter = PowerAfter.RUNNING
@@ -291,6 +281,7 @@ class Plan:
     timeouts: Timeouts = field(default_factory=Timeouts)
     polling: Polling = field(default_factory=Polling)
     api: ApiLimits = field(default_factory=ApiLimits)
+    steering: SteeringPlan = field(default_factory=SteeringPlan)
     places: Mapping[str, SourcePosition] = field(default_factory=dict[str, SourcePosition], compare=False, repr=False)
     """Position of each key outside of `servers`."""
     doubts: tuple[Problem, ...] = field(default=(), compare=False)

@@ -107,6 +107,12 @@ def cron_starts(expression: str, after: datetime) -> Iterator[datetime]:
         raise ValueError(str(error)) from None
 
 
+def check_cron(expression: str) -> None:
+    """Raise ValueError unless the expression is one of five fields that ever starts."""
+    if next(cron_starts(expression, datetime.combine(date(2027, 1, 1), time())), None) is None:
+        raise ValueError("it never starts")
+
+
 def parse_date_or_time(text: str) -> date | datetime | None:
     """Return the date or the time that an ISO 8601 text names, None if it names none."""
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):

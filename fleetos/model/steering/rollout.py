@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from fleetos.model.plan import Share
 from fleetos.model.steering.match import Match
+from fleetos.model.steering.share import Share
 from fleetos.model.steering.windows import Windows
 
 
@@ -96,6 +96,42 @@ class Budgets:
     """Exceeded when more targets of the run failed. The budget of a wave is in `Wave`."""
     of_last: OfLast | None = None
     on_exceeded: OnExceeded = OnExceeded.PAUSE
+
+
+@dataclass(frozen=True, slots=True)
+class SteeringPlan:
+    """Steering as a plan says it. None or empty: not written."""
+
+    order: tuple[str, ...] = ()
+    """`listed`, `name`, `az`, `flavor`, `label:X`, `down-first` or `spread`, the weightiest first."""
+    waves: tuple[WaveEntry, ...] = ()
+    groups: tuple[GroupRule, ...] = ()
+    max_failed: Share | None = None
+    """Percentages are of the members of the run; budgets round down, also to 0."""
+    max_failed_per_wave: Share | None = None
+    """Percentages are of the members of the wave."""
+    of_last: OfLast | None = None
+    on_exceeded: OnExceeded | None = None
+    windows: Windows | None = None
+    protect: bool = False
+
+    @property
+    def written(self) -> dict[str, object]:
+        """Keys that are written, with their values."""
+        return {key: value for key in STEERING_KEYS if (value := getattr(self, key)) not in (None, (), False)}
+
+
+STEERING_KEYS = (
+    "order",
+    "waves",
+    "groups",
+    "max_failed",
+    "max_failed_per_wave",
+    "of_last",
+    "on_exceeded",
+    "windows",
+    "protect",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from fleetos.planning.plan_file.schema import (
     ServerSelect,
 )
 from fleetos.planning.plan_file.selector_section import build_selector
+from fleetos.planning.plan_file.steering_build import SteeringBuilder
 from fleetos.planning.plan_file.units import format_duration
 from fleetos.planning.plan_file.user_data import user_data_doubts, user_data_fault
 from fleetos.planning.plan_file.validation import place_of
@@ -68,6 +69,7 @@ def build_plan(
     servers = builder.build_servers(shape)
     builder.check_changes(change, servers)
     builder.check_times(shape)
+    steering = SteeringBuilder(path.absolute().parent, pruned, builder.place)
     plan = Plan(
         path=path.absolute(),
         name=shape.name,
@@ -90,10 +92,11 @@ def build_plan(
         timeouts=Timeouts(shape.timeouts.stop, shape.timeouts.change, shape.timeouts.settle, shape.timeouts.start),
         polling=Polling(shape.polling.min, shape.polling.max),
         api=_api_limits(shape),
+        steering=steering.build(shape),
         places=builder.places(),
         doubts=tuple(builder.doubts),
     )
-    return replace(plan, digest=content_digest(plan)), tuple(builder.problems)
+    return replace(plan, digest=content_digest(plan)), (*builder.problems, *steering.problems)
 
 
 def _api_limits(shape: PlanShape) -> ApiLimits:
@@ -126,7 +129,8 @@ class _Builder:
         self._user_data_refused: set[Problem] = set()
         self._selectors = 0
 
-    def _place(self, path: KeyPath) -> SourcePosition:
+    def place(self, path: KeyPath) -> SourcePosition:
+        """Return the position of a path, or of the nearest one around it."""
         return place_of(self._root, path, self._file)
 
     def places(self) -> dict[str, SourcePosition]:
@@ -135,7 +139,7 @@ class _Builder:
         open_paths: list[tuple[KeyPath, Node]] = [((), self._root)]
         while open_paths:
             path, node = open_paths.pop()
-            positions[dotted(path)] = self._place(path)
+            positions[dotted(path)] = self.place(path)
             if path[:1] not in _LISTS:
                 open_paths += [((*path, key), below) for key, below in node.below.items()]
         return positions
@@ -145,14 +149,14 @@ class _Builder:
         if section is None:
             return ChangeSpec()
         written = section.model_fields_set
-        places = {key: self._place((*path, key)) for key in written}
+        places = {key: self.place((*path, key)) for key in written}
         if section.keyname is not None and section.adminpass is not None:
             self.problems.append(places["adminpass"].problem("at most one of keyname and adminpass", "remove one"))
         if section.image is not None and section.reinstall is not None:
             self.problems.append(places["reinstall"].problem("at most one of image and reinstall", "remove one"))
         metadata = None if section.metadata is None else _metadata(section.metadata)
         if metadata and "__system__cmkid" in metadata and metadata.get("__system__encrypted") != "1":
-            place = self._place((*path, "metadata", "__system__cmkid"))
+            place = self.place((*path, "metadata", "__system__cmkid"))
             if (*path, "metadata", "__system__encrypted") not in self._pruned:
                 self.problems.append(place.problem('__system__encrypted: "1" beside it', "add it, or remove the key"))
         return ChangeSpec(
@@ -207,7 +211,7 @@ class _Builder:
         for index, entry in zip(positions, shape.servers, strict=True):
             path = ("servers", index)
             if len(listed) > PLAN_MAX_LISTED:
-                self.problems.append(self._place(path).problem(f"at most {PLAN_MAX_SERVERS} servers in a plan"))
+                self.problems.append(self.place(path).problem(f"at most {PLAN_MAX_SERVERS} servers in a plan"))
                 return tuple(listed)
             if isinstance(entry, ServerFile):
                 listed += self._csv_servers(entry, path)
@@ -216,30 +220,30 @@ class _Builder:
         kept, contradictions = merge_servers(((ref.id, ref.name, ref.called, ref.select), ref) for ref in listed)
         self.problems += contradictions
         if len(kept) > PLAN_MAX_SERVERS:
-            self.problems.append(self._place(("servers",)).problem(f"at most {PLAN_MAX_SERVERS} servers in a plan"))
+            self.problems.append(self.place(("servers",)).problem(f"at most {PLAN_MAX_SERVERS} servers in a plan"))
         if not kept and not self.problems and not self._pruned:
-            self.problems.append(self._place(("servers",)).problem("at least one server; the files hold none"))
+            self.problems.append(self.place(("servers",)).problem("at least one server; the files hold none"))
         return tuple(kept.values())
 
     def _listed_server(self, entry: ServerById | ServerByName | ServerSelect, path: KeyPath) -> ServerRef:
         change = self.build_change(entry.change, (*path, "change"))
         match entry:
             case ServerById():
-                return ServerRef(entry.id, None, change, entry.labels, self._place((*path, "id")))
+                return ServerRef(entry.id, None, change, entry.labels, self.place((*path, "id")))
             case ServerByName():
-                return ServerRef(None, entry.name, change, entry.labels, self._place((*path, "name")))
+                return ServerRef(None, entry.name, change, entry.labels, self.place((*path, "name")))
             case ServerSelect():
-                place = self._place((*path, "select"))
+                place = self.place((*path, "select"))
                 return ServerRef(None, None, change, entry.labels, place, self._selector(entry.select, path))
 
     def _selector(self, section: SelectSection, entry: KeyPath) -> Selector:
         path = (*entry, "select")
         self._selectors += 1
         if self._selectors == SELECTORS_MAX + 1:
-            self.problems.append(self._place(path).problem(f"at most {SELECTORS_MAX} entries with `select`"))
+            self.problems.append(self.place(path).problem(f"at most {SELECTORS_MAX} entries with `select`"))
         if not section.model_fields_set and not any(pruned[: len(path)] == path for pruned in self._pruned):
-            self.problems.append(self._place(path).problem("at least one key", 'all servers are {name: "*"}'))
-        return build_selector(section, lambda *keys: self._place((*path, *keys)))
+            self.problems.append(self.place(path).problem("at least one key", 'all servers are {name: "*"}'))
+        return build_selector(section, lambda *keys: self.place((*path, *keys)))
 
     def _csv_servers(self, entry: ServerFile, path: KeyPath) -> list[ServerRef]:
         file = self._path.parent / entry.file
@@ -251,13 +255,13 @@ class _Builder:
             rows = read_csv_servers(file, self._bytes_left)
         except FileTooLarge:
             expected = f"CSV files of at most {ROWS_MAX_BYTES} bytes together; {file} is larger than what is left"
-            self.problems.append(self._place((*path, "file")).problem(expected))
+            self.problems.append(self.place((*path, "file")).problem(expected))
             return []
         except UnreadableFile as error:
             if error.line is not None:
                 self.problems.append(Problem(str(file), error.line, error.column, "", error.expected, error.hint))
             else:
-                self.problems.append(self._place((*path, "file")).problem(f"a CSV file: {error.expected}", error.hint))
+                self.problems.append(self.place((*path, "file")).problem(f"a CSV file: {error.expected}", error.hint))
             return []
         self._bytes_left -= rows.size
         self.problems += rows.problems
@@ -270,9 +274,9 @@ class _Builder:
         exclusions: list[Exclusion] = []
         for index, entry in zip(positions, shape.exclude, strict=False):
             if isinstance(entry, ExcludedId):
-                exclusions.append(Exclusion(entry.id, None, self._place(("exclude", index, "id"))))
+                exclusions.append(Exclusion(entry.id, None, self.place(("exclude", index, "id"))))
             else:
-                exclusions.append(Exclusion(None, entry.name, self._place(("exclude", index, "name"))))
+                exclusions.append(Exclusion(None, entry.name, self.place(("exclude", index, "name"))))
         return tuple(exclusions)
 
     def build_allowed(self, shape: PlanShape) -> tuple[AllowedServer, ...]:
@@ -280,7 +284,7 @@ class _Builder:
         if any(pruned[:1] == ("allow_managed",) for pruned in self._pruned):
             return ()
         listed = enumerate(shape.allow_managed)
-        return tuple(AllowedServer(name, self._place(("allow_managed", index))) for index, name in listed)
+        return tuple(AllowedServer(name, self.place(("allow_managed", index))) for index, name in listed)
 
     def check_changes(self, change: ChangeSpec, servers: tuple[ServerRef, ...]) -> None:
         """Add a problem where a server has no image, or where user data is for an API that takes none."""
@@ -292,7 +296,7 @@ class _Builder:
             return
         bare = [server for server in servers if not _names_image(server.change)]
         if len(bare) == len(servers):
-            self.problems.append(self._place(("change", "image")).problem("the image that the servers get"))
+            self.problems.append(self.place(("change", "image")).problem("the image that the servers get"))
         elif bare:
             others = f" (and {len(bare) - 1} more servers)" if len(bare) > 1 else ""
             expected = f"an image for this server{others}"
@@ -315,4 +319,4 @@ class _Builder:
 
     def _add_bound_problem(self, low: KeyPath, high: KeyPath, most: str) -> None:
         if low not in self._pruned and high not in self._pruned:
-            self.problems.append(self._place(low).problem(f"at most {dotted(high)}, which is {most}"))
+            self.problems.append(self.place(low).problem(f"at most {dotted(high)}, which is {most}"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
@@ -39,6 +40,8 @@ def content_digest(plan: Plan) -> str:
     }
     if plan.allow_managed:
         content["allow_managed"] = sorted(entry.server for entry in plan.allow_managed)
+    if plan.steering.written:
+        content["steering"] = _steering_content(plan)
     return _sha256(content)
 
 
@@ -63,6 +66,19 @@ def _failure_content(policy: FailurePolicy) -> Mapping[str, object]:
 def _server_content(server: ServerRef, common: Mapping[str, object]) -> tuple[object, ...]:
     content = (server.id, server.name, _own_values(server.change, common), sorted(server.labels.items()))
     return content if server.select is None else (*content, server.select.written)
+
+
+def _steering_content(plan: Plan) -> Mapping[str, object]:
+    """Return the written keys of the steering, with the paths of calendars relative to the plan's folder.
+
+    A calendar of `allow` counts by its content too; one of `deny` may change while the run goes on.
+    """
+    content = {key: value for key, value in asdict(plan.steering).items() if key in plan.steering.written}
+    if plan.steering.windows is not None:
+        for rule in (*(content["windows"]["allow"] or ()), *content["windows"]["deny"]):
+            if "path" in rule["when"]:
+                rule["when"]["path"] = os.path.relpath(rule["when"]["path"], plan.path.parent)
+    return content
 
 
 def _own_values(change: ChangeSpec, common: Mapping[str, object]) -> Mapping[str, object]:

@@ -5,10 +5,21 @@ Defaults are those of the model, as a plan spells them. Descriptions end up in t
 
 from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from fleetos.limits import CONNECTIONS_MAX, LABELS_MAX, PLAN_MAX_SERVERS, SELECT_VALUES_MAX
 from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, Rollout, Timeouts
+from fleetos.planning.plan_file.schema_steering import (
+    GROUP_RULES_MAX,
+    WAVE_ENTRIES_MAX,
+    OfLastSection,
+    Section,
+    ThenSection,
+    UnavailableSection,
+    WaveEntryKeys,
+    WindowsSection,
+)
+from fleetos.planning.plan_file.steering_types import FailureShare, OrderKey
 from fleetos.planning.plan_file.value_types import (
     ApiRate,
     Concurrency,
@@ -60,12 +71,6 @@ SelectableStatus = Literal[
 ]
 
 _ROLLOUT, _FAILURE, _TIMEOUTS, _POLLING, _API = Rollout(), FailurePolicy(), Timeouts(), Polling(), ApiLimits()
-
-
-class Section(BaseModel):
-    """A mapping of the plan that knows all its keys."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class MetadataSection(Section):
@@ -236,6 +241,28 @@ class RolloutSection(Section):
         default=_ROLLOUT.power_after.value,
         description="as-before: a server that was stopped is stopped again after its change.",
     )
+    order: list[OrderKey] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=8,
+        description="The order of the servers, the weightiest key first: listed, name, az, flavor, label:NAME, "
+        "down-first (those that do not run), spread (round-robin over az, flavor and old image). "
+        "Left out: [spread] with waves, else [listed].",
+    )
+    waves: list[WaveEntryKeys] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=WAVE_ENTRIES_MAX,
+        description="Sizes of successive waves, of which the last repeats, or entries with `sizes`. A size is a number "
+        "of servers, or a percentage (rounds down, never to 0).",
+    )
+    between_waves: ThenSection | None = Field(default=None, description="Conditions between two waves.")
+    max_unavailable: list[UnavailableSection] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=GROUP_RULES_MAX,
+        description="How many servers of a group may be out at once.",
+    )
 
 
 class FailureSection(Section):
@@ -249,6 +276,20 @@ class FailureSection(Section):
     first: First = Field(
         default=_FAILURE.first,
         description="The run pauses when the first so many servers that ended all failed; off: it never does.",
+    )
+    max_failed: FailureShare | None = Field(
+        default=None,
+        description="The run pauses when more servers failed: a number, or a percentage (rounds down, also to 0).",
+    )
+    max_failed_per_wave: FailureShare | None = Field(
+        default=None,
+        description="The run pauses when more servers of a wave failed. Left out: 5% where there are waves.",
+    )
+    of_last: OfLastSection | None = Field(
+        default=None, description="The run pauses when more of the servers that ended last failed."
+    )
+    on_exceeded: Literal["pause", "end"] | None = Field(
+        default=None, description="pause (the default), or end: what is not started yet is cancelled."
     )
 
 
@@ -315,4 +356,6 @@ class PlanShape(Section):
     polling: PollingSection = Field(
         default=PollingSection(), description="Bounds of the learned interval at which jobs and servers are read."
     )
+    windows: WindowsSection | None = Field(default=None, description="When servers may be changed.")
+    protect: bool = Field(default=False, description="true: the plan must say `max_failed` and `waves`.")
     api: ApiSection = Field(default=ApiSection(), description="What the cloud's API may be asked for.")

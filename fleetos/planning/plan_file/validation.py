@@ -26,6 +26,14 @@ from fleetos.planning.plan_file.schema import (
     ServerSelect,
     TimeoutsSection,
 )
+from fleetos.planning.plan_file.schema_steering import (
+    OfLastSection,
+    ThenSection,
+    UnavailableSection,
+    WaveSection,
+    WindowSection,
+    WindowsSection,
+)
 from fleetos.planning.plan_file.value_types import EACH, MEANINGS, ONE
 from fleetos.text import did_you_mean
 from fleetos.yaml_file import SECRET_KEYS, Key, KeyPath, Node, dotted
@@ -43,16 +51,22 @@ SECTIONS: Mapping[tuple[str, ...], tuple[type[BaseModel], ...]] = {
     ("servers", "*", "change", "metadata"): (MetadataSection,),
     ("exclude", "*"): (ExcludedId, ExcludedName),
     ("rollout",): (RolloutSection,),
+    ("rollout", "waves", "*"): (WaveSection,),
+    ("rollout", "waves", "*", "then"): (ThenSection,),
+    ("rollout", "between_waves"): (ThenSection,),
+    ("rollout", "max_unavailable", "*"): (UnavailableSection,),
     ("failure",): (FailureSection,),
+    ("failure", "of_last"): (OfLastSection,),
+    ("windows",): (WindowsSection,),
+    ("windows", "allow", "*"): (WindowSection,),
+    ("windows", "deny", "*"): (WindowSection,),
     ("timeouts",): (TimeoutsSection,),
     ("polling",): (PollingSection,),
     ("api",): (ApiSection,),
 }
 # Keys that a later version will know, by the path of their section.
 LATER: Mapping[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"windows", "hooks", "health", "backup", "notify"}),
-    ("rollout",): frozenset({"waves", "between_waves", "max_unavailable", "order"}),
-    ("failure",): frozenset({"max_failed", "max_failed_per_wave"}),
+    (): frozenset({"hooks", "health", "backup", "notify"}),
 }
 _NOT_SUPPORTED = "not supported by this version"
 _ENTRIES = frozenset({"servers", "exclude"})
@@ -109,10 +123,11 @@ def validate_plan(root: Node, file: str) -> Validation:
     key_errors = [(path, error) for error in errors if (path := _error_path(error)) not in empty]
     problems += [_make_problem(root, file, path, error) for path, error in key_errors[:INPUT_PROBLEMS_LISTED]]
     pruned = empty | {_entry_path(path) for path, _ in key_errors}
-    plain = _without(root.plain, tuple(pruned))
-    plain.setdefault("version", 1)
-    plain.setdefault("name", "unnamed")
-    shape, _ = _validate(plain)
+    shape, errors = _validate_rest(root, pruned)
+    if shape is None:
+        # A list may have lost all its entries.
+        pruned |= {_error_path(error) for error in errors}
+        shape, _ = _validate_rest(root, pruned)
     return Validation(shape, tuple(problems), frozenset(pruned), max(0, len(key_errors) - INPUT_PROBLEMS_LISTED))
 
 
@@ -145,6 +160,14 @@ def _validate(plain: Any) -> tuple[PlanShape | None, list[ErrorDetails]]:
     except ValidationError as error:
         # Without the input: it may hold a password in a wrong place.
         return None, error.errors(include_input=False, include_url=False)
+
+
+def _validate_rest(root: Node, pruned: set[KeyPath]) -> tuple[PlanShape | None, list[ErrorDetails]]:
+    """Validate the plan without the places in `pruned`."""
+    plain = _without(root.plain, tuple(pruned))
+    plain.setdefault("version", 1)
+    plain.setdefault("name", "unnamed")
+    return _validate(plain)
 
 
 def _error_path(error: ErrorDetails) -> KeyPath:

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.plan import Share
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import ENDS, IN_FLIGHT, TargetState
 from fleetos.model.steering.rollout import GroupRule
+from fleetos.model.steering.share import Share
 from fleetos.rules.groups import LOOK_EXPIRES, Group, Groups, Look, group_keys, why_out
 from tests.support.builders import ERROR, RUNNING, START, STOPPED, STOPPING, a_target, an_attempt
 

@@ -127,10 +127,10 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order(plans: PlanFol
         id: 616fb98f-46ca-475e-917e-000000000001
       - name: ok
         change: {api: v1, user_data: {text: hello}}
-    rollout: {concurrency: 0, waves: [1], stop: softly, force: "yes"}
-    failure: {max_failed: 5%, backoff: 30, attempts: 2.5}
+    rollout: {concurrency: 0, waves: [0], stop: softly, force: "yes"}
+    failure: {max_failed: -%, backoff: 30, attempts: 2.5}
     timeouts: {settle: never, stop: 500h}
-    windows: {}
+    hooks: {}
     api: {rate: 5/x, connections: 1000}
     """
     problems = plans.problems(text)
@@ -153,7 +153,7 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order(plans: PlanFol
         (14, 5, "servers[5].name"),
         (17, 23, "servers[6].change.user_data"),
         (18, 11, "rollout.concurrency"),
-        (18, 27, "rollout.waves"),
+        (18, 35, "rollout.waves[0]"),
         (18, 39, "rollout.stop"),
         (18, 53, "rollout.force"),
         (19, 11, "failure.max_failed"),
@@ -161,7 +161,7 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order(plans: PlanFol
         (19, 40, "failure.attempts"),
         (20, 12, "timeouts.settle"),
         (20, 27, "timeouts.stop"),
-        (21, 1, "windows"),
+        (21, 1, "hooks"),
         (22, 7, "api.rate"),
         (22, 18, "api.connections"),
     ]
@@ -173,7 +173,11 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order(plans: PlanFol
     [
         ("rollout: {concurency: 1}", "rollout.concurency", "did you mean `concurrency`?"),
         ("Servers: []", "Servers", "did you mean `servers`?"),
-        ("failure: {retries: 1}", "failure.retries", "known here: attempts, backoff, max_backoff, first"),
+        (
+            "failure: {reruns: 1}",
+            "failure.reruns",
+            "known here: attempts, backoff, max_backoff, first, max_failed, max_failed_per_wave, of_last, on_exceeded",
+        ),
         ("concurrency: 5", "concurrency", "`concurrency` belongs into `rollout`"),
         ("rollout: {attempts: 5}", "rollout.attempts", "`attempts` belongs into `failure`"),
     ],
@@ -187,9 +191,7 @@ def test_an_unknown_key_gets_a_hint(plans: PlanFolder, section: str, key: str, h
 @pytest.mark.parametrize(
     "section",
     [
-        *(f"{key}: {{}}" for key in ("windows", "hooks", "health", "backup", "notify")),
-        *(f"rollout: {{{key}: 1}}" for key in ("waves", "between_waves", "max_unavailable", "order")),
-        *(f"failure: {{{key}: 1}}" for key in ("max_failed", "max_failed_per_wave")),
+        *(f"{key}: {{}}" for key in ("hooks", "health", "backup", "notify")),
     ],
 )
 def test_a_key_of_a_later_version_is_not_supported(plans: PlanFolder, section: str) -> None:
@@ -199,10 +201,8 @@ def test_a_key_of_a_later_version_is_not_supported(plans: PlanFolder, section: s
 @pytest.mark.parametrize(
     ("section", "hint"),
     [
-        ("waves: [1]", "it will be `rollout.waves`"),
-        ("order: [name]", "it will be `rollout.order`"),
-        ("max_failed: 3", "it will be `failure.max_failed`"),
-        ("rollout: {windows: {}}", "it will be `windows`"),
+        ("rollout: {hooks: {}}", "it will be `hooks`"),
+        ("failure: {notify: {}}", "it will be `notify`"),
     ],
 )
 def test_a_key_of_a_later_version_in_a_wrong_place_is_not_supported_either(

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetos.model.plan import Share
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import QUEUED, RunState, TargetState
 from fleetos.model.steering.rollout import GroupRule, Steering
+from fleetos.model.steering.share import Share
 from fleetos.model.steering.times import Times
 from fleetos.model.steering.windows import Windows
 from fleetos.rules.admission.lanes import Lanes, find_place

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.plan import Share
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.steering.rollout import GroupRule, Steering
+from fleetos.model.steering.share import Share
 from fleetos.model.steering.times import Times
 from fleetos.model.steering.windows import Windows
 from fleetos.rules.admission.pass_facts import Point, Standing, Waiting
