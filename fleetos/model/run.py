@@ -12,6 +12,7 @@ from typing import Literal
 from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.plan import PowerAfter, SecretRef, StopMode, UserDataRef
 from fleetos.model.states import AHEAD, ENDS, NEVER_RETRIED, RETRIABLE, Reason, RunState, TargetState
+from fleetos.model.steering.rollout import UNSTEERED, Steering
 
 
 class Outcome(StrEnum):
@@ -355,6 +356,8 @@ class Run:
     """Operator who asked for `state`, empty if nobody did."""
     left: Left | None = None
     """End of the last driver; None: there is a driver, or the last one was killed before it could write this."""
+    steering: Steering = UNSTEERED
+    """Waves, groups, budgets and windows."""
 
 
 @dataclass(frozen=True, slots=True)

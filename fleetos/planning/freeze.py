@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fleetos.errors import InputError
-from fleetos.model.journal.events import Enlisted, Event, RunCreated
+from fleetos.model.journal.events import Enlisted, Event, Moved, RunCreated
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.plan import Plan
 from fleetos.model.run import Run, Scope, Settings, Target
@@ -14,6 +14,7 @@ from fleetos.model.states import Reason
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.plan_file.digest import run_digest
 from fleetos.planning.preflight.preflight import Preflight, ResolvedServer
+from fleetos.planning.rollout import freeze_steering
 from fleetos.planning.settings import CloudFacts, choose_settings, settle_problem
 from fleetos.planning.skip_or_hold import skip_or_hold
 
@@ -72,7 +73,8 @@ def freeze(
     """Freeze the plan into a run on the servers that preflight resolved. `now` is UTC.
 
     A server that preflight refuses is held at once, and one that runs the image already is skipped at once: the run
-    never touches either. Raise InputError if the settle time is too short for the cloud.
+    never touches either. Raise InputError if the settle time is too short for the cloud, or if waves and windows do not
+    suit the servers.
     """
     past_runs = history or History()
     settle = settle_problem(plan, facts)
@@ -89,20 +91,36 @@ def freeze(
         images=preflight.images,
         created_at=now,
     )
-    events: list[Event] = []
-    targets: list[Target] = []
+    made: list[tuple[Target, Moved | None]] = []
     for position, resolved in enumerate(preflight.servers):
-        enlisted = Enlisted(_make_target(resolved, position, settings, past_runs))
-        target = fold_target(None, enlisted, now)
-        events.append(enlisted)
         refusal = preflight.refusals.get(resolved.server.id)
         end = skip_or_hold(resolved, refusal, settings, past_runs.bad_attempts)
-        if end is not None:
-            events.append(end)
-            target = fold_target(target, end, now)
-        targets.append(target)
+        made.append((_make_target(resolved, position, settings, past_runs), end))
+    if plan.steering.written:
+        run, made = _steer(plan, run, made, now)
+    events: list[Event] = []
+    targets: list[Target] = []
+    for listed, end in made:
+        enlisted = Enlisted(listed)
+        events += (enlisted,) if end is None else (enlisted, end)
+        target = fold_target(None, enlisted, now)
+        targets.append(target if end is None else fold_target(target, end, now))
     run = replace(run, wipes=len(wipes_of(run, targets).left))
     return FrozenRun(run, (RunCreated(run), *events), tuple(targets))
+
+
+def _steer(
+    plan: Plan, run: Run, made: list[tuple[Target, Moved | None]], now: datetime
+) -> tuple[Run, list[tuple[Target, Moved | None]]]:
+    """Return the run with its steering, and its targets in the order of their changes. Others stay behind these."""
+    members = [target for target, end in made if end is None]
+    frozen = freeze_steering(plan, members, now)
+    if frozen.problems:
+        raise InputError(frozen.problems)
+    others = [(target, end) for target, end in made if end is not None]
+    ordered = [*((member, None) for member in frozen.waves.members), *others]
+    numbered = [(replace(target, position=position), end) for position, (target, end) in enumerate(ordered)]
+    return replace(run, steering=frozen.steering), numbered
 
 
 def _make_target(resolved: ResolvedServer, position: int, settings: Settings, history: History) -> Target:

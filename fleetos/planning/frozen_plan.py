@@ -18,6 +18,7 @@ from fleetos.model.plan import Plan
 from fleetos.model.preview import Act, act_of
 from fleetos.model.run import Order, Run, Target
 from fleetos.model.states import RunState, TargetState
+from fleetos.model.steering.rollout import UNSTEERED
 from fleetos.planning.freeze import FrozenRun
 
 # A frozen plan: 100,000 servers of some 400 bytes each.
@@ -69,6 +70,13 @@ class FrozenPlan(_Shape):
     servers: Annotated[tuple[FrozenServer, ...], Field(max_length=PLAN_MAX_SERVERS, strict=False)]
     sha256: _Id
     """Digest of everything else in the file."""
+    steering: _Id | None = None
+    """Digest of waves, groups, budgets and windows, and of the wave of each server; None if the plan has none."""
+
+    @property
+    def unwritten(self) -> set[str]:
+        """Keys that the file leaves out."""
+        return {"steering"} if self.steering is None else set()
 
 
 class PlanOutdated(FleetosError):
@@ -106,6 +114,7 @@ def make_frozen_plan(plan: Plan, frozen: FrozenRun) -> FrozenPlan:
         images=dict(run.images),
         servers=tuple(map(_freeze_server, frozen.targets)),
         sha256="",
+        steering=_steering_digest(run, frozen.targets),
     )
     return content.model_copy(update={"sha256": _sha256(content)})
 
@@ -123,7 +132,7 @@ def write_frozen_plan(content: FrozenPlan, path: Path) -> None:
     """
     check_replaceable(path)
     try:
-        write_private(path, f"{content.model_dump_json(indent=1)}\n".encode())
+        write_private(path, f"{content.model_dump_json(indent=1, exclude=content.unwritten)}\n".encode())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no file can have this name"
         problem = Problem(str(path), None, None, "", f"cannot be written: {reason}", "give another --out")
@@ -156,7 +165,7 @@ def differences(written: FrozenPlan, current: FrozenRun) -> Iterator[str]:
 
     Power and time do not count.
     """
-    yield from _run_differences(written, current.run)
+    yield from _run_differences(written, current.run, current.targets)
     before = {server.id: server for server in written.servers}
     after = {target.server_id: _freeze_server(target) for target in current.targets}
     for server_id, old in before.items():
@@ -174,13 +183,13 @@ def differences_left(written: FrozenPlan, run: Run, targets: Iterable[Target]) -
 
     A server that the run has changed already, by the same order and from the same disk, is no difference.
     """
-    yield from _run_differences(written, run)
+    members = {target.server_id: target for target in targets}
+    yield from _run_differences(written, run, members.values())
     if run.state is RunState.FINISHING:
         yield f"run {run.id} was aborted and changes no more servers"
         return
     to_change = {server.id: server for server in written.servers if server.action == "change"}
     actions = {server.id: _describe_action(server) for server in written.servers}
-    members = {target.server_id: target for target in targets}
     for server_id, target in members.items():
         if not target.ended and server_id not in to_change:
             yield f"{target.name} ({server_id}): the run changes it, {_describe_frozen_action(actions.get(server_id))}"
@@ -214,7 +223,7 @@ def _as_in_run(server: FrozenServer, target: Target) -> FrozenServer:
     )
 
 
-def _run_differences(written: FrozenPlan, run: Run) -> Iterator[str]:
+def _run_differences(written: FrozenPlan, run: Run, targets: Iterable[Target]) -> Iterator[str]:
     if written.project_id != run.scope.project_id:
         yield f"the project is {run.scope.project_id}, not {written.project_id}"
     elif written.digest != run.digest:
@@ -222,6 +231,15 @@ def _run_differences(written: FrozenPlan, run: Run) -> Iterator[str]:
     for name, image_id in written.images.items():
         if run.images.get(name) != image_id:
             yield f"the image {name} now means {run.images.get(name)}, not {image_id}"
+    if written.steering != _steering_digest(run, targets):
+        yield "waves, groups, budgets or windows are not those of the frozen plan"
+
+
+def _steering_digest(run: Run, targets: Iterable[Target]) -> str | None:
+    if run.steering == UNSTEERED:
+        return None
+    content = (asdict(run.steering), sorted((target.server_id, target.wave) for target in targets))
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _server_differences(old: FrozenServer, new: FrozenServer) -> Iterator[str]:
@@ -269,5 +287,5 @@ def _order_digest(order: Order) -> str:
 
 
 def _sha256(content: FrozenPlan) -> str:
-    fields = content.model_dump(mode="json", exclude={"sha256"})
+    fields = content.model_dump(mode="json", exclude={"sha256"} | content.unwritten)
     return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from fleetos.limits import CONNECTIONS_MAX, LABELS_MAX, PLAN_MAX_SERVERS, SELECT_VALUES_MAX
 from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, Rollout, Timeouts
-from fleetos.planning.plan_file.schema_steering import (
+from fleetos.planning.plan_file.schema_rollout import (
     GROUP_RULES_MAX,
     WAVE_ENTRIES_MAX,
     OfLastSection,

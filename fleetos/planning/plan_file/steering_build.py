@@ -13,7 +13,7 @@ from fleetos.planning.calendar_file import CALENDAR_MAX_BYTES, check_calendar
 from fleetos.planning.calendars import check_cron, find_interval, is_local
 from fleetos.planning.local_time import UnreadableCalendar, find_zone
 from fleetos.planning.plan_file.schema import FailureSection, PlanShape, RolloutSection
-from fleetos.planning.plan_file.schema_steering import ThenSection, WaveSection, WindowSection, WindowsSection
+from fleetos.planning.plan_file.schema_rollout import ThenSection, WaveSection, WindowSection, WindowsSection
 from fleetos.yaml_file import KeyPath
 
 # The keys of each kind of rule; the first names the kind.

@@ -26,7 +26,7 @@ from fleetos.planning.plan_file.schema import (
     ServerSelect,
     TimeoutsSection,
 )
-from fleetos.planning.plan_file.schema_steering import (
+from fleetos.planning.plan_file.schema_rollout import (
     OfLastSection,
     ThenSection,
     UnavailableSection,

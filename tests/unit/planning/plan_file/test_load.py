@@ -168,16 +168,15 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order(plans: PlanFol
     assert {one.file for one in problems} == {str(plans.folder / "plan.yaml")}
 
 
+_KNOWN_OF_FAILURE = "known here: attempts, backoff, max_backoff, first, max_failed, max_failed_per_wave, of_last, on_exceeded"
+
+
 @pytest.mark.parametrize(
     ("section", "key", "hint"),
     [
         ("rollout: {concurency: 1}", "rollout.concurency", "did you mean `concurrency`?"),
         ("Servers: []", "Servers", "did you mean `servers`?"),
-        (
-            "failure: {reruns: 1}",
-            "failure.reruns",
-            "known here: attempts, backoff, max_backoff, first, max_failed, max_failed_per_wave, of_last, on_exceeded",
-        ),
+        ("failure: {reruns: 1}", "failure.reruns", _KNOWN_OF_FAILURE),
         ("concurrency: 5", "concurrency", "`concurrency` belongs into `rollout`"),
         ("rollout: {attempts: 5}", "rollout.attempts", "`attempts` belongs into `failure`"),
     ],
