@@ -84,7 +84,7 @@ def _target(index: int, *, paired: bool) -> Target:
 
 def _standing(groups: Groups, taken: int, *, opened: bool) -> Standing:
     return Standing(
-        a_run(replace(SETTINGS, concurrency=CONCURRENCY)),
+        a_run(settings=replace(SETTINGS, concurrency=CONCURRENCY)),
         OPENS_AT if opened else START,
         Steering(windows=Windows()),
         windows=WINDOWS,

@@ -168,7 +168,9 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order(plans: PlanFol
     assert {one.file for one in problems} == {str(plans.folder / "plan.yaml")}
 
 
-_KNOWN_OF_FAILURE = "known here: attempts, backoff, max_backoff, first, max_failed, max_failed_per_wave, of_last, on_exceeded"
+_KNOWN_OF_FAILURE = (
+    "known here: attempts, backoff, max_backoff, first, max_failed, max_failed_per_wave, of_last, on_exceeded"
+)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class Fleet:
     def standing(self, now: datetime, groups: Groups, places: int, state: RunState = RunState.RUNNING) -> Standing:
         unfinished = any(not one.ended for one in self.targets.values() if one.wave and one.wave <= self.opened)
         return Standing(
-            a_run(replace(SETTINGS, concurrency=4), state=state),
+            a_run(settings=replace(SETTINGS, concurrency=4), state=state),
             now,
             self.steering,
             opened=self.opened,

@@ -53,7 +53,7 @@ def crowd(limit: int = 1, *, out: bool = True, seen: timedelta = timedelta()) ->
 
 def standing(**changes: object) -> Standing:
     """A standing in which nothing keeps a target from going on."""
-    run = a_run(replace(SETTINGS, concurrency=2))
+    run = a_run(settings=replace(SETTINGS, concurrency=2))
     steering = Steering(windows=Windows())
     return replace(Standing(run, START, steering, opened=2, places=2, free=2), **changes)
 
