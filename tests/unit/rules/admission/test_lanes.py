@@ -167,6 +167,7 @@ def test_targets_are_admitted_by_wave_then_out_already_then_retries_then_plan_or
         a_target(4, wave=1, az="az-2"),
         a_target(5, wave=1, az="az-1"),
     ]
+    targets = [replace(target, labels={}) for target in targets]
     fleet = Fleet(targets, {}, "finish")
     fleet.looks["server-0005"] = Look(STOPPED, START)
     fleet.groups.update(targets[4], fleet.looks["server-0005"])
@@ -223,8 +224,8 @@ def test_waits_of_one_lane_end_together() -> None:
 
 
 def test_who_may_finish_is_not_held_up_by_who_waits_for_the_window() -> None:
-    down, tried = a_target(1, az="az-1"), a_target(2, az="az-1", attempts=(FAILED,))
-    others = [a_target(number, state=S.DONE) for number in (3, 4)]
+    down, tried = a_target(1, az="az-1", labels={}), a_target(2, az="az-1", labels={}, attempts=(FAILED,))
+    others = [a_target(number, state=S.DONE, labels={}) for number in (3, 4)]
     fleet = Fleet([down, tried, *others], {"server-0001": 1, "server-0002": 1}, "finish")
     fleet.looks["server-0001"] = Look(STOPPED, START)
     fleet.groups.update(down, fleet.looks["server-0001"])
