@@ -125,6 +125,7 @@ async def preview_run(
         image_names=preflight.image_names,
         selected=preflight.selected,
         estimate=estimate,
+        steering=frozen.sentences,
         earlier=earlier[0].run if earlier else None,
     )
     return frozen, preview

@@ -77,7 +77,7 @@ class TerminalOperator:
     def show_wipes(self, wipes: Wipes, command: Command, frozen: FrozenRun | None) -> None:
         """Say which system disks the command would wipe."""
         if frozen is not None:
-            print_message(confirmation(frozen.run, frozen.targets_to_wipe, frozen.spared))
+            print_message(confirmation(frozen.run, frozen.targets_to_wipe, frozen.spared, frozen.sentences))
         elif command is Command.RETRY:
             print_message(retry_confirmation(wipes.run, wipes.left))
         else:

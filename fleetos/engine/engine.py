@@ -119,7 +119,7 @@ class Engine:
                 # Checked again: a decision may have paused the run.
                 if not self._is_ending(turn):
                     writes = self._sender.prepare_writes(turn, self._tracker.now)
-                reconcile.conclude(turn)
+                reconcile.conclude(self._tracker, turn)
                 await self._commit(turn)
                 for write in writes:
                     self._writes_in_flight += 1

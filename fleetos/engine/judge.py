@@ -22,7 +22,7 @@ from fleetos.engine.turn import Turn
 from fleetos.limits import UNREACHABLE_FAILURES, UNREACHABLE_S
 from fleetos.model.journal.events import RunMoved, TargetEvent
 from fleetos.model.journal.requests import OperatorRequest
-from fleetos.model.states import COMES_TO_REST, QUEUED, Reason, RunState, TargetState
+from fleetos.model.states import COMES_TO_REST, Reason, RunState, TargetState
 from fleetos.rules.replies import Events, judge_change_reply, judge_job, judge_power_reply
 from fleetos.rules.requests import answer, in_order
 
@@ -133,9 +133,6 @@ class Judge:
         ours = answer(request, turn.run, turn.find, turn.failures())
         for event in ours.events:
             self._tracker.write_event(turn, event)
-        if turn.run.state is RunState.FINISHING:
-            waiting = (target.server_id for target in self._tracker.progress.targets.values() if target.state in QUEUED)
-            self._tracker.mark_dirty(waiting)
         turn.write_event(ours.record(request))
         turn.answer_request(request.id)
 

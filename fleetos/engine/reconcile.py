@@ -39,7 +39,7 @@ def begin(tracker: Tracker, turn: Turn, driver: str, command: Command) -> None:
         if target.state is TargetState.SUBMITTING and attempt is not None:
             tracker.write_event(turn, end_forgotten_change(target, attempt))
     # Servers may have failed while the run was paused for another cause.
-    tracker.pause_over_budget(turn)
+    tracker.stop_over_budget(turn)
 
 
 def reconcile(
@@ -73,12 +73,15 @@ def reconcile(
     return reads
 
 
-def conclude(turn: Turn) -> None:
-    """Write the end of a run whose targets have all ended."""
+def conclude(tracker: Tracker, turn: Turn) -> None:
+    """Write the ends of waves, and the end of a run whose targets have all ended, after its last bake."""
+    for event in tracker.rollout.wave_events(turn):
+        tracker.write_event(turn, event)
     run = turn.run
     if run.state is RunState.FINISHING and not turn.under_way:
-        turn.write_event(RunMoved(RunState.ABORTED, run.reason, run.detail, run.by))
-    elif run.state is RunState.RUNNING and not turn.under_way:
+        by_budget = run.reason is Reason.BUDGET
+        turn.write_event(RunMoved(RunState.FAILED if by_budget else RunState.ABORTED, run.reason, run.detail, run.by))
+    elif run.state is RunState.RUNNING and not turn.under_way and tracker.rollout.bakes_until(run, turn.at) is None:
         # A pass after an abort does not change those that the abort left: the run is no more done than before it.
         turn.write_event(RunMoved(RunState.ABORTED, Reason.ABORTED) if turn.cancelled else RunMoved(RunState.DONE))
 
@@ -100,7 +103,9 @@ def next_due_s(tracker: Tracker, now: Moment) -> float | None:
     """Return when the next target is due, on the elapsed clock; None when nothing is."""
     if tracker.dirty:
         return now.elapsed_s
-    dues = (tracker.agenda.next_due_s(), tracker.next_admission_s(now), tracker.sweeps.next_due_s)
+    baked_at = tracker.rollout.bakes_until(tracker.progress.run, now.wall)
+    baked_s = None if baked_at is None else now.elapsed_s + (baked_at - now.wall).total_seconds()
+    dues = (tracker.agenda.next_due_s(), tracker.next_admission_s(now), tracker.sweeps.next_due_s, baked_s)
     return min((due_s for due_s in dues if due_s is not None), default=None)
 
 

@@ -16,7 +16,7 @@ from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Settings
 from fleetos.rules import polling
-from fleetos.rules.admission.queue import Queue
+from fleetos.rules.admission.lanes import Lanes
 
 # A server that is being verified, or waits stopped for a slot, is read at least this often (share of polling.max).
 FOLLOWER_MAX_AGE_SHARE = 0.5
@@ -37,14 +37,14 @@ class SweepPlanner:
         self,
         changes: ChangeTracker,
         agenda: Agenda,
-        queue: Queue,
+        lanes: Lanes,
         sweep_calls: Callable[[int], int],
         chance: Chance,
         poll_s: float,
     ) -> None:
         self._changes = changes
         self._agenda = agenda
-        self._queue = queue
+        self._lanes = lanes
         self._calls = sweep_calls
         self._chance = chance
         self._poll_s = poll_s
@@ -203,7 +203,7 @@ class SweepPlanner:
     def _next_in_queue(self, now: Moment) -> list[str]:
         """Return the servers that may be admitted before the next sweep: once observed, they can be stopped then."""
         soon = math.ceil(2 * self._changes.slots_freed_soon(now)) if self._by_sweep else 0
-        return self._not_in_flight(self._queue.first_due(soon, now.wall))
+        return self._not_in_flight(self._lanes.first_due(soon, now.wall))
 
 
 def _traces_key(server_id: str) -> str:

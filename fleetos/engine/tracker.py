@@ -1,4 +1,4 @@
-"""In-memory state of the run: agenda, queue, observations. Rebuilt after a crash."""
+"""In-memory state of the run: agenda, rollout, observations. Rebuilt after a crash."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -8,21 +8,22 @@ from fleetos.engine.agenda import Agenda
 from fleetos.engine.change_tracker import ChangeTracker, change_key
 from fleetos.engine.facts import TracesRead
 from fleetos.engine.observations import TargetObservations
+from fleetos.engine.rollout import Rollout
 from fleetos.engine.sweeps import SweepPlanner
 from fleetos.engine.turn import Turn
 from fleetos.ids import Chance
 from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.experience import Experience
 from fleetos.model.inventory import JobStatus
-from fleetos.model.journal.events import Event, JobEnded, RunEvent, RunMoved, TargetEvent
+from fleetos.model.journal.events import Event, JobEnded, Moved, RunEvent, RunMoved, RunWaveOpened, TargetEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import COMES_TO_REST, QUEUED, Reason, RunState, TargetState
-from fleetos.rules.admission.admit import admit
-from fleetos.rules.admission.queue import Queue
+from fleetos.model.steering.rollout import OnExceeded
 from fleetos.rules.admission.slots import Slots
 from fleetos.rules.admission.stop_rate import StopRate
-from fleetos.rules.budgets import budgets
+from fleetos.rules.admission.wait_reasons import WaitReason
+from fleetos.rules.admission.why_not import choose_first_state
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Need, ReadJobNeed, ReadServerNeed, ReadTracesNeed, Wait, WriteEvents
 from fleetos.rules.observation import Observation, ObservationSeries
@@ -50,11 +51,11 @@ class Tracker:
     ) -> None:
         self.progress = progress
         self.agenda = Agenda()
-        self.queue = Queue.of(progress.targets.values())
+        self.rollout = Rollout(progress, now.wall)
         self.dirty: dict[str, None] = {}
         self.changes = ChangeTracker(experience, {change_key(target): None for target in progress.targets.values()})
         poll_s = progress.run.settings.poll_min_s
-        self.sweeps = SweepPlanner(self.changes, self.agenda, self.queue, sweep_calls, chance, poll_s)
+        self.sweeps = SweepPlanner(self.changes, self.agenda, self.rollout.lanes, sweep_calls, chance, poll_s)
         self._now = now
         self._stop_rate = StopRate()
         self._queued_observations: dict[str, Observation | None] = {}
@@ -98,22 +99,28 @@ class Tracker:
     def admit(self, turn: Turn, slots_freed_soon: float) -> bool:
         """Write the moves of all targets that may start now. Return whether there are any."""
         room = Slots(turn.slots_taken, turn.ahead, slots_freed_soon, self._stop_rate.available(turn.ready))
-        moves = admit(self.queue, turn.run, turn.target, room, self._now.wall)
-        if moves:
-            self._stop_rate = self._stop_rate.take(len(moves))
-        for move in moves:
-            self.write_event(turn, move)
-        return bool(moves)
+        admitted = self.rollout.admit(turn.run, turn.target, room, self._now.wall)
+        if admitted:
+            self._stop_rate = self._stop_rate.take(len(admitted))
+        for target in admitted:
+            if target.wave > turn.run.waves_opened:
+                self.write_event(turn, RunWaveOpened(target.wave))
+            self.write_event(turn, Moved(target.server_id, choose_first_state(target)))
+        return bool(admitted)
 
     def next_admission_s(self, now: Moment) -> float | None:
         """Return when the next target may be admitted, on the elapsed clock; None while none can be."""
-        due_at, progress = self.queue.next_due_at(), self.progress
-        if due_at is None or progress.run.state is not RunState.RUNNING:
+        lanes, progress = self.rollout.lanes, self.progress
+        if progress.run.state is not RunState.RUNNING:
             return None
         if progress.slots_taken + progress.ahead >= progress.run.settings.concurrency:
             return None
-        in_s = self._stop_rate.retry_in_s(now.elapsed_s, progress.ready)
-        return now.elapsed_s + max(in_s, (due_at - now.wall).total_seconds())
+        retry_s = now.elapsed_s + self._stop_rate.retry_in_s(now.elapsed_s, progress.ready)
+        due_at = lanes.next_pass_at()
+        dues_s = [] if due_at is None else [max(retry_s, now.elapsed_s + (due_at - now.wall).total_seconds())]
+        if WaitReason.PACE in lanes.waits:
+            dues_s.append(retry_s)
+        return min(dues_s, default=None)
 
     def add_observation(self, turn: Turn, server_id: str, observation: Observation) -> None:
         """Add one observation of a target."""
@@ -201,7 +208,8 @@ class Tracker:
     def write_event(self, turn: Turn, event: Event) -> None:
         """Write the event into the turn and update this state by it. A run that is there already does not move.
 
-        A run whose failure budget is exceeded by it pauses at once: nothing more is admitted or sent in this turn.
+        A run whose failure budget is exceeded by it pauses or ends at once: nothing more is admitted or sent in this
+        turn.
         """
         if isinstance(event, RunEvent):
             self._write_run_event(turn, event)
@@ -214,9 +222,8 @@ class Tracker:
         observations = self._observations.get(event.server_id) or self._first_observations(event.server_id)
         self._observations[event.server_id] = observations.after_event(before, after, event, self._now)
         self.dirty[event.server_id] = None
-        if after.state in QUEUED and before.state not in QUEUED:
-            self.queue.add_target(after)
-        self.pause_over_budget(turn)
+        self.rollout.update(turn.run, before, after, self._now.wall)
+        self.stop_over_budget(turn)
 
     def _write_run_event(self, turn: Turn, event: RunEvent) -> None:
         if not isinstance(event, RunMoved):
@@ -224,14 +231,19 @@ class Tracker:
         elif turn.run.state is not event.to:
             turn.write_event(event)
             self.mark_dirty(self._observations)
-            self.pause_over_budget(turn)
+            if event.to is RunState.FINISHING:
+                queued = (target.server_id for target in self.progress.targets.values() if target.state in QUEUED)
+                self.mark_dirty(queued)
+            self.stop_over_budget(turn)
 
-    def pause_over_budget(self, turn: Turn) -> None:
-        """Pause the run if a failure budget of it is exceeded, and a pause would spare somebody."""
-        if turn.run.state is RunState.RUNNING and turn.failed and turn.spared:
-            exceeded = next((one for one in budgets(turn.run.settings, turn.failed, turn.done) if one.exceeded), None)
+    def stop_over_budget(self, turn: Turn) -> None:
+        """Pause or end the run if a failure budget of it is exceeded, and that would spare somebody."""
+        if turn.run.state is RunState.RUNNING and turn.spared:
+            exceeded = self.rollout.exceeded(turn.run)
             if exceeded is not None:
-                self.write_event(turn, RunMoved(RunState.PAUSED, Reason.BUDGET, exceeded.words))
+                ends = turn.run.steering.budgets.on_exceeded is OnExceeded.END
+                to = RunState.FINISHING if ends else RunState.PAUSED
+                self.write_event(turn, RunMoved(to, Reason.BUDGET, exceeded.words))
 
     def _first_observations(self, server_id: str) -> TargetObservations:
         """Return empty observations, or what a sweep showed of the target while it was next in the queue.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from fleetos.model.journal.events import Event, RunEvent, RunPassStarted
+from fleetos.model.journal.events import Event, RunEvent
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress
@@ -23,10 +23,6 @@ class Turn:
         self.answered: list[int] = []
         self._counts = dict(progress.counts)
         self._overdue = progress.overdue
-        self.failed = progress.failed
-        """Number of targets that failed or are held in this pass, as budgets count them, after this turn."""
-        self.done = progress.done
-        """Number of targets that were changed in this pass, after this turn."""
 
     def target(self, server_id: str) -> Target:
         """Return the target as this turn would leave it."""
@@ -44,16 +40,12 @@ class Turn:
         """Fold the event into the draft. Raise IllegalMove, and change nothing, if the law forbids it."""
         if isinstance(event, RunEvent):
             self.run = fold_run(self.run, event, self.at)
-            if isinstance(event, RunPassStarted):
-                self.failed = self.done = 0
         else:
             before = self.target(event.server_id)
             after = fold_target(before, event, self.at)
             self._counts[before.state] -= 1
             self._counts[after.state] = self._counts.get(after.state, 0) + 1
             self._overdue += after.overdue - before.overdue
-            self.failed += after.failed_in(self.run.passes) - before.failed_in(self.run.passes)
-            self.done += after.done_in(self.run.passes) - before.done_in(self.run.passes)
             self.changed[event.server_id] = after
         self.events.append(event)
 

@@ -71,6 +71,8 @@ class Preview:
     image_names: Mapping[str, str]
     """Names of images by their ids."""
     estimate: Estimate
+    steering: tuple[str, ...] = ()
+    """Rules of waves, groups, budgets and windows, a sentence each."""
     earlier: Run | None = None
     """Newest run of the same plan in the database; `apply` continues it, or does not repeat it."""
     selected: Mapping[SourcePosition, int] = field(default_factory=dict[SourcePosition, int])

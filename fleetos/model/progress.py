@@ -19,8 +19,6 @@ class Progress:
         self._targets = {target.server_id: target for target in targets}
         self._counts = Counter(target.state for target in self._targets.values())
         self._overdue = sum(target.overdue for target in self._targets.values())
-        self._failed = sum(target.failed_in(run.passes) for target in self._targets.values())
-        self._done = sum(target.done_in(run.passes) for target in self._targets.values())
 
     @property
     def targets(self) -> Mapping[str, Target]:
@@ -36,16 +34,6 @@ class Progress:
     def overdue(self) -> int:
         """Number of targets that are held because their change went on after its time-out."""
         return self._overdue
-
-    @property
-    def failed(self) -> int:
-        """Number of targets that failed or are held in this pass, as budgets count them."""
-        return self._failed
-
-    @property
-    def done(self) -> int:
-        """Number of targets that were changed in this pass."""
-        return self._done
 
     @property
     def flight(self) -> int:
@@ -74,8 +62,6 @@ class Progress:
 
     def update_targets(self, run: Run, changed: Iterable[Target]) -> None:
         """Take over new values, which must be durable already."""
-        if run.passes != self.run.passes:
-            self._failed = self._done = 0
         self.run = run
         for target in changed:
             before = self._targets.get(target.server_id)
@@ -87,8 +73,6 @@ class Progress:
     def _count(self, target: Target, by: int) -> None:
         self._counts[target.state] += by
         self._overdue += by * target.overdue
-        self._failed += by * target.failed_in(self.run.passes)
-        self._done += by * target.done_in(self.run.passes)
 
 
 def replay(events: Iterable[tuple[datetime, Event]]) -> Progress:

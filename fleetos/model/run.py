@@ -12,7 +12,7 @@ from typing import Literal
 from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.plan import PowerAfter, SecretRef, StopMode, UserDataRef
 from fleetos.model.states import AHEAD, ENDS, NEVER_RETRIED, RETRIABLE, Reason, RunState, TargetState
-from fleetos.model.steering.rollout import UNSTEERED, Steering
+from fleetos.model.steering.rollout import UNSTEERED, ApprovalGiven, Steering
 
 
 class Outcome(StrEnum):
@@ -200,7 +200,7 @@ class Target:
 
     @property
     def recallable(self) -> bool:
-        """True if a pause takes its turn back: it is ready for its change, or on the way there, and was sent none.
+        """True if its turn may be taken back: it is ready for its change, or on the way there, and was sent none.
 
         One that was sent a change before waits where it is.
         """
@@ -358,6 +358,12 @@ class Run:
     """End of the last driver; None: there is a driver, or the last one was killed before it could write this."""
     steering: Steering = UNSTEERED
     """Waves, groups, budgets and windows."""
+    waves_opened: int = 0
+    """Number of the last wave that was opened; 0: none."""
+    wave_finished_at: datetime | None = None
+    """Time at which the last member of that wave ended; None: it goes on."""
+    approvals: tuple[ApprovalGiven, ...] = ()
+    """Approvals of waves, in their order."""
 
 
 @dataclass(frozen=True, slots=True)

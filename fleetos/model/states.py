@@ -36,7 +36,7 @@ class RunState(StrEnum):
 
     RUNNING = "running"
     PAUSED = "paused"
-    FINISHING = "finishing"  # aborted: admits no more, lets changes in flight end
+    FINISHING = "finishing"  # aborted, or ended by a budget: admits no more, lets changes in flight end
     DONE = "done"
     FAILED = "failed"  # the failure budget was used up
     ABORTED = "aborted"
@@ -119,7 +119,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.HELD: "it is not as the run knows it",
         _S.CANCELLED: "the run was aborted",
         _S.RESTORING: "it is powered off by us and will not be changed",
-        _S.WAITING: "recalled untouched by a pause",
+        _S.WAITING: "recalled untouched",
     },
     _S.DRAINING: {
         _S.STOPPING: "its load is away",
@@ -135,7 +135,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.CANCELLED: "the run was aborted",
         _S.RESTORING: "it will not be changed, and the stop may have taken it down",
         _S.SKIPPED: "an operator skipped it",
-        _S.WAITING: "recalled by a pause before its stop was sent",
+        _S.WAITING: "recalled before its stop was sent",
     },
     _S.READY: {
         _S.SUBMITTING: "it has a slot, and the intent is durable",
@@ -145,7 +145,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.CANCELLED: "the run was aborted",
         _S.RESTORING: "it is powered off by us and will not be changed",
         _S.SKIPPED: "an operator skipped it",
-        _S.WAITING: "recalled by a pause, its power as it was",
+        _S.WAITING: "recalled, its power as it was",
     },
     _S.SUBMITTING: {
         _S.CHANGING: "the cloud accepted the change",
@@ -194,7 +194,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.FAILED: "its power is as it was, or it is gone",
         _S.HELD: "its power is as it was, or cannot be put back",
         _S.CANCELLED: "its power is as it was",
-        _S.WAITING: "recalled by a pause, and its power is as it was",
+        _S.WAITING: "recalled, and its power is as it was",
     },
     _S.BACKOFF: {
         _S.CHECKING: "its wait is over and a slot is free, or soon will be",
@@ -223,7 +223,7 @@ RUN_ENDS = frozenset({_R.DONE, _R.FAILED, _R.ABORTED})
 RUN_MOVES: dict[RunState, dict[RunState, str]] = {
     _R.RUNNING: {
         _R.PAUSED: "nothing may be admitted until somebody resumes it",
-        _R.FINISHING: "the operator aborted it",
+        _R.FINISHING: "the operator aborted it, or a failure budget ends it",
         _R.DONE: "every target has ended",
         _R.FAILED: "the failure budget is used up and every target has ended",
         _R.ABORTED: "every target has ended, and an abort before this pass left some unchanged",
@@ -232,7 +232,10 @@ RUN_MOVES: dict[RunState, dict[RunState, str]] = {
         _R.RUNNING: "somebody resumed it",
         _R.FINISHING: "the operator aborted it",
     },
-    _R.FINISHING: {_R.ABORTED: "every target has ended"},
+    _R.FINISHING: {
+        _R.ABORTED: "every target has ended",
+        _R.FAILED: "every target has ended, and a failure budget with `on_exceeded: end` was used up",
+    },
     _R.DONE: {_R.RUNNING: "the operator asked for a next pass"},
     _R.FAILED: {_R.RUNNING: "the operator asked for a next pass"},
     _R.ABORTED: {_R.RUNNING: "the operator asked for a next pass"},

@@ -14,7 +14,7 @@ from fleetos.model.states import Reason
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.plan_file.digest import run_digest
 from fleetos.planning.preflight.preflight import Preflight, ResolvedServer
-from fleetos.planning.rollout import freeze_steering
+from fleetos.planning.rollout import freeze_steering, steering_sentences
 from fleetos.planning.settings import CloudFacts, choose_settings, settle_problem
 from fleetos.planning.skip_or_hold import skip_or_hold
 
@@ -48,6 +48,11 @@ class FrozenRun:
     def targets_to_wipe(self) -> tuple[Target, ...]:
         """The targets whose system disk the run will wipe."""
         return self.would_wipe.left
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Rules of waves, groups, budgets and windows, a sentence each."""
+        return tuple(steering_sentences(self.run.steering, self.targets_to_wipe, self.run.settings.concurrency))
 
     @property
     def wipes(self) -> int:

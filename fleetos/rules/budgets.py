@@ -1,12 +1,17 @@
-"""Failure budgets: how many servers may fail before a run pauses. Pure.
+"""Failure budgets: how many servers may fail before a run pauses or ends. Pure.
 
 They count the present states of this pass: failed and held, whatever the cause. A target that was held before it was
 admitted, or that an operator forgave, counts towards none (`Target.failed_in`).
 """
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
-from fleetos.model.run import Settings
+from fleetos.model.run import Run, Target
+from fleetos.model.states import RETRIABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,30 +19,103 @@ class Budget:
     """Failure budget: it is exceeded when more servers failed than are allowed to."""
 
     scope: str
-    """Key of the plan's section `failure`."""
+    """`first`, `max_failed`, `of_last`, or `wave` and its number."""
     failed: int
     allowed: int
+    total: int
+    """Number of targets that the budget looks at."""
 
     @property
     def exceeded(self) -> bool:
-        """True if the run must pause."""
+        """True if the run must pause or end."""
         return self.failed > self.allowed
 
     @property
     def words(self) -> str:
         """Return why the run pauses, as words that follow `paused: `."""
-        which = "first changed server" if self.allowed == 0 else f"first {self.allowed + 1:,} changed servers all"
-        return f"the {which} failed"
+        if self.scope == "first":
+            which = "first changed server" if self.total == 1 else f"first {self.total:,} changed servers all"
+            return f"the {which} failed"
+        where = f" of {self.scope}" if self.scope.startswith("wave") else ""
+        which = f"the last {self.total:,}" if self.scope == "of_last" else f"{self.total:,}{where}"
+        return f"more than {self.allowed:,} of {which} failed ({self.failed:,})"
 
 
-def budgets(settings: Settings, failed: int, done: int) -> tuple[Budget, ...]:
-    """Return the budgets that may still pause the run, by what failed and what is done in this pass.
+class _Ended(NamedTuple):
+    """Target that ended in this pass."""
+
+    wave: int
+    failed: bool
+    done: bool
+
+
+class Failures:
+    """Ends of the targets in the present pass. Kept by whoever drives the run, in O(1) for each target that changes."""
+
+    def __init__(self, run: Run) -> None:
+        self._pass_no = run.passes
+        self._ended: dict[str, _Ended] = {}
+        self._failed_in: Counter[int] = Counter()
+        self.failed = 0
+        """Number of targets that failed."""
+        self.done = 0
+        """Number of targets that were changed."""
+
+    @staticmethod
+    def of(run: Run, targets: Iterable[Target]) -> "Failures":
+        """Return the failures of a run whose targets are as the journal has them."""
+        failures = Failures(run)
+        for target in sorted(targets, key=lambda target: target.since or run.created_at):
+            failures.update(target)
+        return failures
+
+    def update(self, target: Target) -> None:
+        """Take over the present state of a target. One that is taken up again has not ended; it ends anew later."""
+        failed, done = target.failed_in(self._pass_no), target.done_in(self._pass_no)
+        forgiven = target.excused and target.state in RETRIABLE and target.pass_no == self._pass_no
+        after = _Ended(target.wave, failed, done) if failed or done or forgiven else None
+        before = self._ended.get(target.server_id)
+        if before == after:
+            return
+        if before is not None:
+            self._count(before, -1)
+        if after is None:
+            del self._ended[target.server_id]
+        else:
+            self._ended[target.server_id] = after
+            self._count(after, 1)
+
+    def _count(self, ended: _Ended, by: int) -> None:
+        self._failed_in[ended.wave] += by * ended.failed
+        self.failed += by * ended.failed
+        self.done += by * ended.done
+
+    def failed_in(self, wave: int) -> int:
+        """Return the number of targets of a wave that failed."""
+        return self._failed_in[wave]
+
+    def failed_of_last(self, number: int) -> int:
+        """Return the number of failures among so many that ended last."""
+        return sum(ended.failed for ended in islice(reversed(self._ended.values()), number))
+
+
+def budgets(run: Run, failures: Failures) -> Iterator[Budget]:
+    """Yield the budgets that may still stop the run, by what failed and what is done in this pass.
 
     `first`: exceeded when the first so many servers that ended failed. One that is done shows that the change works, so
     that the budget is over.
     """
-    first = settings.failure_first
-    return () if first is None or done else (Budget("first", failed, first - 1),)
+    first, steering = run.settings.failure_first, run.steering
+    if first is not None and not failures.done:
+        yield Budget("first", failures.failed, first - 1, first)
+    limits = steering.budgets
+    if limits.max_failed is not None:
+        yield Budget("max_failed", failures.failed, limits.max_failed, run.wipes)
+    if (of_last := limits.of_last) is not None:
+        yield Budget("of_last", failures.failed_of_last(of_last.of), of_last.failed, of_last.of)
+    for wave in steering.waves[: run.waves_opened]:
+        if wave.max_failed is not None:
+            yield Budget(f"wave {wave.number}", failures.failed_in(wave.number), wave.max_failed, wave.members)
 
 
 def forgiveness(failed: int, in_flight: int) -> str:

@@ -96,6 +96,8 @@ class Context:
     """True while an aborted run is brought to its end."""
     run_resting: bool = field(default=False, kw_only=True)
     """True in a pause that recalls those who were made ready for their change."""
+    recalled: bool = field(default=False, kw_only=True)
+    """True if the turn of the target is taken back, unless a change was sent to it: it may not go on now."""
     series: ObservationSeries | None = None
     """Observations of the server that count in this state; None before the first."""
     traces: Traces | None = None

@@ -95,7 +95,8 @@ def end_early(target: Target, context: Context, snapshot: ServerSnapshot | None)
     asked = target.asked_end
     if asked is not None and asked.reason is not None:
         return give_up(target, asked.state, asked.reason, asked.detail, snapshot)
-    return recall(target, snapshot) if context.run_resting and target.recallable else None
+    may_not_go_on = context.run_resting or context.recalled
+    return recall(target, snapshot) if may_not_go_on and target.recallable else None
 
 
 def recall(target: Target, snapshot: ServerSnapshot | None) -> WriteEvents:

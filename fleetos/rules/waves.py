@@ -8,18 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fleetos.model.steering.rollout import Approval, Wave
-from fleetos.rules.admission.pass_facts import Waiting
-from fleetos.rules.admission.wait_reasons import WaitReason
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalGiven:
-    """Approval of a wave by one operator."""
-
-    wave: int
-    by: str
-    at: datetime
+from fleetos.model.run import Run
+from fleetos.model.steering.rollout import Approval, ApprovalGiven, Wave
+from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +27,20 @@ class WaveFacts:
     approvals: Sequence[ApprovalGiven] = ()
     promoted: frozenset[int] = frozenset()
     """Waves whose bake, and whose unfinished members, an operator passed over."""
+
+
+def find_bake_end(run: Run) -> datetime | None:
+    """Return the time at which the last bake of a run ends; None if no bake holds its end up."""
+    waves = run.steering.waves
+    if not waves or run.waves_opened < len(waves) or run.wave_finished_at is None:
+        return None
+    return run.wave_finished_at + timedelta(seconds=waves[-1].between.bake_s)
+
+
+def wave_facts(run: Run, ended: Mapping[int, int]) -> WaveFacts:
+    """Return the facts of a run, of whose members so many have ended, by wave."""
+    finished = {} if run.wave_finished_at is None else {run.waves_opened: run.wave_finished_at}
+    return WaveFacts(run.id, run.created_by, ended, finished, run.approvals)
 
 
 def find_next_wait(waves: Sequence[Wave], opened: int, facts: WaveFacts, now: datetime) -> Waiting | None:

@@ -85,6 +85,31 @@ class SettingChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class RunWaveOpened:
+    """Opening of a wave: its first member is admitted, or all of its members have ended already."""
+
+    number: int
+    kind: Literal["run-wave-opened"] = "run-wave-opened"
+
+
+@dataclass(frozen=True, slots=True)
+class RunWaveFinished:
+    """End of the last member of a wave. Its bake runs from here on."""
+
+    number: int
+    kind: Literal["run-wave-finished"] = "run-wave-finished"
+
+
+@dataclass(frozen=True, slots=True)
+class RunApproved:
+    """Approval of a wave by an operator. `number` is that of the wave which may open."""
+
+    number: int
+    by: str
+    kind: Literal["run-approved"] = "run-approved"
+
+
+@dataclass(frozen=True, slots=True)
 class Enlisted:
     """Addition of a server to the run, frozen as the inventory showed it."""
 
@@ -305,7 +330,18 @@ class Settled:
     kind: Literal["settled"] = "settled"
 
 
-RunEvent = RunCreated | RunDriverStarted | RunDriverEnded | RunMoved | RunPassStarted | RequestAnswered | SettingChanged
+RunEvent = (
+    RunCreated
+    | RunDriverStarted
+    | RunDriverEnded
+    | RunMoved
+    | RunPassStarted
+    | RunWaveOpened
+    | RunWaveFinished
+    | RunApproved
+    | RequestAnswered
+    | SettingChanged
+)
 TargetEvent = (
     Enlisted
     | Moved

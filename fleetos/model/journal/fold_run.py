@@ -6,16 +6,20 @@ from datetime import datetime
 from fleetos.errors import IllegalMove
 from fleetos.model.journal.events import (
     RequestAnswered,
+    RunApproved,
     RunCreated,
     RunDriverEnded,
     RunDriverStarted,
     RunEvent,
     RunMoved,
     RunPassStarted,
+    RunWaveFinished,
+    RunWaveOpened,
     SettingChanged,
 )
 from fleetos.model.run import Left, Run
 from fleetos.model.states import RUN_ENDS, RunState, check_run_move
+from fleetos.model.steering.rollout import ApprovalGiven
 
 
 def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
@@ -41,6 +45,8 @@ def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
             return replace(run, settings=replace(run.settings, concurrency=event.concurrency))
         case RunPassStarted():
             return _fold_pass_started(run, event, at)
+        case RunWaveOpened() | RunWaveFinished() | RunApproved():
+            return _fold_wave(run, event, at)
 
 
 def _fold_pass_started(run: Run, event: RunPassStarted, at: datetime) -> Run:
@@ -52,3 +58,19 @@ def _fold_pass_started(run: Run, event: RunPassStarted, at: datetime) -> Run:
         check_run_move(run.id, run.state, RunState.RUNNING)
     again = replace(run, passes=event.number, state=RunState.RUNNING, reason=None, detail="", ended_at=None)
     return replace(again, since=at, by="", left=None)
+
+
+def _fold_wave(run: Run, event: RunWaveOpened | RunWaveFinished | RunApproved, at: datetime) -> Run:
+    match event:
+        case RunWaveOpened():
+            if event.number != run.waves_opened + 1 or event.number > len(run.steering.waves):
+                raise IllegalMove(f"run {run.id}: wave {event.number} does not follow wave {run.waves_opened}")
+            if run.state is not RunState.RUNNING:
+                raise IllegalMove(f"run {run.id}: it is {run.state}, so that no wave opens")
+            return replace(run, waves_opened=event.number, wave_finished_at=None)
+        case RunWaveFinished():
+            if event.number != run.waves_opened:
+                raise IllegalMove(f"run {run.id}: wave {event.number} is not the one that was opened last")
+            return replace(run, wave_finished_at=at)
+        case RunApproved():
+            return replace(run, approvals=(*run.approvals, ApprovalGiven(event.number, event.by, at)))

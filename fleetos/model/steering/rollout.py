@@ -26,6 +26,16 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalGiven:
+    """Approval of a wave by one operator."""
+
+    wave: int
+    """Number of the wave that it opens."""
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class BetweenWaves:
     """Conditions between the end of a wave and the opening of the next."""
 

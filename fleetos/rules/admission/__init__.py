@@ -1,4 +1,4 @@
 """Admission: which targets may start, and why the others wait.
 
-Start with `admit.py`.
+Start with `why_not.py`.
 """

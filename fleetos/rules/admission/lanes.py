@@ -8,13 +8,14 @@ label is parked in a lane of that group.
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import groupby, islice
 from typing import NamedTuple
 
 from fleetos.model.run import Target
-from fleetos.rules.admission.pass_facts import Point, Standing, Waiting
-from fleetos.rules.admission.wait_reasons import WaitReason
+from fleetos.rules.admission.pass_facts import Point, Standing
+from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
 from fleetos.rules.admission.why_not import may_finish, takes_slot, why_not
 from fleetos.rules.groups import GroupKey, is_coarse
 
@@ -65,12 +66,27 @@ class Lanes:
         self._lanes: defaultdict[Lane, list[Place]] = defaultdict(list)
         self._lane_of: dict[str, tuple[Lane, Place]] = {}
         self._retries: list[tuple[datetime, Place]] = []
+        self._closed: set[Lane] = set()
+        self._changed = True
+        self.waits: set[WaitReason] = set()
+        """Reasons for which targets waited in the last pass."""
         self.wakes_at: datetime | None = None
         """Earliest time at which a wait ends that the last pass met, as far as it is known."""
+
+    def next_pass_at(self) -> datetime | None:
+        """Return when the next pass may admit somebody or find another reason; None if only an event can change it."""
+        return _FIRST if self._changed and self._lane_of else self.wakes_at
+
+    def touch(self) -> None:
+        """Let the next pass come at once: something has changed that targets wait for."""
+        self._changed = True
 
     def add_target(self, target: Target, standing: Standing) -> None:
         """Add a target that waits, or put it where it belongs now."""
         lane, place = find_lane(target, standing), find_place(target, standing)
+        self._changed = True
+        if self._lane_of.get(target.server_id) == (lane, place):
+            return
         self._lane_of[target.server_id] = (lane, place)
         if target.not_before is not None and target.not_before > standing.now:
             heapq.heappush(self._retries, (target.not_before, place))
@@ -85,6 +101,8 @@ class Lanes:
         """Return the targets that may start now, in the order of the queue, and count them in the standing."""
         admitted: list[Target] = []
         self._wake_retries(standing.now)
+        self._changed = False
+        self._closed, self.waits = set(), set()
         self.wakes_at = self._retries[0][0] if self._retries else None
         heads = [(place, lane) for lane in list(self._lanes) if (place := self._head(lane)) is not None]
         heapq.heapify(heads)
@@ -101,11 +119,30 @@ class Lanes:
                 if waiting.reason in _ENDS_PASS:
                     break
                 if not self._park(place, lane, waiting):
+                    self._closed.add(lane)
                     continue
             head = self._head(lane)
             if head is not None:
                 heapq.heappush(heads, (head, lane))
         return admitted
+
+    def first_due(self, number: int, now: datetime) -> list[str]:
+        """Return the first `number` servers that the next pass may admit, in their order. They stay where they are."""
+        self._wake_retries(now)
+        lanes = [self._iterate(lane) for lane in self._lanes if lane not in self._closed]
+        return [place.server_id for place, _ in islice(groupby(heapq.merge(*lanes)), number)]
+
+    def _iterate(self, lane: Lane) -> Iterator[Place]:
+        """Yield the places of a lane, the first ones at little cost."""
+        places = self._lanes[lane]
+        near = [(places[0], 0)] if places else []
+        while near:
+            place, index = heapq.heappop(near)
+            if self._lane_of.get(place.server_id) == (lane, place):
+                yield place
+            for child in (2 * index + 1, 2 * index + 2):
+                if child < len(places):
+                    heapq.heappush(near, (places[child], child))
 
     def _head(self, lane: Lane) -> Place | None:
         """Return the first target of a lane; drop the lane if it is empty."""
@@ -138,6 +175,7 @@ class Lanes:
                 heapq.heappush(self._lanes[lane], place)
 
     def _note_end(self, waiting: Waiting) -> None:
+        self.waits.add(waiting.reason)
         ends_at = waiting.ends_at
         if ends_at is not None and (self.wakes_at is None or ends_at < self.wakes_at):
             self.wakes_at = ends_at

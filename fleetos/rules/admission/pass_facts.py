@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from fleetos.model.run import Run, Target
 from fleetos.model.steering.rollout import UNSTEERED, Steering
-from fleetos.rules.admission.wait_reasons import WaitReason
+from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
 from fleetos.rules.groups import Groups
 from fleetos.rules.windows import OPEN, Window
 
@@ -25,17 +25,6 @@ class Point(StrEnum):
     """Before its first effect."""
     SUBMIT = "submit"
     """Before its change is sent, when it has a slot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One wait of a target: the reason, in words what ends it, and when, where that is known."""
-
-    reason: WaitReason
-    words: str
-    ends_at: datetime | None = None
-    group: tuple[str, str] | None = None
-    """Key of the group that the target waits for."""
 
 
 def one_kind(_: Target) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from fleetos.model.run import Target
-from fleetos.model.states import RunState, TargetState
-from fleetos.rules.admission.pass_facts import Point, Standing, Waiting
-from fleetos.rules.admission.wait_reasons import WaitReason
+from fleetos.model.states import AHEAD, QUEUED, RunState, TargetState
+from fleetos.rules.admission.pass_facts import Point, Standing
+from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
 from fleetos.text import counted
 
 _A, _E, _S = Point.ADMIT, Point.EFFECT, Point.SUBMIT
@@ -27,9 +27,32 @@ def why_not(target: Target, standing: Standing, point: Point) -> Waiting | None:
     return None
 
 
+def why_closed(target: Target, standing: Standing) -> Waiting | None:
+    """Return what keeps any effect for the target from being sent at this very moment, None if nothing does."""
+    rules = (_off_clock, _unreadable, _blackout, _closed)
+    return next((waiting for rule in rules if (waiting := rule(target, standing, Point.EFFECT))), None)
+
+
 def takes_slot(target: Target) -> bool:
     """Return whether the target takes a slot as it is admitted: the outcome of an earlier send is not known."""
     return target.state is TargetState.WAITING and bool(target.attempts)
+
+
+def choose_first_state(target: Target) -> TargetState:
+    """Return the state of an admitted target: one that is retried after a send is inspected first."""
+    return TargetState.INSPECTING if takes_slot(target) else TargetState.CHECKING
+
+
+def find_wait(target: Target, standing: Standing) -> Waiting | None:
+    """Return what keeps a target from being admitted, or from going on before its change; None if nothing does."""
+    if target.state in QUEUED:
+        return why_not(target, standing, Point.ADMIT)
+    if standing.run.state not in (RunState.RUNNING, RunState.PAUSED):
+        return None
+    if target.state is TargetState.READY:
+        return why_not(target, standing, Point.SUBMIT)
+    before_effect = target.state in AHEAD and not target.calls and target.stopped_at is None
+    return why_not(target, standing, Point.EFFECT) if before_effect else None
 
 
 def may_finish(target: Target, standing: Standing) -> bool:
@@ -135,7 +158,7 @@ def _no_slot(target: Target, standing: Standing, point: Point) -> Waiting | None
         return None
     limit = standing.run.settings.concurrency
     taken = limit - standing.free
-    nearer = f", {counted(standing.ahead, 'server')} ahead" if standing.ahead else ""
+    nearer = f", {counted(standing.ahead, 'server')} ahead" if standing.ahead and point is Point.ADMIT else ""
     return Waiting(WaitReason.CONCURRENCY, f"queued: {taken} of {limit} slots in use{nearer}")
 
 

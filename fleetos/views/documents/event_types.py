@@ -42,6 +42,9 @@ EVENT_TYPES: Mapping[str, EventType] = {
     ),
     "run.driver-started": EventType("a process began to drive the run", ("driver",)),
     "run.driver-ended": EventType("a process stopped driving the run before its end", ("driver", "why", "detail")),
+    "run.wave-opened": EventType("the first server of the wave is admitted", ("wave",)),
+    "run.wave-finished": EventType("the last server of the wave has ended", ("wave",)),
+    "run.approved": EventType("an operator approved the opening of the wave", ("wave", "by")),
     "run.pass-started": EventType("the operator asked for one more attempt for some targets", ("pass",)),
     "run.request": EventType(
         "an operator's request was answered, in the commit of its effect",
@@ -50,7 +53,9 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "run.setting": EventType("an operator changed a setting of the run", ("concurrency",)),
     "run.running": EventType("somebody resumed the run", ("reason", "detail", "by")),
     "run.paused": EventType("the run admits nothing until it is resumed", ("reason", "detail", "by")),
-    "run.finishing": EventType("the run was aborted; changes in flight end", ("reason", "detail", "by")),
+    "run.finishing": EventType(
+        "the run was aborted, or a budget ends it; changes in flight end", ("reason", "detail", "by")
+    ),
     "run.done": EventType("every target has ended", ("reason", "detail", "by")),
     "run.failed": EventType("the failure budget is used up and every target has ended", ("reason", "detail", "by")),
     "run.aborted": EventType("every target has ended; an abort left some unchanged", ("reason", "detail", "by")),

@@ -22,9 +22,12 @@ from fleetos.model.journal.events import (
     PowerIntended,
     Record,
     Retried,
+    RunApproved,
     RunCreated,
     RunEvent,
     RunMoved,
+    RunWaveFinished,
+    RunWaveOpened,
     Settled,
 )
 from fleetos.model.run import End, Run, Target
@@ -40,6 +43,9 @@ _NAMES_OF: Mapping[type, dict[str, str]] = {
     AttemptEnded: {"disk": "system_disk_after", "image": "image_after"},
     ChangeAnswered: {"status": "http_status"},
     JobEnded: {"status": "job_status"},
+    RunApproved: {"number": "wave"},
+    RunWaveFinished: {"number": "wave"},
+    RunWaveOpened: {"number": "wave"},
 }
 
 

@@ -62,6 +62,7 @@ def _server(target: Target, refusal: Finding | None) -> Document:
         "image_after": target.order.image_id,
         "reinstall": target.order.reinstall,
         "api": target.order.api,
+        "wave": target.wave or None,
     }
 
 
@@ -83,6 +84,7 @@ def _rules(preview: Preview) -> Document:
         "concurrency": settings.concurrency,
         "attempts": settings.attempts,
         "failure_first": settings.failure_first,
+        "steering": list(preview.steering),
         "stop": settings.stop.value,
         "force": settings.force,
         "power_after": settings.power_after.value,

@@ -8,8 +8,10 @@ from fleetos.model.journal.events import RequestAnswered
 from fleetos.model.progress import Progress
 from fleetos.model.run import Attempt, Left, Outcome, Run, Scope, Target
 from fleetos.model.states import RETRIABLE, RunState, TargetState
-from fleetos.rules.budgets import budgets
+from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.pass_facts import Standing
 from fleetos.views.documents.document import VERSION, Document
+from fleetos.views.documents.steering import steering_fields
 from fleetos.views.text.format import timestamp, timestamp_or_none
 from fleetos.views.text.reasons import todo_of
 from fleetos.views.text.run_condition import Driver, condition, driven, powered_off
@@ -39,19 +41,17 @@ def status_document(
     """
     line = RunLine(progress.run, progress.counts, lease)
     shown = progress.targets.values() if targets is None else targets
+    standing = standing_of(progress, now)
     return {
         "v": VERSION,
         "run": {
             **_run_fields(line),
-            "budgets": [
-                {"scope": budget.scope, "failed": budget.failed, "allowed": budget.allowed}
-                for budget in budgets(progress.run.settings, progress.failed, progress.done)
-            ],
+            **steering_fields(progress, standing),
             "exit_code": None if driven(progress.run, lease) else exit_code,
         },
         "counts": _count_fields(progress.counts),
         "powered_off": [{"server_id": target.server_id, "name": target.name} for target in powered_off(progress)],
-        "targets": [target_document(progress, target, lease, now) for target in shown],
+        "targets": [target_document(standing, target, lease) for target in shown],
     }
 
 
@@ -139,9 +139,9 @@ def _count_fields(counts: Mapping[TargetState, int]) -> dict[str, int]:
     return {"total": sum(occurring.values()), **occurring}
 
 
-def target_document(progress: Progress, target: Target, lease: Driver | None, now: datetime) -> Document:
+def target_document(standing: Standing, target: Target, lease: Driver | None) -> Document:
     """Return one target: its state and the reason for it, what it waits for, and every attempt."""
-    waiting, reason = waits_for(progress, target, lease, now), target.reason
+    waiting, reason, run = waits_for(standing, target, lease), target.reason, standing.run
     return {
         "server_id": target.server_id,
         "name": target.name,
@@ -155,13 +155,12 @@ def target_document(progress: Progress, target: Target, lease: Driver | None, no
         "labels": dict(target.labels),
         "flavor": target.flavor,
         "az": target.az,
+        "wave": target.wave or None,
         "image": target.order.image_id,
         "image_name": target.order.image_name,
         "since": timestamp_or_none(target.since),
         "detail": target.detail or None,
-        "todo": todo_of(reason, progress.run.id, progress.run.settings)
-        if reason and target.state in RETRIABLE
-        else None,
+        "todo": todo_of(reason, run.id, run.settings) if reason and target.state in RETRIABLE else None,
         "not_before": timestamp_or_none(target.not_before),
         "waits_for": None
         if waiting is None

@@ -29,11 +29,18 @@ _STOP_WORDS: Mapping[StopMode, str] = {
 }
 
 
-def confirmation(run: Run, wiped: Sequence[Target], spared: Mapping[Reason, int], *, shown: int = DISKS_SHOWN) -> Text:
+def confirmation(
+    run: Run,
+    wiped: Sequence[Target],
+    spared: Mapping[Reason, int],
+    steering: Sequence[str] = (),
+    *,
+    shown: int = DISKS_SHOWN,
+) -> Text:
     """Return the text before the question of `apply`. `wiped`: targets to be changed; `spared`: reasons of the others.
 
-    A target's `disk` is the system disk that would be wiped; at most `shown` are named. The sum and the rules come
-    last, where a small screen still shows them.
+    A target's `disk` is the system disk that would be wiped; at most `shown` are named. `steering`: rules of waves,
+    groups, budgets and windows. The sum and the rules come last, where a small screen still shows them.
     """
     lines = [
         *_disks(run, wiped, shown),
@@ -41,7 +48,7 @@ def confirmation(run: Run, wiped: Sequence[Target], spared: Mapping[Reason, int]
         Text(f"  {where_words(run.scope)}"),
         *(Text(f"  {line}") for line in (*image_lines(run), *reinstall_lines(wiped))),
         *(Text(f"  spared: {count:,}, {REASONS[reason].short}") for reason, count in spared.items() if count),
-        *(Text(f"  {rule}") for rule in rules(run)),
+        *(Text(f"  {rule}") for rule in (*rules(run), *map(printable, steering))),
     ]
     return Text("\n").join(lines)
 

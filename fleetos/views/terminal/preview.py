@@ -64,7 +64,7 @@ def act_words(preview: Preview, target: Target) -> str:
     """Return the action for a server; if it is skipped or refused, with the reason."""
     match act_of(target):
         case Act.CHANGE:
-            return f"{_disk_words(target)} {_images(preview, target)}"
+            return f"{_disk_words(target)} {_images(preview, target)}{_wave_words(target)}"
         case Act.SKIP:
             return f"skip: {REASONS[target.reason or Reason.ALREADY_ON_IMAGE].short}"
         case Act.REFUSE:
@@ -107,7 +107,7 @@ def _below(preview: Preview) -> Iterator[Text]:
     for choice in preview.choices:
         yield Text(f"  image {printable(choice.name)} is {printable(choice.id)}, API {choice.api} ({choice.why})")
     if wipes:
-        yield from (Text(f"  {rule}") for rule in rules(preview.run))
+        yield from (Text(f"  {rule}") for rule in (*rules(preview.run), *map(printable, preview.steering)))
     yield from (Text(f"  {words}") for words in estimate_words(preview.estimate))
     if preview.earlier is not None:
         run = preview.earlier
@@ -139,7 +139,7 @@ def _rows(preview: Preview, target: Target, findings: Iterable[Finding], *, brok
         text.append(f" ({printable(refusal.hint)})", "dim")
     yield (server_name(target), text)
     if broken:
-        yield ("", f"  {_images(preview, target)}")
+        yield ("", f"  {_images(preview, target)}{_wave_words(target)}")
     for finding in findings if act is Act.CHANGE else ():
         yield ("", Text(f"  {finding.level}: ", LEVEL_STYLES[finding.level]).append(printable(finding.text)))
 
@@ -165,6 +165,10 @@ def _images(preview: Preview, target: Target) -> str:
     if target.order.image_id == target.baseline.likely_image:
         return f"({after} again)"
     return f"({_image(preview, target.baseline.likely_image)} -> {after})"
+
+
+def _wave_words(target: Target) -> str:
+    return f", wave {target.wave}" if target.wave else ""
 
 
 def _image(preview: Preview, image_id: str | None) -> str:

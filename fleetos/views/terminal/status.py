@@ -10,6 +10,8 @@ from rich.text import Text
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RUN_ENDS, TargetState
+from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.pass_facts import Standing
 from fleetos.text import counted, join_some
 from fleetos.views.terminal.frame import STYLES, shares
 from fleetos.views.terminal.summary import NAMES_SHOWN, counts_line, next_commands, report, stopped_words
@@ -148,15 +150,16 @@ class Status:
         narrow = self._narrow
         head = ("SERVER", "STATE", "NOTE") if narrow else ("SERVER", "STATE", "SINCE", "TRIES", "NOTE")
         rows: list[Sequence[str | Text]] = []
+        standing = standing_of(self.progress, self.now)
         for target in targets:
             state = Text(str(target.state), STYLES.get(target.state, ""))
             since = short_duration((self.now - target.since).total_seconds()) if target.since else ""
             tries = f"{len(target.attempts)}/{max(target.attempts_allowed, len(target.attempts))}"
-            rows.append((server_name(target), state, *(() if narrow else (since, tries)), self._note(target)))
+            rows.append((server_name(target), state, *(() if narrow else (since, tries)), self._note(target, standing)))
         return list(grid(head, rows, self.width).split("\n"))
 
-    def _note(self, target: Target) -> str:
-        waiting = waits_for(self.progress, target, self.lease, self.now)
+    def _note(self, target: Target, standing: Standing) -> str:
+        waiting = waits_for(standing, target, self.lease)
         if waiting is not None and not self.driven:
             return resting_note(target, waiting.words)
         note = note_of(target, self.progress.run.settings, self.now)

@@ -10,7 +10,7 @@ from rich.text import Text
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import COMES_TO_REST, RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
-from fleetos.rules.budgets import forgiveness
+from fleetos.rules.budgets import Failures, forgiveness
 from fleetos.text import counted
 from fleetos.views.terminal.frame import STYLES, Spent
 from fleetos.views.text.format import printable, short_duration
@@ -100,7 +100,8 @@ def _reason_of_run(progress: Progress) -> Iterator[Text]:
         return
     words = printable(run_words(run.state, run.reason, run.detail))
     if run.state is RunState.PAUSED and run.reason is Reason.BUDGET:
-        words = f"{words}; {forgiveness(progress.failed, progress.flight)}"
+        failed = Failures.of(run, progress.targets.values()).failed
+        words = f"{words}; {forgiveness(failed, progress.flight)}"
     yield Text(f"{run.state}: ", "bold yellow").append(words)
     if run.state not in RUN_ENDS:
         yield Text(f"  to do: {todo_of(run.reason, run.id, run.settings)}")

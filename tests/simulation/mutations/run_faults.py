@@ -40,7 +40,9 @@ ROLLOUT = (
         "an aborted run admits those who wait",
         (
             Patch(
-                f"{RULES}/admission/admit.py", "    if run.state is not RunState.RUNNING:\n        return moves\n", ""
+                f"{RULES}/admission/why_not.py",
+                "    if standing.run.state in (RunState.RUNNING, RunState.PAUSED):\n",
+                "    if standing.run.state:\n",
             ),
             Patch(
                 "fleetos/rules/states/ready.py",
@@ -79,9 +81,9 @@ ROLLOUT = (
         "I4",
         "a run that pauses since too many changes are overdue admits the next server",
         one(
-            f"{RULES}/admission/admit.py",
-            "    if run.state is not RunState.RUNNING:\n        return moves\n",
-            "    if run.state not in (RunState.RUNNING, RunState.PAUSED):\n        return moves\n",
+            f"{RULES}/admission/why_not.py",
+            "    if run.state is not RunState.PAUSED:\n",
+            "    if run.state:\n",
         ),
     ),
     Mutation(
@@ -120,9 +122,9 @@ BRAKE = (
         "I15",
         "whoever takes a run over counts its failures from zero",
         one(
-            "fleetos/model/progress.py",
-            "self._failed = sum(target.failed_in(run.passes) for target in self._targets.values())",
-            "self._failed = 0",
+            f"{ENGINE}/rollout.py",
+            "self.failures = Failures.of(progress.run, targets)",
+            "self.failures = Failures.of(progress.run, ())",
         ),
     ),
     Mutation(

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from tests.simulation.mutations.patches import Mutation
-from tests.simulation.mutations.shared_patches import CLOUD, ENGINE, FOLD, PLANNING, RULES, seen_by_any
+from tests.simulation.mutations.patches import Mutation, Patch
+from tests.simulation.mutations.shared_patches import ANY, CLOUD, ENGINE, FOLD, PLANNING, RULES, seen_by_any
 
 _POWER, _ENDED, _ENDS, _BODIES = (
     f"{RULES}/states/power.py",
@@ -24,16 +24,26 @@ WIRE_AND_QUEUE_FAULTS: Sequence[Mutation] = (
     seen_by_any(
         "untried-first",
         "servers that nobody has tried go before a retry that is due",
-        "fleetos/rules/admission/queue.py",
-        "        if self._retries and self._retries[0][0] <= now:\n",
-        "        if not self._waiting and self._retries and self._retries[0][0] <= now:\n",
+        f"{RULES}/admission/lanes.py",
+        "    rank = 0 if target.not_before is not None else",
+        "    rank = 3 if target.not_before is not None else",
     ),
-    seen_by_any(
+    Mutation(
         "backoff-not-kept",
+        ANY,
         "a failed attempt is followed by the next one without its wait",
-        "fleetos/rules/admission/queue.py",
-        "        if self._retries and self._retries[0][0] <= now:\n",
-        "        if self._retries:\n",
+        (
+            Patch(
+                f"{RULES}/admission/lanes.py",
+                "        if target.not_before is not None and target.not_before > standing.now:\n",
+                "        if False:\n",
+            ),
+            Patch(
+                f"{RULES}/admission/why_not.py",
+                "    if target.not_before is None or target.not_before <= standing.now:\n",
+                "    if target.not_before is None or target.not_before:\n",
+            ),
+        ),
     ),
     seen_by_any(
         "half-a-settle",

@@ -20,6 +20,7 @@ from fleetos.model.plan import StopMode
 from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Order, Run, Secrets, Settings, Target
 from fleetos.model.states import HOLDS_SLOT, Command, TargetState
+from fleetos.model.steering.rollout import UNSTEERED, Steering
 from fleetos.store.memory_journal import CommitFault, CommitFaults, MemoryRun, freeze
 from tests.support.builders import RUNNING, SETTINGS, START, a_run, a_target
 from tests.support.chance import SeededChance
@@ -128,9 +129,10 @@ class EngineHarness:
         targets: Sequence[Target] = (),
         further_events: Sequence[Event] = (),
         beat_s: float = NO_BEAT_S,
+        steering: Steering = UNSTEERED,
     ) -> None:
         made = list(targets) or [a_target(one, baseline=picture) for one in range(1, number + 1)]
-        self.store = freeze(a_run(settings=settings), made, further_events, START)
+        self.store = freeze(a_run(settings=settings, steering=steering, wipes=len(made)), made, further_events, START)
         self.records = StoredRecords(self.store)
         self.cloud = SmallCloud([one.server_id for one in made], picture, self.records.take_intent)
         self.watcher = Watcher(self.records.check)

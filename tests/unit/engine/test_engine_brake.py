@@ -7,12 +7,17 @@ from fleetos.model.journal.events import Forgiven, Moved, RunMoved
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress
 from fleetos.model.states import Command, Reason, RunState, TargetState
+from fleetos.rules.budgets import Failures
 from tests.support.builders import START, STOPPED, a_target
 from tests.support.clouds.small import WriteResult, refused
 from tests.unit.engine.harness import QUICK, EngineHarness
 
 S = TargetState
 BRAKE = replace(QUICK, attempts=1, concurrency=3, failure_first=5)
+
+
+def failed_in(progress: Progress) -> int:
+    return Failures.of(progress.run, progress.targets.values()).failed
 
 
 def always_refused(verb: str, _: tuple[str, ...]) -> WriteResult | None:
@@ -26,7 +31,7 @@ async def test_an_image_that_always_fails_takes_the_first_five_and_those_in_flig
     run = progress.run
     assert (run.state, run.reason) == (RunState.PAUSED, Reason.BUDGET)
     assert run.detail == "the first 5 changed servers all failed"
-    assert 5 <= progress.failed <= 5 + BRAKE.concurrency
+    assert 5 <= failed_in(progress) <= 5 + BRAKE.concurrency
     assert harness.sent("change") <= 5 + BRAKE.concurrency
     assert progress.flight == 0
 
@@ -63,12 +68,12 @@ async def test_a_resume_without_a_reason_and_an_apply_leave_the_pause_as_it_is()
 async def test_a_resume_forgives_the_failures_behind_the_pause_and_those_alone() -> None:
     harness = EngineHarness(40, BRAKE)
     harness.cloud.decides = always_refused
-    failed = (await harness.drive()).failed
+    failed = failed_in(await harness.drive())
     harness.store.add_request(RequestKind.RESUME, "ops", START, "the image was corrected")
     await harness.engine().drive("host:2", Command.REQUEST)
     again = harness.ended()
     assert again.run.state is RunState.PAUSED
-    assert 5 <= again.failed <= 5 + BRAKE.concurrency
+    assert 5 <= failed_in(again) <= 5 + BRAKE.concurrency
     events = [record.event for record in harness.store.records]
     assert sum(isinstance(event, Forgiven) for event in events) == failed
     resumed = [event for event in events if isinstance(event, RunMoved) and event.to is RunState.RUNNING]
@@ -123,7 +128,7 @@ async def test_where_nobody_is_left_to_be_spared_the_run_ends() -> None:
     harness = EngineHarness(5, BRAKE)
     harness.cloud.decides = always_refused
     progress = await harness.drive()
-    assert (progress.run.state, progress.failed) == (RunState.DONE, 5)
+    assert (progress.run.state, failed_in(progress)) == (RunState.DONE, 5)
     assert all(work.status is not JobStatus.RUNNING for work in harness.cloud.works.values())
 
 

@@ -7,7 +7,7 @@ from fleetos.engine.change_tracker import ChangeTracker
 from fleetos.engine.sweeps import FOLLOWER_MAX_AGE_SHARE, SweepBatch, SweepPlanner
 from fleetos.limits import FRESH_READ_MAX_AGE_S
 from fleetos.model.run import Settings
-from fleetos.rules.admission.queue import Queue
+from fleetos.rules.admission.lanes import Lanes
 from fleetos.rules.needs import ReadTracesNeed, SweepNeed
 from fleetos.rules.polling import DueRead, ReadJob, ReadServer, ReadTraces, Sweep
 from tests.support.builders import SETTINGS, START
@@ -23,7 +23,7 @@ class Planned:
 
     def __init__(self, changes: int = 0) -> None:
         self.watch, self.agenda = ChangeTracker(), Agenda()
-        self.planner = SweepPlanner(self.watch, self.agenda, Queue(), one_page, SeededChance(1), SETTINGS.poll_min_s)
+        self.planner = SweepPlanner(self.watch, self.agenda, Lanes(), one_page, SeededChance(1), SETTINGS.poll_min_s)
         for number in range(1, changes + 1):
             self.watch.adopt(changing(number), moment(0))
             self.agenda.set_needs(name(number), (SweepNeed(),))

@@ -7,6 +7,7 @@ import pytest
 from fleetos.model.journal.codec import run_from_json, run_json
 from fleetos.model.plan import Plan
 from fleetos.model.run import Target
+from fleetos.model.steering.rollout import Approval, BetweenWaves, Steering, Wave
 from fleetos.planning.rollout import freeze_steering, steering_sentences
 from tests.support.builders import a_run, a_target
 from tests.unit.planning.plan_folder import HEAD, PlanFolder
@@ -66,7 +67,7 @@ def test_all_problems_of_waves_and_windows_come_at_once(plans: PlanFolder) -> No
 
 def test_a_run_keeps_its_steering(plans: PlanFolder) -> None:
     text = (
-        "rollout: {waves: [{name: a, sizes: [1, 100%], then: {bake: 1h, approval: {by: [anna]}}}], "
+        "rollout: {waves: [{name: a, sizes: [1, 100%], then: {bake: 1h}}], "
         "max_unavailable: [{per: az, value: 4%}]}\nfailure: {max_failed: 2, of_last: {failed: 3, of: 20}}\n"
         f"windows:\n  zone: UTC\n  allow: [{NIGHT}, {{cron: 0 22 * * 2#1, for: 6h}}]\n"
         "  deny: [{since: 2026-12-18, until: 2027-01-06}, {ics: a.ics}]"
@@ -79,7 +80,7 @@ def test_a_run_keeps_its_steering(plans: PlanFolder) -> None:
 
 def test_the_steering_in_sentences(plans: PlanFolder) -> None:
     text = (
-        "rollout: {waves: [{name: canary, sizes: [1], then: {bake: 30m, approval: {by: other}}}, 100%], "
+        "rollout: {waves: [{name: canary, sizes: [1], then: {bake: 30m}}, 100%], "
         "max_unavailable: [{per: all, value: 5%}, {per: az, value: 2}]}\n"
         "failure: {max_failed: 2, of_last: {failed: 3, of: 20}}\n"
         f"windows: {{zone: Europe/Berlin, allow: [{NIGHT}], deny: [{{name: year end, since: 2026-12-18, "
@@ -87,7 +88,7 @@ def test_the_steering_in_sentences(plans: PlanFolder) -> None:
     )
     frozen = freeze_steering(plan(plans, text), fleet(40), NOW)
     assert list(steering_sentences(frozen.steering, frozen.waves.members, 20)) == [
-        f"wave 1 (canary): 1 server, then watched for 30m, then an approval by {OTHERS}, which holds for 24h",
+        "wave 1 (canary): 1 server, then watched for 30m",
         "wave 2: 39 servers",
         "wave 1 has no s3 in az-1 on image-old, of which there are 20",
         "of all servers at most 5% are out at once, but always 1",
@@ -101,6 +102,13 @@ def test_the_steering_in_sentences(plans: PlanFolder) -> None:
         "starts only what 95% of changes end in time for",
         "a server that a failed change left broken gets its next attempt outside of the windows too",
     ]
+
+
+def test_an_approval_is_said_with_those_who_may_give_it() -> None:
+    approved = BetweenWaves(1800.0, Approval("other"))
+    steering = Steering(waves=(Wave(1, None, 1, approved), Wave(2, None, 2, BetweenWaves())))
+    said = f"wave 1: 1 server, then watched for 30m, then an approval by {OTHERS}, which holds for 24h"
+    assert next(steering_sentences(steering, (), 20)) == said
 
 
 def test_a_plan_without_steering_says_nothing(plans: PlanFolder) -> None:

@@ -14,7 +14,7 @@ from fleetos.model.journal.fold import fold_target
 from fleetos.model.run import Outcome, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.model.traces import NO_TRACES
-from fleetos.rules.admission.admit import choose_first_state
+from fleetos.rules.admission.why_not import choose_first_state
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import ReadJobNeed
 from fleetos.rules.replies import judge_job

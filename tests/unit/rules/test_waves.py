@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.steering.rollout import Approval, BetweenWaves, Wave
-from fleetos.rules.waves import ApprovalGiven, WaveFacts, find_next_wait
+from fleetos.model.steering.rollout import Approval, ApprovalGiven, BetweenWaves, Wave
+from fleetos.rules.waves import WaveFacts, find_next_wait
 from tests.support.builders import START
 
 HOUR = timedelta(hours=1)

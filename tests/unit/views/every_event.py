@@ -20,11 +20,14 @@ from fleetos.model.journal.events import (
     PowerIntended,
     RequestAnswered,
     Retried,
+    RunApproved,
     RunCreated,
     RunDriverEnded,
     RunDriverStarted,
     RunMoved,
     RunPassStarted,
+    RunWaveFinished,
+    RunWaveOpened,
     SettingChanged,
     Settled,
 )
@@ -54,6 +57,9 @@ def every_event() -> Iterator[Event]:
     yield RunPassStarted(2)
     yield RequestAnswered(7, RequestKind.PAUSE, RequestOutcome.DONE, "anna", "the fleet is in use", "it starts no more")
     yield SettingChanged(40)
+    yield RunWaveOpened(1)
+    yield RunWaveFinished(1)
+    yield RunApproved(2, "anna")
     for state in sorted({after for afters in RUN_MOVES.values() for after in afters}):
         yield RunMoved(state, Reason.UNREACHABLE, "no route", "anna on vm")
     yield Enlisted(replace(enlisted, order=order))

@@ -6,7 +6,6 @@ import pytest
 
 from fleetos.model.steering.match import ANY_SERVER, Match
 from fleetos.model.steering.rollout import (
-    Approval,
     BetweenWaves,
     GroupRule,
     OfLast,
@@ -39,22 +38,33 @@ def test_a_plan_that_says_nothing_is_not_steered(plans: PlanFolder) -> None:
 
 
 def test_bare_sizes(plans: PlanFolder) -> None:
-    plan = steering(plans, "rollout: {waves: [1, 50%], between_waves: {bake: 30m, approval: true}}")
-    between = BetweenWaves(1800.0, Approval())
+    plan = steering(plans, "rollout: {waves: [1, 50%], between_waves: {bake: 30m}}")
+    between = BetweenWaves(1800.0)
     assert plan.waves == (
         WaveEntry(None, ANY_SERVER, (Share(1),), between, index=0),
         WaveEntry(None, ANY_SERVER, (HALF,), between, repeats=True, index=1),
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("rollout: {between_waves: {approval: true}}", "rollout.between_waves.approval"),
+        ("rollout: {waves: [1, {sizes: [2], then: {approval: {by: other}}}]}", "rollout.waves[1].then.approval"),
+    ],
+)
+def test_an_approval_that_no_command_can_give_is_refused(plans: PlanFolder, text: str, key: str) -> None:
+    ((refused_key, words),) = refused(plans, text)
+    assert refused_key == key
+    assert "no command that gives one" in words
+    steering(plans, text.replace("true", "false").replace("{by: other}", "false"))
+
+
 def test_entries_with_a_match_and_their_own_conditions(plans: PlanFolder) -> None:
     entry = '{name: canary, match: {"label:tier": web, az: [b, a], name: "web-*"}, sizes: [1, 50%], then: THEN}'
-    approval = "{by: other, of: 2, valid: 1h}"
-    plan = steering(plans, f"rollout: {{waves: [{entry.replace('THEN', f'{{approval: {approval}}}')}, 3]}}")
+    plan = steering(plans, f"rollout: {{waves: [{entry.replace('THEN', '{bake: 1h}')}, 3]}}")
     match = Match(az=("a", "b"), name=("web-*",), labels=(("tier", ("web",)),))
-    assert plan.waves[0] == WaveEntry(
-        "canary", match, (Share(1), HALF), BetweenWaves(0.0, Approval("other", 2, 3600.0)), index=0
-    )
+    assert plan.waves[0] == WaveEntry("canary", match, (Share(1), HALF), BetweenWaves(3600.0), index=0)
     assert plan.waves[1].repeats
 
 

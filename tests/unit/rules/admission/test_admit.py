@@ -12,14 +12,35 @@ from fleetos.model.journal.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, HOLDS_SLOT, QUEUED, RunState, TargetState
-from fleetos.rules.admission.admit import admit
-from fleetos.rules.admission.queue import Queue
+from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.lanes import Lanes
+from fleetos.rules.admission.pass_facts import Standing
 from fleetos.rules.admission.slots import Slots
 from fleetos.rules.admission.stop_rate import StopRate
-from fleetos.rules.admission.wait_reasons import WaitReason, find_wait
+from fleetos.rules.admission.wait_reasons import WaitReason
+from fleetos.rules.admission.why_not import choose_first_state, find_wait
 from tests.support.builders import SETTINGS, START, a_run, a_target, an_attempt
 
 S = TargetState
+
+
+def lanes_of(targets: list[Target]) -> Lanes:
+    lanes = Lanes()
+    for target in targets:
+        if target.state in QUEUED:
+            lanes.add_target(target, Standing(a_run(), START))
+    return lanes
+
+
+def standing(progress: Progress, soon: float = 0.0) -> Standing:
+    slots, concurrency = Slots(progress.slots_taken, progress.ahead, soon), progress.run.settings.concurrency
+    return Standing(
+        progress.run,
+        START,
+        places=slots.available(concurrency),
+        free=concurrency - slots.taken,
+        ahead=slots.ahead,
+    )
 
 
 def admitted(
@@ -27,9 +48,8 @@ def admitted(
 ) -> list[Moved]:
     run = a_run(settings=replace(SETTINGS, concurrency=concurrency), state=state)
     progress = Progress(run, targets)
-    return admit(
-        Queue.of(targets), run, progress.targets.__getitem__, Slots(progress.slots_taken, progress.ahead, soon), START
-    )
+    started = lanes_of(targets).admit(progress.targets.__getitem__, standing(progress, soon))
+    return [Moved(target.server_id, choose_first_state(target)) for target in started]
 
 
 def test_the_first_in_plan_order_start_first() -> None:
@@ -54,15 +74,20 @@ def test_a_retry_that_is_due_starts_before_all_who_were_never_tried() -> None:
     targets = [a_target(1), a_target(2), tried, retry(6, -1), retry(7, -2), retry(5, 0.001)]
     order = ["server-0007", "server-0006", "server-0008", "server-0001", "server-0002"]
     assert [move.server_id for move in admitted(targets, concurrency=9)] == order
-    assert Queue.of(targets).first_due(9, START) == order
-    assert Queue.of(targets).first_due(3, START) == order[:3]
+    assert lanes_of(targets).first_due(9, START) == order
+    assert lanes_of(targets).first_due(3, START) == order[:3]
 
 
 def test_a_retry_that_is_not_due_holds_nobody_up() -> None:
     due = START + timedelta(seconds=5)
-    queue = Queue.of([a_target(1, state=S.BACKOFF, not_before=due), a_target(2)])
-    assert (queue.pop_due(START), queue.pop_due(START)) == ("server-0002", None)
-    assert (queue.next_due_at(), queue.pop_due(due), queue.next_due_at()) == (due, "server-0001", None)
+    progress = Progress(a_run(), [a_target(1, state=S.BACKOFF, not_before=due), a_target(2)])
+    lanes = lanes_of(list(progress.targets.values()))
+    now = standing(progress)
+    assert [target.position for target in lanes.admit(progress.targets.__getitem__, now)] == [2]
+    assert lanes.next_pass_at() == due
+    later = replace(now, now=due)
+    assert [target.position for target in lanes.admit(progress.targets.__getitem__, later)] == [1]
+    assert lanes.next_pass_at() is None
 
 
 @pytest.mark.parametrize("state", sorted(set(RunState) - {RunState.RUNNING}))
@@ -70,11 +95,12 @@ def test_nothing_is_admitted_unless_the_run_runs(state: RunState) -> None:
     assert admitted([a_target(1)], state=state) == []
 
 
-def test_a_stale_entry_admits_nobody() -> None:
-    queue = Queue.of([a_target(1)])
-    moved = a_target(1, state=S.CANCELLED)
-    assert admit(queue, a_run(), {moved.server_id: moved}.__getitem__, Slots(0, 0), START) == []
-    assert queue.next_due_at() is None
+def test_whoever_waits_no_more_is_not_admitted() -> None:
+    progress = Progress(a_run(), [a_target(1)])
+    lanes = lanes_of([a_target(1)])
+    lanes.discard("server-0001")
+    assert lanes.admit(progress.targets.__getitem__, standing(progress)) == []
+    assert lanes.next_pass_at() is None
 
 
 @given(
@@ -154,12 +180,8 @@ def test_what_an_earlier_send_did_is_looked_into_in_a_slot_of_its_own() -> None:
 @given(waits=st.lists(st.integers(-3, 3), max_size=30), number=st.integers(0, 35))
 def test_the_first_in_the_queue_are_those_that_would_be_admitted_next(waits: list[int], number: int) -> None:
     targets = [a_target(one, not_before=START + timedelta(seconds=wait)) for one, wait in enumerate(waits)]
-    queue = Queue.of(targets)
-    first = queue.first_due(number, START)
-    popped: list[str] = []
-    while len(popped) < number and (server_id := queue.pop_due(START)) is not None:
-        popped.append(server_id)
-    assert first == popped
+    first = lanes_of(targets).first_due(number, START)
+    assert first == [move.server_id for move in admitted(targets, max(1, number))][:number]
 
 
 @pytest.mark.parametrize(
@@ -179,5 +201,5 @@ def test_the_first_in_the_queue_are_those_that_would_be_admitted_next(waits: lis
 )
 def test_every_wait_has_its_reason(target: Target, run_state: RunState, others: int, reason: WaitReason | None) -> None:
     busy = [a_target(number + 10, state=S.CHANGING) for number in range(others)]
-    waiting = find_wait(Progress(a_run(state=run_state), [target, *busy]), target, START)
+    waiting = find_wait(target, standing_of(Progress(a_run(state=run_state), [target, *busy]), START))
     assert (waiting.reason if waiting else None) == reason

@@ -15,8 +15,8 @@ from fleetos.model.steering.share import Share
 from fleetos.model.steering.times import Times
 from fleetos.model.steering.windows import Windows
 from fleetos.rules.admission.lanes import Lanes, find_place
-from fleetos.rules.admission.pass_facts import Point, Standing, Waiting
-from fleetos.rules.admission.wait_reasons import WaitReason
+from fleetos.rules.admission.pass_facts import Point, Standing
+from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
 from fleetos.rules.admission.why_not import takes_slot, why_not
 from fleetos.rules.groups import Groups, Look
 from fleetos.rules.windows import Window

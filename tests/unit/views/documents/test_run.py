@@ -43,6 +43,7 @@ RUN: Document = {
     "abort": None,
     "lease": None,
     "left": None,
+    "waves": [],
     "budgets": [],
     "exit_code": 0,
 }
@@ -50,6 +51,7 @@ ENDED: Document = {
     "labels": {},
     "flavor": None,
     "az": None,
+    "wave": None,
     "image": IMAGE,
     "image_name": "Standard_Debian_12_latest",
     "detail": None,

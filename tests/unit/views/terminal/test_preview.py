@@ -159,6 +159,7 @@ def test_the_document_has_everything() -> None:
         "image_after": IMAGE,
         "reinstall": False,
         "api": "v2",
+        "wave": None,
     }
     assert document["servers"][2]["code"] == "already-on-image"
     assert len(document["findings"]) == 5
