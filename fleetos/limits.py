@@ -33,6 +33,8 @@ JOB_UNKNOWN_GRACE_S = 120.0
 CHECKING_S = 600.0
 # Settle times: an unknown outcome is watched for this long. OTC documents changes of 1-4 minutes, others 10-20.
 SETTLE_OTC_S = 600.0
+# The longest change that the user guides of the clouds document.
+CHANGE_DOCUMENTED_MAX_S = 1200.0
 SETTLE_ELSEWHERE_S = 1800.0
 SETTLE_MIN_S = 600.0
 # The built-in simulated cloud has no longer delays.
@@ -45,6 +47,8 @@ LATER_WAIT_S = 60.0
 # The cloud counts as unreachable after at least UNREACHABLE_FAILURES failures and no success for UNREACHABLE_S.
 UNREACHABLE_S = 120.0
 UNREACHABLE_FAILURES = 10
+# Interval at which the engine reads calendar files that deny times.
+CALENDARS_EVERY_S = 60.0
 # Interval at which the engine reads requests of operators from the database.
 REQUESTS_EVERY_S = 1.0
 # A lease is void when its holder has not renewed it for this long. The driver renews it after a quarter of that.

@@ -27,6 +27,7 @@ from fleetos.planning.agreement import Agreement, NotConfirmed, disagreement
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.preflight.preflight import Preflight
 from fleetos.planning.secrets import PlanSecrets
+from fleetos.planning.window_times import CalendarReader
 from fleetos.store import history, queries
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
@@ -183,7 +184,9 @@ def _build_engine(
     # An earlier process may have sent them, and the cloud may quote them only now.
     for password in secrets.passwords(target.order for target in progress.targets.values() if not target.ended):
         cloud.hide(password)
-    dependencies = Dependencies(cloud, journal, secrets, observer, context.clock, SystemChance(), token)
+    dependencies = Dependencies(
+        cloud, journal, secrets, observer, context.clock, SystemChance(), token, CalendarReader()
+    )
     return Engine(progress, dependencies, experience)
 
 

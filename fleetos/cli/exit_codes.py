@@ -48,6 +48,7 @@ _BY_PAUSE = {
     Reason.UNREACHABLE: ExitCode.UNREACHABLE,
     Reason.BUDGET: ExitCode.BUDGET,
     Reason.OPERATOR: ExitCode.RESUMABLE,
+    Reason.STUCK: ExitCode.RESUMABLE,
 }
 _BY_SIGNAL = {SIGHUP: ExitCode.SIGHUP, SIGINT: ExitCode.SIGINT, SIGTERM: ExitCode.SIGTERM}
 

@@ -11,7 +11,7 @@ from fleetos.model.inventory import Job, JobStatus
 from fleetos.model.journal.events import JobEnded, PowerAnswered, RunMoved, TargetEvent
 from fleetos.model.run import PowerOutcome, Settings, Target
 from fleetos.model.states import TargetState
-from fleetos.rules.forecast import ChangeGroup, Forecast, RunningChanges
+from fleetos.rules.forecast import NOTHING_KNOWN, ChangeGroup, Forecast, RunningChanges
 
 # Time from a stop to a server that is known to be ready, as a multiple of the time in which most stops end: the job is
 # read by then, and a sweep follows.
@@ -118,6 +118,14 @@ class ChangeTracker:
     def forecast_of(self, target: Target) -> Forecast:
         """Return the forecast for changes like this target's."""
         return self._forecasts.get(change_key(target), self.forecast)
+
+    def learned_changes(self, key: str) -> Forecast:
+        """Return the forecast from the changes of that kind alone; nothing is known before one has ended."""
+        return Forecast.of(self._of_kind_s[key]) if key in self._of_kind_s else NOTHING_KNOWN
+
+    def learned_stops(self) -> Forecast:
+        """Return the forecast of stops."""
+        return Forecast.of(self._stops_s)
 
     def may_have_ended(self, server_id: str, now: Moment) -> bool:
         """Return False for a change that is younger than all of its kind that ended; True for every other server.

@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import anyio
@@ -16,16 +16,16 @@ from anyio.abc import TaskGroup
 
 from fleetos.clock import Clock, Moment
 from fleetos.engine import reconcile
-from fleetos.engine.facts import ChangeReplied, Fact, OperatorRequested, PowerReplied, Refused
+from fleetos.engine.facts import CalendarRead, ChangeReplied, Fact, OperatorRequested, PowerReplied, Refused
 from fleetos.engine.judge import Judge
-from fleetos.engine.performer import Action, Performer, SubmitChange
-from fleetos.engine.protocols import Cloud, Journal, Listener, SecretSource
+from fleetos.engine.performer import Action, Performer, StartServers, SubmitChange
+from fleetos.engine.protocols import CalendarSource, Cloud, Journal, Listener, NoCalendars, SecretSource
 from fleetos.engine.sender import Sender
 from fleetos.engine.tracker import Tracker
 from fleetos.engine.turn import Turn
 from fleetos.errors import FleetosError
 from fleetos.ids import Chance
-from fleetos.limits import PERMIT_AGAIN_MAX_S, PERMIT_AGAIN_MIN_S, REQUESTS_EVERY_S, TURN_AT_LEAST_S
+from fleetos.limits import CALENDARS_EVERY_S, PERMIT_AGAIN_MAX_S, PERMIT_AGAIN_MIN_S, REQUESTS_EVERY_S, TURN_AT_LEAST_S
 from fleetos.logs import fields
 from fleetos.model.experience import NO_EXPERIENCE, Experience
 from fleetos.model.progress import Progress
@@ -47,6 +47,7 @@ class Dependencies:
     clock: Clock
     chance: Chance
     new_id: Callable[[], str]
+    calendars: CalendarSource = field(default_factory=NoCalendars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Engine:
         self._journal = edge.journal
         self._listener = edge.listener
         self._clock = edge.clock
+        self._calendars = edge.calendars
         self._intervals = beats or Intervals()
         self._tracker = Tracker(progress, edge.chance, edge.clock.moment(), experience, edge.cloud.sweep_calls)
         self._judge = Judge(self._tracker)
@@ -103,7 +105,7 @@ class Engine:
             turn = self._tracker.begin_turn(self._clock.moment())
             reconcile.begin(self._tracker, turn, driver, command)
             # What was requested while the run had no driver is taken before anything is admitted.
-            self._judge.judge_facts(turn, await self._read_new_requests())
+            self._judge.judge_facts(turn, [*await self._read_calendars(), *await self._read_new_requests()])
             await self._commit(turn)
             while True:
                 self._wake = anyio.Event()
@@ -137,6 +139,7 @@ class Engine:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._journal.keep_lease)
                 tasks.start_soon(self._listen_for_requests)
+                tasks.start_soon(self._watch_calendars)
                 yield tasks
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -193,6 +196,17 @@ class Engine:
                 self._add_fact(asked)
             await anyio.sleep(self._intervals.requests_s)
 
+    async def _watch_calendars(self) -> None:
+        """Read the calendar files again and again: what they deny may change while the run goes on."""
+        while self._tracker.rollout.calendar_files:
+            await anyio.sleep(CALENDARS_EVERY_S)
+            for calendar in await self._read_calendars():
+                self._add_fact(calendar)
+
+    async def _read_calendars(self) -> list[CalendarRead]:
+        files = self._tracker.rollout.calendar_files
+        return [CalendarRead(path, await self._calendars.read(path)) for path in files]
+
     async def _read_new_requests(self) -> list[OperatorRequested]:
         """Return the operator's requests that this process has not read yet."""
         fresh = [request for request in await self._journal.requests() if request.id not in self._known_request_ids]
@@ -208,8 +222,19 @@ class Engine:
         run, state = self.progress.run, self.progress.run.state
         # A run that is aborted, or comes to rest in a pause, still puts power back as it was, and nothing else.
         if state is RunState.RUNNING or (_puts_power_back(run) and self._ends_a_target(write)):
-            return None
+            return self._why_too_late(write, now)
         return f"not sent: the run is {state}"
+
+    def _why_too_late(self, write: Action, now: Moment) -> str | None:
+        """Return why a step towards a change may not be sent, though its intent was written in time."""
+        if self._ends_a_target(write) or isinstance(write, StartServers):
+            return None
+        server_ids = (write.server_id,) if isinstance(write, SubmitChange) else write.server_ids
+        targets = (self.progress.targets[server_id] for server_id in server_ids)
+        # A stop after the first one only goes on with what has begun.
+        closed = (self._tracker.rollout.why_closed(target, now.wall) for target in targets if len(target.calls) <= 1)
+        waiting = next((wait for wait in closed if wait is not None), None)
+        return None if waiting is None else f"not sent: {waiting.words}"
 
     def _ends_a_target(self, write: Action) -> bool:
         """Return True if the write is no step towards a change."""

@@ -102,6 +102,14 @@ class OperatorRequested:
     request: OperatorRequest
 
 
+@dataclass(frozen=True, slots=True)
+class CalendarRead:
+    """One read of a calendar file; `text` None: it cannot be read."""
+
+    path: str
+    text: str | None
+
+
 Fact = (
     ServerRead
     | ServersNotRead
@@ -114,4 +122,5 @@ Fact = (
     | Refused
     | CloudNotReached
     | OperatorRequested
+    | CalendarRead
 )

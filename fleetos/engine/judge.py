@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from fleetos.clock import Moment
 from fleetos.engine.facts import (
+    CalendarRead,
     ChangeReplied,
     CloudNotReached,
     Fact,
@@ -60,6 +61,8 @@ class Judge:
                         self._pause(turn, Reason.UNREACHABLE, fact.detail)
                 case OperatorRequested():
                     pass
+                case CalendarRead():
+                    self._tracker.rollout.take_calendar(fact, self._tracker.now.wall)
 
     def _judge_read(self, turn: Turn, fact: ReadFact) -> None:
         tracker = self._tracker
@@ -67,9 +70,11 @@ class Judge:
             case ServerRead():
                 self._health.record_answer()
                 tracker.sweeps.finish_servers((fact.server_id,))
+                tracker.rollout.add_look(turn, fact)
                 tracker.add_observation(turn, fact.server_id, fact.observation)
             case ServersNotRead():
                 tracker.sweeps.finish_servers(fact.server_ids)
+                tracker.rollout.miss_looks(fact.server_ids)
                 for server_id in fact.server_ids:
                     tracker.add_missed_read(server_id)
             case TracesRead():

@@ -1,4 +1,4 @@
-"""Protocols that the engine needs: Cloud, Journal, SecretSource, Listener."""
+"""Protocols that the engine needs: Cloud, Journal, SecretSource, CalendarSource, Listener."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -118,6 +118,23 @@ class SecretSource(Protocol):
     def resolve(self, order: Order) -> Secrets:
         """Return the order's secrets. Raise InputError if one is missing or is not what was frozen."""
         ...
+
+
+class CalendarSource(Protocol):
+    """Source of the calendar files that deny times."""
+
+    async def read(self, path: str) -> str | None:
+        """Return the content of the file; None if it cannot be read."""
+        ...
+
+
+class NoCalendars:
+    """Source of a run that has no calendar files."""
+
+    async def read(self, path: str) -> str | None:
+        """Return nothing of any file."""
+        del path
+        return None
 
 
 class Listener(Protocol):

@@ -57,12 +57,14 @@ def reconcile(
     due = tracker.take_due(together_s)
     slots_freed_soon = tracker.changes.slots_freed_soon(now)
     tracker.refill_stop_rate(writes_per_s)
+    tracker.check_admitted(turn)
     admitting = True
     while admitting:
         for server_id in tuple(tracker.dirty):
             tracker.evaluate(turn, server_id)
         _pause_if_overdue(tracker, turn)
         admitting = tracker.admit(turn, slots_freed_soon)
+    _pause_if_stuck(tracker, turn)
     due += tracker.take_due(together_s)
     reads = list(sweeps.start_reads(polling.plan_reads(_still_wanted(tracker, turn, due))))
     sweeps.schedule(now, settings)
@@ -70,6 +72,7 @@ def reconcile(
     if batch is not None:
         tracker.observe_queued(batch.queued)
         reads.append(polling.Sweep((*batch.server_ids, *batch.queued)))
+    reads += tracker.rollout.plan_looks(turn)
     return reads
 
 
@@ -99,13 +102,21 @@ def _pause_if_overdue(tracker: Tracker, turn: Turn) -> None:
         tracker.write_event(turn, RunMoved(RunState.PAUSED, Reason.TOO_MANY_OVERDUE, detail))
 
 
+def _pause_if_stuck(tracker: Tracker, turn: Turn) -> None:
+    """Pause a run in which everybody waits for what no time ends."""
+    waiting = tracker.rollout.find_stuck(turn)
+    if waiting is not None:
+        tracker.write_event(turn, RunMoved(RunState.PAUSED, Reason.STUCK, waiting.words))
+
+
 def next_due_s(tracker: Tracker, now: Moment) -> float | None:
     """Return when the next target is due, on the elapsed clock; None when nothing is."""
     if tracker.dirty:
         return now.elapsed_s
-    baked_at = tracker.rollout.bakes_until(tracker.progress.run, now.wall)
-    baked_s = None if baked_at is None else now.elapsed_s + (baked_at - now.wall).total_seconds()
-    dues = (tracker.agenda.next_due_s(), tracker.next_admission_s(now), tracker.sweeps.next_due_s, baked_s)
+    run, rollout = tracker.progress.run, tracker.rollout
+    times = [at for at in (rollout.bakes_until(run, now.wall), rollout.next_check_at(run)) if at is not None]
+    steered_s = now.elapsed_s + (min(times) - now.wall).total_seconds() if times else None
+    dues = (tracker.agenda.next_due_s(), tracker.next_admission_s(now), tracker.sweeps.next_due_s, steered_s)
     return min((due_s for due_s in dues if due_s is not None), default=None)
 
 

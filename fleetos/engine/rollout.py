@@ -1,52 +1,253 @@
-"""Rollout of the run: who waits, which wave is open, how many failed. In memory; rebuilt from the targets."""
+"""Rollout of the run: who waits, which wave and window is open, who is out, how many failed. Rebuilt after a crash."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 
+from fleetos.engine.change_tracker import ChangeTracker, change_key
+from fleetos.engine.facts import CalendarRead, ServerRead
 from fleetos.engine.turn import Turn
+from fleetos.limits import CHANGE_DOCUMENTED_MAX_S
 from fleetos.model.journal.events import RunWaveFinished, RunWaveOpened
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
-from fleetos.model.states import QUEUED, RunState
+from fleetos.model.states import IN_FLIGHT, QUEUED, RunState, TargetState
+from fleetos.planning.window_times import WindowTimes
 from fleetos.rules.admission.lanes import Lanes
-from fleetos.rules.admission.pass_facts import Standing
+from fleetos.rules.admission.pass_facts import Point, Standing, no_need, one_kind
 from fleetos.rules.admission.slots import Slots
+from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
+from fleetos.rules.admission.why_not import why_closed, why_not
 from fleetos.rules.budgets import Budget, Failures, budgets
+from fleetos.rules.groups import LOOK_EXPIRES, Groups, Look
+from fleetos.rules.polling import DueRead, ReadServer, Sweep
 from fleetos.rules.waves import find_bake_end, find_next_wait, wave_facts
+from fleetos.rules.windows import Stage, needed_s
+
+# Clocks that differ by more than this do not agree about when a window closes.
+CLOCK_OFF_MAX = timedelta(minutes=5)
+# A calendar that cannot be read, or a clock that is off, takes nobody's turn back before it has lasted for so long.
+TROUBLE_LASTS = timedelta(minutes=5)
+# A member of a group is looked at again when half of the time is over for which a look counts.
+_LOOK_AGAIN = LOOK_EXPIRES / 2
+_LOOK_PAUSE = timedelta(seconds=5)
+# Servers that no list page showed are read one by one, so many at a time.
+_SINGLE_READS_MAX = 20
+_TROUBLES = frozenset({WaitReason.CLOCK, WaitReason.CALENDAR})
+# Reasons for which a target waits where it is: its turn is not taken back.
+_KEEPS_TURN = frozenset({WaitReason.ABORTED, WaitReason.PAUSED, WaitReason.CONCURRENCY, WaitReason.PACE})
+# Waits for which the members of groups must have been seen lately.
+_ASK_LOOKS = frozenset({WaitReason.UNAVAILABLE, WaitReason.UNSEEN, WaitReason.CONCURRENCY, WaitReason.PACE})
+# Waits without a known end that leave a run stuck once nothing is in flight.
+_IN_VAIN = frozenset({WaitReason.UNAVAILABLE, WaitReason.WINDOW, WaitReason.FIT})
+STUCK_LASTS_S = LOOK_EXPIRES.total_seconds()
+_WAS_DOWN = "/down"
 
 
 class Rollout:
     """Index of all that decides who goes on. Kept in O(1) for each target that changes."""
 
-    def __init__(self, progress: Progress, now: datetime) -> None:
-        targets = progress.targets.values()
+    def __init__(self, progress: Progress, changes: ChangeTracker, now: datetime) -> None:
+        targets, steering = progress.targets.values(), progress.run.steering
         self.lanes = Lanes()
+        self.groups = Groups.of(steering.groups, targets)
         self.failures = Failures.of(progress.run, targets)
+        self._progress = progress
+        self._changes = changes
+        self._windows = WindowTimes(steering.windows, targets, now)
+        self._steered = bool(steering.groups) or steering.windows is not None
+        self._grouped = bool(steering.groups)
         self._ended = Counter(target.wave for target in targets if target.ended)
+        self._looks: dict[str, Look] = {}
+        self._unlisted: dict[str, None] = {}
+        self._asked: set[str] = set()
+        self._look_again_at = now
+        self._clock_off: str | None = None
+        self._trouble_since: datetime | None = None
+        self._checked_until: datetime | None = None
+        self._stuck_since: datetime | None = None
+        if self._grouped:
+            for target in targets:
+                self.groups.update(target, None)
         standing = self.standing(progress.run, now)
         for target in targets:
             if target.state in QUEUED:
                 self.lanes.add_target(target, standing)
 
     def standing(self, run: Run, now: datetime, slots: Slots | None = None) -> Standing:
-        """Return all that admission looks at. `slots` None: nobody is admitted by it."""
+        """Return all that admission looks at. `slots` None: nobody is kept back for want of a slot."""
         concurrency = run.settings.concurrency
+        asks_time = run.steering.windows is not None
         return Standing(
             run,
             now,
             run.steering,
             opened=run.waves_opened,
             next_wave=find_next_wait(run.steering.waves, run.waves_opened, wave_facts(run, self._ended), now),
-            places=0 if slots is None else slots.available(concurrency),
-            free=0 if slots is None else concurrency - slots.taken,
+            windows=self._windows.windows,
+            window_of=self._windows.window_of,
+            clock_off=self._clock_off,
+            kind_of=_kind_of if asks_time else one_kind,
+            need_s=self._need_s if asks_time else no_need,
+            groups=self.groups,
+            places=1 if slots is None else slots.available(concurrency),
+            free=1 if slots is None else concurrency - slots.taken,
             ahead=0 if slots is None else slots.ahead,
         )
+
+    def _need_s(self, kind: str, point: Point) -> float:
+        """Return the time that a change of the kind still needs from that point on: its stop, and the change itself."""
+        settings, windows = self._progress.run.settings, self._progress.run.steering.windows
+        if windows is None:
+            return 0.0
+        change = self._changes.learned_changes(kind.removesuffix(_WAS_DOWN))
+        stages = [Stage(change, min(settings.change_timeout_s, CHANGE_DOCUMENTED_MAX_S))]
+        if point is not Point.SUBMIT and not kind.endswith(_WAS_DOWN):
+            stages.append(Stage(self._changes.learned_stops(), settings.stop_timeout_s))
+        return needed_s(windows.fit, stages)
+
+    def why_closed(self, target: Target, now: datetime) -> Waiting | None:
+        """Return what keeps a write for the target from being sent at this very moment, None if nothing does."""
+        if self._progress.run.steering.windows is None:
+            return None
+        return why_closed(target, self.standing(self._progress.run, now))
+
+    def why_kept(self, run: Run, target: Target, now: datetime) -> Waiting | None:
+        """Return what keeps an admitted target from its first effect, or from its change; None if nothing does."""
+        if not self._steered or target.state not in (TargetState.CHECKING, TargetState.STOPPING, TargetState.READY):
+            return None
+        begun, standing = bool(target.calls) or target.stopped_at is not None, self.standing(run, now)
+        if begun and target.state is not TargetState.READY and not target.recallable:
+            # It goes on with what has begun, and is asked once more before its change.
+            return None
+        points = (
+            *(() if begun else (Point.EFFECT,)),
+            *((Point.SUBMIT,) if begun or target.state is TargetState.READY else ()),
+        )
+        waits = (why_not(target, standing, point) for point in points)
+        return next((wait for wait in waits if wait is not None and wait.reason not in _KEEPS_TURN), None)
+
+    def takes_back(self, run: Run, target: Target, now: datetime) -> bool:
+        """Return whether the turn of an admitted target is taken back."""
+        waiting = self.why_kept(run, target, now) if target.recallable else None
+        if waiting is None or waiting.reason not in _TROUBLES:
+            return waiting is not None
+        return self._trouble_since is not None and now - self._trouble_since >= TROUBLE_LASTS
+
+    def must_check(self, now: datetime) -> bool:
+        """Return whether the admitted targets are to be asked once more whether they may go on."""
+        if not self._steered:
+            return False
+        self._windows.renew(now)
+        self._note_trouble(now)
+        due = self._checked_until is None or now >= self._checked_until
+        if due:
+            ends = [self._windows.next_change_at(now)]
+            if self._trouble_since is not None and now - self._trouble_since < TROUBLE_LASTS:
+                ends.append(self._trouble_since + TROUBLE_LASTS)
+            self._checked_until = min(
+                (end for end in ends if end is not None), default=datetime.max.replace(tzinfo=now.tzinfo)
+            )
+        return due
+
+    def _note_trouble(self, now: datetime) -> None:
+        trouble = self._clock_off is not None or any(window.unreadable for window in self._windows.windows)
+        if trouble != (self._trouble_since is not None):
+            self._trouble_since = now if trouble else None
+            self._checked_until = None
+
+    def next_check_at(self, run: Run) -> datetime | None:
+        """Return when a window changes, or the members of groups are to be looked at again; None: never."""
+        if not self._steered or run.state is not RunState.RUNNING:
+            return None
+        looks_at = self._look_again_at if self._wants_looks() else None
+        return min((at for at in (self._checked_until, looks_at) if at is not None), default=None)
+
+    @property
+    def calendar_files(self) -> tuple[str, ...]:
+        """Calendar files that deny times, which are read again and again."""
+        return self._windows.files
+
+    def take_calendar(self, fact: CalendarRead, now: datetime) -> None:
+        """Take over the content of a calendar file."""
+        if self._windows.take_calendar(fact.path, fact.text, now):
+            self._checked_until = None
+            self.lanes.touch()
+
+    def add_look(self, turn: Turn, fact: ServerRead) -> None:
+        """Take over a look at a server, and the time that the cloud named with it."""
+        observation, server_id = fact.observation, fact.server_id
+        if observation.cloud_time is not None:
+            off = abs(observation.cloud_time - observation.received.wall)
+            self._clock_off = f"{off / timedelta(minutes=1):.0f} minutes" if off > CLOCK_OFF_MAX else None
+        self._asked.discard(server_id)
+        self._unlisted.pop(server_id, None)
+        before = self._looks.get(server_id)
+        if self._grouped and (before is None or before.seen_at <= observation.requested.wall):
+            self._looks[server_id] = Look(observation.snapshot, observation.requested.wall)
+            self._update_groups(turn.run, turn.target(server_id), turn.at)
+
+    def miss_looks(self, server_ids: Iterable[str]) -> None:
+        """Note that a read of these servers said nothing of them."""
+        missed = self._asked.intersection(server_ids)
+        self._asked -= missed
+        self._unlisted.update(dict.fromkeys(sorted(missed)))
+
+    def _wants_looks(self) -> bool:
+        """Return whether somebody would be admitted but for a group, or for a slot, and no look is under way."""
+        return self._grouped and not self._asked and not _ASK_LOOKS.isdisjoint(self.lanes.waits.keys())
+
+    def plan_looks(self, turn: Turn) -> Sequence[DueRead]:
+        """Return the reads of members of groups whose last look will soon be too old, while anybody waits for them."""
+        if not self._wants_looks() or turn.run.state is not RunState.RUNNING or turn.at < self._look_again_at:
+            return ()
+        stale: list[str] = []
+        oldest = turn.at
+        for server_id in self._progress.targets:
+            look = self._looks.get(server_id)
+            if turn.target(server_id).state in IN_FLIGHT:
+                continue
+            if look is None or turn.at - look.seen_at >= _LOOK_AGAIN:
+                stale.append(server_id)
+            else:
+                oldest = min(oldest, look.seen_at)
+        self._look_again_at = max(turn.at + _LOOK_PAUSE, oldest + _LOOK_AGAIN)
+        singles = [server_id for server_id in self._unlisted if server_id in stale][:_SINGLE_READS_MAX]
+        listed = tuple(server_id for server_id in stale if server_id not in self._unlisted)
+        self._asked.update(singles, listed)
+        return [*([Sweep(listed)] if listed else []), *(ReadServer(server_id) for server_id in singles)]
+
+    def find_stuck(self, turn: Turn) -> Waiting | None:
+        """Return what a run waits for in vain: nothing is in flight, and no time ends it. None while there is hope.
+
+        A server that is out may come back by itself, so that this must last for a while.
+        """
+        self._stuck_since = self._stuck_since or turn.at if self._waits_in_vain(turn) else None
+        lasts = turn.run.settings.settle_s if turn.run.settings.loopback else STUCK_LASTS_S
+        if self._stuck_since is None or (turn.at - self._stuck_since).total_seconds() < lasts:
+            return None
+        return next(wait for reason, wait in self.lanes.waits.items() if reason is not WaitReason.WAVE)
+
+    def _waits_in_vain(self, turn: Turn) -> bool:
+        """Return whether the last pass met nothing but waits that only people, or other servers, end."""
+        lanes = self.lanes
+        if turn.run.state is not RunState.RUNNING or turn.in_flight or lanes.wakes_at is not None:
+            return False
+        reasons = lanes.waits.keys() - {WaitReason.WAVE}
+        return bool(reasons) and reasons <= _IN_VAIN
+
+    def _update_groups(self, run: Run, target: Target, now: datetime) -> None:
+        was_out = self.groups.is_out(target.server_id)
+        self.groups.update(target, self._looks.get(target.server_id))
+        if target.state in QUEUED and was_out != self.groups.is_out(target.server_id):
+            self.lanes.add_target(target, self.standing(run, now))
 
     def update(self, run: Run, before: Target, after: Target, now: datetime) -> None:
         """Take over a target that has changed."""
         self.failures.update(after)
         self._ended[after.wave] += after.ended - before.ended
+        if self._grouped:
+            self.groups.update(after, self._looks.get(after.server_id))
         if after.state in QUEUED:
             self.lanes.add_target(after, self.standing(run, now))
         elif before.state in QUEUED:
@@ -104,3 +305,8 @@ class Rollout:
         """Return the end of the last bake, which the run waits for; None if it is over, or there is none."""
         end = find_bake_end(run)
         return None if end is None or end <= now else end
+
+
+def _kind_of(target: Target) -> str:
+    """Return the kind of the change of a target: changes of one kind need the same time."""
+    return change_key(target) + ("" if target.ran_before else _WAS_DOWN)

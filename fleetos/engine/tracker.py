@@ -18,7 +18,7 @@ from fleetos.model.inventory import JobStatus
 from fleetos.model.journal.events import Event, JobEnded, Moved, RunEvent, RunMoved, RunWaveOpened, TargetEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import COMES_TO_REST, QUEUED, Reason, RunState, TargetState
+from fleetos.model.states import AHEAD, COMES_TO_REST, QUEUED, Reason, RunState, TargetState
 from fleetos.model.steering.rollout import OnExceeded
 from fleetos.rules.admission.slots import Slots
 from fleetos.rules.admission.stop_rate import StopRate
@@ -51,9 +51,9 @@ class Tracker:
     ) -> None:
         self.progress = progress
         self.agenda = Agenda()
-        self.rollout = Rollout(progress, now.wall)
         self.dirty: dict[str, None] = {}
         self.changes = ChangeTracker(experience, {change_key(target): None for target in progress.targets.values()})
+        self.rollout = Rollout(progress, self.changes, now.wall)
         poll_s = progress.run.settings.poll_min_s
         self.sweeps = SweepPlanner(self.changes, self.agenda, self.rollout.lanes, sweep_calls, chance, poll_s)
         self._now = now
@@ -192,6 +192,7 @@ class Tracker:
             run_running=run.state is RunState.RUNNING,
             run_finishing=run.state is RunState.FINISHING,
             run_resting=run.state is RunState.PAUSED and run.reason in COMES_TO_REST,
+            recalled=target.recallable and self.rollout.takes_back(run, target, self._now.wall),
             series=observations.series,
             traces=observations.traces,
             traces_read_at=observations.traces_read_at,
@@ -204,6 +205,15 @@ class Tracker:
             job_not_running_at=observations.job_not_running_at,
             stop_duration_s=self.changes.stop_duration_s,
         )
+
+    def keeps_back(self, turn: Turn, server_id: str) -> bool:
+        """Return whether the target may not be sent its stop or its change now."""
+        return self.rollout.why_kept(turn.run, turn.target(server_id), self._now.wall) is not None
+
+    def check_admitted(self, turn: Turn) -> None:
+        """Let those decide who were admitted, when a window has changed or closes."""
+        if self.rollout.must_check(self._now.wall):
+            self.mark_dirty(server_id for server_id in self._observations if turn.target(server_id).state in AHEAD)
 
     def write_event(self, turn: Turn, event: Event) -> None:
         """Write the event into the turn and update this state by it. A run that is there already does not move.

@@ -8,7 +8,7 @@ from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import AHEAD, ENDS, HOLDS_SLOT, QUEUED, TargetState
+from fleetos.model.states import AHEAD, ENDS, HOLDS_SLOT, IN_FLIGHT, QUEUED, TargetState
 
 
 class Turn:
@@ -77,6 +77,11 @@ class Turn:
     def under_way(self) -> int:
         """Number of targets that have not ended after this turn."""
         return sum(self._counts.values()) - sum([self._counts.get(state, 0) for state in ENDS])
+
+    @property
+    def in_flight(self) -> int:
+        """Number of targets that are admitted and have not ended after this turn."""
+        return sum([self._counts.get(state, 0) for state in IN_FLIGHT])
 
     @property
     def cancelled(self) -> int:

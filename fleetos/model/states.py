@@ -81,6 +81,7 @@ class Reason(StrEnum):
     BUDGET = "budget"
     INPUT_CHANGED = "input-changed"
     OPERATOR = "operator"
+    STUCK = "stuck"
 
 
 _S = TargetState

@@ -68,8 +68,8 @@ class Lanes:
         self._retries: list[tuple[datetime, Place]] = []
         self._closed: set[Lane] = set()
         self._changed = True
-        self.waits: set[WaitReason] = set()
-        """Reasons for which targets waited in the last pass."""
+        self.waits: dict[WaitReason, Waiting] = {}
+        """Reasons for which targets waited in the last pass, each with the first wait that it met."""
         self.wakes_at: datetime | None = None
         """Earliest time at which a wait ends that the last pass met, as far as it is known."""
 
@@ -102,7 +102,7 @@ class Lanes:
         admitted: list[Target] = []
         self._wake_retries(standing.now)
         self._changed = False
-        self._closed, self.waits = set(), set()
+        self._closed, self.waits = set(), {}
         self.wakes_at = self._retries[0][0] if self._retries else None
         heads = [(place, lane) for lane in list(self._lanes) if (place := self._head(lane)) is not None]
         heapq.heapify(heads)
@@ -175,7 +175,7 @@ class Lanes:
                 heapq.heappush(self._lanes[lane], place)
 
     def _note_end(self, waiting: Waiting) -> None:
-        self.waits.add(waiting.reason)
+        self.waits.setdefault(waiting.reason, waiting)
         ends_at = waiting.ends_at
         if ends_at is not None and (self.wakes_at is None or ends_at < self.wakes_at):
             self.wakes_at = ends_at

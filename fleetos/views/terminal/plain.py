@@ -12,12 +12,15 @@ from fleetos.model.journal.events import (
     ChangeAnswered,
     Record,
     RequestAnswered,
+    RunApproved,
     RunCreated,
     RunDriverEnded,
     RunDriverStarted,
     RunEvent,
     RunMoved,
     RunPassStarted,
+    RunWaveFinished,
+    RunWaveOpened,
     SettingChanged,
     TargetEvent,
 )
@@ -134,6 +137,12 @@ class PlainView:
                 self._say(at, f"concurrency is {event.concurrency:,}")
             case RunPassStarted():
                 self._say(at, f"pass {event.number} begins")
+            case RunWaveOpened():
+                self._say(at, f"wave {event.number} begins")
+            case RunWaveFinished():
+                self._say(at, f"wave {event.number} is finished")
+            case RunApproved():
+                self._say(at, f"wave {event.number} is approved by {printable(event.by)}")
             case RunDriverStarted():
                 self._say(at, f"driven by {event.driver}")
             case RunDriverEnded():

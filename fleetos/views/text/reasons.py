@@ -149,6 +149,11 @@ REASONS: Mapping[Reason, Words] = {
         "Find out why they failed, then `fleetos resume {run} --reason TEXT`: it forgives these failures and goes on. "
         "Or end the run: `fleetos abort {run}`.",
     ),
+    _R.STUCK: Words(
+        "stuck",
+        "Nothing is in flight, and no time ends what the servers wait for.",
+        "See what they wait for: `fleetos status {run}`. Mend the servers that are out, then `fleetos resume {run}`.",
+    ),
     _R.INPUT_CHANGED: Words(
         "an input changed",
         "A file or secret that the plan names has changed since the run was created, or is missing.",

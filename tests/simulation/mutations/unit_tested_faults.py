@@ -113,7 +113,7 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
     unit_tested(
         "budget-not-asked-at-first",
         "a driver goes on with a run whose servers failed while it was paused for another cause",
-        ("fleetos/engine/reconcile.py", "    tracker.pause_over_budget(turn)\n", ""),
+        ("fleetos/engine/reconcile.py", "    tracker.stop_over_budget(turn)\n", ""),
         "the next event of a target asks the budget too, so that whoever was admitted is recalled at once",
         "tests/unit/engine/test_engine_brake.py::test_a_run_that_was_resumed_before_its_driver_came_asks_its_budget_first",
     ),

@@ -9,6 +9,7 @@ import anyio
 
 from fleetos.clock import SystemClock
 from fleetos.engine.engine import Dependencies, Engine
+from fleetos.engine.protocols import CalendarSource, NoCalendars
 from fleetos.errors import JournalUnwritable, LeaseLost
 from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.codec import event_from_json, event_json
@@ -138,6 +139,7 @@ class EngineHarness:
         self.watcher = Watcher(self.records.check)
         self.journal_clock = ShiftedClock()
         self.commits = 0
+        self.calendars: CalendarSource = NoCalendars()
         self._beat_s = beat_s
         self._fails: tuple[type[JournalUnwritable | LeaseLost], int] | None = None
         self._ids = count(1)
@@ -153,6 +155,7 @@ class EngineHarness:
             clock=SystemClock(),
             chance=SeededChance(1),
             new_id=lambda: f"call-{next(self._ids)}",
+            calendars=self.calendars,
         )
         return Engine(self.progress(), edge)
 

@@ -1,0 +1,122 @@
+"""Windows: nobody starts outside of one, and whoever is ahead when it closes is put back as it was."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+
+from fleetos.engine.engine import Engine
+from fleetos.model.journal.events import Moved
+from fleetos.model.progress import Progress
+from fleetos.model.states import Command, RunState, TargetState
+from fleetos.model.steering.rollout import Steering
+from fleetos.model.steering.windows import CalendarFile, DateTimes, Fit, WindowRule, Windows
+from tests.unit.engine.harness import QUICK, EngineHarness
+
+S = TargetState
+WIDE = replace(QUICK, concurrency=2)
+ANY = Fit(None, None)
+EVENT = (
+    "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\nUID:1\nDTSTAMP:20260101T000000Z\n"
+    "DTSTART:20200101T000000Z\nDTEND:20900101T000000Z\nEND:VEVENT\nEND:VCALENDAR\n"
+)
+NO_EVENT = "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nEND:VCALENDAR\n"
+
+
+def dates(begin: datetime, end: datetime) -> WindowRule:
+    return WindowRule(DateTimes(f"{begin:%Y-%m-%dT%H:%M:%SZ}", f"{end:%Y-%m-%dT%H:%M:%SZ}"), None)
+
+
+def opens_in(begin_s: float, end_s: float) -> Steering:
+    """Steering with one window, in so many seconds from now; its ends are whole seconds."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    rule = dates(now + timedelta(seconds=begin_s), now + timedelta(seconds=end_s))
+    return Steering(windows=Windows((rule,), fit=ANY))
+
+
+async def test_nobody_starts_before_the_window_opens() -> None:
+    steering, opens = opens_in(2, 3600), datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+    harness = EngineHarness(4, WIDE, steering=steering)
+    assert (await harness.drive()).run.state is RunState.DONE
+    admitted = [
+        record.at
+        for record in harness.store.records
+        if isinstance(record.event, Moved) and record.event.to is S.CHECKING
+    ]
+    assert min(admitted) >= opens
+    assert min(admitted) - opens < timedelta(seconds=1)
+
+
+async def test_who_is_ahead_when_the_window_closes_is_started_again_and_waits() -> None:
+    """The cloud takes no change: two servers are stopped and wait for theirs when the window closes."""
+    steering = opens_in(0, 3)
+    harness = EngineHarness(4, WIDE, steering=steering)
+    harness.cloud.permits, stops = 1, 0
+
+    def act(progress: Progress) -> None:
+        nonlocal stops
+        if harness.sent("stop") > stops:
+            stops = harness.sent("stop")
+            harness.cloud.permits = 0
+        if any(target.state is S.RESTORING for target in progress.targets.values()):
+            harness.cloud.permits = None
+
+    harness.watcher.act = act
+    engine = harness.engine()
+    await drive_for(engine, 6)
+    assert harness.sent("change") == 0
+    assert harness.states() == {S.WAITING: 4}
+    assert harness.sent("start") > 0
+    assert all(target.stopped_at is None for target in harness.store.targets.values())
+    assert all(picture is not None and picture.running for picture in harness.cloud.pictures.values())
+
+
+async def test_what_was_sent_finishes_after_the_window() -> None:
+    harness = EngineHarness(6, replace(WIDE, change_timeout_s=30.0), steering=opens_in(0, 2))
+    harness.cloud.reads_a_work = 60
+    await drive_for(harness.engine(), 5)
+    states = harness.states()
+    assert states[S.DONE] == harness.sent("change") > 0
+    assert states[S.DONE] + states[S.WAITING] == 6
+    assert harness.store.run.state is RunState.RUNNING
+
+
+@dataclass
+class Calendars:
+    """Calendar files, of which the tests say what they hold."""
+
+    texts: dict[str, str | None] = field(default_factory=dict[str, str | None])
+
+    async def read(self, path: str) -> str | None:
+        return self.texts.get(path)
+
+
+@pytest.mark.parametrize(("text", "starts"), [(NO_EVENT, True), (EVENT, False), ("no calendar", False), (None, False)])
+async def test_a_calendar_denies_what_it_says_and_all_times_while_it_cannot_be_read(
+    text: str | None, starts: bool
+) -> None:
+    deny = WindowRule(CalendarFile("/freezes.ics"), "UTC")
+    harness = EngineHarness(1, WIDE, steering=Steering(windows=Windows(None, (deny,), fit=ANY)))
+    harness.calendars = Calendars({"/freezes.ics": text})
+    await drive_for(harness.engine(), 1.5)
+    assert (harness.sent("change") == 1) is starts
+    assert harness.states() == {S.DONE if starts else S.WAITING: 1}
+
+
+async def test_nobody_starts_who_would_not_be_ready_before_the_window_closes() -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    rule = dates(now, now + timedelta(seconds=600))
+    harness = EngineHarness(2, WIDE, steering=Steering(windows=Windows((rule,), fit=Fit(None, 900.0))))
+    run = (await harness.drive()).run
+    assert run.state is RunState.PAUSED
+    assert "needs 15m" in run.detail
+    assert harness.sent("change") == 0
+
+
+async def drive_for(engine: Engine, seconds: float) -> None:
+    """Drive the run for so long; then leave, if it has not ended."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(engine.drive, "host:1", Command.RESUME)
+        await anyio.sleep(seconds)
+        engine.leave()
