@@ -24,10 +24,10 @@ from fleetos.model.run import LeftBy
 from fleetos.model.states import RUN_ENDS, Command
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.agreement import Agreement, NotConfirmed, disagreement
+from fleetos.planning.calendar_file import CalendarReader
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.preflight.preflight import Preflight
 from fleetos.planning.secrets import PlanSecrets
-from fleetos.planning.window_times import CalendarReader
 from fleetos.store import history, queries
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from fleetos.app.context import AppContext
 from fleetos.errors import UnknownRun, UsageError
 from fleetos.limits import RUNS_SUGGESTED
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run
+from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.pass_facts import Standing
 from fleetos.store import queries
 from fleetos.store.database.database import Database
 from fleetos.store.process import Life
@@ -27,6 +30,21 @@ class RunChoice:
     def in_cloud(self, summaries: Sequence[RunSummary]) -> Sequence[RunSummary]:
         """Return those that work in the cloud that is asked for."""
         return [summary for summary in summaries if self.cloud is None or summary.run.scope.cloud == self.cloud]
+
+
+async def find_standing(progress: Progress, now: datetime) -> Standing:
+    """Return the standing of a run with its windows; calendar files are read as they are now."""
+    windows = progress.run.steering.windows
+    if windows is None:
+        return standing_of(progress, now)
+    # Calendars take time to load, and most runs have none.
+    from fleetos.engine.rollout.window_times import WindowTimes
+    from fleetos.planning.calendar_file import CalendarReader
+
+    times, reader = WindowTimes(windows, progress.targets.values(), now), CalendarReader()
+    for path in times.files:
+        times.take_calendar(path, await reader.read(path), now)
+    return standing_of(progress, now, times.windows, times.window_of)
 
 
 def driver_of(summary: RunSummary) -> Driver | None:

@@ -8,7 +8,7 @@ from fleetos.engine.agenda import Agenda
 from fleetos.engine.change_tracker import ChangeTracker, change_key
 from fleetos.engine.facts import TracesRead
 from fleetos.engine.observations import TargetObservations
-from fleetos.engine.rollout import Rollout
+from fleetos.engine.rollout.state import RolloutState
 from fleetos.engine.sweeps import SweepPlanner
 from fleetos.engine.turn import Turn
 from fleetos.ids import Chance
@@ -53,7 +53,7 @@ class Tracker:
         self.agenda = Agenda()
         self.dirty: dict[str, None] = {}
         self.changes = ChangeTracker(experience, {change_key(target): None for target in progress.targets.values()})
-        self.rollout = Rollout(progress, self.changes, now.wall)
+        self.rollout = RolloutState(progress, self.changes, now.wall)
         poll_s = progress.run.settings.poll_min_s
         self.sweeps = SweepPlanner(self.changes, self.agenda, self.rollout.lanes, sweep_calls, chance, poll_s)
         self._now = now

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import anyio
 
 from fleetos.app.context import AppContext
-from fleetos.app.lookup import RunChoice, choose_run, driver_of, find_servers
+from fleetos.app.lookup import RunChoice, choose_run, driver_of, find_servers, find_standing
 from fleetos.cli.exit_codes import code_of
 from fleetos.cli.output import handle_errors, height, print_json, print_message, width, write
 from fleetos.cli.usage.options import Output
@@ -102,9 +102,12 @@ async def _status(context: AppContext, choice: RunChoice, chosen: _Filter, outpu
         progress = await queries.load(database, run_id)
         driver = driver_of(await queries.summary(database, run_id, context.watcher()))
     targets, now = chosen.chosen(progress), SystemClock().now()
+    standing = await find_standing(progress, now)
     write(
         output,
-        lambda: status_document(progress, now, driver, exit_code=code_of(progress), targets=targets),
+        lambda: status_document(progress, now, driver, exit_code=code_of(progress), targets=targets, standing=standing),
         "targets",
-        lambda: status_screen(Status(progress, driver, now, width()), targets, None if chosen.every else height()),
+        lambda: status_screen(
+            Status(progress, driver, now, width(), standing), targets, None if chosen.every else height()
+        ),
     )

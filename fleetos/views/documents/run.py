@@ -11,7 +11,7 @@ from fleetos.model.states import RETRIABLE, RunState, TargetState
 from fleetos.rules.admission.bystander import standing_of
 from fleetos.rules.admission.pass_facts import Standing
 from fleetos.views.documents.document import VERSION, Document
-from fleetos.views.documents.steering import steering_fields
+from fleetos.views.documents.rollout import rollout_fields
 from fleetos.views.text.format import timestamp, timestamp_or_none
 from fleetos.views.text.reasons import todo_of
 from fleetos.views.text.run_condition import Driver, condition, driven, powered_off
@@ -34,19 +34,21 @@ def status_document(
     *,
     exit_code: int | None = None,
     targets: Iterable[Target] | None = None,
+    standing: Standing | None = None,
 ) -> Document:
     """Return the status of a run: the run, the number of targets in each state, and each target with its attempts.
 
     `exit_code`: exit code of a command that finds the run in this state. `targets` None: all targets of the run.
+    `standing`: that of the run, if more of it is known than its journal says.
     """
     line = RunLine(progress.run, progress.counts, lease)
     shown = progress.targets.values() if targets is None else targets
-    standing = standing_of(progress, now)
+    standing = standing or standing_of(progress, now)
     return {
         "v": VERSION,
         "run": {
             **_run_fields(line),
-            **steering_fields(progress, standing),
+            **rollout_fields(progress, standing),
             "exit_code": None if driven(progress.run, lease) else exit_code,
         },
         "counts": _count_fields(progress.counts),

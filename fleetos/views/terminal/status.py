@@ -70,6 +70,8 @@ class Status:
     lease: Driver | None
     now: datetime
     width: int | None = None
+    standing: Standing | None = None
+    """Standing of the run, if more of it is known than its journal says."""
 
     @property
     def driven(self) -> bool:
@@ -150,7 +152,7 @@ class Status:
         narrow = self._narrow
         head = ("SERVER", "STATE", "NOTE") if narrow else ("SERVER", "STATE", "SINCE", "TRIES", "NOTE")
         rows: list[Sequence[str | Text]] = []
-        standing = standing_of(self.progress, self.now)
+        standing = self.standing or standing_of(self.progress, self.now)
         for target in targets:
             state = Text(str(target.state), STYLES.get(target.state, ""))
             since = short_duration((self.now - target.since).total_seconds()) if target.since else ""

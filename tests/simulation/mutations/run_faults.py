@@ -122,7 +122,7 @@ BRAKE = (
         "I15",
         "whoever takes a run over counts its failures from zero",
         one(
-            f"{ENGINE}/rollout.py",
+            f"{ENGINE}/rollout/state.py",
             "self.failures = Failures.of(progress.run, targets)",
             "self.failures = Failures.of(progress.run, ())",
         ),

@@ -45,6 +45,8 @@ RUN: Document = {
     "left": None,
     "waves": [],
     "budgets": [],
+    "window": None,
+    "groups": [],
     "exit_code": 0,
 }
 ENDED: Document = {

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from fleetos.engine.change_tracker import ChangeTracker, change_key
 from fleetos.engine.facts import CalendarRead, ServerRead
+from fleetos.engine.rollout.window_times import WindowTimes
 from fleetos.engine.turn import Turn
 from fleetos.limits import CHANGE_DOCUMENTED_MAX_S
 from fleetos.model.journal.events import RunWaveFinished, RunWaveOpened
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import IN_FLIGHT, QUEUED, RunState, TargetState
-from fleetos.planning.window_times import WindowTimes
 from fleetos.rules.admission.lanes import Lanes
 from fleetos.rules.admission.pass_facts import Point, Standing, no_need, one_kind
 from fleetos.rules.admission.slots import Slots
@@ -44,7 +44,7 @@ STUCK_LASTS_S = LOOK_EXPIRES.total_seconds()
 _WAS_DOWN = "/down"
 
 
-class Rollout:
+class RolloutState:
     """Index of all that decides who goes on. Kept in O(1) for each target that changes."""
 
     def __init__(self, progress: Progress, changes: ChangeTracker, now: datetime) -> None:

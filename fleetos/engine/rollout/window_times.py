@@ -2,18 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
-from fleetos.errors import FleetosError
-from fleetos.files import UnreadableFile, read_bounded
 from fleetos.model.run import Target
 from fleetos.model.steering.times import Times
 from fleetos.model.steering.windows import CalendarFile, WindowRule, Windows
-from fleetos.planning.calendar_file import CALENDAR_MAX_BYTES
 from fleetos.planning.calendars import expand
 from fleetos.planning.local_time import UnreadableCalendar
 from fleetos.rules.windows import OPEN, RuleTimes, Window, make_window, match_rules
-from fleetos.threads import run_abandonable
 
 
 class WindowTimes:
@@ -72,18 +67,3 @@ class WindowTimes:
             return expand(rule, now, deny=deny, text=None if path is None else self._texts.get(path))
         except UnreadableCalendar:
             return path or f"{rule.name or rule.when.kind} in {rule.zone}"
-
-
-class CalendarReader:
-    """Reader of calendar files, for the driver of a run."""
-
-    async def read(self, path: str) -> str | None:
-        """Return the content of the file; None if it cannot be read."""
-
-        def read() -> str | None:
-            try:
-                return read_bounded(Path(path), CALENDAR_MAX_BYTES).decode()
-            except (FleetosError, UnreadableFile, UnicodeDecodeError, OSError):
-                return None
-
-        return await run_abandonable(read)
