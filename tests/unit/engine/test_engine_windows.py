@@ -28,11 +28,12 @@ def dates(begin: datetime, end: datetime) -> WindowRule:
     return WindowRule(DateTimes(f"{begin:%Y-%m-%dT%H:%M:%SZ}", f"{end:%Y-%m-%dT%H:%M:%SZ}"), None)
 
 
-def opens_in(begin_s: float, end_s: float) -> Steering:
-    """Steering with one window, in so many seconds from now; its ends are whole seconds."""
+def opens_in(begin_s: float, end_s: float, *again: tuple[float, float]) -> Steering:
+    """Steering with windows, in so many seconds from now; their ends are whole seconds."""
     now = datetime.now(UTC).replace(microsecond=0)
-    rule = dates(now + timedelta(seconds=begin_s), now + timedelta(seconds=end_s))
-    return Steering(windows=Windows((rule,), fit=ANY))
+    spans = ((begin_s, end_s), *again)
+    rules = (dates(now + timedelta(seconds=begin), now + timedelta(seconds=end)) for begin, end in spans)
+    return Steering(windows=Windows(tuple(rules), fit=ANY))
 
 
 async def test_nobody_starts_before_the_window_opens() -> None:
@@ -48,9 +49,9 @@ async def test_nobody_starts_before_the_window_opens() -> None:
     assert min(admitted) - opens < timedelta(seconds=1)
 
 
-async def test_who_is_ahead_when_the_window_closes_is_started_again_and_waits() -> None:
+async def test_who_is_ahead_when_the_window_closes_is_started_again_and_waits_for_the_next() -> None:
     """The cloud takes no change: two servers are stopped and wait for theirs when the window closes."""
-    steering = opens_in(0, 3)
+    steering = opens_in(0, 3, (8, 3600))
     harness = EngineHarness(4, WIDE, steering=steering)
     harness.cloud.permits, stops = 1, 0
 
@@ -70,6 +71,9 @@ async def test_who_is_ahead_when_the_window_closes_is_started_again_and_waits() 
     assert harness.sent("start") > 0
     assert all(target.stopped_at is None for target in harness.store.targets.values())
     assert all(picture is not None and picture.running for picture in harness.cloud.pictures.values())
+    harness.watcher.act = None
+    assert (await harness.drive()).run.state is RunState.DONE
+    assert harness.sent("change") == 4
 
 
 async def test_what_was_sent_finishes_after_the_window() -> None:

@@ -367,3 +367,12 @@ def test_settling_frees_the_server_and_keeps_the_memory() -> None:
 def test_only_an_ended_target_is_settled() -> None:
     with pytest.raises(IllegalMove):
         fold_target(inspecting(), Settled(ID), AT)
+
+
+@pytest.mark.parametrize("state", [TargetState.CHECKING, TargetState.READY, TargetState.RESTORING])
+def test_a_turn_is_not_taken_back_once_a_change_was_accepted(state: TargetState) -> None:
+    untouched = a_target(state=state)
+    assert fold_target(untouched, Moved(untouched.server_id, TargetState.WAITING), START).state is TargetState.WAITING
+    sent = a_target(state=state, attempts=(an_attempt(accepted_at=START, outcome=Outcome.FAILED),))
+    with pytest.raises(IllegalMove):
+        fold_target(sent, Moved(sent.server_id, TargetState.WAITING), START)

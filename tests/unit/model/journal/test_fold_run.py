@@ -5,10 +5,21 @@ from datetime import timedelta
 import pytest
 
 from fleetos.errors import IllegalMove
-from fleetos.model.journal.events import Enlisted, RunCreated, RunDriverStarted, RunMoved, RunPassStarted
+from fleetos.model.journal.events import (
+    Enlisted,
+    RunApproved,
+    RunCreated,
+    RunDriverStarted,
+    RunMoved,
+    RunPassStarted,
+    RunWaveFinished,
+    RunWaveOpened,
+)
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress, replay
+from fleetos.model.run import Run
 from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.model.steering.rollout import ApprovalGiven, BetweenWaves, Steering, Wave
 from tests.support.builders import START, a_run, a_target
 
 S = TargetState
@@ -55,6 +66,29 @@ def test_a_run_says_since_when_it_is_in_its_state() -> None:
     assert driven.since == AT
     over = fold_run(a_run(state=RunState.DONE), RunPassStarted(2), AT + timedelta(hours=2))
     assert over.since == AT + timedelta(hours=2)
+
+
+def waved(**changes: object) -> Run:
+    waves = tuple(Wave(number, None, 2, BetweenWaves()) for number in (1, 2))
+    return a_run(steering=Steering(waves=waves), **changes)
+
+
+def test_waves_open_in_their_order_and_forget_the_end_of_the_one_before() -> None:
+    first = fold_run(waved(), RunWaveOpened(1), AT)
+    finished = fold_run(first, RunWaveFinished(1), AT)
+    assert (finished.waves_opened, finished.wave_finished_at) == (1, AT)
+    second = fold_run(finished, RunWaveOpened(2), AT)
+    assert (second.waves_opened, second.wave_finished_at) == (2, None)
+    for event in (RunWaveOpened(2), RunWaveOpened(3), RunWaveFinished(1)):
+        with pytest.raises(IllegalMove):
+            fold_run(second, event, AT)
+    with pytest.raises(IllegalMove):
+        fold_run(waved(state=RunState.PAUSED), RunWaveOpened(1), AT)
+
+
+def test_approvals_are_kept_with_their_time() -> None:
+    approved = fold_run(waved(), RunApproved(2, "anna"), AT)
+    assert approved.approvals == (ApprovalGiven(2, "anna", AT),)
 
 
 def test_progress_counts_what_it_absorbs() -> None:
