@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import anyio
 import pytest
 
+from fleetos.clock import SystemClock
 from fleetos.engine.engine import Engine
+from fleetos.engine.performer import SubmitChange
 from fleetos.model.journal.events import Moved
 from fleetos.model.progress import Progress
+from fleetos.model.run import Secrets
 from fleetos.model.states import Command, RunState, TargetState
 from fleetos.model.steering.rollout import Steering
 from fleetos.model.steering.windows import CalendarFile, DateTimes, Fit, WindowRule, Windows
+from tests.support.builders import a_target, an_attempt
 from tests.unit.engine.harness import QUICK, EngineHarness
 
 S = TargetState
@@ -84,6 +89,44 @@ async def test_what_was_sent_finishes_after_the_window() -> None:
     assert states[S.DONE] == harness.sent("change") > 0
     assert states[S.DONE] + states[S.WAITING] == 6
     assert harness.store.run.state is RunState.RUNNING
+
+
+@pytest.mark.parametrize(("retries", "changes"), [("finish", 2), ("wait", 1)])
+async def test_a_server_that_a_change_left_broken_is_mended_outside_of_the_window_unless_it_is_to_wait(
+    retries: Literal["finish", "wait"], changes: int
+) -> None:
+    steering = opens_in(0, 2)
+    assert steering.windows is not None
+    steering = replace(steering, windows=replace(steering.windows, retries=retries))
+    harness = EngineHarness(1, replace(WIDE, backoff_s=3.0, max_backoff_s=3.0), steering=steering)
+
+    def fail_first(_: Progress) -> None:
+        for work in list(harness.cloud.works.values()):
+            work.fails = work.fails or (work.verb == "change" and harness.sent("change") == 1)
+
+    harness.watcher.act = fail_first
+    await drive_for(harness.engine(), 6)
+    assert harness.sent("change") == changes
+    assert harness.one().state is (S.DONE if retries == "finish" else S.BACKOFF)
+
+
+@pytest.mark.parametrize(("begin_s", "refused"), [(-20, True), (-5, False)])
+async def test_the_last_check_before_a_request_knows_the_window(begin_s: float, *, refused: bool) -> None:
+    target = a_target(state=S.SUBMITTING, attempts=(an_attempt(),))
+    harness = EngineHarness(settings=WIDE, targets=[target], steering=opens_in(begin_s, begin_s + 10))
+    engine, now = harness.engine(), SystemClock().moment()
+    submit = SubmitChange(
+        target.server_id, 1, target.order, stop_first=False, intended=now, permit=NoPermit(), secrets=Secrets()
+    )
+    why = engine._why_not_sent(submit, harness.journal_clock.moment())
+    assert (why is not None and why.startswith("not sent: closed")) is refused
+
+
+class NoPermit:
+    """A permit that nobody asks for."""
+
+    def give_back(self) -> None:
+        """Nothing was taken."""
 
 
 @dataclass
