@@ -68,9 +68,9 @@ def test_a_run_says_since_when_it_is_in_its_state() -> None:
     assert over.since == AT + timedelta(hours=2)
 
 
-def waved(**changes: object) -> Run:
+def waved(state: RunState = RunState.RUNNING) -> Run:
     waves = tuple(Wave(number, None, 2, BetweenWaves()) for number in (1, 2))
-    return a_run(steering=Steering(waves=waves), **changes)
+    return a_run(steering=Steering(waves=waves), state=state)
 
 
 def test_waves_open_in_their_order_and_forget_the_end_of_the_one_before() -> None:
