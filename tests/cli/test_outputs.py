@@ -11,10 +11,12 @@ RUN = {
     "condition", "cloud", "region", "project_id", "project", "domain", "user", "access_key", "created_by", "plan_path",
     "images", "since", "pause", "abort", "lease", "left",
 }  # fmt: skip
+# What only the status of one run says, here of one that is not steered.
+ROLLOUT: dict[str, Any] = {"waves": [], "budgets": [], "window": None, "groups": []}
 TARGET = {
     "server_id", "name", "state", "reason", "image_before", "image_after", "system_disk_before", "system_disk_after",
-    "attempts", "labels", "flavor", "az", "image", "image_name", "since", "detail", "todo", "not_before", "waits_for",
-    "powered_off",
+    "attempts", "labels", "flavor", "az", "wave", "image", "image_name", "since", "detail", "todo", "not_before",
+    "waits_for", "powered_off",
 }  # fmt: skip
 ATTEMPT = {"number", "job_id", "outcome", "error_code", "fail_reason", "submitted_at", "ended_at"}
 EVENT = {"v", "seq", "at", "run", "type", "kind"}
@@ -28,7 +30,7 @@ def keys_of_status(document: dict[str, Any]) -> tuple[set[str], ...]:
 
 def check_status(text: str) -> dict[str, Any]:
     document = json.loads(text)
-    assert keys_of_status(document) == (STATUS, RUN | {"exit_code", "budgets"}, TARGET, ATTEMPT)
+    assert keys_of_status(document) == (STATUS, RUN | ROLLOUT.keys() | {"exit_code"}, TARGET, ATTEMPT)
     assert document["v"] == 1
     assert document["counts"] == {"total": 1, "done": 1}
     assert document["targets"][0]["attempts"][0]["outcome"] == "succeeded"
@@ -49,7 +51,7 @@ def test_documents_of_one_run(runner: SharedCloudRunner) -> None:
     listed = runner.invoke("runs", "-o", "json")
     (run,) = json.loads(listed.stdout)["runs"]
     assert set(run) == RUN | {"counts"}
-    assert {**{key: run[key] for key in RUN}, "exit_code": 0, "budgets": []} == document["run"]
+    assert {**{key: run[key] for key in RUN}, **ROLLOUT, "exit_code": 0} == document["run"]
     assert (run["region"], run["project"], run["user"]) == ("eu-de", "eu-de_sim", "sim")
     lines = runner.fleetos("events", "-o", "jsonl").stdout.splitlines()
     events = [json.loads(line) for line in lines]

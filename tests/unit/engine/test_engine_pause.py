@@ -6,6 +6,7 @@ from fleetos.model.journal.events import RequestAnswered, RunMoved
 from fleetos.model.journal.requests import RequestArguments, RequestKind, RequestOutcome
 from fleetos.model.progress import Progress
 from fleetos.model.states import Command, Reason, RunState, TargetState
+from fleetos.rules.budgets import Failures
 from tests.support.builders import START, STOPPED, a_target
 from tests.unit.engine.harness import QUICK, EngineHarness
 
@@ -76,7 +77,7 @@ async def test_a_server_is_held_and_another_skipped_wherever_they_are() -> None:
     ends = {target.server_id: (target.state, target.reason) for target in progress.targets.values()}
     assert ends == {ids[0]: (S.HELD, Reason.OPERATOR), ids[1]: (S.SKIPPED, Reason.OPERATOR), ids[2]: (S.DONE, None)}
     assert harness.sent("change") == 1
-    assert progress.failed == 0
+    assert Failures.of(progress.run, progress.targets.values()).failed == 0
     assert harness.one(1).stopped_at is None
 
 

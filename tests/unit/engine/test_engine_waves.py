@@ -9,11 +9,12 @@ import pytest
 from fleetos.model.journal.events import Moved, Retried, RunMoved, RunPassStarted, RunWaveFinished, RunWaveOpened
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.run import Target
 from fleetos.model.states import Command, Reason, RunState, TargetState
 from fleetos.model.steering.rollout import BetweenWaves, Budgets, OfLast, OnExceeded, Steering, Wave
 from fleetos.store.memory_journal import CommitFaults
-from tests.support.builders import a_target
+from tests.support.builders import START, a_target
 from tests.support.clouds.small import WriteResult, refused
 from tests.unit.engine.harness import NO_BEAT_S, QUICK, EngineHarness
 
@@ -139,7 +140,8 @@ async def test_the_budget_of_a_wave_counts_its_members_alone() -> None:
     harness.cloud.decides = fails(2, 6, 7)
     run = (await harness.drive()).run
     assert (run.state, run.detail) == (RunState.PAUSED, "more than 1 of 8 of wave 2 failed (2)")
-    await harness.engine().drive("host:2", Command.RESUME, "they were mended by hand")
+    harness.store.add_request(RequestKind.RESUME, "ops", START, "they were mended by hand")
+    await harness.engine().drive("host:2", Command.REQUEST)
     assert harness.ended().run.state is RunState.DONE
 
 
