@@ -17,12 +17,11 @@ from fleetos.model.inventory import JobStatus
 from fleetos.model.journal.events import Event, JobEnded, RunEvent, RunMoved, TargetEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import COMES_TO_REST, QUEUED, Reason, RunState, TargetState
+from fleetos.model.states import COMES_TO_REST, QUEUED, RunState, TargetState
 from fleetos.rules.admission.admit import admit
 from fleetos.rules.admission.queue import Queue
 from fleetos.rules.admission.slots import Slots
 from fleetos.rules.admission.stop_rate import StopRate
-from fleetos.rules.budgets import budgets
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Need, ReadJobNeed, ReadServerNeed, ReadTracesNeed, Wait, WriteEvents
 from fleetos.rules.observation import Observation, ObservationSeries
@@ -228,10 +227,9 @@ class Tracker:
 
     def pause_over_budget(self, turn: Turn) -> None:
         """Pause the run if a failure budget of it is exceeded, and a pause would spare somebody."""
-        if turn.run.state is RunState.RUNNING and turn.failed and turn.spared:
-            exceeded = next((one for one in budgets(turn.run.settings, turn.failed, turn.done) if one.exceeded), None)
-            if exceeded is not None:
-                self.write_event(turn, RunMoved(RunState.PAUSED, Reason.BUDGET, exceeded.words))
+        pause = turn.pause_by_budget()
+        if pause is not None:
+            self.write_event(turn, pause)
 
     def _first_observations(self, server_id: str) -> TargetObservations:
         """Return empty observations, or what a sweep showed of the target while it was next in the queue.

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from fleetos.model.journal.events import Event, RunEvent, RunPassStarted
+from fleetos.model.journal.events import Event, RunEvent, RunMoved, RunPassStarted
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import AHEAD, ENDS, HOLDS_SLOT, QUEUED, TargetState
+from fleetos.model.states import AHEAD, ENDS, HOLDS_SLOT, QUEUED, Reason, RunState, TargetState
+from fleetos.rules.budgets import budgets
 
 
 class Turn:
@@ -56,6 +57,13 @@ class Turn:
             self.done += after.done_in(self.run.passes) - before.done_in(self.run.passes)
             self.changed[event.server_id] = after
         self.events.append(event)
+
+    def pause_by_budget(self) -> RunMoved | None:
+        """Return the pause of the run if a failure budget of it is exceeded, and a pause would spare somebody."""
+        if self.run.state is not RunState.RUNNING or not self.failed or not self.spared:
+            return None
+        exceeded = (budget for budget in budgets(self.run.settings, self.failed, self.done) if budget.exceeded)
+        return next((RunMoved(RunState.PAUSED, Reason.BUDGET, budget.words) for budget in exceeded), None)
 
     def answer_request(self, request_id: int) -> None:
         """Mark the operator's request as done by this turn."""

@@ -16,7 +16,11 @@ async def answer_requests(journal: Journal, progress: Progress, at: datetime) ->
     turn = Turn(progress, at)
     for request in in_order(await journal.requests()):
         ours = answer(request, turn.run, turn.find, turn.failures())
-        for event in (*ours.events, ours.record(request)):
+        for event in ours.events:
+            turn.write_event(event)
+        # A resume does not end the pause of a run whose servers failed meanwhile.
+        pause = turn.pause_by_budget()
+        for event in (*([] if pause is None else [pause]), ours.record(request)):
             turn.write_event(event)
         turn.answer_request(request.id)
     if turn.answered:
