@@ -35,12 +35,12 @@ def large_world(servers: int) -> Scenario:
 
 
 def resident_bytes() -> int:
-    """The memory that this process has now."""
+    """Return the memory that this process has now, in bytes."""
     return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize()
 
 
 def main(servers: int) -> dict[str, float]:
-    """What the rollout took, in all."""
+    """Return what the rollout took, in all."""
     before_bytes = resident_bytes()
     outlay = roll_out(large_world(servers), Manner(max(1, servers // SHARE)))
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

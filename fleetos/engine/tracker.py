@@ -18,12 +18,12 @@ from fleetos.model.inventory import JobStatus
 from fleetos.model.journal.events import Event, JobEnded, Moved, RunEvent, RunMoved, RunWaveOpened, TargetEvent
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
-from fleetos.model.states import AHEAD, COMES_TO_REST, QUEUED, Reason, RunState, TargetState
-from fleetos.model.steering.rollout import OnExceeded
+from fleetos.model.states import AHEAD, COMES_TO_REST, QUEUED, RunState, TargetState
 from fleetos.rules.admission.slots import Slots
 from fleetos.rules.admission.stop_rate import StopRate
 from fleetos.rules.admission.wait_reasons import WaitReason
 from fleetos.rules.admission.why_not import choose_first_state
+from fleetos.rules.budgets import stop_by_budget
 from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Need, ReadJobNeed, ReadServerNeed, ReadTracesNeed, Wait, WriteEvents
 from fleetos.rules.observation import Observation, ObservationSeries
@@ -248,12 +248,9 @@ class Tracker:
 
     def stop_over_budget(self, turn: Turn) -> None:
         """Pause or end the run if a failure budget of it is exceeded, and that would spare somebody."""
-        if turn.run.state is RunState.RUNNING and turn.spared:
-            exceeded = self.rollout.exceeded(turn.run)
-            if exceeded is not None:
-                ends = turn.run.steering.budgets.on_exceeded is OnExceeded.END
-                to = RunState.FINISHING if ends else RunState.PAUSED
-                self.write_event(turn, RunMoved(to, Reason.BUDGET, exceeded.words))
+        stop = stop_by_budget(turn.run, self.rollout.failures, turn.spared)
+        if stop is not None:
+            self.write_event(turn, stop)
 
     def _first_observations(self, server_id: str) -> TargetObservations:
         """Return empty observations, or what a sweep showed of the target while it was next in the queue.

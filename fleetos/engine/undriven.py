@@ -5,6 +5,7 @@ from datetime import datetime
 from fleetos.engine.protocols import Journal
 from fleetos.engine.turn import Turn
 from fleetos.model.progress import Progress
+from fleetos.rules.budgets import Failures, stop_by_budget
 from fleetos.rules.requests import answer, in_order
 
 
@@ -16,7 +17,12 @@ async def answer_requests(journal: Journal, progress: Progress, at: datetime) ->
     turn = Turn(progress, at)
     for request in in_order(await journal.requests()):
         ours = answer(request, turn.run, turn.find, turn.failures())
-        for event in (*ours.events, ours.record(request)):
+        for event in ours.events:
+            turn.write_event(event)
+        # A resume does not end the pause of a run whose servers failed meanwhile.
+        failures = Failures.of(turn.run, map(turn.target, progress.targets))
+        stop = stop_by_budget(turn.run, failures, turn.spared)
+        for event in (*([] if stop is None else [stop]), ours.record(request)):
             turn.write_event(event)
         turn.answer_request(request.id)
     if turn.answered:

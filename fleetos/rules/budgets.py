@@ -7,11 +7,14 @@ admitted, or that an operator forgave, counts towards none (`Target.failed_in`).
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
 
+from fleetos.model.journal.events import RunMoved
 from fleetos.model.run import Run, Target
-from fleetos.model.states import RETRIABLE
+from fleetos.model.states import RETRIABLE, Reason, RunState
+from fleetos.model.steering.rollout import OnExceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class _Ended(NamedTuple):
     wave: int
     failed: bool
     done: bool
+    since: datetime | None
 
 
 class Failures:
@@ -70,18 +74,21 @@ class Failures:
         return failures
 
     def update(self, target: Target) -> None:
-        """Take over the present state of a target. One that is taken up again has not ended; it ends anew later."""
+        """Take over the present state of a target. One that is taken up again has not ended; it ends anew later.
+
+        One whose power was put back meanwhile ends anew too: a driver that takes the run over has the same order.
+        """
         failed, done = target.failed_in(self._pass_no), target.done_in(self._pass_no)
         forgiven = target.excused and target.state in RETRIABLE and target.pass_no == self._pass_no
-        after = _Ended(target.wave, failed, done) if failed or done or forgiven else None
+        after = _Ended(target.wave, failed, done, target.since) if failed or done or forgiven else None
         before = self._ended.get(target.server_id)
         if before == after:
             return
         if before is not None:
             self._count(before, -1)
-        if after is None:
-            del self._ended[target.server_id]
-        else:
+            if after is None or after.since != before.since:
+                del self._ended[target.server_id]
+        if after is not None:
             self._ended[target.server_id] = after
             self._count(after, 1)
 
@@ -116,6 +123,20 @@ def budgets(run: Run, failures: Failures) -> Iterator[Budget]:
     for wave in steering.waves[: run.waves_opened]:
         if wave.max_failed is not None:
             yield Budget(f"wave {wave.number}", failures.failed_in(wave.number), wave.max_failed, wave.members)
+
+
+def stop_by_budget(run: Run, failures: Failures, spared: int) -> RunMoved | None:
+    """Return the pause, or the end, of a run of which a failure budget is exceeded; None while it may go on.
+
+    It goes on too if a pause would keep nobody from a change: `spared` is the number of targets that are not sent yet.
+    """
+    if run.state is not RunState.RUNNING or not failures.failed or not spared:
+        return None
+    exceeded = next((budget for budget in budgets(run, failures) if budget.exceeded), None)
+    if exceeded is None:
+        return None
+    ends = run.steering.budgets.on_exceeded is OnExceeded.END
+    return RunMoved(RunState.FINISHING if ends else RunState.PAUSED, Reason.BUDGET, exceeded.words)
 
 
 def forgiveness(failed: int, in_flight: int) -> str:

@@ -44,8 +44,9 @@ def test_an_interrupted_run_has_learned_for_the_next(runner: SharedCloudRunner) 
 
 
 def test_what_the_cloud_allows_is_learned_by_its_refusals_and_kept(runner: SharedCloudRunner) -> None:
+    # One server: in a long run the client tries more than it was told, and finds that this cloud allows it.
     runner.faults({**LIMITED, "on": ["detail", "job", "list", "changeos"], "nth": [1]})
-    assert runner.fleetos("apply", runner.write_plan(runner.take(3)), "--yes").returncode == 0
+    assert runner.fleetos("apply", runner.write_plan(runner.take(1)), "--yes").returncode == 0
     runner.faults()
     learned = remembered(runner).limits
     told = {kind: limit for kind, limit in learned.items() if limit.told}

@@ -4,21 +4,44 @@ import json
 import re
 import signal
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.cli.conftest import SCENARIO
 from tests.cli.runner import SharedCloudRunner, StartedCommand
-from tests.support.commands import COMMAND_TIMEOUT_S, until
+from tests.support.commands import COMMAND_TIMEOUT_S, running_cloud, until
 
 WHY = "two servers look odd"
 
 
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[SharedCloudRunner]:
+    """A cloud of its own, in which a change takes long enough for `begin` to see it."""
+    for folder in ("cloud", "run"):
+        (tmp_path / folder).mkdir()
+    names = [f"web-{number:03d}" for number in range(1, 7)]
+    scenario = {
+        **SCENARIO,
+        "servers": [{"count": len(names), "name": "web-###"}],
+        "durations": {"stop": [0.05, 0.15], "start": [0.05, 0.15], "change": [3.0, 3.0]},
+    }
+    with (
+        running_cloud(tmp_path / "cloud", scenario) as cloud,
+        SharedCloudRunner.at(cloud, tmp_path / "run", iter(names)) as begun,
+    ):
+        yield begun
+
+
 def begin(runner: SharedCloudRunner, plan: str) -> StartedCommand:
     """Begin an apply whose first change stays under way, whatever it takes the machine, until `finish`."""
-    runner.faults({"on": "job", "do": "refuse", "code": "APIGW.0201"})
     driver = runner.begin("apply", plan, "--yes")
     driver.until("target.changing")
+    # Whatever job is under way stays so for as long as it cannot be read.
+    runner.faults({"on": "job", "do": "refuse", "code": "APIGW.0201"})
     return driver
 
 
@@ -52,6 +75,7 @@ def rows(runner: SharedCloudRunner) -> int:
         return int(connection.execute("SELECT count(*) FROM requests").fetchone()[0])
 
 
+@pytest.mark.slow
 def test_a_second_terminal_pauses_looks_and_goes_on(runner: SharedCloudRunner) -> None:
     names = runner.take(6)
     text = runner.write_plan(names, concurrency=1)

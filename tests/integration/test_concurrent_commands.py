@@ -134,7 +134,8 @@ def test_two_operators_with_two_databases_wipe_no_fresh_disk(tmp_path: Path) -> 
         apply = ("apply", runner.write_plan(names, concurrency=len(names)), "--yes", "-o", "json")
         ended = race(runner, [(*apply, "--db", str(tmp_path / f"{number}.db")) for number in (1, 2)], Meeting.FROZEN)
         ledger, truth = cloud.ledger(), cloud.truth()
-    assert {done.returncode for _, done in ended} <= {0, 10, 22}, ended
+    # 11: where the other one came first everywhere, the first five servers failed.
+    assert {done.returncode for _, done in ended} <= {0, 10, 11, 22}, ended
     assert successful_disks_destroyed(ledger) == []
     changes = changes_per_server(ledger).values()
     assert [[change.ended for change in one] for one in changes] == [["success"]] * len(names)

@@ -18,7 +18,7 @@ from fleetos.rules.admission.pass_facts import Point, Standing, no_need, one_kin
 from fleetos.rules.admission.slots import Slots
 from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
 from fleetos.rules.admission.why_not import why_closed, why_not
-from fleetos.rules.budgets import Budget, Failures, budgets
+from fleetos.rules.budgets import Failures
 from fleetos.rules.groups import LOOK_EXPIRES, Groups, Look
 from fleetos.rules.polling import DueRead, ReadServer, Sweep
 from fleetos.rules.waves import find_bake_end, find_next_wait, wave_facts
@@ -260,12 +260,6 @@ class RolloutState:
     def admit(self, run: Run, target: Callable[[str], Target], slots: Slots, now: datetime) -> list[Target]:
         """Return the targets that may start now."""
         return self.lanes.admit(target, self.standing(run, now, slots))
-
-    def exceeded(self, run: Run) -> Budget | None:
-        """Return the first failure budget that is exceeded, None if none is."""
-        if not self.failures.failed:
-            return None
-        return next((budget for budget in budgets(run, self.failures) if budget.exceeded), None)
 
     def wave_events(self, turn: Turn) -> Iterator[RunWaveOpened | RunWaveFinished]:
         """Yield that a wave has finished, and that one has opened of which all members have ended already.

@@ -1,15 +1,17 @@
 """Requests to a run that no process drives are answered in one commit, an abort first, and nothing is sent."""
 
+from dataclasses import replace
+
 import pytest
 
 from fleetos.clock import SystemClock
 from fleetos.engine.undriven import answer_requests
 from fleetos.errors import LeaseLost
-from fleetos.model.journal.events import RequestAnswered
+from fleetos.model.journal.events import RequestAnswered, RunMoved
 from fleetos.model.journal.requests import RequestKind, RequestOutcome
-from fleetos.model.states import Reason, RunState
-from tests.support.builders import START
-from tests.unit.engine.harness import EngineHarness
+from fleetos.model.states import Reason, RunState, TargetState
+from tests.support.builders import START, a_target
+from tests.unit.engine.harness import QUICK, EngineHarness
 
 
 async def answered(harness: EngineHarness) -> list[tuple[int, RequestOutcome]]:
@@ -30,6 +32,17 @@ async def test_each_is_answered_once_and_an_abort_comes_first() -> None:
     assert (harness.store.run.state, harness.store.run.reason) == (RunState.FINISHING, Reason.ABORTED)
     assert await answered(harness) == []
     assert harness.cloud.sent == []
+
+
+async def test_a_resume_does_not_end_the_pause_of_a_run_whose_servers_failed_meanwhile() -> None:
+    ended = [a_target(number, state=TargetState.HELD, reason=Reason.ATTEMPTS_USED_UP) for number in range(1, 6)]
+    paused = RunMoved(RunState.PAUSED, Reason.OPERATOR, "a look")
+    harness = EngineHarness(
+        targets=[*ended, a_target(6)], settings=replace(QUICK, failure_first=5), further_events=[paused]
+    )
+    harness.store.add_request(RequestKind.RESUME, "anna", START, "looked")
+    assert await answered(harness) == [(1, RequestOutcome.DONE)]
+    assert (harness.store.run.state, harness.store.run.reason) == (RunState.PAUSED, Reason.BUDGET)
 
 
 async def test_without_requests_nothing_is_written() -> None:

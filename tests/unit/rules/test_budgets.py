@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetos.model.run import Run, Target
-from fleetos.model.states import RETRIABLE, TargetState
+from fleetos.model.run import End, Run, Target
+from fleetos.model.states import RETRIABLE, Reason, TargetState
 from fleetos.model.steering.rollout import BetweenWaves, Budgets, OfLast, Steering, Wave
 from fleetos.rules.budgets import Budget, Failures, budgets, forgiveness
 from tests.support.builders import SETTINGS, START, a_run, a_target
@@ -163,3 +163,16 @@ def test_a_failure_long_ago_is_none_of_the_last() -> None:
     later = [replace(target, since=START.replace(hour=13 + at)) for at, target in enumerate(ends(1, 2))]
     assert not any(budget.exceeded for budget in budgets_of(run, later))
     assert any(budget.exceeded for budget in budgets_of(run, later[:2]))
+
+
+def test_one_whose_power_is_put_back_ends_anew_as_for_a_driver_that_takes_the_run_over() -> None:
+    run = steered(of_last=OfLast(0, 2))
+    failing = a_target(0, state=S.RESTORING, then=End(S.FAILED, Reason.ATTEMPTS_USED_UP, ""), since=START)
+    failed = replace(failing, state=S.FAILED, then=None, since=START.replace(hour=15))
+    done = [a_target(number, state=S.DONE, since=START.replace(hour=13)) for number in (1, 2)]
+    failures = Failures(run)
+    for target in (failing, *done):
+        failures.update(target)
+    assert failures.failed_of_last(2) == 0
+    failures.update(failed)
+    assert failures.failed_of_last(2) == Failures.of(run, [failed, *done]).failed_of_last(2) == 1
