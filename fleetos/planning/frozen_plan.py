@@ -186,7 +186,7 @@ def differences_left(written: FrozenPlan, run: Run, targets: Iterable[Target]) -
     members = {target.server_id: target for target in targets}
     yield from _run_differences(written, run, members.values())
     if run.state is RunState.FINISHING:
-        yield f"run {run.id} was aborted and changes no more servers"
+        yield f"run {run.id} is being ended and changes no more servers"
         return
     to_change = {server.id: server for server in written.servers if server.action == "change"}
     actions = {server.id: _describe_action(server) for server in written.servers}

@@ -75,17 +75,17 @@ def hold(target: Target, reason: Reason, detail: str, snapshot: ServerSnapshot |
 def abort_target(target: Target, snapshot: ServerSnapshot | None) -> WriteEvents:
     """End a target that an abort finds before its change; before its next one, hold it for a human."""
     if target.state in QUEUED and target.attempt is not None:
-        detail = "the run was aborted before the outcome of an earlier send was looked at again"
+        detail = "the run was ended early before the outcome of an earlier send was looked at again"
         return hold(target, Reason.OUTCOME_UNKNOWN, detail)
     last = next((attempt for attempt in reversed(target.attempts) if _was_taken(attempt)), None)
     if last is not None:
-        detail = f"the run was aborted after a change that failed: {last.fail_reason or 'no reason given'}"
+        detail = f"the run was ended early after a change that failed: {last.fail_reason or 'no reason given'}"
         return hold(target, Reason.ABORTED, detail, snapshot)
     if target.disk != target.baseline.disk:
         # A retry has named the disk that an unanswered send, or somebody else, left: it is not as it was.
-        detail = f"the run was aborted; its system disk is {target.disk}, no longer {target.baseline.disk} as before it"
+        detail = f"the run was ended early; its system disk is {target.disk}, no longer {target.baseline.disk} as before it"
         return hold(target, Reason.ABORTED, detail, snapshot)
-    return give_up(target, TargetState.CANCELLED, Reason.ABORTED, "the run was aborted", snapshot)
+    return give_up(target, TargetState.CANCELLED, Reason.ABORTED, "the run was ended early", snapshot)
 
 
 def end_early(target: Target, context: Context, snapshot: ServerSnapshot | None) -> WriteEvents | None:

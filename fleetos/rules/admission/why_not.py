@@ -64,7 +64,7 @@ def may_finish(target: Target, standing: Standing) -> bool:
 def _aborted(_: Target, standing: Standing, __: Point) -> Waiting | None:
     if standing.run.state in (RunState.RUNNING, RunState.PAUSED):
         return None
-    return Waiting(WaitReason.ABORTED, "the run was aborted and starts no more servers")
+    return Waiting(WaitReason.ABORTED, "the run is being ended and starts no more servers")
 
 
 def _paused(_: Target, standing: Standing, __: Point) -> Waiting | None:

@@ -114,7 +114,7 @@ REASONS: Mapping[Reason, Words] = {
     ),
     _R.ABORTED: Words(
         "aborted",
-        "The run was aborted before this server had its new OS.",
+        "The run was ended, by an abort or a failure budget, before this server had its new OS.",
         "To change what is left: `fleetos apply PLAN --new-run`; after a change that failed: `fleetos retry {run}`.",
     ),
     _R.AUTHENTICATION: Words(
