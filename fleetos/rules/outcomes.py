@@ -83,7 +83,9 @@ def abort_target(target: Target, snapshot: ServerSnapshot | None) -> WriteEvents
         return hold(target, Reason.ABORTED, detail, snapshot)
     if target.disk != target.baseline.disk:
         # A retry has named the disk that an unanswered send, or somebody else, left: it is not as it was.
-        detail = f"the run was ended early; its system disk is {target.disk}, no longer {target.baseline.disk} as before it"
+        detail = (
+            f"the run was ended early; its system disk is {target.disk}, no longer {target.baseline.disk} as before it"
+        )
         return hold(target, Reason.ABORTED, detail, snapshot)
     return give_up(target, TargetState.CANCELLED, Reason.ABORTED, "the run was ended early", snapshot)
 
