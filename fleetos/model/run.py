@@ -85,6 +85,11 @@ class Attempt:
         return self.accepted_at is not None or self.adopted
 
     @property
+    def undelivered(self) -> bool:
+        """True if the attempt is open, and the cloud is known to have taken none of its sends: it refused each."""
+        return self.outcome is None and not self.accepted and not self.unanswered
+
+    @property
     def traces_since(self) -> datetime:
         """Earliest time at which the cloud's logs may show this attempt, by the cloud's clock if that is known."""
         return self.cloud_at or self.intended_at
@@ -200,11 +205,11 @@ class Target:
 
     @property
     def recallable(self) -> bool:
-        """True if its turn may be taken back: it is ready for its change, or on the way there, and was sent none.
+        """True if its turn may be taken back: it is ready for its change, or on the way there, and the cloud took none.
 
-        One that was sent a change before waits where it is.
+        One whose change may have arrived, or failed, waits where it is.
         """
-        return self.state in AHEAD and not self.attempts
+        return self.state in AHEAD and all(attempt.undelivered for attempt in self.attempts)
 
     def failed_in(self, pass_no: int) -> bool:
         """Return True if the target failed or is held in this pass, and budgets count it.

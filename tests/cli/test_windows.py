@@ -34,8 +34,12 @@ def write_plan(runner: SharedCloudRunner, more: str, rollout: str = "") -> str:
 
 def opens_in(begin_s: float, end_s: float) -> str:
     now = datetime.now(UTC)
-    begin, end = (now + timedelta(seconds=seconds) for seconds in (begin_s, end_s))
-    return f"windows: {{fit: none, allow: [{{since: {begin:%Y-%m-%dT%H:%M:%SZ}, until: {end:%Y-%m-%dT%H:%M:%SZ}}}]}}"
+    return opens((now + timedelta(seconds=begin_s), now + timedelta(seconds=end_s)))
+
+
+def opens(*spans: tuple[datetime, datetime]) -> str:
+    rules = (f"{{since: {begin:%Y-%m-%dT%H:%M:%SZ}, until: {end:%Y-%m-%dT%H:%M:%SZ}}}" for begin, end in spans)
+    return f"windows: {{fit: none, allow: [{', '.join(rules)}]}}"
 
 
 def test_nothing_is_sent_before_the_window_opens_and_status_says_when(runner: SharedCloudRunner) -> None:
@@ -87,4 +91,25 @@ def test_no_more_are_out_than_may_be_by_the_clouds_own_ledger(runner: SharedClou
             out.discard(event["server"])
         most = max(most, len(out))
     assert most == 2
+    assert runner.changes(NAMES) == dict.fromkeys(NAMES, 1)
+
+
+@pytest.mark.proof
+def test_a_window_that_closes_over_stopped_servers_has_them_started_again_also_after_a_kill(
+    runner: SharedCloudRunner,
+) -> None:
+    """The cloud takes few changes and refuses the others for their number, so that stopped servers wait for theirs."""
+    runner.faults({"on": "changeos", "do": "throttle", "requests": 1, "per_s": 10})
+    closes = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=25)
+    again = closes + timedelta(seconds=15)
+    text = write_plan(runner, opens((closes - timedelta(hours=1), closes), (again, closes.replace(year=2090))))
+    began = runner.begin("apply", text, "--yes")
+    began.until("target.restoring")
+    began.kill()
+    runner.faults()
+    resumed = runner.fleetos("resume", "-o", "jsonl")
+    assert resumed.returncode == 0, resumed.stderr
+    assert '"target.waiting"' in resumed.stdout
+    sent = [write.sent_at for write in runner.writes(NAMES) if write.operation == "changeos"]
+    assert not [sent_at for sent_at in sent if closes.timestamp() <= sent_at < again.timestamp()]
     assert runner.changes(NAMES) == dict.fromkeys(NAMES, 1)

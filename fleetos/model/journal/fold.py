@@ -112,11 +112,14 @@ def _move_to(target: Target, to: TargetState, at: datetime, reason: Reason | Non
 def _fold_moved(target: Target, event: Moved, at: datetime) -> Target:
     if TargetState.SUBMITTING in (target.state, event.to):
         raise IllegalMove(f"target {target.server_id}: a send needs an intent before it and an answer after it")
-    if event.to is TargetState.WAITING and any(attempt.accepted for attempt in target.attempts):
+    recalled = TargetState.WAITING in (event.to, None if event.then is None else event.then.state)
+    if recalled and any(attempt.accepted for attempt in target.attempts):
         raise IllegalMove(f"target {target.server_id}: a change of it was accepted, so that it cannot be recalled")
     after = _move_to(target, event.to, at, event.reason, event.detail)
     return replace(
         after,
+        # An attempt of which the cloud took nothing begins anew when the target is admitted again.
+        attempts=tuple(a for a in target.attempts if not (recalled and a.undelivered)),
         not_before=event.not_before,
         then=event.then,
         stopped_at=None if event.restored else after.stopped_at,
