@@ -22,6 +22,13 @@ _ServersArgument = Annotated[
 ]
 
 
+def _check_wave(number: int) -> int:
+    """Return the number of a wave. Raise BadParameter for one that no run has."""
+    if not 1 <= number <= PLAN_MAX_SERVERS:
+        raise typer.BadParameter("waves are numbered from 1")
+    return number
+
+
 @implemented_in("requests")
 def pause(
     run: RunArgument,
@@ -112,9 +119,7 @@ def approve(
     run: RunArgument,
     wave: Annotated[
         int,
-        typer.Option(
-            "--wave", min=1, max=PLAN_MAX_SERVERS, metavar="N", help="The wave that may open.", show_default=False
-        ),
+        typer.Option("--wave", metavar="N", callback=_check_wave, help="The wave that may open.", show_default=False),
     ],
     reason: RequiredReasonOption,
     operator: AsOption = None,

@@ -128,7 +128,8 @@ def test_an_unfinished_wave_that_is_promoted_counts_no_approvals() -> None:
 
 
 def a_waved_run(**changes: object) -> Run:
-    return a_run(**{"steering": Steering(waves=waves(BetweenWaves(3600.0))), "waves_opened": 1, **changes})
+    run = a_run(steering=Steering(waves=waves(BetweenWaves(3600.0))), waves_opened=1)
+    return replace(run, **changes)
 
 
 @pytest.mark.parametrize(

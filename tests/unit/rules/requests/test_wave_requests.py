@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 import pytest
 
@@ -20,13 +21,14 @@ DONE, NO_EFFECT, REFUSED = RequestOutcome.DONE, RequestOutcome.NO_EFFECT, Reques
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 FINISHED = START - HOUR
 DAY_S = 86400.0
+By = Literal["anyone", "other"] | tuple[str, ...]
 
 
 def a_waved_run(between: BetweenWaves, **changes: object) -> Run:
     """Return a run of anna with three waves of two servers, of which the first has finished an hour ago."""
     waves = tuple(Wave(number, None, 2, between) for number in (1, 2, 3))
-    known = {"owner": "anna", "steering": Steering(waves=waves), "waves_opened": 1, "wave_finished_at": FINISHED}
-    return a_run(**{**known, **changes})
+    run = a_run(owner="anna", steering=Steering(waves=waves), waves_opened=1, wave_finished_at=FINISHED)
+    return replace(run, **changes)
 
 
 def members(ended: int = 2, wave: int = 1) -> Sequence[Target]:
@@ -49,8 +51,8 @@ def promote(run: Run, incomplete: int | None = None, wave: int = 1, ended: int =
     return answer(request, Draft(run, members(ended, run.waves_opened)))
 
 
-def needs(by: str | tuple[str, ...] = "anyone", of: int = 1, valid_s: float = DAY_S) -> BetweenWaves:
-    return BetweenWaves(approval=Approval(by, of, valid_s))  # type: ignore[arg-type]
+def needs(by: By = "anyone", of: int = 1, valid_s: float = DAY_S) -> BetweenWaves:
+    return BetweenWaves(approval=Approval(by, of, valid_s))
 
 
 def told(ours: Answer) -> tuple[RequestOutcome, tuple[Event, ...]]:
@@ -67,7 +69,7 @@ def told(ours: Answer) -> tuple[RequestOutcome, tuple[Event, ...]]:
         ("carl", ("carl", "dora"), ""),
     ],
 )
-def test_an_approval_is_taken_from_those_who_may_give_it(by: str, rule: str, words: str) -> None:
+def test_an_approval_is_taken_from_those_who_may_give_it(by: str, rule: By, words: str) -> None:
     ours = approve(a_waved_run(needs(rule)), by)
     assert told(ours) == ((REFUSED, ()) if words else (DONE, (RunApproved(2, by),)))
     assert ours.detail == (words or "it counts until 2026-03-02 12:00Z")
