@@ -14,6 +14,7 @@ import platformdirs
 from fleetos.clock import Clock, SystemClock
 from fleetos.errors import CloudError, StoreError, UnknownRun, UsageError
 from fleetos.ids import SystemChance
+from fleetos.limits import NAME_MAX_LETTERS
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Scope
 from fleetos.store.connect import Upgraded, open_database, open_to_read
@@ -33,6 +34,7 @@ Say = Callable[[str], None]
 
 SIM = "sim"
 SCENARIO = "FLEETOS_SIM_SCENARIO"
+OPERATOR = "FLEETOS_OPERATOR"
 
 # The home of a user who has none: nothing is ever found there (Debian Policy Manual, section 9.2.3).
 _NO_HOME = Path("/nonexistent")
@@ -66,6 +68,17 @@ def state_folder() -> Path:
     if not placed and home_folder(os.environ) is None:
         raise UsageError("this user has no home folder, so fleetos has no place for its state", "set HOME or --db")
     return platformdirs.user_state_path("fleetos", appauthor=False)
+
+
+def operator_name(given: str | None = None) -> str:
+    """Return who asks: the given name, else $FLEETOS_OPERATOR, else the user of this system.
+
+    Raise UsageError for a variable that is too long or not printable.
+    """
+    name = (given or os.environ.get(OPERATOR, "")).strip()
+    if len(name) > NAME_MAX_LETTERS or not name.isprintable():
+        raise UsageError(f"${OPERATOR} is no name: expected 1 to {NAME_MAX_LETTERS} printable letters")
+    return name or this_process().user
 
 
 @dataclass(frozen=True, slots=True)

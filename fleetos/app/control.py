@@ -144,8 +144,11 @@ async def request(
     A resume, and a pause that finds something in flight, drive the run here.
     """
     run_id = found.run.id
-    servers = find_servers(await queries.load(database, run_id), asked.servers) or frozenset[str]()
-    arguments = RequestArguments(tuple(sorted(servers)), asked.concurrency)
+    progress = await queries.load(database, run_id)
+    servers = find_servers(progress, asked.servers) or frozenset[str]()
+    # A promotion is meant for the wave that holds the run up now, and for none that follows it.
+    wave = progress.run.waves_opened if kind is RequestKind.PROMOTE else asked.wave
+    arguments = RequestArguments(tuple(sorted(servers)), asked.concurrency, wave, asked.incomplete)
     request_id = await runs.add_request(database, run_id, kind, asked.by, context.clock.now(), asked.reason, arguments)
     driver = driver_of(found)
     if driver is not None and driver.present:

@@ -1,9 +1,9 @@
 """Freeze a plan into a run, preview that run, or check that the ended run of a plan still holds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fleetos.app.context import AppContext, scope_key, with_hint
+from fleetos.app.context import AppContext, operator_name, scope_key, with_hint
 from fleetos.app.drive import Operator, agree
 from fleetos.app.results import FinishedRun
 from fleetos.app.survey import facts_of, images_meant, list_servers, scope_of, survey
@@ -89,6 +89,7 @@ async def create_run(
 
     None: the plan's selectors match no server any more, since all that they matched were changed.
     """
+    owner = operator_name()
     surveyed = await survey_and_freeze(context, database, plan, name, cloud, NO_RUN)
     frozen = surveyed.frozen
     operator.show_preflight(surveyed.preflight, frozen)
@@ -97,7 +98,8 @@ async def create_run(
         return None
     targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
     further_events = [event for event in frozen.events[1:] if not isinstance(event, Enlisted)]
-    return await runs.create_run(database, frozen.run, targets, further_events, context.clock.now(), context.watcher())
+    run = replace(frozen.run, owner=owner)
+    return await runs.create_run(database, run, targets, further_events, context.clock.now(), context.watcher())
 
 
 async def preview_run(

@@ -1,6 +1,5 @@
-"""Operator's requests: who asks, the wait for the driver's answer, and the answers where no process drives the run."""
+"""Operator's requests: the wait for the driver's answer, and the answers where no process drives the run."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,9 +15,6 @@ from fleetos.model.states import RUN_ENDS
 from fleetos.store import queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
-from fleetos.store.process import this_process
-
-OPERATOR = "FLEETOS_OPERATOR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +27,10 @@ class Asked:
     servers: Sequence[str] = ()
     """Names or ids."""
     concurrency: int | None = None
-
-
-def operator_name(given: str | None) -> str:
-    """Return who asks: the given name, else $FLEETOS_OPERATOR, else the user of this system."""
-    return given or os.environ.get(OPERATOR) or this_process().user
+    wave: int | None = None
+    """Number of the wave that is approved."""
+    incomplete: int | None = None
+    """Number of unfinished members in spite of which a wave is promoted."""
 
 
 async def wait_for_answer(

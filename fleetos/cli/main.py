@@ -82,6 +82,7 @@ _PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
         requests.hold,
         requests.skip,
         requests.change_setting,
+        requests.approve,
         runs.abort,
         runs.runs,
         runs.status,
@@ -94,6 +95,7 @@ _NAMES: Mapping[Callable[..., None], str] = {requests.change_setting: "set"}
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
         app.command(cls=PlainCommand, name=_NAMES.get(_command), rich_help_panel=_panel)(_command)
+app.add_typer(requests.wave, name="wave", rich_help_panel="Runs")
 app.add_typer(maintenance.sim, name="sim", rich_help_panel=_MAINTENANCE)
 app.add_typer(maintenance.db, name="db", rich_help_panel=_MAINTENANCE)
 

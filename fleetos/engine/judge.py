@@ -25,7 +25,7 @@ from fleetos.model.journal.events import RunMoved, TargetEvent
 from fleetos.model.journal.requests import OperatorRequest
 from fleetos.model.states import COMES_TO_REST, Reason, RunState, TargetState
 from fleetos.rules.replies import Events, judge_change_reply, judge_job, judge_power_reply
-from fleetos.rules.requests import answer, in_order
+from fleetos.rules.requests.run_requests import answer, in_order
 
 ReadFact = ServerRead | ServersNotRead | TracesRead | TracesNotRead | JobRead | JobNotRead
 
@@ -135,7 +135,7 @@ class Judge:
 
     def _answer_request(self, turn: Turn, request: OperatorRequest) -> None:
         """Write the effect of the request and the answer to it."""
-        ours = answer(request, turn.run, turn.find, turn.failures())
+        ours = answer(request, turn)
         for event in ours.events:
             self._tracker.write_event(turn, event)
         turn.write_event(ours.record(request))

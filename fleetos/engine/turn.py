@@ -1,6 +1,7 @@
 """Events of one turn, and the run as they make it. Nothing is durable yet."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from fleetos.model.journal.events import Event, RunEvent
@@ -35,6 +36,10 @@ class Turn:
     def failures(self) -> Iterator[Target]:
         """Yield the targets that failed or are held in this pass, as budgets count them."""
         return (target for target in map(self.target, self._progress.targets) if target.failed_in(self.run.passes))
+
+    def ended_by_wave(self) -> Mapping[int, int]:
+        """Return how many members of each wave have ended after this turn."""
+        return Counter(target.wave for target in map(self.target, self._progress.targets) if target.ended)
 
     def write_event(self, event: Event) -> None:
         """Fold the event into the draft. Raise IllegalMove, and change nothing, if the law forbids it."""

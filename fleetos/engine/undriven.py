@@ -4,9 +4,11 @@ from datetime import datetime
 
 from fleetos.engine.protocols import Journal
 from fleetos.engine.turn import Turn
+from fleetos.model.journal.events import RunWaveFinished
 from fleetos.model.progress import Progress
 from fleetos.rules.budgets import Failures, stop_by_budget
-from fleetos.rules.requests import answer, in_order
+from fleetos.rules.requests.run_requests import answer, in_order
+from fleetos.rules.waves import ends_wave
 
 
 async def answer_requests(journal: Journal, progress: Progress, at: datetime) -> int:
@@ -16,7 +18,7 @@ async def answer_requests(journal: Journal, progress: Progress, at: datetime) ->
     """
     turn = Turn(progress, at)
     for request in in_order(await journal.requests()):
-        ours = answer(request, turn.run, turn.find, turn.failures())
+        ours = answer(request, turn)
         for event in ours.events:
             turn.write_event(event)
         # A resume does not end the pause of a run whose servers failed meanwhile.
@@ -26,6 +28,8 @@ async def answer_requests(journal: Journal, progress: Progress, at: datetime) ->
             turn.write_event(event)
         turn.answer_request(request.id)
     if turn.answered:
+        if ends_wave(turn.run, turn.ended_by_wave()):
+            turn.write_event(RunWaveFinished(turn.run.waves_opened))
         changed = list(turn.changed.values())
         await journal.append(turn.run, turn.events, changed, turn.at, turn.answered)
         progress.update_targets(turn.run, changed)

@@ -355,6 +355,9 @@ class Run:
     wipes: int = 0
     """Number of system disks to wipe, as frozen."""
     created_by: str = ""
+    """User who froze it, and the host."""
+    owner: str = ""
+    """Operator who froze it, by the name that approvals go by."""
     since: datetime | None = None
     """Time at which the run entered `state`."""
     by: str = ""
@@ -367,6 +370,8 @@ class Run:
     """Number of the last wave that was opened; 0: none."""
     wave_finished_at: datetime | None = None
     """Time at which the last member of that wave ended; None: it goes on."""
+    promoted: int | None = None
+    """Number of unfinished members of that wave in spite of which the next one opens; None: nobody promoted it."""
     approvals: tuple[ApprovalGiven, ...] = ()
     """Approvals of waves, in their order."""
 

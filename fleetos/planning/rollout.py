@@ -7,7 +7,7 @@ from datetime import datetime
 from fleetos.errors import Problem
 from fleetos.model.plan import Plan
 from fleetos.model.run import Target
-from fleetos.model.steering.rollout import BetweenWaves, Budgets, GroupRule, OnExceeded, Steering
+from fleetos.model.steering.rollout import BetweenWaves, Budgets, GroupRule, OnExceeded, Steering, Wave
 from fleetos.model.steering.share import Share
 from fleetos.model.steering.times import Times
 from fleetos.model.steering.windows import WindowRule, Windows
@@ -89,7 +89,7 @@ def steering_sentences(steering: Steering, members: Sequence[Target], concurrenc
 def _wave_sentences(steering: Steering, members: Sequence[Target]) -> Iterator[str]:
     for wave in steering.waves:
         name = f" ({wave.name})" if wave.name else ""
-        then = _then_words(wave.between) if wave.number < len(steering.waves) else _bake_words(wave.between)
+        then = _then_words(wave) if wave.number < len(steering.waves) else _bake_words(wave.between)
         yield f"wave {wave.number}{name}: {counted(wave.members, 'server')}{then}"
     if steering.waves:
         for kind, number in kinds_without_canary(members).items():
@@ -100,16 +100,14 @@ def _bake_words(between: BetweenWaves) -> str:
     return f", then watched for {format_duration(between.bake_s)}" if between.bake_s else ""
 
 
-def _then_words(between: BetweenWaves) -> str:
-    approval = between.approval
+def _then_words(wave: Wave) -> str:
+    approval = wave.between.approval
     if approval is None:
-        return _bake_words(between)
-    who = {"anyone": "anyone", "other": "anyone but the owner of the run"}.get(str(approval.by)) or " or ".join(
-        approval.by
-    )
-    number = f"{approval.of} of " if approval.of > 1 else ""
-    valid = format_duration(approval.valid_s)
-    return f"{_bake_words(between)}, then an approval by {number}{who}, which holds for {valid}"
+        return _bake_words(wave.between)
+    number = f"{approval.of} approvals" if approval.of > 1 else "an approval"
+    who, valid = approval.approvers("the owner of the run"), format_duration(approval.valid_s)
+    holds = f"which {'hold' if approval.of > 1 else 'holds'} for {valid} (fleetos approve RUN --wave {wave.number + 1})"
+    return f"{_bake_words(wave.between)}, then {number} by {who}, {holds}"
 
 
 def _group_sentence(rule: GroupRule) -> str:

@@ -1,16 +1,23 @@
 """Waves: when the next one may open. Pure.
 
 A wave is finished when all of its members have ended. Then it bakes, by the wall clock and from that end on, and needs
-its approvals, which must be given since the wave ended and must not have expired.
+its approvals, which must be given since the wave ended and must not have expired. A promotion by an operator stands
+for the rest of the bake, or for a number of members that have not ended, but never for an approval.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from fleetos.model.progress import Progress
 from fleetos.model.run import Run
+from fleetos.model.states import RunState
 from fleetos.model.steering.rollout import Approval, ApprovalGiven, Wave
 from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
+from fleetos.text import counted
+
+_GOES_ON = (RunState.RUNNING, RunState.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +35,52 @@ class WaveFacts:
     promoted: frozenset[int] = frozenset()
     """Waves whose bake, and whose unfinished members, an operator passed over."""
 
+    def left(self, wave: Wave) -> int:
+        """Return how many members of a wave have not ended."""
+        return wave.members - self.ended.get(wave.number, 0)
+
 
 def find_bake_end(run: Run) -> datetime | None:
-    """Return the time at which the last bake of a run ends; None if no bake holds its end up."""
-    waves = run.steering.waves
-    if not waves or run.waves_opened < len(waves) or run.wave_finished_at is None:
+    """Return when the bake of the wave that was opened last ends; None if the wave goes on, or was promoted."""
+    if run.wave_finished_at is None or run.promoted is not None:
         return None
-    return run.wave_finished_at + timedelta(seconds=waves[-1].between.bake_s)
+    return run.wave_finished_at + timedelta(seconds=run.steering.waves[run.waves_opened - 1].between.bake_s)
+
+
+def find_last_bake_end(run: Run) -> datetime | None:
+    """Return when the last bake of a run ends; None if no bake holds its end up."""
+    return find_bake_end(run) if run.waves_opened == len(run.steering.waves) else None
 
 
 def wave_facts(run: Run, ended: Mapping[int, int]) -> WaveFacts:
     """Return the facts of a run, of whose members so many have ended, by wave."""
-    finished = {} if run.wave_finished_at is None else {run.waves_opened: run.wave_finished_at}
-    return WaveFacts(run.id, run.created_by, ended, finished, run.approvals)
+    number = run.waves_opened
+    finished = {} if run.wave_finished_at is None else {number: run.wave_finished_at}
+    facts = WaveFacts(run.id, run.owner, ended, finished, run.approvals)
+    # A wave of which more are unfinished than the operator passed over is promoted no more.
+    if run.promoted is None or facts.left(run.steering.waves[number - 1]) > run.promoted:
+        return facts
+    return replace(facts, promoted=frozenset({number}))
+
+
+def ends_wave(run: Run, ended: Mapping[int, int]) -> bool:
+    """Return whether all members of the wave that was opened last have ended, and its end is not on record."""
+    if run.waves_opened == 0 or run.wave_finished_at is not None or run.state not in _GOES_ON:
+        return False
+    wave = run.steering.waves[run.waves_opened - 1]
+    return ended.get(wave.number, 0) >= wave.members
+
+
+def find_pause_between_waves(progress: Progress, now: datetime) -> Waiting | None:
+    """Return the bake or the approvals that a run waits for while no member of its waves is left; None for neither."""
+    run = progress.run
+    if run.wave_finished_at is None or run.state not in _GOES_ON:
+        return None
+    last_bake_end = find_last_bake_end(run)
+    if last_bake_end is not None and now < last_bake_end:
+        return _wait_for_bake(run.waves_opened, last_bake_end)
+    ended = Counter(target.wave for target in progress.targets.values() if target.ended)
+    return find_next_wait(run.steering.waves, run.waves_opened, wave_facts(run, ended), now)
 
 
 def find_next_wait(waves: Sequence[Wave], opened: int, facts: WaveFacts, now: datetime) -> Waiting | None:
@@ -49,19 +89,31 @@ def find_next_wait(waves: Sequence[Wave], opened: int, facts: WaveFacts, now: da
         return None
     wave = waves[opened - 1]
     if wave.number not in facts.promoted:
-        left = wave.members - facts.ended.get(wave.number, 0)
+        left = facts.left(wave)
         finished_at = facts.finished_at.get(wave.number)
         if left > 0 or finished_at is None:
-            return Waiting(
-                WaitReason.WAVE, f"wave {wave.number} is not finished: {left:,} of {wave.members:,} are left"
-            )
+            return Waiting(WaitReason.WAVE, unfinished_words(wave, left))
         baked_at = finished_at + timedelta(seconds=wave.between.bake_s)
         if now < baked_at:
-            return Waiting(WaitReason.WAVE, f"wave {wave.number} is watched until {baked_at:%Y-%m-%d %H:%MZ}", baked_at)
-    return _find_approval_wait(wave, facts, now)
+            return _wait_for_bake(wave.number, baked_at, find_approval_wait(wave, facts, now))
+    return find_approval_wait(wave, facts, now)
 
 
-def _find_approval_wait(wave: Wave, facts: WaveFacts, now: datetime) -> Waiting | None:
+def unfinished_words(wave: Wave, left: int) -> str:
+    """Return that a wave is not finished, since so many of its members are left."""
+    if left == 0:
+        return f"the end of wave {wave.number} is not on record yet"
+    return f"wave {wave.number} is not finished: {left:,} of {wave.members:,} are left"
+
+
+def _wait_for_bake(number: int, end: datetime, then: Waiting | None = None) -> Waiting:
+    # Who may approve need not wait for the end of the bake.
+    also = "" if then is None else f"; {then.words}"
+    return Waiting(WaitReason.WAVE, f"wave {number} is watched until {end:%Y-%m-%d %H:%MZ}{also}", end)
+
+
+def find_approval_wait(wave: Wave, facts: WaveFacts, now: datetime) -> Waiting | None:
+    """Return the approvals that the wave after this one lacks now; None if it lacks none."""
     rule = wave.between.approval
     if rule is None:
         return None
@@ -69,21 +121,26 @@ def _find_approval_wait(wave: Wave, facts: WaveFacts, now: datetime) -> Waiting 
     if len(given) >= rule.of:
         return None
     following = wave.number + 1
-    number = "an approval" if rule.of == 1 else f"{rule.of - len(given)} more approvals"
-    words = f"wave {following} waits for {number} by {_who(rule, facts.owner)}"
+    words = f"wave {following} waits for {_lacking(rule, len(given))} by {rule.approvers(facts.owner, given)}"
+    if expired := sorted(_newest_approvals(rule, wave.number, facts).keys() - given):
+        words += f", since that of {' and '.join(expired)} has expired"
     return Waiting(WaitReason.WAVE, f"{words}: fleetos approve {facts.run_id} --wave {following}")
 
 
 def rightful_approvals(rule: Approval, wave: int, facts: WaveFacts, now: datetime) -> set[str]:
     """Return the operators whose approval of the wave after `wave` counts now."""
-    since = facts.finished_at.get(wave)
     oldest = now - timedelta(seconds=rule.valid_s)
+    return {by for by, at in _newest_approvals(rule, wave, facts).items() if at >= oldest}
+
+
+def _newest_approvals(rule: Approval, wave: int, facts: WaveFacts) -> Mapping[str, datetime]:
+    """Return when each operator who may has approved the wave after `wave` last, since that one ended."""
+    finished_at = facts.finished_at.get(wave)
     return {
-        approval.by
+        approval.by: approval.at
         for approval in facts.approvals
         if approval.wave == wave + 1
-        and approval.at >= oldest
-        and (since is None or approval.at >= since)
+        and (finished_at is not None and approval.at >= finished_at)
         and may_approve(rule, approval.by, facts.owner)
     }
 
@@ -95,7 +152,7 @@ def may_approve(rule: Approval, by: str, owner: str) -> bool:
     return rule.by == "anyone" or by in rule.by
 
 
-def _who(rule: Approval, owner: str) -> str:
-    if rule.by == "other":
-        return f"somebody other than {owner}"
-    return "anybody" if rule.by == "anyone" else " or ".join(rule.by)
+def _lacking(rule: Approval, given: int) -> str:
+    if rule.of == 1:
+        return "an approval"
+    return counted(rule.of - given, "more approval" if given else "approval")

@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 REFERENCE = DOCS / "reference" / "commands.md"
 GUIDE = DOCS / "guide.md"
 ALL = {command.words: command for command in commands()}
-GROUPS = {"fleetos db"}
+GROUPS = {"fleetos db", "fleetos wave"}
 
 
 def options(command: CommandHelp) -> set[str]:
@@ -66,6 +66,8 @@ def test_a_command_takes_a_database_or_a_cloud_where_it_uses_one() -> None:
         "hold",
         "skip",
         "set",
+        "approve",
+        "wave promote",
         "doctor",
         "runs",
         "status",

@@ -90,9 +90,3 @@ def test_a_budget_may_end_the_run(runner: SharedCloudRunner) -> None:
     assert (run["state"], run["exit_code"]) == ("failed", 11)
     assert sum(runner.changes(NAMES).values()) < SERVERS
     assert runner.status()["counts"]["cancelled"] > 0
-
-
-def test_an_approval_is_refused_as_long_as_nobody_can_give_it(runner: SharedCloudRunner) -> None:
-    refused = runner.invoke("validate", write_plan(runner, "waves: [1, 100%]\n  between_waves: {approval: true}"))
-    assert refused.returncode == 65
-    assert "no command that gives one" in refused.stdout + refused.stderr

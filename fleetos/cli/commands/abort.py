@@ -3,9 +3,9 @@
 import anyio
 
 from fleetos.app import control
-from fleetos.app.context import AppContext, loop_options
+from fleetos.app.context import AppContext, loop_options, operator_name
 from fleetos.app.lookup import find_run
-from fleetos.app.requests import Asked, operator_name
+from fleetos.app.requests import Asked
 from fleetos.app.results import AbortResult, Release
 from fleetos.cli.confirm import TerminalOperator
 from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_abort

@@ -1,11 +1,11 @@
-"""`fleetos pause`, `hold`, `skip` and `set`: an operator's requests to a run, driven or not."""
+"""`fleetos pause`, `hold`, `skip`, `set`, `approve`, `wave promote`: requests to a run, driven or not."""
 
 import anyio
 
 from fleetos.app import control
-from fleetos.app.context import AppContext, loop_options
+from fleetos.app.context import AppContext, loop_options, operator_name
 from fleetos.app.lookup import find_run
-from fleetos.app.requests import Asked, operator_name
+from fleetos.app.requests import Asked
 from fleetos.app.results import RequestResult
 from fleetos.cli.confirm import TerminalOperator
 from fleetos.cli.exit_codes import ExitCode, Leave, code_of_request
@@ -15,9 +15,11 @@ from fleetos.cli.usage.options import Output
 from fleetos.errors import UsageError
 from fleetos.limits import CONCURRENCY_MAX
 from fleetos.model.journal.requests import RequestKind, RequestOutcome
+from fleetos.model.states import RUN_ENDS
 from fleetos.store.database.database import Database
 from fleetos.store.queries import RunSummary
 from fleetos.views.documents.run import request_document
+from fleetos.views.terminal.summary import resume_command
 from fleetos.views.text.reasons import request_words
 
 _CONCURRENCY = "concurrency"
@@ -72,6 +74,28 @@ def change_setting(
     _request(RequestKind.SET, run, asked, output, db, cloud)
 
 
+@handle_errors
+def approve(
+    run: str, wave: int, reason: str, operator: str | None, output: Output, db: str | None, cloud: str | None
+) -> None:
+    """Approve the wave that is to open next."""
+    _request(RequestKind.APPROVE, run, Asked(operator_name(operator), reason, wave=wave), output, db, cloud)
+
+
+@handle_errors
+def promote(
+    run: str,
+    reason: str,
+    incomplete: int | None,
+    operator: str | None,
+    output: Output,
+    db: str | None,
+    cloud: str | None,
+) -> None:
+    """End the bake of a wave, or open the next one although servers have not ended."""
+    _request(RequestKind.PROMOTE, run, Asked(operator_name(operator), reason, incomplete=incomplete), output, db, cloud)
+
+
 def _concurrency(setting: str) -> int:
     """Return the number that `concurrency=N` says. Raise UsageError."""
     name, _, value = setting.partition("=")
@@ -118,5 +142,11 @@ def _say_answer(result: RequestResult, kind: RequestKind) -> None:
         print_message(f"{kind}: asked, and {driver} has not answered yet; watch it with: fleetos events {run_id} -f")
         return
     print_message(request_words(answer))
-    if answer.outcome is not RequestOutcome.REFUSED and kind is RequestKind.PAUSE:
-        print_message(f'go on with: fleetos resume {run_id} --reason "..."')
+    if answer.outcome is not RequestOutcome.REFUSED and _leaves_work(result, kind):
+        print_message(f"go on with: {resume_command(result.progress.run)}")
+
+
+def _leaves_work(result: RequestResult, kind: RequestKind) -> bool:
+    """Return whether somebody must carry on with the run: it was paused, or no process opens the wave."""
+    undriven = result.driver is None and result.progress.run.state not in RUN_ENDS
+    return kind is RequestKind.PAUSE or (kind in (RequestKind.APPROVE, RequestKind.PROMOTE) and undriven)

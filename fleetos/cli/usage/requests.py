@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from fleetos.cli.help_text import PlainCommand, PlainGroup
 from fleetos.cli.lazy import implemented_in
 from fleetos.cli.usage.options import (
     AsOption,
@@ -14,10 +15,18 @@ from fleetos.cli.usage.options import (
     RequiredReasonOption,
     RunArgument,
 )
+from fleetos.limits import PLAN_MAX_SERVERS
 
 _ServersArgument = Annotated[
     list[str], typer.Argument(metavar="SERVER...", help="Names or ids of servers of the run.", show_default=False)
 ]
+
+
+def _check_wave(number: int) -> int:
+    """Return the number of a wave. Raise BadParameter for one that no run has."""
+    if not 1 <= number <= PLAN_MAX_SERVERS:
+        raise typer.BadParameter("waves are numbered from 1")
+    return number
 
 
 @implemented_in("requests")
@@ -102,4 +111,66 @@ def change_setting(
     Examples:
 
       fleetos set 0c4k2m7 concurrency=40 --reason "the night is short"
+    """
+
+
+@implemented_in("requests")
+def approve(
+    run: RunArgument,
+    wave: Annotated[
+        int,
+        typer.Option("--wave", metavar="N", callback=_check_wave, help="The wave that may open.", show_default=False),
+    ],
+    reason: RequiredReasonOption,
+    operator: AsOption = None,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Approve the wave that is to open next, where the plan asks for an approval. The wave before must be finished.
+
+    The plan says who may approve, how many of them must, and how long that holds. Names guard against haste, and not
+    against malice: whoever reaches the database can give any name.
+
+    Examples:
+
+      fleetos approve 0c4k2m7 --wave 2 --reason "the canary ran fine all night"
+
+      fleetos approve web-tier --wave 3 --as berta --reason "change CHG-1042"
+    """
+
+
+wave = typer.Typer(cls=PlainGroup, help="Open the next wave earlier than the plan says.", no_args_is_help=True)
+
+
+@wave.command(cls=PlainCommand)
+@implemented_in("requests")
+def promote(
+    run: RunArgument,
+    reason: RequiredReasonOption,
+    incomplete: Annotated[
+        int | None,
+        typer.Option(
+            "--incomplete",
+            min=1,
+            max=PLAN_MAX_SERVERS,
+            metavar="N",
+            help="Open the next wave although exactly N servers of this one have not ended.",
+            show_default=False,
+        ),
+    ] = None,
+    operator: AsOption = None,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """End the bake of the wave that has finished last. It stands for no approval.
+
+    Of a wave that is not finished it opens the next one if --incomplete says how many servers are left; they go on.
+
+    Examples:
+
+      fleetos wave promote 0c4k2m7 --reason "the graphs are flat, and the night is short"
+
+      fleetos wave promote 0c4k2m7 --incomplete 2 --reason "support looks after web-07 and web-08"
     """

@@ -21,7 +21,7 @@ from fleetos.rules.admission.why_not import why_closed, why_not
 from fleetos.rules.budgets import Failures
 from fleetos.rules.groups import LOOK_EXPIRES, Groups, Look
 from fleetos.rules.polling import DueRead, ReadServer, Sweep
-from fleetos.rules.waves import find_bake_end, find_next_wait, wave_facts
+from fleetos.rules.waves import find_last_bake_end, find_next_wait, wave_facts
 from fleetos.rules.windows import Stage, needed_s
 
 # Clocks that differ by more than this do not agree about when a window closes.
@@ -293,11 +293,11 @@ class RolloutState:
     def _has_ended_now(self, turn: Turn) -> bool:
         """Return whether this turn has ended a member that was taken up again after the wave had ended."""
         changed = (target for target in turn.changed.values() if target.wave == turn.run.waves_opened)
-        return any(target.ended and target.since == turn.at for target in changed)
+        return any(target.ended and not self._progress.targets[target.server_id].ended for target in changed)
 
     def bakes_until(self, run: Run, now: datetime) -> datetime | None:
         """Return the end of the last bake, which the run waits for; None if it is over, or there is none."""
-        end = find_bake_end(run)
+        end = find_last_bake_end(run)
         return None if end is None or end <= now else end
 
 

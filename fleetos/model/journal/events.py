@@ -110,6 +110,17 @@ class RunApproved:
 
 
 @dataclass(frozen=True, slots=True)
+class RunWavePromoted:
+    """Word of an operator that the wave which was opened last holds the next one up no more."""
+
+    number: int
+    by: str
+    unfinished: int = 0
+    """Number of its members that had not ended."""
+    kind: Literal["run-wave-promoted"] = "run-wave-promoted"
+
+
+@dataclass(frozen=True, slots=True)
 class Enlisted:
     """Addition of a server to the run, frozen as the inventory showed it."""
 
@@ -339,6 +350,7 @@ RunEvent = (
     | RunWaveOpened
     | RunWaveFinished
     | RunApproved
+    | RunWavePromoted
     | RequestAnswered
     | SettingChanged
 )

@@ -15,6 +15,7 @@ from fleetos.model.journal.events import (
     RunPassStarted,
     RunWaveFinished,
     RunWaveOpened,
+    RunWavePromoted,
     SettingChanged,
 )
 from fleetos.model.run import Left, Run
@@ -45,7 +46,7 @@ def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
             return replace(run, settings=replace(run.settings, concurrency=event.concurrency))
         case RunPassStarted():
             return _fold_pass_started(run, event, at)
-        case RunWaveOpened() | RunWaveFinished() | RunApproved():
+        case RunWaveOpened() | RunWaveFinished() | RunWavePromoted() | RunApproved():
             return _fold_wave(run, event, at)
 
 
@@ -57,20 +58,25 @@ def _fold_pass_started(run: Run, event: RunPassStarted, at: datetime) -> Run:
     if run.state is not RunState.RUNNING:
         check_run_move(run.id, run.state, RunState.RUNNING)
     again = replace(run, passes=event.number, state=RunState.RUNNING, reason=None, detail="", ended_at=None)
-    return replace(again, since=at, by="", left=None)
+    return replace(again, since=at, by="", left=None, promoted=None)
 
 
-def _fold_wave(run: Run, event: RunWaveOpened | RunWaveFinished | RunApproved, at: datetime) -> Run:
+def _fold_wave(run: Run, event: RunWaveOpened | RunWaveFinished | RunWavePromoted | RunApproved, at: datetime) -> Run:
     match event:
         case RunWaveOpened():
             if event.number != run.waves_opened + 1 or event.number > len(run.steering.waves):
                 raise IllegalMove(f"run {run.id}: wave {event.number} does not follow wave {run.waves_opened}")
             if run.state is not RunState.RUNNING:
                 raise IllegalMove(f"run {run.id}: it is {run.state}, so that no wave opens")
-            return replace(run, waves_opened=event.number, wave_finished_at=None)
+            return replace(run, waves_opened=event.number, wave_finished_at=None, promoted=None)
         case RunWaveFinished():
             if event.number != run.waves_opened:
                 raise IllegalMove(f"run {run.id}: wave {event.number} is not the one that was opened last")
-            return replace(run, wave_finished_at=at)
+            # A wave that finishes anew was unfinished again, which ends its promotion.
+            return replace(run, wave_finished_at=at, promoted=0 if run.promoted else None)
+        case RunWavePromoted():
+            if event.number != run.waves_opened:
+                raise IllegalMove(f"run {run.id}: wave {event.number} is not the one that was opened last")
+            return replace(run, promoted=event.unfinished)
         case RunApproved():
             return replace(run, approvals=(*run.approvals, ApprovalGiven(event.number, event.by, at)))

@@ -17,6 +17,8 @@ class RequestKind(StrEnum):
     HOLD = "hold"
     SKIP = "skip"
     SET = "set"
+    APPROVE = "approve"
+    PROMOTE = "promote"
 
 
 class RequestOutcome(StrEnum):
@@ -34,6 +36,10 @@ class RequestArguments:
     servers: tuple[str, ...] = ()
     """Ids of the servers that it is about."""
     concurrency: int | None = None
+    wave: int | None = None
+    """Number of the wave that an approval opens, or that is promoted."""
+    incomplete: int | None = None
+    """Number of unfinished members in spite of which the next wave opens; None: there are to be none."""
 
 
 NO_ARGUMENTS = RequestArguments()

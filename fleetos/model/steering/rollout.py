@@ -3,6 +3,7 @@
 The fields of what a run freezes are the format of the journal and of JSON: renaming one needs a migration.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -23,6 +24,13 @@ class Approval:
     """Number of operators who must approve."""
     valid_s: float = 86400.0
     """Age at which an approval expires."""
+
+    def approvers(self, owner: str, given: Collection[str] = ()) -> str:
+        """Return who may approve besides those who have, in words."""
+        if isinstance(self.by, tuple):
+            return " or ".join(name for name in self.by if name not in given)
+        others = ([owner] if self.by == "other" and owner else []) + sorted(given)
+        return f"somebody other than {' or '.join(others)}" if others else "anybody"
 
 
 @dataclass(frozen=True, slots=True)

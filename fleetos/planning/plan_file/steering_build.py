@@ -34,7 +34,6 @@ class SteeringBuilder:
         """Build the steering. A list with problems of its own is left out: its entries have lost their places."""
         rollout, failure = shape.rollout, shape.failure
         self._check_failure(failure)
-        self._check_approvals(rollout)
         self._check_protection(shape)
         return SteeringPlan(
             order=tuple(rollout.order or ()),
@@ -58,17 +57,6 @@ class SteeringBuilder:
         of_last = failure.of_last
         if of_last is not None and of_last.failed >= of_last.of:
             self._add(("failure", "of_last", "failed"), f"less than `of`, which is {of_last.of}", "else it never holds")
-
-    def _check_approvals(self, rollout: RolloutSection) -> None:
-        """Refuse every approval: no command gives one yet, so that the run would wait for ever."""
-        thens: list[tuple[KeyPath, ThenSection | None]] = [(("rollout", "between_waves"), rollout.between_waves)]
-        for index, entry in enumerate(rollout.waves or ()):
-            if isinstance(entry, WaveSection):
-                thens.append((("rollout", "waves", index, "then"), entry.then))
-        for path, then in thens:
-            if then is not None and then.approval is not None:
-                text = "`approval` cannot be asked for: this version has no command that gives one"
-                self.problems.append(self._place((*path, "approval")).fault(text, "leave it out, or let waves `bake`"))
 
     def _check_protection(self, shape: PlanShape) -> None:
         if not shape.protect:

@@ -28,6 +28,7 @@ from fleetos.model.journal.events import (
     RunMoved,
     RunWaveFinished,
     RunWaveOpened,
+    RunWavePromoted,
     Settled,
 )
 from fleetos.model.run import End, Run, Target
@@ -46,6 +47,7 @@ _NAMES_OF: Mapping[type, dict[str, str]] = {
     RunApproved: {"number": "wave"},
     RunWaveFinished: {"number": "wave"},
     RunWaveOpened: {"number": "wave"},
+    RunWavePromoted: {"number": "wave"},
 }
 
 

@@ -8,6 +8,7 @@ from fleetos.model.run import Run
 from fleetos.model.steering.rollout import Wave
 from fleetos.rules.admission.pass_facts import Standing
 from fleetos.rules.budgets import Failures, budgets
+from fleetos.rules.waves import find_bake_end
 from fleetos.views.documents.document import Document
 from fleetos.views.text.format import timestamp, timestamp_or_none
 
@@ -50,14 +51,13 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def _wave_fields(run: Run, wave: Wave, ended: int, failures: Failures, standing: Standing) -> Document:
-    finished_at = run.wave_finished_at if wave.number == run.waves_opened else None
-    bake_until = None if finished_at is None else finished_at + timedelta(seconds=wave.between.bake_s)
+    bake_until = find_bake_end(run) if wave.number == run.waves_opened else None
     if wave.number > run.waves_opened:
         state = "waiting"
-    elif wave.number < run.waves_opened or (bake_until is not None and bake_until <= standing.now):
-        state = "finished"
+    elif bake_until is not None and bake_until > standing.now:
+        state = "baking"
     else:
-        state = "open" if bake_until is None else "baking"
+        state = "finished" if ended >= wave.members else "open"
     return {
         "number": wave.number,
         "name": wave.name,

@@ -101,6 +101,7 @@ def _run_fields(line: RunLine) -> Document:
         "condition": condition(run, line.counts, lease).value,
         **scope_fields(run.scope),
         "created_by": run.created_by or None,
+        "owner": run.owner or None,
         "plan_path": run.plan_path,
         "images": dict(run.images),
         "since": timestamp(run.since or run.created_at),

@@ -14,12 +14,14 @@ from rich.text import Text
 from fleetos.model.run import Settings, Target
 from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
 from fleetos.names import shown
+from fleetos.rules.waves import find_pause_between_waves
 from fleetos.views.slot_usage import SlotUsage
 from fleetos.views.terminal.highlights import Highlights
 from fleetos.views.text.format import clip, fill, printable, short_duration
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.server_names import server_name
 from fleetos.views.text.target_notes import note_of
+from fleetos.views.text.wrap import wrap_lines
 
 STYLES: Mapping[TargetState, str] = {
     TargetState.DONE: "green",
@@ -66,7 +68,9 @@ def frame(highlights: Highlights, spent: Spent, now: datetime, width: int, heigh
     head = [_title(highlights, spent, width), _bar(highlights, width)]
     counts = _pack(_counts(highlights), width, lines_max=2 if room < 12 else 4)
     facts = _pack(_facts(highlights, spent, now), width, lines_max=1 if room < 12 else 2)
-    lines = [*head, *counts, *facts][:room]
+    waiting = find_pause_between_waves(highlights.progress, now)
+    waits = [] if waiting is None else wrap_lines([Text(printable(waiting.words), "yellow")], width)
+    lines = [*head, *counts, *facts, *waits][:room]
     lines += _rows(highlights, now, width, room - len(lines))
     return Text("\n", no_wrap=True, overflow="crop", end="").join(lines)
 

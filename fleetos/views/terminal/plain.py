@@ -21,6 +21,7 @@ from fleetos.model.journal.events import (
     RunPassStarted,
     RunWaveFinished,
     RunWaveOpened,
+    RunWavePromoted,
     SettingChanged,
     TargetEvent,
 )
@@ -28,6 +29,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Left, Settings, Target
 from fleetos.model.states import ENDS, TargetState
 from fleetos.model.wipes import wipes_of
+from fleetos.rules.waves import find_pause_between_waves
 from fleetos.text import counted
 from fleetos.views.documents.events import state_of
 from fleetos.views.slot_usage import SlotUsage
@@ -96,7 +98,7 @@ class PlainView:
         self._pace.add_turn(progress, records, now)
         for record in records:
             if isinstance(record.event, RunEvent):
-                self._tell_run(record.event, record.at)
+                self._tell_run(record.event, progress, record.at)
             else:
                 self._tell_event(record.event, progress, record.at)
         self._tell_progress(progress, requests, now)
@@ -126,7 +128,7 @@ class PlainView:
         self._minute_at = now
         self._lines_left = SERVER_LINES_A_MINUTE
 
-    def _tell_run(self, event: RunEvent, at: datetime) -> None:
+    def _tell_run(self, event: RunEvent, progress: Progress, at: datetime) -> None:
         match event:
             case RunMoved():
                 words = run_words(event.to, event.reason, event.detail)
@@ -140,7 +142,10 @@ class PlainView:
             case RunWaveOpened():
                 self._say(at, f"wave {event.number} begins")
             case RunWaveFinished():
-                self._say(at, f"wave {event.number} is finished")
+                waiting = find_pause_between_waves(progress, at)
+                self._say(at, f"wave {event.number} is finished{f'; {waiting.words}' if waiting else ''}")
+            case RunWavePromoted():
+                self._say(at, f"wave {event.number} is promoted by {printable(event.by)}")
             case RunApproved():
                 self._say(at, f"wave {event.number} is approved by {printable(event.by)}")
             case RunDriverStarted():

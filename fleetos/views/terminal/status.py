@@ -12,6 +12,7 @@ from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RUN_ENDS, TargetState
 from fleetos.rules.admission.bystander import standing_of
 from fleetos.rules.admission.pass_facts import Standing
+from fleetos.rules.waves import find_pause_between_waves
 from fleetos.text import counted, join_some
 from fleetos.views.terminal.frame import STYLES, shares
 from fleetos.views.terminal.summary import NAMES_SHOWN, counts_line, next_commands, report, stopped_words
@@ -97,7 +98,7 @@ class Status:
 
     def tail(self, names: int) -> list[Text]:
         """Return what needs a human and what to type next, with at most `names` servers in each list."""
-        lines = [counts_line(self.progress), *self._standstill(), *report(self.progress, names)]
+        lines = [counts_line(self.progress), *self._between_waves(), *self._standstill(), *report(self.progress, names)]
         off = sorted(powered_off(self.progress), key=_powered_off_order)
         # A run with a driver stops servers for their change all the time.
         if off and not self.driven:
@@ -106,6 +107,11 @@ class Status:
             text = Text(f"{stopped_words(len(off))} because of this run", "bold yellow")
             lines.append(text.append(f": {shown}" if shown else ""))
         return wrap_lines([*lines, *self._next()], self.width)
+
+    def _between_waves(self) -> list[Text]:
+        """Return the line that says which bake or approval holds the run up."""
+        waiting = find_pause_between_waves(self.progress, self.now)
+        return [] if waiting is None else [Text(printable(waiting.words), "yellow")]
 
     def _standstill(self) -> list[Text]:
         """Return the line that says why nothing moves in an unfinished run without a driver."""

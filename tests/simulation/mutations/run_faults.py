@@ -207,7 +207,11 @@ REQUESTS = (
         "last-request-first",
         "I16",
         "of several requests the last one is answered first",
-        one(f"{RULES}/requests.py", "is not RequestKind.ABORT, request.id)", "is not RequestKind.ABORT, -request.id)"),
+        one(
+            f"{RULES}/requests/run_requests.py",
+            "is not RequestKind.ABORT, request.id)",
+            "is not RequestKind.ABORT, -request.id)",
+        ),
     ),
     Mutation(
         "pause-leaves-at-once",

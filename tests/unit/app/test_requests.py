@@ -3,8 +3,9 @@
 import pytest
 
 from fleetos.app import control
+from fleetos.app.context import OPERATOR, operator_name
 from fleetos.app.lookup import find_run
-from fleetos.app.requests import OPERATOR, Asked, is_driven, needs_driver, operator_name
+from fleetos.app.requests import Asked, is_driven, needs_driver
 from fleetos.app.results import RequestResult
 from fleetos.model.journal.requests import RequestKind, RequestOutcome
 from fleetos.model.states import Reason, RunState, TargetState

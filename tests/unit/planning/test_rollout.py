@@ -14,7 +14,7 @@ from tests.unit.planning.plan_folder import HEAD, PlanFolder
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 PLAN = f"{HEAD}servers: [{{name: web-01}}]\n"
-OTHERS = "anyone but the owner of the run"
+OTHERS = "somebody other than the owner of the run"
 NIGHT = '{days: [mon-thu], from: "22:00", to: "05:00"}'
 
 
@@ -108,7 +108,11 @@ def test_an_approval_is_said_with_those_who_may_give_it() -> None:
     approved = BetweenWaves(1800.0, Approval("other"))
     steering = Steering(waves=(Wave(1, None, 1, approved), Wave(2, None, 2, BetweenWaves())))
     said = f"wave 1: 1 server, then watched for 30m, then an approval by {OTHERS}, which holds for 24h"
-    assert next(steering_sentences(steering, (), 20)) == said
+    assert next(steering_sentences(steering, (), 20)) == f"{said} (fleetos approve RUN --wave 2)"
+    two = BetweenWaves(approval=Approval(("ben", "carl", "dora"), 2))
+    steering = Steering(waves=(Wave(1, None, 1, two), Wave(2, None, 2, BetweenWaves())))
+    said = "wave 1: 1 server, then 2 approvals by ben or carl or dora, which hold for 24h"
+    assert next(steering_sentences(steering, (), 20)) == f"{said} (fleetos approve RUN --wave 2)"
 
 
 def test_a_plan_without_steering_says_nothing(plans: PlanFolder) -> None:

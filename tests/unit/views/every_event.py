@@ -28,6 +28,7 @@ from fleetos.model.journal.events import (
     RunPassStarted,
     RunWaveFinished,
     RunWaveOpened,
+    RunWavePromoted,
     SettingChanged,
     Settled,
 )
@@ -59,6 +60,7 @@ def every_event() -> Iterator[Event]:
     yield SettingChanged(40)
     yield RunWaveOpened(1)
     yield RunWaveFinished(1)
+    yield RunWavePromoted(1, "anna", 2)
     yield RunApproved(2, "anna")
     for state in sorted({after for afters in RUN_MOVES.values() for after in afters}):
         yield RunMoved(state, Reason.UNREACHABLE, "no route", "anna on vm")

@@ -1,5 +1,6 @@
 """The fold of runs, and the counts of their progress."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from fleetos.model.journal.events import (
     RunPassStarted,
     RunWaveFinished,
     RunWaveOpened,
+    RunWavePromoted,
 )
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress, replay
@@ -84,6 +86,21 @@ def test_waves_open_in_their_order_and_forget_the_end_of_the_one_before() -> Non
             fold_run(second, event, AT)
     with pytest.raises(IllegalMove):
         fold_run(waved(state=RunState.PAUSED), RunWaveOpened(1), AT)
+
+
+def test_a_promotion_is_that_of_the_wave_that_was_opened_last() -> None:
+    first = fold_run(waved(), RunWaveOpened(1), AT)
+    incomplete = fold_run(first, RunWavePromoted(1, "anna", 1), AT)
+    assert (first.promoted, incomplete.promoted) == (None, 1)
+    finished = fold_run(incomplete, RunWaveFinished(1), AT)
+    assert finished.promoted == 0
+    # What finishes anew bakes anew.
+    assert fold_run(finished, RunWaveFinished(1), AT).promoted is None
+    assert fold_run(incomplete, RunWaveOpened(2), AT).promoted is None
+    assert fold_run(replace(finished, state=RunState.DONE), RunPassStarted(2), AT).promoted is None
+    for number in (0, 2):
+        with pytest.raises(IllegalMove):
+            fold_run(first, RunWavePromoted(number, "anna"), AT)
 
 
 def test_approvals_are_kept_with_their_time() -> None:

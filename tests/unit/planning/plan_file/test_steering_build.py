@@ -6,6 +6,7 @@ import pytest
 
 from fleetos.model.steering.match import ANY_SERVER, Match
 from fleetos.model.steering.rollout import (
+    Approval,
     BetweenWaves,
     GroupRule,
     OfLast,
@@ -47,17 +48,19 @@ def test_bare_sizes(plans: PlanFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "key"),
+    ("text", "approval"),
     [
-        ("rollout: {between_waves: {approval: true}}", "rollout.between_waves.approval"),
-        ("rollout: {waves: [1, {sizes: [2], then: {approval: {by: other}}}]}", "rollout.waves[1].then.approval"),
+        ("true", Approval()),
+        ("false", None),
+        ("{by: other, of: 2}", Approval("other", 2)),
+        ("{by: [carl, ben], valid: 2h}", Approval(("ben", "carl"), valid_s=7200.0)),
     ],
 )
-def test_an_approval_that_no_command_can_give_is_refused(plans: PlanFolder, text: str, key: str) -> None:
-    ((refused_key, words),) = refused(plans, text)
-    assert refused_key == key
-    assert "no command that gives one" in words
-    steering(plans, text.replace("true", "false").replace("{by: other}", "false"))
+def test_an_approval_between_waves_or_after_an_entry(plans: PlanFolder, text: str, approval: Approval | None) -> None:
+    between = f"rollout: {{waves: [1, 2], between_waves: {{approval: {text}}}}}"
+    after = f"rollout: {{waves: [{{sizes: [1], then: {{approval: {text}}}}}, 2]}}"
+    for written in (between, after):
+        assert steering(plans, written).waves[0].between == BetweenWaves(approval=approval)
 
 
 def test_entries_with_a_match_and_their_own_conditions(plans: PlanFolder) -> None:

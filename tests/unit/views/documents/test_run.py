@@ -36,6 +36,7 @@ RUN: Document = {
     "user": None,
     "access_key": None,
     "created_by": None,
+    "owner": None,
     "plan_path": "/plans/web.yaml",
     "images": {"Standard_Debian_12_latest": IMAGE},
     "since": "2026-03-01T12:01:11.000Z",

@@ -11,8 +11,10 @@ from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.journal.requests import OperatorRequest, RequestArguments, RequestKind, RequestOutcome
 from fleetos.model.run import Attempt, Outcome, Run, Target
 from fleetos.model.states import AHEAD, ENDS, MOVES, QUEUED, RUN_ENDS, Reason, RunState, TargetState
-from fleetos.rules.requests import Answer, answer, in_order
+from fleetos.rules.requests.answer import Answer
+from fleetos.rules.requests.run_requests import answer, in_order
 from tests.support.builders import RUNNING, START, a_run, a_target
+from tests.unit.rules.requests.drafts import Draft
 
 K, R, S = RequestKind, RequestOutcome, TargetState
 ID = a_target().server_id
@@ -23,8 +25,7 @@ OPEN = Attempt(1, RUNNING, START, START, START, unanswered=1)
 def ask(kind: RequestKind, run: Run, *targets: Target, number: int | None = None) -> Answer:
     servers = tuple(target.server_id for target in targets)
     request = OperatorRequest(1, kind, "anna", START, "because", RequestArguments(servers, number))
-    by_id = {target.server_id: target for target in targets}
-    return answer(request, run, by_id.get, [target for target in targets if target.failed_in(run.passes)])
+    return answer(request, Draft(run, targets))
 
 
 def moves(ours: Answer) -> list[tuple[RunState, Reason | None]]:
@@ -111,7 +112,7 @@ def test_of_several_servers_all_or_none() -> None:
     assert (ours.outcome, ours.events) == (R.REFUSED, ())
     assert ours.detail == f"{changing.name} is changing: its change is under way"
     unknown = OperatorRequest(1, K.HOLD, "anna", START, "", RequestArguments((ID,)))
-    assert answer(unknown, a_run(), lambda _: None, ()).outcome is R.REFUSED
+    assert answer(unknown, Draft(a_run())).outcome is R.REFUSED
 
 
 def test_what_is_held_or_asked_for_already_is_left_as_it_is() -> None:

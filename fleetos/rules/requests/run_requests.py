@@ -1,13 +1,11 @@
 """Answer an operator's requests: what each does to the run as it is, or why it does nothing. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from fleetos.model.journal.events import (
     EndAsked,
     Event,
     Forgiven,
-    RequestAnswered,
     RunMoved,
     SettingChanged,
 )
@@ -24,23 +22,13 @@ from fleetos.model.states import (
     TargetState,
 )
 from fleetos.rules.outcomes import give_up
+from fleetos.rules.requests.answer import Answer, RunDraft, done, no_effect, refused
+from fleetos.rules.requests.wave_requests import approve, promote
+from fleetos.rules.waves import wave_facts
 from fleetos.text import counted, join_some
 
 _NAMES_TOLD = 5
 TargetOf = Callable[[str], Target | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Answer to a request, and the events of its effect."""
-
-    outcome: RequestOutcome
-    detail: str = ""
-    events: tuple[Event, ...] = ()
-
-    def record(self, request: OperatorRequest) -> RequestAnswered:
-        """Return the event that says what became of the request."""
-        return RequestAnswered(request.id, request.kind, self.outcome, request.by, request.reason, self.detail)
 
 
 def in_order(requests: Iterable[OperatorRequest]) -> Sequence[OperatorRequest]:
@@ -48,8 +36,9 @@ def in_order(requests: Iterable[OperatorRequest]) -> Sequence[OperatorRequest]:
     return sorted(requests, key=lambda request: (request.kind is not RequestKind.ABORT, request.id))
 
 
-def answer(request: OperatorRequest, run: Run, target_of: TargetOf, failed: Iterable[Target]) -> Answer:
-    """Return what the request does to the run. `failed`: targets whose failure counts towards a budget."""
+def answer(request: OperatorRequest, draft: RunDraft) -> Answer:
+    """Return what the request does to the run."""
+    run = draft.run
     if run.state in RUN_ENDS:
         return Answer(RequestOutcome.REFUSED, f"the run has ended ({run.state})")
     match request.kind:
@@ -58,60 +47,54 @@ def answer(request: OperatorRequest, run: Run, target_of: TargetOf, failed: Iter
         case RequestKind.PAUSE:
             return _pause(request, run)
         case RequestKind.RESUME:
-            return _resume(request, run, failed)
+            return _resume(request, run, draft.failures())
         case RequestKind.SET:
             return _set(request, run)
         case RequestKind.HOLD | RequestKind.SKIP:
-            return _end_targets(request, run, target_of)
-
-
-def _no_effect(detail: str) -> Answer:
-    return Answer(RequestOutcome.NO_EFFECT, detail)
-
-
-def _refused(detail: str) -> Answer:
-    return Answer(RequestOutcome.REFUSED, detail)
-
-
-def _done(detail: str, *events: Event) -> Answer:
-    return Answer(RequestOutcome.DONE, detail, events)
+            return _end_targets(request, run, draft.find)
+        case RequestKind.APPROVE | RequestKind.PROMOTE if run.state is RunState.FINISHING:
+            return no_effect("the run is being aborted, and opens no more waves")
+        case RequestKind.APPROVE:
+            return approve(request, run, wave_facts(run, draft.ended_by_wave()), draft.at)
+        case RequestKind.PROMOTE:
+            return promote(request, run, wave_facts(run, draft.ended_by_wave()), draft.at)
 
 
 def _abort(request: OperatorRequest, run: Run) -> Answer:
     if run.state is RunState.FINISHING:
-        return _no_effect("the run is being aborted already")
+        return no_effect("the run is being aborted already")
     why = f": {request.reason}" if request.reason else ""
     moved = RunMoved(RunState.FINISHING, Reason.ABORTED, f"aborted by {request.by}{why}", request.by)
-    return _done("the run starts no more servers and ends", moved)
+    return done("the run starts no more servers and ends", moved)
 
 
 def _pause(request: OperatorRequest, run: Run) -> Answer:
     if run.state is RunState.FINISHING:
-        return _no_effect("the run is being aborted, and starts no more servers")
+        return no_effect("the run is being aborted, and starts no more servers")
     paused = RunMoved(RunState.PAUSED, Reason.OPERATOR, request.reason, request.by)
     if run.state is RunState.RUNNING:
-        return _done("the run starts no more servers; what is in flight finishes", paused)
+        return done("the run starts no more servers; what is in flight finishes", paused)
     if run.reason not in ENDED_BY_APPLY:
-        return _no_effect(f"the run is paused already ({run.reason})")
+        return no_effect(f"the run is paused already ({run.reason})")
     # A pause that the next call of a timer would end becomes one that only a person ends.
-    return _done("apply no longer ends the pause", RunMoved(RunState.RUNNING, by=request.by), paused)
+    return done("apply no longer ends the pause", RunMoved(RunState.RUNNING, by=request.by), paused)
 
 
 def _resume(request: OperatorRequest, run: Run, failed: Iterable[Target]) -> Answer:
     if run.state is not RunState.PAUSED:
-        return _no_effect("the run is not paused")
+        return no_effect("the run is not paused")
     forgiven = [Forgiven(target.server_id) for target in failed] if run.reason is Reason.BUDGET else []
     said = f"the run goes on; {counted(len(forgiven), 'failure')} forgiven" if forgiven else "the run goes on"
-    return _done(said, *forgiven, RunMoved(RunState.RUNNING, detail=request.reason, by=request.by))
+    return done(said, *forgiven, RunMoved(RunState.RUNNING, detail=request.reason, by=request.by))
 
 
 def _set(request: OperatorRequest, run: Run) -> Answer:
     wanted, present = request.arguments.concurrency, run.settings.concurrency
     if wanted is None:
-        return _refused("it says no setting that this version knows")
+        return refused("it says no setting that this version knows")
     if wanted == present:
-        return _no_effect(f"concurrency is {present:,} already")
-    return _done(f"concurrency is {wanted:,}, no longer {present:,}", SettingChanged(wanted))
+        return no_effect(f"concurrency is {present:,} already")
+    return done(f"concurrency is {wanted:,}, no longer {present:,}", SettingChanged(wanted))
 
 
 def _end_targets(request: OperatorRequest, run: Run, target_of: TargetOf) -> Answer:
@@ -124,17 +107,17 @@ def _end_targets(request: OperatorRequest, run: Run, target_of: TargetOf) -> Ans
         f"{target.name} {why}" for target in targets if (why := (_why_not_held if hold else _why_not_skipped)(target))
     ]
     if run.state is RunState.FINISHING:
-        return _no_effect("the run is being aborted, and changes no more servers")
+        return no_effect("the run is being aborted, and changes no more servers")
     if refusals:
-        return _refused(join_some(refusals, _NAMES_TOLD))
+        return refused(join_some(refusals, _NAMES_TOLD))
     state = TargetState.HELD if hold else TargetState.SKIPPED
     left = [target for target in targets if target.state is not state or target.reason is not Reason.OPERATOR]
     left = [target for target in left if target.asked_end is None or target.asked_end.state is not state]
     if not left:
-        return _no_effect(f"{'held' if hold else 'skipped'} by an operator already")
+        return no_effect(f"{'held' if hold else 'skipped'} by an operator already")
     end = End(state, Reason.OPERATOR, f"{request.by}: {request.reason}")
     names = join_some([target.name for target in left], _NAMES_TOLD)
-    return _done(f"{'held' if hold else 'skipped'}: {names}", *(_end_event(target, end) for target in left))
+    return done(f"{'held' if hold else 'skipped'}: {names}", *(_end_event(target, end) for target in left))
 
 
 def _end_event(target: Target, end: End) -> Event:
