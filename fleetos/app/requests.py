@@ -1,8 +1,8 @@
 """Operator's requests: who asks, the wait for the driver's answer, and the answers where no process drives the run."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -31,6 +31,8 @@ class Asked:
     servers: Sequence[str] = ()
     """Names or ids."""
     concurrency: int | None = None
+    disks: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    """System disks that the operator agreed to wipe, by server id."""
 
 
 def operator_name(given: str | None) -> str:

@@ -1,4 +1,4 @@
-"""`fleetos pause`, `hold`, `skip` and `set`: an operator's requests to a run, driven or not."""
+"""`fleetos pause`, `hold`, `release`, `skip` and `set`: an operator's requests to a run, driven or not."""
 
 import anyio
 
@@ -41,6 +41,20 @@ def hold(
 ) -> None:
     """Hold servers back whose change was not sent yet."""
     _request(RequestKind.HOLD, run, Asked(operator_name(operator), reason, servers), output, db, cloud)
+
+
+@handle_errors
+def release(
+    run: str,
+    servers: list[str],
+    reason: str,
+    operator: str | None,
+    output: Output,
+    db: str | None,
+    cloud: str | None,
+) -> None:
+    """Let servers go on that an operator holds."""
+    _request(RequestKind.RELEASE, run, Asked(operator_name(operator), reason, servers), output, db, cloud)
 
 
 @handle_errors

@@ -3,7 +3,8 @@
 The engine reads them from the database. Each is answered once, in the commit of its effect.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -17,6 +18,12 @@ class RequestKind(StrEnum):
     HOLD = "hold"
     SKIP = "skip"
     SET = "set"
+    RELEASE = "release"
+    RETRY = "retry"
+
+
+# Their servers may have been given up: each is answered in a commit of its own, which takes the claims anew.
+TAKE_UP = frozenset({RequestKind.RELEASE, RequestKind.RETRY})
 
 
 class RequestOutcome(StrEnum):
@@ -34,6 +41,8 @@ class RequestArguments:
     servers: tuple[str, ...] = ()
     """Ids of the servers that it is about."""
     concurrency: int | None = None
+    disks: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    """System disks that the operator agreed to wipe, by server id."""
 
 
 NO_ARGUMENTS = RequestArguments()

@@ -50,7 +50,9 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def _wave_fields(run: Run, wave: Wave, ended: int, failures: Failures, standing: Standing) -> Document:
-    finished_at = run.wave_finished_at if wave.number == run.waves_opened else None
+    # A member that was taken up again unfinishes its wave, which bakes anew.
+    is_finished = wave.number == run.waves_opened and ended >= wave.members
+    finished_at = run.wave_finished_at if is_finished else None
     bake_until = None if finished_at is None else finished_at + timedelta(seconds=wave.between.bake_s)
     if wave.number > run.waves_opened:
         state = "waiting"
