@@ -156,9 +156,7 @@ class TestInSql:
         await release(journal, [held])
         released = fold_target(held, Released(target.server_id, TargetState.WAITING), START)
         await walk(journal, replace(released, pass_no=1), path_to_done(target.server_id))
-        assert await history.touched_since(factory.database, OTHER.id, [target.server_id]) == {
-            target.server_id: RUN.id
-        }
+        assert await history.touched_since(factory.database, OTHER.id, [target.server_id]) == {target.server_id: RUN.id}
 
     async def test_of_a_release_and_a_new_run_at_once_one_gets_the_server(self, factory: SqlJournalFactory) -> None:
         (target,) = some_targets(1)

@@ -3,7 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from fleetos.model.journal.events import Event, RequestAnswered, RunDriverStarted, RunMoved, SettingChanged
+from fleetos.model.journal.events import (
+    Event,
+    Released,
+    RequestAnswered,
+    Retried,
+    RunDriverStarted,
+    RunMoved,
+    SettingChanged,
+)
 from fleetos.model.journal.requests import RequestKind, RequestOutcome
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, IN_FLIGHT, Reason, RunState
@@ -51,6 +59,10 @@ def _does(verb: RequestKind, event: Event) -> bool:
             return isinstance(event, SettingChanged)
         case RequestKind.HOLD | RequestKind.SKIP:
             return hasattr(event, "server_id")
+        case RequestKind.RELEASE:
+            return isinstance(event, Released)
+        case RequestKind.RETRY:
+            return isinstance(event, Retried)
 
 
 def _left_too_early(trace: RunTrace) -> Iterator[Violation]:

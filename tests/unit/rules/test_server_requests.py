@@ -105,7 +105,9 @@ def test_an_unknown_outcome_is_not_retried_in_mid_run(attempt: Attempt) -> None:
 
 @pytest.mark.parametrize("state", sorted(RETRIABLE))
 def test_a_proven_os_is_retried_by_nothing(state: TargetState) -> None:
-    proven = a_target(state=state, reason=Reason.GONE, attempts=(FAILED, replace(DONE, number=2)), disk_after="disk-new")
+    proven = a_target(
+        state=state, reason=Reason.GONE, attempts=(FAILED, replace(DONE, number=2)), disk_after="disk-new"
+    )
     assert ask(K.RETRY, proven).detail == f"{proven.name} is {state}: its new OS is proven"
     assert not proven.retriable
     with pytest.raises(IllegalMove, match="proven"):
