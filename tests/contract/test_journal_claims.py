@@ -121,54 +121,55 @@ async def test_a_commit_that_fails_takes_no_claim(factory: JournalFactory) -> No
     await assert_consistent(factory)
 
 
-class TestInSql:
-    """What only a database shows that several runs share."""
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def sql(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlJournalFactory]:
+    """A database that several runs share."""
+    built = await build_house(str(request.param), tmp_path)
+    assert isinstance(built, SqlJournalFactory)
+    yield built
+    await built.close()
 
-    @pytest.fixture(params=["sqlite", "postgresql"])
-    async def factory(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlJournalFactory]:
-        built = await build_house(str(request.param), tmp_path)
-        assert isinstance(built, SqlJournalFactory)
-        yield built
-        await built.close()
 
-    async def test_a_server_that_another_run_has_changed_is_not_taken_up(self, factory: SqlJournalFactory) -> None:
-        (target,) = some_targets(1)
-        journal = await factory.create(RUN, [target])
-        held = await hold(journal, target)
-        requester = watcher(factory.clock, dead_process(9))
-        lease = await runs.create_run(factory.database, OTHER, [target], [], START, requester)
-        await drive(factory.database, lease, OTHER, [(target, path_to_done(target.server_id))])
-        await settle(factory.database, OTHER.id, factory.clock)
-        assert await factory.claims() == {}
-        with pytest.raises(ServerClaimed, match=f"run {OTHER.id} has changed {target.name} "):
-            await release(journal, [held])
-        assert await factory.claims() == {}
-
-    async def test_a_server_that_is_taken_up_counts_as_the_latest_pass(self, factory: SqlJournalFactory) -> None:
-        """Or the other run would not see that its server was changed after its own pass."""
-        (target,) = some_targets(1)
-        journal = await factory.create(RUN, [target])
-        held = await hold(journal, target)
-        requester = watcher(factory.clock, dead_process(9))
-        lease = await runs.create_run(factory.database, OTHER, [target], [], START, requester)
-        gone = Moved(target.server_id, TargetState.CHECKING), Moved(target.server_id, TargetState.FAILED, Reason.GONE)
-        await drive(factory.database, lease, OTHER, [(target, list(gone))])
+async def test_a_server_that_another_run_has_changed_is_not_taken_up(sql: SqlJournalFactory) -> None:
+    (target,) = some_targets(1)
+    journal = await sql.create(RUN, [target])
+    held = await hold(journal, target)
+    requester = watcher(sql.clock, dead_process(9))
+    lease = await runs.create_run(sql.database, OTHER, [target], [], START, requester)
+    await drive(sql.database, lease, OTHER, [(target, path_to_done(target.server_id))])
+    await settle(sql.database, OTHER.id, sql.clock)
+    assert await sql.claims() == {}
+    with pytest.raises(ServerClaimed, match=f"run {OTHER.id} has changed {target.name} "):
         await release(journal, [held])
-        released = fold_target(held, Released(target.server_id, TargetState.WAITING), START)
-        await walk(journal, replace(released, pass_no=1), path_to_done(target.server_id))
-        assert await history.touched_since(factory.database, OTHER.id, [target.server_id]) == {target.server_id: RUN.id}
+    assert await sql.claims() == {}
 
-    async def test_of_a_release_and_a_new_run_at_once_one_gets_the_server(self, factory: SqlJournalFactory) -> None:
-        (target,) = some_targets(1)
-        journal = await factory.create(RUN, [target])
-        held = await hold(journal, target)
-        requester = watcher(factory.clock, dead_process(9))
-        created = runs.create_run(factory.database, OTHER, [target], [], START + timedelta(seconds=1), requester)
-        outcomes = await asyncio.gather(release(journal, [held]), created, return_exceptions=True)
-        assert sum(isinstance(outcome, ServerClaimed) for outcome in outcomes) == 1
-        holder = await history.holders(factory.database, [target.server_id])
-        state = (await queries.load(factory.database, RUN.id)).targets[target.server_id].state
-        assert (holder == {target.server_id: RUN.id}) is (state is TargetState.WAITING)
+
+async def test_a_server_that_is_taken_up_counts_as_the_latest_pass(sql: SqlJournalFactory) -> None:
+    """Or the other run would not see that its server was changed after its own pass."""
+    (target,) = some_targets(1)
+    journal = await sql.create(RUN, [target])
+    held = await hold(journal, target)
+    requester = watcher(sql.clock, dead_process(9))
+    lease = await runs.create_run(sql.database, OTHER, [target], [], START, requester)
+    gone = Moved(target.server_id, TargetState.CHECKING), Moved(target.server_id, TargetState.FAILED, Reason.GONE)
+    await drive(sql.database, lease, OTHER, [(target, list(gone))])
+    await release(journal, [held])
+    released = fold_target(held, Released(target.server_id, TargetState.WAITING), START)
+    await walk(journal, replace(released, pass_no=1), path_to_done(target.server_id))
+    assert await history.touched_since(sql.database, OTHER.id, [target.server_id]) == {target.server_id: RUN.id}
+
+
+async def test_of_a_release_and_a_new_run_at_once_one_gets_the_server(sql: SqlJournalFactory) -> None:
+    (target,) = some_targets(1)
+    journal = await sql.create(RUN, [target])
+    held = await hold(journal, target)
+    requester = watcher(sql.clock, dead_process(9))
+    created = runs.create_run(sql.database, OTHER, [target], [], START + timedelta(seconds=1), requester)
+    outcomes = await asyncio.gather(release(journal, [held]), created, return_exceptions=True)
+    assert sum(isinstance(outcome, ServerClaimed) for outcome in outcomes) == 1
+    holder = await history.holders(sql.database, [target.server_id])
+    state = (await queries.load(sql.database, RUN.id)).targets[target.server_id].state
+    assert (holder == {target.server_id: RUN.id}) is (state is TargetState.WAITING)
 
 
 def test_the_events_that_queue_a_target_again_are_those_that_leave_an_end() -> None:
