@@ -16,7 +16,7 @@ FleetosError
 |   |-- LeaseLost           another process has taken over the run (21)
 |   |   `-- DatabaseReplaced   the file of the database was replaced after it was opened (21)
 |   |-- RunDriven           another live process drives the run or holds the database (21)
-|   |-- ServerClaimed       an unfinished run without a driver claims one of the servers (20)
+|   |-- ServerClaimed       another run, which has no driver, claims one of the servers (20)
 |   |-- ServerTouched       another run has changed one of the servers since (20)
 |   |-- DatabaseUnusable    the database is too new, damaged, or not of fleetos (65)
 |   |-- DatabaseUnavailable   the database server cannot be reached, or accepts no connections now (69)
@@ -177,7 +177,7 @@ class RunDriven(StoreError):
 
 
 class ServerClaimed(StoreError):
-    """Refusal because an unfinished run without a driver claims one of the servers."""
+    """Refusal because another run claims one of the servers."""
 
     exit_code = 20
 

@@ -2,6 +2,8 @@
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from fleetos.app.context import AppContext
 from fleetos.app.drive import Operator, agree, drive, resume_hint
@@ -22,6 +24,7 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, Command, RunState, ends_pause
 from fleetos.model.wipes import wipes_of
 from fleetos.planning.plan_file.digest import run_digest
+from fleetos.rules.requests.server_requests import why_not_retried
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
@@ -78,16 +81,20 @@ async def resume(
         return await drive(context, database, lease, cloud, operator, command)
 
 
-async def retry(context: AppContext, database: Database, run_id: str, operator: Operator) -> DriveResult | Progress:
-    """Give the targets of an ended run that failed or are held one more attempt each.
+async def retry(
+    context: AppContext, database: Database, run_id: str, operator: Operator, servers: Sequence[str] = ()
+) -> DriveResult | Progress:
+    """Give the targets of an ended run that failed or are held one more attempt each; with `servers` only these.
 
     Leave out a server that another run has changed since. Return the run as it is if no target is left to retry.
     Raise UsageError if the run has not ended.
     """
     progress = await queries.load(database, run_id)
     if progress.run.state not in RUN_ENDS:
-        raise UsageError(f"run {run_id} has not ended", f"carry on with: fleetos resume {run_id}")
-    again = [target for target in progress.targets.values() if target.retriable]
+        hint = f"carry on with: fleetos resume {run_id}, or name the servers that get one more attempt at once"
+        raise UsageError(f"run {run_id} has not ended", hint)
+    chosen = find_servers(progress, servers) or progress.targets.keys()
+    again = [target for target in progress.targets.values() if target.retriable and target.server_id in chosen]
     touched = await history.touched_since(database, run_id, [target.server_id for target in again])
     _say_left_out(context, [target for target in again if target.server_id in touched], touched, progress.run)
     again = [target for target in again if target.server_id not in touched]
@@ -97,16 +104,35 @@ async def retry(context: AppContext, database: Database, run_id: str, operator: 
         return progress
     now, run = context.clock.now(), progress.run
     begins = RunPassStarted(run.passes + 1)
-    # The last system disk that the run knows of is the one that a retry may wipe.
-    retried = [Retried(target.server_id, target.disk_after or target.disk, begins.number) for target in again]
-    targets = [fold_target(target, event, now) for target, event in zip(again, retried, strict=True)]
-    agree(operator, wipes_of(fold_run(run, begins, now), targets), Command.RETRY)
+    retried = _agree_to_retry(operator, fold_run(run, begins, now), again, now)
     events: list[Event] = [begins, *retried]
     hint = f"run {run_id} is as it was"
     async with context.open_cloud(run.scope.cloud, run.scope.region, _limits_of(run), hint) as cloud:
         _check_project(run, cloud)
         lease = await runs.begin_pass(database, run_id, events, now, context.watcher())
         return await drive(context, database, lease, cloud, operator, Command.RETRY, fresh=len(events))
+
+
+def agree_to_retry_at_once(context: AppContext, progress: Progress, operator: Operator, asked: Asked) -> Asked:
+    """Return the request with the disks that the operator agreed to, for one more attempt while the run goes on.
+
+    A server of which the rules would refuse it is not asked about, and no disk of it is agreed to.
+    """
+    chosen = find_servers(progress, asked.servers) or frozenset[str]()
+    targets = (progress.targets[server_id] for server_id in sorted(chosen))
+    again = [target for target in targets if target.ended and not why_not_retried(target)]
+    # A pause does not matter here: what is agreed to is wiped once the run goes on.
+    run = replace(progress.run, state=RunState.RUNNING)
+    retried = _agree_to_retry(operator, run, again, context.clock.now())
+    return replace(asked, disks={event.server_id: event.disk for event in retried})
+
+
+def _agree_to_retry(operator: Operator, run: Run, again: Sequence[Target], now: datetime) -> list[Retried]:
+    """Return one more attempt for each of the targets, if the operator agrees to the disks that it would wipe."""
+    retried = [Retried(target.server_id, target.last_disk, run.passes) for target in again]
+    targets = [fold_target(target, event, now) for target, event in zip(again, retried, strict=True)]
+    agree(operator, wipes_of(run, targets), Command.RETRY)
+    return retried
 
 
 async def abort(
@@ -148,7 +174,9 @@ async def request(
     servers = find_servers(progress, asked.servers) or frozenset[str]()
     # A promotion is meant for the wave that holds the run up now, and for none that follows it.
     wave = progress.run.waves_opened if kind is RequestKind.PROMOTE else asked.wave
-    arguments = RequestArguments(tuple(sorted(servers)), asked.concurrency, wave, asked.incomplete)
+    arguments = RequestArguments(
+        tuple(sorted(servers)), asked.concurrency, wave=wave, incomplete=asked.incomplete, disks=asked.disks
+    )
     request_id = await runs.add_request(database, run_id, kind, asked.by, context.clock.now(), asked.reason, arguments)
     driver = driver_of(found)
     if driver is not None and driver.present:

@@ -1,7 +1,7 @@
 """Operator's requests: the wait for the driver's answer, and the answers where no process drives the run."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -31,6 +31,8 @@ class Asked:
     """Number of the wave that is approved."""
     incomplete: int | None = None
     """Number of unfinished members in spite of which a wave is promoted."""
+    disks: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    """System disks that the operator agreed to wipe, by server id."""
 
 
 async def wait_for_answer(

@@ -80,6 +80,7 @@ _PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
         runs.resume,
         runs.retry,
         requests.hold,
+        requests.release,
         requests.skip,
         requests.change_setting,
         requests.approve,

@@ -6,9 +6,10 @@ facts back.
 
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import cast
 
 import anyio
@@ -16,6 +17,7 @@ from anyio.abc import TaskGroup
 
 from fleetos.clock import Clock, Moment
 from fleetos.engine import reconcile
+from fleetos.engine.answers import answer_alone
 from fleetos.engine.facts import CalendarRead, ChangeReplied, Fact, OperatorRequested, PowerReplied, Refused
 from fleetos.engine.judge import Judge
 from fleetos.engine.performer import Action, Performer, StartServers, SubmitChange
@@ -28,10 +30,13 @@ from fleetos.ids import Chance
 from fleetos.limits import CALENDARS_EVERY_S, PERMIT_AGAIN_MAX_S, PERMIT_AGAIN_MIN_S, REQUESTS_EVERY_S, TURN_AT_LEAST_S
 from fleetos.logs import fields
 from fleetos.model.experience import NO_EXPERIENCE, Experience
+from fleetos.model.journal.events import Record
+from fleetos.model.journal.requests import TAKE_UP
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run
 from fleetos.model.states import COMES_TO_REST, RUN_ENDS, Command, RunState, TargetState
 from fleetos.rules.polling import DueRead
+from fleetos.rules.requests.run_requests import in_order
 
 _log = logging.getLogger(__name__)
 
@@ -105,14 +110,15 @@ class Engine:
             turn = self._tracker.begin_turn(self._clock.moment())
             reconcile.begin(self._tracker, turn, driver, command)
             # What was requested while the run had no driver is taken before anything is admitted.
-            self._judge.judge_facts(turn, [*await self._read_calendars(), *await self._read_new_requests()])
+            calendars = await self._read_calendars()
+            self._inbox.extend(await self._read_new_requests())
+            self._judge.judge_facts(turn, [*calendars, *self._take_facts()])
             await self._commit(turn)
             while True:
                 self._wake = anyio.Event()
+                await self._answer_take_ups()
                 turn = self._tracker.begin_turn(self._clock.moment())
-                facts = list(self._inbox)
-                self._inbox.clear()
-                self._judge.judge_facts(turn, facts)
+                self._judge.judge_facts(turn, self._take_facts())
                 reads: list[DueRead] = []
                 writes: list[Action] = []
                 if not self._is_ending(turn):
@@ -165,11 +171,34 @@ class Engine:
         if not turn.events and not turn.answered:
             return
         changed = list(turn.changed.values())
-        records = await self._journal.append(turn.run, turn.events, changed, turn.at, turn.answered)
+        self._take_over(turn, await self._journal.append(turn.run, turn.events, changed, turn.at, turn.answered))
+
+    def _take_over(self, turn: Turn, records: Sequence[Record]) -> None:
+        """Take over a turn that is durable."""
         if turn.run.state is not self.progress.run.state:
             _log.info("run moved", extra=fields(run=turn.run.id, state=turn.run.state, reason=turn.run.reason))
-        self.progress.update_targets(turn.run, changed)
+        self.progress.update_targets(turn.run, turn.changed.values())
         self._listener.turned(self.progress, records, self._cloud.requests)
+
+    async def _answer_take_ups(self) -> None:
+        """Answer the requests that take servers up again, up to the first other one: each may be refused as a whole."""
+        asked = in_order(fact.request for fact in self._inbox if isinstance(fact, OperatorRequested))
+        for request in takewhile(lambda request: request.kind in TAKE_UP, asked):
+            turn, records = await answer_alone(self._journal, self.progress, request, self._clock.now())
+            self._tracker.follow(turn)
+            self._take_over(turn, records)
+            self._inbox.remove(OperatorRequested(request))
+
+    def _take_facts(self) -> list[Fact]:
+        """Return the facts for this turn. A request that takes servers up, and those after it, wait for the next."""
+        facts = list(self._inbox)
+        asked = in_order(fact.request for fact in facts if isinstance(fact, OperatorRequested))
+        now = list(takewhile(lambda request: request.kind not in TAKE_UP, asked))
+        self._inbox = deque(OperatorRequested(request) for request in asked[len(now) :])
+        if self._inbox:
+            self._wake.set()
+        others = [fact for fact in facts if not isinstance(fact, OperatorRequested)]
+        return [*(OperatorRequested(request) for request in now), *others]
 
     async def _wait_for_next_turn(self) -> None:
         wait_s = self._intervals.turn_s

@@ -94,8 +94,9 @@ class Journal(Protocol):
     ) -> Sequence[Record]:
         """Write the events and the new values of run and targets in one transaction; return the records once durable.
 
-        The transaction proves the lease and marks the requests in `answered` as done. Raise LeaseLost, and
-        JournalUnwritable when nothing was written or nobody knows.
+        The transaction proves the lease, marks the requests in `answered` as done, and takes the claims of targets that
+        the events queue again. Raise ServerClaimed if another run has one of them: nothing was written, and the next
+        append may succeed. Raise LeaseLost, and JournalUnwritable when nothing was written or nobody knows.
         """
         ...
 

@@ -227,24 +227,41 @@ class Tracker:
         before = turn.target(event.server_id)
         self._measure_change(before, event)
         turn.write_event(event)
+        self._update(turn, before, event)
+        self.stop_over_budget(turn)
+
+    def follow(self, turn: Turn) -> None:
+        """Update this state by a turn that another one has written, before the progress takes it over.
+
+        It has at most one event for each target.
+        """
+        for event in turn.events:
+            if isinstance(event, RunMoved):
+                self._update_run(event)
+            elif not isinstance(event, RunEvent):
+                self._update(turn, self.progress.targets[event.server_id], event)
+
+    def _update(self, turn: Turn, before: Target, event: TargetEvent) -> None:
         after = turn.target(event.server_id)
         self.changes.record_move(before, after, self._now)
         observations = self._observations.get(event.server_id) or self._first_observations(event.server_id)
         self._observations[event.server_id] = observations.after_event(before, after, event, self._now)
         self.dirty[event.server_id] = None
         self.rollout.update(turn.run, before, after, self._now.wall)
-        self.stop_over_budget(turn)
 
     def _write_run_event(self, turn: Turn, event: RunEvent) -> None:
         if not isinstance(event, RunMoved):
             turn.write_event(event)
         elif turn.run.state is not event.to:
             turn.write_event(event)
-            self.mark_dirty(self._observations)
-            if event.to is RunState.FINISHING:
-                queued = (target.server_id for target in self.progress.targets.values() if target.state in QUEUED)
-                self.mark_dirty(queued)
+            self._update_run(event)
             self.stop_over_budget(turn)
+
+    def _update_run(self, event: RunMoved) -> None:
+        self.mark_dirty(self._observations)
+        if event.to is RunState.FINISHING:
+            queued = (target.server_id for target in self.progress.targets.values() if target.state in QUEUED)
+            self.mark_dirty(queued)
 
     def stop_over_budget(self, turn: Turn) -> None:
         """Pause or end the run if a failure budget of it is exceeded, and that would spare somebody."""

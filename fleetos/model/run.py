@@ -227,7 +227,25 @@ class Target:
     @property
     def retriable(self) -> bool:
         """True if `retry` may queue the target again."""
-        return self.state in RETRIABLE and self.reason not in NEVER_RETRIED
+        return self.state in RETRIABLE and self.reason not in NEVER_RETRIED and not self.proven
+
+    @property
+    def proven(self) -> bool:
+        """True if the last change has succeeded: its new OS is never wiped by this run."""
+        return bool(self.attempts) and self.attempts[-1].outcome is Outcome.SUCCEEDED
+
+    @property
+    def held_by_operator(self) -> bool:
+        """True if an operator holds the target, or it ends so once nothing of it is on its way."""
+        if self.state is TargetState.HELD:
+            return self.reason is Reason.OPERATOR
+        end = self.then or self.asked_end
+        return end is not None and end.state is TargetState.HELD and end.reason is Reason.OPERATOR
+
+    @property
+    def last_disk(self) -> str | None:
+        """The last system disk that the run knows of: the one that a retry may wipe."""
+        return self.disk_after or self.disk
 
     @property
     def attempt(self) -> Attempt | None:
@@ -252,7 +270,7 @@ class Target:
 
         False after a success: a late request meets a running server, and `last_unanswered_at` still remembers it.
         """
-        if self.attempts and self.attempts[-1].outcome is Outcome.SUCCEEDED:
+        if self.proven:
             return False
         return any(attempt.outcome is None or attempt.unanswered > 0 for attempt in self.attempts)
 

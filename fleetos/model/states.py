@@ -211,7 +211,7 @@ MOVES: dict[TargetState, dict[TargetState, str]] = {
         _S.SKIPPED: "an operator skipped it",
     },
     _S.HELD: {
-        _S.WAITING: "the operator asked for one more attempt",
+        _S.WAITING: "an operator asked for one more attempt, or released it",
         _S.SKIPPED: "an operator skipped it",
     },
     _S.CANCELLED: {},

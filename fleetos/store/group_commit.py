@@ -14,7 +14,7 @@ import anyio
 
 from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
 from fleetos.logs import fields
-from fleetos.model.journal.events import Event, Record
+from fleetos.model.journal.events import Event, QueuedAgain, Record
 from fleetos.model.run import Run, Target
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,15 @@ class PendingAppend:
     """Ids of the requests that are done."""
     records: Sequence[Record] = ()
     """Records of the events, as the commit numbers them."""
+    refused: StoreError | None = None
+    """Why it was left out of its commit: another run has a server that it takes up again."""
     durable: bool = False
+
+    @property
+    def queued_again(self) -> Sequence[Target]:
+        """The targets that the events queue again: their claims are to be taken anew."""
+        again = {event.server_id for event in self.events if isinstance(event, QueuedAgain)}
+        return [target for target in self.changed if target.server_id in again]
 
 
 class GroupCommit:

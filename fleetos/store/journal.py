@@ -1,5 +1,6 @@
 """Journal of the run that this process drives, in an SQL database."""
 
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -9,7 +10,15 @@ import anyio
 from sqlalchemy import bindparam, func, insert, select, update
 
 from fleetos.clock import Clock, Moment
-from fleetos.errors import DatabaseHeld, JournalUnwritable, LeaseLost, RunDriven, StoreError
+from fleetos.errors import (
+    DatabaseHeld,
+    JournalUnwritable,
+    LeaseLost,
+    RunDriven,
+    ServerClaimed,
+    ServerTouched,
+    StoreError,
+)
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
 from fleetos.logs import fields
 from fleetos.model.journal.codec import arguments_from_json, run_from_json
@@ -18,13 +27,14 @@ from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
-from fleetos.store import claims, leases
+from fleetos.store import claims, leases, retake
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import upsert
 from fleetos.store.database.tables import decode_column, records, requests, runs, targets
 from fleetos.store.group_commit import GroupCommit, PendingAppend
-from fleetos.store.leases import Lease
+from fleetos.store.leases import Lease, LeaseRequester
+from fleetos.store.process import this_process
 from fleetos.store.rows import (
     RUN_VALUES,
     TARGET_KEYS,
@@ -57,6 +67,8 @@ class SqlJournal:
     ) -> Sequence[Record]:
         """Write records and the new values of run and targets in one transaction. Return the records.
 
+        The claims of targets that the events queue again are taken in the same transaction. Raise ServerClaimed if
+        another run has one of them by now: then nothing of this append was written, and the next one may succeed.
         Raise LeaseLost, and JournalUnwritable when nothing was written or the outcome is unknown. After either of them
         no further append succeeds.
         """
@@ -123,31 +135,53 @@ class SqlJournal:
     async def _make_durable(self, pending: PendingAppend) -> Sequence[Record]:
         """Write all that waits in one transaction, unless another caller took `pending` along. Return its records."""
         async with self._group.commit(pending) as group:
-            if not group:
-                return pending.records
-            # Read before the transaction: other processes see the renewal at this moment or later, never earlier.
-            proven = self._clock.moment()
-            seq = self._last_seq
-            for entry in group:
-                entry.records = [Record(seq + offset, entry.at, event) for offset, event in enumerate(entry.events, 1)]
-                seq += len(entry.events)
-            changed = latest_by_server(target for entry in group for target in entry.changed)
-            rows = append_rows(self._lease.run_id, [record for entry in group for record in entry.records], changed)
-            async with self._writing() as connection:
-                await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)
-                await write_rows(connection, [rows])
-                await claims.update_claims(connection, self._lease.run_id, changed)
-                await self._write_run_and_requests(connection, group)
-            self._last_seq, self._proven = seq, proven
+            while accepted := [entry for entry in group if entry.refused is None]:
+                # One that is refused undoes the transaction: the others are written without it.
+                with contextlib.suppress(ServerClaimed):
+                    await self._write_group(accepted)
+                    break
+        if pending.refused is not None:
+            raise pending.refused
         return pending.records
+
+    async def _write_group(self, group: Sequence[PendingAppend]) -> None:
+        """Write the appends in one transaction. Raise ServerClaimed if one of them is refused: nothing is written."""
+        # Read before the transaction: other processes see the renewal at this moment or later, never earlier.
+        proven = self._clock.moment()
+        seq = self._last_seq
+        for entry in group:
+            entry.records = [Record(seq + offset, entry.at, event) for offset, event in enumerate(entry.events, 1)]
+            seq += len(entry.events)
+        changed = latest_by_server(target for entry in group for target in entry.changed)
+        rows = append_rows(self._lease.run_id, [record for entry in group for record in entry.records], changed)
+        async with self._writing() as connection:
+            await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)
+            for entry in group:
+                await self._take_up(connection, entry)
+            await write_rows(connection, [rows])
+            await claims.update_claims(connection, self._lease.run_id, changed)
+            await self._write_run_and_requests(connection, group)
+        self._last_seq, self._proven = seq, proven
+
+    async def _take_up(self, connection: Connection, entry: PendingAppend) -> None:
+        """Take the claims of the targets that an append queues again. If that is refused, note it at the append."""
+        again = entry.queued_again
+        if not again:
+            return
+        requester = LeaseRequester(this_process(), self._clock)
+        try:
+            await retake.take_up(connection, self._lease.run_id, again, entry.at, requester)
+        except (RunDriven, ServerClaimed, ServerTouched) as error:
+            entry.refused = ServerClaimed(error.message, error.hint)
+            raise entry.refused from error
 
     @asynccontextmanager
     async def _writing(self) -> AsyncGenerator[Connection]:
-        """Yield the writer's connection in a transaction. Raise LeaseLost or JournalUnwritable."""
+        """Yield the writer's connection in a transaction. Raise LeaseLost, JournalUnwritable, or ServerClaimed."""
         try:
             async with self._database.writing() as connection:
                 yield connection
-        except (LeaseLost, JournalUnwritable):
+        except (LeaseLost, JournalUnwritable, ServerClaimed):
             raise
         except RunDriven as error:
             raise DatabaseHeld(error.message, error.hint) from error

@@ -11,7 +11,7 @@ from enum import StrEnum, auto
 import anyio
 
 from fleetos.clock import Clock, Moment
-from fleetos.errors import JournalUnwritable, LeaseLost, StoreError
+from fleetos.errors import JournalUnwritable, LeaseLost, ServerClaimed, StoreError
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
 from fleetos.model.journal.events import Enlisted, Event, Record, RunCreated, RunDriverEnded
 from fleetos.model.journal.fold_run import fold_run
@@ -57,6 +57,8 @@ class MemoryRun:
     records: list[Record]
     claims: dict[str, Claim] = field(default_factory=dict[str, Claim])
     """Claims of this run by server id."""
+    taken: dict[str, str] = field(default_factory=dict[str, str])
+    """Other runs that have claimed a server, by its id, since this run gave it up."""
     requests: dict[int, OperatorRequest] = field(default_factory=dict[int, OperatorRequest])
     """Requests that are not done yet, by id."""
     requests_made: int = 0
@@ -118,7 +120,8 @@ class MemoryJournal:
     ) -> Sequence[Record]:
         """Write records and the new values of run and targets, so that they survive this engine. Return the records.
 
-        Raise LeaseLost or JournalUnwritable. After either of them no further append succeeds.
+        Raise ServerClaimed if another run has a server by now that the events queue again, and LeaseLost or
+        JournalUnwritable. After either of these no further append succeeds.
         """
         if run.id != self._store.run.id:
             raise ValueError(f"run {run.id} is not the one of this journal, {self._store.run.id}")
@@ -126,6 +129,8 @@ class MemoryJournal:
         async with self._group.commit(pending) as group:
             if group:
                 await self._write(group)
+        if pending.refused is not None:
+            raise pending.refused
         return pending.records
 
     async def requests(self) -> Sequence[OperatorRequest]:
@@ -197,7 +202,12 @@ class MemoryJournal:
                 self._proven = max(self._proven, requested, key=lambda moment: moment.elapsed_s)
 
     def _write_append(self, entry: PendingAppend) -> None:
-        store = self._store
+        store, again = self._store, entry.queued_again
+        others = {store.taken[target.server_id] for target in again if target.server_id in store.taken}
+        if others:
+            entry.refused = ServerClaimed(f"run {min(others)} holds one of these servers")
+            return
+        store.claims.update({target.server_id: Claim(held=True, unanswered_at=None) for target in again})
         entry.records = _number_records(entry.events, entry.at, len(store.records))
         store.records.extend(entry.records)
         store.targets.update({target.server_id: target for target in entry.changed})

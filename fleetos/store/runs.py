@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 
-from fleetos.errors import IllegalMove, ServerClaimed, ServerTouched, UnknownRun, UsageError
-from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
+from fleetos.errors import IllegalMove, UnknownRun, UsageError
 from fleetos.logs import fields
 from fleetos.model.journal.codec import arguments_json
 from fleetos.model.journal.events import Enlisted, Event, Record, RequestAnswered, RunCreated, RunEvent
@@ -21,8 +20,7 @@ from fleetos.model.journal.requests import NO_ARGUMENTS, OperatorRequest, Reques
 from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
-from fleetos.store import claims, history, leases
-from fleetos.store.database.connection import Connection
+from fleetos.store import claims, leases, retake
 from fleetos.store.database.database import Database
 from fleetos.store.database.tables import requests, runs
 from fleetos.store.database.tables import targets as targets_table
@@ -53,7 +51,7 @@ async def create_run(
     initial = _InitialRecords(run, targets, further_events, at)
     claimants = [target for target in initial.progress.targets.values() if target.keeps_claim]
     async with database.writing() as connection:
-        number = await _next_pass_no(connection)
+        number = await retake.next_pass_no(connection)
         row = {**run_row(initial.progress.run), "created_no": number, "pass_no": number}
         await connection.execute(insert(runs), [row])
         unanswered = await claims.take(connection, run.id, claimants, requester)
@@ -133,40 +131,19 @@ async def begin_pass(
                 f"run {run_id} has changed since this command read it, so nothing was done",
                 f"fleetos status {run_id} says how it is now",
             ) from error
-        unanswered = await claims.take(
-            connection, run_id, [target for target in changed if target.keeps_claim], requester
-        )
-        _refuse_foreign_sends(changed, unanswered, at)
-        await _refuse_touched_since(connection, run_id, changed)
+        again = [target for target in changed if not target.ended]
+        await retake.take_up(connection, run_id, again, at, requester)
         last_seq = await newest_seq(connection, run_id)
         new_records = [Record(seq, at, event) for seq, event in enumerate(events, last_seq + 1)]
         await write_rows(connection, append_row_batches(run_id, new_records, changed))
         await claims.update_claims(connection, run_id, changed)
         await update_run(connection, run)
-        await _store_pass_no(connection, run_id, [target.server_id for target in changed if target.keeps_claim])
     return _log_taken(Lease(run_id, epoch, last_seq + len(events), proven))
 
 
 def _log_taken(lease: Lease) -> Lease:
     _log.info("lease taken", extra=fields(run=lease.run_id, epoch=lease.epoch))
     return lease
-
-
-async def _next_pass_no(connection: Connection) -> int:
-    """Return the number of a pass that begins in this transaction.
-
-    Two passes that begin at the same time may get one number, but share no server.
-    """
-    return await connection.scalar(select(func.coalesce(func.max(runs.c.pass_no), 0) + 1)) or 1
-
-
-async def _store_pass_no(connection: Connection, run_id: str, server_ids: Sequence[str]) -> None:
-    """Store the number of a next pass at the run, and at the servers that it takes up again."""
-    number = await _next_pass_no(connection)
-    await connection.execute(update(runs).where(runs.c.id == run_id).values(pass_no=number))
-    for batch in claims.id_batches(server_ids):
-        is_taken_up = (targets_table.c.run_id == run_id, targets_table.c.server_id.in_(batch))
-        await connection.execute(update(targets_table).where(*is_taken_up).values(pass_no=number))
 
 
 def _fold_events(progress: Progress, events: Sequence[Event], at: datetime) -> tuple[Run, list[Target]]:
@@ -179,29 +156,6 @@ def _fold_events(progress: Progress, events: Sequence[Event], at: datetime) -> t
             before = changed.get(event.server_id) or progress.targets.get(event.server_id)
             changed[event.server_id] = fold_target(before, event, at)
     return run, list(changed.values())
-
-
-def _refuse_foreign_sends(changed: Sequence[Target], unanswered: Mapping[str, datetime], at: datetime) -> None:
-    """Raise ServerClaimed if another run left a recent unanswered send that this run cannot know of."""
-    for target in changed:
-        sent_at = unanswered.get(target.server_id)
-        if sent_at is None or (target.last_unanswered_at is not None and target.last_unanswered_at >= sent_at):
-            continue
-        if (at - sent_at).total_seconds() < NO_STOP_AFTER_UNANSWERED_S:
-            message = f"another run left a send to server {target.server_id} unanswered at {sent_at:%Y-%m-%d %H:%M} UTC"
-            raise ServerClaimed(message, "make a new run of the plan instead: it takes that into account")
-
-
-async def _refuse_touched_since(connection: Connection, run_id: str, changed: Sequence[Target]) -> None:
-    """Raise ServerTouched if another run has since sent a change to a server that is to be tried again."""
-    retried = {target.server_id: target for target in changed if not target.ended}
-    touched = await history.touched_since_within(connection, run_id, retried)
-    if touched:
-        server_id, other_run_id = next(iter(touched.items()))
-        raise ServerTouched(
-            f"run {other_run_id} has changed {retried[server_id].name} ({server_id}) after run {run_id}",
-            f"call `fleetos retry {run_id}` again: it leaves such servers out; a new plan can change them",
-        )
 
 
 async def add_request(

@@ -64,6 +64,7 @@ def test_a_command_takes_a_database_or_a_cloud_where_it_uses_one() -> None:
         "abort",
         "pause",
         "hold",
+        "release",
         "skip",
         "set",
         "approve",

@@ -22,11 +22,12 @@ from fleetos.store.database.tables import claims, targets
 from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import LeaseRequester, read_lease
 from fleetos.store.memory_journal import CommitFault, CommitFaults, MemoryRun
-from tests.support.builders import START
+from tests.support.builders import START, a_run
 from tests.support.clocks import ManualClock
 from tests.support.databases import postgres_url, sqlite_file
 from tests.unit.store.stored_runs import dead_process, watcher
 
+OTHER = a_run(2)
 # Whether the server is held, and the time of an unanswered send that is remembered.
 ClaimSeen = tuple[bool, datetime | None]
 
@@ -59,6 +60,10 @@ class JournalFactory(Protocol):
     async def claims(self) -> Mapping[str, ClaimSeen]: ...
 
     async def ask(self, kind: RequestKind) -> None: ...
+
+    async def claim_elsewhere(self, target: Target) -> str:
+        """Let another run claim the server. Return its id."""
+        ...
 
     async def commits(self) -> int:
         """How many commits there were, as far as only differences count."""
@@ -111,6 +116,10 @@ class MemoryJournalFactory:
 
     async def ask(self, kind: RequestKind) -> None:
         self.run.add_request(kind, "operator", START)
+
+    async def claim_elsewhere(self, target: Target) -> str:
+        self.run.taken[target.server_id] = OTHER.id
+        return OTHER.id
 
     async def commits(self) -> int:
         return self._commits
@@ -179,6 +188,10 @@ class SqlJournalFactory:
 
     async def ask(self, kind: RequestKind) -> None:
         await runs.add_request(self.database, self._run_id, kind, "operator", START)
+
+    async def claim_elsewhere(self, target: Target) -> str:
+        await runs.create_run(self.database, OTHER, [target], [], START, self._next_driver())
+        return OTHER.id
 
     async def commits(self) -> int:
         async with self.database.reading() as connection:

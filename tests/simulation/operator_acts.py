@@ -7,7 +7,7 @@ from fleetos.engine.turn import Turn
 from fleetos.engine.undriven import answer_requests
 from fleetos.model.journal.events import Event, Retried, RunPassStarted, Settled
 from fleetos.model.journal.requests import NO_ARGUMENTS, RequestArguments, RequestKind
-from fleetos.model.states import RETRIABLE, RUN_ENDS
+from fleetos.model.states import RUN_ENDS
 from fleetos.sim.virtual_time import now_s
 from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.process import Process
@@ -18,7 +18,11 @@ from tests.simulation.run_trace import Requested
 async def ask(
     context: RunContext, process: Process, kind: RequestKind, reason: str, arguments: RequestArguments = NO_ARGUMENTS
 ) -> None:
-    """Ask something of the run, as a command in another process does it."""
+    """Ask something of the run, as a command in another process does it. A retry names the disks of what failed."""
+    if kind is RequestKind.RETRY:
+        failed = [target for server_id in arguments.servers if (target := context.store.targets[server_id]).retriable]
+        disks = {target.server_id: target.last_disk for target in failed}
+        arguments = RequestArguments(tuple(disks) or arguments.servers[:1], disks=disks)
     if context.filed is not None:
         number = await context.filed.ask(process, kind, reason, arguments)
     else:
@@ -41,9 +45,9 @@ async def answer_late(context: RunContext, process: Process) -> None:
 async def retry(context: RunContext, process: Process) -> None:
     """One more attempt for whatever failed or is held, as the command `retry` does it."""
     store = context.store
-    again = [target for target in store.targets.values() if target.state in RETRIABLE]
+    again = [target for target in store.targets.values() if target.retriable]
     begins = RunPassStarted(store.run.passes + 1)
-    retried = [Retried(target.server_id, target.disk_after or target.disk, begins.number) for target in again]
+    retried = [Retried(target.server_id, target.last_disk, begins.number) for target in again]
     events = [begins, *retried]
     if context.filed is not None:
         await context.filed.next_pass(process, events)

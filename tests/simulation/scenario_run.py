@@ -11,7 +11,7 @@ from fleetos.limits import LEASE_TERM_S
 from fleetos.model.journal.codec import event_json
 from fleetos.model.journal.requests import RequestArguments, RequestKind
 from fleetos.model.plan import PowerAfter
-from fleetos.model.states import RETRIABLE, RUN_ENDS
+from fleetos.model.states import RUN_ENDS
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.faults import Rule
@@ -173,7 +173,8 @@ class _ScenarioRun:
         settings, targets = self._context.store.run.settings, len(self._context.store.targets)
         asks = self._spec.operator.asks
         groups = math.ceil(targets / min([settings.concurrency, *(one.concurrency or targets for one in asks)]))
-        tries = settings.attempts + self._spec.operator.retries
+        again = sum(one.kind is RequestKind.RETRY for one in asks)
+        tries = settings.attempts + self._spec.operator.retries + again
         # An unknown outcome may be looked at for a settle and a change time-out, each send anew.
         look_s = 3 * (2 * settings.settle_s + 2 * settings.change_timeout_s)
         power_s = 4 * settings.stop_timeout_s + 3 * settings.start_timeout_s
@@ -192,7 +193,7 @@ class _ScenarioRun:
             if store.run.state in RUN_ENDS:
                 if self._spec.operator.release:
                     await self._release()
-                if not self._retries or not any(one.state in RETRIABLE for one in store.targets.values()):
+                if not self._retries or not any(one.retriable for one in store.targets.values()):
                     return True
                 self._retries -= 1
                 self._log_line("the operator retries")

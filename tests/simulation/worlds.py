@@ -3,7 +3,7 @@
 Where a draw would leave what is promised (docs/reliability.md), the rule that keeps it inside says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar
@@ -110,7 +110,8 @@ def _with_more(told: Spec, seed: int, servers: int) -> Spec:
     if (brake := Random(f"first {seed}")).random() < _BRAKED:
         told = replace(told, failure=replace(told.failure, first=brake.choice((None, 1, 1, 2, 2, 3))))
     if (asks := Random(f"asks {seed}")).random() < _ASKED:
-        told = replace(told, operator=replace(told.operator, asks=_asks(asks, servers)))
+        wanted = _asks(asks, servers)
+        told = replace(told, operator=replace(told.operator, asks=(*wanted, *_take_ups(asks, wanted, servers))))
     told = replace(told, filed=servers < _LARGE and Random(f"filed {seed}").random() < _FILED)
     return _reinstalled(told) if Random(f"reinstall {seed}").random() < _REINSTALLED and _may(told) else told
 
@@ -294,6 +295,15 @@ def _asks(chance: Random, servers: int) -> tuple[Ask, ...]:
         places = tuple(chance.sample(range(servers), chance.randint(1, min(2, servers)))) if about else ()
         asks.append(Ask(at_s, kind, places, chance.randint(1, 4) if kind is RequestKind.SET else None))
     return tuple(asks)
+
+
+def _take_ups(chance: Random, asks: Sequence[Ask], servers: int) -> Iterator[Ask]:
+    """Yield releases of what is held, soon or late, and retries of what has failed by then."""
+    for held in asks:
+        if held.kind is RequestKind.HOLD and chance.random() < 0.7:
+            yield replace(held, at_s=held.at_s + chance.choice((0.5, 30.0, 200.0)), kind=RequestKind.RELEASE)
+    for _ in range(chance.choice((0, 0, 1, 3))):
+        yield Ask(chance.uniform(60.0, 1200.0), RequestKind.RETRY, tuple(range(servers)))
 
 
 def _operator(chance: Random) -> Operator:

@@ -1,4 +1,4 @@
-"""`fleetos pause`, `hold`, `skip`, `set`, `approve`, `wave promote`: requests to a run, driven or not."""
+"""`fleetos pause`, `hold`, `release`, `skip`, `set`, `approve`, `wave promote`: requests to a run, driven or not."""
 
 import anyio
 
@@ -43,6 +43,20 @@ def hold(
 ) -> None:
     """Hold servers back whose change was not sent yet."""
     _request(RequestKind.HOLD, run, Asked(operator_name(operator), reason, servers), output, db, cloud)
+
+
+@handle_errors
+def release(
+    run: str,
+    servers: list[str],
+    reason: str,
+    operator: str | None,
+    output: Output,
+    db: str | None,
+    cloud: str | None,
+) -> None:
+    """Let servers go on that an operator holds."""
+    _request(RequestKind.RELEASE, run, Asked(operator_name(operator), reason, servers), output, db, cloud)
 
 
 @handle_errors

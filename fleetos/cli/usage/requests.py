@@ -73,6 +73,26 @@ def hold(
 
 
 @implemented_in("requests")
+def release(
+    run: RunArgument,
+    servers: _ServersArgument,
+    reason: RequiredReasonOption,
+    operator: AsOption = None,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Let servers go on that an operator holds: they wait for their turn again, with the order that they had.
+
+    It is refused, for all of the servers, if one of them is not held by an operator, or is in another run by now.
+
+    Examples:
+
+      fleetos release 0c4k2m7 web-07 web-08 --reason "no longer in use"
+    """
+
+
+@implemented_in("requests")
 def skip(
     run: RunArgument,
     servers: _ServersArgument,

@@ -55,19 +55,34 @@ def resume(
 @implemented_in("retry")
 def retry(
     run: RunArgument,
+    servers: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SERVER...]",
+            help="Names or ids of servers. Default, where the run has ended: all that failed or are held.",
+            show_default=False,
+        ),
+    ] = None,
     yes: YesOption = False,
     expect_wipes: ExpectWipesOption = None,
+    reason: ReasonOption = None,
+    operator: AsOption = None,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,
     cloud: CloudOption = None,
 ) -> None:
     """Give the targets of a run that failed or are held one more attempt each; lists them and asks.
 
-    A server that another run has changed since is left out: a new plan is needed to change it again.
+    In a run that has ended a server that another run has changed since is left out: a new plan is needed to change it
+    again. In one that goes on name the servers, and say why with --reason: the process that drives it queues them
+    again, or refuses all of them if one has an unknown outcome, has another disk than the one listed, or is in another
+    run by now. A server whose new OS is proven gets no further attempt.
 
     Examples:
 
       fleetos retry 0c4k2m7
+
+      fleetos retry 0c4k2m7 web-07 --reason "its quota was raised"
 
       fleetos retry 0c4k2m7 --yes --expect-wipes 2 -o json
     """

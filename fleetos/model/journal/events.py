@@ -317,6 +317,19 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class Released:
+    """End of a hold by an operator: the target is queued again as the hold found it, and keeps its order.
+
+    `to` is None if it was not held yet: then it goes on from where it is. `pass_no` is the pass that takes it up.
+    """
+
+    server_id: str
+    to: TargetState | None
+    pass_no: int = 1
+    kind: Literal["released"] = "released"
+
+
+@dataclass(frozen=True, slots=True)
 class Forgiven:
     """Word of the operator, who resumed the run, that the failure of this target counts towards no budget any more."""
 
@@ -366,11 +379,14 @@ TargetEvent = (
     | PowerIntended
     | PowerAnswered
     | Retried
+    | Released
     | Forgiven
     | EndAsked
     | Settled
 )
 Event = RunEvent | TargetEvent
+# Events that queue a target again whose claim the run may have given up: their commit takes it anew.
+QueuedAgain = Retried | Released
 
 
 @dataclass(frozen=True, slots=True)

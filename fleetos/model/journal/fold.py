@@ -23,11 +23,12 @@ from fleetos.model.journal.events import (
     NotDelivered,
     PowerAnswered,
     PowerIntended,
+    Released,
     Retried,
     Settled,
     TargetEvent,
 )
-from fleetos.model.run import Attempt, Outcome, PowerCall, PowerOutcome, Target
+from fleetos.model.run import Attempt, End, Outcome, PowerCall, PowerOutcome, Target
 from fleetos.model.states import AHEAD, ENDS, RETRIABLE, Reason, TargetState, check_move
 
 _S = TargetState
@@ -43,6 +44,7 @@ _ALLOWED_STATES: dict[type[TargetEvent], frozenset[TargetState]] = {
     PowerIntended: _POWERED,
     PowerAnswered: _POWERED,
     EndAsked: AHEAD,
+    Released: AHEAD | {_S.RESTORING, _S.HELD},
     Forgiven: RETRIABLE | {_S.RESTORING},
     Settled: ENDS,
 }
@@ -76,21 +78,8 @@ def fold_target(target: Target | None, event: TargetEvent, at: datetime) -> Targ
             return replace(target, calls=(*target.calls, call), stopped_at=stopped_at)
         case PowerAnswered():
             return _fold_power_answered(target, event)
-        case Retried():
-            return _fold_retried(target, event, at)
-        case EndAsked():
-            return replace(target, asked_end=event.end)
-        case Forgiven():
-            return replace(target, excused=True)
-        case Settled():
-            attempts = tuple(
-                replace(
-                    attempt, unanswered=0, outcome=attempt.outcome or Outcome.UNKNOWN, ended_at=attempt.ended_at or at
-                )
-                for attempt in target.attempts
-            )
-            left_at = target.last_unanswered_at if target.unanswered else target.remembered_at
-            return replace(target, attempts=attempts, remembered_at=left_at)
+        case Retried() | Released() | EndAsked() | Forgiven() | Settled():
+            return _fold_word(target, event, at)
 
 
 def _move_to(target: Target, to: TargetState, at: datetime, reason: Reason | None, detail: str) -> Target:
@@ -303,7 +292,31 @@ def _was_not_done(call: PowerCall) -> bool:
     return call.outcome in (PowerOutcome.REFUSED, PowerOutcome.DROPPED)
 
 
+def _fold_word(target: Target, event: Retried | Released | EndAsked | Forgiven | Settled, at: datetime) -> Target:
+    """Return the target after a word of an operator."""
+    match event:
+        case Retried():
+            return _fold_retried(target, event, at)
+        case Released():
+            return _fold_released(target, event, at)
+        case EndAsked():
+            return replace(target, asked_end=event.end)
+        case Forgiven():
+            return replace(target, excused=True)
+        case Settled():
+            attempts = tuple(
+                replace(
+                    attempt, unanswered=0, outcome=attempt.outcome or Outcome.UNKNOWN, ended_at=attempt.ended_at or at
+                )
+                for attempt in target.attempts
+            )
+            left_at = target.last_unanswered_at if target.unanswered else target.remembered_at
+            return replace(target, attempts=attempts, remembered_at=left_at)
+
+
 def _fold_retried(target: Target, event: Retried, at: datetime) -> Target:
+    if target.proven:
+        raise IllegalMove(f"target {target.server_id}: its new OS is proven, and no retry wipes that")
     used = sum(attempt.outcome is not None for attempt in target.attempts)
     after = _move_to(target, TargetState.WAITING, at, None, "")
     attempts = target.attempts
@@ -319,3 +332,18 @@ def _fold_retried(target: Target, event: Retried, at: datetime) -> Target:
         pass_no=event.pass_no,
         excused=False,
     )
+
+
+def _fold_released(target: Target, event: Released, at: datetime) -> Target:
+    if not target.held_by_operator or target.ended is not (event.to is TargetState.WAITING):
+        raise IllegalMove(f"target {target.server_id}: an operator does not hold it so that it could be released")
+    if target.asked_end is not None:
+        return replace(target, asked_end=None)
+    if target.ended:
+        after = _move_to(target, TargetState.WAITING, at, None, "")
+    else:
+        after = replace(target, reason=None, detail="", then=End(TargetState.WAITING, None, ""))
+    # The hold ended an attempt that was not delivered: the next one takes its place.
+    used = sum(attempt.outcome is not None for attempt in target.attempts)
+    allowed = max(target.attempts_allowed, used + 1)
+    return replace(after, attempts_allowed=allowed, pass_no=event.pass_no, excused=False)

@@ -3,7 +3,8 @@
 The engine reads them from the database. Each is answered once, in the commit of its effect.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -19,6 +20,12 @@ class RequestKind(StrEnum):
     SET = "set"
     APPROVE = "approve"
     PROMOTE = "promote"
+    RELEASE = "release"
+    RETRY = "retry"
+
+
+# Their servers may have been given up: each is answered in a commit of its own, which takes the claims anew.
+TAKE_UP = frozenset({RequestKind.RELEASE, RequestKind.RETRY})
 
 
 class RequestOutcome(StrEnum):
@@ -40,6 +47,8 @@ class RequestArguments:
     """Number of the wave that an approval opens, or that is promoted."""
     incomplete: int | None = None
     """Number of unfinished members in spite of which the next wave opens; None: there are to be none."""
+    disks: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    """System disks that the operator agreed to wipe, by server id."""
 
 
 NO_ARGUMENTS = RequestArguments()

@@ -3,26 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from fleetos.model.journal.events import (
-    EndAsked,
-    Event,
     Forgiven,
     RunMoved,
     SettingChanged,
 )
 from fleetos.model.journal.requests import OperatorRequest, RequestKind, RequestOutcome
-from fleetos.model.run import End, Run, Target
-from fleetos.model.states import (
-    AHEAD,
-    ENDED_BY_APPLY,
-    QUEUED,
-    RETRIABLE,
-    RUN_ENDS,
-    Reason,
-    RunState,
-    TargetState,
-)
-from fleetos.rules.outcomes import give_up
+from fleetos.model.run import Run, Target
+from fleetos.model.states import ENDED_BY_APPLY, RUN_ENDS, Reason, RunState
 from fleetos.rules.requests.answer import Answer, RunDraft, done, no_effect, refused
+from fleetos.rules.requests.server_requests import SERVER_VERBS
 from fleetos.rules.requests.wave_requests import approve, promote
 from fleetos.rules.waves import wave_facts
 from fleetos.text import counted, join_some
@@ -50,8 +39,8 @@ def answer(request: OperatorRequest, draft: RunDraft) -> Answer:
             return _resume(request, run, draft.failures())
         case RequestKind.SET:
             return _set(request, run)
-        case RequestKind.HOLD | RequestKind.SKIP:
-            return _end_targets(request, run, draft.find)
+        case RequestKind.HOLD | RequestKind.SKIP | RequestKind.RELEASE | RequestKind.RETRY:
+            return _for_servers(request, run, draft.find)
         case RequestKind.APPROVE | RequestKind.PROMOTE if run.state is RunState.FINISHING:
             return no_effect("the run is being aborted, and opens no more waves")
         case RequestKind.APPROVE:
@@ -97,48 +86,19 @@ def _set(request: OperatorRequest, run: Run) -> Answer:
     return done(f"concurrency is {wanted:,}, no longer {present:,}", SettingChanged(wanted))
 
 
-def _end_targets(request: OperatorRequest, run: Run, target_of: TargetOf) -> Answer:
-    """Hold or skip the servers: all of them, or none if one of them may not be."""
-    hold = request.kind is RequestKind.HOLD
+def _for_servers(request: OperatorRequest, run: Run, target_of: TargetOf) -> Answer:
+    """Do it to all of the servers, or to none if it may not be done to one of them."""
+    verb = SERVER_VERBS[request.kind]
     found = [(server_id, target_of(server_id)) for server_id in request.arguments.servers]
     targets = [target for _, target in found if target is not None]
     refusals = [f"{server_id} is not in the run" for server_id, target in found if target is None]
-    refusals += [
-        f"{target.name} {why}" for target in targets if (why := (_why_not_held if hold else _why_not_skipped)(target))
-    ]
+    refusals += [f"{target.name} {why}" for target in targets if (why := verb.why_not(target, request))]
     if run.state is RunState.FINISHING:
         return no_effect("the run is being aborted, and changes no more servers")
     if refusals:
         return refused(join_some(refusals, _NAMES_TOLD))
-    state = TargetState.HELD if hold else TargetState.SKIPPED
-    left = [target for target in targets if target.state is not state or target.reason is not Reason.OPERATOR]
-    left = [target for target in left if target.asked_end is None or target.asked_end.state is not state]
+    left = [target for target in targets if not verb.is_so(target)]
     if not left:
-        return no_effect(f"{'held' if hold else 'skipped'} by an operator already")
-    end = End(state, Reason.OPERATOR, f"{request.by}: {request.reason}")
+        return no_effect(verb.already)
     names = join_some([target.name for target in left], _NAMES_TOLD)
-    return done(f"{'held' if hold else 'skipped'}: {names}", *(_end_event(target, end) for target in left))
-
-
-def _end_event(target: Target, end: End) -> Event:
-    """Return the end of the target; for one that is being prepared, the word that it ends as soon as it can."""
-    if target.state in AHEAD:
-        return EndAsked(target.server_id, end)
-    (event,) = give_up(target, end.state, Reason.OPERATOR, end.detail).events
-    return event
-
-
-def _why_not_held(target: Target) -> str:
-    """Return why the target cannot be held; empty if it can."""
-    if target.state in QUEUED | AHEAD or (target.state is TargetState.HELD and target.reason is Reason.OPERATOR):
-        return ""
-    return f"is {target.state}: its change is under way" if not target.ended else f"is {target.state}"
-
-
-def _why_not_skipped(target: Target) -> str:
-    """Return why the target cannot be skipped; empty if it can."""
-    if target.unsettled or target.unanswered:
-        return "has an unknown outcome"
-    if target.state in QUEUED | AHEAD | RETRIABLE | {TargetState.SKIPPED}:
-        return ""
-    return f"is {target.state}: its change is under way" if not target.ended else f"is {target.state}"
+    return done(f"{verb.done}: {names}", *(verb.event(target, request, run) for target in left))

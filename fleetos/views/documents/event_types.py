@@ -66,7 +66,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "target.enlisted": EventType(
         "a server became a target", ("name", "state", "image", "image_name", "reinstall", "image_before", "system_disk")
     ),
-    "target.waiting": EventType("it is in the queue again, for one more attempt", _MOVE),
+    "target.waiting": EventType("it is in the queue again: retried, released or recalled", _MOVE),
     "target.checking": EventType("it was admitted, and the server is read before its first effect", _MOVE),
     "target.draining": EventType("load is being moved away", _MOVE),
     "target.stopping": EventType("it is to be stopped", _MOVE),
@@ -108,6 +108,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
         "an operator asked that it ends so before its change, once nothing of it is on its way",
         ("then", "reason", "detail"),
     ),
+    "target.released": EventType("an operator took back that it is to be held, before it was", ()),
     "target.forgiven": EventType("its failure counts towards no budget any more: the operator resumed the run", ()),
     "target.settled": EventType("the operator declared its unknown outcomes settled", ()),
 }

@@ -21,6 +21,7 @@ from fleetos.model.journal.events import (
     PowerAnswered,
     PowerIntended,
     Record,
+    Released,
     Retried,
     RunApproved,
     RunCreated,
@@ -86,6 +87,8 @@ def type_of(event: Event) -> str:
             return f"target.{event.kind}"
         case JobEnded() if event.status is not JobStatus.SUCCESS:
             return "target.job-ended"
+        case Released() if event.to is None:
+            return "target.released"
         case _:
             return f"target.{state_of(event)}"
 
@@ -93,7 +96,7 @@ def type_of(event: Event) -> str:
 def state_of(event: Event) -> TargetState | None:
     """Return the state that the event moves its target to, or None if it moves none."""
     match event:
-        case Moved() | ChangeAnswered() | AttemptEnded():
+        case Moved() | ChangeAnswered() | AttemptEnded() | Released():
             return event.to
         case ChangeIntended():
             return TargetState.SUBMITTING

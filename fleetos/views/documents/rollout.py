@@ -51,7 +51,9 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def _wave_fields(run: Run, wave: Wave, ended: int, failures: Failures, standing: Standing) -> Document:
-    bake_until = find_bake_end(run) if wave.number == run.waves_opened else None
+    # A member that was taken up again unfinishes its wave, which bakes anew.
+    is_finished = wave.number == run.waves_opened and ended >= wave.members
+    bake_until = find_bake_end(run) if is_finished else None
     if wave.number > run.waves_opened:
         state = "waiting"
     elif bake_until is not None and bake_until > standing.now:

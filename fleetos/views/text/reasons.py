@@ -141,7 +141,8 @@ REASONS: Mapping[Reason, Words] = {
     _R.OPERATOR: Words(
         "by an operator",
         "An operator asked for it.",
-        "Ask the operator; then `fleetos resume {run} --reason TEXT` for a run, `fleetos retry {run}` for a server.",
+        "Ask the operator; then `fleetos resume {run} --reason TEXT` for a run, `fleetos release {run} SERVER --reason "
+        "TEXT` for a server, or `fleetos retry {run}` once the run has ended.",
     ),
     _R.BUDGET: Words(
         "failure budget used up",

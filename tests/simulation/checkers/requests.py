@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fleetos.model.journal.events import (
     Event,
+    Released,
     RequestAnswered,
+    Retried,
     RunApproved,
     RunDriverStarted,
     RunMoved,
@@ -63,6 +65,10 @@ def _does(verb: RequestKind, event: Event) -> bool:
             return isinstance(event, RunApproved)
         case RequestKind.PROMOTE:
             return isinstance(event, RunWavePromoted)
+        case RequestKind.RELEASE:
+            return isinstance(event, Released)
+        case RequestKind.RETRY:
+            return isinstance(event, Retried)
 
 
 def _left_too_early(trace: RunTrace) -> Iterator[Violation]:

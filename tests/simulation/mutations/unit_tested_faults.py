@@ -15,13 +15,14 @@ from pathlib import Path
 from tests.simulation.mutations.masked_faults import MASKED_FAULTS
 from tests.simulation.mutations.mutation_runner import CONTROL, ROOT, copy_of
 from tests.simulation.mutations.patches import Mutation
-from tests.simulation.mutations.shared_patches import UnitTestedFault, unit_tested
+from tests.simulation.mutations.shared_patches import FOLD, RULES, UnitTestedFault, unit_tested
 
 # What tests need beside the packages.
 _MORE = ("pyproject.toml", "migrations", "plans")
 _TESTS_MAX_S = 600.0
 _FOUND, _CLEAN = 1, 0
 CONFIRMING, JOURNAL = "fleetos/cli/confirm.py", "fleetos/store/journal.py"
+RETAKE = "fleetos/store/retake.py"
 AGREEMENT, LAW = "fleetos/planning/agreement.py", "fleetos/model/states.py"
 
 
@@ -38,6 +39,9 @@ class UnitTestResult:
 _NOT_PLAYED = "the command line is not played"
 _TERMINAL = "tests/cli/test_terminal.py"
 _CONTRACT = "tests/contract/test_journal_contract.py"
+_CLAIMS = "tests/contract/test_journal_claims.py"
+_ONE_RUN = "a world has one run at a time"
+_SERVER_REQUESTS = "tests/unit/rules/test_server_requests.py"
 _AGREED = "tests/cli/test_agreement.py"
 _NUMBER_CARRIED_ON = f"{_AGREED}::test_a_number_is_held_against_a_run_that_is_carried_on"
 
@@ -162,14 +166,53 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
         "the lease is proven in a transaction of its own, before the one that writes",
         (
             JOURNAL,
-            "                await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n",
+            "            await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n",
             (
-                "                await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n"
-                "            async with self._database.writing() as connection:\n"
+                "            await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n"
+                "        async with self._database.writing() as connection:\n"
             ),
         ),
         "whoever has taken over has written a record, and the number of the next one is taken",
         f"{_CONTRACT}::test_a_commit_that_fails_renews_no_lease[sqlite]",
+    ),
+    unit_tested(
+        "taken-up-without-claim",
+        "a server that is released or retried goes on without its claim",
+        (JOURNAL, "        again = entry.queued_again\n", "        again: Sequence[Target] = ()\n"),
+        _ONE_RUN,
+        f"{_CLAIMS}::test_of_servers_that_another_run_has_none_is_taken[sqlite]",
+    ),
+    unit_tested(
+        "taken-up-after-another",
+        "a server is taken up again though another run has changed it since",
+        (RETAKE, "    await _refuse_touched_since(connection, run_id, again)\n", ""),
+        _ONE_RUN,
+        f"{_CLAIMS}::test_a_server_that_another_run_has_changed_is_not_taken_up[sqlite]",
+    ),
+    unit_tested(
+        "taken-up-in-an-old-pass",
+        "a server that is taken up again counts as one of the pass that gave it up",
+        (RETAKE, "    await _store_pass_no(connection, run_id, [target.server_id for target in again])\n", ""),
+        _ONE_RUN,
+        f"{_CLAIMS}::test_a_server_that_is_taken_up_counts_as_the_latest_pass[sqlite]",
+    ),
+    unit_tested(
+        "proven-os-retried",
+        "a retry may wipe a new OS that is proven",
+        (FOLD, "    if target.proven:\n", "    if False:\n"),
+        "only a server that is gone has a proven OS and has failed, and it does not come back",
+        f"{_SERVER_REQUESTS}::test_a_proven_os_is_retried_by_nothing",
+    ),
+    unit_tested(
+        "any-disk-retried",
+        "a retry wipes another disk than the operator agreed to",
+        (
+            f"{RULES}/server_requests.py",
+            "not target.ended or named == target.last_disk",
+            "not target.ended or named is not None",
+        ),
+        "the simulated operator names the disk at the moment at which he asks",
+        f"{_SERVER_REQUESTS}::test_the_disk_is_the_one_that_was_agreed_to",
     ),
     unit_tested(
         "oldest-run-kept",

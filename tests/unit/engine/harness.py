@@ -8,7 +8,7 @@ from itertools import count
 import anyio
 
 from fleetos.clock import SystemClock
-from fleetos.engine.engine import Dependencies, Engine
+from fleetos.engine.engine import Dependencies, Engine, Intervals
 from fleetos.engine.protocols import CalendarSource, NoCalendars
 from fleetos.errors import JournalUnwritable, LeaseLost
 from fleetos.model.inventory import ServerSnapshot
@@ -140,6 +140,7 @@ class EngineHarness:
         self.journal_clock = ShiftedClock()
         self.commits = 0
         self.calendars: CalendarSource = NoCalendars()
+        self.intervals = Intervals()
         self._beat_s = beat_s
         self._fails: tuple[type[JournalUnwritable | LeaseLost], int] | None = None
         self._ids = count(1)
@@ -157,7 +158,7 @@ class EngineHarness:
             new_id=lambda: f"call-{next(self._ids)}",
             calendars=self.calendars,
         )
-        return Engine(self.progress(), edge)
+        return Engine(self.progress(), edge, beats=self.intervals)
 
     def fail_commits(self, error: type[JournalUnwritable | LeaseLost], first: int = 0) -> None:
         """Let every commit fail from that one on, counted from 1: by the disk, or since another driver takes over."""

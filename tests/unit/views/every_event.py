@@ -18,6 +18,7 @@ from fleetos.model.journal.events import (
     NotDelivered,
     PowerAnswered,
     PowerIntended,
+    Released,
     RequestAnswered,
     Retried,
     RunApproved,
@@ -86,6 +87,8 @@ def every_event() -> Iterator[Event]:
     yield PowerIntended(WHERE, "call-2", "start", hard=False, size=1)
     yield PowerAnswered(WHERE, "call-1", PowerOutcome.REFUSED, JOB, "Ecs.0605", "locked", "req-2", START)
     yield Retried(WHERE, "disk-2")
+    yield Released(WHERE, TargetState.WAITING)
+    yield Released(WHERE, None)
     yield EndAsked(WHERE, End(TargetState.HELD, Reason.OPERATOR, "anna: it is in use"))
     yield Forgiven(WHERE)
     yield Settled(WHERE)

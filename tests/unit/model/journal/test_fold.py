@@ -24,7 +24,7 @@ from fleetos.model.journal.events import (
     TargetEvent,
 )
 from fleetos.model.journal.fold import fold_target
-from fleetos.model.run import Attempt, End, Outcome, PowerCall, PowerOutcome, Target
+from fleetos.model.run import End, Outcome, PowerCall, PowerOutcome, Target
 from fleetos.model.states import Reason, TargetState
 from tests.support.builders import (
     NEW_DISK,
@@ -86,34 +86,6 @@ def test_a_move_can_end_the_wait_for_power() -> None:
     assert after.stopped_at is None
     assert (after.state, after.reason, after.detail, after.then) == (end.state, end.reason, end.detail, None)
     assert happen(before, Moved(ID, S.HELD, Reason.LOCKED)).stopped_at == START
-
-
-@pytest.mark.parametrize(
-    "recall", [Moved(ID, S.WAITING), Moved(ID, S.RESTORING, then=End(S.WAITING, None, ""))], ids=["at once", "started"]
-)
-def test_a_recall_forgets_an_attempt_of_which_the_cloud_took_nothing(recall: Moved) -> None:
-    refused = a_target(state=S.READY, attempts=(an_attempt(sends=3),), refusals=2, stopped_at=START)
-    assert refused.recallable
-    after = happen(refused, recall)
-    assert (after.attempts, after.refusals, after.stopped_at) == ((), 2, START)
-    assert happen(replace(refused, state=S.READY), Moved(ID, S.HELD, Reason.LOCKED)).attempts == refused.attempts
-
-
-@pytest.mark.parametrize(
-    "attempt",
-    [an_attempt(unanswered=1), an_attempt(outcome=Outcome.FAILED), an_attempt(outcome=Outcome.REFUSED)],
-    ids=["may have arrived", "failed", "refused for good"],
-)
-def test_others_are_not_recalled(attempt: Attempt) -> None:
-    assert not a_target(state=S.READY, attempts=(attempt,)).recallable
-
-
-def test_an_accepted_change_is_never_forgotten() -> None:
-    accepted = a_target(state=S.READY, attempts=(an_attempt(accepted_at=START),))
-    assert not accepted.recallable
-    for recall in (Moved(ID, S.WAITING), Moved(ID, S.RESTORING, then=End(S.WAITING, None, ""))):
-        with pytest.raises(IllegalMove, match="cannot be recalled"):
-            happen(accepted, recall)
 
 
 def test_a_foreign_disk_is_kept_apart_from_the_one_that_may_be_wiped() -> None:

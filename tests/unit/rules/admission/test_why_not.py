@@ -60,7 +60,7 @@ def standing(**changes: object) -> Standing:
 
 # Each standing has one more reason than the next; the rows are in the order of the reasons.
 ROWS: tuple[tuple[WaitReason, dict[str, object], str, tuple[Point, ...]], ...] = (
-    (R.ABORTED, {"run": a_run(state=RunState.FINISHING)}, "aborted", (A, E, SUBMIT)),
+    (R.ABORTED, {"run": a_run(state=RunState.FINISHING)}, "being ended", (A, E, SUBMIT)),
     (
         R.PAUSED,
         {"run": a_run(state=RunState.PAUSED, reason=Reason.UNREACHABLE, by="anna")},

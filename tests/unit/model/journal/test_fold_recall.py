@@ -1,0 +1,42 @@
+"""A turn that is taken back: what the target forgets, and what it never forgets."""
+
+from dataclasses import replace
+
+import pytest
+
+from fleetos.errors import IllegalMove
+from fleetos.model.journal.events import Moved
+from fleetos.model.run import Attempt, End, Outcome
+from fleetos.model.states import Reason, TargetState
+from tests.support.builders import START, a_target, an_attempt
+from tests.unit.model.journal.test_fold import ID, happen
+
+S = TargetState
+
+
+@pytest.mark.parametrize(
+    "recall", [Moved(ID, S.WAITING), Moved(ID, S.RESTORING, then=End(S.WAITING, None, ""))], ids=["at once", "started"]
+)
+def test_a_recall_forgets_an_attempt_of_which_the_cloud_took_nothing(recall: Moved) -> None:
+    refused = a_target(state=S.READY, attempts=(an_attempt(sends=3),), refusals=2, stopped_at=START)
+    assert refused.recallable
+    after = happen(refused, recall)
+    assert (after.attempts, after.refusals, after.stopped_at) == ((), 2, START)
+    assert happen(replace(refused, state=S.READY), Moved(ID, S.HELD, Reason.LOCKED)).attempts == refused.attempts
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [an_attempt(unanswered=1), an_attempt(outcome=Outcome.FAILED), an_attempt(outcome=Outcome.REFUSED)],
+    ids=["may have arrived", "failed", "refused for good"],
+)
+def test_others_are_not_recalled(attempt: Attempt) -> None:
+    assert not a_target(state=S.READY, attempts=(attempt,)).recallable
+
+
+def test_an_accepted_change_is_never_forgotten() -> None:
+    accepted = a_target(state=S.READY, attempts=(an_attempt(accepted_at=START),))
+    assert not accepted.recallable
+    for recall in (Moved(ID, S.WAITING), Moved(ID, S.RESTORING, then=End(S.WAITING, None, ""))):
+        with pytest.raises(IllegalMove, match="cannot be recalled"):
+            happen(accepted, recall)
