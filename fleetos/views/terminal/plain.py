@@ -142,8 +142,9 @@ class PlainView:
             case RunWaveOpened():
                 self._say(at, f"wave {event.number} begins")
             case RunWaveFinished():
-                waiting = find_pause_between_waves(progress, at)
-                self._say(at, f"wave {event.number} is finished{f'; {waiting.words}' if waiting else ''}")
+                self._say(at, f"wave {event.number} is finished")
+                if waiting := find_pause_between_waves(progress, at):
+                    self._say(at, waiting.words)
             case RunWavePromoted():
                 self._say(at, f"wave {event.number} is promoted by {printable(event.by)}")
             case RunApproved():
