@@ -139,6 +139,19 @@ class PlainView:
                 self._say(at, f"concurrency is {event.concurrency:,}")
             case RunPassStarted():
                 self._say(at, f"pass {event.number} begins")
+            case RunWaveOpened() | RunWaveFinished() | RunWavePromoted() | RunApproved():
+                self._tell_wave(event, progress, at)
+            case RunDriverStarted():
+                self._say(at, f"driven by {event.driver}")
+            case RunDriverEnded():
+                self._say(at, f"driven no more: {left_words(Left(at, event.driver, event.why, event.detail))}")
+            case RunCreated():
+                self._say(at, f"run {event.run.id} created")
+
+    def _tell_wave(
+        self, event: RunWaveOpened | RunWaveFinished | RunWavePromoted | RunApproved, progress: Progress, at: datetime
+    ) -> None:
+        match event:
             case RunWaveOpened():
                 self._say(at, f"wave {event.number} begins")
             case RunWaveFinished():
@@ -149,12 +162,6 @@ class PlainView:
                 self._say(at, f"wave {event.number} is promoted by {printable(event.by)}")
             case RunApproved():
                 self._say(at, f"wave {event.number} is approved by {printable(event.by)}")
-            case RunDriverStarted():
-                self._say(at, f"driven by {event.driver}")
-            case RunDriverEnded():
-                self._say(at, f"driven no more: {left_words(Left(at, event.driver, event.why, event.detail))}")
-            case RunCreated():
-                self._say(at, f"run {event.run.id} created")
 
     def _tell_event(self, event: TargetEvent, progress: Progress, at: datetime) -> None:
         target, settings, state = progress.targets[event.server_id], progress.run.settings, state_of(event)
