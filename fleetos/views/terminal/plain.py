@@ -90,6 +90,8 @@ class PlainView:
         for line in (*image_lines(run), *reinstalls):
             self._say(now, line)
         self._say(now, _wipes_words(progress))
+        if waiting := find_pause_between_waves(progress, now):
+            self._say(now, waiting.words)
         self._remember(progress, now)
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
