@@ -90,8 +90,7 @@ class PlainView:
         for line in (*image_lines(run), *reinstalls):
             self._say(now, line)
         self._say(now, _wipes_words(progress))
-        if waiting := find_pause_between_waves(progress, now):
-            self._say(now, waiting.words)
+        self._tell_pause_between_waves(progress, now)
         self._remember(progress, now)
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
@@ -158,12 +157,15 @@ class PlainView:
                 self._say(at, f"wave {event.number} begins")
             case RunWaveFinished():
                 self._say(at, f"wave {event.number} is finished")
-                if waiting := find_pause_between_waves(progress, at):
-                    self._say(at, waiting.words)
+                self._tell_pause_between_waves(progress, at)
             case RunWavePromoted():
                 self._say(at, f"wave {event.number} is promoted by {printable(event.by)}")
             case RunApproved():
                 self._say(at, f"wave {event.number} is approved by {printable(event.by)}")
+
+    def _tell_pause_between_waves(self, progress: Progress, at: datetime) -> None:
+        if waiting := find_pause_between_waves(progress, at):
+            self._say(at, waiting.words)
 
     def _tell_event(self, event: TargetEvent, progress: Progress, at: datetime) -> None:
         target, settings, state = progress.targets[event.server_id], progress.run.settings, state_of(event)
