@@ -115,13 +115,18 @@ def test_an_approval_outlives_a_driver_that_is_killed_before_the_wave_opens(runn
     check_opened_after(runner, resumed, "run.approved")
 
 
-def test_an_approval_of_a_run_without_a_driver_is_taken_by_the_command(runner: SharedCloudRunner) -> None:
-    driver = begin(runner, "approval: true")
+def test_both_are_taken_by_the_commands_themselves_where_no_process_drives_the_run(runner: SharedCloudRunner) -> None:
+    rollout = "  order: [listed]\n  waves: [{sizes: [1], then: {bake: 5h, approval: true}}, 100%]"
+    driver = runner.begin("apply", runner.write_plan(NAMES, concurrency=3, attempts=1, rollout=rollout), "--yes")
+    driver.until("run.wave-finished")
     driver.kill()
     run = driver.run_id
-    done = runner.invoke("approve", run, "--wave", "2", *WHY)
-    assert done.returncode == 0, done.stderr
-    assert f"go on with: fleetos resume {run}" in done.stderr
+    assert ask(runner, 64, "wave", "promote", run)["outcome"] == "refused"
+    approved = runner.invoke("approve", run, "--wave", "2", *WHY)
+    assert approved.returncode == 0, approved.stderr
+    assert f"go on with: fleetos resume {run}" in approved.stderr
+    assert ask(runner, 0, "wave", "promote", run)["outcome"] == "done"
+    assert ask(runner, 0, "wave", "promote", run)["outcome"] == "no-effect"
     assert runner.changes(REST) == dict.fromkeys(REST, 0)
     assert runner.fleetos("resume", run).returncode == 0
     assert runner.changes(NAMES) == dict.fromkeys(NAMES, 1)

@@ -90,6 +90,7 @@ class PlainView:
         for line in (*image_lines(run), *reinstalls):
             self._say(now, line)
         self._say(now, _wipes_words(progress))
+        self._tell_pause_between_waves(progress, now)
         self._remember(progress, now)
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
@@ -139,21 +140,32 @@ class PlainView:
                 self._say(at, f"concurrency is {event.concurrency:,}")
             case RunPassStarted():
                 self._say(at, f"pass {event.number} begins")
-            case RunWaveOpened():
-                self._say(at, f"wave {event.number} begins")
-            case RunWaveFinished():
-                waiting = find_pause_between_waves(progress, at)
-                self._say(at, f"wave {event.number} is finished{f'; {waiting.words}' if waiting else ''}")
-            case RunWavePromoted():
-                self._say(at, f"wave {event.number} is promoted by {printable(event.by)}")
-            case RunApproved():
-                self._say(at, f"wave {event.number} is approved by {printable(event.by)}")
+            case RunWaveOpened() | RunWaveFinished() | RunWavePromoted() | RunApproved():
+                self._tell_wave(event, progress, at)
             case RunDriverStarted():
                 self._say(at, f"driven by {event.driver}")
             case RunDriverEnded():
                 self._say(at, f"driven no more: {left_words(Left(at, event.driver, event.why, event.detail))}")
             case RunCreated():
                 self._say(at, f"run {event.run.id} created")
+
+    def _tell_wave(
+        self, event: RunWaveOpened | RunWaveFinished | RunWavePromoted | RunApproved, progress: Progress, at: datetime
+    ) -> None:
+        match event:
+            case RunWaveOpened():
+                self._say(at, f"wave {event.number} begins")
+            case RunWaveFinished():
+                self._say(at, f"wave {event.number} is finished")
+                self._tell_pause_between_waves(progress, at)
+            case RunWavePromoted():
+                self._say(at, f"wave {event.number} is promoted by {printable(event.by)}")
+            case RunApproved():
+                self._say(at, f"wave {event.number} is approved by {printable(event.by)}")
+
+    def _tell_pause_between_waves(self, progress: Progress, at: datetime) -> None:
+        if waiting := find_pause_between_waves(progress, at):
+            self._say(at, waiting.words)
 
     def _tell_event(self, event: TargetEvent, progress: Progress, at: datetime) -> None:
         target, settings, state = progress.targets[event.server_id], progress.run.settings, state_of(event)

@@ -7,6 +7,7 @@ from fleetos.app.context import OPERATOR, operator_name
 from fleetos.app.lookup import find_run
 from fleetos.app.requests import Asked, is_driven, needs_driver
 from fleetos.app.results import RequestResult
+from fleetos.errors import UsageError
 from fleetos.model.journal.requests import RequestKind, RequestOutcome
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.store import queries
@@ -64,5 +65,12 @@ async def test_a_driver_that_does_not_answer_in_time_is_named_and_the_request_st
 def test_an_operator_is_named_by_the_option_else_the_variable_else_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(OPERATOR, "berta")
     assert (operator_name("anna"), operator_name(None)) == ("anna", "berta")
+    for wrong in ("a\nb", "b" * 101):
+        monkeypatch.setenv(OPERATOR, wrong)
+        with pytest.raises(UsageError):
+            operator_name(None)
+    monkeypatch.setenv(OPERATOR, " ")
+    assert operator_name(" anna ") == "anna"
+    assert operator_name(None) == this_process().user
     monkeypatch.delenv(OPERATOR)
     assert operator_name(None) == this_process().user

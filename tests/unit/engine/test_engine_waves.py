@@ -3,16 +3,28 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from fleetos.model.journal.events import Moved, Retried, RunMoved, RunPassStarted, RunWaveFinished, RunWaveOpened
+from fleetos.clock import SystemClock
+from fleetos.model.journal.events import (
+    Moved,
+    RequestAnswered,
+    Retried,
+    RunApproved,
+    RunMoved,
+    RunPassStarted,
+    RunWaveFinished,
+    RunWaveOpened,
+)
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
-from fleetos.model.journal.requests import RequestKind
+from fleetos.model.journal.requests import RequestArguments, RequestKind, RequestOutcome
+from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import Command, Reason, RunState, TargetState
-from fleetos.model.steering.rollout import BetweenWaves, Budgets, OfLast, OnExceeded, Steering, Wave
+from fleetos.model.steering.rollout import Approval, BetweenWaves, Budgets, OfLast, OnExceeded, Steering, Wave
 from fleetos.store.memory_journal import CommitFaults
 from tests.support.builders import START, a_target
 from tests.support.clouds.small import WriteResult, refused
@@ -169,3 +181,62 @@ async def test_a_retry_of_the_last_wave_bakes_anew() -> None:
     assert len(finished) == 2
     assert ended_at is not None
     assert ended_at - finished[1] >= timedelta(seconds=0.1)
+
+
+def ask(harness: EngineHarness, kind: RequestKind, by: str = "ben", **arguments: Any) -> None:
+    harness.store.add_request(kind, by, SystemClock().now(), "because", RequestArguments(**arguments))
+
+
+async def drive_to_the_end_of_a_wave(harness: EngineHarness) -> None:
+    engine = harness.engine()
+    harness.watcher.act = lambda progress: engine.leave() if progress.run.wave_finished_at else None
+    await engine.drive("host:1", Command.RESUME)
+    harness.watcher.act = None
+
+
+def answers(harness: EngineHarness) -> list[RequestOutcome]:
+    return [event.outcome for event in harness.events if isinstance(event, RequestAnswered)]
+
+
+async def test_a_driver_that_waits_for_an_approval_opens_the_wave_with_it() -> None:
+    between = BetweenWaves(approval=Approval(of=2))
+    steering = Steering(waves=(Wave(1, None, 1, between), Wave(2, None, 3, BetweenWaves())))
+    harness = EngineHarness(settings=ONCE, targets=members(1, 3), steering=steering)
+
+    def approve(progress: Progress) -> None:
+        if progress.run.wave_finished_at and not harness.store.requests_made:
+            for by in ("ben", "ben", "carl"):
+                ask(harness, RequestKind.APPROVE, by, wave=2)
+
+    harness.watcher.act = approve
+    assert (await harness.drive()).run.state is RunState.DONE
+    assert answers(harness) == [RequestOutcome.DONE, RequestOutcome.REFUSED, RequestOutcome.DONE]
+    events = harness.events
+    last = max(at for at, event in enumerate(events) if isinstance(event, RunApproved))
+    assert events.index(RunWaveOpened(2)) > last
+    assert harness.sent("change") == 4
+
+
+async def test_a_promotion_ends_the_bake_for_the_process_that_drives_next() -> None:
+    steering = Steering(waves=(*waves(2, bake_s=3600.0), Wave(2, None, 1, BetweenWaves())))
+    harness = EngineHarness(settings=ONCE, targets=members(2, 1), steering=steering)
+    await drive_to_the_end_of_a_wave(harness)
+    assert harness.sent("change") == 2
+    ask(harness, RequestKind.PROMOTE, wave=1)
+    assert (await harness.drive()).run.state is RunState.DONE
+    assert answers(harness) == [RequestOutcome.DONE]
+
+
+async def test_a_server_that_is_skipped_after_its_wave_has_ended_does_not_unfinish_it() -> None:
+    steering = Steering(waves=(*waves(2, bake_s=1.6), Wave(2, None, 1, BetweenWaves())))
+    harness = EngineHarness(settings=ONCE, targets=members(2, 1), steering=steering)
+    harness.cloud.decides = fails(2)
+
+    def skip(progress: Progress) -> None:
+        if progress.run.wave_finished_at and not harness.store.requests_made:
+            ask(harness, RequestKind.SKIP, servers=("server-0002",))
+
+    harness.watcher.act = skip
+    assert (await harness.drive()).run.state is RunState.DONE
+    assert answers(harness) == [RequestOutcome.DONE]
+    assert [wave for what, wave, _ in steps(harness) if what == "finished"] == [1, 2]

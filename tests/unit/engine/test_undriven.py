@@ -7,9 +7,10 @@ import pytest
 from fleetos.clock import SystemClock
 from fleetos.engine.undriven import answer_requests
 from fleetos.errors import LeaseLost
-from fleetos.model.journal.events import RequestAnswered, RunMoved
-from fleetos.model.journal.requests import RequestKind, RequestOutcome
+from fleetos.model.journal.events import RequestAnswered, RunMoved, RunWaveOpened
+from fleetos.model.journal.requests import RequestArguments, RequestKind, RequestOutcome
 from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.model.steering.rollout import Approval, BetweenWaves, Steering, Wave
 from tests.support.builders import START, a_target
 from tests.unit.engine.harness import QUICK, EngineHarness
 
@@ -43,6 +44,21 @@ async def test_a_resume_does_not_end_the_pause_of_a_run_whose_servers_failed_mea
     harness.store.add_request(RequestKind.RESUME, "anna", START, "looked")
     assert await answered(harness) == [(1, RequestOutcome.DONE)]
     assert (harness.store.run.state, harness.store.run.reason) == (RunState.PAUSED, Reason.BUDGET)
+
+
+async def test_a_wave_whose_last_server_is_skipped_ends_and_can_be_approved() -> None:
+    between = BetweenWaves(approval=Approval())
+    steering = Steering(waves=(Wave(1, None, 2, between), Wave(2, None, 1, between)))
+    targets = [a_target(1, state=TargetState.DONE, wave=1), a_target(2, wave=1), a_target(3, wave=2)]
+    harness = EngineHarness(targets=targets, steering=steering, further_events=[RunWaveOpened(1)])
+    ask_of_wave = RequestArguments(wave=2)
+    harness.store.add_request(RequestKind.APPROVE, "anna", SystemClock().now(), "too early", ask_of_wave)
+    harness.store.add_request(RequestKind.SKIP, "anna", START, "gone", RequestArguments(("server-0002",)))
+    assert await answered(harness) == [(1, RequestOutcome.REFUSED), (2, RequestOutcome.DONE)]
+    assert harness.store.run.wave_finished_at is not None
+    harness.store.add_request(RequestKind.APPROVE, "anna", SystemClock().now(), "it is fine", ask_of_wave)
+    assert await answered(harness) == [(3, RequestOutcome.DONE)]
+    assert [(approval.wave, approval.by) for approval in harness.store.run.approvals] == [(2, "anna")]
 
 
 async def test_without_requests_nothing_is_written() -> None:

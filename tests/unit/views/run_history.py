@@ -19,12 +19,15 @@ from fleetos.model.journal.events import (
     RunCreated,
     RunDriverStarted,
     RunEvent,
+    RunWaveFinished,
+    RunWaveOpened,
 )
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Outcome, Run, Scope, Target
 from fleetos.model.states import Reason, TargetState
+from fleetos.model.steering.rollout import BetweenWaves, Steering, Wave
 from tests.support import builders
 from tests.support.builders import START
 from tests.support.clocks import ManualClock
@@ -152,3 +155,16 @@ class RunHistory:
                 not_before=self.now + timedelta(seconds=30) if again else None,
             ),
         )
+
+
+def between_waves(between: BetweenWaves) -> RunHistory:
+    """Return a run of anna whose first wave of one server has just finished, and whose second one waits."""
+    waves = tuple(Wave(number, None, 1, between) for number in (1, 2))
+    members = [replace(target(number), wave=number + 1) for number in (0, 1)]
+    history = RunHistory(members, web_tier_run(owner="anna", steering=Steering(waves=waves)))
+    history.begin()
+    history.happen(RunWaveOpened(1))
+    history.submit(0)
+    history.succeed(0)
+    history.happen(RunWaveFinished(1))
+    return history

@@ -9,10 +9,11 @@ from rich.cells import cell_len
 
 from fleetos.model.journal.events import Moved, RunMoved
 from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.model.steering.rollout import Approval, BetweenWaves
 from fleetos.views.terminal.frame import Spent, frame
 from fleetos.views.terminal.highlights import Highlights
 from tests.support.seeded_examples import EXAMPLES_FACTOR
-from tests.unit.views.run_history import RunHistory, server_id, target, web_tier_run
+from tests.unit.views.run_history import RunHistory, between_waves, server_id, target, web_tier_run
 from tests.unit.views.text.test_format import HOSTILE
 
 SPENT = Spent(190, {"sweep": 1_000, "change": 234})
@@ -180,3 +181,14 @@ def test_the_bar_is_full_only_at_the_end(ended: int) -> None:
     bar = seen(watch, history, 80, 24)[1]
     assert (" 100 % " in bar) == (ended == 10_000)
     assert ("-]" not in bar) == (ended == 10_000)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 10), (20, 4)])
+def test_a_run_between_two_waves_says_what_it_waits_for(width: int, height: int) -> None:
+    history = between_waves(BetweenWaves(approval=Approval("other")))
+    lines = seen(Highlights(history.progress, history.now), history, width, height)
+    assert len(lines) < height
+    assert all(cell_len(line) <= width for line in lines)
+    if height > 4:
+        words = "wave 2 waits for an approval by somebody other than anna: fleetos approve 2b7c0m1x4q --wave 2"
+        assert words in " ".join(" ".join(lines).split())

@@ -4,12 +4,22 @@ from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO, StringIO, TextIOWrapper
 
-from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, Moved, Retried, RunMoved, RunPassStarted
+from fleetos.model.journal.events import (
+    ChangeAnswered,
+    ChangeIntended,
+    Moved,
+    Retried,
+    RunApproved,
+    RunMoved,
+    RunPassStarted,
+    RunWavePromoted,
+)
 from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.model.steering.rollout import Approval, BetweenWaves
 from fleetos.views.terminal.plain import SERVER_LINES_A_MINUTE, PlainView
 from fleetos.views.text.reasons import REASONS, todo_of
 from fleetos.views.text.target_notes import note_of
-from tests.unit.views.run_history import JOB, STOPPED, RunHistory, server_id, target
+from tests.unit.views.run_history import JOB, STOPPED, RunHistory, between_waves, server_id, target
 from tests.unit.views.text.test_format import HOSTILE
 
 WEB_01 = f"web-01 ({server_id(1)})"
@@ -180,3 +190,18 @@ def test_hostile_names_stay_in_their_line() -> None:
     view.note(HOSTILE, history.now)
     view.ended(history.progress, {}, history.now)
     assert all(line.isprintable() for line in out.getvalue().split("\n"))
+
+
+def test_the_end_of_a_wave_says_what_the_next_one_waits_for() -> None:
+    history, out = between_waves(BetweenWaves(3600.0, Approval())), StringIO()
+    view = PlainView(out)
+    view.started(history.progress, history.now)
+    view.turned(history.progress, history.records[-1:], {}, history.now)
+    view.turned(history.progress, history.happen(RunApproved(2, "ben"), RunWavePromoted(1, "anna")), {}, history.now)
+    waits = "wave 2 waits for an approval by anybody: fleetos approve 2b7c0m1x4q --wave 2"
+    assert [line.partition(" ")[2] for line in out.getvalue().splitlines()[-4:]] == [
+        "wave 1 is finished",
+        f"wave 1 is watched until 2026-03-01 13:00Z; {waits}",
+        "wave 2 is approved by ben",
+        "wave 1 is promoted by anna",
+    ]

@@ -6,14 +6,15 @@ from datetime import timedelta
 import pytest
 from rich.cells import cell_len
 
-from fleetos.model.journal.events import Moved, RunDriverEnded, RunMoved
+from fleetos.model.journal.events import Moved, RunApproved, RunDriverEnded, RunMoved
 from fleetos.model.run import LeftBy
 from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.model.steering.rollout import Approval, BetweenWaves
 from fleetos.views.terminal.status import Status, status_screen
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.run_condition import Driver
 from tests.support.builders import START
-from tests.unit.views.run_history import RunHistory, server_id, target
+from tests.unit.views.run_history import RunHistory, between_waves, server_id, target
 from tests.unit.views.text.test_format import HOSTILE
 
 WHO = "process 8514 of root on vm"
@@ -165,3 +166,13 @@ def test_a_run_that_is_over_says_what_is_left_to_do() -> None:
     assert any(line.startswith("web-20 ") and "may be powered off; does not stop" in line for line in lines)
     assert "1 server may be powered off because of this run: web-20" in lines
     assert lines[-2:] == ["next: fleetos retry 2b7c0m1x4q", "next: fleetos apply /plans/web.yaml --new-run"]
+
+
+@pytest.mark.parametrize("lease", [ALIVE, None])
+def test_a_run_between_two_waves_says_what_it_waits_for_and_who_may_end_that(lease: Driver | None) -> None:
+    history = between_waves(BetweenWaves(approval=Approval("other")))
+    lines = lines_of(history, lease)
+    assert "wave 2 waits for an approval by somebody other than anna: fleetos approve 2b7c0m1x4q --wave 2" in lines
+    assert max(map(cell_len, lines_of(history, lease, 60))) <= 60
+    history.happen(RunApproved(2, "ben"))
+    assert not any("wave 2" in line for line in lines_of(history, None))
