@@ -25,6 +25,7 @@ class Check(StrEnum):
     HOST_DOWN = "host-down"
     BARE_METAL = "bare-metal"
     MANAGED = "managed"
+    PROTECTED = "protected"
     FROZEN = "frozen"
     SPOT = "spot"
     YEARLY_MONTHLY = "yearly-monthly"

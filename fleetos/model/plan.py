@@ -198,7 +198,7 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class AllowedServer:
-    """Permission to change a server that belongs to another service, by its id or exact name."""
+    """Permission to change a server that belongs to another service, or is protected, by its id or exact name."""
 
     server: str
     place: SourcePosition
@@ -276,6 +276,7 @@ class Plan:
     region: str | None = None
     exclude: tuple[Exclusion, ...] = ()
     allow_managed: tuple[AllowedServer, ...] = ()
+    allow_protected: tuple[AllowedServer, ...] = ()
     rollout: Rollout = field(default_factory=Rollout)
     failure: FailurePolicy = field(default_factory=FailurePolicy)
     timeouts: Timeouts = field(default_factory=Timeouts)

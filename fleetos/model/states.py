@@ -68,6 +68,7 @@ class Reason(StrEnum):
     WRONG_STATE = "wrong-state"
     UNSUITABLE = "unsuitable"
     MANAGED = "managed"
+    PROTECTED = "protected"
     UNANSWERED_SEND = "unanswered-send"
     STOP_TIMEOUT = "stop-timeout"
     STOP_REFUSED = "stop-refused"
@@ -100,8 +101,8 @@ AHEAD = frozenset({_S.CHECKING, _S.DRAINING, _S.STOPPING, _S.READY})
 FLIGHT = IN_FLIGHT - AHEAD
 # States in which `retry` may queue a target again.
 RETRIABLE = frozenset({_S.FAILED, _S.HELD})
-# Only a plan that allows it may change a managed server, so a retry of a run that left the server alone does not.
-NEVER_RETRIED = frozenset({Reason.MANAGED})
+# Only a plan that allows it may change a managed or protected server, so a retry of a run that left it alone does not.
+NEVER_RETRIED = frozenset({Reason.MANAGED, Reason.PROTECTED})
 
 MOVES: dict[TargetState, dict[TargetState, str]] = {
     _S.WAITING: {

@@ -13,6 +13,7 @@ _REASONS = {
     Check.LOCKED: Reason.LOCKED,
     Check.WRONG_STATE: Reason.WRONG_STATE,
     Check.MANAGED: Reason.MANAGED,
+    Check.PROTECTED: Reason.PROTECTED,
 }
 
 

@@ -193,3 +193,29 @@ def test_without_a_driver_the_command_takes_the_claim_itself(runner: SharedCloud
     assert runner.changes([held]) == {held: 0}
     assert runner.fleetos("resume", run_id).returncode == 0
     assert runner.changes(NAMES[:3]) == dict.fromkeys(NAMES[:3], 1)
+
+
+@pytest.mark.slow
+def test_a_paused_run_is_retried_and_goes_on_only_when_it_is_resumed(runner: SharedCloudRunner) -> None:
+    driver = begin_with_failure(runner, NAMES[:3])
+    run_id, failed = driver.run_id, NAMES[0]
+    assert asked(runner, "pause", run_id, "--reason", "a look")["outcome"] == "done"
+    heal(runner)
+    assert driver.end().returncode == 20
+    assert asked(runner, "retry", run_id, failed, "--yes", *WHY)["outcome"] == "done"
+    assert runner.status(run_id)["counts"] == {"total": 3, "waiting": 2, "done": 1}
+    assert runner.changes([failed]) == {failed: 1}
+    assert runner.fleetos("resume", run_id, *WHY).returncode == 0
+    assert runner.changes(NAMES[:3]) == {**dict.fromkeys(NAMES[:3], 1), failed: 2}
+
+
+def test_an_ended_run_is_retried_for_the_servers_that_are_named(runner: SharedCloudRunner) -> None:
+    runner.faults({**FAILS, "servers": NAMES[:2]})
+    done = runner.fleetos("apply", runner.write_plan(NAMES[:2], attempts=1), "--yes")
+    assert done.returncode == 10, done.stderr
+    heal(runner)
+    run_id = str(runner.runs()[0]["id"])
+    again = runner.fleetos("retry", run_id, NAMES[1], "--yes", "--expect-wipes", "1")
+    assert again.returncode == 10, again.stderr
+    assert runner.changes(NAMES[:2]) == {NAMES[0]: 1, NAMES[1]: 2}
+    assert runner.status(run_id)["counts"] == {"total": 2, "held": 1, "done": 1}

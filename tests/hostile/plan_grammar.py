@@ -63,6 +63,7 @@ def plan_tree(random: Random) -> Tree:
         ("region", "eu-de"),
         ("exclude", [random.choice([{"name": "*-gold"}, {"name": "[a-"}, {"id": _ID.format(3)}]) for _ in range(2)]),
         ("allow_managed", random.sample(["node-1", _ID.format(4), "n\u00f6de"], random.randint(0, 3))),
+        ("allow_protected", random.sample(["db-1", _ID.format(5), "n\u00f6de"], random.randint(0, 3))),
         ("rollout", rollout(random)),
         ("failure", {"attempts": random.randint(1, 10), "backoff": random.choice(_WAITS), "max_backoff": "168h"}),
         ("timeouts", {key: random.choice(_DURATIONS) for key in ("stop", "change", "settle", "start")}),

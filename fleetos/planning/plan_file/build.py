@@ -1,6 +1,7 @@
 """Build a Plan from validated values: read the files that it names, and check keys against each other."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,7 @@ PLAN_MAX_LISTED = 200_000
 SELECTORS_MAX = 100
 # At most this many different user data of one plan are parsed to check that cloud-init will read them.
 _USER_DATA_CHECKED_MAX = 100
-_LISTS = frozenset({("servers",), ("exclude",), ("allow_managed",)})
+_LISTS = frozenset({("servers",), ("exclude",), ("allow_managed",), ("allow_protected",)})
 
 
 def build_plan(
@@ -79,7 +80,8 @@ def build_plan(
         cloud=shape.cloud,
         region=shape.region,
         exclude=builder.build_exclusions(shape),
-        allow_managed=builder.build_allowed(shape),
+        allow_managed=builder.build_allowed("allow_managed", shape.allow_managed),
+        allow_protected=builder.build_allowed("allow_protected", shape.allow_protected),
         rollout=Rollout(
             shape.rollout.concurrency,
             StopMode(shape.rollout.stop),
@@ -279,12 +281,11 @@ class _Builder:
                 exclusions.append(Exclusion(None, entry.name, self.place(("exclude", index, "name"))))
         return tuple(exclusions)
 
-    def build_allowed(self, shape: PlanShape) -> tuple[AllowedServer, ...]:
-        """Build the servers of other services that may be changed; none if the list has problems of its own."""
-        if any(pruned[:1] == ("allow_managed",) for pruned in self._pruned):
+    def build_allowed(self, key: str, names: Sequence[str]) -> tuple[AllowedServer, ...]:
+        """Build the servers that a list allows to change; none if the list has problems of its own."""
+        if any(pruned[:1] == (key,) for pruned in self._pruned):
             return ()
-        listed = enumerate(shape.allow_managed)
-        return tuple(AllowedServer(name, self.place(("allow_managed", index))) for index, name in listed)
+        return tuple(AllowedServer(name, self.place((key, index))) for index, name in enumerate(names))
 
     def check_changes(self, change: ChangeSpec, servers: tuple[ServerRef, ...]) -> None:
         """Add a problem where a server has no image, or where user data is for an API that takes none."""

@@ -40,6 +40,8 @@ def content_digest(plan: Plan) -> str:
     }
     if plan.allow_managed:
         content["allow_managed"] = sorted(entry.server for entry in plan.allow_managed)
+    if plan.allow_protected:
+        content["allow_protected"] = sorted(entry.server for entry in plan.allow_protected)
     if plan.steering.written:
         content["steering"] = _steering_content(plan)
     return _sha256(content)

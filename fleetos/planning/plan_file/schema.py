@@ -348,6 +348,12 @@ class PlanShape(Section):
         description="Servers, by id or exact name, that are changed although they belong to another service of the "
         "platform, such as nodes of a CCE cluster. Without it such servers are refused.",
     )
+    allow_protected: list[ServerName] = Field(
+        default=[],
+        max_length=PLAN_MAX_SERVERS,
+        description="Servers, by id or exact name, that are changed although they have the tag `fleetos-protect`. "
+        "Without it such servers are refused.",
+    )
     rollout: RolloutSection = Field(default=RolloutSection(), description="The pace, and what is done to power.")
     failure: FailureSection = Field(
         default=FailureSection(), description="How often a server's change is tried, and when failures pause the run."

@@ -86,8 +86,7 @@ def preflight(
     )
     images_used = orders.used
     checks = {
-        resolved.server.id: _check_input(resolved, plan, images_used, project, selection.allowed, facts)
-        for resolved in servers
+        resolved.server.id: _check_input(resolved, plan, images_used, project, selection, facts) for resolved in servers
     }
     findings = {server_id: tuple(server_findings(check)) for server_id, check in checks.items()}
     changed = [
@@ -204,7 +203,7 @@ def _check_input(
     plan: Plan,
     images: Mapping[str, Image],
     project: ProjectFacts,
-    allowed: Collection[str],
+    selection: Selection,
     facts: CloudFacts,
 ) -> ServerCheckInput:
     return ServerCheckInput(
@@ -213,7 +212,8 @@ def _check_input(
         resolved.order.metadata,
         project,
         again=plan.rollout.force or resolved.order.reinstall,
-        allowed=resolved.server.id in allowed,
+        allowed=resolved.server.id in selection.allowed,
+        unprotected=resolved.server.id in selection.unprotected,
         no_windows=facts.no_windows and not resolved.order.reinstall,
     )
 

@@ -17,6 +17,8 @@ _CHANGEABLE = frozenset({"ACTIVE", "SHUTOFF", "ERROR"})
 _STUCK = frozenset({"PAUSED", "SUSPENDED", "SHELVED", "SHELVED_OFFLOADED", "VERIFY_RESIZE", "DELETED", "SOFT_DELETED"})
 _YEARLY_MONTHLY, _SPOT = "1", "2"
 _MARKET = "market"
+# Tag by which the owner of a server keeps it from every plan that does not name it.
+PROTECT_TAG = "fleetos-protect"
 _IN_USE = "in-use"
 _ENCRYPTED, _KEY = "__system__encrypted", "__system__cmkid"
 _PLATFORM_NAMES = {"kvm": "KVM", "xen": "Xen"}
@@ -42,6 +44,8 @@ class ServerCheckInput:
     """The server is changed even if it runs the image already."""
     allowed: bool = False
     """The plan allows by name to change the server although it belongs to another service."""
+    unprotected: bool = False
+    """The plan allows by name to change the server although its tag protects it."""
     no_windows: bool = False
     """The cloud changes no server to Windows."""
 
@@ -109,6 +113,8 @@ def _check_contract(subject: ServerCheckInput) -> Iterator[Finding]:
         yield subject.refusal(Check.BARE_METAL, text, "exclude it")
     if traits.managed_by is not None:
         yield _managed_finding(subject, traits.managed_by)
+    if PROTECT_TAG in subject.server.tags:
+        yield _protected_finding(subject)
     if traits.frozen:
         yield subject.refusal(Check.FROZEN, "is frozen by the cloud", _thaw_hint(traits))
     if traits.charging == _SPOT:
@@ -142,6 +148,13 @@ def _managed_finding(subject: ServerCheckInput, service: str) -> Finding:
         return subject.warning(Check.MANAGED, f"belongs to {service}; the plan allows its change")
     hint = f"change it in {service}, or name it under `allow_managed`"
     return subject.refusal(Check.MANAGED, f"belongs to {service}, and a change of its OS behind that breaks it", hint)
+
+
+def _protected_finding(subject: ServerCheckInput) -> Finding:
+    if subject.unprotected:
+        return subject.warning(Check.PROTECTED, f"has the tag {PROTECT_TAG}; the plan allows its change")
+    hint = f"ask its owner; then remove the tag {PROTECT_TAG}, or name the server under `allow_protected`"
+    return subject.refusal(Check.PROTECTED, f"is protected by its tag {PROTECT_TAG}", hint)
 
 
 def _check_disk(subject: ServerCheckInput) -> Iterator[Finding]:

@@ -60,6 +60,8 @@ class Selection:
     """Number of servers that each selector means, excluded ones included, by the selector's place."""
     allowed: frozenset[str] = frozenset()
     """Ids of the servers that may be changed although they belong to another service."""
+    unprotected: frozenset[str] = frozenset()
+    """Ids of the servers that may be changed although their tag protects them."""
 
 
 def select(plan: Plan, inventory: Inventory) -> Selection:
@@ -75,6 +77,7 @@ def select(plan: Plan, inventory: Inventory) -> Selection:
     meant = [(inventory.servers[str(server_id)], ref) for server_id, ref in kept.items()]
     chosen = tuple((server, ref) for server, ref in meant if not excluder.excludes(server))
     allowed = frozenset(finder.allowed_ids(plan.allow_managed))
+    unprotected = frozenset(finder.allowed_ids(plan.allow_protected))
     problems = [*finder.problems, *contradictions, *finder.unknown_exclusions(plan.exclude)]
     unmatched = [
         Unmatched(ref, problem, _servers_before_change(ref, inventory, excluder)) for ref, problem in finder.unmatched
@@ -100,6 +103,7 @@ def select(plan: Plan, inventory: Inventory) -> Selection:
         tuple(excluder.look_alikes(servers)),
         finder.selected,
         allowed,
+        unprotected,
     )
 
 

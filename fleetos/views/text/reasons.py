@@ -87,6 +87,11 @@ REASONS: Mapping[Reason, Words] = {
         "The server belongs to another service of the platform, such as a node of a CCE cluster.",
         "Change it by that service. If it is to be changed all the same, name it under `allow_managed` in the plan.",
     ),
+    _R.PROTECTED: Words(
+        "protected by a tag",
+        "The server has the tag `fleetos-protect`, by which its owner keeps it from plans that do not name it.",
+        "Ask its owner. If it is to be changed all the same, name it under `allow_protected` in the plan.",
+    ),
     _R.UNANSWERED_SEND: Words(
         "earlier request unanswered",
         "An earlier change request for this server was never answered, so it must not be stopped for a day.",

@@ -81,6 +81,7 @@ def test_where_the_plan_lies_does_not_count(plans: PlanFolder, monkeypatch: pyte
         ("timeouts:", "rollout: {force: true}\ntimeouts:"),
         ("timeouts:", "exclude: [{name: x}]\ntimeouts:"),
         ("timeouts:", "allow_managed: [node-1]\ntimeouts:"),
+        ("timeouts:", "allow_protected: [db-1]\ntimeouts:"),
         ("timeouts:", "failure: {attempts: 3}\ntimeouts:"),
         ("timeouts:", "polling: {max: 50s}\ntimeouts:"),
         ("timeouts:", "api: {connections: 3}\ntimeouts:"),

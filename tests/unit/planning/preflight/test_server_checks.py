@@ -276,6 +276,15 @@ def test_a_managed_server_that_the_plan_allows_is_told() -> None:
     assert [(one.level, one.check) for one in server_findings(pairing)] == [(WARNING, Check.MANAGED)]
 
 
+def test_a_server_with_the_tag_is_refused_unless_the_plan_names_it() -> None:
+    tagged = replace(server(), tags={"fleetos-protect": ""})
+    for unprotected, level in ((False, REFUSED), (True, WARNING)):
+        pairing = ServerCheckInput(tagged, DEBIAN, {}, NOTHING_KNOWN, allowed=True, unprotected=unprotected)
+        assert [(one.level, one.check) for one in server_findings(pairing)] == [(level, Check.PROTECTED)]
+    like_it = replace(server(), tags={"fleetos-protected": "", "role": "fleetos-protect"})
+    assert list(server_findings(ServerCheckInput(like_it, DEBIAN, {}, NOTHING_KNOWN))) == []
+
+
 @pytest.mark.parametrize(
     ("host", "region", "level"),
     [

@@ -10,7 +10,7 @@ from fleetos.model.states import Reason
 from fleetos.views.text.reasons import REASONS, todo_of
 from tests.support.builders import SETTINGS
 
-COMMANDS = {"retry", "resume", "abort", "apply", "status"}
+COMMANDS = {"retry", "release", "resume", "abort", "apply", "status"}
 
 
 def test_every_reason_is_in_the_table() -> None:
