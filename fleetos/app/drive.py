@@ -51,6 +51,11 @@ class Operator(Protocol):
         ...
 
     @property
+    def waits(self) -> bool:
+        """False if the driver leaves once only time or people help."""
+        ...
+
+    @property
     def streams_events(self) -> bool:
         """True if the view gets every event, also those written before the engine begins."""
         ...
@@ -142,7 +147,7 @@ async def drive(
         engine = _build_engine(context, journal, progress, cloud, observer, experience)
         departure = _Departure()
         async with _attend(engine, journal, cloud, observer, departure):
-            await engine.drive(str(this_process()), command)
+            await engine.drive(str(this_process()), command, waits=operator.waits)
         await _remember(database, engine, cloud, experience, departure)
         if departure.error is not None:
             departure.error.hint = departure.error.hint or resume_hint(progress)
@@ -248,6 +253,8 @@ def _leave_event(engine: Engine, departure: _Departure) -> RunDriverEnded:
         return _driver_ended(LeftBy.ERROR, departure.error.message)
     if engine.trouble is not None:
         return _driver_ended(LeftBy.ERROR, engine.trouble.detail)
+    if engine.rest is not None:
+        return _driver_ended(LeftBy.WAIT, engine.rest.words)
     return _driver_ended(LeftBy.PAUSE)
 
 

@@ -1,17 +1,17 @@
 """Find the run, its driver and the servers that an operator means."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from fleetos.app.context import AppContext
+from fleetos.app.context import AppContext, scope_key
 from fleetos.errors import UnknownRun, UsageError
 from fleetos.limits import RUNS_SUGGESTED
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run
 from fleetos.rules.admission.bystander import standing_of
 from fleetos.rules.admission.pass_facts import Standing
-from fleetos.store import queries
+from fleetos.store import history, queries
 from fleetos.store.database.database import Database
 from fleetos.store.process import Life
 from fleetos.store.queries import RunSummary
@@ -32,19 +32,27 @@ class RunChoice:
         return [summary for summary in summaries if self.cloud is None or summary.run.scope.cloud == self.cloud]
 
 
-async def find_standing(progress: Progress, now: datetime) -> Standing:
-    """Return the standing of a run with its windows; calendar files are read as they are now."""
-    windows = progress.run.steering.windows
+async def find_standing(database: Database, progress: Progress, now: datetime) -> Standing:
+    """Return the standing of a run with its windows; calendar files are read as they are now.
+
+    The time that a change needs is that of earlier runs: what its driver has learned meanwhile is not known here.
+    """
+    run, windows = progress.run, progress.run.steering.windows
     if windows is None:
         return standing_of(progress, now)
     # Calendars take time to load, and most runs have none.
+    from fleetos.engine.change_tracker import ChangeTracker, change_key
+    from fleetos.engine.rollout.needs import ChangeNeeds
     from fleetos.engine.rollout.window_times import WindowTimes
     from fleetos.planning.calendar_file import CalendarReader
 
     times, reader = WindowTimes(windows, progress.targets.values(), now), CalendarReader()
     for path in times.files:
         times.take_calendar(path, await reader.read(path), now)
-    return standing_of(progress, now, times.windows, times.window_of)
+    experience = await history.experience(database, scope_key(run.scope))
+    needs = ChangeNeeds(run, ChangeTracker(experience, map(change_key, progress.targets.values())))
+    standing = standing_of(progress, now, times.windows, times.window_of)
+    return replace(standing, kind_of=needs.kind_of, need_s=needs.need_s)
 
 
 def driver_of(summary: RunSummary) -> Driver | None:

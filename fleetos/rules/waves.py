@@ -57,8 +57,13 @@ def find_next_wait(waves: Sequence[Wave], opened: int, facts: WaveFacts, now: da
             )
         baked_at = finished_at + timedelta(seconds=wave.between.bake_s)
         if now < baked_at:
-            return Waiting(WaitReason.WAVE, f"wave {wave.number} is watched until {baked_at:%Y-%m-%d %H:%MZ}", baked_at)
+            return watched(wave.number, baked_at)
     return _find_approval_wait(wave, facts, now)
+
+
+def watched(number: int, until: datetime) -> Waiting:
+    """Return the wait for the end of a bake."""
+    return Waiting(WaitReason.WAVE, f"wave {number} is watched until {until:%Y-%m-%d %H:%MZ}", until)
 
 
 def _find_approval_wait(wave: Wave, facts: WaveFacts, now: datetime) -> Waiting | None:

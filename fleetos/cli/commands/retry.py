@@ -15,9 +15,11 @@ from fleetos.planning.agreement import Agreement
 
 
 @handle_errors
-def retry(run: str, yes: bool, expect_wipes: int | None, output: Output, db: str | None, cloud: str | None) -> None:
+def retry(
+    run: str, yes: bool, expect_wipes: int | None, no_wait: bool, output: Output, db: str | None, cloud: str | None
+) -> None:
     """Give the targets of a run that failed or are held one more attempt each; lists them and asks."""
-    operator = TerminalOperator(output, Agreement(expect_wipes), yes)
+    operator = TerminalOperator(output, Agreement(expect_wipes), yes, waits=not no_wait)
     raise Leave(anyio.run(_retry, AppContext(db, print_message), run, cloud, operator, backend_options=loop_options()))
 
 

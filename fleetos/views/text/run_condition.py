@@ -44,6 +44,7 @@ class Condition(StrEnum):
     PAUSED = "paused"
     INTERRUPTED = "interrupted"  # the driver left, and recorded why
     ABANDONED = "abandoned"  # the driver vanished
+    RESTING = "waiting"  # the driver left, as only time or people help
     WAITING = "not-driven"  # no process has driven it yet
     DONE = "done"
     ENDED = "ended"  # it has ended, with servers that were not changed
@@ -68,7 +69,7 @@ def condition(run: Run, counts: Mapping[TargetState, int], lease: Driver | None)
     if run.state is RunState.PAUSED:
         return Condition.PAUSED
     if run.left is not None:
-        return Condition.INTERRUPTED
+        return Condition.RESTING if run.left.why is LeftBy.WAIT else Condition.INTERRUPTED
     return Condition.WAITING if lease is None else Condition.ABANDONED
 
 
@@ -93,6 +94,8 @@ def condition_words(run: Run, counts: Mapping[TargetState, int], lease: Driver |
         case Condition.INTERRUPTED if run.left is not None:
             aborting = "while aborting, " if run.state is RunState.FINISHING else ""
             return f"interrupted ({aborting}{left_words(run.left)}, {_when(run.left.at, now)})"
+        case Condition.RESTING if run.left is not None:
+            return f"waiting without a driver since {_when(run.left.at, now)}: {left_words(run.left)}"
         case Condition.ABANDONED:
             return f"abandoned, last sign of life {_when(_renewed(lease, now), now)}, {_holder(lease)}"
         case Condition.WAITING:
@@ -126,6 +129,8 @@ def left_words(left: Left) -> str:
             return f"{printable(left.driver)} left"
         case LeftBy.ERROR:
             return f"{printable(left.driver)} failed: {clip(left.detail, 160)}"
+        case LeftBy.WAIT:
+            return clip(left.detail, 160)
 
 
 def short_counts(counts: Mapping[TargetState, int]) -> str:
