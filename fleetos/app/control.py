@@ -28,8 +28,9 @@ from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from fleetos.store.queries import RunSummary
 from fleetos.text import and_more
-from fleetos.views.terminal.summary import NAMES_SHOWN, resume_command
+from fleetos.views.terminal.summary import NAMES_SHOWN
 from fleetos.views.text.reasons import run_words
+from fleetos.views.text.run_condition import resume_command
 from fleetos.views.text.server_names import server_name
 
 

@@ -34,8 +34,8 @@ from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
 from fleetos.store.process import this_process
 from fleetos.views.observer import ViewObserver
-from fleetos.views.terminal.summary import resume_command, stopped_words
-from fleetos.views.text.run_condition import powered_off, where_words
+from fleetos.views.terminal.summary import stopped_words
+from fleetos.views.text.run_condition import powered_off, resume_command, where_words
 from fleetos.views.view import View
 
 # Interval at which the view shows that time passes while nothing happens.
@@ -204,7 +204,7 @@ async def _attend(
     An error of fleetos that ends the engine is not raised but noted in `departure`.
     """
     progress = engine.progress
-    observer.started(progress)
+    observer.started(progress, engine.rollout)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_tick, observer)

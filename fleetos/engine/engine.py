@@ -31,6 +31,7 @@ from fleetos.model.experience import NO_EXPERIENCE, Experience
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run
 from fleetos.model.states import COMES_TO_REST, RUN_ENDS, Command, RunState, TargetState
+from fleetos.rules.admission.pass_facts import RolloutFacts
 from fleetos.rules.admission.wait_reasons import Waiting
 from fleetos.rules.polling import DueRead
 
@@ -150,6 +151,10 @@ class Engine:
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             raise _choose_error(group) from None
+
+    def rollout(self) -> RolloutFacts:
+        """Return what people are shown of the waves, windows, groups and budgets, as they are now."""
+        return self._tracker.rollout.facts(self.progress.run, self._clock.now())
 
     @property
     def trouble(self) -> Refused | None:

@@ -150,6 +150,27 @@ def status(
     """
 
 
+@implemented_in("explain")
+def explain(
+    run: RunArgument,
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server's name or id.", show_default=False)],
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Say why one server of a run does not move: the one reason, what ends it and when, and who may end it.
+
+    It also names the server's wave, window and groups, what becomes of its system disk, its attempts and its last
+    events. A server that is being changed, or has ended, is explained as well.
+
+    Examples:
+
+      fleetos explain web-tier web-07
+
+      fleetos explain 0c4k2m7 web-07 -o json | jq -r '.why, .ends_at'
+    """
+
+
 @implemented_in("events")
 def events(
     run: AnyRunArgument = None,

@@ -14,7 +14,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import IN_FLIGHT, QUEUED, RunState, TargetState
 from fleetos.rules.admission.lanes import Lanes
-from fleetos.rules.admission.pass_facts import Point, Standing
+from fleetos.rules.admission.pass_facts import Point, RolloutFacts, Standing
 from fleetos.rules.admission.slots import Slots
 from fleetos.rules.admission.wait_reasons import ENDED_BY_TIME_OR_PEOPLE, Waiting, WaitReason
 from fleetos.rules.admission.why_not import why_closed, why_not
@@ -92,6 +92,10 @@ class RolloutState:
             free=1 if slots is None else concurrency - slots.taken,
             ahead=0 if slots is None else slots.ahead,
         )
+
+    def facts(self, run: Run, now: datetime) -> RolloutFacts:
+        """Return what people are shown of the rollout."""
+        return RolloutFacts(self.standing(run, now), self.failures, self._ended)
 
     def why_closed(self, target: Target, now: datetime) -> Waiting | None:
         """Return what keeps a write for the target from being sent at this very moment, None if nothing does."""

@@ -31,6 +31,8 @@ STYLES: Mapping[TargetState, str] = {
 }
 
 _NARROW = 60
+# Rows about servers that lines about the rollout leave room for.
+_ROWS_LEAST = 3
 _STATE_WIDTH = max(len(state) for state in TargetState)
 _SINCE_WIDTH = 6
 # States that need a human come first among the counts, then the other ends, then the states before them.
@@ -60,13 +62,16 @@ class Spent:
         return sum(self.requests.values())
 
 
-def frame(highlights: Highlights, spent: Spent, now: datetime, width: int, height: int) -> Text:
-    """Return the frame for a terminal of `width` cells and `height` rows."""
+def frame(
+    highlights: Highlights, spent: Spent, now: datetime, width: int, height: int, rollout: Sequence[str] = ()
+) -> Text:
+    """Return the frame for a terminal of `width` cells and `height` rows. `rollout`: lines about waves and windows."""
     room = max(1, height - 1)
     head = [_title(highlights, spent, width), _bar(highlights, width)]
     counts = _pack(_counts(highlights), width, lines_max=2 if room < 12 else 4)
     facts = _pack(_facts(highlights, spent, now), width, lines_max=1 if room < 12 else 2)
-    lines = [*head, *counts, *facts][:room]
+    steered = [Text(clip(line, width)) for line in rollout[: max(0, room - len(counts) - len(facts) - 2 - _ROWS_LEAST)]]
+    lines = [*head, *counts, *facts, *steered][:room]
     lines += _rows(highlights, now, width, room - len(lines))
     return Text("\n", no_wrap=True, overflow="crop", end="").join(lines)
 

@@ -36,6 +36,7 @@ from fleetos.views.terminal.frame import Spent
 from fleetos.views.terminal.summary import summary
 from fleetos.views.text.format import printable, printable_lines, short_duration, short_timestamp
 from fleetos.views.text.reasons import REASONS, request_words, run_words
+from fleetos.views.text.rollout_words import RolloutSource, iterate_lines
 from fleetos.views.text.run_condition import left_words
 from fleetos.views.text.server_names import server_name_and_id
 from fleetos.views.text.target_notes import support_words, watched_words
@@ -77,10 +78,12 @@ class PlainView:
         self._told_steps = 0
         self._turned_away: set[tuple[str, str]] = set()
         self._pace = SlotUsage()
+        self._rollout: RolloutSource | None = None
+        self._told_rollout: Sequence[str] = ()
 
-    def started(self, progress: Progress, now: datetime) -> None:
+    def started(self, progress: Progress, now: datetime, rollout: RolloutSource | None = None) -> None:
         run = progress.run
-        self._begun_at = now
+        self._begun_at, self._rollout = now, rollout
         waiting = sum(not target.ended for target in progress.targets.values())
         left = "" if waiting == len(progress.targets) else f", {waiting:,} of them left"
         self._say(now, f"run {run.id} {run.name}: {counted(len(progress.targets), 'server')}{left}")
@@ -88,6 +91,7 @@ class PlainView:
         for line in (*image_lines(run), *reinstalls):
             self._say(now, line)
         self._say(now, _wipes_words(progress))
+        self._tell_rollout(now)
         self._remember(progress, now)
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
@@ -187,7 +191,16 @@ class PlainView:
         elapsed = short_duration((now - self._begun_at).total_seconds()) if self._begun_at else "0s"
         calls = counted(sum(requests.values()), "API call")
         self._say(now, f"{percent} % finished, {elapsed} elapsed: {counts}; {calls}")
+        self._tell_rollout(now)
         self._remember(progress, now)
+
+    def _tell_rollout(self, now: datetime) -> None:
+        """Tell the lines about the rollout that are new."""
+        lines = list(iterate_lines(self._rollout))
+        for line in lines:
+            if line not in self._told_rollout:
+                self._say(now, line)
+        self._told_rollout = lines
 
     def _remember(self, progress: Progress, now: datetime) -> None:
         ended = sum(progress.counts.get(state, 0) for state in ENDS)

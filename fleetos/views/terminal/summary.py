@@ -9,13 +9,13 @@ from rich.text import Text
 
 from fleetos.model.progress import Progress
 from fleetos.model.run import LeftBy, Run, Target
-from fleetos.model.states import COMES_TO_REST, RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
+from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
 from fleetos.rules.budgets import Failures, forgiveness
 from fleetos.text import counted
 from fleetos.views.terminal.frame import STYLES, Spent
 from fleetos.views.text.format import printable, short_duration
 from fleetos.views.text.reasons import REASONS, run_words, todo_of
-from fleetos.views.text.run_condition import left_words, powered_off
+from fleetos.views.text.run_condition import left_words, powered_off, resume_command
 from fleetos.views.text.server_names import server_name_and_id
 from fleetos.views.text.target_notes import own_words, support_words
 
@@ -54,12 +54,6 @@ def stopped_words(count: int) -> str:
     if count == 0:
         return "No server is powered off"
     return f"{'Up to ' if count > 1 else ''}{counted(count, 'server')} may be powered off"
-
-
-def resume_command(run: Run) -> str:
-    """Return the command that carries on with the run; a pause by a budget or an operator ends only for a reason."""
-    for_reason = run.state is RunState.PAUSED and run.reason in COMES_TO_REST
-    return f"fleetos resume {printable(run.id)}" + (' --reason "..."' if for_reason else "")
 
 
 def next_commands(progress: Progress) -> Sequence[str]:

@@ -104,6 +104,12 @@ def condition_words(run: Run, counts: Mapping[TargetState, int], lease: Driver |
             return _ended_words(run, counts, current)
 
 
+def resume_command(run: Run) -> str:
+    """Return the command that carries on with the run; a pause by a budget or an operator ends only for a reason."""
+    for_reason = run.state is RunState.PAUSED and run.reason in COMES_TO_REST
+    return f"fleetos resume {printable(run.id)}" + (' --reason "..."' if for_reason else "")
+
+
 def short_words(run: Run, counts: Mapping[TargetState, int], lease: Driver | None) -> str:
     """Return the condition of the run in a few words, for a list of runs."""
     current = condition(run, counts, lease)

@@ -109,8 +109,8 @@ def test_a_run_that_is_driven_says_what_each_server_waits_for() -> None:
     history.happen(Moved(server_id(0), TargetState.CHECKING))
     history.happen(Moved(server_id(0), TargetState.READY))
     lines = [" ".join(line.split()) for line in lines_of(history, ALIVE)]
-    assert "web-00 ready 0s 0/2 queued: 40 of 40 slots in use" in lines
-    assert "web-41 waiting 0s 0/2 queued: 40 of 40 slots in use, 1 server ahead" in lines
+    assert "web-00 ready 0s 0/2 concurrency queued: 40 of 40 slots in use" in lines
+    assert "web-41 waiting 0s 0/2 concurrency queued: 40 of 40 slots in use, 1 server ahead" in lines
     assert "web-01 changing 0s 1/2 job ff80808288d4" in lines
     assert not any("powered off" in line for line in lines)
     assert lines[-1] == "next: fleetos events 2b7c0m1x4q --follow"
