@@ -75,12 +75,12 @@ def open_words(windows: Sequence[Window], now: datetime) -> str:
 def _budget_line(facts: RolloutFacts) -> str:
     """Return how much of each budget of the plan is used; the brake that every run has is none of them."""
     used = (
-        f"{budget.failed:,}/{budget.allowed:,} {budget.scope}"
+        f"{budget.scope} {budget.failed:,}/{budget.allowed:,}"
         for budget in budgets(facts.standing.run, facts.failures)
         if budget.scope != "first"
     )
     words = ", ".join(used)
-    return f"failed {words}" if words else ""
+    return f"failure budgets: {words}" if words else ""
 
 
 def _group_line(standing: Standing) -> str:
