@@ -73,13 +73,10 @@ def open_words(windows: Sequence[Window], now: datetime) -> str:
 
 
 def _budget_line(facts: RolloutFacts) -> str:
-    """Return how much of each budget of the plan is used; the brake that every run has is none of them."""
-    used = (
-        f"{budget.scope} {budget.failed:,}/{budget.allowed:,}"
-        for budget in budgets(facts.standing.run, facts.failures)
-        if budget.scope != "first"
-    )
-    words = ", ".join(used)
+    """Return how much of each budget of the plan is used: not of the brake that every run has, nor of past waves."""
+    run, present = facts.standing.run, ("max_failed", "of_last", f"wave {facts.standing.opened}")
+    used = [budget for budget in budgets(run, facts.failures) if budget.scope in present]
+    words = ", ".join(f"{budget.scope} {budget.failed:,}/{budget.allowed:,}" for budget in used)
     return f"failure budgets: {words}" if words else ""
 
 

@@ -4,12 +4,21 @@ from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO, StringIO, TextIOWrapper
 
-from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, Moved, Retried, RunMoved, RunPassStarted
+from fleetos.model.journal.events import (
+    ChangeAnswered,
+    ChangeIntended,
+    Moved,
+    Retried,
+    RunMoved,
+    RunPassStarted,
+    RunWaveOpened,
+)
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.terminal.plain import SERVER_LINES_A_MINUTE, PlainView
 from fleetos.views.text.reasons import REASONS, todo_of
 from fleetos.views.text.target_notes import note_of
 from tests.unit.views.run_history import JOB, STOPPED, RunHistory, server_id, target
+from tests.unit.views.steered import CLOSED, EVERYTHING, facts, members, steered
 from tests.unit.views.text.test_format import HOSTILE
 
 WEB_01 = f"web-01 ({server_id(1)})"
@@ -180,3 +189,16 @@ def test_hostile_names_stay_in_their_line() -> None:
     view.note(HOSTILE, history.now)
     view.ended(history.progress, {}, history.now)
     assert all(line.isprintable() for line in out.getvalue().split("\n"))
+
+
+def test_lines_about_the_rollout_are_told_when_they_are_new() -> None:
+    out = StringIO()
+    history, view = steered(EVERYTHING, members(1, 2, 2, 2)), PlainView(out)
+    view.started(history.progress, history.now, lambda: facts(history, CLOSED))
+    history.happen(RunWaveOpened(1))
+    view.turned(history.progress, history.submit(0), {}, history.wait(60).now)
+    view.turned(history.progress, [], {}, history.wait(60).now)
+    told = [line.partition(" ")[2] for line in out.getvalue().splitlines()]
+    assert told.count("wave 1 of 2 (canary): 1 server, not begun") == 1
+    assert told.count("az eu-de-01: 1 of 1 out: web-00 changing") == 1
+    assert told.count("failure budgets: max_failed 0/2, wave 1 0/0") == 1

@@ -9,11 +9,13 @@ from rich.cells import cell_len
 from fleetos.model.journal.events import Moved, RunDriverEnded, RunMoved
 from fleetos.model.run import LeftBy
 from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.rules.admission.bystander import standing_of
 from fleetos.views.terminal.status import Status, status_screen
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.run_condition import Driver
 from tests.support.builders import START
 from tests.unit.views.run_history import RunHistory, server_id, target
+from tests.unit.views.steered import CLOSED, EVERYTHING, members, steered
 from tests.unit.views.text.test_format import HOSTILE
 
 WHO = "process 8514 of root on vm"
@@ -165,3 +167,24 @@ def test_a_run_that_is_over_says_what_is_left_to_do() -> None:
     assert any(line.startswith("web-20 ") and "may be powered off; does not stop" in line for line in lines)
     assert "1 server may be powered off because of this run: web-20" in lines
     assert lines[-2:] == ["next: fleetos retry 2b7c0m1x4q", "next: fleetos apply /plans/web.yaml --new-run"]
+
+
+def test_many_that_wait_are_counted_by_what_they_wait_for() -> None:
+    history = steered(EVERYTHING, members(1, *[2] * 11))
+    standing = standing_of(history.progress, history.now, (CLOSED,))
+    status = Status(history.progress, ALIVE, history.now, 80, standing)
+    lines = status_screen(status, list(history.progress.targets.values()), 40).plain.split("\n")
+    for line in (
+        "wave 1 of 2 (canary): 1 server, not begun",
+        "window closed until 2026-03-01 17:00Z (in 5h00m)",
+        "SERVER  STATE    SINCE  TRIES  WAITS FOR  NOTE",
+        "web-00  waiting  0s     0/2    window     closed until 2026-03-01 17:00Z",
+        "web-01  waiting  0s     0/2    wave       wave 2 waits for wave 1",
+        "12 servers wait:",
+        "     11 wave        wave 2 waits for wave 1",
+        "      1 window      closed until 2026-03-01 17:00Z",
+    ):
+        assert line in lines
+    narrow = Status(history.progress, ALIVE, history.now, 40, standing)
+    lines = status_screen(narrow, list(history.progress.targets.values()), 40).plain.split("\n")
+    assert not any("WAITS FOR" in line or "servers wait" in line for line in lines)
