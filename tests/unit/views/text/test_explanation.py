@@ -87,6 +87,10 @@ def test_a_full_group_names_the_server_that_may_be_skipped() -> None:
     assert told.commands == (f'fleetos skip {RUN} {server_id(0)} --reason "..."', hold(1))
 
 
+def _nothing(_: RunHistory) -> None:
+    pass
+
+
 def _pause(history: RunHistory) -> None:
     history.happen(RunMoved(RunState.PAUSED, Reason.OPERATOR, "look", "anna"))
 
@@ -95,8 +99,8 @@ def _pause(history: RunHistory) -> None:
     ("act", "lease", "by", "command"),
     [
         (_pause, None, E.PEOPLE, f'fleetos resume {RUN} --reason "..."'),
-        (lambda _: None, None, E.PEOPLE, f"fleetos resume {RUN}"),
-        (lambda _: None, ALIVE, E.DRIVER, None),
+        (_nothing, None, E.PEOPLE, f"fleetos resume {RUN}"),
+        (_nothing, ALIVE, E.DRIVER, None),
     ],
 )
 def test_who_ends_a_wait_of_the_whole_run(
