@@ -36,7 +36,7 @@ async def _explain(context: AppContext, choice: RunChoice, server: str, output: 
         records = await queries.last_events(database, summary.run.id, target.server_id, EVENTS_SHOWN)
     windows = progress.run.steering.windows
     zone = find_zone(windows.zone) if windows is not None and windows.zone else None
-    facts, explained = rollout_of(progress, standing), explain_target(standing, target, driver, usual_s)
+    facts, explained = rollout_of(progress, standing), explain_target(progress, standing, target, driver, usual_s)
     if output is Output.JSONL:
         print_line(explanation_document(facts, target, driver, explained, records, zone))
         return

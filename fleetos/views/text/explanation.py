@@ -1,18 +1,20 @@
 """Explanation of one target: how it stands, the one reason why it does not move, what ends that, and who may end it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from fleetos.model.run import Outcome, Target
-from fleetos.model.states import AHEAD, QUEUED, RETRIABLE, RUN_ENDS, TargetState
+from fleetos.model.progress import Progress
+from fleetos.model.run import Outcome, Run, Target
+from fleetos.model.states import AHEAD, IN_FLIGHT, QUEUED, RETRIABLE, RUN_ENDS, TargetState
 from fleetos.rules.admission.pass_facts import Standing
 from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
 from fleetos.views.text.format import printable, short_duration
 from fleetos.views.text.reasons import REASONS, todo_of
 from fleetos.views.text.run_condition import Driver, resume_command
+from fleetos.views.text.target_notes import own_words
 from fleetos.views.text.wait_words import waits_for
 
 _COMMAND = re.compile(r"fleetos .+$")
@@ -68,7 +70,9 @@ class Explanation:
     fate: DiskFate
 
 
-def explain(standing: Standing, target: Target, lease: Driver | None, usual_s: float | None = None) -> Explanation:
+def explain(
+    progress: Progress, standing: Standing, target: Target, lease: Driver | None, usual_s: float | None = None
+) -> Explanation:
     """Return the explanation of a target. `usual_s`: time that a change of its kind usually takes; None: not known."""
     disk, fate = _disk_of(target)
     waiting = waits_for(standing, target, lease)
@@ -82,9 +86,14 @@ def explain(standing: Standing, target: Target, lease: Driver | None, usual_s: f
         by = EndedBy.CLOUD if target.state is TargetState.CHANGING else EndedBy.DRIVER
         limit = _limit_of(standing, target)
         return Explanation(Stands.MOVES, _step_words(target), None, by, "", limit, (), usual_s, disk, fate)
-    by, end = _end_of(waiting)
+    broken = _broken(progress, standing, target) if waiting.reason is WaitReason.UNAVAILABLE else []
+    by, end = _end_of(waiting, standing.run)
+    if broken and not progress.flight:
+        by = EndedBy.PEOPLE
     words = waiting.words if target.state in QUEUED else f"{_step_words(target)}; {waiting.words}"
-    commands = _commands_for(standing, target, waiting)
+    if waiting.reason is WaitReason.PAUSED and standing.run.detail:
+        words = f"{words}: {standing.run.detail}"
+    commands = _commands_for(standing, target, waiting, broken)
     return Explanation(Stands.WAITS, words, waiting, by, end, waiting.ends_at, commands, usual_s, disk, fate)
 
 
@@ -107,7 +116,9 @@ _ENDS: Mapping[WaitReason, tuple[EndedBy, str]] = {
 }
 
 
-def _end_of(waiting: Waiting) -> tuple[EndedBy, str]:
+def _end_of(waiting: Waiting, run: Run) -> tuple[EndedBy, str]:
+    if waiting.reason is WaitReason.PAUSED and run.reason is not None:
+        return EndedBy.PEOPLE, f"somebody resumes the run. {todo_of(run.reason, run.id, run.settings)}"
     if waiting.reason is not WaitReason.WAVE:
         return _ENDS[waiting.reason]
     if waiting.ends_at is not None:
@@ -117,7 +128,7 @@ def _end_of(waiting: Waiting) -> tuple[EndedBy, str]:
     return EndedBy.DRIVER, "all servers of the wave before have ended"
 
 
-def _commands_for(standing: Standing, target: Target, waiting: Waiting) -> tuple[str, ...]:
+def _commands_for(standing: Standing, target: Target, waiting: Waiting, broken: Sequence[str]) -> tuple[str, ...]:
     """Return the commands that end a wait, and the one that takes the server out of the run where that is allowed."""
     run = standing.run
     commands: list[str] = []
@@ -129,7 +140,7 @@ def _commands_for(standing: Standing, target: Target, waiting: Waiting) -> tuple
         case WaitReason.CONCURRENCY:
             commands.append(f'fleetos set {run.id} concurrency=N --reason "..."')
         case WaitReason.UNAVAILABLE:
-            commands += [_request("skip", standing, server_id) for server_id in _broken(standing, target)][:1]
+            commands += [_request("skip", standing, server_id) for server_id in broken[:1]]
         case _:
             pass
     if target.state in QUEUED | AHEAD and run.state not in RUN_ENDS:
@@ -141,10 +152,12 @@ def _request(verb: str, standing: Standing, server_id: str) -> str:
     return f'fleetos {verb} {printable(standing.run.id)} {printable(server_id)} --reason "..."'
 
 
-def _broken(standing: Standing, target: Target) -> list[str]:
-    """Return the servers that are out of a full group of the target, for another cause than their own change."""
-    full = (group for group in standing.groups.of_server(target.server_id) if not group.has_room(target.server_id))
-    return [server_id for group in full for server_id, out in group.out.items() if out.free]
+def _broken(progress: Progress, standing: Standing, target: Target) -> list[str]:
+    """Return the servers that are out in the first full group of the target, and in no change."""
+    for group in standing.groups.of_server(target.server_id):
+        if not group.has_room(target.server_id):
+            return [server_id for server_id in group.out if progress.targets[server_id].state not in IN_FLIGHT]
+    return []
 
 
 def _todo_words(standing: Standing, target: Target) -> str:
@@ -160,8 +173,7 @@ def _end_words(target: Target) -> str:
         return f"runs image {target.image_after or target.order.image_id}{name}"
     if target.reason is None:
         return str(target.state)
-    words = REASONS[target.reason].what
-    return f"{words} {target.detail}".strip() if target.detail and target.detail not in words else words
+    return f"{REASONS[target.reason].what} {own_words(target)}".strip()
 
 
 def _commands_after(standing: Standing, target: Target) -> tuple[str, ...]:

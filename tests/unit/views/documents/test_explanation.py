@@ -16,7 +16,7 @@ SECTION = PAGE.split("## Why a server does not move\n")[1].split("\n## ")[0]
 def test_the_document_has_the_fields_of_the_page() -> None:
     history = steered(EVERYTHING, members(1, 2, 2, 2))
     shown, target = facts(history, CLOSED), history.one(0)
-    told = explain(shown.standing, target, ALIVE)
+    told = explain(history.progress, shown.standing, target, ALIVE)
     document = explanation_document(shown, target, ALIVE, told, history.records[2:3], ZoneInfo("Europe/Berlin"))
     example = json.loads(SECTION.split("```json\n")[1].split("```")[0])
     assert list(document) == list(example)
@@ -41,5 +41,5 @@ def test_the_page_names_every_value() -> None:
 def test_without_a_zone_no_local_time_is_told() -> None:
     history = steered(EVERYTHING, members(1, 2, 2, 2))
     shown = facts(history, CLOSED)
-    told = explain(shown.standing, history.one(0), ALIVE)
+    told = explain(history.progress, shown.standing, history.one(0), ALIVE)
     assert explanation_document(shown, history.one(0), ALIVE, told, (), None)["ends_at_local"] is None

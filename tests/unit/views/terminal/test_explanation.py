@@ -16,7 +16,7 @@ def lines_of(history: RunHistory, number: int, window: Window = OPEN, width: int
     target: Target = history.one(number)
     shown = facts(history, window)
     records = [record for record in history.records if getattr(record.event, "server_id", None) == target.server_id]
-    told = explain(shown.standing, target, ALIVE, 180.0)
+    told = explain(history.progress, shown.standing, target, ALIVE, 180.0)
     return explanation_text(shown, target, told, records[-10:], ZoneInfo("Europe/Berlin"), width).plain.split("\n")
 
 

@@ -41,7 +41,7 @@ def explained(
     usual_s: float | None = None,
 ) -> Explanation:
     standing = standing_of(history.progress, history.now, (window,))
-    return explain(standing, history.one(number), lease, usual_s)
+    return explain(history.progress, standing, history.one(number), lease, usual_s)
 
 
 def hold(number: int) -> str:
@@ -83,12 +83,19 @@ def test_a_full_group_names_the_server_that_may_be_skipped() -> None:
     history.submit(0)
     history.fail(0)
     told = explained(history, 1)
-    assert (told.ended_by, told.waiting and told.waiting.reason) == (E.DRIVER, WaitReason.UNAVAILABLE)
+    assert (told.ended_by, told.waiting and told.waiting.reason) == (E.PEOPLE, WaitReason.UNAVAILABLE)
     assert told.commands == (f'fleetos skip {RUN} {server_id(0)} --reason "..."', hold(1))
 
 
 def _nothing(_: RunHistory) -> None:
     pass
+
+
+def test_a_group_that_changes_its_servers_is_ended_by_the_driver() -> None:
+    history = steered(Steering(groups=(GroupRule("az", Share(1)),)), members(0, 0))
+    history.submit(0)
+    told = explained(history, 1)
+    assert (told.ended_by, told.commands) == (E.DRIVER, (hold(1),))
 
 
 def _pause(history: RunHistory) -> None:
@@ -114,11 +121,19 @@ def test_who_ends_a_wait_of_the_whole_run(
     assert told.commands == ((hold(0),) if command is None else (command, hold(0)))
 
 
+def test_a_pause_says_what_happened_and_what_to_do() -> None:
+    history = RunHistory.of(2)
+    history.begin()
+    history.happen(RunMoved(RunState.PAUSED, Reason.STUCK, "all: 2 of 2 out: web-00 down, web-01 down"))
+    told = explained(history, lease=None)
+    assert told.words == "the run is paused (stuck): all: 2 of 2 out: web-00 down, web-01 down"
+    assert told.end.startswith("somebody resumes the run. See what they wait for")
+
+
 def test_every_reason_has_an_end() -> None:
-    target = RunHistory.of(1).one(0)
-    assert target.state is S.WAITING
+    run = RunHistory.of(1).progress.run
     for reason in WaitReason:
-        by, end = explanation._end_of(Waiting(reason, "words"))
+        by, end = explanation._end_of(Waiting(reason, "words"), run)
         assert isinstance(by, EndedBy)
         assert re.match(r"[a-z]", end)
 
@@ -236,7 +251,7 @@ def test_hostile_names_stay_within_their_line() -> None:
 
 def explained_one(target: Target) -> Explanation:
     history = RunHistory([target])
-    return explain(standing_of(history.progress, history.now), target, ALIVE)
+    return explain(history.progress, standing_of(history.progress, history.now), target, ALIVE)
 
 
 def test_a_time_is_told_in_utc_in_the_zone_and_from_now() -> None:
