@@ -1,4 +1,4 @@
-"""A wait is true until the end that it states: nobody is admitted before, whatever windows, denied times and starts say."""
+"""A wait is true until the end that it states: nobody is admitted before, whatever windows and starts say."""
 
 from dataclasses import replace
 from datetime import timedelta
