@@ -39,7 +39,7 @@ OPEN = Window(ALWAYS)
 
 
 class OpenState(NamedTuple):
-    """Whether any of several windows is open."""
+    """State of several windows together: open until a time, or closed."""
 
     until: datetime | None
     """When the last one closes that is open now; None: none is open."""

@@ -21,7 +21,7 @@ _COMMAND = re.compile(r"fleetos .+$")
 
 
 class Stands(StrEnum):
-    """How a target stands. The values are part of `explain -o json`."""
+    """Standing of a target. The values are part of `explain -o json`."""
 
     WAITS = "waits"
     MOVES = "moves"
@@ -29,7 +29,7 @@ class Stands(StrEnum):
 
 
 class EndedBy(StrEnum):
-    """Who ends what a target waits for. The values are part of `explain -o json`."""
+    """People, process or time that end what a target waits for. The values are part of `explain -o json`."""
 
     TIME = "time"
     DRIVER = "driver"  # the process that drives the run, by what it does anyway
