@@ -123,7 +123,6 @@ WITHOUT_NAMESAKE = frozenset(
         "views/documents/preview.py",
         "views/observer.py",
         "views/text/target_notes.py",
-        "views/text/wait_words.py",
         "yaml_file.py",
     }
 )

@@ -30,8 +30,9 @@ from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from fleetos.store.queries import RunSummary
 from fleetos.text import and_more
-from fleetos.views.terminal.summary import NAMES_SHOWN, resume_command
+from fleetos.views.terminal.summary import NAMES_SHOWN
 from fleetos.views.text.reasons import run_words
+from fleetos.views.text.run_condition import resume_command
 from fleetos.views.text.server_names import server_name
 
 
@@ -41,18 +42,22 @@ async def apply(
     """Carry on the plan's unfinished run, else leave its ended run as it is, else freeze a new one and drive it.
 
     `new_run`: freeze a new one even if one has ended. None: no server is selected, and no run was created. Raise
-    NotRepeated if an ended run is not what the plan means now.
+    NotRepeated if an ended run is not what the plan means now, and UsageError if an unfinished one starts at another
+    time than the one that is asked for.
     """
     async with context.open_cloud(name, plan.region, plan.api, NO_RUN) as cloud:
         earlier = await queries.runs_of_digest(database, run_digest(plan, scope_of(name, cloud)), context.watcher())
         unfinished = next((summary.run for summary in earlier if summary.run.state not in RUN_ENDS), None)
         if unfinished is not None:
             _check_project(unfinished, cloud)
+            _check_start(unfinished, plan.steering.not_before)
             if new_run:
                 context.say(f"run {unfinished.id} of this plan is unfinished, so there is no new one")
             lease = await runs.take_run(database, unfinished.id, context.watcher())
             return await drive(context, database, lease, cloud, operator, Command.APPLY)
         if earlier and not new_run:
+            if plan.steering.not_before is not None:
+                context.say(f"run {earlier[0].run.id} of this plan has ended, so --at schedules nothing")
             from_frozen_plan = operator.agreement.plan is not None
             return await check_finished(database, plan, earlier[0].run, cloud, from_frozen_plan=from_frozen_plan)
         # What was read and frozen is freed before the run is driven: for thousands of servers it takes much memory.
@@ -222,6 +227,18 @@ def _say_left_out(context: AppContext, left_out: Sequence[Target], touched: Mapp
 def _limits_of(run: Run) -> ApiLimits:
     """Return what the run may ask of the API."""
     return ApiLimits(run.settings.rate_per_s, run.settings.burst, run.settings.connections)
+
+
+def _check_start(run: Run, start: datetime | None) -> None:
+    """Raise UsageError if the start that is asked for is not that of the unfinished run."""
+    begin = run.steering.not_before
+    if start is None or start == begin:
+        return
+    begins = "starts at once" if begin is None else f"starts at {begin:%Y-%m-%d %H:%MZ}"
+    raise UsageError(
+        f"run {run.id} of this plan is unfinished and {begins}; --at would not change that, so nothing was done",
+        f"carry it on without --at, or end it (fleetos abort {run.id}) and apply with --at and --new-run",
+    )
 
 
 def _check_project(run: Run, cloud: CloudClient) -> None:

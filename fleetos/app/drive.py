@@ -34,8 +34,8 @@ from fleetos.store.journal import SqlJournal
 from fleetos.store.leases import Lease
 from fleetos.store.process import this_process
 from fleetos.views.observer import ViewObserver
-from fleetos.views.terminal.summary import resume_command, stopped_words
-from fleetos.views.text.run_condition import powered_off, where_words
+from fleetos.views.terminal.summary import stopped_words
+from fleetos.views.text.run_condition import powered_off, resume_command, where_words
 from fleetos.views.view import View
 
 # Interval at which the view shows that time passes while nothing happens.
@@ -48,6 +48,11 @@ class Operator(Protocol):
     @property
     def agreement(self) -> Agreement:
         """Agreement made before the command began."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """False if the driver leaves once only time or people help."""
         ...
 
     @property
@@ -142,7 +147,7 @@ async def drive(
         engine = _build_engine(context, journal, progress, cloud, observer, experience)
         departure = _Departure()
         async with _attend(engine, journal, cloud, observer, departure):
-            await engine.drive(str(this_process()), command)
+            await engine.drive(str(this_process()), command, waits=operator.waits)
         await _remember(database, engine, cloud, experience, departure)
         if departure.error is not None:
             departure.error.hint = departure.error.hint or resume_hint(progress)
@@ -199,7 +204,7 @@ async def _attend(
     An error of fleetos that ends the engine is not raised but noted in `departure`.
     """
     progress = engine.progress
-    observer.started(progress)
+    observer.started(progress, engine.rollout)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_tick, observer)
@@ -248,6 +253,8 @@ def _leave_event(engine: Engine, departure: _Departure) -> RunDriverEnded:
         return _driver_ended(LeftBy.ERROR, departure.error.message)
     if engine.trouble is not None:
         return _driver_ended(LeftBy.ERROR, engine.trouble.detail)
+    if engine.rest is not None:
+        return _driver_ended(LeftBy.WAIT, engine.rest.words)
     return _driver_ended(LeftBy.PAUSE)
 
 

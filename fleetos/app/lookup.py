@@ -1,21 +1,21 @@
 """Find the run, its driver and the servers that an operator means."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from fleetos.app.context import AppContext
+from fleetos.app.context import AppContext, scope_key
 from fleetos.errors import UnknownRun, UsageError
 from fleetos.limits import RUNS_SUGGESTED
 from fleetos.model.progress import Progress
-from fleetos.model.run import Run
+from fleetos.model.run import Run, Target
 from fleetos.rules.admission.bystander import standing_of
 from fleetos.rules.admission.pass_facts import Standing
-from fleetos.store import queries
+from fleetos.store import history, queries
 from fleetos.store.database.database import Database
 from fleetos.store.process import Life
 from fleetos.store.queries import RunSummary
-from fleetos.text import did_you_mean
+from fleetos.text import did_you_mean, join_some
 from fleetos.views.text.run_condition import Driver
 
 
@@ -32,19 +32,35 @@ class RunChoice:
         return [summary for summary in summaries if self.cloud is None or summary.run.scope.cloud == self.cloud]
 
 
-async def find_standing(progress: Progress, now: datetime) -> Standing:
-    """Return the standing of a run with its windows; calendar files are read as they are now."""
-    windows = progress.run.steering.windows
+async def find_standing(database: Database, progress: Progress, now: datetime) -> Standing:
+    """Return the standing of a run with its windows; calendar files are read as they are now.
+
+    The time that a change needs is that of earlier runs: what its driver has learned meanwhile is not known here.
+    """
+    run, windows = progress.run, progress.run.steering.windows
     if windows is None:
         return standing_of(progress, now)
     # Calendars take time to load, and most runs have none.
+    from fleetos.engine.change_tracker import ChangeTracker, change_key
+    from fleetos.engine.rollout.needs import ChangeNeeds
     from fleetos.engine.rollout.window_times import WindowTimes
     from fleetos.planning.calendar_file import CalendarReader
 
     times, reader = WindowTimes(windows, progress.targets.values(), now), CalendarReader()
     for path in times.files:
         times.take_calendar(path, await reader.read(path), now)
-    return standing_of(progress, now, times.windows, times.window_of)
+    experience = await history.experience(database, scope_key(run.scope))
+    needs = ChangeNeeds(run, ChangeTracker(experience, map(change_key, progress.targets.values())))
+    standing = standing_of(progress, now, times.windows, times.window_of)
+    return replace(standing, kind_of=needs.kind_of, need_s=needs.need_s)
+
+
+async def find_usual_change_s(database: Database, progress: Progress, target: Target) -> float | None:
+    """Return the median of the remembered changes of the target's kind, None if there is none."""
+    from fleetos.engine.change_tracker import ChangeTracker, change_key
+
+    kind, experience = change_key(target), await history.experience(database, scope_key(progress.run.scope))
+    return ChangeTracker(experience, [kind]).learned_changes(kind).quantile_s(0.5)
 
 
 def driver_of(summary: RunSummary) -> Driver | None:
@@ -128,3 +144,12 @@ def find_servers(progress: Progress, given: Sequence[str]) -> frozenset[str] | N
             raise UsageError(f"run {progress.run.id} has no server {name_or_id!r}", hint)
         ids |= matches
     return frozenset(ids)
+
+
+def find_server(progress: Progress, given: str) -> Target:
+    """Return the target of that name or id. Raise UsageError if the run has none, or several of that name."""
+    ids = sorted(find_servers(progress, [given]) or ())
+    if len(ids) > 1:
+        hint = f"say which by its id: {join_some(ids, RUNS_SUGGESTED)}"
+        raise UsageError(f"run {progress.run.id} has {len(ids)} servers named {given!r}", hint)
+    return progress.targets[ids[0]]

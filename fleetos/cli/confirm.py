@@ -46,6 +46,8 @@ class TerminalOperator:
     """A number of disks (--expect-wipes) or a frozen plan; it holds also where nothing is asked."""
     yes: bool = False
     """True if --yes answers the question."""
+    waits: bool = True
+    """False with --no-wait."""
 
     @property
     def streams_events(self) -> bool:

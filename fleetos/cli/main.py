@@ -87,6 +87,7 @@ _PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
         runs.abort,
         runs.runs,
         runs.status,
+        runs.explain,
         runs.events,
     ),
     _MAINTENANCE: (maintenance.doctor,),

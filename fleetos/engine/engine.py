@@ -35,6 +35,8 @@ from fleetos.model.journal.requests import TAKE_UP
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run
 from fleetos.model.states import COMES_TO_REST, RUN_ENDS, Command, RunState, TargetState
+from fleetos.rules.admission.pass_facts import RolloutFacts
+from fleetos.rules.admission.wait_reasons import Waiting
 from fleetos.rules.polling import DueRead
 from fleetos.rules.requests.run_requests import in_order
 
@@ -88,6 +90,8 @@ class Engine:
         self._wake = anyio.Event()
         self._writes_in_flight = 0
         self._leaving = False
+        self.rest: Waiting | None = None
+        """The wait that ends first, once this process leaves because only time or people help."""
         self._known_request_ids: set[int] = set()
 
     @property
@@ -100,8 +104,10 @@ class Engine:
         self._leaving = True
         self._wake.set()
 
-    async def drive(self, driver: str, command: Command) -> None:
+    async def drive(self, driver: str, command: Command, *, waits: bool = True) -> None:
         """Drive the run until it has ended or paused, or after `leave`. `command` says which pauses this driver ends.
+
+        `waits` False: also until nothing is in flight and only time or people help; `rest` says what it waits for.
 
         In a pause by a budget or an operator, what is in flight is followed to its end before.
         Raise LeaseLost or JournalUnwritable; then nothing more is sent, and the run is resumable.
@@ -134,6 +140,7 @@ class Engine:
                     tasks.start_soon(self._performer.perform, write)
                 for read in reads:
                     tasks.start_soon(self._performer.read, read)
+                self.rest = None if waits else self._tracker.rollout.find_rest(turn)
                 if self._is_over():
                     return
                 await self._wait_for_next_turn()
@@ -151,6 +158,10 @@ class Engine:
         except BaseExceptionGroup as group:
             raise _choose_error(group) from None
 
+    def rollout(self) -> RolloutFacts:
+        """Return what people are shown of the waves, windows, groups and budgets, as they are now."""
+        return self._tracker.rollout.facts(self.progress.run, self._clock.now())
+
     @property
     def trouble(self) -> Refused | None:
         """Reason why an aborted run was left before its end; None if it was not. Any other run pauses instead."""
@@ -165,7 +176,7 @@ class Engine:
         if state in RUN_ENDS:
             return True
         at_rest = state is RunState.PAUSED and (_stands_still(self.progress.run) or self.progress.at_rest)
-        return (self._leaving or at_rest) and not self._writes_in_flight and not self._inbox
+        return (self._leaving or at_rest or self.rest is not None) and not self._writes_in_flight and not self._inbox
 
     async def _commit(self, turn: Turn) -> None:
         if not turn.events and not turn.answered:

@@ -89,6 +89,11 @@ class Turn:
         return sum([self._counts.get(state, 0) for state in IN_FLIGHT])
 
     @property
+    def retries(self) -> int:
+        """Number of targets that wait for their next attempt after this turn."""
+        return self._counts.get(TargetState.BACKOFF, 0)
+
+    @property
     def cancelled(self) -> int:
         """Number of targets that an abort has left unchanged."""
         return self._counts.get(TargetState.CANCELLED, 0)

@@ -335,11 +335,12 @@ class LeftBy(StrEnum):
     SIGNAL = "signal"
     PAUSE = "pause"
     ERROR = "error"
+    WAIT = "wait"  # only time or people help, and the driver was asked not to wait
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """End of the last process that drove a run. `detail` names the signal or the error."""
+    """End of the last process that drove a run. `detail` names the signal, the error or the wait."""
 
     at: datetime
     driver: str

@@ -103,6 +103,7 @@ def freeze(
         made.append((_make_target(resolved, position, settings, past_runs), end))
     if plan.steering.written:
         run, made = _steer(plan, run, made, now)
+    run = replace(run, steering=replace(run.steering, not_before=plan.steering.not_before))
     events: list[Event] = []
     targets: list[Target] = []
     for listed, end in made:

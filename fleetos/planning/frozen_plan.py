@@ -236,9 +236,11 @@ def _run_differences(written: FrozenPlan, run: Run, targets: Iterable[Target]) -
 
 
 def _steering_digest(run: Run, targets: Iterable[Target]) -> str | None:
-    if run.steering == UNSTEERED:
+    # The start is no part of a plan, but of the call that applies it.
+    steering = replace(run.steering, not_before=None)
+    if steering == UNSTEERED:
         return None
-    content = (asdict(run.steering), sorted((target.server_id, target.wave) for target in targets))
+    content = (asdict(steering), sorted((target.server_id, target.wave) for target in targets))
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -44,8 +44,11 @@ class LocalTime:
     later: datetime
 
 
-def find_instants(local: datetime, zone: ZoneInfo) -> LocalTime:
-    """Return the instants of a local time, which names no zone. A skipped one is the first instant after the gap."""
+def find_instants(local: datetime, zone: ZoneInfo | None) -> LocalTime:
+    """Return the instants of a local time, which names no zone. A skipped one is the first instant after the gap.
+
+    `zone` None: the zone of this machine.
+    """
     first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if second >= first:
         return LocalTime(first, second)
@@ -53,7 +56,7 @@ def find_instants(local: datetime, zone: ZoneInfo) -> LocalTime:
     return LocalTime(gap_end, gap_end)
 
 
-def _first_after_gap(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+def _first_after_gap(before: datetime, after: datetime, zone: ZoneInfo | None) -> datetime:
     """Return the first second between two instants that has the offset of the second one."""
     offset = after.astimezone(zone).utcoffset()
     low, high = 0, int((after - before).total_seconds())

@@ -29,9 +29,7 @@ class FrozenSteering:
     problems: tuple[Problem, ...]
 
 
-def freeze_steering(
-    plan: Plan, members: Sequence[Target], now: datetime, *, not_before: datetime | None = None
-) -> FrozenSteering:
+def freeze_steering(plan: Plan, members: Sequence[Target], now: datetime) -> FrozenSteering:
     """Freeze the steering for the members of a run, which the freeze leaves to be changed. `now` is UTC."""
     written = plan.steering
     waves = plan_waves(written, members, plan.place)
@@ -45,7 +43,6 @@ def freeze_steering(
             written.on_exceeded or OnExceeded.PAUSE,
         ),
         windows=written.windows,
-        not_before=not_before,
     )
     return FrozenSteering(steering, waves, tuple(problems))
 

@@ -120,7 +120,7 @@ class Group:
     def words(self) -> str:
         """Sentence about the members that are out."""
         named = join_some([out.words for out in self.out.values()], NAMED_OUT)
-        return f"{self.name}: {len(self.out):,} of {self.limit:,} out: {named}"
+        return f"{self.name}: {len(self.out):,} of {self.limit:,} out" + (f": {named}" if named else "")
 
     def is_unseen(self, now: datetime) -> bool:
         """Return whether a member that seems to serve was not seen for longer than LOOK_EXPIRES."""

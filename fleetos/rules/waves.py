@@ -5,12 +5,10 @@ its approvals, which must be given since the wave ended and must not have expire
 for the rest of the bake, or for a number of members that have not ended, but never for an approval.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from fleetos.model.progress import Progress
 from fleetos.model.run import Run
 from fleetos.model.states import RunState
 from fleetos.model.steering.rollout import Approval, ApprovalGiven, Wave
@@ -71,15 +69,13 @@ def ends_wave(run: Run, ended: Mapping[int, int]) -> bool:
     return ended.get(wave.number, 0) >= wave.members
 
 
-def find_pause_between_waves(progress: Progress, now: datetime) -> Waiting | None:
+def find_pause_between_waves(run: Run, ended: Mapping[int, int], now: datetime) -> Waiting | None:
     """Return the bake or the approvals that a run waits for while no member of its waves is left; None for neither."""
-    run = progress.run
     if run.wave_finished_at is None or run.state not in _GOES_ON:
         return None
     last_bake_end = find_last_bake_end(run)
     if last_bake_end is not None and now < last_bake_end:
-        return _wait_for_bake(run.waves_opened, last_bake_end)
-    ended = Counter(target.wave for target in progress.targets.values() if target.ended)
+        return wait_for_bake(run.waves_opened, last_bake_end)
     return find_next_wait(run.steering.waves, run.waves_opened, wave_facts(run, ended), now)
 
 
@@ -95,7 +91,7 @@ def find_next_wait(waves: Sequence[Wave], opened: int, facts: WaveFacts, now: da
             return Waiting(WaitReason.WAVE, unfinished_words(wave, left))
         baked_at = finished_at + timedelta(seconds=wave.between.bake_s)
         if now < baked_at:
-            return _wait_for_bake(wave.number, baked_at, find_approval_wait(wave, facts, now))
+            return wait_for_bake(wave.number, baked_at, find_approval_wait(wave, facts, now))
     return find_approval_wait(wave, facts, now)
 
 
@@ -106,7 +102,8 @@ def unfinished_words(wave: Wave, left: int) -> str:
     return f"wave {wave.number} is not finished: {left:,} of {wave.members:,} are left"
 
 
-def _wait_for_bake(number: int, end: datetime, then: Waiting | None = None) -> Waiting:
+def wait_for_bake(number: int, end: datetime, then: Waiting | None = None) -> Waiting:
+    """Return the wait for the end of a bake, after which the run waits for the other one."""
     # Who may approve need not wait for the end of the bake.
     also = "" if then is None else f"; {then.words}"
     return Waiting(WaitReason.WAVE, f"wave {number} is watched until {end:%Y-%m-%d %H:%MZ}{also}", end)

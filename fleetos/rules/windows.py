@@ -6,6 +6,8 @@ what is known runs out, and makes the windows here.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from fleetos.model.run import Target
 from fleetos.model.steering.times import ALWAYS, NEVER, Times
@@ -34,6 +36,23 @@ class Window:
 
 
 OPEN = Window(ALWAYS)
+
+
+class OpenState(NamedTuple):
+    """State of several windows together: open until a time, or closed."""
+
+    until: datetime | None
+    """When the last one closes that is open now; None: none is open."""
+    next: datetime | None
+    """When the first one opens, if none is open and it is known."""
+
+
+def sum_up(windows: Iterable[Window], now: datetime) -> OpenState:
+    """Return whether any of the windows is open. One that cannot be read is closed."""
+    readable = [window.opened for window in windows if window.unreadable is None]
+    ends = [end for opened in readable if (end := opened.end_at(now)) is not None]
+    begins = () if ends else [begin for opened in readable if (begin := opened.first_fit(now, timedelta())) is not None]
+    return OpenState(max(ends, default=None), min(begins, default=None))
 
 
 @dataclass(frozen=True, slots=True)

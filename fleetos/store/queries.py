@@ -225,3 +225,12 @@ async def events(
         page = query.order_by(records.c.seq).limit(min(limit, RECORDS_PER_PAGE))
         rows = (await connection.execute(page)).all()
     return [Record(seq, at, decode_body(event_from_json, body, database.location)) for seq, at, body in rows]
+
+
+async def last_events(database: Database, run_id: str, server_id: str, number: int) -> Sequence[Record]:
+    """Return the last records of a server in the run, in order."""
+    query = select(records.c.seq, records.c.at, records.c.body)
+    query = query.where(records.c.run_id == run_id, records.c.server_id == server_id)
+    async with database.reading() as connection:
+        rows = (await connection.execute(query.order_by(records.c.seq.desc()).limit(number))).all()
+    return [Record(seq, at, decode_body(event_from_json, body, database.location)) for seq, at, body in reversed(rows)]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from fleetos.clock import Clock
 from fleetos.model.journal.events import Record
 from fleetos.model.progress import Progress
+from fleetos.views.text.rollout_words import RolloutSource
 from fleetos.views.view import SilentView, View
 
 
@@ -22,10 +23,10 @@ class ViewObserver:
         self._progress: Progress | None = None
         self._requests: Mapping[str, int] = {}
 
-    def started(self, progress: Progress) -> None:
+    def started(self, progress: Progress, rollout: RolloutSource | None = None) -> None:
         self._progress = progress
         with self._silence_when_lost():
-            self._view.started(progress, self._clock.now())
+            self._view.started(progress, self._clock.now(), rollout)
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int]) -> None:
         self._requests = requests

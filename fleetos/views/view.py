@@ -10,6 +10,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.views.documents.events import event_document
 from fleetos.views.text.format import printable, short_timestamp
+from fleetos.views.text.rollout_words import RolloutSource
 
 
 class View(Protocol):
@@ -18,8 +19,8 @@ class View(Protocol):
     `requests`: number of requests that this process has sent so far, by operation.
     """
 
-    def started(self, progress: Progress, now: datetime) -> None:
-        """Begin to show the run: once, before the first turn."""
+    def started(self, progress: Progress, now: datetime, rollout: RolloutSource | None = None) -> None:
+        """Begin to show the run: once, before the first turn. `rollout`: None where nobody drives it here."""
         ...
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
@@ -38,7 +39,7 @@ class View(Protocol):
 class SilentView:
     """View that shows nothing."""
 
-    def started(self, progress: Progress, now: datetime) -> None:
+    def started(self, progress: Progress, now: datetime, rollout: RolloutSource | None = None) -> None:
         pass
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
@@ -58,7 +59,7 @@ class JsonLinesView:
         self._data = data
         self._notes = notes
 
-    def started(self, progress: Progress, now: datetime) -> None:
+    def started(self, progress: Progress, now: datetime, rollout: RolloutSource | None = None) -> None:
         pass
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:

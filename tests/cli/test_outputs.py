@@ -9,7 +9,7 @@ STATUS = {"v", "run", "counts", "powered_off", "targets"}
 RUN = {
     "id", "name", "state", "plan_digest", "created_at", "started_at", "ended_at", "passes", "resumed", "driver",
     "condition", "cloud", "region", "project_id", "project", "domain", "user", "access_key", "created_by", "owner",
-    "plan_path", "images", "since", "pause", "abort", "lease", "left",
+    "plan_path", "images", "since", "pause", "abort", "lease", "left", "not_before",
 }  # fmt: skip
 # What only the status of one run says, here of one that is not steered.
 ROLLOUT: dict[str, Any] = {"waves": [], "budgets": [], "window": None, "groups": []}

@@ -72,6 +72,7 @@ def test_a_command_takes_a_database_or_a_cloud_where_it_uses_one() -> None:
         "doctor",
         "runs",
         "status",
+        "explain",
         "events",
     )
     assert with_cloud == {f"fleetos {word}" for word in words}

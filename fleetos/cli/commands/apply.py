@@ -1,6 +1,8 @@
 """`fleetos apply`."""
 
 import shlex
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -13,18 +15,28 @@ from fleetos.cli.exit_codes import ExitCode, Leave, code_of, code_of_drive
 from fleetos.cli.output import handle_errors, print_message
 from fleetos.cli.run_end import show_drive, show_end
 from fleetos.cli.usage.options import Output
+from fleetos.clock import SystemClock
 from fleetos.model.plan import Plan
 from fleetos.model.progress import Progress
 from fleetos.model.states import Reason, TargetState
 from fleetos.planning.agreement import Agreement
 from fleetos.planning.frozen_plan import check_plan, is_frozen_plan, read_frozen_plan
 from fleetos.planning.plan_file.load import load_plan
+from fleetos.planning.start_time import parse_start
 from fleetos.text import counted
 
 
 @handle_errors
 def apply(
-    plan: Path, yes: bool, expect_wipes: int | None, new_run: bool, output: Output, db: str | None, cloud: str | None
+    plan: Path,
+    yes: bool,
+    expect_wipes: int | None,
+    new_run: bool,
+    at: str | None,
+    no_wait: bool,
+    output: Output,
+    db: str | None,
+    cloud: str | None,
 ) -> None:
     """Freeze a plan into a run and drive it to its end."""
     agreed = read_frozen_plan(plan) if is_frozen_plan(plan) else None
@@ -32,12 +44,19 @@ def apply(
     if agreed is not None:
         check_plan(agreed, loaded)
         cloud = cloud or agreed.cloud
-    operator = TerminalOperator(output, Agreement(expect_wipes, agreed), yes)
-    raise Leave(
-        anyio.run(
-            _apply, AppContext(db, print_message), loaded, cloud, operator, new_run, backend_options=loop_options()
-        )
-    )
+    if at is not None:
+        loaded = replace(loaded, steering=replace(loaded.steering, not_before=_start_of(at, loaded)))
+    operator = TerminalOperator(output, Agreement(expect_wipes, agreed), yes, waits=not no_wait)
+    context = AppContext(db, print_message)
+    raise Leave(anyio.run(_apply, context, loaded, cloud, operator, new_run, backend_options=loop_options()))
+
+
+def _start_of(at: str, plan: Plan) -> datetime:
+    """Return the start that was asked for, after saying which instant that is. Raise UsageError."""
+    windows = plan.steering.windows
+    start = parse_start(at, windows and windows.zone, SystemClock().now())
+    print_message(f"--at {at}: {start.words}")
+    return start.instant
 
 
 async def _apply(

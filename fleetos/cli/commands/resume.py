@@ -19,16 +19,23 @@ from fleetos.store import queries
 
 @handle_errors
 def resume(
-    run: str | None, reason: str | None, operator: str | None, output: Output, db: str | None, cloud: str | None
+    run: str | None,
+    reason: str | None,
+    operator: str | None,
+    no_wait: bool,
+    output: Output,
+    db: str | None,
+    cloud: str | None,
 ) -> None:
     """Carry on with a run after a crash, a signal or a pause."""
     context = AppContext(db, print_message)
     asked = None if reason is None else Asked(operator_name(operator), reason)
-    raise Leave(anyio.run(_resume, context, run, asked, cloud, output, backend_options=loop_options()))
+    driven_for = TerminalOperator(output, waits=not no_wait)
+    raise Leave(anyio.run(_resume, context, run, asked, cloud, driven_for, backend_options=loop_options()))
 
 
 async def _resume(
-    context: AppContext, given: str | None, asked: Asked | None, cloud: str | None, output: Output
+    context: AppContext, given: str | None, asked: Asked | None, cloud: str | None, operator: TerminalOperator
 ) -> ExitCode:
     if given is None and context.is_missing():
         print_message(context.no_runs_yet())
@@ -41,10 +48,10 @@ async def _resume(
         if summary.run.state in RUN_ENDS:
             print_message("there are no unfinished runs; the newest one:" if given is None else "this run has ended:")
             progress = await queries.load(database, summary.run.id)
-            show_end(progress, output)
+            show_end(progress, operator.output)
             return code_of(progress)
         if asked is not None:
-            return await ask(context, database, summary, TerminalOperator(output), asked, RequestKind.RESUME)
-        result = await control.resume(context, database, summary.run.id, TerminalOperator(output))
-        await show_drive(database, result, output)
+            return await ask(context, database, summary, operator, asked, RequestKind.RESUME)
+        result = await control.resume(context, database, summary.run.id, operator)
+        await show_drive(database, result, operator.output)
         return code_of_drive(result)

@@ -30,12 +30,13 @@ def retry(
     expect_wipes: int | None,
     reason: str | None,
     operator: str | None,
+    no_wait: bool,
     output: Output,
     db: str | None,
     cloud: str | None,
 ) -> None:
     """Give the targets of a run that failed or are held one more attempt each; lists them and asks."""
-    terminal = TerminalOperator(output, Agreement(expect_wipes), yes)
+    terminal = TerminalOperator(output, Agreement(expect_wipes), yes, waits=not no_wait)
     asked = Asked(operator_name(operator), reason or "", servers or ())
     context = AppContext(db, print_message)
     raise Leave(anyio.run(_retry, context, run, cloud, terminal, asked, backend_options=loop_options()))

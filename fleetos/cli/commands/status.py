@@ -101,8 +101,8 @@ async def _status(context: AppContext, choice: RunChoice, chosen: _Filter, outpu
         run_id = await choose_run(context, database, choice)
         progress = await queries.load(database, run_id)
         driver = driver_of(await queries.summary(database, run_id, context.watcher()))
-    targets, now = chosen.chosen(progress), SystemClock().now()
-    standing = await find_standing(progress, now)
+        targets, now = chosen.chosen(progress), SystemClock().now()
+        standing = await find_standing(database, progress, now)
     write(
         output,
         lambda: status_document(progress, now, driver, exit_code=code_of(progress), targets=targets, standing=standing),

@@ -87,6 +87,14 @@ AsOption = Annotated[
         show_default=False,
     ),
 ]
+NoWaitOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-wait",
+        help="Leave with 20 as soon as only time or people help: a closed window, a bake, an approval, a later start. "
+        "Nothing is lost; the next call goes on.",
+    ),
+]
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan, a YAML file.", show_default=False)]
 ServerOption = Annotated[
     list[str] | None,

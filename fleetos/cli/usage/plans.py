@@ -10,6 +10,7 @@ from fleetos.cli.usage.options import (
     CloudOption,
     DbOption,
     ExpectWipesOption,
+    NoWaitOption,
     Output,
     OutputOption,
     PlanArgument,
@@ -71,6 +72,17 @@ def apply(
     new_run: Annotated[
         bool, typer.Option("--new-run", help="Freeze a new run even if one of this plan has ended.")
     ] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="Freeze now, start then: 22:00, 2026-12-01 22:00, or with an offset; at most 7 days ahead. Local "
+            "times are in the zone of the plan's `windows`, else of this machine.",
+            show_default=False,
+        ),
+    ] = None,
+    no_wait: NoWaitOption = False,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,
     cloud: CloudOption = None,
@@ -90,6 +102,10 @@ def apply(
       fleetos apply plans/demo.yaml
 
       fleetos apply plan.yaml --yes --expect-wipes 40 -o jsonl
+
+      fleetos apply plan.yaml --at 22:00
+
+      fleetos apply plan.yaml --yes --no-wait
 
       fleetos apply frozen.json --yes
     """

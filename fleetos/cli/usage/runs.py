@@ -11,6 +11,7 @@ from fleetos.cli.usage.options import (
     CloudOption,
     DbOption,
     ExpectWipesOption,
+    NoWaitOption,
     Output,
     OutputOption,
     ReasonOption,
@@ -33,6 +34,7 @@ def resume(
     ] = None,
     reason: ReasonOption = None,
     operator: AsOption = None,
+    no_wait: NoWaitOption = False,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,
     cloud: CloudOption = None,
@@ -67,6 +69,7 @@ def retry(
     expect_wipes: ExpectWipesOption = None,
     reason: ReasonOption = None,
     operator: AsOption = None,
+    no_wait: NoWaitOption = False,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,
     cloud: CloudOption = None,
@@ -159,6 +162,27 @@ def status(
       fleetos status web-tier --state held --state failed --all
 
       fleetos status RUN -o json | jq -r '.targets[] | select(.state == "held") | .name + " " + .reason'
+    """
+
+
+@implemented_in("explain")
+def explain(
+    run: RunArgument,
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server's name or id.", show_default=False)],
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Say why one server of a run does not move: the one reason, what ends it and when, and who may end it.
+
+    It also names the server's wave, window and groups, what becomes of its system disk, its attempts and its last
+    events. A server that is being changed, or has ended, is explained as well.
+
+    Examples:
+
+      fleetos explain web-tier web-07
+
+      fleetos explain 0c4k2m7 web-07 -o json | jq -r '.why, .ends_at'
     """
 
 

@@ -2,27 +2,26 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from fleetos.engine.change_tracker import ChangeTracker, change_key
+from fleetos.engine.change_tracker import ChangeTracker
 from fleetos.engine.facts import CalendarRead, ServerRead
+from fleetos.engine.rollout.needs import ChangeNeeds
 from fleetos.engine.rollout.window_times import WindowTimes
 from fleetos.engine.turn import Turn
-from fleetos.limits import CHANGE_DOCUMENTED_MAX_S
 from fleetos.model.journal.events import RunWaveFinished, RunWaveOpened
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import IN_FLIGHT, QUEUED, RunState, TargetState
 from fleetos.rules.admission.lanes import Lanes
-from fleetos.rules.admission.pass_facts import Point, Standing, no_need, one_kind
+from fleetos.rules.admission.pass_facts import Point, RolloutFacts, Standing
 from fleetos.rules.admission.slots import Slots
-from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
+from fleetos.rules.admission.wait_reasons import ENDED_BY_TIME_OR_PEOPLE, Waiting, WaitReason
 from fleetos.rules.admission.why_not import why_closed, why_not
 from fleetos.rules.budgets import Failures
 from fleetos.rules.groups import LOOK_EXPIRES, Groups, Look
 from fleetos.rules.polling import DueRead, ReadServer, Sweep
-from fleetos.rules.waves import find_last_bake_end, find_next_wait, wave_facts
-from fleetos.rules.windows import Stage, needed_s
+from fleetos.rules.waves import find_last_bake_end, find_next_wait, wait_for_bake, wave_facts
 
 # Clocks that differ by more than this do not agree about when a window closes.
 CLOCK_OFF_MAX = timedelta(minutes=5)
@@ -41,7 +40,7 @@ _ASK_LOOKS = frozenset({WaitReason.UNAVAILABLE, WaitReason.UNSEEN, WaitReason.CO
 # Waits without a known end that leave a run stuck once nothing is in flight.
 _IN_VAIN = frozenset({WaitReason.UNAVAILABLE, WaitReason.WINDOW, WaitReason.FIT})
 STUCK_LASTS_S = LOOK_EXPIRES.total_seconds()
-_WAS_DOWN = "/down"
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class RolloutState:
@@ -53,7 +52,7 @@ class RolloutState:
         self.groups = Groups.of(steering.groups, targets)
         self.failures = Failures.of(progress.run, targets)
         self._progress = progress
-        self._changes = changes
+        self._needs = ChangeNeeds(progress.run, changes)
         self._windows = WindowTimes(steering.windows, targets, now)
         self._steered = bool(steering.groups) or steering.windows is not None
         self._grouped = bool(steering.groups)
@@ -77,7 +76,6 @@ class RolloutState:
     def standing(self, run: Run, now: datetime, slots: Slots | None = None) -> Standing:
         """Return all that admission looks at. `slots` None: nobody is kept back for want of a slot."""
         concurrency = run.settings.concurrency
-        asks_time = run.steering.windows is not None
         return Standing(
             run,
             now,
@@ -87,24 +85,17 @@ class RolloutState:
             windows=self._windows.windows,
             window_of=self._windows.window_of,
             clock_off=self._clock_off,
-            kind_of=_kind_of if asks_time else one_kind,
-            need_s=self._need_s if asks_time else no_need,
+            kind_of=self._needs.kind_of,
+            need_s=self._needs.need_s,
             groups=self.groups,
             places=1 if slots is None else slots.available(concurrency),
             free=1 if slots is None else concurrency - slots.taken,
             ahead=0 if slots is None else slots.ahead,
         )
 
-    def _need_s(self, kind: str, point: Point) -> float:
-        """Return the time that a change of the kind still needs from that point on: its stop, and the change itself."""
-        settings, windows = self._progress.run.settings, self._progress.run.steering.windows
-        if windows is None:
-            return 0.0
-        change = self._changes.learned_changes(kind.removesuffix(_WAS_DOWN))
-        stages = [Stage(change, min(settings.change_timeout_s, CHANGE_DOCUMENTED_MAX_S))]
-        if point is not Point.SUBMIT and not kind.endswith(_WAS_DOWN):
-            stages.append(Stage(self._changes.learned_stops(), settings.stop_timeout_s))
-        return needed_s(windows.fit, stages)
+    def facts(self, run: Run, now: datetime) -> RolloutFacts:
+        """Return what people are shown of the rollout."""
+        return RolloutFacts(self.standing(run, now), self.failures, self._ended)
 
     def why_closed(self, target: Target, now: datetime) -> Waiting | None:
         """Return what keeps a write for the target from being sent at this very moment, None if nothing does."""
@@ -236,6 +227,32 @@ class RolloutState:
         reasons = lanes.waits.keys() - {WaitReason.WAVE}
         return bool(reasons) and reasons <= _IN_VAIN
 
+    def find_rest(self, turn: Turn) -> Waiting | None:
+        """Return the wait that ends first, if nothing is in flight and only time or people end all waits; else None.
+
+        A retry that only waits for its backoff keeps the driver: a failed change may have left its server broken.
+        """
+        run, next_pass_at = turn.run, self.lanes.next_pass_at()
+        if run.state is not RunState.RUNNING or turn.in_flight or self._waits_in_vain(turn):
+            return None
+        if next_pass_at is not None and next_pass_at <= turn.at:
+            return None
+        waits = [*self.lanes.waits.values(), *self._waits_of_retries(turn)]
+        baked_at = None if turn.under_way else self.bakes_until(run, turn.at)
+        if baked_at is not None:
+            waits.append(wait_for_bake(run.waves_opened, baked_at))
+        if any(waiting.reason not in ENDED_BY_TIME_OR_PEOPLE for waiting in waits):
+            return None
+        return min(waits, key=lambda waiting: waiting.ends_at or _NEVER, default=None)
+
+    def _waits_of_retries(self, turn: Turn) -> Iterator[Waiting]:
+        """Yield what keeps those from their next attempt whose last one failed: the last pass did not ask for them."""
+        standing = self.standing(turn.run, turn.at)
+        for target in map(turn.target, self._progress.targets if turn.retries else ()):
+            waiting = why_not(target, standing, Point.ADMIT) if target.state is TargetState.BACKOFF else None
+            if waiting is not None:
+                yield waiting
+
     def _update_groups(self, run: Run, target: Target, now: datetime) -> None:
         was_out = self.groups.is_out(target.server_id)
         self.groups.update(target, self._looks.get(target.server_id))
@@ -299,8 +316,3 @@ class RolloutState:
         """Return the end of the last bake, which the run waits for; None if it is over, or there is none."""
         end = find_last_bake_end(run)
         return None if end is None or end <= now else end
-
-
-def _kind_of(target: Target) -> str:
-    """Return the kind of the change of a target: changes of one kind need the same time."""
-    return change_key(target) + ("" if target.ran_before else _WAS_DOWN)

@@ -132,6 +132,8 @@ class SteeringPlan:
     on_exceeded: OnExceeded | None = None
     windows: Windows | None = None
     protect: bool = False
+    not_before: datetime | None = None
+    """Time before which the run admits nobody, as the call that applies the plan says it. UTC."""
 
     @property
     def written(self) -> dict[str, object]:

@@ -85,5 +85,10 @@ class Times:
         return max((end - begin for begin, end in self.intervals), default=timedelta())
 
 
+def is_ever(end: datetime) -> bool:
+    """Return whether the end of an interval never comes."""
+    return end == _EVER
+
+
 ALWAYS = Times.of([(datetime.min.replace(tzinfo=UTC), _EVER)])
 NEVER = Times()

@@ -83,3 +83,5 @@ class Windows:
     fit: Fit = field(default_factory=Fit)
     retries: Literal["finish", "wait"] = "finish"
     """`finish`: a server that a change left broken gets its next attempt outside of the windows too."""
+    zone: str | None = None
+    """IANA zone in which people read times; None: the plan names none."""

@@ -93,6 +93,7 @@ class SteeringBuilder:
             deny=self._rules(section, "deny", section.deny),
             fit=section.fit,
             retries=section.retries,
+            zone=section.zone,
         )
 
     def _rules(self, section: WindowsSection, key: str, rules: list[WindowSection]) -> tuple[WindowRule, ...]:

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from fleetos.model.progress import Progress
 from fleetos.model.states import QUEUED
-from fleetos.rules.admission.pass_facts import Standing
+from fleetos.rules.admission.pass_facts import RolloutFacts, Standing
+from fleetos.rules.budgets import Failures
 from fleetos.rules.groups import Groups, Look
 from fleetos.rules.waves import find_next_wait, wave_facts
 from fleetos.rules.windows import OPEN, Window
@@ -37,6 +38,13 @@ def standing_of(
         ahead=ahead,
         may_send=False,
     )
+
+
+def rollout_of(progress: Progress, standing: Standing) -> RolloutFacts:
+    """Return the facts about the rollout of a run that has this standing."""
+    targets = progress.targets.values()
+    ended = Counter(target.wave for target in targets if target.ended)
+    return RolloutFacts(standing, Failures.of(progress.run, targets), ended)
 
 
 def _groups_of(progress: Progress, now: datetime) -> Groups:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from fleetos.model.run import Run, Target
 from fleetos.model.steering.rollout import UNSTEERED, Steering
 from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
+from fleetos.rules.budgets import Failures
 from fleetos.rules.groups import Groups
 from fleetos.rules.windows import OPEN, Window
 
@@ -82,3 +83,13 @@ class Standing:
         if target.wave > self.opened:
             self.opened = target.wave
             self.next_wave = Waiting(WaitReason.WAVE, f"wave {target.wave} is not finished")
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutFacts:
+    """Facts of a run at one moment about its waves, windows, groups and budgets, for people."""
+
+    standing: Standing
+    failures: Failures
+    ended: Mapping[int, int]
+    """Number of members that ended, by wave."""

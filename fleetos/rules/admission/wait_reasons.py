@@ -26,6 +26,20 @@ class WaitReason(StrEnum):
     OUTCOME = "outcome"
 
 
+# Waits that only time or people end, in a run in which nothing is in flight.
+ENDED_BY_TIME_OR_PEOPLE = frozenset(
+    {
+        WaitReason.SCHEDULED,
+        WaitReason.WAVE,
+        WaitReason.CLOCK,
+        WaitReason.CALENDAR,
+        WaitReason.BLACKOUT,
+        WaitReason.WINDOW,
+        WaitReason.FIT,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """One wait of a target: the reason, in words what ends it, and when, where that is known."""

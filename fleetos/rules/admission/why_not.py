@@ -50,7 +50,10 @@ def find_wait(target: Target, standing: Standing) -> Waiting | None:
     if standing.run.state not in (RunState.RUNNING, RunState.PAUSED):
         return None
     if target.state is TargetState.READY:
-        return why_not(target, standing, Point.SUBMIT)
+        # One that the cloud turned away is sent again, but not at once.
+        waiting, refused = why_not(target, standing, Point.SUBMIT), _backoff(target, standing, Point.SUBMIT)
+        queued = waiting is None or waiting.reason in (WaitReason.CONCURRENCY, WaitReason.PACE)
+        return refused if refused is not None and queued else waiting
     before_effect = target.state in AHEAD and not target.calls and target.stopped_at is None
     return why_not(target, standing, Point.EFFECT) if before_effect else None
 

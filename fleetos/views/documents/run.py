@@ -109,6 +109,7 @@ def _run_fields(line: RunLine) -> Document:
         "abort": _request_fields(run, RunState.FINISHING, RunState.ABORTED),
         "lease": _lease_fields(lease),
         "left": _left_fields(run.left),
+        "not_before": timestamp_or_none(run.steering.not_before),
     }
 
 

@@ -14,7 +14,6 @@ from rich.text import Text
 from fleetos.model.run import Settings, Target
 from fleetos.model.states import ENDS, QUEUED, RunState, TargetState
 from fleetos.names import shown
-from fleetos.rules.waves import find_pause_between_waves
 from fleetos.views.slot_usage import SlotUsage
 from fleetos.views.terminal.highlights import Highlights
 from fleetos.views.text.format import clip, fill, printable, short_duration
@@ -33,6 +32,8 @@ STYLES: Mapping[TargetState, str] = {
 }
 
 _NARROW = 60
+# Rows about servers that lines about the rollout leave room for.
+_ROWS_LEAST = 3
 _STATE_WIDTH = max(len(state) for state in TargetState)
 _SINCE_WIDTH = 6
 # States that need a human come first among the counts, then the other ends, then the states before them.
@@ -62,15 +63,17 @@ class Spent:
         return sum(self.requests.values())
 
 
-def frame(highlights: Highlights, spent: Spent, now: datetime, width: int, height: int) -> Text:
-    """Return the frame for a terminal of `width` cells and `height` rows."""
+def frame(
+    highlights: Highlights, spent: Spent, now: datetime, width: int, height: int, rollout: Sequence[str] = ()
+) -> Text:
+    """Return the frame for a terminal of `width` cells and `height` rows. `rollout`: lines about waves and windows."""
     room = max(1, height - 1)
     head = [_title(highlights, spent, width), _bar(highlights, width)]
     counts = _pack(_counts(highlights), width, lines_max=2 if room < 12 else 4)
     facts = _pack(_facts(highlights, spent, now), width, lines_max=1 if room < 12 else 2)
-    waiting = find_pause_between_waves(highlights.progress, now)
-    waits = [] if waiting is None else wrap_lines([Text(printable(waiting.words), "yellow")], width)
-    lines = [*head, *counts, *facts, *waits][:room]
+    steered = wrap_lines([Text(line) for line in rollout], width)
+    left = max(0, room - len(head) - len(counts) - len(facts) - _ROWS_LEAST)
+    lines = [*head, *counts, *facts, *steered[:left]][:room]
     lines += _rows(highlights, now, width, room - len(lines))
     return Text("\n", no_wrap=True, overflow="crop", end="").join(lines)
 

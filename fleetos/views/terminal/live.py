@@ -19,10 +19,13 @@ from fleetos.views.terminal.highlights import Highlights
 from fleetos.views.terminal.plain import PlainView
 from fleetos.views.terminal.summary import summary
 from fleetos.views.text.format import printable, short_timestamp
+from fleetos.views.text.rollout_words import RolloutSource, iterate_lines
 from fleetos.views.view import View
 
 # Eight frames a second look smooth, and cost next to nothing.
 _DRAW_EVERY = timedelta(seconds=1 / 8)
+# A run may have thousands of groups, which are looked through for those at their limit.
+_ROLLOUT_EVERY = timedelta(seconds=1)
 
 
 def wants_live(console: Console) -> bool:
@@ -45,10 +48,14 @@ class LiveView:
         self._drawn_at: datetime | None = None
         self._widths: Sequence[int] = ()
         self._drawn_width = 0
+        self._rollout: RolloutSource | None = None
+        self._rollout_lines: Sequence[str] = ()
+        self._rollout_at: datetime | None = None
 
-    def started(self, progress: Progress, now: datetime) -> None:
+    def started(self, progress: Progress, now: datetime, rollout: RolloutSource | None = None) -> None:
         """Take the lower end of the terminal until `ended` or `close`."""
         self._highlights = Highlights(progress, now)
+        self._rollout = rollout
         # Standard output stays untouched: it is for data. Standard error appears above the frame.
         self._live = Live(
             Text(""),
@@ -90,11 +97,16 @@ class LiveView:
             return
         self._unwrap()
         width, height = self._console.size
-        drawn_frame = frame(self._highlights, self._spent, now, width, height)
+        self._update_rollout(now)
+        drawn_frame = frame(self._highlights, self._spent, now, width, height, self._rollout_lines)
         self._widths = [line.cell_len for line in drawn_frame.split("\n")]
         self._drawn_width = width
         self._live.update(drawn_frame, refresh=True)
         self._drawn_at = now
+
+    def _update_rollout(self, now: datetime) -> None:
+        if self._rollout_at is None or not timedelta(0) <= now - self._rollout_at < _ROLLOUT_EVERY:
+            self._rollout_lines, self._rollout_at = list(iterate_lines(self._rollout)), now
 
     def _unwrap(self) -> None:
         """Clear the last frame if the terminal has become narrower and wrapped it.

@@ -29,7 +29,6 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Left, Settings, Target
 from fleetos.model.states import ENDS, TargetState
 from fleetos.model.wipes import wipes_of
-from fleetos.rules.waves import find_pause_between_waves
 from fleetos.text import counted
 from fleetos.views.documents.events import state_of
 from fleetos.views.slot_usage import SlotUsage
@@ -38,6 +37,7 @@ from fleetos.views.terminal.frame import Spent
 from fleetos.views.terminal.summary import summary
 from fleetos.views.text.format import printable, printable_lines, short_duration, short_timestamp
 from fleetos.views.text.reasons import REASONS, request_words, run_words
+from fleetos.views.text.rollout_words import RolloutSource, iterate_lines
 from fleetos.views.text.run_condition import left_words
 from fleetos.views.text.server_names import server_name_and_id
 from fleetos.views.text.target_notes import support_words, watched_words
@@ -79,10 +79,12 @@ class PlainView:
         self._told_steps = 0
         self._turned_away: set[tuple[str, str]] = set()
         self._pace = SlotUsage()
+        self._rollout: RolloutSource | None = None
+        self._told_rollout: Sequence[str] = ()
 
-    def started(self, progress: Progress, now: datetime) -> None:
+    def started(self, progress: Progress, now: datetime, rollout: RolloutSource | None = None) -> None:
         run = progress.run
-        self._begun_at = now
+        self._begun_at, self._rollout = now, rollout
         waiting = sum(not target.ended for target in progress.targets.values())
         left = "" if waiting == len(progress.targets) else f", {waiting:,} of them left"
         self._say(now, f"run {run.id} {run.name}: {counted(len(progress.targets), 'server')}{left}")
@@ -90,7 +92,7 @@ class PlainView:
         for line in (*image_lines(run), *reinstalls):
             self._say(now, line)
         self._say(now, _wipes_words(progress))
-        self._tell_pause_between_waves(progress, now)
+        self._tell_rollout(now)
         self._remember(progress, now)
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int], now: datetime) -> None:
@@ -99,7 +101,7 @@ class PlainView:
         self._pace.add_turn(progress, records, now)
         for record in records:
             if isinstance(record.event, RunEvent):
-                self._tell_run(record.event, progress, record.at)
+                self._tell_run(record.event, record.at)
             else:
                 self._tell_event(record.event, progress, record.at)
         self._tell_progress(progress, requests, now)
@@ -129,7 +131,7 @@ class PlainView:
         self._minute_at = now
         self._lines_left = SERVER_LINES_A_MINUTE
 
-    def _tell_run(self, event: RunEvent, progress: Progress, at: datetime) -> None:
+    def _tell_run(self, event: RunEvent, at: datetime) -> None:
         match event:
             case RunMoved():
                 words = run_words(event.to, event.reason, event.detail)
@@ -141,7 +143,7 @@ class PlainView:
             case RunPassStarted():
                 self._say(at, f"pass {event.number} begins")
             case RunWaveOpened() | RunWaveFinished() | RunWavePromoted() | RunApproved():
-                self._tell_wave(event, progress, at)
+                self._tell_wave(event, at)
             case RunDriverStarted():
                 self._say(at, f"driven by {event.driver}")
             case RunDriverEnded():
@@ -149,23 +151,17 @@ class PlainView:
             case RunCreated():
                 self._say(at, f"run {event.run.id} created")
 
-    def _tell_wave(
-        self, event: RunWaveOpened | RunWaveFinished | RunWavePromoted | RunApproved, progress: Progress, at: datetime
-    ) -> None:
+    def _tell_wave(self, event: RunWaveOpened | RunWaveFinished | RunWavePromoted | RunApproved, at: datetime) -> None:
         match event:
             case RunWaveOpened():
                 self._say(at, f"wave {event.number} begins")
             case RunWaveFinished():
                 self._say(at, f"wave {event.number} is finished")
-                self._tell_pause_between_waves(progress, at)
+                self._tell_rollout(at)
             case RunWavePromoted():
                 self._say(at, f"wave {event.number} is promoted by {printable(event.by)}")
             case RunApproved():
                 self._say(at, f"wave {event.number} is approved by {printable(event.by)}")
-
-    def _tell_pause_between_waves(self, progress: Progress, at: datetime) -> None:
-        if waiting := find_pause_between_waves(progress, at):
-            self._say(at, waiting.words)
 
     def _tell_event(self, event: TargetEvent, progress: Progress, at: datetime) -> None:
         target, settings, state = progress.targets[event.server_id], progress.run.settings, state_of(event)
@@ -204,7 +200,16 @@ class PlainView:
         elapsed = short_duration((now - self._begun_at).total_seconds()) if self._begun_at else "0s"
         calls = counted(sum(requests.values()), "API call")
         self._say(now, f"{percent} % finished, {elapsed} elapsed: {counts}; {calls}")
+        self._tell_rollout(now)
         self._remember(progress, now)
+
+    def _tell_rollout(self, now: datetime) -> None:
+        """Tell the lines about the rollout that are new."""
+        lines = list(iterate_lines(self._rollout))
+        for line in lines:
+            if line not in self._told_rollout:
+                self._say(now, line)
+        self._told_rollout = lines
 
     def _remember(self, progress: Progress, now: datetime) -> None:
         ended = sum(progress.counts.get(state, 0) for state in ENDS)

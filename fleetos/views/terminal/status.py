@@ -1,7 +1,7 @@
 """Status of one run for people: it fits the terminal, with what matters first and last."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,14 +10,15 @@ from rich.text import Text
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RUN_ENDS, TargetState
-from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.bystander import rollout_of, standing_of
 from fleetos.rules.admission.pass_facts import Standing
-from fleetos.rules.waves import find_pause_between_waves
+from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
 from fleetos.text import counted, join_some
 from fleetos.views.terminal.frame import STYLES, shares
 from fleetos.views.terminal.summary import NAMES_SHOWN, counts_line, next_commands, report, stopped_words
 from fleetos.views.terminal.tables import grid
 from fleetos.views.text.format import clock_time, printable, short_duration
+from fleetos.views.text.rollout_words import rollout_lines
 from fleetos.views.text.run_condition import (
     Condition,
     Driver,
@@ -42,6 +43,9 @@ _TABLE_LEAST = 6
 _NAMES = (10, 5, 2, 1, 0)
 # Names of powered-off servers that are shown on every wide screen: they are what somebody who is woken must know.
 _POWERED_OFF_NAMES = 10
+# Number of servers that wait from which on they are counted by what they wait for.
+_COUNTED_FROM = 10
+_OF_RUN = frozenset({WaitReason.NOT_DRIVEN, WaitReason.PAUSED, WaitReason.ABORTED})
 
 
 def status_screen(status: "Status", targets: Sequence[Target], height: int | None = None) -> Text:
@@ -92,13 +96,21 @@ class Status:
         lines = [
             title.append(condition_words(run, counts, self.lease, now), "bold" if fine else "bold yellow"),
             Text(where_words(run.scope)),
+            *self._rollout(),
             Text(f"created {clock_time(run.created_at, now)}{who} from {printable(run.plan_path)}"),
         ]
-        return wrap_lines(lines[:2] if short else lines, self.width)
+        return wrap_lines(lines[:-1] if short else lines, self.width)
+
+    def _rollout(self) -> list[Text]:
+        """Return the lines about waves, windows, budgets and groups, unless the run has ended."""
+        if self.progress.run.state in RUN_ENDS or self._narrow:
+            return []
+        standing = self.standing or standing_of(self.progress, self.now)
+        return [Text(line) for line in rollout_lines(rollout_of(self.progress, standing))]
 
     def tail(self, names: int) -> list[Text]:
         """Return what needs a human and what to type next, with at most `names` servers in each list."""
-        lines = [counts_line(self.progress), *self._between_waves(), *self._standstill(), *report(self.progress, names)]
+        lines = [counts_line(self.progress), *self._waits(names), *self._standstill(), *report(self.progress, names)]
         off = sorted(powered_off(self.progress), key=_powered_off_order)
         # A run with a driver stops servers for their change all the time.
         if off and not self.driven:
@@ -108,10 +120,16 @@ class Status:
             lines.append(text.append(f": {shown}" if shown else ""))
         return wrap_lines([*lines, *self._next()], self.width)
 
-    def _between_waves(self) -> list[Text]:
-        """Return the line that says which bake or approval holds the run up."""
-        waiting = find_pause_between_waves(self.progress, self.now)
-        return [] if waiting is None else [Text(printable(waiting.words), "yellow")]
+    def _waits(self, kinds: int) -> list[Text]:
+        """Return for what how many servers wait, in at most `kinds` lines, the most frequent first; none for a few."""
+        standing = self.standing or standing_of(self.progress, self.now)
+        targets = self.progress.targets.values()
+        waits = [waiting for target in targets if (waiting := waits_for(standing, target, self.lease))]
+        if len(waits) < _COUNTED_FROM or self._narrow or not _differ(waits):
+            return []
+        numbers = Counter(waiting.reason for waiting in waits).most_common(kinds)
+        lines = [Text(f"{number:>7,} {reason:<11} {_words_of(reason, waits)}") for reason, number in numbers]
+        return [Text(f"{len(waits):,} servers wait:"), *lines] if lines else []
 
     def _standstill(self) -> list[Text]:
         """Return the line that says why nothing moves in an unfinished run without a driver."""
@@ -155,19 +173,22 @@ class Status:
         return lines if room is None else lines[:room]
 
     def _rows(self, targets: Sequence[Target]) -> list[Text]:
-        narrow = self._narrow
-        head = ("SERVER", "STATE", "NOTE") if narrow else ("SERVER", "STATE", "SINCE", "TRIES", "NOTE")
-        rows: list[Sequence[str | Text]] = []
         standing = self.standing or standing_of(self.progress, self.now)
-        for target in targets:
+        waits = [waits_for(standing, target, self.lease) for target in targets]
+        narrow, waiting_column = self._narrow, _differ(waits) and not self._narrow
+        columns = ("SINCE", "TRIES", *(("WAITS FOR",) if waiting_column else ()))
+        head = ("SERVER", "STATE", *(() if narrow else columns), "NOTE")
+        rows: list[Sequence[str | Text]] = []
+        for target, waiting in zip(targets, waits, strict=True):
             state = Text(str(target.state), STYLES.get(target.state, ""))
             since = short_duration((self.now - target.since).total_seconds()) if target.since else ""
             tries = f"{len(target.attempts)}/{max(target.attempts_allowed, len(target.attempts))}"
-            rows.append((server_name(target), state, *(() if narrow else (since, tries)), self._note(target, standing)))
+            reason = ((str(waiting.reason) if waiting else ""),) if waiting_column else ()
+            more = () if narrow else (since, tries, *reason)
+            rows.append((server_name(target), state, *more, self._note(target, waiting)))
         return list(grid(head, rows, self.width).split("\n"))
 
-    def _note(self, target: Target, standing: Standing) -> str:
-        waiting = waits_for(standing, target, self.lease)
+    def _note(self, target: Target, waiting: Waiting | None) -> str:
         if waiting is not None and not self.driven:
             return resting_note(target, waiting.words)
         note = note_of(target, self.progress.run.settings, self.now)
@@ -176,6 +197,17 @@ class Status:
         # Of a target without a note, only what it waits for can be said.
         silent = target.state is TargetState.WAITING or (target.state is TargetState.READY and not note)
         return waiting.words if waiting is not None and silent else note
+
+
+def _differ(waits: Iterable[Waiting | None]) -> bool:
+    """Return whether anybody waits for something else than the whole run does, which is said above the table."""
+    return any(waiting is not None and waiting.reason not in _OF_RUN for waiting in waits)
+
+
+def _words_of(reason: WaitReason, waits: Iterable[Waiting]) -> str:
+    """Return the words that most waits of a reason have, and how many other words there are."""
+    words = Counter(waiting.words for waiting in waits if waiting.reason is reason)
+    return words.most_common(1)[0][0] + (f" (and {len(words) - 1:,} others)" if len(words) > 1 else "")
 
 
 def _powered_off_order(target: Target) -> tuple[bool, int]:

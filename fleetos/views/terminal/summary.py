@@ -8,14 +8,14 @@ from itertools import groupby
 from rich.text import Text
 
 from fleetos.model.progress import Progress
-from fleetos.model.run import Run, Target
-from fleetos.model.states import COMES_TO_REST, RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
+from fleetos.model.run import LeftBy, Run, Target
+from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState, TargetState
 from fleetos.rules.budgets import Failures, forgiveness
 from fleetos.text import counted
 from fleetos.views.terminal.frame import STYLES, Spent
 from fleetos.views.text.format import printable, short_duration
 from fleetos.views.text.reasons import REASONS, run_words, todo_of
-from fleetos.views.text.run_condition import powered_off
+from fleetos.views.text.run_condition import left_words, powered_off, resume_command
 from fleetos.views.text.server_names import server_name_and_id
 from fleetos.views.text.target_notes import own_words, support_words
 
@@ -56,17 +56,12 @@ def stopped_words(count: int) -> str:
     return f"{'Up to ' if count > 1 else ''}{counted(count, 'server')} may be powered off"
 
 
-def resume_command(run: Run) -> str:
-    """Return the command that carries on with the run; a pause by a budget or an operator ends only for a reason."""
-    for_reason = run.state is RunState.PAUSED and run.reason in COMES_TO_REST
-    return f"fleetos resume {printable(run.id)}" + (' --reason "..."' if for_reason else "")
-
-
 def next_commands(progress: Progress) -> Sequence[str]:
     """Return the commands that the operator can type next, the best first; empty if nothing is left to do."""
     run_id = printable(progress.run.id)
     if progress.run.state not in RUN_ENDS:
-        return (resume_command(progress.run),)
+        no_wait = " --no-wait" if _rests(progress.run) else ""
+        return (resume_command(progress.run) + no_wait,)
     commands: list[str] = []
     if any(target.retriable for target in progress.targets.values()):
         commands.append(f"fleetos retry {run_id}")
@@ -96,6 +91,9 @@ def _headline(progress: Progress, spent: Spent) -> Text:
 def _reason_of_run(progress: Progress) -> Iterator[Text]:
     """Yield why the run is paused or was aborted, with its detail, which may be the cloud's words."""
     run = progress.run
+    if run.left is not None and _rests(run):
+        yield Text("waiting: ", "bold yellow").append(printable(left_words(run.left)))
+        yield Text("  to do: nothing until then; a timer that calls apply or resume goes on by itself")
     if run.reason is None:
         return
     words = printable(run_words(run.state, run.reason, run.detail))
@@ -107,8 +105,15 @@ def _reason_of_run(progress: Progress) -> Iterator[Text]:
         yield Text(f"  to do: {todo_of(run.reason, run.id, run.settings)}")
 
 
+def _rests(run: Run) -> bool:
+    """Return whether the last driver left because only time or people help."""
+    return run.state is RunState.RUNNING and run.left is not None and run.left.why is LeftBy.WAIT
+
+
 def _run_words(run: Run) -> str:
     match run.state:
+        case RunState.RUNNING if _rests(run):
+            return "waiting, left"
         case RunState.RUNNING:
             return "unfinished, left"
         case RunState.FINISHING:

@@ -44,6 +44,7 @@ class Condition(StrEnum):
     PAUSED = "paused"
     INTERRUPTED = "interrupted"  # the driver left, and recorded why
     ABANDONED = "abandoned"  # the driver vanished
+    RESTING = "waiting"  # the driver left, as only time or people help
     WAITING = "not-driven"  # no process has driven it yet
     DONE = "done"
     ENDED = "ended"  # it has ended, with servers that were not changed
@@ -68,7 +69,7 @@ def condition(run: Run, counts: Mapping[TargetState, int], lease: Driver | None)
     if run.state is RunState.PAUSED:
         return Condition.PAUSED
     if run.left is not None:
-        return Condition.INTERRUPTED
+        return Condition.RESTING if run.left.why is LeftBy.WAIT else Condition.INTERRUPTED
     return Condition.WAITING if lease is None else Condition.ABANDONED
 
 
@@ -93,12 +94,20 @@ def condition_words(run: Run, counts: Mapping[TargetState, int], lease: Driver |
         case Condition.INTERRUPTED if run.left is not None:
             aborting = "while aborting, " if run.state is RunState.FINISHING else ""
             return f"interrupted ({aborting}{left_words(run.left)}, {_when(run.left.at, now)})"
+        case Condition.RESTING if run.left is not None:
+            return f"waiting without a driver since {_when(run.left.at, now)}: {left_words(run.left)}"
         case Condition.ABANDONED:
             return f"abandoned, last sign of life {_when(_renewed(lease, now), now)}, {_holder(lease)}"
         case Condition.WAITING:
             return f"not driven by any process, created {_when(run.created_at, now)}"
         case _:
             return _ended_words(run, counts, current)
+
+
+def resume_command(run: Run) -> str:
+    """Return the command that carries on with the run; a pause by a budget or an operator ends only for a reason."""
+    for_reason = run.state is RunState.PAUSED and run.reason in COMES_TO_REST
+    return f"fleetos resume {printable(run.id)}" + (' --reason "..."' if for_reason else "")
 
 
 def short_words(run: Run, counts: Mapping[TargetState, int], lease: Driver | None) -> str:
@@ -126,6 +135,8 @@ def left_words(left: Left) -> str:
             return f"{printable(left.driver)} left"
         case LeftBy.ERROR:
             return f"{printable(left.driver)} failed: {clip(left.detail, 160)}"
+        case LeftBy.WAIT:
+            return clip(left.detail, 160)
 
 
 def short_counts(counts: Mapping[TargetState, int]) -> str:

@@ -54,6 +54,7 @@ class ScriptedOperator:
 
     agreement: Agreement = field(default_factory=Agreement)
     agrees: bool = True
+    waits: bool = True
     streams_events: bool = False
     after_turn: Callable[[Progress], None] = field(default=lambda _: None)
     surveyed: list[FrozenRun] = field(default_factory=list[FrozenRun])

@@ -1,17 +1,20 @@
 """The freeze of a plan with waves: members in order, each with its wave, and a frozen plan that keeps them."""
 
+from dataclasses import replace
+
 import pytest
 
 from fleetos.errors import InputError
 from fleetos.model.run import Run
 from fleetos.model.states import TargetState
 from fleetos.model.steering.rollout import UNSTEERED
-from fleetos.planning.freeze import FrozenRun
+from fleetos.planning.freeze import FrozenRun, freeze
 from fleetos.planning.frozen_plan import differences, differences_left, make_frozen_plan, read_frozen_plan
 from fleetos.planning.frozen_plan import write_frozen_plan as write
-from tests.support.builders import NEW_IMAGE, a_snapshot
+from fleetos.planning.preflight.preflight import preflight
+from tests.support.builders import DEBIAN, NEW_IMAGE, SCOPE, START, a_server, a_snapshot, an_inventory
 from tests.unit.planning.plan_folder import PlanFolder
-from tests.unit.planning.test_freeze import frozen
+from tests.unit.planning.test_freeze import OTC, frozen
 
 WAVES = "rollout: {waves: [1, 100%], order: [down-first]}\n"
 
@@ -62,3 +65,15 @@ def test_a_frozen_plan_keeps_the_waves_and_leaves_out_what_is_not_written(plans:
     words = "waves, groups, budgets or windows are not those of the frozen plan"
     assert words in list(differences(kept, other))
     assert run.steering != other.run.steering
+
+
+@pytest.mark.parametrize("more", ["", WAVES])
+def test_a_start_is_frozen_with_the_run_and_makes_no_other_plan(plans: PlanFolder, more: str) -> None:
+    usual = fleet(plans, more).run
+    plan = plans.plan((plans.folder / "plan.yaml").read_text())
+    later = replace(plan, steering=replace(plan.steering, not_before=START))
+    checked = preflight(later, an_inventory([a_server(n) for n in range(1, 5)]), (DEBIAN,), None, OTC)
+    run = freeze(later, checked, scope=SCOPE, facts=OTC, run_id="r1", now=START).run
+    assert (run.steering.not_before, usual.steering.not_before) == (START, None)
+    assert run.digest == usual.digest
+    assert len(run.steering.waves) == len(usual.steering.waves)

@@ -16,6 +16,7 @@ from fleetos.planning.frozen_plan import (
     PlanOutdated,
     check_plan,
     differences,
+    differences_left,
     is_frozen_plan,
     make_frozen_plan,
     read_frozen_plan,
@@ -150,6 +151,14 @@ def test_power_and_time_do_not_count_but_image_and_project_do(plans: PlanFolder)
     assert "the image Debian now means next, not image-new" in moved
     (elsewhere,) = differences(content, frozen(plans, *SERVERS, project="other"))
     assert elsewhere == "the project is other, not 0a1b2c"
+
+
+def test_the_start_of_a_run_does_not_count(plans: PlanFolder) -> None:
+    """It is given when the plan is applied: the file holds for any."""
+    content, run = read_frozen_plan(written(plans)), frozen(plans, *SERVERS)
+    begins_later = replace(run.run, steering=replace(run.run.steering, not_before=START))
+    assert list(differences(content, replace(run, run=begins_later))) == []
+    assert list(differences_left(content, begins_later, run.targets)) == []
 
 
 def test_a_reinstall_is_pinned_as_one(plans: PlanFolder) -> None:

@@ -1,5 +1,6 @@
 """Steering frozen into a run, and said in sentences."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -73,8 +74,8 @@ def test_a_run_keeps_its_steering(plans: PlanFolder) -> None:
         "  deny: [{since: 2026-12-18, until: 2027-01-06}, {ics: a.ics}]"
     )
     plans.write("a.ics", "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nEND:VCALENDAR\n")
-    frozen = freeze_steering(plan(plans, text), fleet(5), NOW, not_before=NOW).steering
-    run = a_run(steering=frozen)
+    frozen = freeze_steering(plan(plans, text), fleet(5), NOW).steering
+    run = a_run(steering=replace(frozen, not_before=NOW))
     assert run_from_json(run_json(run)) == run
 
 

@@ -5,9 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from fleetos.model.progress import Progress
 from fleetos.model.run import Run
-from fleetos.model.states import RunState, TargetState
+from fleetos.model.states import RunState
 from fleetos.model.steering.rollout import Approval, ApprovalGiven, BetweenWaves, Steering, Wave
 from fleetos.rules.waves import (
     WaveFacts,
@@ -17,7 +16,7 @@ from fleetos.rules.waves import (
     find_pause_between_waves,
     wave_facts,
 )
-from tests.support.builders import START, a_run, a_target
+from tests.support.builders import START, a_run
 
 HOUR = timedelta(hours=1)
 SECOND_H = 1 / 3600
@@ -160,11 +159,10 @@ def test_a_wave_ends_once_with_its_last_member() -> None:
 
 
 def test_a_run_between_two_waves_says_what_it_waits_for() -> None:
-    targets = [a_target(number, state=TargetState.DONE, wave=1) for number in (1, 2)]
     run = a_waved_run(wave_finished_at=START)
 
     def words(run: Run, hours: float = 0.0) -> str:
-        waiting = find_pause_between_waves(Progress(run, targets), START + hours * HOUR)
+        waiting = find_pause_between_waves(run, {1: 2}, START + hours * HOUR)
         return "" if waiting is None else waiting.words
 
     assert words(run) == "wave 1 is watched until 2026-03-01 13:00Z"

@@ -107,6 +107,7 @@ def test_windows(plans: PlanFolder) -> None:
         ),
         fit=Fit(None, 2700.0),
         retries="wait",
+        zone=BERLIN,
     )
 
 

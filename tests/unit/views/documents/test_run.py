@@ -44,6 +44,7 @@ RUN: Document = {
     "abort": None,
     "lease": None,
     "left": None,
+    "not_before": None,
     "waves": [],
     "budgets": [],
     "window": None,

@@ -12,8 +12,10 @@ from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.steering.rollout import Approval, BetweenWaves
 from fleetos.views.terminal.frame import Spent, frame
 from fleetos.views.terminal.highlights import Highlights
+from fleetos.views.text.rollout_words import rollout_lines
 from tests.support.seeded_examples import EXAMPLES_FACTOR
 from tests.unit.views.run_history import RunHistory, between_waves, server_id, target, web_tier_run
+from tests.unit.views.steered import facts
 from tests.unit.views.text.test_format import HOSTILE
 
 SPENT = Spent(190, {"sweep": 1_000, "change": 234})
@@ -186,9 +188,11 @@ def test_the_bar_is_full_only_at_the_end(ended: int) -> None:
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 10), (20, 4)])
 def test_a_run_between_two_waves_says_what_it_waits_for(width: int, height: int) -> None:
     history = between_waves(BetweenWaves(approval=Approval("other")))
-    lines = seen(Highlights(history.progress, history.now), history, width, height)
+    rollout = rollout_lines(facts(history))
+    drawn = frame(Highlights(history.progress, history.now), SPENT, history.now, width, height, rollout)
+    lines = drawn.plain.split("\n")
     assert len(lines) < height
     assert all(cell_len(line) <= width for line in lines)
-    if height > 4:
+    if height > 20:
         words = "wave 2 waits for an approval by somebody other than anna: fleetos approve 2b7c0m1x4q --wave 2"
         assert words in " ".join(" ".join(lines).split())

@@ -5,11 +5,13 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from fleetos.model.journal.events import RunMoved
+from fleetos.model.journal.events import RunMoved, RunWaveOpened
 from fleetos.model.states import RunState, TargetState
+from fleetos.rules.admission.pass_facts import RolloutFacts
 from fleetos.views.terminal.live import LiveView, wants_live
 from tests.unit.views.run_history import RunHistory
 from tests.unit.views.screen import Screen
+from tests.unit.views.steered import CLOSED, EVERYTHING, facts, members, steered
 
 REQUESTS = {"sweep": 12}
 
@@ -36,6 +38,53 @@ def test_the_picture_is_drawn_in_place() -> None:
         "web-02 changing       0s  job ff80808288d4",
     ]
     assert not screen.cursor_shown
+    view.close()
+
+
+def test_lines_about_the_rollout_are_renewed_each_second_and_cut_to_the_width() -> None:
+    screen = Screen(60, 24)
+    history, view = steered(EVERYTHING, members(1, 2, 2, 2)), LiveView(screen.console)
+    asked = 0
+
+    def rollout() -> RolloutFacts:
+        nonlocal asked
+        asked += 1
+        return facts(history, CLOSED)
+
+    view.started(history.progress, history.now, rollout)
+    for _ in range(4):
+        view.turned(history.progress, [], REQUESTS, history.wait(0.2).now)
+    assert asked == 1
+    assert screen.show()[2:] == [
+        "waiting 4",
+        "in flight 0/40  API calls 12",
+        "wave 1 of 2 (canary): 1 server, not begun",
+        "window closed until 2026-03-01 17:00Z (in 5h00m)",
+        "failure budgets: max_failed 0/2",
+    ]
+    history.happen(RunWaveOpened(1))
+    view.turned(history.progress, history.submit(0), REQUESTS, history.wait(1).now)
+    assert asked == 2
+    assert screen.show()[4:] == [
+        "wave 1 of 2 (canary): 0 of 1 ended",
+        "window closed until 2026-03-01 17:00Z (in 4h59m)",
+        "failure budgets: max_failed 0/2, wave 1 0/0",
+        "az eu-de-01: 1 of 1 out: web-00 changing",
+        "web-00 changing       1s  job ff80808288d4",
+    ]
+    view.close()
+
+
+def test_on_a_low_terminal_servers_keep_their_room() -> None:
+    screen = Screen(80, 9)
+    history, view = steered(EVERYTHING, members(1, 2, 2, 2)), LiveView(screen.console)
+    history.happen(RunWaveOpened(1))
+    for number in range(4):
+        history.submit(number)
+    view.started(history.progress, history.now, lambda: facts(history, CLOSED))
+    shown = screen.show()
+    assert len(shown) <= 8
+    assert sum(line.startswith(("web-0", "and ")) for line in shown) == 3
     view.close()
 
 

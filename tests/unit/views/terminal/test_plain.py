@@ -12,6 +12,7 @@ from fleetos.model.journal.events import (
     RunApproved,
     RunMoved,
     RunPassStarted,
+    RunWaveOpened,
     RunWavePromoted,
 )
 from fleetos.model.states import Reason, RunState, TargetState
@@ -20,6 +21,7 @@ from fleetos.views.terminal.plain import SERVER_LINES_A_MINUTE, PlainView
 from fleetos.views.text.reasons import REASONS, todo_of
 from fleetos.views.text.target_notes import note_of
 from tests.unit.views.run_history import JOB, STOPPED, RunHistory, between_waves, server_id, target
+from tests.unit.views.steered import CLOSED, EVERYTHING, facts, members, steered
 from tests.unit.views.text.test_format import HOSTILE
 
 WEB_01 = f"web-01 ({server_id(1)})"
@@ -196,12 +198,30 @@ def test_the_end_of_a_wave_says_what_the_next_one_waits_for() -> None:
     history, out = between_waves(BetweenWaves(3600.0, Approval())), StringIO()
     view = PlainView(out)
     view.started(history.progress, history.now)
+    assert "watched" not in out.getvalue()
+    view = PlainView(out)
+    view.started(history.progress, history.now, lambda: facts(history))
     view.turned(history.progress, history.records[-1:], {}, history.now)
     view.turned(history.progress, history.happen(RunApproved(2, "ben"), RunWavePromoted(1, "anna")), {}, history.now)
     waits = "wave 2 waits for an approval by anybody: fleetos approve 2b7c0m1x4q --wave 2"
-    assert [line.partition(" ")[2] for line in out.getvalue().splitlines()[-4:]] == [
+    told = [line.partition(" ")[2] for line in out.getvalue().splitlines()]
+    for line in (
         "wave 1 is finished",
         f"wave 1 is watched until 2026-03-01 13:00Z; {waits}",
         "wave 2 is approved by ben",
         "wave 1 is promoted by anna",
-    ]
+    ):
+        assert told.count(line) == 1
+
+
+def test_lines_about_the_rollout_are_told_when_they_are_new() -> None:
+    out = StringIO()
+    history, view = steered(EVERYTHING, members(1, 2, 2, 2)), PlainView(out)
+    view.started(history.progress, history.now, lambda: facts(history, CLOSED))
+    history.happen(RunWaveOpened(1))
+    view.turned(history.progress, history.submit(0), {}, history.wait(60).now)
+    view.turned(history.progress, [], {}, history.wait(60).now)
+    told = [line.partition(" ")[2] for line in out.getvalue().splitlines()]
+    assert told.count("wave 1 of 2 (canary): 1 server, not begun") == 1
+    assert told.count("az eu-de-01: 1 of 1 out: web-00 changing") == 1
+    assert told.count("failure budgets: max_failed 0/2, wave 1 0/0") == 1

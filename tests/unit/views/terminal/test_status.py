@@ -10,11 +10,13 @@ from fleetos.model.journal.events import Moved, RunApproved, RunDriverEnded, Run
 from fleetos.model.run import LeftBy
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.steering.rollout import Approval, BetweenWaves
+from fleetos.rules.admission.bystander import standing_of
 from fleetos.views.terminal.status import Status, status_screen
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.run_condition import Driver
 from tests.support.builders import START
 from tests.unit.views.run_history import RunHistory, between_waves, server_id, target
+from tests.unit.views.steered import CLOSED, EVERYTHING, members, steered
 from tests.unit.views.text.test_format import HOSTILE
 
 WHO = "process 8514 of root on vm"
@@ -110,8 +112,8 @@ def test_a_run_that_is_driven_says_what_each_server_waits_for() -> None:
     history.happen(Moved(server_id(0), TargetState.CHECKING))
     history.happen(Moved(server_id(0), TargetState.READY))
     lines = [" ".join(line.split()) for line in lines_of(history, ALIVE)]
-    assert "web-00 ready 0s 0/2 queued: 40 of 40 slots in use" in lines
-    assert "web-41 waiting 0s 0/2 queued: 40 of 40 slots in use, 1 server ahead" in lines
+    assert "web-00 ready 0s 0/2 concurrency queued: 40 of 40 slots in use" in lines
+    assert "web-41 waiting 0s 0/2 concurrency queued: 40 of 40 slots in use, 1 server ahead" in lines
     assert "web-01 changing 0s 1/2 job ff80808288d4" in lines
     assert not any("powered off" in line for line in lines)
     assert lines[-1] == "next: fleetos events 2b7c0m1x4q --follow"
@@ -176,3 +178,24 @@ def test_a_run_between_two_waves_says_what_it_waits_for_and_who_may_end_that(lea
     assert max(map(cell_len, lines_of(history, lease, 60))) <= 60
     history.happen(RunApproved(2, "ben"))
     assert not any("wave 2" in line for line in lines_of(history, None))
+
+
+def test_many_that_wait_are_counted_by_what_they_wait_for() -> None:
+    history = steered(EVERYTHING, members(1, *[2] * 11))
+    standing = standing_of(history.progress, history.now, (CLOSED,))
+    status = Status(history.progress, ALIVE, history.now, 80, standing)
+    lines = status_screen(status, list(history.progress.targets.values()), 40).plain.split("\n")
+    for line in (
+        "wave 1 of 2 (canary): 1 server, not begun",
+        "window closed until 2026-03-01 17:00Z (in 5h00m)",
+        "SERVER  STATE    SINCE  TRIES  WAITS FOR  NOTE",
+        "web-00  waiting  0s     0/2    window     closed until 2026-03-01 17:00Z",
+        "web-01  waiting  0s     0/2    wave       wave 2 waits for wave 1",
+        "12 servers wait:",
+        "     11 wave        wave 2 waits for wave 1",
+        "      1 window      closed until 2026-03-01 17:00Z",
+    ):
+        assert line in lines
+    narrow = Status(history.progress, ALIVE, history.now, 40, standing)
+    lines = status_screen(narrow, list(history.progress.targets.values()), 40).plain.split("\n")
+    assert not any("WAITS FOR" in line or "servers wait" in line for line in lines)

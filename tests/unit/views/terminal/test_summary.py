@@ -9,8 +9,10 @@ from fleetos.model.journal.events import (
     ChangeAnswered,
     ChangeIntended,
     Moved,
+    RunDriverEnded,
     RunMoved,
 )
+from fleetos.model.run import LeftBy
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.views.terminal.frame import Spent
 from fleetos.views.terminal.summary import next_commands, summary
@@ -258,3 +260,17 @@ def test_a_hostile_id_of_a_run_stays_in_its_line() -> None:
     assert "--release`" in plain
     assert all(line.isprintable() for line in hostile.split("\n"))
     assert hostile.count("\n") == plain.count("\n")
+
+
+def test_a_run_whose_driver_did_not_wait_says_until_when_and_what_goes_on() -> None:
+    history = RunHistory.of(3)
+    history.begin()
+    history.happen(RunDriverEnded("host:1", LeftBy.WAIT, "closed until 2026-03-01 17:00Z"))
+    lines = summary(history.progress, Spent(2.0)).plain.split("\n")
+    assert lines == [
+        "web-tier-debian-12 2b7c0m1x4q: waiting, left after 2s",
+        "  3 servers: 3 waiting",
+        "  waiting: closed until 2026-03-01 17:00Z",
+        "    to do: nothing until then; a timer that calls apply or resume goes on by itself",
+        "  next: fleetos resume 2b7c0m1x4q --no-wait",
+    ]
