@@ -10,9 +10,11 @@ import anyio
 import anyio.to_thread
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import QueuePool
 
 from fleetos.errors import (
     DatabaseRefused,
+    DatabaseReplaced,
     DatabaseUnavailable,
     DatabaseUnusable,
     JournalUnwritable,
@@ -28,7 +30,7 @@ from fleetos.store.database.open_file import OpenFile
 from fleetos.store.database.tables import claims
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 # Error and hint for each fault of a database server.
 _AT_SERVER: Mapping[Fault, tuple[type[StoreError], str]] = {
@@ -39,8 +41,7 @@ _AT_SERVER: Mapping[Fault, tuple[type[StoreError], str]] = {
     Fault.REFUSED: (DatabaseRefused, "check user and password in the URL, and what that user may do in this database"),
     Fault.MISSING: (DatabaseUnusable, "create it (CREATE DATABASE), or check the name in the URL"),
 }
-# Key in the info of a connection whose logs were noted.
-_LOGS_NOTED = "fleetos_logs_noted"
+_LET_IT_END = "let it end or end it, then call fleetos again"
 
 
 class Database:
@@ -80,8 +81,8 @@ class Database:
         async with self._writer_lock:
             with self.translate_errors(JournalUnwritable, "cannot be written"):
                 self._check_file()
+                await self._connect_writer(self._writer)
                 async with self._writer.begin() as connection:
-                    self._note_logs(connection)
                     yield connection
                     self._check_file()
 
@@ -115,11 +116,20 @@ class Database:
         """True while the database is still the one that was opened, so that its leases and claims hold."""
         return self._file is None or self._file.describe_loss() is None
 
-    def _note_logs(self, connection: "AsyncConnection") -> None:
-        notes = connection.sync_connection.info if connection.sync_connection is not None else {}
-        if self._file is not None and _LOGS_NOTED not in notes:
-            self._file.note_logs()
-            notes[_LOGS_NOTED] = True
+    async def _connect_writer(self, writer: "AsyncEngine") -> None:
+        """Connect the writer of a file unless it is connected: only then is it known whose logs it uses."""
+        if self._file is None or _is_connected(writer):
+            return
+        async with self._file.connect_lock() as held:
+            if not held:
+                raise RunDriven(f"another process keeps {self.location.shown} from being opened", _LET_IT_END)
+            self._file.share()
+            try:
+                async with writer.connect():
+                    self._file.note_logs()
+            except DatabaseReplaced:
+                await writer.dispose()
+                raise
 
     def _check_file(self) -> None:
         if self._file is not None:
@@ -141,8 +151,7 @@ class Database:
         match classify_error(error):
             case Fault.BUSY:
                 holder = (path and sqlite_files.find_lock_holder(path)) or "another process"
-                hint = "let it end or end it, then call fleetos again"
-                return RunDriven(f"the database {place} is locked by {holder}", hint)
+                return RunDriven(f"the database {place} is locked by {holder}", _LET_IT_END)
             case Fault.DAMAGED:
                 return DatabaseUnusable(
                     f"{place} is damaged, or is not a database of fleetos", sqlite_files.damage_hint(path)
@@ -172,14 +181,26 @@ class Database:
             raise
 
     async def close(self) -> None:
-        """Close every connection."""
-        if self._file is not None:
-            idle = False
-            try:
-                idle = self._file.locked and await self._holds_no_server()
-            finally:
-                # Released before the last connection removes the logs: while the lock is held, they exist.
-                self._file.release(idle=idle)
+        """Close every connection. Only then is a file released: whoever opens it next finds every commit in it."""
+        with anyio.CancelScope(shield=True):
+            if self._file is None or not self._file.locked:
+                await self._disconnect()
+                return
+            # If another process does not give the connect lock back, this one closes all the same.
+            async with self._file.connect_lock():
+                idle = False
+                try:
+                    idle = await self._holds_no_server()
+                    await self._disconnect()
+                finally:
+                    self._file.release(idle=idle)
+
+    async def _disconnect(self) -> None:
         await self._readers.dispose()
         if self._writer is not None:
             await self._writer.dispose()
+
+
+def _is_connected(engine: "AsyncEngine") -> bool:
+    pool = engine.pool
+    return isinstance(pool, QueuePool) and pool.checkedin() > 0

@@ -127,7 +127,8 @@ def _set_up_connections(engine: Engine, role: Role) -> None:
             _execute_all(connection, ("PRAGMA query_only = ON",))
         else:
             _enable_wal(connection)
-            _execute_all(connection, ("PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"))
+            # The last one reads the file, which makes its log.
+            _execute_all(connection, ("PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON", "PRAGMA user_version"))
 
     def on_begin(connection: SyncConnection) -> None:
         if not is_postgres:
