@@ -1,5 +1,6 @@
 """Open database: one writer, several readers, errors in words that an operator understands."""
 
+import contextlib
 import sqlite3
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
+from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
@@ -198,7 +200,18 @@ class Database:
     async def _disconnect(self) -> None:
         await self._readers.dispose()
         if self._writer is not None:
+            if not self.in_place and _is_connected(self._writer):
+                async with self._writer.connect() as connection:
+                    await connection.run_sync(_save_log)
             await self._writer.dispose()
+
+
+def _save_log(connection: SyncConnection) -> None:
+    """Write the commits of a deleted log into the file: SQLite would lose them if others look into the file now."""
+    cursor = connection.connection.cursor()
+    with contextlib.suppress(sqlite3.Error, SQLAlchemyError):
+        cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    cursor.close()
 
 
 def _is_connected(engine: "AsyncEngine") -> bool:

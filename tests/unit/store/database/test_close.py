@@ -74,6 +74,16 @@ async def test_who_comes_when_the_lock_is_released_reads_every_commit(
     assert counts == [2]
 
 
+async def test_who_only_looks_meanwhile_costs_no_commit(sqlite: Database, path: Path) -> None:
+    delete_logs(path)
+    # That one sees none of them, and keeps SQLite from writing them to the file when the last writer closes it.
+    with another_process(path) as count:
+        assert count == 0
+        await sqlite.close()
+    with another_process(path) as count:
+        assert count == 2
+
+
 async def test_nobody_connects_while_the_logs_of_another_are_lost(sqlite: Database, path: Path) -> None:
     delete_logs(path)
     second = Database(sqlite.location)
