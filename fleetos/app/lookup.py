@@ -9,7 +9,7 @@ from fleetos.limits import RUNS_SUGGESTED
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run
 from fleetos.store import queries
-from fleetos.store.database.database import Database
+from fleetos.store.database.reader import Readable
 from fleetos.store.process import Life
 from fleetos.store.queries import RunSummary
 from fleetos.text import did_you_mean
@@ -38,7 +38,7 @@ def driver_of(summary: RunSummary) -> Driver | None:
     return Driver(str(driver.holder), driver.holder.pid, driver.renewed_at, life)
 
 
-async def choose_run(context: AppContext, database: Database, choice: RunChoice) -> str:
+async def choose_run(context: AppContext, database: Readable, choice: RunChoice) -> str:
     """Return the id of the run that is meant: the given one, else the newest unfinished, else the newest.
 
     Raise UnknownRun for a given one that is not there, and where the cloud that is asked for has none. The database
@@ -54,7 +54,7 @@ async def choose_run(context: AppContext, database: Database, choice: RunChoice)
     return summaries[0].run.id
 
 
-async def find_run(context: AppContext, database: Database, given: str, cloud: str | None) -> RunSummary:
+async def find_run(context: AppContext, database: Readable, given: str, cloud: str | None) -> RunSummary:
     """Return the run of that id or name. Raise UnknownRun, and UsageError if it is in another cloud than `cloud`."""
     summary = await queries.summary(database, await queries.find_run(database, given), context.watcher())
     _check_cloud(summary.run, cloud)
@@ -62,7 +62,7 @@ async def find_run(context: AppContext, database: Database, given: str, cloud: s
 
 
 async def find_resumable(
-    context: AppContext, database: Database, given: str | None, cloud: str | None
+    context: AppContext, database: Readable, given: str | None, cloud: str | None
 ) -> RunSummary | None:
     """Return the run to be carried on: the given one, else the only unfinished, else the newest; None: there is none.
 

@@ -4,7 +4,7 @@ A row names the run that holds the server (run_id; NULL: no run) and the time of
 left unanswered. A row that would hold neither is deleted.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, delete, or_, select, update
@@ -13,21 +13,15 @@ from fleetos.errors import RunDriven, ServerClaimed, StoreError
 from fleetos.limits import SERVERS_NAMED
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, RunState
+from fleetos.store.database.columns import decode_column
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.tables import claims, decode_column, runs
-from fleetos.store.leases import LeaseRequester, driven_error, probable_life, read_lease
+from fleetos.store.database.reader import id_batches
+from fleetos.store.database.tables import claims, runs
+from fleetos.store.lease_rows import LeaseRequester, probable_life, read_lease
+from fleetos.store.leases import driven_error
 from fleetos.store.rows import claim_row
 from fleetos.text import join_some
-
-# Ids in one IN list: well under SQLite's 32,766 and PostgreSQL's 65,535 bound values.
-IDS_PER_STATEMENT = 500
-
-
-def id_batches(server_ids: Iterable[str]) -> list[Sequence[str]]:
-    """Return the ids in order, in batches that fit into one statement."""
-    ids = sorted(server_ids)
-    return [ids[start : start + IDS_PER_STATEMENT] for start in range(0, len(ids), IDS_PER_STATEMENT)]
 
 
 async def take(
@@ -40,7 +34,7 @@ async def take(
     # Sorted by id: two runs that are frozen at the same time cannot deadlock.
     new_claims = [claim_row(run_id, target) for target in sorted(targets, key=lambda target: target.server_id)]
     is_free = or_(claims.c.run_id.is_(None), claims.c.run_id == run_id)
-    statement = upsert(connection.dialect.name, claims, keys=["server_id"], replaced=["run_id"], only_if=is_free)
+    statement = upsert(connection.dialect, claims, keys=["server_id"], replaced=["run_id"], only_if=is_free)
     if new_claims:
         await connection.execute(statement, new_claims)
     unanswered: dict[str, datetime] = {}

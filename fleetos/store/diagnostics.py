@@ -11,14 +11,14 @@ from fleetos.errors import FleetosError, StoreError
 from fleetos.limits import LEASE_TERM_S
 from fleetos.model.diagnosis import ClaimFacts, FileFacts, RunFacts, SchemaFacts
 from fleetos.model.states import RUN_ENDS
-from fleetos.store import leases, queries
-from fleetos.store.connect import revision
+from fleetos.store import lease_rows, queries
 from fleetos.store.database.database import Database
 from fleetos.store.database.migration import REVISION, known_revisions
 from fleetos.store.database.open_file import read_mounts
+from fleetos.store.database.schema_check import revision
 from fleetos.store.database.sqlite_files import exists
 from fleetos.store.database.tables import claims, runs
-from fleetos.store.leases import LeaseRequester
+from fleetos.store.lease_rows import LeaseRequester
 
 _ENDED = [state.value for state in RUN_ENDS]
 
@@ -74,7 +74,7 @@ async def run_facts(database: Database, requester: LeaseRequester) -> Sequence[R
     """Return the runs that have not ended, each with the holder of its lease. Raise as `schema_facts` does."""
     unfinished = await queries.unfinished_runs(database, requester)
     async with database.reading() as connection:
-        held = await leases.read_held_leases(connection, requester.clock)
+        held = await lease_rows.read_held_leases(connection, requester.clock)
     all_facts: list[RunFacts] = []
     for summary in unfinished:
         lease = held.get(summary.run.id)

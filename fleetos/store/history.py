@@ -10,11 +10,12 @@ from fleetos.model.drift import LastChange
 from fleetos.model.experience import NO_EXPERIENCE, Experience, merge_experience
 from fleetos.model.journal.codec import experience_from_json, experience_json, target_from_json
 from fleetos.model.run import Outcome
-from fleetos.store.claims import id_batches
+from fleetos.store.database.columns import decode_column
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.tables import claims, clouds, decode_column, runs, targets
+from fleetos.store.database.reader import id_batches
+from fleetos.store.database.tables import claims, clouds, runs, targets
 from fleetos.store.rows import decode_body
 
 
@@ -150,7 +151,7 @@ async def add_experience(
     row = {"scope": scope, "body": experience_json(NO_EXPERIENCE)}
     async with database.writing() as connection:
         # Creates or locks the row, also where two runs would create it at the same time.
-        insert_or_lock = upsert(connection.dialect.name, clouds, keys=["scope"], replaced=["scope"])
+        insert_or_lock = upsert(connection.dialect, clouds, keys=["scope"], replaced=["scope"])
         await connection.execute(insert_or_lock, [row])
         stored = await _load_experience(connection, scope)
         body = experience_json(merge_experience(stored, learned, since))

@@ -9,10 +9,11 @@ from fleetos.errors import DatabaseUnusable, FleetosError
 from fleetos.model.journal.codec import arguments_from_json, event_from_json, experience_from_json
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.progress import Progress, replay
+from fleetos.store.database.columns import decode_column
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.sqlite_files import damage_hint
-from fleetos.store.database.tables import claims, clouds, decode_column, leases, records, requests, runs, targets
+from fleetos.store.database.tables import claims, clouds, leases, records, requests, runs, targets
 from fleetos.store.process import holder_from
 from fleetos.store.queries import load_within
 from fleetos.store.rows import decode_body, run_row, target_row

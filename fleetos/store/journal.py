@@ -19,10 +19,11 @@ from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, leases
+from fleetos.store.database.columns import decode_column
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.tables import decode_column, records, requests, runs, targets
+from fleetos.store.database.tables import records, requests, runs, targets
 from fleetos.store.group_commit import GroupCommit, PendingAppend
 from fleetos.store.leases import Lease
 from fleetos.store.rows import (
@@ -210,5 +211,5 @@ async def write_rows(connection: Connection, pieces: Iterable[AppendRows]) -> No
         if rows.records:
             await connection.execute(insert(records), rows.records)
         if rows.targets:
-            statement = upsert(connection.dialect.name, targets, keys=TARGET_KEYS, replaced=TARGET_VALUES)
+            statement = upsert(connection.dialect, targets, keys=TARGET_KEYS, replaced=TARGET_VALUES)
             await connection.execute(statement, rows.targets)

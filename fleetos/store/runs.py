@@ -24,10 +24,12 @@ from fleetos.model.states import RUN_ENDS
 from fleetos.store import claims, history, leases
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
+from fleetos.store.database.reader import id_batches
 from fleetos.store.database.tables import requests, runs
 from fleetos.store.database.tables import targets as targets_table
 from fleetos.store.journal import newest_seq, open_requests, update_run, write_rows
-from fleetos.store.leases import Lease, LeaseRequester
+from fleetos.store.lease_rows import LeaseRequester
+from fleetos.store.leases import Lease
 from fleetos.store.queries import load_within
 from fleetos.store.rows import AppendRows, append_row_batches, run_row
 
@@ -164,7 +166,7 @@ async def _store_pass_no(connection: Connection, run_id: str, server_ids: Sequen
     """Store the number of a next pass at the run, and at the servers that it takes up again."""
     number = await _next_pass_no(connection)
     await connection.execute(update(runs).where(runs.c.id == run_id).values(pass_no=number))
-    for batch in claims.id_batches(server_ids):
+    for batch in id_batches(server_ids):
         is_taken_up = (targets_table.c.run_id == run_id, targets_table.c.server_id.in_(batch))
         await connection.execute(update(targets_table).where(*is_taken_up).values(pass_no=number))
 

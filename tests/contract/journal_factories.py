@@ -20,7 +20,7 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.database.tables import claims, targets
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import LeaseRequester, read_lease
+from fleetos.store.lease_rows import LeaseRequester, read_lease
 from fleetos.store.memory_journal import CommitFault, CommitFaults, MemoryRun
 from tests.support.builders import START
 from tests.support.clocks import ManualClock
@@ -191,7 +191,7 @@ class SqlJournalFactory:
         await self._alter(MEND[self.database.dialect])
 
     async def _alter(self, *statements: str) -> None:
-        engine = create_async_engine(self.location.url)
+        engine = create_async_engine(self.location.url or f"sqlite+aiosqlite:///{self.location.path}")
         async with engine.begin() as connection:
             for statement in statements:
                 await connection.execute(text(statement))

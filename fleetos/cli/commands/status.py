@@ -16,7 +16,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import TargetState
 from fleetos.store import queries
-from fleetos.store.database.database import Database
+from fleetos.store.database.reader import Readable
 from fleetos.views.documents.document import Document
 from fleetos.views.documents.run import RunLine, runs_document, status_document
 from fleetos.views.terminal.status import Status, status_screen
@@ -24,7 +24,7 @@ from fleetos.views.terminal.tables import runs_table
 
 
 async def has_none(
-    context: AppContext, database: Database | None, choice: RunChoice, output: Output, empty: Document
+    context: AppContext, database: Readable | None, choice: RunChoice, output: Output, empty: Document
 ) -> bool:
     """Return whether there is no run at all, after saying so; `empty` is the JSON of it.
 
@@ -48,7 +48,7 @@ def runs(output: Output, db: str | None, cloud: str | None) -> None:
 
 
 async def _runs(context: AppContext, choice: RunChoice, output: Output) -> None:
-    async with context.existing_database() as database:
+    async with context.readable_database() as database:
         if await has_none(context, database, choice, output, {"runs": []}) or database is None:
             return
         summaries = choice.in_cloud(await queries.newest_runs(database, context.watcher()))
@@ -95,7 +95,7 @@ class _Filter:
 
 async def _status(context: AppContext, choice: RunChoice, chosen: _Filter, output: Output) -> None:
     nothing: Document = {"run": None, "counts": {"total": 0}, "targets": []}
-    async with context.existing_database() as database:
+    async with context.readable_database() as database:
         if await has_none(context, database, choice, output, nothing) or database is None:
             return
         run_id = await choose_run(context, database, choice)

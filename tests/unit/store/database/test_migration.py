@@ -16,7 +16,7 @@ import fleetos
 from fleetos.errors import DatabaseUnusable, JournalUnwritable, RunDriven
 from fleetos.store import connect, queries, runs
 from fleetos.store.connect import Upgraded, open_database, upgrade
-from fleetos.store.database import migration
+from fleetos.store.database import migration, schema_check
 from fleetos.store.database.database import Database
 from fleetos.store.database.migration import REVISION, VERSION_TABLE, migrations_folder
 from fleetos.store.database.tables import metadata
@@ -86,7 +86,8 @@ def newer_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(migrations_folder(), folder)
     (folder / "versions" / "r0002_note.py").write_text(NEXT)
     monkeypatch.setattr(migration, "migrations_folder", lambda: folder)
-    monkeypatch.setattr(connect, "REVISION", "0002")
+    for module in (connect, schema_check):
+        monkeypatch.setattr(module, "REVISION", "0002")
     return folder
 
 
