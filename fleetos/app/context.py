@@ -18,7 +18,7 @@ from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Scope
 from fleetos.store.database.location import Location, locate
 from fleetos.store.database.reader import Readable
-from fleetos.store.database.schema_check import AnyDatabase, is_there, open_to_read
+from fleetos.store.database.schema_check import is_there, open_to_read
 from fleetos.store.lease_rows import LeaseRequester
 from fleetos.store.process import Holder, this_process
 
@@ -109,31 +109,24 @@ class AppContext:
         return True
 
     @contextlib.asynccontextmanager
-    async def readable_database(self) -> AsyncGenerator[Readable | None]:
-        """Yield the database for a use case that only looks at runs; None where there is none yet. Make nothing.
+    async def existing_database(self, *, before_apply: bool = False) -> AsyncGenerator[Readable | None]:
+        """Yield the database for a use case that only reads; None where there is none yet. Make nothing.
 
-        Raise UsageError where --db or $FLEETOS_DB leads nowhere.
+        Raise UsageError where --db or $FLEETOS_DB leads nowhere. A use case that may come `before_apply`, which makes
+        the database, only says so.
         """
-        self.is_missing()
-        async with _closing(await open_to_read(self.location())) as opened:
-            yield opened
-
-    @contextlib.asynccontextmanager
-    async def existing_database(self, *, before_apply: bool = False) -> "AsyncGenerator[Database | None]":
-        """Yield the database as `readable_database` does, for a use case that reads more than runs.
-
-        A use case that may come `before_apply`, which makes the database, only says so where there is none.
-        """
-        from fleetos.store.connect import open_existing
-
         location = self.location()
         if before_apply and self.db and not is_there(location):
             place = f"{location.shown} ({self.named_by()})"
             self.say(f"there is no database at {place}: apply makes it, and knows of no earlier run")
         else:
             self.is_missing()
-        async with _closing(await open_existing(location)) as opened:
+        opened = await open_to_read(location)
+        try:
             yield opened
+        finally:
+            if opened is not None:
+                await opened.close()
 
     @contextlib.asynccontextmanager
     async def sound_database(self, *, make: bool = False) -> "AsyncGenerator[Database]":
@@ -202,15 +195,6 @@ class AppContext:
     def _say_upgrade(self, done: "Upgraded") -> None:
         copy = f"; the copy from before is {done.copy}" if done.copy else ""
         self.say(f"the database was migrated from {done.before} to {done.after}{copy}")
-
-
-@contextlib.asynccontextmanager
-async def _closing(opened: AnyDatabase | None) -> AsyncGenerator[AnyDatabase | None]:
-    try:
-        yield opened
-    finally:
-        if opened is not None:
-            await opened.close()
 
 
 def chosen_cloud(asked: str | None, written: str | None) -> str | None:

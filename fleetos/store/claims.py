@@ -7,21 +7,23 @@ left unanswered. A row that would hold neither is deleted.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, update
 
 from fleetos.errors import RunDriven, ServerClaimed, StoreError
 from fleetos.limits import SERVERS_NAMED
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, RunState
-from fleetos.store.database.columns import decode_column
+from fleetos.store.database.columns import decode_column, time_from
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.reader import id_batches
-from fleetos.store.database.tables import claims, runs
+from fleetos.store.database.reader import only_row, rows_of_ids
+from fleetos.store.database.tables import claims
 from fleetos.store.lease_rows import LeaseRequester, probable_life, read_lease
 from fleetos.store.leases import driven_error
 from fleetos.store.rows import claim_row
 from fleetos.text import join_some
+
+_CLAIMS = "SELECT server_id, run_id, unanswered_at FROM claims WHERE server_id IN :ids"
 
 
 async def take(
@@ -40,13 +42,11 @@ async def take(
     unanswered: dict[str, datetime] = {}
     foreign: list[tuple[str, str]] = []
     names_by_id = {target.server_id: target.name for target in targets}
-    for batch in id_batches(names_by_id):
-        claim_rows = await connection.execute(select(claims).where(claims.c.server_id.in_(batch)))
-        for server_id, holder, unanswered_at in claim_rows:
-            if holder != run_id:
-                foreign.append((holder, names_by_id[server_id]))
-            elif unanswered_at is not None:
-                unanswered[server_id] = unanswered_at
+    async for server_id, holder, unanswered_at in rows_of_ids(connection, _CLAIMS, names_by_id):
+        if holder != run_id:
+            foreign.append((holder, names_by_id[server_id]))
+        elif unanswered_at is not None:
+            unanswered[server_id] = decode_column(time_from, unanswered_at)
     if foreign:
         raise await _claim_error(connection, sorted(foreign), requester)
     return unanswered
@@ -65,8 +65,7 @@ async def _claim_error(connection: Connection, foreign: list[tuple[str, str]], r
         holding += (
             f"; {others} other {'run holds' if others == 1 else 'runs hold'} {len(foreign) - len(held_names):,} more"
         )
-    columns = select(runs.c.state, runs.c.name).where(runs.c.id == run_id)
-    state, plan = (await connection.execute(columns)).one()
+    state, plan = await only_row(connection, "SELECT state, name FROM runs WHERE id = :id", {"id": run_id})
     lease = await read_lease(connection, run_id, requester.clock)
     life = probable_life(lease, requester.me)
     if life is not None:

@@ -13,7 +13,7 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import lock_for_upgrade
 from fleetos.store.database.location import Location
 from fleetos.store.database.migration import REVISION, migrate, revision_of
-from fleetos.store.database.schema_check import is_there, require_current, revision
+from fleetos.store.database.schema_check import revision
 from fleetos.store.lease_rows import LeaseRequester, LeaseRow
 
 
@@ -52,11 +52,6 @@ async def open_database(
         await database.close()
         raise
     return database
-
-
-async def open_existing(location: Location) -> Database | None:
-    """Return the database for any command that makes none, or None as `open_to_read` does. Raise as it does."""
-    return await require_current(Database(location)) if is_there(location) else None
 
 
 async def _make_current(

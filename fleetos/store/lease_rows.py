@@ -10,7 +10,7 @@ import anyio
 from fleetos.clock import Clock
 from fleetos.limits import LEASE_TERM_S
 from fleetos.store.database.columns import decode_column
-from fleetos.store.database.reader import Reader
+from fleetos.store.database.reader import Reader, only_row
 from fleetos.store.process import Holder, Life, holder_from, life_of
 
 # The last column is the time by the clock of the server; SQLite has none.
@@ -59,7 +59,7 @@ class LeaseRequester:
 
 async def read_lease(reader: Reader, run_id: str, clock: Clock) -> LeaseRow:
     """Read the lease of the run. The run must exist."""
-    (row,) = await reader.rows(f"{_SELECT[reader.dialect]} WHERE run_id = :run_id", {"run_id": run_id})
+    row = await only_row(reader, f"{_SELECT[reader.dialect]} WHERE run_id = :run_id", {"run_id": run_id})
     return _lease_row(row, clock)
 
 

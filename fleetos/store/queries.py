@@ -18,7 +18,7 @@ from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, TargetState
 from fleetos.store.database.columns import decode_column, time_from, time_text
 from fleetos.store.database.location import Location
-from fleetos.store.database.reader import Parameters, Readable, Reader, id_batches
+from fleetos.store.database.reader import Parameters, Readable, Reader, rows_of_ids
 from fleetos.store.lease_rows import LeaseRequester, LeaseRow, probable_life, read_held_leases
 from fleetos.store.process import Holder, Life
 from fleetos.store.rows import decode_body
@@ -188,9 +188,8 @@ def _driver_and_lost(
 
 async def _count_targets(reader: Reader, run_ids: Collection[str]) -> Mapping[str, Mapping[TargetState, int]]:
     counts: defaultdict[str, dict[TargetState, int]] = defaultdict(dict)
-    for batch in id_batches(run_ids):
-        for run_id, state, number in await reader.rows(_COUNTS, {"ids": batch}):
-            counts[run_id][decode_column(TargetState, state)] = number
+    async for run_id, state, number in rows_of_ids(reader, _COUNTS, run_ids):
+        counts[run_id][decode_column(TargetState, state)] = number
     return counts
 
 

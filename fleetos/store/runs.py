@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, update
 
 from fleetos.errors import IllegalMove, ServerClaimed, ServerTouched, UnknownRun, UsageError
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S
@@ -159,7 +159,8 @@ async def _next_pass_no(connection: Connection) -> int:
 
     Two passes that begin at the same time may get one number, but share no server.
     """
-    return await connection.scalar(select(func.coalesce(func.max(runs.c.pass_no), 0) + 1)) or 1
+    ((number,),) = await connection.rows("SELECT coalesce(max(pass_no), 0) + 1 FROM runs")
+    return number
 
 
 async def _store_pass_no(connection: Connection, run_id: str, server_ids: Sequence[str]) -> None:
@@ -231,5 +232,5 @@ def _too_late(request: OperatorRequest) -> RequestAnswered:
 
 async def _require_run(database: Database, run_id: str) -> None:
     async with database.reading() as connection:
-        if await connection.scalar(select(runs.c.id).where(runs.c.id == run_id)) is None:
+        if not await connection.rows("SELECT id FROM runs WHERE id = :id", {"id": run_id}):
             raise UnknownRun(f"there is no run {run_id!r} in {database.location.shown}")

@@ -74,7 +74,7 @@ async def test_a_session_that_sleeps_in_a_transaction_is_ended(factory: SqlJourn
     with pytest.raises(JournalUnwritable):
         await sleep_in_a_transaction(factory)
     async with factory.database.reading() as connection:
-        assert await connection.scalar(text("SELECT name FROM runs")) == RUN.name
+        assert await connection.rows("SELECT name FROM runs") == [(RUN.name,)]
 
 
 async def sleep_in_a_transaction(factory: SqlJournalFactory) -> None:

@@ -136,7 +136,7 @@ def _types(given: Sequence[str]) -> frozenset[str] | None:
 async def _events(
     context: AppContext, choice: RunChoice, follow: bool, chosen: _Filter, servers: Sequence[str], output: Output
 ) -> ExitCode:
-    async with context.readable_database() as database:
+    async with context.existing_database() as database:
         if await has_none(context, database, choice, output, {"events": []}) or database is None:
             return ExitCode.OK
         run_id = await choose_run(context, database, choice)

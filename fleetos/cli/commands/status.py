@@ -48,7 +48,7 @@ def runs(output: Output, db: str | None, cloud: str | None) -> None:
 
 
 async def _runs(context: AppContext, choice: RunChoice, output: Output) -> None:
-    async with context.readable_database() as database:
+    async with context.existing_database() as database:
         if await has_none(context, database, choice, output, {"runs": []}) or database is None:
             return
         summaries = choice.in_cloud(await queries.newest_runs(database, context.watcher()))
@@ -95,7 +95,7 @@ class _Filter:
 
 async def _status(context: AppContext, choice: RunChoice, chosen: _Filter, output: Output) -> None:
     nothing: Document = {"run": None, "counts": {"total": 0}, "targets": []}
-    async with context.readable_database() as database:
+    async with context.existing_database() as database:
         if await has_none(context, database, choice, output, nothing) or database is None:
             return
         run_id = await choose_run(context, database, choice)

@@ -17,8 +17,6 @@ class Connection:
     def __init__(self, connection: "AsyncConnection") -> None:
         self.dialect = connection.dialect.name
         self.execute = connection.execute
-        self.scalar = connection.scalar
-        self.scalars = connection.scalars
         self.run_sync = connection.run_sync
 
     async def rows(self, sql: str, parameters: Parameters = NO_PARAMETERS) -> Sequence[tuple[Any, ...]]:

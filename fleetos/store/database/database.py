@@ -4,17 +4,14 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from fleetos.errors import DatabaseReplaced, DatabaseUnusable, JournalUnwritable, RunDriven, StoreError, UsageError
-from fleetos.store.database import sqlite_files
+from fleetos.errors import DatabaseReplaced, DatabaseUnusable, JournalUnwritable, RunDriven, StoreError
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.dialects import Role, engine_for
 from fleetos.store.database.faults import LET_IT_END, translate_errors
@@ -115,25 +112,6 @@ class Database:
     def translate_errors(self, otherwise: type[StoreError], problem: str) -> AbstractContextManager[None]:
         """Translate an error of a driver into one of fleetos, as `faults` says."""
         return translate_errors(self.location, otherwise, problem, SQLAlchemyError)
-
-    async def backup(self, to: Path) -> None:
-        """Write a durable copy of the last committed database to `to`.
-
-        Raise UsageError for PostgreSQL or if `to` exists, JournalUnwritable when it cannot be written.
-        """
-        path = self.location.path
-        if path is None:
-            raise UsageError("fleetos copies SQLite databases only", "use pg_dump for this one")
-        if sqlite_files.is_companion_name(to):
-            raise UsageError(f"{to} is the name of a log or lock of a database, not of a copy", "give another name")
-        try:
-            with self.translate_errors(JournalUnwritable, f"cannot be copied to {to}"):
-                # The copy uses connections of its own, so the writer may go on meanwhile.
-                await anyio.to_thread.run_sync(sqlite_files.copy_database, path, to)
-        except JournalUnwritable as error:
-            if isinstance(error.__cause__, FileExistsError):
-                raise UsageError(f"{to} exists already", "give a name that is free") from None
-            raise
 
     async def close(self) -> None:
         """Close every connection. Only then is a file released: whoever opens it next finds every commit in it."""

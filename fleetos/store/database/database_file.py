@@ -9,8 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 import anyio.lowlevel
+import anyio.to_thread
 
-from fleetos.errors import DatabaseUnusable
+from fleetos.errors import DatabaseUnusable, JournalUnwritable, UsageError
+from fleetos.store.database import sqlite_files
 from fleetos.store.database.faults import translate_errors
 from fleetos.store.database.location import Location
 from fleetos.store.database.open_file import OpenFile
@@ -71,3 +73,22 @@ class DatabaseFile:
 
     async def close(self) -> None:
         """Close nothing: each reader has closed its connection."""
+
+
+async def back_up(location: Location, to: Path) -> None:
+    """Write a durable copy of the last committed database to `to`.
+
+    Raise UsageError for PostgreSQL or if `to` exists, JournalUnwritable when it cannot be written.
+    """
+    if location.path is None:
+        raise UsageError("fleetos copies SQLite databases only", "use pg_dump for this one")
+    if sqlite_files.is_companion_name(to):
+        raise UsageError(f"{to} is the name of a log or lock of a database, not of a copy", "give another name")
+    try:
+        with translate_errors(location, JournalUnwritable, f"cannot be copied to {to}"):
+            # The copy uses connections of its own, so the writer may go on meanwhile.
+            await anyio.to_thread.run_sync(sqlite_files.copy_database, location.path, to)
+    except JournalUnwritable as error:
+        if isinstance(error.__cause__, FileExistsError):
+            raise UsageError(f"{to} exists already", "give a name that is free") from None
+        raise

@@ -185,5 +185,5 @@ async def lock_for_upgrade(connection: Connection) -> None:
     if connection.dialect == "postgresql":
         # Any constant will do; this one spells "fleetos".
         await connection.execute(text("SELECT pg_advisory_xact_lock(28829630374113139)"))
-        if await connection.scalar(text("SELECT to_regclass('leases') IS NOT NULL")):
+        if await connection.rows("SELECT 1 WHERE to_regclass('leases') IS NOT NULL"):
             await connection.execute(text("LOCK TABLE leases, claims IN ACCESS EXCLUSIVE MODE"))

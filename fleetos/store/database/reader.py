@@ -5,10 +5,11 @@ the same statements, with parameters as `:name`.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from fleetos.errors import DatabaseUnusable
 from fleetos.store.database.location import Location
 
 Value = str | int | float | None
@@ -71,7 +72,22 @@ def expand_lists(sql: str, parameters: Parameters) -> tuple[str, dict[str, Value
     return sql, values
 
 
-def id_batches(server_ids: Iterable[str]) -> list[Sequence[str]]:
+def id_batches(ids: Iterable[str]) -> list[Sequence[str]]:
     """Return the ids in order, in batches that fit into one statement."""
-    ids = sorted(server_ids)
-    return [ids[start : start + IDS_PER_STATEMENT] for start in range(0, len(ids), IDS_PER_STATEMENT)]
+    ordered = sorted(ids)
+    return [ordered[start : start + IDS_PER_STATEMENT] for start in range(0, len(ordered), IDS_PER_STATEMENT)]
+
+
+async def only_row(reader: Reader, sql: str, parameters: Parameters) -> tuple[Any, ...]:
+    """Return the row of a query that finds exactly one in a sound database. Raise DatabaseUnusable."""
+    rows = await reader.rows(sql, parameters)
+    if len(rows) != 1:
+        raise DatabaseUnusable("the database lacks a row that others refer to", "check it with `fleetos db check`")
+    return rows[0]
+
+
+async def rows_of_ids(reader: Reader, sql: str, ids: Iterable[str]) -> AsyncIterator[tuple[Any, ...]]:
+    """Yield the rows of the query for all the ids. It names some of them as `:ids`."""
+    for batch in id_batches(ids):
+        for row in await reader.rows(sql, {"ids": batch}):
+            yield row

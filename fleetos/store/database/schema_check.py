@@ -1,15 +1,11 @@
 """Check of a database before it is read: refuse a foreign, newer or old one. Create, migrate and change nothing."""
 
-from typing import TypeVar
-
 from fleetos.errors import DatabaseUnusable
 from fleetos.store.database import sqlite_files
 from fleetos.store.database.database_file import DatabaseFile
 from fleetos.store.database.location import Location
 from fleetos.store.database.migration import REVISION, known_revisions, revision_of, table_names
 from fleetos.store.database.reader import Readable
-
-AnyDatabase = TypeVar("AnyDatabase", bound=Readable)
 
 
 def is_there(location: Location) -> bool:
@@ -24,28 +20,25 @@ async def open_to_read(location: Location) -> Readable | None:
     """
     if not is_there(location):
         return None
-    if location.path is not None:
-        return await require_current(DatabaseFile(location, location.path))
-    from fleetos.store.database.database import Database
-
-    return await require_current(Database(location))
-
-
-async def require_current(database: AnyDatabase) -> AnyDatabase | None:
-    """Return the database if it has the tables of this program; close it and return None if it has none yet.
-
-    Raise DatabaseUnusable, or RunDriven if another process holds it; it is closed then.
-    """
+    database = _connect(location)
     found_revision = None
     try:
         found_revision = await revision(database)
         if found_revision not in (None, REVISION):
-            shown, hint = database.location.shown, "upgrade it: fleetos db upgrade"
+            shown, hint = location.shown, "upgrade it: fleetos db upgrade"
             raise DatabaseUnusable(f"{shown} has revision {found_revision}, this program needs {REVISION}", hint)
     finally:
         if found_revision != REVISION:
             await database.close()
     return database if found_revision == REVISION else None
+
+
+def _connect(location: Location) -> Readable:
+    if location.path is not None:
+        return DatabaseFile(location, location.path)
+    from fleetos.store.database.database import Database
+
+    return Database(location)
 
 
 async def revision(database: Readable, *, newer: bool = False) -> str | None:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-from fleetos.store.database.columns import decode_column, time_from, time_text
+from fleetos.store.database.columns import time_text
 
 # Every constraint has a name, so that a later migration can refer to it in both dialects.
 metadata = MetaData(
@@ -42,9 +42,6 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
         return None if value is None else time_text(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else decode_column(time_from, value)
 
 
 runs = Table(

@@ -10,7 +10,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect
 
 import fleetos
 from fleetos.errors import DatabaseUnusable, JournalUnwritable, RunDriven
@@ -111,7 +111,7 @@ async def test_an_old_database_is_copied_and_then_migrated(
     assert copy.name == "fleetos.db.backup-0001-20260301T120000Z"
     assert copy.stat().st_mode & 0o777 == 0o600
     async with opened.reading() as connection:
-        assert await connection.scalar(text("SELECT note FROM runs")) == "told"
+        assert await connection.rows("SELECT note FROM runs") == [("told",)]
     assert len((await queries.load(opened, a_run().id)).targets) == 3
     await opened.close()
     with closing(sqlite3.connect(copy)) as connection:

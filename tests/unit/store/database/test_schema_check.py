@@ -1,22 +1,16 @@
-"""What exists is opened by those that look, and by those that read more, under the same conditions."""
+"""A database that exists is opened to be read, unless it is of another program or of another revision."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from fleetos.errors import DatabaseUnusable
-from fleetos.store.connect import open_existing
 from fleetos.store.database.database_file import DatabaseFile
 from fleetos.store.database.location import Location, locate
-from fleetos.store.database.reader import Readable
 from fleetos.store.database.schema_check import open_to_read
 from tests.support.databases import postgres_url, sqlite_file
-
-Opening = Callable[[Location], Awaitable[Readable | None]]
-both = pytest.mark.parametrize("opening", [open_to_read, open_existing])
 
 
 def altered(path: Path, statement: str) -> Location:
@@ -25,14 +19,12 @@ def altered(path: Path, statement: str) -> Location:
     return locate(path)
 
 
-@both
-async def test_no_file_and_no_tables_are_no_database(tmp_path: Path, opening: Opening) -> None:
-    assert await opening(locate(tmp_path / "fleet.db")) is None
+async def test_no_file_and_no_tables_are_no_database(tmp_path: Path) -> None:
+    assert await open_to_read(locate(tmp_path / "fleet.db")) is None
     assert not (tmp_path / "fleet.db").exists()
-    assert await opening(altered(tmp_path / "fleet.db", "PRAGMA user_version = 1")) is None
+    assert await open_to_read(altered(tmp_path / "fleet.db", "PRAGMA user_version = 1")) is None
 
 
-@both
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
@@ -40,11 +32,9 @@ async def test_no_file_and_no_tables_are_no_database(tmp_path: Path, opening: Op
         ("DROP TABLE fleetos_revision", "belongs to another program"),
     ],
 )
-async def test_a_newer_and_a_foreign_file_are_refused(
-    tmp_path: Path, opening: Opening, statement: str, reason: str
-) -> None:
+async def test_a_newer_and_a_foreign_file_are_refused(tmp_path: Path, statement: str, reason: str) -> None:
     with pytest.raises(DatabaseUnusable, match=reason):
-        await opening(altered(sqlite_file(tmp_path / "fleet.db"), statement))
+        await open_to_read(altered(sqlite_file(tmp_path / "fleet.db"), statement))
 
 
 async def test_a_file_is_read_without_sqlalchemy_and_a_server_with_it(tmp_path: Path) -> None:
