@@ -21,8 +21,9 @@ from fleetos.model.states import Reason, TargetState
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.database.tables import targets
-from fleetos.store.integrity import find_problems
+from fleetos.store.integrity import RUN_COLUMNS, TARGET_COLUMNS, find_problems
 from fleetos.store.journal import SqlJournal
+from fleetos.store.rows import run_row, target_row
 from tests.support.builders import START, a_run, a_target, some_targets
 from tests.support.clocks import ManualClock
 from tests.unit.store.stored_runs import (
@@ -296,3 +297,8 @@ async def test_the_columns_say_what_the_bodies_say(database: Database, clock: Ma
             "job-77",
             "disk-old",
         )
+
+
+def test_a_check_compares_every_column_that_is_written() -> None:
+    assert {*RUN_COLUMNS, "body"} == run_row(RUN).keys()
+    assert {*TARGET_COLUMNS, "body"} == target_row(RUN.id, a_target(0)).keys()

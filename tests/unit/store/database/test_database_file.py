@@ -1,13 +1,16 @@
 """A file that is only looked into is never made, and never another one than at first."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from fleetos.errors import DatabaseReplaced, DatabaseUnusable
 from fleetos.store.database.database import Database
 from fleetos.store.database.database_file import DatabaseFile
 from fleetos.store.database.location import locate
+from fleetos.store.database.tables import clouds
 from tests.support.databases import sqlite_file
 
 
@@ -40,3 +43,18 @@ async def test_a_text_that_is_none_is_damage(sqlite: Database) -> None:
     with pytest.raises(DatabaseUnusable, match="damaged"):
         async with DatabaseFile(sqlite.location, sqlite.location.path).reading() as reader:
             await reader.rows("SELECT CAST(x'ff' AS TEXT)")
+
+
+async def test_who_reads_beside_a_writer_waits_for_nothing_and_leaves_no_file(sqlite: Database) -> None:
+    path = sqlite.location.path
+    assert path is not None
+    async with sqlite.writing() as connection:
+        await connection.execute(insert(clouds), [{"scope": "any", "body": "{}"}])
+        beside = sorted(path.parent.iterdir())
+        async with DatabaseFile(sqlite.location, path).reading() as reader:
+            assert await reader.rows("SELECT count(*) FROM clouds") == [(0,)]
+        assert sorted(path.parent.iterdir()) == beside
+    async with DatabaseFile(sqlite.location, path).reading() as reader:
+        assert await reader.rows("SELECT scope FROM clouds WHERE scope IN :ids", {"ids": ["any"]}) == [("any",)]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            await reader.rows("DELETE FROM clouds")
