@@ -27,7 +27,7 @@ from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.store.connect import open_database
 from fleetos.store.database.location import locate
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import LeaseRequester
+from fleetos.store.lease_rows import LeaseRequester
 from fleetos.store.process import this_process
 from fleetos.store.runs import create_run
 from tests.support.builders import a_run, some_targets

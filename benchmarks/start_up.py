@@ -15,7 +15,7 @@ from benchmarks.report import ROOT, Section, Table, number, say
 from fleetos.clock import SystemClock
 from fleetos.store.connect import open_database
 from fleetos.store.database.location import locate
-from fleetos.store.leases import LeaseRequester
+from fleetos.store.lease_rows import LeaseRequester
 from fleetos.store.process import this_process
 from fleetos.store.runs import create_run
 from tests.support.builders import a_run, some_targets

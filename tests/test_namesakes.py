@@ -110,7 +110,6 @@ WITHOUT_NAMESAKE = frozenset(
         "sim/world/ledger.py",
         "sim/world/orders.py",
         "sim/world/servers.py",
-        "store/claims.py",
         "store/database/dialects.py",
         "store/database/sqlite_files.py",
         "store/database/tables.py",

@@ -17,18 +17,18 @@ from fleetos.ids import SystemChance
 from fleetos.limits import NAME_MAX_LETTERS
 from fleetos.model.plan import ApiLimits
 from fleetos.model.run import Scope
-from fleetos.store.connect import Upgraded, open_database, open_to_read
-from fleetos.store.database import sqlite_files
-from fleetos.store.database.database import Database
 from fleetos.store.database.location import Location, locate
-from fleetos.store.integrity import check_integrity
-from fleetos.store.leases import LeaseRequester
+from fleetos.store.database.reader import Readable
+from fleetos.store.database.schema_check import is_there, open_to_read
+from fleetos.store.lease_rows import LeaseRequester
 from fleetos.store.process import Holder, this_process
 
 if TYPE_CHECKING:
-    # Most commands look into the database only: the client of the cloud is imported by what opens it.
+    # Most commands look into the database only: SQLAlchemy and the client of the cloud are imported by what opens them.
     from fleetos.cloud.auth.credentials import Credentials
     from fleetos.cloud.client import CloudClient
+    from fleetos.store.connect import Upgraded
+    from fleetos.store.database.database import Database
 
 Say = Callable[[str], None]
 
@@ -112,7 +112,7 @@ class AppContext:
     def is_missing(self) -> bool:
         """Return whether the database is not there. Raise UsageError if one is named that is not there."""
         location = self.location()
-        if _is_there(location):
+        if is_there(location):
             return False
         if self.db:
             raise UsageError(
@@ -122,14 +122,14 @@ class AppContext:
         return True
 
     @contextlib.asynccontextmanager
-    async def existing_database(self, *, before_apply: bool = False) -> AsyncGenerator[Database | None]:
+    async def existing_database(self, *, before_apply: bool = False) -> AsyncGenerator[Readable | None]:
         """Yield the database for a use case that only reads; None where there is none yet. Make nothing.
 
         Raise UsageError where --db or $FLEETOS_DB leads nowhere. A use case that may come `before_apply`, which makes
         the database, only says so.
         """
         location = self.location()
-        if before_apply and self.db and not _is_there(location):
+        if before_apply and self.db and not is_there(location):
             place = f"{location.shown} ({self.named_by()})"
             self.say(f"there is no database at {place}: apply makes it, and knows of no earlier run")
         else:
@@ -142,13 +142,16 @@ class AppContext:
                 await opened.close()
 
     @contextlib.asynccontextmanager
-    async def sound_database(self, *, make: bool = False) -> AsyncGenerator[Database]:
+    async def sound_database(self, *, make: bool = False) -> "AsyncGenerator[Database]":
         """Yield the database for a use case that sends requests: its integrity is checked first.
 
         `make` it if it is not there. Raise UsageError or UnknownRun otherwise.
         """
+        from fleetos.store.connect import open_database
+        from fleetos.store.integrity import check_integrity
+
         location = self.location()
-        new = not _is_there(location) if make else self.is_missing()
+        new = not is_there(location) if make else self.is_missing()
         if new and not make:
             raise UnknownRun(self.no_runs_yet())
         try:
@@ -202,13 +205,9 @@ class AppContext:
     def _say_wait(self, holder: Holder, left_s: float) -> None:
         self.say(f"waiting for up to {left_s:.0f} s, until it is certain that {holder} drives this run no more")
 
-    def _say_upgrade(self, done: Upgraded) -> None:
+    def _say_upgrade(self, done: "Upgraded") -> None:
         copy = f"; the copy from before is {done.copy}" if done.copy else ""
         self.say(f"the database was migrated from {done.before} to {done.after}{copy}")
-
-
-def _is_there(location: Location) -> bool:
-    return location.path is None or sqlite_files.exists(location.path)
 
 
 def chosen_cloud(asked: str | None, written: str | None) -> str | None:

@@ -27,6 +27,7 @@ from fleetos.planning.preflight.project_checks import claim_findings
 from fleetos.planning.preflight.server_selection import newly_selected
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
+from fleetos.store.database.reader import Readable
 from fleetos.store.leases import Lease
 from fleetos.store.queries import RunSummary
 from fleetos.text import join_some
@@ -54,7 +55,7 @@ class Survey:
 
 async def survey_and_freeze(
     context: AppContext,
-    database: Database | None,
+    database: Readable | None,
     plan: Plan,
     name: str | None,
     cloud: CloudClient,
@@ -103,7 +104,7 @@ async def create_run(
 
 
 async def preview_run(
-    context: AppContext, database: Database | None, plan: Plan, name: str | None, cloud: CloudClient
+    context: AppContext, database: Readable | None, plan: Plan, name: str | None, cloud: CloudClient
 ) -> tuple[FrozenRun, Preview]:
     """Return the run that `apply` would create now, and what there is to know of it before."""
     surveyed = await survey_and_freeze(context, database, plan, name, cloud, NOTHING_TOUCHED)
@@ -140,7 +141,7 @@ def _of_others(holders: Mapping[str, str], earlier: Sequence[RunSummary]) -> Map
 
 
 async def check_finished(
-    database: Database, plan: Plan, run: Run, cloud: CloudClient, *, from_frozen_plan: bool
+    database: Readable, plan: Plan, run: Run, cloud: CloudClient, *, from_frozen_plan: bool
 ) -> FinishedRun:
     """Return the newest run of this plan, which has ended and stays as it is.
 

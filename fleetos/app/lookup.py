@@ -12,7 +12,7 @@ from fleetos.model.run import Run, Target
 from fleetos.rules.admission.bystander import standing_of
 from fleetos.rules.admission.pass_facts import Standing
 from fleetos.store import history, queries
-from fleetos.store.database.database import Database
+from fleetos.store.database.reader import Readable
 from fleetos.store.process import Life
 from fleetos.store.queries import RunSummary
 from fleetos.text import did_you_mean, join_some
@@ -32,7 +32,7 @@ class RunChoice:
         return [summary for summary in summaries if self.cloud is None or summary.run.scope.cloud == self.cloud]
 
 
-async def find_standing(database: Database, progress: Progress, now: datetime) -> Standing:
+async def find_standing(database: Readable, progress: Progress, now: datetime) -> Standing:
     """Return the standing of a run with its windows; calendar files are read as they are now.
 
     The time that a change needs is that of earlier runs: what its driver has learned meanwhile is not known here.
@@ -55,7 +55,7 @@ async def find_standing(database: Database, progress: Progress, now: datetime) -
     return replace(standing, kind_of=needs.kind_of, need_s=needs.need_s)
 
 
-async def find_usual_change_s(database: Database, progress: Progress, target: Target) -> float | None:
+async def find_usual_change_s(database: Readable, progress: Progress, target: Target) -> float | None:
     """Return the median of the remembered changes of the target's kind, None if there is none."""
     from fleetos.engine.change_tracker import ChangeTracker, change_key
 
@@ -72,7 +72,7 @@ def driver_of(summary: RunSummary) -> Driver | None:
     return Driver(str(driver.holder), driver.holder.pid, driver.renewed_at, life)
 
 
-async def choose_run(context: AppContext, database: Database, choice: RunChoice) -> str:
+async def choose_run(context: AppContext, database: Readable, choice: RunChoice) -> str:
     """Return the id of the run that is meant: the given one, else the newest unfinished, else the newest.
 
     Raise UnknownRun for a given one that is not there, and where the cloud that is asked for has none. The database
@@ -88,7 +88,7 @@ async def choose_run(context: AppContext, database: Database, choice: RunChoice)
     return summaries[0].run.id
 
 
-async def find_run(context: AppContext, database: Database, given: str, cloud: str | None) -> RunSummary:
+async def find_run(context: AppContext, database: Readable, given: str, cloud: str | None) -> RunSummary:
     """Return the run of that id or name. Raise UnknownRun, and UsageError if it is in another cloud than `cloud`."""
     summary = await queries.summary(database, await queries.find_run(database, given), context.watcher())
     _check_cloud(summary.run, cloud)
@@ -96,7 +96,7 @@ async def find_run(context: AppContext, database: Database, given: str, cloud: s
 
 
 async def find_resumable(
-    context: AppContext, database: Database, given: str | None, cloud: str | None
+    context: AppContext, database: Readable, given: str | None, cloud: str | None
 ) -> RunSummary | None:
     """Return the run to be carried on: the given one, else the only unfinished, else the newest; None: there is none.
 

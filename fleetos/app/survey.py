@@ -27,7 +27,7 @@ from fleetos.planning.preflight.selectors import projects_by_name, with_project_
 from fleetos.planning.secrets import PlanSecrets
 from fleetos.planning.settings import CloudFacts
 from fleetos.store import history
-from fleetos.store.database.database import Database
+from fleetos.store.database.reader import Readable
 
 # Hosts of Open Telekom Cloud, whose API reference differs from the sister clouds' (its list of endpoints).
 _OTC_DOMAIN = ".otc.t-systems.com"
@@ -100,7 +100,7 @@ async def survey(plan: Plan, cloud: CloudClient, facts: CloudFacts) -> Preflight
     return found
 
 
-async def find_drift(plan: Plan, cloud: CloudClient, database: Database | None, scope: Scope, digest: str) -> Drift:
+async def find_drift(plan: Plan, cloud: CloudClient, database: Readable | None, scope: Scope, digest: str) -> Drift:
     """Return the drift, with what the database knows of the servers that do not run their image.
 
     `database` None: there is none yet. Raise InputError with all that does not resolve.
@@ -114,7 +114,7 @@ async def find_drift(plan: Plan, cloud: CloudClient, database: Database | None, 
     return replace(drift, servers=tuple(replace(server, last=last.get(server.server_id)) for server in drift.servers))
 
 
-async def compare(plan: Plan, cloud: CloudClient, database: Database | None, digest: str) -> Drift:
+async def compare(plan: Plan, cloud: CloudClient, database: Readable | None, digest: str) -> Drift:
     """Return the plan's servers beside their images. Raise InputError with all that does not resolve.
 
     `database` tells which servers were deleted since a run had them, and which a run of that digest had; None: there

@@ -2,32 +2,32 @@
 
 A row names the run that holds the server (run_id; NULL: no run) and the time of the last send to the server that was
 left unanswered. A row that would hold neither is deleted.
+
+A server that a run may have given up comes back into it by `take_up` alone, in a next pass and in the middle of one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, update
 
-from fleetos.errors import RunDriven, ServerClaimed, StoreError
-from fleetos.limits import SERVERS_NAMED
+from fleetos.errors import RunDriven, ServerClaimed, ServerTouched, StoreError
+from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S, SERVERS_NAMED
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, RunState
+from fleetos.store import history
+from fleetos.store.database.columns import decode_column, time_from
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.tables import claims, decode_column, runs
-from fleetos.store.leases import LeaseRequester, driven_error, probable_life, read_lease
+from fleetos.store.database.reader import id_batches, only_row, rows_of_ids
+from fleetos.store.database.tables import claims, runs
+from fleetos.store.database.tables import targets as targets_table
+from fleetos.store.lease_rows import LeaseRequester, probable_life, read_lease
+from fleetos.store.leases import driven_error
 from fleetos.store.rows import claim_row
 from fleetos.text import join_some
 
-# Ids in one IN list: well under SQLite's 32,766 and PostgreSQL's 65,535 bound values.
-IDS_PER_STATEMENT = 500
-
-
-def id_batches(server_ids: Iterable[str]) -> list[Sequence[str]]:
-    """Return the ids in order, in batches that fit into one statement."""
-    ids = sorted(server_ids)
-    return [ids[start : start + IDS_PER_STATEMENT] for start in range(0, len(ids), IDS_PER_STATEMENT)]
+_CLAIMS = "SELECT server_id, run_id, unanswered_at FROM claims WHERE server_id IN :ids"
 
 
 async def take(
@@ -40,19 +40,17 @@ async def take(
     # Sorted by id: two runs that are frozen at the same time cannot deadlock.
     new_claims = [claim_row(run_id, target) for target in sorted(targets, key=lambda target: target.server_id)]
     is_free = or_(claims.c.run_id.is_(None), claims.c.run_id == run_id)
-    statement = upsert(connection.dialect.name, claims, keys=["server_id"], replaced=["run_id"], only_if=is_free)
+    statement = upsert(connection.dialect, claims, keys=["server_id"], replaced=["run_id"], only_if=is_free)
     if new_claims:
         await connection.execute(statement, new_claims)
     unanswered: dict[str, datetime] = {}
     foreign: list[tuple[str, str]] = []
     names_by_id = {target.server_id: target.name for target in targets}
-    for batch in id_batches(names_by_id):
-        claim_rows = await connection.execute(select(claims).where(claims.c.server_id.in_(batch)))
-        for server_id, holder, unanswered_at in claim_rows:
-            if holder != run_id:
-                foreign.append((holder, names_by_id[server_id]))
-            elif unanswered_at is not None:
-                unanswered[server_id] = unanswered_at
+    async for server_id, holder, unanswered_at in rows_of_ids(connection, _CLAIMS, names_by_id):
+        if holder != run_id:
+            foreign.append((holder, names_by_id[server_id]))
+        elif unanswered_at is not None:
+            unanswered[server_id] = decode_column(time_from, unanswered_at)
     if foreign:
         raise await _claim_error(connection, sorted(foreign), requester)
     return unanswered
@@ -71,8 +69,7 @@ async def _claim_error(connection: Connection, foreign: list[tuple[str, str]], r
         holding += (
             f"; {others} other {'run holds' if others == 1 else 'runs hold'} {len(foreign) - len(held_names):,} more"
         )
-    columns = select(runs.c.state, runs.c.name).where(runs.c.id == run_id)
-    state, plan = (await connection.execute(columns)).one()
+    state, plan = await only_row(connection, "SELECT state, name FROM runs WHERE id = :id", {"id": run_id})
     lease = await read_lease(connection, run_id, requester.clock)
     life = probable_life(lease, requester.me)
     if life is not None:
@@ -108,3 +105,58 @@ async def update_claims(connection: Connection, run_id: str, changed: Sequence[T
     if updated:
         statement = update(claims).where(*own_claim).values(run_id=bindparam("next"), unanswered_at=bindparam("memory"))
         await connection.execute(statement, updated)
+
+
+async def take_up(
+    connection: Connection, run_id: str, again: Sequence[Target], at: datetime, requester: LeaseRequester
+) -> None:
+    """Take the claims of the targets, and number the pass that takes them up.
+
+    Raise RunDriven or ServerClaimed if another run holds one of the servers or has left a send to it unanswered,
+    ServerTouched if another run has changed one since. The transaction is to be undone then.
+    """
+    unanswered = await take(connection, run_id, again, requester)
+    _refuse_foreign_sends(again, unanswered, at)
+    await _refuse_touched_since(connection, run_id, again)
+    await _store_pass_no(connection, run_id, [target.server_id for target in again])
+
+
+async def next_pass_no(connection: Connection) -> int:
+    """Return the number of a pass that begins in this transaction.
+
+    Two passes that begin at the same time may get one number, but share no server.
+    """
+    ((number,),) = await connection.rows("SELECT coalesce(max(pass_no), 0) + 1 FROM runs")
+    return number
+
+
+async def _store_pass_no(connection: Connection, run_id: str, server_ids: Sequence[str]) -> None:
+    """Store the number of a next pass at the run, and at the servers that it takes up again."""
+    number = await next_pass_no(connection)
+    await connection.execute(update(runs).where(runs.c.id == run_id).values(pass_no=number))
+    for batch in id_batches(server_ids):
+        is_taken_up = (targets_table.c.run_id == run_id, targets_table.c.server_id.in_(batch))
+        await connection.execute(update(targets_table).where(*is_taken_up).values(pass_no=number))
+
+
+def _refuse_foreign_sends(again: Sequence[Target], unanswered: Mapping[str, datetime], at: datetime) -> None:
+    """Raise ServerClaimed if another run left a recent unanswered send that this run cannot know of."""
+    for target in again:
+        sent_at = unanswered.get(target.server_id)
+        if sent_at is None or (target.last_unanswered_at is not None and target.last_unanswered_at >= sent_at):
+            continue
+        if (at - sent_at).total_seconds() < NO_STOP_AFTER_UNANSWERED_S:
+            message = f"another run left a send to server {target.server_id} unanswered at {sent_at:%Y-%m-%d %H:%M} UTC"
+            raise ServerClaimed(message, "make a new run of the plan instead: it takes that into account")
+
+
+async def _refuse_touched_since(connection: Connection, run_id: str, again: Sequence[Target]) -> None:
+    """Raise ServerTouched if another run has since sent a change to a server that is to be tried again."""
+    names = {target.server_id: target.name for target in again}
+    touched = await history.touched_since_within(connection, run_id, names)
+    if touched:
+        server_id, other_run_id = next(iter(touched.items()))
+        raise ServerTouched(
+            f"run {other_run_id} has changed {names[server_id]} ({server_id}) after run {run_id}",
+            f"call `fleetos retry {run_id}` again: it leaves such servers out; a new plan can change them",
+        )

@@ -1,4 +1,4 @@
-"""Open a database: create it, refuse a foreign or newer one, migrate an old one."""
+"""Open a database for drivers: create it, migrate an old one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from pathlib import Path
 import anyio.to_thread
 
 from fleetos.errors import DatabaseUnusable, JournalUnwritable, RunDriven
-from fleetos.store import leases
+from fleetos.store import lease_rows, leases
 from fleetos.store.database import sqlite_files
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import lock_for_upgrade
 from fleetos.store.database.location import Location
-from fleetos.store.database.migration import REVISION, known_revisions, migrate, revision_of, table_names
-from fleetos.store.database.tables import metadata
-from fleetos.store.leases import LeaseRequester, LeaseRow
+from fleetos.store.database.migration import REVISION, migrate, revision_of
+from fleetos.store.database.schema_check import revision
+from fleetos.store.lease_rows import LeaseRequester, LeaseRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +54,6 @@ async def open_database(
     return database
 
 
-async def open_to_read(location: Location) -> Database | None:
-    """Return the database for a command that only reads, or None if there is none yet: no file, or no tables in it.
-
-    Create nothing, migrate nothing, change no mode. Raise DatabaseUnusable, RunDriven if another process holds it, and
-    UsageError for a file with a second name.
-    """
-    if location.path is not None and not sqlite_files.exists(location.path):
-        return None
-    database = Database(location, read_only=True)
-    try:
-        if await _is_current(database):
-            return database
-    except BaseException:
-        await database.close()
-        raise
-    await database.close()
-    return None
-
-
-async def _is_current(database: Database) -> bool:
-    found_revision = await revision(database)
-    if found_revision is None or found_revision == REVISION:
-        return found_revision is not None
-    shown, hint = database.location.shown, "upgrade it: fleetos db upgrade"
-    raise DatabaseUnusable(f"{shown} has revision {found_revision}, this program needs {REVISION}", hint)
-
-
 async def _make_current(
     database: Database, requester: LeaseRequester, on_upgrade: Callable[[Upgraded], None] | None
 ) -> None:
@@ -111,7 +84,7 @@ async def upgrade(database: Database, requester: LeaseRequester) -> Upgraded:
         if before == REVISION:
             return Upgraded(before, REVISION, None)
         if before is not None:
-            for run_id, lease in (await leases.read_held_leases(connection, requester.clock)).items():
+            for run_id, lease in (await lease_rows.read_held_leases(connection, requester.clock)).items():
                 if run_id not in takeable or takeable[run_id].version != lease.version:
                     raise RunDriven(f"run {run_id} is driven by {lease.holder}, so the database cannot be upgraded now")
         copy = await _copy_before_upgrade(database, before, requester) if before is not None else None
@@ -121,7 +94,7 @@ async def upgrade(database: Database, requester: LeaseRequester) -> Upgraded:
 
 async def _wait_for_leases(database: Database, requester: LeaseRequester) -> dict[str, LeaseRow]:
     async with database.reading() as connection:
-        held = await leases.read_held_leases(connection, requester.clock)
+        held = await lease_rows.read_held_leases(connection, requester.clock)
     return {run_id: await leases.wait_until_takeable(database, run_id, requester) for run_id in held}
 
 
@@ -133,27 +106,3 @@ async def _copy_before_upgrade(database: Database, before: str, requester: Lease
     with database.translate_errors(JournalUnwritable, f"cannot be copied to {copy}"):
         await anyio.to_thread.run_sync(sqlite_files.copy_database, path, copy)
     return copy
-
-
-async def revision(database: Database, *, newer: bool = False) -> str | None:
-    """Return the revision of the tables; None if the database is still empty.
-
-    Raise DatabaseUnusable if another program owns the database, or if its revision is unknown here and `newer` is
-    False.
-    """
-    place = database.location.shown
-    async with database.reading() as connection:
-        found_revision = await revision_of(connection)
-        present_tables = await table_names(connection) if found_revision is None else frozenset[str]()
-    if found_revision is None:
-        # A PostgreSQL database may be shared with other programs, as long as the names of our tables are free.
-        foreign_tables = present_tables & metadata.tables.keys() if database.dialect == "postgresql" else present_tables
-        if foreign_tables:
-            raise DatabaseUnusable(f"{place} belongs to another program", "give another place with --db")
-        return None
-    if found_revision != REVISION and not newer and found_revision not in known_revisions():
-        raise DatabaseUnusable(
-            f"{place} has revision {found_revision}, newer than this program, which knows up to {REVISION}",
-            "use the fleetos that wrote it, or a newer one",
-        )
-    return found_revision

@@ -5,22 +5,23 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import func, select, text
-
 from fleetos.errors import FleetosError, StoreError
 from fleetos.limits import LEASE_TERM_S
 from fleetos.model.diagnosis import ClaimFacts, FileFacts, RunFacts, SchemaFacts
 from fleetos.model.states import RUN_ENDS
-from fleetos.store import leases, queries
-from fleetos.store.connect import revision
+from fleetos.store import lease_rows, queries
 from fleetos.store.database.database import Database
 from fleetos.store.database.migration import REVISION, known_revisions
 from fleetos.store.database.open_file import read_mounts
+from fleetos.store.database.schema_check import revision
 from fleetos.store.database.sqlite_files import exists
-from fleetos.store.database.tables import claims, runs
-from fleetos.store.leases import LeaseRequester
+from fleetos.store.lease_rows import LeaseRequester
 
 _ENDED = [state.value for state in RUN_ENDS]
+_CLAIMS_OF_ENDED = """
+    SELECT runs.id, runs.state, count(*) FROM runs JOIN claims ON claims.run_id = runs.id WHERE runs.state IN :ended
+    GROUP BY runs.id, runs.state ORDER BY runs.id
+"""
 
 
 def file_facts(path: Path) -> FileFacts:
@@ -50,11 +51,11 @@ async def schema_facts(database: Database) -> SchemaFacts:
     sqlite = database.location.path is not None
     version_query = "SELECT sqlite_version()" if sqlite else "SELECT current_setting('server_version')"
     async with database.reading() as connection:
-        version = str(await connection.scalar(text(version_query)))
+        ((version,),) = await connection.rows(version_query)
     found_revision = await revision(database, newer=True)
     known = found_revision is None or found_revision in known_revisions()
     kind = "SQLite" if sqlite else "PostgreSQL"
-    return SchemaFacts(kind, version, found_revision, REVISION, known, migrates_itself=sqlite)
+    return SchemaFacts(kind, str(version), found_revision, REVISION, known, migrates_itself=sqlite)
 
 
 async def read_timeline(database: Database) -> int | None:
@@ -64,7 +65,7 @@ async def read_timeline(database: Database) -> int | None:
     """
     try:
         async with database.reading() as connection:
-            timeline_id = await connection.scalar(text("SELECT timeline_id FROM pg_control_checkpoint()"))
+            ((timeline_id,),) = await connection.rows("SELECT timeline_id FROM pg_control_checkpoint()")
     except StoreError:
         return None
     return timeline_id if isinstance(timeline_id, int) else None
@@ -74,7 +75,7 @@ async def run_facts(database: Database, requester: LeaseRequester) -> Sequence[R
     """Return the runs that have not ended, each with the holder of its lease. Raise as `schema_facts` does."""
     unfinished = await queries.unfinished_runs(database, requester)
     async with database.reading() as connection:
-        held = await leases.read_held_leases(connection, requester.clock)
+        held = await lease_rows.read_held_leases(connection, requester.clock)
     all_facts: list[RunFacts] = []
     for summary in unfinished:
         lease = held.get(summary.run.id)
@@ -89,10 +90,8 @@ async def run_facts(database: Database, requester: LeaseRequester) -> Sequence[R
 
 async def claim_facts(database: Database) -> Sequence[ClaimFacts]:
     """Return the runs that hold servers though they have ended. Raise as `schema_facts` does."""
-    columns = (runs.c.id, runs.c.state, func.count())
-    of_ended = select(*columns).join(claims, claims.c.run_id == runs.c.id).where(runs.c.state.in_(_ENDED))
     async with database.reading() as connection:
-        rows = (await connection.execute(of_ended.group_by(runs.c.id, runs.c.state).order_by(runs.c.id))).all()
+        rows = await connection.rows(_CLAIMS_OF_ENDED, {"ended": _ENDED})
     return [ClaimFacts(run_id, state, servers) for run_id, state, servers in rows]
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 import anyio
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, update
 
 from fleetos.clock import Clock, Moment
 from fleetos.errors import (
@@ -27,11 +27,13 @@ from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
-from fleetos.store import claims, leases, retake
+from fleetos.store import claims, leases
+from fleetos.store.database.columns import decode_column, time_from
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import upsert
-from fleetos.store.database.tables import decode_column, records, requests, runs, targets
+from fleetos.store.database.reader import Reader
+from fleetos.store.database.tables import records, requests, runs, targets
 from fleetos.store.group_commit import GroupCommit, PendingAppend
 from fleetos.store.leases import Lease, LeaseRequester
 from fleetos.store.process import this_process
@@ -47,6 +49,11 @@ from fleetos.store.rows import (
 )
 
 _log = logging.getLogger(__name__)
+
+_OPEN_REQUESTS = """
+    SELECT id, kind, asked_by, at, reason, arguments FROM requests WHERE run_id = :run_id AND done_at IS NULL
+    ORDER BY id
+"""
 
 
 class SqlJournal:
@@ -123,8 +130,8 @@ class SqlJournal:
         run_id, now = self._lease.run_id, self._clock.now()
         await leases.renew(connection, run_id, self._lease.epoch, self._clock)
         # A commit that was cancelled may be durable without the memory of this process knowing it: read the run again.
-        body = await connection.scalar(select(runs.c.body).where(runs.c.id == run_id))
-        run = decode_body(run_from_json, body or "", self._database.location)
+        rows = await connection.rows("SELECT body FROM runs WHERE id = :id", {"id": run_id})
+        run = decode_body(run_from_json, rows[0][0] if rows else "", self._database.location)
         if run.state in RUN_ENDS:
             return ()
         record = Record(await newest_seq(connection, run_id) + 1, now, last)
@@ -170,7 +177,7 @@ class SqlJournal:
             return
         requester = LeaseRequester(this_process(), self._clock)
         try:
-            await retake.take_up(connection, self._lease.run_id, again, entry.at, requester)
+            await claims.take_up(connection, self._lease.run_id, again, entry.at, requester)
         except (RunDriven, ServerClaimed, ServerTouched) as error:
             entry.refused = ServerClaimed(error.message, error.hint)
             raise entry.refused from error
@@ -204,29 +211,25 @@ class SqlJournal:
             await connection.execute(update(requests).where(*open_request).values(done_at=bindparam("done")), answered)
 
 
-async def open_requests(connection: Connection, run_id: str) -> Sequence[OperatorRequest]:
+async def open_requests(reader: Reader, run_id: str) -> Sequence[OperatorRequest]:
     """Return the run's requests that are not done yet, oldest first."""
-    columns = (requests.c.id, requests.c.kind, requests.c.asked_by, requests.c.at)
-    more = (requests.c.reason, requests.c.arguments)
-    undone = (requests.c.run_id == run_id, requests.c.done_at.is_(None))
-    rows = await connection.execute(select(*columns, *more).where(*undone).order_by(requests.c.id))
     return [
         OperatorRequest(
             request_id,
             decode_column(RequestKind, kind),
             by,
-            at,
+            decode_column(time_from, at),
             reason,
             decode_column(arguments_from_json, arguments),
         )
-        for request_id, kind, by, at, reason, arguments in rows
+        for request_id, kind, by, at, reason, arguments in await reader.rows(_OPEN_REQUESTS, {"run_id": run_id})
     ]
 
 
-async def newest_seq(connection: Connection, run_id: str) -> int:
+async def newest_seq(reader: Reader, run_id: str) -> int:
     """Return the number of the run's newest record, 0 where it has none."""
-    newest = select(func.max(records.c.seq)).where(records.c.run_id == run_id)
-    return (await connection.scalar(newest)) or 0
+    ((seq,),) = await reader.rows("SELECT max(seq) FROM records WHERE run_id = :run_id", {"run_id": run_id})
+    return seq or 0
 
 
 async def update_run(connection: Connection, run: Run) -> None:
@@ -244,5 +247,5 @@ async def write_rows(connection: Connection, pieces: Iterable[AppendRows]) -> No
         if rows.records:
             await connection.execute(insert(records), rows.records)
         if rows.targets:
-            statement = upsert(connection.dialect.name, targets, keys=TARGET_KEYS, replaced=TARGET_VALUES)
+            statement = upsert(connection.dialect, targets, keys=TARGET_KEYS, replaced=TARGET_VALUES)
             await connection.execute(statement, rows.targets)

@@ -4,21 +4,18 @@ The row of a lease is never deleted, so that its epoch only grows. An older hold
 row. A heartbeat counter, not a time, shows that a holder is alive, since clocks of two machines are never compared.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
-import anyio
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import insert, update
 
 from fleetos.clock import Clock, Moment
 from fleetos.errors import LeaseLost, RunDriven
-from fleetos.limits import LEASE_TERM_S
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
 from fleetos.store.database.dialects import now_s
-from fleetos.store.database.tables import decode_column, leases
-from fleetos.store.process import Holder, Life, holder_from, holder_json, life_of
+from fleetos.store.database.tables import leases
+from fleetos.store.lease_rows import LeaseRequester, LeaseRow, read_lease
+from fleetos.store.process import Life, holder_json, life_of
 
 # Interval at which another process reads the lease, so that it notices a live holder soon after a renewal.
 LEASE_LOOK_EVERY_S = 1.0
@@ -35,73 +32,6 @@ class Lease:
     epoch: int
     last_seq: int
     proven: Moment
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseRow:
-    """Row of a lease, as it was read."""
-
-    run_id: str
-    epoch: int
-    beat: int
-    """Heartbeat counter: grows with every renewal."""
-    holder: Holder | None
-    """None: the lease is free."""
-    age_s: float
-    """Time since the renewal, by the clock of PostgreSQL; with SQLite by this machine's, and then only for display."""
-    renewed_at: datetime
-    """Time of the renewal in UTC, for display only."""
-
-    @property
-    def version(self) -> tuple[int, int]:
-        """Pair that changes whenever the lease is taken or renewed."""
-        return self.epoch, self.beat
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseRequester:
-    """Process that asks for leases, and how it waits for them."""
-
-    me: Holder
-    clock: Clock
-    on_wait: Callable[[Holder, float], None] | None = None
-    """Called before each wait with the foreign holder and the seconds until its lease expires."""
-    sleep: Callable[[float], Awaitable[object]] = anyio.sleep
-    term_s: float = LEASE_TERM_S
-    """A lease that was not renewed for so long can be taken."""
-
-
-async def read_lease(connection: Connection, run_id: str, clock: Clock) -> LeaseRow:
-    """Read the lease of the run. The run must exist."""
-    row = (await connection.execute(_rows(connection, clock).where(leases.c.run_id == run_id))).one()
-    return _lease_row(row)
-
-
-async def read_held_leases(connection: Connection, clock: Clock) -> dict[str, LeaseRow]:
-    """Read all leases that have a holder, dead or alive, by run id."""
-    rows = (await connection.execute(_rows(connection, clock).where(leases.c.holder.is_not(None)))).all()
-    return {lease.run_id: lease for lease in map(_lease_row, rows)}
-
-
-def _rows(connection: Connection, clock: Clock) -> Select[str, int, int, str | None, float, float]:
-    age_s = now_s(connection.dialect.name, clock.now().timestamp()) - leases.c.renewed_s
-    return select(leases.c.run_id, leases.c.epoch, leases.c.beat, leases.c.holder, age_s, leases.c.renewed_s)
-
-
-def _lease_row(row: Row[str, int, int, str | None, float, float]) -> LeaseRow:
-    run_id, epoch, beat, holder, age_s, renewed_s = row
-    return LeaseRow(
-        run_id,
-        decode_column(int, epoch),
-        decode_column(int, beat),
-        None if holder is None else decode_column(holder_from, holder),
-        decode_column(float, age_s),
-        decode_column(_utc, renewed_s),
-    )
-
-
-def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 async def wait_until_takeable(database: Database, run_id: str, requester: LeaseRequester) -> LeaseRow:
@@ -150,26 +80,13 @@ def driven_error(lease: LeaseRow, life: Life) -> RunDriven:
     )
 
 
-def probable_life(lease: LeaseRow, me: Holder) -> Life | None:
-    """Return whether the holder is probably alive, for messages and lists; None if the run has no driver.
-
-    No decision may rest on it.
-    """
-    if lease.holder is None:
-        return None
-    life = life_of(lease.holder, me)
-    if life is Life.DEAD or (life is Life.ELSEWHERE and lease.age_s > LEASE_TERM_S):
-        return None
-    return life
-
-
 def _holder_column(requester: LeaseRequester) -> str:
     return holder_json(replace(requester.me, since=requester.clock.now()))
 
 
 async def create(connection: Connection, run_id: str, requester: LeaseRequester) -> int:
     """Create the lease of a new run, held by the requester. Return its first epoch."""
-    renewed = now_s(connection.dialect.name, requester.clock.now().timestamp())
+    renewed = now_s(connection.dialect, requester.clock.now().timestamp())
     values = {"run_id": run_id, "epoch": 1, "beat": 0, "holder": _holder_column(requester), "renewed_s": renewed}
     await connection.execute(insert(leases).values(values))
     return 1
@@ -180,7 +97,7 @@ async def take(connection: Connection, lease: LeaseRow, requester: LeaseRequeste
 
     Raise RunDriven if the lease is not as it was read: another process was faster, or its holder woke up.
     """
-    renewed = now_s(connection.dialect.name, requester.clock.now().timestamp())
+    renewed = now_s(connection.dialect, requester.clock.now().timestamp())
     unchanged = (leases.c.run_id == lease.run_id, leases.c.epoch == lease.epoch, leases.c.beat == lease.beat)
     result = await connection.execute(
         update(leases)
@@ -195,7 +112,7 @@ async def take(connection: Connection, lease: LeaseRow, requester: LeaseRequeste
 
 async def renew(connection: Connection, run_id: str, epoch: int, clock: Clock) -> None:
     """Renew the lease of that epoch within this transaction. Raise LeaseLost if another epoch has replaced it."""
-    renewed = now_s(connection.dialect.name, clock.now().timestamp())
+    renewed = now_s(connection.dialect, clock.now().timestamp())
     result = await connection.execute(
         update(leases)
         .where(leases.c.run_id == run_id, leases.c.epoch == epoch)

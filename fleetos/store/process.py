@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -51,17 +52,20 @@ class Holder:
         return f"{self.user} on {self.host}"
 
 
-_HOLDER: TypeAdapter[Holder] = TypeAdapter(Holder)
+@cache
+def _codec() -> TypeAdapter[Holder]:
+    """Return the codec, built on first use: most leases are free."""
+    return TypeAdapter(Holder)
 
 
 def holder_json(holder: Holder) -> str:
     """Return the holder as one line of JSON."""
-    return _HOLDER.dump_json(holder).decode()
+    return _codec().dump_json(holder).decode()
 
 
 def holder_from(text: str) -> Holder:
     """Decode a holder. Raise ValueError."""
-    return _HOLDER.validate_json(text)
+    return _codec().validate_json(text)
 
 
 def this_process() -> Holder:

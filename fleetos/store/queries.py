@@ -1,11 +1,14 @@
-"""Read runs, progress and records. Nothing here changes anything."""
+"""Read runs, progress and records. Nothing here changes anything.
 
+The statements are SQL text, so that a command that only looks needs no SQLAlchemy (ADR 26).
+"""
+
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-from sqlalchemy import ColumnElement, Select, func, select
+from typing import Any
 
 from fleetos.errors import UnknownRun
 from fleetos.limits import ANSWERS_SEARCHED, RECORDS_PER_PAGE, ROWS_AT_ONCE, RUNS_COMPARED, RUNS_SUGGESTED
@@ -14,12 +17,10 @@ from fleetos.model.journal.events import Record, RequestAnswered
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, TargetState
-from fleetos.store import leases
-from fleetos.store.database.connection import Connection
-from fleetos.store.database.database import Database
+from fleetos.store.database.columns import decode_column, time_from, time_text
 from fleetos.store.database.location import Location
-from fleetos.store.database.tables import decode_column, records, runs, targets
-from fleetos.store.leases import LeaseRequester, LeaseRow
+from fleetos.store.database.reader import Parameters, Readable, Reader, rows_of_ids
+from fleetos.store.lease_rows import LeaseRequester, LeaseRow, probable_life, read_held_leases
 from fleetos.store.process import Holder, Life
 from fleetos.store.rows import decode_body
 from fleetos.text import did_you_mean
@@ -29,6 +30,31 @@ RUNS_LISTED = 1_000
 _ENDED = [state.value for state in RUN_ENDS]
 # Kind of RequestAnswered.
 _ANSWERED = "run-request"
+
+_RUNS_OF_NAME = "SELECT id, state FROM runs WHERE name = :name ORDER BY created_no DESC LIMIT :limit"
+_RUNS_OF_PREFIX = "SELECT id FROM runs WHERE id LIKE :prefix ESCAPE '/' ORDER BY created_no DESC LIMIT :limit"
+_NEWEST_NAMES = "SELECT id, name FROM runs ORDER BY created_no DESC LIMIT :limit"
+_ANY_RUN = "SELECT id FROM runs LIMIT 1"
+_NEWEST_RUNS = "SELECT id, body FROM runs ORDER BY created_no DESC, id DESC LIMIT :limit"
+_UNFINISHED_RUNS = "SELECT id, body FROM runs WHERE state NOT IN :ended ORDER BY created_no DESC, id DESC"
+_RUNS_OF_DIGEST = "SELECT id, body FROM runs WHERE digest = :digest ORDER BY created_no DESC, id DESC"
+_RUN = "SELECT id, body FROM runs WHERE id = :id"
+_COUNTS = "SELECT run_id, state, count(*) FROM targets WHERE run_id IN :ids GROUP BY run_id, state"
+_TARGETS = """
+    SELECT server_id, body FROM targets WHERE run_id = :run_id AND server_id > :after ORDER BY server_id LIMIT :limit
+"""
+_RECORDS = """
+    SELECT seq, at, body FROM records WHERE run_id = :run_id AND seq > :after AND at >= :since
+    ORDER BY seq LIMIT :limit
+"""
+_NEWEST_OF_SERVER = """
+    SELECT seq, at, body FROM records WHERE run_id = :run_id AND server_id = :server_id ORDER BY seq DESC LIMIT :limit
+"""
+_NEWEST_OF_KIND = "SELECT body FROM records WHERE run_id = :run_id AND kind = :kind ORDER BY seq DESC LIMIT :limit"
+_RECORDS_OF_SERVERS = """
+    SELECT seq, at, body FROM records WHERE run_id = :run_id AND seq > :after AND at >= :since AND server_id IN :servers
+    ORDER BY seq LIMIT :limit
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +80,7 @@ class RunSummary:
     lost: LeaseHolder | None = None
 
 
-async def find_run(database: Database, given: str) -> str:
+async def find_run(database: Readable, given: str) -> str:
     """Return the id of the run that `given` names: an id, a name, or the beginning of an id, in this order.
 
     A name stands for its only unfinished run, else for its newest. Raise UnknownRun if no run matches, or several do;
@@ -62,16 +88,12 @@ async def find_run(database: Database, given: str) -> str:
     """
     # Ids and names are in ASCII, and a query cannot hold bytes of a command line that are not UTF-8.
     asked = given if given.isascii() else ""
-    newest = runs.c.created_no.desc()
-    has_prefix = runs.c.id.startswith(asked, autoescape=True)
-    async with database.reading() as connection:
-        by_name = select(runs.c.id, runs.c.state).where(runs.c.name == asked).order_by(newest).limit(RUNS_COMPARED)
-        ids_of_name = (await connection.execute(by_name)).all()
-        statement = select(runs.c.id).where(has_prefix).order_by(newest).limit(RUNS_SUGGESTED + 1)
-        ids_of_prefix: Sequence[str] = (await connection.scalars(statement)).all() if asked else ()
-        newest_rows = (
-            await connection.execute(select(runs.c.id, runs.c.name).order_by(newest).limit(RUNS_COMPARED))
-        ).all()
+    prefix = re.sub(r"([/%_])", r"/\1", asked) + "%"
+    async with database.reading() as reader:
+        ids_of_name = await reader.rows(_RUNS_OF_NAME, {"name": asked, "limit": RUNS_COMPARED})
+        rows = await reader.rows(_RUNS_OF_PREFIX, {"prefix": prefix, "limit": RUNS_SUGGESTED + 1}) if asked else ()
+        newest_rows = await reader.rows(_NEWEST_NAMES, {"limit": RUNS_COMPARED})
+    ids_of_prefix: Sequence[str] = [row[0] for row in rows]
     if asked in ids_of_prefix:
         return asked
     if ids_of_name:
@@ -83,26 +105,26 @@ async def find_run(database: Database, given: str) -> str:
         raise UnknownRun(f"several runs begin with {given}", f"give more letters: {shown}")
     if newest_rows:
         candidates = dict.fromkeys(word for row in newest_rows for word in row)
-        hint = did_you_mean(given, candidates, RUNS_SUGGESTED) or f"did you mean {newest_rows[0].id}?"
+        hint = did_you_mean(given, candidates, RUNS_SUGGESTED) or f"did you mean {newest_rows[0][0]}?"
     else:
         hint = "this database holds no runs yet"
     raise UnknownRun(f"there is no run {given[:32]!r} in {database.location.shown}", hint)
 
 
-async def answer_to(database: Database, run_id: str, request_id: int) -> RequestAnswered | None:
+async def answer_to(database: Readable, run_id: str, request_id: int) -> RequestAnswered | None:
     """Return the answer to an operator's request; None while there is none."""
-    columns = select(records.c.body).where(records.c.run_id == run_id, records.c.kind == _ANSWERED)
-    async with database.reading() as connection:
-        bodies = (await connection.scalars(columns.order_by(records.c.seq.desc()).limit(ANSWERS_SEARCHED))).all()
-    events = (decode_body(event_from_json, body, database.location) for body in bodies)
+    parameters: Parameters = {"run_id": run_id, "kind": _ANSWERED, "limit": ANSWERS_SEARCHED}
+    async with database.reading() as reader:
+        rows = await reader.rows(_NEWEST_OF_KIND, parameters)
+    events = (decode_body(event_from_json, body, database.location) for (body,) in rows)
     answers = (event for event in events if isinstance(event, RequestAnswered))
     return next((event for event in answers if event.request == request_id), None)
 
 
-async def has_runs(database: Database) -> bool:
+async def has_runs(database: Readable) -> bool:
     """Return whether the database holds any run."""
-    async with database.reading() as connection:
-        return await connection.scalar(select(runs.c.id).limit(1)) is not None
+    async with database.reading() as reader:
+        return bool(await reader.rows(_ANY_RUN))
 
 
 def _choose_by_name(name: str, runs_of_name: Sequence[tuple[str, bool]]) -> str:
@@ -117,41 +139,43 @@ def _choose_by_name(name: str, runs_of_name: Sequence[tuple[str, bool]]) -> str:
     return unfinished[0] if unfinished else runs_of_name[0][0]
 
 
-async def newest_runs(database: Database, requester: LeaseRequester, limit: int = RUNS_LISTED) -> Sequence[RunSummary]:
+async def newest_runs(database: Readable, requester: LeaseRequester, limit: int = RUNS_LISTED) -> Sequence[RunSummary]:
     """Return the newest runs, ended or not, the newest first."""
-    return await _load_summaries(database, requester, select(runs.c.body).limit(limit))
+    return await _load_summaries(database, requester, _NEWEST_RUNS, {"limit": limit})
 
 
-async def unfinished_runs(database: Database, requester: LeaseRequester) -> Sequence[RunSummary]:
+async def unfinished_runs(database: Readable, requester: LeaseRequester) -> Sequence[RunSummary]:
     """Return the runs that have not ended, the newest first."""
-    return await _load_summaries(database, requester, select(runs.c.body).where(runs.c.state.not_in(_ENDED)))
+    return await _load_summaries(database, requester, _UNFINISHED_RUNS, {"ended": _ENDED})
 
 
-async def runs_of_digest(database: Database, digest: str, requester: LeaseRequester) -> Sequence[RunSummary]:
+async def runs_of_digest(database: Readable, digest: str, requester: LeaseRequester) -> Sequence[RunSummary]:
     """Return the runs that were frozen from a plan of that digest, the newest first."""
-    return await _load_summaries(database, requester, select(runs.c.body).where(runs.c.digest == digest))
+    return await _load_summaries(database, requester, _RUNS_OF_DIGEST, {"digest": digest})
 
 
-async def summary(database: Database, run_id: str, requester: LeaseRequester) -> RunSummary:
+async def summary(database: Readable, run_id: str, requester: LeaseRequester) -> RunSummary:
     """Return the summary of one run. Raise UnknownRun."""
-    summaries = await _load_summaries(database, requester, select(runs.c.body).where(runs.c.id == run_id))
+    summaries = await _load_summaries(database, requester, _RUN, {"id": run_id})
     if not summaries:
         raise UnknownRun(f"there is no run {run_id!r} in {database.location.shown}")
     return summaries[0]
 
 
-async def _load_summaries(database: Database, requester: LeaseRequester, query: Select[str]) -> Sequence[RunSummary]:
-    async with database.reading() as connection:
-        newest_first = query.order_by(runs.c.created_no.desc(), runs.c.id.desc())
-        bodies = (await connection.scalars(newest_first)).all()
-        found_runs = [decode_body(run_from_json, body, database.location) for body in bodies]
-        ids = newest_first.with_only_columns(runs.c.id).subquery()
-        counts = await _count_targets(connection, targets.c.run_id.in_(select(ids.c.id)))
-        held = await leases.read_held_leases(connection, requester.clock)
+async def _load_summaries(
+    database: Readable, requester: LeaseRequester, sql: str, parameters: Parameters
+) -> Sequence[RunSummary]:
+    async with database.reading() as reader:
+        found_runs = {
+            run_id: decode_body(run_from_json, body, database.location)
+            for run_id, body in await reader.rows(sql, parameters)
+        }
+        counts = await _count_targets(reader, found_runs)
+        held = await read_held_leases(reader, requester.clock)
     summaries: list[RunSummary] = []
-    for run in found_runs:
-        driver, lost = _driver_and_lost(held.get(run.id), requester)
-        summaries.append(RunSummary(run, counts[run.id], driver, lost))
+    for run_id, run in found_runs.items():
+        driver, lost = _driver_and_lost(held.get(run_id), requester)
+        summaries.append(RunSummary(run, counts[run_id], driver, lost))
     return summaries
 
 
@@ -161,49 +185,43 @@ def _driver_and_lost(
     """Return the driver of the run, and the driver that vanished; at most one of them is not None."""
     if lease is None or lease.holder is None:
         return None, None
-    life = leases.probable_life(lease, requester.me)
+    life = probable_life(lease, requester.me)
     holder = LeaseHolder(lease.holder, life or Life.DEAD, lease.renewed_at)
     return (None, holder) if life is None else (holder, None)
 
 
-async def _count_targets(
-    connection: Connection, condition: ColumnElement[bool]
-) -> Mapping[str, Mapping[TargetState, int]]:
-    columns = (targets.c.run_id, targets.c.state, func.count())
-    rows = await connection.execute(select(*columns).where(condition).group_by(targets.c.run_id, targets.c.state))
+async def _count_targets(reader: Reader, run_ids: Collection[str]) -> Mapping[str, Mapping[TargetState, int]]:
     counts: defaultdict[str, dict[TargetState, int]] = defaultdict(dict)
-    for run_id, state, number in rows:
+    async for run_id, state, number in rows_of_ids(reader, _COUNTS, run_ids):
         counts[run_id][decode_column(TargetState, state)] = number
     return counts
 
 
-async def load(database: Database, run_id: str) -> Progress:
+async def load(database: Readable, run_id: str) -> Progress:
     """Load the progress of the run from the tables of runs and targets. Raise UnknownRun."""
-    async with database.reading() as connection:
-        return await load_within(connection, run_id, database.location)
+    async with database.reading() as reader:
+        return await load_within(reader, run_id, database.location)
 
 
-async def load_within(connection: Connection, run_id: str, location: Location) -> Progress:
+async def load_within(reader: Reader, run_id: str, location: Location) -> Progress:
     """Load the progress of the run, as the transaction sees it. Raise UnknownRun."""
-    body = await connection.scalar(select(runs.c.body).where(runs.c.id == run_id))
-    if body is None:
+    rows = await reader.rows(_RUN, {"id": run_id})
+    if not rows:
         raise UnknownRun(f"there is no run {run_id!r} in {location.shown}")
-    run = decode_body(run_from_json, body, location)
+    run = decode_body(run_from_json, rows[0][1], location)
     loaded: list[Target] = []
     after = ""
     while True:
-        next_targets = (targets.c.run_id == run_id, targets.c.server_id > after)
-        page = select(targets.c.server_id, targets.c.body).where(*next_targets).order_by(targets.c.server_id)
-        rows = (await connection.execute(page.limit(ROWS_AT_ONCE))).all()
+        rows = await reader.rows(_TARGETS, {"run_id": run_id, "after": after, "limit": ROWS_AT_ONCE})
         loaded += [decode_body(target_from_json, body, location) for _, body in rows]
         if len(rows) < ROWS_AT_ONCE:
             break
-        after = rows[-1].server_id
+        after = rows[-1][0]
     return Progress(run, sorted(loaded, key=lambda target: target.position))
 
 
 async def events(
-    database: Database,
+    database: Readable,
     run_id: str,
     after_seq: int = 0,
     limit: int = RECORDS_PER_PAGE,
@@ -215,22 +233,28 @@ async def events(
 
     `since` leaves out older records, `servers` the records of other servers; None leaves out nothing.
     """
-    columns = (records.c.seq, records.c.at, records.c.body)
-    query = select(*columns).where(records.c.run_id == run_id, records.c.seq > after_seq)
-    if since is not None:
-        query = query.where(records.c.at >= since)
-    if servers is not None:
-        query = query.where(records.c.server_id.in_(servers))
-    async with database.reading() as connection:
-        page = query.order_by(records.c.seq).limit(min(limit, RECORDS_PER_PAGE))
-        rows = (await connection.execute(page)).all()
-    return [Record(seq, at, decode_body(event_from_json, body, database.location)) for seq, at, body in rows]
+    parameters: Parameters = {
+        "run_id": run_id,
+        "after": after_seq,
+        # Any text sorts behind the empty one.
+        "since": "" if since is None else time_text(since),
+        "limit": min(limit, RECORDS_PER_PAGE),
+    }
+    async with database.reading() as reader:
+        if servers is None:
+            rows = await reader.rows(_RECORDS, parameters)
+        else:
+            rows = await reader.rows(_RECORDS_OF_SERVERS, {**parameters, "servers": servers})
+    return [_record(row, database) for row in rows]
 
 
-async def last_events(database: Database, run_id: str, server_id: str, number: int) -> Sequence[Record]:
+async def last_events(database: Readable, run_id: str, server_id: str, number: int) -> Sequence[Record]:
     """Return the last records of a server in the run, in order."""
-    query = select(records.c.seq, records.c.at, records.c.body)
-    query = query.where(records.c.run_id == run_id, records.c.server_id == server_id)
-    async with database.reading() as connection:
-        rows = (await connection.execute(query.order_by(records.c.seq.desc()).limit(number))).all()
-    return [Record(seq, at, decode_body(event_from_json, body, database.location)) for seq, at, body in reversed(rows)]
+    async with database.reading() as reader:
+        rows = await reader.rows(_NEWEST_OF_SERVER, {"run_id": run_id, "server_id": server_id, "limit": number})
+    return [_record(row, database) for row in reversed(rows)]
+
+
+def _record(row: tuple[Any, ...], database: Readable) -> Record:
+    seq, at, body = row
+    return Record(seq, decode_column(time_from, at), decode_body(event_from_json, body, database.location))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 
 from fleetos.errors import IllegalMove, UnknownRun, UsageError
 from fleetos.logs import fields
@@ -20,12 +20,13 @@ from fleetos.model.journal.requests import NO_ARGUMENTS, OperatorRequest, Reques
 from fleetos.model.progress import Progress, replay
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS
-from fleetos.store import claims, leases, retake
+from fleetos.store import claims, leases
 from fleetos.store.database.database import Database
 from fleetos.store.database.tables import requests, runs
 from fleetos.store.database.tables import targets as targets_table
 from fleetos.store.journal import newest_seq, open_requests, update_run, write_rows
-from fleetos.store.leases import Lease, LeaseRequester
+from fleetos.store.lease_rows import LeaseRequester
+from fleetos.store.leases import Lease
 from fleetos.store.queries import load_within
 from fleetos.store.rows import AppendRows, append_row_batches, run_row
 
@@ -51,7 +52,7 @@ async def create_run(
     initial = _InitialRecords(run, targets, further_events, at)
     claimants = [target for target in initial.progress.targets.values() if target.keeps_claim]
     async with database.writing() as connection:
-        number = await retake.next_pass_no(connection)
+        number = await claims.next_pass_no(connection)
         row = {**run_row(initial.progress.run), "created_no": number, "pass_no": number}
         await connection.execute(insert(runs), [row])
         unanswered = await claims.take(connection, run.id, claimants, requester)
@@ -132,7 +133,7 @@ async def begin_pass(
                 f"fleetos status {run_id} says how it is now",
             ) from error
         again = [target for target in changed if not target.ended]
-        await retake.take_up(connection, run_id, again, at, requester)
+        await claims.take_up(connection, run_id, again, at, requester)
         last_seq = await newest_seq(connection, run_id)
         new_records = [Record(seq, at, event) for seq, event in enumerate(events, last_seq + 1)]
         await write_rows(connection, append_row_batches(run_id, new_records, changed))
@@ -183,5 +184,5 @@ def _too_late(request: OperatorRequest) -> RequestAnswered:
 
 async def _require_run(database: Database, run_id: str) -> None:
     async with database.reading() as connection:
-        if await connection.scalar(select(runs.c.id).where(runs.c.id == run_id)) is None:
+        if not await connection.rows("SELECT id FROM runs WHERE id = :id", {"id": run_id}):
             raise UnknownRun(f"there is no run {run_id!r} in {database.location.shown}")

@@ -19,8 +19,8 @@ from fleetos.model.diagnosis import Topic
 from fleetos.model.experience import Experience, Limit
 from fleetos.model.journal.codec import experience_json
 from fleetos.sim.api.access import ACCESS_KEY, PASSWORD, SECRET_KEY
-from fleetos.store import connect, diagnostics
-from fleetos.store.database import sqlite_files
+from fleetos.store import diagnostics
+from fleetos.store.database import schema_check, sqlite_files
 from tests.cli.runner import SharedCloudRunner
 from tests.support.commands import CommandRunner, Done, running_cloud, until
 
@@ -233,8 +233,8 @@ def test_a_database_that_does_not_answer_in_time(runner: SharedCloudRunner, monk
 def test_an_old_database_is_told_and_left_as_it_is(runner: SharedCloudRunner) -> None:
     file = made(runner)
     with pytest.MonkeyPatch.context() as newer_program:
-        newer_program.setattr(connect, "REVISION", "0002")
-        newer_program.setattr(diagnostics, "REVISION", "0002")
+        for module in (schema_check, diagnostics):
+            newer_program.setattr(module, "REVISION", "0002")
         checks = examined(runner)
     assert (of(checks, "schema")["grade"], of(checks, "lease")["grade"]) == ("doubtful", "skipped")
     with closing(sqlite3.connect(file)) as connection, connection:

@@ -11,7 +11,7 @@ import pytest
 from fleetos.clock import SystemClock
 from fleetos.store.connect import open_database
 from fleetos.store.database.location import locate
-from fleetos.store.leases import LeaseRequester
+from fleetos.store.lease_rows import LeaseRequester
 from fleetos.store.process import this_process
 from fleetos.store.runs import create_run
 from tests.support.builders import a_run, some_targets
@@ -30,9 +30,8 @@ WORK = DATABASE | CLOUD | SIMULATOR | PLANS | RUNS
 CHECKS = {"pydantic"}
 # Typer's module for help, and what is heavy in it.
 HEAVY_HELP = {"typer.rich_utils", "rich.markdown", "rich.syntax", "rich.traceback", "markdown_it", "pygments"}
-# What comes along with the connections of a driver.
-ORM = {"sqlalchemy.orm", "sqlalchemy.ext.asyncio", "aiosqlite"}
-DRIVERS = {"alembic", "fleetos.engine", "fleetos.views.terminal.live", "sqlalchemy.dialects.postgresql"}
+# What only drivers of a run use.
+DRIVERS = {"sqlalchemy", "aiosqlite", "alembic", "fleetos.engine", "fleetos.views.terminal.live"}
 COMMANDS = [["validate"], ["plan"], ["apply"], ["status"], ["events"], ["doctor"], ["sim"], ["db", "check"]]
 
 
@@ -108,11 +107,11 @@ async def make_database(path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["status", "runs", "events"])
-def test_runs_are_shown_without_cloud_engine_and_orm(tmp_path: Path, database: Path, command: str) -> None:
+def test_runs_are_shown_without_cloud_engine_and_sqlalchemy(tmp_path: Path, database: Path, command: str) -> None:
     modules, printed = imported(tmp_path, command, FLEETOS_DB=str(database))
     assert printed.count("\n") > 1
     assert "fleetos.store.queries" in modules
-    assert not modules & (CLOUD | SIMULATOR | DRIVERS | HEAVY_HELP | ORM)
+    assert not modules & (CLOUD | SIMULATOR | DRIVERS | HEAVY_HELP)
 
 
 def test_a_value_of_the_journal_has_no_codec_until_it_is_read() -> None:

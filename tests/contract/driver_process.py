@@ -14,7 +14,7 @@ from fleetos.store import queries, runs
 from fleetos.store.connect import open_database
 from fleetos.store.database.location import locate
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import LeaseRequester
+from fleetos.store.lease_rows import LeaseRequester
 from fleetos.store.process import this_process
 
 Pipe: TypeAlias = "Connection[Any, Any]"

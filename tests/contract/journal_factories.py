@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from fleetos.engine.protocols import Journal
@@ -16,11 +16,11 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
 from fleetos.store import memory_journal, queries, runs
 from fleetos.store.connect import open_database
+from fleetos.store.database.columns import time_from
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
-from fleetos.store.database.tables import claims, targets
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import LeaseRequester, read_lease
+from fleetos.store.lease_rows import LeaseRequester, read_lease
 from fleetos.store.memory_journal import CommitFault, CommitFaults, MemoryRun
 from tests.support.builders import START, a_run
 from tests.support.clocks import ManualClock
@@ -183,8 +183,8 @@ class SqlJournalFactory:
 
     async def claims(self) -> Mapping[str, ClaimSeen]:
         async with self.database.reading() as connection:
-            found = (await connection.execute(select(claims))).all()
-        return {server_id: (run_id == self._run_id, unanswered_at) for server_id, run_id, unanswered_at in found}
+            found = await connection.rows("SELECT server_id, run_id, unanswered_at FROM claims")
+        return {server_id: (run_id == self._run_id, at and time_from(at)) for server_id, run_id, at in found}
 
     async def ask(self, kind: RequestKind) -> None:
         await runs.add_request(self.database, self._run_id, kind, "operator", START)
@@ -204,7 +204,7 @@ class SqlJournalFactory:
         await self._alter(MEND[self.database.dialect])
 
     async def _alter(self, *statements: str) -> None:
-        engine = create_async_engine(self.location.url)
+        engine = create_async_engine(self.location.url or f"sqlite+aiosqlite:///{self.location.path}")
         async with engine.begin() as connection:
             for statement in statements:
                 await connection.execute(text(statement))
@@ -212,10 +212,9 @@ class SqlJournalFactory:
 
     async def rows_of_targets(self) -> Sequence[tuple[str, str, int, str | None]]:
         """Server, state, attempt and job of every target, as the columns say."""
-        columns = (targets.c.server_id, targets.c.state, targets.c.attempt, targets.c.job_id)
+        query = "SELECT server_id, state, attempt, job_id FROM targets ORDER BY position"
         async with self.database.reading() as connection:
-            found = await connection.execute(select(*columns).order_by(targets.c.position))
-            return [(server_id, state, attempt, job_id) for server_id, state, attempt, job_id in found]
+            return [(row[0], row[1], row[2], row[3]) for row in await connection.rows(query)]
 
     async def close(self) -> None:
         await self.database.close()

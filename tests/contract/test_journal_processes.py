@@ -16,7 +16,7 @@ from fleetos.store.connect import open_database
 from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.integrity import find_problems
-from fleetos.store.leases import read_lease
+from fleetos.store.lease_rows import read_lease
 from fleetos.store.process import is_stopped
 from tests.contract.driver_process import Pipe, run_driver
 from tests.integration.signal_points import context

@@ -40,9 +40,14 @@ async def factory() -> AsyncIterator[SqlJournalFactory]:
     await built.close()
 
 
+def url_of(factory: SqlJournalFactory) -> str:
+    url = factory.location.url
+    assert url is not None
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def alter(factory: SqlJournalFactory, statements: str) -> None:
-    url = factory.location.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url_of(factory), autocommit=True) as connection:
         connection.execute(statements.encode())
 
 
@@ -69,17 +74,16 @@ async def test_a_session_that_sleeps_in_a_transaction_is_ended(factory: SqlJourn
     with pytest.raises(JournalUnwritable):
         await sleep_in_a_transaction(factory)
     async with factory.database.reading() as connection:
-        assert await connection.scalar(text("SELECT name FROM runs")) == RUN.name
+        assert await connection.rows("SELECT name FROM runs") == [(RUN.name,)]
 
 
 async def sleep_in_a_transaction(factory: SqlJournalFactory) -> None:
-    url = factory.location.url.set(drivername="postgresql").render_as_string(hide_password=False)
     async with factory.database.writing() as connection:
         await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '20ms'"))
         await connection.execute(text("UPDATE runs SET name = 'changed'"))
         waited = (
             "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
         )
-        with psycopg.connect(url, autocommit=True) as other:
+        with psycopg.connect(url_of(factory), autocommit=True) as other:
             while other.execute(waited.encode()).fetchone() != (0,):
                 pass

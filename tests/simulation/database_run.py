@@ -31,7 +31,7 @@ from fleetos.store.database.database import Database
 from fleetos.store.database.location import locate
 from fleetos.store.database.tables import metadata
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import LeaseRequester
+from fleetos.store.lease_rows import LeaseRequester
 from fleetos.store.memory_journal import Claim, CommitFault, MemoryRun
 from fleetos.store.process import this_process
 from tests.simulation.process import Process

@@ -9,6 +9,7 @@ from fleetos.cli.exit_codes import ExitCode, Leave
 from fleetos.cli.output import handle_errors, ignore_broken_pipe, print_data, print_message
 from fleetos.errors import UnknownRun
 from fleetos.store import connect, integrity
+from fleetos.store.database.database_file import back_up
 
 
 @handle_errors
@@ -66,5 +67,5 @@ async def _backup(context: AppContext, to: Path) -> None:
     async with context.existing_database() as opened:
         if opened is None:
             raise UnknownRun("there is nothing to copy", context.no_runs_yet())
-        await opened.backup(to)
+        await back_up(opened.location, to)
     print_data(f"copied {context.location().shown} to {to}")

@@ -22,7 +22,7 @@ from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.planning.plan_file.units import parse_duration_s
 from fleetos.store import queries
-from fleetos.store.database.database import Database
+from fleetos.store.database.reader import Readable
 from fleetos.store.queries import RunSummary
 from fleetos.text import did_you_mean
 from fleetos.views.documents.event_types import EVENT_TYPES
@@ -55,7 +55,7 @@ class _Log:
     """Event log of one run as it is read on."""
 
     context: AppContext
-    database: Database
+    database: Readable
     run_id: str
     targets: Mapping[str, Target]
     chosen: _Filter

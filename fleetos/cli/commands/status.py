@@ -16,7 +16,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import TargetState
 from fleetos.store import queries
-from fleetos.store.database.database import Database
+from fleetos.store.database.reader import Readable
 from fleetos.views.documents.document import Document
 from fleetos.views.documents.run import RunLine, runs_document, status_document
 from fleetos.views.terminal.status import Status, status_screen
@@ -24,7 +24,7 @@ from fleetos.views.terminal.tables import runs_table
 
 
 async def has_none(
-    context: AppContext, database: Database | None, choice: RunChoice, output: Output, empty: Document
+    context: AppContext, database: Readable | None, choice: RunChoice, output: Output, empty: Document
 ) -> bool:
     """Return whether there is no run at all, after saying so; `empty` is the JSON of it.
 

@@ -4,11 +4,12 @@ import importlib.util
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING
 
 from fleetos.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 _HAS_SCHEME = re.compile(r"^[a-z][a-z0-9+]*://", re.IGNORECASE)
 # A mistyped URL: taken for a path it would create a folder with the password in its name.
@@ -26,15 +27,16 @@ _POSTGRES = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Location of a database. `path` is the file of SQLite, None for PostgreSQL; `shown` is fit for any message."""
+    """Location of a database: `url` of PostgreSQL, or `path` of SQLite; `shown` is fit for any message."""
 
-    url: URL = field(repr=False)
+    url: "URL | None" = field(repr=False)
     path: Path | None
     shown: str
 
     def redact(self, text: str) -> str:
         """Remove this database's password from a text of the driver, which may quote it."""
-        for secret in sorted(_secrets(self.url), key=len, reverse=True):
+        secrets = set[str]() if self.url is None else _secrets(self.url)
+        for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
 
@@ -61,11 +63,14 @@ def locate(text: str | Path) -> Location:
         )
     if importlib.util.find_spec("psycopg") is None:
         raise UsageError("PostgreSQL needs a library that is not installed", "pip install 'fleetos[postgres]'")
-    bare = URL.create("postgresql", url.username, None, url.host, url.port, url.database)
+    bare = type(url).create("postgresql", url.username, None, url.host, url.port, url.database)
     return Location(url.set(drivername="postgresql+psycopg"), None, bare.render_as_string())
 
 
-def _parse_url(text: str) -> URL:
+def _parse_url(text: str) -> "URL":
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(text) if _HAS_SCHEME.match(text) else None
     except (ArgumentError, ValueError):
@@ -84,10 +89,10 @@ def _file_location(path: Path) -> Location:
     except (ValueError, OSError):
         # A character that no path can hold, or links in a circle.
         raise UsageError("the path of the database cannot be one", "give another with --db") from None
-    return Location(URL.create("sqlite+aiosqlite", database=str(path)), path, str(path))
+    return Location(None, path, str(path))
 
 
-def _secrets(url: URL) -> set[str]:
+def _secrets(url: "URL") -> set[str]:
     secrets = {url.password} if isinstance(url.password, str) else set[str]()
     for key, value in url.query.items():
         if "password" in key.lower():

@@ -9,16 +9,19 @@ import fcntl
 import glob
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
+
+import anyio
 
 from fleetos.errors import DatabaseReplaced, RunDriven, UsageError
 from fleetos.files import PRIVATE_FILE
 from fleetos.store.process import PROC
 
 LOGS = ("-wal", "-shm")
-# Tries to share the lock while its line is empty. Each time another process must have emptied it.
-_SHARE_TRIES = 20
+# Wait for another process that connects a writer, or closes one: it may wait for the file as long as SQLite does.
+CONNECT_LOCK_S = 20.0
+_RETRY_S = 0.02
 # Escape of mountinfo for a blank, a tab, a line break or a backslash in a path (proc(5)).
 _OCTAL = re.compile(r"\\([0-7]{3})")
 # "12 1 0:5 ROOT MOUNT_POINT OPTIONS ... - KIND SOURCE" (proc(5), mountinfo).
@@ -75,6 +78,11 @@ def lock_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 
 
+def connect_lock_path(path: Path) -> Path:
+    """Return the file that is locked while a writer connects or is closed. It is always empty."""
+    return path.with_name(f".{path.name}.connect.lock")
+
+
 def was_replaced(path: Path) -> bool:
     """Return whether the file is another one than that which held servers when it was closed last."""
     try:
@@ -92,6 +100,8 @@ class OpenFile:
         self._inode = _inode(path)
         self._logs: list[tuple[int, int] | None] | None = None
         self._lock: int | None = None
+        # Stays open as long as the lock file is held: to close a database needs no file that may be gone by then.
+        self._connect_lock: int | None = None
 
     def describe_loss(self) -> str | None:
         """Return what has become of the file or its logs; None while they are unchanged."""
@@ -117,55 +127,65 @@ class OpenFile:
                 "this process sends nothing more; put the database back as it was, then: fleetos resume",
             )
 
-    def note_logs(self) -> None:
-        """Remember the logs of a writer that has just connected.
+    @contextlib.asynccontextmanager
+    async def connect_lock(self) -> AsyncGenerator[bool]:
+        """Keep all other processes from connecting a writer, and from closing one, until the block ends.
+
+        Yield False if one of them keeps this one from it for CONNECT_LOCK_S.
+        """
+        if self._connect_lock is None:
+            self._connect_lock = self._open_private(connect_lock_path(self._path))
+        deadline_s = anyio.current_time() + CONNECT_LOCK_S
+        try:
+            held = _try_exclusive(self._connect_lock)
+            # Not a wait in the kernel: the holder may be a task of this very thread.
+            while not held and anyio.current_time() < deadline_s:
+                await anyio.sleep(_RETRY_S)
+                held = _try_exclusive(self._connect_lock)
+            yield held
+        finally:
+            fcntl.flock(self._connect_lock, fcntl.LOCK_UN)
+            if self._lock is None:
+                os.close(self._connect_lock)
+                self._connect_lock = None
+
+    def share(self) -> None:
+        """Hold the lock file together with all who use the same files. The connect lock is held.
 
         Raise RunDriven if another process uses this database with another file or other logs: that one had it open
-        when they were moved or deleted, and may still be driving a run in them.
+        when they were moved or deleted, may still drive a run in them, and saves its commits only when it closes them.
         """
-        self._logs = self._log_inodes()
-        self.check()
-        inodes = " ".join(str(inode and inode[1]) for inode in (self._inode, *self._logs))
-        if not self._share(inodes):
+        if self._lock is None:
+            self._lock = self._open_private(lock_path(self._path))
+        alone = _try_exclusive(self._lock)
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        if not alone and _read_line(self._lock) != self._describe_inodes():
+            self.release()
             raise RunDriven(
                 f"another process still uses a database that was at {self._path} and was moved, deleted or replaced",
                 "put that file back, or wait for the process to end; no command may write here until then",
             )
 
+    def note_logs(self) -> None:
+        """Remember the logs of a writer that has just connected, and name them in the lock file."""
+        self._logs = self._log_inodes()
+        self.check()
+        if self._lock is not None:
+            os.pwrite(self._lock, self._describe_inodes().encode().ljust(len(_read_line(self._lock))), 0)
+
+    def _describe_inodes(self) -> str:
+        return " ".join(str(inode and inode[1]) for inode in (self._inode, *self._log_inodes()))
+
     def _log_inodes(self) -> list[tuple[int, int] | None]:
         return [_inode(self._path.with_name(self._path.name + suffix)) for suffix in LOGS]
 
-    def _share(self, inodes: str) -> bool:
-        """Hold the lock file together with all who use the same files. Return False if others use different ones."""
-        lock = self._open_lock()
-        # A process that released an idle database between two of these steps has emptied the file.
-        line = next(filter(None, (self._agree_on_line(lock, inodes) for _ in range(_SHARE_TRIES))), "")
-        if line != inodes:
-            self.release()
-        return line == inodes
-
-    def _agree_on_line(self, lock: int, inodes: str) -> str:
-        """Write the line if no other process shares the lock, then share it. Return the line that all agree on."""
-        if _read_line(lock) != inodes:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                # Another process shares the lock, or is writing the line: the next call waits for the latter.
-                pass
-            else:
-                os.pwrite(lock, inodes.encode().ljust(len(_read_line(lock))), 0)
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        return _read_line(lock)
-
-    def _open_lock(self) -> int:
-        if self._lock is None:
-            path = lock_path(self._path)
-            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
-            owner = self._path.stat()
-            if os.geteuid() == 0 and owner.st_uid != 0:
-                # As SQLite does for its logs: the owner must be able to open a file that root has created.
-                os.fchown(self._lock, owner.st_uid, owner.st_gid)
-        return self._lock
+    def _open_private(self, path: Path) -> int:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
+        owner = self._path.stat()
+        if os.geteuid() == 0 and owner.st_uid != 0:
+            # As SQLite does for its logs: the owner must be able to open a file that root has created.
+            os.fchown(handle, owner.st_uid, owner.st_gid)
+        return handle
 
     @property
     def locked(self) -> bool:
@@ -179,12 +199,19 @@ class OpenFile:
         """
         if self._lock is None:
             return
-        if idle:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.ftruncate(self._lock, 0)
+        if idle and _try_exclusive(self._lock):
+            os.ftruncate(self._lock, 0)
         os.close(self._lock)
         self._lock = None
+
+
+def _try_exclusive(lock: int) -> bool:
+    """Return whether nobody else holds the lock. If somebody does, this process holds it no longer (flock(2))."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read_line(lock: int) -> str:

@@ -3,9 +3,7 @@
 `metadata` is the result of the migrations; a test compares the two.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from datetime import datetime
 
 from sqlalchemy import (
     Boolean,
@@ -23,7 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-from fleetos.errors import DatabaseUnusable
+from fleetos.store.database.columns import time_text
 
 # Every constraint has a name, so that a later migration can refer to it in both dialects.
 metadata = MetaData(
@@ -37,23 +35,13 @@ metadata = MetaData(
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """UTC time as text of fixed width, which sorts by time and reads the same in both dialects."""
+    """Time in UTC, as `time_text` writes it."""
 
     impl = String(32)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else decode_column(_utc, value)
-
-
-def _utc(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time without a zone")
-    return moment.astimezone(UTC)
+        return None if value is None else time_text(value)
 
 
 runs = Table(
@@ -141,17 +129,3 @@ clouds = Table(
     Column("scope", Text, primary_key=True),
     Column("body", Text, nullable=False),
 )
-
-
-Value = TypeVar("Value")
-
-
-def decode_column(read: Callable[[Any], Value], value: object) -> Value:
-    """Decode the value of a column with `read`. Raise DatabaseUnusable if it is not valid."""
-    try:
-        return read(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DatabaseUnusable(
-            f"the database holds a value that cannot be read back ({type(error).__name__})",
-            "check it with `fleetos db check`",
-        ) from None

@@ -22,7 +22,7 @@ _MORE = ("pyproject.toml", "migrations", "plans")
 _TESTS_MAX_S = 600.0
 _FOUND, _CLEAN = 1, 0
 CONFIRMING, JOURNAL = "fleetos/cli/confirm.py", "fleetos/store/journal.py"
-RETAKE = "fleetos/store/retake.py"
+CLAIMS = "fleetos/store/claims.py"
 AGREEMENT, LAW = "fleetos/planning/agreement.py", "fleetos/model/states.py"
 
 
@@ -41,7 +41,7 @@ _TERMINAL = "tests/cli/test_terminal.py"
 _CONTRACT = "tests/contract/test_journal_contract.py"
 _CLAIMS = "tests/contract/test_journal_claims.py"
 _ONE_RUN = "a world has one run at a time"
-_SERVER_REQUESTS = "tests/unit/rules/test_server_requests.py"
+_SERVER_REQUESTS = "tests/unit/rules/requests/test_server_requests.py"
 _AGREED = "tests/cli/test_agreement.py"
 _NUMBER_CARRIED_ON = f"{_AGREED}::test_a_number_is_held_against_a_run_that_is_carried_on"
 
@@ -185,14 +185,14 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
     unit_tested(
         "taken-up-after-another",
         "a server is taken up again though another run has changed it since",
-        (RETAKE, "    await _refuse_touched_since(connection, run_id, again)\n", ""),
+        (CLAIMS, "    await _refuse_touched_since(connection, run_id, again)\n", ""),
         _ONE_RUN,
         f"{_CLAIMS}::test_a_server_that_another_run_has_changed_is_not_taken_up[sqlite]",
     ),
     unit_tested(
         "taken-up-in-an-old-pass",
         "a server that is taken up again counts as one of the pass that gave it up",
-        (RETAKE, "    await _store_pass_no(connection, run_id, [target.server_id for target in again])\n", ""),
+        (CLAIMS, "    await _store_pass_no(connection, run_id, [target.server_id for target in again])\n", ""),
         _ONE_RUN,
         f"{_CLAIMS}::test_a_server_that_is_taken_up_counts_as_the_latest_pass[sqlite]",
     ),

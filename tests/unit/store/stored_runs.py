@@ -22,7 +22,8 @@ from fleetos.model.states import RunState, TargetState
 from fleetos.store import queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import Lease, LeaseRequester
+from fleetos.store.lease_rows import LeaseRequester
+from fleetos.store.leases import Lease
 from fleetos.store.process import Holder, this_process
 from tests.support.builders import START, STOPPED
 from tests.support.clocks import ManualClock

@@ -22,6 +22,7 @@ from fleetos.store import queries, runs
 from fleetos.store.connect import open_database, upgrade
 from fleetos.store.database import sqlite_files
 from fleetos.store.database.database import Database
+from fleetos.store.database.database_file import back_up
 from fleetos.store.database.location import locate
 from fleetos.store.database.migration import REVISION
 from fleetos.store.integrity import find_problems
@@ -52,7 +53,7 @@ async def test_files_are_private_whatever_the_umask(tmp_path: Path, clock: Manua
         await runs.create_run(database, a_run(), some_targets(3), [], START, watcher(clock))
         assert [mode(path.with_name(path.name + end)) for end in ("", "-wal", "-shm")] == [0o600 & ~(umask & 0o200)] * 3
         assert [mode(folder) for folder in (path.parent, path.parent.parent)] == [0o700, 0o700]
-        await database.backup(tmp_path / "copy.db")
+        await back_up(database.location, tmp_path / "copy.db")
         await database.close()
         assert mode(tmp_path / "copy.db") == 0o600 & ~(umask & 0o200)
     finally:
@@ -97,7 +98,7 @@ async def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path, clock: Man
 async def test_the_writer_is_durable_and_guards_foreign_keys(sqlite: Database) -> None:
     async with sqlite.writing() as connection:
         pragmas = [
-            await connection.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")
+            (await connection.rows(f"PRAGMA {name}"))[0][0] for name in ("journal_mode", "synchronous", "foreign_keys")
         ]
     assert pragmas == ["wal", 2, 1]
 
@@ -106,9 +107,9 @@ async def test_a_postgres_session_gives_up_before_the_lease_is_over(clock: Manua
     database = await open_database(locate(fresh_database()), watcher(clock))
     names = ("synchronous_commit", "lock_timeout", "idle_in_transaction_session_timeout")
     async with database.writing() as connection:
-        assert [await connection.scalar(text(f"SHOW {name}")) for name in names] == ["on", "15s", "10s"]
+        assert [(await connection.rows(f"SHOW {name}"))[0][0] for name in names] == ["on", "15s", "10s"]
     async with database.reading() as connection:
-        assert await connection.scalar(text("SHOW transaction_isolation")) == "repeatable read"
+        assert await connection.rows("SHOW transaction_isolation") == [("repeatable read",)]
     await database.close()
 
 
@@ -174,7 +175,7 @@ async def test_a_damaged_database_names_its_newest_copy(sqlite: Database, clock:
     assert path is not None
     await runs.create_run(sqlite, a_run(), some_targets(300), [], START, watcher(clock))
     for revision, day in (("0002", 1), ("0001", 7)):
-        await sqlite.backup(sqlite_files.backup_name(path, revision, START.replace(day=day)))
+        await back_up(sqlite.location, sqlite_files.backup_name(path, revision, START.replace(day=day)))
     await sqlite.close()
     content = bytearray(path.read_bytes())
     content[4096 * 2 :] = b"\xff" * (len(content) - 4096 * 2)
@@ -274,11 +275,11 @@ async def test_an_unreachable_postgres_shows_no_password(clock: ManualClock) -> 
 async def test_a_copy_is_complete_and_never_overwrites(sqlite: Database, tmp_path: Path, clock: ManualClock) -> None:
     await runs.create_run(sqlite, a_run(), some_targets(5), [], START, watcher(clock))
     copy = tmp_path / "copy.db"
-    await sqlite.backup(copy)
+    await back_up(sqlite.location, copy)
     with pytest.raises(UsageError, match="exists already"):
-        await sqlite.backup(copy)
+        await back_up(sqlite.location, copy)
     with pytest.raises(JournalUnwritable):
-        await sqlite.backup(tmp_path / "nowhere" / "copy.db")
+        await back_up(sqlite.location, tmp_path / "nowhere" / "copy.db")
     assert [name for name in names(tmp_path) if name.startswith("copy.db")] == ["copy.db"]
     opened = await open_database(locate(copy), watcher(clock))
     assert len((await queries.load(opened, a_run().id)).targets) == 5
@@ -289,7 +290,7 @@ async def test_a_copy_is_complete_and_never_overwrites(sqlite: Database, tmp_pat
 async def test_a_postgres_is_not_copied(clock: ManualClock, tmp_path: Path) -> None:
     database = await open_database(locate(fresh_database()), watcher(clock))
     with pytest.raises(UsageError, match="SQLite"):
-        await database.backup(tmp_path / "copy")
+        await back_up(database.location, tmp_path / "copy")
     await database.close()
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from fleetos.limits import LEASE_TERM_S
-from fleetos.store.database.dialects import DATABASE_BUSY_S
+from fleetos.store.database.database_file import DATABASE_BUSY_S
 from fleetos.store.database.migration import VERSION_TABLE
 from fleetos.store.database.tables import metadata
 

@@ -74,4 +74,4 @@ async def test_what_cannot_have_been_learned_is_refused_and_left_as_it_is(databa
     with pytest.raises(DatabaseUnusable):
         await history.add_experience(database, SCOPE, NO_EXPERIENCE.with_stop(2.0))
     async with database.reading() as connection:
-        assert await connection.scalar(text("SELECT body FROM clouds")) == body
+        assert await connection.rows("SELECT body FROM clouds") == [(body,)]

@@ -15,7 +15,8 @@ from fleetos.model.run import LeftBy
 from fleetos.store import leases, queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
-from fleetos.store.leases import LeaseRequester, probable_life, read_lease, wait_until_takeable
+from fleetos.store.lease_rows import read_held_leases, read_lease
+from fleetos.store.leases import wait_until_takeable
 from fleetos.store.process import Holder, Life, this_process
 from tests.support.builders import START, a_run, some_targets
 from tests.support.clocks import ManualClock
@@ -98,7 +99,7 @@ async def test_postgres_tells_by_its_own_clock(postgres: Database, clock: Manual
     clock.move(100 * LEASE_TERM_S)
     async with postgres.reading() as connection:
         assert (await read_lease(connection, RUN.id, clock)).age_s < 10
-        assert (await leases.read_held_leases(connection, clock))[RUN.id].age_s < 10
+        assert (await read_held_leases(connection, clock))[RUN.id].age_s < 10
     # By the server's clock the term of no length is over, although this one has not moved.
     seen = await wait_until_takeable(postgres, RUN.id, replace(watcher(ManualClock()), term_s=0.0))
     assert seen.epoch == 1
@@ -138,30 +139,6 @@ async def test_who_lost_the_lease_is_told_to_whom(database: Database, clock: Man
     await journal.release()
     async with database.reading() as connection:
         assert (await read_lease(connection, RUN.id, clock)).holder == replace(this_process(), since=clock.now())
-
-
-@pytest.mark.parametrize(
-    ("me", "age_s", "life"),
-    [
-        (this_process(), 1000.0, Life.ALIVE),
-        (dead_process(), 0.0, None),
-        (foreign_process(), LEASE_TERM_S - 1, Life.ELSEWHERE),
-        (foreign_process(), LEASE_TERM_S + 1, None),
-    ],
-)
-async def test_lists_show_who_drives(
-    sqlite: Database, clock: ManualClock, me: Holder, age_s: float, life: Life
-) -> None:
-    await begin(sqlite, clock, me)
-    clock.move(age_s)
-    asking: LeaseRequester = watcher(clock)
-    (shown,) = await queries.newest_runs(sqlite, asking)
-    assert (shown.driver and shown.driver.life) == life
-    # Who vanished is told as well, with the last sign of life.
-    assert (shown.lost and shown.lost.life) == (Life.DEAD if life is None else None)
-    assert [one.renewed_at for one in (shown.driver, shown.lost) if one is not None] == [START]
-    async with sqlite.reading() as connection:
-        assert probable_life(await read_lease(connection, RUN.id, clock), asking.me) == life
 
 
 @pytest.fixture

@@ -20,9 +20,10 @@ from fleetos.model.run import Run
 from fleetos.model.states import Reason, TargetState
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
-from fleetos.store.database.tables import claims, targets
-from fleetos.store.integrity import find_problems
+from fleetos.store.database.tables import targets
+from fleetos.store.integrity import RUN_COLUMNS, TARGET_COLUMNS, find_problems
 from fleetos.store.journal import SqlJournal
+from fleetos.store.rows import run_row, target_row
 from tests.support.builders import START, a_run, a_target, some_targets
 from tests.support.clocks import ManualClock
 from tests.unit.store.stored_runs import (
@@ -54,7 +55,7 @@ async def test_nothing_of_a_refused_run_stays(database: Database, clock: ManualC
         await create(database, a_run(2), [a_target(2), a_target(7)], clock)
     assert [one.run.id for one in await queries.newest_runs(database, watcher(clock))] == [RUN.id]
     async with database.reading() as connection:
-        assert sorted((await connection.scalars(select(claims.c.server_id))).all()) == [
+        assert sorted(server_id for (server_id,) in await connection.rows("SELECT server_id FROM claims")) == [
             one.server_id for one in some_targets(3)
         ]
     bad = Moved("server-0001", TargetState.DONE)
@@ -256,7 +257,7 @@ async def test_a_check_finds_what_does_not_fit(database: Database, clock: Manual
     assert await find_problems(database) == []
     other = a_target(1)
     async with database.writing() as connection:
-        body = (await connection.scalars(select(targets.c.body).where(targets.c.server_id == "server-0001"))).one()
+        ((body,),) = await connection.rows("SELECT body FROM targets WHERE server_id = 'server-0001'")
         moved = body.replace('"state":"waiting"', '"state":"done"')
         assert moved != body
         await connection.execute(update(targets).where(targets.c.server_id == other.server_id).values(body=moved))
@@ -296,3 +297,8 @@ async def test_the_columns_say_what_the_bodies_say(database: Database, clock: Ma
             "job-77",
             "disk-old",
         )
+
+
+def test_a_check_compares_every_column_that_is_written() -> None:
+    assert {*RUN_COLUMNS, "body"} == run_row(RUN).keys()
+    assert {*TARGET_COLUMNS, "body"} == target_row(RUN.id, a_target(0)).keys()

@@ -10,13 +10,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect
 
 import fleetos
 from fleetos.errors import DatabaseUnusable, JournalUnwritable, RunDriven
 from fleetos.store import connect, queries, runs
 from fleetos.store.connect import Upgraded, open_database, upgrade
-from fleetos.store.database import migration
+from fleetos.store.database import migration, schema_check
 from fleetos.store.database.database import Database
 from fleetos.store.database.migration import REVISION, VERSION_TABLE, migrations_folder
 from fleetos.store.database.tables import metadata
@@ -86,7 +86,8 @@ def newer_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(migrations_folder(), folder)
     (folder / "versions" / "r0002_note.py").write_text(NEXT)
     monkeypatch.setattr(migration, "migrations_folder", lambda: folder)
-    monkeypatch.setattr(connect, "REVISION", "0002")
+    for module in (connect, schema_check):
+        monkeypatch.setattr(module, "REVISION", "0002")
     return folder
 
 
@@ -110,7 +111,7 @@ async def test_an_old_database_is_copied_and_then_migrated(
     assert copy.name == "fleetos.db.backup-0001-20260301T120000Z"
     assert copy.stat().st_mode & 0o777 == 0o600
     async with opened.reading() as connection:
-        assert await connection.scalar(text("SELECT note FROM runs")) == "told"
+        assert await connection.rows("SELECT note FROM runs") == [("told",)]
     assert len((await queries.load(opened, a_run().id)).targets) == 3
     await opened.close()
     with closing(sqlite3.connect(copy)) as connection:

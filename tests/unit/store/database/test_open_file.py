@@ -1,10 +1,10 @@
 """One file, one name: what is refused when a database is opened, and what ends a driver that has it open."""
 
-import fcntl
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
 from fleetos.errors import DatabaseReplaced, DatabaseUnusable, LeaseLost, RunDriven, UsageError
@@ -80,46 +80,60 @@ def test_who_has_the_old_log_open_keeps_others_away_until_it_ends(tmp_path: Path
     for one in (path, *(tmp_path / f"fleet.db{suffix}" for suffix in open_file.LOGS)):
         one.touch()
     first, second = open_file.OpenFile(path), open_file.OpenFile(path)
+    first.share()
     first.note_logs()
     replace_log(path)
     with pytest.raises(RunDriven, match="another process still uses"):
-        second.note_logs()
+        second.share()
     assert not second.locked
     first.release()
+    second.share()
     second.note_logs()
     assert second.locked
     assert first.describe_loss()
     second.release()
 
 
-def test_who_comes_while_the_last_one_lets_go_of_the_lock_is_not_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_who_comes_while_another_one_closes_waits_and_is_not_refused(
+    sqlite: Database, path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "fleet.db"
-    path.touch()
-    first, second = open_file.OpenFile(path), open_file.OpenFile(path)
-    first.note_logs()
-    lock = fcntl.flock
+    await begin(sqlite, clock)
+    second = Database(sqlite.location)
+    disconnect = Database._disconnect
 
-    def just_before(handle: int, operation: int) -> None:
-        # The second one has read what the first wrote, and now waits for the lock.
-        if operation == fcntl.LOCK_SH:
-            first.release(idle=True)
-        lock(handle, operation)
+    async def come_now(database: Database) -> None:
+        await disconnect(database)
+        # The lock file still names the logs that are gone.
+        tasks.start_soon(write_nothing, second)
+        await anyio.wait_all_tasks_blocked()
 
-    monkeypatch.setattr(fcntl, "flock", just_before)
-    second.note_logs()
-    assert second.locked
+    monkeypatch.setattr(Database, "_disconnect", come_now)
+    async with anyio.create_task_group() as tasks:
+        await sqlite.close()
     monkeypatch.undo()
-    open_file.OpenFile(path).note_logs()
-    assert open_file.lock_path(path).read_text().split()[0] == str(path.stat().st_ino)
+    assert second.in_place
+    await second.close()
+
+
+async def write_nothing(database: Database) -> None:
+    async with database.writing():
+        pass
+
+
+async def test_who_waits_in_vain_for_another_one_to_open_it_is_refused(
+    sqlite: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_file, "CONNECT_LOCK_S", 0.0)
+    async with open_file.OpenFile(path).connect_lock():
+        with pytest.raises(RunDriven, match="from being opened"):
+            await write_nothing(sqlite)
+    await write_nothing(sqlite)
 
 
 async def test_several_writers_share_the_file(sqlite: Database, clock: ManualClock) -> None:
     others = [await open_database(sqlite.location, watcher(clock)) for _ in range(3)]
     for one in (sqlite, *others):
-        async with one.writing():
-            pass
+        await write_nothing(one)
     assert all(one.in_place for one in (sqlite, *others))
     for one in others:
         await one.close()
@@ -132,7 +146,8 @@ async def test_no_file_is_made_where_the_database_was(sqlite: Database, path: Pa
         async with sqlite.reading():
             pass
     await sqlite.close()
-    assert [one.name for one in files_in(path)] == [open_file.lock_path(path).name, "moved.db"]
+    locks = [open_file.connect_lock_path(path).name, open_file.lock_path(path).name]
+    assert [one.name for one in files_in(path)] == [*locks, "moved.db"]
 
 
 async def test_a_restored_copy_is_taken_once_it_is_confirmed(sqlite: Database, path: Path, clock: ManualClock) -> None:
