@@ -76,6 +76,14 @@ KILL_PLANS = [
     KillPlan((Point(Place.AFTER_SEND, "changeos"), Point(Place.BEFORE_COMMIT, "change-answered", 2))),
     KillPlan((Point(Place.AFTER_SEND, "stop"), Point(Place.AFTER_COMMIT, "power-answered"))),
 ]
+# Of each kind one, for every run of the tests: the others are played by the check of a commit.
+USUAL = {
+    KillPlan((Point(Place.BEFORE_COMMIT, "change-answered"),)),
+    KillPlan((Point(Place.AFTER_SEND, "changeos"),)),
+    KillPlan((Point(Place.ANSWERED, "start"),), refused=True),
+    KillPlan((Point(Place.BEFORE_SEND, "changeos"), Point(Place.AFTER_SEND, "changeos"))),
+}
+assert set(KILL_PLANS) > USUAL
 SCENARIO = {
     "seed": 3,
     "servers": [
@@ -151,21 +159,32 @@ class AllRuns:
     servers: Mapping[str, Mapping[str, object]]
 
 
+def kill_plan_of(item: pytest.Item) -> KillPlan | None:
+    """Return the plan that a collected test is about."""
+    named = (
+        item.callspec.params.get("told") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
+    )
+    return named if isinstance(named, KillPlan) else None
+
+
 @pytest.fixture(scope="module")
-def all_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AllRuns]:
+def all_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AllRuns]:
+    """All plays that a test of this run asks for."""
     folder = tmp_path_factory.mktemp("kills")
     running = [f"web-{number:03d}" for number in range(1, RUNNING * len(KILL_PLANS) + 1)]
     stopped = [f"off-{number:03d}" for number in range(1, STOPPED * len(KILL_PLANS) + 1)]
+    asked = {kill_plan_of(item) for item in request.session.items}
     casts = {
         kill_plan: running[place * RUNNING :][:RUNNING] + stopped[place * STOPPED :][:STOPPED]
         for place, kill_plan in enumerate(KILL_PLANS)
+        if kill_plan in asked
     }
     with running_cloud(folder, SCENARIO) as cloud, ExitStack() as stack:
         turned_away = [name for kill_plan, names in casts.items() if kill_plan.refused for name in names]
         refusal = {"do": "refuse", "on": "changeos", "code": "Ecs.0005", "status": 400, "servers": turned_away}
         cloud.post("/admin/faults", [refusal])
         plays: dict[KillPlan, SharedCloudRunner] = {}
-        for place, kill_plan in enumerate(KILL_PLANS):
+        for place, kill_plan in enumerate(casts):
             (folder / str(place)).mkdir()
             plays[kill_plan] = stack.enter_context(SharedCloudRunner.at(cloud, folder / str(place), iter(())))
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
@@ -176,7 +195,9 @@ def all_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AllRuns]:
         yield AllRuns(told, cloud.ledger(), cloud.truth(), cloud.servers())
 
 
-@pytest.fixture(params=KILL_PLANS, ids=str)
+@pytest.fixture(
+    params=[one if one in USUAL else pytest.param(one, marks=pytest.mark.proof) for one in KILL_PLANS], ids=str
+)
 def told(request: pytest.FixtureRequest, all_runs: AllRuns) -> RunResult:
     return all_runs.told[cast("KillPlan", request.param)]
 
@@ -217,7 +238,9 @@ def test_each_server_is_changed_once_or_put_back(told: RunResult, all_runs: AllR
     assert told.runner.invoke("db", "check").returncode == 0
 
 
-def test_nothing_is_lost_by_the_word_of_the_cloud(all_runs: AllRuns) -> None:
+@pytest.mark.parametrize("_plays", ["usual", pytest.param("others", marks=pytest.mark.proof)])
+def test_nothing_is_lost_by_the_word_of_the_cloud(all_runs: AllRuns, _plays: str) -> None:
+    assert all_runs.told
     assert successful_disks_destroyed(all_runs.ledger) == []
     assert changes_sent_too_early(all_runs.ledger, SETTLE_S) == []
     assert writes_while_changing(all_runs.ledger) == []

@@ -2,8 +2,9 @@
 
 To start Python, import fleetos and take all of it down again takes many times longer than most commands run. Each
 command here is a process of its own with its own environment, folder, standard streams and exit code. It inherits
-imports and the certificates of this machine, and its modules are not taken down at its end. What depends on how an
-interpreter starts or ends (PYTHON* variables, a closed stream) starts one instead.
+imports, the certificates of this machine, the parser of the command line and the codecs, and its modules are not taken
+down at its end. What depends on how an interpreter starts or ends (PYTHON* variables, a closed stream) starts one
+instead.
 """
 
 import atexit
@@ -29,6 +30,8 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import IO, cast
 
+from fleetos.model.journal import codec as codecs
+
 ROOT = Path(__file__).parents[2]
 REQUEST_BYTES_MAX = 1 << 17
 # Modules whose `main` a process runs; any other module is taken for the command in disguise.
@@ -39,16 +42,15 @@ Order = tuple[str, list[str], str, dict[str, str], bool]
 # What commands import while they run, and what they and clouds import of others.
 _ROOMS = ("app", "cli", "cloud", "engine", "model", "planning", "rules", "store", "views")
 _LIBRARIES = (
-    *("aiohttp", "aiosqlite", "alembic.command", "certifi", "encodings.idna", "httpx_aiohttp", "uvloop"),
-    *(
-        "anyio._backends._asyncio",
-        "anyio._core._signals",
-        "anyio._core._sockets",
-        "typer._adapters",
-        "typer.rich_utils",
-    ),
+    *("aiohttp", "aiosqlite", "alembic.command", "alembic.config", "certifi", "ctypes.util", "greenlet"),
+    *("encodings.ascii", "encodings.idna", "encodings.utf_8_sig", "httpx_aiohttp", "psycopg", "uvloop"),
+    *("anyio._backends._asyncio", "anyio._core._signals", "anyio._core._sockets"),
+    *("sqlalchemy.ext.asyncio", "typer._adapters", "typer._click.decorators", "typer.rich_utils"),
 )
-_LIBRARIES_OF_CLOUDS = ("encodings.idna", "uvicorn.lifespan.off", "uvicorn.protocols.websockets.auto")
+_LIBRARIES_OF_CLOUDS = (
+    *("_strptime", "encodings.idna", "encodings.utf_8_sig"),
+    *("uvicorn.lifespan.off", "uvicorn.protocols.websockets.auto"),
+)
 
 
 class ForkedProcess:
@@ -196,11 +198,18 @@ def _load_command() -> None:
         package = importlib.import_module(f"fleetos.{room}")
         _import_all(module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))
     _import_all(_LIBRARIES)
-    # To read the certificates takes as long as many commands.
-    connect = importlib.import_module("fleetos.cloud.connect")
-    certificates = cache(connect.tls_context)
-    certificates(None, verify=True)
-    vars(connect)["tls_context"] = certificates
+    _remember("fleetos.cloud.connect", "tls_context", None, verify=True)
+    _remember("typer.main", "get_command", importlib.import_module("fleetos.cli.main").app)
+    for codec in vars(codecs).values():
+        if isinstance(codec, codecs._Codec):
+            _ = codec._validator
+
+
+def _remember(module: str, name: str, *arguments: object, **more: object) -> None:
+    """Call a function now, so that commands find its result: to make it takes as long as many of them."""
+    names = vars(importlib.import_module(module))
+    names[name] = cache(names[name])
+    names[name](*arguments, **more)
 
 
 def _import_all(names: Iterable[str]) -> None:
