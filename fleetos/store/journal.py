@@ -81,7 +81,12 @@ class SqlJournal:
         """
         if run.id != self._lease.run_id:
             raise ValueError(f"run {run.id} is not the one of this journal, {self._lease.run_id}")
-        return await self._make_durable(PendingAppend(run, events, changed, at, answered))
+        pending = PendingAppend(run, events, changed, at, answered)
+        async with self._group.commit(pending) as group:
+            await self._write_group(group)
+        if pending.refused is not None:
+            raise pending.refused
+        return pending.records
 
     async def requests(self) -> Sequence[OperatorRequest]:
         """Return the operator's requests that are not done yet, oldest first. Raise JournalUnwritable."""
@@ -108,7 +113,8 @@ class SqlJournal:
         """Renew the lease until cancelled. Raise LeaseLost or JournalUnwritable."""
         while True:
             await anyio.sleep(self._beat_s)
-            await self._make_durable(PendingAppend(None, (), (), self._clock.now(), ()))
+            async with self._group.commit(PendingAppend(None, (), (), self._clock.now(), ())) as group:
+                await self._write_group(group)
 
     async def release(self, last: RunDriverEnded | None = None) -> Sequence[Record]:
         """Give the lease back, if this process still holds it. Nothing can be appended afterwards.
@@ -139,36 +145,31 @@ class SqlJournal:
         await update_run(connection, fold_run(run, last, now))
         return (record,)
 
-    async def _make_durable(self, pending: PendingAppend) -> Sequence[Record]:
-        """Write all that waits in one transaction, unless another caller took `pending` along. Return its records."""
-        async with self._group.commit(pending) as group:
-            while accepted := [entry for entry in group if entry.refused is None]:
-                # One that is refused undoes the transaction: the others are written without it.
-                with contextlib.suppress(ServerClaimed):
-                    await self._write_group(accepted)
-                    break
-        if pending.refused is not None:
-            raise pending.refused
-        return pending.records
-
     async def _write_group(self, group: Sequence[PendingAppend]) -> None:
-        """Write the appends in one transaction. Raise ServerClaimed if one of them is refused: nothing is written."""
-        # Read before the transaction: other processes see the renewal at this moment or later, never earlier.
-        proven = self._clock.moment()
+        """Write all that waits in one transaction. One that is refused undoes it: the others are written without it."""
+        while accepted := [entry for entry in group if entry.refused is None]:
+            # Read before the transaction: other processes see the renewal at this moment or later, never earlier.
+            proven, seq = self._clock.moment(), self._number_records(accepted)
+            changed = latest_by_server(target for entry in accepted for target in entry.changed)
+            rows = append_rows(self._lease.run_id, [record for entry in accepted for record in entry.records], changed)
+            with contextlib.suppress(ServerClaimed):
+                async with self._writing() as connection:
+                    await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)
+                    for entry in accepted:
+                        await self._take_up(connection, entry)
+                    await write_rows(connection, [rows])
+                    await claims.update_claims(connection, self._lease.run_id, changed)
+                    await self._write_run_and_requests(connection, accepted)
+                self._last_seq, self._proven = seq, proven
+                return
+
+    def _number_records(self, group: Sequence[PendingAppend]) -> int:
+        """Give each append its records. Return the number of the last one."""
         seq = self._last_seq
         for entry in group:
             entry.records = [Record(seq + offset, entry.at, event) for offset, event in enumerate(entry.events, 1)]
             seq += len(entry.events)
-        changed = latest_by_server(target for entry in group for target in entry.changed)
-        rows = append_rows(self._lease.run_id, [record for entry in group for record in entry.records], changed)
-        async with self._writing() as connection:
-            await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)
-            for entry in group:
-                await self._take_up(connection, entry)
-            await write_rows(connection, [rows])
-            await claims.update_claims(connection, self._lease.run_id, changed)
-            await self._write_run_and_requests(connection, group)
-        self._last_seq, self._proven = seq, proven
+        return seq
 
     async def _take_up(self, connection: Connection, entry: PendingAppend) -> None:
         """Take the claims of the targets that an append queues again. If that is refused, note it at the append."""

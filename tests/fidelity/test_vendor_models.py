@@ -1,5 +1,6 @@
 """Every answer of the simulated cloud fits the models of the vendor's SDK: no key that they lack, no other type."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -172,5 +173,7 @@ def _walk(content: object, place: str) -> Iterator[tuple[str, Any]]:
         for number, value in enumerate(cast("list[object]", content)):
             yield from _walk(value, f"{place}/{number}")
     elif content is not None:
-        # 1 is neither "1" nor true.
-        yield place, (type(cast("object", content)).__name__, content)
+        # 1 is neither "1" nor true. Where dateutil is installed the SDK writes times of UTC in another form.
+        value = cast("object", content)
+        shown = re.sub(r"(?<=:\d\d)\+00:00$", "Z", value) if isinstance(value, str) else value
+        yield place, (type(value).__name__, shown)

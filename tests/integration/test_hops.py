@@ -51,5 +51,5 @@ def test_a_write_passes_few_functions_on_its_way_out(stacks: dict[str, list[tupl
 
 def test_an_answer_passes_few_functions_on_its_way_into_the_journal(stacks: dict[str, list[tuple[str, str]]]) -> None:
     passed = list(dict.fromkeys((*stacks[JUDGED], *stacks[DURABLE])))
-    assert frugal(passed), passed
+    assert frugal(passed), str(passed)
     assert any(file.startswith("store/") for file, _ in passed)

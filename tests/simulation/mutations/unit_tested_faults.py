@@ -166,10 +166,10 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
         "the lease is proven in a transaction of its own, before the one that writes",
         (
             JOURNAL,
-            "            await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n",
+            "                    await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n",
             (
-                "            await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n"
-                "        async with self._database.writing() as connection:\n"
+                "                    await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n"
+                "                async with self._database.writing() as connection:\n"
             ),
         ),
         "whoever has taken over has written a record, and the number of the next one is taken",
@@ -207,7 +207,7 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
         "any-disk-retried",
         "a retry wipes another disk than the operator agreed to",
         (
-            f"{RULES}/server_requests.py",
+            f"{RULES}/requests/server_requests.py",
             "not target.ended or named == target.last_disk",
             "not target.ended or named is not None",
         ),

@@ -127,7 +127,7 @@ def test_a_run_that_has_the_file_s_work_left_is_carried_on(plans: PlanFolder, ed
         (first(disk="other", baseline=a_snapshot(disk="other")), "its system disk is other, not"),
         (one_less, "the run does not have it"),
         (one_more, "web-09 (more): the run changes it, the frozen plan does not list it"),
-        (moved(state=RunState.FINISHING), "was aborted"),
+        (moved(state=RunState.FINISHING), "is being ended"),
         (ordered(keyname="other"), "its login, user data or metadata"),
         (ordered(image_id="next"), f"its new image is next, not {NEW_IMAGE}"),
         (elsewhere, "the project is elsewhere"),
