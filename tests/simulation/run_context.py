@@ -12,7 +12,7 @@ from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.virtual_time import now_s
 from fleetos.sim.world.ledger import WriteContent
 from fleetos.store.memory_journal import CommitFault, MemoryRun
-from tests.simulation.process import BORN, PROCESS, Died, Process, ProcessFaults
+from tests.simulation.process import PROCESS, Died, Process, ProcessFaults
 from tests.simulation.run_trace import Asked, Requested, Sent, Session, Written
 from tests.simulation.spec import Spec
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tests.simulation.database_run import DatabaseRun
 
 
-def play_time() -> float:
+def play_time(born_at: float) -> float:
     """Return the seconds of the play by the cloud's clock, as the world counts them."""
-    return BORN.timestamp() + now_s()
+    return born_at + now_s()
 
 
 @dataclass
@@ -53,6 +53,8 @@ class RunContext:
     secrets: set[str] = field(default_factory=set[str])
     texts: list[str] = field(default_factory=list[str])
     torn: list[str] = field(default_factory=list[str])
+    serving: set[str] = field(default_factory=set[str])
+    down: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -66,9 +68,27 @@ class RunContext:
         """Enter records that have become durable."""
         process = PROCESS.get()
         number = 0 if process is None else process.number
-        self.written.append(Written(now_s(), number, self.epochs.get(number, 0), new[-1].seq))
+        self.watch_servers()
+        self.written.append(Written(now_s(), number, self.epochs.get(number, 0), new[-1].seq, dict(self.down)))
         for record in new:
             self.log_line(f"#{record.seq} {describe(record)}")
+
+    def watch_servers(self) -> None:
+        """Note from when until when each server did not serve the last time, by the cloud's truth.
+
+        Only judges of steering ask for that.
+        """
+        if self.spec.steering is None:
+            return
+        self.cloud.advance()
+        for server_id in self.wanted:
+            server = self.cloud.world.servers.get(server_id)
+            if server is not None and server.status == "ACTIVE" and not server.busy:
+                self.serving.add(server_id)
+                continue
+            since_s, _ = self.down.get(server_id, (now_s(), 0.0))
+            self.down[server_id] = (now_s() if server_id in self.serving else since_s, now_s())
+            self.serving.discard(server_id)
 
     def woken(self) -> int | None:
         """Return the process that drives the run though its lease was watched for a whole term, None if nobody does.

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from fleetos.limits import LEASE_TERM_S
@@ -22,7 +23,7 @@ from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.database_run import DatabaseRun, at_once
 from tests.simulation.freeze import frozen
 from tests.simulation.operator_acts import answer_late, ask, release, retry
-from tests.simulation.process import BORN, PROCESS, Process, ProcessFaults, make_loop
+from tests.simulation.process import PROCESS, Process, ProcessFaults, make_loop
 from tests.simulation.run_context import NotedRecords, RunContext, play_time
 from tests.simulation.run_trace import RunTrace
 from tests.simulation.session import drive
@@ -56,7 +57,7 @@ class _ScenarioRun:
     def __init__(self, spec: Spec, log_line: Callable[[str], None] | None) -> None:
         self._spec = spec
         self._tell = log_line
-        cloud = SimulatedCloud(spec.scenario, BORN.timestamp(), play_time)
+        cloud = SimulatedCloud(spec.scenario, spec.born.timestamp(), partial(play_time, spec.born.timestamp()))
         # Nothing goes wrong before the run is frozen.
         process_faults = ProcessFaults(frozenset(spec.deaths), list(spec.freezes), calm=True)
         self._context = RunContext(spec, cloud, self._log_line, process_faults, RandomDraws(spec.seed))
@@ -112,7 +113,7 @@ class _ScenarioRun:
     async def _freeze(self, before: MemoryRun | None = None) -> None:
         """Freeze the plan by what the cloud shows, while nothing goes wrong."""
         spec, context = self._spec, self._context
-        process = Process(0, ProcessFaults(frozenset(), []), spec.clocks, 0.0, self._log_line)
+        process = Process(0, ProcessFaults(frozenset(), []), spec.clocks, 0.0, self._log_line, spec.born)
         context.run = await frozen(context, process, before)
         context.run.records = NotedRecords(context.run.records, context.note_records)
 
@@ -141,6 +142,8 @@ class _ScenarioRun:
             loop.call_at(spec.operator.abort_at_s, self._ask, Ask(0.0, RequestKind.ABORT), ids, context=Context())
         for wanted in spec.operator.asks:
             loop.call_at(wanted.at_s, self._ask, wanted, ids, context=Context())
+        if spec.steering is not None:
+            loop.call_at(spec.steering.give_up_s, self._ask, Ask(0.0, RequestKind.ABORT), ids, context=Context())
         loop.call_at(spec.calm_at_s, self._calm, context=Context())
 
     def _act(self, act: Act, server_id: str) -> None:
@@ -181,7 +184,9 @@ class _ScenarioRun:
         jumps_s = sum(abs(jump.by_s) for jump in self._spec.clocks.jumps)
         pauses_s = self._spec.operator.resume_s[1] * (10 + len(asks) + targets * tries)
         day_s = _DAY_S if self._spec.rollout.power_after is PowerAfter.AS_BEFORE else 0.0
-        return day_s + 3600.0 + groups * tries * each_s + 2 * jumps_s + pauses_s
+        steering = self._spec.steering
+        waits_s = 0.0 if steering is None else steering.give_up_s
+        return waits_s + day_s + 3600.0 + groups * tries * each_s + 2 * jumps_s + pauses_s
 
     # --- the operator ---
 
@@ -257,7 +262,7 @@ class _ScenarioRun:
         self._processes += 1
         number, clocks = self._processes, self._spec.clocks
         apart_s = clocks.apart_s * (2 * self._context.chance.unit("apart", number) - 1)
-        return Process(number, self._context.process_faults, clocks, apart_s, self._log_line)
+        return Process(number, self._context.process_faults, clocks, apart_s, self._log_line, self._spec.born)
 
     async def _release(self) -> None:
         if await release(self._context, self._process()):
@@ -294,7 +299,7 @@ class _ScenarioRun:
         )
         return RunTrace(
             spec=self._spec,
-            born_at=BORN.timestamp(),
+            born_at=self._spec.born.timestamp(),
             run=store.run,
             targets=store.targets,
             records=store.records,

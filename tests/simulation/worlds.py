@@ -17,6 +17,7 @@ from tests.simulation.fault_scripts import with_plot
 from tests.simulation.faults import Fence, rules
 from tests.simulation.rare_inputs import with_log, with_rarity
 from tests.simulation.spec import IMAGE, Act, ActKind, Ask, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
+from tests.simulation.steering_worlds import with_steering
 
 T = TypeVar("T")
 OLD_IMAGE = "Standard_Debian_11_latest"
@@ -39,6 +40,8 @@ _ASKED = 0.35
 _BRAKED = 0.4
 # Share of the worlds, but for the large ones, in which the run lives in a file of SQLite: they take twice as long.
 _FILED, _LARGE = 0.1, 20
+# Share of the worlds whose plan has waves, groups, budgets or windows, of those that have no fault script.
+_STEERED = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,18 @@ def world(seed: int) -> Spec:
         calm_at_s=chance.choice((1800.0, 3600.0, 10800.0)),
         enumerate=size.small,
     )
+    return _drawn_apart(spec, size, settled_s)
+
+
+def _drawn_apart(spec: Spec, size: _Size, settled_s: float) -> Spec:
+    """Return the world with what is drawn apart from the rest, so that all others are what they would be without it."""
+    seed = spec.seed
     told = with_plot(spec, size.servers, settled_s)
     if told is spec:
         told = with_rarity(spec, size.servers, settled_s)
-    return _with_more(with_log(told, size.servers, settled_s, plain=told is spec), seed, size.servers)
+    plotted = told is not spec
+    told = _with_more(with_log(told, size.servers, settled_s, plain=not plotted), seed, size.servers)
+    return told if plotted or told.again is not None else with_steering(told, size.servers, _STEERED)
 
 
 def _with_more(told: Spec, seed: int, servers: int) -> Spec:
