@@ -1,0 +1,173 @@
+"""Faults in what steers a run: windows, budgets, waves, groups and waits."""
+
+from tests.simulation.mutations.patches import Mutation
+from tests.simulation.mutations.shared_patches import PLANNING, RULES, one
+
+_WHY_NOT = f"{RULES}/admission/why_not.py"
+
+_WINDOWS = (
+    Mutation(
+        "end-included",
+        "I16",
+        "the minute in which a window ends is still in it",
+        one(
+            "fleetos/model/steering/times.py",
+            "now < self.ends[index] else None",
+            "now < self.ends[index] + timedelta(minutes=1) else None",
+        ),
+    ),
+    Mutation(
+        "zone-subtraction",
+        "I16",
+        "a night lasts as many hours as its clock says, whatever the clock does in it",
+        one(
+            f"{PLANNING}/calendars.py",
+            "            end = find_instants(midnight + over_midnight + timedelta(minutes=rule.end_min), zone)\n",
+            "            night = over_midnight + timedelta(minutes=rule.end_min - rule.begin_min)\n"
+            "            end = LocalTime(begin.earlier + night, begin.later + night)\n",
+        ),
+    ),
+    Mutation(
+        "window-at-admission-only",
+        "I16",
+        "the window is asked for before the admission alone",
+        one(_WHY_NOT, "    ((_A, _E, _S), _closed),\n", "    ((_A,), _closed),\n"),
+    ),
+    Mutation(
+        "blackout-at-admission-only",
+        "I16",
+        "what is denied is asked for before the admission alone",
+        one(_WHY_NOT, "    ((_A, _E, _S), _blackout),\n", "    ((_A,), _blackout),\n"),
+    ),
+    Mutation(
+        "retry-in-a-blackout",
+        "I16",
+        "a server that a change left broken gets its next attempt in what is denied too",
+        one(
+            _WHY_NOT,
+            "    return None if end is None else Waiting(WaitReason.BLACKOUT",
+            "    return None if end is None or may_finish(target, standing) else Waiting(WaitReason.BLACKOUT",
+        ),
+    ),
+    Mutation(
+        "unreadable-is-open",
+        "I16",
+        "a calendar file that cannot be read denies nothing",
+        one(_WHY_NOT, "    file = standing.find_window(target).unreadable\n", "    file: str | None = None\n"),
+    ),
+    Mutation(
+        "any-window-for-all",
+        "I16",
+        "a rule that matches some servers allows its time to all",
+        one(
+            f"{RULES}/windows.py",
+            "None if allow is None else tuple(i for i, rule in enumerate(allow) if rule.match.covers(target)),",
+            "None if allow is None else tuple(range(len(allow))),",
+        ),
+    ),
+)
+
+_BUDGETS = (
+    Mutation(
+        "max-failed-too-soon",
+        "I17",
+        "the run stops when as many failed as may",
+        one(f"{RULES}/failures.py", "failures.failed > budgets.max_failed:", "failures.failed >= budgets.max_failed:"),
+    ),
+    Mutation(
+        "max-failed-too-late",
+        "I17",
+        "the run stops one failure too late",
+        one(
+            f"{RULES}/failures.py", "failures.failed > budgets.max_failed:", "failures.failed > budgets.max_failed + 1:"
+        ),
+    ),
+    Mutation(
+        "last-of-all",
+        "I17",
+        "the budget of those that ended last counts all that ended",
+        one(
+            f"{RULES}/failures.py",
+            "latest = islice(reversed(self._ended.values()), self._last)",
+            "latest = islice(self._ended.values(), None)",
+        ),
+    ),
+    Mutation(
+        "failures-of-the-first-wave",
+        "I17",
+        "the budget of each wave counts the failures of the first",
+        one(f"{RULES}/failures.py", "failures.failed_in(wave.number)", "failures.failed_in(1)"),
+    ),
+)
+
+_WAVES = (
+    Mutation(
+        "opens-when-all-are-admitted",
+        "I18",
+        "a wave opens as soon as nobody of the wave before is left in the queue",
+        one(
+            f"{RULES}/waves.py",
+            "        if left > 0 or finished_at is None:\n",
+            "        finished_at = finished_at or now - timedelta(days=8)\n        if left < 0:\n",
+        ),
+    ),
+    Mutation(
+        "no-bake",
+        "I18",
+        "a wave opens as soon as the wave before has ended, and nobody watches",
+        one(f"{RULES}/waves.py", "        if now < baked_at:\n", "        if now < finished_at:\n"),
+    ),
+)
+
+_GROUPS = (
+    Mutation(
+        "broken-is-not-out",
+        "I19",
+        "a server whose change has failed counts as one that serves until somebody looks",
+        one(f"{RULES}/groups.py", "    if _is_broken(target) and not seen_since:\n", "    if False:\n"),
+    ),
+    Mutation(
+        "limit-rounds-up",
+        "I19",
+        "a percentage of a group is rounded up",
+        one(
+            f"{RULES}/groups.py",
+            "groups = (Group(key, size, limits[key[0]].of(size, at_least=1)) for key, size in sizes.items())",
+            "groups = (\n"
+            "            Group(key, size, limits[key[0]].of(size + 99 // round(limits[key[0]].number), at_least=1))\n"
+            "            for key, size in sizes.items()\n"
+            "        )",
+        ),
+    ),
+    Mutation(
+        "looks-do-not-expire",
+        "I19",
+        "a server that served once counts as one that serves for ever",
+        one(
+            f"{RULES}/groups.py",
+            "return bool(self.oldest) and now - self.oldest[0][0] > LOOK_EXPIRES",
+            "return bool(self.oldest) and self.oldest[0][0] == _NEVER_SEEN",
+        ),
+    ),
+    Mutation(
+        "admitted-serves",
+        "I19",
+        "a server that was admitted counts as one that serves until a look shows it down",
+        one(f"{RULES}/groups.py", "admitted = target.state in IN_FLIGHT\n", "admitted = False\n"),
+    ),
+)
+
+_WAITS = (
+    Mutation(
+        "parked-key-not-woken",
+        "I20",
+        "who waits for the group of a label is never asked again",
+        one(
+            f"{RULES}/admission/lanes.py",
+            "if (place := self._head(lane)) is not None]",
+            "if (place := self._head(lane)) is not None and lane.parked is None]",
+        ),
+    ),
+)
+
+STEERING = (*_WINDOWS, *_BUDGETS, *_WAVES, *_GROUPS, *_WAITS)
