@@ -19,7 +19,8 @@ from fleetos.model.steering.rollout import (
 )
 from fleetos.model.steering.share import Share
 from fleetos.model.steering.windows import CalendarFile, CronTimes, DateTimes, Fit, Nights, WindowRule, Windows
-from tests.simulation.spec import Spec
+from tests.simulation.fault_scripts import faults
+from tests.simulation.spec import Act, Spec
 from tests.simulation.spec_steering import BORN, CALENDAR, SteeringSpec
 
 _ZONE = "Europe/Berlin"
@@ -30,6 +31,8 @@ _DAILY = tuple(range(7))
 _HALF, _THIRD, _ALL = Share(50.0, percent=True), Share(34.0, percent=True), Share(100.0, percent=True)
 # The operator aborts what is not over after so many hours: no window may open any more, or a group may stay full.
 _GIVE_UP_H, _GIVE_UP_WINDOWS_H = 24, 100
+# Faults by which a request may come to a server that somebody else has stopped.
+_UNFENCED = frozenset({"late", "double", "lag"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,39 @@ def with_steering(spec: Spec, servers: int, share: float) -> Spec:
     times = times or _Times(Windows())
     hours = _GIVE_UP_WINDOWS_H if "windows" in parts else _GIVE_UP_H
     steering = SteeringSpec(plan, times.born, spec.calm_at_s + hours * 3600.0, times.denied, times.unreadable)
-    return replace(_spread(spec), steering=steering)
+    spec = _spread(spec)
+    if "groups" in parts:
+        spec = _stopped_by_others(chance, spec, servers)
+    if "budgets" in parts or "waves" in parts:
+        spec = _failing(chance, spec)
+    return replace(spec, steering=steering)
 
 
 def _spread(spec: Spec) -> Spec:
     """Return the world with its servers in two zones."""
     groups = tuple(group.model_copy(update={"az": _AZS}) for group in spec.scenario.servers)
     return replace(spec, scenario=spec.scenario.model_copy(update={"servers": groups}))
+
+
+def _stopped_by_others(chance: Random, spec: Spec, servers: int) -> Spec:
+    """Let somebody stop a server of a group, where no request may come late or twice to it."""
+    unfenced = spec.scenario.lax or any(rule.do in _UNFENCED for rule in spec.faults)
+    if unfenced or chance.random() < 0.4:
+        return spec
+    act = Act(chance.uniform(1.0, 600.0), "stop", chance.randrange(servers))
+    return replace(spec, acts=(*spec.acts, act))
+
+
+def _failing(chance: Random, spec: Spec) -> Spec:
+    """Let changes fail, more often than elsewhere, and mostly without the brake that every run has."""
+    if chance.random() < 0.4:
+        return spec
+    pictures = chance.choice((("old-disk",), ("error",), ("error", "new-disk")))
+    rules = faults({"do": "fail", "on": "changeos", "rate": chance.choice((0.3, 0.6)), "picture": pictures})
+    first = spec.failure.first if chance.random() < 0.3 else None
+    attempts = min(spec.failure.attempts, chance.choice((1, 2)))
+    failure = replace(spec.failure, first=first, attempts=attempts)
+    return replace(spec, faults=(*rules, *spec.faults), failure=failure)
 
 
 def _waves(chance: Random, servers: int) -> Mapping[str, object]:

@@ -27,7 +27,7 @@ def number_of(share: Share, total: int, *, at_least: int) -> int:
 
 
 def exceeded_budgets(trace: RunTrace, count: FailureCount) -> list[str]:
-    """Return in words which budgets of the plan are exceeded."""
+    """Return which budgets of the plan are exceeded: each by its name, and in words."""
     if trace.spec.steering is None:
         return []
     plan, words = trace.spec.steering.plan, list[str]()
@@ -35,18 +35,18 @@ def exceeded_budgets(trace: RunTrace, count: FailureCount) -> list[str]:
     if plan.max_failed is not None:
         allowed, failed = number_of(plan.max_failed, len(members), at_least=0), len(count.failed)
         if failed > allowed:
-            words.append(f"{failed} failed, {allowed} of {len(members)} may")
+            words.append(f"max-failed: {failed} failed, {allowed} of {len(members)} may")
     if plan.of_last is not None and all(
         count.failed_of(ended[-plan.of_last.of :]) > plan.of_last.failed for ended in _orders(count)
     ):
-        words.append(f"more than {plan.of_last.failed} of the last {plan.of_last.of} failed")
+        words.append(f"of-last: more than {plan.of_last.failed} of the last {plan.of_last.of} failed")
     if plan.waves:
         for number, of_wave in waves_of(count.targets).items():
             share = plan.max_failed_per_wave or _OF_A_WAVE
             size = len([one for one in of_wave if one in members])
             allowed, failed = number_of(share, size, at_least=0), count.failed_of(of_wave)
             if number and failed > allowed:
-                words.append(f"{failed} of wave {number} failed, {allowed} of {size} may")
+                words.append(f"wave: {failed} of wave {number} failed, {allowed} of {size} may")
     return words
 
 

@@ -119,6 +119,12 @@ class MinuteScan:
         """Return whether the plan allows that moment, and does not deny it."""
         return (self._always or _is_in(self._allow, target, at)) and not self.is_denied(target, at)
 
+    def closings(self, target: Target) -> list[float]:
+        """Return the moments of the play at which the window of the target closes."""
+        ends = {end for rule, spans in self._allow if _covers(rule.match, target) for _, end in spans}
+        begins = {begin for rule, spans in self._deny if _covers(rule.match, target) for begin, _ in spans}
+        return sorted(at for at in ends | begins if self.is_open(target, at - 1e-3) and not self.is_open(target, at))
+
     def is_open_for(self, target: Target, at: float, seconds: float) -> bool:
         """Return whether the window stays open so long: asked for each minute."""
         minutes = [at + _MINUTE_S * n for n in range(int(seconds // _MINUTE_S) + 1)]
