@@ -13,7 +13,7 @@ from fleetos.sim.virtual_time import now_s
 from fleetos.sim.world.ledger import WriteContent
 from fleetos.store.memory_journal import CommitFault, MemoryRun
 from tests.simulation.process import PROCESS, Died, Process, ProcessFaults
-from tests.simulation.run_trace import Asked, Requested, Sent, Session, Written
+from tests.simulation.run_trace import Asked, Requested, Sent, Session, StatedWait, Written
 from tests.simulation.spec import Spec
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class RunContext:
     sent: list[Sent] = field(default_factory=list[Sent])
     asked: list[Asked] = field(default_factory=list[Asked])
     written: list[Written] = field(default_factory=list[Written])
+    waits: list[StatedWait] = field(default_factory=list[StatedWait])
     sessions: list[Session] = field(default_factory=list[Session])
     requested: list[Requested] = field(default_factory=list[Requested])
     facts: Counter[str] = field(default_factory=Counter[str])
@@ -111,6 +112,7 @@ class RunContext:
         """Begin the notes on a run anew."""
         self.sent, self.asked, self.written, self.sessions, self.torn = [], [], [], [], []
         self.requested = []
+        self.waits = []
         self.most_slots, self.given_up = 0, {}
 
     def fault(self) -> CommitFault | None:

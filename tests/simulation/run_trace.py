@@ -61,6 +61,21 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class StatedWait:
+    """What fleetos said of a server in the queue after a turn: why it waits, and until when where that is known.
+
+    `wall` is what the machine took for the time of day, `records` the number of records that were durable.
+    """
+
+    at_s: float
+    wall: datetime
+    records: int
+    server_id: str
+    reason: str
+    ends_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """One group of records that became durable: by which process and epoch, when, up to which number.
 
@@ -138,6 +153,7 @@ class RunTrace:
     sent: list[Sent] = field(default_factory=list[Sent])
     asked: list[Asked] = field(default_factory=list[Asked])
     written: list[Written] = field(default_factory=list[Written])
+    waits: list[StatedWait] = field(default_factory=list[StatedWait])
     sessions: list[Session] = field(default_factory=list[Session])
     requested: list[Requested] = field(default_factory=list[Requested])
     deaths: Counter[PointKind] = field(default_factory=Counter[PointKind])

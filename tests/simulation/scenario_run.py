@@ -308,6 +308,7 @@ class _ScenarioRun:
             sent=context.sent,
             asked=context.asked,
             written=context.written,
+            waits=context.waits,
             sessions=context.sessions,
             requested=context.requested,
             deaths=context.process_faults.died,

@@ -19,9 +19,10 @@ from fleetos.model.permit import LastCheck, Permit
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Run, Secrets, Target
-from fleetos.model.states import COMES_TO_REST, Command, RunState
+from fleetos.model.states import COMES_TO_REST, QUEUED, Command, RunState
 from fleetos.model.traces import Traces
 from fleetos.planning.secrets import PlanSecrets
+from fleetos.rules.admission.wait_reasons import find_wait
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.virtual_time import now_s
 from fleetos.store.journal import SqlJournal
@@ -29,7 +30,7 @@ from fleetos.store.memory_journal import CommitFaults, MemoryJournal
 from tests.simulation.operator_acts import ask
 from tests.simulation.process import Process
 from tests.simulation.run_context import RunContext
-from tests.simulation.run_trace import Ended, Session
+from tests.simulation.run_trace import Ended, Session, StatedWait
 from tests.simulation.wire import Wire
 from tests.support.chance import SeededChance
 
@@ -155,14 +156,23 @@ class Watched:
 
 
 class Onlooker:
-    """Hears of each turn, and counts the slots."""
+    """Hears of each turn, counts the slots, and asks why those in the queue wait."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, process: Process, context: RunContext) -> None:
+        self._process = process
         self._context = context
 
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int]) -> None:
-        """Note the slots that are taken."""
-        self._context.most_slots = max(self._context.most_slots, progress.slots_taken)
+        """Note the slots that are taken, and the waits where a plan has steering."""
+        context = self._context
+        context.most_slots = max(context.most_slots, progress.slots_taken)
+        if context.spec.steering is None:
+            return
+        now, last = self._process.now(), len(context.store.records)
+        for target in progress.targets.values():
+            if target.state in QUEUED and (wait := find_wait(progress, target, now)) is not None:
+                told = StatedWait(now_s(), now, last, target.server_id, wait.reason, wait.ends_at)
+                context.waits.append(told)
 
 
 @contextlib.asynccontextmanager
@@ -212,7 +222,7 @@ async def _drive(process: Process, context: RunContext) -> tuple[Ended, str]:
             cloud=Watched(cloud, process, context),
             journal=Recorder(process, context, journal),
             secrets=PlanSecrets(context.env),
-            listener=Onlooker(context),
+            listener=Onlooker(process, context),
             clock=process,
             chance=SeededChance(context.spec.seed * 1000 + process.number),
             new_id=lambda: f"call-{process.number}-{next(numbers)}",

@@ -11,6 +11,7 @@ from fleetos.model.states import ENDS, IN_FLIGHT, QUEUED, RETRIABLE, RunState, T
 from tests.simulation.checkers.steering.budgets import number_of
 from tests.simulation.checkers.steering.groups import LOOKED_S, down_until_s, group_of
 from tests.simulation.checkers.steering.minute_scan import MinuteScan
+from tests.simulation.checkers.steering.reasons import what_is_said_of_waits_holds
 from tests.simulation.checkers.steps import admits, believed
 from tests.simulation.run_trace import RunTrace, Step, Violation, Written
 
@@ -20,7 +21,8 @@ _BROKEN = RETRIABLE | {TargetState.BACKOFF}
 
 
 def nobody_waits_for_nothing(trace: RunTrace) -> Iterator[Violation]:
-    """I20: for each server in the queue, and each time in which nothing happens."""
+    """I20: for each server in the queue, each time in which nothing happens, and each reason that is stated."""
+    yield from what_is_said_of_waits_holds(trace)
     if trace.spec.steering is None or trace.spec.clocks.jumps:
         return
     judge, last = _Judge(trace), None

@@ -19,8 +19,8 @@ class _Waves:
         """When a server of the wave ended last."""
 
     def left(self, wave: int) -> int:
-        """Return how many servers of a wave have not ended."""
-        return sum(target.wave == wave and target.state not in ENDS for target in self.targets.values())
+        """Return how many servers of the waves before have not ended."""
+        return sum(0 < target.wave < wave and target.state not in ENDS for target in self.targets.values())
 
     def step(self, step: Step) -> None:
         """Take over one record."""
@@ -46,8 +46,8 @@ def no_wave_too_early(trace: RunTrace) -> Iterator[Violation]:
         if after is not None and admits(step) and after.wave > max(waves.opened, 1):
             before = after.wave - 1
             ended_at = waves.ended_at.get(before)
-            if before > waves.opened or waves.left(before):
-                yield Violation("I18", f"record {record.seq} opens wave {after.wave}: {waves.left(before)} are left")
+            if left := waves.left(after.wave):
+                yield Violation("I18", f"record {record.seq} opens wave {after.wave}: {left} are left")
             elif ended_at is not None and record.at < ended_at + bake:
                 yield Violation(
                     "I18", f"record {record.seq} opens wave {after.wave} {ended_at + bake - record.at} early"
