@@ -22,7 +22,8 @@ from fleetos.model.run import Order, Run, Secrets, Target
 from fleetos.model.states import COMES_TO_REST, QUEUED, Command, RunState
 from fleetos.model.traces import Traces
 from fleetos.planning.secrets import PlanSecrets
-from fleetos.rules.admission.wait_reasons import find_wait
+from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.why_not import find_wait
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.virtual_time import now_s
 from fleetos.store.journal import SqlJournal
@@ -169,8 +170,9 @@ class Onlooker:
         if context.spec.steering is None:
             return
         now, last = self._process.now(), len(context.store.records)
+        standing = standing_of(progress, now)
         for target in progress.targets.values():
-            if target.state in QUEUED and (wait := find_wait(progress, target, now)) is not None:
+            if target.state in QUEUED and (wait := find_wait(target, standing)) is not None:
                 told = StatedWait(now_s(), now, last, target.server_id, wait.reason, wait.ends_at)
                 context.waits.append(told)
 

@@ -133,6 +133,14 @@ REQUIRED: Mapping[str, float] = {
     "failed-by-the-log": 1.0,
     "no-effect-by-the-log": 1.0,
     "goes-on-by-the-log": 1.0,
+    # What steers a run: each budget alone, and waves.
+    "stopped-by-max-failed-alone": 1.0,
+    "stopped-by-of-last-alone": 1.0,
+    "stopped-by-wave-alone": 1.0,
+    "stopped-by-first-alone": 1.0,
+    "ended-by-a-budget": 1.0,
+    "wave-opens-at-once": 1.0,
+    "wave-opens-after-its-bake": 1.0,
 }
 
 # Of the thousand worlds from seed 1 on, not every hundred came to these. All others are demanded of fewer worlds.
@@ -182,5 +190,9 @@ RARE = frozenset(
         "failed-by-the-log",
         "no-effect-by-the-log",
         "goes-on-by-the-log",
+        "stopped-by-max-failed-alone",
+        "stopped-by-of-last-alone",
+        "stopped-by-first-alone",
+        "ended-by-a-budget",
     }
 )

@@ -24,6 +24,8 @@ class FailureCount:
     done: set[str] = field(default_factory=set[str])
     ended: list[str] = field(default_factory=list[str])
     """Servers in the order in which they ended in this pass; one that ends anew ends last."""
+    sure: list[str] = field(default_factory=list[str])
+    """The same, but that who has failed and gets its power back has ended when that began."""
 
     @property
     def spares(self) -> bool:
@@ -43,9 +45,9 @@ class FailureCount:
         event = step.record.event
         if isinstance(event, RunDriverStarted) and step.run is not None and not step.run.sessions:
             self.never = {server_id for server_id, target in self.targets.items() if target.state in ENDS}
-            self.failed, self.done, self.ended = set(), set(), []
+            self.failed, self.done, self.ended, self.sure = set(), set(), [], []
         if isinstance(event, RunPassStarted):
-            self.failed, self.done, self.forgiven, self.ended = set(), set(), set(), []
+            self.failed, self.done, self.forgiven, self.ended, self.sure = set(), set(), set(), [], []
         if isinstance(event, RunMoved) and event.to is RunState.RUNNING and by_budget(step.run):
             self.forgiven |= self.failed
             self.failed = set()
@@ -56,7 +58,7 @@ class FailureCount:
         server_id, end = target.server_id, target.state
         before = self.targets.get(server_id)
         self.targets[server_id] = target
-        if end is TargetState.RESTORING and target.then is not None:
+        if target.then is not None:
             end = target.then.state
         if end in _FAILED and target.reason is not Reason.OPERATOR:
             self.failed |= {server_id} - self.never - self.forgiven
@@ -66,7 +68,15 @@ class FailureCount:
         if target.state is TargetState.DONE:
             self.done.add(server_id)
         if target.state in ENDS and (before is None or before.state not in ENDS):
-            self.ended = [one for one in self.ended if one != server_id] + [server_id]
+            self.ended = [*(one for one in self.ended if one != server_id), server_id]
+        surely = target.state in ENDS or end in _FAILED
+        was_sure = before is not None and (before.state in ENDS or _fails(before))
+        if surely and not was_sure:
+            self.sure = [*(one for one in self.sure if one != server_id), server_id]
+
+
+def _fails(target: Target) -> bool:
+    return (target.state if target.then is None else target.then.state) in _FAILED
 
 
 def by_budget(run: Run | None) -> bool:

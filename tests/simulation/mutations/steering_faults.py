@@ -1,7 +1,7 @@
 """Faults in what steers a run: windows, budgets, waves, groups and waits."""
 
 from tests.simulation.mutations.patches import Mutation
-from tests.simulation.mutations.shared_patches import PLANNING, RULES, one
+from tests.simulation.mutations.shared_patches import ENGINE, PLANNING, RULES, one
 
 _WHY_NOT = f"{RULES}/admission/why_not.py"
 
@@ -72,14 +72,30 @@ _BUDGETS = (
         "max-failed-too-soon",
         "I17",
         "the run stops when as many failed as may",
-        one(f"{RULES}/failures.py", "failures.failed > budgets.max_failed:", "failures.failed >= budgets.max_failed:"),
+        one(
+            f"{RULES}/budgets.py",
+            'yield Budget("max_failed", failures.failed, limits.max_failed, run.wipes)',
+            'yield Budget("max_failed", failures.failed, limits.max_failed - 1, run.wipes)',
+        ),
     ),
     Mutation(
         "max-failed-too-late",
         "I17",
         "the run stops one failure too late",
         one(
-            f"{RULES}/failures.py", "failures.failed > budgets.max_failed:", "failures.failed > budgets.max_failed + 1:"
+            f"{RULES}/budgets.py",
+            'yield Budget("max_failed", failures.failed, limits.max_failed, run.wipes)',
+            'yield Budget("max_failed", failures.failed, limits.max_failed + 1, run.wipes)',
+        ),
+    ),
+    Mutation(
+        "waves-have-no-failures",
+        "I17",
+        "no failure counts towards the budget of its wave",
+        one(
+            f"{RULES}/budgets.py",
+            "        self._failed_in[ended.wave] += by * ended.failed\n        self.failed += by * ended.failed\n",
+            "        self.failed += by * ended.failed\n",
         ),
     ),
     Mutation(
@@ -87,16 +103,32 @@ _BUDGETS = (
         "I17",
         "the budget of those that ended last counts all that ended",
         one(
-            f"{RULES}/failures.py",
-            "latest = islice(reversed(self._ended.values()), self._last)",
-            "latest = islice(self._ended.values(), None)",
+            f"{RULES}/budgets.py",
+            "islice(reversed(self._ended.values()), number)",
+            "islice(reversed(self._ended.values()), 9 * number)",
+        ),
+    ),
+    Mutation(
+        "first-of-those-that-ended",
+        "I17",
+        "the budget of those that ended last counts those that ended first",
+        one(
+            f"{RULES}/budgets.py",
+            "islice(reversed(self._ended.values()), number)",
+            "islice(self._ended.values(), number)",
         ),
     ),
     Mutation(
         "failures-of-the-first-wave",
         "I17",
         "the budget of each wave counts the failures of the first",
-        one(f"{RULES}/failures.py", "failures.failed_in(wave.number)", "failures.failed_in(1)"),
+        one(f"{RULES}/budgets.py", "failures.failed_in(wave.number)", "failures.failed_in(1)"),
+    ),
+    Mutation(
+        "pauses-where-it-is-to-end",
+        "I17",
+        "a budget that is to end the run pauses it",
+        one(f"{ENGINE}/tracker.py", "RunState.FINISHING if ends else RunState.PAUSED", "RunState.PAUSED"),
     ),
 )
 

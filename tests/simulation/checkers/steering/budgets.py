@@ -4,11 +4,11 @@ Budgets are worked out here from the plan: percentages in whole hundredths, of t
 changed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 
 from fleetos.model.journal.events import ChangeIntended
-from fleetos.model.states import RunState, TargetState
+from fleetos.model.states import RunState
 from fleetos.model.steering.rollout import OnExceeded
 from fleetos.model.steering.share import Share
 from tests.simulation.checkers.failure_count import FailureCount, stops_by_budget, waves_of
@@ -26,8 +26,12 @@ def number_of(share: Share, total: int, *, at_least: int) -> int:
     return max(at_least, int(Fraction(str(share.number)) * total // 100))
 
 
-def exceeded_budgets(trace: RunTrace, count: FailureCount) -> list[str]:
-    """Return which budgets of the plan are exceeded: each by its name, and in words."""
+def exceeded_budgets(trace: RunTrace, count: FailureCount, *, perhaps: bool = False) -> list[str]:
+    """Return which budgets of the plan are exceeded: each by its name, and in words.
+
+    Who has failed and gets its power back has ended when that begins, or when it is over. `perhaps`: by either of the
+    two, else by both.
+    """
     if trace.spec.steering is None:
         return []
     plan, words = trace.spec.steering.plan, list[str]()
@@ -36,8 +40,8 @@ def exceeded_budgets(trace: RunTrace, count: FailureCount) -> list[str]:
         allowed, failed = number_of(plan.max_failed, len(members), at_least=0), len(count.failed)
         if failed > allowed:
             words.append(f"max-failed: {failed} failed, {allowed} of {len(members)} may")
-    if plan.of_last is not None and all(
-        count.failed_of(ended[-plan.of_last.of :]) > plan.of_last.failed for ended in _orders(count)
+    if plan.of_last is not None and (any if perhaps else all)(
+        count.failed_of(ended[-plan.of_last.of :]) > plan.of_last.failed for ended in (count.ended, count.sure)
     ):
         words.append(f"of-last: more than {plan.of_last.failed} of the last {plan.of_last.of} failed")
     if plan.waves:
@@ -48,14 +52,6 @@ def exceeded_budgets(trace: RunTrace, count: FailureCount) -> list[str]:
             if number and failed > allowed:
                 words.append(f"wave: {failed} of wave {number} failed, {allowed} of {size} may")
     return words
-
-
-def _orders(count: FailureCount) -> Iterator[Sequence[str]]:
-    """Yield the ends as they came; and with those last whose power is put back, who have failed already."""
-    restoring = [one for one in count.failed if count.targets[one].state is TargetState.RESTORING]
-    yield count.ended
-    if restoring:
-        yield [one for one in count.ended if one not in restoring] + restoring
 
 
 def nothing_over_a_budget(trace: RunTrace) -> Iterator[Violation]:
@@ -75,7 +71,8 @@ def nothing_over_a_budget(trace: RunTrace) -> Iterator[Violation]:
             yield Violation("I17", f"record {record.seq} goes on with a server: {exceeded[0]}")
         if stops_by_budget(event) and exceeded and (event.to is RunState.FINISHING) is not ends:
             yield Violation("I17", f"record {record.seq} moves the run to {event.to}: {exceeded[0]}")
-        if stops_by_budget(event) and not exceeded and not count.exceeds_first(trace.spec.failure.first):
+        perhaps = exceeded or exceeded_budgets(trace, count, perhaps=True)
+        if stops_by_budget(event) and not perhaps and not count.exceeds_first(trace.spec.failure.first):
             yield Violation("I17", f"record {record.seq} stops the run, and no budget is used up")
         count.step(step)
 
