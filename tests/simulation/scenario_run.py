@@ -143,7 +143,7 @@ class _ScenarioRun:
         for wanted in spec.operator.asks:
             loop.call_at(wanted.at_s, self._ask, wanted, ids, context=Context())
         if spec.steering is not None:
-            loop.call_at(spec.steering.give_up_s, self._ask, Ask(0.0, RequestKind.ABORT), ids, context=Context())
+            loop.call_at(spec.steering.give_up_s, self._give_up, context=Context())
         loop.call_at(spec.calm_at_s, self._calm, context=Context())
 
     def _act(self, act: Act, server_id: str) -> None:
@@ -157,6 +157,12 @@ class _ScenarioRun:
         arguments = RequestArguments(servers, one.concurrency)
         made = ask(self._context, self._process(), one.kind, "the operator wants it", arguments)
         self._asking.append(asyncio.ensure_future(made))
+
+    def _give_up(self) -> None:
+        """Abort what is not over, and retry nothing more: no window may open any more, or a group may stay full."""
+        self._retries = 0
+        if self._context.store.run.state not in RUN_ENDS:
+            self._ask(Ask(0.0, RequestKind.ABORT), ())
 
     def _calm(self) -> None:
         """All faults end."""

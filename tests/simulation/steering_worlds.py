@@ -32,7 +32,7 @@ _HALF, _THIRD, _ALL = Share(50.0, percent=True), Share(34.0, percent=True), Shar
 # What the engine heeds.
 _HEEDED = frozenset({"waves", "budgets"})
 # The operator aborts what is not over after so many hours: no window may open any more, or a group may stay full.
-_GIVE_UP_H, _GIVE_UP_WINDOWS_H = 24, 100
+_GIVE_UP_H, _GIVE_UP_WINDOWS_H = 24, 72
 # Faults by which a request may come to a server that somebody else has stopped.
 _UNFENCED = frozenset({"late", "double", "lag"})
 
