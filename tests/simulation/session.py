@@ -32,6 +32,7 @@ from tests.simulation.operator_acts import ask
 from tests.simulation.process import Process
 from tests.simulation.run_context import RunContext
 from tests.simulation.run_trace import Ended, Session, StatedWait
+from tests.simulation.spec_steering import CALENDAR, calendar_text
 from tests.simulation.wire import Wire
 from tests.support.chance import SeededChance
 
@@ -156,6 +157,22 @@ class Watched:
         return check
 
 
+class Calendars:
+    """The calendar files of a play, which cannot be read for a while."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+
+    async def read(self, path: str) -> str | None:
+        """Return the content of the file; None if it cannot be read."""
+        steering = self._context.spec.steering
+        if steering is None or path != CALENDAR:
+            return None
+        if any(since_s <= now_s() < until_s for since_s, until_s in steering.unreadable):
+            return None
+        return calendar_text(steering.denied)
+
+
 class Onlooker:
     """Hears of each turn, counts the slots, and asks why those in the queue wait."""
 
@@ -228,6 +245,7 @@ async def _drive(process: Process, context: RunContext) -> tuple[Ended, str]:
             clock=process,
             chance=SeededChance(context.spec.seed * 1000 + process.number),
             new_id=lambda: f"call-{process.number}-{next(numbers)}",
+            calendars=Calendars(context),
         )
         if command is Command.REQUEST:
             await answer_requests(edge.journal, progress, process.now())

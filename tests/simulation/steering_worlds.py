@@ -29,8 +29,6 @@ _AZS = ("eu-de-01", "eu-de-02")
 _SPRING, _AUTUMN = datetime(2026, 3, 28, 19, tzinfo=UTC), datetime(2026, 10, 24, 18, tzinfo=UTC)
 _DAILY = tuple(range(7))
 _HALF, _THIRD, _ALL = Share(50.0, percent=True), Share(34.0, percent=True), Share(100.0, percent=True)
-# What the engine heeds.
-_HEEDED = frozenset({"waves", "budgets"})
 # The operator aborts what is not over after so many hours: no window may open any more, or a group may stay full.
 _GIVE_UP_H, _GIVE_UP_WINDOWS_H = 24, 72
 # Faults by which a request may come to a server that somebody else has stopped.
@@ -54,9 +52,6 @@ def with_steering(spec: Spec, servers: int, share: float) -> Spec:
         return spec
     parts = [name for name in ("waves", "groups", "budgets", "windows") if chance.random() < 0.5]
     parts = parts or [chance.choice(("waves", "groups", "budgets", "windows"))]
-    parts = [name for name in parts if name in _HEEDED]
-    if not parts:
-        return spec
     plan, times = SteeringPlan(), None
     if "waves" in parts:
         plan = replace(plan, **_waves(chance, servers))
