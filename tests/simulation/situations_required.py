@@ -141,6 +141,23 @@ REQUIRED: Mapping[str, float] = {
     "ended-by-a-budget": 1.0,
     "wave-opens-at-once": 1.0,
     "wave-opens-after-its-bake": 1.0,
+    # Groups and windows: both nights in which the clocks are set, and what a window closes over.
+    "group-filled-all": 1.0,
+    "group-filled-az": 1.0,
+    "group-filled-label": 1.0,
+    "out-already-in-a-full-group-all": 1.0,
+    "foreign-stop-while-others-of-its-group-wait": 1.0,
+    "admitted-in-the-night-of-spring": 1.0,
+    "admitted-in-the-night-of-autumn": 1.0,
+    "window-closes-over-queue": 1.0,
+    "window-closes-over-ahead": 1.0,
+    "window-closes-over-flight": 1.0,
+    "window-closes-over-backoff": 0.5,
+    "blackout-over-queue": 1.0,
+    "blackout-over-ahead": 1.0,
+    "blackout-over-flight": 1.0,
+    "blackout-over-backoff": 0.5,
+    "calendar-unreadable-while-one-waits": 1.0,
 }
 
 # Of the thousand worlds from seed 1 on, not every hundred came to these. All others are demanded of fewer worlds.
@@ -194,5 +211,19 @@ RARE = frozenset(
         "stopped-by-of-last-alone",
         "stopped-by-first-alone",
         "ended-by-a-budget",
+        "group-filled-label",
+        "out-already-in-a-full-group-all",
+        "foreign-stop-while-others-of-its-group-wait",
+        "admitted-in-the-night-of-spring",
+        "admitted-in-the-night-of-autumn",
+        "window-closes-over-queue",
+        "window-closes-over-ahead",
+        "window-closes-over-flight",
+        "window-closes-over-backoff",
+        "blackout-over-queue",
+        "blackout-over-ahead",
+        "blackout-over-flight",
+        "blackout-over-backoff",
+        "calendar-unreadable-while-one-waits",
     }
 )

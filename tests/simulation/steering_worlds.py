@@ -173,9 +173,14 @@ def _autumn(chance: Random) -> _Times:
 
 
 def _cron(chance: Random) -> _Times:
-    """Short times at a beat: they close over whatever is under way."""
+    """Short times at a beat: they close over whatever is under way. Those of a whole year take long to work out."""
     cron, for_s = chance.choice(
-        (("0 * * * *", 1800.0), ("*/20 * * * *", 420.0), ("15 */2 * * *", 2400.0), ("30 1,3,5 * * 1-5", 3600.0))
+        (
+            ("0 * 1-5 1 *", 1800.0),
+            ("*/20 * 1-5 1 *", 420.0),
+            ("15 */2 1-5 1 *", 2400.0),
+            ("30 1,3,5 * 1 1-5", 3600.0),
+        )
     )
     born = BORN + timedelta(minutes=chance.randrange(120))
     return _Times(_windows(chance, (WindowRule(CronTimes(cron, for_s), _ZONE),)), born)
@@ -185,7 +190,7 @@ def _turns(chance: Random) -> _Times:
     """The times of two zones follow each other: where the one ends, the other begins."""
     minutes = chance.choice((20, 30))
     rules = tuple(
-        WindowRule(CronTimes(f"{first} * * * *", 60.0 * minutes), _ZONE, match=Match(az=(az,)))
+        WindowRule(CronTimes(f"{first} * 1-5 1 *", 60.0 * minutes), _ZONE, match=Match(az=(az,)))
         for first, az in ((0, _AZS[0]), (minutes, _AZS[1]))
     )
     return _Times(_windows(chance, rules), BORN + timedelta(minutes=chance.randrange(60)))
