@@ -12,7 +12,7 @@ from fleetos.limits import LEASE_TERM_S
 from fleetos.model.journal.codec import event_json
 from fleetos.model.journal.requests import RequestArguments, RequestKind
 from fleetos.model.plan import PowerAfter
-from fleetos.model.states import RETRIABLE, RUN_ENDS
+from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.faults import Rule
@@ -31,6 +31,8 @@ from tests.simulation.spec import Act, Ask, Spec
 from tests.support.ledger import Ledger
 
 _DAY_S = 24 * 3600.0
+# So often the operator resumes a run that nothing but a person can help, before he gives it up.
+_STUCK_MAX = 3
 
 
 def run_scenario(spec: Spec, log_line: Callable[[str], None] | None = None) -> RunTrace:
@@ -66,6 +68,7 @@ class _ScenarioRun:
         self._retries = spec.operator.retries
         self._asking: list[asyncio.Future[None]] = []
         self._over = False
+        self._stuck = 0
 
     async def trace(self) -> RunTrace:
         if not self._spec.filed:
@@ -215,6 +218,10 @@ class _ScenarioRun:
                 return False
             if self._context.sessions and self._context.sessions[-1].ended == "defect":
                 return store.run.state in RUN_ENDS
+            if store.run.state is RunState.PAUSED and store.run.reason is Reason.STUCK:
+                self._stuck += 1
+                if self._stuck == _STUCK_MAX:
+                    self._give_up()
             if store.run.state not in RUN_ENDS:
                 pause_s = self._spec.operator.resume_s
                 await _pause(self._context.chance.between(pause_s, "resume", len(self._context.sessions)))

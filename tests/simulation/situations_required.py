@@ -158,6 +158,7 @@ REQUIRED: Mapping[str, float] = {
     "blackout-over-flight": 1.0,
     "blackout-over-backoff": 0.5,
     "calendar-unreadable-while-one-waits": 1.0,
+    "paused-stuck": 1.0,
 }
 
 # Of the thousand worlds from seed 1 on, not every hundred came to these. All others are demanded of fewer worlds.
@@ -225,5 +226,6 @@ RARE = frozenset(
         "blackout-over-flight",
         "blackout-over-backoff",
         "calendar-unreadable-while-one-waits",
+        "paused-stuck",
     }
 )
