@@ -202,4 +202,19 @@ _WAITS = (
     ),
 )
 
-STEERING = (*_WINDOWS, *_BUDGETS, *_WAVES, *_GROUPS, *_WAITS)
+# No world of the first 30 that a fault concerns shows these: they are searched on demand.
+_RARELY_SHOWN = frozenset(
+    {
+        "end-included",
+        "zone-subtraction",
+        "window-at-admission-only",
+        "blackout-at-admission-only",
+        "retry-in-a-blackout",
+        "any-window-for-all",
+        "broken-is-not-out",
+        "looks-do-not-expire",
+    }
+)
+_EVERY = (*_WINDOWS, *_BUDGETS, *_WAVES, *_GROUPS, *_WAITS)
+STEERING = tuple(fault for fault in _EVERY if fault.name not in _RARELY_SHOWN)
+FURTHER_STEERING = tuple(fault for fault in _EVERY if fault.name in _RARELY_SHOWN)
