@@ -60,7 +60,7 @@ _SOON_OVER = _dates("2026-01-02T02:00Z", "2026-01-02T03:05Z")
     ],
 )
 def test_what_begins_outside_of_its_window_is_found(windows: Windows) -> None:
-    assert _judged(plain(), _windows(windows)) == {"I16"}
+    assert _judged(plain(), _windows(windows)) == {"I17"}
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_what_begins_in_its_window_is_left_alone(windows: Windows) -> None:
 def test_what_begins_though_a_calendar_cannot_be_read_is_found() -> None:
     windows = Windows(None, (WindowRule(CalendarFile(CALENDAR), "UTC"),))
     assert _judged(plain(), _windows(windows)) == set()
-    assert _judged(plain(), _windows(windows), unreadable=((-100.0, 1e6),)) == {"I16"}
+    assert _judged(plain(), _windows(windows), unreadable=((-100.0, 1e6),)) == {"I17"}
     event = (datetime(2026, 1, 2, 3, tzinfo=UTC), datetime(2026, 1, 2, 4, tzinfo=UTC))
-    assert _judged(plain(), _windows(windows), denied=(event,)) == {"I16"}
+    assert _judged(plain(), _windows(windows), denied=(event,)) == {"I17"}
 
 
 @pytest.mark.parametrize(
     ("plan", "found"),
     [
-        pytest.param(SteeringPlan(max_failed=Share(0.0)), {"I17"}, id="of-the-run"),
-        pytest.param(SteeringPlan(max_failed=Share(49.0, percent=True)), {"I17"}, id="rounded-down"),
-        pytest.param(SteeringPlan(of_last=OfLast(0, 1)), {"I17"}, id="of-the-last"),
+        pytest.param(SteeringPlan(max_failed=Share(0.0)), {"I18"}, id="of-the-run"),
+        pytest.param(SteeringPlan(max_failed=Share(49.0, percent=True)), {"I18"}, id="rounded-down"),
+        pytest.param(SteeringPlan(of_last=OfLast(0, 1)), {"I18"}, id="of-the-last"),
         pytest.param(SteeringPlan(max_failed=Share(2.0), of_last=OfLast(2, 3)), set[str](), id="enough"),
     ],
 )
@@ -100,21 +100,21 @@ def test_an_admission_over_a_budget_is_found(plan: SteeringPlan, found: set[str]
 def test_a_wave_that_opens_before_its_time_is_found() -> None:
     entry = WaveEntry(None, ANY_SERVER, (Share(1.0), _ALL), BetweenWaves())
     baking = replace(entry, between=BetweenWaves(bake_s=86400.0))
-    assert _judged(_in_waves(), SteeringPlan(waves=(baking,))) == {"I18"}
+    assert _judged(_in_waves(), SteeringPlan(waves=(baking,))) == {"I19"}
 
 
 def test_a_server_that_is_in_no_wave_is_found() -> None:
     entry = WaveEntry(None, ANY_SERVER, (_ALL,), BetweenWaves())
-    assert _judged(plain(), SteeringPlan(waves=(entry,))) == {"I18"}
+    assert _judged(plain(), SteeringPlan(waves=(entry,))) == {"I19"}
 
 
 @pytest.mark.parametrize(
     ("rule", "found"),
     [
-        pytest.param(GroupRule("all", Share(1.0)), {"I19"}, id="all"),
-        pytest.param(GroupRule("all", Share(74.0, percent=True)), {"I19"}, id="rounded-down"),
+        pytest.param(GroupRule("all", Share(1.0)), {"I20"}, id="all"),
+        pytest.param(GroupRule("all", Share(74.0, percent=True)), {"I20"}, id="rounded-down"),
         pytest.param(GroupRule("all", Share(75.0, percent=True)), set[str](), id="three-of-four"),
-        pytest.param(GroupRule("az", Share(1.0)), {"I19"}, id="zone"),
+        pytest.param(GroupRule("az", Share(1.0)), {"I20"}, id="zone"),
         pytest.param(GroupRule("label:pair", Share(1.0)), set[str](), id="label-of-nobody"),
     ],
 )
@@ -142,4 +142,4 @@ def _long_after(trace: RunTrace) -> RunTrace:
 def test_who_waits_for_nothing_is_found(make: Callable[[], RunTrace], plan: SteeringPlan, found: bool) -> None:
     trace = _long_after(make())
     trace.spec = replace(trace.spec, steering=SteeringSpec(plan, BORN))
-    assert bool(list(broken("I20", trace))) is found
+    assert bool(list(broken("I21", trace))) is found

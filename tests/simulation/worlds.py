@@ -103,17 +103,19 @@ def world(seed: int) -> Spec:
 
 def _drawn_apart(spec: Spec, size: _Size, settled_s: float) -> Spec:
     """Return the world with what is drawn apart from the rest, so that all others are what they would be without it."""
-    seed = spec.seed
     told = with_plot(spec, size.servers, settled_s)
     if told is spec:
         told = with_rarity(spec, size.servers, settled_s)
     plotted = told is not spec
-    told = _with_more(with_log(told, size.servers, settled_s, plain=not plotted), seed, size.servers)
-    return told if plotted or told.again is not None else with_steering(told, size.servers, _STEERED)
+    return _with_more(with_log(told, size.servers, settled_s, plain=not plotted), size.servers, plotted=plotted)
 
 
-def _with_more(told: Spec, seed: int, servers: int) -> Spec:
-    """Return the spec with what is drawn apart from the rest, so that all else is what it would be without it."""
+def _with_more(told: Spec, servers: int, *, plotted: bool) -> Spec:
+    """Return the spec with what is drawn apart from the rest, so that all else is what it would be without it.
+
+    `plotted`: the world has a plot of its own, which steering would get into the way of.
+    """
+    seed = told.seed
     if Random(f"metered {seed}").random() < _METERED:
         told = _metered(told, Random(f"metered by {seed}"))
     if Random(f"diverse {seed}").random() < _DIVERSE:
@@ -123,6 +125,8 @@ def _with_more(told: Spec, seed: int, servers: int) -> Spec:
     if (asks := Random(f"asks {seed}")).random() < _ASKED:
         told = replace(told, operator=replace(told.operator, asks=_asks(asks, servers)))
     told = replace(told, filed=servers < _LARGE and Random(f"filed {seed}").random() < _FILED)
+    if not plotted and told.again is None:
+        told = with_steering(told, servers, _STEERED)
     return _reinstalled(told) if Random(f"reinstall {seed}").random() < _REINSTALLED and _may(told) else told
 
 

@@ -220,7 +220,7 @@ REQUESTS = (
         "I16",
         "a pause leaves those where they are that were made ready for their change",
         (
-            Patch(f"{RULES}/outcomes.py", "context.run_resting and target.recallable", "False"),
+            Patch(f"{RULES}/outcomes.py", "context.run_resting or context.recalled", "context.recalled"),
             Patch(
                 "fleetos/model/progress.py",
                 "and not (self.ahead and any(target.recallable for target in self._targets.values()))",

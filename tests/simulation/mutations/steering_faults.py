@@ -1,14 +1,14 @@
 """Faults in what steers a run: windows, budgets, waves, groups and waits."""
 
 from tests.simulation.mutations.patches import Mutation
-from tests.simulation.mutations.shared_patches import ENGINE, PLANNING, RULES, one
+from tests.simulation.mutations.shared_patches import PLANNING, RULES, one
 
 _WHY_NOT = f"{RULES}/admission/why_not.py"
 
 _WINDOWS = (
     Mutation(
         "end-included",
-        "I16",
+        "I17",
         "the minute in which a window ends is still in it",
         one(
             "fleetos/model/steering/times.py",
@@ -18,7 +18,7 @@ _WINDOWS = (
     ),
     Mutation(
         "zone-subtraction",
-        "I16",
+        "I17",
         "a night lasts as many hours as its clock says, whatever the clock does in it",
         one(
             f"{PLANNING}/calendars.py",
@@ -29,19 +29,19 @@ _WINDOWS = (
     ),
     Mutation(
         "window-at-admission-only",
-        "I16",
+        "I17",
         "the window is asked for before the admission alone",
         one(_WHY_NOT, "    ((_A, _E, _S), _closed),\n", "    ((_A,), _closed),\n"),
     ),
     Mutation(
         "blackout-at-admission-only",
-        "I16",
+        "I17",
         "what is denied is asked for before the admission alone",
         one(_WHY_NOT, "    ((_A, _E, _S), _blackout),\n", "    ((_A,), _blackout),\n"),
     ),
     Mutation(
         "retry-in-a-blackout",
-        "I16",
+        "I17",
         "a server that a change left broken gets its next attempt in what is denied too",
         one(
             _WHY_NOT,
@@ -51,13 +51,13 @@ _WINDOWS = (
     ),
     Mutation(
         "unreadable-is-open",
-        "I16",
+        "I17",
         "a calendar file that cannot be read denies nothing",
         one(_WHY_NOT, "    file = standing.find_window(target).unreadable\n", "    file: str | None = None\n"),
     ),
     Mutation(
         "any-window-for-all",
-        "I16",
+        "I17",
         "a rule that matches some servers allows its time to all",
         one(
             f"{RULES}/windows.py",
@@ -70,7 +70,7 @@ _WINDOWS = (
 _BUDGETS = (
     Mutation(
         "max-failed-too-soon",
-        "I17",
+        "I18",
         "the run stops when as many failed as may",
         one(
             f"{RULES}/budgets.py",
@@ -80,7 +80,7 @@ _BUDGETS = (
     ),
     Mutation(
         "max-failed-too-late",
-        "I17",
+        "I18",
         "the run stops one failure too late",
         one(
             f"{RULES}/budgets.py",
@@ -90,7 +90,7 @@ _BUDGETS = (
     ),
     Mutation(
         "waves-have-no-failures",
-        "I17",
+        "I18",
         "no failure counts towards the budget of its wave",
         one(
             f"{RULES}/budgets.py",
@@ -100,7 +100,7 @@ _BUDGETS = (
     ),
     Mutation(
         "last-of-all",
-        "I17",
+        "I18",
         "the budget of those that ended last counts all that ended",
         one(
             f"{RULES}/budgets.py",
@@ -110,7 +110,7 @@ _BUDGETS = (
     ),
     Mutation(
         "first-of-those-that-ended",
-        "I17",
+        "I18",
         "the budget of those that ended last counts those that ended first",
         one(
             f"{RULES}/budgets.py",
@@ -120,22 +120,22 @@ _BUDGETS = (
     ),
     Mutation(
         "failures-of-the-first-wave",
-        "I17",
+        "I18",
         "the budget of each wave counts the failures of the first",
         one(f"{RULES}/budgets.py", "failures.failed_in(wave.number)", "failures.failed_in(1)"),
     ),
     Mutation(
         "pauses-where-it-is-to-end",
-        "I17",
+        "I18",
         "a budget that is to end the run pauses it",
-        one(f"{ENGINE}/tracker.py", "RunState.FINISHING if ends else RunState.PAUSED", "RunState.PAUSED"),
+        one(f"{RULES}/budgets.py", "RunState.FINISHING if ends else RunState.PAUSED", "RunState.PAUSED"),
     ),
 )
 
 _WAVES = (
     Mutation(
         "opens-when-all-are-admitted",
-        "I18",
+        "I19",
         "a wave opens as soon as nobody of the wave before is left in the queue",
         one(
             f"{RULES}/waves.py",
@@ -145,7 +145,7 @@ _WAVES = (
     ),
     Mutation(
         "no-bake",
-        "I18",
+        "I19",
         "a wave opens as soon as the wave before has ended, and nobody watches",
         one(f"{RULES}/waves.py", "        if now < baked_at:\n", "        if now < finished_at:\n"),
     ),
@@ -154,13 +154,13 @@ _WAVES = (
 _GROUPS = (
     Mutation(
         "broken-is-not-out",
-        "I19",
+        "I20",
         "a server whose change has failed counts as one that serves until somebody looks",
         one(f"{RULES}/groups.py", "    if _is_broken(target) and not seen_since:\n", "    if False:\n"),
     ),
     Mutation(
         "limit-rounds-up",
-        "I19",
+        "I20",
         "a percentage of a group is rounded up",
         one(
             f"{RULES}/groups.py",
@@ -173,7 +173,7 @@ _GROUPS = (
     ),
     Mutation(
         "looks-do-not-expire",
-        "I19",
+        "I20",
         "a server that served once counts as one that serves for ever",
         one(
             f"{RULES}/groups.py",
@@ -183,7 +183,7 @@ _GROUPS = (
     ),
     Mutation(
         "admitted-serves",
-        "I19",
+        "I20",
         "a server that was admitted counts as one that serves until a look shows it down",
         one(f"{RULES}/groups.py", "admitted = target.state in IN_FLIGHT\n", "admitted = False\n"),
     ),
@@ -192,7 +192,7 @@ _GROUPS = (
 _WAITS = (
     Mutation(
         "parked-key-not-woken",
-        "I20",
+        "I21",
         "who waits for the group of a label is never asked again",
         one(
             f"{RULES}/admission/lanes.py",

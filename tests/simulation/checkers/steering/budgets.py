@@ -1,4 +1,4 @@
-"""I17: nothing is admitted over a failure budget, and no budget pauses or ends a run that has not used it up.
+"""I18: nothing is admitted over a failure budget, and no budget pauses or ends a run that has not used it up.
 
 Budgets are worked out here from the plan: percentages in whole hundredths, of the servers that the freeze left to be
 changed.
@@ -55,7 +55,7 @@ def exceeded_budgets(trace: RunTrace, count: FailureCount, *, perhaps: bool = Fa
 
 
 def nothing_over_a_budget(trace: RunTrace) -> Iterator[Violation]:
-    """I17: for the budgets of the run, of its waves and of the last that ended."""
+    """I18: for the budgets of the run, of its waves and of the last that ended."""
     steering = trace.spec.steering
     if steering is None:
         return
@@ -65,15 +65,15 @@ def nothing_over_a_budget(trace: RunTrace) -> Iterator[Violation]:
         exceeded = exceeded_budgets(trace, count)
         record, event = step.record, step.record.event
         if last is not None and last.last_seq and step.written is not last and exceeded and _goes_on(step, count):
-            yield Violation("I17", f"the run goes on after record {last.last_seq}: {exceeded[0]}")
+            yield Violation("I18", f"the run goes on after record {last.last_seq}: {exceeded[0]}")
         last = step.written
         if exceeded and (isinstance(event, ChangeIntended) or admits(step)):
-            yield Violation("I17", f"record {record.seq} goes on with a server: {exceeded[0]}")
+            yield Violation("I18", f"record {record.seq} goes on with a server: {exceeded[0]}")
         if stops_by_budget(event) and exceeded and (event.to is RunState.FINISHING) is not ends:
-            yield Violation("I17", f"record {record.seq} moves the run to {event.to}: {exceeded[0]}")
+            yield Violation("I18", f"record {record.seq} moves the run to {event.to}: {exceeded[0]}")
         perhaps = exceeded or exceeded_budgets(trace, count, perhaps=True)
         if stops_by_budget(event) and not perhaps and not count.exceeds_first(trace.spec.failure.first):
-            yield Violation("I17", f"record {record.seq} stops the run, and no budget is used up")
+            yield Violation("I18", f"record {record.seq} stops the run, and no budget is used up")
         count.step(step)
 
 

@@ -1,4 +1,4 @@
-"""I19: no admission raises a group above its limit, by the cloud's truth.
+"""I20: no admission raises a group above its limit, by the cloud's truth.
 
 Out is whoever was admitted, whose change is unsettled, whom fleetos has stopped, and whoever does not serve in truth
 for longer than a look may be old. Who is out already takes nothing away.
@@ -27,7 +27,7 @@ def group_of(rule: GroupRule, target: Target) -> str | None:
 
 
 def no_group_above_its_limit(trace: RunTrace) -> Iterator[Violation]:
-    """I19: for each group of each server that is admitted."""
+    """I20: for each group of each server that is admitted."""
     steering, targets = trace.spec.steering, dict[str, Target]()
     if steering is None:
         return
@@ -37,7 +37,7 @@ def no_group_above_its_limit(trace: RunTrace) -> Iterator[Violation]:
             for rule in steering.plan.groups:
                 told = _above(trace, rule, step.before, targets.values(), step.written)
                 if told:
-                    yield Violation("I19", f"record {step.record.seq} admits {after.server_id}: {told}")
+                    yield Violation("I20", f"record {step.record.seq} admits {after.server_id}: {told}")
         if after is not None:
             targets[after.server_id] = after
 

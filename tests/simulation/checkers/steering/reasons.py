@@ -1,4 +1,4 @@
-"""I20, its other half: what is said of a server that waits is true, and holds until the end that is named."""
+"""I21, its other half: what is said of a server that waits is true, and holds until the end that is named."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _SLACK_S = 1.0
 
 
 def what_is_said_of_waits_holds(trace: RunTrace) -> Iterator[Violation]:
-    """I20: at the time at which it is said, and at the next admission of the server."""
+    """I21: at the time at which it is said, and at the next admission of the server."""
     if trace.spec.steering is None or not trace.waits:
         return
     judge, waits = _Judge(trace), sorted(trace.waits, key=lambda wait: wait.records)
@@ -44,7 +44,7 @@ def _admitted_early(step: Step, last: dict[str, StatedWait]) -> Iterator[Violati
     early_s = (wait.ends_at - step.record.at).total_seconds()
     if early_s > _SLACK_S:
         told = f"it was to wait until {wait.ends_at:%H:%M:%S} ({wait.reason})"
-        yield Violation("I20", f"record {step.record.seq} admits {after.server_id} {early_s:.0f} s early: {told}")
+        yield Violation("I21", f"record {step.record.seq} admits {after.server_id} {early_s:.0f} s early: {told}")
 
 
 class _Judge:
@@ -66,7 +66,7 @@ class _Judge:
             return
         wrong = self._wrong(target, wait)
         if wrong:
-            yield Violation("I20", f"at {wait.at_s:.3f} {wait.server_id} waits for {wait.reason}: {wrong}")
+            yield Violation("I21", f"at {wait.at_s:.3f} {wait.server_id} waits for {wait.reason}: {wrong}")
 
     def _wrong(self, target: Target, wait: StatedWait) -> str:
         wall = wait.wall.timestamp()

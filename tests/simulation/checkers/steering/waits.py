@@ -1,4 +1,4 @@
-"""I20: nobody waits for nothing: where nothing keeps a server, and nothing is in flight, it is admitted soon.
+"""I21: nobody waits for nothing: where nothing keeps a server, and nothing is in flight, it is admitted soon.
 
 Judged after all faults have ended, in the time between two records in which one process drives the run.
 """
@@ -21,7 +21,7 @@ _BROKEN = RETRIABLE | {TargetState.BACKOFF}
 
 
 def nobody_waits_for_nothing(trace: RunTrace) -> Iterator[Violation]:
-    """I20: for each server in the queue, each time in which nothing happens, and each reason that is stated."""
+    """I21: for each server in the queue, each time in which nothing happens, and each reason that is stated."""
     yield from what_is_said_of_waits_holds(trace)
     if trace.spec.steering is None or trace.spec.clocks.jumps:
         return
@@ -69,7 +69,7 @@ class _Judge:
             free_s = max(since_s, self._free_from_s(target))
             if target.state in QUEUED and until_s - free_s > _SOON_S and not self._is_kept(target, last, free_s):
                 told = f"{target.server_id} waits from {free_s:.0f} to {until_s:.0f} s, and nothing keeps it"
-                yield Violation("I20", told)
+                yield Violation("I21", told)
                 return
 
     def _free_from_s(self, target: Target) -> float:

@@ -1,4 +1,4 @@
-"""I18: a wave opens once all servers of the wave before have ended, and were watched for as long as the plan says."""
+"""I19: a wave opens once all servers of the wave before have ended, and were watched for as long as the plan says."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -35,7 +35,7 @@ class _Waves:
 
 
 def no_wave_too_early(trace: RunTrace) -> Iterator[Violation]:
-    """I18: by the times of the records, which are those of the wall clock that bakes are counted by."""
+    """I19: by the times of the records, which are those of the wall clock that bakes are counted by."""
     steering = trace.spec.steering
     if steering is None or not steering.plan.waves:
         return
@@ -47,13 +47,13 @@ def no_wave_too_early(trace: RunTrace) -> Iterator[Violation]:
             before = after.wave - 1
             ended_at = waves.ended_at.get(before)
             if left := waves.left(after.wave):
-                yield Violation("I18", f"record {record.seq} opens wave {after.wave}: {left} are left")
+                yield Violation("I19", f"record {record.seq} opens wave {after.wave}: {left} are left")
             elif ended_at is not None and record.at < ended_at + bake:
                 yield Violation(
-                    "I18", f"record {record.seq} opens wave {after.wave} {ended_at + bake - record.at} early"
+                    "I19", f"record {record.seq} opens wave {after.wave} {ended_at + bake - record.at} early"
                 )
         first_pass = step.run is None or step.run.passes == 1
         # What the freeze has held is in no wave, and a later pass may take it up.
         if after is not None and admits(step) and first_pass and not after.wave:
-            yield Violation("I18", f"record {record.seq} admits {after.server_id}, which is in no wave")
+            yield Violation("I19", f"record {record.seq} admits {after.server_id}, which is in no wave")
         waves.step(step)

@@ -1,4 +1,4 @@
-"""I16: nothing is admitted, stopped or changed outside of its window, by a scan of minutes.
+"""I17: nothing is admitted, stopped or changed outside of its window, by a scan of minutes.
 
 What a change has left broken gets its next attempt outside too, where the plan lets it; but never in what is denied.
 """
@@ -20,7 +20,7 @@ _SENT_LATE_S = 6.0
 
 
 def nothing_outside_its_window(trace: RunTrace) -> Iterator[Violation]:
-    """I16: at each admission, at the first stop, at each change, and for each of them as it leaves."""
+    """I17: at each admission, at the first stop, at each change, and for each of them as it leaves."""
     steering = trace.spec.steering
     if steering is None or steering.plan.windows is None:
         return
@@ -33,7 +33,7 @@ def nothing_outside_its_window(trace: RunTrace) -> Iterator[Violation]:
         if what:
             why = judge.why_closed(step.before or after, step.record.at.timestamp(), step.written.at_s, what)
             if why:
-                yield Violation("I16", f"record {step.record.seq} {what} {after.server_id}: {why}")
+                yield Violation("I17", f"record {step.record.seq} {what} {after.server_id}: {why}")
     yield from judge.sent()
 
 
@@ -88,6 +88,6 @@ class _Judge:
             wall = sent.wall.timestamp()
             moments = (wall, wall - _SENT_LATE_S)
             if all(self._scan.is_denied(target, moment) for moment in moments):
-                yield Violation("I16", f"a change of {target.server_id} left at {sent.at_s:.3f}, which is denied")
+                yield Violation("I17", f"a change of {target.server_id} left at {sent.at_s:.3f}, which is denied")
             elif not self._may_finish(target) and not any(self._scan.is_open(target, moment) for moment in moments):
-                yield Violation("I16", f"a change of {target.server_id} left at {sent.at_s:.3f}, outside of its window")
+                yield Violation("I17", f"a change of {target.server_id} left at {sent.at_s:.3f}, outside of its window")
