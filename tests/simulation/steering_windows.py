@@ -29,6 +29,8 @@ class WindowTimes:
     born: datetime = BORN
     denied: tuple[tuple[datetime, datetime], ...] = ()
     unreadable: tuple[tuple[float, float], ...] = ()
+    give_up_h: float = 30.0
+    """Hours after all faults ended in which a run may wait: no window may open any more, or none may be long enough."""
 
 
 def draw_windows(chance: Random) -> WindowTimes:
@@ -84,16 +86,17 @@ def _cron(chance: Random) -> WindowTimes:
         )
     )
     born = BORN + timedelta(minutes=chance.randrange(120))
-    return WindowTimes(_windows(chance, (WindowRule(CronTimes(cron, for_s), _ZONE),)), born)
+    return WindowTimes(_windows(chance, (WindowRule(CronTimes(cron, for_s), _ZONE),)), born, give_up_h=12.0)
 
 
 def _beat(chance: Random) -> WindowTimes:
-    """Times of a few minutes, shorter than a stop and a change: most of what goes on meets one of their edges."""
-    minutes, for_min = chance.choice(((3, 1), (4, 2), (5, 2), (6, 4), (10, 4)))
-    rule = WindowRule(CronTimes(f"*/{minutes} * 2-4 1 *", 60.0 * for_min), _ZONE)
+    """Times of a minute or two, about as long as a stop: most of what goes on meets one of their edges."""
+    minutes, open_min = chance.choice(((2, 1), (3, 1), (3, 2), (5, 2)))
     denied = chance.random() < 0.5
+    for_min = minutes - open_min if denied else open_min
+    rule = WindowRule(CronTimes(f"*/{minutes} * 2 1 *", 60.0 * for_min), _ZONE)
     windows = _windows(chance, None, (rule,), _NO_FIT) if denied else _windows(chance, (rule,), (), _NO_FIT)
-    return WindowTimes(windows, BORN + timedelta(seconds=chance.randrange(600)))
+    return WindowTimes(windows, BORN + timedelta(seconds=chance.randrange(600)), give_up_h=6.0)
 
 
 def _turns(chance: Random) -> WindowTimes:
@@ -104,7 +107,7 @@ def _turns(chance: Random) -> WindowTimes:
         for first, az in ((0, AZS[0]), (minutes, AZS[1]))
     )
     fit = _NO_FIT if chance.random() < 0.5 else None
-    return WindowTimes(_windows(chance, rules, (), fit), BORN + timedelta(minutes=chance.randrange(60)))
+    return WindowTimes(_windows(chance, rules, (), fit), BORN + timedelta(minutes=chance.randrange(60)), give_up_h=8.0)
 
 
 def _local(moment: datetime) -> str:
@@ -116,7 +119,7 @@ def _dates(chance: Random) -> WindowTimes:
     """One time that the plan names, with a blackout in it."""
     begin = BORN + timedelta(minutes=chance.choice((-30, 20)))
     allow = (WindowRule(DateTimes(_local(begin), _local(begin + timedelta(hours=12))), None),)
-    return WindowTimes(_windows(chance, allow if chance.random() < 0.6 else None, (_blackout(chance),)))
+    return WindowTimes(_windows(chance, allow if chance.random() < 0.6 else None, (_blackout(chance),)), give_up_h=14.0)
 
 
 def _blackout(chance: Random) -> WindowRule:
@@ -133,13 +136,13 @@ def _calendar(chance: Random) -> WindowTimes:
     from_s = chance.uniform(60.0, 1800.0)
     unreadable = ((from_s, from_s + chance.choice((90.0, 600.0, 3600.0))),) if chance.random() < 0.7 else ()
     deny = (WindowRule(CalendarFile(CALENDAR), _ZONE),)
-    return WindowTimes(_windows(chance, None, deny), BORN, events[: chance.randrange(3)], unreadable)
+    return WindowTimes(_windows(chance, None, deny), BORN, events[: chance.randrange(3)], unreadable, give_up_h=8.0)
 
 
 _KINDS: tuple[Callable[[Random], WindowTimes], ...] = (
     *(_spring, _autumn) * 2,
     _cron,
-    *(_beat,) * 3,
+    *(_beat,) * 4,
     _turns,
     _dates,
     _calendar,

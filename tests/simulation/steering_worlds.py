@@ -3,7 +3,7 @@
 Worlds without steering are what they would be if there were none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -24,8 +24,12 @@ from tests.simulation.spec_steering import SteeringSpec
 from tests.simulation.steering_windows import AZS, WindowTimes, draw_windows
 
 _HALF, _THIRD, _ALL = Share(50.0, percent=True), Share(34.0, percent=True), Share(100.0, percent=True)
-# The operator aborts what is not over after so many hours: no window may open any more, or a group may stay full.
-_GIVE_UP_H, _GIVE_UP_WINDOWS_H = 24, 72
+# The operator aborts what is not over so many hours after all faults ended: a group may stay full.
+_GIVE_UP_H = 12.0
+# While a wave is watched, looks at the servers of groups grow old.
+_BAKES, _LONG_BAKES = (0.0, 0.0, 120.0, 900.0, 3600.0), (0.0, 120.0, 1800.0, 3600.0)
+# Share of the steered worlds in which somebody stops a server while a wave is watched, and nothing else goes wrong.
+_WATCHED = 0.12
 # Faults by which a request may come to a server that somebody else has stopped.
 _UNFENCED = frozenset({"late", "double", "lag"})
 
@@ -35,11 +39,13 @@ def with_steering(spec: Spec, servers: int, share: float) -> Spec:
     chance = Random(f"steering {spec.seed}")
     if chance.random() >= share:
         return spec
+    if chance.random() < _WATCHED:
+        return _stopped_while_watched(chance, spec, servers)
     parts = [name for name in ("waves", "groups", "budgets", "windows") if chance.random() < 0.5]
     parts = parts or [chance.choice(("waves", "groups", "budgets", "windows"))]
     plan, times = SteeringPlan(), None
     if "waves" in parts:
-        plan = replace(plan, **_waves(chance, servers))
+        plan = replace(plan, **_waves(chance, servers, _LONG_BAKES if "groups" in parts else _BAKES))
     if "groups" in parts:
         plan = replace(plan, groups=_groups(chance))
     if "budgets" in parts:
@@ -47,15 +53,27 @@ def with_steering(spec: Spec, servers: int, share: float) -> Spec:
     if "windows" in parts:
         times = draw_windows(chance)
         plan = replace(plan, windows=times.windows)
-    times = times or WindowTimes(Windows())
-    hours = _GIVE_UP_WINDOWS_H if "windows" in parts else _GIVE_UP_H
-    steering = SteeringSpec(plan, times.born, spec.calm_at_s + hours * 3600.0, times.denied, times.unreadable)
+        if chance.random() < 0.5:
+            # One after the other they meet more edges.
+            spec = replace(spec, rollout=replace(spec.rollout, concurrency=Share(1.0)))
+    times = times or WindowTimes(Windows(), give_up_h=_GIVE_UP_H)
+    give_up_s = spec.calm_at_s + times.give_up_h * 3600.0
+    steering = SteeringSpec(plan, times.born, give_up_s, times.denied, times.unreadable)
     spec = _spread(spec)
     if "groups" in parts:
         spec = _stopped_by_others(chance, spec, servers, long="waves" in parts or "windows" in parts)
-    if parts != ["groups"]:
-        spec = _failing(chance, spec)
+    spec = _failing(chance, spec, again="windows" in parts)
     return replace(spec, steering=steering)
+
+
+def _stopped_while_watched(chance: Random, spec: Spec, servers: int) -> Spec:
+    """Let somebody stop a server while the first wave is watched: at its end nobody has looked for long."""
+    rule = chance.choice((GroupRule("all", Share(1.0)), GroupRule("az", Share(1.0)), GroupRule("all", Share(2.0))))
+    entry = WaveEntry(None, ANY_SERVER, (Share(1.0), _ALL), BetweenWaves(bake_s=3600.0))
+    steering = SteeringSpec(SteeringPlan(waves=(entry,), groups=(rule,)), give_up_s=_GIVE_UP_H * 3600.0)
+    stop = Act(chance.uniform(900.0, 2400.0), "stop", chance.randrange(servers))
+    spec = replace(_spread(spec), faults=(), acts=(stop,), steering=steering)
+    return replace(spec, scenario=spec.scenario.model_copy(update={"lax": False}))
 
 
 def _spread(spec: Spec) -> Spec:
@@ -77,19 +95,22 @@ def _stopped_by_others(chance: Random, spec: Spec, servers: int, *, long: bool) 
     return replace(spec, acts=(*spec.acts, *stops))
 
 
-def _failing(chance: Random, spec: Spec) -> Spec:
-    """Let changes fail, more often than elsewhere, and mostly without the brake that every run has."""
+def _failing(chance: Random, spec: Spec, *, again: bool) -> Spec:
+    """Let changes fail, more often than elsewhere, and mostly without the brake that every run has.
+
+    `again`: their servers get another attempt.
+    """
     if chance.random() < 0.4:
         return spec
     pictures = chance.choice((("old-disk",), ("error",), ("error", "new-disk")))
     rules = faults({"do": "fail", "on": "changeos", "rate": chance.choice((0.3, 0.6)), "picture": pictures})
     first = spec.failure.first if chance.random() < 0.3 else None
-    attempts = min(spec.failure.attempts, chance.choice((1, 2)))
+    attempts = max(2, spec.failure.attempts) if again else min(spec.failure.attempts, chance.choice((1, 2)))
     failure = replace(spec.failure, first=first, attempts=attempts)
     return replace(spec, faults=(*rules, *spec.faults), failure=failure)
 
 
-def _waves(chance: Random, servers: int) -> Mapping[str, object]:
+def _waves(chance: Random, servers: int, bakes_s: Sequence[float]) -> Mapping[str, object]:
     """Return waves of which the last takes all that is left."""
     sizes = chance.choice(
         (
@@ -100,7 +121,7 @@ def _waves(chance: Random, servers: int) -> Mapping[str, object]:
             (Share(max(1.0, servers // 3)), Share(1.0), _ALL),
         )
     )
-    between = BetweenWaves(bake_s=chance.choice((0.0, 0.0, 120.0, 900.0, 3600.0)))
+    between = BetweenWaves(bake_s=chance.choice(bakes_s))
     plan: dict[str, object] = {"waves": (WaveEntry(None, ANY_SERVER, sizes, between),)}
     if chance.random() < 0.5:
         plan["max_failed_per_wave"] = chance.choice((Share(0.0), Share(1.0), Share(2.0), _HALF))

@@ -41,7 +41,7 @@ _BRAKED = 0.4
 # Share of the worlds, but for the large ones, in which the run lives in a file of SQLite: they take twice as long.
 _FILED, _LARGE = 0.1, 20
 # Share of the worlds whose plan has waves, groups, budgets or windows, of those that have no fault script.
-_STEERED = 0.35
+_STEERED = 0.45
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Faults in what steers a run: windows, budgets, waves, groups and waits."""
 
-from tests.simulation.mutations.patches import Mutation
+from tests.simulation.mutations.patches import Mutation, Patch
 from tests.simulation.mutations.shared_patches import PLANNING, RULES, one
 
 _WHY_NOT = f"{RULES}/admission/why_not.py"
@@ -11,9 +11,11 @@ _WINDOWS = (
         "I17",
         "the minute in which a window ends is still in it",
         one(
-            "fleetos/model/steering/times.py",
-            "now < self.ends[index] else None",
-            "now < self.ends[index] + timedelta(minutes=1) else None",
+            f"{RULES}/windows.py",
+            "ALWAYS if allowed is None else Times.union(allowed)",
+            "ALWAYS if allowed is None else Times.of(\n"
+            "            (begin, end + type(end - begin)(minutes=1)) for begin, end in Times.union(allowed).intervals\n"
+            "        )",
         ),
     ),
     Mutation(
@@ -31,13 +33,27 @@ _WINDOWS = (
         "window-at-admission-only",
         "I17",
         "the window is asked for before the admission alone",
-        one(_WHY_NOT, "    ((_A, _E, _S), _closed),\n", "    ((_A,), _closed),\n"),
+        (
+            Patch(_WHY_NOT, "    ((_A, _E, _S), _closed),\n", "    ((_A,), _closed),\n"),
+            Patch(
+                _WHY_NOT,
+                "rules = (_off_clock, _unreadable, _blackout, _closed)",
+                "rules = (_off_clock, _unreadable, _blackout)",
+            ),
+        ),
     ),
     Mutation(
         "blackout-at-admission-only",
         "I17",
         "what is denied is asked for before the admission alone",
-        one(_WHY_NOT, "    ((_A, _E, _S), _blackout),\n", "    ((_A,), _blackout),\n"),
+        (
+            Patch(_WHY_NOT, "    ((_A, _E, _S), _blackout),\n", "    ((_A,), _blackout),\n"),
+            Patch(
+                _WHY_NOT,
+                "rules = (_off_clock, _unreadable, _blackout, _closed)",
+                "rules = (_off_clock, _unreadable, _closed)",
+            ),
+        ),
     ),
     Mutation(
         "retry-in-a-blackout",
@@ -153,12 +169,6 @@ _WAVES = (
 
 _GROUPS = (
     Mutation(
-        "broken-is-not-out",
-        "I20",
-        "a server whose change has failed counts as one that serves until somebody looks",
-        one(f"{RULES}/groups.py", "    if _is_broken(target) and not seen_since:\n", "    if False:\n"),
-    ),
-    Mutation(
         "limit-rounds-up",
         "I20",
         "a percentage of a group is rounded up",
@@ -211,7 +221,6 @@ _RARELY_SHOWN = frozenset(
         "blackout-at-admission-only",
         "retry-in-a-blackout",
         "any-window-for-all",
-        "broken-is-not-out",
         "looks-do-not-expire",
     }
 )

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime
 
+from fleetos.model.journal.events import SettingChanged
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, HOLDS_SLOT, QUEUED
 from tests.simulation.checkers.steering.minute_scan import MinuteScan
@@ -53,9 +54,14 @@ class _Judge:
     def __init__(self, trace: RunTrace) -> None:
         self._trace, self._scan = trace, MinuteScan(trace)
         self._targets: dict[str, Target] = {}
+        self._concurrency: int | None = None
 
     def step(self, step: Step) -> None:
         """Take over one record."""
+        if self._concurrency is None and step.run is not None:
+            self._concurrency = step.run.settings.concurrency
+        if isinstance(step.record.event, SettingChanged):
+            self._concurrency = step.record.event.concurrency
         if step.after is not None:
             self._targets[step.after.server_id] = step.after
 
@@ -85,7 +91,7 @@ class _Judge:
             case "concurrency":
                 states = [one.state for one in self._targets.values()]
                 taken = sum(state in HOLDS_SLOT | AHEAD for state in states)
-                limit = self._trace.run.settings.concurrency
+                limit = self._concurrency or 0
                 return "" if taken >= limit else f"{taken} of {limit} slots are in use"
             case _:
                 return ""
