@@ -151,6 +151,8 @@ class _ScenarioRun:
 
     def _act(self, act: Act, server_id: str) -> None:
         done = self._context.cloud.execute_order(_foreign(act, server_id))
+        # Nobody else may ask for its state for an hour.
+        self._context.watch_servers()
         self._log_line(f"somebody: {act.act} {server_id[:8]} {'' if done else '(could not)'}")
 
     def _ask(self, one: Ask, ids: Sequence[str]) -> None:
