@@ -102,6 +102,8 @@ REQUIRED: Mapping[str, float] = {
     "request-set-done": 1.0,
     "pause-and-resume-in-one-turn": 1.0,
     "recalled": 1.0,
+    "recalled-while-the-run-goes-on": 1.0,
+    "skipped-ahead": 0.5,
     "concurrency-below-flight": 1.0,
     "taken-over-after-a-failure": 1.0,
     "admission-waits-while-paused": 1.0,
@@ -166,6 +168,8 @@ RARE = frozenset(
     {
         "pause-and-resume-in-one-turn",
         "recalled",
+        "recalled-while-the-run-goes-on",
+        "skipped-ahead",
         "concurrency-below-flight",
         "pause-met-by-apply",
         "zombie-stopped-at-last-check",

@@ -1,5 +1,6 @@
 """The situations of what steers a run: nights, closing windows, budgets, waves and groups."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -38,10 +39,11 @@ def _of_windows(trace: RunTrace, steering: SteeringSpec) -> Iterator[str]:
         if step.after is not None and admits(step) and nights:
             yield from _of_night(step.record.at)
     for target, state, since_s, until_s in _stays(trace):
-        for closing in scan.closings(target):
-            if since_s < closing - trace.born_at < until_s:
-                denied = scan.is_denied(target, closing)
-                yield f"{'blackout' if denied else 'window-closes'}-over-{_stage(state)}"
+        closings = scan.closings(target)
+        after, before = (trace.born_at + at_s for at_s in (since_s, until_s))
+        for closing in closings[bisect_right(closings, after) : bisect_left(closings, before)]:
+            denied = scan.is_denied(target, closing)
+            yield f"{'blackout' if denied else 'window-closes'}-over-{_stage(state)}"
         if state in QUEUED and windows is not None and any(isinstance(one.when, CalendarFile) for one in windows.deny):
             for begin_s, end_s in steering.unreadable:
                 if max(since_s, begin_s) < min(until_s, end_s):

@@ -142,7 +142,7 @@ def _calendar(chance: Random) -> WindowTimes:
 _KINDS: tuple[Callable[[Random], WindowTimes], ...] = (
     *(_spring, _autumn) * 2,
     _cron,
-    *(_beat,) * 4,
+    *(_beat,) * 5,
     _turns,
     _dates,
     _calendar,

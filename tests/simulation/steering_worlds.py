@@ -112,7 +112,7 @@ def _stopped_by_others(chance: Random, spec: Spec, servers: int, *, long: bool) 
 def _failing(chance: Random, spec: Spec, *, again: bool) -> Spec:
     """Let changes fail, more often than elsewhere, and mostly without the brake that every run has.
 
-    `again`: their servers get another attempt.
+    `again`: their servers get another attempt, and wait for it.
     """
     if chance.random() < 0.4:
         return spec
@@ -120,7 +120,8 @@ def _failing(chance: Random, spec: Spec, *, again: bool) -> Spec:
     rules = faults({"do": "fail", "on": "changeos", "rate": chance.choice((0.3, 0.6)), "picture": pictures})
     first = spec.failure.first if chance.random() < 0.3 else None
     attempts = max(2, spec.failure.attempts) if again else min(spec.failure.attempts, chance.choice((1, 2)))
-    failure = replace(spec.failure, first=first, attempts=attempts)
+    backoff_s = chance.choice((30.0, 90.0)) if again else spec.failure.backoff_s
+    failure = replace(spec.failure, first=first, attempts=attempts, backoff_s=backoff_s)
     return replace(spec, faults=(*rules, *spec.faults), failure=failure)
 
 

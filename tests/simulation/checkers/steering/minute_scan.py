@@ -4,9 +4,11 @@ In doubt a window is closed: where a local time is read twice, what is allowed b
 its first, and what is denied the other way round. A time that is never read is the first one after it.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import accumulate
 from zoneinfo import ZoneInfo
 
 from fleetos.model.run import Target
@@ -93,6 +95,22 @@ def _covers(match: Match, target: Target) -> bool:
     return not match.az or target.az in match.az
 
 
+class _RuleSpans:
+    """Spans of one rule, in order. They may overlap."""
+
+    def __init__(self, rule: WindowRule, spans: Iterable[Span]) -> None:
+        ordered = sorted(spans)
+        self.match = rule.match
+        self.begins = [begin for begin, _ in ordered]
+        self.ends = [end for _, end in ordered]
+        self._latest = list(accumulate(self.ends, max))
+
+    def has(self, at: float) -> bool:
+        """Return whether any span has that moment in it."""
+        index = bisect_right(self.begins, at)
+        return index > 0 and at < self._latest[index - 1]
+
+
 class MinuteScan:
     """Windows of one play."""
 
@@ -104,12 +122,15 @@ class MinuteScan:
         allow = () if windows is None else windows.allow or ()
         deny = () if windows is None else windows.deny
         self._always = windows is None or windows.allow is None
-        self._allow = [(rule, list(_spans(rule, since, until + _DAY, deny=False))) for rule in allow]
-        self._deny = [(rule, list(_spans(rule, since, until + _DAY, deny=True))) for rule in deny]
+        self._allow = [_RuleSpans(rule, _spans(rule, since, until + _DAY, deny=False)) for rule in allow]
+        self._deny = [_RuleSpans(rule, _spans(rule, since, until + _DAY, deny=True)) for rule in deny]
         events = () if steering is None else steering.denied
-        for rule, spans in self._deny:
-            if isinstance(rule.when, CalendarFile):
-                spans.extend((begin.timestamp(), end.timestamp()) for begin, end in events)
+        self._deny += [
+            _RuleSpans(rule, ((begin.timestamp(), end.timestamp()) for begin, end in events))
+            for rule in deny
+            if isinstance(rule.when, CalendarFile)
+        ]
+        self._closings: dict[str | None, list[float]] = {}
 
     def is_denied(self, target: Target, at: float) -> bool:
         """Return whether the plan denies that moment."""
@@ -120,10 +141,14 @@ class MinuteScan:
         return (self._always or _is_in(self._allow, target, at)) and not self.is_denied(target, at)
 
     def closings(self, target: Target) -> list[float]:
-        """Return the moments of the play at which the window of the target closes."""
-        ends = {end for rule, spans in self._allow if _covers(rule.match, target) for _, end in spans}
-        begins = {begin for rule, spans in self._deny if _covers(rule.match, target) for begin, _ in spans}
-        return sorted(at for at in ends | begins if self.is_open(target, at - 1e-3) and not self.is_open(target, at))
+        """Return the moments of the play at which the window of the target closes. All of one zone have the same."""
+        if target.az not in self._closings:
+            ends = {end for rule in self._allow if _covers(rule.match, target) for end in rule.ends}
+            begins = {begin for rule in self._deny if _covers(rule.match, target) for begin in rule.begins}
+            self._closings[target.az] = sorted(
+                at for at in ends | begins if self.is_open(target, at - 1e-3) and not self.is_open(target, at)
+            )
+        return self._closings[target.az]
 
     def is_open_for(self, target: Target, at: float, seconds: float) -> bool:
         """Return whether the window stays open so long: asked for each minute."""
@@ -131,5 +156,5 @@ class MinuteScan:
         return all(self.is_open(target, moment) for moment in (*minutes, at + seconds - 1e-3))
 
 
-def _is_in(rules: Sequence[tuple[WindowRule, list[Span]]], target: Target, at: float) -> bool:
-    return any(_covers(rule.match, target) and any(b <= at < e for b, e in spans) for rule, spans in rules)
+def _is_in(rules: Sequence[_RuleSpans], target: Target, at: float) -> bool:
+    return any(_covers(rule.match, target) and rule.has(at) for rule in rules)
