@@ -34,7 +34,8 @@ def of_steering(trace: RunTrace) -> Iterator[str]:
 
 def _of_windows(trace: RunTrace, steering: SteeringSpec) -> Iterator[str]:
     scan, windows = MinuteScan(trace), steering.plan.windows
-    nights = windows is not None and any(isinstance(rule.when, Nights) for rule in windows.allow or ())
+    rules = () if windows is None else (*(windows.allow or ()), *windows.deny)
+    nights = any(isinstance(rule.when, Nights) for rule in rules)
     for step in believed(trace):
         if step.after is not None and admits(step) and nights:
             yield from _of_night(step.record.at)

@@ -114,11 +114,11 @@ def _failing(chance: Random, spec: Spec, *, again: bool) -> Spec:
 
     `again`: their servers get another attempt, and wait for it.
     """
-    if chance.random() < 0.4:
+    if chance.random() < (0.2 if again else 0.4):
         return spec
     pictures = chance.choice((("old-disk",), ("error",), ("error", "new-disk")))
     rules = faults({"do": "fail", "on": "changeos", "rate": chance.choice((0.3, 0.6)), "picture": pictures})
-    first = spec.failure.first if chance.random() < 0.3 else None
+    first = chance.choice((None, None, None, spec.failure.first, 1, 2))
     attempts = max(2, spec.failure.attempts) if again else min(spec.failure.attempts, chance.choice((1, 2)))
     backoff_s = chance.choice((30.0, 90.0)) if again else spec.failure.backoff_s
     failure = replace(spec.failure, first=first, attempts=attempts, backoff_s=backoff_s)
