@@ -119,21 +119,28 @@ def _dates(chance: Random) -> WindowTimes:
     """One time that the plan names, with a blackout in it."""
     begin = BORN + timedelta(minutes=chance.choice((-30, 20)))
     allow = (WindowRule(DateTimes(_local(begin), _local(begin + timedelta(hours=12))), None),)
-    return WindowTimes(_windows(chance, allow if chance.random() < 0.6 else None, (_blackout(chance),)), give_up_h=14.0)
+    windows = _windows(chance, allow if chance.random() < 0.6 else None, (_blackout(chance, chance.randrange(1, 25)),))
+    return WindowTimes(windows, give_up_h=14.0)
 
 
-def _blackout(chance: Random) -> WindowRule:
-    begin = BORN + timedelta(minutes=chance.randrange(1, 25))
-    return WindowRule(
-        DateTimes(_local(begin), _local(begin + timedelta(minutes=chance.choice((10, 60, 180))))), None, name="freeze"
-    )
+def _freeze(chance: Random) -> WindowTimes:
+    """A blackout that begins while the first servers are stopped."""
+    windows = _windows(chance, None, (_blackout(chance, 1),), _NO_FIT)
+    return WindowTimes(windows, BORN + timedelta(seconds=chance.randrange(50)), give_up_h=6.0)
+
+
+def _blackout(chance: Random, after_min: int) -> WindowRule:
+    """Return a blackout that begins with so many minutes after the usual begin of a play."""
+    begin = BORN + timedelta(minutes=after_min)
+    end = begin + timedelta(minutes=chance.choice((10, 60, 180)))
+    return WindowRule(DateTimes(_local(begin), _local(end)), None, name="freeze")
 
 
 def _calendar(chance: Random) -> WindowTimes:
     """A calendar file of what is denied, which cannot be read for a while."""
     begin = (BORN + timedelta(minutes=chance.randrange(60))).replace(second=0)
     events = ((begin, begin + timedelta(minutes=30)), (begin + timedelta(hours=2), begin + timedelta(hours=3)))
-    from_s = chance.uniform(60.0, 1800.0)
+    from_s = chance.uniform(60.0, 600.0)
     unreadable = ((from_s, from_s + chance.choice((90.0, 600.0, 3600.0))),) if chance.random() < 0.7 else ()
     deny = (WindowRule(CalendarFile(CALENDAR), _ZONE),)
     return WindowTimes(_windows(chance, None, deny), BORN, events[: chance.randrange(3)], unreadable, give_up_h=8.0)
@@ -145,5 +152,6 @@ _KINDS: tuple[Callable[[Random], WindowTimes], ...] = (
     *(_beat,) * 5,
     _turns,
     _dates,
-    _calendar,
+    *(_freeze,) * 2,
+    *(_calendar,) * 2,
 )

@@ -53,9 +53,9 @@ def with_steering(spec: Spec, servers: int, share: float) -> Spec:
     if "windows" in parts:
         times = draw_windows(chance)
         plan = replace(plan, windows=times.windows)
-        if chance.random() < 0.5:
-            # One after the other they meet more edges.
-            spec = replace(spec, rollout=replace(spec.rollout, concurrency=Share(1.0)))
+    if ("windows" in parts or "budgets" in parts) and chance.random() < 0.5:
+        # One after the other they meet more edges, and leave somebody to be spared.
+        spec = replace(spec, rollout=replace(spec.rollout, concurrency=Share(1.0)))
     times = times or WindowTimes(Windows(), give_up_h=_GIVE_UP_H)
     give_up_s = spec.calm_at_s + times.give_up_h * 3600.0
     steering = SteeringSpec(plan, times.born, give_up_s, times.denied, times.unreadable)
@@ -159,7 +159,7 @@ def _budgets(chance: Random) -> Mapping[str, object]:
     if chance.random() < 0.6:
         plan["max_failed"] = chance.choice((Share(0.0), Share(1.0), Share(2.0), _THIRD))
     if not plan or chance.random() < 0.5:
-        failed, of = chance.choice(((0, 1), (0, 2), (1, 2), (1, 3), (2, 4)))
+        failed, of = chance.choice(((0, 1), (0, 2), (1, 2), (1, 2), (1, 3), (2, 4)))
         plan["of_last"] = OfLast(failed, of)
     if chance.random() < 0.4:
         plan["on_exceeded"] = chance.choice((OnExceeded.PAUSE, OnExceeded.END))

@@ -53,6 +53,7 @@ _WINDOWS = (
                 "rules = (_off_clock, _unreadable, _blackout, _closed)",
                 "rules = (_off_clock, _unreadable, _closed)",
             ),
+            Patch(f"{RULES}/windows.py", "Window(opened.minus(closed), closed", "Window(opened, closed"),
         ),
     ),
     Mutation(
