@@ -94,9 +94,9 @@ def _beat(chance: Random) -> WindowTimes:
     minutes, open_min = chance.choice(((2, 1), (3, 1), (3, 2), (5, 2)))
     denied = chance.random() < 0.5
     for_min = minutes - open_min if denied else open_min
-    rule = WindowRule(CronTimes(f"*/{minutes} * 2 1 *", 60.0 * for_min), _ZONE)
+    rule = WindowRule(CronTimes(f"*/{minutes} 4-11 2 1 *", 60.0 * for_min), _ZONE)
     windows = _windows(chance, None, (rule,), _NO_FIT) if denied else _windows(chance, (rule,), (), _NO_FIT)
-    return WindowTimes(windows, BORN + timedelta(seconds=chance.randrange(600)), give_up_h=6.0)
+    return WindowTimes(windows, BORN + timedelta(seconds=chance.randrange(600)), give_up_h=4.0)
 
 
 def _turns(chance: Random) -> WindowTimes:

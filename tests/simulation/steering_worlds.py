@@ -30,6 +30,8 @@ _GIVE_UP_H = 12.0
 _BAKES, _LONG_BAKES = (0.0, 0.0, 120.0, 900.0, 3600.0), (0.0, 120.0, 1800.0, 3600.0)
 # Share of the steered worlds in which somebody stops a server while a wave is watched, and nothing else goes wrong.
 _WATCHED = 0.12
+# Share of them in which servers fail and succeed by turns, so that what failed long ago no longer counts.
+_BY_TURNS = 0.08
 # Faults by which a request may come to a server that somebody else has stopped.
 _UNFENCED = frozenset({"late", "double", "lag"})
 
@@ -39,8 +41,11 @@ def with_steering(spec: Spec, servers: int, share: float) -> Spec:
     chance = Random(f"steering {spec.seed}")
     if chance.random() >= share:
         return spec
-    if chance.random() < _WATCHED:
+    story = chance.random()
+    if story < _WATCHED:
         return _stopped_while_watched(chance, spec, servers)
+    if story < _WATCHED + _BY_TURNS and not spec.enumerate:
+        return _failing_by_turns(spec)
     parts = [name for name in ("waves", "groups", "budgets", "windows") if chance.random() < 0.5]
     parts = parts or [chance.choice(("waves", "groups", "budgets", "windows"))]
     plan, times = SteeringPlan(), None
@@ -73,20 +78,38 @@ def _stopped_while_watched(chance: Random, spec: Spec, servers: int) -> Spec:
     """
     rule = GroupRule(chance.choice(("all", "all", "az")), Share(1.0))
     entry = WaveEntry(None, ANY_SERVER, (Share(1.0), _ALL), BetweenWaves(bake_s=3600.0))
-    steering = SteeringSpec(SteeringPlan(waves=(entry,), groups=(rule,)), give_up_s=_GIVE_UP_H * 3600.0)
     stop = Act(chance.uniform(1200.0, 2400.0), "stop", chance.choice((0, 0, chance.randrange(servers))))
+    return replace(_calm(spec, SteeringPlan(waves=(entry,), groups=(rule,))), acts=(stop,))
+
+
+def _failing_by_turns(spec: Spec) -> Spec:
+    """Let changes fail and succeed, one after the other, where one of the last two that ended may fail."""
+    spec = _calm(spec, SteeringPlan(of_last=OfLast(1, 2)))
+    first, *others = spec.scenario.servers
+    groups = (first.model_copy(update={"count": max(8, first.count)}), *others)
+    return replace(
+        spec,
+        scenario=spec.scenario.model_copy(update={"servers": groups}),
+        faults=faults({"do": "fail", "on": "changeos", "rate": 0.4, "picture": ("error",)}),
+        failure=replace(spec.failure, first=None, attempts=1),
+        rollout=replace(spec.rollout, concurrency=Share(1.0)),
+    )
+
+
+def _calm(spec: Spec, plan: SteeringPlan) -> Spec:
+    """Return the world with this plan over servers that all run, in which nothing goes wrong."""
     groups = tuple(group.model_copy(update={"state": "running"}) for group in spec.scenario.servers)
     return replace(
         _spread(replace(spec, scenario=spec.scenario.model_copy(update={"lax": False, "servers": groups}))),
         faults=(),
-        acts=(stop,),
+        acts=(),
         deaths=(),
         freezes=(),
         commits=Commits(),
         clocks=Clocks(),
         distortion=Distortion(),
         operator=replace(spec.operator, asks=(), abort_at_s=None),
-        steering=steering,
+        steering=SteeringSpec(plan, give_up_s=_GIVE_UP_H * 3600.0),
     )
 
 
