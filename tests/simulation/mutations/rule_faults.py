@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from tests.simulation.mutations.patches import Mutation, Patch
 from tests.simulation.mutations.shared_patches import ANY, seen_by_any
-from tests.simulation.mutations.steering_faults import FURTHER_STEERING
 from tests.simulation.mutations.wire_and_queue_faults import WIRE_AND_QUEUE_FAULTS
 
 INSPECTING = "fleetos/rules/states/inspecting.py"
@@ -111,5 +110,4 @@ RULE_FAULTS: Sequence[Mutation] = (
         "",
     ),
     *WIRE_AND_QUEUE_FAULTS,
-    *FURTHER_STEERING,
 )
