@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from fleetos.model.plan import ChangeSpec, Plan, SecretRef, ServerRef, SourcePosition, StopMode, UserDataRef
+from fleetos.model.steering.rollout import SteeringPlan
 from fleetos.sim.scenario.scenario import DEFAULT_KEY, ImageEntry, Scenario
 from fleetos.sim.world.ledger import WriteContent
 from fleetos.sim.world.servers import SimServer
@@ -104,14 +105,23 @@ def plan(spec: Spec, wanted: Mapping[str, ExpectedChange], user_id: str) -> Plan
         path=Path("/plans/plan.yaml"),
         name="play",
         change=ChangeSpec(reinstall=True) if spec.reinstall else ChangeSpec(image=IMAGE),
-        servers=tuple(ServerRef(one, None, _change(wish, user_id), {}, _PLAN) for one, wish in wanted.items()),
+        servers=tuple(
+            ServerRef(one, None, _change(wish, user_id), _labels(spec, number), _PLAN)
+            for number, (one, wish) in enumerate(wanted.items())
+        ),
         digest="0" * 64,
         rollout=spec.rollout,
         failure=spec.failure,
         timeouts=spec.timeouts,
         polling=spec.polling,
         api=spec.limits,
+        steering=SteeringPlan() if spec.steering is None else spec.steering.plan,
     )
+
+
+def _labels(spec: Spec, number: int) -> Mapping[str, str]:
+    """Return the labels of a server: two neighbours are a pair."""
+    return {} if spec.steering is None else {"pair": str(number // 2)}
 
 
 def _change(wish: ExpectedChange, user_id: str) -> ChangeSpec:

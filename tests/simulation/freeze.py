@@ -30,8 +30,8 @@ async def frozen(context: RunContext, process: Process, before: MemoryRun | None
     here = {one: wish for one, wish in wanted.items() if one in inventory.servers}
     written, facts = plan(spec, here, world.user_id), CloudFacts(loopback=spec.loopback)
     orders = Orders(written, images, world.scenario.key_pairs, facts)
-    made = [(server, orders.make_order(ref, server)) for server, ref in select(written, inventory).servers]
-    servers = tuple(ResolvedServer(server, order) for server, order in made if order is not None)
+    made = [(server, orders.make_order(ref, server), ref) for server, ref in select(written, inventory).servers]
+    servers = tuple(ResolvedServer(server, order, ref.labels) for server, order, ref in made if order is not None)
     at, filed = process.now(), context.filed
     past = None
     if before is not None:

@@ -9,14 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from fleetos.clock import Moment
 from fleetos.sim.virtual_time import VirtualLoop, now_s
 from tests.simulation.spec import Clocks, Freeze, PointKind
-
-BORN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+from tests.simulation.spec_steering import BORN
 
 
 class Died(BaseException):
@@ -47,6 +46,7 @@ class Process:
         clocks: Clocks,
         apart_s: float,
         log_line: Callable[[str], None],
+        born: datetime = BORN,
     ) -> None:
         self.number = number
         self.process_faults = process_faults
@@ -56,6 +56,7 @@ class Process:
         self.frozen: Freeze | None = None
         self.parked: list[_Step] = []
         self.stopped = asyncio.Event()
+        self._born = born
         self._apart_s = apart_s
         self._pace = 1 + clocks.drift
         self._time = asyncio.get_running_loop().time
@@ -73,7 +74,7 @@ class Process:
         for jump in self.clocks.jumps:
             if jump.at_s <= true_s:
                 told_s += jump.by_s
-        return BORN + timedelta(seconds=told_s)
+        return self._born + timedelta(seconds=told_s)
 
     def moment(self) -> Moment:
         """Return this instant on the machine's three clocks."""

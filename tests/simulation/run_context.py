@@ -12,17 +12,17 @@ from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.virtual_time import now_s
 from fleetos.sim.world.ledger import WriteContent
 from fleetos.store.memory_journal import CommitFault, MemoryRun
-from tests.simulation.process import BORN, PROCESS, Died, Process, ProcessFaults
-from tests.simulation.run_trace import Asked, Requested, Sent, Session, Written
+from tests.simulation.process import PROCESS, Died, Process, ProcessFaults
+from tests.simulation.run_trace import Asked, Requested, Sent, Session, StatedWait, Written
 from tests.simulation.spec import Spec
 
 if TYPE_CHECKING:
     from tests.simulation.database_run import DatabaseRun
 
 
-def play_time() -> float:
+def play_time(born_at: float) -> float:
     """Return the seconds of the play by the cloud's clock, as the world counts them."""
-    return BORN.timestamp() + now_s()
+    return born_at + now_s()
 
 
 @dataclass
@@ -45,6 +45,7 @@ class RunContext:
     sent: list[Sent] = field(default_factory=list[Sent])
     asked: list[Asked] = field(default_factory=list[Asked])
     written: list[Written] = field(default_factory=list[Written])
+    waits: list[StatedWait] = field(default_factory=list[StatedWait])
     sessions: list[Session] = field(default_factory=list[Session])
     requested: list[Requested] = field(default_factory=list[Requested])
     facts: Counter[str] = field(default_factory=Counter[str])
@@ -53,6 +54,8 @@ class RunContext:
     secrets: set[str] = field(default_factory=set[str])
     texts: list[str] = field(default_factory=list[str])
     torn: list[str] = field(default_factory=list[str])
+    serving: set[str] = field(default_factory=set[str])
+    down: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -66,9 +69,27 @@ class RunContext:
         """Enter records that have become durable."""
         process = PROCESS.get()
         number = 0 if process is None else process.number
-        self.written.append(Written(now_s(), number, self.epochs.get(number, 0), new[-1].seq))
+        self.watch_servers()
+        self.written.append(Written(now_s(), number, self.epochs.get(number, 0), new[-1].seq, dict(self.down)))
         for record in new:
             self.log_line(f"#{record.seq} {describe(record)}")
+
+    def watch_servers(self) -> None:
+        """Note from when until when each server did not serve the last time, by the cloud's truth.
+
+        Only judges of steering ask for that.
+        """
+        if self.spec.steering is None:
+            return
+        self.cloud.advance()
+        for server_id in self.wanted:
+            server = self.cloud.world.servers.get(server_id)
+            if server is not None and server.status == "ACTIVE" and not server.busy:
+                self.serving.add(server_id)
+                continue
+            since_s, _ = self.down.get(server_id, (now_s(), 0.0))
+            self.down[server_id] = (now_s() if server_id in self.serving else since_s, now_s())
+            self.serving.discard(server_id)
 
     def woken(self) -> int | None:
         """Return the process that drives the run though its lease was watched for a whole term, None if nobody does.
@@ -91,6 +112,7 @@ class RunContext:
         """Begin the notes on a run anew."""
         self.sent, self.asked, self.written, self.sessions, self.torn = [], [], [], [], []
         self.requested = []
+        self.waits = []
         self.most_slots, self.given_up = 0, {}
 
     def fault(self) -> CommitFault | None:

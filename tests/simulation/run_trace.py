@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from fleetos.model.journal.events import Record
@@ -24,7 +25,7 @@ class Sent:
     `seqs` are its entries in the ledger (two for one that the gateway doubles, none for one that never arrived);
     `epoch` is the one under which its process drives, `epoch_now` the one that the store knows. `targets` are the
     durable targets of the servers that it names, `disks` their system disks by the cloud's truth. `slots` counts the
-    durable targets that hold a slot.
+    durable targets that hold a slot. `wall` is what the machine took for the time of day.
     """
 
     at_s: float
@@ -39,6 +40,7 @@ class Sent:
     disks: Mapping[str, str | None]
     slots: int
     run_reason: Reason | None = None
+    wall: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,33 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class StatedWait:
+    """What fleetos said of a server in the queue after a turn: why it waits, and until when where that is known.
+
+    `wall` is what the machine took for the time of day, `records` the number of records that were durable.
+    """
+
+    at_s: float
+    wall: datetime
+    records: int
+    server_id: str
+    reason: str
+    ends_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
-    """One group of records that became durable: by which process and epoch, when, up to which number."""
+    """One group of records that became durable: by which process and epoch, when, up to which number.
+
+    `down`: the servers that were ever seen not to serve, by the cloud's truth: the last time, from when until when it
+    was seen; only where a plan has steering.
+    """
 
     at_s: float
     process: int
     epoch: int
     last_seq: int
+    down: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +153,7 @@ class RunTrace:
     sent: list[Sent] = field(default_factory=list[Sent])
     asked: list[Asked] = field(default_factory=list[Asked])
     written: list[Written] = field(default_factory=list[Written])
+    waits: list[StatedWait] = field(default_factory=list[StatedWait])
     sessions: list[Session] = field(default_factory=list[Session])
     requested: list[Requested] = field(default_factory=list[Requested])
     deaths: Counter[PointKind] = field(default_factory=Counter[PointKind])

@@ -5,13 +5,14 @@ import math
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from fleetos.limits import LEASE_TERM_S
 from fleetos.model.journal.codec import event_json
 from fleetos.model.journal.requests import RequestArguments, RequestKind
 from fleetos.model.plan import PowerAfter
-from fleetos.model.states import RUN_ENDS
+from fleetos.model.states import RUN_ENDS, Reason, RunState
 from fleetos.sim.api.gateway import SimulatedCloud
 from fleetos.sim.random_draws import RandomDraws
 from fleetos.sim.scenario.faults import Rule
@@ -22,7 +23,7 @@ from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.database_run import DatabaseRun, at_once
 from tests.simulation.freeze import frozen
 from tests.simulation.operator_acts import answer_late, ask, release, retry
-from tests.simulation.process import BORN, PROCESS, Process, ProcessFaults, make_loop
+from tests.simulation.process import PROCESS, Process, ProcessFaults, make_loop
 from tests.simulation.run_context import NotedRecords, RunContext, play_time
 from tests.simulation.run_trace import RunTrace
 from tests.simulation.session import drive
@@ -30,6 +31,8 @@ from tests.simulation.spec import Act, Ask, Spec
 from tests.support.ledger import Ledger
 
 _DAY_S = 24 * 3600.0
+# So often the operator resumes a run that nothing but a person can help, before he gives it up.
+_STUCK_MAX = 3
 
 
 def run_scenario(spec: Spec, log_line: Callable[[str], None] | None = None) -> RunTrace:
@@ -56,7 +59,7 @@ class _ScenarioRun:
     def __init__(self, spec: Spec, log_line: Callable[[str], None] | None) -> None:
         self._spec = spec
         self._tell = log_line
-        cloud = SimulatedCloud(spec.scenario, BORN.timestamp(), play_time)
+        cloud = SimulatedCloud(spec.scenario, spec.born.timestamp(), partial(play_time, spec.born.timestamp()))
         # Nothing goes wrong before the run is frozen.
         process_faults = ProcessFaults(frozenset(spec.deaths), list(spec.freezes), calm=True)
         self._context = RunContext(spec, cloud, self._log_line, process_faults, RandomDraws(spec.seed))
@@ -65,6 +68,7 @@ class _ScenarioRun:
         self._retries = spec.operator.retries
         self._asking: list[asyncio.Future[None]] = []
         self._over = False
+        self._stuck = 0
 
     async def trace(self) -> RunTrace:
         if not self._spec.filed:
@@ -112,7 +116,7 @@ class _ScenarioRun:
     async def _freeze(self, before: MemoryRun | None = None) -> None:
         """Freeze the plan by what the cloud shows, while nothing goes wrong."""
         spec, context = self._spec, self._context
-        process = Process(0, ProcessFaults(frozenset(), []), spec.clocks, 0.0, self._log_line)
+        process = Process(0, ProcessFaults(frozenset(), []), spec.clocks, 0.0, self._log_line, spec.born)
         context.run = await frozen(context, process, before)
         context.run.records = NotedRecords(context.run.records, context.note_records)
 
@@ -141,10 +145,14 @@ class _ScenarioRun:
             loop.call_at(spec.operator.abort_at_s, self._ask, Ask(0.0, RequestKind.ABORT), ids, context=Context())
         for wanted in spec.operator.asks:
             loop.call_at(wanted.at_s, self._ask, wanted, ids, context=Context())
+        if spec.steering is not None:
+            loop.call_at(spec.steering.give_up_s, self._give_up, context=Context())
         loop.call_at(spec.calm_at_s, self._calm, context=Context())
 
     def _act(self, act: Act, server_id: str) -> None:
         done = self._context.cloud.execute_order(_foreign(act, server_id))
+        # Nobody else may ask for its state for an hour.
+        self._context.watch_servers()
         self._log_line(f"somebody: {act.act} {server_id[:8]} {'' if done else '(could not)'}")
 
     def _ask(self, one: Ask, ids: Sequence[str]) -> None:
@@ -154,6 +162,12 @@ class _ScenarioRun:
         arguments = RequestArguments(servers, one.concurrency)
         made = ask(self._context, self._process(), one.kind, "the operator wants it", arguments)
         self._asking.append(asyncio.ensure_future(made))
+
+    def _give_up(self) -> None:
+        """Abort what is not over, and retry nothing more: no window may open any more, or a group may stay full."""
+        self._retries = 0
+        if self._context.store.run.state not in RUN_ENDS:
+            self._ask(Ask(0.0, RequestKind.ABORT), ())
 
     def _calm(self) -> None:
         """All faults end."""
@@ -182,7 +196,9 @@ class _ScenarioRun:
         jumps_s = sum(abs(jump.by_s) for jump in self._spec.clocks.jumps)
         pauses_s = self._spec.operator.resume_s[1] * (10 + len(asks) + targets * tries)
         day_s = _DAY_S if self._spec.rollout.power_after is PowerAfter.AS_BEFORE else 0.0
-        return day_s + 3600.0 + groups * tries * each_s + 2 * jumps_s + pauses_s
+        steering = self._spec.steering
+        waits_s = 0.0 if steering is None else steering.give_up_s
+        return waits_s + day_s + 3600.0 + groups * tries * each_s + 2 * jumps_s + pauses_s
 
     # --- the operator ---
 
@@ -205,6 +221,10 @@ class _ScenarioRun:
                 return False
             if self._context.sessions and self._context.sessions[-1].ended == "defect":
                 return store.run.state in RUN_ENDS
+            if store.run.state is RunState.PAUSED and store.run.reason is Reason.STUCK:
+                self._stuck += 1
+                if self._stuck == _STUCK_MAX:
+                    self._give_up()
             if store.run.state not in RUN_ENDS:
                 pause_s = self._spec.operator.resume_s
                 await _pause(self._context.chance.between(pause_s, "resume", len(self._context.sessions)))
@@ -258,7 +278,7 @@ class _ScenarioRun:
         self._processes += 1
         number, clocks = self._processes, self._spec.clocks
         apart_s = clocks.apart_s * (2 * self._context.chance.unit("apart", number) - 1)
-        return Process(number, self._context.process_faults, clocks, apart_s, self._log_line)
+        return Process(number, self._context.process_faults, clocks, apart_s, self._log_line, self._spec.born)
 
     async def _release(self) -> None:
         if await release(self._context, self._process()):
@@ -295,7 +315,7 @@ class _ScenarioRun:
         )
         return RunTrace(
             spec=self._spec,
-            born_at=BORN.timestamp(),
+            born_at=self._spec.born.timestamp(),
             run=store.run,
             targets=store.targets,
             records=store.records,
@@ -304,6 +324,7 @@ class _ScenarioRun:
             sent=context.sent,
             asked=context.asked,
             written=context.written,
+            waits=context.waits,
             sessions=context.sessions,
             requested=context.requested,
             deaths=context.process_faults.died,

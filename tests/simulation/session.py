@@ -19,9 +19,11 @@ from fleetos.model.permit import LastCheck, Permit
 from fleetos.model.plan import ApiLimits
 from fleetos.model.progress import Progress
 from fleetos.model.run import Order, Run, Secrets, Target
-from fleetos.model.states import COMES_TO_REST, Command, RunState
+from fleetos.model.states import COMES_TO_REST, QUEUED, Command, RunState
 from fleetos.model.traces import Traces
 from fleetos.planning.secrets import PlanSecrets
+from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.why_not import find_wait
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.virtual_time import now_s
 from fleetos.store.journal import SqlJournal
@@ -29,7 +31,8 @@ from fleetos.store.memory_journal import CommitFaults, MemoryJournal
 from tests.simulation.operator_acts import ask
 from tests.simulation.process import Process
 from tests.simulation.run_context import RunContext
-from tests.simulation.run_trace import Ended, Session
+from tests.simulation.run_trace import Ended, Session, StatedWait
+from tests.simulation.spec_steering import CALENDAR, calendar_text
 from tests.simulation.wire import Wire
 from tests.support.chance import SeededChance
 
@@ -154,15 +157,41 @@ class Watched:
         return check
 
 
-class Onlooker:
-    """Hears of each turn, and counts the slots."""
+class Calendars:
+    """The calendar files of a play, which cannot be read for a while."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
 
+    async def read(self, path: str) -> str | None:
+        """Return the content of the file; None if it cannot be read."""
+        steering = self._context.spec.steering
+        if steering is None or path != CALENDAR:
+            return None
+        if any(since_s <= now_s() < until_s for since_s, until_s in steering.unreadable):
+            return None
+        return calendar_text(steering.denied)
+
+
+class Onlooker:
+    """Hears of each turn, counts the slots, and asks why those in the queue wait."""
+
+    def __init__(self, process: Process, context: RunContext) -> None:
+        self._process = process
+        self._context = context
+
     def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int]) -> None:
-        """Note the slots that are taken."""
-        self._context.most_slots = max(self._context.most_slots, progress.slots_taken)
+        """Note the slots that are taken, and the waits where a plan has steering."""
+        context = self._context
+        context.most_slots = max(context.most_slots, progress.slots_taken)
+        if context.spec.steering is None:
+            return
+        now, last = self._process.now(), len(context.store.records)
+        standing = standing_of(progress, now)
+        for target in progress.targets.values():
+            if target.state in QUEUED and (wait := find_wait(target, standing)) is not None:
+                told = StatedWait(now_s(), now, last, target.server_id, wait.reason, wait.ends_at)
+                context.waits.append(told)
 
 
 @contextlib.asynccontextmanager
@@ -212,10 +241,11 @@ async def _drive(process: Process, context: RunContext) -> tuple[Ended, str]:
             cloud=Watched(cloud, process, context),
             journal=Recorder(process, context, journal),
             secrets=PlanSecrets(context.env),
-            listener=Onlooker(context),
+            listener=Onlooker(process, context),
             clock=process,
             chance=SeededChance(context.spec.seed * 1000 + process.number),
             new_id=lambda: f"call-{process.number}-{next(numbers)}",
+            calendars=Calendars(context),
         )
         if command is Command.REQUEST:
             await answer_requests(edge.journal, progress, process.now())

@@ -14,6 +14,7 @@ from tests.simulation.run_trace import RunTrace
 from tests.simulation.situations_journal import told
 from tests.simulation.situations_rare import of_few
 from tests.simulation.situations_required import RARE, REQUIRED
+from tests.simulation.situations_steering import of_steering
 from tests.support.ledger import CHANGES
 
 # In fewer worlds rare situations may be missing, and in still fewer any.
@@ -27,7 +28,7 @@ def situations(trace: RunTrace) -> Counter[str]:
     run: RunTrace | None = trace
     while run is not None:
         # Of an earlier run its own part; everything else is of the whole play.
-        for of_run in (told, of_few, _asked, _late):
+        for of_run in (told, of_few, of_steering, _asked, _late):
             found.update(of_run(run))
         run = run.earlier
     found.update(_delivered(trace))

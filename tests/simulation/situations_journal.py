@@ -62,6 +62,11 @@ def told(trace: RunTrace) -> Iterator[str]:
             yield f"{after.state}-{after.reason or 'well'}"
         if after.state is _S.WAITING and before.state in AHEAD | {_S.RESTORING}:
             yield "recalled"
+            if step.run is not None and step.run.state is RunState.RUNNING:
+                yield "recalled-while-the-run-goes-on"
+        end = after if after.then is None else after.then
+        if before.state in AHEAD and end.state is _S.SKIPPED and end.reason is Reason.OPERATOR:
+            yield "skipped-ahead"
         if before.state is _S.BACKOFF and after.state is _S.CHECKING:
             yield "next-attempt-after-failure"
 

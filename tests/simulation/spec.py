@@ -4,12 +4,14 @@ A play is a pure function of its spec; a spec is a pure function of its seed, un
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, Rollout, Timeouts
 from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.scenario.scenario import Scenario
+from tests.simulation.spec_steering import BORN, SteeringSpec
 
 # What every plan orders.
 IMAGE = "Standard_Debian_12_latest"
@@ -116,7 +118,7 @@ class Spec:
     `deaths` are the points, counted over the whole play from 1, at which the process dies. `reinstall`: servers get the
     image that they run. `diverse`: no two neighbours get the same image, login, user data or metadata. `filed`: the
     run lives in an SQLite file. `again`: the faults of a second run of the plan over the same servers, None if there is
-    none.
+    none. `steering`: waves, groups, budgets and windows, None if the plan has none.
     """
 
     seed: int
@@ -142,3 +144,9 @@ class Spec:
     diverse: bool = False
     filed: bool = False
     again: tuple[Rule, ...] | None = None
+    steering: SteeringSpec | None = None
+
+    @property
+    def born(self) -> datetime:
+        """Second 0 of the play."""
+        return BORN if self.steering is None else self.steering.born

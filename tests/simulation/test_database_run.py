@@ -2,6 +2,7 @@
 
 import sqlite3
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -12,11 +13,12 @@ from tests.simulation.checkers import broken, check
 from tests.simulation.database_run import DatabaseRun, at_once
 from tests.simulation.edited_runs import small
 from tests.simulation.freeze import frozen
-from tests.simulation.process import BORN, Process, ProcessFaults
+from tests.simulation.process import Process, ProcessFaults
 from tests.simulation.run_context import RunContext, play_time
 from tests.simulation.run_trace import RunTrace
 from tests.simulation.scenario_run import run_scenario
 from tests.simulation.spec import Commits, Operator, Spec
+from tests.simulation.spec_steering import BORN
 
 LOST: dict[str, object] = {"do": "cut-after", "on": "changeos", "nth": [1]}
 FAILS: dict[str, object] = {"do": "fail", "on": "changeos"}
@@ -55,7 +57,7 @@ def test_commits_that_fail_leave_nothing_torn() -> None:
 
 def test_what_is_stored_otherwise_than_its_records_say_is_seen() -> None:
     async def altered() -> str:
-        cloud = SimulatedCloud(small().scenario, BORN.timestamp(), play_time)
+        cloud = SimulatedCloud(small().scenario, BORN.timestamp(), partial(play_time, BORN.timestamp()))
         process_faults = ProcessFaults(frozenset(), [], calm=True)
         context = RunContext(replace(small(), filed=True), cloud, lambda text: None, process_faults, RandomDraws(1))
         with at_once():

@@ -1,11 +1,17 @@
 """Situations are counted where they occur, and their lack is told."""
 
 from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
 
+from fleetos.model.steering.rollout import GroupRule, SteeringPlan
+from fleetos.model.steering.share import Share
+from fleetos.model.steering.windows import DateTimes, Nights, WindowRule, Windows
 from tests.simulation.edited_runs import plain, resent, staged
 from tests.simulation.scenario_run import run_scenario
 from tests.simulation.situations import WORLDS_AT_LEAST, WORLDS_FOR_THE_COMMON, missing, situations
 from tests.simulation.situations_required import RARE, REQUIRED
+from tests.simulation.spec_steering import SteeringSpec
 from tests.simulation.worlds import world
 
 
@@ -65,3 +71,30 @@ def test_required_situations_are_missing_only_in_many_worlds() -> None:
     often = dict.fromkeys(REQUIRED, 1000)
     assert missing(often, 1000) == []
     assert missing({**often, "purged-job": 0}, WORLDS_AT_LEAST) == ["purged-job"]
+
+
+def _steered(plan: SteeringPlan) -> Counter[str]:
+    """Return the situations of a play that this plan would have steered."""
+    trace = plain()
+    trace.spec = replace(trace.spec, steering=SteeringSpec(plan))
+    return situations(trace)
+
+
+def test_a_window_that_closes_counts_by_what_it_closes_over() -> None:
+    # The play begins at 03:04:05 and changes both servers at once, until some minutes later.
+    times = DateTimes("2026-01-02T02:00Z", "2026-01-02T03:05Z")
+    assert _steered(SteeringPlan(windows=Windows((WindowRule(times, None),))))["window-closes-over-flight"] == 2
+    denied = DateTimes("2026-01-02T03:05Z", "2026-01-02T04:00Z")
+    assert _steered(SteeringPlan(windows=Windows(None, (WindowRule(denied, None),))))["blackout-over-flight"] == 2
+
+
+def test_an_admission_counts_that_fills_a_group() -> None:
+    assert _steered(SteeringPlan(groups=(GroupRule("all", Share(3.0)),)))["group-filled-all"] == 1
+
+
+def test_a_night_counts_in_which_the_clocks_are_set() -> None:
+    trace = plain()
+    night = WindowRule(Nights((0, 1, 2, 3, 4, 5, 6), 0, 300), "Europe/Berlin")
+    steering = SteeringSpec(SteeringPlan(windows=Windows((night,))), datetime(2026, 3, 29, 0, 30, tzinfo=UTC))
+    found = situations(run_scenario(replace(trace.spec, steering=steering)))
+    assert found["admitted-in-the-night-of-spring"] > 0

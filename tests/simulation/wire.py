@@ -53,6 +53,7 @@ class Wire(httpx.AsyncBaseTransport):
         context, number = self._context, self._process.number
         self._process.point("before request")
         context.requests += 1
+        context.watch_servers()
         body = await request.aread()
         route = find_route(request.method, request.url.path)
         operation = "unknown" if route is None else route.operation
@@ -104,6 +105,7 @@ class Wire(httpx.AsyncBaseTransport):
             seqs=(len(world.ledger.writes) + 1,),
             run_state=store.run.state,
             run_reason=store.run.reason,
+            wall=process.now(),
             targets={one: store.targets[one] for one in servers if one in store.targets},
             disks=disks,
             slots=sum(one.state in HOLDS_SLOT for one in store.targets.values()) if changing else 0,

@@ -17,6 +17,7 @@ from tests.simulation.fault_scripts import with_plot
 from tests.simulation.faults import Fence, rules
 from tests.simulation.rare_inputs import with_log, with_rarity
 from tests.simulation.spec import IMAGE, Act, ActKind, Ask, Clocks, Commits, Distortion, Freeze, Jump, Operator, Spec
+from tests.simulation.steering_worlds import with_steering
 
 T = TypeVar("T")
 OLD_IMAGE = "Standard_Debian_11_latest"
@@ -39,6 +40,8 @@ _ASKED = 0.35
 _BRAKED = 0.4
 # Share of the worlds, but for the large ones, in which the run lives in a file of SQLite: they take twice as long.
 _FILED, _LARGE = 0.1, 20
+# Share of the worlds whose plan has waves, groups, budgets or windows, of those that have no fault script.
+_STEERED = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +98,24 @@ def world(seed: int) -> Spec:
         calm_at_s=chance.choice((1800.0, 3600.0, 10800.0)),
         enumerate=size.small,
     )
+    return _drawn_apart(spec, size, settled_s)
+
+
+def _drawn_apart(spec: Spec, size: _Size, settled_s: float) -> Spec:
+    """Return the world with what is drawn apart from the rest, so that all others are what they would be without it."""
     told = with_plot(spec, size.servers, settled_s)
     if told is spec:
         told = with_rarity(spec, size.servers, settled_s)
-    return _with_more(with_log(told, size.servers, settled_s, plain=told is spec), seed, size.servers)
+    plotted = told is not spec
+    return _with_more(with_log(told, size.servers, settled_s, plain=not plotted), size.servers, plotted=plotted)
 
 
-def _with_more(told: Spec, seed: int, servers: int) -> Spec:
-    """Return the spec with what is drawn apart from the rest, so that all else is what it would be without it."""
+def _with_more(told: Spec, servers: int, *, plotted: bool) -> Spec:
+    """Return the spec with what is drawn apart from the rest, so that all else is what it would be without it.
+
+    `plotted`: the world has a plot of its own, which steering would get into the way of.
+    """
+    seed = told.seed
     if Random(f"metered {seed}").random() < _METERED:
         told = _metered(told, Random(f"metered by {seed}"))
     if Random(f"diverse {seed}").random() < _DIVERSE:
@@ -113,6 +126,8 @@ def _with_more(told: Spec, seed: int, servers: int) -> Spec:
         wanted = _asks(asks, servers)
         told = replace(told, operator=replace(told.operator, asks=(*wanted, *_take_ups(asks, wanted, servers))))
     told = replace(told, filed=servers < _LARGE and Random(f"filed {seed}").random() < _FILED)
+    if not plotted and told.again is None:
+        told = with_steering(told, servers, _STEERED)
     return _reinstalled(told) if Random(f"reinstall {seed}").random() < _REINSTALLED and _may(told) else told
 
 

@@ -14,6 +14,11 @@ from tests.simulation.checkers.outcomes import ends_as_told
 from tests.simulation.checkers.requests import each_answered_once
 from tests.simulation.checkers.rollout import no_more_than_slots, nothing_begun_out_of_turn
 from tests.simulation.checkers.secrets import no_secret_told
+from tests.simulation.checkers.steering.budgets import nothing_over_a_budget
+from tests.simulation.checkers.steering.groups import no_group_above_its_limit
+from tests.simulation.checkers.steering.waits import nobody_waits_for_nothing
+from tests.simulation.checkers.steering.waves import no_wave_too_early
+from tests.simulation.checkers.steering.windows import nothing_outside_its_window
 from tests.simulation.checkers.termination import comes_to_an_end
 from tests.simulation.checkers.throttling import no_more_than_asked_for
 from tests.simulation.checkers.writes import nothing_beside_a_change, one_change_at_a_time, one_intent_each
@@ -38,6 +43,11 @@ CHECKERS: Mapping[str, Checker] = {
     "I14": nothing_without_evidence,
     "I15": nothing_after_the_first_failed,
     "I16": each_answered_once,
+    "I17": nothing_outside_its_window,
+    "I18": nothing_over_a_budget,
+    "I19": no_wave_too_early,
+    "I20": no_group_above_its_limit,
+    "I21": nobody_waits_for_nothing,
 }
 
 

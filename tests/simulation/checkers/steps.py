@@ -8,7 +8,7 @@ from fleetos.model.journal.events import Record, RunDriverStarted, RunEvent
 from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.run import Run, Target
-from fleetos.model.states import HOLDS_SLOT
+from fleetos.model.states import ENDS, HOLDS_SLOT, QUEUED, TargetState
 from fleetos.sim.world.ledger import LedgerEntry
 from tests.simulation.run_trace import RunTrace, Sent, Step, StepList, Written
 from tests.support.ledger import CHANGES
@@ -97,3 +97,11 @@ def _steps(trace: RunTrace) -> Iterator[Step]:
             except IllegalMove:
                 return
             yield Step(written, record, earlier, before, after, slots)
+
+
+def admits(step: Step) -> bool:
+    """Return whether a target leaves the queue to be changed, not to end."""
+    before, after = step.before, step.after
+    if before is None or after is None or before.state not in QUEUED:
+        return False
+    return after.state not in ENDS | QUEUED | {TargetState.RESTORING}

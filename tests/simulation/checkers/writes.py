@@ -4,6 +4,7 @@ start while a server's OS changes (I9).
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import pairwise
 
 from fleetos.model.journal.events import ChangeIntended, PowerIntended, Retried
@@ -15,8 +16,9 @@ from tests.simulation.checkers.steps import at, groups, write_of
 from tests.simulation.run_trace import RunTrace, Sent, Violation
 from tests.support.ledger import CHANGES, POWER
 
-# Server, number of the attempt, and for which time it is sent.
-_Intent = tuple[str, int, int]
+# Server, number of the attempt, and time of the intent. A recall forgets an attempt of which the cloud took nothing:
+# then another one has its number.
+_Intent = tuple[str, int, datetime]
 
 
 def one_change_at_a_time(trace: RunTrace) -> Iterator[Violation]:
@@ -106,13 +108,11 @@ def _under_way(trace: RunTrace, write: LedgerEntry, within_s: float) -> Iterator
 def _intents(trace: RunTrace) -> dict[_Intent | str, tuple[int, float]]:
     """Return who made each intent durable, and when. The intent of a stop or start is its call."""
     found: dict[_Intent | str, tuple[int, float]] = {}
-    sends: dict[tuple[str, int], int] = defaultdict(int)
     for written, records in groups(trace):
         for record in records:
             match record.event:
                 case ChangeIntended(server_id=server_id, attempt=number):
-                    sends[server_id, number] += 1
-                    found[server_id, number, sends[server_id, number]] = written.process, written.at_s
+                    found[server_id, number, record.at] = written.process, written.at_s
                 case PowerIntended(call_id=call_id):
                     found[call_id] = written.process, written.at_s
                 case _:
@@ -124,7 +124,7 @@ def _change_intent(sent: Sent) -> _Intent | None:
     target = sent.targets.get(sent.servers[0])
     if target is None or target.attempt is None or target.state is not TargetState.SUBMITTING:
         return None
-    return target.server_id, target.attempt.number, target.attempt.sends
+    return target.server_id, target.attempt.number, target.attempt.sent_at
 
 
 def _call_intent(sent: Sent) -> str | None:

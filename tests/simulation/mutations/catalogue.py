@@ -6,6 +6,7 @@ from tests.simulation.mutations.content_faults import CONTENT, EVIDENCE
 from tests.simulation.mutations.outcome_faults import DISKS, LOGS
 from tests.simulation.mutations.patches import Mutation
 from tests.simulation.mutations.run_faults import BRAKE, CLOUD_SIDE, JOURNAL, REQUESTS, ROLLOUT
+from tests.simulation.mutations.steering_faults import STEERING
 from tests.simulation.mutations.write_faults import POWER, SENDING
 
 MUTATIONS: Sequence[Mutation] = (
@@ -20,4 +21,5 @@ MUTATIONS: Sequence[Mutation] = (
     *CLOUD_SIDE,
     *CONTENT,
     *EVIDENCE,
+    *STEERING,
 )

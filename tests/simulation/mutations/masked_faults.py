@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tests.simulation.mutations.shared_patches import UnitTestedFault, unit_tested
 
 SIGHTINGS, INSPECTING = "fleetos/engine/observations.py", "fleetos/rules/states/inspecting.py"
+WHY_NOT = "fleetos/rules/admission/why_not.py"
 
 MASKED_FAULTS: Sequence[UnitTestedFault] = (
     unit_tested(
@@ -140,5 +141,26 @@ MASKED_FAULTS: Sequence[UnitTestedFault] = (
         ("fleetos/engine/engine.py", "        if not self._journal.lease_valid(now):\n", "        if False:\n"),
         "the commit of its intent has proven the lease, and no intent older than five seconds is sent",
         "tests/unit/engine/test_engine_trouble.py::test_a_write_without_a_valid_lease_is_not_sent_and_the_target_is_ready_again",
+    ),
+    unit_tested(
+        "broken-is-not-out",
+        "a server whose change has failed counts as one that serves until somebody looks",
+        ("fleetos/rules/groups.py", "    if _is_broken(target) and not seen_since:\n", "    if False:\n"),
+        "an attempt counts as failed only after looks at its server, and these show that it does not serve",
+        "tests/unit/rules/test_groups.py::test_why_a_server_is_out",
+    ),
+    unit_tested(
+        "window-asked-at-last-check-alone",
+        "once a server is admitted, its window is asked for at the last check before a request alone",
+        (WHY_NOT, "    ((_A, _E, _S), _closed),\n", "    ((_A,), _closed),\n"),
+        "the last check keeps each request back, so that the server only waits at another place",
+        "tests/unit/rules/admission/test_why_not.py::test_each_reason_holds_at_its_points",
+    ),
+    unit_tested(
+        "last-check-asks-no-window",
+        "the last check before a request asks for no window",
+        (WHY_NOT, "rules = (_off_clock, _unreadable, _blackout, _closed)", "rules = ()"),
+        "whoever decides asks too, and what is decided is sent within seconds",
+        "tests/unit/engine/test_engine_windows.py::test_the_last_check_before_a_request_knows_the_window",
     ),
 )

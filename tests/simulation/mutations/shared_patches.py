@@ -46,7 +46,7 @@ def unit_tested(name: str, told: str, place: tuple[str, str, str], why: str, *te
 
 
 # Whichever checker sees the fault first.
-ANY = ",".join(f"I{number}" for number in range(1, 17))
+ANY = ",".join(f"I{number}" for number in range(1, 22))
 
 
 def seen_by_any(name: str, told: str, path: str, old: str, new: str) -> Mutation:

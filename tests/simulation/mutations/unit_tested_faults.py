@@ -166,10 +166,10 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
         "the lease is proven in a transaction of its own, before the one that writes",
         (
             JOURNAL,
-            "                    await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n",
+            "                    for entry in accepted:\n",
             (
-                "                    await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)\n"
                 "                async with self._database.writing() as connection:\n"
+                "                    for entry in accepted:\n"
             ),
         ),
         "whoever has taken over has written a record, and the number of the next one is taken",
