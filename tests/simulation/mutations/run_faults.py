@@ -220,16 +220,6 @@ REQUESTS = (
         one(f"{ENGINE}/engine.py", "(_stands_still(self.progress.run) or self.progress.at_rest)", "True"),
     ),
     Mutation(
-        "unknown-outcome-recalled",
-        "I1",
-        "a target whose change may have arrived is recalled, and its attempt is forgotten",
-        one(
-            "fleetos/model/run.py",
-            "return self.outcome is None and not self.accepted and not self.unanswered",
-            "return self.outcome is None and not self.accepted",
-        ),
-    ),
-    Mutation(
         "nobody-is-recalled",
         "I16",
         "a pause leaves those where they are that were made ready for their change",

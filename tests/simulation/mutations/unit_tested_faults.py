@@ -204,6 +204,17 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
         f"{_SERVER_REQUESTS}::test_a_proven_os_is_retried_by_nothing",
     ),
     unit_tested(
+        "unknown-outcome-recalled",
+        "a target whose change may have arrived is recalled, and its attempt is forgotten",
+        (
+            "fleetos/model/run.py",
+            "return self.outcome is None and not self.accepted and not self.unanswered",
+            "return self.outcome is None and not self.accepted",
+        ),
+        "the time of the unanswered send is remembered all the same, and keeps it from being sent another",
+        "tests/unit/model/journal/test_fold_recall.py::test_others_are_not_recalled[may have arrived]",
+    ),
+    unit_tested(
         "any-disk-retried",
         "a retry wipes another disk than the operator agreed to",
         (
