@@ -7,7 +7,6 @@ one; for what is denied it is the other way round.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import islice
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -19,10 +18,11 @@ from fleetos.planning.local_time import LocalTime, UnreadableCalendar, find_inst
 
 # Windows are known this far ahead: any yearly event, and some weeks.
 HORIZON = timedelta(days=400)
-# Occurrences of one rule that are worked out. A rule with more is known for a shorter time.
-OCCURRENCES_MAX = 10_000
-# A night begins on the day before its end, and a cron window lasts at most 7 days: what began before may still be open.
-_LOOK_BACK = timedelta(days=9)
+# Coming starts of a cron rule that are worked out, at each start of a driver. A rule with more is known for a shorter
+# time, and worked out anew in time.
+STARTS_MAX = 1_000
+# What began before may still be open. A local day is not as long as another one.
+_LOOK_BACK = timedelta(days=2)
 
 
 def _between(begin: LocalTime, end: LocalTime, *, deny: bool) -> Interval:
@@ -77,17 +77,15 @@ def _cron_times(rule: CronTimes, zone: ZoneInfo, since: datetime, until: datetim
     """
     length = timedelta(seconds=rule.for_s)
     intervals: list[Interval] = []
-    known_until = until
-    for start in islice(cron_starts(rule.cron, _local(since - _LOOK_BACK, zone)), OCCURRENCES_MAX):
+    ahead = 0
+    for start in cron_starts(rule.cron, _local(since - length - _LOOK_BACK, zone)):
         instants = find_instants(start, zone)
-        if instants.earlier >= until:
-            break
+        ahead += instants.earlier >= since
+        if instants.earlier >= until or ahead > STARTS_MAX:
+            return Times.of(intervals, min(until, instants.earlier))
         begin, end = _between(instants, LocalTime(instants.later, instants.later), deny=deny)
         intervals.append((begin, end + length))
-    else:
-        if len(intervals) == OCCURRENCES_MAX:
-            known_until = min(until, intervals[-1][0])
-    return Times.of(intervals, known_until)
+    return Times.of(intervals, until)
 
 
 def _local(instant: datetime, zone: ZoneInfo) -> datetime:

@@ -6,32 +6,28 @@ from datetime import UTC, datetime, timedelta
 
 from fleetos.engine.change_tracker import ChangeTracker
 from fleetos.engine.facts import CalendarRead, ServerRead
+from fleetos.engine.rollout.group_looks import GroupLooks
 from fleetos.engine.rollout.needs import ChangeNeeds
 from fleetos.engine.rollout.window_times import WindowTimes
 from fleetos.engine.turn import Turn
 from fleetos.model.journal.events import RunWaveFinished, RunWaveOpened
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
-from fleetos.model.states import IN_FLIGHT, QUEUED, RunState, TargetState
+from fleetos.model.states import QUEUED, RunState, TargetState
 from fleetos.rules.admission.lanes import Lanes
 from fleetos.rules.admission.pass_facts import Point, RolloutFacts, Standing
 from fleetos.rules.admission.slots import Slots
 from fleetos.rules.admission.wait_reasons import ENDED_BY_TIME_OR_PEOPLE, Waiting, WaitReason
 from fleetos.rules.admission.why_not import why_closed, why_not
 from fleetos.rules.budgets import Failures
-from fleetos.rules.groups import LOOK_EXPIRES, Groups, Look
-from fleetos.rules.polling import DueRead, ReadServer, Sweep
+from fleetos.rules.groups import LOOK_EXPIRES, Groups
+from fleetos.rules.polling import DueRead
 from fleetos.rules.waves import find_last_bake_end, find_next_wait, wait_for_bake, wave_facts
 
 # Clocks that differ by more than this do not agree about when a window closes.
 CLOCK_OFF_MAX = timedelta(minutes=5)
 # A calendar that cannot be read, or a clock that is off, takes nobody's turn back before it has lasted for so long.
 TROUBLE_LASTS = timedelta(minutes=5)
-# A member of a group is looked at again when half of the time is over for which a look counts.
-_LOOK_AGAIN = LOOK_EXPIRES / 2
-_LOOK_PAUSE = timedelta(seconds=5)
-# Servers that no list page showed are read one by one, so many at a time.
-_SINGLE_READS_MAX = 20
 _TROUBLES = frozenset({WaitReason.CLOCK, WaitReason.CALENDAR})
 # Reasons for which a target waits where it is: its turn is not taken back.
 _KEEPS_TURN = frozenset({WaitReason.ABORTED, WaitReason.PAUSED, WaitReason.CONCURRENCY, WaitReason.PACE})
@@ -57,10 +53,7 @@ class RolloutState:
         self._steered = bool(steering.groups) or steering.windows is not None
         self._grouped = bool(steering.groups)
         self._ended = Counter(target.wave for target in targets if target.ended)
-        self._looks: dict[str, Look] = {}
-        self._unlisted: dict[str, None] = {}
-        self._asked: set[str] = set()
-        self._look_again_at = now
+        self._looks = GroupLooks(now)
         self._clock_off: str | None = None
         self._trouble_since: datetime | None = None
         self._checked_until: datetime | None = None
@@ -151,7 +144,7 @@ class RolloutState:
         """Return when a window changes, or the members of groups are to be looked at again; None: never."""
         if not self._steered or run.state is not RunState.RUNNING:
             return None
-        looks_at = self._look_again_at if self._wants_looks() else None
+        looks_at = self._looks.again_at if self._wants_looks() else None
         return min((at for at in (self._checked_until, looks_at) if at is not None), default=None)
 
     @property
@@ -171,42 +164,22 @@ class RolloutState:
         if observation.cloud_time is not None:
             off = abs(observation.cloud_time - observation.received.wall)
             self._clock_off = f"{off / timedelta(minutes=1):.0f} minutes" if off > CLOCK_OFF_MAX else None
-        self._asked.discard(server_id)
-        self._unlisted.pop(server_id, None)
-        before = self._looks.get(server_id)
-        if self._grouped and (before is None or before.seen_at <= observation.requested.wall):
-            self._looks[server_id] = Look(observation.snapshot, observation.requested.wall)
+        if self._grouped and self._looks.add(server_id, observation):
             self._update_groups(turn.run, turn.target(server_id), turn.at)
 
     def miss_looks(self, server_ids: Iterable[str]) -> None:
         """Note that a read of these servers said nothing of them."""
-        missed = self._asked.intersection(server_ids)
-        self._asked -= missed
-        self._unlisted.update(dict.fromkeys(sorted(missed)))
+        self._looks.miss(server_ids)
 
     def _wants_looks(self) -> bool:
         """Return whether somebody would be admitted but for a group, or for a slot, and no look is under way."""
-        return self._grouped and not self._asked and not _ASK_LOOKS.isdisjoint(self.lanes.waits.keys())
+        return self._grouped and not self._looks.under_way and not _ASK_LOOKS.isdisjoint(self.lanes.waits.keys())
 
     def plan_looks(self, turn: Turn) -> Sequence[DueRead]:
         """Return the reads of members of groups whose last look will soon be too old, while anybody waits for them."""
-        if not self._wants_looks() or turn.run.state is not RunState.RUNNING or turn.at < self._look_again_at:
+        if not self._wants_looks() or turn.run.state is not RunState.RUNNING or turn.at < self._looks.again_at:
             return ()
-        stale: list[str] = []
-        oldest = turn.at
-        for server_id in self._progress.targets:
-            look = self._looks.get(server_id)
-            if turn.target(server_id).state in IN_FLIGHT:
-                continue
-            if look is None or turn.at - look.seen_at >= _LOOK_AGAIN:
-                stale.append(server_id)
-            else:
-                oldest = min(oldest, look.seen_at)
-        self._look_again_at = max(turn.at + _LOOK_PAUSE, oldest + _LOOK_AGAIN)
-        singles = [server_id for server_id in self._unlisted if server_id in stale][:_SINGLE_READS_MAX]
-        listed = tuple(server_id for server_id in stale if server_id not in self._unlisted)
-        self._asked.update(singles, listed)
-        return [*([Sweep(listed)] if listed else []), *(ReadServer(server_id) for server_id in singles)]
+        return self._looks.plan_reads(turn, self._progress.targets)
 
     def find_stuck(self, turn: Turn) -> Waiting | None:
         """Return what a run waits for in vain: nothing is in flight, and no time ends it. None while there is hope.
@@ -255,7 +228,7 @@ class RolloutState:
 
     def _update_groups(self, run: Run, target: Target, now: datetime) -> None:
         was_out = self.groups.is_out(target.server_id)
-        self.groups.update(target, self._looks.get(target.server_id))
+        self.groups.update(target, self._looks.find(target.server_id))
         if target.state in QUEUED and was_out != self.groups.is_out(target.server_id):
             self.lanes.add_target(target, self.standing(run, now))
 
@@ -264,7 +237,7 @@ class RolloutState:
         self.failures.update(after)
         self._ended[after.wave] += after.ended - before.ended
         if self._grouped:
-            self.groups.update(after, self._looks.get(after.server_id))
+            self.groups.update(after, self._looks.find(after.server_id))
         if after.state in QUEUED:
             self.lanes.add_target(after, self.standing(run, now))
         elif before.state in QUEUED:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fleetos.model.steering.times import Interval
 from fleetos.model.steering.windows import CalendarFile, CronTimes, DateTimes, Nights, WindowRule
-from fleetos.planning.calendars import HORIZON, OCCURRENCES_MAX, cron_starts, expand, is_local
+from fleetos.planning.calendars import HORIZON, STARTS_MAX, cron_starts, expand, is_local
 from fleetos.planning.local_time import UnreadableCalendar, find_zone, zone_hint
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -148,9 +148,18 @@ def test_the_first_tuesday_of_a_month() -> None:
 def test_a_rule_with_too_many_starts_is_known_for_a_shorter_time() -> None:
     now = datetime(2026, 11, 30, tzinfo=UTC)
     times = expand(WindowRule(CronTimes("* * * * *", 30.0), "UTC"), now, deny=True)
-    assert len(times.begins) <= OCCURRENCES_MAX
+    assert times.known_until == now + timedelta(minutes=STARTS_MAX)
     assert times.known_until < now + HORIZON
     assert times.end_at(times.known_until) is None
+    assert times.end_at(now) == now + timedelta(seconds=30)
+    assert times.end_at(times.known_until - timedelta(minutes=1)) is not None
+
+
+@pytest.mark.parametrize("ago", [timedelta(days=6, hours=23, minutes=59), timedelta(days=7), timedelta()])
+def test_a_start_long_ago_is_still_open_for_as_long_as_it_lasts(ago: timedelta) -> None:
+    begin = datetime(2026, 11, 2, 6, 0, tzinfo=UTC)
+    times = expand(WindowRule(CronTimes("0 6 2 11 *", 7 * 86_400.0), "UTC"), begin + ago, deny=False)
+    assert times.end_at(begin + ago) == (None if ago == timedelta(days=7) else begin + timedelta(days=7))
 
 
 @pytest.mark.parametrize(
