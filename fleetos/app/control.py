@@ -25,6 +25,7 @@ from fleetos.model.states import RUN_ENDS, Command, RunState, ends_pause
 from fleetos.model.wipes import wipes_of
 from fleetos.planning.plan_file.digest import run_digest
 from fleetos.rules.requests.server_requests import why_not_retried
+from fleetos.rules.waves import reopen_wave
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
@@ -110,7 +111,7 @@ async def retry(
     now, run = context.clock.now(), progress.run
     begins = RunPassStarted(run.passes + 1)
     retried = _agree_to_retry(operator, fold_run(run, begins, now), again, now)
-    events: list[Event] = [begins, *retried]
+    events: list[Event] = [begins, *reopen_wave(run, again), *retried]
     hint = f"run {run_id} is as it was"
     async with context.open_cloud(run.scope.cloud, run.scope.region, _limits_of(run), hint) as cloud:
         _check_project(run, cloud)

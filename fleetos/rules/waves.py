@@ -5,11 +5,12 @@ its approvals, which must be given since the wave ended and must not have expire
 for the rest of the bake, or for a number of members that have not ended, but never for an approval.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from fleetos.model.run import Run
+from fleetos.model.journal.events import RunWaveReopened
+from fleetos.model.run import Run, Target
 from fleetos.model.states import RunState
 from fleetos.model.steering.rollout import Approval, ApprovalGiven, Wave
 from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
@@ -67,6 +68,14 @@ def ends_wave(run: Run, ended: Mapping[int, int]) -> bool:
         return False
     wave = run.steering.waves[run.waves_opened - 1]
     return ended.get(wave.number, 0) >= wave.members
+
+
+def reopen_wave(run: Run, again: Iterable[Target]) -> tuple[RunWaveReopened, ...]:
+    """Return that the wave is unfinished again that was opened last, if one of these members of it had ended."""
+    number = run.waves_opened
+    if run.wave_finished_at is None or not any(target.ended and target.wave == number for target in again):
+        return ()
+    return (RunWaveReopened(number),)
 
 
 def find_pause_between_waves(run: Run, ended: Mapping[int, int], now: datetime) -> Waiting | None:

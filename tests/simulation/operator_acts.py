@@ -8,6 +8,7 @@ from fleetos.engine.undriven import answer_requests
 from fleetos.model.journal.events import Event, Retried, RunPassStarted, Settled
 from fleetos.model.journal.requests import NO_ARGUMENTS, RequestArguments, RequestKind
 from fleetos.model.states import RUN_ENDS
+from fleetos.rules.waves import reopen_wave
 from fleetos.sim.virtual_time import now_s
 from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.process import Process
@@ -48,7 +49,7 @@ async def retry(context: RunContext, process: Process) -> None:
     again = [target for target in store.targets.values() if target.retriable]
     begins = RunPassStarted(store.run.passes + 1)
     retried = [Retried(target.server_id, target.last_disk, begins.number) for target in again]
-    events = [begins, *retried]
+    events = [begins, *reopen_wave(store.run, again), *retried]
     if context.filed is not None:
         await context.filed.next_pass(process, events)
     else:

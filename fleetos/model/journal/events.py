@@ -101,6 +101,14 @@ class RunWaveFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class RunWaveReopened:
+    """Word that a wave is unfinished again, since members of it that had ended are taken up again."""
+
+    number: int
+    kind: Literal["run-wave-reopened"] = "run-wave-reopened"
+
+
+@dataclass(frozen=True, slots=True)
 class RunApproved:
     """Approval of a wave by an operator. `number` is that of the wave which may open."""
 
@@ -354,16 +362,14 @@ class Settled:
     kind: Literal["settled"] = "settled"
 
 
+WaveEvent = RunWaveOpened | RunWaveFinished | RunWaveReopened | RunWavePromoted | RunApproved
 RunEvent = (
     RunCreated
     | RunDriverStarted
     | RunDriverEnded
     | RunMoved
     | RunPassStarted
-    | RunWaveOpened
-    | RunWaveFinished
-    | RunApproved
-    | RunWavePromoted
+    | WaveEvent
     | RequestAnswered
     | SettingChanged
 )

@@ -16,7 +16,9 @@ from fleetos.model.journal.events import (
     RunWaveFinished,
     RunWaveOpened,
     RunWavePromoted,
+    RunWaveReopened,
     SettingChanged,
+    WaveEvent,
 )
 from fleetos.model.run import Left, Run
 from fleetos.model.states import RUN_ENDS, RunState, check_run_move
@@ -46,7 +48,7 @@ def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
             return replace(run, settings=replace(run.settings, concurrency=event.concurrency))
         case RunPassStarted():
             return _fold_pass_started(run, event, at)
-        case RunWaveOpened() | RunWaveFinished() | RunWavePromoted() | RunApproved():
+        case RunWaveOpened() | RunWaveFinished() | RunWaveReopened() | RunWavePromoted() | RunApproved():
             return _fold_wave(run, event, at)
 
 
@@ -61,7 +63,7 @@ def _fold_pass_started(run: Run, event: RunPassStarted, at: datetime) -> Run:
     return replace(again, since=at, by="", left=None, promoted=None)
 
 
-def _fold_wave(run: Run, event: RunWaveOpened | RunWaveFinished | RunWavePromoted | RunApproved, at: datetime) -> Run:
+def _fold_wave(run: Run, event: WaveEvent, at: datetime) -> Run:
     match event:
         case RunWaveOpened():
             if event.number != run.waves_opened + 1 or event.number > len(run.steering.waves):
@@ -72,8 +74,11 @@ def _fold_wave(run: Run, event: RunWaveOpened | RunWaveFinished | RunWavePromote
         case RunWaveFinished():
             if event.number != run.waves_opened:
                 raise IllegalMove(f"run {run.id}: wave {event.number} is not the one that was opened last")
-            # A wave that finishes anew was unfinished again, which ends its promotion.
-            return replace(run, wave_finished_at=at, promoted=0 if run.promoted else None)
+            return replace(run, wave_finished_at=at, promoted=None if run.promoted is None else 0)
+        case RunWaveReopened():
+            if event.number != run.waves_opened:
+                raise IllegalMove(f"run {run.id}: wave {event.number} is not the one that was opened last")
+            return replace(run, wave_finished_at=None, promoted=None)
         case RunWavePromoted():
             if event.number != run.waves_opened:
                 raise IllegalMove(f"run {run.id}: wave {event.number} is not the one that was opened last")

@@ -7,13 +7,13 @@ from fleetos.model.journal.events import (
     RunMoved,
     SettingChanged,
 )
-from fleetos.model.journal.requests import OperatorRequest, RequestKind, RequestOutcome
+from fleetos.model.journal.requests import TAKE_UP, OperatorRequest, RequestKind, RequestOutcome
 from fleetos.model.run import Run, Target
 from fleetos.model.states import ENDED_BY_APPLY, RUN_ENDS, Reason, RunState
 from fleetos.rules.requests.answer import Answer, RunDraft, done, no_effect, refused
 from fleetos.rules.requests.server_requests import SERVER_VERBS
 from fleetos.rules.requests.wave_requests import approve, promote
-from fleetos.rules.waves import wave_facts
+from fleetos.rules.waves import reopen_wave, wave_facts
 from fleetos.text import counted, join_some
 
 _NAMES_TOLD = 5
@@ -101,4 +101,5 @@ def _for_servers(request: OperatorRequest, run: Run, target_of: TargetOf) -> Ans
     if not left:
         return no_effect(verb.already)
     names = join_some([target.name for target in left], _NAMES_TOLD)
-    return done(f"{verb.done}: {names}", *(verb.event(target, request, run) for target in left))
+    reopened = reopen_wave(run, left) if request.kind in TAKE_UP else ()
+    return done(f"{verb.done}: {names}", *reopened, *(verb.event(target, request, run) for target in left))

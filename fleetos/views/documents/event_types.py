@@ -44,6 +44,9 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "run.driver-ended": EventType("a process stopped driving the run before its end", ("driver", "why", "detail")),
     "run.wave-opened": EventType("the first server of the wave is admitted", ("wave",)),
     "run.wave-finished": EventType("the last server of the wave has ended", ("wave",)),
+    "run.wave-reopened": EventType(
+        "members of the wave that had ended are taken up again: it is unfinished, and baked anew", ("wave",)
+    ),
     "run.wave-promoted": EventType(
         "an operator ended the bake of the wave, or let the next one open although members are unfinished",
         ("wave", "by", "unfinished"),

@@ -30,6 +30,7 @@ from fleetos.model.journal.events import (
     RunWaveFinished,
     RunWaveOpened,
     RunWavePromoted,
+    RunWaveReopened,
     Settled,
 )
 from fleetos.model.run import End, Run, Target
@@ -49,6 +50,7 @@ _NAMES_OF: Mapping[type, dict[str, str]] = {
     RunWaveFinished: {"number": "wave"},
     RunWaveOpened: {"number": "wave"},
     RunWavePromoted: {"number": "wave"},
+    RunWaveReopened: {"number": "wave"},
 }
 
 

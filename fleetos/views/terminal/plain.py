@@ -22,8 +22,10 @@ from fleetos.model.journal.events import (
     RunWaveFinished,
     RunWaveOpened,
     RunWavePromoted,
+    RunWaveReopened,
     SettingChanged,
     TargetEvent,
+    WaveEvent,
 )
 from fleetos.model.progress import Progress
 from fleetos.model.run import Left, Settings, Target
@@ -142,7 +144,7 @@ class PlainView:
                 self._say(at, f"concurrency is {event.concurrency:,}")
             case RunPassStarted():
                 self._say(at, f"pass {event.number} begins")
-            case RunWaveOpened() | RunWaveFinished() | RunWavePromoted() | RunApproved():
+            case RunWaveOpened() | RunWaveFinished() | RunWaveReopened() | RunWavePromoted() | RunApproved():
                 self._tell_wave(event, at)
             case RunDriverStarted():
                 self._say(at, f"driven by {event.driver}")
@@ -151,13 +153,15 @@ class PlainView:
             case RunCreated():
                 self._say(at, f"run {event.run.id} created")
 
-    def _tell_wave(self, event: RunWaveOpened | RunWaveFinished | RunWavePromoted | RunApproved, at: datetime) -> None:
+    def _tell_wave(self, event: WaveEvent, at: datetime) -> None:
         match event:
             case RunWaveOpened():
                 self._say(at, f"wave {event.number} begins")
             case RunWaveFinished():
                 self._say(at, f"wave {event.number} is finished")
                 self._tell_rollout(at)
+            case RunWaveReopened():
+                self._say(at, f"wave {event.number} is unfinished again")
             case RunWavePromoted():
                 self._say(at, f"wave {event.number} is promoted by {printable(event.by)}")
             case RunApproved():

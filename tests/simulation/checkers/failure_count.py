@@ -63,8 +63,12 @@ class FailureCount:
         if end in _FAILED and target.reason is not Reason.OPERATOR:
             self.failed |= {server_id} - self.never - self.forgiven
         if target.state is TargetState.WAITING:
-            # Taken up again by a next pass, whatever it was before.
-            self.never.discard(server_id)
+            # Taken up again, whatever it was before: it counts anew.
+            for counted in (self.never, self.failed, self.forgiven):
+                counted.discard(server_id)
+        if target.state is TargetState.SKIPPED:
+            # An operator skips a server that failed: it counts no more.
+            self.failed.discard(server_id)
         if target.state is TargetState.DONE:
             self.done.add(server_id)
         if target.state in ENDS and (before is None or before.state not in ENDS):

@@ -32,10 +32,12 @@ def replay_equals_stored(trace: RunTrace) -> Iterator[Violation]:
 
 def one_driver(trace: RunTrace) -> Iterator[Violation]:
     """I11: nothing is written under an older lease than the newest that has written, and nothing is sent under one."""
-    newest = 0
+    newest, writer = 0, _OPERATOR
     for written in trace.written:
-        # A retry takes a lease of its own, which is newer than every lease that has written; its number is not noted.
-        epoch = newest + 1 if written.process == _OPERATOR else written.epoch
+        # A command takes a lease of its own for all that it writes, newer than every lease that has written; its number
+        # is not noted.
+        epoch = newest + (writer != _OPERATOR) if written.process == _OPERATOR else written.epoch
+        writer = written.process
         if epoch < newest:
             what = f"records up to {written.last_seq} were written by process {written.process} at {written.at_s:.3f}"
             yield Violation("I11", f"{what} under epoch {epoch}, after epoch {newest} had written")

@@ -12,6 +12,7 @@ from fleetos.model.journal.events import (
     RunDriverStarted,
     RunMoved,
     RunWavePromoted,
+    RunWaveReopened,
     SettingChanged,
 )
 from fleetos.model.journal.requests import RequestKind, RequestOutcome
@@ -66,9 +67,9 @@ def _does(verb: RequestKind, event: Event) -> bool:
         case RequestKind.PROMOTE:
             return isinstance(event, RunWavePromoted)
         case RequestKind.RELEASE:
-            return isinstance(event, Released)
+            return isinstance(event, Released | RunWaveReopened)
         case RequestKind.RETRY:
-            return isinstance(event, Retried)
+            return isinstance(event, Retried | RunWaveReopened)
 
 
 def _left_too_early(trace: RunTrace) -> Iterator[Violation]:

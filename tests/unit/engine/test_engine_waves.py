@@ -25,6 +25,7 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import Command, Reason, RunState, TargetState
 from fleetos.model.steering.rollout import Approval, BetweenWaves, Budgets, OfLast, OnExceeded, Steering, Wave
+from fleetos.rules.waves import reopen_wave
 from fleetos.store.memory_journal import CommitFaults
 from tests.support.builders import START, a_target
 from tests.support.clouds.small import WriteResult, refused
@@ -54,10 +55,12 @@ async def retry(harness: EngineHarness, number: int) -> None:
     """Begin a next pass, in which the operator retries a server."""
     run, target = harness.store.run, harness.one(number)
     begins, retried = RunPassStarted(run.passes + 1), Retried(target.server_id, target.disk, run.passes + 1)
-    at = harness.store.records[-1].at
-    after, changed = fold_run(run, begins, at), fold_target(target, retried, at)
+    at, reopened = harness.store.records[-1].at, reopen_wave(run, [target])
+    after, changed = run, fold_target(target, retried, at)
+    for event in (begins, *reopened):
+        after = fold_run(after, event, at)
     journal = harness.store.open_journal(harness.journal_clock, CommitFaults(), NO_BEAT_S)
-    await journal.append(after, [begins, retried], [changed], at)
+    await journal.append(after, [begins, *reopened, retried], [changed], at)
 
 
 def steps(harness: EngineHarness) -> list[tuple[str, int, datetime]]:

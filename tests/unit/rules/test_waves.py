@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from fleetos.model.journal.events import RunWaveReopened
 from fleetos.model.run import Run
 from fleetos.model.states import RunState
 from fleetos.model.steering.rollout import Approval, ApprovalGiven, BetweenWaves, Steering, Wave
@@ -14,6 +15,7 @@ from fleetos.rules.waves import (
     find_last_bake_end,
     find_next_wait,
     find_pause_between_waves,
+    reopen_wave,
     wave_facts,
 )
 from tests.support.builders import START, a_run
@@ -171,3 +173,22 @@ def test_a_run_between_two_waves_says_what_it_waits_for() -> None:
     assert words(replace(run, waves_opened=3), 1) == ""
     assert words(replace(run, wave_finished_at=None)) == ""
     assert words(replace(run, state=RunState.FINISHING)) == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "wave", "opened", "finished", "reopened"),
+    [
+        (TargetState.FAILED, 1, 1, True, True),
+        (TargetState.HELD, 1, 1, True, True),
+        (TargetState.READY, 1, 1, True, False),
+        (TargetState.FAILED, 1, 1, False, False),
+        (TargetState.FAILED, 1, 2, True, False),
+        (TargetState.FAILED, 2, 1, True, False),
+    ],
+)
+def test_a_wave_is_unfinished_again_when_a_member_that_had_ended_is_taken_up(
+    state: TargetState, wave: int, opened: int, finished: bool, reopened: bool
+) -> None:
+    run = a_waved_run(waves_opened=opened, wave_finished_at=START if finished else None)
+    events = reopen_wave(run, [a_target(1, state=state, wave=wave)])
+    assert events == ((RunWaveReopened(opened),) if reopened else ())

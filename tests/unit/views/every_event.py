@@ -30,6 +30,7 @@ from fleetos.model.journal.events import (
     RunWaveFinished,
     RunWaveOpened,
     RunWavePromoted,
+    RunWaveReopened,
     SettingChanged,
     Settled,
 )
@@ -62,6 +63,7 @@ def every_event() -> Iterator[Event]:
     yield RunWaveOpened(1)
     yield RunWaveFinished(1)
     yield RunWavePromoted(1, "anna", 2)
+    yield RunWaveReopened(1)
     yield RunApproved(2, "anna")
     for state in sorted({after for afters in RUN_MOVES.values() for after in afters}):
         yield RunMoved(state, Reason.UNREACHABLE, "no route", "anna on vm")

@@ -16,6 +16,7 @@ from fleetos.model.journal.events import (
     RunWaveFinished,
     RunWaveOpened,
     RunWavePromoted,
+    RunWaveReopened,
 )
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress, replay
@@ -95,12 +96,16 @@ def test_a_promotion_is_that_of_the_wave_that_was_opened_last() -> None:
     finished = fold_run(incomplete, RunWaveFinished(1), AT)
     assert finished.promoted == 0
     # What finishes anew bakes anew.
-    assert fold_run(finished, RunWaveFinished(1), AT).promoted is None
+    again = fold_run(finished, RunWaveReopened(1), AT)
+    assert (again.promoted, again.wave_finished_at) == (None, None)
+    assert fold_run(again, RunWaveFinished(1), AT).promoted is None
     assert fold_run(incomplete, RunWaveOpened(2), AT).promoted is None
     assert fold_run(replace(finished, state=RunState.DONE), RunPassStarted(2), AT).promoted is None
     for number in (0, 2):
         with pytest.raises(IllegalMove):
             fold_run(first, RunWavePromoted(number, "anna"), AT)
+        with pytest.raises(IllegalMove):
+            fold_run(first, RunWaveReopened(number), AT)
 
 
 def test_approvals_are_kept_with_their_time() -> None:
