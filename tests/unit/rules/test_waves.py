@@ -7,7 +7,7 @@ import pytest
 
 from fleetos.model.journal.events import RunWaveReopened
 from fleetos.model.run import Run
-from fleetos.model.states import RunState
+from fleetos.model.states import RunState, TargetState
 from fleetos.model.steering.rollout import Approval, ApprovalGiven, BetweenWaves, Steering, Wave
 from fleetos.rules.waves import (
     WaveFacts,
@@ -18,7 +18,7 @@ from fleetos.rules.waves import (
     reopen_wave,
     wave_facts,
 )
-from tests.support.builders import START, a_run
+from tests.support.builders import START, a_run, a_target
 
 HOUR = timedelta(hours=1)
 SECOND_H = 1 / 3600
