@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import pytest_collection_modifyitems
-from tests.support.cost import WORKERS_MAX, number_of_workers, unmarked
+from tests.support.cost import WORKERS_MAX, WORKERS_MIN, number_of_workers, unmarked
 
 TESTS = Path(__file__).parent
 
@@ -13,9 +13,9 @@ TESTS = Path(__file__).parent
 @pytest.mark.parametrize(
     ("argument", "workers"),
     [
-        ("tests", 3),
-        (".", 3),
-        ("tests/unit", 3),
+        ("tests", 4),
+        (".", 4),
+        ("tests/unit", 4),
         ("tests/unit/rules", 0),
         ("tests/test_cost.py", 0),
         ("tests/test_cost.py::test_one", 0),
@@ -28,8 +28,9 @@ def test_all_tests_and_whole_rooms_get_workers(argument: str, workers: int, monk
     assert number_of_workers(["tests/test_cost.py", argument], TESTS, 2) == workers
 
 
-def test_many_cores_get_a_few_workers() -> None:
+def test_many_cores_get_a_few_workers_and_one_gets_some() -> None:
     assert number_of_workers([str(TESTS)], TESTS, 64) == WORKERS_MAX
+    assert number_of_workers([str(TESTS)], TESTS, 1) == WORKERS_MIN
 
 
 def test_a_slow_test_that_is_not_marked_is_named() -> None:

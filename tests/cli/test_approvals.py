@@ -134,7 +134,9 @@ def test_both_are_taken_by_the_commands_themselves_where_no_process_drives_the_r
 
 @pytest.mark.slow
 def test_an_approval_that_expires_before_the_wave_opens_makes_it_wait_again(runner: SharedCloudRunner) -> None:
-    driver = begin(runner, "bake: 10s, approval: {valid: 1s}")
+    rollout = "  order: [listed]\n  waves: [{sizes: [1], then: {bake: 5s, approval: {valid: 1s}}}, 100%]"
+    driver = runner.begin("apply", runner.write_plan(NAMES, concurrency=3, attempts=1, rollout=rollout), "--yes")
+    driver.until("run.wave-finished")
     approve = ("approve", driver.run_id, "--wave", "2", "--as", "ben")
     assert ask(runner, 0, *approve)["outcome"] == "done"
     until(lambda: "watched" not in waits(runner).pop(), look_every_s=0.5)

@@ -27,7 +27,7 @@ def runner(tmp_path: Path) -> Iterator[SharedCloudRunner]:
     scenario = {
         **SCENARIO,
         "servers": [{"count": len(names), "name": "web-###"}],
-        "durations": {"stop": [0.05, 0.15], "start": [0.05, 0.15], "change": [3.0, 3.0]},
+        "durations": {"stop": [0.05, 0.15], "start": [0.05, 0.15], "change": [1.0, 1.0]},
     }
     with (
         running_cloud(tmp_path / "cloud", scenario) as cloud,
