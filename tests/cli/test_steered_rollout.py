@@ -1,7 +1,7 @@
 """A rollout with waves, an approval, a budget, groups and windows whose driver dies in each of them.
 
-The real command, and the cloud's ledger as the judge: `recount` knows plan and ledger, and nothing that fleetos says but
-when the budget paused the run.
+The real command, and the ledger of the cloud as the judge: `recount` knows plan and ledger, and nothing that fleetos
+says but when the budget paused the run.
 """
 
 import time
