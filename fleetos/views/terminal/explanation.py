@@ -32,7 +32,7 @@ def explanation_text(
 ) -> Text:
     """Return the explanation of a target, with its last records. `zone`: that of the plan's windows."""
     standing = facts.standing
-    reason, place = _reason_rows(standing, target, explained, zone), _place_rows(facts, target)
+    reason, place = _reason_rows(standing, target, explained, zone), _place_rows(facts, target, zone)
     rows = [*reason, *place, *_past_rows(target, explained)]
     lines = [_title(standing, target), *(Text(f"  {label:<{_LABEL}}{printable(words)}") for label, words in rows)]
     names = {target.server_id: target.name}
@@ -72,13 +72,13 @@ def _reason_rows(
         yield "" if index else "commands", command
 
 
-def _place_rows(facts: RolloutFacts, target: Target) -> Iterator[tuple[str, str]]:
+def _place_rows(facts: RolloutFacts, target: Target, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
     standing = facts.standing
     wave = next((wave for wave in standing.steering.waves if wave.number == target.wave), None)
     if wave is not None:
         yield "wave", wave_words(wave, facts)
     if standing.steering.windows is not None:
-        yield "window", open_words((standing.find_window(target),), standing.now)
+        yield "window", open_words((standing.find_window(target),), standing.now, zone)
     for group in standing.groups.of_server(target.server_id):
         yield "group", group.words
 

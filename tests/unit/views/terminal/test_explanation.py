@@ -32,7 +32,7 @@ def test_a_server_outside_of_its_window() -> None:
         "  ended by  time",
         f'  commands  fleetos hold 2b7c0m1x4q {server_id(0)} --reason "..."',
         "  wave      1 of 2 (canary): 1 server, not begun",
-        "  window    closed until 2026-03-01 17:00Z (in 5h00m)",
+        "  window    closed until 2026-03-01 17:00Z (Sun 18:00 CET, in 5h00m)",
         "  group     az eu-de-01: 0 of 1 out",
         "  disk      disk-old WILL BE WIPED when its change is sent",
         "  attempts  none of 2",
