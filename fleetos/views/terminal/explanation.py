@@ -8,7 +8,9 @@ from rich.text import Text
 from fleetos.model.journal.events import Record
 from fleetos.model.run import Attempt, Target
 from fleetos.model.states import TargetState
+from fleetos.model.steering.times import is_ever
 from fleetos.rules.admission.pass_facts import RolloutFacts, Standing
+from fleetos.rules.windows import sum_up
 from fleetos.views.documents.run import outcome_of
 from fleetos.views.terminal.frame import STYLES
 from fleetos.views.terminal.tables import event_text
@@ -78,7 +80,10 @@ def _place_rows(facts: RolloutFacts, target: Target, zone: tzinfo | None) -> Ite
     if wave is not None:
         yield "wave", wave_words(wave, facts)
     if standing.steering.windows is not None:
-        yield "window", open_words((standing.find_window(target),), standing.now, zone)
+        window = standing.find_window(target)
+        until = sum_up((window,), standing.now).until
+        then = "" if until is None or is_ever(until) else "; what was sent by then finishes"
+        yield "window", open_words((window,), standing.now, zone) + then
     for group in standing.groups.of_server(target.server_id):
         yield "group", group.words
 
