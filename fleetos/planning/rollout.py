@@ -124,7 +124,8 @@ def _budget_sentences(steering: Steering, members: int, concurrency: int) -> Ite
     if of_last is not None:
         yield f"{verb} when more than {of_last.failed:,} of the last {of_last.of:,} that ended failed{flight}"
     for wave in steering.waves:
-        if wave.max_failed is not None:
+        # A wave of no more members than may fail cannot exceed its budget.
+        if wave.max_failed is not None and wave.max_failed < wave.members:
             follow = f"; {min(concurrency, wave.members):,} in flight may follow"
             yield f"{verb} when more than {wave.max_failed:,} of {wave.members:,} of wave {wave.number} failed{follow}"
 

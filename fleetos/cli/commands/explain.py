@@ -8,12 +8,12 @@ from fleetos.cli.commands.status import has_none
 from fleetos.cli.output import handle_errors, print_line, print_message, width, write
 from fleetos.cli.usage.options import Output
 from fleetos.clock import SystemClock
-from fleetos.planning.local_time import find_zone
 from fleetos.rules.admission.bystander import rollout_of
 from fleetos.store import queries
 from fleetos.views.documents.explanation import explanation_document
 from fleetos.views.terminal.explanation import explanation_text
 from fleetos.views.text.explanation import explain as explain_target
+from fleetos.views.text.rollout_words import plan_zone
 
 EVENTS_SHOWN = 10
 
@@ -34,8 +34,7 @@ async def _explain(context: AppContext, choice: RunChoice, server: str, output: 
         standing = await find_standing(database, progress, SystemClock().now())
         usual_s = await find_usual_change_s(database, progress, target)
         records = await queries.last_events(database, summary.run.id, target.server_id, EVENTS_SHOWN)
-    windows = progress.run.steering.windows
-    zone = find_zone(windows.zone) if windows is not None and windows.zone else None
+    zone = plan_zone(progress.run.steering)
     facts, explained = rollout_of(progress, standing), explain_target(progress, standing, target, driver, usual_s)
     if output is Output.JSONL:
         print_line(explanation_document(facts, target, driver, explained, records, zone))

@@ -8,7 +8,9 @@ from rich.text import Text
 from fleetos.model.journal.events import Record
 from fleetos.model.run import Attempt, Target
 from fleetos.model.states import TargetState
+from fleetos.model.steering.times import is_ever
 from fleetos.rules.admission.pass_facts import RolloutFacts, Standing
+from fleetos.rules.windows import sum_up
 from fleetos.views.documents.run import outcome_of
 from fleetos.views.terminal.frame import STYLES
 from fleetos.views.terminal.tables import event_text
@@ -32,7 +34,7 @@ def explanation_text(
 ) -> Text:
     """Return the explanation of a target, with its last records. `zone`: that of the plan's windows."""
     standing = facts.standing
-    reason, place = _reason_rows(standing, target, explained, zone), _place_rows(facts, target)
+    reason, place = _reason_rows(standing, target, explained, zone), _place_rows(facts, target, zone)
     rows = [*reason, *place, *_past_rows(target, explained)]
     lines = [_title(standing, target), *(Text(f"  {label:<{_LABEL}}{printable(words)}") for label, words in rows)]
     names = {target.server_id: target.name}
@@ -72,13 +74,16 @@ def _reason_rows(
         yield "" if index else "commands", command
 
 
-def _place_rows(facts: RolloutFacts, target: Target) -> Iterator[tuple[str, str]]:
+def _place_rows(facts: RolloutFacts, target: Target, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
     standing = facts.standing
     wave = next((wave for wave in standing.steering.waves if wave.number == target.wave), None)
     if wave is not None:
         yield "wave", wave_words(wave, facts)
     if standing.steering.windows is not None:
-        yield "window", open_words((standing.find_window(target),), standing.now)
+        window = standing.find_window(target)
+        until = sum_up((window,), standing.now).until
+        then = "" if until is None or is_ever(until) else "; what was sent by then finishes"
+        yield "window", open_words((window,), standing.now, zone) + then
     for group in standing.groups.of_server(target.server_id):
         yield "group", group.words
 

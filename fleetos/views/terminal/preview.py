@@ -11,7 +11,8 @@ from fleetos.model.plan import SourcePosition
 from fleetos.model.preview import Act, Band, Estimate, Preview, act_of
 from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS, Reason
-from fleetos.text import counted
+from fleetos.model.steering.rollout import Steering
+from fleetos.text import counted, join_some
 from fleetos.views.terminal.confirmation import rules
 from fleetos.views.terminal.tables import Row, grid
 from fleetos.views.text.format import printable, short_duration
@@ -71,7 +72,7 @@ def act_words(preview: Preview, target: Target) -> str:
             return f"refuse: {printable(target.detail)}"
 
 
-def estimate_words(estimate: Estimate) -> Sequence[str]:
+def estimate_words(estimate: Estimate, steering: Steering) -> Sequence[str]:
     """Return the duration and the API calls of the run, a sentence each, with the source of the figures."""
     source = (
         f"from {counted(estimate.remembered, 'earlier change')}"
@@ -84,9 +85,21 @@ def estimate_words(estimate: Estimate) -> Sequence[str]:
     calls = f"About {estimate.reads + estimate.writes:,} API calls"
     kinds = f"{counted(estimate.reads, 'read')}, {counted(estimate.writes, 'write')}"
     return (
-        f"{change} All of them take {_band(estimate.run)} when none fails.",
+        f"{change} All of them take {_band(estimate.run)} when none fails{_besides(steering)}.",
         f"{calls}: {kinds}. {_limit(estimate)}",
     )
+
+
+def _besides(steering: Steering) -> str:
+    """Return what the run waits for besides its changes, which no estimate can tell."""
+    betweens = [wave.between for wave in steering.waves]
+    waits = {
+        "bakes": any(between.bake_s for between in betweens),
+        "approvals": any(between.approval for between in betweens[:-1]),
+        "closed windows": steering.windows is not None,
+    }
+    named = [name for name, there in waits.items() if there]
+    return f", not counting {join_some(named, len(named))}" if named else ""
 
 
 def _below(preview: Preview) -> Iterator[Text]:
@@ -108,7 +121,7 @@ def _below(preview: Preview) -> Iterator[Text]:
         yield Text(f"  image {printable(choice.name)} is {printable(choice.id)}, API {choice.api} ({choice.why})")
     if wipes:
         yield from (Text(f"  {rule}") for rule in (*rules(preview.run), *map(printable, preview.steering)))
-    yield from (Text(f"  {words}") for words in estimate_words(preview.estimate))
+    yield from (Text(f"  {words}") for words in estimate_words(preview.estimate, preview.run.steering))
     if preview.earlier is not None:
         run = preview.earlier
         then = "does not repeat it without --new-run" if run.state in RUN_ENDS else "carries on with it"

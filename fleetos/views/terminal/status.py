@@ -103,7 +103,7 @@ class Status:
 
     def _rollout(self) -> list[Text]:
         """Return the lines about waves, windows, budgets and groups, unless the run has ended."""
-        if self.progress.run.state in RUN_ENDS or self._narrow:
+        if self.progress.run.state in RUN_ENDS:
             return []
         standing = self.standing or standing_of(self.progress, self.now)
         return [Text(line) for line in rollout_lines(rollout_of(self.progress, standing))]
@@ -207,7 +207,7 @@ def _differ(waits: Iterable[Waiting | None]) -> bool:
 def _words_of(reason: WaitReason, waits: Iterable[Waiting]) -> str:
     """Return the words that most waits of a reason have, and how many other words there are."""
     words = Counter(waiting.words for waiting in waits if waiting.reason is reason)
-    return words.most_common(1)[0][0] + (f" (and {len(words) - 1:,} others)" if len(words) > 1 else "")
+    return words.most_common(1)[0][0] + (f" (and {counted(len(words) - 1, 'other wait')})" if len(words) > 1 else "")
 
 
 def _powered_off_order(target: Target) -> tuple[bool, int]:

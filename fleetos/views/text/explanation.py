@@ -10,10 +10,11 @@ from fleetos.model.progress import Progress
 from fleetos.model.run import Outcome, Run, Target
 from fleetos.model.states import AHEAD, IN_FLIGHT, QUEUED, RETRIABLE, RUN_ENDS, TargetState
 from fleetos.rules.admission.pass_facts import Standing
-from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
+from fleetos.rules.admission.wait_reasons import ENDED_BY_TIME_OR_PEOPLE, Waiting, WaitReason
+from fleetos.rules.requests.server_requests import why_not_retried
 from fleetos.views.text.format import printable, short_duration
 from fleetos.views.text.reasons import REASONS, todo_of
-from fleetos.views.text.run_condition import Driver, resume_command
+from fleetos.views.text.run_condition import Driver, driven, resume_command
 from fleetos.views.text.target_notes import own_words
 from fleetos.views.text.wait_words import waits_for
 
@@ -90,10 +91,14 @@ def explain(
     by, end = _end_of(waiting, standing.run)
     if broken and not progress.flight:
         by = EndedBy.PEOPLE
+    # The last driver left because only time or people help: neither drives the run.
+    left = not driven(standing.run, lease) and waiting.reason in ENDED_BY_TIME_OR_PEOPLE
+    if left:
+        end = f"{end}, and a timer or somebody drives the run"
     words = waiting.words if target.state in QUEUED else f"{_step_words(target)}; {waiting.words}"
     if waiting.reason is WaitReason.PAUSED and standing.run.detail:
         words = f"{words}: {standing.run.detail}"
-    commands = _commands_for(standing, target, waiting, broken)
+    commands = _commands_for(standing, target, waiting, broken, [resume_command(standing.run)] if left else [])
     return Explanation(Stands.WAITS, words, waiting, by, end, waiting.ends_at, commands, usual_s, disk, fate)
 
 
@@ -121,31 +126,43 @@ def _end_of(waiting: Waiting, run: Run) -> tuple[EndedBy, str]:
         return EndedBy.PEOPLE, f"somebody resumes the run. {todo_of(run.reason, run.id, run.settings)}"
     if waiting.reason is not WaitReason.WAVE:
         return _ENDS[waiting.reason]
+    approval = _COMMAND.search(waiting.words)
+    if waiting.ends_at is not None and approval:
+        return EndedBy.PEOPLE, "the wave is approved, and the one before was watched for long enough"
     if waiting.ends_at is not None:
         return EndedBy.TIME, "the wave before was watched for long enough"
-    if _COMMAND.search(waiting.words):
+    if approval:
         return EndedBy.PEOPLE, "the wave is approved"
     return EndedBy.DRIVER, "all servers of the wave before have ended"
 
 
-def _commands_for(standing: Standing, target: Target, waiting: Waiting, broken: Sequence[str]) -> tuple[str, ...]:
-    """Return the commands that end a wait, and the one that takes the server out of the run where that is allowed."""
+def _commands_for(
+    standing: Standing, target: Target, waiting: Waiting, broken: Sequence[str], drives: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the commands that end a wait, those that drive the run, and the one that holds the server back."""
     run = standing.run
     commands: list[str] = []
     match waiting.reason:
         case WaitReason.PAUSED | WaitReason.NOT_DRIVEN:
             commands.append(resume_command(run))
         case WaitReason.WAVE:
-            commands += _COMMAND.findall(waiting.words)
+            commands += [f'{command} --reason "..."' for command in _wave_commands(run, waiting)]
         case WaitReason.CONCURRENCY:
             commands.append(f'fleetos set {run.id} concurrency=N --reason "..."')
         case WaitReason.UNAVAILABLE:
             commands += [_request("skip", standing, server_id) for server_id in broken[:1]]
         case _:
             pass
+    commands += drives
     if target.state in QUEUED | AHEAD and run.state not in RUN_ENDS:
         commands.append(_request("hold", standing, target.server_id))
     return tuple(commands)
+
+
+def _wave_commands(run: Run, waiting: Waiting) -> list[str]:
+    """Return the approval that is missing, or else the command that ends the bake."""
+    approvals = _COMMAND.findall(waiting.words)
+    return approvals or ([f"fleetos wave promote {printable(run.id)}"] if waiting.ends_at is not None else [])
 
 
 def _request(verb: str, standing: Standing, server_id: str) -> str:
@@ -180,9 +197,12 @@ def _commands_after(standing: Standing, target: Target) -> tuple[str, ...]:
     run_id = printable(standing.run.id)
     if target.retriable and standing.run.state in RUN_ENDS:
         return (f"fleetos retry {run_id}",)
-    if target.state in RETRIABLE and standing.run.state not in RUN_ENDS and not target.unsettled:
-        return (_request("skip", standing, target.server_id),)
-    return ()
+    if target.state not in RETRIABLE or standing.run.state in RUN_ENDS or target.unsettled:
+        return ()
+    verbs = (
+        ("release", "skip") if target.held_by_operator else ("skip",) if why_not_retried(target) else ("retry", "skip")
+    )
+    return tuple(_request(verb, standing, target.server_id) for verb in verbs)
 
 
 def _step_words(target: Target) -> str:

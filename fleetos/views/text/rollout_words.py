@@ -1,9 +1,10 @@
 """Rollout of a run in lines for people: its start, wave, window, budgets, and the groups at their limits."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
 
-from fleetos.model.steering.rollout import Wave
+from fleetos.model.steering.rollout import Steering, Wave
 from fleetos.model.steering.times import is_ever
 from fleetos.rules.admission.pass_facts import RolloutFacts, Standing
 from fleetos.rules.budgets import budgets
@@ -24,17 +25,28 @@ def rollout_lines(facts: RolloutFacts) -> list[str]:
     return [printable(line) for line in lines if line]
 
 
-def until_words(moment: datetime, now: datetime) -> str:
-    """Return a time with how far ahead it is: `2026-12-01 21:00Z (in 4h30m)`."""
+def plan_zone(steering: Steering) -> tzinfo | None:
+    """Return the zone of the plan's windows; None without one, or where this machine does not know it."""
+    windows = steering.windows
+    try:
+        return None if windows is None or windows.zone is None else ZoneInfo(windows.zone)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def until_words(moment: datetime, now: datetime, zone: tzinfo | None) -> str:
+    """Return a time, in the zone of the plan too, and how far it is: `2026-12-01 21:00Z (Tue 22:00 CET, in 4h)`."""
     ahead_s = (moment - now).total_seconds()
-    return f"{moment:%Y-%m-%d %H:%MZ}" + (f" (in {short_duration(ahead_s)})" if ahead_s > 0 else "")
+    local = "" if zone is None else f"{moment.astimezone(zone):%a %H:%M %Z}"
+    words = ", ".join(part for part in (local, f"in {short_duration(ahead_s)}" if ahead_s > 0 else "") if part)
+    return f"{moment:%Y-%m-%d %H:%MZ}" + (f" ({words})" if words else "")
 
 
 def _start_line(standing: Standing) -> str:
     begin = standing.steering.not_before
     if begin is None or begin <= standing.now:
         return ""
-    return f"starts at {until_words(begin, standing.now)}"
+    return f"starts at {until_words(begin, standing.now, plan_zone(standing.steering))}"
 
 
 def _wave_line(facts: RolloutFacts) -> str:
@@ -61,18 +73,22 @@ def wave_words(wave: Wave, facts: RolloutFacts) -> str:
 
 
 def _window_line(standing: Standing) -> str:
-    return "" if standing.steering.windows is None else f"window {open_words(standing.windows, standing.now)}"
+    if standing.steering.windows is None:
+        return ""
+    return f"window {open_words(standing.windows, standing.now, plan_zone(standing.steering))}"
 
 
-def open_words(windows: Sequence[Window], now: datetime) -> str:
+def open_words(windows: Sequence[Window], now: datetime, zone: tzinfo | None) -> str:
     """Return whether any of the windows is open, and until when."""
     state = sum_up(windows, now)
     if state.until is not None:
-        return "open" if is_ever(state.until) else f"open until {until_words(state.until, now)}"
+        return "open" if is_ever(state.until) else f"open until {until_words(state.until, now, zone)}"
     unreadable = next((window.unreadable for window in windows if window.unreadable), None)
     if unreadable is not None:
         return f"closed: the calendar {unreadable} cannot be read"
-    return "closed, and no opening is known" if state.next is None else f"closed until {until_words(state.next, now)}"
+    if state.next is None:
+        return "closed, and no opening is known"
+    return f"closed until {until_words(state.next, now, zone)}"
 
 
 def _budget_line(facts: RolloutFacts) -> str:

@@ -105,6 +105,12 @@ def test_the_steering_in_sentences(plans: PlanFolder) -> None:
     ]
 
 
+def test_a_budget_that_its_wave_cannot_exceed_is_not_said() -> None:
+    waves = (Wave(1, None, 1, BetweenWaves(), max_failed=2), Wave(2, None, 9, BetweenWaves(), max_failed=2))
+    said = [words for words in steering_sentences(Steering(waves=waves), (), 20) if "failed" in words]
+    assert said == ["stops when more than 2 of 9 of wave 2 failed; 9 in flight may follow"]
+
+
 def test_an_approval_is_said_with_those_who_may_give_it() -> None:
     approved = BetweenWaves(1800.0, Approval("other"))
     steering = Steering(waves=(Wave(1, None, 1, approved), Wave(2, None, 2, BetweenWaves())))

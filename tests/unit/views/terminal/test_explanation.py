@@ -4,11 +4,13 @@ from zoneinfo import ZoneInfo
 
 from fleetos.model.journal.events import RunWaveOpened
 from fleetos.model.run import Target
+from fleetos.model.steering.times import Times
 from fleetos.rules.windows import OPEN, Window
 from fleetos.views.terminal.explanation import explanation_text
 from fleetos.views.text.explanation import explain
+from tests.support.builders import START
 from tests.unit.views.run_history import JOB, RunHistory, server_id
-from tests.unit.views.steered import ALIVE, CLOSED, EVERYTHING, facts, members, steered
+from tests.unit.views.steered import ALIVE, CLOSED, EVERYTHING, HOUR, facts, members, steered
 
 
 def lines_of(history: RunHistory, number: int, window: Window = OPEN, width: int | None = None) -> list[str]:
@@ -32,11 +34,19 @@ def test_a_server_outside_of_its_window() -> None:
         "  ended by  time",
         f'  commands  fleetos hold 2b7c0m1x4q {server_id(0)} --reason "..."',
         "  wave      1 of 2 (canary): 1 server, not begun",
-        "  window    closed until 2026-03-01 17:00Z (in 5h00m)",
+        "  window    closed until 2026-03-01 17:00Z (Sun 18:00 CET, in 5h00m)",
         "  group     az eu-de-01: 0 of 1 out",
         "  disk      disk-old WILL BE WIPED when its change is sent",
         "  attempts  none of 2",
     ]
+
+
+def test_an_open_window_says_what_becomes_of_changes_at_its_end() -> None:
+    opened = Window(Times.of([(START, START + HOUR)]))
+    open_words = "open until 2026-03-01 13:00Z (Sun 14:00 CET, in 1h00m); what was sent by then finishes"
+    history = steered(EVERYTHING, members(1, 2, 2, 2))
+    assert f"  window    {open_words}" in lines_of(history, 0, opened)
+    assert "  window    open" in lines_of(history, 0, OPEN)
 
 
 def test_a_change_under_way_and_one_that_failed() -> None:

@@ -59,7 +59,8 @@ def test_lines_about_the_rollout_are_renewed_each_second_and_cut_to_the_width() 
         "waiting 4",
         "in flight 0/40  API calls 12",
         "wave 1 of 2 (canary): 1 server, not begun",
-        "window closed until 2026-03-01 17:00Z (in 5h00m)",
+        "window closed until 2026-03-01 17:00Z (Sun 18:00 CET, in",
+        "  5h00m)",
         "failure budgets: max_failed 0/2",
     ]
     history.happen(RunWaveOpened(1))
@@ -67,7 +68,8 @@ def test_lines_about_the_rollout_are_renewed_each_second_and_cut_to_the_width() 
     assert asked == 2
     assert screen.show()[4:] == [
         "wave 1 of 2 (canary): 0 of 1 ended",
-        "window closed until 2026-03-01 17:00Z (in 4h59m)",
+        "window closed until 2026-03-01 17:00Z (Sun 18:00 CET, in",
+        "  4h59m)",
         "failure budgets: max_failed 0/2, wave 1 0/0",
         "az eu-de-01: 1 of 1 out: web-00 changing",
         "web-00 changing       1s  job ff80808288d4",

@@ -13,6 +13,8 @@ from fleetos.model.plan import SourcePosition
 from fleetos.model.preview import Act, Band, Estimate, ImageChoice, Preview
 from fleetos.model.run import Target
 from fleetos.model.states import Reason, RunState, TargetState
+from fleetos.model.steering.rollout import UNSTEERED, Approval, BetweenWaves, Steering, Wave
+from fleetos.model.steering.windows import Windows
 from fleetos.views.documents.preview import preview_document, server_documents
 from fleetos.views.terminal.preview import FINDINGS_SHOWN, ROWS_SHOWN, estimate_words, preview_lines, preview_table
 from tests.unit.views.run_history import IMAGE, OLD_IMAGE, server_id, target, web_tier_run
@@ -128,7 +130,14 @@ def test_a_run_that_is_there_already_is_told(state: RunState, words: str) -> Non
     ],
 )
 def test_where_figures_come_from_is_told(estimate: Estimate, words: list[str]) -> None:
-    assert estimate_words(estimate) == tuple(words)
+    assert estimate_words(estimate, UNSTEERED) == tuple(words)
+
+
+def test_an_estimate_names_the_waits_that_it_does_not_count() -> None:
+    waves = (Wave(1, None, 1, BetweenWaves(60.0, Approval())), Wave(2, None, 1, BetweenWaves()))
+    besides = "not counting bakes, approvals, closed windows."
+    steering = Steering(waves=waves, windows=Windows(zone="UTC"))
+    assert estimate_words(ESTIMATE, steering)[0].endswith(f"when none fails, {besides}")
 
 
 def test_names_of_others_cannot_break_the_screen() -> None:

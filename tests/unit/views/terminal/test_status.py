@@ -187,7 +187,7 @@ def test_many_that_wait_are_counted_by_what_they_wait_for() -> None:
     lines = status_screen(status, list(history.progress.targets.values()), 40).plain.split("\n")
     for line in (
         "wave 1 of 2 (canary): 1 server, not begun",
-        "window closed until 2026-03-01 17:00Z (in 5h00m)",
+        "window closed until 2026-03-01 17:00Z (Sun 18:00 CET, in 5h00m)",
         "SERVER  STATE    SINCE  TRIES  WAITS FOR  NOTE",
         "web-00  waiting  0s     0/2    window     closed until 2026-03-01 17:00Z",
         "web-01  waiting  0s     0/2    wave       wave 2 waits for wave 1",
@@ -196,6 +196,7 @@ def test_many_that_wait_are_counted_by_what_they_wait_for() -> None:
         "      1 window      closed until 2026-03-01 17:00Z",
     ):
         assert line in lines
-    narrow = Status(history.progress, ALIVE, history.now, 40, standing)
+    narrow = Status(history.progress, ALIVE, history.now, 60, standing)
+    assert "wave 1 of 2 (canary): 1 server, not begun" in (line.plain.strip() for line in narrow.head(short=True))
     lines = status_screen(narrow, list(history.progress.targets.values()), 40).plain.split("\n")
     assert not any("WAITS FOR" in line or "servers wait" in line for line in lines)

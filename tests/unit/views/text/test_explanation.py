@@ -11,11 +11,13 @@ from fleetos.model.journal.events import (
     ChangeAnswered,
     ChangeIntended,
     Moved,
+    RunApproved,
+    RunDriverEnded,
     RunMoved,
     RunWaveFinished,
     RunWaveOpened,
 )
-from fleetos.model.run import Target
+from fleetos.model.run import LeftBy, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.steering.rollout import Approval, BetweenWaves, GroupRule, Steering, Wave
 from fleetos.model.steering.share import Share
@@ -71,11 +73,47 @@ def test_a_wave_is_ended_by_the_one_before_then_by_its_bake_then_by_an_approval(
     history.succeed(0)
     history.happen(RunWaveFinished(1))
     told = explained(history, 1)
-    assert (told.ended_by, told.ends_at) == (E.TIME, history.now + timedelta(seconds=60))
-    history.wait(60)
+    assert (told.ended_by, told.ends_at) == (E.PEOPLE, history.now + timedelta(seconds=60))
+    assert told.end == "the wave is approved, and the one before was watched for long enough"
+    approve = f'fleetos approve {RUN} --wave 2 --reason "..."'
+    assert told.commands == (approve, hold(1))
+    approved = history.now
+    history.wait(30).happen(RunApproved(2, "ben"))
+    told = explained(history, 1)
+    assert (told.ended_by, told.end) == (E.TIME, "the wave before was watched for long enough")
+    assert told.commands == (f'fleetos wave promote {RUN} --reason "..."', hold(1))
+    assert told.ends_at == approved + timedelta(seconds=60)
+
+
+def test_a_wave_that_was_watched_waits_for_its_approval() -> None:
+    history = steered(
+        Steering(waves=(Wave(1, None, 1, BetweenWaves(approval=Approval())), Wave(2, None, 1, BetweenWaves()))),
+        members(1, 2),
+    )
+    history.happen(RunWaveOpened(1))
+    history.submit(0)
+    history.succeed(0)
+    history.happen(RunWaveFinished(1))
     told = explained(history, 1)
     assert (told.ended_by, told.end) == (E.PEOPLE, "the wave is approved")
-    assert told.commands == (f"fleetos approve {RUN} --wave 2", hold(1))
+    assert told.commands == (f'fleetos approve {RUN} --wave 2 --reason "..."', hold(1))
+
+
+def test_a_wait_for_time_that_nobody_drives_names_the_command_that_does() -> None:
+    history = steered(EVERYTHING, members(1, 2, 2, 2))
+    history.happen(RunDriverEnded("host:1", LeftBy.WAIT, "closed"))
+    told = explained(history, lease=None, window=CLOSED)
+    assert (told.ended_by, told.end) == (E.TIME, "its window opens, and a timer or somebody drives the run")
+    assert told.commands == (f"fleetos resume {RUN}", hold(0))
+
+
+def test_whoever_an_operator_holds_may_be_released() -> None:
+    history = RunHistory.of(2)
+    history.begin()
+    history.happen(Moved(server_id(0), S.HELD, reason=Reason.OPERATOR, detail="anna: look"))
+    assert explained(history).commands == tuple(
+        f'fleetos {verb} {RUN} {server_id(0)} --reason "..."' for verb in ("release", "skip")
+    )
 
 
 def test_a_full_group_names_the_server_that_may_be_skipped() -> None:
@@ -192,23 +230,23 @@ def _skipped(history: RunHistory) -> None:
 
 
 @pytest.mark.parametrize(
-    ("act", "words", "by", "fate", "command"),
+    ("act", "words", "by", "fate", "verbs"),
     [
-        (_done, f"runs image {IMAGE} (Standard_Debian_12_latest)", E.NOBODY, D.WIPED, None),
-        (_failed, "Every attempt that the plan allows has failed.", E.PEOPLE, D.UNKNOWN, "skip"),
-        (_locked, "The server is locked in the cloud.", E.PEOPLE, D.KEPT, "skip"),
+        (_done, f"runs image {IMAGE} (Standard_Debian_12_latest)", E.NOBODY, D.WIPED, ()),
+        (_failed, "Every attempt that the plan allows has failed.", E.PEOPLE, D.UNKNOWN, ("retry", "skip")),
+        (_locked, "The server is locked in the cloud.", E.PEOPLE, D.KEPT, ("retry", "skip")),
         (
             _cancelled,
             "The run was ended, by an abort or a failure budget, before this server had its new OS.",
             E.PEOPLE,
             D.KEPT,
-            None,
+            (),
         ),
-        (_skipped, "The server runs the image already, so nothing was done.", E.NOBODY, D.KEPT, None),
+        (_skipped, "The server runs the image already, so nothing was done.", E.NOBODY, D.KEPT, ()),
     ],
 )
 def test_an_end_says_what_to_do_next(
-    act: Callable[[RunHistory], None], words: str, by: EndedBy, fate: DiskFate, command: str | None
+    act: Callable[[RunHistory], None], words: str, by: EndedBy, fate: DiskFate, verbs: tuple[str, ...]
 ) -> None:
     history = RunHistory.of(2)
     history.begin()
@@ -217,8 +255,7 @@ def test_an_end_says_what_to_do_next(
     assert (told.stands, told.waiting, told.ends_at) == (Stands.ENDED, None, None)
     assert told.words.startswith(words)
     assert (told.ended_by, told.fate, bool(told.end)) == (by, fate, by is E.PEOPLE)
-    expected = () if command is None else (f'fleetos {command} {RUN} {server_id(0)} --reason "..."',)
-    assert told.commands == expected
+    assert told.commands == tuple(f'fleetos {verb} {RUN} {server_id(0)} --reason "..."' for verb in verbs)
 
 
 def test_whoever_failed_in_a_run_that_has_ended_may_be_retried() -> None:

@@ -22,7 +22,7 @@ def test_each_part_has_a_line() -> None:
     history = steered(EVERYTHING, members(1, 2, 2, 2))
     assert rollout_lines(facts(history, CLOSED)) == [
         "wave 1 of 2 (canary): 1 server, not begun",
-        "window closed until 2026-03-01 17:00Z (in 5h00m)",
+        "window closed until 2026-03-01 17:00Z (Sun 18:00 CET, in 5h00m)",
         "failure budgets: max_failed 0/2",
     ]
     history.happen(RunWaveOpened(1))
@@ -30,7 +30,7 @@ def test_each_part_has_a_line() -> None:
     opened = Window(Times.of([(START, START + HOUR)]))
     assert rollout_lines(facts(history, opened)) == [
         "wave 1 of 2 (canary): 0 of 1 ended",
-        "window open until 2026-03-01 13:00Z (in 1h00m)",
+        "window open until 2026-03-01 13:00Z (Sun 14:00 CET, in 1h00m)",
         "failure budgets: max_failed 0/2, wave 1 0/0",
         "az eu-de-01: 1 of 1 out: web-00 changing",
     ]
