@@ -54,7 +54,8 @@ class RolloutState:
         self._progress = progress
         self._needs = ChangeNeeds(progress.run, changes)
         self._windows = WindowTimes(steering.windows, targets, now)
-        self._steered = bool(steering.groups) or steering.windows is not None
+        self._timed = steering.windows is not None or steering.not_before is not None
+        self._steered = bool(steering.groups) or self._timed
         self._grouped = bool(steering.groups)
         self._ended = Counter(target.wave for target in targets if target.ended)
         self._looks: dict[str, Look] = {}
@@ -99,7 +100,7 @@ class RolloutState:
 
     def why_closed(self, target: Target, now: datetime) -> Waiting | None:
         """Return what keeps a write for the target from being sent at this very moment, None if nothing does."""
-        if self._progress.run.steering.windows is None:
+        if not self._timed:
             return None
         return why_closed(target, self.standing(self._progress.run, now))
 
