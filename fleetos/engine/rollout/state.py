@@ -61,6 +61,7 @@ class RolloutState:
         self._looks: dict[str, Look] = {}
         self._unlisted: dict[str, None] = {}
         self._asked: set[str] = set()
+        self._kept: set[str] = set()
         self._look_again_at = now
         self._clock_off: str | None = None
         self._trouble_since: datetime | None = None
@@ -117,7 +118,10 @@ class RolloutState:
             *((Point.SUBMIT,) if begun or target.state is TargetState.READY else ()),
         )
         waits = (why_not(target, standing, point) for point in points)
-        return next((wait for wait in waits if wait is not None and wait.reason not in _KEEPS_TURN), None)
+        waiting = next((wait for wait in waits if wait is not None and wait.reason not in _KEEPS_TURN), None)
+        if waiting is not None and waiting.group is not None:
+            self._kept.add(target.server_id)
+        return waiting
 
     def takes_back(self, run: Run, target: Target, now: datetime) -> bool:
         """Return whether the turn of an admitted target is taken back."""
@@ -186,8 +190,10 @@ class RolloutState:
         self._unlisted.update(dict.fromkeys(sorted(missed)))
 
     def _wants_looks(self) -> bool:
-        """Return whether somebody would be admitted but for a group, or for a slot, and no look is under way."""
-        return self._grouped and not self._asked and not _ASK_LOOKS.isdisjoint(self.lanes.waits.keys())
+        """Return whether somebody would go on but for a group, or for a slot, and no look is under way."""
+        if not self._grouped or self._asked:
+            return False
+        return bool(self._kept) or not _ASK_LOOKS.isdisjoint(self.lanes.waits.keys())
 
     def plan_looks(self, turn: Turn) -> Sequence[DueRead]:
         """Return the reads of members of groups whose last look will soon be too old, while anybody waits for them."""
@@ -262,6 +268,7 @@ class RolloutState:
 
     def update(self, run: Run, before: Target, after: Target, now: datetime) -> None:
         """Take over a target that has changed."""
+        self._kept.discard(after.server_id)
         self.failures.update(after)
         self._ended[after.wave] += after.ended - before.ended
         if self._grouped:
