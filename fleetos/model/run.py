@@ -27,6 +27,9 @@ class Outcome(StrEnum):
     FOREIGN = "foreign"
 
 
+_TURNED_AWAY = frozenset({Outcome.REFUSED, Outcome.NOT_DELIVERED})
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """Change of one server, resolved: the image by its id, the API chosen, secrets still by reference."""
@@ -88,6 +91,11 @@ class Attempt:
     def undelivered(self) -> bool:
         """True if the attempt is open, and the cloud is known to have taken none of its sends: it refused each."""
         return self.outcome is None and not self.accepted and not self.unanswered
+
+    @property
+    def turned_away(self) -> bool:
+        """True if the cloud is known to have taken none of its sends, whether the attempt is open or has ended."""
+        return self.undelivered or (self.outcome in _TURNED_AWAY and not self.accepted and not self.unanswered)
 
     @property
     def traces_since(self) -> datetime:
@@ -209,7 +217,7 @@ class Target:
 
         One whose change may have arrived, or failed, waits where it is.
         """
-        return self.state in AHEAD and all(attempt.undelivered for attempt in self.attempts)
+        return self.state in AHEAD and all(attempt.turned_away for attempt in self.attempts)
 
     def failed_in(self, pass_no: int) -> bool:
         """Return True if the target failed or is held in this pass, and budgets count it.

@@ -50,10 +50,12 @@ class RolloutState:
         self._progress = progress
         self._needs = ChangeNeeds(progress.run, changes)
         self._windows = WindowTimes(steering.windows, targets, now)
-        self._steered = bool(steering.groups) or steering.windows is not None
+        self._timed = steering.windows is not None or steering.not_before is not None
+        self._steered = bool(steering.groups) or self._timed
         self._grouped = bool(steering.groups)
         self._ended = Counter(target.wave for target in targets if target.ended)
         self._looks = GroupLooks(now)
+        self._kept: set[str] = set()
         self._clock_off: str | None = None
         self._trouble_since: datetime | None = None
         self._checked_until: datetime | None = None
@@ -92,7 +94,7 @@ class RolloutState:
 
     def why_closed(self, target: Target, now: datetime) -> Waiting | None:
         """Return what keeps a write for the target from being sent at this very moment, None if nothing does."""
-        if self._progress.run.steering.windows is None:
+        if not self._timed:
             return None
         return why_closed(target, self.standing(self._progress.run, now))
 
@@ -109,7 +111,10 @@ class RolloutState:
             *((Point.SUBMIT,) if begun or target.state is TargetState.READY else ()),
         )
         waits = (why_not(target, standing, point) for point in points)
-        return next((wait for wait in waits if wait is not None and wait.reason not in _KEEPS_TURN), None)
+        waiting = next((wait for wait in waits if wait is not None and wait.reason not in _KEEPS_TURN), None)
+        if waiting is not None and waiting.group is not None:
+            self._kept.add(target.server_id)
+        return waiting
 
     def takes_back(self, run: Run, target: Target, now: datetime) -> bool:
         """Return whether the turn of an admitted target is taken back."""
@@ -172,8 +177,10 @@ class RolloutState:
         self._looks.miss(server_ids)
 
     def _wants_looks(self) -> bool:
-        """Return whether somebody would be admitted but for a group, or for a slot, and no look is under way."""
-        return self._grouped and not self._looks.under_way and not _ASK_LOOKS.isdisjoint(self.lanes.waits.keys())
+        """Return whether somebody would go on but for a group, or for a slot, and no look is under way."""
+        if not self._grouped or self._looks.under_way:
+            return False
+        return bool(self._kept) or not _ASK_LOOKS.isdisjoint(self.lanes.waits.keys())
 
     def plan_looks(self, turn: Turn) -> Sequence[DueRead]:
         """Return the reads of members of groups whose last look will soon be too old, while anybody waits for them."""
@@ -234,6 +241,7 @@ class RolloutState:
 
     def update(self, run: Run, before: Target, after: Target, now: datetime) -> None:
         """Take over a target that has changed."""
+        self._kept.discard(after.server_id)
         self.failures.update(after)
         self._ended[after.wave] += after.ended - before.ended
         if self._grouped:

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import anyio
@@ -99,6 +99,7 @@ class SmallCloud:
         self.refill = 0
         self.reads_a_work = 2
         self.hidden: set[str] = set()
+        self.ahead: timedelta | None = None
         self.read_error: FleetosError | None = None
         self.gate: anyio.Event | None = None
         self.read_gate: anyio.Event | None = None
@@ -244,7 +245,8 @@ class SmallCloud:
         for work in self._at.get(server_id, ()):
             self._further(work)
         picture = self.pictures.get(server_id)
-        return None if picture is None else Server(server_id, server_id, picture)
+        told = None if self.ahead is None else datetime.now(UTC) + self.ahead
+        return None if picture is None else Server(server_id, server_id, picture, cloud_time=told)
 
     def _further(self, work: Task) -> None:
         if work.status is not JobStatus.RUNNING:

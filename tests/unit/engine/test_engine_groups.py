@@ -2,15 +2,22 @@
 
 from dataclasses import replace
 
+import anyio
+import pytest
+
+from fleetos.clock import SystemClock
+from fleetos.engine.facts import ServerRead
 from fleetos.model.inventory import ServerSnapshot
 from fleetos.model.journal.events import Moved
 from fleetos.model.progress import Progress
-from fleetos.model.run import Target
-from fleetos.model.states import IN_FLIGHT, Reason, RunState, TargetState
+from fleetos.model.run import Outcome, Target
+from fleetos.model.states import IN_FLIGHT, Command, Reason, RunState, TargetState
 from fleetos.model.steering.rollout import GroupRule, Steering
 from fleetos.model.steering.share import Share
-from tests.support.builders import STOPPED, a_target
-from tests.unit.engine.harness import QUICK, EngineHarness
+from fleetos.rules.groups import LOOK_EXPIRES
+from fleetos.rules.observation import Observation
+from tests.support.builders import START, STOPPED, a_target, an_attempt
+from tests.unit.engine.harness import PATIENCE_S, QUICK, EngineHarness
 
 S = TargetState
 WIDE = replace(QUICK, concurrency=6)
@@ -83,3 +90,33 @@ async def test_a_run_in_which_nobody_may_go_out_pauses_once_it_is_stuck() -> Non
 def show(harness: EngineHarness, number: int, picture: ServerSnapshot) -> None:
     """Let the cloud show a server so."""
     harness.cloud.pictures[f"server-{number:04}"] = picture
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ends"),
+    [(Outcome.NO_EFFECT, (S.DONE, None)), (Outcome.REFUSED, (S.WAITING, Reason.STUCK))],
+    ids=["waits where it is", "taken back"],
+)
+async def test_one_that_was_admitted_and_is_kept_by_its_group_does_not_wait_for_ever(
+    outcome: Outcome, ends: tuple[TargetState, Reason | None]
+) -> None:
+    """Nobody is left in the queue for whom the driver would look at the other member, which serves again by now."""
+    ahead = a_target(
+        1,
+        labels={"pair": "p"},
+        state=S.CHECKING,
+        attempts=(an_attempt(outcome=outcome, ended_at=START),),
+        attempts_allowed=2,
+    )
+    other = a_target(2, labels={"pair": "p"})
+    held = Moved(other.server_id, S.HELD, Reason.LOCKED)
+    harness = EngineHarness(settings=WIDE, targets=[ahead, other], further_events=[held], steering=PAIRS)
+    if outcome is Outcome.REFUSED:
+        show(harness, 2, STOPPED)
+    engine, now = harness.engine(), SystemClock().moment()
+    earlier = replace(now, wall=now.wall - LOOK_EXPIRES)
+    turn = engine._tracker.begin_turn(now)
+    engine._tracker.rollout.add_look(turn, ServerRead(other.server_id, Observation(STOPPED, earlier, now, single=True)))
+    with anyio.fail_after(PATIENCE_S):
+        await engine.drive("host:1", Command.RESUME)
+    assert (harness.one(1).state, harness.store.run.reason) == ends

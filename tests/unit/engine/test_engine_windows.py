@@ -167,3 +167,15 @@ async def drive_for(engine: Engine, seconds: float) -> None:
         tasks.start_soon(engine.drive, "host:1", Command.RESUME)
         await anyio.sleep(seconds)
         engine.leave()
+
+
+@pytest.mark.parametrize("steering", [opens_in(-60, 3600), Steering(not_before=datetime.now(UTC))])
+async def test_nothing_is_stopped_or_changed_while_the_clocks_of_cloud_and_driver_differ(steering: Steering) -> None:
+    """The first look tells it, when the first servers are admitted already."""
+    harness = EngineHarness(3, WIDE, steering=steering)
+    harness.cloud.ahead = timedelta(days=-1)
+    await drive_for(harness.engine(), 1.5)
+    assert harness.cloud.sent == []
+    assert harness.store.run.state is RunState.RUNNING
+    harness.cloud.ahead = timedelta()
+    assert (await harness.drive()).run.state is RunState.DONE

@@ -27,11 +27,24 @@ def test_a_recall_forgets_an_attempt_of_which_the_cloud_took_nothing(recall: Mov
 
 @pytest.mark.parametrize(
     "attempt",
-    [an_attempt(unanswered=1), an_attempt(outcome=Outcome.FAILED), an_attempt(outcome=Outcome.REFUSED)],
-    ids=["may have arrived", "failed", "refused for good"],
+    [
+        an_attempt(unanswered=1),
+        an_attempt(outcome=Outcome.FAILED),
+        an_attempt(outcome=Outcome.UNKNOWN),
+        an_attempt(outcome=Outcome.REFUSED, unanswered=1),
+    ],
+    ids=["may have arrived", "failed", "unknown", "refused after one that may have arrived"],
 )
 def test_others_are_not_recalled(attempt: Attempt) -> None:
     assert not a_target(state=S.READY, attempts=(attempt,)).recallable
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.NOT_DELIVERED])
+def test_an_attempt_that_was_used_up_without_any_effect_is_recalled_and_not_forgotten(outcome: Outcome) -> None:
+    used = an_attempt(outcome=outcome, ended_at=START)
+    retried = a_target(state=S.READY, attempts=(used, an_attempt(number=2)), stopped_at=START)
+    assert retried.recallable
+    assert happen(retried, Moved(ID, S.WAITING)).attempts == (used,)
 
 
 def test_an_accepted_change_is_never_forgotten() -> None:
