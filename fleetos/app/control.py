@@ -97,7 +97,8 @@ async def retry(
     """
     progress = await queries.load(database, run_id)
     if progress.run.state not in RUN_ENDS:
-        hint = f"carry on with: fleetos resume {run_id}, or name the servers that get one more attempt at once"
+        at_once = f'fleetos retry {run_id} SERVER --reason "..."'
+        hint = f"carry on with: {resume_command(progress.run)}; or give servers one more attempt at once: {at_once}"
         raise UsageError(f"run {run_id} has not ended", hint)
     chosen = find_servers(progress, servers) or progress.targets.keys()
     again = [target for target in progress.targets.values() if target.retriable and target.server_id in chosen]

@@ -13,7 +13,7 @@ from fleetos.rules.admission.pass_facts import Standing
 from fleetos.views.documents.document import VERSION, Document
 from fleetos.views.documents.rollout import rollout_fields
 from fleetos.views.text.format import timestamp, timestamp_or_none
-from fleetos.views.text.reasons import todo_of
+from fleetos.views.text.reasons import run_todo_of, todo_of
 from fleetos.views.text.run_condition import Driver, condition, driven, powered_off
 from fleetos.views.text.wait_words import waits_for
 
@@ -122,7 +122,7 @@ def _request_fields(run: Run, *states: RunState) -> Document | None:
         "detail": run.detail or None,
         "by": run.by or None,
         "at": timestamp_or_none(run.since),
-        "todo": todo_of(run.reason, run.id, run.settings) if run.reason and run.state is RunState.PAUSED else None,
+        "todo": run_todo_of(run) if run.reason and run.state is RunState.PAUSED else None,
     }
 
 

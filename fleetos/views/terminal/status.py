@@ -18,7 +18,7 @@ from fleetos.views.terminal.frame import STYLES, shares
 from fleetos.views.terminal.summary import NAMES_SHOWN, counts_line, next_commands, report, stopped_words
 from fleetos.views.terminal.tables import grid
 from fleetos.views.text.format import clock_time, printable, short_duration
-from fleetos.views.text.rollout_words import rollout_lines
+from fleetos.views.text.rollout_words import rollout_lines, schedule_lines
 from fleetos.views.text.run_condition import (
     Condition,
     Driver,
@@ -88,25 +88,27 @@ class Status:
         return self.width is not None and self.width < _NARROW
 
     def head(self, *, short: bool) -> list[Text]:
-        """Return the condition and the project of the run and, unless `short`, who created it."""
+        """Return the condition, project and rollout of the run and, where there is room, who created it."""
         run, counts, now = self.progress.run, self.progress.counts, self.now
         fine = condition(run, counts, self.lease) in (Condition.RUNNING, Condition.DONE)
         title = Text(f"{printable(run.name)} {printable(run.id)}: ", "bold")
         who = f" by {printable(run.created_by)}" if run.created_by else ""
+        rollout = self._rollout()
         lines = [
             title.append(condition_words(run, counts, self.lease, now), "bold" if fine else "bold yellow"),
             Text(where_words(run.scope)),
-            *self._rollout(),
+            *rollout,
             Text(f"created {clock_time(run.created_at, now)}{who} from {printable(run.plan_path)}"),
         ]
-        return wrap_lines(lines[:-1] if short else lines, self.width)
+        return wrap_lines(lines[:-1] if short or (rollout and self._narrow) else lines, self.width)
 
     def _rollout(self) -> list[Text]:
-        """Return the lines about waves, windows, budgets and groups, unless the run has ended."""
+        """Return the lines about waves and windows and, on a wide screen, budgets and groups; none after the end."""
         if self.progress.run.state in RUN_ENDS:
             return []
         standing = self.standing or standing_of(self.progress, self.now)
-        return [Text(line) for line in rollout_lines(rollout_of(self.progress, standing))]
+        facts = rollout_of(self.progress, standing)
+        return [Text(line) for line in (schedule_lines(facts) if self._narrow else rollout_lines(facts))]
 
     def tail(self, names: int) -> list[Text]:
         """Return what needs a human and what to type next, with at most `names` servers in each list."""

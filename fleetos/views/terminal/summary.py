@@ -14,7 +14,7 @@ from fleetos.rules.budgets import Failures, forgiveness
 from fleetos.text import counted
 from fleetos.views.terminal.frame import STYLES, Spent
 from fleetos.views.text.format import printable, short_duration
-from fleetos.views.text.reasons import REASONS, run_words, todo_of
+from fleetos.views.text.reasons import REASONS, run_todo_of, run_words, todo_of
 from fleetos.views.text.run_condition import left_words, powered_off, resume_command
 from fleetos.views.text.server_names import server_name_and_id
 from fleetos.views.text.target_notes import own_words, support_words
@@ -102,7 +102,7 @@ def _reason_of_run(progress: Progress) -> Iterator[Text]:
         words = f"{words}; {forgiveness(failed, progress.flight)}"
     yield Text(f"{run.state}: ", "bold yellow").append(words)
     if run.state not in RUN_ENDS:
-        yield Text(f"  to do: {todo_of(run.reason, run.id, run.settings)}")
+        yield Text(f"  to do: {run_todo_of(run)}")
 
 
 def _rests(run: Run) -> bool:

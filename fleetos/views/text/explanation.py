@@ -11,9 +11,10 @@ from fleetos.model.run import Outcome, Run, Target
 from fleetos.model.states import AHEAD, IN_FLIGHT, QUEUED, RETRIABLE, RUN_ENDS, TargetState
 from fleetos.rules.admission.pass_facts import Standing
 from fleetos.rules.admission.wait_reasons import ENDED_BY_TIME_OR_PEOPLE, Waiting, WaitReason
+from fleetos.rules.admission.why_not import find_wait
 from fleetos.rules.requests.server_requests import why_not_retried
 from fleetos.views.text.format import printable, short_duration
-from fleetos.views.text.reasons import REASONS, todo_of
+from fleetos.views.text.reasons import REASONS, run_todo_of, todo_of
 from fleetos.views.text.run_condition import Driver, driven, resume_command
 from fleetos.views.text.target_notes import own_words
 from fleetos.views.text.wait_words import waits_for
@@ -95,11 +96,19 @@ def explain(
     left = not driven(standing.run, lease) and waiting.reason in ENDED_BY_TIME_OR_PEOPLE
     if left:
         end = f"{end}, and a timer or somebody drives the run"
-    words = waiting.words if target.state in QUEUED else f"{_step_words(target)}; {waiting.words}"
-    if waiting.reason is WaitReason.PAUSED and standing.run.detail:
-        words = f"{words}: {standing.run.detail}"
+    words = _wait_words(standing, target, waiting)
     commands = _commands_for(standing, target, waiting, broken, [resume_command(standing.run)] if left else [])
     return Explanation(Stands.WAITS, words, waiting, by, end, waiting.ends_at, commands, usual_s, disk, fate)
+
+
+def _wait_words(standing: Standing, target: Target, waiting: Waiting) -> str:
+    """Return the wait in words: with the cause of a pause, and with what follows where no process drives the run."""
+    if target.state not in QUEUED:
+        return f"{_step_words(target)}; {waiting.words}"
+    if waiting.reason is WaitReason.PAUSED and standing.run.detail:
+        return f"{waiting.words}: {standing.run.detail}"
+    then = find_wait(target, standing) if waiting.reason is WaitReason.NOT_DRIVEN else None
+    return f"{waiting.words}; then {then.words}" if then and then.reason in ENDED_BY_TIME_OR_PEOPLE else waiting.words
 
 
 _ENDS: Mapping[WaitReason, tuple[EndedBy, str]] = {
@@ -123,7 +132,7 @@ _ENDS: Mapping[WaitReason, tuple[EndedBy, str]] = {
 
 def _end_of(waiting: Waiting, run: Run) -> tuple[EndedBy, str]:
     if waiting.reason is WaitReason.PAUSED and run.reason is not None:
-        return EndedBy.PEOPLE, f"somebody resumes the run. {todo_of(run.reason, run.id, run.settings)}"
+        return EndedBy.PEOPLE, f"somebody resumes the run. {run_todo_of(run)}"
     if waiting.reason is not WaitReason.WAVE:
         return _ENDS[waiting.reason]
     approval = _COMMAND.search(waiting.words)

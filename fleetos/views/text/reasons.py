@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fleetos.model.journal.events import RequestAnswered
 from fleetos.model.plan import StopMode
-from fleetos.model.run import Settings
+from fleetos.model.run import Run, Settings
 from fleetos.model.states import Reason, RunState
 from fleetos.views.text.format import printable
 
@@ -146,8 +146,8 @@ REASONS: Mapping[Reason, Words] = {
     _R.OPERATOR: Words(
         "by an operator",
         "An operator asked for it.",
-        "Ask the operator; then `fleetos resume {run} --reason TEXT` for a run, `fleetos release {run} SERVER --reason "
-        "TEXT` for a server, or `fleetos retry {run}` once the run has ended.",
+        "Ask the operator, then `fleetos release {run} SERVER --reason TEXT`; once the run has ended, `fleetos retry "
+        "{run}`.",
     ),
     _R.BUDGET: Words(
         "failure budget used up",
@@ -188,6 +188,13 @@ def request_words(answer: RequestAnswered) -> str:
     """Return what became of an operator's request: `pause by anna: done: the run starts no more servers`."""
     parts = (str(answer.outcome), answer.detail)
     return f"{answer.verb} by {answer.by}: {': '.join(part for part in parts if part)}"
+
+
+def run_todo_of(run: Run) -> str:
+    """Return what the operator can do about the pause of a run, empty without a reason. Printable."""
+    if run.reason is Reason.OPERATOR:
+        return f"Ask the operator, then `fleetos resume {printable(run.id)} --reason TEXT`."
+    return "" if run.reason is None else todo_of(run.reason, run.id, run.settings)
 
 
 def todo_of(reason: Reason, run_id: str, settings: Settings | None = None) -> str:

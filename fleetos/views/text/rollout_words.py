@@ -19,9 +19,14 @@ RolloutSource = Callable[[], RolloutFacts]
 
 def rollout_lines(facts: RolloutFacts) -> list[str]:
     """Return a line for each part of the rollout that the run has, printable; none for a run that nothing steers."""
+    limits = (_budget_line(facts), _group_line(facts.standing))
+    return [*schedule_lines(facts), *(printable(line) for line in limits if line)]
+
+
+def schedule_lines(facts: RolloutFacts) -> list[str]:
+    """Return a line for the start, the wave, the pause after it and the window, as far as the run has them."""
     run = facts.standing
-    waves = (_wave_line(facts), _between_waves_line(facts))
-    lines = (_start_line(run), *waves, _window_line(run), _budget_line(facts), _group_line(run))
+    lines = (_start_line(run), _wave_line(facts), _between_waves_line(facts), _window_line(run))
     return [printable(line) for line in lines if line]
 
 

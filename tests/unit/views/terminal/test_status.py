@@ -200,3 +200,15 @@ def test_many_that_wait_are_counted_by_what_they_wait_for() -> None:
     assert "wave 1 of 2 (canary): 1 server, not begun" in (line.plain.strip() for line in narrow.head(short=True))
     lines = status_screen(narrow, list(history.progress.targets.values()), 40).plain.split("\n")
     assert not any("WAITS FOR" in line or "servers wait" in line for line in lines)
+
+
+def test_a_narrow_screen_says_which_wave_and_window_and_not_who_created_the_run() -> None:
+    history = steered(EVERYTHING, members(1, *[2] * 11))
+    history.submit(0)
+    history.fail(0)
+    history.happen(RunMoved(RunState.PAUSED, Reason.BUDGET, "more than 0 of 1 of wave 1 failed (1)"))
+    lines = lines_of(history, None, 60, 24)
+    assert len(lines) < 24
+    assert "wave 1 of 2 (canary): 1 server, not begun" in lines
+    assert "window open" in lines
+    assert not any(line.startswith(("failure budgets", "created")) for line in lines)

@@ -107,6 +107,22 @@ def test_a_wait_for_time_that_nobody_drives_names_the_command_that_does() -> Non
     assert told.commands == (f"fleetos resume {RUN}", hold(0))
 
 
+def test_a_run_that_nobody_drives_says_what_it_waits_for_then() -> None:
+    history = steered(EVERYTHING, members(1, 2, 2, 2))
+    told = explained(history, lease=None, window=CLOSED)
+    assert told.words == "no driver; then closed until 2026-03-01 17:00Z"
+    assert told.commands == (f"fleetos resume {RUN}", hold(0))
+    assert explained(history, lease=None).words == "no driver"
+
+
+def test_a_pause_by_an_operator_is_ended_by_a_resume_alone() -> None:
+    history = RunHistory.of(2)
+    history.begin()
+    _pause(history)
+    told = explained(history, lease=None)
+    assert told.end == f"somebody resumes the run. Ask the operator, then `fleetos resume {RUN} --reason TEXT`."
+
+
 def test_whoever_an_operator_holds_may_be_released() -> None:
     history = RunHistory.of(2)
     history.begin()
