@@ -28,7 +28,7 @@ async def answer_alone(
     stop = stop_by_budget(turn.run, Failures.of(turn.run, map(turn.target, progress.targets)), turn.spared)
     if stop is not None:
         turn.write_event(stop)
-    if ends_wave(turn.run, turn.ended_by_wave()):
+    if ends_wave(turn.run, turn.ended_by_wave(), again=turn.ends_member_of(turn.run.waves_opened)):
         turn.write_event(RunWaveFinished(turn.run.waves_opened))
     try:
         return turn, await _append(journal, turn)

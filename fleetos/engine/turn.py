@@ -41,6 +41,11 @@ class Turn:
         """Return how many members of each wave have ended after this turn."""
         return Counter(target.wave for target in map(self.target, self._progress.targets) if target.ended)
 
+    def ends_member_of(self, wave: int) -> bool:
+        """Return whether this turn has ended a member of the wave."""
+        members = (target for target in self.changed.values() if target.wave == wave)
+        return any(target.ended and not self._progress.targets[target.server_id].ended for target in members)
+
     def write_event(self, event: Event) -> None:
         """Fold the event into the draft. Raise IllegalMove, and change nothing, if the law forbids it."""
         if isinstance(event, RunEvent):

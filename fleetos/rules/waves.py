@@ -61,9 +61,12 @@ def wave_facts(run: Run, ended: Mapping[int, int]) -> WaveFacts:
     return replace(facts, promoted=frozenset({number}))
 
 
-def ends_wave(run: Run, ended: Mapping[int, int]) -> bool:
-    """Return whether all members of the wave that was opened last have ended, and its end is not on record."""
-    if run.waves_opened == 0 or run.wave_finished_at is not None or run.state not in _GOES_ON:
+def ends_wave(run: Run, ended: Mapping[int, int], *, again: bool = False) -> bool:
+    """Return whether all members of the wave that was opened last have ended, and its end is not on record.
+
+    `again`: one of them has ended just now, so that an end on record is that of before it was taken up again.
+    """
+    if run.waves_opened == 0 or run.state not in _GOES_ON or (run.wave_finished_at is not None and not again):
         return False
     wave = run.steering.waves[run.waves_opened - 1]
     return ended.get(wave.number, 0) >= wave.members

@@ -294,7 +294,7 @@ class RolloutState:
         if not turn.run.steering.waves or turn.run.state not in (RunState.RUNNING, RunState.PAUSED):
             return
         if self._is_finished(turn, turn.run.waves_opened) and (
-            turn.run.wave_finished_at is None or self._has_ended_now(turn)
+            turn.run.wave_finished_at is None or turn.ends_member_of(turn.run.waves_opened)
         ):
             yield self._finish(turn)
         while turn.under_way and turn.run.state is RunState.RUNNING and self._passes_over(turn):
@@ -314,11 +314,6 @@ class RolloutState:
 
     def _is_finished(self, turn: Turn, number: int) -> bool:
         return number > 0 and self._ended[number] >= turn.run.steering.waves[number - 1].members
-
-    def _has_ended_now(self, turn: Turn) -> bool:
-        """Return whether this turn has ended a member that was taken up again after the wave had ended."""
-        changed = (target for target in turn.changed.values() if target.wave == turn.run.waves_opened)
-        return any(target.ended and not self._progress.targets[target.server_id].ended for target in changed)
 
     def bakes_until(self, run: Run, now: datetime) -> datetime | None:
         """Return the end of the last bake, which the run waits for; None if it is over, or there is none."""
