@@ -27,6 +27,8 @@ from fleetos.rules.waves import find_last_bake_end, find_next_wait, wait_for_bak
 CLOCK_OFF_MAX = timedelta(minutes=5)
 # A calendar that cannot be read, or a clock that is off, takes nobody's turn back before it has lasted for so long.
 TROUBLE_LASTS = timedelta(minutes=5)
+# While everybody waits for the clocks to agree, one server is read so often: each reply names the cloud's time.
+CLOCK_LOOK_EVERY = timedelta(minutes=1)
 # A member of a group is looked at again when half of the time is over for which a look counts.
 _LOOK_AGAIN = LOOK_EXPIRES / 2
 _LOOK_PAUSE = timedelta(seconds=5)
@@ -64,6 +66,8 @@ class RolloutState:
         self._kept: set[str] = set()
         self._look_again_at = now
         self._clock_off: str | None = None
+        self._clock_read_at: datetime | None = None
+        self._clock_looks = 0
         self._trouble_since: datetime | None = None
         self._checked_until: datetime | None = None
         self._stuck_since: datetime | None = None
@@ -179,7 +183,9 @@ class RolloutState:
         self._asked.discard(server_id)
         self._unlisted.pop(server_id, None)
         before = self._looks.get(server_id)
-        if self._grouped and (before is None or before.seen_at <= observation.requested.wall):
+        # One from a later time is one from before the clock was set back.
+        newer = before is None or not observation.requested.wall < before.seen_at <= observation.received.wall
+        if self._grouped and newer:
             self._looks[server_id] = Look(observation.snapshot, observation.requested.wall)
             self._update_groups(turn.run, turn.target(server_id), turn.at)
 
@@ -196,8 +202,26 @@ class RolloutState:
         return bool(self._kept) or not _ASK_LOOKS.isdisjoint(self.lanes.waits.keys())
 
     def plan_looks(self, turn: Turn) -> Sequence[DueRead]:
+        """Return the reads that those who wait need, although nobody else reads these servers."""
+        return [*self._plan_clock_look(turn), *self._plan_group_looks(turn)]
+
+    def _plan_clock_look(self, turn: Turn) -> Iterator[DueRead]:
+        """Yield the read that tells whether the clocks agree again, for a queue that waits for nothing else."""
+        if WaitReason.CLOCK not in self.lanes.waits or turn.run.state is not RunState.RUNNING or turn.in_flight:
+            return
+        # The clock may have been set back since the last one.
+        if self._clock_read_at is None or abs(turn.at - self._clock_read_at) >= CLOCK_LOOK_EVERY:
+            self._clock_read_at = turn.at
+            server_ids = list(self._progress.targets)
+            # Each time another one: a server that is gone tells no time.
+            self._clock_looks += 1
+            yield ReadServer(server_ids[self._clock_looks % len(server_ids)])
+
+    def _plan_group_looks(self, turn: Turn) -> Sequence[DueRead]:
         """Return the reads of members of groups whose last look will soon be too old, while anybody waits for them."""
-        if not self._wants_looks() or turn.run.state is not RunState.RUNNING or turn.at < self._look_again_at:
+        if not self._wants_looks() or turn.run.state is not RunState.RUNNING:
+            return ()
+        if turn.at < self._look_again_at <= turn.at + LOOK_EXPIRES:
             return ()
         stale: list[str] = []
         oldest = turn.at
@@ -205,7 +229,7 @@ class RolloutState:
             look = self._looks.get(server_id)
             if turn.target(server_id).state in IN_FLIGHT:
                 continue
-            if look is None or turn.at - look.seen_at >= _LOOK_AGAIN:
+            if look is None or abs(turn.at - look.seen_at) >= _LOOK_AGAIN:
                 stale.append(server_id)
             else:
                 oldest = min(oldest, look.seen_at)
