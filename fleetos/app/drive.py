@@ -1,7 +1,7 @@
 """Drive a run until it ends or pauses, or a signal asks to leave: lease, engine, observer and signals together."""
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, Signals, getsignal
 from typing import Protocol
@@ -20,7 +20,7 @@ from fleetos.model.experience import Experience
 from fleetos.model.journal.events import RunDriverEnded
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress
-from fleetos.model.run import LeftBy
+from fleetos.model.run import LeftBy, Order
 from fleetos.model.states import RUN_ENDS, Command
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.agreement import Agreement, NotConfirmed, disagreement
@@ -187,12 +187,17 @@ def _build_engine(
     cloud.recall(experience.limits)
     secrets = PlanSecrets()
     # An earlier process may have sent them, and the cloud may quote them only now.
-    for password in secrets.passwords(target.order for target in progress.targets.values() if not target.ended):
+    for password in secrets.passwords(_orders(progress)):
         cloud.hide(password)
     dependencies = Dependencies(
         cloud, journal, secrets, observer, context.clock, SystemChance(), token, CalendarReader()
     )
     return Engine(progress, dependencies, experience)
+
+
+def _orders(progress: Progress) -> Iterator[Order]:
+    """Yield the orders of all targets; last those of the ended ones, which a release or a retry may take up again."""
+    yield from (target.order for target in sorted(progress.targets.values(), key=lambda target: target.ended))
 
 
 @contextlib.asynccontextmanager

@@ -40,7 +40,8 @@ class GroupLooks:
         self._asked.discard(server_id)
         self._unlisted.pop(server_id, None)
         before = self._looks.get(server_id)
-        if before is not None and before.seen_at > observation.requested.wall:
+        # A look from a time that has not come is one from before the clock was set back.
+        if before is not None and observation.requested.wall < before.seen_at <= observation.received.wall:
             return False
         self._looks[server_id] = Look(observation.snapshot, observation.requested.wall)
         return True
@@ -51,6 +52,10 @@ class GroupLooks:
         self._asked -= missed
         self._unlisted.update(dict.fromkeys(sorted(missed)))
 
+    def are_due(self, now: datetime) -> bool:
+        """Return whether members are to be looked at again, also if the clock was set back since the last time."""
+        return not now < self.again_at <= now + LOOK_EXPIRES
+
     def plan_reads(self, turn: Turn, server_ids: Iterable[str]) -> Sequence[DueRead]:
         """Return the reads of those whose last look will soon be too old. Who is in flight is watched anyway."""
         stale: list[str] = []
@@ -59,7 +64,7 @@ class GroupLooks:
             look = self._looks.get(server_id)
             if turn.target(server_id).state in IN_FLIGHT:
                 continue
-            if look is None or turn.at - look.seen_at >= _LOOK_AGAIN:
+            if look is None or abs(turn.at - look.seen_at) >= _LOOK_AGAIN:
                 stale.append(server_id)
             else:
                 oldest = min(oldest, look.seen_at)

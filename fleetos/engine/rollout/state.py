@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from fleetos.engine.change_tracker import ChangeTracker
 from fleetos.engine.facts import CalendarRead, ServerRead
+from fleetos.engine.rollout.clock_check import ClockCheck
 from fleetos.engine.rollout.group_looks import GroupLooks
 from fleetos.engine.rollout.needs import ChangeNeeds
 from fleetos.engine.rollout.window_times import WindowTimes
@@ -24,8 +25,6 @@ from fleetos.rules.groups import LOOK_EXPIRES, Groups
 from fleetos.rules.polling import DueRead
 from fleetos.rules.waves import find_last_bake_end, find_next_wait, wait_for_bake, wave_facts
 
-# Clocks that differ by more than this do not agree about when a window closes.
-CLOCK_OFF_MAX = timedelta(minutes=5)
 # A calendar that cannot be read, or a clock that is off, takes nobody's turn back before it has lasted for so long.
 TROUBLE_LASTS = timedelta(minutes=5)
 _TROUBLES = frozenset({WaitReason.CLOCK, WaitReason.CALENDAR})
@@ -56,7 +55,7 @@ class RolloutState:
         self._ended = Counter(target.wave for target in targets if target.ended)
         self._looks = GroupLooks(now)
         self._kept: set[str] = set()
-        self._clock_off: str | None = None
+        self._clock = ClockCheck()
         self._trouble_since: datetime | None = None
         self._checked_until: datetime | None = None
         self._stuck_since: datetime | None = None
@@ -79,7 +78,7 @@ class RolloutState:
             next_wave=find_next_wait(run.steering.waves, run.waves_opened, wave_facts(run, self._ended), now),
             windows=self._windows.windows,
             window_of=self._windows.window_of,
-            clock_off=self._clock_off,
+            clock_off=self._clock.off,
             kind_of=self._needs.kind_of,
             need_s=self._needs.need_s,
             groups=self.groups,
@@ -140,7 +139,7 @@ class RolloutState:
         return due
 
     def _note_trouble(self, now: datetime) -> None:
-        trouble = self._clock_off is not None or any(window.unreadable for window in self._windows.windows)
+        trouble = self._clock.off is not None or any(window.unreadable for window in self._windows.windows)
         if trouble != (self._trouble_since is not None):
             self._trouble_since = now if trouble else None
             self._checked_until = None
@@ -166,9 +165,7 @@ class RolloutState:
     def add_look(self, turn: Turn, fact: ServerRead) -> None:
         """Take over a look at a server, and the time that the cloud named with it."""
         observation, server_id = fact.observation, fact.server_id
-        if observation.cloud_time is not None:
-            off = abs(observation.cloud_time - observation.received.wall)
-            self._clock_off = f"{off / timedelta(minutes=1):.0f} minutes" if off > CLOCK_OFF_MAX else None
+        self._clock.add(observation)
         if self._grouped and self._looks.add(server_id, observation):
             self._update_groups(turn.run, turn.target(server_id), turn.at)
 
@@ -183,8 +180,14 @@ class RolloutState:
         return bool(self._kept) or not _ASK_LOOKS.isdisjoint(self.lanes.waits.keys())
 
     def plan_looks(self, turn: Turn) -> Sequence[DueRead]:
+        """Return the reads that those who wait need, although nobody else reads these servers."""
+        asks_clock = WaitReason.CLOCK in self.lanes.waits and turn.run.state is RunState.RUNNING and not turn.in_flight
+        clock_reads = self._clock.plan_reads(turn.at, self._progress.targets) if asks_clock else ()
+        return [*clock_reads, *self._plan_group_looks(turn)]
+
+    def _plan_group_looks(self, turn: Turn) -> Sequence[DueRead]:
         """Return the reads of members of groups whose last look will soon be too old, while anybody waits for them."""
-        if not self._wants_looks() or turn.run.state is not RunState.RUNNING or turn.at < self._looks.again_at:
+        if not self._wants_looks() or turn.run.state is not RunState.RUNNING or not self._looks.are_due(turn.at):
             return ()
         return self._looks.plan_reads(turn, self._progress.targets)
 

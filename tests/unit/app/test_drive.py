@@ -4,14 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 from fleetos.app import control
+from fleetos.app.drive import _orders
 from fleetos.app.freeze import NO_RUN, create_run
 from fleetos.app.lookup import find_run
 from fleetos.app.results import DriveResult
+from fleetos.model.plan import SecretRef
 from fleetos.model.progress import Progress
 from fleetos.model.states import Command, RunState, TargetState
 from fleetos.store import queries
+from tests.support.builders import a_run, a_target
 from tests.unit.app.conftest import Case, ScriptedOperator
 
 
@@ -80,3 +84,11 @@ def test_a_use_case_loads_no_parser_of_command_lines() -> None:
     code = "import sys, fleetos.app.control, fleetos.app.doctor.cloud_probe; print('typer' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_the_cloud_may_quote_the_password_of_a_server_that_is_taken_up_again_only_later() -> None:
+    """An earlier process sent it; a retry in mid-run makes this one read the server once more."""
+    order = a_target().order
+    ended, waits = (replace(order, adminpass=SecretRef("env", name)) for name in ("EARLIER", "NOW"))
+    targets = [a_target(1, order=ended, state=TargetState.FAILED), a_target(2, order=waits)]
+    assert list(_orders(Progress(a_run(), targets))) == [waits, ended]

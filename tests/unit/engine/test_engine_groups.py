@@ -16,7 +16,7 @@ from fleetos.model.steering.rollout import GroupRule, Steering
 from fleetos.model.steering.share import Share
 from fleetos.rules.groups import LOOK_EXPIRES
 from fleetos.rules.observation import Observation
-from tests.support.builders import START, STOPPED, a_target, an_attempt
+from tests.support.builders import RUNNING, START, STOPPED, a_target, an_attempt
 from tests.unit.engine.harness import PATIENCE_S, QUICK, EngineHarness
 
 S = TargetState
@@ -120,3 +120,13 @@ async def test_one_that_was_admitted_and_is_kept_by_its_group_does_not_wait_for_
     with anyio.fail_after(PATIENCE_S):
         await engine.drive("host:1", Command.RESUME)
     assert (harness.one(1).state, harness.store.run.reason) == ends
+
+
+def test_a_look_counts_also_if_the_clock_was_set_back_since_the_one_before() -> None:
+    harness = EngineHarness(targets=zoned(2), steering=ZONES)
+    engine, now = harness.engine(), SystemClock().moment()
+    rollout, turn = engine._tracker.rollout, engine._tracker.begin_turn(now)
+    for picture, requested in ((RUNNING, replace(now, wall=now.wall + 12 * LOOK_EXPIRES)), (STOPPED, now)):
+        seen = Observation(picture, requested, requested, single=True)
+        rollout.add_look(turn, ServerRead("server-0001", seen))
+    assert rollout.groups.is_out("server-0001")

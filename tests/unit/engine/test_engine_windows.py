@@ -8,8 +8,9 @@ import anyio
 import pytest
 
 from fleetos.clock import SystemClock
-from fleetos.engine.engine import Engine
+from fleetos.engine.engine import Engine, Intervals
 from fleetos.engine.performer import SubmitChange
+from fleetos.engine.rollout import state
 from fleetos.model.journal.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Secrets
@@ -179,3 +180,23 @@ async def test_nothing_is_stopped_or_changed_while_the_clocks_of_cloud_and_drive
     assert harness.store.run.state is RunState.RUNNING
     harness.cloud.ahead = timedelta()
     assert (await harness.drive()).run.state is RunState.DONE
+
+
+async def test_a_clock_that_is_set_right_is_noticed_where_nobody_is_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "TROUBLE_LASTS", timedelta(seconds=0.2))
+    monkeypatch.setattr(state, "CLOCK_LOOK_EVERY", timedelta(seconds=0.1))
+    harness = EngineHarness(2, WIDE, steering=opens_in(-60, 3600))
+    harness.cloud.ahead, harness.intervals = timedelta(days=-1), Intervals(turn_s=0.05)
+    recalled = anyio.Event()
+
+    def act(_: Progress) -> None:
+        if S.CHECKING in harness.watcher.states and harness.states() == {S.WAITING: 2}:
+            recalled.set()
+
+    harness.watcher.act = act
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(harness.drive)
+        await recalled.wait()
+        await anyio.sleep(0.3)
+        harness.cloud.ahead = timedelta()
+    assert harness.ended().run.state is RunState.DONE

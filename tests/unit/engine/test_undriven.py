@@ -7,7 +7,7 @@ import pytest
 from fleetos.clock import SystemClock
 from fleetos.engine.undriven import answer_requests
 from fleetos.errors import LeaseLost
-from fleetos.model.journal.events import RequestAnswered, RunMoved, RunWaveOpened
+from fleetos.model.journal.events import RequestAnswered, RunMoved, RunWaveFinished, RunWaveOpened, RunWaveReopened
 from fleetos.model.journal.requests import RequestArguments, RequestKind, RequestOutcome
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.steering.rollout import Approval, BetweenWaves, Steering, Wave
@@ -79,3 +79,18 @@ async def test_a_process_that_lost_the_run_answers_nothing() -> None:
     with pytest.raises(LeaseLost):
         await answer_requests(journal, harness.progress(), SystemClock().now())
     assert harness.store.run.state is RunState.RUNNING
+
+
+async def test_a_wave_that_was_unfinished_again_is_watched_anew_from_its_last_end_on() -> None:
+    """A retry took a server up again; then it is skipped while no process drives the run."""
+    between = BetweenWaves(bake_s=60)
+    steering = Steering(waves=(Wave(1, None, 2, between), Wave(2, None, 1, between)))
+    targets = [a_target(1, state=TargetState.DONE, wave=1), a_target(2, wave=1), a_target(3, wave=2)]
+    events = [RunWaveOpened(1), RunWaveFinished(1), RunWaveReopened(1)]
+    harness = EngineHarness(targets=targets, steering=steering, further_events=events)
+    assert harness.store.run.wave_finished_at is None
+    harness.store.add_request(RequestKind.SKIP, "anna", START, "gone", RequestArguments(("server-0002",)))
+    harness.store.add_request(RequestKind.PAUSE, "anna", START, "a look")
+    assert await answered(harness) == [(1, RequestOutcome.DONE), (2, RequestOutcome.DONE)]
+    ends = [record.at for record in harness.store.records if isinstance(record.event, RunWaveFinished)]
+    assert ends == [START, harness.store.run.wave_finished_at]
