@@ -4,6 +4,8 @@ import signal
 import sqlite3
 from contextlib import closing
 
+import pytest
+
 from fleetos.model.experience import Experience
 from fleetos.model.journal.codec import experience_from_json
 from tests.cli.runner import SharedCloudRunner
@@ -19,6 +21,7 @@ def remembered(runner: SharedCloudRunner) -> Experience:
     return experience_from_json(body)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_has_learned_for_the_next(runner: SharedCloudRunner) -> None:
     names = runner.take(3)
     # The signal comes while the second change is on the wire, however slow the machine.
@@ -39,6 +42,7 @@ def test_an_interrupted_run_has_learned_for_the_next(runner: SharedCloudRunner) 
     assert remembered(runner).longest_change_s >= max(durations)
 
 
+@pytest.mark.slow
 def test_what_the_cloud_allows_is_learned_by_its_refusals_and_kept(runner: SharedCloudRunner) -> None:
     runner.faults(LIMITED)
     assert runner.fleetos("apply", runner.write_plan(runner.take(2)), "--yes").returncode == 0
