@@ -63,6 +63,7 @@ def told(found: Iterator[tuple[str, str]]) -> str:
     return "\n".join(f"{name}: {wrong}" for name, wrong in found)
 
 
+@pytest.mark.slow
 def test_modules_and_functions_are_about_one_thing() -> None:
     wrong = wrong_by_rule()["long code"]
     assert not wrong, "\n".join(wrong)

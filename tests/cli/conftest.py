@@ -1,4 +1,4 @@
-"""One simulated cloud for each process that runs tests; every test has servers and a database of its own in it."""
+"""One simulated cloud for each file of tests; every test has servers and a database of its own in it."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ import pytest
 from tests.cli.runner import SharedCloudRunner
 from tests.support.commands import CommandRunner, running_cloud
 
-# More than all tests take together, where one process runs them all.
-SERVERS = 320
+# More than the tests of one file take together: every command decodes the list of all servers.
+SERVERS = 48
 SCENARIO = {
     "seed": 11,
     "servers": [{"count": SERVERS, "name": "web-###", "state": "running"}],
@@ -18,7 +18,7 @@ SCENARIO = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
     """The cloud, with the environment of somebody who may use it."""
     folder = tmp_path_factory.mktemp("cloud")
@@ -27,9 +27,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def unused_names() -> Iterator[str]:
-    """Names of servers that no test has touched yet."""
+    """Names of servers that no test of the file has touched yet."""
     return iter([f"web-{number:03d}" for number in range(1, SERVERS + 1)])
 
 

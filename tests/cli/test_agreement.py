@@ -23,6 +23,7 @@ def left_half_way(runner: SharedCloudRunner, names: list[str]) -> tuple[str, str
     return text, str(runner.runs()[0]["id"])
 
 
+@pytest.mark.slow
 def test_a_frozen_plan_and_an_unfinished_run_must_want_the_same(runner: SharedCloudRunner) -> None:
     _, second, third = names = runner.take(3)
     text, run_id = left_half_way(runner, names)

@@ -4,12 +4,15 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import SCENARIO
 from tests.cli.runner import SharedCloudRunner
 from tests.support.commands import Done, running_cloud
 from tests.support.ledger import successful_disks_destroyed
 
 
+@pytest.mark.slow
 def test_the_plan_is_what_it_says_and_not_how_it_is_written(runner: SharedCloudRunner) -> None:
     names = runner.take(2)
     text = runner.write_plan(names)
@@ -108,6 +111,7 @@ def test_a_world_that_moved_is_no_reason_to_wipe_again(tmp_path: Path) -> None:
     assert "--new-run" in reverted.stderr
 
 
+@pytest.mark.slow
 def test_what_failed_or_is_held_gets_one_more_attempt(runner: SharedCloudRunner) -> None:
     good, locked, broken = names = runner.take(3)
     runner.act(locked, act="lock")

@@ -11,6 +11,8 @@ from tests.cli.conftest import SCENARIO
 from tests.cli.runner import SharedCloudRunner, StartedCommand
 from tests.support.commands import running_cloud, until
 
+pytestmark = pytest.mark.slow
+
 NAMES = [f"web-{number:03d}" for number in range(1, 4)]
 CANARY, REST = NAMES[:1], NAMES[1:]
 WHY = ("--reason", "the canary is fine")
@@ -132,7 +134,6 @@ def test_both_are_taken_by_the_commands_themselves_where_no_process_drives_the_r
     assert runner.changes(NAMES) == dict.fromkeys(NAMES, 1)
 
 
-@pytest.mark.slow
 def test_an_approval_that_expires_before_the_wave_opens_makes_it_wait_again(runner: SharedCloudRunner) -> None:
     rollout = "  order: [listed]\n  waves: [{sizes: [1], then: {bake: 5s, approval: {valid: 1s}}}, 100%]"
     driver = runner.begin("apply", runner.write_plan(NAMES, concurrency=3, attempts=1, rollout=rollout), "--yes")

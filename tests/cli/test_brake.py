@@ -50,6 +50,7 @@ def test_an_image_that_fails_everywhere_takes_five_servers_and_those_in_flight(r
     assert run["exit_code"] == 11
 
 
+@pytest.mark.slow
 def test_only_a_resume_with_a_reason_goes_on_and_forgives(runner: SharedCloudRunner) -> None:
     text = runner.write_plan(NAMES, concurrency=CONCURRENCY, attempts=1)
     assert runner.fleetos("apply", text, "--yes").returncode == 11

@@ -113,6 +113,7 @@ def test_resume_need_not_wait_either(runner: SharedCloudRunner) -> None:
     assert [event["why"] for event in ends] == ["wait", "wait"]
 
 
+@pytest.mark.slow
 def test_a_run_is_frozen_now_and_starts_at_its_time(runner: SharedCloudRunner) -> None:
     start = (datetime.now(UTC) + timedelta(seconds=8)).replace(microsecond=0)
     plan = write_plan(runner, "")

@@ -82,6 +82,7 @@ def anybody(runner: SharedCloudRunner, *arguments: str, **more: str) -> subproce
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 def test_a_user_without_a_passwd_entry_needs_only_a_database(runner: SharedCloudRunner, place: Path) -> None:
     names = runner.take(1)

@@ -15,6 +15,8 @@ from tests.cli.conftest import SCENARIO
 from tests.cli.runner import SharedCloudRunner, StartedCommand
 from tests.support.commands import COMMAND_TIMEOUT_S, running_cloud, until
 
+pytestmark = pytest.mark.slow
+
 WHY = "two servers look odd"
 
 
@@ -75,7 +77,6 @@ def rows(runner: SharedCloudRunner) -> int:
         return int(connection.execute("SELECT count(*) FROM requests").fetchone()[0])
 
 
-@pytest.mark.slow
 def test_a_second_terminal_pauses_looks_and_goes_on(runner: SharedCloudRunner) -> None:
     names = runner.take(6)
     text = runner.write_plan(names, concurrency=1)

@@ -24,6 +24,7 @@ def rows(url: str) -> str:
     return repr(found)
 
 
+@pytest.mark.slow
 def test_the_password_of_a_database_is_shown_nowhere(runner: SharedCloudRunner) -> None:
     bare = fresh_database()
     secret = make_url(bare).set(password=PASSWORD).update_query_dict({"sslpassword": KEY_PASSWORD})

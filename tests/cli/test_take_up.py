@@ -14,6 +14,8 @@ from tests.cli.runner import SharedCloudRunner, StartedCommand
 from tests.support.commands import COMMAND_TIMEOUT_S, running_cloud
 from tests.support.ledger import successful_disks_destroyed
 
+pytestmark = pytest.mark.slow
+
 NAMES = [f"web-{number:03d}" for number in range(1, 5)]
 WHY = ("--reason", "it is free now")
 BLOCKED = {"on": "job", "do": "refuse", "code": "APIGW.0201"}
@@ -75,7 +77,6 @@ def holder_of(runner: SharedCloudRunner, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-@pytest.mark.slow
 def test_a_server_that_is_held_and_released_is_changed_once(runner: SharedCloudRunner) -> None:
     driver = begin(runner, NAMES)
     run_id, held = driver.run_id, NAMES[2]
@@ -91,7 +92,6 @@ def test_a_server_that_is_held_and_released_is_changed_once(runner: SharedCloudR
     assert runner.status(run_id)["counts"] == {"total": len(NAMES), "done": len(NAMES)}
 
 
-@pytest.mark.slow
 def test_a_server_that_failed_is_retried_while_others_go_on(runner: SharedCloudRunner) -> None:
     driver = begin_with_failure(runner, NAMES)
     run_id, failed = driver.run_id, NAMES[0]
@@ -195,7 +195,6 @@ def test_without_a_driver_the_command_takes_the_claim_itself(runner: SharedCloud
     assert runner.changes(NAMES[:3]) == dict.fromkeys(NAMES[:3], 1)
 
 
-@pytest.mark.slow
 def test_a_paused_run_is_retried_and_goes_on_only_when_it_is_resumed(runner: SharedCloudRunner) -> None:
     driver = begin_with_failure(runner, NAMES[:3])
     run_id, failed = driver.run_id, NAMES[0]

@@ -11,6 +11,8 @@ from tests.cli.conftest import SCENARIO
 from tests.cli.runner import SharedCloudRunner
 from tests.support.commands import running_cloud
 
+pytestmark = pytest.mark.slow
+
 SERVERS = 9
 NAMES = [f"web-{number:03d}" for number in range(1, SERVERS + 1)]
 FAILS = {"on": "changeos", "do": "fail", "code": "Ecs.0219", "picture": "error"}

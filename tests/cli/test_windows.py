@@ -42,6 +42,7 @@ def opens(*spans: tuple[datetime, datetime]) -> str:
     return f"windows: {{fit: none, allow: [{', '.join(rules)}]}}"
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_before_the_window_opens_and_status_says_when(runner: SharedCloudRunner) -> None:
     # The first command of a worker imports what all commands import: not while the window's time passes.
     assert runner.fleetos("--version").returncode == 0

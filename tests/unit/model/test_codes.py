@@ -76,11 +76,11 @@ def test_the_table_here_names_every_code() -> None:
     assert documented == {(key, status) for key, code in CODES.items() for status in code.statuses}
 
 
-@pytest.mark.parametrize(("code", "status", "kind"), ROWS)
 @pytest.mark.parametrize("other", [200, 302, 400, 404, 413, 500, 501, 502, 503, 504])
-def test_a_code_under_another_status_proves_nothing(code: str, status: int, kind: AnswerClass, other: int) -> None:
-    if (code, other) not in {(known, at) for known, at, _ in ROWS}:
-        assert kind_of(other, code) is AnswerClass.AMBIGUOUS
+def test_a_code_under_another_status_proves_nothing(other: int) -> None:
+    documented = {code for code, status, _ in ROWS if status == other}
+    for code in {code for code, _, _ in ROWS} - documented:
+        assert kind_of(other, code) is AnswerClass.AMBIGUOUS, code
 
 
 @given(code=ALL_CODES)

@@ -41,6 +41,7 @@ from fleetos.model.progress import replay
 from fleetos.model.run import End, Order, Outcome, PowerOutcome, Target
 from fleetos.model.states import ENDS, MOVES, Reason, TargetState
 from tests.support.builders import NEW_DISK, OLD_DISK, START, STOPPED, a_run, a_target
+from tests.support.seeded_examples import examples
 
 S = TargetState
 ID = "server-0001"
@@ -125,6 +126,7 @@ def legal(target: Target) -> list[st.SearchStrategy[TargetEvent]]:
     return found
 
 
+@examples(25)
 @given(st.data())
 def test_a_legal_walk_replayed_from_json_is_the_same(data: st.DataObject) -> None:
     target = a_target()
@@ -154,6 +156,7 @@ def test_a_legal_walk_replayed_from_json_is_the_same(data: st.DataObject) -> Non
     assert again.counts[target.state] == 1
 
 
+@examples(25)
 @given(target=st.data(), event=ANYTHING)
 def test_any_event_is_taken_whole_or_refused(target: st.DataObject, event: TargetEvent) -> None:
     state = target.draw(STATES)

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetos.model.run import Outcome, Target
@@ -21,6 +20,7 @@ from fleetos.rules.admission.why_not import takes_slot, why_not
 from fleetos.rules.groups import Groups, Look
 from fleetos.rules.windows import Window
 from tests.support.builders import RUNNING, SETTINGS, START, STOPPED, a_run, a_target, an_attempt
+from tests.support.seeded_examples import examples
 
 S = TargetState
 RULES = (GroupRule("az", Share(2)), GroupRule("label:pair", Share(1)), GroupRule("all", Share(60, percent=True)))
@@ -128,8 +128,7 @@ def fleets(draw: st.DrawFn) -> Fleet:
     return Fleet(targets, window_of, draw(st.sampled_from(["finish", "wait"])))
 
 
-@pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@examples(60)
 @given(fleets(), st.data())
 def test_the_index_admits_as_a_plain_loop(fleet: Fleet, data: st.DataObject) -> None:
     now = START
