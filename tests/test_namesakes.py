@@ -39,7 +39,6 @@ WITHOUT_NAMESAKE = frozenset(
         "engine/performer.py",
         "engine/protocols.py",
         "engine/reconcile.py",
-        "engine/rollout/state.py",
         "engine/rollout/window_times.py",
         "engine/turn.py",
         "errors.py",

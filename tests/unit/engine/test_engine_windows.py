@@ -10,7 +10,7 @@ import pytest
 from fleetos.clock import SystemClock
 from fleetos.engine.engine import Engine, Intervals
 from fleetos.engine.performer import SubmitChange
-from fleetos.engine.rollout import state
+from fleetos.engine.rollout import clock_check, state
 from fleetos.model.journal.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Secrets
@@ -184,7 +184,7 @@ async def test_nothing_is_stopped_or_changed_while_the_clocks_of_cloud_and_drive
 
 async def test_a_clock_that_is_set_right_is_noticed_where_nobody_is_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "TROUBLE_LASTS", timedelta(seconds=0.2))
-    monkeypatch.setattr(state, "CLOCK_LOOK_EVERY", timedelta(seconds=0.1))
+    monkeypatch.setattr(clock_check, "CLOCK_LOOK_EVERY", timedelta(seconds=0.1))
     harness = EngineHarness(2, WIDE, steering=opens_in(-60, 3600))
     harness.cloud.ahead, harness.intervals = timedelta(days=-1), Intervals(turn_s=0.05)
     recalled = anyio.Event()

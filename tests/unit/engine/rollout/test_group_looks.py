@@ -18,8 +18,8 @@ IDS = [a_target(number).server_id for number in (1, 2, 3)]
 
 
 def an_observation(age: timedelta = timedelta(), stopped: bool = False) -> Observation:
-    moment = replace(CLOCK.moment(), wall=START - age)
-    return Observation(STOPPED if stopped else RUNNING, moment, moment, single=False)
+    requested = replace(CLOCK.moment(), wall=START - age)
+    return Observation(STOPPED if stopped else RUNNING, requested, CLOCK.moment(), single=False)
 
 
 def a_turn(after: timedelta = timedelta(), *, in_flight: int = 0) -> Turn:
@@ -36,6 +36,14 @@ def test_an_older_look_changes_nothing() -> None:
     assert look is not None
     assert look.snapshot == STOPPED
     assert looks.add(IDS[0], an_observation())
+
+
+def test_a_look_from_a_time_that_has_not_come_is_from_before_the_clock_was_set_back() -> None:
+    looks = GroupLooks(START + timedelta(hours=1))
+    looks.add(IDS[0], replace(an_observation(-timedelta(hours=1)), received=replace(CLOCK.moment(), wall=START)))
+    assert looks.add(IDS[0], an_observation(stopped=True))
+    assert looks.are_due(START)
+    assert looks.are_due(START + timedelta(hours=2))
 
 
 def test_whoever_was_never_seen_is_read_and_whoever_is_in_flight_is_not() -> None:

@@ -53,7 +53,7 @@ def rebuilt(engine: Engine, progress: Progress) -> RolloutState:
     now, state = SystemClock().now(), engine._tracker.rollout
     fresh = RolloutState(progress, engine._tracker.changes, now)
     for target in progress.targets.values():
-        fresh.groups.update(target, state._looks.get(target.server_id))
+        fresh.groups.update(target, state._looks.find(target.server_id))
     for target in progress.targets.values():
         if target.state in QUEUED:
             fresh.lanes.add_target(target, fresh.standing(progress.run, now))
