@@ -93,7 +93,7 @@ def _reason_of_run(progress: Progress) -> Iterator[Text]:
     run = progress.run
     if run.left is not None and _rests(run):
         yield Text("waiting: ", "bold yellow").append(printable(left_words(run.left)))
-        yield Text("  to do: nothing until then; a timer that calls apply or resume goes on by itself")
+        yield Text("  to do: only what that names; a timer that calls apply or resume then goes on by itself")
     if run.reason is None:
         return
     words = printable(run_words(run.state, run.reason, run.detail))

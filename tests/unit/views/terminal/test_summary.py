@@ -271,6 +271,6 @@ def test_a_run_whose_driver_did_not_wait_says_until_when_and_what_goes_on() -> N
         "web-tier-debian-12 2b7c0m1x4q: waiting, left after 2s",
         "  3 servers: 3 waiting",
         "  waiting: closed until 2026-03-01 17:00Z",
-        "    to do: nothing until then; a timer that calls apply or resume goes on by itself",
+        "    to do: only what that names; a timer that calls apply or resume then goes on by itself",
         "  next: fleetos resume 2b7c0m1x4q --no-wait",
     ]
