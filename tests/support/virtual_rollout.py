@@ -42,6 +42,8 @@ Watch = Callable[[MemoryRun, Sequence[Record]], None]
 
 # A task that asks again without a wait must not stop time itself.
 _ROUND_S = 1e-6
+# A rollout that waits for longer waits for ever.
+_DAYS_MAX = 10
 # Most of the time nothing happens for hours.
 _SELDOM = Intervals(turn_s=60.0, requests_s=60.0)
 
@@ -148,6 +150,7 @@ async def _roll_out(plan: Plan, scenario: Scenario, begin: datetime, watch: Watc
             lambda: f"c{next(numbers)}",
             FilesAtOnce(),
         )
-        await Engine(store.progress(), edge, beats=_SELDOM).drive("machine-1:1", Command.APPLY)
+        with anyio.fail_after(_DAYS_MAX * 86_400):
+            await Engine(store.progress(), edge, beats=_SELDOM).drive("machine-1:1", Command.APPLY)
     cloud.advance()
     return PlayedRollout(store, cloud)
