@@ -66,6 +66,8 @@ class FailureCount:
             # Taken up again, whatever it was before: it counts anew.
             for counted in (self.never, self.failed, self.forgiven):
                 counted.discard(server_id)
+            self.ended = [one for one in self.ended if one != server_id]
+            self.sure = [one for one in self.sure if one != server_id]
         if target.state is TargetState.SKIPPED:
             # An operator skips a server that failed: it counts no more.
             self.failed.discard(server_id)
