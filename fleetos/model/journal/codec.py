@@ -86,8 +86,12 @@ def run_json(run: Run) -> str:
 
 
 def run_from_json(text: str) -> Run:
-    """Return the run that the JSON holds."""
-    return _RUN.read(text)
+    """Return the run that the JSON holds. Raise ValueError for one whose waves contradict each other."""
+    run = _RUN.read(text)
+    begun = run.wave_finished_at is not None or run.promoted is not None
+    if not begun <= run.waves_opened <= len(run.steering.waves):
+        raise ValueError(f"wave {run.waves_opened} of {len(run.steering.waves)} cannot be the one that was opened last")
+    return run
 
 
 def arguments_json(arguments: RequestArguments) -> str:
