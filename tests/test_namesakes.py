@@ -48,7 +48,6 @@ WITHOUT_NAMESAKE = frozenset(
         "model/drift.py",
         "model/findings.py",
         "model/inventory.py",
-        "model/journal/codec.py",
         "model/journal/events.py",
         "model/journal/requests.py",
         "model/permit.py",
