@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _failed(name: str, error: Exception) -> Section:
-    """What stands in the report in place of a measurement: hours of others are not lost for its sake."""
+    """Return what the report has in place of a measurement that failed: hours of others are not lost for its sake."""
     why = f"{type(error).__name__}: {error}"
     return Section(name, [Table(f"{name} was not measured", ("why",), [[why]])], {"failed": why})
 
