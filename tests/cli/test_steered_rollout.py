@@ -166,9 +166,18 @@ def die_when_the_budget_has_paused_the_run(rollout: Rollout) -> None:
 def finish(rollout: Rollout) -> None:
     """Let the others be changed, and then those that failed, once the cloud is healed."""
     rollout.resume("--reason", "two are broken, and known")
-    assert rollout.driver.end().returncode == 10
+    ended = rollout.driver.end()
+    # A driver that died between a send and its answer left one whose outcome nobody knows.
+    known = not any("never answered" in explained(rollout, name) for name in BROKEN)
+    assert ended.returncode == (10 if known else 22)
     rollout.runner.faults()
     assert rollout.runner.fleetos("retry", rollout.run, "--yes").returncode == 0
+
+
+def explained(rollout: Rollout, name: str) -> str:
+    done = rollout.runner.invoke("explain", rollout.run, name)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def server_id(rollout: Rollout, name: str) -> str:

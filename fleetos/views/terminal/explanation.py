@@ -11,6 +11,7 @@ from fleetos.model.states import TargetState
 from fleetos.model.steering.times import is_ever
 from fleetos.rules.admission.pass_facts import RolloutFacts, Standing
 from fleetos.rules.windows import sum_up
+from fleetos.text import counted
 from fleetos.views.documents.run import outcome_of
 from fleetos.views.terminal.frame import STYLES
 from fleetos.views.terminal.tables import event_text
@@ -110,5 +111,6 @@ def _attempt_words(target: Target, attempt: Attempt) -> str:
         attempt.fail_reason,
         f"job {attempt.job_id}" if attempt.job_id else None,
         f"sent {clock_time(attempt.sent_at, attempt.ended_at or attempt.sent_at)}",
+        f"{counted(attempt.unanswered, 'send')} never answered" if attempt.unanswered else None,
     )
     return "; ".join(part for part in parts if part)

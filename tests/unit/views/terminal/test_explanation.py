@@ -2,14 +2,16 @@
 
 from zoneinfo import ZoneInfo
 
-from fleetos.model.journal.events import RunWaveOpened
+from fleetos.model.codes import AnswerClass
+from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, Moved, RunWaveOpened
 from fleetos.model.run import Target
+from fleetos.model.states import TargetState
 from fleetos.model.steering.times import Times
 from fleetos.rules.windows import OPEN, Window
 from fleetos.views.terminal.explanation import explanation_text
 from fleetos.views.text.explanation import explain
 from tests.support.builders import START
-from tests.unit.views.run_history import JOB, RunHistory, server_id
+from tests.unit.views.run_history import JOB, STOPPED, RunHistory, server_id
 from tests.unit.views.steered import ALIVE, CLOSED, EVERYTHING, HOUR, facts, members, steered
 
 
@@ -66,6 +68,18 @@ def test_a_change_under_way_and_one_that_failed() -> None:
     assert any(line.startswith("  to do     Give job, code and request id") for line in lines)
     assert any(line.startswith("  attempt   1 of 2: failed; Ecs.0202") and JOB in line for line in lines)
     assert any("target.held" in line for line in lines)
+
+
+def test_a_send_that_was_never_answered_is_named_with_its_attempt() -> None:
+    history = steered(EVERYTHING, members(1))
+    history.stop(0)
+    where = history.one(0).server_id
+    history.happen(
+        Moved(where, TargetState.READY),
+        ChangeIntended(where, 1, STOPPED, history.now),
+        ChangeAnswered(where, 1, TargetState.INSPECTING, AnswerClass.AMBIGUOUS),
+    )
+    assert any("attempt   1 of 2: " in line and line.endswith("1 send never answered") for line in lines_of(history, 0))
 
 
 def test_no_line_is_wider_than_the_terminal_and_nothing_is_lost() -> None:
