@@ -9,7 +9,7 @@ A server that a run may have given up comes back into it by `take_up` alone, in 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, or_, update
+from sqlalchemy import bindparam, delete, update
 
 from fleetos.errors import RunDriven, ServerClaimed, ServerTouched, StoreError
 from fleetos.limits import NO_STOP_AFTER_UNANSWERED_S, SERVERS_NAMED
@@ -27,6 +27,9 @@ from fleetos.store.leases import driven_error
 from fleetos.store.rows import claim_row
 from fleetos.text import join_some
 
+_OWN_CLAIM = (claims.c.server_id == bindparam("server"), claims.c.run_id == bindparam("holder"))
+_DELETION = delete(claims).where(*_OWN_CLAIM)
+_UPDATE = update(claims).where(*_OWN_CLAIM).values(run_id=bindparam("next"), unanswered_at=bindparam("memory"))
 _CLAIMS = "SELECT server_id, run_id, unanswered_at FROM claims WHERE server_id IN :ids"
 
 
@@ -39,8 +42,7 @@ async def take(
     """
     # Sorted by id: two runs that are frozen at the same time cannot deadlock.
     new_claims = [claim_row(run_id, target) for target in sorted(targets, key=lambda target: target.server_id)]
-    is_free = or_(claims.c.run_id.is_(None), claims.c.run_id == run_id)
-    statement = upsert(connection.dialect, claims, keys=["server_id"], replaced=["run_id"], only_if=is_free)
+    statement = upsert(connection.dialect, claims, keys=("server_id",), replaced=("run_id",), owner="run_id")
     if new_claims:
         await connection.execute(statement, new_claims)
     unanswered: dict[str, datetime] = {}
@@ -99,12 +101,10 @@ async def update_claims(connection: Connection, run_id: str, changed: Sequence[T
             updated.append(row | {"next": None})
         else:
             deleted.append(row)
-    own_claim = (claims.c.server_id == bindparam("server"), claims.c.run_id == bindparam("holder"))
     if deleted:
-        await connection.execute(delete(claims).where(*own_claim), deleted)
+        await connection.execute(_DELETION, deleted)
     if updated:
-        statement = update(claims).where(*own_claim).values(run_id=bindparam("next"), unanswered_at=bindparam("memory"))
-        await connection.execute(statement, updated)
+        await connection.execute(_UPDATE, updated)
 
 
 async def take_up(

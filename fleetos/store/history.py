@@ -147,7 +147,7 @@ async def add_experience(
     row = {"scope": scope, "body": experience_json(NO_EXPERIENCE)}
     async with database.writing() as connection:
         # Creates or locks the row, also where two runs would create it at the same time.
-        insert_or_lock = upsert(connection.dialect, clouds, keys=["scope"], replaced=["scope"])
+        insert_or_lock = upsert(connection.dialect, clouds, keys=("scope",), replaced=("scope",))
         await connection.execute(insert_or_lock, [row])
         stored = await _load_experience(connection, scope)
         body = experience_json(merge_experience(stored, learned, since))

@@ -50,6 +50,12 @@ from fleetos.store.rows import (
 
 _log = logging.getLogger(__name__)
 
+# Statements that many commits run are built once.
+_RUN_UPDATE = update(runs).where(runs.c.id == bindparam("run"))
+_REQUEST_UPDATE = update(requests).where(
+    requests.c.id == bindparam("request"), requests.c.run_id == bindparam("run"), requests.c.done_at.is_(None)
+)
+_RECORD_INSERT = insert(records)
 _OPEN_REQUESTS = """
     SELECT id, kind, asked_by, at, reason, arguments FROM requests WHERE run_id = :run_id AND done_at IS NULL
     ORDER BY id
@@ -202,14 +208,13 @@ class SqlJournal:
         newest = next((entry.run for entry in reversed(group) if entry.run is not None), None)
         if newest is not None:
             await update_run(connection, newest)
-        answered = [{"request": request_id, "done": entry.at} for entry in group for request_id in entry.answered]
+        answered = [
+            {"request": request_id, "run": run_id, "done_at": entry.at}
+            for entry in group
+            for request_id in entry.answered
+        ]
         if answered:
-            open_request = (
-                requests.c.id == bindparam("request"),
-                requests.c.run_id == run_id,
-                requests.c.done_at.is_(None),
-            )
-            await connection.execute(update(requests).where(*open_request).values(done_at=bindparam("done")), answered)
+            await connection.execute(_REQUEST_UPDATE, answered)
 
 
 async def open_requests(reader: Reader, run_id: str) -> Sequence[OperatorRequest]:
@@ -236,7 +241,7 @@ async def newest_seq(reader: Reader, run_id: str) -> int:
 async def update_run(connection: Connection, run: Run) -> None:
     """Update the run's row to the values of `run`, within the transaction."""
     row = run_row(run)
-    await connection.execute(update(runs).where(runs.c.id == run.id).values({name: row[name] for name in RUN_VALUES}))
+    await connection.execute(_RUN_UPDATE, {"run": run.id} | {name: row[name] for name in RUN_VALUES})
 
 
 async def write_rows(connection: Connection, pieces: Iterable[AppendRows]) -> None:
@@ -246,7 +251,7 @@ async def write_rows(connection: Connection, pieces: Iterable[AppendRows]) -> No
     """
     for rows in pieces:
         if rows.records:
-            await connection.execute(insert(records), rows.records)
+            await connection.execute(_RECORD_INSERT, rows.records)
         if rows.targets:
             statement = upsert(connection.dialect, targets, keys=TARGET_KEYS, replaced=TARGET_VALUES)
             await connection.execute(statement, rows.targets)

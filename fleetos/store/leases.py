@@ -6,17 +6,23 @@ row. A heartbeat counter, not a time, shows that a holder is alive, since clocks
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from fleetos.clock import Clock, Moment
 from fleetos.errors import LeaseLost, RunDriven
 from fleetos.store.database.connection import Connection
 from fleetos.store.database.database import Database
-from fleetos.store.database.dialects import now_s
+from fleetos.store.database.dialects import timed_statement
 from fleetos.store.database.tables import leases
 from fleetos.store.lease_rows import LeaseRequester, LeaseRow, read_lease
 from fleetos.store.process import Life, holder_json, life_of
 
+_CREATE = "INSERT INTO leases (run_id, epoch, beat, holder, renewed_s) VALUES (:run_id, 1, 0, :holder, :here_s)"
+_TAKE = """
+    UPDATE leases SET epoch = epoch + 1, beat = beat + 1, holder = :holder, renewed_s = :here_s
+    WHERE run_id = :run_id AND epoch = :epoch AND beat = :beat
+"""
+_RENEW = "UPDATE leases SET beat = beat + 1, renewed_s = :here_s WHERE run_id = :run_id AND epoch = :epoch"
 # Interval at which another process reads the lease, so that it notices a live holder soon after a renewal.
 LEASE_LOOK_EVERY_S = 1.0
 
@@ -86,9 +92,8 @@ def _holder_column(requester: LeaseRequester) -> str:
 
 async def create(connection: Connection, run_id: str, requester: LeaseRequester) -> int:
     """Create the lease of a new run, held by the requester. Return its first epoch."""
-    renewed = now_s(connection.dialect, requester.clock.now().timestamp())
-    values = {"run_id": run_id, "epoch": 1, "beat": 0, "holder": _holder_column(requester), "renewed_s": renewed}
-    await connection.execute(insert(leases).values(values))
+    values = {"run_id": run_id, "holder": _holder_column(requester), "here_s": requester.clock.now().timestamp()}
+    await connection.execute(timed_statement(connection.dialect, _CREATE), values)
     return 1
 
 
@@ -97,13 +102,14 @@ async def take(connection: Connection, lease: LeaseRow, requester: LeaseRequeste
 
     Raise RunDriven if the lease is not as it was read: another process was faster, or its holder woke up.
     """
-    renewed = now_s(connection.dialect, requester.clock.now().timestamp())
-    unchanged = (leases.c.run_id == lease.run_id, leases.c.epoch == lease.epoch, leases.c.beat == lease.beat)
-    result = await connection.execute(
-        update(leases)
-        .where(*unchanged)
-        .values(epoch=lease.epoch + 1, beat=lease.beat + 1, holder=_holder_column(requester), renewed_s=renewed)
-    )
+    values = {
+        "run_id": lease.run_id,
+        "epoch": lease.epoch,
+        "beat": lease.beat,
+        "holder": _holder_column(requester),
+        "here_s": requester.clock.now().timestamp(),
+    }
+    result = await connection.execute(timed_statement(connection.dialect, _TAKE), values)
     if result.rowcount != 1:
         current = await read_lease(connection, lease.run_id, requester.clock)
         raise driven_error(current, Life.ALIVE)
@@ -112,12 +118,8 @@ async def take(connection: Connection, lease: LeaseRow, requester: LeaseRequeste
 
 async def renew(connection: Connection, run_id: str, epoch: int, clock: Clock) -> None:
     """Renew the lease of that epoch within this transaction. Raise LeaseLost if another epoch has replaced it."""
-    renewed = now_s(connection.dialect, clock.now().timestamp())
-    result = await connection.execute(
-        update(leases)
-        .where(leases.c.run_id == run_id, leases.c.epoch == epoch)
-        .values(beat=leases.c.beat + 1, renewed_s=renewed)
-    )
+    values = {"run_id": run_id, "epoch": epoch, "here_s": clock.now().timestamp()}
+    result = await connection.execute(timed_statement(connection.dialect, _RENEW), values)
     if result.rowcount != 1:
         current = await read_lease(connection, run_id, clock)
         what_happened = f"is driven by {current.holder} now" if current.holder else "was taken over"

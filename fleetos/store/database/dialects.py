@@ -3,11 +3,11 @@
 import sqlite3
 from collections.abc import Sequence
 from enum import StrEnum, auto
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from sqlalchemy import URL, ColumnElement, Engine, Float, Insert, Table, cast, event, func, literal, text
+from sqlalchemy import URL, Engine, Insert, Table, TextClause, event, or_, text
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -147,17 +147,18 @@ def _execute_all(connection: DBAPIConnection, statements: Sequence[str]) -> None
     cursor.close()
 
 
+@cache
 def upsert(
     dialect: str,
     table: Table,
     *,
-    keys: Sequence[str],
-    replaced: Sequence[str],
-    only_if: ColumnElement[bool] | None = None,
+    keys: tuple[str, ...],
+    replaced: tuple[str, ...],
+    owner: str | None = None,
 ) -> Insert:
     """Return an insert that, where a row of those keys exists, updates the `replaced` columns instead.
 
-    With `only_if` an existing row is updated only where that holds for it.
+    With `owner` a row is updated only if its column of that name is NULL, or as in the new row.
     """
     if dialect == "postgresql":
         # Imported here: every command would pay for it, and most databases are files of SQLite.
@@ -167,14 +168,14 @@ def upsert(
     else:
         insert = sqlite.insert(table)
     updates = {name: insert.excluded[name] for name in replaced}
-    return insert.on_conflict_do_update(index_elements=list(keys), set_=updates, where=only_if)
+    is_free = None if owner is None else or_(table.c[owner].is_(None), table.c[owner] == insert.excluded[owner])
+    return insert.on_conflict_do_update(index_elements=list(keys), set_=updates, where=is_free)
 
 
-def now_s(dialect: str, here_s: float) -> ColumnElement[float]:
-    """Return the time in seconds since 1970: the server's own on PostgreSQL, else `here_s`."""
-    if dialect == "postgresql":
-        return cast(func.extract("epoch", func.clock_timestamp()), Float)
-    return literal(here_s)
+@cache
+def timed_statement(dialect: str, sql: str) -> TextClause:
+    """Return the statement. On PostgreSQL the server's clock replaces its parameter `here_s`, seconds since 1970."""
+    return text(sql.replace(":here_s", "extract(epoch FROM clock_timestamp())") if dialect == "postgresql" else sql)
 
 
 async def lock_for_upgrade(connection: Connection) -> None:
