@@ -38,8 +38,8 @@ _DIVERSE = 0.5
 _ASKED = 0.35
 # Share of the worlds with another brake than the usual one, which few of these fleets are large enough for.
 _BRAKED = 0.4
-# Share of the worlds, but for the large ones, in which the run lives in a file of SQLite: they take twice as long.
-_FILED, _LARGE = 0.1, 20
+# Share of the worlds, but for the large ones, in which the run lives in a file of SQLite: they take four times as long.
+_FILED, _LARGE = 0.05, 20
 # Share of the worlds whose plan has waves, groups, budgets or windows, of those that have no fault script.
 _STEERED = 0.45
 
