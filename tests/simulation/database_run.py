@@ -126,10 +126,10 @@ class DatabaseRun:
         opened, run_id = self.database(process, weather=False), self._context.store.run.id
         await runs.begin_pass(opened, run_id, events, process.now(), _watcher(process, _OPERATOR + process.number))
 
-    async def ask(self, process: Process, kind: RequestKind, reason: str, arguments: RequestArguments) -> int:
+    async def ask(self, process: Process, kind: RequestKind, by: str, reason: str, arguments: RequestArguments) -> int:
         """Ask for something that the driver is to find. Return the id of the request."""
         opened, run_id = self.database(process, weather=False), self._context.store.run.id
-        return await runs.add_request(opened, run_id, kind, "operator", process.now(), reason, arguments)
+        return await runs.add_request(opened, run_id, kind, by, process.now(), reason, arguments)
 
     # --- what the witnesses see ---
 

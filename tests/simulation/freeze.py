@@ -1,5 +1,7 @@
 """The plan of a play as a run: by what the cloud shows, and by what an earlier run has left in the database."""
 
+from dataclasses import replace
+
 from fleetos.model.journal.events import Enlisted, RunCreated
 from fleetos.model.run import Outcome, Scope, Target
 from fleetos.planning.freeze import History
@@ -13,6 +15,7 @@ from tests.simulation.expected_changes import environment, plan, said, wishes
 from tests.simulation.process import Process
 from tests.simulation.run_context import RunContext
 from tests.simulation.session import logged_in
+from tests.simulation.spec import OWNER
 
 _DID_NOTHING = frozenset({Outcome.REFUSED, Outcome.NOT_DELIVERED})
 
@@ -45,11 +48,12 @@ async def frozen(context: RunContext, process: Process, before: MemoryRun | None
         now=at,
         history=past,
     )
+    created = replace(run.run, owner=OWNER)
     targets = [event.target for event in run.events if isinstance(event, Enlisted)]
     more = [event for event in run.events if not isinstance(event, Enlisted | RunCreated)]
     if filed is not None:
-        return await filed.freeze(process, run.run, targets, more)
-    return freeze(run.run, targets, more, at)
+        return await filed.freeze(process, created, targets, more)
+    return freeze(created, targets, more, at)
 
 
 def _history(before: MemoryRun) -> History:

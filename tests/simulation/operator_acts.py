@@ -14,22 +14,39 @@ from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.process import Process
 from tests.simulation.run_context import RunContext
 from tests.simulation.run_trace import Requested
+from tests.simulation.spec import OWNER
 
 
 async def ask(
-    context: RunContext, process: Process, kind: RequestKind, reason: str, arguments: RequestArguments = NO_ARGUMENTS
+    context: RunContext,
+    process: Process,
+    kind: RequestKind,
+    reason: str,
+    arguments: RequestArguments = NO_ARGUMENTS,
+    by: str = OWNER,
 ) -> None:
     """Ask something of the run, as a command in another process does it. A retry names the disks of what failed."""
     if kind is RequestKind.RETRY:
         failed = [target for server_id in arguments.servers if (target := context.store.targets[server_id]).retriable]
         disks = {target.server_id: target.last_disk for target in failed}
         arguments = RequestArguments(tuple(disks) or arguments.servers[:1], disks=disks)
+    elif kind in (RequestKind.APPROVE, RequestKind.PROMOTE):
+        arguments = _about_waves(context.store, kind)
     if context.filed is not None:
-        number = await context.filed.ask(process, kind, reason, arguments)
+        number = await context.filed.ask(process, kind, by, reason, arguments)
     else:
-        number = context.store.add_request(kind, "operator", process.now(), reason, arguments)
+        number = context.store.add_request(kind, by, process.now(), reason, arguments)
     context.requested.append(Requested(now_s(), number, kind))
-    context.log_line(f"the operator asks: {kind} {arguments.servers} {arguments.concurrency or ''}")
+    context.log_line(f"{by} asks: {kind} {arguments.servers} {arguments.wave or arguments.concurrency or ''}")
+
+
+def _about_waves(run: MemoryRun, kind: RequestKind) -> RequestArguments:
+    """Return the wave to approve, or the one to promote with as many members as have not ended, as `status` shows."""
+    opened = run.run.waves_opened
+    if kind is RequestKind.APPROVE:
+        return RequestArguments(wave=opened + 1)
+    left = sum(target.wave == opened and not target.ended for target in run.targets.values())
+    return RequestArguments(wave=opened, incomplete=left or None)
 
 
 async def answer_late(context: RunContext, process: Process) -> None:

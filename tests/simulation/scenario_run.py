@@ -160,7 +160,7 @@ class _ScenarioRun:
             return
         servers = tuple(ids[place] for place in one.servers if place < len(ids))
         arguments = RequestArguments(servers, one.concurrency)
-        made = ask(self._context, self._process(), one.kind, "the operator wants it", arguments)
+        made = ask(self._context, self._process(), one.kind, "the operator wants it", arguments, one.by)
         self._asking.append(asyncio.ensure_future(made))
 
     def _give_up(self) -> None:

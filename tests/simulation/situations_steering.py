@@ -2,17 +2,19 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from fleetos.model.journal.events import RunMoved
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, ENDS, IN_FLIGHT, QUEUED, RunState, TargetState
+from fleetos.model.steering.rollout import BetweenWaves
 from fleetos.model.steering.windows import CalendarFile, Nights
 from tests.simulation.checkers.failure_count import FailureCount, stops_by_budget
 from tests.simulation.checkers.steering.budgets import exceeded_budgets, number_of
 from tests.simulation.checkers.steering.groups import group_of
 from tests.simulation.checkers.steering.minute_scan import MinuteScan
+from tests.simulation.checkers.steering.waves import WaveHistory
 from tests.simulation.checkers.steps import admits, believed
 from tests.simulation.run_trace import RunTrace, Step
 from tests.simulation.spec_steering import SteeringSpec
@@ -27,7 +29,7 @@ def of_steering(trace: RunTrace) -> Iterator[str]:
         yield from _of_windows(trace, steering)
     yield from _of_budgets(trace)
     if steering.plan.waves:
-        yield from _of_waves(trace)
+        yield from _of_waves(trace, steering.plan.waves[0].between)
     if steering.plan.groups:
         yield from _of_groups(trace, steering)
 
@@ -101,19 +103,26 @@ def _of_budgets(trace: RunTrace) -> Iterator[str]:
         count.step(step)
 
 
-def _of_waves(trace: RunTrace) -> Iterator[str]:
-    opened, ended_at = 0, datetime.min.replace(tzinfo=UTC)
+def _of_waves(trace: RunTrace, between: BetweenWaves) -> Iterator[str]:
+    waves = WaveHistory()
     for step in believed(trace):
         after = step.after
-        if after is None:
-            continue
-        if after.state in ENDS:
-            ended_at = max(ended_at, step.record.at)
-        if admits(step) and after.wave > opened:
-            if opened:
-                baked = step.record.at - ended_at > timedelta(minutes=1)
-                yield "wave-opens-after-its-bake" if baked else "wave-opens-at-once"
-            opened = after.wave
+        if after is not None and admits(step) and after.wave > waves.opened > 0:
+            yield from _of_opening(waves, after.wave, step.record.at, between)
+        waves.step(step)
+
+
+def _of_opening(waves: WaveHistory, wave: int, at: datetime, between: BetweenWaves) -> Iterator[str]:
+    """Yield what a wave waited for that opens now."""
+    before, rule = wave - 1, between.approval
+    ended_at = waves.ended_at.get(before, at)
+    if before in waves.promoted:
+        yield "wave-opens-though-some-are-left" if waves.left(before) else "wave-opens-in-its-bake"
+    else:
+        yield "wave-opens-after-its-bake" if at - ended_at > timedelta(minutes=1) else "wave-opens-at-once"
+    if rule is not None:
+        expired = any(given < at - timedelta(seconds=rule.valid_s) for given in waves.approvals(rule, wave))
+        yield "wave-opens-after-an-approval-has-expired" if expired else "wave-opens-approved"
 
 
 def _of_groups(trace: RunTrace, steering: SteeringSpec) -> Iterator[str]:

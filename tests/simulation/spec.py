@@ -13,6 +13,8 @@ from fleetos.sim.scenario.faults import Rule
 from fleetos.sim.scenario.scenario import Scenario
 from tests.simulation.spec_steering import BORN, SteeringSpec
 
+# Who begins the run, and asks for most things.
+OWNER = "operator"
 # What every plan orders.
 IMAGE = "Standard_Debian_12_latest"
 ActKind = Literal["start", "stop", "lock", "unlock", "change", "delete"]
@@ -89,12 +91,16 @@ class Distortion:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What the operator asks of the run at that second: for the servers at those places, or for that concurrency."""
+    """What an operator asks of the run at that second: for the servers at those places, or for that concurrency.
+
+    An approval and a promotion are about the wave that the run shows just then, and about what is left of it.
+    """
 
     at_s: float
     kind: RequestKind
     servers: tuple[int, ...] = ()
     concurrency: int | None = None
+    by: str = OWNER
 
 
 @dataclass(frozen=True, slots=True)

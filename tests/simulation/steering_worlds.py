@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
+from fleetos.model.journal.requests import RequestKind
 from fleetos.model.steering.match import ANY_SERVER
 from fleetos.model.steering.rollout import (
+    Approval,
     BetweenWaves,
     GroupRule,
     OfLast,
@@ -19,7 +21,7 @@ from fleetos.model.steering.rollout import (
 from fleetos.model.steering.share import Share
 from fleetos.model.steering.windows import Windows
 from tests.simulation.fault_scripts import faults
-from tests.simulation.spec import Act, Clocks, Commits, Distortion, Spec
+from tests.simulation.spec import OWNER, Act, Ask, Clocks, Commits, Distortion, Spec
 from tests.simulation.spec_steering import SteeringSpec
 from tests.simulation.steering_windows import AZS, WindowTimes, draw_windows
 
@@ -32,6 +34,10 @@ _BAKES, _LONG_BAKES = (0.0, 0.0, 120.0, 900.0, 3600.0), (0.0, 120.0, 1800.0, 360
 _WATCHED = 0.12
 # Share of them in which servers fail and succeed by turns, so that what failed long ago no longer counts.
 _BY_TURNS = 0.08
+# Share of those with waves in which operators approve and promote, for so long.
+_APPROVED, _APPROVE_UNTIL_S = 0.5, 7200.0
+_VALID_S = (120.0, 900.0, 86400.0)
+_OPERATORS = (OWNER, "berta", "carl")
 # Faults by which a request may come to a server that somebody else has stopped.
 _UNFENCED = frozenset({"late", "double", "lag"})
 
@@ -68,7 +74,32 @@ def with_steering(spec: Spec, servers: int, share: float) -> Spec:
     if "groups" in parts:
         spec = _stopped_by_others(chance, spec, servers, long="waves" in parts or "windows" in parts)
     spec = _failing(chance, spec, again="windows" in parts)
-    return replace(spec, steering=steering)
+    return _approved(Random(f"approvals {spec.seed}"), replace(spec, steering=steering))
+
+
+def _approved(chance: Random, spec: Spec) -> Spec:
+    """Let some of the waves need approvals, and let operators approve and promote them at times, rightly or not."""
+    steering = spec.steering
+    if steering is None or not steering.plan.waves or chance.random() >= _APPROVED:
+        return spec
+    (entry,) = steering.plan.waves
+    rule = Approval(
+        chance.choice(("anyone", "other", "other", _OPERATORS[1:])), chance.choice((1, 1, 2)), chance.choice(_VALID_S)
+    )
+    if chance.random() < 0.75:
+        entry = replace(entry, between=replace(entry.between, approval=rule))
+    at_s, asks = chance.uniform(30.0, 600.0), list[Ask]()
+    while at_s < _APPROVE_UNTIL_S:
+        kind = RequestKind.PROMOTE if chance.random() < 0.25 else RequestKind.APPROVE
+        asks.append(Ask(at_s, kind, by=chance.choice(_OPERATORS)))
+        at_s += chance.choice((2.0, 60.0, 300.0, 900.0))
+    # What nobody approves waits for ever.
+    give_up_s = min(steering.give_up_s, max(spec.calm_at_s, _APPROVE_UNTIL_S) + 3600.0)
+    return replace(
+        spec,
+        steering=replace(steering, plan=replace(steering.plan, waves=(entry,)), give_up_s=give_up_s),
+        operator=replace(spec.operator, asks=(*spec.operator.asks, *asks)),
+    )
 
 
 def _stopped_while_watched(chance: Random, spec: Spec, servers: int) -> Spec:

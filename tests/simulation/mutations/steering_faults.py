@@ -169,6 +169,34 @@ _WAVES = (
         "a wave opens as soon as the wave before has ended, and nobody watches",
         one(f"{RULES}/waves.py", "        if now < baked_at:\n", "        if now < finished_at:\n"),
     ),
+    Mutation(
+        "owner-approves",
+        "I19",
+        "the owner of a run approves its waves, though the plan wants somebody other",
+        one(f"{RULES}/waves.py", "        return by != owner\n", "        return bool(by or owner)\n"),
+        seeds=_SEEDS,
+    ),
+    Mutation(
+        "stale-approval",
+        "I19",
+        "an approval never expires",
+        one(f"{RULES}/waves.py", ".items() if at >= oldest}", ".items() if at or oldest}"),
+        seeds=_SEEDS,
+    ),
+    Mutation(
+        "one-approval-is-enough",
+        "I19",
+        "one approval opens a wave that needs two",
+        one(f"{RULES}/waves.py", "    if len(given) >= rule.of:\n", "    if given:\n"),
+        seeds=_SEEDS,
+    ),
+    Mutation(
+        "promotion-opens-for-all",
+        "I19",
+        "a promoted wave holds the next one up no more, though more of it are left than the operator passed over",
+        one(f"{RULES}/waves.py", " > run.promoted:\n", " > run.promoted + len(run.steering.waves):\n"),
+        seeds=2000,
+    ),
 )
 
 _GROUPS = (

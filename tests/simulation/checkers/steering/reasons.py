@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime
 
-from fleetos.model.journal.events import SettingChanged
+from fleetos.model.journal.events import RunWavePromoted, SettingChanged
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, HOLDS_SLOT, QUEUED
 from tests.simulation.checkers.steering.minute_scan import MinuteScan
@@ -31,6 +31,9 @@ def what_is_said_of_waits_holds(trace: RunTrace) -> Iterator[Violation]:
             yield from judge.stated(wait)
         begin = end
         yield from _admitted_early(step, last)
+        if isinstance(step.record.event, RunWavePromoted):
+            # An operator has ended the wait that was spoken of.
+            last = {server_id: wait for server_id, wait in last.items() if wait.reason != "wave"}
         judge.step(step)
     for wait in waits[begin:]:
         yield from judge.stated(wait)

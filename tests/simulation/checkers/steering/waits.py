@@ -3,16 +3,18 @@
 Judged after all faults have ended, in the time between two records in which one process drives the run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from fleetos.model.run import Run, Target
-from fleetos.model.states import ENDS, IN_FLIGHT, QUEUED, RETRIABLE, RunState, TargetState
+from fleetos.model.states import IN_FLIGHT, QUEUED, RETRIABLE, RunState, TargetState
+from fleetos.model.steering.rollout import Approval
 from tests.simulation.checkers.steering.budgets import number_of
 from tests.simulation.checkers.steering.groups import LOOKED_S, down_until_s, group_of
 from tests.simulation.checkers.steering.minute_scan import MinuteScan
 from tests.simulation.checkers.steering.reasons import what_is_said_of_waits_holds
-from tests.simulation.checkers.steps import admits, believed
+from tests.simulation.checkers.steering.waves import WaveHistory
+from tests.simulation.checkers.steps import believed
 from tests.simulation.run_trace import RunTrace, Step, Violation, Written
 
 # Looks are taken anew when they are five minutes old, and a process may turn no more often than that.
@@ -40,20 +42,15 @@ class _Judge:
 
     def __init__(self, trace: RunTrace) -> None:
         self._trace, self._scan = trace, MinuteScan(trace)
-        self._targets: dict[str, Target] = {}
-        self._opened = 0
-        self._ended_at: dict[int, datetime] = {}
+        self._waves = WaveHistory()
+
+    @property
+    def _targets(self) -> Mapping[str, Target]:
+        return self._waves.targets
 
     def step(self, step: Step) -> None:
         """Take over one record."""
-        after = step.after
-        if after is None:
-            return
-        self._targets[after.server_id] = after
-        if admits(step):
-            self._opened = max(self._opened, after.wave)
-        if after.state in ENDS:
-            self._ended_at[after.wave] = step.record.at
+        self._waves.step(step)
 
     def idle(self, last: Written, until_s: float, run: Run | None) -> Iterator[Violation]:
         """Yield who waited for nothing from a record on. The process drives until then, or ends before."""
@@ -75,15 +72,21 @@ class _Judge:
     def _free_from_s(self, target: Target) -> float:
         """Return from when on neither backoff nor waves keep the target; never, if the wave before has not ended."""
         since_s = self._s(target.not_before) if target.not_before is not None else 0.0
-        steering = self._trace.spec.steering
-        if steering is None or not steering.plan.waves or target.wave <= max(self._opened, 1):
+        steering, waves = self._trace.spec.steering, self._waves
+        if steering is None or not steering.plan.waves or target.wave <= max(waves.opened, 1):
             return since_s
-        before = target.wave - 1
-        left = any(one.wave == before and one.state not in ENDS for one in self._targets.values())
-        if left or before > self._opened or before not in self._ended_at:
+        before, between = target.wave - 1, steering.plan.waves[0].between
+        # A promotion frees it earlier still.
+        if waves.left(before) or before > waves.opened or before not in waves.ended_at:
             return float("inf")
-        baked_at = self._ended_at[before] + timedelta(seconds=steering.plan.waves[0].between.bake_s)
-        return max(since_s, self._s(baked_at))
+        free_s = max(since_s, self._s(waves.ended_at[before] + timedelta(seconds=between.bake_s)))
+        return free_s if between.approval is None else max(free_s, self._approved_s(between.approval, target.wave))
+
+    def _approved_s(self, rule: Approval, wave: int) -> float:
+        """Return when the last approval that the wave needs was given; never, if it lacks one or one may expire."""
+        counted = self._waves.approvals(rule, wave)[: rule.of]
+        lasts = rule.valid_s > self._trace.ended_s
+        return self._s(counted[0]) if len(counted) == rule.of and lasts else float("inf")
 
     def _is_kept(self, target: Target, last: Written, from_s: float) -> bool:
         """Return whether a window or a group keeps the target somewhere in the time that it should need to go on."""
