@@ -14,7 +14,7 @@ from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.sim.world.servers import SimDisk
 from tests.simulation.checkers import check
-from tests.simulation.checkers.exemptions import named_by_operator
+from tests.simulation.checkers.exemptions import looks_finished, named_by_operator
 from tests.simulation.edited_runs import (
     SETTLE_S,
     alter,
@@ -211,6 +211,16 @@ def test_a_job_that_was_denied_for_a_settle_may_be_taken_for_lost() -> None:
     _sent_beside_a_known_job(trace)
     _asked_for_the_first_job(trace, (-50.0, 200), (-40.0, 500), (-35.0, 400), (-20.0, 404), (-4.0, 404))
     assert check(trace) == []
+
+
+def test_a_change_looks_finished_if_somebody_starts_its_server_and_nobody_knows_its_job() -> None:
+    trace = plain()
+    change, other = changes(trace)[:2]
+    _enter(trace, replace(change, operation="start", actor="foreign", during=[change.seq]))
+    assert not looks_finished(trace, change)
+    change.job_id = other.job_id = "never told of"
+    assert looks_finished(trace, change)
+    assert not looks_finished(trace, other)
 
 
 def test_a_retry_names_a_disk_from_then_on_and_for_its_server_alone() -> None:

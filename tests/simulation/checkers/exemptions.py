@@ -140,6 +140,18 @@ def told_jobs(trace: RunTrace) -> Mapping[str, float]:
     }
 
 
+def looks_finished(trace: RunTrace, change: LedgerEntry) -> bool:
+    """Return whether somebody started the server in the middle of a change whose job nobody knows.
+
+    From then on it runs with the new disk, as after a success, until the change fails and takes the disk away.
+    """
+    started = any(
+        write.actor == "foreign" and write.operation == "start" and change.seq in write.during
+        for write in trace.ledger.writes
+    )
+    return started and change.job_id not in told_jobs(trace)
+
+
 def image_shown_late(trace: RunTrace) -> bool:
     """Return whether the new image may show only when a settle is over: then nobody can tell that it ever did.
 

@@ -14,6 +14,7 @@ from tests.simulation.checkers.exemptions import (
     beyond_promise,
     denied_for_a_settle,
     image_shown_late,
+    looks_finished,
     named_by_operator,
     overtaken,
     settle_s,
@@ -179,7 +180,7 @@ def _wrong_success(trace: RunTrace, target: Target, server: SimServer) -> str:
         return "" if server.system_disk is disk else f"{_told(trace, disk)} is not its system disk"
     # What somebody else did to it afterwards is not ours to know; nor what came a settle late, or twice.
     destroyer = trace.ledger.write(disk.destroyed_by)
-    if destroyer.actor != "client" or beyond_promise(trace, destroyer):
+    if destroyer.actor != "client" or beyond_promise(trace, destroyer) or looks_finished(trace, destroyer):
         return ""
     return f"{_told(trace, disk)} was destroyed by write {destroyer.seq}"
 

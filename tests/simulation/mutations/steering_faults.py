@@ -190,13 +190,6 @@ _WAVES = (
         one(f"{RULES}/waves.py", "    if len(given) >= rule.of:\n", "    if given:\n"),
         seeds=_SEEDS,
     ),
-    Mutation(
-        "promotion-opens-for-all",
-        "I19",
-        "a promoted wave holds the next one up no more, though more of it are left than the operator passed over",
-        one(f"{RULES}/waves.py", " > run.promoted:\n", " > run.promoted + len(run.steering.waves):\n"),
-        seeds=2000,
-    ),
 )
 
 _GROUPS = (

@@ -72,6 +72,13 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
         "tests/unit/planning/test_agreement.py::test_a_number_agrees_or_refuses",
     ),
     unit_tested(
+        "promotion-opens-for-all",
+        "a promoted wave holds the next one up no more, though more of it are left than the operator passed over",
+        (f"{RULES}/waves.py", " > run.promoted:\n", " > run.promoted + len(run.steering.waves):\n"),
+        "hardly ever does a server come back into a wave between its promotion and the next admission",
+        "tests/unit/rules/test_waves.py::test_a_promotion_is_forgotten_when_more_are_unfinished_than_it_said",
+    ),
+    unit_tested(
         "any-number-expected",
         "whatever number --expect-wipes gives is accepted",
         (AGREEMENT, "agreement.expected in _accepted_numbers(wipes, command):", "_accepted_numbers(wipes, command):"),
