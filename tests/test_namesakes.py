@@ -74,7 +74,7 @@ WITHOUT_NAMESAKE = frozenset(
         "planning/preflight/project_facts.py",
         "planning/settings.py",
         "planning/skip_or_hold.py",
-        "rules/admission/bystander.py",
+        "rules/admission/journal_facts.py",
         "rules/admission/pass_facts.py",
         "rules/admission/slots.py",
         "rules/admission/stop_rate.py",

@@ -9,7 +9,7 @@ from fleetos.errors import UnknownRun, UsageError
 from fleetos.limits import RUNS_SUGGESTED
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
-from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.journal_facts import standing_of
 from fleetos.rules.admission.pass_facts import Standing
 from fleetos.store import history, queries
 from fleetos.store.database.reader import Readable

@@ -22,7 +22,7 @@ from fleetos.model.run import Order, Run, Secrets, Target
 from fleetos.model.states import COMES_TO_REST, QUEUED, Command, RunState
 from fleetos.model.traces import Traces
 from fleetos.planning.secrets import PlanSecrets
-from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.journal_facts import standing_of
 from fleetos.rules.admission.why_not import find_wait
 from fleetos.sim.api.access import DOMAIN, PASSWORD, PROJECT, REGION, USER
 from fleetos.sim.virtual_time import now_s

@@ -8,7 +8,7 @@ from fleetos.cli.commands.status import has_none
 from fleetos.cli.output import handle_errors, print_line, print_message, width, write
 from fleetos.cli.usage.options import Output
 from fleetos.clock import SystemClock
-from fleetos.rules.admission.bystander import rollout_of
+from fleetos.rules.admission.journal_facts import rollout_of
 from fleetos.store import queries
 from fleetos.views.documents.explanation import explanation_document
 from fleetos.views.terminal.explanation import explanation_text

@@ -6,7 +6,7 @@ from datetime import datetime
 from fleetos.model.progress import Progress
 from fleetos.model.steering.rollout import Wave
 from fleetos.model.steering.times import is_ever
-from fleetos.rules.admission.bystander import rollout_of
+from fleetos.rules.admission.journal_facts import rollout_of
 from fleetos.rules.admission.pass_facts import RolloutFacts, Standing
 from fleetos.rules.budgets import budgets
 from fleetos.rules.groups import Group

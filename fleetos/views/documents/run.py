@@ -8,7 +8,7 @@ from fleetos.model.journal.events import RequestAnswered
 from fleetos.model.progress import Progress
 from fleetos.model.run import Attempt, Left, Outcome, Run, Scope, Target
 from fleetos.model.states import RETRIABLE, RunState, TargetState
-from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.journal_facts import standing_of
 from fleetos.rules.admission.pass_facts import Standing
 from fleetos.views.documents.document import VERSION, Document
 from fleetos.views.documents.rollout import rollout_fields

@@ -10,7 +10,7 @@ from rich.text import Text
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import QUEUED, RUN_ENDS, TargetState
-from fleetos.rules.admission.bystander import rollout_of, standing_of
+from fleetos.rules.admission.journal_facts import rollout_of, standing_of
 from fleetos.rules.admission.pass_facts import Standing
 from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
 from fleetos.text import counted, join_some

@@ -9,7 +9,7 @@ from fleetos.model.steering.rollout import BetweenWaves, Budgets, GroupRule, Ste
 from fleetos.model.steering.share import Share
 from fleetos.model.steering.times import Times
 from fleetos.model.steering.windows import Windows
-from fleetos.rules.admission.bystander import rollout_of, standing_of
+from fleetos.rules.admission.journal_facts import rollout_of, standing_of
 from fleetos.rules.admission.pass_facts import RolloutFacts
 from fleetos.rules.windows import OPEN, Window
 from fleetos.views.text.run_condition import Driver

@@ -12,7 +12,7 @@ from fleetos.model.journal.events import Moved
 from fleetos.model.progress import Progress
 from fleetos.model.run import Target
 from fleetos.model.states import AHEAD, HOLDS_SLOT, QUEUED, RunState, TargetState
-from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.journal_facts import standing_of
 from fleetos.rules.admission.lanes import Lanes
 from fleetos.rules.admission.pass_facts import Standing
 from fleetos.rules.admission.slots import Slots

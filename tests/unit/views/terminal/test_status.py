@@ -10,7 +10,7 @@ from fleetos.model.journal.events import Moved, RunApproved, RunDriverEnded, Run
 from fleetos.model.run import LeftBy
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.steering.rollout import Approval, BetweenWaves
-from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.journal_facts import standing_of
 from fleetos.views.terminal.status import Status, status_screen
 from fleetos.views.text.reasons import REASONS
 from fleetos.views.text.run_condition import Driver

@@ -21,7 +21,7 @@ from fleetos.model.run import LeftBy, Target
 from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.model.steering.rollout import Approval, BetweenWaves, GroupRule, Steering, Wave
 from fleetos.model.steering.share import Share
-from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.journal_facts import standing_of
 from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
 from fleetos.rules.windows import OPEN, Window
 from fleetos.views.text import explanation

@@ -3,7 +3,7 @@
 from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, Moved, RunDriverEnded, RunMoved
 from fleetos.model.run import LeftBy
 from fleetos.model.states import Reason, RunState, TargetState
-from fleetos.rules.admission.bystander import standing_of
+from fleetos.rules.admission.journal_facts import standing_of
 from fleetos.rules.admission.wait_reasons import Waiting, WaitReason
 from fleetos.rules.windows import OPEN, Window
 from fleetos.views.text.run_condition import Driver

@@ -1,4 +1,4 @@
-"""Standing of a run as a bystander knows it: by the journal alone, without the looks of its driver. Pure."""
+"""Standing of a run by its journal alone, without the looks of its driver. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
