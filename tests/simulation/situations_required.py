@@ -147,7 +147,7 @@ REQUIRED: Mapping[str, float] = {
     "wave-opens-at-once": 1.0,
     "wave-opens-after-its-bake": 1.0,
     "wave-opens-approved": 1.0,
-    "wave-opens-after-an-approval-has-expired": 1.0,
+    "wave-opens-after-an-approval-has-expired": 0.5,
     "wave-opens-in-its-bake": 1.0,
     "wave-opens-though-some-are-left": 1.0,
     # Groups and windows: both nights in which the clocks are set, and what a window closes over.
