@@ -7,6 +7,7 @@ from fleetos.engine.turn import Turn
 from fleetos.engine.undriven import answer_requests
 from fleetos.model.journal.events import Event, Retried, RunPassStarted, Settled
 from fleetos.model.journal.requests import NO_ARGUMENTS, RequestArguments, RequestKind
+from fleetos.model.run import Target
 from fleetos.model.states import RUN_ENDS
 from fleetos.rules.waves import reopen_wave
 from fleetos.sim.virtual_time import now_s
@@ -60,10 +61,15 @@ async def answer_late(context: RunContext, process: Process) -> None:
         await answer_requests(context.store.open_journal(process), context.store.progress(), process.now())
 
 
+def retriable(store: MemoryRun) -> list[Target]:
+    """Return the targets that the command `retry` takes up again: none that another run has by now."""
+    return [target for target in store.targets.values() if target.retriable and target.server_id not in store.taken]
+
+
 async def retry(context: RunContext, process: Process) -> None:
     """One more attempt for whatever failed or is held, as the command `retry` does it."""
     store = context.store
-    again = [target for target in store.targets.values() if target.retriable]
+    again = retriable(store)
     begins = RunPassStarted(store.run.passes + 1)
     retried = [Retried(target.server_id, target.last_disk, begins.number) for target in again]
     events = [begins, *reopen_wave(store.run, again), *retried]

@@ -48,6 +48,7 @@ class RunContext:
     waits: list[StatedWait] = field(default_factory=list[StatedWait])
     sessions: list[Session] = field(default_factory=list[Session])
     requested: list[Requested] = field(default_factory=list[Requested])
+    taken: dict[str, float] = field(default_factory=dict[str, float])
     facts: Counter[str] = field(default_factory=Counter[str])
     wanted: Mapping[str, WriteContent] = field(default_factory=dict[str, WriteContent])
     env: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -111,7 +112,7 @@ class RunContext:
     def clear(self) -> None:
         """Begin the notes on a run anew."""
         self.sent, self.asked, self.written, self.sessions, self.torn = [], [], [], [], []
-        self.requested = []
+        self.requested, self.taken = [], {}
         self.waits = []
         self.most_slots, self.given_up = 0, {}
 

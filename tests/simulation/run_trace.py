@@ -156,6 +156,8 @@ class RunTrace:
     waits: list[StatedWait] = field(default_factory=list[StatedWait])
     sessions: list[Session] = field(default_factory=list[Session])
     requested: list[Requested] = field(default_factory=list[Requested])
+    taken: dict[str, float] = field(default_factory=dict[str, float])
+    """When another run claimed a server that this one had given up, in seconds of the play."""
     deaths: Counter[PointKind] = field(default_factory=Counter[PointKind])
     points: int = 0
     freezes: int = 0

@@ -22,7 +22,7 @@ from fleetos.store.leases import LEASE_LOOK_EVERY_S
 from fleetos.store.memory_journal import MemoryRun
 from tests.simulation.database_run import DatabaseRun, at_once
 from tests.simulation.freeze import frozen
-from tests.simulation.operator_acts import answer_late, ask, release, retry
+from tests.simulation.operator_acts import answer_late, ask, release, retriable, retry
 from tests.simulation.process import PROCESS, Process, ProcessFaults, make_loop
 from tests.simulation.run_context import NotedRecords, RunContext, play_time
 from tests.simulation.run_trace import RunTrace
@@ -143,6 +143,9 @@ class _ScenarioRun:
                 loop.call_at(act.at_s, self._act, act, ids[act.server], context=Context())
         if spec.operator.abort_at_s is not None:
             loop.call_at(spec.operator.abort_at_s, self._ask, Ask(0.0, RequestKind.ABORT), ids, context=Context())
+        for at_s, place in spec.taken:
+            if place < len(ids):
+                loop.call_at(at_s, self._take, ids[place], context=Context())
         for wanted in spec.operator.asks:
             loop.call_at(wanted.at_s, self._ask, wanted, ids, context=Context())
         if spec.steering is not None:
@@ -154,6 +157,16 @@ class _ScenarioRun:
         # Nobody else may ask for its state for an hour.
         self._context.watch_servers()
         self._log_line(f"somebody: {act.act} {server_id[:8]} {'' if done else '(could not)'}")
+
+    def _take(self, server_id: str) -> None:
+        """Let another run claim the server, if this one has given it up."""
+        store, claim = self._context.store, self._context.store.claims.get(server_id)
+        held = self._context.filed is not None or (claim is not None and claim.held)
+        if self._over or server_id not in store.targets or held:
+            return
+        store.taken[server_id] = "another"
+        self._context.taken.setdefault(server_id, now_s())
+        self._log_line(f"another run claims {server_id[:8]}")
 
     def _ask(self, one: Ask, ids: Sequence[str]) -> None:
         if self._over:
@@ -209,7 +222,7 @@ class _ScenarioRun:
             if store.run.state in RUN_ENDS:
                 if self._spec.operator.release:
                     await self._release()
-                if not self._retries or not any(one.retriable for one in store.targets.values()):
+                if not self._retries or not retriable(store):
                     return True
                 self._retries -= 1
                 self._log_line("the operator retries")
@@ -327,6 +340,7 @@ class _ScenarioRun:
             waits=context.waits,
             sessions=context.sessions,
             requested=context.requested,
+            taken=context.taken,
             deaths=context.process_faults.died,
             points=context.process_faults.points,
             freezes=context.process_faults.froze,

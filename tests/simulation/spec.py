@@ -124,7 +124,8 @@ class Spec:
     `deaths` are the points, counted over the whole play from 1, at which the process dies. `reinstall`: servers get the
     image that they run. `diverse`: no two neighbours get the same image, login, user data or metadata. `filed`: the
     run lives in an SQLite file. `again`: the faults of a second run of the plan over the same servers, None if there is
-    none. `steering`: waves, groups, budgets and windows, None if the plan has none.
+    none. `taken`: seconds at which another run claims the server at a place, if this one has given it up by then.
+    `steering`: waves, groups, budgets and windows, None if the plan has none.
     """
 
     seed: int
@@ -149,6 +150,7 @@ class Spec:
     reinstall: bool = False
     diverse: bool = False
     filed: bool = False
+    taken: tuple[tuple[float, int], ...] = ()
     again: tuple[Rule, ...] | None = None
     steering: SteeringSpec | None = None
 

@@ -193,6 +193,12 @@ def _zombie_writes(trace: RunTrace) -> None:
     trace.written[-1] = replace(trace.written[-1], epoch=0)
 
 
+def _sent_though_taken(trace: RunTrace) -> None:
+    """Let another run have claimed the server of the first change before that was sent."""
+    (server_id,) = changes(trace)[0].servers
+    trace.taken[server_id] = next(sent.at_s for sent in trace.sent if sent.operation == "changeos") - 0.5
+
+
 def _zombie_sends(trace: RunTrace) -> None:
     alter(trace, "changeos", lambda sent: replace(sent, epoch_now=2))
 
@@ -325,6 +331,7 @@ _BREAKS: list[tuple[Edit, Callable[[], RunTrace], set[str]]] = [
     (_too_fast, plain, {"I10"}),
     (_zombie_writes, plain, {"I11"}),
     (_zombie_sends, plain, {"I11"}),
+    (_sent_though_taken, plain, {"I11"}),
     (_lies_stopped, plain, {"I12"}),
     (_never_made, plain, {"I12"}),
     (_of_another_image, plain, {"I12"}),

@@ -125,6 +125,7 @@ def _with_more(told: Spec, servers: int, *, plotted: bool) -> Spec:
     if (asks := Random(f"asks {seed}")).random() < _ASKED:
         wanted = _asks(asks, servers)
         told = replace(told, operator=replace(told.operator, asks=(*wanted, *_take_ups(asks, wanted, servers))))
+        told = replace(told, taken=_taken(Random(f"taken {seed}"), told.operator.asks, servers))
     told = replace(told, filed=servers < _LARGE and Random(f"filed {seed}").random() < _FILED)
     if not plotted and told.again is None:
         told = with_steering(told, servers, _STEERED)
@@ -319,6 +320,14 @@ def _take_ups(chance: Random, asks: Sequence[Ask], servers: int) -> Iterator[Ask
             yield replace(held, at_s=held.at_s + chance.choice((0.5, 30.0, 200.0)), kind=RequestKind.RELEASE)
     for _ in range(chance.choice((0, 0, 1, 3))):
         yield Ask(chance.uniform(60.0, 1200.0), RequestKind.RETRY, tuple(range(servers)))
+
+
+def _taken(chance: Random, asks: Sequence[Ask], servers: int) -> tuple[tuple[float, int], ...]:
+    """Return when another run claims a server: soon after this one gave it up by a request, or at any time."""
+    if chance.random() < 0.5:
+        return ()
+    held = [(ask.at_s + chance.choice((0.2, 20.0, 150.0)), place) for ask in asks for place in ask.servers[:1]]
+    return (*held, *((chance.uniform(1.0, 1500.0), chance.randrange(servers)) for _ in range(chance.randint(0, 3))))
 
 
 def _operator(chance: Random) -> Operator:

@@ -1,6 +1,7 @@
 """The journal and who writes it: a replay equals what is stored (I6), and one process drives at a time (I11)."""
 
 from collections.abc import Iterator
+from math import inf
 
 from fleetos.errors import IllegalMove
 from fleetos.model.progress import replay
@@ -31,7 +32,10 @@ def replay_equals_stored(trace: RunTrace) -> Iterator[Violation]:
 
 
 def one_driver(trace: RunTrace) -> Iterator[Violation]:
-    """I11: nothing is written under an older lease than the newest that has written, and nothing is sent under one."""
+    """I11: nothing is written under an older lease than the newest that has written, and nothing is sent under one.
+
+    Nor is anything sent to a server that another run has claimed since this one gave it up.
+    """
     newest, writer = 0, _OPERATOR
     for written in trace.written:
         # A command takes a lease of its own for all that it writes, newer than every lease that has written; its number
@@ -43,6 +47,8 @@ def one_driver(trace: RunTrace) -> Iterator[Violation]:
             yield Violation("I11", f"{what} under epoch {epoch}, after epoch {newest} had written")
         newest = max(newest, epoch)
     for sent in trace.sent:
+        if others := [one for one in sent.servers if sent.at_s > trace.taken.get(one, inf)]:
+            yield Violation("I11", f"the {sent.operation} at {sent.at_s:.3f} names {others}, which another run holds")
         if sent.epoch != sent.epoch_now:
             what = f"the {sent.operation} of {', '.join(sent.servers[:5])} left process {sent.process}"
             yield Violation("I11", f"{what} at {sent.at_s:.3f} under epoch {sent.epoch}, when {sent.epoch_now} drove")
