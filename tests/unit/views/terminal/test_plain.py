@@ -62,7 +62,7 @@ def test_a_whole_run() -> None:
         "web-tier-debian-12 2b7c0m1x4q: done after 2m10s, but 1 of 2 servers needs you",
         "  2 servers: 1 done, 1 held",
         f"  1 held, attempts used up. {REASONS[used_up].what}",
-        f"    to do: {todo_of(used_up, '2b7c0m1x4q')}",
+        f"    to do: {todo_of(used_up, history.progress.run)}",
         f"    {WEB_01}: {FAILED}; sent 2026-03-01T12:02:10Z",
         (
             "  1 server may be powered off because of this run; power it on yourself, "
