@@ -200,3 +200,17 @@ def test_who_was_sent_a_change_before_is_not_sent_the_next_while_its_group_has_n
     assert out.states()[0] is S.READY
     look(out, 2, sight(1, RUNNING))
     assert out.serve(1) == ["change server-0001"]
+
+
+def test_a_group_is_looked_at_again_for_those_that_it_keeps_from_their_change_and_not_for_asking() -> None:
+    again = replace(ready(1), attempts=(NO_EFFECT,))
+    out = SenderHarness(again, a_target(2), stop=StopMode.API, steering=PAIR)
+    rollout = out.books.rollout
+    look(out, 2, sight(0, STOPPED))
+    assert rollout.why_kept(out.turn.run, again, START) is not None
+    assert rollout.next_check_at(out.turn.run) is None
+    assert out.serve() == []
+    assert rollout.next_check_at(out.turn.run) is not None
+    look(out, 2, sight(1, RUNNING))
+    assert not out.books.hold_back(out.turn, again.server_id)
+    assert rollout.next_check_at(out.turn.run) is None
