@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fleetos.model.journal.events import RequestAnswered
+from fleetos.model.journal.events import RequestAnswered, RunPassStarted
 from fleetos.model.plan import StopMode
 from fleetos.model.run import Run, Target
 from fleetos.model.states import RUN_ENDS, Reason, RunState
@@ -192,6 +192,12 @@ def request_words(answer: RequestAnswered) -> str:
     """Return what became of an operator's request: `pause by anna: done: the run starts no more servers`."""
     parts = (str(answer.outcome), answer.detail)
     return f"{answer.verb} by {answer.by}: {': '.join(part for part in parts if part)}"
+
+
+def pass_words(event: RunPassStarted) -> str:
+    """Return who began a pass, and why, where that is known: `pass 2 begins: retry by anna: its quota was raised`."""
+    by = f"retry by {event.by}" if event.by else ""
+    return ": ".join(part for part in (f"pass {event.number} begins", by, event.reason) if part)
 
 
 def run_todo_of(run: Run) -> str:

@@ -125,10 +125,11 @@ def test_another_pass_calls_no_known_outcome_unknown() -> None:
     where = server_id(0)
     records = [*history.begin(), *history.submit(0), *history.fail(0), *history.happen(RunMoved(RunState.DONE))]
     view.turned(history.progress, records, {}, history.now)
-    again = history.happen(RunPassStarted(2), Retried(where, "disk-old"))
+    again = history.happen(RunPassStarted(2, "anna", "its quota was raised"), Retried(where, "disk-old"))
     again += history.happen(Moved(where, TargetState.INSPECTING))
     view.turned(history.progress, again, {}, history.now)
     assert "outcome unknown" not in out.getvalue()
+    assert "pass 2 begins: retry by anna: its quota was raised\n" in out.getvalue()
     note = note_of(history.progress.targets[where], history.progress.run.settings, history.now)
     assert note.startswith("inspecting it first")
 
