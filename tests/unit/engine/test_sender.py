@@ -202,6 +202,19 @@ def test_who_was_sent_a_change_before_is_not_sent_the_next_while_its_group_has_n
     assert out.serve(1) == ["change server-0001"]
 
 
+def test_nobody_is_stopped_while_the_clocks_differ_or_the_group_has_no_room() -> None:
+    fresh = a_target(1, state=S.STOPPING)
+    off = SenderHarness(fresh, steering=Steering(not_before=START))
+    look(off, 1, replace(sight(0, RUNNING), cloud_time=moment(86_400).wall))
+    full = SenderHarness(replace(fresh, attempts=(NO_EFFECT,)), a_target(2), steering=PAIR)
+    look(full, 2, sight(0, STOPPED))
+    for out, number in ((off, 1), (full, 2)):
+        assert out.serve() == []
+        assert out.states()[0] is S.STOPPING
+        look(out, number, replace(sight(1, RUNNING), cloud_time=moment(1).wall))
+        assert out.serve(1) == ["stop server-0001"]
+
+
 def test_a_group_is_looked_at_again_for_those_that_it_keeps_from_their_change_and_not_for_asking() -> None:
     again = replace(ready(1), attempts=(NO_EFFECT,))
     out = SenderHarness(again, a_target(2), stop=StopMode.API, steering=PAIR)
