@@ -17,7 +17,7 @@ SELDOM_SEEN_SETTLES = 4
 SUSPEND_NOTICED_S = 2.0
 # A human decides after this many resends of one attempt.
 MAX_RESENDS = 2
-# A human decides after this many proven non-deliveries of one target (throttling not counted).
+# A human decides after this many proven non-deliveries of one target without a recall (throttling not counted).
 MAX_REFUSALS = 10
 # A state conflict is believed when the server shows the same state for this long.
 CONFLICT_WAIT_S = 60.0

@@ -88,9 +88,9 @@ async def resume(
 
 
 async def retry(
-    context: AppContext, database: Database, run_id: str, operator: Operator, servers: Sequence[str] = ()
+    context: AppContext, database: Database, run_id: str, operator: Operator, asked: Asked
 ) -> DriveResult | Progress:
-    """Give the targets of an ended run that failed or are held one more attempt each; with `servers` only these.
+    """Give the targets of an ended run that failed or are held one more attempt each, or only the servers asked for.
 
     Leave out a server that another run has changed since. Return the run as it is if no target is left to retry.
     Raise UsageError if the run has not ended.
@@ -100,7 +100,7 @@ async def retry(
         at_once = f'fleetos retry {run_id} SERVER --reason "..."'
         hint = f"carry on with: {resume_command(progress.run)}; or give servers one more attempt at once: {at_once}"
         raise UsageError(f"run {run_id} has not ended", hint)
-    chosen = find_servers(progress, servers) or progress.targets.keys()
+    chosen = find_servers(progress, asked.servers) or progress.targets.keys()
     again = [target for target in progress.targets.values() if target.retriable and target.server_id in chosen]
     touched = await history.touched_since(database, run_id, [target.server_id for target in again])
     _say_left_out(context, [target for target in again if target.server_id in touched], touched, progress.run)
@@ -110,7 +110,7 @@ async def retry(
         context.say(f"nothing to retry: {left} of run {run_id} failed or is held")
         return progress
     now, run = context.clock.now(), progress.run
-    begins = RunPassStarted(run.passes + 1)
+    begins = RunPassStarted(run.passes + 1, asked.by, asked.reason)
     retried = _agree_to_retry(operator, fold_run(run, begins, now), again, now)
     events: list[Event] = [begins, *reopen_wave(run, again), *retried]
     hint = f"run {run_id} is as it was"

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import anyio
 
+from fleetos.app.calendar_reader import CalendarReader
 from fleetos.app.context import AppContext, scope_key
 from fleetos.app.results import DriveResult
 from fleetos.app.survey import scope_of
@@ -24,7 +25,6 @@ from fleetos.model.run import LeftBy, Order
 from fleetos.model.states import RUN_ENDS, Command
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.agreement import Agreement, NotConfirmed, disagreement
-from fleetos.planning.calendar_file import CalendarReader
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.preflight.preflight import Preflight
 from fleetos.planning.secrets import PlanSecrets

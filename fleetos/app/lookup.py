@@ -41,10 +41,10 @@ async def find_standing(database: Readable, progress: Progress, now: datetime) -
     if windows is None:
         return standing_of(progress, now)
     # Calendars take time to load, and most runs have none.
+    from fleetos.app.calendar_reader import CalendarReader
     from fleetos.engine.change_tracker import ChangeTracker, change_key
     from fleetos.engine.rollout.needs import ChangeNeeds
     from fleetos.engine.rollout.window_times import WindowTimes
-    from fleetos.planning.calendar_file import CalendarReader
 
     times, reader = WindowTimes(windows, progress.targets.values(), now), CalendarReader()
     for path in times.files:

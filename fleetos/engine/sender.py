@@ -66,7 +66,7 @@ class Sender:
         return [action]
 
     def _write_change_intent(self, turn: Turn, now: Moment, server_id: str, permit: Permit) -> SubmitChange | None:
-        if SubmitNeed() not in self._tracker.evaluate(turn, server_id) or self._tracker.keeps_back(turn, server_id):
+        if SubmitNeed() not in self._tracker.evaluate(turn, server_id) or self._tracker.hold_back(turn, server_id):
             return None
         target, observations = turn.target(server_id), self._tracker.observations_of(server_id)
         if observations is None or observations.series is None or observations.series.snapshot is None:
@@ -97,7 +97,7 @@ class Sender:
         needing = (
             server_id
             for server_id in wanted
-            if self._tracker.evaluate(turn, server_id) == (need,) and not self._tracker.keeps_back(turn, server_id)
+            if self._tracker.evaluate(turn, server_id) == (need,) and not self._tracker.hold_back(turn, server_id)
         )
         first = next(needing, None)
         if first is None:

@@ -206,9 +206,11 @@ class Tracker:
             stop_duration_s=self.changes.stop_duration_s,
         )
 
-    def keeps_back(self, turn: Turn, server_id: str) -> bool:
-        """Return whether the target may not be sent its stop or its change now."""
-        return self.rollout.why_kept(turn.run, turn.target(server_id), self._now.wall) is not None
+    def hold_back(self, turn: Turn, server_id: str) -> bool:
+        """Note what keeps the target from its stop or its change now. Return whether anything does."""
+        waiting = self.rollout.why_kept(turn.run, turn.target(server_id), self._now.wall)
+        self.rollout.note_kept(server_id, waiting)
+        return waiting is not None
 
     def check_admitted(self, turn: Turn) -> None:
         """Let those decide who were admitted, when a window has changed or closes."""

@@ -180,7 +180,7 @@ class Target:
     started: bool = False
     """The driver has begun to start the server after its change."""
     refusals: int = 0
-    """Number of proven non-deliveries, up to `MAX_REFUSALS`."""
+    """Number of proven non-deliveries since the target was recalled or an attempt of it ended, up to `MAX_REFUSALS`."""
     last_unanswered_at: datetime | None = None
     """Time of the last send with an unknown outcome, in this or any other run of this database."""
     remembered_at: datetime | None = None

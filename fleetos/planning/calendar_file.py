@@ -8,14 +8,11 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from importlib import import_module
-from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from fleetos.files import UnreadableFile, read_bounded
 from fleetos.model.steering.times import Interval, Times
 from fleetos.planning.local_time import LocalTime, UnreadableCalendar, find_instants, find_zone
-from fleetos.threads import run_abandonable
 
 CALENDAR_MAX_BYTES = 1024 * 1024
 EVENTS_MAX = 1_000
@@ -176,18 +173,3 @@ def _instants(moment: date, zone: ZoneInfo) -> LocalTime:
         return find_instants(_naive(moment), own)
     instant = _sortable(moment)
     return LocalTime(instant, instant)
-
-
-class CalendarReader:
-    """Reader of calendar files, for the driver of a run."""
-
-    async def read(self, path: str) -> str | None:
-        """Return the content of the file; None if it cannot be read."""
-
-        def read() -> str | None:
-            try:
-                return read_bounded(Path(path), CALENDAR_MAX_BYTES).decode()
-            except (UnreadableFile, UnicodeDecodeError, OSError):
-                return None
-
-        return await run_abandonable(read)

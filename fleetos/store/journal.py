@@ -62,6 +62,10 @@ _OPEN_REQUESTS = """
 """
 
 
+class _AppendRefusedError(Exception):
+    """Refusal of one append, noted there: it undoes the transaction of all that wait with it."""
+
+
 class SqlJournal:
     """Journal of a run whose lease this process has taken and renews every `beat_s`."""
 
@@ -158,7 +162,7 @@ class SqlJournal:
             proven, seq = self._clock.moment(), self._number_records(accepted)
             changed = latest_by_server(target for entry in accepted for target in entry.changed)
             rows = append_rows(self._lease.run_id, [record for entry in accepted for record in entry.records], changed)
-            with contextlib.suppress(ServerClaimed):
+            with contextlib.suppress(_AppendRefusedError):
                 async with self._writing() as connection:
                     await leases.renew(connection, self._lease.run_id, self._lease.epoch, self._clock)
                     for entry in accepted:
@@ -187,15 +191,15 @@ class SqlJournal:
             await claims.take_up(connection, self._lease.run_id, again, entry.at, requester)
         except (RunDriven, ServerClaimed, ServerTouched) as error:
             entry.refused = ServerClaimed(error.message, error.hint)
-            raise entry.refused from error
+            raise _AppendRefusedError from error
 
     @asynccontextmanager
     async def _writing(self) -> AsyncGenerator[Connection]:
-        """Yield the writer's connection in a transaction. Raise LeaseLost, JournalUnwritable, or ServerClaimed."""
+        """Yield the writer's connection in a transaction. Raise LeaseLost or JournalUnwritable."""
         try:
             async with self._database.writing() as connection:
                 yield connection
-        except (LeaseLost, JournalUnwritable, ServerClaimed):
+        except (LeaseLost, JournalUnwritable):
             raise
         except RunDriven as error:
             raise DatabaseHeld(error.message, error.hint) from error

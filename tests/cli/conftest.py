@@ -1,8 +1,9 @@
 """One simulated cloud for each file of tests; every test has servers and a database of its own in it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,17 +20,23 @@ SCENARIO = {
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
+def scenario() -> Mapping[str, Any]:
+    """The world of the file. One whose servers differ has a fixture of this name of its own."""
+    return SCENARIO
+
+
+@pytest.fixture(scope="module")
+def cloud(scenario: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
     """The cloud, with the environment of somebody who may use it."""
     folder = tmp_path_factory.mktemp("cloud")
-    with running_cloud(folder, SCENARIO) as running:
+    with running_cloud(folder, scenario) as running:
         yield running
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def unused_names() -> Iterator[str]:
-    """Names of servers that no test of the file has touched yet."""
+    """Names of servers that no test of the file has touched yet, in the world that most files have."""
     return iter([f"web-{number:03d}" for number in range(1, SERVERS + 1)])
 
 

@@ -1,8 +1,7 @@
 """`fleetos drift`: who does not run the image of the plan, and since when, told by the real command; it only reads."""
 
 import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from fleetos.cli.exit_codes import ExitCode
 from tests.cli.runner import PACE, SharedCloudRunner
-from tests.support.commands import CommandRunner, Done, running_cloud
+from tests.support.commands import CommandRunner, Done
 
 OLD, WANTED, NEWER, OTHER = "Debian_11_latest", "Debian_12_latest", "Debian_13_latest", "Alma_9"
 SCENARIO: dict[str, Any] = {
@@ -32,11 +31,8 @@ CHANGED = ("kept", "taken", "gone", "moved")
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
-    folder = tmp_path_factory.mktemp("drift")
-    with running_cloud(folder, SCENARIO) as running:
-        yield running
-    shutil.rmtree(folder, ignore_errors=True)
+def scenario() -> Mapping[str, Any]:
+    return SCENARIO
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,12 @@
 """Whom a plan spares: the real command on a cloud whose names look alike, judged by its ledger."""
 
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from tests.cli.runner import PACE, SharedCloudRunner
-from tests.support.commands import CommandRunner, running_cloud
 
 GOLD = (
     "db-gold",
@@ -29,17 +27,8 @@ SCENARIO = {
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
-    folder = tmp_path_factory.mktemp("cloud")
-    with running_cloud(folder, SCENARIO) as running:
-        yield running
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def runner(cloud: CommandRunner, tmp_path: Path) -> Iterator[SharedCloudRunner]:
-    with SharedCloudRunner.at(cloud, tmp_path, iter(())) as begun:
-        yield begun
+def scenario() -> Mapping[str, Any]:
+    return SCENARIO
 
 
 def write_plan(runner: SharedCloudRunner, *excluded: str, servers: object = EVERYBODY) -> str:

@@ -1,8 +1,7 @@
 """Clouds that answer otherwise: rights in one enterprise project alone, one image id for all servers, slow guests."""
 
 import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from fleetos.cli.exit_codes import ExitCode
 from tests.cli.runner import SharedCloudRunner
-from tests.support.commands import CommandRunner, Done, running_cloud
+from tests.support.commands import CommandRunner, Done
 from tests.support.ledger import CHANGES
 
 OWN = "441d5677-b76a-4dd4-a97a-ef7fd633c095"
@@ -35,12 +34,9 @@ TIMES = "timeouts: {stop: 10s, change: 20s, settle: 1s, start: 10s}\n"
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
+def scenario() -> Mapping[str, Any]:
     """A cloud whose user may see one enterprise project, in which `image.id` says nothing."""
-    folder = tmp_path_factory.mktemp("others")
-    with running_cloud(folder, SCENARIO) as running:
-        yield running
-    shutil.rmtree(folder, ignore_errors=True)
+    return SCENARIO
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +91,9 @@ NAMES = (*SOUND, *REFUSED, "done")
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
+def scenario() -> Mapping[str, Any]:
     """A cloud with one of each problem. No test changes its servers but the last."""
-    folder = tmp_path_factory.mktemp("problems")
-    with running_cloud(folder, SCENARIO) as running:
-        yield running
-    shutil.rmtree(folder, ignore_errors=True)
+    return SCENARIO
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """Servers that their owner protects by a tag: refused unless the plan names them, as the cloud's ledger shows."""
 
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from tests.cli.runner import PACE, SharedCloudRunner
-from tests.support.commands import CommandRunner, running_cloud
 
 SCENARIO = {
     "seed": 6,
@@ -23,17 +21,8 @@ SERVERS = ("web-1", "db-1", "db-2")
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
-    folder = tmp_path_factory.mktemp("cloud")
-    with running_cloud(folder, SCENARIO) as running:
-        yield running
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def runner(cloud: CommandRunner, tmp_path: Path) -> Iterator[SharedCloudRunner]:
-    with SharedCloudRunner.at(cloud, tmp_path, iter(())) as begun:
-        yield begun
+def scenario() -> Mapping[str, Any]:
+    return SCENARIO
 
 
 def write_plan(runner: SharedCloudRunner, *allowed: str) -> str:

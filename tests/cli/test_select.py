@@ -1,14 +1,14 @@
 """Servers by what the cloud says of them: the real command on a cloud whose servers differ, judged by its ledger."""
 
 import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.runner import PACE, SharedCloudRunner
-from tests.support.commands import CommandRunner, running_cloud
+from tests.support.commands import CommandRunner
 
 OPS = "7e25b1da-389f-4697-a79d-f3a0e5bd494e"
 DURATIONS = {"stop": [0.05, 0.1], "start": [0.05, 0.1], "change": [0.3, 0.5], "job_init": [0, 0.05]}
@@ -35,17 +35,8 @@ SCENARIO = {
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRunner]:
-    folder = tmp_path_factory.mktemp("cloud")
-    with running_cloud(folder, SCENARIO) as running:
-        yield running
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def runner(cloud: CommandRunner, tmp_path: Path) -> Iterator[SharedCloudRunner]:
-    with SharedCloudRunner.at(cloud, tmp_path, iter(())) as begun:
-        yield begun
+def scenario() -> Mapping[str, Any]:
+    return SCENARIO
 
 
 def write_plan(runner: SharedCloudRunner, *servers: object, exclude: object = (), pace: str = PACE) -> str:

@@ -87,7 +87,7 @@ def test_a_plan_is_checked_without_database_cloud_and_runs(tmp_path: Path) -> No
     modules, printed = imported(tmp_path, "validate", "plans/demo.yaml")
     assert "plans/demo.yaml is valid" in printed
     assert not modules & (DATABASE | CLOUD | SIMULATOR | HEAVY_HELP | RUNS - VIEWS)
-    assert not modules & {"fleetos.model.inventory", "fleetos.views.view", "fleetos.views.terminal.live"}
+    assert not modules & {"anyio", "fleetos.model.inventory", "fleetos.views.view", "fleetos.views.terminal.live"}
 
 
 @pytest.fixture(scope="module")

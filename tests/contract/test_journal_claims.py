@@ -15,7 +15,7 @@ from fleetos.model.journal.fold import fold_target
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.run import Target
 from fleetos.model.states import Reason, TargetState
-from fleetos.store import history, queries, runs
+from fleetos.store import claims, history, queries, runs
 from tests.contract.journal_factories import OTHER, JournalFactory, SqlJournalFactory, build_house
 from tests.contract.test_journal_contract import assert_consistent, walk
 from tests.support.builders import START, a_run, some_targets
@@ -142,6 +142,24 @@ async def test_a_server_that_another_run_has_changed_is_not_taken_up(sql: SqlJou
     with pytest.raises(ServerClaimed, match=f"run {OTHER.id} has changed {target.name} "):
         await release(journal, [held])
     assert await sql.claims() == {}
+
+
+async def test_a_refusal_that_belongs_to_no_append_ends_the_journal(
+    sql: SqlJournalFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the commit would be tried again for ever: nobody is left out of the next one."""
+    (target,) = some_targets(1)
+    journal = await sql.create(RUN, [target])
+    tries = iter([ServerClaimed("run x holds one of these servers")])
+
+    async def refuse(*_: object) -> None:
+        raise next(tries, AssertionError("the commit is tried again"))
+
+    monkeypatch.setattr(claims, "update_claims", refuse)
+    with pytest.raises(JournalUnwritable, match="run x holds"):
+        await hold(journal, target)
+    with pytest.raises(JournalUnwritable):
+        await journal.append(RUN, [], [], START)
 
 
 async def test_a_server_that_is_taken_up_counts_as_the_latest_pass(sql: SqlJournalFactory) -> None:

@@ -49,7 +49,7 @@ async def _retry(
         summary = await find_run(context, database, given, cloud)
         if summary.run.state not in RUN_ENDS and asked.servers:
             return await _retry_at_once(context, database, summary, operator, asked)
-        result = await control.retry(context, database, summary.run.id, operator, asked.servers)
+        result = await control.retry(context, database, summary.run.id, operator, asked)
         if isinstance(result, DriveResult):
             await show_drive(database, result, operator.output)
             return code_of_drive(result)

@@ -54,7 +54,7 @@ class RolloutState:
         self._grouped = bool(steering.groups)
         self._ended = Counter(target.wave for target in targets if target.ended)
         self._looks = GroupLooks(now)
-        self._kept: set[str] = set()
+        self._kept_by_group: set[str] = set()
         self._clock = ClockCheck()
         self._trouble_since: datetime | None = None
         self._checked_until: datetime | None = None
@@ -110,10 +110,14 @@ class RolloutState:
             *((Point.SUBMIT,) if begun or target.state is TargetState.READY else ()),
         )
         waits = (why_not(target, standing, point) for point in points)
-        waiting = next((wait for wait in waits if wait is not None and wait.reason not in _KEEPS_TURN), None)
+        return next((wait for wait in waits if wait is not None and wait.reason not in _KEEPS_TURN), None)
+
+    def note_kept(self, server_id: str, waiting: Waiting | None) -> None:
+        """Note what keeps an admitted target where it is: the members of a group that does are looked at again."""
         if waiting is not None and waiting.group is not None:
-            self._kept.add(target.server_id)
-        return waiting
+            self._kept_by_group.add(server_id)
+        else:
+            self._kept_by_group.discard(server_id)
 
     def takes_back(self, run: Run, target: Target, now: datetime) -> bool:
         """Return whether the turn of an admitted target is taken back."""
@@ -177,7 +181,7 @@ class RolloutState:
         """Return whether somebody would go on but for a group, or for a slot, and no look is under way."""
         if not self._grouped or self._looks.under_way:
             return False
-        return bool(self._kept) or not _ASK_LOOKS.isdisjoint(self.lanes.waits.keys())
+        return bool(self._kept_by_group) or not _ASK_LOOKS.isdisjoint(self.lanes.waits.keys())
 
     def plan_looks(self, turn: Turn) -> Sequence[DueRead]:
         """Return the reads that those who wait need, although nobody else reads these servers."""
@@ -244,7 +248,7 @@ class RolloutState:
 
     def update(self, run: Run, before: Target, after: Target, now: datetime) -> None:
         """Take over a target that has changed."""
-        self._kept.discard(after.server_id)
+        self._kept_by_group.discard(after.server_id)
         self.failures.update(after)
         self._ended[after.wave] += after.ended - before.ended
         if self._grouped:

@@ -53,9 +53,14 @@ class RunMoved:
 
 @dataclass(frozen=True, slots=True)
 class RunPassStarted:
-    """Start of a pass: the operator asked for one more attempt for some targets. `number` counts passes from 1."""
+    """Start of a pass: the operator asked for one more attempt for some targets. `number` counts passes from 1.
+
+    `reason` is why, in the operator's words. A pass of an older version names neither.
+    """
 
     number: int
+    by: str = ""
+    reason: str = ""
     kind: Literal["run-pass-started"] = "run-pass-started"
 
 

@@ -107,8 +107,10 @@ def _fold_moved(target: Target, event: Moved, at: datetime) -> Target:
     after = _move_to(target, event.to, at, event.reason, event.detail)
     return replace(
         after,
-        # An attempt of which the cloud took nothing begins anew when the target is admitted again.
+        # An attempt of which the cloud took nothing begins anew when the target is admitted again. So does the count of
+        # refusals: one in each of many nights is not a target that is refused again and again.
         attempts=tuple(a for a in target.attempts if not (recalled and a.undelivered)),
+        refusals=0 if recalled else target.refusals,
         not_before=event.not_before,
         then=event.then,
         stopped_at=None if event.restored else after.stopped_at,

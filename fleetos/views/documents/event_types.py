@@ -52,7 +52,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
         ("wave", "by", "unfinished"),
     ),
     "run.approved": EventType("an operator approved the opening of the wave", ("wave", "by")),
-    "run.pass-started": EventType("the operator asked for one more attempt for some targets", ("pass",)),
+    "run.pass-started": EventType("the operator asked for one more attempt for some targets", ("pass", "by", "reason")),
     "run.request": EventType(
         "an operator's request was answered, in the commit of its effect",
         ("request", "verb", "outcome", "by", "reason", "detail"),

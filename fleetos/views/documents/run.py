@@ -164,7 +164,7 @@ def target_document(standing: Standing, target: Target, lease: Driver | None) ->
         "image_name": target.order.image_name,
         "since": timestamp_or_none(target.since),
         "detail": target.detail or None,
-        "todo": todo_of(reason, run.id, run.settings) if reason and target.state in RETRIABLE else None,
+        "todo": todo_of(reason, run, [target]) if reason and target.state in RETRIABLE else None,
         "not_before": timestamp_or_none(target.not_before),
         "waits_for": None
         if waiting is None

@@ -38,7 +38,7 @@ from fleetos.views.terminal.confirmation import image_lines, reinstall_lines
 from fleetos.views.terminal.frame import Spent
 from fleetos.views.terminal.summary import summary
 from fleetos.views.text.format import printable, printable_lines, short_duration, short_timestamp
-from fleetos.views.text.reasons import REASONS, request_words, run_words
+from fleetos.views.text.reasons import REASONS, pass_words, request_words, run_words
 from fleetos.views.text.rollout_words import RolloutSource, iterate_lines
 from fleetos.views.text.run_condition import left_words
 from fleetos.views.text.server_names import server_name_and_id
@@ -143,7 +143,7 @@ class PlainView:
             case SettingChanged():
                 self._say(at, f"concurrency is {event.concurrency:,}")
             case RunPassStarted():
-                self._say(at, f"pass {event.number} begins")
+                self._say(at, pass_words(event))
             case RunWaveOpened() | RunWaveFinished() | RunWaveReopened() | RunWavePromoted() | RunApproved():
                 self._tell_wave(event, at)
             case RunDriverStarted():

@@ -139,20 +139,20 @@ def _troubles(progress: Progress, shown: int) -> Iterator[Text]:
     troubled.sort(key=lambda target: (target.state, target.reason or "", target.position))
     for (state, reason), grouped in groupby(troubled, key=lambda target: (target.state, target.reason)):
         targets = list(grouped)
-        yield from _reason_lines(progress.run, state, reason, len(targets))
+        yield from _reason_lines(progress.run, state, reason, targets)
         for target in targets[:shown]:
             words = "; ".join(part for part in (support_words(target), own_words(target)) if part)
             yield Text(f"  {server_name_and_id(target)}{': ' if words else ''}{words}")
         yield from _and_more(len(targets) - shown, shown)
 
 
-def _reason_lines(run: Run, state: TargetState, reason: Reason | None, count: int) -> Iterator[Text]:
-    text = Text(f"{count:,} {state}", style=STYLES[state])
+def _reason_lines(run: Run, state: TargetState, reason: Reason | None, targets: Sequence[Target]) -> Iterator[Text]:
+    text = Text(f"{len(targets):,} {state}", style=STYLES[state])
     if reason is None:
         yield text
         return
     yield text.append(f", {REASONS[reason].short}. {REASONS[reason].what}")
-    yield Text(f"  to do: {todo_of(reason, run.id, run.settings)}")
+    yield Text(f"  to do: {todo_of(reason, run, targets)}")
 
 
 def _unsettled(progress: Progress, shown: int) -> Iterator[Text]:

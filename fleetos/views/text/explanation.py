@@ -190,7 +190,7 @@ def _todo_words(standing: Standing, target: Target) -> str:
     """Return what to do about a server that was not changed; empty for one that is done or was skipped."""
     if target.reason is None or target.state not in RETRIABLE | {TargetState.CANCELLED}:
         return ""
-    return todo_of(target.reason, standing.run.id, standing.run.settings)
+    return todo_of(target.reason, standing.run, [target])
 
 
 def _end_words(target: Target) -> str:

@@ -1,18 +1,22 @@
 """Every reason in plain words: its meaning, and what the operator can do about it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fleetos.model.journal.events import RequestAnswered
+from fleetos.model.journal.events import RequestAnswered, RunPassStarted
 from fleetos.model.plan import StopMode
-from fleetos.model.run import Run, Settings
-from fleetos.model.states import Reason, RunState
+from fleetos.model.run import Run, Target
+from fleetos.model.states import RUN_ENDS, Reason, RunState
+from fleetos.rules.requests.server_requests import why_not_retried
 from fleetos.views.text.format import printable
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A reason in a few words, in one sentence, and what to do next; `{run}` stands for the run's id."""
+    """A reason in a few words, in one sentence, and what to do next.
+
+    `{run}` stands for the run's id, `{retry}` for the command that gives one more attempt.
+    """
 
     short: str
     what: str
@@ -35,7 +39,7 @@ REASONS: Mapping[Reason, Words] = {
     _R.REFUSED: Words(
         "refused",
         "The cloud refused the request for good.",
-        "Fix the cause named by the code; then `fleetos retry {run}`, or apply a corrected plan if the plan was wrong.",
+        "Fix the cause named by the code; then {retry}, or apply a corrected plan if the plan was wrong.",
     ),
     _R.UNHEALTHY: Words(
         "unhealthy",
@@ -45,42 +49,42 @@ REASONS: Mapping[Reason, Words] = {
     _R.OUTCOME_UNKNOWN: Words(
         "outcome unknown",
         "The result of the change is unknown, and inspecting the server did not tell.",
-        "Look at it in the cloud's console; `fleetos retry {run}` looks again before it sends anything.",
+        "Look at it in the cloud's console; {retry} looks again before it sends anything.",
     ),
     _R.STILL_CHANGING: Words(
         "still changing",
         "The change was still going on when its time was over.",
-        "Wait, or ask the support desk about the job; `fleetos retry {run}` looks again before it sends anything.",
+        "Wait, or ask the support desk about the job; {retry} looks again before it sends anything.",
     ),
     _R.FOREIGN_CHANGE: Words(
         "changed by somebody else",
         "The server has a system disk or an image that this run did not give it.",
-        "Find out who changed it; `fleetos retry {run}` names the disk that it would wipe.",
+        "Find out who changed it; {retry} names the disk that it would wipe.",
     ),
     _R.ATTEMPTS_USED_UP: Words(
         "attempts used up",
         "Every attempt that the plan allows has failed.",
-        "Give job, code and request id to the cloud's support desk; `fleetos retry {run}` makes one more attempt.",
+        "Give job, code and request id to the cloud's support desk; {retry} makes one more attempt.",
     ),
     _R.LOCKED: Words(
         "locked",
         "The server is locked in the cloud.",
-        "Unlock it, then `fleetos retry {run}`.",
+        "Unlock it, then {retry}.",
     ),
     _R.NO_SYSTEM_DISK: Words(
         "no system disk",
         "The server has no system disk attached, and without one the cloud changes no OS.",
-        "Ask support to attach the disk again; then `fleetos retry {run}`.",
+        "Ask support to attach the disk again; then {retry}.",
     ),
     _R.WRONG_STATE: Words(
         "wrong state",
         "The server is in a state from which its OS cannot be changed.",
-        "Bring it to running or stopped, then `fleetos retry {run}`.",
+        "Bring it to running or stopped, then {retry}.",
     ),
     _R.UNSUITABLE: Words(
         "refused before the run",
         "The cloud would refuse to change the server, or what it runs now is not known well enough to wipe it.",
-        "Do what is said beside each server; then `fleetos retry {run}`, or check anew: apply the plan with --new-run.",
+        "Do what is said beside each server; then {retry}, or check anew: apply the plan with --new-run.",
     ),
     _R.MANAGED: Words(
         "managed by another service",
@@ -95,17 +99,17 @@ REASONS: Mapping[Reason, Words] = {
     _R.UNANSWERED_SEND: Words(
         "earlier request unanswered",
         "An earlier change request for this server was never answered, so it must not be stopped for a day.",
-        "Wait until the day is over, then `fleetos retry {run}`.",
+        "Wait until the day is over, then {retry}.",
     ),
     _R.STOP_TIMEOUT: Words(
         "does not stop",
         "The server did not stop in time.",
-        "Stop it yourself, then `fleetos retry {run}`; or raise `timeouts.stop` in the plan and apply it again.",
+        "Stop it yourself, then {retry}; or raise `timeouts.stop` in the plan and apply it again.",
     ),
     _R.STOP_REFUSED: Words(
         "stop refused",
         "The cloud refused to stop the server.",
-        "Fix the cause named by the code, then `fleetos retry {run}`.",
+        "Fix the cause named by the code, then {retry}.",
     ),
     _R.START_FAILED: Words(
         "does not start",
@@ -115,12 +119,12 @@ REASONS: Mapping[Reason, Words] = {
     _R.NOT_DELIVERED: Words(
         "not delivered",
         "The request was refused so often, without any effect, that fleetos gave up.",
-        "Fix the cause named by the last code, then `fleetos retry {run}`.",
+        "Fix the cause named by the last code, then {retry}.",
     ),
     _R.ABORTED: Words(
         "aborted",
         "The run was ended, by an abort or a failure budget, before this server had its new OS.",
-        "To change what is left: `fleetos apply PLAN --new-run`; after a change that failed: `fleetos retry {run}`.",
+        "To change what is left: `fleetos apply PLAN --new-run`; after a change that failed: {retry}.",
     ),
     _R.AUTHENTICATION: Words(
         "not authenticated",
@@ -190,19 +194,36 @@ def request_words(answer: RequestAnswered) -> str:
     return f"{answer.verb} by {answer.by}: {': '.join(part for part in parts if part)}"
 
 
+def pass_words(event: RunPassStarted) -> str:
+    """Return who began a pass, and why, where that is known: `pass 2 begins: retry by anna: its quota was raised`."""
+    by = f"retry by {event.by}" if event.by else ""
+    return ": ".join(part for part in (f"pass {event.number} begins", by, event.reason) if part)
+
+
 def run_todo_of(run: Run) -> str:
     """Return what the operator can do about the pause of a run, empty without a reason. Printable."""
     if run.reason is Reason.OPERATOR:
         return f"Ask the operator, then `fleetos resume {printable(run.id)} --reason TEXT`."
-    return "" if run.reason is None else todo_of(run.reason, run.id, run.settings)
+    return "" if run.reason is None else todo_of(run.reason, run)
 
 
-def todo_of(reason: Reason, run_id: str, settings: Settings | None = None) -> str:
-    """Return what the operator can do about the reason, with the run's id filled in. Printable.
+def todo_of(reason: Reason, run: Run, targets: Sequence[Target] = ()) -> str:
+    """Return what the operator can do about the reason for which the run is paused, or the targets ended. Printable.
 
-    A retry keeps the run's `settings`: the advice must not name what they already say.
+    A retry keeps the run's settings: the advice must not name what they already say.
     """
     todo = REASONS[reason].todo
-    if reason is Reason.STOP_TIMEOUT and settings is not None and settings.stop is StopMode.SOFT:
+    if reason is Reason.STOP_TIMEOUT and run.settings.stop is StopMode.SOFT:
         todo = todo.replace("raise `timeouts.stop`", "set `rollout.stop: soft-then-hard` or a longer `timeouts.stop`")
-    return todo.replace("{run}", printable(run_id))
+    return todo.replace("{retry}", _retry_words(run, targets)).replace("{run}", printable(run.id))
+
+
+def _retry_words(run: Run, targets: Sequence[Target]) -> str:
+    """Return the command that gives the targets one more attempt, and when it may be called."""
+    if run.state in RUN_ENDS:
+        return "`fleetos retry {run}`"
+    at_once = [target for target in targets if not why_not_retried(target)]
+    if run.state is RunState.FINISHING or not at_once:
+        return "once the run has ended `fleetos retry {run}`"
+    server = printable(at_once[0].server_id) if len(targets) == 1 else "SERVER"
+    return f"`fleetos retry {{run}} {server} --reason TEXT`"

@@ -8,9 +8,11 @@ from fleetos.app.lookup import find_run
 from fleetos.app.requests import Asked
 from fleetos.app.results import DriveResult
 from fleetos.errors import UsageError
+from fleetos.model.journal.events import RunPassStarted
 from fleetos.model.progress import Progress
 from fleetos.model.states import Command, RunState, TargetState
 from fleetos.planning.agreement import NotConfirmed
+from fleetos.store import queries
 from fleetos.store.database.database import Database
 from fleetos.store.journal import SqlJournal
 from tests.unit.app.conftest import Case, ScriptedOperator
@@ -35,7 +37,7 @@ async def test_a_resume_drives_a_run_that_no_process_drives(case: Case) -> None:
         run_id = await not_driven(case, database, names)
         assert case.writes(names) == []
         with pytest.raises(UsageError):
-            await control.retry(case.context, database, run_id, ScriptedOperator())
+            await control.retry(case.context, database, run_id, ScriptedOperator(), ASKED)
         result = await control.resume(case.context, database, run_id, ScriptedOperator())
     assert result.progress.run.state is RunState.DONE
     assert case.changes(names) == {names[0]: 1}
@@ -53,14 +55,17 @@ async def test_a_retry_changes_what_failed_and_nothing_else(case: Case) -> None:
         case.cloud.post("/admin/heal", {})
         refusing = ScriptedOperator(agrees=False)
         with pytest.raises(NotConfirmed):
-            await control.retry(case.context, database, run_id, refusing)
+            await control.retry(case.context, database, run_id, refusing, ASKED)
         assert refusing.asked == [(Command.RETRY, 1)]
         assert case.changes(names) == {good: 1, broken: 1}
-        second = await control.retry(case.context, database, run_id, ScriptedOperator())
+        second = await control.retry(case.context, database, run_id, ScriptedOperator(), ASKED)
         assert isinstance(second, DriveResult)
+        records = await queries.events(database, run_id)
         assert second.progress.counts[TargetState.DONE] == 2
-        third = await control.retry(case.context, database, run_id, ScriptedOperator())
+        third = await control.retry(case.context, database, run_id, ScriptedOperator(), ASKED)
     assert isinstance(third, Progress)
+    (begins,) = [record.event for record in records if isinstance(record.event, RunPassStarted)]
+    assert begins == RunPassStarted(2, ASKED.by, ASKED.reason)
     assert case.said[-1] == f"nothing to retry: no target of run {run_id} failed or is held"
     assert case.changes(names) == {good: 1, broken: 2}
     case.check_safety()

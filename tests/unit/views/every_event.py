@@ -57,7 +57,7 @@ def every_event() -> Iterator[Event]:
     yield RunCreated(replace(web_tier_run(created_by="root on vm"), scope=replace(web_tier_run().scope, **names)))
     yield RunDriverStarted("host:1")
     yield RunDriverEnded("host:1", LeftBy.SIGNAL, "SIGTERM")
-    yield RunPassStarted(2)
+    yield RunPassStarted(2, "anna", "its quota was raised")
     yield RequestAnswered(7, RequestKind.PAUSE, RequestOutcome.DONE, "anna", "the fleet is in use", "it starts no more")
     yield SettingChanged(40)
     yield RunWaveOpened(1)

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from fleetos.errors import IllegalMove
-from fleetos.model.journal.events import Moved
+from fleetos.limits import MAX_REFUSALS
+from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, Moved
 from fleetos.model.run import Attempt, End, Outcome
 from fleetos.model.states import Reason, TargetState
-from tests.support.builders import START, a_target, an_attempt
-from tests.unit.model.journal.test_fold import ID, happen
+from tests.support.builders import START, STOPPED, a_target, an_attempt
+from tests.unit.model.journal.test_fold import DEADLINE, ID, happen
 
 S = TargetState
 
@@ -21,8 +22,18 @@ def test_a_recall_forgets_an_attempt_of_which_the_cloud_took_nothing(recall: Mov
     refused = a_target(state=S.READY, attempts=(an_attempt(sends=3),), refusals=2, stopped_at=START)
     assert refused.recallable
     after = happen(refused, recall)
-    assert (after.attempts, after.refusals, after.stopped_at) == ((), 2, START)
+    assert (after.attempts, after.refusals, after.stopped_at) == ((), 0, START)
     assert happen(replace(refused, state=S.READY), Moved(ID, S.HELD, Reason.LOCKED)).attempts == refused.attempts
+
+
+def test_one_refusal_in_each_of_many_nights_holds_nobody() -> None:
+    target = a_target(state=S.READY)
+    for _ in range(MAX_REFUSALS + 1):
+        target = happen(target, ChangeIntended(ID, 1, STOPPED, DEADLINE))
+        target = happen(target, ChangeAnswered(ID, 1, S.READY, "later"))
+        assert target.refusals == 1
+        for state in (S.WAITING, S.CHECKING, S.READY):
+            target = happen(target, Moved(ID, state))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from fleetos.errors import IllegalMove
+from fleetos.model.journal.codec import event_from_json
 from fleetos.model.journal.events import (
     Enlisted,
     RunApproved,
@@ -126,3 +127,7 @@ def test_progress_counts_what_it_absorbs() -> None:
 def test_a_replay_needs_a_run() -> None:
     with pytest.raises(ValueError, match="without a run"):
         replay([(AT, Enlisted(a_target()))])
+
+
+def test_a_pass_of_an_older_version_names_nobody() -> None:
+    assert event_from_json('{"number": 2, "kind": "run-pass-started"}') == RunPassStarted(2)

@@ -198,7 +198,8 @@ def test_the_document_says_what_the_messages_promise_of_a_run_that_was_left() ->
     assert [one["powered_off"] for one in targets] == [True, True, False, False]
     assert {one["waits_for"] and one["waits_for"]["reason"] for one in targets} == {"not-driven", None}
     assert targets[1]["not_before"] == "2026-03-01T12:00:30.000Z"
-    assert (targets[2]["detail"], targets[2]["todo"]) == ("is locked", "Unlock it, then `fleetos retry 2b7c0m1x4q`.")
+    retry = f"`fleetos retry 2b7c0m1x4q {server_id(2)} --reason TEXT`"
+    assert (targets[2]["detail"], targets[2]["todo"]) == ("is locked", f"Unlock it, then {retry}.")
     assert (targets[3]["labels"], targets[3]["az"]) == ({"pair": "a"}, "eu-de-01")
 
 

@@ -62,7 +62,7 @@ def test_a_whole_run() -> None:
         "web-tier-debian-12 2b7c0m1x4q: done after 2m10s, but 1 of 2 servers needs you",
         "  2 servers: 1 done, 1 held",
         f"  1 held, attempts used up. {REASONS[used_up].what}",
-        f"    to do: {todo_of(used_up, '2b7c0m1x4q')}",
+        f"    to do: {todo_of(used_up, history.progress.run)}",
         f"    {WEB_01}: {FAILED}; sent 2026-03-01T12:02:10Z",
         (
             "  1 server may be powered off because of this run; power it on yourself, "
@@ -125,10 +125,11 @@ def test_another_pass_calls_no_known_outcome_unknown() -> None:
     where = server_id(0)
     records = [*history.begin(), *history.submit(0), *history.fail(0), *history.happen(RunMoved(RunState.DONE))]
     view.turned(history.progress, records, {}, history.now)
-    again = history.happen(RunPassStarted(2), Retried(where, "disk-old"))
+    again = history.happen(RunPassStarted(2, "anna", "its quota was raised"), Retried(where, "disk-old"))
     again += history.happen(Moved(where, TargetState.INSPECTING))
     view.turned(history.progress, again, {}, history.now)
     assert "outcome unknown" not in out.getvalue()
+    assert "pass 2 begins: retry by anna: its quota was raised\n" in out.getvalue()
     note = note_of(history.progress.targets[where], history.progress.run.settings, history.now)
     assert note.startswith("inspecting it first")
 

@@ -65,7 +65,7 @@ def test_whoever_is_called_at_night_reads_it_all_on_24_rows_of_80() -> None:
         "60 servers: 47 waiting, 1 stopping, 9 changing, 1 done, 2 held",
         "not driven: 9 changes in the cloud unwatched, 47 servers not started",
         "2 held, locked. The server is locked in the cloud.",
-        "  to do: Unlock it, then `fleetos retry 2b7c0m1x4q`.",
+        "  to do: Unlock it, then `fleetos retry 2b7c0m1x4q SERVER --reason TEXT`.",
         "  web-01 (00000001-46ca-475e-917e-2563e5a8cd19)",
         "  web-02 (00000002-46ca-475e-917e-2563e5a8cd19)",
         "Up to 10 servers may be powered off because of this run: web-20, web-04, web-05,",

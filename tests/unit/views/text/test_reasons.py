@@ -6,10 +6,15 @@ from dataclasses import replace
 import pytest
 
 from fleetos.model.plan import StopMode
-from fleetos.model.states import Reason
+from fleetos.model.run import Run, Target
+from fleetos.model.states import RUN_ENDS, Reason, RunState, TargetState
 from fleetos.views.text.reasons import REASONS, todo_of
-from tests.support.builders import SETTINGS
+from tests.support.builders import SETTINGS, a_run, a_target, an_attempt
 
+ENDED = a_run(id="2b7c0m1x4q", state=RunState.DONE)
+LOCKED = a_target(1, state=TargetState.HELD, reason=Reason.LOCKED)
+UNKNOWN = replace(LOCKED, reason=Reason.OUTCOME_UNKNOWN, attempts=(an_attempt(unanswered=1),))
+AT_ONCE, LATER = "`fleetos retry 2b7c0m1x4q {} --reason TEXT`", "once the run has ended `fleetos retry 2b7c0m1x4q`"
 COMMANDS = {"retry", "release", "resume", "abort", "apply", "status"}
 
 
@@ -37,7 +42,7 @@ def test_words_are_a_phrase_a_sentence_and_advice(reason: Reason) -> None:
     ],
 )
 def test_advice_about_a_stop_fits_what_the_plan_says(stop: StopMode, advised: str, never: str) -> None:
-    todo = todo_of(Reason.STOP_TIMEOUT, "2b7c0m1x4q", replace(SETTINGS, stop=stop))
+    todo = todo_of(Reason.STOP_TIMEOUT, replace(ENDED, settings=replace(SETTINGS, stop=stop)))
     assert advised in todo
     assert never not in todo.replace("soft-then-hard", "" if stop is StopMode.SOFT else "hard")
 
@@ -52,13 +57,30 @@ def test_advice_about_a_stop_fits_what_the_plan_says(stop: StopMode, advised: st
     ],
 )
 def test_nothing_is_advised_that_may_not_help(reason: Reason, never: str) -> None:
-    assert never not in todo_of(reason, "2b7c0m1x4q")
+    assert never not in todo_of(reason, ENDED)
 
 
+@pytest.mark.parametrize("targets", [[LOCKED], [LOCKED, LOCKED], [UNKNOWN], []])
+@pytest.mark.parametrize("state", list(RunState))
 @pytest.mark.parametrize("reason", list(Reason))
-def test_advice_names_real_commands_with_the_run(reason: Reason) -> None:
-    advice = todo_of(reason, "2b7c0m1x4q")
+def test_advice_names_real_commands_with_the_run(reason: Reason, state: RunState, targets: list[Target]) -> None:
+    advice = todo_of(reason, replace(ENDED, state=state), targets)
     assert "{" not in advice
     for command, argument in re.findall(r"`fleetos (\w+) (\w+)", advice):
         assert command in COMMANDS
         assert argument == ("PLAN" if command == "apply" else "2b7c0m1x4q")
+
+
+@pytest.mark.parametrize(
+    ("state", "targets", "retry"),
+    [
+        (RunState.RUNNING, [LOCKED], AT_ONCE.format(LOCKED.server_id)),
+        (RunState.PAUSED, [LOCKED, UNKNOWN], AT_ONCE.format("SERVER")),
+        (RunState.RUNNING, [UNKNOWN], LATER),
+        (RunState.FINISHING, [LOCKED], LATER),
+        *((state, [UNKNOWN], "`fleetos retry 2b7c0m1x4q`") for state in RUN_ENDS),
+    ],
+)
+def test_a_retry_is_advised_as_the_run_takes_it(state: RunState, targets: list[Target], retry: str) -> None:
+    run: Run = replace(ENDED, state=state)
+    assert todo_of(Reason.LOCKED, run, targets) == f"Unlock it, then {retry}."
