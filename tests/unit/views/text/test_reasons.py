@@ -78,7 +78,7 @@ def test_advice_names_real_commands_with_the_run(reason: Reason, state: RunState
         (RunState.PAUSED, [LOCKED, UNKNOWN], AT_ONCE.format("SERVER")),
         (RunState.RUNNING, [UNKNOWN], LATER),
         (RunState.FINISHING, [LOCKED], LATER),
-        *((state, [UNKNOWN], "`fleetos retry 2b7c0m1x4q`") for state in RUN_ENDS),
+        *((state, [UNKNOWN], "`fleetos retry 2b7c0m1x4q`") for state in sorted(RUN_ENDS)),
     ],
 )
 def test_a_retry_is_advised_as_the_run_takes_it(state: RunState, targets: list[Target], retry: str) -> None:
