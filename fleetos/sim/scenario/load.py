@@ -1,8 +1,10 @@
 """Load a scenario file (YAML, and so JSON), with the place of every problem; the built-in world."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from fleetos.errors import InputError, Problem
 from fleetos.files import UnreadableFile, decode_text, read_bounded
@@ -16,6 +18,19 @@ SIM_SCENARIO_BYTES_MAX = 1024 * 1024
 SIM_SCENARIO_DEPTH_MAX = 16
 # No aliases: a few of them make a huge value of a small file.
 _BOUNDS = Bounds("scenario", depth=SIM_SCENARIO_DEPTH_MAX, aliases=0)
+_TYPES = {
+    "tuple_type": "a list",
+    "model_type": "a mapping of keys",
+    "dict_type": "a mapping of keys",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text",
+}
 # Number of servers of the built-in world, a fleet to try fleetos on.
 SERVERS = 200
 # Servers whose first submit has its effect but loses its response. None of their changes fails.
@@ -40,12 +55,35 @@ def parse_scenario(text: str, name: str) -> Scenario:
     try:
         return Scenario.model_validate({} if root.plain is None else root.plain)
     except ValidationError as error:
-        problems = [_problem(name, root, e["loc"], e["msg"]) for e in error.errors(include_input=False)]
-        raise InputError(tuple(problems)) from error
+        problems: dict[Problem, list[str]] = {}
+        for details in error.errors(include_input=False, include_url=False):
+            place, words = _place(name, root, details["loc"]), _expected(details)
+            problems.setdefault(place, []).append(words)
+        raise InputError(
+            tuple(replace(one, expected=", or ".join(dict.fromkeys(words))) for one, words in problems.items())
+        ) from error
 
 
-def _problem(name: str, node: Node, loc: tuple[int | str, ...], message: str) -> Problem:
-    """Return the problem at the place `loc`, without the parts of `loc` that are no keys of the file."""
+def _expected(details: ErrorDetails) -> str:
+    """Return what was expected, in words of the file."""
+    context = details.get("ctx", {})
+    match details["type"]:
+        case "extra_forbidden":
+            return "not a key that is known here"
+        case "missing":
+            return "a value" if isinstance(details["loc"][-1], str) else "one value more"
+        case "too_long":
+            return f"at most {context['max_length']} values"
+        case "literal_error":
+            return f"one of {context['expected']}"
+        case "union_tag_invalid":
+            return f"one of {context['expected_tags']} for {str(context['discriminator']).strip(chr(39))}"
+        case kind:
+            return _TYPES.get(kind) or details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+
+
+def _place(name: str, node: Node, loc: tuple[int | str, ...]) -> Problem:
+    """Return the place `loc` as a problem, without the parts of `loc` that are no keys of the file."""
     keys: list[str] = []
     for part in loc:
         if part in node.below:
@@ -53,7 +91,7 @@ def _problem(name: str, node: Node, loc: tuple[int | str, ...], message: str) ->
             keys.append(str(part))
         elif isinstance(part, str) and part == loc[-1] and node.is_mapping:
             keys.append(part)
-    return Problem(name, node.mark.line, node.mark.column, ".".join(keys), message)
+    return Problem(name, node.mark.line, node.mark.column, ".".join(keys), "")
 
 
 def builtin_scenario() -> Scenario:

@@ -139,3 +139,27 @@ def _lost(sim: SimHarness, name: str) -> bool:
 def test_another_number_of_servers() -> None:
     scenario = builtin_scenario().with_servers(7)
     assert len(World(scenario, BORN).servers) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("durations: {stop: 0.3}", "durations.stop: expected a list"),
+        ("durations: {stop: [1]}", "durations.stop: expected one value more"),
+        ("durations: {stop: [1, 2, 3]}", "durations.stop: expected at most 2 values"),
+        ("durations: {stop: [a, 2]}", "durations.stop.0: expected a number"),
+        ("seed: x", "seed: expected a whole number"),
+        ("servers: [3]", "servers.0: expected a mapping of keys"),
+        ("servers: [{state: sleeping}]", "expected one of 'running', 'stopped' or 'failed', or a mapping of keys"),
+        ("fautls: []", "fautls: not a key that is known here"),
+        ("faults: [{do: fail}]", "faults.0.on: expected a value"),
+        ("faults: [{on: changeos, do: nothing}]", "'job-life' for do"),
+    ],
+)
+def test_a_wrong_value_is_explained_in_words_of_the_file(text: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_scenario(text, "world.yaml")
+    (problem,) = caught.value.problems
+    assert str(problem).startswith("world.yaml:1:")
+    assert words in str(problem)
+    assert "Input" not in str(problem)
